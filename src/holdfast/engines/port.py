@@ -1,0 +1,184 @@
+"""The engine port: what a place that keeps logs must do. Engines store and tail frames; they know no runs.
+
+Every method may be awaited concurrently. ``append`` is atomic and durable when it returns (LOG-2, LOG-3). An engine
+raises ``CommitFailed("not_applied" | "unknown")`` when a commit failed; after an unknown one it reopens and syncs its
+recovered tail before it serves anything again (LOG-4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from holdfast.protocol.frames import Frame
+
+
+class Key(NamedTuple):
+    """A session's full name. The tenant comes from a token, never from a request."""
+
+    tenant: str
+    session: str
+
+
+class Index(msgspec.Struct, frozen=True):
+    """What the hub wants found again without reading logs; written with each append that changes it.
+
+    It is derived: everything here can be rebuilt from the session's events.
+
+    Attributes:
+        due_ms: earliest wall time (Unix ms) at which the session needs attention, or None.
+        queued: agents with a run waiting for a worker.
+        participants: user ids whose list shows the session.
+        title: shown in lists.
+        card: small JSON object for lists: state of the newest run, what waits for a person, last words.
+    """
+
+    due_ms: int | None = None
+    queued: tuple[str, ...] = ()
+    participants: tuple[str, ...] = ()
+    title: str = ""
+    card: dict[str, Any] = {}
+
+
+class Head(msgspec.Struct, frozen=True):
+    """A session as an engine knows it. ``tail`` is 0 for a session without events; times are Unix ms."""
+
+    key: Key
+    incarnation: str
+    tail: int
+    created_ms: int
+    active_ms: int
+    index: Index
+    deleted: bool = False
+
+
+class Append(msgspec.Struct):
+    """One atomic append: everything in it becomes durable together, or nothing does.
+
+    Attributes:
+        key, incarnation, expected: the append applies only to this incarnation with its tail at ``expected``.
+        frames: consecutive from ``expected + 1``.
+        ts_ms: becomes ``active_ms``.
+        index: the new index, or None when unchanged.
+        notices: notable happenings for the feed (JSON objects), such as a run's end.
+        essential: admitted from the reserve when the disk is full (control and run ends only).
+    """
+
+    key: Key
+    incarnation: str
+    expected: int
+    frames: list[Frame]
+    ts_ms: int
+    index: Index | None = None
+    notices: list[dict[str, Any]] = []
+    essential: bool = False
+
+
+class Notice(NamedTuple):
+    """An entry of the feed: ``position`` grows with every commit and is never reused."""
+
+    position: int
+    key: Key
+    data: dict[str, Any]
+
+
+class Listed(NamedTuple):
+    """A row of a list of sessions: its head, and how far the asking user has read it (0: never)."""
+
+    head: Head
+    read: int
+
+
+class Capabilities(NamedTuple):
+    """What an engine promises. ``durability``: ``memory`` | ``power_cut``; ``multi_process`` writing."""
+
+    name: str
+    durability: str
+    multi_process: bool
+
+
+class Engine(Protocol):
+    """Where logs are kept. See the contract suite in ``tests/contract`` for what each verb must do."""
+
+    capabilities: Capabilities
+
+    async def open(self) -> None:
+        """Open or create the store. Raises ``engine.locked``, ``engine.version`` or ``engine.corrupt``."""
+
+    async def close(self) -> None:
+        """Finish what was accepted, release everything. Idempotent."""
+
+    # --- the log
+    async def create(self, key: Key, incarnation: str, now_ms: int, index: Index) -> Head:
+        """Create a session; an existing one is returned as it is. A deleted one is created anew."""
+
+    async def head(self, key: Key) -> Head | None:
+        """The head, also of a deleted session (``deleted=True``), or None."""
+
+    async def append(self, append: Append) -> None:
+        """Commit durably. Raises ``session.incarnation``, ``session.tail``, ``session.deleted``,
+        ``session.not_found``, ``disk.full`` (nothing applied) or ``CommitFailed``."""
+
+    async def read(self, key: Key, after: int, *, max_bytes: int) -> list[Frame]:
+        """Frames that hold events beyond ``after``, in order, at least one if there is any, about ``max_bytes``.
+
+        The first frame may begin at or before ``after`` (a reader's cursor can lie inside a frame).
+        ``keys`` of the frames are filled in."""
+
+    async def compact(self, key: Key, incarnation: str, first: int, last: int, frames: list[Frame]) -> None:
+        """Replace the frames that lie within ``first..last`` by others covering the same span, atomically."""
+
+    async def delete(self, key: Key, incarnation: str, now_ms: int) -> None:
+        """Erase events, snapshots, pages and blobs; a tombstone stays. Idempotent."""
+
+    # --- derived: may be lost and rebuilt from the log
+    async def put_snapshot(self, key: Key, incarnation: str, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
+        """Keep the newest snapshot of hub state (replacing older ones) and history pages, in one transaction."""
+
+    async def get_snapshot(self, key: Key) -> tuple[int, bytes] | None:
+        """The newest snapshot of the present incarnation as ``(seq, data)``."""
+
+    async def get_page(self, key: Key, page: int) -> bytes | None:
+        """One history page of the present incarnation."""
+
+    # --- finding sessions
+    async def list(
+        self, tenant: str, *, user: str | None = None, search: str = "", before: tuple[int, str] | None = None, limit: int
+    ) -> Sequence[Listed]:
+        """Sessions by last activity, newest first. ``user`` keeps those that user takes part in (and fills ``read``);
+        ``search`` matches words in title and card; ``before`` is ``(active_ms, session)`` of the last row seen."""
+
+    async def due(self, now_ms: int, limit: int) -> Sequence[Key]:
+        """Sessions whose ``due_ms`` is at or before ``now_ms``, earliest first."""
+
+    async def queued(self, tenant: str, agent: str, limit: int) -> Sequence[Key]:
+        """Sessions with a run of that agent waiting for a worker, oldest activity first."""
+
+    async def mark_read(self, key: Key, user: str, seq: int) -> None:
+        """Remember how far a user has read (never moves back). May be written lazily."""
+
+    async def feed(self, after: int, limit: int) -> Sequence[Notice]:
+        """Notices beyond a position, in commit order."""
+
+    # --- small durable facts beside the logs
+    async def get_fact(self, name: str) -> bytes | None:
+        """A named fact, for example a webhook cursor or a signing secret."""
+
+    async def put_fact(self, name: str, data: bytes | None) -> None:
+        """Set or remove (None) a named fact, durably."""
+
+    async def facts(self, prefix: str) -> dict[str, bytes]:
+        """All facts whose names start with ``prefix``."""
+
+    # --- blobs
+    async def put_blob(self, key: Key, blob: str, media_type: str, data: bytes) -> None:
+        """Store a blob durably; same id, same content."""
+
+    async def get_blob(self, key: Key, blob: str) -> tuple[str, bytes] | None:
+        """``(media_type, data)`` or None."""
+
+    # --- health
+    def health(self) -> dict[str, Any]:
+        """``{"mode": "ok" | "full" | "failed", …}`` plus counters for metrics."""

@@ -1,0 +1,113 @@
+"""JSON at the edge: strict in, canonical out.
+
+Everything stored went through ``decode`` here, so no stored frame can poison its readers: it is UTF-8 without lone
+surrogates, finite numbers a browser represents exactly, bounded depth, and no duplicate keys (the last one wins).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from holdfast.errors import Refused
+from holdfast.protocol import limits
+
+_ENCODER = msgspec.json.Encoder()
+_ENTITY_ID = re.compile(r"[!-~]{1,%d}" % limits.ENTITY_ID_CHARS)
+_SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,%d}" % (limits.SESSION_ID_CHARS - 1))
+
+encode = _ENCODER.encode
+"""Encode any JSON value, struct or event to UTF-8 bytes, compactly."""
+
+
+def decode(raw: bytes | str | memoryview, decoder: msgspec.json.Decoder[Any], what: str = "message") -> Any:
+    """Decode untrusted JSON with a typed decoder.
+
+    Args:
+        raw: the bytes as received, at most ``limits.MESSAGE_BYTES``.
+        decoder: a ``msgspec.json.Decoder`` of the expected shape.
+        what: named in errors.
+
+    Raises:
+        Refused: ``input.too_large``, ``input.too_deep`` or ``input.malformed``.
+    """
+    if len(raw) > limits.MESSAGE_BYTES:
+        raise Refused("input.too_large", f"{what}: more than {limits.MESSAGE_BYTES} bytes")
+    try:
+        return decoder.decode(raw)
+    except RecursionError:
+        raise Refused("input.too_deep", f"{what}: nested too deeply") from None
+    except msgspec.ValidationError as error:
+        code = "input.number_range" if "out of range" in str(error) else "input.malformed"
+        raise Refused(code, f"{what}: {error}") from None
+    except (msgspec.DecodeError, UnicodeError, ValueError):
+        raise Refused("input.malformed", f"{what}: not valid JSON in UTF-8") from None
+
+
+def check_value(value: Any, what: str = "data", depth: int = 1) -> None:
+    """Refuse what some reader could not represent: depth and integers. Strings are already valid UTF-8.
+
+    Raises:
+        Refused: ``input.too_deep`` or ``input.number_range``.
+    """
+    if depth > limits.JSON_DEPTH:
+        raise Refused("input.too_deep", f"{what}: deeper than {limits.JSON_DEPTH} levels")
+    for item in value.values() if type(value) is dict else value:
+        kind = type(item)
+        if kind is str:
+            continue
+        if kind is int:
+            if not -limits.INTEGER_MAX <= item <= limits.INTEGER_MAX:
+                raise Refused("input.number_range", f"{what}: an integer is beyond ±(2^53-1)")
+        elif kind is dict or kind is list:
+            check_value(item, what, depth + 1)
+
+
+def check_text(text: str, what: str) -> str:
+    """Refuse a string that cannot be UTF-8 (a lone surrogate), and return it otherwise."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Refused("input.malformed", f"{what}: contains a lone surrogate") from None
+    return text
+
+
+def check_session_id(session: str) -> str:
+    """Return the session id, or refuse it with ``input.session_id``."""
+    if not _SESSION_ID.fullmatch(session):
+        raise Refused("input.session_id")
+    return session
+
+
+def check_entity_id(value: Any, what: str) -> str:
+    """Return an entity id (1 to 200 printable ASCII characters without spaces), or refuse it."""
+    if type(value) is not str or not _ENTITY_ID.fullmatch(value):
+        raise Refused("input.malformed", f"{what}: must be 1 to {limits.ENTITY_ID_CHARS} printable ASCII characters")
+    return value
+
+
+def utf16_len(text: str) -> int:
+    """Length in UTF-16 code units, which is what a browser's ``string.length`` counts (FOLD-3)."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) >> 1
+
+
+def canonical(value: Any) -> bytes:
+    """Byte-exact form for comparison and hashing: sorted keys, no spaces, UTF-8, floats as JavaScript prints them.
+
+    The approval hash and the cross-language fold cases are computed over it. It follows the key order of RFC 8785
+    (UTF-16 code units) and its number form: integers without a fraction, other numbers in their shortest form.
+    """
+    return json.dumps(_ordered(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _ordered(value[k]) for k in sorted(value, key=lambda k: k.encode("utf-16-be", "surrogatepass"))}
+    if isinstance(value, (list, tuple)):
+        return [_ordered(v) for v in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) <= limits.INTEGER_MAX:
+        return int(value)
+    return value

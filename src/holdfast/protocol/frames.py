@@ -1,0 +1,86 @@
+"""Frames: consecutive events of one session for one audience, encoded once.
+
+The bytes built here are what is stored and what every reader of the audience gets, live and in catch-up, until
+compaction replaces them ("stored is sent"). Every frame is one JSON object and one WebSocket text message::
+
+    {"op":"events","session":"s1","from":1,"to":3,"events":[{"seq":1,…},{"seq":2,…},{"seq":3,…}]}
+
+A reader outside the audience gets ``{"op":"skip","session":"s1","from":1,"to":3}`` instead, so positions stay
+contiguous for everyone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from holdfast.protocol.codec import encode
+from holdfast.protocol.events import Event
+
+EVERYONE: Final = 0
+OPERATORS: Final = 1
+
+
+class ProducerKey(msgspec.Struct, array_like=True, gc=False):
+    """One accepted append, remembered so that a retry is answered and not repeated (LOG-5).
+
+    Attributes:
+        id: the producer, or the idempotency key of a single command.
+        epoch: instance of the producer; a higher one fences the lower.
+        seq: number of the append within the epoch, from 1.
+        digest: of the content, to tell a retry from a conflict.
+        first, last: positions the append was given; ``last`` is ``first - 1`` when it appended nothing.
+        ts: when, in Unix milliseconds, for expiry.
+        result: what the command answered beyond its positions (ids it allocated).
+    """
+
+    id: str
+    epoch: int
+    seq: int
+    digest: str
+    first: int
+    last: int
+    ts: int
+    result: dict[str, str] = {}
+
+
+class Frame(msgspec.Struct, gc=False):
+    """A frame as stored: positions, audience, the encoded bytes, and the producer keys of the appends in it."""
+
+    first: int
+    last: int
+    audience: int
+    payload: bytes
+    keys: list[ProducerKey] = []
+
+
+class EventsFrame(msgspec.Struct, tag_field="op", tag="events"):
+    """Decoded form of a frame's payload."""
+
+    session: str
+    first: int = msgspec.field(name="from")
+    last: int = msgspec.field(name="to")
+    events: list[Event]
+
+
+_DECODER: Final = msgspec.json.Decoder(EventsFrame)
+
+
+def encode_frame(session: str, events: list[Event], audience: int = EVERYONE) -> Frame:
+    """Encode consecutive events into one frame; this is the only place where events become bytes."""
+    first, last = events[0].seq, events[-1].last
+    payload = b'{"op":"events","session":"%b","from":%d,"to":%d,"events":%b}' % (
+        session.encode(), first, last, encode(events),
+    )  # fmt: skip
+    return Frame(first, last, audience, payload)
+
+
+def decode_frame(payload: bytes) -> EventsFrame:
+    """Decode a stored or received frame. Raises ``msgspec.DecodeError`` when the bytes are damaged."""
+    return _DECODER.decode(payload)
+
+
+def skip_payload(session: str, first: int, last: int) -> bytes:
+    """What a reader outside a frame's audience gets instead of it."""
+    return b'{"op":"skip","session":"%b","from":%d,"to":%d}' % (session.encode(), first, last)
