@@ -1,0 +1,56 @@
+"""What the hub needs of a connection, whatever carries it: a WebSocket, an SSE response, or a pipe in this process."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Protocol
+
+from holdfast.session.access import Principal
+
+
+def ws_text(payload: bytes) -> bytes:
+    """One unmasked, final WebSocket text frame around a payload (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return b"\x81%c%b" % (size, payload)
+    if size < 65_536:
+        return b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), payload)
+    return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), payload)
+
+
+class Batch:
+    """Payloads on their way to many connections: encoded once, put into each wire's framing at most once."""
+
+    def __init__(self, payloads: list[bytes]) -> None:
+        self.payloads = payloads
+
+    @cached_property
+    def ws(self) -> bytes:
+        """All payloads as consecutive WebSocket text frames."""
+        if len(self.payloads) == 1:
+            return ws_text(self.payloads[0])
+        return b"".join(map(ws_text, self.payloads))
+
+
+class Connection(Protocol):
+    """A connection as the hub sees it. All methods are called on the event loop and never block.
+
+    Attributes:
+        ident: unique within this process.
+        principal: replaced when the token is refreshed.
+        surface, device: what the person said they use; shown in presence.
+        paused: True while the transport has more unsent bytes than its high mark. The hub does not write readers'
+            frames to a paused connection; it calls ``hub.resume(connection)`` must be called when it drains.
+    """
+
+    ident: str
+    principal: Principal
+    surface: str
+    device: str
+    paused: bool
+
+    def deliver(self, batch: Batch) -> None:
+        """Write a batch. Never called after ``close``; may set ``paused``."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close with a WebSocket close code; idempotent."""

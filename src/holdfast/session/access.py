@@ -1,0 +1,92 @@
+"""Who may do what: the one authorisation function (ACC-2, ACC-3).
+
+Everything that reads or writes a session, on every surface and in every dialect, asks ``authorise``. A principal holds
+capabilities; a capability grants verbs on the sessions its pattern matches; what is not granted is denied.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from holdfast.errors import Refused
+from holdfast.protocol import wire
+
+VERBS: Final = frozenset({"read", "append", "control", "approve", "presence", "admin"})
+
+
+class Capability(msgspec.Struct, frozen=True):
+    """A grant: ``verbs`` on every session id equal to ``pattern``, or starting with it when it ends in ``*``."""
+
+    pattern: str
+    verbs: frozenset[str]
+
+    def covers(self, session: str) -> bool:
+        """Whether the pattern matches the session id."""
+        return session == self.pattern or (self.pattern.endswith("*") and session.startswith(self.pattern[:-1]))
+
+    def within(self, other: Capability) -> bool:
+        """Whether everything this grants is granted by ``other`` (for minting narrower tokens)."""
+        if not self.verbs <= other.verbs:
+            return False
+        if other.pattern.endswith("*"):
+            return self.pattern.rstrip("*").startswith(other.pattern[:-1]) if self.pattern.endswith("*") else other.covers(self.pattern)
+        return self.pattern == other.pattern
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who is asking, as its access token says.
+
+    Attributes:
+        actor: ``user:…``, ``agent:…``, ``policy:…`` or ``system:…``; events are stamped with it.
+        tenant: the only source of the tenant.
+        capabilities: what it may do.
+        agents: names of agents it may act for (workers).
+        token_id: ``jti`` of the token, for revocation.
+        expires_ms: Unix ms, or None for a principal inside this process.
+    """
+
+    actor: str
+    tenant: str
+    capabilities: tuple[Capability, ...]
+    agents: frozenset[str] = frozenset()
+    token_id: str = ""
+    expires_ms: int | None = None
+
+    def may(self, verb: str, session: str) -> bool:
+        """Whether some capability grants ``verb`` on ``session``."""
+        return any(verb in c.verbs and c.covers(session) for c in self.capabilities)
+
+
+NEEDS: Final[dict[type[wire.Op], str]] = {
+    wire.Subscribe: "read", wire.Unsubscribe: "read", wire.History: "read", wire.Read: "read",
+    wire.Presence: "presence",
+    wire.Create: "append", wire.Append: "append", wire.Send: "append",
+    wire.Rename: "control", wire.Cancel: "control", wire.Steer: "control", wire.Interrupt: "control",
+    wire.Regenerate: "control", wire.Select: "control", wire.Take: "control", wire.GiveBack: "control",
+    wire.Resolve: "approve", wire.Delete: "admin",
+    wire.Attach: "append", wire.Received: "append", wire.End: "append", wire.Spawn: "append", wire.Ask: "append",
+    wire.Wait: "append",
+}  # fmt: skip
+"""The verb each operation on a session needs. An operation that is not listed here cannot be executed."""
+
+
+def authorise(principal: Principal, verb: str, session: str) -> None:
+    """Let the principal act on the session, or refuse with ``auth.denied``.
+
+    The refusal is the same whether the session exists or not.
+    """
+    if verb not in VERBS or not principal.may(verb, session):
+        raise Refused("auth.denied", f"the token does not grant {verb!r} on this session")
+
+
+def authorise_agent(principal: Principal, agent: str) -> None:
+    """Let the principal act for an agent, or refuse with ``auth.denied``."""
+    if agent not in principal.agents and "*" not in principal.agents:
+        raise Refused("auth.denied", f"the token does not act for agent {agent!r}")
+
+
+def anyone(tenant: str, actor: str, agents: tuple[str, ...] = ()) -> Principal:
+    """A principal with every verb on every session of a tenant, for code inside this process."""
+    return Principal(actor, tenant, (Capability("*", VERBS),), frozenset(agents))
