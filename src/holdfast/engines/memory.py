@@ -1,0 +1,239 @@
+"""The reference engine: the meaning of every verb in the plainest form, kept in memory, gone with the process.
+
+It serves unit tests and the simulator. ``fail_next`` plants commit failures, so that everything above can be shown to
+survive them.
+"""
+
+from __future__ import annotations
+
+import builtins
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Listed, Notice
+from holdfast.engines.rules import (
+    check_consecutive,
+    check_cover,
+    check_present,
+    check_tail,
+    search_words,
+    searchable,
+)
+from holdfast.errors import CommitFailed, Refused
+from holdfast.protocol.frames import Frame
+
+
+class _Session(msgspec.Struct):
+    head: Head
+    frames: list[Frame] = []
+    snapshot: tuple[int, bytes] | None = None
+    pages: dict[int, bytes] = {}
+    blobs: dict[str, tuple[str, bytes]] = {}
+    read: dict[str, int] = {}
+
+
+class _PlantedFailure(msgspec.Struct):
+    outcome: str
+    code: str
+    applied: bool
+
+
+class MemoryEngine:
+    """An ``Engine`` whose store is this object: closing and opening it again keeps what was committed."""
+
+    def __init__(self) -> None:
+        self.capabilities = Capabilities("memory", "memory", False)
+        self._sessions: dict[Key, _Session] = {}
+        self._feed: list[Notice] = []
+        self._facts: dict[str, bytes] = {}
+        self._failures: list[_PlantedFailure] = []
+        self._appends = 0
+        self.mode = "ok"
+
+    def fail_next(self, outcome: str, code: str = "commit.unknown", *, applied: bool = False) -> None:
+        """Make one of the next appends fail with ``CommitFailed`` (test hook; several queue up).
+
+        Args:
+            outcome: ``"not_applied"`` or ``"unknown"``.
+            code: the error code, for example ``disk.full``.
+            applied: whether an append of unknown outcome was stored all the same.
+        """
+        self._failures.append(_PlantedFailure(outcome, code, applied))
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+    # --- the log
+    async def create(self, key: Key, incarnation: str, now_ms: int, index: Index) -> Head:
+        """See ``Engine.create``."""
+        session = self._sessions.get(key)
+        if session is None or session.head.deleted:
+            session = _Session(Head(key, incarnation, 0, now_ms, now_ms, index))
+            self._sessions[key] = session
+        return session.head
+
+    async def head(self, key: Key) -> Head | None:
+        """See ``Engine.head``."""
+        session = self._sessions.get(key)
+        return session.head if session else None
+
+    async def append(self, append: Append) -> None:
+        """See ``Engine.append``."""
+        session = self._present(append.key, append.incarnation)
+        check_tail(append, session.head.tail)
+        tail = check_consecutive(append.frames, append.expected + 1) - 1
+        failure = self._failures.pop(0) if self._failures else None
+        if failure is None or failure.applied:
+            index = session.head.index if append.index is None else append.index
+            session.head = msgspec.structs.replace(session.head, tail=tail, active_ms=append.ts_ms, index=index)
+            session.frames.extend(append.frames)
+            self._feed.extend(Notice(len(self._feed) + n, append.key, data) for n, data in enumerate(append.notices, 1))
+            self._appends += 1
+        if failure is not None:
+            raise CommitFailed(failure.outcome, failure.code)
+
+    async def read(self, key: Key, after: int, *, max_bytes: int) -> list[Frame]:
+        """See ``Engine.read``."""
+        session = self._sessions.get(key)
+        if session is None:
+            return []
+        page: list[Frame] = []
+        size = 0
+        for frame in session.frames[bisect_right(session.frames, after, key=lambda frame: frame.last) :]:
+            size += len(frame.payload)
+            if page and size > max_bytes:
+                break
+            page.append(frame)
+        return page
+
+    async def compact(self, key: Key, incarnation: str, first: int, last: int, frames: builtins.list[Frame]) -> None:
+        """See ``Engine.compact``."""
+        session = self._present(key, incarnation)
+        if check_consecutive(frames, first) != last + 1:
+            raise ValueError(f"the new frames do not cover {first}..{last}")
+        within = [n for n, frame in enumerate(session.frames) if first <= frame.first and frame.last <= last]
+        check_cover([(session.frames[n].first, session.frames[n].last) for n in within], first, last)
+        session.frames[within[0] : within[-1] + 1] = frames
+
+    async def delete(self, key: Key, incarnation: str, now_ms: int) -> None:
+        """See ``Engine.delete``."""
+        session = self._sessions.get(key)
+        if session is not None and session.head.deleted:
+            return
+        head = self._present(key, incarnation).head
+        tombstone = Head(key, incarnation, head.tail, head.created_ms, now_ms, Index(), deleted=True)
+        self._sessions[key] = _Session(tombstone)
+
+    # --- derived
+    async def put_snapshot(self, key: Key, incarnation: str, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
+        """See ``Engine.put_snapshot``."""
+        session = self._present(key, incarnation)
+        if session.snapshot is None or session.snapshot[0] <= seq:
+            session.snapshot = (seq, data)
+        session.pages.update(pages)
+
+    async def get_snapshot(self, key: Key) -> tuple[int, bytes] | None:
+        """See ``Engine.get_snapshot``."""
+        session = self._sessions.get(key)
+        return session.snapshot if session else None
+
+    async def get_page(self, key: Key, page: int) -> bytes | None:
+        """See ``Engine.get_page``."""
+        session = self._sessions.get(key)
+        return session.pages.get(page) if session else None
+
+    # --- finding sessions
+    async def list(
+        self,
+        tenant: str,
+        *,
+        user: str | None = None,
+        search: str = "",
+        before: tuple[int, str] | None = None,
+        limit: int,
+    ) -> Sequence[Listed]:
+        """See ``Engine.list``."""
+        words = search_words(search)
+        rows = [
+            Listed(s.head, s.read.get(user, 0) if user is not None else 0)
+            for key, s in self._sessions.items()
+            if key.tenant == tenant
+            and not s.head.deleted
+            and (user is None or user in s.head.index.participants)
+            and (before is None or (s.head.active_ms, key.session) < before)
+            and (not words or all(word in searchable(s.head.index) for word in words))
+        ]
+        rows.sort(key=lambda row: (row.head.active_ms, row.head.key.session), reverse=True)
+        return rows[:limit]
+
+    async def due(self, now_ms: int, limit: int) -> Sequence[Key]:
+        """See ``Engine.due``."""
+        found = [
+            (s.head.index.due_ms, key)
+            for key, s in self._sessions.items()
+            if s.head.index.due_ms is not None and s.head.index.due_ms <= now_ms
+        ]
+        return [key for _, key in sorted(found)][:limit]
+
+    async def queued(self, tenant: str, agent: str, limit: int) -> Sequence[Key]:
+        """See ``Engine.queued``."""
+        found = [
+            (s.head.active_ms, key)
+            for key, s in self._sessions.items()
+            if key.tenant == tenant and agent in s.head.index.queued
+        ]
+        return [key for _, key in sorted(found)][:limit]
+
+    async def mark_read(self, key: Key, user: str, seq: int) -> None:
+        """See ``Engine.mark_read``."""
+        session = self._sessions.get(key)
+        if session is not None and not session.head.deleted:
+            session.read[user] = max(seq, session.read.get(user, 0))
+
+    async def feed(self, after: int, limit: int) -> Sequence[Notice]:
+        """See ``Engine.feed``."""
+        return self._feed[after : after + limit]
+
+    # --- facts and blobs
+    async def get_fact(self, name: str) -> bytes | None:
+        """See ``Engine.get_fact``."""
+        return self._facts.get(name)
+
+    async def put_fact(self, name: str, data: bytes | None) -> None:
+        """See ``Engine.put_fact``."""
+        if data is None:
+            self._facts.pop(name, None)
+        else:
+            self._facts[name] = data
+
+    async def facts(self, prefix: str) -> dict[str, bytes]:
+        """See ``Engine.facts``."""
+        return {name: data for name, data in sorted(self._facts.items()) if name.startswith(prefix)}
+
+    async def put_blob(self, key: Key, blob: str, media_type: str, data: bytes) -> None:
+        """See ``Engine.put_blob``."""
+        session = self._present(key)
+        if session.blobs.setdefault(blob, (media_type, data)) != (media_type, data):
+            raise Refused("content.exists", f"blob {blob!r} exists with other content")
+
+    async def get_blob(self, key: Key, blob: str) -> tuple[str, bytes] | None:
+        """See ``Engine.get_blob``."""
+        session = self._sessions.get(key)
+        return session.blobs.get(blob) if session else None
+
+    def health(self) -> dict[str, Any]:
+        """See ``Engine.health``."""
+        return {"mode": self.mode, "sessions": len(self._sessions), "appends": self._appends}
+
+    def _present(self, key: Key, incarnation: str | None = None) -> _Session:
+        session = self._sessions.get(key)
+        if session is None:
+            raise Refused("session.not_found", f"no session {key.session!r}")
+        check_present(key, session.head.incarnation, session.head.deleted, incarnation)
+        return session
