@@ -16,8 +16,8 @@ from holdfast.errors import Refused
 from holdfast.protocol import limits
 
 _ENCODER = msgspec.json.Encoder()
-_ENTITY_ID = re.compile(r"[!-~]{1,%d}" % limits.ENTITY_ID_CHARS)
-_SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,%d}" % (limits.SESSION_ID_CHARS - 1))
+_ENTITY_ID = re.compile(rf"[!-~]{{1,{limits.ENTITY_ID_CHARS}}}")
+_SESSION_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._~:-]{{0,{limits.SESSION_ID_CHARS - 1}}}")
 
 encode = _ENCODER.encode
 """Encode any JSON value, struct or event to UTF-8 bytes, compactly."""

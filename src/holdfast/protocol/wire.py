@@ -303,4 +303,4 @@ Any_ = (
 """Every operation; the decoder below tells them apart by ``op``."""
 
 DECODER: msgspec.json.Decoder[Any_] = msgspec.json.Decoder(Any_)
-OPS: dict[str, type[Op]] = {cls.__struct_config__.tag: cls for cls in Any_.__args__}  # type: ignore[attr-defined, misc]
+OPS: dict[str, type[Op]] = {str(cls.__struct_config__.tag): cls for cls in Any_.__args__}

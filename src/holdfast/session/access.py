@@ -31,7 +31,11 @@ class Capability(msgspec.Struct, frozen=True):
         if not self.verbs <= other.verbs:
             return False
         if other.pattern.endswith("*"):
-            return self.pattern.rstrip("*").startswith(other.pattern[:-1]) if self.pattern.endswith("*") else other.covers(self.pattern)
+            return (
+                self.pattern.rstrip("*").startswith(other.pattern[:-1])
+                if self.pattern.endswith("*")
+                else other.covers(self.pattern)
+            )
         return self.pattern == other.pattern
 
 

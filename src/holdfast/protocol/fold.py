@@ -1,0 +1,338 @@
+"""The fold: how each event changes a view. One handler per type, in one table; types not in it are skipped (FOLD-1).
+
+A handler returns False for a bad join and changes nothing then. Events that do not fit (an END for something that never
+started) are skipped: the fold is total. ``demo/page/fold.js`` is the same fold in JavaScript (FOLD-6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from holdfast.protocol import events as e
+from holdfast.protocol import limits
+from holdfast.protocol.codec import encode, utf16_len
+from holdfast.protocol.events import Event
+from holdfast.protocol.patch import PatchError, apply_patch
+from holdfast.protocol.view import ENDED, ViewState
+
+
+class View(ViewState):
+    """The folded state of one session, and how events change it."""
+
+    def apply(self, event: Event) -> bool:
+        """Fold one event in. False means a bad join (FOLD-3): the view is unchanged; ask for a snapshot."""
+        handler = HANDLERS.get(event.type)
+        return handler is None or handler(self, event) is not False
+
+
+Handler = Callable[[View, Event], bool | None]
+
+
+def _text(data: dict[str, Any], field: str) -> str:
+    value = data.get(field)
+    return value if isinstance(value, str) else ""
+
+
+def _some(**fields: Any) -> dict[str, Any]:
+    """The fields that are there: absent means "none" in a view."""
+    return {name: value for name, value in fields.items() if value not in (None, "", [], {})}
+
+
+# --- texts ----------------------------------------------------------------------------------------------------------
+def _start_message(view: View, event: Event) -> None:
+    ident = _text(event.data, "messageId")
+    if ident and ("message", ident) not in view.by_id:
+        role = _text(event.data, "role") or "assistant"
+        name = _some(name=event.data.get("name"))
+        view.add(event, "message", ident, role=role, text="", length=0, status="open", **name)
+
+
+def _start_reasoning(view: View, event: Event) -> None:
+    ident = _text(event.data, "messageId")
+    if ident and ("reasoning", ident) not in view.by_id:
+        view.add(event, "reasoning", ident, text="", length=0, status="open")
+
+
+def _start_tool(view: View, event: Event) -> None:
+    ident = _text(event.data, "toolCallId")
+    if ident and ("tool", ident) not in view.by_id:
+        message = _some(message=event.data.get("parentMessageId"))
+        name = _text(event.data, "toolCallName")
+        view.add(event, "tool", ident, name=name, args="", length=0, status="open", **message)
+
+
+def _delta(kind: str, field: str) -> Handler:
+    def handler(view: View, event: Event) -> bool:
+        data = event.data
+        text = view.open.get((kind, data.get(field)))  # type: ignore[arg-type]
+        if text is None:
+            return True
+        if event.offset is not None and event.offset != text.length:
+            return False
+        delta = data.get("delta")
+        if type(delta) is str:
+            text.parts.append(delta)
+            text.length += len(delta) if delta.isascii() else utf16_len(delta)
+            view.size += len(delta)
+        return True
+
+    return handler
+
+
+def _close(kind: str, field: str, status: str) -> Handler:
+    return lambda view, event: view.close(kind, _text(event.data, field), status)
+
+
+def _tool_result(view: View, event: Event) -> None:
+    ident = _text(event.data, "toolCallId")
+    view.close("tool", ident, "called")
+    tool = view.by_id.get(("tool", ident))
+    if tool is None or tool["status"] == "done":
+        return
+    tool["status"] = "done"
+    for field, value in (
+        ("result", event.data.get("content")),
+        ("error", event.data.get("error")),
+        ("blob", event.data.get("blob")),
+    ):
+        if value is not None:
+            tool[field] = value
+            view.size += len(value) if isinstance(value, str) else len(encode(value))
+
+
+def _source(view: View, event: Event) -> None:
+    message = view.by_id.get(("message", _text(event.data, "messageId")))
+    if message is not None:
+        fields = ("sourceId", "title", "uri", "quote", "score")
+        message.setdefault("sources", []).append(_some(**{f: event.data.get(f) for f in fields}))
+        view.size += len(encode(event.data))
+
+
+# --- steps, activity, state -------------------------------------------------------------------------------------------
+def _step_started(view: View, event: Event) -> None:
+    name = _text(event.data, "stepName")
+    view.add(event, "step", f"step:{name}:{event.seq}", name=name, status="open")
+
+
+def _step_finished(view: View, event: Event) -> None:
+    name = _text(event.data, "stepName")
+    for item in reversed(view.unsettled.get(event.run, [])):
+        if item["kind"] == "step" and item["name"] == name and item["status"] == "open":
+            item["status"] = "complete"
+            return
+
+
+def _activity_snapshot(view: View, event: Event) -> None:
+    ident, content = _text(event.data, "messageId"), event.data.get("content")
+    item = view.by_id.get(("activity", ident))
+    if item is None and ident:
+        view.add(event, "activity", ident, name=_text(event.data, "activityType"), content=content)
+    elif item is not None and event.data.get("replace") is not False:
+        item["content"] = content
+
+
+def _activity_delta(view: View, event: Event) -> None:
+    item = view.by_id.get(("activity", _text(event.data, "messageId")))
+    if item is not None:
+        item["content"] = _patched(item["content"], event.data.get("patch"))
+
+
+def _state_snapshot(view: View, event: Event) -> None:
+    view.state = event.data.get("snapshot")
+
+
+def _state_delta(view: View, event: Event) -> None:
+    view.state = _patched(view.state, event.data.get("delta"))
+
+
+def _patched(document: Any, patch: Any) -> Any:
+    """The document patched, or as it was when the patch does not fit or would outgrow its bound."""
+    try:
+        changed = apply_patch(document, patch)
+    except PatchError:
+        return document
+    return changed if len(encode(changed)) <= limits.SESSION_STATE_BYTES else document
+
+
+# --- people -------------------------------------------------------------------------------------------------------------
+def _input(view: View, event: Event) -> None:
+    data, ident = event.data, _text(event.data, "messageId")
+    if not ident or ("message", ident) in view.by_id:
+        return
+    text = _text(data, "text")
+    optional = _some(
+        parent=data.get("parent"), edits=data.get("edits"), agent=data.get("agent"), attachments=data.get("attachments")
+    )
+    role = _text(data, "role") or "user"
+    view.add(
+        event, "message", ident, role=role, text=text, length=utf16_len(text), status="complete", turn=ident, **optional
+    )
+    view.size += len(text)
+    view.branch["head"] = ident
+    view.branch["version"] += 1
+
+
+def _steer(view: View, event: Event) -> None:
+    ident = _text(event.data, "steerId")
+    if ident and ("steer", ident) not in view.by_id:
+        view.add(event, "steer", ident, text=_text(event.data, "text"), status="pending")
+
+
+def _steer_settled(status: str) -> Handler:
+    def handler(view: View, event: Event) -> None:
+        item = view.by_id.get(("steer", _text(event.data, "steerId")))
+        if item is not None and item["status"] == "pending":
+            item["status"] = status
+
+    return handler
+
+
+def _branch(view: View, event: Event) -> None:
+    head, run = event.data.get("input"), event.data.get("run")
+    if isinstance(head, str):
+        view.branch["head"] = head
+    if isinstance(run, str) and run in view.runs and "input" in view.runs[run]:
+        view.branch["runs"][view.runs[run]["input"]] = run
+    view.branch["version"] += 1
+
+
+def _handoff(view: View, event: Event) -> None:
+    taken = event.type == e.HANDOFF_TAKEN
+    view.handoff = {"by": event.actor, "ts": event.ts} if taken else None
+
+
+def _created(view: View, event: Event) -> None:
+    view.title, view.agent = _text(event.data, "title"), _text(event.data, "agent")
+    view.meta = event.data.get("meta") or {}
+
+
+def _renamed(view: View, event: Event) -> None:
+    view.title = _text(event.data, "title")
+
+
+# --- approvals ------------------------------------------------------------------------------------------------------------
+def _approval(view: View, event: Event) -> None:
+    data, ident = event.data, _text(event.data, "approvalId")
+    if ident and ("approval", ident) not in view.by_id:
+        fields = {f: data.get(f) for f in ("tool", "args", "hash", "deadline", "default")}
+        view.add(event, "approval", ident, status="pending", **fields)
+        view.size += len(encode(data))
+
+
+def _approval_settled(view: View, event: Event) -> None:
+    item = view.by_id.get(("approval", _text(event.data, "approvalId")))
+    if item is None or item["status"] != "pending":
+        return
+    decision = _text(event.data, "decision")
+    item["status"] = "expired" if event.type == e.APPROVAL_EXPIRED else decision
+    item.update(_some(decision=decision, by=event.data.get("by"), note=event.data.get("note")))
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------------
+def _queued(view: View, event: Event) -> None:
+    run, data = view.runs.get(event.run or ""), event.data
+    if run is not None:  # queued again: a wait is over
+        run["status"] = "queued"
+        run["version"] += 1
+        return
+    if not event.run:
+        return
+    optional = _some(**{f: data.get(f) for f in ("name", "input", "parent", "after")})
+    view.runs[event.run] = {
+        "id": event.run, "seq": event.seq, "agent": _text(data, "agent"), "status": "queued", "attempt": 0,
+        "attempts": data.get("attempts", 1), "version": 1, "queued_ts": event.ts, "by": event.actor, **optional,
+    }  # fmt: skip
+    if "parent" not in optional and "input" in optional:
+        view.branch["runs"].pop(optional["input"], None)  # a new answer is the one shown
+
+
+def _changes(change: Callable[[View, Event, dict[str, Any]], None]) -> Handler:
+    """A handler that changes a known run and counts its version."""
+
+    def handler(view: View, event: Event) -> None:
+        run = view.runs.get(event.run or "")
+        if run is not None:
+            change(view, event, run)
+            run["version"] += 1
+
+    return handler
+
+
+def _started(view: View, event: Event, run: dict[str, Any]) -> None:
+    run.update(status="running", attempt=event.data.get("generation", 1), worker=_text(event.data, "worker"))
+    run.setdefault("started_ts", event.ts)
+
+
+def _waiting(view: View, event: Event, run: dict[str, Any]) -> None:
+    run["status"] = "waiting"
+
+
+def _lost(view: View, event: Event, run: dict[str, Any]) -> None:
+    loss = {"attempt": event.data.get("generation", 0), "reason": _text(event.data, "reason"), "ts": event.ts}
+    run.setdefault("losses", []).append(loss)
+    run["status"] = "queued"
+    view.settle(run["id"], pending=False)
+
+
+def _ended(view: View, event: Event, run: dict[str, Any]) -> None:
+    run.update(status=_text(event.data, "status"), ended_ts=event.ts, **_some(error=event.data.get("error")))
+    view.settle(run["id"], pending=True)
+
+
+def _cancel_requested(view: View, event: Event) -> None:
+    for ident in event.data.get("runs") or []:
+        run = view.runs.get(ident)
+        if run is not None and run["status"] not in ENDED:
+            known = run.get("cancel", {"delivered": False, "effective": False})
+            run["cancel"] = {**known, "by": event.actor, "ts": event.ts, "force": bool(event.data.get("force"))}
+            run["version"] += 1
+
+
+def _receipt(field: str) -> Callable[[View, Event, dict[str, Any]], None]:
+    def change(view: View, event: Event, run: dict[str, Any]) -> None:
+        if "cancel" in run:
+            run["cancel"][field] = True
+
+    return change
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    e.TEXT_START: _start_message,
+    e.TEXT_CONTENT: _delta("message", "messageId"),
+    e.TEXT_END: _close("message", "messageId", "complete"),
+    e.REASONING_START: _start_reasoning,
+    e.REASONING_CONTENT: _delta("reasoning", "messageId"),
+    e.REASONING_END: _close("reasoning", "messageId", "complete"),
+    e.TOOL_START: _start_tool,
+    e.TOOL_ARGS: _delta("tool", "toolCallId"),
+    e.TOOL_END: _close("tool", "toolCallId", "called"),
+    e.TOOL_RESULT: _tool_result,
+    e.SOURCE_CITED: _source,
+    e.STEP_STARTED: _step_started,
+    e.STEP_FINISHED: _step_finished,
+    e.ACTIVITY_SNAPSHOT: _activity_snapshot,
+    e.ACTIVITY_DELTA: _activity_delta,
+    e.STATE_SNAPSHOT: _state_snapshot,
+    e.STATE_DELTA: _state_delta,
+    e.INPUT_MESSAGE: _input,
+    e.INPUT_STEER: _steer,
+    e.STEER_DELIVERED: _steer_settled("delivered"),
+    e.STEER_DROPPED: _steer_settled("dropped"),
+    e.BRANCH_SELECTED: _branch,
+    e.HANDOFF_TAKEN: _handoff,
+    e.HANDOFF_RETURNED: _handoff,
+    e.SESSION_CREATED: _created,
+    e.SESSION_RENAMED: _renamed,
+    e.APPROVAL_REQUESTED: _approval,
+    e.APPROVAL_RESOLVED: _approval_settled,
+    e.APPROVAL_EXPIRED: _approval_settled,
+    e.RUN_QUEUED: _queued,
+    e.RUN_STARTED: _changes(_started),
+    e.RUN_WAITING: _changes(_waiting),
+    e.RUN_ATTEMPT_LOST: _changes(_lost),
+    e.RUN_ENDED: _changes(_ended),
+    e.CANCEL_REQUESTED: _cancel_requested,
+    e.CANCEL_DELIVERED: _changes(_receipt("delivered")),
+    e.CANCEL_EFFECTIVE: _changes(_receipt("effective")),
+}

@@ -1,0 +1,202 @@
+"""The view: what a person sees of a session, folded from its events. Its shape is stated in PROTOCOL.md, section 6.
+
+The hub keeps one per hot session to answer joins, clients keep one to render. It is plain JSON data plus indexes that
+can be rebuilt from it, so ``View.load(view.export())`` is the same view. ``fold.View`` adds how events change it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Self
+
+from holdfast.protocol.codec import encode
+from holdfast.protocol.events import Event
+
+FOLD_VERSION: Final = 1
+ENDED: Final = frozenset({"completed", "failed", "cancelled", "lost"})
+UNSETTLED: Final = frozenset({"open", "called", "pending"})
+"""Item statuses that the end of the item's run settles."""
+
+_ITEM_COST: Final = 160  # bytes of an item's JSON beyond its text, roughly
+
+Item = dict[str, Any]
+
+
+class OpenText:
+    """A text that still grows. Deltas are collected and joined only when somebody looks."""
+
+    __slots__ = ("field", "item", "length", "parts")
+
+    def __init__(self, item: Item, field: str) -> None:
+        self.item = item
+        self.field = field
+        self.parts: list[str] = [item[field]]
+        self.length: int = item["length"]
+
+    def flush(self) -> None:
+        """Make the item hold everything received."""
+        if len(self.parts) > 1:
+            self.parts = ["".join(self.parts)]
+        self.item[self.field] = self.parts[0]
+        self.item["length"] = self.length
+
+
+class ViewState:
+    """The folded state of one session.
+
+    Attributes:
+        items: messages, reasoning, tools, steps, activities, approvals and steers, in the order of their first event.
+        runs: every known run by id, in the order they were queued.
+        branch: ``{head, runs, version}``: which branch is shown.
+        older: number of history pages before ``items``.
+        size: rough bytes of the items' JSON, for windowing.
+    """
+
+    def __init__(self) -> None:
+        self.title = ""
+        self.agent = ""
+        self.meta: dict[str, Any] = {}
+        self.state: Any = {}
+        self.items: list[Item] = []
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.branch: dict[str, Any] = {"head": None, "runs": {}, "version": 0}
+        self.handoff: dict[str, Any] | None = None
+        self.older = 0
+        self.size = 0
+        self.by_id: dict[tuple[str, str], Item] = {}
+        self.open: dict[tuple[str, str], OpenText] = {}
+        self.unsettled: dict[str | None, list[Item]] = {}
+
+    # --- growing
+    def add(self, event: Event, kind: str, ident: str, **fields: Any) -> Item:
+        """Append an item that begins with this event."""
+        item: Item = {"kind": kind, "id": ident, "seq": event.seq, "ts": event.ts, "actor": event.actor, **fields}
+        if event.run is not None:
+            item["run"] = event.run
+            if event.attempt is not None:
+                item["attempt"] = event.attempt
+            run = self.runs.get(event.run)
+            if run is not None and "input" in run:
+                item["turn"] = run["input"]
+        self.items.append(item)
+        self.size += _ITEM_COST
+        self._note(item)
+        return item
+
+    def _note(self, item: Item) -> None:
+        """Index an item."""
+        self.by_id[item["kind"], item["id"]] = item
+        status = item.get("status")
+        if status in UNSETTLED:
+            self.unsettled.setdefault(item.get("run"), []).append(item)
+            field = {"message": "text", "reasoning": "text", "tool": "args"}.get(item["kind"])
+            if status == "open" and field:
+                self.open[item["kind"], item["id"]] = OpenText(item, field)
+
+    def close(self, kind: str, ident: str, status: str) -> None:
+        """An open text is complete."""
+        text = self.open.pop((kind, ident), None)
+        if text is not None:
+            text.flush()
+            text.item["status"] = status
+
+    def settle(self, run: str, *, pending: bool) -> None:
+        """The run ended, or an attempt was lost: nothing of it stays open (FOLD-4)."""
+        left = []
+        for item in self.unsettled.pop(run, []):
+            if item["status"] in ("open", "called"):
+                self.close(item["kind"], item["id"], "cut")
+                item["status"] = "cut"
+            elif item["status"] == "pending" and pending:
+                item["status"] = "expired" if item["kind"] == "approval" else "dropped"
+            elif item["status"] == "pending":
+                left.append(item)
+        if left:
+            self.unsettled[run] = left
+
+    # --- in and out
+    def export(self) -> dict[str, Any]:
+        """The view as JSON data. It shares its parts with the view: encode or copy it before the next ``apply``."""
+        for text in self.open.values():
+            text.flush()
+        return {
+            "fold": FOLD_VERSION, "title": self.title, "agent": self.agent, "meta": self.meta, "state": self.state,
+            "items": self.items, "runs": self.runs, "branch": self.branch, "handoff": self.handoff, "older": self.older,
+        }  # fmt: skip
+
+    @classmethod
+    def load(cls, data: dict[str, Any]) -> Self:
+        """The view exported as ``data``, which it takes over. Raises ``ValueError`` for another fold version (FOLD-7)."""
+        if data.get("fold") != FOLD_VERSION:
+            raise ValueError(f"view of fold version {data.get('fold')!r}; this is {FOLD_VERSION}")
+        view = cls()
+        view.title, view.agent, view.meta = data["title"], data["agent"], data["meta"]
+        view.state, view.items, view.runs = data["state"], data["items"], data["runs"]
+        view.branch, view.handoff, view.older = data["branch"], data["handoff"], data["older"]
+        for item in view.items:
+            view._note(item)
+            view.size += (
+                _ITEM_COST + len(item.get("text", "")) + len(item.get("args", "")) + len(str(item.get("result", "")))
+            )
+        return view
+
+    # --- windowing (SUB-5)
+    def trim(self, max_bytes: int) -> dict[str, Any] | None:
+        """Take the oldest settled items out until about ``max_bytes`` remain; they become one history page.
+
+        Items of live runs, and everything after the first of them, stay. Returns ``{items, runs}`` or None when
+        nothing could go. The view's ``older`` counts the page.
+        """
+        self.export()
+        sizes = [len(encode(item)) for item in self.items]
+        self.size, count = sum(sizes), 0
+        for item, size in zip(self.items, sizes, strict=True):
+            if self.size <= max_bytes or not self._settled(item):
+                break
+            self.size -= size
+            count += 1
+        if not count:
+            return None
+        gone, self.items = self.items[:count], self.items[count:]
+        edge = self.items[0]["seq"] if self.items else gone[-1]["seq"] + 1
+        runs = {i: r for i, r in self.runs.items() if r["status"] in ENDED and r["seq"] < edge}
+        for item in gone:
+            del self.by_id[item["kind"], item["id"]]
+            self.branch["runs"].pop(item["id"], None)
+        for ident in runs:
+            del self.runs[ident]
+        self.older += 1
+        return {"items": gone, "runs": runs}
+
+    def _settled(self, item: Item) -> bool:
+        run = self.runs.get(item.get("run", ""))
+        if item.get("status") in UNSETTLED or (run is not None and run["status"] not in ENDED):
+            return False
+        return not any(r["status"] not in ENDED and r.get("input") == item["id"] for r in self.runs.values())
+
+    # --- looking
+    def root(self, run: str) -> str:
+        """The topmost known ancestor of a run."""
+        while (known := self.runs.get(run)) is not None and known.get("parent") in self.runs:
+            run = known["parent"]
+        return run
+
+    def visible(self) -> list[Item]:
+        """The items of the branch shown: inputs from the head back, and for each the answer chosen (CTL-7)."""
+        turns: set[str] = set()
+        turn = self.branch["head"]
+        while turn is not None and turn not in turns:
+            turns.add(turn)
+            turn = self.by_id.get(("message", turn), {}).get("parent")
+        chosen = dict(self.branch["runs"])
+        for ident, run in self.runs.items():
+            if "parent" not in run and "input" in run and run["input"] not in self.branch["runs"]:
+                chosen[run["input"]] = ident
+
+        def shown(item: Item) -> bool:
+            if "turn" not in item:
+                return True
+            if item["turn"] not in turns:
+                return False
+            return "run" not in item or self.root(item["run"]) == chosen.get(item["turn"], item["run"])
+
+        return [item for item in self.items if shown(item)]
