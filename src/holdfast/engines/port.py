@@ -145,7 +145,13 @@ class Engine(Protocol):
 
     # --- finding sessions
     async def list(
-        self, tenant: str, *, user: str | None = None, search: str = "", before: tuple[int, str] | None = None, limit: int
+        self,
+        tenant: str,
+        *,
+        user: str | None = None,
+        search: str = "",
+        before: tuple[int, str] | None = None,
+        limit: int,
     ) -> Sequence[Listed]:
         """Sessions by last activity, newest first. ``user`` keeps those that user takes part in (and fills ``read``);
         ``search`` matches words in title and card; ``before`` is ``(active_ms, session)`` of the last row seen."""

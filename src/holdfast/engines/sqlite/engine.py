@@ -1,0 +1,225 @@
+"""The SQLite engine: the port's verbs on one writer, a pool of readers, and a checkpointer."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import apsw
+
+from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Listed, Notice
+from holdfast.engines.rules import check_consecutive
+from holdfast.engines.sqlite import reader, schema, writes
+from holdfast.engines.sqlite.checkpointer import Checkpointer
+from holdfast.engines.sqlite.lock import FileLock
+from holdfast.engines.sqlite.reader import Readers
+from holdfast.engines.sqlite.reserve import DiskReserve
+from holdfast.engines.sqlite.rows import encode_json
+from holdfast.engines.sqlite.store import Store
+from holdfast.engines.sqlite.transaction import Transaction
+from holdfast.engines.sqlite.writer import Writer
+from holdfast.engines.sqlite.writes import Write
+from holdfast.errors import Unavailable
+from holdfast.protocol import limits
+from holdfast.protocol.frames import Frame
+
+T = TypeVar("T")
+
+
+class SqliteEngine:
+    """An ``Engine`` on one SQLite file. Commits survive a power cut with ``synchronous="FULL"``.
+
+    Args:
+        path: the database file; ``-wal``, ``-shm``, ``.lock`` and ``.reserve`` stand beside it.
+        vfs: name of a registered SQLite VFS, for crash tests.
+        synchronous: ``FULL``, or ``NORMAL`` as the control of the crash tests (it loses acknowledged commits).
+        reserve_bytes: disk space kept back for control and run ends.
+        probe_s: seconds between attempts to recover from a full or failed disk.
+        readers: reading threads.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        vfs: str | None = None,
+        synchronous: str = "FULL",
+        reserve_bytes: int = limits.DISK_RESERVE_BYTES,
+        probe_s: float = limits.DISK_PROBE_S,
+        readers: int = 4,
+    ) -> None:
+        self.capabilities = Capabilities("sqlite", "power_cut" if synchronous.upper() == "FULL" else "process", False)
+        self._lock = FileLock(path)
+        self._reserve = DiskReserve(path, reserve_bytes)
+        self._store = Store(path, vfs=vfs, synchronous=synchronous, readers=readers)
+        self._probe_s = probe_s
+        self._writer: Writer | None = None
+        self._checkpointer: Checkpointer | None = None
+        self._erasing: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """See ``Engine.open``."""
+        schema.check_library()
+        self._lock.acquire()
+        try:
+            await asyncio.to_thread(self._store.open)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._writer = Writer(self._store, self._reserve, asyncio.get_running_loop(), self._probe_s)
+        self._checkpointer = Checkpointer(self._store, self._writer)
+        self._writer.start()
+        self._checkpointer.start()
+        self._erasing = asyncio.create_task(self._resume_erasing())
+
+    async def close(self) -> None:
+        """See ``Engine.close``."""
+        writer, self._writer = self._writer, None
+        if writer is None or self._checkpointer is None or self._erasing is None:
+            return
+        self._erasing.cancel()
+        await asyncio.to_thread(self._checkpointer.stop)
+        await asyncio.to_thread(writer.stop)
+        await asyncio.to_thread(self._close_store)
+        self._lock.release()
+
+    def _close_store(self) -> None:
+        try:
+            self._store.checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error:
+            pass  # the log keeps what could not be copied; the next opening recovers it
+        self._store.close()
+
+    # --- the log
+    async def create(self, key: Key, incarnation: str, now_ms: int, index: Index) -> Head:
+        """See ``Engine.create``."""
+        return await self._write(partial(writes.create, key=key, incarnation=incarnation, now_ms=now_ms, index=index))
+
+    async def head(self, key: Key) -> Head | None:
+        """See ``Engine.head``."""
+        return await self._readers.run(reader.head, key)
+
+    async def append(self, append: Append) -> None:
+        """See ``Engine.append``."""
+        check_consecutive(append.frames, append.expected + 1)
+        notices = [encode_json(notice) for notice in append.notices]
+        size = sum(len(frame.payload) for frame in append.frames)
+        await self._write(partial(writes.append, what=append, notices=notices), size, essential=append.essential)
+
+    async def read(self, key: Key, after: int, *, max_bytes: int) -> list[Frame]:
+        """See ``Engine.read``."""
+        return await self._readers.run(reader.read, key, after, max_bytes)
+
+    async def compact(self, key: Key, incarnation: str, first: int, last: int, frames: builtins.list[Frame]) -> None:
+        """See ``Engine.compact``."""
+        if check_consecutive(frames, first) != last + 1:
+            raise ValueError(f"the new frames do not cover {first}..{last}")
+        size = sum(len(frame.payload) for frame in frames)
+        swap = partial(writes.compact, key=key, incarnation=incarnation, first=first, last=last, frames=frames)
+        await self._write(swap, size)
+
+    async def delete(self, key: Key, incarnation: str, now_ms: int) -> None:
+        """See ``Engine.delete``. The content is unreachable at once and erased piece by piece; cut short, the rest is
+        erased at the next opening."""
+        bury = partial(writes.delete, key=key, incarnation=incarnation, now_ms=now_ms)
+        session = await self._write(bury, essential=True)
+        if session is not None:
+            await self._erase(session)
+
+    async def _erase(self, session: int) -> None:
+        while await self._write(partial(writes.erase, session=session), essential=True):
+            pass
+
+    async def _resume_erasing(self) -> None:
+        for session in await self._readers.run(reader.erasing):
+            await self._erase(session)
+
+    # --- derived
+    async def put_snapshot(self, key: Key, incarnation: str, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
+        """See ``Engine.put_snapshot``."""
+        size = len(data) + sum(map(len, pages.values()))
+        put = partial(writes.put_snapshot, key=key, incarnation=incarnation, seq=seq, data=data, pages=pages)
+        await self._write(put, size)
+
+    async def get_snapshot(self, key: Key) -> tuple[int, bytes] | None:
+        """See ``Engine.get_snapshot``."""
+        return await self._readers.run(reader.get_snapshot, key)
+
+    async def get_page(self, key: Key, page: int) -> bytes | None:
+        """See ``Engine.get_page``."""
+        return await self._readers.run(reader.get_page, key, page)
+
+    # --- finding sessions
+    async def list(
+        self,
+        tenant: str,
+        *,
+        user: str | None = None,
+        search: str = "",
+        before: tuple[int, str] | None = None,
+        limit: int,
+    ) -> Sequence[Listed]:
+        """See ``Engine.list``."""
+        return await self._readers.run(reader.list_sessions, tenant, user, search, before, limit)
+
+    async def due(self, now_ms: int, limit: int) -> Sequence[Key]:
+        """See ``Engine.due``."""
+        return await self._readers.run(reader.due, now_ms, limit)
+
+    async def queued(self, tenant: str, agent: str, limit: int) -> Sequence[Key]:
+        """See ``Engine.queued``."""
+        return await self._readers.run(reader.queued, tenant, agent, limit)
+
+    async def mark_read(self, key: Key, user: str, seq: int) -> None:
+        """See ``Engine.mark_read``."""
+        await self._write(partial(writes.mark_read, key=key, user=user, seq=seq))
+
+    async def feed(self, after: int, limit: int) -> Sequence[Notice]:
+        """See ``Engine.feed``."""
+        return await self._readers.run(reader.feed, after, limit)
+
+    # --- facts and blobs
+    async def get_fact(self, name: str) -> bytes | None:
+        """See ``Engine.get_fact``."""
+        return await self._readers.run(reader.get_fact, name)
+
+    async def put_fact(self, name: str, data: bytes | None) -> None:
+        """See ``Engine.put_fact``. Facts are small control data: they are admitted when the disk is full."""
+        await self._write(partial(writes.put_fact, name=name, data=data), len(data or b""), essential=True)
+
+    async def facts(self, prefix: str) -> dict[str, bytes]:
+        """See ``Engine.facts``."""
+        return await self._readers.run(reader.facts, prefix)
+
+    async def put_blob(self, key: Key, blob: str, media_type: str, data: bytes) -> None:
+        """See ``Engine.put_blob``."""
+        put = partial(writes.put_blob, key=key, name=blob, media_type=media_type, data=data)
+        await self._write(put, len(data))
+
+    async def get_blob(self, key: Key, blob: str) -> tuple[str, bytes] | None:
+        """See ``Engine.get_blob``."""
+        return await self._readers.run(reader.get_blob, key, blob)
+
+    def health(self) -> dict[str, Any]:
+        """See ``Engine.health``."""
+        if self._writer is None:
+            return {"mode": "closed"}
+        return {"mode": self._writer.mode, **self._writer.counters, **self._store.facts()}
+
+    # --- the way in
+    @property
+    def _readers(self) -> Readers:
+        readers = self._store.readers
+        if readers is None:
+            raise Unavailable("disk.failed", "the storage is not open")
+        return readers
+
+    async def _write(self, apply: Callable[[Transaction], T], size_bytes: int = 0, *, essential: bool = False) -> T:
+        if self._writer is None:
+            raise Unavailable("disk.failed", "the storage is not open")
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._writer.submit(Write(apply, done, size_bytes, essential))
+        return await done

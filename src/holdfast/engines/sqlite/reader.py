@@ -1,0 +1,151 @@
+"""Reading: a few threads, each query a short transaction on one of as many connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import apsw
+
+from holdfast.engines.port import Head, Key, Listed, Notice
+from holdfast.engines.rules import search_words
+from holdfast.engines.sqlite import statements
+from holdfast.engines.sqlite.rows import checked, decode_notice, frame, stored
+from holdfast.errors import HoldfastError, Unavailable
+from holdfast.protocol.frames import Frame
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Readers:
+    """A pool of reading connections, closed as a whole."""
+
+    def __init__(self, connections: Sequence[apsw.Connection], path: str) -> None:
+        self._path = path
+        self._connections = connections
+        self._free: SimpleQueue[apsw.Connection] = SimpleQueue()
+        for connection in connections:
+            self._free.put(connection)
+        self._threads = ThreadPoolExecutor(len(connections), thread_name_prefix="holdfast-read")
+
+    async def run(self, query: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a query of this module in a thread.
+
+        Raises:
+            HoldfastError: ``engine.corrupt``; Unavailable: ``disk.failed`` when the disk does not answer.
+        """
+        try:
+            job = self._threads.submit(self._run, lambda connection: query(connection, *args, **kwargs))
+        except RuntimeError:
+            raise Unavailable("disk.failed", "the storage is being reopened") from None
+        return await asyncio.wrap_future(job)
+
+    def _run(self, query: Callable[[apsw.Connection], T]) -> T:
+        connection = self._free.get()
+        try:
+            return query(connection)
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise HoldfastError("engine.corrupt", f"{self._path}: {error}") from error
+        except apsw.Error as error:
+            raise Unavailable("disk.failed", f"cannot read {self._path}: {error}") from error
+        finally:
+            self._free.put(connection)
+
+    def close(self) -> None:
+        """Finish the queries under way and close the connections."""
+        self._threads.shutdown(wait=True)
+        for connection in self._connections:
+            connection.close(True)
+
+
+def head(connection: apsw.Connection, key: Key) -> Head | None:
+    """The head of a session."""
+    row = connection.execute(statements.HEAD, key).fetchone()
+    return stored(row).head if row else None
+
+
+def read(connection: apsw.Connection, key: Key, after: int, max_bytes: int) -> list[Frame]:
+    """One page of frames."""
+    page: list[Frame] = []
+    size = 0
+    where = f"session {key.session!r}"
+    cursor = connection.execute(statements.READ, (*key, after))
+    for row in cursor:
+        size += len(row[5])
+        if page and size > max_bytes:
+            cursor.close(True)
+            break
+        page.append(frame(row, where))
+    return page
+
+
+def get_snapshot(connection: apsw.Connection, key: Key) -> tuple[int, bytes] | None:
+    """The newest snapshot."""
+    row = connection.execute(statements.GET_SNAPSHOT, key).fetchone()
+    return (row[0], checked(row[1], row[2], f"snapshot of session {key.session!r}")) if row else None
+
+
+def get_page(connection: apsw.Connection, key: Key, page: int) -> bytes | None:
+    """One page of history."""
+    row = connection.execute(statements.GET_PAGE, (*key, page)).fetchone()
+    return checked(row[0], row[1], f"page {page} of session {key.session!r}") if row else None
+
+
+def get_blob(connection: apsw.Connection, key: Key, blob: str) -> tuple[str, bytes] | None:
+    """A blob."""
+    row = connection.execute(statements.GET_BLOB, (*key, blob)).fetchone()
+    return (row[0], checked(row[1], row[2], f"blob {blob!r} of session {key.session!r}")) if row else None
+
+
+def list_sessions(
+    connection: apsw.Connection,
+    tenant: str,
+    user: str | None,
+    search: str,
+    before: tuple[int, str] | None,
+    limit: int,
+) -> list[Listed]:
+    """Sessions by last activity."""
+    words = search_words(search)
+    ms, name = before or (0, "")
+    parameters: dict[str, Any] = {"tenant": tenant, "user": user, "ms": ms, "name": name, "limit": limit}
+    parameters |= {f"w{n}": word for n, word in enumerate(words)}
+    sql = statements.list_sessions(user is not None, before is not None, len(words))
+    return [Listed(stored(row).head, row[9]) for row in connection.execute(sql, parameters)]
+
+
+def due(connection: apsw.Connection, now_ms: int, limit: int) -> list[Key]:
+    """Sessions that need attention."""
+    return [Key(*row) for row in connection.execute(statements.DUE, (now_ms, limit))]
+
+
+def queued(connection: apsw.Connection, tenant: str, agent: str, limit: int) -> list[Key]:
+    """Sessions with work for an agent."""
+    return [Key(*row) for row in connection.execute(statements.QUEUED, (tenant, agent, limit))]
+
+
+def feed(connection: apsw.Connection, after: int, limit: int) -> list[Notice]:
+    """Notices in commit order."""
+    rows = connection.execute(statements.FEED, (after, limit))
+    return [Notice(position, Key(tenant, name), decode_notice(data)) for position, tenant, name, data in rows]
+
+
+def get_fact(connection: apsw.Connection, name: str) -> bytes | None:
+    """A fact."""
+    row = connection.execute(statements.GET_FACT, (name,)).fetchone()
+    return row[0] if row else None
+
+
+def facts(connection: apsw.Connection, prefix: str) -> dict[str, bytes]:
+    """Facts by prefix."""
+    rows: list[Any] = connection.execute(statements.FACTS, (prefix,)).fetchall()
+    return dict(rows)
+
+
+def erasing(connection: apsw.Connection) -> list[int]:
+    """Lives whose erasure was interrupted."""
+    return [row[0] for row in connection.execute(statements.ERASING)]

@@ -1,0 +1,135 @@
+"""The tables of a Holdfast database, and which SQLite libraries and files this version may work with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import apsw
+
+from holdfast.errors import HoldfastError
+
+APPLICATION_ID: Final = 0x486F6C64
+"""``Hold`` in ASCII: marks the file as ours (https://www.sqlite.org/pragma.html#pragma_application_id)."""
+
+VERSION: Final = 1
+"""Version of the tables below, kept in ``user_version``."""
+
+FIXED_RELEASE: Final = (3, 51, 3)
+FIXED_BACKPORTS: Final[dict[tuple[int, ...], int]] = {(3, 50): 7, (3, 44): 6}
+"""Where SQLite's WAL-reset bug (a checkpoint racing a writer can lose a commit) is fixed: https://www.sqlite.org/wal.html"""
+
+TABLES: Final = """
+-- One row per session and life. ``id`` is never reused: frames, blobs and snapshots hang on it, so what belonged to a
+-- deleted life can be erased piece by piece while the id's next life is already being written.
+CREATE TABLE session (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  tenant      TEXT    NOT NULL,
+  name        TEXT    NOT NULL,
+  incarnation TEXT    NOT NULL,
+  tail        INTEGER NOT NULL,
+  created_ms  INTEGER NOT NULL,
+  active_ms   INTEGER NOT NULL,
+  deleted     INTEGER NOT NULL,
+  due_ms      INTEGER,           -- copy of the index's, to be found by
+  words       TEXT    NOT NULL,  -- what a search looks through, case folded
+  idx         BLOB    NOT NULL   -- the Index, JSON
+);
+CREATE UNIQUE INDEX session_name   ON session (tenant, name);
+CREATE INDEX        session_active ON session (tenant, active_ms, name) WHERE deleted = 0;
+CREATE INDEX        session_due    ON session (due_ms) WHERE due_ms IS NOT NULL;
+
+-- One row per frame, in the order of commits; ``crc`` covers positions, audience, keys and payload (CRC-32, ISO 3309).
+CREATE TABLE frame (
+  id       INTEGER PRIMARY KEY,
+  session  INTEGER NOT NULL,
+  first    INTEGER NOT NULL,
+  last     INTEGER NOT NULL,
+  audience INTEGER NOT NULL,
+  crc      INTEGER NOT NULL,
+  keys     BLOB,                 -- producer keys, JSON, or NULL for none
+  payload  BLOB    NOT NULL
+);
+CREATE UNIQUE INDEX frame_first ON frame (session, first);
+
+-- Who finds a session in their list, and which agents have work in it; copies of the index.
+CREATE TABLE participant (tenant TEXT, user TEXT, session INTEGER, PRIMARY KEY (tenant, user, session)) WITHOUT ROWID;
+CREATE TABLE queued      (tenant TEXT, agent TEXT, session INTEGER, PRIMARY KEY (tenant, agent, session)) WITHOUT ROWID;
+
+-- How far each user has read.
+CREATE TABLE read_mark (session INTEGER, user TEXT, seq INTEGER NOT NULL, PRIMARY KEY (session, user)) WITHOUT ROWID;
+
+-- The feed of notable happenings; positions are never reused.
+CREATE TABLE notice (
+  position INTEGER PRIMARY KEY AUTOINCREMENT,
+  tenant   TEXT NOT NULL,
+  name     TEXT NOT NULL,
+  data     BLOB NOT NULL
+);
+
+-- Derived from the log, may be dropped at any time: the newest snapshot of a session, and pages of its history.
+CREATE TABLE snapshot (session INTEGER PRIMARY KEY, seq INTEGER NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE page (
+  id      INTEGER PRIMARY KEY,
+  session INTEGER NOT NULL,
+  page    INTEGER NOT NULL,
+  crc     INTEGER NOT NULL,
+  data    BLOB    NOT NULL
+);
+CREATE UNIQUE INDEX page_number ON page (session, page);
+
+CREATE TABLE blob (
+  id         INTEGER PRIMARY KEY,
+  session    INTEGER NOT NULL,
+  name       TEXT    NOT NULL,
+  media_type TEXT    NOT NULL,
+  crc        INTEGER NOT NULL,
+  data       BLOB    NOT NULL
+);
+CREATE UNIQUE INDEX blob_name ON blob (session, name);
+
+CREATE TABLE fact (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+
+-- Lives whose content is still being erased.
+CREATE TABLE erasing (session INTEGER PRIMARY KEY);
+
+-- One row, rewritten at every opening: the write that proves the disk works and makes a recovered tail durable.
+CREATE TABLE opening (id INTEGER PRIMARY KEY CHECK (id = 1), times INTEGER NOT NULL);
+INSERT INTO opening VALUES (1, 0);
+"""
+
+
+def check_library(version: str | None = None) -> None:
+    """Refuse a SQLite library with the WAL-reset bug.
+
+    Args:
+        version: as ``"3.51.3"``; the library in use when None.
+
+    Raises:
+        HoldfastError: ``engine.version``.
+    """
+    name = version or apsw.sqlite_lib_version()
+    parts = tuple(int(part) for part in name.split("."))
+    backport = FIXED_BACKPORTS.get(parts[:2])
+    if parts < FIXED_RELEASE and (backport is None or parts[2] < backport):
+        raise HoldfastError(
+            "engine.version", f"SQLite {name} can lose committed data (WAL-reset bug); use 3.51.3 or newer"
+        )
+
+
+def prepare(connection: apsw.Connection) -> None:
+    """Create the tables in an empty database; refuse one that is not ours or of another version.
+
+    Raises:
+        HoldfastError: ``engine.version``.
+    """
+    owner, version = connection.pragma("application_id"), connection.pragma("user_version")
+    empty = owner == 0 and version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+    if empty:
+        with connection:
+            connection.execute(TABLES)
+            connection.pragma("application_id", APPLICATION_ID)
+            connection.pragma("user_version", VERSION)
+    elif owner != APPLICATION_ID:
+        raise HoldfastError("engine.version", "the file is a SQLite database of some other program")
+    elif version != VERSION:
+        raise HoldfastError("engine.version", f"the database has format {version}, this version works with {VERSION}")

@@ -1,0 +1,141 @@
+"""Every statement the engine runs, named and commented. The tables stand in ``schema.py``."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+MULTI_ROWS: Final = (128, 32, 8, 2, 1)
+"""Sizes of multi-row statements: few, so that each is compiled once and kept."""
+
+_SESSION: Final = "id, tenant, name, incarnation, tail, created_ms, active_ms, deleted, idx"
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+@cache
+def insert_frames(rows: int) -> str:
+    """Many frames in one statement: one trip through the interpreter lock instead of one per row."""
+    values = ",".join(["(?,?,?,?,?,?,?)"] * rows)
+    return f"INSERT INTO frame (session, first, last, audience, crc, keys, payload) VALUES {values}"
+
+
+@cache
+def update_heads(rows: int) -> str:
+    """Tail and last activity of many sessions; parameters ``id, tail, active_ms`` per row."""
+    values = ",".join(["(?,?,?)"] * rows)
+    return (
+        f"WITH new (id, tail, active_ms) AS (VALUES {values}) "
+        "UPDATE session SET tail = new.tail, active_ms = new.active_ms FROM new WHERE session.id = new.id"
+    )
+
+
+@cache
+def insert_notices(rows: int) -> str:
+    """Entries of the feed; parameters ``tenant, name, data`` per row."""
+    return f"INSERT INTO notice (tenant, name, data) VALUES {','.join(['(?,?,?)'] * rows)}"
+
+
+INSERT_SESSION: Final = (
+    "INSERT INTO session (tenant, name, incarnation, tail, created_ms, active_ms, deleted, due_ms, words, idx) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?) RETURNING id"
+)
+UPDATE_INDEX: Final = "UPDATE session SET due_ms = ?, words = ?, idx = ? WHERE id = ?"
+DELETE_SESSION: Final = "DELETE FROM session WHERE id = ?"
+
+INSERT_PARTICIPANT: Final = "INSERT OR IGNORE INTO participant (tenant, user, session) VALUES (?,?,?)"
+DELETE_PARTICIPANT: Final = "DELETE FROM participant WHERE tenant = ? AND user = ? AND session = ?"
+INSERT_QUEUED: Final = "INSERT OR IGNORE INTO queued (tenant, agent, session) VALUES (?,?,?)"
+DELETE_QUEUED: Final = "DELETE FROM queued WHERE tenant = ? AND agent = ? AND session = ?"
+
+# Never moves back.
+MARK_READ: Final = (
+    "INSERT INTO read_mark (session, user, seq) VALUES (?,?,?) "
+    "ON CONFLICT (session, user) DO UPDATE SET seq = max(seq, excluded.seq)"
+)
+
+# Spans of the frames that lie within first..last, then their removal.
+COVERED: Final = (
+    "SELECT first, last FROM frame WHERE session = ? AND first >= ? AND last <= ? AND first <= ? ORDER BY first"
+)
+DELETE_COVERED: Final = "DELETE FROM frame WHERE session = ? AND first >= ? AND first <= ?"
+
+# A late snapshot does not replace a newer one.
+PUT_SNAPSHOT: Final = (
+    "INSERT INTO snapshot (session, seq, crc, data) VALUES (?,?,?,?) ON CONFLICT (session) DO UPDATE "
+    "SET seq = excluded.seq, crc = excluded.crc, data = excluded.data WHERE excluded.seq >= seq"
+)
+PUT_PAGE: Final = (
+    "INSERT INTO page (session, page, crc, data) VALUES (?,?,?,?) "
+    "ON CONFLICT (session, page) DO UPDATE SET crc = excluded.crc, data = excluded.data"
+)
+
+INSERT_BLOB: Final = "INSERT INTO blob (session, name, media_type, crc, data) VALUES (?,?,?,?,?)"
+PUT_FACT: Final = "INSERT INTO fact (name, data) VALUES (?,?) ON CONFLICT (name) DO UPDATE SET data = excluded.data"
+DELETE_FACT: Final = "DELETE FROM fact WHERE name = ?"
+
+# Erasing a deleted life, a bounded piece at a time.
+START_ERASING: Final = "INSERT INTO erasing (session) VALUES (?)"
+ERASING: Final = "SELECT session FROM erasing ORDER BY session"
+END_ERASING: Final = "DELETE FROM erasing WHERE session = ?"
+ERASE: Final = tuple(
+    f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE session = ?1 LIMIT ?2)"
+    for table in ("frame", "page", "blob")
+)
+ERASE_SNAPSHOT: Final = "DELETE FROM snapshot WHERE session = ?"
+ERASE_READ_MARKS: Final = "DELETE FROM read_mark WHERE session = ?"
+
+# --- reading --------------------------------------------------------------------------------------------------------
+HEAD: Final = f"SELECT {_SESSION} FROM session WHERE tenant = ? AND name = ?"
+
+# From the frame in which ``after + 1`` lies: the newest that begins at or before it.
+READ: Final = """
+SELECT first, last, audience, crc, keys, payload FROM frame
+WHERE session = (SELECT id FROM session WHERE tenant = ?1 AND name = ?2)
+  AND first >= (SELECT coalesce(max(first), 0) FROM frame
+                WHERE session = (SELECT id FROM session WHERE tenant = ?1 AND name = ?2) AND first <= ?3 + 1)
+  AND last > ?3
+ORDER BY first
+"""
+
+GET_SNAPSHOT: Final = """
+SELECT seq, crc, data FROM snapshot WHERE session = (SELECT id FROM session WHERE tenant = ? AND name = ?)
+"""
+GET_PAGE: Final = """
+SELECT crc, data FROM page WHERE session = (SELECT id FROM session WHERE tenant = ? AND name = ?) AND page = ?
+"""
+GET_BLOB: Final = """
+SELECT media_type, crc, data FROM blob WHERE session = (SELECT id FROM session WHERE tenant = ? AND name = ?) AND name = ?
+"""
+
+GET_FACT: Final = "SELECT data FROM fact WHERE name = ?"
+FACTS: Final = "SELECT name, data FROM fact WHERE name BETWEEN ?1 AND ?1 || char(0x10FFFF) ORDER BY name"
+
+DUE: Final = "SELECT tenant, name FROM session WHERE due_ms <= ? ORDER BY due_ms, tenant, name LIMIT ?"
+QUEUED: Final = """
+SELECT session.tenant, session.name FROM queued JOIN session ON session.id = queued.session
+WHERE queued.tenant = ? AND queued.agent = ? ORDER BY session.active_ms, session.name LIMIT ?
+"""
+FEED: Final = "SELECT position, tenant, name, data FROM notice WHERE position > ? ORDER BY position LIMIT ?"
+
+
+@cache
+def list_sessions(by_user: bool, paged: bool, words: int) -> str:
+    """A list, newest activity first. Parameters: ``:tenant``, ``:user``, ``:ms``, ``:name``, ``:w0`` …, ``:limit``."""
+    columns = ", ".join(f"session.{column}" for column in _SESSION.split(", "))
+    where = ["session.tenant = :tenant", "session.deleted = 0"]
+    if by_user:
+        source = (
+            "participant JOIN session ON session.id = participant.session "
+            "LEFT JOIN read_mark ON read_mark.session = session.id AND read_mark.user = participant.user"
+        )
+        where += ["participant.tenant = :tenant", "participant.user = :user"]
+        read = "coalesce(read_mark.seq, 0)"
+    else:
+        source, read = "session", "0"
+    if paged:
+        where.append("(session.active_ms, session.name) < (:ms, :name)")
+    where += [f"instr(session.words, :w{n}) > 0" for n in range(words)]
+    return (
+        f"SELECT {columns}, {read} FROM {source} WHERE {' AND '.join(where)} "
+        "ORDER BY session.active_ms DESC, session.name DESC LIMIT :limit"
+    )

@@ -1,0 +1,140 @@
+"""The open database: its connections, how they are set up, and how they are made to agree with the disk."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any, Final
+
+import apsw
+
+from holdfast.engines.sqlite import schema
+from holdfast.engines.sqlite.reader import Readers
+from holdfast.errors import HoldfastError
+
+BUSY_MS: Final = 5_000
+"""How long to wait for a foreign process (a shell, a backup) that holds a lock for a moment."""
+
+WRITER_CACHE_KIB: Final = 16_384
+READER_CACHE_KIB: Final = 4_096
+WAL_KEPT_BYTES: Final = 64 << 20
+"""A write-ahead log that grew beyond this is cut back when it starts again."""
+
+
+def connect(path: str, *, vfs: str | None, write: bool) -> apsw.Connection:
+    """Open one connection; nothing is written yet."""
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if write else apsw.SQLITE_OPEN_READONLY
+    connection = apsw.Connection(path, flags=flags, vfs=vfs)
+    connection.set_busy_timeout(BUSY_MS)
+    connection.pragma("temp_store", "memory")  # a full disk must not stop a sort
+    connection.pragma("cache_size", -(WRITER_CACHE_KIB if write else READER_CACHE_KIB))
+    connection.wal_autocheckpoint(0)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    return connection
+
+
+class Store:
+    """One writing connection, one for checkpoints, and a pool of readers on the same file.
+
+    Args:
+        path: the database file; its directory must exist.
+        vfs: name of a registered SQLite VFS (crash tests), or None for the system's.
+        synchronous: ``FULL`` keeps every acknowledged commit through a power cut; ``NORMAL`` does not and exists so
+            that the crash tests can show that they would notice.
+        readers: number of reading threads.
+    """
+
+    def __init__(self, path: str, *, vfs: str | None, synchronous: str, readers: int) -> None:
+        self.path = path
+        self._vfs = vfs
+        self._synchronous = synchronous
+        self._reader_count = readers
+        self._checkpointing = threading.Lock()
+        self._checkpoint_connection: apsw.Connection | None = None
+        self.writer: apsw.Connection | None = None
+        self.readers: Readers | None = None
+
+    def open(self) -> None:
+        """Open everything and make the recovered tail durable before anyone can see it (LOG-4).
+
+        What a killed process wrote may stand in the write-ahead log without having reached the disk. It is copied
+        into the database and synced, and a commit of our own proves that syncing works.
+        """
+        try:
+            self._create_file()
+            self.writer = connect(self.path, vfs=self._vfs, write=True)
+            self._set_up(self.writer)
+            self.writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self.writer.execute("UPDATE opening SET times = times + 1")
+            self._checkpoint_connection = connect(self.path, vfs=self._vfs, write=True)
+            self._checkpoint_connection.pragma("synchronous", self._synchronous)
+            self.readers = Readers(
+                [connect(self.path, vfs=self._vfs, write=False) for _ in range(self._reader_count)], self.path
+            )
+        except BaseException:
+            self.close()
+            raise
+
+    def _create_file(self) -> None:
+        if self._vfs is None:
+            try:
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            except FileExistsError:
+                pass
+            except OSError as error:
+                raise HoldfastError("config.invalid", f"cannot create {self.path}: {error.strerror}") from None
+
+    def _set_up(self, connection: apsw.Connection) -> None:
+        try:
+            mode = connection.pragma("journal_mode", "wal")
+            connection.pragma("synchronous", self._synchronous)
+            connection.pragma("journal_size_limit", WAL_KEPT_BYTES)
+            connection.pragma("secure_delete", True)  # erased means gone, also from free pages
+            schema.prepare(connection)
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise HoldfastError("engine.corrupt", f"{self.path}: {error}") from error
+        if mode != "wal":
+            raise HoldfastError("engine.version", f"{self.path}: this file system cannot hold a write-ahead log")
+
+    def checkpoint(self, mode: int = apsw.SQLITE_CHECKPOINT_PASSIVE) -> tuple[int, int]:
+        """Copy the write-ahead log into the database beside the writer; ``(pages in the log, pages copied)``."""
+        with self._checkpointing:
+            if self._checkpoint_connection is None:
+                return 0, 0
+            return self._checkpoint_connection.wal_checkpoint(mode=mode)
+
+    def probe(self) -> None:
+        """Write and sync a file of its own beside the database. Raises ``apsw.Error`` while the disk fails."""
+        probe = apsw.Connection(self.path + ".probe", vfs=self._vfs)
+        try:
+            probe.pragma("synchronous", "full")
+            probe.pragma("user_version", probe.pragma("user_version") % 1_000_000 + 1)
+        finally:
+            probe.close()
+
+    def close_writing(self) -> None:
+        """Close the connections that write; readers go on seeing the last durable commit."""
+        with self._checkpointing:
+            if self._checkpoint_connection is not None:
+                self._checkpoint_connection.close(True)
+                self._checkpoint_connection = None
+        if self.writer is not None:
+            self.writer.close(True)
+            self.writer = None
+
+    def close(self) -> None:
+        """Close everything as it stands, without a checkpoint. Idempotent."""
+        readers, self.readers = self.readers, None
+        if readers is not None:
+            readers.close()
+        self.close_writing()
+
+    def facts(self) -> dict[str, Any]:
+        """Sizes for health."""
+        sizes: dict[str, Any] = {}
+        for name, path in (("database_bytes", self.path), ("wal_bytes", self.path + "-wal")):
+            try:
+                sizes[name] = os.stat(path).st_size
+            except OSError:
+                sizes[name] = 0
+        return sizes

@@ -1,0 +1,252 @@
+"""The one writer: a thread that commits whatever gathered while its last commit ran (group commit).
+
+Outcomes are exact (LOG-7). A refusal concerns one write. A disk error before ``COMMIT`` applied nothing; one at
+``COMMIT`` has an unknown outcome, and nothing is served from what it may have left behind until the database was
+reopened and its tail made durable (LOG-4). A full disk gives up the reserve and goes on with essential writes only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+import apsw
+
+from holdfast.engines.port import Key
+from holdfast.engines.sqlite.reserve import DiskReserve
+from holdfast.engines.sqlite.rows import Stored
+from holdfast.engines.sqlite.store import Store
+from holdfast.engines.sqlite.transaction import Transaction
+from holdfast.engines.sqlite.writes import Write
+from holdfast.errors import CommitFailed, HoldfastError
+from holdfast.protocol import limits
+
+OK: Final = "ok"
+FULL: Final = "full"
+FAILED: Final = "failed"
+
+_STOP: Final = object()
+_FINISH_CHECKPOINT: Final = object()
+
+
+class Writer:
+    """The writing thread and the mode of the engine: ``ok``, ``full`` or ``failed``.
+
+    Args:
+        store: open when the thread starts; reopened by it after a failure.
+        reserve: given up when the disk is full.
+        loop: where results are delivered, once per commit.
+        probe_s: seconds between attempts to leave ``full`` or ``failed``.
+    """
+
+    def __init__(self, store: Store, reserve: DiskReserve, loop: asyncio.AbstractEventLoop, probe_s: float) -> None:
+        self._store = store
+        self._reserve = reserve
+        self._loop = loop
+        self._probe_s = probe_s
+        self._queue: SimpleQueue[Any] = SimpleQueue()
+        self._known: dict[Key, Stored] = {}
+        self._thread = threading.Thread(target=self._main, name="holdfast-write", daemon=True)
+        self._next_probe = 0.0
+        self.mode = OK if reserve.allocate() else FULL
+        self.counters = {"commits": 0, "writes": 0, "commit_bytes": 0, "refused": 0, "failures": 0, "reopened": 0}
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what was submitted, then end the thread; blocks until it did."""
+        self._queue.put(_STOP)
+        self._thread.join()
+
+    def submit(self, write: Write[Any]) -> None:
+        """Queue a write; its ``done`` is told the outcome on the loop."""
+        self._queue.put(write)
+
+    def fail(self, error: apsw.Error) -> None:
+        """A disk error met elsewhere (a checkpoint) concerns the writer too. Any thread may say so."""
+        self._queue.put(error)
+
+    def finish_checkpoint(self) -> None:
+        """Copy what is left of the write-ahead log between two commits, so that the log can start again."""
+        self._queue.put(_FINISH_CHECKPOINT)
+
+    # --- the thread
+    def _main(self) -> None:
+        while True:
+            group, rest = self._gather()
+            if group:
+                self._commit(group)
+            if rest is _STOP:
+                return
+            if rest is _FINISH_CHECKPOINT:
+                self._finish_checkpoint()
+            if isinstance(rest, apsw.Error):
+                self._met(rest)
+            if self.mode != OK and time.monotonic() >= self._next_probe:
+                self._probe()
+                self._next_probe = time.monotonic() + self._probe_s
+
+    def _gather(self) -> tuple[list[Write[Any]], object]:
+        """Everything queued, up to the bound of a group, and what stopped the gathering."""
+        group: list[Write[Any]] = []
+        size = 0
+        try:
+            item = self._queue.get(timeout=None if self.mode == OK else self._probe_s)
+            while isinstance(item, Write):
+                group.append(item)
+                size += item.size_bytes
+                if size >= limits.COMMIT_BYTES:
+                    return group, None
+                item = self._queue.get_nowait()
+        except Empty:
+            return group, None
+        return group, item
+
+    def _commit(self, group: Sequence[Write[Any]]) -> None:
+        if self.mode == FULL:
+            group = self._refuse(group, "disk.full", lambda write: not write.essential)
+        elif self.mode == FAILED:
+            group = self._refuse(group, "disk.failed", lambda write: True)
+        connection = self._store.writer
+        if not group or connection is None:
+            return
+        at_commit = False
+        transaction = Transaction(connection, self._known)
+        results: list[tuple[Write[Any], Any]] = []
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for write in group:
+                try:
+                    results.append((write, write.apply(transaction)))
+                except HoldfastError as refusal:
+                    self.counters["refused"] += 1
+                    results.append((write, refusal))
+            transaction.flush()
+            at_commit = True
+            connection.execute("COMMIT")
+        except Exception as error:
+            self._not_committed(group, error, at_commit)
+            return
+        transaction.committed()
+        self.counters["commits"] += 1
+        self.counters["writes"] += len(group)
+        self.counters["commit_bytes"] += sum(write.size_bytes for write in group)
+        self._deliver(results)
+
+    # --- failures
+    def _not_committed(self, group: Sequence[Write[Any]], error: Exception, at_commit: bool) -> None:
+        if _is_full(error, at_commit):
+            self._roll_back()
+            self._enter_full()
+            essential = self._refuse(group, "disk.full", lambda write: len(group) == 1 or not write.essential)
+            self._commit(essential)
+        elif at_commit:
+            self._enter_failed()
+            self._deliver([(write, CommitFailed("unknown", "commit.unknown", str(error))) for write in group])
+        elif isinstance(error, apsw.IOError):
+            self._enter_failed()
+            self._deliver([(write, CommitFailed("not_applied", "disk.failed", str(error))) for write in group])
+        elif len(group) > 1 and not isinstance(error, apsw.BusyError):
+            self._roll_back()  # one of them is at fault: each on its own
+            for write in group:
+                self._commit([write])
+        else:
+            self._roll_back()
+            self._deliver([(write, CommitFailed("not_applied", _code(error), str(error))) for write in group])
+
+    def _refuse(
+        self, group: Sequence[Write[Any]], code: str, refused: Callable[[Write[Any]], bool]
+    ) -> list[Write[Any]]:
+        """Refuse some of a group, nothing applied; answers the others."""
+        self._deliver([(write, CommitFailed("not_applied", code)) for write in group if refused(write)])
+        return [write for write in group if not refused(write)]
+
+    def _roll_back(self) -> None:
+        connection = self._store.writer
+        if connection is not None and connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+    def _met(self, error: apsw.Error) -> None:
+        if self.mode == OK and _is_full(error, at_commit=False):
+            self._enter_full()
+        elif self.mode != FAILED and isinstance(error, apsw.IOError):
+            self._enter_failed()
+
+    def _enter_full(self) -> None:
+        self.mode = FULL
+        self._reserve.release()
+        self._next_probe = time.monotonic() + self._probe_s
+
+    def _enter_failed(self) -> None:
+        self.mode = FAILED
+        self.counters["failures"] += 1
+        self._known.clear()
+        self._store.close_writing()
+        self._next_probe = time.monotonic() + self._probe_s
+
+    def _finish_checkpoint(self) -> None:
+        connection = self._store.writer
+        if connection is not None:
+            try:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            except apsw.BusyError:
+                pass
+            except apsw.Error as error:
+                self._met(error)
+
+    # --- recovery
+    def _probe(self) -> None:
+        if self.mode == FAILED and not self._reopen():
+            return
+        self.mode = OK if self._reserve.allocate() else FULL
+
+    def _reopen(self) -> bool:
+        """Reads go on from the last durable commit until a probe succeeds; then everything is closed and reopened."""
+        try:
+            self._store.probe()
+            self._store.close()
+            self._store.open()
+        except (apsw.Error, HoldfastError, OSError) as error:
+            if _is_full(error, at_commit=False):
+                self._reserve.release()
+            return False
+        self.counters["reopened"] += 1
+        return True
+
+    def _deliver(self, results: list[tuple[Write[Any], Any]]) -> None:
+        if results:
+            try:
+                self._loop.call_soon_threadsafe(_resolve, results)
+            except RuntimeError:
+                pass  # the loop is closed: nobody waits any more
+
+
+def _resolve(results: list[tuple[Write[Any], Any]]) -> None:
+    for write, result in results:
+        if not write.done.done():
+            if isinstance(result, Exception):
+                write.done.set_exception(result)
+            else:
+                write.done.set_result(result)
+
+
+def _is_full(error: Exception, at_commit: bool) -> bool:
+    """Whether nothing was applied for want of space. A sync that ran out of space at ``COMMIT`` is not that: unknown."""
+    if isinstance(error, apsw.FullError):
+        return True
+    if at_commit or not isinstance(error, apsw.IOError):
+        return isinstance(error, OSError) and error.errno == errno.ENOSPC
+    return getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_SHMSIZE
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, apsw.BusyError):
+        return "server.busy"
+    return "engine.corrupt" if isinstance(error, (apsw.CorruptError, apsw.NotADBError)) else "server.internal"

@@ -1,0 +1,129 @@
+"""The writing verbs, each as what it does inside a group's transaction."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from holdfast.engines.port import Append, Head, Index, Key
+from holdfast.engines.rules import check_cover, check_tail
+from holdfast.engines.sqlite import statements
+from holdfast.engines.sqlite.rows import frame_row
+from holdfast.engines.sqlite.transaction import Transaction
+from holdfast.errors import Refused
+from holdfast.protocol.frames import Frame
+
+T = TypeVar("T")
+
+ERASE_ROWS = 128
+"""Rows of each table erased in one transaction, so that erasing a long session delays nobody."""
+
+
+class Write(msgspec.Struct, Generic[T]):
+    """One write on its way to the writer.
+
+    Attributes:
+        apply: does it; raises ``HoldfastError`` before it changed anything, to refuse this write alone.
+        done: told the result or the error, from the writer's thread's ``deliver``.
+        size_bytes: what it adds to its group.
+        essential: admitted when the disk is full.
+    """
+
+    apply: Callable[[Transaction], T]
+    done: Any
+    size_bytes: int = 0
+    essential: bool = False
+
+
+def create(tx: Transaction, key: Key, incarnation: str, now_ms: int, index: Index) -> Head:
+    """Create, or return what is there."""
+    found = tx.find(key)
+    if found is not None and not found.head.deleted:
+        return found.head
+    if found is not None:
+        tx.delete_session(found)
+    return tx.insert_session(Head(key, incarnation, 0, now_ms, now_ms, index)).head
+
+
+def append(tx: Transaction, what: Append, notices: list[bytes]) -> None:
+    """Check, then add frames, head, index and notices."""
+    session = tx.present(what.key, what.incarnation)
+    check_tail(what, session.head.tail)
+    tail = what.frames[-1].last if what.frames else what.expected
+    tx.advance(session, tail, what.ts_ms, [frame_row(session.id, frame) for frame in what.frames])
+    if notices:
+        tx.notify(what.key, notices)
+    if what.index is not None and what.index != session.head.index:
+        tx.update_index(what.key, what.index)
+
+
+def compact(tx: Transaction, key: Key, incarnation: str, first: int, last: int, frames: list[Frame]) -> None:
+    """Swap frames for others that cover the same span."""
+    session = tx.present(key, incarnation)
+    tx.flush()
+    covered: list[Any] = tx.connection.execute(statements.COVERED, (session.id, first, last, last)).fetchall()
+    check_cover(covered, first, last)
+    tx.connection.execute(statements.DELETE_COVERED, (session.id, first, last))
+    tx.advance(session, session.head.tail, session.head.active_ms, [frame_row(session.id, frame) for frame in frames])
+
+
+def delete(tx: Transaction, key: Key, incarnation: str, now_ms: int) -> int | None:
+    """Leave a tombstone; answers the id whose content is now to be erased, None when it was deleted before."""
+    found = tx.find(key)
+    if found is not None and found.head.deleted:
+        return None
+    session = tx.present(key, incarnation)
+    old = session.head
+    tx.delete_session(session)
+    tx.insert_session(Head(key, incarnation, old.tail, old.created_ms, now_ms, Index(), deleted=True))
+    tx.connection.execute(statements.START_ERASING, (session.id,))
+    return session.id
+
+
+def erase(tx: Transaction, session: int) -> bool:
+    """Erase a piece of a deleted life; True while there is more."""
+    tx.flush()
+    before = tx.connection.total_changes()
+    for statement in statements.ERASE:
+        tx.connection.execute(statement, (session, ERASE_ROWS))
+    if tx.connection.total_changes() != before:
+        return True
+    for statement in (statements.ERASE_SNAPSHOT, statements.ERASE_READ_MARKS, statements.END_ERASING):
+        tx.connection.execute(statement, (session,))
+    return False
+
+
+def put_snapshot(tx: Transaction, key: Key, incarnation: str, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
+    """Keep a snapshot and pages."""
+    session = tx.present(key, incarnation)
+    tx.connection.execute(statements.PUT_SNAPSHOT, (session.id, seq, zlib.crc32(data), data))
+    for number, page in pages.items():
+        tx.connection.execute(statements.PUT_PAGE, (session.id, number, zlib.crc32(page), page))
+
+
+def mark_read(tx: Transaction, key: Key, user: str, seq: int) -> None:
+    """Move a read mark; a session that is gone has none."""
+    session = tx.find(key)
+    if session is not None and not session.head.deleted:
+        tx.connection.execute(statements.MARK_READ, (session.id, user, seq))
+
+
+def put_fact(tx: Transaction, name: str, data: bytes | None) -> None:
+    """Set or remove a fact."""
+    if data is None:
+        tx.connection.execute(statements.DELETE_FACT, (name,))
+    else:
+        tx.connection.execute(statements.PUT_FACT, (name, data))
+
+
+def put_blob(tx: Transaction, key: Key, name: str, media_type: str, data: bytes) -> None:
+    """Store a blob, once."""
+    session = tx.present(key)
+    found = tx.connection.execute(statements.GET_BLOB, (*key, name)).fetchone()
+    if found is None:
+        tx.connection.execute(statements.INSERT_BLOB, (session.id, name, media_type, zlib.crc32(data), data))
+    elif (found[0], found[2]) != (media_type, data):
+        raise Refused("content.exists", f"blob {name!r} exists with other content")
