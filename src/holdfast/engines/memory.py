@@ -93,7 +93,8 @@ class MemoryEngine:
             index = session.head.index if append.index is None else append.index
             session.head = msgspec.structs.replace(session.head, tail=tail, active_ms=append.ts_ms, index=index)
             session.frames.extend(append.frames)
-            self._feed.extend(Notice(len(self._feed) + n, append.key, data) for n, data in enumerate(append.notices, 1))
+            for data in append.notices:
+                self._feed.append(Notice(len(self._feed) + 1, append.key, data))
             self._appends += 1
         if failure is not None:
             raise CommitFailed(failure.outcome, failure.code)
