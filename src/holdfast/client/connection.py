@@ -1,0 +1,387 @@
+"""One connection to a server that carries many sessions, and comes back by itself when it is lost.
+
+What a caller gets: an operation is answered, refused, or timed out; a keyed operation is done once however often the
+connection breaks in between; and operations reach the server in the order they were asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeVar
+
+from holdfast.client import messages
+from holdfast.client.pending import Done, PendingOperations
+from holdfast.client.retry import Backoff
+from holdfast.client.token import Token, TokenSource
+from holdfast.client.transport import Dial, Transport
+from holdfast.errors import HoldfastError, Refused, Unavailable, from_wire
+from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import encode
+
+Status = Literal["live", "catching_up", "offline"]
+Receiver = Callable[[Any, int], None]
+_Callback = TypeVar("_Callback")
+
+_LOG = logging.getLogger("holdfast.client")
+_OF_THE_CONNECTION: Final = (
+    wire.Hello, wire.Auth, wire.Ping, wire.Watch, wire.Unwatch, wire.Subscribe, wire.Unsubscribe, wire.Presence,
+    wire.Serve, wire.Heartbeat, wire.Attach,
+)  # fmt: skip
+"""Operations that mean something to one connection only: when it is lost they fail, and their owners begin anew."""
+
+_REFUSALS: Final = {
+    4400: "input.malformed",
+    4401: "auth.invalid",
+    4403: "auth.denied",
+    4411: "auth.revoked",
+    4413: "auth.origin",
+}
+"""Close codes that a retry with the same token does not cure."""
+
+
+def new_key() -> str:
+    """A key for an operation: 128 random bits."""
+    return secrets.token_hex(16)
+
+
+class _Link:
+    """One transport's life as the connection's sink; a link that was replaced is not listened to."""
+
+    def __init__(self, owner: Connection) -> None:
+        self._owner = owner
+        self.transport: Transport | None = None
+        self.lost_event = asyncio.Event()
+        self.welcome: asyncio.Future[messages.Welcome] = asyncio.get_running_loop().create_future()
+        self.code, self.reason = 1006, ""
+
+    def received(self, message: bytes) -> None:
+        if not self.lost_event.is_set():
+            self._owner._received(self, message)
+
+    def lost(self, code: int, reason: str) -> None:
+        if self.lost_event.is_set():
+            return
+        self.code, self.reason = code, reason
+        self.lost_event.set()
+        if not self.welcome.done():
+            self.fail(from_close(code, reason))
+        self._owner._lost(self)
+
+    def fail(self, error: HoldfastError) -> None:
+        if not self.welcome.done():
+            self.welcome.set_exception(error)
+            self.welcome.exception()  # looked at: whoever awaits it may be gone
+
+
+def from_close(code: int, reason: str) -> HoldfastError:
+    """The error that a close code stands for."""
+    if code in _REFUSALS:
+        return Refused(_REFUSALS[code], reason)
+    if code == 4410:
+        return Unavailable("auth.expired", reason)
+    return Unavailable("connection.lost", reason)
+
+
+class Connection:
+    """See the module. ``open`` it before use and ``close`` it after; ``agents`` and sessions build on it.
+
+    Args:
+        dial: opens transports.
+        token: sent on every connect, for dials that authenticate.
+        surface, device: what the person uses; shown to others as presence.
+    """
+
+    def __init__(
+        self,
+        dial: Dial,
+        token: TokenSource = None,
+        *,
+        surface: str = "",
+        device: str = "",
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._dial = dial
+        self._token = Token(token)
+        self._surface, self._device = surface, device
+        self._backoff = backoff or Backoff()
+        self._link: _Link | None = None  # set while the server has welcomed us
+        self._pending = PendingOperations()
+        self._room = asyncio.Semaphore(limits.PENDING_REQUESTS)
+        self._receivers: dict[type[Any], list[Receiver]] = {}
+        self._connected: list[Callable[[], None]] = []
+        self._disconnected: list[Callable[[], None]] = []
+        self._watchers: list[Callable[[Status], None]] = []
+        self._status: Status = "offline"
+        self._behind: set[object] = set()
+        self._first: asyncio.Future[None] | None = None
+        self._goaway_s: float | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._error: HoldfastError | None = None
+        self.welcome = messages.Welcome()
+
+    # --- life
+    async def open(self, timeout_s: float = limits.REQUEST_TIMEOUT_S) -> None:
+        """Connect, trying again until ``timeout_s``.
+
+        Raises:
+            Refused: the server does not want this token.
+            Unavailable: ``connection.lost`` when it could not be reached in time.
+        """
+        self._first = asyncio.get_running_loop().create_future()
+        self._tasks.append(asyncio.create_task(self._run(), name="holdfast connection"))
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.shield(self._first)
+        except TimeoutError:
+            await self.close()
+            raise Unavailable("connection.lost", "the server could not be reached") from None
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close for good: what waits for an answer fails with ``connection.lost``."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._give_up(self._error or Unavailable("connection.lost", "this client was closed"))
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server has welcomed us and the transport stands."""
+        return self._link is not None
+
+    @property
+    def error(self) -> HoldfastError | None:
+        """Why the connection ended for good, or None while it is in use."""
+        return self._error
+
+    @property
+    def status(self) -> Status:
+        """``live``: everything subscribed is up to date; ``catching_up``; ``offline``."""
+        return self._status
+
+    @property
+    def _opening(self) -> bool:
+        return self._first is not None and not self._first.done()
+
+    # --- callbacks
+    def on_status(self, callback: Callable[[Status], None]) -> Callable[[], None]:
+        """Call back when the status changes; returns what ends that."""
+        return _listed(self._watchers, callback)
+
+    def on_connected(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after every welcome, before unanswered operations are sent again."""
+        return _listed(self._connected, callback)
+
+    def on_disconnected(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back when a transport is lost."""
+        return _listed(self._disconnected, callback)
+
+    def on_message(self, kind: type[Any], callback: Receiver) -> Callable[[], None]:
+        """Call back with every server message of a kind (a struct of ``client.messages``) and its size in bytes, in
+        the order received."""
+        return _listed(self._receivers.setdefault(kind, []), callback)
+
+    def mark_behind(self, reader: object, behind: bool) -> None:
+        """A subscription is behind the tail, or has caught up: part of the status."""
+        (self._behind.add if behind else self._behind.discard)(reader)
+        self._show_status()
+
+    # --- operations
+    def post(self, op: wire.Op, done: Done) -> None:
+        """Send an operation; ``done`` is called with its result or error as soon as that arrives, in order.
+
+        An operation that is not of the connection itself is kept while offline and sent again after a reconnect.
+        """
+        if isinstance(op, wire.Command) and op.key is None and getattr(op, "producer", None) is None:
+            op.key = new_key()
+        again = not isinstance(op, _OF_THE_CONNECTION)
+        if self._error is not None:
+            done(self._error)
+        elif not again and self._link is None:
+            done(Unavailable("connection.lost"))
+        else:
+            pending = self._pending.add(op, done, again)
+            if self._link is not None:
+                self._write(self._link, pending.message)
+
+    async def request(self, op: wire.Op, *, timeout_s: float | None = limits.REQUEST_TIMEOUT_S) -> dict[str, Any]:
+        """Do an operation and return its result. Refusals that may pass are retried with the same key until the time
+        is up.
+
+        Raises:
+            Refused: the request is at fault.
+            Unavailable: ``timeout`` (a keyed operation's outcome is unknown then), or what the server said.
+        """
+        again = not isinstance(op, _OF_THE_CONNECTION)
+        backoff = Backoff()
+        try:
+            async with asyncio.timeout(timeout_s), self._room:
+                while True:
+                    try:
+                        return await self._once(op)
+                    except Unavailable as error:
+                        if not again or self._error is not None:
+                            raise
+                        await asyncio.sleep(backoff.after_s(error))
+        except TimeoutError:
+            raise Unavailable("timeout", f"no answer to {type(op).__name__.lower()} within {timeout_s} s") from None
+
+    async def _once(self, op: wire.Op) -> dict[str, Any]:
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+
+        def done(outcome: dict[str, Any] | HoldfastError) -> None:
+            if future.done():
+                return
+            if isinstance(outcome, HoldfastError):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+        self.post(op, done)
+        try:
+            return await future
+        finally:
+            if op.id is not None:
+                self._pending.forget(op.id)
+
+    # --- the loop
+    async def _run(self) -> None:
+        try:
+            while True:
+                error = await self._one_life()
+                if isinstance(error, Refused) and (self._opening or not self._token.renewable):
+                    raise error
+                delay, self._goaway_s = self._goaway_s, None
+                await asyncio.sleep(self._backoff.next_s() if delay is None else delay + self._backoff.next_s())
+        except HoldfastError as error:
+            _LOG.error("connection ended for good: %s", error.code)
+            self._give_up(error)
+        except Exception:
+            _LOG.exception("the connection's loop failed")
+            self._give_up(Unavailable("connection.lost", "the client failed"))
+
+    async def _one_life(self) -> HoldfastError:
+        """From dialling to the loss of one transport; returns why it was lost."""
+        link = _Link(self)
+        refresh: asyncio.Task[None] | None = None
+        try:
+            async with asyncio.timeout(2 * limits.HELLO_S):
+                link.transport = await self._dial(link)
+                if self._dial.authenticates:
+                    hello = wire.Hello(
+                        id=0, token=await self._token.fetch(), surface=self._surface, device=self._device
+                    )
+                    link.transport.send(encode(hello))
+                self.welcome = await link.welcome
+            refresh = asyncio.create_task(self._refresh(self.welcome.expires_ms), name="holdfast token")
+            await link.lost_event.wait()
+            return from_close(link.code, link.reason)
+        except HoldfastError as error:
+            return error
+        except (OSError, TimeoutError) as error:
+            return Unavailable("connection.lost", str(error))
+        finally:
+            if refresh is not None:
+                refresh.cancel()
+            if link.transport is not None:
+                link.transport.close()
+            link.lost(1006, "")
+
+    async def _refresh(self, expires_ms: int | None) -> None:
+        """Replace the token on the open connection before it expires (ACC-4)."""
+        backoff = Backoff(limits.RETRY_BASE_S * 8, limits.TOKEN_REFRESH_S)
+        while expires_ms is not None and self._token.renewable:
+            await asyncio.sleep(self._token.refresh_in_s(expires_ms))
+            try:
+                answer = await self.request(wire.Auth(token=await self._token.fetch()))
+                expires_ms = answer.get("expires_ms")
+                backoff.reset()
+            except Exception as error:  # the application's token source may raise anything; expiry closes otherwise
+                _LOG.warning("the token could not be refreshed: %s", type(error).__name__)
+                await asyncio.sleep(backoff.next_s())
+
+    # --- from the transport
+    def _received(self, link: _Link, raw: bytes) -> None:
+        message = messages.decode(raw)
+        if isinstance(message, messages.Ok):
+            self._pending.answered(message.id, messages.result(raw))
+        elif isinstance(message, messages.Error):
+            self._refused(link, message)
+        elif isinstance(message, messages.Welcome):
+            self._welcomed(link, message)
+        elif isinstance(message, messages.Goaway):
+            self._goaway_s = message.retry_after_s
+        else:
+            for receiver in self._receivers.get(type(message), ()):
+                receiver(message, len(raw))
+
+    def _refused(self, link: _Link, message: messages.Error) -> None:
+        error = from_wire(message.error)
+        if self._link is link and message.id is not None:
+            self._pending.answered(message.id, error)
+        else:
+            link.fail(error)
+
+    def _welcomed(self, link: _Link, welcome: messages.Welcome) -> None:
+        if link.welcome.done():
+            return
+        link.welcome.set_result(welcome)
+        self._link = link
+        self._backoff.reset()
+        unanswered = self._pending.to_send_again()
+        for callback in list(self._connected):
+            callback()
+        for pending in unanswered:
+            self._write(link, pending.message)
+        self._show_status()
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+
+    def _write(self, link: _Link, message: bytes) -> None:
+        if link.transport is not None:
+            link.transport.send(message)
+
+    def _lost(self, link: _Link) -> None:
+        if self._link is not link:
+            return
+        self._link = None
+        for callback in list(self._disconnected):
+            callback()
+        self._pending.connection_lost(Unavailable("connection.lost"))
+        self._show_status()
+
+    def _give_up(self, error: HoldfastError) -> None:
+        if self._error is not None:
+            return
+        self._error = error
+        if self._first is not None and not self._first.done():
+            self._first.set_exception(error)
+            self._first.exception()
+        for callback in list(self._disconnected):
+            callback()
+        self._pending.fail_all(error)
+        self._show_status()
+
+    def _show_status(self) -> None:
+        now: Status = "offline" if self._link is None else "catching_up" if self._behind else "live"
+        if now != self._status:
+            self._status = now
+            for watcher in list(self._watchers):
+                watcher(now)
+
+
+def _listed(callbacks: list[_Callback], callback: _Callback) -> Callable[[], None]:
+    callbacks.append(callback)
+
+    def end() -> None:
+        with contextlib.suppress(ValueError):
+            callbacks.remove(callback)
+
+    return end

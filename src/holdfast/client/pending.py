@@ -1,0 +1,67 @@
+"""Operations that wait for an answer, in the order they were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from holdfast.errors import HoldfastError
+from holdfast.protocol import wire
+from holdfast.protocol.codec import encode
+
+Done = Callable[[dict[str, Any] | HoldfastError], None]
+
+
+class Pending:
+    """One operation: its message as sent, who wants the answer, and whether it outlives the connection."""
+
+    __slots__ = ("again", "done", "message")
+
+    def __init__(self, message: bytes, done: Done, again: bool) -> None:
+        self.message = message
+        self.done = done
+        self.again = again
+
+
+class PendingOperations:
+    """Keeps operations until they are answered. Ids count up and are never used twice by a client."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Pending] = {}
+        self._next = 1
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def add(self, op: wire.Op, done: Done, again: bool) -> Pending:
+        """Give the operation its id and keep it; it is encoded once."""
+        op.id, self._next = self._next, self._next + 1
+        pending = self._by_id[op.id] = Pending(encode(op), done, again)
+        return pending
+
+    def forget(self, ident: int) -> None:
+        """Nobody waits for this answer any more."""
+        self._by_id.pop(ident, None)
+
+    def answered(self, ident: int, outcome: dict[str, Any] | HoldfastError) -> None:
+        """The answer came; one that nobody waits for is dropped."""
+        pending = self._by_id.pop(ident, None)
+        if pending is not None:
+            pending.done(outcome)
+
+    def to_send_again(self) -> list[Pending]:
+        """What was asked for and not answered on an earlier connection, in order."""
+        return [pending for pending in self._by_id.values() if pending.again]
+
+    def connection_lost(self, error: HoldfastError) -> None:
+        """Fail what meant something to the lost connection only."""
+        gone = {ident: pending for ident, pending in self._by_id.items() if not pending.again}
+        for ident, pending in gone.items():
+            del self._by_id[ident]
+            pending.done(error)
+
+    def fail_all(self, error: HoldfastError) -> None:
+        """The connection will not come back."""
+        gone, self._by_id = self._by_id, {}
+        for pending in gone.values():
+            pending.done(error)

@@ -1,0 +1,299 @@
+"""Appending in order, each event once, as fast as acknowledgements allow (LOG-5).
+
+What is written while the last append is in flight goes out together as the next one, and adjacent deltas of one text
+become one delta: under load a stream of tokens turns into fewer, larger appends without any timer. Large amounts are
+pipelined, a bounded number of appends at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from holdfast.client.connection import Connection
+from holdfast.client.retry import Backoff
+from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.protocol import events as e
+from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import check_text, encode
+from holdfast.protocol.events import Draft
+
+_YIELD_EVERY: Final = 32  # writes; so that an agent that never waits still lets acknowledgements in
+
+
+class _Gathered:
+    """An event that was not sent yet. A delta collects the text of its neighbours."""
+
+    __slots__ = ("draft", "parts", "size")
+
+    def __init__(self, draft: Draft, size: int) -> None:
+        self.draft = draft
+        self.parts: list[str] | None = [draft.data["delta"]] if draft.type in e.DELTAS else None
+        self.size = size
+
+    def joins(self, type_: str, data: dict[str, Any], size: int) -> bool:
+        """Whether a delta continues this one: the same text, nothing else said, and small enough together."""
+        mine = self.draft
+        if self.parts is None or mine.type != type_ or self.size + size > limits.DELTA_CHARS:
+            return False
+        field = e.DELTAS[type_]
+        return len(data) == 2 and len(mine.data) == 2 and mine.data[field] == data[field]
+
+    def finish(self) -> Draft:
+        if self.parts is not None and len(self.parts) > 1:
+            self.draft.data = {**self.draft.data, "delta": "".join(self.parts)}
+            self.parts = None
+        return self.draft
+
+
+class _Batch:
+    """One append that was sent; ``failed`` once it was answered with something that is worth sending again."""
+
+    __slots__ = ("drafts", "failed", "seq", "size")
+
+    def __init__(self, seq: int, drafts: list[Draft], size: int) -> None:
+        self.seq = seq
+        self.drafts = drafts
+        self.size = size
+        self.failed = False
+
+
+class Producer:
+    """One writer of one session: for a run (then ``run`` and ``generation`` say by whose authority), or outside runs.
+
+    Args:
+        on_refused: called once, when the server refuses for good; everything not acknowledged is dropped then, and
+            every later call raises the same error.
+        on_stopping: called once, when the server says that the run is being cancelled; from then on only ends, tool
+            results and usage are sent (CTL-3), the rest is dropped.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        session: str,
+        run: str | None = None,
+        generation: int = 0,
+        *,
+        on_refused: Callable[[HoldfastError], None] | None = None,
+        on_stopping: Callable[[], None] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._session, self._run, self._generation = session, run, generation
+        self._on_refused, self._on_stopping = on_refused, on_stopping
+        self._ident = secrets.token_hex(8)
+        self._next_seq = 1
+        self._gathered: deque[_Gathered] = deque()
+        self._gathered_size = 0
+        self._flight: deque[_Batch] = deque()
+        self._answers_due = 0
+        self._waiting_to_resend = False
+        self._backoff = Backoff()
+        self._waiters: list[asyncio.Future[None]] = []
+        self._scheduled = False
+        self._since_yield = 0
+        self._held = False
+        self._loop = asyncio.get_running_loop()
+        self.stopping = False
+        self.error: HoldfastError | None = None
+
+    # --- writing
+    async def write(self, type_: str, data: dict[str, Any]) -> None:
+        """Append an event, soon; returns when it is gathered, and waits first while too much is on its way.
+
+        Raises:
+            Refused: the event is too large or not text, or an earlier append was refused for good.
+        """
+        while self._gathered_size > limits.APPEND_BUFFER_BYTES and self.error is None:
+            await self._changed()
+        self._since_yield += 1
+        if self._since_yield >= _YIELD_EVERY:
+            self._since_yield = 0
+            await asyncio.sleep(0)
+        self.put(type_, data)
+
+    def put(self, type_: str, data: dict[str, Any]) -> None:
+        """As ``write``, without waiting."""
+        if self.error is not None:
+            raise self.error
+        if self.stopping and type_ not in e.WHILE_STOPPING:
+            return
+        if type_ in e.DELTAS:
+            self._put_delta(type_, data)
+        else:
+            size = len(encode(data))
+            if size > limits.EVENT_BYTES:
+                raise Refused("input.too_large", f"{type_}: more than {limits.EVENT_BYTES} bytes of data")
+            self._gather(_Gathered(Draft(type_, data), size))
+
+    def _put_delta(self, type_: str, data: dict[str, Any]) -> None:
+        delta = data["delta"]
+        if not delta.isascii():
+            check_text(delta, type_)
+        for start in range(0, len(delta), limits.DELTA_CHARS):
+            part = delta[start : start + limits.DELTA_CHARS] if len(delta) > limits.DELTA_CHARS else delta
+            last = self._gathered[-1] if self._gathered else None
+            if last is not None and last.joins(type_, data, len(part)):
+                assert last.parts is not None
+                last.parts.append(part)
+                last.size += len(part)
+                self._gathered_size += len(part)
+            else:
+                self._gather(_Gathered(Draft(type_, {**data, "delta": part}), len(part) + 64))
+
+    def _gather(self, gathered: _Gathered) -> None:
+        self._gathered.append(gathered)
+        self._gathered_size += gathered.size
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._send)  # what is written in this turn of the loop goes out together
+
+    async def flush(self) -> None:
+        """Wait until everything written is durable. Raises what an append was refused with."""
+        while (self._gathered or self._flight) and self.error is None:
+            await self._changed()
+        if self.error is not None:
+            raise self.error
+
+    async def take_rest(self) -> list[Draft]:
+        """Wait until everything sent is durable and take what was not sent yet, for an append of the caller's own."""
+        self._held = True
+        try:
+            while self._flight and self.error is None:
+                await self._changed()
+        finally:
+            self._held = False
+        if self.error is not None:
+            raise self.error
+        if len(self._gathered) > limits.BATCH_EVENTS or self._gathered_size > limits.APPEND_BYTES:
+            self._send()
+            await self.flush()
+        rest = [gathered.finish() for gathered in self._gathered]
+        self._gathered.clear()
+        self._gathered_size = 0
+        return rest
+
+    def stop(self) -> None:
+        """The run is being cancelled: drop what may not be appended any more."""
+        if self.stopping:
+            return
+        self.stopping = True
+        kept = [g for g in self._gathered if g.draft.type in e.WHILE_STOPPING]
+        self._gathered = deque(kept)
+        self._gathered_size = sum(g.size for g in kept)
+        self._wake()
+
+    def fence(self, error: HoldfastError) -> None:
+        """Nothing more will be accepted: drop everything."""
+        if self.error is None:
+            self.error = error
+            self._gathered.clear()
+            self._gathered_size = 0
+            self._flight.clear()
+            self._wake()
+
+    # --- sending
+    def _send(self) -> None:
+        self._scheduled = False
+        while self._gathered and not self._held and not self._answers_failed and self.error is None:
+            full = self._gathered_size >= limits.APPEND_BYTES or len(self._gathered) >= limits.BATCH_EVENTS
+            if self._flight and not (full and len(self._flight) < limits.APPENDS_IN_FLIGHT):
+                return
+            batch = self._next_batch()
+            self._flight.append(batch)
+            self._post(batch)
+        self._wake()
+
+    @property
+    def _answers_failed(self) -> bool:
+        return self._waiting_to_resend or any(batch.failed for batch in self._flight)
+
+    def _next_batch(self) -> _Batch:
+        drafts: list[Draft] = []
+        size = 0
+        while self._gathered and len(drafts) < limits.BATCH_EVENTS:
+            if drafts and size + self._gathered[0].size > limits.APPEND_BYTES:
+                break
+            gathered = self._gathered.popleft()
+            size += gathered.size
+            self._gathered_size -= gathered.size
+            drafts.append(gathered.finish())
+        batch = _Batch(self._next_seq, drafts, size)
+        self._next_seq += 1
+        return batch
+
+    def _post(self, batch: _Batch) -> None:
+        batch.failed = False
+        self._answers_due += 1
+        op = wire.Append(
+            session=self._session, events=batch.drafts, run=self._run, generation=self._generation,
+            producer=wire.Producer(self._ident, 0, batch.seq),
+        )  # fmt: skip
+        self._connection.post(op, lambda outcome: self._answered(batch, outcome))
+
+    def _answered(self, batch: _Batch, outcome: dict[str, Any] | HoldfastError) -> None:
+        self._answers_due -= 1
+        if self.error is not None:
+            return
+        if isinstance(outcome, HoldfastError):
+            self._refused(batch, outcome)
+        else:
+            self._backoff.reset()
+            self._flight.remove(batch)
+        if self.error is None and self._answers_due == 0 and any(b.failed for b in self._flight):
+            self._waiting_to_resend = True
+            delay_s = self._backoff.after_s(outcome) if isinstance(outcome, Unavailable) else 0.0
+            self._loop.call_later(delay_s, self._resend)
+        self._send()
+
+    def _refused(self, batch: _Batch, error: HoldfastError) -> None:
+        batch.failed = True
+        if isinstance(error, Unavailable) and self._connection.error is None:
+            return
+        if error.code == "run.stopping" and any(d.type not in e.WHILE_STOPPING for d in batch.drafts):
+            batch.drafts = [draft for draft in batch.drafts if draft.type in e.WHILE_STOPPING]
+            first, self.stopping = not self.stopping, False
+            self.stop()
+            if first and self._on_stopping is not None:
+                self._on_stopping()
+            return
+        if error.code == "producer.gap" and batch is not self._flight[0]:
+            return  # an earlier append failed; this one waits for its turn
+        self.fence(error)
+        if self._on_refused is not None:
+            self._on_refused(error)
+
+    def _resend(self) -> None:
+        """Every answer is in, and some appends were not accepted: send those again, in order.
+
+        An append of which nothing is left (the run is stopping) was refused and consumed no number, and so did those
+        behind it: they move up. All others keep their numbers, which settle what their first try has come to.
+        """
+        self._waiting_to_resend = False
+        if self.error is not None:
+            return
+        dropped = 0
+        for batch in list(self._flight):
+            batch.seq -= dropped
+            if batch.drafts:
+                self._post(batch)
+            else:
+                self._flight.remove(batch)
+                dropped += 1
+        self._next_seq -= dropped
+        self._send()
+
+    # --- waiting
+    async def _changed(self) -> None:
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.append(future)
+        await future
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)

@@ -1,0 +1,63 @@
+"""A run as seen by the person who asked for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from holdfast.protocol.fold import View
+from holdfast.protocol.view import ENDED
+
+if TYPE_CHECKING:
+    from holdfast.client.session import Session
+
+
+class Run:
+    """A run by id. Nothing happens to it when this object, or the connection, goes away.
+
+    Attributes:
+        id: the run's id; empty when nothing was queued (the input was for nobody, or the agents are muted).
+        input: id of the input message it answers.
+    """
+
+    def __init__(self, session: Session, run: str, input: str = "") -> None:
+        self.session = session
+        self.id = run
+        self.input = input
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} in {self.session.id}>"
+
+    async def cancel(self, *, force: bool = False) -> None:
+        """Stop it; ``force`` without any grace. Raises ``run.ended`` when there is nothing left to stop."""
+        await self.session.cancel(self.id, force=force)
+
+    async def steer(self, text: str) -> str:
+        """Put words into it while it runs; returns the steer's id."""
+        return await self.session.steer(self.id, text)
+
+    async def finished(self) -> dict[str, Any]:
+        """Wait for its end and return it as the view shows it: ``status``, and ``error`` when it failed."""
+        async with self.session.live() as live:
+            view = await live.until(self._over)
+            return dict(view.runs[self.id])
+
+    async def text(self) -> str:
+        """Wait for its end and return what it said: the texts of its messages, joined by blank lines."""
+        async with self.session.live() as live:
+            return spoken(await live.until(self._over), self.id)
+
+    def _over(self, view: View) -> bool:
+        run = view.runs.get(self.id)
+        return run is not None and run["status"] in ENDED
+
+
+def spoken(view: View, run: str) -> str:
+    """What a run has said so far, without the attempts that were lost and without its sub-runs."""
+    attempt = view.runs.get(run, {}).get("attempt")
+    view.export()  # makes open texts whole
+    texts = [
+        item["text"]
+        for item in view.items
+        if item["kind"] == "message" and item.get("run") == run and item.get("attempt", attempt) == attempt
+    ]
+    return "\n\n".join(texts)

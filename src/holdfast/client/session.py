@@ -1,0 +1,224 @@
+"""A session as an application uses it: read it, speak in it, control what runs in it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, Literal
+
+from holdfast.client import messages
+from holdfast.client.connection import Connection, new_key
+from holdfast.client.events import Events
+from holdfast.client.feed import Feed, Start
+from holdfast.client.live import LiveView
+from holdfast.client.producer import Producer
+from holdfast.client.run import Run
+from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import check_session_id
+from holdfast.protocol.fold import View
+
+Here = Callable[[list[dict[str, Any]]], None]
+
+
+class Session:
+    """One session, by id. Making this object asks nothing of the server.
+
+    Every method that writes takes part in exactly one of two outcomes: it returns when the server has made it durable,
+    or raises ``Refused`` and nothing was changed. ``Unavailable("timeout")`` alone leaves the outcome unknown; the same
+    call with the same ``key`` settles it.
+    """
+
+    def __init__(self, connection: Connection, session: str) -> None:
+        self.id = check_session_id(session)
+        self.connection = connection
+        self._feed: Feed | None = None
+        self._here: list[Here] = []
+
+    # --- reading
+    @property
+    def feed(self) -> Feed:
+        """The subscription that this session's readers share."""
+        if self._feed is None:
+            self._feed = Feed(self.connection, self.id, self)
+        return self._feed
+
+    def events(self, after: wire.Cursor | Start | None = None) -> Events:
+        """Read from ``after`` on, for ever: a stored cursor, ``"tail"``, or ``"snapshot"`` (also None).
+
+        Iterate over it; use it as an async context manager, or ``close`` it, to stop. Its ``cursor`` is where to go on.
+        """
+        return Events(self.feed, after or "snapshot")
+
+    def live(self) -> LiveView:
+        """Follow the session's view: ``async with session.live() as live: live.view …``."""
+        return LiveView(self.feed)
+
+    async def state(self) -> View:
+        """The view as it is now, up to the tail."""
+        async with self.live() as live:
+            return View.load(copy.deepcopy(live.view.export()))
+
+    async def history(self, page: int) -> dict[str, Any]:
+        """One page of older items: ``{"page": {"items", "runs"}, "older"}``; begin with the view's ``older``.
+
+        Raises:
+            Refused: ``history.not_found``.
+        """
+        return await self.connection.request(wire.History(session=self.id, page=page))
+
+    async def read(self, seq: int) -> None:
+        """The person has seen everything up to ``seq``."""
+        await self.connection.request(wire.Read(session=self.id, seq=seq))
+
+    async def presence(self, doing: dict[str, Any]) -> None:
+        """Show others what the person does here now. Nothing happens while offline: presence is not kept."""
+        if self.connection.connected:
+            await self.connection.request(wire.Presence(session=self.id, doing=doing))
+
+    def on_presence(self, callback: Here) -> Callable[[], None]:
+        """Call back with everybody who is here, whenever that changes, while the session is being read."""
+        self._here.append(callback)
+        return lambda: self._here.remove(callback) if callback in self._here else None
+
+    def received(self, message: messages.SessionMessage, size: int) -> None:
+        """A message of this session; called by the client."""
+        if isinstance(message, messages.Here):
+            for callback in list(self._here):
+                callback(message.here)
+        elif self._feed is not None:
+            self._feed.received(message, size)
+
+    def reconnected(self) -> None:
+        """The connection is back; called by the client."""
+        if self._feed is not None:
+            self._feed.resume_all()
+
+    def disconnected(self) -> None:
+        """The connection is gone; called by the client."""
+        if self._feed is not None:
+            self._feed.lost()
+
+    # --- life
+    async def create(self, *, title: str = "", agent: str = "", meta: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Create the session, or find that it exists with these settings.
+
+        Raises:
+            Refused: ``session.exists`` with other settings.
+        """
+        return await self.connection.request(wire.Create(session=self.id, title=title, agent=agent, meta=meta or {}))
+
+    async def rename(self, title: str) -> None:
+        """Give the session a title."""
+        await self.connection.request(wire.Rename(session=self.id, title=title))
+
+    async def delete(self) -> None:
+        """Erase the session. Needs ``admin``, or to have created it."""
+        await self.connection.request(wire.Delete(session=self.id))
+
+    # --- speaking
+    async def send(
+        self,
+        text: str,
+        *,
+        agent: str = "",
+        edits: str | None = None,
+        parent: str | None = None,
+        attachments: list[wire.Attachment] | None = None,
+        attempts: int = limits.ATTEMPTS,
+        concurrent: bool = False,
+        silent: bool = False,
+        key: str | None = None,
+    ) -> Run:
+        """Say something, and queue the run that answers it.
+
+        Args:
+            agent: whom it is for, when not the session's own agent.
+            edits: the input this replaces, on a new branch (CTL-7); ``parent``: the input it continues.
+            attempts: how often the run may be tried.
+            concurrent: do not wait for other runs of the agent in this session.
+            silent: only say it; no run.
+            key: makes a retry safe and becomes the message's id.
+        """
+        op = wire.Send(
+            session=self.id, text=text, agent=agent, edits=edits, parent=parent, attachments=attachments or [],
+            attempts=attempts, concurrent=concurrent, silent=silent, key=key or new_key(),
+        )  # fmt: skip
+        return self._run(await self.connection.request(op))
+
+    async def interrupt(
+        self, text: str, *, run: str | None = None, agent: str = "", force: bool = False, key: str | None = None
+    ) -> Run:
+        """Stop what runs (or one run), say something, and queue its run behind the end of the old ones (CTL-5)."""
+        op = wire.Interrupt(session=self.id, text=text, run=run, agent=agent, force=force, key=key or new_key())
+        return self._run(await self.connection.request(op))
+
+    async def regenerate(self, input: str, *, agent: str = "") -> Run:
+        """Answer an input again; the earlier answer stays as a sibling."""
+        return self._run(await self.connection.request(wire.Regenerate(session=self.id, input=input, agent=agent)))
+
+    def run(self, run: str, input: str = "") -> Run:
+        """A run of this session, by id."""
+        return Run(self, run, input)
+
+    def _run(self, answer: dict[str, Any]) -> Run:
+        return Run(self, answer.get("run") or "", str(answer.get("messageId", "")))
+
+    def producer(self) -> Producer:
+        """Append events outside any run, in order, each once."""
+        return Producer(self.connection, self.id)
+
+    # --- control
+    async def cancel(
+        self,
+        run: str | None = None,
+        *,
+        input: str | None = None,
+        scope: Literal["mine", "all"] = "mine",
+        force: bool = False,
+        version: int | None = None,
+    ) -> list[str]:
+        """Stop a run, the run of an input (even before it exists), or without either my runs or all (CTL-2).
+
+        Returns:
+            The ids of the runs that are being stopped, sub-runs included. ``force`` ends them at once.
+        """
+        named: Literal["run", "input", "mine", "all"] = (
+            "run" if run is not None else "input" if input is not None else scope
+        )
+        op = wire.Cancel(session=self.id, run=run, input=input, scope=named, force=force, version=version)
+        return list((await self.connection.request(op)).get("runs", []))
+
+    async def steer(self, run: str, text: str) -> str:
+        """Put words into a running run (CTL-4); returns the steer's id."""
+        return str((await self.connection.request(wire.Steer(session=self.id, run=run, text=text))).get("steerId", ""))
+
+    async def approve(self, approval: str, *, note: str = "", hash: str | None = None) -> None:
+        """Let the action happen. ``hash`` says which action the person was shown.
+
+        Raises:
+            Refused: ``approval.resolved`` (its ``by`` and ``decision`` say who was first), ``approval.self``,
+                ``session.version`` when the action is not the one shown.
+        """
+        await self._resolve(approval, "approved", note, hash)
+
+    async def deny(self, approval: str, *, note: str = "", hash: str | None = None) -> None:
+        """Do not let the action happen; raises as ``approve`` does."""
+        await self._resolve(approval, "denied", note, hash)
+
+    async def _resolve(
+        self, approval: str, decision: Literal["approved", "denied"], note: str, hash: str | None
+    ) -> None:
+        op = wire.Resolve(session=self.id, approval=approval, decision=decision, note=note, hash=hash)
+        await self.connection.request(op)
+
+    async def select(self, *, input: str | None = None, run: str | None = None, version: int | None = None) -> None:
+        """Show another branch: the one that ends at ``input``, or the sibling answer ``run``."""
+        await self.connection.request(wire.Select(session=self.id, input=input, run=run, version=version))
+
+    async def take(self, *, force: bool = False) -> None:
+        """Take over from the agents (CTL-8)."""
+        await self.connection.request(wire.Take(session=self.id, force=force))
+
+    async def give_back(self, *, force: bool = False) -> None:
+        """Give the session back to its agents."""
+        await self.connection.request(wire.GiveBack(session=self.id, force=force))
