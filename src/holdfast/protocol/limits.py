@@ -37,7 +37,11 @@ PRODUCER_WINDOW_APPENDS = 64
 PRODUCER_EXPIRY_S = 86_400
 KEPT_RUNS = 512  # ended runs still known by id to the session program
 KEPT_TOOL_RESULTS = 1_024  # journalled results of live runs
+JOURNAL_BYTES = 4 << 20
 RUN_DEPTH = 8
+KEPT_INPUTS = 4_096
+KEPT_APPROVALS = 512
+PRECANCELLED = 64
 GATHER_COMMANDS = 4_096
 PARTICIPANTS = 256
 SESSION_STATE_BYTES = 256 << 10
@@ -92,7 +96,14 @@ WEBHOOK_BACKOFF_MAX_S = 3_600.0
 RETRY_BASE_S = 0.25
 RETRY_CAP_S = 10.0
 REQUEST_TIMEOUT_S = 30.0
-PENDING_APPENDS = 256
+PENDING_REQUESTS = 256  # of one client connection, waiting for answers
+SERVER_MESSAGE_BYTES = 64 << 20  # what a client accepts as one message
+READ_AHEAD_BYTES = 1 << 20  # received for a reader that does not read; beyond it the client becomes a cursor again
+APPENDS_IN_FLIGHT = 8  # of one producer, at most PRODUCER_WINDOW_APPENDS
+APPEND_BYTES = 64 << 10  # a producer sends this much at once, and does not wait for an answer before it does
+APPEND_BUFFER_BYTES = 256 << 10  # gathered by a producer before writing waits
+DELTA_CHARS = EVENT_BYTES // 4  # of one text delta
+TOKEN_REFRESH_S = 60.0  # before expiry, or a fifth of the token's life when that is shorter
 
 # storage
 CHECKPOINT_S = 1.0
