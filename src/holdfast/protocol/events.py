@@ -52,7 +52,6 @@ class Draft(msgspec.Struct, gc=False):
 
     type: str
     data: dict[str, Any] = {}
-    run: str | None = None
 
 
 # --- agent output: AG-UI 1.0 names -----------------------------------------------------------------------------

@@ -56,7 +56,10 @@ def _start_reasoning(view: View, event: Event) -> None:
 
 def _start_tool(view: View, event: Event) -> None:
     ident = _text(event.data, "toolCallId")
-    if ident and ("tool", ident) not in view.by_id:
+    tool = view.by_id.get(("tool", ident))
+    if tool is not None and tool["status"] == "cut":  # a later attempt makes the call again (RUN-4)
+        view.reopen(tool, event.attempt)
+    elif ident and tool is None:
         message = _some(message=event.data.get("parentMessageId"))
         name = _text(event.data, "toolCallName")
         view.add(event, "tool", ident, name=name, args="", length=0, status="open", **message)
@@ -266,6 +269,7 @@ def _started(view: View, event: Event, run: dict[str, Any]) -> None:
 
 def _waiting(view: View, event: Event, run: dict[str, Any]) -> None:
     run["status"] = "waiting"
+    view.settle(run["id"], pending=False)
 
 
 def _lost(view: View, event: Event, run: dict[str, Any]) -> None:

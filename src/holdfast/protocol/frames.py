@@ -11,7 +11,7 @@ contiguous for everyone.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -42,7 +42,7 @@ class ProducerKey(msgspec.Struct, array_like=True, gc=False):
     first: int
     last: int
     ts: int
-    result: dict[str, str] = {}
+    result: dict[str, Any] = {}
 
 
 class Frame(msgspec.Struct, gc=False):

@@ -92,6 +92,13 @@ class ViewState:
             if status == "open" and field:
                 self.open[item["kind"], item["id"]] = OpenText(item, field)
 
+    def reopen(self, item: Item, attempt: int | None) -> None:
+        """A tool call that was cut is made again."""
+        item.update(args="", length=0, status="open")
+        if attempt is not None:
+            item["attempt"] = attempt
+        self._note(item)
+
     def close(self, kind: str, ident: str, status: str) -> None:
         """An open text is complete."""
         text = self.open.pop((kind, ident), None)

@@ -1,0 +1,35 @@
+"""Time for the hub: a wall clock that a step of the system's clock cannot move (LOG-10)."""
+
+from __future__ import annotations
+
+import time
+
+from holdfast.protocol import limits
+
+
+class Clock:
+    """Wall time carried by the monotonic clock.
+
+    The system's wall clock is followed while it drifts; a jump of more than ``limits.CLOCK_STEP_S`` is not followed, so
+    deadlines neither fire early nor stall. ``steps`` counts such jumps.
+    """
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._offset = time.time() - time.monotonic()
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+        return time.monotonic()
+
+    def wall_ms(self) -> int:
+        """Unix milliseconds."""
+        return int((time.monotonic() + self._offset) * 1_000)
+
+    def follow(self) -> None:
+        """Adopt the system's drift; to be called now and then."""
+        offset = time.time() - time.monotonic()
+        if abs(offset - self._offset) <= limits.CLOCK_STEP_S:
+            self._offset = offset
+        else:
+            self.steps += 1

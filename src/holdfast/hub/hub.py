@@ -1,0 +1,227 @@
+"""The hub: the only shell around the session program. It owns sessions in memory, their readers, workers and timers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from holdfast.engines.port import Engine, Key, Notice
+from holdfast.errors import HoldfastError, Refused
+from holdfast.hub import operations
+from holdfast.hub.clock import Clock
+from holdfast.hub.hot import HotSession, batch_of
+from holdfast.hub.lists import Lists
+from holdfast.hub.port import Batch, Connection
+from holdfast.hub.presence import Presence
+from holdfast.hub.readers import Readers, splits_cover
+from holdfast.hub.stats import Stats
+from holdfast.hub.upkeep import Upkeep
+from holdfast.hub.workers import Workers
+from holdfast.protocol import codec, limits, wire
+from holdfast.session.access import Principal, authorise
+
+
+class Hub:
+    """Sessions, readers and workers over one engine.
+
+    Args:
+        engine: where logs are kept; opened and closed by the hub.
+        clock: time; replaced in tests.
+        lease_s: how long an attempt lives without a heartbeat, seconds.
+    """
+
+    def __init__(self, engine: Engine, *, clock: Clock | None = None, lease_s: float = limits.LEASE_S) -> None:
+        self.engine = engine
+        self.clock = clock or Clock()
+        self.lease_s = lease_s
+        self.log = logging.getLogger("holdfast.hub")
+        self.stats = Stats()
+        self.sessions: dict[Key, HotSession] = {}
+        self.connections: dict[str, Connection] = {}
+        self.readers = Readers(self)
+        self.workers = Workers(self)
+        self.presence = Presence(self)
+        self.lists = Lists(self)
+        self.upkeep = Upkeep(self)
+        self.notice_event = asyncio.Event()
+        self.closing = False
+        self.loop: asyncio.AbstractEventLoop
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # --- life
+    async def open(self) -> None:
+        """Open the engine and begin to watch deadlines."""
+        self.loop = asyncio.get_running_loop()
+        await self.engine.open()
+        self.upkeep.start()
+
+    async def close(self, drain_s: float = limits.DRAIN_S) -> None:
+        """Tell everybody to reconnect, finish what was accepted, store snapshots, close the engine."""
+        if self.closing:
+            return
+        self.closing = True
+        farewell = Batch([codec.encode({"op": "goaway", "reason": "restart", "retry_after_s": 1.0})])
+        for conn in list(self.connections.values()):
+            conn.deliver(farewell)
+        self.upkeep.stop()
+        busy = [self.loop.create_task(s.settled()) for s in self.sessions.values() if not s.idle]
+        if busy:
+            await asyncio.wait(busy, timeout=drain_s)
+        for session in list(self.sessions.values()):
+            session.close()
+            await session.keeper.settle(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
+        for conn in list(self.connections.values()):
+            conn.close(1012, "restart")
+        for task in self._tasks:
+            task.cancel()
+        await self.engine.close()
+
+    def background(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run something beside; its failure is logged."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+
+        def done(task: asyncio.Task[Any]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self.log.warning("background work failed: %r", error)
+
+        task.add_done_callback(done)
+
+    def new_incarnation(self) -> str:
+        """A name no earlier life of a session has had."""
+        return secrets.token_hex(6)
+
+    def hot(self, key: Key) -> HotSession:
+        """The session in memory; loaded when it is first asked for something."""
+        session = self.sessions.get(key)
+        if session is None:
+            session = self.sessions[key] = HotSession(self, key)
+            self.stats.hot_sessions = len(self.sessions)
+        return session
+
+    # --- connections
+    def connect(self, conn: Connection) -> None:
+        """An authenticated connection; it is welcomed."""
+        self.connections[conn.ident] = conn
+        self.stats.connections = len(self.connections)
+        welcome = {
+            "op": "welcome", "principal": conn.principal.actor, "tenant": conn.principal.tenant,
+            "expires_ms": conn.principal.expires_ms, "connection": conn.ident,
+            "limits": {"message_bytes": limits.MESSAGE_BYTES, "batch_events": limits.BATCH_EVENTS, "lease_s": self.lease_s},
+        }  # fmt: skip
+        conn.deliver(Batch([codec.encode(welcome)]))
+
+    def disconnect(self, conn: Connection) -> None:
+        """A connection closed. That means nothing beyond presence (CTL-1)."""
+        self.connections.pop(conn.ident, None)
+        self.stats.connections = len(self.connections)
+        self.lists.unwatch(conn)
+        for session in self.readers.detach_all(conn):
+            self.presence.left(session, conn)
+        self.workers.gone(conn)
+
+    def resume(self, conn: Connection) -> None:
+        """The connection's transport has drained."""
+        self.readers.resume(conn)
+
+    def drop(self, token_id: str, code: int = 4411) -> None:
+        """Close the connections of a revoked token."""
+        for conn in list(self.connections.values()):
+            if conn.principal.token_id == token_id:
+                conn.close(code, "token revoked")
+
+    # --- operations
+    def dispatch(self, conn: Connection, op: wire.Op) -> None:
+        """Execute one operation of a connection and answer it there. Operations take effect in the order of the calls."""
+        operations.dispatch(self, conn, op)
+
+    async def perform(self, conn: Connection, op: wire.Op) -> None:
+        """``dispatch`` for callers that await."""
+        self.dispatch(conn, op)
+
+    async def handle(self, conn: Connection, raw: bytes | str) -> None:
+        """Decode one message of a connection and dispatch it; malformed input is answered, never raised."""
+        try:
+            op: wire.Op = codec.decode(raw, wire.DECODER)
+        except HoldfastError as error:
+            operations.answer_error(conn, None, error)
+            return
+        self.dispatch(conn, op)
+
+    async def execute(self, principal: Principal, op: wire.Op, conn: Connection | None = None) -> dict[str, Any]:
+        """Execute an operation and return what follows in its ``ok``. Raises ``Refused`` or ``Unavailable``."""
+        return await operations.execute(self, principal, op, conn)
+
+    async def attach_reader(self, conn: Connection, session: str, start: Any) -> None:
+        """Begin to read, for connections that speak no operations (SSE)."""
+        await operations.subscribe(self, conn, wire.Subscribe(session=session, start=start), answer=None)
+
+    # --- reading beside connections
+    async def loaded(self, principal: Principal, session: str, verb: str = "read") -> HotSession:
+        """The session, when the principal may use it."""
+        authorise(principal, verb, session)
+        hot = self.hot(Key(principal.tenant, session))
+        await hot.ready()
+        hot.used = self.clock.monotonic()
+        return hot
+
+    async def snapshot(self, principal: Principal, session: str) -> tuple[str, int, bytes]:
+        """``(incarnation, seq, encoded view)``, windowed."""
+        hot = await self.loaded(principal, session)
+        seq, view = hot.snapshot()
+        return hot.incarnation, seq, view
+
+    async def read(
+        self, principal: Principal, session: str, after: int, max_bytes: int = limits.PAGE_BYTES
+    ) -> tuple[str, int, list[bytes]]:
+        """``(incarnation, tail, frames)`` beyond a position, as the principal's audience gets them."""
+        hot = await self.loaded(principal, session)
+        tail = hot.tail
+        frames = await self.engine.read(hot.key, after, max_bytes=min(max_bytes, limits.PAGE_BYTES))
+        frames = [frame for frame in frames if frame.first <= tail]
+        if frames and splits_cover(frames[0], after):
+            raise Refused("session.compacted", f"{after} lies inside merged events")
+        batch = batch_of(frames, session, operator=principal.may("admin", session))
+        return hot.incarnation, tail, batch.payloads
+
+    async def here(self, principal: Principal, session: str) -> list[dict[str, Any]]:
+        """Who is here now."""
+        return self.presence.here(await self.loaded(principal, session, "presence"))
+
+    async def notices(self, after: int, limit: int) -> Sequence[Notice]:
+        """What those who are away should hear of, in commit order."""
+        return await self.engine.feed(after, limit)
+
+    # --- blobs
+    async def put_blob(self, principal: Principal, session: str, media_type: str, data: bytes) -> str:
+        """Store a blob beside the session; its id is the SHA-256 of its content, in hex."""
+        hot = await self.loaded(principal, session, "append")
+        if len(data) > limits.BLOB_BYTES:
+            raise Refused("input.too_large", f"blob: more than {limits.BLOB_BYTES} bytes")
+        blob = hashlib.sha256(data).hexdigest()
+        await self.engine.put_blob(hot.key, blob, media_type, data)
+        return blob
+
+    async def get_blob(self, principal: Principal, session: str, blob: str) -> tuple[str, bytes]:
+        """``(media type, content)`` of a blob."""
+        hot = await self.loaded(principal, session)
+        found = await self.engine.get_blob(hot.key, blob)
+        if found is None:
+            raise Refused("blob.not_found")
+        return found
+
+    async def list(
+        self,
+        principal: Principal,
+        *,
+        search: str = "",
+        before: tuple[int, str] | None = None,
+        limit: int = limits.LIST_SESSIONS,
+    ) -> list[dict[str, Any]]:
+        """A page of the principal's sessions."""
+        return await self.lists.rows(principal, search=search, before=before, limit=min(limit, limits.LIST_SESSIONS))

@@ -1,0 +1,89 @@
+"""What is written beside the log with each append: the index by which sessions are found, and notices for the feed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from holdfast.engines.port import Index
+from holdfast.protocol import events as e
+from holdfast.protocol.events import Event
+from holdfast.session import program
+from holdfast.session.run import claimable
+from holdfast.session.state import State
+
+if TYPE_CHECKING:
+    from holdfast.hub.hot import HotSession
+
+_PREVIEW_CHARS = 120
+
+
+def build(session: HotSession, events: list[Event]) -> Index | None:
+    """The index after these events, or None when it is as before."""
+    state = session.state
+    assert state is not None
+    queued = tuple(sorted({run.agent for run in state.runs.values() if claimable(state, run)}))
+    index = Index(_due(state), queued, tuple(state.participants), state.title, _card(state, events, session.index.card))
+    return None if index == session.index else index
+
+
+def _due(state: State) -> int | None:
+    """When a hub that does not hold the session must look at it: its deadlines, and its leases after a restart."""
+    due = program.due_ms(state)
+    lease = [state.ts + int(run.lease_s * 1_000) for run in state.runs.values() if run.status == "running"]
+    return min([*([due] if due is not None else []), *lease], default=None)
+
+
+def _card(state: State, events: list[Event], before: dict[str, Any]) -> dict[str, Any]:
+    """A few facts for lists: counts of live runs, what waits for a person, how the newest run stands, last words."""
+    counts = {"queued": 0, "running": 0, "waiting": 0}
+    for run in state.runs.values():
+        if run.parent not in state.runs:
+            counts[run.status] += 1
+    card: dict[str, Any] = {name: count for name, count in counts.items() if count}
+    pending = sum(not a.decision and a.run in state.runs for a in state.approvals.values())
+    if pending:
+        card["approvals"] = pending
+    if state.taken_by:
+        card["taken_by"] = state.taken_by
+    newest = next((r.status for r in reversed(state.runs.values()) if r.parent is None), None)
+    if newest is None:
+        newest = next((r.status for r in reversed(state.ended.values()) if r.parent is None), None)
+    if newest is not None:
+        card["run"] = newest
+    said = next((ev for ev in reversed(events) if ev.type == e.INPUT_MESSAGE), None)
+    last = {"actor": said.actor, "text": said.data["text"][:_PREVIEW_CHARS]} if said is not None else before.get("last")
+    if last is not None:
+        card["last"] = last
+    return card
+
+
+def notices(session: HotSession, events: Iterable[Event]) -> list[dict[str, Any]]:
+    """What somebody who is away should hear of: the end of a top run, an approval that waits."""
+    state = session.state
+    assert state is not None
+    found: list[dict[str, Any]] = []
+    for event in events:
+        if event.type == e.RUN_ENDED:
+            ended = state.ended.get(event.run or "")
+            if ended is None or ended.parent is not None:
+                continue
+            facts: dict[str, Any] = {"run": event.run, "agent": ended.agent, "status": event.data["status"]}
+        elif event.type == e.APPROVAL_REQUESTED:
+            facts = {
+                "run": event.run,
+                "approval": event.data["approvalId"],
+                "tool": event.data["tool"],
+                "deadline": event.data["deadline"],
+            }
+        else:
+            continue
+        people = list(state.participants)
+        here = {reader.conn.principal.actor for reader in session.readers.values()}
+        found.append(
+            {
+                "type": event.type, "session": session.key.session, "incarnation": session.incarnation, "seq": event.seq,
+                "ts": event.ts, "participants": people, "connected": any(p in here for p in people), **facts,
+            }
+        )  # fmt: skip
+    return found

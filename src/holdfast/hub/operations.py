@@ -1,0 +1,218 @@
+"""Executing operations: authorise, hand to the session or to the room that keeps what is not in the log, answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from holdfast.engines.port import Key
+from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.hub.hot import authorise_holder
+from holdfast.hub.port import Batch, Connection
+from holdfast.protocol import wire
+from holdfast.protocol.codec import check_session_id, check_value, encode
+from holdfast.session import program
+from holdfast.session.access import NEEDS, Principal, authorise
+
+if TYPE_CHECKING:
+    from holdfast.hub.hub import Hub
+
+
+def answer_ok(conn: Connection, ident: int | None, result: dict[str, Any]) -> None:
+    """Answer an operation that asked for it."""
+    if ident is not None:
+        conn.deliver(Batch([encode({"op": "ok", "id": ident, **result})]))
+
+
+def answer_error(conn: Connection, ident: int | None, error: HoldfastError) -> None:
+    """Say why an operation was not carried out."""
+    message: dict[str, Any] = {"op": "error", "error": error.wire()}
+    if ident is not None:
+        message["id"] = ident
+    conn.deliver(Batch([encode(message)]))
+
+
+def submit(hub: Hub, principal: Principal, op: wire.SessionOp) -> asyncio.Future[dict[str, Any]]:
+    """Authorise a command and give it its place in its session's order. Raises ``Refused`` when it may not be."""
+    authorise(principal, NEEDS[type(op)], check_session_id(op.session))
+    if hub.closing:
+        raise Unavailable("server.restarting")
+    if isinstance(op, (wire.Take, wire.GiveBack)) and op.force:
+        authorise(principal, "admin", op.session)
+    return hub.hot(Key(principal.tenant, op.session)).submit(op, principal.actor, principal)
+
+
+async def execute(hub: Hub, principal: Principal, op: wire.Op, conn: Connection | None) -> dict[str, Any]:
+    """Execute one operation; see ``Hub.execute``."""
+    special = _SPECIAL.get(type(op))
+    if special is not None:
+        if type(op) in NEEDS:
+            authorise(principal, NEEDS[type(op)], check_session_id(op.session))  # type: ignore[attr-defined]
+        return await special(hub, principal, op, conn)
+    if type(op) not in program.DECIDE or type(op) not in NEEDS or not isinstance(op, wire.SessionOp):
+        raise Refused("input.unknown_op", f"{type(op).__struct_config__.tag} is not possible here")
+    return await submit(hub, principal, op)
+
+
+def dispatch(hub: Hub, conn: Connection, op: wire.Op) -> None:
+    """Execute and answer on the connection, in the order of the calls; see ``Hub.dispatch``."""
+    if type(op) in _SPECIAL or not isinstance(op, wire.SessionOp):
+        hub.background(_run_special(hub, conn, op))
+        return
+    try:
+        if type(op) not in program.DECIDE:
+            raise Refused("input.unknown_op", f"{type(op).__struct_config__.tag} is not possible here")
+        future = submit(hub, conn.principal, op)
+    except HoldfastError as error:
+        answer_error(conn, op.id, error)
+        return
+
+    def settled(future: asyncio.Future[dict[str, Any]]) -> None:
+        if future.cancelled() or conn.ident not in hub.connections:
+            return
+        error = future.exception()
+        if error is None:
+            answer_ok(conn, op.id, future.result())
+        else:
+            answer_error(conn, op.id, error if isinstance(error, HoldfastError) else Unavailable("server.internal"))
+
+    future.add_done_callback(settled)
+
+
+async def _run_special(hub: Hub, conn: Connection, op: wire.Op) -> None:
+    try:
+        if isinstance(op, wire.Subscribe):
+            authorise(conn.principal, "read", check_session_id(op.session))
+            await subscribe(hub, conn, op, answer=lambda result: answer_ok(conn, op.id, result))
+            return
+        result = await execute(hub, conn.principal, op, conn)
+        if conn.ident in hub.connections:
+            answer_ok(conn, op.id, result)
+    except HoldfastError as error:
+        answer_error(conn, op.id, error)
+    except Exception:
+        hub.log.exception("operation %s failed", type(op).__name__)
+        answer_error(conn, op.id, Unavailable("server.internal"))
+
+
+# --- operations that are not commands of the session program ---------------------------------------------------------
+async def subscribe(
+    hub: Hub, conn: Connection, op: wire.Subscribe, answer: Callable[[dict[str, Any]], None] | None
+) -> None:
+    """Begin to read a session: the answer first, then what is read."""
+    session = await hub.loaded(conn.principal, check_session_id(op.session))
+    if conn.ident not in hub.connections:
+        return
+    if answer is not None:
+        answer({"session": op.session, "incarnation": session.incarnation, "tail": session.tail})
+    await hub.readers.attach(conn, session, op.start)
+    hub.presence.joined(session, conn)
+
+
+def _connection(conn: Connection | None) -> Connection:
+    if conn is None:
+        raise Refused("input.unknown_op", "this needs a WebSocket connection")
+    return conn
+
+
+async def _subscribe(hub: Hub, principal: Principal, op: wire.Subscribe, conn: Connection | None) -> dict[str, Any]:
+    await subscribe(hub, _connection(conn), op, answer=None)
+    return {}
+
+
+async def _unsubscribe(hub: Hub, principal: Principal, op: wire.Unsubscribe, conn: Connection | None) -> dict[str, Any]:
+    conn = _connection(conn)
+    hub.readers.detach(conn, op.session)
+    session = hub.sessions.get(Key(principal.tenant, op.session))
+    if session is not None:
+        hub.presence.left(session, conn)
+    return {}
+
+
+async def _history(hub: Hub, principal: Principal, op: wire.History, conn: Connection | None) -> dict[str, Any]:
+    session = await hub.loaded(principal, op.session)
+    page = await session.keeper.page(op.page) if 0 < op.page <= session.view.older else None
+    if page is None:
+        raise Refused("history.not_found", f"no page {op.page}")
+    return {"page": msgspec.Raw(page), "older": op.page - 1}
+
+
+async def _read(hub: Hub, principal: Principal, op: wire.Read, conn: Connection | None) -> dict[str, Any]:
+    await hub.lists.read(await hub.loaded(principal, op.session), principal, op.seq)
+    return {}
+
+
+async def _presence(hub: Hub, principal: Principal, op: wire.Presence, conn: Connection | None) -> dict[str, Any]:
+    conn = _connection(conn)
+    check_value(op.doing, "doing")
+    if len(encode(op.doing)) > 1_024:
+        raise Refused("input.too_large", "doing: more than 1024 bytes")
+    session = await hub.loaded(principal, op.session, "presence")
+    if conn.ident not in session.readers:
+        raise Refused("input.malformed", "subscribe before you say what you do")
+    hub.presence.doing(session, conn, op.doing)
+    return {}
+
+
+async def _delete(hub: Hub, principal: Principal, op: wire.Delete, conn: Connection | None) -> dict[str, Any]:
+    session = await hub.loaded(principal, op.session, "admin")
+    await session.delete()
+    return {}
+
+
+async def _attach(hub: Hub, principal: Principal, op: wire.Attach, conn: Connection | None) -> dict[str, Any]:
+    session = await hub.loaded(principal, op.session, "append")
+    assert session.state is not None
+    authorise_holder(session.state, principal, op)
+    return hub.workers.attach(_connection(conn), session, op)
+
+
+async def _spawn(hub: Hub, principal: Principal, op: wire.Spawn, conn: Connection | None) -> dict[str, Any]:
+    result = await submit(hub, principal, op)
+    if op.local and result.get("status") == "running":
+        hub.workers.adopt_local(_connection(conn), hub.hot(Key(principal.tenant, op.session)), result["run"])
+    return result
+
+
+async def _serve(hub: Hub, principal: Principal, op: wire.Serve, conn: Connection | None) -> dict[str, Any]:
+    return await hub.workers.serve(_connection(conn), op)
+
+
+async def _heartbeat(hub: Hub, principal: Principal, op: wire.Heartbeat, conn: Connection | None) -> dict[str, Any]:
+    return hub.workers.heartbeat(_connection(conn), op)
+
+
+async def _watch(hub: Hub, principal: Principal, op: wire.Watch, conn: Connection | None) -> dict[str, Any]:
+    await hub.lists.watch(_connection(conn))
+    return {}
+
+
+async def _unwatch(hub: Hub, principal: Principal, op: wire.Unwatch, conn: Connection | None) -> dict[str, Any]:
+    hub.lists.unwatch(_connection(conn))
+    return {}
+
+
+async def _ping(hub: Hub, principal: Principal, op: wire.Ping, conn: Connection | None) -> dict[str, Any]:
+    return {"now_ms": hub.clock.wall_ms()}
+
+
+Special = Callable[["Hub", Principal, Any, "Connection | None"], Awaitable[dict[str, Any]]]
+
+_SPECIAL: Final[dict[type[wire.Op], Special]] = {
+    wire.Ping: _ping,
+    wire.Watch: _watch,
+    wire.Unwatch: _unwatch,
+    wire.Subscribe: _subscribe,
+    wire.Unsubscribe: _unsubscribe,
+    wire.History: _history,
+    wire.Read: _read,
+    wire.Presence: _presence,
+    wire.Delete: _delete,
+    wire.Serve: _serve,
+    wire.Heartbeat: _heartbeat,
+    wire.Attach: _attach,
+    wire.Spawn: _spawn,
+}

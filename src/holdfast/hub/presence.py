@@ -1,0 +1,81 @@
+"""Presence: who is here now. Live, never logged; it follows from the subscriptions and the workers' attempts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from holdfast.hub.port import Batch, Connection
+from holdfast.protocol.codec import encode
+
+if TYPE_CHECKING:
+    from holdfast.hub.hot import HotSession
+    from holdfast.hub.hub import Hub
+
+_COALESCE_S = 0.05
+
+
+class Presence:
+    """Who is where, told to everybody reading the same session, a moment after it changes."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self._since: dict[tuple[str, str], int] = {}
+        self._doing: dict[tuple[str, str], dict[str, Any]] = {}
+        self._dirty: dict[str, HotSession] = {}
+        self._scheduled = False
+
+    def joined(self, session: HotSession, conn: Connection) -> None:
+        """A connection began to read the session."""
+        self._since.setdefault((conn.ident, session.key.session), self.hub.clock.wall_ms())
+        self.changed(session)
+
+    def left(self, session: HotSession, conn: Connection) -> None:
+        """A connection reads the session no more."""
+        self._since.pop((conn.ident, session.key.session), None)
+        self._doing.pop((conn.ident, session.key.session), None)
+        self.changed(session)
+
+    def doing(self, session: HotSession, conn: Connection, what: dict[str, Any]) -> None:
+        """What the person does here now."""
+        self._doing[conn.ident, session.key.session] = what
+        self.changed(session)
+
+    def here(self, session: HotSession) -> list[dict[str, Any]]:
+        """Everybody here: readers, and the workers executing attempts."""
+        name = session.key.session
+        found = [
+            {
+                **entry, "doing": self._doing.get((entry["connection"], name), {}),
+                "since_ms": self._since.get((entry["connection"], name), 0),
+            }
+            for entry in self.hub.readers.here(session)
+        ]  # fmt: skip
+        for run in session.state.runs.values() if session.state is not None else []:
+            worker = self.hub.workers.holders.get((session.key, run.id))
+            if run.status == "running" and worker is not None and not worker.gone:
+                found.append(
+                    {
+                        "actor": f"agent:{run.agent}", "surface": "worker", "device": worker.conn.device,
+                        "connection": worker.conn.ident, "doing": {"run": run.id}, "since_ms": run.queued_ms,
+                    }
+                )  # fmt: skip
+        return found
+
+    def changed(self, session: HotSession) -> None:
+        """Tell the readers soon."""
+        self._dirty[f"{session.key.tenant}/{session.key.session}"] = session
+        if not self._scheduled:
+            self._scheduled = True
+            self.hub.loop.call_later(_COALESCE_S, self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        dirty, self._dirty = self._dirty, {}
+        for session in dirty.values():
+            if not session.readers:
+                continue
+            message = {"op": "presence", "session": session.key.session, "here": self.here(session)}
+            batch = Batch([encode(message)])
+            for reader in session.readers.values():
+                if not reader.conn.paused and reader.conn.principal.may("presence", session.key.session):
+                    reader.conn.deliver(batch)

@@ -1,0 +1,260 @@
+"""Readers: from catch-up to live without a gap or a repeat (SUB-1 to SUB-4).
+
+A reader is a connection, a session and a cursor; there is no queue per reader. Live readers get what was just committed.
+A reader whose transport pauses becomes a cursor again and reads on from the ring or the log when it drains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Literal
+
+from holdfast.errors import HoldfastError, Refused
+from holdfast.hub.hot import HotSession, batch_of
+from holdfast.hub.port import Batch, Connection
+from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import encode
+from holdfast.protocol.frames import EVERYONE, Frame, decode_frame
+
+if TYPE_CHECKING:
+    from holdfast.hub.hub import Hub
+
+
+class Reader:
+    """One subscription.
+
+    Attributes:
+        cursor: last seq written to the connection.
+        live: gets commits as they happen; otherwise ``task`` is reading on.
+        mark: bytes the session had committed when the reader fell behind, to tell how far that is.
+    """
+
+    __slots__ = ("conn", "cursor", "drained", "live", "mark", "operator", "session", "task")
+
+    def __init__(self, conn: Connection, session: HotSession, cursor: int) -> None:
+        self.conn = conn
+        self.session = session
+        self.cursor = cursor
+        self.live = False
+        self.mark: int | None = None
+        self.operator = conn.principal.may("admin", session.key.session)
+        self.drained = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+
+class Readers:
+    """All subscriptions of one hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.by_connection: dict[str, dict[str, Reader]] = {}
+
+    # --- coming and going
+    async def attach(
+        self, conn: Connection, session: HotSession, start: Literal["snapshot", "tail"] | wire.Cursor
+    ) -> Reader:
+        """Begin to read; the answer to the subscription must have been written before this is called."""
+        mine = self.by_connection.setdefault(conn.ident, {})
+        name = session.key.session
+        if name in mine:
+            self.detach(conn, name)
+        if len(mine) >= limits.SUBSCRIPTIONS:
+            raise Refused("limit.subscriptions")
+        reader = Reader(conn, session, session.tail)
+        mine[name] = reader
+        session.readers[conn.ident] = reader
+        self.hub.stats.subscriptions += 1
+        if isinstance(start, wire.Cursor):
+            foreign = start.incarnation != session.incarnation or start.seq > session.tail
+            if foreign or await self._inside_cover(session, start.seq):
+                self.send_snapshot(reader, "reset")
+            else:
+                reader.cursor = start.seq
+        elif start == "snapshot":
+            self.send_snapshot(reader, "start")
+        self.read_on(reader)
+        return reader
+
+    def detach(self, conn: Connection, session: str) -> None:
+        """Stop reading one session."""
+        reader = self.by_connection.get(conn.ident, {}).pop(session, None)
+        if reader is not None:
+            self._end(reader)
+
+    def detach_all(self, conn: Connection) -> list[HotSession]:
+        """The connection is gone: returns the sessions it was reading."""
+        readers = self.by_connection.pop(conn.ident, {}).values()
+        for reader in readers:
+            self._end(reader)
+        return [reader.session for reader in readers]
+
+    def _end(self, reader: Reader) -> None:
+        reader.session.readers.pop(reader.conn.ident, None)
+        reader.session.used = self.hub.clock.monotonic()
+        self.hub.stats.subscriptions -= 1
+        if reader.task is not None:
+            reader.task.cancel()
+
+    def close_session(self, session: HotSession, code: str) -> None:
+        """The session is gone (deleted): tell its readers."""
+        batch = Batch([encode({"op": "closed", "session": session.key.session, "code": code})])
+        for reader in list(session.readers.values()):
+            self.detach(reader.conn, session.key.session)
+            reader.conn.deliver(batch)
+
+    def recheck(self, session: HotSession) -> None:
+        """The session was loaded again: whoever is not at its tail reads on."""
+        for reader in list(session.readers.values()):
+            if reader.live and reader.cursor != session.tail:
+                self._fall_behind(reader)
+
+    def reset_all(self, session: HotSession) -> None:
+        """The session has another incarnation now: every reader needs a snapshot."""
+        for reader in session.readers.values():
+            reader.live, reader.cursor = False, -1
+            self.read_on(reader)
+
+    # --- live
+    def fan_out(self, session: HotSession, frames: list[Frame]) -> None:
+        """Write freshly committed frames to every live reader: encoded once, framed once."""
+        before, stats = frames[0].first - 1, self.hub.stats
+        everyone = all(frame.audience == EVERYONE for frame in frames)
+        open_ = batch_of(frames, session.key.session, operator=True)
+        masked = open_ if everyone else batch_of(frames, session.key.session, operator=False)
+        tail = frames[-1].last
+        size = sum(len(payload) for payload in open_.payloads)
+        for reader in list(session.readers.values()):
+            if not reader.live:
+                continue
+            if reader.conn.paused or reader.cursor != before:
+                self._fall_behind(reader)
+                continue
+            reader.cursor = tail
+            reader.conn.deliver(open_ if reader.operator else masked)
+            stats.deliveries += 1
+            stats.bytes_out += size
+
+    def _fall_behind(self, reader: Reader) -> None:
+        reader.live = False
+        reader.mark = reader.session.bytes
+        self.hub.stats.slow_readers += 1
+        self.read_on(reader)
+
+    # --- catching up
+    def read_on(self, reader: Reader) -> None:
+        """Bring a reader to the tail, now if it is there already."""
+        if reader.task is None:
+            if self._arrive(reader):
+                return
+            reader.task = self.hub.loop.create_task(self._catch_up(reader))
+
+    def _arrive(self, reader: Reader) -> bool:
+        """Turn live in the same step in which the cursor is seen to be the tail: no await lies between."""
+        session = reader.session
+        if reader.cursor != session.tail or reader.conn.paused or session.state is None:
+            return False
+        reader.live, reader.mark = True, None
+        notice = {"op": "live", "session": session.key.session, "incarnation": session.incarnation, "seq": session.tail}
+        reader.conn.deliver(Batch([encode(notice)]))
+        return True
+
+    def resume(self, conn: Connection) -> None:
+        """The connection has drained."""
+        for reader in self.by_connection.get(conn.ident, {}).values():
+            reader.drained.set()
+
+    async def _catch_up(self, reader: Reader) -> None:
+        try:
+            while True:
+                if reader.conn.paused:
+                    reader.drained.clear()
+                    await reader.drained.wait()
+                    continue
+                await reader.session.ready()
+                if self._arrive(reader):
+                    return
+                await self._step(reader)
+        except HoldfastError as error:
+            closed = {"op": "closed", "session": reader.session.key.session, "code": error.code}
+            reader.task = None
+            self.detach(reader.conn, reader.session.key.session)
+            reader.conn.deliver(Batch([encode(closed)]))
+        finally:
+            reader.task = None
+
+    async def _step(self, reader: Reader) -> None:
+        """Write one page, or the snapshot that replaces what cannot or should not be read."""
+        session, stats = reader.session, self.hub.stats
+        behind = session.bytes - reader.mark if reader.mark is not None else 0
+        if reader.cursor < 0 or reader.cursor > session.tail:
+            return self.send_snapshot(reader, "reset")
+        if behind > limits.SLOW_READER_SNAPSHOT_BYTES:
+            return self.send_snapshot(reader, "slow")
+        cursor = reader.cursor
+        frames = self._from_ring(session, cursor)
+        if frames is None:
+            frames = await self.hub.engine.read(session.key, cursor, max_bytes=limits.PAGE_BYTES)
+            stats.pages_read += 1
+        if reader.cursor != cursor:  # reset meanwhile
+            return None
+        if not frames or splits_cover(frames[0], cursor):
+            return self.send_snapshot(reader, "reset")
+        batch = batch_of(frames, session.key.session, operator=reader.operator)
+        reader.cursor = frames[-1].last
+        reader.conn.deliver(batch)
+        stats.deliveries += 1
+        stats.bytes_out += sum(map(len, batch.payloads))
+        await asyncio.sleep(0)
+        return None
+
+    def _from_ring(self, session: HotSession, cursor: int) -> list[Frame] | None:
+        """Frames beyond a cursor that are still in memory, up to a page; None when the log must be read."""
+        if not session.ring or session.ring[0].first > cursor + 1:
+            return None
+        frames: list[Frame] = []
+        size = 0
+        for frame in session.ring:
+            if frame.last > cursor:
+                frames.append(frame)
+                size += len(frame.payload)
+                if size > limits.PAGE_BYTES:
+                    break
+        return frames
+
+    async def _inside_cover(self, session: HotSession, cursor: int) -> bool:
+        if cursor == session.tail or cursor == 0:
+            return False
+        frames = self._from_ring(session, cursor) or await self.hub.engine.read(session.key, cursor, max_bytes=1)
+        return bool(frames) and splits_cover(frames[0], cursor)
+
+    def send_snapshot(self, reader: Reader, reason: str) -> None:
+        """Replace the reader's state by the folded one at the durable tail."""
+        session, stats = reader.session, self.hub.stats
+        seq, view = session.snapshot()
+        payload = b'{"op":"snapshot","session":%b,"incarnation":"%b","seq":%d,"reason":"%b","view":%b}' % (
+            encode(session.key.session), session.incarnation.encode(), seq, reason.encode(), view,
+        )  # fmt: skip
+        reader.cursor, reader.mark = seq, None
+        stats.snapshots += 1
+        stats.resets += reason != "start"
+        stats.bytes_out += len(payload)
+        reader.conn.deliver(Batch([payload]))
+
+    def here(self, session: HotSession) -> list[dict[str, Any]]:
+        """The connections reading a session."""
+        return [
+            {
+                "actor": r.conn.principal.actor,
+                "surface": r.conn.surface,
+                "device": r.conn.device,
+                "connection": r.conn.ident,
+            }
+            for r in session.readers.values()
+        ]
+
+
+def splits_cover(frame: Frame, cursor: int) -> bool:
+    """Whether a cursor lies inside one merged event of a frame, where no prefix can be read (SUB-3)."""
+    if frame.first > cursor:
+        return False
+    return any(event.seq <= cursor < event.last for event in decode_frame(frame.payload).events)

@@ -1,0 +1,138 @@
+"""Keeping and loading what is derived: stored snapshots of a session's state, and history pages.
+
+They only save time. A session without them, or with ones of another version, is folded from its log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from holdfast.engines.port import Engine, Head
+from holdfast.errors import HoldfastError
+from holdfast.protocol import limits
+from holdfast.protocol.codec import encode
+from holdfast.protocol.fold import View
+from holdfast.protocol.frames import decode_frame
+from holdfast.protocol.view import FOLD_VERSION
+from holdfast.session import producer, program
+from holdfast.session.state import State
+
+if TYPE_CHECKING:
+    from holdfast.hub.hot import HotSession
+
+log = logging.getLogger("holdfast.hub")
+
+
+class Stored(msgspec.Struct):
+    """A stored snapshot: the control state and the view at one seq, with the fold version of both."""
+
+    fold: int
+    state: State
+    view: dict[str, Any]
+
+
+_DECODER = msgspec.msgpack.Decoder(Stored)
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+async def load(engine: Engine, head: Head) -> tuple[State, View, int]:
+    """Fold a session from its newest snapshot and the frames after it: ``(state, view, seq of the snapshot)``."""
+    state, view = State(head.key.session, head.incarnation), View()
+    kept = await engine.get_snapshot(head.key)
+    if kept is not None and kept[0] <= head.tail:
+        try:
+            stored = _DECODER.decode(kept[1])
+            if stored.fold == FOLD_VERSION and stored.state.incarnation == head.incarnation:
+                state, view = stored.state, View.load(stored.view)
+        except (msgspec.MsgspecError, ValueError, KeyError) as error:
+            log.warning(
+                "session %s: its snapshot is not usable (%s); folding its log", head.key.session, type(error).__name__
+            )
+    base = state.tail
+    while state.tail < head.tail:
+        frames = await engine.read(head.key, state.tail, max_bytes=limits.PAGE_BYTES)
+        if not frames:
+            raise HoldfastError("engine.corrupt", f"session {head.key.session} ends at {state.tail}, not {head.tail}")
+        for frame in frames:
+            for event in decode_frame(frame.payload).events:
+                if event.seq > state.tail:
+                    program.evolve(state, event)
+                    view.apply(event)
+            for key in frame.keys:
+                producer.remember(state, key)
+        await asyncio.sleep(0)  # a long log must not hold the loop
+    return state, view, base
+
+
+class Keeper:
+    """Decides when a hot session's snapshot and pages are stored, and stores them in the background.
+
+    Attributes:
+        kept: seq of the stored snapshot.
+    """
+
+    def __init__(self, session: HotSession) -> None:
+        self.session = session
+        self.kept = 0
+        self.pages: dict[int, bytes] = {}
+        self._events = 0
+        self._bytes = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def committed(self, events: int, size: int) -> None:
+        """Count what was committed; store when enough has come together or the window has grown too large."""
+        self._events += events
+        self._bytes += size
+        if self._task is not None:
+            return
+        outgrown = self.session.view.size > 2 * limits.SNAPSHOT_BYTES
+        if outgrown or self._events >= limits.SNAPSHOT_EVERY_EVENTS or self._bytes >= limits.SNAPSHOT_EVERY_BYTES:
+            if outgrown:
+                self._turn_page()
+            self.store()
+
+    def _turn_page(self) -> None:
+        view = self.session.view
+        page = view.trim(limits.SNAPSHOT_BYTES)
+        if page is not None:
+            self.pages[view.older] = encode(page)
+            self.session.forget_snapshot()
+
+    def store(self) -> None:
+        """Encode now, while state and view agree, and write in the background."""
+        session = self.session
+        if session.state is None or session.state.tail != session.tail:
+            return  # the control state is ahead of a commit: the next commit stores
+        self._events = self._bytes = 0
+        data = _ENCODER.encode(Stored(FOLD_VERSION, session.state, session.view.export()))
+        self._task = session.hub.loop.create_task(self._write(session.tail, data, dict(self.pages)))
+
+    async def _write(self, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
+        session = self.session
+        try:
+            await session.hub.engine.put_snapshot(session.key, session.incarnation, seq, data, pages)
+            self.kept = seq
+            for page in pages:
+                self.pages.pop(page, None)
+        except HoldfastError as error:
+            log.warning("session %s: snapshot not stored: %s", session.key.session, error.code)
+        finally:
+            self._task = None
+
+    async def settle(self, *, at_least: int) -> None:
+        """Before a session goes cold: wait for what is being stored, and store when ``at_least`` events would be refolded."""
+        if self._task is not None:
+            await self._task
+        if self.session.tail - self.kept >= at_least or self.pages:
+            self.store()
+            if self._task is not None:
+                await self._task
+
+    async def page(self, number: int) -> bytes | None:
+        """One history page, also one on its way to the engine."""
+        held = self.pages.get(number)
+        return held if held is not None else await self.session.hub.engine.get_page(self.session.key, number)

@@ -1,0 +1,74 @@
+"""Upkeep: deadlines of sessions that are not in memory, stalls of the process, and letting idle sessions go."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from holdfast.errors import HoldfastError
+from holdfast.protocol import limits
+
+if TYPE_CHECKING:
+    from holdfast.hub.hub import Hub
+
+_PULSE_S = 1.0
+_STALL_S = 1.0
+
+
+class Upkeep:
+    """A pulse, once a second."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = self.hub.loop.create_task(self._beat())
+
+    def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _beat(self) -> None:
+        clock = self.hub.clock
+        last = clock.monotonic()
+        while True:
+            await asyncio.sleep(_PULSE_S)
+            now = clock.monotonic()
+            stalled = now - last - _PULSE_S
+            last = now
+            if stalled > _STALL_S:
+                self.hub.stats.stalls += 1
+                self.hub.workers.extend_all(stalled)
+            clock.follow()
+            try:
+                await self._wake_due()
+                await self._let_go(now)
+            except HoldfastError as error:
+                self.hub.log.warning("upkeep: %s", error.code)
+
+    async def _wake_due(self) -> None:
+        """Load the sessions whose deadline has come; loading arms their timers."""
+        for key in await self.hub.engine.due(self.hub.clock.wall_ms(), limits.LIST_SESSIONS):
+            session = self.hub.sessions.get(key)
+            if session is None or session.state is None:
+                try:
+                    await self.hub.hot(key).ready()
+                except HoldfastError as error:
+                    self.hub.log.warning("session %s is due and cannot be loaded: %s", key.session, error.code)
+
+    async def _let_go(self, now: float) -> None:
+        """Idle sessions cost no memory."""
+        crowded = len(self.hub.sessions) > limits.HOT_SESSIONS
+        for key, session in list(self.hub.sessions.items()):
+            idle_s = 1.0 if crowded or session.state is None else limits.HOT_IDLE_S
+            if session.readers or session.leases or not session.idle or now - session.used < idle_s:
+                continue
+            await session.keeper.settle(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
+            if session.idle and not session.readers and not session.leases and self.hub.sessions.get(key) is session:
+                session.close()
+                del self.hub.sessions[key]
+                self.hub.stats.evictions += 1
+        self.hub.stats.hot_sessions = len(self.hub.sessions)

@@ -1,0 +1,330 @@
+"""Workers: who serves which agent, which attempt runs where, and what the holder of an attempt must hear.
+
+Nothing here is durable. Runs, attempts and what is asked of them are in the sessions; a worker's connection may close
+and come back (``attach``), and only the lease decides whether its attempt is lost (CTL-1, RUN-2).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from holdfast.engines.port import Key
+from holdfast.errors import HoldfastError, Refused
+from holdfast.hub.hot import HotSession
+from holdfast.hub.port import Batch, Connection
+from holdfast.protocol import events as e
+from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import encode
+from holdfast.protocol.events import Event
+from holdfast.session import run as runs
+from holdfast.session.access import authorise_agent
+from holdfast.session.state import Run
+
+if TYPE_CHECKING:
+    from holdfast.hub.hub import Hub
+
+Held = tuple[Key, str]
+
+
+class Worker:
+    """A connection that offers to run agents. ``held`` are the attempts it executes, with their generation."""
+
+    def __init__(self, conn: Connection) -> None:
+        self.conn = conn
+        self.agents: frozenset[str] = frozenset()
+        self.slots = 0
+        self.held: dict[Held, int] = {}
+        self.claims = 0
+        self.gone = False
+
+    @property
+    def free(self) -> bool:
+        """Whether it takes another run. Sub-runs inside an attempt take no slot of their own."""
+        return not self.gone and len(self.held) + self.claims < self.slots
+
+
+class Workers:
+    """All workers of one hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.by_connection: dict[str, Worker] = {}
+        self.holders: dict[Held, Worker] = {}
+        self._claiming: set[Held] = set()
+
+    # --- offering
+    async def serve(self, conn: Connection, op: wire.Serve) -> dict[str, Any]:
+        """Register what a connection serves and give it what waits. ``slots=0`` withdraws the offer."""
+        for agent in op.agents:
+            authorise_agent(conn.principal, agent)
+        worker = self.by_connection.setdefault(conn.ident, Worker(conn))
+        worker.agents, worker.slots = frozenset(op.agents), op.slots
+        self.hub.stats.workers = len(self.by_connection)
+        await self._look_for_work(worker)
+        return {"agents": sorted(worker.agents), "slots": worker.slots}
+
+    def gone(self, conn: Connection) -> None:
+        """The connection closed; its attempts go on until their leases run out or somebody attaches."""
+        worker = self.by_connection.pop(conn.ident, None)
+        if worker is not None:
+            worker.gone = True
+            for held in worker.held:
+                if self.holders.get(held) is worker:
+                    del self.holders[held]
+        self.hub.stats.workers = len(self.by_connection)
+
+    async def _look_for_work(self, worker: Worker) -> None:
+        """Load the sessions in which a run waits for one of the worker's agents, as long as it has slots."""
+        tenant = worker.conn.principal.tenant
+        for agent in sorted(worker.agents):
+            if not worker.free:
+                return
+            for key in await self.hub.engine.queued(tenant, agent, limits.LIST_SESSIONS):
+                if not worker.free:
+                    return
+                session = self.hub.hot(key)
+                if session.state is not None:
+                    self.consider(session)
+                else:
+                    try:
+                        await session.ready()  # considers it
+                    except HoldfastError:
+                        continue
+
+    def _freed(self, worker: Worker) -> None:
+        if worker.free:
+            self.hub.background(self._look_for_work(worker))
+
+    # --- claiming
+    def consider(self, session: HotSession) -> None:
+        """Give the session's claimable runs to workers with a free slot."""
+        state = session.state
+        if state is None or not self.by_connection:
+            return
+        for run in list(state.runs.values()):
+            held = (session.key, run.id)
+            if run.status == "queued" and held not in self._claiming and runs.claimable(state, run):
+                worker = self._pick(session, run)
+                if worker is not None:
+                    self._claim(session, run, worker)
+
+    def _pick(self, session: HotSession, run: Run) -> Worker | None:
+        fit = [
+            worker
+            for worker in self.by_connection.values()
+            if worker.free
+            and run.agent in worker.agents
+            and worker.conn.principal.tenant == session.key.tenant
+            and worker.conn.principal.may("append", session.key.session)
+        ]
+        return min(fit, key=lambda worker: len(worker.held) + worker.claims, default=None)
+
+    def _claim(self, session: HotSession, run: Run, worker: Worker) -> None:
+        held = (session.key, run.id)
+        self._claiming.add(held)
+        worker.claims += 1
+        name = f"{worker.conn.principal.actor}@{worker.conn.ident}"
+        op = runs.Claim(session=session.key.session, run=run.id, worker=name, lease_s=self.hub.lease_s)
+        future = session.submit(op, worker.conn.principal.actor)
+
+        def settled(_: object) -> None:
+            self._claiming.discard(held)
+            worker.claims -= 1
+            if future.cancelled() or future.exception() is not None:
+                return
+            self._assign(session, run.id, future.result()["generation"], worker)
+
+        future.add_done_callback(settled)
+
+    def _assign(self, session: HotSession, ident: str, generation: int, worker: Worker) -> None:
+        state = session.state
+        run = state.runs.get(ident) if state is not None else None
+        if run is None or run.generation != generation:
+            return
+        if worker.gone:  # nobody has seen this attempt: it need not wait for its lease
+            op = runs.LeaseExpired(session=session.key.session, run=ident, generation=generation, reason="worker left")
+            session.submit(op, "system:session")
+            return
+        self.hub.stats.runs_claimed += 1
+        self._hold(session, ident, generation, worker)
+        worker.conn.deliver(
+            Batch([encode({"op": "assigned", **self.brief(session, run), "view": session.view.export()})])
+        )
+
+    def _hold(self, session: HotSession, ident: str, generation: int, worker: Worker) -> None:
+        held = (session.key, ident)
+        before = self.holders.get(held)
+        if before is not None and before is not worker:
+            before.held.pop(held, None)
+        worker.held[held] = generation
+        self.holders[held] = worker
+        self.renew(session, ident)
+
+    def brief(self, session: HotSession, run: Run) -> dict[str, Any]:
+        """Everything an attempt needs to begin, or to go on."""
+        state = session.state
+        assert state is not None
+        message = session.view.by_id.get(("message", run.input or ""))
+        given: dict[str, Any] = dict(run.task)
+        if message is not None and run.parent is None:
+            given = {"messageId": message["id"], "text": message["text"], "attachments": message.get("attachments", [])}
+        decided = {
+            ident: {"decision": a.decision, "args": a.args, "tool": a.tool, "by": a.by, "note": a.note}
+            for ident, a in state.approvals.items()
+            if a.run == run.id and a.decision
+        }
+        cancel = {"by": run.cancel.by, "deadline": run.cancel.deadline_ms, "force": False} if run.cancel else None
+        return {
+            "session": session.key.session, "run": run.id, "generation": run.generation, "agent": run.agent,
+            "incarnation": session.incarnation, "lease_s": run.lease_s, "input": given, "by": run.by,
+            "turn": run.input, "parent": run.parent, "name": run.name, "attempts": run.attempts, "losses": run.losses,
+            "journal": run.journal, "approvals": decided,
+            "steers": [{"steerId": i, "text": s.text, "by": s.by} for i, s in run.steers.items()],
+            "cancel": cancel, "seq": session.tail,
+        }  # fmt: skip
+
+    # --- executing
+    def renew(self, session: HotSession, ident: str) -> None:
+        """Start the run's lease anew; the session's timer finds it when it runs out."""
+        run = session.state.runs.get(ident) if session.state is not None else None
+        if run is not None:
+            fresh = ident not in session.leases
+            session.leases[ident] = self.hub.clock.monotonic() + run.lease_s
+            if fresh:
+                session.arm()
+
+    def heartbeat(self, conn: Connection, op: wire.Heartbeat) -> dict[str, Any]:
+        """Renew the leases named; those not held any more are answered as fenced."""
+        fenced: list[list[Any]] = []
+        for name, ident, generation in op.runs:
+            session = self.hub.sessions.get(Key(conn.principal.tenant, name))
+            run = session.state.runs.get(ident) if session is not None and session.state is not None else None
+            if session is not None and session.state is None:
+                continue  # being loaded: it grants a full lease
+            if run is None or run.status != "running" or run.generation != generation:
+                fenced.append([name, ident, generation])
+                continue
+            authorise_agent(conn.principal, run.agent.partition("/")[0])
+            assert session is not None
+            self.renew(session, ident)
+        return {"fenced": fenced}
+
+    def attach(self, conn: Connection, session: HotSession, op: wire.Attach) -> dict[str, Any]:
+        """A reconnected worker goes on with an attempt it still holds."""
+        assert session.state is not None
+        run = runs.holder(session.state, op.run, op.generation)
+        worker = self.by_connection.get(conn.ident)
+        if worker is None:
+            raise Refused("run.state", "say serve before attach")
+        if run.local:
+            self.holders[session.key, run.id] = worker
+            self.renew(session, run.id)
+        else:
+            self._hold(session, run.id, run.generation, worker)
+        return self.brief(session, run)
+
+    def adopt_local(self, conn: Connection, session: HotSession, ident: str) -> None:
+        """A sub-run that lives inside its parent's attempt is held by the same worker, without a slot."""
+        worker = self.by_connection.get(conn.ident)
+        if worker is not None:
+            self.holders[session.key, ident] = worker
+        self.renew(session, ident)
+
+    def expire(self, session: HotSession) -> None:
+        """Record the attempts whose lease has run out (RUN-3)."""
+        now = self.hub.clock.monotonic()
+        for ident, until in list(session.leases.items()):
+            run = session.state.runs.get(ident) if session.state is not None else None
+            if run is None or run.status != "running":
+                del session.leases[ident]
+            elif until <= now:
+                del session.leases[ident]
+                self.hub.stats.leases_lost += 1
+                op = runs.LeaseExpired(
+                    session=session.key.session, run=ident, generation=run.generation, reason="lease expired"
+                )
+                session.submit(op, "system:session")
+
+    def forget(self, session: HotSession) -> None:
+        """The session was deleted: whoever executes its runs is told to stop."""
+        for held, worker in [(h, w) for h, w in self.holders.items() if h[0] == session.key]:
+            self._signal(session, held[1], "fenced", {"status": "deleted"})
+            del self.holders[held]
+            if worker.held.pop(held, None) is not None:
+                self._freed(worker)
+
+    def extend_all(self, seconds: float) -> None:
+        """Time in which the hub did not run does not count (RUN-2)."""
+        for session in self.hub.sessions.values():
+            for ident in session.leases:
+                session.leases[ident] += seconds
+            session.arm()
+
+    # --- telling
+    def committed(self, session: HotSession, events: list[Event]) -> None:
+        """After a commit: tell holders what concerns their attempts, let go of what ended, claim what is claimable."""
+        state = session.state
+        for event in events:
+            tell = _TELL.get(event.type)
+            if tell is not None:
+                tell(self, session, event)
+        if state is not None and any(run.status == "queued" for run in state.runs.values()):
+            self.consider(session)
+
+    def _signal(self, session: HotSession, ident: str, what: str, data: dict[str, Any]) -> None:
+        worker = self.holders.get((session.key, ident))
+        run = session.state.runs.get(ident) if session.state is not None else None
+        if worker is None or worker.gone:
+            return
+        generation = worker.held.get((session.key, ident)) or (run.generation if run is not None else 1)
+        message = {
+            "op": "signal", "session": session.key.session, "run": ident, "generation": generation, "what": what, "data": data,
+        }  # fmt: skip
+        worker.conn.deliver(Batch([encode(message)]))
+
+    def _tell_cancel(self, session: HotSession, event: Event) -> None:
+        self.hub.stats.cancels += 1
+        data = {"by": event.actor, "deadline": event.data["deadline"], "force": event.data["force"]}
+        for ident in event.data["runs"]:
+            self._signal(session, ident, "cancel", data)
+
+    def _tell_steer(self, session: HotSession, event: Event) -> None:
+        data = {"steerId": event.data["steerId"], "text": event.data["text"], "by": event.actor}
+        self._signal(session, event.run or "", "steer", data)
+
+    def _tell_approval(self, session: HotSession, event: Event) -> None:
+        ident = event.data["approvalId"]
+        approval = session.state.approvals.get(ident) if session.state is not None else None
+        if approval is not None:
+            data = {
+                "approvalId": ident, "decision": approval.decision, "by": approval.by, "args": approval.args,
+                "tool": approval.tool, "note": approval.note,
+            }  # fmt: skip
+            self._signal(session, event.run or "", "approval", data)
+
+    def _tell_over(self, session: HotSession, event: Event) -> None:
+        """An attempt is over, however: its holder is told to stop, unless it said so itself, and has a slot again."""
+        ident = event.run or ""
+        session.leases.pop(ident, None)
+        if event.type == e.RUN_ENDED:
+            self.hub.stats.runs_ended += 1
+            ended = session.state.ended.get(ident) if session.state is not None else None
+            if ended is not None and ended.parent is not None:
+                data = {"run": ident, "name": ended.name, "status": ended.status, "error": event.data.get("error")}
+                self._signal(session, ended.parent, "child", data)
+        if not event.actor.startswith("agent:"):
+            self._signal(session, ident, "fenced", {"status": event.data.get("status", "lost")})
+        worker = self.holders.pop((session.key, ident), None)
+        if worker is not None and worker.held.pop((session.key, ident), None) is not None:
+            self._freed(worker)
+
+
+_TELL = {
+    e.CANCEL_REQUESTED: Workers._tell_cancel,
+    e.INPUT_STEER: Workers._tell_steer,
+    e.APPROVAL_RESOLVED: Workers._tell_approval,
+    e.APPROVAL_EXPIRED: Workers._tell_approval,
+    e.RUN_ENDED: Workers._tell_over,
+    e.RUN_ATTEMPT_LOST: Workers._tell_over,
+    e.RUN_WAITING: Workers._tell_over,
+}

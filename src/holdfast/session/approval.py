@@ -1,0 +1,116 @@
+"""Approvals: exact actions people let happen or not (CTL-6)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from holdfast.errors import Refused
+from holdfast.protocol import events as e
+from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import canonical, check_entity_id, check_value, encode
+from holdfast.protocol.events import Event
+from holdfast.session import run as runs
+from holdfast.session.state import Approval, State
+from holdfast.session.writer import SYSTEM, Writer
+
+
+def action_hash(tool: str, args: dict[str, Any]) -> str:
+    """SHA-256, in hex, of the canonical JSON ``{"args": …, "tool": …}``."""
+    return hashlib.sha256(canonical({"tool": tool, "args": args})).hexdigest()
+
+
+def ask(state: State, op: wire.Ask, writer: Writer) -> None:
+    """Request an approval. Asking again for the same action answers what is known of it: an attempt may be retried."""
+    run = runs.holder(state, op.run, op.generation)
+    if run.cancel is not None:
+        raise Refused("run.stopping")
+    check_entity_id(op.approval, "approval")
+    check_value(op.args, "args")
+    if len(encode(op.args)) > limits.EVENT_BYTES:
+        raise Refused("input.too_large", f"args: more than {limits.EVENT_BYTES} bytes")
+    hashed = action_hash(op.tool, op.args)
+    known = state.approvals.get(op.approval)
+    if known is not None and (known.run != run.id or known.hash != hashed):
+        raise Refused("content.exists", f"approval {op.approval!r:.80} is about another action")
+    if known is None:
+        if sum(not a.decision for a in state.approvals.values()) >= limits.PENDING_APPROVALS:
+            raise Refused("session.full", f"more than {limits.PENDING_APPROVALS} approvals wait")
+        data = {
+            "approvalId": op.approval, "tool": op.tool, "args": op.args, "hash": hashed,
+            "deadline": writer.ts + int(op.deadline_s * 1_000), "default": op.default, "selfApprove": op.self_approve,
+        }  # fmt: skip
+        writer.write(e.APPROVAL_REQUESTED, data, run=run.id, actor=f"agent:{run.agent}")
+    decision = known.decision if known is not None else ""
+    by = known.by if known is not None else ""
+    writer.result = {"approvalId": op.approval, "decision": decision, "by": by, "hash": hashed}
+    if op.wait and not decision:
+        runs.release(state, run, [op.approval], writer)
+
+
+def resolve(state: State, op: wire.Resolve, writer: Writer) -> None:
+    """Decide an approval. The first decision in log order stands; its deadline is tested at this position."""
+    approval = state.approvals.get(op.approval)
+    if approval is None:
+        raise Refused("approval.not_found", f"no approval {op.approval!r:.80}")
+    if approval.decision:
+        raise Refused("approval.resolved", by=approval.by, decision=approval.decision)
+    if writer.now_ms >= approval.deadline_ms:
+        raise Refused("approval.resolved", "the deadline has passed", by=SYSTEM, decision=approval.default)
+    if writer.actor == approval.asker and not approval.self_approve:
+        raise Refused("approval.self")
+    if op.hash is not None and op.hash != approval.hash:
+        raise Refused("session.version", "the action is not the one shown", hash=approval.hash)
+    data = {"approvalId": op.approval, "decision": op.decision, "by": writer.actor}
+    if op.note:
+        data["note"] = op.note
+    writer.write(e.APPROVAL_RESOLVED, data, run=approval.run)
+    writer.result = {"decision": op.decision, "by": writer.actor}
+    _wake(state, approval.run, {op.approval}, writer)
+
+
+def tick(state: State, writer: Writer) -> None:
+    """Record the default of every approval whose deadline has passed, and wake the runs that waited."""
+    expired: dict[str, set[str]] = {}
+    for ident, approval in state.approvals.items():
+        if not approval.decision and approval.deadline_ms <= writer.now_ms and approval.run in state.runs:
+            data = {"approvalId": ident, "decision": approval.default}
+            writer.write(e.APPROVAL_EXPIRED, data, run=approval.run, actor=SYSTEM)
+            expired.setdefault(approval.run, set()).add(ident)
+    for run, idents in expired.items():
+        cancel = state.runs[run].cancel
+        if cancel is None or cancel.deadline_ms > writer.now_ms:  # else this very tick ends it
+            _wake(state, run, idents, writer)
+
+
+def _wake(state: State, ident: str, decided: set[str], writer: Writer) -> None:
+    """Queue a waiting run again once everything it waits for is decided (RUN-5)."""
+    run = state.runs.get(ident)
+    if run is None or run.status != "waiting":
+        return
+    if any(w not in decided and not state.approvals[w].decision for w in run.waits):
+        return
+    data = {"agent": run.agent, "answers": run.waits, "attempts": run.attempts}
+    writer.write(e.RUN_QUEUED, data, run=run.id, actor=SYSTEM)
+
+
+# --- evolve -----------------------------------------------------------------------------------------------------------
+def requested(state: State, event: Event) -> None:
+    """An approval waits for a decision."""
+    data = event.data
+    state.approvals[data["approvalId"]] = Approval(
+        event.run or "", data["tool"], data["args"], data["hash"], event.actor, data["deadline"], data["default"],
+        self_approve=data["selfApprove"],
+    )  # fmt: skip
+    excess = len(state.approvals) - limits.KEPT_APPROVALS
+    for ident in [i for i, a in state.approvals.items() if a.decision and a.run not in state.runs][: max(0, excess)]:
+        del state.approvals[ident]
+
+
+def decided(state: State, event: Event) -> None:
+    """An approval was decided, by a person or by its deadline."""
+    approval = state.approvals.get(event.data["approvalId"])
+    if approval is not None:
+        approval.decision = event.data["decision"]
+        approval.by = event.data.get("by", event.actor)
+        approval.note = event.data.get("note", "")

@@ -1,0 +1,97 @@
+"""What people say, and the branches it grows: send, edit, regenerate, select (RUN-7, CTL-7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.errors import Refused
+from holdfast.protocol import events as e
+from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import check_entity_id, check_text
+from holdfast.protocol.events import Event
+from holdfast.session import run as runs
+from holdfast.session.state import Input, State, trim_oldest
+from holdfast.session.writer import SYSTEM, Writer
+
+
+def say(state: State, op: wire.Send, writer: Writer, *, after: list[str] | None = None) -> None:
+    """Write an input message and, when it is addressed to an agent, queue the run that answers it."""
+    ident = check_entity_id(op.key, "key") if op.key is not None else f"m{writer.next_seq}"
+    if ident in state.inputs:
+        raise Refused("content.exists", f"input {ident!r:.80} exists")
+    parent = _parent(state, op)
+    operator = state.taken_by is not None and state.taken_by == writer.actor
+    agent = op.agent or state.agent
+    data: dict[str, Any] = {"messageId": ident, "text": check_text(op.text, "text")}
+    optional = {
+        "agent": agent, "parent": parent, "edits": op.edits, "role": "operator" if operator else "",
+        "attachments": [{"blob": a.blob, "name": a.name, "mediaType": a.media_type} for a in op.attachments],
+    }  # fmt: skip
+    data.update({name: value for name, value in optional.items() if value})
+    writer.write(e.INPUT_MESSAGE, data)
+    writer.result = {**writer.result, "messageId": ident, "run": None}
+    if not agent or op.silent or state.taken_by is not None:
+        return
+    facts = {"input": ident, "attempts": op.attempts, "concurrent": op.concurrent, "after": after or []}
+    run = runs.queue(state, writer, agent, **facts)
+    writer.result["run"] = run
+    if ident in state.precancelled:  # cancelled before it arrived (CTL-2)
+        writer.write(e.CANCEL_EFFECTIVE, {}, run=run, actor=SYSTEM)
+        writer.write(e.RUN_ENDED, {"status": "cancelled", "forced": True}, run=run, actor=SYSTEM)
+
+
+def _parent(state: State, op: wire.Send) -> str | None:
+    if op.edits is not None:
+        if op.edits not in state.inputs:
+            raise Refused("input.not_found", f"no input {op.edits!r:.80}")
+        return state.inputs[op.edits].parent
+    if op.parent is not None:
+        if op.parent not in state.inputs:
+            raise Refused("input.not_found", f"no input {op.parent!r:.80}")
+        return op.parent
+    return state.head
+
+
+def regenerate(state: State, op: wire.Regenerate, writer: Writer) -> None:
+    """Queue another answer to an input; the earlier answer stays as a sibling."""
+    known = state.inputs.get(op.input)
+    if known is None:
+        raise Refused("input.not_found", f"no input {op.input!r:.80}")
+    agent = op.agent or known.agent or state.agent
+    if not agent:
+        raise Refused("run.no_agent")
+    if state.taken_by is not None:
+        raise Refused("run.muted")
+    run = runs.queue(state, writer, agent, input=op.input, attempts=limits.ATTEMPTS, regenerates=True)
+    writer.result = {"run": run, "messageId": op.input}
+
+
+def select(state: State, op: wire.Select, writer: Writer) -> None:
+    """Show another branch."""
+    if op.version is not None and op.version != state.branch_version:
+        raise Refused("session.version", "the branch changed", version=state.branch_version)
+    if op.input is not None and op.input not in state.inputs:
+        raise Refused("input.not_found", f"no input {op.input!r:.80}")
+    if op.run is not None and op.run not in state.runs and op.run not in state.ended:
+        raise Refused("run.not_found", f"no run {op.run!r:.80}")
+    data = {name: value for name, value in (("input", op.input), ("run", op.run)) if value is not None}
+    if not data:
+        raise Refused("input.malformed", "select: name an input or a run")
+    writer.write(e.BRANCH_SELECTED, data)
+    writer.result = {"version": state.branch_version + 1}
+
+
+# --- evolve -----------------------------------------------------------------------------------------------------------
+def said(state: State, event: Event) -> None:
+    """An input message is in the log; the branch shown ends at it."""
+    ident = event.data["messageId"]
+    state.inputs[ident] = Input(event.data.get("parent"), event.data.get("agent", ""))
+    trim_oldest(state.inputs, limits.KEPT_INPUTS)
+    state.head = ident
+    state.branch_version += 1
+
+
+def selected(state: State, event: Event) -> None:
+    """Another branch is shown."""
+    state.head = event.data.get("input", state.head)
+    state.branch_version += 1

@@ -1,0 +1,185 @@
+"""Content: what agents append. This is the path of every token, so it is one loop over the events of an append."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.errors import Refused
+from holdfast.protocol import events as e
+from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import check_entity_id, check_value, encode, utf16_len
+from holdfast.protocol.events import Draft, Event
+from holdfast.session.run import holder
+from holdfast.session.state import Call, Run, State
+from holdfast.session.writer import Writer
+
+_KIND = {
+    e.TEXT_START: "m", e.TEXT_CONTENT: "m", e.TEXT_END: "m",
+    e.REASONING_START: "r", e.REASONING_CONTENT: "r", e.REASONING_END: "r",
+    e.TOOL_START: "t", e.TOOL_ARGS: "t", e.TOOL_END: "t",
+}  # fmt: skip
+_FIELD = {**e.OPENING, **e.DELTAS, **e.CLOSING}
+_CLOSED = -1
+
+
+def append(state: State, op: wire.Append, writer: Writer) -> None:
+    """Decide an append. Raises ``Refused`` and writes nothing when any of its events cannot be accepted (LOG-2)."""
+    if op.expect is not None:
+        if op.expect.incarnation != state.incarnation:
+            raise Refused("session.incarnation", incarnation=state.incarnation)
+        if op.expect.seq != state.tail:
+            raise Refused("session.tail", f"the tail is {state.tail}", tail=state.tail)
+    run = holder(state, op.run, op.generation) if op.run is not None else None
+    if run is None and state.taken_by and writer.actor.startswith("agent:"):
+        raise Refused("run.muted")
+    write_drafts(state, run, op.events, writer)
+
+
+def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Writer) -> None:
+    """Write a run's (or, outside runs, an actor's) events, stamping the offset of every delta (FOLD-3)."""
+    opened = run.open if run is not None else state.loose
+    actor = f"agent:{run.agent}" if run is not None else writer.actor
+    stopping = run is not None and run.cancel is not None
+    fresh: dict[str, int] = {}  # what this append opens, grows and closes, on top of the state
+    for draft in drafts:
+        type_, data = draft.type, draft.data
+        if stopping and type_ not in e.WHILE_STOPPING:
+            raise Refused("run.stopping")
+        check_value(data, type_)
+        kind = _KIND.get(type_)
+        if kind is None:
+            _check_other(state, run, type_, data, fresh)
+            writer.write_content(run, actor, type_, data, None)
+            continue
+        ident = data.get(_FIELD[type_])
+        key = f"{kind}:{ident}"
+        if type_ in e.DELTAS:
+            length = fresh.get(key)
+            if length is None:
+                length = opened.get(key, _CLOSED)
+            if length < 0:
+                raise Refused("content.not_open", f"{type_}: {ident!r:.80} is not open")
+            delta = data.get("delta")
+            if type(delta) is not str or len(data) > 8 or len(delta) > limits.EVENT_BYTES // 4:
+                raise Refused(
+                    "input.malformed",
+                    f"{type_}: delta must be a string of at most {limits.EVENT_BYTES // 4} characters",
+                )
+            fresh[key] = length + (len(delta) if delta.isascii() else utf16_len(delta))
+            writer.write_content(run, actor, type_, data, length)
+            continue
+        if type_ in e.OPENING:
+            _check_open(state, run, type_, ident, key, opened, fresh)
+            fresh[key] = 0
+        else:
+            if fresh.get(key, opened.get(key, _CLOSED)) < 0:
+                raise Refused("content.not_open", f"{type_}: {ident!r:.80} is not open")
+            fresh[key] = _CLOSED
+        _check_size(type_, data)
+        writer.write_content(run, actor, type_, data, None)
+
+
+def _check_open(
+    state: State, run: Run | None, type_: str, ident: Any, key: str, opened: dict[str, int], fresh: dict[str, int]
+) -> None:
+    check_entity_id(ident, f"{type_}.{_FIELD[type_]}")
+    if key in opened or key in fresh:
+        raise Refused("content.exists", f"{type_}: {ident!r:.80} was started before")
+    if len(opened) + len(fresh) >= limits.OPEN_ENTITIES:
+        raise Refused("session.full", f"more than {limits.OPEN_ENTITIES} open texts")
+    if type_ == e.TOOL_START and run is not None:
+        call = run.journal.get(ident)
+        if call is not None and (call.done or call.generation == run.generation):
+            raise Refused("content.exists", f"tool call {ident!r:.80} was made before")
+        if len(run.journal) >= limits.KEPT_TOOL_RESULTS:
+            raise Refused("session.full", f"more than {limits.KEPT_TOOL_RESULTS} tool calls in one run")
+
+
+def _check_other(state: State, run: Run | None, type_: str, data: dict[str, Any], fresh: dict[str, int]) -> None:
+    """Events that neither open, grow nor close a text."""
+    if not 1 <= len(type_) <= limits.TYPE_CHARS or not type_.isprintable() or not e.appendable(type_):
+        raise Refused("input.event_type", f"{type_[: limits.TYPE_CHARS]!r} may not be appended")
+    size = _check_size(type_, data)
+    if type_ == e.TOOL_RESULT:
+        ident = check_entity_id(data.get("toolCallId"), "TOOL_CALL_RESULT.toolCallId")
+        if run is not None:
+            call = run.journal.get(ident)
+            if f"result:{ident}" in fresh:
+                raise Refused("content.exists", f"tool call {ident!r:.80} has its result")
+            if call is None and f"t:{ident}" not in fresh:
+                raise Refused("content.not_open", f"tool call {ident!r:.80} was never started")
+            if call is not None and call.done:
+                raise Refused("content.exists", f"tool call {ident!r:.80} has its result")
+            fresh[f"result:{ident}"] = size
+            if run.journal_bytes + size > limits.JOURNAL_BYTES:
+                raise Refused("session.full", "the run's journal of tool results is full; put large results into blobs")
+    elif type_ in (e.STATE_SNAPSHOT, e.STATE_DELTA):
+        before = 0 if type_ == e.STATE_SNAPSHOT else state.state_bytes
+        if before + size > limits.SESSION_STATE_BYTES:
+            raise Refused("session.full", "the shared state and its changes are too large; send a STATE_SNAPSHOT")
+
+
+def _check_size(type_: str, data: dict[str, Any]) -> int:
+    size = len(encode(data))
+    if size > limits.EVENT_BYTES:
+        raise Refused("input.too_large", f"{type_}: more than {limits.EVENT_BYTES} bytes of data")
+    return size
+
+
+# --- evolve -----------------------------------------------------------------------------------------------------------
+def _texts(state: State, event: Event) -> dict[str, int] | None:
+    """The open texts the event's run (or the session, outside runs) has; None once the run has ended."""
+    if event.run is None:
+        return state.loose
+    run = state.runs.get(event.run)
+    return run.open if run is not None else None
+
+
+def _key(event: Event) -> str:
+    return f"{_KIND[event.type]}:{event.data.get(_FIELD[event.type])}"
+
+
+def opened(state: State, event: Event) -> None:
+    """A text was started."""
+    texts = _texts(state, event)
+    if texts is None:
+        return
+    texts[_key(event)] = 0
+    if event.type == e.TOOL_START and event.run is not None:
+        run, name = state.runs[event.run], str(event.data.get("toolCallName", ""))
+        run.journal[event.data["toolCallId"]] = Call(name, run.generation)
+
+
+def grown(state: State, event: Event) -> None:
+    """A text has grown by a delta."""
+    texts = _texts(state, event)
+    if texts is not None:
+        delta = event.data["delta"]
+        texts[_key(event)] = (event.offset or 0) + (len(delta) if delta.isascii() else utf16_len(delta))
+
+
+def closed(state: State, event: Event) -> None:
+    """A text is complete."""
+    texts = _texts(state, event)
+    if texts is not None:
+        texts.pop(_key(event), None)
+
+
+def tool_result(state: State, event: Event) -> None:
+    """A tool call has its result; the journal keeps it for later attempts."""
+    run = state.runs.get(event.run or "")
+    if run is None:
+        state.loose.pop(f"t:{event.data.get('toolCallId')}", None)
+        return
+    ident = event.data["toolCallId"]
+    run.open.pop(f"t:{ident}", None)
+    call = run.journal.setdefault(ident, Call("", run.generation))
+    call.done, call.content = True, event.data.get("content")
+    call.error, call.blob = event.data.get("error"), event.data.get("blob")
+    run.journal_bytes += len(encode(event.data))
+
+
+def state_changed(state: State, event: Event) -> None:
+    """The shared state was replaced or patched; its size is bounded from above."""
+    size = len(encode(event.data))
+    state.state_bytes = size if event.type == e.STATE_SNAPSHOT else state.state_bytes + size

@@ -1,0 +1,161 @@
+"""The session program: ``decide`` turns a command into events, ``evolve`` folds an event into the control state.
+
+Both are pure: no clock, no I/O. The hub calls ``decide``, stamps nothing, folds what came back with ``evolve``, and
+commits. A refused command leaves the state untouched (LOG-5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from holdfast.errors import Refused
+from holdfast.protocol import events as e
+from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import check_text, check_value
+from holdfast.protocol.events import Event
+from holdfast.session import approval, branch, content, control, handoff, run
+from holdfast.session.state import State, trim_oldest
+from holdfast.session.writer import Writer
+
+Decide = Callable[[State, Any, Writer], Any]
+Evolve = Callable[[State, Event], None]
+
+
+def _create(state: State, op: wire.Create, writer: Writer) -> None:
+    """The first event of every session. Creating again with the same settings writes nothing."""
+    if state.tail:
+        if (op.title and op.title != state.title) or (op.agent and op.agent != state.agent):
+            raise Refused("session.exists")
+        return
+    check_value(op.meta, "meta")
+    data = {"title": check_text(op.title, "title"), "agent": check_text(op.agent, "agent"), "meta": op.meta}
+    writer.write(e.SESSION_CREATED, {name: value for name, value in data.items() if value})
+
+
+def _rename(state: State, op: wire.Rename, writer: Writer) -> None:
+    if op.title != state.title:
+        writer.write(e.SESSION_RENAMED, {"title": check_text(op.title, "title")})
+
+
+def _end(state: State, op: wire.End, writer: Writer) -> None:
+    """A run's last events and its end, in one append."""
+    holder = run.holder(state, op.run, op.generation)
+    if op.events:
+        content.write_drafts(state, holder, op.events, writer)
+    run.end(state, op, writer)
+
+
+def _tick(state: State, op: run.Tick, writer: Writer) -> None:
+    control.tick(state, writer)
+    gone = {event.run for event in writer.events if event.type == e.RUN_ENDED}
+    if not gone:
+        approval.tick(state, writer)
+
+
+DECIDE: Final[dict[type[wire.Op], Decide]] = {
+    wire.Create: _create,
+    wire.Rename: _rename,
+    wire.Append: content.append,
+    wire.Send: branch.say,
+    wire.Regenerate: branch.regenerate,
+    wire.Select: branch.select,
+    wire.Cancel: control.cancel,
+    wire.Steer: control.steer,
+    wire.Interrupt: control.interrupt,
+    wire.Received: control.received,
+    wire.Ask: approval.ask,
+    wire.Resolve: approval.resolve,
+    wire.Take: handoff.take,
+    wire.GiveBack: handoff.give_back,
+    wire.Spawn: run.spawn,
+    wire.Wait: run.wait,
+    wire.End: _end,
+    run.Claim: run.claim,
+    run.LeaseExpired: run.lease_expired,
+    run.Tick: _tick,
+}
+
+CONTENT: Final = frozenset({wire.Append})
+"""Commands that yield to control when both wait for the same commit."""
+
+ESSENTIAL: Final = frozenset({wire.Cancel, wire.End, wire.Received, run.LeaseExpired, run.Tick})
+"""Commands a full disk still admits, from the reserve."""
+
+EVOLVE: Final[dict[str, Evolve]] = {
+    e.INPUT_MESSAGE: branch.said,
+    e.BRANCH_SELECTED: branch.selected,
+    e.RUN_QUEUED: run.queued,
+    e.RUN_STARTED: run.started,
+    e.RUN_WAITING: run.waiting,
+    e.RUN_ATTEMPT_LOST: run.attempt_lost,
+    e.RUN_ENDED: run.ended,
+    e.CANCEL_REQUESTED: control.cancel_requested,
+    e.CANCEL_DELIVERED: control.cancel_delivered,
+    e.CANCEL_EFFECTIVE: control.cancel_effective,
+    e.INPUT_STEER: control.steered,
+    e.STEER_DELIVERED: control.steer_settled,
+    e.STEER_DROPPED: control.steer_settled,
+    e.APPROVAL_REQUESTED: approval.requested,
+    e.APPROVAL_RESOLVED: approval.decided,
+    e.APPROVAL_EXPIRED: approval.decided,
+    e.HANDOFF_TAKEN: handoff.taken,
+    e.HANDOFF_RETURNED: handoff.returned,
+    e.TOOL_RESULT: content.tool_result,
+    e.STATE_SNAPSHOT: content.state_changed,
+    e.STATE_DELTA: content.state_changed,
+    **dict.fromkeys(e.OPENING, content.opened),
+    **dict.fromkeys(e.DELTAS, content.grown),
+    **dict.fromkeys(e.CLOSING, content.closed),
+}
+
+
+def _created(state: State, event: Event) -> None:
+    state.created_by = event.actor
+    state.title = event.data.get("title", "")
+    state.agent = event.data.get("agent", "")
+
+
+def _renamed(state: State, event: Event) -> None:
+    state.title = event.data["title"]
+
+
+EVOLVE[e.SESSION_CREATED] = _created
+EVOLVE[e.SESSION_RENAMED] = _renamed
+
+
+def decide(state: State, op: wire.Op, actor: str, now_ms: int) -> Writer:
+    """What a command writes, and what it answers.
+
+    Args:
+        state: the control state; not changed.
+        op: a command of ``DECIDE``; authorised already.
+        actor: who asks.
+        now_ms: wall time, Unix milliseconds.
+
+    Raises:
+        Refused: the command cannot be accepted; nothing is written.
+    """
+    writer = Writer(state, actor, now_ms)
+    DECIDE[type(op)](state, op, writer)
+    return writer
+
+
+def evolve(state: State, event: Event) -> None:
+    """Fold one event into the control state."""
+    handler = EVOLVE.get(event.type)
+    if handler is not None:
+        handler(state, event)
+    state.tail = event.to or event.seq
+    state.ts = event.ts
+    actor = event.actor
+    if actor not in state.participants and actor.startswith("user:"):
+        state.participants[actor] = event.seq
+        trim_oldest(state.participants, limits.PARTICIPANTS)
+
+
+def due_ms(state: State) -> int | None:
+    """The earliest deadline the session keeps by itself: the end of a grace, or of an approval's time."""
+    graces = (r.cancel.deadline_ms for r in state.runs.values() if r.cancel is not None)
+    approvals = (a.deadline_ms for a in state.approvals.values() if not a.decision and a.run in state.runs)
+    return min((*graces, *approvals), default=None)

@@ -1,0 +1,146 @@
+"""The control state of a session: everything the session program needs to decide, folded from the session's own events.
+
+It holds no content: what people read lives in the view (``protocol/fold.py``). All of it is plain structs, so it can be
+stored as a snapshot and loaded again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from holdfast.protocol.frames import ProducerKey
+
+
+class Cancel(msgspec.Struct):
+    """A cancel on its way: who asked, when the grace ends (Unix ms), and whether the worker has it."""
+
+    by: str
+    deadline_ms: int
+    delivered: bool = False
+
+
+class Steer(msgspec.Struct):
+    """Words for a run that its worker has not confirmed yet."""
+
+    text: str
+    by: str
+
+
+class Call(msgspec.Struct, omit_defaults=True):
+    """A journalled tool call. ``done`` with its result, or started by ``generation`` with an unknown outcome (RUN-4)."""
+
+    name: str
+    generation: int
+    done: bool = False
+    content: Any = None
+    error: Any = None
+    blob: str | None = None
+
+
+class Run(msgspec.Struct, omit_defaults=True):
+    """A run that has not ended. ``status`` is ``queued``, ``running`` or ``waiting``.
+
+    Attributes:
+        generation: number of the newest attempt; 0 before the first.
+        losses: attempts lost so far; ``attempts`` is how many tries the run has.
+        by: the actor who queued it.
+        input: id of the input message it (or its topmost ancestor) answers.
+        task: what a sub-run was given.
+        open: texts the run has open, ``kind:id`` to length in UTF-16 code units.
+        after: runs that must end before this one may be claimed.
+        version: counts changes, for compare-and-set (LOG-8).
+    """
+
+    id: str
+    agent: str
+    status: str
+    by: str
+    attempts: int
+    queued_ms: int
+    input: str | None = None
+    parent: str | None = None
+    name: str | None = None
+    task: dict[str, Any] = {}
+    local: bool = False
+    concurrent: bool = False
+    after: list[str] = []
+    generation: int = 0
+    losses: int = 0
+    worker: str = ""
+    lease_s: float = 0.0
+    version: int = 1
+    cancel: Cancel | None = None
+    steers: dict[str, Steer] = {}
+    waits: list[str] = []
+    open: dict[str, int] = {}
+    journal: dict[str, Call] = {}
+    journal_bytes: int = 0
+
+
+class Ended(msgspec.Struct, omit_defaults=True):
+    """What is remembered of a run that ended."""
+
+    status: str
+    agent: str
+    input: str | None = None
+    parent: str | None = None
+    name: str | None = None
+
+
+class Approval(msgspec.Struct, omit_defaults=True):
+    """An approval asked for; ``decision`` is empty while it is pending."""
+
+    run: str
+    tool: str
+    args: dict[str, Any]
+    hash: str
+    asker: str
+    deadline_ms: int
+    default: str
+    self_approve: bool = False
+    decision: str = ""
+    by: str = ""
+    note: str = ""
+
+
+class Input(msgspec.Struct, omit_defaults=True):
+    """An input message: what it continues, and the agent it was for."""
+
+    parent: str | None
+    agent: str
+
+
+class State(msgspec.Struct):
+    """The control state of one session.
+
+    ``runs`` holds those that have not ended, in the order they were queued; ``ended`` the newest that have.
+    ``precancelled`` are inputs cancelled before they arrived (CTL-2). ``loose`` are texts opened outside any run.
+    """
+
+    session: str
+    incarnation: str
+    tail: int = 0
+    ts: int = 0
+    created_by: str = ""
+    title: str = ""
+    agent: str = ""
+    state_bytes: int = 0
+    participants: dict[str, int] = {}
+    runs: dict[str, Run] = {}
+    ended: dict[str, Ended] = {}
+    approvals: dict[str, Approval] = {}
+    inputs: dict[str, Input] = {}
+    head: str | None = None
+    branch_version: int = 0
+    taken_by: str | None = None
+    precancelled: dict[str, int] = {}
+    loose: dict[str, int] = {}
+    producers: dict[str, list[ProducerKey]] = {}
+
+
+def trim_oldest(entries: dict[str, Any], most: int) -> None:
+    """Forget the oldest entries beyond a bound."""
+    while len(entries) > most:
+        del entries[next(iter(entries))]
