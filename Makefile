@@ -1,0 +1,57 @@
+# Every target sets up what it needs: a virtual environment with locked, hashed dependencies.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PORT   ?= 7417
+HOST   ?= 127.0.0.1
+
+.PHONY: help setup demo test lint unit prove mutants bench lock clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.python requirements/run.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/.run  ## the package and what it needs to run
+
+demo: $(VENV)/.run  ## server, two agents and a chat page; HOST=0.0.0.0 lets other devices in
+	$(BIN)/holdfast demo --host $(HOST) --port $(PORT)
+
+test: lint unit  ## everything that must hold before a change lands, in minutes
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+unit: $(VENV)/.dev
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+mutants: $(VENV)/.dev  ## plant known bugs, one at a time, and see a test catch each
+	$(BIN)/python -m tests.mutants.run
+
+prove: $(VENV)/.dev  ## the long reliability programme; writes build/prove-report.md
+	$(BIN)/python -m tests.prove.prove
+
+bench: $(VENV)/.dev  ## side-by-side benchmarks; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.run
+
+lock: $(VENV)/.dev  ## lock dependency versions with hashes and without addresses (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet pyproject.toml -o requirements/run.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --group dev pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
