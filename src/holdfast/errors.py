@@ -207,6 +207,11 @@ CODES: dict[str, Code] = {
         409, False, "Somebody else has taken over this session.", "Ask them to hand it back, or use force with admin."
     ),
     "handoff.not_taken": Code(409, False, "Nobody has taken over this session.", "Nothing to give back."),
+    # agents: what ends up in a run's error, or is raised inside an agent
+    "agent.failed": Code(500, False, "The agent raised an exception.", "Look at the worker's log; send the input again."),
+    "tool.failed": Code(502, False, "The tool failed; an earlier attempt recorded how.", "Handle it, or call again with another call id."),
+    "tool.denied": Code(403, False, "The action was not approved.", "Do without it, or ask for another action."),
+    "tool.outcome_unknown": Code(409, False, "An earlier attempt began this tool call and did not record how it ended.", "Find out what happened, or mark the tool as idempotent."),
     # blob, history
     "blob.not_found": Code(404, False, "There is no such blob in this session.", "Upload it again."),
     "history.not_found": Code(404, False, "There is no such page of history.", "Start from the snapshot's `older`."),

@@ -90,6 +90,7 @@ class Assigned(msgspec.Struct, tag_field="op", tag="assigned"):
     lease_s: float = 0.0
     input: dict[str, Any] | None = None
     by: str = ""
+    turn: str | None = None
     parent: str | None = None
     name: str | None = None
     journal: dict[str, dict[str, Any]] = {}

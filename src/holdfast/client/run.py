@@ -53,11 +53,7 @@ class Run:
 
 def spoken(view: View, run: str) -> str:
     """What a run has said so far, without the attempts that were lost and without its sub-runs."""
-    attempt = view.runs.get(run, {}).get("attempt")
+    lost = {loss["attempt"] for loss in view.runs.get(run, {}).get("losses", [])}
     view.export()  # makes open texts whole
-    texts = [
-        item["text"]
-        for item in view.items
-        if item["kind"] == "message" and item.get("run") == run and item.get("attempt", attempt) == attempt
-    ]
-    return "\n\n".join(texts)
+    said = [item for item in view.items if item["kind"] == "message" and item.get("run") == run]
+    return "\n\n".join(item["text"] for item in said if item.get("attempt") not in lost)

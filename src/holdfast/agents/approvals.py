@@ -1,0 +1,63 @@
+"""Asking people before acting (CTL-6)."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal
+
+import msgspec
+
+from holdfast.agents.attempt import Attempt
+from holdfast.protocol import wire
+
+
+class Approval(msgspec.Struct, frozen=True):
+    """A decided approval; truthy when the action may happen.
+
+    Attributes:
+        id: the approval's id.
+        args: the exact arguments that were decided on: use these.
+        by: who decided (``system:…`` when the deadline did).
+        note: what they said.
+    """
+
+    id: str
+    approved: bool
+    args: dict[str, Any]
+    by: str = ""
+    note: str = ""
+
+    def __bool__(self) -> bool:
+        return self.approved
+
+
+async def ask(
+    attempt: Attempt,
+    approval: str,
+    tool: str,
+    args: dict[str, Any],
+    *,
+    wait: bool,
+    deadline_s: float,
+    default: Literal["approved", "denied"],
+    self_approve: bool,
+) -> Approval | None:
+    """Ask, and wait for the decision in place; None when the worker was let go instead (``wait``)."""
+    args = copy.deepcopy(args)  # what is decided on cannot change while people think
+    known = attempt.decisions.get(approval)
+    if known is None or not known.get("decision"):
+        answer = await attempt.request(
+            wire.Ask(
+                session=attempt.session, run=attempt.run, generation=attempt.generation, approval=approval, tool=tool,
+                args=args, deadline_s=deadline_s, default=default, self_approve=self_approve, wait=wait,
+            )
+        )  # fmt: skip
+        if answer.get("decision"):
+            attempt.decisions.setdefault(approval, answer)
+        elif wait:
+            return None
+    while not attempt.decisions.get(approval, {}).get("decision"):
+        await attempt.change()
+    decided = attempt.decisions[approval]
+    approved = decided["decision"] == "approved"
+    return Approval(approval, approved, args, str(decided.get("by", "")), str(decided.get("note") or ""))

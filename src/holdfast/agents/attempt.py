@@ -1,0 +1,177 @@
+"""One attempt at a run: its identity, what it appends, and the signals it gets. ``RunContext`` is its public face."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from holdfast.client.connection import Connection
+from holdfast.client.messages import Signal
+from holdfast.client.producer import Producer
+from holdfast.errors import HoldfastError, Refused
+from holdfast.protocol import wire
+
+_LOG = logging.getLogger("holdfast.agents")
+
+
+class Steer(msgspec.Struct, frozen=True):
+    """Words a person put into the running run."""
+
+    id: str
+    text: str
+    by: str = ""
+
+
+class Attempt:
+    """See the module.
+
+    Args:
+        interrupt: cancels whatever executes the attempt; called when a person stops the run, and when it is fenced.
+
+    Attributes:
+        cancelled: the cancel as signalled (``{by, deadline, force}``), or None.
+        fenced: nothing of this attempt is accepted any more: the run ended, or another attempt has it.
+    """
+
+    def __init__(
+        self, connection: Connection, session: str, run: str, generation: int, interrupt: Callable[[], None]
+    ) -> None:
+        self.connection = connection
+        self.session, self.run, self.generation = session, run, generation
+        self._interrupt = interrupt
+        self.producer = Producer(
+            connection, session, run, generation, on_refused=self._refused, on_stopping=lambda: self.cancel({})
+        )
+        self.cancelled: dict[str, Any] | None = None
+        self.fenced = False
+        self.steers: deque[Steer] = deque()
+        self.decisions: dict[str, dict[str, Any]] = {}
+        self.children: dict[str, dict[str, Any]] = {}
+        self.awaited: set[str] = set()  # spawned runs whose end has not been heard of
+        self._kept: set[asyncio.Task[None]] = set()
+        self._known_steers: set[str] = set()
+        self._waiters: list[asyncio.Future[None]] = []
+        self.on_change: Callable[[], None] | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """``(session, run)``."""
+        return self.session, self.run
+
+    # --- operations
+    async def request(self, op: wire.RunOp) -> dict[str, Any]:
+        """Do an operation of this attempt, after everything it has appended. It is tried until it is answered."""
+        await self.producer.flush()
+        return await self.ask(op)
+
+    async def ask(self, op: wire.RunOp) -> dict[str, Any]:
+        """As ``request``, without waiting for appends."""
+        try:
+            return await self.connection.request(op, timeout_s=None)
+        except Refused as error:
+            self._noticed(error)
+            raise
+
+    def confirm(self, steer: str | None = None) -> None:
+        """Write the receipt of the cancel, or of a steer, without waiting for it."""
+        op = wire.Received(session=self.session, run=self.run, generation=self.generation, steer=steer)
+        self.connection.post(op, lambda outcome: None)
+
+    # --- what happens to it
+    def signalled(self, signal: Signal) -> None:
+        """A signal of this run and generation."""
+        data = signal.data
+        if signal.what == "cancel":
+            self.cancel(data)
+        elif signal.what == "fenced":
+            self.fence(Refused("run.fenced", "the server ended this attempt", **data))
+        elif signal.what == "steer":
+            self.steer(data)
+        elif signal.what == "approval":
+            self.decisions[str(data.get("approvalId"))] = data
+        elif signal.what == "child":
+            self.child_ended(data)
+        self.changed()
+
+    def cancel(self, data: dict[str, Any]) -> None:
+        """A person stops the run: the agent is cancelled like any asyncio task."""
+        if self.cancelled is None and not self.fenced:
+            self.cancelled = data
+            self.producer.stop()
+            self.confirm()
+            self._interrupt()
+            self.changed()
+
+    def fence(self, error: HoldfastError) -> None:
+        """Stop at once and drop everything."""
+        if not self.fenced:
+            self.fenced = True
+            self.producer.fence(error)
+            self._interrupt()
+            self.changed()
+
+    def steer(self, data: dict[str, Any]) -> None:
+        """Words arrived; each steer counts once, however often the server repeats it."""
+        ident = str(data.get("steerId", ""))
+        if ident not in self._known_steers:
+            self._known_steers.add(ident)
+            self.steers.append(Steer(ident, str(data.get("text", "")), str(data.get("by", ""))))
+
+    def child_ended(self, data: dict[str, Any]) -> None:
+        """A spawned run is over: ``{run, name, status, error}``."""
+        self.children[str(data.get("run"))] = data
+        self.awaited.discard(str(data.get("run")))
+        self.changed()
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Hold a task that works for this attempt until it is done."""
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
+
+    def caught_up(self, news: dict[str, Any]) -> None:
+        """After a reconnect: what the server says happened meanwhile."""
+        for steer in news.get("steers") or []:
+            self.steer(steer)
+        for ident, decision in (news.get("approvals") or {}).items():
+            if decision.get("decision"):
+                self.decisions[ident] = decision
+        if news.get("cancel"):
+            self.cancel(news["cancel"])
+        self.changed()
+
+    def _noticed(self, error: Refused) -> None:
+        if error.code in ("run.fenced", "run.ended"):
+            self.fence(error)
+        elif error.code == "run.stopping":
+            self.cancel({})
+
+    def _refused(self, error: HoldfastError) -> None:
+        """The producer gave up. Being fenced ends the attempt; any other mistake is raised where the agent writes."""
+        _LOG.info("run %s in %s: append refused: %s", self.run, self.session, error.code)
+        if error.code in ("run.fenced", "run.ended", "run.not_found", "session.deleted", "session.not_found"):
+            self.fenced = True
+            self._interrupt()
+        self.changed()
+
+    # --- waiting
+    def changed(self) -> None:
+        """Wake whoever waits for a signal."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        if self.on_change is not None:
+            self.on_change()
+
+    async def change(self) -> None:
+        """Wait for the next signal. Raises ``CancelledError`` in a fenced attempt."""
+        if self.fenced:
+            raise asyncio.CancelledError("fenced")
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter

@@ -1,0 +1,34 @@
+"""What a run is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Input:
+    """What a run was given.
+
+    Attributes:
+        data: all of it: for a person's message ``{text, messageId, attachments}``, for a sub-run what ``spawn`` gave.
+    """
+
+    def __init__(self, data: dict[str, Any] | str | None) -> None:
+        self.data: dict[str, Any] = {"text": data} if isinstance(data, str) else dict(data or {})
+
+    @property
+    def text(self) -> str:
+        """The words."""
+        return str(self.data.get("text", ""))
+
+    @property
+    def message_id(self) -> str:
+        """Id of the input message, or empty for a sub-run."""
+        return str(self.data.get("messageId", ""))
+
+    @property
+    def attachments(self) -> list[dict[str, Any]]:
+        """Blobs that came with it: ``{blob, name, mediaType}``."""
+        return list(self.data.get("attachments") or [])
+
+    def __str__(self) -> str:
+        return self.text

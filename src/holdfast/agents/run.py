@@ -1,0 +1,253 @@
+"""What an agent is given: its input, the conversation, and everything it can do in its run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Literal
+
+from holdfast.agents import approvals, history
+from holdfast.agents.approvals import Approval
+from holdfast.agents.attempt import Attempt, Steer
+from holdfast.agents.errors import Released, ToolDenied
+from holdfast.agents.input import Input
+from holdfast.agents.output import ActivityOut, StateOut, StepOut, TextOut
+from holdfast.agents.subruns import SpawnedRun, SubRun, spawn
+from holdfast.agents.tools import CallIds, Tool, Tools
+from holdfast.client.session import Session
+from holdfast.errors import Refused
+from holdfast.protocol import events as e
+from holdfast.protocol import limits
+from holdfast.protocol.fold import View
+
+
+class RunContext:
+    """One run, as its agent sees it.
+
+    Attributes:
+        id, agent, parent: of the run; ``parent`` is the run that started it, or None.
+        attempt_number: 1 for the first try. A later one gets the journal of the earlier ones.
+        by: the actor who asked.
+        input: what to answer.
+        session: the session, for everything that is not of this run.
+        view: the session as it was when this attempt began.
+        state: the session's shared state.
+    """
+
+    def __init__(
+        self, attempt: Attempt, session: Session, agent: str, given: Input, view: View, tools: Tools, *,
+        by: str = "", parent: str | None = None, turn: str | None = None, local: bool = False,
+        track: Callable[[Attempt, bool], None],
+    ) -> None:  # fmt: skip
+        self.attempt = attempt
+        self.session = session
+        self.id, self.agent, self.parent, self.by = attempt.run, agent, parent, by
+        self.attempt_number = attempt.generation
+        self.input = given
+        self.view = view
+        self.turn = turn
+        self.state = StateOut(attempt, view.state)
+        self.track = track
+        self._local = local
+        self._tools = tools
+        self._ids = CallIds(attempt.run)
+        self._open_texts: dict[str, TextOut] = {}
+        self._counts: dict[str, int] = {}
+        self._steer_callbacks: list[Callable[[Steer], None]] = []
+        attempt.on_change = self._give_steers
+
+    def __repr__(self) -> str:
+        return f"<RunContext {self.id} of {self.agent}, attempt {self.attempt_number}>"
+
+    def count(self, what: str) -> int:
+        """1, 2, 3 … for each ``what``: parts of ids that are the same in every attempt."""
+        self._counts[what] = self._counts.get(what, 0) + 1
+        return self._counts[what]
+
+    # --- what to answer
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """The items of the conversation that this run answers (PROTOCOL.md, section 6), tools and sub-agents included."""
+        return history.branch(self.view, self.turn, self.id)
+
+    @property
+    def history(self) -> list[dict[str, str]]:
+        """The conversation's messages as chat models take them, the input last: ``[{"role", "content"}, …]``."""
+        return history.messages(self.items)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody stops this run. The agent's task is cancelled then; this is for code that cannot be."""
+        return self.attempt.cancelled is not None or self.attempt.fenced
+
+    # --- saying
+    def message(self, role: str = "assistant", *, name: str = "", key: str = "") -> TextOut:
+        """A message, written as it comes: ``async with run.message() as out: await out.write(token)``.
+
+        Args:
+            key: names it within the run. A later attempt that finds it complete does not show it again
+                (``out.replayed``); without a key every attempt speaks anew.
+        """
+        opening = {"role": role, **({"name": name} if name else {})}
+        if not key:
+            return self._text("message", f"{self.id}.{self.attempt_number}.m{self.count('message')}", opening)
+        prefix = f"{self.id}.k.{key}."
+        replayed = any(
+            item["kind"] == "message" and item["id"].startswith(prefix) and item["status"] == "complete"
+            for item in self.view.items
+        )
+        return self._text("message", f"{prefix}{self.attempt_number}", opening, replayed)
+
+    def reasoning(self) -> TextOut:
+        """A piece of reasoning, written as it comes."""
+        return self._text("reasoning", f"{self.id}.{self.attempt_number}.r{self.count('reasoning')}", {})
+
+    def _text(self, kind: str, ident: str, opening: dict[str, Any], replayed: bool = False) -> TextOut:
+        return TextOut(self.attempt, kind, ident, opening, self._open_texts, replayed)
+
+    async def say(self, text: str, *, role: str = "assistant", key: str = "") -> str:
+        """A whole message at once; returns its id."""
+        async with self.message(role, key=key) as out:
+            await out.write(text)
+        return out.id
+
+    def step(self, name: str) -> StepOut:
+        """A named step, shown while its block runs: ``async with run.step("search"): …``."""
+        return StepOut(self.attempt, name)
+
+    async def activity(self, name: str, content: Any) -> ActivityOut:
+        """Show something structured; change it with the returned object's ``set`` and ``patch``."""
+        out = ActivityOut(self.attempt, f"{self.id}.{self.attempt_number}.a{self.count('activity')}", name)
+        await out.set(content)
+        return out
+
+    async def usage(self, model: str, *, input_tokens: int = 0, output_tokens: int = 0, **more: Any) -> None:
+        """Record what a model call used; only operators read it."""
+        data = {"model": model, "input_tokens": input_tokens, "output_tokens": output_tokens, **more}
+        await self.attempt.producer.write(e.USAGE_RECORDED, data)
+
+    async def emit(self, type_: str, data: dict[str, Any]) -> None:
+        """Append an event of any type a client may append, for example ``CUSTOM``."""
+        await self.attempt.producer.write(type_, data)
+
+    async def flush(self) -> None:
+        """Wait until everything said so far is durable."""
+        await self.attempt.producer.flush()
+
+    # --- doing
+    async def tool(
+        self, name: str, args: dict[str, Any], fn: Tool, *, call_id: str | None = None, idempotent: bool = False,
+        message: str | None = None,
+    ) -> Any:  # fmt: skip
+        """Call a tool as ``fn(**args)`` and return its result, which must be JSON.
+
+        The call is durable before it begins and its result after it ended. An attempt that repeats a call whose result
+        is recorded gets that result, and the tool does not run.
+
+        Args:
+            call_id: the model's id for the call, when it is the same in every attempt. Otherwise calls are told apart
+                by name and arguments.
+            idempotent: run it again when an earlier attempt began it and was lost.
+            message: id of the message the call belongs to.
+
+        Raises:
+            ToolOutcomeUnknown: an earlier attempt began it, and whether it took effect is not known.
+            ToolFailed: the recorded result is a failure. A failure in this attempt is raised as it is.
+        """
+        ident = call_id or self._ids.next("c", name, args)
+        return await self._tools.call(ident, name, args, fn, idempotent=idempotent, message=message)
+
+    async def approve(
+        self, tool: str, args: dict[str, Any] | None = None, *, wait: bool = False,
+        deadline_s: float = limits.APPROVAL_DEADLINE_S, default: Literal["approved", "denied"] = "denied",
+        self_approve: bool = False,
+    ) -> Approval:  # fmt: skip
+        """Ask people whether exactly this may be done; truthy when it may.
+
+        Args:
+            wait: let the worker go until it is decided, however long that takes (RUN-5). The agent is then called
+                again from its top, and gets here with the answer: what it does before must be repeatable, which tools
+                and keyed messages are.
+            deadline_s: seconds until ``default`` decides.
+            self_approve: whether the one who asks may decide.
+        """
+        args = args or {}
+        if wait and self._local:
+            raise Refused("run.state", "a sub-run lives inside its parent's attempt and cannot let the worker go")
+        if wait:
+            for text in list(self._open_texts.values()):
+                await text.close()
+        decided = await approvals.ask(
+            self.attempt, self._ids.next("a", tool, args), tool, args, wait=wait, deadline_s=deadline_s, default=default,
+            self_approve=self_approve,
+        )  # fmt: skip
+        if decided is None:
+            raise Released
+        return decided
+
+    async def gated_tool(
+        self, name: str, args: dict[str, Any], fn: Tool, *, wait: bool = False, idempotent: bool = False,
+        deadline_s: float = limits.APPROVAL_DEADLINE_S,
+    ) -> Any:  # fmt: skip
+        """Ask, and call the tool with exactly the approved arguments. Raises ``ToolDenied`` when it may not be done."""
+        approval = await self.approve(name, args, wait=wait, deadline_s=deadline_s)
+        if not approval:
+            raise ToolDenied(name, approval)
+        return await self.tool(name, approval.args, fn, idempotent=idempotent)
+
+    # --- other agents
+    async def spawn(self, agent: str, input: dict[str, Any] | str, *, name: str = "", attempts: int = 1) -> SpawnedRun:
+        """Start a run of another agent, for any worker that serves it. It ends when this run ends, if not before.
+
+        Args:
+            name: names it within this run, so that a later attempt finds it; by default the agent's name and a number.
+        """
+        return await spawn(self, agent, input, name or f"{agent}.{self.count('spawn:' + agent)}", attempts)
+
+    def below(self, attempt: Attempt, agent: str, given: Input, tools: Tools) -> RunContext:
+        """The context of a sub-run in this attempt."""
+        return RunContext(
+            attempt, self.session, f"{self.agent}/{agent}", given, self.view, tools,
+            by=f"agent:{self.agent}", parent=self.id, turn=self.turn, local=True, track=self.track,
+        )  # fmt: skip
+
+    def sub(self, agent: str, name: str = "", input: dict[str, Any] | str = "") -> SubRun:
+        """A sub-run in this very attempt, with its own actor and its own cancel:
+        ``async with run.sub("searcher") as child: await child.say(…)``.
+
+        When a person stops only the sub-run, its block is cancelled and left quietly (``child.cancelled``).
+
+        Args:
+            name: names it within this run; by default another one for every attempt.
+
+        Raises:
+            Refused: ``run.ended``, on entering, when an earlier attempt has completed a sub-run of that name.
+        """
+        number = self.count("sub:" + agent)
+        return SubRun(self, agent, name or f"{agent}.{number}.{self.attempt_number}", input)
+
+    # --- people
+    async def steers(self) -> AsyncIterator[Steer]:
+        """What people put into the run while it runs, as it comes; each is confirmed to them when it is given out."""
+        while True:
+            for steer in self.take_steers():
+                yield steer
+            await self.attempt.change()
+
+    def take_steers(self) -> list[Steer]:
+        """The steers that have come, confirmed, without waiting: look between two model calls."""
+        taken = list(self.attempt.steers)
+        self.attempt.steers.clear()
+        for steer in taken:
+            self.attempt.confirm(steer.id)
+        return taken
+
+    def on_steer(self, callback: Callable[[Steer], None]) -> None:
+        """Call back with every steer, confirmed; those that have come already first."""
+        self._steer_callbacks.append(callback)
+        self._give_steers()
+
+    def _give_steers(self) -> None:
+        if self._steer_callbacks and self.attempt.steers:
+            for steer in self.take_steers():
+                for callback in self._steer_callbacks:
+                    callback(steer)
