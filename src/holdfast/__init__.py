@@ -1,3 +1,55 @@
 """Durable sessions between AI agents and the people who use them."""
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+if _TYPE_CHECKING:
+    from holdfast.agents.approvals import Approval as Approval
+    from holdfast.agents.errors import ToolDenied as ToolDenied
+    from holdfast.agents.errors import ToolFailed as ToolFailed
+    from holdfast.agents.errors import ToolOutcomeUnknown as ToolOutcomeUnknown
+    from holdfast.agents.holdfast import Holdfast as Holdfast
+    from holdfast.agents.holdfast import connect as connect
+    from holdfast.agents.run import RunContext as RunContext
+    from holdfast.client.feed import Snapshot as Snapshot
+    from holdfast.client.session import Session as Session
+    from holdfast.embed import Hub as Hub
+    from holdfast.errors import HoldfastError as HoldfastError
+    from holdfast.errors import Refused as Refused
+    from holdfast.errors import Unavailable as Unavailable
+    from holdfast.protocol.events import Event as Event
+    from holdfast.protocol.fold import View as View
+    from holdfast.protocol.wire import Cursor as Cursor
+
 __version__ = "0.1.0"
+
+_NAMES = {
+    "Approval": "holdfast.agents.approvals",
+    "Cursor": "holdfast.protocol.wire",
+    "Event": "holdfast.protocol.events",
+    "Holdfast": "holdfast.agents.holdfast",
+    "HoldfastError": "holdfast.errors",
+    "Hub": "holdfast.embed",
+    "Refused": "holdfast.errors",
+    "RunContext": "holdfast.agents.run",
+    "Session": "holdfast.client.session",
+    "Snapshot": "holdfast.client.feed",
+    "ToolDenied": "holdfast.agents.errors",
+    "ToolFailed": "holdfast.agents.errors",
+    "ToolOutcomeUnknown": "holdfast.agents.errors",
+    "Unavailable": "holdfast.errors",
+    "View": "holdfast.protocol.fold",
+    "connect": "holdfast.agents.holdfast",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Public names, imported when they are first asked for: `import holdfast` alone loads nothing else."""
+    module = _NAMES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
+    return getattr(_import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return [*_NAMES, "__version__"]

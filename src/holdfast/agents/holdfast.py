@@ -35,10 +35,12 @@ class Holdfast(Client):
         return register
 
     def add_agent(self, name: str, function: Agent) -> None:
-        """As ``agent``, for functions that are at hand."""
+        """As ``agent``, for functions that are at hand; also while serving."""
         if not name or len(name) > limits.NAME_CHARS or "/" in name:
             raise Refused("config.invalid", "an agent's name has 1 to 200 characters and no slash")
         self._agents[name] = function
+        if self._worker is not None:
+            self._worker.offer(name, function)
 
     async def serve(self, slots: int = 8, *, drain_s: float = limits.DRAIN_S, signals: bool = False) -> None:
         """Run the registered agents until this is cancelled, or drained.

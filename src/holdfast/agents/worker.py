@@ -67,14 +67,19 @@ class Worker:
         if self._error is not None:
             raise self._error
 
+    def offer(self, name: str, agent: Agent) -> None:
+        """Serve another agent from now on."""
+        self._agents[name] = agent
+        if self._connection.connected:
+            self._offer()
+
     def drain(self) -> None:
         """Take no more runs; ``serve`` returns when those at hand are done, or the drain time is over."""
         self._stop.set()
 
     async def _drain(self, drain_s: float) -> None:
         if self._connection.connected:
-            op = wire.Serve(agents=sorted(self._agents), slots=0)
-            self._connection.post(op, lambda outcome: None)
+            self._offer()
         if self._tasks and self._error is None:
             await asyncio.wait(set(self._tasks), timeout=drain_s)
 
@@ -91,10 +96,13 @@ class Worker:
 
     # --- the connection comes and goes
     def _connected(self) -> None:
-        slots = 0 if self._stop.is_set() else self._slots
-        self._connection.post(wire.Serve(agents=sorted(self._agents), slots=slots), self._served)
+        self._offer()
         for attempt in list(self._attempts.values()):
             self._attach(attempt)
+
+    def _offer(self) -> None:
+        slots = 0 if self._stop.is_set() else self._slots
+        self._connection.post(wire.Serve(agents=sorted(self._agents), slots=slots), self._served)
 
     def _disconnected(self) -> None:
         self._attached.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from holdfast.client.token import Token, TokenSource
@@ -12,8 +12,25 @@ from holdfast.errors import HoldfastError, Refused, Unavailable, from_wire
 from holdfast.protocol import limits
 
 
-class Blobs:
-    """Puts and gets blobs of sessions. ``server`` is None for a client inside the server's own process."""
+class Blobs(Protocol):
+    """Puts and gets blobs of sessions."""
+
+    async def put(self, session: str, data: bytes, media_type: str = "application/octet-stream") -> str:
+        """Store a blob and return its id, the SHA-256 of its bytes in hex.
+
+        Raises:
+            Refused: ``input.too_large``, ``auth.denied``.
+        """
+
+    async def get(self, session: str, blob: str) -> tuple[str, bytes]:
+        """``(media_type, data)`` of a blob. Raises ``Refused`` with ``blob.not_found``."""
+
+    async def close(self) -> None:
+        """Release what is held open."""
+
+
+class HttpBlobs:
+    """Blobs of a server, over its HTTP address. ``server`` is None where none is known: then there are no blobs."""
 
     def __init__(self, server: str | None, token: TokenSource, tls: ssl.SSLContext | None) -> None:
         self._server = http_url(server) if server is not None else None
@@ -22,23 +39,16 @@ class Blobs:
         self._http: Any = None
 
     async def put(self, session: str, data: bytes, media_type: str = "application/octet-stream") -> str:
-        """Store a blob and return its id, the SHA-256 of its bytes in hex.
-
-        Raises:
-            Refused: ``input.too_large``, ``auth.denied``.
-        """
         if len(data) > limits.BLOB_BYTES:
             raise Refused("input.too_large", f"a blob has at most {limits.BLOB_BYTES} bytes")
         answer = await self._ask("POST", self._path(session), content=data, headers={"content-type": media_type})
         return str(answer.json()["blob"])
 
     async def get(self, session: str, blob: str) -> tuple[str, bytes]:
-        """``(media_type, data)`` of a blob. Raises ``Refused`` with ``blob.not_found``."""
         answer = await self._ask("GET", f"{self._path(session)}/{quote(blob, safe='')}")
         return answer.headers.get("content-type", "application/octet-stream"), answer.content
 
     async def close(self) -> None:
-        """Release the HTTP connections."""
         if self._http is not None:
             await self._http.aclose()
             self._http = None

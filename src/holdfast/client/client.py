@@ -9,7 +9,7 @@ from typing import Any, Self
 from weakref import WeakValueDictionary
 
 from holdfast.client import messages
-from holdfast.client.blobs import Blobs
+from holdfast.client.blobs import Blobs, HttpBlobs
 from holdfast.client.connection import Connection, Status, new_key
 from holdfast.client.session import Session
 from holdfast.client.token import TokenSource
@@ -28,6 +28,7 @@ class Client:
             before the token expires.
         surface, device: what the person uses, shown to others as presence.
         tls: an ``ssl.SSLContext`` for ``https``, instead of the system's default.
+        blobs: where blobs are, when not at the server's HTTP address.
         timeout_s: how long to try for the first connection.
     """
 
@@ -39,11 +40,12 @@ class Client:
         surface: str = "",
         device: str = "",
         tls: ssl.SSLContext | None = None,
+        blobs: Blobs | None = None,
         timeout_s: float = limits.REQUEST_TIMEOUT_S,
     ) -> None:
         dial = WebSocketDial(server, tls) if isinstance(server, str) else server
         self.connection = Connection(dial, token, surface=surface, device=device)
-        self.blobs = Blobs(server if isinstance(server, str) else None, token, tls)
+        self.blobs: Blobs = blobs or HttpBlobs(server if isinstance(server, str) else None, token, tls)
         self._timeout_s = timeout_s
         self._sessions: WeakValueDictionary[str, Session] = WeakValueDictionary()
         self._list: SessionList | None = None

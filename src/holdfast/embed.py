@@ -1,0 +1,299 @@
+"""Holdfast inside somebody's own process: the hub, workers and clients without sockets between them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Self
+
+from starlette.responses import StreamingResponse
+
+from holdfast.agents.execution import Agent
+from holdfast.agents.holdfast import Holdfast
+from holdfast.client.connection import new_key
+from holdfast.client.feed import Snapshot
+from holdfast.client.run import Run
+from holdfast.client.session import Session
+from holdfast.client.transport import Sink
+from holdfast.engines.memory import MemoryEngine
+from holdfast.engines.port import Engine
+from holdfast.engines.sqlite.engine import SqliteEngine
+from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.hub.hub import Hub as SessionHub
+from holdfast.hub.port import Batch
+from holdfast.protocol import codec, limits, wire
+from holdfast.protocol.events import RUN_ENDED
+from holdfast.session.access import Principal, anyone
+
+
+def engine_for(address: str) -> Engine:
+    """The engine an address names: ``memory:``, ``sqlite:///PATH`` or a plain path of a SQLite file.
+
+    Raises:
+        HoldfastError: ``config.invalid``.
+    """
+    if address in ("memory:", "memory://"):
+        return MemoryEngine()
+    path = address.removeprefix("sqlite:///") if address.startswith("sqlite:") else address
+    if not path or "://" in path:
+        raise HoldfastError("config.invalid", f"no engine for {address!r}: name a file, or memory:")
+    return SqliteEngine(path)
+
+
+class _Pipe:
+    """Both ends of a connection inside one process: the hub sees a ``Connection``, the client a ``Transport``.
+
+    What one end sends reaches the other on a later turn of the loop, as it would over a socket.
+    """
+
+    surface, device = "embedded", ""
+    paused = False
+
+    def __init__(self, hub: SessionHub, principal: Principal, sink: Sink) -> None:
+        self.ident = secrets.token_hex(8)
+        self.principal = principal
+        self._hub = hub
+        self._sink = sink
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+
+    # --- the hub's end
+    def deliver(self, batch: Batch) -> None:
+        for payload in batch.payloads:
+            self._loop.call_soon(self._received, payload)
+
+    def _received(self, payload: bytes) -> None:
+        if not self._closed:
+            self._sink.received(payload)
+
+    def shut(self, code: int, reason: str) -> None:
+        """Close from either end; the client hears of it once."""
+        if not self._closed:
+            self._closed = True
+            self._hub.disconnect(self)
+            self._loop.call_soon(self._sink.lost, code, reason)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        self.shut(code, reason)
+
+    # --- the client's end
+    def send(self, message: bytes) -> None:
+        if not self._closed:
+            self._loop.call_soon(self._handle, message)
+
+    def _handle(self, message: bytes) -> None:
+        if not self._closed:
+            self._hub.dispatch(self, codec.decode(message, wire.DECODER))
+
+
+class Loopback:
+    """A ``Dial`` to a hub in this process, as one principal."""
+
+    authenticates = False
+
+    def __init__(self, hub: SessionHub, principal: Principal) -> None:
+        self._hub = hub
+        self._principal = principal
+
+    async def __call__(self, sink: Sink) -> _Pipe:
+        if self._hub.closing:
+            raise ConnectionError("the hub is closed")
+        pipe = _Pipe(self._hub, self._principal, sink)
+        self._hub.connect(pipe)
+        return pipe
+
+
+class Hub:
+    """Holdfast in this process: ``hub = holdfast.Hub("sqlite:///sessions.db")``.
+
+    Use it as an async context manager, or let a web application's lifespan do that through ``hub.router``.
+
+    Args:
+        address: where logs are kept, see ``engine_for``.
+        tenant: the tenant everything in this process belongs to.
+        slots: how many runs this process executes at a time.
+    """
+
+    def __init__(self, address: str = "sqlite:///holdfast.db", *, tenant: str = "default", slots: int = 64) -> None:
+        self.tenant = tenant
+        self.hub = SessionHub(engine_for(address))
+        self._slots = slots
+        self._agents: dict[str, Agent] = {}
+        self._clients: dict[str, Holdfast] = {}
+        self._worker: Holdfast | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._started = False
+
+    # --- life
+    async def open(self) -> None:
+        """Open the engine. Raises ``engine.locked`` when another process writes to the file."""
+        if not self._started:
+            await self.hub.open()
+            self._started = True
+            if self._agents:
+                await self._serve()
+
+    async def close(self, drain_s: float = limits.DRAIN_S) -> None:
+        """Finish what was accepted and close. Runs that are executing are let go; another start takes them over."""
+        if not self._started:
+            return
+        self._started = False
+        serving, self._serving = self._serving, None
+        if serving is not None:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+        for client in self._clients.values():
+            await client.close()
+        self._clients.clear()
+        self._worker = None
+        await self.hub.close(drain_s)
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # --- agents
+    def agent(self, name: str) -> Callable[[Agent], Agent]:
+        """Register an agent that runs in this process: ``@hub.agent("writer")``."""
+
+        def register(function: Agent) -> Agent:
+            self._agents[name] = function
+            if self._worker is not None:
+                self._worker.add_agent(name, function)
+            return function
+
+        return register
+
+    async def ensure_agent(self, agent: Agent | str) -> str:
+        """Serve an agent, known by name or given as a function, and return its name.
+
+        A run survives this process only under a name that is registered again: use ``agent`` for those.
+        """
+        self._check_started()
+        if isinstance(agent, str):
+            return agent
+        name = getattr(agent, "__name__", "agent")
+        if self._agents.setdefault(name, agent) is not agent:
+            raise Refused("config.invalid", f"another agent is registered as {name!r}")
+        if self._worker is None:
+            await self._serve()
+        else:
+            self._worker.add_agent(name, agent)
+        return name
+
+    async def _serve(self) -> None:
+        worker = self._worker = await self.client("agent:embedded", agents=("*",))
+        for name, function in self._agents.items():
+            worker.add_agent(name, function)
+        self._serving = asyncio.create_task(worker.serve(self._slots), name="holdfast embedded worker")
+
+    # --- clients
+    async def client(self, actor: str = "user:local", *, agents: tuple[str, ...] = ()) -> Holdfast:
+        """A client of this hub, as any actor of the tenant, without a socket. One per actor; closed with the hub."""
+        self._check_started()
+        known = self._clients.get(actor)
+        if known is None:
+            principal = anyone(self.tenant, actor, agents)
+            known = Holdfast(Loopback(self.hub, principal), blobs=EmbeddedBlobs(self.hub, principal))
+            self._clients[actor] = known
+            await known.connection.open()
+        return known
+
+    def session(self, session: str, *, actor: str = "user:local") -> EmbeddedSession:
+        """A session by id, as used by ``actor``."""
+        return EmbeddedSession(self, session, actor)
+
+    def _check_started(self) -> None:
+        if not self._started:
+            raise Unavailable(
+                "config.invalid",
+                "the hub was not started: use app.include_router(hub.router), whose lifespan starts it (a mounted "
+                "sub-application's lifespan is not run), or `async with hub:`",
+            )
+
+
+class EmbeddedBlobs:
+    """Blobs of a hub in this process, as one principal."""
+
+    def __init__(self, hub: SessionHub, principal: Principal) -> None:
+        self._hub = hub
+        self._principal = principal
+
+    async def put(self, session: str, data: bytes, media_type: str = "application/octet-stream") -> str:
+        return await self._hub.put_blob(self._principal, session, media_type, data)
+
+    async def get(self, session: str, blob: str) -> tuple[str, bytes]:
+        return await self._hub.get_blob(self._principal, session, blob)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+class EmbeddedSession:
+    """A session of an embedded hub."""
+
+    def __init__(self, hub: Hub, session: str, actor: str) -> None:
+        self._hub = hub
+        self._actor = actor
+        self.id = codec.check_session_id(session)
+
+    async def client(self) -> Session:
+        """The session as a client has it: read it, speak in it, control what runs in it."""
+        return (await self._hub.client(self._actor)).session(self.id)
+
+    async def start(self, agent: Agent | str, text: str, *, key: str | None = None) -> EmbeddedRun:
+        """Say something to an agent, creating the session if need be. The run goes on whatever becomes of the caller.
+
+        Args:
+            agent: a registered name, or an agent's function.
+            key: makes a retry safe and becomes the message's id.
+        """
+        name = await self._hub.ensure_agent(agent)
+        session = await self.client()
+        await session.create()
+        request = session.connection.request
+        answer = await request(wire.Send(session=self.id, text=text, agent=name, key=key or new_key()))
+        hot = await self._hub.hub.loaded(anyone(self._hub.tenant, self._actor), self.id)
+        before = wire.Cursor(hot.incarnation, max(0, int(answer["first"]) - 1))
+        return EmbeddedRun(session, str(answer["run"] or ""), str(answer["messageId"]), before)
+
+
+class EmbeddedRun(Run):
+    """A run of an embedded hub: detached from whoever started it."""
+
+    def __init__(self, session: Session, run: str, input: str, before: wire.Cursor) -> None:
+        super().__init__(session, run, input)
+        self._before = before
+
+    def sse(self) -> StreamingResponse:
+        """A response that streams the session from this run's input to this run's end, as server-sent events.
+
+        Each event's ``id`` is ``incarnation:seq``; its ``data`` is the event (PROTOCOL.md, section 2). A reader that
+        goes away changes nothing; it reads on at ``/v1/sessions/{session}/events`` with ``Last-Event-ID``.
+        """
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(self._sse(), media_type="text/event-stream", headers=headers)
+
+    async def _sse(self) -> AsyncIterator[bytes]:
+        async with self.session.events(after=self._before) as events:
+            while True:
+                following = asyncio.ensure_future(anext(events))
+                try:
+                    while not (await asyncio.wait({following}, timeout=limits.SSE_COMMENT_S))[0]:
+                        yield b":\n\n"  # keeps proxies from closing a quiet response
+                finally:
+                    following.cancel()
+                item, place = following.result(), events.cursor
+                assert place is not None
+                name = "snapshot" if isinstance(item, Snapshot) else item.type
+                head = f"id: {place.incarnation}:{place.seq}\nevent: {name}\ndata: ".encode()
+                yield head + codec.encode(item) + b"\n\n"
+                if not isinstance(item, Snapshot) and item.type == RUN_ENDED and item.run == self.id:
+                    return
