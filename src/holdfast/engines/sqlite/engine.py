@@ -6,16 +6,16 @@ import asyncio
 import builtins
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 
 from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Listed, Notice
 from holdfast.engines.rules import check_consecutive
 from holdfast.engines.sqlite import reader, schema, writes
+from holdfast.engines.sqlite.breather import Breather
 from holdfast.engines.sqlite.checkpointer import Checkpointer
 from holdfast.engines.sqlite.lock import FileLock
-from holdfast.engines.sqlite.reader import Readers
 from holdfast.engines.sqlite.reserve import DiskReserve
 from holdfast.engines.sqlite.rows import encode_json
 from holdfast.engines.sqlite.store import Store
@@ -26,6 +26,7 @@ from holdfast.errors import Unavailable
 from holdfast.protocol import limits
 from holdfast.protocol.frames import Frame
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -58,6 +59,7 @@ class SqliteEngine:
         self._probe_s = probe_s
         self._writer: Writer | None = None
         self._checkpointer: Checkpointer | None = None
+        self._breather = Breather()
         self._erasing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -100,7 +102,7 @@ class SqliteEngine:
 
     async def head(self, key: Key) -> Head | None:
         """See ``Engine.head``."""
-        return await self._readers.run(reader.head, key)
+        return await self._read(reader.head, key)
 
     async def append(self, append: Append) -> None:
         """See ``Engine.append``."""
@@ -111,7 +113,7 @@ class SqliteEngine:
 
     async def read(self, key: Key, after: int, *, max_bytes: int) -> list[Frame]:
         """See ``Engine.read``."""
-        return await self._readers.run(reader.read, key, after, max_bytes)
+        return await self._read(reader.read, key, after, max_bytes)
 
     async def compact(self, key: Key, incarnation: str, first: int, last: int, frames: builtins.list[Frame]) -> None:
         """See ``Engine.compact``."""
@@ -134,7 +136,7 @@ class SqliteEngine:
             pass
 
     async def _resume_erasing(self) -> None:
-        for session in await self._readers.run(reader.erasing):
+        for session in await self._read(reader.erasing):
             await self._erase(session)
 
     # --- derived
@@ -146,11 +148,11 @@ class SqliteEngine:
 
     async def get_snapshot(self, key: Key) -> tuple[int, bytes] | None:
         """See ``Engine.get_snapshot``."""
-        return await self._readers.run(reader.get_snapshot, key)
+        return await self._read(reader.get_snapshot, key)
 
     async def get_page(self, key: Key, page: int) -> bytes | None:
         """See ``Engine.get_page``."""
-        return await self._readers.run(reader.get_page, key, page)
+        return await self._read(reader.get_page, key, page)
 
     # --- finding sessions
     async def list(
@@ -163,15 +165,15 @@ class SqliteEngine:
         limit: int,
     ) -> Sequence[Listed]:
         """See ``Engine.list``."""
-        return await self._readers.run(reader.list_sessions, tenant, user, search, before, limit)
+        return await self._read(reader.list_sessions, tenant, user, search, before, limit)
 
     async def due(self, now_ms: int, limit: int) -> Sequence[Key]:
         """See ``Engine.due``."""
-        return await self._readers.run(reader.due, now_ms, limit)
+        return await self._read(reader.due, now_ms, limit)
 
     async def queued(self, tenant: str, agent: str, limit: int) -> Sequence[Key]:
         """See ``Engine.queued``."""
-        return await self._readers.run(reader.queued, tenant, agent, limit)
+        return await self._read(reader.queued, tenant, agent, limit)
 
     async def mark_read(self, key: Key, user: str, seq: int) -> None:
         """See ``Engine.mark_read``."""
@@ -179,12 +181,12 @@ class SqliteEngine:
 
     async def feed(self, after: int, limit: int) -> Sequence[Notice]:
         """See ``Engine.feed``."""
-        return await self._readers.run(reader.feed, after, limit)
+        return await self._read(reader.feed, after, limit)
 
     # --- facts and blobs
     async def get_fact(self, name: str) -> bytes | None:
         """See ``Engine.get_fact``."""
-        return await self._readers.run(reader.get_fact, name)
+        return await self._read(reader.get_fact, name)
 
     async def put_fact(self, name: str, data: bytes | None) -> None:
         """See ``Engine.put_fact``. Facts are small control data: they are admitted when the disk is full."""
@@ -192,7 +194,7 @@ class SqliteEngine:
 
     async def facts(self, prefix: str) -> dict[str, bytes]:
         """See ``Engine.facts``."""
-        return await self._readers.run(reader.facts, prefix)
+        return await self._read(reader.facts, prefix)
 
     async def put_blob(self, key: Key, blob: str, media_type: str, data: bytes) -> None:
         """See ``Engine.put_blob``."""
@@ -201,7 +203,7 @@ class SqliteEngine:
 
     async def get_blob(self, key: Key, blob: str) -> tuple[str, bytes] | None:
         """See ``Engine.get_blob``."""
-        return await self._readers.run(reader.get_blob, key, blob)
+        return await self._read(reader.get_blob, key, blob)
 
     def health(self) -> dict[str, Any]:
         """See ``Engine.health``."""
@@ -210,16 +212,17 @@ class SqliteEngine:
         return {"mode": self._writer.mode, **self._writer.counters, **self._store.facts()}
 
     # --- the way in
-    @property
-    def _readers(self) -> Readers:
-        readers = self._store.readers
-        if readers is None:
-            raise Unavailable("disk.failed", "the storage is not open")
-        return readers
-
     async def _write(self, apply: Callable[[Transaction], T], size_bytes: int = 0, *, essential: bool = False) -> T:
         if self._writer is None:
             raise Unavailable("disk.failed", "the storage is not open")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._writer.submit(Write(apply, done, size_bytes, essential))
-        return await done
+        with self._breather:
+            return await done
+
+    async def _read(self, query: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        readers = self._store.readers
+        if readers is None:
+            raise Unavailable("disk.failed", "the storage is not open")
+        with self._breather:
+            return await readers.run(query, *args, **kwargs)
