@@ -125,6 +125,11 @@ class Hub:
             self.presence.left(session, conn)
         self.workers.gone(conn)
 
+    def refreshed(self, conn: Connection, principal: Principal) -> None:
+        """The connection has another token of the same principal: what it may no longer read, it stops reading (ACC-4)."""
+        conn.principal = principal
+        self.readers.reauthorise(conn)
+
     def resume(self, conn: Connection) -> None:
         """The connection's transport has drained."""
         self.readers.resume(conn)

@@ -40,14 +40,16 @@ class Connection(Protocol):
         principal: replaced when the token is refreshed.
         surface, device: what the person said they use; shown in presence.
         paused: True while the transport has more unsent bytes than its high mark. The hub does not write readers'
-            frames to a paused connection; it calls ``hub.resume(connection)`` must be called when it drains.
+            frames to a paused connection; ``hub.resume(connection)`` must be called when it drains.
     """
 
     ident: str
     principal: Principal
     surface: str
     device: str
-    paused: bool
+
+    @property
+    def paused(self) -> bool: ...
 
     def deliver(self, batch: Batch) -> None:
         """Write a batch. Never called after ``close``; may set ``paused``."""

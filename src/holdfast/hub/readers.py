@@ -81,6 +81,15 @@ class Readers:
         if reader is not None:
             self._end(reader)
 
+    def reauthorise(self, conn: Connection) -> None:
+        """The connection's capabilities changed."""
+        for name, reader in list(self.by_connection.get(conn.ident, {}).items()):
+            if conn.principal.may("read", name):
+                reader.operator = conn.principal.may("admin", name)
+            else:
+                self.detach(conn, name)
+                conn.deliver(Batch([encode({"op": "closed", "session": name, "code": "auth.denied"})]))
+
     def detach_all(self, conn: Connection) -> list[HotSession]:
         """The connection is gone: returns the sessions it was reading."""
         readers = self.by_connection.pop(conn.ident, {}).values()

@@ -1,0 +1,181 @@
+"""Access tokens: JWTs (RFC 7519) verified and minted here, and nowhere else (ACC-1).
+
+Claims: ``sub`` (the actor), ``tenant``, ``caps`` (pattern to verbs), ``agents``, ``jti``, ``iss``, ``aud``, ``exp``.
+``alg``, ``iss`` and ``aud`` are pinned by settings; nothing in a token says where keys come from.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+
+from holdfast.edge.config import Settings
+from holdfast.errors import HoldfastError, Refused
+from holdfast.protocol import limits
+from holdfast.session.access import VERBS, Capability, Principal
+
+_ACTOR = re.compile(r"(user|agent|policy|system):[!-~]{1,190}")
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_REQUIRED = ["exp", "iss", "aud", "sub", "jti"]
+EVERYTHING = {"*": sorted(VERBS)}
+"""Every verb on every session of the tenant."""
+
+
+def secret_path(db: str, settings: Settings | None = None) -> Path:
+    """Where the HS256 secret of a database is kept."""
+    if settings is not None and settings.secret_file:
+        return Path(settings.secret_file)
+    return Path(f"{db.removeprefix('sqlite:///')}.secret")
+
+
+def read_secret(db: str) -> str | None:
+    """The secret beside a database, or None."""
+    try:
+        return secret_path(db).read_text().strip() or None
+    except OSError:
+        return None
+
+
+def ensure_secret(settings: Settings) -> str:
+    """Read the server's secret, generating it (mode 0600) at the first start. For memory: it lives as long as the process."""
+    if settings.db.startswith("memory") and not settings.secret_file:
+        return secrets.token_urlsafe(48)
+    path = secret_path(settings.db, settings)
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise HoldfastError("config.invalid", f"the secret cannot be written to {path}: {error.strerror}") from None
+    secret = path.read_text().strip()
+    if len(secret) < 32:
+        raise HoldfastError("config.invalid", f"the secret in {path} is shorter than 32 characters")
+    return secret
+
+
+def mint(
+    secret: str,
+    *,
+    subject: str,
+    tenant: str = "default",
+    capabilities: Mapping[str, Sequence[str]] | None = None,
+    agents: Sequence[str] = (),
+    ttl_s: float = limits.TOKEN_TTL_S,
+    issuer: str = "holdfast",
+    audience: str = "holdfast",
+) -> str:
+    """Sign an HS256 access token.
+
+    Args:
+        subject: the actor, for example ``user:ann``.
+        capabilities: pattern to verbs; every verb on every session by default.
+        agents: agents it may act for; ``*`` for any.
+        ttl_s: seconds until it expires.
+    """
+    caps = EVERYTHING if capabilities is None else {p: list(v) for p, v in capabilities.items()}
+    claims = {
+        "sub": subject, "tenant": tenant, "caps": caps, "agents": list(agents), "jti": secrets.token_hex(12),
+        "iss": issuer, "aud": audience, "iat": int(time.time()), "exp": int(time.time() + ttl_s),
+    }  # fmt: skip
+    return jwt.encode(claims, secret, algorithm="HS256")
+
+
+class Verifier:
+    """Turns access tokens into principals, by the keys and names the settings pin."""
+
+    def __init__(self, settings: Settings, secret: str | None) -> None:
+        self._settings = settings
+        self._secret = secret
+        self._public = Path(settings.public_key_file).read_text() if settings.public_key_file else None
+        self._jwks = _jwks_client(settings.jwks_url) if settings.jwks_url else None
+        self.revoked: set[str] = set()
+
+    def verify(self, token: str) -> Principal:
+        """The principal a token names.
+
+        Raises:
+            Refused: ``auth.required``, ``auth.invalid``, ``auth.expired`` or ``auth.revoked``.
+        """
+        if not token:
+            raise Refused("auth.required")
+        if len(token) > limits.TOKEN_CHARS:
+            raise Refused("auth.invalid", "the token is too long")
+        try:
+            claims = jwt.decode(
+                token, self._key(token), algorithms=list(self._settings.algorithms), issuer=self._settings.issuer,
+                audience=self._settings.audience, options={"require": _REQUIRED},
+            )  # fmt: skip
+        except jwt.ExpiredSignatureError:
+            raise Refused("auth.expired") from None
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise Refused("auth.invalid", f"the token was not accepted ({type(error).__name__})") from None
+        principal = principal_of(claims)
+        if principal.token_id in self.revoked:
+            raise Refused("auth.revoked")
+        return principal
+
+    def _key(self, token: str) -> Any:
+        algorithm = jwt.get_unverified_header(token).get("alg")
+        if algorithm not in self._settings.algorithms:
+            raise jwt.InvalidAlgorithmError
+        if algorithm == "HS256":  # a public key is never taken for a shared secret
+            if self._secret is None:
+                raise jwt.InvalidKeyError
+            return self._secret
+        if self._public is not None:
+            return self._public
+        if self._jwks is None:
+            raise jwt.InvalidKeyError
+        return self._jwks.get_signing_key_from_jwt(token).key
+
+
+def _jwks_client(url: str) -> jwt.PyJWKClient:
+    parts = urlsplit(url)
+    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        raise HoldfastError("config.invalid", "jwks_url must be https")
+    return jwt.PyJWKClient(url, cache_keys=True, lifespan=300, timeout=5)
+
+
+def principal_of(claims: Mapping[str, Any]) -> Principal:
+    """The principal that verified claims describe. Raises ``auth.invalid`` when they do not make sense."""
+    subject, tenant, caps = claims.get("sub"), claims.get("tenant", "default"), claims.get("caps", {})
+    agents, token_id = claims.get("agents", []), claims.get("jti")
+    if not isinstance(subject, str) or not _ACTOR.fullmatch(subject):
+        raise Refused("auth.invalid", "sub must be user:…, agent:…, policy:… or system:…")
+    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant) or not isinstance(token_id, str):
+        raise Refused("auth.invalid", "tenant or jti is not usable")
+    if not isinstance(agents, list) or not all(isinstance(a, str) for a in agents) or len(agents) > limits.CAPABILITIES:
+        raise Refused("auth.invalid", "agents must be a short list of names")
+    capabilities = parse_capabilities(caps)
+    if subject.startswith("agent:") and not agents:
+        agents = [subject.removeprefix("agent:")]
+    return Principal(subject, tenant, capabilities, frozenset(agents), token_id, int(claims["exp"] * 1_000))
+
+
+def parse_capabilities(caps: Any) -> tuple[Capability, ...]:
+    """Capabilities from their JSON form ``{"pattern": ["verb", …]}``. Raises ``auth.invalid``."""
+    if not isinstance(caps, dict) or len(caps) > limits.CAPABILITIES:
+        raise Refused("auth.invalid", f"caps must be an object of at most {limits.CAPABILITIES} patterns")
+    found = []
+    for pattern, verbs in caps.items():
+        if (
+            not isinstance(pattern, str)
+            or not pattern
+            or "*" in pattern[:-1]
+            or len(pattern) > limits.SESSION_ID_CHARS + 1
+        ):
+            raise Refused("auth.invalid", "a pattern is a session id, or a prefix that ends in *")
+        if not isinstance(verbs, list) or not set(verbs) <= VERBS:
+            raise Refused("auth.invalid", f"verbs are {', '.join(sorted(VERBS))}")
+        found.append(Capability(pattern, frozenset(verbs)))
+    return tuple(found)

@@ -1,0 +1,39 @@
+"""What browsers must pass: an exact Origin list, and a Host allow-list against DNS rebinding (ACC-5)."""
+
+from __future__ import annotations
+
+from holdfast.edge.config import Settings
+from holdfast.errors import Refused
+
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+class BrowserCheck:
+    """The lists, made once from the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        bound = f"[{settings.host}]" if ":" in settings.host else settings.host
+        names = {*_LOOPBACK, bound.lower(), *(host.lower() for host in settings.hosts)}
+        self._any_host = "*" in settings.hosts
+        self._hosts = names
+        self._port = settings.port
+        self._origins = {origin.lower().rstrip("/") for origin in settings.origins}
+
+    def host(self, header: str | None) -> None:
+        """Refuse a Host the server does not answer for (``auth.host``)."""
+        if self._any_host:
+            return
+        name = (header or "").lower()
+        bare = name.rsplit(":", 1)[0] if not name.endswith("]") and ":" in name else name
+        if bare not in self._hosts:
+            raise Refused("auth.host")
+
+    def origin(self, header: str | None, host: str | None) -> None:
+        """Refuse a browser's Origin that is neither listed nor the very host it is talking to (``auth.origin``)."""
+        if header is None:
+            return
+        origin = header.lower()
+        own = (host or "").lower()
+        if origin in self._origins or (own and origin in (f"http://{own}", f"https://{own}")):
+            return
+        raise Refused("auth.origin")
