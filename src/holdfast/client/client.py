@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from holdfast.client import messages
 from holdfast.client.blobs import Blobs, HttpBlobs
 from holdfast.client.connection import Connection, Status, new_key
+from holdfast.client.retry import Backoff
 from holdfast.client.session import Session
 from holdfast.client.token import TokenSource
 from holdfast.client.transport import Dial
@@ -29,6 +30,7 @@ class Client:
         surface, device: what the person uses, shown to others as presence.
         tls: an ``ssl.SSLContext`` for ``https``, instead of the system's default.
         blobs: where blobs are, when not at the server's HTTP address.
+        backoff: when to try again after the connection was lost.
         timeout_s: how long to try for the first connection.
     """
 
@@ -41,10 +43,11 @@ class Client:
         device: str = "",
         tls: ssl.SSLContext | None = None,
         blobs: Blobs | None = None,
+        backoff: Backoff | None = None,
         timeout_s: float = limits.REQUEST_TIMEOUT_S,
     ) -> None:
         dial = WebSocketDial(server, tls) if isinstance(server, str) else server
-        self.connection = Connection(dial, token, surface=surface, device=device)
+        self.connection = Connection(dial, token, surface=surface, device=device, backoff=backoff)
         self.blobs: Blobs = blobs or HttpBlobs(server if isinstance(server, str) else None, token, tls)
         self._timeout_s = timeout_s
         self._sessions: WeakValueDictionary[str, Session] = WeakValueDictionary()
