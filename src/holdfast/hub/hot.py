@@ -15,7 +15,7 @@ from holdfast.engines.port import Append, Head, Index, Key
 from holdfast.errors import CommitFailed, HoldfastError, Refused, Unavailable
 from holdfast.hub import index as indexing
 from holdfast.hub.port import Batch
-from holdfast.hub.storing import Keeper, load
+from holdfast.hub.storing import Keeper, Loaded, load
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
@@ -159,18 +159,19 @@ class HotSession:
             if not any(isinstance(p.op, wire.Create) for p in batch):
                 raise Refused("session.deleted" if head else "session.not_found")
             head = await engine.create(self.key, self.hub.new_incarnation(), self.hub.clock.wall_ms(), Index())
-        self._adopt(head, *await load(engine, head))
+        self._adopt(head, await load(engine, head))
         self.hub.stats.loads += 1
 
-    def _adopt(self, head: Head, state: State, view: View, kept: int) -> None:
+    def _adopt(self, head: Head, loaded: Loaded) -> None:
         if self.incarnation and self.incarnation != head.incarnation:
             self.hub.readers.reset_all(self)
-        self.state, self.view, self.incarnation, self.tail = state, view, head.incarnation, head.tail
+        self.state, self.view = loaded.state, loaded.view
+        self.incarnation, self.tail = head.incarnation, head.tail
         self.index, self.created_ms, self.active_ms = head.index, head.created_ms, head.active_ms
         self._snapshot = None
-        self.keeper.kept = kept
+        self.keeper.kept, self.keeper.compacted = loaded.kept, loaded.compacted
         now = self.hub.clock.monotonic()
-        self.leases = {r.id: now + r.lease_s for r in state.runs.values() if r.status == "running"}
+        self.leases = {r.id: now + r.lease_s for r in loaded.state.runs.values() if r.status == "running"}
         self.hub.readers.recheck(self)
         self.arm()
         self.hub.workers.consider(self)
@@ -178,6 +179,10 @@ class HotSession:
     def _forget(self) -> None:
         """The control state ran ahead of a commit that failed: fold it again before the next command."""
         self.state = None
+        self.drop_ring()
+
+    def drop_ring(self) -> None:
+        """Forget the frames in memory; readers that want them read the log."""
         self.ring.clear()
         self.ring_bytes = 0
 

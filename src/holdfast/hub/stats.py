@@ -45,6 +45,7 @@ class Stats:
     pages_read: int = 0
     loads: int = 0
     evictions: int = 0
+    merged: int = 0
     runs_claimed: int = 0
     runs_ended: int = 0
     leases_lost: int = 0

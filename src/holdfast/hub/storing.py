@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -28,26 +28,39 @@ log = logging.getLogger("holdfast.hub")
 
 
 class Stored(msgspec.Struct):
-    """A stored snapshot: the control state and the view at one seq, with the fold version of both."""
+    """A stored snapshot: the control state and the view at one seq, with the fold version of both.
+
+    ``compacted`` is the seq up to which the log was compacted when it was stored.
+    """
 
     fold: int
     state: State
     view: dict[str, Any]
+    compacted: int = 0
+
+
+class Loaded(NamedTuple):
+    """A session folded from its log. ``kept`` is the seq of the snapshot that shortened it."""
+
+    state: State
+    view: View
+    kept: int
+    compacted: int
 
 
 _DECODER = msgspec.msgpack.Decoder(Stored)
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-async def load(engine: Engine, head: Head) -> tuple[State, View, int]:
-    """Fold a session from its newest snapshot and the frames after it: ``(state, view, seq of the snapshot)``."""
-    state, view = State(head.key.session, head.incarnation), View()
-    kept = await engine.get_snapshot(head.key)
+async def load(engine: Engine, head: Head, *, from_log: bool = False) -> Loaded:
+    """Fold a session from its newest snapshot and the frames after it, or from its whole log."""
+    state, view, compacted = State(head.key.session, head.incarnation), View(), 0
+    kept = None if from_log else await engine.get_snapshot(head.key)
     if kept is not None and kept[0] <= head.tail:
         try:
             stored = _DECODER.decode(kept[1])
             if stored.fold == FOLD_VERSION and stored.state.incarnation == head.incarnation:
-                state, view = stored.state, View.load(stored.view)
+                state, view, compacted = stored.state, View.load(stored.view), stored.compacted
         except (msgspec.MsgspecError, ValueError, KeyError) as error:
             log.warning(
                 "session %s: its snapshot is not usable (%s); folding its log", head.key.session, type(error).__name__
@@ -65,7 +78,7 @@ async def load(engine: Engine, head: Head) -> tuple[State, View, int]:
             for key in frame.keys:
                 producer.remember(state, key)
         await asyncio.sleep(0)  # a long log must not hold the loop
-    return state, view, base
+    return Loaded(state, view, base, compacted)
 
 
 class Keeper:
@@ -73,11 +86,13 @@ class Keeper:
 
     Attributes:
         kept: seq of the stored snapshot.
+        compacted: seq up to which the log is compacted.
     """
 
     def __init__(self, session: HotSession) -> None:
         self.session = session
         self.kept = 0
+        self.compacted = 0
         self.pages: dict[int, bytes] = {}
         self._events = 0
         self._bytes = 0
@@ -108,7 +123,7 @@ class Keeper:
         if session.state is None or session.state.tail != session.tail:
             return  # the control state is ahead of a commit: the next commit stores
         self._events = self._bytes = 0
-        data = _ENCODER.encode(Stored(FOLD_VERSION, session.state, session.view.export()))
+        data = _ENCODER.encode(Stored(FOLD_VERSION, session.state, session.view.export(), self.compacted))
         self._task = session.hub.loop.create_task(self._write(session.tail, data, dict(self.pages)))
 
     async def _write(self, seq: int, data: bytes, pages: dict[int, bytes]) -> None:

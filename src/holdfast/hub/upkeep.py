@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from holdfast.errors import HoldfastError
+from holdfast.hub.compacting import compact
 from holdfast.protocol import limits
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Upkeep:
             idle_s = 1.0 if crowded or session.state is None else limits.HOT_IDLE_S
             if session.readers or session.leases or not session.idle or now - session.used < idle_s:
                 continue
+            if session.state is not None and session.tail - session.keeper.compacted >= limits.COMPACT_EVENTS:
+                self.hub.stats.merged += await compact(session)
             await session.keeper.settle(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
             if session.idle and not session.readers and not session.leases and self.hub.sessions.get(key) is session:
                 session.close()

@@ -77,7 +77,6 @@ CUSTOM: Final = "CUSTOM"  # {name, value}
 # --- ours ---------------------------------------------------------------------------------------------------------
 SESSION_CREATED: Final = "session.created"  # {title?, agent?, meta?}
 SESSION_RENAMED: Final = "session.renamed"  # {title}
-SESSION_COMPACTED: Final = "session.compacted"  # {upto}
 INPUT_MESSAGE: Final = "input.message"  # {messageId, text, agent?, parent?, edits?, attachments?, role?}
 INPUT_STEER: Final = "input.steer"  # {steerId, text}; run = the run steered
 STEER_DELIVERED: Final = "steer.delivered"  # {steerId}

@@ -1,0 +1,46 @@
+"""Compacting a session that has come to rest: fewer, larger events for those who read it again (FOLD-5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holdfast.hub.hot import encode_frames
+from holdfast.protocol import limits
+from holdfast.protocol.compaction import merge
+from holdfast.protocol.events import Event
+from holdfast.protocol.frames import Frame, ProducerKey, decode_frame
+
+if TYPE_CHECKING:
+    from holdfast.hub.hot import HotSession
+
+
+async def compact(session: HotSession) -> int:
+    """Merge what was appended since the last time, page by page; returns how many events were merged away.
+
+    Each page is swapped atomically, so it may stop anywhere. Readers whose cursor ends up inside a cover get a snapshot.
+    """
+    engine, saved = session.hub.engine, 0
+    while session.keeper.compacted < session.tail:
+        start = session.keeper.compacted
+        frames = await engine.read(session.key, start, max_bytes=limits.PAGE_BYTES)
+        if not frames:
+            break
+        before = [event for frame in frames for event in decode_frame(frame.payload).events]
+        after = merge(before)
+        if len(after) < len(before):
+            first, last = frames[0].first, frames[-1].last
+            await engine.compact(
+                session.key, session.incarnation, first, last, _frames(session.key.session, after, frames)
+            )
+            saved += len(before) - len(after)
+        session.keeper.compacted = frames[-1].last
+    session.drop_ring()
+    return saved
+
+
+def _frames(session: str, events: list[Event], replaced: list[Frame]) -> list[Frame]:
+    """The merged events as frames; the producer keys of what they replace go on with the last of them."""
+    frames = encode_frames(session, events)
+    keys: list[ProducerKey] = [key for frame in replaced for key in frame.keys]
+    frames[-1].keys = keys
+    return frames
