@@ -51,16 +51,13 @@ async def running(edge: Edge) -> AsyncIterator[uvicorn.Server]:
             await task
 
 
-async def serve(edge: Edge, on_ready: asyncio.Event | None = None) -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def until_told() -> None:
+    """Wait for SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(edge):
-        if on_ready is not None:
-            on_ready.set()
-        await stop.wait()
+    await stop.wait()
 
 
 def port_of(server: uvicorn.Server) -> int:

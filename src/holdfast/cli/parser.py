@@ -1,0 +1,35 @@
+"""The command line: which commands there are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import holdfast
+from holdfast.cli import bench, output, serve, talk
+
+app = typer.Typer(
+    name="holdfast", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False,
+    help="Durable sessions between AI agents and the people who use them.",
+    epilog="Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in output.EXIT_CODES.items()) + ".",
+)  # fmt: skip
+
+for command in (
+    serve.serve, serve.demo, serve.token, talk.sessions, talk.tail, talk.send, talk.cancel, talk.steer, talk.approve,
+    bench.bench,
+):  # fmt: skip
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    """Durable sessions between AI agents and the people who use them."""
+    if version:
+        output.out.print(holdfast.__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the ``holdfast`` command."""
+    app()

@@ -1,0 +1,109 @@
+"""Commands that run a server, and the tokens it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Annotated, Any
+
+import typer
+
+from holdfast.cli import output
+from holdfast.cli.session import AsJson, Db, fails_in_a_sentence
+from holdfast.cli.wiring import engine_for
+from holdfast.edge import auth, config
+from holdfast.edge.app import Edge
+from holdfast.edge.server import port_of, running, until_told
+from holdfast.errors import HoldfastError
+from holdfast.hub.hub import Hub
+
+Many = Annotated[list[str] | None, typer.Option(show_default=False)]
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def serve(
+    db: Annotated[str | None, typer.Option(help="Database: a path, or memory: for a trial that forgets.", show_default="holdfast.db")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to bind.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port for everything; 0 takes a free one.", show_default="7417")] = None,
+    origin: Annotated[list[str] | None, typer.Option(help="Origin browsers may come from; repeatable.", show_default=False)] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(help="Host name to answer for; repeatable.", show_default=False)] = None,
+    quiet: Annotated[bool, typer.Option(help="Print no token; only say that the server is ready.")] = False,
+) -> None:  # fmt: skip
+    """Run a server: sessions, WebSocket, REST and SSE on one port. Every setting: docs/reference/settings.md."""
+    with fails_in_a_sentence():
+        settings = config.load(
+            {
+                "db": db,
+                "host": host,
+                "port": port,
+                "origins": tuple(origin) if origin else None,
+                "hosts": tuple(allow_host) if allow_host else None,
+            }
+        )
+        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(_serve(settings, quiet))
+
+
+async def _serve(settings: config.Settings, quiet: bool) -> None:
+    hub = Hub(engine_for(settings.db), lease_s=settings.lease_s)
+    await hub.open()
+    edge = Edge(hub, settings)
+    async with running(edge) as server:
+        where = f"http://{settings.host}:{port_of(server)}"
+        output.out.print(f"Holdfast is ready on {where}", highlight=False)
+        if edge.secret is not None and not quiet and output.out.is_terminal:
+            token = auth.mint(
+                edge.secret, subject="user:me", agents=["*"], issuer=settings.issuer, audience=settings.audience
+            )
+            output.out.print(f"A token for one hour:\n{token}", style="dim", soft_wrap=True)
+        output.out.file.flush()
+        await until_told()
+
+
+def demo(
+    host: Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 lets other devices in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the page and the server.")] = 7417,
+    data: Annotated[str, typer.Option(help="Folder for the demo's sessions and notes.")] = ".holdfast/demo",
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Run the demo: a server, two agents in processes of their own, and a chat page to break."""
+    from holdfast.demo.run import run_demo
+
+    with fails_in_a_sentence():
+        raise typer.Exit(run_demo(host=host, port=port, data_dir=data, open_browser=browser))
+
+
+def token(
+    subject: Annotated[str, typer.Argument(help="Who it is for: user:NAME, agent:NAME, policy:NAME or system:NAME.")] = "user:me",
+    tenant: Annotated[str, typer.Option(help="The tenant; it comes from nowhere but the token.")] = "default",
+    grant: Annotated[list[str] | None, typer.Option(help="PATTERN=verb,verb; repeatable. Everything by default.", show_default=False)] = None,
+    agent: Annotated[list[str] | None, typer.Option(help="Agent it may act for; repeatable.", show_default=False)] = None,
+    ttl: Annotated[float, typer.Option(help="Seconds until it expires.", min=1)] = 3600.0,
+    db: Db = "holdfast.db", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Mint an access token with the secret beside the database."""
+    with fails_in_a_sentence(as_json):
+        secret = auth.read_secret(db)
+        if secret is None:
+            raise HoldfastError(
+                "config.invalid", f"there is no secret beside {db}: start the server once, or name --db"
+            )
+        caps: dict[str, Any] | None = None
+        for one in grant or []:
+            pattern, _, verbs = one.partition("=")
+            caps = {**(caps or {}), pattern: [verb for verb in verbs.split(",") if verb]}
+        auth.parse_capabilities(caps or {})
+        minted = auth.mint(secret, subject=subject, tenant=tenant, capabilities=caps, agents=agent or [], ttl_s=ttl)
+        if as_json:
+            output.say_json({"token": minted, "subject": subject, "tenant": tenant, "ttl_s": ttl})
+        else:
+            output.out.print(minted, soft_wrap=True)

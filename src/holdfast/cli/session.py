@@ -1,0 +1,61 @@
+"""What commands share: their options, their token, their way to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Annotated, Any
+
+import typer
+
+from holdfast.cli import output
+from holdfast.client.client import Client
+from holdfast.edge import auth
+from holdfast.errors import HoldfastError
+
+Url = Annotated[str, typer.Option(envvar="HOLDFAST_URL", help="Where the server is.")]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        envvar="HOLDFAST_TOKEN", help="Access token; minted from the secret beside --db by default.", show_default=False
+    ),
+]
+Db = Annotated[str, typer.Option(envvar="HOLDFAST_DB", help="The server's database on this machine.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+def talking_to(url: str, token: str | None, db: str) -> Client:
+    """A client of the server, with the token given or one minted from the secret beside the database.
+
+    Raises:
+        HoldfastError: ``auth.required`` when there is neither.
+    """
+    if token is None:
+        secret = auth.read_secret(db)
+        if secret is None:
+            raise HoldfastError("auth.required", f"no --token, and no secret beside {db} to mint one from")
+        token = auth.mint(secret, subject="user:me", agents=["*"])
+    return Client(url, token, surface="cli")
+
+
+@contextlib.contextmanager
+def fails_in_a_sentence(as_json: bool = False) -> Iterator[None]:
+    """Turn what is raised on purpose into a sentence and an exit code."""
+    try:
+        yield
+    except HoldfastError as error:
+        output.say_error(error, as_json=as_json)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def run(work: Callable[[], Awaitable[Any]], as_json: bool = False) -> None:
+    """Run an asynchronous command."""
+
+    async def wrapped() -> None:
+        await work()
+
+    with fails_in_a_sentence(as_json):
+        asyncio.run(wrapped())

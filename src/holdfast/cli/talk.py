@@ -1,0 +1,243 @@
+"""Commands that talk to a running server: sessions, tail, send, cancel, steer, approve."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.markup import escape
+from rich.text import Text
+
+from holdfast.cli import output
+from holdfast.cli.session import AsJson, Db, Token, Url, run, talking_to
+from holdfast.client.feed import Snapshot
+from holdfast.errors import Refused
+from holdfast.protocol import events as e
+from holdfast.protocol import wire
+from holdfast.protocol.events import Event
+from holdfast.protocol.fold import View
+
+SessionId = Annotated[str, typer.Argument(help="Id of the session.", show_default=False)]
+
+
+def sessions(
+    search: Annotated[str, typer.Argument(help="Words to look for in titles and last words.")] = "",
+    url: Url = "http://127.0.0.1:7417", token: Token = None, db: Db = "holdfast.db", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """List sessions: newest activity first, what is unread, what waits for a person."""
+
+    async def work() -> None:
+        async with talking_to(url, token, db) as hf, hf.sessions() as listed:
+            rows = [
+                r
+                for r in listed.rows
+                if search.lower() in msgspec.json.encode([r["title"], r["card"]]).decode().lower()
+            ]
+        if as_json:
+            return output.say_json(rows)
+        if not rows:
+            return output.out.print("No sessions. Create one: holdfast send NEW 'hello' --agent NAME", style="dim")
+        table = output.table("", "session", "title", "newest run", "waits", "active", "events")
+        for row in rows:
+            card = row["card"]
+            table.add_row(
+                "•" if row["unread"] else "", row["session"], row["title"],
+                output.state(card["run"]) if "run" in card else "", str(card.get("approvals", "")),
+                output.ago(row["active_ms"]), str(row["tail"]),
+            )  # fmt: skip
+        return output.out.print(table)
+
+    run(work, as_json)
+
+
+def send(
+    session: SessionId,
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    agent: Annotated[str, typer.Option(help="Who answers; the session's own agent by default.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show the answer as it is written.")] = False,
+    create: Annotated[bool, typer.Option(help="Create the session when it does not exist.")] = True,
+    url: Url = "http://127.0.0.1:7417", token: Token = None, db: Db = "holdfast.db", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Say something; prints the id of the run that answers."""
+
+    async def work() -> None:
+        async with talking_to(url, token, db) as hf:
+            if create:
+                try:
+                    await hf.create(session)
+                except Refused as error:
+                    if error.code != "session.exists":
+                        raise
+            started = await hf.session(session).send(text, agent=agent)
+            if as_json:
+                output.say_json({"session": session, "input": started.input, "run": started.id})
+            elif started.id:
+                output.out.print(f"run {started.id}", style="dim")
+            else:
+                output.out.print("said; no agent was addressed, so nobody answers", style="dim")
+            if follow and started.id:
+                outcome = await started.finished()
+                output.out.print(await started.text(), markup=False)
+                output.out.print(output.state(outcome["status"]))
+
+    run(work, as_json)
+
+
+def tail(
+    session: SessionId,
+    raw: Annotated[bool, typer.Option("--raw", help="Events as they are stored, one JSON line each.")] = False,
+    folded: Annotated[bool, typer.Option("--folded", help="The folded view, once, and leave.")] = False,
+    after: Annotated[int | None, typer.Option(help="Begin after this seq instead of with everything.", min=0)] = None,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="Leave when no run is left.")] = False,
+    url: Url = "http://127.0.0.1:7417", token: Token = None, db: Db = "holdfast.db",
+) -> None:  # fmt: skip
+    """Follow a session as it happens; reconnects by itself and misses nothing."""
+
+    async def work() -> None:
+        async with talking_to(url, token, db) as hf:
+            followed = hf.session(session)
+            if folded:
+                view = await followed.state()
+                return output.say_json(view.export()) if raw else show_view(view)
+            state = View()
+            printer = Printer(raw)
+            start: Any = "snapshot"
+            if after is not None:
+                async with followed.live() as live:
+                    start = wire.Cursor(live.cursor.incarnation, after)
+            async for item in followed.events(after=start):
+                if isinstance(item, Snapshot):
+                    state = View.load(item.view)
+                    printer.snapshot(item.seq, state)
+                else:
+                    printer.event(item)
+                    state.apply(item)
+                if until_idle and all("ended_ts" in r for r in state.runs.values()):
+                    return None
+        return None
+
+    run(work, raw)
+
+
+class Printer:
+    """Shows events as people read them: text flows, everything else is one line."""
+
+    def __init__(self, raw: bool) -> None:
+        self.raw = raw
+        self._in_text: str | None = None
+
+    def snapshot(self, seq: int, view: View) -> None:
+        """The state at which reading begins, or goes on."""
+        if self.raw:
+            output.say_json({"snapshot": seq, "view": view.export()})
+        else:
+            show_view(view)
+
+    def event(self, event: Event) -> None:
+        """One event."""
+        if self.raw:
+            return output.say_json(event)
+        if event.type == e.TEXT_CONTENT:
+            if self._in_text != event.data["messageId"]:
+                self._in_text = event.data["messageId"]
+                output.out.print(f"\n{escape(event.actor)}: ", style="bold", end="")
+            return output.out.print(event.data["delta"], end="", markup=False)
+        if event.type in e.DELTAS or event.type in (e.TEXT_START, e.TEXT_END):
+            return None
+        if self._in_text is not None:
+            output.out.print()
+            self._in_text = None
+        return output.out.print(self._line(event))
+
+    def _line(self, event: Event) -> Text:
+        told = event.data.get("text") or event.data.get("status") or event.data.get("toolCallName") or ""
+        told = told or " ".join(str(event.data[k]) for k in ("tool", "decision", "reason", "agent") if k in event.data)
+        line = Text.assemble(
+            (f"{event.seq:>6} ", "dim"), (f"{event.actor} ", "bold"), f"{event.type} ", (event.run or "", "dim")
+        )
+        return line.append(f"  {told}"[:200])
+
+
+def show_view(view: View) -> None:
+    """The folded view: the conversation of the branch shown, and how its runs stand."""
+    for item in view.visible():
+        if item["kind"] == "message":
+            output.out.print(Text.assemble((f"{item['actor']}: ", "bold"), item["text"]))
+        elif item["kind"] == "approval":
+            output.out.print(Text(f"  approval {item['id']}: {item['tool']} — {item['status']}", style="yellow"))
+        elif item["kind"] == "tool":
+            output.out.print(Text(f"  {item['name']} — {item['status']}", style="dim"))
+    for run_ in view.runs.values():
+        output.out.print(
+            Text.assemble(("  " + run_["id"] + " ", "dim"), run_["agent"] + " ", output.state(run_["status"]))
+        )
+
+
+def cancel(
+    session: SessionId,
+    run_id: Annotated[str | None, typer.Option("--run", help="One run.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every run of the session.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="At once, without waiting for the agent.")] = False,
+    url: Url = "http://127.0.0.1:7417", token: Token = None, db: Db = "holdfast.db", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Stop runs: mine by default, one with --run, all with --all."""
+
+    async def work() -> None:
+        async with talking_to(url, token, db) as hf:
+            op = wire.Cancel(
+                session=session, run=run_id, scope="all" if everything else "run" if run_id else "mine", force=force
+            )
+            answer = await hf.connection.request(op)
+        if as_json:
+            return output.say_json(answer)
+        names = ", ".join(answer.get("runs", []))
+        return output.out.print(f"asked to stop: {names}" if names else "nothing was running")
+
+    run(work, as_json)
+
+
+def steer(
+    session: SessionId,
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run to steer.")],
+    text: Annotated[str, typer.Argument(help="What it should heed.")],
+    url: Url = "http://127.0.0.1:7417", token: Token = None, db: Db = "holdfast.db", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Put words into a running run."""
+
+    async def work() -> None:
+        async with talking_to(url, token, db) as hf:
+            ident = await hf.session(session).steer(run_id, text)
+        if as_json:
+            return output.say_json({"steer": ident})
+        return output.out.print(f"steer {ident} is on its way", style="dim")
+
+    run(work, as_json)
+
+
+def approve(
+    session: SessionId,
+    approval: Annotated[str | None, typer.Argument(help="The approval; shows what waits when left out.")] = None,
+    deny: Annotated[bool, typer.Option("--deny", help="Deny it instead.")] = False,
+    note: Annotated[str, typer.Option(help="A word to the agent.")] = "",
+    url: Url = "http://127.0.0.1:7417", token: Token = None, db: Db = "holdfast.db", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Decide an approval, or list what waits for a decision."""
+
+    async def work() -> None:
+        async with talking_to(url, token, db) as hf:
+            here = hf.session(session)
+            if approval is None:
+                waiting = [
+                    i for i in (await here.state()).items if i["kind"] == "approval" and i["status"] == "pending"
+                ]
+                if as_json:
+                    return output.say_json(waiting)
+                for item in waiting:
+                    output.out.print(Text.assemble((item["id"], "bold"), f"  {item['tool']}"))
+                    output.out.print_json(data=item["args"])
+                return None if waiting else output.out.print("nothing waits for a decision", style="dim")
+            await (here.deny if deny else here.approve)(approval, note=note)
+            return output.out.print("denied" if deny else "approved")
+
+    run(work, as_json)
