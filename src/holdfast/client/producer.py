@@ -50,15 +50,23 @@ class _Gathered:
 
 
 class _Batch:
-    """One append that was sent; ``failed`` once it was answered with something that is worth sending again."""
+    """One append that was sent.
 
-    __slots__ = ("drafts", "failed", "seq", "size")
+    ``failed`` once it was answered with something that is worth sending again; ``refused`` when that answer says that it
+    was not applied, so that its content may still change.
+    """
+
+    __slots__ = ("drafts", "failed", "refused", "seq", "size")
 
     def __init__(self, seq: int, drafts: list[Draft], size: int) -> None:
         self.seq = seq
         self.drafts = drafts
         self.size = size
-        self.failed = False
+        self.failed = self.refused = False
+
+    def keep_allowed(self) -> None:
+        """Drop what a run that is being cancelled may not append."""
+        self.drafts = [draft for draft in self.drafts if draft.type in e.WHILE_STOPPING]
 
 
 class Producer:
@@ -201,7 +209,7 @@ class Producer:
         while self._gathered and not self._held and not self._answers_failed and self.error is None:
             full = self._gathered_size >= limits.APPEND_BYTES or len(self._gathered) >= limits.BATCH_EVENTS
             if self._flight and not (full and len(self._flight) < limits.APPENDS_IN_FLIGHT):
-                return
+                break
             batch = self._next_batch()
             self._flight.append(batch)
             self._post(batch)
@@ -226,7 +234,7 @@ class Producer:
         return batch
 
     def _post(self, batch: _Batch) -> None:
-        batch.failed = False
+        batch.failed = batch.refused = False
         self._answers_due += 1
         op = wire.Append(
             session=self._session, events=batch.drafts, run=self._run, generation=self._generation,
@@ -250,11 +258,11 @@ class Producer:
         self._send()
 
     def _refused(self, batch: _Batch, error: HoldfastError) -> None:
-        batch.failed = True
+        batch.failed, batch.refused = True, isinstance(error, Refused)
         if isinstance(error, Unavailable) and self._connection.error is None:
             return
         if error.code == "run.stopping" and any(d.type not in e.WHILE_STOPPING for d in batch.drafts):
-            batch.drafts = [draft for draft in batch.drafts if draft.type in e.WHILE_STOPPING]
+            batch.keep_allowed()
             first, self.stopping = not self.stopping, False
             self.stop()
             if first and self._on_stopping is not None:
@@ -278,6 +286,8 @@ class Producer:
         dropped = 0
         for batch in list(self._flight):
             batch.seq -= dropped
+            if self.stopping and batch.refused:
+                batch.keep_allowed()
             if batch.drafts:
                 self._post(batch)
             else:

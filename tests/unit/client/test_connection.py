@@ -39,7 +39,9 @@ async def test_hello_carries_a_token_fetched_for_every_connect() -> None:
 
 async def test_a_refused_token_ends_open_at_once() -> None:
     server = Scripted(authenticates=True)
-    server.welcome = lambda line: line.say({"op": "error", "id": 0, "error": {"code": "auth.invalid", "message": "no", "retry": False}})
+    server.welcome = lambda line: line.say(
+        {"op": "error", "id": 0, "error": {"code": "auth.invalid", "message": "no", "retry": False}}
+    )
     with pytest.raises(Refused) as refused:
         async with server.client(token="bad"):
             pass
