@@ -20,9 +20,9 @@ from holdfast.engines.sqlite.reserve import DiskReserve
 from holdfast.engines.sqlite.rows import encode_json
 from holdfast.engines.sqlite.store import Store
 from holdfast.engines.sqlite.transaction import Transaction
-from holdfast.engines.sqlite.writer import Writer
+from holdfast.engines.sqlite.writer import OK, Writer
 from holdfast.engines.sqlite.writes import Write
-from holdfast.errors import Unavailable
+from holdfast.errors import HoldfastError, Unavailable
 from holdfast.protocol import limits
 from holdfast.protocol.frames import Frame
 
@@ -39,6 +39,8 @@ class SqliteEngine:
         synchronous: ``FULL``, or ``NORMAL`` as the control of the crash tests (it loses acknowledged commits).
         reserve_bytes: disk space kept back for control and run ends.
         probe_s: seconds between attempts to recover from a full or failed disk.
+        checkpoint_s: seconds between checkpoints.
+        checkpoint_pages: length of the write-ahead log beyond which it is made to start again.
         readers: reading threads.
     """
 
@@ -50,6 +52,8 @@ class SqliteEngine:
         synchronous: str = "FULL",
         reserve_bytes: int = limits.DISK_RESERVE_BYTES,
         probe_s: float = limits.DISK_PROBE_S,
+        checkpoint_s: float = limits.CHECKPOINT_S,
+        checkpoint_pages: int = limits.CHECKPOINT_PAGES,
         readers: int = 4,
     ) -> None:
         self.capabilities = Capabilities("sqlite", "power_cut" if synchronous.upper() == "FULL" else "process", False)
@@ -57,32 +61,51 @@ class SqliteEngine:
         self._reserve = DiskReserve(path, reserve_bytes)
         self._store = Store(path, vfs=vfs, synchronous=synchronous, readers=readers)
         self._probe_s = probe_s
+        self._checkpoint_s, self._checkpoint_pages = checkpoint_s, checkpoint_pages
         self._writer: Writer | None = None
         self._checkpointer: Checkpointer | None = None
         self._breather = Breather()
-        self._erasing: asyncio.Task[None] | None = None
+        self._erasing: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """See ``Engine.open``."""
         schema.check_library()
         self._lock.acquire()
         try:
-            await asyncio.to_thread(self._store.open)
+            await asyncio.to_thread(self._open_store)
         except BaseException:
             self._lock.release()
             raise
         self._writer = Writer(self._store, self._reserve, asyncio.get_running_loop(), self._probe_s)
-        self._checkpointer = Checkpointer(self._store, self._writer)
+        self._checkpointer = Checkpointer(self._store, self._writer, self._checkpoint_s, self._checkpoint_pages)
         self._writer.start()
         self._checkpointer.start()
-        self._erasing = asyncio.create_task(self._resume_erasing())
+        try:
+            for session in await self._read(reader.erasing):
+                self._erase(session)
+        except BaseException:
+            await self.close()
+            raise
+
+    def _open_store(self) -> None:
+        try:
+            try:
+                self._store.open()
+            except apsw.FullError:
+                self._reserve.release()
+                self._store.open()
+        except apsw.CantOpenError as error:
+            raise HoldfastError("config.invalid", f"cannot open {self._store.path}: {error}") from error
+        except apsw.Error as error:
+            raise Unavailable("disk.failed", f"cannot open {self._store.path}: {error}") from error
 
     async def close(self) -> None:
         """See ``Engine.close``."""
         writer, self._writer = self._writer, None
-        if writer is None or self._checkpointer is None or self._erasing is None:
+        if writer is None or self._checkpointer is None:
             return
-        self._erasing.cancel()
+        for task in self._erasing:
+            task.cancel()
         await asyncio.to_thread(self._checkpointer.stop)
         await asyncio.to_thread(writer.stop)
         await asyncio.to_thread(self._close_store)
@@ -129,15 +152,25 @@ class SqliteEngine:
         bury = partial(writes.delete, key=key, incarnation=incarnation, now_ms=now_ms)
         session = await self._write(bury, essential=True)
         if session is not None:
-            await self._erase(session)
+            await asyncio.shield(self._erase(session))
 
-    async def _erase(self, session: int) -> None:
-        while await self._write(partial(writes.erase, session=session), essential=True):
-            pass
+    def _erase(self, session: int) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._erase_all(session))
+        self._erasing.add(task)
+        task.add_done_callback(self._erasing.discard)
+        return task
 
-    async def _resume_erasing(self) -> None:
-        for session in await self._read(reader.erasing):
-            await self._erase(session)
+    async def _erase_all(self, session: int) -> None:
+        more = True
+        while more:
+            try:
+                more = await self._write(partial(writes.erase, session=session), essential=True)
+            except Unavailable:
+                await asyncio.sleep(self._probe_s)
+        try:  # the write-ahead log holds copies of what was erased
+            await asyncio.to_thread(self._store.checkpoint, apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error:
+            pass  # busy: they are overwritten as the log goes round, at the latest when the database is closed
 
     # --- derived
     async def put_snapshot(self, key: Key, incarnation: str, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
@@ -209,7 +242,9 @@ class SqliteEngine:
         """See ``Engine.health``."""
         if self._writer is None:
             return {"mode": "closed"}
-        return {"mode": self._writer.mode, **self._writer.counters, **self._store.facts()}
+        writer = self._writer
+        state = {"mode": writer.mode, "queued": writer.queued, "error": writer.error if writer.mode != OK else ""}
+        return {**state, **writer.counters, **self._store.facts()}
 
     # --- the way in
     async def _write(self, apply: Callable[[Transaction], T], size_bytes: int = 0, *, essential: bool = False) -> T:

@@ -123,13 +123,18 @@ def prepare(connection: apsw.Connection) -> None:
         HoldfastError: ``engine.version``.
     """
     owner, version = connection.pragma("application_id"), connection.pragma("user_version")
-    empty = owner == 0 and version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
-    if empty:
+    if owner == 0 and version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall():
         with connection:
             connection.execute(TABLES)
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", VERSION)
-    elif owner != APPLICATION_ID:
+    check_format(connection)
+
+
+def check_format(connection: apsw.Connection) -> None:
+    """Refuse a file that is not a Holdfast database of this version. Raises ``engine.version``."""
+    owner, version = connection.pragma("application_id"), connection.pragma("user_version")
+    if owner != APPLICATION_ID:
         raise HoldfastError("engine.version", "the file is a SQLite database of some other program")
-    elif version != VERSION:
+    if version != VERSION:
         raise HoldfastError("engine.version", f"the database has format {version}, this version works with {VERSION}")

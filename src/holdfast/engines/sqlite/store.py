@@ -15,9 +15,12 @@ from holdfast.errors import HoldfastError
 BUSY_MS: Final = 5_000
 """How long to wait for a foreign process (a shell, a backup) that holds a lock for a moment."""
 
+CHECKPOINT_BUSY_MS: Final = 100
+"""How long a checkpoint that wants the whole log may hold up the writer for the sake of a slow reader."""
+
 WRITER_CACHE_KIB: Final = 16_384
 READER_CACHE_KIB: Final = 4_096
-WAL_KEPT_BYTES: Final = 64 << 20
+WAL_KEPT_BYTES: Final = 128 << 20
 """A write-ahead log that grew beyond this is cut back when it starts again."""
 
 
@@ -64,9 +67,9 @@ class Store:
             self._create_file()
             self.writer = connect(self.path, vfs=self._vfs, write=True)
             self._set_up(self.writer)
-            self.writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            self.writer.execute("UPDATE opening SET times = times + 1")
+            self._make_durable(self.writer)
             self._checkpoint_connection = connect(self.path, vfs=self._vfs, write=True)
+            self._checkpoint_connection.set_busy_timeout(CHECKPOINT_BUSY_MS)
             self._checkpoint_connection.pragma("synchronous", self._synchronous)
             self.readers = Readers(
                 [connect(self.path, vfs=self._vfs, write=False) for _ in range(self._reader_count)], self.path
@@ -74,6 +77,13 @@ class Store:
         except BaseException:
             self.close()
             raise
+
+    def _make_durable(self, connection: apsw.Connection) -> None:
+        try:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:  # a foreign reader, such as a backup: the commit below syncs the log as a whole
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        connection.execute("UPDATE opening SET times = times + 1")
 
     def _create_file(self) -> None:
         if self._vfs is None:

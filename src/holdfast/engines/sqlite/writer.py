@@ -8,7 +8,6 @@ reopened and its tail made durable (LOG-4). A full disk gives up the reserve and
 from __future__ import annotations
 
 import asyncio
-import errno
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -53,6 +52,7 @@ class Writer:
         self._known: dict[Key, Stored] = {}
         self._thread = threading.Thread(target=self._main, name="holdfast-write", daemon=True)
         self._next_probe = 0.0
+        self.error = ""
         self.mode = OK if reserve.allocate() else FULL
         self.counters = {"commits": 0, "writes": 0, "commit_bytes": 0, "refused": 0, "failures": 0, "reopened": 0}
 
@@ -76,6 +76,11 @@ class Writer:
     def finish_checkpoint(self) -> None:
         """Copy what is left of the write-ahead log between two commits, so that the log can start again."""
         self._queue.put(_FINISH_CHECKPOINT)
+
+    @property
+    def queued(self) -> int:
+        """Writes that wait for the next group."""
+        return self._queue.qsize()
 
     # --- the thread
     def _main(self) -> None:
@@ -142,11 +147,14 @@ class Writer:
 
     # --- failures
     def _not_committed(self, group: Sequence[Write[Any]], error: Exception, at_commit: bool) -> None:
+        self.error = str(error)
         if _is_full(error, at_commit):
             self._roll_back()
-            self._enter_full()
-            essential = self._refuse(group, "disk.full", lambda write: len(group) == 1 or not write.essential)
-            self._commit(essential)
+            if self.mode == FULL:  # even the reserve is used up
+                self._refuse(group, "disk.full", lambda write: True)
+            else:
+                self._enter_full()
+                self._commit(group)
         elif at_commit:
             self._enter_failed()
             self._deliver([(write, CommitFailed("unknown", "commit.unknown", str(error))) for write in group])
@@ -174,6 +182,7 @@ class Writer:
             connection.execute("ROLLBACK")
 
     def _met(self, error: apsw.Error) -> None:
+        self.error = str(error)
         if self.mode == OK and _is_full(error, at_commit=False):
             self._enter_full()
         elif self.mode != FAILED and isinstance(error, apsw.IOError):
@@ -214,6 +223,7 @@ class Writer:
             self._store.close()
             self._store.open()
         except (apsw.Error, HoldfastError, OSError) as error:
+            self.error = str(error)
             if _is_full(error, at_commit=False):
                 self._reserve.release()
             return False
@@ -241,9 +251,7 @@ def _is_full(error: Exception, at_commit: bool) -> bool:
     """Whether nothing was applied for want of space. A sync that ran out of space at ``COMMIT`` is not that: unknown."""
     if isinstance(error, apsw.FullError):
         return True
-    if at_commit or not isinstance(error, apsw.IOError):
-        return isinstance(error, OSError) and error.errno == errno.ENOSPC
-    return getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_SHMSIZE
+    return not at_commit and getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_SHMSIZE
 
 
 def _code(error: Exception) -> str:

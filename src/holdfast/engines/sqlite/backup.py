@@ -1,0 +1,139 @@
+"""Copy a database while it is written to, and put a copy back as a database that lives a new life."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+import apsw
+
+from holdfast.engines.sqlite import schema
+from holdfast.engines.sqlite.lock import FileLock
+from holdfast.engines.sqlite.store import connect
+from holdfast.errors import HoldfastError
+
+STEP_PAGES: Final = 1_024
+"""Pages copied between two reports of progress."""
+
+Report = Callable[[int, int], None]
+"""Told ``(pages done, pages in all)``."""
+
+
+def backup(path: str, target: str, report: Report | None = None) -> None:
+    """Write a consistent copy of ``path``, as of now, to the new file ``target``. The server may go on writing.
+
+    Raises:
+        HoldfastError: ``config.invalid`` when the target exists, ``engine.version`` or ``engine.corrupt``.
+    """
+    _refuse_existing(target)
+    part = target + ".part"
+    _copy(path, part, report)
+    _put(part, target)
+
+
+def restore(source: str, path: str, *, force: bool = False, report: Report | None = None) -> int:
+    """Make ``path`` a database with the content of a backup; answers the number of sessions.
+
+    Every session gets a new incarnation: a reader's cursor may lie beyond what the backup holds, or mean other events,
+    so all readers take a snapshot. Logs, snapshots, pages and blobs hang on row ids, not on incarnations, and stay.
+
+    Args:
+        source: a file written by ``backup``.
+        path: the database to create.
+        force: replace what stands at ``path``; its content is lost.
+
+    Raises:
+        HoldfastError: ``config.invalid`` when ``path`` exists and ``force`` is not given, ``engine.locked`` when a
+            server is running on it, ``engine.version`` or ``engine.corrupt`` when the source is not a sound backup.
+    """
+    if not force:
+        _refuse_existing(path)
+    lock = FileLock(path)
+    lock.acquire()
+    try:
+        part = path + ".part"
+        _copy(source, part, report)
+        sessions = _new_lives(part)
+        for suffix in ("-wal", "-shm", ""):  # a log of the old file must never meet the new one
+            _remove(path + suffix)
+        _put(part, path)
+        return sessions
+    finally:
+        lock.release()
+
+
+def _copy(source: str, part: str, report: Report | None) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        _remove(part + suffix)
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    try:
+        origin = connect(source, vfs=None, write=False)
+        try:
+            with origin:  # held open: otherwise every commit of the server would start the copy again
+                schema.check_format(origin)
+                target = apsw.Connection(part)
+                try:
+                    _copy_pages(origin, target, report)
+                    target.pragma("journal_mode", "delete")  # one file, complete in itself
+                finally:
+                    target.close(True)
+        finally:
+            origin.close(True)
+    except apsw.CantOpenError as error:
+        _remove(part)
+        raise HoldfastError("config.invalid", f"cannot open {source}: {error}") from error
+    except apsw.Error as error:
+        _remove(part)
+        raise HoldfastError("engine.corrupt", f"{source}: {error}") from error
+    except HoldfastError:
+        _remove(part)
+        raise
+
+
+def _copy_pages(origin: apsw.Connection, target: apsw.Connection, report: Report | None) -> None:
+    with target.backup("main", origin, "main") as copying:
+        while not copying.done:
+            copying.step(STEP_PAGES)
+            if report is not None:
+                report(copying.page_count - copying.remaining, copying.page_count)
+
+
+def _new_lives(path: str) -> int:
+    connection = apsw.Connection(path)
+    try:
+        with connection:
+            ids = [row[0] for row in connection.execute("SELECT id FROM session")]
+            for id_ in ids:
+                connection.execute("UPDATE session SET incarnation = ? WHERE id = ?", (secrets.token_hex(8), id_))
+        return len(ids)
+    finally:
+        connection.close(True)
+
+
+def _put(part: str, target: str) -> None:
+    """Give a finished file its name, durably."""
+    _sync(part)
+    os.rename(part, target)
+    _sync(os.path.dirname(os.path.abspath(target)))
+
+
+def _sync(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _refuse_existing(path: str) -> None:
+    if os.path.exists(path):
+        raise HoldfastError("config.invalid", f"{path} exists")
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

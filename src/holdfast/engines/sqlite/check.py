@@ -1,0 +1,159 @@
+"""Verify a database: what stands in it is what was committed, and every derived copy agrees with its source."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import apsw
+import msgspec
+
+from holdfast.engines.rules import searchable
+from holdfast.engines.sqlite import rows, schema
+from holdfast.engines.sqlite.store import connect
+from holdfast.errors import HoldfastError
+from holdfast.protocol.frames import Frame, decode_frame
+
+_SESSIONS: Final = """
+SELECT id, tenant, name, incarnation, tail, created_ms, active_ms, deleted, idx, due_ms, words FROM session WHERE id = ?
+"""
+_FRAMES: Final = "SELECT first, last, audience, crc, keys, payload FROM frame WHERE session = ? ORDER BY first"
+_DERIVED: Final = (
+    ("snapshot", "SELECT 'at ' || seq, crc, data FROM snapshot WHERE session = ?"),
+    ("page", "SELECT page, crc, data FROM page WHERE session = ?"),
+    ("blob", "SELECT name, crc, data FROM blob WHERE session = ?"),
+)
+_HUNG_ON: Final = ("frame", "snapshot", "page", "blob", "read_mark", "participant", "queued")
+
+
+class Progress(NamedTuple):
+    """How far a check has come: ``done`` of ``total`` sessions; ``frames`` seen so far."""
+
+    done: int
+    total: int
+    frames: int
+
+
+class Problem(NamedTuple):
+    """Something that should not be so: ``where`` names the session or part of the file."""
+
+    where: str
+    detail: str
+
+
+def verify(path: str, *, vfs: str | None = None) -> Iterator[Progress | Problem]:
+    """Check a database, also one that is being written to (each session in a short transaction of its own).
+
+    Yields progress after every session, and every problem found.
+
+    Raises:
+        HoldfastError: ``config.invalid`` when there is no such file, ``engine.version`` when the file is not a Holdfast database of this version, or
+            ``engine.corrupt`` when it cannot be read at all.
+    """
+    try:
+        connection = connect(path, vfs=vfs, write=False)
+    except apsw.Error as error:
+        raise HoldfastError("config.invalid", f"cannot open {path}: {error}") from error
+    try:
+        try:
+            schema.check_format(connection)
+            ids = [row[0] for row in connection.execute("SELECT id FROM session ORDER BY id")]
+        except apsw.Error as error:
+            raise HoldfastError("engine.corrupt", f"{path}: {error}") from error
+        yield from _file(connection)
+        frames = 0
+        for done, id_ in enumerate(ids, 1):
+            problems: list[Problem] = []
+            try:
+                with connection:  # one view of head, frames and copies
+                    frames += _session(connection, id_, problems)
+            except (apsw.Error, HoldfastError) as error:
+                problems.append(Problem(f"session row {id_}", str(error)))
+            yield from problems
+            yield Progress(done, len(ids), frames)
+        yield from _orphans(connection)
+    finally:
+        connection.close(True)
+
+
+def _file(connection: apsw.Connection) -> Iterator[Problem]:
+    try:
+        for (line,) in connection.execute("PRAGMA integrity_check"):
+            if line != "ok":
+                yield Problem("file", str(line))
+    except apsw.Error as error:
+        yield Problem("file", str(error))
+
+
+def _session(connection: apsw.Connection, id_: int, problems: list[Problem]) -> int:
+    row: Any = connection.execute(_SESSIONS, (id_,)).fetchone()
+    if row is None:
+        return 0  # deleted while the check ran
+    head = rows.stored(row).head
+    where = f"session {head.key.tenant}/{head.key.session}"
+    found: list[str] = []
+    at, count = 1, 0
+    for frame_row in connection.execute(_FRAMES, (id_,)):
+        count += 1
+        at = _frame(frame_row, at, head.key.session, found)
+    if head.deleted and count:
+        found.append(f"{count} frames of a deleted session")
+    if not head.deleted and at != head.tail + 1:
+        found.append(f"the head says {head.tail}, the frames end at {at - 1}")
+    for what, statement in _DERIVED:
+        for name, crc, data in connection.execute(statement, (id_,)):
+            if zlib.crc32(data) != crc:
+                found.append(f"{what} {name} is damaged")
+    late: Any = connection.execute(
+        "SELECT seq FROM snapshot WHERE session = ? AND seq > ?", (id_, head.tail)
+    ).fetchone()
+    if late:
+        found.append(f"a snapshot at {late[0]} is beyond the tail at {head.tail}")
+    if row[9] != head.index.due_ms or row[10] != searchable(head.index):
+        found.append("the columns copied from the index disagree with it")
+    for table, column, names in (
+        ("participant", "user", head.index.participants),
+        ("queued", "agent", head.index.queued),
+    ):
+        statement = f"SELECT {column} FROM {table} WHERE tenant = ? AND session = ?"
+        if {name for (name,) in connection.execute(statement, (head.key.tenant, id_))} != set(names):
+            found.append(f"the rows of {table} disagree with the index")
+    problems += [Problem(where, detail) for detail in found]
+    return count
+
+
+def _frame(row: tuple[Any, ...], at: int, session: str, found: list[str]) -> int:
+    """Check one frame that should begin at ``at``; answers where the next should."""
+    first, last = row[0], row[1]
+    if first != at:
+        found.append(f"a frame begins at {first} where {at} was due")
+    try:
+        frame: Frame = rows.frame(row, "the session")
+        content = decode_frame(frame.payload)
+    except (HoldfastError, msgspec.DecodeError) as error:
+        found.append(f"frame {first}..{last}: {error}")
+        return int(last) + 1
+    if (content.session, content.first, content.last) != (session, first, last):
+        found.append(f"frame {first}..{last} holds {content.session!r} {content.first}..{content.last}")
+    due = first
+    for event in content.events:
+        if event.seq != due:
+            found.append(f"frame {first}..{last}: event {event.seq} where {due} was due")
+        due = event.last + 1
+    if due != last + 1:
+        found.append(f"frame {first}..{last}: its events end at {due - 1}")
+    return int(last) + 1
+
+
+def _orphans(connection: apsw.Connection) -> Iterator[Problem]:
+    try:
+        for table in _HUNG_ON:
+            statement = (
+                f"SELECT DISTINCT session FROM {table} WHERE session NOT IN (SELECT id FROM session) "
+                "AND session NOT IN (SELECT session FROM erasing)"
+            )
+            for (id_,) in connection.execute(statement).fetchall():
+                yield Problem(table, f"rows of session row {id_}, which is not there")
+    except apsw.Error as error:
+        yield Problem("file", str(error))
