@@ -1,17 +1,26 @@
-"""Assembling the edge: verifier, door, HTTP routes, middleware."""
+"""Assembling the edge: verifier, door, routes, middleware. It only assembles."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
 
 from holdfast.edge import auth
+from holdfast.edge.asgi_ws import serve_socket
 from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.config import Settings
 from holdfast.edge.door import Door
+from holdfast.edge.http import Rest
+from holdfast.edge.metrics import Health
+from holdfast.edge.picows_ws import PATH
+from holdfast.edge.request import Guard, Requests
+from holdfast.edge.tokens import Tokens
+from holdfast.edge.webhooks import Webhooks
 from holdfast.hub.hub import Hub
 
 
@@ -19,7 +28,7 @@ class Edge:
     """Everything between the hub and the network.
 
     Args:
-        hub: opened by the caller.
+        hub: opened by the caller before ``start``.
         settings: see ``edge/config.py``.
         pages: a folder of static pages served at ``/``, if any.
         routes: further routes, before the pages.
@@ -34,7 +43,27 @@ class Edge:
         self.verifier = auth.Verifier(settings, self.secret)
         self.door = Door(hub, settings, self.verifier)
         self.browser = BrowserCheck(settings)
-        mounted: list[BaseRoute] = [*(routes or [])]
-        if pages is not None:
-            mounted.append(Mount("/", StaticFiles(directory=pages, html=True)))
-        self.app = Starlette(routes=mounted)
+        self.requests = Requests(settings, self.verifier)
+        self.tokens = Tokens(hub, settings, self.secret, self.verifier)
+        self.webhooks = Webhooks(hub, settings)
+        self.routes: list[BaseRoute] = [
+            *Rest(hub, self.requests, self.tokens).routes(),
+            *Health(hub, settings, self.requests).routes(),
+            WebSocketRoute(PATH, self._socket),
+        ]
+        pages_ = [Mount("/", StaticFiles(directory=pages, html=True))] if pages is not None else []
+        self.app = Starlette(
+            routes=[*self.routes, *(routes or []), *pages_], middleware=[Middleware(Guard, browser=self.browser)]
+        )
+
+    async def start(self) -> None:
+        """Read what must be known before the first request: revoked tokens. Begin to send webhooks."""
+        await self.tokens.load()
+        self.webhooks.start()
+
+    async def stop(self) -> None:
+        """Stop what runs beside the requests; the hub is closed by whoever opened it."""
+        await self.webhooks.stop()
+
+    async def _socket(self, socket: WebSocket) -> None:
+        await serve_socket(self.door, self.browser, socket)

@@ -35,6 +35,7 @@ async def running(edge: Edge) -> AsyncIterator[uvicorn.Server]:
         timeout_keep_alive=20, timeout_graceful_shutdown=int(settings.drain_s) or 1, h11_max_incomplete_event_size=limits.HEADER_BYTES,
         backlog=4_096, proxy_headers=False,
     )  # fmt: skip
+    await edge.start()
     server = _Server(config)
     task = asyncio.create_task(server.serve())
     try:
@@ -45,6 +46,7 @@ async def running(edge: Edge) -> AsyncIterator[uvicorn.Server]:
             await asyncio.sleep(0.005)
         yield server
     finally:
+        await edge.stop()
         await edge.hub.close(settings.drain_s)
         server.should_exit = True
         with contextlib.suppress(SystemExit):

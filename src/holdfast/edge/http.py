@@ -1,0 +1,221 @@
+"""REST: the operations of ``protocol/wire.py`` as routes, one table. Bodies are the same structs as on a WebSocket."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from holdfast.edge import openapi, sse
+from holdfast.edge.request import Requests, answer
+from holdfast.edge.tokens import Tokens
+from holdfast.errors import Refused
+from holdfast.hub.hub import Hub
+from holdfast.protocol import codec, limits, wire
+
+_ANY: Final = msgspec.json.Decoder()
+
+
+class OpRoute(NamedTuple):
+    """An operation as a route: path parameters and ``fixed`` fill fields of the struct, the body the rest."""
+
+    method: str
+    path: str
+    op: type[wire.Op]
+    status: int = 200
+    fixed: dict[str, Any] = {}
+
+
+S: Final = "/v1/sessions/{session}"
+OP_ROUTES: Final = (
+    OpRoute("POST", "/v1/sessions", wire.Create, 201),
+    OpRoute("PATCH", S, wire.Rename),
+    OpRoute("DELETE", S, wire.Delete),
+    OpRoute("POST", f"{S}/events", wire.Append, 201),
+    OpRoute("POST", f"{S}/messages", wire.Send, 201),
+    OpRoute("POST", f"{S}/cancel", wire.Cancel),
+    OpRoute("POST", f"{S}/runs/{{run}}/cancel", wire.Cancel),
+    OpRoute("POST", f"{S}/runs/{{run}}/steer", wire.Steer, 201),
+    OpRoute("POST", f"{S}/interrupt", wire.Interrupt, 201),
+    OpRoute("POST", f"{S}/approvals/{{approval}}", wire.Resolve),
+    OpRoute("POST", f"{S}/messages/{{input}}/regenerate", wire.Regenerate, 201),
+    OpRoute("POST", f"{S}/branch", wire.Select),
+    OpRoute("POST", f"{S}/take", wire.Take),
+    OpRoute("POST", f"{S}/give_back", wire.GiveBack),
+    OpRoute("PUT", f"{S}/read", wire.Read),
+    OpRoute("GET", f"{S}/history/{{page}}", wire.History),
+)
+"""Every operation that a request can carry; workers and readers need a connection."""
+
+
+class Rest:
+    """The REST edge of one hub."""
+
+    def __init__(self, hub: Hub, requests: Requests, tokens: Tokens) -> None:
+        self.hub = hub
+        self.requests = requests
+        self.tokens = tokens
+
+    def routes(self) -> list[BaseRoute]:
+        """All routes, for an application or a router."""
+        found: list[BaseRoute] = [
+            Route(r.path, self._operation(r), methods=[r.method], name=f"{r.method} {r.path}") for r in OP_ROUTES
+        ]
+        found += [
+            Route("/v1/sessions", self.sessions, methods=["GET"]),
+            Route(S, self.state, methods=["GET"]),
+            Route(f"{S}/events", self.events, methods=["GET"]),
+            Route(f"{S}/runs", self.runs, methods=["GET"]),
+            Route(f"{S}/runs/{{run}}", self.run, methods=["GET"]),
+            Route(f"{S}/approvals", self.approvals, methods=["GET"]),
+            Route(f"{S}/presence", self.presence, methods=["GET"]),
+            Route(f"{S}/blobs", self.put_blob, methods=["POST"]),
+            Route(f"{S}/blobs/{{blob}}", self.get_blob, methods=["GET"]),
+            Route("/v1/tokens", self.mint, methods=["POST"]),
+            Route("/v1/tokens/revoke", self.revoke, methods=["POST"]),
+            Route("/openapi.json", self.openapi, methods=["GET"]),
+        ]
+        return found
+
+    def _operation(self, route: OpRoute) -> Any:
+        async def handle(request: Request) -> Response:
+            principal = self.requests.principal(request)
+            op = await self._decode(request, route)
+            return answer(await self.hub.execute(principal, op), route.status)
+
+        return handle
+
+    async def _decode(self, request: Request, route: OpRoute) -> wire.Op:
+        raw = await self.requests.body(request)
+        fields = codec.decode(raw, _ANY, "body") if raw.strip() else {}
+        if not isinstance(fields, dict):
+            raise Refused("input.malformed", "body: must be a JSON object")
+        for forbidden in ("op", "id"):
+            fields.pop(forbidden, None)
+        fields.update(request.path_params, **route.fixed)
+        if "page" in request.path_params:
+            fields["page"] = number(request.path_params["page"], "page")
+        key = request.headers.get("idempotency-key")
+        if key is not None and "key" in route.op.__struct_fields__:
+            fields["key"] = codec.check_entity_id(key, "Idempotency-Key")
+        try:
+            return msgspec.convert(fields, route.op)
+        except msgspec.ValidationError as error:
+            raise Refused("input.malformed", f"body: {error}") from None
+
+    # --- reading
+    async def sessions(self, request: Request) -> Response:
+        """Sessions of the principal: ``?search=&limit=&before=``; ``before`` is the previous page's ``next``."""
+        principal = self.requests.principal(request)
+        limit = number(request.query_params.get("limit", "50"), "limit", most=limits.LIST_SESSIONS, least=1)
+        before = None
+        if "before" in request.query_params:
+            ms, _, name = request.query_params["before"].partition("~")
+            before = (number(ms, "before"), name)
+        search = codec.check_text(request.query_params.get("search", ""), "search")[: limits.NAME_CHARS]
+        rows = await self.hub.list(principal, search=search, before=before, limit=limit)
+        after = f"{rows[-1]['active_ms']}~{rows[-1]['session']}" if len(rows) == limit else None
+        return answer({"sessions": rows, "next": after})
+
+    async def _view(self, request: Request) -> tuple[str, int, bytes]:
+        return await self.hub.snapshot(self.requests.principal(request), session_of(request))
+
+    async def state(self, request: Request) -> Response:
+        """The folded state: ``{session, incarnation, seq, view}``."""
+        incarnation, seq, view = await self._view(request)
+        body = {"session": session_of(request), "incarnation": incarnation, "seq": seq, "view": msgspec.Raw(view)}
+        return answer(body, headers={"etag": f'"{incarnation}:{seq}"'})
+
+    async def runs(self, request: Request) -> Response:
+        """The runs of the window, in the order they were queued."""
+        view = _ANY.decode((await self._view(request))[2])
+        return answer({"runs": list(view["runs"].values())})
+
+    async def run(self, request: Request) -> Response:
+        """One run."""
+        view = _ANY.decode((await self._view(request))[2])
+        found = view["runs"].get(request.path_params["run"])
+        if found is None:
+            raise Refused("run.not_found")
+        return answer(found)
+
+    async def approvals(self, request: Request) -> Response:
+        """The approvals of the window; ``?status=pending`` keeps those that wait."""
+        view = _ANY.decode((await self._view(request))[2])
+        wanted = request.query_params.get("status")
+        found = [i for i in view["items"] if i["kind"] == "approval" and wanted in (None, i["status"])]
+        return answer({"approvals": found})
+
+    async def presence(self, request: Request) -> Response:
+        """Who is here now."""
+        principal = self.requests.principal(request)
+        return answer({"here": await self.hub.here(principal, session_of(request))})
+
+    async def events(self, request: Request) -> Response:
+        """Events after a position as JSON, or followed live as SSE when the client accepts ``text/event-stream``."""
+        principal = self.requests.principal(request)
+        if "text/event-stream" in request.headers.get("accept", ""):
+            return await sse.follow(self.hub, principal, session_of(request), request)
+        after = number(request.query_params.get("after", "0"), "after")
+        most = number(request.query_params.get("max_bytes", str(limits.PAGE_BYTES)), "max_bytes", least=1)
+        incarnation, tail, frames = await self.hub.read(principal, session_of(request), after, most)
+        joined = b",".join(frames)
+        body = b'{"session":%b,"incarnation":"%b","tail":%d,"frames":[%b]}' % (
+            codec.encode(session_of(request)), incarnation.encode(), tail, joined,
+        )  # fmt: skip
+        return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
+
+    # --- blobs
+    async def put_blob(self, request: Request) -> Response:
+        """Store the body as a blob: ``{blob, size}``."""
+        principal = self.requests.principal(request)
+        data = await self.requests.body(request, limits.BLOB_BYTES)
+        media = request.headers.get("content-type", "application/octet-stream")[: limits.NAME_CHARS]
+        blob = await self.hub.put_blob(principal, session_of(request), media, data)
+        return answer({"blob": blob, "size": len(data)}, 201)
+
+    async def get_blob(self, request: Request) -> Response:
+        """A blob's content, which no browser will run."""
+        principal = self.requests.principal(request)
+        media, data = await self.hub.get_blob(principal, session_of(request), request.path_params["blob"])
+        safe = (
+            media
+            if media.startswith(("image/", "text/plain", "application/pdf")) and "svg" not in media
+            else "application/octet-stream"
+        )
+        headers = {
+            "content-disposition": "attachment", "content-security-policy": "default-src 'none'; sandbox",
+            "cache-control": "private, max-age=31536000, immutable",
+        }  # fmt: skip
+        return Response(data, headers=headers, media_type=safe)
+
+    # --- tokens
+    async def mint(self, request: Request) -> Response:
+        """A token that grants no more than the one asking (ACC-2)."""
+        principal = self.requests.principal(request)
+        return answer(self.tokens.narrow(principal, codec.decode(await self.requests.body(request), _ANY, "body")), 201)
+
+    async def revoke(self, request: Request) -> Response:
+        """Revoke a token by its id; open connections with it close within a second (ACC-4)."""
+        principal = self.requests.principal(request)
+        await self.tokens.revoke(principal, codec.decode(await self.requests.body(request), _ANY, "body"))
+        return answer({})
+
+    async def openapi(self, request: Request) -> Response:
+        """This API, described (OpenAPI 3.1)."""
+        return answer(openapi.document(OP_ROUTES))
+
+
+def session_of(request: Request) -> str:
+    """The session a path names, or ``input.session_id``."""
+    return codec.check_session_id(request.path_params["session"])
+
+
+def number(raw: str, what: str, *, least: int = 0, most: int = limits.INTEGER_MAX) -> int:
+    """A decimal parameter within bounds, or ``input.malformed``."""
+    if not (raw.isascii() and raw.isdigit()) or len(raw) > 16 or not least <= int(raw) <= most:
+        raise Refused("input.malformed", f"{what}: must be a number from {least} to {most}")
+    return int(raw)

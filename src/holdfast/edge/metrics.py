@@ -1,0 +1,116 @@
+"""Health and metrics: ``/healthz``, ``/readyz``, ``/metrics`` (Prometheus text format).
+
+The hub counts in plain integers; they are read when somebody asks. docs/reference/metrics.md is held against ``METRICS``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from holdfast.edge.config import Settings
+from holdfast.edge.request import Requests, answer
+from holdfast.errors import Refused
+from holdfast.hub.hub import Hub
+from holdfast.hub.stats import BUCKETS
+
+METRICS: Final[dict[str, tuple[str, str]]] = {
+    "connections": ("gauge", "Open connections, WebSocket and SSE."),
+    "workers": ("gauge", "Connections that offer to run agents."),
+    "subscriptions": ("gauge", "Sessions being read, counted once per connection."),
+    "hot_sessions": ("gauge", "Sessions in memory."),
+    "commands": ("counter", "Commands decided."),
+    "refused": ("counter", "Commands refused."),
+    "events": ("counter", "Events committed."),
+    "frames": ("counter", "Frames committed."),
+    "commits": ("counter", "Commits of sessions."),
+    "commit_failures": ("counter", "Commits that failed or whose outcome was unknown."),
+    "deliveries": ("counter", "Batches written to readers."),
+    "bytes_out": ("counter", "Bytes of frames and snapshots written to readers."),
+    "snapshots": ("counter", "Snapshots sent."),
+    "resets": ("counter", "Snapshots sent because a cursor could not be served."),
+    "slow_readers": ("counter", "Times a reader fell behind its transport."),
+    "pages_read": ("counter", "Pages read from the log for readers catching up."),
+    "loads": ("counter", "Sessions loaded from the log."),
+    "evictions": ("counter", "Idle sessions let go."),
+    "merged": ("counter", "Events merged away by compaction."),
+    "runs_claimed": ("counter", "Attempts given to workers."),
+    "runs_ended": ("counter", "Runs that ended."),
+    "leases_lost": ("counter", "Attempts whose lease ran out."),
+    "cancels": ("counter", "Cancels requested."),
+    "stalls": ("counter", "Times the process did not run for a second or more."),
+}
+COMMIT_SECONDS: Final = "commit_seconds"
+
+
+class _Collector:
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the hub's counters now."""
+        stats = self._hub.stats
+        for name, (kind, text) in METRICS.items():
+            family = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
+            yield family(f"holdfast_{name}", text, value=getattr(stats, name))
+        buckets, running = [], 0
+        for bound, count in zip(BUCKETS, stats.commit_seconds.counts, strict=True):
+            running += count
+            buckets.append(("+Inf" if bound == float("inf") else str(bound), float(running)))
+        yield HistogramMetricFamily(
+            f"holdfast_{COMMIT_SECONDS}", "From deciding a batch to its being durable.", buckets=buckets,
+            sum_value=stats.commit_seconds.total_s,
+        )  # fmt: skip
+        mode = self._hub.engine.health()["mode"]
+        yield GaugeMetricFamily(
+            "holdfast_engine_ok", "1 while the engine takes every append.", value=float(mode == "ok")
+        )
+
+
+class Health:
+    """The three routes operators look at."""
+
+    def __init__(self, hub: Hub, settings: Settings, requests: Requests) -> None:
+        self._hub = hub
+        self._open = settings.metrics_open
+        self._requests = requests
+        self._registry = CollectorRegistry()
+        self._registry.register(_Collector(hub))
+
+    def routes(self) -> list[BaseRoute]:
+        """All routes."""
+        return [Route("/healthz", self.alive), Route("/readyz", self.ready), Route("/metrics", self.metrics)]
+
+    async def alive(self, request: Request) -> Response:
+        """The process runs."""
+        return PlainTextResponse("ok\n")
+
+    async def ready(self, request: Request) -> Response:
+        """It takes work: 503 while it is closing or its engine is not well."""
+        mode = "closing" if self._hub.closing else str(self._hub.engine.health()["mode"])
+        return answer({"ready": mode == "ok", "mode": mode}, 200 if mode == "ok" else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        """Prometheus text, for loopback and admins unless the settings open it."""
+        if not self._open and not _loopback(request):
+            principal = self._requests.principal(request)
+            if not principal.may("admin", "*"):
+                raise Refused("auth.denied", "metrics need admin over all sessions")
+        return Response(generate_latest(self._registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _loopback(request: Request) -> bool:
+    """The peer is this machine, and no proxy speaks for somebody else."""
+    if request.client is None or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
+        return False
+    try:
+        return ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,106 @@
+"""The description of the REST API (OpenAPI 3.1), generated from the same structs and table that serve it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+import holdfast
+from holdfast.errors import CODES
+from holdfast.session.access import NEEDS
+
+_READS = (
+    ("GET", "/v1/sessions", "Sessions of the principal, newest activity first", "read", ("search", "limit", "before")),
+    ("GET", "/v1/sessions/{session}", "The folded state", "read", ()),
+    ("GET", "/v1/sessions/{session}/events", "Events after a position, or the SSE tail", "read", ("after", "max_bytes", "start", "cursor")),
+    ("GET", "/v1/sessions/{session}/runs", "The runs of the window", "read", ()),
+    ("GET", "/v1/sessions/{session}/runs/{run}", "One run", "read", ()),
+    ("GET", "/v1/sessions/{session}/approvals", "The approvals of the window", "read", ("status",)),
+    ("GET", "/v1/sessions/{session}/presence", "Who is here", "presence", ()),
+    ("GET", "/v1/sessions/{session}/blobs/{blob}", "A blob's content", "read", ()),
+)  # fmt: skip
+_WRITES = (
+    ("POST", "/v1/sessions/{session}/blobs", "Store the body as a blob", "append", 201),
+    ("POST", "/v1/tokens", "Mint a narrower token", "admin", 201),
+    ("POST", "/v1/tokens/revoke", "Revoke a token", "admin", 200),
+)
+
+
+def document(routes: Sequence[Any]) -> dict[str, Any]:
+    """The whole document; ``routes`` are the ``OpRoute`` rows of ``http.py``."""
+    schemas, components = msgspec.json.schema_components(
+        [r.op for r in routes], ref_template="#/components/schemas/{name}"
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for route, schema in zip(routes, schemas, strict=True):
+        described = _operation(route.op.__doc__ or "", NEEDS[route.op], route.path, route.status)
+        if route.method != "GET":
+            described["requestBody"] = {"required": False, "content": {"application/json": {"schema": schema}}}
+            described["parameters"].append(_parameter("Idempotency-Key", "header", "Makes a retry safe (LOG-5)."))
+        described["operationId"] = f"{route.op.__name__}{'Run' if '/runs/' in route.path else ''}"
+        paths.setdefault(route.path, {})[route.method.lower()] = described
+    for method, path, summary, verb, query in _READS:
+        described = _operation(summary, verb, path, 200)
+        described["parameters"] += [_parameter(name, "query", "") for name in query]
+        paths.setdefault(path, {})[method.lower()] = described
+    for method, path, summary, verb, status in _WRITES:
+        described = _operation(summary, verb, path, status)
+        described["requestBody"] = {
+            "content": {"application/octet-stream" if "blobs" in path else "application/json": {}}
+        }
+        paths.setdefault(path, {})[method.lower()] = described
+    for name, schema in components.items():
+        _relax(name, schema)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Holdfast", "version": holdfast.__version__, "description": "Durable sessions; see PROTOCOL.md."},
+        "paths": paths,
+        "components": {
+            "schemas": {**components, "Error": _error()},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+        "security": [{"token": []}],
+    }  # fmt: skip
+
+
+def _relax(name: str, schema: dict[str, Any]) -> None:
+    """Over REST the path says the operation and the session: the body need not."""
+    properties = schema.get("properties", {})
+    if "op" in properties and "session" in properties:
+        for given in ("op", "id", "run", "approval", "input"):
+            if given in ("op", "id") or (given in schema.get("required", []) and given != "session"):
+                properties.pop(given, None)
+        schema["required"] = [
+            r for r in schema.get("required", []) if r in properties and (r != "session" or name == "Create")
+        ]
+        if name != "Create":
+            properties.pop("session", None)
+
+
+def _operation(summary: str, verb: str, path: str, status: int) -> dict[str, Any]:
+    failed = {
+        "description": "Refused: see the code",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    }
+    return {
+        "summary": summary.strip().split("\n")[0],
+        "description": f"Needs `{verb}`.",
+        "parameters": [{**_parameter(name, "path", ""), "required": True} for name in re.findall(r"\{(\w+)\}", path)],
+        "responses": {str(status): {"description": "Done"}, "4XX": failed, "5XX": failed},
+    }
+
+
+def _parameter(name: str, where: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": where, "schema": {"type": "string"}, "description": description}
+
+
+def _error() -> dict[str, Any]:
+    fields = {
+        "code": {"type": "string", "enum": sorted(CODES)}, "message": {"type": "string"}, "fix": {"type": "string"},
+        "retry": {"type": "boolean"}, "request_id": {"type": "string"},
+    }  # fmt: skip
+    inner = {"type": "object", "properties": fields, "required": ["code", "message"]}
+    return {"type": "object", "properties": {"error": inner}, "required": ["error"]}
