@@ -58,6 +58,7 @@ class Worker:
                 await self._stop.wait()
                 await self._drain(drain_s)
         finally:
+            self.drain()  # a connection that outlives this must not be given more
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -76,10 +77,10 @@ class Worker:
     def drain(self) -> None:
         """Take no more runs; ``serve`` returns when those at hand are done, or the drain time is over."""
         self._stop.set()
-
-    async def _drain(self, drain_s: float) -> None:
         if self._connection.connected:
             self._offer()
+
+    async def _drain(self, drain_s: float) -> None:
         if self._tasks and self._error is None:
             await asyncio.wait(set(self._tasks), timeout=drain_s)
 
@@ -187,7 +188,8 @@ class Worker:
     async def _heartbeats(self) -> None:
         """Renew every lease in one operation. It runs on the agents' own loop: a loop that hangs loses its leases."""
         while True:
-            await asyncio.sleep(limits.HEARTBEAT_S)
+            lease_s = float(self._connection.welcome.limits.get("lease_s", limits.LEASE_S))
+            await asyncio.sleep(min(limits.HEARTBEAT_S, lease_s / 3))
             held = [attempt for attempt in self._attempts.values() if attempt in self._attached and not attempt.fenced]
             if held and self._connection.connected:
                 op = wire.Heartbeat(runs=[(a.session, a.run, a.generation) for a in held])
