@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import holdfast
-from holdfast.cli import bench, output, serve, talk
+from holdfast.cli import bench, output, serve, storage, talk
 
 app = typer.Typer(
     name="holdfast", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False,
@@ -17,7 +17,7 @@ app = typer.Typer(
 
 for command in (
     serve.serve, serve.demo, serve.token, talk.sessions, talk.tail, talk.send, talk.cancel, talk.steer, talk.approve,
-    bench.bench,
+    storage.verify, storage.backup, storage.restore, bench.bench,
 ):  # fmt: skip
     app.command()(command)
 

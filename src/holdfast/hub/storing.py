@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
-from holdfast.engines.port import Engine, Head
+from holdfast.engines.port import Head, Key
 from holdfast.errors import HoldfastError
 from holdfast.protocol import limits
 from holdfast.protocol.codec import encode
 from holdfast.protocol.fold import View
-from holdfast.protocol.frames import decode_frame
+from holdfast.protocol.frames import Frame, decode_frame
 from holdfast.protocol.view import FOLD_VERSION
 from holdfast.session import producer, program
 from holdfast.session.state import State
@@ -52,15 +52,24 @@ _DECODER = msgspec.msgpack.Decoder(Stored)
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-async def load(engine: Engine, head: Head, *, from_log: bool = False) -> Loaded:
+class Log(Protocol):
+    """The part of an engine that loading needs."""
+
+    async def read(self, key: Key, after: int, *, max_bytes: int) -> list[Frame]: ...
+
+    async def get_snapshot(self, key: Key) -> tuple[int, bytes] | None: ...
+
+
+async def load(engine: Log, head: Head, *, from_log: bool = False) -> Loaded:
     """Fold a session from its newest snapshot and the frames after it, or from its whole log."""
     state, view, compacted = State(head.key.session, head.incarnation), View(), 0
     kept = None if from_log else await engine.get_snapshot(head.key)
     if kept is not None and kept[0] <= head.tail:
         try:
             stored = _DECODER.decode(kept[1])
-            if stored.fold == FOLD_VERSION and stored.state.incarnation == head.incarnation:
+            if stored.fold == FOLD_VERSION:
                 state, view, compacted = stored.state, View.load(stored.view), stored.compacted
+                state.incarnation = head.incarnation  # a restored session: the same log in a new life
         except (msgspec.MsgspecError, ValueError, KeyError) as error:
             log.warning(
                 "session %s: its snapshot is not usable (%s); folding its log", head.key.session, type(error).__name__

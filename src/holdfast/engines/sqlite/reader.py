@@ -68,6 +68,11 @@ def head(connection: apsw.Connection, key: Key) -> Head | None:
     return stored(row).head if row else None
 
 
+def keys(connection: apsw.Connection) -> list[Key]:
+    """Every session, also deleted ones."""
+    return [Key(*row) for row in connection.execute(statements.KEYS)]
+
+
 def read(connection: apsw.Connection, key: Key, after: int, max_bytes: int) -> list[Frame]:
     """One page of frames."""
     page: list[Frame] = []

@@ -139,3 +139,6 @@ def list_sessions(by_user: bool, paged: bool, words: int) -> str:
         f"SELECT {columns}, {read} FROM {source} WHERE {' AND '.join(where)} "
         "ORDER BY session.active_ms DESC, session.name DESC LIMIT :limit"
     )
+
+KEYS = "SELECT tenant, name FROM session ORDER BY id"
+"""Every session, for verify."""
