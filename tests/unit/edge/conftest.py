@@ -1,0 +1,53 @@
+"""A real server on a free port, over the memory engine, and tokens for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from holdfast.edge import auth
+from holdfast.edge.app import Edge
+from holdfast.edge.config import Settings
+from holdfast.edge.server import port_of, running
+from holdfast.engines.memory import MemoryEngine
+from holdfast.hub.hub import Hub
+
+
+class Site:
+    """A running server and ways to talk to it."""
+
+    def __init__(self, edge: Edge, port: int) -> None:
+        self.edge = edge
+        self.hub = edge.hub
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+    def token(self, subject: str = "user:ann", tenant: str = "acme", **more: Any) -> str:
+        assert self.edge.secret is not None
+        return auth.mint(self.edge.secret, subject=subject, tenant=tenant, **more)
+
+    def http(self, token: str | None = None) -> httpx.AsyncClient:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(db="memory:", port=0, drain_s=1)
+
+
+@pytest.fixture
+async def site(settings: Settings) -> AsyncIterator[Site]:
+    hub = Hub(MemoryEngine())
+    await hub.open()
+    edge = Edge(hub, settings)
+    async with running(edge) as server:
+        yield Site(edge, port_of(server))

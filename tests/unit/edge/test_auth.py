@@ -1,0 +1,153 @@
+"""Access tokens: what is accepted, and every way in which one is not (ACC-1, ACC-2)."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+from holdfast.edge import auth
+from holdfast.edge.config import Settings
+from holdfast.errors import HoldfastError, Refused
+from holdfast.session.access import Capability
+
+SECRET = "s" * 48
+
+
+def claims(**changes: object) -> dict[str, object]:
+    made: dict[str, object] = {
+        "sub": "user:ann", "tenant": "acme", "caps": {"*": ["read"]}, "jti": "t1", "iss": "holdfast", "aud": "holdfast",
+        "exp": int(time.time()) + 60,
+    }  # fmt: skip
+    made.update(changes)
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def verify(token: str, **settings: object) -> object:
+    return auth.Verifier(Settings(**settings), SECRET).verify(token)  # type: ignore[arg-type]
+
+
+def code_of(token: str, **settings: object) -> str:
+    with pytest.raises(Refused) as refused:
+        verify(token, **settings)
+    return refused.value.code
+
+
+def test_what_is_minted_is_accepted() -> None:
+    principal = auth.Verifier(Settings(), SECRET).verify(
+        auth.mint(SECRET, subject="agent:writer", tenant="acme", capabilities={"a*": ["read", "append"]})
+    )
+    assert principal.actor == "agent:writer" and principal.tenant == "acme" and principal.agents == {"writer"}
+    assert principal.may("read", "abc") and not principal.may("read", "b") and not principal.may("control", "abc")
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"exp": int(time.time()) - 5}, "auth.expired"),
+        ({"exp": None}, "auth.invalid"),
+        ({"iss": "somebody"}, "auth.invalid"),
+        ({"aud": "elsewhere"}, "auth.invalid"),
+        ({"sub": "ann"}, "auth.invalid"),
+        ({"sub": "root:ann"}, "auth.invalid"),
+        ({"sub": None}, "auth.invalid"),
+        ({"jti": None}, "auth.invalid"),
+        ({"jti": 7}, "auth.invalid"),
+        ({"tenant": "../other"}, "auth.invalid"),
+        ({"tenant": ["acme"]}, "auth.invalid"),
+        ({"caps": ["*"]}, "auth.invalid"),
+        ({"caps": {"*": ["fly"]}}, "auth.invalid"),
+        ({"caps": {"a*b": ["read"]}}, "auth.invalid"),
+        ({"caps": {"": ["read"]}}, "auth.invalid"),
+        ({"caps": {str(i): ["read"] for i in range(65)}}, "auth.invalid"),
+        ({"agents": "writer"}, "auth.invalid"),
+    ],
+)
+def test_claims_that_do_not_hold(changed: dict[str, object], code: str) -> None:
+    assert code_of(jwt.encode(claims(**changed), SECRET, "HS256")) == code
+
+
+def test_algorithms_are_pinned() -> None:
+    assert code_of(jwt.encode(claims(), "", "none")) == "auth.invalid"
+    assert code_of(jwt.encode(claims(), SECRET, "HS512")) == "auth.invalid"
+    assert code_of(jwt.encode(claims(), "another secret of 32 characters!", "HS256")) == "auth.invalid"
+    assert code_of("") == "auth.required"
+    assert code_of("x" * 9_000) == "auth.invalid"
+    assert code_of("not.a.token") == "auth.invalid"
+
+
+def test_a_public_key_is_never_a_shared_secret(tmp_path: Path) -> None:
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    path = tmp_path / "public.pem"
+    path.write_bytes(public)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pinned = {"algorithms": ("RS256",), "public_key_file": str(path)}
+    assert verify(jwt.encode(claims(), private, "RS256"), **pinned)
+    body = jwt.utils.base64url_encode(b'{"alg":"HS256","typ":"JWT"}') + b"."
+    body += jwt.utils.base64url_encode(jwt.api_jws.json.dumps(claims()).encode())
+    import hashlib
+    import hmac
+
+    forged = body + b"." + jwt.utils.base64url_encode(hmac.new(public, body, hashlib.sha256).digest())
+    assert code_of(forged.decode(), **pinned) == "auth.invalid"
+    both = {"algorithms": ("HS256", "RS256"), "public_key_file": str(path)}
+    assert code_of(forged.decode(), **both) == "auth.invalid"
+
+
+def test_eddsa(tmp_path: Path) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    path = tmp_path / "public.pem"
+    path.write_bytes(
+        key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    pinned = {"algorithms": ("EdDSA",), "public_key_file": str(path)}
+    assert verify(jwt.encode(claims(), key, "EdDSA"), **pinned)
+    other = ed25519.Ed25519PrivateKey.generate()
+    assert code_of(jwt.encode(claims(), other, "EdDSA"), **pinned) == "auth.invalid"
+
+
+def test_revoked() -> None:
+    verifier = auth.Verifier(Settings(), SECRET)
+    verifier.revoked.add("t1")
+    with pytest.raises(Refused) as refused:
+        verifier.verify(jwt.encode(claims(), SECRET, "HS256"))
+    assert refused.value.code == "auth.revoked"
+
+
+def test_the_secret_is_made_once_and_nobody_else_reads_it(tmp_path: Path) -> None:
+    settings = Settings(db=str(tmp_path / "x.db"))
+    secret = auth.ensure_secret(settings)
+    assert auth.ensure_secret(settings) == secret == auth.read_secret(settings.db)
+    assert auth.secret_path(settings.db).stat().st_mode & 0o777 == 0o600
+    auth.secret_path(settings.db).write_text("short")
+    with pytest.raises(HoldfastError):
+        auth.ensure_secret(settings)
+
+
+@pytest.mark.parametrize("url", ["http://keys.example/jwks", "file:///etc/passwd", "ftp://x/y"])
+def test_keys_come_from_https_only(url: str) -> None:
+    with pytest.raises(HoldfastError):
+        auth.Verifier(Settings(jwks_url=url), None)
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "within"),
+    [
+        (("a*", {"read"}), ("*", {"read", "append"}), True),
+        (("ab", {"read"}), ("a*", {"read"}), True),
+        (("a*", {"read"}), ("ab*", {"read"}), False),
+        (("*", {"read"}), ("a*", {"read"}), False),
+        (("a*", {"read"}), ("a", {"read"}), False),
+        (("a", {"read", "admin"}), ("a", {"read"}), False),
+    ],
+)
+def test_narrower(inner: tuple[str, set[str]], outer: tuple[str, set[str]], within: bool) -> None:
+    make = lambda c: Capability(c[0], frozenset(c[1]))  # noqa: E731
+    assert make(inner).within(make(outer)) is within
