@@ -103,7 +103,7 @@ def _session(connection: apsw.Connection, id_: int, problems: list[Problem]) -> 
         found.append(f"the head says {head.tail}, the frames end at {at - 1}")
     for what, statement in _DERIVED:
         for name, crc, data in connection.execute(statement, (id_,)):
-            if zlib.crc32(data) != crc:
+            if type(data) is not bytes or zlib.crc32(data) != crc:
                 found.append(f"{what} {name} is damaged")
     late: Any = connection.execute(
         "SELECT seq FROM snapshot WHERE session = ? AND seq > ?", (id_, head.tail)

@@ -94,6 +94,8 @@ class SqliteEngine:
             except apsw.FullError:
                 self._reserve.release()
                 self._store.open()
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise HoldfastError("engine.corrupt", f"{self._store.path}: {error}") from error
         except apsw.CantOpenError as error:
             raise HoldfastError("config.invalid", f"cannot open {self._store.path}: {error}") from error
         except apsw.Error as error:

@@ -19,9 +19,13 @@ class FileLock:
         """Take the lock and leave this process's id in the file.
 
         Raises:
-            HoldfastError: ``engine.locked``, with ``pid`` of the holder when the file names it.
+            HoldfastError: ``engine.locked``, with ``pid`` of the holder when the file names it; ``config.invalid``
+                when the file cannot be created where it belongs.
         """
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise HoldfastError("config.invalid", f"cannot write {self._path}: {error.strerror}") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -95,14 +95,11 @@ class Store:
                 raise HoldfastError("config.invalid", f"cannot create {self.path}: {error.strerror}") from None
 
     def _set_up(self, connection: apsw.Connection) -> None:
-        try:
-            mode = connection.pragma("journal_mode", "wal")
-            connection.pragma("synchronous", self._synchronous)
-            connection.pragma("journal_size_limit", WAL_KEPT_BYTES)
-            connection.pragma("secure_delete", True)  # erased means gone, also from free pages
-            schema.prepare(connection)
-        except (apsw.NotADBError, apsw.CorruptError) as error:
-            raise HoldfastError("engine.corrupt", f"{self.path}: {error}") from error
+        mode = connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", self._synchronous)
+        connection.pragma("journal_size_limit", WAL_KEPT_BYTES)
+        connection.pragma("secure_delete", True)  # erased means gone, also from free pages
+        schema.prepare(connection)
         if mode != "wal":
             raise HoldfastError("engine.version", f"{self.path}: this file system cannot hold a write-ahead log")
 

@@ -1,0 +1,30 @@
+"""The planted failures of the memory engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.engines.memory import MemoryEngine
+from holdfast.engines.port import Index
+from holdfast.errors import CommitFailed
+from tests.unit.engines.conftest import KEY, add, tail
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "applied", "left"),
+    [("not_applied", "disk.full", False, 1), ("unknown", "commit.unknown", False, 1), ("unknown", "commit.unknown", True, 2)],
+)  # fmt: skip
+async def test_planted_failures_come_once_and_in_order(outcome: str, code: str, applied: bool, left: int) -> None:
+    engine = MemoryEngine()
+    await engine.create(KEY, "i1", 1, Index())
+    await add(engine, 0)
+    engine.fail_next(outcome, code, applied=applied)
+    with pytest.raises(CommitFailed) as caught:
+        await add(engine, 1, notices=[{"n": 1}], index=Index(title="new"))
+    assert (caught.value.outcome, caught.value.code) == (outcome, code)
+    assert await tail(engine) == left
+    assert len(await engine.feed(0, 9)) == (left == 2)
+    await add(engine, left)
+    assert await tail(engine) == left + 1
