@@ -1,0 +1,179 @@
+"""A really full disk: a small tmpfs, real ENOSPC. Content is refused, control goes through, reads go on, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.engines.port import Append, Index, Key
+from holdfast.engines.sqlite.check import Problem, verify
+from holdfast.engines.sqlite.engine import SqliteEngine
+from holdfast.errors import CommitFailed
+from holdfast.protocol.events import Event
+from holdfast.protocol.frames import decode_frame, encode_frame
+
+pytestmark = pytest.mark.anyio
+
+DISK_BYTES = 24 << 20
+RESERVE_BYTES = 4 << 20
+BALLAST_BYTES = 8 << 20
+KEY = Key("acme", "s1")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    mount = tmp_path / "disk"
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(mount)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        problem = done.stderr.strip() if done.returncode else ""
+    except FileNotFoundError:
+        problem = "there is no mount command"
+    if problem:
+        if os.environ.get("CI") and os.geteuid() == 0:
+            pytest.fail(f"CI must run this, but mounting a tmpfs failed: {problem}")
+        pytest.skip(f"mounting a tmpfs is not permitted here: {problem}")
+    try:
+        yield mount
+    finally:
+        subprocess.run(["umount", "-l", str(mount)], check=True)
+
+
+class Log:
+    """One session, and every event of it that was acknowledged."""
+
+    def __init__(self, engine: SqliteEngine) -> None:
+        self.engine = engine
+        self.acknowledged: list[int] = []
+
+    async def append(self, value: int, *, size: int = 50_000, essential: bool = False) -> None:
+        seq = len(self.acknowledged) + 1
+        frame = encode_frame(KEY.session, [Event(seq, 1, "agent:a", "RAW", {"event": value, "pad": "x" * size})])
+        await self.engine.append(Append(KEY, "i1", seq - 1, [frame], 2, essential=essential))
+        self.acknowledged.append(value)
+
+    async def fill(self) -> None:
+        """Append until the disk is full."""
+        with pytest.raises(CommitFailed) as caught:
+            for value in range(100_000):
+                await self.append(value)
+        assert (caught.value.outcome, caught.value.code) == ("not_applied", "disk.full")
+
+    async def check(self) -> None:
+        """What is read is what was acknowledged, all of it and nothing else."""
+        read: list[int] = []
+        while page := await self.engine.read(KEY, len(read), max_bytes=1 << 20):
+            read += [event.data["event"] for frame in page for event in decode_frame(frame.payload).events]
+        assert read == self.acknowledged
+        head = await self.engine.head(KEY)
+        assert head is not None
+        assert head.tail == len(read)
+
+
+async def open_on(disk: Path) -> SqliteEngine:
+    engine = SqliteEngine(str(disk / "x.db"), reserve_bytes=RESERVE_BYTES, probe_s=0.05, checkpoint_s=0.05)
+    await engine.open()
+    return engine
+
+
+async def mode(engine: SqliteEngine, wanted: str) -> None:
+    for _ in range(600):
+        if engine.health()["mode"] == wanted:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(engine.health())
+
+
+def available(disk: Path) -> int:
+    facts = os.statvfs(disk)
+    return facts.f_bavail * facts.f_frsize
+
+
+async def test_a_full_disk_admits_control_keeps_reads_and_recovers_without_a_restart(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(BALLAST_BYTES))
+    engine = await open_on(small_disk)
+    await engine.create(KEY, "i1", 1, Index())
+    log = Log(engine)
+    for _ in range(2):  # it happens again after a recovery
+        await log.fill()
+        assert engine.health()["mode"] == "full"
+        await log.check()
+        for value in range(100):
+            await log.append(value, size=200, essential=True)
+            with pytest.raises(CommitFailed) as caught:
+                await log.append(-1)
+            assert (caught.value.outcome, caught.value.code) == ("not_applied", "disk.full")
+        await engine.put_fact("revoked", b"token")
+        await log.check()
+        if ballast.exists():
+            ballast.unlink()
+            await mode(engine, "ok")
+            for value in range(20):
+                await log.append(value)
+            await log.check()
+    await engine.close()
+    assert [found for found in verify(str(small_disk / "x.db")) if isinstance(found, Problem)] == []
+
+
+async def test_a_disk_that_is_full_at_the_start_is_opened_for_control(small_disk: Path) -> None:
+    engine = await open_on(small_disk)
+    await engine.create(KEY, "i1", 1, Index())
+    log = Log(engine)
+    for value in range(20):
+        await log.append(value)
+    await engine.close()
+    os.unlink(small_disk / "x.db.reserve")
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(available(small_disk) - (1 << 20)))
+    engine = log.engine = await open_on(small_disk)
+    assert engine.health()["mode"] == "full"
+    await log.check()
+    await log.append(1, size=200, essential=True)
+    with pytest.raises(CommitFailed):
+        await log.append(2)
+    ballast.unlink()
+    await mode(engine, "ok")
+    await log.append(3)
+    await log.check()
+    await engine.close()
+
+
+async def test_a_disk_without_any_room_loses_nothing(small_disk: Path) -> None:
+    """No reserve, no page left: every refusal is exact and the engine comes back."""
+    engine = SqliteEngine(str(small_disk / "x.db"), reserve_bytes=0, probe_s=0.05, checkpoint_s=0.05)
+    await engine.open()
+    await engine.create(KEY, "i1", 1, Index())
+    log = Log(engine)
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4_096)):
+                pass
+        except OSError:
+            pass
+    refused = 0
+    for value in range(200):
+        try:
+            await log.append(value, essential=True)
+        except CommitFailed as error:
+            assert error.outcome == "not_applied"
+            refused += 1
+    assert refused
+    await log.check()
+    ballast.unlink()
+    await mode(engine, "ok")
+    await log.append(1)
+    await log.check()
+    await engine.close()
