@@ -12,12 +12,12 @@ EVENT_BYTES = 256 << 10  # one event's data, encoded
 BATCH_EVENTS = 1_000  # events in one append
 JSON_DEPTH = 32  # nesting of data
 INTEGER_MAX = (1 << 53) - 1  # what a browser represents exactly
-SESSION_ID_CHARS = 128
+SESSION_ID_CHARS = 128  # a session id
 ENTITY_ID_CHARS = 200  # message, tool call, approval, run, key
-TYPE_CHARS = 64
+TYPE_CHARS = 64  # an event type
 NAME_CHARS = 200  # agent, title, device
 TEXT_CHARS = 200_000  # one input or steer
-BLOB_BYTES = 32 << 20
+BLOB_BYTES = 32 << 20  # one blob
 
 # frames and reading
 FRAME_BYTES = 256 << 10  # a frame is cut when its events pass this
@@ -27,78 +27,74 @@ COVER_CHARS = 48 << 10  # text of one event merged by compaction
 COMPACT_EVENTS = 512  # worth compacting
 RING_BYTES = 1 << 20  # encoded frames a hot session keeps
 SNAPSHOT_EVERY_EVENTS = 4_096  # a stored snapshot at least this often
-SNAPSHOT_EVERY_BYTES = 1 << 20
+SNAPSHOT_EVERY_BYTES = 1 << 20  # the same in bytes of frames
 
 # one session
-OPEN_RUNS = 256
+OPEN_RUNS = 256  # runs that have not ended, sub-runs included
 OPEN_ENTITIES = 1_024  # open messages, reasoning and tool calls
-PENDING_APPROVALS = 256
-PENDING_STEERS = 64
-PRODUCERS = 512
-PRODUCER_WINDOW_APPENDS = 64
-PRODUCER_EXPIRY_S = 86_400
+PENDING_APPROVALS = 256  # approvals that wait for a decision
+PENDING_STEERS = 64  # steers of one run that its worker has not confirmed
+PRODUCERS = 512  # producers remembered; the one silent longest is forgotten first
+PRODUCER_WINDOW_APPENDS = 64  # appends remembered of each producer
+PRODUCER_EXPIRY_S = 86_400  # a producer silent for so long may be forgotten
 KEPT_RUNS = 512  # ended runs still known by id to the session program
 KEPT_TOOL_RESULTS = 1_024  # journalled results of live runs
-JOURNAL_BYTES = 4 << 20
-RUN_DEPTH = 8
-KEPT_INPUTS = 4_096
-KEPT_APPROVALS = 512
-PRECANCELLED = 64
-GATHER_COMMANDS = 4_096
-PARTICIPANTS = 256
-SESSION_STATE_BYTES = 256 << 10
+JOURNAL_BYTES = 4 << 20  # journalled tool results of one run
+RUN_DEPTH = 8  # runs below each other, sub-runs of sub-runs
+KEPT_INPUTS = 4_096  # input messages that edit, regenerate and select can name
+KEPT_APPROVALS = 512  # approvals still known by id, decided ones of ended runs forgotten first
+PRECANCELLED = 64  # inputs cancelled before they arrived that are remembered
+GATHER_COMMANDS = 4_096  # commands that wait for the next commit
+PARTICIPANTS = 256  # people whose lists show the session; the earliest are forgotten first
+SESSION_STATE_BYTES = 256 << 10  # the shared state: its snapshot plus the deltas since
 
 # runs and control
-LEASE_S = 15.0
-HEARTBEAT_S = 5.0
-CANCEL_GRACE_S = 5.0
-ATTEMPTS = 3
-APPROVAL_DEADLINE_S = 7 * 86_400.0
-APPROVAL_DEADLINE_MAX_S = 90 * 86_400.0
+LEASE_S = 15.0  # an attempt without a heartbeat lives so long
+HEARTBEAT_S = 5.0  # workers renew their leases so often
+CANCEL_GRACE_S = 5.0  # from a cancel to the forced end of the run
+ATTEMPTS = 3  # tries of a run, unless the input says otherwise
+APPROVAL_DEADLINE_S = 7 * 86_400.0  # until the default decides, unless the agent says otherwise
+APPROVAL_DEADLINE_MAX_S = 90 * 86_400.0  # the longest an agent may ask for
 CLOCK_STEP_S = 60.0  # a wall clock jump that pauses expiry
 
 # connections
-HELLO_S = 5.0
-PING_IDLE_S = 5.0
-PING_REPLY_S = 5.0  # found dead within PING_IDLE_S + PING_REPLY_S <= 15 s
-CONNECTIONS = 20_000
-CONNECTIONS_PER_PRINCIPAL = 200
-SUBSCRIPTIONS = 256
-WRITE_HIGH_BYTES = 64 << 10
-WRITE_LOW_BYTES = 16 << 10
-SEND_BUFFER_BYTES = 128 << 10
-READ_BUFFER_BYTES = 2_048
-CLOSE_S = 2.0
+HELLO_S = 5.0  # from the connection to its first message
+PING_IDLE_S = 5.0  # a silent connection is pinged after so long
+PING_REPLY_S = 5.0  # for the answer: found dead within PING_IDLE_S + PING_REPLY_S <= 15 s
+CONNECTIONS = 20_000  # of one server
+CONNECTIONS_PER_PRINCIPAL = 200  # of one actor of one tenant
+SUBSCRIPTIONS = 256  # sessions read on one connection
+WRITE_HIGH_BYTES = 64 << 10  # unsent bytes at which a connection is paused
+WRITE_LOW_BYTES = 16 << 10  # unsent bytes at which it goes on
+SEND_BUFFER_BYTES = 128 << 10  # kernel send buffer of a WebSocket
+READ_BUFFER_BYTES = 2_048  # first read buffer of a WebSocket
+CLOSE_S = 2.0  # how long a peer has to answer a close, and a task to end
 SLOW_READER_SNAPSHOT_BYTES = 8 << 20  # farther behind than this, a paused live reader gets a snapshot
-SSE_COMMENT_S = 10.0
-REQUESTS_PER_S = 200.0
-REQUEST_BURST = 400.0
-APPENDS_PER_S = 20_000.0
-APPEND_BURST = 40_000.0
-PRESENCE_TTL_S = 15.0
-DRAIN_S = 10.0
-HEADER_BYTES = 16 << 10
-BODY_S = 30.0
+SSE_COMMENT_S = 10.0  # a quiet SSE response carries a comment so often
+REQUESTS_PER_S = 200.0  # operations per connection, or per principal over REST; twice that at once
+APPENDS_PER_S = 20_000.0  # appended events per connection; twice that at once
+DRAIN_S = 10.0  # how long a shutdown waits for work in flight
+HEADER_BYTES = 16 << 10  # the head of an HTTP request
+BODY_S = 30.0  # from the head of an HTTP request to the end of its body
 
 # lists and pages
-LIST_SESSIONS = 100
-HISTORY_PAGE_BYTES = 256 << 10
-HOT_SESSIONS = 10_000
-HOT_IDLE_S = 60.0
+LIST_SESSIONS = 100  # rows of one page of a list
+HOT_SESSIONS = 10_000  # sessions in memory beyond which idle ones are let go at once
+HOT_IDLE_S = 60.0  # an unread session without live attempts stays in memory so long
 
 # tokens and webhooks
-TOKEN_CHARS = 8_192
-TOKEN_TTL_S = 3_600
-CAPABILITIES = 64
-WEBHOOK_ATTEMPTS = 8
-WEBHOOK_TIMEOUT_S = 10.0
-WEBHOOK_BACKOFF_S = 5.0
-WEBHOOK_BACKOFF_MAX_S = 3_600.0
+TOKEN_CHARS = 8_192  # an access token
+TOKEN_TTL_S = 3_600  # life of a minted token, unless asked otherwise
+CAPABILITIES = 64  # patterns, or agents, in one token
+WEBHOOK_ATTEMPTS = 8  # tries to deliver one webhook
+WEBHOOK_TIMEOUT_S = 10.0  # one try
+WEBHOOK_BACKOFF_S = 5.0  # before the second try; four times as long before each further one
+WEBHOOK_BACKOFF_MAX_S = 3_600.0  # the longest pause between two tries
 
 # clients
-RETRY_BASE_S = 0.25
-RETRY_CAP_S = 10.0
-REQUEST_TIMEOUT_S = 30.0
+RETRY_BASE_S = 0.25  # before the first reconnect, randomised, doubling
+RETRY_CAP_S = 10.0  # the longest pause between two reconnects
+REQUEST_TIMEOUT_S = 30.0  # a client waits so long for an answer
 PENDING_REQUESTS = 256  # of one client connection, waiting for answers
 SERVER_MESSAGE_BYTES = 64 << 20  # what a client accepts as one message
 READ_AHEAD_BYTES = 1 << 20  # received for a reader that does not read; beyond it the client becomes a cursor again
@@ -109,8 +105,8 @@ DELTA_CHARS = EVENT_BYTES // 4  # of one text delta
 TOKEN_REFRESH_S = 60.0  # before expiry, or a fifth of the token's life when that is shorter
 
 # storage
-CHECKPOINT_S = 1.0
-CHECKPOINT_PAGES = 4_000
-DISK_RESERVE_BYTES = 8 << 20
-DISK_PROBE_S = 1.0
+CHECKPOINT_S = 1.0  # between two checkpoints of the write-ahead log
+CHECKPOINT_PAGES = 4_000  # length of that log beyond which it is made to start again
+DISK_RESERVE_BYTES = 8 << 20  # disk space kept back for control and run ends
+DISK_PROBE_S = 1.0  # between attempts to recover a full or failed disk
 COMMIT_BYTES = 8 << 20  # one group commit takes at most this
