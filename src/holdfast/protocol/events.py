@@ -77,27 +77,25 @@ CUSTOM: Final = "CUSTOM"  # {name, value}
 # --- ours ---------------------------------------------------------------------------------------------------------
 SESSION_CREATED: Final = "session.created"  # {title?, agent?, meta?}
 SESSION_RENAMED: Final = "session.renamed"  # {title}
-INPUT_MESSAGE: Final = "input.message"  # {messageId, text, agent?, parent?, edits?, attachments?, role?}
+INPUT_MESSAGE: Final = "input.message"  # {messageId, text, agent?, parent?, edits?, role?, attachments?}
 INPUT_STEER: Final = "input.steer"  # {steerId, text}; run = the run steered
 STEER_DELIVERED: Final = "steer.delivered"  # {steerId}
 STEER_DROPPED: Final = "steer.dropped"  # {steerId, reason}
-RUN_QUEUED: Final = "run.queued"  # {agent, input?, parent?, name?, attempts, wakes?, answers?, regenerates?}
-RUN_STARTED: Final = "run.started"  # {agent, attempt, generation, worker, lease_s}
+RUN_QUEUED: Final = "run.queued"  # {agent, input?, attempts?, concurrent?, after?, regenerates?, parent?, name?, task?, local?, answers?}
+RUN_STARTED: Final = "run.started"  # {agent, generation, worker, lease_s}
 RUN_WAITING: Final = "run.waiting"  # {approvals: [id]}
-RUN_ATTEMPT_LOST: Final = "run.attempt_lost"  # {attempt, generation, reason, retry: bool}
+RUN_ATTEMPT_LOST: Final = "run.attempt_lost"  # {generation, reason, retry}
 RUN_ENDED: Final = "run.ended"  # {status, error?: {code, message}, forced?}
-CANCEL_REQUESTED: Final = "cancel.requested"  # {scope, runs: [id], input?, force?, deadline?}
+CANCEL_REQUESTED: Final = "cancel.requested"  # {scope, runs: [id], force, deadline, input?}
 CANCEL_DELIVERED: Final = "cancel.delivered"  # {}; run = the run whose worker has it
 CANCEL_EFFECTIVE: Final = "cancel.effective"  # {}; run = the run that ended by it
-APPROVAL_REQUESTED: Final = (
-    "approval.requested"  # {approvalId, tool, args, hash, deadline, default, asker, selfApprove}
-)
+APPROVAL_REQUESTED: Final = "approval.requested"  # {approvalId, tool, args, hash, deadline, default, selfApprove}
 APPROVAL_RESOLVED: Final = "approval.resolved"  # {approvalId, decision: approved|denied, by, note?}
-APPROVAL_EXPIRED: Final = "approval.expired"  # {approvalId, decision}
+APPROVAL_EXPIRED: Final = "approval.expired"  # {approvalId, decision, reason?}
 BRANCH_SELECTED: Final = "branch.selected"  # {input?: id, run?: id}
 HANDOFF_TAKEN: Final = "handoff.taken"  # {by}
 HANDOFF_RETURNED: Final = "handoff.returned"  # {by}
-SOURCE_CITED: Final = "source.cited"  # {messageId, sourceId, title, uri, quote?, score?}
+SOURCE_CITED: Final = "source.cited"  # {messageId, sourceId, uri, title?, quote?, score?}
 USAGE_RECORDED: Final = "usage.recorded"  # {model, input_tokens, output_tokens, …}
 
 OPENING: Final = {TEXT_START: "messageId", REASONING_START: "messageId", TOOL_START: "toolCallId"}
