@@ -112,7 +112,7 @@ class Session:
         await self.connection.request(wire.Rename(session=self.id, title=title))
 
     async def delete(self) -> None:
-        """Erase the session. Needs ``admin``, or to have created it."""
+        """Erase the session. Needs ``admin``."""
         await self.connection.request(wire.Delete(session=self.id))
 
     # --- speaking

@@ -119,7 +119,7 @@ class Command(SessionOp, kw_only=True):
 
 
 class Create(Command, tag="create", kw_only=True):
-    """Create the session; answers its head when it exists already with equal settings."""
+    """Create the session. Nothing is written when it exists already with equal settings."""
 
     title: Name = ""
     agent: Name = ""
@@ -133,7 +133,7 @@ class Rename(Command, tag="rename", kw_only=True):
 
 
 class Delete(Command, tag="delete", kw_only=True):
-    """Erase the session. Needs admin, or to have created it."""
+    """Erase the session: its events, snapshots, pages and blobs."""
 
 
 class Append(Command, tag="append", kw_only=True):
