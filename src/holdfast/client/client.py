@@ -1,4 +1,4 @@
-"""The client: one connection, and the sessions it carries."""
+"""The client: one connection, and the sessions it carries (SUB-6)."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _LISTS = {"origins", "hosts", "algorithms"}
 
 
 class Settings(BaseModel):
-    """How one server behaves; immutable."""
+    """How one server behaves; immutable. Nothing is open by default (ACC-6)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
