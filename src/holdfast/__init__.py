@@ -1,9 +1,9 @@
 """Durable sessions between AI agents and the people who use them."""
 
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-if _TYPE_CHECKING:
+if TYPE_CHECKING:
     from holdfast.agents.approvals import Approval as Approval
     from holdfast.agents.errors import ToolDenied as ToolDenied
     from holdfast.agents.errors import ToolFailed as ToolFailed

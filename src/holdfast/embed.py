@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable
+from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from msgspec import structs
 from starlette.responses import StreamingResponse
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from holdfast.agents.execution import Agent
 from holdfast.agents.holdfast import Holdfast
@@ -17,14 +22,19 @@ from holdfast.client.feed import Snapshot
 from holdfast.client.run import Run
 from holdfast.client.session import Session
 from holdfast.client.transport import Sink
+from holdfast.edge import auth, config
+from holdfast.edge.app import Edge
+from holdfast.edge.request import Guard
 from holdfast.engines.memory import MemoryEngine
 from holdfast.engines.port import Engine
 from holdfast.engines.sqlite.engine import SqliteEngine
-from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hub import Hub as SessionHub
 from holdfast.hub.port import Batch
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.events import RUN_ENDED
+from holdfast.protocol.frames import encode_frame
+from holdfast.protocol.view import ENDED
 from holdfast.session.access import Principal, anyone
 
 
@@ -108,17 +118,22 @@ class Loopback:
 class Hub:
     """Holdfast in this process: ``hub = holdfast.Hub("sqlite:///sessions.db")``.
 
-    Use it as an async context manager, or let a web application's lifespan do that through ``hub.router``.
+    In a web application: ``app.include_router(hub.router)``. Elsewhere: ``async with hub: …``.
 
     Args:
         address: where logs are kept, see ``engine_for``.
-        tenant: the tenant everything in this process belongs to.
+        tenant: the tenant of everything that this process itself does.
         slots: how many runs this process executes at a time.
+        settings: of the HTTP edge (``edge/config.py``), for example ``origins`` and ``hosts``.
     """
 
-    def __init__(self, address: str = "sqlite:///holdfast.db", *, tenant: str = "default", slots: int = 64) -> None:
+    def __init__(
+        self, address: str = "sqlite:///holdfast.db", *, tenant: str = "default", slots: int = 64, **settings: Any
+    ) -> None:
         self.tenant = tenant
-        self.hub = SessionHub(engine_for(address))
+        self.settings = config.load({**settings, "db": address})
+        self.hub = SessionHub(engine_for(address), lease_s=self.settings.lease_s)
+        self._edge: Edge | None = None
         self._slots = slots
         self._agents: dict[str, Agent] = {}
         self._clients: dict[str, Holdfast] = {}
@@ -132,10 +147,12 @@ class Hub:
         if not self._started:
             await self.hub.open()
             self._started = True
+            if self._edge is not None:
+                await self._edge.start()
             if self._agents:
                 await self._serve()
 
-    async def close(self, drain_s: float = limits.DRAIN_S) -> None:
+    async def close(self) -> None:
         """Finish what was accepted and close. Runs that are executing are let go; another start takes them over."""
         if not self._started:
             return
@@ -148,7 +165,9 @@ class Hub:
             await client.close()
         self._clients.clear()
         self._worker = None
-        await self.hub.close(drain_s)
+        if self._edge is not None:
+            await self._edge.stop()
+        await self.hub.close(self.settings.drain_s)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -158,6 +177,48 @@ class Hub:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    # --- the web
+    @property
+    def edge(self) -> Edge:
+        """REST, SSE and WebSocket over this hub, and the tokens they take."""
+        if self._edge is None:
+            self._edge = Edge(self.hub, self.settings)
+        return self._edge
+
+    @cached_property
+    def router(self) -> Any:
+        """Routes under ``/v1`` with the lifespan that opens and closes the hub: ``app.include_router(hub.router)``.
+
+        A FastAPI ``APIRouter`` where FastAPI is installed, else a Starlette ``Router``.
+        """
+        routes = [self._guarded(route) for route in self.edge.routes if getattr(route, "path", "").startswith("/v1")]
+
+        @contextlib.asynccontextmanager
+        async def lifespan(app: object) -> AsyncIterator[None]:
+            async with self:
+                yield
+
+        try:
+            from fastapi import APIRouter
+        except ImportError:
+            return Router(routes=routes, lifespan=lifespan)
+        return APIRouter(routes=routes, lifespan=lifespan)
+
+    def _guarded(self, route: BaseRoute) -> BaseRoute:
+        """The route with the edge's own checks around it, which an application that includes it does not have."""
+        if isinstance(route, WebSocketRoute):
+            return WebSocketRoute(route.path, _Started(self, route.app), name=route.name)
+        assert isinstance(route, Route)
+        app = Guard(_Started(self, route.app), self.edge.browser)
+        return Route(route.path, app, methods=list(route.methods or []), name=route.name)
+
+    def token(self, subject: str, **more: Any) -> str:
+        """Mint an access token for ``user:…`` or ``agent:…``; further arguments as for ``edge.auth.mint``."""
+        if self.edge.secret is None:
+            raise Refused("config.invalid", "tokens come from elsewhere: HS256 is not among the algorithms")
+        given = {"tenant": self.tenant, "issuer": self.settings.issuer, "audience": self.settings.audience, **more}
+        return auth.mint(self.edge.secret, subject=subject, **given)
 
     # --- agents
     def agent(self, name: str) -> Callable[[Agent], Agent]:
@@ -176,7 +237,7 @@ class Hub:
 
         A run survives this process only under a name that is registered again: use ``agent`` for those.
         """
-        self._check_started()
+        self.check_started()
         if isinstance(agent, str):
             return agent
         name = getattr(agent, "__name__", "agent")
@@ -197,7 +258,7 @@ class Hub:
     # --- clients
     async def client(self, actor: str = "user:local", *, agents: tuple[str, ...] = ()) -> Holdfast:
         """A client of this hub, as any actor of the tenant, without a socket. One per actor; closed with the hub."""
-        self._check_started()
+        self.check_started()
         known = self._clients.get(actor)
         if known is None:
             principal = anyone(self.tenant, actor, agents)
@@ -210,13 +271,26 @@ class Hub:
         """A session by id, as used by ``actor``."""
         return EmbeddedSession(self, session, actor)
 
-    def _check_started(self) -> None:
+    def check_started(self) -> None:
+        """Raise ``config.invalid`` unless the hub is open."""
         if not self._started:
-            raise Unavailable(
+            raise HoldfastError(
                 "config.invalid",
-                "the hub was not started: use app.include_router(hub.router), whose lifespan starts it (a mounted "
-                "sub-application's lifespan is not run), or `async with hub:`",
+                "the hub was not started: include its router (`app.include_router(hub.router)`), whose lifespan starts "
+                "it; the lifespan of a mounted application is not run. Elsewhere use `async with hub:`",
             )
+
+
+class _Started:
+    """Fails loudly while the hub is not open."""
+
+    def __init__(self, hub: Hub, app: ASGIApp) -> None:
+        self._hub = hub
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._hub.check_started()
+        await self._app(scope, receive, send)
 
 
 class EmbeddedBlobs:
@@ -275,25 +349,32 @@ class EmbeddedRun(Run):
     def sse(self) -> StreamingResponse:
         """A response that streams the session from this run's input to this run's end, as server-sent events.
 
-        Each event's ``id`` is ``incarnation:seq``; its ``data`` is the event (PROTOCOL.md, section 2). A reader that
-        goes away changes nothing; it reads on at ``/v1/sessions/{session}/events`` with ``Last-Event-ID``.
+        Each carries one message of PROTOCOL.md (``events`` or ``snapshot``) and the ``id`` ``incarnation:seq``. A reader
+        that goes away changes nothing; it reads on at ``/v1/sessions/{session}/events`` with ``Last-Event-ID``.
         """
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(self._sse(), media_type="text/event-stream", headers=headers)
 
     async def _sse(self) -> AsyncIterator[bytes]:
+        session = self.session.id
         async with self.session.events(after=self._before) as events:
             while True:
                 following = asyncio.ensure_future(anext(events))
                 try:
                     while not (await asyncio.wait({following}, timeout=limits.SSE_COMMENT_S))[0]:
-                        yield b":\n\n"  # keeps proxies from closing a quiet response
+                        yield b": still here\n\n"  # keeps proxies from closing a quiet response
                 finally:
                     following.cancel()
                 item, place = following.result(), events.cursor
                 assert place is not None
-                name = "snapshot" if isinstance(item, Snapshot) else item.type
-                head = f"id: {place.incarnation}:{place.seq}\nevent: {name}\ndata: ".encode()
-                yield head + codec.encode(item) + b"\n\n"
-                if not isinstance(item, Snapshot) and item.type == RUN_ENDED and item.run == self.id:
+                if isinstance(item, Snapshot):
+                    payload = codec.encode({"op": "snapshot", "session": session, **structs.asdict(item)})
+                else:
+                    payload = encode_frame(session, [item]).payload
+                yield b"id: %b:%d\ndata: %b\n\n" % (place.incarnation.encode(), place.seq, payload)
+                if isinstance(item, Snapshot):
+                    run = item.view["runs"].get(self.id)
+                    if run is not None and run["status"] in ENDED:
+                        return
+                elif item.type == RUN_ENDED and item.run == self.id:
                     return

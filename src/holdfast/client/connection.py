@@ -207,7 +207,11 @@ class Connection:
         elif not again and self._link is None:
             done(Unavailable("connection.lost"))
         else:
-            pending = self._pending.add(op, done, again)
+            try:
+                pending = self._pending.add(op, done, again)
+            except Refused as error:
+                done(error)
+                return
             if self._link is not None:
                 self._write(self._link, pending.message)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from holdfast.errors import HoldfastError
-from holdfast.protocol import wire
-from holdfast.protocol.codec import encode
+from holdfast.errors import HoldfastError, Refused
+from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import decode, encode
 
 Done = Callable[[dict[str, Any] | HoldfastError], None]
 
@@ -34,9 +34,14 @@ class PendingOperations:
         return len(self._by_id)
 
     def add(self, op: wire.Op, done: Done, again: bool) -> Pending:
-        """Give the operation its id and keep it; it is encoded once."""
+        """Give the operation its id and keep it; it is encoded once.
+
+        Raises:
+            Refused: ``input.…``: the server could not read it, and so could not say whose answer its refusal is.
+        """
         op.id, self._next = self._next, self._next + 1
-        pending = self._by_id[op.id] = Pending(encode(op), done, again)
+        message = _encoded(op)
+        pending = self._by_id[op.id] = Pending(message, done, again)
         return pending
 
     def forget(self, ident: int) -> None:
@@ -65,3 +70,17 @@ class PendingOperations:
         gone, self._by_id = self._by_id, {}
         for pending in gone.values():
             pending.done(error)
+
+
+def _encoded(op: wire.Op) -> bytes:
+    """The operation as one message that the server can decode; appends were checked event by event."""
+    try:
+        message = encode(op)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Refused("input.malformed", f"{type(op).__name__.lower()}: not JSON: {error}") from None
+    if isinstance(op, wire.Append):
+        if len(message) > limits.MESSAGE_BYTES:
+            raise Refused("input.too_large", f"append: more than {limits.MESSAGE_BYTES} bytes")
+    else:
+        decode(message, wire.DECODER, type(op).__name__.lower())
+    return message

@@ -18,7 +18,7 @@ from holdfast.client.retry import Backoff
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
-from holdfast.protocol.codec import check_text, encode
+from holdfast.protocol.codec import check_text, check_value, encode
 from holdfast.protocol.events import Draft
 
 _YIELD_EVERY: Final = 32  # writes; so that an agent that never waits still lets acknowledgements in
@@ -132,6 +132,7 @@ class Producer:
         if type_ in e.DELTAS:
             self._put_delta(type_, data)
         else:
+            check_value(data, type_)
             size = len(encode(data))
             if size > limits.EVENT_BYTES:
                 raise Refused("input.too_large", f"{type_}: more than {limits.EVENT_BYTES} bytes of data")

@@ -289,3 +289,24 @@ async def test_pending_requests_are_bounded() -> None:
             server.line.ok(op)
         await asyncio.gather(*tasks)
         assert connection.connected
+
+
+async def test_what_the_server_could_not_read_is_refused_here() -> None:
+    """Its refusal would name no operation, and the one who asked would wait for ever."""
+    server = Scripted()
+    deep: dict[str, Any] = {}
+    for _ in range(5_000):
+        deep = {"x": deep}
+    async with server.client() as hf:
+        session = hf.session("s1")
+        for call, code in (
+            (session.send("x" * 200_001), "input.malformed"),
+            (session.create(meta={"x": "y" * 2_000_000}), "input.too_large"),
+            (session.create(meta=deep), "input."),
+            (session.create(meta={"x": object()}), "input.malformed"),
+            (session.rename("\ud800"), "input.malformed"),
+        ):
+            with pytest.raises(Refused) as refused:
+                await call
+            assert refused.value.code.startswith(code)
+        assert server.line.sent == []
