@@ -1,1 +1,1 @@
-
+"""The client: one connection, many sessions. Knows the protocol only."""

@@ -1,1 +1,1 @@
-
+"""The demo: a server, its agents and a chat page."""

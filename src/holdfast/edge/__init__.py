@@ -1,1 +1,1 @@
-
+"""The edge: everything between the network and the hub."""

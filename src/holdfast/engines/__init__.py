@@ -1,1 +1,1 @@
-
+"""Engines keep logs; they know frames and no runs."""

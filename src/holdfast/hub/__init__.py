@@ -1,1 +1,1 @@
-
+"""The hub: the only shell around the session program."""

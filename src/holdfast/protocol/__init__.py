@@ -1,1 +1,1 @@
-
+"""The protocol: events, operations, frames, limits and the fold. Pure."""
