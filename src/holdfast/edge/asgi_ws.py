@@ -49,6 +49,10 @@ class AsgiWire:
             self._close = (code, reason)
             self._arrived.set()
 
+    def abort(self) -> None:
+        """See ``door.Wire``; ASGI knows no way to drop a connection, so it is closed as going away."""
+        self.shut(1001, "")
+
     async def send_all(self) -> None:
         """Send what waits until the connection is to be closed."""
         while True:

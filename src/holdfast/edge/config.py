@@ -22,41 +22,47 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    db: str = Field("holdfast.db", description="Database: a path, or memory: for a trial that forgets.")
-    host: str = Field("127.0.0.1", description="Address to bind.")
-    port: int = Field(7417, ge=0, le=65_535, description="Port for everything: HTTP, SSE and WebSocket.")
+    db: str = Field(default="holdfast.db", description="Database: a path, or memory: for a trial that forgets.")
+    host: str = Field(default="127.0.0.1", description="Address to bind.")
+    port: int = Field(default=7417, ge=0, le=65_535, description="Port for everything: HTTP, SSE and WebSocket.")
     origins: tuple[str, ...] = Field(
-        (), description="Exact origins browsers may come from; the server's own are added."
+        default=(), description="Exact origins browsers may come from; the server's own are added."
     )
     hosts: tuple[str, ...] = Field(
-        (), description="Host names the server answers for, beyond localhost and the bound address."
+        default=(), description="Host names the server answers for, beyond localhost and the bound address."
     )
-    issuer: str = Field("holdfast", description="Required `iss` of access tokens.")
-    audience: str = Field("holdfast", description="Required `aud` of access tokens.")
+    issuer: str = Field(default="holdfast", description="Required `iss` of access tokens.")
+    audience: str = Field(default="holdfast", description="Required `aud` of access tokens.")
     algorithms: tuple[str, ...] = Field(
-        ("HS256",), description="Accepted signature algorithms: HS256, or EdDSA and RS256."
+        default=("HS256",), description="Accepted signature algorithms: HS256, or EdDSA and RS256."
     )
-    secret_file: str = Field("", description="File with the HS256 secret; generated beside the database by default.")
-    public_key_file: str = Field("", description="PEM public key for EdDSA or RS256 tokens.")
-    jwks_url: str = Field("", description="JWKS of the token issuer (https, or http on loopback).")
-    webhook_url: str = Field("", description="Where to send word to people who are away; empty: nowhere.")
-    webhook_secret_file: str = Field("", description="File with the webhook signing secret (whsec_…).")
+    secret_file: str = Field(
+        default="", description="File with the HS256 secret; generated beside the database by default."
+    )
+    public_key_file: str = Field(default="", description="PEM public key for EdDSA or RS256 tokens.")
+    jwks_url: str = Field(default="", description="JWKS of the token issuer (https, or http on loopback).")
+    webhook_url: str = Field(default="", description="Where to send word to people who are away; empty: nowhere.")
+    webhook_secret_file: str = Field(default="", description="File with the webhook signing secret (whsec_…).")
     lease_s: float = Field(
-        limits.LEASE_S, gt=0.2, le=3_600, description="How long an attempt lives without a heartbeat."
+        default=limits.LEASE_S, gt=0.2, le=3_600, description="How long an attempt lives without a heartbeat."
     )
-    drain_s: float = Field(limits.DRAIN_S, ge=0, le=600, description="How long a shutdown waits for work in flight.")
-    connections: int = Field(limits.CONNECTIONS, ge=1, description="Most connections at a time.")
+    drain_s: float = Field(
+        default=limits.DRAIN_S, ge=0, le=600, description="How long a shutdown waits for work in flight."
+    )
+    connections: int = Field(default=limits.CONNECTIONS, ge=1, description="Most connections at a time.")
     connections_per_principal: int = Field(
-        limits.CONNECTIONS_PER_PRINCIPAL, ge=1, description="Most connections of one principal."
+        default=limits.CONNECTIONS_PER_PRINCIPAL, ge=1, description="Most connections of one principal."
     )
     requests_per_s: float = Field(
-        limits.REQUESTS_PER_S, gt=0, description="Operations per second and connection, or principal over REST."
+        default=limits.REQUESTS_PER_S, gt=0, description="Operations per second and connection, or principal over REST."
     )
-    appends_per_s: float = Field(limits.APPENDS_PER_S, gt=0, description="Appended events per second and connection.")
+    appends_per_s: float = Field(
+        default=limits.APPENDS_PER_S, gt=0, description="Appended events per second and connection."
+    )
     metrics_open: bool = Field(
-        False, description="Serve /metrics to anybody who can connect, not only to loopback and admins."
+        default=False, description="Serve /metrics to anybody who can connect, not only to loopback and admins."
     )
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="How much is logged.")
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="How much is logged.")
 
 
 def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Settings:

@@ -48,6 +48,9 @@ class Wire(Protocol):
     def shut(self, code: int, reason: str) -> None:
         """Close."""
 
+    def abort(self) -> None:
+        """Drop without a word."""
+
 
 class Door:
     """The verifier, the settings and the count of connections of one server."""
@@ -115,6 +118,11 @@ class Visit:
         """See ``hub.port.Connection``."""
         if self._wire is not None:
             self._wire.shut(code, reason)
+
+    def abort(self) -> None:
+        """Drop the connection as a dead network would (for those who test what happens then)."""
+        if self._wire is not None:
+            self._wire.abort()
 
     # --- driven by the transport
     def expect_hello(self) -> None:

@@ -99,15 +99,15 @@ class Health:
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text, for loopback and admins unless the settings open it."""
-        if not self._open and not _loopback(request):
+        if not self._open and not loopback(request):
             principal = self._requests.principal(request)
             if not principal.may("admin", "*"):
                 raise Refused("auth.denied", "metrics need admin over all sessions")
         return Response(generate_latest(self._registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _loopback(request: Request) -> bool:
-    """The peer is this machine, and no proxy speaks for somebody else."""
+def loopback(request: Request) -> bool:
+    """Whether the peer is this machine, and no proxy speaks for somebody else."""
     if request.client is None or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
         return False
     try:

@@ -68,6 +68,11 @@ class PicowsWire(WSListener):
         transport.send_close(code, reason.encode()[:120])
         asyncio.get_running_loop().call_later(limits.CLOSE_S, transport.disconnect, False)
 
+    def abort(self) -> None:
+        """See ``door.Wire``."""
+        if self._transport is not None:
+            self._transport.underlying_transport.abort()
+
     # --- in, called by picows
     def on_ws_connected(self, transport: Any) -> None:
         self._transport = transport

@@ -1,0 +1,71 @@
+"""The clerk: writes notes to a file, and only when a person lets it, with exactly what the person saw."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from holdfast.agents.errors import ToolDenied
+from holdfast.agents.output import TextOut
+from holdfast.agents.run import RunContext
+from holdfast.demo.librarian import PACE_S
+from holdfast.demo.models import Model
+
+
+class Clerk:
+    """The agent, and the folder its notes go to."""
+
+    def __init__(self, folder: Path, model: Model | None, pace_s: float = PACE_S) -> None:
+        self.folder = folder
+        self.model = model
+        self.pace_s = pace_s
+
+    async def __call__(self, run: RunContext) -> None:
+        """Propose a note, ask, write it, say so. Every step may be repeated by a later attempt without harm."""
+        args = {"file": "notes.md", "text": self.note(run)}
+        async with run.message(key="proposal") as out:
+            if not out.replayed:
+                await self.speak(out, f"I would add this to `{args['file']}`. May I?")
+        try:
+            written = await run.gated_tool("write_notes", args, self.write, wait=True)
+        except ToolDenied as denied:
+            by = denied.approval.by or "the deadline"
+            await run.say(f"Then not: {by} said no. Nothing was written.", key="denied")
+            return
+        async with run.message(key="done") as out:
+            await self.speak(out, f"Done: {written['bytes']} bytes added to `{written['file']}`, once.")
+
+    def note(self, run: RunContext) -> str:
+        """What is worth keeping: what was asked for, or the last answer of the conversation."""
+        asked = re.sub(
+            r"^\s*(please\s+)?(write|note|take|save|keep)(\s+(a|this|that|it|note|notes|down|of))*\s*:?\s*",
+            "",
+            run.input.text,
+            flags=re.I,
+        )
+        answers = [m["content"] for m in run.history if m["role"] == "assistant"]
+        if answers and re.search(r"\b(this|that|it|answer|above)\b", asked.lower()):
+            asked = answers[-1]
+        return f"- {(asked.strip() or run.input.text.strip())[:2_000]}"
+
+    async def write(self, file: str, text: str) -> dict[str, object]:
+        """Append to the notes; the tool itself."""
+        path = self.folder / Path(file).name
+        stamped = f"{datetime.now(UTC):%Y-%m-%d %H:%M} {text}\n"
+
+        def append() -> None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as notes:
+                notes.write(stamped)
+
+        await asyncio.to_thread(append)
+        return {"file": path.name, "bytes": len(stamped.encode())}
+
+    async def speak(self, out: TextOut, text: str) -> None:
+        """Write word by word."""
+        for word in re.findall(r"\S+\s*", text):
+            await out.write(word)
+            if self.pace_s:
+                await asyncio.sleep(self.pace_s)

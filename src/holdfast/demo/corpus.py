@@ -1,0 +1,161 @@
+"""What the librarian knows: this project's own documents, cut at their headings and ranked by SQLite FTS5 (BM25)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import apsw
+
+import holdfast
+
+SETS: Final = {
+    "protocol": ("PROTOCOL.md", "docs/reference"),
+    "concepts": ("README.md", "ARCHITECTURE.md", "docs/concepts", "docs/internals", "docs/adr"),
+    "how-to": ("docs/tutorial", "docs/tutorial.md", "docs/howto", "CONTRIBUTING.md", "SECURITY.md"),
+}
+"""The document sets, each searched by a sub-agent of its own."""
+
+_WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_-]+|[A-Z]+-\d+")
+_COMMON = frozenset(
+    [
+        "the",
+        "and",
+        "for",
+        "are",
+        "was",
+        "how",
+        "what",
+        "why",
+        "who",
+        "does",
+        "with",
+        "that",
+        "this",
+        "from",
+        "into",
+        "not",
+        "can",
+        "you",
+        "your",
+        "when",
+        "where",
+        "which",
+        "will",
+        "work",
+        "works",
+        "has",
+        "have",
+        "its",
+        "it",
+        "is",
+        "in",
+        "on",
+        "of",
+        "to",
+        "do",
+        "an",
+        "or",
+        "if",
+        "be",
+        "by",
+        "at",
+        "as",
+        "we",
+        "me",
+        "my",
+        "our",
+        "about",
+        "tell",
+        "explain",
+        "please",
+    ]
+)
+
+
+class Passage(NamedTuple):
+    """A part of a document: ``uri`` is its path and heading, ``score`` grows with relevance."""
+
+    title: str
+    uri: str
+    body: str
+    score: float
+
+
+def documents() -> Path:
+    """The folder the documents are in: the repository's root, or what the wheel carries."""
+    carried = Path(holdfast.__file__).parent / "demo" / "documents"
+    return carried if carried.is_dir() else Path(holdfast.__file__).parents[2]
+
+
+def cut(text: str, path: str) -> Iterator[tuple[str, str, str]]:
+    """Cut Markdown at its headings: ``(title, uri, body)``; code blocks and tables are left out."""
+    title, lines = path, list[str]()
+    fenced = False
+    for line in [*text.splitlines(), "# "]:
+        if line.startswith("```"):
+            fenced = not fenced
+        elif not fenced and line.startswith("#"):
+            body = "\n".join(lines).strip()
+            if len(body) > 60:
+                yield title, f"{path}#{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}", body
+            title, lines = line.lstrip("# ").strip() or path, []
+        elif not fenced and not line.lstrip().startswith("|"):
+            lines.append(line)
+
+
+class Corpus:
+    """An index in memory over all sets; made once per process."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self._db = apsw.Connection(":memory:")
+        self._db.execute(
+            "CREATE VIRTUAL TABLE passage USING fts5(part UNINDEXED, uri UNINDEXED, title, body, tokenize='porter unicode61')"
+        )
+        root = root or documents()
+        for part, names in SETS.items():
+            for path in sorted(p for name in names for p in self._files(root / name)):
+                for title, uri, body in cut(path.read_text(), str(path.relative_to(root))):
+                    self._db.execute("INSERT INTO passage VALUES (?, ?, ?, ?)", (part, uri, title, body))
+
+    @staticmethod
+    def _files(path: Path) -> list[Path]:
+        if path.is_dir():
+            return list(path.rglob("*.md"))
+        return [path] if path.is_file() else []
+
+    def search(self, part: str, question: str, limit: int = 3) -> list[Passage]:
+        """The passages of one set that fit a question best, best first."""
+        words = terms(question)
+        if not words:
+            return []
+        query = " OR ".join(f'"{word}"' for word in words)
+        rows = self._db.execute(
+            "SELECT title, uri, body, -bm25(passage, 0, 0, 4.0, 1.0) FROM passage "
+            "WHERE passage MATCH ? AND part = ? ORDER BY rank LIMIT ?",
+            (query, part, limit),
+        )
+        return [Passage(str(t), str(u), str(b), float(s)) for t, u, b, s in rows]
+
+
+def terms(question: str) -> list[str]:
+    """The words of a question that say what it is about."""
+    seen = dict.fromkeys(word.lower() for word in _WORDS.findall(question))
+    return [word for word in seen if word not in _COMMON][:16]
+
+
+def best_sentences(passage: Passage, question: str, count: int = 2) -> str:
+    """The sentences of a passage that share most with a question, in their own order."""
+    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", passage.body)
+    pieces = [p.strip(" -|*") for p in re.split(r"(?<=[.!?:])\s+|\n+", plain)]
+    sentences = [p for p in pieces if 30 <= len(p) <= 420 and not set(p) <= set("|-: ")]
+    wanted = set(terms(question))
+
+    def shared(sentence: str) -> int:
+        words = {w.lower() for w in _WORDS.findall(sentence)}
+        return sum(any(w.startswith(t[:5]) for w in words) for t in wanted)
+
+    chosen = sorted(sentences, key=shared, reverse=True)[:count]
+    return " ".join(s for s in sentences if s in chosen)

@@ -1,0 +1,151 @@
+"""The demo's server process: a Holdfast server with the chat page and the buttons that break things.
+
+``python -m holdfast.demo.server HOST PORT DATABASE``. The routes under ``/demo`` need an admin token from this very
+machine: they signal processes whose ids the supervisor wrote beside the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Final
+
+import segno
+import uvloop
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from holdfast.edge.app import Edge
+from holdfast.edge.config import Settings
+from holdfast.edge.door import Door
+from holdfast.edge.metrics import loopback
+from holdfast.edge.request import answer
+from holdfast.edge.server import running, until_told
+from holdfast.engines.sqlite.engine import SqliteEngine
+from holdfast.errors import HoldfastError, Refused
+from holdfast.hub.hub import Hub
+
+PAGE: Final = Path(__file__).parent / "page"
+LEASE_S: Final = 4.0
+"""Shorter than a server's default, so that a lost agent is seen while one still looks."""
+SIGNALS: Final = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "thaw": signal.SIGCONT}
+TARGETS: Final = ("server", "librarian", "clerk")
+
+
+class Breaking:
+    """Routes that kill, freeze and cut."""
+
+    def __init__(self, database: str, host: str, port: int) -> None:
+        self._pids = Path(database).with_name("pids.json")
+        self._host, self._port = host, port
+        self.edge: Edge | None = None
+
+    def routes(self) -> list[BaseRoute]:
+        """All routes."""
+        return [
+            Route("/demo/info", self.info, methods=["GET"]),
+            Route("/demo/cut", self.cut, methods=["POST"]),
+            *(Route(f"/demo/{name}/{{target}}", self._signal(name), methods=["POST"]) for name in SIGNALS),
+        ]
+
+    def _admit(self, request: Request, *, here: bool = True) -> None:
+        assert self.edge is not None
+        principal = self.edge.requests.principal(request)
+        if not principal.may("admin", "*") or (here and not loopback(request)):
+            raise Refused("auth.denied", "only from this machine, with an admin token")
+
+    def _signal(self, name: str):  # type: ignore[no-untyped-def]
+        async def handle(request: Request) -> Response:
+            self._admit(request)
+            target = request.path_params["target"]
+            pids = json.loads(await asyncio.to_thread(self._pids.read_text))
+            if target not in TARGETS or target not in pids:
+                raise Refused("input.malformed", f"target: one of {', '.join(TARGETS)}")
+            os.kill(pids[target], SIGNALS[name])
+            return answer({"target": target, "signal": name, "pid": pids[target]})
+
+        return handle
+
+    async def cut(self, request: Request) -> Response:
+        """Drop a connection of the page without a word, as a dead network would: ``{connection}``."""
+        self._admit(request, here=False)
+        assert self.edge is not None
+        body = json.loads(await self.edge.requests.body(request) or b"{}")
+        door: Door = self.edge.door
+        visit = door.visits.get(str(body.get("connection")))
+        if visit is None:
+            raise Refused("input.malformed", "connection: not open")
+        visit.abort()
+        return answer({})
+
+    async def info(self, request: Request) -> Response:
+        """What the page shows around the chat: an address for other devices, as text and as QR code, and the lease."""
+        self._admit(request, here=False)
+        address = lan_address() if self._host in ("0.0.0.0", "::") else None
+        share = f"http://{address}:{self._port}/" if address else None
+        svg = io.BytesIO()
+        if share is not None:
+            token = request.headers["authorization"].partition(" ")[2]
+            segno.make(f"{share}#t={token}", error="l").save(
+                svg, kind="svg", scale=3, border=2, xmldecl=False, svgns=True
+            )
+        return answer(
+            {
+                "share": share,
+                "qr": svg.getvalue().decode(),
+                "lease_s": LEASE_S,
+                "here": loopback(request),
+                "agents": ["librarian", "clerk"],
+            }
+        )
+
+
+def lan_address() -> str | None:
+    """This machine's address in its network; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        found: str = probe.getsockname()[0]
+    return None if found.startswith("127.") else found
+
+
+async def serve(host: str, port: int, database: str) -> None:
+    """Run until told to stop."""
+    hub = Hub(SqliteEngine(database), lease_s=LEASE_S)
+    await hub.open()
+    address = lan_address()
+    hosts = (address,) if host in ("0.0.0.0", "::") and address else ()
+    breaking = Breaking(database, host, port)
+    edge = breaking.edge = Edge(
+        hub,
+        Settings(db=database, host=host, port=port, hosts=hosts, lease_s=LEASE_S, drain_s=2),
+        pages=PAGE,
+        routes=breaking.routes(),
+    )
+    async with running(edge):
+        await until_told()
+
+
+def main() -> None:
+    """Entry point of the server process."""
+    host, port, database = sys.argv[1:]
+    logging.basicConfig(level="WARNING", format="server: %(message)s")
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(host, int(port), database))
+    except HoldfastError as error:
+        sys.exit(f"server: {error.detail}")
+
+
+if __name__ == "__main__":
+    main()
