@@ -1,0 +1,172 @@
+"""The house stays as ARCHITECTURE.md describes it: sizes, arrows, names, purity, reasons."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src" / "holdfast"
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+FILE_LINES = 400
+FUNCTION_LINES = 70
+IMPURE = {
+    "asyncio", "time", "random", "os", "sqlite3", "apsw", "socket", "threading", "secrets", "datetime", "uuid", "pathlib",
+    "logging", "subprocess", "concurrent", "multiprocessing", "selectors", "ssl", "nats", "httpx", "starlette", "uvicorn",
+    "picows",
+}  # fmt: skip
+VAGUE = re.compile(r"(^|_)(utils?|helpers?|common|misc|shared|managers?)(_|$)")
+
+
+def section(title: str) -> str:
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", ARCHITECTURE, re.MULTILINE | re.DOTALL)
+    assert found, f"ARCHITECTURE.md has no section {title!r}"
+    return found[1]
+
+
+def modules() -> list[Path]:
+    return sorted(SRC.rglob("*.py"))
+
+
+def code_files() -> Iterator[Path]:
+    for room in ("src", "tests", "benchmarks", "examples", "docs"):
+        for pattern in ("*.py", "*.js"):
+            yield from sorted((ROOT / room).rglob(pattern))
+
+
+def too_long() -> dict[str, int]:
+    """What is beyond the size of a room, by path, or path and function."""
+    found: dict[str, int] = {}
+    for path in code_files():
+        text, name = path.read_text(), str(path.relative_to(ROOT))
+        lines = len(text.splitlines())
+        if lines > FILE_LINES:
+            found[name] = lines
+        if path.suffix == ".py":
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    size = (node.end_lineno or node.lineno) - node.lineno + 1
+                    if size > FUNCTION_LINES:
+                        found[f"{name}:{node.name}"] = size
+    return found
+
+
+def listed() -> set[str]:
+    return set(re.findall(r"^\| `([^`]+)` \|", section("Exceptions to the sizes"), re.MULTILINE))
+
+
+def test_files_and_functions_are_small_or_the_exception_has_its_reason() -> None:
+    long = too_long()
+    assert not {k: v for k, v in long.items() if k not in listed()}, "make it smaller, or give the reason"
+    assert not listed() - set(long), "an exception that is none any more"
+
+
+def test_architecture_itself_is_short() -> None:
+    assert len(ARCHITECTURE.splitlines()) <= 300
+
+
+def test_no_room_has_a_vague_name() -> None:
+    for path in [*modules(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
+        assert not VAGUE.search(path.stem), path
+        assert not VAGUE.search(path.parent.name), path
+
+
+def test_packages_have_no_logic_in_init() -> None:
+    for path in modules():
+        if path.name != "__init__.py":
+            continue
+        body = ast.parse(path.read_text()).body
+        if path.parent == SRC:  # public names, imported when they are asked for
+            functions = [n.name for n in body if isinstance(n, ast.FunctionDef)]
+            assert functions == ["__getattr__", "__dir__"]
+            continue
+        assert all(isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant) for n in body), path
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """``(module, only for types)`` of everything a file imports."""
+    tree = ast.parse(path.read_text())
+    typing_only: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            typing_only |= {inner for statement in node.body for inner in ast.walk(statement)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node in typing_only
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            yield node.module or "", node in typing_only
+
+
+@pytest.mark.parametrize("room", ["protocol", "session"])
+def test_the_pure_rooms_import_nothing_that_acts(room: str) -> None:
+    for path in (SRC / room).rglob("*.py"):
+        for module, _ in imports(path):
+            assert module.split(".")[0] not in IMPURE, f"{path.name} imports {module}"
+
+
+def test_pure_rooms_call_no_clock_and_open_nothing() -> None:
+    for room in ("protocol", "session"):
+        for path in (SRC / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                assert not isinstance(node, (ast.AsyncFunctionDef, ast.Await)), path
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    assert node.func.id not in ("open", "print", "input", "exec", "eval"), path
+
+
+def test_concrete_engines_are_named_in_two_places_only() -> None:
+    allowed = {SRC / "embed.py", SRC / "cli" / "wiring.py", SRC / "cli" / "storage.py", SRC / "cli" / "folding.py"}
+    for path in modules():
+        if path not in allowed and SRC / "engines" not in path.parents and SRC / "demo" not in path.parents:
+            for module, _ in imports(path):
+                assert not module.startswith(("holdfast.engines.sqlite", "holdfast.engines.memory")), path
+
+
+def test_import_contracts_hold() -> None:
+    from importlinter.cli import lint_imports
+
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_every_contract_is_in_the_architecture() -> None:
+    for contract in PROJECT["tool"]["importlinter"]["contracts"]:
+        assert contract["name"] in ARCHITECTURE
+    layers = next(c for c in PROJECT["tool"]["importlinter"]["contracts"] if c["type"] == "layers")["layers"]
+    rooms = {p.parent.name if p.name == "__init__.py" else p.stem for p in SRC.glob("*/__init__.py")}
+    rooms |= {p.stem for p in SRC.glob("*.py")} - {"__init__"}
+    assert {name.removeprefix("holdfast.") for layer in layers for name in layer.split(" | ")} == rooms
+    for name in rooms:
+        assert f"`{name}`" in section("Rooms"), name
+
+
+def test_every_dependency_has_its_reason() -> None:
+    wanted = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]
+    names = {re.match(r"[A-Za-z0-9_-]+", line)[0] for line in wanted}  # type: ignore[index]
+    reasons = set(re.findall(r"^\| `([a-z0-9-]+)", section("Dependencies"), re.MULTILINE))
+    assert names == reasons
+
+
+def test_every_module_and_public_name_says_what_it_is() -> None:
+    for path in modules():
+        tree = ast.parse(path.read_text())
+        assert ast.get_docstring(tree), f"{path}: no docstring"
+        for node in tree.body:
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.name[0] != "_":
+                assert ast.get_docstring(node), f"{path}: {node.name} has no docstring"
+
+
+def test_no_test_asserts_a_time() -> None:
+    """Timings belong into benchmarks: a busy machine must not fail a test."""
+    clock = re.compile(r"assert[^#\n]*(time\.(time|monotonic|perf_counter)\(|elapsed|took_s)")
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        if path != Path(__file__):
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                assert not clock.search(line), f"{path.name}:{number}"
