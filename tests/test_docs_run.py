@@ -1,0 +1,119 @@
+"""What the documents tell people to type works: pages are followed from top to bottom in one shell, with a real server.
+
+In a page, a ``python`` (or other) block whose first line is ``# NAME`` is the file ``NAME``. ``<!-- run -->`` before a
+shell block says that it is to be typed; ``<!-- output -->`` before a block says what is then seen, line by line, with
+``…`` for what differs and other lines between.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^(?:<!-- (run|output) -->\n)?```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"^# ([\w-]+\.\w+)\n")
+PAGES = [p for p in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if "<!-- run -->" in p.read_text()]
+READY = "until curl -sf -o ready.json http://127.0.0.1:7417/readyz; do sleep 0.05; done\n"
+TIMEOUT_S = 120
+
+pytestmark = pytest.mark.process
+
+
+class Step(NamedTuple):
+    """What is typed, and what is to be seen then."""
+
+    typed: str
+    seen: list[str]
+
+
+def read(text: str) -> list[Step]:
+    """A page's steps. Set-up of the virtual environment is left out: the tests run in one."""
+    steps: list[Step] = []
+    for mark, language, body in BLOCK.findall(text):
+        if mark == "run":
+            assert language == "sh", f"only shell blocks are typed, not {language}"
+            typed = "".join(line for line in body.splitlines(keepends=True) if not line.startswith("make "))
+            steps.append(Step(typed, []))
+        elif mark == "output":
+            steps[-1].seen.extend(line for line in body.splitlines() if line.strip() not in ("", "…"))
+        elif name := FILE.match(body):
+            steps.append(Step(f"cat > {name[1]} <<'END_OF_FILE'\n{body}END_OF_FILE\n", []))
+    return steps
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def follow(page: Path, folder: Path) -> list[tuple[Step, str]]:
+    """Type every step in one shell and return each with what was printed."""
+    steps, port = read(page.read_text()), free_port()
+    script = "set -eu\ntrap 'echo \"--- end $?\"' EXIT\n"
+    for number, step in enumerate(steps):
+        ready = READY if re.search(r"^holdfast serve", step.typed, re.MULTILINE) else ""
+        script += f"echo '--- step {number}'\n{step.typed}{ready}"
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST_", "COLUMNS"))}
+    env |= {
+        "PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "HOLDFAST_URL": f"http://127.0.0.1:{port}",
+        "HOLDFAST_PORT": str(port), "PYTHONUNBUFFERED": "1",
+    }  # fmt: skip
+    shell = subprocess.Popen(
+        ["bash", "-c", script.replace("7417", str(port))], cwd=folder, env=env, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    timer = threading.Timer(TIMEOUT_S, lambda: os.killpg(shell.pid, signal.SIGKILL))
+    timer.start()
+    printed = ""
+    assert shell.stdout is not None
+    for line in shell.stdout:  # until the shell's own end, not that of what it left in the background
+        printed += line
+        if line.startswith("--- end"):
+            break
+    timer.cancel()
+    os.killpg(shell.pid, signal.SIGKILL)  # the group is this test's own
+    shell.wait()
+    assert printed.endswith("--- end 0\n"), printed
+    return list(zip(steps, re.split(r"^--- (?:step|end) \d+\n", printed, flags=re.MULTILINE)[1:], strict=False))
+
+
+def matches(wanted: str, line: str) -> bool:
+    pattern = ".*".join(re.escape(" ".join(part.split())) for part in wanted.split("…"))
+    return re.fullmatch(pattern, " ".join(line.split())) is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_reader_who_types_what_stands_there_sees_what_stands_there(page: Path, tmp_path: Path) -> None:
+    for step, printed in follow(page, tmp_path):
+        lines = iter(printed.splitlines())
+        for wanted in step.seen:
+            assert any(matches(wanted, line) for line in lines), f"{wanted!r} was not printed:\n{printed}"
+
+
+def test_there_are_pages_to_follow() -> None:
+    assert len(PAGES) >= 5
+
+
+def test_a_line_that_was_not_printed_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- run -->\n```sh\necho one\n```\n\n<!-- output -->\n```text\none\ntwo\n```\n")
+    with pytest.raises(AssertionError, match="two"):
+        test_a_reader_who_types_what_stands_there_sees_what_stands_there(page, tmp_path)
+
+
+def test_a_command_that_fails_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- run -->\n```sh\nfalse\n```\n")
+    with pytest.raises(AssertionError):
+        follow(page, tmp_path)
