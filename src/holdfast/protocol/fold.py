@@ -68,7 +68,7 @@ def _start_tool(view: View, event: Event) -> None:
 def _delta(kind: str, field: str) -> Handler:
     def handler(view: View, event: Event) -> bool:
         data = event.data
-        text = view.open.get((kind, data.get(field)))  # type: ignore[arg-type]
+        text = view.open.get((kind, _text(data, field)))
         if text is None:
             return True
         if event.offset is not None and event.offset != text.length:
@@ -246,7 +246,7 @@ def _queued(view: View, event: Event) -> None:
         "id": event.run, "seq": event.seq, "agent": _text(data, "agent"), "status": "queued", "attempt": 0,
         "attempts": data.get("attempts", 1), "version": 1, "queued_ts": event.ts, "by": event.actor, **optional,
     }  # fmt: skip
-    if "parent" not in optional and "input" in optional:
+    if "parent" not in optional and isinstance(optional.get("input"), str):
         view.branch["runs"].pop(optional["input"], None)  # a new answer is the one shown
 
 
@@ -285,8 +285,9 @@ def _ended(view: View, event: Event, run: dict[str, Any]) -> None:
 
 
 def _cancel_requested(view: View, event: Event) -> None:
-    for ident in event.data.get("runs") or []:
-        run = view.runs.get(ident)
+    named = event.data.get("runs")
+    for ident in named if isinstance(named, list) else []:
+        run = view.runs.get(ident) if isinstance(ident, str) else None
         if run is not None and run["status"] not in ENDED:
             known = run.get("cancel", {"delivered": False, "effective": False})
             run["cancel"] = {**known, "by": event.actor, "ts": event.ts, "force": bool(event.data.get("force"))}

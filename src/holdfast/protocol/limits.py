@@ -42,6 +42,7 @@ KEPT_TOOL_RESULTS = 1_024  # journalled results of live runs
 JOURNAL_BYTES = 4 << 20  # journalled tool results of one run
 RUN_DEPTH = 8  # runs below each other, sub-runs of sub-runs
 KEPT_INPUTS = 4_096  # input messages that edit, regenerate and select can name
+KEPT_TEXTS = 2_048  # texts whose id may not be used again: messages, reasoning, tool calls
 KEPT_APPROVALS = 512  # approvals still known by id, decided ones of ended runs forgotten first
 PRECANCELLED = 64  # inputs cancelled before they arrived that are remembered
 GATHER_COMMANDS = 4_096  # commands that wait for the next commit

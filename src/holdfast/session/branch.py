@@ -16,8 +16,8 @@ from holdfast.session.writer import SYSTEM, Writer
 
 def say(state: State, op: wire.Send, writer: Writer, *, after: list[str] | None = None) -> None:
     """Write an input message and, when it is addressed to an agent, queue the run that answers it."""
-    ident = check_entity_id(op.key, "key") if op.key is not None else f"m{writer.next_seq}"
-    if ident in state.inputs:
+    ident = check_entity_id(op.key, "key") if op.key is not None else _new_id(state, f"m{writer.next_seq}")
+    if _exists(state, ident):
         raise Refused("content.exists", f"input {ident!r:.80} exists")
     parent = _parent(state, op)
     operator = state.taken_by is not None and state.taken_by == writer.actor
@@ -38,6 +38,17 @@ def say(state: State, op: wire.Send, writer: Writer, *, after: list[str] | None 
     if ident in state.precancelled:  # cancelled before it arrived (CTL-2)
         writer.write(e.CANCEL_EFFECTIVE, {}, run=run, actor=SYSTEM)
         writer.write(e.RUN_ENDED, {"status": "cancelled", "forced": True}, run=run, actor=SYSTEM)
+
+
+def _exists(state: State, ident: str) -> bool:
+    """Inputs and what agents say are messages of one view: no two have the same id."""
+    return ident in state.inputs or f"m:{ident}" in state.texts
+
+
+def _new_id(state: State, ident: str) -> str:
+    while _exists(state, ident):
+        ident += "_"
+    return ident
 
 
 def _parent(state: State, op: wire.Send) -> str | None:

@@ -10,7 +10,7 @@ from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import check_entity_id, check_value, encode, utf16_len
 from holdfast.protocol.events import Draft, Event
 from holdfast.session.run import holder
-from holdfast.session.state import Call, Run, State
+from holdfast.session.state import Call, Run, State, trim_oldest
 from holdfast.session.writer import Writer
 
 _KIND = {
@@ -52,6 +52,8 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
             writer.write_content(run, actor, type_, data, None)
             continue
         ident = data.get(_FIELD[type_])
+        if type(ident) is not str:
+            raise Refused("input.malformed", f"{type_}: {_FIELD[type_]} must be a string")
         key = f"{kind}:{ident}"
         if type_ in e.DELTAS:
             length = fresh.get(key)
@@ -60,11 +62,13 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
             if length < 0:
                 raise Refused("content.not_open", f"{type_}: {ident!r:.80} is not open")
             delta = data.get("delta")
-            if type(delta) is not str or len(data) > 8 or len(delta) > limits.EVENT_BYTES // 4:
+            if type(delta) is not str or len(delta) > limits.EVENT_BYTES // 4:
                 raise Refused(
                     "input.malformed",
                     f"{type_}: delta must be a string of at most {limits.EVENT_BYTES // 4} characters",
                 )
+            if len(data) > 2:  # more than the name and the delta
+                _check_size(type_, data)
             fresh[key] = length + (len(delta) if delta.isascii() else utf16_len(delta))
             writer.write_content(run, actor, type_, data, length)
             continue
@@ -83,7 +87,9 @@ def _check_open(
     state: State, run: Run | None, type_: str, ident: Any, key: str, opened: dict[str, int], fresh: dict[str, int]
 ) -> None:
     check_entity_id(ident, f"{type_}.{_FIELD[type_]}")
-    if key in opened or key in fresh:
+    by = state.texts.get(key)
+    again = type_ == e.TOOL_START and run is not None and by == run.id  # a call made again: the journal decides
+    if key in opened or key in fresh or (by is not None and not again) or (key[0] == "m" and ident in state.inputs):
         raise Refused("content.exists", f"{type_}: {ident!r:.80} was started before")
     if len(opened) + len(fresh) >= limits.OPEN_ENTITIES:
         raise Refused("session.full", f"more than {limits.OPEN_ENTITIES} open texts")
@@ -102,11 +108,13 @@ def _check_other(state: State, run: Run | None, type_: str, data: dict[str, Any]
     size = _check_size(type_, data)
     if type_ == e.TOOL_RESULT:
         ident = check_entity_id(data.get("toolCallId"), "TOOL_CALL_RESULT.toolCallId")
+        started = f"t:{ident}" in fresh
+        fresh[f"t:{ident}"] = _CLOSED  # a result ends the arguments
         if run is not None:
             call = run.journal.get(ident)
             if f"result:{ident}" in fresh:
                 raise Refused("content.exists", f"tool call {ident!r:.80} has its result")
-            if call is None and f"t:{ident}" not in fresh:
+            if call is None and not started:
                 raise Refused("content.not_open", f"tool call {ident!r:.80} was never started")
             if call is not None and call.done:
                 raise Refused("content.exists", f"tool call {ident!r:.80} has its result")
@@ -145,6 +153,8 @@ def opened(state: State, event: Event) -> None:
     if texts is None:
         return
     texts[_key(event)] = 0
+    state.texts[_key(event)] = event.run or ""
+    trim_oldest(state.texts, limits.KEPT_TEXTS)
     if event.type == e.TOOL_START and event.run is not None:
         run, name = state.runs[event.run], str(event.data.get("toolCallName", ""))
         run.journal[event.data["toolCallId"]] = Call(name, run.generation)

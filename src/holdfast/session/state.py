@@ -117,6 +117,7 @@ class State(msgspec.Struct):
 
     ``runs`` holds those that have not ended, in the order they were queued; ``ended`` the newest that have.
     ``precancelled`` are inputs cancelled before they arrived (CTL-2). ``loose`` are texts opened outside any run.
+    ``texts`` are the newest texts ever opened, ``kind:id`` to the run that opened them.
     """
 
     session: str
@@ -137,6 +138,7 @@ class State(msgspec.Struct):
     taken_by: str | None = None
     precancelled: dict[str, int] = {}
     loose: dict[str, int] = {}
+    texts: dict[str, str] = {}
     producers: dict[str, list[ProducerKey]] = {}
 
 
