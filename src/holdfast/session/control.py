@@ -125,8 +125,10 @@ def cancel_requested(state: State, event: Event) -> None:
     for ident in event.data["runs"]:
         run = state.runs.get(ident)
         if run is not None:
-            delivered = run.cancel is not None and run.cancel.delivered
-            run.cancel = Cancel(event.actor, event.data["deadline"], delivered)
+            deadline, delivered = event.data["deadline"], False
+            if run.cancel is not None:  # pressing stop again does not put off the end
+                deadline, delivered = min(deadline, run.cancel.deadline_ms), run.cancel.delivered
+            run.cancel = Cancel(event.actor, deadline, delivered)
             run.version += 1
     ident = event.data.get("input")
     if ident is not None and not event.data["runs"] and ident not in state.inputs:

@@ -7,6 +7,7 @@ from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.events import Event
 from holdfast.session.control import write_cancel
+from holdfast.session.run import descendants
 from holdfast.session.state import State
 from holdfast.session.writer import Writer
 
@@ -17,11 +18,10 @@ def take(state: State, op: wire.Take, writer: Writer) -> None:
         return
     if state.taken_by is not None and not op.force:
         raise Refused("handoff.taken", by=state.taken_by)
-    running = [
-        r for r in state.runs.values() if r.parent not in state.runs and r.status == "running" and r.cancel is None
-    ]
+    running = [r for r in state.runs.values() if r.status == "running" and r.cancel is None]
+    below = {d.id for r in running for d in descendants(state, r.id)}  # they follow by themselves
     if running:
-        write_cancel(state, running, writer, force=False, scope="handoff")
+        write_cancel(state, [r for r in running if r.id not in below], writer, force=False, scope="handoff")
     writer.write(e.HANDOFF_TAKEN, {"by": writer.actor})
 
 

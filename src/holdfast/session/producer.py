@@ -29,7 +29,8 @@ def digest(op: wire.Command) -> str:
     if isinstance(op, wire.Append):
         body: Any = [op.run, op.events]
     else:
-        body = [(f, getattr(op, f)) for f in op.__struct_fields__ if f not in ("id", "generation", "key")]
+        body = [type(op).__struct_config__.tag]
+        body += [(f, getattr(op, f)) for f in op.__struct_fields__ if f not in ("id", "generation", "key")]
     return hashlib.blake2b(encode(body), digest_size=12).hexdigest()
 
 

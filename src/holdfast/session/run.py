@@ -92,8 +92,8 @@ def descendants(state: State, ident: str) -> list[Run]:
 
 
 def claimable(state: State, run: Run) -> bool:
-    """Whether a worker may start the run now: not muted, what it waits for has ended, and its turn has come."""
-    if run.status != "queued" or state.taken_by or any(after in state.runs for after in run.after):
+    """Whether a worker may start the run now: not stopping, not muted, its predecessors ended, and its turn has come."""
+    if run.status != "queued" or run.cancel or state.taken_by or any(after in state.runs for after in run.after):
         return False
     if run.parent is not None or run.concurrent or run.generation:
         return True
@@ -230,8 +230,8 @@ def wait(state: State, op: wire.Wait, writer: Writer) -> None:
         raise Refused("run.stopping")
     pending = []
     for ident in op.approvals:
-        if ident not in state.approvals:
-            raise Refused("approval.not_found", f"no approval {ident!r:.80}")
+        if ident not in state.approvals or state.approvals[ident].run != run.id:
+            raise Refused("approval.not_found", f"no approval {ident!r:.80} of this run")
         if not state.approvals[ident].decision:
             pending.append(ident)
     writer.result = {"waiting": bool(pending)}
