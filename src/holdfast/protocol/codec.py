@@ -7,7 +7,9 @@ surrogates, finite numbers a browser represents exactly, bounded depth, and no d
 from __future__ import annotations
 
 import json
+import math
 import re
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -100,14 +102,27 @@ def canonical(value: Any) -> bytes:
     The approval hash and the cross-language fold cases are computed over it. It follows the key order of RFC 8785
     (UTF-16 code units) and its number form: integers without a fraction, other numbers in their shortest form.
     """
-    return json.dumps(_ordered(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _text(value).encode()
 
 
-def _ordered(value: Any) -> Any:
+def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return {k: _ordered(value[k]) for k in sorted(value, key=lambda k: k.encode("utf-16-be", "surrogatepass"))}
+        names = sorted(value, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
+        return "{" + ",".join(f"{_text(name)}:{_text(value[name])}" for name in names) + "}"
     if isinstance(value, (list, tuple)):
-        return [_ordered(v) for v in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) <= limits.INTEGER_MAX:
-        return int(value)
-    return value
+        return "[" + ",".join(map(_text, value)) + "]"
+    if isinstance(value, float):
+        return _float(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _float(value: float) -> str:
+    """A finite float as ``Number.prototype.toString`` of ECMAScript writes it; both use the shortest digits."""
+    if not math.isfinite(value):
+        raise ValueError("not a JSON number")
+    if value.is_integer() and abs(value) < 1e21:
+        return format(Decimal(repr(value)), ".0f") if abs(value) > limits.INTEGER_MAX else str(int(value))
+    digits, _, exponent = repr(value).partition("e")
+    if not exponent:
+        return digits
+    return f"{digits}e{int(exponent):+d}" if not -7 < int(exponent) < 21 else format(Decimal(repr(value)), "f")
