@@ -225,6 +225,7 @@ class Connection:
         """
         again = not isinstance(op, _OF_THE_CONNECTION)
         backoff = Backoff()
+        last = ""
         try:
             async with asyncio.timeout(timeout_s), self._room:
                 while True:
@@ -233,9 +234,11 @@ class Connection:
                     except Unavailable as error:
                         if not again or self._error is not None:
                             raise
+                        last = f"; last refused with {error.code}: {error.detail}"
                         await asyncio.sleep(backoff.after_s(error))
         except TimeoutError:
-            raise Unavailable("timeout", f"no answer to {type(op).__name__.lower()} within {timeout_s} s") from None
+            name = type(op).__name__.lower()
+            raise Unavailable("timeout", f"{name} was not done within {timeout_s} s{last}") from None
 
     async def _once(self, op: wire.Op) -> dict[str, Any]:
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()

@@ -125,4 +125,6 @@ class WebSocketDial:
             raise ConnectionError(f"no WebSocket at {self.url}: HTTP status {int(status)}") from error
         except TimeoutError as error:
             raise ConnectionError(f"no answer from {self.url}") from error
+        if transport.is_disconnected:  # picows does not raise when the line is lost during the handshake
+            raise ConnectionError(f"the connection to {self.url} was lost during the handshake")
         return _WebSocket(transport)
