@@ -156,3 +156,17 @@ async def test_a_caller_that_gave_up_does_not_stop_its_write(engine: SqliteEngin
     task.cancel()
     await add(engine, 1)
     assert await tail(engine) == 2
+
+
+async def test_a_mistake_in_the_writer_leaves_nobody_waiting(
+    engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def mistaken(*_: object) -> None:
+        raise RuntimeError("planted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("holdfast.engines.sqlite.transaction.Transaction.committed", mistaken)
+        await fails(add(engine, 0), "unknown", "commit.unknown")
+    assert "planted" in caplog.text
+    await mode(engine, "ok")
+    assert await tail(engine) == 1  # it had been committed

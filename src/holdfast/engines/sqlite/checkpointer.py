@@ -8,7 +8,7 @@ from typing import Final
 import apsw
 
 from holdfast.engines.sqlite.store import Store
-from holdfast.engines.sqlite.writer import Writer
+from holdfast.engines.sqlite.writer import FULL, Writer
 
 PASSES: Final = 8
 """Most attempts to catch up with the writer in one checkpoint."""
@@ -51,14 +51,14 @@ class Checkpointer:
         while not self._stopped.wait(pause_s):
             pause_s = self._interval_s
             commits = self._writer.counters["commits"]
-            if commits == self._seen_commits:
+            if commits == self._seen_commits and self._writer.mode != FULL:
                 continue
             self._seen_commits = commits
             try:
                 if self._catch_up() > self._pages:
                     self._writer.finish_checkpoint()
                     pause_s = min(BUSY_S, self._interval_s)
-            except apsw.BusyError:
+            except (apsw.BusyError, OSError):
                 continue
             except apsw.Error as error:
                 self._writer.fail(error)

@@ -98,6 +98,8 @@ class SqliteEngine:
             raise HoldfastError("engine.corrupt", f"{self._store.path}: {error}") from error
         except apsw.CantOpenError as error:
             raise HoldfastError("config.invalid", f"cannot open {self._store.path}: {error}") from error
+        except apsw.FullError as error:
+            raise Unavailable("disk.full", f"cannot open {self._store.path}: {error}") from error
         except apsw.Error as error:
             raise Unavailable("disk.failed", f"cannot open {self._store.path}: {error}") from error
 

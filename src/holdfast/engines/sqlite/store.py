@@ -53,6 +53,7 @@ class Store:
         self._synchronous = synchronous
         self._reader_count = readers
         self._checkpointing = threading.Lock()
+        self._spare_bytes: int | None = None
         self._checkpoint_connection: apsw.Connection | None = None
         self.writer: apsw.Connection | None = None
         self.readers: Readers | None = None
@@ -81,8 +82,8 @@ class Store:
     def _make_durable(self, connection: apsw.Connection) -> None:
         try:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except apsw.BusyError:  # a foreign reader, such as a backup: the commit below syncs the log as a whole
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except (apsw.BusyError, apsw.FullError):
+            pass  # a foreign reader, such as a backup, or no room: the commit below syncs the log as a whole
         connection.execute("UPDATE opening SET times = times + 1")
 
     def _create_file(self) -> None:
@@ -104,11 +105,38 @@ class Store:
             raise HoldfastError("engine.version", f"{self.path}: this file system cannot hold a write-ahead log")
 
     def checkpoint(self, mode: int = apsw.SQLITE_CHECKPOINT_PASSIVE) -> tuple[int, int]:
-        """Copy the write-ahead log into the database beside the writer; ``(pages in the log, pages copied)``."""
+        """Copy the write-ahead log into the database beside the writer; ``(pages in the log, pages copied)``.
+
+        While disk space is scarce the log is copied whole, and cut to nothing, or left alone: a checkpoint that runs
+        out of room half-way would eat what the reserve gave up for control, and the log could not start again; one that
+        succeeds frees more than it takes.
+
+        Raises:
+            apsw.Error: ``FullError`` also when there would not be enough room, ``BusyError`` when a reader is in the way
+                of cutting the log.
+        """
         with self._checkpointing:
-            if self._checkpoint_connection is None:
+            connection = self._checkpoint_connection
+            if connection is None:
                 return 0, 0
-            return self._checkpoint_connection.wal_checkpoint(mode=mode)
+            if self._spare_bytes is not None:
+                mode = apsw.SQLITE_CHECKPOINT_TRUNCATE
+                if not self._fits(connection, self._spare_bytes):
+                    raise apsw.FullError("the database has no room for what its log holds")
+            return connection.wal_checkpoint(mode=mode)
+
+    def _fits(self, connection: apsw.Connection, spare_bytes: int) -> bool:
+        grown_bytes = connection.pragma("page_count") * connection.pragma("page_size")
+        disk = os.statvfs(os.path.dirname(os.path.abspath(self.path)))
+        return bool(grown_bytes - os.stat(self.path).st_size + spare_bytes <= disk.f_bavail * disk.f_frsize)
+
+    def save_space(self, spare_bytes: int | None) -> None:
+        """From now on checkpoints leave at least so much free on the disk (None: they need not care).
+
+        Waits for a checkpoint under way.
+        """
+        with self._checkpointing:
+            self._spare_bytes = spare_bytes
 
     def probe(self) -> None:
         """Write and sync a file of its own beside the database. Raises ``apsw.Error`` while the disk fails."""

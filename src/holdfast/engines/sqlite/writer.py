@@ -8,6 +8,7 @@ reopened and its tail made durable (LOG-4). A full disk gives up the reserve and
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ from holdfast.protocol import limits
 OK: Final = "ok"
 FULL: Final = "full"
 FAILED: Final = "failed"
+
+log = logging.getLogger(__name__)
 
 _STOP: Final = object()
 _FINISH_CHECKPOINT: Final = object()
@@ -53,7 +56,9 @@ class Writer:
         self._thread = threading.Thread(target=self._main, name="holdfast-write", daemon=True)
         self._next_probe = 0.0
         self.error = ""
-        self.mode = OK if reserve.allocate() else FULL
+        self.mode = OK
+        if not reserve.allocate():
+            self._enter_full()
         self.counters = {"commits": 0, "writes": 0, "commit_bytes": 0, "refused": 0, "failures": 0, "reopened": 0}
 
     def start(self) -> None:
@@ -87,7 +92,7 @@ class Writer:
         while True:
             group, rest = self._gather()
             if group:
-                self._commit(group)
+                self._commit_or_stop(group)
             if rest is _STOP:
                 return
             if rest is _FINISH_CHECKPOINT:
@@ -97,6 +102,15 @@ class Writer:
             if self.mode != OK and time.monotonic() >= self._next_probe:
                 self._probe()
                 self._next_probe = time.monotonic() + self._probe_s
+
+    def _commit_or_stop(self, group: Sequence[Write[Any]]) -> None:
+        try:
+            self._commit(group)
+        except Exception as error:  # a mistake of ours: stop writing and reopen, and let nobody wait for ever
+            log.exception("the writer failed unexpectedly")
+            self.error = str(error)
+            self._enter_failed()
+            self._deliver([(write, CommitFailed("unknown", "commit.unknown", str(error))) for write in group])
 
     def _gather(self) -> tuple[list[Write[Any]], object]:
         """Everything queued, up to the bound of a group, and what stopped the gathering."""
@@ -147,27 +161,27 @@ class Writer:
 
     # --- failures
     def _not_committed(self, group: Sequence[Write[Any]], error: Exception, at_commit: bool) -> None:
-        self.error = str(error)
+        self.error = _describe(error)
         if _is_full(error, at_commit):
             self._roll_back()
-            if self.mode == FULL:  # even the reserve is used up
+            if self.mode != OK:  # even the reserve is used up
                 self._refuse(group, "disk.full", lambda write: True)
             else:
                 self._enter_full()
                 self._commit(group)
         elif at_commit:
             self._enter_failed()
-            self._deliver([(write, CommitFailed("unknown", "commit.unknown", str(error))) for write in group])
+            self._deliver([(write, CommitFailed("unknown", "commit.unknown", _describe(error))) for write in group])
         elif isinstance(error, apsw.IOError):
             self._enter_failed()
-            self._deliver([(write, CommitFailed("not_applied", "disk.failed", str(error))) for write in group])
+            self._deliver([(write, CommitFailed("not_applied", "disk.failed", _describe(error))) for write in group])
         elif len(group) > 1 and not isinstance(error, apsw.BusyError):
             self._roll_back()  # one of them is at fault: each on its own
             for write in group:
                 self._commit([write])
         else:
             self._roll_back()
-            self._deliver([(write, CommitFailed("not_applied", _code(error), str(error))) for write in group])
+            self._deliver([(write, CommitFailed("not_applied", _code(error), _describe(error))) for write in group])
 
     def _refuse(
         self, group: Sequence[Write[Any]], code: str, refused: Callable[[Write[Any]], bool]
@@ -178,11 +192,14 @@ class Writer:
 
     def _roll_back(self) -> None:
         connection = self._store.writer
-        if connection is not None and connection.in_transaction:
-            connection.execute("ROLLBACK")
+        try:
+            if connection is not None and connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except apsw.Error:
+            self._enter_failed()
 
     def _met(self, error: apsw.Error) -> None:
-        self.error = str(error)
+        self.error = _describe(error)
         if self.mode == OK and _is_full(error, at_commit=False):
             self._enter_full()
         elif self.mode != FAILED and isinstance(error, apsw.IOError):
@@ -190,6 +207,7 @@ class Writer:
 
     def _enter_full(self) -> None:
         self.mode = FULL
+        self._store.save_space(self._reserve.size_bytes // 2)
         self._reserve.release()
         self._next_probe = time.monotonic() + self._probe_s
 
@@ -202,7 +220,7 @@ class Writer:
 
     def _finish_checkpoint(self) -> None:
         connection = self._store.writer
-        if connection is not None:
+        if connection is not None and self.mode == OK:
             try:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             except apsw.BusyError:
@@ -214,7 +232,21 @@ class Writer:
     def _probe(self) -> None:
         if self.mode == FAILED and not self._reopen():
             return
-        self.mode = OK if self._reserve.allocate() else FULL
+        if self._has_room():
+            self.mode = OK
+            self._store.save_space(None)
+        else:
+            self._enter_full()
+
+    def _has_room(self) -> bool:
+        """Whether what the log holds found its place in the database, and the reserve its own beside it."""
+        try:
+            self._store.checkpoint()
+        except apsw.BusyError:
+            pass
+        except (apsw.Error, OSError):
+            return False
+        return self._reserve.allocate()
 
     def _reopen(self) -> bool:
         """Reads go on from the last durable commit until a probe succeeds; then everything is closed and reopened."""
@@ -223,7 +255,7 @@ class Writer:
             self._store.close()
             self._store.open()
         except (apsw.Error, HoldfastError, OSError) as error:
-            self.error = str(error)
+            self.error = _describe(error)
             if _is_full(error, at_commit=False):
                 self._reserve.release()
             return False
@@ -252,6 +284,13 @@ def _is_full(error: Exception, at_commit: bool) -> bool:
     if isinstance(error, apsw.FullError):
         return True
     return not at_commit and getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_SHMSIZE
+
+
+def _describe(error: Exception) -> str:
+    """The message with SQLite's extended code by name, which says what failed: a read, a write, a sync."""
+    code = getattr(error, "extendedresult", None)
+    name = apsw.mapping_extended_result_codes.get(code) if code is not None else None
+    return f"{error} ({name})" if name else str(error)
 
 
 def _code(error: Exception) -> str:
