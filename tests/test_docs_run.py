@@ -62,7 +62,7 @@ def follow(page: Path, folder: Path) -> list[tuple[Step, str]]:
     steps, port = read(page.read_text()), free_port()
     script = "set -eu\ntrap 'echo \"--- end $?\"' EXIT\n"
     for number, step in enumerate(steps):
-        ready = READY if re.search(r"^holdfast serve", step.typed, re.MULTILINE) else ""
+        ready = READY if "holdfast serve" in step.typed else ""
         script += f"echo '--- step {number}'\n{step.typed}{ready}"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST_", "COLUMNS"))}
     env |= {
