@@ -78,6 +78,12 @@ CODES: dict[str, Code] = {
         401, False, "The access token has expired.", "Fetch a fresh token and send it with auth, or reconnect with it."
     ),
     "auth.revoked": Code(401, False, "The access token was revoked.", "Ask whoever issued it for a new one."),
+    "auth.keys": Code(
+        503,
+        True,
+        "The signing keys of the token issuer are not known yet.",
+        "Retry in a moment; if it lasts, the operator should look at jwks_url.",
+    ),
     "auth.denied": Code(
         403,
         False,

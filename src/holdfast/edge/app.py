@@ -19,6 +19,7 @@ from holdfast.edge.http import Rest
 from holdfast.edge.metrics import Health
 from holdfast.edge.picows_ws import PATH
 from holdfast.edge.request import Guard, Requests
+from holdfast.edge.revocation import Revocations
 from holdfast.edge.tokens import Tokens
 from holdfast.edge.webhooks import Webhooks
 from holdfast.hub.hub import Hub
@@ -40,11 +41,12 @@ class Edge:
         self.hub = hub
         self.settings = settings
         self.secret = auth.ensure_secret(settings) if "HS256" in settings.algorithms else None
-        self.verifier = auth.Verifier(settings, self.secret)
+        self.revocations = Revocations(hub)
+        self.verifier = auth.Verifier(settings, self.secret, self.revocations)
         self.door = Door(hub, settings, self.verifier)
         self.browser = BrowserCheck(settings)
         self.requests = Requests(settings, self.verifier)
-        self.tokens = Tokens(hub, settings, self.secret, self.verifier)
+        self.tokens = Tokens(hub, settings, self.secret, self.revocations)
         self.webhooks = Webhooks(hub, settings)
         self.routes: list[BaseRoute] = [
             *Rest(hub, self.requests, self.tokens).routes(),
@@ -57,12 +59,16 @@ class Edge:
         )
 
     async def start(self) -> None:
-        """Read what must be known before the first request: revoked tokens. Begin to send webhooks."""
-        await self.tokens.load()
+        """Read what must be known before the first request. Begin to fetch the issuer's keys and to send webhooks."""
+        await self.revocations.load()
+        if self.verifier.keys is not None:
+            self.verifier.keys.start()
         self.webhooks.start()
 
     async def stop(self) -> None:
         """Stop what runs beside the requests; the hub is closed by whoever opened it."""
+        if self.verifier.keys is not None:
+            await self.verifier.keys.stop()
         await self.webhooks.stop()
 
     async def _socket(self, socket: WebSocket) -> None:

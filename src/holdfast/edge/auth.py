@@ -13,17 +13,21 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import jwt
+from cryptography.hazmat.primitives import serialization
 
 from holdfast.edge.config import Settings
+from holdfast.edge.jwks import KeySet
+from holdfast.edge.revocation import Revocations
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import limits
 from holdfast.session.access import VERBS, Capability, Principal
 
-_ACTOR = re.compile(r"(user|agent|policy|system):[!-~]{1,190}")
+ACTOR = re.compile(r"(user|agent|policy|system):[!-~]{1,190}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_TOKEN_ID = re.compile(rf"[!-~]{{1,{limits.ENTITY_ID_CHARS}}}")
+_PATTERN = re.compile(rf"[A-Za-z0-9._~:-]{{1,{limits.SESSION_ID_CHARS}}}\*?|\*")
 _REQUIRED = ["exp", "iss", "aud", "sub", "jti"]
 EVERYTHING = {"*": sorted(VERBS)}
 """Every verb on every session of the tenant."""
@@ -81,29 +85,38 @@ def mint(
         agents: agents it may act for; ``*`` for any.
         ttl_s: seconds until it expires.
     """
+    now = time.time()
     caps = EVERYTHING if capabilities is None else {p: list(v) for p, v in capabilities.items()}
     claims = {
         "sub": subject, "tenant": tenant, "caps": caps, "agents": list(agents), "jti": secrets.token_hex(12),
-        "iss": issuer, "aud": audience, "iat": int(time.time()), "exp": int(time.time() + ttl_s),
+        "iss": issuer, "aud": audience, "iat": round(now, 3), "exp": int(now + ttl_s),
     }  # fmt: skip
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
 class Verifier:
-    """Turns access tokens into principals, by the keys and names the settings pin."""
+    """Turns access tokens into principals, by the keys and names the settings pin.
 
-    def __init__(self, settings: Settings, secret: str | None) -> None:
+    Raises:
+        HoldfastError: ``config.invalid`` when an algorithm is accepted and there is no key for it.
+    """
+
+    def __init__(self, settings: Settings, secret: str | None, revocations: Revocations | None = None) -> None:
         self._settings = settings
         self._secret = secret
-        self._public = Path(settings.public_key_file).read_text() if settings.public_key_file else None
-        self._jwks = _jwks_client(settings.jwks_url) if settings.jwks_url else None
-        self.revoked: set[str] = set()
+        self._revocations = revocations
+        self._public = _public_key(settings.public_key_file) if settings.public_key_file else None
+        self.keys = KeySet(settings.jwks_url) if settings.jwks_url else None
+        asymmetric = set(settings.algorithms) - {"HS256"}
+        if asymmetric and self._public is None and self.keys is None:
+            raise HoldfastError("config.invalid", f"{asymmetric.pop()} needs public_key_file or jwks_url")
 
     def verify(self, token: str) -> Principal:
         """The principal a token names.
 
         Raises:
             Refused: ``auth.required``, ``auth.invalid``, ``auth.expired`` or ``auth.revoked``.
+            Unavailable: ``auth.keys``.
         """
         if not token:
             raise Refused("auth.required")
@@ -112,19 +125,25 @@ class Verifier:
         try:
             claims = jwt.decode(
                 token, self._key(token), algorithms=list(self._settings.algorithms), issuer=self._settings.issuer,
-                audience=self._settings.audience, options={"require": _REQUIRED},
+                audience=self._settings.audience, leeway=limits.TOKEN_SKEW_S, options={"require": _REQUIRED},
             )  # fmt: skip
+            expires_s, issued_s = _seconds(claims["exp"]), _seconds(claims["iat"]) if "iat" in claims else None
+        except HoldfastError:
+            raise
         except jwt.ExpiredSignatureError:
             raise Refused("auth.expired") from None
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+        except Exception as error:  # whatever a token does to its parser (nesting, odd numbers), it is not accepted
             raise Refused("auth.invalid", f"the token was not accepted ({type(error).__name__})") from None
-        principal = principal_of(claims)
-        if principal.token_id in self.revoked:
-            raise Refused("auth.revoked")
+        if expires_s <= time.time():  # the leeway is for iat and nbf
+            raise Refused("auth.expired")
+        principal = principal_of(claims, expires_s)
+        if self._revocations is not None:
+            self._revocations.check(principal, issued_s)
         return principal
 
     def _key(self, token: str) -> Any:
-        algorithm = jwt.get_unverified_header(token).get("alg")
+        header = jwt.get_unverified_header(token)
+        algorithm = header.get("alg")
         if algorithm not in self._settings.algorithms:
             raise jwt.InvalidAlgorithmError
         if algorithm == "HS256":  # a public key is never taken for a shared secret
@@ -133,49 +152,53 @@ class Verifier:
             return self._secret
         if self._public is not None:
             return self._public
-        if self._jwks is None:
+        if self.keys is None:
             raise jwt.InvalidKeyError
-        return self._jwks.get_signing_key_from_jwt(token).key
+        return self.keys.key(header.get("kid"), algorithm)
 
 
-def _jwks_client(url: str) -> jwt.PyJWKClient:
-    parts = urlsplit(url)
-    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
-        raise HoldfastError("config.invalid", "jwks_url must be https")
-    return jwt.PyJWKClient(url, cache_keys=True, lifespan=300, timeout=5)
+def _public_key(path: str) -> Any:
+    try:
+        return serialization.load_pem_public_key(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a PEM public key"
+        raise HoldfastError("config.invalid", f"public_key_file {path}: {reason}") from None
 
 
-def principal_of(claims: Mapping[str, Any]) -> Principal:
+def _seconds(value: Any) -> float:
+    """A NumericDate (RFC 7519, section 2) that a clock can reach."""
+    if type(value) not in (int, float) or not 0 <= value <= limits.INTEGER_MAX / 1_000:
+        raise ValueError("not a date")
+    return float(value)
+
+
+def principal_of(claims: Mapping[str, Any], expires_s: float) -> Principal:
     """The principal that verified claims describe. Raises ``auth.invalid`` when they do not make sense."""
     subject, tenant, caps = claims.get("sub"), claims.get("tenant", "default"), claims.get("caps", {})
     agents, token_id = claims.get("agents", []), claims.get("jti")
-    if not isinstance(subject, str) or not _ACTOR.fullmatch(subject):
+    if not isinstance(subject, str) or not ACTOR.fullmatch(subject):
         raise Refused("auth.invalid", "sub must be user:…, agent:…, policy:… or system:…")
-    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant) or not isinstance(token_id, str):
-        raise Refused("auth.invalid", "tenant or jti is not usable")
+    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+        raise Refused("auth.invalid", "tenant is not usable")
+    if not isinstance(token_id, str) or not _TOKEN_ID.fullmatch(token_id):
+        raise Refused("auth.invalid", "jti is not usable")
     if not isinstance(agents, list) or not all(isinstance(a, str) for a in agents) or len(agents) > limits.CAPABILITIES:
         raise Refused("auth.invalid", "agents must be a short list of names")
     capabilities = parse_capabilities(caps)
     if subject.startswith("agent:") and not agents:
         agents = [subject.removeprefix("agent:")]
-    return Principal(subject, tenant, capabilities, frozenset(agents), token_id, int(claims["exp"] * 1_000))
+    return Principal(subject, tenant, capabilities, frozenset(agents), token_id, int(expires_s * 1_000))
 
 
-def parse_capabilities(caps: Any) -> tuple[Capability, ...]:
-    """Capabilities from their JSON form ``{"pattern": ["verb", …]}``. Raises ``auth.invalid``."""
+def parse_capabilities(caps: Any, code: str = "auth.invalid") -> tuple[Capability, ...]:
+    """Capabilities from their JSON form ``{"pattern": ["verb", …]}``, or a refusal with ``code``."""
     if not isinstance(caps, dict) or len(caps) > limits.CAPABILITIES:
-        raise Refused("auth.invalid", f"caps must be an object of at most {limits.CAPABILITIES} patterns")
+        raise Refused(code, f"caps must be an object of at most {limits.CAPABILITIES} patterns")
     found = []
     for pattern, verbs in caps.items():
-        if (
-            not isinstance(pattern, str)
-            or not pattern
-            or "*" in pattern[:-1]
-            or len(pattern) > limits.SESSION_ID_CHARS + 1
-        ):
-            raise Refused("auth.invalid", "a pattern is a session id, or a prefix that ends in *")
-        if not isinstance(verbs, list) or not set(verbs) <= VERBS:
-            raise Refused("auth.invalid", f"verbs are {', '.join(sorted(VERBS))}")
+        if not isinstance(pattern, str) or not _PATTERN.fullmatch(pattern):
+            raise Refused(code, "a pattern is a session id, or a prefix that ends in *")
+        if not isinstance(verbs, list) or not all(isinstance(verb, str) and verb in VERBS for verb in verbs):
+            raise Refused(code, f"verbs are {', '.join(sorted(VERBS))}")
         found.append(Capability(pattern, frozenset(verbs)))
     return tuple(found)

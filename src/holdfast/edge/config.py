@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,13 +33,13 @@ class Settings(BaseModel):
     )
     issuer: str = Field(default="holdfast", description="Required `iss` of access tokens.")
     audience: str = Field(default="holdfast", description="Required `aud` of access tokens.")
-    algorithms: tuple[str, ...] = Field(
-        default=("HS256",), description="Accepted signature algorithms: HS256, or EdDSA and RS256."
+    algorithms: tuple[Literal["HS256", "EdDSA", "RS256", "ES256"], ...] = Field(
+        default=("HS256",), min_length=1, description="Accepted signature algorithms: HS256, EdDSA, RS256, ES256."
     )
     secret_file: str = Field(
         default="", description="File with the HS256 secret; generated beside the database by default."
     )
-    public_key_file: str = Field(default="", description="PEM public key for EdDSA or RS256 tokens.")
+    public_key_file: str = Field(default="", description="PEM public key of the token issuer, instead of a JWKS.")
     jwks_url: str = Field(default="", description="JWKS of the token issuer (https, or http on loopback).")
     webhook_url: str = Field(default="", description="Where to send word to people who are away; empty: nowhere.")
     webhook_secret_file: str = Field(default="", description="File with the webhook signing secret (whsec_…).")

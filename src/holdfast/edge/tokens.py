@@ -2,51 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from holdfast.edge import auth
 from holdfast.edge.config import Settings
-from holdfast.errors import HoldfastError, Refused
+from holdfast.edge.revocation import Revocations
+from holdfast.errors import Refused
 from holdfast.hub.hub import Hub
+from holdfast.protocol import codec, limits, wire
 from holdfast.session.access import Principal
-
-_PREFIX = "revoked:"
-_KEEP_S = 90 * 86_400
 
 
 class NarrowRequest(msgspec.Struct, forbid_unknown_fields=True):
     """What may be asked of a minted token; everything within what the asking token grants."""
 
-    sub: str
-    caps: dict[str, list[str]]
-    agents: list[str] = []
-    ttl_s: float = 900.0
+    sub: wire.Id
+    caps: Annotated[dict[str, list[str]], msgspec.Meta(min_length=1, max_length=limits.CAPABILITIES)]
+    agents: Annotated[list[wire.Name], msgspec.Meta(max_length=limits.CAPABILITIES)] = []
+    ttl_s: Annotated[float, msgspec.Meta(ge=1, le=limits.NARROW_TTL_S)] = 900.0
 
 
 class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The ``jti`` of the token to revoke."""
+    """The ``jti`` of the token to revoke, or the subject (``sub``) all of whose tokens are to be void."""
 
-    jti: str
+    jti: wire.Id | None = None
+    sub: wire.Id | None = None
 
 
 class Tokens:
-    """Tokens of one server: narrower ones on request, and the list of those revoked, kept in the engine."""
+    """Tokens of one server: narrower ones on request, and revoking them."""
 
-    def __init__(self, hub: Hub, settings: Settings, secret: str | None, verifier: auth.Verifier) -> None:
+    def __init__(self, hub: Hub, settings: Settings, secret: str | None, revocations: Revocations) -> None:
         self._hub = hub
         self._settings = settings
         self._secret = secret
-        self._verifier = verifier
-        self._loading = asyncio.Lock()
-
-    async def load(self) -> None:
-        """Read the revoked tokens from the engine; before the first connection is admitted."""
-        async with self._loading:
-            for name in await self._hub.engine.facts(_PREFIX):
-                self._verifier.revoked.add(name.removeprefix(_PREFIX))
+        self._revocations = revocations
 
     def narrow(self, principal: Principal, body: Any) -> dict[str, Any]:
         """Mint a token within the asking principal's own grants and lifetime.
@@ -57,16 +49,17 @@ class Tokens:
         if self._secret is None:
             raise Refused("auth.denied", "this server mints no tokens; ask the token issuer")
         asked = _convert(body, NarrowRequest)
-        for capability in auth.parse_capabilities(asked.caps):
+        if not asked.sub.startswith(("user:", "agent:")) or not auth.ACTOR.fullmatch(asked.sub):
+            raise Refused("input.malformed", "sub: must be user:… or agent:…")
+        speaks = _speaks_for(principal, asked.sub)
+        for capability in auth.parse_capabilities(asked.caps, "input.malformed"):
             holders = [own for own in principal.capabilities if capability.within(own)]
             if not holders:
                 raise Refused("auth.denied", f"the asking token grants less on {capability.pattern!r}")
-            if not _speaks_for(principal, asked.sub) and not any("admin" in own.verbs for own in holders):
+            if not speaks and not any("admin" in own.verbs for own in holders):
                 raise Refused("auth.denied", f"a token for {asked.sub} needs admin on {capability.pattern!r}")
         if not ("*" in principal.agents or set(asked.agents) <= principal.agents):
             raise Refused("auth.denied", "the asking token does not act for these agents")
-        if asked.sub.startswith(("system:", "policy:")) or not 1 <= asked.ttl_s <= 86_400:
-            raise Refused("input.malformed", "sub must be user:… or agent:…, ttl_s from 1 to 86400")
         left = asked.ttl_s
         if principal.expires_ms is not None:
             left = min(left, principal.expires_ms / 1_000 - self._hub.clock.wall_ms() / 1_000)
@@ -78,20 +71,14 @@ class Tokens:
         return {"token": token, "expires_in_s": round(left)}
 
     async def revoke(self, principal: Principal, body: Any) -> None:
-        """Revoke a token: one's own, or, with admin over everything, any of the tenant."""
+        """Revoke a token by its id, or every token of a subject."""
         asked = _convert(body, RevokeRequest)
-        if asked.jti != principal.token_id and not principal.may("admin", "*"):
-            raise Refused("auth.denied", "only one's own token, or any with admin over all sessions")
-        if not asked.jti.isalnum() or len(asked.jti) > 64:
-            raise Refused("input.malformed", "jti: letters and digits only")
-        self._verifier.revoked.add(asked.jti)
-        self._hub.drop(asked.jti)
-        try:
-            await self._hub.engine.put_fact(
-                _PREFIX + asked.jti, str(self._hub.clock.wall_ms() // 1_000 + _KEEP_S).encode()
-            )
-        except HoldfastError:
-            raise HoldfastError("commit.unknown", "revoked on this server until it restarts; say it again") from None
+        if (asked.jti is None) == (asked.sub is None):
+            raise Refused("input.malformed", "body: name either jti or sub")
+        if asked.jti is not None:
+            await self._revocations.token(principal, codec.check_entity_id(asked.jti, "jti"))
+        elif asked.sub is not None:
+            await self._revocations.subject(principal, codec.check_entity_id(asked.sub, "sub"))
 
 
 def _speaks_for(principal: Principal, actor: str) -> bool:

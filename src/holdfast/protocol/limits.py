@@ -86,7 +86,14 @@ HOT_IDLE_S = 60.0  # an unread session without live attempts stays in memory so 
 # tokens and webhooks
 TOKEN_CHARS = 8_192  # an access token
 TOKEN_TTL_S = 3_600  # life of a minted token, unless asked otherwise
+NARROW_TTL_S = 86_400  # the longest life of a token minted over REST
 CAPABILITIES = 64  # patterns, or agents, in one token
+TOKEN_SKEW_S = 5.0  # how far ahead the clock of a token's issuer may be
+KEYS_BYTES = 256 << 10  # the issuer's JWKS
+KEYS_TIMEOUT_S = 5.0  # one fetch of it
+KEYS_REFRESH_S = 300.0  # it is fetched so often
+KEYS_RETRY_S = 10.0  # and, for a token with an unknown key or after a failure, no sooner than this
+KEYS_KEEP_S = 86_400.0  # its keys are used so long when it cannot be fetched any more
 WEBHOOK_ATTEMPTS = 8  # tries to deliver one webhook
 WEBHOOK_TIMEOUT_S = 10.0  # one try
 WEBHOOK_BACKOFF_S = 5.0  # before the second try; four times as long before each further one

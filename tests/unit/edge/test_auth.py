@@ -113,14 +113,6 @@ def test_eddsa(tmp_path: Path) -> None:
     assert code_of(jwt.encode(claims(), other, "EdDSA"), **pinned) == "auth.invalid"
 
 
-def test_revoked() -> None:
-    verifier = auth.Verifier(Settings(), SECRET)
-    verifier.revoked.add("t1")
-    with pytest.raises(Refused) as refused:
-        verifier.verify(jwt.encode(claims(), SECRET, "HS256"))
-    assert refused.value.code == "auth.revoked"
-
-
 def test_the_secret_is_made_once_and_nobody_else_reads_it(tmp_path: Path) -> None:
     settings = Settings(db=str(tmp_path / "x.db"))
     secret = auth.ensure_secret(settings)
