@@ -25,193 +25,56 @@ class Code(NamedTuple):
     fix: str
 
 
+# fmt: off
 CODES: dict[str, Code] = {
     # input: what a client sent cannot be accepted as it stands
-    "input.malformed": Code(
-        400, False, "The input is not valid JSON of the expected shape.", "Send UTF-8 JSON that matches PROTOCOL.md."
-    ),
-    "input.too_large": Code(
-        413,
-        False,
-        "The input is larger than a limit allows.",
-        "Send less, or put large content into a blob and refer to it.",
-    ),
-    "input.too_deep": Code(
-        400,
-        False,
-        "The JSON is nested more deeply than allowed.",
-        "Flatten the value, or send it as a string or a blob.",
-    ),
-    "input.number_range": Code(
-        400,
-        False,
-        "A number is outside what every reader can represent (±(2^53−1), finite).",
-        "Send large integers as strings.",
-    ),
+    "input.malformed": Code(400, False, "The input is not valid JSON of the expected shape.", "Send UTF-8 JSON that matches PROTOCOL.md."),
+    "input.too_large": Code(413, False, "The input is larger than a limit allows.", "Send less, or put large content into a blob and refer to it."),
+    "input.too_deep": Code(400, False, "The JSON is nested more deeply than allowed.", "Flatten the value, or send it as a string or a blob."),
+    "input.number_range": Code(400, False, "A number is outside what every reader can represent (±(2^53−1), finite).", "Send large integers as strings."),
     "input.unknown_op": Code(400, False, "There is no such operation.", "See the list of operations in PROTOCOL.md."),
-    "input.event_type": Code(
-        400,
-        False,
-        "This event type may not be appended directly.",
-        "Use the operation that produces it (for example send, cancel, approve).",
-    ),
-    "input.session_id": Code(
-        400,
-        False,
-        "The session id has characters or a length that are not allowed.",
-        "Use 1 to 128 of A-Z a-z 0-9 . _ ~ : - and start with a letter or digit.",
-    ),
+    "input.event_type": Code(400, False, "This event type may not be appended directly.", "Use the operation that produces it (for example send, cancel, approve)."),
+    "input.session_id": Code(400, False, "The session id has characters or a length that are not allowed.", "Use 1 to 128 of A-Z a-z 0-9 . _ ~ : - and start with a letter or digit."),
     # auth: who is asking
-    "auth.required": Code(
-        401,
-        False,
-        "No access token was given.",
-        "Send a token: Authorization: Bearer …, or the hello frame on a WebSocket.",
-    ),
-    "auth.invalid": Code(
-        401,
-        False,
-        "The access token is not valid here.",
-        "Check issuer, audience, algorithm and signing key, or mint a new token.",
-    ),
-    "auth.expired": Code(
-        401, False, "The access token has expired.", "Fetch a fresh token and send it with auth, or reconnect with it."
-    ),
+    "auth.required": Code(401, False, "No access token was given.", "Send a token: Authorization: Bearer …, or the hello frame on a WebSocket."),
+    "auth.invalid": Code(401, False, "The access token is not valid here.", "Check issuer, audience, algorithm and signing key, or mint a new token."),
+    "auth.expired": Code(401, False, "The access token has expired.", "Fetch a fresh token and send it with auth, or reconnect with it."),
     "auth.revoked": Code(401, False, "The access token was revoked.", "Ask whoever issued it for a new one."),
-    "auth.keys": Code(
-        503,
-        True,
-        "The signing keys of the token issuer are not known yet.",
-        "Retry in a moment; if it lasts, the operator should look at jwks_url.",
-    ),
-    "auth.denied": Code(
-        403,
-        False,
-        "The access token does not grant this.",
-        "Ask for a token whose capabilities include the operation on this session.",
-    ),
-    "auth.origin": Code(
-        403, False, "This Origin may not use the server from a browser.", "Add it to the server's list of origins."
-    ),
-    "auth.host": Code(
-        421,
-        False,
-        "The Host header names a host this server does not answer for.",
-        "Add it to the server's list of hosts, or use an allowed name.",
-    ),
+    "auth.keys": Code(503, True, "The signing keys of the token issuer are not known yet.", "Retry in a moment; if it lasts, the operator should look at jwks_url."),
+    "auth.denied": Code(403, False, "The access token does not grant this.", "Ask for a token whose capabilities include the operation on this session."),
+    "auth.origin": Code(403, False, "This Origin may not use the server from a browser.", "Add it to the server's list of origins."),
+    "auth.host": Code(421, False, "The Host header names a host this server does not answer for.", "Add it to the server's list of hosts, or use an allowed name."),
     # session
-    "session.not_found": Code(
-        404,
-        False,
-        "There is no such session, or the token may not know of it.",
-        "Create the session first, or check its id.",
-    ),
-    "session.exists": Code(
-        409,
-        False,
-        "A session with this id exists with other settings.",
-        "Use the existing session or choose another id.",
-    ),
+    "session.not_found": Code(404, False, "There is no such session, or the token may not know of it.", "Create the session first, or check its id."),
+    "session.exists": Code(409, False, "A session with this id exists with other settings.", "Use the existing session or choose another id."),
     "session.deleted": Code(410, False, "The session was deleted.", "Create a new one; its incarnation will differ."),
-    "session.incarnation": Code(
-        409,
-        False,
-        "The session is another incarnation than the one named.",
-        "Take a snapshot and go on from its cursor.",
-    ),
-    "session.tail": Code(
-        409, False, "The tail is not where the request expected it.", "Read what was appended since and decide again."
-    ),
-    "session.version": Code(
-        409,
-        False,
-        "The run, approval or branch changed since the version named.",
-        "Read its present version and decide again.",
-    ),
-    "session.full": Code(
-        409,
-        False,
-        "The session has reached a limit on its open entities.",
-        "End runs or resolve approvals first, or start a new session.",
-    ),
-    "session.compacted": Code(
-        410, False, "The events asked for were compacted or erased.", "Take a snapshot; it contains their effect."
-    ),
+    "session.incarnation": Code(409, False, "The session is another incarnation than the one named.", "Take a snapshot and go on from its cursor."),
+    "session.tail": Code(409, False, "The tail is not where the request expected it.", "Read what was appended since and decide again."),
+    "session.version": Code(409, False, "The run, approval or branch changed since the version named.", "Read its present version and decide again."),
+    "session.full": Code(409, False, "The session has reached a limit on its open entities.", "End runs or resolve approvals first, or start a new session."),
+    "session.compacted": Code(410, False, "The events asked for were compacted or erased.", "Take a snapshot; it contains their effect."),
     # producer
-    "producer.conflict": Code(
-        409,
-        False,
-        "This producer key was used before with other content.",
-        "Use a new key for new content; never reuse one.",
-    ),
-    "producer.expired": Code(
-        409,
-        False,
-        "This producer key is older than the retained window.",
-        "Read the session to see whether it was applied.",
-    ),
-    "producer.gap": Code(
-        409, False, "The producer skipped a sequence number.", "Resend from the number named in `expected`."
-    ),
-    "producer.fenced": Code(
-        409, False, "A newer epoch of this producer has appended.", "Stop: another instance took over."
-    ),
+    "producer.conflict": Code(409, False, "This producer key was used before with other content.", "Use a new key for new content; never reuse one."),
+    "producer.expired": Code(409, False, "This producer key is older than the retained window.", "Read the session to see whether it was applied."),
+    "producer.gap": Code(409, False, "The producer skipped a sequence number.", "Resend from the number named in `expected`."),
+    "producer.fenced": Code(409, False, "A newer epoch of this producer has appended.", "Stop: another instance took over."),
     # run
-    "run.not_found": Code(
-        404, False, "There is no such run in this session.", "Check the run id, or read the session's state."
-    ),
-    "run.ended": Code(
-        409, False, "The run has ended; nothing more can be done to it.", "Send a new input to start another run."
-    ),
-    "run.fenced": Code(
-        409,
-        False,
-        "A newer attempt, or the end of the run, has superseded this one.",
-        "Stop this attempt; nothing it appends will be accepted.",
-    ),
-    "run.stopping": Code(
-        409,
-        False,
-        "The run is being cancelled; only ends, tool results and usage are accepted.",
-        "Close what is open and end the run.",
-    ),
-    "run.state": Code(
-        409,
-        False,
-        "The run's state does not allow this.",
-        "Read its state; the table of transitions is in PROTOCOL.md.",
-    ),
-    "run.muted": Code(
-        409, False, "A person has taken over this session; agents are muted.", "Wait until it is handed back."
-    ),
-    "run.no_agent": Code(
-        409, False, "No agent is named and the session has no default agent.", "Name the agent the input is for."
-    ),
+    "run.not_found": Code(404, False, "There is no such run in this session.", "Check the run id, or read the session's state."),
+    "run.ended": Code(409, False, "The run has ended; nothing more can be done to it.", "Send a new input to start another run."),
+    "run.fenced": Code(409, False, "A newer attempt, or the end of the run, has superseded this one.", "Stop this attempt; nothing it appends will be accepted."),
+    "run.stopping": Code(409, False, "The run is being cancelled; only ends, tool results and usage are accepted.", "Close what is open and end the run."),
+    "run.state": Code(409, False, "The run's state does not allow this.", "Read its state; the table of transitions is in PROTOCOL.md."),
+    "run.muted": Code(409, False, "A person has taken over this session; agents are muted.", "Wait until it is handed back."),
+    "run.no_agent": Code(409, False, "No agent is named and the session has no default agent.", "Name the agent the input is for."),
     # content
-    "content.not_open": Code(
-        409,
-        False,
-        "The message, reasoning or tool call is not open.",
-        "Send its START first, and nothing after its END.",
-    ),
+    "content.not_open": Code(409, False, "The message, reasoning or tool call is not open.", "Send its START first, and nothing after its END."),
     "content.exists": Code(409, False, "An entity with this id exists already.", "Use a new id."),
     # approval, steer, branch, hand-off
-    "approval.not_found": Code(
-        404, False, "There is no such approval in this session.", "Check its id, or read the session's state."
-    ),
-    "approval.resolved": Code(
-        409,
-        False,
-        "The approval was decided already; `by` and `decision` say how.",
-        "Nothing: the first decision stands.",
-    ),
+    "approval.not_found": Code(404, False, "There is no such approval in this session.", "Check its id, or read the session's state."),
+    "approval.resolved": Code(409, False, "The approval was decided already; `by` and `decision` say how.", "Nothing: the first decision stands."),
     "approval.self": Code(403, False, "The one who asked may not decide.", "Let another person decide."),
-    "input.not_found": Code(
-        404, False, "There is no such input message in this session.", "Check the id, or read the session's state."
-    ),
-    "handoff.taken": Code(
-        409, False, "Somebody else has taken over this session.", "Ask them to hand it back, or use force with admin."
-    ),
+    "input.not_found": Code(404, False, "There is no such input message in this session.", "Check the id, or read the session's state."),
+    "handoff.taken": Code(409, False, "Somebody else has taken over this session.", "Ask them to hand it back, or use force with admin."),
     "handoff.not_taken": Code(409, False, "Nobody has taken over this session.", "Nothing to give back."),
     # agents: what ends up in a run's error, or is raised inside an agent
     "agent.failed": Code(500, False, "The agent raised an exception.", "Look at the worker's log; send the input again."),
@@ -222,58 +85,24 @@ CODES: dict[str, Code] = {
     "blob.not_found": Code(404, False, "There is no such blob in this session.", "Upload it again."),
     "history.not_found": Code(404, False, "There is no such page of history.", "Start from the snapshot's `older`."),
     # server
-    "limit.rate": Code(
-        429,
-        True,
-        "Too many requests from this connection or principal.",
-        "Wait for retry_after_s and send more slowly.",
-    ),
+    "limit.rate": Code(429, True, "Too many requests from this connection or principal.", "Wait for retry_after_s and send more slowly."),
     "limit.connections": Code(503, True, "The server has as many connections as it allows.", "Retry with backoff."),
-    "limit.subscriptions": Code(
-        409, False, "The connection has as many subscriptions as it allows.", "Unsubscribe, or open another connection."
-    ),
-    "disk.full": Code(
-        507,
-        True,
-        "The disk is full; only control and run ends are admitted.",
-        "Free space; the server recovers without a restart.",
-    ),
-    "disk.failed": Code(
-        503,
-        True,
-        "The storage failed; writes are stopped, reads go on.",
-        "Look at the server's log and disk; retry with the same key.",
-    ),
-    "commit.unknown": Code(
-        503, True, "Whether this was stored is not known.", "Retry with the same key; that settles it."
-    ),
-    "server.restarting": Code(
-        503, True, "The server is shutting down.", "Reconnect after a moment; cursors stay valid."
-    ),
+    "limit.subscriptions": Code(409, False, "The connection has as many subscriptions as it allows.", "Unsubscribe, or open another connection."),
+    "disk.full": Code(507, True, "The disk is full; only control and run ends are admitted.", "Free space; the server recovers without a restart."),
+    "disk.failed": Code(503, True, "The storage failed; writes are stopped, reads go on.", "Look at the server's log and disk; retry with the same key."),
+    "commit.unknown": Code(503, True, "Whether this was stored is not known.", "Retry with the same key; that settles it."),
+    "server.restarting": Code(503, True, "The server is shutting down.", "Reconnect after a moment; cursors stay valid."),
     "server.busy": Code(503, True, "The session's queue is full.", "Retry with backoff."),
     "server.internal": Code(500, False, "The server made a mistake; it was logged.", "Report it with the request id."),
     "timeout": Code(504, True, "No answer came in time.", "Retry with the same key."),
-    "connection.lost": Code(
-        503,
-        True,
-        "The connection was lost before an answer came.",
-        "The client reconnects; the same key settles the outcome.",
-    ),
+    "connection.lost": Code(503, True, "The connection was lost before an answer came.", "The client reconnects; the same key settles the outcome."),
     # set-up and files
     "config.invalid": Code(500, False, "A setting is not valid.", "See the reference of settings."),
-    "engine.locked": Code(
-        503, False, "Another process is writing to this database.", "Stop it, or point this one at another file."
-    ),
-    "engine.version": Code(
-        500,
-        False,
-        "The SQLite library or the database's format is not one this version can use safely.",
-        "Upgrade as the message says.",
-    ),
-    "engine.corrupt": Code(
-        500, False, "The database failed a check.", "Run `holdfast verify` and restore from a backup."
-    ),
+    "engine.locked": Code(503, False, "Another process is writing to this database.", "Stop it, or point this one at another file."),
+    "engine.version": Code(500, False, "The SQLite library or the database's format is not one this version can use safely.", "Upgrade as the message says."),
+    "engine.corrupt": Code(500, False, "The database failed a check.", "Run `holdfast verify` and restore from a backup."),
 }
+# fmt: on
 
 
 class HoldfastError(Exception):
