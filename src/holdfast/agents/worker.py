@@ -191,7 +191,7 @@ class Worker:
             lease_s = float(self._connection.welcome.limits.get("lease_s", limits.LEASE_S))
             await asyncio.sleep(min(limits.HEARTBEAT_S, lease_s / 3))
             held = [attempt for attempt in self._attempts.values() if attempt in self._attached and not attempt.fenced]
-            if held and self._connection.connected:
+            if self._connection.connected:  # also without a run: that a worker is heard of says that it does not hang
                 op = wire.Heartbeat(runs=[(a.session, a.run, a.generation) for a in held])
                 self._connection.post(op, self._renewed)
 

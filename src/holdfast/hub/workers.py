@@ -27,7 +27,11 @@ Held = tuple[Key, str]
 
 
 class Worker:
-    """A connection that offers to run agents. ``held`` are the attempts it executes, with their generation."""
+    """A connection that offers to run agents.
+
+    ``held`` are the attempts it executes, with their generation. ``silent``: it let a lease run out, so it hangs, and gets
+    nothing more until it is heard of again; else it would cost a run all its attempts.
+    """
 
     def __init__(self, conn: Connection) -> None:
         self.conn = conn
@@ -36,11 +40,12 @@ class Worker:
         self.held: dict[Held, int] = {}
         self.claims = 0
         self.gone = False
+        self.silent = False
 
     @property
     def free(self) -> bool:
         """Whether it takes another run. Sub-runs inside an attempt take no slot of their own."""
-        return not self.gone and len(self.held) + self.claims < self.slots
+        return not self.gone and not self.silent and len(self.held) + self.claims < self.slots
 
 
 class Workers:
@@ -193,14 +198,19 @@ class Workers:
             if fresh:
                 session.arm()
 
-    def heartbeat(self, conn: Connection, op: wire.Heartbeat) -> dict[str, Any]:
+    async def heartbeat(self, conn: Connection, op: wire.Heartbeat) -> dict[str, Any]:
         """Renew the leases named; those not held any more are answered as fenced."""
         fenced: list[list[Any]] = []
+        worker = self.by_connection.get(conn.ident)
+        if worker is not None and worker.silent:
+            worker.silent = False
+            self._freed(worker)
+        present = {name: await self._present(conn, name) for name in {name for name, _, _ in op.runs}}
         for name, ident, generation in op.runs:
-            session = self.hub.sessions.get(Key(conn.principal.tenant, name))
+            session = present[name]
             run = session.state.runs.get(ident) if session is not None and session.state is not None else None
             if session is not None and session.state is None:
-                continue  # being loaded: it grants a full lease
+                continue  # it cannot be loaded now; when it can, it grants a full lease
             if run is None or run.status != "running" or run.generation != generation:
                 fenced.append([name, ident, generation])
                 continue
@@ -208,6 +218,19 @@ class Workers:
             assert session is not None
             self.renew(session, ident)
         return {"fenced": fenced}
+
+    async def _present(self, conn: Connection, name: str) -> HotSession | None:
+        """The session, loaded: a hub that was restarted does not hold it yet. None when there is none (any more)."""
+        if not conn.principal.may("append", name):
+            return None
+        session = self.hub.hot(Key(conn.principal.tenant, name))
+        try:
+            await session.ready()
+        except Refused:
+            return None
+        except HoldfastError:
+            pass
+        return session
 
     def attach(self, conn: Connection, session: HotSession, op: wire.Attach) -> dict[str, Any]:
         """A reconnected worker goes on with an attempt it still holds."""
@@ -232,6 +255,8 @@ class Workers:
 
     def expire(self, session: HotSession) -> None:
         """Record the attempts whose lease has run out (RUN-3)."""
+        if self.hub.upkeep.behind:
+            return  # nobody was heard meanwhile: the next pulse adds what the stall took
         now = self.hub.clock.monotonic()
         for ident, until in list(session.leases.items()):
             run = session.state.runs.get(ident) if session.state is not None else None
@@ -240,6 +265,8 @@ class Workers:
             elif until <= now:
                 del session.leases[ident]
                 self.hub.stats.leases_lost += 1
+                if (holder := self.holders.get((session.key, ident))) is not None:
+                    holder.silent = True
                 op = runs.LeaseExpired(
                     session=session.key.session, run=ident, generation=run.generation, reason="lease expired"
                 )

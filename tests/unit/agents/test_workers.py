@@ -27,6 +27,8 @@ async def test_a_cut_line_costs_a_running_agent_nothing(house: House) -> None:
                 await out.write(word)
                 if i % 10 == 0:
                     house.dials[0].cut()
+                while i % 10 == 5 and not worker.connection.connected:
+                    await asyncio.sleep(0)
                 await asyncio.sleep(0)
 
     house.serve(worker)
@@ -34,7 +36,7 @@ async def test_a_cut_line_costs_a_running_agent_nothing(house: House) -> None:
     over = await run.finished()
     assert (over["status"], over["attempt"]) == ("completed", 1)
     assert await run.text() == "".join(words)
-    assert len(house.dials[0].transports) > 3
+    assert len(house.dials[0].transports) >= 20
 
 
 async def test_signals_that_came_while_away_are_heard_on_return(house: House) -> None:
