@@ -44,6 +44,9 @@ def test_a_snapshot_anywhere_and_the_rest_give_the_same_view(history: History) -
     """FOLD-2 at every position: also inside a message, a tool call, a wait."""
     whole = copied(history.view)
     assert copied(fold(history.events)) == whole
+    at_once = View()
+    at_once.apply_all(history.events)
+    assert copied(at_once) == whole and at_once.size == history.view.size
     assert len(history.view.visible()) <= len(history.view.items)
     growing = View()
     for n, event in enumerate(history.events, 1):
@@ -68,6 +71,12 @@ def test_the_control_state_is_a_fold_of_the_log(history: History) -> None:
         if event.seq == cut:
             restored = msgspec.msgpack.decode(control(again), type=State)
     again.producers = restored_producers(history)
+    paged = State(SESSION, "i1")
+    for start in range(0, len(history.events), 7):  # as pages of frames are folded
+        program.evolve_all(paged, history.events[start : start + 7])
+    assert paged.participants.keys() == again.participants.keys()
+    paged.producers, paged.participants = again.producers, again.participants
+    assert control(paged) == control(history.state)
     assert control(again) == control(history.state)
     if restored is not None:
         restored.producers = again.producers
@@ -115,6 +124,7 @@ def test_compaction_changes_nothing_that_is_seen(history: History, data: st.Data
     assert position == len(history.events)
     assert copied(fold(merged)) == copied(history.view)
     state.producers = history.state.producers
+    state.ts = history.state.ts  # a cover has the time of its first event
     assert control(state) == control(history.state)
     edges = [event.last for event in merged]
     at = data.draw(st.sampled_from(edges))

@@ -1,0 +1,111 @@
+"""What is stored beside the log only saves time: with it, without it, and after compaction a session loads the same."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from holdfast.engines.memory import MemoryEngine
+from holdfast.engines.port import Key
+from holdfast.hub.compacting import compact
+from holdfast.hub.hot import HotSession
+from holdfast.hub.hub import Hub
+from holdfast.hub.storing import load
+from holdfast.protocol import events as e
+from holdfast.protocol import wire
+from holdfast.protocol.codec import encode
+from holdfast.protocol.events import Draft
+
+from .conftest import Pipe, user
+
+pytestmark = pytest.mark.anyio
+KEY = Key("acme", "s1")
+
+
+async def talk(hub: Hub, ann: Pipe, count: int, *, producer: str = "", first: int = 1) -> None:
+    """A message that grows."""
+    for n in range(first, first + count):
+        drafts = [Draft(e.TEXT_CONTENT, {"messageId": "m", "delta": f"{n} 🌊 "})]
+        if n == 1:
+            drafts.insert(0, Draft(e.TEXT_START, {"messageId": "m"}))
+        identity = wire.Producer(producer, 1, n) if producer else None
+        answer = await ann.ask(wire.Append(session="s1", events=drafts, producer=identity))
+        assert answer["op"] == "ok", answer
+
+
+def state_of(session: HotSession) -> bytes:
+    assert session.state is not None
+    return msgspec.msgpack.encode(msgspec.structs.replace(session.state, ts=0))  # a cover has its first event's time
+
+
+async def store(session: HotSession) -> None:
+    session.keeper.store()
+    await session.keeper.settle(at_least=1 << 60)
+
+
+async def test_a_session_loads_as_it_was_evicted(hub: Hub) -> None:
+    ann = Pipe(hub, user())
+    await ann.ask(wire.Create(session="s1"))
+    await talk(hub, ann, 20, producer="p")
+    session = hub.sessions.pop(KEY)
+    session.close()
+    before, view = state_of(session), encode(session.view.export())
+    for stored in (False, True):
+        if stored:
+            await store(session)
+        await hub.snapshot(ann.principal, "s1")
+        again = hub.sessions.pop(KEY)
+        again.close()
+        assert state_of(again) == before
+        assert encode(again.view.export()) == view
+        assert again.keeper.kept == (session.tail if stored else 0)
+
+
+async def test_a_snapshot_that_compaction_overtook_is_not_used(hub: Hub) -> None:
+    """A cover that spans the stored snapshot: folding on from it would lose what the cover adds."""
+    ann = Pipe(hub, user())
+    await ann.ask(wire.Create(session="s1"))
+    await talk(hub, ann, 10)
+    session = hub.sessions[KEY]
+    await store(session)
+    await talk(hub, ann, 10, first=11)
+    before, view = state_of(session), encode(session.view.export())
+    assert await compact(session) == 19
+    hub.sessions.pop(KEY).close()
+    await hub.snapshot(ann.principal, "s1")
+    again = hub.sessions[KEY]
+    assert encode(again.view.export()) == view
+    assert state_of(again) == before
+
+
+async def test_merged_frames_do_not_repeat_the_keys_a_snapshot_has(hub: Hub) -> None:
+    ann = Pipe(hub, user())
+    await ann.ask(wire.Create(session="s1"))
+    await talk(hub, ann, 10, producer="p")
+    session = hub.sessions[KEY]
+    await ann.ask(wire.Append(session="s1", events=[Draft(e.CUSTOM, {})]))  # what ends the cover
+    await store(session)
+    await talk(hub, ann, 10, producer="p", first=11)
+    before = state_of(session)
+    await compact(session)
+    hub.sessions.pop(KEY).close()
+    await hub.snapshot(ann.principal, "s1")
+    assert hub.sessions[KEY].keeper.kept > 0
+    assert state_of(hub.sessions[KEY]) == before
+
+
+async def test_a_snapshot_of_another_fold_is_refolded(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FOLD-7, and one that is damaged."""
+    ann = Pipe(hub, user())
+    await ann.ask(wire.Create(session="s1"))
+    await talk(hub, ann, 5)
+    session = hub.sessions[KEY]
+    before = encode(session.view.export())
+    engine = hub.engine
+    assert isinstance(engine, MemoryEngine)
+    for data in (b"\x00damaged", msgspec.msgpack.encode({"fold": 0, "state": session.state, "view": {}})):
+        await engine.put_snapshot(KEY, session.incarnation, session.tail, data, {})
+        head = await engine.head(KEY)
+        assert head is not None
+        loaded = await load(engine, head)
+        assert encode(loaded.view.export()) == before and loaded.kept == 0
