@@ -36,6 +36,7 @@ class Attempt:
     Attributes:
         cancelled: the cancel as signalled (``{by, deadline, force}``), or None.
         fenced: nothing of this attempt is accepted any more: the run ended, or another attempt has it.
+        released: the run waits for a person without this worker.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Attempt:
         )
         self.cancelled: dict[str, Any] | None = None
         self.fenced = False
+        self.released = False
         self.steers: deque[Steer] = deque()
         self.decisions: dict[str, dict[str, Any]] = {}
         self.children: dict[str, dict[str, Any]] = {}

@@ -9,7 +9,6 @@ from typing import Any
 
 from holdfast.agents.attempt import Attempt
 from holdfast.agents.ending import Status, end
-from holdfast.agents.errors import Released
 from holdfast.agents.input import Input
 from holdfast.agents.run import RunContext
 from holdfast.agents.tools import Tools, described
@@ -96,7 +95,7 @@ class Execution:
 
     async def _finish(self, work: asyncio.Task[Any]) -> None:
         error = None if work.cancelled() else work.exception()
-        if isinstance(error, Released):
+        if self.attempt.released:  # whatever came of unwinding, a group of exceptions for example
             return
         status: Status = "completed"
         if self.attempt.cancelled is not None:

@@ -181,6 +181,7 @@ class RunContext:
             self_approve=self_approve,
         )  # fmt: skip
         if decided is None:
+            self.attempt.released = True
             raise Released
         return decided
 

@@ -120,15 +120,22 @@ class Worker:
 
     def _attach(self, attempt: Attempt) -> None:
         def answered(outcome: dict[str, Any] | HoldfastError) -> None:
-            if isinstance(outcome, Refused):
-                attempt.fence(outcome)
-            elif isinstance(outcome, dict):
+            if isinstance(outcome, dict):
                 self._attached.add(attempt)
                 attempt.caught_up(outcome)
                 self._look_for_children(attempt)
+            elif isinstance(outcome, Refused):
+                attempt.fence(outcome)
+            elif self._connection.connected:  # busy: the lease runs, so soon again
+                asyncio.get_running_loop().call_later(limits.RETRY_BASE_S, self._attach_again, attempt)
 
         op = wire.Attach(session=attempt.session, run=attempt.run, generation=attempt.generation)
         self._connection.post(op, answered)
+
+    def _attach_again(self, attempt: Attempt) -> None:
+        held = self._attempts.get(attempt.key) is attempt
+        if held and self._connection.connected and attempt not in self._attached:
+            self._attach(attempt)
 
     def _look_for_children(self, attempt: Attempt) -> None:
         """A spawned run may have ended while nobody listened: the session's state says so."""

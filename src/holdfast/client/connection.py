@@ -14,10 +14,11 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, TypeVar
 
 from holdfast.client import messages
+from holdfast.client.link import Link, from_close
 from holdfast.client.pending import Done, PendingOperations
 from holdfast.client.retry import Backoff
 from holdfast.client.token import Token, TokenSource
-from holdfast.client.transport import Dial, Transport
+from holdfast.client.transport import Dial
 from holdfast.errors import HoldfastError, Refused, Unavailable, from_wire
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
@@ -33,57 +34,10 @@ _OF_THE_CONNECTION: Final = (
 )  # fmt: skip
 """Operations that mean something to one connection only: when it is lost they fail, and their owners begin anew."""
 
-_REFUSALS: Final = {
-    4400: "input.malformed",
-    4401: "auth.invalid",
-    4403: "auth.denied",
-    4411: "auth.revoked",
-    4413: "auth.origin",
-}
-"""Close codes that a retry with the same token does not cure."""
-
 
 def new_key() -> str:
     """A key for an operation: 128 random bits."""
     return secrets.token_hex(16)
-
-
-class _Link:
-    """One transport's life as the connection's sink; a link that was replaced is not listened to."""
-
-    def __init__(self, owner: Connection) -> None:
-        self._owner = owner
-        self.transport: Transport | None = None
-        self.lost_event = asyncio.Event()
-        self.welcome: asyncio.Future[messages.Welcome] = asyncio.get_running_loop().create_future()
-        self.code, self.reason = 1006, ""
-
-    def received(self, message: bytes) -> None:
-        if not self.lost_event.is_set():
-            self._owner._received(self, message)
-
-    def lost(self, code: int, reason: str) -> None:
-        if self.lost_event.is_set():
-            return
-        self.code, self.reason = code, reason
-        self.lost_event.set()
-        if not self.welcome.done():
-            self.fail(from_close(code, reason))
-        self._owner._lost(self)
-
-    def fail(self, error: HoldfastError) -> None:
-        if not self.welcome.done():
-            self.welcome.set_exception(error)
-            self.welcome.exception()  # looked at: whoever awaits it may be gone
-
-
-def from_close(code: int, reason: str) -> HoldfastError:
-    """The error that a close code stands for."""
-    if code in _REFUSALS:
-        return Refused(_REFUSALS[code], reason)
-    if code == 4410:
-        return Unavailable("auth.expired", reason)
-    return Unavailable("connection.lost", reason)
 
 
 class Connection:
@@ -108,7 +62,7 @@ class Connection:
         self._token = Token(token)
         self._surface, self._device = surface, device
         self._backoff = backoff or Backoff()
-        self._link: _Link | None = None  # set while the server has welcomed us
+        self._link: Link | None = None  # set while the server has welcomed us
         self._pending = PendingOperations()
         self._room = asyncio.Semaphore(limits.PENDING_REQUESTS)
         self._receivers: dict[type[Any], list[Receiver]] = {}
@@ -276,7 +230,7 @@ class Connection:
 
     async def _one_life(self) -> HoldfastError:
         """From dialling to the loss of one transport; returns why it was lost."""
-        link = _Link(self)
+        link = Link(self)
         refresh: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout(2 * limits.HELLO_S):
@@ -314,8 +268,8 @@ class Connection:
                 _LOG.warning("the token could not be refreshed: %s", type(error).__name__)
                 await asyncio.sleep(backoff.next_s())
 
-    # --- from the transport
-    def _received(self, link: _Link, raw: bytes) -> None:
+    # --- from the transport, through its link
+    def received(self, link: Link, raw: bytes) -> None:
         message = messages.decode(raw)
         if isinstance(message, messages.Ok):
             self._pending.answered(message.id, messages.result(raw))
@@ -327,16 +281,19 @@ class Connection:
             self._goaway_s = message.retry_after_s
         else:
             for receiver in self._receivers.get(type(message), ()):
-                receiver(message, len(raw))
+                try:
+                    receiver(message, len(raw))
+                except Exception:  # an application's callback must not cost everybody the connection
+                    _LOG.exception("a callback for %s failed", type(message).__name__)
 
-    def _refused(self, link: _Link, message: messages.Error) -> None:
+    def _refused(self, link: Link, message: messages.Error) -> None:
         error = from_wire(message.error)
         if self._link is link and message.id is not None:
             self._pending.answered(message.id, error)
         else:
             link.fail(error)
 
-    def _welcomed(self, link: _Link, welcome: messages.Welcome) -> None:
+    def _welcomed(self, link: Link, welcome: messages.Welcome) -> None:
         if link.welcome.done():
             return
         link.welcome.set_result(welcome)
@@ -351,11 +308,11 @@ class Connection:
         if self._first is not None and not self._first.done():
             self._first.set_result(None)
 
-    def _write(self, link: _Link, message: bytes) -> None:
+    def _write(self, link: Link, message: bytes) -> None:
         if link.transport is not None:
             link.transport.send(message)
 
-    def _lost(self, link: _Link) -> None:
+    def lost(self, link: Link) -> None:
         if self._link is not link:
             return
         self._link = None
@@ -381,7 +338,10 @@ class Connection:
         if now != self._status:
             self._status = now
             for watcher in list(self._watchers):
-                watcher(now)
+                try:
+                    watcher(now)
+                except Exception:
+                    _LOG.exception("a callback for the status failed")
 
 
 def _listed(callbacks: list[_Callback], callback: _Callback) -> Callable[[], None]:

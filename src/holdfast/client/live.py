@@ -8,7 +8,7 @@ from types import TracebackType
 
 from holdfast.client import messages
 from holdfast.client.feed import Feed, Reader, Snapshot
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import wire
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
@@ -53,7 +53,7 @@ class LiveView(Reader):
             HoldfastError: the session cannot be read any more.
         """
         while True:
-            if self.live and condition(self.view):
+            if self.live and self._error is None and condition(self.view):
                 return self.view
             if self._error is not None:
                 raise self._error
@@ -69,7 +69,10 @@ class LiveView(Reader):
     # --- from the feed
     def take(self, item: Event | Snapshot | messages.Skip, size: int) -> bool:
         if isinstance(item, Snapshot):
-            self.view = View.load(item.view)
+            try:
+                self.view = View.load(item.view)
+            except ValueError as error:  # a server of another version
+                self._error = Refused("config.invalid", str(error))
         elif isinstance(item, Event) and not self.view.apply(item):
             return False
         self._announce()

@@ -214,3 +214,19 @@ async def test_a_sub_run_cannot_let_the_worker_go(house: House) -> None:
     house.serve(worker)
     await (await session.send("hi")).finished()
     assert refused == ["run.state"]
+
+
+async def test_letting_go_from_inside_a_task_group(house: House) -> None:
+    worker, session = await house.worker(), await house.session()
+
+    @worker.agent("writer")
+    async def write(run: RunContext) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run.approve("x", {}, wait=True))
+        await run.say("approved")
+
+    house.serve(worker)
+    run = await session.send("hi")
+    view = await seen(session, waiting)
+    await session.approve(items(view, "approval")[0]["id"])
+    assert await run.text() == "approved"

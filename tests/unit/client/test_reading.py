@@ -353,3 +353,31 @@ async def test_presence_and_the_list_of_sessions() -> None:
         session.on_presence(seen.append)
         script.line.say({"op": "presence", "session": "s1", "here": [{"actor": "user:bob"}]})
         assert seen == [[{"actor": "user:bob"}]]
+
+
+async def test_a_callback_that_fails_costs_nobody_the_connection() -> None:
+    log = Log(0)
+    async with log.script.client() as hf:
+        session = hf.session("s1")
+
+        def broken(_: Any) -> None:
+            raise RuntimeError("application")
+
+        session.on_presence(broken)
+        hf.on_status(broken)
+        async with session.events("tail") as events:
+            await log.script.until(lambda: hf.status == "live")
+            log.script.line.say({"op": "presence", "session": "s1", "here": []})
+            log.grow()
+            assert await take(events, 1) == [1]
+        assert len(log.script.lines) == 1
+
+
+async def test_a_view_of_another_fold_version_is_an_error_and_not_a_loop() -> None:
+    log = Log(0)
+    honest = log.snapshot
+    log.snapshot = lambda reason: {**honest(reason), "view": {**empty_view(), "fold": 99}}  # type: ignore[method-assign]
+    async with log.script.client() as hf:
+        with pytest.raises(Refused) as refused:
+            await hf.session("s1").state()
+        assert refused.value.code == "config.invalid"
