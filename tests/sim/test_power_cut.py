@@ -250,6 +250,7 @@ class fresh:
 ALL_KINDS: tuple[Cut, ...] = ("lose", "tear", "kill")
 
 
+@pytest.mark.timeout(120 + CUTS // 5)
 def test_nothing_acknowledged_or_seen_is_lost() -> None:
     tally = asyncio.run(cut_power(1, CUTS, kinds=ALL_KINDS))
     assert tally.damaged == []
