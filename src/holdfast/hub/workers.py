@@ -73,9 +73,11 @@ class Workers:
         worker = self.by_connection.pop(conn.ident, None)
         if worker is not None:
             worker.gone = True
-            for held in worker.held:
-                if self.holders.get(held) is worker:
-                    del self.holders[held]
+            for held in [held for held, holder in self.holders.items() if holder is worker]:
+                del self.holders[held]
+                session = self.hub.sessions.get(held[0])
+                if session is not None:
+                    self.hub.presence.changed(session)
         self.hub.stats.workers = len(self.by_connection)
 
     async def _look_for_work(self, worker: Worker) -> None:
@@ -164,6 +166,7 @@ class Workers:
         worker.held[held] = generation
         self.holders[held] = worker
         self.renew(session, ident)
+        self.hub.presence.changed(session)
 
     def brief(self, session: HotSession, run: Run) -> dict[str, Any]:
         """Everything an attempt needs to begin, or to go on."""
@@ -205,7 +208,7 @@ class Workers:
         if worker is not None and worker.silent:
             worker.silent = False
             self._freed(worker)
-        present = {name: await self._present(conn, name) for name in {name for name, _, _ in op.runs}}
+        present = {name: await self._present(conn, name) for name in dict.fromkeys(name for name, _, _ in op.runs)}
         for name, ident, generation in op.runs:
             session = present[name]
             run = session.state.runs.get(ident) if session is not None and session.state is not None else None
@@ -342,6 +345,7 @@ class Workers:
         if not event.actor.startswith("agent:"):
             self._signal(session, ident, "fenced", {"status": event.data.get("status", "lost")})
         worker = self.holders.pop((session.key, ident), None)
+        self.hub.presence.changed(session)
         if worker is not None and worker.held.pop((session.key, ident), None) is not None:
             self._freed(worker)
 

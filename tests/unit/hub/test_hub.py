@@ -117,3 +117,24 @@ async def test_the_same_key_answers_the_same(hub: Hub) -> None:
     assert two["duplicate"] and (one["first"], one["last"], one["run"]) == (two["first"], two["last"], two["run"])
     other = await ann.ask(wire.Send(**S, text="y", key="k"))
     assert other["error"]["code"] == "producer.conflict"
+
+
+async def test_presence_follows_readers_and_workers(hub: Hub) -> None:
+    ann = await create(hub)
+    await ann.ask(wire.Subscribe(**S))
+
+    def shown(*actors: str) -> object:
+        return lambda m: m["op"] == "presence" and [h["actor"] for h in m["here"]] == list(actors)
+
+    await ann.until(shown("user:ann"))
+    worker, given = await running(hub, ann)
+    await ann.until(shown("user:ann", "agent:writer"))
+    ann.received.clear()
+    await worker.ask(wire.End(**S, run=given["run"], generation=given["generation"]))
+    await ann.until(shown("user:ann"))
+    bob = Pipe(hub, user("bob"))
+    await bob.ask(wire.Subscribe(**S))
+    await ann.until(shown("user:ann", "user:bob"))
+    ann.received.clear()
+    hub.disconnect(bob)
+    await ann.until(shown("user:ann"))
