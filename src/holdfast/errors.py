@@ -84,6 +84,9 @@ CODES: dict[str, Code] = {
     # blob, history
     "blob.not_found": Code(404, False, "There is no such blob in this session.", "Upload it again."),
     "history.not_found": Code(404, False, "There is no such page of history.", "Start from the snapshot's `older`."),
+    # HTTP
+    "route.not_found": Code(404, False, "There is nothing at this path.", "See /openapi.json for the routes."),
+    "route.method": Code(405, False, "This path does not take this method.", "See /openapi.json for the routes."),
     # server
     "limit.rate": Code(429, True, "Too many requests from this connection or principal.", "Wait for retry_after_s and send more slowly."),
     "limit.connections": Code(503, True, "The server has as many connections as it allows.", "Retry with backoff."),

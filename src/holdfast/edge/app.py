@@ -49,7 +49,7 @@ class Edge:
         self.tokens = Tokens(hub, settings, self.secret, self.revocations)
         self.webhooks = Webhooks(hub, settings)
         self.routes: list[BaseRoute] = [
-            *Rest(hub, self.requests, self.tokens).routes(),
+            *Rest(self.door, self.requests, self.tokens).routes(),
             *Health(hub, settings, self.requests).routes(),
             WebSocketRoute(PATH, self._socket),
         ]

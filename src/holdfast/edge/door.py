@@ -1,18 +1,19 @@
 """The door: what every WebSocket goes through, whatever serves it: hello, operations, rates, refresh, expiry.
 
-``Door`` is per server, ``Visit`` per connection. A visit is driven by its transport: ``opened``, ``received``,
-``drained``, ``lost``; it talks back through the few methods of ``Wire``.
+``Door`` is per server, ``Visit`` per connection. A visit is driven by its transport (``received``, ``drained``,
+``lost``) and talks back through the few methods of ``Wire``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
+import secrets
 from typing import Protocol
 
 from holdfast.edge.auth import Verifier
 from holdfast.edge.config import Settings
+from holdfast.edge.crowd import Crowd
 from holdfast.edge.rate import Bucket
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.hub import operations
@@ -22,17 +23,18 @@ from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.codec import encode
 from holdfast.session.access import Principal
 
-log = logging.getLogger("holdfast.edge")
-
 CLOSE_CODES = {
     "auth.required": 4401, "auth.invalid": 4401, "auth.denied": 4403, "auth.expired": 4410, "auth.revoked": 4411,
-    "auth.origin": 4413, "auth.host": 4413, "limit.rate": 4429, "limit.connections": 1013, "input.malformed": 4400,
+    "auth.origin": 4413, "auth.host": 4413, "auth.keys": 1013, "limit.rate": 4429, "limit.connections": 1013,
+    "input.malformed": 4400,
     "server.restarting": 1012,
 }  # fmt: skip
 """WebSocket close codes of the refusals that end a connection (PROTOCOL.md, section 4)."""
 
 _NOBODY = Principal("", "", ())
-_ABUSE = 50  # operations over the rate before the connection is closed
+_PATIENCE = 50  # operations over the rate that are answered at once, and
+_PATIENCE_PER_S = 1.0  # so many a second later; beyond them the connection is closed
+LONGEST_TIMER_S = 86_400.0  # event loops take no timer of years
 
 
 class Wire(Protocol):
@@ -53,36 +55,38 @@ class Wire(Protocol):
 
 
 class Door:
-    """The verifier, the settings and the count of connections of one server."""
+    """The verifier, the settings and the connections of one server."""
 
     def __init__(self, hub: Hub, settings: Settings, verifier: Verifier) -> None:
         self.hub = hub
         self.settings = settings
         self.verifier = verifier
+        self.crowd = Crowd(settings)
         self.visits: dict[str, Visit] = {}
         self._numbers = itertools.count(1)
-        self._boot = codec.encode(id(self)).hex()[-4:]
+        self._boot = secrets.token_hex(2)
 
     def admit(self) -> None:
         """Refuse another connection when there are too many, or when the server is going away."""
         if self.hub.closing:
             raise Unavailable("server.restarting")
-        if len(self.visits) >= self.settings.connections:
-            raise Unavailable("limit.connections")
+        self.crowd.check()
 
     def visit(self, wire_: Wire, principal: Principal | None) -> Visit:
-        """A new connection, authenticated already when it brought a header."""
+        """A new connection, authenticated already when it brought a header. Raises as ``admit`` does."""
+        self.admit()
         visit = Visit(self, wire_, f"c{next(self._numbers)}-{self._boot}")
+        self.crowd.arrive()
         self.visits[visit.ident] = visit
-        if principal is not None:
-            visit.enter(principal)
-        else:
+        if principal is None:
             visit.expect_hello()
+            return visit
+        try:
+            visit.enter(principal)
+        except HoldfastError:
+            visit.lost()
+            raise
         return visit
-
-    def count(self, actor: str, tenant: str) -> int:
-        """Connections of one principal."""
-        return sum(v.principal.actor == actor and v.principal.tenant == tenant for v in self.visits.values())
 
 
 class Visit:
@@ -97,11 +101,13 @@ class Visit:
         self.device = ""
         self._wire: Wire | None = wire_
         self._timer: asyncio.TimerHandle | None = None
-        self._abuse = 0
+        self._closing = False
+        self._unread = 0
         now = self.hub.loop.time()
         settings = door.settings
         self._operations = Bucket(settings.requests_per_s, settings.requests_per_s * 2, now)
         self._events = Bucket(settings.appends_per_s, settings.appends_per_s * 2, now)
+        self._patience = Bucket(_PATIENCE_PER_S, _PATIENCE, now)
 
     # --- as the hub sees it
     @property
@@ -111,11 +117,20 @@ class Visit:
 
     def deliver(self, batch: Batch) -> None:
         """See ``hub.port.Connection``."""
-        if self._wire is not None:
-            self._wire.write(batch)
+        wire_ = self._wire
+        if wire_ is None:
+            return
+        if wire_.paused:  # what is not a reader's frame: answers to somebody who asks and does not listen
+            self._unread += sum(map(len, batch.payloads))
+            if self._unread > limits.UNREAD_BYTES:
+                self._closing = True
+                wire_.abort()
+                return
+        wire_.write(batch)
 
     def close(self, code: int, reason: str) -> None:
         """See ``hub.port.Connection``."""
+        self._closing = True
         if self._wire is not None:
             self._wire.shut(code, reason)
 
@@ -130,9 +145,14 @@ class Visit:
         self._timer = self.hub.loop.call_later(limits.HELLO_S, self.close, 4408, "no hello")
 
     def enter(self, principal: Principal) -> None:
-        """The connection is authenticated: it becomes one of the hub's."""
-        if self.door.count(principal.actor, principal.tenant) >= self.door.settings.connections_per_principal:
-            raise Unavailable("limit.connections", "this principal has as many connections as it may")
+        """The connection is authenticated: it becomes one of the hub's.
+
+        Raises:
+            Unavailable: ``limit.connections`` or ``server.restarting``.
+        """
+        if self.hub.closing:
+            raise Unavailable("server.restarting")
+        self.door.crowd.name(principal)
         self.principal = principal
         self._watch_expiry()
         self.hub.connect(self)
@@ -142,34 +162,49 @@ class Visit:
             self._timer.cancel()
             self._timer = None
         if self.principal.expires_ms is not None:
-            left = (self.principal.expires_ms - self.hub.clock.wall_ms()) / 1_000
-            self._timer = self.hub.loop.call_later(max(left, 0.0), self.close, 4410, "token expired")
+            left_s = (self.principal.expires_ms - self.hub.clock.wall_ms()) / 1_000
+            if left_s <= 0:
+                self.close(4410, "token expired")
+            else:
+                self._timer = self.hub.loop.call_later(min(left_s, LONGEST_TIMER_S), self._watch_expiry)
 
     def received(self, raw: bytes | str) -> None:
         """One message of the client."""
+        if self._closing:
+            return
         try:
             op: wire.Op = codec.decode(raw, wire.DECODER)
         except HoldfastError as error:
-            self._refuse(None, error, fatal=self.principal is _NOBODY)
+            if self.principal is _NOBODY:
+                self._refuse(None, error, fatal=True)
+            elif self._within_rate(None, self._operations, 1):
+                self._refuse(None, error, fatal=False)
             return
         if self.principal is _NOBODY:
             self._hello(op)
-        elif self._within_rate(op):
-            if isinstance(op, (wire.Auth, wire.Hello)):
-                self._refresh(op)
-            else:
-                self.hub.dispatch(self, op)
+            return
+        if type(op) is wire.Append:
+            within = self._within_rate(op.id, self._events, len(op.events))
+        else:  # what a lease allows is counted as content is: a busy worker ends many runs
+            within = self._within_rate(op.id, self._events if isinstance(op, wire.RunOp) else self._operations, 1)
+        if not within:
+            return
+        if isinstance(op, (wire.Auth, wire.Hello)):
+            self._refresh(op)
+        else:
+            self.hub.dispatch(self, op)
 
-    def _within_rate(self, op: wire.Op) -> bool:
+    def _within_rate(self, ident: int | None, bucket: Bucket, amount: int) -> bool:
         now = self.hub.loop.time()
         try:
-            if type(op) is wire.Append:
-                self._events.take(now, len(op.events))
-            else:
-                self._operations.take(now)
+            bucket.take(now, amount)
         except Unavailable as error:
-            self._abuse += 1
-            self._refuse(op.id, error, fatal=self._abuse > _ABUSE)
+            try:
+                self._patience.take(now)
+            except Unavailable:
+                self._refuse(ident, error, fatal=True)
+            else:
+                self._refuse(ident, error, fatal=False)
             return False
         return True
 
@@ -209,6 +244,7 @@ class Visit:
 
     def drained(self) -> None:
         """The transport can take more."""
+        self._unread = 0
         self.hub.resume(self)
 
     def lost(self) -> None:
@@ -218,6 +254,9 @@ class Visit:
         self._wire = None
         if self._timer is not None:
             self._timer.cancel()
+        self._closing = True
         self.door.visits.pop(self.ident, None)
+        self.door.crowd.leave()
         if self.principal is not _NOBODY:
+            self.door.crowd.unname(self.principal)
             self.hub.disconnect(self)

@@ -10,10 +10,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.edge import openapi, sse
+from holdfast.edge.door import Door
 from holdfast.edge.request import Requests, answer
 from holdfast.edge.tokens import Tokens
 from holdfast.errors import Refused
-from holdfast.hub.hub import Hub
 from holdfast.protocol import codec, limits, wire
 
 _ANY: Final = msgspec.json.Decoder()
@@ -52,10 +52,10 @@ OP_ROUTES: Final = (
 
 
 class Rest:
-    """The REST edge of one hub."""
+    """The REST edge of one server."""
 
-    def __init__(self, hub: Hub, requests: Requests, tokens: Tokens) -> None:
-        self.hub = hub
+    def __init__(self, door: Door, requests: Requests, tokens: Tokens) -> None:
+        self.door = door
         self.requests = requests
         self.tokens = tokens
 
@@ -84,7 +84,7 @@ class Rest:
         async def handle(request: Request) -> Response:
             principal = self.requests.principal(request)
             op = await self._decode(request, route)
-            return answer(await self.hub.execute(principal, op), route.status)
+            return answer(await self.door.hub.execute(principal, op), route.status)
 
         return handle
 
@@ -116,12 +116,12 @@ class Rest:
             ms, _, name = request.query_params["before"].partition("~")
             before = (number(ms, "before"), name)
         search = codec.check_text(request.query_params.get("search", ""), "search")[: limits.NAME_CHARS]
-        rows = await self.hub.list(principal, search=search, before=before, limit=limit)
+        rows = await self.door.hub.list(principal, search=search, before=before, limit=limit)
         after = f"{rows[-1]['active_ms']}~{rows[-1]['session']}" if len(rows) == limit else None
         return answer({"sessions": rows, "next": after})
 
     async def _view(self, request: Request) -> tuple[str, int, bytes]:
-        return await self.hub.snapshot(self.requests.principal(request), session_of(request))
+        return await self.door.hub.snapshot(self.requests.principal(request), session_of(request))
 
     async def state(self, request: Request) -> Response:
         """The folded state: ``{session, incarnation, seq, view}``."""
@@ -152,16 +152,16 @@ class Rest:
     async def presence(self, request: Request) -> Response:
         """Who is here now."""
         principal = self.requests.principal(request)
-        return answer({"here": await self.hub.here(principal, session_of(request))})
+        return answer({"here": await self.door.hub.here(principal, session_of(request))})
 
     async def events(self, request: Request) -> Response:
         """Events after a position as JSON, or followed live as SSE when the client accepts ``text/event-stream``."""
         principal = self.requests.principal(request)
         if "text/event-stream" in request.headers.get("accept", ""):
-            return await sse.follow(self.hub, principal, session_of(request), request)
+            return await sse.follow(self.door, principal, session_of(request), request)
         after = number(request.query_params.get("after", "0"), "after")
         most = number(request.query_params.get("max_bytes", str(limits.PAGE_BYTES)), "max_bytes", least=1)
-        incarnation, tail, frames = await self.hub.read(principal, session_of(request), after, most)
+        incarnation, tail, frames = await self.door.hub.read(principal, session_of(request), after, most)
         joined = b",".join(frames)
         body = b'{"session":%b,"incarnation":"%b","tail":%d,"frames":[%b]}' % (
             codec.encode(session_of(request)), incarnation.encode(), tail, joined,
@@ -174,13 +174,13 @@ class Rest:
         principal = self.requests.principal(request)
         data = await self.requests.body(request, limits.BLOB_BYTES)
         media = request.headers.get("content-type", "application/octet-stream")[: limits.NAME_CHARS]
-        blob = await self.hub.put_blob(principal, session_of(request), media, data)
+        blob = await self.door.hub.put_blob(principal, session_of(request), media, data)
         return answer({"blob": blob, "size": len(data)}, 201)
 
     async def get_blob(self, request: Request) -> Response:
         """A blob's content, which no browser will run."""
         principal = self.requests.principal(request)
-        media, data = await self.hub.get_blob(principal, session_of(request), request.path_params["blob"])
+        media, data = await self.door.hub.get_blob(principal, session_of(request), request.path_params["blob"])
         safe = (
             media
             if media.startswith(("image/", "text/plain", "application/pdf")) and "svg" not in media

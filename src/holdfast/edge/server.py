@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
+import resource
 import signal
+import socket
 from collections.abc import AsyncIterator
 
 import uvicorn
 
 from holdfast.edge.app import Edge
+from holdfast.edge.bounded_http import http_class
 from holdfast.edge.picows_ws import websocket_class
+from holdfast.errors import HoldfastError
 from holdfast.protocol import limits
+
+log = logging.getLogger("holdfast.edge")
+
+_BACKLOG = 4_096  # connections the system holds for us in a storm
 
 
 class _Server(uvicorn.Server):
@@ -27,21 +37,27 @@ async def running(edge: Edge) -> AsyncIterator[uvicorn.Server]:
     """A server while the context lasts: it listens when this enters; leaving drains and closes it.
 
     The hub must be open already; it is closed on the way out.
+
+    Raises:
+        HoldfastError: ``config.invalid`` when the address cannot be listened on.
     """
     settings = edge.settings
     config = uvicorn.Config(
-        edge.app, host=settings.host, port=settings.port, ws=websocket_class(edge.door, edge.browser), http="httptools",
-        loop="none", lifespan="off", access_log=False, log_config=None, server_header=False, date_header=False,
-        timeout_keep_alive=20, timeout_graceful_shutdown=int(settings.drain_s) or 1, h11_max_incomplete_event_size=limits.HEADER_BYTES,
-        backlog=4_096, proxy_headers=False,
+        edge.app, ws=websocket_class(edge.door, edge.browser), http=http_class(settings), loop="none", lifespan="off",
+        access_log=False, log_config=None, log_level="error", server_header=False, date_header=False,
+        timeout_keep_alive=int(limits.KEEP_ALIVE_S), timeout_graceful_shutdown=int(settings.drain_s) or 1,
+        backlog=_BACKLOG, proxy_headers=False,
     )  # fmt: skip
-    await edge.start()
     server = _Server(config)
-    task = asyncio.create_task(server.serve())
+    serving: asyncio.Task[None] | None = None
     try:
+        sockets = listen(settings.host, settings.port)
+        allow_open_files(settings.connections)
+        await edge.start()
+        serving = asyncio.create_task(server.serve(sockets), name="holdfast http")
         while not server.started:
-            if task.done():
-                await task
+            if serving.done():
+                await serving
                 raise RuntimeError("the server did not start")
             await asyncio.sleep(0.005)
         yield server
@@ -49,8 +65,37 @@ async def running(edge: Edge) -> AsyncIterator[uvicorn.Server]:
         await edge.stop()
         await edge.hub.close(settings.drain_s)
         server.should_exit = True
-        with contextlib.suppress(SystemExit):
-            await task
+        if serving is not None:
+            await serving
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets bound to every address of a host name. Raises ``config.invalid``."""
+    sockets: list[socket.socket] = []
+    try:
+        for family, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
+            sockets.append(socket.create_server(address[:2], family=family, backlog=_BACKLOG))
+            sockets[-1].setblocking(False)
+            if port == 0:
+                break  # a name with two addresses would get two ports
+    except OSError as error:
+        for sock in sockets:
+            sock.close()
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise HoldfastError("config.invalid", f"cannot listen on {host} port {port}: {reason}") from None
+    return sockets
+
+
+def allow_open_files(connections: int) -> None:
+    """Raise this process's limit of open files as far as it may go; say so when that is not enough."""
+    wanted = connections + limits.HTTP_CONNECTIONS + 256
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    reach = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (reach, hard))
+    if reach < connections // 2:
+        log.warning("this process may open %d files: too few for %d connections", reach, connections)
 
 
 async def until_told() -> None:

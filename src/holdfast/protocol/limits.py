@@ -67,6 +67,7 @@ CONNECTIONS_PER_PRINCIPAL = 200  # of one actor of one tenant
 SUBSCRIPTIONS = 256  # sessions read on one connection
 WRITE_HIGH_BYTES = 64 << 10  # unsent bytes at which a connection is paused
 WRITE_LOW_BYTES = 16 << 10  # unsent bytes at which it goes on
+UNREAD_BYTES = 8 << 20  # answers a paused connection leaves unread before it is dropped
 SEND_BUFFER_BYTES = 128 << 10  # kernel send buffer of a WebSocket
 READ_BUFFER_BYTES = 2_048  # first read buffer of a WebSocket
 CLOSE_S = 2.0  # how long a peer has to answer a close, and a task to end
@@ -75,8 +76,15 @@ SSE_COMMENT_S = 10.0  # a quiet SSE response carries a comment so often
 REQUESTS_PER_S = 200.0  # operations per connection, or per principal over REST; twice that at once
 APPENDS_PER_S = 20_000.0  # appended events per connection; twice that at once
 DRAIN_S = 10.0  # how long a shutdown waits for work in flight
+HTTP_CONNECTIONS = 1_024  # beyond CONNECTIONS, for requests
+PIPELINED_REQUESTS = 16  # sent on one HTTP connection before the first is answered
+KEEP_ALIVE_S = 20.0  # an idle HTTP connection is kept so long
+HEAD_S = 10.0  # from its first byte to the end of the head of an HTTP request
 HEADER_BYTES = 16 << 10  # the head of an HTTP request
-BODY_S = 30.0  # from the head of an HTTP request to the end of its body
+BODY_S = 30.0  # from the head of an HTTP request to the end of its body, plus the time at BODY_BYTES_PER_S
+BODY_BYTES_PER_S = 32 << 10  # as slow as a body may come
+HELD_BYTES = 512 << 20  # bodies and blobs in memory at a time, coming or going
+HELD_EACH_BYTES = 96 << 20  # those of one principal
 
 # lists and pages
 LIST_SESSIONS = 100  # rows of one page of a list
