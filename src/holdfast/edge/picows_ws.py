@@ -38,14 +38,49 @@ _LOG = logging.LoggerAdapter(logging.getLogger("holdfast.edge.picows"), {})  # a
 _LOG.logger.setLevel(logging.CRITICAL)
 
 
+class Turn:
+    """The connections of one server that were given something in this turn of the loop.
+
+    They are written to at its end: one ``send`` for each, however many frames and answers came together. The system
+    call is most of what a delivery costs.
+    """
+
+    def __init__(self) -> None:
+        self._wires: list[PicowsWire] = []
+
+    def add(self, wire: PicowsWire) -> None:
+        """Write to this connection when the turn ends."""
+        if not self._wires:
+            asyncio.get_running_loop().call_soon(self._end)
+        self._wires.append(wire)
+
+    def _end(self) -> None:
+        wires, self._wires = self._wires, []
+        for wire in wires:
+            wire.flush()
+
+
 class PicowsWire(WSListener):
     """One connection's frames in, bytes out."""
 
-    __slots__ = ("_door", "_fragments", "_out", "_principal", "_text", "_transport", "_visit", "paused")
+    __slots__ = (
+        "_door",
+        "_fragments",
+        "_out",
+        "_principal",
+        "_text",
+        "_transport",
+        "_turn",
+        "_unsent",
+        "_visit",
+        "paused",
+    )
 
-    def __init__(self, door: Door, principal: Principal | None) -> None:
+    def __init__(self, door: Door, turn: Turn, principal: Principal | None) -> None:
         self._door = door
+        self._turn = turn
         self._principal = principal
+        self._unsent: list[bytes] = []
         self._transport: Any = None
         self._out: Callable[[bytes], None] | None = None
         self._visit: Visit | None = None
@@ -57,13 +92,23 @@ class PicowsWire(WSListener):
     def write(self, batch: Batch) -> None:
         """See ``door.Wire``."""
         if self._out is not None:
-            self._out(batch.ws)
+            if not self._unsent:
+                self._turn.add(self)
+            self._unsent.append(batch.ws)
+
+    def flush(self) -> None:
+        """Hand what was written in this turn to the transport."""
+        unsent = self._unsent
+        if self._out is not None and unsent:
+            self._out(unsent[0] if len(unsent) == 1 else b"".join(unsent))
+        unsent.clear()
 
     def shut(self, code: int, reason: str) -> None:
         """Begin the close handshake; a peer that does not answer is dropped."""
         transport = self._transport
         if transport is None or transport.is_close_frame_sent:
             return
+        self.flush()
         self._out = None
         transport.send_close(code, reason.encode()[:120])
         asyncio.get_running_loop().call_later(limits.CLOSE_S, transport.disconnect, False)
@@ -149,6 +194,8 @@ class PicowsWire(WSListener):
 def websocket_class(door: Door, browser: BrowserCheck) -> type:
     """The class uvicorn instantiates for every upgrade (``Config(ws=…)``), bound to one server."""
 
+    turn = Turn()
+
     class Upgrade(WSProtocol):  # type: ignore[misc]
         """From uvicorn's parsed head to a picows connection."""
 
@@ -190,7 +237,7 @@ def websocket_class(door: Door, browser: BrowserCheck) -> type:
 
         async def _open(self, head: bytes) -> None:
             target, headers = parse_head(head)
-            self._verdict = decide(door, browser, target, headers)
+            self._verdict = decide(door, turn, browser, target, headers)
             transport = self.transport.underlying_transport
             if transport.is_closing():
                 return
@@ -222,7 +269,9 @@ def parse_head(head: bytes) -> tuple[str, dict[str, str]]:
     return lines[0].split(" ")[1], headers
 
 
-def decide(door: Door, browser: BrowserCheck, target: str, headers: dict[str, str]) -> WSUpgradeResponseWithListener:
+def decide(
+    door: Door, turn: Turn, browser: BrowserCheck, target: str, headers: dict[str, str]
+) -> WSUpgradeResponseWithListener:
     """Accept the upgrade, or answer it as HTTP would."""
     try:
         browser.host(headers.get("host"))
@@ -239,7 +288,9 @@ def decide(door: Door, browser: BrowserCheck, target: str, headers: dict[str, st
         return _refusal(error.row.status, encode({"error": error.wire()}), ("Content-Type", "application/json"), *extra)
     offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
     chosen = [("Sec-WebSocket-Protocol", PROTOCOL)] if PROTOCOL in offered else []
-    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(chosen), PicowsWire(door, principal))
+    return WSUpgradeResponseWithListener(
+        WSUpgradeResponse.create_101_response(chosen), PicowsWire(door, turn, principal)
+    )
 
 
 def _refusal(status: int, body: bytes, *headers: tuple[str, str]) -> WSUpgradeResponseWithListener:

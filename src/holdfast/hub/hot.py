@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from holdfast.engines.port import Append, Head, Index, Key
 from holdfast.errors import CommitFailed, HoldfastError, Refused, Unavailable
+from holdfast.hub import deciding
 from holdfast.hub import index as indexing
+from holdfast.hub.pending import Pending, Tell, into
 from holdfast.hub.port import Batch
 from holdfast.hub.storing import Keeper, Loaded, load
 from holdfast.protocol import events as e
@@ -21,35 +25,15 @@ from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
-from holdfast.protocol.frames import EVERYONE, OPERATORS, Frame, ProducerKey, encode_frame, skip_payload
-from holdfast.session import producer, program
-from holdfast.session.access import Principal, authorise_agent
+from holdfast.protocol.frames import EVERYONE, OPERATORS, Frame, encode_frame, skip_payload
+from holdfast.session import program
+from holdfast.session.access import Principal
 from holdfast.session.run import Tick
 from holdfast.session.state import State
 
 if TYPE_CHECKING:
     from holdfast.hub.hub import Hub
     from holdfast.hub.readers import Reader
-
-URGENT: Final = frozenset({wire.Cancel, wire.Steer, wire.Interrupt, wire.Resolve, wire.Take})
-"""People's control goes before whatever content gathered with it; a worker's own operations keep their order."""
-
-_QUIET: Final = frozenset({*e.DELTAS, e.CUSTOM, e.RAW, e.SOURCE_CITED})
-"""Events that change nothing in lists, leases or assignments."""
-
-
-class Pending:
-    """A command that waits for its commit."""
-
-    __slots__ = ("actor", "future", "op", "principal")
-
-    def __init__(
-        self, op: wire.Op, actor: str, future: asyncio.Future[dict[str, Any]], principal: Principal | None
-    ) -> None:
-        self.op = op
-        self.actor = actor
-        self.future = future
-        self.principal = principal
 
 
 class HotSession:
@@ -87,27 +71,33 @@ class HotSession:
         self._snapshot: tuple[int, bytes] | None = None
 
     # --- asking
-    def submit(self, op: wire.Op, actor: str, principal: Principal | None = None) -> asyncio.Future[dict[str, Any]]:
-        """Queue a command; its place in the order is taken before this returns. The future holds its answer.
+    def place(self, op: wire.Op, actor: str, principal: Principal | None, tell: Tell) -> None:
+        """Queue a command; its place in the order is taken before this returns, and ``tell`` is called when it is
+        durable or refused, in the order of the places. Raises ``server.busy``.
 
         ``principal`` is None for what the hub itself asks.
         """
+        room = limits.GATHER_COMMANDS if type(op) in program.CONTENT else 2 * limits.GATHER_COMMANDS  # a flood leaves control
+        if len(self._queue) >= room and principal is not None:
+            raise Unavailable("server.busy")
+        self._queue.append(Pending(op, actor, principal, tell))
+        if self._task is None:
+            self._task = self.hub.loop.create_task(self._pump(), name=f"session {self.key.session}")
+
+    def submit(self, op: wire.Op, actor: str, principal: Principal | None = None) -> asyncio.Future[dict[str, Any]]:
+        """As ``place``; the future holds the answer."""
         future: asyncio.Future[dict[str, Any]] = self.hub.loop.create_future()
-        if len(self._queue) >= limits.GATHER_COMMANDS:
-            future.set_exception(Unavailable("server.busy"))
-        else:
-            self._queue.append(Pending(op, actor, future, principal))
-            self._wake()
+        tell = into(future)
+        try:
+            self.place(op, actor, principal, tell)
+        except Unavailable as error:
+            tell(error)
         return future
 
     async def ready(self) -> None:
         """Wait until the session is loaded. Raises ``session.not_found`` or ``session.deleted``."""
         if self.state is None:
             await self.submit(wire.Ping(), "system:hub")
-
-    def _wake(self) -> None:
-        if self._task is None:
-            self._task = self.hub.loop.create_task(self._pump(), name=f"session {self.key.session}")
 
     @property
     def idle(self) -> bool:
@@ -124,18 +114,20 @@ class HotSession:
                         await self._load(batch)
                     await self._commit(batch)
                 except HoldfastError as error:
-                    self._fail(self._spare(batch, error), error)
+                    for pending in self._spare(batch, error):
+                        pending.fail(error)
                 except Exception:
                     self.hub.log.exception("session %s: a batch failed", self.key.session)
                     self._forget()
-                    self._fail(batch, Unavailable("server.internal"))
+                    for pending in batch:
+                        pending.fail(Unavailable("server.internal"))
         finally:
             self._task = None
             self.used = self.hub.clock.monotonic()
 
     def _spare(self, batch: list[Pending], error: HoldfastError) -> list[Pending]:
         """On a full disk control and run ends are tried again by themselves; the rest is what failed."""
-        spared = [p for p in batch if type(p.op) in program.ESSENTIAL and not p.future.done()]
+        spared = [p for p in batch if type(p.op) in program.ESSENTIAL and not isinstance(p.outcome, HoldfastError)]
         if error.code != "disk.full" or len(spared) == len(batch):
             return batch
         self._queue[:0] = spared
@@ -146,12 +138,6 @@ class HotSession:
         while self._task is not None:
             await asyncio.wait([self._task])
 
-    def _fail(self, batch: list[Pending], error: HoldfastError) -> None:
-        for pending in batch:
-            if not pending.future.done():
-                pending.future.set_exception(error)
-                pending.future.exception()  # seen: a caller that went away is no error of ours
-
     async def _load(self, batch: list[Pending]) -> None:
         engine = self.hub.engine
         head = await engine.head(self.key)
@@ -159,8 +145,14 @@ class HotSession:
             if not any(isinstance(p.op, wire.Create) for p in batch):
                 raise Refused("session.deleted" if head else "session.not_found")
             head = await engine.create(self.key, self.hub.new_incarnation(), self.hub.clock.wall_ms(), Index())
+        seen = self.tail if self.incarnation == head.incarnation else head.tail
         self._adopt(head, await load(engine, head))
         self.hub.stats.loads += 1
+        while seen < self.tail:  # a commit of unknown outcome was applied: workers hear of it now
+            frames = await engine.read(self.key, seen, max_bytes=limits.PAGE_BYTES)
+            events = [event for frame in frames for event in decode_frame(frame.payload).events if event.seq > seen]
+            self.hub.workers.missed(self, events)
+            seen = frames[-1].last
 
     def _adopt(self, head: Head, loaded: Loaded) -> None:
         if self.incarnation and self.incarnation != head.incarnation:
@@ -186,85 +178,37 @@ class HotSession:
         self.ring.clear()
         self.ring_bytes = 0
 
-    def _decide(
-        self, batch: list[Pending]
-    ) -> tuple[list[Event], list[ProducerKey], list[tuple[Pending, dict[str, Any]]], bool]:
-        """Decide in order and fold each decision into the control state."""
-        state, now = self.state, self.hub.clock.wall_ms()
-        assert state is not None
-        if len(batch) > 1:
-            batch.sort(key=lambda p: type(p.op) not in URGENT)
-        events: list[Event] = []
-        keys: list[ProducerKey] = []
-        done: list[tuple[Pending, dict[str, Any]]] = []
-        essential = True
-        for pending in batch:
-            op = pending.op
-            if type(op) is wire.Ping:
-                done.append((pending, {}))
-                continue
-            try:
-                ident = producer.identify(pending.actor, op) if isinstance(op, wire.Command) else None
-                if ident is not None:
-                    content = producer.digest(op)  # type: ignore[arg-type]
-                    known = producer.find(state, ident, content)
-                    if known is not None:
-                        answer = {"first": known.first, "last": known.last, "duplicate": True, **known.result}
-                        done.append((pending, answer))
-                        continue
-                if pending.principal is not None:
-                    authorise_holder(state, pending.principal, op)
-                written = program.decide(state, op, pending.actor, now)
-            except Refused as error:
-                self.hub.stats.refused += 1
-                pending.future.set_exception(error)
-                pending.future.exception()
-                continue
-            for event in written.events:
-                program.evolve(state, event)
-            if written.events:
-                events += written.events
-                essential = essential and type(op) in program.ESSENTIAL
-            last = state.tail
-            first = last - len(written.events) + 1
-            if ident is not None:
-                facts = {k: v for k, v in written.result.items() if isinstance(v, (str, int, list)) or v is None}
-                key = ProducerKey(*ident, content, first, last, written.ts, facts)
-                producer.remember(state, key)
-                keys.append(key)
-            done.append((pending, {"first": first, "last": last, **written.result}))
-        return events, keys, done, essential
-
     async def _commit(self, batch: list[Pending]) -> None:
-        events, keys, done, essential = self._decide(batch)
-        self.hub.stats.commands += len(batch)
+        assert self.state is not None
+        decision = deciding.decide(self.state, batch, self.hub.clock.wall_ms(), self.hub.stats)
+        events = decision.events
         if events:
-            loud = any(event.type not in _QUIET for event in events)
-            frames = encode_frames(self.key.session, events)
-            frames[-1].keys = keys
+            loud = decision.loud or len(self.state.participants) != len(self.index.participants)
+            frames = encode_frames(self.key.session, events, decision.types)
+            frames[-1].keys = decision.keys
             index = indexing.build(self, events) if loud else None
             append = Append(
                 self.key, self.incarnation, self.tail, frames, events[-1].ts, index,
-                indexing.notices(self, events) if loud else [], essential,
+                indexing.notices(self, events) if loud else [], decision.essential,
             )  # fmt: skip
-            started = self.hub.clock.monotonic()
-            try:
-                await self.hub.engine.append(append)
-            except BaseException as error:
-                self.hub.stats.commit_failures += 1
-                self._forget()
-                if (
-                    isinstance(error, HoldfastError)
-                    and not isinstance(error, CommitFailed)
-                    and error.code != "disk.full"
-                ):
-                    raise Unavailable("commit.unknown", f"the log moved under this hub ({error.code})") from error
-                raise
-            self.hub.stats.commit_seconds.observe(self.hub.clock.monotonic() - started)
+            await self._append(append)
             self._committed(events, frames, index, loud)
-        for pending, answer in done:
-            if not pending.future.done():
-                pending.future.set_result(answer)
+        for pending in batch:
+            pending.settle()
+
+    async def _append(self, append: Append) -> None:
+        """Make it durable, or forget what was decided on the way to it."""
+        stats, clock = self.hub.stats, self.hub.clock
+        started = clock.monotonic()
+        try:
+            await self.hub.engine.append(append)
+        except BaseException as error:
+            stats.commit_failures += 1
+            self._forget()
+            if isinstance(error, HoldfastError) and not isinstance(error, CommitFailed) and error.code != "disk.full":
+                raise Unavailable("commit.unknown", f"the log moved under this hub ({error.code})") from error
+            raise
+        stats.commit_seconds.observe(clock.monotonic() - started)
 
     # --- evolve, fan out
     def _committed(self, events: list[Event], frames: list[Frame], index: Index | None, loud: bool) -> None:
@@ -272,27 +216,27 @@ class HotSession:
         stats.commits += 1
         stats.events += len(events)
         stats.frames += len(frames)
-        apply = view.apply
-        for event in events:
-            apply(event)
+        view.apply_all(events)
         self.tail, self.active_ms = events[-1].last, events[-1].ts
+        size = 0
         for frame in frames:
             self.ring.append(frame)
-            self.ring_bytes += len(frame.payload)
-            self.bytes += len(frame.payload)
+            size += len(frame.payload)
+        self.bytes += size
+        self.ring_bytes += size
         while self.ring_bytes > limits.RING_BYTES and len(self.ring) > 1:
             self.ring_bytes -= len(self.ring.popleft().payload)
         if index is not None:
             self.index = index
         if self.readers:
-            self.hub.readers.fan_out(self, frames)
+            self.hub.readers.fan_out(self, frames, size)
         if loud:
             self.hub.workers.committed(self, events)
             self.arm()
             if any(event.type in (e.RUN_ENDED, e.APPROVAL_REQUESTED) for event in events):
                 self.hub.notice_event.set()
         self.hub.lists.touch(self)
-        self.keeper.committed(len(events), sum(len(f.payload) for f in frames))
+        self.keeper.committed(len(events), size)
 
     def forget_snapshot(self) -> None:
         """The view changed without an event (a page was turned)."""
@@ -350,27 +294,14 @@ class HotSession:
             self._timer = None
 
 
-def authorise_holder(state: State, principal: Principal, op: wire.Op) -> None:
-    """Only who acts for a run's agent may act in its attempt; knowing the generation is not enough."""
-    ident = op.run if isinstance(op, (wire.RunOp, wire.Append)) else None
-    run = state.runs.get(ident) if ident is not None else None
-    if run is not None:
-        authorise_agent(principal, run.agent.partition("/")[0])
-
-
-def audience(type_: str) -> int:
-    """Who may read an event of this type."""
-    return OPERATORS if type_ in e.OPERATORS_ONLY else EVERYONE
-
-
-def encode_frames(session: str, events: list[Event]) -> list[Frame]:
-    """Cut events into frames by audience and size, and encode each once."""
+def encode_frames(session: str, events: list[Event], types: Iterable[str] = e.OPERATORS_ONLY) -> list[Frame]:
+    """Cut events into frames by audience and size, and encode each once. ``types`` are those that may occur."""
     frames: list[Frame] = []
-    start = 0
-    for i in range(1, len(events) + 1):
-        if i == len(events) or audience(events[i].type) != audience(events[start].type):
-            _encode_within(session, events[start:i], audience(events[start].type), frames)
-            start = i
+    if e.OPERATORS_ONLY.isdisjoint(types):
+        _encode_within(session, events, EVERYONE, frames)
+        return frames
+    for secret, group in groupby(events, key=lambda event: event.type in e.OPERATORS_ONLY):
+        _encode_within(session, list(group), OPERATORS if secret else EVERYONE, frames)
     return frames
 
 

@@ -10,7 +10,8 @@ import msgspec
 
 from holdfast.engines.port import Key
 from holdfast.errors import HoldfastError, Refused, Unavailable
-from holdfast.hub.hot import authorise_holder
+from holdfast.hub.deciding import authorise_holder
+from holdfast.hub.pending import Outcome, Tell, into
 from holdfast.hub.port import Batch, Connection
 from holdfast.protocol import wire
 from holdfast.protocol.codec import check_session_id, check_value, encode
@@ -35,14 +36,24 @@ def answer_error(conn: Connection, ident: int | None, error: HoldfastError) -> N
     conn.deliver(Batch([encode(message)]))
 
 
-def submit(hub: Hub, principal: Principal, op: wire.SessionOp) -> asyncio.Future[dict[str, Any]]:
-    """Authorise a command and give it its place in its session's order. Raises ``Refused`` when it may not be."""
-    authorise(principal, NEEDS[type(op)], check_session_id(op.session))
+def place(hub: Hub, principal: Principal, op: wire.SessionOp, tell: Tell) -> None:
+    """Authorise a command and give it its place in its session's order. Raises when it may not have one."""
+    key = Key(principal.tenant, op.session)
+    if key not in hub.sessions:
+        check_session_id(op.session)
+    authorise(principal, NEEDS[type(op)], op.session)
     if hub.closing:
         raise Unavailable("server.restarting")
     if isinstance(op, (wire.Take, wire.GiveBack)) and op.force:
         authorise(principal, "admin", op.session)
-    return hub.hot(Key(principal.tenant, op.session)).submit(op, principal.actor, principal)
+    hub.hot(key).place(op, principal.actor, principal, tell)
+
+
+async def submit(hub: Hub, principal: Principal, op: wire.SessionOp) -> dict[str, Any]:
+    """``place`` a command and wait for its answer."""
+    future: asyncio.Future[dict[str, Any]] = hub.loop.create_future()
+    place(hub, principal, op, into(future))
+    return await future
 
 
 async def execute(hub: Hub, principal: Principal, op: wire.Op, conn: Connection | None) -> dict[str, Any]:
@@ -62,24 +73,21 @@ def dispatch(hub: Hub, conn: Connection, op: wire.Op) -> None:
     if type(op) in _SPECIAL or not isinstance(op, wire.SessionOp):
         hub.background(_run_special(hub, conn, op))
         return
+
+    def tell(outcome: Outcome) -> None:
+        if conn.ident not in hub.connections:
+            return
+        if isinstance(outcome, HoldfastError):
+            answer_error(conn, op.id, outcome)
+        else:
+            answer_ok(conn, op.id, outcome)
+
     try:
         if type(op) not in program.DECIDE:
             raise Refused("input.unknown_op", f"{type(op).__struct_config__.tag} is not possible here")
-        future = submit(hub, conn.principal, op)
+        place(hub, conn.principal, op, tell)
     except HoldfastError as error:
         answer_error(conn, op.id, error)
-        return
-
-    def settled(future: asyncio.Future[dict[str, Any]]) -> None:
-        if future.cancelled() or conn.ident not in hub.connections:
-            return
-        error = future.exception()
-        if error is None:
-            answer_ok(conn, op.id, future.result())
-        else:
-            answer_error(conn, op.id, error if isinstance(error, HoldfastError) else Unavailable("server.internal"))
-
-    future.add_done_callback(settled)
 
 
 async def _run_special(hub: Hub, conn: Connection, op: wire.Op) -> None:
@@ -182,7 +190,7 @@ async def _serve(hub: Hub, principal: Principal, op: wire.Serve, conn: Connectio
 
 
 async def _heartbeat(hub: Hub, principal: Principal, op: wire.Heartbeat, conn: Connection | None) -> dict[str, Any]:
-    return hub.workers.heartbeat(_connection(conn), op)
+    return await hub.workers.heartbeat(_connection(conn), op)
 
 
 async def _watch(hub: Hub, principal: Principal, op: wire.Watch, conn: Connection | None) -> dict[str, Any]:

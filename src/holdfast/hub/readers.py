@@ -66,7 +66,10 @@ class Readers:
         self.hub.stats.subscriptions += 1
         if isinstance(start, wire.Cursor):
             foreign = start.incarnation != session.incarnation or start.seq > session.tail
-            if foreign or await self._inside_cover(session, start.seq):
+            inside = not foreign and await self._inside_cover(session, start.seq)
+            if session.readers.get(conn.ident) is not reader:
+                return reader  # it left, or began anew, meanwhile
+            if foreign or inside:
                 self.send_snapshot(reader, "reset")
             else:
                 reader.cursor = start.seq
@@ -124,24 +127,26 @@ class Readers:
             self.read_on(reader)
 
     # --- live
-    def fan_out(self, session: HotSession, frames: list[Frame]) -> None:
-        """Write freshly committed frames to every live reader: encoded once, framed once."""
+    def fan_out(self, session: HotSession, frames: list[Frame], size: int) -> None:
+        """Write freshly committed frames (of ``size`` bytes) to every live reader: encoded once, framed once."""
         before, stats = frames[0].first - 1, self.hub.stats
         everyone = all(frame.audience == EVERYONE for frame in frames)
         open_ = batch_of(frames, session.key.session, operator=True)
         masked = open_ if everyone else batch_of(frames, session.key.session, operator=False)
         tail = frames[-1].last
-        size = sum(len(payload) for payload in open_.payloads)
+        reached = 0
         for reader in list(session.readers.values()):
             if not reader.live:
                 continue
-            if reader.conn.paused or reader.cursor != before:
+            conn = reader.conn
+            if reader.cursor != before or conn.paused:
                 self._fall_behind(reader)
                 continue
             reader.cursor = tail
-            reader.conn.deliver(open_ if reader.operator else masked)
-            stats.deliveries += 1
-            stats.bytes_out += size
+            conn.deliver(open_ if reader.operator else masked)
+            reached += 1
+        stats.deliveries += reached
+        stats.bytes_out += reached * size
 
     def _fall_behind(self, reader: Reader) -> None:
         reader.live = False
@@ -204,6 +209,10 @@ class Readers:
         if frames is None:
             frames = await self.hub.engine.read(session.key, cursor, max_bytes=limits.PAGE_BYTES)
             stats.pages_read += 1
+            ahead = [frame for frame in frames if frame.last > session.tail]  # stored, and not yet folded here
+            if ahead and len(ahead) == len(frames):
+                return await asyncio.sleep(0)
+            frames = frames[: len(frames) - len(ahead)]
         if reader.cursor != cursor:  # reset meanwhile
             return None
         if not frames or splits_cover(frames[0], cursor):

@@ -80,12 +80,16 @@ async def load(engine: Log, head: Head, *, from_log: bool = False) -> Loaded:
         if not frames:
             raise HoldfastError("engine.corrupt", f"session {head.key.session} ends at {state.tail}, not {head.tail}")
         for frame in frames:
-            for event in decode_frame(frame.payload).events:
-                if event.seq > state.tail:
-                    program.evolve(state, event)
-                    view.apply(event)
+            events = decode_frame(frame.payload).events
+            if frame.first <= state.tail:
+                if any(event.seq <= state.tail < event.last for event in events):  # merged after the snapshot was stored
+                    return await load(engine, head, from_log=True)
+                events = [event for event in events if event.seq > state.tail]
+            program.evolve_all(state, events)
+            view.apply_all(events)
             for key in frame.keys:
-                producer.remember(state, key)
+                if frame.first > base or key.last > base:  # else the snapshot has it
+                    producer.remember(state, key)
         await asyncio.sleep(0)  # a long log must not hold the loop
     return Loaded(state, view, base, compacted)
 

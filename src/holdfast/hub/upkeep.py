@@ -22,9 +22,16 @@ class Upkeep:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self._task: asyncio.Task[None] | None = None
+        self._last = 0.0
+
+    @property
+    def behind(self) -> bool:
+        """The process stood still, and the pulse that will notice is not there yet."""
+        return self.hub.clock.monotonic() - self._last > _PULSE_S + _STALL_S
 
     def start(self) -> None:
         """Begin."""
+        self._last = self.hub.clock.monotonic()
         self._task = self.hub.loop.create_task(self._beat())
 
     def stop(self) -> None:
@@ -34,25 +41,33 @@ class Upkeep:
 
     async def _beat(self) -> None:
         clock = self.hub.clock
-        last = clock.monotonic()
+        work: asyncio.Task[None] | None = None
         while True:
             await asyncio.sleep(_PULSE_S)
             now = clock.monotonic()
-            stalled = now - last - _PULSE_S
-            last = now
+            stalled = now - self._last - _PULSE_S
+            self._last = now
             if stalled > _STALL_S:
                 self.hub.stats.stalls += 1
                 self.hub.workers.extend_all(stalled)
             clock.follow()
-            try:
-                await self._wake_due()
-                await self._let_go(now)
-            except HoldfastError as error:
-                self.hub.log.warning("upkeep: %s", error.code)
+            if work is None or work.done():
+                work = self.hub.background(self._work(now))
+
+    async def _work(self, now: float) -> None:
+        try:
+            await self._wake_due()
+            await self._let_go(now)
+        except HoldfastError as error:
+            self.hub.log.warning("upkeep: %s", error.code)
 
     async def _wake_due(self) -> None:
-        """Load the sessions whose deadline has come; loading arms their timers."""
-        for key in await self.hub.engine.due(self.hub.clock.wall_ms(), limits.LIST_SESSIONS):
+        """Load the sessions whose deadline has come, or that a failed commit unloaded; loading arms their timers."""
+        # those in memory watch their deadlines themselves, and must not crowd out the others
+        limit = limits.LIST_SESSIONS + sum(1 for session in self.hub.sessions.values() if session.index.due_ms)
+        due = await self.hub.engine.due(self.hub.clock.wall_ms(), limit)
+        failed = [s.key for s in self.hub.sessions.values() if s.state is None and s.incarnation]  # at a commit
+        for key in [*due, *failed]:
             session = self.hub.sessions.get(key)
             if session is None or session.state is None:
                 try:
@@ -69,6 +84,7 @@ class Upkeep:
                 continue
             if session.state is not None and session.tail - session.keeper.compacted >= limits.COMPACT_EVENTS:
                 self.hub.stats.merged += await compact(session)
+                await session.keeper.settle(at_least=1)  # a snapshot inside a cover is of no use
             await session.keeper.settle(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
             if session.idle and not session.readers and not session.leases and self.hub.sessions.get(key) is session:
                 session.close()

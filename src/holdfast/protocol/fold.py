@@ -6,7 +6,7 @@ started) are skipped: the fold is total. ``demo/page/fold.js`` is the same fold 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from holdfast.protocol import events as e
@@ -25,8 +25,31 @@ class View(ViewState):
         handler = HANDLERS.get(event.type)
         return handler is None or handler(self, event) is not False
 
+    def apply_all(self, events: Sequence[Event]) -> None:
+        """Fold events in, as ``apply`` folds each; deltas of one text come in rows, and it is looked up once for a row."""
+        kind, ident, text = "", None, None
+        for event in events:
+            grows = GROWS.get(event.type)
+            if grows is None:
+                text = None
+                self.apply(event)
+                continue
+            data = event.data
+            if text is None or event.type != kind or data.get(grows[1]) != ident:
+                kind, ident = event.type, data.get(grows[1])
+                text = self.open.get((grows[0], _text(data, grows[1])))
+            if text is not None:
+                self.size += text.grow(event) or 0
+
 
 Handler = Callable[[View, Event], bool | None]
+
+GROWS: Final = {
+    e.TEXT_CONTENT: ("message", "messageId"),
+    e.REASONING_CONTENT: ("reasoning", "messageId"),
+    e.TOOL_ARGS: ("tool", "toolCallId"),
+}
+"""Deltas: the kind of item they grow, and the field that names it."""
 
 
 def _text(data: dict[str, Any], field: str) -> str:
@@ -65,22 +88,12 @@ def _start_tool(view: View, event: Event) -> None:
         view.add(event, "tool", ident, name=name, args="", length=0, status="open", **message)
 
 
-def _delta(kind: str, field: str) -> Handler:
-    def handler(view: View, event: Event) -> bool:
-        data = event.data
-        text = view.open.get((kind, _text(data, field)))
-        if text is None:
-            return True
-        if event.offset is not None and event.offset != text.length:
-            return False
-        delta = data.get("delta")
-        if type(delta) is str:
-            text.parts.append(delta)
-            text.length += len(delta) if delta.isascii() else utf16_len(delta)
-            view.size += len(delta)
-        return True
-
-    return handler
+def _delta(view: View, event: Event) -> bool:
+    kind, field = GROWS[event.type]
+    text = view.open.get((kind, _text(event.data, field)))
+    grown = text.grow(event) if text is not None else 0
+    view.size += grown or 0
+    return grown is not None
 
 
 def _close(kind: str, field: str, status: str) -> Handler:
@@ -304,13 +317,13 @@ def _receipt(field: str) -> Callable[[View, Event, dict[str, Any]], None]:
 
 HANDLERS: Final[dict[str, Handler]] = {
     e.TEXT_START: _start_message,
-    e.TEXT_CONTENT: _delta("message", "messageId"),
+    e.TEXT_CONTENT: _delta,
     e.TEXT_END: _close("message", "messageId", "complete"),
     e.REASONING_START: _start_reasoning,
-    e.REASONING_CONTENT: _delta("reasoning", "messageId"),
+    e.REASONING_CONTENT: _delta,
     e.REASONING_END: _close("reasoning", "messageId", "complete"),
     e.TOOL_START: _start_tool,
-    e.TOOL_ARGS: _delta("tool", "toolCallId"),
+    e.TOOL_ARGS: _delta,
     e.TOOL_END: _close("tool", "toolCallId", "called"),
     e.TOOL_RESULT: _tool_result,
     e.SOURCE_CITED: _source,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Self
 
-from holdfast.protocol.codec import encode
+from holdfast.protocol.codec import encode, utf16_len
 from holdfast.protocol.events import Event
 
 FOLD_VERSION: Final = 1
@@ -31,6 +31,17 @@ class OpenText:
         self.field = field
         self.parts: list[str] = [item[field]]
         self.length: int = item["length"]
+
+    def grow(self, event: Event) -> int | None:
+        """Add a delta; answers its characters, or None when it does not begin where the text ends (FOLD-3)."""
+        if event.offset is not None and event.offset != self.length:
+            return None
+        delta = event.data.get("delta")
+        if type(delta) is not str:
+            return 0
+        self.parts.append(delta)
+        self.length += len(delta) if delta.isascii() else utf16_len(delta)
+        return len(delta)
 
     def flush(self) -> None:
         """Make the item hold everything received."""

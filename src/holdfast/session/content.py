@@ -20,6 +20,7 @@ _KIND = {
 }  # fmt: skip
 _FIELD = {**e.OPENING, **e.DELTAS, **e.CLOSING}
 _CLOSED = -1
+_DELTA_RULE = f"delta must be a string of at most {limits.EVENT_BYTES // 4} characters"
 
 
 def append(state: State, op: wire.Append, writer: Writer) -> None:
@@ -41,46 +42,61 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
     actor = f"agent:{run.agent}" if run is not None else writer.actor
     stopping = run is not None and run.cancel is not None
     fresh: dict[str, int] = {}  # what this append opens, grows and closes, on top of the state
+    events, seq, ts = writer.events, writer.next_seq, writer.ts
+    ident, attempt = (run.id, run.generation) if run is not None else (None, None)
+    text: Any = None  # what grew last: deltas of one text come in rows
+    kind = key = ""
     for draft in drafts:
         type_, data = draft.type, draft.data
         if stopping and type_ not in e.WHILE_STOPPING:
             raise Refused("run.stopping")
-        check_value(data, type_)
-        kind = _KIND.get(type_)
-        if kind is None:
-            _check_other(state, run, type_, data, fresh)
-            writer.write_content(run, actor, type_, data, None)
-            continue
-        ident = data.get(_FIELD[type_])
-        if type(ident) is not str:
-            raise Refused("input.malformed", f"{type_}: {_FIELD[type_]} must be a string")
-        key = f"{kind}:{ident}"
-        if type_ in e.DELTAS:
-            length = fresh.get(key)
-            if length is None:
-                length = opened.get(key, _CLOSED)
-            if length < 0:
-                raise Refused("content.not_open", f"{type_}: {ident!r:.80} is not open")
+        field = e.DELTAS.get(type_)
+        offset = None
+        if field is None:
+            check_value(data, type_)
+            _check_other(state, run, type_, data, opened, fresh)
+        else:
+            if data.get(field) != text or type_ != kind:
+                text, kind, key = data.get(field), type_, _text_key(type_, data)
+            offset = fresh.get(key)
+            if offset is None:
+                offset = opened.get(key, _CLOSED)
+            if offset < 0:
+                raise Refused("content.not_open", f"{type_}: {text!r:.80} is not open")
             delta = data.get("delta")
             if type(delta) is not str or len(delta) > limits.EVENT_BYTES // 4:
-                raise Refused(
-                    "input.malformed",
-                    f"{type_}: delta must be a string of at most {limits.EVENT_BYTES // 4} characters",
-                )
+                raise Refused("input.malformed", f"{type_}: {_DELTA_RULE}")
             if len(data) > 2:  # more than the name and the delta
+                check_value(data, type_)
                 _check_size(type_, data)
-            fresh[key] = length + (len(delta) if delta.isascii() else utf16_len(delta))
-            writer.write_content(run, actor, type_, data, length)
-            continue
-        if type_ in e.OPENING:
-            _check_open(state, run, type_, ident, key, opened, fresh)
-            fresh[key] = 0
-        else:
-            if fresh.get(key, opened.get(key, _CLOSED)) < 0:
-                raise Refused("content.not_open", f"{type_}: {ident!r:.80} is not open")
-            fresh[key] = _CLOSED
-        _check_size(type_, data)
-        writer.write_content(run, actor, type_, data, None)
+            fresh[key] = offset + (len(delta) if delta.isascii() else utf16_len(delta))
+        events.append(Event(seq, ts, actor, type_, data, ident, attempt, offset))
+        seq += 1
+
+
+def _check_other(
+    state: State, run: Run | None, type_: str, data: dict[str, Any], opened: dict[str, int], fresh: dict[str, int]
+) -> None:
+    """Events that are not deltas."""
+    if type_ not in _KIND:
+        _check_beside(state, run, type_, data, fresh)
+        return
+    key = _text_key(type_, data)
+    if type_ in e.OPENING:
+        _check_open(state, run, type_, data[_FIELD[type_]], key, opened, fresh)
+        fresh[key] = 0
+    else:
+        if fresh.get(key, opened.get(key, _CLOSED)) < 0:
+            raise Refused("content.not_open", f"{type_}: {data[_FIELD[type_]]!r:.80} is not open")
+        fresh[key] = _CLOSED
+    _check_size(type_, data)
+
+
+def _text_key(type_: str, data: dict[str, Any]) -> str:
+    ident = data.get(_FIELD[type_])
+    if type(ident) is not str:
+        raise Refused("input.malformed", f"{type_}: {_FIELD[type_]} must be a string")
+    return f"{_KIND[type_]}:{ident}"
 
 
 def _check_open(
@@ -101,7 +117,7 @@ def _check_open(
             raise Refused("session.full", f"more than {limits.KEPT_TOOL_RESULTS} tool calls in one run")
 
 
-def _check_other(state: State, run: Run | None, type_: str, data: dict[str, Any], fresh: dict[str, int]) -> None:
+def _check_beside(state: State, run: Run | None, type_: str, data: dict[str, Any], fresh: dict[str, int]) -> None:
     """Events that neither open, grow nor close a text."""
     if not 1 <= len(type_) <= limits.TYPE_CHARS or not type_.isprintable() or not e.appendable(type_):
         raise Refused("input.event_type", f"{type_[: limits.TYPE_CHARS]!r} may not be appended")
@@ -145,6 +161,12 @@ def _texts(state: State, event: Event) -> dict[str, int] | None:
 
 def _key(event: Event) -> str:
     return f"{_KIND[event.type]}:{event.data.get(_FIELD[event.type])}"
+
+
+def same_text(one: Event, other: Event) -> bool:
+    """Whether two deltas make one text grow."""
+    field = e.DELTAS[one.type]
+    return one.type == other.type and one.run == other.run and one.data.get(field) == other.data.get(field)
 
 
 def opened(state: State, event: Event) -> None:

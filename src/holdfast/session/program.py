@@ -6,7 +6,7 @@ commits. A refused command leaves the state untouched (LOG-5).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from holdfast.errors import Refused
@@ -152,6 +152,23 @@ def evolve(state: State, event: Event) -> None:
     if actor not in state.participants and actor.startswith("user:"):
         state.participants[actor] = event.seq
         trim_oldest(state.participants, limits.PARTICIPANTS)
+
+
+def evolve_all(state: State, events: Sequence[Event]) -> None:
+    """Fold consecutive events, as ``evolve`` folds each; of a text that grows by many deltas only the last is looked at."""
+    newest: Event | None = None  # of deltas that belong to one text
+    for event in events:
+        if event.type in e.DELTAS:
+            if newest is not None and not content.same_text(newest, event):
+                evolve(state, newest)
+            newest = event
+            continue
+        if newest is not None:
+            evolve(state, newest)
+            newest = None
+        evolve(state, event)
+    if newest is not None:
+        evolve(state, newest)
 
 
 def due_ms(state: State) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from holdfast.protocol.events import Event
-from holdfast.session.state import Run, State
+from holdfast.session.state import State
 
 
 class Writer:
@@ -18,20 +18,20 @@ class Writer:
         result: what the command answers, JSON values.
     """
 
-    __slots__ = ("_next", "_ts", "actor", "events", "now_ms", "result")
+    __slots__ = ("_first", "_ts", "actor", "events", "now_ms", "result")
 
     def __init__(self, state: State, actor: str, now_ms: int) -> None:
         self.now_ms = now_ms
         self.actor = actor
         self.events: list[Event] = []
         self.result: dict[str, Any] = {}
-        self._next = state.tail + 1
+        self._first = state.tail + 1
         self._ts = max(now_ms, state.ts)  # LOG-10: never backwards
 
     @property
     def next_seq(self) -> int:
         """The position the next event will get; ids allocated by the server are made from it."""
-        return self._next
+        return self._first + len(self.events)
 
     @property
     def ts(self) -> int:
@@ -40,14 +40,7 @@ class Writer:
 
     def write(self, type_: str, data: dict[str, Any], run: str | None = None, actor: str | None = None) -> None:
         """Write one event at the next position."""
-        self.events.append(Event(self._next, self._ts, actor or self.actor, type_, data, run))
-        self._next += 1
-
-    def write_content(self, run: Run | None, actor: str, type_: str, data: dict[str, Any], offset: int | None) -> None:
-        """Write agent output, with the attempt it belongs to."""
-        ident, attempt = (run.id, run.generation) if run is not None else (None, None)
-        self.events.append(Event(self._next, self._ts, actor, type_, data, ident, attempt, offset))
-        self._next += 1
+        self.events.append(Event(self.next_seq, self._ts, actor or self.actor, type_, data, run))
 
 
 SYSTEM = "system:session"

@@ -1,0 +1,104 @@
+"""Deciding what gathered while the last commit ran: in order, each command against the state the one before it left."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.errors import Refused
+from holdfast.hub.pending import Pending
+from holdfast.hub.stats import Stats
+from holdfast.protocol import events as e
+from holdfast.protocol import wire
+from holdfast.protocol.events import Event
+from holdfast.protocol.frames import ProducerKey
+from holdfast.session import producer, program
+from holdfast.session.access import Principal, authorise_agent
+from holdfast.session.state import State
+
+URGENT: Final = frozenset({wire.Cancel, wire.Steer, wire.Interrupt, wire.Resolve, wire.Take})
+"""People's control goes before whatever content gathered with it; a worker's own operations keep their order."""
+
+_FIRST: Final = URGENT | {wire.Create}
+"""The order within a batch; a session begins with its creation, whatever came with it."""
+
+LOUD: Final = frozenset(program.EVOLVE) - e.APPENDABLE
+"""Events that may change lists, leases, deadlines or assignments; the rest is content."""
+
+
+class Decision:
+    """What a batch of commands writes in one append.
+
+    Attributes:
+        events: in order, folded into the state already.
+        keys: the producer keys of the appends among them.
+        types: which types of events there are.
+        essential: a full disk admits it.
+    """
+
+    __slots__ = ("essential", "events", "keys", "types")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.keys: list[ProducerKey] = []
+        self.types: set[str] = set()
+        self.essential = True
+
+    @property
+    def loud(self) -> bool:
+        """More than content was written."""
+        return not LOUD.isdisjoint(self.types)
+
+
+def decide(state: State, batch: list[Pending], now_ms: int, stats: Stats) -> Decision:
+    """Decide a batch and fold it into the control state; every pending has its outcome then."""
+    decision = Decision()
+    ordered = batch
+    if any(type(pending.op) in _FIRST for pending in batch):
+        ordered = sorted(batch, key=lambda p: (type(p.op) is not wire.Create, type(p.op) not in URGENT))
+    for pending in ordered:
+        try:
+            _decide(state, pending, now_ms, decision)
+        except Refused as refusal:
+            stats.refused += 1
+            pending.outcome = refusal
+    stats.commands += len(batch)
+    decision.types = {event.type for event in decision.events}
+    return decision
+
+
+def _decide(state: State, pending: Pending, now_ms: int, decision: Decision) -> None:
+    op = pending.op
+    if type(op) is wire.Ping:
+        pending.outcome = {}
+        return
+    ident = producer.identify(pending.actor, op) if isinstance(op, wire.Command) else None
+    content = ""
+    if ident is not None:
+        content = producer.digest(op)  # type: ignore[arg-type]
+        known = producer.find(state, ident, content)
+        if known is not None:
+            pending.outcome = {"first": known.first, "last": known.last, "duplicate": True, **known.result}
+            return
+    if pending.principal is not None:
+        authorise_holder(state, pending.principal, op)
+    written = program.decide(state, op, pending.actor, now_ms)
+    events, result = written.events, written.result
+    first = state.tail + 1
+    if events:
+        program.evolve_all(state, events)
+        decision.events += events
+        decision.essential = decision.essential and type(op) in program.ESSENTIAL
+    if ident is not None:
+        facts = {k: v for k, v in result.items() if isinstance(v, (str, int, list)) or v is None}
+        key = ProducerKey(*ident, content, first, state.tail, written.ts, facts)
+        producer.remember(state, key)
+        decision.keys.append(key)
+    pending.outcome = {"first": first, "last": state.tail, **result}
+
+
+def authorise_holder(state: State, principal: Principal, op: wire.Op) -> None:
+    """Only who acts for a run's agent may act in its attempt; knowing the generation is not enough."""
+    ident = op.run if isinstance(op, (wire.RunOp, wire.Append)) else None
+    run = state.runs.get(ident) if ident is not None else None
+    if run is not None:
+        authorise_agent(principal, run.agent.partition("/")[0])

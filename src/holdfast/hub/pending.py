@@ -1,0 +1,61 @@
+"""Commands that wait for their commit, and how whoever asked is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from holdfast.errors import HoldfastError
+from holdfast.protocol import wire
+from holdfast.session.access import Principal
+
+Outcome = dict[str, Any] | HoldfastError
+Tell = Callable[[Outcome], None]
+"""Called once with what follows in ``ok``, or with the error."""
+
+
+class Pending:
+    """One command.
+
+    Attributes:
+        principal: who asks, for checks that need the state; None for what the hub itself asks.
+        outcome: what was decided; it is told when the decision is durable.
+        told: whoever asked knows.
+    """
+
+    __slots__ = ("_tell", "actor", "op", "outcome", "principal", "told")
+
+    def __init__(self, op: wire.Op, actor: str, principal: Principal | None, tell: Tell) -> None:
+        self.op = op
+        self.actor = actor
+        self.principal = principal
+        self.outcome: Outcome | None = None
+        self.told = False
+        self._tell = tell
+
+    def settle(self) -> None:
+        """Tell the outcome."""
+        if not self.told and self.outcome is not None:
+            self.told = True
+            self._tell(self.outcome)
+
+    def fail(self, error: HoldfastError) -> None:
+        """The commit failed: whatever was decided is void, refusals too, for they saw what was never stored (LOG-4)."""
+        self.outcome = error
+        self.settle()
+
+
+def into(future: asyncio.Future[dict[str, Any]]) -> Tell:
+    """Tell a future."""
+
+    def tell(outcome: Outcome) -> None:
+        if future.done():
+            return
+        if isinstance(outcome, HoldfastError):
+            future.set_exception(outcome)
+            future.exception()  # seen: a caller that went away is no error of ours
+        else:
+            future.set_result(outcome)
+
+    return tell
