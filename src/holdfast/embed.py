@@ -24,7 +24,7 @@ from holdfast.client.session import Session
 from holdfast.client.transport import Sink
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
-from holdfast.edge.request import Guard
+from holdfast.edge.guard import Guard
 from holdfast.engines.memory import MemoryEngine
 from holdfast.engines.port import Engine
 from holdfast.engines.sqlite.engine import SqliteEngine

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -15,10 +16,11 @@ from holdfast.edge.asgi_ws import serve_socket
 from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.config import Settings
 from holdfast.edge.door import Door
+from holdfast.edge.guard import Guard, no_route
 from holdfast.edge.http import Rest
 from holdfast.edge.metrics import Health
 from holdfast.edge.picows_ws import PATH
-from holdfast.edge.request import Guard, Requests
+from holdfast.edge.request import Requests
 from holdfast.edge.revocation import Revocations
 from holdfast.edge.tokens import Tokens
 from holdfast.edge.webhooks import Webhooks
@@ -55,7 +57,9 @@ class Edge:
         ]
         pages_ = [Mount("/", StaticFiles(directory=pages, html=True))] if pages is not None else []
         self.app = Starlette(
-            routes=[*self.routes, *(routes or []), *pages_], middleware=[Middleware(Guard, browser=self.browser)]
+            routes=[*self.routes, *(routes or []), *pages_],
+            middleware=[Middleware(Guard, browser=self.browser)],
+            exception_handlers={HTTPException: no_route},
         )
 
     async def start(self) -> None:

@@ -16,7 +16,6 @@ class BrowserCheck:
         names = {*_LOOPBACK, bound.lower(), *(host.lower() for host in settings.hosts)}
         self._any_host = "*" in settings.hosts
         self._hosts = names
-        self._port = settings.port
         self._origins = {origin.lower().rstrip("/") for origin in settings.origins}
 
     def host(self, header: str | None) -> None:
@@ -30,10 +29,12 @@ class BrowserCheck:
 
     def origin(self, header: str | None, host: str | None) -> None:
         """Refuse a browser's Origin that is neither listed nor the very host it is talking to (``auth.origin``)."""
-        if header is None:
+        if header is None or self.listed(header):
             return
-        origin = header.lower()
         own = (host or "").lower()
-        if origin in self._origins or (own and origin in (f"http://{own}", f"https://{own}")):
-            return
-        raise Refused("auth.origin")
+        if not own or header.lower() not in (f"http://{own}", f"https://{own}"):
+            raise Refused("auth.origin")
+
+    def listed(self, header: str) -> bool:
+        """Whether pages of this origin, served from elsewhere, may call (CORS)."""
+        return header.lower() in self._origins

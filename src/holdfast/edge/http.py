@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -11,12 +12,15 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.edge import openapi, sse
 from holdfast.edge.door import Door
+from holdfast.edge.download import Download
 from holdfast.edge.request import Requests, answer
 from holdfast.edge.tokens import Tokens
 from holdfast.errors import Refused
 from holdfast.protocol import codec, limits, wire
 
 _ANY: Final = msgspec.json.Decoder()
+_SHOWN: Final = re.compile(r"image/(?:png|jpeg|gif|webp|avif)|text/plain(?:; ?charset=[\w-]+)?|application/pdf")
+"""Media types that are served as such; anything else a browser gets as bytes."""
 
 
 class OpRoute(NamedTuple):
@@ -37,7 +41,7 @@ OP_ROUTES: Final = (
     OpRoute("POST", f"{S}/events", wire.Append, 201),
     OpRoute("POST", f"{S}/messages", wire.Send, 201),
     OpRoute("POST", f"{S}/cancel", wire.Cancel),
-    OpRoute("POST", f"{S}/runs/{{run}}/cancel", wire.Cancel),
+    OpRoute("POST", f"{S}/runs/{{run}}/cancel", wire.Cancel, fixed={"scope": "run"}),
     OpRoute("POST", f"{S}/runs/{{run}}/steer", wire.Steer, 201),
     OpRoute("POST", f"{S}/interrupt", wire.Interrupt, 201),
     OpRoute("POST", f"{S}/approvals/{{approval}}", wire.Resolve),
@@ -83,28 +87,11 @@ class Rest:
     def _operation(self, route: OpRoute) -> Any:
         async def handle(request: Request) -> Response:
             principal = self.requests.principal(request)
-            op = await self._decode(request, route)
+            async with self.requests.body(request, principal) as raw:
+                op = operation_of(request, route, raw)
             return answer(await self.door.hub.execute(principal, op), route.status)
 
         return handle
-
-    async def _decode(self, request: Request, route: OpRoute) -> wire.Op:
-        raw = await self.requests.body(request)
-        fields = codec.decode(raw, _ANY, "body") if raw.strip() else {}
-        if not isinstance(fields, dict):
-            raise Refused("input.malformed", "body: must be a JSON object")
-        for forbidden in ("op", "id"):
-            fields.pop(forbidden, None)
-        fields.update(request.path_params, **route.fixed)
-        if "page" in request.path_params:
-            fields["page"] = number(request.path_params["page"], "page")
-        key = request.headers.get("idempotency-key")
-        if key is not None and "key" in route.op.__struct_fields__:
-            fields["key"] = codec.check_entity_id(key, "Idempotency-Key")
-        try:
-            return msgspec.convert(fields, route.op)
-        except msgspec.ValidationError as error:
-            raise Refused("input.malformed", f"body: {error}") from None
 
     # --- reading
     async def sessions(self, request: Request) -> Response:
@@ -171,42 +158,60 @@ class Rest:
     # --- blobs
     async def put_blob(self, request: Request) -> Response:
         """Store the body as a blob: ``{blob, size}``."""
-        principal = self.requests.principal(request)
-        data = await self.requests.body(request, limits.BLOB_BYTES)
-        media = request.headers.get("content-type", "application/octet-stream")[: limits.NAME_CHARS]
-        blob = await self.door.hub.put_blob(principal, session_of(request), media, data)
-        return answer({"blob": blob, "size": len(data)}, 201)
+        principal, session = self.requests.principal(request), session_of(request)
+        await self.door.hub.loaded(principal, session, "append")  # before the body is waited for
+        media = request.headers.get("content-type", "").lower()[: limits.NAME_CHARS]
+        async with self.requests.body(request, principal, limits.BLOB_BYTES) as data:
+            blob = await self.door.hub.put_blob(principal, session, media or "application/octet-stream", data)
+            return answer({"blob": blob, "size": len(data)}, 201)
 
     async def get_blob(self, request: Request) -> Response:
         """A blob's content, which no browser will run."""
         principal = self.requests.principal(request)
         media, data = await self.door.hub.get_blob(principal, session_of(request), request.path_params["blob"])
-        safe = (
-            media
-            if media.startswith(("image/", "text/plain", "application/pdf")) and "svg" not in media
-            else "application/octet-stream"
-        )
         headers = {
             "content-disposition": "attachment", "content-security-policy": "default-src 'none'; sandbox",
-            "cache-control": "private, max-age=31536000, immutable",
+            "cache-control": "private, max-age=31536000, immutable", "content-length": str(len(data)),
         }  # fmt: skip
-        return Response(data, headers=headers, media_type=safe)
+        safe = media if _SHOWN.fullmatch(media) else "application/octet-stream"
+        return Download(data, self.requests.held, principal, headers, safe)
 
     # --- tokens
     async def mint(self, request: Request) -> Response:
         """A token that grants no more than the one asking (ACC-2)."""
         principal = self.requests.principal(request)
-        return answer(self.tokens.narrow(principal, codec.decode(await self.requests.body(request), _ANY, "body")), 201)
+        async with self.requests.body(request, principal) as raw:
+            return answer(self.tokens.narrow(principal, codec.decode(raw, _ANY, "body")), 201)
 
     async def revoke(self, request: Request) -> Response:
-        """Revoke a token by its id; open connections with it close within a second (ACC-4)."""
+        """Revoke a token by its id, or all of a subject; open connections with it close within a second (ACC-4)."""
         principal = self.requests.principal(request)
-        await self.tokens.revoke(principal, codec.decode(await self.requests.body(request), _ANY, "body"))
+        async with self.requests.body(request, principal) as raw:
+            await self.tokens.revoke(principal, codec.decode(raw, _ANY, "body"))
         return answer({})
 
     async def openapi(self, request: Request) -> Response:
         """This API, described (OpenAPI 3.1)."""
         return answer(openapi.document(OP_ROUTES))
+
+
+def operation_of(request: Request, route: OpRoute, raw: bytes) -> wire.Op:
+    """The operation that a request asks for: what the path says goes before what the body says."""
+    fields = codec.decode(raw, _ANY, "body") if raw.strip() else {}
+    if not isinstance(fields, dict):
+        raise Refused("input.malformed", "body: must be a JSON object")
+    for forbidden in ("op", "id"):
+        fields.pop(forbidden, None)
+    fields.update(request.path_params, **route.fixed)
+    if "page" in request.path_params:
+        fields["page"] = number(request.path_params["page"], "page")
+    key = request.headers.get("idempotency-key")
+    if key is not None and "key" in route.op.__struct_fields__:
+        fields["key"] = codec.check_entity_id(key, "Idempotency-Key")
+    try:
+        return msgspec.convert(fields, route.op)
+    except msgspec.ValidationError as error:
+        raise Refused("input.malformed", f"body: {error}") from None
 
 
 def session_of(request: Request) -> str:

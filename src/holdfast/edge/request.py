@@ -1,40 +1,25 @@
-"""What every HTTP request goes through: Host, Origin, token, rate, size; and how every error leaves."""
+"""What every request to a route goes through: token, rate, size; and how every answer leaves."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import secrets
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast.edge.auth import Verifier
-from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.config import Settings
 from holdfast.edge.rate import Bucket
-from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.errors import Refused, Unavailable
 from holdfast.protocol import limits
 from holdfast.protocol.codec import encode
 from holdfast.session.access import Principal
 
-log = logging.getLogger("holdfast.edge")
-
 _BUCKETS = 10_000
-_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-]
-PAGE_POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; "
-    b"font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -43,55 +28,54 @@ def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) 
     return Response(encode(body), status, told, media_type="application/json")
 
 
-def answer_error(error: HoldfastError, request_id: str) -> Response:
-    """The one error shape of the REST edge."""
-    headers = {"x-request-id": request_id}
-    if "retry_after_s" in error.fields:
-        headers["retry-after"] = str(max(1, round(error.fields["retry_after_s"])))
-    elif error.row.retry:
-        headers["retry-after"] = "1"
-    if error.row.status == 401:
-        headers["www-authenticate"] = "Bearer"
-    return answer({"error": {**error.wire(), "request_id": request_id}}, error.row.status, headers)
+class Held:
+    """Bodies and blobs in memory, of everybody and of each principal."""
 
+    def __init__(self) -> None:
+        self._each: Counter[tuple[str, str]] = Counter()
+        self._total = 0
 
-class Guard:
-    """The outermost middleware: browser checks before anything else, security headers on everything, errors in one shape."""
-
-    def __init__(self, app: ASGIApp, browser: BrowserCheck) -> None:
-        self.app = app
-        self.browser = browser
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        request_id = secrets.token_hex(8)
-        scope.setdefault("state", {})["request_id"] = request_id
-        headers = {name: value.decode("latin1") for name, value in scope["headers"]}
-        started = False
-
-        async def guarded(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                present = {name for name, _ in message["headers"]}
-                extra = [*_HEADERS, (b"content-security-policy", PAGE_POLICY)]
-                message["headers"] = [*message["headers"], *((n, v) for n, v in extra if n not in present)]
-            await send(message)
-
+    @contextlib.contextmanager
+    def room(self, principal: Principal) -> Iterator[Room]:
+        """Room for one body, given back at the end."""
+        room = Room(self, (principal.tenant, principal.actor))
         try:
-            self.browser.host(headers.get(b"host"))
-            self.browser.origin(headers.get(b"origin"), headers.get(b"host"))
-            await self.app(scope, receive, guarded)
-        except HoldfastError as error:
-            if not started:
-                await answer_error(error, request_id)(scope, receive, guarded)
-        except Exception:
-            log.exception("request %s %s failed (%s)", scope["method"], scope["path"], request_id)
-            if started:
-                raise
-            await answer_error(Unavailable("server.internal"), request_id)(scope, receive, guarded)
+            yield room
+        finally:
+            room.leave()
+
+    def take(self, who: tuple[str, str], size: int) -> None:
+        """Count bytes. Raises ``server.busy`` when there is no room for them."""
+        if self._total + size > limits.HELD_BYTES or self._each[who] + size > limits.HELD_EACH_BYTES:
+            raise Unavailable("server.busy", "too many large bodies at a time")
+        self._total += size
+        self._each[who] += size
+
+    def give(self, who: tuple[str, str], size: int) -> None:
+        """Count bytes no more."""
+        self._total -= size
+        self._each[who] -= size
+        if not self._each[who]:
+            del self._each[who]
+
+
+class Room:
+    """What one request holds."""
+
+    def __init__(self, held: Held, who: tuple[str, str]) -> None:
+        self._held = held
+        self._who = who
+        self._size = 0
+
+    def grow(self, size: int) -> None:
+        """Hold more. Raises ``server.busy``."""
+        self._held.take(self._who, size)
+        self._size += size
+
+    def leave(self) -> None:
+        """Hold nothing; idempotent."""
+        self._held.give(self._who, self._size)
+        self._size = 0
 
 
 class Requests:
@@ -101,6 +85,7 @@ class Requests:
         self._settings = settings
         self._verifier = verifier
         self._buckets: OrderedDict[tuple[str, str], Bucket] = OrderedDict()
+        self.held = Held()
 
     def principal(self, request: Request) -> Principal:
         """Who is asking; counts against the principal's rate. Raises ``auth.*`` or ``limit.rate``."""
@@ -121,23 +106,34 @@ class Requests:
         bucket.take(now)
         return principal
 
-    async def body(self, request: Request, most: int = limits.MESSAGE_BYTES) -> bytes:
-        """The body, within a bound and a time. Raises ``input.too_large`` or ``timeout``."""
-        declared = request.headers.get("content-length", "0")
-        if declared.isdigit() and int(declared) > most:
+    @contextlib.asynccontextmanager
+    async def body(
+        self, request: Request, principal: Principal, most: int = limits.MESSAGE_BYTES
+    ) -> AsyncIterator[bytes]:
+        """The body, within a size and a time; its room is given back at the end.
+
+        Raises:
+            Refused: ``input.too_large``.
+            Unavailable: ``timeout``, ``server.busy``.
+        """
+        declared = request.headers.get("content-length", "")
+        if declared.isascii() and declared.isdigit() and int(declared) > most:
             raise Refused("input.too_large", f"body: more than {most} bytes")
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(limits.BODY_S):
-                async for part in request.stream():
-                    size += len(part)
-                    if size > most:
-                        raise Refused("input.too_large", f"body: more than {most} bytes")
-                    parts.append(part)
-        except TimeoutError:
-            raise Unavailable("timeout", "the body did not arrive in time") from None
-        return b"".join(parts)
+        with self.held.room(principal) as room:
+            yield await _read(request, room, most)
 
 
-Handler = Callable[[Request], Awaitable[Response]]
+async def _read(request: Request, room: Room, most: int) -> bytes:
+    body = bytearray()
+    began = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(limits.BODY_S) as patience:
+            async for part in request.stream():
+                if len(body) + len(part) > most:
+                    raise Refused("input.too_large", f"body: more than {most} bytes")
+                room.grow(len(part))
+                body += part
+                patience.reschedule(began + limits.BODY_S + len(body) / limits.BODY_BYTES_PER_S)
+    except TimeoutError:
+        raise Unavailable("timeout", "the body did not arrive in time") from None
+    return bytes(body)

@@ -1,0 +1,117 @@
+"""The outermost layer of HTTP: Host and Origin before anything else, headers on every answer, errors in one shape."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from holdfast.edge.browser import BrowserCheck
+from holdfast.edge.request import answer
+from holdfast.errors import HoldfastError, Refused, Unavailable
+
+log = logging.getLogger("holdfast.edge")
+
+_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        b"connect-src 'self' ws: wss:; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+)
+_CORS_ANSWER: Final = (b"access-control-expose-headers", b"etag, retry-after, x-request-id")
+_CORS_PREFLIGHT: Final = {
+    "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
+    "access-control-allow-headers": "authorization, content-type, idempotency-key, last-event-id",
+    "access-control-max-age": "600",
+}
+_PROBES: Final = frozenset({"/healthz", "/readyz"})
+"""Probes come by address, under whatever Host; these routes tell nothing."""
+
+
+class Guard:
+    """ASGI middleware around the edge's routes, in its own application and in somebody else's."""
+
+    def __init__(self, app: ASGIApp, browser: BrowserCheck) -> None:
+        self.app = app
+        self.browser = browser
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        origin = _only(scope, b"origin", last=True)
+        extra = [*_HEADERS, (b"x-request-id", request_id.encode())]
+        if origin is not None and self.browser.listed(origin):
+            extra += [(b"access-control-allow-origin", origin.encode("latin1")), (b"vary", b"origin"), _CORS_ANSWER]
+        started = False
+
+        async def guarded(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                present = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in extra if pair[0] not in present)]
+            await send(message)
+
+        try:
+            if self._preflight(scope):
+                await Response(status_code=204, headers=_CORS_PREFLIGHT)(scope, receive, guarded)
+            else:
+                await self.app(scope, receive, guarded)
+        except ClientDisconnect:
+            return
+        except HoldfastError as error:
+            if not started:
+                await answer_error(error, request_id)(scope, receive, guarded)
+        except Exception:
+            log.exception("request %s %s failed (%s)", scope["method"], scope["path"], request_id)
+            if started:
+                raise
+            await answer_error(Unavailable("server.internal"), request_id)(scope, receive, guarded)
+
+    def _preflight(self, scope: Scope) -> bool:
+        """Check where the request comes from; whether it only asks what a browser may send (CORS)."""
+        host, origin = _only(scope, b"host"), _only(scope, b"origin")
+        if scope["path"] not in _PROBES:
+            self.browser.host(host)
+        self.browser.origin(origin, host)
+        return scope["method"] == "OPTIONS" and _only(scope, b"access-control-request-method") is not None
+
+
+def _only(scope: Scope, name: bytes, *, last: bool = False) -> str | None:
+    """The one value of a header; two of them would let two readers see different things."""
+    found: list[bytes] = [value for key, value in scope["headers"] if key == name]
+    if len(found) > 1 and not last:
+        raise Refused("input.malformed", f"{name.decode()}: given more than once")
+    return found[-1].decode("latin1") if found else None
+
+
+def answer_error(error: HoldfastError, request_id: str) -> Response:
+    """The one error shape of the REST edge."""
+    headers = {}
+    if "retry_after_s" in error.fields:
+        headers["retry-after"] = str(max(1, round(error.fields["retry_after_s"])))
+    elif error.row.retry:
+        headers["retry-after"] = "1"
+    if error.row.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return answer({"error": {**error.wire(), "request_id": request_id}}, error.row.status, headers)
+
+
+async def no_route(request: Request, error: Exception) -> Response:
+    """What the router refuses, as any other error."""
+    assert isinstance(error, HTTPException)
+    if error.status_code not in (404, 405):
+        return Response(status_code=error.status_code, headers=error.headers)
+    raise Refused("route.not_found" if error.status_code == 404 else "route.method")
