@@ -43,7 +43,7 @@ class Holdfast(Client):
             self._worker.offer(name, function)
 
     async def serve(self, slots: int = 8, *, drain_s: float = limits.DRAIN_S, signals: bool = False) -> None:
-        """Run the registered agents until this is cancelled, or drained.
+        """Run the registered agents until this is cancelled, drained, or the client is closed.
 
         When it ends in whatever way, runs that are still executing are let go: their leases run out and other workers
         take them over.

@@ -10,7 +10,6 @@ from holdfast.agents.attempt import Attempt
 from holdfast.agents.ending import end
 from holdfast.agents.input import Input
 from holdfast.agents.tools import Tools, described
-from holdfast.client.run import spoken
 from holdfast.errors import Refused
 from holdfast.protocol import wire
 
@@ -39,8 +38,7 @@ class SpawnedRun:
 
     async def text(self) -> str:
         """Wait for its end and return what it said."""
-        await self.finished()
-        return spoken(await self._parent.session.state(), self.id)
+        return await self._parent.session.run(self.id).text()
 
     async def cancel(self, *, force: bool = False) -> None:
         """Stop it. The worker's token needs ``control`` for that."""

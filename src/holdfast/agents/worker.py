@@ -81,7 +81,7 @@ class Worker:
             self._offer()
 
     async def _drain(self, drain_s: float) -> None:
-        if self._tasks and self._error is None:
+        if self._tasks and self._connection.error is None:
             await asyncio.wait(set(self._tasks), timeout=drain_s)
 
     @contextlib.contextmanager
@@ -107,7 +107,9 @@ class Worker:
 
     def _disconnected(self) -> None:
         self._attached.clear()
-        if self._connection.error is not None:
+        if self._connection.closed:
+            self._stop.set()
+        elif self._connection.error is not None:
             self._give_up(self._connection.error)
 
     def _served(self, outcome: dict[str, Any] | HoldfastError) -> None:

@@ -76,6 +76,7 @@ class Connection:
         self._tasks: list[asyncio.Task[None]] = []
         self._error: HoldfastError | None = None
         self.welcome = messages.Welcome()
+        self.closed = False  # by us
 
     # --- life
     async def open(self, timeout_s: float = limits.REQUEST_TIMEOUT_S) -> None:
@@ -99,6 +100,7 @@ class Connection:
 
     async def close(self) -> None:
         """Close for good: what waits for an answer fails with ``connection.lost``."""
+        self.closed = True
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from holdfast.errors import Refused
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
 
@@ -36,24 +37,39 @@ class Run:
         return await self.session.steer(self.id, text)
 
     async def finished(self) -> dict[str, Any]:
-        """Wait for its end and return it as the view shows it: ``status``, and ``error`` when it failed."""
+        """Wait for its end and return it as the view shows it: ``status``, and ``error`` when it failed.
+
+        Raises:
+            Refused: ``run.not_found`` when neither the session's state nor its history has it.
+        """
         async with self.session.live() as live:
-            view = await live.until(self._over)
-            return dict(view.runs[self.id])
+            view = await live.until(lambda view: self._over(view) or self.id not in view.runs)
+            known = view.runs.get(self.id)
+            page = view.older
+        while known is None and page > 0:  # it ended long ago: it is on a page of history
+            older = await self.session.history(page)
+            known, page = older["page"]["runs"].get(self.id), older["older"]
+        if known is None:
+            raise Refused("run.not_found", f"no run {self.id!r:.80}")
+        return dict(known)
 
     async def text(self) -> str:
         """Wait for its end and return what it said: the texts of its messages, joined by blank lines."""
-        async with self.session.live() as live:
-            return spoken(await live.until(self._over), self.id)
+        run = await self.finished()
+        view = await self.session.state()
+        items, page = view.items, view.older
+        while page > 0 and (not items or items[0]["seq"] > run["seq"]):
+            older = await self.session.history(page)
+            items, page = [*older["page"]["items"], *items], older["older"]
+        return said(items, run)
 
     def _over(self, view: View) -> bool:
         run = view.runs.get(self.id)
         return run is not None and run["status"] in ENDED
 
 
-def spoken(view: View, run: str) -> str:
+def said(items: list[dict[str, Any]], run: dict[str, Any]) -> str:
     """What a run has said so far, without the attempts that were lost and without its sub-runs."""
-    lost = {loss["attempt"] for loss in view.runs.get(run, {}).get("losses", [])}
-    view.export()  # makes open texts whole
-    said = [item for item in view.items if item["kind"] == "message" and item.get("run") == run]
-    return "\n\n".join(item["text"] for item in said if item.get("attempt") not in lost)
+    lost = {loss["attempt"] for loss in run.get("losses", [])}
+    texts = [item for item in items if item["kind"] == "message" and item.get("run") == run["id"]]
+    return "\n\n".join(item["text"] for item in texts if item.get("attempt") not in lost)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.agents.run import RunContext
-from holdfast.client.run import spoken
+from holdfast.client.run import said
 from holdfast.errors import Refused
 from tests.unit.agents.conftest import House, items, seen
 
@@ -109,7 +109,7 @@ async def test_stop_is_asyncio_cancellation(house: House) -> None:
     assert over["cancel"]["delivered"] and over["cancel"]["effective"] and over["cancel"]["by"] == "user:ann"
     view = await session.state()
     assert items(view, "message")[1]["status"] == "cut"
-    assert spoken(view, run.id) == "so far"
+    assert said(view.items, view.runs[run.id]) == "so far"
 
 
 async def test_an_agent_that_swallows_the_stop_is_ended_by_the_session(
@@ -330,3 +330,30 @@ async def test_agents_may_be_added_while_serving(house: House) -> None:
     run = await session.send("hi")
     worker.add_agent("late", lambda ctx: ctx.say("late"))
     assert await run.text() == "late"
+
+
+async def test_what_was_said_long_ago_is_found_in_the_history(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, session = await house.worker(), await house.session()
+    worker.add_agent("writer", lambda run: run.say(run.input.text * 3_000))
+    house.serve(worker)
+    runs = []
+    for n in range(12):
+        runs.append(await session.send(f"answer number {n}. "))
+        await runs[-1].finished()
+    view = await session.state()
+    assert view.older and runs[0].id not in view.runs
+    assert (await runs[0].finished())["status"] == "completed"
+    assert await runs[0].text() == "answer number 0. " * 3_000
+    assert await runs[-1].text() == "answer number 11. " * 3_000
+    with pytest.raises(Refused) as unknown:
+        await session.run("r9999").finished()
+    assert unknown.value.code == "run.not_found"
+
+
+async def test_serve_returns_when_the_client_is_closed(house: House) -> None:
+    worker = await house.worker()
+    worker.add_agent("writer", lambda run: run.say("x"))
+    serving = house.serve(worker)
+    await asyncio.sleep(0)
+    await worker.close()
+    await serving

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.agents.run import RunContext
-from holdfast.client.run import spoken
+from holdfast.client.run import said
 from holdfast.protocol import wire
 from tests.unit.agents.conftest import House, items, seen
 
@@ -129,7 +129,7 @@ class TestShortLease:
             ("first try ", "cut"),
             ("second try", "complete"),
         ]
-        assert spoken(view, run.id) == "second try"
+        assert said(view.items, view.runs[run.id]) == "second try"
         house.dials[0].down = False
         async with asyncio.timeout(10):
             while not ended:
