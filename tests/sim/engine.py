@@ -10,14 +10,15 @@ from typing import Any
 from holdfast.engines.memory import MemoryEngine
 from holdfast.engines.port import Append, Head, Key
 from holdfast.errors import CommitFailed
-from holdfast.protocol.frames import Frame
+from holdfast.protocol.events import Event
+from holdfast.protocol.frames import Frame, decode_frame
 
 
 class SlowEngine(MemoryEngine):
     """A memory engine with latency.
 
     Attributes:
-        appended: what is durable, in commit order: session, first and last seq.
+        originals: every event of every session as it was first stored; compaction changes the log and not this.
         failures: how often each of the next commits fails, as probabilities: not applied, unknown and lost, unknown and kept.
         crashed: after ``crash`` nothing is stored or answered any more.
     """
@@ -27,7 +28,7 @@ class SlowEngine(MemoryEngine):
         self.random = random.Random(seed)
         self.commit_s, self.read_s = commit_s, read_s
         self.failures = (0.0, 0.0, 0.0)
-        self.appended: list[tuple[Key, int, int]] = []
+        self.originals: dict[Key, list[Event]] = {}
         self.crashed = False
 
     async def _wait(self, mean_s: float) -> None:
@@ -43,7 +44,11 @@ class SlowEngine(MemoryEngine):
             await self._wait(self.commit_s)
             raise CommitFailed(failure[0])
         await super().append(append)
-        self.appended.append((append.key, append.frames[0].first, append.frames[-1].last))
+        known = self.originals.setdefault(append.key, [])
+        for frame in append.frames:
+            for event in decode_frame(frame.payload).events:
+                assert event.seq == len(known) + 1, "stored positions are contiguous (LOG-1)"
+                known.append(event)
         await self._wait(self.commit_s / 2)  # durable, but the hub does not know it yet
         if failure is not None:
             raise CommitFailed(failure[0])
@@ -76,7 +81,7 @@ class SlowEngine(MemoryEngine):
         self.crashed = True
         after = SlowEngine(self.random.randrange(1 << 30), commit_s=self.commit_s, read_s=self.read_s)
         after._sessions, after._feed, after._facts = self._sessions, self._feed, self._facts
-        after.appended = self.appended
+        after.originals = self.originals
         after.failures = self.failures
         return after
 

@@ -76,7 +76,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         return asyncio.Task(coro, loop=self, name=name, context=context)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        self.errors.append(context.get("exception") or RuntimeError(context["message"]))
+        if (error := context.get("exception")) is not None:  # else: tasks of a crashed process are thrown away
+            self.errors.append(error)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         self.call_exception_handler(context)

@@ -25,7 +25,7 @@ from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
-from holdfast.protocol.frames import EVERYONE, OPERATORS, Frame, encode_frame, skip_payload
+from holdfast.protocol.frames import EVERYONE, OPERATORS, Frame, decode_frame, encode_frame, skip_payload
 from holdfast.session import program
 from holdfast.session.access import Principal
 from holdfast.session.run import Tick
@@ -77,7 +77,9 @@ class HotSession:
 
         ``principal`` is None for what the hub itself asks.
         """
-        room = limits.GATHER_COMMANDS if type(op) in program.CONTENT else 2 * limits.GATHER_COMMANDS  # a flood leaves control
+        room = limits.GATHER_COMMANDS
+        if type(op) not in program.CONTENT:  # a flood of content leaves room for control
+            room *= 2
         if len(self._queue) >= room and principal is not None:
             raise Unavailable("server.busy")
         self._queue.append(Pending(op, actor, principal, tell))

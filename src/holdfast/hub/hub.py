@@ -80,7 +80,7 @@ class Hub:
             task.cancel()
         await self.engine.close()
 
-    def background(self, work: Coroutine[Any, Any, Any]) -> None:
+    def background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something beside; its failure is logged."""
         task = self.loop.create_task(work)
         self._tasks.add(task)
@@ -91,6 +91,7 @@ class Hub:
                 self.log.warning("background work failed: %r", error)
 
         task.add_done_callback(done)
+        return task
 
     def new_incarnation(self) -> str:
         """A name no earlier life of a session has had."""

@@ -82,7 +82,7 @@ async def load(engine: Log, head: Head, *, from_log: bool = False) -> Loaded:
         for frame in frames:
             events = decode_frame(frame.payload).events
             if frame.first <= state.tail:
-                if any(event.seq <= state.tail < event.last for event in events):  # merged after the snapshot was stored
+                if any(event.seq <= state.tail < event.last for event in events):  # merged since the snapshot
                     return await load(engine, head, from_log=True)
                 events = [event for event in events if event.seq > state.tail]
             program.evolve_all(state, events)

@@ -301,6 +301,15 @@ class Workers:
         if state is not None and any(run.status == "queued" for run in state.runs.values()):
             self.consider(session)
 
+    def missed(self, session: HotSession, events: list[Event]) -> None:
+        """As ``committed``, for events whose commit was reported as failed: an attempt they began has not been assigned."""
+        self.committed(session, events)
+        for event in [event for event in events if event.type == e.RUN_STARTED]:
+            worker = self.by_connection.get(event.data["worker"].rpartition("@")[2])
+            if worker is not None and (session.key, event.run) not in self.holders:
+                self._assign(session, event.run or "", event.data["generation"], worker)
+        self.hub.notice_event.set()
+
     def _signal(self, session: HotSession, ident: str, what: str, data: dict[str, Any]) -> None:
         worker = self.holders.get((session.key, ident))
         run = session.state.runs.get(ident) if session.state is not None else None
