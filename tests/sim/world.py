@@ -231,7 +231,9 @@ class World:
                 open_runs = False
                 for watcher in self.readers[: len(SESSIONS)]:
                     view = watcher.live.view
-                    open_runs = open_runs or any(r["status"] in ("running", "queued", "waiting") for r in view.runs.values())
+                    open_runs = open_runs or any(
+                        r["status"] in ("running", "queued", "waiting") for r in view.runs.values()
+                    )
                     for item in [i for i in view.items if i["kind"] == "approval" and i["status"] == "pending"]:
                         try:
                             await ann.session(watcher.session.id).approve(item["id"])

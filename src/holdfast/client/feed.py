@@ -209,6 +209,10 @@ class Feed:
                 reader.caught_up()
         elif isinstance(message, messages.Closed):
             code = message.code if message.code in CODES else "session.deleted"
+            if CODES[code].retry:
+                self._open = False
+                self._loop.call_later(self._backoff.next_s(), self._subscribe_if, self._turn)
+                return
             self._fail(Refused(code, "the subscription was closed by the server"))
 
     def _offer(self, items: list[Event] | list[messages.Skip], size: int) -> None:

@@ -114,6 +114,10 @@ class HotSession:
                 try:
                     if self.state is None:
                         await self._load(batch)
+                    for pending in batch:
+                        if type(pending.op) is wire.Ping:  # it asked for no more than this, and no failed commit stops reading
+                            pending.outcome = {}
+                            pending.settle()
                     await self._commit(batch)
                 except HoldfastError as error:
                     for pending in self._spare(batch, error):

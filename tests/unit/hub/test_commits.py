@@ -218,3 +218,16 @@ async def test_a_subscription_that_is_replaced_while_it_begins_does_not_go_on(ga
     seqs = [event["seq"] for event in bob.events()]
     assert seqs == list(range(6, session.tail + 1))
     assert len(session.readers) == 1 and gated.stats.subscriptions == 1
+
+
+async def test_reading_goes_on_while_commits_fail(hub: Hub) -> None:
+    """Who waits for the session to be loaded does not share the fate of the commands that gathered with it."""
+    ann = await begin(hub)
+    engine_of(hub).fail_next("not_applied")
+    await ann.ask(wire.Send(**S, text="x"))  # the session is unloaded now
+    engine_of(hub).fail_next("not_applied")
+    failing = asyncio.ensure_future(ann.ask(wire.Send(**S, text="y")))
+    bob = Pipe(hub, user("bob"))
+    answer = await bob.ask(wire.Subscribe(**S))
+    assert answer["op"] == "ok"
+    assert (await failing)["error"]["code"] == "commit.unknown"
