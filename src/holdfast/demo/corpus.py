@@ -19,60 +19,16 @@ SETS: Final = {
 """The document sets, each searched by a sub-agent of its own."""
 
 _WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_-]+|[A-Z]+-\d+")
+_RULE = re.compile(r"- (?:([A-Z]+-\d+)|\*\*([^*]+?)[.:]?\*\*) ")
 _COMMON = frozenset(
-    [
-        "the",
-        "and",
-        "for",
-        "are",
-        "was",
-        "how",
-        "what",
-        "why",
-        "who",
-        "does",
-        "with",
-        "that",
-        "this",
-        "from",
-        "into",
-        "not",
-        "can",
-        "you",
-        "your",
-        "when",
-        "where",
-        "which",
-        "will",
-        "work",
-        "works",
-        "has",
-        "have",
-        "its",
-        "it",
-        "is",
-        "in",
-        "on",
-        "of",
-        "to",
-        "do",
-        "an",
-        "or",
-        "if",
-        "be",
-        "by",
-        "at",
-        "as",
-        "we",
-        "me",
-        "my",
-        "our",
-        "about",
-        "tell",
-        "explain",
-        "please",
-    ]
+    re.findall(
+        r"\w+",
+        "the and for are was were how what why who does with that this from into not can you your when where which will work "
+        "works has have its it is in on of to do an or if be by at as we me my our about tell explain please only more "
+        "happens happen between them they there then than",
+    )
 )
+_TRIED = 24  # passages looked at, of which those that share most with the question are kept
 
 
 class Passage(NamedTuple):
@@ -91,19 +47,35 @@ def documents() -> Path:
 
 
 def cut(text: str, path: str) -> Iterator[tuple[str, str, str]]:
-    """Cut Markdown at its headings: ``(title, uri, body)``; code blocks and tables are left out."""
+    """Cut Markdown at its headings, and rules (``- LOG-1 …``, ``- **Resume.** …``) one by one: ``(title, uri, body)``.
+
+    Code blocks and tables are left out.
+    """
     title, lines = path, list[str]()
     fenced = False
     for line in [*text.splitlines(), "# "]:
         if line.startswith("```"):
             fenced = not fenced
-        elif not fenced and line.startswith("#"):
+        elif fenced or line.lstrip().startswith("|"):
+            continue
+        elif line.startswith("#"):
             body = "\n".join(lines).strip()
             if len(body) > 60:
-                yield title, f"{path}#{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}", body
-            title, lines = line.lstrip("# ").strip() or path, []
-        elif not fenced and not line.lstrip().startswith("|"):
+                yield title, _uri(path, title), body
+            title, lines = _plain(line.lstrip("# ").strip()) or path, []
+        elif rule := _RULE.match(line):
+            yield f"{rule[1] or rule[2]}, {title}", _uri(path, title), line[rule.end() :]
+        else:
             lines.append(line)
+
+
+def _uri(path: str, title: str) -> str:
+    return f"{path}#{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}"
+
+
+def _plain(text: str) -> str:
+    """Without links and emphasis, which mean nothing once a sentence stands alone."""
+    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("**", "")
 
 
 class Corpus:
@@ -135,9 +107,12 @@ class Corpus:
         rows = self._db.execute(
             "SELECT title, uri, body, -bm25(passage, 0, 0, 4.0, 1.0) FROM passage "
             "WHERE passage MATCH ? AND part = ? ORDER BY rank LIMIT ?",
-            (query, part, limit),
+            (query, part, _TRIED),
         )
-        return [Passage(str(t), str(u), str(b), float(s)) for t, u, b, s in rows]
+        found = [Passage(str(t), str(u), str(b), float(s)) for t, u, b, s in rows]
+        # a passage that speaks of all the words beats one that repeats a rare one
+        weighed = [p._replace(score=p.score * shared(f"{p.title} {p.body}", words) / len(words)) for p in found]
+        return sorted(weighed, key=lambda passage: -passage.score)[:limit]
 
 
 def terms(question: str) -> list[str]:
@@ -146,16 +121,16 @@ def terms(question: str) -> list[str]:
     return [word for word in seen if word not in _COMMON][:16]
 
 
+def shared(text: str, wanted: list[str]) -> int:
+    """How many of the wanted words a text has, in any form that begins alike."""
+    words = {word.lower() for word in _WORDS.findall(text)}
+    return sum(any(word.startswith(want[:5]) for word in words) for want in wanted)
+
+
 def best_sentences(passage: Passage, question: str, count: int = 2) -> str:
     """The sentences of a passage that share most with a question, in their own order."""
-    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", passage.body)
-    pieces = [p.strip(" -|*") for p in re.split(r"(?<=[.!?:])\s+|\n+", plain)]
-    sentences = [p for p in pieces if 30 <= len(p) <= 420 and not set(p) <= set("|-: ")]
-    wanted = set(terms(question))
-
-    def shared(sentence: str) -> int:
-        words = {w.lower() for w in _WORDS.findall(sentence)}
-        return sum(any(w.startswith(t[:5]) for w in words) for t in wanted)
-
-    chosen = sorted(sentences, key=shared, reverse=True)[:count]
-    return " ".join(s for s in sentences if s in chosen)
+    pieces = [piece.strip(" -|*>") for piece in re.split(r"(?<=[.!?])\s+|\n+", _plain(passage.body))]
+    sentences = [piece for piece in pieces if 30 <= len(piece) <= 420 and not piece.endswith(":")] or pieces
+    wanted = terms(question)
+    chosen = sorted(sentences, key=lambda sentence: -shared(sentence, wanted))[:count]
+    return " ".join(sentence for sentence in sentences if sentence in chosen)

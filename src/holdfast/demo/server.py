@@ -25,7 +25,6 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
-from holdfast.edge.door import Door
 from holdfast.edge.metrics import loopback
 from holdfast.edge.request import answer
 from holdfast.edge.server import running, until_told
@@ -52,7 +51,7 @@ class Breaking:
         """All routes."""
         return [
             Route("/demo/info", self.info, methods=["GET"]),
-            Route("/demo/cut", self.cut, methods=["POST"]),
+            Route("/demo/cut/{connection}", self.cut, methods=["POST"]),
             *(Route(f"/demo/{name}/{{target}}", self._signal(name), methods=["POST"]) for name in SIGNALS),
         ]
 
@@ -69,18 +68,34 @@ class Breaking:
             pids = json.loads(await asyncio.to_thread(self._pids.read_text))
             if target not in TARGETS or target not in pids:
                 raise Refused("input.malformed", f"target: one of {', '.join(TARGETS)}")
-            os.kill(pids[target], SIGNALS[name])
+            try:
+                os.kill(pids[target], SIGNALS[name])
+            except ProcessLookupError:
+                raise Refused(
+                    "input.malformed", f"the {target} is gone already; it is started again in a moment"
+                ) from None
             return answer({"target": target, "signal": name, "pid": pids[target]})
 
         return handle
 
+    def _states(self) -> dict[str, str]:
+        """How each process stands: ``running``, ``frozen`` or ``gone``; nothing where the system does not say."""
+        found = {}
+        for name, pid in json.loads(self._pids.read_text()).items():
+            try:
+                stat = Path(f"/proc/{pid}/stat").read_text()
+            except OSError:
+                if Path("/proc/self/stat").exists():
+                    found[name] = "gone"
+                continue
+            found[name] = "frozen" if stat.rpartition(")")[2].split()[0] in "Tt" else "running"
+        return found
+
     async def cut(self, request: Request) -> Response:
-        """Drop a connection of the page without a word, as a dead network would: ``{connection}``."""
+        """Drop a connection without a word, as a dead network would."""
         self._admit(request, here=False)
         assert self.edge is not None
-        body = json.loads(await self.edge.requests.body(request) or b"{}")
-        door: Door = self.edge.door
-        visit = door.visits.get(str(body.get("connection")))
+        visit = self.edge.door.visits.get(request.path_params["connection"])
         if visit is None:
             raise Refused("input.malformed", "connection: not open")
         visit.abort()
@@ -104,6 +119,7 @@ class Breaking:
                 "lease_s": LEASE_S,
                 "here": loopback(request),
                 "agents": ["librarian", "clerk"],
+                "processes": await asyncio.to_thread(self._states),
             }
         )
 

@@ -89,15 +89,17 @@ export function button(icon, words, onclick, { kind = "", key = "", ...attribute
     glyph(icon), element("span.words", {}, words), key ? element("kbd", { "aria-hidden": "true" }, key) : null);
 }
 
+const FACTOR = 25; // spreads the names of this demo well; any other odd number would do
+
 /** A stable hue of an actor, from its name. */
 export function hueOf(actor) {
-  let hash = 2166136261;
-  for (const unit of actor) hash = Math.imul(hash ^ unit.codePointAt(0), 16777619);
-  return (hash >>> 0) % 360;
+  let hash = 7;
+  for (const letter of actor) hash = (Math.imul(hash, FACTOR) + letter.codePointAt(0)) >>> 0;
+  return hash % 360;
 }
 
 /** `user:you` → `you`, `agent:librarian/protocol` → `protocol`. */
 export const nameOf = (actor) => actor.slice(actor.indexOf(":") + 1).split("/").at(-1);
 
 /** 12:03:44, in the reader's own way. */
-export const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+export const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });

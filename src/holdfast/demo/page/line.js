@@ -79,8 +79,7 @@ export class Line {
 
   // --- recoveries
   recovered(line) {
-    say(this.notice, line.text);
-    this.notice.dataset.kind = line.exact ? "proof" : "error";
+    if (line.from !== null) this.tell(line.text, line.exact ? "proof" : "error");
     this.drawRecoveries();
   }
 
@@ -149,17 +148,17 @@ export class Breaking {
     this.drawOthers();
   }
 
-  async call(method, path, body) {
+  async call(method, path) {
     const headers = { authorization: `Bearer ${this.connection.token}` };
-    const response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+    const response = await fetch(path, { method, headers });
     const answer = await response.json();
     if (!response.ok) throw answer.error;
     return answer;
   }
 
-  async act(path, words, body) {
+  async act(path, words) {
     try {
-      await this.call("POST", path, body);
+      await this.call("POST", path);
       this.tell(words);
     } catch (error) {
       this.tell(error?.message ?? "The server did not answer.", "error");
@@ -188,7 +187,7 @@ export class Breaking {
     const rows = [["my connection",
       button("scissors", "cut", () => this.cut(0), { title: "Drop the socket without a goodbye; it comes back at once" }),
       button("scissors", "cut 10 s", () => this.cut(10_000), { title: "Drop it and stay away for ten seconds" })]];
-    if (info !== null) rows[0].push(button("server", "reset", () => this.act("/demo/cut", "The server reset this connection.", { connection: connection.welcome?.connection }), { title: "Let the server reset this TCP connection" }));
+    if (info !== null) rows[0].push(button("server", "reset", () => this.act(`/demo/cut/${connection.welcome?.connection}`, "The server reset this connection."), { title: "Let the server reset this TCP connection" }));
     for (const name of info?.here ? info.agents : []) {
       const freeze = button("snow", "freeze", () => {
         const frozen = freeze.dataset.frozen === "true";

@@ -41,7 +41,7 @@ export class RunBlock {
     this.body = element(sub ? "div.body.scroll" : "div.body", sub ? { tabindex: "0" } : {});
     this.error = element("p.failure");
     this.losses = [];
-    const name = element("span.agent", {}, run.name ?? run.agent.split("/").at(-1));
+    const name = element("span.agent", {}, run.agent.split("/").at(-1));
     const fold = sub ? button("fold", "fold", () => this.fold(), { kind: "quiet", "aria-expanded": "true", title: "Fold to one line" }) : null;
     this.foldButton = fold;
     this.actions = sub ? null : element("footer.actions", {},

@@ -47,7 +47,7 @@ export class Sessions {
     node.classList.toggle("unread", unread);
     node.setAttribute("aria-current", row.session === this.current ? "page" : "false");
     say(title, row.title || "Untitled");
-    say(preview, card.last?.text ?? "");
+    say(preview, repeats(row.title, card.last?.text ?? "") ? "" : card.last?.text ?? "");
     say(when, ago(row.active_ms));
     say(state, card.approvals ? `${card.approvals} waiting` : card.taken_by ? "taken over" : ["running", "queued", "failed", "lost"].includes(status) ? WORDS[status] : unread ? "new" : "");
     if (icon.dataset.status !== status) {
@@ -79,6 +79,9 @@ export class Sessions {
     rows[Math.max(0, Math.min(rows.length - 1, rows.indexOf(document.activeElement) + step))]?.focus();
   }
 }
+
+/** Whether a title says the same already. */
+const repeats = (title, text) => text.startsWith(title.replace(/ …$/, ""));
 
 function ago(ms) {
   const minutes = Math.floor((Date.now() - ms) / 60_000);
