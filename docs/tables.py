@@ -19,7 +19,7 @@ from holdfast.cli.parser import app
 from holdfast.client import messages
 from holdfast.edge.config import Settings
 from holdfast.edge.http import OP_ROUTES, Rest
-from holdfast.edge.metrics import COMMIT_SECONDS, METRICS
+from holdfast.edge.metrics import COMMIT_SECONDS, EDGE, METRICS
 from holdfast.errors import CODES
 from holdfast.protocol import events, limits, wire
 from holdfast.protocol.frames import EventsFrame
@@ -187,7 +187,7 @@ def settings() -> str:
 def metrics() -> str:
     """Every metric."""
     named = {"gauge": "holdfast_{}", "counter": "holdfast_{}_total"}
-    rows = [(code(named[kind_].format(name)), kind_, text) for name, (kind_, text) in METRICS.items()]
+    rows = [(code(named[kind_].format(name)), kind_, text) for name, (kind_, text) in {**METRICS, **EDGE}.items()]
     rows.append(
         (code(f"holdfast_{COMMIT_SECONDS}"), "histogram", "From deciding a batch to its being durable, seconds.")
     )

@@ -12,6 +12,7 @@ from docs import tables
 from holdfast.edge import http as rest
 from holdfast.edge import metrics, sse
 from holdfast.edge.config import Settings
+from holdfast.edge.webhooks import Webhooks
 from holdfast.errors import CODES
 from holdfast.protocol import events, limits, wire
 from holdfast.session import program
@@ -108,7 +109,7 @@ def test_every_setting_metric_and_route_is_documented() -> None:
     for name, field in Settings.model_fields.items():
         assert f"`HOLDFAST_{name.upper()}`" in page("settings.md")
         assert field.description and field.description.endswith("."), name
-    for name in (*metrics.METRICS, metrics.COMMIT_SECONDS, "engine_ok"):
+    for name in (*metrics.METRICS, *metrics.EDGE, metrics.COMMIT_SECONDS, "engine_ok"):
         assert f"`holdfast_{name}" in page("metrics.md")
     text = page("http.md")
     for route in rest.Rest(None, None, None).routes():  # type: ignore[arg-type]
@@ -124,7 +125,8 @@ def test_every_metric_name_is_one_a_server_exposes() -> None:
     from holdfast.hub.hub import Hub
 
     exposed: set[str] = set()
-    for family in metrics._Collector(Hub(MemoryEngine())).collect():
+    hub = Hub(MemoryEngine())
+    for family in metrics._Collector(hub, Webhooks(hub, Settings())).collect():
         exposed.add(family.name + ("_total" if family.type == "counter" else ""))
     documented = set(re.findall(r"^\| `(holdfast_\w+)`", page("metrics.md"), re.MULTILINE))
     assert documented == exposed

@@ -52,7 +52,7 @@ class Edge:
         self.webhooks = Webhooks(hub, settings)
         self.routes: list[BaseRoute] = [
             *Rest(self.door, self.requests, self.tokens).routes(),
-            *Health(hub, settings, self.requests).routes(),
+            *Health(hub, settings, self.requests, self.webhooks).routes(),
             WebSocketRoute(PATH, self._socket),
         ]
         pages_ = [Mount("/", StaticFiles(directory=pages, html=True))] if pages is not None else []
@@ -67,7 +67,7 @@ class Edge:
         await self.revocations.load()
         if self.verifier.keys is not None:
             self.verifier.keys.start()
-        self.webhooks.start()
+        await self.webhooks.start()
 
     async def stop(self) -> None:
         """Stop what runs beside the requests; the hub is closed by whoever opened it."""

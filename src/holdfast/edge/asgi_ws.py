@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.door import CLOSE_CODES, Door, Visit
+from holdfast.edge.guard import answer_error
 from holdfast.errors import HoldfastError
 from holdfast.hub.port import Batch
 from holdfast.protocol import limits
@@ -27,31 +28,36 @@ class AsgiWire:
         self._socket = socket
         self._waiting: deque[bytes] = deque()
         self._size = 0
+        self._full = False
         self._arrived = asyncio.Event()
         self._close: tuple[int, str] | None = None
+        self.gone = asyncio.Event()
         self.visit: Visit | None = None
 
     @property
     def paused(self) -> bool:
         """See ``door.Wire``."""
-        return self._size > limits.WRITE_HIGH_BYTES
+        return self._full
 
     def write(self, batch: Batch) -> None:
         """See ``door.Wire``."""
         if self._close is None:
             self._waiting.extend(batch.payloads)
             self._size += sum(map(len, batch.payloads))
+            self._full = self._full or self._size > limits.WRITE_HIGH_BYTES
             self._arrived.set()
 
     def shut(self, code: int, reason: str) -> None:
-        """See ``door.Wire``."""
+        """See ``door.Wire``; what waits is sent first, for as long as a close may take."""
         if self._close is None:
             self._close = (code, reason)
             self._arrived.set()
+            asyncio.get_running_loop().call_later(limits.CLOSE_S, self.gone.set)
 
     def abort(self) -> None:
-        """See ``door.Wire``; ASGI knows no way to drop a connection, so it is closed as going away."""
-        self.shut(1001, "")
+        """See ``door.Wire``; ASGI has no way to drop a connection but to leave it."""
+        self._close = self._close or (1001, "")
+        self.gone.set()
 
     async def send_all(self) -> None:
         """Send what waits until the connection is to be closed."""
@@ -59,11 +65,10 @@ class AsgiWire:
             while self._waiting:
                 payload = self._waiting.popleft()
                 await self._socket.send_text(payload.decode())
-                was, self._size = self.paused, self._size - len(payload)
-                if was and self._size <= limits.WRITE_LOW_BYTES and self.visit is not None:
+                self._size -= len(payload)
+                if self._full and self._size <= limits.WRITE_LOW_BYTES and self.visit is not None:
+                    self._full = False
                     self.visit.drained()
-            if self._size == 0 and self.visit is not None:
-                self.visit.drained()
             if self._close is not None:
                 code, reason = self._close
                 await self._socket.close(code, reason[:120])
@@ -76,13 +81,12 @@ async def serve_socket(door: Door, browser: BrowserCheck, socket: WebSocket) -> 
     """An ASGI WebSocket endpoint: Host, Origin and token first, then messages until it closes."""
     headers = socket.headers
     try:
-        browser.host(headers.get("host"))
-        browser.origin(headers.get("origin"), headers.get("host"))
+        browser.check(socket.scope["headers"])
         door.admit()
         scheme, _, token = headers.get("authorization", "").partition(" ")
         principal = door.verifier.verify(token.strip()) if scheme.lower() == "bearer" else None
     except HoldfastError as error:
-        await socket.close(CLOSE_CODES.get(error.code, 4400), error.code)
+        await _refuse(socket, error)
         return
     offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
     await socket.accept(PROTOCOL if PROTOCOL in offered else None)
@@ -92,15 +96,21 @@ async def serve_socket(door: Door, browser: BrowserCheck, socket: WebSocket) -> 
     except HoldfastError as error:
         await socket.close(CLOSE_CODES.get(error.code, 1013), error.code)
         return
-    sending = asyncio.create_task(wire.send_all())
-    receiving = asyncio.create_task(_receive(socket, visit))
+    tasks = [asyncio.create_task(work) for work in (wire.send_all(), _receive(socket, visit), wire.gone.wait())]
     try:
-        await asyncio.wait([sending, receiving], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         visit.lost()
-        for task in (sending, receiving):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(sending, receiving, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _refuse(socket: WebSocket, error: HoldfastError) -> None:
+    if "websocket.http.response" in socket.scope.get("extensions", {}):
+        await socket.send_denial_response(answer_error(error, ""))
+    else:
+        await socket.close(CLOSE_CODES.get(error.code, 4400), error.code)
 
 
 async def _receive(socket: WebSocket, visit: Visit) -> None:

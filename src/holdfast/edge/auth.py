@@ -6,6 +6,7 @@ Claims: ``sub`` (the actor), ``tenant``, ``caps`` (pattern to verbs), ``agents``
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -49,21 +50,38 @@ def read_secret(db: str) -> str | None:
 
 
 def ensure_secret(settings: Settings) -> str:
-    """Read the server's secret, generating it (mode 0600) at the first start. For memory: it lives as long as the process."""
+    """Read the server's secret, generating it (mode 0600) at the first start. For memory: it lives as long as the process.
+
+    Raises:
+        HoldfastError: ``config.invalid``.
+    """
     if settings.db.startswith("memory") and not settings.secret_file:
         return secrets.token_urlsafe(48)
     path = secret_path(settings.db, settings)
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise HoldfastError("config.invalid", f"the secret cannot be written to {path}: {error.strerror}") from None
-    secret = path.read_text().strip()
+    secret = kept_secret(path, secrets.token_urlsafe(48))
     if len(secret) < 32:
         raise HoldfastError("config.invalid", f"the secret in {path} is shorter than 32 characters")
     return secret
+
+
+def kept_secret(path: Path, fresh: str) -> str:
+    """The secret in a file that only its owner may read; ``fresh`` is written when there is none.
+
+    Raises:
+        HoldfastError: ``config.invalid``.
+    """
+    try:
+        if not path.exists():
+            made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+            with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(fresh)
+            with contextlib.suppress(FileExistsError):  # made whole, by whoever came first
+                os.link(made, path)
+            made.unlink()
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise HoldfastError("config.invalid", f"the secret in {path} cannot be kept: {reason}") from None
 
 
 def mint(

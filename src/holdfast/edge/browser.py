@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from holdfast.edge.config import Settings
 from holdfast.errors import Refused
 
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 class BrowserCheck:
@@ -13,10 +15,17 @@ class BrowserCheck:
 
     def __init__(self, settings: Settings) -> None:
         bound = f"[{settings.host}]" if ":" in settings.host else settings.host
-        names = {*_LOOPBACK, bound.lower(), *(host.lower() for host in settings.hosts)}
+        names = {*LOOPBACK, bound.lower(), *(host.lower() for host in settings.hosts)}
         self._any_host = "*" in settings.hosts
         self._hosts = names
         self._origins = {origin.lower().rstrip("/") for origin in settings.origins}
+
+    def check(self, headers: Iterable[tuple[bytes, bytes]], *, any_host: bool = False) -> None:
+        """Refuse a request, as ASGI gives its headers, by Host or Origin."""
+        host = only(headers, b"host")
+        if not any_host:
+            self.host(host)
+        self.origin(only(headers, b"origin"), host)
 
     def host(self, header: str | None) -> None:
         """Refuse a Host the server does not answer for (``auth.host``)."""
@@ -38,3 +47,11 @@ class BrowserCheck:
     def listed(self, header: str) -> bool:
         """Whether pages of this origin, served from elsewhere, may call (CORS)."""
         return header.lower() in self._origins
+
+
+def only(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
+    """The one value of a header; two of them would let two readers see different things."""
+    found = [value for key, value in headers if key == name]
+    if len(found) > 1:
+        raise Refused("input.malformed", f"{name.decode()}: given more than once")
+    return found[0].decode("latin1") if found else None

@@ -42,7 +42,10 @@ class Settings(BaseModel):
     public_key_file: str = Field(default="", description="PEM public key of the token issuer, instead of a JWKS.")
     jwks_url: str = Field(default="", description="JWKS of the token issuer (https, or http on loopback).")
     webhook_url: str = Field(default="", description="Where to send word to people who are away; empty: nowhere.")
-    webhook_secret_file: str = Field(default="", description="File with the webhook signing secret (whsec_…).")
+    webhook_secret_file: str = Field(
+        default="",
+        description="File with the webhook signing secret (whsec_…); generated beside the database by default.",
+    )
     lease_s: float = Field(
         default=limits.LEASE_S, gt=0.2, le=3_600, description="How long an attempt lives without a heartbeat."
     )

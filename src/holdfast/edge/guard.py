@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from holdfast.edge.browser import BrowserCheck
+from holdfast.edge.browser import BrowserCheck, only
 from holdfast.edge.request import answer
 from holdfast.errors import HoldfastError, Refused, Unavailable
 
@@ -50,9 +50,9 @@ class Guard:
             await self.app(scope, receive, send)
             return
         request_id = secrets.token_hex(8)
-        origin = _only(scope, b"origin", last=True)
+        origin = dict(scope["headers"]).get(b"origin", b"").decode("latin1")
         extra = [*_HEADERS, (b"x-request-id", request_id.encode())]
-        if origin is not None and self.browser.listed(origin):
+        if self.browser.listed(origin):
             extra += [(b"access-control-allow-origin", origin.encode("latin1")), (b"vary", b"origin"), _CORS_ANSWER]
         started = False
 
@@ -82,24 +82,14 @@ class Guard:
 
     def _preflight(self, scope: Scope) -> bool:
         """Check where the request comes from; whether it only asks what a browser may send (CORS)."""
-        host, origin = _only(scope, b"host"), _only(scope, b"origin")
-        if scope["path"] not in _PROBES:
-            self.browser.host(host)
-        self.browser.origin(origin, host)
-        return scope["method"] == "OPTIONS" and _only(scope, b"access-control-request-method") is not None
-
-
-def _only(scope: Scope, name: bytes, *, last: bool = False) -> str | None:
-    """The one value of a header; two of them would let two readers see different things."""
-    found: list[bytes] = [value for key, value in scope["headers"] if key == name]
-    if len(found) > 1 and not last:
-        raise Refused("input.malformed", f"{name.decode()}: given more than once")
-    return found[-1].decode("latin1") if found else None
+        headers = scope["headers"]
+        self.browser.check(headers, any_host=scope["path"] in _PROBES)
+        return scope["method"] == "OPTIONS" and only(headers, b"access-control-request-method") is not None
 
 
 def answer_error(error: HoldfastError, request_id: str) -> Response:
     """The one error shape of the REST edge."""
-    headers = {}
+    headers: dict[str, str] = {}
     if "retry_after_s" in error.fields:
         headers["retry-after"] = str(max(1, round(error.fields["retry_after_s"])))
     elif error.row.retry:

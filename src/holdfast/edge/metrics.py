@@ -15,8 +15,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from holdfast.edge.browser import LOOPBACK
 from holdfast.edge.config import Settings
 from holdfast.edge.request import Requests, answer
+from holdfast.edge.webhooks import Webhooks
 from holdfast.errors import Refused
 from holdfast.hub.hub import Hub
 from holdfast.hub.stats import BUCKETS
@@ -47,19 +49,27 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
     "cancels": ("counter", "Cancels requested."),
     "stalls": ("counter", "Times the process did not run for a second or more."),
 }
+EDGE: Final[dict[str, tuple[str, str]]] = {
+    "webhooks_delivered": ("counter", "Webhooks that were taken."),
+    "webhooks_given_up": ("counter", "Webhooks that nobody took in all their tries."),
+    "webhooks_waiting": ("gauge", "Webhooks that wait for another try."),
+}
 COMMIT_SECONDS: Final = "commit_seconds"
+_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 class _Collector:
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, webhooks: Webhooks) -> None:
         self._hub = hub
+        self._webhooks = webhooks
 
     def collect(self) -> Iterator[Metric]:
-        """Read the hub's counters now."""
+        """Read the counters now."""
         stats = self._hub.stats
-        for name, (kind, text) in METRICS.items():
-            family = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
-            yield family(f"holdfast_{name}", text, value=getattr(stats, name))
+        for name, row in METRICS.items():
+            yield _family(name, row, getattr(stats, name))
+        for name, row in EDGE.items():
+            yield _family(name, row, getattr(self._webhooks, name.removeprefix("webhooks_")))
         buckets, running = [], 0
         for bound, count in zip(BUCKETS, stats.commit_seconds.counts, strict=True):
             running += count
@@ -74,15 +84,21 @@ class _Collector:
         )
 
 
+def _family(name: str, row: tuple[str, str], value: float) -> Metric:
+    kind, text = row
+    family = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
+    return family(f"holdfast_{name}", text, value=value)
+
+
 class Health:
     """The three routes operators look at."""
 
-    def __init__(self, hub: Hub, settings: Settings, requests: Requests) -> None:
+    def __init__(self, hub: Hub, settings: Settings, requests: Requests, webhooks: Webhooks) -> None:
         self._hub = hub
         self._open = settings.metrics_open
         self._requests = requests
         self._registry = CollectorRegistry()
-        self._registry.register(_Collector(hub))
+        self._registry.register(_Collector(hub, webhooks))
 
     def routes(self) -> list[BaseRoute]:
         """All routes."""
@@ -107,10 +123,11 @@ class Health:
 
 
 def loopback(request: Request) -> bool:
-    """Whether the peer is this machine, and no proxy speaks for somebody else."""
-    if request.client is None or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
+    """Whether the peer is this machine and asks for this machine, and no proxy speaks for somebody else."""
+    if request.client is None or any(name in request.headers for name in _FORWARDED):
         return False
+    host = request.headers.get("host", "").rsplit(":", 1)[0].lower()
     try:
-        return ipaddress.ip_address(request.client.host).is_loopback
+        return host in LOOPBACK and ipaddress.ip_address(request.client.host).is_loopback
     except ValueError:
         return False

@@ -103,6 +103,7 @@ KEYS_REFRESH_S = 300.0  # it is fetched so often
 KEYS_RETRY_S = 10.0  # and, for a token with an unknown key or after a failure, no sooner than this
 KEYS_KEEP_S = 86_400.0  # its keys are used so long when it cannot be fetched any more
 WEBHOOK_ATTEMPTS = 8  # tries to deliver one webhook
+WEBHOOK_WAITING = 1_000  # webhooks that wait for another try; with so many, new ones wait too
 WEBHOOK_TIMEOUT_S = 10.0  # one try
 WEBHOOK_BACKOFF_S = 5.0  # before the second try; four times as long before each further one
 WEBHOOK_BACKOFF_MAX_S = 3_600.0  # the longest pause between two tries

@@ -209,7 +209,7 @@ async def test_webhooks_reach_those_who_are_away(monkeypatch: pytest.MonkeyPatch
         async with asyncio.timeout(5):
             while not taken:
                 await asyncio.sleep(0.01)
-        secret = await edge.webhooks.signing_secret()
+        secret = edge.webhooks.secret
         async with Client(site.url, site.token()) as hf:  # somebody is here: no webhook
             session = hf.session("s1")
             async with session.live():
