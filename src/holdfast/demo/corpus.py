@@ -62,9 +62,9 @@ def cut(text: str, path: str) -> Iterator[tuple[str, str, str]]:
             body = "\n".join(lines).strip()
             if len(body) > 60:
                 yield title, _uri(path, title), body
-            title, lines = _plain(line.lstrip("# ").strip()) or path, []
+            title, lines = _plain(line.lstrip("#0123456789. ").strip()) or path, []
         elif rule := _RULE.match(line):
-            yield f"{rule[1] or rule[2]}, {title}", _uri(path, title), line[rule.end() :]
+            yield rule[2] or f"{rule[1]}, {title}", _uri(path, title), line[rule.end() :]
         else:
             lines.append(line)
 

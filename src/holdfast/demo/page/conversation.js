@@ -16,7 +16,7 @@ export class Conversation {
     this.reset(null);
     scroller.addEventListener("scroll", () => this.scrolled(), { passive: true });
     below.addEventListener("click", () => this.toTail());
-    const repin = new ResizeObserver(() => this.following && this.pin());
+    const repin = new ResizeObserver(() => this.following && this.list.childElementCount > 0 && this.pin());
     repin.observe(scroller);
     repin.observe(list);
   }
@@ -112,13 +112,18 @@ export class Conversation {
       return { at: item.ts, seq: item.seq, node };
     });
     const below = children.get(run.id) ?? [];
-    for (const child of below) parts.push({ at: child.queued_ts, seq: child.seq, child, node: this.run(child, byRun, children, runs, true) });
+    const lastLoss = run.losses?.at(-1)?.ts ?? 0;
+    for (const child of below) {
+      const node = this.run(child, byRun, children, runs, true);
+      if (child.queued_ts <= lastLoss) this.nodes.get(`run:${child.id}`).supersede();
+      parts.push({ at: child.queued_ts, seq: child.seq, child, node });
+    }
     (run.losses ?? []).forEach((loss, number) => {
       const after = parts.filter((part) => part.at <= loss.ts).reduce((most, part) => Math.max(most, part.seq), run.seq);
       parts.push({ at: loss.ts, seq: after + 0.5, node: block.lossNode(number) });
     });
     parts.sort((one, other) => one.seq - other.seq);
-    block.update(run, this.sideBySide(run, parts), sub ? progressOf(byRun.get(run.id) ?? []) : searchers(below));
+    block.update(run, this.sideBySide(run, parts), sub ? progressOf(byRun.get(run.id) ?? []) : searchers(below.filter((child) => child.queued_ts > lastLoss)));
     return block.node;
   }
 

@@ -5,6 +5,7 @@ import { button, clock, element, glyph, hueOf, nameOf, place, say } from "./elem
 const SECONDS = 48;
 const BAR_PX = 5;
 const RAW_FRAMES = 40;
+const NOTICE_MS = 15_000;
 
 /** Events per second, the last three quarters of a minute, as bars. */
 export class Rate {
@@ -67,14 +68,14 @@ export class Line {
     const status = this.status();
     document.body.dataset.line = status.replace(" ", "-");
     const words = status === "offline" ? this.waitWords() : status === "live" && connection.latencyMs !== null ? `live · ${latency(connection.latencyMs)}` : status;
-    for (const node of this.states) say(node, words);
+    for (const node of this.states) say(node, node.dataset.lineState === "short" && status === "live" ? status : words);
     say(this.cursor, session === null ? "–" : `${session.seq} / ${Math.max(session.seq, session.tail)}`);
     this.now.classList.toggle("away", connection.status !== "offline");
   }
 
   waitWords() {
     const seconds = Math.ceil((this.connection.retryAt - Date.now()) / 1000);
-    return seconds > 0 ? `offline · trying in ${seconds} s` : "offline · trying";
+    return seconds > 0 ? `offline · ${seconds} s` : "offline · trying";
   }
 
   // --- recoveries
@@ -93,6 +94,8 @@ export class Line {
   tell(text, kind = "") {
     say(this.notice, text);
     this.notice.dataset.kind = kind;
+    clearTimeout(this.fading);
+    this.fading = setTimeout(() => say(this.notice, ""), NOTICE_MS);
   }
 
   // --- people and agents
@@ -184,7 +187,7 @@ export class Breaking {
 
   draw() {
     const { connection, info } = this;
-    const rows = [["my connection",
+    const rows = [["connection",
       button("scissors", "cut", () => this.cut(0), { title: "Drop the socket without a goodbye; it comes back at once" }),
       button("scissors", "cut 10 s", () => this.cut(10_000), { title: "Drop it and stay away for ten seconds" })]];
     if (info !== null) rows[0].push(button("server", "reset", () => this.act(`/demo/cut/${connection.welcome?.connection}`, "The server reset this connection."), { title: "Let the server reset this TCP connection" }));

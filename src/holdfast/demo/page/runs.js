@@ -58,6 +58,13 @@ export class RunBlock {
     this.foldButton.setAttribute("aria-expanded", String(!this.folded));
   }
 
+  /** Of an attempt that was lost: folded once, and left to whoever wants to look. */
+  supersede() {
+    if (this.node.classList.contains("superseded")) return;
+    this.node.classList.add("superseded");
+    if (!this.folded) this.fold();
+  }
+
   update(run, parts, progress) {
     this.run = run;
     this.node.dataset.status = run.status;
