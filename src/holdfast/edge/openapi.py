@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 import holdfast
+from holdfast.edge.tokens import NarrowRequest, RevokeRequest
 from holdfast.errors import CODES
 from holdfast.session.access import NEEDS
 
@@ -24,18 +25,20 @@ _READS = (
 )  # fmt: skip
 _WRITES = (
     ("POST", "/v1/sessions/{session}/blobs", "Store the body as a blob", "append", 201),
-    ("POST", "/v1/tokens", "Mint a narrower token", "admin", 201),
-    ("POST", "/v1/tokens/revoke", "Revoke a token", "admin", 200),
+    ("POST", "/v1/tokens", "Mint a narrower token", "what it grants", 201),
+    ("POST", "/v1/tokens/revoke", "Revoke a token, or all of a subject", "admin", 200),
 )
+_QUERY = {"limit": "integer", "after": "integer", "max_bytes": "integer"}
 
 
 def document(routes: Sequence[Any]) -> dict[str, Any]:
     """The whole document; ``routes`` are the ``OpRoute`` rows of ``http.py``."""
     schemas, components = msgspec.json.schema_components(
-        [r.op for r in routes], ref_template="#/components/schemas/{name}"
+        [*(r.op for r in routes), NarrowRequest, RevokeRequest], ref_template="#/components/schemas/{name}"
     )
+    tokens = {"/v1/tokens": schemas[-2], "/v1/tokens/revoke": schemas[-1]}
     paths: dict[str, dict[str, Any]] = {}
-    for route, schema in zip(routes, schemas, strict=True):
+    for route, schema in zip(routes, schemas[:-2], strict=True):
         described = _operation(route.op.__doc__ or "", NEEDS[route.op], route.path, route.status)
         if route.method != "GET":
             described["requestBody"] = {"required": False, "content": {"application/json": {"schema": schema}}}
@@ -44,13 +47,12 @@ def document(routes: Sequence[Any]) -> dict[str, Any]:
         paths.setdefault(route.path, {})[route.method.lower()] = described
     for method, path, summary, verb, query in _READS:
         described = _operation(summary, verb, path, 200)
-        described["parameters"] += [_parameter(name, "query", "") for name in query]
+        described["parameters"] += [_parameter(name, "query", "", _QUERY.get(name, "string")) for name in query]
         paths.setdefault(path, {})[method.lower()] = described
     for method, path, summary, verb, status in _WRITES:
         described = _operation(summary, verb, path, status)
-        described["requestBody"] = {
-            "content": {"application/octet-stream" if "blobs" in path else "application/json": {}}
-        }
+        given = {"application/json": {"schema": tokens[path]}} if path in tokens else {"application/octet-stream": {}}
+        described["requestBody"] = {"required": path in tokens, "content": given}
         paths.setdefault(path, {})[method.lower()] = described
     for name, schema in components.items():
         _relax(name, schema)
@@ -93,8 +95,8 @@ def _operation(summary: str, verb: str, path: str, status: int) -> dict[str, Any
     }
 
 
-def _parameter(name: str, where: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": where, "schema": {"type": "string"}, "description": description}
+def _parameter(name: str, where: str, description: str, kind: str = "string") -> dict[str, Any]:
+    return {"name": name, "in": where, "schema": {"type": kind}, "description": description}
 
 
 def _error() -> dict[str, Any]:
