@@ -10,10 +10,10 @@ import typer
 
 from holdfast.cli import output
 from holdfast.cli.session import AsJson, Db, fails_in_a_sentence
-from holdfast.cli.wiring import engine_for
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
 from holdfast.edge.server import port_of, running, until_told
+from holdfast.embed import engine_for
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
 
