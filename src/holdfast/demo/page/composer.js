@@ -59,7 +59,7 @@ export class Composer {
     this.stop.title = stopping ? "End it at once, whatever the agent does" : "Stop what runs here (s)";
     this.instead.classList.toggle("away", !steering);
     this.instead.disabled = !steering || !this.area.value.trim();
-    this.agents.classList.toggle("away", steering);
+    this.agents.classList.toggle("away", steering || this.mode === "operator");
     say(this.sendButton.querySelector(".words"), steering ? "steer" : "send");
     this.sendButton.disabled = !this.area.value.trim() || (this.mode === "steer" && stopping);
     this.area.placeholder = {

@@ -50,7 +50,7 @@ export class Conversation {
     if (arrange) this.arrange(view);
     for (const card of stuck) card.scrollTop = card.scrollHeight;
     if (this.following) this.pin();
-    else if (touched.size) this.below.hidden = false;
+    else if (touched.size) this.newBelow();
   }
 
   adopt(view) {
@@ -130,6 +130,7 @@ export class Conversation {
   /** Neighbouring sub-runs share a row. */
   sideBySide(run, parts) {
     const placed = [];
+    const rows = [];
     let row = null;
     for (const { child, node } of parts) {
       if (child === undefined) {
@@ -142,11 +143,12 @@ export class Conversation {
         if (!this.nodes.has(key)) this.nodes.set(key, { node: element("div.side-by-side"), cards: [] });
         row = this.nodes.get(key);
         row.cards = [];
+        rows.push(row);
         placed.push(row.node);
       }
       row.cards.push(node);
-      place(row.node, row.cards);
     }
+    for (const { node, cards } of rows) place(node, cards);
     return placed;
   }
 
@@ -183,6 +185,11 @@ export class Conversation {
     this.following = scrollHeight - scrollTop - clientHeight < TAIL_PX;
     if (this.following) this.below.hidden = true;
     if (scrollTop < OLDER_PX) this.fetchOlder();
+  }
+
+  newBelow() {
+    this.scrolled(); // there may be nothing below: what is shown can have become shorter
+    this.below.hidden = this.following;
   }
 
   pin() {

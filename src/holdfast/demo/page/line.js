@@ -187,7 +187,7 @@ export class Breaking {
 
   draw() {
     const { connection, info } = this;
-    const rows = [["connection",
+    const rows = [["the line",
       button("scissors", "cut", () => this.cut(0), { title: "Drop the socket without a goodbye; it comes back at once" }),
       button("scissors", "cut 10 s", () => this.cut(10_000), { title: "Drop it and stay away for ten seconds" })]];
     if (info !== null) rows[0].push(button("server", "reset", () => this.act(`/demo/cut/${connection.welcome?.connection}`, "The server reset this connection."), { title: "Let the server reset this TCP connection" }));
