@@ -85,7 +85,7 @@ class Feed:
     def add(self, reader: Reader) -> None:
         """Let a reader read from its start."""
         self._readers.add(reader)
-        weakref.finalize(reader, self._forgotten).atexit = False
+        weakref.finalize(reader, _forgotten, weakref.ref(self)).atexit = False
         self.subscribe()
 
     def remove(self, reader: Reader) -> None:
@@ -104,7 +104,8 @@ class Feed:
         reader.needs = "snapshot"
         self.subscribe()
 
-    def _forgotten(self) -> None:
+    def forgotten(self) -> None:
+        """A reader was dropped without being closed; called from whichever thread collects it."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(lambda: None if self._active() else self._unsubscribe())
 
@@ -272,6 +273,12 @@ class Feed:
         if reader.incarnation != message.incarnation:
             return True
         return message.reason != "start" and (reader.seq < message.seq or reader.seq > self._tail)
+
+
+def _forgotten(feed: weakref.ref[Feed]) -> None:
+    held = feed()  # held weakly: what a finalizer holds lives as long as the reader, which may hold the feed
+    if held is not None:
+        held.forgotten()
 
 
 def _start(readers: list[Reader]) -> Start | wire.Cursor:

@@ -164,7 +164,7 @@ async def test_a_flood_of_content_leaves_room_for_control(gated: Hub) -> None:
     ann = await begin(gated)
     worker, attempt = await running(gated, ann)
     engine_of(gated).gate.clear()
-    asyncio.ensure_future(ann.ask(wire.Rename(**S, title="x")))
+    blocker = asyncio.ensure_future(ann.ask(wire.Rename(**S, title="x")))
     await asyncio.sleep(0.01)
     words = [Draft(e.CUSTOM, {})]
     flood = [wire.Append(**S, events=words, id=10_000 + n, **attempt) for n in range(limits.GATHER_COMMANDS + 5)]
@@ -175,7 +175,7 @@ async def test_a_flood_of_content_leaves_room_for_control(gated: Hub) -> None:
     stop = asyncio.ensure_future(ann.ask(wire.Cancel(**S, run=attempt["run"], force=True)))
     await asyncio.sleep(0.01)
     engine_of(gated).gate.set()
-    assert (await stop)["op"] == "ok"
+    assert (await stop)["op"] == (await blocker)["op"] == "ok"
 
 
 async def test_one_commit_takes_what_gathered(gated: Hub) -> None:
