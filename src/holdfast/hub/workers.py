@@ -84,19 +84,27 @@ class Workers:
         """Load the sessions in which a run waits for one of the worker's agents, as long as it has slots."""
         tenant = worker.conn.principal.tenant
         for agent in sorted(worker.agents):
+            looked: set[Key] = set()
+            while worker.free:
+                page = await self.hub.engine.queued(tenant, agent, limits.LIST_SESSIONS + len(looked))
+                new = [key for key in page if key not in looked]
+                if not new:
+                    break
+                looked.update(new)
+                await self._offer(worker, new)
+
+    async def _offer(self, worker: Worker, keys: list[Key]) -> None:
+        for key in keys:
             if not worker.free:
                 return
-            for key in await self.hub.engine.queued(tenant, agent, limits.LIST_SESSIONS):
-                if not worker.free:
-                    return
-                session = self.hub.hot(key)
-                if session.state is not None:
-                    self.consider(session)
-                else:
-                    try:
-                        await session.ready()  # considers it
-                    except HoldfastError:
-                        continue
+            session = self.hub.hot(key)
+            if session.state is not None:
+                self.consider(session)
+            else:
+                try:
+                    await session.ready()  # considers it
+                except HoldfastError:
+                    continue
 
     def _freed(self, worker: Worker) -> None:
         if worker.free:
