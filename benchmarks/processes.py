@@ -128,13 +128,13 @@ class Holdfast(Server):
         lifted = {
             "HOLDFAST_APPENDS_PER_S": "1e9",
             "HOLDFAST_REQUESTS_PER_S": "1e9",
-            "HOLDFAST_CONNECTIONS": "100000",
+            "HOLDFAST_CONNECTIONS": "15000",
             "HOLDFAST_CONNECTIONS_PER_PRINCIPAL": "100000",
             "HOLDFAST_LEASE_S": "3600",
             "HOLDFAST_LOG_LEVEL": "warning",
         }
         holdfast = Path(sys.executable).parent / "holdfast"
-        command = [holdfast, "serve", "--db", self.db, "--port", str(port), "--quiet"]
+        command: list[str | Path] = [holdfast, "serve", "--db", self.db, "--port", str(port), "--quiet"]
         super().__init__(command, port, env={**os.environ, **lifted})
 
     @property

@@ -49,6 +49,13 @@ async def start_runs(server: Holdfast, count: int) -> str:
     return runs.pop()
 
 
+async def tail(server: Holdfast, number: int) -> tuple[str, int]:
+    """Incarnation and newest position of a session."""
+    async with Client(server.url, server.token()) as reader:
+        answer = await reader.connection.request(wire.Subscribe(session=name(number), start="tail"))
+        return answer["incarnation"], answer["tail"]
+
+
 def script(run: str, events: int) -> list[str]:
     """Appends of ``events`` events each that write one message after another into a run."""
 
@@ -66,7 +73,7 @@ def script(run: str, events: int) -> list[str]:
     return lines
 
 
-def load(server: Holdfast, *, start: str = "tail", **options: Any) -> Load:
+def load(server: Holdfast, *, start: str = "tail", until: str = '"op":"live"', **options: Any) -> Load:
     """The C client reading sessions of a Holdfast server from their tail (or ``start``), ready once all are live."""
     said = json.dumps(start) if start in ("tail", "snapshot") else start
     return Load(
@@ -74,6 +81,6 @@ def load(server: Holdfast, *, start: str = "tail", **options: Any) -> Load:
         header=f"Authorization: Bearer {server.token()}",
         join=f'{{"op":"subscribe","id":1,"session":"bench-$s","start":{said}}}',
         rejoin='{"op":"subscribe","id":1,"session":"bench-$s","start":{"incarnation":"$i","seq":$q}}',
-        until=options.pop("until", '"op":"live"'),
+        until=until,
         **options,
     )
