@@ -1,0 +1,181 @@
+"""JSON at the edge: what comes in was strict, what goes out is canonical."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.errors import Refused
+from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import (
+    canonical,
+    check_entity_id,
+    check_session_id,
+    check_text,
+    check_value,
+    decode,
+    encode,
+    utf16_len,
+)
+
+ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder(dict[str, Any])
+
+
+def refusal(raw: bytes | str) -> str:
+    with pytest.raises(Refused) as refused:
+        value = decode(raw, ANY)
+        check_value(value)
+    return refused.value.code
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"", "input.malformed"),
+        (b"{", "input.malformed"),
+        (b"[]", "input.malformed"),
+        (b'{"a":1}x', "input.malformed"),
+        (b'{"a":NaN}', "input.malformed"),
+        (b'{"a":Infinity}', "input.malformed"),
+        (b'{"a":-Infinity}', "input.malformed"),
+        (b'{"a":1e999}', "input.number_range"),
+        (b'{"a":01}', "input.malformed"),
+        (b'{"a":+1}', "input.malformed"),
+        (b"{'a':1}", "input.malformed"),
+        (b'{"a":1,}', "input.malformed"),
+        (b'{"a":"\x01"}', "input.malformed"),
+        (b'{"a":"\xff"}', "input.malformed"),
+        (b'{"a":"\xed\xa0\x80"}', "input.malformed"),  # an encoded surrogate
+        (b'{"a":"\xc0\xaf"}', "input.malformed"),  # overlong
+        (b'{"a":"\\ud800"}', "input.malformed"),  # a lone surrogate
+        (b'{"a":"\\udc00\\ud800"}', "input.malformed"),
+        (b'\xef\xbb\xbf{"a":1}', "input.malformed"),
+        (b'{"a":9007199254740992}', "input.number_range"),
+        (b'{"a":-9007199254740992}', "input.number_range"),
+        (b'{"a":9223372036854775808}', "input.number_range"),
+        (b'{"a":123456789012345678901234567890}', "input.number_range"),
+        (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "input.too_deep"),
+        (b'{"a":' + b"[" * limits.JSON_DEPTH + b"]" * limits.JSON_DEPTH + b"}", "input.too_deep"),
+        (b'{"a":"' + b"x" * limits.MESSAGE_BYTES + b'"}', "input.too_large"),
+    ],
+)
+def test_what_is_refused(raw: bytes, code: str) -> None:
+    assert refusal(raw) == code
+    if raw.isascii():
+        assert refusal(raw.decode()) == code
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (b'{"a":9007199254740991}', {"a": 2**53 - 1}),
+        (b'{"a":1,"a":2}', {"a": 2}),  # the last one wins, once
+        (b'{"a":"\\ud83c\\udf0a"}', {"a": "🌊"}),
+        (b'{"a":"\\u0000"}', {"a": "\x00"}),
+        (b' {"a" : [ ] } ', {"a": []}),
+        (b'{"a":' + b"[" * (limits.JSON_DEPTH - 1) + b"]" * (limits.JSON_DEPTH - 1) + b"}", None),
+    ],
+)
+def test_what_is_taken(raw: bytes, value: Any) -> None:
+    decoded = decode(raw, ANY)
+    check_value(decoded)
+    assert value is None or decoded == value
+
+
+scalars = (
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+values = st.recursive(
+    scalars | texts, lambda v: st.lists(v, max_size=4) | st.dictionaries(texts, v, max_size=4), max_leaves=12
+)
+
+
+@given(st.dictionaries(texts, values, max_size=4))
+def test_a_value_comes_back_as_it_went(value: dict[str, Any]) -> None:
+    check_value(value)
+    assert decode(encode(value), ANY) == value
+    assert json.loads(encode(value)) == value
+
+
+@given(values)
+def test_canonical_is_one_form(value: Any) -> None:
+    again = json.loads(canonical(value))
+    assert canonical(again) == canonical(value)
+    shuffled = json.loads(json.dumps(value), object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+    assert canonical(shuffled) == canonical(value)
+
+
+def test_canonical_orders_keys_as_browsers_do_and_writes_whole_numbers_as_such() -> None:
+    assert (
+        canonical({"\U0001f30a": 1, "\ufb01": 2}) == '{"\U0001f30a":1,"\ufb01":2}'.encode()
+    )  # UTF-16, not code points
+    assert canonical([1.0, -0.0, 1e3, 1.5]) == b"[1,0,1000,1.5]"
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60))
+def test_nothing_but_a_refusal_comes_out_of_garbage(raw: bytes | str) -> None:
+    try:
+        decode(raw, wire.DECODER)
+    except Refused as refused:
+        assert refused.code.startswith("input.")
+
+
+@given(st.text())
+def test_utf16_length_is_what_a_browser_counts(text: str) -> None:
+    assert utf16_len(text) == len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def test_lone_surrogates_are_not_text() -> None:
+    assert check_text("a🌊", "x") == "a🌊"
+    with pytest.raises(Refused):
+        check_text("a\ud83c", "x")
+
+
+@pytest.mark.parametrize("name", ["s1", "A.b_c~d:e-9", "x" * limits.SESSION_ID_CHARS])
+def test_session_ids(name: str) -> None:
+    assert check_session_id(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "-a",
+        ".",
+        "..",
+        "a/b",
+        "a b",
+        "a\n",
+        "é",
+        "x" * (limits.SESSION_ID_CHARS + 1),
+        "a%2e",
+        "a*",
+        "\u0661",
+        "a\x00",
+    ],
+)
+def test_what_is_no_session_id(name: str) -> None:
+    with pytest.raises(Refused) as refused:
+        check_session_id(name)
+    assert refused.value.code == "input.session_id"
+
+
+@pytest.mark.parametrize("name", ["", "a b", "é", "\x7f", "a\n", "x" * (limits.ENTITY_ID_CHARS + 1), None, 1, ["a"]])
+def test_what_is_no_entity_id(name: Any) -> None:
+    with pytest.raises(Refused):
+        check_entity_id(name, "x")
+
+
+def test_numbers_beyond_a_browsers_are_found_wherever_they_are() -> None:
+    for value in ({"a": 2**53}, {"a": [{"b": -(2**53)}]}, [[2**53]]):
+        with pytest.raises(Refused) as refused:
+            check_value(value)
+        assert refused.value.code == "input.number_range"
+    check_value({"a": True, "b": math.pi, "c": None})
