@@ -8,8 +8,12 @@ reassembly (5.4) within a bound, UTF-8 (8.1), the close handshake (5.5.1).
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import logging
 import socket
+import sys
+import termios
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +29,7 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from holdfast.edge.browser import BrowserCheck
-from holdfast.edge.door import Door, Visit
+from holdfast.edge.door import CLOSE_CODES, Door, Visit
 from holdfast.errors import HoldfastError
 from holdfast.hub.port import Batch
 from holdfast.protocol import limits
@@ -71,6 +75,7 @@ class PicowsWire(WSListener):
         "_text",
         "_transport",
         "_turn",
+        "_unread",
         "_unsent",
         "_visit",
         "paused",
@@ -81,6 +86,7 @@ class PicowsWire(WSListener):
         self._turn = turn
         self._principal = principal
         self._unsent: list[bytes] = []
+        self._unread: int | None = None
         self._transport: Any = None
         self._out: Callable[[bytes], None] | None = None
         self._visit: Visit | None = None
@@ -94,7 +100,10 @@ class PicowsWire(WSListener):
         if self._out is not None:
             if not self._unsent:
                 self._turn.add(self)
-            self._unsent.append(batch.ws)
+            data = batch.ws
+            self._unsent.append(data)
+            if len(data) > limits.WRITE_LOW_BYTES:
+                self.flush()  # so that it is known now whether more may follow
 
     def flush(self) -> None:
         """Hand what was written in this turn to the transport."""
@@ -133,7 +142,7 @@ class PicowsWire(WSListener):
             self._visit = self._door.visit(self, self._principal)
         except HoldfastError as error:
             self.write(Batch([encode({"op": "error", "error": error.wire()})]))
-            self.shut(1013, error.code)
+            self.shut(CLOSE_CODES.get(error.code, 1013), error.code)
 
     def on_ws_disconnected(self, transport: Any) -> None:
         self._out = self._transport = None
@@ -142,6 +151,30 @@ class PicowsWire(WSListener):
 
     def pause_writing(self) -> None:
         self.paused = True
+        if self._unread is None:
+            self._unread = self._measure()
+            asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._look)
+
+    def _measure(self) -> int:
+        """Bytes the peer has not confirmed: the transport's and, where it can be asked, the system's."""
+        under = self._transport.underlying_transport
+        size: int = under.get_write_buffer_size()
+        sock = under.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            size += int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        return size
+
+    def _look(self) -> None:
+        """A peer that takes what was sent before is alive, though our ping, and so its answer, come behind all of it."""
+        if self._transport is None:
+            return
+        before, self._unread = self._unread or 0, self._measure()
+        if self.paused or self._unread != before:
+            if self._unread != before:
+                self._transport.notify_user_specific_pong_received()
+            asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._look)
+        else:
+            self._unread = None
 
     def resume_writing(self) -> None:
         self.paused = False

@@ -27,9 +27,10 @@ class Reader:
         cursor: last seq written to the connection.
         live: gets commits as they happen; otherwise ``task`` is reading on.
         mark: bytes the session had committed when the reader fell behind, to tell how far that is.
+        reason: why it gets a snapshot next, when its cursor is none.
     """
 
-    __slots__ = ("conn", "cursor", "drained", "live", "mark", "operator", "session", "task")
+    __slots__ = ("conn", "cursor", "drained", "live", "mark", "operator", "reason", "session", "task")
 
     def __init__(self, conn: Connection, session: HotSession, cursor: int) -> None:
         self.conn = conn
@@ -37,6 +38,7 @@ class Reader:
         self.cursor = cursor
         self.live = False
         self.mark: int | None = None
+        self.reason = "reset"
         self.operator = conn.principal.may("admin", session.key.session)
         self.drained = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
@@ -48,6 +50,7 @@ class Readers:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.by_connection: dict[str, dict[str, Reader]] = {}
+        self._reading: dict[str, asyncio.Lock] = {}  # of a connection's many readers one has a page in hand
 
     # --- coming and going
     async def attach(
@@ -70,13 +73,20 @@ class Readers:
             if session.readers.get(conn.ident) is not reader:
                 return reader  # it left, or began anew, meanwhile
             if foreign or inside:
-                self.send_snapshot(reader, "reset")
+                self._begin_with_snapshot(reader, "reset")
             else:
                 reader.cursor = start.seq
         elif start == "snapshot":
-            self.send_snapshot(reader, "start")
+            self._begin_with_snapshot(reader, "start")
         self.read_on(reader)
         return reader
+
+    def _begin_with_snapshot(self, reader: Reader, reason: str) -> None:
+        """Now, or when the connection has room for it: somebody may subscribe to much and read slowly."""
+        if reader.conn.paused:
+            reader.cursor, reader.reason = -1, reason
+        else:
+            self.send_snapshot(reader, reason)
 
     def detach(self, conn: Connection, session: str) -> None:
         """Stop reading one session."""
@@ -96,6 +106,7 @@ class Readers:
     def detach_all(self, conn: Connection) -> list[HotSession]:
         """The connection is gone: returns the sessions it was reading."""
         readers = self.by_connection.pop(conn.ident, {}).values()
+        self._reading.pop(conn.ident, None)
         for reader in readers:
             self._end(reader)
         return [reader.session for reader in readers]
@@ -187,7 +198,9 @@ class Readers:
                 await reader.session.ready()
                 if self._arrive(reader):
                     return
-                await self._step(reader)
+                async with self._reading.setdefault(reader.conn.ident, asyncio.Lock()):
+                    if not reader.conn.paused:
+                        await self._step(reader)
         except HoldfastError as error:
             closed = {"op": "closed", "session": reader.session.key.session, "code": error.code}
             reader.task = None
@@ -201,7 +214,7 @@ class Readers:
         session, stats = reader.session, self.hub.stats
         behind = session.bytes - reader.mark if reader.mark is not None else 0
         if reader.cursor < 0 or reader.cursor > session.tail:
-            return self.send_snapshot(reader, "reset")
+            return self.send_snapshot(reader, reader.reason)
         if behind > limits.SLOW_READER_SNAPSHOT_BYTES:
             return self.send_snapshot(reader, "slow")
         cursor = reader.cursor
@@ -252,7 +265,7 @@ class Readers:
         payload = b'{"op":"snapshot","session":%b,"incarnation":"%b","seq":%d,"reason":"%b","view":%b}' % (
             encode(session.key.session), session.incarnation.encode(), seq, reason.encode(), view,
         )  # fmt: skip
-        reader.cursor, reader.mark = seq, None
+        reader.cursor, reader.mark, reader.reason = seq, None, "reset"
         stats.snapshots += 1
         stats.resets += reason != "start"
         stats.bytes_out += len(payload)
