@@ -1,6 +1,6 @@
 """What the documents tell people to type works: pages are followed from top to bottom in one shell, with a real server.
 
-In a page, a ``python`` (or other) block whose first line is ``# NAME`` is the file ``NAME``. ``<!-- run -->`` before a
+In a page, a ``python`` (or other) block whose first line is ``# NAME`` (or ``// NAME``) is the file ``NAME``. ``<!-- run -->`` before a
 shell block says that it is to be typed; ``<!-- output -->`` before a block says which lines are then seen, with ``…``
 for what differs.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^(?:<!-- (run|output) -->\n)?```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"^# ([\w-]+\.\w+)\n")
+FILE = re.compile(r"^(?:#|//) ([\w-]+\.\w+)\n")
 PAGES = [p for p in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if "<!-- run -->" in p.read_text()]
 SERVE = re.compile(r"(^.*holdfast serve .*& *(?:#.*)?\n(?:SERVER=.*\n)?)", re.MULTILINE)
 READY = "until curl -sf -o ready.json http://127.0.0.1:7417/readyz; do sleep 0.05; done\\n"
@@ -58,13 +59,13 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def follow(page: Path, folder: Path) -> list[tuple[Step, str]]:
+def follow(page: Path, folder: Path, *more: Step) -> list[tuple[Step, str]]:
     """Type every step in one shell and return each with what was printed."""
-    steps, port = read(page.read_text()), free_port()
+    steps, port = [*read(page.read_text()), *more], free_port()
     script = "set -eu\ntrap 'code=$?; echo; echo \"--- end $code\"' EXIT\n"
     for number, step in enumerate(steps):
         typed = SERVE.sub(rf"\1{READY}", step.typed)  # people wait until it says that it is ready
-        script += f"echo '--- step {number}'\n{typed}"
+        script += f"echo; echo '--- step {number}'\n{typed}"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST_", "COLUMNS"))}
     env |= {
         "PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "HOLDFAST_URL": f"http://127.0.0.1:{port}",
@@ -102,6 +103,18 @@ def test_a_reader_who_types_what_stands_there_sees_what_stands_there(page: Path,
             found = next((line for line in lines if matches(wanted, line)), None)
             assert found is not None, f"{wanted!r} was not printed:\n{printed}"
             lines.remove(found)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js here")
+def test_the_javascript_of_the_page_about_sse_follows_a_session(tmp_path: Path) -> None:
+    script = """import { follow } from "./follow.mjs";
+    follow("http://127.0.0.1:7417/v1/sessions/tides/events", () => process.env.TOKEN, (message) => {
+      console.log("told", message.op, message.seq ?? message.to ?? "");
+      if (message.op === "live") process.exit(0);
+    });"""
+    step = Step(f"cat > run.mjs <<'END_OF_FILE'\n{script}\nEND_OF_FILE\nnode run.mjs\n", [])
+    _, printed = follow(ROOT / "docs" / "howto" / "resume-from-sse.md", tmp_path, step)[-1]
+    assert re.search(r"^told snapshot 7$", printed, re.MULTILINE) and "told live 7" in printed
 
 
 def test_there_are_pages_to_follow() -> None:
