@@ -15,6 +15,7 @@ from holdfast.edge.config import Settings
 from holdfast.edge.webhooks import Webhooks
 from holdfast.errors import CODES
 from holdfast.protocol import events, limits, wire
+from holdfast.protocol.fold import View
 from holdfast.session import program
 from holdfast.session.run import Claim, LeaseExpired, Tick
 from holdfast.session.state import State
@@ -177,9 +178,9 @@ def test_the_page_of_events_says_what_a_stopping_run_may_append_and_which_famili
     assert set(re.findall(r"`([a-z]+\.)`", line)) == set(events.RESERVED_PREFIXES)
 
 
-def session_written() -> dict[str, list[set[str]]]:
-    """The fields of every event a session writes, from a session in which everything happens."""
-    state, seen, now = State("s1", "i1"), {}, 1_000
+def everything() -> tuple[dict[str, list[set[str]]], View]:
+    """The fields of every event in a session in which everything happens, and its view."""
+    state, view, seen, now = State("s1", "i1"), View(), {}, 1_000
     s: dict[str, Any] = {"session": "s1"}
 
     def do(op: wire.Op, actor: str = "user:ann", at: int = 0) -> dict[str, Any]:
@@ -187,6 +188,7 @@ def session_written() -> dict[str, list[set[str]]]:
         for event in written.events:
             seen.setdefault(event.type, []).append(set(event.data))
             program.evolve(state, event)
+            assert view.apply(event)
         return written.result
 
     def start(run: str) -> dict[str, Any]:
@@ -201,6 +203,17 @@ def session_written() -> dict[str, list[set[str]]]:
     sub = do(wire.Spawn(**held, agent="scout", name="one", input={"text": "look"}), "agent:writer")
     do(wire.End(**s, run=sub["run"], generation=1, status="failed", error={"code": "agent.failed"}), "agent:writer")
     do(wire.Received(**held, steer=do(wire.Steer(**s, run=first, text="faster"))["steerId"]), "agent:writer")
+    call = {"toolCallId": "c1"}
+    said = [
+        ("TEXT_MESSAGE_START", {"messageId": "t1", "role": "assistant", "name": "w"}),
+        ("source.cited", {"messageId": "t1", "sourceId": "1", "uri": "u"}),
+        ("REASONING_MESSAGE_START", {"messageId": "t2"}),
+        ("TOOL_CALL_START", {**call, "toolCallName": "look", "parentMessageId": "t1"}),
+        ("TOOL_CALL_RESULT", {**call, "content": "ok", "error": {"code": "x"}, "blob": "b1"}),
+        ("STEP_STARTED", {"stepName": "one"}),
+        ("ACTIVITY_SNAPSHOT", {"messageId": "t3", "activityType": "plan", "content": {}}),
+    ]
+    do(wire.Append(**held, events=[events.Draft(*one) for one in said]), "agent:writer")
     do(wire.Ask(**held, approval="a1", tool="mail", args={}, wait=True), "agent:writer")
     do(wire.Resolve(**s, approval="a1", decision="approved", note="go"))
     held = start(first)
@@ -220,17 +233,50 @@ def session_written() -> dict[str, list[set[str]]]:
     do(wire.Send(**s, text="as one of you", edits="m1"))
     do(wire.GiveBack(**s))
     do(wire.End(**again), "agent:writer")
-    return seen
+    return seen, view
 
 
 def test_the_events_a_session_writes_have_the_documented_fields() -> None:
-    seen, documented = session_written(), documented_events()
-    assert set(seen) == {t for t in documented if t.startswith(events.RESERVED_PREFIXES)}
-    for type_, shapes in seen.items():
+    seen, documented = everything()[0], documented_events()
+    ours = {type_ for type_ in documented if type_.startswith(events.RESERVED_PREFIXES)}
+    assert ours == {type_ for type_ in seen if type_.startswith(events.RESERVED_PREFIXES)}
+    for type_, shapes in ((type_, seen[type_]) for type_ in ours):
         fields = names(documented[type_])
         for shape in shapes:
             assert {name for name, optional in fields if not optional} <= shape, type_
         assert set().union(*shapes) == {name for name, _ in fields}, type_
+
+
+def test_the_protocol_names_every_close_code() -> None:
+    line = next(line for line in (ROOT / "PROTOCOL.md").read_text().splitlines() if line.startswith("Close codes:"))
+    used = set()
+    for path in SOURCES:
+        if "hub" in path.parts or "edge" in path.parts:
+            used |= set(re.findall(r"(?:close|shut)\((\d{4}),|: (\d{4})[,\n]|\n\s+(44\d\d),", path.read_text()))
+    codes = {code for found in used for code in found if code.startswith(("10", "44"))}
+    assert len(codes) >= 9
+    assert codes <= set(re.findall(r"\b\d{4}\b", line))
+
+
+def test_a_view_has_the_fields_the_protocol_says() -> None:
+    text, view = (ROOT / "PROTOCOL.md").read_text(), everything()[1]
+    rows = re.findall(r"^\| `(message|reasoning|tool|step|activity|approval|steer)` \| (.+) \|$", text, re.MULTILINE)
+    assert {kind for kind, _ in rows} == {item["kind"] for item in view.items}
+    for kind, row in rows:
+        spans = re.sub(r"\([^)]*\)", "", row).replace("`", "").split(",")
+        fields = {name.strip() for name in spans}
+        shapes = [set(item) - {"kind"} for item in view.items if item["kind"] == kind]
+        for shape in shapes:
+            assert {f for f in fields if not f.endswith("?")} <= shape, kind
+        assert set().union(*shapes) == {f.rstrip("?") for f in fields}, kind
+    line = next(line for line in text.splitlines() if line.startswith("`turn` is the id"))
+    run = re.search(r"A run: `([^`]+)` and, where known, `(.+?)`\. Runs are", line)
+    assert run is not None
+    always = set(run[1].split(", "))
+    known = set(re.sub(r" (\{.*?\}|\[\{.*?\}\])", "", run[2]).split(", "))
+    for shape in map(set, view.runs.values()):
+        assert always <= shape
+    assert set().union(*view.runs.values()) == always | known
 
 
 # --- the protocol -----------------------------------------------------------------------------------------------------
