@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import socket
 import struct
 from typing import Any
 
@@ -28,8 +29,16 @@ class Raw:
         self.reader, self.writer, self.status = reader, writer, status
 
     @classmethod
-    async def open(cls, site: Site, *headers: str, token: str | None = None, host: str | None = None) -> Raw:
-        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    async def open(
+        cls, site: Site, *headers: str, token: str | None = None, host: str | None = None, window: int | None = None
+    ) -> Raw:
+        """Shake hands; ``window`` bytes is about what this end takes before it reads."""
+        sock = socket.socket()
+        if window is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", site.port))
+        reader, writer = await asyncio.open_connection(sock=sock, limit=window or 65_536)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [
             "GET /v1/connect HTTP/1.1", f"Host: {host or f'127.0.0.1:{site.port}'}", "Upgrade: websocket",

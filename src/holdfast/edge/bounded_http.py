@@ -34,12 +34,14 @@ def http_class(settings: Settings) -> type[asyncio.Protocol]:
             if len(self.connections) > most:
                 transport.abort()
                 return
-            sock = transport.get_extra_info("socket")
-            if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-                # a peer that takes nothing for so long is gone: SSE has no pings to tell
-                dead_ms = round((limits.PING_IDLE_S + limits.PING_REPLY_S) * 1_000)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, dead_ms)
+            # a peer that takes nothing for so long is gone: HTTP has no pings to tell
+            self._give_up_after(limits.PING_IDLE_S + limits.PING_REPLY_S)
             self._await_head()
+
+        def _give_up_after(self, seconds: float) -> None:
+            sock = self.transport.get_extra_info("socket")
+            if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1_000))
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._head_came()
@@ -85,6 +87,7 @@ def http_class(settings: Settings) -> type[asyncio.Protocol]:
 
         def handle_websocket_upgrade(self) -> None:
             self._upgraded = True
+            self._give_up_after(0)  # a WebSocket has pings
             super().handle_websocket_upgrade()
 
     return BoundedHttp

@@ -169,9 +169,9 @@ class PicowsWire(WSListener):
         if self._transport is None:
             return
         before, self._unread = self._unread or 0, self._measure()
-        if self.paused or self._unread != before:
-            if self._unread != before:
-                self._transport.notify_user_specific_pong_received()
+        if self._unread < before:
+            self._transport.notify_user_specific_pong_received()
+        if self.paused or self._unread < before:
             asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._look)
         else:
             self._unread = None
