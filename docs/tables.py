@@ -1,4 +1,5 @@
-"""The tables of docs/reference, made from the code they describe: ``python -m docs.tables`` rewrites them.
+"""The tables of docs/reference, made from the code they describe, and the one of measured figures in the README, made
+from benchmarks/RESULTS.md: ``python -m docs.tables`` rewrites them.
 
 A page is Markdown written by hand; what stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` is made here.
 tests/test_docs.py holds the committed pages against this file.
@@ -25,7 +26,9 @@ from holdfast.protocol import events, limits, wire
 from holdfast.protocol.frames import EventsFrame
 from holdfast.session.access import NEEDS
 
-REFERENCE = Path(__file__).parent / "reference"
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference"
+RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FIELDS = re.compile(r'^([A-Z_]+): Final = "([^"]+)"  # (\{.*\}.*)$', re.MULTILINE)
 _LIMIT = re.compile(r"^([A-Z_]+) = [^#]+# (.+)$")
@@ -231,10 +234,23 @@ def cli() -> str:
     return "\n".join(parts)
 
 
+def measured() -> str:
+    """What was measured against each target: the first table of the results."""
+    if not RESULTS.exists():
+        return "Nothing has been measured in this checkout yet.\n"
+    found = re.search(r"^\|.*?(?=^\n)", RESULTS.read_text() + "\n", re.MULTILINE | re.DOTALL)
+    return f"{found[0] if found else ''}\nHow, on what machine, and beside whom: [benchmarks/RESULTS.md](benchmarks/RESULTS.md).\n"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "errors": errors, "limits": limit_table, "operations": operations, "frames": frames, "settings": settings,
-    "metrics": metrics, "http": http, "cli": cli,
+    "metrics": metrics, "http": http, "cli": cli, "measured": measured,
 }  # fmt: skip
+
+
+def pages() -> list[Path]:
+    """Pages with tables."""
+    return [ROOT / "README.md", *sorted(REFERENCE.glob("*.md"))]
 
 
 def filled(text: str) -> str:
@@ -244,7 +260,7 @@ def filled(text: str) -> str:
 
 def main() -> int:
     """Rewrite the pages that changed."""
-    for page in sorted(REFERENCE.glob("*.md")):
+    for page in pages():
         before = page.read_text()
         after = filled(before)
         if after != before:

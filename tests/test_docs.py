@@ -41,13 +41,13 @@ def outside_code(text: str) -> str:
 
 
 # --- the reference ----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("path", sorted(REFERENCE.glob("*.md")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", tables.pages(), ids=lambda p: p.name)
 def test_tables_are_current(path: Path) -> None:
     assert tables.filled(path.read_text()) == path.read_text(), "run: python -m docs.tables"
 
 
 def test_every_table_stands_on_a_page() -> None:
-    used = {name for path in REFERENCE.glob("*.md") for _, name, _ in tables.BLOCK.findall(path.read_text())}
+    used = {name for path in tables.pages() for _, name, _ in tables.BLOCK.findall(path.read_text())}
     assert used == set(tables.TABLES)
 
 
