@@ -146,12 +146,14 @@ def _activity_snapshot(view: View, event: Event) -> None:
         view.add(event, "activity", ident, name=_text(event.data, "activityType"), content=content)
     elif item is not None and event.data.get("replace") is not False:
         item["content"] = content
+    view.size += len(encode(content))
 
 
 def _activity_delta(view: View, event: Event) -> None:
     item = view.by_id.get(("activity", _text(event.data, "messageId")))
     if item is not None:
         item["content"] = _patched(item["content"], event.data.get("patch"))
+        view.size += len(encode(event.data.get("patch")))
 
 
 def _state_snapshot(view: View, event: Event) -> None:
@@ -192,7 +194,9 @@ def _input(view: View, event: Event) -> None:
 def _steer(view: View, event: Event) -> None:
     ident = _text(event.data, "steerId")
     if ident and ("steer", ident) not in view.by_id:
-        view.add(event, "steer", ident, text=_text(event.data, "text"), status="pending")
+        text = _text(event.data, "text")
+        view.add(event, "steer", ident, text=text, status="pending")
+        view.size += len(text)
 
 
 def _steer_settled(status: str) -> Handler:

@@ -152,9 +152,7 @@ class ViewState:
         view.branch, view.handoff, view.older = data["branch"], data["handoff"], data["older"]
         for item in view.items:
             view._note(item)
-            view.size += (
-                _ITEM_COST + len(item.get("text", "")) + len(item.get("args", "")) + len(str(item.get("result", "")))
-            )
+            view.size += len(encode(item))
         return view
 
     # --- windowing (SUB-5)

@@ -1,0 +1,422 @@
+"""SUB-1 to SUB-5 at the hub: whoever joins, pauses, leaves and comes back while the log grows ends exact.
+
+Hypothesis chooses what readers do and when commits fail, on virtual time with a slow disk; the same is played on the
+SQLite engine with its threads, where the order of things is the machine's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from holdfast.engines.port import Key
+from holdfast.engines.sqlite.engine import SqliteEngine
+from holdfast.errors import Unavailable
+from holdfast.hub.compacting import compact
+from holdfast.hub.hub import Hub
+from holdfast.hub.port import Batch
+from holdfast.protocol import events as e
+from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import encode
+from holdfast.protocol.events import Draft, Event
+from holdfast.protocol.fold import View
+from holdfast.protocol.frames import decode_frame
+from holdfast.session.access import anyone
+from tests.sim.engine import SlowEngine
+from tests.sim.loop import SimClock, SimLoop
+
+KEY = Key("acme", "s1")
+WRITER = anyone("acme", "user:writer")
+WORDS = ("tide ", "🌊", "é", "long " * 20)
+EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "80"))
+_names = itertools.count(1)
+Log = Callable[[], list[Event]]
+
+
+class Follower:
+    """A reader that trusts nothing: it checks every message against what is durable at that moment.
+
+    Attributes:
+        cursor: what it has applied; ``view`` is the fold of that.
+    """
+
+    surface, device = "test", ""
+
+    def __init__(self, hub: Hub, log: Log | None, *, operator: bool = True) -> None:
+        self.hub, self._log = hub, log
+        self.ident = f"f{next(_names)}"
+        self.principal = anyone("acme", f"user:{self.ident}")
+        if not operator:
+            verbs = self.principal.capabilities[0].verbs - {"admin"}
+            capability = msgspec.structs.replace(self.principal.capabilities[0], verbs=verbs)
+            self.principal = msgspec.structs.replace(self.principal, capabilities=(capability,))
+        self.paused = False
+        self.open = False
+        self.live = False
+        self.cursor = 0
+        self.incarnation = ""
+        self.view = View()
+        self.resets = 0
+        self.fresh = True
+        self.asked = 1
+        self.answers: dict[int, tuple[asyncio.Future[None], int, View | None]] = {}
+        hub.connect(self)
+
+    def deliver(self, batch: Batch) -> None:
+        for payload in batch.payloads:
+            self._take(msgspec.json.decode(payload))
+
+    def _take(self, message: dict[str, Any]) -> None:
+        op = message["op"]
+        if message.get("id") in self.answers:
+            self._answered(message)
+        elif op == "snapshot":
+            assert self.incarnation != message["incarnation"] or message["seq"] >= self.cursor, "thrown back"
+            assert self.fresh or message["reason"] != "start"
+            self.view, self.cursor = View.load(message["view"]), message["seq"]
+            self.incarnation = message["incarnation"]
+            self.resets += message["reason"] != "start"
+            self._durable(self.cursor)
+        elif op in ("events", "skip"):
+            assert self.open
+            assert message["from"] <= self.cursor + 1, f"a gap before {message['from']}, at {self.cursor}"
+            assert message["to"] > self.cursor, f"{message['to']} came twice"
+            assert self.fresh or message["from"] == self.cursor + 1, "a frame that was half read, in the middle"
+            self._durable(message["to"])
+            for event in msgspec.convert(message.get("events", []), list[Event]):
+                if event.last > self.cursor:
+                    assert event.seq == self.cursor + 1
+                    assert self.view.apply(event), "a bad join"
+                    self.cursor = event.last
+            self.cursor = message["to"]
+        elif op == "live":
+            assert message["seq"] == self.cursor
+            self.live = True
+        self.fresh = self.fresh and op not in ("events", "skip")
+
+    def _durable(self, seq: int) -> None:
+        if self._log is not None:
+            assert seq <= len(self._log()), f"{seq} is not durable"
+
+    def close(self, code: int, reason: str) -> None:
+        """The hub closes."""
+
+    def shut(self, code: int, reason: str) -> None:
+        """The hub closes."""
+
+    async def join(self, start: Any, cursor: int = 0, view: View | None = None) -> None:
+        """Subscribe. What arrives before the answer belongs to the subscription before."""
+        done = asyncio.get_running_loop().create_future()
+        self.answers[self.asked] = (done, cursor, view)
+        self.hub.dispatch(self, wire.Subscribe(session="s1", start=start, id=self.asked))
+        self.asked += 1
+        await done
+
+    def _answered(self, message: dict[str, Any]) -> None:
+        done, cursor, view = self.answers.pop(message["id"])
+        if message["op"] == "ok":
+            self.open, self.live, self.fresh = True, False, True
+            self.cursor, self.view = cursor, view or View()
+        done.set_result(None)
+
+    async def again(self) -> None:
+        """From its own cursor."""
+        if self.incarnation:
+            await self.join(wire.Cursor(self.incarnation, self.cursor), self.cursor, self.view)
+        else:
+            await self.join("snapshot")
+
+    async def leave(self) -> None:
+        self.open = False
+        await self.hub.execute(self.principal, wire.Unsubscribe(session="s1"), self)
+
+    def drain(self) -> None:
+        self.paused = False
+        self.hub.resume(self)
+
+
+async def write(hub: Hub, count: int, seed: int) -> list[int]:
+    """Appends with retries until each is stored; returns the positions that were acknowledged."""
+    rng, acknowledged, opened = random.Random(seed), [], False
+    for n in range(1, count + 1):
+        drafts = [] if opened else [Draft(e.TEXT_START, {"messageId": f"m{seed}"})]
+        drafts += [
+            Draft(e.TEXT_CONTENT, {"messageId": f"m{seed}", "delta": rng.choice(WORDS)})
+            for _ in range(rng.randrange(1, 5))
+        ]
+        if rng.random() < 0.2:
+            drafts.insert(rng.randrange(len(drafts)), Draft(e.USAGE_RECORDED, {"model": "m"}))
+        opened = True
+        op = wire.Append(session="s1", events=drafts, producer=wire.Producer(f"p{seed}", 1, n))
+        while True:
+            try:
+                answer = await hub.execute(WRITER, op)
+            except Unavailable:
+                await asyncio.sleep(0.003)
+                continue
+            acknowledged += range(answer["first"], answer["last"] + 1)
+            break
+    return acknowledged
+
+
+async def settle(followers: list[Follower], hub: Hub) -> None:
+    for follower in followers:
+        follower.drain()
+        while not follower.open:
+            await follower.again()
+    async with asyncio.timeout(30):
+        while not all(f.live and f.cursor == hub.sessions[KEY].tail for f in followers):
+            await asyncio.sleep(0.005)
+
+
+def whole(log: list[Event]) -> View:
+    view = View()
+    for event in log:
+        assert view.apply(event)
+    return view
+
+
+Act = tuple[str, int, int]
+acts = st.lists(
+    st.tuples(
+        st.sampled_from(["pause", "drain", "leave", "again", "snapshot", "cursor", "fail", "compact", "wait", "store"]),
+        st.integers(0, 2), st.integers(0, 20),
+    ),
+    max_size=40,
+)  # fmt: skip
+
+
+async def act(hub: Hub, engine: Any, followers: list[Follower], step: Act) -> None:
+    what, who, much = step
+    follower = followers[who]
+    if what == "pause":
+        follower.paused = True
+    elif what == "drain":
+        follower.drain()
+    elif what == "leave" and follower.open:
+        await follower.leave()
+    elif what == "again" and not follower.open:
+        await follower.again()
+    elif what == "snapshot":
+        await follower.join("snapshot")
+    elif what == "cursor" and follower.incarnation:
+        await follower.join(wire.Cursor(follower.incarnation, 0))
+    elif what == "fail" and isinstance(engine, SlowEngine):
+        engine.failures = ((0.3, 0.3, 0.3), (0.0, 0.0, 0.5), (0.0, 0.0, 0.0))[much % 3]
+    elif what in ("compact", "store"):
+        session = hub.sessions.get(KEY)
+        if session is not None and session.state is not None and session.idle:
+            if what == "store":
+                session.keeper.store()
+            elif isinstance(engine, SqliteEngine):
+                await compact(session)
+    await asyncio.sleep(much * 0.001)
+
+
+BOUNDS = {
+    "RING_BYTES": 600,
+    "PAGE_BYTES": 900,
+    "FRAME_BYTES": 500,
+    "SNAPSHOT_EVERY_EVENTS": 25,
+    "SLOW_READER_SNAPSHOT_BYTES": 3_000,
+}
+
+
+async def play(hub: Hub, engine: Any, log: Log, steps: list[Act], appends: int) -> None:
+    await hub.execute(WRITER, wire.Create(session="s1"))
+    if isinstance(engine, SlowEngine) and appends % 2:
+        engine.failures = (0.1, 0.1, 0.1)
+    followers = [Follower(hub, log, operator=n != 1) for n in range(3)]
+    for follower in followers:
+        await follower.again()
+    writing = [asyncio.ensure_future(write(hub, appends, seed)) for seed in (1, 2)]
+    for step in steps:
+        await act(hub, engine, followers, step)
+    if isinstance(engine, SlowEngine):
+        engine.failures = (0.0, 0.0, 0.0)
+    acknowledged = [position for writer in await asyncio.gather(*writing) for position in writer]
+    await settle(followers, hub)
+    events = log()
+    assert sorted(acknowledged) == list(range(2, len(events) + 1)), "each append is stored once, and acknowledged"
+    view = encode(whole(events).export())
+    for follower in followers:
+        assert encode(follower.view.export()) == view
+    before = encode(hub.sessions[KEY].view.export())
+    assert before == view
+    for follower in followers:
+        await follower.leave()
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(acts, st.integers(0, 1_000), st.integers(1, 12))
+def test_readers_end_exact_on_a_slow_disk_that_fails(steps: list[Act], seed: int, appends: int) -> None:
+    loop = SimLoop()
+
+    async def work() -> None:
+        engine = SlowEngine(seed)
+        hub = Hub(engine, clock=SimClock(loop))  # type: ignore[arg-type]
+        await hub.open()
+        await play(hub, engine, lambda: engine.originals.get(KEY, []), steps, appends)
+        await hub.close(drain_s=1.0)
+
+    with mock.patch.multiple(limits, **BOUNDS):
+        loop.run(work())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_readers_end_exact_on_sqlite(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    kinds = ["pause", "drain", "leave", "again", "snapshot", "cursor", "wait", "store", "drain"]
+    steps = [(rng.choice(kinds), rng.randrange(3), rng.randrange(6)) for _ in range(120)]
+
+    async def work() -> None:
+        engine = RecordingEngine(str(tmp_path / "a.db"))
+        hub = Hub(engine)
+        await hub.open()
+        await play(hub, engine, lambda: engine.log, steps, 150)
+        await hub.close(drain_s=5.0)
+
+    with mock.patch.multiple(limits, **BOUNDS):
+        asyncio.run(work())
+
+
+class RecordingEngine(SqliteEngine):
+    """SQLite, noting what is durable before anybody is told."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.log: list[Event] = []
+
+    async def append(self, append: Any) -> None:
+        await super().append(append)
+        for frame in append.frames:
+            self.log += decode_frame(frame.payload).events
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+def with_sqlite(path: Path, work: Callable[[Hub], Awaitable[None]]) -> None:
+    async def run() -> None:
+        hub = Hub(SqliteEngine(str(path)))
+        await hub.open()
+        try:
+            await work(hub)
+        finally:
+            await hub.close(drain_s=5.0)
+
+    asyncio.run(run())
+
+
+def test_a_reader_that_stands_still_costs_bounded_memory_while_50_mb_pass(tmp_path: Path) -> None:
+    """SUB-4, measured: what the hub holds for it does not grow with what passes."""
+
+    async def work(hub: Hub) -> None:
+        await hub.execute(WRITER, wire.Create(session="s1"))
+        stuck = [Follower(hub, None) for _ in range(5)]
+        for follower in stuck:
+            await follower.again()
+            follower.paused = True
+        big = Draft(e.CUSTOM, {"name": "n", "value": "x" * 200_000})
+        sizes = []
+        tracemalloc.start()
+        try:
+            for n in range(260):
+                await hub.execute(WRITER, wire.Append(session="s1", events=[big]))
+                if n % 20 == 19:
+                    sizes.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+        assert sum(f.cursor for f in stuck) == len(stuck), "nothing was written to who does not read"
+        assert max(sizes) < 3 * limits.RING_BYTES + limits.SNAPSHOT_EVERY_BYTES + (4 << 20), sizes
+        assert sizes[-1] < sizes[2] + (2 << 20), f"it grows: {sizes}"
+        await settle(stuck, hub)
+        assert all(f.resets == 1 for f in stuck), "too far behind: a snapshot, not 50 MB"
+
+    with_sqlite(tmp_path / "a.db", work)
+
+
+def test_a_million_events_behind_resumes_exactly_with_flat_memory(tmp_path: Path) -> None:
+    """SUB-3 (twenty thousand here): a cursor however old reads the log page by page."""
+
+    async def work(hub: Hub) -> None:
+        await hub.execute(WRITER, wire.Create(session="s1"))
+        drafts = [Draft(e.CUSTOM, {"value": n}) for n in range(1_000)]
+        for _ in range(20):
+            await hub.execute(WRITER, wire.Append(session="s1", events=drafts))
+        reader = Follower(hub, None)
+        reader.incarnation = hub.sessions[KEY].incarnation
+        hub.sessions[KEY].drop_ring()
+        await reader.again()
+        await settle([reader], hub)
+        assert reader.resets == 0 and reader.cursor == 20_001
+
+    with_sqlite(tmp_path / "a.db", work)
+
+
+# --- windows -----------------------------------------------------------------------------------------------------------
+def test_windows_and_pages_hold_the_whole_conversation(tmp_path: Path) -> None:
+    """SUB-5: a snapshot within its bound, and pages back to the first word; also after a restart."""
+    path = tmp_path / "a.db"
+    total = 60
+
+    async def talk(hub: Hub) -> None:
+        await hub.execute(WRITER, wire.Create(session="s1"))
+        for n in range(total):
+            text = f"{n} " + "word " * 200
+            await hub.execute(WRITER, wire.Send(session="s1", text=text, key=f"k{n}"))
+            drafts = [
+                Draft(e.TEXT_START, {"messageId": f"m.{n}"}),
+                Draft(e.TEXT_CONTENT, {"messageId": f"m.{n}", "delta": text.upper()}),
+                Draft(e.TEXT_END, {"messageId": f"m.{n}"}),
+                Draft(e.ACTIVITY_SNAPSHOT, {"messageId": f"a.{n}", "activityType": "plan", "content": {"text": text}}),
+            ]
+            await hub.execute(WRITER, wire.Append(session="s1", events=drafts))
+        await conversation(hub)
+
+    async def conversation(hub: Hub) -> None:
+        _, _, view = await hub.snapshot(WRITER, "s1")
+        assert len(view) < 4 * limits.SNAPSHOT_BYTES
+        window = msgspec.json.decode(view)
+        assert window["older"] > 2
+        items = window["items"]
+        for page in range(window["older"], 0, -1):
+            answer = await hub.execute(WRITER, wire.History(session="s1", page=page))
+            assert answer["older"] == page - 1
+            items = msgspec.json.decode(encode(answer["page"]))["items"] + items
+        texts = [item["text"] for item in items if item["kind"] == "message"]
+        expected = [text for n in range(total) for text in (f"{n} " + "word " * 200, (f"{n} " + "word " * 200).upper())]
+        assert texts == expected
+        assert [item["id"] for item in items if item["kind"] == "activity"] == [f"a.{n}" for n in range(total)]
+
+    with mock.patch.multiple(limits, SNAPSHOT_BYTES=8_000, SNAPSHOT_EVERY_EVENTS=50):
+        with_sqlite(path, talk)
+        with_sqlite(path, conversation)
+
+
+def test_whatever_an_agent_shows_counts_for_the_window(tmp_path: Path) -> None:
+    """Activities, steers and tool results fill a view as words do."""
+
+    async def work(hub: Hub) -> None:
+        await hub.execute(WRITER, wire.Create(session="s1"))
+        for n in range(60):
+            content = {"text": "x" * 1_000}
+            drafts = [Draft(e.ACTIVITY_SNAPSHOT, {"messageId": f"a{n}", "activityType": "plan", "content": content})]
+            await hub.execute(WRITER, wire.Append(session="s1", events=drafts))
+        _, _, view = await hub.snapshot(WRITER, "s1")
+        assert len(view) < 4 * limits.SNAPSHOT_BYTES
+
+    with mock.patch.multiple(limits, SNAPSHOT_BYTES=8_000):
+        with_sqlite(tmp_path / "a.db", work)
