@@ -347,6 +347,16 @@ def test_the_index_of_documents_names_every_page() -> None:
             assert f"({path.relative_to(ROOT / 'docs')})" in index, path.name
 
 
+def test_the_readme_begins_with_code_and_ends_nowhere() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    first = lines.index("```python")
+    assert first < 30 and "import" in "".join(lines[first : first + 5])
+    for heading in ("## Measured", "## When not to use it", "## Test it"):
+        assert heading in lines
+    for image in (ROOT / "docs" / "img").glob("*"):
+        assert any(image.name in path.read_text() for path in PAGES), f"{image.name} is shown nowhere"
+
+
 # --- what a repository must not say -------------------------------------------------------------------------------------
 def tracked() -> list[Path]:
     import subprocess
