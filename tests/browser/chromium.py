@@ -116,7 +116,7 @@ class Chromium:
 
     async def tab(self, url: str, *, width: int = 1280, height: int = 800, dark: bool = False) -> Tab:
         """Open a tab in a browsing context of its own, as another window of the same person would be."""
-        target = (await self.call("Target.createTarget", url="about:blank"))["targetId"]
+        target = (await self.call("Target.createTarget", url="about:blank", newWindow=True))["targetId"]
         session = (await self.call("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
         tab = self._tabs[session] = Tab(self, session, target)
         for domain in ("Page", "Runtime", "Network"):
@@ -181,18 +181,28 @@ class Tab:
                     if value not in (None, False, 0, ""):  # a node comes as {}
                         return value
                     await asyncio.sleep(0.05)
-        raise AssertionError(f"still not: {expression} ({value!r}); the page says: {await self.run('document.body.innerText')}")
+        raise AssertionError(
+            f"still not: {expression} ({value!r}); the page says: {await self.run('document.body.innerText')}"
+        )
 
     async def click(self, selector: str) -> None:
         """Click what a selector finds, when it is there and enabled."""
         quoted = json.dumps(selector)
-        await self.until(f"(() => {{ const n = document.querySelector({quoted}); return n && !n.disabled && n.checkVisibility(); }})()")
+        await self.until(
+            f"(() => {{ const n = document.querySelector({quoted}); return n && !n.disabled && n.checkVisibility(); }})()"
+        )
         await self.run(f"document.querySelector({quoted}).click()")
 
     async def press(self, key: str) -> None:
         """One key, down and up."""
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
-        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=text, windowsVirtualKeyCode={"Enter": 13, "Escape": 27}.get(key, 0))
+        await self.call(
+            "Input.dispatchKeyEvent",
+            type="keyDown",
+            key=key,
+            text=text,
+            windowsVirtualKeyCode={"Enter": 13, "Escape": 27}.get(key, 0),
+        )
         await self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     async def type(self, selector: str, text: str) -> None:
@@ -202,11 +212,19 @@ class Tab:
 
     async def network(self, *, offline: bool) -> None:
         """Take the network away from the tab, or give it back."""
-        await self.call("Network.emulateNetworkConditions", offline=offline, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+        await self.call(
+            "Network.emulateNetworkConditions", offline=offline, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
 
     async def look(self, width: int, height: int, *, dark: bool = False, scale: float = 1) -> None:
         """Size and colour scheme."""
-        await self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=width < 500)
+        await self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=width < 500,
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
 
