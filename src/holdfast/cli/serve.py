@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from typing import Annotated, Any
 
@@ -16,6 +17,9 @@ from holdfast.edge.server import port_of, running, until_told
 from holdfast.embed import engine_for
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
+
+GC_OBJECTS = 20_000
+"""More objects made than freed before the youngest are searched for cycles."""
 
 Many = Annotated[list[str] | None, typer.Option(show_default=False)]
 
@@ -58,6 +62,7 @@ async def _serve(settings: config.Settings, quiet: bool) -> None:
     await hub.open()
     edge = Edge(hub, settings)
     async with running(edge) as server:
+        collect_seldom()
         where = f"http://{settings.host}:{port_of(server)}"
         output.out.print(f"Holdfast is ready on {where}", highlight=False)
         if edge.secret is not None and not quiet and output.out.is_terminal:
@@ -67,6 +72,17 @@ async def _serve(settings: config.Settings, quiet: bool) -> None:
             output.out.print(f"A token for one hour:\n{token}", style="dim", soft_wrap=True)
         output.out.file.flush()
         await until_told()
+
+
+def collect_seldom() -> None:
+    """Search for garbage cycles less often than CPython does by default, and not in what the program itself is made of.
+
+    A server that folds and forwards makes and frees millions of objects without a cycle: looking at all of them again
+    and again took an eighth of its time. Connections that are gone are what is found.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_OBJECTS, 20, 20)
 
 
 def demo(
