@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 
 from holdfast.agents.errors import ToolDenied
@@ -12,6 +11,9 @@ from holdfast.agents.output import TextOut
 from holdfast.agents.run import RunContext
 from holdfast.demo.librarian import PACE_S
 from holdfast.demo.models import Model
+
+_SYSTEM = "You are a clerk. Rewrite what you are given as one short Markdown list item. Answer with that line only."
+_NOTE_CHARS = 2_000
 
 
 class Clerk:
@@ -24,7 +26,7 @@ class Clerk:
 
     async def __call__(self, run: RunContext) -> None:
         """Propose a note, ask, write it, say so. Every step may be repeated by a later attempt without harm."""
-        args = {"file": "notes.md", "text": self.note(run)}
+        args = {"file": "notes.md", "text": await self.draft(run)}
         async with run.message(key="proposal") as out:
             if not out.replayed:
                 await self.speak(out, f"I would add this to `{args['file']}`. May I?")
@@ -37,6 +39,20 @@ class Clerk:
         async with run.message(key="done") as out:
             await self.speak(out, f"Done: {written['bytes']} bytes added to `{written['file']}`, once.")
 
+    async def draft(self, run: RunContext) -> str:
+        """The note. A model says it differently each time, so its draft is a journalled call: every attempt has the
+        same, and what was approved is what is written."""
+        plain = self.note(run)
+        model = self.model
+        if model is None:
+            return plain
+
+        async def draft_note(text: str) -> str:
+            return "".join([piece async for piece in model.stream(run, text, "", system=_SYSTEM)]).strip()
+
+        drafted = await run.tool("draft_note", {"text": plain}, draft_note, idempotent=True)
+        return str(drafted)[:_NOTE_CHARS] or plain
+
     def note(self, run: RunContext) -> str:
         """What is worth keeping: what was asked for, or the last answer of the conversation."""
         asked = re.sub(
@@ -48,20 +64,20 @@ class Clerk:
         answers = [m["content"] for m in run.history if m["role"] == "assistant"]
         if answers and re.search(r"\b(this|that|it|answer|above)\b", asked.lower()):
             asked = answers[-1]
-        return f"- {(asked.strip() or run.input.text.strip())[:2_000]}"
+        return f"- {(asked.strip() or run.input.text.strip())[:_NOTE_CHARS]}"
 
     async def write(self, file: str, text: str) -> dict[str, object]:
         """Append to the notes; the tool itself."""
         path = self.folder / Path(file).name
-        stamped = f"{datetime.now(UTC):%Y-%m-%d %H:%M} {text}\n"
+        line = f"{text}\n"
 
         def append() -> None:
             self.folder.mkdir(parents=True, exist_ok=True)
             with path.open("a") as notes:
-                notes.write(stamped)
+                notes.write(line)
 
         await asyncio.to_thread(append)
-        return {"file": path.name, "bytes": len(stamped.encode())}
+        return {"file": path.name, "bytes": len(line.encode())}
 
     async def speak(self, out: TextOut, text: str) -> None:
         """Write word by word."""

@@ -97,7 +97,8 @@ class Librarian:
             passage = left.pop(0)
             written += 1
             await self.speak(
-                out, f"{written}. **{passage.title}.** {best_sentences(passage, question, 3)} ({passage.uri.partition('#')[0]})\n\n"
+                out,
+                f"{written}. **{passage.title}.** {best_sentences(passage, question, 3)} ({passage.uri.partition('#')[0]})\n\n",
             )
 
     def heed(self, question: str, steer: str, left: list[Passage]) -> tuple[str, list[Passage]]:

@@ -32,13 +32,15 @@ class Model:
         self._key = key
         self._base = base.rstrip("/")
 
-    async def stream(self, run: RunContext, question: str, passages: str) -> AsyncIterator[str]:
+    async def stream(
+        self, run: RunContext, question: str, passages: str, *, system: str = _SYSTEM
+    ) -> AsyncIterator[str]:
         """The model's answer as it comes; its usage is recorded in the run.
 
         Raises:
             httpx.HTTPStatusError: the provider refused.
         """
-        path, headers, body = self._request(question, passages)
+        path, headers, body = self._request(question, passages, system)
         usage: dict[str, int] = {}
         async with (
             httpx.AsyncClient(timeout=httpx.Timeout(60, connect=10)) as client,
@@ -55,15 +57,15 @@ class Model:
                     yield text
         await run.usage(self.model, **usage)
 
-    def _request(self, question: str, passages: str) -> tuple[str, dict[str, str], dict[str, Any]]:
-        asked = f"Passages:\n{passages}\n\nQuestion: {question}"
+    def _request(self, question: str, passages: str, system: str) -> tuple[str, dict[str, str], dict[str, Any]]:
+        asked = f"Passages:\n{passages}\n\nQuestion: {question}" if passages else question
         if self.provider == "anthropic":
             headers = {"x-api-key": self._key, "anthropic-version": "2023-06-01"}
             messages = [{"role": "user", "content": asked}]
             return "/v1/messages", headers, {
-                "model": self.model, "max_tokens": _MOST_TOKENS, "stream": True, "system": _SYSTEM, "messages": messages,
+                "model": self.model, "max_tokens": _MOST_TOKENS, "stream": True, "system": system, "messages": messages,
             }  # fmt: skip
-        messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": asked}]
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": asked}]
         return "/chat/completions", {"authorization": f"Bearer {self._key}"}, {
             "model": self.model, "stream": True, "stream_options": {"include_usage": True}, "messages": messages,
         }  # fmt: skip

@@ -15,7 +15,8 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import quote
 
 import segno
 import uvloop
@@ -23,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from holdfast.edge import auth
 from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
 from holdfast.edge.metrics import loopback
@@ -31,12 +33,16 @@ from holdfast.edge.server import running, until_told
 from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hub import Hub
+from holdfast.session.access import VERBS, Principal
 
 PAGE: Final = Path(__file__).parent / "page"
 LEASE_S: Final = 4.0
 """Shorter than a server's default, so that a lost agent is seen while one still looks."""
 SIGNALS: Final = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "thaw": signal.SIGCONT}
-TARGETS: Final = ("server", "librarian", "clerk")
+AGENTS: Final = ("librarian", "clerk")
+TARGETS: Final = ("server", *AGENTS)
+EVERYWHERE: Final = ("0.0.0.0", "::")
+SHARE_TTL_S: Final = 12 * 3_600
 
 
 class Breaking:
@@ -55,11 +61,16 @@ class Breaking:
             *(Route(f"/demo/{name}/{{target}}", self._signal(name), methods=["POST"]) for name in SIGNALS),
         ]
 
-    def _admit(self, request: Request, *, here: bool = True) -> None:
-        assert self.edge is not None
-        principal = self.edge.requests.principal(request)
-        if not principal.may("admin", "*") or (here and not loopback(request)):
+    def _admit(self, request: Request) -> None:
+        if not self._may_hurt(request):
             raise Refused("auth.denied", "only from this machine, with an admin token")
+
+    def _may_hurt(self, request: Request) -> bool:
+        return self._principal(request).may("admin", "*") and loopback(request)
+
+    def _principal(self, request: Request) -> Principal:
+        assert self.edge is not None
+        return self.edge.requests.principal(request)
 
     def _signal(self, name: str):  # type: ignore[no-untyped-def]
         async def handle(request: Request) -> Response:
@@ -92,36 +103,35 @@ class Breaking:
         return found
 
     async def cut(self, request: Request) -> Response:
-        """Drop a connection without a word, as a dead network would."""
-        self._admit(request, here=False)
+        """Drop one of the caller's own connections without a word, as a dead network would."""
         assert self.edge is not None
+        caller = self._principal(request)
         visit = self.edge.door.visits.get(request.path_params["connection"])
-        if visit is None:
-            raise Refused("input.malformed", "connection: not open")
+        if visit is None or (visit.principal.actor, visit.principal.tenant) != (caller.actor, caller.tenant):
+            raise Refused("input.malformed", "connection: not one of yours")
         visit.abort()
         return answer({})
 
     async def info(self, request: Request) -> Response:
-        """What the page shows around the chat: an address for other devices, as text and as QR code, and the lease."""
-        self._admit(request, here=False)
-        address = lan_address() if self._host in ("0.0.0.0", "::") else None
-        share = f"http://{address}:{self._port}/" if address else None
-        svg = io.BytesIO()
-        if share is not None:
-            token = request.headers["authorization"].partition(" ")[2]
-            segno.make(f"{share}#t={token}", error="l").save(
-                svg, kind="svg", scale=3, border=2, xmldecl=False, svgns=True
-            )
-        return answer(
-            {
-                "share": share,
-                "qr": svg.getvalue().decode(),
-                "lease_s": LEASE_S,
-                "here": loopback(request),
-                "agents": ["librarian", "clerk"],
-                "processes": await asyncio.to_thread(self._states),
-            }
-        )
+        """What the page shows around the chat: whether it may hurt processes and how they stand, and an address for
+        other devices, as text and as QR code."""
+        told: dict[str, Any] = {"agents": AGENTS, "here": self._may_hurt(request), "open": self._host in EVERYWHERE}
+        address = lan_address() if told["open"] else None
+        if told["here"]:
+            told["processes"] = await asyncio.to_thread(self._states)
+            if address is not None:
+                told["share"] = self._share(address, request.query_params.get("session", ""))
+                svg = io.BytesIO()
+                segno.make(told["share"], error="l").save(svg, kind="svg", border=2, xmldecl=False)
+                told["qr"] = svg.getvalue().decode()
+        return answer(told)
+
+    def _share(self, address: str, session: str) -> str:
+        """The page for another device, with a token that can do everything but administer."""
+        assert self.edge is not None and self.edge.secret is not None
+        verbs = sorted(VERBS - {"admin"})
+        token = auth.mint(self.edge.secret, subject="user:you", capabilities={"*": verbs}, ttl_s=SHARE_TTL_S)
+        return f"http://{address}:{self._port}/#t={token}" + (f"&s={quote(session)}" if session else "")
 
 
 def lan_address() -> str | None:
@@ -140,7 +150,7 @@ async def serve(host: str, port: int, database: str) -> None:
     hub = Hub(SqliteEngine(database), lease_s=LEASE_S)
     await hub.open()
     address = lan_address()
-    hosts = (address,) if host in ("0.0.0.0", "::") and address else ()
+    hosts = (address,) if host in EVERYWHERE and address else ()
     breaking = Breaking(database, host, port)
     edge = breaking.edge = Edge(
         hub,

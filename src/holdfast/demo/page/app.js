@@ -44,7 +44,7 @@ class App {
       { list: byId("sessions-list"), search: byId("search"), empty: byId("sessions-empty") }, { open: (id) => this.open(id) },
     );
     this.breaking = new Breaking({ table: byId("break"), others: byId("others") }, {
-      connection: this.connection, link: () => this.linkToHere(), tell: (text, kind) => this.line.tell(text, kind),
+      connection: this.connection, link: () => this.linkToHere(), session: () => this.session?.id, tell: (text, kind) => this.line.tell(text, kind),
     });
     this.wire();
     this.line.bind(this.connection, null);
@@ -153,6 +153,7 @@ class App {
     this.composer.show(id);
     this.sessions.select(id);
     this.line.bind(this.connection, this.session);
+    if (this.breaking.info?.share) this.breaking.load();
     if (this.session !== null && !this.creating(id)) this.session.subscribe();
     drawer(null);
     this.changed();

@@ -134,8 +134,8 @@ const latency = (ms) => (ms < 1 ? "< 1 ms" : `${Math.round(ms)} ms`);
 
 /** The controls that hurt, and the other devices. Only an admin's token, on this machine, may hurt processes. */
 export class Breaking {
-  constructor({ table, others }, { connection, link, tell }) {
-    Object.assign(this, { table, others, connection, link, tell });
+  constructor({ table, others }, { connection, link, session, tell }) {
+    Object.assign(this, { table, others, connection, link, session, tell });
     this.info = null;
     this.toggles = new Map();
     this.draw();
@@ -143,7 +143,7 @@ export class Breaking {
 
   async load() {
     try {
-      this.info = await this.call("GET", "/demo/info");
+      this.info = await this.call("GET", `/demo/info?session=${encodeURIComponent(this.session() ?? "")}`);
     } catch {
       this.info = null; // not the demo's server, or no admin: what this page itself can do remains
     }
@@ -216,10 +216,9 @@ export class Breaking {
     const parts = [second];
     if (info?.share) {
       const image = element("img.qr", { alt: "QR code of the address for another device", src: `data:image/svg+xml,${encodeURIComponent(info.qr)}` });
-      const address = `${info.share}#t=${this.connection.token}`;
       parts.push(image, element("p.hint", {}, "Scan it with a phone in this network, or ",
-        button("copy", "copy the address", () => navigator.clipboard?.writeText(address), { kind: "quiet" })));
-    } else {
+        button("copy", "copy the address", () => navigator.clipboard?.writeText(info.share), { kind: "quiet" })));
+    } else if (info !== null && !info.open) {
       parts.push(element("p.hint", {}, "Only this machine can connect. For a phone, start it with ", element("code", {}, "make demo HOST=0.0.0.0"), "."));
     }
     place(this.others, parts);
