@@ -49,7 +49,7 @@ class Contender:
             path = "/socket.io/?EIO=4&transport=websocket"
             paths = (path, f"{path}&publish=1")
             return Load(
-                port, readers=readers, publishers=1, paths=paths, join="40", until='{"sid"', script=self.script, generic=True
+                port, readers=readers, publishers=1, paths=paths, join="40", until='40{"sid"', script=self.script, generic=True
             )  # fmt: skip
         return Load(port, readers=readers, publishers=1, paths=("/", "/publish"), script=self.script, generic=True)
 

@@ -65,7 +65,7 @@ def _peer(name: str, server: Server) -> Load:
     if name == "ws":
         return Load(server.port, readers=CONNECTIONS, paths=("/", "/"), generic=True)
     path = "/socket.io/?EIO=4&transport=websocket"
-    return Load(server.port, readers=CONNECTIONS, paths=(path, path), join="40", until='{"sid"', generic=True)
+    return Load(server.port, readers=CONNECTIONS, paths=(path, path), join="40", until='40{"sid"', generic=True)
 
 
 def _connections(server: Server, connect: Callable[[], Load]) -> float:

@@ -2,7 +2,7 @@
 // bottleneck. It counts events, checks that each reader's positions are contiguous, and measures latencies.
 //
 // Events are recognised by '@': a publisher puts "@NANOSECONDS " (CLOCK_MONOTONIC, the time the event was due) into the
-// text of each. Messages are templates: $s session, $n request, $m round, $t time, $i incarnation and $q seq of the
+// text of each. Messages are templates: $s session, $n request, $m round (another for each client), $t time, $i incarnation and $q seq of the
 // reader's cursor. Commands come on stdin, one JSON object per line goes to stdout; see load.py.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -82,7 +82,7 @@ static void put_template(conn *c, const char *text, int session, u64 round, u64 
     switch (*++text) {
       case 's': b.size += sprintf(p, "%d", session); break;
       case 'n': b.size += sprintf(p, "%lu", request); break;
-      case 'm': b.size += sprintf(p, "%lu", round); break;
+      case 'm': b.size += sprintf(p, "%lx-%lu", began >> 20 & 0xffffff, round); break;
       case 't': b.size += sprintf(p, "@%lu ", due); break;
       case 'i': b.size += sprintf(p, "%s", c->incarnation); break;
       case 'q': b.size += sprintf(p, "%ld", c->seq < 0 ? 0 : c->seq); break;
