@@ -1,0 +1,331 @@
+"""Planted bugs: each breaks one promise in the way a plausible mistake would. The product knows nothing of this file.
+
+``HOLDFAST_MUTANT=name`` plants one when pytest loads this module as a plugin (``-p tests.mutants.plant``). A mutant is
+worth something only while some test kills it; ``tests/mutants/run.py`` shows that each does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import msgspec
+
+from holdfast.edge import revocation
+from holdfast.engines.sqlite import store
+from holdfast.errors import HoldfastError, Refused
+from holdfast.hub import compacting, deciding, hot, readers, storing, workers
+from holdfast.hub.pending import Pending
+from holdfast.protocol import compaction, fold, wire
+from holdfast.protocol import events as e
+from holdfast.protocol.codec import encode
+from holdfast.protocol.events import Event
+from holdfast.protocol.fold import View
+from holdfast.protocol.frames import decode_frame
+from holdfast.session import approval, content, control, program, run, writer
+
+VARIABLE = "HOLDFAST_MUTANT"
+
+
+class Mutant(NamedTuple):
+    """``plant`` plants it; ``tests`` are pytest's arguments for the few that should kill it."""
+
+    plant: Callable[[], None]
+    rule: str
+    what: str
+    tests: tuple[str, ...]
+
+
+MUTANTS: dict[str, Mutant] = {}
+
+
+def mutant(rule: str, what: str, *tests: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Register a mutant under its function's name."""
+
+    def register(plant: Callable[[], None]) -> Callable[[], None]:
+        MUTANTS[plant.__name__] = Mutant(plant, rule, what, tests)
+        return plant
+
+    return register
+
+
+COMMITS = "tests/unit/hub/test_commits.py"
+SEES = f"{COMMITS}::test_nobody_sees_what_is_not_durable_yet"
+FAILED = f"{COMMITS}::test_a_failed_commit_is_reported_and_a_retry_settles_it"
+LEASES = "tests/unit/hub/test_leases.py"
+RUNS = "tests/unit/session/test_runs.py"
+CONTROL = "tests/unit/session/test_control.py"
+HANDOVER = "tests/property/test_hub_handover.py"
+PROGRAM = "tests/property/test_program.py"
+
+
+# --- durability -----------------------------------------------------------------------------------------------------------
+@mutant("LOG-4", "readers get events before they are durable", SEES)
+def dirty_read() -> None:
+    real = hot.HotSession._append
+
+    async def append(self: Any, append: Any) -> None:
+        self.hub.readers.fan_out(self, append.frames, 0)
+        await real(self, append)
+
+    hot.HotSession._append = append  # type: ignore[method-assign]
+
+
+@mutant("LOG-4", "a snapshot holds what is not durable yet", SEES)
+def snapshot_ahead() -> None:
+    real_append, real_snapshot = hot.HotSession._append, hot.HotSession.snapshot
+    ahead: dict[int, Any] = {}
+
+    async def append(self: Any, append: Any) -> None:
+        ahead[id(self)] = append
+        try:
+            await real_append(self, append)
+        finally:
+            del ahead[id(self)]
+
+    def snapshot(self: Any) -> tuple[int, bytes]:
+        seq, view = real_snapshot(self)
+        if id(self) not in ahead:
+            return seq, view
+        folded = View.load(msgspec.json.decode(view))
+        for frame in ahead[id(self)].frames:
+            folded.apply_all(decode_frame(frame.payload).events)
+        return ahead[id(self)].frames[-1].last, encode(folded.export())
+
+    hot.HotSession._append, hot.HotSession.snapshot = append, snapshot  # type: ignore[method-assign]
+
+
+@mutant("LOG-3", "an append is acknowledged before its commit", SEES, FAILED)
+def early_ack() -> None:
+    real = deciding.decide
+
+    def decide(state: Any, batch: Any, now_ms: int, stats: Any) -> Any:
+        decision = real(state, batch, now_ms, stats)
+        for pending in batch:
+            pending.settle()
+        return decision
+
+    deciding.decide = decide
+
+
+@mutant(
+    "LOG-3",
+    "commits are not synced to the disk",
+    "tests/sim/test_power_cut.py::test_nothing_acknowledged_or_seen_is_lost",
+)
+def skipped_fsync() -> None:
+    real = store.Store.__init__
+
+    def init(self: Any, path: str, **options: Any) -> None:
+        real(self, path, **{**options, "synchronous": "NORMAL"})
+
+    store.Store.__init__ = init  # type: ignore[method-assign]
+
+
+@mutant("LOG-5", "a restart forgets what producers have appended", FAILED, "tests/unit/hub/test_storing.py")
+def forgotten_window() -> None:
+    storing.producer = SimpleNamespace(remember=lambda state, key: None)  # type: ignore[assignment]
+
+
+@mutant(
+    "LOG-4",
+    "a refusal stands though what it was based on was never stored",
+    f"{COMMITS}::test_a_refusal_decided_on_what_was_never_stored_is_void",
+)
+def refusal_of_the_lost() -> None:
+    def fail(self: Any, error: HoldfastError) -> None:
+        self.outcome = self.outcome if isinstance(self.outcome, HoldfastError) else error
+        self.settle()
+
+    Pending.fail = fail  # type: ignore[method-assign]
+
+
+@mutant(
+    "LOG-7",
+    "workers never hear what a failed commit stored after all",
+    f"{COMMITS}::test_workers_hear_of_what_was_stored_by_a_commit_that_failed",
+)
+def unheard_commit() -> None:
+    workers.Workers.missed = lambda self, session, events: None  # type: ignore[method-assign]
+
+
+@mutant("LOG-10", "time follows a wall clock that steps back", PROGRAM)
+def time_runs_back() -> None:
+    real = writer.Writer.__init__
+
+    def init(self: Any, state: Any, actor: str, now_ms: int) -> None:
+        real(self, state, actor, now_ms)
+        self._ts = now_ms
+
+    writer.Writer.__init__ = init  # type: ignore[method-assign]
+
+
+# --- reading --------------------------------------------------------------------------------------------------------------
+@mutant("SUB-2", "catching up repeats the last frame", HANDOVER)
+def double_replay() -> None:
+    real = readers.Readers._step
+
+    async def step(self: Any, reader: Any) -> None:
+        reader.cursor -= reader.cursor > 1
+        await real(self, reader)
+
+    readers.Readers._step = step  # type: ignore[method-assign]
+
+
+@mutant("SUB-2", "resuming skips one event", HANDOVER)
+def off_by_one_resume() -> None:
+    real = readers.Readers.attach
+
+    async def attach(self: Any, conn: Any, session: Any, start: Any) -> Any:
+        if isinstance(start, wire.Cursor) and start.seq < session.tail:
+            start = wire.Cursor(start.incarnation, start.seq + 1)
+        return await real(self, conn, session, start)
+
+    readers.Readers.attach = attach  # type: ignore[method-assign]
+
+
+@mutant(
+    "SUB-4",
+    "a slow reader is written to all the same",
+    "tests/unit/hub/test_hub.py",
+    f"{HANDOVER}::test_a_reader_that_stands_still_costs_bounded_memory_while_50_mb_pass",
+)
+def slow_reader_buffered() -> None:
+    def fan_out(self: Any, session: Any, frames: Any, size: int) -> None:
+        batch = hot.batch_of(frames, session.key.session, operator=True)
+        for reader in list(session.readers.values()):
+            if reader.live:
+                reader.cursor = frames[-1].last
+                reader.conn.deliver(batch)
+
+    readers.Readers.fan_out = fan_out  # type: ignore[method-assign]
+
+
+@mutant("SUB-3", "a cursor inside merged events is read on from", "tests/unit/hub/test_compacting.py")
+def split_cover() -> None:
+    readers.splits_cover = lambda frame, cursor: False
+
+
+@mutant("SUB-5", "windows are never cut", f"{HANDOVER}::test_windows_and_pages_hold_the_whole_conversation")
+def endless_window() -> None:
+    storing.Keeper._turn_page = lambda self: None  # type: ignore[method-assign]
+
+
+@mutant("ACC-4", "a revoked token goes on reading", "tests/unit/edge/test_connections.py")
+def revoked_reads() -> None:
+    async def token(self: Any, principal: Any, token_id: str) -> None:
+        if token_id != principal.token_id and not principal.may("admin", "*"):
+            raise Refused("auth.denied")
+        self._tokens.add((principal.tenant, token_id))
+
+    revocation.Revocations.token = token  # type: ignore[method-assign]
+
+
+# --- folding --------------------------------------------------------------------------------------------------------------
+@mutant("FOLD-3", "offsets count code points, not what browsers count", "tests/unit/session/test_content.py")
+def offset_in_code_points() -> None:
+    content.utf16_len = len
+
+
+@mutant("FOLD-4", "the end of a run leaves texts open", CONTROL, PROGRAM)
+def open_after_the_end() -> None:
+    def ended(view: Any, event: Event) -> None:
+        known = view.runs.get(event.run)
+        if known is not None:
+            known.update(status=event.data["status"], ended_ts=event.ts)
+            known["version"] += 1
+
+    fold.HANDLERS[e.RUN_ENDED] = ended
+
+
+@mutant("FOLD-5", "compaction moves deltas ahead of other events", PROGRAM)
+def compaction_reorders() -> None:
+    real = compaction.merge
+
+    def merge(events: Any) -> list[Event]:
+        events = list(events)
+        first = events[0].seq if events else 1
+        moved = sorted(events, key=lambda event: (event.type not in e.DELTAS, event.seq))
+        return real([msgspec.structs.replace(event, seq=first + n) for n, event in enumerate(moved)])
+
+    compaction.merge = compacting.merge = merge  # type: ignore[assignment]
+
+
+# --- runs and control -------------------------------------------------------------------------------------------------------
+@mutant("LOG-6", "a superseded attempt may go on appending", RUNS)
+def dropped_fence() -> None:
+    def holder(state: Any, ident: str, generation: int) -> Any:
+        return run.find(state, ident)
+
+    run.holder = content.holder = holder
+
+
+@mutant("CTL-2", "a cancel does not reach the worker", "tests/unit/hub/test_hub.py")
+def lost_cancel() -> None:
+    workers._TELL[e.CANCEL_REQUESTED] = lambda self, session, event: None
+
+
+@mutant("CTL-3", "pressing stop again puts off the end", CONTROL)
+def endless_grace() -> None:
+    def requested(state: Any, event: Event) -> None:
+        for ident in event.data["runs"]:
+            known = state.runs.get(ident)
+            if known is not None:
+                known.cancel = None
+        control.cancel_requested(state, event)
+
+    program.EVOLVE[e.CANCEL_REQUESTED] = requested
+
+
+@mutant("CTL-3", "a stopping run may go on speaking", CONTROL)
+def speaks_on() -> None:
+    e.WHILE_STOPPING = e.APPENDABLE  # type: ignore[misc]
+
+
+@mutant("CTL-4", "the end of a run forgets steers that wait", CONTROL)
+def forgotten_steer() -> None:
+    run._drop = lambda state, run, writer, actor: None
+
+
+@mutant("CTL-6", "an approval has two winners", "tests/unit/session/test_approvals.py")
+def two_winners() -> None:
+    def resolve(state: Any, op: wire.Resolve, out: Any) -> None:
+        known = state.approvals.get(op.approval)
+        if known is not None and known.decision:
+            again = {**state.approvals, op.approval: msgspec.structs.replace(known, decision="")}
+            state = msgspec.structs.replace(state, approvals=again)
+        approval.resolve(state, op, out)
+
+    program.DECIDE[wire.Resolve] = resolve
+
+
+@mutant("RUN-1", "runs of one agent start side by side", RUNS)
+def no_turns() -> None:
+    def claimable(state: Any, one: Any) -> bool:
+        return one.status == "queued" and not state.taken_by and not any(after in state.runs for after in one.after)
+
+    run.claimable = claimable
+
+
+@mutant("RUN-2", "time in which the hub stood still counts against leases", LEASES)
+def stall_counts() -> None:
+    workers.Workers.extend_all = lambda self, seconds: None  # type: ignore[method-assign]
+
+
+@mutant("RUN-3", "a lease never runs out", LEASES)
+def endless_lease() -> None:
+    workers.Workers.expire = lambda self, session: None  # type: ignore[method-assign]
+
+
+@mutant("RUN-5", "a decision does not wake the run that waits for it", "tests/unit/session/test_approvals.py")
+def sleeps_on() -> None:
+    approval._wake = lambda state, ident, decided, out: None
+
+
+def pytest_configure() -> None:
+    """Plant what the environment names."""
+    name = os.environ.get(VARIABLE)
+    if name:
+        MUTANTS[name].plant()
