@@ -1,0 +1,130 @@
+"""Settings: from the environment, overridden by the command line, refused by name when they make no sense."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.edge.browser import BrowserCheck, only
+from holdfast.edge.config import Settings, load
+from holdfast.edge.crowd import Crowd
+from holdfast.edge.rate import Bucket
+from holdfast.edge.server import listen
+from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.session.access import anyone
+
+
+def test_the_command_line_goes_before_the_environment() -> None:
+    environ = {"HOLDFAST_PORT": "8000", "HOLDFAST_ORIGINS": "https://a.example, https://b.example", "PORT": "1"}
+    settings = load({"host": "0.0.0.0", "db": None}, environ)
+    assert (settings.port, settings.host, settings.db) == (8_000, "0.0.0.0", "holdfast.db")
+    assert settings.origins == ("https://a.example", "https://b.example")
+    assert load({"port": 9_000}, environ).port == 9_000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "70000"),
+        ("PORT", "x"),
+        ("ALGORITHMS", "none"),
+        ("ALGORITHMS", "HS256,HS384"),
+        ("ALGORITHMS", ""),
+        ("LEASE_S", "0"),
+        ("CONNECTIONS", "0"),
+        ("REQUESTS_PER_S", "-1"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(HoldfastError) as refused:
+        load({}, {f"HOLDFAST_{name}": value})
+    assert refused.value.code == "config.invalid" and name.lower() in refused.value.detail
+
+
+def test_nothing_is_open_by_default() -> None:
+    settings = load({}, {})
+    assert settings.host == "127.0.0.1" and not settings.origins and not settings.hosts and not settings.metrics_open
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "code"),
+    [
+        ("localhost:7417", None, None),
+        ("LOCALHOST", None, None),
+        ("[::1]:7417", None, None),
+        ("app.example", None, None),
+        ("evil.example", None, "auth.host"),
+        ("localhost.evil.example", None, "auth.host"),
+        ("127.0.0.1.evil.example:7417", None, "auth.host"),
+        (None, None, "auth.host"),
+        ("", None, "auth.host"),
+        ("localhost:7417", "http://localhost:7417", None),
+        ("app.example", "https://app.example", None),
+        ("localhost:7417", "https://web.example", None),
+        ("localhost:7417", "http://localhost:3000", "auth.origin"),
+        ("localhost:7417", "http://localhost", "auth.origin"),
+        ("localhost:7417", "https://web.example.evil.example", "auth.origin"),
+        ("localhost:7417", "http://web.example", "auth.origin"),
+        ("localhost:7417", "null", "auth.origin"),
+        ("localhost:7417", "", "auth.origin"),
+    ],
+)
+def test_hosts_and_origins_are_exact(host: str | None, origin: str | None, code: str | None) -> None:
+    browser = BrowserCheck(Settings(hosts=("app.example",), origins=("https://web.example/",)))
+    headers = [(b"host", host.encode())] if host is not None else []
+    headers += [(b"origin", origin.encode())] if origin is not None else []
+    try:
+        browser.check(headers)
+    except Refused as error:
+        assert error.code == code
+    else:
+        assert code is None
+
+
+def test_a_header_given_twice_is_refused() -> None:
+    with pytest.raises(Refused):
+        only([(b"host", b"a"), (b"host", b"a")], b"host")
+    assert only([(b"host", b"a")], b"origin") is None
+
+
+def test_a_bucket_gives_what_it_holds_and_says_when_there_is_more() -> None:
+    bucket = Bucket(10, 20, 0.0)
+    bucket.take(0.0, 20)
+    with pytest.raises(Unavailable) as refused:
+        bucket.take(0.0)
+    assert refused.value.fields["retry_after_s"] == 0.1
+    bucket.take(0.1)
+    with pytest.raises(Unavailable) as refused:
+        bucket.take(0.1, 5)
+    assert refused.value.fields["retry_after_s"] == 0.5
+    bucket.take(1_000.0, 20)
+    with pytest.raises(Unavailable):
+        bucket.take(1_000.0)
+
+
+def test_a_crowd_forgets_who_left() -> None:
+    crowd = Crowd(Settings(connections=2, connections_per_principal=1))
+    ann, bob = anyone("acme", "user:ann"), anyone("acme", "user:bob")
+    crowd.arrive()
+    crowd.name(ann)
+    with pytest.raises(Unavailable):
+        crowd.name(ann)
+    crowd.name(anyone("other", "user:ann"))
+    crowd.name(bob)
+    crowd.arrive()
+    with pytest.raises(Unavailable):
+        crowd.arrive()
+    crowd.unname(ann)
+    crowd.leave()
+    crowd.arrive()
+    crowd.name(ann)
+    assert crowd.total == 2
+
+
+def test_an_address_in_use_is_said_in_a_sentence() -> None:
+    (sock,) = listen("127.0.0.1", 0)
+    with sock, pytest.raises(HoldfastError) as refused:
+        listen("127.0.0.1", sock.getsockname()[1])
+    assert refused.value.code == "config.invalid" and "in use" in refused.value.detail
+    with pytest.raises(HoldfastError):
+        listen("no such host", 0)

@@ -1,0 +1,174 @@
+"""Webhooks: at least once, across restarts, and one that is not taken holds up no other."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from standardwebhooks.webhooks import Webhook
+
+from holdfast.edge.config import Settings
+from holdfast.edge.webhooks import Webhooks
+from holdfast.engines.memory import MemoryEngine
+from holdfast.errors import HoldfastError
+from holdfast.hub.hub import Hub
+from holdfast.protocol import limits, wire
+from holdfast.session.access import anyone
+
+pytestmark = pytest.mark.anyio
+
+ANN = anyone("acme", "user:ann")
+URL = "http://receiver.example/hook"
+
+
+class Receiver:
+    """Takes webhooks; ``answer`` decides on each."""
+
+    def __init__(self, answer: Callable[[dict[str, Any]], int] = lambda told: 200) -> None:
+        self.answer = answer
+        self.seen: list[tuple[str, dict[str, Any], int]] = []
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        told = json.loads(request.content)
+        status = self.answer(told["data"])
+        self.seen.append((request.headers["webhook-id"], told, status))
+        return httpx.Response(status, headers={"location": "http://elsewhere.example/"})
+
+    @property
+    def taken(self) -> list[str]:
+        return [told["data"]["run"] for _, told, status in self.seen if status < 300]
+
+    def sender(self, hub: Hub, **settings: Any) -> Webhooks:
+        client = httpx.AsyncClient(transport=httpx.MockTransport(self))
+        return Webhooks(hub, Settings(db="memory:", webhook_url=URL, **settings), client=client)
+
+
+@pytest.fixture
+async def hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
+    monkeypatch.setattr(limits, "WEBHOOK_BACKOFF_S", 0.02)
+    hub = Hub(MemoryEngine())
+    await hub.open()
+    await hub.execute(ANN, wire.Create(session="s1", agent="w"))
+    yield hub
+    await hub.close(1)
+
+
+async def ended(hub: Hub) -> str:
+    """A run that ends while nobody is there."""
+    run = str((await hub.execute(ANN, wire.Send(session="s1", text="secret words")))["run"])
+    await hub.execute(ANN, wire.Cancel(session="s1", run=run, force=True))
+    return run
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_what_was_before_the_first_start_is_history(hub: Hub) -> None:
+    await ended(hub)
+    receiver = Receiver()
+    sender = receiver.sender(hub)
+    await sender.start()
+    await until(lambda: sender._position > 0)
+    run = await ended(hub)
+    await until(lambda: bool(receiver.seen))
+    await sender.stop()
+    assert receiver.taken == [run]
+
+
+async def test_one_that_is_refused_holds_up_no_other_and_is_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "WEBHOOK_BACKOFF_MAX_S", 0.02)
+    refused: list[str] = []
+    receiver = Receiver(lambda told: 500 if told["run"] in refused or not refused else 200)
+    sender = receiver.sender(hub)
+    await sender.start()
+    await asyncio.sleep(0.05)
+    refused.append(await ended(hub))
+    runs = [*refused, await ended(hub), await ended(hub)]
+    await until(lambda: set(receiver.taken) == set(runs[1:]))
+    await until(lambda: sender.given_up == 1)
+    await sender.stop()
+    tries = [ident for ident, told, _ in receiver.seen if told["data"]["run"] == runs[0]]
+    assert len(tries) == limits.WEBHOOK_ATTEMPTS and len(set(tries)) == 1
+    assert sender.waiting == 0 and not await hub.engine.facts("webhooks:again:")
+
+
+async def test_what_waits_is_tried_again_after_a_restart(hub: Hub) -> None:
+    receiver = Receiver(lambda told: 503)
+    sender = receiver.sender(hub)
+    await sender.start()
+    await asyncio.sleep(0.05)
+    run = await ended(hub)
+    await until(lambda: sender.waiting == 1)
+    await sender.stop()
+    later = Receiver()
+    sender = later.sender(hub)
+    await sender.start()
+    await until(lambda: later.taken == [run])
+    await sender.stop()
+    assert later.seen[0][0] == receiver.seen[0][0], "the same webhook-id"
+
+
+@pytest.mark.parametrize(("status", "tries"), [(410, 1), (302, 2), (400, 2)])
+async def test_gone_means_gone_and_redirects_are_not_followed(
+    hub: Hub, status: int, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WEBHOOK_ATTEMPTS", 2)
+    receiver = Receiver(lambda told: status)
+    sender = receiver.sender(hub)
+    await sender.start()
+    await asyncio.sleep(0.05)
+    await ended(hub)
+    await until(lambda: sender.given_up == 1)
+    await sender.stop()
+    assert len(receiver.seen) == tries
+    assert {str(request.url) for request in receiver.requests} == {URL}
+
+
+async def test_it_is_signed_and_tells_nothing_that_was_said(hub: Hub) -> None:
+    receiver = Receiver()
+    sender = receiver.sender(hub)
+    await sender.start()
+    await asyncio.sleep(0.05)
+    await ended(hub)
+    await until(lambda: bool(receiver.seen))
+    await sender.stop()
+    (request,) = receiver.requests
+    told = Webhook(sender.secret).verify(request.content, dict(request.headers))
+    assert told["type"] == "run.ended" and told["data"]["tenant"] == "acme"
+    assert b"secret words" not in request.content
+    with pytest.raises(Exception, match="signature"):
+        Webhook(f"whsec_{base64.b64encode(bytes(32)).decode()}").verify(request.content, dict(request.headers))
+
+
+async def test_the_secret_is_made_once_beside_the_database(hub: Hub, tmp_path: Path) -> None:
+    secrets = []
+    for _ in range(2):
+        sender = Webhooks(hub, Settings(db=str(tmp_path / "x.db"), webhook_url=URL))
+        await sender.start()
+        secrets.append(sender.secret)
+        await sender.stop()
+    path = tmp_path / "x.db.webhook-secret"
+    assert secrets[0] == secrets[1] == path.read_text() and secrets[0].startswith("whsec_")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_secret_that_cannot_be_used_stops_the_start(hub: Hub, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("whsec_%%%")
+    for given in (str(path), str(tmp_path / "no" / "such" / "folder")):
+        with pytest.raises(HoldfastError) as refused:
+            await Receiver().sender(hub, webhook_secret_file=given).start()
+        assert refused.value.code == "config.invalid"
+    with pytest.raises(HoldfastError):
+        Webhooks(hub, Settings(webhook_url="file:///etc/passwd"))
