@@ -115,7 +115,7 @@ class HotSession:
                     if self.state is None:
                         await self._load(batch)
                     for pending in batch:
-                        if type(pending.op) is wire.Ping:  # it asked for no more than this, and no failed commit stops reading
+                        if type(pending.op) is wire.Ping:  # it asked to be loaded; no failed commit stops reading
                             pending.outcome = {}
                             pending.settle()
                     await self._commit(batch)
