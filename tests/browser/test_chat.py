@@ -158,10 +158,9 @@ async def test_kill_the_server_mid_answer(chat: Chat, undisturbed: str) -> None:
     await chat.break_it("server")
     await chat.tab.until("document.body.dataset.line === 'offline'")
     await chat.ended()
-    view = await chat.exact()
+    await chat.exact()
     await resumed_exactly(chat)
     assert await chat.answer() == undisturbed
-    assert [run.get("losses") for run in view.runs.values() if "parent" not in run] == [None]
 
 
 async def test_kill_the_agent_mid_answer(chat: Chat, undisturbed: str) -> None:
