@@ -20,6 +20,7 @@ from holdfast.protocol.events import Draft
 from holdfast.session.access import NEEDS, VERBS
 
 from .conftest import Site
+from .test_hostile_input import Raw
 
 pytestmark = [pytest.mark.anyio]
 
@@ -202,3 +203,48 @@ async def test_the_list_shows_people_only_what_is_theirs(site: Site) -> None:
         assert [row["session"] for row in (await bob.get("/v1/sessions")).json()["sessions"]] == ["s1"]
     async with site.http(site.token("user:bob", capabilities={"s2": ["read"]})) as narrowed:
         assert (await narrowed.get("/v1/sessions")).json()["sessions"] == []
+
+
+async def test_the_same_ids_in_two_tenants_are_two_sessions(site: Site) -> None:
+    """Everything that can be read, read from both sides: nothing of the other tenant is in it."""
+    accept = {"accept": "text/event-stream"}
+    async with site.http(site.token()) as ann, site.http(site.token("user:ann", "evil")) as eve:
+        blobs = []
+        for http, word in ((ann, b"acme-word"), (eve, b"evil-word")):
+            await http.post("/v1/sessions", json={"session": "s1", "title": f"{word.decode()} title"})
+            await http.post("/v1/sessions/s1/messages", json={"text": word.decode()})
+            blobs.append((await http.post("/v1/sessions/s1/blobs", content=word)).json()["blob"])
+        assert (await eve.get(f"/v1/sessions/s1/blobs/{blobs[0]}")).status_code == 404
+        assert (await ann.get(f"/v1/sessions/s1/blobs/{blobs[1]}")).status_code == 404
+        for path in ("", "/s1", "/s1/events", "/s1/runs", "/s1/approvals", "/s1/presence"):
+            read = await eve.get(f"/v1/sessions{path}")
+            assert read.status_code == 200 and "acme-word" not in read.text, path
+        assert (await eve.get("/v1/sessions", params={"search": "acme-word"})).json()["sessions"] == []
+        async with eve.stream("GET", "/v1/sessions/s1/events", headers=accept) as response:
+            seen = []
+            async for line in response.aiter_lines():
+                seen.append(line)
+                if '"op":"live"' in line:
+                    break
+            assert (await ann.get("/v1/sessions/s1/presence")).json()["here"] == []
+        assert "evil-word" in "".join(seen) and "acme-word" not in "".join(seen)
+        assert (await eve.delete("/v1/sessions/s1")).status_code == 200
+        assert (await ann.get("/v1/sessions/s1")).status_code == 200
+
+
+async def test_live_readers_and_lists_of_another_tenant_hear_nothing(site: Site) -> None:
+    async with site.http(site.token()) as ann, site.http(site.token("user:ann", "evil")) as eve:
+        for http in (ann, eve):
+            await http.post("/v1/sessions", json={"session": "s1"})
+        raw = await Raw.open(site, token=site.token("user:ann", "evil"))
+        await raw.answer(op="welcome")
+        raw.say({"op": "watch", "id": 1})
+        raw.say({"op": "subscribe", "id": 2, "session": "s1"})
+        await raw.answer(op="live")
+        await ann.post("/v1/sessions/s1/messages", json={"text": "acme-word"})
+        await eve.post("/v1/sessions/s1/messages", json={"text": "last"})
+        heard = []
+        while not heard or "last" not in heard[-1]:
+            heard.append(str(await raw.answer()))
+        assert "acme-word" not in "".join(heard)
+        raw.writer.close()

@@ -175,6 +175,30 @@ async def test_asgi_websockets_are_the_same_door(embedded: Site) -> None:
             await hf.session("nope").send("x")
     denied = await Raw.open(embedded, "Origin: http://evil.example", token=embedded.token())
     assert denied.status == 403
+    assert (await Raw.open(embedded, token="nonsense")).status == 401
+    assert (await Raw.open(embedded, host="rebound.example", token=embedded.token())).status == 421
+
+
+async def test_asgi_websockets_close_as_the_others_do(embedded: Site) -> None:
+    silent = await Raw.open(embedded)
+    silent.say({"op": "ping", "id": 1})
+    assert (await silent.answer())["error"]["code"] == "auth.required"
+    assert await silent.close_code() == 4401
+    short = await Raw.open(embedded, token=embedded.token(ttl_s=1))
+    await short.answer(op="welcome")
+    assert await short.close_code() == 4410
+    gone = await Raw.open(embedded, token=embedded.token("user:gone"))
+    await gone.answer(op="welcome")
+    async with embedded.http(embedded.token()) as admin:
+        assert (await admin.post("/v1/tokens/revoke", json={"sub": "user:gone"})).status_code == 200
+    assert await gone.close_code() == 4411
+    binary = await Raw.open(embedded, token=embedded.token())
+    await binary.answer(op="welcome")
+    binary.frame(b"{}", op=2)
+    assert await binary.close_code() == 1003
+    async with asyncio.timeout(5):
+        while embedded.edge.door.crowd.total:
+            await asyncio.sleep(0.01)
 
 
 async def test_webhooks_reach_those_who_are_away(monkeypatch: pytest.MonkeyPatch) -> None:
