@@ -152,6 +152,7 @@ class App {
     this.conversation.reset(this.session);
     this.composer.show(id);
     this.sessions.select(id);
+    this.line.tell("");
     this.line.bind(this.connection, this.session);
     if (this.breaking.info?.share) this.breaking.load();
     if (this.session !== null && !this.creating(id)) this.session.subscribe();
