@@ -92,7 +92,7 @@ def snapshot_ahead() -> None:
         folded = View.load(msgspec.json.decode(view))
         for frame in ahead[id(self)].frames:
             folded.apply_all(decode_frame(frame.payload).events)
-        return ahead[id(self)].frames[-1].last, encode(folded.export())
+        return seq, encode(folded.export())
 
     hot.HotSession._append, hot.HotSession.snapshot = append, snapshot  # type: ignore[method-assign]
 
