@@ -10,7 +10,7 @@ from benchmarks.processes import Holdfast, folder
 from benchmarks.result import Result, Step, Table, Verdict, median
 
 SESSIONS, READERS, PUBLISHERS = 100, 2, 10
-PACED = ((1, 1_000), (10, 100_000), (25, 100_000))
+PACED = ((1, 1_000), (10, 102_000), (25, 102_000))
 """Events in an append, and events a second offered."""
 FLAT_OUT = (1, 10, 25)
 IN_FLIGHT = 8
@@ -21,7 +21,8 @@ METHOD = f"""\
 {SESSIONS} sessions with a run each, {READERS} readers a session on {SESSIONS * READERS} connections, {PUBLISHERS} publishing
 connections. Publishers write deltas of one message after another into the runs; every event reaches its readers only
 after its commit (`synchronous=FULL`). Latency runs from the moment an event was due (the schedule is kept whatever the
-server does) to its arrival at a reader. The server has one core, threads and all. Medians of the rounds."""
+server does) to its arrival at a reader. Rates count what came after the end of the schedule as late, so a little more
+than the target is offered. The server has one core, threads and all. Medians of the rounds."""
 
 
 def steps(rounds: int) -> int:
@@ -55,7 +56,7 @@ def run(step: Step, rounds: int) -> Result:
     calm_p50, calm_p99 = _median(slow, "p50_ms"), _median(slow, "p99_ms")
     what = f"durable append + deliver, {SESSIONS} sessions × {READERS} readers, one core"
     verdicts = [
-        Verdict(f"{what}, {PACED[1][0]} events an append", "≥ 100k events/s", f"{per_s:,.0f} events/s", per_s >= 99_000),
+        Verdict(f"{what}, {PACED[1][0]} events an append", "≥ 100k events/s", f"{per_s:,.0f} events/s", per_s >= 100_000),
         Verdict(f"{what}, latency there", "p50 ≤ 10 ms", f"{p50:.1f} ms", p50 <= 10),
         Verdict(
             f"{what}, at 1k events/s", "p50 ≤ 1 ms, p99 ≤ 5 ms", f"{calm_p50:.2f} ms, {calm_p99:.2f} ms",

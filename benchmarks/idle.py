@@ -20,7 +20,8 @@ METHOD = f"""\
 Connections: growth of the server's resident set from before the first of {CONNECTIONS:,} to {SETTLE_S:.0f} s after the last,
 divided by their number; the kernel's socket buffers, which are small while nothing is sent, are not in it. Holdfast's
 connections are authenticated, and in the second line each reads one of 100 sessions. Sessions: {SESSIONS:,} created with
-a title and let go; disk is what the database file grew by, memory what a server with them takes more than one without."""
+a title and let go; disk is what the database file grew by, memory what a server with them takes more than one without;
+less than 16 bytes each is the noise of two processes and counts as none."""
 
 
 def steps(rounds: int) -> int:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -142,6 +143,14 @@ class Holdfast(Server):
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
+    def commits(self) -> int:
+        """Commits so far, from the server's metrics."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=30) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith("holdfast_commits_total "):
+                    return int(float(line.split()[1]))
+        raise LookupError("holdfast_commits_total")
+
     def token(self, subject: str = "user:bench") -> str:
         """An access token with every right but an operator's, as people's and agents' tokens are."""
         secret = read_secret(str(self.db))
@@ -245,8 +254,8 @@ class Load(Process):
     def publish(
         self, rate: float, seconds: float, *, window: int = 0, burst: int = 1, warm_s: float = 0.5
     ) -> dict[str, Any]:
-        """Publish ``rate`` messages a second in bursts (or, at 0, as many as ``window`` unanswered ones allow), and
-        count what arrives. Latencies of the first ``warm_s`` do not count."""
+        """Publish ``rate`` messages a second in bursts (at 0, as many as possible) with at most ``window`` of a publisher
+        unanswered (0: any number), and count what arrives. Latencies of the first ``warm_s`` do not count."""
         said = self.ask(f"go {rate} {seconds} {window} {burst} {warm_s}")
         if said["errors"]:
             raise RuntimeError(f"the server refused: {said['first_error']}")

@@ -44,11 +44,6 @@ def median(values: Iterable[float]) -> float:
     return statistics.median(list(values) or [0.0])
 
 
-def ratio(one: float, other: float) -> str:
-    """How many times the other."""
-    return f"{one / other:.2f}×" if other else "–"
-
-
 def spread(values: Iterable[float], unit: str = "") -> str:
     """The median, and in brackets the range it is the median of."""
     known = sorted(values)

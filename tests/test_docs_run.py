@@ -69,7 +69,7 @@ def follow(page: Path, folder: Path, *more: Step) -> list[tuple[Step, str]]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST_", "COLUMNS"))}
     env |= {
         "PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "HOLDFAST_URL": f"http://127.0.0.1:{port}",
-        "HOLDFAST_PORT": str(port), "PYTHONUNBUFFERED": "1",
+        "HOLDFAST_PORT": str(port),
     }  # fmt: skip
     shell = subprocess.Popen(
         ["bash", "-c", script.replace("7417", str(port))], cwd=folder, env=env, text=True, start_new_session=True,

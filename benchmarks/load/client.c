@@ -194,8 +194,8 @@ static void keep_cursor(conn *c, const u8 *p, size_t n) {
 
 static void count_events(conn *c, const u8 *p, size_t n, u64 at) {
   const u8 *end = p + n;
-  got.frames++;
   if (c->publisher) return;
+  got.frames++;
   while ((p = memchr(p, '@', end - p))) {
     u64 due = 0;
     for (p++; p < end && *p >= '0' && *p <= '9'; p++) due = due * 10 + (*p - '0');
@@ -293,12 +293,13 @@ static int publish(int session, u64 due) {
   u64 sent = progress[session].sent++;
   int line = sent % line_count;
   put_template(c, lines[line], session, sent / line_count, due / 1000, due);
-  c->waiting++;
+  if (!opt.generic) c->waiting++;
   got.published += line_events[line];
   return line_events[line];
 }
 
-// go RATE SECONDS WINDOW BURST WARM: RATE messages a second in bursts, or (RATE 0) as many as WINDOW per publisher allows
+// go RATE SECONDS WINDOW BURST WARM: RATE messages a second in bursts, never more than WINDOW (unless 0) of a publisher
+// unanswered; at RATE 0 as many as WINDOW allows
 static void go(double rate, double seconds, int window, int burst, double warm) {
   struct rusage before, after;
   getrusage(RUSAGE_SELF, &before);
@@ -311,6 +312,7 @@ static void go(double rate, double seconds, int window, int burst, double warm) 
   for (u64 at = start; at < end; at = now_ns()) {
     if (rate > 0) {
       for (u64 due = start + sent / burst * gap_ns; due <= at; due = start + sent / burst * gap_ns) {
+        if (window && conns[opt.readers + session % opt.sessions % opt.publishers].waiting >= (u64)window) break;
         if (at - due > worst_lag) worst_lag = at - due;
         for (int i = 0; i < burst; i++, sent++) publish(session++ % opt.sessions, due);
       }
@@ -321,7 +323,7 @@ static void go(double rate, double seconds, int window, int burst, double warm) 
       }
     for (int i = opt.readers; i < total; i++)
       if (conns[i].out.size && conns[i].state == READY) flush(&conns[i]);
-    turn(gap_ns > 4000000 || (!rate && window) ? 1 : 0);
+    turn(gap_ns > 4000000 || window ? 1 : 0);
     if (gap_ns > 300000) usleep(50);
   }
   u64 want = got.published * (opt.readers / opt.sessions), stopped = now_ns();
