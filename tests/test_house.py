@@ -36,9 +36,12 @@ def modules() -> list[Path]:
 
 
 def code_files() -> Iterator[Path]:
-    for room in ("src", "tests", "benchmarks", "examples", "docs"):
-        for pattern in ("*.py", "*.js"):
-            yield from sorted((ROOT / room).rglob(pattern))
+    """The project's own: neither what was installed nor what was built."""
+    for room in ("src", "tests", "benchmarks", "examples", "docs", "web", "conformance"):
+        for pattern in ("*.py", "*.js", "*.mjs", "*.ts", "*.tsx", "*.css"):
+            for path in sorted((ROOT / room).rglob(pattern)):
+                if not {"node_modules", "dist", "build", "static"} & set(path.relative_to(ROOT).parts):
+                    yield path
 
 
 def too_long() -> dict[str, int]:

@@ -1,0 +1,186 @@
+"""A reader of one session inside this process, behind an HTTP response: the SSE tail and every dialect read through it.
+
+The hub sees a connection like any other, with an identity, a token that expires and a transport that pauses; what it
+delivers waits here until the response takes it, and at most a few batches do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any, Self
+
+import msgspec
+
+from holdfast.edge.door import LONGEST_TIMER_S, Door
+from holdfast.errors import HoldfastError
+from holdfast.hub.port import Batch
+from holdfast.protocol import limits, wire
+from holdfast.protocol.events import Event
+from holdfast.session.access import Principal
+
+_NUMBERS = itertools.count(1)
+
+
+class Message(msgspec.Struct):
+    """A message of a session to its reader (PROTOCOL.md, sections 3 and 4).
+
+    Attributes:
+        op: ``snapshot``, ``events``, ``skip``, ``live``, ``closed``, or another that a reader may ignore.
+        seq: of ``snapshot`` and ``live``; ``to`` of ``events`` and ``skip``: where the message leaves its reader.
+        view: of ``snapshot``: the folded state (section 6).
+        events: of ``events``; the first of them may lie at or before the reader's position.
+        code: of ``closed``: why.
+    """
+
+    op: str
+    seq: int | None = None
+    to: int | None = None
+    incarnation: str | None = None
+    view: dict[str, Any] | None = None
+    events: list[Event] = []
+    code: str | None = None
+
+
+_MESSAGE = msgspec.json.Decoder(Message)
+
+
+class Reading:
+    """A reader behind a response: ``async with await Reading.open(…) as reading: async for payload in reading.payloads()``.
+
+    Attributes:
+        incarnation: the session's life that is read.
+        task: the task that sends the response; cancelled when the connection is closed and nobody takes what waits.
+    """
+
+    def __init__(self, door: Door, principal: Principal, surface: str, device: str) -> None:
+        self.hub = door.hub
+        self._crowd = door.crowd
+        self.ident = f"{surface}{next(_NUMBERS)}"
+        self.principal = principal
+        self.surface = surface
+        self.device = device
+        self.incarnation = ""
+        self.closed: str | None = None
+        self.task: asyncio.Task[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended = False
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._arrived = asyncio.Event()
+
+    @classmethod
+    async def open(
+        cls, door: Door, principal: Principal, session: str, start: Any, *, surface: str, device: str = ""
+    ) -> Self:
+        """Begin to read a session.
+
+        Args:
+            start: as in ``wire.Subscribe``: ``"snapshot"``, ``"tail"`` or a ``wire.Cursor``.
+            surface: what people see in presence.
+
+        Raises:
+            Refused: ``auth.denied``, ``session.not_found``.
+            Unavailable: ``limit.connections``, ``server.restarting``.
+        """
+        door.admit()
+        self = cls(door, principal, surface, device)
+        self._enter()
+        try:
+            self.incarnation = (await door.hub.loaded(principal, session)).incarnation
+            await door.hub.attach_reader(self, session, start)
+        except BaseException:
+            self.end()
+            raise
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.end()
+
+    # --- as the hub sees it
+    @property
+    def paused(self) -> bool:
+        """See ``hub.port.Connection``."""
+        return self._size > limits.WRITE_HIGH_BYTES or self.closed is not None
+
+    def deliver(self, batch: Batch) -> None:
+        """See ``hub.port.Connection``."""
+        self._waiting.extend(batch.payloads)
+        self._size += sum(map(len, batch.payloads))
+        self._arrived.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """See ``hub.port.Connection``; a client that does not take what waits for it is cut off."""
+        if self.closed is None:
+            self.closed = reason
+            self._arrived.set()
+            if self.task is not None:
+                self.hub.loop.call_later(limits.CLOSE_S, self.task.cancel)
+
+    # --- life
+    def _enter(self) -> None:
+        self._crowd.arrive()
+        try:
+            self._crowd.name(self.principal)
+        except HoldfastError:
+            self._crowd.leave()
+            raise
+        self._watch_expiry()
+        self.hub.connect(self)
+
+    def end(self) -> None:
+        """The response is over, or never began; idempotent."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._crowd.leave()
+        self._crowd.unname(self.principal)
+        self.hub.disconnect(self)
+
+    def _watch_expiry(self) -> None:
+        if self.principal.expires_ms is None:
+            return
+        left_s = (self.principal.expires_ms - self.hub.clock.wall_ms()) / 1_000
+        if left_s <= 0:
+            self.close(4410, "token expired")
+        else:
+            self._timer = self.hub.loop.call_later(min(left_s, LONGEST_TIMER_S), self._watch_expiry)
+
+    # --- what arrived
+    async def payloads(self, idle_s: float = limits.SSE_COMMENT_S) -> AsyncIterator[bytes | None]:
+        """Messages as they were stored, each complete JSON; None after ``idle_s`` without any.
+
+        Ends when the connection is closed: the token expired or was revoked, or the server goes away.
+        """
+        while self.closed is None or self._waiting:
+            if not self._waiting:
+                self.hub.resume(self)
+                self._arrived.clear()
+                try:
+                    await asyncio.wait_for(self._arrived.wait(), idle_s)
+                except TimeoutError:
+                    yield None
+                continue
+            payload = self._waiting.popleft()
+            self._size -= len(payload)
+            yield payload
+
+    async def messages(self, idle_s: float = limits.SSE_COMMENT_S) -> AsyncIterator[Message | None]:
+        """``payloads``, decoded."""
+        async for payload in self.payloads(idle_s):
+            yield None if payload is None else _MESSAGE.decode(payload)
+
+
+def cursor_of(mark: str) -> wire.Cursor:
+    """``incarnation:seq`` as a cursor. Raises ``ValueError``."""
+    incarnation, _, seq = mark.rpartition(":")
+    if not incarnation or not seq.isascii() or not seq.isdigit() or len(seq) > 16:
+        raise ValueError("must be incarnation:seq")
+    return wire.Cursor(incarnation, int(seq))
