@@ -10,6 +10,7 @@ import pytest
 
 from holdfast.engines.port import Append, Engine, Index, Key, Notice
 from holdfast.errors import HoldfastError, Refused
+from holdfast.protocol import limits
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import OPERATORS, Frame, ProducerKey, decode_frame, encode_frame
 
@@ -437,6 +438,17 @@ async def test_read_marks_never_move_back(engine: Engine) -> None:
     assert [row.read for row in await engine.list("acme", user="ada", limit=9)] == [7]
     assert [row.read for row in await engine.list("acme", user="bob", limit=9)] == [0]
     assert [row.read for row in await engine.list("acme", limit=9)] == [0]
+
+
+async def test_the_feed_keeps_the_newest(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FEED_NOTICES", 5)
+    await create(engine)
+    for tail in range(4):
+        await add(engine, KEY, tail, notices=[{"at": tail}, {"at": tail}])
+    feed = await engine.feed(0, 9)
+    assert [notice.data["at"] for notice in feed] == [1, 2, 2, 3, 3]
+    assert [notice.position for notice in feed] == [4, 5, 6, 7, 8]
+    assert await engine.feed(6, 9) == feed[3:]
 
 
 async def test_the_feed_is_in_commit_order(engine: Engine) -> None:

@@ -70,25 +70,25 @@ def test_the_control_state_is_a_fold_of_the_log(history: History) -> None:
             program.evolve(restored, event)
         if event.seq == cut:
             restored = msgspec.msgpack.decode(control(again), type=State)
-    again.producers = restored_producers(history)
+    again.producers, again.keyed = restored_keys(history)
     paged = State(SESSION, "i1")
     for start in range(0, len(history.events), 7):  # as pages of frames are folded
         program.evolve_all(paged, history.events[start : start + 7])
     assert paged.participants.keys() == again.participants.keys()
-    paged.producers, paged.participants = again.producers, again.participants
+    paged.producers, paged.keyed, paged.participants = again.producers, again.keyed, again.participants
     assert control(paged) == control(history.state)
     assert control(again) == control(history.state)
     if restored is not None:
-        restored.producers = again.producers
+        restored.producers, restored.keyed = again.producers, again.keyed
         assert control(restored) == control(history.state)
 
 
-def restored_producers(history: History) -> dict[str, Any]:
+def restored_keys(history: History) -> tuple[dict[str, Any], dict[str, Any]]:
     """The producer windows as the stored keys alone give them."""
     empty = State(SESSION, "i1")
     for key in history.keys:
         producer.remember(empty, msgspec.msgpack.decode(msgspec.msgpack.encode(key), type=type(key)))
-    return empty.producers
+    return empty.producers, empty.keyed
 
 
 @long
@@ -123,7 +123,7 @@ def test_compaction_changes_nothing_that_is_seen(history: History, data: st.Data
         program.evolve(state, event)
     assert position == len(history.events)
     assert copied(fold(merged)) == copied(history.view)
-    state.producers = history.state.producers
+    state.producers, state.keyed = history.state.producers, history.state.keyed
     state.ts = history.state.ts  # a cover has the time of its first event
     assert control(state) == control(history.state)
     edges = [event.last for event in merged]

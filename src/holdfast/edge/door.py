@@ -256,7 +256,7 @@ class Visit:
             self._timer.cancel()
         self._closing = True
         self.door.visits.pop(self.ident, None)
-        self.door.crowd.leave()
-        if self.principal is not _NOBODY:
-            self.door.crowd.unname(self.principal)
+        known = self.principal is not _NOBODY
+        self.door.crowd.leave(self.principal if known else None)
+        if known:
             self.hub.disconnect(self)

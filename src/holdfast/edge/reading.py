@@ -128,7 +128,7 @@ class Reading:
         try:
             self._crowd.name(self.principal)
         except HoldfastError:
-            self._crowd.leave()
+            self._crowd.leave(None)
             raise
         self._watch_expiry()
         self.hub.connect(self)
@@ -140,8 +140,7 @@ class Reading:
         self._ended = True
         if self._timer is not None:
             self._timer.cancel()
-        self._crowd.leave()
-        self._crowd.unname(self.principal)
+        self._crowd.leave(self.principal)
         self.hub.disconnect(self)
 
     def _watch_expiry(self) -> None:

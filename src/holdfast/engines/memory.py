@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from holdfast.engines.rules import (
     searchable,
 )
 from holdfast.errors import CommitFailed, Refused
+from holdfast.protocol import limits
 from holdfast.protocol.frames import Frame
 
 
@@ -47,7 +49,8 @@ class MemoryEngine:
     def __init__(self) -> None:
         self.capabilities = Capabilities("memory", "memory", False)
         self._sessions: dict[Key, _Session] = {}
-        self._feed: list[Notice] = []
+        self._feed: deque[Notice] = deque()
+        self._noticed = 0
         self._facts: dict[str, bytes] = {}
         self._failures: list[_PlantedFailure] = []
         self._appends = 0
@@ -94,7 +97,10 @@ class MemoryEngine:
             session.head = msgspec.structs.replace(session.head, tail=tail, active_ms=append.ts_ms, index=index)
             session.frames.extend(append.frames)
             for data in append.notices:
-                self._feed.append(Notice(len(self._feed) + 1, append.key, data))
+                self._noticed += 1
+                self._feed.append(Notice(self._noticed, append.key, data))
+            while len(self._feed) > limits.FEED_NOTICES:
+                self._feed.popleft()
             self._appends += 1
         if failure is not None:
             raise CommitFailed(failure.outcome, failure.code)
@@ -199,7 +205,7 @@ class MemoryEngine:
 
     async def feed(self, after: int, limit: int) -> Sequence[Notice]:
         """See ``Engine.feed``."""
-        return self._feed[after : after + limit]
+        return [notice for notice in self._feed if notice.position > after][:limit]
 
     # --- facts and blobs
     async def get_fact(self, name: str) -> bytes | None:

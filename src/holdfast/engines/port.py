@@ -166,7 +166,7 @@ class Engine(Protocol):
         """Remember how far a user has read (never moves back). May be written lazily."""
 
     async def feed(self, after: int, limit: int) -> Sequence[Notice]:
-        """Notices beyond a position, in commit order."""
+        """Notices beyond a position, in commit order; of all there ever were, the newest ``limits.FEED_NOTICES``."""
 
     # --- small durable facts beside the logs
     async def get_fact(self, name: str) -> bytes | None:

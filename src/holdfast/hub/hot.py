@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.engines.port import Append, Head, Index, Key
 from holdfast.errors import CommitFailed, HoldfastError, Refused, Unavailable
 from holdfast.hub import deciding
 from holdfast.hub import index as indexing
-from holdfast.hub.pending import Pending, Tell, into
+from holdfast.hub.pending import Outcome, Pending, Tell, into
 from holdfast.hub.port import Batch
 from holdfast.hub.storing import Keeper, Loaded, load
 from holdfast.protocol import events as e
@@ -34,6 +34,8 @@ from holdfast.session.state import State
 if TYPE_CHECKING:
     from holdfast.hub.hub import Hub
     from holdfast.hub.readers import Reader
+
+T = TypeVar("T")
 
 
 class HotSession:
@@ -100,6 +102,26 @@ class HotSession:
         """Wait until the session is loaded. Raises ``session.not_found`` or ``session.deleted``."""
         if self.state is None:
             await self.submit(wire.Ping(), "system:hub")
+
+    def at_rest(self, look: Callable[[], T]) -> asyncio.Future[T]:
+        """Call ``look`` when the control state is exactly what is durable, and no sooner: it runs ahead of commits.
+
+        Raises, from the future: what ``look`` raises, or why the session cannot be loaded.
+        """
+        future: asyncio.Future[T] = self.hub.loop.create_future()
+
+        def tell(outcome: Outcome) -> None:
+            if future.done():
+                return
+            try:
+                if isinstance(outcome, HoldfastError):
+                    raise outcome
+                future.set_result(look())
+            except HoldfastError as error:
+                future.set_exception(error)
+
+        self.place(wire.Ping(), "system:hub", None, tell)
+        return future
 
     @property
     def idle(self) -> bool:

@@ -80,6 +80,8 @@ def dispatch(hub: Hub, conn: Connection, op: wire.Op) -> None:
         if isinstance(outcome, HoldfastError):
             answer_error(conn, op.id, outcome)
         else:
+            if type(op) is wire.Spawn and op.local and outcome.get("status") == "running":
+                hub.workers.adopt_local(conn, hub.hot(Key(conn.principal.tenant, op.session)), outcome["run"])
             answer_ok(conn, op.id, outcome)
 
     try:
@@ -172,17 +174,14 @@ async def _delete(hub: Hub, principal: Principal, op: wire.Delete, conn: Connect
 
 
 async def _attach(hub: Hub, principal: Principal, op: wire.Attach, conn: Connection | None) -> dict[str, Any]:
-    session = await hub.loaded(principal, op.session, "append")
-    assert session.state is not None
-    authorise_holder(session.state, principal, op)
-    return hub.workers.attach(_connection(conn), session, op)
+    session, conn = await hub.loaded(principal, op.session, "append"), _connection(conn)
 
+    def attach() -> dict[str, Any]:
+        assert session.state is not None
+        authorise_holder(session.state, principal, op)
+        return hub.workers.attach(conn, session, op)
 
-async def _spawn(hub: Hub, principal: Principal, op: wire.Spawn, conn: Connection | None) -> dict[str, Any]:
-    result = await submit(hub, principal, op)
-    if op.local and result.get("status") == "running":
-        hub.workers.adopt_local(_connection(conn), hub.hot(Key(principal.tenant, op.session)), result["run"])
-    return result
+    return await session.at_rest(attach)
 
 
 async def _serve(hub: Hub, principal: Principal, op: wire.Serve, conn: Connection | None) -> dict[str, Any]:
@@ -222,5 +221,4 @@ _SPECIAL: Final[dict[type[wire.Op], Special]] = {
     wire.Serve: _serve,
     wire.Heartbeat: _heartbeat,
     wire.Attach: _attach,
-    wire.Spawn: _spawn,
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.engines.port import Key
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hot import HotSession
+from holdfast.hub.pending import Outcome
 from holdfast.hub.port import Batch, Connection
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
@@ -140,16 +141,15 @@ class Workers:
         worker.claims += 1
         name = f"{worker.conn.principal.actor}@{worker.conn.ident}"
         op = runs.Claim(session=session.key.session, run=run.id, worker=name, lease_s=self.hub.lease_s)
-        future = session.submit(op, worker.conn.principal.actor)
 
-        def settled(_: object) -> None:
+        def tell(outcome: Outcome) -> None:
+            # told in the step that ends the commit: the brief must hold nothing that is decided and not yet durable
             self._claiming.discard(held)
             worker.claims -= 1
-            if future.cancelled() or future.exception() is not None:
-                return
-            self._assign(session, run.id, future.result()["generation"], worker)
+            if not isinstance(outcome, HoldfastError):
+                self._assign(session, run.id, outcome["generation"], worker)
 
-        future.add_done_callback(settled)
+        session.place(op, worker.conn.principal.actor, None, tell)
 
     def _assign(self, session: HotSession, ident: str, generation: int, worker: Worker) -> None:
         state = session.state

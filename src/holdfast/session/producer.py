@@ -15,13 +15,15 @@ from holdfast.protocol.codec import encode
 from holdfast.protocol.frames import ProducerKey
 from holdfast.session.state import State, trim_oldest
 
+_PRODUCER, _KEYED = "p ", "k "  # what precedes the actor; a space is in no actor and in no id
+
 
 def identify(actor: str, op: wire.Command) -> tuple[str, int, int] | None:
     """``(producer id, epoch, seq)`` of a command, or None when it did not ask for idempotency."""
     producer = op.producer if isinstance(op, wire.Append) else None
     if producer is not None:
-        return f"{actor}|p|{producer.id}", producer.epoch, producer.seq
-    return (f"{actor}|k|{op.key}", 0, 1) if op.key is not None else None
+        return f"{_PRODUCER}{actor} {producer.id}", producer.epoch, producer.seq
+    return (f"{_KEYED}{actor} {op.key}", 0, 1) if op.key is not None else None
 
 
 def digest(op: wire.Command) -> str:
@@ -41,7 +43,7 @@ def find(state: State, ident: tuple[str, int, int], content: str) -> ProducerKey
         Refused: ``producer.conflict``, ``producer.expired``, ``producer.gap`` or ``producer.fenced``.
     """
     name, epoch, seq = ident
-    window = state.producers.get(name)
+    window = _known(state, name).get(name)
     if not window:
         if seq > 1:
             raise Refused("producer.gap", f"append {seq} came first", expected=1)
@@ -65,14 +67,21 @@ def find(state: State, ident: tuple[str, int, int], content: str) -> ProducerKey
 
 def remember(state: State, key: ProducerKey) -> None:
     """Note an accepted append. A pure function of the stored keys, so a reload remembers the same."""
-    window = state.producers.pop(key.id, None) or []
+    known = _known(state, key.id)
+    window = known.pop(key.id, None) or []
     if window and key.epoch > window[-1].epoch:
         window = []
     window.append(key)
-    state.producers[key.id] = window[-limits.PRODUCER_WINDOW_APPENDS :]
+    known[key.id] = window[-limits.PRODUCER_WINDOW_APPENDS :]
+    most = limits.PRODUCERS if known is state.producers else limits.KEYED_COMMANDS
     expired = key.ts - limits.PRODUCER_EXPIRY_S * 1_000
-    while state.producers:
-        oldest = next(iter(state.producers))
-        if len(state.producers) <= limits.PRODUCERS and state.producers[oldest][-1].ts >= expired:
+    while known:
+        oldest = next(iter(known))
+        if len(known) <= most and known[oldest][-1].ts >= expired:
             break
-        trim_oldest(state.producers, len(state.producers) - 1)
+        trim_oldest(known, len(known) - 1)
+
+
+def _known(state: State, name: str) -> dict[str, list[ProducerKey]]:
+    """Producers and keyed commands are bounded apart: many of the one must not make the session forget the other."""
+    return state.keyed if name.startswith(_KEYED) else state.producers

@@ -140,6 +140,7 @@ class State(msgspec.Struct):
     loose: dict[str, int] = {}
     texts: dict[str, str] = {}
     producers: dict[str, list[ProducerKey]] = {}
+    keyed: dict[str, list[ProducerKey]] = {}
 
 
 def trim_oldest(entries: dict[str, Any], most: int) -> None:

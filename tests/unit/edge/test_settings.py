@@ -6,11 +6,9 @@ import pytest
 
 from holdfast.edge.browser import BrowserCheck, only
 from holdfast.edge.config import Settings, load
-from holdfast.edge.crowd import Crowd
 from holdfast.edge.rate import Bucket
 from holdfast.edge.server import listen
 from holdfast.errors import HoldfastError, Refused, Unavailable
-from holdfast.session.access import anyone
 
 
 def test_the_command_line_goes_before_the_environment() -> None:
@@ -100,25 +98,6 @@ def test_a_bucket_gives_what_it_holds_and_says_when_there_is_more() -> None:
     bucket.take(1_000.0, 20)
     with pytest.raises(Unavailable):
         bucket.take(1_000.0)
-
-
-def test_a_crowd_forgets_who_left() -> None:
-    crowd = Crowd(Settings(connections=2, connections_per_principal=1))
-    ann, bob = anyone("acme", "user:ann"), anyone("acme", "user:bob")
-    crowd.arrive()
-    crowd.name(ann)
-    with pytest.raises(Unavailable):
-        crowd.name(ann)
-    crowd.name(anyone("other", "user:ann"))
-    crowd.name(bob)
-    crowd.arrive()
-    with pytest.raises(Unavailable):
-        crowd.arrive()
-    crowd.unname(ann)
-    crowd.leave()
-    crowd.arrive()
-    crowd.name(ann)
-    assert crowd.total == 2
 
 
 def test_an_address_in_use_is_said_in_a_sentence() -> None:

@@ -16,7 +16,7 @@ from holdfast.protocol.frames import Frame, ProducerKey, encode_frame
 from holdfast.session import producer
 from holdfast.session.state import State
 
-NAME = "user:ann|p|p1"
+NAME = "p user:ann p1"
 
 
 def verdict(state: State, epoch: int, seq: int, content: str) -> str:
@@ -163,3 +163,19 @@ def test_keys_travel_with_frames(count: int) -> None:
     frame = encode_frame("s", [Event(n, 1, "a", "CUSTOM", {}) for n in range(1, count + 1)])
     frame.keys = keys
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(frame), type=Frame) == frame
+
+
+def test_many_keyed_commands_do_not_push_out_a_producer_that_is_silent() -> None:
+    state = State("s1", "i1")
+    accept(state, 1, 1, "a")
+    for number in range(limits.KEYED_COMMANDS + 10):
+        producer.remember(state, ProducerKey(f"k user:ann {number}", 0, 1, "x", 2, 1, 1_000))
+    assert verdict(state, 1, 2, "b") == "new"
+    assert len(state.keyed) == limits.KEYED_COMMANDS
+    assert producer.find(state, (f"k user:ann {limits.KEYED_COMMANDS + 9}", 0, 1), "x") is not None
+
+
+def test_keys_of_two_actors_never_meet() -> None:
+    one = producer.identify("user:a|b", wire.Rename(session="s1", title="x", key="c"))
+    other = producer.identify("user:a", wire.Rename(session="s1", title="x", key="b|c"))
+    assert one != other

@@ -115,6 +115,7 @@ QUEUED: Final = """
 SELECT session.tenant, session.name FROM queued JOIN session ON session.id = queued.session
 WHERE queued.tenant = ? AND queued.agent = ? ORDER BY session.active_ms, session.name LIMIT ?
 """
+TRIM_NOTICES: Final = "DELETE FROM notice WHERE position <= ?"
 FEED: Final = "SELECT position, tenant, name, data FROM notice WHERE position > ? ORDER BY position LIMIT ?"
 
 

@@ -17,6 +17,7 @@ from holdfast.engines.rules import check_present, searchable
 from holdfast.engines.sqlite import statements
 from holdfast.engines.sqlite.rows import Stored, encode_json, stored
 from holdfast.errors import Refused
+from holdfast.protocol import limits
 
 REMEMBERED_SESSIONS = 10_000
 
@@ -117,7 +118,10 @@ class Transaction:
         """Write what was gathered."""
         self._insert(statements.insert_frames, self._frames)
         self._insert(statements.update_heads, [(id_, head.tail, head.active_ms) for id_, head in self._moved.items()])
-        self._insert(statements.insert_notices, self._notices)
+        if self._notices:
+            self._insert(statements.insert_notices, self._notices)
+            newest = self.connection.last_insert_rowid()
+            self.connection.execute(statements.TRIM_NOTICES, (newest - limits.FEED_NOTICES,))
         self._frames, self._moved, self._notices = [], {}, []
 
     def _insert(self, statement: Callable[[int], str], rows: list[tuple[Any, ...]]) -> None:
