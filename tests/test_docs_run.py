@@ -66,7 +66,7 @@ def follow(page: Path, folder: Path, *more: Step) -> list[tuple[Step, str]]:
     for number, step in enumerate(steps):
         typed = SERVE.sub(rf"\1{READY}", step.typed)  # people wait until it says that it is ready
         script += f"echo; echo '--- step {number}'\n{typed}"
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST_", "COLUMNS"))}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST_", "COLUMNS", "PYTHON"))}
     env |= {
         "PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "HOLDFAST_URL": f"http://127.0.0.1:{port}",
         "HOLDFAST_PORT": str(port),
