@@ -1,0 +1,38 @@
+// Owns the one error this package throws on purpose.
+
+/** An error as the server sends it; further facts (`expected`, `by` …) ride along. */
+export interface WireError {
+  code: string;
+  message: string;
+  fix?: string;
+  retry?: boolean;
+  [fact: string]: unknown;
+}
+
+/**
+ * A refusal, or a failure to get an answer.
+ *
+ * `code` is stable (docs/reference/errors.md), `fix` says what to do, `retry` whether the same request, with the same
+ * key, may succeed later. `timeout` and `commit.unknown` leave the outcome unknown: the same key settles it.
+ */
+export class HoldfastError extends Error {
+  override readonly name = "HoldfastError";
+  readonly code: string;
+  readonly fix: string;
+  readonly retry: boolean;
+  /** Further facts the server gave, such as `by` and `decision`. */
+  readonly facts: Readonly<Record<string, unknown>>;
+
+  constructor({ code, message, fix = "", retry = false, ...facts }: WireError) {
+    super(message);
+    this.code = code;
+    this.fix = fix;
+    this.retry = retry;
+    this.facts = facts;
+  }
+}
+
+export const lost = (message = "The connection was lost before an answer came."): HoldfastError =>
+  new HoldfastError({
+    code: "connection.lost", message, retry: true, fix: "The client reconnects; the same key settles the outcome.",
+  });

@@ -1,0 +1,143 @@
+// Owns the folded state of one session: its items and runs, the indexes over them, and its form as JSON
+// (PROTOCOL.md, section 6). The twin of src/holdfast/protocol/view.py; fold.ts says how events change it.
+
+import type { Item, RunState, SessionEvent, ViewData } from "./protocol.js";
+
+export const FOLD_VERSION = 1;
+const ENDED = ["completed", "failed", "cancelled", "lost"];
+
+/** Whether a run of this status is over. */
+export const ended = (run: { status: string }): boolean => ENDED.includes(run.status);
+
+/** An item while it is folded: any kind, its fields by name. */
+export type Entry = Record<string, any>;
+
+/** Kinds whose text grows, and the field that holds it. */
+export const GROWING: Readonly<Record<string, "text" | "args">> = { message: "text", reasoning: "text", tool: "args" };
+const UNSETTLED = ["open", "called", "pending"];
+const keyOf = (kind: string, id: string): string => `${kind}\n${id}`;
+
+/** What a person sees of one session. It grows in place: look, do not change. */
+export class ViewState {
+  title = "";
+  agent = "";
+  meta: Record<string, unknown> = {};
+  state: unknown = {};
+  items: Item[] = [];
+  /** Every known run by id, in the order they were queued. */
+  runs = new Map<string, RunState>();
+  /** The input at the end of the branch shown. */
+  head: string | null = null;
+  /** Input id to the run selected as its answer; inputs without an entry show their newest. */
+  chosen = new Map<string, string>();
+  branchVersion = 0;
+  handoff: { by: string; ts: number } | null = null;
+  /** Number of the newest page of history before `items`; 0 for none. */
+  older = 0;
+
+  /** Counts changes: unequal numbers mean that something may look different. */
+  version = 0;
+  /** Changes whenever the order of items, or what is shown, may have changed. */
+  shape = 0;
+  // What only the fold uses.
+  readonly byId = new Map<string, Entry>();
+  readonly open = new Map<string, Entry>();
+  /** Run id or null to the items that its end settles. */
+  readonly unsettled = new Map<string | null, Entry[]>();
+  private readonly changes = new WeakMap<object, number>();
+
+  /** The `version` at which an item or run changed last: what a renderer compares before it draws again. */
+  changedAt(part: Item | RunState): number {
+    return this.changes.get(part) ?? 0;
+  }
+
+  /** A known item by kind and id. */
+  find<K extends Item["kind"]>(kind: K, id: string): Extract<Item, { kind: K }> | undefined {
+    return this.byId.get(keyOf(kind, id)) as Extract<Item, { kind: K }> | undefined;
+  }
+
+  /** The view as JSON data. It shares its parts with the view: encode it before the next `apply`. */
+  export(): ViewData {
+    const { title, agent, meta, state, items, handoff, older } = this;
+    return {
+      fold: FOLD_VERSION, title, agent, meta, state, items, runs: Object.fromEntries(this.runs),
+      branch: { head: this.head, runs: Object.fromEntries(this.chosen), version: this.branchVersion }, handoff, older,
+    };
+  }
+
+  fill(data: ViewData): void {
+    if (data.fold !== FOLD_VERSION) throw new Error(`view of fold version ${data.fold}; this is ${FOLD_VERSION}`);
+    const { title, agent, meta, state, items, handoff, older, branch } = data;
+    Object.assign(this, { title, agent, meta, state, items, handoff, older });
+    this.runs = new Map(Object.entries(data.runs));
+    this.head = branch.head;
+    this.chosen = new Map(Object.entries(branch.runs));
+    this.branchVersion = branch.version;
+    for (const item of items) this.index(item);
+  }
+
+  // --- growing
+  touch(part: object): void {
+    this.changes.set(part, this.version);
+  }
+
+  add(event: SessionEvent, kind: Item["kind"], id: string, fields: Entry): void {
+    const item: Entry = { kind, id, seq: event.seq, ts: event.ts, actor: event.actor, ...fields };
+    if (event.run !== undefined) {
+      item["run"] = event.run;
+      if (event.attempt !== undefined) item["attempt"] = event.attempt;
+      const run = this.runs.get(event.run);
+      if (run?.input !== undefined) item["turn"] = run.input;
+    }
+    this.items.push(item as Item);
+    this.index(item);
+    this.shape++;
+  }
+
+  index(item: Entry): void {
+    const key = keyOf(item["kind"], item["id"]);
+    this.byId.set(key, item);
+    this.touch(item);
+    if (!UNSETTLED.includes(item["status"])) return;
+    const run: string | null = item["run"] ?? null;
+    const known = this.unsettled.get(run);
+    if (known) known.push(item);
+    else this.unsettled.set(run, [item]);
+    if (item["status"] === "open" && item["kind"] in GROWING) this.open.set(key, item);
+  }
+
+  opened(kind: string, id: unknown): Entry | undefined {
+    return typeof id === "string" ? this.open.get(keyOf(kind, id)) : undefined;
+  }
+
+  /** A tool call that was cut is made again (RUN-4). */
+  reopen(item: Entry, attempt: number | undefined): void {
+    Object.assign(item, { args: "", length: 0, status: "open" }, attempt === undefined ? {} : { attempt });
+    this.index(item);
+  }
+
+  close(kind: string, id: string, status: string): void {
+    const item = this.open.get(keyOf(kind, id));
+    if (!item) return;
+    this.open.delete(keyOf(kind, id));
+    item["status"] = status;
+    this.touch(item);
+  }
+
+  /** The run ended, or an attempt was lost: nothing of it stays open (FOLD-4). */
+  settle(run: string, pending: boolean): void {
+    const left: Entry[] = [];
+    for (const item of this.unsettled.get(run) ?? []) {
+      this.touch(item);
+      if (item["status"] === "open" || item["status"] === "called") {
+        this.close(item["kind"], item["id"], "cut");
+        item["status"] = "cut";
+      } else if (item["status"] === "pending") {
+        if (pending) item["status"] = item["kind"] === "approval" ? "expired" : "dropped";
+        else left.push(item);
+      }
+    }
+    if (left.length) this.unsettled.set(run, left);
+    else this.unsettled.delete(run);
+  }
+}
