@@ -14,7 +14,7 @@ from holdfast.agents.run import RunContext
 from holdfast.agents.tools import Tools, described
 from holdfast.client.client import Client
 from holdfast.client.messages import Assigned
-from holdfast.protocol import limits
+from holdfast.protocol import limits, wire
 from holdfast.protocol.fold import View
 
 Agent = Callable[[RunContext], Awaitable[Any]]
@@ -49,10 +49,12 @@ class Execution:
         async def store(data: bytes) -> str:
             return await client.blobs.put(session.id, data, "application/json")
 
+        began = int(view.runs.get(assigned.run, {}).get("seq", 1))
         return RunContext(
             self.attempt, session, assigned.agent, Input(assigned.input), view,
             Tools(self.attempt, assigned.journal, begun, load, store),
-            by=assigned.by, parent=assigned.parent, turn=assigned.turn or (assigned.input or {}).get("messageId"), track=track,
+            by=assigned.by, parent=assigned.parent, turn=assigned.turn or (assigned.input or {}).get("messageId"),
+            since=wire.Cursor(assigned.incarnation, began - 1), track=track,
         )  # fmt: skip
 
     def _interrupt(self) -> None:

@@ -16,7 +16,7 @@ from holdfast.agents.tools import CallIds, Tool, Tools
 from holdfast.client.session import Session
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
-from holdfast.protocol import limits
+from holdfast.protocol import limits, wire
 from holdfast.protocol.fold import View
 
 
@@ -31,12 +31,15 @@ class RunContext:
         session: the session, for everything that is not of this run.
         view: the session as it was when this attempt began.
         state: the session's shared state.
+        tools: the run's tool calls and their journal; ``tool`` is the easy way to them.
+        local: whether it is a sub-run inside its parent's attempt.
+        since: the position in the log just before this run was queued; None in a local sub-run.
     """
 
     def __init__(
         self, attempt: Attempt, session: Session, agent: str, given: Input, view: View, tools: Tools, *,
         by: str = "", parent: str | None = None, turn: str | None = None, local: bool = False,
-        track: Callable[[Attempt, bool], None],
+        since: wire.Cursor | None = None, track: Callable[[Attempt, bool], None],
     ) -> None:  # fmt: skip
         self.attempt = attempt
         self.session = session
@@ -47,8 +50,9 @@ class RunContext:
         self.turn = turn
         self.state = StateOut(attempt, view.state)
         self.track = track
-        self._local = local
-        self._tools = tools
+        self.local = local
+        self.tools = tools
+        self.since = since
         self._ids = CallIds(attempt.run)
         self._open_texts: dict[str, TextOut] = {}
         self._counts: dict[str, int] = {}
@@ -110,6 +114,11 @@ class RunContext:
             await out.write(text)
         return out.id
 
+    async def close_texts(self) -> None:
+        """Complete every text that is open."""
+        for text in list(self._open_texts.values()):
+            await text.close()
+
     def step(self, name: str) -> StepOut:
         """A named step, shown while its block runs: ``async with run.step("search"): …``."""
         return StepOut(self.attempt, name)
@@ -133,6 +142,23 @@ class RunContext:
         """Wait until everything said so far is durable."""
         await self.attempt.producer.flush()
 
+    # --- keeping
+    async def put_blob(self, data: bytes) -> str:
+        """Keep bytes beside the log, for whoever may read the session; returns their id, to be named in an event.
+
+        Raises:
+            Refused: ``config.invalid`` where there are no blobs, ``input.too_large``.
+        """
+        if self.tools.store is None:
+            raise Refused("config.invalid", "blobs cannot be kept here")
+        return await self.tools.store(data)
+
+    async def get_blob(self, blob: str) -> bytes:
+        """The bytes of a blob of this session, an attachment for example. Raises ``Refused`` (``blob.not_found``)."""
+        if self.tools.load is None:
+            raise Refused("blob.not_found", "blobs cannot be read here")
+        return await self.tools.load(blob)
+
     # --- doing
     async def tool(
         self, name: str, args: dict[str, Any], fn: Tool, *, call_id: str | None = None, idempotent: bool = False,
@@ -154,7 +180,7 @@ class RunContext:
             ToolFailed: the recorded result is a failure. A failure in this attempt is raised as it is.
         """
         ident = call_id or self._ids.next("c", name, args)
-        return await self._tools.call(ident, name, args, fn, idempotent=idempotent, message=message)
+        return await self.tools.call(ident, name, args, fn, idempotent=idempotent, message=message)
 
     async def approve(
         self, tool: str, args: dict[str, Any] | None = None, *, wait: bool = False,
@@ -171,11 +197,10 @@ class RunContext:
             self_approve: whether the one who asks may decide.
         """
         args = args or {}
-        if wait and self._local:
+        if wait and self.local:
             raise Refused("run.state", "a sub-run lives inside its parent's attempt and cannot let the worker go")
         if wait:
-            for text in list(self._open_texts.values()):
-                await text.close()
+            await self.close_texts()
         decided = await approvals.ask(
             self.attempt, self._ids.next("a", tool, args), tool, args, wait=wait, deadline_s=deadline_s, default=default,
             self_approve=self_approve,

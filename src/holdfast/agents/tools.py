@@ -19,6 +19,9 @@ from holdfast.protocol.codec import canonical, encode
 Tool = Callable[..., Any] | Callable[..., Awaitable[Any]]
 
 
+_OUTCOME = ("done", "content", "error", "blob")  # a journal's entry that has one of these is of a call that ended
+
+
 class CallIds:
     """Ids that a later attempt of the same run gives to the same call: the same name and arguments, for the n-th time.
 
@@ -70,6 +73,10 @@ class Tools:
         journal: results earlier attempts recorded, by call id.
         begun: ids of calls that earlier attempts began.
         load, store: get and put large results as blobs; None where there are none.
+
+    Attributes:
+        unbegun: of the calls that earlier attempts wrote down, those that are known not to have begun: a model had
+            asked for them, and that was all.
     """
 
     def __init__(
@@ -83,16 +90,48 @@ class Tools:
         self._attempt = attempt
         self._journal = journal
         self._begun = begun
-        self._load, self._store = load, store
+        self.load, self.store = load, store
+        self._announced: set[str] = set()
+        self._ended: set[str] = set()
+        self.unbegun: set[str] = set()
+
+    async def announce(self, call_id: str, name: str, *, message: str | None = None) -> None:
+        """Show a call while a model still writes it; ``grow`` shows its arguments. It begins with ``call``."""
+        if call_id not in self._announced and not self._settled(call_id):
+            self._announced.add(call_id)
+            await self._attempt.producer.write(e.TOOL_START, _opening(call_id, name, message))
+
+    async def grow(self, call_id: str, delta: str) -> None:
+        """Append to the arguments, JSON text, of an announced call."""
+        if delta and call_id in self._announced:
+            await self._attempt.producer.write(e.TOOL_ARGS, {"toolCallId": call_id, "delta": delta})
+
+    async def settle(
+        self, call_id: str, name: str, args: dict[str, Any], value: Any, *, error: dict[str, str] | None = None
+    ) -> None:
+        """Record how a call ended that was not made here: it was denied, say, or the model's provider made it."""
+        if self._settled(call_id):
+            return
+        if call_id not in self._announced:
+            self._put_call(call_id, name, args, None)
+        self._announced.discard(call_id)
+        content = {"content": "", "error": error} if error is not None else await self._content(value)
+        await self._attempt.producer.write(e.TOOL_RESULT, {"toolCallId": call_id, **content})
+        self._ended.add(call_id)
+
+    def _settled(self, call_id: str) -> bool:
+        entry = self._journal.get(call_id, {})
+        return call_id in self._ended or any(field in entry for field in _OUTCOME)
 
     async def call(
         self, call_id: str, name: str, args: dict[str, Any], tool: Tool, *, idempotent: bool, message: str | None
     ) -> Any:
         """Run the tool, or return what the journal has. See ``RunContext.tool``."""
         entry = self._journal.get(call_id)
-        if entry is not None and any(field in entry for field in ("done", "content", "error", "blob")):
+        if entry is not None and any(field in entry for field in _OUTCOME):
             return await self._recorded(name, entry)
-        if (entry is not None or call_id in self._begun) and not idempotent:
+        begun = (entry is not None or call_id in self._begun) and call_id not in self.unbegun
+        if begun and not idempotent:
             raise ToolOutcomeUnknown(name, call_id)
         await self._begin(call_id, name, args, message)
         try:
@@ -111,22 +150,30 @@ class Tools:
         blob = entry.get("blob")
         if blob is None:
             return from_content(str(entry.get("content") or ""))
-        if self._load is None:
+        if self.load is None:
             raise Refused("blob.not_found", "the recorded result is a blob, and blobs cannot be read here")
-        return from_content((await self._load(blob)).decode())
+        return from_content((await self.load(blob)).decode())
 
     async def _begin(self, call_id: str, name: str, args: dict[str, Any], message: str | None) -> None:
         """The call must be durable before its side effect; a fenced attempt ends here and not after it."""
         producer = self._attempt.producer
-        parent = {"parentMessageId": message} if message is not None else {}
-        producer.put(e.TOOL_START, {"toolCallId": call_id, "toolCallName": name, **parent})
-        producer.put(e.TOOL_ARGS, {"toolCallId": call_id, "delta": encode(args).decode()})
-        producer.put(e.TOOL_END, {"toolCallId": call_id})
+        if call_id in self._announced:
+            self._announced.discard(call_id)
+            producer.put(e.TOOL_END, {"toolCallId": call_id})
+        else:
+            self._put_call(call_id, name, args, message)
         await producer.flush()
         if self._attempt.cancelled is not None or self._attempt.fenced:
             raise asyncio.CancelledError("the run is being stopped")
 
+    def _put_call(self, call_id: str, name: str, args: dict[str, Any], message: str | None) -> None:
+        producer = self._attempt.producer
+        producer.put(e.TOOL_START, _opening(call_id, name, message))
+        producer.put(e.TOOL_ARGS, {"toolCallId": call_id, "delta": encode(args).decode()})
+        producer.put(e.TOOL_END, {"toolCallId": call_id})
+
     async def _end(self, call_id: str, data: dict[str, Any]) -> None:
+        self._ended.add(call_id)
         self._attempt.producer.put(e.TOOL_RESULT, {"toolCallId": call_id, **data})
         await self._attempt.producer.flush()
 
@@ -134,9 +181,14 @@ class Tools:
         content = to_content(value)
         if len(content.encode()) <= limits.EVENT_BYTES - 1_024:
             return {"content": content}
-        if self._store is None:
+        if self.store is None:
             return {"content": "", "error": {"code": "input.too_large", "message": "the result is too large to record"}}
-        return {"content": content[:1_024], "blob": await self._store(content.encode())}
+        return {"content": content[:1_024], "blob": await self.store(content.encode())}
+
+
+def _opening(call_id: str, name: str, message: str | None) -> dict[str, Any]:
+    parent = {"parentMessageId": message} if message is not None else {}
+    return {"toolCallId": call_id, "toolCallName": name, **parent}
 
 
 def described(error: BaseException) -> dict[str, str]:

@@ -1,0 +1,323 @@
+"""Pydantic AI: ``await pydantic_ai.run(run, agent)`` inside an agent makes a Pydantic AI agent durable.
+
+Its text, thinking, tool calls and results, citations and usage go into the session as they come. Its messages are kept
+after every response, so a later attempt goes on where the last one was, with the results its tools had. Tools that
+require approval ask people and let the worker go. Steers are enqueued. Needs Pydantic AI 2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_ai import Agent, AgentRun, ModelRetry, RunContext, ToolFailed
+from pydantic_ai import messages as m
+from pydantic_ai.capabilities import AbstractCapability, ReinjectSystemPrompt
+from pydantic_ai.exceptions import ApprovalRequired, CallDeferred
+from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDefinition, ToolDenied
+from pydantic_core import to_jsonable_python
+
+import holdfast.agents.run as ours
+from holdfast.agents.adapters.framework import Kept, Question, Texts, Turn, ask_all, current, turns
+from holdfast.agents.errors import ToolFailed as RecordedFailure
+from holdfast.errors import Refused
+from holdfast.protocol import limits
+
+
+async def run(
+    run: ours.RunContext,
+    agent: Agent[Any, Any],
+    prompt: str | None = None,
+    *,
+    wait: bool = True,
+    deadline_s: float = limits.APPROVAL_DEADLINE_S,
+    idempotent: Container[str] = (),
+    **options: Any,
+) -> Any:
+    """Run a Pydantic AI agent on the run's input and return its output.
+
+    Args:
+        prompt: what to ask instead of the run's input and its attachments.
+        wait: let the worker go while people decide about tools that require approval; this run's agent is called again
+            from its top afterwards.
+        deadline_s: how long they have, seconds.
+        idempotent: names of tools that may run again when a lost attempt was inside them. Otherwise the run fails then,
+            with ``tool.outcome_unknown``.
+        options: of ``Agent.iter``: ``deps``, ``model``, ``usage_limits`` …
+
+    Raises:
+        ToolOutcomeUnknown: see ``idempotent``. Whatever the agent raises is raised.
+    """
+    kept = Kept(run, "pydantic_ai")
+    told = _messages(turns(run))
+    before = await kept.recall()
+    if before is not None:
+        told += m.ModelMessagesTypeAdapter.validate_json(before)
+        if (done := _finished(agent, told)) is not None:
+            return done
+    token = current.set(run)
+    capabilities = [
+        *options.pop("capabilities", ()),
+        _Durable(run, wait, deadline_s, idempotent),
+        ReinjectSystemPrompt(),
+    ]
+    try:
+        async with agent.iter(
+            None if before is not None else prompt or await _prompt(run), message_history=told or None,
+            capabilities=capabilities, run_id=f"{run.id}.{run.attempt_number}", conversation_id=run.session.id, **options,
+        ) as going:  # fmt: skip
+            await _Relay(run, going, kept).go()
+            assert going.result is not None
+            output = going.result.output
+    finally:
+        current.reset(token)
+    if not isinstance(output, str):
+        await run.say(json.dumps(to_jsonable_python(output, fallback=str), ensure_ascii=False), key="output")
+    return output
+
+
+async def sub(agent: Agent[Any, Any], prompt: str, *, name: str = "", **options: Any) -> Any:
+    """Run another agent from inside a tool, as a sub-run with its own voice, and return its output.
+
+    Use it where a tool would ``await agent.run(prompt)``. Sub-runs of several tools go on at the same time, and people
+    can stop each of them.
+
+    Args:
+        name: what the sub-agent is called; the agent's name by default.
+
+    Raises:
+        ToolFailed: of Pydantic AI, telling the model that a person stopped the sub-agent.
+    """
+    above = current.get(None)
+    if above is None:
+        raise Refused("run.state", "pydantic_ai.sub is for tools of an agent run by pydantic_ai.run")
+    async with above.sub(name or agent.name or "agent", input=prompt) as child:
+        return await run(child, agent, prompt, **options)
+    raise ToolFailed("a person stopped this")
+
+
+async def _prompt(run: ours.RunContext) -> str | list[m.UserContent]:
+    attached: list[m.UserContent] = [
+        m.BinaryContent(await run.get_blob(a["blob"]), media_type=a.get("mediaType") or "application/octet-stream")
+        for a in run.input.attachments
+    ]
+    return [run.input.text, *attached] if attached else run.input.text
+
+
+def _messages(told: list[Turn]) -> list[m.ModelMessage]:
+    """The conversation as Pydantic AI's messages: calls of one response together, then what they returned."""
+    out: list[m.ModelMessage] = []
+    said: list[m.ModelResponsePart] = []
+    returned: list[m.ModelRequestPart] = []
+
+    def flush() -> None:
+        if said:
+            out.append(m.ModelResponse(parts=list(said)))
+        if returned:
+            out.append(m.ModelRequest(parts=list(returned)))
+        said.clear()
+        returned.clear()
+
+    for turn in told:
+        if turn.kind == "call":
+            said.append(m.ToolCallPart(turn.name, turn.args, tool_call_id=turn.id))
+            returned.append(m.ToolReturnPart(turn.name, turn.text, tool_call_id=turn.id))
+            continue
+        if turn.kind == "user" or returned:
+            flush()
+        if turn.kind == "user":
+            out.append(m.ModelRequest(parts=[m.UserPromptPart(turn.text)]))
+        else:
+            said.append(m.TextPart(turn.text))
+    flush()
+    return out
+
+
+def _finished(agent: Agent[Any, Any], told: list[m.ModelMessage]) -> str | None:
+    """The answer, when the attempt was lost after it was whole and before the run ended."""
+    last = told[-1] if told else None
+    if agent.output_type is str and isinstance(last, m.ModelResponse) and not last.tool_calls:
+        return last.text
+    return None
+
+
+class _Relay:
+    """Drives the agent node by node and writes what comes into the session."""
+
+    def __init__(self, run: ours.RunContext, going: AgentRun[Any, Any], kept: Kept) -> None:
+        self._run = run
+        self._going = going
+        self._kept = kept
+        self._texts = Texts(run)
+        self._streamed: set[str] = set()
+
+    async def go(self) -> None:
+        async for node in self._going:
+            for steer in self._run.take_steers():
+                self._going.enqueue(steer.text)
+            if Agent.is_model_request_node(node):
+                async with node.stream(self._going.ctx) as events:
+                    async for event in events:
+                        await self._said(event)
+                self._texts.end_all()
+            elif Agent.is_call_tools_node(node):
+                await self._responded(node.model_response)
+                async with node.stream(self._going.ctx) as results:
+                    async for result in results:
+                        if isinstance(result, m.FunctionToolResultEvent):
+                            await self._returned(result.part)
+        await self._kept.save(self._state(), self._texts.take())
+
+    def _state(self) -> bytes:
+        mine = [msg for msg in self._going.all_messages() if (msg.run_id or "").startswith(f"{self._run.id}.")]
+        return m.ModelMessagesTypeAdapter.dump_json(mine)
+
+    async def _responded(self, response: m.ModelResponse) -> None:
+        """A response is whole: keep it, before any of its tools is called."""
+        usage = response.usage
+        if usage.has_values():
+            more = {"cache_read_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
+            await self._run.usage(
+                response.model_name or "", input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
+                **{name: count for name, count in more.items() if count},
+            )  # fmt: skip
+        await self._kept.save(self._state(), self._texts.take())
+
+    async def _said(self, event: Any) -> None:
+        if isinstance(event, m.PartStartEvent):
+            await self._part(event.index, event.part)
+        elif isinstance(event, m.PartEndEvent):
+            await self._part_ended(event.index, event.part)
+        elif isinstance(event, m.PartDeltaEvent):
+            delta = event.delta
+            if isinstance(delta, m.TextPartDelta):
+                await self._texts.write("message", event.index, delta.content_delta)
+            elif isinstance(delta, m.ThinkingPartDelta):
+                await self._texts.write("reasoning", event.index, delta.content_delta or "")
+            elif isinstance(delta, m.ToolCallPartDelta) and isinstance(delta.args_delta, str) and delta.tool_call_id:
+                await self._grow(delta.tool_call_id, delta.args_delta)
+
+    async def _part(self, index: int, part: m.ModelResponsePart) -> None:
+        if isinstance(part, m.TextPart):
+            await self._texts.write("message", index, part.content)
+        elif isinstance(part, m.ThinkingPart):
+            await self._texts.write("reasoning", index, part.content)
+        elif isinstance(part, m.NativeToolCallPart) or (
+            isinstance(part, m.ToolCallPart) and self._shown(part.tool_name)
+        ):
+            await self._run.tools.announce(_ident(self._run, part.tool_call_id), part.tool_name)
+            if isinstance(part.args, str):
+                await self._grow(part.tool_call_id, part.args)
+
+    async def _part_ended(self, index: int, part: m.ModelResponsePart) -> None:
+        out = self._texts.message(index)
+        if isinstance(part, m.TextPart):
+            if out is not None:
+                for citation in part.citations or ():
+                    for source in citation.sources:
+                        await out.source(*_source(source))
+            self._texts.end("message", index)
+        elif isinstance(part, m.ThinkingPart):
+            self._texts.end("reasoning", index)
+        elif isinstance(part, m.NativeToolReturnPart):
+            ident = _ident(self._run, part.tool_call_id)
+            await self._run.tools.settle(ident, part.tool_name, {}, to_jsonable_python(part.content, fallback=str))
+        elif isinstance(part, (m.ToolCallPart, m.NativeToolCallPart)) and part.tool_call_id not in self._streamed:
+            await self._grow(part.tool_call_id, part.args_as_json_str())
+
+    async def _grow(self, call: str, delta: str) -> None:
+        if delta:
+            self._streamed.add(call)
+        await self._run.tools.grow(_ident(self._run, call), delta)
+
+    def _shown(self, tool: str) -> bool:
+        """Whether a call is shown: the tool by which a model gives a structured answer is none to people."""
+        known = self._going.ctx.deps.tool_manager.tools or {}
+        return tool not in known or known[tool].tool_def.kind != "output"
+
+    async def _returned(self, part: m.ToolReturnPart) -> None:
+        """The model is told what a call came to; record it, where the call was not made: denied, or not understood."""
+        words = part.model_response_str()
+        error = None if part.outcome == "success" else {"code": f"tool.{part.outcome}", "message": words[:500]}
+        await self._run.tools.settle(_ident(self._run, part.tool_call_id), part.tool_name, {}, words, error=error)
+
+
+def _ident(run: ours.RunContext, call: str) -> str:
+    """A call's id in the session, where models' ids need not be unique."""
+    return f"{run.id}.{call}"
+
+
+def _source(source: m.CitationSource) -> tuple[str]:
+    return (
+        source.url if isinstance(source, m.WebCitationSource) else source.document_id or source.title or "document",
+    )
+
+
+class _Unsettled(BaseException):
+    """Carries out of a journalled call that it has not been made after all: people are to decide first."""
+
+    def __init__(self, cause: Exception) -> None:
+        self.cause = cause
+
+
+@dataclass
+class _Durable(AbstractCapability[Any]):
+    """Puts the journal around every tool call, and people behind every deferred one."""
+
+    run: ours.RunContext
+    wait: bool
+    deadline_s: float
+    idempotent: Container[str]
+
+    async def wrap_tool_execute(
+        self, ctx: RunContext[Any], *, call: m.ToolCallPart, tool_def: ToolDefinition, args: dict[str, Any],
+        handler: Callable[[dict[str, Any]], Any],
+    ) -> Any:  # fmt: skip
+        """Call the tool, or return what the journal has."""
+        made: list[Any] = []
+
+        async def make(**_: Any) -> Any:
+            try:
+                made.append(await handler(args))
+            except (ApprovalRequired, CallDeferred) as deferred:
+                raise _Unsettled(deferred) from None
+            value = made[0].return_value if isinstance(made[0], m.ToolReturn) else made[0]
+            return to_jsonable_python(value, fallback=str)
+
+        ident = _ident(self.run, call.tool_call_id)
+        if ctx.tool_call_approved and tool_def.kind != "unapproved":
+            ident += ".approved"  # the tool itself had asked: that was the first call
+        token = current.set(self.run)
+        try:
+            recorded = await self.run.tool(
+                call.tool_name, call.args_as_dict(), make, call_id=ident, idempotent=call.tool_name in self.idempotent
+            )
+        except _Unsettled as unsettled:
+            await self.run.tools.settle(ident, call.tool_name, {}, "people are asked")
+            raise unsettled.cause from None
+        except RecordedFailure as failure:
+            raise ModelRetry(str((failure.fields.get("error") or {}).get("message", failure.detail))) from None
+        finally:
+            current.reset(token)
+        return made[0] if made else recorded
+
+    async def handle_deferred_tool_calls(
+        self, ctx: RunContext[Any], *, requests: DeferredToolRequests
+    ) -> DeferredToolResults:
+        """Ask people: may it be called, or, for a call that is made elsewhere, what came of it (in their note)."""
+        asked = [*requests.approvals, *requests.calls]
+        answers = await ask_all(
+            self.run, [Question(call.tool_call_id, call.tool_name, call.args_as_dict()) for call in asked],
+            wait=self.wait, deadline_s=self.deadline_s,
+        )  # fmt: skip
+        results = DeferredToolResults()
+        for call, answer in zip(asked, answers, strict=True):
+            denied = answer.note or "The tool call was denied."
+            if call in requests.approvals:
+                results.approvals[call.tool_call_id] = ToolApproved() if answer else ToolDenied(denied)
+            else:
+                results.calls[call.tool_call_id] = answer.note if answer else ToolFailed(denied)
+            results.answered_by[call.tool_call_id] = answer.by
+        return results
