@@ -1,9 +1,23 @@
 // The public names of @holdfast/client.
 
-export { canonical } from "./canonical.js";
+export { Client, connect, type ConnectOptions } from "./client.js";
 export { HoldfastError, type WireError } from "./errors.js";
+export type { Connection, RequestOptions, Status } from "./connection.js";
+export {
+  Session, type CancelOptions, type InterruptOptions, type ResolveOptions, type SendOptions, type WriteOptions,
+} from "./session.js";
+export type { ReadingStatus } from "./live.js";
+export type { Recovery } from "./recovery.js";
+export { Run, said } from "./run.js";
+export { Events } from "./events.js";
+export type { Snapshot } from "./feed.js";
+export { SessionList } from "./list.js";
+export { newKey, type Keep } from "./outbox.js";
+export type { Dial, Hello, Sink, Transport } from "./transport.js";
+export type { WebSocketLike } from "./websocket.js";
 export { View } from "./fold.js";
-export { newestLeaf, rootOf, siblingInputs, siblingRuns, visible } from "./branch.js";
-export { applyPatch, PatchError } from "./patch.js";
 export { ended, FOLD_VERSION } from "./view.js";
+export { newestLeaf, rootOf, siblingInputs, siblingRuns, visible } from "./branch.js";
+export { canonical } from "./canonical.js";
+export { applyPatch, PatchError } from "./patch.js";
 export type * from "./protocol.js";

@@ -1,0 +1,145 @@
+// Owns the client: one connection, and the sessions it carries (SUB-6).
+
+import { Blobs } from "./blobs.js";
+import { Connection, type Status } from "./connection.js";
+import { Emitter } from "./emitter.js";
+import { HoldfastError } from "./errors.js";
+import type { Fetch } from "./http.js";
+import { SessionList } from "./list.js";
+import { newKey, type Keep } from "./outbox.js";
+import { Session } from "./session.js";
+import { pageStorage } from "./store.js";
+import type { TokenSource } from "./token.js";
+import type { Dial } from "./transport.js";
+import { websocketDial, type WebSocketLike } from "./websocket.js";
+
+export interface ConnectOptions {
+  /** An access token. Prefer `getToken`: a token expires. */
+  token?: string;
+  /** Fetches a token; called on every connect, and before the token expires. */
+  getToken?: () => string | Promise<string>;
+  /** What the person uses, shown to others as presence, such as "web" and "phone". */
+  surface?: string;
+  device?: string;
+  /** How long a call waits for its answer, milliseconds: 30 000. `Infinity` waits over any outage. */
+  timeoutMs?: number;
+  /** Where cursors, views and what is being sent survive a reload: this tab's `sessionStorage`; null for nowhere. */
+  storage?: Keep | null;
+  /** A WebSocket constructor, where there is no global one (Node 20: that of `ws`). */
+  WebSocket?: WebSocketLike;
+  fetch?: Fetch;
+  /** What carries messages, instead of a WebSocket. */
+  dial?: Dial;
+}
+
+/** Connect to a server, `http(s)://host[:port]`; in a page, "" is the page's own. It connects at once, and stays so. */
+export const connect = (server: string, options: ConnectOptions): Client => new Client(server, options);
+
+/** What `connect` gives. Fires `status`. */
+export class Client extends Emitter<"status"> {
+  /** Where the server is. */
+  readonly server: string;
+  readonly connection: Connection;
+  readonly blobs: Blobs;
+  readonly #storage: Keep | null;
+  readonly #sessions = new Map<string, Session>();
+  #list: SessionList | undefined;
+
+  constructor(server: string, options: ConnectOptions) {
+    super();
+    this.server = (server || globalThis.location.origin).replace(/\/$/, "").replace(/^ws/, "http");
+    const { surface = "", device = "", timeoutMs = 30_000 } = options;
+    this.#storage = options.storage === undefined ? pageStorage() : options.storage;
+    const token: TokenSource = options.getToken ?? options.token ?? "";
+    const fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
+    this.blobs = new Blobs(this.server, token, fetch);
+    const dial = options.dial ?? websocketDial(this.server, options.WebSocket ?? globalThis.WebSocket);
+    const name = this.server;
+    this.connection = new Connection(dial, { token, surface, device, timeoutMs, keep: this.#storage, name });
+    this.connection.listeners.add({
+      welcomed: (welcome) => this.#each(({ heard }) => heard.welcomed!(welcome)),
+      lost: () => this.#each(({ heard }) => heard.lost!()),
+      received: (message, size) => {
+        if ("session" in message) this.#sessions.get(message.session as string)?.heard.received!(message, size);
+      },
+      outbox: () => this.#each(({ heard }) => heard.outbox!()),
+      status: () => this.emit("status"),
+    });
+    const keep = () => this.#each((session) => session.keep());
+    globalThis.addEventListener?.("pagehide", keep);
+    globalThis.document?.addEventListener("visibilitychange", () => document.hidden && keep());
+  }
+
+  // --- the connection
+  /** How the connection stands: a new object whenever that changes. */
+  get status(): Status {
+    return this.connection.status;
+  }
+
+  /** The actor the server knows this client as; "" before the first connect. */
+  get principal(): string {
+    return this.connection.welcome?.principal ?? "";
+  }
+
+  /** Wait for the first connect. Rejects when the server does not want this token. */
+  ready(): Promise<this> {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        if (this.connection.connected) resolve(this);
+        else if (this.connection.error) reject(this.connection.error);
+        else return;
+        end();
+      };
+      const end = this.on("status", look);
+      look();
+    });
+  }
+
+  /** Try now, instead of at the next planned time; also after it ended for good. */
+  reconnect(): void {
+    this.connection.open();
+  }
+
+  /** Drop the connection without a word, and stay away for `ms`: to see what a recovery comes to. */
+  cut(ms = 0): void {
+    this.connection.cut(ms);
+  }
+
+  /** Close for good. Nothing else happens by that: no run is cancelled (CTL-1). */
+  close(): void {
+    this.#each((session) => session.keep());
+    this.connection.close();
+  }
+
+  // --- sessions
+  /** A session by id: always the same object; nothing is asked of the server yet. */
+  session(id: string): Session {
+    let session = this.#sessions.get(id);
+    if (!session) {
+      if (!/^[A-Za-z0-9][\w.~:-]{0,127}$/.test(id)) {
+        throw new HoldfastError({ code: "input.session_id", message: `${id} cannot be the id of a session.` });
+      }
+      this.#sessions.set(id, (session = new Session(this.connection, id, this.#storage, this.server)));
+    }
+    return session;
+  }
+
+  /** Create a session, with a random id unless named. Rejects with `session.exists` when it has other settings. */
+  async create(
+    settings: { session?: string; title?: string; agent?: string; meta?: Record<string, unknown> } = {},
+  ): Promise<Session> {
+    const { session: id = `s-${newKey()}`, ...rest } = settings;
+    const session = this.session(id);
+    await session.create(rest);
+    return session;
+  }
+
+  /** The live list of the principal's sessions (SUB-8). */
+  sessions(): SessionList {
+    return (this.#list ??= new SessionList(this.connection));
+  }
+
+  #each(what: (session: Session) => void): void {
+    for (const session of [...this.#sessions.values()]) what(session);
+  }
+}

@@ -1,0 +1,262 @@
+// Owns one session's subscription on the wire, shared by every reader of that session in this client. Each reader keeps
+// its own cursor; the feed subscribes from the least of them and every reader takes exactly what follows its own
+// (SUB-2). Whenever something does not fit (a lost connection, a gap, a bad join, a reader that lagged) the answer is
+// the same: subscribe again from the cursors. The twin of src/holdfast/client/feed.py.
+
+import { delayMs } from "./backoff.js";
+import type { Connection } from "./connection.js";
+import { HoldfastError } from "./errors.js";
+import type { Answer, Cursor, SessionEvent, SessionMessage, Start, ViewData } from "./protocol.js";
+
+/** The folded state after event `seq`; it replaces all a reader had. */
+export interface Snapshot extends Cursor {
+  type: "snapshot";
+  view: ViewData;
+  reason: string;
+}
+
+/** A position in a session that advances event by event. Subclasses say what happens with each. */
+export abstract class Reader {
+  needs: "snapshot" | "tail" | null = null;
+  incarnation = "";
+  seq = 0;
+  /** It does not read as fast as events come: it is left out until it has read what it has (SUB-4). */
+  lagging = false;
+
+  constructor(start: Start) {
+    this.begin(start);
+  }
+
+  begin(start: Start): void {
+    if (typeof start === "string") {
+      this.needs = start;
+    } else {
+      this.needs = null;
+      this.incarnation = start.incarnation;
+      this.seq = start.seq;
+    }
+  }
+
+  /** The next event, in a message of `size` characters. False: it does not join; a snapshot is needed. */
+  abstract event(event: SessionEvent, size: number): boolean;
+  abstract snapshot(snapshot: Snapshot, size: number): void;
+  /** Positions that are not for this reader. */
+  skip(_from: number, _to: number): void {}
+  /** A subscription began: events up to `tail` were there already. */
+  began(_tail: number): void {}
+  /** Everything up to the tail was taken. */
+  caughtUp(): void {}
+  /** The connection was lost; a new one follows. */
+  away(): void {}
+  /** The session cannot be read any more. */
+  abstract fail(error: HoldfastError): void;
+}
+
+export class Feed {
+  readonly #connection: Connection;
+  readonly #session: string;
+  readonly #readers = new Set<Reader>();
+  #turn = 0; // number of the newest subscribe; answers to older ones mean nothing
+  #open = false; // whether the newest subscribe was answered: only then messages count
+  #tail = 0;
+  #stalled = ""; // where a gap was met last
+  #failures = 0;
+
+  constructor(connection: Connection, session: string) {
+    this.#connection = connection;
+    this.#session = session;
+  }
+
+  get tail(): number {
+    return this.#tail;
+  }
+
+  // --- readers come and go
+  add(reader: Reader): void {
+    this.#readers.add(reader);
+    this.subscribe();
+  }
+
+  remove(reader: Reader): void {
+    if (this.#readers.delete(reader) && !this.#active().length) this.#unsubscribe();
+  }
+
+  /** A reader needs another start than it had, or has read what made it lag. */
+  again(reader: Reader, start?: Start): void {
+    reader.lagging = false;
+    if (start) reader.begin(start);
+    this.subscribe();
+  }
+
+  /** Another principal is asking: what was read for the one before may not be theirs. */
+  reset(): void {
+    for (const reader of this.#readers) reader.needs = "snapshot";
+  }
+
+  #active(): Reader[] {
+    return [...this.#readers].filter((reader) => !reader.lagging);
+  }
+
+  // --- subscribing
+  /** Subscribe (again) from what the readers need; a later call makes an earlier one void. */
+  subscribe(): void {
+    this.#open = false;
+    const turn = ++this.#turn;
+    const readers = this.#active();
+    if (!readers.length) return this.#unsubscribe();
+    this.#connection.markBehind(this, true);
+    if (this.#connection.error) return this.#fail(this.#connection.error);
+    if (!this.#connection.connected) return;
+    const start = startOf(readers);
+    this.#connection.post({ op: "subscribe", session: this.#session, start }, (error, answer) => {
+      if (turn === this.#turn) this.#subscribed(start, error, answer);
+    });
+  }
+
+  /** There is a new connection. */
+  back(): void {
+    if (this.#active().length) this.subscribe();
+  }
+
+  /** The connection is gone; `back` follows when there is another. */
+  lost(): void {
+    this.#open = false;
+    this.#turn++;
+    if (!this.#readers.size) return;
+    this.#connection.markBehind(this, true);
+    if (this.#connection.error) return this.#fail(this.#connection.error);
+    for (const reader of this.#readers) reader.away();
+  }
+
+  #unsubscribe(): void {
+    this.#open = false;
+    this.#turn++;
+    this.#connection.markBehind(this, false);
+    this.#connection.post({ op: "unsubscribe", session: this.#session });
+  }
+
+  #later(): void {
+    const turn = this.#turn;
+    setTimeout(() => turn === this.#turn && this.subscribe(), 100 + delayMs(this.#failures++));
+  }
+
+  #subscribed(start: Start, error: HoldfastError | null, answer: Answer): void {
+    if (error) {
+      if (!error.retry) this.#fail(error);
+      else if (this.#connection.connected) this.#later();
+      return;
+    }
+    this.#failures = 0;
+    this.#open = true;
+    const incarnation = String(answer["incarnation"]);
+    this.#tail = Number(answer["tail"]);
+    for (const reader of this.#active()) reader.began(this.#tail);
+    if (start === "snapshot" || (start !== "tail" && start.incarnation !== incarnation)) return; // a snapshot follows
+    for (const reader of this.#active()) {
+      if (start === "tail" && reader.needs === "tail") reader.begin({ incarnation, seq: this.#tail });
+      else if (!reader.needs && reader.incarnation !== incarnation) reader.needs = "snapshot";
+    }
+    this.#catchUp(start === "tail" ? this.#tail : 0);
+  }
+
+  /** The wire stands at `position`: subscribe again when a reader has not come that far. */
+  #catchUp(position: number): void {
+    if (this.#active().some((reader) => reader.needs || reader.seq < position)) this.subscribe();
+  }
+
+  #fail(error: HoldfastError): void {
+    this.#open = false;
+    this.#turn++;
+    this.#connection.markBehind(this, false);
+    const readers = [...this.#readers];
+    this.#readers.clear();
+    for (const reader of readers) reader.fail(error);
+  }
+
+  // --- from the wire
+  /** A message of this session, in order; ignored unless the newest subscribe was answered before it. */
+  received(message: SessionMessage, size: number): void {
+    if (!this.#open) return;
+    if (message.op === "events" || message.op === "skip") {
+      this.#tail = Math.max(this.#tail, message.to);
+      this.#offer(message, size);
+    } else if (message.op === "snapshot") {
+      this.#replace(message, size);
+    } else if (message.op === "live") {
+      this.#stalled = "";
+      this.#connection.markBehind(this, false);
+      for (const reader of this.#active()) reader.caughtUp();
+    } else if (message.op === "closed") {
+      if (/^(server|limit|disk|commit)\./.test(message.code)) this.#later();
+      else this.#fail(new HoldfastError({ code: message.code, message: "The subscription was closed by the server." }));
+    }
+  }
+
+  /** Give a frame to every reader it follows. */
+  #offer(message: SessionMessage & { op: "events" | "skip" }, size: number): void {
+    let again = false;
+    for (const reader of this.#active()) {
+      if (reader.needs) continue;
+      const fits = message.op === "skip" ? this.#skip(reader, message) : this.#events(reader, message.events, size);
+      if (!fits) again = true;
+    }
+    if (again) this.subscribe();
+    else if (!this.#active().length) this.#unsubscribe();
+  }
+
+  #skip(reader: Reader, { from, to }: { from: number; to: number }): boolean {
+    if (to <= reader.seq) return true;
+    if (from > reader.seq + 1) return this.#gap(reader);
+    reader.skip(reader.seq + 1, to);
+    reader.seq = to;
+    return true;
+  }
+
+  #events(reader: Reader, events: SessionEvent[], size: number): boolean {
+    for (const event of events) {
+      const last = event.to ?? event.seq;
+      if (last <= reader.seq) continue; // a frame may begin before the cursor
+      if (event.seq !== reader.seq + 1) return this.#gap(reader);
+      if (!reader.event(event, size / events.length)) {
+        reader.needs = "snapshot";
+        return false;
+      }
+      reader.seq = last;
+      if (reader.lagging) break;
+    }
+    return true;
+  }
+
+  /** What came does not follow; the same gap twice means that only a snapshot helps. */
+  #gap(reader: Reader): false {
+    const place = `${reader.incarnation} ${reader.seq}`;
+    if (this.#stalled === place) reader.needs = "snapshot";
+    this.#stalled = place;
+    return false;
+  }
+
+  #replace(message: SessionMessage & { op: "snapshot" }, size: number): void {
+    const { incarnation, seq, view, reason = "start" } = message;
+    let taken = false;
+    for (const reader of this.#active()) {
+      const concerns = reader.needs
+        ? reader.needs === "snapshot"
+        : reader.incarnation !== incarnation || (reason !== "start" && (reader.seq < seq || reader.seq > this.#tail));
+      if (!concerns) continue;
+      // a reader that had a position is told that it was replaced, whichever way the snapshot was asked for
+      const why = reason === "start" && reader.incarnation ? "reset" : reason;
+      reader.begin({ incarnation, seq });
+      reader.snapshot({ type: "snapshot", incarnation, seq, view: taken ? structuredClone(view) : view, reason: why }, size);
+      taken = true;
+    }
+    this.#tail = Math.max(this.#tail, seq);
+    this.#catchUp(seq);
+  }
+}
+
+function startOf(readers: Reader[]): Start {
+  if (readers.some(({ needs }) => needs === "snapshot")) return "snapshot";
+  if (readers.some(({ needs }) => needs === "tail")) return "tail";
+  const { incarnation, seq } = readers.reduce((least, reader) => (reader.seq < least.seq ? reader : least));
+  return { incarnation, seq };
+}
