@@ -1,0 +1,1 @@
+"""OpenAI's Responses API as a dialect: its official clients read durable runs as they are."""

@@ -1,0 +1,131 @@
+"""Carrying a request out: which session it belongs to, what is written there, and which response answers it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.edge.dialects.openai_responses.ids import Ref
+from holdfast.edge.dialects.openai_responses.log import Known, Log
+from holdfast.edge.dialects.openai_responses.request import MEDIA_TYPE, Asked, Decision
+from holdfast.edge.door import Door
+from holdfast.errors import Refused
+from holdfast.protocol import events as e
+from holdfast.protocol import limits, wire
+from holdfast.protocol.events import Draft
+from holdfast.protocol.fold import View
+from holdfast.session.access import Principal, authorise
+
+OWN: Final = "response-"
+"""Sessions made for one response, because the request named none, begin with this."""
+
+_ANY: Final = msgspec.json.Decoder()
+
+
+class Asking:
+    """Carries requests out."""
+
+    def __init__(self, door: Door, log: Log) -> None:
+        self._hub = door.hub
+        self._log = log
+
+    async def carry_out(self, principal: Principal, asked: Asked, key: str | None) -> Ref:
+        """Write what is new and say which response answers it.
+
+        Args:
+            key: the ``Idempotency-Key``: the same request with the same key is carried out once.
+
+        Raises:
+            Refused: among others ``run.not_found`` for an unknown ``previous_response_id``, ``run.muted`` when a person
+                has taken over: what was said is kept, and no agent answers it.
+        """
+        # keys and ids of inputs are bounded and of few characters; what clients choose for keys is not
+        ident = None if key is None else "in-" + _digest(principal.actor, key)[:32]
+        previous = await self._previous(principal, asked)
+        session = previous.ref.session if previous is not None else asked.conversation
+        made = session is None
+        if session is None:
+            session = OWN + (ident.removeprefix("in-") if ident is not None else secrets.token_hex(16))
+        authorise(principal, "append", session)
+        authorise(principal, "read", session)
+        answered = [await self._decide(principal, session, decision, ident) for decision in asked.decisions]
+        if not asked.speaks:
+            return answered[-1]
+        if previous is None:
+            title = asked.text.strip().partition("\n")[0][:80] if made else ""
+            await self._hub.execute(principal, wire.Create(session=session, title=title))
+        parent = previous.input if previous is not None else None
+        return await self._say(principal, session, asked, ident, parent)
+
+    async def _previous(self, principal: Principal, asked: Asked) -> Known | None:
+        named, conversation = asked.fields.previous_response_id, asked.conversation
+        if named is not None:
+            try:
+                return await self._log.known(principal, Ref.parse(named))
+            except Refused as error:
+                raise Refused(error.code, error.detail, param="previous_response_id") from None
+        if asked.decisions and conversation is None:
+            raise Refused("input.malformed", "mcp_approval_response: name previous_response_id", param="input")
+        return None
+
+    async def _say(
+        self, principal: Principal, session: str, asked: Asked, ident: str | None, parent: str | None
+    ) -> Ref:
+        if asked.results:
+            drafts = [Draft(e.TOOL_RESULT, {"toolCallId": call, "content": content}) for call, content in asked.results]
+            key = None if ident is None else f"{ident}.results"
+            await self._hub.execute(principal, wire.Append(session=session, events=drafts, key=key))
+        attachments = []
+        files = [*asked.files] if asked.plain else [*asked.files, ("request.json", MEDIA_TYPE, asked.stored())]
+        for name, media, content in files:
+            blob = await self._hub.put_blob(principal, session, media, content)
+            attachments.append(wire.Attachment(blob, name[: limits.NAME_CHARS], media[: limits.NAME_CHARS]))
+        said = wire.Send(
+            session=session, text=asked.text, agent=asked.fields.model, key=ident, parent=parent,
+            attachments=attachments,
+        )  # fmt: skip
+        result = await self._hub.execute(principal, said)
+        if result.get("run") is None:
+            raise Refused(
+                "run.muted", "a person has taken over this session: what you said is kept, and no agent answers"
+            )
+        return Ref.of_run(session, (await self._hub.loaded(principal, session)).incarnation, result["run"])
+
+    async def _decide(self, principal: Principal, session: str, decision: Decision, ident: str | None) -> Ref:
+        """Decide an approval; its run, from the wait for it on, is the response."""
+        incarnation, _, raw = await self._hub.snapshot(principal, session)
+        view = View.load(_ANY.decode(raw))
+        item = view.by_id.get(("approval", decision.approval))
+        if item is None:
+            raise Refused("approval.not_found", f"no approval {decision.approval!r:.80}", param="input")
+        choice: Any = "approved" if decision.approve else "denied"
+        key = None if ident is None else f"{ident}.{_digest(decision.approval)[:32]}"
+        op = wire.Resolve(session=session, approval=decision.approval, decision=choice, note=decision.note, key=key)
+        try:
+            await self._hub.execute(principal, op)
+        except Refused as error:
+            if error.code != "approval.resolved" or error.fields.get("decision") != choice:
+                raise
+        whole = Ref.of_run(session, incarnation, view.root(item["run"]))
+        waits = (await self._log.folded(principal, await self._log.known(principal, whole), waits=True)).waits
+        later = [wait for wait in waits if wait >= item["seq"]]
+        earlier = [wait for wait in waits if wait < item["seq"]]
+        return msgspec.structs.replace(whole, start=later[0] if later else earlier[-1] if earlier else 0)
+
+    async def erase(self, principal: Principal, ref: Ref) -> None:
+        """Delete the session of a response that has one to itself."""
+        _, _, raw = await self._hub.snapshot(principal, ref.session)
+        view = View.load(_ANY.decode(raw))
+        roots = [ident for ident, run in view.runs.items() if "parent" not in run]
+        if not ref.session.startswith(OWN) or roots != [ref.run] or view.older:
+            raise Refused(
+                "input.unknown_op", "a response of a conversation is not deleted by itself; delete the session"
+            )
+        await self._hub.execute(principal, wire.Delete(session=ref.session))
+
+
+def _digest(*words: str) -> str:
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,279 @@
+"""The fold from a run's events to a response, and to the events of its stream. Pure: a function of the log.
+
+Whoever folds the same run gets the same items with the same numbers: any server, any reconnect, before and after
+compaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from holdfast.edge.dialects.openai_responses.ids import Ref
+from holdfast.edge.dialects.openai_responses.items import (
+    ApprovalRequest,
+    FunctionCall,
+    Message,
+    Output,
+    Reasoning,
+    Telling,
+    Told,
+    ToolCall,
+)
+from holdfast.protocol import events as e
+from holdfast.protocol.codec import encode
+from holdfast.protocol.events import Event
+
+_TERMINAL: Final = {
+    "completed": "response.completed", "failed": "response.failed", "cancelled": "response.incomplete",
+}  # fmt: skip
+"""The client libraries know no event for a cancelled response: it is told as incomplete, with status ``cancelled``."""
+_CACHED: Final = ("cached_tokens", "cached_input_tokens", "cache_read_input_tokens", "cache_read_tokens")
+
+
+class Folding:
+    """A response while its run is folded.
+
+    Args:
+        ref: what is folded: a run, or what follows a wait of it.
+        echo: fields of the request that a response repeats.
+        functions: names of the functions that the client offered.
+
+    Attributes:
+        over: the response has ended; nothing that follows belongs to it.
+        begun: the part that ``ref`` names was reached.
+        waits: seqs of the root run's waits so far.
+    """
+
+    def __init__(self, ref: Ref, echo: dict[str, Any], functions: frozenset[str] = frozenset()) -> None:
+        self.ref = ref
+        self.over = self.begun = False
+        self.waits: list[int] = []
+        self._echo, self._functions = echo, functions
+        self._agents: dict[str, str] = {}  # of the root run and the runs below it
+        self._status = "queued"
+        self._error: dict[str, str] | None = None
+        self._created = self._completed = 0
+        self._again()
+
+    def _again(self) -> None:
+        """Nothing is told yet."""
+        self._telling = Telling()
+        self._output: list[Output] = []
+        self._open: dict[tuple[str, str], Output] = {}
+        self._calls: dict[str, int] = {}
+        self._usage: dict[str, int] | None = None
+        self._progress = False
+
+    def apply(self, event: Event) -> list[Told]:
+        """Fold one event in; what it is to the client, if anything."""
+        if self.over:
+            return []
+        if event.type == e.RUN_QUEUED:
+            self._queued(event)
+        handler = _HANDLERS.get(event.type)
+        if handler is not None and event.run in self._agents:
+            handler(self, event)
+        told = self._telling.take()
+        return told if self.begun else []
+
+    def response(self) -> dict[str, Any]:
+        """The response as it stands."""
+        return {
+            "id": self.ref.id, "object": "response", "created_at": self._created // 1_000, "status": self._status,
+            "background": True, "completed_at": self._completed // 1_000 if self._status == "completed" else None,
+            "error": self._error, "incomplete_details": None, "model": self._agents.get(self.ref.run, ""),
+            "conversation": {"id": self.ref.session}, "output": [item.so_far() for item in self._output],
+            "usage": self._totals(), **self._echo,
+        }  # fmt: skip
+
+    def _totals(self) -> dict[str, Any] | None:
+        if self._usage is None:
+            return None
+        used = self._usage
+        return {
+            "input_tokens": used["input"], "input_tokens_details": {"cached_tokens": used["cached"]},
+            "output_tokens": used["output"], "output_tokens_details": {"reasoning_tokens": used["reasoning"]},
+            "total_tokens": used["input"] + used["output"],
+        }  # fmt: skip
+
+    # --- the run
+    def _queued(self, event: Event) -> None:
+        if event.run is None or event.run in self._agents:
+            return
+        if event.seq == self.ref.queued:
+            self._agents[event.run] = str(event.data.get("agent", ""))
+            if self.ref.start == 0:
+                self._begin(event)
+        elif event.data.get("parent") in self._agents:
+            self._agents[event.run] = str(event.data.get("agent", ""))
+
+    def _begin(self, event: Event) -> None:
+        self._again()
+        self.begun, self._created, self._status = True, event.ts, "queued"
+        for type_ in ("response.created", "response.queued"):
+            self._telling.event(type_, response=self.response())
+
+    def _started(self, event: Event) -> None:
+        if event.run == self.ref.run:
+            self._status = "in_progress"
+            if not self._progress:
+                self._progress = True
+                self._telling.event("response.in_progress", response=self.response())
+
+    def _waiting(self, event: Event) -> None:
+        self._cut(event)
+        if event.run != self.ref.run:
+            return
+        self.waits.append(event.seq)
+        if event.seq == self.ref.start:
+            self._begin(event)
+        elif self.begun:
+            self._finish("completed", event)
+
+    def _lost(self, event: Event) -> None:
+        for item in self._cut(event):
+            item.withdrawn = True
+        if event.run == self.ref.run:
+            self._status = "queued"
+
+    def _ended(self, event: Event) -> None:
+        self._cut(event)
+        if event.run != self.ref.run:
+            return
+        status = str(event.data.get("status"))
+        if status in ("failed", "lost"):
+            error = event.data.get("error") or {"code": "run.lost", "message": "no attempt came to an end"}
+            self._error = {"code": "server_error", "message": f"{error.get('code')}: {error.get('message')}"}
+        self._finish({"lost": "failed"}.get(status, status), event)
+
+    def _finish(self, status: str, event: Event) -> None:
+        for key in list(self._open):
+            self._open.pop(key).end("incomplete")
+        self._status, self._completed, self.over = status, event.ts, True
+        self._telling.event(_TERMINAL.get(status, "response.incomplete"), response=self.response())
+
+    def _cut(self, event: Event) -> list[Output]:
+        """The end of a run, or of an attempt, closes what it left open (FOLD-4)."""
+        left = [(key, item) for key, item in self._open.items() if item.run == event.run]
+        for key, item in left:
+            del self._open[key]
+            item.end("incomplete")
+        return [item for _, item in left]
+
+    # --- what is said
+    def _place(self, event: Event, prefix: str, ident: str) -> tuple[Any, ...]:
+        run = event.run or ""
+        return (self._telling, len(self._output), f"{prefix}_{ident}", run, self._agents[run])
+
+    def _add(self, kind: str, ident: str, item: Output) -> None:
+        self._output.append(item)
+        self._open[kind, ident] = item
+        item.begin()
+
+    def _message(self, event: Event) -> None:
+        ident = str(event.data.get("messageId"))
+        aside = event.run != self.ref.run or event.data.get("role", "assistant") != "assistant"
+        self._add("message", ident, Message(*self._place(event, "msg", ident), commentary=aside))
+
+    def _reasoning(self, event: Event) -> None:
+        ident = str(event.data.get("messageId"))
+        self._add("reasoning", ident, Reasoning(*self._place(event, "rs", ident)))
+
+    def _tool(self, event: Event) -> None:
+        ident, name = str(event.data.get("toolCallId")), str(event.data.get("toolCallName"))
+        made = self._calls[ident] = self._calls.get(ident, 0) + 1
+        call = ident if made == 1 else f"{ident}~{made}"  # a later attempt made it again
+        item: Output
+        if event.run == self.ref.run and name in self._functions:
+            item = FunctionCall(*self._place(event, "fc", call), call=call, name=name)
+        else:
+            item = ToolCall(*self._place(event, "mcp", call), name=name)
+        self._add("tool", ident, item)
+
+    def _grow(self, event: Event) -> None:
+        kind, field = _GROWS[event.type]
+        item = self._open.get((kind, str(event.data.get(field))))
+        delta = event.data.get("delta")
+        if item is not None and isinstance(delta, str):
+            item.grow(delta)
+
+    def _close(self, event: Event) -> None:
+        kind, field = _CLOSES[event.type]
+        item = self._open.pop((kind, str(event.data.get(field))), None)
+        if item is not None:
+            item.end("completed")
+
+    def _called(self, event: Event) -> None:
+        key = ("tool", str(event.data.get("toolCallId")))
+        item = self._open.get(key)
+        if isinstance(item, FunctionCall):
+            del self._open[key]
+            item.called()
+        elif isinstance(item, ToolCall):
+            item.called()
+
+    def _result(self, event: Event) -> None:
+        item = self._open.pop(("tool", str(event.data.get("toolCallId"))), None)
+        error = event.data.get("error")
+        if isinstance(item, ToolCall):
+            words = error.get("message", error.get("code")) if isinstance(error, dict) else error
+            item.result(_text(event.data.get("content")), None if error is None else _text(words))
+        elif item is not None:
+            item.end("completed")
+
+    def _source(self, event: Event) -> None:
+        named = f"msg_{event.data.get('messageId')}"
+        for item in reversed(self._output):
+            if isinstance(item, Message) and item.id == named:
+                item.cite(_text(event.data.get("uri")), _text(event.data.get("title")))
+                return
+
+    def _approval(self, event: Event) -> None:
+        name, arguments = _text(event.data.get("tool")), encode(event.data.get("args")).decode()
+        place = self._place(event, "mcpr", _text(event.data.get("approvalId")))
+        item = ApprovalRequest(*place, name=name, arguments=arguments)
+        self._output.append(item)
+        item.begin()
+        item.end("completed")
+
+    def _used(self, event: Event) -> None:
+        used = self._usage = self._usage or dict.fromkeys(("input", "output", "cached", "reasoning"), 0)
+        used["input"] += _count(event.data, "input_tokens")
+        used["output"] += _count(event.data, "output_tokens")
+        used["cached"] += _count(event.data, *_CACHED)
+        used["reasoning"] += _count(event.data, "reasoning_tokens")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else encode(value).decode()
+
+
+def _count(data: dict[str, Any], *names: str) -> int:
+    found = next((data[name] for name in names if isinstance(data.get(name), int)), 0)
+    return max(0, found)
+
+
+_GROWS: Final = {
+    e.TEXT_CONTENT: ("message", "messageId"),
+    e.REASONING_CONTENT: ("reasoning", "messageId"),
+    e.TOOL_ARGS: ("tool", "toolCallId"),
+}
+_CLOSES: Final = {e.TEXT_END: ("message", "messageId"), e.REASONING_END: ("reasoning", "messageId")}
+
+_HANDLERS: Final[dict[str, Callable[[Folding, Event], None]]] = {
+    e.RUN_STARTED: Folding._started,
+    e.RUN_WAITING: Folding._waiting,
+    e.RUN_ATTEMPT_LOST: Folding._lost,
+    e.RUN_ENDED: Folding._ended,
+    e.TEXT_START: Folding._message,
+    e.REASONING_START: Folding._reasoning,
+    e.TOOL_START: Folding._tool,
+    **dict.fromkeys(_GROWS, Folding._grow),
+    **dict.fromkeys(_CLOSES, Folding._close),
+    e.TOOL_END: Folding._called,
+    e.TOOL_RESULT: Folding._result,
+    e.SOURCE_CITED: Folding._source,
+    e.APPROVAL_REQUESTED: Folding._approval,
+    e.USAGE_RECORDED: Folding._used,
+}

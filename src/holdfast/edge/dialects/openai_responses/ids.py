@@ -1,0 +1,54 @@
+"""The id of a response: a run, or the part of a run after a wait, made addressable. No table is needed to look it up."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Self
+
+import msgspec
+
+from holdfast.errors import Refused
+from holdfast.protocol.limits import SESSION_ID_CHARS
+
+_ID: Final = re.compile(
+    rf"resp_([1-9]\d{{0,15}})_(0|[1-9]\d{{0,15}})_([0-9A-Za-z]{{1,64}})_([A-Za-z0-9][A-Za-z0-9._~:-]{{0,{SESSION_ID_CHARS - 1}}})"
+)
+
+
+class Ref(msgspec.Struct, frozen=True):
+    """What a response id names.
+
+    Attributes:
+        session, incarnation: where the run is.
+        queued: seq of the run's ``run.queued``, from which its id is made.
+        start: 0 for a run from its beginning; the seq of a ``run.waiting`` for what comes after it.
+    """
+
+    session: str
+    incarnation: str
+    queued: int
+    start: int = 0
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return f"r{self.queued}"
+
+    @property
+    def id(self) -> str:
+        """The response's id; opaque to clients."""
+        return f"resp_{self.queued}_{self.start}_{self.incarnation}_{self.session}"
+
+    @classmethod
+    def parse(cls, ident: str) -> Self:
+        """The reference in a response id, or ``run.not_found``."""
+        found = _ID.fullmatch(ident)
+        if found is None:
+            raise Refused("run.not_found", f"no response {ident!r:.80}")
+        queued, start, incarnation, session = found.groups()
+        return cls(session, incarnation, int(queued), int(start))
+
+    @classmethod
+    def of_run(cls, session: str, incarnation: str, run: str) -> Self:
+        """The whole of a run."""
+        return cls(session, incarnation, int(run.removeprefix("r")))

@@ -1,0 +1,288 @@
+"""Output items of a response, and the events that tell how they grow.
+
+The shapes are those of OpenAI's Responses API (openai-python ``types/responses``), as recorded from its streams. Each
+event has a ``sequence_number``. A delta's is that of its last character: it counts as many as it has code points, so
+the numbers stay what they are when the log merges deltas, and any of them says how much of a text was received.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class Told(msgspec.Struct):
+    """One event for the client.
+
+    Attributes:
+        first: its number, or for a delta that of its first character.
+        data: the event, with its ``sequence_number``.
+    """
+
+    first: int
+    data: dict[str, Any]
+
+    def after(self, number: int) -> dict[str, Any] | None:
+        """What of it comes after a number: all, nothing, or the rest of a delta."""
+        if self.data["sequence_number"] <= number:
+            return None
+        if self.first > number:
+            return self.data
+        return {**self.data, "delta": self.data["delta"][number - self.first + 1 :]}
+
+
+class Telling:
+    """Events in order, numbered."""
+
+    def __init__(self) -> None:
+        self.next = 0
+        self._told: list[Told] = []
+
+    def event(self, type_: str, **fields: Any) -> None:
+        """Tell an event."""
+        self._told.append(Told(self.next, {"type": type_, "sequence_number": self.next, **fields}))
+        self.next += 1
+
+    def delta(self, type_: str, delta: str, **fields: Any) -> None:
+        """Tell that a text has grown."""
+        if delta:
+            last = self.next + len(delta) - 1
+            self._told.append(Told(self.next, {"type": type_, "sequence_number": last, "delta": delta, **fields}))
+            self.next = last + 1
+
+    def take(self) -> list[Told]:
+        """What was told since the last time."""
+        told, self._told = self._told, []
+        return told
+
+
+class Output:
+    """One output item.
+
+    Attributes:
+        index: its place in ``output``.
+        run: whose it is.
+        agent: who says it; told as ``agent``, which is ours.
+        withdrawn: it was cut by the loss of its attempt: in the response it keeps its place and loses its text.
+    """
+
+    delta_type: ClassVar[str] = ""
+    _part_at: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, telling: Telling, index: int, ident: str, run: str, agent: str) -> None:
+        self._telling = telling
+        self.index = index
+        self.id = ident
+        self.run = run
+        self.agent = agent
+        self.status = "in_progress"
+        self.withdrawn = False
+        self._parts: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """Its text so far."""
+        if len(self._parts) > 1:
+            self._parts = ["".join(self._parts)]
+        return self._parts[0] if self._parts else ""
+
+    @property
+    def open(self) -> bool:
+        """Whether it may still grow."""
+        return self.status == "in_progress"
+
+    @property
+    def _at(self) -> dict[str, Any]:
+        return {"item_id": self.id, "output_index": self.index}
+
+    def value(self) -> dict[str, Any]:
+        """The item as JSON."""
+        raise NotImplementedError
+
+    def so_far(self) -> dict[str, Any]:
+        """The item as JSON in a response, where an open one shows its text so far."""
+        return self.value()
+
+    def begin(self) -> None:
+        """Tell that it is there."""
+        self._telling.event("response.output_item.added", output_index=self.index, item=self.value())
+
+    def grow(self, delta: str) -> None:
+        """It has grown."""
+        self._parts.append(delta)
+        self._telling.delta(self.delta_type, delta, **self._at, **self._part_at)
+
+    def end(self, status: str) -> None:
+        """It is ``completed`` or ``incomplete``."""
+        self.status = status
+        self._telling.event("response.output_item.done", output_index=self.index, item=self.value())
+
+
+class Message(Output):
+    """What an agent says."""
+
+    delta_type = "response.output_text.delta"
+    _part_at: ClassVar[dict[str, Any]] = {"content_index": 0, "logprobs": []}
+
+    def __init__(self, *args: Any, commentary: bool) -> None:
+        super().__init__(*args)
+        self._commentary = commentary
+        self._annotations: list[dict[str, Any]] = []
+
+    def _part(self) -> dict[str, Any]:
+        return {"type": "output_text", "text": self.text, "annotations": list(self._annotations), "logprobs": []}
+
+    def value(self) -> dict[str, Any]:
+        """See ``Output``."""
+        fresh = self.open or self.withdrawn
+        return {
+            "id": self.id, "type": "message", "role": "assistant", "status": self.status, "agent": self.agent,
+            "content": [] if fresh else [self._part()], **({"phase": "commentary"} if self._commentary else {}),
+        }  # fmt: skip
+
+    def so_far(self) -> dict[str, Any]:
+        """See ``Output``."""
+        return {**self.value(), "content": [] if self.withdrawn else [self._part()]}
+
+    def begin(self) -> None:
+        """See ``Output``."""
+        super().begin()
+        self._telling.event("response.content_part.added", **self._at, content_index=0, part=self._part())
+
+    def cite(self, url: str, title: str) -> None:
+        """A source was cited, where the text is now."""
+        place = len(self.text)
+        cited = {"type": "url_citation", "url": url, "title": title, "start_index": place, "end_index": place}
+        at = {**self._at, "content_index": 0, "annotation_index": len(self._annotations)}
+        self._annotations.append(cited)
+        self._telling.event("response.output_text.annotation.added", **at, annotation=cited)
+
+    def end(self, status: str) -> None:
+        """See ``Output``."""
+        at = {**self._at, "content_index": 0}
+        self._telling.event("response.output_text.done", **at, text=self.text, logprobs=[])
+        self._telling.event("response.content_part.done", **at, part=self._part())
+        super().end(status)
+
+
+class Reasoning(Output):
+    """What an agent tells of its reasoning: one summary part."""
+
+    delta_type = "response.reasoning_summary_text.delta"
+    _part_at: ClassVar[dict[str, Any]] = {"summary_index": 0}
+
+    def _part(self) -> dict[str, Any]:
+        return {"type": "summary_text", "text": self.text}
+
+    def value(self) -> dict[str, Any]:
+        """See ``Output``."""
+        fresh = self.open or self.withdrawn
+        return {
+            "id": self.id, "type": "reasoning", "status": self.status, "agent": self.agent,
+            "summary": [] if fresh else [self._part()],
+        }  # fmt: skip
+
+    def so_far(self) -> dict[str, Any]:
+        """See ``Output``."""
+        return {**self.value(), "summary": [] if self.withdrawn else [self._part()]}
+
+    def begin(self) -> None:
+        """See ``Output``."""
+        super().begin()
+        self._telling.event("response.reasoning_summary_part.added", **self._at, summary_index=0, part=self._part())
+
+    def end(self, status: str) -> None:
+        """See ``Output``."""
+        at = {**self._at, "summary_index": 0}
+        self._telling.event("response.reasoning_summary_text.done", **at, text=self.text)
+        self._telling.event("response.reasoning_summary_part.done", **at, part=self._part())
+        super().end(status)
+
+
+class FunctionCall(Output):
+    """A call of a function that the client offered, and is to carry out."""
+
+    delta_type = "response.function_call_arguments.delta"
+
+    def __init__(self, *args: Any, call: str, name: str) -> None:
+        super().__init__(*args)
+        self._call, self._name = call, name
+
+    def value(self) -> dict[str, Any]:
+        """See ``Output``."""
+        return {
+            "id": self.id, "type": "function_call", "status": self.status, "agent": self.agent, "call_id": self._call,
+            "name": self._name, "arguments": self.text,
+        }  # fmt: skip
+
+    def called(self) -> None:
+        """The arguments are complete, and with them the item."""
+        self.end("completed")
+
+    def end(self, status: str) -> None:
+        """See ``Output``."""
+        done = "response.function_call_arguments.done"
+        self._telling.event(done, **self._at, name=self._name, arguments=self.text)
+        super().end(status)
+
+
+class ToolCall(Output):
+    """A call of a tool that the agent carries out itself; to clients a call on an MCP server named like the agent."""
+
+    delta_type = "response.mcp_call_arguments.delta"
+
+    def __init__(self, *args: Any, name: str) -> None:
+        super().__init__(*args)
+        self._name = name
+        self._called = False
+        self._output: str | None = None
+        self._error: dict[str, Any] | None = None
+
+    def value(self) -> dict[str, Any]:
+        """See ``Output``."""
+        return {
+            "id": self.id, "type": "mcp_call", "status": self.status, "agent": self.agent, "approval_request_id": None,
+            "server_label": self.agent, "name": self._name, "arguments": self.text, "output": self._output,
+            "error": self._error,
+        }  # fmt: skip
+
+    def begin(self) -> None:
+        """See ``Output``."""
+        super().begin()
+        self._telling.event("response.mcp_call.in_progress", **self._at)
+
+    def called(self) -> None:
+        """The arguments are complete."""
+        if not self._called:
+            self._called = True
+            self._telling.event("response.mcp_call_arguments.done", **self._at, arguments=self.text)
+
+    def result(self, content: str, error: str | None) -> None:
+        """It has its result."""
+        self.called()
+        self._output = content if error is None else None
+        if error is not None:
+            self._error = {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": error}]}
+        self._telling.event(f"response.mcp_call.{'completed' if error is None else 'failed'}", **self._at)
+        super().end("completed" if error is None else "failed")
+
+    def end(self, status: str) -> None:
+        """See ``Output``; without a result."""
+        self.called()
+        super().end(status)
+
+
+class ApprovalRequest(Output):
+    """An action that waits for a decision."""
+
+    def __init__(self, *args: Any, name: str, arguments: str) -> None:
+        super().__init__(*args)
+        self._name, self._arguments = name, arguments
+
+    def value(self) -> dict[str, Any]:
+        """See ``Output``."""
+        return {
+            "id": self.id, "type": "mcp_approval_request", "agent": self.agent, "server_label": self.agent,
+            "name": self._name, "arguments": self._arguments,
+        }  # fmt: skip

@@ -1,0 +1,178 @@
+"""Reading a response out of the log: its request, its state, its stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.edge.dialects.openai_responses import request as requests_
+from holdfast.edge.dialects.openai_responses.fold import Folding
+from holdfast.edge.dialects.openai_responses.ids import Ref
+from holdfast.edge.dialects.openai_responses.items import Told
+from holdfast.edge.door import Door
+from holdfast.edge.reading import Message, Reading
+from holdfast.edge.sse import COMMENT
+from holdfast.errors import Refused
+from holdfast.protocol import events as e
+from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import encode
+from holdfast.protocol.events import Event
+from holdfast.session.access import Principal
+
+_MESSAGE: Final = msgspec.json.Decoder(Message)
+_ANY: Final = msgspec.json.Decoder()
+SURFACE: Final = "openai"
+"""What people see in presence of those who read through this dialect."""
+
+
+class Known(msgspec.Struct):
+    """A run that exists, with the request it came from.
+
+    Attributes:
+        ref: names it.
+        input: id of its input message, if any.
+        text: the words of that message.
+        body: the request as it came, or empty when it said nothing but words.
+    """
+
+    ref: Ref
+    input: str | None
+    text: str
+    body: dict[str, Any]
+
+    def folding(self) -> Folding:
+        """A fold of it, at its beginning."""
+        return Folding(self.ref, requests_.echo(self.body), requests_.functions(self.body))
+
+
+class Log:
+    """The log of one server's sessions, as this dialect reads it."""
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+
+    async def known(self, principal: Principal, ref: Ref) -> Known:
+        """The run that an id names. Raises ``auth.denied`` or ``run.not_found``."""
+        queued = await self._event(principal, ref, ref.queued)
+        if queued is None or queued.type != e.RUN_QUEUED or queued.run != ref.run:
+            raise _unknown(ref)
+        if ref.start:
+            wait = await self._event(principal, ref, ref.start)
+            if wait is None or wait.type != e.RUN_WAITING or wait.run != ref.run:
+                raise _unknown(ref)
+        known = Known(ref, queued.data.get("input"), "", {})
+        said = await self._event(principal, ref, ref.queued - 1) if known.input else None
+        if said is not None and said.type == e.INPUT_MESSAGE and said.data.get("messageId") == known.input:
+            known.text = str(said.data.get("text", ""))
+            for attached in said.data.get("attachments", []):
+                if attached.get("mediaType") == requests_.MEDIA_TYPE:
+                    _, raw = await self.door.hub.get_blob(principal, ref.session, attached["blob"])
+                    known.body = _ANY.decode(raw)
+        return known
+
+    async def _event(self, principal: Principal, ref: Ref, seq: int) -> Event | None:
+        """One event that is not merged with others, or None."""
+        try:
+            incarnation, _, frames = await self.door.hub.read(principal, ref.session, seq - 1, 1)
+        except Refused as error:
+            if error.code != "session.compacted":
+                raise
+            return None
+        if incarnation != ref.incarnation:
+            raise _unknown(ref)
+        found = (event for frame in frames for event in _MESSAGE.decode(frame).events if event.seq == seq)
+        return next(found, None)
+
+    async def folded(self, principal: Principal, known: Known, *, waits: bool = False) -> Folding:
+        """The response as it stands at the tail.
+
+        Args:
+            waits: fold the whole run, to know all its waits.
+        """
+        ref = known.ref
+        fold = Folding(msgspec.structs.replace(ref, start=limits.INTEGER_MAX), {}) if waits else known.folding()
+        at = ref.queued - 1
+        while not fold.over:
+            try:
+                incarnation, tail, frames = await self.door.hub.read(principal, ref.session, at)
+            except Refused as error:
+                if error.code != "session.compacted":
+                    raise
+                return await self.folded(principal, known, waits=waits)  # compacted meanwhile, behind us
+            if incarnation != ref.incarnation:
+                raise _unknown(ref)
+            for message in map(_MESSAGE.decode, frames):
+                for event in message.events:
+                    if event.last > at:
+                        fold.apply(event)
+                at = max(at, message.to or 0)
+            if at >= tail or not frames:
+                break
+        return fold
+
+    async def open(self, principal: Principal, ref: Ref) -> Reading:
+        """Begin to read a run from its first event on."""
+        start = wire.Cursor(ref.incarnation, ref.queued - 1)
+        return await Reading.open(self.door, principal, ref.session, start, surface=SURFACE)
+
+    async def follow(
+        self, principal: Principal, known: Known, reading: Reading
+    ) -> AsyncGenerator[tuple[Folding, list[Told]], None]:
+        """Fold the response while its events come, until it ends or the reading does; nothing told: a quiet while.
+
+        A reader who fell far behind, or behind a compaction, gets a snapshot; the run is then folded anew from its first
+        event. It is told with the same numbers, so callers skip those they had.
+        """
+        try:
+            while True:
+                fold, at, again = known.folding(), known.ref.queued - 1, False
+                async for message in reading.messages():
+                    if message is None:
+                        yield fold, []
+                        continue
+                    if message.op == "snapshot":
+                        again = message.incarnation == known.ref.incarnation
+                    if message.op in ("snapshot", "closed"):
+                        break
+                    told = [one for event in message.events if event.last > at for one in fold.apply(event)]
+                    at = max(at, message.to or 0)
+                    if told:
+                        yield fold, told
+                    if fold.over:
+                        return
+                if not again:
+                    return
+                task = reading.task
+                reading.end()
+                reading = await self.open(principal, known.ref)
+                reading.task = task
+        finally:
+            reading.end()
+
+    async def stream(self, principal: Principal, known: Known, reading: Reading, after: int) -> AsyncIterator[bytes]:
+        """The response as server-sent events beyond a sequence number, until it ends."""
+        async for _, told in self.follow(principal, known, reading):
+            chunk = b"" if told else COMMENT
+            for one in told:
+                data = one.after(after)
+                if data is not None:
+                    after = data["sequence_number"]
+                    chunk += b"event: %b\ndata: %b\n\n" % (data["type"].encode(), encode(data))
+            if chunk:
+                yield chunk
+
+    async def ended(self, principal: Principal, known: Known, left: Callable[[], Awaitable[bool]]) -> Folding:
+        """Wait for the end of the response, or for its client to leave or its token to expire."""
+        fold = known.folding()
+        async with aclosing(self.follow(principal, known, await self.open(principal, known.ref))) as following:
+            async for fold, told in following:  # noqa: B007 - the last one is the answer
+                if not told and await left():
+                    break
+        return fold
+
+
+def _unknown(ref: Ref) -> Refused:
+    return Refused("run.not_found", f"no response {ref.id!r:.80}")

@@ -1,0 +1,248 @@
+"""What a client asks for: the body of ``POST /v1/responses``, read and checked before anything is written.
+
+Clients may send the whole conversation with every request; it is untrusted, and the session has it. Only what is new is
+taken: what follows the last thing an agent said.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.errors import Refused
+from holdfast.protocol import codec, limits
+from holdfast.protocol.codec import check_entity_id, check_text, encode
+
+MEDIA_TYPE: Final = "application/vnd.openai.response-request+json"
+"""Of the attachment with which an input carries the request that it came from, where that says more than words."""
+
+_ANY: Final = msgspec.json.Decoder()
+_PLAIN: Final = frozenset(
+    {"model", "input", "stream", "background", "conversation", "store", "include", "stream_options"}
+)
+"""Fields a request may have without saying more to the agent than its words."""
+_ECHO: Final[dict[str, Any]] = {
+    "instructions": None, "max_output_tokens": None, "max_tool_calls": None, "metadata": {}, "parallel_tool_calls": True,
+    "previous_response_id": None, "prompt_cache_key": None, "reasoning": {"effort": None, "summary": None},
+    "safety_identifier": None, "service_tier": "default", "store": True, "temperature": None,
+    "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_logprobs": 0, "top_p": None,
+    "truncation": "disabled", "user": None,
+}  # fmt: skip
+"""Fields of a request that its response repeats, and their defaults."""
+
+
+class Fields(msgspec.Struct):
+    """The fields of the body that mean something here; the others are kept for the agent and repeated."""
+
+    model: str
+    input: str | list[dict[str, Any]] = ""
+    stream: bool | None = None
+    background: bool | None = None
+    conversation: str | dict[str, Any] | None = None
+    previous_response_id: str | None = None
+    metadata: dict[str, str] | None = None
+    instructions: str | list[dict[str, Any]] | None = None
+    tools: list[dict[str, Any]] | None = None
+    prompt: None = None
+
+
+class Decision(msgspec.Struct):
+    """A decided approval: an ``mcp_approval_response`` item."""
+
+    approval: str
+    approve: bool
+    note: str
+
+
+class Asked(msgspec.Struct):
+    """A request, read.
+
+    Attributes:
+        fields, raw: the body, typed and as it came.
+        text: the new words.
+        files: new files: (name, media type, content).
+        results: results of functions that the client carried out: (call id, content).
+        decisions: approvals decided.
+        plain: nothing of it is for the agent but the words.
+    """
+
+    fields: Fields
+    raw: dict[str, Any]
+    text: str
+    files: list[tuple[str, str, bytes]]
+    results: list[tuple[str, str]]
+    decisions: list[Decision]
+    plain: bool
+
+    @property
+    def speaks(self) -> bool:
+        """Whether there is something for an agent to answer, beyond decided approvals."""
+        return bool(self.text or self.files or self.results) or not self.decisions
+
+    @property
+    def conversation(self) -> str | None:
+        """The session asked for by name."""
+        named = self.fields.conversation
+        ident = named.get("id") if isinstance(named, dict) else named
+        if ident is None:
+            ident = (self.fields.metadata or {}).get("session")
+        elif self.fields.previous_response_id is not None:
+            raise Refused(
+                "input.malformed", "conversation: not together with previous_response_id", param="conversation"
+            )
+        if ident is None:
+            return None
+        return codec.check_session_id(ident if isinstance(ident, str) else "")
+
+    def stored(self) -> bytes:
+        """The request as the agent may read it."""
+        return encode({name: value for name, value in self.raw.items() if name != "stream"})
+
+
+def read(raw: bytes) -> Asked:
+    """Read a body. Raises ``input.*``."""
+    body = codec.decode(raw, _ANY, "body")
+    if not isinstance(body, dict):
+        raise Refused("input.malformed", "body: must be a JSON object")
+    try:
+        fields = msgspec.convert(body, Fields)
+    except msgspec.ValidationError as error:
+        raise Refused("input.malformed", str(error), param=_param(str(error))) from None
+    if not fields.model or len(fields.model) > limits.NAME_CHARS:
+        raise Refused("run.no_agent", "model: name the agent", param="model")
+    check_text(fields.model, "model")
+    if isinstance(fields.input, str):
+        items: list[dict[str, Any]] = [{"role": "user", "content": fields.input}]
+    else:
+        items = fields.input
+    asked = Asked(fields, body, "", [], [], [], all(body[name] is None or name in _PLAIN for name in body))
+    _take(asked, _new(items))
+    if fields.previous_response_id is None and not asked.text and asked.results:
+        asked.text = _last_words(items)  # a client that keeps the conversation itself, and goes on in a new session
+    if not items or not (asked.text or asked.files or asked.results or asked.decisions):
+        raise Refused("input.malformed", "input: there is nothing new in it", param="input")
+    if len(check_text(asked.text, "input")) > limits.TEXT_CHARS:
+        raise Refused("input.too_large", f"input: more than {limits.TEXT_CHARS} characters", param="input")
+    return asked
+
+
+def _param(words: str) -> str | None:
+    """The field that a validation error names: ``… - at `$.input[…].x` ``."""
+    _, found, path = words.partition("`$.")
+    return path.rstrip("`") if found else None
+
+
+def _said_by_agent(item: dict[str, Any]) -> bool:
+    if item.get("type", "message") == "message":
+        return item.get("role") == "assistant"
+    return item["type"] not in ("function_call_output", "mcp_approval_response", "item_reference")
+
+
+def _new(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What follows the last thing an agent said."""
+    said = [number for number, item in enumerate(items) if _said_by_agent(item)]
+    return items[said[-1] + 1 :] if said else items
+
+
+def _take(asked: Asked, items: list[dict[str, Any]]) -> None:
+    """Sort what is new into words, files, results and decisions."""
+    words: list[str] = []
+    for item in items:
+        kind = item.get("type", "message")
+        if kind == "message" and item.get("role") == "user":
+            words.append(_words(asked, item.get("content")))
+        elif kind == "message" and item.get("role") in ("system", "developer"):
+            asked.plain = False
+        elif kind == "function_call_output":
+            call = check_entity_id(item.get("call_id"), "input.call_id")
+            output = item.get("output", "")
+            asked.results.append((call, output if isinstance(output, str) else encode(output).decode()))
+            asked.plain = False
+        elif kind == "mcp_approval_response":
+            asked.decisions.append(_decision(item))
+        elif kind != "item_reference":
+            raise Refused("input.malformed", f"input: {str(kind)[:80]!r} is not taken here", param="input")
+    asked.text = "\n\n".join(word for word in words if word)
+
+
+def _decision(item: dict[str, Any]) -> Decision:
+    approval, approve, note = item.get("approval_request_id"), item.get("approve"), item.get("reason") or ""
+    if not isinstance(approval, str) or not isinstance(approve, bool) or not isinstance(note, str):
+        raise Refused("input.malformed", "mcp_approval_response: approval_request_id and approve", param="input")
+    return Decision(
+        check_entity_id(approval.removeprefix("mcpr_"), "approval_request_id"), approve, note[: limits.NAME_CHARS]
+    )
+
+
+def _words(asked: Asked, content: Any) -> str:
+    """The words of a message; its files are kept beside, and what is neither makes the request more than words."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise Refused("input.malformed", "input: content must be a string or a list", param="input")
+    words = []
+    for part in content:
+        if not isinstance(part, dict):
+            raise Refused("input.malformed", "input: a content part must be an object", param="input")
+        if part.get("type") in ("input_text", "text") and isinstance(part.get("text"), str):
+            words.append(part["text"])
+            continue
+        asked.plain = False
+        url = part.get("image_url") or part.get("file_data")
+        if isinstance(url, str) and url.startswith("data:"):
+            name = part.get("filename")
+            asked.files.append((name if isinstance(name, str) else "", *_data(url)))
+    return "\n".join(words)
+
+
+def _data(url: str) -> tuple[str, bytes]:
+    """Media type and content of a ``data:`` URL (RFC 2397) in base64."""
+    head, _, data = url[5:].partition(",")
+    media, base, _ = head.partition(";base64")
+    try:
+        if not base:
+            raise ValueError("not base64")
+        return media or "application/octet-stream", base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused("input.malformed", "input: a data: URL must be base64", param="input") from None
+
+
+def _last_words(items: list[dict[str, Any]]) -> str:
+    for item in reversed(items):
+        content = item.get("content")
+        if item.get("role") == "user" and isinstance(content, str):
+            return content
+        if item.get("role") == "user" and isinstance(content, list):
+            return "\n".join(p["text"] for p in content if isinstance(p, dict) and isinstance(p.get("text"), str))
+    return ""
+
+
+# --- what was asked, seen from its response ---------------------------------------------------------------------------
+def echo(body: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a request that its response repeats."""
+    return {name: body[name] if body.get(name) is not None else default for name, default in _ECHO.items()}
+
+
+def functions(body: dict[str, Any]) -> frozenset[str]:
+    """Names of the functions a request offers for the client to carry out."""
+    tools = body.get("tools")
+    found = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    return frozenset(str(tool.get("name")) for tool in found if tool.get("type") == "function")
+
+
+def input_items(ident: str, text: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The input as a list of items with ids."""
+    given = body.get("input")
+    if not isinstance(given, list):
+        given = [{"role": "user", "content": text}]
+    found = []
+    for number, item in enumerate(given):
+        shown = {"type": "message", "status": "completed", "id": f"in_{ident}.{number}", **item}
+        if isinstance(shown.get("content"), str):
+            part = "output_text" if shown.get("role") == "assistant" else "input_text"
+            shown["content"] = [{"type": part, "text": shown["content"]}]
+        found.append(shown)
+    return found
