@@ -2,7 +2,7 @@
 // (CTL-7). The twin of `View.visible` in src/holdfast/protocol/view.py.
 
 import type { Item, MessageItem, RunState } from "./protocol.js";
-import type { ViewState } from "./view.js";
+import type { View } from "./view.js";
 
 /** The topmost known ancestor of a run. */
 export function rootOf(runs: ReadonlyMap<string, RunState>, id: string): string {
@@ -14,7 +14,7 @@ export function rootOf(runs: ReadonlyMap<string, RunState>, id: string): string 
 }
 
 /** The items of the branch shown, in order. */
-export function visible(view: ViewState): Item[] {
+export function visible(view: View): Item[] {
   const turns = new Set<string>();
   for (let turn = view.head; turn !== null && !turns.has(turn);) {
     turns.add(turn);

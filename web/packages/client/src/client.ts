@@ -1,15 +1,13 @@
 // Owns the client: one connection, and the sessions it carries (SUB-6).
 
-import { Blobs } from "./blobs.js";
 import { Connection, type Status } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { HoldfastError } from "./errors.js";
-import type { Fetch } from "./http.js";
+import type { Http } from "./http.js";
 import { SessionList } from "./list.js";
 import { newKey, type Keep } from "./outbox.js";
 import { Session } from "./session.js";
 import { pageStorage } from "./store.js";
-import type { TokenSource } from "./token.js";
 import type { Dial } from "./transport.js";
 import { websocketDial, type WebSocketLike } from "./websocket.js";
 
@@ -27,7 +25,7 @@ export interface ConnectOptions {
   storage?: Keep | null;
   /** A WebSocket constructor, where there is no global one (Node 20: that of `ws`). */
   WebSocket?: WebSocketLike;
-  fetch?: Fetch;
+  fetch?: Http["fetch"];
   /** What carries messages, instead of a WebSocket. */
   dial?: Dial;
 }
@@ -40,7 +38,8 @@ export class Client extends Emitter<"status"> {
   /** Where the server is. */
   readonly server: string;
   readonly connection: Connection;
-  readonly blobs: Blobs;
+  /** Where blobs and the fall-back without WebSockets are asked for. */
+  readonly http: Http;
   readonly #storage: Keep | null;
   readonly #sessions = new Map<string, Session>();
   #list: SessionList | undefined;
@@ -50,9 +49,8 @@ export class Client extends Emitter<"status"> {
     this.server = (server || globalThis.location.origin).replace(/\/$/, "").replace(/^ws/, "http");
     const { surface = "", device = "", timeoutMs = 30_000 } = options;
     this.#storage = options.storage === undefined ? pageStorage() : options.storage;
-    const token: TokenSource = options.getToken ?? options.token ?? "";
-    const fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
-    this.blobs = new Blobs(this.server, token, fetch);
+    const token = options.getToken ?? options.token ?? "";
+    this.http = { server: this.server, token, fetch: options.fetch ?? globalThis.fetch.bind(globalThis) };
     const dial = options.dial ?? websocketDial(this.server, options.WebSocket ?? globalThis.WebSocket);
     const name = this.server;
     this.connection = new Connection(dial, { token, surface, device, timeoutMs, keep: this.#storage, name });

@@ -3,8 +3,10 @@
 
 import { canonical } from "./canonical.js";
 import { applyPatch, PatchError } from "./patch.js";
-import type { Item, RunState, SessionEvent, ViewData } from "./protocol.js";
-import { ended, GROWING, ViewState, type Entry } from "./view.js";
+import type { Item, RunState, SessionEvent } from "./protocol.js";
+import { ended, GROWING, type Entry, type View } from "./view.js";
+
+export { applyPatch, canonical, PatchError };
 
 const STATE_BYTES = 256 << 10; // limits.SESSION_STATE_BYTES
 
@@ -13,21 +15,11 @@ type Data = SessionEvent["data"];
 type Handler = (view: View, event: SessionEvent, data: Data) => unknown;
 type Kind = Item["kind"];
 
-/** The folded state of one session, and how events change it. */
-export class View extends ViewState {
-  /** Fold one event in. False means a bad join (FOLD-3): nothing changed; a snapshot is needed. */
-  apply(event: SessionEvent): boolean {
-    this.version++;
-    const handler = Object.hasOwn(HANDLERS, event.type) ? HANDLERS[event.type] : undefined;
-    return handler?.(this, event, event.data) !== false;
-  }
-
-  /** The view exported as `data`, which it takes over. Throws for another fold version (FOLD-7). */
-  static load(data: ViewData): View {
-    const view = new View();
-    view.fill(data);
-    return view;
-  }
+/** Fold one event in. False means a bad join (FOLD-3): nothing changed; a snapshot is needed. */
+export function apply(view: View, event: SessionEvent): boolean {
+  view.version++;
+  const handler = Object.hasOwn(HANDLERS, event.type) ? HANDLERS[event.type] : undefined;
+  return handler?.(view, event, event.data) !== false;
 }
 
 const text = (data: Data, field: string): string => {

@@ -8,6 +8,7 @@ export {
 } from "./session.js";
 export type { ReadingStatus } from "./live.js";
 export type { Recovery } from "./recovery.js";
+export { getBlob, putBlob } from "./blobs.js";
 export { Run, said } from "./run.js";
 export { Events } from "./events.js";
 export type { Snapshot } from "./feed.js";
@@ -15,9 +16,6 @@ export { SessionList } from "./list.js";
 export { newKey, type Keep } from "./outbox.js";
 export type { Dial, Hello, Sink, Transport } from "./transport.js";
 export type { WebSocketLike } from "./websocket.js";
-export { View } from "./fold.js";
-export { ended, FOLD_VERSION } from "./view.js";
+export { ended, FOLD_VERSION, View } from "./view.js";
 export { newestLeaf, rootOf, siblingInputs, siblingRuns, visible } from "./branch.js";
-export { canonical } from "./canonical.js";
-export { applyPatch, PatchError } from "./patch.js";
 export type * from "./protocol.js";

@@ -2,9 +2,12 @@
 
 import { HoldfastError } from "./errors.js";
 import { Reader, type Snapshot } from "./feed.js";
-import { View } from "./fold.js";
 import type { SessionEvent } from "./protocol.js";
 import { Proof, type Recovery } from "./recovery.js";
+import { View } from "./view.js";
+
+type Fold = typeof import("./fold.js");
+let fold: Promise<Fold> | undefined;
 
 /** How the reading of a session stands. `idle`: nobody follows it; `closed`: it cannot be read any more. */
 export type ReadingStatus = "idle" | "catching-up" | "live" | "offline" | "closed";
@@ -23,11 +26,25 @@ export class LiveView extends Reader {
   readonly #owner: Owner;
   readonly #proof = new Proof();
   #awaySince: number | null = null;
+  #apply: Fold["apply"] = () => false;
 
   constructor(session: string, owner: Owner) {
     super("snapshot");
     this.#session = session;
     this.#owner = owner;
+  }
+
+  /** Load the fold, so that events can be taken. */
+  async ready(): Promise<void> {
+    while (fold ??= import("./fold.js")) {
+      try {
+        this.#apply = (await fold).apply;
+        return;
+      } catch { // the page is offline, most likely
+        fold = undefined;
+        await new Promise((resolve) => setTimeout(resolve, 2_000));
+      }
+    }
   }
 
   /** Begin from what was kept. */
@@ -52,7 +69,7 @@ export class LiveView extends Reader {
   }
 
   override event(event: SessionEvent): boolean {
-    if (!this.view.apply(event)) return false;
+    if (!this.#apply(this.view, event)) return false;
     this.#proof.took(event.seq, event.to ?? event.seq);
     this.#owner.changed();
     return true;

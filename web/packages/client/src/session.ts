@@ -5,13 +5,13 @@ import { Emitter } from "./emitter.js";
 import type { HoldfastError } from "./errors.js";
 import { Events } from "./events.js";
 import { Feed } from "./feed.js";
-import type { View } from "./fold.js";
 import { LiveView, type ReadingStatus } from "./live.js";
 import { type Keep } from "./outbox.js";
 import type { Answer, Attachment, Cursor, Decision, Here, HistoryPage, Op, ServerMessage, Start } from "./protocol.js";
 import type { Recovery } from "./recovery.js";
 import { Run } from "./run.js";
 import { forget, keep, kept } from "./store.js";
+import type { View } from "./view.js";
 
 /** Of every call that writes. */
 export interface WriteOptions extends RequestOptions {
@@ -131,7 +131,7 @@ export class Session extends Emitter<"change"> {
     if (!this.#followers++) {
       if (this.error) this.#live = this.#newLive();
       this.#live.status = this.#connection.connected ? "catching-up" : "offline";
-      this.feed.add(this.#live);
+      void this.#begin(this.#live);
       this.changed();
     }
     let following = true;
@@ -307,6 +307,11 @@ export class Session extends Emitter<"change"> {
   };
 
   #owner = "";
+
+  async #begin(live: LiveView): Promise<void> {
+    await live.ready();
+    if (live === this.#live && live.status !== "idle") this.feed.add(live);
+  }
 
   #newLive(): LiveView {
     const live = new LiveView(this.id, {

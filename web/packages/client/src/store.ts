@@ -1,6 +1,6 @@
 // Owns how a session's cursor and view survive a reload of the page.
 
-import { View } from "./fold.js";
+import { View } from "./view.js";
 import type { Keep } from "./outbox.js";
 import type { Cursor } from "./protocol.js";
 

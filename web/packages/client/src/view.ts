@@ -1,5 +1,6 @@
 // Owns the folded state of one session: its items and runs, the indexes over them, and its form as JSON
-// (PROTOCOL.md, section 6). The twin of src/holdfast/protocol/view.py; fold.ts says how events change it.
+// (PROTOCOL.md, section 6). The twin of src/holdfast/protocol/view.py; fold.ts says how events change it, and is
+// loaded when a session is first followed.
 
 import type { Item, RunState, SessionEvent, ViewData } from "./protocol.js";
 
@@ -18,7 +19,7 @@ const UNSETTLED = ["open", "called", "pending"];
 const keyOf = (kind: string, id: string): string => `${kind}\n${id}`;
 
 /** What a person sees of one session. It grows in place: look, do not change. */
-export class ViewState {
+export class View {
   title = "";
   agent = "";
   meta: Record<string, unknown> = {};
@@ -65,15 +66,16 @@ export class ViewState {
     };
   }
 
-  fill(data: ViewData): void {
-    if (data.fold !== FOLD_VERSION) throw new Error(`view of fold version ${data.fold}; this is ${FOLD_VERSION}`);
-    const { title, agent, meta, state, items, handoff, older, branch } = data;
-    Object.assign(this, { title, agent, meta, state, items, handoff, older });
-    this.runs = new Map(Object.entries(data.runs));
-    this.head = branch.head;
-    this.chosen = new Map(Object.entries(branch.runs));
-    this.branchVersion = branch.version;
-    for (const item of items) this.index(item);
+  /** The view exported as `data`, which it takes over. Throws for another fold version (FOLD-7). */
+  static load({ fold, runs, branch, ...rest }: ViewData): View {
+    if (fold !== FOLD_VERSION) throw new Error(`view of fold version ${fold}; this is ${FOLD_VERSION}`);
+    const view = Object.assign(new View(), rest);
+    view.runs = new Map(Object.entries(runs));
+    view.head = branch.head;
+    view.chosen = new Map(Object.entries(branch.runs));
+    view.branchVersion = branch.version;
+    for (const item of view.items) view.index(item);
+    return view;
   }
 
   // --- growing

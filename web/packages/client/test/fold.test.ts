@@ -2,7 +2,8 @@
 
 import { execFileSync } from "node:child_process";
 import { beforeAll, describe, expect, test } from "vitest";
-import { canonical, View, visible, type SessionEvent, type ViewData } from "../src/index.js";
+import { apply, canonical } from "../src/fold.js";
+import { View, visible, type SessionEvent, type ViewData } from "../src/index.js";
 import { PYTHON, ROOT } from "./python.js";
 
 interface Case {
@@ -32,7 +33,7 @@ describe("the fold", () => {
       const joined: boolean[] = [];
       const looked: string[] = [];
       events.forEach((event, number) => {
-        joined.push(view.apply(event));
+        joined.push(apply(view, event));
         if (!looks.includes(number)) return;
         looked.push(canonical(view.export()));
         view = View.load(JSON.parse(JSON.stringify(view.export())));
@@ -48,21 +49,21 @@ describe("the fold", () => {
     const view = new View();
     const event = (seq: number, type: string, data: Record<string, unknown>): SessionEvent =>
       ({ seq, ts: 1, actor: "agent:a", type, data });
-    view.apply(event(1, "TEXT_MESSAGE_START", { messageId: "m1" }));
-    view.apply(event(2, "TEXT_MESSAGE_START", { messageId: "m2" }));
+    apply(view, event(1, "TEXT_MESSAGE_START", { messageId: "m1" }));
+    apply(view, event(2, "TEXT_MESSAGE_START", { messageId: "m2" }));
     const [first, second] = view.items;
     const before = [view.changedAt(first!), view.changedAt(second!)];
-    view.apply(event(3, "TEXT_MESSAGE_CONTENT", { messageId: "m2", delta: "x" }));
+    apply(view, event(3, "TEXT_MESSAGE_CONTENT", { messageId: "m2", delta: "x" }));
     expect(view.changedAt(first!)).toBe(before[0]);
     expect(view.changedAt(second!)).toBeGreaterThan(before[1]!);
   });
 
   test("refuses a delta that does not join, and changes nothing", () => {
     const view = new View();
-    view.apply({ seq: 1, ts: 1, actor: "agent:a", type: "TEXT_MESSAGE_START", data: { messageId: "m" } });
+    apply(view, { seq: 1, ts: 1, actor: "agent:a", type: "TEXT_MESSAGE_START", data: { messageId: "m" } });
     const before = canonical(view.export());
     const delta = { messageId: "m", delta: "x" };
-    expect(view.apply({ seq: 2, ts: 1, actor: "agent:a", type: "TEXT_MESSAGE_CONTENT", data: delta, offset: 4 })).toBe(false);
+    expect(apply(view, { seq: 2, ts: 1, actor: "agent:a", type: "TEXT_MESSAGE_CONTENT", data: delta, offset: 4 })).toBe(false);
     expect(canonical(view.export())).toBe(before);
   });
 
