@@ -92,7 +92,8 @@ class Tools:
         self._begun = begun
         self.load, self.store = load, store
         self._announced: set[str] = set()
-        self._ended: set[str] = set()
+        self._made: set[str] = set()
+        self._ended: dict[str, dict[str, Any]] = {}
         self.unbegun: set[str] = set()
 
     async def announce(self, call_id: str, name: str, *, message: str | None = None) -> None:
@@ -112,16 +113,20 @@ class Tools:
         """Record how a call ended that was not made here: it was denied, say, or the model's provider made it."""
         if self._settled(call_id):
             return
-        if call_id not in self._announced:
+        if call_id not in self._announced and call_id not in self._made:
             self._put_call(call_id, name, args, None)
         self._announced.discard(call_id)
         content = {"content": "", "error": error} if error is not None else await self._content(value)
+        self._ended[call_id] = content
         await self._attempt.producer.write(e.TOOL_RESULT, {"toolCallId": call_id, **content})
-        self._ended.add(call_id)
+
+    def outcome(self, call_id: str) -> Mapping[str, Any] | None:
+        """What is recorded of a call, in this attempt or an earlier one: ``{content?, error?, blob?}``; None until it ended."""
+        entry = self._ended.get(call_id) or self._journal.get(call_id, {})
+        return entry if any(field in entry for field in _OUTCOME) else None
 
     def _settled(self, call_id: str) -> bool:
-        entry = self._journal.get(call_id, {})
-        return call_id in self._ended or any(field in entry for field in _OUTCOME)
+        return self.outcome(call_id) is not None
 
     async def call(
         self, call_id: str, name: str, args: dict[str, Any], tool: Tool, *, idempotent: bool, message: str | None
@@ -157,6 +162,7 @@ class Tools:
     async def _begin(self, call_id: str, name: str, args: dict[str, Any], message: str | None) -> None:
         """The call must be durable before its side effect; a fenced attempt ends here and not after it."""
         producer = self._attempt.producer
+        self._made.add(call_id)
         if call_id in self._announced:
             self._announced.discard(call_id)
             producer.put(e.TOOL_END, {"toolCallId": call_id})
@@ -173,7 +179,7 @@ class Tools:
         producer.put(e.TOOL_END, {"toolCallId": call_id})
 
     async def _end(self, call_id: str, data: dict[str, Any]) -> None:
-        self._ended.add(call_id)
+        self._ended[call_id] = data
         self._attempt.producer.put(e.TOOL_RESULT, {"toolCallId": call_id, **data})
         await self._attempt.producer.flush()
 

@@ -255,6 +255,17 @@ def _source(source: m.CitationSource) -> tuple[str]:
     )
 
 
+_ASKS, _DEFERS = "tool.asks", "tool.defers"
+
+
+def _again(failure: RecordedFailure) -> Exception:
+    """What a tool raised in an earlier attempt, for this one."""
+    error = failure.fields.get("error") or {}
+    if error.get("code") == _ASKS:
+        return ApprovalRequired()
+    return CallDeferred() if error.get("code") == _DEFERS else ModelRetry(str(error.get("message", failure.detail)))
+
+
 class _Unsettled(BaseException):
     """Carries out of a journalled call that it has not been made after all: people are to decide first."""
 
@@ -295,10 +306,12 @@ class _Durable(AbstractCapability[Any]):
                 call.tool_name, call.args_as_dict(), make, call_id=ident, idempotent=call.tool_name in self.idempotent
             )
         except _Unsettled as unsettled:
-            await self.run.tools.settle(ident, call.tool_name, {}, "people are asked")
+            code = _ASKS if isinstance(unsettled.cause, ApprovalRequired) else _DEFERS
+            error = {"code": code, "message": "people are asked first"}
+            await self.run.tools.settle(ident, call.tool_name, {}, "", error=error)
             raise unsettled.cause from None
         except RecordedFailure as failure:
-            raise ModelRetry(str((failure.fields.get("error") or {}).get("message", failure.detail))) from None
+            raise _again(failure) from None
         finally:
             current.reset(token)
         return made[0] if made else recorded
