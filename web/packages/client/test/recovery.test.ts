@@ -1,0 +1,163 @@
+// What survives cuts, silence, reloads and restarts: SUB-2, SUB-7, LOG-5, FOLD-3 from this side.
+
+import { describe, expect, inject, test } from "vitest";
+import { apply, canonical } from "../src/fold.js";
+import { View, type SessionEvent } from "../src/index.js";
+import { client, closing, fresh, storage, until } from "./client.js";
+import { line } from "./proxy.js";
+
+describe("a client", () => {
+  test("reads every event once over many cuts, and says what each recovery came to", async () => {
+    const via = closing(await line(inject("url")));
+    const hf = client({ url: via.url });
+    const session = await hf.create({ agent: "writer" });
+    await session.state();
+    const events = closing(session.events({ incarnation: session.cursor!.incarnation, seq: 0 }));
+    const end = session.follow();
+    const run = await client().session(session.id).send("count 400");
+    const cuts = (async () => {
+      for (let i = 0; i < 6; i++) {
+        await until(() => session.status === "live");
+        await new Promise((resolve) => setTimeout(resolve, 60));
+        via.cut();
+        await until(() => session.status === "offline");
+      }
+    })();
+    const whole = new View();
+    let last = 0;
+    for await (const event of events) {
+      const { seq, to, type } = event as SessionEvent;
+      expect(seq).toBe(last + 1);
+      last = to ?? seq;
+      apply(whole, event as SessionEvent);
+      if (type === "run.ended") break;
+    }
+    await cuts;
+    await until(() => session.status === "live" && session.cursor!.seq === last);
+    expect(canonical(session.view.export())).toBe(canonical(whole.export()));
+    expect(await run.text()).toBe(Array.from({ length: 400 }, (_, i) => `${i} `).join(""));
+    expect(session.recovery).toMatchObject({ session: session.id, gaps: 0, repeats: 0, snapshot: null });
+    expect(session.recovery!.received).toBe(session.recovery!.missed);
+    expect(hf.status.recovery).toBe(session.recovery);
+    end();
+  });
+
+  test("does what was asked while offline, once, when it is back", async () => {
+    const via = closing(await line(inject("url")));
+    const hf = client({ url: via.url });
+    const session = await hf.create({ agent: "writer" });
+    hf.cut(200);
+    expect(hf.status).toMatchObject({ state: "offline", attempts: 1, transport: null });
+    expect(hf.status.retryAt).toBeGreaterThan(Date.now());
+    const sent = session.send("hello");
+    expect(session.sending).toMatchObject([{ op: "send", text: "hello" }]);
+    const run = await sent;
+    expect(session.sending).toEqual([]);
+    expect(await run.text()).toBe("you said hello");
+    expect((await session.state()).items.filter(({ kind }) => kind === "message")).toHaveLength(2);
+  });
+
+  test("says that an outcome is not known, and settles it with the same key", async () => {
+    const via = closing(await line(inject("url")));
+    const hf = client({ url: via.url });
+    const session = await hf.create();
+    via.frozen = true;
+    const error = await session.send("once", { silent: true, timeoutMs: 100 }).catch((reason) => reason);
+    expect(error).toMatchObject({ code: "timeout", retry: true });
+    via.frozen = false;
+    via.cut();
+    await session.send("once", { silent: true, key: error.facts.key });
+    expect((await session.state()).items).toHaveLength(1);
+  });
+
+  test("notices a connection that only looks open", async () => {
+    const via = closing(await line(inject("url")));
+    const hf = client({ url: via.url });
+    await hf.ready();
+    via.frozen = true;
+    await until(() => hf.status.state === "offline");
+    via.frozen = false;
+    via.cut();
+    await until(() => hf.status.state === "live");
+  });
+
+  test("asks for a token on every connect", async () => {
+    let asked = 0;
+    const hf = client({ getToken: async () => (asked++, inject("tokens").ann) });
+    await hf.ready();
+    hf.cut();
+    await until(() => hf.status.state === "live");
+    expect(asked).toBe(2);
+  });
+
+  test("ends for good when the token is no good, and goes on when told to", async () => {
+    const hf = client({ token: "rubbish" });
+    const error = await hf.ready().catch((reason) => reason);
+    expect(error.code).toBe("auth.invalid");
+    expect(hf.status).toMatchObject({ state: "offline", error: { code: "auth.invalid" } });
+    const refused = await hf.session("s").send("x").catch((reason) => reason);
+    expect(refused.code).toBe("auth.invalid");
+  });
+
+  test("resumes after a reload from the cursor, with the view it had", async () => {
+    const kept = storage();
+    const session = await client().create({ agent: "writer" });
+    await (await session.send("count 50")).finished();
+    const before = client({ storage: kept });
+    const end = before.session(session.id).follow();
+    await until(() => before.session(session.id).status === "live");
+    const shown = canonical(before.session(session.id).view.export());
+    end();
+    before.close();
+    await session.send("while away", { silent: true });
+    const after = client({ storage: kept });
+    const reloaded = after.session(session.id);
+    expect(canonical(reloaded.view.export())).toBe(shown); // before anything was asked of the server
+    await reloaded.state();
+    expect(reloaded.recovery).toMatchObject({ missed: 1, received: 1, gaps: 0, repeats: 0, snapshot: null });
+    expect(reloaded.view.items.at(-1)).toMatchObject({ text: "while away" });
+  });
+
+  test("takes a snapshot when what it kept does not fit any more", async () => {
+    const kept = storage();
+    const id = fresh();
+    await client().create({ session: id, title: "first life" });
+    const before = client({ storage: kept });
+    await before.session(id).state();
+    before.close();
+    const other = client();
+    await other.session(id).delete();
+    await other.create({ session: id, title: "second life" });
+    const after = client({ storage: kept }).session(id);
+    expect(after.view.title).toBe("first life");
+    expect((await after.state()).title).toBe("second life");
+    expect(after.recovery).toMatchObject({ snapshot: "reset" });
+  });
+
+  test("does not show one person what was kept for another", async () => {
+    const kept = storage();
+    const session = await client().create({ title: "kept" });
+    const before = client({ storage: kept });
+    await before.session(session.id).state();
+    before.close();
+    const ben = client({ storage: kept, token: inject("tokens").ben }).session(session.id);
+    await ben.state();
+    expect(ben.recovery).toMatchObject({ from: null });
+  });
+
+  test("sends after a reload what had no answer before it", async () => {
+    const kept = storage();
+    const session = await client().create();
+    const before = client({ storage: kept });
+    await before.ready();
+    before.cut(60_000);
+    before.session(session.id).send("kept", { silent: true }).catch(() => {});
+    const page = new Map(kept.kept); // the page goes without a word
+    before.close();
+    kept.kept.clear();
+    for (const [name, value] of page) kept.kept.set(name, value);
+    client({ storage: kept });
+    await session.until(({ items }) => items.some((item) => item.kind === "message" && item.text === "kept"));
+    await until(() => kept.kept.size === 0);
+  });
+});
