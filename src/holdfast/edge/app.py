@@ -15,6 +15,7 @@ from holdfast.edge import auth
 from holdfast.edge.asgi_ws import serve_socket
 from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.config import Settings
+from holdfast.edge.dialects.ai_sdk.http import AiSdk
 from holdfast.edge.dialects.openai_responses.routes import OpenAIResponses
 from holdfast.edge.door import Door
 from holdfast.edge.guard import Guard, no_route
@@ -56,6 +57,7 @@ class Edge:
             *Health(hub, settings, self.requests, self.webhooks).routes(),
             *OpenAIResponses(self.door, self.requests).routes(),
             WebSocketRoute(PATH, self._socket),
+            *AiSdk(self.door, self.requests).routes(),
         ]
         pages_ = [Mount("/", StaticFiles(directory=pages, html=True))] if pages is not None else []
         self.app = Starlette(

@@ -12,7 +12,7 @@ from collections import deque
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from holdfast.edge.browser import BrowserCheck
-from holdfast.edge.door import CLOSE_CODES, Door, Visit
+from holdfast.edge.door import CLOSE_CODES, Door, Kind, Visit
 from holdfast.edge.guard import answer_error
 from holdfast.errors import HoldfastError
 from holdfast.hub.port import Batch
@@ -77,7 +77,7 @@ class AsgiWire:
             await self._arrived.wait()
 
 
-async def serve_socket(door: Door, browser: BrowserCheck, socket: WebSocket) -> None:
+async def serve_socket(door: Door, browser: BrowserCheck, socket: WebSocket, kind: Kind | None = None) -> None:
     """An ASGI WebSocket endpoint: Host, Origin and token first, then messages until it closes."""
     headers = socket.headers
     try:
@@ -92,7 +92,7 @@ async def serve_socket(door: Door, browser: BrowserCheck, socket: WebSocket) -> 
     await socket.accept(PROTOCOL if PROTOCOL in offered else None)
     wire = AsgiWire(socket)
     try:
-        visit = wire.visit = door.visit(wire, principal)
+        visit = wire.visit = door.visit(wire, principal, kind)
     except HoldfastError as error:
         await socket.close(CLOSE_CODES.get(error.code, 1013), error.code)
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+from collections.abc import Callable
 from typing import Protocol
 
 from holdfast.edge.auth import Verifier
@@ -54,6 +55,10 @@ class Wire(Protocol):
         """Drop without a word."""
 
 
+Kind = Callable[["Door", Wire, str], "Visit"]
+"""Makes the visit of a new connection: the door, the wire, the connection's name."""
+
+
 class Door:
     """The verifier, the settings and the connections of one server."""
 
@@ -63,6 +68,7 @@ class Door:
         self.verifier = verifier
         self.crowd = Crowd(settings)
         self.visits: dict[str, Visit] = {}
+        self.kinds: list[Callable[[str], Kind | None]] = []  # what dialects serve on paths of their own
         self._numbers = itertools.count(1)
         self._boot = secrets.token_hex(2)
 
@@ -72,10 +78,14 @@ class Door:
             raise Unavailable("server.restarting")
         self.crowd.check()
 
-    def visit(self, wire_: Wire, principal: Principal | None) -> Visit:
+    def kind(self, path: str) -> Kind | None:
+        """What a WebSocket at this path is, when it is not the protocol's own; None where there is none."""
+        return next((kind for find in self.kinds if (kind := find(path)) is not None), None)
+
+    def visit(self, wire_: Wire, principal: Principal | None, kind: Kind | None = None) -> Visit:
         """A new connection, authenticated already when it brought a header. Raises as ``admit`` does."""
         self.admit()
-        visit = Visit(self, wire_, f"c{next(self._numbers)}-{self._boot}")
+        visit = (kind or Visit)(self, wire_, f"c{next(self._numbers)}-{self._boot}")
         self.crowd.arrive()
         self.visits[visit.ident] = visit
         if principal is None:

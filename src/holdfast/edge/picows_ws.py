@@ -29,7 +29,7 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from holdfast.edge.browser import BrowserCheck
-from holdfast.edge.door import CLOSE_CODES, Door, Visit
+from holdfast.edge.door import CLOSE_CODES, Door, Kind, Visit
 from holdfast.errors import HoldfastError
 from holdfast.hub.port import Batch
 from holdfast.protocol import limits
@@ -70,6 +70,7 @@ class PicowsWire(WSListener):
     __slots__ = (
         "_door",
         "_fragments",
+        "_kind",
         "_out",
         "_principal",
         "_text",
@@ -81,8 +82,9 @@ class PicowsWire(WSListener):
         "paused",
     )
 
-    def __init__(self, door: Door, turn: Turn, principal: Principal | None) -> None:
+    def __init__(self, door: Door, turn: Turn, principal: Principal | None, kind: Kind | None) -> None:
         self._door = door
+        self._kind = kind
         self._turn = turn
         self._principal = principal
         self._unsent: list[bytes] = []
@@ -139,7 +141,7 @@ class PicowsWire(WSListener):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._out = under.write
         try:
-            self._visit = self._door.visit(self, self._principal)
+            self._visit = self._door.visit(self, self._principal, self._kind)
         except HoldfastError as error:
             self.write(Batch([encode({"op": "error", "error": error.wire()})]))
             self.shut(CLOSE_CODES.get(error.code, 1013), error.code)
@@ -309,7 +311,9 @@ def decide(
     try:
         browser.host(headers.get("host"))
         browser.origin(headers.get("origin"), headers.get("host"))
-        if target.partition("?")[0] != PATH:
+        path = target.partition("?")[0]
+        kind = door.kind(path)
+        if path != PATH and kind is None:
             return _refusal(404, b"not found")
         if headers.get("sec-websocket-version") != "13":
             return _refusal(426, b"upgrade required", ("Sec-WebSocket-Version", "13"))
@@ -322,7 +326,7 @@ def decide(
     offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
     chosen = [("Sec-WebSocket-Protocol", PROTOCOL)] if PROTOCOL in offered else []
     return WSUpgradeResponseWithListener(
-        WSUpgradeResponse.create_101_response(chosen), PicowsWire(door, turn, principal)
+        WSUpgradeResponse.create_101_response(chosen), PicowsWire(door, turn, principal, kind)
     )
 
 

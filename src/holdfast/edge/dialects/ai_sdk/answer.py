@@ -1,0 +1,220 @@
+"""One run's answer as the chunks of a UI message stream (AI SDK 5 to 7; ``ai/src/ui-message-stream/ui-message-chunks.ts``).
+
+A snapshot and live events go one way: an event is folded into a small view of the run and its sub-runs, and what the
+client has not been told of an item is told. So a stream may begin anywhere, and go on after a snapshot, without a
+repeat.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.edge.dialects.ai_sdk.parts import Chunk, Parts
+from holdfast.edge.reading import Message
+from holdfast.protocol import events as e
+from holdfast.protocol.events import Event
+from holdfast.protocol.fold import View
+from holdfast.protocol.view import ENDED, UNSETTLED, Item
+
+_TOUCHED: Final = {
+    e.TEXT_START: ("message", "messageId"), e.TEXT_CONTENT: ("message", "messageId"), e.TEXT_END: ("message", "messageId"),
+    e.REASONING_START: ("reasoning", "messageId"), e.REASONING_CONTENT: ("reasoning", "messageId"),
+    e.REASONING_END: ("reasoning", "messageId"), e.SOURCE_CITED: ("message", "messageId"),
+    e.TOOL_START: ("tool", "toolCallId"), e.TOOL_ARGS: ("tool", "toolCallId"), e.TOOL_END: ("tool", "toolCallId"),
+    e.TOOL_RESULT: ("tool", "toolCallId"),
+    e.ACTIVITY_SNAPSHOT: ("activity", "messageId"), e.ACTIVITY_DELTA: ("activity", "messageId"),
+    e.INPUT_STEER: ("steer", "steerId"), e.STEER_DELIVERED: ("steer", "steerId"), e.STEER_DROPPED: ("steer", "steerId"),
+    e.APPROVAL_REQUESTED: ("approval", "approvalId"), e.APPROVAL_RESOLVED: ("approval", "approvalId"),
+    e.APPROVAL_EXPIRED: ("approval", "approvalId"),
+}  # fmt: skip
+"""The item an event changes: its kind, and the field that names it."""
+
+
+class Since(msgspec.Struct, frozen=True):
+    """What a client has that was let go at an approval and comes back with the answer.
+
+    Attributes:
+        seq: told so far, with ``incarnation``; None when the client did not say.
+        open: what was not finished then: characters told of a text, -1 for a tool call or an approval.
+        answered: the approvals it decides now.
+    """
+
+    answered: frozenset[str]
+    incarnation: str = ""
+    seq: int | None = None
+    open: dict[str, int] = {}
+
+
+class Answer:
+    """A run's answer, told chunk by chunk. One SDK message is one root run; its id is the run's.
+
+    Args:
+        version: 5, 6 or 7: what the client understands.
+        since: what the client has of this very message, when it goes on with it.
+
+    Attributes:
+        done: the last chunk was told.
+    """
+
+    def __init__(self, session: str, run: str, version: int, since: Since | None = None) -> None:
+        self.session = session
+        self.run = run
+        self.done = False
+        self._version = version
+        self._since = since
+        self._incarnation = ""
+        self._seq = 0
+        self._view = View()
+        self._parts = Parts(run, version)
+        self._usage: Counter[str] = Counter()
+
+    # --- what the session tells its reader
+    def take(self, message: Message) -> Iterator[Chunk]:
+        """The chunks that a message of the session makes."""
+        if self.done:
+            return
+        if message.op == "snapshot":
+            self._incarnation, self._seq = message.incarnation or "", message.seq or 0
+            yield from self._opening(message.view or {})
+        elif message.op == "events":
+            for event in message.events:
+                if event.last > self._seq:
+                    self._seq = event.last
+                    yield from self._event(event)
+        elif message.op == "skip":
+            self._seq = max(self._seq, message.to or 0)
+        elif message.op == "closed":
+            yield from self.broken(message.code or "session.deleted")
+        if message.op in ("snapshot", "events") and not self.done:
+            yield from self._settled()
+
+    def broken(self, why: str) -> Iterator[Chunk]:
+        """The stream ends before the run does: nothing stays open, and the client sees an error."""
+        if not self.done:
+            self.done = True
+            self._view.export()
+            yield from self._parts.close_texts(self._view.items)
+            yield {"type": "error", "errorText": why}
+
+    def _opening(self, view: dict[str, Any]) -> Iterator[Chunk]:
+        """Everything a client must be told before live events make sense to it."""
+        runs: dict[str, Any] = {}
+        for ident, run in view["runs"].items():  # in the order they were queued: parents come first
+            if ident == self.run or run.get("parent") in runs:
+                runs[ident] = run
+        items = [item for item in view["items"] if item.get("run") in runs]
+        self._view = View.load({**view, "runs": runs, "items": items})
+        self._parts.runs = runs
+        if self._since is not None:
+            self._remember(self._since)
+            self._since = None
+        root = runs.get(self.run)
+        if root is None:
+            self.done = True
+            yield {"type": "error", "errorText": f"run {self.run!r:.80} is not in this session's window"}
+            return
+        if self._parts.first():
+            about = {"session": self.session, "run": self.run, "agent": root["agent"], "input": root.get("input")}
+            yield {"type": "start", "messageId": self.run, "messageMetadata": {"holdfast": about}}
+            yield {"type": "start-step"}
+        if self._view.state:
+            yield from self._parts.data("state", "state", self._view.state)
+        yield from self._everything()
+
+    def _remember(self, since: Since) -> None:
+        known = self._seq if since.seq is None or since.incarnation != self._incarnation else since.seq
+        self._parts.restore(self._view.items, known, since.open, since.answered)
+
+    def _everything(self) -> Iterator[Chunk]:
+        self._view.export()  # open texts are joined now
+        things: list[tuple[int, Item | None, dict[str, Any]]] = [(i["seq"], i, {}) for i in self._view.items]
+        things += [(run["seq"], None, run) for ident, run in self._view.runs.items() if ident != self.run]
+        for _, item, run in sorted(things, key=lambda thing: thing[0]):
+            yield from self._parts.item(item) if item is not None else self._parts.sub_run(run)
+
+    # --- events
+    def _event(self, event: Event) -> Iterator[Chunk]:
+        runs, type_, data = self._view.runs, event.type, event.data
+        if type_ in (e.STATE_SNAPSHOT, e.STATE_DELTA):
+            self._view.apply(event)
+            yield from self._parts.data("state", "state", self._view.state)
+            return
+        if type_ == e.CANCEL_REQUESTED:
+            self._view.apply(event)
+            return
+        ours = event.run in runs or (type_ == e.RUN_QUEUED and data.get("parent") in runs)
+        if not ours:
+            return
+        self._view.apply(event)
+        if type_ in e.DELTAS:
+            kind, field = _TOUCHED[type_]
+            yield from self._parts.grow(kind, data[field], data["delta"])
+        elif type_ in _TOUCHED:
+            kind, field = _TOUCHED[type_]
+            item = self._view.by_id.get((kind, str(data.get(field))))
+            if item is not None:
+                self._view.export()
+                yield from self._parts.item(item)
+        elif type_ in (e.STEP_STARTED, e.STEP_FINISHED) or type_.startswith("run."):
+            yield from self._everything()
+        elif type_ == e.CUSTOM:  # in no view: told once, kept by nobody
+            yield {"type": f"data-{data.get('name')}", "data": data.get("value"), "transient": True}
+        elif type_ == e.USAGE_RECORDED:
+            self._usage.update({k: v for k, v in data.items() if type(v) is int})
+
+    # --- ends
+    def _settled(self) -> Iterator[Chunk]:
+        """The end of the run, or of what can be told before somebody decides."""
+        root = self._view.runs[self.run]
+        if root["status"] in ENDED:
+            self.done = True
+            yield from self._end(root)
+        elif self._version >= 6 and self._waits_for_people():
+            self.done = True
+            self._view.export()
+            open_ = self._parts.unfinished(self._view.items)
+            yield from self._parts.close_texts(self._view.items)
+            yield {"type": "finish-step"}
+            about = {"cursor": f"{self._incarnation}:{self._seq}", "open": open_}
+            yield {"type": "finish", "finishReason": "tool-calls", "messageMetadata": {"holdfast": about}}
+
+    def _end(self, root: dict[str, Any]) -> Iterator[Chunk]:
+        yield from self._parts.settle(self._view.items)
+        status = root["status"]
+        about: dict[str, Any] = {"status": status, "cursor": f"{self._incarnation}:{self._seq}", "open": {}}
+        if self._usage:
+            about["usage"] = dict(self._usage)
+        if status == "completed":
+            reason = {} if self._version < 6 else {"finishReason": "stop"}
+            yield {"type": "finish-step"}
+            yield {"type": "finish", **reason, "messageMetadata": {"holdfast": about}}
+            return
+        error = root.get("error") or {}
+        by = root.get("cancel", {}).get("by")
+        about |= {name: value for name, value in (("error", error), ("by", by)) if value}
+        yield {"type": "message-metadata", "messageMetadata": {"holdfast": about}}
+        if status == "cancelled":
+            yield {"type": "abort", **({"reason": f"cancelled by {by}"} if by and self._version >= 6 else {})}
+        else:
+            words = error.get("message") or ("no worker finished it" if status == "lost" else "the agent failed")
+            yield {"type": "error", "errorText": f"{status}: {words}"}
+
+    def _waits_for_people(self) -> bool:
+        """Somebody must decide before more can be expected: the SDK sends its answer when the stream has ended."""
+        blocked: set[str] = set()
+        for item in self._view.items:
+            if item["kind"] == "approval" and item["status"] == "pending" and not self._parts.answered(item["id"]):
+                run = item["run"]
+                while run is not None:  # those above wait for it
+                    blocked.add(run)
+                    run = self._view.runs.get(run, {}).get("parent")
+        return bool(blocked) and all(
+            item.get("status") not in UNSETTLED
+            or item["run"] in blocked
+            or item["kind"] in ("approval", "steer", "step")
+            for item in self._view.items
+        )

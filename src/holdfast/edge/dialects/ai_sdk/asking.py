@@ -1,0 +1,245 @@
+"""What an SDK client asks for, as operations: its messages are not trusted, and only the last one is looked at."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any, Final, Literal
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from holdfast.edge.dialects.ai_sdk.answer import Answer, Since
+from holdfast.edge.door import Door
+from holdfast.edge.reading import Reading, cursor_of
+from holdfast.errors import Refused
+from holdfast.protocol import codec, limits, wire
+from holdfast.protocol.view import ENDED
+from holdfast.session.access import Principal
+from holdfast.session.approval import action_hash
+
+SURFACE: Final = "ai-sdk"
+REPLAY_S: Final = 3_600.0
+"""An answer that ended is told again for so long to version 7, which replaces what it has of it: it may have been away."""
+
+_ANY: Final = msgspec.json.Decoder()
+_DATA_URL: Final = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,(.*)", re.DOTALL)
+_BLOB: Final = re.compile(r"/v1/sessions/[^/]+/blobs/([0-9a-f]{64})$")
+
+
+class UIMessage(msgspec.Struct):
+    """A message as the SDK's ``UIMessage``."""
+
+    id: str
+    role: str
+    parts: list[dict[str, Any]] = []
+    metadata: Any = None
+
+
+class Asked(msgspec.Struct):
+    """The body of a POST, and the part of a ``send`` frame that is the same."""
+
+    id: str
+    messages: list[UIMessage]
+    trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
+    messageId: str | None = None
+
+
+class Asking:
+    """Carries out what one principal asks of one agent.
+
+    Args:
+        version: of the SDK: 5, 6 or 7.
+    """
+
+    def __init__(self, door: Door, principal: Principal, agent: str, version: int) -> None:
+        self.hub = door.hub
+        self._door = door
+        self._principal = principal
+        self._agent = agent
+        self._version = version
+
+    async def send(self, asked: Asked) -> tuple[Reading, Answer]:
+        """Append the last message, or decide what it decides, and read the answer. Raises ``HoldfastError``."""
+        session = codec.check_session_id(asked.id)
+        if not asked.messages:
+            raise Refused("input.malformed", "messages: at least one is needed")
+        last = asked.messages[-1]
+        if asked.trigger == "regenerate-message":
+            run = await self._regenerate(session, asked)
+        elif last.role == "assistant":
+            return await self._decide(session, last)
+        elif last.role == "user":
+            run = await self._say(session, last, edited=asked.messageId == last.id)
+        else:
+            raise Refused("input.malformed", f"messages: the last one is of role {last.role!r:.40}")
+        return await self._read(session, Answer(session, run, self._version))
+
+    async def resume(self, session: str) -> tuple[Reading, Answer] | None:
+        """Read the answer that is being given; None when there is none."""
+        run = await self.active(session, ended_s=REPLAY_S if self._version >= 7 else 0)
+        return None if run is None else await self._read(session, Answer(session, run, self._version))
+
+    async def stop(self, session: str, run: str | None = None) -> dict[str, Any]:
+        """Cancel a run, by default the one that ``resume`` would read. Nothing to stop is no error."""
+        run = run or await self.active(session)
+        if run is None:
+            return {"runs": []}
+        try:
+            return await self.hub.execute(self._principal, wire.Cancel(session=session, run=run))
+        except Refused as error:
+            if error.code != "run.ended":
+                raise
+            return {"runs": []}
+
+    async def view(self, session: str) -> dict[str, Any]:
+        """The session's view as JSON data."""
+        _, _, raw = await self.hub.snapshot(self._principal, codec.check_session_id(session))
+        view: dict[str, Any] = _ANY.decode(raw)
+        return view
+
+    async def active(self, session: str, ended_s: float = 0) -> str | None:
+        """The root run that is being executed or waits: of this agent before any other's, the earliest first.
+
+        With ``ended_s`` also the newest one, when it ended no longer ago.
+        """
+        try:
+            runs = [r for r in (await self.view(session))["runs"].values() if "parent" not in r]
+        except Refused as error:
+            if error.code != "session.not_found":
+                raise
+            return None
+        live = [run for run in runs if run["status"] not in ENDED]
+        if live:
+            return str(min(live, key=lambda run: (run["agent"] != self._agent, run["seq"]))["id"])
+        since_ms = self.hub.clock.wall_ms() - ended_s * 1_000
+        if ended_s and runs and runs[-1].get("ended_ts", 0) >= since_ms:
+            return str(runs[-1]["id"])
+        return None
+
+    # --- reading
+    async def _read(self, session: str, answer: Answer) -> tuple[Reading, Answer]:
+        return await Reading.open(self._door, self._principal, session, "snapshot", surface=SURFACE), answer
+
+    # --- writing
+    async def _say(self, session: str, message: UIMessage, *, edited: bool) -> str:
+        try:
+            await self.hub.loaded(self._principal, session, "append")
+        except Refused as error:
+            if error.code != "session.not_found":
+                raise
+            await self.hub.execute(self._principal, wire.Create(session=session, agent=self._agent))
+        words = [part.get("text") for part in message.parts if part.get("type") == "text"]
+        if not all(isinstance(text, str) for text in words):
+            raise Refused("input.malformed", "parts: a text part has a text")
+        said: dict[str, Any] = {
+            "session": session, "agent": self._agent, "text": "\n\n".join(map(str, words))[: limits.TEXT_CHARS + 1],
+            "attachments": [await self._attach(session, p) for p in message.parts if p.get("type") == "file"],
+        }  # fmt: skip
+        if len(said["text"]) > limits.TEXT_CHARS:
+            raise Refused("input.too_large", f"text: more than {limits.TEXT_CHARS} characters")
+        key = codec.check_entity_id(message.id, "messages: id")
+        if edited:
+            try:
+                return _run(await self.hub.execute(self._principal, wire.Send(edits=key, **said)))
+            except Refused as error:
+                if error.code != "input.not_found":  # it never arrived: then this is the first time
+                    raise
+        return _run(await self.hub.execute(self._principal, wire.Send(key=key, **said)))
+
+    async def _attach(self, session: str, part: dict[str, Any]) -> wire.Attachment:
+        """A file part as a blob: its content in a ``data:`` address, or a blob this session has already."""
+        url, name = part.get("url"), part.get("filename") or ""
+        if not isinstance(url, str) or not isinstance(name, str):
+            raise Refused("input.malformed", "parts: a file part has a url")
+        known = _BLOB.search(url)
+        media = str(part.get("mediaType") or "application/octet-stream")[: limits.NAME_CHARS]
+        if known is not None:
+            await self.hub.get_blob(self._principal, session, known[1])
+            return wire.Attachment(known[1], name[: limits.NAME_CHARS], media)
+        found = _DATA_URL.fullmatch(url)
+        if found is None:
+            raise Refused(
+                "input.malformed", "parts: the url of a file must be a data: address or a blob of this session"
+            )
+        raw = unquote_to_bytes(found[4])
+        try:
+            data = base64.b64decode(raw, validate=True) if found[3] else raw
+        except binascii.Error:
+            raise Refused("input.malformed", "parts: a file is not base64") from None
+        blob = await self.hub.put_blob(self._principal, session, media.lower(), data)
+        return wire.Attachment(blob, name[: limits.NAME_CHARS], media)
+
+    async def _regenerate(self, session: str, asked: Asked) -> str:
+        view = await self.view(session)
+        run = view["runs"].get(asked.messageId)  # the SDK names the answer; an assistant message's id is its run's
+        said = next((m.id for m in reversed(asked.messages) if m.role == "user"), None)
+        if run is not None and run.get("input"):
+            ident = run["input"]
+        elif said is not None:
+            inputs = [i for i in view["items"] if i["kind"] == "message" and said in (i["id"], i.get("edits"))]
+            ident = inputs[-1]["id"] if inputs else codec.check_entity_id(said, "messages: id")
+        else:
+            raise Refused("input.malformed", "messages: no user message to answer again")
+        op = wire.Regenerate(session=session, input=ident, agent=self._agent)
+        return _run(await self.hub.execute(self._principal, op))
+
+    async def _decide(self, session: str, message: UIMessage) -> tuple[Reading, Answer]:
+        """The client answers approvals: its message comes back with them, and goes on after what it has."""
+        answers = list(decisions(session, message))
+        if not answers:
+            raise Refused(
+                "input.malformed", "messages: the last one is neither the user's nor does it answer an approval"
+            )
+        since = since_of(message, frozenset(op.approval for op in answers))
+        reading, answer = await self._read(session, Answer(session, message.id, self._version, since))
+        try:
+            for op in answers:
+                try:
+                    await self.hub.execute(self._principal, op)
+                except Refused as error:
+                    if error.code != "approval.resolved":  # somebody was faster: the stream says who
+                        raise
+        except BaseException:
+            reading.end()
+            raise
+        return reading, answer
+
+
+def _run(result: dict[str, Any]) -> str:
+    """The run that answers, or ``run.muted`` when a person has taken over and nobody will."""
+    if result.get("run") is None:
+        raise Refused("run.muted", "it was said; no agent answers while a person has taken over")
+    return str(result["run"])
+
+
+def decisions(session: str, message: UIMessage) -> list[wire.Resolve]:
+    """The approvals that the message's tool parts answer; what was shown is what is decided on."""
+    found = []
+    for part in message.parts:
+        approval = part.get("approval")
+        if part.get("state") != "approval-responded" or not isinstance(approval, dict):
+            continue
+        ident = codec.check_entity_id(approval.get("id"), "parts: approval.id")
+        tool = part.get("toolName") or str(part.get("type", "")).removeprefix("tool-")
+        shown = part.get("input")
+        hashed = action_hash(str(tool), shown) if isinstance(shown, dict) else None
+        decision: Literal["approved", "denied"] = "approved" if approval.get("approved") is True else "denied"
+        note = approval.get("reason")
+        note = note[: limits.NAME_CHARS] if isinstance(note, str) else ""
+        found.append(wire.Resolve(session=session, approval=ident, decision=decision, note=note, hash=hashed))
+    return found
+
+
+def since_of(message: UIMessage, answered: frozenset[str]) -> Since:
+    """Where the client's message stands, as its metadata says; it concerns only what this client is shown."""
+    about = message.metadata.get("holdfast") if isinstance(message.metadata, dict) else None
+    if not isinstance(about, dict):
+        return Since(answered)
+    try:
+        cursor = cursor_of(str(about.get("cursor")))
+        open_ = msgspec.convert(about.get("open", {}), dict[str, int])
+    except ValueError:  # msgspec.ValidationError is one
+        return Since(answered)
+    return Since(answered, cursor.incarnation, cursor.seq, open_)

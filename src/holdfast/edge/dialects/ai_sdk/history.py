@@ -1,0 +1,103 @@
+"""A conversation as the SDK's ``UIMessage[]``: what ``useChat`` is given as its first ``messages``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.edge.dialects.ai_sdk.answer import Answer
+from holdfast.edge.dialects.ai_sdk.parts import Chunk, parsed
+from holdfast.edge.reading import Message
+from holdfast.protocol.fold import View
+from holdfast.protocol.view import ENDED, Item
+
+UIMessage = dict[str, Any]
+
+
+def conversation(session: str, data: dict[str, Any], version: int) -> list[UIMessage]:
+    """The messages of the branch shown, within the view's window. An answer that is being given is left out."""
+    view = View.load(data)
+    found: list[UIMessage] = []
+    told: set[str] = set()
+    for item in view.visible():
+        run = view.root(item["run"]) if "run" in item else None
+        if run is None:
+            if item["kind"] == "message":
+                found.append(_said(session, item))
+        elif run not in told:
+            told.add(run)
+            if view.runs.get(run, {}).get("status") in ENDED:
+                answer = Answer(session, run, version)
+                found.append(folded(list(answer.take(Message("snapshot", seq=0, view=view.export())))))
+    return found
+
+
+def _said(session: str, item: Item) -> UIMessage:
+    """What a person said, or an agent outside of runs."""
+    parts: list[dict[str, Any]] = [
+        {
+            "type": "file", "mediaType": a.get("mediaType") or "application/octet-stream", "filename": a.get("name", ""),
+            "url": f"/v1/sessions/{session}/blobs/{a['blob']}",
+        }
+        for a in item.get("attachments", [])
+    ]  # fmt: skip
+    if item["text"]:
+        parts.append({"type": "text", "text": item["text"], "state": "done"})
+    role = "assistant" if item["role"] == "assistant" else "user"
+    about = {"by": item["actor"], "ts": item["ts"]}
+    return {"id": item["id"], "role": role, "parts": parts, "metadata": {"holdfast": about}}
+
+
+def folded(chunks: list[Chunk]) -> UIMessage:
+    """The message that the SDK makes of an ended answer's chunks (``ai/src/ui/process-ui-message-stream.ts``)."""
+    message: UIMessage = {"id": "", "role": "assistant", "parts": [], "metadata": {"holdfast": {}}}
+    parts, by_id = message["parts"], dict[tuple[str, str], dict[str, Any]]()
+    for chunk in chunks:
+        type_ = chunk["type"]
+        message["metadata"]["holdfast"].update(chunk.get("messageMetadata", {}).get("holdfast", {}))
+        if type_ == "start":
+            message["id"] = chunk["messageId"]
+        elif type_ == "start-step":
+            parts.append({"type": "step-start"})
+        elif type_ in ("text-start", "reasoning-start"):
+            kind = type_.partition("-")[0]
+            parts.append(by_id.setdefault((kind, chunk["id"]), {"type": kind, "text": "", "state": "done"}))
+        elif type_ in ("text-delta", "reasoning-delta"):
+            by_id[type_.partition("-")[0], chunk["id"]]["text"] += chunk["delta"]
+        elif type_.startswith("tool-"):
+            _tool(chunk, parts, by_id)
+        elif type_ in ("source-url", "source-document", "file") or type_.startswith("data-"):
+            parts.append(chunk)
+        if type_ in ("text-start", "text-end", "reasoning-start", "reasoning-end") and "providerMetadata" in chunk:
+            by_id[type_.partition("-")[0], chunk["id"]]["providerMetadata"] = chunk["providerMetadata"]
+    return message
+
+
+def _tool(chunk: Chunk, parts: list[dict[str, Any]], by_id: dict[tuple[str, str], dict[str, Any]]) -> None:
+    """One step of a tool part: its input, what allows it, its output."""
+    type_ = chunk["type"]
+    if type_ == "tool-approval-response":
+        part = next(p for p in parts if p.get("approval", {}).get("id") == chunk["approvalId"])
+        part["state"] = "approval-responded"
+        part["approval"] |= {k: chunk[k] for k in ("approved", "reason") if k in chunk}
+        return
+    part = by_id.get(("tool", chunk["toolCallId"]), {})
+    if not part:
+        part = {"type": f"tool-{chunk['toolName']}", "toolCallId": chunk["toolCallId"], "providerExecuted": True}
+        by_id["tool", chunk["toolCallId"]] = part
+        parts.append(part)
+    if type_ == "tool-input-start":
+        part |= {"state": "input-streaming", "input": None}
+    elif type_ == "tool-input-delta":
+        part["input"] = parsed(chunk["inputTextDelta"])
+    elif type_ == "tool-input-available":
+        part |= {"state": "input-available", "input": chunk["input"]}
+    elif type_ == "tool-approval-request":
+        part |= {"state": "approval-requested", "approval": {"id": chunk["approvalId"]}}
+    elif type_ == "tool-output-available":
+        part |= {"state": "output-available", "output": chunk["output"]}
+    elif type_ == "tool-output-error":
+        part |= {"state": "output-error", "errorText": chunk["errorText"]}
+    elif type_ == "tool-output-denied":
+        part["state"] = "output-denied"
+    if "providerMetadata" in chunk:
+        part["callProviderMetadata"] = chunk["providerMetadata"]

@@ -1,0 +1,145 @@
+"""The AI SDK over HTTP and over its own WebSocket transport: routes.
+
+``{api}`` is ``/v1/ai-sdk/{version}/{agent}``, the version ``v5``, ``v6`` or ``v7``. The chat's id is the session's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute, compile_path
+from starlette.websockets import WebSocket
+
+from holdfast.edge.asgi_ws import serve_socket
+from holdfast.edge.browser import BrowserCheck
+from holdfast.edge.dialects.ai_sdk.answer import Answer
+from holdfast.edge.dialects.ai_sdk.asking import Asked, Asking
+from holdfast.edge.dialects.ai_sdk.history import conversation
+from holdfast.edge.dialects.ai_sdk.parts import Chunk
+from holdfast.edge.dialects.ai_sdk.socket import SdkVisit
+from holdfast.edge.door import Door, Kind
+from holdfast.edge.reading import Reading
+from holdfast.edge.request import Requests, answer
+from holdfast.edge.sse import COMMENT, Following
+from holdfast.errors import HoldfastError, Refused
+from holdfast.protocol import codec
+
+API: Final = "/v1/ai-sdk/{version}/{agent}"
+VERSIONS: Final = {"v5": 5, "v6": 6, "v7": 7}
+HEADERS: Final = {"x-vercel-ai-ui-message-stream": "v1"}
+_ASKED: Final = msgspec.json.Decoder(Asked)
+_API = compile_path(API)[0]
+
+
+class AiSdk:
+    """The dialect, on one server."""
+
+    def __init__(self, door: Door, requests: Requests) -> None:
+        self.door = door
+        self.requests = requests
+        door.kinds.append(self._kind)
+
+    def routes(self) -> list[BaseRoute]:
+        """All routes, for an application or a router."""
+        chat, stream = f"{API}/{{chat}}", f"{API}/{{chat}}/stream"
+        return [
+            Route(API, _told_as_text(self.send), methods=["POST"]),
+            Route(chat, self.messages, methods=["GET"]),
+            Route(stream, _told_as_text(self.resume), methods=["GET"]),
+            Route(stream, self.stop, methods=["DELETE"]),
+            WebSocketRoute(API, self._socket),
+        ]
+
+    # --- HTTP
+    async def send(self, request: Request) -> Response:
+        """Append the user's message and stream the answer (``DefaultChatTransport.sendMessages``)."""
+        asking, principal = self._asking(request), self.requests.principal(request)
+        async with self.requests.body(request, principal) as raw:
+            asked: Asked = codec.decode(raw, _ASKED, "body")
+        return streamed(*await asking.send(asked))
+
+    async def resume(self, request: Request) -> Response:
+        """Stream the answer that is being given, from its beginning; 204 when there is none."""
+        found = await self._asking(request).resume(_chat(request))
+        return streamed(*found) if found is not None else Response(status_code=204)
+
+    async def stop(self, request: Request) -> Response:
+        """Cancel the answer that is being given: ``{runs}``. Closing a request does not."""
+        return answer(await self._asking(request).stop(_chat(request)))
+
+    async def messages(self, request: Request) -> Response:
+        """The conversation as ``UIMessage[]``, without the answer that is being given: ``resume`` brings that."""
+        asking = self._asking(request)
+        return answer(conversation(_chat(request), await asking.view(_chat(request)), _version(request.path_params)))
+
+    def _asking(self, request: Request) -> Asking:
+        version = _version(request.path_params)
+        return Asking(self.door, self.requests.principal(request), request.path_params["agent"], version)
+
+    # --- WebSocket
+    def _kind(self, path: str) -> Kind | None:
+        found = _API.fullmatch(path)
+        if found is None or found["version"] not in VERSIONS:
+            return None
+        return partial(SdkVisit, version=VERSIONS[found["version"]], agent=found["agent"])
+
+    async def _socket(self, socket: WebSocket) -> None:
+        kind = partial(SdkVisit, version=_version(socket.path_params), agent=socket.path_params["agent"])
+        await serve_socket(self.door, BrowserCheck(self.door.settings), socket, kind)
+
+
+def _chat(request: Request) -> str:
+    return codec.check_session_id(request.path_params["chat"])
+
+
+def _version(params: dict[str, str]) -> int:
+    if params["version"] not in VERSIONS:
+        raise Refused("route.not_found", "the AI SDK is spoken in versions v5, v6 and v7")
+    return VERSIONS[params["version"]]
+
+
+def _told_as_text(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """The SDK makes the body of a refusal the message of its error."""
+
+    async def handler(request: Request) -> Response:
+        try:
+            return await handle(request)
+        except HoldfastError as error:
+            headers = {"cache-control": "no-store", **({"retry-after": "1"} if error.row.retry else {})}
+            return Response(told(error), error.row.status, headers, media_type="text/plain")
+
+    return handler
+
+
+def told(error: HoldfastError) -> str:
+    """An error as a person may read it, and a program may recognise it."""
+    return f"{error.code}: {error.detail}"
+
+
+def streamed(reading: Reading, answer_: Answer) -> Response:
+    """A UI message stream (SSE, protocol ``v1``) of an answer."""
+    return Following(reading, _body(reading, answer_), HEADERS)
+
+
+async def _body(reading: Reading, answer_: Answer) -> AsyncIterator[bytes]:
+    async for message in reading.messages():
+        if message is None:
+            yield COMMENT
+            continue
+        lines = [_line(chunk) for chunk in answer_.take(message)]
+        if lines:
+            yield b"".join(lines)
+        if answer_.done:
+            break
+    for chunk in answer_.broken(f"interrupted: {reading.closed or 'the session ended'}"):
+        yield _line(chunk)
+    yield b"data: [DONE]\n\n"
+
+
+def _line(chunk: Chunk) -> bytes:
+    return b"data: %b\n\n" % codec.encode(chunk)

@@ -1,0 +1,268 @@
+"""The parts of a UI message, and how much of each the client has been told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from holdfast.protocol.codec import canonical, encode
+from holdfast.protocol.view import Item
+
+Chunk = dict[str, Any]
+_DONE: Final = "done"
+_TEXTS: Final = {"message": "text", "reasoning": "reasoning"}
+
+
+def parsed(text: str) -> Any:
+    """A tool's arguments or result: JSON where it is JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+class Parts:
+    """What of a run's items has been told, and the chunks that tell the rest.
+
+    Attributes:
+        runs: the run and its sub-runs, as the view has them.
+    """
+
+    def __init__(self, root: str, version: int) -> None:
+        self.runs: dict[str, Any] = {}
+        self._root = root
+        self._version = version
+        self._begun = False
+        self._told: dict[str, str] = {}  # where each part stands
+        self._sent: dict[str, int] = {}  # characters of a text or of arguments
+        self._data: dict[str, bytes] = {}
+        self._sources: dict[str, int] = {}
+        self._answered: frozenset[str] = frozenset()
+        self._granted: dict[tuple[str, str, bytes], str] = {}  # run, tool, arguments: the approval
+        self._shown_as: dict[str, str] = {}  # a call that an approval allowed is one part with it
+
+    def first(self) -> bool:
+        """True the first time it is asked: the message has to be started."""
+        first, self._begun = not self._begun, True
+        return first
+
+    def answered(self, approval: str) -> bool:
+        """Whether the client decides this approval with the request that made this stream."""
+        return approval in self._answered
+
+    def restore(self, items: list[Item], seq: int, open_: dict[str, int], answered: frozenset[str]) -> None:
+        """The client was told everything up to ``seq`` by an earlier stream, except what was ``open_`` then."""
+        self._answered = answered
+        for item in items:
+            key = _key(item)
+            if item["seq"] > seq or item["kind"] not in (*_TEXTS, "tool", "approval"):
+                continue
+            if item["kind"] == "approval":
+                pending = key in open_ or item["id"] in answered
+                self._told[key] = "pending" if pending else _DONE
+            elif key not in open_:
+                self._told[key] = _DONE
+                self._sources[key] = len(item.get("sources", ()))
+            elif item["kind"] == "tool":
+                self._told[key] = "called"
+            else:
+                self._sent[key] = open_[key]
+                if item["status"] != "open" and len(item["text"]) <= open_[key]:
+                    self._told[key] = _DONE
+
+    def unfinished(self, items: Iterable[Item]) -> dict[str, int]:
+        """What ``restore`` must know later, as it travels in the message's metadata."""
+        found = {}
+        for item in items:
+            status, key = item.get("status"), _key(item)
+            if item["kind"] in _TEXTS and status == "open":
+                found[key] = self._sent.get(key, 0)
+            elif item["kind"] in ("tool", "approval") and status in ("open", "called", "pending"):
+                found[key] = -1
+        return found
+
+    # --- telling
+    def item(self, item: Item) -> Iterator[Chunk]:
+        """What the client does not know of an item."""
+        kind = item["kind"]
+        if kind in _TEXTS:
+            return self._text(item, _TEXTS[kind])
+        if kind == "tool":
+            return self._tool(item)
+        if kind == "approval":
+            return self._approval(item)
+        if kind == "activity":
+            return self._activity(item)
+        about = {"name": item["name"]} if kind == "step" else {"text": item["text"], "by": item["actor"]}
+        return self.data(kind, item["id"], {**about, "status": item["status"], **self._whose(item)})
+
+    def grow(self, kind: str, ident: str, delta: str) -> Iterator[Chunk]:
+        """A text or arguments that the client knows grow."""
+        key = f"{kind}:{ident}"
+        if key not in self._sent or self._told.get(key) != "open":
+            return
+        self._sent[key] += len(delta)
+        if kind == "tool":
+            yield {"type": "tool-input-delta", "toolCallId": ident, "inputTextDelta": delta}
+        else:
+            yield {"type": f"{_TEXTS[kind]}-delta", "id": ident, "delta": delta}
+
+    def data(self, name: str, ident: str, value: Any) -> Iterator[Chunk]:
+        """A data part, when it is new or differs; the client replaces the one with the same id."""
+        raw, key = encode(value), f"{name}:{ident}"
+        if self._data.get(key) != raw:
+            self._data[key] = raw
+            yield {"type": f"data-{name}", "id": ident, "data": value}
+
+    def sub_run(self, run: dict[str, Any]) -> Iterator[Chunk]:
+        """Who a sub-agent is and how far."""
+        fields = ("agent", "name", "parent", "status", "error")
+        return self.data("run", run["id"], {"run": run["id"], **{f: run[f] for f in fields if run.get(f)}})
+
+    def _whose(self, item: Item) -> dict[str, Any]:
+        """A sub-agent's parts say so; the run's own need not."""
+        run = item.get("run")
+        return {"run": run, "agent": self.runs[run]["agent"]} if run != self._root and run in self.runs else {}
+
+    def _marked(self, item: Item, **more: Any) -> dict[str, Any]:
+        about = {**self._whose(item), **more}
+        return {"providerMetadata": {"holdfast": about}} if about else {}
+
+    def _text(self, item: Item, word: str) -> Iterator[Chunk]:
+        key, ident, text = _key(item), item["id"], item["text"]
+        told = self._told.get(key)
+        if told is None:
+            told = self._told[key] = "open"
+            self._sent.setdefault(key, 0)
+            yield {"type": f"{word}-start", "id": ident, **self._marked(item)}
+        if told == "open":
+            if len(text) > self._sent[key]:
+                yield {"type": f"{word}-delta", "id": ident, "delta": text[self._sent[key] :]}
+                self._sent[key] = len(text)
+            if item["status"] != "open":
+                self._told[key] = _DONE
+                cut = self._marked(item, status="cut") if item["status"] == "cut" else {}
+                yield {"type": f"{word}-end", "id": ident, **cut}
+        known = self._sources.get(key, 0)
+        for number, source in enumerate(item.get("sources", ())[known:], known):
+            self._sources[key] = number + 1
+            yield self._source(source, f"{ident}.{number}")
+
+    def _source(self, source: dict[str, Any], ident: str) -> Chunk:
+        uri, ident = str(source.get("uri", "")), str(source.get("sourceId", ident))
+        title = str(source.get("title") or uri or ident)
+        about = {k: source[k] for k in ("quote", "score") if k in source}
+        more = {"providerMetadata": {"holdfast": about}} if about else {}
+        if uri.startswith(("http://", "https://")):
+            return {"type": "source-url", "sourceId": ident, "url": uri, "title": title, **more}
+        return {"type": "source-document", "sourceId": ident, "mediaType": "text/plain", "title": title, **more}
+
+    def _activity(self, item: Item) -> Iterator[Chunk]:
+        content = item["content"]
+        file = item["name"] == "file" and isinstance(content, dict)
+        if file and isinstance(content.get("url"), str) and isinstance(content.get("mediaType"), str):
+            if self._told.setdefault(_key(item), "") != _DONE:
+                self._told[_key(item)] = _DONE
+                yield {"type": "file", "url": content["url"], "mediaType": content["mediaType"]}
+            return
+        yield from self.data(item["name"], item["id"], content)
+
+    # --- tool calls and what allows them
+    def _tool(self, item: Item) -> Iterator[Chunk]:
+        key, ident, status, args = _key(item), item["id"], item["status"], item["args"]
+        told = self._told.get(key)
+        if told == "cut" and status in ("open", "called"):  # a later attempt makes the call again
+            told = None
+        if told in (_DONE, "cut"):
+            return
+        about = {"toolCallId": ident, "toolName": item["name"], "providerExecuted": True}
+        if told is None:
+            if self._maybe_granted(item):
+                if status == "open":  # its arguments say whether it is what was approved
+                    return
+                told = "called" if self._bind(item) else None
+            if told is None:
+                marked = self._marked(item) if self._version >= 6 else {}
+                yield {"type": "tool-input-start", **about, **marked}
+                told, self._sent[key] = "open", 0
+        if told == "open":
+            if len(args) > self._sent[key]:
+                delta = args[self._sent[key] :]
+                yield {"type": "tool-input-delta", "toolCallId": ident, "inputTextDelta": delta}
+                self._sent[key] = len(args)
+            if status in ("called", "done"):
+                told = "called"
+                yield {"type": "tool-input-available", **about, "input": parsed(args), **self._marked(item)}
+        if status in ("done", "cut"):
+            told = _DONE if status == "done" else "cut"
+            yield _output(item, self._shown_as.get(ident) or ident)
+        self._told[key] = told
+
+    def _maybe_granted(self, item: Item) -> bool:
+        return any(run == item.get("run") and tool == item["name"] for run, tool, _ in self._granted)
+
+    def _bind(self, item: Item) -> bool:
+        """Whether the call is the very action that was approved; they are one part then."""
+        approval = self._granted.pop((item.get("run", ""), item["name"], canonical(parsed(item["args"]))), None)
+        if approval is not None:
+            self._shown_as[item["id"]] = approval
+        return approval is not None
+
+    def _approval(self, item: Item) -> Iterator[Chunk]:
+        ident, status = item["id"], item["status"]
+        if self._version < 6:
+            fields = ("id", "tool", "args", "hash", "deadline", "status", "by", "note")
+            yield from self.data("approval", ident, {**{f: item[f] for f in fields if f in item}, **self._whose(item)})
+            return
+        key = _key(item)
+        if key not in self._told:
+            self._told[key] = "pending"
+            about = {"toolCallId": ident, "toolName": item["tool"], "input": item["args"], "providerExecuted": True}
+            yield {"type": "tool-input-available", **about, **self._marked(item)}
+            yield {"type": "tool-approval-request", "approvalId": ident, "toolCallId": ident}
+        if self._told[key] != "pending" or status == "pending":
+            return
+        self._told[key] = _DONE
+        approved = item.get("decision") == "approved"
+        if self._version >= 7:
+            told = {"type": "tool-approval-response", "approvalId": ident, "approved": approved}
+            yield {**told, **({"reason": item["note"]} if item.get("note") else {})}
+        if approved:
+            self._told[key] = "granted"
+            self._granted[item["run"], item["tool"], canonical(item["args"])] = ident
+        else:
+            yield {"type": "tool-output-denied", "toolCallId": ident}
+
+    # --- ends
+    def close_texts(self, items: Iterable[Item]) -> Iterator[Chunk]:
+        """End the texts that are open for the client; the stream does not go on."""
+        for item in items:
+            if item["kind"] in _TEXTS and self._told.get(_key(item)) == "open":
+                self._told[_key(item)] = _DONE
+                yield {"type": f"{_TEXTS[item['kind']]}-end", "id": item["id"]}
+
+    def settle(self, items: Iterable[Item]) -> Iterator[Chunk]:
+        """The run has ended: what was allowed and not done is told as decided, so that no part stays open."""
+        for item in items:
+            used = item["id"] in self._shown_as.values()
+            if item["kind"] == "approval" and self._told.get(_key(item)) == "granted" and not used:
+                about = {f: item[f] for f in ("by", "note") if item.get(f)}
+                yield {"type": "tool-output-available", "toolCallId": item["id"], "output": {"approved": True, **about}}
+
+
+def _key(item: Item) -> str:
+    return f"{item['kind']}:{item['id']}"
+
+
+def _output(item: Item, ident: str) -> Chunk:
+    if item["status"] == "cut":
+        return {"type": "tool-output-error", "toolCallId": ident, "errorText": "cut before there was a result"}
+    if "error" in item:
+        error = item["error"]
+        words = error.get("message", "") if isinstance(error, dict) else str(error)
+        return {"type": "tool-output-error", "toolCallId": ident, "errorText": words or "the tool failed"}
+    output = parsed(item.get("result", ""))
+    if "blob" in item:  # what is kept in the log is only the beginning
+        output = {"blob": item["blob"], "preview": item.get("result", "")}
+    return {"type": "tool-output-available", "toolCallId": ident, "output": output}

@@ -1,0 +1,267 @@
+"""The server's side of the SDK's ``WebSocketChatTransport`` (``ai`` 7; ``ai/src/ui/websocket-chat-transport.ts``).
+
+Browsers cannot give a WebSocket headers, but the transport puts its ``headers`` option into every ``send`` and
+``resume`` frame: the token comes there, in the first frame within the time for a hello, and a newer one with any later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.edge.dialects.ai_sdk.answer import Answer
+from holdfast.edge.dialects.ai_sdk.asking import Asked, Asking
+from holdfast.edge.door import CLOSE_CODES, Door, Visit, Wire
+from holdfast.edge.reading import Reading
+from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.hub.port import Batch
+from holdfast.protocol import codec
+from holdfast.protocol.codec import encode
+
+HOLD_S: Final = 0.5
+"""A ``resume`` that gives way to another one is aborted by the SDK as a stopped one is: a while tells them apart."""
+
+
+class _Frame(msgspec.Struct, tag_field="type", kw_only=True):
+    requestId: str
+
+
+class SendFrame(_Frame, tag="send", kw_only=True):
+    """A new turn, or one regenerated. Further fields are of ``Asked``."""
+
+    id: str
+    headers: dict[str, str] = {}
+
+
+class ResumeFrame(_Frame, tag="resume", kw_only=True):
+    """The answer of a chat again. The SDK leaves ``lastSequence`` out: it wants all of it."""
+
+    id: str
+    headers: dict[str, str] = {}
+    lastSequence: int | None = None
+
+
+class AbortFrame(_Frame, tag="abort", kw_only=True):
+    """Stop what a request began."""
+
+
+_FRAME: Final = msgspec.json.Decoder(SendFrame | ResumeFrame | AbortFrame)
+_ASKED: Final = msgspec.json.Decoder(Asked)
+
+
+class _Named(msgspec.Struct):
+    requestId: str
+
+
+_NAMED: Final = msgspec.json.Decoder(_Named)
+
+
+class Exchange:
+    """One request of the client and the stream that answers it.
+
+    Attributes:
+        run: what an abort of it stops; None until it is known.
+        aborted: it was aborted before that.
+    """
+
+    def __init__(self, frame: SendFrame | ResumeFrame) -> None:
+        self.ident = frame.requestId
+        self.chat = frame.id
+        self.resumes = isinstance(frame, ResumeFrame)
+        self.after = frame.lastSequence if isinstance(frame, ResumeFrame) and frame.lastSequence is not None else -1
+        self.reading: Reading | None = None
+        self.run: str | None = None
+        self.aborted = False
+        self.hold: asyncio.TimerHandle | None = None
+
+
+class _Muted:
+    """The wire without what the hub itself says, which is of another language; sessions are read beside it."""
+
+    def __init__(self, wire_: Wire) -> None:
+        self.shut = wire_.shut
+        self.abort = wire_.abort
+
+    def write(self, batch: Batch) -> None:
+        """See ``door.Wire``."""
+
+
+class SdkVisit(Visit):
+    """One connection of a transport: many chats, many requests."""
+
+    def __init__(self, door: Door, wire_: Wire, ident: str, *, version: int, agent: str) -> None:
+        super().__init__(door, _Muted(wire_), ident)
+        self._line = wire_
+        self.surface = "ai-sdk"
+        self._version = version
+        self._agent = agent
+        self._token = ""
+        self._exchanges: dict[str, Exchange] = {}
+        self._room = asyncio.Event()
+
+    # --- driven by the transport
+    def received(self, raw: bytes | str) -> None:
+        """See ``Visit``."""
+        if self._closing:
+            return
+        ident = ""
+        try:
+            self._operations.take(self.hub.loop.time())
+            frame = codec.decode(raw, _FRAME, "frame")
+            ident = frame.requestId
+            if isinstance(frame, AbortFrame):
+                self._abort(ident)
+                return
+            self._authenticate(frame.headers)
+            if ident in self._exchanges:
+                raise Refused("input.malformed", "requestId: in use")
+            asked = codec.decode(raw, _ASKED, "frame") if isinstance(frame, SendFrame) else None
+        except HoldfastError as error:
+            self._refuse_frame(ident or _named(raw), error)
+            return
+        self._begin(Exchange(frame), asked)
+
+    def drained(self) -> None:
+        """See ``Visit``."""
+        self._room.set()
+        super().drained()
+
+    def lost(self) -> None:
+        """The transport is gone. What was asked goes on (CTL-1)."""
+        super().lost()
+        self._room.set()
+        for exchange in self._exchanges.values():
+            if exchange.reading is not None:
+                exchange.reading.close(1001, "connection lost")
+
+    # --- who
+    def _authenticate(self, headers: dict[str, str]) -> None:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        token = token.strip() if scheme.lower() == "bearer" else ""
+        if not token:
+            if not self.principal.actor:
+                raise Refused("auth.required", "give the transport headers: {authorization: 'Bearer …'}")
+            return
+        if token == self._token:
+            return
+        principal = self.door.verifier.verify(token)
+        if not self.principal.actor:
+            self.enter(principal)
+        elif (principal.actor, principal.tenant) != (self.principal.actor, self.principal.tenant):
+            raise Refused("auth.denied", "the token names another principal; open another connection for it")
+        else:
+            self.hub.refreshed(self, principal)
+            self._watch_expiry()
+            for exchange in self._exchanges.values():
+                if exchange.reading is not None:
+                    self.hub.refreshed(exchange.reading, principal)
+        self._token = token
+
+    def _refuse_frame(self, ident: str, error: HoldfastError) -> None:
+        """In the SDK's shape; a frame that names no request can only end the connection."""
+        if ident:
+            self._say({"type": "error", "requestId": ident, "errorText": f"{error.code}: {error.detail}"})
+        if not self.principal.actor:
+            self.close(CLOSE_CODES.get(error.code, 1008), error.code)
+        elif not ident:
+            self.close(1008, "Invalid frame")
+        elif error.code == "limit.rate":
+            try:
+                self._patience.take(self.hub.loop.time())
+            except Unavailable:
+                self.close(CLOSE_CODES[error.code], error.code)
+
+    def _say(self, frame: dict[str, Any]) -> None:
+        if self._wire is not None and not self._closing:
+            self._line.write(Batch([encode(frame)]))
+
+    # --- requests
+    def _begin(self, exchange: Exchange, asked: Asked | None) -> None:
+        if exchange.resumes:  # it takes the place of those that were aborted for it
+            for other in self._exchanges.values():
+                if other.chat == exchange.chat and other.hold is not None:
+                    other.hold.cancel()
+                    other.hold = None
+        self._exchanges[exchange.ident] = exchange
+        self.hub.background(self._serve(exchange, asked))
+
+    async def _serve(self, exchange: Exchange, asked: Asked | None) -> None:
+        asking = Asking(self.door, self.principal, self._agent, self._version)
+        try:
+            found = await (
+                asking.send(asked) if asked is not None else asking.resume(codec.check_session_id(exchange.chat))
+            )
+            if found is None:
+                self._say({"type": "no-active", "requestId": exchange.ident})
+                return
+            await self._stream(exchange, *found)
+        except HoldfastError as error:
+            self._say({"type": "error", "requestId": exchange.ident, "errorText": f"{error.code}: {error.detail}"})
+        except Exception:
+            self.hub.log.exception("a request of an AI SDK client failed")
+            self._say({"type": "error", "requestId": exchange.ident, "errorText": "server.internal"})
+        finally:
+            self._exchanges.pop(exchange.ident, None)
+
+    async def _stream(self, exchange: Exchange, reading: Reading, answer: Answer) -> None:
+        exchange.reading, exchange.run = reading, answer.run
+        if exchange.aborted:
+            self._stop(exchange)
+        sequence = -1
+        async with reading:
+            if self._wire is None:
+                return
+            if exchange.resumes:
+                self._say({"type": "start", "requestId": exchange.ident})
+            async for message in reading.messages():
+                for chunk in answer.take(message) if message is not None else ():
+                    sequence += 1
+                    if sequence > exchange.after:
+                        told = {"type": "chunk", "requestId": exchange.ident, "sequence": sequence, "chunk": chunk}
+                        self._say(told)
+                if answer.done:
+                    self._say({"type": "end", "requestId": exchange.ident})
+                    return
+                await self._taken()
+
+    async def _taken(self) -> None:
+        """Wait while the client does not take what is sent; the reading waits with it, and the log is the buffer."""
+        while self._wire is not None and self.paused:
+            self._room.clear()
+            await self._room.wait()
+
+    # --- stopping
+    def _abort(self, ident: str) -> None:
+        exchange = self._exchanges.get(ident)
+        if exchange is None or not self.principal.actor:
+            return
+        if exchange.resumes:
+            exchange.hold = self.hub.loop.call_later(HOLD_S, self._stop, exchange)
+        else:
+            self._stop(exchange)
+
+    def _stop(self, exchange: Exchange) -> None:
+        exchange.aborted, exchange.hold = True, None
+        if exchange.run is not None:
+            asking = Asking(self.door, self.principal, self._agent, self._version)
+            self.hub.background(_heeded(self, exchange, asking.stop(exchange.chat, exchange.run)))
+
+
+async def _heeded(visit: SdkVisit, exchange: Exchange, stopping: Coroutine[Any, Any, Any]) -> None:
+    """A refused abort has nobody to be told to in this language: the client has forgotten the request."""
+    try:
+        await stopping
+    except HoldfastError as error:
+        visit.hub.log.info("%s may not stop run %s: %s", visit.principal.actor, exchange.run, error.code)
+
+
+def _named(raw: bytes | str) -> str:
+    """The request that an unusable frame names, if it does."""
+    try:
+        named: _Named = codec.decode(raw, _NAMED)
+    except HoldfastError:
+        return ""
+    return named.requestId

@@ -1,0 +1,108 @@
+"""The agents these tests talk to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import holdfast
+
+WORDS = 120
+PACE_S = 0.01
+
+
+def words(count: int = WORDS) -> list[str]:
+    """What the writer writes: every word another, so that a repeat or a gap shows."""
+    return [f"word{number} " for number in range(count)]
+
+
+async def writer(run: Any) -> None:
+    """Writes for a while; longer when asked to."""
+    async with run.message() as out:
+        for word in words(1_000 if "long" in run.input.text else WORDS):
+            await out.write(word)
+            await asyncio.sleep(PACE_S)
+
+
+async def echo(run: Any) -> None:
+    """Says what it was told."""
+    await run.say(f"You said: {run.input.text}")
+
+
+async def maker(run: Any) -> None:
+    """Everything an agent may write: reasoning, a step, tools, sources, activities, state, custom events."""
+    async with run.reasoning() as out:
+        await out.write("Let me think.")
+    async with run.step("search"):
+        assert await run.tool("lookup", {"q": "tides"}, lambda q: {"found": q}) == {"found": "tides"}
+    with contextlib.suppress(ValueError):
+        await run.tool("broken", {"n": 1}, _broken)
+    await run.activity("plan", {"steps": ["one", "two"]})
+    await run.activity("file", {"url": "https://example.com/a.png", "mediaType": "image/png"})
+    await run.state.set({"count": 1})
+    await run.emit("CUSTOM", {"name": "ping", "value": {"n": 1}})
+    async with run.message() as out:
+        await out.write("Six o'clock 😀.")
+        about = {"messageId": out.id, "sourceId": "s1", "uri": "https://example.com/tides", "title": "Tides"}
+        await run.emit("source.cited", about)
+
+
+def _broken(n: int) -> None:
+    raise ValueError("no such thing")
+
+
+async def clerk(run: Any) -> None:
+    """Asks before it sends; with ``wait`` it lets its worker go meanwhile."""
+    await run.say("I have a draft. ", key="draft")
+    letter = {"to": "ann@example.com", "text": run.input.text}
+    try:
+        sent = await run.gated_tool("send_mail", letter, _send, wait="wait" in run.input.text)
+    except holdfast.ToolDenied as error:
+        await run.say(f"Not sent: {error.approval.note}.")
+    else:
+        await run.say(f"{sent}.")
+
+
+def _send(to: str, text: str) -> str:
+    return f"Sent to {to}"
+
+
+async def editor(run: Any) -> None:
+    """Two sub-agents at the same time, then a word of its own."""
+
+    async def scout(name: str) -> None:
+        async with run.sub(name) as child, child.message() as out:
+            for word in words(40):
+                await out.write(f"{name}-{word}")
+                await asyncio.sleep(PACE_S)
+
+    await run.say("Asking two. ")
+    await asyncio.gather(scout("north"), scout("south"))
+    await run.say("Both are back.")
+
+
+async def failing(run: Any) -> None:
+    """Fails in the middle of a message."""
+    async with run.message() as out:
+        await out.write("I try. ")
+        await run.flush()
+        raise RuntimeError("out of ink")
+
+
+AGENTS = {f.__name__: f for f in (writer, echo, maker, clerk, editor, failing)}
+
+
+@contextlib.asynccontextmanager
+async def serve(url: str, token: str) -> AsyncIterator[None]:
+    """All of them on one connection."""
+    async with holdfast.connect(url, token=token) as hf:
+        for name, agent in AGENTS.items():
+            hf.agent(name)(agent)
+        task = asyncio.create_task(hf.serve())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

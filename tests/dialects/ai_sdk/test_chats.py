@@ -1,0 +1,157 @@
+"""The unmodified chats of ``ai`` 5, 6 and 7 against a real server: what they show is what the log holds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from holdfast.protocol.fold import View
+from tests.dialects.ai_sdk.agents import words
+from tests.dialects.ai_sdk.conftest import Site
+
+pytestmark = [pytest.mark.anyio, pytest.mark.process]
+
+WIRES = [("v7", "ws"), ("v7", "sse"), ("v6", "sse"), ("v5", "sse")]
+every_wire = pytest.mark.parametrize(("version", "wire"), WIRES)
+SETTLED = {"output-available", "output-error", "output-denied"}
+
+
+def spoken(chat: dict[str, Any]) -> list[str]:
+    """The texts of the last message, in order."""
+    return [part["text"] for part in chat["messages"][-1]["parts"] if part["type"] == "text"]
+
+
+def folded(view: View) -> list[str]:
+    """What the agents said, as the log has it."""
+    return [item["text"] for item in view.visible() if item["kind"] == "message" and "run" in item]
+
+
+def whole(chat: dict[str, Any]) -> None:
+    """Nothing of any message is left open, and no message is there twice."""
+    idents = [message["id"] for message in chat["messages"]]
+    assert len(idents) == len(set(idents))
+    for part in (part for message in chat["messages"] for part in message["parts"]):
+        assert part.get("state") in {None, "done", *SETTLED}, part
+
+
+@every_wire
+async def test_an_answer_is_what_the_log_holds(site: Site, version: str, wire: str) -> None:
+    chat = await site.chat(version, wire)
+    shown = await chat.do("send", text="hello")
+    assert (shown["status"], shown.get("error", None)) == ("ready", None)
+    assert [m["role"] for m in shown["messages"]] == ["user", "assistant"]
+    assert "".join(spoken(shown)) == "".join(words())
+    view = await site.ended()
+    assert spoken(shown) == folded(view)
+    assert shown["messages"][0]["id"] == view.items[0]["id"]
+    assert shown["messages"][1]["id"] in view.runs
+    whole(shown)
+    again = await chat.do("send", text="and again")
+    assert [m["role"] for m in again["messages"]] == ["user", "assistant"] * 2
+    whole(again)
+
+
+@every_wire
+async def test_a_cut_line_is_resumed_without_a_repeat(site: Site, version: str, wire: str) -> None:
+    chat = await site.chat(version, wire, through=site.line.port)
+    sending = chat.begin("send", text="hello")
+    await chat.do("until", chars=200)
+    assert site.line.cut()
+    broken = await sending
+    assert broken["status"] == "error"
+    if version == "v5":  # it would go on with what it has: a chat of its own, with what is settled
+        async with site.http() as http:
+            messages = (await http.get(f"/v1/ai-sdk/{version}/writer/c1")).json()
+        assert [m["role"] for m in messages] == ["user"]
+        await chat.do("fresh", messages=messages)
+    shown = await chat.do("resume")
+    view = await site.ended()
+    assert shown["status"] == "ready"
+    assert spoken(shown) == folded(view) == ["".join(words())]
+    assert next(iter(view.runs.values()))["status"] == "completed"
+    whole(shown)
+
+
+@every_wire
+async def test_a_reload_and_a_second_client_join_the_active_answer(site: Site, version: str, wire: str) -> None:
+    first, second = await site.chat(version, wire), await site.chat(version, wire)
+    sending = first.begin("send", text="hello")
+    await first.do("until", chars=100)
+    joined = second.begin("resume")
+    await first.do("until", chars=400)
+    await second.do("fresh")  # reloaded in the middle
+    reloaded = await second.do("resume")
+    await joined
+    shown = await sending
+    view = await site.ended()
+    assert spoken(shown) == spoken(reloaded) == folded(view)
+    assert shown["messages"][-1]["id"] == reloaded["messages"][-1]["id"]
+    whole(reloaded)
+    assert next(iter(view.runs.values()))["status"] == "completed"
+
+
+async def test_idle_chats_have_nothing_to_resume(site: Site) -> None:
+    for version, wire in WIRES:
+        chat = await site.chat(version, wire, chat="nobody")
+        assert (await chat.do("resume"))["messages"] == []
+    async with site.http() as http:
+        assert (await http.get("/v1/ai-sdk/v6/writer/nobody/stream")).status_code == 204
+
+
+async def test_stop_over_the_socket_cancels_the_run_and_a_closed_socket_does_not(site: Site) -> None:
+    first, second = await site.chat(), await site.chat(through=site.line.port)
+    sending = first.begin("send", text="long")
+    await first.do("until", chars=100)
+    joined = second.begin("resume")
+    await second.do("until", chars=100)
+    site.line.cut()
+    assert (await joined)["status"] == "error"
+    assert next(iter((await site.log()).runs.values()))["status"] == "running"
+    again = second.begin("resume")
+    await second.do("until", status="streaming")
+    assert (await first.do("stop"))["status"] == "ready"
+    await sending
+    other = await again
+    view = await site.ended()
+    run = next(iter(view.runs.values()))
+    assert (run["status"], run["cancel"]["by"]) == ("cancelled", "user:ann")
+    assert other["status"] == "ready"
+    assert spoken(other) == folded(view)
+    assert other["messages"][-1]["metadata"]["holdfast"]["status"] == "cancelled"
+    whole(other)
+
+
+@pytest.mark.parametrize("version", ["v5", "v6", "v7"])
+async def test_stop_over_http_is_a_request_of_its_own(site: Site, version: str) -> None:
+    chat = await site.chat(version, "sse")
+    sending = chat.begin("send", text="long")
+    await chat.do("until", chars=100)
+    other = await site.chat(version, "sse")
+    joined = other.begin("resume")
+    await other.do("until", chars=100)
+    await other.do("stop")  # aborts the request: as a lost Wi-Fi does
+    await joined
+    assert next(iter((await site.log()).runs.values()))["status"] == "running"
+    async with site.http() as http:
+        answered = await http.delete(f"/v1/ai-sdk/{version}/writer/c1/stream")
+    assert answered.json()["runs"]
+    shown = await sending
+    view = await site.ended()
+    assert next(iter(view.runs.values()))["status"] == "cancelled"
+    assert (shown["status"], spoken(shown)) == ("ready", folded(view))
+    whole(shown)
+
+
+async def test_a_resume_that_gives_way_to_another_stops_nothing(site: Site) -> None:
+    first, second = await site.chat(), await site.chat()
+    sending = first.begin("send", text="hello")
+    await first.do("until", chars=50)
+    given_up = second.begin("resume")
+    await second.do("until", chars=50)
+    shown = await second.do("resume")  # the SDK aborts the one before
+    await asyncio.gather(given_up, sending)
+    view = await site.ended()
+    assert next(iter(view.runs.values()))["status"] == "completed"
+    assert spoken(shown) == folded(view)
