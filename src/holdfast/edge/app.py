@@ -15,6 +15,7 @@ from holdfast.edge import auth
 from holdfast.edge.asgi_ws import serve_socket
 from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.config import Settings
+from holdfast.edge.dialects.ag_ui.routes import AgUi
 from holdfast.edge.dialects.ai_sdk.http import AiSdk
 from holdfast.edge.dialects.openai_responses.routes import OpenAIResponses
 from holdfast.edge.door import Door
@@ -56,6 +57,7 @@ class Edge:
             *Rest(self.door, self.requests, self.tokens).routes(),
             *Health(hub, settings, self.requests, self.webhooks).routes(),
             *OpenAIResponses(self.door, self.requests).routes(),
+            *AgUi(self.door, self.requests).routes(),
             WebSocketRoute(PATH, self._socket),
             *AiSdk(self.door, self.requests).routes(),
         ]

@@ -1,0 +1,226 @@
+"""What agents write, as AG-UI events: texts, tool calls, steps, state, activities.
+
+Wire format: the events of AG-UI 1.0 (https://docs.ag-ui.com/concepts/events) and what its client enforces. The log may hold
+more than a client accepts (anybody who may append, may append an odd event), so every event is built from the fields that
+are known to be right, and one that does not fit is left out, as the fold leaves it out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.edge.dialects.ag_ui.messages import content_of, result_id, result_text, role_of
+from holdfast.edge.dialects.ag_ui.versions import Version
+from holdfast.protocol.events import Event
+from holdfast.protocol.patch import PatchError, apply_patch
+
+Sent = dict[str, Any]
+"""An AG-UI event."""
+
+TEXTS: Final = {
+    "message": ("TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END", "messageId"),
+    "reasoning": ("REASONING_MESSAGE_START", "REASONING_MESSAGE_CONTENT", "REASONING_MESSAGE_END", "messageId"),
+    "tool": ("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END", "toolCallId"),
+}
+"""Kinds of items that grow: their START, delta and END, and the field that names them."""
+KIND: Final = {type_: kind for kind, types in TEXTS.items() for type_ in types[:3]}
+_WITH_VALUE: Final = {"add": "value", "replace": "value", "test": "value", "move": "from", "copy": "from", "remove": ""}
+
+
+class Known(msgspec.Struct):
+    """A run, as far as the projection needs it."""
+
+    agent: str
+    status: str
+    parent: str | None = None
+    name: str = ""
+    error: dict[str, Any] | None = None
+
+
+class Content:
+    """What the client has open, and how content changes it. ``stream.Stream`` adds runs and people.
+
+    Attributes:
+        runs: by id.
+        texts: what is open in the client, ``(kind, id)``, and the run it belongs to.
+        lengths: UTF-16 code units of each text the client has.
+        owners: the sub-agent a message is of; None for root runs and people.
+        calls: tool calls without a result, and their runs. ``answered``: those with one.
+        state: the shared state the client has.
+    """
+
+    def __init__(self, version: Version) -> None:
+        self.version = version
+        self.runs: dict[str, Known] = {}
+        self.texts: dict[tuple[str, str], str | None] = {}
+        self.lengths: dict[tuple[str, str], int] = {}
+        self.owners: dict[tuple[str, str], str | None] = {}
+        self.calls: dict[str, str | None] = {}
+        self.answered: set[str] = set()
+        self.state: Any = None
+        self._steps: dict[tuple[str | None, str], list[str | None]] = {}
+
+    def tag(self, run: str | None) -> str | None:
+        """The sub-agent a run is; None for root runs and for what people do."""
+        known = self.runs.get(run or "")
+        return run if known is not None and known.parent is not None else None
+
+    def tagged(self, run: str | None, **fields: Any) -> Sent:
+        tag = self.tag(run)
+        return {**fields, "subagentRunId": tag} if tag is not None and self.version.subagents else fields
+
+    def text(self, event: Event, kind: str) -> list[Sent]:
+        start, content, end, field = TEXTS[kind]
+        ident = event.data.get(field)
+        if not isinstance(ident, str):
+            return []
+        key = (kind, ident)
+        if event.type == start:
+            return [] if key in self.texts or not ident else [self.opened(key, event.run, event.data)]
+        if key not in self.texts:
+            return []
+        if event.type == end:
+            return self.close(key)
+        delta = self._fresh(key, event)
+        return [self.tagged(event.run, type=content, **{field: ident}, delta=delta)] if delta else []
+
+    def opened(self, key: tuple[str, str], run: str | None, data: dict[str, Any]) -> Sent:
+        """A START, for an event's data or for an item of a view."""
+        kind, ident = key
+        self.texts[key] = run
+        if kind == "tool":
+            owner = self.tag(run)
+            self.calls[ident] = run
+            name, parent = data.get("toolCallName", data.get("name")), data.get("parentMessageId", data.get("message"))
+            sent = self.tagged(run, type="TOOL_CALL_START", toolCallId=ident, toolCallName=str(name or ""))
+            if isinstance(parent, str) and parent and self.owners.get(("message", parent), owner) == owner:
+                sent["parentMessageId"] = parent
+            return sent
+        self.owners[key] = self.tag(run)
+        role = "reasoning" if kind == "reasoning" else role_of(data.get("role", "assistant"))
+        sent = self.tagged(run, type=TEXTS[kind][0], messageId=ident, role=role)
+        name = data.get("name")
+        if kind == "message" and (name or self.tag(run)):
+            sent["name"] = name if isinstance(name, str) and name else self.name(str(run))
+        return sent
+
+    def name(self, run: str) -> str:
+        return self.runs[run].agent.rpartition("/")[2]
+
+    def _fresh(self, key: tuple[str, str], event: Event) -> str:
+        """The part of a delta that the client does not have: a call that is made again repeats its arguments."""
+        delta = event.data.get("delta")
+        if not isinstance(delta, str):
+            return ""
+        begin, have = event.offset or 0, self.lengths.get(key, 0)
+        units = delta.encode("utf-16-le")
+        self.lengths[key] = max(have, begin + len(units) // 2)
+        return units[2 * max(0, have - begin) :].decode("utf-16-le", "replace") if begin < have else delta
+
+    def close(self, key: tuple[str, str]) -> list[Sent]:
+        run = self.texts.pop(key)
+        return [self.tagged(run, type=TEXTS[key[0]][2], **{TEXTS[key[0]][3]: key[1]})]
+
+    def tool_result(self, event: Event) -> list[Sent]:
+        ident = event.data.get("toolCallId")
+        if not isinstance(ident, str) or ident in self.answered:
+            return []
+        self.answered.add(ident)
+        sent = self.close(("tool", ident)) if ("tool", ident) in self.texts else []
+        run = self.calls.pop(ident, event.run)
+        result = {
+            "messageId": result_id(ident),
+            "toolCallId": ident,
+            "content": result_text(event.data),
+            "role": "tool",
+        }
+        return [*sent, self.tagged(run, type="TOOL_CALL_RESULT", **result)]
+
+    # steps, state, activities, whatever else
+    def step_started(self, event: Event) -> list[Sent]:
+        return self.step(event.data.get("stepName"), event.run, again=True)
+
+    def step(self, name: Any, run: str | None, *, again: bool) -> list[Sent]:
+        """A step of one name may be open once: inner ones of the same name are counted."""
+        runs = self._steps.setdefault((self.tag(run), str(name)), [])
+        if not again and run in runs:
+            return []
+        runs.append(run)
+        return [self.tagged(run, type="STEP_STARTED", stepName=str(name))] if len(runs) == 1 else []
+
+    def step_finished(self, event: Event) -> list[Sent]:
+        key = (self.tag(event.run), str(event.data.get("stepName")))
+        runs = self._steps.get(key, [])
+        if event.run not in runs:
+            return []
+        runs.remove(event.run)
+        if runs:
+            return []
+        del self._steps[key]
+        return [self.tagged(event.run, type="STEP_FINISHED", stepName=key[1])]
+
+    def state_snapshot(self, event: Event) -> list[Sent]:
+        self.state = event.data.get("snapshot")
+        return [self.tagged(event.run, type="STATE_SNAPSHOT", snapshot=self.state)]
+
+    def state_delta(self, event: Event) -> list[Sent]:
+        try:
+            self.state = apply_patch(self.state, event.data.get("delta"))
+        except PatchError:
+            return []
+        return [self.tagged(event.run, type="STATE_DELTA", delta=event.data["delta"])]
+
+    def activity(self, event: Event) -> list[Sent]:
+        ident, data = event.data.get("messageId"), event.data
+        if not isinstance(ident, str):
+            return []
+        sent = self.tagged(
+            event.run, type="ACTIVITY_SNAPSHOT", messageId=ident, activityType=str(data.get("activityType", "")),
+            content=content_of(data.get("content")),
+        )  # fmt: skip
+        return [{**sent, "replace": False} if data.get("replace") is False else sent]
+
+    def activity_delta(self, event: Event) -> list[Sent]:
+        ident, patch = event.data.get("messageId"), event.data.get("patch")
+        if not isinstance(ident, str) or not is_patch(patch):
+            return []
+        kind = str(event.data.get("activityType", ""))
+        return [self.tagged(event.run, type="ACTIVITY_DELTA", messageId=ident, activityType=kind, patch=patch)]
+
+    def raw(self, event: Event) -> list[Sent]:
+        sent = self.tagged(event.run, type="RAW", event=event.data.get("event", event.data))
+        source = event.data.get("source")
+        return [{**sent, "source": source} if isinstance(source, str) else sent]
+
+    def custom(self, event: Event) -> list[Sent]:
+        name = str(event.data.get("name", ""))
+        return [self.tagged(event.run, type="CUSTOM", name=name, value=event.data.get("value"))]
+
+    def open_runs(self) -> list[str | None]:
+        """Whose texts and steps are open."""
+        return [*self.texts.values(), *(run for runs in self._steps.values() for run in runs)]
+
+    def close_run(self, run: str | None) -> list[Sent]:
+        """What a run has open, closed (FOLD-4)."""
+        sent = [one for key in [k for k, owner in self.texts.items() if owner == run] for one in self.close(key)]
+        for key, runs in list(self._steps.items()):
+            self._steps[key] = [owner for owner in runs if owner != run]
+            if not self._steps[key]:
+                del self._steps[key]
+                sent.append(self.tagged(run, type="STEP_FINISHED", stepName=key[1]))
+        return sent
+
+
+def is_patch(patch: Any) -> bool:
+    """Whether a client takes it for a JSON Patch (RFC 6902); it gives the run up otherwise."""
+    return isinstance(patch, list) and all(_is_operation(operation) for operation in patch)
+
+
+def _is_operation(operation: Any) -> bool:
+    if not isinstance(operation, dict) or operation.get("op") not in _WITH_VALUE:
+        return False
+    needs = _WITH_VALUE[operation["op"]]
+    pointers = [operation.get("path"), *([operation.get("from")] if needs == "from" else [])]
+    return all(isinstance(p, str) and (not p or p[0] == "/") for p in pointers) and (not needs or needs in operation)

@@ -1,0 +1,298 @@
+"""What an AG-UI client asks for (``RunAgentInput``), and what of it enters the log.
+
+Wire format: https://docs.ag-ui.com/sdk/js/core/types. Clients send the whole conversation with every request. None of it is
+believed but what is new: the last message when a person wrote it, results of calls the client was left to answer, and
+answers to interrupts. Everything else is in the log, which knows better.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import OrderedDict
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.edge.dialects.ag_ui.messages import CONTEXT_MEDIA
+from holdfast.errors import Refused
+from holdfast.hub.hub import Hub
+from holdfast.protocol import codec, limits, wire
+from holdfast.protocol import events as e
+from holdfast.protocol.events import Draft
+from holdfast.protocol.fold import View
+from holdfast.protocol.view import ENDED
+from holdfast.session.access import Principal
+
+_REMEMBERED: Final = 4_096
+_KNOWN: Final = frozenset({"content.exists", "producer.conflict", "producer.expired"})
+"""How a session refuses a message whose id it has."""
+
+
+class Resume(msgspec.Struct):
+    """An answer to an interrupt: ``payload`` is ``{"approved": true}`` or ``true``."""
+
+    interruptId: str
+    status: str
+    payload: Any = None
+
+    @property
+    def approved(self) -> bool:
+        """Whether the action may happen; whatever is no clear yes is a no."""
+        payload = self.payload
+        if self.status != "resolved":
+            return False
+        if isinstance(payload, dict):
+            return payload.get("approved") is True or payload.get("decision") == "approved"
+        return payload is True
+
+    @property
+    def note(self) -> str:
+        """What they said with it."""
+        note = self.payload.get("note") if isinstance(self.payload, dict) else None
+        return note[: limits.NAME_CHARS] if isinstance(note, str) else ""
+
+
+class Options(msgspec.Struct):
+    """``forwardedProps.holdfast``: what AG-UI has no field for.
+
+    Attributes:
+        edits: the message this one replaces; the conversation branches there (CTL-7).
+        concurrent: whether the run may go beside others of its agent.
+        state: whether the client's ``state`` replaces the session's.
+    """
+
+    edits: str | None = None
+    concurrent: bool = False
+    state: bool = False
+
+
+class Input(msgspec.Struct):
+    """``RunAgentInput``, as far as it is read."""
+
+    threadId: str
+    runId: str
+    messages: list[dict[str, Any]] = []
+    protocolVersion: str | None = None
+    state: Any = None
+    tools: list[Any] = []
+    context: list[Any] = []
+    forwardedProps: Any = None
+    resume: list[Resume] | None = None
+
+    @property
+    def options(self) -> Options:
+        """See ``Options``. Raises ``input.malformed``."""
+        given = self.forwardedProps.get("holdfast") if isinstance(self.forwardedProps, dict) else None
+        try:
+            return msgspec.convert(given or {}, Options)
+        except msgspec.ValidationError as error:
+            raise Refused("input.malformed", f"forwardedProps.holdfast: {error}") from None
+
+
+DECODER: Final = msgspec.json.Decoder(Input)
+
+
+class Asked:
+    """Turns inputs into operations. Each is authorised where all operations are."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._runs: OrderedDict[tuple[str, str, str], str] = OrderedDict()  # what a client's run ids stand for
+
+    async def runs_of(self, principal: Principal, agent: str, given: Input) -> set[str] | None:
+        """Do what the input asks for; the runs to follow, or None to follow whatever runs.
+
+        Raises:
+            Refused, Unavailable: as the operations do; nothing more is appended then.
+        """
+        options = given.options
+        targets: set[str] = set()
+        if given.resume:
+            targets |= await self._resolve(principal, given, given.resume)
+        if options.state and given.state is not None:
+            await self._put_state(principal, given)
+        last = given.messages[-1] if given.messages else {}
+        if last.get("role") == "user" and not given.resume:  # a resume repeats the message that began the run
+            run = await self._say(principal, agent, given, last, options)
+            return targets | {run} if run else targets
+        if last.get("role") == "tool":
+            run = await self._answer_calls(principal, agent, given)
+            targets |= {run} if run else set()
+        return targets or None
+
+    # --- words
+    async def _say(
+        self, principal: Principal, agent: str, given: Input, message: dict[str, Any], options: Options
+    ) -> str | None:
+        session, ident = given.threadId, codec.check_entity_id(message.get("id"), "messages: id")
+        key = (principal.tenant, session, given.runId)
+        if key in self._runs:
+            return self._runs[key]
+        text, attachments = await self._content(principal, given, message)
+        op = wire.Send(
+            session=session, text=text, agent=agent, key=ident, attachments=attachments, edits=options.edits,
+            concurrent=options.concurrent,
+        )  # fmt: skip
+        try:
+            answer = await self._created(principal, op)
+        except Refused as error:
+            if error.code not in _KNOWN:
+                raise
+            answer = {"duplicate": True}
+        run = answer.get("run")
+        if answer.get("duplicate"):
+            run = await self._again(principal, agent, given, ident, text)
+        return self._remember(key, run)
+
+    async def _created(self, principal: Principal, op: wire.Send) -> dict[str, Any]:
+        """Send, into a session that is created when it is not there."""
+        try:
+            return await self._hub.execute(principal, op)
+        except Refused as error:
+            if error.code != "session.not_found":
+                raise
+        await self._hub.execute(principal, wire.Create(session=op.session))
+        return await self._hub.execute(principal, op)
+
+    async def _again(self, principal: Principal, agent: str, given: Input, ident: str, text: str) -> str | None:
+        """The message is in the log. Its run is joined while it lives; after its end this asks for another answer."""
+        view = await self._view(principal, given.threadId)
+        said = view.by_id.get(("message", ident))
+        if said is not None and said["text"] != text:
+            raise Refused("content.exists", f"messages: {ident!r:.80} has other words in the session")
+        runs = [r for r in view.runs.values() if r.get("input") == ident and "parent" not in r]
+        for run in runs:
+            if run["status"] not in ENDED:
+                return str(run["id"])
+        op = wire.Regenerate(session=given.threadId, input=ident, agent=agent, key=_key(given.runId))
+        answer = await self._hub.execute(principal, op)
+        return str(answer["run"])
+
+    def _remember(self, key: tuple[str, str, str], run: str | None) -> str | None:
+        if run is not None:
+            self._runs[key] = run
+            if len(self._runs) > _REMEMBERED:
+                self._runs.popitem(last=False)
+        return run
+
+    def run_of(self, principal: Principal, session: str, ident: str) -> str:
+        """The run that a client's run id stands for; any other id stands for itself."""
+        return self._runs.get((principal.tenant, session, ident), ident)
+
+    async def _content(
+        self, principal: Principal, given: Input, message: dict[str, Any]
+    ) -> tuple[str, list[wire.Attachment]]:
+        """A message's words, and what came with it as blobs: files, and the client's tools and context for the agent."""
+        content = message.get("content")
+        if isinstance(content, str):
+            texts, files = [content], []
+        elif isinstance(content, list) and all(isinstance(part, dict) for part in content):
+            texts = [str(part.get("text", "")) for part in content if part.get("type") == "text"]
+            files = [part for part in content if part.get("type") != "text"]
+        else:
+            raise Refused("input.malformed", "messages: content must be text or parts")
+        text = "\n".join(texts)
+        if not text and not files:
+            raise Refused("input.malformed", "messages: the last one is empty")
+        blobs = [_file(part) for part in files]
+        props = {k: v for k, v in given.forwardedProps.items() if k != "holdfast"} if given.forwardedProps else {}
+        if given.tools or given.context or props:
+            context = {"tools": given.tools, "context": given.context, "forwardedProps": props}
+            codec.check_value(context, "tools, context, forwardedProps")
+            blobs.append((CONTEXT_MEDIA, "ag-ui.json", codec.encode(context)))
+        if blobs:
+            await self._hub.execute(principal, wire.Create(session=given.threadId))
+        return text, [
+            wire.Attachment(await self._hub.put_blob(principal, given.threadId, media, data), name, media)
+            for media, name, data in blobs
+        ]
+
+    # --- answers
+    async def _resolve(self, principal: Principal, given: Input, entries: list[Resume]) -> set[str]:
+        """Decide approvals; the first decision stands, so one that came late is no error."""
+        view = await self._view(principal, given.threadId)
+        runs = set()
+        for entry in entries:
+            approval = view.by_id.get(("approval", entry.interruptId))
+            if approval is None:
+                raise Refused("approval.not_found", f"resume: no approval {entry.interruptId!r:.80}")
+            op = wire.Resolve(
+                session=given.threadId, approval=entry.interruptId, note=entry.note,
+                decision="approved" if entry.approved else "denied",
+            )  # fmt: skip
+            try:
+                await self._hub.execute(principal, op)
+            except Refused as error:
+                if error.code != "approval.resolved":
+                    raise
+            if "run" in approval:
+                runs.add(view.root(approval["run"]))
+        return runs
+
+    async def _answer_calls(self, principal: Principal, agent: str, given: Input) -> str | None:
+        """Results of tools that run in the client: calls that a run has left unanswered. The agent is asked to go on."""
+        view = await self._view(principal, given.threadId)
+        declared = {tool.get("name") for tool in given.tools if isinstance(tool, dict)}
+        drafts, last = [], ""
+        for message in reversed(given.messages):
+            if message.get("role") != "tool":
+                break
+            call = view.by_id.get(("tool", str(message.get("toolCallId"))))
+            if call is None or call["name"] not in declared or not _left_open(view, call):
+                continue
+            content, error = message.get("content"), message.get("error")
+            data = {"toolCallId": call["id"], "content": content if isinstance(content, str) else _plain(content)}
+            drafts.append(
+                Draft(e.TOOL_RESULT, {**data, "error": {"message": error}} if isinstance(error, str) else data)
+            )
+            last = last or codec.check_entity_id(message.get("id"), "messages: id")
+        if not drafts:
+            return None
+        append = wire.Append(
+            session=given.threadId, events=drafts[::-1], key=f"{last}.results"[: limits.ENTITY_ID_CHARS]
+        )
+        await self._hub.execute(principal, append)
+        answer = await self._hub.execute(principal, wire.Send(session=given.threadId, text="", agent=agent, key=last))
+        return answer.get("run")
+
+    async def _put_state(self, principal: Principal, given: Input) -> None:
+        codec.check_value({"state": given.state}, "state")
+        await self._hub.execute(principal, wire.Create(session=given.threadId))
+        drafts = [Draft(e.STATE_SNAPSHOT, {"snapshot": given.state})]
+        await self._hub.execute(
+            principal, wire.Append(session=given.threadId, events=drafts, key=f"state.{_key(given.runId)}")
+        )
+
+    async def _view(self, principal: Principal, session: str) -> View:
+        _, _, view = await self._hub.snapshot(principal, session)
+        return View.load(msgspec.json.decode(view))
+
+
+def _key(ident: str) -> str:
+    return codec.check_entity_id(ident[: limits.ENTITY_ID_CHARS - 8], "runId")
+
+
+def _left_open(view: View, call: dict[str, Any]) -> bool:
+    """Whether nobody else will answer a call: its run has ended without a result."""
+    run = view.runs.get(call.get("run", ""))
+    return call["status"] != "done" and (run is None or run["status"] in ENDED)
+
+
+def _plain(content: Any) -> str:
+    return codec.encode(content).decode()
+
+
+def _file(part: dict[str, Any]) -> tuple[str, str, bytes]:
+    """``(media type, name, bytes)`` of a part that carries its data. Raises ``input.malformed`` for one that does not."""
+    source = part.get("source")
+    if not isinstance(source, dict) or source.get("type") != "data" or not isinstance(source.get("value"), str):
+        raise Refused("input.malformed", "messages: files must come as data, or be uploaded as blobs first")
+    try:
+        data = base64.b64decode(source["value"].rpartition(",")[2], validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused("input.malformed", "messages: a file is not base64") from None
+    metadata = part.get("metadata")
+    name = metadata.get("filename") if isinstance(metadata, dict) else None
+    media = str(source.get("mimeType") or "application/octet-stream").lower()[: limits.NAME_CHARS]
+    return media, name[: limits.NAME_CHARS] if isinstance(name, str) else "", data

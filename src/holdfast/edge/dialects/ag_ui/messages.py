@@ -1,0 +1,186 @@
+"""A view as the messages of an AG-UI client (MESSAGES_SNAPSHOT), in the order in which its own fold would put them.
+
+Shapes: https://docs.ag-ui.com/concepts/messages. A tool call lives in an assistant message, its result follows that
+message; what a client folds from events and what it is given here are the same list.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from holdfast.protocol import codec
+from holdfast.protocol.fold import View
+from holdfast.protocol.view import Item
+
+ROLES: Final = frozenset({"developer", "system", "assistant", "user"})
+CONTEXT_MEDIA: Final = "application/vnd.ag-ui.context+json"
+"""Media type of the attachment in which an agent finds the tools and the context a client sent."""
+
+Message = dict[str, Any]
+
+
+def role_of(role: Any) -> str:
+    """A role AG-UI has: a person who took over speaks in the agents' place."""
+    return role if role in ROLES else "assistant"
+
+
+def name_of(view_runs: dict[str, dict[str, Any]], run: str | None) -> str:
+    """Whose words these are, when they are a sub-agent's: the last part of its agent's name; else empty."""
+    known = view_runs.get(run or "")
+    return str(known["agent"]).rpartition("/")[2] if known is not None and known.get("parent") else ""
+
+
+def result_id(call: str) -> str:
+    """The id of the message that holds a tool call's result."""
+    return f"{call}.result"
+
+
+def result_text(data: dict[str, Any]) -> str:
+    """A tool's result as text; of a failure, what went wrong."""
+    content, error = data.get("content", data.get("result")), data.get("error")
+    if content in (None, "") and error is not None:
+        return str(error.get("message", "failed")) if isinstance(error, dict) else str(error)
+    return content if isinstance(content, str) else "" if content is None else codec.encode(content).decode()
+
+
+def content_of(content: Any) -> dict[str, Any]:
+    """An activity's content, which AG-UI wants to be an object."""
+    return content if isinstance(content, dict) else {"value": content}
+
+
+def said(session: str, text: str, attachments: Any) -> str | list[dict[str, Any]]:
+    """What a person said: text, or parts when files came with it; they are named by their address here."""
+    files = [a for a in attachments or [] if isinstance(a, dict) and a.get("mediaType") != CONTEXT_MEDIA]
+    if not files:
+        return text
+    parts: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
+    for file in files:
+        media = str(file.get("mediaType", ""))
+        kind = media.partition("/")[0]
+        source = {"type": "url", "value": f"/v1/sessions/{session}/blobs/{file.get('blob')}", "mimeType": media}
+        parts.append({"type": kind if kind in ("image", "audio", "video") else "document", "source": source})
+    return parts
+
+
+def asks_to_go_on(data: dict[str, Any]) -> bool:
+    """Whether an input only asks the agent to go on: it has no words and no files. It is not shown."""
+    return not data.get("text") and isinstance(said("", "", data.get("attachments")), str)
+
+
+class History:
+    """Messages as an AG-UI client holds them.
+
+    Attributes:
+        messages: in order.
+        owners: the sub-run each message and tool call belongs to, by ``(kind, id)``; None is a root run or a person.
+    """
+
+    def __init__(self, session: str, view: View, *, subagents: bool) -> None:
+        self.messages: list[Message] = []
+        self.owners: dict[tuple[str, str], str | None] = {}
+        self._session = session
+        self._view = view
+        self._subagents = subagents
+        self._by_id: dict[str, Message] = {}
+        view.export()  # makes open texts whole
+        for item in view.visible():
+            add = _ADD.get(item["kind"])
+            if add is not None:
+                add(self, item)
+
+    def _put(self, item: Item, ident: str, **fields: Any) -> Message:
+        message: Message = {"id": ident, **fields}
+        run = item.get("run")
+        name = name_of(self._view.runs, run)
+        if name and fields.get("role") == "assistant":
+            message["name"] = name
+        if name and self._subagents:
+            message["subagentRunId"] = run
+        self.messages.append(message)
+        self._by_id[ident] = message
+        return message
+
+    def _own(self, item: Item, kind: str) -> None:
+        run = item.get("run")
+        self.owners[kind, item["id"]] = run if name_of(self._view.runs, run) else None
+
+    def message(self, item: Item) -> None:
+        """Words of a person or an agent."""
+        self._own(item, "message")
+        if item["role"] == "user" and asks_to_go_on(item):
+            return
+        existing = self._by_id.get(item["id"])
+        if existing is not None:  # a tool call named it as its message before it began
+            existing["content"] = item["text"]
+            return
+        text = item["text"]
+        content = said(self._session, text, item.get("attachments")) if item["role"] == "user" else text
+        message = self._put(item, item["id"], role=role_of(item["role"]), content=content)
+        if item.get("name"):
+            message["name"] = item["name"]
+
+    def steer(self, item: Item) -> None:
+        """Words a person put into a running run."""
+        self._put({**item, "run": None}, item["id"], role="user", content=item["text"])
+
+    def reasoning(self, item: Item) -> None:
+        """A piece of reasoning."""
+        self._own(item, "reasoning")
+        self._put(item, item["id"], role="reasoning", content=item["text"])
+
+    def activity(self, item: Item) -> None:
+        """Something structured to show."""
+        self._put(item, item["id"], role="activity", activityType=item["name"], content=content_of(item["content"]))
+
+    def tool(self, item: Item) -> None:
+        """A tool call, inside the assistant message it belongs to, and its result after that."""
+        self._own(item, "tool")
+        parent = self.parent_of(item.get("message"), self.owners["tool", item["id"]])
+        owner = self._by_id.get(parent or item["id"])
+        if owner is None or owner["role"] != "assistant":
+            owner = self._put(item, item["id"] if owner is not None else parent or item["id"], role="assistant")
+            owner.pop("name", None)
+        function = {"name": item["name"], "arguments": item["args"]}
+        owner.setdefault("toolCalls", []).append({"id": item["id"], "type": "function", "function": function})
+        if item["status"] != "done":
+            return
+        at = self.messages.index(owner) + 1
+        while at < len(self.messages) and self.messages[at]["role"] == "tool":
+            at += 1
+        result = self._put(item, result_id(item["id"]), role="tool", toolCallId=item["id"], content=result_text(item))
+        self.messages.insert(at, self.messages.pop())
+        error = item.get("error")
+        if error is not None:
+            result["error"] = str(error.get("message", "failed")) if isinstance(error, dict) else str(error)
+
+    def parent_of(self, message: Any, owner: str | None) -> str | None:
+        """The message a tool call names as its own, unless it is somebody else's: clients refuse that."""
+        if not isinstance(message, str) or not message:
+            return None
+        return message if self.owners.get(("message", message), owner) == owner else None
+
+
+_ADD: Final = {
+    "message": History.message, "reasoning": History.reasoning, "tool": History.tool, "activity": History.activity,
+    "steer": History.steer,
+}  # fmt: skip
+
+
+def essence(messages: list[Message]) -> list[tuple[Any, ...]]:
+    """What makes two lists of messages the same to their reader; a client keeps its activities to itself."""
+    found = []
+    for message in messages:
+        if message.get("role") == "activity":
+            continue
+        content = message.get("content")
+        if isinstance(content, list):
+            content = "".join(
+                str(p.get("text", "")) for p in content if isinstance(p, dict) and p.get("type") == "text"
+            )
+        calls = [
+            (call.get("id"), call.get("function", {}).get("arguments"))
+            for call in message.get("toolCalls") or []
+            if isinstance(call, dict) and isinstance(call.get("function", {}), dict)
+        ]
+        found.append((message.get("id"), message.get("role"), content or "", calls))
+    return found

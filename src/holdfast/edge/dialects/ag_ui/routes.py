@@ -1,0 +1,175 @@
+"""AG-UI: an unmodified ``HttpAgent`` runs, joins and stops durable runs (https://docs.ag-ui.com).
+
+``POST /v1/ag-ui/agent/{agent}/run`` takes a ``RunAgentInput`` and streams the run's events; ``…/connect`` joins what runs, or
+tells the state when nothing does; ``…/stop/{thread}`` stops. The thread is the session. Paths are those that CopilotKit's
+front end asks its runtime for. A client that goes away stops nothing (CTL-1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from holdfast.edge.dialects.ag_ui.content import Sent
+from holdfast.edge.dialects.ag_ui.input import DECODER, Asked, Input
+from holdfast.edge.dialects.ag_ui.stream import Stream
+from holdfast.edge.dialects.ag_ui.versions import Version, version_of
+from holdfast.edge.door import Door
+from holdfast.edge.reading import Message, Reading
+from holdfast.edge.request import Requests, answer
+from holdfast.edge.sse import COMMENT, HEADERS, Following
+from holdfast.errors import Refused
+from holdfast.protocol import codec, wire
+from holdfast.protocol.fold import View
+from holdfast.protocol.view import ENDED
+from holdfast.session.access import Principal, authorise
+
+PREFIX: Final = "/v1/ag-ui/agent/{agent}"
+_PAGES: Final = 16  # of older history that a client is given when it joins
+
+
+class _Stop(msgspec.Struct):
+    """What to stop: all runs of the agent, or the one a client's run id or a session's run id names."""
+
+    runId: str | None = None
+    force: bool = False
+
+
+_STOP: Final = msgspec.json.Decoder(_Stop)
+
+
+class AgUi:
+    """The AG-UI dialect of one server."""
+
+    def __init__(self, door: Door, requests: Requests) -> None:
+        self._door = door
+        self._hub = door.hub
+        self._requests = requests
+        self._asked = Asked(door.hub)
+
+    def routes(self) -> list[BaseRoute]:
+        """All routes."""
+        return [
+            Route(f"{PREFIX}/run", self.run, methods=["POST"]),
+            Route(f"{PREFIX}/connect", self.connect, methods=["POST"]),
+            Route(f"{PREFIX}/stop/{{thread}}", self.stop, methods=["POST"]),
+        ]
+
+    async def run(self, request: Request) -> Response:
+        """Do what the input asks for, and stream the run until it ends or waits for people."""
+        principal, given, version = await self._given(request)
+        targets = await self._asked.runs_of(principal, request.path_params["agent"], given)
+        known = given.messages if targets is not None else None
+        return await self._stream(principal, given, Stream(version, given.threadId, given.runId, targets), known)
+
+    async def connect(self, request: Request) -> Response:
+        """Join what runs in the thread; nothing is appended."""
+        principal, given, version = await self._given(request)
+        authorise(principal, "read", given.threadId)
+        try:
+            return await self._stream(principal, given, Stream(version, given.threadId, "", None), None)
+        except Refused as error:
+            if error.code != "session.not_found":
+                raise
+        run = {"threadId": given.threadId, "runId": given.runId}  # a thread nobody has written to yet is empty
+        return StreamingResponse(
+            _once(_encoded([{"type": "RUN_STARTED", **run}, {"type": "RUN_FINISHED", **run}])),
+            headers=HEADERS, media_type="text/event-stream",
+        )  # fmt: skip
+
+    async def stop(self, request: Request) -> Response:
+        """Stop the agent's runs in a thread: ``{"stopped": true, "runs": […]}``."""
+        principal = self._requests.principal(request)
+        async with self._requests.body(request, principal) as raw:
+            wanted = codec.decode(raw, _STOP, "body") if raw.strip() else _Stop()
+        thread, agent = codec.check_session_id(request.path_params["thread"]), request.path_params["agent"]
+        view = msgspec.json.decode((await self._hub.snapshot(principal, thread))[2])
+        named = self._asked.run_of(principal, thread, wanted.runId) if wanted.runId else None
+        runs = [
+            run["id"]
+            for run in view["runs"].values()
+            if run["status"] not in ENDED and (run["id"] == named if named else _is_of(run, agent))
+        ]
+        for run in runs:
+            try:
+                await self._hub.execute(principal, wire.Cancel(session=thread, run=run, force=wanted.force))
+            except Refused as error:
+                if error.code != "run.ended":
+                    raise
+        return answer({"stopped": bool(runs), "runs": runs})
+
+    # --- streaming
+    async def _given(self, request: Request) -> tuple[Principal, Input, Version]:
+        principal = self._requests.principal(request)
+        async with self._requests.body(request, principal) as raw:
+            given: Input = codec.decode(raw, DECODER, "body")
+        codec.check_session_id(given.threadId)
+        if not given.runId:
+            raise Refused("input.malformed", "runId: must not be empty")
+        return principal, given, version_of(request.query_params.get("version"), given.protocolVersion)
+
+    async def _stream(
+        self, principal: Principal, given: Input, stream: Stream, known: list[dict[str, Any]] | None
+    ) -> Response:
+        reading = await Reading.open(self._door, principal, given.threadId, "snapshot", surface="ag-ui")
+        return Following(reading, self._body(reading, stream, given.state, known))
+
+    async def _body(
+        self, reading: Reading, stream: Stream, state: Any, known: list[dict[str, Any]] | None
+    ) -> AsyncIterator[bytes]:
+        began = False
+        async for message in reading.messages():
+            if message is None:
+                yield COMMENT
+                continue
+            sent: list[Sent] = []
+            if message.op == "snapshot":
+                sent = await self._snapshot(reading.principal, stream, message, known, state)
+                began, known = True, None
+            elif message.op == "events" and began:
+                sent = stream.events(message.events)
+            elif message.op == "closed":
+                yield _encoded([*sent, stream.failed(message.code or "session.deleted", "The session is gone.")])
+                return
+            ending = stream.ending() if began else []
+            if sent or ending:
+                yield _encoded(sent + ending)
+            if ending:
+                return
+            if stream.stale:
+                await self._hub.attach_reader(reading, stream.session, "snapshot")
+        if began:
+            yield _encoded([stream.failed("connection.lost", f"{reading.closed}: the run goes on; connect again.")])
+
+    async def _snapshot(
+        self, principal: Principal, stream: Stream, message: Message, known: list[dict[str, Any]] | None, state: Any
+    ) -> list[Sent]:
+        """A snapshot for the client; one that joins is given older pages of the history as well."""
+        view = message.view or {}
+        pages = range(view["older"], max(0, view["older"] - _PAGES), -1) if known is None else range(0)
+        for number in pages:
+            page = await self._older(principal, stream.session, number)
+            view.update(items=page["items"] + view["items"], runs=page["runs"] | view["runs"], older=number - 1)
+        return stream.snapshot(message.seq or 0, View.load(view), known, state)
+
+    async def _older(self, principal: Principal, session: str, page: int) -> dict[str, Any]:
+        found = await self._hub.execute(principal, wire.History(session=session, page=page))
+        older: dict[str, Any] = msgspec.json.decode(found["page"])
+        return older
+
+
+def _is_of(run: dict[str, Any], agent: str) -> bool:
+    return run["agent"] == agent and "parent" not in run
+
+
+def _encoded(events: list[Sent]) -> bytes:
+    return b"".join(b"data: %b\n\n" % codec.encode(event) for event in events)
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
