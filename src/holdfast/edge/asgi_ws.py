@@ -34,17 +34,14 @@ class AsgiWire:
         self.gone = asyncio.Event()
         self.visit: Visit | None = None
 
-    @property
-    def paused(self) -> bool:
-        """See ``door.Wire``."""
-        return self._full
-
     def write(self, batch: Batch) -> None:
         """See ``door.Wire``."""
         if self._close is None:
             self._waiting.extend(batch.payloads)
             self._size += sum(map(len, batch.payloads))
-            self._full = self._full or self._size > limits.WRITE_HIGH_BYTES
+            if not self._full and self._size > limits.WRITE_HIGH_BYTES and self.visit is not None:
+                self._full = True
+                self.visit.filled()
             self._arrived.set()
 
     def shut(self, code: int, reason: str) -> None:

@@ -1,7 +1,7 @@
 """The door: what every WebSocket goes through, whatever serves it: hello, operations, rates, refresh, expiry.
 
-``Door`` is per server, ``Visit`` per connection. A visit is driven by its transport (``received``, ``drained``,
-``lost``) and talks back through the few methods of ``Wire``.
+``Door`` is per server, ``Visit`` per connection. A visit is driven by its transport (``received``, ``filled``,
+``drained``, ``lost``) and talks back through the few methods of ``Wire``.
 """
 
 from __future__ import annotations
@@ -41,12 +41,9 @@ LONGEST_TIMER_S = 86_400.0  # event loops take no timer of years
 class Wire(Protocol):
     """What a transport does for a visit."""
 
-    @property
-    def paused(self) -> bool:
-        """More is unsent than the high mark."""
-
     def write(self, batch: Batch) -> None:
-        """Send payloads."""
+        """Send payloads. When more is unsent than the high mark the visit is told by ``filled``, before this returns or
+        later, and by ``drained`` when there is room again."""
 
     def shut(self, code: int, reason: str) -> None:
         """Close."""
@@ -109,7 +106,9 @@ class Visit:
         self.principal = _NOBODY
         self.surface = ""
         self.device = ""
+        self.paused = False
         self._wire: Wire | None = wire_
+        self.deliver: Callable[[Batch], None] = wire_.write  # every frame to every reader: no call in between
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self._unread = 0
@@ -120,23 +119,16 @@ class Visit:
         self._patience = Bucket(_PATIENCE_PER_S, _PATIENCE, now)
 
     # --- as the hub sees it
-    @property
-    def paused(self) -> bool:
-        """See ``hub.port.Connection``."""
-        return self._wire is None or self._wire.paused
-
-    def deliver(self, batch: Batch) -> None:
-        """See ``hub.port.Connection``."""
-        wire_ = self._wire
-        if wire_ is None:
+    def _deliver_unread(self, batch: Batch) -> None:
+        """What is not a reader's frame: answers to somebody who asks and does not listen."""
+        if self._wire is None:
             return
-        if wire_.paused:  # what is not a reader's frame: answers to somebody who asks and does not listen
-            self._unread += sum(map(len, batch.payloads))
-            if self._unread > limits.UNREAD_BYTES:
-                self._closing = True
-                wire_.abort()
-                return
-        wire_.write(batch)
+        self._unread += sum(map(len, batch.payloads))
+        if self._unread > limits.UNREAD_BYTES:
+            self._closing = True
+            self._wire.abort()
+        else:
+            self._wire.write(batch)
 
     def close(self, code: int, reason: str) -> None:
         """See ``hub.port.Connection``."""
@@ -252,8 +244,17 @@ class Visit:
         if fatal:
             self.close(CLOSE_CODES.get(error.code, 4400), error.code)
 
+    def filled(self) -> None:
+        """More is unsent than the transport's high mark."""
+        self.paused = True
+        self.deliver = self._deliver_unread
+
     def drained(self) -> None:
         """The transport can take more."""
+        if self._wire is None:
+            return
+        self.paused = False
+        self.deliver = self._wire.write
         self._unread = 0
         self.hub.resume(self)
 
@@ -262,6 +263,8 @@ class Visit:
         if self._wire is None:
             return
         self._wire = None
+        self.paused = True
+        self.deliver = self._deliver_unread
         if self._timer is not None:
             self._timer.cancel()
         self._closing = True

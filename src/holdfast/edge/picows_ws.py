@@ -50,18 +50,19 @@ class Turn:
     """
 
     def __init__(self) -> None:
-        self._wires: list[PicowsWire] = []
+        self.wires: list[PicowsWire] = []
 
-    def add(self, wire: PicowsWire) -> None:
-        """Write to this connection when the turn ends."""
-        if not self._wires:
-            asyncio.get_running_loop().call_soon(self._end)
-        self._wires.append(wire)
+    def begin(self) -> None:
+        """The first connection is about to be added."""
+        asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
-        wires, self._wires = self._wires, []
-        for wire in wires:
-            wire.flush()
+        wires, self.wires = self.wires, []
+        for wire in wires:  # as ``flush``, without a call: this is once per delivery
+            unsent, out = wire._unsent, wire._out
+            if unsent and out is not None:
+                out(unsent[0] if len(unsent) == 1 else b"".join(unsent))
+            unsent.clear()
 
 
 class PicowsWire(WSListener):
@@ -100,10 +101,13 @@ class PicowsWire(WSListener):
     def write(self, batch: Batch) -> None:
         """See ``door.Wire``."""
         if self._out is not None:
-            if not self._unsent:
-                self._turn.add(self)
-            data = batch.ws
-            self._unsent.append(data)
+            unsent, data = self._unsent, batch.ws
+            if not unsent:
+                wires = self._turn.wires
+                if not wires:
+                    self._turn.begin()
+                wires.append(self)
+            unsent.append(data)
             if len(data) > limits.WRITE_LOW_BYTES:
                 self.flush()  # so that it is known now whether more may follow
 
@@ -142,6 +146,8 @@ class PicowsWire(WSListener):
         self._out = under.write
         try:
             self._visit = self._door.visit(self, self._principal, self._kind)
+            if self.paused:
+                self._visit.filled()
         except HoldfastError as error:
             self.write(Batch([encode({"op": "error", "error": error.wire()})]))
             self.shut(CLOSE_CODES.get(error.code, 1013), error.code)
@@ -153,6 +159,8 @@ class PicowsWire(WSListener):
 
     def pause_writing(self) -> None:
         self.paused = True
+        if self._visit is not None:
+            self._visit.filled()
         if self._unread is None:
             self._unread = self._measure()
             asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._look)

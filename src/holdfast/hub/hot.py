@@ -86,7 +86,7 @@ class HotSession:
             raise Unavailable("server.busy")
         self._queue.append(Pending(op, actor, principal, tell))
         if self._task is None:
-            self._task = self.hub.loop.create_task(self._pump(), name=f"session {self.key.session}")
+            self._task = self.hub.loop.create_task(self._pump())
 
     def submit(self, op: wire.Op, actor: str, principal: Principal | None = None) -> asyncio.Future[dict[str, Any]]:
         """As ``place``; the future holds the answer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Protocol
 
 from holdfast.session.access import Principal
@@ -21,15 +20,19 @@ def ws_text(payload: bytes) -> bytes:
 class Batch:
     """Payloads on their way to many connections: encoded once, put into each wire's framing at most once."""
 
+    __slots__ = ("_ws", "payloads")
+
     def __init__(self, payloads: list[bytes]) -> None:
         self.payloads = payloads
+        self._ws = b""
 
-    @cached_property
+    @property
     def ws(self) -> bytes:
         """All payloads as consecutive WebSocket text frames."""
-        if len(self.payloads) == 1:
-            return ws_text(self.payloads[0])
-        return b"".join(map(ws_text, self.payloads))
+        if not self._ws:
+            payloads = self.payloads
+            self._ws = ws_text(payloads[0]) if len(payloads) == 1 else b"".join(map(ws_text, payloads))
+        return self._ws
 
 
 class Connection(Protocol):

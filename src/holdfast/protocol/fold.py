@@ -27,19 +27,20 @@ class View(ViewState):
 
     def apply_all(self, events: Sequence[Event]) -> None:
         """Fold events in, as ``apply`` folds each; deltas of one text come in rows, and it is looked up once for a row."""
-        kind, ident, text = "", None, None
+        kind, field, ident, text = "", "", None, None
         for event in events:
-            grows = GROWS.get(event.type)
-            if grows is None:
-                text = None
-                self.apply(event)
-                continue
-            data = event.data
-            if text is None or event.type != kind or data.get(grows[1]) != ident:
-                kind, ident = event.type, data.get(grows[1])
-                text = self.open.get((grows[0], _text(data, grows[1])))
+            type_, data = event.type, event.data
+            if type_ != kind or data.get(field) != ident:
+                grows = GROWS.get(type_)
+                if grows is None:
+                    kind, text = "", None
+                    self.apply(event)
+                    continue
+                kind, field = type_, grows[1]
+                ident = data.get(field)
+                text = self.open.get((grows[0], _text(data, field)))
             if text is not None:
-                self.size += text.grow(event) or 0
+                self.size += text.grow(event.offset, data.get("delta")) or 0
 
 
 Handler = Callable[[View, Event], bool | None]
@@ -91,7 +92,7 @@ def _start_tool(view: View, event: Event) -> None:
 def _delta(view: View, event: Event) -> bool:
     kind, field = GROWS[event.type]
     text = view.open.get((kind, _text(event.data, field)))
-    grown = text.grow(event) if text is not None else 0
+    grown = text.grow(event.offset, event.data.get("delta")) if text is not None else 0
     view.size += grown or 0
     return grown is not None
 

@@ -32,16 +32,16 @@ class OpenText:
         self.parts: list[str] = [item[field]]
         self.length: int = item["length"]
 
-    def grow(self, event: Event) -> int | None:
+    def grow(self, offset: int | None, delta: object) -> int | None:
         """Add a delta; answers its characters, or None when it does not begin where the text ends (FOLD-3)."""
-        if event.offset is not None and event.offset != self.length:
+        if offset is not None and offset != self.length:
             return None
-        delta = event.data.get("delta")
         if type(delta) is not str:
             return 0
+        size = len(delta)
         self.parts.append(delta)
-        self.length += len(delta) if delta.isascii() else utf16_len(delta)
-        return len(delta)
+        self.length += size if delta.isascii() else utf16_len(delta)
+        return size
 
     def flush(self) -> None:
         """Make the item hold everything received."""

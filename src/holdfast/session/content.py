@@ -40,38 +40,45 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
     """Write a run's (or, outside runs, an actor's) events, stamping the offset of every delta (FOLD-3)."""
     opened = run.open if run is not None else state.loose
     actor = f"agent:{run.agent}" if run is not None else writer.actor
+    ident, attempt = (run.id, run.generation) if run is not None else (None, None)
     stopping = run is not None and run.cancel is not None
     fresh: dict[str, int] = {}  # what this append opens, grows and closes, on top of the state
     events, seq, ts = writer.events, writer.next_seq, writer.ts
-    ident, attempt = (run.id, run.generation) if run is not None else (None, None)
-    text: Any = None  # what grew last: deltas of one text come in rows
-    kind = key = ""
-    for draft in drafts:
-        type_, data = draft.type, draft.data
+    at, count = 0, len(drafts)
+    while at < count:
+        type_, data = drafts[at].type, drafts[at].data
         if stopping and type_ not in e.WHILE_STOPPING:
             raise Refused("run.stopping")
-        field = e.DELTAS.get(type_)
-        offset = None
-        if field is None:
+        if type_ not in e.DELTAS:
             check_value(data, type_)
             _check_other(state, run, type_, data, opened, fresh)
-        else:
-            if data.get(field) != text or type_ != kind:
-                text, kind, key = data.get(field), type_, _text_key(type_, data)
-            offset = fresh.get(key)
-            if offset is None:
-                offset = opened.get(key, _CLOSED)
-            if offset < 0:
-                raise Refused("content.not_open", f"{type_}: {text!r:.80} is not open")
+            events.append(Event(seq, ts, actor, type_, data, ident, attempt))
+            at, seq = at + 1, seq + 1
+            continue
+        field = e.DELTAS[type_]
+        text, key = data.get(field), _text_key(type_, data)
+        offset = fresh.get(key)
+        if offset is None:
+            offset = opened.get(key, _CLOSED)
+        if offset < 0:
+            raise Refused("content.not_open", f"{type_}: {text!r:.80} is not open")
+        while True:  # deltas of one text come in rows
             delta = data.get("delta")
             if type(delta) is not str or len(delta) > limits.EVENT_BYTES // 4:
                 raise Refused("input.malformed", f"{type_}: {_DELTA_RULE}")
             if len(data) > 2:  # more than the name and the delta
                 check_value(data, type_)
                 _check_size(type_, data)
-            fresh[key] = offset + (len(delta) if delta.isascii() else utf16_len(delta))
-        events.append(Event(seq, ts, actor, type_, data, ident, attempt, offset))
-        seq += 1
+            events.append(Event(seq, ts, actor, type_, data, ident, attempt, offset))
+            at, seq = at + 1, seq + 1
+            offset += len(delta) if delta.isascii() else utf16_len(delta)
+            if at == count:
+                break
+            draft = drafts[at]
+            data = draft.data
+            if draft.type != type_ or data.get(field) != text:
+                break
+        fresh[key] = offset
 
 
 def _check_other(
@@ -161,12 +168,6 @@ def _texts(state: State, event: Event) -> dict[str, int] | None:
 
 def _key(event: Event) -> str:
     return f"{_KIND[event.type]}:{event.data.get(_FIELD[event.type])}"
-
-
-def same_text(one: Event, other: Event) -> bool:
-    """Whether two deltas make one text grow."""
-    field = e.DELTAS[one.type]
-    return one.type == other.type and one.run == other.run and one.data.get(field) == other.data.get(field)
 
 
 def opened(state: State, event: Event) -> None:

@@ -157,16 +157,19 @@ def evolve(state: State, event: Event) -> None:
 def evolve_all(state: State, events: Sequence[Event]) -> None:
     """Fold consecutive events, as ``evolve`` folds each; of a text that grows by many deltas only the last is looked at."""
     newest: Event | None = None  # of deltas that belong to one text
+    kind, field, ident = "", "", None  # of that text
     for event in events:
-        if event.type in e.DELTAS:
-            if newest is not None and not content.same_text(newest, event):
-                evolve(state, newest)
-            newest = event
-            continue
         if newest is not None:
+            if event.type == kind and event.data.get(field) == ident and event.run == newest.run:
+                newest = event
+                continue
             evolve(state, newest)
             newest = None
-        evolve(state, event)
+        if event.type in e.DELTAS:
+            newest, kind, field = event, event.type, e.DELTAS[event.type]
+            ident = event.data.get(field)
+        else:
+            evolve(state, event)
     if newest is not None:
         evolve(state, newest)
 
