@@ -14,6 +14,7 @@ import re
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -157,7 +158,9 @@ def check(log: list[Event], witness: Witness, name: str) -> None:
 
 
 @pytest.mark.parametrize("part", range(-(-ROUNDS // PART)))
-async def test_kill_9_in_a_loop(tmp_path: Path, anyio_backend: str, part: int) -> None:
+async def test_kill_9_in_a_loop(
+    tmp_path: Path, anyio_backend: str, part: int, record_property: Callable[[str, object], None]
+) -> None:
     rounds, seed = min(PART, ROUNDS - part * PART), SEED + part
     db, rng = tmp_path / "kill.db", random.Random(seed)
     forge, witness = Forge(db), Witness()
@@ -210,6 +213,10 @@ async def test_kill_9_in_a_loop(tmp_path: Path, anyio_backend: str, part: int) -
         log = await stored(db, name)
         assert len(witness.seen[name]) > rounds and len(witness.acknowledged[name]) > rounds
         check(log, witness, name)
+    record_property("seed", seed)
+    record_property("kills", rounds)
+    record_property("acknowledged appends", sum(map(len, witness.acknowledged.values())))
+    record_property("events seen by readers", sum(map(len, witness.seen.values())))
 
 
 async def incarnation_of(client: Client, name: str) -> str:

@@ -73,6 +73,20 @@ def dirty_read() -> None:
     hot.HotSession._append = append  # type: ignore[method-assign]
 
 
+@mutant(
+    "LOG-4",
+    "a worker hears of what is not durable yet",
+    "tests/unit/hub/test_at_rest.py::test_who_attaches_is_told_what_is_durable",
+)
+def brief_ahead() -> None:
+    def at_rest(self: Any, look: Callable[[], Any]) -> Any:
+        future = self.hub.loop.create_future()
+        future.set_result(look())
+        return future
+
+    hot.HotSession.at_rest = at_rest  # type: ignore[method-assign]
+
+
 @mutant("LOG-4", "a snapshot holds what is not durable yet", SEES)
 def snapshot_ahead() -> None:
     real_append, real_snapshot = hot.HotSession._append, hot.HotSession.snapshot

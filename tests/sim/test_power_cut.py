@@ -14,9 +14,7 @@ import itertools
 import os
 import random
 import shutil
-import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +31,7 @@ from holdfast.protocol.frames import Frame, ProducerKey, decode_frame, encode_fr
 from tests.sim.crash_vfs import CrashVFS, Cut, Disk
 
 CUTS = int(os.environ.get("HOLDFAST_POWER_CUTS", "300"))
+PART = 1_000  # cuts in one test, so that several processes may share the work
 SESSIONS = [Key("acme", f"s{n}") for n in range(5)]
 EVERYTHING = 64 << 20
 
@@ -211,7 +210,6 @@ async def cut_power(seed: int, cuts: int, *, synchronous: str = "FULL", kinds: t
     tally = Tally()
     rng = random.Random(seed)
     base = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
-    reported = time.monotonic()
     try:
         while tally.cuts < cuts:
             image = Image({}, Disk(), {}, {})
@@ -224,9 +222,6 @@ async def cut_power(seed: int, cuts: int, *, synchronous: str = "FULL", kinds: t
                         await look(image, directory, tally)
                 if tally.damaged or not life.images:
                     break
-            if cuts > 1_000 and time.monotonic() - reported > 5:
-                reported = time.monotonic()
-                print(f"power cuts {tally.cuts}/{cuts}, lost {len(tally.lost)}", file=sys.stderr, flush=True)
     finally:
         shutil.rmtree(base)
     return tally
@@ -250,9 +245,13 @@ class fresh:
 ALL_KINDS: tuple[Cut, ...] = ("lose", "tear", "kill")
 
 
-@pytest.mark.timeout(120 + CUTS // 5)
-def test_nothing_acknowledged_or_seen_is_lost() -> None:
-    tally = asyncio.run(cut_power(1, CUTS, kinds=ALL_KINDS))
+@pytest.mark.timeout(120 + PART // 5)
+@pytest.mark.parametrize("seed", range(1, 1 + -(-CUTS // PART)))
+def test_nothing_acknowledged_or_seen_is_lost(seed: int, record_property: Callable[[str, object], None]) -> None:
+    tally = asyncio.run(cut_power(seed, min(PART, CUTS), kinds=ALL_KINDS))
+    record_property("seed", seed)
+    record_property("power cuts", tally.cuts)
+    record_property("acknowledged appends", tally.acknowledged)
     assert tally.damaged == []
     assert tally.lost == []
     assert tally.acknowledged > tally.cuts  # the cuts hit databases that had something to lose

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -26,7 +27,7 @@ _REPLAY = "import sys; from tests.sim.world import run_world; print(run_world(in
 
 
 @pytest.mark.parametrize("first", range(FIRST, FIRST + SEEDS, PART))
-def test_every_story_ends_well(first: int) -> None:
+def test_every_story_ends_well(first: int, record_property: Callable[[str, object], None]) -> None:
     """What must hold is asserted inside, at every message and in the end."""
     faults: Counter[str] = Counter()
     for seed in range(first, min(first + PART, FIRST + SEEDS)):
@@ -36,6 +37,10 @@ def test_every_story_ends_well(first: int) -> None:
             raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}") from error
         assert all(len(world.log(name)) > 50 for name in SESSIONS), f"seed {seed}: hardly anything happened"
         faults.update(world.faults)
+    record_property("seed", first)
+    record_property("stories", min(PART, FIRST + SEEDS - first))
+    for name, count in faults.items():
+        record_property(f"faults: {name}", count)
     assert sum(faults[name] for name in ("cut", "stall", "half_open", "crash", "commits")) > 0
 
 
