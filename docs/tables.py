@@ -214,11 +214,20 @@ def http() -> str:
     return table(("route", "needs", "what it does"), rows)
 
 
+def _commands(group: Any) -> Iterable[tuple[str, Any]]:
+    """Every command by its words, those of a group right after it."""
+    for name, command in group.commands.items():
+        yield name, command
+        yield from (
+            ((f"{name} {inner}", found) for inner, found in _commands(command)) if hasattr(command, "commands") else ()
+        )
+
+
 def cli() -> str:
     """Every command, argument and option."""
     group: Any = typer.main.get_command(app)
     parts = []
-    for name, command in group.commands.items():
+    for name, command in _commands(group):
         rows, usage = [], ["holdfast", name]
         for p in command.params:
             shown = " / ".join((*p.opts, *p.secondary_opts))

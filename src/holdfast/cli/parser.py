@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import holdfast
-from holdfast.cli import bench, output, serve, storage, talk
+from holdfast.cli import audit, bench, output, serve, storage, talk
 
 app = typer.Typer(
     name="holdfast", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False,
@@ -20,6 +20,7 @@ for command in (
     storage.verify, storage.backup, storage.restore, bench.bench,
 ):  # fmt: skip
     app.command()(command)
+app.add_typer(audit.app, name="audit")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,22 @@
+"""Plain text over chunked HTTP, as a bare ``StreamingResponse`` sends it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.audit.recipe import Call, Recipe
+
+RECIPE: Final = Recipe(
+    name="text",
+    about='plain text, streamed: POST {"message": …}',
+    framework="fastapi",
+    shape="text",
+    ask=[Call(body={"message": "{prompt}"})],
+)
+GET: Final = Recipe(
+    name="text-get",
+    about="plain text, streamed: GET",
+    framework="fastapi",
+    shape="text",
+    ask=[Call(method="GET")],
+)

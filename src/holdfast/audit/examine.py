@@ -1,0 +1,114 @@
+"""One audit from first contact to findings: runs the probes, bounds each, and charges every fault once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from holdfast.audit.budget import Budget, OutOfBudget, Redactor
+from holdfast.audit.contact import meet
+from holdfast.audit.endpoint import Endpoint
+from holdfast.audit.finding import Contact, Finding
+from holdfast.audit.lab import Lab, Options, Saw, Scene, undecided
+from holdfast.audit.probes import agents, continuity, control, resilient
+from holdfast.audit.probes.probe import Probe
+
+PROBES: Final = (*resilient.PROBES, *continuity.PROBES, *control.PROBES, *agents.PROBES)
+PROBE_S: Final = 240.0
+"""How long one probe may take; the time of the whole audit bounds it too."""
+
+Progress = Callable[[str, Finding | None], None]
+
+
+async def examine(
+    endpoint: Endpoint, options: Options, budget: Budget, redactor: Redactor, *,
+    probes: Sequence[Probe] = PROBES, jobs: int = 1, progress: Progress = lambda what, finding: None,
+) -> tuple[Contact, list[Finding]]:  # fmt: skip
+    """Audit an endpoint.
+
+    Args:
+        probes: which. jobs: how many at a time; those that measure the whole server run alone.
+        progress: called when a probe begins, and again with its finding.
+
+    Returns:
+        How the endpoint behaved unbroken, and one finding for each probe, in their order.
+    """
+    lab = Lab(endpoint, budget, options, redactor, Contact(state="hangs", told="The endpoint was not reached in time."))
+    progress("first contact", None)
+    try:
+        async with asyncio.timeout(budget.left_s()):
+            await meet(lab)
+    except (TimeoutError, OutOfBudget) as error:
+        lab.contact.told = str(error) or lab.contact.told
+        lab.contact.state = "hangs" if lab.contact.state == "ok" else lab.contact.state
+    found: dict[str, Finding] = {}
+    gate = asyncio.Semaphore(jobs)
+
+    async def one(probe: Probe) -> None:
+        async with gate:
+            progress(probe.title, None)
+            found[probe.id] = await _try(lab, probe)
+            progress(probe.title, found[probe.id])
+
+    try:
+        await asyncio.gather(*(one(probe) for probe in probes if not probe.alone))
+        for probe in probes:
+            if probe.alone:
+                await one(probe)
+    finally:
+        for experiment in lab.kept.values():
+            experiment.cancel()
+        await asyncio.gather(*lab.kept.values(), return_exceptions=True)
+    return lab.contact, charge_once([found[probe.id] for probe in probes], probes)
+
+
+async def _try(lab: Lab, probe: Probe) -> Finding:
+    began = time.monotonic()
+    if lab.contact.state != "ok":
+        return _finding(probe, undecided(f"not tried: {lab.contact.told}"))
+    scene: Scene | None = None
+    try:
+        async with asyncio.timeout(lab.budget.within(PROBE_S)), lab.scene() as scene:
+            saw = await probe.work(scene)
+            for stream in scene.streams:
+                if len(scene.evidence) < 2 and saw.verdict != "pass":
+                    scene.show("what came", stream)
+    except TimeoutError:
+        saw = undecided("not finished within the time allowed")
+    except OutOfBudget as error:
+        saw = undecided(f"not tried to its end: {error}")
+    except Exception as error:  # a fault of the audit or its recipe, never held against the endpoint
+        saw = undecided(f"the audit could not go on: {type(error).__name__}: {error}")
+    finding = _finding(probe, saw)
+    if saw.lacks and (scene is None or not scene.timeline):
+        finding.did = "looked for a way to do it: nothing had to be broken"
+    finding.took_s = round(time.monotonic() - began, 3)
+    finding.saw = lab.redactor.text(finding.saw)
+    if scene is not None:
+        finding.timeline, finding.evidence, finding.measured = scene.timeline, scene.evidence[:4], scene.measured
+    return finding
+
+
+def _finding(probe: Probe, saw: Saw) -> Finding:
+    return Finding(
+        id=probe.id, capability=probe.capability, title=probe.title, verdict=saw.verdict, did=probe.did,
+        expected=probe.expected, saw=saw.saw, lacks=saw.lacks,
+    )  # fmt: skip
+
+
+def charge_once(findings: list[Finding], probes: Sequence[Probe]) -> list[Finding]:
+    """A failure that another failure explains is not held against the endpoint twice: it becomes inconclusive.
+
+    A finding that the endpoint offers no way to do something stands by itself.
+    """
+    failed = {finding.id for finding in findings if finding.verdict == "fail"}
+    explained_by = {probe.id: probe.after for probe in probes}
+    for finding in findings:
+        reasons = [id_ for id_ in explained_by[finding.id] if id_ in failed]
+        if finding.verdict == "fail" and reasons and not finding.lacks:
+            finding.verdict = "inconclusive"
+            finding.because = reasons
+            finding.saw += f" (explained by {', '.join(reasons)})"
+    return findings

@@ -1,0 +1,255 @@
+"""Where probes work: clients on lines that can be broken, a timeline, and what an unbroken answer looks like."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.compare import Difference, difference
+from holdfast.audit.endpoint import Chat, Endpoint, Receipt, Tab, fresh
+from holdfast.audit.finding import Contact, Step, Verdict
+from holdfast.audit.proxy import Fault, FaultProxy
+from holdfast.audit.recipe import Verb
+from holdfast.audit.stream import Stream
+from holdfast.audit.transcript import End, Transcript
+
+NARROW_BYTES: Final = 4_096
+
+
+@dataclass
+class Options:
+    """What the person says about the endpoint.
+
+    Attributes:
+        prompt, second_prompt: what is asked. steer_text: what a steer says.
+        approval_prompt, agents_prompt: prompts that make it ask for approval, or call sub-agents; empty: not probed.
+        kill_agent, kill_orchestrator: shell commands that kill them. pid, metrics_url: where its memory shows.
+        second_headers: what another device sends, its own token say.
+        stop_s: how soon a stop must stop. lost_s: how soon the loss of an agent must show. pause_s: before reconnecting.
+        slow_bytes_per_s: of the slow reader; None: a third of the endpoint's own pace.
+    """
+
+    prompt: str = "Count from 1 to 150 in words, one after another, and nothing else."
+    second_prompt: str = "List the letters from A to Z with one word each, and nothing else."
+    steer_text: str = "Please continue in upper case."
+    approval_prompt: str = ""
+    agents_prompt: str = ""
+    kill_agent: str = ""
+    kill_orchestrator: str = ""
+    pid: int | None = None
+    metrics_url: str = ""
+    second_headers: dict[str, str] = field(default_factory=dict)
+    stop_s: float = 5.0
+    lost_s: float = 30.0
+    pause_s: float = 0.3
+    slow_bytes_per_s: float | None = None
+
+
+@dataclass
+class Lab:
+    """What all probes of one audit share.
+
+    Attributes:
+        contact: how the endpoint behaves unbroken. truth: its answer by prompt, where it always gives the same.
+        kept: what one experiment found that several probes look at.
+    """
+
+    endpoint: Endpoint
+    budget: Budget
+    options: Options
+    redactor: Redactor
+    contact: Contact
+    truth: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
+
+    async def once(self, name: str, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Do an experiment once, whoever asks first; everybody gets what it found."""
+        if name not in self.kept:
+            self.kept[name] = asyncio.ensure_future(work())
+        return await asyncio.shield(self.kept[name])
+
+    @property
+    def answer_s(self) -> float:
+        """How long to wait for an answer that normally takes as long as the first one did."""
+        return min(self.budget.answer_s, max(5.0, self.contact.took_s * 4 + 5.0))
+
+    @property
+    def chars(self) -> int:
+        """How long an answer is."""
+        return max(1, self.contact.answer_chars)
+
+    @contextlib.asynccontextmanager
+    async def scene(self) -> AsyncIterator[Scene]:
+        """A clean conversation with clients of its own, all closed at the end."""
+        async with contextlib.AsyncExitStack() as stack:
+            scene = Scene(self, stack)
+            try:
+                yield scene
+            finally:
+                for stream in scene.streams:
+                    await stream.close()
+
+
+class Scene:
+    """One experiment: its conversation, its clients, and what happened when."""
+
+    def __init__(self, lab: Lab, stack: contextlib.AsyncExitStack) -> None:
+        self.lab = lab
+        self.chat = Chat()
+        self.streams: list[Stream] = []
+        self.timeline: list[Step] = []
+        self.evidence: list[str] = []
+        self.measured: dict[str, float] = {}
+        self._stack = stack
+        self._began_s = time.monotonic()
+        self._device = fresh()
+
+    # --- telling
+    def tell(self, source: str, target: str, what: str, *, fault: bool = False) -> None:
+        """Note a moment."""
+        at_s = round(time.monotonic() - self._began_s, 3)
+        told = self.lab.redactor.text(what)[:160]
+        self.timeline.append(Step(at_s=at_s, source=source, target=target, what=told, fault=fault))
+
+    def show(self, title: str, stream: Stream) -> None:
+        """Keep what came as evidence."""
+        self.evidence.append(self.lab.redactor.text(f"{title}\n{stream.evidence()}"))
+
+    # --- clients
+    async def tab(self, name: str, *, device: str = "", narrow: bool = False) -> Tab:
+        """Open a client; tabs without a ``device`` of their own share one. A ``narrow`` line holds next to nothing."""
+        host, port = self.lab.endpoint.address
+        made = FaultProxy(host, port, narrow_bytes=NARROW_BYTES if narrow else None)
+        proxy = await self._stack.enter_async_context(made.running())
+        headers = self.lab.options.second_headers if device else {}
+        return Tab(name, proxy, device=device or self._device, headers=headers)
+
+    async def ask(self, tab: Tab, prompt: str = "", chat: Chat | None = None, on: Stream | None = None) -> Stream:
+        """Say something and listen."""
+        prompt = prompt or self.lab.options.prompt
+        self.tell(tab.name, "endpoint", f"asks: {prompt}")
+        return self._keep(tab, await self.lab.endpoint.ask(tab, chat or self.chat, prompt, on))
+
+    async def resume(self, tab: Tab, after: Stream) -> Stream:
+        """Go on after a broken line, as this endpoint's clients do."""
+        self.tell(tab.name, "endpoint", "resumes" + (f" after {after.cursor}" if after.cursor else ""))
+        return self._keep(tab, await self.lab.endpoint.resume(tab, self.chat, after))
+
+    async def join(self, tab: Tab, chat: Chat | None = None) -> Stream:
+        """Open the conversation with its id alone."""
+        self.tell(tab.name, "endpoint", "opens the conversation")
+        return self._keep(tab, await self.lab.endpoint.join(tab, chat or self.chat))
+
+    def _keep(self, tab: Tab, stream: Stream) -> Stream:
+        if stream not in self.streams:
+            self.streams.append(stream)
+        if stream.closed is not None and not stream.closed.said and stream.closed.word != "closed":
+            self.tell("endpoint", tab.name, f"{stream.closed.word}: {stream.closed.detail}", fault=False)
+        return stream
+
+    async def command(self, verb: Verb, tab: Tab, on: Stream | None = None, **names: str) -> Receipt:
+        """Stop, steer or approve."""
+        self.tell(tab.name, "endpoint", verb)
+        receipt = await self.lab.endpoint.command(verb, tab, self.chat, names, on)
+        self.tell("endpoint", tab.name, f"{'accepts' if receipt.ok else 'refuses'}: {receipt.told}")
+        return receipt
+
+    async def wait(self, stream: Stream, fraction: float) -> bool:
+        """Wait until so much of the answer has come."""
+        chars = max(1, int(self.lab.chars * fraction))
+        came = await stream.until(lambda page: len(page.answer) >= chars, self.lab.answer_s)
+        self.tell("endpoint", "tab A", f"{len(stream.transcript.answer)} characters of the answer")
+        return came
+
+    async def finished(self, tab: Tab, stream: Stream, answers: int = 1, within_s: float | None = None) -> End:
+        """Wait for the end of the answer."""
+        end = await stream.finished(within_s or self.lab.answer_s, answers)
+        chars = len(stream.transcript.answer)
+        self.tell("endpoint", tab.name, f"{end.word} after {chars} characters {end.detail}".strip())
+        return end
+
+    def break_(self, tab: Tab, fault: Fault) -> None:
+        """Let something happen to a client's open lines."""
+        what = f"{fault.fault} ({fault.how})" if fault.fault == "cut" else fault.fault.replace("_", "-")
+        self.tell("network", tab.name, what, fault=True)
+        tab.proxy.apply(fault)
+
+    async def leave(self, tab: Tab, stream: Stream) -> None:
+        """Close a tab, politely."""
+        self.tell(tab.name, "endpoint", "closes the tab")
+        await stream.close()
+
+    # --- judging
+    async def look(self, name: str = "later") -> Transcript | None:
+        """What a client that comes now sees once the conversation is at rest; None when no client can."""
+        endpoint = self.lab.endpoint
+        tab = await self.tab(name)
+        if endpoint.offers("history"):
+            self.tell(name, "endpoint", "reads the history")
+            page = await endpoint.history(tab, self.chat)
+            if page is not None and page.answer:
+                return page
+        if endpoint.offers("join"):
+            stream = await self.join(tab)
+            await self.finished(tab, stream)
+            if stream.transcript.answer:
+                return stream.transcript
+        return None
+
+    async def truth(self, prompt: str = "") -> str | None:
+        """The text the answer must have: always the same one, or what another client sees of it; None: unknown."""
+        known = self.lab.truth.get(prompt or self.lab.options.prompt)
+        if known is not None:
+            return known
+        page = await self.look("witness")
+        return page.answer if page is not None and self.over(page) else None
+
+    def over(self, page: Transcript) -> bool:
+        """Whether the page shows no answer as being written, as far as this endpoint tells ends at all."""
+        return not page.open or not self.lab.contact.marks_end
+
+    def compare(self, expected: str, got: str) -> Difference:
+        """How a client's text differs from the one it should have."""
+        found = difference(expected, got)
+        self.measured["missing_chars"] = self.measured.get("missing_chars", 0) + found.missing
+        self.measured["extra_chars"] = self.measured.get("extra_chars", 0) + found.extra
+        return found
+
+
+@dataclass
+class Saw:
+    """What a probe concludes."""
+
+    verdict: Verdict
+    saw: str
+    lacks: bool = False
+
+
+def passed(saw: str) -> Saw:
+    """As expected."""
+    return Saw("pass", saw)
+
+
+def failed(saw: str) -> Saw:
+    """Not as expected."""
+    return Saw("fail", saw)
+
+
+def lacking(saw: str) -> Saw:
+    """Not as expected: there is no way to do it at all."""
+    return Saw("fail", saw, lacks=True)
+
+
+def undecided(saw: str) -> Saw:
+    """It could not be told."""
+    return Saw("inconclusive", saw)
+
+
+def skipped(saw: str) -> Saw:
+    """It does not apply."""
+    return Saw("not_applicable", saw)

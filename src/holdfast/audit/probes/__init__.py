@@ -1,0 +1,1 @@
+"""What the audit tries, one file per capability."""

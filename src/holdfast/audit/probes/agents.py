@@ -1,0 +1,70 @@
+"""Multi-agent: are sub-agents seen directly, and what becomes of them when the orchestrator dies?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.audit.lab import Saw, Scene, failed, passed, skipped, undecided
+from holdfast.audit.probes.hooks import run_hook
+from holdfast.audit.probes.probe import Probe
+from holdfast.audit.probes.resilient import comes_back
+
+NO_PROMPT: Final = "no prompt that makes it call sub-agents was given (--agents-prompt)"
+
+
+async def direct(scene: Scene) -> Saw:
+    lab = scene.lab
+    if not lab.options.agents_prompt:
+        return skipped(NO_PROMPT)
+    tab = await scene.tab("tab A")
+    stream = await scene.ask(tab, lab.options.agents_prompt)
+    await scene.finished(tab, stream)
+    entries = stream.transcript.of("agent")
+    scene.show("what came", stream)
+    if not stream.transcript.answer and not entries:
+        return undecided("nothing was answered")
+    if not entries:
+        return failed("only the orchestrator is seen: what sub-agents do arrives when it relays it, or never")
+    names = sorted({entry.by or entry.id for entry in entries})
+    pieces = max(entry.pieces for entry in entries)
+    if pieces < 2:
+        return failed(f"{', '.join(names)} came as one piece each: their results are shown, not their work")
+    return passed(f"{', '.join(names)} are seen while they work, in {pieces} pieces at most")
+
+
+async def orchestrator_dies(scene: Scene) -> Saw:
+    lab = scene.lab
+    if not lab.options.agents_prompt:
+        return skipped(NO_PROMPT)
+    if not lab.options.kill_orchestrator:
+        return skipped("no command that kills the orchestrator was given (--kill-orchestrator)")
+    tab = await scene.tab("tab A")
+    stream = await scene.ask(tab, lab.options.agents_prompt)
+    if not await stream.until(lambda page: bool(page.of("agent")), lab.answer_s):
+        return undecided("no sub-agent was seen that could outlive its orchestrator")
+    scene.tell("audit", "endpoint", "kills the orchestrator", fault=True)
+    if (told := await run_hook(lab.options.kill_orchestrator)) is not None:
+        return undecided(f"the command that kills the orchestrator failed: {told}")
+    end = await scene.finished(tab, stream, within_s=lab.options.lost_s)
+    scene.show("after the orchestrator was killed", stream)
+    if end.said:
+        return passed(f"the people waiting were told: {end.word}")
+    if end.word != "silent" and comes_back(lab):
+        page = await scene.look()
+        if page is not None and not page.open:
+            return passed("the line broke, and coming back showed how it ended")
+    return failed(f"nothing says what became of the sub-agents ({end.word})")
+
+
+PROBES: Final = (
+    Probe(
+        "agents.direct", "agents", "Sub-agents are seen directly",
+        "asked for something that takes sub-agents, and watched", "their work is seen as it happens, under their names",
+        direct,
+    ),
+    Probe(
+        "agents.orchestrator_dies", "agents", "The orchestrator dies",
+        "killed the orchestrator while sub-agents worked", "the people waiting are told what became of it",
+        orchestrator_dies, alone=True,
+    ),
+)  # fmt: skip

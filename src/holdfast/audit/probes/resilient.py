@@ -1,0 +1,334 @@
+"""Resilient delivery: does an answer survive what networks do?"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from dataclasses import dataclass, field
+from typing import Final
+
+from holdfast.audit.compare import Difference
+from holdfast.audit.endpoint import Tab
+from holdfast.audit.finding import Step
+from holdfast.audit.lab import Lab, Saw, Scene, failed, lacking, passed, skipped, undecided
+from holdfast.audit.probes.hooks import run_hook
+from holdfast.audit.probes.memory import used_bytes
+from holdfast.audit.probes.probe import Probe
+from holdfast.audit.proxy import Fault, Script
+from holdfast.audit.stream import Stream
+
+CUTS: Final = (0.1, 0.5, 0.9)
+GROWTH_BYTES: Final = 16 * 1024 * 1024
+"""What one slow reader may cost the server."""
+RECONNECTS: Final = 12
+TOO_SHORT: Final = "the answer was over before it could be broken; use a prompt with a longer answer"
+NO_WAY_BACK: Final = "a client whose line breaks has no way to get the rest: it can only ask again"
+
+
+@dataclass
+class Leg:
+    """One cut: what came of it. ``lost`` says why nothing came back."""
+
+    fraction: float
+    lost: str = ""
+    differs: Difference | None = None
+    unreached: bool = False
+
+
+@dataclass
+class Cuts:
+    """The experiment that several probes look at."""
+
+    legs: list[Leg] = field(default_factory=list)
+    timeline: list[Step] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
+
+
+def comes_back(lab: Lab) -> bool:
+    """Whether a client has any way to see an answer again."""
+    return any(lab.endpoint.offers(verb) for verb in ("resume", "join", "history"))
+
+
+async def back(scene: Scene, tab: Tab, broken: Stream) -> tuple[str | None, str]:
+    """Come back as a client of this endpoint does; its text then, or None and why."""
+    endpoint = scene.lab.endpoint
+    told = NO_WAY_BACK
+    if endpoint.offers("resume") or endpoint.offers("join"):
+        stream = await (scene.resume(tab, broken) if endpoint.offers("resume") else scene.join(tab))
+        end = await scene.finished(tab, stream)
+        scene.show(f"{tab.name}, after coming back", stream)
+        if end.word not in ("refused", "redirect", "cut") or len(stream.transcript.answer) > len(
+            broken.transcript.answer
+        ):
+            return stream.transcript.answer, end.word
+        told = f"coming back was answered with: {end.word} {end.detail}".strip()
+    if endpoint.offers("history"):
+        scene.tell(tab.name, "endpoint", "reads the history")
+        page = await endpoint.history(tab, scene.chat)
+        if page is not None and page.answer:
+            return page.answer, "history"
+    return None, told
+
+
+async def _leg(lab: Lab, fraction: float, cuts: Cuts) -> None:
+    leg = Leg(fraction)
+    cuts.legs.append(leg)
+    async with lab.scene() as scene:
+        try:
+            tab = await scene.tab("tab A")
+            stream = await scene.ask(tab)
+            if not await scene.wait(stream, fraction) or stream.transcript.ended:
+                leg.unreached = True
+                return
+            scene.break_(tab, Fault(fault="cut"))
+            await stream.until(lambda page: False, 0.5)
+            had = len(stream.transcript.answer)
+            await asyncio.sleep(lab.options.pause_s)
+            text, told = await back(scene, tab, stream)
+            if text is None:
+                leg.lost = f"had {had} characters; {told}"
+                return
+            expected = await scene.truth()
+            leg.differs = None if expected is None else scene.compare(expected, text)
+        finally:
+            cuts.timeline += scene.timeline
+            cuts.evidence += scene.evidence[-1:]
+
+
+async def _cut_everywhere(lab: Lab) -> Cuts:
+    cuts = Cuts()
+    for fraction in CUTS:
+        await _leg(lab, fraction, cuts)
+    return cuts
+
+
+async def _cuts(scene: Scene) -> Cuts:
+    found: Cuts = await scene.lab.once("cuts", functools.partial(_cut_everywhere, scene.lab))
+    scene.timeline, scene.evidence = list(found.timeline), list(found.evidence)
+    return found
+
+
+async def resume(scene: Scene) -> Saw:
+    if not comes_back(scene.lab):
+        return await _lost(scene)
+    cuts = await _cuts(scene)
+    if lost := [leg for leg in cuts.legs if leg.lost]:
+        return failed("; ".join(f"cut at {leg.fraction:.0%}: {leg.lost}" for leg in lost))
+    gaps = [leg for leg in cuts.legs if leg.differs and leg.differs.missing]
+    scene.measured["missing_chars"] = sum(leg.differs.missing for leg in gaps if leg.differs)
+    if gaps:
+        return failed("; ".join(f"cut at {leg.fraction:.0%}: {leg.differs}" for leg in gaps))
+    if any(leg.unreached for leg in cuts.legs):
+        return undecided(TOO_SHORT)
+    if any(leg.differs is None for leg in cuts.legs):
+        return undecided(
+            "the rest came, but answers differ from time to time and no second client can be compared with"
+        )
+    return passed("after each cut the client ended with everything that was said")
+
+
+async def _lost(scene: Scene) -> Saw:
+    """What a client that cannot come back is left with."""
+    tab = await scene.tab("tab A")
+    stream = await scene.ask(tab)
+    if not await scene.wait(stream, 0.5) or stream.transcript.ended:
+        return undecided(TOO_SHORT)
+    scene.break_(tab, Fault(fault="cut"))
+    await stream.until(lambda page: False, 0.5)
+    scene.show("what is left", stream)
+    return lacking(f"{len(stream.transcript.answer)} of about {scene.lab.chars} characters are left, and {NO_WAY_BACK}")
+
+
+async def no_repeat(scene: Scene) -> Saw:
+    if not comes_back(scene.lab):
+        return undecided("nothing comes back, so nothing comes twice")
+    cuts = await _cuts(scene)
+    doubled = [leg for leg in cuts.legs if leg.differs and leg.differs.extra]
+    scene.measured["extra_chars"] = sum(leg.differs.extra for leg in doubled if leg.differs)
+    if doubled:
+        return failed("; ".join(f"cut at {leg.fraction:.0%}: {leg.differs}" for leg in doubled))
+    if any(leg.differs is None for leg in cuts.legs):
+        return undecided("not every cut could be compared")
+    return passed("after each cut the client had nothing twice")
+
+
+async def keeps_generating(scene: Scene) -> Saw:
+    lab = scene.lab
+    if not comes_back(lab):
+        return undecided("no client can see what became of the answer after its line broke")
+    tab = await scene.tab("tab A")
+    stream = await scene.ask(tab)
+    if not await scene.wait(stream, 0.3) or stream.transcript.ended:
+        return undecided(TOO_SHORT)
+    scene.break_(tab, Fault(fault="cut"))
+    await stream.until(lambda page: False, 0.5)
+    had = len(stream.transcript.answer)
+    await asyncio.sleep(lab.budget.within(lab.contact.took_s * 1.2 + 0.5))
+    page = await scene.look()
+    text = page.answer if page is not None else (await back(scene, tab, stream))[0]
+    if text is None:
+        return undecided("nothing could be seen of the answer after its line broke")
+    scene.measured |= {"chars_at_cut": had, "chars_later": len(text)}
+    expected = lab.truth.get(lab.options.prompt)
+    whole = len(text) >= (len(expected) if expected else lab.chars * 0.8)
+    if whole:
+        return passed(f"{had} characters at the cut, {len(text)} later: the answer was finished with nobody listening")
+    if expected is None and len(text) > had * 1.5:
+        return undecided(f"{had} characters at the cut, {len(text)} later, where answers usually have {lab.chars}")
+    return failed(f"{had} characters at the cut and {len(text)} later: losing the line ended the answer")
+
+
+async def half_open(scene: Scene) -> Saw:
+    if not comes_back(scene.lab):
+        return lacking(NO_WAY_BACK)
+    tab = await scene.tab("tab A")
+    stream = await scene.ask(tab)
+    if not await scene.wait(stream, 0.4) or stream.transcript.ended:
+        return undecided(TOO_SHORT)
+    scene.break_(tab, Fault(fault="half_open"))
+    await asyncio.sleep(scene.lab.options.pause_s)
+    return await _exact_after(scene, tab, stream, "while the server still believed in the old line")
+
+
+async def _exact_after(scene: Scene, tab: Tab, stream: Stream, when: str) -> Saw:
+    text, told = await back(scene, tab, stream)
+    if text is None:
+        return failed(f"{when}: {told}")
+    expected = await scene.truth()
+    if expected is None:
+        return undecided(f"{when} something came, but there is nothing to compare it with")
+    differs = scene.compare(expected, text)
+    return passed(f"{when} the client ended with {differs}") if differs.exact else failed(f"{when}: {differs}")
+
+
+async def proxy_timeout(scene: Scene) -> Saw:
+    lab = scene.lab
+    if not comes_back(lab):
+        return lacking(NO_WAY_BACK)
+    tab = await scene.tab("tab A")
+    after_s = max(0.2, lab.contact.first_s + lab.contact.took_s * 0.3)
+    tab.proxy.script = Script(otherwise=[Fault(fault="cut", how="fin", after_s=after_s)])
+    scene.tell("network", tab.name, f"will close every connection after {after_s:.2f} s", fault=True)
+    stream = await scene.ask(tab)
+    await scene.finished(tab, stream)
+    for _ in range(RECONNECTS):
+        if stream.transcript.ended or not (lab.endpoint.offers("resume") or lab.endpoint.offers("join")):
+            break
+        before = len(stream.transcript.answer)
+        stream = await (scene.resume(tab, stream) if lab.endpoint.offers("resume") else scene.join(tab))
+        await scene.finished(tab, stream)
+        if stream.closed is not None and stream.closed.word == "refused" and len(stream.transcript.answer) <= before:
+            break
+    text = stream.transcript.answer
+    expected = await scene.truth()
+    if expected is None:
+        return undecided("answers differ from time to time and no second client can be compared with")
+    if text != expected and lab.endpoint.offers("history") and (page := await scene.look("tab A")) is not None:
+        text = page.answer
+    differs = scene.compare(expected, text)
+    saw = f"with connections closed every {after_s:.2f} s the client ended with {differs}"
+    return passed(saw) if differs.exact else failed(saw)
+
+
+async def end_marked(scene: Scene) -> Saw:
+    if scene.lab.contact.marks_end:
+        return passed("the stream itself says that the answer is complete")
+    return failed("the stream only stops: a proxy that closes in good order looks like a complete answer")
+
+
+async def slow_reader(scene: Scene) -> Saw:
+    lab = scene.lab
+    before = await used_bytes(lab.options)
+    tab = await scene.tab("slow tab", narrow=True)
+    stream = await scene.ask(tab)
+    pace = lab.options.slow_bytes_per_s or max(200.0, lab.contact.bytes / max(0.1, lab.contact.took_s) / 3)
+    scene.break_(tab, Fault(fault="trickle", bytes_per_s=pace))
+    await scene.finished(tab, stream, within_s=lab.answer_s + lab.contact.took_s * 6)
+    after = await used_bytes(lab.options)
+    memory = "server memory was not measured (give --pid or --metrics)"
+    if before is not None and after is not None:
+        scene.measured["growth_bytes"] = after - before
+        memory = f"server memory grew by {(after - before) / 1024:.0f} KiB"
+        if after - before > GROWTH_BYTES:
+            return failed(f"one slow reader: {memory}")
+    text = stream.transcript.answer
+    expected = await scene.truth()
+    if expected is None:
+        return undecided(f"nothing to compare the slow reader's text with; {memory}")
+    if text != expected and stream.closed is not None and comes_back(lab):
+        text = (await back(scene, tab, stream))[0] or text
+    differs = scene.compare(expected, text)
+    saw = f"a reader at {pace:.0f} bytes/s ended with {differs}; {memory}"
+    return passed(saw) if differs.exact else failed(saw)
+
+
+async def agent_killed(scene: Scene) -> Saw:
+    lab = scene.lab
+    if not lab.options.kill_agent:
+        return skipped("no command that kills the agent was given (--kill-agent)")
+    tab = await scene.tab("tab A")
+    stream = await scene.ask(tab)
+    if not await scene.wait(stream, 0.3) or stream.transcript.ended:
+        return undecided(TOO_SHORT)
+    scene.tell("audit", "endpoint", "kills the agent", fault=True)
+    if (told := await run_hook(lab.options.kill_agent)) is not None:
+        return undecided(f"the command that kills the agent failed: {told}")
+    end = await scene.finished(tab, stream, within_s=lab.options.lost_s)
+    scene.show("after the agent was killed", stream)
+    if end.said:
+        return passed(f"the people waiting were told: {end.word}")
+    if end.word == "silent":
+        return failed(
+            f"nothing was said within {lab.options.lost_s:g} s: the page shows an answer being written for ever"
+        )
+    page = await scene.look() if comes_back(lab) else None
+    if page is not None and not page.open and page.answers and page.answers[-1].end not in ("", "closed"):
+        return passed(f"the line broke, and coming back showed: {page.answers[-1].end}")
+    return failed(f"the line ended ({end.word}) and nothing says that the answer was lost")
+
+
+PROBES: Final = (
+    Probe(
+        "resilient.resume", "resilient", "Nothing is lost",
+        "cut the line (reset) at 10, 50 and 90 % of an answer, and came back as the endpoint's clients do",
+        "the client ends with everything that was said", resume, after=("resilient.keeps_generating",),
+    ),
+    Probe(
+        "resilient.no_repeat", "resilient", "Nothing comes twice",
+        "cut the line (reset) at 10, 50 and 90 % of an answer, and came back as the endpoint's clients do",
+        "nothing stands twice on the page", no_repeat,
+    ),
+    Probe(
+        "resilient.keeps_generating", "resilient", "The answer goes on without a reader",
+        "cut the line (reset) at 30 %, stayed away for the rest of the answer, and looked",
+        "the answer was finished meanwhile", keeps_generating,
+    ),
+    Probe(
+        "resilient.half_open", "resilient", "A dead line that nobody noticed",
+        "made the line half-open at 40 % (nothing passes, nobody is told) and came back on another",
+        "the client ends with exactly the answer", half_open,
+        after=("resilient.resume", "resilient.no_repeat"),
+    ),
+    Probe(
+        "resilient.proxy_timeout", "resilient", "A proxy that closes connections",
+        "closed every connection in good order after a part of the answer's time, again and again",
+        "the client ends with exactly the answer", proxy_timeout,
+        after=("resilient.resume", "resilient.no_repeat", "resilient.keeps_generating", "control.disconnect"),
+    ),
+    Probe(
+        "resilient.end_marked", "resilient", "The end is said",
+        "read an answer to its end",
+        "the stream says that the answer is complete, so that a cut cannot be taken for its end", end_marked,
+    ),
+    Probe(
+        "resilient.slow_reader", "resilient", "A slow reader",
+        "read an answer at a third of its pace",
+        "the reader ends with exactly the answer, and the server's memory does not grow with it", slow_reader,
+        alone=True,
+    ),
+    Probe(
+        "resilient.agent_killed", "resilient", "The agent dies",
+        "killed the agent at 30 % of its answer",
+        "the people waiting are told, or somebody else finishes the answer", agent_killed, alone=True,
+    ),
+)  # fmt: skip

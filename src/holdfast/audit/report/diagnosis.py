@@ -1,0 +1,83 @@
+"""The architecture behind the failures, in the words of the durable-sessions framework."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from holdfast.audit.finding import Advice, Finding
+
+
+class _Pattern(NamedTuple):
+    """A diagnosis holds when one of ``any_of`` failed; what failed of ``also`` supports it."""
+
+    name: str
+    text: str
+    any_of: tuple[str, ...]
+    also: tuple[str, ...] = ()
+
+
+PATTERNS: Final = (
+    _Pattern(
+        "Single-connection trap",
+        "The answer lives in the connection that asked for it. Whoever loses that connection loses the answer, and"
+        " nobody else can ever see it.",
+        ("resilient.resume", "continuity.middle", "continuity.from_start"),
+        (
+            "resilient.half_open", "resilient.proxy_timeout", "continuity.other_device", "continuity.after_end",
+            "continuity.reload", "continuity.order",
+        ),
+    ),
+    _Pattern(
+        "Cancel/disconnect ambiguity",
+        "A lost connection and a wish to stop look the same to the server: either a lift cancels the answer, or a stop"
+        " does not.",
+        ("control.disconnect", "resilient.keeps_generating", "control.stop"),
+        ("control.stop_after_reload", "control.stop_both"),
+    ),
+    _Pattern(
+        "Agent-side replay",
+        "What came before is rebuilt by whoever made it, from what it remembers: gaps and repeats appear where its memory"
+        " and the client's disagree.",
+        ("resilient.no_repeat", "resilient.agent_killed"),
+        ("resilient.proxy_timeout", "resilient.half_open"),
+    ),
+    _Pattern(
+        "Orchestrator relay",
+        "Sub-agents speak through their orchestrator. It is the bottleneck for what is seen, and when it dies nobody"
+        " knows what they did.",
+        ("agents.direct", "agents.orchestrator_dies"),
+    ),
+    _Pattern(
+        "Silence for an end",
+        "The end of an answer is not said, so a proxy that closes in good order makes half an answer look whole.",
+        ("resilient.end_marked",),
+    ),
+    _Pattern(
+        "Control outside the conversation",
+        "What people say to a running answer is not part of the conversation: it is lost, seen by one tab only, or bound"
+        " to the connection that said it.",
+        ("control.steer", "control.new_message", "control.approval_after_reload"),
+        ("control.stop_both", "control.stop_after_reload"),
+    ),
+    _Pattern(
+        "Buffers per reader",
+        "The server keeps, for each slow reader, what that reader has not read: memory grows, or pieces are dropped.",
+        ("resilient.slow_reader",),
+    ),
+    _Pattern(
+        "Shared state between conversations",
+        "Two conversations at the same time disturb each other.",
+        ("control.concurrent",),
+    ),
+)  # fmt: skip
+
+
+def diagnose(findings: list[Finding]) -> list[Advice]:
+    """Which of the known architectures the failures point to, the best supported first."""
+    failed = {finding.id for finding in findings if finding.verdict == "fail"}
+    found = []
+    for pattern in PATTERNS:
+        if failed & set(pattern.any_of):
+            because = [id_ for id_ in (*pattern.any_of, *pattern.also) if id_ in failed]
+            found.append(Advice(name=pattern.name, text=pattern.text, because=because))
+    return sorted(found, key=lambda advice: -len(advice.because))

@@ -1,0 +1,137 @@
+"""What to change: which design of session layer, which output to redirect, what to replace, and the lines to write."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from holdfast.audit.finding import Advice, Report
+from holdfast.audit.recipe import Recipe
+
+Interaction = Literal["resume", "tabs", "devices", "stop", "steer", "approve", "interrupt"]
+Surface = Literal["web", "mobile", "cli", "slack", "voice"]
+
+
+class Inputs(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What the person says about what they have and want; it shapes the prescription.
+
+    Attributes:
+        architecture: how answers travel today. interactions: what people shall be able to do.
+        topology: how agents are arranged. surfaces: where people are.
+    """
+
+    architecture: Literal["", "request_stream", "websocket", "polling", "queue", "durable_stream"] = ""
+    interactions: list[Interaction] = []
+    topology: Literal["", "single", "orchestrator", "peers"] = ""
+    surfaces: list[Surface] = []
+
+    def given(self) -> dict[str, Any]:
+        """Those that were given."""
+        return {name: value for name, value in msgspec.to_builtins(self).items() if value}
+
+
+EMBEDDED: Final = """\
+hub = holdfast.Hub("sqlite:///sessions.db")
+app.include_router(hub.router)
+run = await hub.session(chat_id).start("agent", text); return run.sse()"""
+THREE_LINES: Final = {
+    "fastapi": EMBEDDED,
+    "ai-sdk": """\
+- transport: new DefaultChatTransport({ api: "/api/chat" }),
++ transport: new WebSocketChatTransport({ url: "ws://127.0.0.1:7417/v1/ai-sdk" }),
++ resume: true,""",
+    "ag-ui": """\
+- const agent = new HttpAgent({ url: "http://127.0.0.1:8000/" });
++ const agent = new HttpAgent({ url: "http://127.0.0.1:7417/v1/ag-ui/agent", threadId });
++ // the agent itself: @hf.agent("agent") around the same run_stream_events()""",
+    "openai-responses": """\
+- client = OpenAI(base_url="https://your-endpoint/v1")
++ client = OpenAI(base_url="http://127.0.0.1:7417/v1", api_key=holdfast_token)
++ client.responses.create(model="agent", input=text, background=True, stream=True)""",
+    "chainlit": """\
+hf = holdfast.connect(url, token=token)                # in on_chat_start
+run = await hf.session(chat_id).send(message.content, agent="agent")    # in on_message, instead of the model call
+async for event in hf.session(chat_id).events(after="tail"): ...        # and stream what arrives""",
+    "holdfast": """\
+holdfast serve
+@hf.agent("agent")
+await hf.serve()""",
+}
+"""By framework; see docs/howto/embed-in-fastapi.md for a whole program."""
+
+
+def prescribe(report: Report, recipe: Recipe, inputs: Inputs) -> list[Advice]:
+    """What to do about what failed; nothing when nothing did."""
+    failed = {finding.id for finding in report.probes if finding.verdict == "fail"}
+    if not failed:
+        return []
+    return [
+        advice
+        for advice in (
+            _design(report, failed, inputs), _redirect(failed, inputs), _replace(failed, inputs), _lines(recipe, failed),
+        )
+        if advice is not None
+    ]  # fmt: skip
+
+
+def _design(report: Report, failed: set[str], inputs: Inputs) -> Advice:
+    many = len(inputs.surfaces) > 1 or inputs.topology in ("orchestrator", "peers") or "devices" in inputs.interactions
+    failing = [name for name, verdict in report.capabilities.items() if verdict == "fail"]
+    if many:
+        text = (
+            "A session server of its own (holdfast serve): agents append to sessions from wherever they run, every surface"
+            " subscribes to them, and neither holds a connection to the other."
+        )
+    else:
+        text = (
+            "A session layer inside the application you have (holdfast.Hub in its router): the run is detached from the"
+            " request, and the endpoint becomes one reader of the session."
+        )
+    if failing == ["resilient"] and "control.stop" not in failed:
+        text += " Continuity and control hold already; keep their routes and put the log under them."
+    if inputs.architecture == "queue":
+        text += " The queue stays for starting work; what the work says goes into the session."
+    return Advice(name="Design", text=text, because=sorted(failed))
+
+
+def _redirect(failed: set[str], inputs: Inputs) -> Advice | None:
+    because = sorted(id_ for id_ in failed if not id_.startswith("control."))
+    if not because:
+        return None
+    text = (
+        "Redirect the agent's output: what goes to the response today (tokens, tool calls, status) goes to the session."
+    )
+    if inputs.topology == "orchestrator" or any(id_.startswith("agents.") for id_ in failed):
+        text += " Sub-agents write to the same session themselves (run.spawn), instead of returning text to the orchestrator."
+    return Advice(name="Redirect", text=text, because=because)
+
+
+def _replace(failed: set[str], inputs: Inputs) -> Advice | None:
+    told = []
+    if "control.stop" in failed or "control.disconnect" in failed or "resilient.keeps_generating" in failed:
+        told.append("cancel-on-disconnect by an explicit cancel with a receipt")
+    if failed & {"resilient.resume", "resilient.no_repeat", "resilient.half_open", "resilient.proxy_timeout"}:
+        told.append("reconnecting by asking again by reading on from a cursor")
+    if failed & {"continuity.middle", "continuity.reload", "continuity.from_start", "continuity.other_device"}:
+        told.append("page state by a snapshot and a cursor")
+    if failed & {"control.steer", "control.new_message"}:
+        told.append("a busy input box by steer and interrupt")
+    if "control.approval_after_reload" in failed:
+        told.append("approvals held in memory by approvals in the log")
+    if failed & {"resilient.agent_killed", "agents.orchestrator_dies"}:
+        told.append("an agent that simply runs by a run under a lease, whose loss the session records")
+    if "resilient.end_marked" in failed:
+        told.append("the end of the response by the end of the run")
+    if not told:
+        return None
+    more = f" Wanted besides: {', '.join(inputs.interactions)}." if inputs.interactions else ""
+    return Advice(name="Replace", text="; ".join(told)[:1].upper() + "; ".join(told)[1:] + "." + more)
+
+
+def _lines(recipe: Recipe, failed: set[str]) -> Advice:
+    framework = recipe.framework if recipe.framework in THREE_LINES else "fastapi"
+    return Advice(
+        name="Three lines", text=f"For {framework}; the agent becomes @hub.agent(\"agent\") or a worker of its own.",
+        code=THREE_LINES[framework], because=sorted(failed),
+    )  # fmt: skip

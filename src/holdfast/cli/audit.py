@@ -1,0 +1,262 @@
+"""``holdfast audit``: score a chat endpoint by breaking its connections; and the fault proxy on its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from typer.core import TyperGroup
+
+from holdfast.audit import recipe as recipes
+from holdfast.audit.budget import LOOPBACK, Budget, Redactor, host_of
+from holdfast.audit.detect import detect
+from holdfast.audit.drivers import registry
+from holdfast.audit.examine import PROBES, examine
+from holdfast.audit.finding import CAPABILITIES, Finding, Report
+from holdfast.audit.lab import Options
+from holdfast.audit.proxy import Fault, FaultProxy, Line, Script
+from holdfast.audit.report import terminal
+from holdfast.audit.report.before import read_before
+from holdfast.audit.report.build import build
+from holdfast.audit.report.page import page
+from holdfast.audit.report.prescription import Inputs
+from holdfast.cli import output
+from holdfast.cli.session import fails_in_a_sentence
+from holdfast.errors import Refused
+
+
+class _UrlFirst(TyperGroup):
+    """``holdfast audit URL`` is ``holdfast audit run URL``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "--install-completion"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=_UrlFirst, no_args_is_help=True, help="Score a chat endpoint by breaking its connections.")
+
+Proxied = Annotated[str, typer.Argument(help="What to connect to: HOST:PORT or a URL.", show_default=False)]
+
+
+@app.command("run")
+def run(
+    url: Annotated[str, typer.Argument(help="The chat endpoint.", show_default=False)],
+    driver: Annotated[str, typer.Option(help="A driver's name, or a recipe file; guessed by default.")] = "",
+    header: Annotated[list[str], typer.Option(help="Header to send, 'Name: value'; repeatable.")] = [],  # noqa: B006
+    second_header: Annotated[list[str], typer.Option(help="Header of the second device.")] = [],  # noqa: B006
+    token: Annotated[str, typer.Option(envvar="HOLDFAST_AUDIT_TOKEN", help="Sent as a bearer token.")] = "",
+    prompt: Annotated[str, typer.Option(help="What to ask; its answer should take seconds.")] = "",
+    second_prompt: Annotated[str, typer.Option(help="What to ask besides.")] = "",
+    approval_prompt: Annotated[str, typer.Option(help="A prompt that makes it ask for approval.")] = "",
+    agents_prompt: Annotated[str, typer.Option(help="A prompt that takes sub-agents.")] = "",
+    kill_agent: Annotated[str, typer.Option(help="Shell command that kills the agent.")] = "",
+    kill_orchestrator: Annotated[str, typer.Option(help="Shell command that kills the orchestrator.")] = "",
+    pid: Annotated[int | None, typer.Option(help="Process whose memory to watch.")] = None,
+    metrics: Annotated[str, typer.Option(help="Prometheus page that tells the server's memory.")] = "",
+    inputs: Annotated[Path | None, typer.Option(help="YAML: architecture, interactions, topology, surfaces.")] = None,
+    only: Annotated[str, typer.Option(help="Only probes whose id begins with one of these, comma-separated.")] = "",
+    jobs: Annotated[int, typer.Option(help="Probes at a time.", min=1, max=16)] = 1,
+    max_requests: Annotated[int, typer.Option(help="The most requests in all.", min=1)] = 400,
+    max_seconds: Annotated[float, typer.Option(help="The most time in all.", min=1)] = 900,
+    answer_seconds: Annotated[float, typer.Option(help="How long one answer may take.", min=0.5)] = 60,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before many requests.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write the report as one page.")] = None,
+    before: Annotated[Path | None, typer.Option(help="An earlier report: show what changed.")] = None,
+    require: Annotated[str, typer.Option(help="Fail unless these pass: resilient,continuity,control.")] = "",
+) -> None:  # fmt: skip
+    """Audit an endpoint: break its connections in every way, and report what broke for the people who use it."""
+    with fails_in_a_sentence():
+        wanted = _required(require)
+        options = _options(prompt, second_prompt, Options(
+            approval_prompt=approval_prompt, agents_prompt=agents_prompt, kill_agent=kill_agent,
+            kill_orchestrator=kill_orchestrator, pid=pid, metrics_url=metrics, second_headers=_headers(second_header),
+        ))  # fmt: skip
+        budget = Budget(
+            requests=max_requests, total_s=max_seconds, answer_s=answer_seconds,
+            ask=(lambda used: True) if yes or host_of(url) in LOOPBACK else _ask,
+        )  # fmt: skip
+        headers = _headers(header) | ({"authorization": f"Bearer {token}"} if token else {})
+        earlier = read_before(before) if before is not None else None
+        report = asyncio.run(_audit(url, driver, headers, options, budget, only, jobs, _inputs(inputs), earlier))
+        _hand_over(report, json_file, html_file)
+        if any(report.capabilities[name] != "pass" for name in wanted):
+            raise typer.Exit(3)
+
+
+async def _audit(
+    url: str, driver: str, headers: dict[str, str], options: Options, budget: Budget, only: str, jobs: int,
+    inputs: Inputs, before: dict[str, Any] | None,
+) -> Report:  # fmt: skip
+    redactor = Redactor(
+        *headers.values(), *(v.partition(" ")[2] for v in headers.values()), *options.second_headers.values()
+    )
+    hosts = frozenset({host_of(url)})
+    recipe = registry.recipe_named(driver) if driver else await _detected(url, budget, headers, hosts)
+    endpoint = registry.endpoint(url, recipe, budget, headers, hosts)
+    starts = tuple(part.strip() for part in only.split(",") if part.strip())
+    probes = [probe for probe in PROBES if not starts or probe.id.startswith(starts)]
+    status = output.err.status("first contact")
+
+    def progress(what: str, finding: Finding | None) -> None:
+        status.update(what)
+        if finding is not None and output.err.is_terminal:
+            output.err.print(terminal.mark(finding.verdict, finding.title))
+
+    try:
+        with status:
+            contact, findings = await examine(
+                endpoint, options, budget, redactor, probes=probes, jobs=jobs, progress=progress
+            )
+    finally:
+        await endpoint.close()
+    return build(endpoint, budget, redactor, contact, findings, inputs=inputs, before=before)
+
+
+async def _detected(url: str, budget: Budget, headers: dict[str, str], hosts: frozenset[str]) -> recipes.Recipe:
+    guesses = await detect(url, budget, headers, hosts)
+    if not guesses:
+        raise Refused(
+            "config.invalid", f"nothing at {url:.100} answers like a chat that is known here; name a --driver"
+        )
+    output.err.print(f"It looks like {guesses[0].name} ({guesses[0].sure:.0%} sure: {guesses[0].why}).", style="dim")
+    return registry.RECIPES[guesses[0].name]
+
+
+@app.command("detect")
+def detect_command(
+    url: Annotated[str, typer.Argument(help="The chat endpoint.", show_default=False)],
+    header: Annotated[list[str], typer.Option(help="Header to send, 'Name: value'; repeatable.")] = [],  # noqa: B006
+) -> None:
+    """Guess which driver fits, and say how sure that is."""
+    with fails_in_a_sentence():
+        guesses = asyncio.run(detect(url, Budget(requests=30, total_s=90), _headers(header), frozenset({host_of(url)})))
+        table = output.table("driver", "sure", "because")
+        for guess in guesses:
+            table.add_row(guess.name, f"{guess.sure:.0%}", guess.why)
+        output.out.print(
+            table if guesses else "Nothing known answers there. Write a recipe: holdfast audit recipe text"
+        )
+        if not guesses:
+            raise typer.Exit(3)
+
+
+@app.command("recipe")
+def recipe_command(
+    name: Annotated[str, typer.Argument(help="A driver; lists them when left out.")] = "",
+    schema: Annotated[bool, typer.Option("--schema", help="The JSON schema of recipe files.")] = False,
+) -> None:
+    """Print a driver's recipe, to begin one's own with."""
+    with fails_in_a_sentence():
+        if schema:
+            return output.say_json(recipes.schema())
+        if name:
+            return output.out.print(recipes.dump(registry.recipe_named(name)), markup=False, soft_wrap=True)
+        table = output.table("driver", "what it speaks")
+        for recipe in registry.RECIPES.values():
+            table.add_row(recipe.name, recipe.about)
+        return output.out.print(table)
+
+
+@app.command("proxy")
+def proxy_command(
+    target: Proxied,
+    listen: Annotated[str, typer.Option(help="Where to listen; port 0 takes a free one.")] = "127.0.0.1:0",
+    fault: Annotated[list[str], typer.Option(
+        help="A fault for every connection: KIND[:name=value,…], as in cut:how=fin,after_bytes=2000; repeatable."
+    )] = [],  # noqa: B006
+    script: Annotated[Path | None, typer.Option(help="YAML: faults by connection (connections, otherwise).")] = None,
+) -> None:  # fmt: skip
+    """Carry connections to a target and break them: cut, half_open, stall, trickle, delay, buffer."""
+    with fails_in_a_sentence():
+        faults = [_fault(text) for text in fault]
+        plan = Script(otherwise=faults)
+        if script is not None:
+            plan = _read(script, Script)
+        host, port = _host_port(target)
+        with_host, with_port = _host_port(listen)
+        asyncio.run(_proxy(FaultProxy(host, port, plan, listen_host=with_host, listen_port=with_port, opened=_opened)))
+
+
+async def _proxy(proxy: FaultProxy) -> None:
+    async with proxy.running():
+        output.out.print(f"listening on 127.0.0.1:{proxy.port}", soft_wrap=True)
+        output.out.file.flush()
+        await asyncio.Event().wait()
+
+
+def _opened(line: Line) -> None:
+    output.err.print(f"connection {line.number}", style="dim")
+
+
+def _fault(text: str) -> Fault:
+    kind, _, more = text.partition(":")
+    fields: dict[str, Any] = {"fault": kind}
+    for pair in filter(None, more.split(",")):
+        name, _, value = pair.partition("=")
+        fields[name] = value
+    try:
+        return msgspec.convert(fields, Fault, strict=False)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise Refused("config.invalid", f"--fault {text}: {error}") from None
+
+
+def _host_port(text: str) -> tuple[str, int]:
+    host, _, port = text.split("://")[-1].split("/")[0].rpartition(":")
+    if not port.isdigit():
+        host, port = text.split("://")[-1].split("/")[0], "443" if text.startswith(("https", "wss")) else "80"
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _read(path: Path, type_: type[Any]) -> Any:
+    try:
+        return msgspec.yaml.decode(path.read_bytes(), type=type_)
+    except (OSError, msgspec.DecodeError, ValueError) as error:
+        raise Refused("config.invalid", f"{path}: {error}") from None
+
+
+def _inputs(path: Path | None) -> Inputs:
+    found: Inputs = _read(path, Inputs) if path is not None else Inputs()
+    return found
+
+
+def _headers(lines: list[str]) -> dict[str, str]:
+    found = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise Refused("config.invalid", f"--header {line!r:.40}: expected 'Name: value'")
+        found[name.strip().lower()] = value.strip()
+    return found
+
+
+def _options(prompt: str, second: str, options: Options) -> Options:
+    options.prompt = prompt or options.prompt
+    options.second_prompt = second or options.second_prompt
+    return options
+
+
+def _required(require: str) -> list[str]:
+    wanted = [name.strip() for name in require.split(",") if name.strip()]
+    if unknown := set(wanted) - set(CAPABILITIES):
+        raise Refused("config.invalid", f"--require {', '.join(sorted(unknown))}: expected {', '.join(CAPABILITIES)}")
+    return wanted
+
+
+def _ask(used: int) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    return typer.confirm(f"The audit has made {used} requests. Go on?", err=True)
+
+
+def _hand_over(report: Report, json_file: Path | None, html_file: Path | None) -> None:
+    terminal.show(report, output.out)
+    if json_file is not None:
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    if html_file is not None:
+        html_file.write_text(page(report), encoding="utf-8")
