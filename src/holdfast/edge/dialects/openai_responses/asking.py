@@ -22,6 +22,7 @@ from holdfast.session.access import Principal, authorise
 OWN: Final = "response-"
 """Sessions made for one response, because the request named none, begin with this."""
 
+_TITLE_CHARS: Final = 80
 _ANY: Final = msgspec.json.Decoder()
 
 
@@ -55,10 +56,18 @@ class Asking:
         if not asked.speaks:
             return answered[-1]
         if previous is None:
-            title = asked.text.strip().partition("\n")[0][:80] if made else ""
-            await self._hub.execute(principal, wire.Create(session=session, title=title))
+            await self._create(principal, session, asked.text if made else "")
         parent = previous.input if previous is not None else None
         return await self._say(principal, session, asked, ident, parent)
+
+    async def _create(self, principal: Principal, session: str, text: str) -> None:
+        """Create the session, titled by the first words, unless it exists."""
+        title = text.strip().partition("\n")[0][:_TITLE_CHARS]
+        try:
+            await self._hub.execute(principal, wire.Create(session=session, title=title))
+        except Refused as error:
+            if error.code != "session.exists":  # with other words: the key tells that apart
+                raise
 
     async def _previous(self, principal: Principal, asked: Asked) -> Known | None:
         named, conversation = asked.fields.previous_response_id, asked.conversation

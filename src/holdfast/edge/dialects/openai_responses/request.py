@@ -118,9 +118,13 @@ def read(raw: bytes) -> Asked:
         items: list[dict[str, Any]] = [{"role": "user", "content": fields.input}]
     else:
         items = fields.input
-    asked = Asked(fields, body, "", [], [], [], all(body[name] is None or name in _PLAIN for name in body))
-    _take(asked, _new(items))
-    if fields.previous_response_id is None and not asked.text and asked.results:
+    new = _new(items)
+    plain = all(body[name] is None or name in _PLAIN for name in body)
+    asked = Asked(fields, body, "", [], [], [], plain)
+    goes_on = fields.previous_response_id is not None or asked.conversation is not None
+    asked.plain &= goes_on or len(new) == len(items)  # what was said before is news to a new session only
+    _take(asked, new)
+    if not goes_on and not asked.text and asked.results:
         asked.text = _last_words(items)  # a client that keeps the conversation itself, and goes on in a new session
     if not items or not (asked.text or asked.files or asked.results or asked.decisions):
         raise Refused("input.malformed", "input: there is nothing new in it", param="input")
