@@ -1,7 +1,14 @@
 // Owns blobs: large tool results and attachments, kept beside the log and named in it (over HTTP).
 
 import type { Client } from "./client.js";
-import { ask, sessionPath } from "./http.js";
+import { HoldfastError } from "./errors.js";
+import { ask, sessionPath, wireOf } from "./http.js";
+import { fetchToken } from "./token.js";
+
+async function askAs({ http }: Client, path: string, init?: RequestInit): Promise<Response> {
+  const token = await fetchToken(http.token);
+  return ask(http, token, path, init).catch((error: unknown) => Promise.reject(new HoldfastError(wireOf(error))));
+}
 
 /** Store a blob of a session; resolves with its id, the SHA-256 of its bytes in hex. */
 export async function putBlob(
@@ -9,10 +16,10 @@ export async function putBlob(
 ): Promise<string> {
   const type = mediaType ?? ((data instanceof Blob && data.type) || "application/octet-stream");
   const init = { method: "POST", body: data as BodyInit, headers: { "content-type": type } };
-  return (await (await ask(client.http, `${sessionPath(session)}/blobs`, init)).json()).blob;
+  return (await (await askAs(client, `${sessionPath(session)}/blobs`, init)).json()).blob;
 }
 
 /** A blob's content; rejects with `blob.not_found`. */
 export async function getBlob(client: Client, session: string, blob: string): Promise<Blob> {
-  return (await ask(client.http, `${sessionPath(session)}/blobs/${encodeURIComponent(blob)}`)).blob();
+  return (await askAs(client, `${sessionPath(session)}/blobs/${encodeURIComponent(blob)}`)).blob();
 }

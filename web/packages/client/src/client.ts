@@ -1,6 +1,7 @@
 // Owns the client: one connection, and the sessions it carries (SUB-6).
 
 import { Connection, type Status } from "./connection.js";
+import { serverDial } from "./dial.js";
 import { Emitter } from "./emitter.js";
 import { HoldfastError } from "./errors.js";
 import type { Http } from "./http.js";
@@ -9,7 +10,7 @@ import { newKey, type Keep } from "./outbox.js";
 import { Session } from "./session.js";
 import { pageStorage } from "./store.js";
 import type { Dial } from "./transport.js";
-import { websocketDial, type WebSocketLike } from "./websocket.js";
+import type { WebSocketLike } from "./websocket.js";
 
 export interface ConnectOptions {
   /** An access token. Prefer `getToken`: a token expires. */
@@ -26,6 +27,8 @@ export interface ConnectOptions {
   /** A WebSocket constructor, where there is no global one (Node 20: that of `ws`). */
   WebSocket?: WebSocketLike;
   fetch?: Http["fetch"];
+  /** Whether HTTP may stand in where WebSockets are blocked or missing: true. */
+  fallback?: boolean;
   /** What carries messages, instead of a WebSocket. */
   dial?: Dial;
 }
@@ -51,7 +54,7 @@ export class Client extends Emitter<"status"> {
     this.#storage = options.storage === undefined ? pageStorage() : options.storage;
     const token = options.getToken ?? options.token ?? "";
     this.http = { server: this.server, token, fetch: options.fetch ?? globalThis.fetch.bind(globalThis) };
-    const dial = options.dial ?? websocketDial(this.server, options.WebSocket ?? globalThis.WebSocket);
+    const dial = options.dial ?? serverDial(this.http, options.WebSocket ?? globalThis.WebSocket, options.fallback ?? true);
     const name = this.server;
     this.connection = new Connection(dial, { token, surface, device, timeoutMs, keep: this.#storage, name });
     this.connection.listeners.add({
@@ -62,10 +65,8 @@ export class Client extends Emitter<"status"> {
       },
       outbox: () => this.#each(({ heard }) => heard.outbox!()),
       status: () => this.emit("status"),
+      hidden: () => this.#each((session) => session.keep()),
     });
-    const keep = () => this.#each((session) => session.keep());
-    globalThis.addEventListener?.("pagehide", keep);
-    globalThis.document?.addEventListener("visibilitychange", () => document.hidden && keep());
   }
 
   // --- the connection
@@ -115,7 +116,7 @@ export class Client extends Emitter<"status"> {
     let session = this.#sessions.get(id);
     if (!session) {
       if (!/^[A-Za-z0-9][\w.~:-]{0,127}$/.test(id)) {
-        throw new HoldfastError({ code: "input.session_id", message: `${id} cannot be the id of a session.` });
+        throw new HoldfastError({ code: "input.session_id", message: `Not a session id: ${id}` });
       }
       this.#sessions.set(id, (session = new Session(this.connection, id, this.#storage, this.server)));
     }

@@ -2,7 +2,7 @@
 // operation is answered, refused or timed out; one with a key is done once, however often the connection breaks.
 
 import { delayMs } from "./backoff.js";
-import { HoldfastError, lost } from "./errors.js";
+import { HoldfastError, lost, type WireError } from "./errors.js";
 import { newKey, Outbox, type Done, type Keep } from "./outbox.js";
 import type { Answer, Op, ServerMessage, Welcome } from "./protocol.js";
 import type { Recovery } from "./recovery.js";
@@ -42,6 +42,8 @@ export interface Listener {
   received?(message: ServerMessage, size: number): void;
   status?(): void;
   outbox?(): void;
+  /** Nobody looks at the page any more; it may never come back. */
+  hidden?(): void;
 }
 
 export interface RequestOptions {
@@ -57,6 +59,10 @@ export interface ConnectionOptions {
   keep: Keep | null;
   name: string;
 }
+
+const asError = (error: WireError | HoldfastError): HoldfastError =>
+  error instanceof HoldfastError ? error : new HoldfastError(error);
+const cutOff = (): HoldfastError => new HoldfastError(lost("The connection was lost before an answer came."));
 
 export class Connection {
   readonly listeners = new Set<Listener>();
@@ -89,9 +95,13 @@ export class Connection {
     this.#beat = setInterval(() => this.#check(), PING_MS);
     const { signal } = this.#ended;
     const wake = () => this.wake();
-    globalThis.addEventListener?.("online", wake, { signal });
-    globalThis.addEventListener?.("pageshow", wake, { signal });
-    globalThis.document?.addEventListener("visibilitychange", () => document.hidden || wake(), { signal });
+    const hide = () => this.tell("hidden");
+    const on = (target: EventTarget | undefined, name: string, callback: () => void) =>
+      target?.addEventListener?.(name, callback, { signal });
+    on(globalThis, "online", wake);
+    on(globalThis, "pageshow", wake);
+    on(globalThis, "pagehide", hide);
+    on(globalThis.document, "visibilitychange", () => (document.hidden ? hide() : wake()));
     this.open();
   }
 
@@ -99,7 +109,7 @@ export class Connection {
     return this.#connected;
   }
 
-  tell(what: "lost" | "status" | "outbox"): void {
+  tell(what: "lost" | "status" | "outbox" | "hidden"): void {
     for (const listener of [...this.listeners]) listener[what]?.();
   }
 
@@ -117,8 +127,8 @@ export class Connection {
       timer = setTimeout(() => {
         const { key } = this.outbox.take(id)!.op;
         reject(new HoldfastError({
-          code: "timeout", message: `${op.op} had no answer within ${timeoutMs} ms.`, retry: true, key,
-          fix: "Whether it was done is not known; the same call with the same key settles it.",
+          code: "timeout", message: `${op.op} had no answer in ${timeoutMs} ms.`, retry: true, key,
+          fix: "Do it again with the same key: that settles whether it was done.",
         }));
       }, timeoutMs);
     });
@@ -127,7 +137,7 @@ export class Connection {
   /** Do an operation; `done` is called as soon as its answer is here. Returns its id while it waits. */
   post(op: Op, done: Done = () => {}): number | undefined {
     const passing = OF_THE_CONNECTION.test(op.op);
-    if (this.error || (passing && !this.#connected)) return void done(this.error ?? lost(), {});
+    if (this.error || (passing && !this.#connected)) return void done(this.error ?? cutOff(), {});
     const id = this.outbox.add(passing || UNKEYED.test(op.op) ? op : { ...op, key: op.key ?? newKey() }, done);
     this.#write(id);
     return id;
@@ -138,15 +148,15 @@ export class Connection {
     if (known && this.#connected) this.#transport!.send({ ...known.op, id });
   }
 
-  #refused(id: number | undefined, wire: HoldfastError): void {
+  #refused(id: number | undefined, wire: WireError): void {
     const known = this.outbox.waiting.get(id!);
     if (!known) {
       if (!this.#connected) this.#gone(wire);
     } else if (wire.retry && !OF_THE_CONNECTION.test(known.op.op)) {
-      const asked = Number(wire.facts["retry_after_s"] ?? 0) * 1_000;
+      const asked = Number(wire["retry_after_s"] ?? 0) * 1_000;
       setTimeout(() => this.#write(id!), Math.max(asked, 250 + delayMs(2)));
     } else {
-      this.outbox.take(id!)!.done(wire, {});
+      this.outbox.take(id!)!.done(new HoldfastError(wire), {});
     }
   }
 
@@ -182,7 +192,7 @@ export class Connection {
       const known = this.outbox.take(id);
       known?.done(null, answer);
     } else if (message.op === "error") {
-      this.#refused(message.id, new HoldfastError(message.error));
+      this.#refused(message.id, message.error);
     } else if (message.op === "welcome") {
       this.#welcomed(message);
     } else {
@@ -221,14 +231,15 @@ export class Connection {
     }, refreshInMs(expiresMs));
   }
 
-  #gone(error: HoldfastError): void {
+  #gone(wire: WireError | HoldfastError): void {
+    const error = asError(wire);
     this.#life++;
     this.#transport?.close();
     this.#transport = null;
     this.#connected = false;
     clearTimeout(this.#refresh);
     for (const [id, { op }] of [...this.outbox.waiting]) {
-      if (OF_THE_CONNECTION.test(op.op)) this.outbox.take(id)!.done(lost(), {});
+      if (OF_THE_CONNECTION.test(op.op)) this.outbox.take(id)!.done(cutOff(), {});
     }
     const renewable = typeof this.#options.token === "function" && this.welcome;
     if (!error.retry && !renewable) return this.#giveUp(error);
@@ -273,7 +284,7 @@ export class Connection {
     this.#transport?.close();
     this.#transport = null;
     this.#connected = false;
-    this.#giveUp(this.error ?? lost("This client was closed."));
+    this.#giveUp(this.error ?? cutOff());
   }
 
   /** Measure, and notice a connection that only looks open. */
@@ -281,7 +292,7 @@ export class Connection {
     const now = Date.now();
     if (!this.#transport) return;
     if (!this.#connected) {
-      if (now - this.#since > WELCOME_MS) this.#gone(lost("The server did not answer in time."));
+      if (now - this.#since > WELCOME_MS) this.#gone(lost("The server is silent."));
     } else if (!this.#pinged) {
       this.#pinged = now;
       this.post({ op: "ping" }, (error) => {
@@ -289,7 +300,7 @@ export class Connection {
         if (!error) this.#show({ rttMs: Date.now() - now });
       });
     } else if (now - this.#pinged >= PING_MS) {
-      this.#gone(lost("The connection fell silent."));
+      this.#gone(lost("The server is silent."));
     }
   }
 

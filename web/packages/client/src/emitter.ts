@@ -13,3 +13,24 @@ export class Emitter<Names extends string> extends EventTarget {
     this.dispatchEvent(new Event(name));
   }
 }
+
+/** Something that is kept up to date while anybody follows it. Fires `change`. */
+export abstract class Followed extends Emitter<"change"> {
+  #followers = 0;
+
+  /** Keep it up to date until what is returned is called; `changed` is called after every change. */
+  follow(changed?: () => void): () => void {
+    const end = changed && this.on("change", changed);
+    if (!this.#followers++) this.begin();
+    let following = true;
+    return () => {
+      if (!following) return;
+      following = false;
+      end?.();
+      if (!--this.#followers) this.end();
+    };
+  }
+
+  protected abstract begin(): void;
+  protected abstract end(): void;
+}

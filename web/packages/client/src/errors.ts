@@ -32,7 +32,5 @@ export class HoldfastError extends Error {
   }
 }
 
-export const lost = (message = "The connection was lost before an answer came."): HoldfastError =>
-  new HoldfastError({
-    code: "connection.lost", message, retry: true, fix: "The client reconnects; the same key settles the outcome.",
-  });
+/** The connection was lost, or could not be made: it is tried again. */
+export const lost = (message: string): WireError => ({ code: "connection.lost", message, retry: true });

@@ -4,7 +4,7 @@
 import { canonical } from "./canonical.js";
 import { applyPatch, PatchError } from "./patch.js";
 import type { Item, RunState, SessionEvent } from "./protocol.js";
-import { ended, GROWING, type Entry, type View } from "./view.js";
+import type { Entry, View } from "./view.js";
 
 export { applyPatch, canonical, PatchError };
 
@@ -53,13 +53,14 @@ const startTool: Handler = (view, event, data) => {
   }
 };
 
-const grow = (kind: string, field: string): Handler => (view, event, data) => {
+/** A delta: the kind of item it grows, the field that names it, and the text that grows. */
+const grow = (kind: string, field: string, grown = "text"): Handler => (view, event, data) => {
   const item = view.opened(kind, data[field]);
   if (!item) return true;
   if (event.offset !== undefined && event.offset !== item["length"]) return false;
   const { delta } = data;
   if (typeof delta === "string") {
-    item[GROWING[kind]!] += delta;
+    item[grown] += delta;
     item["length"] += delta.length;
     view.touch(item);
   }
@@ -252,7 +253,7 @@ const runEnded = changes((view, event, run, data) => {
 const cancelRequested: Handler = (view, event, data) => {
   for (const id of Array.isArray(data["runs"]) ? (data["runs"] as unknown[]) : []) {
     const run = view.runs.get(id as string);
-    if (!run || ended(run)) continue;
+    if (!run || view.ended(run)) continue;
     const receipts = run.cancel ?? { delivered: false, effective: false };
     const force = Boolean(data["force"]) && !none(data["force"]);
     run.cancel = { ...receipts, by: event.actor, ts: event.ts, force };
@@ -274,7 +275,7 @@ const HANDLERS: Record<string, Handler> = {
   REASONING_MESSAGE_CONTENT: grow("reasoning", "messageId"),
   REASONING_MESSAGE_END: close("reasoning", "messageId", "complete"),
   TOOL_CALL_START: startTool,
-  TOOL_CALL_ARGS: grow("tool", "toolCallId"),
+  TOOL_CALL_ARGS: grow("tool", "toolCallId", "args"),
   TOOL_CALL_END: close("tool", "toolCallId", "called"),
   TOOL_CALL_RESULT: toolResult,
   "source.cited": source,

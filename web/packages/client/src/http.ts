@@ -1,7 +1,7 @@
-// Owns requests to the server's REST edge: the token in a header, errors as errors.
+// Owns requests to the server's REST edge: the token in a header, errors as errors. It is loaded when it is needed.
 
-import { HoldfastError, lost } from "./errors.js";
-import { fetchToken, type TokenSource } from "./token.js";
+import type { WireError } from "./errors.js";
+import type { TokenSource } from "./token.js";
 
 /** Where and as whom to ask. */
 export interface Http {
@@ -10,21 +10,29 @@ export interface Http {
   fetch: typeof globalThis.fetch;
 }
 
+/** A request was refused, or not answered: `wire` says why. */
+export class RequestFailed extends Error {
+  readonly wire: WireError;
+
+  constructor(wire: WireError) {
+    super(wire.message);
+    this.wire = wire;
+  }
+}
+
+/** What went wrong, as it would be sent. */
+export const wireOf = (error: unknown): WireError =>
+  error instanceof RequestFailed ? error.wire : { code: "connection.lost", message: String(error), retry: true };
+
 /** The path of a session, as its REST routes begin. */
 export const sessionPath = (session: string): string => `/v1/sessions/${encodeURIComponent(session)}`;
 
-/** Ask for something; rejects with a `HoldfastError` for every status of 400 and above. */
-export async function ask({ server, token, fetch }: Http, path: string, init: RequestInit = {}): Promise<Response> {
-  const authorization = `Bearer ${await fetchToken(token)}`;
-  const headers = { ...(init.headers as Record<string, string>), authorization };
-  let response;
-  try {
-    response = await fetch(server + path, { ...init, headers, credentials: "omit", cache: "no-store" });
-  } catch (error) {
-    throw lost(`The server could not be reached: ${String(error)}`);
-  }
+/** Ask for something; rejects with `RequestFailed` for every status of 400 and above. */
+export async function ask({ server, fetch }: Http, token: string, path: string, init: RequestInit = {}): Promise<Response> {
+  const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${token}` };
+  const response = await fetch(server + path, { ...init, headers, credentials: "omit", cache: "no-store" });
   if (response.ok) return response;
   const body = await response.json().catch(() => null);
   const failed = { code: "server.internal", message: `HTTP status ${response.status}`, retry: response.status >= 500 };
-  throw new HoldfastError(body?.error ?? failed);
+  throw new RequestFailed(body?.error ?? failed);
 }

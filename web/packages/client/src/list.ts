@@ -1,41 +1,32 @@
 // Owns the live list of the principal's sessions (SUB-8): what the server's `sessions` messages add up to.
 
 import type { Connection, Listener } from "./connection.js";
-import { Emitter } from "./emitter.js";
+import { Followed } from "./emitter.js";
 import type { SessionRow } from "./protocol.js";
 
-/** Follow it, and `rows` is up to date. Fires `change`. */
-export class SessionList extends Emitter<"change"> {
+/** `follow` it, and `rows` is up to date. Fires `change`. */
+export class SessionList extends Followed {
   /** The sessions, most recently active first. A new array after every change. */
   rows: readonly SessionRow[] = [];
   /** Whether the rows are there, and of this connection. */
   fresh = false;
   readonly #connection: Connection;
   readonly #known = new Map<string, SessionRow>();
-  #followers = 0;
 
   constructor(connection: Connection) {
     super();
     this.#connection = connection;
   }
 
-  /** Keep the list up to date until what is returned is called; `changed` is called after every change. */
-  follow(changed?: () => void): () => void {
-    const end = changed && this.on("change", changed);
-    if (!this.#followers++) {
-      this.#connection.listeners.add(this.#heard);
-      this.#watch();
-    }
-    let following = true;
-    return () => {
-      if (!following) return;
-      following = false;
-      end?.();
-      if (--this.#followers) return;
-      this.#connection.listeners.delete(this.#heard);
-      this.#connection.post({ op: "unwatch" });
-      this.fresh = false;
-    };
+  protected begin(): void {
+    this.#connection.listeners.add(this.#heard);
+    this.#watch();
+  }
+
+  protected end(): void {
+    this.#connection.listeners.delete(this.#heard);
+    this.#connection.post({ op: "unwatch" });
+    this.fresh = false;
   }
 
   #watch(): void {

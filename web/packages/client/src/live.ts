@@ -61,9 +61,9 @@ export class LiveView extends Reader {
   }
 
   override began(tail: number): void {
-    if (this.status === "live") return;
+    if (this.status === "live" || this.#proof.counting) return;
     const away = this.#awaySince === null ? null : Date.now() - this.#awaySince;
-    if (this.status !== "catching-up" || away !== null) this.#proof.begin(this.needs ? null : this.seq, tail, away);
+    this.#proof.begin(this.needs ? null : this.seq, tail, away);
     this.#awaySince = null;
     this.become("catching-up");
   }
@@ -98,6 +98,7 @@ export class LiveView extends Reader {
 
   override away(): void {
     this.#awaySince ??= Date.now();
+    this.#proof.abandon();
     this.become("offline");
   }
 

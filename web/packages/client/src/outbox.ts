@@ -12,7 +12,6 @@ export type Done = (error: HoldfastError | null, answer: Answer) => void;
 interface Waiting {
   op: Op;
   done: Done;
-  at: number;
 }
 
 /** A key for an operation: 128 random bits. Works without a secure context, on a phone in the same network. */
@@ -40,7 +39,7 @@ export class Outbox {
 
   add(op: Op, done: Done): number {
     const id = this.#next++;
-    this.waiting.set(id, { op, done, at: Date.now() });
+    this.waiting.set(id, { op, done });
     this.#wrote(op);
     return id;
   }

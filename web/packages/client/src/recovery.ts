@@ -40,6 +40,16 @@ export class Proof {
     this.#offlineMs = offlineMs;
   }
 
+  /** Whether a recovery is under way. */
+  get counting(): boolean {
+    return this.#tail >= 0;
+  }
+
+  /** The connection was lost again. */
+  abandon(): void {
+    this.#tail = -1;
+  }
+
   /** Positions `first..last` went into the fold. */
   took(first: number, last: number): void {
     const before = this.last ?? first - 1;

@@ -1,7 +1,7 @@
 // Owns a run as seen by the person who asked for it.
 
 import { HoldfastError } from "./errors.js";
-import type { Item, MessageItem, RunState } from "./protocol.js";
+import type { HistoryPage, Item, MessageItem, RunState } from "./protocol.js";
 import type { Session } from "./session.js";
 import { ended } from "./view.js";
 
@@ -41,11 +41,7 @@ export class Run {
       return !run || ended(run);
     });
     let known = view.runs.get(this.id);
-    for (let page = view.older; !known && page > 0;) { // it ended long ago: it is on a page of history
-      const older = await this.session.history(page);
-      known = older.page.runs[this.id];
-      page = older.older;
-    }
+    if (!known) for await (const { runs } of pages(this.session, view.older)) known ??= runs[this.id]; // ended long ago
     if (!known) throw new HoldfastError({ code: "run.not_found", message: `There is no run ${this.id}.` });
     return { ...known };
   }
@@ -55,12 +51,20 @@ export class Run {
     const run = await this.finished();
     const view = await this.session.state();
     let items: Item[] = view.items;
-    for (let page = view.older; page > 0 && (items[0]?.seq ?? Infinity) > run.seq;) {
-      const older = await this.session.history(page);
-      items = [...older.page.items, ...items];
-      page = older.older;
+    for await (const page of pages(this.session, view.older)) {
+      if (items[0] && items[0].seq <= run.seq) break;
+      items = [...page.items, ...items];
     }
     return said(items, run);
+  }
+}
+
+/** Pages of history from a number on, each older than the one before. */
+async function* pages(session: Session, number: number): AsyncGenerator<HistoryPage["page"]> {
+  while (number > 0) {
+    const { page, older } = await session.history(number);
+    yield page;
+    number = older;
   }
 }
 

@@ -1,7 +1,7 @@
 // Owns a session as an application uses it: read it, speak in it, control what runs in it.
 
 import type { Connection, Listener, RequestOptions } from "./connection.js";
-import { Emitter } from "./emitter.js";
+import { Followed } from "./emitter.js";
 import type { HoldfastError } from "./errors.js";
 import { Events } from "./events.js";
 import { Feed } from "./feed.js";
@@ -67,7 +67,7 @@ export interface ResolveOptions extends WriteOptions {
  *
  * Fires `change` after the view, the status, who is here, or what is being sent has changed.
  */
-export class Session extends Emitter<"change"> {
+export class Session extends Followed {
   readonly id: string;
   /** Who is here now, while the session is followed. */
   here: readonly Here[] = [];
@@ -79,7 +79,6 @@ export class Session extends Emitter<"change"> {
   readonly #storage: Keep | null;
   readonly #name: string;
   #live: LiveView;
-  #followers = 0;
   #announced = false;
   #read = 0;
 
@@ -125,26 +124,18 @@ export class Session extends Emitter<"change"> {
     return this.#connection.outbox.keyed().filter(({ session }) => session === this.id);
   }
 
-  /** Keep the view up to date until what is returned is called; `changed` is called after every change. */
-  follow(changed?: () => void): () => void {
-    const end = changed && this.on("change", changed);
-    if (!this.#followers++) {
-      if (this.error) this.#live = this.#newLive();
-      this.#live.status = this.#connection.connected ? "catching-up" : "offline";
-      void this.#begin(this.#live);
-      this.changed();
-    }
-    let following = true;
-    return () => {
-      if (!following) return;
-      following = false;
-      end?.();
-      if (--this.#followers) return;
-      this.keep();
-      this.feed.remove(this.#live);
-      if (!this.error) this.#live.status = "idle";
-      this.here = [];
-    };
+  protected begin(): void {
+    if (this.error) this.#live = this.#newLive();
+    const live = this.#live;
+    live.become(this.#connection.connected ? "catching-up" : "offline");
+    void live.ready().then(() => live.status !== "idle" && this.feed.add(live));
+  }
+
+  protected end(): void {
+    this.keep();
+    this.feed.remove(this.#live);
+    if (!this.error) this.#live.status = "idle";
+    this.here = [];
   }
 
   /** Wait until the view, up to date at least once, meets a condition. Rejects when the session cannot be read. */
@@ -307,11 +298,6 @@ export class Session extends Emitter<"change"> {
   };
 
   #owner = "";
-
-  async #begin(live: LiveView): Promise<void> {
-    await live.ready();
-    if (live === this.#live && live.status !== "idle") this.feed.add(live);
-  }
 
   #newLive(): LiveView {
     const live = new LiveView(this.id, {

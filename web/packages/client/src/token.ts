@@ -15,10 +15,10 @@ export async function fetchToken(source: TokenSource): Promise<string> {
   try {
     token = typeof source === "function" ? await source() : source;
   } catch (error) {
-    throw error instanceof HoldfastError ? error : lost(`getToken failed: ${String(error)}`);
+    throw new HoldfastError(lost(`getToken failed: ${String(error)}`));
   }
   if (token) return token;
-  throw new HoldfastError({ code: "auth.required", message: "No token was given to connect with.", fix: "Pass token or getToken." });
+  throw new HoldfastError({ code: "auth.required", message: "Pass token or getToken." });
 }
 
 /** Milliseconds until a token that ends at `expiresMs` (Unix) should be replaced. */

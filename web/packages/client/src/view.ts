@@ -13,8 +13,6 @@ export const ended = (run: { status: string }): boolean => ENDED.includes(run.st
 /** An item while it is folded: any kind, its fields by name. */
 export type Entry = Record<string, any>;
 
-/** Kinds whose text grows, and the field that holds it. */
-export const GROWING: Readonly<Record<string, "text" | "args">> = { message: "text", reasoning: "text", tool: "args" };
 const UNSETTLED = ["open", "called", "pending"];
 const keyOf = (kind: string, id: string): string => `${kind}\n${id}`;
 
@@ -40,7 +38,8 @@ export class View {
   version = 0;
   /** Changes whenever the order of items, or what is shown, may have changed. */
   shape = 0;
-  // What only the fold uses.
+  // What only the fold uses; it takes nothing else from here, so that a page can load it later.
+  readonly ended = ended;
   readonly byId = new Map<string, Entry>();
   readonly open = new Map<string, Entry>();
   /** Run id or null to the items that its end settles. */
@@ -105,7 +104,7 @@ export class View {
     const known = this.unsettled.get(run);
     if (known) known.push(item);
     else this.unsettled.set(run, [item]);
-    if (item["status"] === "open" && item["kind"] in GROWING) this.open.set(key, item);
+    if (item["status"] === "open" && "length" in item) this.open.set(key, item);
   }
 
   opened(kind: string, id: unknown): Entry | undefined {

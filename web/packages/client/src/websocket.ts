@@ -1,42 +1,59 @@
 // Owns the WebSocket transport. The token goes in the first message, never in the URL.
 
-import { lost } from "./errors.js";
-import { fromClose, type Dial } from "./transport.js";
+import { lost, type WireError } from "./errors.js";
+import type { Dial } from "./transport.js";
 
-/** What is needed of a WebSocket: the browser's, or that of a package such as `ws`. */
-export type WebSocketLike = new (url: string, protocols?: string | string[]) => {
+interface Socket {
   onopen: ((event: any) => unknown) | null;
   onmessage: ((event: any) => unknown) | null;
   onclose: ((event: any) => unknown) | null;
   onerror: ((event: any) => unknown) | null;
   send(data: string): void;
   close(code?: number): void;
+}
+
+/** What is needed of a WebSocket: the browser's, or that of a package such as `ws`. */
+export type WebSocketLike = new (url: string, protocols?: string | string[]) => Socket;
+
+/** Close codes that a retry with the same token does not cure (PROTOCOL.md, section 4). */
+const REFUSALS: Record<number, string> = {
+  4400: "input.malformed", 4401: "auth.invalid", 4403: "auth.denied", 4410: "auth.expired", 4411: "auth.revoked",
+  4413: "auth.origin",
 };
 
-/** The WebSocket address of a server. */
-export const socketUrl = (server: string): string => `${server.replace(/^http/, "ws")}/v1/connect`;
+/** The error that a close code stands for. */
+function fromClose(number: number, message: string): WireError {
+  const code = REFUSALS[number];
+  return code ? { code, message, retry: number === 4410 } : lost(message || `The socket was closed (${number}).`);
+}
+
+/** A socket to `/v1/connect` of a server, that is quiet until its callbacks are set. */
+export function socketTo(server: string, Made: WebSocketLike): Socket {
+  const socket = new Made(`${server.replace(/^http/, "ws")}/v1/connect`, "holdfast.v1");
+  socket.onerror = () => {}; // a close follows; without a listener some packages throw
+  return socket;
+}
 
 /** Dials `/v1/connect` of a server; `opened` hears whether the socket itself came to be. */
-export const websocketDial = (server: string, Socket: WebSocketLike, opened?: (well: boolean) => void): Dial =>
+export const websocketDial = (server: string, Made: WebSocketLike, opened: (well: boolean) => void): Dial =>
   (hello, sink) => {
-    const socket = new Socket(socketUrl(server), "holdfast.v1");
+    const socket = socketTo(server, Made);
     let open = false;
     const quiet = () => (socket.onopen = socket.onmessage = socket.onclose = null);
+    const send = (message: object) => socket.send(JSON.stringify(message));
     socket.onopen = () => {
-      open = true;
-      opened?.(true);
-      socket.send(JSON.stringify({ op: "hello", id: 0, ...hello }));
+      opened((open = true));
+      send({ op: "hello", id: 0, ...hello });
     };
     socket.onmessage = ({ data }: { data: string }) => sink.received(JSON.parse(data), data.length);
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
       quiet();
-      if (!open) opened?.(false);
-      sink.lost(open ? fromClose(code, reason) : lost("The WebSocket could not be opened."));
+      if (!open) opened(false);
+      sink.lost(fromClose(code, reason));
     };
-    socket.onerror = () => {}; // a close follows; without a listener some packages throw
     return {
       kind: "websocket",
-      send: (message) => socket.send(JSON.stringify(message)),
+      send,
       close: () => {
         quiet();
         socket.close();
