@@ -59,10 +59,11 @@ const commands = {
   approve: ({ approval, approved, reason }) => chat.addToolApprovalResponse({ id: approval, approved, reason }),
   fresh: ({ messages }) => void (chat = fresh(messages)),
   look: () => {},
-  until: async ({ chars, status, approval }) => {
+  until: async ({ chars, status, part }) => {
     for (;;) {
-      const asked = chat.messages.flatMap((m) => m.parts).find((p) => p.state === "approval-requested");
-      if (chars !== undefined ? texts().length >= chars : approval ? asked && chat.status === "ready" : chat.status === status) return;
+      if (part && chat.messages.flatMap((m) => m.parts).some((p) => p.type === part)) return;
+      if (chars !== undefined && texts().length >= chars) return;
+      if (chat.status === status) return;
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   },

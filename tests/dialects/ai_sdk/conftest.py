@@ -34,7 +34,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def packages() -> None:
     """The clients are needed: a machine without them skips, CI must not."""
     if NODE is None or not (FOLDER.parent / "node_modules" / "ai").is_dir():
@@ -180,7 +180,7 @@ class Site:
 
 
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+async def site(tmp_path: Path, packages: None) -> AsyncIterator[Site]:
     db = str(tmp_path / "holdfast.db")
     hub = Hub(SqliteEngine(db))
     await hub.open()

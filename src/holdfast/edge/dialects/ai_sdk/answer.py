@@ -16,6 +16,7 @@ import msgspec
 from holdfast.edge.dialects.ai_sdk.parts import Chunk, Parts
 from holdfast.edge.reading import Message
 from holdfast.protocol import events as e
+from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED, UNSETTLED, Item
@@ -39,14 +40,16 @@ class Since(msgspec.Struct, frozen=True):
 
     Attributes:
         seq: told so far, with ``incarnation``; None when the client did not say.
-        open: what was not finished then: characters told of a text, -1 for a tool call or an approval.
+        open: what was not finished then: characters told of a text, how far a tool call was (0, -1, -2), or an approval.
+        bound: calls shown as one part with their approval.
         answered: the approvals it decides now.
     """
 
-    answered: frozenset[str]
+    answered: frozenset[str] = frozenset()
     incarnation: str = ""
     seq: int | None = None
     open: dict[str, int] = {}
+    bound: dict[str, str] = {}
 
 
 class Answer:
@@ -109,6 +112,7 @@ class Answer:
         items = [item for item in view["items"] if item.get("run") in runs]
         self._view = View.load({**view, "runs": runs, "items": items})
         self._parts.runs = runs
+        goes_on = self._since is not None
         if self._since is not None:
             self._remember(self._since)
             self._since = None
@@ -120,14 +124,15 @@ class Answer:
         if self._parts.first():
             about = {"session": self.session, "run": self.run, "agent": root["agent"], "input": root.get("input")}
             yield {"type": "start", "messageId": self.run, "messageMetadata": {"holdfast": about}}
-            yield {"type": "start-step"}
+            if not goes_on:  # within a step the SDK finds the tool calls it has
+                yield {"type": "start-step"}
         if self._view.state:
             yield from self._parts.data("state", "state", self._view.state)
         yield from self._everything()
 
     def _remember(self, since: Since) -> None:
         known = self._seq if since.seq is None or since.incarnation != self._incarnation else since.seq
-        self._parts.restore(self._view.items, known, since.open, since.answered)
+        self._parts.restore(self._view.items, known, since.open, since.bound, since.answered)
 
     def _everything(self) -> Iterator[Chunk]:
         self._view.export()  # open texts are joined now
@@ -177,15 +182,16 @@ class Answer:
             self.done = True
             self._view.export()
             open_ = self._parts.unfinished(self._view.items)
+            since = Since(frozenset(), self._incarnation, self._seq, open_, self._parts.bound)
+            about = {"since": encode(since).decode()}  # one string: the SDK merges objects, and would keep what is over
             yield from self._parts.close_texts(self._view.items)
             yield {"type": "finish-step"}
-            about = {"cursor": f"{self._incarnation}:{self._seq}", "open": open_}
             yield {"type": "finish", "finishReason": "tool-calls", "messageMetadata": {"holdfast": about}}
 
     def _end(self, root: dict[str, Any]) -> Iterator[Chunk]:
         yield from self._parts.settle(self._view.items)
         status = root["status"]
-        about: dict[str, Any] = {"status": status, "cursor": f"{self._incarnation}:{self._seq}", "open": {}}
+        about: dict[str, Any] = {"status": status}
         if self._usage:
             about["usage"] = dict(self._usage)
         if status == "completed":

@@ -12,7 +12,7 @@ import msgspec
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer, Since
 from holdfast.edge.door import Door
-from holdfast.edge.reading import Reading, cursor_of
+from holdfast.edge.reading import Reading
 from holdfast.errors import Refused
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.view import ENDED
@@ -24,6 +24,7 @@ REPLAY_S: Final = 3_600.0
 """An answer that ended is told again for so long to version 7, which replaces what it has of it: it may have been away."""
 
 _ANY: Final = msgspec.json.Decoder()
+_SINCE: Final = msgspec.json.Decoder(Since)
 _DATA_URL: Final = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,(.*)", re.DOTALL)
 _BLOB: Final = re.compile(r"/v1/sessions/[^/]+/blobs/([0-9a-f]{64})$")
 
@@ -235,11 +236,11 @@ def decisions(session: str, message: UIMessage) -> list[wire.Resolve]:
 def since_of(message: UIMessage, answered: frozenset[str]) -> Since:
     """Where the client's message stands, as its metadata says; it concerns only what this client is shown."""
     about = message.metadata.get("holdfast") if isinstance(message.metadata, dict) else None
-    if not isinstance(about, dict):
+    raw = about.get("since") if isinstance(about, dict) else None
+    if not isinstance(raw, str):
         return Since(answered)
     try:
-        cursor = cursor_of(str(about.get("cursor")))
-        open_ = msgspec.convert(about.get("open", {}), dict[str, int])
-    except ValueError:  # msgspec.ValidationError is one
+        since: Since = codec.decode(raw, _SINCE, "since")
+    except Refused:
         return Since(answered)
-    return Since(answered, cursor.incarnation, cursor.seq, open_)
+    return msgspec.structs.replace(since, answered=answered)

@@ -41,7 +41,7 @@ def _said(session: str, item: Item) -> UIMessage:
         for a in item.get("attachments", [])
     ]  # fmt: skip
     if item["text"]:
-        parts.append({"type": "text", "text": item["text"], "state": "done"})
+        parts.append({"type": "text", "text": item["text"]})
     role = "assistant" if item["role"] == "assistant" else "user"
     about = {"by": item["actor"], "ts": item["ts"]}
     return {"id": item["id"], "role": role, "parts": parts, "metadata": {"holdfast": about}}

@@ -11,6 +11,7 @@ from holdfast.protocol.view import Item
 
 Chunk = dict[str, Any]
 _DONE: Final = "done"
+_TOLD_OF_TOOLS: Final = {-1: "begun", -2: "called"}
 _TEXTS: Final = {"message": "text", "reasoning": "reasoning"}
 
 
@@ -51,9 +52,11 @@ class Parts:
         """Whether the client decides this approval with the request that made this stream."""
         return approval in self._answered
 
-    def restore(self, items: list[Item], seq: int, open_: dict[str, int], answered: frozenset[str]) -> None:
+    def restore(
+        self, items: list[Item], seq: int, open_: dict[str, int], bound: dict[str, str], answered: frozenset[str]
+    ) -> None:
         """The client was told everything up to ``seq`` by an earlier stream, except what was ``open_`` then."""
-        self._answered = answered
+        self._answered, self._shown_as = answered, dict(bound)
         for item in items:
             key = _key(item)
             if item["seq"] > seq or item["kind"] not in (*_TEXTS, "tool", "approval"):
@@ -65,7 +68,8 @@ class Parts:
                 self._told[key] = _DONE
                 self._sources[key] = len(item.get("sources", ()))
             elif item["kind"] == "tool":
-                self._told[key] = "called"
+                if open_[key] in _TOLD_OF_TOOLS:
+                    self._told[key] = _TOLD_OF_TOOLS[open_[key]]
             else:
                 self._sent[key] = open_[key]
                 if item["status"] != "open" and len(item["text"]) <= open_[key]:
@@ -78,9 +82,16 @@ class Parts:
             status, key = item.get("status"), _key(item)
             if item["kind"] in _TEXTS and status == "open":
                 found[key] = self._sent.get(key, 0)
-            elif item["kind"] in ("tool", "approval") and status in ("open", "called", "pending"):
+            elif item["kind"] == "tool" and status in ("open", "called"):
+                found[key] = {None: 0, "called": -2}.get(self._told.get(key), -1)
+            elif item["kind"] == "approval" and self._told.get(key) in ("pending", "granted"):
                 found[key] = -1
         return found
+
+    @property
+    def bound(self) -> dict[str, str]:
+        """The calls that are one part with the approval that allowed them."""
+        return self._shown_as
 
     # --- telling
     def item(self, item: Item) -> Iterator[Chunk]:
@@ -172,10 +183,10 @@ class Parts:
     def _tool(self, item: Item) -> Iterator[Chunk]:
         key, ident, status, args = _key(item), item["id"], item["status"], item["args"]
         told = self._told.get(key)
-        if told == "cut" and status in ("open", "called"):  # a later attempt makes the call again
-            told = None
-        if told in (_DONE, "cut"):
+        if told == _DONE or (told == "cut" and status == "cut"):
             return
+        if told == "cut":  # a later attempt makes the call again, or has its result
+            told = "called" if status == "done" else None
         about = {"toolCallId": ident, "toolName": item["name"], "providerExecuted": True}
         if told is None:
             if self._maybe_granted(item):
@@ -186,12 +197,12 @@ class Parts:
                 marked = self._marked(item) if self._version >= 6 else {}
                 yield {"type": "tool-input-start", **about, **marked}
                 told, self._sent[key] = "open", 0
-        if told == "open":
-            if len(args) > self._sent[key]:
+        if told in ("open", "begun"):  # what was begun in an earlier stream gets its whole input, and no more pieces
+            if told == "open" and len(args) > self._sent[key]:
                 delta = args[self._sent[key] :]
                 yield {"type": "tool-input-delta", "toolCallId": ident, "inputTextDelta": delta}
                 self._sent[key] = len(args)
-            if status in ("called", "done"):
+            if status in ("called", "done") or (status == "cut" and not isinstance(parsed(args), str)):
                 told = "called"
                 yield {"type": "tool-input-available", **about, "input": parsed(args), **self._marked(item)}
         if status in ("done", "cut"):
@@ -205,9 +216,11 @@ class Parts:
     def _bind(self, item: Item) -> bool:
         """Whether the call is the very action that was approved; they are one part then."""
         approval = self._granted.pop((item.get("run", ""), item["name"], canonical(parsed(item["args"]))), None)
-        if approval is not None:
-            self._shown_as[item["id"]] = approval
-        return approval is not None
+        if approval is None:
+            return False
+        self._shown_as[item["id"]] = approval
+        self._told[f"approval:{approval}"] = _DONE
+        return True
 
     def _approval(self, item: Item) -> Iterator[Chunk]:
         ident, status = item["id"], item["status"]
@@ -245,8 +258,7 @@ class Parts:
     def settle(self, items: Iterable[Item]) -> Iterator[Chunk]:
         """The run has ended: what was allowed and not done is told as decided, so that no part stays open."""
         for item in items:
-            used = item["id"] in self._shown_as.values()
-            if item["kind"] == "approval" and self._told.get(_key(item)) == "granted" and not used:
+            if item["kind"] == "approval" and self._told.get(_key(item)) == "granted":
                 about = {f: item[f] for f in ("by", "note") if item.get(f)}
                 yield {"type": "tool-output-available", "toolCallId": item["id"], "output": {"approved": True, **about}}
 

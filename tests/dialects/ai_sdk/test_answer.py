@@ -1,0 +1,163 @@
+"""An answer told from anywhere is the same answer: on random legal histories, at every position."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from holdfast.edge.dialects.ai_sdk.answer import Answer, Since
+from holdfast.edge.dialects.ai_sdk.asking import UIMessage, since_of
+from holdfast.edge.dialects.ai_sdk.history import folded
+from holdfast.edge.reading import Message
+from holdfast.protocol import wire
+from holdfast.protocol.codec import encode
+from holdfast.protocol.events import Draft, Event
+from holdfast.protocol.fold import View
+from holdfast.protocol.view import ENDED
+from holdfast.session import run as runs
+from tests.dialects.ai_sdk.lively import Lively, lively
+from tests.dialects.ai_sdk.sdk_fold import Shown
+from tests.property.histories import SESSION, History
+
+quick = settings(
+    max_examples=60, database=None, phases=[Phase.generate], deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+def snapshot(events: list[Event]) -> Message:
+    """What a reader who joins after ``events`` is given."""
+    view = View()
+    view.apply_all(events)
+    return Message("snapshot", seq=len(events), incarnation="i1", view=json.loads(encode(view.export())))
+
+
+def told(events: list[Event], at: int, run: str, version: int, step: int = 3) -> Shown:
+    """The run's answer for a client that comes at ``at`` and, when let go at an approval, comes back at once."""
+    shown, answer = Shown(), Answer(SESSION, run, version)
+    shown.take(answer.take(snapshot(events[:at])))
+    position = at
+    while position < len(events) and shown.ends in ([], ["finish"]):
+        if answer.done:
+            if shown.metadata.get("status"):
+                break
+            shown.go_on()
+            message = UIMessage(run, "assistant", metadata={"holdfast": shown.metadata})
+            open_ = json.loads(shown.metadata["since"])["open"]
+            pending = frozenset(k.partition(":")[2] for k in open_ if k.startswith("approval:"))
+            answer = Answer(SESSION, run, version, since_of(message, pending))
+            shown.take(answer.take(snapshot(events[:position])))
+        frame = events[position : position + step]
+        position += len(frame)
+        shown.take(answer.take(Message("events", to=position, events=events[max(0, position - step - 1) : position])))
+    return shown
+
+
+def talking(history: History) -> str:
+    """A run that thinks, calls a tool, cites, says something in pieces, and ends."""
+    history.ask(wire.Send(session=SESSION, text="go"), "user:ann")
+    run = next(iter(history.state.runs))
+    history.ask(runs.Claim(session=SESSION, run=run, worker="w1", lease_s=15.0), "agent:writer")
+    for type_, data in (
+        ("REASONING_MESSAGE_START", {"messageId": "t1"}), ("REASONING_MESSAGE_CONTENT", {"messageId": "t1", "delta": "hm"}),
+        ("TOOL_CALL_START", {"toolCallId": "c1", "toolCallName": "look"}), ("STEP_STARTED", {"stepName": "s"}),
+        ("TOOL_CALL_ARGS", {"toolCallId": "c1", "delta": '{"a":'}), ("TOOL_CALL_ARGS", {"toolCallId": "c1", "delta": "1}"}),
+        ("REASONING_MESSAGE_END", {"messageId": "t1"}), ("TOOL_CALL_END", {"toolCallId": "c1"}),
+        ("TEXT_MESSAGE_START", {"messageId": "m1", "role": "assistant"}),
+        ("TEXT_MESSAGE_CONTENT", {"messageId": "m1", "delta": "one 😀"}),
+        ("source.cited", {"messageId": "m1", "sourceId": "s1", "uri": "https://example.com"}),
+        ("TOOL_CALL_RESULT", {"toolCallId": "c1", "content": "[1]"}), ("STEP_FINISHED", {"stepName": "s"}),
+        ("ACTIVITY_SNAPSHOT", {"messageId": "a1", "activityType": "plan", "content": {"n": 1}}),
+        ("ACTIVITY_DELTA", {"messageId": "a1", "activityType": "plan", "patch": [{"op": "add", "path": "/m", "value": 2}]}),
+        ("STATE_SNAPSHOT", {"snapshot": {"k": 1}}), ("TEXT_MESSAGE_CONTENT", {"messageId": "m1", "delta": " two"}),
+    ):  # fmt: skip
+        drafts = [Draft(type_, data)]
+        assert (
+            history.ask(wire.Append(session=SESSION, run=run, generation=1, events=drafts), "agent:writer") is not None
+        )
+    history.ask(wire.End(session=SESSION, run=run, generation=1), "agent:writer")
+    return run
+
+
+def ended_roots(history: History) -> list[str]:
+    return [i for i, r in history.view.runs.items() if "parent" not in r and r["status"] in ENDED]
+
+
+@quick
+@given(lively(), st.data())
+def test_a_client_that_comes_anywhere_is_told_the_same(live: Lively, data: st.DataObject) -> None:
+    history = live.history
+    for run in ended_roots(history):
+        queued = history.view.runs[run]["seq"]
+        for version in (5, 6, 7):
+            first = told(history.events, queued, run, version, step=1)
+            assert first.ends and not first.open
+            at = data.draw(st.integers(queued, len(history.events)))
+            later = told(history.events, at, run, version, step=data.draw(st.integers(1, 5)))
+            one, other = first.content(), later.content()
+            for content in (one, other):  # the shared state is what it was while somebody looked
+                content["data"].pop("data-state state", None)
+                if version >= 6:  # a call is one part with its approval when that was granted first, as far as one saw
+                    content.pop("tools")
+            assert one == other, (run, version, at)
+
+
+@quick
+@given(lively())
+def test_an_answer_holds_what_the_fold_holds(live: Lively) -> None:
+    """Every text of the run and its sub-runs once and whole, every tool call settled."""
+    history = live.history
+    view = history.view
+    for run in ended_roots(history):
+        shown = told(history.events, view.runs[run]["seq"], run, 7, step=2)
+        items = [i for i in view.items if view.root(i.get("run", "")) == run]
+        words = {"message": "text", "reasoning": "reasoning"}
+        texts = {f"{words[i['kind']]} {i['id']}": i["text"] for i in items if i["kind"] in words}
+        assert shown.content()["texts"] == texts
+        assert all(
+            p["state"] in ("output", "tool-output-error", "tool-output-denied")
+            for p in shown.parts
+            if p["type"] == "tool"
+        )
+        status = view.runs[run]["status"]
+        assert shown.ends == [{"completed": "finish", "cancelled": "abort"}.get(status, "error")]
+        assert (shown.id, shown.starts >= 1) == (run, True)
+
+
+@quick
+@given(lively())
+def test_the_history_is_what_a_stream_of_it_shows(live: Lively) -> None:
+    history = live.history
+    for run in ended_roots(history):
+        chunks = list(Answer(SESSION, run, 7).take(snapshot(history.events)))
+        shown, message = Shown().take(chunks), folded(chunks)
+        assert message["id"] == run
+        texts = [p["text"] for p in message["parts"] if p["type"] in ("text", "reasoning")]
+        assert texts == [p["text"] for p in shown.parts if p["type"] in ("text", "reasoning")]
+        states = {p["toolCallId"]: p["state"] for p in message["parts"] if p["type"].startswith("tool-")}
+        assert all(state.startswith("output-") for state in states.values())
+        assert states.keys() == {p["id"] for p in shown.parts if p["type"] == "tool"}
+
+
+def test_a_second_snapshot_repeats_nothing() -> None:
+    """A slow reader gets one in the middle."""
+    history = History()
+    run = talking(history)
+    answer, shown = Answer(SESSION, run, 7), Shown()
+    for at in range(history.view.runs[run]["seq"], len(history.events) + 1):
+        shown.take(answer.take(snapshot(history.events[:at])))
+        if answer.done:
+            break
+    assert shown.content() == told(history.events, history.view.runs[run]["seq"], run, 7, 1).content()
+    assert shown.starts == 1
+
+
+@pytest.mark.parametrize("said", [None, 3, "", "{", "{}", '{"seq":-1,"open":[]}', '{"open":{"m":"x"}}', "[" * 10_000])
+def test_what_a_client_says_of_itself_is_not_trusted(said: object) -> None:
+    metadata = {"holdfast": {"since": said}}
+    since = since_of(UIMessage("r1", "assistant", metadata=metadata), frozenset({"a1"}))
+    assert since == Since(frozenset({"a1"}))
+    for other in (None, [], {"holdfast": "x"}):
+        assert since_of(UIMessage("r1", "assistant", metadata=other), frozenset({"a1"})) == since
