@@ -32,7 +32,7 @@ async def test_the_node_client_reads_is_cut_goes_on_and_cancels(site: Site) -> N
             if run.attempt_number == 1:
                 lost.set()
                 run.attempt.released = True  # let go without an end: the lease runs out, another attempt follows
-                return
+                raise ConnectionError
             await out.write("t six.")
 
     await site.serve(teller=teller, doubtful=doubtful)
@@ -58,5 +58,5 @@ async def test_the_node_client_reads_is_cut_goes_on_and_cancels(site: Site) -> N
     assert seen["replayed"] == text
     assert lost.is_set() and seen["retried"] == "It is at six."
     assert seen["cancelled"] == ["queued", "cancelled"]
-    assert seen["refused"]["status"] == 404 and seen["refused"]["code"] == "run.not_found"
+    assert seen["refused"]["status"] == 404 and seen["refused"]["code"] == "session.not_found"
     assert seen["refused"]["type"] == "invalid_request_error"

@@ -84,7 +84,7 @@ class Asking:
         self, principal: Principal, session: str, asked: Asked, ident: str | None, parent: str | None
     ) -> Ref:
         if asked.results:
-            drafts = [Draft(e.TOOL_RESULT, {"toolCallId": call, "content": content}) for call, content in asked.results]
+            drafts = [draft for call, content in asked.results for draft in _result(asked, call, content)]
             key = None if ident is None else f"{ident}.results"
             await self._hub.execute(principal, wire.Append(session=session, events=drafts, key=key))
         attachments = []
@@ -134,6 +134,20 @@ class Asking:
                 "input.unknown_op", "a response of a conversation is not deleted by itself; delete the session"
             )
         await self._hub.execute(principal, wire.Delete(session=ref.session))
+
+
+def _result(asked: Asked, call: str, content: str) -> list[Draft]:
+    """What a function gave; in a session that does not know of the call, the call before it."""
+    result = Draft(e.TOOL_RESULT, {"toolCallId": call, "content": content})
+    if call not in asked.calls:
+        return [result]
+    name, arguments = asked.calls[call]
+    return [
+        Draft(e.TOOL_START, {"toolCallId": call, "toolCallName": name}),
+        Draft(e.TOOL_ARGS, {"toolCallId": call, "delta": arguments}),
+        Draft(e.TOOL_END, {"toolCallId": call}),
+        result,
+    ]
 
 
 def _digest(*words: str) -> str:

@@ -168,8 +168,8 @@ class Log:
         """Wait for the end of the response, or for its client to leave or its token to expire."""
         fold = known.folding()
         async with aclosing(self.follow(principal, known, await self.open(principal, known.ref))) as following:
-            async for fold, told in following:  # noqa: B007 - the last one is the answer
-                if not told and await left():
+            async for fold, _ in following:  # noqa: B007 - the last one is the answer
+                if await left():
                     break
         return fold
 

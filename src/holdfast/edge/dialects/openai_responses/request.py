@@ -65,6 +65,7 @@ class Asked(msgspec.Struct):
         text: the new words.
         files: new files: (name, media type, content).
         results: results of functions that the client carried out: (call id, content).
+        calls: calls of functions that came with them, by call id: (name, arguments).
         decisions: approvals decided.
         plain: nothing of it is for the agent but the words.
     """
@@ -76,11 +77,17 @@ class Asked(msgspec.Struct):
     results: list[tuple[str, str]]
     decisions: list[Decision]
     plain: bool
+    calls: dict[str, tuple[str, str]] = {}
 
     @property
     def speaks(self) -> bool:
         """Whether there is something for an agent to answer, beyond decided approvals."""
         return bool(self.text or self.files or self.results) or not self.decisions
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it names what it goes on with. Else a client that keeps the conversation itself may have sent all."""
+        return self.fields.previous_response_id is not None or self.conversation is not None
 
     @property
     def conversation(self) -> str | None:
@@ -121,11 +128,11 @@ def read(raw: bytes) -> Asked:
     new = _new(items)
     plain = all(body[name] is None or name in _PLAIN for name in body)
     asked = Asked(fields, body, "", [], [], [], plain)
-    goes_on = fields.previous_response_id is not None or asked.conversation is not None
-    asked.plain &= goes_on or len(new) == len(items)  # what was said before is news to a new session only
     _take(asked, new)
-    if not goes_on and not asked.text and asked.results:
-        asked.text = _last_words(items)  # a client that keeps the conversation itself, and goes on in a new session
+    if not asked.goes_on:  # what was said before is news to a new session only
+        asked.plain &= len(new) == len(items)
+        asked.calls = dict(_call(item) for item in items if item.get("type") == "function_call")
+        asked.text = asked.text or (_last_words(items) if asked.results else "")
     if not items or not (asked.text or asked.files or asked.results or asked.decisions):
         raise Refused("input.malformed", "input: there is nothing new in it", param="input")
     if len(check_text(asked.text, "input")) > limits.TEXT_CHARS:
@@ -170,6 +177,13 @@ def _take(asked: Asked, items: list[dict[str, Any]]) -> None:
         elif kind != "item_reference":
             raise Refused("input.malformed", f"input: {str(kind)[:80]!r} is not taken here", param="input")
     asked.text = "\n\n".join(word for word in words if word)
+
+
+def _call(item: dict[str, Any]) -> tuple[str, tuple[str, str]]:
+    call, name, arguments = item.get("call_id"), item.get("name"), item.get("arguments")
+    if not isinstance(name, str) or not isinstance(arguments, str):
+        raise Refused("input.malformed", "function_call: name and arguments", param="input")
+    return check_entity_id(call, "input.call_id"), (name, arguments)
 
 
 def _decision(item: dict[str, Any]) -> Decision:

@@ -88,7 +88,7 @@ class OpenAIResponses:
         after = request.query_params.get("starting_after")
         beyond = -1 if after is None else number(after, "starting_after")
         known = await self._known(request, principal)
-        if request.query_params.get("stream", "false").lower() in ("true", "1"):
+        if request.query_params.get("stream", "false").lower() in ("true", "1") and request.method != "HEAD":
             return await self._stream(principal, known, beyond)
         return answer((await self._log.folded(principal, known)).response())
 
