@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PORT   ?= 7417
 HOST   ?= 127.0.0.1
 
-.PHONY: help setup demo test lint unit prove mutants bench lock clean
+.PHONY: help setup demo test lint unit web prove mutants bench lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
@@ -29,7 +29,7 @@ setup: $(VENV)/.run  ## the package and what it needs to run
 demo: $(VENV)/.run  ## server, two agents and a chat page; HOST=0.0.0.0 lets other devices in
 	$(BIN)/holdfast demo --host $(HOST) --port $(PORT)
 
-test: lint unit  ## everything that must hold before a change lands, in minutes
+test: lint unit web  ## everything that must hold before a change lands, in minutes
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -39,6 +39,19 @@ lint: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	@command -v npm >/dev/null || { echo "Node 20 or newer is needed for web/"; exit 1; }
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+WEB := $(shell find web -type f -not -path '*/node_modules*' -not -path '*/dist/*' -not -path '*/test/*')
+web/node_modules/.built: web/node_modules/.installed $(WEB)
+	cd web && npm run build --silent
+	@touch $@
+
+web: web/node_modules/.built $(VENV)/.run  ## the TypeScript client and what is built on it: build, types, tests
+	cd web && npm run check --silent && npm test --silent
 
 mutants: $(VENV)/.dev  ## plant known bugs, one at a time, and see a test catch each
 	$(BIN)/python -m tests.mutants.run

@@ -1,14 +1,16 @@
 // Owns the client: one connection, and the sessions it carries (SUB-6).
 
 import { Connection, type Status } from "./connection.js";
-import { serverDial } from "./dial.js";
+import { lazily, serverDial } from "./dial.js";
 import { Emitter } from "./emitter.js";
 import { HoldfastError } from "./errors.js";
+import { Feed } from "./feed.js";
 import type { Http } from "./http.js";
 import { SessionList } from "./list.js";
 import { newKey, type Keep } from "./outbox.js";
 import { Session } from "./session.js";
 import { pageStorage } from "./store.js";
+import type { TabLocks, Tabs } from "./tabs.js";
 import type { Dial } from "./transport.js";
 import type { WebSocketLike } from "./websocket.js";
 
@@ -27,6 +29,10 @@ export interface ConnectOptions {
   /** A WebSocket constructor, where there is no global one (Node 20: that of `ws`). */
   WebSocket?: WebSocketLike;
   fetch?: Http["fetch"];
+  /** Whether tabs of one browser, as the same principal, share one connection: true, where the browser can. */
+  tabs?: boolean;
+  /** The locks tabs agree by, instead of `navigator.locks`. */
+  locks?: TabLocks;
   /** Whether HTTP may stand in where WebSockets are blocked or missing: true. */
   fallback?: boolean;
   /** What carries messages, instead of a WebSocket. */
@@ -46,6 +52,7 @@ export class Client extends Emitter<"status"> {
   readonly #storage: Keep | null;
   readonly #sessions = new Map<string, Session>();
   #list: SessionList | undefined;
+  #tabs: Tabs | undefined;
 
   constructor(server: string, options: ConnectOptions) {
     super();
@@ -54,9 +61,14 @@ export class Client extends Emitter<"status"> {
     this.#storage = options.storage === undefined ? pageStorage() : options.storage;
     const token = options.getToken ?? options.token ?? "";
     this.http = { server: this.server, token, fetch: options.fetch ?? globalThis.fetch.bind(globalThis) };
-    const dial = options.dial ?? serverDial(this.http, options.WebSocket ?? globalThis.WebSocket, options.fallback ?? true);
+    const direct = options.dial ?? serverDial(this.http, options.WebSocket ?? globalThis.WebSocket, options.fallback ?? true);
     const name = this.server;
-    this.connection = new Connection(dial, { token, surface, device, timeoutMs, keep: this.#storage, name });
+    const given = { token, surface, device, timeoutMs, keep: this.#storage, name };
+    const locks = options.locks ?? globalThis.navigator?.locks;
+    const shared = options.tabs !== false && locks && globalThis.BroadcastChannel;
+    const alone = () => new Connection(direct, { ...given, keep: null });
+    const load = async () => (this.#tabs ??= new (await import("./tabs.js")).Tabs(name, locks, direct, alone, Feed)).dial;
+    this.connection = new Connection(shared ? lazily(load) : direct, given);
     this.connection.listeners.add({
       welcomed: (welcome) => this.#each(({ heard }) => heard.welcomed!(welcome)),
       lost: () => this.#each(({ heard }) => heard.lost!()),
@@ -108,6 +120,7 @@ export class Client extends Emitter<"status"> {
   close(): void {
     this.#each((session) => session.keep());
     this.connection.close();
+    this.#tabs?.close();
   }
 
   // --- sessions

@@ -318,7 +318,8 @@ export class Connection {
 
   #show(changed: Partial<Status>): void {
     const state = !this.#connected ? "offline" : this.#behind.size ? "catching-up" : "live";
-    const next: Status = { ...this.status, ...changed, state, transport: this.#transport?.kind ?? null };
+    const transport = this.#connected ? this.#transport!.kind : null;
+    const next: Status = { ...this.status, ...changed, state, transport };
     const same = (Object.keys(next) as (keyof Status)[]).every((name) => next[name] === this.status[name]);
     if (same) return;
     this.status = next;

@@ -8,12 +8,14 @@ import { socketTo, websocketDial, type WebSocketLike } from "./websocket.js";
 const TRIES = 2; // WebSockets in a row that could not be opened, before HTTP is tried
 
 /** A dial that is loaded when it is needed. */
-export const lazily = (kind: Transport["kind"], load: () => Promise<Dial>): Dial => (hello, sink) => {
+export const lazily = (load: () => Promise<Dial>): Dial => (hello, sink) => {
   let made: Transport | undefined;
   let closed = false;
   load().then((dial) => closed || (made = dial(hello, sink)), (error) => closed || sink.lost(lost(String(error))));
   return {
-    kind,
+    get kind() {
+      return made!.kind;
+    },
     send: (message) => made!.send(message),
     close: () => {
       closed = true;
@@ -32,7 +34,7 @@ export function serverDial(http: Http, Socket: WebSocketLike | undefined, fallba
     const socket = Socket && socketTo(http.server, Socket);
     if (socket) socket.onopen = () => (socket.close(), (failures = 0), whenOpen());
   };
-  const sse = lazily("sse", async () => (await import("./sse.js")).sseDial(http, leave));
+  const sse = lazily(async () => (await import("./sse.js")).sseDial(http, leave));
   return (hello, sink) =>
     Socket && (!fallback || failures < TRIES)
       ? websocketDial(http.server, Socket, opened)(hello, sink)

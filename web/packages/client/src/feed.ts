@@ -42,8 +42,8 @@ export abstract class Reader {
   abstract snapshot(snapshot: Snapshot, size: number): void;
   /** Positions that are not for this reader. */
   skip(_from: number, _to: number): void {}
-  /** A subscription began: events up to `tail` were there already. */
-  began(_tail: number): void {}
+  /** A subscription to a life of the session began: events up to `tail` were there already. */
+  began(_tail: number, _incarnation: string): void {}
   /** Everything up to the tail was taken. */
   caughtUp(): void {}
   /** The connection was lost; a new one follows. */
@@ -150,7 +150,7 @@ export class Feed {
     this.#open = true;
     const incarnation = String(answer["incarnation"]);
     this.#tail = Number(answer["tail"]);
-    for (const reader of this.#active()) reader.began(this.#tail);
+    for (const reader of this.#active()) reader.began(this.#tail, incarnation);
     if (start === "snapshot" || (start !== "tail" && start.incarnation !== incarnation)) return; // a snapshot follows
     for (const reader of this.#active()) {
       if (start === "tail" && reader.needs === "tail") reader.begin({ incarnation, seq: this.#tail });

@@ -22,6 +22,48 @@ export function apply(view: View, event: SessionEvent): boolean {
   return handler?.(view, event, event.data) !== false;
 }
 
+// --- growing
+const keyOf = (kind: string, id: unknown): string => `${kind}\n${String(id)}`; // as view.ts indexes items
+
+function add(view: View, event: SessionEvent, kind: Kind, id: string, fields: Entry): void {
+  const item: Entry = { kind, id, seq: event.seq, ts: event.ts, actor: event.actor, ...fields };
+  if (event.run !== undefined) {
+    item["run"] = event.run;
+    if (event.attempt !== undefined) item["attempt"] = event.attempt;
+    const run = view.runs.get(event.run);
+    if (run?.input !== undefined) item["turn"] = run.input;
+  }
+  view.items.push(item as Item);
+  view.index(item);
+  view.shape++;
+}
+
+/** An open text is complete. */
+function closeText(view: View, kind: string, id: string, status: string): void {
+  const item = view.open.get(keyOf(kind, id));
+  if (!item) return;
+  view.open.delete(keyOf(kind, id));
+  item["status"] = status;
+  view.touch(item);
+}
+
+/** The run ended, or an attempt was lost: nothing of it stays open (FOLD-4). */
+function settle(view: View, run: string, pending: boolean): void {
+  const left: Entry[] = [];
+  for (const item of view.unsettled.get(run) ?? []) {
+    view.touch(item);
+    if (item["status"] === "open" || item["status"] === "called") {
+      closeText(view, item["kind"], item["id"], "cut");
+      item["status"] = "cut";
+    } else if (item["status"] === "pending") {
+      if (pending) item["status"] = item["kind"] === "approval" ? "expired" : "dropped";
+      else left.push(item);
+    }
+  }
+  if (left.length) view.unsettled.set(run, left);
+  else view.unsettled.delete(run);
+}
+
 const text = (data: Data, field: string): string => {
   const value = data[field];
   return typeof value === "string" ? value : "";
@@ -39,23 +81,24 @@ const pick = (data: Data, ...fields: string[]): Entry =>
 // --- texts
 const startText = (kind: Kind, fields: (data: Data) => Entry): Handler => (view, event, data) => {
   const id = text(data, "messageId");
-  if (id && !view.find(kind, id)) view.add(event, kind, id, { ...fields(data), text: "", length: 0, status: "open" });
+  if (id && !view.find(kind, id)) add(view, event, kind, id, { ...fields(data), text: "", length: 0, status: "open" });
 };
 
 const startTool: Handler = (view, event, data) => {
   const id = text(data, "toolCallId");
   const tool = view.find("tool", id);
-  if (tool?.status === "cut") {
-    view.reopen(tool, event.attempt);
+  if (tool?.status === "cut") { // a later attempt makes the call again (RUN-4)
+    Object.assign(tool, { args: "", length: 0, status: "open" }, event.attempt === undefined ? {} : { attempt: event.attempt });
+    view.index(tool);
   } else if (id && !tool) {
     const fields = { name: text(data, "toolCallName"), args: "", length: 0, status: "open" };
-    view.add(event, "tool", id, { ...fields, ...some({ message: data["parentMessageId"] }) });
+    add(view, event, "tool", id, { ...fields, ...some({ message: data["parentMessageId"] }) });
   }
 };
 
 /** A delta: the kind of item it grows, the field that names it, and the text that grows. */
 const grow = (kind: string, field: string, grown = "text"): Handler => (view, event, data) => {
-  const item = view.opened(kind, data[field]);
+  const item = typeof data[field] === "string" ? view.open.get(keyOf(kind, data[field])) : undefined;
   if (!item) return true;
   if (event.offset !== undefined && event.offset !== item["length"]) return false;
   const { delta } = data;
@@ -68,11 +111,11 @@ const grow = (kind: string, field: string, grown = "text"): Handler => (view, ev
 };
 
 const close = (kind: string, field: string, status: string): Handler => (view, _, data) =>
-  view.close(kind, text(data, field), status);
+  closeText(view, kind, text(data, field), status);
 
 const toolResult: Handler = (view, _, data) => {
   const id = text(data, "toolCallId");
-  view.close("tool", id, "called");
+  closeText(view, "tool", id, "called");
   const tool = view.find("tool", id);
   if (!tool || tool.status === "done") return;
   tool.status = "done";
@@ -92,7 +135,7 @@ const source: Handler = (view, _, data) => {
 // --- steps, activity, state
 const stepStarted: Handler = (view, event, data) => {
   const name = text(data, "stepName");
-  view.add(event, "step", `step:${name}:${event.seq}`, { name, status: "open" });
+  add(view, event, "step", `step:${name}:${event.seq}`, { name, status: "open" });
 };
 
 const stepFinished: Handler = (view, event, data) => {
@@ -112,7 +155,7 @@ const activitySnapshot: Handler = (view, event, data) => {
     item.content = content;
     view.touch(item);
   } else if (!item && id) {
-    view.add(event, "activity", id, { name: text(data, "activityType"), content });
+    add(view, event, "activity", id, { name: text(data, "activityType"), content });
   }
 };
 
@@ -139,7 +182,7 @@ const input: Handler = (view, event, data) => {
   const id = text(data, "messageId");
   if (!id || view.find("message", id)) return;
   const said = text(data, "text");
-  view.add(event, "message", id, {
+  add(view, event, "message", id, {
     role: text(data, "role") || "user", text: said, length: said.length, status: "complete", turn: id,
     ...pick(data, "parent", "edits", "agent", "attachments"),
   });
@@ -149,7 +192,7 @@ const input: Handler = (view, event, data) => {
 
 const steer: Handler = (view, event, data) => {
   const id = text(data, "steerId");
-  if (id && !view.find("steer", id)) view.add(event, "steer", id, { text: text(data, "text"), status: "pending" });
+  if (id && !view.find("steer", id)) add(view, event, "steer", id, { text: text(data, "text"), status: "pending" });
 };
 
 const steerSettled = (status: "delivered" | "dropped"): Handler => (view, _, data) => {
@@ -182,7 +225,7 @@ const approval: Handler = (view, event, data) => {
   const id = text(data, "approvalId");
   if (!id || view.find("approval", id)) return;
   const fields = ["tool", "args", "hash", "deadline", "default"].map((field) => [field, data[field] ?? null]);
-  view.add(event, "approval", id, { status: "pending", ...Object.fromEntries(fields) });
+  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields) });
 };
 
 const approvalSettled: Handler = (view, event, data) => {
@@ -235,19 +278,19 @@ const started = changes((_, event, run, data) => {
 
 const waiting = changes((view, _, run) => {
   run.status = "waiting";
-  view.settle(run.id, false);
+  settle(view, run.id, false);
 });
 
 const attemptLost = changes((view, event, run, data) => {
   const attempt = data["generation"] === undefined ? 0 : (data["generation"] as number);
   (run.losses ??= []).push({ attempt, reason: text(data, "reason"), ts: event.ts });
   run.status = "queued";
-  view.settle(run.id, false);
+  settle(view, run.id, false);
 });
 
 const runEnded = changes((view, event, run, data) => {
   Object.assign(run, { status: text(data, "status"), ended_ts: event.ts }, some({ error: data["error"] }));
-  view.settle(run.id, true);
+  settle(view, run.id, true);
 });
 
 const cancelRequested: Handler = (view, event, data) => {

@@ -9,7 +9,7 @@ export {
 export type { ReadingStatus } from "./live.js";
 export type { Recovery } from "./recovery.js";
 export { getBlob, putBlob } from "./blobs.js";
-export { Run, said } from "./run.js";
+export { Run } from "./run.js";
 export { Events } from "./events.js";
 export type { Snapshot } from "./feed.js";
 export { SessionList } from "./list.js";

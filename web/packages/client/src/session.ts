@@ -331,6 +331,6 @@ export class Session extends Followed {
   }
 
   #run(answer: Answer): Run {
-    return new Run(this, String(answer["run"] ?? ""), String(answer["messageId"] ?? ""));
+    return new Run(this, (answer["run"] as string) ?? "", answer["messageId"] as string, answer["last"] as number);
   }
 }

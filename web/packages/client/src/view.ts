@@ -2,7 +2,7 @@
 // (PROTOCOL.md, section 6). The twin of src/holdfast/protocol/view.py; fold.ts says how events change it, and is
 // loaded when a session is first followed.
 
-import type { Item, RunState, SessionEvent, ViewData } from "./protocol.js";
+import type { Item, RunState, ViewData } from "./protocol.js";
 
 export const FOLD_VERSION = 1;
 const ENDED = ["completed", "failed", "cancelled", "lost"];
@@ -14,7 +14,7 @@ export const ended = (run: { status: string }): boolean => ENDED.includes(run.st
 export type Entry = Record<string, any>;
 
 const UNSETTLED = ["open", "called", "pending"];
-const keyOf = (kind: string, id: string): string => `${kind}\n${id}`;
+const keyOf = (kind: string, id: string): string => `${kind}\n${id}`; // the key of an item in the indexes
 
 /** What a person sees of one session. It grows in place: look, do not change. */
 export class View {
@@ -77,24 +77,12 @@ export class View {
     return view;
   }
 
-  // --- growing
+  /** Remember that an item or a run changed. */
   touch(part: object): void {
     this.changes.set(part, this.version);
   }
 
-  add(event: SessionEvent, kind: Item["kind"], id: string, fields: Entry): void {
-    const item: Entry = { kind, id, seq: event.seq, ts: event.ts, actor: event.actor, ...fields };
-    if (event.run !== undefined) {
-      item["run"] = event.run;
-      if (event.attempt !== undefined) item["attempt"] = event.attempt;
-      const run = this.runs.get(event.run);
-      if (run?.input !== undefined) item["turn"] = run.input;
-    }
-    this.items.push(item as Item);
-    this.index(item);
-    this.shape++;
-  }
-
+  /** Note an item that begins, or begins again. */
   index(item: Entry): void {
     const key = keyOf(item["kind"], item["id"]);
     this.byId.set(key, item);
@@ -105,40 +93,5 @@ export class View {
     if (known) known.push(item);
     else this.unsettled.set(run, [item]);
     if (item["status"] === "open" && "length" in item) this.open.set(key, item);
-  }
-
-  opened(kind: string, id: unknown): Entry | undefined {
-    return typeof id === "string" ? this.open.get(keyOf(kind, id)) : undefined;
-  }
-
-  /** A tool call that was cut is made again (RUN-4). */
-  reopen(item: Entry, attempt: number | undefined): void {
-    Object.assign(item, { args: "", length: 0, status: "open" }, attempt === undefined ? {} : { attempt });
-    this.index(item);
-  }
-
-  close(kind: string, id: string, status: string): void {
-    const item = this.open.get(keyOf(kind, id));
-    if (!item) return;
-    this.open.delete(keyOf(kind, id));
-    item["status"] = status;
-    this.touch(item);
-  }
-
-  /** The run ended, or an attempt was lost: nothing of it stays open (FOLD-4). */
-  settle(run: string, pending: boolean): void {
-    const left: Entry[] = [];
-    for (const item of this.unsettled.get(run) ?? []) {
-      this.touch(item);
-      if (item["status"] === "open" || item["status"] === "called") {
-        this.close(item["kind"], item["id"], "cut");
-        item["status"] = "cut";
-      } else if (item["status"] === "pending") {
-        if (pending) item["status"] = item["kind"] === "approval" ? "expired" : "dropped";
-        else left.push(item);
-      }
-    }
-    if (left.length) this.unsettled.set(run, left);
-    else this.unsettled.delete(run);
   }
 }

@@ -1,0 +1,170 @@
+// Owns the page's frame: three panes (two of them drawers on a phone), the bar, the keyboard, and when to draw again.
+
+import { Button, Glyph, listen, useChanges } from "@holdfast/look";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+
+import { useInfo } from "./breaking.js";
+import type { Chat } from "./chat.js";
+import { Composer } from "./composer.js";
+import { ChatContext, useChat } from "./context.js";
+import { Conversation } from "./conversation.js";
+import { activeRuns, Line, lineState, lineWords } from "./line.js";
+import { Sessions } from "./sessions.js";
+
+type Drawer = "left" | "right" | "";
+
+const SUGGESTIONS = [
+  ["librarian", "How does a reader resume after its connection was cut?"],
+  ["librarian", "What happens to a run when its lease expires?"],
+  ["librarian", "Who may decide an approval?"],
+  ["clerk", "Note: a closed tab is not a cancel."],
+] as const;
+
+export const App = ({ chat }: { chat: Chat | null }) =>
+  chat === null ? <Refused /> : <ChatContext.Provider value={chat}><Page /></ChatContext.Provider>;
+
+function Page() {
+  const chat = useChat();
+  const [drawer, setDrawer] = useState<Drawer>("");
+  const { session, client } = chat;
+  useChanges((changed) => {
+    const ends = [client.on("status", changed), listenTo(chat, changed)];
+    return () => ends.forEach((end) => end());
+  }, [chat]);
+  useChanges((changed) => session?.follow(changed) ?? (() => {}), [session]);
+  useEffect(() => setDrawer(""), [session]);
+  useReadMarks(chat);
+  useKeys(chat, setDrawer);
+  const state = lineState(chat);
+  useLayoutEffect(() => {
+    Object.assign(document.body.dataset, { line: state.replace(" ", "-"), drawer });
+    document.title = `${title(chat)} · Holdfast`;
+  });
+  if (state === "refused") return <Refused />;
+  const taken = session?.view.handoff?.by ?? null;
+  const toggle = (side: Drawer) => setDrawer((before) => (before === side ? "" : side));
+  return (
+    <>
+      <div id="veil" onClick={() => setDrawer("")} />
+      <Sessions current={session?.id ?? null} />
+      <main>
+        <Bar taken={taken} toggle={toggle} />
+        {taken !== null && <p id="taken" class="banner">{taken === chat.me ? "You have" : `${taken.split(":")[1]} has`} taken over; the agents are silent until this is given back.</p>}
+        <Middle />
+        <Foot taken={taken} />
+      </main>
+      <Line />
+    </>
+  );
+}
+
+const title = ({ session }: Chat): string => session?.view.title || (session === null ? "New conversation" : "Conversation");
+
+function listenTo(target: EventTarget, changed: () => void): () => void {
+  target.addEventListener("change", changed);
+  return () => target.removeEventListener("change", changed);
+}
+
+function Bar({ taken, toggle }: { taken: string | null; toggle: (side: Drawer) => void }) {
+  const chat = useChat();
+  const mine = taken === chat.me;
+  const hidden = chat.session === null || (taken !== null && !mine);
+  const state = lineState(chat);
+  return (
+    <header id="bar">
+      <button type="button" id="show-sessions" class="icon" aria-label="Sessions" onClick={() => toggle("left")}><Glyph name="menu" /></button>
+      <h1 id="title">{title(chat)}</h1>
+      <Button icon="hand" words={mine ? "give back" : "take over"} kind="quiet" id="hand" class={hidden ? "away" : ""} aria-pressed={mine}
+        title="Speak in place of the agents" onClick={() => chat.hand()} />
+      <button type="button" id="show-line" class="chip" title="The line: how the connection stands, and how to break it" onClick={() => toggle("right")}>
+        <span class="dot" aria-hidden="true" /><span>{state === "live" ? state : lineWords(chat)}</span>
+      </button>
+    </header>
+  );
+}
+
+function Middle() {
+  const chat = useChat();
+  const { session } = chat;
+  if (session?.status === "closed") {
+    return (
+      <div id="scroller"><section id="gone">
+        <h2>This session cannot be read.</h2><p>It was deleted, or your token does not reach it. Start a new one with <kbd>n</kbd>.</p>
+      </section></div>
+    );
+  }
+  if (session !== null && (session.view.items.length > 0 || session.sending.length > 0)) return <Conversation key={session.id} session={session} />;
+  return (
+    <div id="scroller">{(session === null || session.status === "live") && (
+      <section id="empty">
+        <h2>Ask, then break it.</h2>
+        <p>A librarian reads this project’s documents with three sub-agents; a clerk writes notes when you let it. Cut the connection, kill the agent, close the tab: the answer ends exactly as it was written.</p>
+        <div class="suggestions">{SUGGESTIONS.map(([agent, text]) => (
+          <button key={text} type="button" onClick={() => chat.say(text, agent)}><small>{agent}</small>{text}</button>
+        ))}</div>
+      </section>
+    )}</div>
+  );
+}
+
+function Foot({ taken }: { taken: string | null }) {
+  const chat = useChat();
+  const { info } = useInfo();
+  return (
+    <div id="foot">
+      <Composer session={chat.session?.id ?? null} agents={info?.agents ?? ["librarian", "clerk"]} active={activeRuns(chat.session)} taken={taken} />
+      <p id="notice" role="status" data-kind={chat.notice.kind}>{chat.notice.text}</p>
+    </div>
+  );
+}
+
+/** What is on the screen is read. */
+function useReadMarks(chat: Chat): void {
+  const tail = chat.session?.status === "live" ? chat.session.cursor?.seq : undefined;
+  const due = useRef(0);
+  useEffect(() => {
+    clearTimeout(due.current);
+    due.current = window.setTimeout(() => chat.markRead(), 500);
+  }, [chat, tail]);
+}
+
+function useKeys(chat: Chat, setDrawer: (drawer: Drawer) => void): void {
+  useEffect(() => listen(() => ({
+    "/": () => { setDrawer("left"); setTimeout(() => document.getElementById("search")?.focus()); },
+    j: () => move(1), k: () => move(-1),
+    s: () => chat.stop(activeRuns(chat.session)), n: () => chat.open(null), i: () => document.getElementById("words")?.focus(),
+    a: () => answer(chat, "approved"), d: () => answer(chat, "denied"),
+    e: () => document.activeElement?.closest("article.input")?.querySelector<HTMLElement>("header > .quiet")?.click() ?? false,
+    G: () => {
+      const scroller = document.getElementById("scroller");
+      if (scroller) scroller.scrollTop = scroller.scrollHeight;
+    },
+    Escape: () => { setDrawer(""); (document.activeElement as HTMLElement | null)?.blur(); },
+  })), [chat]);
+}
+
+/** Move the focus by one turn or answer. */
+function move(step: number): void {
+  const stops = [...document.querySelectorAll<HTMLElement>("#list > article, #list > section")];
+  const at = stops.indexOf(document.activeElement?.closest("#list > *") as HTMLElement);
+  const next = stops[at < 0 ? (step > 0 ? stops.length - 1 : 0) : Math.min(stops.length - 1, Math.max(0, at + step))];
+  next?.focus();
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+/** Decide the approval in focus, else the newest that waits. */
+function answer(chat: Chat, decision: "approved" | "denied"): boolean {
+  const pending = [...document.querySelectorAll<HTMLElement>('.approval[data-status="pending"]')];
+  const card = pending.find((node) => node.contains(document.activeElement)) ?? pending.at(-1);
+  const item = card && chat.session?.view.find("approval", card.dataset["id"] ?? "");
+  if (!item) return false;
+  chat.resolve(item, decision);
+  return true;
+}
+
+const Refused = () => (
+  <section id="refused"><div>
+    <img src="./icon.svg" alt="" width="40" height="40" /><h1>This address has no key in it.</h1>
+    <p>The page is opened with a token, and this one is missing, or has expired. Go back to the terminal and open the address that <code>make demo</code> prints.</p>
+  </div></section>
+);

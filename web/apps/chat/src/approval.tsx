@@ -1,0 +1,41 @@
+// Owns the card on which an agent asks: the exact action, and the two answers (CTL-6).
+
+import { Button, Glyph, hueOf, nameOf } from "@holdfast/look";
+import type { ApprovalItem } from "@holdfast/client";
+
+import { useChat } from "./context.js";
+
+const GLYPHS: Record<string, string> = { pending: "waiting", approved: "completed", denied: "close" };
+
+export function Approval({ item, sending }: { item: ApprovalItem; sending: boolean }) {
+  const chat = useChat();
+  const pending = item.status === "pending";
+  return (
+    <article class="approval" tabIndex={-1} data-id={item.id} data-status={item.status} style={{ "--hue": String(hueOf(item.actor)) }}>
+      <h3><Glyph name={GLYPHS[item.status] ?? "cancelled"} />{nameOf(item.actor)} {pending ? "wants" : "asked"} to run <code>{item.tool}</code></h3>
+      <dl class="args">
+        {Object.entries(item.args ?? {}).map(([name, value]) => (
+          <><dt>{name}</dt><dd><pre tabIndex={0}>{typeof value === "string" ? value : JSON.stringify(value, null, 2)}</pre></dd></>
+        ))}
+      </dl>
+      <p class="decision">{sending ? "sending your answer …" : pending ? waits(item) : decided(item, chat.me)}</p>
+      {pending && (
+        <div class="row">
+          <Button icon="completed" words="Approve" kind="primary" hint="a" disabled={sending} onClick={() => chat.resolve(item, "approved")} />
+          <Button icon="close" words="Deny" kind="danger" hint="d" disabled={sending} onClick={() => chat.resolve(item, "denied")} />
+        </div>
+      )}
+    </article>
+  );
+}
+
+function waits(item: ApprovalItem): string {
+  const until = new Date(item.deadline).toLocaleDateString([], { day: "numeric", month: "long" });
+  return `Exactly this, and nothing else (${(item.hash ?? "").slice(0, 10)}). Without an answer it is ${item.default} on ${until}.`;
+}
+
+function decided(item: ApprovalItem, me: string): string {
+  if (item.status === "expired") return "Not decided: the run ended, or the deadline passed.";
+  const by = item.by === me ? "you" : nameOf(item.by ?? "the deadline");
+  return `${item.status === "approved" ? "Approved" : "Denied"} by ${by}${item.note ? `: ${item.note}` : "."}`;
+}

@@ -1,0 +1,119 @@
+// Owns the order in which a conversation is shown: turns, the answer below each, and sub-agents side by side.
+// Pure: the view and what was fetched of its past go in, plain data comes out.
+
+import { visible, type Item, type MessageItem, type RunState, type View } from "@holdfast/client";
+
+/** Pages of history that were fetched, oldest first. */
+export interface Past {
+  items: Item[];
+  runs: Map<string, RunState>;
+  /** Number of the page before them; null before anything was fetched. */
+  older: number | null;
+}
+
+export const NO_PAST: Past = { items: [], runs: new Map(), older: null };
+
+/** What stands in an answer, in order. */
+export type Part =
+  | { kind: "item"; item: Item; superseded: boolean }
+  | { kind: "loss"; loss: NonNullable<RunState["losses"]>[number] }
+  | { kind: "subs"; runs: Answer[] };
+
+/** A run and everything in it. */
+export interface Answer {
+  run: RunState;
+  parts: Part[];
+  /** It belongs to an attempt that was lost. */
+  superseded: boolean;
+  /** One line about how far it is. */
+  progress: string;
+}
+
+/** Something somebody said (or that stands alone), and its answer. */
+export interface Turn {
+  item: Item;
+  answer?: Answer;
+}
+
+/** The view with the fetched past before it. */
+export function known(view: View, past: Past): View {
+  if (!past.items.length) return view;
+  const items = [...past.items, ...view.items];
+  const byId = new Map(past.items.map((item) => [`${item.kind}\n${item.id}`, item]));
+  const find = ((kind: Item["kind"], id: string) => view.find(kind, id) ?? byId.get(`${kind}\n${id}`)) as View["find"];
+  return { items, runs: new Map([...past.runs, ...view.runs]), head: view.head, chosen: view.chosen, find } as unknown as View;
+}
+
+/** What is shown, in order. */
+export function arrange(view: View): Turn[] {
+  const byRun = new Map<string, Item[]>();
+  const turns: Item[] = [];
+  for (const item of visible(view)) {
+    if (item.run === undefined || isInput(item)) turns.push(item);
+    else push(byRun, item.run, item);
+  }
+  const children = new Map<string, RunState[]>();
+  const answers = new Map<string, RunState>();
+  for (const run of view.runs.values()) {
+    if (run.parent !== undefined) push(children, run.parent, run);
+    else if (run.input !== undefined && (view.chosen.get(run.input) ?? run.id) === run.id) answers.set(run.input, run);
+  }
+  return turns.map((item) => {
+    const run = isInput(item) ? answers.get(item.id) : undefined;
+    return run ? { item, answer: answerOf(run, byRun, children) } : { item };
+  });
+}
+
+export const isInput = (item: Item): item is MessageItem => item.kind === "message" && item.turn === item.id;
+
+function push<T>(map: Map<string, T[]>, key: string, value: T): void {
+  const known = map.get(key);
+  if (known) known.push(value);
+  else map.set(key, [value]);
+}
+
+function answerOf(run: RunState, byRun: Map<string, Item[]>, children: Map<string, RunState[]>, lossBefore = 0): Answer {
+  const losses = run.losses ?? [];
+  const lost = new Set(losses.map(({ attempt }) => attempt));
+  const lastLoss = losses.at(-1)?.ts ?? 0;
+  const own = byRun.get(run.id) ?? [];
+  const below = children.get(run.id) ?? [];
+  const placed: { at: number; seq: number; part: Part | Answer }[] = own.map((item) => {
+    const superseded = lost.has(item.attempt ?? -1) && "status" in item && item.status === "cut";
+    return { at: item.ts, seq: item.seq, part: { kind: "item", item, superseded } };
+  });
+  for (const child of below) placed.push({ at: child.queued_ts, seq: child.seq, part: answerOf(child, byRun, children, lastLoss) });
+  for (const loss of losses) {
+    const after = placed.filter(({ at }) => at <= loss.ts).reduce((most, { seq }) => Math.max(most, seq), run.seq);
+    placed.push({ at: loss.ts, seq: after + 0.5, part: { kind: "loss", loss } });
+  }
+  placed.sort((one, other) => one.seq - other.seq);
+  const superseded = run.parent !== undefined && run.queued_ts <= lossBefore;
+  const progress = run.parent === undefined ? atWork(below.filter((child) => child.queued_ts > lastLoss)) : cited(own);
+  return { run, parts: sideBySide(placed.map(({ part }) => part)), superseded, progress };
+}
+
+/** Neighbouring sub-runs share a row. */
+function sideBySide(placed: (Part | Answer)[]): Part[] {
+  const parts: Part[] = [];
+  for (const part of placed) {
+    if ("kind" in part) {
+      parts.push(part);
+      continue;
+    }
+    const last = parts.at(-1);
+    if (last?.kind === "subs") last.runs.push(part);
+    else parts.push({ kind: "subs", runs: [part] });
+  }
+  return parts;
+}
+
+function cited(items: readonly Item[]): string {
+  const sources = items.reduce((count, item) => count + (item.kind === "message" ? item.sources?.length ?? 0 : 0), 0);
+  return sources ? `${sources} source${sources === 1 ? "" : "s"}` : "";
+}
+
+function atWork(children: readonly RunState[]): string {
+  const working = children.filter(({ status }) => status === "running").length;
+  return working ? `${working} of ${children.length} sub-agents at work` : "";
+}

@@ -1,0 +1,72 @@
+// Real tabs of a real browser: one connection for all of them, a leader that closes or freezes, a page that reloads.
+
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { chromium, CHROMIUM, type Browser, type Tab } from "./chromium.js";
+import { client, closing, until } from "./client.js";
+
+const numbers = (count: number) => Array.from({ length: count }, (_, i) => `${i} `).join("");
+
+describe.skipIf(!CHROMIUM)("in a browser", () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await chromium();
+  });
+  afterAll(() => browser?.close());
+
+  /** A tab with a client, `hf`, that follows a session, `session`. */
+  async function tab(session: string, options = "{}"): Promise<Tab> {
+    const page = closing(await browser.open(inject("pages")));
+    await begin(page, session, options);
+    return page;
+  }
+
+  const begin = (page: Tab, session: string, options = "{}") =>
+    page.run(`(async () => {
+      window.hf = client.connect(${JSON.stringify(inject("url"))}, { token: ${JSON.stringify(inject("tokens").ann)}, ...${options} });
+      window.session = hf.session(${JSON.stringify(session)});
+      window.atOnce = session.view.items.length;
+      session.follow();
+      await session.state();
+    })()`);
+  const transport = (page: Tab) => page.run<string>("hf.status.transport");
+  const last = (page: Tab) => page.run<string>("session.view.items.at(-1)?.text");
+
+  test("tabs share a connection, and go on when the one that leads is closed", async () => {
+    const session = await client().create({ agent: "writer" });
+    const tabs = [await tab(session.id), await tab(session.id), await tab(session.id)];
+    expect(await Promise.all(tabs.map(transport))).toEqual(["websocket", "tab", "tab"]);
+    await session.send("count 300");
+    await until(async () => (await last(tabs[1]!)) !== undefined);
+    await tabs[0]!.close();
+    for (const page of tabs.slice(1)) await until(async () => (await last(page)) === numbers(300));
+    expect((await Promise.all(tabs.slice(1).map(transport))).sort()).toEqual(["tab", "websocket"]);
+    const recovery = await tabs[1]!.run<object>("session.recovery");
+    expect(recovery).toMatchObject({ gaps: 0, repeats: 0, snapshot: null });
+  });
+
+  test("a tab that leads and freezes is followed by another, and follows it when it wakes", async () => {
+    const session = await client().create({ agent: "writer" });
+    const leader = await tab(session.id);
+    const other = await tab(session.id);
+    expect(await transport(other)).toBe("tab");
+    await leader.freeze(true);
+    await session.send("said while frozen", { silent: true });
+    await until(async () => (await last(other)) === "said while frozen");
+    expect(await transport(other)).toBe("websocket");
+    await leader.freeze(false);
+    await until(async () => (await last(leader)) === "said while frozen");
+    expect(await transport(leader)).toBe("tab");
+  });
+
+  test("a page that reloads shows what it had at once, and goes on from there", async () => {
+    const session = await client().create({ agent: "writer" });
+    await (await session.send("count 20")).finished();
+    const page = await tab(session.id, "{ tabs: false }");
+    await page.reload();
+    await session.send("while away", { silent: true });
+    await begin(page, session.id, "{ tabs: false }");
+    expect(await page.run("atOnce")).toBe(2);
+    expect(await last(page)).toBe("while away");
+    expect(await page.run("session.recovery")).toMatchObject({ missed: 1, received: 1, gaps: 0, repeats: 0, snapshot: null });
+  });
+});

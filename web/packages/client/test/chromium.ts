@@ -1,0 +1,91 @@
+// Owns a browser for tests: Chromium, told what to do over its DevTools protocol.
+
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { WebSocket } from "ws";
+
+/** A Chromium on this machine, or undefined. */
+export const CHROMIUM = [
+  process.env["CHROMIUM"], "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome",
+].find((path) => path && existsSync(path));
+
+/** One tab. */
+export interface Tab {
+  /** Run an expression in the page, which may use `await`; resolves with its value as JSON. */
+  run<T>(expression: string): Promise<T>;
+  /** Stop its scripts and timers, as a browser does with tabs in the background; or let them go on. */
+  freeze(frozen: boolean): Promise<void>;
+  reload(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Browser {
+  open(url: string): Promise<Tab>;
+  close(): Promise<void>;
+}
+
+export async function chromium(): Promise<Browser> {
+  const folder = mkdtempSync(join(tmpdir(), "holdfast-chromium-"));
+  const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"];
+  const child = spawn(CHROMIUM!, [...flags, `--user-data-dir=${folder}`, "about:blank"], { stdio: ["ignore", "ignore", "pipe"] });
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  const address = await new Promise<string>((resolve, reject) => {
+    let said = "";
+    child.stderr.on("data", (chunk: Buffer) => {
+      said += chunk;
+      const found = /DevTools listening on (\S+)/.exec(said)?.[1];
+      if (found) resolve(found);
+    });
+    child.once("exit", () => reject(new Error(`Chromium ended:\n${said}`)));
+  });
+  const socket = new WebSocket(address);
+  await new Promise((resolve) => socket.once("open", resolve));
+  const waiting = new Map<number, { resolve: (result: any) => void; reject: (error: Error) => void }>();
+  let next = 1;
+  socket.on("message", (data) => {
+    const { id, result, error } = JSON.parse(String(data));
+    if (error) waiting.get(id)?.reject(new Error(error.message));
+    else waiting.get(id)?.resolve(result);
+    waiting.delete(id);
+  });
+  const ask = (method: string, params: object = {}, sessionId?: string): Promise<any> =>
+    new Promise((resolve, reject) => {
+      const id = next++;
+      waiting.set(id, { resolve, reject });
+      socket.send(JSON.stringify({ id, method, params, sessionId }));
+    });
+  return {
+    open: async (url) => {
+      const { targetId } = await ask("Target.createTarget", { url });
+      const { sessionId } = await ask("Target.attachToTarget", { targetId, flatten: true });
+      const run = async (body: string) => {
+        const expression = `(async () => (${body}))()`;
+        const how = { expression, awaitPromise: true, returnByValue: true };
+        const { result, exceptionDetails } = await ask("Runtime.evaluate", how, sessionId);
+        if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+        return result.value;
+      };
+      const loaded = () => run("new Promise((go) => { const look = () => window.client ? go() : setTimeout(look, 10); look(); })");
+      await loaded();
+      return {
+        run,
+        freeze: (frozen) => ask("Page.setWebLifecycleState", { state: frozen ? "frozen" : "active" }, sessionId),
+        reload: async () => {
+          await ask("Page.enable", {}, sessionId);
+          await run("void (delete window.client)");
+          await ask("Page.reload", {}, sessionId);
+          for (;;) if (await loaded().then(() => true, () => false)) return; // the page between the two is gone
+        },
+        close: () => ask("Target.closeTarget", { targetId }),
+      };
+    },
+    close: async () => {
+      socket.close();
+      child.kill("SIGKILL");
+      await gone;
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}

@@ -1,0 +1,8 @@
+// What the pages share.
+
+export { clock, hueOf, nameOf } from "./actor.js";
+export { Button, Glyph, type GlyphName } from "./glyph.js";
+export { listen, type Keys } from "./keys.js";
+export { Growing, Prose } from "./markdown.js";
+export { StateBadge, WORDS } from "./state.js";
+export { useChanges } from "./changes.js";

@@ -1,0 +1,203 @@
+// A small Markdown: enough for answers, safe because it only makes nodes, and lossless: every character of the source
+// is in the DOM, in order, marks included (they are hidden). So `textContent` of a message is its text in the log,
+// byte for byte, and what the page shows can be checked against what the agent wrote.
+
+import { useLayoutEffect, useRef } from "preact/hooks";
+
+type Child = Node | string | null;
+
+/** A new element. Content is only ever text: nothing here parses HTML. */
+function element<K extends keyof HTMLElementTagNameMap>(
+  tag: K, attributes: Record<string, string>, ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children.filter((child): child is Node | string => child !== null));
+  return made;
+}
+
+const HEADING = /^#{1,6} /;
+const LISTED = /^( *)(?:[-*+]|\d{1,9}[.)]) /;
+const FENCE = /^ {0,3}```/;
+const INLINE_CHARS = 20_000; // a longer block is shown plain: looking for marks in it would take too long
+const INLINE = /(`+)([^`](?:.|\n)*?)\1(?!`)|(\*\*|__)(?=\S)([^\n]+?\S?)\3|([*_])(?=\S)([^*_\n]+?)\5(?![A-Za-z0-9])|\[([^\]\n]+)\]\(([^)\s]+)\)|https?:\/\/[^\s<>"')\]]+/g;
+
+type Kind = "heading" | "list" | "quote" | "table" | "paragraph" | "code";
+interface Block { kind: Kind; source: string }
+
+function kindOf(line: string): Kind {
+  if (HEADING.test(line)) return "heading";
+  if (LISTED.test(line)) return "list";
+  if (line.startsWith(">")) return "quote";
+  if (line.startsWith("|")) return "table";
+  return "paragraph";
+}
+
+/** The blocks of a text, as pieces of its source; joined they are the text. Blank lines end a block and belong to it. */
+export function blocksOf(text: string): Block[] {
+  const blocks: Block[] = [];
+  let kind: Kind | "closed" | null = null;
+  let ended = false;
+  for (const line of text.match(/[^\n]*\n|[^\n]+$/g) ?? []) {
+    const last = blocks.at(-1);
+    if (kind === "code") {
+      last!.source += line;
+      if (FENCE.test(line)) [kind, ended] = ["closed", true];
+      continue;
+    }
+    if (line.trim() === "" && last !== undefined) {
+      last.source += line;
+      ended = true;
+      continue;
+    }
+    const next = FENCE.test(line) ? "code" : kindOf(line);
+    const indented = kind === "list" && /^\s{2,}\S/.test(line);
+    const goesOn = last !== undefined && !ended && kind !== "heading" && next !== "code"
+      && (next === kind || (next === "paragraph" && (kind === "list" || kind === "quote")));
+    if (goesOn || (indented && next !== "code")) {
+      last!.source += line;
+      ended = false;
+    } else {
+      blocks.push({ kind: next, source: line });
+      kind = next;
+      ended = false;
+    }
+  }
+  return blocks;
+}
+
+const mark = (text: string): Child => (text ? element("span", { class: "mark" }, text) : null);
+
+/** Nodes of one line or paragraph of source. */
+function inline(source: string): Child[] {
+  if (source.length > INLINE_CHARS) return [source];
+  const nodes: Child[] = [];
+  let from = 0;
+  for (const found of source.matchAll(INLINE)) {
+    if (/[A-Za-z0-9]/.test(source[found.index - 1] ?? "") && (found[5] === "_" || found[3] === "__")) continue;
+    nodes.push(source.slice(from, found.index), span(found));
+    from = found.index + found[0].length;
+  }
+  nodes.push(source.slice(from));
+  return nodes.filter((node) => node !== "");
+}
+
+function span([whole, ticks, code, strong, bold, emphasis, leaning, label, target]: RegExpMatchArray): Child {
+  if (ticks) return element("code", {}, mark(ticks), code!, mark(ticks));
+  if (strong) return element("strong", {}, mark(strong), ...inline(bold!), mark(strong));
+  if (emphasis) return element("em", {}, mark(emphasis), ...inline(leaning!), mark(emphasis));
+  if (label) {
+    const parts: Child[] = [mark("["), label, mark(`](${target})`)];
+    return /^https?:\/\//.test(target!)
+      ? element("a", { href: target!, target: "_blank", rel: "noopener noreferrer" }, ...parts)
+      : element("span", {}, ...parts);
+  }
+  return element("a", { href: whole, target: "_blank", rel: "noopener noreferrer" }, whole);
+}
+
+/** A line cut into what is hidden before it, what is shown, and its end. */
+function lineParts(line: string, before: RegExp): [string, string, string] {
+  const start = before.exec(line)?.[0] ?? "";
+  const end = /\s*$/.exec(line.slice(start.length))![0];
+  return [start, line.slice(start.length, line.length - end.length), end];
+}
+
+const linesOf = (source: string): string[] => source.match(/[^\n]*\n|[^\n]+$/g) ?? [];
+
+function listOf(source: string): HTMLElement {
+  const items: string[] = [];
+  for (const line of linesOf(source)) {
+    if (LISTED.test(line)) items.push(line);
+    else items[items.length - 1] += line;
+  }
+  const ordered = /^ *\d/.test(source);
+  return element(ordered ? "ol" : "ul", {}, ...items.map((item) => {
+    const [start, shown, end] = lineParts(item, LISTED);
+    const depth = Math.min(3, Math.floor(/^ */.exec(item)![0].length / 2));
+    const made = element("li", depth ? { "data-depth": String(depth) } : {}, mark(start), ...inline(shown), mark(end));
+    if (ordered) made.value = Number.parseInt(item, 10) || 1;
+    return made;
+  }));
+}
+
+function codeOf(source: string): HTMLElement {
+  const lines = linesOf(source);
+  const opening = lines.shift() ?? "";
+  const blank: string[] = [];
+  while (lines.length && lines.at(-1)!.trim() === "" && lines.length > 1) blank.unshift(lines.pop()!);
+  const closing = lines.length && FENCE.test(lines.at(-1)!) ? lines.pop()! : "";
+  const body = [...lines, ...(closing ? [] : blank)].join("");
+  return element("pre", { tabindex: "0" }, element("code", {}, mark(opening), body, mark(closing + (closing ? blank.join("") : ""))));
+}
+
+const BLOCKS: Record<Kind, (source: string) => HTMLElement> = {
+  heading(source) {
+    const [start, shown, end] = lineParts(source, /^#{1,6} /);
+    return element(`h${Math.min(6, start.trim().length + 2)}` as "h3", {}, mark(start), ...inline(shown), mark(end));
+  },
+  list: listOf,
+  quote(source) {
+    return element("blockquote", {}, ...linesOf(source).flatMap((line) => {
+      const [start, shown, end] = lineParts(line, /^>? ?/);
+      return [mark(start), ...inline(shown), end];
+    }));
+  },
+  table: (source) => element("pre", { class: "table", tabindex: "0" }, source),
+  code: codeOf,
+  paragraph(source) {
+    const [, shown, end] = lineParts(source, /^/);
+    return element("p", {}, ...inline(shown), mark(end));
+  },
+};
+
+/** Renders one growing text into `root`. Blocks that are finished are never touched again. */
+export class Growing {
+  readonly #root: HTMLElement;
+  #settled = 0; // characters in blocks that cannot change any more
+  #kept = 0; // number of those blocks
+  #sources: string[] = [];
+  #text = "";
+
+  constructor(root: HTMLElement) {
+    this.#root = root;
+  }
+
+  /** Show `text`; cheap when it only grew. */
+  show(text: string): void {
+    const root = this.#root;
+    if (text === this.#text) return;
+    if (!text.startsWith(this.#text)) {
+      root.replaceChildren();
+      this.#settled = this.#kept = 0;
+      this.#sources = [];
+    }
+    this.#text = text;
+    const blocks = blocksOf(text.slice(this.#settled));
+    blocks.forEach(({ kind, source }, number) => {
+      const at = this.#kept + number;
+      if (this.#sources[at] === `${kind}${source}`) return;
+      const made = BLOCKS[kind](source);
+      const there = root.childNodes[at];
+      if (there) there.replaceWith(made);
+      else root.append(made);
+      this.#sources[at] = `${kind}${source}`;
+    });
+    while (root.childNodes.length > this.#kept + blocks.length) root.lastChild!.remove();
+    this.#sources.length = this.#kept + blocks.length;
+    for (const { source } of blocks.slice(0, -2)) {
+      this.#settled += source.length;
+      this.#kept += 1;
+    }
+  }
+}
+
+/** A text that may still grow, as Markdown. */
+export function Prose({ text }: { text: string }) {
+  const root = useRef<HTMLDivElement>(null);
+  const growing = useRef<Growing | null>(null);
+  useLayoutEffect(() => {
+    growing.current ??= new Growing(root.current!);
+    growing.current.show(text);
+  }, [text]);
+  return <div class="text prose" ref={root} />;
+}
