@@ -7,6 +7,8 @@ const tell = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 console.warn = (...words) => tell({ warn: words.map(String).join(" ") });
 console.error = (...words) => tell({ failed: words.map(String).join(" ") });
 
+process.on("unhandledRejection", () => {}); // a line that breaks is told to the run and, once more, to nobody
+
 const fresh = () =>
   new HttpAgent({ url: `${base}/run`, threadId: thread, headers: { authorization: `Bearer ${token}` } });
 let agent = fresh();

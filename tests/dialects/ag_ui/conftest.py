@@ -63,6 +63,15 @@ class Node:
 
         return (await self.until(wanted))["event"]
 
+    async def heard(self, words: str) -> None:
+        """Wait until messages have streamed in that hold these words; deltas may have been merged on the way."""
+
+        def text() -> str:
+            return "".join(event["delta"] for event in self.events if event["type"] == "TEXT_MESSAGE_CONTENT")
+
+        if words not in text():
+            await self.until(lambda line: words in text())
+
     def types(self) -> list[str]:
         return [event["type"] for event in self.events]
 

@@ -67,6 +67,10 @@ class Content:
         known = self.runs.get(run or "")
         return run if known is not None and known.parent is not None else None
 
+    def _owner(self, run: str | None) -> str | None:
+        """Whom the client takes a step for: without sub-agents all are the agent's."""
+        return self.tag(run) if self.version.subagents else None
+
     def tagged(self, run: str | None, **fields: Any) -> Sent:
         tag = self.tag(run)
         return {**fields, "subagentRunId": tag} if tag is not None and self.version.subagents else fields
@@ -102,8 +106,10 @@ class Content:
         role = "reasoning" if kind == "reasoning" else role_of(data.get("role", "assistant"))
         sent = self.tagged(run, type=TEXTS[kind][0], messageId=ident, role=role)
         name = data.get("name")
-        if kind == "message" and (name or self.tag(run)):
-            sent["name"] = name if isinstance(name, str) and name else self.name(str(run))
+        if kind == "message" and isinstance(name, str) and name:
+            sent["name"] = name
+        elif role == "assistant" and self.tag(run):
+            sent["name"] = self.name(str(run))
         return sent
 
     def name(self, run: str) -> str:
@@ -144,14 +150,14 @@ class Content:
 
     def step(self, name: Any, run: str | None, *, again: bool) -> list[Sent]:
         """A step of one name may be open once: inner ones of the same name are counted."""
-        runs = self._steps.setdefault((self.tag(run), str(name)), [])
+        runs = self._steps.setdefault((self._owner(run), str(name)), [])
         if not again and run in runs:
             return []
         runs.append(run)
         return [self.tagged(run, type="STEP_STARTED", stepName=str(name))] if len(runs) == 1 else []
 
     def step_finished(self, event: Event) -> list[Sent]:
-        key = (self.tag(event.run), str(event.data.get("stepName")))
+        key = (self._owner(event.run), str(event.data.get("stepName")))
         runs = self._steps.get(key, [])
         if event.run not in runs:
             return []

@@ -99,6 +99,7 @@ class Asked:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._runs: OrderedDict[tuple[str, str, str], str] = OrderedDict()  # what a client's run ids stand for
+        self._told: OrderedDict[tuple[str, str, str, str], None] = OrderedDict()  # runs whose end somebody was told
 
     async def runs_of(self, principal: Principal, agent: str, given: Input) -> set[str] | None:
         """Do what the input asks for; the runs to follow, or None to follow whatever runs.
@@ -156,18 +157,28 @@ class Asked:
         return await self._hub.execute(principal, op)
 
     async def _again(self, principal: Principal, agent: str, given: Input, ident: str, text: str) -> str | None:
-        """The message is in the log. Its run is joined while it lives; after its end this asks for another answer."""
+        """The message is in the log. Its run is followed while it lives, and once more when the one who asks was not told
+        of its end, which is what a retry is; else this asks for another answer."""
         view = await self._view(principal, given.threadId)
         said = view.by_id.get(("message", ident))
         if said is not None and said["text"] != text:
             raise Refused("content.exists", f"messages: {ident!r:.80} has other words in the session")
         runs = [r for r in view.runs.values() if r.get("input") == ident and "parent" not in r]
-        for run in runs:
+        for run in reversed(runs):
             if run["status"] not in ENDED:
                 return str(run["id"])
+        if runs and (principal.tenant, principal.actor, given.threadId, runs[-1]["id"]) not in self._told:
+            return str(runs[-1]["id"])
         op = wire.Regenerate(session=given.threadId, input=ident, agent=agent, key=_key(given.runId))
         answer = await self._hub.execute(principal, op)
         return str(answer["run"])
+
+    def told(self, principal: Principal, session: str, runs: set[str]) -> None:
+        """The end of these runs was sent to somebody."""
+        for run in runs:
+            self._told[principal.tenant, principal.actor, session, run] = None
+        while len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
 
     def _remember(self, key: tuple[str, str, str], run: str | None) -> str | None:
         if run is not None:
@@ -196,7 +207,9 @@ class Asked:
         if not text and not files:
             raise Refused("input.malformed", "messages: the last one is empty")
         blobs = [_file(part) for part in files]
-        props = {k: v for k, v in given.forwardedProps.items() if k != "holdfast"} if given.forwardedProps else {}
+        props = given.forwardedProps
+        if isinstance(props, dict):
+            props = {name: value for name, value in props.items() if name != "holdfast"}
         if given.tools or given.context or props:
             context = {"tools": given.tools, "context": given.context, "forwardedProps": props}
             codec.check_value(context, "tools, context, forwardedProps")

@@ -116,7 +116,7 @@ class History:
         text = item["text"]
         content = said(self._session, text, item.get("attachments")) if item["role"] == "user" else text
         message = self._put(item, item["id"], role=role_of(item["role"]), content=content)
-        if item.get("name"):
+        if isinstance(item.get("name"), str) and item["name"]:
             message["name"] = item["name"]
 
     def steer(self, item: Item) -> None:

@@ -140,6 +140,7 @@ class AgUi:
             if sent or ending:
                 yield _encoded(sent + ending)
             if ending:
+                self._asked.told(reading.principal, stream.session, stream.targets)
                 return
             if stream.stale:
                 await self._hub.attach_reader(reading, stream.session, "snapshot")

@@ -30,6 +30,9 @@ _ANSWER: Final = {
 }
 """What answers an interrupt (JSON Schema)."""
 
+_ALL_ACTIVITIES: Final = {"@ag-ui/client": {"authoritativeActivityTypes": None}}
+"""Tells a client of 1.0 that activities it has and the snapshot has not are gone."""
+
 
 class Stream(Content):
     """The projection of one session onto one AG-UI run. It is given a snapshot's view first, then events in order.
@@ -40,6 +43,8 @@ class Stream(Content):
         targets: the runs whose end is the end of this one; None for all root runs that live when it begins.
 
     Attributes:
+        targets: as given, or found.
+        seq: the position of the log the client is at.
         stale: the client must be given a fresh snapshot: another branch is shown, or something came that does not stream.
     """
 
@@ -49,14 +54,14 @@ class Stream(Content):
         self.run = run
         self.stale = False
         self._joining = targets is None
-        self._targets: set[str] = targets or set()
+        self.targets: set[str] = targets or set()
         self._last: str | None = None
         self._started = False
         self._subagents: dict[str, None] = {}
         self._gone: set[str] = set()
         self._approvals: dict[str, Sent] = {}
         self._head: str | None = None
-        self._seq = 0
+        self.seq = 0
 
     # --- snapshots
     def snapshot(self, seq: int, view: View, known: list[Message] | None, state: Any = None) -> list[Sent]:
@@ -78,7 +83,7 @@ class Stream(Content):
         for key in [key for key in self.texts if key not in still]:
             sent += self.close(key)
         if known is None or not covers(known, history.messages, windowed=bool(view.older)):
-            sent.append({"type": "MESSAGES_SNAPSHOT", "messages": history.messages})
+            sent.append({"type": "MESSAGES_SNAPSHOT", "messages": history.messages, "metadata": _ALL_ACTIVITIES})
         if known is None or state != view.state:
             sent.append({"type": "STATE_SNAPSHOT", "snapshot": view.state})
         self.state = view.state
@@ -96,7 +101,7 @@ class Stream(Content):
 
     def _learn(self, seq: int, view: View, history: History) -> None:
         self.stale = False
-        self._seq = seq
+        self.seq = seq
         self._head = view.branch["head"]
         self.owners.update(history.owners)
         self.runs = {
@@ -104,7 +109,7 @@ class Stream(Content):
             for ident, run in view.runs.items()
         }
         if self._joining and not self._started:
-            self._targets = {i for i, r in self.runs.items() if r.parent is None and r.status not in ENDED}
+            self.targets = {i for i, r in self.runs.items() if r.parent is None and r.status not in ENDED}
         self._approvals, self.calls = {}, {}
         for item in view.items:
             if item["kind"] == "approval" and item["status"] == "pending":
@@ -116,20 +121,20 @@ class Stream(Content):
                 self.lengths["tool", item["id"]] = item["length"]
 
     def _run_started(self, seq: int) -> Sent:
-        self.run = self.run or next(iter(sorted(self._targets)), f"{self.session}.{seq}")
+        self.run = self.run or next(iter(sorted(self.targets)), f"{self.session}.{seq}")
         sent = {"type": "RUN_STARTED", "threadId": self.session, "runId": self.run}
         if self.version.declared:
             sent["protocolVersion"] = self.version.declared
-        return {**sent, "metadata": {"holdfast": {"runs": sorted(self._targets), "seq": seq}}}
+        return {**sent, "metadata": {"holdfast": {"runs": sorted(self.targets), "seq": seq}}}
 
     # --- events
     def events(self, events: list[Event]) -> list[Sent]:
         """What consecutive events of the log are to the client."""
         sent: list[Sent] = []
         for event in events:
-            if event.last <= self._seq:
+            if event.last <= self.seq:
                 continue
-            self._seq = event.last
+            self.seq = event.last
             for one in self._event(event):
                 sent.append({**one, "timestamp": event.ts})
         return sent
@@ -207,7 +212,7 @@ class Stream(Content):
         if parent is not None:
             return self._subagent_started(ident)
         if self._joining:
-            self._targets.add(ident)
+            self.targets.add(ident)
         self.stale = self.stale or bool(data.get("regenerates"))
         return []
 
@@ -232,7 +237,7 @@ class Stream(Content):
         ident = str(event.run)
         known = self.runs.setdefault(ident, Known("", "running"))
         known.status, known.error = str(event.data.get("status")), event.data.get("error")
-        if ident in self._targets:
+        if ident in self.targets:
             self._last = ident
         for approval in [a for a, i in self._approvals.items() if i["metadata"]["holdfast"]["run"] == ident]:
             del self._approvals[approval]
@@ -276,14 +281,14 @@ class Stream(Content):
         waits = [
             sent for ident, sent in self._approvals.items() if self._is_target(sent["metadata"]["holdfast"]["run"])
         ]
-        live = [ident for ident in self._targets if ident in self.runs and self.runs[ident].status not in ENDED]
+        live = [ident for ident in self.targets if ident in self.runs and self.runs[ident].status not in ENDED]
         if live and not waits:
             return []
         sent = self._closed([i["id"] for i in waits])
         finished: Sent = {"type": "RUN_FINISHED", "threadId": self.session, "runId": self.run}
         if waits:
             return [*sent, {**finished, "outcome": {"type": "interrupt", "interrupts": waits}}]
-        last = self.runs.get(self._last or max(self._targets, default=""))
+        last = self.runs.get(self._last or max(self.targets, default=""))
         if last is None or last.status == "completed":
             return [*sent, {**finished, "outcome": self._success()}]
         if last.status == "cancelled" and self.version.outcomes:
@@ -295,14 +300,14 @@ class Stream(Content):
         return {"type": "RUN_ERROR", "code": code, "message": message}
 
     def _success(self) -> Sent:
-        open_calls = [ident for ident, run in self.calls.items() if run in self._targets]
+        open_calls = [ident for ident, run in self.calls.items() if run in self.targets]
         return {
             "type": "success",
             **({"pendingToolCallIds": open_calls} if self.version.outcomes and open_calls else {}),
         }
 
     def _is_target(self, run: str | None) -> bool:
-        while run is not None and run not in self._targets:
+        while run is not None and run not in self.targets:
             known = self.runs.get(run)
             run = known.parent if known is not None else None
         return run is not None
