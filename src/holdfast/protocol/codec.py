@@ -25,19 +25,23 @@ encode = _ENCODER.encode
 """Encode any JSON value, struct or event to UTF-8 bytes, compactly."""
 
 
-def decode(raw: bytes | str | memoryview, decoder: msgspec.json.Decoder[Any], what: str = "message") -> Any:
+def decode(
+    raw: bytes | str | memoryview, decoder: msgspec.json.Decoder[Any], what: str = "message",
+    most: int = limits.MESSAGE_BYTES,
+) -> Any:  # fmt: skip
     """Decode untrusted JSON with a typed decoder.
 
     Args:
-        raw: the bytes as received, at most ``limits.MESSAGE_BYTES``.
+        raw: the bytes as received.
         decoder: a ``msgspec.json.Decoder`` of the expected shape.
         what: named in errors.
+        most: how many bytes there may be.
 
     Raises:
         Refused: ``input.too_large``, ``input.too_deep`` or ``input.malformed``.
     """
-    if len(raw) > limits.MESSAGE_BYTES:
-        raise Refused("input.too_large", f"{what}: more than {limits.MESSAGE_BYTES} bytes")
+    if len(raw) > most:
+        raise Refused("input.too_large", f"{what}: more than {most} bytes")
     try:
         return decoder.decode(raw)
     except RecursionError:

@@ -80,12 +80,17 @@ Start = Callable[..., Any]
 
 
 @pytest.fixture
-async def node(site: Site) -> AsyncIterator[Start]:
-    """``await node(thread, version=…, agent=…, subject=…)`` starts a client."""
+def packages() -> None:
+    """The clients are needed: a machine without them skips, CI must not."""
     if not CLIENTS.exists() or shutil.which("node") is None:
         if os.environ.get("CI"):
-            pytest.fail("tests/dialects/node_modules is missing: npm ci in tests/dialects")
-        pytest.skip("needs node and npm ci in tests/dialects")
+            pytest.fail("no Node or no tests/dialects/node_modules, and in CI these tests must run")
+        pytest.skip("needs Node and `npm ci` in tests/dialects")
+
+
+@pytest.fixture
+async def node(site: Site, packages: None) -> AsyncIterator[Start]:
+    """``await node(thread, version=…, agent=…, subject=…)`` starts a client."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.protocol import limits
 from tests.acceptance.cutting import Cut, CuttingProxy
 from tests.dialects.ag_ui.conftest import Agents, Node, Site, Start
 
@@ -346,3 +347,30 @@ async def test_what_is_refused(site: Site, agents: Agents) -> None:
             "RUN_STARTED", "RUN_FINISHED",
         ]  # fmt: skip
         assert (await http.get("/v1/sessions/t15")).status_code == 404
+
+
+def events_of(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+
+
+async def test_a_long_history(site: Site, agents: Agents) -> None:
+    """Older than the window of a snapshot: a client that joins gets it, one that has it does not get it again."""
+    agents.gate.set()
+    words = [f"{n} " + "tide " * 2_000 for n in range(60)]
+    async with site.http(site.token()) as http:
+        await http.post("/v1/sessions", json={"session": "long"})
+        for n, text in enumerate(words):
+            said = await http.post("/v1/sessions/long/messages", json={"text": text, "key": f"u{n}", "silent": True})
+            assert said.status_code == 201
+        assert (await http.get("/v1/sessions/long")).json()["view"]["older"] > 0
+        given = {"threadId": "long", "runId": "a", "messages": []}
+        joined = events_of((await http.post("/v1/ag-ui/agent/writer/connect", json=given)).text)
+        [snapshot] = [event for event in joined if event["type"] == "MESSAGES_SNAPSHOT"]
+        assert [m["content"] for m in snapshot["messages"]] == words
+        ask = {"id": "ask", "role": "user", "content": "When?"}
+        body = {"threadId": "long", "runId": "b", "messages": [*snapshot["messages"], ask], "state": {}}
+        assert len(json.dumps(body)) > limits.MESSAGE_BYTES // 2
+        sent = events_of((await http.post("/v1/ag-ui/agent/writer/run", json=body)).text)
+        given_again = [len(event["messages"]) for event in sent if event["type"] == "MESSAGES_SNAPSHOT"]
+        assert given_again in ([], [61]) or given_again[0] > 61  # whole or not at all, as the answer had begun or not
+        assert sent[-1]["type"] == "RUN_FINISHED"

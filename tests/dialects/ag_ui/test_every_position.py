@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from typing import Any
 
 import msgspec
@@ -17,10 +16,12 @@ from holdfast.edge.dialects.ag_ui.messages import History
 from holdfast.edge.dialects.ag_ui.routes import _encoded
 from holdfast.edge.dialects.ag_ui.stream import Stream
 from holdfast.edge.dialects.ag_ui.versions import VERSIONS
+from holdfast.engines.port import Key
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
 from holdfast.session.access import anyone
-from tests.dialects.ag_ui.conftest import CLIENTS, HERE, Agents, Site
+from holdfast.session.run import LeaseExpired
+from tests.dialects.ag_ui.conftest import HERE, Agents, Site
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 CHECK: TypeAdapter[Any] = TypeAdapter(AnyEvent)
@@ -50,17 +51,45 @@ async def odd(run: holdfast.RunContext) -> None:
     await run.emit("TOOL_CALL_START", {"toolCallId": f"{run.id}.v", "toolCallName": "left open"})
 
 
+class Flaky:
+    """An agent whose first attempt stops in the middle of everything; the second makes its tool call again."""
+
+    def __init__(self) -> None:
+        self.stuck = asyncio.Event()
+
+    async def __call__(self, run: holdfast.RunContext) -> None:
+        call = {"toolCallId": f"{run.input.message_id}.again"}
+        async with run.message() as out, run.step("try"):
+            await out.write(f"Attempt {run.attempt_number} 🌊 ")
+            await run.emit("TOOL_CALL_START", {**call, "toolCallName": "pump"})
+            await run.emit("TOOL_CALL_ARGS", {**call, "delta": '{"litres": "🌊'})
+            await run.flush()
+            if run.attempt_number == 1:
+                self.stuck.set()
+                await asyncio.Event().wait()
+            await run.emit("TOOL_CALL_ARGS", {**call, "delta": '🌊"}'})
+            await run.emit("TOOL_CALL_RESULT", {**call, "content": "dry"})
+            await out.write("is done.")
+
+
 async def everything(site: Site, agents: Agents) -> list[Event]:
     """A log with everything in it, as its frames were stored."""
     agents.gate.set()
-    async with holdfast.connect(site.url, token=site.token("agent:odd", agents=["odd"])) as hf:
+    async with holdfast.connect(site.url, token=site.token("agent:odd", agents=["odd", "flaky"])) as hf:
         hf.agent("odd")(odd)
+        flaky = Flaky()
+        hf.agent("flaky")(flaky)
         serving = asyncio.create_task(hf.serve())
         async with holdfast.connect(site.url, token=site.token()) as person:
             session = await person.create("all")
             for agent in ("writer", "odd", "team", "failing"):
                 run = await session.send(f"Go, {agent}!", agent=agent)
                 await run.finished()
+            run = await session.send("Pump!", agent="flaky")
+            await flaky.stuck.wait()
+            lost = LeaseExpired(session="all", run=run.id, generation=1, reason="lease")
+            await site.hub.hot(Key("acme", "all")).submit(lost, "system:session")
+            await run.finished()
             run = await session.send("Mail it.", agent="clerk")
             async with asyncio.timeout(20):
                 while not (pending := [i for i in (await state(site))["items"] if i["kind"] == "approval"]):
@@ -118,7 +147,7 @@ def without_kept(held: list[dict[str, Any]], want: list[dict[str, Any]], version
     return [message for message in held if message["role"] not in kept or message["id"] in wanted]
 
 
-@pytest.mark.skipif(not CLIENTS.exists() or shutil.which("node") is None, reason="needs npm ci in tests/dialects")
+@pytest.mark.usefixtures("packages")
 @pytest.mark.parametrize("version", list(VERSIONS))
 async def test_every_position(site: Site, agents: Agents, version: str) -> None:
     events = await everything(site, agents)

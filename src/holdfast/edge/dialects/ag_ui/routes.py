@@ -24,7 +24,7 @@ from holdfast.edge.reading import Message, Reading
 from holdfast.edge.request import Requests, answer
 from holdfast.edge.sse import COMMENT, HEADERS, Following
 from holdfast.errors import Refused
-from holdfast.protocol import codec, wire
+from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
 from holdfast.session.access import Principal, authorise
@@ -106,8 +106,8 @@ class AgUi:
     # --- streaming
     async def _given(self, request: Request) -> tuple[Principal, Input, Version]:
         principal = self._requests.principal(request)
-        async with self._requests.body(request, principal) as raw:
-            given: Input = codec.decode(raw, DECODER, "body")
+        async with self._requests.body(request, principal, limits.CONVERSATION_BYTES) as raw:
+            given: Input = codec.decode(raw, DECODER, "body", limits.CONVERSATION_BYTES)
         codec.check_session_id(given.threadId)
         if not given.runId:
             raise Refused("input.malformed", "runId: must not be empty")
@@ -150,12 +150,13 @@ class AgUi:
     async def _snapshot(
         self, principal: Principal, stream: Stream, message: Message, known: list[dict[str, Any]] | None, state: Any
     ) -> list[Sent]:
-        """A snapshot for the client; one that joins is given older pages of the history as well."""
+        """A snapshot for the client. One that must be given messages is given older pages of the history as well."""
         view = message.view or {}
-        pages = range(view["older"], max(0, view["older"] - _PAGES), -1) if known is None else range(0)
-        for number in pages:
-            page = await self._older(principal, stream.session, number)
-            view.update(items=page["items"] + view["items"], runs=page["runs"] | view["runs"], older=number - 1)
+        if view["older"] and (known is None or not stream.covers(View.load(view), known)):
+            known = None
+            for number in range(view["older"], max(0, view["older"] - _PAGES), -1):
+                page = await self._older(principal, stream.session, number)
+                view.update(items=page["items"] + view["items"], runs=page["runs"] | view["runs"], older=number - 1)
         return stream.snapshot(message.seq or 0, View.load(view), known, state)
 
     async def _older(self, principal: Principal, session: str, page: int) -> dict[str, Any]:

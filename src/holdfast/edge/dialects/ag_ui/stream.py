@@ -64,6 +64,10 @@ class Stream(Content):
         self.seq = 0
 
     # --- snapshots
+    def covers(self, view: View, known: list[Message]) -> bool:
+        """Whether a client that has these messages needs none of the view's."""
+        return _covered(History(self.session, view, subagents=self.version.subagents), view, known)
+
     def snapshot(self, seq: int, view: View, known: list[Message] | None, state: Any = None) -> list[Sent]:
         """The opening of the run, or what brings a client up to date that was given something else before.
 
@@ -82,7 +86,7 @@ class Stream(Content):
         still = {(i["kind"], i["id"]): i for i in shown if i["kind"] in TEXTS and i["status"] == "open"}
         for key in [key for key in self.texts if key not in still]:
             sent += self.close(key)
-        if known is None or not covers(known, history.messages, windowed=bool(view.older)):
+        if known is None or not _covered(history, view, known):
             sent.append({"type": "MESSAGES_SNAPSHOT", "messages": history.messages, "metadata": _ALL_ACTIVITIES})
         if known is None or state != view.state:
             sent.append({"type": "STATE_SNAPSHOT", "snapshot": view.state})
@@ -322,10 +326,10 @@ class Stream(Content):
         return sent
 
 
-def covers(known: list[Message], messages: list[Message], *, windowed: bool) -> bool:
+def _covered(history: History, view: View, known: list[Message]) -> bool:
     """Whether a client has these messages already; of a windowed view, as the last ones it has."""
-    have, want = essence(known), essence(messages)
-    return have == want or (windowed and bool(want) and have[-len(want) :] == want)
+    have, want = essence(known), essence(history.messages)
+    return have == want or (bool(view.older and want) and have[-len(want) :] == want)
 
 
 def _whole(ident: str, role: str, text: str) -> list[Sent]:
