@@ -26,7 +26,7 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 
 setup: $(VENV)/.run  ## the package and what it needs to run
 
-demo: $(VENV)/.run  ## server, two agents and a chat page; HOST=0.0.0.0 lets other devices in
+demo: $(VENV)/.run web/node_modules/.built  ## server, two agents and a chat page; HOST=0.0.0.0 lets other devices in
 	$(BIN)/holdfast demo --host $(HOST) --port $(PORT)
 
 test: lint unit web  ## everything that must hold before a change lands, in minutes
@@ -37,12 +37,17 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-unit: $(VENV)/.dev
+unit: $(VENV)/.dev web/node_modules/.built tests/dialects/node_modules/.installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 web/node_modules/.installed: web/package.json web/package-lock.json
 	@command -v npm >/dev/null || { echo "Node 20 or newer is needed for web/"; exit 1; }
 	cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+tests/dialects/node_modules/.installed: tests/dialects/package.json tests/dialects/package-lock.json
+	@command -v npm >/dev/null || { echo "Node 20 or newer is needed for tests/dialects/"; exit 1; }
+	cd tests/dialects && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 WEB := $(shell find web -type f -not -path '*/node_modules*' -not -path '*/dist/*' -not -path '*/test/*')

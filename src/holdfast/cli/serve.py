@@ -60,7 +60,7 @@ def serve(
 async def _serve(settings: config.Settings, quiet: bool) -> None:
     hub = Hub(engine_for(settings.db), lease_s=settings.lease_s)
     await hub.open()
-    edge = Edge(hub, settings)
+    edge = Edge(hub, settings, pages=True)
     async with running(edge) as server:
         collect_seldom()
         where = f"http://{settings.host}:{port_of(server)}"
@@ -70,6 +70,8 @@ async def _serve(settings: config.Settings, quiet: bool) -> None:
                 edge.secret, subject="user:me", agents=["*"], issuer=settings.issuer, audience=settings.audience
             )
             output.out.print(f"A token for one hour:\n{token}", style="dim", soft_wrap=True)
+            for page, path in (("chat", "/"), ("console", "/console/")):
+                output.out.print(f"{page:<8} {where}{path}#t={token}", style="dim", soft_wrap=True)
         output.out.file.flush()
         await until_told()
 

@@ -35,7 +35,6 @@ from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hub import Hub
 from holdfast.session.access import VERBS, Principal
 
-PAGE: Final = Path(__file__).parent / "page"
 LEASE_S: Final = 4.0
 """Shorter than a server's default, so that a lost agent is seen while one still looks."""
 SIGNALS: Final = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "thaw": signal.SIGCONT}
@@ -155,7 +154,7 @@ async def serve(host: str, port: int, database: str) -> None:
     edge = breaking.edge = Edge(
         hub,
         Settings(db=database, host=host, port=port, hosts=hosts, lease_s=LEASE_S, drain_s=2),
-        pages=PAGE,
+        pages=True,
         routes=breaking.routes(),
     )
     async with running(edge):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Mount, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from holdfast.edge import auth
@@ -22,6 +19,7 @@ from holdfast.edge.door import Door
 from holdfast.edge.guard import Guard, no_route
 from holdfast.edge.http import Rest
 from holdfast.edge.metrics import Health
+from holdfast.edge.pages import page_routes
 from holdfast.edge.picows_ws import PATH
 from holdfast.edge.request import Requests
 from holdfast.edge.revocation import Revocations
@@ -36,12 +34,12 @@ class Edge:
     Args:
         hub: opened by the caller before ``start``.
         settings: see ``edge/config.py``.
-        pages: a folder of static pages served at ``/``, if any.
+        pages: whether the chat and the console are served beside the API (``edge/pages.py``).
         routes: further routes, before the pages.
     """
 
     def __init__(
-        self, hub: Hub, settings: Settings, *, pages: Path | None = None, routes: list[BaseRoute] | None = None
+        self, hub: Hub, settings: Settings, *, pages: bool = False, routes: list[BaseRoute] | None = None
     ) -> None:
         self.hub = hub
         self.settings = settings
@@ -61,9 +59,8 @@ class Edge:
             WebSocketRoute(PATH, self._socket),
             *AiSdk(self.door, self.requests).routes(),
         ]
-        pages_ = [Mount("/", StaticFiles(directory=pages, html=True))] if pages is not None else []
         self.app = Starlette(
-            routes=[*self.routes, *(routes or []), *pages_],
+            routes=[*self.routes, *(routes or []), *(page_routes() if pages else [])],
             middleware=[Middleware(Guard, browser=self.browser)],
             exception_handlers={HTTPException: no_route},
         )

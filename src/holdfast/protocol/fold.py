@@ -1,7 +1,7 @@
 """The fold: how each event changes a view. One handler per type, in one table; types not in it are skipped (FOLD-1).
 
 A handler returns False for a bad join and changes nothing then. Events that do not fit (an END for something that never
-started) are skipped: the fold is total. ``demo/page/fold.js`` is the same fold in JavaScript (FOLD-6).
+started) are skipped: the fold is total. ``web/packages/client/src/fold.ts`` is the same fold in TypeScript (FOLD-6).
 """
 
 from __future__ import annotations

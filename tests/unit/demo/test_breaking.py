@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from holdfast.demo.server import PAGE, Breaking
+from holdfast.demo.server import Breaking
 from holdfast.edge import auth
 from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
@@ -29,7 +29,7 @@ class Site:
     def __init__(self, folder: Path, hub: Hub, host: str) -> None:
         self.breaking = Breaking(str(folder / "demo.db"), host, 7417)
         self.edge = self.breaking.edge = Edge(
-            hub, Settings(db="memory:", host=host), pages=PAGE, routes=self.breaking.routes()
+            hub, Settings(db="memory:", host=host), pages=True, routes=self.breaking.routes()
         )
         self.victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         (folder / "pids.json").write_text(json.dumps({"librarian": self.victim.pid}))

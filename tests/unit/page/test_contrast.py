@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-STYLE = (Path(__file__).parents[3] / "src/holdfast/demo/page/style.css").read_text()
+STYLE = (Path(__file__).parents[3] / "web/packages/look/src/look.css").read_text()
 TEXTS = ("ink", "quiet", "faint", "kelp", "queued", "running", "waiting", "completed", "failed", "cancelled", "lost")
 TINTED = [
     ("kelp", "kelp-soft"), ("quiet", "kelp-soft"), ("ink", "kelp-soft"), ("waiting", "waiting-soft"),

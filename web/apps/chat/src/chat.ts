@@ -41,7 +41,8 @@ export class Chat extends EventTarget {
   constructor(token: string) {
     super();
     this.token = token;
-    this.client = connect("", { token, surface: "web", device: device() });
+    // a connection of its own: others see how many tabs there are, and a tab can be cut without its neighbours
+    this.client = connect("", { token, surface: "web", device: device(), tabs: false });
     this.client.on("status", () => this.#recovered());
     addEventListener("hashchange", () => addressed() !== (this.session?.id ?? null) && this.open(addressed()));
     document.addEventListener("visibilitychange", () => this.markRead());

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections import OrderedDict
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -24,7 +24,9 @@ from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
 from holdfast.session.access import Principal
 
+_Op = TypeVar("_Op", bound=wire.Op)
 _REMEMBERED: Final = 4_096
+_FILES: Final = 32  # attachments of one input; the client's context is one
 _KNOWN: Final = frozenset({"content.exists", "producer.conflict", "producer.expired"})
 """How a session refuses a message whose id it has."""
 
@@ -78,7 +80,7 @@ class Input(msgspec.Struct):
     tools: list[Any] = []
     context: list[Any] = []
     forwardedProps: Any = None
-    resume: list[Resume] | None = None
+    resume: Annotated[list[Resume], msgspec.Meta(max_length=limits.PENDING_APPROVALS)] | None = None
 
     @property
     def options(self) -> Options:
@@ -98,7 +100,7 @@ class Asked:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._runs: OrderedDict[tuple[str, str, str], str] = OrderedDict()  # what a client's run ids stand for
+        self._runs: OrderedDict[tuple[str, str, str], tuple[str, str]] = OrderedDict()  # by run id: message and run
         self._told: OrderedDict[tuple[str, str, str, str], None] = OrderedDict()  # runs whose end somebody was told
 
     async def runs_of(self, principal: Principal, agent: str, given: Input) -> set[str] | None:
@@ -109,12 +111,15 @@ class Asked:
         """
         options = given.options
         targets: set[str] = set()
+        last = given.messages[-1] if given.messages else {}
+        repeated = False  # a resume comes with the conversation, whose last message may be what began the run
         if given.resume:
-            targets |= await self._resolve(principal, given, given.resume)
+            view = await self._view(principal, given.threadId)
+            repeated = ("message", last.get("id")) in view.by_id
+            targets |= await self._resolve(principal, given, given.resume, view)
         if options.state and given.state is not None:
             await self._put_state(principal, given)
-        last = given.messages[-1] if given.messages else {}
-        if last.get("role") == "user" and not given.resume:  # a resume repeats the message that began the run
+        if last.get("role") == "user" and not repeated:
             run = await self._say(principal, agent, given, last, options)
             return targets | {run} if run else targets
         if last.get("role") == "tool":
@@ -128,11 +133,11 @@ class Asked:
     ) -> str | None:
         session, ident = given.threadId, codec.check_entity_id(message.get("id"), "messages: id")
         key = (principal.tenant, session, given.runId)
-        if key in self._runs:
-            return self._runs[key]
+        if self._runs.get(key, ("", ""))[0] == ident:
+            return self._runs[key][1]
         text, attachments = await self._content(principal, given, message)
-        op = wire.Send(
-            session=session, text=text, agent=agent, key=ident, attachments=attachments, edits=options.edits,
+        op = checked(
+            wire.Send, session=session, text=text, agent=agent, key=ident, attachments=attachments, edits=options.edits,
             concurrent=options.concurrent,
         )  # fmt: skip
         try:
@@ -144,7 +149,7 @@ class Asked:
         run = answer.get("run")
         if answer.get("duplicate"):
             run = await self._again(principal, agent, given, ident, text)
-        return self._remember(key, run)
+        return self._remember(key, ident, run)
 
     async def _created(self, principal: Principal, op: wire.Send) -> dict[str, Any]:
         """Send, into a session that is created when it is not there."""
@@ -169,7 +174,7 @@ class Asked:
                 return str(run["id"])
         if runs and (principal.tenant, principal.actor, given.threadId, runs[-1]["id"]) not in self._told:
             return str(runs[-1]["id"])
-        op = wire.Regenerate(session=given.threadId, input=ident, agent=agent, key=_key(given.runId))
+        op = checked(wire.Regenerate, session=given.threadId, input=ident, agent=agent, key=_key("run", given.runId))
         answer = await self._hub.execute(principal, op)
         return str(answer["run"])
 
@@ -180,20 +185,20 @@ class Asked:
         while len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
 
-    def _remember(self, key: tuple[str, str, str], run: str | None) -> str | None:
+    def _remember(self, key: tuple[str, str, str], ident: str, run: str | None) -> str | None:
         if run is not None:
-            self._runs[key] = run
+            self._runs[key] = ident, run
             if len(self._runs) > _REMEMBERED:
                 self._runs.popitem(last=False)
         return run
 
     def run_of(self, principal: Principal, session: str, ident: str) -> str:
         """The run that a client's run id stands for; any other id stands for itself."""
-        return self._runs.get((principal.tenant, session, ident), ident)
+        return self._runs.get((principal.tenant, session, ident), ("", ident))[1]
 
     async def _content(
         self, principal: Principal, given: Input, message: dict[str, Any]
-    ) -> tuple[str, list[wire.Attachment]]:
+    ) -> tuple[str, list[dict[str, str]]]:
         """A message's words, and what came with it as blobs: files, and the client's tools and context for the agent."""
         content = message.get("content")
         if isinstance(content, str):
@@ -203,6 +208,8 @@ class Asked:
             files = [part for part in content if part.get("type") != "text"]
         else:
             raise Refused("input.malformed", "messages: content must be text or parts")
+        if len(files) >= _FILES:
+            raise Refused("input.malformed", f"messages: more than {_FILES - 1} files in one")
         text = "\n".join(texts)
         if not text and not files:
             raise Refused("input.malformed", "messages: the last one is empty")
@@ -217,14 +224,17 @@ class Asked:
         if blobs:
             await self._hub.execute(principal, wire.Create(session=given.threadId))
         return text, [
-            wire.Attachment(await self._hub.put_blob(principal, given.threadId, media, data), name, media)
+            {
+                "blob": await self._hub.put_blob(principal, given.threadId, media, data),
+                "name": name,
+                "media_type": media,
+            }
             for media, name, data in blobs
         ]
 
     # --- answers
-    async def _resolve(self, principal: Principal, given: Input, entries: list[Resume]) -> set[str]:
+    async def _resolve(self, principal: Principal, given: Input, entries: list[Resume], view: View) -> set[str]:
         """Decide approvals; the first decision stands, so one that came late is no error."""
-        view = await self._view(principal, given.threadId)
         runs = set()
         for entry in entries:
             approval = view.by_id.get(("approval", entry.interruptId))
@@ -246,7 +256,7 @@ class Asked:
     async def _answer_calls(self, principal: Principal, agent: str, given: Input) -> str | None:
         """Results of tools that run in the client: calls that a run has left unanswered. The agent is asked to go on."""
         view = await self._view(principal, given.threadId)
-        declared = {tool.get("name") for tool in given.tools if isinstance(tool, dict)}
+        declared = [tool.get("name") for tool in given.tools if isinstance(tool, dict)]
         drafts, last = [], ""
         for message in reversed(given.messages):
             if message.get("role") != "tool":
@@ -266,7 +276,8 @@ class Asked:
             session=given.threadId, events=drafts[::-1], key=f"{last}.results"[: limits.ENTITY_ID_CHARS]
         )
         await self._hub.execute(principal, append)
-        answer = await self._hub.execute(principal, wire.Send(session=given.threadId, text="", agent=agent, key=last))
+        go_on = checked(wire.Send, session=given.threadId, text="", agent=agent, key=last)
+        answer = await self._hub.execute(principal, go_on)
         return answer.get("run")
 
     async def _put_state(self, principal: Principal, given: Input) -> None:
@@ -274,7 +285,7 @@ class Asked:
         await self._hub.execute(principal, wire.Create(session=given.threadId))
         drafts = [Draft(e.STATE_SNAPSHOT, {"snapshot": given.state})]
         await self._hub.execute(
-            principal, wire.Append(session=given.threadId, events=drafts, key=f"state.{_key(given.runId)}")
+            principal, wire.Append(session=given.threadId, events=drafts, key=_key("state", given.runId))
         )
 
     async def _view(self, principal: Principal, session: str) -> View:
@@ -282,8 +293,17 @@ class Asked:
         return View.load(msgspec.json.decode(view))
 
 
-def _key(ident: str) -> str:
-    return codec.check_entity_id(ident[: limits.ENTITY_ID_CHARS - 8], "runId")
+def checked(kind: type[_Op], **fields: Any) -> _Op:
+    """An operation from what a client sent, within the bounds of its fields. Raises ``input.malformed``."""
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise Refused("input.malformed", str(error)) from None
+
+
+def _key(what: str, ident: str) -> str:
+    """An idempotency key of ours, apart from the ids of messages."""
+    return codec.check_entity_id(f"ag-ui.{what}.{ident}"[: limits.ENTITY_ID_CHARS], "runId")
 
 
 def _left_open(view: View, call: dict[str, Any]) -> bool:

@@ -166,6 +166,10 @@ _ADD: Final = {
 }  # fmt: skip
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def essence(messages: list[Message]) -> list[tuple[Any, ...]]:
     """What makes two lists of messages the same to their reader; a client keeps its activities to itself."""
     found = []
@@ -179,7 +183,7 @@ def essence(messages: list[Message]) -> list[tuple[Any, ...]]:
             )
         calls = [
             (call.get("id"), call.get("function", {}).get("arguments"))
-            for call in message.get("toolCalls") or []
+            for call in _list(message.get("toolCalls"))
             if isinstance(call, dict) and isinstance(call.get("function", {}), dict)
         ]
         found.append((message.get("id"), message.get("role"), content or "", calls))

@@ -23,7 +23,7 @@ from holdfast.edge.door import Door
 from holdfast.edge.reading import Message, Reading
 from holdfast.edge.request import Requests, answer
 from holdfast.edge.sse import COMMENT, HEADERS, Following
-from holdfast.errors import Refused
+from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
@@ -63,6 +63,7 @@ class AgUi:
     async def run(self, request: Request) -> Response:
         """Do what the input asks for, and stream the run until it ends or waits for people."""
         principal, given, version = await self._given(request)
+        authorise(principal, "read", given.threadId)  # before anything is appended
         targets = await self._asked.runs_of(principal, request.path_params["agent"], given)
         known = given.messages if targets is not None else None
         return await self._stream(principal, given, Stream(version, given.threadId, given.runId, targets), known)
@@ -122,30 +123,36 @@ class AgUi:
     async def _body(
         self, reading: Reading, stream: Stream, state: Any, known: list[dict[str, Any]] | None
     ) -> AsyncIterator[bytes]:
-        began = False
-        async for message in reading.messages():
-            if message is None:
-                yield COMMENT
-                continue
-            sent: list[Sent] = []
-            if message.op == "snapshot":
-                sent = await self._snapshot(reading.principal, stream, message, known, state)
-                began, known = True, None
-            elif message.op == "events" and began:
-                sent = stream.events(message.events)
-            elif message.op == "closed":
-                yield _encoded([*sent, stream.failed(message.code or "session.deleted", "The session is gone.")])
-                return
-            ending = stream.ending() if began else []
-            if sent or ending:
-                yield _encoded(sent + ending)
-            if ending:
-                self._asked.told(reading.principal, stream.session, stream.targets)
-                return
-            if stream.stale:
-                await self._hub.attach_reader(reading, stream.session, "snapshot")
-        if began:
+        """The response: the AG-UI run, whole, or until the reading ends."""
+        try:
+            async for message in reading.messages():
+                sent = await self._sent(reading, stream, message, known, state)
+                ending = stream.ending()
+                if sent or ending:
+                    yield _encoded(sent + ending)
+                if ending:
+                    self._asked.told(reading.principal, stream.session, stream.targets)
+                    return
+                known = known if message is None or message.op != "snapshot" else None
+                if message is None:
+                    yield COMMENT
+                elif stream.stale:
+                    await self._hub.attach_reader(reading, stream.session, "snapshot")
             yield _encoded([stream.failed("connection.lost", f"{reading.closed}: the run goes on; connect again.")])
+        except HoldfastError as error:
+            yield _encoded([stream.failed(error.code, error.detail)])
+
+    async def _sent(
+        self, reading: Reading, stream: Stream, message: Message | None, known: list[dict[str, Any]] | None, state: Any
+    ) -> list[Sent]:
+        """What a message of the session is to the client. Raises ``Refused`` when the session is closed to it."""
+        if message is None:
+            return []
+        if message.op == "snapshot":
+            return await self._snapshot(reading.principal, stream, message, known, state)
+        if message.op == "closed":
+            raise Refused(message.code or "session.deleted")
+        return stream.events(message.events)
 
     async def _snapshot(
         self, principal: Principal, stream: Stream, message: Message, known: list[dict[str, Any]] | None, state: Any

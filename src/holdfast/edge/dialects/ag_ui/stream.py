@@ -135,7 +135,7 @@ class Stream(Content):
     def events(self, events: list[Event]) -> list[Sent]:
         """What consecutive events of the log are to the client."""
         sent: list[Sent] = []
-        for event in events:
+        for event in events if self._started else []:
             if event.last <= self.seq:
                 continue
             self.seq = event.last
@@ -280,7 +280,7 @@ class Stream(Content):
     # --- the end
     def ending(self) -> list[Sent]:
         """The end of the AG-UI run, when its time has come: all its runs have ended, or one waits for people."""
-        if self.stale:
+        if self.stale or not self._started:
             return []
         waits = [
             sent for ident, sent in self._approvals.items() if self._is_target(sent["metadata"]["holdfast"]["run"])

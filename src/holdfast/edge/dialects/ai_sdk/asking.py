@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -25,7 +25,7 @@ REPLAY_S: Final = 3_600.0
 
 _ANY: Final = msgspec.json.Decoder()
 _SINCE: Final = msgspec.json.Decoder(Since)
-_DATA_URL: Final = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,(.*)", re.DOTALL)
+_DATA_URL: Final = re.compile(r"data:[^,]*?(;base64)?,(.*)", re.DOTALL)
 _BLOB: Final = re.compile(r"/v1/sessions/[^/]+/blobs/([0-9a-f]{64})$")
 
 
@@ -45,6 +45,15 @@ class Asked(msgspec.Struct):
     messages: list[UIMessage]
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
     messageId: str | None = None
+
+
+class File(NamedTuple):
+    """A file part: ``data``, or the name of a ``blob``."""
+
+    name: str
+    media_type: str
+    data: bytes = b""
+    blob: str = ""
 
 
 class Asking:
@@ -125,52 +134,41 @@ class Asking:
 
     # --- writing
     async def _say(self, session: str, message: UIMessage, *, edited: bool) -> str:
+        key = codec.check_entity_id(message.id, "messages: id")
+        text = "\n\n".join(said(part) for part in message.parts if part.get("type") == "text")
+        if len(text) > limits.TEXT_CHARS:
+            raise Refused("input.too_large", f"text: more than {limits.TEXT_CHARS} characters")
+        files = [file_of(part) for part in message.parts if part.get("type") == "file"]
+        if not text and not files:
+            raise Refused("input.malformed", "parts: neither text nor files")
+        await self._create(session)  # nothing is written for a message that cannot be
+        fields: dict[str, Any] = {
+            "session": session, "agent": self._agent, "text": text,
+            "attachments": [await self._attach(session, file) for file in files],
+        }  # fmt: skip
+        if edited:
+            try:
+                return _run(await self.hub.execute(self._principal, wire.Send(edits=key, **fields)))
+            except Refused as error:
+                if error.code != "input.not_found":  # it never arrived: then this is the first time
+                    raise
+        return _run(await self.hub.execute(self._principal, wire.Send(key=key, **fields)))
+
+    async def _create(self, session: str) -> None:
         try:
             await self.hub.loaded(self._principal, session, "append")
         except Refused as error:
             if error.code != "session.not_found":
                 raise
             await self.hub.execute(self._principal, wire.Create(session=session, agent=self._agent))
-        words = [part.get("text") for part in message.parts if part.get("type") == "text"]
-        if not all(isinstance(text, str) for text in words):
-            raise Refused("input.malformed", "parts: a text part has a text")
-        said: dict[str, Any] = {
-            "session": session, "agent": self._agent, "text": "\n\n".join(map(str, words))[: limits.TEXT_CHARS + 1],
-            "attachments": [await self._attach(session, p) for p in message.parts if p.get("type") == "file"],
-        }  # fmt: skip
-        if len(said["text"]) > limits.TEXT_CHARS:
-            raise Refused("input.too_large", f"text: more than {limits.TEXT_CHARS} characters")
-        key = codec.check_entity_id(message.id, "messages: id")
-        if edited:
-            try:
-                return _run(await self.hub.execute(self._principal, wire.Send(edits=key, **said)))
-            except Refused as error:
-                if error.code != "input.not_found":  # it never arrived: then this is the first time
-                    raise
-        return _run(await self.hub.execute(self._principal, wire.Send(key=key, **said)))
 
-    async def _attach(self, session: str, part: dict[str, Any]) -> wire.Attachment:
-        """A file part as a blob: its content in a ``data:`` address, or a blob this session has already."""
-        url, name = part.get("url"), part.get("filename") or ""
-        if not isinstance(url, str) or not isinstance(name, str):
-            raise Refused("input.malformed", "parts: a file part has a url")
-        known = _BLOB.search(url)
-        media = str(part.get("mediaType") or "application/octet-stream")[: limits.NAME_CHARS]
-        if known is not None:
-            await self.hub.get_blob(self._principal, session, known[1])
-            return wire.Attachment(known[1], name[: limits.NAME_CHARS], media)
-        found = _DATA_URL.fullmatch(url)
-        if found is None:
-            raise Refused(
-                "input.malformed", "parts: the url of a file must be a data: address or a blob of this session"
-            )
-        raw = unquote_to_bytes(found[4])
-        try:
-            data = base64.b64decode(raw, validate=True) if found[3] else raw
-        except binascii.Error:
-            raise Refused("input.malformed", "parts: a file is not base64") from None
-        blob = await self.hub.put_blob(self._principal, session, media.lower(), data)
-        return wire.Attachment(blob, name[: limits.NAME_CHARS], media)
+    async def _attach(self, session: str, file: File) -> wire.Attachment:
+        blob = file.blob
+        if blob:
+            await self.hub.get_blob(self._principal, session, blob)
+        else:
+            blob = await self.hub.put_blob(self._principal, session, file.media_type, file.data)
+        return wire.Attachment(blob, file.name, file.media_type)
 
     async def _regenerate(self, session: str, asked: Asked) -> str:
         view = await self.view(session)
@@ -213,6 +211,32 @@ def _run(result: dict[str, Any]) -> str:
     if result.get("run") is None:
         raise Refused("run.muted", "it was said; no agent answers while a person has taken over")
     return str(result["run"])
+
+
+def said(part: dict[str, Any]) -> str:
+    """The text of a text part."""
+    text = part.get("text")
+    if not isinstance(text, str):
+        raise Refused("input.malformed", "parts: a text part has a text")
+    return text
+
+
+def file_of(part: dict[str, Any]) -> File:
+    """What a file part gives: its content in a ``data:`` address, or a blob this session has already."""
+    url, name, media = part.get("url"), part.get("filename") or "", part.get("mediaType") or "application/octet-stream"
+    if not isinstance(url, str) or not isinstance(name, str) or not isinstance(media, str):
+        raise Refused("input.malformed", "parts: a file part has a url and a mediaType")
+    about = (name[: limits.NAME_CHARS], media.lower()[: limits.NAME_CHARS])
+    known, found = _BLOB.search(url), _DATA_URL.fullmatch(url)
+    if known is not None:
+        return File(*about, blob=known[1])
+    if found is None:
+        raise Refused("input.malformed", "parts: the url of a file must be a data: address or a blob of this session")
+    raw = unquote_to_bytes(found[2])
+    try:
+        return File(*about, data=base64.b64decode(raw, validate=True) if found[1] else raw)
+    except binascii.Error:
+        raise Refused("input.malformed", "parts: a file is not base64") from None
 
 
 def decisions(session: str, message: UIMessage) -> list[wire.Resolve]:

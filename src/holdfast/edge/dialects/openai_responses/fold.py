@@ -109,10 +109,13 @@ class Folding:
             self._agents[event.run] = str(event.data.get("agent", ""))
 
     def _begin(self, event: Event) -> None:
+        left = list(self._open.items())  # of sub-runs that speak on while their parent waits
         self._again()
         self.begun, self._created, self._status = True, event.ts, "queued"
         for type_ in ("response.created", "response.queued"):
             self._telling.event(type_, response=self.response())
+        for key, item in left:
+            self._add(*key, item.again(self._telling, len(self._output)))
 
     def _started(self, event: Event) -> None:
         if event.run == self.ref.run:

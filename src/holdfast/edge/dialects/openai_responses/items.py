@@ -7,7 +7,8 @@ the numbers stay what they are when the log merges deltas, and any of them says 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import copy
+from typing import Any, ClassVar, Self
 
 import msgspec
 
@@ -104,6 +105,12 @@ class Output:
         """The item as JSON in a response, where an open one shows its text so far."""
         return self.value()
 
+    def again(self, telling: Telling, index: int) -> Self:
+        """The item as it goes on in the next part of its run, with what it says from there on."""
+        item = copy.copy(self)
+        item._telling, item.index, item._parts = telling, index, []
+        return item
+
     def begin(self) -> None:
         """Tell that it is there."""
         self._telling.event("response.output_item.added", output_index=self.index, item=self.value())
@@ -149,6 +156,12 @@ class Message(Output):
         """See ``Output``."""
         super().begin()
         self._telling.event("response.content_part.added", **self._at, content_index=0, part=self._part())
+
+    def again(self, telling: Telling, index: int) -> Self:
+        """See ``Output``."""
+        item = super().again(telling, index)
+        item._annotations = []
+        return item
 
     def cite(self, url: str, title: str) -> None:
         """A source was cited, where the text is now."""
@@ -246,6 +259,12 @@ class ToolCall(Output):
             "server_label": self.agent, "name": self._name, "arguments": self.text, "output": self._output,
             "error": self._error,
         }  # fmt: skip
+
+    def again(self, telling: Telling, index: int) -> Self:
+        """See ``Output``; its arguments are needed to understand its result."""
+        item = super().again(telling, index)
+        item._parts = list(self._parts)
+        return item
 
     def begin(self) -> None:
         """See ``Output``."""
