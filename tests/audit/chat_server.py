@@ -18,7 +18,7 @@ from holdfast.audit.recipe import Call, Recipe, Rule
 
 WORDS = 60
 PACE_S = 0.008
-PADDING = "." * 700
+PADDING = "." * 1_800
 
 RECIPE = Recipe(
     name="chat-server",
@@ -134,8 +134,7 @@ class ChatServer:
         while chat.queue:
             chat.run, prompt = chat.queue.pop(0)
             run = chat.run
-            if self.fault != "no question while it runs":
-                chat.add(t="user", id=f"u{run}", text=prompt, r=run)
+            chat.add(t="user", id=f"u{run}", text=prompt, r=run)
             try:
                 await self._answer(chat, run, prompt)
                 how = "complete"
@@ -146,8 +145,6 @@ class ChatServer:
                 task.uncancel()
                 if how == "vanished":
                     await asyncio.sleep(3600)
-            if self.fault == "no question while it runs":
-                chat.add(t="user", id=f"u{run}", text=prompt, r=run)
             chat.add(t="end", id=run, how=how, r=run)
 
     async def _answer(self, chat: Conversation, run: str, prompt: str) -> None:
@@ -269,7 +266,7 @@ class ChatServer:
                     events.sort(key=lambda event: event["t"] == "user")
                 for event in events:
                     if not run or event["r"] == run:
-                        await self._send(writer, event, asker=bool(run))
+                        await self._send(chat, writer, event, asker=bool(run))
                 ended = run == "none" or any(e["t"] == "end" and e["r"] == run for e in chat.log)
                 silent = (
                     self.fault == "only the asker sees the stop" and not run and chat.log[-1].get("how") == "stopped"
@@ -283,7 +280,9 @@ class ChatServer:
         finally:
             gone.cancel()
 
-    async def _send(self, writer: asyncio.StreamWriter, event: dict[str, Any], *, asker: bool) -> None:
+    async def _send(
+        self, chat: Conversation, writer: asyncio.StreamWriter, event: dict[str, Any], *, asker: bool
+    ) -> None:
         kind = event["t"]
         if kind == "end" and self.fault == "says no end":
             return
@@ -291,7 +290,10 @@ class ChatServer:
             return
         if kind == "approval" and self.fault == "pending approvals are not shown" and not asker:
             return
-        full = writer.transport.get_write_buffer_size() > 2_000
+        running = chat.busy and event["r"] == chat.run
+        if kind == "user" and self.fault == "no question while it runs" and running and not asker:
+            return
+        full = asker and writer.transport.get_write_buffer_size() > 2_000
         if self.fault == "drops pieces of slow readers" and kind == "delta" and full:
             return
         data = b"id: %d\ndata: %b\n\n" % (event["n"], json.dumps({**event, "padding": PADDING}).encode())

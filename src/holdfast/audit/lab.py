@@ -19,6 +19,8 @@ from holdfast.audit.stream import Stream
 from holdfast.audit.transcript import End, Transcript
 
 NARROW_BYTES: Final = 4_096
+QUIET_S: Final = 0.3
+"""A conversation at rest that is opened has come when nothing more came for so long."""
 
 
 @dataclass
@@ -197,6 +199,7 @@ class Scene:
         if endpoint.offers("join"):
             stream = await self.join(tab)
             await self.finished(tab, stream)
+            await stream.quiet(QUIET_S)
             if stream.transcript.answer:
                 return stream.transcript
         return None

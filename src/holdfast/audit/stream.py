@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final
 
 from holdfast.audit.budget import Budget
@@ -40,10 +40,11 @@ class Stream:
         self.bytes = 0
         self.alive_signs = 0
         self._begin, self._end = bytearray(), bytearray()
+        self._greetings: set[str] = set()
         self._waiters: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
         self._close: Callable[[], Awaitable[None]] | None = None
-        self.send: Callable[[object], Awaitable[None]] | None = None
+        self.send: Callable[[object], Coroutine[None, None, None]] | None = None
         """Sends a message on the connection, where that is possible."""
 
     # --- fed by a driver
@@ -96,6 +97,15 @@ class Stream:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def greeted(self, word: str) -> None:
+        """The other side's part of a greeting came."""
+        self._greetings.add(word)
+        self._wake()
+
+    async def greeting(self, word: str) -> None:
+        """Wait for the other side's part of a greeting."""
+        await self.until(lambda _: word in self._greetings, self.budget.first_s)
+
     # --- waited on by probes
     async def until(self, condition: Callable[[Transcript], bool], timeout_s: float) -> bool:
         """Wait until the page meets a condition; False when it did not in time or cannot any more."""
@@ -117,6 +127,13 @@ class Stream:
         if page.ended >= answers and not page.open:
             return End(page.answers[answers - 1].end)  # type: ignore[arg-type]
         return self.closed or End("silent", f"no end within {timeout_s:.3g} s")
+
+    async def quiet(self, for_s: float) -> None:
+        """Wait until nothing came for a while, or the connection is over."""
+        while self.closed is None:
+            count = self.transcript.pieces
+            if not await self.until(lambda page, seen=count: page.pieces > seen, for_s):  # type: ignore[misc]
+                return
 
     async def close(self) -> None:
         """Close the connection politely, as a page that is left does."""

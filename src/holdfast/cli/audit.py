@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from msgspec import structs
 from typer.core import TyperGroup
 
 from holdfast.audit import recipe as recipes
@@ -25,7 +26,7 @@ from holdfast.audit.report.build import build
 from holdfast.audit.report.page import page
 from holdfast.audit.report.prescription import Inputs
 from holdfast.cli import output
-from holdfast.cli.session import fails_in_a_sentence
+from holdfast.cli.session import Db, Token, Url, fails_in_a_sentence, token_for
 from holdfast.errors import Refused
 
 
@@ -49,6 +50,7 @@ def run(
     driver: Annotated[str, typer.Option(help="A driver's name, or a recipe file; guessed by default.")] = "",
     header: Annotated[list[str], typer.Option(help="Header to send, 'Name: value'; repeatable.")] = [],  # noqa: B006
     second_header: Annotated[list[str], typer.Option(help="Header of the second device.")] = [],  # noqa: B006
+    agent: Annotated[str, typer.Option(help="Holdfast: the agent that answers.")] = "",
     token: Annotated[str, typer.Option(envvar="HOLDFAST_AUDIT_TOKEN", help="Sent as a bearer token.")] = "",
     prompt: Annotated[str, typer.Option(help="What to ask; its answer should take seconds.")] = "",
     second_prompt: Annotated[str, typer.Option(help="What to ask besides.")] = "",
@@ -83,14 +85,14 @@ def run(
         )  # fmt: skip
         headers = _headers(header) | ({"authorization": f"Bearer {token}"} if token else {})
         earlier = read_before(before) if before is not None else None
-        report = asyncio.run(_audit(url, driver, headers, options, budget, only, jobs, _inputs(inputs), earlier))
+        report = asyncio.run(_audit(url, driver, agent, headers, options, budget, only, jobs, _inputs(inputs), earlier))
         _hand_over(report, json_file, html_file)
         if any(report.capabilities[name] != "pass" for name in wanted):
             raise typer.Exit(3)
 
 
 async def _audit(
-    url: str, driver: str, headers: dict[str, str], options: Options, budget: Budget, only: str, jobs: int,
+    url: str, driver: str, agent: str, headers: dict[str, str], options: Options, budget: Budget, only: str, jobs: int,
     inputs: Inputs, before: dict[str, Any] | None,
 ) -> Report:  # fmt: skip
     redactor = Redactor(
@@ -98,6 +100,8 @@ async def _audit(
     )
     hosts = frozenset({host_of(url)})
     recipe = registry.recipe_named(driver) if driver else await _detected(url, budget, headers, hosts)
+    if agent:
+        recipe = structs.replace(recipe, ask=[structs.replace(recipe.ask[0], body={"agent": agent})])
     endpoint = registry.endpoint(url, recipe, budget, headers, hosts)
     starts = tuple(part.strip() for part in only.split(",") if part.strip())
     probes = [probe for probe in PROBES if not starts or probe.id.startswith(starts)]
@@ -260,3 +264,33 @@ def _hand_over(report: Report, json_file: Path | None, html_file: Path | None) -
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     if html_file is not None:
         html_file.write_text(page(report), encoding="utf-8")
+
+
+def validate(
+    agent: Annotated[str, typer.Option(help="The agent that answers.", show_default=False)],
+    prompt: Annotated[str, typer.Option(help="What to ask; its answer should take seconds.")] = "",
+    second_prompt: Annotated[str, typer.Option(help="What to ask besides.")] = "",
+    approval_prompt: Annotated[str, typer.Option(help="A prompt that makes it ask for approval.")] = "",
+    agents_prompt: Annotated[str, typer.Option(help="A prompt that takes sub-agents.")] = "",
+    kill_agent: Annotated[str, typer.Option(help="Shell command that kills the agent.")] = "",
+    pid: Annotated[int | None, typer.Option(help="Process of the server, whose memory to watch.")] = None,
+    require: Annotated[str, typer.Option(help="What must pass.")] = "resilient,continuity,control",
+    jobs: Annotated[int, typer.Option(help="Probes at a time.", min=1, max=16)] = 2,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write the report as one page.")] = None,
+    before: Annotated[Path | None, typer.Option(help="An earlier report: show what changed.")] = None,
+    url: Url = "http://127.0.0.1:7417", token: Token = None, db: Db = "holdfast.db",
+) -> None:  # fmt: skip
+    """Audit one's own Holdfast server and agent with the same probes, for release pipelines."""
+    with fails_in_a_sentence():
+        wanted = _required(require)
+        options = _options(prompt, second_prompt, Options(
+            approval_prompt=approval_prompt, agents_prompt=agents_prompt, kill_agent=kill_agent, pid=pid,
+        ))  # fmt: skip
+        headers = {"authorization": f"Bearer {token_for(token, db)}"}
+        earlier = read_before(before) if before is not None else None
+        budget = Budget(ask=lambda used: True)
+        report = asyncio.run(_audit(url, "holdfast", agent, headers, options, budget, "", jobs, Inputs(), earlier))
+        _hand_over(report, json_file, html_file)
+        if any(report.capabilities[name] != "pass" for name in wanted):
+            raise typer.Exit(3)

@@ -18,6 +18,7 @@ app = typer.Typer(
 for command in (
     serve.serve, serve.demo, serve.token, talk.sessions, talk.tail, talk.send, talk.cancel, talk.steer, talk.approve,
     storage.verify, storage.backup, storage.restore, bench.bench,
+    audit.validate,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(audit.app, name="audit")

@@ -26,17 +26,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")
 
 
 def talking_to(url: str, token: str | None, db: str) -> Client:
-    """A client of the server, with the token given or one minted from the secret beside the database.
+    """A client of the server, with the token given or one minted. Raises as ``token_for`` does."""
+    return Client(url, token_for(token, db), surface="cli")
+
+
+def token_for(token: str | None, db: str) -> str:
+    """The token given, or one minted from the secret beside the database.
 
     Raises:
         HoldfastError: ``auth.required`` when there is neither.
     """
-    if token is None:
-        secret = auth.read_secret(db)
-        if secret is None:
-            raise HoldfastError("auth.required", f"no --token, and no secret beside {db} to mint one from")
-        token = auth.mint(secret, subject="user:me", agents=["*"])
-    return Client(url, token, surface="cli")
+    if token is not None:
+        return token
+    secret = auth.read_secret(db)
+    if secret is None:
+        raise HoldfastError("auth.required", f"no --token, and no secret beside {db} to mint one from")
+    return auth.mint(secret, subject="user:me", agents=["*"])
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
 from urllib.parse import urlsplit, urlunsplit
 
@@ -35,6 +37,20 @@ def http_url(url: str) -> str:
     parts = urlsplit(connect_url(url))
     scheme = "https" if parts.scheme == "wss" else "http"
     return urlunsplit((scheme, parts.netloc, parts.path.removesuffix(PATH), "", ""))
+
+
+async def connected_socket(host: str, port: int) -> socket.socket:
+    """A TCP socket connected to ``host:port``. Raises ``OSError``."""
+    loop = asyncio.get_running_loop()
+    family, kind, protocol, _, address = (await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))[0]
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    try:
+        await loop.sock_connect(made, address)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 class _Listener(picows.WSListener):
@@ -95,13 +111,18 @@ class WebSocketDial:
     Args:
         url: see ``connect_url``.
         tls: for ``wss``: an ``ssl.SSLContext`` instead of the system's default.
+        via: host and port to connect to instead, a tunnel's say; names and certificates stay those of ``url``.
     """
 
     authenticates = True
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None, via: tuple[str, int] | None = None) -> None:
         self.url = connect_url(url)
         self._tls = tls
+        self._via = via
+
+    async def _socket(self, _: object) -> socket.socket | None:
+        return None if self._via is None else await connected_socket(*self._via)
 
     async def __call__(self, sink: Sink) -> _WebSocket:
         try:
@@ -116,6 +137,7 @@ class WebSocketDial:
                 max_frame_size=limits.SERVER_MESSAGE_BYTES,
                 extra_headers=[("Sec-WebSocket-Protocol", SUBPROTOCOL)],
                 max_redirects=0,
+                socket_factory=self._socket,
             )
         except picows.WSHandshakeError as error:
             status = error.response.status if error.response is not None else 0

@@ -8,7 +8,10 @@ from typing import Final
 
 from holdfast.audit.budget import Budget
 from holdfast.audit.drivers import ag_ui, ai_sdk, anthropic, chainlit, openai_chat, openai_responses, text
+from holdfast.audit.drivers import holdfast as own
 from holdfast.audit.drivers.http import HttpEndpoint
+from holdfast.audit.drivers.socketio import SocketIoEndpoint
+from holdfast.audit.drivers.websocket import WebSocketEndpoint
 from holdfast.audit.endpoint import Endpoint
 from holdfast.audit.recipe import Recipe, check, load
 from holdfast.errors import Refused
@@ -19,10 +22,15 @@ RECIPES: Final = {
     recipe.name: recipe
     for recipe in (
         openai_chat.RECIPE, openai_responses.RECIPE, openai_responses.BACKGROUND, anthropic.RECIPE, ai_sdk.RECIPE,
-        ai_sdk.WEBSOCKET, ag_ui.RECIPE, text.RECIPE, text.GET, chainlit.RECIPE,
+        ai_sdk.WEBSOCKET, ag_ui.RECIPE, text.RECIPE, text.GET, chainlit.RECIPE, own.RECIPE,
     )
 }  # fmt: skip
-TRANSPORTS: Final[dict[str, Make]] = {"http": HttpEndpoint}
+TRANSPORTS: Final[dict[str, Make]] = {
+    "http": HttpEndpoint,
+    "websocket": WebSocketEndpoint,
+    "socketio": SocketIoEndpoint,
+    "holdfast": own.HoldfastEndpoint,
+}
 
 
 def recipe_named(name: str) -> Recipe:

@@ -65,6 +65,6 @@ PROBES: Final = (
     Probe(
         "agents.orchestrator_dies", "agents", "The orchestrator dies",
         "killed the orchestrator while sub-agents worked", "the people waiting are told what became of it",
-        orchestrator_dies, alone=True,
+        orchestrator_dies, alone=True, after=("resilient.end_marked",),
     ),
 )  # fmt: skip

@@ -271,7 +271,7 @@ PROBES: Final = (
     Probe(
         "control.approval_after_reload", "control", "Approval after a reload",
         "let it ask for approval, reloaded the page, and approved there",
-        "what waits is shown, can be approved, and the answer goes on", approval_after_reload,
+        "what waits is shown, can be approved, and the answer goes on", approval_after_reload, after=("continuity.middle",),
     ),
     Probe(
         "control.concurrent", "control", "Two at the same time",

@@ -330,5 +330,6 @@ PROBES: Final = (
         "resilient.agent_killed", "resilient", "The agent dies",
         "killed the agent at 30 % of its answer",
         "the people waiting are told, or somebody else finishes the answer", agent_killed, alone=True,
+        after=("resilient.end_marked",),
     ),
 )  # fmt: skip
