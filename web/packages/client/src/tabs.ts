@@ -8,7 +8,7 @@ import type { WireError } from "./errors.js";
 import type { Feed } from "./feed.js";
 import { Hub, type Port } from "./hub.js";
 import type { Op, ServerMessage } from "./protocol.js";
-import type { Dial, Hello, Sink, Transport } from "./transport.js";
+import type { Dial, Sink, Transport } from "./transport.js";
 
 /** What is needed of `navigator.locks`. */
 export interface TabLocks {
@@ -17,7 +17,7 @@ export interface TabLocks {
   ): Promise<unknown>;
 }
 
-const ANSWER_MS = 2_000; // a leader that has not answered a greeting by then is frozen
+const ANSWER_MS = 2_000; // a leader that has not answered at all by then is frozen
 const GONE: WireError = { code: "connection.lost", message: "Another tab leads now.", retry: true };
 
 /** What tabs say to each other. `to` and `from` are numbers of transports, drawn at random. */
@@ -55,7 +55,7 @@ export class Tabs {
       this.#group?.close();
       this.#group = new Group(name, this.#locks, () => new Hub(this.#alone(), this.#Feed));
     }
-    return this.#group.dial(hello, sink);
+    return this.#group.dial(sink);
   };
 
   close(): void {
@@ -82,11 +82,11 @@ class Group {
     this.#stand(false);
   }
 
-  dial(hello: Hello, sink: Sink): Transport {
+  dial(sink: Sink): Transport {
     const number = crypto.getRandomValues(new Uint32Array(2)).join("-");
     const transport = new TabTransport(this, number, sink);
     this.#mine.set(number, transport);
-    transport.greet(hello);
+    transport.greet();
     return transport;
   }
 
@@ -155,6 +155,7 @@ class Group {
         lost: (error) => answer({ say: "lost", to, error }),
       } satisfies Port);
     } else if (said.say === "op") {
+      answer({ say: "alive", to });
       if (!hub.serve(to, said.op)) answer({ say: "lost", to, error: GONE });
     } else if (said.say === "bye") {
       hub.leave(to);
@@ -191,13 +192,17 @@ class TabTransport implements Transport {
     return this.#group.leads?.transport ?? "tab";
   }
 
-  greet(_hello: Hello): void {
-    this.#patience = setTimeout(() => this.#group.steal(), ANSWER_MS);
-    this.#group.up({ say: "hello", from: this.#number });
+  greet(): void {
+    this.#say({ say: "hello", from: this.#number });
+  }
+
+  #say(said: Parameters<Group["up"]>[0]): void {
+    this.#patience ??= setTimeout(() => this.#group.steal(), ANSWER_MS);
+    this.#group.up(said);
   }
 
   heard(said: Said & { to: string }): void {
-    clearTimeout(this.#patience);
+    this.#calm();
     if (said.say === "message") this.#sink.received(said.message, said.size);
     else if (said.say === "lost") this.lost(said.error);
   }
@@ -208,11 +213,16 @@ class TabTransport implements Transport {
   }
 
   send(message: object): void {
-    this.#group.up({ say: "op", from: this.#number, op: message as Op & { id: number } });
+    this.#say({ say: "op", from: this.#number, op: message as Op & { id: number } });
   }
 
   close(): void {
-    clearTimeout(this.#patience);
+    this.#calm();
     this.#group.forget(this.#number);
+  }
+
+  #calm(): void {
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
   }
 }

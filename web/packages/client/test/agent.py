@@ -31,7 +31,8 @@ async def main() -> None:
             else:
                 await run.say(f"you said {run.input.text}")
 
-        print("serving", flush=True)
+        sys.stdout.write("serving\n")
+        sys.stdout.flush()
         await hf.serve(slots=32)
 
 

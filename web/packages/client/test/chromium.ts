@@ -15,8 +15,6 @@ export const CHROMIUM = [
 export interface Tab {
   /** Run an expression in the page, which may use `await`; resolves with its value as JSON. */
   run<T>(expression: string): Promise<T>;
-  /** Stop its scripts and timers, as a browser does with tabs in the background; or let them go on. */
-  freeze(frozen: boolean): Promise<void>;
   reload(): Promise<void>;
   close(): Promise<void>;
 }
@@ -28,7 +26,7 @@ export interface Browser {
 
 export async function chromium(): Promise<Browser> {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-chromium-"));
-  const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"];
+  const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--renderer-process-limit=16", "--remote-debugging-port=0"];
   const child = spawn(CHROMIUM!, [...flags, `--user-data-dir=${folder}`, "about:blank"], { stdio: ["ignore", "ignore", "pipe"] });
   const gone = new Promise((resolve) => child.once("exit", resolve));
   const address = await new Promise<string>((resolve, reject) => {
@@ -58,34 +56,36 @@ export async function chromium(): Promise<Browser> {
     });
   return {
     open: async (url) => {
-      const { targetId } = await ask("Target.createTarget", { url });
+      const { targetId } = await ask("Target.createTarget", { url, newWindow: true });
       const { sessionId } = await ask("Target.attachToTarget", { targetId, flatten: true });
       const run = async (body: string) => {
-        const expression = `(async () => (${body}))()`;
+        const expression = `(async () => ${body.startsWith("{") ? body : `(${body})`})()`;
         const how = { expression, awaitPromise: true, returnByValue: true };
         const { result, exceptionDetails } = await ask("Runtime.evaluate", how, sessionId);
         if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
         return result.value;
       };
-      const loaded = () => run("new Promise((go) => { const look = () => window.client ? go() : setTimeout(look, 10); look(); })");
+      const loaded = async () => {
+        // the page between the old one and the new is gone before it can answer
+        while (!(await run("window.client !== undefined").catch(() => false))) await new Promise((go) => setTimeout(go, 20));
+      };
       await loaded();
       return {
         run,
-        freeze: (frozen) => ask("Page.setWebLifecycleState", { state: frozen ? "frozen" : "active" }, sessionId),
         reload: async () => {
           await ask("Page.enable", {}, sessionId);
           await run("void (delete window.client)");
           await ask("Page.reload", {}, sessionId);
-          for (;;) if (await loaded().then(() => true, () => false)) return; // the page between the two is gone
+          await loaded();
         },
-        close: () => ask("Target.closeTarget", { targetId }),
+        close: () => ask("Target.closeTarget", { targetId }).catch(() => {}), // closed already
       };
     },
     close: async () => {
       socket.close();
       child.kill("SIGKILL");
       await gone;
-      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+      rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     },
   };
 }

@@ -6,11 +6,11 @@ import copy
 import sys
 
 import msgspec
+from tests.unit.page.random_log import RandomLog
 
 from holdfast.protocol.codec import canonical, encode
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
-from tests.unit.page.random_log import RandomLog
 
 
 def case(seed: int, count: int, start: int) -> bytes:
