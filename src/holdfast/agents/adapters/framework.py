@@ -7,6 +7,8 @@ asked for together (``ask_all``), and the conversation is taken from the session
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -15,6 +17,7 @@ from holdfast.agents.approvals import Approval
 from holdfast.agents.errors import Released
 from holdfast.agents.output import TextOut
 from holdfast.agents.run import RunContext
+from holdfast.agents.tools import from_content
 from holdfast.client.feed import Snapshot
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
@@ -169,6 +172,9 @@ async def ask_all(
     ]  # fmt: skip
 
 
+_NOT_IN_IDS = re.compile("[^A-Za-z0-9_-]")  # what providers accept in a call's id, and 40 characters of it
+
+
 class Turn(NamedTuple):
     """One piece of the conversation: ``kind`` is ``user``, ``assistant`` or ``call``; a call has what it returned."""
 
@@ -195,6 +201,9 @@ def turns(run: RunContext, *, children: bool = False) -> list[Turn]:
         if item["kind"] == "message" and item["text"]:
             told.append(Turn("user" if item["role"] == "user" else "assistant", item["text"], item["id"], run=by))
         elif item["kind"] == "tool" and item["status"] == "done":
-            result = item.get("result") or str(item.get("error", {}).get("message", ""))
-            told.append(Turn("call", result, item["id"], item["name"], item["args"] or "{}", by))
+            result = from_content(item.get("result") or json.dumps(str(item.get("error", {}).get("message", ""))))
+            result = result if isinstance(result, str) else item["result"]
+            told.append(
+                Turn("call", result, _NOT_IN_IDS.sub("_", item["id"])[-40:], item["name"], item["args"] or "{}", by)
+            )
     return told

@@ -1,0 +1,95 @@
+"""LangGraph's checkpoints of one run, kept in the session (an implementation of its checkpoint saver)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from langgraph.checkpoint.memory import InMemorySaver
+
+from holdfast.agents.adapters.framework import Kept
+from holdfast.agents.output import TextOut
+
+_Typed = tuple[str, bytes]  # LangGraph's serialised values: how, and what
+
+
+class _Checkpoint(msgspec.Struct, array_like=True):
+    thread: str
+    namespace: str
+    id: str
+    checkpoint: _Typed
+    metadata: _Typed
+    parent: str | None
+
+
+class _Write(msgspec.Struct, array_like=True):
+    thread: str
+    namespace: str
+    checkpoint: str
+    task: str
+    index: int
+    channel: str
+    value: _Typed
+    path: str
+
+
+class _Value(msgspec.Struct, array_like=True):
+    thread: str
+    namespace: str
+    channel: str
+    version: str | int | float
+    value: _Typed
+
+
+class _State(msgspec.Struct):
+    checkpoints: list[_Checkpoint] = []
+    writes: list[_Write] = []
+    values: list[_Value] = []
+
+
+class SessionSaver(InMemorySaver):
+    """Checkpoints in memory while the graph runs, and in the session whenever a step is over."""
+
+    def __init__(self, kept: Kept) -> None:
+        super().__init__()
+        self._kept = kept
+
+    async def recall(self) -> bool:
+        """Take up what an earlier attempt kept; False when there is nothing."""
+        raw = await self._kept.recall()
+        if raw is None:
+            return False
+        state = msgspec.json.decode(raw, type=_State)
+        for c in state.checkpoints:
+            self.storage[c.thread][c.namespace][c.id] = (c.checkpoint, c.metadata, c.parent)
+        for w in state.writes:
+            key = (w.thread, w.namespace, w.checkpoint)
+            self.writes[key][w.task, w.index] = (w.task, w.channel, w.value, w.path)
+        for v in state.values:
+            self.blobs[v.thread, v.namespace, v.channel, v.version] = v.value
+        return bool(state.checkpoints)
+
+    async def save(self, ended: Iterable[TextOut]) -> None:
+        """Keep the checkpoints, and complete the texts that were written up to here."""
+        await self._kept.save(msgspec.json.encode(self._state()), ended)
+
+    def _state(self) -> _State:
+        """The newest checkpoint of each namespace with its ancestors' snapshots left out: a run only goes forward."""
+        state = _State()
+        for thread, namespaces in self.storage.items():
+            for namespace, checkpoints in namespaces.items():
+                if not checkpoints:
+                    continue
+                newest = max(checkpoints)
+                checkpoint, metadata, parent = checkpoints[newest]
+                state.checkpoints.append(_Checkpoint(thread, namespace, newest, checkpoint, metadata, parent))
+                versions = self.serde.loads_typed(checkpoint)["channel_versions"]
+                for (task, index), (_, channel, value, path) in self.writes.get(
+                    (thread, namespace, newest), {}
+                ).items():
+                    state.writes.append(_Write(thread, namespace, newest, task, index, channel, value, path))
+                for channel, version in versions.items():
+                    held = self.blobs.get((thread, namespace, channel, version))
+                    if held is not None:
+                        state.values.append(_Value(thread, namespace, channel, version, held))
+        return state

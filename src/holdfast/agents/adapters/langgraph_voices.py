@@ -1,0 +1,133 @@
+"""Who speaks in a LangGraph run: the graph itself, and each subgraph as a sub-agent of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+
+from holdfast.agents.adapters.framework import Texts
+from holdfast.agents.output import TextOut
+from holdfast.agents.run import RunContext
+
+Namespace = tuple[str, ...]
+"""Where a subgraph is: ``("node:task", "node:task")``; empty for the graph itself."""
+
+
+def ident(run: RunContext, call: str) -> str:
+    """A call's id in the session, where models' ids need not be unique."""
+    return f"{run.id}.{call}"
+
+
+class _Below:
+    """A subgraph's sub-run, in a task of its own: people can stop it, and the graph goes on without its voice."""
+
+    def __init__(self, run: RunContext, name: str) -> None:
+        self._queue: asyncio.Queue[Callable[[Texts], Awaitable[None]] | None] = asyncio.Queue()
+        self.task = asyncio.create_task(self._speak(run, name))
+
+    def tell(self, write: Callable[[Texts], Awaitable[None]]) -> None:
+        self._queue.put_nowait(write)
+
+    async def end(self) -> None:
+        self._queue.put_nowait(None)
+        await asyncio.wait({self.task})
+
+    async def _speak(self, run: RunContext, name: str) -> None:
+        async with run.sub(name) as child:
+            texts = Texts(child)
+            while (write := await self._queue.get()) is not None:
+                await write(texts)
+            texts.end_all()
+            for out in texts.take():
+                await out.close()
+
+
+class Voices:
+    """Writes what models in the graph say, each namespace in its own voice."""
+
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
+        self._texts = Texts(run)
+        self._below: dict[Namespace, _Below] = {}
+        self._calls: dict[tuple[str | None, Any], str] = {}
+        self._counted: set[str] = set()
+
+    async def write(self, namespace: Namespace, message: AIMessage, *, last: bool) -> None:
+        """Write a message, or the next chunk of one."""
+
+        async def speak(texts: Texts) -> None:
+            await _speak(texts, message, last=last)
+
+        if namespace:
+            voice = self._below.get(namespace)
+            if voice is None:
+                voice = self._below[namespace] = _Below(self._run, namespace[-1].partition(":")[0])
+            voice.tell(speak)
+        else:
+            await speak(self._texts)
+        await self._announce(message)
+        await self._count(message)
+
+    async def _announce(self, message: AIMessage) -> None:
+        """Tool calls are the run's, also those of subgraphs: its journal has them."""
+        if isinstance(message, AIMessageChunk):
+            for chunk in message.tool_call_chunks:
+                key = (message.id, chunk.get("index"))
+                if chunk.get("id"):
+                    self._calls[key] = ident(self._run, str(chunk["id"]))
+                    await self._run.tools.announce(self._calls[key], chunk.get("name") or "tool")
+                if key in self._calls:
+                    await self._run.tools.grow(self._calls[key], chunk.get("args") or "")
+
+    async def _count(self, message: AIMessage) -> None:
+        used = message.usage_metadata
+        if used:
+            model = str(message.response_metadata.get("model_name", ""))
+            await self._run.usage(model, input_tokens=used["input_tokens"], output_tokens=used["output_tokens"])
+
+    async def end(self, namespace: Namespace) -> None:
+        """The subgraph of a namespace is done, and those below it."""
+        for known in [n for n in self._below if n[: len(namespace)] == namespace]:
+            await self._below.pop(known).end()
+
+    async def end_all(self) -> None:
+        """The graph has stopped: nobody says more for now."""
+        await self.end(())
+        self._texts.end_all()
+
+    async def leave(self) -> None:
+        """Stop whoever still speaks."""
+        tasks = [voice.task for voice in self._below.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def take(self, namespace: Namespace) -> list[TextOut]:
+        """The graph's own texts that are whole and not completed yet; those of subgraphs are completed by themselves."""
+        return [] if namespace else self._texts.take()
+
+
+async def _speak(texts: Texts, message: AIMessage, *, last: bool) -> None:
+    reasoning = "".join(
+        str(block.get("reasoning") or "") for block in message.content_blocks if block["type"] == "reasoning"
+    )
+    await texts.write("reasoning", message.id, reasoning)
+    words = str(message.text)
+    if words:
+        texts.end("reasoning", message.id)
+    await texts.write("message", message.id, words)
+    await _cite(texts.message(message.id), message)
+    if last:
+        texts.end("reasoning", message.id)
+        texts.end("message", message.id)
+
+
+async def _cite(out: TextOut | None, message: AIMessage) -> None:
+    blocks: list[Any] = [block for block in message.content_blocks if block["type"] == "text"]
+    for note in (note for block in blocks for note in block.get("annotations") or []):
+        if out is not None and note.get("type") == "citation" and note.get("url"):
+            title, quote = str(note.get("title") or ""), str(note.get("cited_text") or "")
+            await out.source(str(note["url"]), title=title, quote=quote)
