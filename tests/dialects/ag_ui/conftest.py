@@ -164,6 +164,12 @@ class Agents:
         approval = await run.approve("mail", {"to": "bo@example.com"}, wait=True)
         await run.say("Mailed." if approval else f"Not mailed: {approval.note}")
 
+    async def buyer(self, run: holdfast.RunContext) -> None:
+        """Has a sub-agent that asks, and waits where it is."""
+        async with run.sub("scout") as child:
+            approval = await child.approve("buy", {"fish": 2})
+            await child.say("Bought." if approval else "Left.")
+
     async def browser(self, run: holdfast.RunContext) -> None:
         """Leaves a tool call to the client, and reads the answer when it is asked to go on."""
         answered = [i for i in run.items if i["kind"] == "tool" and i.get("result")]
@@ -186,7 +192,7 @@ class Agents:
 
 @pytest.fixture
 async def agents(site: Site) -> AsyncIterator[Agents]:
-    names = ("writer", "team", "clerk", "browser", "failing")
+    names = ("writer", "team", "clerk", "buyer", "browser", "failing")
     working = Agents()
     async with holdfast.connect(site.url, token=site.token("agent:crew", agents=["*"])) as hf:
         for name in names:
