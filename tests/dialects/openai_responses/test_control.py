@@ -101,6 +101,9 @@ async def test_closing_a_stream_cancels_nothing(site: Site) -> None:
         while (response := await client.responses.retrieve(ident)).status != "completed":
             await asyncio.sleep(0.02)
     assert response.output_text == "before after"
+    async with asyncio.timeout(20):  # and nobody goes on reading for those who left
+        while any(conn.surface == "openai" for conn in site.hub.connections.values()):
+            await asyncio.sleep(0.02)
 
 
 # --- retries ------------------------------------------------------------------------------------------------------------
@@ -307,6 +310,45 @@ async def test_sub_agents_speak_in_items_of_their_own(site: Site) -> None:
     response = await site.client().responses.create(model="editor", input="go")
     said = [(item.agent, item.phase, item.content[0].text) for item in response.output]  # type: ignore[union-attr]
     assert said == [("editor/checker", "commentary", "Checked."), ("editor", None, "Done.")]
+
+
+async def test_a_sub_agent_speaks_on_while_its_parent_waits(site: Site) -> None:
+    gate = asyncio.Event()
+
+    async def scout(run: RunContext) -> None:
+        async with run.message() as out:
+            await out.write("before ")
+            await run.flush()
+            await gate.wait()
+            await out.write("after")
+
+    async def captain(run: RunContext) -> None:
+        child = await run.spawn("scout", "look", name="look")
+        if run.attempt_number == 1:
+            async with run.session.live() as live:
+                await live.until(lambda view: "before " in [i.get("text") for i in view.export()["items"]])
+        await run.approve("sail", wait=True)
+        gate.set()
+        await child.finished()
+        await run.say("Done.")
+
+    await site.serve(scout=scout, captain=captain)
+    client = site.client()
+    first = await client.responses.create(model="captain", input="go")
+    speaking, request = first.output
+    assert (speaking.status, speaking.content[0].text) == ("incomplete", "before ")  # type: ignore[union-attr]
+    answer: Any = {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}
+    read = [
+        event
+        async for event in await client.responses.create(
+            model="captain", previous_response_id=first.id, input=[answer], stream=True
+        )
+    ]
+    second = read[-1].response  # type: ignore[union-attr]
+    assert [(i.agent, i.status, i.content[0].text) for i in second.output] == [
+        ("scout", "completed", "after"), ("captain", "completed", "Done."),
+    ]  # fmt: skip
+    assert (await client.responses.retrieve(second.id)).model_dump() == second.model_dump()
 
 
 async def test_usage_is_for_operators_and_changes_no_number(site: Site) -> None:

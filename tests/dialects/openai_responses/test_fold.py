@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.edge.dialects.openai_responses.fold import Folding
@@ -95,6 +95,7 @@ def flat(told: list[dict[str, Any]]) -> list[Any]:
     return found
 
 
+@settings(deadline=None)
 @given(STEPS, st.data())
 def test_numbers_are_the_logs_and_every_number_resumes(steps: list[tuple[str, int, str]], data: st.DataObject) -> None:
     history = History()

@@ -154,15 +154,16 @@ class Log:
 
     async def stream(self, principal: Principal, known: Known, reading: Reading, after: int) -> AsyncIterator[bytes]:
         """The response as server-sent events beyond a sequence number, until it ends."""
-        async for _, told in self.follow(principal, known, reading):
-            chunk = b"" if told else COMMENT
-            for one in told:
-                data = one.after(after)
-                if data is not None:
-                    after = data["sequence_number"]
-                    chunk += b"event: %b\ndata: %b\n\n" % (data["type"].encode(), encode(data))
-            if chunk:
-                yield chunk
+        async with aclosing(self.follow(principal, known, reading)) as following:
+            async for _, told in following:
+                chunk = b"" if told else COMMENT
+                for one in told:
+                    data = one.after(after)
+                    if data is not None:
+                        after = data["sequence_number"]
+                        chunk += b"event: %b\ndata: %b\n\n" % (data["type"].encode(), encode(data))
+                if chunk:
+                    yield chunk
 
     async def ended(self, principal: Principal, known: Known, left: Callable[[], Awaitable[bool]]) -> Folding:
         """Wait for the end of the response, or for its client to leave or its token to expire."""
