@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+PAGES = [path for path in PAGES if "node_modules" not in path.parts]
 RULE = re.compile(r"\b(?:LOG|SUB|FOLD|RUN|CTL|ACC)-\d+\b")
 
 

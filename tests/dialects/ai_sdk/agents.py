@@ -19,8 +19,12 @@ def words(count: int = WORDS) -> list[str]:
 
 
 async def writer(run: Any) -> None:
-    """Writes for a while; longer when asked to."""
+    """Writes for a while; longer when asked to; a flood at once."""
     async with run.message() as out:
+        if run.input.text == "flood":
+            for number in range(500):
+                await out.write(str(number).ljust(10_000))
+            return
         for word in words(1_000 if "long" in run.input.text else WORDS):
             await out.write(word)
             await asyncio.sleep(PACE_S)

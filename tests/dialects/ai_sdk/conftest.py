@@ -29,7 +29,7 @@ FOLDER = Path(__file__).parent
 NODE = shutil.which("node")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
 

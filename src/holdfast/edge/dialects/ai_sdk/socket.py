@@ -135,7 +135,7 @@ class SdkVisit(Visit):
         self._room.set()
         for exchange in self._exchanges.values():
             if exchange.reading is not None:
-                exchange.reading.close(1001, "connection lost")
+                exchange.reading.close(0, "connection lost")
 
     # --- who
     def _authenticate(self, headers: dict[str, str]) -> None:
