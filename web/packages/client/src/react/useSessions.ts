@@ -1,0 +1,12 @@
+// Owns the hook for the list of sessions.
+
+import type { SessionRow } from "../protocol.js";
+import { useHoldfast } from "./context.js";
+import { usePulse } from "./pulse.js";
+
+/** The principal's sessions, most recently active first, live. */
+export function useSessions(): readonly SessionRow[] {
+  const list = useHoldfast().sessions();
+  usePulse(list);
+  return list.rows;
+}

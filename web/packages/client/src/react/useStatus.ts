@@ -1,0 +1,12 @@
+// Owns the hook for how the connection stands.
+
+import type { Status } from "../connection.js";
+import { useHoldfast } from "./context.js";
+import { usePulse } from "./pulse.js";
+
+/** How the connection stands: a new object whenever that changes. */
+export function useStatus(): Status {
+  const client = useHoldfast();
+  usePulse(client, "status");
+  return client.status;
+}
