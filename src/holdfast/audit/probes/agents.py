@@ -13,6 +13,7 @@ NO_PROMPT: Final = "no prompt that makes it call sub-agents was given (--agents-
 
 
 async def direct(scene: Scene) -> Saw:
+    """Whether sub-agents are seen."""
     lab = scene.lab
     if not lab.options.agents_prompt:
         return skipped(NO_PROMPT)
@@ -33,6 +34,7 @@ async def direct(scene: Scene) -> Saw:
 
 
 async def orchestrator_dies(scene: Scene) -> Saw:
+    """What people see of a dead orchestrator."""
     lab = scene.lab
     if not lab.options.agents_prompt:
         return skipped(NO_PROMPT)

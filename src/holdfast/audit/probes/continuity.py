@@ -43,18 +43,22 @@ def _same(scene: Scene, stream: Stream, other: Stream, name: str) -> Saw:
 
 
 async def from_start(scene: Scene) -> Saw:
+    """A second client from the first piece on."""
     return await _both(scene, 0.0)
 
 
 async def middle(scene: Scene) -> Saw:
+    """A second client at half of the answer."""
     return await _both(scene, 0.5)
 
 
 async def other_device(scene: Scene) -> Saw:
+    """The same with nothing of the first device."""
     return await _both(scene, 0.5, device=fresh())
 
 
 async def after_end(scene: Scene) -> Saw:
+    """A client that comes too late for the stream."""
     endpoint = scene.lab.endpoint
     if not endpoint.offers("join") and not endpoint.offers("history"):
         return lacking("no client can read the answer again once it was sent")
@@ -74,6 +78,7 @@ async def after_end(scene: Scene) -> Saw:
 
 
 async def order(scene: Scene) -> Saw:
+    """Two questions and answers, in order."""
     endpoint = scene.lab.endpoint
     if not endpoint.offers("join") and not endpoint.offers("history"):
         return lacking(ALONE)
@@ -109,6 +114,7 @@ def _sketch(entries: list[tuple[str, str]]) -> str:
 
 
 async def reload(scene: Scene) -> Saw:
+    """The same person, with nothing remembered but the address."""
     endpoint, options = scene.lab.endpoint, scene.lab.options
     if not endpoint.offers("join"):
         return lacking("a reloaded page cannot find the answer that is being written")

@@ -26,6 +26,7 @@ async def _running(scene: Scene, tab: Tab, fraction: float = 0.3) -> Stream | No
 
 
 async def disconnect(scene: Scene) -> Saw:
+    """Closing a tab in good order."""
     lab = scene.lab
     if not comes_back(lab):
         return undecided("no client can see what became of the answer after its tab was closed")
@@ -66,6 +67,7 @@ def _whole(scene: Scene, text: str) -> bool:
 
 
 async def stop(scene: Scene) -> Saw:
+    """Stop, and how soon."""
     if not scene.lab.endpoint.offers("stop"):
         return lacking(ONLY_CLOSING)
     tab = await scene.tab("tab A")
@@ -86,6 +88,7 @@ async def stop(scene: Scene) -> Saw:
 
 
 async def stop_both(scene: Scene) -> Saw:
+    """Stop, as seen from elsewhere."""
     endpoint = scene.lab.endpoint
     if not endpoint.offers("stop"):
         return lacking(ONLY_CLOSING)
@@ -112,6 +115,7 @@ async def stop_both(scene: Scene) -> Saw:
 
 
 async def stop_after_reload(scene: Scene) -> Saw:
+    """Stop from a page that did not ask."""
     endpoint = scene.lab.endpoint
     if not endpoint.offers("stop"):
         return lacking(ONLY_CLOSING)
@@ -139,6 +143,7 @@ async def stop_after_reload(scene: Scene) -> Saw:
 
 
 async def steer(scene: Scene) -> Saw:
+    """Words to a running answer."""
     lab = scene.lab
     if not lab.endpoint.offers("steer"):
         return lacking("there is no way to say something to an answer that is being written")
@@ -161,6 +166,7 @@ async def steer(scene: Scene) -> Saw:
 
 
 async def new_message(scene: Scene) -> Saw:
+    """A second question before the first answer ended."""
     lab = scene.lab
     tab = await scene.tab("tab A")
     stream = await _running(scene, tab)
@@ -195,6 +201,7 @@ async def new_message(scene: Scene) -> Saw:
 
 
 async def approval_after_reload(scene: Scene) -> Saw:
+    """A decision from a page that was not there when it was asked for."""
     lab = scene.lab
     if not lab.options.approval_prompt:
         return skipped("no prompt that makes it ask for approval was given (--approval-prompt)")
@@ -223,6 +230,7 @@ async def approval_after_reload(scene: Scene) -> Saw:
 
 
 async def concurrent(scene: Scene) -> Saw:
+    """Two conversations at once."""
     lab = scene.lab
     prompts = (lab.options.prompt, lab.options.second_prompt)
     first, second = await scene.tab("tab A"), await scene.tab("tab B")

@@ -109,6 +109,7 @@ async def _cuts(scene: Scene) -> Cuts:
 
 
 async def resume(scene: Scene) -> Saw:
+    """Nothing is missing after a cut."""
     if not comes_back(scene.lab):
         return await _lost(scene)
     cuts = await _cuts(scene)
@@ -140,6 +141,7 @@ async def _lost(scene: Scene) -> Saw:
 
 
 async def no_repeat(scene: Scene) -> Saw:
+    """Nothing stands twice after a cut."""
     if not comes_back(scene.lab):
         return undecided("nothing comes back, so nothing comes twice")
     cuts = await _cuts(scene)
@@ -153,6 +155,7 @@ async def no_repeat(scene: Scene) -> Saw:
 
 
 async def keeps_generating(scene: Scene) -> Saw:
+    """What becomes of an answer whose reader was cut off."""
     lab = scene.lab
     if not comes_back(lab):
         return undecided("no client can see what became of the answer after its line broke")
@@ -179,6 +182,7 @@ async def keeps_generating(scene: Scene) -> Saw:
 
 
 async def half_open(scene: Scene) -> Saw:
+    """Coming back while the server still holds the dead line."""
     if not comes_back(scene.lab):
         return lacking(NO_WAY_BACK)
     tab = await scene.tab("tab A")
@@ -202,6 +206,7 @@ async def _exact_after(scene: Scene, tab: Tab, stream: Stream, when: str) -> Saw
 
 
 async def proxy_timeout(scene: Scene) -> Saw:
+    """Connections that live only for a part of the answer."""
     lab = scene.lab
     if not comes_back(lab):
         return lacking(NO_WAY_BACK)
@@ -231,12 +236,14 @@ async def proxy_timeout(scene: Scene) -> Saw:
 
 
 async def end_marked(scene: Scene) -> Saw:
+    """Whether completeness is said."""
     if scene.lab.contact.marks_end:
         return passed("the stream itself says that the answer is complete")
     return failed("the stream only stops: a proxy that closes in good order looks like a complete answer")
 
 
 async def slow_reader(scene: Scene) -> Saw:
+    """A reader that cannot keep up."""
     lab = scene.lab
     before = await used_bytes(lab.options)
     tab = await scene.tab("slow tab", narrow=True)
@@ -263,6 +270,7 @@ async def slow_reader(scene: Scene) -> Saw:
 
 
 async def agent_killed(scene: Scene) -> Saw:
+    """What people see of a dead agent."""
     lab = scene.lab
     if not lab.options.kill_agent:
         return skipped("no command that kills the agent was given (--kill-agent)")
