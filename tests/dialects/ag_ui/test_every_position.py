@@ -126,6 +126,11 @@ def joined(events: list[Event], version: str, at: int, step: int) -> tuple[bytes
     sent = stream.snapshot(at, view_at(events, at), None)
     rest = [event for event in events if event.seq > at]
     while not (ending := stream.ending()):
+        if at % 2 and len(rest) > 4 and len(rest) % 5 == 0:  # a slow reader: what it missed comes as a snapshot
+            later = rest[3].last
+            sent += stream.snapshot(later, view_at(events, later), None)
+            rest = rest[4:]
+            continue
         if stream.stale:
             sent += stream.snapshot(stream.seq, view_at(events, stream.seq), None)
             continue
@@ -138,6 +143,11 @@ def joined(events: list[Event], version: str, at: int, step: int) -> tuple[bytes
         for one in sent:
             CHECK.validate_python(msgspec.json.decode(msgspec.json.encode(one)))
     return _encoded(sent), stream.seq
+
+
+def tools_last(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    tools = [message for message in messages if message["role"] == "tool"]
+    return [m for m in messages if m["role"] != "tool"] + sorted(tools, key=lambda message: str(message["id"]))
 
 
 def without_kept(held: list[dict[str, Any]], want: list[dict[str, Any]], version: str) -> list[dict[str, Any]]:
@@ -172,5 +182,8 @@ async def test_every_position(site: Site, agents: Agents, version: str) -> None:
         held = json.loads(line)[-1]
         assert held["error"] is None, (at, held)
         assert held["complaints"] == [], at
-        assert without_kept(held["messages"], want, version) == want, at
+        messages = without_kept(held["messages"], want, version)
+        if at % 2:  # clients put what a snapshot has and they had not at the end, results of tools too
+            messages, want = tools_last(messages), tools_last(want)
+        assert messages == want, at
         assert held["state"] == view.state, at

@@ -145,19 +145,27 @@ class Content:
         return [*sent, self.tagged(run, type="TOOL_CALL_RESULT", **result)]
 
     # steps, state, activities, whatever else
-    def step_started(self, event: Event) -> list[Sent]:
-        return self.step(event.data.get("stepName"), event.run, again=True)
+    def steps_are(self, steps: list[tuple[str, str | None]]) -> list[Sent]:
+        """These steps are open, by name and run, whatever was before; inner ones of the same name count as one."""
+        before, self._steps = self._steps, {}
+        for name, run in steps:
+            self._steps.setdefault((self._owner(run), name), []).append(run)
+        over = [(runs[0], key[1]) for key, runs in before.items() if key not in self._steps]
+        begun = [(runs[0], key[1]) for key, runs in self._steps.items() if key not in before]
+        return [
+            *(self.tagged(run, type="STEP_FINISHED", stepName=name) for run, name in over),
+            *(self.tagged(run, type="STEP_STARTED", stepName=name) for run, name in begun),
+        ]
 
-    def step(self, name: Any, run: str | None, *, again: bool) -> list[Sent]:
-        """A step of one name may be open once: inner ones of the same name are counted."""
-        runs = self._steps.setdefault((self._owner(run), str(name)), [])
-        if not again and run in runs:
-            return []
-        runs.append(run)
-        return [self.tagged(run, type="STEP_STARTED", stepName=str(name))] if len(runs) == 1 else []
+    def step_started(self, event: Event) -> list[Sent]:
+        """A step begins."""
+        name = str(event.data.get("stepName", ""))
+        runs = self._steps.setdefault((self._owner(event.run), name), [])
+        runs.append(event.run)
+        return [self.tagged(event.run, type="STEP_STARTED", stepName=name)] if len(runs) == 1 else []
 
     def step_finished(self, event: Event) -> list[Sent]:
-        key = (self._owner(event.run), str(event.data.get("stepName")))
+        key = (self._owner(event.run), str(event.data.get("stepName", "")))
         runs = self._steps.get(key, [])
         if event.run not in runs:
             return []

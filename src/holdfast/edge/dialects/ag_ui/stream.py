@@ -98,9 +98,9 @@ class Stream(Content):
             self.lengths[key] = item["length"]
             if key not in self.texts:
                 sent.append(self.opened(key, item.get("run"), item))
-        for item in shown:
-            if item["kind"] == "step" and item["status"] == "open":
-                sent += self.step(item["name"], item.get("run"), again=False)
+        sent += self.steps_are(
+            [(i["name"], i.get("run")) for i in shown if i["kind"] == "step" and i["status"] == "open"]
+        )
         return sent
 
     def _learn(self, seq: int, view: View, history: History) -> None:
