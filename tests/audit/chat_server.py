@@ -188,6 +188,8 @@ class ChatServer:
         self, method: str, path: str, headers: dict[str, str], body: dict[str, Any], reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:  # fmt: skip
+        if path == "/ask" and set(body) != {"chat", "text"}:
+            return _reply(writer, 422, {"error": "chat and text"})
         if path == "/ask":
             return await self._ask(headers, body, reader, writer)
         if path.startswith("/kill"):

@@ -98,8 +98,7 @@ class Redactor:
         """The text without secrets."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        text = _SECRET_FIELD.sub(rf"\1{HIDDEN}", text)
-        return _SECRET.sub(HIDDEN, text)
+        return _SECRET_FIELD.sub(rf"\1{HIDDEN}", _SECRET.sub(HIDDEN, text))
 
     def value(self, value: Any) -> Any:
         """The same for anything JSON can hold."""

@@ -64,7 +64,10 @@ class Cutter:
             if last and self._rest:
                 yield parsed(self._rest)
             return
-        *lines, self._rest = self._rest.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        held = "\r" if self._rest.endswith("\r") and not last else ""  # its line feed may be on the way
+        whole = self._rest.removesuffix(held).replace("\r\n", "\n").replace("\r", "\n")
+        *lines, self._rest = whole.split("\n")
+        self._rest += held
         if len(self._rest) > LINE_CHARS or (last and self._shape == "ndjson"):
             lines.append(self._rest)
             self._rest = ""

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from msgspec import structs
+from rich.markup import escape
 from typer.core import TyperGroup
 
 from holdfast.audit import recipe as recipes
@@ -161,10 +162,9 @@ def recipe_command(
             return output.say_json(recipes.schema())
         if name:
             return output.out.print(recipes.dump(registry.recipe_named(name)), markup=False, soft_wrap=True)
-        table = output.table("driver", "what it speaks")
         for recipe in registry.RECIPES.values():
-            table.add_row(recipe.name, recipe.about)
-        return output.out.print(table)
+            output.out.print(f"[bold]{recipe.name}[/]  {escape(recipe.about)}")
+        return None
 
 
 @app.command("proxy")
