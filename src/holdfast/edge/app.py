@@ -19,6 +19,7 @@ from holdfast.edge.door import Door
 from holdfast.edge.guard import Guard, no_route
 from holdfast.edge.http import Rest
 from holdfast.edge.metrics import Health
+from holdfast.edge.operators import Operators
 from holdfast.edge.pages import page_routes
 from holdfast.edge.picows_ws import PATH
 from holdfast.edge.request import Requests
@@ -53,6 +54,7 @@ class Edge:
         self.webhooks = Webhooks(hub, settings)
         self.routes: list[BaseRoute] = [
             *Rest(self.door, self.requests, self.tokens).routes(),
+            *Operators(self.door, self.requests).routes(),
             *Health(hub, settings, self.requests, self.webhooks).routes(),
             *OpenAIResponses(self.door, self.requests).routes(),
             *AgUi(self.door, self.requests).routes(),

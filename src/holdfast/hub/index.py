@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from holdfast.hub.hot import HotSession
 
 _PREVIEW_CHARS = 120
+_NAME_CHARS = 60
+_PEOPLE = 4  # of those who take part, the earliest
 
 
 def build(session: HotSession, events: list[Event]) -> Index | None:
@@ -55,6 +57,15 @@ def _card(state: State, events: list[Event], before: dict[str, Any]) -> dict[str
     last = {"actor": said.actor, "text": said.data["text"][:_PREVIEW_CHARS]} if said is not None else before.get("last")
     if last is not None:
         card["last"] = last
+    if state.agent:
+        card["agent"] = state.agent
+    created = next((ev for ev in events if ev.type == e.SESSION_CREATED), None)
+    workflow = (created.data.get("meta") or {}).get("workflow") if created is not None else before.get("workflow")
+    if isinstance(workflow, str):
+        card["workflow"] = workflow[:_NAME_CHARS]
+    people = [actor for actor in state.participants if actor.startswith("user:")][:_PEOPLE]
+    if people:
+        card["people"] = people
     return card
 
 

@@ -26,11 +26,12 @@ def row(head: Head, read: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def concerns(principal: Principal, session: str, index: Index) -> bool:
-    """Whether a session belongs on the principal's list: people see those they take part in, others all they may read."""
+def concerns(principal: Principal, session: str, index: Index, *, everything: bool = False) -> bool:
+    """Whether a session belongs on the principal's list: people see those they take part in, unless they ask for
+    everything; others all they may read."""
     if not principal.may("read", session):
         return False
-    return not principal.actor.startswith("user:") or principal.actor in index.participants
+    return everything or not principal.actor.startswith("user:") or principal.actor in index.participants
 
 
 class Lists:
@@ -39,15 +40,17 @@ class Lists:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.watchers: dict[str, Connection] = {}
+        self._everything: set[str] = set()  # connections that watch all sessions of their tenant
         self._reads: dict[tuple[Key, str], int] = {}
         self._dirty: dict[Key, HotSession] = {}
         self._scheduled = False
 
     async def rows(
-        self, principal: Principal, *, search: str = "", before: tuple[int, str] | None = None, limit: int
-    ) -> list[dict[str, Any]]:
-        """A page of the principal's list, newest activity first."""
-        user = principal.actor if principal.actor.startswith("user:") else None
+        self, principal: Principal, *, search: str = "", before: tuple[int, str] | None = None, limit: int,
+        everything: bool = False,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """A page of the principal's list, newest activity first; ``everything``: of all it may read."""
+        user = principal.actor if principal.actor.startswith("user:") and not everything else None
         found: list[dict[str, Any]] = []
         while len(found) < limit:
             page = await self.hub.engine.list(principal.tenant, user=user, search=search, before=before, limit=limit)
@@ -60,16 +63,18 @@ class Lists:
     def _row(self, item: Listed, principal: Principal) -> dict[str, Any]:
         return row(item.head, max(item.read, self._reads.get((item.head.key, principal.actor), 0)))
 
-    async def watch(self, conn: Connection) -> None:
+    async def watch(self, conn: Connection, *, everything: bool = False) -> None:
         """Send the list now and its changes from now on."""
         self.watchers[conn.ident] = conn
-        rows = await self.rows(conn.principal, limit=limits.LIST_SESSIONS)
+        (self._everything.add if everything else self._everything.discard)(conn.ident)
+        rows = await self.rows(conn.principal, limit=limits.LIST_SESSIONS, everything=everything)
         for item in rows:
             self._reads[Key(conn.principal.tenant, item["session"]), conn.principal.actor] = item["read"]
         conn.deliver(Batch([encode({"op": "sessions", "rows": rows, "removed": []})]))
 
     def unwatch(self, conn: Connection) -> None:
         """No more changes."""
+        self._everything.discard(conn.ident)
         if self.watchers.pop(conn.ident, None) is not None:
             actor = conn.principal.actor
             if not any(c.principal.actor == actor for c in self.watchers.values()):
@@ -98,8 +103,11 @@ class Lists:
         dirty, self._dirty = self._dirty, {}
         for conn in list(self.watchers.values()):
             principal, rows = conn.principal, []
+            everything = conn.ident in self._everything and principal.may("admin", "*")
             for session in dirty.values():
-                if session.key.tenant == principal.tenant and concerns(principal, session.key.session, session.index):
+                if session.key.tenant == principal.tenant and concerns(
+                    principal, session.key.session, session.index, everything=everything
+                ):
                     head = Head(
                         session.key,
                         session.incarnation,

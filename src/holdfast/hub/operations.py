@@ -193,7 +193,9 @@ async def _heartbeat(hub: Hub, principal: Principal, op: wire.Heartbeat, conn: C
 
 
 async def _watch(hub: Hub, principal: Principal, op: wire.Watch, conn: Connection | None) -> dict[str, Any]:
-    await hub.lists.watch(_connection(conn))
+    if op.all:
+        authorise(principal, "admin", "*")
+    await hub.lists.watch(_connection(conn), everything=op.all)
     return {}
 
 

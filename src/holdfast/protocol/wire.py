@@ -69,7 +69,9 @@ class Ping(Op, tag="ping", kw_only=True):
 
 
 class Watch(Op, tag="watch", kw_only=True):
-    """Follow the list of the principal's sessions (SUB-8)."""
+    """Follow the list of the principal's sessions (SUB-8), or, with ``admin`` on `*`, of ``all`` of the tenant."""
+
+    all: bool = False
 
 
 class Unwatch(Op, tag="unwatch", kw_only=True):

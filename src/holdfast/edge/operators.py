@@ -1,0 +1,107 @@
+"""What operators look at beside sessions: connections, runs in memory and their leases, counters over time.
+
+All of it needs ``admin`` over all sessions of the tenant, and shows nothing of other tenants. It is state of this
+process, not of the log: after a restart it begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from holdfast.edge.door import Door
+from holdfast.edge.request import Requests, answer
+from holdfast.errors import Refused
+from holdfast.hub.hot import HotSession
+from holdfast.hub.port import Connection
+from holdfast.hub.stats import BUCKETS
+from holdfast.protocol import limits
+from holdfast.session.access import Principal
+
+
+class Operators:
+    """The operators' routes of one server."""
+
+    def __init__(self, door: Door, requests: Requests) -> None:
+        self.door = door
+        self.hub = door.hub
+        self.requests = requests
+
+    def routes(self) -> list[BaseRoute]:
+        """All routes."""
+        return [
+            Route("/v1/connections", self.connections, methods=["GET"]),
+            Route("/v1/connections/{connection}", self.cut, methods=["DELETE"]),
+            Route("/v1/runs", self.runs, methods=["GET"]),
+            Route("/v1/stats", self.stats, methods=["GET"]),
+        ]
+
+    def _operator(self, request: Request) -> Principal:
+        principal = self.requests.principal(request)
+        if not principal.may("admin", "*"):
+            raise Refused("auth.denied", "this needs admin over all sessions")
+        return principal
+
+    async def connections(self, request: Request) -> Response:
+        """Open connections: `{connections: [{connection, actor, surface, device, paused, sessions, runs}]}`."""
+        tenant = self._operator(request).tenant
+        mine = [conn for conn in self.hub.connections.values() if conn.principal.tenant == tenant]
+        return answer(
+            {"connections": [self._connection(conn) for conn in mine[: limits.OPERATOR_ROWS]], "all": len(mine)}
+        )
+
+    def _connection(self, conn: Connection) -> dict[str, Any]:
+        worker = self.hub.workers.by_connection.get(conn.ident)
+        return {
+            "connection": conn.ident, "actor": conn.principal.actor, "surface": conn.surface, "device": conn.device,
+            "paused": conn.paused, "sessions": list(self.hub.readers.by_connection.get(conn.ident, ())),
+            "serves": sorted(worker.agents) if worker is not None else [],
+            "runs": [{"session": key.session, "run": run} for key, run in worker.held] if worker is not None else [],
+        }  # fmt: skip
+
+    async def cut(self, request: Request) -> Response:
+        """Drop a connection without a word, as a dead network would. Nothing else happens by that (CTL-1)."""
+        principal = self._operator(request)
+        ident = request.path_params["connection"]
+        conn = self.hub.connections.get(ident)
+        if conn is None or conn.principal.tenant != principal.tenant:
+            raise Refused("input.malformed", "connection: there is none of this name")
+        visit = self.door.visits.get(ident)
+        if visit is not None:
+            visit.abort()
+        else:
+            conn.close(1012, "cut")
+        return answer({})
+
+    async def runs(self, request: Request) -> Response:
+        """Runs that have not ended, of sessions in memory: lost and retried first, then by time."""
+        tenant = self._operator(request).tenant
+        found = [run for hot in self.hub.sessions.values() if hot.key.tenant == tenant for run in self._runs(hot)]
+        found.sort(key=lambda run: (-run["losses"], run["queued_ms"]))
+        return answer({"runs": found[: limits.OPERATOR_ROWS], "all": len(found)})
+
+    def _runs(self, hot: HotSession) -> Iterator[dict[str, Any]]:
+        now = self.hub.clock.monotonic()
+        for run in hot.state.runs.values() if hot.state is not None else ():
+            lease = hot.leases.get(run.id)
+            yield {
+                "session": hot.key.session, "title": hot.index.title, "run": run.id, "agent": run.agent, "status": run.status,
+                "parent": run.parent, "name": run.name, "by": run.by, "attempt": run.generation, "attempts": run.attempts,
+                "losses": run.losses, "queued_ms": run.queued_ms, "worker": run.worker, "stopping": run.cancel is not None,
+                "lease_s": run.lease_s, "lease_left_s": round(lease - now, 3) if lease is not None else None,
+            }  # fmt: skip
+
+    async def stats(self, request: Request) -> Response:
+        """The hub's counters and gauges as JSON, and commit times as a histogram: what the console draws over time."""
+        self._operator(request)
+        told = asdict(self.hub.stats)
+        told.pop("commit_seconds")
+        times = self.hub.stats.commit_seconds
+        bounds = [bound if bound != float("inf") else None for bound in BUCKETS]
+        histogram = {"bounds_s": bounds, "counts": times.counts, "total_s": times.total_s}
+        return answer({"now_ms": self.hub.clock.wall_ms(), "stats": told, "commit": histogram})
