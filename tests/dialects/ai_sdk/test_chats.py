@@ -92,6 +92,35 @@ async def test_a_reload_and_a_second_client_join_the_active_answer(site: Site, v
     assert next(iter(view.runs.values()))["status"] == "completed"
 
 
+@pytest.mark.parametrize(("version", "wire"), WIRES[:3])
+async def test_a_line_that_breaks_again_and_again(site: Site, version: str, wire: str) -> None:
+    chat = await site.chat(version, wire, through=site.line.port)
+    going = chat.begin("send", text="hello")
+    for _ in range(4):
+        before = await chat.do("look")
+        have = len("".join(spoken(before))) if before["messages"] else 0
+        await chat.do("until", chars=have + 60)
+        site.line.cut()
+        assert (await going)["status"] == "error"
+        going = chat.begin("resume")
+    shown = await going
+    assert spoken(shown) == folded(await site.ended()) == ["".join(words())]
+    whole(shown)
+
+
+async def test_an_answer_that_ended_meanwhile_is_told_to_version_7(site: Site) -> None:
+    for version, wire in WIRES[:3]:
+        chat = await site.chat(version, wire, chat=f"c-{version}-{wire}", through=site.line.port)
+        sending = chat.begin("send", text="hello")
+        await chat.do("until", chars=100)
+        site.line.cut()
+        broken = await sending
+        view = await site.ended(f"c-{version}-{wire}")
+        shown = await chat.do("resume")
+        assert spoken(shown) == (folded(view) if version == "v7" else spoken(broken))
+        assert len(shown["messages"]) == 2
+
+
 async def test_idle_chats_have_nothing_to_resume(site: Site) -> None:
     for version, wire in WIRES:
         chat = await site.chat(version, wire, chat="nobody")

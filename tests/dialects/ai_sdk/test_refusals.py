@@ -260,6 +260,23 @@ async def test_sequences_begin_at_zero_have_no_gap_and_may_be_begun_later(site: 
         assert await line.hear() == {**again[-2], "requestId": "q3"}
 
 
+async def test_a_stop_that_overtakes_its_own_message(site: Site) -> None:
+    async with raw(site) as line:
+        await line.send("q1", messages=[{**HELLO, "parts": [{"type": "text", "text": "long"}]}])
+        for _ in range(3):
+            await line.say({"type": "abort", "requestId": "q1"})
+        chunks = []
+        while (frame := await line.hear())["type"] != "end":
+            chunks.append(frame["chunk"])
+        assert Shown().take(chunks).ends == ["abort"]
+    view = await site.ended()
+    assert [run["status"] for run in view.runs.values()] == ["cancelled"]
+    async with site.http() as http:
+        frames = (await http.get("/v1/sessions/c1/events", params={"after": 0})).json()["frames"]
+    events = [event["type"] for frame in frames for event in frame.get("events", [])]
+    assert events.count("cancel.requested") == 1
+
+
 async def test_a_client_that_does_not_listen_holds_nobody_up_and_misses_nothing(site: Site) -> None:
     async with raw(site, max_queue=1) as line, site.http() as http:
         await line.send("q1", messages=[{**HELLO, "parts": [{"type": "text", "text": "flood"}]}])

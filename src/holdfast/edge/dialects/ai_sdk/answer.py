@@ -73,6 +73,7 @@ class Answer:
         self._seq = 0
         self._view = View()
         self._parts = Parts(run, version)
+        self._asked: dict[str, Item] = {}  # the approvals
         self._usage: Counter[str] = Counter()
 
     # --- what the session tells its reader
@@ -112,6 +113,7 @@ class Answer:
         items = [item for item in view["items"] if item.get("run") in runs]
         self._view = View.load({**view, "runs": runs, "items": items})
         self._parts.runs = runs
+        self._asked = {item["id"]: item for item in items if item["kind"] == "approval"}
         goes_on = self._since is not None
         if self._since is not None:
             self._remember(self._since)
@@ -163,11 +165,15 @@ class Answer:
             item = self._view.by_id.get((kind, str(data.get(field))))
             if item is not None:
                 self._view.export()
+                self._asked.update({item["id"]: item} if kind == "approval" else {})
                 yield from self._parts.item(item)
-        elif type_ in (e.STEP_STARTED, e.STEP_FINISHED) or type_.startswith("run."):
+        elif type_ in (e.STEP_STARTED, e.STEP_FINISHED):
+            for step in (item for item in self._view.items if item["kind"] == "step"):
+                yield from self._parts.item(step)
+        elif type_.startswith("run."):
             yield from self._everything()
-        elif type_ == e.CUSTOM:  # in no view: told once, kept by nobody
-            yield {"type": f"data-{data.get('name')}", "data": data.get("value"), "transient": True}
+        elif type_ == e.CUSTOM and isinstance(data.get("name"), str):  # in no view: told once, kept by nobody
+            yield {"type": f"data-{data['name']}", "data": data.get("value"), "transient": True}
         elif type_ == e.USAGE_RECORDED:
             self._usage.update({k: v for k, v in data.items() if type(v) is int})
 
@@ -212,8 +218,8 @@ class Answer:
     def _waits_for_people(self) -> bool:
         """Somebody must decide before more can be expected: the SDK sends its answer when the stream has ended."""
         blocked: set[str] = set()
-        for item in self._view.items:
-            if item["kind"] == "approval" and item["status"] == "pending" and not self._parts.answered(item["id"]):
+        for item in self._asked.values():
+            if item["status"] == "pending" and not self._parts.answered(item["id"]):
                 run = item["run"]
                 while run is not None:  # those above wait for it
                     blocked.add(run)

@@ -16,7 +16,7 @@ from holdfast.edge.reading import Reading
 from holdfast.errors import Refused
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.view import ENDED
-from holdfast.session.access import Principal
+from holdfast.session.access import Principal, authorise
 from holdfast.session.approval import action_hash
 
 SURFACE: Final = "ai-sdk"
@@ -66,13 +66,14 @@ class Asking:
     def __init__(self, door: Door, principal: Principal, agent: str, version: int) -> None:
         self.hub = door.hub
         self._door = door
-        self._principal = principal
+        self.principal = principal
         self._agent = agent
         self._version = version
 
     async def send(self, asked: Asked) -> tuple[Reading, Answer]:
         """Append the last message, or decide what it decides, and read the answer. Raises ``HoldfastError``."""
         session = codec.check_session_id(asked.id)
+        authorise(self.principal, "read", session)  # before anything is written: the answer is to be read
         if not asked.messages:
             raise Refused("input.malformed", "messages: at least one is needed")
         last = asked.messages[-1]
@@ -97,7 +98,7 @@ class Asking:
         if run is None:
             return {"runs": []}
         try:
-            return await self.hub.execute(self._principal, wire.Cancel(session=session, run=run))
+            return await self.hub.execute(self.principal, wire.Cancel(session=session, run=run))
         except Refused as error:
             if error.code != "run.ended":
                 raise
@@ -105,7 +106,7 @@ class Asking:
 
     async def view(self, session: str) -> dict[str, Any]:
         """The session's view as JSON data."""
-        _, _, raw = await self.hub.snapshot(self._principal, codec.check_session_id(session))
+        _, _, raw = await self.hub.snapshot(self.principal, codec.check_session_id(session))
         view: dict[str, Any] = _ANY.decode(raw)
         return view
 
@@ -130,7 +131,7 @@ class Asking:
 
     # --- reading
     async def _read(self, session: str, answer: Answer) -> tuple[Reading, Answer]:
-        return await Reading.open(self._door, self._principal, session, "snapshot", surface=SURFACE), answer
+        return await Reading.open(self._door, self.principal, session, "snapshot", surface=SURFACE), answer
 
     # --- writing
     async def _say(self, session: str, message: UIMessage, *, edited: bool) -> str:
@@ -148,26 +149,26 @@ class Asking:
         }  # fmt: skip
         if edited:
             try:
-                return _run(await self.hub.execute(self._principal, wire.Send(edits=key, **fields)))
+                return _run(await self.hub.execute(self.principal, wire.Send(edits=key, **fields)))
             except Refused as error:
                 if error.code != "input.not_found":  # it never arrived: then this is the first time
                     raise
-        return _run(await self.hub.execute(self._principal, wire.Send(key=key, **fields)))
+        return _run(await self.hub.execute(self.principal, wire.Send(key=key, **fields)))
 
     async def _create(self, session: str) -> None:
         try:
-            await self.hub.loaded(self._principal, session, "append")
+            await self.hub.loaded(self.principal, session, "append")
         except Refused as error:
             if error.code != "session.not_found":
                 raise
-            await self.hub.execute(self._principal, wire.Create(session=session, agent=self._agent))
+            await self.hub.execute(self.principal, wire.Create(session=session, agent=self._agent))
 
     async def _attach(self, session: str, file: File) -> wire.Attachment:
         blob = file.blob
         if blob:
-            await self.hub.get_blob(self._principal, session, blob)
+            await self.hub.get_blob(self.principal, session, blob)
         else:
-            blob = await self.hub.put_blob(self._principal, session, file.media_type, file.data)
+            blob = await self.hub.put_blob(self.principal, session, file.media_type, file.data)
         return wire.Attachment(blob, file.name, file.media_type)
 
     async def _regenerate(self, session: str, asked: Asked) -> str:
@@ -182,7 +183,7 @@ class Asking:
         else:
             raise Refused("input.malformed", "messages: no user message to answer again")
         op = wire.Regenerate(session=session, input=ident, agent=self._agent)
-        return _run(await self.hub.execute(self._principal, op))
+        return _run(await self.hub.execute(self.principal, op))
 
     async def _decide(self, session: str, message: UIMessage) -> tuple[Reading, Answer]:
         """The client answers approvals: its message comes back with them, and goes on after what it has."""
@@ -196,7 +197,7 @@ class Asking:
         try:
             for op in answers:
                 try:
-                    await self.hub.execute(self._principal, op)
+                    await self.hub.execute(self.principal, op)
                 except Refused as error:
                     if error.code != "approval.resolved":  # somebody was faster: the stream says who
                         raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 from starlette.requests import Request
@@ -58,8 +59,8 @@ class AiSdk:
     # --- HTTP
     async def send(self, request: Request) -> Response:
         """Append the user's message and stream the answer (``DefaultChatTransport.sendMessages``)."""
-        asking, principal = self._asking(request), self.requests.principal(request)
-        async with self.requests.body(request, principal) as raw:
+        asking = self._asking(request)
+        async with self.requests.body(request, asking.principal) as raw:
             asked: Asked = codec.decode(raw, _ASKED, "body")
         return streamed(*await asking.send(asked))
 
@@ -86,7 +87,7 @@ class AiSdk:
         found = _API.fullmatch(path)
         if found is None or found["version"] not in VERSIONS:
             return None
-        return partial(SdkVisit, version=VERSIONS[found["version"]], agent=found["agent"])
+        return partial(SdkVisit, version=VERSIONS[found["version"]], agent=unquote(found["agent"]))
 
     async def _socket(self, socket: WebSocket) -> None:
         kind = partial(SdkVisit, version=_version(socket.path_params), agent=socket.path_params["agent"])

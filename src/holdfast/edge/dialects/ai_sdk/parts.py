@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from holdfast.protocol.codec import canonical, encode
+from holdfast.errors import Refused
+from holdfast.protocol.codec import canonical, check_value, encode
 from holdfast.protocol.view import Item
 
 Chunk = dict[str, Any]
@@ -18,9 +19,12 @@ _TEXTS: Final = {"message": "text", "reasoning": "reasoning"}
 def parsed(text: str) -> Any:
     """A tool's arguments or result: JSON where it is JSON, else the text itself."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        value = json.loads(text)
+        if isinstance(value, (dict, list)):
+            check_value(value)
+    except (ValueError, RecursionError, Refused):  # what a browser cannot read as JSON, it gets as text
         return text
+    return value
 
 
 class Parts:

@@ -109,12 +109,12 @@ class SdkVisit(Visit):
             return
         ident = ""
         try:
-            self._operations.take(self.hub.loop.time())
             frame = codec.decode(raw, _FRAME, "frame")
             ident = frame.requestId
-            if isinstance(frame, AbortFrame):
+            if isinstance(frame, AbortFrame):  # once for each request, which was counted
                 self._abort(ident)
                 return
+            self._operations.take(self.hub.loop.time())
             self._authenticate(frame.headers)
             if ident in self._exchanges:
                 raise Refused("input.malformed", "requestId: in use")
@@ -236,7 +236,7 @@ class SdkVisit(Visit):
     # --- stopping
     def _abort(self, ident: str) -> None:
         exchange = self._exchanges.get(ident)
-        if exchange is None or not self.principal.actor:
+        if exchange is None or exchange.aborted or exchange.hold is not None:
             return
         if exchange.resumes:
             exchange.hold = self.hub.loop.call_later(HOLD_S, self._stop, exchange)
