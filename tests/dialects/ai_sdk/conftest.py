@@ -46,8 +46,8 @@ def packages() -> None:
 class Line:
     """A TCP proxy in front of the server; ``cut`` resets every connection at once, as a lost network does in the end."""
 
-    def __init__(self, port: int) -> None:
-        self._server_port = port
+    def __init__(self, port: int = 0) -> None:
+        self.server_port = port
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
@@ -73,7 +73,12 @@ class Line:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        try:
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.server_port)
+        except OSError:  # nobody there now
+            writer.transport.abort()
+            self._tasks.discard(task)
+            return
         self._writers |= {writer, up_writer}
         with contextlib.suppress(OSError, asyncio.CancelledError):
             await asyncio.gather(self._pump(reader, up_writer), self._pump(up_reader, writer))
@@ -139,6 +144,7 @@ class Site:
         self.hub = edge.hub
         self.port = port
         self.line = line
+        self.url = f"http://127.0.0.1:{port}"
         self.chats: list[SdkChat] = []
 
     def token(self, subject: str = "user:ann", **more: Any) -> str:

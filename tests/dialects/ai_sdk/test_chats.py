@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from holdfast.edge.app import Edge
+from holdfast.edge.config import Settings
+from holdfast.edge.server import port_of, running
+from holdfast.engines.sqlite.engine import SqliteEngine
+from holdfast.hub.hub import Hub
 from holdfast.protocol.fold import View
-from tests.dialects.ai_sdk.agents import words
-from tests.dialects.ai_sdk.conftest import Site
+from tests.dialects.ai_sdk.agents import serve, words
+from tests.dialects.ai_sdk.conftest import Line, Site
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
@@ -184,3 +191,48 @@ async def test_a_resume_that_gives_way_to_another_stops_nothing(site: Site) -> N
     view = await site.ended()
     assert next(iter(view.runs.values()))["status"] == "completed"
     assert spoken(shown) == folded(view)
+
+
+@every_wire
+async def test_a_person_takes_over(site: Site, version: str, wire: str) -> None:
+    chat = await site.chat(version, wire, agent="echo")
+    await chat.do("send", text="hello")
+    async with site.http(site.token("user:bob")) as http:
+        assert (await http.post("/v1/sessions/c1/take", json={})).status_code == 200
+        shown = await chat.do("send", text="anybody?")
+        assert (shown["status"], [m["role"] for m in shown["messages"]]) == ("ready", ["user", "assistant", "user"])
+        assert (await http.post("/v1/sessions/c1/messages", json={"text": "I am Bob."})).status_code == 201
+        messages = (await http.get(f"/v1/ai-sdk/{version}/echo/c1")).json()
+    assert [(m["role"], m["parts"][-1]["text"]) for m in messages[2:]] == [
+        ("user", "anybody?"),
+        ("assistant", "I am Bob."),
+    ]
+
+
+@pytest.mark.parametrize(("version", "wire"), [("v7", "ws"), ("v6", "sse")])
+async def test_a_restart_of_the_server(tmp_path: Path, packages: None, version: str, wire: str) -> None:
+    db = str(tmp_path / "holdfast.db")
+
+    async def edge() -> Edge:
+        hub = Hub(SqliteEngine(db))
+        await hub.open()
+        return Edge(hub, Settings(db=db, port=0, drain_s=1.0))
+
+    async with contextlib.AsyncExitStack() as stack:
+        line = await stack.enter_async_context(Line().running())
+        first = await edge()
+        async with running(first) as server:
+            line.server_port = port_of(server)
+            site = Site(first, line.port, line)
+            await stack.enter_async_context(serve(site.url, site.token("agent:host", agents=["*"])))
+            chat = await site.chat(version, wire)
+            stack.push_async_callback(chat.end)
+            sending = chat.begin("send", text="hello")
+            await chat.do("until", chars=100)
+        assert (await sending)["status"] == "error"
+        async with running(await edge()) as server:
+            line.server_port = port_of(server)
+            shown = await chat.do("resume")
+            view = await site.ended()
+            assert spoken(shown) == folded(view) == ["".join(words())]
+            whole(shown)

@@ -70,13 +70,17 @@ class Asking:
         self._agent = agent
         self._version = version
 
-    async def send(self, asked: Asked) -> tuple[Reading, Answer]:
-        """Append the last message, or decide what it decides, and read the answer. Raises ``HoldfastError``."""
+    async def send(self, asked: Asked) -> tuple[Reading, Answer] | None:
+        """Append the last message, or decide what it decides, and read the answer. Raises ``HoldfastError``.
+
+        None when no agent answers, because a person has taken over (CTL-8).
+        """
         session = codec.check_session_id(asked.id)
         authorise(self.principal, "read", session)  # before anything is written: the answer is to be read
         if not asked.messages:
             raise Refused("input.malformed", "messages: at least one is needed")
         last = asked.messages[-1]
+        run: str | None
         if asked.trigger == "regenerate-message":
             run = await self._regenerate(session, asked)
         elif last.role == "assistant":
@@ -85,7 +89,7 @@ class Asking:
             run = await self._say(session, last, edited=asked.messageId == last.id)
         else:
             raise Refused("input.malformed", f"messages: the last one is of role {last.role!r:.40}")
-        return await self._read(session, Answer(session, run, self._version))
+        return None if run is None else await self._read(session, Answer(session, run, self._version))
 
     async def resume(self, session: str) -> tuple[Reading, Answer] | None:
         """Read the answer that is being given; None when there is none."""
@@ -134,7 +138,7 @@ class Asking:
         return await Reading.open(self._door, self.principal, session, "snapshot", surface=SURFACE), answer
 
     # --- writing
-    async def _say(self, session: str, message: UIMessage, *, edited: bool) -> str:
+    async def _say(self, session: str, message: UIMessage, *, edited: bool) -> str | None:
         key = codec.check_entity_id(message.id, "messages: id")
         text = "\n\n".join(said(part) for part in message.parts if part.get("type") == "text")
         if len(text) > limits.TEXT_CHARS:
@@ -149,11 +153,12 @@ class Asking:
         }  # fmt: skip
         if edited:
             try:
-                return _run(await self.hub.execute(self.principal, wire.Send(edits=key, **fields)))
+                answered = await self.hub.execute(self.principal, wire.Send(edits=key, **fields))
+                return answered["run"]  # type: ignore[no-any-return]
             except Refused as error:
                 if error.code != "input.not_found":  # it never arrived: then this is the first time
                     raise
-        return _run(await self.hub.execute(self.principal, wire.Send(key=key, **fields)))
+        return (await self.hub.execute(self.principal, wire.Send(key=key, **fields)))["run"]  # type: ignore[no-any-return]
 
     async def _create(self, session: str) -> None:
         try:
@@ -183,7 +188,7 @@ class Asking:
         else:
             raise Refused("input.malformed", "messages: no user message to answer again")
         op = wire.Regenerate(session=session, input=ident, agent=self._agent)
-        return _run(await self.hub.execute(self.principal, op))
+        return str((await self.hub.execute(self.principal, op))["run"])
 
     async def _decide(self, session: str, message: UIMessage) -> tuple[Reading, Answer]:
         """The client answers approvals: its message comes back with them, and goes on after what it has."""
@@ -205,13 +210,6 @@ class Asking:
             reading.end()
             raise
         return reading, answer
-
-
-def _run(result: dict[str, Any]) -> str:
-    """The run that answers, or ``run.muted`` when a person has taken over and nobody will."""
-    if result.get("run") is None:
-        raise Refused("run.muted", "it was said; no agent answers while a person has taken over")
-    return str(result["run"])
 
 
 def said(part: dict[str, Any]) -> str:

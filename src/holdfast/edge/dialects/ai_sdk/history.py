@@ -42,7 +42,7 @@ def _said(session: str, item: Item) -> UIMessage:
     ]  # fmt: skip
     if item["text"]:
         parts.append({"type": "text", "text": item["text"]})
-    role = "assistant" if item["role"] == "assistant" else "user"
+    role = "assistant" if item["role"] in ("assistant", "operator") else "user"  # who took over speaks in its place
     about = {"by": item["actor"], "ts": item["ts"]}
     return {"id": item["id"], "role": role, "parts": parts, "metadata": {"holdfast": about}}
 

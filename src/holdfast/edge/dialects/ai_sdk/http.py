@@ -34,6 +34,7 @@ API: Final = "/v1/ai-sdk/{version}/{agent}"
 VERSIONS: Final = {"v5": 5, "v6": 6, "v7": 7}
 HEADERS: Final = {"x-vercel-ai-ui-message-stream": "v1"}
 _ASKED: Final = msgspec.json.Decoder(Asked)
+_END: Final = b"data: [DONE]\n\n"
 _API = compile_path(API)[0]
 
 
@@ -62,7 +63,10 @@ class AiSdk:
         asking = self._asking(request)
         async with self.requests.body(request, asking.principal) as raw:
             asked: Asked = codec.decode(raw, _ASKED, "body")
-        return streamed(*await asking.send(asked))
+        found = await asking.send(asked)
+        return (
+            streamed(*found) if found is not None else Response(_END, headers=HEADERS, media_type="text/event-stream")
+        )
 
     async def resume(self, request: Request) -> Response:
         """Stream the answer that is being given, from its beginning; 204 when there is none."""
@@ -139,7 +143,7 @@ async def _body(reading: Reading, answer_: Answer) -> AsyncIterator[bytes]:
             break
     for chunk in answer_.broken(f"interrupted: {reading.closed or 'the session ended'}"):
         yield _line(chunk)
-    yield b"data: [DONE]\n\n"
+    yield _END
 
 
 def _line(chunk: Chunk) -> bytes:
