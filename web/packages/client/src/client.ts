@@ -146,9 +146,9 @@ export class Client extends Emitter<"status"> {
     return session;
   }
 
-  /** The live list of the principal's sessions (SUB-8). */
-  sessions(): SessionList {
-    return (this.#list ??= new SessionList(this.connection));
+  /** The live list of the principal's sessions (SUB-8); `all`, said the first time: of the tenant's, for its admins. */
+  sessions({ all = false } = {}): SessionList {
+    return (this.#list ??= new SessionList(this.connection, all));
   }
 
   #each(what: (session: Session) => void): void {

@@ -13,9 +13,12 @@ export class SessionList extends Followed {
   readonly #connection: Connection;
   readonly #known = new Map<string, SessionRow>();
 
-  constructor(connection: Connection) {
+  readonly #all: boolean;
+
+  constructor(connection: Connection, all: boolean) {
     super();
     this.#connection = connection;
+    this.#all = all;
   }
 
   protected begin(): void {
@@ -31,7 +34,7 @@ export class SessionList extends Followed {
 
   #watch(): void {
     this.fresh = false;
-    this.#connection.post({ op: "watch" });
+    this.#connection.post(this.#all ? { op: "watch", all: true } : { op: "watch" });
   }
 
   readonly #heard: Listener = {
