@@ -48,6 +48,9 @@ class Workshop:
         self._clients: list[holdfast.Holdfast] = []
         self._workers: list[Worker] = []
 
+    def token(self, subject: str, **granted: Any) -> str:
+        return auth.mint(self._secret, subject=subject, **granted)
+
     async def person(self, subject: str = "user:ann", *verbs: str) -> holdfast.Holdfast:
         """A person's client; ``verbs`` are what they may do, everything but ``admin`` by default."""
         return await self._connect(subject, capabilities={"*": verbs} if verbs else None)
@@ -65,7 +68,7 @@ class Workshop:
         return worker
 
     async def _connect(self, subject: str, **granted: Any) -> holdfast.Holdfast:
-        client = holdfast.connect(self.url, token=auth.mint(self._secret, subject=subject, **granted))
+        client = holdfast.connect(self.url, token=self.token(subject, **granted))
         await client.connection.open()
         self._clients.append(client)
         return client

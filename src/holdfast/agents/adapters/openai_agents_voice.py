@@ -1,0 +1,108 @@
+"""From the events of the OpenAI Responses API to texts and tool calls in the session."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from holdfast.agents.adapters.framework import Texts
+from holdfast.agents.run import RunContext
+
+_GROWS = {
+    "response.output_text.delta": "message",
+    "response.refusal.delta": "message",
+    "response.reasoning_text.delta": "reasoning",
+    "response.reasoning_summary_text.delta": "reasoning",
+}
+
+
+class Voice:
+    """One agent speaking: ``run`` is whose words they are, ``journal`` the run that has its tool calls.
+
+    Attributes:
+        name: the sub-agent's, or empty for the run's own agent.
+        hidden: tools that are no tools to people: hand-offs.
+        called: names of the calls heard of, by their ids.
+    """
+
+    def __init__(
+        self, run: RunContext, *, journal: RunContext, name: str = "", called: dict[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self.texts = Texts(run)
+        self.hidden: Container[str] = ()
+        self.called: dict[str, str] = {} if called is None else called
+        self._run = run
+        self._journal = journal
+        self._items: dict[int, str] = {}
+        self._grown: set[tuple[str, Any]] = set()
+
+    def ident(self, call: str) -> str:
+        """A call's id in the session, where models' ids need not be unique."""
+        return f"{self._journal.id}.{call}"
+
+    async def hear(self, event: Any) -> None:
+        """Write what a streamed event of the Responses API says (its types are those of the ``openai`` package)."""
+        kind = _GROWS.get(event.type)
+        if kind is not None:
+            part = getattr(event, "content_index", None), getattr(event, "summary_index", None)
+            self._grown.add((kind, event.output_index))
+            await self.texts.write(kind, (event.output_index, part), event.delta)
+        elif event.type == "response.output_item.added":
+            await self._begun(event.output_index, event.item)
+        elif event.type == "response.function_call_arguments.delta" and event.output_index in self._items:
+            self._grown.add(("tool", event.output_index))
+            await self._journal.tools.grow(self._items[event.output_index], event.delta)
+        elif event.type == "response.output_text.annotation.added":
+            await self._cited(event.output_index, event.content_index, event.annotation)
+        elif event.type in ("response.completed", "response.incomplete"):
+            await self._completed(event.response)
+
+    async def _begun(self, index: int, item: Any) -> None:
+        if item.type == "function_call" and item.name not in self.hidden:
+            self._items[index] = self.ident(item.call_id)
+            self.called[item.call_id] = item.name
+            await self._journal.tools.announce(self._items[index], item.name)
+
+    async def _cited(self, index: int, part: int, note: Any) -> None:
+        note = note if isinstance(note, dict) else to_jsonable_python(note)
+        out = self.texts.message((index, (part, None)))
+        if out is not None and note.get("type") == "url_citation":
+            await out.source(str(note["url"]), title=str(note.get("title") or ""))
+
+    async def _completed(self, response: Any) -> None:
+        """The response is whole: what was not streamed is written now, and what the provider's own tools did."""
+        for index, item in enumerate(response.output):
+            if item.type == "message" and ("message", index) not in self._grown:
+                words = "".join(
+                    str(getattr(part, "text", None) or getattr(part, "refusal", "")) for part in item.content
+                )
+                await self.texts.write("message", (index, (0, None)), words)
+            elif item.type == "reasoning" and ("reasoning", index) not in self._grown:
+                words = "\n\n".join(part.text for part in item.summary)
+                await self.texts.write("reasoning", (index, (0, None)), words)
+            elif item.type == "function_call":
+                await self._begun(index, item)
+                if index in self._items and ("tool", index) not in self._grown:
+                    await self._journal.tools.grow(self._items[index], item.arguments)
+            elif item.type.endswith("_call"):
+                await self._provider_called(item)
+        self.texts.end_all()
+        self._items.clear()
+        self._grown.clear()
+        if response.usage is not None:
+            used = response.usage
+            await self._run.usage(str(response.model), input_tokens=used.input_tokens, output_tokens=used.output_tokens)
+
+    async def _provider_called(self, item: Any) -> None:
+        """A tool that runs at the provider: a web search, say. Its call and its outcome come at once."""
+        told = to_jsonable_python(item, fallback=str)
+        name = item.type.removesuffix("_call")
+        args = {
+            k: v
+            for k, v in told.items()
+            if k in ("action", "queries", "code", "arguments") and isinstance(v, dict | list | str)
+        }
+        await self._journal.tools.settle(self.ident(item.id), name, args, told.get("results") or told.get("status"))
