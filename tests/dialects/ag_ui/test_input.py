@@ -62,6 +62,10 @@ async def test_odd_history_is_no_matter(site: Site, agents: Agents) -> None:
         assert sent[-1]["type"] == "RUN_FINISHED"
         tool = {**body, "runId": "b", "messages": [*odd, {"id": 1, "role": "tool", "toolCallId": []}]}
         assert events_of((await http.post("/v1/ag-ui/agent/writer/run", json=tool)).text)[-1]["type"] == "RUN_FINISHED"
+        again = {**body, "runId": "c", "messages": [{"id": []}], "resume": []}
+        assert events_of((await http.post("/v1/ag-ui/agent/writer/run", json=again)).text)[-1]["type"] == "RUN_FINISHED"
+        refused = {**again, "resume": [{"interruptId": "none", "status": "odd"}]}
+        assert (await http.post("/v1/ag-ui/agent/writer/run", json=refused)).status_code == 404
     assert len((await view_of(site, "t19"))["runs"]) == 1
 
 
@@ -174,3 +178,34 @@ async def test_a_long_history(site: Site, agents: Agents) -> None:
         given_again = [len(event["messages"]) for event in sent if event["type"] == "MESSAGES_SNAPSHOT"]
         assert given_again in ([], [61]) or given_again[0] > 61  # whole or not at all, as the answer had begun or not
         assert sent[-1]["type"] == "RUN_FINISHED"
+
+
+async def test_a_file_comes_as_a_blob(site: Site, agents: Agents, node: Start) -> None:
+    agents.gate.set()
+    client = await node("t20")
+    picture = {"type": "image", "source": {"type": "data", "value": "aGk=", "mimeType": "image/png"}}
+    client.do("add", message={"id": "u1", "role": "user", "content": [{"type": "text", "text": "This?"}, picture]})
+    client.do("run")
+    await client.done()
+    other = await node("t20", "0.0.59")
+    other.do("connect")
+    said = (await other.done())["messages"][0]
+    assert said["content"][0] == {"type": "text", "text": "This?"}
+    async with site.http(site.token()) as http:
+        file = await http.get(said["content"][1]["source"]["value"])
+    assert (file.content, file.headers["content-type"]) == (b"hi", "image/png")
+    assert other.warnings == []
+
+
+async def test_a_deleted_thread_stays_deleted(site: Site, agents: Agents) -> None:
+    """A page that was left open does not bring it back, whatever it sends with its words."""
+    agents.gate.set()
+    body = {"threadId": "t21", "runId": "a", "messages": [{"id": "u1", "role": "user", "content": "When?"}]}
+    async with site.http(site.token()) as http:
+        assert (await http.post("/v1/ag-ui/agent/writer/run", json=body)).status_code == 200
+        async with site.http(site.token(capabilities={"*": ["admin"]})) as admin:
+            assert (await admin.delete("/v1/sessions/t21")).status_code == 200
+        for more in ({}, {"runId": "b", "tools": [{"name": "t"}]}, {"forwardedProps": {"holdfast": {"state": True}}}):
+            answer = await http.post("/v1/ag-ui/agent/writer/run", json={**body, "state": {}, **more})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (410, "session.deleted")
+        assert (await http.post("/v1/ag-ui/agent/writer/connect", json=body)).status_code == 410

@@ -115,7 +115,7 @@ class Asked:
         repeated = False  # a resume comes with the conversation, whose last message may be what began the run
         if given.resume:
             view = await self._view(principal, given.threadId)
-            repeated = ("message", last.get("id")) in view.by_id
+            repeated = ("message", str(last.get("id"))) in view.by_id
             targets |= await self._resolve(principal, given, given.resume, view)
         if options.state and given.state is not None:
             await self._put_state(principal, given)
@@ -132,16 +132,18 @@ class Asked:
         self, principal: Principal, agent: str, given: Input, message: dict[str, Any], options: Options
     ) -> str | None:
         session, ident = given.threadId, codec.check_entity_id(message.get("id"), "messages: id")
-        key = (principal.tenant, session, given.runId)
-        if self._runs.get(key, ("", ""))[0] == ident:
-            return self._runs[key][1]
-        text, attachments = await self._content(principal, given, message)
+        text, blobs = _content(given, message)
         op = checked(
-            wire.Send, session=session, text=text, agent=agent, key=ident, attachments=attachments, edits=options.edits,
+            wire.Send, session=session, text=text, agent=agent, key=ident, edits=options.edits,
             concurrent=options.concurrent,
         )  # fmt: skip
+        await self._begin(principal, session)
+        op.attachments = [
+            wire.Attachment(await self._hub.put_blob(principal, session, media, data), name, media)
+            for media, name, data in blobs
+        ]
         try:
-            answer = await self._created(principal, op)
+            answer = await self._hub.execute(principal, op)
         except Refused as error:
             if error.code not in _KNOWN:
                 raise
@@ -149,25 +151,28 @@ class Asked:
         run = answer.get("run")
         if answer.get("duplicate"):
             run = await self._again(principal, agent, given, ident, text)
-        return self._remember(key, ident, run)
+        return self._remember((principal.tenant, session, given.runId), ident, run)
 
-    async def _created(self, principal: Principal, op: wire.Send) -> dict[str, Any]:
-        """Send, into a session that is created when it is not there."""
+    async def _begin(self, principal: Principal, session: str) -> None:
+        """Create the session when there never was one of this name; a deleted one stays deleted."""
         try:
-            return await self._hub.execute(principal, op)
+            await self._hub.loaded(principal, session, "append")
         except Refused as error:
             if error.code != "session.not_found":
                 raise
-        await self._hub.execute(principal, wire.Create(session=op.session))
-        return await self._hub.execute(principal, op)
+            await self._hub.execute(principal, wire.Create(session=session))
 
     async def _again(self, principal: Principal, agent: str, given: Input, ident: str, text: str) -> str | None:
-        """The message is in the log. Its run is followed while it lives, and once more when the one who asks was not told
-        of its end, which is what a retry is; else this asks for another answer."""
+        """The message is in the log. Asked with the same run id, it is the same run. Else its run is followed while it
+        lives, and once more when the one who asks was not told of its end, which is what a retry is; else this asks for
+        another answer."""
         view = await self._view(principal, given.threadId)
         said = view.by_id.get(("message", ident))
         if said is not None and said["text"] != text:
             raise Refused("content.exists", f"messages: {ident!r:.80} has other words in the session")
+        asked, meant = self._runs.get((principal.tenant, given.threadId, given.runId), ("", ""))
+        if asked == ident and meant in view.runs:
+            return meant
         runs = [r for r in view.runs.values() if r.get("input") == ident and "parent" not in r]
         for run in reversed(runs):
             if run["status"] not in ENDED:
@@ -195,42 +200,6 @@ class Asked:
     def run_of(self, principal: Principal, session: str, ident: str) -> str:
         """The run that a client's run id stands for; any other id stands for itself."""
         return self._runs.get((principal.tenant, session, ident), ("", ident))[1]
-
-    async def _content(
-        self, principal: Principal, given: Input, message: dict[str, Any]
-    ) -> tuple[str, list[dict[str, str]]]:
-        """A message's words, and what came with it as blobs: files, and the client's tools and context for the agent."""
-        content = message.get("content")
-        if isinstance(content, str):
-            texts, files = [content], []
-        elif isinstance(content, list) and all(isinstance(part, dict) for part in content):
-            texts = [str(part.get("text", "")) for part in content if part.get("type") == "text"]
-            files = [part for part in content if part.get("type") != "text"]
-        else:
-            raise Refused("input.malformed", "messages: content must be text or parts")
-        if len(files) >= _FILES:
-            raise Refused("input.malformed", f"messages: more than {_FILES - 1} files in one")
-        text = "\n".join(texts)
-        if not text and not files:
-            raise Refused("input.malformed", "messages: the last one is empty")
-        blobs = [_file(part) for part in files]
-        props = given.forwardedProps
-        if isinstance(props, dict):
-            props = {name: value for name, value in props.items() if name != "holdfast"}
-        if given.tools or given.context or props:
-            context = {"tools": given.tools, "context": given.context, "forwardedProps": props}
-            codec.check_value(context, "tools, context, forwardedProps")
-            blobs.append((CONTEXT_MEDIA, "ag-ui.json", codec.encode(context)))
-        if blobs:
-            await self._hub.execute(principal, wire.Create(session=given.threadId))
-        return text, [
-            {
-                "blob": await self._hub.put_blob(principal, given.threadId, media, data),
-                "name": name,
-                "media_type": media,
-            }
-            for media, name, data in blobs
-        ]
 
     # --- answers
     async def _resolve(self, principal: Principal, given: Input, entries: list[Resume], view: View) -> set[str]:
@@ -282,7 +251,7 @@ class Asked:
 
     async def _put_state(self, principal: Principal, given: Input) -> None:
         codec.check_value({"state": given.state}, "state")
-        await self._hub.execute(principal, wire.Create(session=given.threadId))
+        await self._begin(principal, given.threadId)
         drafts = [Draft(e.STATE_SNAPSHOT, {"snapshot": given.state})]
         await self._hub.execute(
             principal, wire.Append(session=given.threadId, events=drafts, key=_key("state", given.runId))
@@ -291,6 +260,32 @@ class Asked:
     async def _view(self, principal: Principal, session: str) -> View:
         _, _, view = await self._hub.snapshot(principal, session)
         return View.load(msgspec.json.decode(view))
+
+
+def _content(given: Input, message: dict[str, Any]) -> tuple[str, list[tuple[str, str, bytes]]]:
+    """A message's words, and what came with it as blobs: files, and the client's tools and context for the agent."""
+    content = message.get("content")
+    if isinstance(content, str):
+        texts, files = [content], []
+    elif isinstance(content, list) and all(isinstance(part, dict) for part in content):
+        texts = [str(part.get("text", "")) for part in content if part.get("type") == "text"]
+        files = [part for part in content if part.get("type") != "text"]
+    else:
+        raise Refused("input.malformed", "messages: content must be text or parts")
+    if len(files) >= _FILES:
+        raise Refused("input.malformed", f"messages: more than {_FILES - 1} files in one")
+    text = "\n".join(texts)
+    if not text and not files:
+        raise Refused("input.malformed", "messages: the last one is empty")
+    blobs = [_file(part) for part in files]
+    props = given.forwardedProps
+    if isinstance(props, dict):
+        props = {name: value for name, value in props.items() if name != "holdfast"}
+    if given.tools or given.context or props:
+        context = {"tools": given.tools, "context": given.context, "forwardedProps": props}
+        codec.check_value(context, "tools, context, forwardedProps")
+        blobs.append((CONTEXT_MEDIA, "ag-ui.json", codec.encode(context)))
+    return text, blobs
 
 
 def checked(kind: type[_Op], **fields: Any) -> _Op:
