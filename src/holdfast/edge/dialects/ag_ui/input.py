@@ -315,7 +315,7 @@ def _file(part: dict[str, Any]) -> tuple[str, str, bytes]:
     """``(media type, name, bytes)`` of a part that carries its data. Raises ``input.malformed`` for one that does not."""
     source = part.get("source")
     if not isinstance(source, dict) or source.get("type") != "data" or not isinstance(source.get("value"), str):
-        raise Refused("input.malformed", "messages: files must come as data, or be uploaded as blobs first")
+        raise Refused("input.malformed", "messages: files must come as data in base64")
     try:
         data = base64.b64decode(source["value"].rpartition(",")[2], validate=True)
     except (binascii.Error, ValueError):
