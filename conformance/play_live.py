@@ -31,6 +31,7 @@ class Live(Steps):
     def __init__(self, case: Case, driver: Driver, site: Site, link: Link) -> None:
         super().__init__(case, driver, f"s-{secrets.token_hex(6)}")
         self._site, self._link = site, link
+        self._tenant: str = self.bound["$session"]
         self._people: dict[str, Person] = {}
         self.handlers |= {
             "connect": self._connect, "by": self._by, "link": self._set_link, "exact": self._exact,
@@ -38,7 +39,7 @@ class Live(Steps):
         }  # fmt: skip
 
     async def _connect(self, step: Step) -> None:
-        asked = self.begin("connect", {"server": self._link.url, "token": self._site.token(CLIENT)})
+        asked = self.begin("connect", {"server": self._link.url, "token": self._site.token(CLIENT, self._tenant)})
         self.check(await self.within(asked, "the answer to connect"), step)
 
     async def _set_link(self, step: Step) -> None:
@@ -50,7 +51,7 @@ class Live(Steps):
     # --- raw connections
     async def _person(self, name: str) -> Person:
         if name not in self._people:
-            self._people[name] = await self._site.person(name)
+            self._people[name] = await self._site.person(name, self._tenant)
         return self._people[name]
 
     async def _by(self, step: Step) -> None:
@@ -89,7 +90,7 @@ class Live(Steps):
     # --- what is in the log
     async def _truth(self) -> list[dict[str, Any]]:
         """Every event of the session, read without any client library."""
-        person = await self._site.person("judge")
+        person = await self._site.person("judge", self._tenant)
         session = self.bound["$session"]
         head = await person.ask({"op": "subscribe", "session": session, "start": "tail"})
         start = {"incarnation": head["incarnation"], "seq": 0}

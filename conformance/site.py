@@ -75,15 +75,15 @@ class Site:
         self._edge = edge
         self.url = f"http://127.0.0.1:{port}"
 
-    def token(self, name: str) -> str:
-        """A token of ``user:NAME``, or of the agent of that name."""
+    def token(self, name: str, tenant: str) -> str:
+        """A token of ``user:NAME``, or of the agent of that name. A tenant for each case keeps its agents its own."""
         assert self._edge.secret is not None
         kind, agents = ("agent", [name]) if name in AGENTS else ("user", [])
-        return auth.mint(self._edge.secret, subject=f"{kind}:{name}", agents=agents)
+        return auth.mint(self._edge.secret, subject=f"{kind}:{name}", tenant=tenant, agents=agents)
 
-    async def person(self, name: str) -> Person:
+    async def person(self, name: str, tenant: str) -> Person:
         """Connect as somebody and wait for the welcome."""
-        headers = {"Authorization": f"Bearer {self.token(name)}"}
+        headers = {"Authorization": f"Bearer {self.token(name, tenant)}"}
         url = self.url.replace("http", "ws", 1) + "/v1/connect"
         person = Person(
             await websockets.connect(
