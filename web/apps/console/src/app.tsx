@@ -1,0 +1,104 @@
+// Owns the console's frame: the pages, one search box, the keyboard, and how the line stands.
+
+import { Button, Glyph, listen, useChanges } from "@holdfast/look";
+import { useEffect, useRef } from "preact/hooks";
+
+import { Connections } from "./connections.js";
+import { type Console, ConsoleContext, useConsole } from "./console.js";
+import { go, usePlace } from "./route.js";
+import { Runs } from "./runs.js";
+import { SessionPage } from "./session.js";
+import { Sessions } from "./sessions.js";
+import { Traffic } from "./traffic.js";
+
+const PAGES = [["sessions", "Sessions"], ["runs", "Runs"], ["connections", "Connections"], ["traffic", "Traffic"]] as const;
+
+export const App = ({ operator }: { operator: Console | null }) =>
+  operator === null ? <Refused /> : <ConsoleContext.Provider value={operator}><Frame /></ConsoleContext.Provider>;
+
+function Frame() {
+  const operator = useConsole();
+  const { client } = operator;
+  const place = usePlace();
+  useChanges((changed) => {
+    operator.addEventListener("change", changed);
+    const end = client.on("status", changed);
+    return () => {
+      operator.removeEventListener("change", changed);
+      end();
+    };
+  }, [operator]);
+  const { state, error, rttMs } = client.status;
+  const refused = state === "offline" && error?.code.startsWith("auth.");
+  useEffect(() => {
+    document.body.dataset["line"] = refused ? "refused" : state;
+  });
+  useKeys();
+  if (refused) return <Refused />;
+  const page = place.page === "session" ? "sessions" : place.page;
+  return (
+    <>
+      <header id="top">
+        <a class="wordmark" href="#/sessions"><img src="./icon.svg" alt="" width="20" height="20" /><span>Holdfast</span></a>
+        <nav aria-label="Pages">{PAGES.map(([name, words]) => (
+          <a key={name} href={`#/${name}`} aria-current={page === name ? "page" : undefined}>{words}</a>
+        ))}</nav>
+        <Find />
+        <span class="chip" role="status"><span class="dot" aria-hidden="true" /><span>{state === "live" && rttMs !== null ? `live · ${Math.max(1, Math.round(rttMs))} ms` : state}</span></span>
+      </header>
+      <main id="page" tabIndex={-1}>
+        {place.page === "session" ? <SessionPage key={place.id} id={place.id} at={place.query.get("at")} pane={place.query.get("pane") ?? "timeline"} />
+          : place.page === "runs" ? <Runs />
+          : place.page === "connections" ? <Connections />
+          : place.page === "traffic" ? <Traffic />
+          : <Sessions query={place.query} />}
+      </main>
+      <p id="notice" role="status" data-kind={operator.notice.kind}>{operator.notice.text}</p>
+    </>
+  );
+}
+
+/** One box for everything: `session`, `session seq`, or words to look for. */
+function Find() {
+  const box = useRef<HTMLInputElement>(null);
+  const operator = useConsole();
+  const find = () => {
+    const words = box.current!.value.trim();
+    const [first = "", second = ""] = words.split(/[\s@]+/);
+    const rows = operator.client.sessions({ all: true }).rows;
+    const known = rows.some(({ session }) => session === first);
+    if (known && /^\d+$/.test(second)) go("session", first, { at: second });
+    else if (known) go("session", first, /^r\d+$/.test(second) ? { pane: "runs" } : {});
+    else go("sessions", "", words ? { q: words } : {});
+    box.current!.blur();
+  };
+  return (
+    <form class="search" role="search" onSubmit={(event) => { event.preventDefault(); find(); }}>
+      <Glyph name="search" /><input id="find" type="search" ref={box} placeholder="Session, user, agent, or session seq" aria-label="Find" autocomplete="off" /><kbd aria-hidden="true">/</kbd>
+    </form>
+  );
+}
+
+function useKeys(): void {
+  useEffect(() => listen(() => ({
+    "/": () => document.getElementById("find")?.focus(),
+    j: () => move(1), k: () => move(-1),
+    1: () => go("sessions"), 2: () => go("runs"), 3: () => go("connections"), 4: () => go("traffic"),
+    Escape: () => (document.activeElement as HTMLElement | null)?.blur(),
+  })), []);
+}
+
+/** Move the focus by one row of whatever list is shown. */
+function move(step: number): void {
+  const rows = [...document.querySelectorAll<HTMLElement>("#page [data-row]")];
+  const at = rows.indexOf(document.activeElement?.closest("[data-row]") as HTMLElement);
+  rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + step))]?.focus();
+}
+
+const Refused = () => (
+  <section id="refused"><div>
+    <img src="./icon.svg" alt="" width="40" height="40" /><h1>This address has no key in it.</h1>
+    <p>The console is opened with a token of somebody who may administer. <code>holdfast serve</code> prints one on a terminal; elsewhere mint one with <code>holdfast token user:you</code> and open <code>/console/#t=TOKEN</code>.</p>
+    <p><Button icon="again" words="try again" onClick={() => location.reload()} /></p>
+  </div></section>
+);

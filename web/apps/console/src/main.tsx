@@ -1,0 +1,22 @@
+// The console begins here: the token from its address, one client, one app.
+
+import "@holdfast/look/look.css";
+import "uplot/dist/uPlot.min.css";
+import "./console.css";
+
+import { render } from "preact";
+
+import { App } from "./app.js";
+import { arrive, Console } from "./console.js";
+
+const token = arrive();
+const operator = token ? new Console(token) : null;
+render(<App operator={operator} />, document.getElementById("app")!);
+
+declare global {
+  interface Window {
+    /** For the curious, and for the tests. */
+    operator: Console | null;
+  }
+}
+window.operator = operator;

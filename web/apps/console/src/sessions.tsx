@@ -1,0 +1,112 @@
+// Owns the live table of sessions: search, and filters by agent, person and workflow.
+
+import { Glyph, nameOf, useChanges, WORDS } from "@holdfast/look";
+import type { SessionRow } from "@holdfast/client";
+import { useEffect, useRef, useState } from "preact/hooks";
+
+import { useConsole } from "./console.js";
+import { addressOf, go } from "./route.js";
+import { Virtual } from "./virtual.js";
+
+const SPARK = 30; // seconds
+
+/** What the server tells in a row's card beyond what the chat needs. */
+type Card = SessionRow["card"] & { agent?: string; workflow?: string; people?: string[] };
+
+export function Sessions({ query }: { query: URLSearchParams }) {
+  const { client } = useConsole();
+  const list = client.sessions({ all: true });
+  useChanges((changed) => list.follow(changed), [list]);
+  const rates = useRates(list.rows);
+  const filter = { q: query.get("q") ?? "", agent: query.get("agent") ?? "", user: query.get("user") ?? "", workflow: query.get("workflow") ?? "" };
+  const set = (name: keyof typeof filter, value: string) => go("sessions", "", clean({ ...filter, [name]: value }));
+  const shown = list.rows.filter((row) => fits(row, filter));
+  const offered = (of: (card: Card) => readonly (string | undefined)[]) => [...new Set(list.rows.flatMap(({ card }) => of(card as Card)))].filter(Boolean).sort() as string[];
+  return (
+    <section class="list-page">
+      <header class="bar">
+        <h1>Sessions</h1><span class="count">{shown.length === list.rows.length ? shown.length : `${shown.length} of ${list.rows.length}`}</span>
+        <Choice name="agent" value={filter.agent} offered={offered(({ agent }) => [agent])} choose={(value) => set("agent", value)} />
+        <Choice name="person" value={filter.user} offered={offered(({ people }) => people ?? [])} choose={(value) => set("user", value)} />
+        <Choice name="workflow" value={filter.workflow} offered={offered(({ workflow }) => [workflow])} choose={(value) => set("workflow", value)} />
+        {Object.values(filter).some(Boolean) && <a class="button quiet" href="#/sessions">show all</a>}
+      </header>
+      {shown.length
+        ? <Virtual rows={shown} height={56} label="Sessions" row={(row) => <Row key={row.session} row={row} rate={rates.get(row.session) ?? []} />} />
+        : <p class="nothing">{!list.fresh ? "Loading …" : list.rows.length ? "No session fits. Show all, or look for something else." : "No sessions yet. They appear here the moment somebody creates one."}</p>}
+    </section>
+  );
+}
+
+const clean = (given: Record<string, string>) => Object.fromEntries(Object.entries(given).filter(([, value]) => value));
+
+function fits({ session, title, card }: SessionRow, { q, agent, user, workflow }: { q: string; agent: string; user: string; workflow: string }): boolean {
+  const known = card as Card;
+  const words = `${session} ${title} ${known.agent ?? ""} ${known.workflow ?? ""} ${(known.people ?? []).join(" ")} ${known.last?.text ?? ""}`.toLowerCase();
+  return (!q || q.toLowerCase().split(/\s+/).every((word) => words.includes(word))) && (!agent || known.agent === agent)
+    && (!user || (known.people ?? []).includes(user)) && (!workflow || known.workflow === workflow);
+}
+
+function Choice({ name, value, offered, choose }: { name: string; value: string; offered: string[]; choose: (value: string) => void }) {
+  if (!offered.length && !value) return null;
+  return (
+    <label class="choice"><span>{name}</span>
+      <select value={value} onChange={({ currentTarget }) => choose(currentTarget.value)}>
+        <option value="">any</option>{[...new Set([...offered, ...(value ? [value] : [])])].map((one) => <option key={one} value={one}>{nameOf(one)}</option>)}
+      </select>
+    </label>
+  );
+}
+
+function Row({ row, rate }: { row: SessionRow; rate: readonly number[] }) {
+  const card = row.card as Card;
+  const status = card.approvals ? "waiting" : card.running ? "running" : card.queued ? "queued" : card.run ?? "completed";
+  return (
+    <a class="line" data-row role="listitem" href={addressOf("session", row.session)} data-status={status}>
+      <span class="icon"><Glyph name={status} /></span>
+      <span class="what"><b>{row.title || row.session}</b><small>{card.last?.text ?? row.session}</small></span>
+      <span class="who"><b>{card.agent ?? "–"}</b><small>{(card.people ?? []).map(nameOf).join(", ")}{card.workflow ? ` · ${card.workflow}` : ""}</small></span>
+      <span class="state" data-status={status}>{card.approvals ? `${card.approvals} to approve` : card.taken_by ? "taken over" : WORDS[status]}</span>
+      <Spark counts={rate} />
+      <span class="num"><b>{row.tail.toLocaleString()}</b><small>events</small></span>
+      <time>{ago(row.active_ms)}</time>
+    </a>
+  );
+}
+
+const Spark = ({ counts }: { counts: readonly number[] }) => {
+  const most = Math.max(5, ...counts);
+  const path = counts.map((count, at) => `M${at * 3} 20v-${count ? Math.max(1.5, (count / most) * 19).toFixed(1) : "0.6"}`).join("");
+  return <svg class="spark" viewBox="0 0 90 20" role="img" aria-label={`${counts.at(-1) ?? 0} events in the last second`}><path d={path} /></svg>;
+};
+
+/** Events a second of each session, the last half minute, from how their tails move. */
+function useRates(rows: readonly SessionRow[]): Map<string, number[]> {
+  const latest = useRef(rows);
+  latest.current = rows;
+  const tails = useRef(new Map<string, number>());
+  const [rates, setRates] = useState(new Map<string, number[]>());
+  useEffect(() => {
+    const timer = setInterval(() => {
+      setRates((before) => {
+        const next = new Map<string, number[]>();
+        for (const { session, tail } of latest.current) {
+          const grown = tail - (tails.current.get(session) ?? tail);
+          tails.current.set(session, tail);
+          next.set(session, [...(before.get(session) ?? Array<number>(SPARK).fill(0)).slice(1), Math.max(0, grown)]);
+        }
+        return next;
+      });
+    }, 1_000);
+    return () => clearInterval(timer);
+  }, []);
+  return rates;
+}
+
+export function ago(ms: number): string {
+  const seconds = Math.floor((Date.now() - ms) / 1_000);
+  if (seconds < 60) return "now";
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3_600)} h`;
+  return new Date(ms).toLocaleDateString([], { day: "numeric", month: "short" });
+}

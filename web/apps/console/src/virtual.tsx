@@ -1,0 +1,51 @@
+// Owns long lists: only the rows that are seen are in the document, so ten thousand scroll as ten do.
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+
+const BEYOND = 8; // rows drawn above and below what is seen
+
+export function Virtual<T>({ rows, height, row, label, follow = false, focus }: {
+  rows: readonly T[];
+  /** Of one row, pixels. */
+  height: number;
+  row: (item: T, at: number) => ComponentChildren;
+  label: string;
+  /** Stay at the end while somebody is there. */
+  follow?: boolean;
+  /** A row to bring into view. */
+  focus?: number | undefined;
+}) {
+  const box = useRef<HTMLDivElement>(null);
+  const [seen, setSeen] = useState({ top: 0, size: 600 });
+  const atEnd = useRef(true);
+  const look = () => {
+    const { scrollTop, clientHeight, scrollHeight } = box.current!;
+    atEnd.current = scrollHeight - scrollTop - clientHeight < height * 2;
+    setSeen((before) => (before.top === scrollTop && before.size === clientHeight ? before : { top: scrollTop, size: clientHeight }));
+  };
+  useEffect(() => {
+    const watch = new ResizeObserver(look);
+    watch.observe(box.current!);
+    return () => watch.disconnect();
+  }, []);
+  useLayoutEffect(() => {
+    if (follow && atEnd.current) box.current!.scrollTop = box.current!.scrollHeight;
+  }, [rows.length, follow]);
+  useLayoutEffect(() => {
+    if (focus === undefined) return;
+    const { scrollTop, clientHeight } = box.current!;
+    if (focus * height < scrollTop || (focus + 1) * height > scrollTop + clientHeight) box.current!.scrollTop = Math.max(0, focus * height - clientHeight / 2);
+  }, [focus, height]);
+  const first = Math.max(0, Math.floor(seen.top / height) - BEYOND);
+  const last = Math.min(rows.length, Math.ceil((seen.top + seen.size) / height) + BEYOND);
+  return (
+    <div class="virtual" ref={box} onScroll={look} tabIndex={0} role="list" aria-label={label}>
+      <div style={{ height: `${rows.length * height}px`, position: "relative" }}>
+        <div style={{ position: "absolute", insetInline: "0", top: `${first * height}px` }}>
+          {rows.slice(first, last).map((item, at) => row(item, first + at))}
+        </div>
+      </div>
+    </div>
+  );
+}
