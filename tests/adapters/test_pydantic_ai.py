@@ -1,4 +1,4 @@
-"""Pydantic AI agents in sessions: what they say and do, stops, steers, approvals, lost workers, sub-agents."""
+"""Pydantic AI agents in sessions: what they say and do, stops, errors, sub-agents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("pydantic_ai", reason="Pydantic AI is not installed")
 
 from pydantic import BaseModel
-from pydantic_ai import Agent, ApprovalRequired, ModelRetry, Tool
+from pydantic_ai import Agent, ModelRetry
 from pydantic_ai import RunContext as Context
 from pydantic_ai import messages as m
 from pydantic_ai.exceptions import ModelHTTPError
@@ -21,6 +21,7 @@ from pydantic_ai.models.test import TestModel
 
 from holdfast.agents.adapters import pydantic_ai
 from holdfast.agents.run import RunContext
+from tests.adapters.pydantic_scripts import Scripted, asked, returned
 from tests.adapters.workshop import Workshop, answers, ended, items, logged, open_workshop, seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
@@ -35,46 +36,6 @@ def anyio_backend() -> str:
 async def shop(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Workshop]:
     async with open_workshop(tmp_path) as shop:
         yield shop
-
-
-def returned(messages: list[m.ModelMessage]) -> dict[str, Any]:
-    """What the tools of a conversation returned so far."""
-    parts = [part for message in messages for part in message.parts if isinstance(part, m.ToolReturnPart)]
-    return {part.tool_name: part.content for part in parts}
-
-
-def asked(messages: list[m.ModelMessage]) -> list[str]:
-    """What people said."""
-    return [str(p.content) for message in messages for p in message.parts if isinstance(p, m.UserPromptPart)]
-
-
-class Scripted:
-    """A model that calls a tool and then answers with what came back; it counts its requests."""
-
-    def __init__(self, tool: str, args: str, *, hold: asyncio.Event | None = None) -> None:
-        self.tool, self.args, self.hold = tool, args, hold
-        self.requests = 0
-        self.holding = asyncio.Event()
-
-    async def __call__(self, messages: list[m.ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
-        self.requests += 1
-        if self.tool not in returned(messages):
-            yield "Let me "
-            yield "see."
-            half = len(self.args) // 2
-            yield {1: DeltaToolCall(name=self.tool, tool_call_id="c1")}
-            yield {1: DeltaToolCall(json_args=self.args[:half])}
-            yield {1: DeltaToolCall(json_args=self.args[half:])}
-            return
-        yield "It came to: "
-        if self.hold is not None:
-            self.holding.set()
-            await self.hold.wait()
-        yield str(returned(messages)[self.tool])
-
-    @property
-    def model(self) -> FunctionModel:
-        return FunctionModel(stream_function=self)
 
 
 async def test_a_run_is_text_tool_call_and_result(shop: Workshop) -> None:
@@ -212,159 +173,6 @@ async def test_a_second_reader_joins_in_the_middle(shop: Workshop) -> None:
     assert answers(mine, run.id)[-1] == "It came to: 3"
 
 
-async def test_approval_after_the_worker_was_let_go(shop: Workshop) -> None:
-    sent: list[str] = []
-    first, second = Scripted("mail", '{"to": "bob"}'), Scripted("mail", '{"to": "bob"}')
-
-    def agent_of(script: Scripted) -> Any:
-        def mail(to: str) -> str:
-            sent.append(to)
-            return "sent"
-
-        def look(at: str) -> str:
-            return at
-
-        agent = Agent(script.model, tools=[Tool(mail, requires_approval=True), look])
-
-        async def writer(run: RunContext) -> None:
-            await pydantic_ai.run(run, agent)
-
-        return writer
-
-    worker = await shop.worker(writer=agent_of(first))
-    session = await shop.session()
-    run = await session.send("Mail Bob")
-    view = await seen(session, lambda view: view.runs[run.id]["status"] == "waiting")
-    await worker.leave()
-    (approval,) = items(view, "approval")
-    assert (approval["tool"], approval["args"], approval["status"]) == ("mail", {"to": "bob"}, "pending")
-    assert sent == []
-    other = (await shop.person("user:bob")).session("s1")
-    await other.approve(approval["id"], hash=approval["hash"])
-    await shop.worker(writer=agent_of(second))
-    view = await ended(session, run.id)
-    assert view.runs[run.id]["status"] == "completed", view.runs[run.id]
-    assert sent == ["bob"]
-    assert answers(view, run.id) == ["Let me see.", "It came to: sent"]
-    assert [(i["args"], i["status"]) for i in items(view, "tool")] == [('{"to":"bob"}', "done")]
-    assert (first.requests, second.requests) == (1, 1)  # what the model had said was kept
-
-
-async def test_a_denied_call_is_not_made_and_the_model_is_told(shop: Workshop) -> None:
-    sent: list[str] = []
-
-    def mail(to: str) -> str:
-        if not sent:
-            raise ApprovalRequired
-        return "sent"
-
-    agent = Agent(Scripted("mail", '{"to": "bob"}').model, tools=[mail])
-
-    async def writer(run: RunContext) -> None:
-        await pydantic_ai.run(run, agent)
-
-    await shop.worker(writer=writer)
-    session = await shop.session()
-    run = await session.send("Mail Bob")
-    view = await seen(session, lambda view: items(view, "approval"))
-    await session.deny(items(view, "approval")[0]["id"], note="not today")
-    view = await ended(session, run.id)
-    assert answers(view, run.id)[-1] == "It came to: not today"
-    assert sent == []
-
-
-async def test_a_lost_attempt_calls_no_tool_twice_and_says_nothing_twice(shop: Workshop) -> None:
-    called: list[str] = []
-    never, go = asyncio.Event(), asyncio.Event()
-    go.set()
-    first, second = Scripted("charge", '{"order": 7}', hold=never), Scripted("charge", '{"order": 7}', hold=go)
-
-    def agent_of(script: Scripted) -> Any:
-        def charge(order: int) -> str:
-            called.append(f"{order}")
-            return "charged"
-
-        agent = Agent(script.model, tools=[charge])
-
-        async def writer(run: RunContext) -> None:
-            await pydantic_ai.run(run, agent)
-
-        return writer
-
-    worker = await shop.worker(writer=agent_of(first))
-    session = await shop.session()
-    run = await session.send("Charge")
-    await first.holding.wait()
-    await worker.leave()
-    await shop.worker(writer=agent_of(second))
-    view = await ended(session, run.id)
-    assert view.runs[run.id]["losses"] and view.runs[run.id]["status"] == "completed"
-    assert called == ["7"]
-    assert answers(view, run.id) == ["Let me see.", "It came to: charged"]
-    assert [i["status"] for i in items(view, "tool")] == ["done"]
-
-
-async def test_a_worker_lost_inside_a_tool_is_an_unknown_outcome_unless_idempotent(shop: Workshop) -> None:
-    inside, called = asyncio.Event(), []
-
-    async def charge(order: int) -> str:
-        called.append(order)
-        if len(called) < 2:
-            inside.set()
-            await asyncio.Event().wait()
-        return "charged"
-
-    agent = Agent(Scripted("charge", '{"order": 7}').model, tools=[charge])
-
-    def agent_with(*idempotent: str) -> Any:
-        async def writer(run: RunContext) -> None:
-            await pydantic_ai.run(run, agent, idempotent=idempotent)
-
-        return writer
-
-    session = await shop.session()
-    for idempotent, status in ((), "failed"), (("charge",), "completed"):
-        called.clear()
-        inside.clear()
-        worker = await shop.worker(writer=agent_with(*idempotent))
-        run = await session.send("Charge")
-        await inside.wait()
-        await worker.leave()
-        again = await shop.worker(writer=agent_with(*idempotent))
-        view = await ended(session, run.id)
-        await again.leave()
-        assert view.runs[run.id]["status"] == status
-        assert len(called) == (1 if status == "failed" else 2)
-    failed = next(r for r in view.runs.values() if r["status"] == "failed")
-    assert failed["error"]["code"] == "tool.outcome_unknown"
-
-
-async def test_steering_between_two_responses(shop: Workshop) -> None:
-    session = await shop.session()
-
-    async def price() -> int:
-        await session.run(run.id).steer("In euros, please")
-        await seen(session, lambda view: items(view, "steer"))
-        return 3
-
-    async def model(messages: list[m.ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
-        if not returned(messages):
-            yield {0: DeltaToolCall(name="price", json_args="{}", tool_call_id="c1")}
-        else:
-            yield " + ".join(asked(messages))
-
-    agent = Agent(FunctionModel(stream_function=model), tools=[price])
-
-    async def writer(ctx: RunContext) -> None:
-        await pydantic_ai.run(ctx, agent)
-
-    await shop.worker(writer=writer)
-    run = await session.send("How much?")
-    view = await ended(session, run.id)
-    assert answers(view, run.id) == ["How much? + In euros, please"]
-    assert [i["status"] for i in items(view, "steer")] == ["delivered"]
-
-
 async def test_what_the_provider_says_of_an_error_is_the_runs_error(shop: Workshop) -> None:
     async def broken(messages: list[m.ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
         yield "I was "
@@ -444,3 +252,41 @@ async def test_three_sub_agents_at_a_time_speak_for_themselves(shop: Workshop) -
     children = [r for r in view.runs.values() if r.get("parent") == run.id]
     assert [r["status"] for r in children] == ["completed"] * 3
     assert [i["actor"] for i in items(view, "message") if i["text"] == "seen."] == ["agent:editor/scout"] * 3
+
+
+async def test_one_sub_agent_is_stopped_and_the_others_go_on(shop: Workshop) -> None:
+    go = asyncio.Event()
+
+    async def looks(messages: list[m.ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        yield "looking "
+        await go.wait()
+        yield "seen."
+
+    child = Agent(FunctionModel(stream_function=looks))
+
+    async def look(at: str) -> str:
+        return str(await pydantic_ai.sub(child, at, name=at))
+
+    async def model(messages: list[m.ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        parts = [p for message in messages for p in message.parts if isinstance(p, m.ToolReturnPart)]
+        if parts:
+            yield " | ".join(sorted(p.model_response_str() for p in parts))
+        else:
+            for n, at in enumerate(("tides", "winds")):
+                yield {n: DeltaToolCall(name="look", json_args=f'{{"at": "{at}"}}', tool_call_id=f"c{n}")}
+
+    agent = Agent(FunctionModel(stream_function=model), tools=[look])
+
+    async def editor(run: RunContext) -> None:
+        await pydantic_ai.run(run, agent)
+
+    await shop.worker(editor=editor)
+    session = await shop.session("editor")
+    run = await session.send("What is out there?")
+    view = await seen(session, lambda view: str(view.export()["items"]).count("looking ") == 2)
+    (winds,) = [r["id"] for r in view.runs.values() if r["agent"] == "editor/winds"]
+    await session.cancel(winds)
+    await seen(session, lambda view: view.runs[winds]["status"] == "cancelled")
+    go.set()
+    view = await ended(session, run.id)
+    assert answers(view, run.id) == ['looking seen. | {"error":"a person stopped this"}'], view.runs[run.id]

@@ -75,6 +75,8 @@ class Execution:
             raise
         if not self.attempt.fenced and self._work.done():
             await self._finish(self._work)
+        elif self._work.done() and not self._work.cancelled():
+            self._work.exception()  # whatever came of unwinding a fenced attempt is nobody's concern
 
     async def _agent_task(self) -> None:
         await self._agent(self.context)

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from holdfast.agents.approvals import Approval
+from holdfast.agents.attempt import Steer
 from holdfast.agents.errors import Released
 from holdfast.agents.output import TextOut
 from holdfast.agents.run import RunContext
@@ -23,7 +24,7 @@ from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 
 KEPT = "holdfast.kept"
-"""Name of the ``CUSTOM`` event that says where a framework's state is: ``{framework, blob}``."""
+"""Name of the ``CUSTOM`` event that says where a framework's state is: ``{framework, blob, steers?}``."""
 
 current: ContextVar[RunContext] = ContextVar("holdfast run")
 """The run on whose behalf code is executing: for what a framework calls back, tools for example."""
@@ -40,6 +41,25 @@ class Kept:
         self._run = run
         self._framework = framework
         self._newest: bytes | None = None
+        self._again: list[Steer] = []
+        self._taken: set[str] = set()
+        self._included: set[str] = set()
+
+    @property
+    def steered(self) -> bool:
+        """Whether people have put in words that were not taken yet."""
+        return bool(self._again or self._run.attempt.steers)
+
+    def take_steers(self) -> list[Steer]:
+        """As ``RunContext.take_steers``, with those first that an attempt had taken and lost."""
+        taken = [*self._again, *self._run.take_steers()]
+        self._again = []
+        self._taken.update(steer.id for steer in taken)
+        return taken
+
+    def include_steers(self) -> None:
+        """The steers taken so far are in the state from here on."""
+        self._included |= self._taken
 
     async def recall(self) -> bytes | None:
         """The state an earlier attempt kept last, or None. It is read from the log: nobody but the run can write there.
@@ -49,7 +69,7 @@ class Kept:
         run = self._run
         if run.attempt_number == 1 or run.since is None:
             return None
-        blob, announced, begun = "", set[str](), set[str]()
+        blob, steers, announced, begun = "", set[str](), set[str](), set[str]()
         async with run.session.events(run.since) as log:
             async for entry in log:
                 if isinstance(entry, Snapshot):
@@ -60,12 +80,20 @@ class Kept:
                     break
                 value = entry.data.get("value")
                 if entry.type == e.CUSTOM and entry.data.get("name") == KEPT and isinstance(value, dict):
-                    blob = value["blob"] if value.get("framework") == self._framework else ""
+                    mine = value.get("framework") == self._framework
+                    blob, steers = (value["blob"], set(value.get("steers", ()))) if mine else ("", set())
                 elif entry.type == e.TOOL_START:
                     announced.add(entry.data["toolCallId"])
                 elif entry.type == e.TOOL_END:
                     begun.add(entry.data["toolCallId"])
         run.tools.unbegun.update(announced - begun)
+        self._taken, self._included = set(steers), steers
+        self._again = [
+            Steer(item["id"], item["text"], item["actor"])
+            for item in run.view.items
+            if item["kind"] == "steer" and item.get("run") == run.id and item["status"] == "delivered"
+            and item["id"] not in steers
+        ]  # fmt: skip
         return await run.get_blob(blob) if blob else None
 
     async def save(self, state: bytes, ended: Iterable[TextOut] = ()) -> None:
@@ -76,7 +104,8 @@ class Kept:
         run = self._run
         if not run.local and state != self._newest:
             blob = await run.put_blob(state)
-            await run.emit(e.CUSTOM, {"name": KEPT, "value": {"framework": self._framework, "blob": blob}})
+            steers = {"steers": sorted(self._included)} if self._included else {}
+            await run.emit(e.CUSTOM, {"name": KEPT, "value": {"framework": self._framework, "blob": blob, **steers}})
             self._newest = state
         for out in ended:  # in the same append, unless a lot is on its way
             await out.close()

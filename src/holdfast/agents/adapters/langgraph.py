@@ -3,7 +3,7 @@
 Model output, tool calls and results, steps, custom data and usage go into the session as they come; subgraphs speak as
 sub-agents. The graph's checkpoints are kept in the session, whatever checkpointer it was compiled with, so that a later
 attempt resumes after the last step. ``interrupt()`` asks people and lets the worker go; their decision resumes the graph.
-Needs LangGraph 1.1 or newer; streams as documented at https://docs.langchain.com/oss/python/langgraph/streaming.
+Tested with LangGraph 1.2; streams as documented at https://docs.langchain.com/oss/python/langgraph/streaming.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class _Going:
                         await self._message(namespace, *data)
                     elif mode == "tasks":
                         await self._task(namespace, data)
-                        if self._talks and not namespace and self._run.attempt.steers:
+                        if self._talks and not namespace and self._saver.kept.steered:
                             control.request_drain("steer")
                     elif mode == "checkpoints":
                         await self._saver.save(self._voices.take(namespace))
@@ -199,7 +199,8 @@ class _Going:
 
     # --- people
     def _steers(self) -> Any:
-        steers = self._run.take_steers() if self._talks else []
+        steers = self._saver.kept.take_steers() if self._talks else []
+        self._saver.kept.include_steers()
         return {"messages": [HumanMessage(steer.text) for steer in steers]} if steers else None
 
     async def _resolve(self, interrupts: tuple[Interrupt[Any], ...]) -> Command[Any]:

@@ -52,11 +52,11 @@ class SessionSaver(InMemorySaver):
 
     def __init__(self, kept: Kept) -> None:
         super().__init__()
-        self._kept = kept
+        self.kept = kept
 
     async def recall(self) -> bool:
         """Take up what an earlier attempt kept; False when there is nothing."""
-        raw = await self._kept.recall()
+        raw = await self.kept.recall()
         if raw is None:
             return False
         state = msgspec.json.decode(raw, type=_State)
@@ -71,7 +71,7 @@ class SessionSaver(InMemorySaver):
 
     async def save(self, ended: Iterable[TextOut]) -> None:
         """Keep the checkpoints, and complete the texts that were written up to here."""
-        await self._kept.save(msgspec.json.encode(self._state()), ended)
+        await self.kept.save(msgspec.json.encode(self._state()), ended)
 
     def _state(self) -> _State:
         """The newest checkpoint of each namespace with its ancestors' snapshots left out: a run only goes forward."""

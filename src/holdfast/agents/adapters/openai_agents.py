@@ -3,7 +3,7 @@
 Its text, reasoning, tool calls and results, citations and usage go into the session as they come; an agent that was
 handed the conversation, and agents used as tools, speak as sub-agents. Each response of a model and the SDK's own
 ``RunState`` after each turn are kept in the session, so a later attempt goes on where the last one was. Tools with
-``needs_approval`` ask people and let the worker go. Steers come between turns. Needs the SDK 0.20 or newer.
+``needs_approval`` ask people and let the worker go. Steers come between turns. Tested with the SDK 0.24.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ class _Going:
         except BaseException:
             result.cancel()
             raise
-        steers = self.run.take_steers() if not result.interruptions else []
+        steers = self._kept.take_steers() if not result.interruptions else []
+        self._kept.include_steers()
         words: list[Any] = [{"role": "user", "content": steer.text} for steer in steers]
         speaking, output = result.last_agent.name, result.final_output
         if output is not None and not words:

@@ -2,7 +2,7 @@
 
 Its text, thinking, tool calls and results, citations and usage go into the session as they come. Its messages are kept
 after every response, so a later attempt goes on where the last one was, with the results its tools had. Tools that
-require approval ask people and let the worker go. Steers are enqueued. Needs Pydantic AI 2.
+require approval ask people and let the worker go. Steers are enqueued. Tested with Pydantic AI 2.68.
 """
 
 from __future__ import annotations
@@ -155,12 +155,13 @@ class _Relay:
 
     async def go(self) -> None:
         async for node in self._going:
-            for steer in self._run.take_steers():
+            for steer in self._kept.take_steers():
                 self._going.enqueue(steer.text)
             if Agent.is_model_request_node(node):
                 async with node.stream(self._going.ctx) as events:
                     async for event in events:
                         await self._said(event)
+                self._kept.include_steers()  # the request had them
                 self._texts.end_all()
             elif Agent.is_call_tools_node(node):
                 await self._responded(node.model_response)
