@@ -202,12 +202,10 @@ export class Connection {
   }
 
   #welcomed(welcome: Welcome): void {
-    const first = !this.welcome;
     this.welcome = welcome;
     this.#connected = true;
     const again = [...this.outbox.waiting.keys()];
-    this.outbox.principal = welcome.principal;
-    if (first) for (const op of this.outbox.left(welcome.principal)) this.post(op);
+    for (const op of this.outbox.claim(welcome.principal)) this.post(op);
     for (const listener of [...this.listeners]) listener.welcomed?.(welcome);
     for (const id of again) this.#write(id);
     this.#pinged = 0;

@@ -25,11 +25,15 @@ export class Outbox {
   readonly #keep: Keep | null;
   readonly #name: string;
   readonly #changed: () => void;
+  #left: { principal: string; ops: Op[] } = { principal: "", ops: [] }; // of an earlier life, until it is claimed
 
   constructor(keep: Keep | null, name: string, changed: () => void) {
     this.#keep = keep;
     this.#name = name;
     this.#changed = changed;
+    try {
+      this.#left = JSON.parse(keep!.getItem(name)!) ?? this.#left;
+    } catch {} // nothing was kept, or nothing may be
   }
 
   /** Operations that write and have no answer yet: what a page shows as being sent. */
@@ -52,24 +56,20 @@ export class Outbox {
     return known;
   }
 
-  /** What an earlier life of this page, as the same principal, left without an answer; it is given out once. */
-  left(principal: string): Op[] {
-    try {
-      const kept = JSON.parse(this.#keep?.getItem(this.#name) ?? "{}");
-      return kept.principal === principal ? kept.ops : [];
-    } catch {
-      return [];
-    }
+  /** The server knows who is asking: what an earlier life of this page left without an answer, if it was theirs. */
+  claim(principal: string): Op[] {
+    const { ops } = this.#left;
+    const theirs = this.#left.principal === principal;
+    this.#left = { principal, ops: [] };
+    return theirs ? ops : [];
   }
-
-  /** Who is asking; only they get back what is kept. */
-  principal = "";
 
   #wrote(op: Op): void {
     if (!op.key) return;
-    const ops = this.keyed();
+    const { principal, ops: left } = this.#left;
+    const ops = [...left, ...this.keyed()];
     try {
-      if (ops.length) this.#keep?.setItem(this.#name, JSON.stringify({ principal: this.principal, ops }));
+      if (ops.length) this.#keep?.setItem(this.#name, JSON.stringify({ principal, ops }));
       else this.#keep?.removeItem(this.#name);
     } catch {} // storage is full or forbidden: a reload loses what waits
     this.#changed();

@@ -175,10 +175,12 @@ class SseTransport implements Transport {
     const path = `${sessionPath(session)}/events`;
     const after = typeof start === "string" ? null : start;
     // the stream does not say where the log ends; for a cursor it is asked for, else the first message says it
-    const tail = after && (await this.#ask(`${path}?after=${after.seq}&max_bytes=1`).catch(unlessLost)) as Answer | null;
+    const tail = after && ((await this.#ask(`${path}?after=${after.seq}&max_bytes=1`).catch(unlessLost)) as Answer | null);
     const where = after ? `cursor=${encodeURIComponent(`${after.incarnation}:${after.seq}`)}` : `start=${String(start)}`;
     const headers = { accept: "text/event-stream" };
-    const response = await ask(this.#http, this.#token, `${path}?${where}`, { signal: stream.signal, headers });
+    const response = await ask(this.#http, this.#token, `${path}?${where}`, { signal: stream.signal, headers })
+      .catch((error: unknown) => (stream.signal.aborted ? null : Promise.reject(error))); // another subscribe came
+    if (!response) return;
     if (tail) this.#say({ op: "ok", id, incarnation: tail["incarnation"], tail: tail["tail"] });
     void this.#read(response.body!, stream, session, tail ? null : id).catch(
       (error: unknown) => stream.signal.aborted || this.#lost(wireOf(error)),

@@ -54,7 +54,7 @@ describe.skipIf(!CHROMIUM)("in a browser", () => {
     await until(async () => (await last(other)) === "said while frozen");
     expect(await transport(other)).toBe("websocket");
     await until(async () => (await last(leader)) === "said while frozen");
-    expect(await transport(leader)).toBe("tab");
+    await until(async () => (await transport(leader)) === "tab");
   });
 
   test("a page that reloads shows what it had at once, and goes on from there", async () => {

@@ -19,6 +19,8 @@ declare module "vitest" {
     /** Where a browser finds pages whose script is this package. */
     pages: string;
     tokens: { ann: string; ben: string; reader: string };
+    /** The server's database: whoever has it mints tokens. */
+    db: string;
   }
 }
 
@@ -51,6 +53,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   ]);
   const agent = await start(PYTHON, [`${ROOT}web/packages/client/test/agent.py`, server.found, writer!], /(serving)/);
   project.provide("url", server.found);
+  project.provide("db", db);
   project.provide("pages", page.url);
   project.provide("tokens", { ann: ann!, ben: ben!, reader: reader! });
   return async () => {
