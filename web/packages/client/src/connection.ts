@@ -202,6 +202,8 @@ export class Connection {
   }
 
   #welcomed(welcome: Welcome): void {
+    const other = this.welcome && this.welcome.principal !== welcome.principal; // nobody speaks for somebody else
+    if (other) for (const id of [...this.outbox.waiting.keys()]) this.outbox.take(id)!.done(cutOff(), {});
     this.welcome = welcome;
     this.#connected = true;
     const again = [...this.outbox.waiting.keys()];

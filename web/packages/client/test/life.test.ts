@@ -64,8 +64,11 @@ describe("a client", () => {
     await until(() => session.status === "live");
     token = ben;
     hf.cut();
+    const words = session.send("ann's words", { silent: true }).catch((error) => error);
     await until(() => hf.principal === "user:ben" && session.status === "live");
     expect(session.recovery).toMatchObject({ from: null });
+    expect((await words).code).toBe("connection.lost");
+    expect((await session.state()).items).toEqual([]);
     end();
   });
 
