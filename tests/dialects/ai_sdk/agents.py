@@ -18,12 +18,17 @@ def words(count: int = WORDS) -> list[str]:
     return [f"word{number} " for number in range(count)]
 
 
+def flood() -> list[str]:
+    """More than any buffer on the way holds: 5 MB."""
+    return [str(number).ljust(10_000) for number in range(500)]
+
+
 async def writer(run: Any) -> None:
     """Writes for a while; longer when asked to; a flood at once."""
     async with run.message() as out:
         if run.input.text == "flood":
-            for number in range(500):
-                await out.write(str(number).ljust(10_000))
+            for piece in flood():
+                await out.write(piece)
             return
         for word in words(1_000 if "long" in run.input.text else WORDS):
             await out.write(word)

@@ -233,6 +233,6 @@ async def test_a_restart_of_the_server(tmp_path: Path, packages: None, version: 
         async with running(await edge()) as server:
             line.server_port = port_of(server)
             shown = await chat.do("resume")
-            view = await site.ended()
+            view = await site.log()
             assert spoken(shown) == folded(view) == ["".join(words())]
             whole(shown)

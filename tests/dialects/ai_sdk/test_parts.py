@@ -197,6 +197,18 @@ async def test_regenerate_and_edit_branch_the_conversation(site: Site, version: 
 
 
 @every_wire
+async def test_a_message_that_never_arrived_is_sent_by_trying_again(site: Site, version: str, wire: str) -> None:
+    chat = await site.chat(version, wire, agent="echo")
+    for number, text in enumerate(("one", "two"), 1):  # in a session that is not there yet, and in one that is
+        before = (await chat.do("look"))["messages"]
+        await chat.do(
+            "fresh", messages=[*before, {"id": f"u{number}", "role": "user", "parts": [{"type": "text", "text": text}]}]
+        )
+        assert spoken(await chat.do("regenerate")) == [f"You said: {text}"]
+    assert [i["id"] for i in (await site.log()).items if i.get("role") == "user"] == ["u1", "u2"]
+
+
+@every_wire
 async def test_files_become_blobs(site: Site, version: str, wire: str) -> None:
     chat = await site.chat(version, wire, agent="echo")
     url = "data:image/png;base64," + base64.b64encode(b"not really a picture").decode()

@@ -176,19 +176,26 @@ class Asking:
             blob = await self.hub.put_blob(self.principal, session, file.media_type, file.data)
         return wire.Attachment(blob, file.name, file.media_type)
 
-    async def _regenerate(self, session: str, asked: Asked) -> str:
-        view = await self.view(session)
-        run = view["runs"].get(asked.messageId)  # the SDK names the answer; an assistant message's id is its run's
-        said = next((m.id for m in reversed(asked.messages) if m.role == "user"), None)
-        if run is not None and run.get("input"):
-            ident = run["input"]
-        elif said is not None:
-            inputs = [i for i in view["items"] if i["kind"] == "message" and said in (i["id"], i.get("edits"))]
-            ident = inputs[-1]["id"] if inputs else codec.check_entity_id(said, "messages: id")
-        else:
-            raise Refused("input.malformed", "messages: no user message to answer again")
-        op = wire.Regenerate(session=session, input=ident, agent=self._agent)
-        return str((await self.hub.execute(self.principal, op))["run"])
+    async def _regenerate(self, session: str, asked: Asked) -> str | None:
+        """Another answer to the input that the named answer answers, or to the last user message."""
+        last = next((message for message in reversed(asked.messages) if message.role == "user"), None)
+        try:
+            view = await self.view(session)
+            run = view["runs"].get(asked.messageId)  # an assistant message's id is its run's
+            if run is not None and run.get("input"):
+                ident = run["input"]
+            elif last is not None:
+                ident = codec.check_entity_id(last.id, "messages: id")
+                edits = [i["id"] for i in view["items"] if i["kind"] == "message" and i.get("edits") == ident]
+                ident = edits[-1] if edits else ident  # to the SDK an edited message keeps its id
+            else:
+                raise Refused("input.malformed", "messages: no user message to answer again")
+            op = wire.Regenerate(session=session, input=ident, agent=self._agent)
+            return str((await self.hub.execute(self.principal, op))["run"])
+        except Refused as error:
+            if error.code not in ("session.not_found", "input.not_found") or last is None:
+                raise
+        return await self._say(session, last, edited=False)  # it never arrived: the page tries again
 
     async def _decide(self, session: str, message: UIMessage) -> tuple[Reading, Answer]:
         """The client answers approvals: its message comes back with them, and goes on after what it has."""
