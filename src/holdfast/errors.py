@@ -81,6 +81,7 @@ CODES: dict[str, Code] = {
     "tool.failed": Code(502, False, "The tool failed; an earlier attempt recorded how.", "Handle it, or call again with another call id."),
     "tool.denied": Code(403, False, "The action was not approved.", "Do without it, or ask for another action."),
     "tool.outcome_unknown": Code(409, False, "An earlier attempt began this tool call and did not record how it ended.", "Find out what happened, or mark the tool as idempotent."),
+    "upstream.failed": Code(502, True, "The model's provider refused, failed or broke off.", "See the provider's words; send the input again when they say that it can succeed."),
     # blob, history
     "blob.not_found": Code(404, False, "There is no such blob in this session.", "Upload it again."),
     "history.not_found": Code(404, False, "There is no such page of history.", "Start from the snapshot's `older`."),

@@ -1,0 +1,256 @@
+"""What the adapters of providers have in common: reading a provider's stream to its end, and writing what comes into a run.
+
+A relay reads one stream with ``upstream``, which closes it whatever happens, and writes through a ``Scribe``, which gathers
+the ``Answer``. What a provider refuses or breaks off becomes ``ProviderFailed``, and with it the run's error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable
+from typing import Any
+
+import msgspec
+
+from holdfast.agents.adapters.framework import Texts
+from holdfast.agents.run import RunContext
+from holdfast.errors import HoldfastError
+from holdfast.protocol import limits
+
+Stream = AsyncIterable[Any] | Awaitable[AsyncIterable[Any]]
+"""A provider's stream, or what gives one when it is awaited: the call of the provider's client, as it is."""
+
+_CLIENTS = frozenset({"openai", "anthropic", "httpx", "httpx2", "httpcore", "httpcore2"})
+_ADDRESS = re.compile(r"\b\w+://\S+")
+_KEY = re.compile(r"[\w*.+/=-]{20,}")
+_PLAIN_ID = re.compile(r"[!-~]{1,120}")
+
+
+class ProviderFailed(HoldfastError):
+    """A model's provider refused, failed, or broke off; code ``upstream.failed``.
+
+    The words are the provider's own, without addresses and without anything as long as a key; where the provider refuses
+    the credentials, they are left out. ``fields`` has the provider's ``status`` and its ``reason``, where it gave them.
+    """
+
+    def __init__(self, detail: str, *, status: int | None = None, reason: str = "") -> None:
+        known: dict[str, Any] = {"status": status, "reason": reason}
+        super().__init__("upstream.failed", detail, **{name: value for name, value in known.items() if value})
+
+
+class Call(msgspec.Struct):
+    """A tool call that a model asks for.
+
+    Attributes:
+        id: of the call in the session: ``run.tool(call.name, call.arguments, fn, call_id=call.id)``.
+        upstream: the provider's id for it, which its result is to name.
+        args: JSON text, as the model wrote it.
+        kind: ``function``, or another type of call that only some providers have.
+    """
+
+    id: str
+    upstream: str
+    name: str
+    args: str = ""
+    kind: str = "function"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments. Raises ``ValueError`` when they are no JSON object."""
+        value = json.loads(self.args or "{}")
+        if not isinstance(value, dict):
+            raise ValueError("the arguments are not a JSON object")
+        return value
+
+
+class Answer(msgspec.Struct):
+    """What came of one stream.
+
+    Attributes:
+        finish: why the model stopped, in the provider's word.
+        usage: tokens by kind, named as in ``run.usage``.
+        content: the answer in the provider's own form, to be sent back to it with the next request.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    calls: list[Call] = []
+    finish: str = ""
+    model: str = ""
+    usage: dict[str, int] = {}
+    content: list[dict[str, Any]] = []
+
+
+class Scribe:
+    """Writes one answer into a run, piece by piece; pieces are told apart by the provider's own keys.
+
+    Args:
+        closes: complete the texts at the end of the answer; otherwise ``texts.take`` gives them for completion.
+    """
+
+    def __init__(self, run: RunContext, *, closes: bool = True) -> None:
+        self.run = run
+        self.closes = closes
+        self.answer = Answer()
+        self.texts = Texts(run)
+        self._calls: dict[Any, Call] = {}
+        self._keys: dict[Any, str] = {}
+
+    async def text(self, key: Any, delta: str) -> None:
+        """Append to a message."""
+        self.answer.text += delta
+        self._keys[key] = "message"
+        await self.texts.write("message", key, delta)
+
+    async def refusal(self, key: Any, delta: str) -> None:
+        """Append to the words with which the model refuses: a message, to people."""
+        self.answer.refusal += delta
+        self._keys[key] = "message"
+        await self.texts.write("message", key, delta)
+
+    async def reasoning(self, key: Any, delta: str) -> None:
+        """Append to a piece of reasoning."""
+        self.answer.reasoning += delta
+        self._keys[key] = "reasoning"
+        await self.texts.write("reasoning", key, delta)
+
+    def end(self, key: Any) -> None:
+        """Nothing more comes under a key, or under the keys that begin with it."""
+        for known, kind in self._keys.items():
+            if known == key or (isinstance(known, tuple) and known[0] == key):
+                self.texts.end(kind, known)
+
+    async def call(self, key: Any, upstream: str, name: str, kind: str = "function") -> Call:
+        """A call begins; it is shown while the model writes its arguments."""
+        call = Call(call_id(self.run, upstream), upstream, name, kind=kind)
+        self._calls[key] = call
+        self.answer.calls.append(call)
+        await self.run.tools.announce(call.id, name)
+        return call
+
+    async def args(self, key: Any, delta: str) -> None:
+        """Append to the arguments of a call."""
+        call = self._calls.get(key)
+        if call is not None and delta:
+            call.args += delta
+            await self.run.tools.grow(call.id, delta)
+
+    def known(self, key: Any) -> Call | None:
+        """The call of a key."""
+        return self._calls.get(key)
+
+    async def theirs(self, key: Any, upstream: str, name: str) -> None:
+        """A call that the provider makes itself begins; ``settle`` says what came of it."""
+        call = await self.call(key, upstream, name)
+        self.answer.calls.remove(call)
+
+    async def settle(self, key: Any, value: Any, error: str = "") -> None:
+        """What came of a call that the provider made."""
+        call = self._calls.get(key)
+        if call is not None:
+            failed = {"code": "tool.failed", "message": error[:500]} if error else None
+            await self.run.tools.settle(call.id, call.name, {}, value, error=failed)
+
+    async def source(self, key: Any, uri: str, title: str = "", quote: str = "") -> None:
+        """Cite a source for the message of a key."""
+        out = self.texts.message(key)
+        if out is not None and uri:
+            await out.source(uri, title=title, quote=quote)
+
+    def used(self, **counts: int | None) -> None:
+        """Tokens used so far; a later count replaces an earlier one."""
+        self.answer.usage.update({name: count for name, count in counts.items() if count})
+
+    async def record(self) -> None:
+        """Record the usage, also of an answer that was stopped."""
+        if self.answer.usage:
+            await self.run.usage(self.answer.model, **self.answer.usage)
+
+    async def complete(self) -> Answer:
+        """Complete the texts.
+
+        Raises:
+            ProviderFailed: the stream ended before the answer did.
+        """
+        if not self.answer.finish:
+            raise ProviderFailed("the provider's stream ended before the answer did")
+        self.texts.end_all()
+        if self.closes:
+            for out in self.texts.take():
+                await out.close()
+        return self.answer
+
+
+def call_id(run: RunContext, upstream: str) -> str:
+    """A provider's call id as one that is unique in the session: some providers count 0, 1, 2 … in every answer."""
+    plain = upstream if _PLAIN_ID.fullmatch(upstream) else hashlib.sha256(upstream.encode()).hexdigest()[:24]
+    number = run.count(f"call:{plain}")
+    return f"{run.id}.{plain}" if number == 1 else f"{run.id}.{plain}.{number}"
+
+
+@contextlib.asynccontextmanager
+async def upstream(stream: Stream) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """The chunks of a provider's stream as plain objects. The stream is closed at the end, and with it its connection.
+
+    Raises:
+        ProviderFailed: in place of what the provider's client raises.
+    """
+    opened: Any = None
+    try:
+        opened = await stream if inspect.isawaitable(stream) else stream
+        yield (_plain(chunk) async for chunk in opened)
+    except Exception as error:
+        known = failure(error)
+        if known is None:
+            raise
+        raise known from error
+    finally:
+        close = getattr(opened, "aclose", None) or getattr(opened, "close", None)
+        if close is not None:
+            with contextlib.suppress(Exception):
+                closing = close()
+                if inspect.isawaitable(closing):
+                    await asyncio.wait_for(closing, limits.CLOSE_S)
+
+
+def _plain(chunk: Any) -> dict[str, Any]:
+    if isinstance(chunk, dict):
+        return chunk
+    plain: dict[str, Any] = chunk.model_dump(mode="json", exclude_unset=True, warnings=False)
+    return plain
+
+
+def failure(error: Exception) -> ProviderFailed | None:
+    """What a provider's client raised, as our own; None when it is of somebody else."""
+    if type(error).__module__.split(".")[0] not in _CLIENTS:
+        return None
+    status = getattr(error, "status_code", None)
+    body = getattr(error, "body", None)
+    if status is None and not isinstance(body, dict):
+        return ProviderFailed(f"the provider could not be reached, or broke off: {type(error).__name__}")
+    return told(body if isinstance(body, dict) else {}, status)
+
+
+def told(body: dict[str, Any], status: int | None = None) -> ProviderFailed:
+    """An error as a provider tells it: ``{code?, type?, message?}``, or the same under ``error``."""
+    inner = body.get("error")
+    about = inner if isinstance(inner, dict) else body
+    reason = str(about.get("code") or about.get("type") or "")[:100]
+    words = "" if status in (401, 403) else scrubbed(str(about.get("message") or ""))
+    head = " ".join(part for part in (str(status or ""), reason) if part)
+    detail = ": ".join(
+        part for part in (f"the provider refused ({head})" if head else "the provider failed", words) if part
+    )
+    return ProviderFailed(detail, status=status, reason=reason)
+
+
+def scrubbed(words: str) -> str:
+    """Words for the log: no addresses, nothing that could be a key, at most 300 characters."""
+    hidden = _KEY.sub(lambda m: "…" if any(c.isdigit() or c == "*" for c in m[0]) else m[0], _ADDRESS.sub("…", words))
+    return hidden[:300]
