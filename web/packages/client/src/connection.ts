@@ -6,6 +6,7 @@ import { HoldfastError, lost, type WireError } from "./errors.js";
 import { newKey, Outbox, type Done, type Keep } from "./outbox.js";
 import type { Answer, Op, ServerMessage, Welcome } from "./protocol.js";
 import type { Recovery } from "./recovery.js";
+import { unsendable } from "./sendable.js";
 import { fetchToken, refreshInMs, type TokenSource } from "./token.js";
 import type { Dial, Hello, Transport } from "./transport.js";
 
@@ -138,6 +139,8 @@ export class Connection {
   post(op: Op, done: Done = () => {}): number | undefined {
     const passing = OF_THE_CONNECTION.test(op.op);
     if (this.error || (passing && !this.#connected)) return void done(this.error ?? cutOff(), {});
+    const refused = unsendable(op);
+    if (refused) return void done(refused, {});
     const id = this.outbox.add(passing || UNKEYED.test(op.op) ? op : { ...op, key: op.key ?? newKey() }, done);
     this.#write(id);
     return id;
