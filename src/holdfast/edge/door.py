@@ -180,7 +180,10 @@ class Visit:
             if self.principal is _NOBODY:
                 self._refuse(None, error, fatal=True)
             elif self._within_rate(None, self._operations, 1):
-                self._refuse(None, error, fatal=False)
+                name, ident = wire.asked(raw)
+                if name is not None and name not in wire.OPS:
+                    error = Refused("input.unknown_op", f"{name:.40}")
+                self._refuse(ident, error, fatal=False)
             return
         if self.principal is _NOBODY:
             self._hello(op)

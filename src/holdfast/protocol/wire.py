@@ -306,3 +306,22 @@ Any_ = (
 
 DECODER: msgspec.json.Decoder[Any_] = msgspec.json.Decoder(Any_)
 OPS: dict[str, type[Op]] = {str(cls.__struct_config__.tag): cls for cls in Any_.__args__}
+
+
+class _Asked(msgspec.Struct):
+    """What can be said of an operation that is not one."""
+
+    op: str | None = None
+    id: Count | None = None
+
+
+_ASKED: msgspec.json.Decoder[_Asked] = msgspec.json.Decoder(_Asked)
+
+
+def asked(raw: bytes | str) -> tuple[str | None, int | None]:
+    """The ``op`` and the ``id`` of a message that did not decode, as far as they can be read: whose answer it is."""
+    try:
+        found = _ASKED.decode(raw if len(raw) <= limits.MESSAGE_BYTES else b"{}")
+    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
+        return None, None
+    return found.op, found.id
