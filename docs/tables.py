@@ -16,6 +16,8 @@ from typing import Any
 import msgspec
 import typer
 
+from holdfast.audit.drivers.registry import RECIPES
+from holdfast.audit.examine import PROBES
 from holdfast.cli.parser import app
 from holdfast.client import messages
 from holdfast.edge.config import Settings
@@ -234,13 +236,24 @@ def cli() -> str:
             if p.param_type_name == "argument":
                 shown = p.metavar or p.name.upper()
                 usage.append(shown if p.required else f"[{shown}]")
-            default = "" if p.default in (None, "", False) or callable(p.default) else p.default
+            default = "" if p.default in (None, "", False, []) or callable(p.default) else p.default
             if isinstance(p.show_default, str):
                 default = p.show_default
             rows.append((code(shown), code(default), code(p.envvar), p.help))
-        options = table(("argument or option", "default", "environment", "meaning"), rows)
+        options = table(("argument or option", "default", "environment", "meaning"), rows) if rows else ""
         parts.append(f"### holdfast {name}\n\n`{' '.join(usage)}`\n\n{sentence(command.help)}\n\n{options}")
     return "\n".join(parts)
+
+
+def probes() -> str:
+    """Every probe of the audit."""
+    rows = ((code(p.id), p.title, p.did, p.expected) for p in PROBES)
+    return table(("probe", "", "what is done", "it passes when"), rows)
+
+
+def drivers() -> str:
+    """Every driver of the audit."""
+    return table(("driver", "what it speaks"), ((code(r.name), r.about) for r in RECIPES.values()))
 
 
 def measured() -> str:
@@ -254,6 +267,7 @@ def measured() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "errors": errors, "limits": limit_table, "operations": operations, "frames": frames, "settings": settings,
     "metrics": metrics, "http": http, "cli": cli, "measured": measured,
+    "probes": probes, "drivers": drivers,
 }  # fmt: skip
 
 

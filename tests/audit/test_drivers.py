@@ -105,6 +105,20 @@ async def test_server_sent_events_with_every_line_ending(step: int) -> None:
     assert cutter.comments == 1
 
 
+async def test_rules_about_the_items_of_a_list_keep_their_order() -> None:
+    rules = [
+        Rule(each="messages", where={"role": "user"}, user="text"),
+        Rule(each="messages", where={"role": "assistant"}, whole="text", end="complete", id="id"),
+    ]
+    said = [("user", "a"), ("answer", "b"), ("user", "c"), ("answer", "d")]
+    messages = [{"role": "user" if k == "user" else "assistant", "text": t, "id": t} for k, t in said]
+    page = Transcript()
+    for message in Cutter("json").feed(json.dumps({"messages": messages}).encode(), last=True):
+        for piece in Reader(rules, {}).read(message):
+            page.apply(piece)
+    assert page.outline() == said and page.ended == 2
+
+
 # --- WebSockets ---------------------------------------------------------------------------------------------------------
 Handle = Callable[[ServerConnection], Awaitable[None]]
 

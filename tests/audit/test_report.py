@@ -216,8 +216,6 @@ def test_every_probe_that_can_fail_leads_to_a_diagnosis_and_a_prescription() -> 
     for probe in PROBES:
         for other in probe.after:
             assert other in known
-        if probe.id in ("continuity.other_device", "continuity.after_end", "continuity.reload", "continuity.order"):
-            continue  # told with what they belong to
         made = report_of(finding(probe.id, "fail"))
         assert made.prescription, probe.id
         explained = probe.id in {id_ for advice in made.diagnosis for id_ in advice.because}
@@ -228,7 +226,9 @@ def test_every_probe_that_can_fail_leads_to_a_diagnosis_and_a_prescription() -> 
 def test_the_classic_endpoint_is_diagnosed_as_what_it_is() -> None:
     ids = ("resilient.resume", "continuity.middle", "control.stop", "agents.direct")
     names = {advice.name for advice in diagnose([finding(id_, "fail") for id_ in ids])}
-    assert names == {"Single-connection trap", "Cancel/disconnect ambiguity", "Orchestrator relay"}
+    assert names == {
+        "Single-connection trap", "Single-surface session", "Cancel/disconnect ambiguity", "Orchestrator relay",
+    }  # fmt: skip
 
 
 def test_what_the_person_says_shapes_the_prescription() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import uuid
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,8 +15,8 @@ from holdfast.audit.transcript import Transcript
 
 
 def fresh() -> str:
-    """A new id that nobody has used."""
-    return secrets.token_hex(8)
+    """A new id that nobody has used: a random UUID, which every endpoint takes."""
+    return str(uuid.uuid4())
 
 
 @dataclass

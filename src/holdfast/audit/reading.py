@@ -120,19 +120,19 @@ class Reader:
             root: Any = {**value, "$event": message.event, "$data": message.raw}
         else:
             root = {"$event": message.event, "$data": message.raw, "data": value}
-        understood = False
-        for rule in self._rules:
-            if not fits(root, rule.when):
-                continue
-            understood = True
-            if rule.each:
+        fitting = [rule for rule in self._rules if fits(root, rule.when)]
+        done: set[str] = set()
+        for rule in fitting:
+            if not rule.each:
+                yield from self._pieces(rule, root)
+            elif rule.each not in done:  # item by item, so that they stay in their order
+                done.add(rule.each)
                 items = look(value if rule.each == "$" else root, rule.each)
                 for item in items if isinstance(items, list) else ():
-                    if fits(item, rule.where):
-                        yield from self._pieces(rule, item)
-            else:
-                yield from self._pieces(rule, root)
-        if not understood:
+                    for other in fitting:
+                        if other.each == rule.each and fits(item, other.where):
+                            yield from self._pieces(other, item)
+        if not fitting:
             yield Piece("other", text=message.raw[:200])
 
     def _pieces(self, rule: Rule, value: Any) -> Iterator[Piece]:

@@ -24,9 +24,11 @@ async def _both(scene: Scene, fraction: float, *, device: str = "") -> Saw:
     if not began or (fraction and not await scene.wait(stream, fraction)) or stream.transcript.ended:
         return undecided(TOO_SHORT)
     other = await scene.join(second)
-    await scene.finished(first, stream)
-    await scene.finished(second, other)
-    scene.show(f"{second.name}", other)
+    told = await scene.finished(first, stream)
+    seen = await scene.finished(second, other)
+    scene.show(second.name, other)
+    if told.said and seen.word == "silent" and other.transcript.answer:
+        return failed(f"{second.name} never learnt that the answer had ended, tab A did: {told.word}")
     return _same(scene, stream, other, second.name)
 
 

@@ -169,7 +169,7 @@ async def keeps_generating(scene: Scene) -> Saw:
     await asyncio.sleep(lab.budget.within(lab.contact.took_s * 1.2 + 0.5))
     page = await scene.look()
     text = page.answer if page is not None else (await back(scene, tab, stream))[0]
-    if text is None:
+    if not text:
         return undecided("nothing could be seen of the answer after its line broke")
     scene.measured |= {"chars_at_cut": had, "chars_later": len(text)}
     expected = lab.truth.get(lab.options.prompt)

@@ -19,13 +19,15 @@ class _Pattern(NamedTuple):
 PATTERNS: Final = (
     _Pattern(
         "Single-connection trap",
-        "The answer lives in the connection that asked for it. Whoever loses that connection loses the answer, and"
-        " nobody else can ever see it.",
-        ("resilient.resume", "continuity.middle", "continuity.from_start"),
-        (
-            "resilient.half_open", "resilient.proxy_timeout", "continuity.other_device", "continuity.after_end",
-            "continuity.reload", "continuity.order",
-        ),
+        "The answer lives in the connection that asked for it: when that breaks, what was not read yet is lost.",
+        ("resilient.resume", "resilient.half_open", "resilient.proxy_timeout"),
+        ("continuity.middle", "continuity.reload"),
+    ),
+    _Pattern(
+        "Single-surface session",
+        "The conversation belongs to one page: a second tab, another device or a reload does not get the same.",
+        ("continuity.middle", "continuity.from_start", "continuity.other_device", "continuity.after_end",
+         "continuity.reload", "continuity.order"),
     ),
     _Pattern(
         "Cancel/disconnect ambiguity",

@@ -126,7 +126,7 @@ def _replace(failed: set[str], inputs: Inputs) -> Advice | None:
     if not told:
         return None
     more = f" Wanted besides: {', '.join(inputs.interactions)}." if inputs.interactions else ""
-    return Advice(name="Replace", text="; ".join(told)[:1].upper() + "; ".join(told)[1:] + "." + more)
+    return Advice(name="Replace", text=f"Replace {'; '.join(told)}.{more}")
 
 
 def _lines(recipe: Recipe, failed: set[str]) -> Advice:

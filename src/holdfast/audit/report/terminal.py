@@ -44,10 +44,11 @@ def show(report: Report, out: Console) -> None:
     contact = report.contact
     if contact.state != "ok":
         out.print(Text.assemble(("✗ ", "red"), (contact.state.replace("_", " "), "bold"), "  ", contact.told))
+        out.print("  Nothing was broken, so nothing can be said about the three capabilities.", style="dim")
     else:
         same = {True: "always the same answer", False: "a different answer each time", None: ""}[contact.deterministic]
         out.print(f"  {contact.answer_chars} characters in {contact.took_s:.1f} s, {same}", style="dim")
-    for capability in (*CAPABILITIES, "agents"):
+    for capability in (*CAPABILITIES, "agents") if contact.state == "ok" else ():
         findings = [finding for finding in report.probes if finding.capability == capability]
         verdict = report.multi_agent if capability == "agents" else report.capabilities[capability]
         if capability == "agents" and verdict == "not_applicable":
