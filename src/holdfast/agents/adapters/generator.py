@@ -1,0 +1,128 @@
+"""Any async generator: ``await generator.stream(run, answer(run.input.text))`` makes what it yields durable.
+
+It yields text, or objects with a ``type``:
+
+=============  ====================================================================
+``text``       ``text``: more of the answer
+``reasoning``  ``text``
+``source``     ``uri``, ``title?``, ``quote?``: for the message that is being written
+``step``       ``name``: what it does from here on
+``tool``       ``id``, ``name``, ``args?``: a call that the generator makes itself
+``result``     ``id``, ``result`` or ``error``: what came of it
+``usage``      ``model``, ``input_tokens``, ``output_tokens`` …
+``state``      ``value``: the session's shared state
+``activity``   ``name``, ``content``: something structured to be shown
+``custom``     ``name``, ``value``
+=============  ====================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from typing import Any
+
+from holdfast.agents.adapters.answer import Answer, Scribe
+from holdfast.agents.run import RunContext
+from holdfast.errors import Refused
+from holdfast.protocol import events as e
+
+_KEY = 0
+
+
+async def stream(run: RunContext, said: AsyncIterable[str | dict[str, Any]]) -> Answer:
+    """Write what a generator yields into the run as it comes. A stop closes the generator: its ``finally`` runs.
+
+    A later attempt calls the generator anew; what a lost one said stays, marked as cut.
+
+    Raises:
+        Refused: ``input.malformed``, an object without a known type or without what its type needs.
+    """
+    writing = _Writing(run)
+    try:
+        async for piece in said:
+            await writing.take({"type": "text", "text": piece} if isinstance(piece, str) else piece)
+    finally:
+        if isinstance(said, AsyncGenerator):
+            await said.aclose()
+    return await writing.end()
+
+
+class _Writing:
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
+        self._scribe = Scribe(run)
+        self._step: contextlib.AsyncExitStack | None = None
+        self._kinds: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
+            "text": self._text, "reasoning": self._reasoning, "source": self._source, "step": self._begin_step,
+            "tool": self._tool, "result": self._result, "usage": self._usage, "state": self._state,
+            "activity": self._activity, "custom": self._custom,
+        }  # fmt: skip
+
+    async def take(self, piece: dict[str, Any]) -> None:
+        kind = str(piece.get("type"))
+        if kind not in self._kinds:
+            raise Refused("input.malformed", f"the generator yielded an object of type {kind!r:.80}")
+        try:
+            await self._kinds[kind](piece)
+        except KeyError as missing:
+            raise Refused("input.malformed", f"the generator yielded a {kind} without {missing}") from None
+
+    async def end(self) -> Answer:
+        await self._end_step()
+        self._scribe.answer.finish = "stop"
+        return await self._scribe.complete()
+
+    async def _text(self, piece: dict[str, Any]) -> None:
+        await self._close("reasoning")
+        await self._scribe.text(_KEY, piece["text"])
+
+    async def _reasoning(self, piece: dict[str, Any]) -> None:
+        await self._close("message")
+        await self._scribe.reasoning(_KEY, piece["text"])
+
+    async def _close(self, kind: str) -> None:
+        texts = self._scribe.texts
+        texts.end(kind, _KEY)
+        for out in texts.take():
+            await out.close()
+
+    async def _source(self, piece: dict[str, Any]) -> None:
+        await self._scribe.source(_KEY, piece["uri"], piece.get("title", ""), piece.get("quote", ""))
+
+    async def _begin_step(self, piece: dict[str, Any]) -> None:
+        name = str(piece["name"])
+        await self._end_step()
+        self._step = contextlib.AsyncExitStack()
+        await self._step.enter_async_context(self._run.step(name))
+
+    async def _end_step(self) -> None:
+        step, self._step = self._step, None
+        if step is not None:
+            await step.aclose()
+
+    async def _tool(self, piece: dict[str, Any]) -> None:
+        ident, name = str(piece["id"]), str(piece["name"])
+        await self._close("message")
+        await self._scribe.theirs(ident, ident, name)
+        await self._scribe.args(ident, json.dumps(piece.get("args") or {}, ensure_ascii=False))
+
+    async def _result(self, piece: dict[str, Any]) -> None:
+        ident = str(piece["id"])
+        if self._scribe.known(ident) is None:
+            raise Refused("input.malformed", f"the generator yielded a result of {ident!r:.80}, which it did not call")
+        error = piece.get("error")
+        await self._scribe.settle(ident, None if error else piece["result"], str(error or ""))
+
+    async def _usage(self, piece: dict[str, Any]) -> None:
+        await self._run.usage(**{name: value for name, value in piece.items() if name != "type"})
+
+    async def _state(self, piece: dict[str, Any]) -> None:
+        await self._run.state.set(piece["value"])
+
+    async def _activity(self, piece: dict[str, Any]) -> None:
+        await self._run.activity(str(piece["name"]), piece["content"])
+
+    async def _custom(self, piece: dict[str, Any]) -> None:
+        await self._run.emit(e.CUSTOM, {"name": str(piece["name"]), "value": piece["value"]})
