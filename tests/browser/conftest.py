@@ -135,7 +135,7 @@ class Chat:
         """Write to an agent and send with Enter."""
         await self.tab.click("#new")
         await self.tab.until("document.body.dataset.line === 'live'")
-        await self.tab.click(f"#agents input[value={agent}]") if agent != "librarian" else None
+        await self.tab.click(f"#agents input[value={agent}]")
         await self.tab.type("#words", text)
         await self.tab.press("Enter")
         await self.tab.until("holdfast.session !== null")
