@@ -73,3 +73,4 @@ lock: $(VENV)/.dev  ## lock dependency versions with hashes and without addresse
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf web/node_modules web/*/*/node_modules web/packages/*/dist

@@ -57,6 +57,19 @@ describe.skipIf(!CHROMIUM)("in a browser", () => {
     await until(async () => (await transport(leader)) === "tab");
   });
 
+  test("a page of another origin does without WebSockets", async () => {
+    const session = await client().create({ agent: "writer" });
+    const page = closing(await browser.open(inject("pages")));
+    await page.run("void (delete window.WebSocket)");
+    await begin(page, session.id, "{ tabs: false }");
+    expect(await transport(page)).toBe("sse");
+    expect(await page.run("session.send('count 50').then((run) => run.text())")).toBe(numbers(50));
+    await page.run("session.rename('Renamed')");
+    await page.run("session.read()");
+    await until(async () => (await page.run("session.view.title")) === "Renamed");
+    expect(await page.run("session.delete().then(() => 'deleted')")).toBe("deleted");
+  });
+
   test("a page that reloads shows what it had at once, and goes on from there", async () => {
     const session = await client().create({ agent: "writer" });
     await (await session.send("count 20")).finished();

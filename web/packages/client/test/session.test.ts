@@ -159,6 +159,13 @@ describe("a session", () => {
     expect(() => client().session("no spaces")).toThrow(expect.objectContaining({ code: "input.session_id" }));
   });
 
+  test("refuses at once what no message can carry", async () => {
+    const session = await client().create();
+    expect((await failure(session.send("half a pair: \ud83d", { silent: true }))).code).toBe("input.malformed");
+    expect((await failure(session.append([{ type: "CUSTOM", data: { value: "x".repeat(1 << 20) } }]))).code).toBe("input.too_large");
+    await session.send("a whole one: \ud83d\ude00, and \\ud83d", { silent: true });
+  });
+
   test("keeps blobs", async () => {
     const { getBlob, putBlob } = await import("../src/index.js");
     const hf = client();
