@@ -26,6 +26,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON object a case, and nothing else")
     parser.add_argument("--jobs", type=int, default=4, help="driver processes at a time")
     parser.add_argument("--wait", type=float, default=run.WAIT_S, help="seconds anything a client owes may take")
+    parser.add_argument("--first", action="store_true", help="stop at the first case that does not hold")
     parser.add_argument("--list", action="store_true", help="only name the cases")
     return parser.parse_args()
 
@@ -63,7 +64,7 @@ def main() -> int:
 
 
 async def _run(given: argparse.Namespace, chosen: list[cases.Case], tell: run.Tell) -> list[run.Outcome]:
-    return await run.run(chosen, given.driver, jobs=given.jobs, wait_s=given.wait, tell=tell)
+    return await run.run(chosen, given.driver, jobs=given.jobs, wait_s=given.wait, first=given.first, tell=tell)
 
 
 def as_json(outcome: run.Outcome) -> None:

@@ -33,7 +33,13 @@ Tell = Callable[[Outcome], None]
 
 
 async def run(
-    cases: Sequence[Case], command: str, *, jobs: int = 4, wait_s: float = WAIT_S, tell: Tell = lambda outcome: None
+    cases: Sequence[Case],
+    command: str,
+    *,
+    jobs: int = 4,
+    wait_s: float = WAIT_S,
+    first: bool = False,
+    tell: Tell = lambda outcome: None,
 ) -> list[Outcome]:
     """Run cases and return what came of each, in their order.
 
@@ -41,6 +47,7 @@ async def run(
         command: starts a driver (DRIVER.md).
         jobs: driver processes at a time.
         wait_s: how long anything a client owes may take.
+        first: stop at the first case that does not hold; only the cases played are returned.
         tell: called with each outcome as it comes.
     """
     queue = [*enumerate(cases)]
@@ -57,6 +64,8 @@ async def run(
                     outcome = found[number] = await one(case, driver, site)
                     tell(outcome)
                     if not outcome.held:
+                        if first:
+                            queue.clear()
                         break  # the next case gets a process that nothing happened to
                     await driver.reset()
             finally:
