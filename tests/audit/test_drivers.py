@@ -205,6 +205,7 @@ async def test_a_socket_io_chat_as_chainlit_speaks_it() -> None:
         assert connected.startswith("40{") and "sessionId" in connected
         await connection.send('40{"sid":"y"}')
         await connection.send("2")
+        await connection.send('42["task_end",{}]')  # as Chainlit says before anything was asked
         async for raw in connection:
             packet = str(raw)
             if packet == "3":
@@ -215,7 +216,7 @@ async def test_a_socket_io_chat_as_chainlit_speaks_it() -> None:
                 def event(name: str, data: Any) -> str:
                     return "42" + json.dumps([name, data])
 
-                await connection.send(event("stream_start", {"id": f"a{ident}"}))
+                await connection.send(event("stream_start", {"id": f"a{ident}", "output": "first "}))
                 for word in WORDS:
                     await connection.send(
                         event("stream_token", {"id": f"a{ident}", "token": word, "isSequence": False})

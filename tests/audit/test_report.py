@@ -128,6 +128,8 @@ def test_what_is_required_decides_the_exit_code(server: ChatServer, recipe: Path
     code, told = run(*good, "--require", "resilient", "--before", str(before))
     assert code == 0 and "resilient.resume: fail → pass" in told
     assert run(*args, "--require", "nonsense")[0] == 1
+    assert run(*args, "--topology", "nonsense")[0] == 1
+    assert "server of its own" in " ".join(run(*args, "--surfaces", "web,mobile")[1].split())
     assert run(*args, "--before", str(recipe))[0] == 1
 
 
@@ -283,3 +285,8 @@ def test_more_than_agreed_needs_a_yes() -> None:
         allowed.spend()
     with pytest.raises(OutOfBudget, match="3 requests"):
         allowed.spend()
+
+
+def test_detection_can_be_asked_for_by_itself(server: ChatServer) -> None:
+    code, told = run(server.url, "--detect")
+    assert code == 3 and "Write a recipe" in told

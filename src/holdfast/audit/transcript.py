@@ -136,10 +136,12 @@ class Transcript:
         elif open_:
             for entry in open_:
                 entry.end = piece.word
-        elif not piece.id or not self.answers:
-            last = self.entries[-1] if self.entries else None
-            if last is None or last.kind != "answer":
-                self._add(Entry("answer", piece.id, end=piece.word))
+        elif (not piece.id or not self.answers) and self._speechless(piece.word):
+            self._add(Entry("answer", piece.id, end=piece.word))
+
+    def _speechless(self, word: str) -> bool:
+        """Whether an end is that of an answer that never said anything, rather than one too many."""
+        return self.entries[-1].kind != "answer" if self.entries else word != "complete"
 
     def _answer(self, ident: str) -> Entry:
         if ident:

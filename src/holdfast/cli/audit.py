@@ -62,6 +62,11 @@ def run(
     pid: Annotated[int | None, typer.Option(help="Process whose memory to watch.")] = None,
     metrics: Annotated[str, typer.Option(help="Prometheus page that tells the server's memory.")] = "",
     inputs: Annotated[Path | None, typer.Option(help="YAML: architecture, interactions, topology, surfaces.")] = None,
+    architecture: Annotated[str, typer.Option(help="How answers travel today: request_stream, websocket, …")] = "",
+    interactions: Annotated[str, typer.Option(help="What people shall be able to do, comma-separated.")] = "",
+    topology: Annotated[str, typer.Option(help="How agents are arranged: single, orchestrator, peers.")] = "",
+    surfaces: Annotated[str, typer.Option(help="Where people are, comma-separated: web, mobile, …")] = "",
+    detect_only: Annotated[bool, typer.Option("--detect", help="Only guess the driver, and say how sure.")] = False,
     only: Annotated[str, typer.Option(help="Only probes whose id begins with one of these, comma-separated.")] = "",
     jobs: Annotated[int, typer.Option(help="Probes at a time.", min=1, max=16)] = 1,
     max_requests: Annotated[int, typer.Option(help="The most requests in all.", min=1)] = 400,
@@ -74,8 +79,12 @@ def run(
     require: Annotated[str, typer.Option(help="Fail unless these pass: resilient,continuity,control.")] = "",
 ) -> None:  # fmt: skip
     """Audit an endpoint: break its connections in every way, and report what broke for the people who use it."""
+    if detect_only:
+        detect_command(url, header)
+        return
     with fails_in_a_sentence():
         wanted = _required(require)
+        stated = _inputs(inputs, architecture, interactions, topology, surfaces)
         options = _options(prompt, second_prompt, Options(
             approval_prompt=approval_prompt, agents_prompt=agents_prompt, kill_agent=kill_agent,
             kill_orchestrator=kill_orchestrator, pid=pid, metrics_url=metrics, second_headers=_headers(second_header),
@@ -86,7 +95,7 @@ def run(
         )  # fmt: skip
         headers = _headers(header) | ({"authorization": f"Bearer {token}"} if token else {})
         earlier = read_before(before) if before is not None else None
-        report = asyncio.run(_audit(url, driver, agent, headers, options, budget, only, jobs, _inputs(inputs), earlier))
+        report = asyncio.run(_audit(url, driver, agent, headers, options, budget, only, jobs, stated, earlier))
         _hand_over(report, json_file, html_file)
         if any(report.capabilities[name] != "pass" for name in wanted):
             raise typer.Exit(3)
@@ -224,9 +233,18 @@ def _read(path: Path, type_: type[Any]) -> Any:
         raise Refused("config.invalid", f"{path}: {error}") from None
 
 
-def _inputs(path: Path | None) -> Inputs:
-    found: Inputs = _read(path, Inputs) if path is not None else Inputs()
-    return found
+def _inputs(path: Path | None, architecture: str, interactions: str, topology: str, surfaces: str) -> Inputs:
+    """The file's, with what was said on the command line over it."""
+    found: dict[str, Any] = _read(path, dict[str, Any]) if path is not None else {}
+    said = {
+        "architecture": architecture, "topology": topology,
+        "interactions": [part.strip() for part in interactions.split(",") if part.strip()],
+        "surfaces": [part.strip() for part in surfaces.split(",") if part.strip()],
+    }  # fmt: skip
+    try:
+        return msgspec.convert({**found, **{name: value for name, value in said.items() if value}}, Inputs)
+    except msgspec.ValidationError as error:
+        raise Refused("config.invalid", f"what was said about the architecture: {error}") from None
 
 
 def _headers(lines: list[str]) -> dict[str, str]:

@@ -32,14 +32,14 @@ RECIPE: Final = Recipe(
             ]
         )
     ],
-    resume=Call(),
+    resume=Call(gives="rest"),
     join=Call(),
     stop=Call(send=[["stop"]]),
     read=[
         Rule(when={"event": "new_message", "data.type": "user_message"}, user="data.output", id="data.id"),
         Rule(when={"event": "new_message", "data.type": "assistant_message"}, whole="data.output", id="data.id"),
         Rule(when={"event": "update_message", "data.type": "assistant_message"}, whole="data.output", id="data.id"),
-        Rule(when={"event": "stream_start"}, begin=True, id="data.id"),
+        Rule(when={"event": "stream_start"}, whole="data.output", id="data.id"),
         Rule(when={"event": "stream_token"}, text="data.token", id="data.id"),
         Rule(when={"event": "task_end"}, end="complete"),
         Rule(when={"event": True}),

@@ -38,10 +38,14 @@ def _same(scene: Scene, stream: Stream, other: Stream, name: str) -> Saw:
     if not other.transcript.answer:
         why = f"{other.closed.word} {other.closed.detail}" if other.closed else "nothing came"
         return failed(f"{name} saw nothing of the answer: {why}")
-    differs = scene.compare(stream.transcript.answer, other.transcript.answer)
+    first, second = stream.transcript.answer, other.transcript.answer
+    expected = scene.lab.truth.get(scene.lab.options.prompt)
+    if expected is not None and first != expected and second == expected:
+        return failed(f"{name} got the whole answer and took it from tab A, which has {len(first)} characters of it")
+    differs = scene.compare(expected if expected is not None else first, second)
     if not differs.exact:
-        return failed(f"{name}, compared with tab A: {differs}")
-    return passed(f"{name} ended with {differs} as tab A, {len(other.transcript.answer)} characters")
+        return failed(f"{name}, compared with {'tab A' if expected is None else 'the whole answer'}: {differs}")
+    return passed(f"{name} ended with {differs} as tab A, {len(second)} characters")
 
 
 async def from_start(scene: Scene) -> Saw:

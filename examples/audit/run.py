@@ -1,0 +1,146 @@
+"""Audit real endpoints: start each from its package, break it, and write the table of their scores.
+
+    python examples/audit/run.py [NAME …] [--out DIR]
+
+Needs ``pip install -r examples/audit/requirements.txt`` in the environment named by AUDIT_PYTHON (default: this one),
+and ``npm install`` in ``ai_sdk_resumable``. Everything listens on the loopback interface only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+PYTHON = os.environ.get("AUDIT_PYTHON", sys.executable)
+UVICORN = [PYTHON, "-m", "uvicorn", "--log-level", "warning", "--port", "{port}"]
+
+
+class Endpoint(NamedTuple):
+    """What to start, where it answers, and how to speak to it."""
+
+    title: str
+    command: list[str]
+    url: str
+    options: list[str]
+
+
+ENDPOINTS = {
+    "fastapi": Endpoint(
+        "FastAPI StreamingResponse", [*UVICORN, "fastapi_streaming:app"], "http://127.0.0.1:{port}/", ["--driver", "text-get"]
+    ),
+    "sse_starlette": Endpoint(
+        "sse-starlette", [*UVICORN, "sse_starlette_numbers:app"], "http://127.0.0.1:{port}/",
+        ["--driver", "sse_starlette_numbers.yaml"],
+    ),
+    "websocket": Endpoint(
+        "Starlette WebSocket", [*UVICORN, "websocket_chat:app"], "ws://127.0.0.1:{port}/ws",
+        ["--driver", "websocket_chat.yaml"],
+    ),
+    "ai_sdk": Endpoint(
+        "AI SDK + resumable-stream", ["node", "ai_sdk_resumable/server.mjs", "{port}"], "http://127.0.0.1:{port}/api/chat",
+        ["--driver", "ai_sdk_resumable/recipe.yaml"],
+    ),
+    "pydantic_ag_ui": Endpoint(
+        "Pydantic AI, AG-UI", [*UVICORN, "pydantic_ag_ui:app"], "http://127.0.0.1:{port}/", ["--driver", "ag-ui"]
+    ),
+    "chainlit": Endpoint(
+        "Chainlit", [PYTHON, "-m", "chainlit", "run", "chainlit_chat.py", "--headless", "--port", "{port}"],
+        "ws://127.0.0.1:{port}/", ["--driver", "chainlit"],
+    ),
+    "gradio": Endpoint(
+        "Gradio", [PYTHON, "gradio_chat.py"], "http://127.0.0.1:{port}/", ["--driver", "gradio_chat.yaml"]
+    ),
+    "holdfast": Endpoint(
+        "Holdfast", [sys.executable, "holdfast_chat.py", "{port}"], "http://127.0.0.1:{port}",
+        ["--driver", "holdfast", "--agent", "writer", "--token", "@token"],
+    ),
+}  # fmt: skip
+
+
+def free_port() -> int:
+    """A port nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Until something answers there."""
+    for _ in range(600):
+        if process.poll() is not None:
+            raise SystemExit(f"it ended with exit code {process.returncode}")
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1):
+                break
+        except OSError:
+            time.sleep(0.1)
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10).read(1)
+    except (OSError, urllib.error.URLError):
+        pass
+
+
+def audit(name: str, out: Path) -> dict[str, object]:
+    """Start one endpoint, audit it, and return its report."""
+    endpoint, port = ENDPOINTS[name], free_port()
+    out.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", "CHAINLIT_APP_ROOT": str(out)}
+    with (out / f"{name}.log").open("wb") as log:
+        command = [part.format(port=port) for part in endpoint.command]
+        process = subprocess.Popen(command, cwd=HERE, stdout=log, stderr=log, env=environment)
+        try:
+            wait_for(port, process)
+            report = out / f"{name}.json"
+            options = [(HERE / ".token").read_text().strip() if o == "@token" else o for o in endpoint.options]
+            subprocess.run(
+                [
+                    sys.executable, "-m", "holdfast.cli", "audit", endpoint.url.format(port=port), *options, "--yes",
+                    "--pid", str(process.pid), "--jobs", "2", "--json", str(report), "--html", str(out / f"{name}.html"),
+                ],
+                cwd=HERE, check=True,
+            )  # fmt: skip
+            return dict(json.loads(report.read_text()))
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def table(reports: dict[str, dict[str, object]]) -> str:
+    """The scores as Markdown."""
+    lines = ["| endpoint | resilient delivery | continuity | live control |", "|---|---|---|---|"]
+    for name, report in reports.items():
+        cells = []
+        for capability in ("resilient", "continuity", "control"):
+            score = report["scores"][capability]  # type: ignore[index]
+            tried = score["passed"] + score["failed"] + score["inconclusive"]
+            cells.append(f"{report['capabilities'][capability]} ({score['passed']} of {tried})")  # type: ignore[index]
+        lines.append(f"| {ENDPOINTS[name].title} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Audit those that are named, or all."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", default=list(ENDPOINTS))
+    parser.add_argument("--out", type=Path, default=HERE / "reports")
+    given = parser.parse_args()
+    reports = {name: audit(name, given.out.resolve()) for name in given.names}
+    (given.out / "table.md").write_text(table(reports))
+    print(table(reports))
+
+
+if __name__ == "__main__":
+    main()
