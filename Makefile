@@ -37,17 +37,12 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-unit: $(VENV)/.dev web/node_modules/.built tests/dialects/node_modules/.installed
+unit: $(VENV)/.dev web/node_modules/.built tests/dialects/node_modules/.installed examples/ai_sdk_usechat/node_modules/.installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-web/node_modules/.installed: web/package.json web/package-lock.json
-	@command -v npm >/dev/null || { echo "Node 20 or newer is needed for web/"; exit 1; }
-	cd web && npm ci --no-audit --no-fund --loglevel=error
-	@touch $@
-
-tests/dialects/node_modules/.installed: tests/dialects/package.json tests/dialects/package-lock.json
-	@command -v npm >/dev/null || { echo "Node 20 or newer is needed for tests/dialects/"; exit 1; }
-	cd tests/dialects && npm ci --no-audit --no-fund --loglevel=error
+%/node_modules/.installed: %/package.json %/package-lock.json
+	@command -v npm >/dev/null || { echo "Node 20 or newer is needed for $*"; exit 1; }
+	cd $* && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 WEB := $(shell find web -type f -not -path '*/node_modules*' -not -path '*/dist/*' -not -path '*/test/*')
