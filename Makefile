@@ -24,7 +24,7 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
-setup: $(VENV)/.run  ## the package and what it needs to run
+setup: $(VENV)/.run web/node_modules/.built  ## the package, its pages and what they need to run
 
 demo: $(VENV)/.run web/node_modules/.built  ## server, two agents and a chat page; HOST=0.0.0.0 lets other devices in
 	$(BIN)/holdfast demo --host $(HOST) --port $(PORT)
