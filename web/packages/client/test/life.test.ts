@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execFileSync } from "node:child_process";
-import { describe, expect, inject, test } from "vitest";
+import { describe, expect, inject, test, vi } from "vitest";
 import { apply, canonical } from "../src/fold.js";
 import { View, type SessionEvent } from "../src/index.js";
 import { refreshInMs } from "../src/token.js";
@@ -53,6 +53,21 @@ describe("a client", () => {
     expect(refreshInMs(Date.now() + 3_600_000)).toBe(3_540_000);
     expect(refreshInMs(Date.now() - 1_000)).toBe(10_000);
     expect(refreshInMs(Date.now() + 1e12)).toBe(2 ** 31 - 1);
+  });
+
+  test("does not wait for its timer when the network is back", async () => {
+    const page = new EventTarget(); // what a browser tells its pages
+    vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
+    vi.spyOn(Math, "random").mockReturnValue(1);
+    const hf = client({ url: "http://127.0.0.1:9", fallback: false });
+    await until(() => hf.status.attempts === 5 && hf.status.retryAt);
+    const planned = hf.status.retryAt!;
+    page.dispatchEvent(new Event("online"));
+    await until(() => hf.status.attempts === 6);
+    expect(hf.status.retryAt).toBeGreaterThan(planned);
+    expect(Date.now()).toBeLessThan(planned);
+    vi.unstubAllGlobals();
+    vi.restoreAllMocks();
   });
 
   test("reads anew when another person signs in", async () => {

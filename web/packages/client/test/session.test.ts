@@ -42,6 +42,18 @@ describe("a session", () => {
     end();
   });
 
+  test("gives each of its readers exactly what follows its own cursor", async () => {
+    const session = await client().create();
+    for (let i = 0; i < 5; i++) await session.send(`said ${i}`, { silent: true });
+    await session.state();
+    const { incarnation, seq } = session.cursor!;
+    const readers = [seq, 0, 3].map((from) => [from, closing(session.events({ incarnation, seq: from }))] as const);
+    const last = (await session.send("last", { silent: true })) && seq + 1;
+    for (const [from, events] of readers) {
+      for (let next = from + 1; next <= last; next++) expect((await events.next()).value).toMatchObject({ seq: next, type: expect.any(String) });
+    }
+  });
+
   test("is steered, and stopped", async () => {
     const hf = client();
     const session = await hf.create({ agent: "writer" });

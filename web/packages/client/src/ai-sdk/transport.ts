@@ -7,8 +7,7 @@ import type { Attachment, RunState } from "../protocol.js";
 import type { Run } from "../run.js";
 import type { Session } from "../session.js";
 import { ended, type View } from "../view.js";
-import { Answer, streamOf } from "./answer.js";
-import { family } from "./answer.js";
+import { Answer, family, streamOf } from "./answer.js";
 import type { UIMessageLike } from "./messages.js";
 import type { Version } from "./parts.js";
 
