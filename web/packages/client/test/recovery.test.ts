@@ -4,6 +4,8 @@ import { describe, expect, inject, test } from "vitest";
 import { apply, canonical } from "../src/fold.js";
 import { View, type SessionEvent } from "../src/index.js";
 import { client, closing, fresh, storage, until } from "./client.js";
+import { websocketDial, type WebSocketLike } from "../src/websocket.js";
+import { WebSocket } from "ws";
 import { line } from "./proxy.js";
 
 describe("a client", () => {
@@ -39,6 +41,36 @@ describe("a client", () => {
     expect(session.recovery).toMatchObject({ session: session.id, gaps: 0, repeats: 0, snapshot: null });
     expect(session.recovery!.received).toBe(session.recovery!.missed);
     expect(hf.status.recovery).toBe(session.recovery);
+    end();
+  });
+
+  test("heals when messages are lost, come twice, or carry a delta that does not join", async () => {
+    const dial = websocketDial(inject("url"), WebSocket as unknown as WebSocketLike, () => {});
+    let number = 0;
+    const hf = client({
+      dial: (hello, sink) => dial(hello, {
+        ...sink,
+        received: (message, size) => {
+          if (message.op !== "events") return sink.received(message, size);
+          const fault = ++number % 10;
+          if (fault === 3) return;
+          if (fault === 6) sink.received(message, size);
+          if (fault === 9) message.events = message.events.map((event) => (event.offset ? { ...event, offset: event.offset + 1 } : event));
+          sink.received(message, size);
+        },
+      }),
+    });
+    const session = await hf.create({ agent: "writer" });
+    const end = session.follow();
+    const other = client().session(session.id);
+    const run = await session.send("count 400");
+    expect(await other.run(run.id).text()).toBe(Array.from({ length: 400 }, (_, i) => `${i} `).join(""));
+    await until(async () => {
+      await other.send("and on", { silent: true }); // what is lost is noticed by what follows
+      const whole = await other.state();
+      return session.cursor!.seq === other.cursor!.seq && canonical(session.view.export()) === canonical(whole.export());
+    });
+    expect(number).toBeGreaterThan(30);
     end();
   });
 
