@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -103,11 +104,12 @@ def answer_to(prompt: str) -> list[str]:
 
 
 class ChatServer:
-    """The server; ``fault`` is one of ``FAULTS``, or empty."""
+    """The server; ``fault`` is one of ``FAULTS``, or empty. With ``samples`` no answer is given twice."""
 
-    def __init__(self, fault: str = "") -> None:
+    def __init__(self, fault: str = "", *, samples: bool = False) -> None:
         assert not fault or fault in FAULTS
         self.fault = fault
+        self.samples = samples
         self.chats: dict[str, Conversation] = {}
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -152,7 +154,7 @@ class ChatServer:
             for number in range(30):
                 chat.add(t="agent", id=f"a{run}", name="reader", text=f"page {number} ", r=run)
                 await asyncio.sleep(PACE_S)
-        for number, word in enumerate(answer_to(prompt)):
+        for number, word in enumerate(answer_to(f"{prompt}{run if self.samples else ''}")):
             if "approval" in prompt and number == 10:
                 chat.add(t="approval", id=f"p{run}", r=run)
                 await chat.approved.wait()
@@ -218,7 +220,7 @@ class ChatServer:
     ) -> None:
         chat = self.chats.setdefault(body["chat"], Conversation())
         chat.device = chat.device or headers.get("x-device", "")
-        run = f"r{len(chat.log) + 1}-{body['text'][:3]}"
+        run = f"r{len(chat.log) + 1}-{body['text'][:3]}{random.randrange(10**6) if self.samples else ''}"
         if not (self.fault == "a second message is dropped" and chat.busy):
             busy = chat.busy
             chat.queue.append((run, body["text"]))

@@ -20,7 +20,7 @@ from holdfast.audit.transcript import End, Transcript
 
 NARROW_BYTES: Final = 4_096
 QUIET_S: Final = 0.3
-"""A conversation at rest that is opened has come when nothing more came for so long."""
+"""Where connections stay open, an answer is over when it ended and nothing more came for so long."""
 
 
 @dataclass
@@ -169,8 +169,10 @@ class Scene:
         return came
 
     async def finished(self, tab: Tab, stream: Stream, answers: int = 1, within_s: float | None = None) -> End:
-        """Wait for the end of the answer."""
+        """Wait for the end of the answer, and for what still comes after it where the connection stays open."""
         end = await stream.finished(within_s or self.lab.answer_s, answers)
+        if end.said:
+            await stream.quiet(QUIET_S)
         chars = len(stream.transcript.answer)
         self.tell("endpoint", tab.name, f"{end.word} after {chars} characters {end.detail}".strip())
         return end
@@ -199,7 +201,6 @@ class Scene:
         if endpoint.offers("join"):
             stream = await self.join(tab)
             await self.finished(tab, stream)
-            await stream.quiet(QUIET_S)
             if stream.transcript.answer:
                 return stream.transcript
         return None

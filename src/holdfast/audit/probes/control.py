@@ -176,7 +176,6 @@ async def new_message(scene: Scene) -> Saw:
     shared = second is stream
     if shared:
         await scene.finished(tab, stream, 2)
-        await stream.quiet(QUIET_S)
     else:
         end = await scene.finished(tab, second)
         if end.word in ("refused", "redirect", "cut") and not second.transcript.answer:

@@ -57,7 +57,7 @@ async def back(scene: Scene, tab: Tab, broken: Stream) -> tuple[str | None, str]
         stream = await (scene.resume(tab, broken) if endpoint.offers("resume") else scene.join(tab))
         end = await scene.finished(tab, stream)
         scene.show(f"{tab.name}, after coming back", stream)
-        if end.word not in ("refused", "redirect", "cut") or len(stream.transcript.answer) > len(
+        if end.word not in ("refused", "redirect", "cut", "error") or len(stream.transcript.answer) > len(
             broken.transcript.answer
         ):
             return stream.transcript.answer, end.word
@@ -169,8 +169,8 @@ async def keeps_generating(scene: Scene) -> Saw:
     await asyncio.sleep(lab.budget.within(lab.contact.took_s * 1.2 + 0.5))
     page = await scene.look()
     text = page.answer if page is not None else (await back(scene, tab, stream))[0]
-    if not text:
-        return undecided("nothing could be seen of the answer after its line broke")
+    if not text or (page is None and len(text) <= had):
+        return undecided("nothing more could be seen of the answer after its line broke")
     scene.measured |= {"chars_at_cut": had, "chars_later": len(text)}
     expected = lab.truth.get(lab.options.prompt)
     whole = len(text) >= (len(expected) if expected else lab.chars * 0.8)
