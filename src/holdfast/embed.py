@@ -8,7 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from msgspec import structs
 from starlette.responses import StreamingResponse
@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from holdfast.agents.execution import Agent
+from holdfast.agents.generator import Generator, as_agent
 from holdfast.agents.holdfast import Holdfast
 from holdfast.client.connection import new_key
 from holdfast.client.feed import Snapshot
@@ -25,9 +26,7 @@ from holdfast.client.transport import Sink
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
 from holdfast.edge.guard import Guard
-from holdfast.engines.memory import MemoryEngine
-from holdfast.engines.port import Engine
-from holdfast.engines.sqlite.engine import SqliteEngine
+from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hub import Hub as SessionHub
 from holdfast.hub.port import Batch
@@ -37,19 +36,7 @@ from holdfast.protocol.frames import encode_frame
 from holdfast.protocol.view import ENDED
 from holdfast.session.access import Principal, anyone
 
-
-def engine_for(address: str) -> Engine:
-    """The engine an address names: ``memory:``, ``sqlite:///PATH`` or a plain path of a SQLite file.
-
-    Raises:
-        HoldfastError: ``config.invalid``.
-    """
-    if address in ("memory:", "memory://"):
-        return MemoryEngine()
-    path = address.removeprefix("sqlite:///") if address.startswith("sqlite:") else address
-    if not path or "://" in path:
-        raise HoldfastError("config.invalid", f"no engine for {address!r}: name a file, or memory:")
-    return SqliteEngine(path)
+_F = TypeVar("_F", bound=Agent | Generator)
 
 
 class _Pipe:
@@ -118,18 +105,20 @@ class Loopback:
 class Hub:
     """Holdfast in this process: ``hub = holdfast.Hub("sqlite:///sessions.db")``.
 
-    In a web application: ``app.include_router(hub.router)``. Elsewhere: ``async with hub: …``.
+    In a web application: ``app=app``, or ``app.include_router(hub.router)``. Elsewhere: ``async with hub: …``.
 
     Args:
         address: where logs are kept, see ``engine_for``.
+        app: a FastAPI application, or a router, to include the hub's router in.
         tenant: the tenant of everything that this process itself does.
         slots: how many runs this process executes at a time.
         settings: of the HTTP edge (``edge/config.py``), for example ``origins`` and ``hosts``.
     """
 
     def __init__(
-        self, address: str = "sqlite:///holdfast.db", *, tenant: str = "default", slots: int = 64, **settings: Any
-    ) -> None:
+        self, address: str = "sqlite:///holdfast.db", *, app: Any = None, tenant: str = "default", slots: int = 64,
+        **settings: Any,
+    ) -> None:  # fmt: skip
         self.tenant = tenant
         self.settings = config.load({**settings, "db": address})
         self.hub = SessionHub(engine_for(address), lease_s=self.settings.lease_s)
@@ -140,6 +129,8 @@ class Hub:
         self._worker: Holdfast | None = None
         self._serving: asyncio.Task[None] | None = None
         self._started = False
+        if app is not None:
+            app.include_router(self.router)
 
     # --- life
     async def open(self) -> None:
@@ -221,32 +212,33 @@ class Hub:
         return auth.mint(self.edge.secret, subject=subject, **given)
 
     # --- agents
-    def agent(self, name: str) -> Callable[[Agent], Agent]:
-        """Register an agent that runs in this process: ``@hub.agent("writer")``."""
+    def agent(self, name: str) -> Callable[[_F], _F]:
+        """Register an agent, or a generator as one, that runs in this process: ``@hub.agent("writer")``."""
 
-        def register(function: Agent) -> Agent:
-            self._agents[name] = function
+        def register(function: _F) -> _F:
+            agent = self._agents[name] = as_agent(function)
             if self._worker is not None:
-                self._worker.add_agent(name, function)
+                self._worker.add_agent(name, agent)
             return function
 
         return register
 
-    async def ensure_agent(self, agent: Agent | str) -> str:
+    async def ensure_agent(self, agent: Agent | Generator | str) -> str:
         """Serve an agent, known by name or given as a function, and return its name.
 
         A run survives this process only under a name that is registered again: use ``agent`` for those.
         """
         self.check_started()
         if isinstance(agent, str):
-            return agent
-        name = getattr(agent, "__name__", "agent")
-        if self._agents.setdefault(name, agent) is not agent:
-            raise Refused("config.invalid", f"another agent is registered as {name!r}")
-        if self._worker is None:
-            await self._serve()
+            name = agent
         else:
-            self._worker.add_agent(name, agent)
+            name, agent = getattr(agent, "__name__", "agent"), as_agent(agent)
+            if self._agents.setdefault(name, agent) is not agent:
+                raise Refused("config.invalid", f"another agent is registered as {name!r}")
+            if self._worker is not None:
+                self._worker.add_agent(name, agent)
+        if self._worker is None and self._agents:
+            await self._serve()
         return name
 
     async def _serve(self) -> None:
@@ -322,11 +314,15 @@ class EmbeddedSession:
         """The session as a client has it: read it, speak in it, control what runs in it."""
         return (await self._hub.client(self._actor)).session(self.id)
 
-    async def start(self, agent: Agent | str, text: str, *, key: str | None = None) -> EmbeddedRun:
+    async def stream(self, agent: Agent | Generator | str, text: str) -> StreamingResponse:
+        """``start`` and respond with the answer, as ``StreamingResponse(generator(text))`` did: see ``plain``."""
+        return (await self.start(agent, text)).plain()
+
+    async def start(self, agent: Agent | Generator | str, text: str, *, key: str | None = None) -> EmbeddedRun:
         """Say something to an agent, creating the session if need be. The run goes on whatever becomes of the caller.
 
         Args:
-            agent: a registered name, or an agent's function.
+            agent: a registered name, an agent's function, or a generator of the answer's pieces.
             key: makes a retry safe and becomes the message's id.
         """
         name = await self._hub.ensure_agent(agent)
@@ -354,6 +350,20 @@ class EmbeddedRun(Run):
         """
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(self._sse(), media_type="text/event-stream", headers=headers)
+
+    def plain(self) -> StreamingResponse:
+        """A response that streams what this run says as plain text, and breaks off where the run fails.
+
+        A reader that goes away changes nothing; the session has all of it.
+        """
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(self._plain(), media_type="text/plain", headers=headers)
+
+    async def _plain(self) -> AsyncIterator[str]:
+        async for piece in self.stream():
+            yield piece
+        if (await self.finished())["status"] in ("failed", "lost"):
+            raise HoldfastError("agent.failed", f"{self.id} in {self.session.id} failed; its response breaks off")
 
     async def _sse(self) -> AsyncIterator[bytes]:
         session = self.session.id

@@ -14,7 +14,7 @@ from holdfast.cli.session import AsJson, Db, fails_in_a_sentence
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
 from holdfast.edge.server import port_of, running, until_told
-from holdfast.embed import engine_for
+from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
 

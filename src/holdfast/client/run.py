@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import Refused
@@ -62,6 +63,44 @@ class Run:
             older = await self.session.history(page)
             items, page = [*older["page"]["items"], *items], older["older"]
         return said(items, run)
+
+    async def stream(self) -> AsyncIterator[str]:
+        """What it says, piece by piece as it says it, from the beginning; all pieces together are ``text()``.
+
+        Ends when the run ends, however it ends: ``finished`` tells. Leaving the iteration stops nothing.
+
+        Raises:
+            Refused: ``run.not_found``; ``run.fenced`` when an attempt was lost and the next one says something else:
+                what was given is void, and a new iteration gives what counts.
+        """
+        given = ""
+
+        def news(view: View) -> bool:
+            return self._over(view) or not self._begun_in(view) or not given.startswith(self._said(view))
+
+        async with self.session.live() as live:
+            view = await live.until(news)
+            while not self._over(view) and self._begun_in(view):
+                piece = self._after(given, self._said(view))
+                given += piece
+                yield piece
+                view = await live.until(news)
+        piece = self._after(given, await self.text())
+        if piece:
+            yield piece
+
+    def _said(self, view: View) -> str:
+        return said(view.export()["items"], view.runs[self.id])  # open texts are joined by looking
+
+    def _begun_in(self, view: View) -> bool:
+        """Whether the view holds the run's beginning, and not only a page of history (SUB-5)."""
+        run = view.runs.get(self.id)
+        return run is not None and (view.older == 0 or (bool(view.items) and view.items[0]["seq"] <= run["seq"]))
+
+    def _after(self, given: str, text: str) -> str:
+        if not text.startswith(given):
+            raise Refused("run.fenced", f"an attempt at {self.id} was lost, and another one says something else")
+        return text[len(given) :]
 
     def _over(self, view: View) -> bool:
         run = view.runs.get(self.id)

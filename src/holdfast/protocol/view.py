@@ -198,6 +198,8 @@ class ViewState:
 
     def visible(self) -> list[Item]:
         """The items of the branch shown: inputs from the head back, and for each the answer chosen (CTL-7)."""
+        for text in self.open.values():
+            text.flush()
         turns: set[str] = set()
         turn = self.branch["head"]
         while turn is not None and turn not in turns:
