@@ -160,6 +160,8 @@ class ChatServer:
                 await chat.approved.wait()
                 chat.add(t="resolved", id=f"p{run}", r=run)
             chat.add(t="delta", id=run, text=word, r=run)
+            if self.fault == "nobody joins at the start" and number == 3:
+                await asyncio.sleep(0.5)
             if self.fault == "conversations mix" and number == 5:
                 for other in self.chats.values():
                     if other is not chat and other.busy and other.run:

@@ -93,6 +93,19 @@ async def test_holdfast_passes_as_openai_responses_in_the_background() -> None:
     assert {id_: told for id_, told in found.items() if told[0] != "pass"} == {}
 
 
+async def test_holdfast_passes_as_an_ai_sdk_server() -> None:
+    """With the two routes that this server has beyond the SDK's own: the messages so far, and a stop that is one."""
+    recipe = structs.replace(
+        registry.RECIPES["ai-sdk"], stop=Call(method="DELETE", path="{base}/{chat}/stream"),
+    )  # fmt: skip
+    async with site() as (url, token):
+        found = await verdicts(
+            f"{url}/v1/ai-sdk/v6/writer", token, recipe, "resilient.half_open", "resilient.end_marked",
+            "continuity.middle", "continuity.from_start", "control.stop", "control.stop_both",
+        )  # fmt: skip
+    assert {id_: told for id_, told in found.items() if told[0] != "pass"} == {}
+
+
 @pytest.mark.process
 async def test_validate_is_a_gate_for_releases(tmp_path: Path) -> None:
     async with site() as (url, token):

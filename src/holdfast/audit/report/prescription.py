@@ -38,13 +38,13 @@ run = await hub.session(chat_id).start("agent", text); return run.sse()"""
 THREE_LINES: Final = {
     "fastapi": EMBEDDED,
     "ai-sdk": """\
-- transport: new DefaultChatTransport({ api: "/api/chat" }),
-+ transport: new WebSocketChatTransport({ url: "ws://127.0.0.1:7417/v1/ai-sdk" }),
-+ resume: true,""",
+- const transport = new DefaultChatTransport({ api: "/api/chat" });
++ const transport = new WebSocketChatTransport({ url: "/v1/ai-sdk/v7/agent", headers });
++ useChat({ chat: new Chat({ id, transport }), resume: true });""",
     "ag-ui": """\
-- const agent = new HttpAgent({ url: "http://127.0.0.1:8000/" });
-+ const agent = new HttpAgent({ url: "http://127.0.0.1:7417/v1/ag-ui/agent", threadId });
-+ // the agent itself: @hf.agent("agent") around the same run_stream_events()""",
+- const agent = new HttpAgent({ url: "http://127.0.0.1:8000/", threadId });
++ const agent = new HttpAgent({ url: "http://127.0.0.1:7417/v1/ag-ui/agent/agent/run", threadId, headers });
++ headers = { authorization: `Bearer ${token}` };""",
     "openai-responses": """\
 - client = OpenAI(base_url="https://your-endpoint/v1")
 + client = OpenAI(base_url="http://127.0.0.1:7417/v1", api_key=holdfast_token)
@@ -58,7 +58,7 @@ holdfast serve
 @hf.agent("agent")
 await hf.serve()""",
 }
-"""By framework; see docs/howto/embed-in-fastapi.md for a whole program."""
+"""By framework; whole programs: docs/howto/embed-in-fastapi.md, ai-sdk.md, ag-ui.md, openai-responses.md."""
 
 
 def prescribe(report: Report, recipe: Recipe, inputs: Inputs) -> list[Advice]:
