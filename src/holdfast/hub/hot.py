@@ -174,7 +174,15 @@ class HotSession:
                 raise Refused("session.deleted" if head else "session.not_found")
             head = await engine.create(self.key, self.hub.new_incarnation(), self.hub.clock.wall_ms(), Index())
         seen = self.tail if self.incarnation == head.incarnation else head.tail
-        self._adopt(head, await load(engine, head))
+        try:
+            loaded = await load(engine, head)
+        except HoldfastError:
+            now = await engine.head(self.key)
+            if now is not None and (now.incarnation, now.deleted) == (head.incarnation, head.deleted):
+                raise
+            await self._load(batch)  # it was deleted while it was read: nothing is wrong with what is left
+            return
+        self._adopt(head, loaded)
         self.hub.stats.loads += 1
         while seen < self.tail:  # a commit of unknown outcome was applied: workers hear of it now
             frames = await engine.read(self.key, seen, max_bytes=limits.PAGE_BYTES)

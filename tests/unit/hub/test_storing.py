@@ -7,6 +7,7 @@ import pytest
 
 from holdfast.engines.memory import MemoryEngine
 from holdfast.engines.port import Key
+from holdfast.errors import Refused
 from holdfast.hub.compacting import compact
 from holdfast.hub.hot import HotSession
 from holdfast.hub.hub import Hub
@@ -15,6 +16,7 @@ from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Draft
+from holdfast.protocol.frames import Frame
 
 from .conftest import Pipe, user
 
@@ -109,3 +111,35 @@ async def test_a_snapshot_of_another_fold_is_refolded(hub: Hub, monkeypatch: pyt
         assert head is not None
         loaded = await load(engine, head)
         assert encode(loaded.view.export()) == before and loaded.kept == 0
+
+
+class DeletedMeanwhile(MemoryEngine):
+    """The session is deleted between the look at its head and the reading of its frames."""
+
+    armed = False
+
+    async def read(self, key: Key, after: int, *, max_bytes: int) -> list[Frame]:
+        if self.armed:
+            self.armed = False
+            head = await self.head(key)
+            assert head is not None
+            await self.delete(key, head.incarnation, 1)
+        return await super().read(key, after, max_bytes=max_bytes)
+
+
+async def test_a_session_deleted_while_it_is_loaded_is_deleted_and_not_damaged() -> None:
+    engine = DeletedMeanwhile()
+    first = Hub(engine)
+    await first.open()
+    ann = user()
+    await first.execute(ann, wire.Create(session="s1", agent="writer"))
+    second = Hub(engine)  # holds nothing in memory
+    await second.open()
+    engine.armed = True
+    with pytest.raises(Refused) as refused:
+        await second.loaded(ann, "s1")
+    assert refused.value.code == "session.deleted"
+    await second.execute(ann, wire.Create(session="s1", agent="writer"))
+    assert (await second.loaded(ann, "s1")).tail == 1
+    await first.close(0)
+    await second.close(0)
