@@ -1,4 +1,5 @@
-// The AI SDK's "resume streams" recipe: streamText, resumable-stream, POST /api/chat and GET /api/chat/{id}/stream.
+// The AI SDK's "resume streams" recipe: streamText, resumable-stream, POST /api/chat and GET /api/chat/{id}/stream, and
+// the endpoint for stopping that its documentation of version 7 says to add: DELETE /api/chat/{id}.
 // GET /api/chat/{id} gives the messages that the recipe's page loads from its database. The publisher and subscriber that resumable-stream asks for are in memory: one process needs no Redis.
 import { createServer } from 'node:http';
 import { convertToModelMessages, createUIMessageStreamResponse, streamText, toUIMessageStream, UI_MESSAGE_STREAM_HEADERS } from 'ai';
@@ -27,6 +28,7 @@ const subscriber = {
 const streams = createResumableStreamContext({ waitUntil: null, publisher, subscriber });
 const active = new Map(); // the chat's stream id and its messages, where the recipe has a database
 const chats = new Map();
+const stops = new Map(); // what the stop endpoint aborts: closing a connection is no stop here
 
 function counting(text) {
   const words = Array.from({ length: 60 }, (_, n) => ({ type: 'text-delta', id: 't1', delta: `${text.slice(0, 4)}${n} ` }));
@@ -50,7 +52,11 @@ async function post(request) {
   active.delete(id);
   chats.set(id, [...(chats.get(id) ?? []), messages.at(-1)]);
   const text = messages.at(-1).parts.map(part => part.text ?? '').join('');
-  const result = streamText({ model: counting(text), messages: await convertToModelMessages(messages) });
+  const stop = new AbortController();
+  stops.set(id, stop);
+  const result = streamText({
+    model: counting(text), messages: await convertToModelMessages(messages), abortSignal: stop.signal,
+  });
   return createUIMessageStreamResponse({
     stream: toUIMessageStream({
       stream: result.stream,
@@ -83,7 +89,10 @@ createServer(async (incoming, outgoing) => {
   let answer = new Response('no such page', { status: 404 });
   try {
     if (incoming.method === 'POST' && incoming.url === '/api/chat') answer = await post(request);
-    else if (chat) answer = Response.json({ messages: chats.get(chat[1]) ?? [] });
+    else if (chat && incoming.method === 'DELETE') {
+      stops.get(chat[1])?.abort();
+      answer = new Response(null, { status: 204 });
+    } else if (chat) answer = Response.json({ messages: chats.get(chat[1]) ?? [] });
     else if (found) answer = await resume(found[1]);
   } catch (error) {
     answer = new Response(String(error), { status: 500 });
