@@ -59,8 +59,10 @@ def body_of(recording: dict[str, Any]) -> bytes:
     return str(recording["response_body"]).encode()
 
 
-Script = Callable[[int, dict[str, Any]], bytes | Response | tuple[bytes, asyncio.Event]]
-"""From the number of a request, from 0, and its body to what is answered; with an event: hold after the bytes."""
+Script = Callable[
+    [int, dict[str, Any]], bytes | Response | tuple[bytes, asyncio.Event] | tuple[bytes, asyncio.Event, bytes]
+]
+"""From the number of a request, from 0, and its body to what is answered; with an event: hold there."""
 
 
 class Provider:
@@ -90,19 +92,21 @@ class Provider:
         told = self.script(len(self.asked) - 1, asked)
         if isinstance(told, Response):
             return told
-        body, hold = told if isinstance(told, tuple) else (told, None)
-        return StreamingResponse(self._pieces(body, hold), media_type="text/event-stream")
+        body, *held = told if isinstance(told, tuple) else (told,)
+        return StreamingResponse(self._pieces(body, *held), media_type="text/event-stream")
 
-    async def _pieces(self, body: bytes, hold: asyncio.Event | None) -> AsyncIterator[bytes]:
-        dice, at = random.Random(len(body)), 0
+    async def _pieces(self, body: bytes, hold: asyncio.Event | None = None, rest: bytes = b"") -> AsyncIterator[bytes]:
+        dice = random.Random(len(body))
         try:
-            while at < len(body):
-                size = dice.randint(1, 400)
-                yield body[at : at + size]
-                at += size
-                await asyncio.sleep(0)
-            if hold is not None:
-                await hold.wait()
+            for part in (body, rest):
+                at = 0
+                while at < len(part):
+                    size = dice.randint(1, 400)
+                    yield part[at : at + size]
+                    at += size
+                    await asyncio.sleep(0)
+                if hold is not None:
+                    await hold.wait()
         except (asyncio.CancelledError, GeneratorExit):
             self.cut.set()
             raise

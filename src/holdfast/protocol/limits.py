@@ -58,6 +58,7 @@ LEASE_S = 15.0  # an attempt without a heartbeat lives so long
 HEARTBEAT_S = 5.0  # workers renew their leases so often
 CANCEL_GRACE_S = 5.0  # from a cancel to the forced end of the run
 ATTEMPTS = 3  # tries of a run, unless the input says otherwise
+MODEL_REQUESTS = 100  # how often `converse` of a provider's adapter asks the model in one run, unless told otherwise
 APPROVAL_DEADLINE_S = 7 * 86_400.0  # until the default decides, unless the agent says otherwise
 APPROVAL_DEADLINE_MAX_S = 90 * 86_400.0  # the longest an agent may ask for
 CLOCK_STEP_S = 60.0  # a wall clock jump that pauses expiry

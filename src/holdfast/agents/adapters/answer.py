@@ -92,6 +92,9 @@ class Scribe:
 
     Args:
         closes: complete the texts at the end of the answer; otherwise ``texts.take`` gives them for completion.
+
+    Attributes:
+        called: the provider's ids of all calls, of those it made itself, too, in their order.
     """
 
     def __init__(self, run: RunContext, *, closes: bool = True) -> None:
@@ -99,6 +102,7 @@ class Scribe:
         self.closes = closes
         self.answer = Answer()
         self.texts = Texts(run)
+        self.called: list[str] = []
         self._calls: dict[Any, Call] = {}
         self._keys: dict[Any, str] = {}
 
@@ -130,6 +134,7 @@ class Scribe:
         """A call begins; it is shown while the model writes its arguments."""
         call = Call(call_id(self.run, upstream), upstream, name, kind=kind)
         self._calls[key] = call
+        self.called.append(upstream)
         self.answer.calls.append(call)
         await self.run.tools.announce(call.id, name)
         return call

@@ -1,4 +1,7 @@
-"""Anthropic's Messages: ``await anthropic_messages.relay(run, stream)`` in an agent.
+"""Anthropic's Messages.
+
+In an agent: ``await anthropic_messages.converse(run, client, model="claude-sonnet-4-5", max_tokens=8_000, tools=[…])``, or
+``relay`` for one stream.
 
 Events as documented at https://docs.anthropic.com/en/docs/build-with-claude/streaming.
 """
@@ -6,10 +9,14 @@ Events as documented at https://docs.anthropic.com/en/docs/build-with-claude/str
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from holdfast.agents.adapters.answer import Answer, Scribe, Stream, told, upstream
+from holdfast.agents.adapters.conversing import Attached, Conversation, Returned, Rules, Spoken, Tools
+from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
+from holdfast.protocol import limits
 
 _GROWS = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
@@ -27,7 +34,10 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
     """
-    scribe = Scribe(run)
+    return await _read(Scribe(run), stream)
+
+
+async def _read(scribe: Scribe, stream: Stream) -> Answer:
     messages = _Messages(scribe)
     try:
         async with upstream(stream) as events:
@@ -36,6 +46,106 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     finally:
         await scribe.record()
     return await scribe.complete()
+
+
+async def converse(
+    run: RunContext,
+    client: Any,
+    *,
+    model: str,
+    max_tokens: int,
+    tools: Tools = (),
+    prompt: str | None = None,
+    gated: Collection[str] = (),
+    idempotent: Collection[str] = (),
+    wait: bool = True,
+    deadline_s: float = limits.APPROVAL_DEADLINE_S,
+    requests: int = limits.MODEL_REQUESTS,
+    **options: Any,
+) -> Answer:
+    """Answer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
+
+    The conversation comes from the session. A later attempt goes on where a lost one was: what the model said is kept,
+    and no tool is called twice. Steers come before the next request.
+
+    Args:
+        client: an ``anthropic.AsyncAnthropic``, or what looks like one.
+        tools: Python functions; ``functions.Function`` where the schema is to be another; as dicts, tools that
+            Anthropic runs itself.
+        prompt: what to answer instead of the run's input and its attachments.
+        gated: names of tools that people are asked about before each call.
+        idempotent: names of tools that may run again when a lost attempt was inside them.
+        wait: let the worker go while people decide; the run's agent is called again from its top afterwards.
+        deadline_s: how long they have, seconds.
+        requests: how often the model may be asked.
+        options: of ``client.messages.create``: ``system``, ``thinking``, ``tool_choice`` …
+
+    Raises:
+        ProviderFailed: the provider refused, failed or broke off.
+        ToolOutcomeUnknown: see ``idempotent``.
+        Refused: ``config.invalid``, ``gated`` or ``idempotent`` name a tool that is not there; ``agent.failed``, the
+            model was asked ``requests`` times.
+    """
+    provider = _Requests(client, model, max_tokens, options)
+    return await Conversation(run, provider, tools, Rules(gated, idempotent, wait, deadline_s, requests), prompt).go()
+
+
+class _Requests:
+    name, text_part = "anthropic_messages", "text"
+
+    def __init__(self, client: Any, model: str, max_tokens: int, options: dict[str, Any]) -> None:
+        self._client = client
+        self._options = {"model": model, "max_tokens": max_tokens, **options, "stream": True}
+
+    def past(self, said: list[Spoken]) -> list[Any]:
+        messages: list[Any] = []
+        for piece in said:
+            blocks: list[dict[str, Any]] = [{"type": "text", "text": piece.text}] if piece.text else []
+            blocks += [
+                {"type": "tool_use", "id": turn.id, "name": turn.name, "input": _object(turn.args)}
+                for turn in piece.calls
+            ]
+            messages.append({"role": piece.role, "content": blocks})
+            if piece.calls:
+                messages.append({"role": "user", "content": [_result(turn.id, turn.text) for turn in piece.calls]})
+        if messages and messages[0]["role"] == "assistant":  # which the API takes only after a user's
+            messages.insert(0, {"role": "user", "content": "…"})
+        return messages
+
+    def file(self, attached: Attached) -> dict[str, Any]:
+        kind = "image" if attached.media_type.startswith("image/") else "document"
+        source = {"type": "base64", "media_type": attached.media_type, "data": attached.base64}
+        return {"type": kind, "source": source}
+
+    def tool(self, function: Function) -> dict[str, Any]:
+        return {"name": function.name, "description": function.description, "input_schema": function.parameters}
+
+    def ask(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
+        offered = {"tools": tools} if tools else {}
+        stream: Stream = self._client.messages.create(messages=messages, **offered, **self._options)
+        return stream
+
+    async def read(self, scribe: Scribe, stream: Stream) -> Answer:
+        return await _read(scribe, stream)
+
+    def heard(self, answer: Answer) -> list[Any]:
+        blocks = [block for block in answer.content if block["type"] != "text" or block.get("text")]
+        return [{"role": "assistant", "content": blocks}] if blocks else []
+
+    def results(self, returned: list[Returned]) -> list[Any]:
+        return [{"role": "user", "content": [_result(one.call.upstream, one.text, one.failed) for one in returned]}]
+
+
+def _result(ident: str, text: str, failed: bool = False) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": ident, "content": text, **({"is_error": True} if failed else {})}
+
+
+def _object(args: str) -> dict[str, Any]:
+    try:
+        value = json.loads(args)
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {}
 
 
 class _Messages:

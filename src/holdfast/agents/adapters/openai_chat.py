@@ -1,4 +1,6 @@
-"""OpenAI's chat completions, and whatever speaks like them: ``await openai_chat.relay(run, stream)`` in an agent.
+"""OpenAI's chat completions, and whatever speaks like them.
+
+In an agent: ``await openai_chat.converse(run, client, model="gpt-5", tools=[…])``, or ``relay`` for one stream.
 
 Chunks as documented at https://platform.openai.com/docs/api-reference/chat-streaming, with what compatible servers add:
 ``reasoning_content`` and ``reasoning``, content in typed parts (Mistral), an ``error`` in a chunk (OpenRouter, Groq).
@@ -6,10 +8,14 @@ Chunks as documented at https://platform.openai.com/docs/api-reference/chat-stre
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from holdfast.agents.adapters.answer import Answer, Scribe, Stream, told, upstream
+from holdfast.agents.adapters.conversing import Attached, Conversation, Returned, Rules, Spoken, Tools
+from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
+from holdfast.protocol import limits
 
 _KEY = 0  # of the one message of an answer
 
@@ -24,7 +30,10 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
     """
-    scribe = Scribe(run)
+    return await _read(Scribe(run), stream)
+
+
+async def _read(scribe: Scribe, stream: Stream) -> Answer:
     chat = _Chat(scribe)
     try:
         async with upstream(stream) as chunks:
@@ -34,6 +43,99 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
         await scribe.record()
     scribe.answer.content = [chat.message()]
     return await scribe.complete()
+
+
+async def converse(
+    run: RunContext,
+    client: Any,
+    *,
+    model: str,
+    tools: Tools = (),
+    system: str = "",
+    prompt: str | None = None,
+    gated: Collection[str] = (),
+    idempotent: Collection[str] = (),
+    wait: bool = True,
+    deadline_s: float = limits.APPROVAL_DEADLINE_S,
+    requests: int = limits.MODEL_REQUESTS,
+    **options: Any,
+) -> Answer:
+    """Answer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
+
+    The conversation comes from the session. A later attempt goes on where a lost one was: what the model said is kept,
+    and no tool is called twice. Steers come before the next request.
+
+    Args:
+        client: an ``openai.AsyncOpenAI``, or what looks like one.
+        tools: Python functions; ``functions.Function`` where the schema is to be another.
+        system: instructions, before the conversation.
+        prompt: what to answer instead of the run's input and its attachments.
+        gated: names of tools that people are asked about before each call.
+        idempotent: names of tools that may run again when a lost attempt was inside them.
+        wait: let the worker go while people decide; the run's agent is called again from its top afterwards.
+        deadline_s: how long they have, seconds.
+        requests: how often the model may be asked.
+        options: of ``client.chat.completions.create``: ``temperature``, ``reasoning_effort``, ``extra_body`` …
+
+    Raises:
+        ProviderFailed: the provider refused, failed or broke off.
+        ToolOutcomeUnknown: see ``idempotent``.
+        Refused: ``config.invalid``, ``gated`` or ``idempotent`` name a tool that is not there; ``agent.failed``, the
+            model was asked ``requests`` times.
+    """
+    provider = _Completions(client, model, system, options)
+    return await Conversation(run, provider, tools, Rules(gated, idempotent, wait, deadline_s, requests), prompt).go()
+
+
+class _Completions:
+    name, text_part = "openai_chat", "text"
+
+    def __init__(self, client: Any, model: str, system: str, options: dict[str, Any]) -> None:
+        self._client = client
+        self._options = {"model": model, "stream_options": {"include_usage": True}, **options, "stream": True}
+        self._head = [{"role": "system", "content": system}] if system else []
+
+    def past(self, said: list[Spoken]) -> list[Any]:
+        messages: list[Any] = []
+        for piece in said:
+            message: dict[str, Any] = {"role": piece.role, "content": piece.text or None}
+            if piece.calls:
+                message["tool_calls"] = [_called(turn.id, turn.name, turn.args) for turn in piece.calls]
+            messages += [message, *(_result(turn.id, turn.text) for turn in piece.calls)]
+        return messages
+
+    def file(self, attached: Attached) -> dict[str, Any]:
+        if attached.media_type.startswith("image/"):
+            return {"type": "image_url", "image_url": {"url": attached.url}}
+        return {"type": "file", "file": {"filename": attached.name, "file_data": attached.url}}
+
+    def tool(self, function: Function) -> dict[str, Any]:
+        told = {"name": function.name, "description": function.description, "parameters": function.parameters}
+        return {"type": "function", "function": told}
+
+    def ask(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
+        offered = {"tools": tools} if tools else {}
+        stream: Stream = self._client.chat.completions.create(
+            messages=[*self._head, *messages], **offered, **self._options
+        )
+        return stream
+
+    async def read(self, scribe: Scribe, stream: Stream) -> Answer:
+        return await _read(scribe, stream)
+
+    def heard(self, answer: Answer) -> list[Any]:
+        return answer.content if answer.text or answer.refusal or answer.calls else []
+
+    def results(self, returned: list[Returned]) -> list[Any]:
+        return [_result(one.call.upstream, one.text) for one in returned]
+
+
+def _called(ident: str, name: str, args: str) -> dict[str, Any]:
+    return {"id": ident, "type": "function", "function": {"name": name, "arguments": args or "{}"}}
+
+
+def _result(ident: str, text: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": ident, "content": text}
 
 
 class _Chat:
@@ -102,10 +204,7 @@ class _Chat:
             message["refusal"] = answer.refusal
         if answer.calls:
             message["tool_calls"] = [
-                {
-                    "id": call.upstream, "type": "function",
-                    "function": {"name": call.name, "arguments": call.args or "{}"}, **self._extra.get(number, {}),
-                }
+                _called(call.upstream, call.name, call.args) | self._extra.get(number, {})
                 for number, call in enumerate(answer.calls)
-            ]  # fmt: skip
+            ]
         return message

@@ -1,5 +1,6 @@
-"""OpenAI's Responses: ``await openai_responses.relay(run, stream)`` in an agent.
+"""OpenAI's Responses.
 
+In an agent: ``await openai_responses.converse(run, client, model="gpt-5", tools=[…])``, or ``relay`` for one stream.
 Events as documented at https://platform.openai.com/docs/api-reference/responses-streaming. Items are told apart by their
 ``output_index``: some servers change an item's id between events.
 """
@@ -7,10 +8,14 @@ Events as documented at https://platform.openai.com/docs/api-reference/responses
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from holdfast.agents.adapters.answer import Answer, Scribe, Stream, told, upstream
+from holdfast.agents.adapters.conversing import Attached, Conversation, Returned, Rules, Spoken, Tools
+from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
+from holdfast.protocol import limits
 
 _OURS = {  # types of items that the one who called the model has to act on, and the field with what it wrote
     "function_call": "arguments", "custom_tool_call": "input", "apply_patch_call": "operation",
@@ -33,7 +38,10 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
     """
-    scribe = Scribe(run)
+    return await _read(Scribe(run), stream)
+
+
+async def _read(scribe: Scribe, stream: Stream) -> Answer:
     responses = _Responses(scribe)
     try:
         async with upstream(stream) as events:
@@ -42,6 +50,100 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     finally:
         await scribe.record()
     return await scribe.complete()
+
+
+async def converse(
+    run: RunContext,
+    client: Any,
+    *,
+    model: str,
+    tools: Tools = (),
+    prompt: str | None = None,
+    gated: Collection[str] = (),
+    idempotent: Collection[str] = (),
+    wait: bool = True,
+    deadline_s: float = limits.APPROVAL_DEADLINE_S,
+    requests: int = limits.MODEL_REQUESTS,
+    **options: Any,
+) -> Answer:
+    """Answer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
+
+    The conversation comes from the session. A later attempt goes on where a lost one was: what the model said is kept,
+    and no tool is called twice. Steers come before the next request.
+
+    Args:
+        client: an ``openai.AsyncOpenAI``, or what looks like one.
+        tools: Python functions; ``functions.Function`` where the schema is to be another; as dicts, tools that
+            OpenAI runs itself.
+        prompt: what to answer instead of the run's input and its attachments.
+        gated: names of tools that people are asked about before each call. Approvals that an MCP server
+            requires are asked of people, too.
+        idempotent: names of tools that may run again when a lost attempt was inside them.
+        wait: let the worker go while people decide; the run's agent is called again from its top afterwards.
+        deadline_s: how long they have, seconds.
+        requests: how often the model may be asked.
+        options: of ``client.responses.create``: ``instructions``, ``reasoning``, ``text`` …
+
+    Raises:
+        ProviderFailed: the provider refused, failed or broke off.
+        ToolOutcomeUnknown: see ``idempotent``.
+        Refused: ``config.invalid``, ``gated`` or ``idempotent`` name a tool that is not there; ``agent.failed``, the
+            model was asked ``requests`` times.
+    """
+    provider = _Requests(client, model, options)
+    return await Conversation(run, provider, tools, Rules(gated, idempotent, wait, deadline_s, requests), prompt).go()
+
+
+class _Requests:
+    name, text_part = "openai_responses", "input_text"
+
+    def __init__(self, client: Any, model: str, options: dict[str, Any]) -> None:
+        self._client = client
+        self._options = {"model": model, **options, "stream": True}
+        if options.get("store") is False:  # then reasoning has to travel with the calls it led to
+            self._options["include"] = [*{*options.get("include", ()), "reasoning.encrypted_content"}]
+
+    def past(self, said: list[Spoken]) -> list[Any]:
+        items: list[Any] = []
+        for piece in said:
+            if piece.text:
+                items.append({"role": piece.role, "content": piece.text})
+            for turn in piece.calls:
+                items.append({"type": "function_call", "call_id": turn.id, "name": turn.name, "arguments": turn.args})
+                items.append({"type": "function_call_output", "call_id": turn.id, "output": turn.text})
+        return items
+
+    def file(self, attached: Attached) -> dict[str, Any]:
+        if attached.media_type.startswith("image/"):
+            return {"type": "input_image", "image_url": attached.url, "detail": "auto"}
+        return {"type": "input_file", "filename": attached.name, "file_data": attached.url}
+
+    def tool(self, function: Function) -> dict[str, Any]:
+        return {
+            "type": "function", "name": function.name, "description": function.description,
+            "parameters": function.parameters, "strict": False,
+        }  # fmt: skip
+
+    def ask(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
+        offered = {"tools": tools} if tools else {}
+        stream: Stream = self._client.responses.create(input=messages, **offered, **self._options)
+        return stream
+
+    async def read(self, scribe: Scribe, stream: Stream) -> Answer:
+        return await _read(scribe, stream)
+
+    def heard(self, answer: Answer) -> list[Any]:
+        return answer.content
+
+    def results(self, returned: list[Returned]) -> list[Any]:
+        return [_result(one) for one in returned]
+
+
+def _result(one: Returned) -> dict[str, Any]:
+    if one.call.kind == "function":
+        return {"type": "function_call_output", "call_id": one.call.upstream, "output": one.text}
+    answer = {"approval_request_id": one.call.upstream, "approve": not one.failed}
+    return {"type": "mcp_approval_response", **answer, **({"reason": one.text} if one.text else {})}
 
 
 class _Responses:

@@ -1,0 +1,107 @@
+"""Python functions as tools that a model may call: the signature is their JSON Schema, the docstring their description."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from holdfast.agents.run import RunContext
+from holdfast.errors import Refused
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what every provider accepts
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A tool with a schema of its own, where a function's signature does not say it all.
+
+    Attributes:
+        name: 1 to 64 of ``A-Z a-z 0-9 _ -``.
+        parameters: JSON Schema of an object.
+        call: gets the arguments by name; async, or executed in a thread.
+        accepts: what checks the arguments, made by ``function``; without it the model's arguments are passed as they are.
+        takes_run: name of the parameter that gets the run, if any.
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    call: Callable[..., Any]
+    accepts: type[msgspec.Struct] | None = None
+    takes_run: str = ""
+
+    def taken(self, args: dict[str, Any]) -> dict[str, Any]:
+        """The arguments as the function takes them. Raises ``ValueError`` when they do not fit."""
+        if self.accepts is None:
+            return args
+        fitting = msgspec.convert(args, self.accepts)
+        return {name: getattr(fitting, name) for name in self.accepts.__struct_fields__}
+
+    async def make(self, run: RunContext, args: dict[str, Any]) -> Any:
+        """Call it. What blocks goes into a thread: the run's lease has to be renewed meanwhile."""
+        given = self.taken(args) | ({self.takes_run: run} if self.takes_run else {})
+        if inspect.iscoroutinefunction(self.call):
+            return await self.call(**given)
+        value = await asyncio.to_thread(self.call, **given)
+        return await value if inspect.isawaitable(value) else value
+
+
+def function(call: Callable[..., Any]) -> Function:
+    """A Python function as a tool. A parameter annotated ``RunContext`` gets the run and is not the model's.
+
+    Types are what ``msgspec`` knows: JSON's own, dataclasses, enums, dates, ``Literal``, ``Annotated[…, msgspec.Meta(…)]``.
+
+    Raises:
+        Refused: ``config.invalid`` when the signature cannot be told in JSON Schema.
+    """
+    name = getattr(call, "__name__", "")
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    takes_run = ""
+    try:
+        for parameter in inspect.signature(call, eval_str=True).parameters.values():
+            kind = Any if parameter.annotation is parameter.empty else parameter.annotation
+            if parameter.kind not in _NAMED:
+                raise TypeError(f"{parameter} cannot be given by name")
+            if kind is RunContext:
+                takes_run = parameter.name
+            else:
+                fields.append(_field(parameter.name, kind, parameter.default))
+        accepts = msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
+        _, schemas = msgspec.json.schema_components([accepts], ref_template="#/$defs/{name}")
+    except (TypeError, ValueError, NameError) as error:
+        raise Refused("config.invalid", f"tool {name or call!r}: {error}; say a Function with its schema") from error
+    parameters = schemas.pop(name)
+    parameters.pop("title", None)
+    if schemas:
+        parameters["$defs"] = schemas
+    return Function(name, inspect.getdoc(call) or "", parameters, call, accepts, takes_run)
+
+
+def _field(name: str, kind: Any, default: Any) -> tuple[str, Any] | tuple[str, Any, Any]:
+    if default is inspect.Parameter.empty:
+        return (name, kind)
+    if isinstance(default, (list, dict, set)):
+        return (name, kind, msgspec.field(default_factory=lambda: default))
+    return (name, kind, default)
+
+
+def functions(tools: Iterable[Callable[..., Any] | Function]) -> dict[str, Function]:
+    """Tools by name.
+
+    Raises:
+        Refused: ``config.invalid`` when a name is not one for providers, or used twice.
+    """
+    known: dict[str, Function] = {}
+    for tool in tools:
+        made = tool if isinstance(tool, Function) else function(tool)
+        if not _NAME.fullmatch(made.name) or made.name in known:
+            raise Refused("config.invalid", f"tool {made.name!r}: the name is not allowed, or used twice")
+        known[made.name] = made
+    return known

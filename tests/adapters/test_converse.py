@@ -1,0 +1,283 @@
+"""``converse`` of each provider's adapter with its own client: what people see, what the model is told, who is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+import holdfast
+from holdfast.agents.adapters import anthropic_messages, openai_chat, openai_responses
+from holdfast.agents.run import RunContext
+from tests.adapters.replay import Provider, refusal
+from tests.adapters.scripts import said_to, streamed
+from tests.adapters.workshop import Workshop, answers, ended, items, seen
+
+pytestmark = [pytest.mark.anyio, pytest.mark.process]
+ALL = ("openai.chat", "openai.responses", "anthropic.messages")
+CLIENTS: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+async def closed_clients(anyio_backend: str) -> AsyncIterator[None]:
+    yield
+    for client in CLIENTS:
+        await client.close()
+    CLIENTS.clear()
+
+
+def conversing(api: str, provider: Provider, *tools: Any, **options: Any) -> Any:
+    """An agent of one line, for each API."""
+    gpt = openai.AsyncOpenAI(base_url=provider.url, api_key="sk-1", max_retries=0)
+    claude = anthropic.AsyncAnthropic(base_url=provider.url, api_key="sk-1", max_retries=0)
+    CLIENTS.extend((gpt, claude))
+
+    async def chat(run: RunContext) -> None:
+        await openai_chat.converse(run, gpt, model="gpt", tools=tools, **options)
+
+    async def responses(run: RunContext) -> None:
+        await openai_responses.converse(run, gpt, model="gpt", tools=tools, **options)
+
+    async def messages(run: RunContext) -> None:
+        await anthropic_messages.converse(run, claude, model="claude", max_tokens=100, tools=tools, **options)
+
+    return {"openai.chat": chat, "openai.responses": responses, "anthropic.messages": messages}[api]
+
+
+def look_up(word: str, times: int = 1) -> str:
+    """Look a word up."""
+    return f"{word} means tide" * times
+
+
+@dataclasses.dataclass
+class Order:
+    number: int
+
+
+@pytest.mark.parametrize("api", ALL)
+async def test_a_loop_of_model_and_tools(bench: Workshop, provider: Provider, api: str) -> None:
+    said = [
+        streamed(
+            api, "Let me look.", ("a", "look_up", {"word": "ebb"}), ("b", "look_up", {"word": "flow", "times": 2})
+        ),
+        streamed(api, "It is the tide."),
+        streamed(api, "You are welcome."),
+    ]
+    provider.script = lambda number, asked: said[number]
+    await bench.worker(writer=conversing(api, provider, look_up))
+    session = await bench.session()
+    run = await session.send("What is ebb?")
+    view = await ended(session, run.id)
+    assert view.runs[run.id]["status"] == "completed", view.runs[run.id]
+    assert answers(view, run.id) == ["Let me look.", "It is the tide."]
+    shown = [(i["id"], i["name"], json.loads(i["args"]), i["status"]) for i in items(view, "tool")]
+    assert shown == [
+        (f"{run.id}.a", "look_up", {"word": "ebb"}, "done"),
+        (f"{run.id}.b", "look_up", {"word": "flow", "times": 2}, "done"),
+    ]
+    joined = await (await bench.person("user:bob")).session("s1").state()
+    assert joined.export() == view.export()
+
+    told = [
+        ("user", "What is ebb?"),
+        ("assistant", "Let me look."),
+        ("call", ("look_up", {"word": "ebb"})),
+        ("call", ("look_up", {"word": "flow", "times": 2})),
+        ("result", "ebb means tide"),
+        ("result", "flow means tideflow means tide"),
+    ]
+    assert said_to(api, provider.asked[0]) == told[:1]
+    assert said_to(api, provider.asked[1]) == told
+    (tool,) = provider.asked[0]["tools"]
+    tool = tool.get("function", tool)
+    assert (tool["name"], tool["description"]) == ("look_up", "Look a word up.")
+    schema = tool.get("parameters") or tool["input_schema"]
+    assert schema == {
+        "type": "object", "properties": {"word": {"type": "string"}, "times": {"type": "integer", "default": 1}},
+        "required": ["word"], "additionalProperties": False,
+    }  # fmt: skip
+
+    again = await session.send("Thank you")
+    await ended(session, again.id)
+    expected = [*told, ("assistant", "It is the tide."), ("user", "Thank you")]
+    assert sorted(map(str, said_to(api, provider.asked[2]))) == sorted(map(str, expected))
+    assert said_to(api, provider.asked[2])[-2:] == expected[-2:]
+
+
+@pytest.mark.parametrize("api", ALL)
+async def test_a_gated_tool_is_decided_elsewhere_while_no_worker_is_there(
+    bench: Workshop, provider: Provider, api: str
+) -> None:
+    sent: list[str] = []
+
+    async def send_mail(to: str) -> str:
+        sent.append(to)
+        return "sent"
+
+    said = [
+        streamed(api, "Two mails.", ("a", "send_mail", {"to": "ann"}), ("b", "send_mail", {"to": "eve"})),
+        streamed(api, "One is sent."),
+    ]
+    provider.script = lambda number, asked: said[number]
+    worker = await bench.worker(writer=conversing(api, provider, send_mail, look_up, gated=["send_mail"]))
+    session = await bench.session()
+    run = await session.send("Mail them")
+    view = await seen(session, lambda view: view.runs[run.id]["status"] == "waiting")
+    await worker.leave()
+    first, second = items(view, "approval")
+    assert [(i["tool"], i["args"]) for i in (first, second)] == [
+        ("send_mail", {"to": "ann"}),
+        ("send_mail", {"to": "eve"}),
+    ]
+    assert sent == []
+    phone = (await bench.person("user:bob")).session("s1")
+    await phone.approve(first["id"], hash=first["hash"])
+    await phone.deny(second["id"], note="not to her")
+    await bench.worker(writer=conversing(api, provider, send_mail, look_up, gated=["send_mail"]))
+    view = await ended(session, run.id)
+    assert view.runs[run.id]["status"] == "completed", view.runs[run.id]
+    assert sent == ["ann"]
+    assert answers(view, run.id) == ["Two mails.", "One is sent."]
+    assert [told for kind, told in said_to(api, provider.asked[1]) if kind == "result"] == ["sent", "not to her"]
+    assert len(provider.asked) == 2
+    assert [i.get("error", {}).get("code") for i in items(view, "tool")] == [None, "tool.denied"]
+
+
+@pytest.mark.parametrize("api", ALL)
+async def test_a_steer_between_two_requests_is_told_to_the_model(bench: Workshop, provider: Provider, api: str) -> None:
+    session = await bench.session()
+
+    async def price() -> int:
+        await session.run(run.id).steer("In euros")
+        await seen(session, lambda view: items(view, "steer"))
+        return 3
+
+    said = [streamed(api, "", ("a", "price", {})), streamed(api, "3 €")]
+    provider.script = lambda number, asked: said[number]
+    await bench.worker(writer=conversing(api, provider, price))
+    run = await session.send("How much?")
+    view = await ended(session, run.id)
+    assert said_to(api, provider.asked[1]) == [
+        ("user", "How much?"), ("call", ("price", {})), ("result", "3"), ("user", "In euros"),
+    ]  # fmt: skip
+    assert [i["status"] for i in items(view, "steer")] == ["delivered"]
+
+
+@pytest.mark.parametrize("api", ALL)
+async def test_a_steer_during_the_answer_is_answered(bench: Workshop, provider: Provider, api: str) -> None:
+    session, hold = await bench.session(), asyncio.Event()
+    whole = streamed(api, "Three dollars.")
+    half = whole.index(b"\n\n", whole.index(b"Three")) + 2
+    provider.script = lambda number, asked: whole if number else (whole[:half], hold, whole[half:])
+    await bench.worker(writer=conversing(api, provider))
+    run = await session.send("How much?")
+    await seen(session, lambda view: items(view, "message", run=run.id))
+    await session.run(run.id).steer("In euros")
+    await seen(session, lambda view: items(view, "steer"))
+    hold.set()
+    view = await ended(session, run.id)
+    assert view.runs[run.id]["status"] == "completed", view.runs[run.id]
+    assert said_to(api, provider.asked[1])[1:] == [("assistant", "Three dollars."), ("user", "In euros")]
+
+
+@pytest.mark.parametrize("api", ALL)
+async def test_what_goes_wrong_with_a_tool_is_told_to_the_model(bench: Workshop, provider: Provider, api: str) -> None:
+    def cancel(order: Order) -> None:
+        raise LookupError(f"no order {order.number}")
+
+    calls = [("a", "cancel", {"order": {"number": 7}}), ("b", "cancel", {"order": 7}), ("c", "erase", {})]
+    said = [streamed(api, "", *calls), streamed(api, "I could not.")]
+    provider.script = lambda number, asked: said[number]
+    await bench.worker(writer=conversing(api, provider, cancel, gated=["cancel"], wait=False))
+    session = await bench.session()
+    run = await session.send("Cancel it")
+    view = await seen(session, lambda view: items(view, "approval"))
+    (approval,) = items(view, "approval")  # nobody is asked about a call that cannot be made
+    await session.approve(approval["id"])
+    view = await ended(session, run.id)
+    results = [told for kind, told in said_to(api, provider.asked[1]) if kind == "result"]
+    assert results[0] == "LookupError: no order 7"
+    assert results[1].startswith("The arguments do not fit: ") and results[2] == "There is no tool 'erase'."
+    assert {i["error"]["message"] for i in items(view, "tool")} == set(results)
+    assert answers(view, run.id) == ["I could not."]
+
+
+@pytest.mark.parametrize("api", ALL)
+async def test_a_stop_closes_the_connection_to_the_provider(bench: Workshop, provider: Provider, api: str) -> None:
+    half = streamed(api, "Half an")[:-20]
+    said = [streamed(api, "", ("a", "look_up", {"word": "x"})), (half, asyncio.Event())]
+    provider.script = lambda number, asked: said[number]
+    await bench.worker(writer=conversing(api, provider, look_up))
+    session = await bench.session()
+    run = await session.send("go")
+    await seen(session, lambda view: items(view, "message", run=run.id))
+    await run.cancel()
+    await asyncio.wait_for(provider.cut.wait(), 10)
+    view = await ended(session, run.id)
+    assert view.runs[run.id]["status"] == "cancelled"
+    assert [i["status"] for i in items(view, "message", run=run.id)] == ["cut"]
+
+
+@pytest.mark.parametrize("api", ALL)
+async def test_a_refusal_after_a_tool_fails_the_run(bench: Workshop, provider: Provider, api: str) -> None:
+    said: list[Any] = [
+        streamed(api, "", ("a", "look_up", {"word": "x"})),
+        refusal(429, type="rate_limited", message="Too many"),
+    ]
+    provider.script = lambda number, asked: said[number]
+    await bench.worker(writer=conversing(api, provider, look_up))
+    session = await bench.session()
+    run = await session.send("go")
+    view = await ended(session, run.id)
+    assert (view.runs[run.id]["status"], view.runs[run.id]["error"]["code"]) == ("failed", "upstream.failed")
+    assert [i["status"] for i in items(view, "tool")] == ["done"]
+
+
+async def test_a_model_that_never_answers_is_not_asked_for_ever(bench: Workshop, provider: Provider) -> None:
+    provider.script = lambda number, asked: streamed("openai.chat", "", ("0", "look_up", {"word": "x"}))
+    await bench.worker(writer=conversing("openai.chat", provider, look_up, requests=3))
+    session = await bench.session()
+    run = await session.send("go")
+    view = await ended(session, run.id)
+    assert (view.runs[run.id]["status"], view.runs[run.id]["error"]["code"]) == ("failed", "agent.failed")
+    assert len(provider.asked) == 3
+    assert [i["id"] for i in items(view, "tool")] == [f"{run.id}.0", f"{run.id}.0.2", f"{run.id}.0.3"]
+
+
+async def test_a_gate_around_nothing_is_refused(bench: Workshop, provider: Provider) -> None:
+    await bench.worker(writer=conversing("openai.chat", provider, look_up, gated=["lookup"]))
+    session = await bench.session()
+    run = await session.send("go")
+    view = await ended(session, run.id)
+    assert view.runs[run.id]["error"]["code"] == "config.invalid" and provider.asked == []
+
+
+async def test_blocking_tools_get_the_run_and_block_nobody(bench: Workshop, provider: Provider) -> None:
+    import threading
+
+    both = threading.Barrier(2, timeout=20)  # passes only when both calls are inside at the same time
+    given: list[str] = []
+
+    def meet(run: holdfast.RunContext, at: str) -> str:
+        both.wait()
+        given.append(run.id)
+        return at
+
+    said = [
+        streamed("openai.chat", "", ("a", "meet", {"at": "pier"}), ("b", "meet", {"at": "quay"})),
+        streamed("openai.chat", "Met."),
+    ]
+    provider.script = lambda number, asked: said[number]
+    await bench.worker(writer=conversing("openai.chat", provider, meet, system="Be brief."))
+    session = await bench.session()
+    run = await session.send("go")
+    view = await ended(session, run.id)
+    assert answers(view, run.id) == ["Met."] and given == [run.id, run.id]
+    assert provider.asked[0]["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert "run" not in provider.asked[0]["tools"][0]["function"]["parameters"]["properties"]
