@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import structs
 from websockets.asyncio.server import ServerConnection
 
 from holdfast.audit.budget import Budget, Redactor
 from holdfast.audit.detect import detect
 from holdfast.audit.drivers import registry
+from holdfast.audit.drivers.http import trust
 from holdfast.audit.endpoint import Endpoint
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import Contact
@@ -24,6 +32,7 @@ from holdfast.audit.recipe import Call, Recipe, Rule
 from holdfast.audit.transcript import Transcript
 from holdfast.errors import Refused
 from tests.audit.chat_server import RECIPE, ChatServer
+from tests.audit.conftest import raw_server
 
 pytestmark = pytest.mark.anyio
 WORDS = [f"w{n} " for n in range(40)]
@@ -241,8 +250,6 @@ async def test_detection_says_which_and_how_sure() -> None:
         status = b"200 OK" if b'"messages"' in body and b"max_tokens" not in body else b"422 No"
         writer.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\n\r\n" + SAMPLES["openai-chat"])
 
-    from tests.audit.conftest import raw_server
-
     async with raw_server(openai) as port:
         guesses = await detect(f"http://127.0.0.1:{port}/v1/chat/completions", Budget(), {}, frozenset())
     assert guesses[0].name == "openai-chat" and guesses[0].sure > 0.9
@@ -258,11 +265,105 @@ async def test_a_recipe_stays_on_its_host() -> None:
                 await scene.ask(await scene.tab("A"))
 
 
-async def test_history_and_answers_that_come_on_the_stream_of_join() -> None:
-    """An endpoint whose POST only says yes, with the answer on a stream that was opened before."""
-    from msgspec import structs
-
+async def test_a_history_that_is_read_apart() -> None:
     async with ChatServer().running() as server:
-        await_first = structs.replace(RECIPE, listens=False, history=Call(method="GET", path="/chat/{chat}/events"))
-        verdicts = await findings(made(server.url, await_first), "continuity.after_end", "continuity.reload")
+        apart = structs.replace(RECIPE, history=Call(method="GET", path="/chat/{chat}/events"))
+        verdicts = await findings(made(server.url, apart), "continuity.after_end", "continuity.reload")
     assert verdicts == {"continuity.after_end": "pass", "continuity.reload": "pass"}
+
+
+async def test_an_answer_that_comes_on_a_stream_that_was_opened_before() -> None:
+    """The POST only says yes; everybody who listens to the chat gets the answer."""
+    listeners: dict[str, list[asyncio.StreamWriter]] = {}
+    logs: dict[str, list[bytes]] = {}
+
+    async def answer(chat: str, text: str) -> None:
+        for word in [*WORDS, None]:
+            data = sse({"t": "end"} if word is None else {"t": "token", "text": text[:1] + word})
+            logs[chat].append(data)
+            for writer in listeners.get(chat, []):
+                writer.write(data)
+            await asyncio.sleep(0.008)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        chat = head.split(" ")[1].split("/")[1]
+        if head.startswith("GET"):
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + b"".join(logs.get(chat, [])))
+            listeners.setdefault(chat, []).append(writer)
+            await reader.read()
+            listeners[chat].remove(writer)
+            return
+        size = int(head.lower().split("content-length: ")[1].split("\r\n")[0])
+        text = json.loads(await reader.readexactly(size))["text"]
+        logs.setdefault(chat, [])
+        writing.append(asyncio.create_task(answer(chat, text)))
+        writer.write(b"HTTP/1.1 202 OK\r\ncontent-length: 0\r\n\r\n")
+
+    writing: list[asyncio.Task[None]] = []
+    recipe = Recipe(
+        name="listening", listens=True, ask=[Call(path="/{chat}/say", body={"text": "{prompt}"})],
+        join=Call(method="GET", path="/{chat}/events"), read=SOCKET.read,
+    )  # fmt: skip
+    async with raw_server(serve) as port:
+        verdicts = await findings(
+            made(f"http://127.0.0.1:{port}/", recipe), "resilient.resume", "resilient.keeps_generating",
+            "continuity.middle", "control.disconnect", "control.stop",
+        )  # fmt: skip
+    assert verdicts == {
+        "resilient.resume": "pass", "resilient.keeps_generating": "pass", "continuity.middle": "pass",
+        "control.disconnect": "pass", "control.stop": "fail",
+    }  # fmt: skip
+
+
+async def test_tls_is_checked_against_the_name_though_the_line_goes_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = tmp_path / "cert.pem"
+    certificate.write_bytes(self_signed("localhost"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"host: localhost:" in head.lower()
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + SAMPLES["openai-chat"])
+        await writer.drain()
+        writer.close()
+
+    async def state(url: str) -> str:
+        endpoint = made(url, registry.RECIPES["openai-chat"])
+        contact, _ = await examine(endpoint, Options(), endpoint.budget, Redactor(), probes=[])
+        return contact.state
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        trust.cache_clear()
+        assert await state(f"https://localhost:{port}/") == "unreachable", "nobody trusts this certificate"
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        trust.cache_clear()
+        assert await state(f"https://localhost:{port}/") in ("ok", "one_piece")
+        assert await state(f"https://127.0.0.1:{port}/") == "unreachable", "the certificate is for another name"
+    finally:
+        trust.cache_clear()
+        server.close()
+
+
+def self_signed(name: str) -> bytes:
+    """A certificate and its key, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+        .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return made.public_bytes(serialization.Encoding.PEM) + private

@@ -72,6 +72,7 @@ def run(
     max_requests: Annotated[int, typer.Option(help="The most requests in all.", min=1)] = 400,
     max_seconds: Annotated[float, typer.Option(help="The most time in all.", min=1)] = 900,
     answer_seconds: Annotated[float, typer.Option(help="How long one answer may take.", min=0.5)] = 60,
+    ask_above: Annotated[int, typer.Option(help="Ask before more requests than this, elsewhere than here.")] = 200,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before many requests.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")] = None,
     html_file: Annotated[Path | None, typer.Option("--html", help="Write the report as one page.")] = None,
@@ -90,7 +91,7 @@ def run(
             kill_orchestrator=kill_orchestrator, pid=pid, metrics_url=metrics, second_headers=_headers(second_header),
         ))  # fmt: skip
         budget = Budget(
-            requests=max_requests, total_s=max_seconds, answer_s=answer_seconds,
+            requests=max_requests, total_s=max_seconds, answer_s=answer_seconds, ask_above=ask_above,
             ask=(lambda used: True) if yes or host_of(url) in LOOPBACK else _ask,
         )  # fmt: skip
         headers = _headers(header) | ({"authorization": f"Bearer {token}"} if token else {})

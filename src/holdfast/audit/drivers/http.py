@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import ssl
 import time
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -28,6 +30,12 @@ ACCEPT: Final = {
     "text": "*/*",
     "json": "application/json",
 }
+
+
+@functools.cache
+def trust() -> ssl.SSLContext:
+    """The certificates this system trusts; ``SSL_CERT_FILE`` names others."""
+    return ssl.create_default_context()
 
 
 class HttpEndpoint(Endpoint):
@@ -138,7 +146,8 @@ class HttpEndpoint(Endpoint):
         }
         headers = {name: value for name, value in headers.items() if value}
         headers["host"] = parts.netloc.rpartition("@")[2]
-        client = httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=None)
+        verify = trust() if parts.scheme == "https" else True
+        client = httpx.AsyncClient(verify=verify, trust_env=False, follow_redirects=False, timeout=None)
         body = fill(call.body, names)
         content: dict[str, Any] = {}
         if isinstance(body, str):

@@ -12,6 +12,7 @@ import msgspec
 import picows
 
 from holdfast.audit.budget import Budget, check_host, host_of
+from holdfast.audit.drivers.http import trust
 from holdfast.audit.endpoint import Chat, Endpoint, Receipt, Tab, fresh
 from holdfast.audit.reading import Message, Reader, parsed
 from holdfast.audit.recipe import Call, Recipe, Verb
@@ -181,6 +182,7 @@ class WebSocketEndpoint(Endpoint):
             way, _ = await picows.ws_connect(
                 lambda: _Listener(arrived, lost),
                 url,
+                ssl_context=trust() if self._parts.scheme == "wss" else None,
                 websocket_handshake_timeout=self.budget.within(self.budget.first_s),
                 max_frame_size=self.budget.stream_bytes,
                 extra_headers=[*{**self.headers, **tab.headers}.items()],
