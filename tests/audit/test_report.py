@@ -272,6 +272,16 @@ def test_secrets_are_redacted(text: str) -> None:
     assert not re.search(r"secret-0123|abcdef|0123456789|eyJhb", redacted)
 
 
+def test_words_of_an_answer_are_no_secrets() -> None:
+    for text in (
+        '["stream_token", {"token": "hello "}]',
+        '{"type": "token", "text": "considerable"}',
+        "the token is short",
+    ):
+        assert Redactor(SECRET).text(text) == text
+    assert "abcdefgh12" not in Redactor().text('{"access_token": "abcdefgh12"}')
+
+
 def test_more_than_agreed_needs_a_yes() -> None:
     asked: list[int] = []
     budget = Budget(requests=10, ask_above=2, ask=lambda used: bool(asked.append(used)))

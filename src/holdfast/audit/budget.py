@@ -18,9 +18,13 @@ _SECRET: Final = re.compile(
     r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}|\b(?:sk|pk|ghp|xox[bap])[-_][\w-]{8,}|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"
 )
 _SECRET_FIELD: Final = re.compile(
-    r"""(?i)(["']?(?:authorization|cookie|set-cookie|x-api-key|api[-_]?key|token|secret|password)["']?\s*[:=]\s*)"""
+    r"""(?i)(["']?(?:authorization|cookie|set-cookie|x-api-key|api[-_]?key|secret|password)["']?\s*[:=]\s*)"""
     r"""("[^"]*"|'[^']*'|[^\s,;&}]+)"""
 )
+_TOKEN_FIELD: Final = re.compile(
+    r"""(?i)(["']?\b(?:access_|id_|refresh_)?token["']?\s*[:=]\s*)("[^"\s]{8,}"|'[^'\s]{8,}'|[^\s,;&}"']{8,})"""
+)
+"""Shorter ones, and those with spaces, are the tokens of models: words of an answer."""
 
 
 class OutOfBudget(Exception):
@@ -98,7 +102,8 @@ class Redactor:
         """The text without secrets."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        return _SECRET_FIELD.sub(rf"\1{HIDDEN}", _SECRET.sub(HIDDEN, text))
+        text = _SECRET_FIELD.sub(rf"\1{HIDDEN}", _SECRET.sub(HIDDEN, text))
+        return _TOKEN_FIELD.sub(rf"\1{HIDDEN}", text)
 
     def value(self, value: Any) -> Any:
         """The same for anything JSON can hold."""
