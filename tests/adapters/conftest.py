@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import anthropic
+import openai
 import pytest
 
+from holdfast.agents.adapters import anthropic_messages, openai_chat, openai_responses
+from holdfast.agents.run import RunContext
 from tests.adapters.replay import Provider
 from tests.adapters.workshop import Workshop, open_workshop
 
@@ -26,3 +31,32 @@ async def bench(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Workshop]:
 async def provider(anyio_backend: str) -> AsyncIterator[Provider]:
     async with Provider().running() as provider:
         yield provider
+
+
+CLIENTS: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+async def closed_clients(anyio_backend: str) -> AsyncIterator[None]:
+    yield
+    for client in CLIENTS:
+        await client.close()
+    CLIENTS.clear()
+
+
+def conversing(api: str, provider: Provider, *tools: Any, **options: Any) -> Any:
+    """An agent of one line, for each API."""
+    gpt = openai.AsyncOpenAI(base_url=provider.url, api_key="sk-1", max_retries=0)
+    claude = anthropic.AsyncAnthropic(base_url=provider.url, api_key="sk-1", max_retries=0)
+    CLIENTS.extend((gpt, claude))
+
+    async def chat(run: RunContext) -> None:
+        await openai_chat.converse(run, gpt, model="gpt", tools=tools, **options)
+
+    async def responses(run: RunContext) -> None:
+        await openai_responses.converse(run, gpt, model="gpt", tools=tools, **options)
+
+    async def messages(run: RunContext) -> None:
+        await anthropic_messages.converse(run, claude, model="claude", max_tokens=100, tools=tools, **options)
+
+    return {"openai.chat": chat, "openai.responses": responses, "anthropic.messages": messages}[api]

@@ -7,6 +7,8 @@ from typing import Any
 
 from tests.adapters.replay import framed
 
+ALL = ("openai.chat", "openai.responses", "anthropic.messages")
+
 Call = tuple[str, str, dict[str, Any]]
 """A call: id, name, arguments."""
 

@@ -3,51 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import dataclasses
 import json
-from collections.abc import AsyncIterator
+import threading
 from typing import Any
 
-import anthropic
-import openai
 import pytest
 
 import holdfast
-from holdfast.agents.adapters import anthropic_messages, openai_chat, openai_responses
-from holdfast.agents.run import RunContext
-from tests.adapters.replay import Provider, refusal
-from tests.adapters.scripts import said_to, streamed
+from holdfast.agents.adapters.functions import Function
+from holdfast.protocol import wire
+from tests.adapters.conftest import conversing
+from tests.adapters.replay import Provider, framed, refusal
+from tests.adapters.scripts import ALL, said_to, streamed
 from tests.adapters.workshop import Workshop, answers, ended, items, seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
-ALL = ("openai.chat", "openai.responses", "anthropic.messages")
-CLIENTS: list[Any] = []
-
-
-@pytest.fixture(autouse=True)
-async def closed_clients(anyio_backend: str) -> AsyncIterator[None]:
-    yield
-    for client in CLIENTS:
-        await client.close()
-    CLIENTS.clear()
-
-
-def conversing(api: str, provider: Provider, *tools: Any, **options: Any) -> Any:
-    """An agent of one line, for each API."""
-    gpt = openai.AsyncOpenAI(base_url=provider.url, api_key="sk-1", max_retries=0)
-    claude = anthropic.AsyncAnthropic(base_url=provider.url, api_key="sk-1", max_retries=0)
-    CLIENTS.extend((gpt, claude))
-
-    async def chat(run: RunContext) -> None:
-        await openai_chat.converse(run, gpt, model="gpt", tools=tools, **options)
-
-    async def responses(run: RunContext) -> None:
-        await openai_responses.converse(run, gpt, model="gpt", tools=tools, **options)
-
-    async def messages(run: RunContext) -> None:
-        await anthropic_messages.converse(run, claude, model="claude", max_tokens=100, tools=tools, **options)
-
-    return {"openai.chat": chat, "openai.responses": responses, "anthropic.messages": messages}[api]
 
 
 def look_up(word: str, times: int = 1) -> str:
@@ -259,8 +231,6 @@ async def test_a_gate_around_nothing_is_refused(bench: Workshop, provider: Provi
 
 
 async def test_blocking_tools_get_the_run_and_block_nobody(bench: Workshop, provider: Provider) -> None:
-    import threading
-
     both = threading.Barrier(2, timeout=20)  # passes only when both calls are inside at the same time
     given: list[str] = []
 
@@ -281,3 +251,83 @@ async def test_blocking_tools_get_the_run_and_block_nobody(bench: Workshop, prov
     assert answers(view, run.id) == ["Met."] and given == [run.id, run.id]
     assert provider.asked[0]["messages"][0] == {"role": "system", "content": "Be brief."}
     assert "run" not in provider.asked[0]["tools"][0]["function"]["parameters"]["properties"]
+
+
+@pytest.mark.parametrize("api", ALL)
+async def test_attachments_are_told_to_the_model(bench: Workshop, provider: Provider, api: str) -> None:
+    provider.script = lambda number, asked: streamed(api, "A boat.")
+    await bench.worker(writer=conversing(api, provider))
+    person = await bench.person()
+    session = await person.create("s1", agent="writer")
+    files = [
+        ("boat.png", "image/png", b"\x89PNG"),
+        ("log.txt", "text/plain", b"calm"),
+        ("map.pdf", "application/pdf", b"%PDF"),
+    ]
+    attached = [
+        wire.Attachment(blob=await person.blobs.put("s1", data, kind), name=name, media_type=kind)
+        for name, kind, data in files
+    ]
+    run = await session.send("What is this?", attachments=attached)
+    await ended(session, run.id)
+    told = [what for _, what in said_to(api, provider.asked[0])]
+    assert told[0] == "What is this?" and told[2] == "log.txt:\ncalm"
+    for part, data in (told[1], b"\x89PNG"), (told[3], b"%PDF"):
+        assert base64.b64encode(data).decode() in json.dumps(part)
+
+
+async def test_a_tool_with_a_schema_of_its_own(bench: Workshop, provider: Provider) -> None:
+    given: list[Any] = []
+    schema = {"type": "object", "properties": {"from": {"type": "string"}}}
+    tool = Function("go", "Go.", schema, lambda **args: given.append(args))
+    own = {"type": "web_search"}
+    said = [streamed("openai.responses", "", ("a", "go", {"from": "here"})), streamed("openai.responses", "Gone.")]
+    provider.script = lambda number, asked: said[number]
+    await bench.worker(writer=conversing("openai.responses", provider, tool, own, store=False))
+    session = await bench.session()
+    run = await session.send("go")
+    view = await ended(session, run.id)
+    assert answers(view, run.id) == ["Gone."] and given == [{"from": "here"}]
+    assert provider.asked[0]["tools"][0]["parameters"] == schema and provider.asked[0]["tools"][1] == own
+    assert provider.asked[0]["include"] == ["reasoning.encrypted_content"]
+    assert ("result", "null") in said_to("openai.responses", provider.asked[1])
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_an_mcp_server_at_the_provider_asks_people(bench: Workshop, provider: Provider, allowed: bool) -> None:
+    item = {
+        "id": "mcpr_1", "type": "mcp_approval_request", "server_label": "shop", "name": "buy", "arguments": '{"n": 2}',
+    }  # fmt: skip
+    over = {"id": "r", "object": "response", "model": "gpt", "status": "completed", "output": [], "usage": None}
+    asks = framed(
+        [
+            {"type": "response.output_item.added", "output_index": 0, "item": item | {"arguments": ""}},
+            {"type": "response.output_item.done", "output_index": 0, "item": item},
+            {"type": "response.completed", "response": over},
+        ]
+    )
+    provider.script = lambda number, asked: streamed("openai.responses", "Done.") if number else asks
+    await bench.worker(writer=conversing("openai.responses", provider))
+    session = await bench.session()
+    run = await session.send("Buy two")
+    view = await seen(session, lambda view: view.runs[run.id]["status"] == "waiting")
+    (approval,) = items(view, "approval")
+    assert (approval["tool"], approval["args"]) == ("buy", {"n": 2})
+    await (session.approve if allowed else session.deny)(approval["id"], note="" if allowed else "one is enough")
+    view = await ended(session, run.id)
+    assert answers(view, run.id) == ["Done."], view.runs[run.id]
+    answer = provider.asked[1]["input"][-1]
+    assert (answer["type"], answer["approval_request_id"]) == ("mcp_approval_response", "mcpr_1")
+    assert (answer["approve"], answer.get("reason")) == (allowed, None if allowed else "one is enough")
+
+
+async def test_a_turn_that_anthropic_paused_goes_on(bench: Workshop, provider: Provider) -> None:
+    api = "anthropic.messages"
+    paused = streamed(api, "Searching.").replace(b"end_turn", b"pause_turn")
+    provider.script = lambda number, asked: streamed(api, "Found.") if number else paused
+    await bench.worker(writer=conversing(api, provider))
+    session = await bench.session()
+    run = await session.send("Search")
+    view = await ended(session, run.id)
+    assert answers(view, run.id) == ["Searching.", "Found."]
+    assert said_to(api, provider.asked[1]) == [("user", "Search"), ("assistant", "Searching.")]

@@ -34,7 +34,8 @@ class Kept:
     """A framework's state of one run, outliving the worker that executes it.
 
     Args:
-        framework: whose state it is; an agent that changed its framework finds nothing.
+        framework: whose state it is; an agent that changed its framework finds nothing. Words after a dot tell several
+            states of one framework in one run apart.
     """
 
     def __init__(self, run: RunContext, framework: str) -> None:
@@ -80,8 +81,12 @@ class Kept:
                     break
                 value = entry.data.get("value")
                 if entry.type == e.CUSTOM and entry.data.get("name") == KEPT and isinstance(value, dict):
-                    mine = value.get("framework") == self._framework
-                    blob, steers = (value["blob"], set(value.get("steers", ()))) if mine else ("", set())
+                    whose = str(value.get("framework"))
+                    if whose.split(".")[0] != self._framework.split(".")[0]:
+                        blob, steers = "", set()
+                        continue
+                    steers |= set(value.get("steers", ()))
+                    blob = value["blob"] if whose == self._framework else blob
                 elif entry.type == e.TOOL_START:
                     announced.add(entry.data["toolCallId"])
                 elif entry.type == e.TOOL_END:
