@@ -90,7 +90,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
         pass
 
 
-def audit(name: str, out: Path) -> dict[str, object]:
+def audit(name: str, out: Path, only: str) -> dict[str, object]:
     """Start one endpoint, audit it, and return its report."""
     endpoint, port = ENDPOINTS[name], free_port()
     out.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def audit(name: str, out: Path) -> dict[str, object]:
             subprocess.run(
                 [
                     sys.executable, "-m", "holdfast.cli", "audit", endpoint.url.format(port=port), *options, "--yes",
-                    "--pid", str(process.pid), "--jobs", "2", "--json", str(report), "--html", str(out / f"{name}.html"),
+                    "--pid", str(process.pid), "--jobs", "2", "--only", only, "--json", str(report), "--html", str(out / f"{name}.html"),
                 ],
                 cwd=HERE, check=True,
             )  # fmt: skip
@@ -136,8 +136,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", default=list(ENDPOINTS))
     parser.add_argument("--out", type=Path, default=HERE / "reports")
+    parser.add_argument("--only", default="", help="only probes whose id begins so")
     given = parser.parse_args()
-    reports = {name: audit(name, given.out.resolve()) for name in given.names}
+    reports = {name: audit(name, given.out.resolve(), given.only) for name in given.names}
     (given.out / "table.md").write_text(table(reports))
     print(table(reports))
 

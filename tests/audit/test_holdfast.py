@@ -118,3 +118,21 @@ async def test_validate_is_a_gate_for_releases(tmp_path: Path) -> None:
     assert process.returncode == 0, told.decode()
     report = json.loads((tmp_path / "r.json").read_text())
     assert set(report["capabilities"].values()) == {"pass"} and token not in told.decode()
+
+
+@pytest.mark.process
+async def test_the_example_audits_what_it_starts(tmp_path: Path) -> None:
+    """Only with endpoints whose packages the tests have anyway."""
+    run = Path(__file__).parents[2] / "examples" / "audit" / "run.py"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(run), "fastapi", "websocket", "holdfast", "--out", str(tmp_path), "--only", "continuity.middle",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    told, _ = await process.communicate()
+    assert process.returncode == 0, told.decode()
+    verdicts = {
+        name: json.loads((tmp_path / f"{name}.json").read_text())["capabilities"]["continuity"]
+        for name in ("fastapi", "websocket", "holdfast")
+    }
+    assert verdicts == {"fastapi": "fail", "websocket": "fail", "holdfast": "pass"}
+    assert "| Holdfast |" in (tmp_path / "table.md").read_text()
