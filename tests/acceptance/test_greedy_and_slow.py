@@ -97,7 +97,7 @@ async def test_answers_nobody_reads_end_the_connection(site: Site, monkeypatch: 
 
 async def test_a_slow_reader_that_takes_is_alive(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its answers to pings come behind everything it has not read; it is not taken for dead."""
-    monkeypatch.setattr(limits, "PING_IDLE_S", 0.5)
+    monkeypatch.setattr(limits, "PING_IDLE_S", 1.0)
     monkeypatch.setattr(limits, "PING_REPLY_S", 1.0)
     await fill(site, 1, messages=20)
     async with site.http(site.token()) as http:

@@ -73,7 +73,7 @@ class Feed:
         self._connection = connection
         self._session = session
         self._owner = owner  # the session object is found by its id only while somebody holds it: readers do
-        self._readers: weakref.WeakSet[Reader] = weakref.WeakSet()
+        self._readers: weakref.WeakValueDictionary[int, Reader] = weakref.WeakValueDictionary()  # in the order they came
         self._turn = 0  # number of the newest subscribe; answers to older ones mean nothing
         self._open = False  # whether the newest subscribe was answered: only then messages count
         self._tail = 0
@@ -84,13 +84,13 @@ class Feed:
     # --- readers come and go
     def add(self, reader: Reader) -> None:
         """Let a reader read from its start."""
-        self._readers.add(reader)
+        self._readers[id(reader)] = reader
         weakref.finalize(reader, _forgotten, weakref.ref(self)).atexit = False
         self.subscribe()
 
     def remove(self, reader: Reader) -> None:
         """End a reader."""
-        self._readers.discard(reader)
+        self._readers.pop(id(reader), None)
         if not self._active():
             self._unsubscribe()
 
@@ -110,7 +110,7 @@ class Feed:
             self._loop.call_soon_threadsafe(lambda: None if self._active() else self._unsubscribe())
 
     def _active(self) -> list[Reader]:
-        return [reader for reader in self._readers if not reader.lagging]
+        return [reader for reader in self._readers.values() if not reader.lagging]
 
     # --- subscribing
     def subscribe(self) -> None:
@@ -185,7 +185,7 @@ class Feed:
     def _fail(self, error: HoldfastError) -> None:
         self._open = False
         self._connection.mark_behind(self, False)
-        readers = list(self._readers)
+        readers = list(self._readers.values())
         self._readers.clear()
         for reader in readers:
             reader.fail(error)

@@ -188,6 +188,8 @@ class PicowsWire(WSListener):
 
     def resume_writing(self) -> None:
         self.paused = False
+        if self._transport is not None:
+            self._transport.notify_user_specific_pong_received()  # what was full has room: the peer takes what is sent
         if self._visit is not None:
             self._visit.drained()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import apsw
 import pytest
@@ -159,16 +160,18 @@ async def test_a_caller_that_gave_up_does_not_stop_its_write(engine: SqliteEngin
 
 
 async def test_a_mistake_in_the_writer_leaves_nobody_waiting(
-    engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def mistaken(*_: object) -> None:
         raise RuntimeError("planted")
 
+    said = threading.Event()
+    monkeypatch.setattr("holdfast.engines.sqlite.writer.log.exception", lambda *_: said.set())
     with monkeypatch.context() as patch:
         patch.setattr("holdfast.engines.sqlite.transaction.Transaction.committed", mistaken)
         await fails(add(engine, 0), "unknown", "commit.unknown")
     async with asyncio.timeout(10):  # the writer's thread tells its caller first, and then the log
-        while "planted" not in caplog.text:
+        while not said.is_set():
             await asyncio.sleep(0.01)
     await mode(engine, "ok")
     assert await tail(engine) == 1  # it had been committed
