@@ -1,0 +1,1 @@
+"""Recorded streams of model providers: how they are framed, what they say, and a server that plays them."""
