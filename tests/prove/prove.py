@@ -82,7 +82,7 @@ def run(part: Part, progress: Progress) -> Outcome:
     began, summary = time.monotonic(), ""
     with log.open("w") as kept:
         process = subprocess.Popen(
-            command(part, counted), cwd=ROOT, env={**os.environ, **part.told}, text=True,
+            command(part, counted), cwd=ROOT, env={**os.environ, **part.told, "PYTHONUNBUFFERED": "1"}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert process.stdout is not None
