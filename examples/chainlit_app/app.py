@@ -62,6 +62,13 @@ async def said(message: cl.Message) -> None:
     await run.finished()
 
 
+@cl.on_chat_start
+async def started() -> None:
+    """A page whose connection broke while it was opening a thread comes here, and not to ``on_chat_resume``."""
+    if cl.context.session.thread_id_to_resume:
+        follow_once(await the_session(), after=asyncio.current_task())
+
+
 @cl.on_chat_resume
 async def resumed(thread: ThreadDict) -> None:
     """A page was opened, or reloaded, on a thread: follow it, as soon as Chainlit has shown what is in it."""
@@ -106,7 +113,7 @@ async def follow(session: holdfast.Session, after: asyncio.Task[Any] | None) -> 
             if page.socket_id != connection:  # the page is back, and Chainlit does not say so: send what it may lack
                 connection, busy = page.socket_id, False
                 for message in shown.values():
-                    await message.update()
+                    await message.send()
             changed.clear()
             await show(live.view, shown)
             if busy != (busy := any(run["status"] in ("queued", "running") for run in live.view.runs.values())):
