@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 import holdfast
+from holdfast.edge import answers
 from holdfast.edge.tokens import NarrowRequest, RevokeRequest
 from holdfast.errors import CODES
 from holdfast.session.access import NEEDS
@@ -43,16 +44,19 @@ def document(routes: Sequence[Any]) -> dict[str, Any]:
         if route.method != "GET":
             described["requestBody"] = {"required": False, "content": {"application/json": {"schema": schema}}}
             described["parameters"].append(_parameter("Idempotency-Key", "header", "Makes a retry safe (LOG-5)."))
+        _answers(described, route.status, answers.OPERATIONS[route.op])
         described["operationId"] = f"{route.op.__name__}{'Run' if '/runs/' in route.path else ''}"
         paths.setdefault(route.path, {})[route.method.lower()] = described
     for method, path, summary, verb, query in _READS:
         described = _operation(summary, verb, path, 200)
         described["parameters"] += [_parameter(name, "query", "", _QUERY.get(name, "string")) for name in query]
+        _answers(described, 200, answers.ROUTES.get((method, path)))
         paths.setdefault(path, {})[method.lower()] = described
     for method, path, summary, verb, status in _WRITES:
         described = _operation(summary, verb, path, status)
         given = {"application/json": {"schema": tokens[path]}} if path in tokens else {"application/octet-stream": {}}
         described["requestBody"] = {"required": path in tokens, "content": given}
+        _answers(described, status, answers.ROUTES[method, path])
         paths.setdefault(path, {})[method.lower()] = described
     for name, schema in components.items():
         _relax(name, schema)
@@ -80,6 +84,12 @@ def _relax(name: str, schema: dict[str, Any]) -> None:
         ]
         if name != "Create":
             properties.pop("session", None)
+
+
+def _answers(described: dict[str, Any], status: int, schema: dict[str, Any] | None) -> None:
+    """Say what comes back. Routes without a schema answer something else than JSON."""
+    if schema is not None:
+        described["responses"][str(status)]["content"] = {"application/json": {"schema": schema}}
 
 
 def _operation(summary: str, verb: str, path: str, status: int) -> dict[str, Any]:
