@@ -60,7 +60,7 @@ async def chainlit(python: Path, data: Path, port: int = 0) -> AsyncIterator[str
     command = [python, "-m", "chainlit", "run", FOLDER / "app.py", "--headless", "--port", str(port)]
     env = {
         **os.environ, "CHAINLIT_APP_ROOT": str(data), "CHAINLIT_AUTH_SECRET": "s" * 40,
-        "SESSIONS": f"sqlite:///{data}/sessions.db", "PACE_S": "0.1",
+        "SESSIONS": f"sqlite:///{data}/sessions.db", "PACE_S": "0.12",
         "PYTHONPATH": str(ROOT / "src"),
     }  # fmt: skip
     log = (data / "log").open("ab")

@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 import chainlit as cl
@@ -106,18 +107,23 @@ async def follow(session: holdfast.Session, after: asyncio.Task[Any] | None) -> 
     if after is not None:
         await asyncio.wait({after})
     page, changed = cl.context.session, asyncio.Event()
-    connection, busy, shown = page.socket_id, False, dict[str, cl.Message]()
+    connection, busy_at, shown = page.socket_id, 0.0, dict[str, cl.Message]()
     async with session.live() as live:
         live.on_change(lambda live: changed.set())
         while WebsocketSession.get_by_id(page.id) is page:
             if page.socket_id != connection:  # the page is back, and Chainlit does not say so: send what it may lack
-                connection, busy = page.socket_id, False
+                connection, busy_at = page.socket_id, 0.0
                 for message in shown.values():
                     await message.send()
             changed.clear()
             await show(live.view, shown)
-            if busy != (busy := any(run["status"] in ("queued", "running") for run in live.view.runs.values())):
-                await (cl.context.emitter.task_start() if busy else cl.context.emitter.task_end())
+            busy, now = any(run["status"] in ("queued", "running") for run in live.view.runs.values()), monotonic()
+            if busy and now > busy_at + 1:  # said again and again: Chainlit takes it back when a page reconnects
+                busy_at = now
+                await cl.context.emitter.task_start()
+            elif not busy and busy_at:
+                busy_at = 0.0
+                await cl.context.emitter.task_end()
             try:
                 await asyncio.wait_for(changed.wait(), 1.0)
             except TimeoutError:
