@@ -13,6 +13,7 @@ import pytest
 from holdfast.agents.adapters import anthropic_messages, openai_chat, openai_responses
 from holdfast.agents.run import RunContext
 from tests.adapters.replay import Provider
+from tests.adapters.scripts import ALL, streamed
 from tests.adapters.workshop import Workshop, open_workshop
 
 
@@ -30,18 +31,35 @@ async def bench(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Workshop]:
 @pytest.fixture
 async def provider(anyio_backend: str) -> AsyncIterator[Provider]:
     async with Provider().running() as provider:
+        await warm(provider)
         yield provider
+        for client in CLIENTS:
+            await client.close()
+        CLIENTS.clear()
 
 
 CLIENTS: list[Any] = []
+WARM: set[str] = set()
 
 
-@pytest.fixture(autouse=True)
-async def closed_clients(anyio_backend: str) -> AsyncIterator[None]:
-    yield
-    for client in CLIENTS:
-        await client.close()
-    CLIENTS.clear()
+async def warm(provider: Provider) -> None:
+    """Let the clients build their types, once: it takes OpenAI's a second of blocking, which is a whole lease here."""
+    if WARM:
+        return
+    WARM.update(ALL)
+    provider.script = lambda number, asked: streamed(ALL[number], "Hello.", ("a", "look", {}))
+    say: Any = [{"role": "user", "content": "hello"}]
+    async with (
+        openai.AsyncOpenAI(base_url=provider.url, api_key="sk-1") as gpt,
+        anthropic.AsyncAnthropic(base_url=provider.url, api_key="sk-1") as claude,
+    ):
+        for stream in (
+            await gpt.chat.completions.create(model="gpt", messages=say, stream=True),
+            await gpt.responses.create(model="gpt", input=say, stream=True),
+            await claude.messages.create(model="claude", max_tokens=9, messages=say, stream=True),
+        ):
+            assert [event async for event in stream]
+    provider.asked.clear()
 
 
 def conversing(api: str, provider: Provider, *tools: Any, **options: Any) -> Any:
