@@ -1,6 +1,10 @@
-"""Holdfast itself: a server, and an agent in the same process. Leaves a token for people in ``.token``."""
+"""Holdfast itself: a server, and two workers in processes of their own that are started again when they die.
+
+Leaves a token for people in ``.token``, and the workers' process ids in ``.writer.pid`` and ``.reader.pid``.
+"""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -9,22 +13,35 @@ from fastapi import FastAPI
 
 import holdfast
 
+HERE = Path(__file__).parent
 app = FastAPI()
 hub = holdfast.Hub("memory:")
 app.include_router(hub.router)
 
 
-@hub.agent("writer")
-async def write(run):
-    async with run.message() as out:
-        for number in range(60):
-            await out.write(f"{str(run.input)[:4]}{number} ")
-            await asyncio.sleep(0.04)
+async def keep(agent: str, port: int) -> None:
+    """What systemd or Kubernetes would do: start the worker, and start it again."""
+    environment = {**os.environ, "AUDIT_WORKER_TOKEN": hub.token(f"agent:{agent}", agents=["*"], ttl_s=86_400)}
+    command = [sys.executable, str(HERE / "holdfast_worker.py"), f"http://127.0.0.1:{port}", agent, str(HERE)]
+    while True:
+        worker = await asyncio.create_subprocess_exec(*command, env=environment)
+        try:
+            await worker.wait()
+        finally:
+            if worker.returncode is None:
+                worker.kill()
 
 
 async def main(port: int) -> None:
-    Path(__file__).with_name(".token").write_text(hub.token("user:audit"))
-    await uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning")).serve()
+    (HERE / ".token").write_text(hub.token("user:audit"))
+    workers = [asyncio.create_task(keep(agent, port)) for agent in ("writer", "reader")]
+    config = uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=2)
+    try:
+        await uvicorn.Server(config).serve()
+    finally:
+        for task in workers:
+            task.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
 
 
 if __name__ == "__main__":

@@ -283,6 +283,9 @@ class ChatServer:
                 changed = asyncio.create_task(chat.changed.wait())
                 await asyncio.wait((changed, gone), timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
+        except ConnectionError:
+            await gone  # a write may be told of the reset before the read is; what a reset means is decided there
+            raise
         finally:
             gone.cancel()
 

@@ -1,14 +1,21 @@
-"""Guess which driver fits an endpoint: ask it one short question in each dialect and look at what comes back."""
+"""Guess which driver fits an endpoint: ask it one short question in each dialect and look at what comes back.
+
+Holdfast is asked nothing: without an agent's name nobody would answer. It is known by how it refuses.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final, NamedTuple
 
 from holdfast.audit.budget import Budget, OutOfBudget, Redactor
 from holdfast.audit.drivers import registry
+from holdfast.audit.drivers.http import HttpEndpoint
+from holdfast.audit.endpoint import Chat
 from holdfast.audit.finding import Contact
 from holdfast.audit.lab import Lab, Options
+from holdfast.audit.recipe import Call, Recipe
 from holdfast.audit.stream import Stream
 from holdfast.errors import Refused
 
@@ -19,6 +26,13 @@ ORDER: Final = (
 )  # fmt: skip
 CEILING: Final = {"text": 0.5, "text-get": 0.4}
 """Anything is text: what is only that is never sure."""
+
+KNOCK: Final = Recipe(
+    ask=[Call()],
+    stop=Call(method="GET", path="{base}/v1/sessions", capture={"code": "error.code", "fix": "error.fix"}),
+)
+"""A request without a token, which Holdfast refuses with a code and what to do about it (docs/reference/errors.md)."""
+HOLDFAST: Final = "it refuses a request without a token as Holdfast does; name an agent with --agent"
 
 
 class Guess(NamedTuple):
@@ -32,6 +46,9 @@ class Guess(NamedTuple):
 async def detect(url: str, budget: Budget, headers: dict[str, str], hosts: frozenset[str]) -> list[Guess]:
     """The drivers that fit, the surest first; empty when none does. Stops at the first it is sure of."""
     guesses: list[Guess] = []
+    with contextlib.suppress(Refused, OutOfBudget, OSError):
+        if await _is_holdfast(url, budget, hosts):
+            return [Guess("holdfast", 0.95, HOLDFAST)]
     for name in ORDER:
         if name not in registry.RECIPES:
             continue
@@ -44,6 +61,14 @@ async def detect(url: str, budget: Budget, headers: dict[str, str], hosts: froze
             if guess.sure >= 0.9:
                 break
     return sorted(guesses, key=lambda guess: -guess.sure)
+
+
+async def _is_holdfast(url: str, budget: Budget, hosts: frozenset[str]) -> bool:
+    endpoint, chat = HttpEndpoint(url, KNOCK, budget, {}, hosts), Chat()
+    lab = Lab(endpoint, budget, Options(), Redactor(), Contact(state="ok", told=""))
+    async with lab.scene() as scene:
+        receipt = await endpoint.command("stop", await scene.tab("detect"), chat, {})
+    return receipt.status == 401 and chat.names.get("code") == "auth.required" and bool(chat.names.get("fix"))
 
 
 async def _try(name: str, url: str, budget: Budget, headers: dict[str, str], hosts: frozenset[str]) -> Guess | None:

@@ -103,6 +103,8 @@ class Report(msgspec.Struct, kw_only=True):
     diagnosis: list[Advice] = []
     prescription: list[Advice] = []
     inputs: dict[str, Any] = {}
+    before: str = ""
+    """When the earlier report began that this one is compared with; empty: with none."""
     changed: list[dict[str, str]] = []
 
 

@@ -24,6 +24,7 @@ class Stream:
     Attributes:
         transcript: what the client has on its page. closed: how the connection ended; None while it is open.
         head: the first line and the headers of the answer, for evidence. cursor: where to resume.
+        names: what this connection was told, by the names templates use.
         first_s, last_s: when the first and the last byte came; silence_s: the longest time without any.
     """
 
@@ -33,6 +34,7 @@ class Stream:
         self.closed: End | None = None
         self.head = ""
         self.cursor = ""
+        self.names: dict[str, str] = {}
         self.opened_s = time.monotonic()
         self.first_s = self.last_s = 0.0
         self.text_s = 0.0

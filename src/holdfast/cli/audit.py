@@ -111,8 +111,7 @@ async def _audit(
     )
     hosts = frozenset({host_of(url)})
     recipe = registry.recipe_named(driver) if driver else await _detected(url, budget, headers, hosts)
-    if agent:
-        recipe = structs.replace(recipe, ask=[structs.replace(recipe.ask[0], body={"agent": agent})])
+    recipe = _of_agent(recipe, agent)
     endpoint = registry.endpoint(url, recipe, budget, headers, hosts)
     starts = tuple(part.strip() for part in only.split(",") if part.strip())
     probes = [probe for probe in PROBES if not starts or probe.id.startswith(starts)]
@@ -141,6 +140,15 @@ async def _detected(url: str, budget: Budget, headers: dict[str, str], hosts: fr
         )
     output.err.print(f"It looks like {guesses[0].name} ({guesses[0].sure:.0%} sure: {guesses[0].why}).", style="dim")
     return registry.RECIPES[guesses[0].name]
+
+
+def _of_agent(recipe: recipes.Recipe, agent: str) -> recipes.Recipe:
+    """The recipe with the agent that is asked. Holdfast needs one: nobody answers for all."""
+    if agent:
+        return structs.replace(recipe, ask=[structs.replace(recipe.ask[0], body={"agent": agent})])
+    if recipe == registry.RECIPES["holdfast"]:
+        raise Refused("config.invalid", "this is Holdfast: name an agent with --agent")
+    return recipe
 
 
 @app.command("detect")

@@ -49,8 +49,9 @@ WEBSOCKET: Final = Recipe(
     ],
     resume=Call(send=[{"type": "resume", "requestId": "{message}", "id": "{chat}"}]),
     join=Call(send=[{"type": "resume", "requestId": "{message}", "id": "{chat}"}]),
-    stop=Call(send=[{"type": "abort", "requestId": "{message}", "id": "{chat}"}]),
+    stop=Call(send=[{"type": "abort", "requestId": "{request}"}]),
     read=[
+        Rule(when={"type": "chunk"}, capture={"request": "requestId"}),
         *_read("chunk."),
         Rule(when={"type": "end"}, end="complete"),
         Rule(when={"type": ["no-active", "error"]}, end="error"),

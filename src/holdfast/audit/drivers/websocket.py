@@ -117,7 +117,7 @@ class WebSocketEndpoint(Endpoint):
         assert call is not None
         names = {**self._names(tab, chat, message=fresh()), **names}
         stream = on if on is not None and on.closed is None else await self._open(tab, chat, names, Transcript())
-        await self._send(stream, call, names)
+        await self._send(stream, call, {**names, **stream.names})
         if stream.closed is not None and not stream.closed.said:
             return Receipt(False, f"{stream.closed.word} {stream.closed.detail}", stream.closed.status)
         return Receipt(True, "sent; this protocol has no receipts")
@@ -144,7 +144,7 @@ class WebSocketEndpoint(Endpoint):
         url = self.target(names)
         check_host(url, self.hosts)
         stream = Stream(self.budget, page)
-        reader = Reader(self.recipe.read, chat.names)
+        reader = Reader(self.recipe.read, stream.names)
         over = asyncio.Event()
         ways: list[picows.WSTransport] = []
 
@@ -157,6 +157,7 @@ class WebSocketEndpoint(Endpoint):
                     stream.piece(Piece("text", text=message.raw))
                 for piece in reader.read(message) if self.recipe.read else ():
                     stream.piece(piece)
+            chat.names.update(stream.names)
             stream.cursor = reader.cursor or stream.cursor
 
         def lost(end: End) -> None:

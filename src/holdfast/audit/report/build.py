@@ -36,5 +36,7 @@ def build(
     )  # fmt: skip
     report.diagnosis = diagnose(findings)
     report.prescription = prescribe(report, endpoint.recipe, inputs)
-    report.changed = changes(before, report) if before is not None else []
+    if before is not None:
+        report.before = str(before.get("began") or "an earlier report")
+        report.changed = changes(before, report)
     return report

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
 from html import escape
 from importlib import resources
+from typing import Final
 
 from holdfast.audit.finding import CAPABILITIES, Advice, Finding, Report
 from holdfast.audit.report.diagram import diagram
 from holdfast.audit.report.terminal import MARKS, NAMES, by_gravity
+
+MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
+SAYS: Final = {
+    "pass": ("passes", "pass"), "fail": ("fails", "fail"), "inconclusive": ("is left open", "are left open"),
+    "not_applicable": ("was not tried", "were not tried"),
+}  # fmt: skip
+"""Each verdict as a verb, of one and of several."""
 
 
 def page(report: Report) -> str:
@@ -50,9 +62,34 @@ def _top(report: Report, rows: list[str]) -> str:
         )
     return (
         f'<header><p class="soft">Audit of a chat endpoint</p><h1>{escape(report.target)}</h1>'
-        f'<p class="soft">as {escape(report.driver)} · {escape(report.began)} · {report.requests} requests in '
-        f'{report.took_s:.0f} s</p><p>{escape(told)}</p></header><div class="scores">{"".join(cards)}</div>'
+        f'<p class="soft">as {escape(report.driver)} · {escape(when(report.began))} · {report.requests} requests in '
+        f'{report.took_s:.0f} s</p><p>{escape(told)}</p><p class="sum">{escape(in_words(report))}</p></header><div class="scores">{"".join(cards)}</div>'
     )
+
+
+def when(moment: str) -> str:
+    """A moment for people, from RFC 3339: ``23 November 2026, 05:06 UTC``. Anything else stays as it is."""
+    try:
+        at = datetime.datetime.fromisoformat(moment).astimezone(datetime.UTC)
+    except ValueError:
+        return moment
+    return f"{at.day} {MONTHS[at.month - 1]} {at.year}, {at:%H:%M} UTC"
+
+
+def in_words(report: Report) -> str:
+    """The three verdicts as a sentence or two, and how many probes passed."""
+    if report.contact.state != "ok":
+        return "Nothing was broken, so nothing can be said about the three capabilities."
+    told = []
+    for verdict, (one, many) in SAYS.items():
+        names = [NAMES[name] for name in CAPABILITIES if report.capabilities[name] == verdict]
+        if names:
+            every = len(names) == len(CAPABILITIES)
+            who = "All three capabilities" if every else " and ".join([names[0], *(n.lower() for n in names[1:])])
+            told.append(f"{who} {one if len(names) == 1 else many}.")
+    tried = sum(score.passed + score.failed + score.inconclusive for score in report.scores.values())
+    passed = sum(score.passed for score in report.scores.values())
+    return f"{' '.join(told)} Of {tried} probes, {passed} passed."
 
 
 def _advices(title: str, advices: list[Advice]) -> str:
@@ -68,13 +105,21 @@ def _advices(title: str, advices: list[Advice]) -> str:
 
 
 def _changes(report: Report) -> str:
-    if not report.changed:
+    if not report.before:
         return ""
+    titles = {finding.id: finding.title for finding in report.probes}
     rows = "".join(
-        f"<li><code>{escape(c['probe'])}</code>: {escape(c['before'])} → <b>{escape(c['now'])}</b></li>"
+        f'<li><a href="#{escape(c["probe"])}">{escape(titles.get(c["probe"], c["probe"]))}</a> '
+        f"{_verdict_mark(c['before'])} → {_verdict_mark(c['now'])}</li>"
         for c in report.changed
     )
-    return f"<section><h2>Since the earlier report</h2><ul>{rows}</ul></section>"
+    told = f'<ul class="changes">{rows}</ul>' if rows else "<p>No probe has another verdict than then.</p>"
+    return f"<section><h2>Since {escape(when(report.before))}</h2>{told}</section>"
+
+
+def _verdict_mark(verdict: str) -> str:
+    known = verdict if verdict in MARKS else "not_applicable"
+    return f'<span class="{known}">{_mark(known)}</span>'
 
 
 def _capability(report: Report, name: str) -> str:
