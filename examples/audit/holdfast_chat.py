@@ -5,6 +5,7 @@ Leaves a token for people in ``.token``, and the workers' process ids in ``.writ
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -34,6 +35,8 @@ async def keep(agent: str, port: int) -> None:
 
 async def main(port: int) -> None:
     (HERE / ".token").write_text(hub.token("user:audit"))
+    # uvicorn raises the signal that ended it once more; the workers are to end after that
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
     workers = [asyncio.create_task(keep(agent, port)) for agent in ("writer", "reader")]
     config = uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=2)
     try:

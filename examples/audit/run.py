@@ -62,7 +62,11 @@ ENDPOINTS = {
     ),
     "holdfast": Endpoint(
         "Holdfast", [sys.executable, "holdfast_chat.py", "{port}"], "http://127.0.0.1:{port}",
-        ["--driver", "holdfast", "--agent", "writer", "--token", "@token"],
+        [
+            "--driver", "holdfast", "--agent", "writer", "--token", "@token", "--approval-prompt", "needs approval",
+            "--agents-prompt", "needs agents", "--kill-agent", "kill -9 $(cat .writer.pid)",
+            "--kill-orchestrator", "kill -9 $(cat .writer.pid)",
+        ],
     ),
 }  # fmt: skip
 
@@ -120,13 +124,14 @@ def audit(name: str, out: Path, only: str) -> dict[str, object]:
 
 def table(reports: dict[str, dict[str, object]]) -> str:
     """The scores as Markdown."""
-    lines = ["| endpoint | resilient delivery | continuity | live control |", "|---|---|---|---|"]
+    lines = ["| endpoint | resilient delivery | continuity | live control | multi-agent |", "|---|---|---|---|---|"]
     for name, report in reports.items():
         cells = []
-        for capability in ("resilient", "continuity", "control"):
+        for capability in ("resilient", "continuity", "control", "agents"):
             score = report["scores"][capability]  # type: ignore[index]
             tried = score["passed"] + score["failed"] + score["inconclusive"]
-            cells.append(f"{report['capabilities'][capability]} ({score['passed']} of {tried})")  # type: ignore[index]
+            verdict = report["multi_agent"] if capability == "agents" else report["capabilities"][capability]  # type: ignore[index]
+            cells.append(f"{verdict} ({score['passed']} of {tried})" if tried else "–")
         lines.append(f"| {ENDPOINTS[name].title} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

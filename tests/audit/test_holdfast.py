@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 WORDS = 50
 
 
-async def answer(run: holdfast.RunContext) -> None:
+async def answer(run: holdfast.RunContext, pace_s: float) -> None:
     """Counts; asks for approval, or calls a sub-agent, when it is told to."""
     told = str(run.input)
     if "approval" in told:
@@ -39,11 +39,11 @@ async def answer(run: holdfast.RunContext) -> None:
     async with run.message() as out:
         for number in range(WORDS):
             await out.write(f"{told[:3]}{number} ")
-            await asyncio.sleep(0.012)
+            await asyncio.sleep(pace_s)
 
 
 @contextlib.asynccontextmanager
-async def site() -> AsyncIterator[tuple[str, str]]:
+async def site(pace_s: float = 0.012) -> AsyncIterator[tuple[str, str]]:
     """A server with a worker: its address, and a token for people."""
     hub = Hub(MemoryEngine())
     await hub.open()
@@ -54,7 +54,7 @@ async def site() -> AsyncIterator[tuple[str, str]]:
         token = auth.mint(edge.secret, subject="user:ann", agents=["*"])
         agent = auth.mint(edge.secret, subject="agent:writer", agents=["writer"])
         async with holdfast.connect(url, token=agent) as hf:
-            hf.agent("writer")(answer)
+            hf.agent("writer")(lambda run: answer(run, pace_s))
             serving = asyncio.create_task(hf.serve())
             yield url, token
             serving.cancel()

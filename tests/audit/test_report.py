@@ -25,7 +25,7 @@ from holdfast.audit.examine import PROBES, charge_once
 from holdfast.audit.finding import Advice, Contact, Finding, Report, Step
 from holdfast.audit.report.build import build
 from holdfast.audit.report.diagnosis import PATTERNS, diagnose
-from holdfast.audit.report.page import page
+from holdfast.audit.report.page import in_words, page, when
 from holdfast.audit.report.prescription import Inputs
 from holdfast.cli.parser import app
 from holdfast.errors import Refused
@@ -197,6 +197,30 @@ def test_failures_come_first_and_every_one_has_its_diagram() -> None:
     assert text.index('id="resilient.resume"') < text.index('id="resilient.end_marked"')
     section = text.split('id="resilient.resume"')[1].split("</details>")[0]
     assert "<svg" in section and "cut (rst)" in section and "cross" in section
+
+
+def test_the_top_says_when_and_how_it_went_in_words() -> None:
+    assert when("2026-11-23T06:06:41+01:00") == "23 November 2026, 05:06 UTC"
+    assert when("an earlier report") == "an earlier report"
+    made = report_of(finding("resilient.resume", "fail"), finding("resilient.end_marked", "pass"))
+    made.capabilities = {"resilient": "fail", "continuity": "pass", "control": "pass"}
+    said = in_words(made)
+    assert said.startswith("Continuity across surfaces and live control pass. Resilient delivery fails."), said
+    assert said in page(made)
+    made.capabilities = dict.fromkeys(made.capabilities, "inconclusive")
+    assert in_words(made).startswith("All three capabilities are left open.")
+    made.contact.state = "hangs"
+    assert in_words(made).startswith("Nothing was broken")
+
+
+def test_the_page_says_what_changed_or_that_nothing_did() -> None:
+    made = report_of(finding("resilient.resume", "pass"))
+    assert "Since " not in page(made)
+    made.before = "2026-11-22T05:06:00+00:00"
+    assert "Since 22 November 2026, 05:06 UTC" in page(made) and "No probe has another verdict" in page(made)
+    made.changed = [{"probe": "resilient.resume", "before": "fail", "now": "<b>"}]
+    section = page(made).split("Since 22 November")[1].split("</section>")[0]
+    assert "✗ fail" in section and 'href="#resilient.resume"' in section and "<b>" not in section
 
 
 # --- judging ------------------------------------------------------------------------------------------------------------
