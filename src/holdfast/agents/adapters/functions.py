@@ -74,10 +74,10 @@ def function(call: Callable[..., Any]) -> Function:
             else:
                 fields.append(_field(parameter.name, kind, parameter.default))
         accepts = msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
-        _, schemas = msgspec.json.schema_components([accepts], ref_template="#/$defs/{name}")
+        (reference,), schemas = msgspec.json.schema_components([accepts], ref_template="#/$defs/{name}")
     except (TypeError, ValueError, NameError) as error:
         raise Refused("config.invalid", f"tool {name or call!r}: {error}; say a Function with its schema") from error
-    parameters = schemas.pop(name)
+    parameters = schemas.pop(reference["$ref"].removeprefix("#/$defs/"))
     parameters.pop("title", None)
     if schemas:
         parameters["$defs"] = schemas
