@@ -30,7 +30,13 @@ class Raw:
 
     @classmethod
     async def open(
-        cls, site: Site, *headers: str, token: str | None = None, host: str | None = None, window: int | None = None
+        cls,
+        site: Site,
+        *headers: str,
+        token: str | None = None,
+        host: str | None = None,
+        window: int | None = None,
+        path: str = "/v1/connect",
     ) -> Raw:
         """Shake hands; ``window`` bytes is about what this end takes before it reads."""
         sock = socket.socket()
@@ -41,7 +47,7 @@ class Raw:
         reader, writer = await asyncio.open_connection(sock=sock, limit=window or 65_536)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [
-            "GET /v1/connect HTTP/1.1", f"Host: {host or f'127.0.0.1:{site.port}'}", "Upgrade: websocket",
+            f"GET {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{site.port}'}", "Upgrade: websocket",
             "Connection: Upgrade", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}", *headers,
         ]  # fmt: skip
         if token is not None:

@@ -341,5 +341,4 @@ def decide(
 
 
 def _refusal(status: int, body: bytes, *headers: tuple[str, str]) -> WSUpgradeResponseWithListener:
-    told = [("Content-Length", str(len(body))), *headers]
-    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(status, body, told), None)
+    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(status, body, [*headers]), None)

@@ -18,6 +18,7 @@ ENTITY_ID_CHARS = 200  # message, tool call, approval, run, key
 TYPE_CHARS = 64  # an event type
 NAME_CHARS = 200  # agent, title, device
 TEXT_CHARS = 200_000  # one input or steer
+INPUT_FILES = 32  # attachments of one input
 BLOB_BYTES = 32 << 20  # one blob
 
 # frames and reading

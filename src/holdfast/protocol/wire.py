@@ -159,7 +159,7 @@ class Send(Command, tag="send", kw_only=True):
     agent: Name = ""
     parent: Id | None = None
     edits: Id | None = None
-    attachments: Annotated[list[Attachment], msgspec.Meta(max_length=32)] = []
+    attachments: Annotated[list[Attachment], msgspec.Meta(max_length=limits.INPUT_FILES)] = []
     attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = limits.ATTEMPTS
     concurrent: bool = False
     silent: bool = False

@@ -22,11 +22,11 @@ from holdfast.protocol import events as e
 from holdfast.protocol.events import Draft
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
-from holdfast.session.access import Principal
+from holdfast.session.access import Principal, authorise
 
 _Op = TypeVar("_Op", bound=wire.Op)
 _REMEMBERED: Final = 4_096
-_FILES: Final = 32  # attachments of one input; the client's context is one
+_FILES: Final = limits.INPUT_FILES  # the client's context is one
 _KNOWN: Final = frozenset({"content.exists", "producer.conflict", "producer.expired"})
 """How a session refuses a message whose id it has."""
 
@@ -72,8 +72,8 @@ class Options(msgspec.Struct):
 class Input(msgspec.Struct):
     """``RunAgentInput``, as far as it is read."""
 
-    threadId: str
-    runId: str
+    threadId: wire.Session
+    runId: wire.Id
     messages: list[dict[str, Any]] = []
     protocolVersion: str | None = None
     state: Any = None
@@ -114,6 +114,7 @@ class Asked:
         last = given.messages[-1] if given.messages else {}
         repeated = False  # a resume comes with the conversation, whose last message may be what began the run
         if given.resume:
+            authorise(principal, "approve", given.threadId)  # whether or not there is such an approval
             view = await self._view(principal, given.threadId)
             repeated = ("message", str(last.get("id"))) in view.by_id
             targets |= await self._resolve(principal, given, given.resume, view)

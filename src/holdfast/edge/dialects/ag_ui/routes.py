@@ -36,7 +36,7 @@ _PAGES: Final = 16  # of older history that a client is given when it joins
 class _Stop(msgspec.Struct):
     """What to stop: all runs of the agent, or the one a client's run id or a session's run id names."""
 
-    runId: str | None = None
+    runId: wire.Id | None = None
     force: bool = False
 
 
@@ -89,6 +89,7 @@ class AgUi:
         async with self._requests.body(request, principal) as raw:
             wanted = codec.decode(raw, _STOP, "body") if raw.strip() else _Stop()
         thread, agent = codec.check_session_id(request.path_params["thread"]), request.path_params["agent"]
+        authorise(principal, "control", thread)  # whether or not anything runs
         view = msgspec.json.decode((await self._hub.snapshot(principal, thread))[2])
         named = self._asked.run_of(principal, thread, wanted.runId) if wanted.runId else None
         runs = [
@@ -110,8 +111,6 @@ class AgUi:
         async with self._requests.body(request, principal, limits.CONVERSATION_BYTES) as raw:
             given: Input = codec.decode(raw, DECODER, "body", limits.CONVERSATION_BYTES)
         codec.check_session_id(given.threadId)
-        if not given.runId:
-            raise Refused("input.malformed", "runId: must not be empty")
         return principal, given, version_of(request.query_params.get("version"), given.protocolVersion)
 
     async def _stream(

@@ -77,6 +77,8 @@ class Asking:
         """
         session = codec.check_session_id(asked.id)
         authorise(self.principal, "read", session)  # before anything is written: the answer is to be read
+        if len(self._agent) > limits.NAME_CHARS:
+            raise Refused("input.malformed", f"the agent's name has more than {limits.NAME_CHARS} characters")
         if not asked.messages:
             raise Refused("input.malformed", "messages: at least one is needed")
         last = asked.messages[-1]
@@ -98,6 +100,7 @@ class Asking:
 
     async def stop(self, session: str, run: str | None = None) -> dict[str, Any]:
         """Cancel a run, by default the one that ``resume`` would read. Nothing to stop is no error."""
+        authorise(self.principal, "control", session)  # whether or not anything runs
         run = run or await self.active(session)
         if run is None:
             return {"runs": []}
@@ -144,9 +147,14 @@ class Asking:
         if len(text) > limits.TEXT_CHARS:
             raise Refused("input.too_large", f"text: more than {limits.TEXT_CHARS} characters")
         files = [file_of(part) for part in message.parts if part.get("type") == "file"]
+        if len(files) > limits.INPUT_FILES:
+            raise Refused("input.too_large", f"parts: more than {limits.INPUT_FILES} files in one message")
         if not text and not files:
             raise Refused("input.malformed", "parts: neither text nor files")
-        await self._create(session)  # nothing is written for a message that cannot be
+        for file in files:  # nothing is written for a message that cannot be
+            if file.blob:
+                await self.hub.get_blob(self.principal, session, file.blob)
+        await self._create(session)
         fields: dict[str, Any] = {
             "session": session, "agent": self._agent, "text": text,
             "attachments": [await self._attach(session, file) for file in files],
@@ -169,11 +177,7 @@ class Asking:
             await self.hub.execute(self.principal, wire.Create(session=session, agent=self._agent))
 
     async def _attach(self, session: str, file: File) -> wire.Attachment:
-        blob = file.blob
-        if blob:
-            await self.hub.get_blob(self.principal, session, blob)
-        else:
-            blob = await self.hub.put_blob(self.principal, session, file.media_type, file.data)
+        blob = file.blob or await self.hub.put_blob(self.principal, session, file.media_type, file.data)
         return wire.Attachment(blob, file.name, file.media_type)
 
     async def _regenerate(self, session: str, asked: Asked) -> str | None:
@@ -199,7 +203,9 @@ class Asking:
 
     async def _decide(self, session: str, message: UIMessage) -> tuple[Reading, Answer]:
         """The client answers approvals: its message comes back with them, and goes on after what it has."""
-        answers = list(decisions(session, message))
+        answers = decisions(session, message)
+        if len(answers) > limits.PENDING_APPROVALS:
+            raise Refused("input.too_large", f"messages: more than {limits.PENDING_APPROVALS} decisions in one")
         if not answers:
             raise Refused(
                 "input.malformed", "messages: the last one is neither the user's nor does it answer an approval"

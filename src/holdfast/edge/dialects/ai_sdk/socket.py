@@ -18,7 +18,7 @@ from holdfast.edge.door import CLOSE_CODES, Door, Visit, Wire
 from holdfast.edge.reading import Reading
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.hub.port import Batch
-from holdfast.protocol import codec
+from holdfast.protocol import codec, wire
 from holdfast.protocol.codec import encode
 
 HOLD_S: Final = 0.5
@@ -26,7 +26,7 @@ HOLD_S: Final = 0.5
 
 
 class _Frame(msgspec.Struct, tag_field="type", kw_only=True):
-    requestId: str
+    requestId: wire.Id  # bounded: every chunk of the answer carries it
 
 
 class SendFrame(_Frame, tag="send", kw_only=True):
@@ -53,7 +53,7 @@ _ASKED: Final = msgspec.json.Decoder(Asked)
 
 
 class _Named(msgspec.Struct):
-    requestId: str
+    requestId: wire.Id
 
 
 _NAMED: Final = msgspec.json.Decoder(_Named)

@@ -50,7 +50,10 @@ class Asking:
         made = session is None
         if session is None:
             session = OWN + (ident.removeprefix("in-") if ident is not None else secrets.token_hex(16))
-        authorise(principal, "append", session)
+        if asked.speaks:
+            authorise(principal, "append", session)
+        if asked.decisions:
+            authorise(principal, "approve", session)
         authorise(principal, "read", session)
         answered = [await self._decide(principal, session, decision, ident) for decision in asked.decisions]
         if not asked.speaks:
@@ -126,6 +129,7 @@ class Asking:
 
     async def erase(self, principal: Principal, ref: Ref) -> None:
         """Delete the session of a response that has one to itself."""
+        authorise(principal, "admin", ref.session)
         _, _, raw = await self._hub.snapshot(principal, ref.session)
         view = View.load(_ANY.decode(raw))
         roots = [ident for ident, run in view.runs.items() if "parent" not in run]

@@ -11,7 +11,8 @@ from holdfast.errors import Refused
 from holdfast.protocol.limits import SESSION_ID_CHARS
 
 _ID: Final = re.compile(
-    rf"resp_([1-9]\d{{0,15}})_(0|[1-9]\d{{0,15}})_([0-9A-Za-z]{{1,64}})_([A-Za-z0-9][A-Za-z0-9._~:-]{{0,{SESSION_ID_CHARS - 1}}})"
+    rf"resp_([1-9]\d{{0,15}})_(0|[1-9]\d{{0,15}})_([0-9A-Za-z]{{1,64}})_([A-Za-z0-9][A-Za-z0-9._~:-]{{0,{SESSION_ID_CHARS - 1}}})",
+    re.ASCII,
 )
 
 

@@ -23,7 +23,6 @@ from holdfast.protocol.events import Event
 from holdfast.session.access import Principal
 
 _MESSAGE: Final = msgspec.json.Decoder(Message)
-_ANY: Final = msgspec.json.Decoder()
 SURFACE: Final = "openai"
 """What people see in presence of those who read through this dialect."""
 
@@ -70,7 +69,7 @@ class Log:
             for attached in said.data.get("attachments", []):
                 if attached.get("mediaType") == requests_.MEDIA_TYPE:
                     _, raw = await self.door.hub.get_blob(principal, ref.session, attached["blob"])
-                    known.body = _ANY.decode(raw)
+                    known.body = requests_.stored(raw)
         return known
 
     async def _event(self, principal: Principal, ref: Ref, seq: int) -> Event | None:

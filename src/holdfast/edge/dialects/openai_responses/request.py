@@ -135,6 +135,8 @@ def read(raw: bytes) -> Asked:
         asked.text = asked.text or (_last_words(items) if asked.results else "")
     if not items or not (asked.text or asked.files or asked.results or asked.decisions):
         raise Refused("input.malformed", "input: there is nothing new in it", param="input")
+    if len(asked.files) >= limits.INPUT_FILES or len(asked.decisions) > limits.PENDING_APPROVALS:
+        raise Refused("input.too_large", "input: too many files or decisions in one", param="input")
     if len(check_text(asked.text, "input")) > limits.TEXT_CHARS:
         raise Refused("input.too_large", f"input: more than {limits.TEXT_CHARS} characters", param="input")
     return asked
@@ -242,6 +244,16 @@ def _last_words(items: list[dict[str, Any]]) -> str:
 def echo(body: dict[str, Any]) -> dict[str, Any]:
     """The fields of a request that its response repeats."""
     return {name: body[name] if body.get(name) is not None else default for name, default in _ECHO.items()}
+
+
+def stored(raw: bytes) -> dict[str, Any]:
+    """The request that an attachment holds; empty when it holds none: anybody may give a file this media type."""
+    try:
+        body = codec.decode(raw, _ANY, "request.json", limits.BLOB_BYTES)
+        msgspec.convert(body, Fields)
+    except (Refused, msgspec.ValidationError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def functions(body: dict[str, Any]) -> frozenset[str]:
