@@ -110,7 +110,7 @@ def _changes(report: Report) -> str:
     titles = {finding.id: finding.title for finding in report.probes}
     rows = "".join(
         f'<li><a href="#{escape(c["probe"])}">{escape(titles.get(c["probe"], c["probe"]))}</a> '
-        f"{_verdict_mark(c['before'])} → {_verdict_mark(c['now'])}</li>"
+        f"<span>{_verdict_mark(c['before'])} → {_verdict_mark(c['now'])}</span></li>"
         for c in report.changed
     )
     told = f'<ul class="changes">{rows}</ul>' if rows else "<p>No probe has another verdict than then.</p>"
