@@ -13,6 +13,7 @@ from holdfast.edge.config import Settings
 from holdfast.session.access import VERBS
 
 from .conftest import Site
+from .test_hostile_input import Raw
 from .test_isolation_dialects import AG_UI, ROWS, SDK, Row, Scene, first, said, thread
 
 pytestmark = [pytest.mark.anyio]
@@ -172,6 +173,19 @@ async def test_a_clients_run_id_is_bounded(site: Site, ident: str) -> None:
             asked = {**thread(messages=[said("m")]), "threadId": "b1", "runId": ident}
             assert (await ann.post(f"/v1/ag-ui/agent/w/{verb}", json=asked)).status_code == 400
         assert (await ann.get("/v1/sessions/b1")).status_code == 404
+
+
+async def test_who_asks_without_end_and_reads_nothing_is_dropped(site: Site) -> None:
+    """Refusals to a socket that takes none of them do not pile up in the server."""
+    raw = await Raw.open(site, token=site.token(), window=16 << 10, path=SDK)
+    frame = b'{"type":"send","id":7,"requestId":"%b"}' % (b"q" * 200)
+    with pytest.raises((ConnectionError, TimeoutError)):
+        async with asyncio.timeout(15):
+            for _ in range(200_000):
+                raw.frame(frame)
+                await raw.writer.drain()
+    raw.writer.transport.abort()
+    assert not site.edge.door.visits
 
 
 async def test_more_files_than_an_input_may_have(site: Site) -> None:

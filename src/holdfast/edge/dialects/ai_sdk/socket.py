@@ -18,7 +18,7 @@ from holdfast.edge.door import CLOSE_CODES, Door, Visit, Wire
 from holdfast.edge.reading import Reading
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.hub.port import Batch
-from holdfast.protocol import codec, wire
+from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.codec import encode
 
 HOLD_S: Final = 0.5
@@ -111,7 +111,9 @@ class SdkVisit(Visit):
         try:
             frame = codec.decode(raw, _FRAME, "frame")
             ident = frame.requestId
-            if isinstance(frame, AbortFrame):  # once for each request, which was counted
+            if isinstance(frame, AbortFrame):
+                if ident not in self._exchanges:  # else once for each request, which was counted
+                    self._operations.take(self.hub.loop.time())
                 self._abort(ident)
                 return
             self._operations.take(self.hub.loop.time())
@@ -175,8 +177,15 @@ class SdkVisit(Visit):
                 self.close(CLOSE_CODES[error.code], error.code)
 
     def _say(self, frame: dict[str, Any]) -> None:
-        if self._wire is not None and not self._closing:
-            self._line.write(Batch([encode(frame)]))
+        if self._wire is None or self._closing:
+            return
+        raw = encode(frame)
+        if self.paused:  # what is told meanwhile to somebody who asks and does not listen is bounded
+            self._unread += len(raw)
+            if self._unread > limits.UNREAD_BYTES:
+                self.abort()
+                return
+        self._line.write(Batch([raw]))
 
     # --- requests
     def _begin(self, exchange: Exchange, asked: Asked | None) -> None:
