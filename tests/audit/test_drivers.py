@@ -246,7 +246,8 @@ async def test_detection_says_which_and_how_sure() -> None:
 
     async def openai(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        body = await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+        _, length, rest = head.lower().partition(b"content-length: ")
+        body = await reader.readexactly(int(rest.split(b"\r\n")[0])) if length else b""
         status = b"200 OK" if b'"messages"' in body and b"max_tokens" not in body else b"422 No"
         writer.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\n\r\n" + SAMPLES["openai-chat"])
 
