@@ -1,7 +1,7 @@
 """What operators look at beside sessions: connections, runs in memory and their leases, counters over time.
 
-All of it needs ``admin`` over all sessions of the tenant, and shows nothing of other tenants. It is state of this
-process, not of the log: after a restart it begins anew.
+All of it needs ``admin`` over all sessions of the tenant, and names nothing of other tenants; only the counters are of
+the whole server. It is state of this process, not of the log: after a restart it begins anew.
 """
 
 from __future__ import annotations

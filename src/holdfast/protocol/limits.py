@@ -8,7 +8,7 @@ from __future__ import annotations
 
 # one request
 MESSAGE_BYTES = 1 << 20  # a WebSocket message or a REST body
-CONVERSATION_BYTES = 16 << 20  # a body of AG-UI, whose clients send the whole conversation each time
+CONVERSATION_BYTES = 4 << 20  # a body of AG-UI, whose clients send the whole conversation each time
 EVENT_BYTES = 256 << 10  # one event's data, encoded
 BATCH_EVENTS = 1_000  # events in one append
 JSON_DEPTH = 32  # nesting of data
