@@ -154,7 +154,10 @@ class ChatServer:
             for number in range(30):
                 chat.add(t="agent", id=f"a{run}", name="reader", text=f"page {number} ", r=run)
                 await asyncio.sleep(PACE_S)
-        for number, word in enumerate(answer_to(f"{prompt}{run if self.samples else ''}")):
+        words = answer_to(prompt)
+        if self.samples:
+            words = [f"{word.strip()}.{run[-6:]} " for word in words]
+        for number, word in enumerate(words):
             if "approval" in prompt and number == 10:
                 chat.add(t="approval", id=f"p{run}", r=run)
                 await chat.approved.wait()
@@ -222,7 +225,7 @@ class ChatServer:
     ) -> None:
         chat = self.chats.setdefault(body["chat"], Conversation())
         chat.device = chat.device or headers.get("x-device", "")
-        run = f"r{len(chat.log) + 1}-{body['text'][:3]}{random.randrange(10**6) if self.samples else ''}"
+        run = f"r{len(chat.log) + 1}-{body['text'][:3]}{random.randrange(10**5, 10**6) if self.samples else ''}"
         if not (self.fault == "a second message is dropped" and chat.busy):
             busy = chat.busy
             chat.queue.append((run, body["text"]))
