@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
-from holdfast.agents import approvals, history
+from holdfast.agents import approvals, browser_tools, history
 from holdfast.agents.approvals import Approval
 from holdfast.agents.attempt import Attempt, Steer
 from holdfast.agents.errors import Released, ToolDenied
@@ -219,6 +219,32 @@ class RunContext:
         if not approval:
             raise ToolDenied(name, approval)
         return await self.tool(name, approval.args, fn, idempotent=idempotent)
+
+    async def browser_tool(
+        self, name: str, args: dict[str, Any], *, person: str | None = None, wait: bool = False,
+        deadline_s: float = browser_tools.DEADLINE_S, claim_s: float = browser_tools.CLAIM_S,
+        tries: int = browser_tools.TRIES, call_id: str | None = None,
+    ) -> Any:  # fmt: skip
+        """Call a tool that a page has (``serveTools`` of the TypeScript client); exactly one tab of all runs it.
+
+        It is journalled as ``tool`` is: a later attempt gets the recorded result, or waits for the same tab.
+
+        Args:
+            person: the only actor whose tabs may take it, ``run.by`` for example; anybody's unless given.
+            wait: let the worker go meanwhile, as in ``approve``.
+            deadline_s: seconds until a tab must have taken it.
+            claim_s: seconds that the tab which took it has to answer. Then its answer is refused and the call is
+                offered anew, so the tool may run again: give ``tries=1`` where it must not.
+            tries: how often it is offered.
+            call_id: as for ``tool``.
+
+        Raises:
+            ToolFailed: no tab took or answered it in time, a person denied it, or the tool failed there.
+        """
+        ident = call_id or self._ids.next("c", name, args)
+        return await browser_tools.call(
+            self, ident, name, args, person=person, wait=wait, deadline_s=deadline_s, claim_s=claim_s, tries=tries
+        )
 
     # --- other agents
     async def spawn(self, agent: str, input: dict[str, Any] | str, *, name: str = "", attempts: int = 1) -> SpawnedRun:

@@ -1,0 +1,90 @@
+"""Tools that run in a person's browser: exactly one tab takes a call, and only its answer counts (CTL-6).
+
+A call is two approvals, one after the other, so that the session's own rules decide every race and every deadline:
+
+``browser.claim``   ``{toolCallId, name, args, try, person?}``: the first tab to approve it has the call; its note is a
+                    random name the tab gives to its claim.
+``browser.result``  the same and ``claim``: the tab that made this claim runs the tool and approves with the result as
+                    the note, as JSON or as ``blob:ID`` of that JSON, or denies with what went wrong.
+
+The second is asked when the first is decided: so its deadline is counted from the claim, and holds without a worker.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from holdfast.agents.approvals import Approval
+from holdfast.agents.errors import ToolFailed
+from holdfast.errors import HoldfastError, Refused
+
+if TYPE_CHECKING:
+    from holdfast.agents.run import RunContext
+
+CLAIM, RESULT = "browser.claim", "browser.result"
+CLAIM_S = 300.0  # how long the tab that took a call has to answer it
+DEADLINE_S = 3_600.0  # how long a call waits for a tab that takes it
+TRIES = 3
+_BLOB = re.compile(r"blob:([0-9a-f]{64})")
+
+
+class BrowserToolFailed(ToolFailed):
+    """No tab took the call, its tab did not answer in time, or the tool failed there; ``detail`` says which."""
+
+    def __init__(self, name: str, words: str, by: str = "") -> None:
+        HoldfastError.__init__(self, "tool.failed", f"tool {name!r} in the browser: {words}", by=by)
+
+
+async def call(
+    run: RunContext, call_id: str, name: str, args: dict[str, Any], *, person: str | None, wait: bool,
+    deadline_s: float, claim_s: float, tries: int,
+) -> Any:  # fmt: skip
+    """Have one tab run the tool. See ``RunContext.browser_tool``.
+
+    An attempt that repeats the call asks the same approvals again, and is answered from where they stand.
+    """
+    if wait and run.local:
+        raise Refused("run.state", "a sub-run lives inside its parent's attempt and cannot let the worker go")
+
+    async def in_a_tab(**_: Any) -> Any:
+        for number in range(1, tries + 1):
+            about = {"toolCallId": call_id, "name": name, "args": args, "try": number}
+            if person is not None:
+                about["person"] = person
+            claim = await run.approve(CLAIM, about, wait=wait, deadline_s=deadline_s)
+            if not claim:
+                raise _refused(name, claim, "no tab took it in time")
+            if not claim.note or (person is not None and claim.by != person):
+                continue  # approved by hand, or by somebody it was not meant for: no tab has it that may
+            answer = await run.approve(RESULT, {**about, "claim": claim.note}, wait=wait, deadline_s=claim_s)
+            if _by_a_deadline(answer):
+                continue  # its tab was closed, or is too slow: from now on its answer is refused
+            return await _value(run, name, claim, answer)
+        raise BrowserToolFailed(name, f"taken {tries} times, and never answered in time")
+
+    return await run.tools.call(call_id, name, args, in_a_tab, idempotent=True, message=None)
+
+
+def _by_a_deadline(decided: Approval) -> bool:
+    return decided.by.startswith("system:")
+
+
+def _refused(name: str, decided: Approval, expired: str) -> BrowserToolFailed:
+    if _by_a_deadline(decided):
+        return BrowserToolFailed(name, expired)
+    return BrowserToolFailed(name, decided.note or "denied", decided.by)
+
+
+async def _value(run: RunContext, name: str, claim: Approval, answer: Approval) -> Any:
+    """What the tab answered. The approval is open to all who may approve: only the claimer's word is a result."""
+    if answer.by != claim.by:
+        raise BrowserToolFailed(name, f"answered by {answer.by}, but {claim.by} has it", answer.by)
+    if not answer:
+        raise _refused(name, answer, "")
+    blob = _BLOB.fullmatch(answer.note)
+    try:
+        return json.loads(await run.get_blob(blob[1]) if blob else answer.note)
+    except ValueError:
+        raise BrowserToolFailed(name, "the answer is not JSON", answer.by) from None
