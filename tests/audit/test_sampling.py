@@ -12,7 +12,7 @@ from holdfast.audit.recipe import Recipe
 from tests.audit.chat_server import RECIPE, ChatServer
 from tests.audit.test_no_false_accusation import options
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]  # by the clock, as the planted faults
 
 
 async def verdicts(recipe: Recipe, *ids: str, fault: str = "") -> dict[str, str]:
