@@ -42,8 +42,8 @@ def ask(state: State, op: wire.Ask, writer: Writer) -> None:
         }  # fmt: skip
         writer.write(e.APPROVAL_REQUESTED, data, run=run.id, actor=f"agent:{run.agent}")
     decision = known.decision if known is not None else ""
-    by = known.by if known is not None else ""
-    writer.result = {"approvalId": op.approval, "decision": decision, "by": by, "hash": hashed}
+    by, note = (known.by, known.note) if known is not None else ("", "")
+    writer.result = {"approvalId": op.approval, "decision": decision, "by": by, "note": note, "hash": hashed}
     if op.wait and not decision:
         runs.release(state, run, [op.approval], writer)
 

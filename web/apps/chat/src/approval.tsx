@@ -1,7 +1,7 @@
 // Owns the card on which an agent asks: the exact action, and the two answers (CTL-6).
 
 import { Button, Glyph, hueOf, nameOf } from "@holdfast/look";
-import type { ApprovalItem } from "@holdfast/client";
+import { browserToolOf, type ApprovalItem } from "@holdfast/client";
 
 import { useChat } from "./context.js";
 
@@ -10,6 +10,8 @@ const GLYPHS: Record<string, string> = { pending: "waiting", approved: "complete
 export function Approval({ item, sending }: { item: ApprovalItem; sending: boolean }) {
   const chat = useChat();
   const pending = item.status === "pending";
+  const tool = browserToolOf(item);
+  if (tool !== null) return <InBrowser item={item} tool={tool} me={chat.me} />;
   return (
     <article class="approval" tabIndex={-1} data-id={item.id} data-status={item.status} style={{ "--hue": String(hueOf(item.actor)) }}>
       <h3><Glyph name={GLYPHS[item.status] ?? "cancelled"} />{nameOf(item.actor)} {pending ? "wants" : "asked"} to run <code>{item.tool}</code></h3>
@@ -27,6 +29,14 @@ export function Approval({ item, sending }: { item: ApprovalItem; sending: boole
       )}
     </article>
   );
+}
+
+/** A call that some tab takes and answers: nothing to decide here, one line to read while it lasts. */
+function InBrowser({ item, tool, me }: { item: ApprovalItem; tool: string; me: string }) {
+  if (item.status !== "pending") return null; // the call itself is shown with its result
+  const taken = item.tool === "browser.result";
+  const words = taken ? "in the browser that took it" : `in ${item.args["person"] === me ? "your" : "a"} browser that has it`;
+  return <p class="decision" data-id={item.id}><Glyph name="waiting" />{nameOf(item.actor)} uses <code>{tool}</code> {words}</p>;
 }
 
 function waits(item: ApprovalItem): string {

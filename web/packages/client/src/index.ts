@@ -9,6 +9,7 @@ export {
 export type { ReadingStatus } from "./live.js";
 export type { Recovery } from "./recovery.js";
 export { getBlob, putBlob } from "./blobs.js";
+export { browserToolOf, serveTools, type ServeToolsOptions, type Tool, type ToolCall, type ToolFunction, type Tools } from "./tools.js";
 export { Run } from "./run.js";
 export { Events } from "./events.js";
 export type { Snapshot } from "./feed.js";

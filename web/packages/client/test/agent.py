@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 
 import holdfast
+from holdfast.agents.errors import ToolFailed
 
 
 async def main() -> None:
@@ -25,6 +27,12 @@ async def main() -> None:
                     async for steer in run.steers():
                         await out.write(steer.text)
                         break
+            elif word == "browser":  # the rest is what to call, as JSON
+                try:
+                    result = json.dumps(await run.browser_tool(**json.loads(rest)))
+                    await run.say(f"{len(result)} {result[:100]}")
+                except ToolFailed as failed:
+                    await run.say(failed.detail)
             elif word == "mail":
                 yes = await run.approve("mail", {"to": rest})
                 await run.say("sent" if yes else "not sent")

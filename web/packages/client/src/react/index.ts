@@ -9,4 +9,5 @@ export { useRun } from "./useRun.js";
 export { useSession } from "./useSession.js";
 export { useSessions } from "./useSessions.js";
 export { useStatus } from "./useStatus.js";
+export { useTools } from "./useTools.js";
 export { useView } from "./useView.js";

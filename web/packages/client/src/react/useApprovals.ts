@@ -2,14 +2,15 @@
 
 import type { ApprovalItem } from "../protocol.js";
 import type { Session } from "../session.js";
+import { browserToolOf } from "../tools.js";
 import type { View } from "../view.js";
 import { copyOf } from "./copies.js";
 import { useView } from "./useView.js";
 
 const pending = (view: View): ApprovalItem[] =>
   view.items
-    .filter((item): item is ApprovalItem => item.kind === "approval" && item.status === "pending")
+    .filter((item): item is ApprovalItem => item.kind === "approval" && item.status === "pending" && browserToolOf(item) === null)
     .map((item) => copyOf(view, item));
 
-/** Approvals that wait, oldest first; decide with `session.approve(id, { hash })` or `session.deny`. */
+/** Approvals that wait for a person, oldest first; decide with `session.approve(id, { hash })` or `session.deny`. */
 export const useApprovals = (session: Session): ApprovalItem[] => useView(session, pending);
