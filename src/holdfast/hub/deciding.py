@@ -29,16 +29,18 @@ class Decision:
     """What a batch of commands writes in one append.
 
     Attributes:
-        events: in order, folded into the state already.
+        events: in order, to be encoded.
+        folded: the same as the state was, and the view will be, folded with (``Writer.folded``).
         keys: the producer keys of the appends among them.
         types: which types of events there are.
         essential: a full disk admits it.
     """
 
-    __slots__ = ("essential", "events", "keys", "types")
+    __slots__ = ("essential", "events", "folded", "keys", "types")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.folded: list[Event] = []
         self.keys: list[ProducerKey] = []
         self.types: set[str] = set()
         self.essential = True
@@ -62,7 +64,7 @@ def decide(state: State, batch: list[Pending], now_ms: int, stats: Stats) -> Dec
             stats.refused += 1
             pending.outcome = refusal
     stats.commands += len(batch)
-    decision.types = {event.type for event in decision.events}
+    decision.types = {event.type for event in decision.folded}
     return decision
 
 
@@ -85,8 +87,9 @@ def _decide(state: State, pending: Pending, now_ms: int, decision: Decision) -> 
     events, result = written.events, written.result
     first = state.tail + 1
     if events:
-        program.evolve_all(state, events)
+        program.evolve_all(state, written.folded)
         decision.events += events
+        decision.folded += written.folded
         decision.essential = decision.essential and type(op) in program.ESSENTIAL
     if ident is not None:
         facts = {k: v for k, v in result.items() if isinstance(v, (str, int, list)) or v is None}

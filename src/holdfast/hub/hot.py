@@ -217,11 +217,14 @@ class HotSession:
     async def _commit(self, batch: list[Pending]) -> None:
         assert self.state is not None
         decision = deciding.decide(self.state, batch, self.hub.clock.wall_ms(), self.hub.stats)
-        events = decision.events
-        if events:
+        if decision.events:
             loud = decision.loud or len(self.state.participants) != len(self.index.participants)
-            frames = encode_frames(self.key.session, events, decision.types)
+            frames = encode_frames(self.key.session, decision.events, decision.types)
             frames[-1].keys = decision.keys
+            events = decision.folded
+            decision.events.clear()  # encoded: their memory is used again while it is in the processor's cache
+            for pending in batch:
+                pending.let_go()
             index = indexing.build(self, events) if loud else None
             append = Append(
                 self.key, self.incarnation, self.tail, frames, events[-1].ts, index,
@@ -250,7 +253,7 @@ class HotSession:
     def _committed(self, events: list[Event], frames: list[Frame], index: Index | None, loud: bool) -> None:
         stats, view = self.hub.stats, self.view
         stats.commits += 1
-        stats.events += len(events)
+        stats.events += frames[-1].last - frames[0].first + 1
         stats.frames += len(frames)
         view.apply_all(events)
         self.tail, self.active_ms = events[-1].last, events[-1].ts
@@ -272,7 +275,7 @@ class HotSession:
             if any(event.type in (e.RUN_ENDED, e.APPROVAL_REQUESTED) for event in events):
                 self.hub.notice_event.set()
         self.hub.lists.touch(self)
-        self.keeper.committed(len(events), size)
+        self.keeper.committed(frames[-1].last - frames[0].first + 1, size)
 
     def forget_snapshot(self) -> None:
         """The view changed without an event (a page was turned)."""

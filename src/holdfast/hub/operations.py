@@ -74,15 +74,18 @@ def dispatch(hub: Hub, conn: Connection, op: wire.Op) -> None:
         hub.background(_run_special(hub, conn, op))
         return
 
+    ident = op.id  # the answer holds on to no content
+    spawned = Key(conn.principal.tenant, op.session) if type(op) is wire.Spawn and op.local else None
+
     def tell(outcome: Outcome) -> None:
         if conn.ident not in hub.connections:
             return
         if isinstance(outcome, HoldfastError):
-            answer_error(conn, op.id, outcome)
+            answer_error(conn, ident, outcome)
         else:
-            if type(op) is wire.Spawn and op.local and outcome.get("status") == "running":
-                hub.workers.adopt_local(conn, hub.hot(Key(conn.principal.tenant, op.session)), outcome["run"])
-            answer_ok(conn, op.id, outcome)
+            if spawned is not None and outcome.get("status") == "running":
+                hub.workers.adopt_local(conn, hub.hot(spawned), outcome["run"])
+            answer_ok(conn, ident, outcome)
 
     try:
         if type(op) not in program.DECIDE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from holdfast.errors import HoldfastError
 from holdfast.protocol import wire
@@ -13,6 +13,9 @@ from holdfast.session.access import Principal
 Outcome = dict[str, Any] | HoldfastError
 Tell = Callable[[Outcome], None]
 """Called once with what follows in ``ok``, or with the error."""
+
+_ENCODED: Final = wire.Append(session="", events=[])
+"""What is left of an append once it is encoded."""
 
 
 class Pending:
@@ -33,6 +36,11 @@ class Pending:
         self.outcome: Outcome | None = None
         self.told = False
         self._tell = tell
+
+    def let_go(self) -> None:
+        """What it appends is encoded: nobody needs the content in this form any more."""
+        if type(self.op) is wire.Append:
+            self.op = _ENCODED
 
     def settle(self) -> None:
         """Tell the outcome."""

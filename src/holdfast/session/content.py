@@ -43,7 +43,7 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
     ident, attempt = (run.id, run.generation) if run is not None else (None, None)
     stopping = run is not None and run.cancel is not None
     fresh: dict[str, int] = {}  # what this append opens, grows and closes, on top of the state
-    events, seq, ts = writer.events, writer.next_seq, writer.ts
+    events, folded, seq, ts = writer.events, writer.folded, writer.next_seq, writer.ts
     at, count = 0, len(drafts)
     while at < count:
         type_, data = drafts[at].type, drafts[at].data
@@ -52,7 +52,9 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
         if type_ not in e.DELTAS:
             check_value(data, type_)
             _check_other(state, run, type_, data, opened, fresh)
-            events.append(Event(seq, ts, actor, type_, data, ident, attempt))
+            event = Event(seq, ts, actor, type_, data, ident, attempt)
+            events.append(event)
+            folded.append(event)
             at, seq = at + 1, seq + 1
             continue
         field = e.DELTAS[type_]
@@ -62,6 +64,7 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
             offset = opened.get(key, _CLOSED)
         if offset < 0:
             raise Refused("content.not_open", f"{type_}: {text!r:.80} is not open")
+        first, begins, row = seq, offset, []
         while True:  # deltas of one text come in rows
             delta = data.get("delta")
             if type(delta) is not str or len(delta) > limits.EVENT_BYTES // 4:
@@ -70,6 +73,7 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
                 check_value(data, type_)
                 _check_size(type_, data)
             events.append(Event(seq, ts, actor, type_, data, ident, attempt, offset))
+            row.append(delta)
             at, seq = at + 1, seq + 1
             offset += len(delta) if delta.isascii() else utf16_len(delta)
             if at == count:
@@ -79,6 +83,8 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
             if draft.type != type_ or data.get(field) != text:
                 break
         fresh[key] = offset
+        cover = {field: text, "delta": "".join(row)}
+        folded.append(Event(first, ts, actor, type_, cover, ident, attempt, begins, seq - 1))
 
 
 def _check_other(

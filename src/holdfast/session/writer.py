@@ -15,15 +15,17 @@ class Writer:
         now_ms: the wall time the command was judged at.
         actor: the principal that asked; events carry it unless they say otherwise.
         events: written so far, at the positions after the state's tail.
+        folded: the same for whoever folds them: deltas of one text that came in a row are one event that covers them.
         result: what the command answers, JSON values.
     """
 
-    __slots__ = ("_first", "_ts", "actor", "events", "now_ms", "result")
+    __slots__ = ("_first", "_ts", "actor", "events", "folded", "now_ms", "result")
 
     def __init__(self, state: State, actor: str, now_ms: int) -> None:
         self.now_ms = now_ms
         self.actor = actor
         self.events: list[Event] = []
+        self.folded: list[Event] = []
         self.result: dict[str, Any] = {}
         self._first = state.tail + 1
         self._ts = max(now_ms, state.ts)  # LOG-10: never backwards
@@ -40,7 +42,9 @@ class Writer:
 
     def write(self, type_: str, data: dict[str, Any], run: str | None = None, actor: str | None = None) -> None:
         """Write one event at the next position."""
-        self.events.append(Event(self.next_seq, self._ts, actor or self.actor, type_, data, run))
+        event = Event(self.next_seq, self._ts, actor or self.actor, type_, data, run)
+        self.events.append(event)
+        self.folded.append(event)
 
 
 SYSTEM = "system:session"
