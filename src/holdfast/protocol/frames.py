@@ -11,6 +11,7 @@ contiguous for everyone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -52,7 +53,7 @@ class Frame(msgspec.Struct, gc=False):
     last: int
     audience: int
     payload: bytes
-    keys: list[ProducerKey] = []
+    keys: Sequence[ProducerKey] = ()
 
 
 class EventsFrame(msgspec.Struct, tag_field="op", tag="events"):
