@@ -220,7 +220,7 @@ class HotSession:
         if decision.events:
             loud = decision.loud or len(self.state.participants) != len(self.index.participants)
             frames = encode_frames(self.key.session, decision.events, decision.types)
-            frames[-1].keys = decision.keys
+            frames[-1].keys = tuple(decision.keys)
             events = decision.folded
             decision.events.clear()  # encoded: their memory is used again while it is in the processor's cache
             for pending in batch:
