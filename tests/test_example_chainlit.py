@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "chainlit_app"
 WHOLE = "".join(f"tide {number}, " for number in range(1, 61)).strip()
 ANSWERS = "[...document.querySelectorAll('[data-step-type=assistant_message]')].map(node => node.innerText.trim())"
+SAID = "[...document.querySelectorAll('[data-step-type=user_message]')]"
 STOP = "document.querySelector('#stop-button')"
 SOCKETS = """
 window.sockets = [];
@@ -111,8 +112,12 @@ async def enter(browser: chromium.Chromium, url: str, name: str) -> Tab:
 async def ask(tab: Tab, text: str) -> None:
     """Say something and wait for the answer to be under way."""
     await tab.until("!!document.querySelector('#chat-input')")
-    await tab.type("#chat-input", text)
-    await tab.click("#chat-submit")
+    for patience_s in (10.0, 10.0, 60.0):  # Chainlit's page takes words before it is connected, and then forgets them
+        await tab.type("#chat-input", text)
+        await tab.click("#chat-submit")
+        with contextlib.suppress(AssertionError):
+            await tab.until(f"{SAID}.some(node => node.innerText.includes('{text}'))", patience_s)
+            break
     await tab.until(f"{ANSWERS}.at(-1)?.includes('{text} 5,')")
 
 

@@ -141,7 +141,8 @@ def write(rows: list[tuple[Part, Outcome]]) -> None:
     ]
     for part, outcome in rows:
         told = " ".join(f"{name}={value}" for name, value in part.told.items())
-        again = f"`{told} pytest {' '.join(part.arguments)}`" if part.arguments else "`make mutants`"
+        command = f"{told} pytest {' '.join(part.arguments)}".strip()
+        again = f"`{command}`" if part.arguments else "`make mutants`"
         held = "held" if outcome.code == 0 else "**failed**"
         lines.append(f"| {part.name} | {held} | {outcome.seconds / 60:.1f} | {', '.join(outcome.counted)} | {again} |")
     lines += ["", "A seed takes the same steps again. Everything that was said is in `build/prove/`.", ""]
