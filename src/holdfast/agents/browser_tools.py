@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from holdfast.agents.approvals import Approval
 from holdfast.agents.errors import ToolFailed
 from holdfast.errors import HoldfastError, Refused
+from holdfast.protocol.browser_tools import CLAIM, RESULT
 
 if TYPE_CHECKING:
     from holdfast.agents.run import RunContext
 
-CLAIM, RESULT = "browser.claim", "browser.result"
 CLAIM_S = 300.0  # how long the tab that took a call has to answer it
 DEADLINE_S = 3_600.0  # how long a call waits for a tab that takes it
 TRIES = 3

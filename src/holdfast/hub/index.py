@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from holdfast.engines.port import Index
+from holdfast.protocol import browser_tools
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Event
 from holdfast.session import program
@@ -43,7 +44,8 @@ def _card(state: State, events: list[Event], before: dict[str, Any]) -> dict[str
         if run.parent not in state.runs:
             counts[run.status] += 1
     card: dict[str, Any] = {name: count for name, count in counts.items() if count}
-    pending = sum(not a.decision and a.run in state.runs for a in state.approvals.values())
+    asked = (a for a in state.approvals.values() if a.tool not in browser_tools.ASKS)
+    pending = sum(not a.decision and a.run in state.runs for a in asked)
     if pending:
         card["approvals"] = pending
     if state.taken_by:
@@ -80,7 +82,7 @@ def notices(session: HotSession, events: Iterable[Event]) -> list[dict[str, Any]
             if ended is None or ended.parent is not None:
                 continue
             facts: dict[str, Any] = {"run": event.run, "agent": ended.agent, "status": event.data["status"]}
-        elif event.type == e.APPROVAL_REQUESTED:
+        elif event.type == e.APPROVAL_REQUESTED and event.data["tool"] not in browser_tools.ASKS:
             facts = {
                 "run": event.run,
                 "approval": event.data["approvalId"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -100,7 +101,22 @@ async def failing(run: Any) -> None:
         raise RuntimeError("out of ink")
 
 
-AGENTS = {f.__name__: f for f in (writer, echo, maker, clerk, editor, failing)}
+async def librarian(run: Any) -> None:
+    """Calls tools in the browser: each as the input's JSON says, all at once, and says what came of them."""
+    calls = json.loads(run.input.text)
+    await run.say("I ask you. ", key="ask")
+
+    async def call(about: dict[str, Any]) -> Any:
+        try:
+            return await run.browser_tool(**about)
+        except holdfast.HoldfastError as error:
+            return error.detail
+
+    picked = await asyncio.gather(*map(call, calls)) if len(calls) > 1 else [await call(calls[0])]
+    await run.say("Got " + json.dumps(picked) + ".", key="got")
+
+
+AGENTS = {f.__name__: f for f in (writer, echo, maker, clerk, editor, failing, librarian)}
 
 
 @contextlib.asynccontextmanager

@@ -2,9 +2,10 @@
 import readline from "node:readline";
 import WebSocket from "ws";
 
-const [version, wire, api, token, id] = process.argv.slice(2);
+const [version, wire, api, token, id, has] = process.argv.slice(2);
 const ai = await import({ v5: "ai5", v6: "ai6", v7: "ai" }[version]);
-const headers = () => ({ authorization: `Bearer ${token}` });
+const headers = () => ({ authorization: `Bearer ${token}`, ...(has !== undefined && { "holdfast-tools": has }) });
+let tools = {}; // by name: what the page's tool comes to
 
 /** What `@ai-sdk/react` keeps in React, kept in plain fields. */
 class State {
@@ -38,16 +39,27 @@ function fresh(messages = []) {
       id,
       transport,
       onData: (part) => notes.data.push(part),
-      onToolCall: ({ toolCall }) => notes.calls.push(toolCall.toolName),
+      onToolCall: ({ toolCall: { toolName, toolCallId } }) => {
+        notes.calls.push(toolName);
+        if (toolName in tools) output(toolName, toolCallId, tools[toolName]);
+      },
       onError: (error) => notes.errors.push(error.message),
       onFinish: ({ isAbort, isDisconnect, isError }) => notes.finished.push({ isAbort, isDisconnect, isError }),
-      sendAutomaticallyWhen: ai.lastAssistantMessageIsCompleteWithApprovalResponses,
+      sendAutomaticallyWhen: (about) =>
+        ai.lastAssistantMessageIsCompleteWithToolCalls(about) ||
+        (ai.lastAssistantMessageIsCompleteWithApprovalResponses?.(about) ?? false),
     },
     state,
   );
 }
 
 let chat = fresh();
+
+/** What a page does when its tool is through; version 5 knew it by another name first. */
+function output(tool, toolCallId, { output, error }) {
+  if (error !== undefined) return chat.addToolOutput({ tool, toolCallId, state: "output-error", errorText: error });
+  return (version === "v5" ? chat.addToolResult : chat.addToolOutput)({ tool, toolCallId, output });
+}
 
 const texts = () => chat.messages.flatMap((m) => m.parts.filter((p) => p.type === "text").map((p) => p.text)).join("");
 
@@ -57,10 +69,13 @@ const commands = {
   regenerate: ({ messageId }) => chat.regenerate(messageId ? { messageId } : {}),
   stop: () => chat.stop(),
   approve: ({ approval, approved, reason }) => chat.addToolApprovalResponse({ id: approval, approved, reason }),
+  tools: (given) => void (tools = given.tools),
+  output: ({ tool, call, ...what }) => output(tool, call, what),
   fresh: ({ messages }) => void (chat = fresh(messages)),
   look: () => {},
-  until: async ({ chars, status, part }) => {
+  until: async ({ chars, status, part, said }) => {
     for (;;) {
+      if (said !== undefined && chat.status === "ready" && texts().includes(said)) return;
       if (part && chat.messages.flatMap((m) => m.parts).some((p) => p.type === part)) return;
       if (chars !== undefined && texts().length >= chars) return;
       if (chat.status === status) return;

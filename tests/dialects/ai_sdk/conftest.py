@@ -157,11 +157,12 @@ class Site:
 
     async def chat(
         self, version: str = "v7", wire: str = "ws", *, chat: str = "c1", agent: str = "writer", token: str = "",
-        through: int = 0,
+        through: int = 0, tools: str | None = None,
     ) -> SdkChat:  # fmt: skip
         assert NODE is not None
         process = await asyncio.create_subprocess_exec(
             NODE, str(FOLDER / "chat.mjs"), version, wire, self.api(version, agent, through), token or self.token(), chat,
+            *(() if tools is None else (tools,)),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24,
         )  # fmt: skip
         self.chats.append(SdkChat(process))

@@ -14,9 +14,10 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
+from holdfast.edge.browser_calls import Answering, Result
 from holdfast.edge.dialects.ag_ui.messages import CONTEXT_MEDIA
+from holdfast.edge.door import Door
 from holdfast.errors import Refused
-from holdfast.hub.hub import Hub
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Draft
@@ -25,6 +26,7 @@ from holdfast.protocol.view import ENDED
 from holdfast.session.access import Principal, authorise
 
 _Op = TypeVar("_Op", bound=wire.Op)
+_ANY: Final = msgspec.json.Decoder()
 _REMEMBERED: Final = 4_096
 _FILES: Final = limits.INPUT_FILES  # the client's context is one
 _KNOWN: Final = frozenset({"content.exists", "producer.conflict", "producer.expired"})
@@ -83,6 +85,12 @@ class Input(msgspec.Struct):
     resume: Annotated[list[Resume], msgspec.Meta(max_length=limits.PENDING_APPROVALS)] | None = None
 
     @property
+    def declared(self) -> frozenset[str]:
+        """The names of the tools the client has."""
+        names = [tool.get("name") for tool in self.tools if isinstance(tool, dict)]
+        return frozenset(name for name in names if isinstance(name, str))
+
+    @property
     def options(self) -> Options:
         """See ``Options``. Raises ``input.malformed``."""
         given = self.forwardedProps.get("holdfast") if isinstance(self.forwardedProps, dict) else None
@@ -98,8 +106,9 @@ DECODER: Final = msgspec.json.Decoder(Input)
 class Asked:
     """Turns inputs into operations. Each is authorised where all operations are."""
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._hub = door.hub
         self._runs: OrderedDict[tuple[str, str, str], tuple[str, str]] = OrderedDict()  # by run id: message and run
         self._told: OrderedDict[tuple[str, str, str, str], None] = OrderedDict()  # runs whose end somebody was told
 
@@ -124,8 +133,7 @@ class Asked:
             run = await self._say(principal, agent, given, last, options)
             return targets | {run} if run else targets
         if last.get("role") == "tool":
-            run = await self._answer_calls(principal, agent, given)
-            targets |= {run} if run else set()
+            targets |= await self._answer_calls(principal, agent, given)
         return targets or None
 
     # --- words
@@ -223,32 +231,41 @@ class Asked:
                 runs.add(view.root(approval["run"]))
         return runs
 
-    async def _answer_calls(self, principal: Principal, agent: str, given: Input) -> str | None:
-        """Results of tools that run in the client: calls that a run has left unanswered. The agent is asked to go on."""
+    async def _answer_calls(self, principal: Principal, agent: str, given: Input) -> set[str]:
+        """Results of tools that run in the client: of calls to a browser's tools, which go on in the runs that made them,
+        and of calls that a run has left unanswered, whose agent is asked to go on."""
         view = await self._view(principal, given.threadId)
-        declared = [tool.get("name") for tool in given.tools if isinstance(tool, dict)]
-        drafts, last = [], ""
+        results, left, runs = [], [], set()
         for message in reversed(given.messages):
             if message.get("role") != "tool":
                 break
             call = view.by_id.get(("tool", str(message.get("toolCallId"))))
-            if call is None or call["name"] not in declared or not _left_open(view, call):
+            if call is None or call["name"] not in given.declared or call["status"] == "done":
                 continue
+            if _left_open(view, call):
+                left.append((call, message))
+            else:
+                results.append(_result(call, message))
+                runs.add(view.root(call["run"]))
+        await Answering(self._door, principal, given.threadId, "ag-ui").answer(results)
+        run = await self._go_on(principal, agent, given.threadId, left[::-1]) if left else None
+        return runs | ({run} if run else set())
+
+    async def _go_on(
+        self, principal: Principal, agent: str, session: str, answered: list[tuple[dict[str, Any], dict[str, Any]]]
+    ) -> str | None:
+        """Append the results of calls whose runs have ended, and ask the agent to go on."""
+        drafts, last = [], codec.check_entity_id(answered[-1][1].get("id"), "messages: id")
+        for call, message in answered:
             content, error = message.get("content"), message.get("error")
             data = {"toolCallId": call["id"], "content": content if isinstance(content, str) else _plain(content)}
             drafts.append(
                 Draft(e.TOOL_RESULT, {**data, "error": {"message": error}} if isinstance(error, str) else data)
             )
-            last = last or codec.check_entity_id(message.get("id"), "messages: id")
-        if not drafts:
-            return None
-        append = wire.Append(
-            session=given.threadId, events=drafts[::-1], key=f"{last}.results"[: limits.ENTITY_ID_CHARS]
-        )
+        append = wire.Append(session=session, events=drafts, key=f"{last}.results"[: limits.ENTITY_ID_CHARS])
         await self._hub.execute(principal, append)
-        go_on = checked(wire.Send, session=given.threadId, text="", agent=agent, key=last)
-        answer = await self._hub.execute(principal, go_on)
-        return answer.get("run")
+        go_on = checked(wire.Send, session=session, text="", agent=agent, key=last)
+        return (await self._hub.execute(principal, go_on)).get("run")
 
     async def _put_state(self, principal: Principal, given: Input) -> None:
         codec.check_value({"state": given.state}, "state")
@@ -306,6 +323,17 @@ def _left_open(view: View, call: dict[str, Any]) -> bool:
     """Whether nobody else will answer a call: its run has ended without a result."""
     run = view.runs.get(call.get("run", ""))
     return call["status"] != "done" and (run is None or run["status"] in ENDED)
+
+
+def _result(call: dict[str, Any], message: dict[str, Any]) -> Result:
+    """A ``tool`` message: its content is JSON where it is JSON, else the text itself."""
+    content, error = message.get("content"), message.get("error")
+    if isinstance(content, str):
+        try:
+            content = codec.decode(content, _ANY, "content", limits.CONVERSATION_BYTES)
+        except Refused:
+            pass
+    return Result(call["id"], call["name"], content, error if isinstance(error, str) else None)
 
 
 def _plain(content: Any) -> str:

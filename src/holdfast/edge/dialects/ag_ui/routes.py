@@ -50,7 +50,7 @@ class AgUi:
         self._door = door
         self._hub = door.hub
         self._requests = requests
-        self._asked = Asked(door.hub)
+        self._asked = Asked(door)
 
     def routes(self) -> list[BaseRoute]:
         """All routes."""
@@ -61,19 +61,21 @@ class AgUi:
         ]
 
     async def run(self, request: Request) -> Response:
-        """Do what the input asks for, and stream the run until it ends or waits for people."""
+        """Do what the input asks for, and stream the run until it ends or waits for people or the client's tools."""
         principal, given, version = await self._given(request)
         authorise(principal, "read", given.threadId)  # before anything is appended
         targets = await self._asked.runs_of(principal, request.path_params["agent"], given)
         known = given.messages if targets is not None else None
-        return await self._stream(principal, given, Stream(version, given.threadId, given.runId, targets), known)
+        stream = Stream(version, given.threadId, given.runId, targets, principal.actor, given.declared)
+        return await self._stream(principal, given, stream, known)
 
     async def connect(self, request: Request) -> Response:
         """Join what runs in the thread; nothing is appended."""
         principal, given, version = await self._given(request)
         authorise(principal, "read", given.threadId)
         try:
-            return await self._stream(principal, given, Stream(version, given.threadId, "", None), None)
+            stream = Stream(version, given.threadId, "", None, principal.actor, given.declared)
+            return await self._stream(principal, given, stream, None)
         except Refused as error:
             if error.code != "session.not_found":
                 raise

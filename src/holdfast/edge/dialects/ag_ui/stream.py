@@ -1,7 +1,8 @@
 """A session's log as one AG-UI run: RUN_STARTED, what happens, RUN_FINISHED or RUN_ERROR.
 
 Rules of AG-UI that make this more than a table: one run at a time, everything that was opened is closed before the end,
-sub-agents under ids of their own, and a run that waits for people ends with an interrupt and goes on in the next one.
+sub-agents under ids of their own, and a run that waits for people ends with an interrupt and goes on in the next one, as one
+does that waits for a tool of the client's.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Final
 from holdfast.edge.dialects.ag_ui.content import KIND, TEXTS, Content, Known, Sent
 from holdfast.edge.dialects.ag_ui.messages import History, Message, asks_to_go_on, essence, role_of, said
 from holdfast.edge.dialects.ag_ui.versions import Version
+from holdfast.protocol import browser_tools
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
@@ -41,6 +43,8 @@ class Stream(Content):
         session: the session; its id is the thread's.
         run: the client's id of the run; empty to use the id of the run that is joined.
         targets: the runs whose end is the end of this one; None for all root runs that live when it begins.
+        actor: the person whose client it is.
+        tools: the names of the tools the client declared.
 
     Attributes:
         targets: as given, or found.
@@ -48,8 +52,13 @@ class Stream(Content):
         stale: the client must be given a fresh snapshot: another branch is shown, or something came that does not stream.
     """
 
-    def __init__(self, version: Version, session: str, run: str, targets: set[str] | None) -> None:
+    def __init__(
+        self, version: Version, session: str, run: str, targets: set[str] | None, actor: str = "",
+        tools: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
         super().__init__(version)
+        self._actor = actor
+        self._tools = tools
         self.session = session
         self.run = run
         self.stale = False
@@ -60,6 +69,7 @@ class Stream(Content):
         self._subagents: dict[str, None] = {}
         self._gone: set[str] = set()
         self._approvals: dict[str, Sent] = {}
+        self._asks: dict[str, tuple[str | None, str | None]] = {}  # for browsers: the run, and the call if it is for us
         self._head: str | None = None
         self.seq = 0
 
@@ -114,10 +124,10 @@ class Stream(Content):
         }
         if self._joining and not self._started:
             self.targets = {i for i, r in self.runs.items() if r.parent is None and r.status not in ENDED}
-        self._approvals, self.calls = {}, {}
+        self._approvals, self._asks, self.calls = {}, {}, {}
         for item in view.items:
             if item["kind"] == "approval" and item["status"] == "pending":
-                self._approvals[item["id"]] = self._interrupt(item["id"], item.get("run"), item)
+                self._ask(item["id"], item.get("run"), item)
             elif item["kind"] == "tool" and item["status"] == "done":
                 self.answered.add(item["id"])
             elif item["kind"] == "tool":
@@ -183,13 +193,22 @@ class Stream(Content):
 
     def asked(self, event: Event) -> list[Sent]:
         """An approval waits; ``ending`` makes an interrupt of it."""
-        ident = str(event.data.get("approvalId"))
-        self._approvals[ident] = self._interrupt(ident, event.run, event.data)
+        self._ask(str(event.data.get("approvalId")), event.run, event.data)
         return []
+
+    def _ask(self, ident: str, run: str | None, data: dict[str, Any]) -> None:
+        tool = data.get("tool")
+        if tool in browser_tools.ASKS:
+            self._asks[ident] = run, browser_tools.offered(tool, data.get("args"), self._actor, self._tools)
+        else:
+            self._approvals[ident] = self._interrupt(ident, run, data)
 
     def decided(self, event: Event) -> list[Sent]:
         """An approval was decided, by somebody or by its deadline."""
-        self._approvals.pop(str(event.data.get("approvalId")), None)
+        ident = str(event.data.get("approvalId"))
+        if self._asks.pop(ident, None) is not None:
+            return []
+        self._approvals.pop(ident, None)
         return [self._as_custom(event)]
 
     def _interrupt(self, ident: str, run: str | None, data: dict[str, Any]) -> Sent:
@@ -245,6 +264,7 @@ class Stream(Content):
             self._last = ident
         for approval in [a for a, i in self._approvals.items() if i["metadata"]["holdfast"]["run"] == ident]:
             del self._approvals[approval]
+        self._asks = {ask: about for ask, about in self._asks.items() if about[0] != ident}
         return [*self.close_run(event.run), *self._subagent_ended(ident)]
 
     def _subagent_started(self, ident: str) -> list[Sent]:
@@ -279,22 +299,26 @@ class Stream(Content):
 
     # --- the end
     def ending(self) -> list[Sent]:
-        """The end of the AG-UI run, when its time has come: all its runs have ended, or one waits for people."""
+        """The end of the AG-UI run, when its time has come: all its runs have ended, or one waits for people or the client."""
         if self.stale or not self._started:
             return []
         waits = [
             sent for ident, sent in self._approvals.items() if self._is_target(sent["metadata"]["holdfast"]["run"])
         ]
+        calls = [call for run, call in self._asks.values() if call is not None and self._is_target(run)]
         live = [ident for ident in self.targets if ident in self.runs and self.runs[ident].status not in ENDED]
-        if live and not waits:
+        if live and not waits and not calls:
             return []
         sent = self._closed([i["id"] for i in waits])
         finished: Sent = {"type": "RUN_FINISHED", "threadId": self.session, "runId": self.run}
         if waits:
             return [*sent, {**finished, "outcome": {"type": "interrupt", "interrupts": waits}}]
+        if live:
+            return [*sent, {**finished, "outcome": self._success(calls)}]
         last = self.runs.get(self._last or max(self.targets, default=""))
         if last is None or last.status == "completed":
-            return [*sent, {**finished, "outcome": self._success()}]
+            open_calls = [ident for ident, run in self.calls.items() if run in self.targets]
+            return [*sent, {**finished, "outcome": self._success(open_calls)}]
         if last.status == "cancelled" and self.version.outcomes:
             return [*sent, {**finished, "outcome": {"type": "cancelled"}}]
         return [*sent, self.failed(*_why(last))]
@@ -303,12 +327,9 @@ class Stream(Content):
         """RUN_ERROR; nothing follows it."""
         return {"type": "RUN_ERROR", "code": code, "message": message}
 
-    def _success(self) -> Sent:
-        open_calls = [ident for ident, run in self.calls.items() if run in self.targets]
-        return {
-            "type": "success",
-            **({"pendingToolCallIds": open_calls} if self.version.outcomes and open_calls else {}),
-        }
+    def _success(self, calls: list[str]) -> Sent:
+        """The outcome; the calls are left to the client."""
+        return {"type": "success", **({"pendingToolCallIds": calls} if self.version.outcomes and calls else {})}
 
     def _is_target(self, run: str | None) -> bool:
         while run is not None and run not in self.targets:

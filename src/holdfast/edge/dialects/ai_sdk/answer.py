@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.edge.dialects.ai_sdk.parts import Chunk, Parts
+from holdfast.edge.dialects.ai_sdk.parts import Chunk, Client, Parts
 from holdfast.edge.reading import Message
 from holdfast.protocol import events as e
 from holdfast.protocol.codec import encode
@@ -36,7 +36,7 @@ _TOUCHED: Final = {
 
 
 class Since(msgspec.Struct, frozen=True):
-    """What a client has that was let go at an approval and comes back with the answer.
+    """What a client has that was let go at an approval or a call of its own, and comes back with the answer.
 
     Attributes:
         seq: told so far, with ``incarnation``; None when the client did not say.
@@ -56,23 +56,24 @@ class Answer:
     """A run's answer, told chunk by chunk. One SDK message is one root run; its id is the run's.
 
     Args:
-        version: 5, 6 or 7: what the client understands.
+        client: who is told; its version alone will do.
         since: what the client has of this very message, when it goes on with it.
 
     Attributes:
         done: the last chunk was told.
     """
 
-    def __init__(self, session: str, run: str, version: int, since: Since | None = None) -> None:
+    def __init__(self, session: str, run: str, client: Client | int, since: Since | None = None) -> None:
+        client = Client(client) if isinstance(client, int) else client
         self.session = session
         self.run = run
         self.done = False
-        self._version = version
+        self._version = client.version
         self._since = since
         self._incarnation = ""
         self._seq = 0
         self._view = View()
-        self._parts = Parts(run, version)
+        self._parts = Parts(run, client)
         self._asked: dict[str, Item] = {}  # the approvals
         self._usage: Counter[str] = Counter()
 
@@ -113,7 +114,9 @@ class Answer:
         items = [item for item in view["items"] if item.get("run") in runs]
         self._view = View.load({**view, "runs": runs, "items": items})
         self._parts.runs = runs
-        self._asked = {item["id"]: item for item in items if item["kind"] == "approval"}
+        self._asked = {}
+        for item in items:
+            self._learn(item)
         goes_on = self._since is not None
         if self._since is not None:
             self._remember(self._since)
@@ -131,6 +134,11 @@ class Answer:
         if self._view.state:
             yield from self._parts.data("state", "state", self._view.state)
         yield from self._everything()
+
+    def _learn(self, item: Item) -> None:
+        if item["kind"] == "approval":
+            self._asked[item["id"]] = item
+            self._parts.learn(item)
 
     def _remember(self, since: Since) -> None:
         known = self._seq if since.seq is None or since.incarnation != self._incarnation else since.seq
@@ -165,7 +173,7 @@ class Answer:
             item = self._view.by_id.get((kind, str(data.get(field))))
             if item is not None:
                 self._view.export()
-                self._asked.update({item["id"]: item} if kind == "approval" else {})
+                self._learn(item)
                 yield from self._parts.item(item)
         elif type_ in (e.STEP_STARTED, e.STEP_FINISHED):
             for step in (item for item in self._view.items if item["kind"] == "step"):
@@ -184,7 +192,7 @@ class Answer:
         if root["status"] in ENDED:
             self.done = True
             yield from self._end(root)
-        elif self._version >= 6 and self._waits_for_people():
+        elif self._waits_for_client():
             self.done = True
             self._view.export()
             open_ = self._parts.unfinished(self._view.items)
@@ -192,7 +200,8 @@ class Answer:
             about = {"since": encode(since).decode()}  # one string: the SDK merges objects, and would keep what is over
             yield from self._parts.close_texts(self._view.items)
             yield {"type": "finish-step"}
-            yield {"type": "finish", "finishReason": "tool-calls", "messageMetadata": {"holdfast": about}}
+            reason = {} if self._version < 6 else {"finishReason": "tool-calls"}
+            yield {"type": "finish", **reason, "messageMetadata": {"holdfast": about}}
 
     def _end(self, root: dict[str, Any]) -> Iterator[Chunk]:
         yield from self._parts.settle(self._view.items)
@@ -215,11 +224,11 @@ class Answer:
             words = error.get("message") or ("no worker finished it" if status == "lost" else "the agent failed")
             yield {"type": "error", "errorText": f"{status}: {words}"}
 
-    def _waits_for_people(self) -> bool:
-        """Somebody must decide before more can be expected: the SDK sends its answer when the stream has ended."""
+    def _waits_for_client(self) -> bool:
+        """It must decide, or run a tool, before more can be expected: the SDK sends its answer when the stream has ended."""
         blocked: set[str] = set()
         for item in self._asked.values():
-            if item["status"] == "pending" and not self._parts.answered(item["id"]):
+            if self._parts.awaits(item):
                 run = item["run"]
                 while run is not None:  # those above wait for it
                     blocked.add(run)

@@ -10,7 +10,9 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from holdfast.edge.browser_calls import Answering, Result
 from holdfast.edge.dialects.ai_sdk.answer import Answer, Since
+from holdfast.edge.dialects.ai_sdk.parts import Client
 from holdfast.edge.door import Door
 from holdfast.edge.reading import Reading
 from holdfast.errors import Refused
@@ -20,6 +22,7 @@ from holdfast.session.access import Principal, authorise
 from holdfast.session.approval import action_hash
 
 SURFACE: Final = "ai-sdk"
+TOOLS_HEADER: Final = "holdfast-tools"
 REPLAY_S: Final = 3_600.0
 """An answer that ended is told again for so long to version 7, which replaces what it has of it: it may have been away."""
 
@@ -61,14 +64,18 @@ class Asking:
 
     Args:
         version: of the SDK: 5, 6 or 7.
+        tools: the browser's tools the page has, as its header says them (``tools_of``).
     """
 
-    def __init__(self, door: Door, principal: Principal, agent: str, version: int) -> None:
+    def __init__(
+        self, door: Door, principal: Principal, agent: str, version: int, tools: frozenset[str] | None = None
+    ) -> None:
         self.hub = door.hub
         self._door = door
         self.principal = principal
         self._agent = agent
         self._version = version
+        self._client = Client(version, principal.actor, tools)
 
     async def send(self, asked: Asked) -> tuple[Reading, Answer] | None:
         """Append the last message, or decide what it decides, and read the answer. Raises ``HoldfastError``.
@@ -91,12 +98,12 @@ class Asking:
             run = await self._say(session, last, edited=asked.messageId == last.id)
         else:
             raise Refused("input.malformed", f"messages: the last one is of role {last.role!r:.40}")
-        return None if run is None else await self._read(session, Answer(session, run, self._version))
+        return None if run is None else await self._read(session, Answer(session, run, self._client))
 
     async def resume(self, session: str) -> tuple[Reading, Answer] | None:
         """Read the answer that is being given; None when there is none."""
         run = await self.active(session, ended_s=REPLAY_S if self._version >= 7 else 0)
-        return None if run is None else await self._read(session, Answer(session, run, self._version))
+        return None if run is None else await self._read(session, Answer(session, run, self._client))
 
     async def stop(self, session: str, run: str | None = None) -> dict[str, Any]:
         """Cancel a run, by default the one that ``resume`` would read. Nothing to stop is no error."""
@@ -202,16 +209,18 @@ class Asking:
         return await self._say(session, last, edited=False)  # it never arrived: the page tries again
 
     async def _decide(self, session: str, message: UIMessage) -> tuple[Reading, Answer]:
-        """The client answers approvals: its message comes back with them, and goes on after what it has."""
-        answers = decisions(session, message)
+        """The client answers approvals and calls to tools of its own: its message comes back with them, and goes on after
+        what it has."""
+        answers, results = decisions(session, message), results_of(message)
         if len(answers) > limits.PENDING_APPROVALS:
             raise Refused("input.too_large", f"messages: more than {limits.PENDING_APPROVALS} decisions in one")
-        if not answers:
+        if not answers and not results:
             raise Refused(
-                "input.malformed", "messages: the last one is neither the user's nor does it answer an approval"
+                "input.malformed", "messages: the last one is neither the user's nor does it answer what was asked"
             )
+        await Answering(self._door, self.principal, session, SURFACE).answer(results)
         since = since_of(message, frozenset(op.approval for op in answers))
-        reading, answer = await self._read(session, Answer(session, message.id, self._version, since))
+        reading, answer = await self._read(session, Answer(session, message.id, self._client, since))
         try:
             for op in answers:
                 try:
@@ -267,6 +276,25 @@ def decisions(session: str, message: UIMessage) -> list[wire.Resolve]:
         note = note[: limits.NAME_CHARS] if isinstance(note, str) else ""
         found.append(wire.Resolve(session=session, approval=ident, decision=decision, note=note, hash=hashed))
     return found
+
+
+def results_of(message: UIMessage) -> list[Result]:
+    """What the page's own tools came to: outputs of the calls that were left to it (``parts.Parts``)."""
+    found = []
+    for part in message.parts:
+        state, call, type_ = part.get("state"), part.get("toolCallId"), str(part.get("type", ""))
+        if part.get("providerExecuted") or not isinstance(call, str):
+            continue
+        if state not in ("output-available", "output-error") or part.get("preliminary"):
+            continue
+        error = str(part.get("errorText") or "") if state == "output-error" else None
+        found.append(Result(call, str(part.get("toolName") or type_.removeprefix("tool-")), part.get("output"), error))
+    return found
+
+
+def tools_of(header: str | None) -> frozenset[str] | None:
+    """The names in ``holdfast-tools: pick_file, selection``; None without the header: the page may have any tool."""
+    return None if header is None else frozenset(header.replace(",", " ").split())
 
 
 def since_of(message: UIMessage, answered: frozenset[str]) -> Since:

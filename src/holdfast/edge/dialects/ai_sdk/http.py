@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 from holdfast.edge.asgi_ws import serve_socket
 from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.dialects.ai_sdk.answer import Answer
-from holdfast.edge.dialects.ai_sdk.asking import Asked, Asking
+from holdfast.edge.dialects.ai_sdk.asking import TOOLS_HEADER, Asked, Asking, tools_of
 from holdfast.edge.dialects.ai_sdk.history import conversation
 from holdfast.edge.dialects.ai_sdk.parts import Chunk
 from holdfast.edge.dialects.ai_sdk.socket import SdkVisit
@@ -84,7 +84,8 @@ class AiSdk:
 
     def _asking(self, request: Request) -> Asking:
         version = _version(request.path_params)
-        return Asking(self.door, self.requests.principal(request), request.path_params["agent"], version)
+        tools = tools_of(request.headers.get(TOOLS_HEADER))
+        return Asking(self.door, self.requests.principal(request), request.path_params["agent"], version, tools)
 
     # --- WebSocket
     def _kind(self, path: str) -> Kind | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from holdfast.errors import Refused
+from holdfast.protocol import browser_tools
 from holdfast.protocol.codec import canonical, check_value, encode
-from holdfast.protocol.view import Item
+from holdfast.protocol.view import ENDED, Item
 
 Chunk = dict[str, Any]
 _DONE: Final = "done"
@@ -27,6 +28,20 @@ def parsed(text: str) -> Any:
     return value
 
 
+class Client(NamedTuple):
+    """Who is told, which decides the calls to tools in a browser that are left to it.
+
+    Attributes:
+        version: of the SDK: 5, 6 or 7.
+        actor: the person, ``user:ann``.
+        tools: those the page has; None when it does not say: it may have any.
+    """
+
+    version: int
+    actor: str = ""
+    tools: frozenset[str] | None = None
+
+
 class Parts:
     """What of a run's items has been told, and the chunks that tell the rest.
 
@@ -34,10 +49,11 @@ class Parts:
         runs: the run and its sub-runs, as the view has them.
     """
 
-    def __init__(self, root: str, version: int) -> None:
+    def __init__(self, root: str, client: Client) -> None:
         self.runs: dict[str, Any] = {}
         self._root = root
-        self._version = version
+        self._client = client
+        self._version = client.version
         self._begun = False
         self._told: dict[str, str] = {}  # where each part stands
         self._sent: dict[str, int] = {}  # characters of a text or of arguments
@@ -46,15 +62,30 @@ class Parts:
         self._answered: frozenset[str] = frozenset()
         self._granted: dict[tuple[str, str, bytes], str] = {}  # run, tool, arguments: the approval
         self._shown_as: dict[str, str] = {}  # a call that an approval allowed is one part with it
+        self._in_browsers: set[str] = set()  # calls that browsers are asked for
+        self._left: set[str] = set()  # of these, those the client is to run
 
     def first(self) -> bool:
         """True the first time it is asked: the message has to be started."""
         first, self._begun = not self._begun, True
         return first
 
-    def answered(self, approval: str) -> bool:
-        """Whether the client decides this approval with the request that made this stream."""
-        return approval in self._answered
+    def learn(self, approval: Item) -> None:
+        """An approval there is, before anything of it is told."""
+        if approval["tool"] in browser_tools.ASKS:
+            self._in_browsers.add(str(approval["args"].get("toolCallId")))
+
+    def awaits(self, approval: Item) -> bool:
+        """Whether nothing can come of an approval before the client comes back: it has not answered, and can."""
+        if approval["status"] != "pending" or approval["id"] in self._answered:
+            return False
+        if approval["tool"] in browser_tools.ASKS:
+            return self._call_of(approval) is not None
+        return self._version >= 6
+
+    def _call_of(self, approval: Item) -> str | None:
+        """The call to a tool in a browser that an approval offers to this client."""
+        return browser_tools.offered(approval["tool"], approval["args"], self._client.actor, self._client.tools)
 
     def restore(
         self, items: list[Item], seq: int, open_: dict[str, int], bound: dict[str, str], answered: frozenset[str]
@@ -83,7 +114,7 @@ class Parts:
         """What ``restore`` must know later, as it travels in the message's metadata."""
         found = {}
         for item in items:
-            status, key = item.get("status"), _key(item)
+            status, key = self._status(item), _key(item)
             if item["kind"] in _TEXTS and status == "open":
                 found[key] = self._sent.get(key, 0)
             elif item["kind"] == "tool" and status in ("open", "called"):
@@ -185,13 +216,13 @@ class Parts:
 
     # --- tool calls and what allows them
     def _tool(self, item: Item) -> Iterator[Chunk]:
-        key, ident, status, args = _key(item), item["id"], item["status"], item["args"]
+        key, ident, status, args = _key(item), item["id"], self._status(item), item["args"]
         told = self._told.get(key)
         if told == _DONE or (told == "cut" and status == "cut"):
             return
         if told == "cut":  # a later attempt makes the call again, or has its result
             told = "called" if status == "done" else None
-        about = {"toolCallId": ident, "toolName": item["name"], "providerExecuted": True}
+        about = {"toolCallId": ident, "toolName": item["name"], "providerExecuted": ident not in self._left}
         if told is None:
             if self._maybe_granted(item):
                 if status == "open":  # its arguments say whether it is what was approved
@@ -214,6 +245,13 @@ class Parts:
             yield _output(item, self._shown_as.get(ident) or ident)
         self._told[key] = told
 
+    def _status(self, item: Item) -> Any:
+        """A call that a browser is asked for is not cut when the worker is let go or lost: the next attempt waits on."""
+        live = self.runs.get(item.get("run", ""), {}).get("status") not in ENDED
+        return (
+            "called" if item["id"] in self._in_browsers and item.get("status") == "cut" and live else item.get("status")
+        )
+
     def _maybe_granted(self, item: Item) -> bool:
         return any(run == item.get("run") and tool == item["name"] for run, tool, _ in self._granted)
 
@@ -228,6 +266,9 @@ class Parts:
 
     def _approval(self, item: Item) -> Iterator[Chunk]:
         ident, status = item["id"], item["status"]
+        if item["tool"] in browser_tools.ASKS:
+            yield from self._offer(item)
+            return
         if self._version < 6:
             fields = ("id", "tool", "args", "hash", "deadline", "status", "by", "note")
             yield from self.data("approval", ident, {**{f: item[f] for f in fields if f in item}, **self._whose(item)})
@@ -251,6 +292,18 @@ class Parts:
         else:
             yield {"type": "tool-output-denied", "toolCallId": ident}
 
+    def _offer(self, item: Item) -> Iterator[Chunk]:
+        """A call for a tool in a browser: this client's, as long as nobody has it. Its part is told once more then, as
+        one to run; the output that comes of it, from wherever, makes it one that is not (``_output``)."""
+        key, call = _key(item), self._call_of(item)
+        if item["status"] != "pending" or call is None or key in self._told:
+            return
+        self._told[key] = _DONE
+        self._left.add(call)
+        args = item["args"]
+        about = {"toolCallId": call, "toolName": args.get("name"), "input": args.get("args"), "providerExecuted": False}
+        yield {"type": "tool-input-available", **about, **self._marked(item)}
+
     # --- ends
     def close_texts(self, items: Iterable[Item]) -> Iterator[Chunk]:
         """End the texts that are open for the client; the stream does not go on."""
@@ -272,13 +325,14 @@ def _key(item: Item) -> str:
 
 
 def _output(item: Item, ident: str) -> Chunk:
+    about = {"toolCallId": ident, "providerExecuted": True}
     if item["status"] == "cut":
-        return {"type": "tool-output-error", "toolCallId": ident, "errorText": "cut before there was a result"}
+        return {"type": "tool-output-error", **about, "errorText": "cut before there was a result"}
     if "error" in item:
         error = item["error"]
         words = error.get("message", "") if isinstance(error, dict) else str(error)
-        return {"type": "tool-output-error", "toolCallId": ident, "errorText": words or "the tool failed"}
+        return {"type": "tool-output-error", **about, "errorText": words or "the tool failed"}
     output = parsed(item.get("result", ""))
     if "blob" in item:  # what is kept in the log is only the beginning
         output = {"blob": item["blob"], "preview": item.get("result", "")}
-    return {"type": "tool-output-available", "toolCallId": ident, "output": output}
+    return {"type": "tool-output-available", **about, "output": output}

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer
-from holdfast.edge.dialects.ai_sdk.asking import Asked, Asking
+from holdfast.edge.dialects.ai_sdk.asking import TOOLS_HEADER, Asked, Asking, tools_of
 from holdfast.edge.door import CLOSE_CODES, Door, Visit, Wire
 from holdfast.edge.reading import Reading
 from holdfast.errors import HoldfastError, Refused, Unavailable
@@ -70,6 +70,7 @@ class Exchange:
     def __init__(self, frame: SendFrame | ResumeFrame) -> None:
         self.ident = frame.requestId
         self.chat = frame.id
+        self.tools = tools_of(frame.headers.get(TOOLS_HEADER))
         self.resumes = isinstance(frame, ResumeFrame)
         self.after = frame.lastSequence if isinstance(frame, ResumeFrame) and frame.lastSequence is not None else -1
         self.reading: Reading | None = None
@@ -198,7 +199,7 @@ class SdkVisit(Visit):
         self.hub.background(self._serve(exchange, asked))
 
     async def _serve(self, exchange: Exchange, asked: Asked | None) -> None:
-        asking = Asking(self.door, self.principal, self._agent, self._version)
+        asking = Asking(self.door, self.principal, self._agent, self._version, exchange.tools)
         try:
             found = await (
                 asking.send(asked) if asked is not None else asking.resume(codec.check_session_id(exchange.chat))

@@ -1,0 +1,34 @@
+"""How a call to a tool in a browser is asked for: two approvals, one after the other (see ``agents/browser_tools.py``).
+
+They are answered by pages, not by people: whatever shows or counts what waits for a person leaves them out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+CLAIM: Final = "browser.claim"
+RESULT: Final = "browser.result"
+ASKS: Final = frozenset({CLAIM, RESULT})
+"""The tools such approvals name."""
+
+
+def offered(tool: object, args: object, actor: str, tools: frozenset[str] | None) -> str | None:
+    """The id of the tool call that an approval offers to a client of this actor; None when it offers none to it.
+
+    Args:
+        tool: the approval's.
+        args: the approval's: ``{toolCallId, name, args, try, person?}`` of a claim.
+        tools: those the client has; None when it does not say.
+    """
+    if tool != CLAIM or not isinstance(args, dict):
+        return None
+    if args.get("person") not in (None, actor) or (tools is not None and args.get("name") not in tools):
+        return None
+    call = args.get("toolCallId")
+    return call if isinstance(call, str) else None
+
+
+def claimed(tool: object, args: object) -> Any:
+    """The claim that an approval asks a result of; None when it is no such approval."""
+    return args.get("claim") if tool == RESULT and isinstance(args, dict) else None
