@@ -147,10 +147,11 @@ async def show(view: holdfast.View, shown: dict[str, cl.Message]) -> None:
 
 
 def spoken(items: list[dict[str, Any]], runs: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The messages, without those of attempts that were lost."""
+    """The messages, without what lost attempts left unfinished: the next attempt begins those anew."""
     for item in items:
         losses = runs.get(item.get("run", ""), {}).get("losses", [])
-        if item["kind"] == "message" and item.get("attempt") not in {loss["attempt"] for loss in losses}:
+        lost = item.get("attempt") in {loss["attempt"] for loss in losses}
+        if item["kind"] == "message" and not (lost and item["status"] == "cut"):
             yield item
 
 

@@ -141,6 +141,21 @@ async def test_a_second_attempt_that_says_the_same_goes_on_where_the_first_was(h
     heard, result = await attempts(hub, "one two three four")
     result()
     assert "".join(heard) == "one two three four "
+    asked = asyncio.Queue[Any]()
+
+    async def next_turn(run: holdfast.RunContext) -> None:
+        asked.put_nowait(run.history)
+
+    worker = await hub.client("agent:c", agents=("w",))
+    worker.agent("w")(next_turn)
+    serving = asyncio.create_task(worker.serve())
+    await (await hub.client("user:ann")).session("s").send("and then?", agent="w")
+    told = [message["content"] for message in await asyncio.wait_for(asked.get(), 30)]
+    assert told == ["go", "one two three four ", "and then?"], (
+        "a model is not told what the lost attempt left unfinished"
+    )
+    serving.cancel()
+    await asyncio.wait({serving})
 
 
 async def test_a_second_attempt_that_says_something_else_is_told(hub: holdfast.Hub) -> None:

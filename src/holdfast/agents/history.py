@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from holdfast.protocol.fold import View
+from holdfast.protocol.view import withdrawn
+
+TEXTS = ("message", "reasoning")
 
 
 def branch(view: View, input_id: str | None, run: str) -> list[dict[str, Any]]:
-    """Items of the branch that ends at an input, in order; what other runs said in answer to that input is left out.
+    """Items of the branch that ends at an input, in order; what other runs said in answer to that input is left out, and
+    what lost attempts left unfinished.
 
     An answer that was regenerated counts once: the sibling chosen, else the newest.
     """
@@ -33,7 +37,11 @@ def branch(view: View, input_id: str | None, run: str) -> list[dict[str, Any]]:
         return turn != input_id and bool(view.root(item["run"]) == chosen.get(turn, item["run"]))
 
     view.export()  # makes open texts whole
-    return [item for item in view.items if belongs(item)]
+    return [
+        item
+        for item in view.items
+        if belongs(item) and not (item["kind"] in TEXTS and withdrawn(item, view.runs.get(item.get("run", ""), {})))
+    ]
 
 
 def messages(items: list[dict[str, Any]]) -> list[dict[str, str]]:

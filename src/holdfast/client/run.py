@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from holdfast.client.said import Saying, said
 from holdfast.errors import Refused
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
@@ -73,42 +74,30 @@ class Run:
             Refused: ``run.not_found``; ``run.fenced`` when an attempt was lost and the next one says something else:
                 what was given is void, and a new iteration gives what counts.
         """
-        given = ""
+        saying = Saying(self.id)
+        piece = ""
 
         def news(view: View) -> bool:
-            return self._over(view) or not self._begun_in(view) or not given.startswith(self._said(view))
+            nonlocal piece
+            if self._over(view) or not self._begun_in(view):
+                return True
+            piece = saying.more(view)
+            return bool(piece)
 
         async with self.session.live() as live:
             view = await live.until(news)
             while not self._over(view) and self._begun_in(view):
-                piece = self._after(given, self._said(view))
-                given += piece
                 yield piece
                 view = await live.until(news)
-        piece = self._after(given, await self.text())
+        piece = saying.rest(await self.text())
         if piece:
             yield piece
-
-    def _said(self, view: View) -> str:
-        return said(view.export()["items"], view.runs[self.id])  # open texts are joined by looking
 
     def _begun_in(self, view: View) -> bool:
         """Whether the view holds the run's beginning, and not only a page of history (SUB-5)."""
         run = view.runs.get(self.id)
         return run is not None and (view.older == 0 or (bool(view.items) and view.items[0]["seq"] <= run["seq"]))
 
-    def _after(self, given: str, text: str) -> str:
-        if not text.startswith(given):
-            raise Refused("run.fenced", f"an attempt at {self.id} was lost, and another one says something else")
-        return text[len(given) :]
-
     def _over(self, view: View) -> bool:
         run = view.runs.get(self.id)
         return run is not None and run["status"] in ENDED
-
-
-def said(items: list[dict[str, Any]], run: dict[str, Any]) -> str:
-    """What a run has said so far, without the attempts that were lost and without its sub-runs."""
-    lost = {loss["attempt"] for loss in run.get("losses", [])}
-    texts = [item for item in items if item["kind"] == "message" and item.get("run") == run["id"]]
-    return "\n\n".join(item["text"] for item in texts if item.get("attempt") not in lost)

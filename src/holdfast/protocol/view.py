@@ -21,16 +21,22 @@ _ITEM_COST: Final = 160  # bytes of an item's JSON beyond its text, roughly
 Item = dict[str, Any]
 
 
+def withdrawn(item: Item, run: dict[str, Any]) -> bool:
+    """Whether the loss of its attempt left it unfinished: the next attempt begins anew, so it does not count as said."""
+    return item.get("status") == "cut" and any(loss["attempt"] == item.get("attempt") for loss in run.get("losses", ()))
+
+
 class OpenText:
     """A text that still grows. Deltas are collected and joined only when somebody looks."""
 
-    __slots__ = ("field", "item", "length", "parts")
+    __slots__ = ("field", "item", "length", "parts", "size")
 
     def __init__(self, item: Item, field: str) -> None:
         self.item = item
         self.field = field
         self.parts: list[str] = [item[field]]
         self.length: int = item["length"]
+        self.size = len(self.parts[0])
 
     def grow(self, offset: int | None, delta: object) -> int | None:
         """Add a delta; answers its characters, or None when it does not begin where the text ends (FOLD-3)."""
@@ -40,8 +46,17 @@ class OpenText:
             return 0
         size = len(delta)
         self.parts.append(delta)
+        self.size += size
         self.length += size if delta.isascii() else utf16_len(delta)
         return size
+
+    def after(self, start: int) -> str:
+        """The text from a character on; costs what is new."""
+        missing, at = self.size - start, len(self.parts)
+        while missing > 0 and at > 0:
+            at -= 1
+            missing -= len(self.parts[at])
+        return "".join(self.parts[at:])[-missing:] if missing else "".join(self.parts[at:])
 
     def flush(self) -> None:
         """Make the item hold everything received."""
@@ -190,6 +205,11 @@ class ViewState:
         return not any(r["status"] not in ENDED and r.get("input") == item["id"] for r in self.runs.values())
 
     # --- looking
+    def text_after(self, message: str, start: int) -> str:
+        """A message's text from a character on, at the cost of what is new also while it grows."""
+        growing = self.open.get(("message", message))
+        return growing.after(start) if growing is not None else str(self.by_id["message", message]["text"][start:])
+
     def root(self, run: str) -> str:
         """The topmost known ancestor of a run."""
         while (known := self.runs.get(run)) is not None and known.get("parent") in self.runs:

@@ -27,11 +27,12 @@ export async function text(session: Session, run: RunState): Promise<string> {
   return said(items, run);
 }
 
-/** What a run has said so far, without the attempts that were lost and without its sub-runs. */
+/** What a run has said so far, without its sub-runs and without what a lost attempt left unfinished. */
 export function said(items: readonly Item[], run: RunState): string {
   const lost = new Set(run.losses?.map(({ attempt }) => attempt));
+  const withdrawn = (item: MessageItem): boolean => item.status === "cut" && lost.has(item.attempt ?? -1);
   return items
-    .filter((item): item is MessageItem => item.kind === "message" && item.run === run.id && !lost.has(item.attempt ?? -1))
+    .filter((item): item is MessageItem => item.kind === "message" && item.run === run.id && !withdrawn(item))
     .map((item) => item.text)
     .join("\n\n");
 }
