@@ -182,6 +182,20 @@ class Agents:
         await run.emit("TOOL_CALL_ARGS", {"toolCallId": call, "delta": "{}"})
         await run.emit("TOOL_CALL_END", {"toolCallId": call})
 
+    async def librarian(self, run: holdfast.RunContext) -> None:
+        """Calls a tool in the browser as the input's JSON says, and says what came of it."""
+        await run.say("I ask you. ", key="ask")
+        try:
+            picked = await run.browser_tool(**{"name": "pick_file", "args": {"n": 1}, **json.loads(run.input.text)})
+        except holdfast.HoldfastError as error:
+            picked = error.detail
+        await run.say(f"Got {json.dumps(picked)}.", key="got")
+
+    async def chief(self, run: holdfast.RunContext) -> None:
+        """Has a sub-agent that calls a tool in the browser."""
+        async with run.sub("scout") as child:
+            await child.say(f"Got {await child.browser_tool('pick_file', {})}.")
+
     async def failing(self, run: holdfast.RunContext) -> None:
         """Fails half-way."""
         async with run.message() as out:
@@ -192,7 +206,7 @@ class Agents:
 
 @pytest.fixture
 async def agents(site: Site) -> AsyncIterator[Agents]:
-    names = ("writer", "team", "clerk", "buyer", "browser", "failing")
+    names = ("writer", "team", "clerk", "buyer", "browser", "librarian", "chief", "failing")
     working = Agents()
     async with holdfast.connect(site.url, token=site.token("agent:crew", agents=["*"])) as hf:
         for name in names:
