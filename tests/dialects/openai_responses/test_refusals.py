@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -32,6 +33,11 @@ MALFORMED: list[Any] = [
     '{"model":"echo","input":[{"role":"user","content":"x"}],"tools":7}', b'{"model":"echo","input":"\xff"}',
     '{"model":"%s","input":"x"}' % ("e" * 300), '{"model":"echo","input":"%s"}' % ("e" * 300_000),
     "[" * 100_000,
+    json.dumps({"model": "echo", "input": [
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "once"},
+        {"type": "function_call_output", "call_id": "c", "output": "twice"},
+    ]}),
 ]  # fmt: skip
 
 

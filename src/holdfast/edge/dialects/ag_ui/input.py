@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections import OrderedDict
 from typing import Annotated, Any, Final, TypeVar
 
@@ -262,7 +263,7 @@ class Asked:
             drafts.append(
                 Draft(e.TOOL_RESULT, {**data, "error": {"message": error}} if isinstance(error, str) else data)
             )
-        append = wire.Append(session=session, events=drafts, key=f"{last}.results"[: limits.ENTITY_ID_CHARS])
+        append = wire.Append(session=session, events=drafts, key=_key("results", last))
         await self._hub.execute(principal, append)
         go_on = checked(wire.Send, session=session, text="", agent=agent, key=last)
         return (await self._hub.execute(principal, go_on)).get("run")
@@ -315,8 +316,8 @@ def checked(kind: type[_Op], **fields: Any) -> _Op:
 
 
 def _key(what: str, ident: str) -> str:
-    """An idempotency key of ours, apart from the ids of messages."""
-    return codec.check_entity_id(f"ag-ui.{what}.{ident}"[: limits.ENTITY_ID_CHARS], "runId")
+    """An idempotency key of ours, apart from the ids of messages, and no longer than one may be."""
+    return f"ag-ui.{what}.{hashlib.sha256(ident.encode()).hexdigest()[:32]}"
 
 
 def _left_open(view: View, call: dict[str, Any]) -> bool:

@@ -61,7 +61,12 @@ class Asking:
         if previous is None:
             await self._create(principal, session, asked.text if made else "")
         parent = previous.input if previous is not None else None
-        return await self._say(principal, session, asked, ident, parent)
+        try:
+            return await self._say(principal, session, asked, ident, parent)
+        except Refused:
+            if made:
+                await self._discard(principal, session)
+            raise
 
     async def _create(self, principal: Principal, session: str, text: str) -> None:
         """Create the session, titled by the first words, unless it exists."""
@@ -71,6 +76,12 @@ class Asking:
         except Refused as error:
             if error.code != "session.exists":  # with other words: the key tells that apart
                 raise
+
+    async def _discard(self, principal: Principal, session: str) -> None:
+        """A session was made for a response that was refused: it goes, unless something was said in it."""
+        made = await self._hub.loaded(principal, session)
+        if made.tail == 1:
+            await made.delete()
 
     async def _previous(self, principal: Principal, asked: Asked) -> Known | None:
         named, conversation = asked.fields.previous_response_id, asked.conversation
