@@ -127,6 +127,19 @@ async def test_malformed_frames_are_refused_and_the_connection_stays(site: Site)
     await nothing(site)
 
 
+async def test_malformed_frames_are_counted_as_others_are(site: Site) -> None:
+    async with raw(site) as line:
+        await line.resume("q0")
+        await line.hear()
+        codes = set()
+        with contextlib.suppress(websockets.ConnectionClosed):
+            for _ in range(5_000):
+                await line.say({"type": "what", "requestId": "z"})
+                codes.add((await line.hear())["errorText"].partition(":")[0])
+        assert await line.closed() == 4429
+    assert codes == {"input.malformed", "limit.rate"}
+
+
 @pytest.mark.parametrize("frame", ["", "{", "[]", '{"type":"send"}', '{"requestId":3}', "[" * 9_000])
 async def test_what_names_no_request_ends_the_connection(site: Site, frame: str) -> None:
     async with raw(site) as line:

@@ -110,14 +110,17 @@ class SdkVisit(Visit):
             return
         ident = ""
         try:
-            frame = codec.decode(raw, _FRAME, "frame")
+            try:
+                frame = codec.decode(raw, _FRAME, "frame")
+            except HoldfastError:
+                self._operations.take(self.hub.loop.time())  # what is malformed is counted, too
+                raise
             ident = frame.requestId
+            if not isinstance(frame, AbortFrame) or ident not in self._exchanges:  # else its request was counted
+                self._operations.take(self.hub.loop.time())
             if isinstance(frame, AbortFrame):
-                if ident not in self._exchanges:  # else once for each request, which was counted
-                    self._operations.take(self.hub.loop.time())
                 self._abort(ident)
                 return
-            self._operations.take(self.hub.loop.time())
             self._authenticate(frame.headers)
             if ident in self._exchanges:
                 raise Refused("input.malformed", "requestId: in use")
