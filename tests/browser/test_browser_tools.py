@@ -12,12 +12,16 @@ import pytest
 
 import holdfast
 from holdfast.client.session import Session
+from holdfast.edge.app import Edge
+from holdfast.edge.config import Settings
+from holdfast.edge.server import port_of, running
+from holdfast.engines.memory import MemoryEngine
+from holdfast.hub.hub import Hub
 from holdfast.protocol.browser_tools import CLAIM
 from tests.browser.chromium import Chromium, Tab
 from tests.browser.test_page import WEB, bundled
-from tests.unit.edge.conftest import Site, settings, site
+from tests.unit.edge.conftest import Site
 
-__all__ = ["settings", "site"]
 pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.process]
 
 SERVE = """
@@ -34,6 +38,16 @@ SERVE = """
 })
 """
 Open = Callable[..., Awaitable[Tab]]
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    """A server with its pages."""
+    hub = Hub(MemoryEngine())
+    await hub.open()
+    edge = Edge(hub, Settings(db="memory:", port=0, drain_s=1), pages=True)
+    async with running(edge) as server:
+        yield Site(edge, port_of(server))
 
 
 @pytest.fixture
@@ -110,3 +124,20 @@ async def test_a_tab_that_is_closed_loses_the_call_to_another(session: Session, 
     assert await second.run("ran.length") == 2
     assert await claims(session) == [("hang", 1), ("hang", 2), ("2", 1)]
     assert second.errors == []
+
+
+async def test_operators_see_a_line_and_nothing_to_decide(
+    site: Site, session: Session, browser: Chromium, tab: Open
+) -> None:
+    run = await session.send("1")
+    console = await browser.tab(f"{site.url}/console/#t={site.token()}")
+    await console.until("document.querySelector('a.line .state')?.dataset.status === 'running'")
+    await console.run("location.hash = '#/session/s1'")
+    line = await console.until("document.querySelector('.beside .in-browser')?.innerText")
+    assert line == "librarian waits for a tab that has pick"
+    assert await console.run("document.querySelectorAll('.beside .approval').length") == 0
+    await tab("one")
+    await run.finished()
+    await console.until("document.querySelector('.beside .in-browser') === null")
+    assert console.errors == []
+    await console.close()

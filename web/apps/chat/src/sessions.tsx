@@ -44,7 +44,7 @@ export function Sessions({ current }: { current: string | null }) {
 function Row({ row, current }: { row: SessionRow; current: boolean }) {
   const chat = useChat();
   const { card = {} } = row;
-  const status = card.approvals ? "waiting" : card.running ? "running" : card.queued ? "queued" : card.run ?? "completed";
+  const status = card.approvals ? "waiting" : card.running || card.waiting ? "running" : card.queued ? "queued" : card.run ?? "completed";
   const unread = row.unread > 0 && !current;
   const said = card.last?.text ?? "";
   const word = card.approvals ? `${card.approvals} waiting` : card.taken_by ? "taken over" : TELLING.has(status) ? WORDS[status] : unread ? "new" : "";

@@ -1,7 +1,7 @@
 // Owns the page of one session: who is here, what waits, what can be done; and its timeline, runs or raw events.
 
 import { Button, Glyph, hueOf, nameOf, useChanges } from "@holdfast/look";
-import { ended, type ApprovalItem, type Session, type View } from "@holdfast/client";
+import { browserToolOf, ended, type ApprovalItem, type Session, type View } from "@holdfast/client";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { useConsole } from "./console.js";
@@ -85,11 +85,11 @@ function Command({ id, at }: { id: string; at: string | null }) {
 function Waiting({ session }: { session: Session }) {
   const operator = useConsole();
   const pending = session.view.items.filter((item): item is ApprovalItem => item.kind === "approval" && item.status === "pending");
-  if (!pending.length) return null;
+  const decisions = pending.filter((item) => browserToolOf(item) === null);
   const decide = (item: ApprovalItem, yes: boolean) =>
     operator.act(() => (yes ? session.approve(item.id, { hash: item.hash }) : session.deny(item.id, { hash: item.hash })), `${item.tool} was ${yes ? "approved" : "denied"}.`);
-  return (
-    <section><h2>Waits for a person</h2>{pending.map((item) => (
+  return <>
+    {decisions.length > 0 && <section><h2>Waits for a person</h2>{decisions.map((item) => (
       <article class="approval" key={item.id} data-status="pending">
         <h3><Glyph name="waiting" />{nameOf(item.actor)} wants to run <code>{item.tool}</code></h3>
         <pre tabIndex={0}>{JSON.stringify(item.args, null, 2)}</pre>
@@ -98,7 +98,18 @@ function Waiting({ session }: { session: Session }) {
           <Button icon="close" words="Deny" kind="danger" onClick={() => void decide(item, false)} />
         </div>
       </article>
-    ))}</section>
+    ))}</section>}
+    {pending.length > decisions.length && <section><h2>Waits for a browser</h2>{pending.map((item) => <InBrowser key={item.id} item={item} />)}</section>}
+  </>;
+}
+
+/** A call that some tab takes and answers: nobody decides it here. */
+function InBrowser({ item }: { item: ApprovalItem }) {
+  const tool = browserToolOf(item);
+  if (tool === null) return null;
+  const whose = typeof item.args["person"] === "string" ? ` of ${nameOf(item.args["person"])}'s` : "";
+  return (
+    <p class="hint in-browser">{nameOf(item.actor)} waits for {item.tool === "browser.result" ? "the tab that took" : `a tab${whose} that has`} <code>{tool}</code></p>
   );
 }
 

@@ -60,7 +60,7 @@ function Choice({ name, value, offered, choose }: { name: string; value: string;
 
 function Row({ row, rate }: { row: SessionRow; rate: readonly number[] }) {
   const card = row.card as Card;
-  const status = card.approvals ? "waiting" : card.running ? "running" : card.queued ? "queued" : card.run ?? "completed";
+  const status = card.approvals ? "waiting" : card.running || card.waiting ? "running" : card.queued ? "queued" : card.run ?? "completed";
   return (
     <a class="line" data-row role="listitem" href={addressOf("session", row.session)} data-status={status}>
       <span class="icon"><Glyph name={status} /></span>

@@ -5,6 +5,7 @@ import { AbstractChat as Chat5, type ChatTransport as Transport5, type UIMessage
 import { AbstractChat as Chat6, lastAssistantMessageIsCompleteWithApprovalResponses as answered6, type ChatTransport as Transport6, type UIMessage as Message6 } from "ai6";
 import { describe, expect, test } from "vitest";
 import { followTurns, HoldfastChatTransport, toUIMessages, type Version } from "../src/ai-sdk/index.js";
+import { serveTools } from "../src/index.js";
 import { client, fresh, until } from "./client.js";
 
 // each version takes the transport as it is
@@ -51,6 +52,19 @@ describe.each([5, 6, 7] as Version[])("a chat of version %i", (version) => {
     const ours = toUIMessages(session, version);
     expect(ours.map(({ id, role }) => [id, role])).toEqual(one.messages.map(({ id, role }: any) => [id, role]));
     expect(ours.map(textOf)).toEqual(one.messages.map(textOf));
+  });
+
+  test.each([false, true])("goes on while the page runs a tool, with wait=%s", async (wait) => {
+    const { chat: one, hf, session } = chat(version, fresh());
+    await session.create({ agent: "writer" });
+    const end = serveTools(hf, session, { pick: ({ n }) => ({ got: n }) }, { storage: null });
+    await one.sendMessage({ text: `browser ${JSON.stringify({ name: "pick", args: { n: 7 }, wait })}` });
+    end();
+    expect(one.status).toBe("ready");
+    expect(textOf(one.lastMessage)).toBe('10 {"got": 7}');
+    const parts = one.lastMessage.parts.filter(({ type }: any) => type !== "step-start" && type !== "text");
+    expect(parts).toMatchObject([{ type: "tool-pick", state: "output-available", output: { got: 7 }, providerExecuted: true }]);
+    expect(toUIMessages(session, version).at(-1)!.parts.map(({ type }) => type)).toEqual(one.lastMessage.parts.map(({ type }: any) => type));
   });
 
   test("stops the run, and nothing else does", async () => {

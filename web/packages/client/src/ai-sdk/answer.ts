@@ -3,6 +3,7 @@
 
 import type { Item, RunState } from "../protocol.js";
 import type { Session } from "../session.js";
+import { browserToolOf } from "../tools.js";
 import { ended, type View } from "../view.js";
 import { Parts, type Chunk, type Version } from "./parts.js";
 
@@ -44,6 +45,7 @@ export class Answer {
     if (this.done || !root) return;
     this.parts.runs = runs;
     const items = view.items.filter(({ run }) => run !== undefined && runs.has(run));
+    this.parts.learn(items);
     if (!this.#started) {
       this.#started = true;
       const again = this.parts.begun; // within a step the SDK finds the tool calls it has
@@ -92,7 +94,7 @@ export class Answer {
   #waitsForPeople(runs: Map<string, RunState>, items: Item[]): boolean {
     const blocked = new Set<string>();
     for (const item of items) {
-      if (item.kind !== "approval" || item.status !== "pending" || this.parts.answered.has(item.id)) continue;
+      if (item.kind !== "approval" || item.status !== "pending" || this.parts.answered.has(item.id) || browserToolOf(item) !== null) continue;
       for (let run = item.run; run !== undefined; run = runs.get(run)?.parent) blocked.add(run); // those above wait for it
     }
     return blocked.size > 0 && items.every((item) =>

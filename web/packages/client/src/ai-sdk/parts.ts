@@ -2,6 +2,8 @@
 // (src/holdfast/edge/dialects/ai_sdk/parts.py): a page may use either.
 
 import { canonical } from "../canonical.js";
+import { browserToolOf } from "../tools.js";
+import { ended } from "../view.js";
 import type { ApprovalItem, Item, MessageItem, ReasoningItem, RunState, Source, ToolItem } from "../protocol.js";
 
 /** A chunk of a UI message stream (`UIMessageChunk` of the `ai` package, whichever version). */
@@ -15,7 +17,6 @@ export type Version = 5 | 6 | 7;
 
 const WORDS = { message: "text", reasoning: "reasoning" } as const;
 const keyOf = (item: Item): string => `${item.kind}:${item.id}`;
-const finished = (item: ToolItem): boolean => item.status === "done" || item.status === "cut";
 
 /** A tool's arguments or result: JSON where it is JSON, else the text itself. */
 export function parsed(text: unknown): unknown {
@@ -32,6 +33,7 @@ export class Parts {
   runs = new Map<string, RunState>();
   /** Approvals that the SDK has answered: they are waited for no more. */
   readonly answered = new Set<string>();
+  readonly #inBrowsers = new Set<string>(); // calls that browsers are asked for: `serveTools` answers them
   readonly #root: string;
   readonly #version: Version;
   readonly #told = new Map<string, string>(); // where each part stands
@@ -53,7 +55,15 @@ export class Parts {
 
   /** The SDK has these items already. */
   known(items: readonly Item[]): void {
+    this.learn(items);
     for (const item of items) [...this.item(item)];
+  }
+
+  /** What must be known of the items before any of them is told. */
+  learn(items: readonly Item[]): void {
+    for (const item of items) {
+      if (item.kind === "approval" && browserToolOf(item) !== null) this.#inBrowsers.add(String(item.args["toolCallId"]));
+    }
   }
 
   /** What the SDK does not know of an item. */
@@ -116,7 +126,10 @@ export class Parts {
   // --- tool calls and what allows them
   *#tool(item: ToolItem): Generator<Chunk> {
     const key = keyOf(item);
-    const { id, name, args, status } = item;
+    const { id, name, args } = item;
+    const run = this.runs.get(item.run ?? "");
+    const waits = item.status === "cut" && this.#inBrowsers.has(id) && run && !ended(run);
+    const status = waits ? "called" : item.status; // the next attempt waits on
     let told = this.#told.get(key);
     if (told === "done" || (told === "cut" && status === "cut")) return;
     if (told === "cut") { // a later attempt makes the call again, or has its result
@@ -143,7 +156,7 @@ export class Parts {
         yield { type: "tool-input-available", ...about, input: parsed(args), ...this.#marked(item) };
       }
     }
-    if (finished(item)) {
+    if (status === "done" || status === "cut") {
       told = status;
       yield outputChunk(item, this.#shownAs.get(id) ?? id);
     }
@@ -162,6 +175,7 @@ export class Parts {
   }
 
   *#approval(item: ApprovalItem): Generator<Chunk> {
+    if (browserToolOf(item) !== null) return; // its call is shown
     const { id, tool, args, status, decision, note, by } = item;
     if (this.#version < 6) {
       const { hash, deadline } = item;
