@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 import holdfast
-from holdfast.edge import answers
+from holdfast.edge import answers, openapi_dialects
 from holdfast.edge.tokens import NarrowRequest, RevokeRequest
 from holdfast.errors import CODES
 from holdfast.session.access import NEEDS
 
-_READS = (
+_OPERATOR = "admin over all sessions"
+_PLAIN = (
     ("GET", "/v1/sessions", "Sessions of the principal, newest activity first", "read", ("search", "limit", "before")),
     ("GET", "/v1/sessions/{session}", "The folded state", "read", ()),
     ("GET", "/v1/sessions/{session}/events", "Events after a position, or the SSE tail", "read", ("after", "max_bytes", "start", "cursor")),
@@ -23,6 +24,10 @@ _READS = (
     ("GET", "/v1/sessions/{session}/approvals", "The approvals of the window", "read", ("status",)),
     ("GET", "/v1/sessions/{session}/presence", "Who is here", "presence", ()),
     ("GET", "/v1/sessions/{session}/blobs/{blob}", "A blob's content", "read", ()),
+    ("GET", "/v1/connections", "Open connections", _OPERATOR, ()),
+    ("DELETE", "/v1/connections/{connection}", "Drop a connection as a dead network would", _OPERATOR, ()),
+    ("GET", "/v1/runs", "Runs that have not ended, of sessions in memory", _OPERATOR, ()),
+    ("GET", "/v1/stats", "The hub's counters and gauges", _OPERATOR, ()),
 )  # fmt: skip
 _WRITES = (
     ("POST", "/v1/sessions/{session}/blobs", "Store the body as a blob", "append", 201),
@@ -47,7 +52,7 @@ def document(routes: Sequence[Any]) -> dict[str, Any]:
         _answers(described, route.status, answers.OPERATIONS[route.op])
         described["operationId"] = f"{route.op.__name__}{'Run' if '/runs/' in route.path else ''}"
         paths.setdefault(route.path, {})[route.method.lower()] = described
-    for method, path, summary, verb, query in _READS:
+    for method, path, summary, verb, query in _PLAIN:
         described = _operation(summary, verb, path, 200)
         described["parameters"] += [_parameter(name, "query", "", _QUERY.get(name, "string")) for name in query]
         _answers(described, 200, answers.ROUTES.get((method, path)))
@@ -58,6 +63,8 @@ def document(routes: Sequence[Any]) -> dict[str, Any]:
         described["requestBody"] = {"required": path in tokens, "content": given}
         _answers(described, status, answers.ROUTES[method, path])
         paths.setdefault(path, {})[method.lower()] = described
+    for row in openapi_dialects.TABLE:
+        paths.setdefault(row.path, {})[row.method.lower()] = _foreign(row)
     for name, schema in components.items():
         _relax(name, schema)
     return {
@@ -90,6 +97,23 @@ def _answers(described: dict[str, Any], status: int, schema: dict[str, Any] | No
     """Say what comes back. Routes without a schema answer something else than JSON."""
     if schema is not None:
         described["responses"][str(status)]["content"] = {"application/json": {"schema": schema}}
+
+
+def _foreign(row: openapi_dialects.Foreign) -> dict[str, Any]:
+    """A route of a dialect."""
+    described = _operation(row.summary, row.needs, row.path, 200)
+    described["parameters"] += [_parameter(name, "query", "") for name in row.query]
+    contents = {media: {"schema": schema} if schema else {} for media, schema in row.contents.items()}
+    described["responses"]["200"]["content"] = contents
+    if row.nothing:
+        described["responses"]["204"] = {"description": row.nothing}
+    media, shape = row.refused
+    refused = {"description": "Refused, in the dialect's own shape", "content": {media: {"schema": shape}}}
+    described["responses"] |= {"4XX": refused, "5XX": refused}
+    if row.body is not None:
+        required = bool(row.body["required"])
+        described["requestBody"] = {"required": required, "content": {openapi_dialects.JSON: {"schema": row.body}}}
+    return described
 
 
 def _operation(summary: str, verb: str, path: str, status: int) -> dict[str, Any]:
