@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from holdfast.edge.dialects.ai_sdk.answer import Answer, Since
 from holdfast.edge.dialects.ai_sdk.asking import UIMessage, since_of
 from holdfast.edge.dialects.ai_sdk.history import folded
+from holdfast.edge.dialects.ai_sdk.parts import Client
 from holdfast.edge.reading import Message
 from holdfast.protocol import wire
+from holdfast.protocol.browser_tools import CLAIM, RESULT
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Draft, Event
 from holdfast.protocol.fold import View
@@ -161,3 +164,74 @@ def test_what_a_client_says_of_itself_is_not_trusted(said: object) -> None:
     assert since == Since(frozenset({"a1"}))
     for other in (None, [], {"holdfast": "x"}):
         assert since_of(UIMessage("r1", "assistant", metadata=other), frozenset({"a1"})) == since
+
+
+def calling(history: History) -> str:
+    """A run that calls a tool in a browser: offered, let go, lost by the tab that took it, offered again, answered."""
+    history.ask(wire.Send(session=SESSION, text="go"), "user:ann")
+    run = next(iter(history.state.runs))
+    args: dict[str, Any] = {"toolCallId": "c1", "name": "pick", "args": {"n": 1}}
+
+    def attempt(generation: int) -> None:
+        history.ask(runs.Claim(session=SESSION, run=run, worker="w1", lease_s=15.0), "agent:writer")
+        for type_, data in (
+            ("TOOL_CALL_START", {"toolCallId": "c1", "toolCallName": "pick"}),
+            ("TOOL_CALL_ARGS", {"toolCallId": "c1", "delta": '{"n":1}'}), ("TOOL_CALL_END", {"toolCallId": "c1"}),
+        ):  # fmt: skip
+            op = wire.Append(session=SESSION, run=run, generation=generation, events=[Draft(type_, data)])
+            assert history.ask(op, "agent:writer") is not None
+
+    def ask(generation: int, ident: str, tool: str, about: dict[str, Any], *, wait: bool) -> None:
+        op = wire.Ask(
+            session=SESSION, run=run, generation=generation, approval=ident, tool=tool, args=about, deadline_s=60,
+            wait=wait,
+        )  # fmt: skip
+        assert history.ask(op, "agent:writer") is not None
+
+    def resolve(ident: str, decision: Any, note: str) -> None:
+        op = wire.Resolve(session=SESSION, approval=ident, decision=decision, note=note)
+        assert history.ask(op, "user:ann") is not None
+
+    attempt(1)
+    ask(1, "a1", CLAIM, {**args, "try": 1}, wait=True)
+    resolve("a1", "approved", "tab-1")
+    attempt(2)
+    ask(2, "a1", CLAIM, {**args, "try": 1}, wait=True)
+    ask(2, "a2", RESULT, {**args, "try": 1, "claim": "tab-1"}, wait=False)
+    resolve("a2", "denied", "")
+    ask(2, "a3", CLAIM, {**args, "try": 2}, wait=False)
+    resolve("a3", "approved", "tab-2")
+    ask(2, "a4", RESULT, {**args, "try": 2, "claim": "tab-2"}, wait=False)
+    resolve("a4", "approved", "7")
+    done = Draft("TOOL_CALL_RESULT", {"toolCallId": "c1", "content": "7"})
+    assert history.ask(wire.Append(session=SESSION, run=run, generation=2, events=[done]), "agent:writer") is not None
+    history.ask(wire.End(session=SESSION, run=run, generation=2), "agent:writer")
+    return run
+
+
+@pytest.mark.parametrize("version", [5, 6, 7])
+def test_a_call_for_a_browser_is_one_part_from_anywhere(version: int) -> None:
+    history = History()
+    run = calling(history)
+    first = told(history.events, history.view.runs[run]["seq"], run, version, 1).content()
+    assert first["tools"] == {"c1": ("output", {"n": 1}, 7, None)}
+    assert first["data"] == {}
+    for at in range(history.view.runs[run]["seq"], len(history.events) + 1):
+        assert told(history.events, at, run, version, 1).content() == first, at
+
+
+@pytest.mark.parametrize(
+    ("client", "lets_go"),
+    [
+        (Client(5, "user:ann"), True), (Client(7, "user:ann", frozenset({"pick", "x"})), True),
+        (Client(7, "user:ann", frozenset()), False), (Client(7, "user:ann", frozenset({"x"})), False),
+    ],
+)  # fmt: skip
+def test_a_stream_ends_at_a_call_only_for_a_page_that_may_have_the_tool(client: Client, lets_go: bool) -> None:
+    history = History()
+    run = calling(history)
+    claimed = next(ev.seq for ev in history.events if ev.type == "approval.requested")
+    chunks = list(Answer(SESSION, run, client).take(snapshot(history.events[:claimed])))
+    offers = [c for c in chunks if c["type"] == "tool-input-available" and not c["providerExecuted"]]
+    assert (chunks[-1]["type"] == "finish", len(offers)) == (lets_go, int(lets_go))
+    assert not any("approval" in chunk["type"] for chunk in chunks)

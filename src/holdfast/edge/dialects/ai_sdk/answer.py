@@ -41,6 +41,7 @@ class Since(msgspec.Struct, frozen=True):
     Attributes:
         seq: told so far, with ``incarnation``; None when the client did not say.
         open: what was not finished then: characters told of a text, how far a tool call was (0, -1, -2), or an approval.
+        cited: how many sources it was told of the texts that were not finished.
         bound: calls shown as one part with their approval.
         answered: the approvals it decides now.
     """
@@ -49,6 +50,7 @@ class Since(msgspec.Struct, frozen=True):
     incarnation: str = ""
     seq: int | None = None
     open: dict[str, int] = {}
+    cited: dict[str, int] = {}
     bound: dict[str, str] = {}
 
 
@@ -142,7 +144,7 @@ class Answer:
 
     def _remember(self, since: Since) -> None:
         known = self._seq if since.seq is None or since.incarnation != self._incarnation else since.seq
-        self._parts.restore(self._view.items, known, since.open, since.bound, since.answered)
+        self._parts.restore(self._view.items, known, since.open, since.cited, since.bound, since.answered)
 
     def _everything(self) -> Iterator[Chunk]:
         self._view.export()  # open texts are joined now
@@ -196,7 +198,8 @@ class Answer:
             self.done = True
             self._view.export()
             open_ = self._parts.unfinished(self._view.items)
-            since = Since(frozenset(), self._incarnation, self._seq, open_, self._parts.bound)
+            cited = self._parts.cited(open_)
+            since = Since(frozenset(), self._incarnation, self._seq, open_, cited, self._parts.bound)
             about = {"since": encode(since).decode()}  # one string: the SDK merges objects, and would keep what is over
             yield from self._parts.close_texts(self._view.items)
             yield {"type": "finish-step"}

@@ -88,10 +88,11 @@ class Parts:
         return browser_tools.offered(approval["tool"], approval["args"], self._client.actor, self._client.tools)
 
     def restore(
-        self, items: list[Item], seq: int, open_: dict[str, int], bound: dict[str, str], answered: frozenset[str]
-    ) -> None:
+        self, items: list[Item], seq: int, open_: dict[str, int], cited: dict[str, int], bound: dict[str, str],
+        answered: frozenset[str],
+    ) -> None:  # fmt: skip
         """The client was told everything up to ``seq`` by an earlier stream, except what was ``open_`` then."""
-        self._answered, self._shown_as = answered, dict(bound)
+        self._answered, self._shown_as, self._sources = answered, dict(bound), dict(cited)
         for item in items:
             key = _key(item)
             if item["seq"] > seq or item["kind"] not in (*_TEXTS, "tool", "approval"):
@@ -122,6 +123,10 @@ class Parts:
             elif item["kind"] == "approval" and self._told.get(key) in ("pending", "granted"):
                 found[key] = -1
         return found
+
+    def cited(self, keys: Iterable[str]) -> dict[str, int]:
+        """How many sources of these texts were told."""
+        return {key: self._sources[key] for key in keys if self._sources.get(key)}
 
     @property
     def bound(self) -> dict[str, str]:
