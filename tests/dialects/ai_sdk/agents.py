@@ -116,7 +116,14 @@ async def librarian(run: Any) -> None:
     await run.say("Got " + json.dumps(picked) + ".", key="got")
 
 
-AGENTS = {f.__name__: f for f in (writer, echo, maker, clerk, editor, failing, librarian)}
+async def notary(run: Any) -> None:
+    """Has a file picked in the browser, and asks before it signs that."""
+    picked = await run.browser_tool("pick_file", {})
+    signed = await run.gated_tool("sign", {"file": picked}, lambda file: f"signed {file}")
+    await run.say(f"Got {signed}.", key="got")
+
+
+AGENTS = {f.__name__: f for f in (writer, echo, maker, clerk, editor, failing, librarian, notary)}
 
 
 @contextlib.asynccontextmanager

@@ -164,3 +164,20 @@ async def test_without_the_right_to_approve_nothing_is_taken(site: Site) -> None
     async with site.http(token) as http:  # and it is no approval that waits for a person
         (row,) = (await http.get("/v1/sessions")).json()["sessions"]
     assert "approvals" not in row.get("card", {})
+
+
+@pytest.mark.parametrize(("version", "wire"), [("v7", "ws"), ("v7", "sse"), ("v6", "sse")])
+async def test_a_tool_of_the_page_and_then_an_approval(site: Site, version: str, wire: str) -> None:
+    chat = await site.chat(version, wire, agent="notary")
+    await chat.do("tools", tools={"pick_file": {"output": "tides.pdf"}})
+    await chat.do("send", text="sign it")
+    shown = await chat.do("until", part="tool-sign")
+    approval = next(p["approval"]["id"] for p in shown["messages"][-1]["parts"] if "approval" in p)
+    await chat.do("until", status="ready")
+    await chat.do("approve", approval=approval, approved=True)
+    shown = await chat.do("until", said="Got")
+    assert spoken(shown) == ["Got signed tides.pdf."]
+    states = {p["type"]: p["state"] for p in shown["messages"][-1]["parts"] if p["type"].startswith("tool-")}
+    assert states == {"tool-pick_file": "output-available", "tool-sign": "output-available"}
+    assert shown["notes"]["errors"] == []
+    whole(shown)
