@@ -77,4 +77,3 @@ TABLE: Final = (
     Foreign("DELETE", f"{_A}/{{chat}}/stream", "AI SDK: stop the answer that is being given", "control, read", None,
             {JSON: record(runs=listed(TEXT))}, OURS),
 )  # fmt: skip
-
