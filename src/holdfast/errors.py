@@ -101,12 +101,15 @@ CODES: dict[str, Code] = {
     "timeout": Code(504, True, "No answer came in time.", "Retry with the same key."),
     "connection.lost": Code(503, True, "The connection was lost before an answer came.", "The client reconnects; the same key settles the outcome."),
     # set-up and files
-    "config.invalid": Code(500, False, "A setting is not valid.", "See the reference of settings."),
+    "config.invalid": Code(500, False, "A setting is not valid.", "Correct what the message names; the reference of settings says what is allowed."),
     "engine.locked": Code(503, False, "Another process is writing to this database.", "Stop it, or point this one at another file."),
     "engine.version": Code(500, False, "The SQLite library or the database's format is not one this version can use safely.", "Upgrade as the message says."),
     "engine.corrupt": Code(500, False, "The database failed a check.", "Run `holdfast verify` and restore from a backup."),
 }
 # fmt: on
+
+
+CHECK_THE_PATH = "Check the path, and that this user may read and write there."
 
 
 class HoldfastError(Exception):
@@ -115,7 +118,8 @@ class HoldfastError(Exception):
     Attributes:
         code: a key of ``CODES``; stable for ever.
         detail: what exactly was wrong, and where; never holds secrets or content.
-        fields: further facts for the one who asked (JSON values), such as ``expected`` or ``by``.
+        fields: further facts for the one who asked (JSON values), such as ``expected`` or ``by``; ``fix`` says what to do
+            where that can be said better than the table does.
     """
 
     code: str = "server.internal"
@@ -131,10 +135,14 @@ class HoldfastError(Exception):
         """This error's row of the table."""
         return CODES.get(self.code, CODES["server.internal"])
 
+    @property
+    def fix(self) -> str:
+        """What to do."""
+        return str(self.fields.get("fix") or self.row.fix)
+
     def wire(self) -> dict[str, Any]:
         """The error as sent on every surface: ``{code, message, fix, retry, …fields}``."""
-        row = self.row
-        return {"code": self.code, "message": self.detail, "fix": row.fix, "retry": row.retry, **self.fields}
+        return {"code": self.code, "message": self.detail, "retry": self.row.retry, **self.fields, "fix": self.fix}
 
 
 class Refused(HoldfastError):
@@ -155,7 +163,9 @@ class CommitFailed(Unavailable):
 
 def from_wire(error: dict[str, Any]) -> HoldfastError:
     """Rebuild an error received from a server; unknown codes are kept as they are."""
-    known = {"code", "message", "fix", "retry"}
-    fields = {k: v for k, v in error.items() if k not in known}
+    code = str(error.get("code", "server.internal"))
+    fields = {k: v for k, v in error.items() if k not in ("code", "message", "retry")}
+    if code in CODES and fields.get("fix") == CODES[code].fix:
+        del fields["fix"]
     cls = Unavailable if error.get("retry") else Refused
-    return cls(str(error.get("code", "server.internal")), str(error.get("message", "")) or "refused", **fields)
+    return cls(code, str(error.get("message", "")) or "refused", **fields)

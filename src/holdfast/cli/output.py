@@ -55,10 +55,12 @@ def say_error(error: HoldfastError, *, as_json: bool = False) -> None:
         err.file.write(msgspec.json.encode({"error": error.wire()}).decode() + "\n")
         return
     err.print(Text.assemble((f"{error.code}  ", "bold red"), error.detail))
-    facts = [f"{name}: {value}" for name, value in error.fields.items() if isinstance(value, (str, int))]
+    facts = [
+        f"{name}: {value}" for name, value in error.fields.items() if isinstance(value, (str, int)) and name != "fix"
+    ]
     if facts:
         err.print(Text(", ".join(facts)))
-    err.print(Text(error.row.fix, style="dim"))
+    err.print(Text(error.fix, style="dim"))
 
 
 def table(*columns: str) -> Table:

@@ -82,7 +82,8 @@ def listen(host: str, port: int) -> list[socket.socket]:
         for sock in sockets:
             sock.close()
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise HoldfastError("config.invalid", f"cannot listen on {host} port {port}: {reason}") from None
+        words = f"cannot listen on {host} port {port}: {reason}"
+        raise HoldfastError("config.invalid", words, fix="Stop what listens there, or choose another port.") from None
     return sockets
 
 

@@ -12,7 +12,7 @@ import apsw
 from holdfast.engines.sqlite import schema
 from holdfast.engines.sqlite.lock import FileLock
 from holdfast.engines.sqlite.store import connect
-from holdfast.errors import HoldfastError
+from holdfast.errors import CHECK_THE_PATH, HoldfastError
 
 STEP_PAGES: Final = 1_024
 """Pages copied between two reports of progress."""
@@ -83,7 +83,7 @@ def _copy(source: str, part: str, report: Report | None) -> None:
             origin.close(True)
     except apsw.CantOpenError as error:
         _remove(part)
-        raise HoldfastError("config.invalid", f"cannot open {source}: {error}") from error
+        raise HoldfastError("config.invalid", f"cannot open {source}: {error}", fix=CHECK_THE_PATH) from error
     except apsw.Error as error:
         _remove(part)
         raise HoldfastError("engine.corrupt", f"{source}: {error}") from error
@@ -129,7 +129,7 @@ def _sync(path: str) -> None:
 
 def _refuse_existing(path: str) -> None:
     if os.path.exists(path):
-        raise HoldfastError("config.invalid", f"{path} exists")
+        raise HoldfastError("config.invalid", f"{path} exists", fix="Name another file, or take this one away first.")
 
 
 def _remove(path: str) -> None:

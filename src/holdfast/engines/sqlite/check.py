@@ -12,7 +12,7 @@ import msgspec
 from holdfast.engines.rules import searchable
 from holdfast.engines.sqlite import rows, schema
 from holdfast.engines.sqlite.store import connect
-from holdfast.errors import HoldfastError
+from holdfast.errors import CHECK_THE_PATH, HoldfastError
 from holdfast.protocol.frames import Frame, decode_frame
 
 _SESSIONS: Final = """
@@ -54,7 +54,7 @@ def verify(path: str, *, vfs: str | None = None) -> Iterator[Progress | Problem]
     try:
         connection = connect(path, vfs=vfs, write=False)
     except apsw.Error as error:
-        raise HoldfastError("config.invalid", f"cannot open {path}: {error}") from error
+        raise HoldfastError("config.invalid", f"cannot open {path}: {error}", fix=CHECK_THE_PATH) from error
     try:
         try:
             schema.check_format(connection)

@@ -22,7 +22,7 @@ from holdfast.engines.sqlite.store import Store
 from holdfast.engines.sqlite.transaction import Transaction
 from holdfast.engines.sqlite.writer import OK, Writer
 from holdfast.engines.sqlite.writes import Write
-from holdfast.errors import HoldfastError, Unavailable
+from holdfast.errors import CHECK_THE_PATH, HoldfastError, Unavailable
 from holdfast.protocol import limits
 from holdfast.protocol.frames import Frame
 
@@ -97,7 +97,9 @@ class SqliteEngine:
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise HoldfastError("engine.corrupt", f"{self._store.path}: {error}") from error
         except apsw.CantOpenError as error:
-            raise HoldfastError("config.invalid", f"cannot open {self._store.path}: {error}") from error
+            raise HoldfastError(
+                "config.invalid", f"cannot open {self._store.path}: {error}", fix=CHECK_THE_PATH
+            ) from error
         except apsw.FullError as error:
             raise Unavailable("disk.full", f"cannot open {self._store.path}: {error}") from error
         except apsw.Error as error:

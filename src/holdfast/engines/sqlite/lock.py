@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import CHECK_THE_PATH, HoldfastError
 
 
 class FileLock:
@@ -25,7 +25,9 @@ class FileLock:
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise HoldfastError("config.invalid", f"cannot write {self._path}: {error.strerror}") from None
+            raise HoldfastError(
+                "config.invalid", f"cannot write {self._path}: {error.strerror}", fix=CHECK_THE_PATH
+            ) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

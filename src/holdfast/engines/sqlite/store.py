@@ -10,7 +10,7 @@ import apsw
 
 from holdfast.engines.sqlite import schema
 from holdfast.engines.sqlite.reader import Readers
-from holdfast.errors import HoldfastError
+from holdfast.errors import CHECK_THE_PATH, HoldfastError
 
 BUSY_MS: Final = 5_000
 """How long to wait for a foreign process (a shell, a backup) that holds a lock for a moment."""
@@ -93,7 +93,9 @@ class Store:
             except FileExistsError:
                 pass
             except OSError as error:
-                raise HoldfastError("config.invalid", f"cannot create {self.path}: {error.strerror}") from None
+                raise HoldfastError(
+                    "config.invalid", f"cannot create {self.path}: {error.strerror}", fix=CHECK_THE_PATH
+                ) from None
 
     def _set_up(self, connection: apsw.Connection) -> None:
         mode = connection.pragma("journal_mode", "wal")
