@@ -12,6 +12,7 @@ from holdfast.agents.errors import ToolFailed
 from holdfast.agents.run import RunContext
 from holdfast.client.session import Session
 from holdfast.protocol.fold import View
+from holdfast.session.access import anyone
 from tests.unit.agents.conftest import House, Item, items, refusal, seen
 
 pytestmark = pytest.mark.anyio
@@ -198,6 +199,34 @@ async def test_a_later_attempt_waits_for_the_tab_that_has_it(house: House) -> No
     assert got == ["kept"]
     assert len(items(await session.state(), "approval")) == 2
     assert (await tool_item(session))["status"] == "done"
+
+
+async def test_what_tabs_are_asked_waits_for_no_person(house: House) -> None:
+    worker, session = await house.worker(), await house.session()
+    calling(worker)
+
+    @worker.agent("clerk")
+    async def clerk(run: RunContext) -> None:
+        await run.approve("mail", {})
+
+    house.serve(worker)
+    await session.send("hi")
+    claim = await asked(session, CLAIM)
+
+    async def told() -> tuple[int, list[str]]:
+        """What lists count, and what webhooks are told of."""
+        notices = await house.hub.notices(0, 100)
+        told = [n.data for n in notices if n.data["type"] == "approval.requested"]
+        hot = await house.hub.loaded(anyone("t", "user:ann"), session.id)
+        return hot.index.card.get("approvals", 0), [data["tool"] for data in told]
+
+    assert await told() == (0, [])
+    await session.approve(claim["id"], note="tab-1")
+    await asked(session, RESULT)
+    assert await told() == (0, [])
+    await session.send("hi", agent="clerk")
+    await seen(session, lambda view: [i for i in items(view, "approval") if i["tool"] == "mail"])
+    assert await told() == (1, ["mail"])
 
 
 async def test_a_sub_run_cannot_let_the_worker_go(house: House) -> None:
