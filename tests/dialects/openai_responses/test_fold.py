@@ -128,3 +128,17 @@ def test_what_is_open_at_the_end_is_incomplete_and_keeps_its_text() -> None:
 def test_a_response_id_names_what_it_was_made_from() -> None:
     ref = Ref("a_b:c~1.x", "0f3a", 7, 12)
     assert Ref.parse(ref.id) == ref and ref.run == "r7"
+
+
+def test_what_is_asked_of_pages_is_not_asked_of_people() -> None:
+    history = History()
+    for tool in ("mail", "browser.claim", "browser.result"):
+        asked = {
+            "approvalId": tool,
+            "tool": tool,
+            "args": {"toolCallId": "c", "name": "pick_file", "args": {}, "try": 1},
+        }
+        history.write(e.APPROVAL_REQUESTED, asked)
+    history.write(e.RUN_ENDED, {"status": "completed"})
+    _, response = fold(history.events)
+    assert [(item["type"], item["name"]) for item in response["output"]] == [("mcp_approval_request", "mail")]

@@ -21,6 +21,7 @@ from holdfast.edge.dialects.openai_responses.items import (
     ToolCall,
 )
 from holdfast.protocol import events as e
+from holdfast.protocol.browser_tools import ASKS
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 
@@ -234,6 +235,8 @@ class Folding:
 
     def _approval(self, event: Event) -> None:
         name, arguments = _text(event.data.get("tool")), encode(event.data.get("args")).decode()
+        if name in ASKS:  # pages answer those, not people
+            return
         place = self._place(event, "mcpr", _text(event.data.get("approvalId")))
         item = ApprovalRequest(*place, name=name, arguments=arguments)
         self._output.append(item)
