@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from holdfast.cli import output
-from holdfast.cli.session import AsJson, Db, fails_in_a_sentence
+from holdfast.cli.session import AsJson, Db, fails_in_a_sentence, secret_beside
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
 from holdfast.edge.server import port_of, running, until_told
@@ -110,7 +110,7 @@ def token(
 ) -> None:  # fmt: skip
     """Mint an access token with the secret beside the database."""
     with fails_in_a_sentence(as_json):
-        secret = auth.read_secret(db)
+        secret = secret_beside(db)
         if secret is None:
             raise HoldfastError(
                 "config.invalid", f"there is no secret beside {db}: start the server once, or name --db"
@@ -119,7 +119,13 @@ def token(
         for one in grant or []:
             pattern, _, verbs = one.partition("=")
             caps = {**(caps or {}), pattern: [verb for verb in verbs.split(",") if verb]}
-        auth.parse_capabilities(caps or {})
+            if not caps[pattern]:
+                raise typer.BadParameter(f"{one!r} grants nothing; write PATTERN=verb,verb", param_hint="--grant")
+        try:  # as the server will
+            claims = {"sub": subject, "tenant": tenant, "caps": caps or {}, "agents": agent or [], "jti": "new"}
+            auth.principal_of(claims, ttl)
+        except HoldfastError as error:
+            raise typer.BadParameter(error.detail) from None
         minted = auth.mint(secret, subject=subject, tenant=tenant, capabilities=caps, agents=agent or [], ttl_s=ttl)
         if as_json:
             output.say_json({"token": minted, "subject": subject, "tenant": tenant, "ttl_s": ttl})

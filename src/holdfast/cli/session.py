@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -22,12 +24,18 @@ Token = Annotated[
     ),
 ]
 Db = Annotated[str, typer.Option(envvar="HOLDFAST_DB", help="The server's database on this machine.")]
+CONNECT_S: Final = 10.0
+"""How long a command tries to reach the server."""
+
+STARTING_S: Final = 3.0
+"""How long a command waits for the secret of a server that is just starting."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
 def talking_to(url: str, token: str | None, db: str) -> Client:
     """A client of the server, with the token given or one minted. Raises as ``token_for`` does."""
-    return Client(url, token_for(token, db), surface="cli")
+    return Client(url, token_for(token, db), surface="cli", timeout_s=CONNECT_S)
 
 
 def token_for(token: str | None, db: str) -> str:
@@ -38,10 +46,18 @@ def token_for(token: str | None, db: str) -> str:
     """
     if token is not None:
         return token
-    secret = auth.read_secret(db)
+    secret = secret_beside(db)
     if secret is None:
         raise HoldfastError("auth.required", f"no --token, and no secret beside {db} to mint one from")
     return auth.mint(secret, subject="user:me", agents=["*"])
+
+
+def secret_beside(db: str) -> str | None:
+    """The secret beside a database, or None. A server that was started a moment ago is given time to write it."""
+    until_s = time.monotonic() + STARTING_S
+    while (secret := auth.read_secret(db)) is None and time.monotonic() < until_s:
+        time.sleep(0.05)
+    return secret
 
 
 @contextlib.contextmanager
@@ -62,5 +78,6 @@ def run(work: Callable[[], Awaitable[Any]], as_json: bool = False) -> None:
     async def wrapped() -> None:
         await work()
 
+    logging.getLogger("holdfast").addHandler(logging.NullHandler())  # what ends a command is said once, as a sentence
     with fails_in_a_sentence(as_json):
         asyncio.run(wrapped())

@@ -182,6 +182,8 @@ def cancel(
     url: Url = "http://127.0.0.1:7417", token: Token = None, db: Db = "holdfast.db", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Stop runs: mine by default, one with --run, all with --all."""
+    if run_id is not None and everything:
+        raise typer.BadParameter("--run names one run and --all every run: give one of them")
 
     async def work() -> None:
         async with talking_to(url, token, db) as hf:

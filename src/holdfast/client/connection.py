@@ -75,6 +75,7 @@ class Connection:
         self._goaway_s: float | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._error: HoldfastError | None = None
+        self._reason = ""  # why the last transport was lost
         self.welcome = messages.Welcome()
         self.closed = False  # by us
 
@@ -93,7 +94,9 @@ class Connection:
                 await asyncio.shield(self._first)
         except TimeoutError:
             await self.close()
-            raise Unavailable("connection.lost", "the server could not be reached") from None
+            reason = f": {self._reason}" if self._reason else ""
+            fix = "Start the server, or check the address."
+            raise Unavailable("connection.lost", f"the server could not be reached{reason}", fix=fix) from None
         except BaseException:
             await self.close()
             raise
@@ -219,6 +222,7 @@ class Connection:
         try:
             while True:
                 error = await self._one_life()
+                self._reason = error.detail
                 if isinstance(error, Refused) and (self._opening or not self._token.renewable):
                     raise error
                 delay, self._goaway_s = self._goaway_s, None

@@ -195,3 +195,14 @@ async def test_the_log_starts_again_under_steady_load(path: str) -> None:
     assert await tail(engine) == 600
     assert os.stat(path + "-wal").st_size < os.stat(path).st_size
     await engine.close()
+
+
+async def test_the_file_of_another_program_stays_as_it_is(path: str) -> None:
+    other = apsw.Connection(path)
+    other.execute("CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1)")
+    other.close()
+    before = Path(path).read_bytes()
+    with pytest.raises(HoldfastError) as caught:
+        await SqliteEngine(path).open()
+    assert caught.value.code == "engine.version"
+    assert Path(path).read_bytes() == before

@@ -223,3 +223,20 @@ async def test_a_damaged_or_foreign_backup_is_refused(database: str, tmp_path: P
         restore(copy, database, force=True)
     assert caught.value.code == "engine.corrupt"
     assert problems(database) == []
+
+
+async def test_a_backup_into_a_folder_that_is_not_there_is_said_in_a_sentence(database: str, tmp_path: Path) -> None:
+    with pytest.raises(HoldfastError) as caught:
+        backup(database, str(tmp_path / "nowhere" / "copy.db"))
+    assert caught.value.code == "config.invalid" and "nowhere" in caught.value.detail
+
+
+@pytest.mark.parametrize("content", [b"a letter, not a database. " * 300, None])
+async def test_a_file_cut_short_or_of_another_kind_is_damage_not_a_wrong_path(
+    database: str, tmp_path: Path, content: bytes | None
+) -> None:
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(Path(database).read_bytes()[:9_000] if content is None else content)
+    with pytest.raises(HoldfastError) as caught:
+        list(verify(str(broken)))
+    assert caught.value.code == "engine.corrupt"

@@ -12,7 +12,7 @@ import apsw
 from holdfast.engines.sqlite import schema
 from holdfast.engines.sqlite.lock import FileLock
 from holdfast.engines.sqlite.store import connect
-from holdfast.errors import CHECK_THE_PATH, HoldfastError
+from holdfast.errors import CHECK_THE_PATH, HoldfastError, Unavailable
 
 STEP_PAGES: Final = 1_024
 """Pages copied between two reports of progress."""
@@ -25,7 +25,8 @@ def backup(path: str, target: str, report: Report | None = None) -> None:
     """Write a consistent copy of ``path``, as of now, to the new file ``target``. The server may go on writing.
 
     Raises:
-        HoldfastError: ``config.invalid`` when the target exists, ``engine.version`` or ``engine.corrupt``.
+        HoldfastError: ``config.invalid`` when the target exists or cannot be written, ``disk.full``, ``engine.version`` or
+            ``engine.corrupt``.
     """
     _refuse_existing(target)
     part = target + ".part"
@@ -67,7 +68,10 @@ def restore(source: str, path: str, *, force: bool = False, report: Report | Non
 def _copy(source: str, part: str, report: Report | None) -> None:
     for suffix in ("", "-wal", "-shm", "-journal"):
         _remove(part + suffix)
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    try:
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise HoldfastError("config.invalid", f"cannot write {part}: {error.strerror}", fix=CHECK_THE_PATH) from None
     try:
         origin = connect(source, vfs=None, write=False)
         try:
@@ -84,6 +88,9 @@ def _copy(source: str, part: str, report: Report | None) -> None:
     except apsw.CantOpenError as error:
         _remove(part)
         raise HoldfastError("config.invalid", f"cannot open {source}: {error}", fix=CHECK_THE_PATH) from error
+    except apsw.FullError as error:
+        _remove(part)
+        raise Unavailable("disk.full", f"cannot write {part}: {error}") from error
     except apsw.Error as error:
         _remove(part)
         raise HoldfastError("engine.corrupt", f"{source}: {error}") from error

@@ -53,8 +53,10 @@ def verify(path: str, *, vfs: str | None = None) -> Iterator[Progress | Problem]
     """
     try:
         connection = connect(path, vfs=vfs, write=False)
-    except apsw.Error as error:
+    except apsw.CantOpenError as error:
         raise HoldfastError("config.invalid", f"cannot open {path}: {error}", fix=CHECK_THE_PATH) from error
+    except apsw.Error as error:
+        raise HoldfastError("engine.corrupt", f"{path}: {error}") from error
     try:
         try:
             schema.check_format(connection)

@@ -122,13 +122,18 @@ def prepare(connection: apsw.Connection) -> None:
     Raises:
         HoldfastError: ``engine.version``.
     """
-    owner, version = connection.pragma("application_id"), connection.pragma("user_version")
-    if owner == 0 and version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall():
+    if is_empty(connection):
         with connection:
             connection.execute(TABLES)
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", VERSION)
     check_format(connection)
+
+
+def is_empty(connection: apsw.Connection) -> bool:
+    """Whether nobody has made anything of this file yet. Writes nothing."""
+    owner, version = connection.pragma("application_id"), connection.pragma("user_version")
+    return owner == 0 and version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
 
 
 def check_format(connection: apsw.Connection) -> None:

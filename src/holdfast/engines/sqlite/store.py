@@ -98,6 +98,8 @@ class Store:
                 ) from None
 
     def _set_up(self, connection: apsw.Connection) -> None:
+        if not schema.is_empty(connection):
+            schema.check_format(connection)  # before anything is written: another program's file stays as it is
         mode = connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", self._synchronous)
         connection.pragma("journal_size_limit", WAL_KEPT_BYTES)
