@@ -12,8 +12,8 @@ from holdfast.engines.memory import MemoryEngine
 from holdfast.engines.port import Append, Engine, Index, Key
 from holdfast.errors import HoldfastError
 from holdfast.protocol.frames import Frame, ProducerKey
+from tests.contract.asking import frame
 from tests.contract.conftest import Store
-from tests.contract.test_engine_contract import frame
 
 pytestmark = pytest.mark.anyio
 

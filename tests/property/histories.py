@@ -24,12 +24,11 @@ from holdfast.protocol.frames import ProducerKey
 from holdfast.session import producer, program
 from holdfast.session import run as runs
 from holdfast.session.state import State
+from tests.property.output import WORDS, drafts, pick
 
 SESSION = "s1"
-WORDS = ("a", "tide ", "🌊", "é", "", "𝒳y", "\u2028", "long " * 5)
 AGENTS = ("writer", "critic")
 PEOPLE = ("user:ann", "user:bob")
-IDS = ("m1", "m2", "m3", "1", "a b"[:1], "['m1']")
 START_MS = 1_764_000_000_000
 
 Step = tuple[int, int, int, int]
@@ -166,12 +165,6 @@ class History:
         return fit[a % len(fit)] if fit else None
 
 
-def pick(options: Any, n: int) -> Any:
-    """One of the options."""
-    found = list(options)
-    return found[n % len(found)] if found else None
-
-
 # --- commands ----------------------------------------------------------------------------------------------------------
 def _send(h: History, a: int, b: int, c: int) -> None:
     edits = pick(h.state.inputs, b) if c % 5 == 0 else None
@@ -190,70 +183,20 @@ def _claim(h: History, a: int, b: int, c: int) -> None:
         h.ask(runs.Claim(session=SESSION, run=run.id, worker="w1", lease_s=15.0), f"agent:{run.agent}")
 
 
-def _text(h: History, opened: dict[str, int], kind: str, a: int, b: int) -> list[Draft]:
-    start, content, end, field = {
-        "m": (e.TEXT_START, e.TEXT_CONTENT, e.TEXT_END, "messageId"),
-        "r": (e.REASONING_START, e.REASONING_CONTENT, e.REASONING_END, "messageId"),
-        "t": (e.TOOL_START, e.TOOL_ARGS, e.TOOL_END, "toolCallId"),
-    }[kind]
-    ids = [key[2:] for key in opened if key[0] == kind]
-    delta = WORDS[b % len(WORDS)]
-    if not ids or a % 9 == 0:
-        new = IDS[b % len(IDS)] if a % 3 == 0 else f"{kind}.{h.state.tail}"
-        return [Draft(start, {field: new, "toolCallName": "t"}), Draft(content, {field: new, "delta": delta})]
-    ident: Any = ids[a % len(ids)]
-    if b % 13 == 0:
-        ident = {"1": 1, "['m1']": ["m1"]}.get(ident, ident)  # looks the same when printed
-    grown = [Draft(content, {field: ident, "delta": WORDS[(b + i) % len(WORDS)]}) for i in range(b % 3 + 1)]
-    return [*grown, *([Draft(end, {field: ident})] if b % 4 == 0 else [])]
-
-
-def _other(h: History, a: int, b: int, calls: list[str]) -> list[Draft]:
-    value = {"x": b, "y": [WORDS[a % len(WORDS)]]}
-    patch = [
-        {"op": pick(("add", "replace", "remove"), a), "path": pick(("/x", "/y/0", "/y/-", "/z", ""), b), "value": b}
-    ]
-    options = [
-        Draft(e.STATE_SNAPSHOT, {"snapshot": value}),
-        Draft(e.STATE_DELTA, {"delta": patch}),
-        Draft(e.STEP_STARTED, {"stepName": f"n{a % 2}"}),
-        Draft(e.STEP_FINISHED, {"stepName": f"n{b % 2}"}),
-        Draft(e.ACTIVITY_SNAPSHOT, {"messageId": f"a{a % 2}", "activityType": "plan", "content": value, "replace": b % 2 == 0}),
-        Draft(e.ACTIVITY_DELTA, {"messageId": f"a{a % 2}", "activityType": "plan", "patch": patch}),
-        Draft(e.SOURCE_CITED, {"messageId": IDS[a % 3], "sourceId": "s", "title": "t", "uri": "u"}),
-        Draft(e.USAGE_RECORDED, {"model": "m", "input_tokens": a}),
-        Draft(e.CUSTOM, {"name": "n", "value": b}),
-        Draft("vendor.thing", {"any": value}),
-        Draft(e.RUN_ENDED, {"status": "completed"}),  # not theirs to write
-    ]  # fmt: skip
-    options += [Draft(e.TOOL_RESULT, {"toolCallId": call, "content": value}) for call in calls]
-    return [options[(a * 7 + b) % len(options)]]
-
-
-def _drafts(h: History, opened: dict[str, int], calls: list[str], a: int, b: int, c: int) -> list[Draft]:
-    found: list[Draft] = []
-    for n in range(c % 3 + 1):
-        if (a + n) % 3:
-            found += _text(h, opened, "mmrt"[(a + b + n) % 4], a // 3 + n, b + n)
-        else:
-            found += _other(h, a + n, b, calls)
-    return found
-
-
 def _append(h: History, a: int, b: int, c: int) -> None:
     run = h.some_run(c)
     if run is None:
         return
     generation = max(0, run.generation - (c % 10 == 0))
-    drafts = _drafts(h, run.open, list(run.journal), a, b, c)
-    h.ask(wire.Append(session=SESSION, run=run.id, generation=generation, events=drafts), f"agent:{run.agent}")
+    written = drafts(h.state.tail, run.open, list(run.journal), a, b, c)
+    h.ask(wire.Append(session=SESSION, run=run.id, generation=generation, events=written), f"agent:{run.agent}")
 
 
 def _append_loose(h: History, a: int, b: int, c: int) -> None:
     who = pick((*PEOPLE, "agent:writer"), c)
     number = len([k for k in h.keys if k.id == f"p {who} p1"]) + 1
     identity = wire.Producer("p1", 1, number) if a % 3 else None
-    h.ask(wire.Append(session=SESSION, events=_drafts(h, h.state.loose, [], a, b, c), producer=identity), who)
+    h.ask(wire.Append(session=SESSION, events=drafts(h.state.tail, h.state.loose, [], a, b, c), producer=identity), who)
 
 
 def _append_late(h: History, a: int, b: int, c: int) -> None:
@@ -267,9 +210,9 @@ def _append_late(h: History, a: int, b: int, c: int) -> None:
 def _end(h: History, a: int, b: int, c: int) -> None:
     run = h.some_run(a)
     if run is not None:
-        drafts = _drafts(h, run.open, list(run.journal), a, b, c) if c % 2 else []
+        written = drafts(h.state.tail, run.open, list(run.journal), a, b, c) if c % 2 else []
         status = pick(("completed", "completed", "failed", "cancelled"), b)
-        op = wire.End(session=SESSION, run=run.id, generation=run.generation, status=status, events=drafts)
+        op = wire.End(session=SESSION, run=run.id, generation=run.generation, status=status, events=written)
         h.ask(op, f"agent:{run.agent}")
 
 

@@ -7,7 +7,6 @@ SQLite engine with its threads, where the order of things is the machine's.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import random
 import tracemalloc
@@ -21,12 +20,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast.engines.port import Key
 from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.errors import Unavailable
 from holdfast.hub.compacting import compact
 from holdfast.hub.hub import Hub
-from holdfast.hub.port import Batch
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
@@ -34,117 +31,13 @@ from holdfast.protocol.events import Draft, Event
 from holdfast.protocol.fold import View
 from holdfast.protocol.frames import decode_frame
 from holdfast.session.access import anyone
+from tests.property.follower import KEY, Follower, Log, settle
 from tests.sim.engine import SlowEngine
 from tests.sim.loop import SimClock, SimLoop
 
-KEY = Key("acme", "s1")
 WRITER = anyone("acme", "user:writer")
 WORDS = ("tide ", "🌊", "é", "long " * 20)
 EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "80"))
-_names = itertools.count(1)
-Log = Callable[[], list[Event]]
-
-
-class Follower:
-    """A reader that trusts nothing: it checks every message against what is durable at that moment.
-
-    Attributes:
-        cursor: what it has applied; ``view`` is the fold of that.
-    """
-
-    surface, device = "test", ""
-
-    def __init__(self, hub: Hub, log: Log | None, *, operator: bool = True) -> None:
-        self.hub, self._log = hub, log
-        self.ident = f"f{next(_names)}"
-        self.principal = anyone("acme", f"user:{self.ident}")
-        if not operator:
-            verbs = self.principal.capabilities[0].verbs - {"admin"}
-            capability = msgspec.structs.replace(self.principal.capabilities[0], verbs=verbs)
-            self.principal = msgspec.structs.replace(self.principal, capabilities=(capability,))
-        self.paused = False
-        self.open = False
-        self.live = False
-        self.cursor = 0
-        self.incarnation = ""
-        self.view = View()
-        self.resets = 0
-        self.fresh = True
-        self.asked = 1
-        self.answers: dict[int, tuple[asyncio.Future[None], int, View | None]] = {}
-        hub.connect(self)
-
-    def deliver(self, batch: Batch) -> None:
-        for payload in batch.payloads:
-            self._take(msgspec.json.decode(payload))
-
-    def _take(self, message: dict[str, Any]) -> None:
-        op = message["op"]
-        if message.get("id") in self.answers:
-            self._answered(message)
-        elif op == "snapshot":
-            assert self.incarnation != message["incarnation"] or message["seq"] >= self.cursor, "thrown back"
-            assert self.fresh or message["reason"] != "start"
-            self.view, self.cursor = View.load(message["view"]), message["seq"]
-            self.incarnation = message["incarnation"]
-            self.resets += message["reason"] != "start"
-            self._durable(self.cursor)
-        elif op in ("events", "skip"):
-            assert self.open
-            assert message["from"] <= self.cursor + 1, f"a gap before {message['from']}, at {self.cursor}"
-            assert message["to"] > self.cursor, f"{message['to']} came twice"
-            assert self.fresh or message["from"] == self.cursor + 1, "a frame that was half read, in the middle"
-            self._durable(message["to"])
-            for event in msgspec.convert(message.get("events", []), list[Event]):
-                if event.last > self.cursor:
-                    assert event.seq == self.cursor + 1
-                    assert self.view.apply(event), "a bad join"
-                    self.cursor = event.last
-            self.cursor = message["to"]
-        elif op == "live":
-            assert message["seq"] == self.cursor
-            self.live = True
-        self.fresh = self.fresh and op not in ("events", "skip")
-
-    def _durable(self, seq: int) -> None:
-        if self._log is not None:
-            assert seq <= len(self._log()), f"{seq} is not durable"
-
-    def close(self, code: int, reason: str) -> None:
-        """The hub closes."""
-
-    def shut(self, code: int, reason: str) -> None:
-        """The hub closes."""
-
-    async def join(self, start: Any, cursor: int = 0, view: View | None = None) -> None:
-        """Subscribe. What arrives before the answer belongs to the subscription before."""
-        done = asyncio.get_running_loop().create_future()
-        self.answers[self.asked] = (done, cursor, view)
-        self.hub.dispatch(self, wire.Subscribe(session="s1", start=start, id=self.asked))
-        self.asked += 1
-        await done
-
-    def _answered(self, message: dict[str, Any]) -> None:
-        done, cursor, view = self.answers.pop(message["id"])
-        if message["op"] == "ok":
-            self.open, self.live, self.fresh = True, False, True
-            self.cursor, self.view = cursor, view or View()
-        done.set_result(None)
-
-    async def again(self) -> None:
-        """From its own cursor."""
-        if self.incarnation:
-            await self.join(wire.Cursor(self.incarnation, self.cursor), self.cursor, self.view)
-        else:
-            await self.join("snapshot")
-
-    async def leave(self) -> None:
-        self.open = False
-        await self.hub.execute(self.principal, wire.Unsubscribe(session="s1"), self)
-
-    def drain(self) -> None:
-        self.paused = False
-        self.hub.resume(self)
 
 
 async def write(hub: Hub, count: int, seed: int) -> list[int]:
@@ -169,16 +62,6 @@ async def write(hub: Hub, count: int, seed: int) -> list[int]:
             acknowledged += range(answer["first"], answer["last"] + 1)
             break
     return acknowledged
-
-
-async def settle(followers: list[Follower], hub: Hub) -> None:
-    for follower in followers:
-        follower.drain()
-        while not follower.open:
-            await follower.again()
-    async with asyncio.timeout(30):
-        while not all(f.live and f.cursor == hub.sessions[KEY].tail for f in followers):
-            await asyncio.sleep(0.005)
 
 
 def whole(log: list[Event]) -> View:

@@ -60,7 +60,7 @@ def frame(row: tuple[Any, ...], where: str) -> Frame:
         sound = False
     if not sound:
         raise HoldfastError("engine.corrupt", f"frame {first}..{last} of {where} is damaged")
-    return Frame(first, last, audience, payload, _KEYS.decode(keys) if keys else [])
+    return Frame(first, last, audience, payload, _KEYS.decode(keys) if keys else ())
 
 
 def checked(crc: int, data: bytes, what: str) -> bytes:
