@@ -32,7 +32,10 @@ MALFORMED: list[Any] = [
     '{"model":"echo","input":[{"role":"user","content":[{"type":"input_image","image_url":"data:image/png,x"}]}]}',
     '{"model":"echo","input":[{"role":"user","content":"x"}],"tools":7}', b'{"model":"echo","input":"\xff"}',
     '{"model":"%s","input":"x"}' % ("e" * 300), '{"model":"echo","input":"%s"}' % ("e" * 300_000),
-    "[" * 100_000,
+    "[" * 100_000, '{"model":"echo","input":"x","conversation":{}}', '{"model":"echo","input":"x","conversation":{"id":null}}',
+    '{"model":"echo","input":"x","temperature":"hot"}', '{"model":"echo","input":"x","max_output_tokens":"many"}',
+    '{"model":"echo","input":"x","store":5}', '{"model":"echo","input":"x","text":"plain"}',
+    '{"model":"echo","input":[{"type":"function_call_output","call_id":"unknown","output":"x"}]}',
     json.dumps({"model": "echo", "input": [
         {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "c", "output": "once"},
@@ -51,6 +54,25 @@ async def test_malformed_input_writes_nothing(site: Site, body: str | bytes) -> 
         assert set(error) == {"message", "type", "param", "code"} and error["type"] == "invalid_request_error"
         assert response.headers["x-should-retry"] == "false"
         assert (await http.get("/v1/sessions")).json()["sessions"] == []
+
+
+async def test_a_result_of_an_unknown_call_is_refused_in_a_conversation_too(site: Site) -> None:
+    async with Client(site.url, site.token()) as hf:
+        session = await hf.create("talk")
+        result = [{"type": "function_call_output", "call_id": "unknown", "output": "x"}]
+        with pytest.raises(openai.BadRequestError) as refused:
+            await site.client().responses.create(model="echo", input=result, conversation="talk")
+        assert refused.value.param == "input" and (await session.state()).runs == {}
+
+
+async def test_parameters_with_few_values_take_no_others(site: Site) -> None:
+    client = site.client()
+    response = await client.responses.create(model="echo", input="x", background=True)
+    headers = {"authorization": f"Bearer {site.token()}"}
+    async with httpx.AsyncClient(base_url=site.url, headers=headers, trust_env=False) as http:
+        for asked in ("?stream=maybe", "/input_items?order=random"):
+            refused = await http.get(f"/v1/responses/{response.id}{asked}")
+            assert refused.status_code == 400 and refused.json()["error"]["code"] == "input.malformed"
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,7 @@ class Asking:
         self, principal: Principal, session: str, asked: Asked, ident: str | None, parent: str | None
     ) -> Ref:
         if asked.results:
+            await self._check_calls(principal, session, asked)
             drafts = [draft for call, content in asked.results for draft in _result(asked, call, content)]
             key = None if ident is None else f"{ident}.results"
             await self._hub.execute(principal, wire.Append(session=session, events=drafts, key=key))
@@ -116,6 +117,14 @@ class Asking:
                 "run.muted", "a person has taken over this session: what you said is kept, and no agent answers"
             )
         return Ref.of_run(session, (await self._hub.loaded(principal, session)).incarnation, result["run"])
+
+    async def _check_calls(self, principal: Principal, session: str, asked: Asked) -> None:
+        """A result answers a call that the session has or the request brought; calls of older pages are taken on trust."""
+        _, _, raw = await self._hub.snapshot(principal, session)
+        view = View.load(_ANY.decode(raw))
+        for call, _ in asked.results:
+            if call not in asked.calls and ("tool", call) not in view.by_id and not view.older:
+                raise Refused("input.malformed", f"function_call_output: no call {call!r:.80}", param="input")
 
     async def _decide(self, principal: Principal, session: str, decision: Decision, ident: str | None) -> Ref:
         """Decide an approval; its run, from the wait for it on, is the response."""

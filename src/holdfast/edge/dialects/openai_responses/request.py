@@ -47,6 +47,22 @@ class Fields(msgspec.Struct):
     instructions: str | list[dict[str, Any]] | None = None
     tools: list[dict[str, Any]] | None = None
     prompt: None = None
+    # repeated and nothing else; typed, since clients read them back by these types
+    include: list[str] | None = None
+    max_output_tokens: int | None = None
+    max_tool_calls: int | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: dict[str, Any] | None = None
+    service_tier: str | None = None
+    store: bool | None = None
+    stream_options: dict[str, Any] | None = None
+    temperature: float | None = None
+    text: dict[str, Any] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    top_logprobs: int | None = None
+    top_p: float | None = None
+    truncation: str | None = None
+    user: str | None = None
 
 
 class Decision(msgspec.Struct):
@@ -93,7 +109,7 @@ class Asked(msgspec.Struct):
     def conversation(self) -> str | None:
         """The session asked for by name."""
         named = self.fields.conversation
-        ident = named.get("id") if isinstance(named, dict) else named
+        ident = (named.get("id") or "") if isinstance(named, dict) else named
         if ident is None:
             ident = (self.fields.metadata or {}).get("session")
         elif self.fields.previous_response_id is not None:

@@ -87,8 +87,9 @@ class OpenAIResponses:
         """The response as it stands, or with ``stream=true`` its events after ``starting_after``."""
         after = request.query_params.get("starting_after")
         beyond = -1 if after is None else number(after, "starting_after")
+        streamed = _choice(request, "stream", "false", "true", "0", "1") in ("true", "1")
         known = await self._known(request, principal)
-        if request.query_params.get("stream", "false").lower() in ("true", "1") and request.method != "HEAD":
+        if streamed and request.method != "HEAD":
             return await self._stream(principal, known, beyond)
         return answer((await self._log.folded(principal, known)).response())
 
@@ -107,7 +108,7 @@ class OpenAIResponses:
         known = await self._known(request, principal)
         most = number(request.query_params.get("limit", "20"), "limit", least=1, most=100)
         items = requests_.input_items(known.input or known.ref.run, known.text, known.body)
-        if request.query_params.get("order", "desc") != "asc":
+        if _choice(request, "order", "desc", "asc") == "desc":
             items.reverse()
         after = request.query_params.get("after")
         places = [place for place, item in enumerate(items) if item["id"] == after]
@@ -121,6 +122,14 @@ class OpenAIResponses:
         known = await self._known(request, principal)
         await self._asking.erase(principal, known.ref)
         return answer({"id": known.ref.id, "object": "response", "deleted": True})
+
+
+def _choice(request: Request, name: str, *choices: str) -> str:
+    """A query parameter of which there are few; the first is the default."""
+    given = request.query_params.get(name, choices[0]).lower()
+    if given not in choices:
+        raise Refused("input.malformed", f"{name}: one of {', '.join(choices)}", param=name)
+    return given
 
 
 def _error(error: HoldfastError) -> Response:
