@@ -118,7 +118,9 @@ def run_demo(*, host: str, port: int, data_dir: str, open_browser: bool) -> int:
             probe.bind((host, port))
         except OSError as error:
             raise HoldfastError(
-                "config.invalid", f"port {port} on {host} cannot be used: {error.strerror}; choose another with PORT="
+                "config.invalid",
+                f"port {port} on {host} cannot be used: {error.strerror}",
+                fix="Stop what listens there, or choose another with --port (make demo PORT=…).",
             ) from None
     supervisor = Supervisor(host, port, folder, out)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -6,14 +6,16 @@ Every setting is described in docs/reference/settings.md, which a test holds aga
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from holdfast.errors import HoldfastError
 from holdfast.protocol import limits
 
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@,*]+/?")
 _LISTS = {"origins", "hosts", "algorithms"}
 
 
@@ -66,6 +68,22 @@ class Settings(BaseModel):
         default=False, description="Serve /metrics to anybody who can connect, not only to loopback and admins."
     )
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="How much is logged.")
+
+    @field_validator("origins")
+    @classmethod
+    def _origins_can_match(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin; write scheme://host or scheme://host:port")
+        return origins
+
+    @field_validator("hosts")
+    @classmethod
+    def _hosts_can_match(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if "/" in host:
+                raise ValueError(f"{host!r} is no host name; leave out the scheme and the path")
+        return hosts
 
 
 def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Settings:

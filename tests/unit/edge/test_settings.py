@@ -31,6 +31,11 @@ def test_the_command_line_goes_before_the_environment() -> None:
         ("CONNECTIONS", "0"),
         ("REQUESTS_PER_S", "-1"),
         ("LOG_LEVEL", "loud"),
+        ("ORIGINS", "chat.example.com"),
+        ("ORIGINS", "*"),
+        ("ORIGINS", "null"),
+        ("ORIGINS", "https://a.example,https://b.example/app"),
+        ("HOSTS", "https://chat.example.com"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(name: str, value: str) -> None:
