@@ -208,7 +208,9 @@ def everything() -> tuple[dict[str, list[set[str]]], View]:
     said = [
         ("TEXT_MESSAGE_START", {"messageId": "t1", "role": "assistant", "name": "w"}),
         ("source.cited", {"messageId": "t1", "sourceId": "1", "uri": "u"}),
+        ("TEXT_MESSAGE_END", {"messageId": "t1", "kept": True}),
         ("REASONING_MESSAGE_START", {"messageId": "t2"}),
+        ("REASONING_MESSAGE_END", {"messageId": "t2", "kept": True}),
         ("TOOL_CALL_START", {**call, "toolCallName": "look", "parentMessageId": "t1"}),
         ("TOOL_CALL_RESULT", {**call, "content": "ok", "error": {"code": "x"}, "blob": "b1"}),
         ("STEP_STARTED", {"stepName": "one"}),

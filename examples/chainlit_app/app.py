@@ -147,11 +147,11 @@ async def show(view: holdfast.View, shown: dict[str, cl.Message]) -> None:
 
 
 def spoken(items: list[dict[str, Any]], runs: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The messages, without what lost attempts left unfinished: the next attempt begins those anew."""
+    """The messages, without what lost attempts said in vain: the next attempt says it anew."""
     for item in items:
         losses = runs.get(item.get("run", ""), {}).get("losses", [])
         lost = item.get("attempt") in {loss["attempt"] for loss in losses}
-        if item["kind"] == "message" and not (lost and item["status"] == "cut"):
+        if item["kind"] == "message" and not (lost and not item.get("kept")):
             yield item
 
 

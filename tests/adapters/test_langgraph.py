@@ -188,6 +188,7 @@ async def test_a_lost_attempt_goes_on_after_its_last_step(shop: Workshop) -> Non
     assert view.runs[run.id]["losses"] and view.runs[run.id]["status"] == "completed", view.runs[run.id]
     assert called == ["7"]
     assert answers(view, run.id) == ["It came to charged"]
+    assert (await run.text()).endswith("It came to charged")
     assert (first.requests, second.requests) == (2, 1)
 
 

@@ -7,12 +7,10 @@ from typing import Any
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import withdrawn
 
-TEXTS = ("message", "reasoning")
-
 
 def branch(view: View, input_id: str | None, run: str) -> list[dict[str, Any]]:
     """Items of the branch that ends at an input, in order; what other runs said in answer to that input is left out, and
-    what lost attempts left unfinished.
+    what lost attempts said in vain (RUN-8).
 
     An answer that was regenerated counts once: the sibling chosen, else the newest.
     """
@@ -38,9 +36,7 @@ def branch(view: View, input_id: str | None, run: str) -> list[dict[str, Any]]:
 
     view.export()  # makes open texts whole
     return [
-        item
-        for item in view.items
-        if belongs(item) and not (item["kind"] in TEXTS and withdrawn(item, view.runs.get(item.get("run", ""), {})))
+        item for item in view.items if belongs(item) and not withdrawn(item, view.runs.get(item.get("run", ""), {}))
     ]
 
 

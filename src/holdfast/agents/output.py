@@ -32,6 +32,7 @@ class TextOut:
         opening: dict[str, Any],
         open_texts: dict[str, TextOut],
         replayed: bool,
+        keyed: bool = False,
     ) -> None:
         self._attempt = attempt
         self._opening = opening
@@ -44,6 +45,7 @@ class TextOut:
         self._start, self._content, self._end = start, content, end
         self.id = ident
         self.replayed = replayed
+        self._keyed = keyed
 
     async def write(self, text: str) -> None:
         """Append text. It is on its way when this returns, and durable when the run goes on past the next tool call,
@@ -63,10 +65,11 @@ class TextOut:
         if not self.replayed:
             await self._attempt.producer.write(e.SOURCE_CITED, data)
 
-    async def close(self) -> None:
-        """Complete it, if it is open."""
+    async def close(self, *, kept: bool = False) -> None:
+        """Complete it, if it is open. ``kept``: no later attempt says it again, as is so for what has a key (RUN-8)."""
         if self._open_texts.pop(self.id, None) is not None:
-            await self._attempt.producer.write(self._end, {"messageId": self.id})
+            about = {"kept": True} if kept or self._keyed else {}
+            await self._attempt.producer.write(self._end, {"messageId": self.id, **about})
 
     async def __aenter__(self) -> TextOut:
         if not self.replayed:

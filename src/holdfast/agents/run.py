@@ -99,14 +99,16 @@ class RunContext:
             item["kind"] == "message" and item["id"].startswith(prefix) and item["status"] == "complete"
             for item in self.view.items
         )
-        return self._text("message", f"{prefix}{self.attempt_number}", opening, replayed)
+        return self._text("message", f"{prefix}{self.attempt_number}", opening, replayed, keyed=True)
 
     def reasoning(self) -> TextOut:
         """A piece of reasoning, written as it comes."""
         return self._text("reasoning", f"{self.id}.{self.attempt_number}.r{self.count('reasoning')}", {})
 
-    def _text(self, kind: str, ident: str, opening: dict[str, Any], replayed: bool = False) -> TextOut:
-        return TextOut(self.attempt, kind, ident, opening, self._open_texts, replayed)
+    def _text(
+        self, kind: str, ident: str, opening: dict[str, Any], replayed: bool = False, *, keyed: bool = False
+    ) -> TextOut:
+        return TextOut(self.attempt, kind, ident, opening, self._open_texts, replayed, keyed)
 
     async def say(self, text: str, *, role: str = "assistant", key: str = "") -> str:
         """A whole message at once; returns its id."""

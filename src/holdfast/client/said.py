@@ -13,7 +13,7 @@ BETWEEN = "\n\n"
 
 
 def said(items: list[dict[str, Any]], run: dict[str, Any]) -> str:
-    """What a run has said so far, without its sub-runs and without what a lost attempt left unfinished."""
+    """What a run has said so far, without its sub-runs and without what was said in vain by a lost attempt (RUN-8)."""
     return BETWEEN.join(item["text"] for item in items if _counts(item, run))
 
 

@@ -57,10 +57,10 @@ class Draft(msgspec.Struct, gc=False):
 # --- agent output: AG-UI 1.0 names -----------------------------------------------------------------------------
 TEXT_START: Final = "TEXT_MESSAGE_START"  # {messageId, role, name?}
 TEXT_CONTENT: Final = "TEXT_MESSAGE_CONTENT"  # {messageId, delta}
-TEXT_END: Final = "TEXT_MESSAGE_END"  # {messageId}
+TEXT_END: Final = "TEXT_MESSAGE_END"  # {messageId, kept?}
 REASONING_START: Final = "REASONING_MESSAGE_START"  # {messageId}
 REASONING_CONTENT: Final = "REASONING_MESSAGE_CONTENT"  # {messageId, delta}
-REASONING_END: Final = "REASONING_MESSAGE_END"  # {messageId}
+REASONING_END: Final = "REASONING_MESSAGE_END"  # {messageId, kept?}
 TOOL_START: Final = "TOOL_CALL_START"  # {toolCallId, toolCallName, parentMessageId?}
 TOOL_ARGS: Final = "TOOL_CALL_ARGS"  # {toolCallId, delta}
 TOOL_END: Final = "TOOL_CALL_END"  # {toolCallId}

@@ -98,7 +98,10 @@ def _delta(view: View, event: Event) -> bool:
 
 
 def _close(kind: str, field: str, status: str) -> Handler:
-    return lambda view, event: view.close(kind, _text(event.data, field), status)
+    def close(view: View, event: Event) -> None:
+        view.close(kind, _text(event.data, field), status, kept=event.data.get("kept") is True)
+
+    return close
 
 
 def _tool_result(view: View, event: Event) -> None:

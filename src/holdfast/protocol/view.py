@@ -22,8 +22,10 @@ Item = dict[str, Any]
 
 
 def withdrawn(item: Item, run: dict[str, Any]) -> bool:
-    """Whether the loss of its attempt left it unfinished: the next attempt begins anew, so it does not count as said."""
-    return item.get("status") == "cut" and any(loss["attempt"] == item.get("attempt") for loss in run.get("losses", ()))
+    """Whether it is a text of a lost attempt which the next attempt says anew: it does not count as said (RUN-8)."""
+    if item["kind"] not in ("message", "reasoning") or item.get("kept"):
+        return False
+    return any(loss["attempt"] == item.get("attempt") for loss in run.get("losses", ()))
 
 
 class OpenText:
@@ -125,12 +127,14 @@ class ViewState:
             item["attempt"] = attempt
         self._note(item)
 
-    def close(self, kind: str, ident: str, status: str) -> None:
-        """An open text is complete."""
+    def close(self, kind: str, ident: str, status: str, *, kept: bool = False) -> None:
+        """An open text is complete. ``kept``: it counts as said also when its attempt is lost (RUN-8)."""
         text = self.open.pop((kind, ident), None)
         if text is not None:
             text.flush()
             text.item["status"] = status
+            if kept:
+                text.item["kept"] = True
 
     def settle(self, run: str, *, pending: bool) -> None:
         """The run ended, or an attempt was lost: nothing of it stays open (FOLD-4)."""

@@ -192,6 +192,31 @@ async def test_keyed_messages_are_said_once(house: House) -> None:
     assert replayed == [False, True]
 
 
+async def test_a_keyed_message_of_a_lost_attempt_counts_and_others_do_not(house: House) -> None:
+    """RUN-8: the next attempt does not say it again, so it would be missing from what the run said."""
+    first, session = await house.worker(), await house.session()
+    said = asyncio.Event()
+
+    async def write(run: RunContext) -> None:
+        await run.say("the plan", key="plan")
+        await run.say(f"try {run.attempt_number}")
+        if run.attempt_number == 1:
+            await run.flush()
+            said.set()
+            await asyncio.Event().wait()
+
+    first.agent("writer")(write)
+    serving = house.serve(first)
+    run = await session.send("hi")
+    await said.wait()
+    serving.cancel()  # it ends nothing: the lease runs out
+    await asyncio.wait({serving})
+    second = await house.worker()
+    second.agent("writer")(write)
+    house.serve(second)
+    assert await run.text() == "the plan\n\ntry 2"
+
+
 async def test_a_tool_does_not_begin_in_a_run_that_is_being_stopped(house: House) -> None:
     worker, session = await house.worker(), await house.session()
     ran: list[int] = []

@@ -53,8 +53,8 @@ class Log:
         self.add(e.TEXT_CONTENT, {"messageId": ident, "delta": text}, run, self._lengths[ident])
         self._lengths[ident] += len(text.encode("utf-16-le")) // 2
 
-    def end(self, name: str) -> None:
-        self.add(e.TEXT_END, {"messageId": f"{RUN}.{self.attempt}.{name}"})
+    def end(self, name: str, **more: bool) -> None:
+        self.add(e.TEXT_END, {"messageId": f"{RUN}.{self.attempt}.{name}", **more})
 
     def reload(self) -> None:
         """As a snapshot brings it."""
@@ -121,10 +121,11 @@ def test_every_character_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read == len(log.whole())
 
 
-def test_what_a_lost_attempt_left_unfinished_is_void_and_what_it_completed_stands() -> None:
+def test_of_a_lost_attempt_only_that_counts_which_no_later_one_says_again() -> None:
+    """RUN-8."""
     log, saying = Log(), Saying(RUN)
     log.write("a", "whole")
-    log.end("a")
+    log.end("a", kept=True)
     log.write("b", "half")
     assert saying.more(log.view) == "whole\n\nhalf"
     log.lose()
@@ -139,3 +140,6 @@ def test_what_a_lost_attempt_left_unfinished_is_void_and_what_it_completed_stand
     with pytest.raises(Refused, match=r"run\.fenced"):
         saying.more(log.view)
     assert log.whole() == "whole\n\nother"
+    log.end("b")
+    log.lose()
+    assert log.whole() == "whole", "complete, and said in vain"

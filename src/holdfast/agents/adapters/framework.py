@@ -113,7 +113,7 @@ class Kept:
             await run.emit(e.CUSTOM, {"name": KEPT, "value": {"framework": self._framework, "blob": blob, **steers}})
             self._newest = state
         for out in ended:  # in the same append, unless a lot is on its way
-            await out.close()
+            await out.close(kept=not run.local)
 
 
 class Texts:

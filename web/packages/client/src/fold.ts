@@ -39,11 +39,12 @@ function add(view: View, event: SessionEvent, kind: Kind, id: string, fields: En
 }
 
 /** An open text is complete. */
-function closeText(view: View, kind: string, id: string, status: string): void {
+function closeText(view: View, kind: string, id: string, status: string, kept = false): void {
   const item = view.open.get(keyOf(kind, id));
   if (!item) return;
   view.open.delete(keyOf(kind, id));
   item["status"] = status;
+  if (kept) item["kept"] = true;
   view.touch(item);
 }
 
@@ -111,7 +112,7 @@ const grow = (kind: string, field: string, grown = "text"): Handler => (view, ev
 };
 
 const close = (kind: string, field: string, status: string): Handler => (view, _, data) =>
-  closeText(view, kind, text(data, field), status);
+  closeText(view, kind, text(data, field), status, data["kept"] === true);
 
 const toolResult: Handler = (view, _, data) => {
   const id = text(data, "toolCallId");

@@ -27,10 +27,10 @@ export async function text(session: Session, run: RunState): Promise<string> {
   return said(items, run);
 }
 
-/** What a run has said so far, without its sub-runs and without what a lost attempt left unfinished. */
+/** What a run has said so far, without its sub-runs and without what was said in vain by a lost attempt (RUN-8). */
 export function said(items: readonly Item[], run: RunState): string {
   const lost = new Set(run.losses?.map(({ attempt }) => attempt));
-  const withdrawn = (item: MessageItem): boolean => item.status === "cut" && lost.has(item.attempt ?? -1);
+  const withdrawn = (item: MessageItem): boolean => !item.kept && lost.has(item.attempt ?? -1);
   return items
     .filter((item): item is MessageItem => item.kind === "message" && item.run === run.id && !withdrawn(item))
     .map((item) => item.text)

@@ -60,6 +60,8 @@ export interface MessageItem extends ItemBase {
   text: string;
   length: number;
   status: TextStatus;
+  /** It counts as said also when its attempt was lost. */
+  kept?: true;
   name?: string;
   parent?: string;
   edits?: string;
@@ -73,6 +75,7 @@ export interface ReasoningItem extends ItemBase {
   text: string;
   length: number;
   status: TextStatus;
+  kept?: true;
 }
 
 export interface ToolItem extends ItemBase {

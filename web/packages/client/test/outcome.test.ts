@@ -4,13 +4,13 @@ import { said } from "../src/outcome.js";
 import type { Item, RunState } from "../src/protocol.js";
 
 const run = { id: "r1", status: "completed", losses: [{ attempt: 1, reason: "lease", ts: 1 }] } as unknown as RunState;
-const message = (attempt: number, status: string, text: string, of = "r1"): Item =>
-  ({ kind: "message", id: `${of}.${attempt}.${text}`, run: of, attempt, status, text }) as unknown as Item;
+const message = (attempt: number, text: string, more = {}): Item =>
+  ({ kind: "message", id: `${attempt}.${text}`, run: "r1", attempt, status: "complete", text, ...more }) as unknown as Item;
 
-test("what a lost attempt completed counts as said, what it left unfinished does not", () => {
+test("of what a lost attempt said only that counts which no later one says again", () => {
   const items = [
-    message(1, "complete", "whole"), message(1, "cut", "half"), message(2, "complete", "again"), message(2, "cut", "stopped"),
-    message(1, "complete", "somebody else", "r2"),
+    message(1, "kept", { kept: true }), message(1, "in vain"), message(1, "half", { status: "cut" }), message(2, "again"),
+    message(2, "stopped", { status: "cut" }), message(1, "somebody else", { run: "r2" }),
   ];
-  expect(said(items, run)).toBe("whole\n\nagain\n\nstopped");
+  expect(said(items, run)).toBe("kept\n\nagain\n\nstopped");
 });
