@@ -66,6 +66,10 @@ export function arrange(view: View): Turn[] {
 
 export const isInput = (item: Item): item is MessageItem => item.kind === "message" && item.turn === item.id;
 
+/** Of what a lost attempt left: a text that does not count (RUN-8), and whatever was cut. */
+const inVain = (item: Item): boolean =>
+  item.kind === "message" || item.kind === "reasoning" ? !item.kept : "status" in item && item.status === "cut";
+
 function push<T>(map: Map<string, T[]>, key: string, value: T): void {
   const known = map.get(key);
   if (known) known.push(value);
@@ -79,7 +83,7 @@ function answerOf(run: RunState, byRun: Map<string, Item[]>, children: Map<strin
   const own = byRun.get(run.id) ?? [];
   const below = children.get(run.id) ?? [];
   const placed: { at: number; seq: number; part: Part | Answer }[] = own.map((item) => {
-    const superseded = lost.has(item.attempt ?? -1) && "status" in item && item.status === "cut";
+    const superseded = lost.has(item.attempt ?? -1) && inVain(item);
     return { at: item.ts, seq: item.seq, part: { kind: "item", item, superseded } };
   });
   for (const child of below) placed.push({ at: child.queued_ts, seq: child.seq, part: answerOf(child, byRun, children, lastLoss) });
