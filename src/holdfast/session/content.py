@@ -83,8 +83,11 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
             if draft.type != type_ or data.get(field) != text:
                 break
         fresh[key] = offset
-        cover = {field: text, "delta": "".join(row)}
-        folded.append(Event(first, ts, actor, type_, cover, ident, attempt, begins, seq - 1))
+        if len(row) == 1:
+            folded.append(events[-1])
+        else:
+            cover = {field: text, "delta": "".join(row)}
+            folded.append(Event(first, ts, actor, type_, cover, ident, attempt, begins, seq - 1))
 
 
 def _check_other(
