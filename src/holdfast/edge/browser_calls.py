@@ -77,16 +77,20 @@ class Answering:
 
     async def _waiting(self, results: list[Result]) -> dict[str, tuple[str, Result]]:
         """The claims that wait for one of these results, with their runs."""
-        state = (await self._hub.loaded(self._principal, self._session)).state
-        assert state is not None
+        session = await self._hub.loaded(self._principal, self._session)
         by_call = {result.call: result for result in results}
-        found: dict[str, tuple[str, Result]] = {}
-        for ident, approval in state.approvals.items() if by_call else ():
-            call = offered(approval.tool, approval.args, self._principal.actor, None)
-            result = by_call.get(call or "")
-            if result is not None and not approval.decision and approval.args.get("name") == result.name:
-                found[ident] = (approval.run, result)
-        return found
+
+        def look() -> dict[str, tuple[str, Result]]:
+            assert session.state is not None
+            found: dict[str, tuple[str, Result]] = {}
+            for ident, approval in session.state.approvals.items():
+                call = offered(approval.tool, approval.args, self._principal.actor, None)
+                result = by_call.get(call or "")
+                if result is not None and not approval.decision and approval.args.get("name") == result.name:
+                    found[ident] = (approval.run, result)
+            return found
+
+        return await session.at_rest(look) if by_call else {}
 
     async def _note(self, result: Result) -> tuple[Literal["approved", "denied"], str]:
         """The decision that carries a result: it fits a note, or is a blob."""
