@@ -58,7 +58,7 @@ class OpenText:
         while missing > 0 and at > 0:
             at -= 1
             missing -= len(self.parts[at])
-        return "".join(self.parts[at:])[-missing:] if missing else "".join(self.parts[at:])
+        return "".join(self.parts[at:])[-missing:]
 
     def flush(self) -> None:
         """Make the item hold everything received."""
