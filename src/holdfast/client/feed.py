@@ -73,9 +73,8 @@ class Feed:
         self._connection = connection
         self._session = session
         self._owner = owner  # the session object is found by its id only while somebody holds it: readers do
-        self._readers: weakref.WeakValueDictionary[int, Reader] = (
-            weakref.WeakValueDictionary()
-        )  # in the order they came
+        # in the order they came
+        self._readers: weakref.WeakValueDictionary[int, Reader] = weakref.WeakValueDictionary()
         self._turn = 0  # number of the newest subscribe; answers to older ones mean nothing
         self._open = False  # whether the newest subscribe was answered: only then messages count
         self._tail = 0
