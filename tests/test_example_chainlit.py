@@ -110,9 +110,13 @@ async def enter(browser: chromium.Chromium, url: str, name: str) -> Tab:
 
 
 async def ask(tab: Tab, text: str) -> None:
-    """Say something and wait for the answer to be under way."""
+    """Say something and wait for the answer to be under way.
+
+    Until it is connected Chainlit's page forgets words, or keeps them and does not send them; what it sends it shows at
+    once. So they are typed over what is there, again, until they are shown.
+    """
     await tab.until("!!document.querySelector('#chat-input')")
-    for patience_s in (10.0, 10.0, 60.0):  # Chainlit's page takes words before it is connected, and then forgets them
+    for patience_s in (5.0, 5.0, 10.0, 10.0, 60.0):
         await tab.type("#chat-input", text)
         await tab.click("#chat-submit")
         with contextlib.suppress(AssertionError):

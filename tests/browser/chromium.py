@@ -206,8 +206,8 @@ class Tab:
         await self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     async def type(self, selector: str, text: str) -> None:
-        """Focus a field and type into it."""
-        await self.run(f"document.querySelector({json.dumps(selector)}).focus()")
+        """Focus a field and type over what is in it."""
+        await self.run(f"(field => (field.focus(), field.select?.()))(document.querySelector({json.dumps(selector)}))")
         await self.call("Input.insertText", text=text)
 
     async def network(self, *, offline: bool) -> None:
