@@ -13,10 +13,12 @@ from holdfast.cli import output
 from holdfast.cli.session import AsJson, Db, fails_in_a_sentence, secret_beside
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
-from holdfast.edge.server import port_of, running, until_told
+from holdfast.edge.server import listen, port_of, running, until_told
 from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
+
+log = logging.getLogger("holdfast.edge")
 
 GC_OBJECTS = 20_000
 """More objects made than freed before the youngest are searched for cycles."""
@@ -53,15 +55,18 @@ def serve(
             }
         )
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        for name, meant in config.misspelt().items():
+            log.warning("%s is no setting and changes nothing; did you mean %s?", name, meant)
         with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(_serve(settings, quiet))
 
 
 async def _serve(settings: config.Settings, quiet: bool) -> None:
     hub = Hub(engine_for(settings.db), lease_s=settings.lease_s)
+    sockets = listen(settings.host, settings.port)  # first: where that fails, no database and no secret is left behind
     await hub.open()
     edge = Edge(hub, settings, pages=True)
-    async with running(edge) as server:
+    async with running(edge, sockets) as server:
         collect_seldom()
         where = f"http://{settings.host}:{port_of(server)}"
         output.out.print(f"Holdfast is ready on {where}", highlight=False)

@@ -5,6 +5,7 @@ Every setting is described in docs/reference/settings.md, which a test holds aga
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from holdfast.protocol import limits
 
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@,*]+/?")
 _LISTS = {"origins", "hosts", "algorithms"}
+_PREFIX = "HOLDFAST_"
 
 
 class Settings(BaseModel):
@@ -95,7 +97,7 @@ def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] 
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     for name in Settings.model_fields:
-        raw = environ.get(f"HOLDFAST_{name.upper()}")
+        raw = environ.get(_PREFIX + name.upper())
         if raw is not None:
             values[name] = tuple(part.strip() for part in raw.split(",") if part.strip()) if name in _LISTS else raw
     values.update({name: value for name, value in (overrides or {}).items() if value is not None})
@@ -105,3 +107,15 @@ def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] 
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise HoldfastError("config.invalid", f"setting {where!r}: {first['msg']}") from None
+
+
+def misspelt(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Names in the environment that are no setting and look like one, and what was probably meant.
+
+    Others stay unmentioned: clients have variables of the same prefix, and so has every program of a cluster in which
+    a service is called ``holdfast``.
+    """
+    names = [_PREFIX + name.upper() for name in Settings.model_fields]
+    given = sorted({*(os.environ if environ is None else environ)} - {*names})
+    near = {name: difflib.get_close_matches(name, names, 1, 0.85) for name in given if name.startswith(_PREFIX)}
+    return {name: close[0] for name, close in near.items() if close}

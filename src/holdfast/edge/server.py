@@ -33,10 +33,11 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def running(edge: Edge) -> AsyncIterator[uvicorn.Server]:
-    """A server while the context lasts: it listens when this enters; leaving drains and closes it.
+async def running(edge: Edge, sockets: list[socket.socket] | None = None) -> AsyncIterator[uvicorn.Server]:
+    """A server while the context lasts: it answers when this enters; leaving drains and closes it.
 
-    The hub must be open already; it is closed on the way out.
+    The hub must be open already; it is closed on the way out. ``sockets`` come from ``listen``, for those who want to
+    know that the address is theirs before they open anything.
 
     Raises:
         HoldfastError: ``config.invalid`` when the address cannot be listened on.
@@ -51,7 +52,8 @@ async def running(edge: Edge) -> AsyncIterator[uvicorn.Server]:
     server = _Server(config)
     serving: asyncio.Task[None] | None = None
     try:
-        sockets = listen(settings.host, settings.port)
+        if sockets is None:
+            sockets = listen(settings.host, settings.port)
         allow_open_files(settings.connections)
         await edge.start()
         serving = asyncio.create_task(server.serve(sockets), name="holdfast http")

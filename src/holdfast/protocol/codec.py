@@ -21,6 +21,9 @@ _ENCODER = msgspec.json.Encoder()
 _ENTITY_ID = re.compile(rf"[!-~]{{1,{limits.ENTITY_ID_CHARS}}}")
 _SESSION_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._~:-]{{0,{limits.SESSION_ID_CHARS - 1}}}")
 
+_TOLD = (("out of range", "input.number_range"), (" - at `$.session`", "input.session_id"))
+"""What msgspec says of a value that has a code of its own; the rest is malformed."""
+
 encode = _ENCODER.encode
 """Encode any JSON value, struct or event to UTF-8 bytes, compactly."""
 
@@ -47,7 +50,7 @@ def decode(
     except RecursionError:
         raise Refused("input.too_deep", f"{what}: nested too deeply") from None
     except msgspec.ValidationError as error:
-        code = "input.number_range" if "out of range" in str(error) else "input.malformed"
+        code = next((code for words, code in _TOLD if words in str(error)), "input.malformed")
         raise Refused(code, f"{what}: {error}") from None
     except (msgspec.DecodeError, UnicodeError, ValueError):
         raise Refused("input.malformed", f"{what}: not valid JSON in UTF-8") from None

@@ -70,7 +70,7 @@ async def test_parameters_with_few_values_take_no_others(site: Site) -> None:
     response = await client.responses.create(model="echo", input="x", background=True)
     headers = {"authorization": f"Bearer {site.token()}"}
     async with httpx.AsyncClient(base_url=site.url, headers=headers, trust_env=False) as http:
-        for asked in ("?stream=maybe", "/input_items?order=random"):
+        for asked in ("?stream=maybe", "/input_items?order=random", "/input_items?after=msg_unknown"):
             refused = await http.get(f"/v1/responses/{response.id}{asked}")
             assert refused.status_code == 400 and refused.json()["error"]["code"] == "input.malformed"
 

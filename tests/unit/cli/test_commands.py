@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from pathlib import Path
 
@@ -63,3 +64,11 @@ def test_a_server_that_is_not_there_is_named_with_what_to_do(db: str, monkeypatc
     monkeypatch.setattr(shared, "CONNECT_S", 0.5)
     code, said = outcome("sessions", "--url", "http://127.0.0.1:1", "--db", db)
     assert code == 1 and "could not be reached: " in said and "Start the server" in said
+
+
+def test_a_server_whose_address_is_taken_leaves_nothing_behind(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, said = outcome("serve", "--db", str(tmp_path / "new" / "x.db"), "--port", port)
+    assert code == 1 and f"port {port}" in said
+    assert not list(tmp_path.iterdir())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.edge.browser import BrowserCheck, only
-from holdfast.edge.config import Settings, load
+from holdfast.edge.config import Settings, load, misspelt
 from holdfast.edge.rate import Bucket
 from holdfast.edge.server import listen
 from holdfast.errors import HoldfastError, Refused, Unavailable
@@ -17,6 +17,14 @@ def test_the_command_line_goes_before_the_environment() -> None:
     assert (settings.port, settings.host, settings.db) == (8_000, "0.0.0.0", "holdfast.db")
     assert settings.origins == ("https://a.example", "https://b.example")
     assert load({"port": 9_000}, environ).port == 9_000
+
+
+def test_names_that_look_like_a_setting_are_noticed() -> None:
+    close = {"HOLDFAST_LEASE": "15", "HOLDFAST_ORIGIN": "https://a.example", "HOLDFAST_LOGLEVEL": "debug"}
+    others = {"HOLDFAST_PORT": "1", "HOLDFAST_TOKEN": "x", "HOLDFAST_SERVICE_HOST": "10.0.0.1", "PORT": "1"}
+    assert misspelt({**close, **others}) == {
+        "HOLDFAST_LEASE": "HOLDFAST_LEASE_S", "HOLDFAST_ORIGIN": "HOLDFAST_ORIGINS", "HOLDFAST_LOGLEVEL": "HOLDFAST_LOG_LEVEL",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,13 @@ def test_lone_surrogates_are_not_text() -> None:
         check_text("a\ud83c", "x")
 
 
+@pytest.mark.parametrize("session", ['"' + "x" * (limits.SESSION_ID_CHARS + 1) + '"', '""', "5"])
+def test_a_message_says_that_its_session_id_is_wrong(session: str) -> None:
+    with pytest.raises(Refused) as refused:
+        decode(f'{{"op":"create","id":1,"session":{session}}}', wire.DECODER)
+    assert refused.value.code == "input.session_id"
+
+
 @pytest.mark.parametrize("name", ["s1", "A.b_c~d:e-9", "x" * limits.SESSION_ID_CHARS])
 def test_session_ids(name: str) -> None:
     assert check_session_id(name) == name

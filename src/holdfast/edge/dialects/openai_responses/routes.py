@@ -111,8 +111,11 @@ class OpenAIResponses:
         if _choice(request, "order", "desc", "asc") == "desc":
             items.reverse()
         after = request.query_params.get("after")
-        places = [place for place, item in enumerate(items) if item["id"] == after]
-        items = items[places[0] + 1 :] if places else items
+        if after is not None:
+            places = [place for place, item in enumerate(items) if item["id"] == after]
+            if not places:
+                raise Refused("input.malformed", "after: names no input item of this response", param="after")
+            items = items[places[0] + 1 :]
         page, more = items[:most], len(items) > most
         ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
         return answer({"object": "list", "data": page, "has_more": more, **ends})
