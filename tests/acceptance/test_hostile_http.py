@@ -188,6 +188,7 @@ async def test_unknown_routes_are_refused_in_the_one_shape(site: Site) -> None:
             error = refused.json()["error"]
             assert (refused.status_code, error["code"]) == (status, code)
             assert error["request_id"] == refused.headers["x-request-id"]
+            assert refused.headers.get("allow") == ("GET, HEAD, POST" if status == 405 else None)
 
 
 def unsigned(header: bytes, payload: bytes = b"{}") -> str:

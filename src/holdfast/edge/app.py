@@ -14,7 +14,8 @@ from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.config import Settings
 from holdfast.edge.dialects.ag_ui.routes import AgUi
 from holdfast.edge.dialects.ai_sdk.http import AiSdk
-from holdfast.edge.dialects.openai_responses.routes import OpenAIResponses
+from holdfast.edge.dialects.openai_responses.routes import PATH as RESPONSES
+from holdfast.edge.dialects.openai_responses.routes import OpenAIResponses, answer_as_openai
 from holdfast.edge.door import Door
 from holdfast.edge.guard import Guard, no_route
 from holdfast.edge.http import Rest
@@ -64,7 +65,7 @@ class Edge:
         self.app = Starlette(
             routes=[*self.routes, *(routes or []), *(page_routes() if pages else [])],
             middleware=[Middleware(Guard, browser=self.browser)],
-            exception_handlers={HTTPException: no_route},
+            exception_handlers={HTTPException: no_route({RESPONSES: answer_as_openai})},
         )
 
     async def start(self) -> None:

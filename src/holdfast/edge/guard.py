@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Match
+from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
 
 from holdfast.edge.browser import BrowserCheck, only
-from holdfast.edge.request import answer
+from holdfast.edge.request import answer, headers_of
 from holdfast.errors import HoldfastError, Refused, Unavailable
+
+Shape = Callable[[HoldfastError], Response]
+"""An error as a dialect's clients read it."""
 
 log = logging.getLogger("holdfast.edge")
 
@@ -89,19 +94,28 @@ class Guard:
 
 def answer_error(error: HoldfastError, request_id: str) -> Response:
     """The one error shape of the REST edge."""
-    headers: dict[str, str] = {}
-    if "retry_after_s" in error.fields:
-        headers["retry-after"] = str(max(1, round(error.fields["retry_after_s"])))
-    elif error.row.retry:
-        headers["retry-after"] = "1"
-    if error.row.status == 401:
-        headers["www-authenticate"] = "Bearer"
-    return answer({"error": {**error.wire(), "request_id": request_id}}, error.row.status, headers)
+    return answer({"error": {**error.wire(), "request_id": request_id}}, error.row.status, headers_of(error))
 
 
-async def no_route(request: Request, error: Exception) -> Response:
-    """What the router refuses, as any other error."""
-    assert isinstance(error, HTTPException)
-    if error.status_code not in (404, 405):
-        return Response(status_code=error.status_code, headers=error.headers)
-    raise Refused("route.not_found" if error.status_code == 404 else "route.method")
+def no_route(shapes: Mapping[str, Shape]) -> ExceptionHandler:
+    """What the router refuses, as any other error: under a path of ``shapes`` as its dialect has errors."""
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code not in (404, 405):
+            return Response(status_code=error.status_code, headers=error.headers)
+        refusal = Refused("route.not_found")
+        if error.status_code == 405:
+            refusal = Refused("route.method", allow=_methods(request))
+        for path, shape in shapes.items():
+            if f"{request.scope['path']}/".startswith(f"{path}/"):
+                return shape(refusal)
+        raise refusal
+
+    return refuse
+
+
+def _methods(request: Request) -> list[str]:
+    """Which methods the path has; each may be a route of its own."""
+    here = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in here for method in getattr(route, "methods", None) or ()})

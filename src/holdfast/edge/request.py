@@ -14,7 +14,7 @@ from starlette.responses import Response
 from holdfast.edge.auth import Verifier
 from holdfast.edge.config import Settings
 from holdfast.edge.rate import Bucket
-from holdfast.errors import Refused, Unavailable
+from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol import limits
 from holdfast.protocol.codec import encode
 from holdfast.session.access import Principal
@@ -26,6 +26,18 @@ def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) 
     """A JSON response that nothing on the way may keep."""
     told = {"cache-control": "no-store", **(headers or {})}
     return Response(encode(body), status, told, media_type="application/json")
+
+
+def headers_of(error: HoldfastError) -> dict[str, str]:
+    """What HTTP says of an error beside its status (RFC 9110): when to come again, how to say who it is, what goes."""
+    headers: dict[str, str] = {}
+    if error.row.retry or "retry_after_s" in error.fields:
+        headers["retry-after"] = str(max(1, round(error.fields.get("retry_after_s", 1))))
+    if error.row.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    if "allow" in error.fields:
+        headers["allow"] = ", ".join(error.fields["allow"])
+    return headers
 
 
 class Held:

@@ -65,6 +65,18 @@ async def test_a_result_of_an_unknown_call_is_refused_in_a_conversation_too(site
         assert refused.value.param == "input" and (await session.state()).runs == {}
 
 
+async def test_routes_that_are_not_there_are_refused_in_the_same_shape(site: Site) -> None:
+    client = site.client()
+    for method, path, kind, code in (
+        ("put", "/responses/resp_x", openai.APIStatusError, "route.method"),
+        ("get", "/responses", openai.APIStatusError, "route.method"),
+        ("get", "/responses/resp_x/more", openai.NotFoundError, "route.not_found"),
+    ):
+        with pytest.raises(kind) as refused:
+            await getattr(client, method)(path, cast_to=object)
+        assert refused.value.code == code and refused.value.type == "invalid_request_error"
+
+
 async def test_parameters_with_few_values_take_no_others(site: Site) -> None:
     client = site.client()
     response = await client.responses.create(model="echo", input="x", background=True)

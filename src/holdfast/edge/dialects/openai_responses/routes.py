@@ -20,7 +20,7 @@ from holdfast.edge.dialects.openai_responses.ids import Ref
 from holdfast.edge.dialects.openai_responses.log import Known, Log
 from holdfast.edge.door import Door
 from holdfast.edge.http import number
-from holdfast.edge.request import Requests, answer
+from holdfast.edge.request import Requests, answer, headers_of
 from holdfast.edge.sse import Following
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import wire
@@ -58,7 +58,7 @@ class OpenAIResponses:
             try:
                 return await handle(request, self.requests.principal(request))
             except HoldfastError as error:
-                return _error(error)
+                return answer_as_openai(error)
 
         return endpoint
 
@@ -135,14 +135,10 @@ def _choice(request: Request, name: str, *choices: str) -> str:
     return given
 
 
-def _error(error: HoldfastError) -> Response:
+def answer_as_openai(error: HoldfastError) -> Response:
     """An error as OpenAI's clients read it; ``x-should-retry`` is what they go by."""
     status = error.row.status
     kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     body = {"message": error.detail, "type": kind, "param": error.fields.get("param"), "code": error.code}
-    headers = {"x-should-retry": "true" if error.row.retry else "false"}
-    if error.row.retry:
-        headers["retry-after"] = str(max(1, round(error.fields.get("retry_after_s", 1))))
-    if status == 401:
-        headers["www-authenticate"] = "Bearer"
-    return answer({"error": body}, status, headers)
+    retry = {"x-should-retry": "true" if error.row.retry else "false"}
+    return answer({"error": body}, status, {**retry, **headers_of(error)})
