@@ -33,9 +33,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_token_expires_with_its_own_code_and_can_be_refreshed_before(site: Site) -> None:
-    short = await Raw.open(site, token=site.token(ttl_s=2))
+    short = await Raw.open(site, token=site.token(ttl_s=4))
     await short.answer(op="welcome")
-    kept = await Raw.open(site, token=site.token(ttl_s=2))
+    kept = await Raw.open(site, token=site.token(ttl_s=4))
     await kept.answer(op="welcome")
     kept.say({"op": "auth", "id": 1, "token": site.token("user:bob")})
     assert (await kept.answer(op="error"))["error"]["code"] == "auth.denied"
@@ -184,7 +184,7 @@ async def test_asgi_websockets_close_as_the_others_do(embedded: Site) -> None:
     silent.say({"op": "ping", "id": 1})
     assert (await silent.answer())["error"]["code"] == "auth.required"
     assert await silent.close_code() == 4401
-    short = await Raw.open(embedded, token=embedded.token(ttl_s=1))
+    short = await Raw.open(embedded, token=embedded.token(ttl_s=3))
     await short.answer(op="welcome")
     assert await short.close_code() == 4410
     gone = await Raw.open(embedded, token=embedded.token("user:gone"))
