@@ -1,7 +1,7 @@
 // Owns the timeline: a lane for each actor, a scrubber over the whole log, and the state as it was at that position.
 
 import { Button, hueOf, nameOf } from "@holdfast/look";
-import type { Item, View } from "@holdfast/client";
+import { browserToolOf, type Item, type View } from "@holdfast/client";
 import { memo } from "preact/compat";
 import { useMemo, useRef } from "preact/hooks";
 
@@ -86,11 +86,21 @@ function Folded({ view, seq }: { view: View; seq: number }) {
 }
 
 function ItemRow({ item }: { item: Item }) {
-  const words = "text" in item ? item.text : item.kind === "tool" ? `${item.name} ${item.args}` : item.kind === "approval" ? `${item.tool} ${JSON.stringify(item.args)}` : "name" in item ? item.name : "";
+  const [kind, words] = told(item);
   return (
     <div class="item" data-row tabIndex={-1} role="listitem" style={{ "--hue": String(hueOf(item.actor)) }}>
-      <span class="head"><b>{nameOf(item.actor)}</b><small>{item.kind}{"status" in item ? ` · ${item.status}` : ""} · {item.seq}</small></span>
+      <span class="head"><b>{nameOf(item.actor)}</b><small>{kind}{"status" in item ? ` · ${item.status}` : ""} · {item.seq}</small></span>
       <span class="words">{(words ?? "").slice(-400)}</span>
     </div>
   );
+}
+
+/** What an item is, and what it says. */
+function told(item: Item): [kind: string, words: string | null] {
+  if ("text" in item) return [item.kind, item.text];
+  if (item.kind === "tool") return [item.kind, `${item.name} ${item.args}`];
+  if (item.kind !== "approval") return [item.kind, "name" in item ? item.name : ""];
+  const inBrowser = browserToolOf(item);
+  if (inBrowser === null) return [item.kind, `${item.tool} ${JSON.stringify(item.args)}`];
+  return ["in a browser", item.tool === "browser.result" ? `the result of ${inBrowser}` : `who runs ${inBrowser}?`];
 }
