@@ -32,8 +32,9 @@ def free_port() -> int:
 class Plant:
     """A server and workers as processes, and a person's client in this one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lease_s: float) -> None:
         self.folder = folder
+        self.lease_s = lease_s
         self.db = str(folder / "sessions.db")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -47,7 +48,7 @@ class Plant:
         return auth.mint(secret, subject=subject, **more)
 
     async def _start(self, *args: str) -> asyncio.subprocess.Process:
-        env = {**os.environ, "HOLDFAST_LEASE_S": str(LEASE_S)}
+        env = {**os.environ, "HOLDFAST_LEASE_S": str(self.lease_s)}
         process = await asyncio.create_subprocess_exec(sys.executable, *args, env=env, stdout=asyncio.subprocess.PIPE)
         self.processes.append(process)
         return process
@@ -90,8 +91,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def plant(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Plant]:
-    plant = Plant(tmp_path)
+async def plant(tmp_path: Path, anyio_backend: str, request: pytest.FixtureRequest) -> AsyncIterator[Plant]:
+    plant = Plant(tmp_path, getattr(request, "param", LEASE_S))
     await plant.serve()
     yield plant
     await plant.close()
@@ -203,6 +204,7 @@ async def test_an_agent_that_swallows_the_stop_is_ended_after_the_grace(plant: P
         assert await (await other.send("3")).text() == numbers(3)  # the worker still works
 
 
+@pytest.mark.parametrize("plant", [15.0], indirect=True)  # the worker has to come back within its lease
 async def test_a_server_killed_in_mid_sentence_costs_neither_side_anything(plant: Plant) -> None:
     await plant.worker()
     async with holdfast.connect(plant.url, token=plant.token("user:ann")) as person:
