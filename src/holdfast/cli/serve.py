@@ -13,7 +13,7 @@ from holdfast.cli import output
 from holdfast.cli.session import AsJson, Db, fails_in_a_sentence, secret_beside
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
-from holdfast.edge.server import listen, port_of, running, until_told
+from holdfast.edge.server import bind, port_of, running, until_told
 from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
@@ -63,7 +63,7 @@ def serve(
 
 async def _serve(settings: config.Settings, quiet: bool) -> None:
     hub = Hub(engine_for(settings.db), lease_s=settings.lease_s)
-    sockets = listen(settings.host, settings.port)  # first: where that fails, no database and no secret is left behind
+    sockets = bind(settings.host, settings.port)  # first: where that fails, no database and no secret is left behind
     await hub.open()
     edge = Edge(hub, settings, pages=True)
     async with running(edge, sockets) as server:

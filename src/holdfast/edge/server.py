@@ -36,7 +36,7 @@ class _Server(uvicorn.Server):
 async def running(edge: Edge, sockets: list[socket.socket] | None = None) -> AsyncIterator[uvicorn.Server]:
     """A server while the context lasts: it answers when this enters; leaving drains and closes it.
 
-    The hub must be open already; it is closed on the way out. ``sockets`` come from ``listen``, for those who want to
+    The hub must be open already; it is closed on the way out. ``sockets`` come from ``bind``, for those who want to
     know that the address is theirs before they open anything.
 
     Raises:
@@ -53,13 +53,17 @@ async def running(edge: Edge, sockets: list[socket.socket] | None = None) -> Asy
     serving: asyncio.Task[None] | None = None
     try:
         if sockets is None:
-            sockets = listen(settings.host, settings.port)
+            sockets = bind(settings.host, settings.port)
         allow_open_files(settings.connections)
         await edge.start()
         serving = asyncio.create_task(server.serve(sockets), name="holdfast http")
         while not server.started:
             if serving.done():
-                await serving
+                try:
+                    await serving
+                except OSError as error:  # somebody bound the same address when we did, and listened first
+                    serving = None
+                    raise _cannot_listen(settings.host, settings.port, error) from None
                 raise RuntimeError("the server did not start")
             await asyncio.sleep(0.005)
         yield server
@@ -71,22 +75,32 @@ async def running(edge: Edge, sockets: list[socket.socket] | None = None) -> Asy
             await serving
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets bound to every address of a host name. Raises ``config.invalid``."""
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Sockets bound to every address of a host name, that do not listen yet: whoever can connect finds a server that
+    answers, and a secret beside its database. Raises ``config.invalid``."""
     sockets: list[socket.socket] = []
     try:
         for family, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
-            sockets.append(socket.create_server(address[:2], family=family, backlog=_BACKLOG))
-            sockets[-1].setblocking(False)
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(sock)
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # the other family has its own
+            sock.bind(address)
             if port == 0:
                 break  # a name with two addresses would get two ports
     except OSError as error:
         for sock in sockets:
             sock.close()
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        words = f"cannot listen on {host} port {port}: {reason}"
-        raise HoldfastError("config.invalid", words, fix="Stop what listens there, or choose another port.") from None
+        raise _cannot_listen(host, port, error) from None
     return sockets
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> HoldfastError:
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    words = f"cannot listen on {host} port {port}: {reason}"
+    return HoldfastError("config.invalid", words, fix="Stop what listens there, or choose another port.")
 
 
 def allow_open_files(connections: int) -> None:

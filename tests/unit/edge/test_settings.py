@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
+from holdfast.edge.app import Edge
 from holdfast.edge.browser import BrowserCheck, only
 from holdfast.edge.config import Settings, load, misspelt
 from holdfast.edge.rate import Bucket
-from holdfast.edge.server import listen
+from holdfast.edge.server import bind, running
+from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.hub.hub import Hub
 
 
 def test_the_command_line_goes_before_the_environment() -> None:
@@ -114,9 +119,38 @@ def test_a_bucket_gives_what_it_holds_and_says_when_there_is_more() -> None:
 
 
 def test_an_address_in_use_is_said_in_a_sentence() -> None:
-    (sock,) = listen("127.0.0.1", 0)
-    with sock, pytest.raises(HoldfastError) as refused:
-        listen("127.0.0.1", sock.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(HoldfastError) as refused:
+        bind("127.0.0.1", taken.getsockname()[1])
     assert refused.value.code == "config.invalid" and "in use" in refused.value.detail
     with pytest.raises(HoldfastError):
-        listen("no such host", 0)
+        bind("no such host", 0)
+
+
+@pytest.mark.anyio
+async def test_nobody_can_connect_before_the_server_answers() -> None:
+    (sock,) = bind("127.0.0.1", 0)
+    address = sock.getsockname()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+    settings = Settings(db="memory:", port=address[1])
+    async with running(Edge(await opened_hub(), settings), [sock]):
+        socket.create_connection(address).close()
+
+
+@pytest.mark.anyio
+async def test_of_two_servers_that_bind_at_once_one_is_refused() -> None:
+    (mine,) = bind("127.0.0.1", 0)
+    (theirs,) = bind("127.0.0.1", mine.getsockname()[1])
+    settings = Settings(db="memory:", port=mine.getsockname()[1])
+    with theirs:
+        theirs.listen()
+        with pytest.raises(HoldfastError) as refused:
+            async with running(Edge(await opened_hub(), settings), [mine]):
+                pytest.fail("it runs")
+    assert refused.value.code == "config.invalid" and "in use" in refused.value.detail
+
+
+async def opened_hub() -> Hub:
+    hub = Hub(engine_for("memory:"))
+    await hub.open()
+    return hub
