@@ -121,6 +121,7 @@ async def test_validate_is_a_gate_for_releases(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.slow
 async def test_the_example_audits_what_it_starts(tmp_path: Path) -> None:
     """Only with endpoints whose packages the tests have anyway."""
     run = Path(__file__).parents[2] / "examples" / "audit" / "run.py"

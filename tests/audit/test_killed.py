@@ -97,6 +97,7 @@ async def test_another_worker_finishes_what_a_killed_one_began(tmp_path: Path) -
         assert "complete" in found[id_].saw, found[id_].saw
 
 
+@pytest.mark.slow
 async def test_where_nobody_takes_over_the_audit_says_so(tmp_path: Path) -> None:
     """The run waits for a worker, visibly, for as long as there is none: the audit cannot call that being told."""
     async with plant(tmp_path, again=False) as (url, token):
