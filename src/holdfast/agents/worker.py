@@ -97,6 +97,7 @@ class Worker:
 
     # --- the connection comes and goes
     def _connected(self) -> None:
+        self._connection.hurry(self._lease_s / 3)  # a server that comes back grants every lease anew: be there in time
         self._offer()
         for attempt in list(self._attempts.values()):
             self._attach(attempt)
@@ -194,11 +195,14 @@ class Worker:
             attempt.signalled(message)
 
     # --- leases
+    @property
+    def _lease_s(self) -> float:
+        return float(self._connection.welcome.limits.get("lease_s", limits.LEASE_S))
+
     async def _heartbeats(self) -> None:
         """Renew every lease in one operation. It runs on the agents' own loop: a loop that hangs loses its leases."""
         while True:
-            lease_s = float(self._connection.welcome.limits.get("lease_s", limits.LEASE_S))
-            await asyncio.sleep(min(limits.HEARTBEAT_S, lease_s / 3))
+            await asyncio.sleep(min(limits.HEARTBEAT_S, self._lease_s / 3))
             held = [attempt for attempt in self._attempts.values() if attempt in self._attached and not attempt.fenced]
             if self._connection.connected:  # also without a run: that a worker is heard of says that it does not hang
                 op = wire.Heartbeat(runs=[(a.session, a.run, a.generation) for a in held])

@@ -217,6 +217,10 @@ class Connection:
             if op.id is not None:
                 self._pending.forget(op.id)
 
+    def hurry(self, most_s: float) -> None:
+        """Wait no longer than this, seconds, before a try to connect again."""
+        self._backoff.within(most_s)
+
     # --- the loop
     async def _run(self) -> None:
         try:
@@ -246,7 +250,7 @@ class Connection:
                         id=0, token=await self._token.fetch(), surface=self._surface, device=self._device
                     )
                     link.transport.send(encode(hello))
-                self.welcome = await link.welcome
+                await link.welcome
             refresh = asyncio.create_task(self._refresh(self.welcome.expires_ms), name="holdfast token")
             await link.lost_event.wait()
             return from_close(link.code, link.reason)
@@ -303,6 +307,7 @@ class Connection:
         if link.welcome.done():
             return
         link.welcome.set_result(welcome)
+        self.welcome = welcome
         self._link = link
         self._backoff.reset()
         unanswered = self._pending.to_send_again()

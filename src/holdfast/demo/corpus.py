@@ -19,6 +19,7 @@ SETS: Final = {
 """The document sets, each searched by a sub-agent of its own."""
 
 _WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_-]+|[A-Z]+-\d+")
+_MARK = re.compile(r"^\s*(?:[-*>|]\s+)+")
 _RULE = re.compile(r"- (?:([A-Z]+-\d+)|\*\*([^*]+?)[.:]?\*\*) ")
 _COMMON = frozenset(
     re.findall(
@@ -128,9 +129,14 @@ def shared(text: str, wanted: list[str]) -> int:
 
 
 def best_sentences(passage: Passage, question: str, count: int = 2) -> str:
-    """The sentences of a passage that share most with a question, in their own order."""
-    pieces = [piece.strip(" -|*>") for piece in re.split(r"(?<=[.!?])\s+|\n+", _plain(passage.body))]
+    """The sentences of a passage that share most with a question, in their own order; ``…`` where something is left out."""
+    pieces = [_MARK.sub("", piece).strip() for piece in re.split(r"(?<=[.!?])\s+|\n+", _plain(passage.body))]
     sentences = [piece for piece in pieces if 30 <= len(piece) <= 420 and not piece.endswith(":")] or pieces
     wanted = terms(question)
     chosen = sorted(sentences, key=lambda sentence: -shared(sentence, wanted))[:count]
-    return " ".join(sentence for sentence in sentences if sentence in chosen)
+    told, before = "", -1
+    for at, piece in enumerate(pieces):
+        if piece in chosen:
+            told += ("" if before < 0 else " " if at == before + 1 else " … ") + piece
+            before = at
+    return told

@@ -8,8 +8,9 @@ import type { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
 import { ChatContext, useChat } from "./context.js";
 import { Conversation } from "./conversation.js";
-import { activeRuns, Line, lineState, lineWords } from "./line.js";
+import { Line, lineState, lineWords } from "./line.js";
 import { Sessions } from "./sessions.js";
+import { activeRuns, openRuns, stopsSent } from "./stopping.js";
 
 type Drawer = "left" | "right" | "";
 
@@ -40,7 +41,8 @@ function Page() {
     Object.assign(document.body.dataset, { line: state.replace(" ", "-"), drawer });
     document.title = `${title(chat)} · Holdfast`;
   });
-  if (state === "refused") return <Refused />;
+  const refused = state === "refused";
+  if (refused && !session?.view.items.length) return <Refused expired={client.principal !== ""} />;
   const taken = session?.view.handoff?.by ?? null;
   const toggle = (side: Drawer) => setDrawer((before) => (before === side ? "" : side));
   return (
@@ -49,7 +51,8 @@ function Page() {
       <Sessions current={session?.id ?? null} />
       <main>
         <Bar taken={taken} toggle={toggle} />
-        {taken !== null && <p id="taken" class="banner">{taken === chat.me ? "You have" : `${taken.split(":")[1]} has`} taken over; the agents are silent until this is given back.</p>}
+        {refused && <p id="expired" class="banner">Your key has expired or was revoked: nothing more arrives, and nothing is sent. Open the address with a new one here; what you typed is kept.</p>}
+        {!refused && taken !== null && <p id="taken" class="banner">{taken === chat.me ? "You have" : `${taken.split(":")[1]} has`} taken over; the agents are silent until this is given back.</p>}
         <Middle />
         <Foot taken={taken} />
       </main>
@@ -86,7 +89,7 @@ function Bar({ taken, toggle }: { taken: string | null; toggle: (side: Drawer) =
 function Middle() {
   const chat = useChat();
   const { session } = chat;
-  if (session?.status === "closed") {
+  if (session?.status === "closed" && lineState(chat) !== "refused") {
     return (
       <div id="scroller"><section id="gone">
         <h2>This session cannot be read.</h2><p>It was deleted, or your token does not reach it. Start a new one with <kbd>n</kbd>.</p>
@@ -112,7 +115,8 @@ function Foot({ taken }: { taken: string | null }) {
   const { info } = useInfo();
   return (
     <div id="foot">
-      <Composer session={chat.session?.id ?? null} agents={info?.agents ?? ["librarian", "clerk"]} active={activeRuns(chat.session)} taken={taken} />
+      <Composer session={chat.session?.id ?? null} agents={info?.agents ?? ["librarian", "clerk"]} active={activeRuns(chat.session)} open={openRuns(chat.session)}
+        stops={stopsSent(chat.session?.sending ?? [])} speaksTo={chat.session?.view.agent ?? ""} taken={taken} />
       <p id="notice" role="status" data-kind={chat.notice.kind}>{chat.notice.text}</p>
     </div>
   );
@@ -132,7 +136,7 @@ function useKeys(chat: Chat, setDrawer: (drawer: Drawer) => void): void {
   useEffect(() => listen(() => ({
     "/": () => { setDrawer("left"); setTimeout(() => document.getElementById("search")?.focus()); },
     j: () => move(1), k: () => move(-1),
-    s: () => chat.stop(activeRuns(chat.session)), n: () => chat.open(null), i: () => document.getElementById("words")?.focus(),
+    s: () => chat.stop(openRuns(chat.session)), n: () => chat.open(null), i: () => document.getElementById("words")?.focus(),
     a: () => answer(chat, "approved"), d: () => answer(chat, "denied"),
     e: () => document.activeElement?.closest("article.input")?.querySelector<HTMLElement>("header > .quiet")?.click() ?? false,
     G: () => {
@@ -162,9 +166,9 @@ function answer(chat: Chat, decision: "approved" | "denied"): boolean {
   return true;
 }
 
-const Refused = () => (
+const Refused = ({ expired = false }: { expired?: boolean }) => (
   <section id="refused"><div>
-    <img src="./icon.svg" alt="" width="40" height="40" /><h1>This address has no key in it.</h1>
-    <p>The page is opened with a token, and this one is missing, or has expired. Go back to the terminal and open the address that <code>make demo</code> prints.</p>
+    <img src="./icon.svg" alt="" width="40" height="40" /><h1>{expired ? "Your key has expired or was revoked." : "This address has no key that opens it."}</h1>
+    <p>The page is opened with a token. Go back to the terminal and open the address that <code>make demo</code> prints.</p>
   </div></section>
 );

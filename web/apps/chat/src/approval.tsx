@@ -1,6 +1,6 @@
 // Owns the card on which an agent asks: the exact action, and the two answers (CTL-6).
 
-import { Button, Glyph, hueOf, nameOf } from "@holdfast/look";
+import { bare, Button, Glyph, hueOf, nameOf } from "@holdfast/look";
 import { browserToolOf, type ApprovalItem } from "@holdfast/client";
 
 import { useChat } from "./context.js";
@@ -14,10 +14,10 @@ export function Approval({ item, sending }: { item: ApprovalItem; sending: boole
   if (tool !== null) return <InBrowser item={item} tool={tool} me={chat.me} />;
   return (
     <article class="approval" tabIndex={-1} data-id={item.id} data-status={item.status} style={{ "--hue": String(hueOf(item.actor)) }}>
-      <h3><Glyph name={GLYPHS[item.status] ?? "cancelled"} />{nameOf(item.actor)} {pending ? "wants" : "asked"} to run <code>{item.tool}</code></h3>
+      <h3><Glyph name={GLYPHS[item.status] ?? "cancelled"} />{nameOf(item.actor)} {pending ? "wants" : "asked"} to run <code>{bare(item.tool)}</code></h3>
       <dl class="args">
         {Object.entries(item.args ?? {}).map(([name, value]) => (
-          <><dt>{name}</dt><dd><pre tabIndex={0}>{typeof value === "string" ? value : JSON.stringify(value, null, 2)}</pre></dd></>
+          <><dt>{bare(name)}</dt><dd><pre tabIndex={0}>{bare(typeof value === "string" ? value : JSON.stringify(value, null, 2))}</pre></dd></>
         ))}
       </dl>
       <p class="decision">{sending ? "sending your answer …" : pending ? waits(item) : decided(item, chat.me)}</p>

@@ -11,6 +11,9 @@ export function arrive(): string {
   return sessionStorage.getItem("holdfast.token") ?? "";
 }
 
+/** Whether the address brings a token. */
+export const given = (): boolean => new URLSearchParams(location.hash.slice(1)).has("t");
+
 /** The session the address names, or null for a new conversation. */
 export const addressed = (): string | null => (location.hash.startsWith("#/") ? decodeURIComponent(location.hash.slice(2)) : null);
 

@@ -5,7 +5,7 @@ import {
   type MessageItem,
 } from "@holdfast/client";
 
-import { addressed, device } from "./arrive.js";
+import { addressed, device, given } from "./arrive.js";
 
 const TITLE_CHARS = 60;
 const NOTICE_MS = 15_000;
@@ -44,6 +44,7 @@ export class Chat extends EventTarget {
     // a connection of its own: others see how many tabs there are, and a tab can be cut without its neighbours
     this.client = connect("", { token, surface: "web", device: device(), tabs: false });
     this.client.on("status", () => this.#recovered());
+    addEventListener("hashchange", () => given() && location.reload()); // another key: begin with it
     addEventListener("hashchange", () => addressed() !== (this.session?.id ?? null) && this.open(addressed()));
     document.addEventListener("visibilitychange", () => this.markRead());
     this.open(addressed());
@@ -167,6 +168,7 @@ export class Chat extends EventTarget {
 function explain(error: unknown): string {
   const { code, message, fix, facts } = error as HoldfastError;
   const { by, decision } = (facts ?? {}) as { by?: string; decision?: string };
+  if (code === "approval.resolved" && by?.startsWith("system:")) return "It is not asked any more: the run ended, or the deadline passed.";
   if (code === "approval.resolved" && by) return `Decided already: ${decision} by ${by.split(":").at(-1)}.`;
   return [message, fix].filter(Boolean).join(" ");
 }

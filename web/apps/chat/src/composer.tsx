@@ -7,29 +7,41 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useChat } from "./context.js";
 
 const ROWS_PX = 200;
-const drafts = new Map<string | null, string>(); // what was typed and not sent, by session
 
-/** `active`: root runs that are queued or running; `taken`: who has taken over, if anybody. */
-export function Composer({ session, agents, active, taken }: {
-  session: string | null; agents: readonly string[]; active: readonly RunState[]; taken: string | null;
+/** What was typed and not sent, by session; it outlives a reload. */
+const draftOf = (session: string | null): string => sessionStorage.getItem(`holdfast.draft ${session ?? ""}`) ?? "";
+const keepDraft = (session: string | null, text: string): void =>
+  text ? sessionStorage.setItem(`holdfast.draft ${session ?? ""}`, text) : sessionStorage.removeItem(`holdfast.draft ${session ?? ""}`);
+
+/**
+ * `active`: root runs that are queued or running; `open`: those that wait for people, too; `stops`: runs whose stop is on
+ * its way; `speaksTo`: the session's own agent; `taken`: who has taken over, if anybody.
+ */
+export function Composer({ session, agents, active, open, stops, speaksTo, taken }: {
+  session: string | null; agents: readonly string[]; active: readonly RunState[]; open: readonly RunState[];
+  stops: ReadonlySet<unknown>; speaksTo: string; taken: string | null;
 }) {
   const chat = useChat();
   const [text, setText] = useState("");
-  const [agent, setAgent] = useState(chat.agent);
+  const [chosen, setChosen] = useState("");
+  const agent = chosen || (agents.includes(speaksTo) ? speaksTo : chat.agent);
   const area = useRef<HTMLTextAreaElement>(null);
   const typed = (next: string) => {
-    drafts.set(session, next);
+    keepDraft(session, next);
     setText(next);
     chat.typing(next !== "");
   };
-  useEffect(() => setText(drafts.get(session) ?? ""), [session]);
+  useEffect(() => {
+    setText(draftOf(session));
+    setChosen("");
+  }, [session]);
   useLayoutEffect(() => {
     const node = area.current!;
     node.style.height = "auto";
     node.style.height = `${Math.min(ROWS_PX, node.scrollHeight)}px`;
   }, [text]);
   const mode = taken !== null ? "operator" : active.length ? "steer" : "send";
-  const stopping = active.length > 0 && active.every(({ cancel }) => cancel !== undefined);
+  const stopping = open.length > 0 && open.every(({ id, cancel }) => cancel !== undefined || stops.has(id));
   const steering = mode === "steer" && !stopping;
   const target = active.at(-1);
   const blocked = !text.trim() || (mode === "steer" && stopping);
@@ -57,14 +69,14 @@ export function Composer({ session, agents, active, taken }: {
         <fieldset id="agents" class={steering || mode === "operator" ? "away" : ""}><legend>To</legend>
           {agents.map((name) => (
             <label key={name}>
-              <input type="radio" name="agent" value={name} checked={name === agent} onChange={() => { chat.agent = name; setAgent(name); }} />
+              <input type="radio" name="agent" value={name} checked={name === agent} onChange={() => { chat.agent = name; setChosen(name); }} />
               <span>{name}</span>
             </label>
           ))}
         </fieldset>
         <span class="spring" />
-        <Button icon="stop" words={stopping ? "stop now" : "stop"} kind="danger" id="stop" class={active.length ? "" : "away"} disabled={!active.length}
-          title={stopping ? "End it at once, whatever the agent does" : "Stop what runs here (s)"} onClick={() => chat.stop(active)} />
+        <Button icon="stop" words={stopping ? "stop now" : "stop"} kind="danger" id="stop" class={open.length ? "" : "away"} disabled={!open.length}
+          title={stopping ? "End it at once, whatever the agent does" : "Stop what runs here (s)"} onClick={() => chat.stop(open)} />
         <button type="button" id="instead" class={steering ? "" : "away"} disabled={!steering || !text.trim()}
           title="Stop what runs, and ask this instead" onClick={() => submit("interrupt")}><span class="words">ask instead</span></button>
         <button type="submit" id="send" class="primary" disabled={blocked} title="Send (enter); new line (shift+enter)">

@@ -1,7 +1,7 @@
 // Owns the line: how the connection stands, what recoveries came to, who is here, and what arrives.
 
 import { clock, hueOf, nameOf, useChanges } from "@holdfast/look";
-import { ended, type Here, type Session, type SessionEvent } from "@holdfast/client";
+import type { Here, Session, SessionEvent } from "@holdfast/client";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { Breaking } from "./breaking.js";
@@ -42,6 +42,7 @@ export function Line() {
         <p class="big"><span class="dot" aria-hidden="true" /><span>{lineWords(chat)}</span></p>
         <Flow session={session} />
       </section>
+      <Breaking />
       {chat.recoveries.length > 0 && (
         <section id="recoveries-box"><h2>Recoveries</h2>
           <ul id="recoveries">{chat.recoveries.map(({ at, text, exact }) => (
@@ -49,8 +50,7 @@ export function Line() {
           ))}</ul>
         </section>
       )}
-      <section><h2>Here now</h2><People here={session?.here ?? []} me={chat.me} /></section>
-      <Breaking />
+      <section><h2>Here now</h2><People here={session?.here ?? []} me={chat.me} away={client.status.state === "offline"} /></section>
       <Raw session={session} />
       <section class="keys"><details><summary>Keys</summary><dl>
         <dt>enter</dt><dd>send, or steer</dd><dt>s</dt><dd>stop; again: at once</dd><dt>a · d</dt><dd>approve, deny</dd>
@@ -101,10 +101,10 @@ function Flow({ session }: { session: Session | null }) {
   );
 }
 
-function People({ here, me }: { here: readonly Here[]; me: string }) {
+function People({ here, me, away }: { here: readonly Here[]; me: string; away: boolean }) {
   const groups = new Map<string, Here[]>();
   for (const entry of here) groups.set(entry.actor, [...(groups.get(entry.actor) ?? []), entry]);
-  if (!groups.size) return <ul id="here"><li class="nobody">nobody yet</li></ul>;
+  if (!groups.size) return <ul id="here"><li class="nobody">{away ? "not known while offline" : "nobody yet"}</li></ul>;
   return (
     <ul id="here">{[...groups].map(([actor, entries]) => {
       const person = actor.startsWith("user:");
@@ -151,7 +151,3 @@ function Frames({ session }: { session: Session }) {
   const lines = kept.current.map(({ seq, type, run, data }) => `${seq} ${type} ${run ?? ""} ${JSON.stringify(data)}`);
   return <pre id="raw-text" tabIndex={0}>{lines.join("\n") || "Events appear here as they arrive."}</pre>;
 }
-
-/** Root runs that are queued or running: what a stop stops. */
-export const activeRuns = (session: Session | null) =>
-  session === null ? [] : [...session.view.runs.values()].filter((run) => run.parent === undefined && !ended(run) && run.status !== "waiting");

@@ -7,6 +7,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Answer, Part } from "./arrange.js";
 import { useChat } from "./context.js";
 import { ItemView } from "./items.js";
+import { stopsSent } from "./stopping.js";
 
 const TAIL_PX = 40;
 const LOSSES: Record<string, string> = { "lease expired": "its worker fell silent", "worker left": "its worker went away" };
@@ -22,10 +23,11 @@ export interface Drawing {
 export function RootRun({ answer, ...drawing }: { answer: Answer } & Drawing) {
   const chat = useChat();
   const { run } = answer;
+  const sent = stopsSent(drawing.sending).has(run.id);
   return (
     <section class="run root" data-run={run.id} data-status={run.status} tabIndex={-1} aria-label={`${run.agent}, run ${run.id}`} style={hue(run)}>
       <header>
-        <Head run={run} /><span class="facts">{facts(run)}</span><span class="progress">{answer.progress}</span>
+        <Head run={run} sent={sent} /><span class="facts">{facts(run, sent)}</span><span class="progress">{answer.progress}</span>
         <span class="siblings"><Versions all={siblingRuns(drawing.view.runs, run.input ?? "")} current={run} choose={(other) => chat.select({ run: other.id })} /></span>
       </header>
       <div class="body"><Parts answer={answer} {...drawing} /></div>
@@ -65,8 +67,8 @@ function SubRun({ answer, ...drawing }: { answer: Answer } & Drawing) {
   );
 }
 
-function Head({ run }: { run: RunState }) {
-  const stopping = run.cancel !== undefined && !ended(run);
+function Head({ run, sent = false }: { run: RunState; sent?: boolean }) {
+  const stopping = (sent || run.cancel !== undefined) && !ended(run);
   return <><span class="agent">{run.agent.split("/").at(-1)}</span><StateBadge status={stopping ? "stopping" : run.status} /></>;
 }
 
@@ -115,13 +117,18 @@ export function Versions<T>({ all, current, choose }: { all: readonly T[]; curre
 
 const hue = (run: RunState) => ({ "--hue": String(hueOf(`agent:${run.agent}`)) });
 
-function facts(run: RunState): string {
+function facts(run: RunState, sent = false): string {
   const over = ended(run);
   const parts: string[] = [];
   if (run.losses?.length) parts.push(`attempt ${Math.max(run.attempt, run.losses.length)} of ${run.attempts}`);
   if (run.status === "queued") parts.push(run.losses?.length ? "waits for a worker to try again" : "waits for a worker");
+  if (sent && !run.cancel && !over) parts.push("sending your stop");
   if (run.cancel && !over) parts.push(run.cancel.delivered ? "the agent has heard" : "telling the agent");
-  if (run.cancel && run.status === "cancelled" && !run.cancel.delivered && run.started_ts) parts.push("ended for it: the agent did not answer");
+  if (overdue(run)) parts.push("ended for it: the agent did not answer");
   if (run.status === "completed" && run.started_ts && run.ended_ts) parts.push(`${((run.ended_ts - run.started_ts) / 1000).toFixed(1)} s`);
   return parts.join(" · ");
 }
+
+/** It was given time to stop, and said nothing: a run that waited for people has no agent that could. */
+const overdue = ({ status, cancel, started_ts, ended_ts }: RunState): boolean =>
+  status === "cancelled" && cancel !== undefined && !cancel.delivered && !cancel.force && started_ts !== undefined && ended_ts! > cancel.ts;

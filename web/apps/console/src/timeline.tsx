@@ -1,6 +1,6 @@
 // Owns the timeline: a lane for each actor, a scrubber over the whole log, and the state as it was at that position.
 
-import { Button, hueOf, nameOf } from "@holdfast/look";
+import { bare, Button, hueOf, nameOf } from "@holdfast/look";
 import { browserToolOf, type Item, type View } from "@holdfast/client";
 import { memo } from "preact/compat";
 import { useMemo, useRef } from "preact/hooks";
@@ -12,6 +12,7 @@ import { Virtual } from "./virtual.js";
 
 const LANE_PX = 28;
 const WIDTH = 1_000;
+const SHOWN_CHARS = 400;
 
 export function Timeline({ log, count, live, scrub }: { log: Log; count: number; live: boolean; scrub: (seq: number | null) => void }) {
   const known = useRef<ReturnType<typeof lanesOf> | null>(null);
@@ -90,10 +91,13 @@ function ItemRow({ item }: { item: Item }) {
   return (
     <div class="item" data-row tabIndex={-1} role="listitem" style={{ "--hue": String(hueOf(item.actor)) }}>
       <span class="head"><b>{nameOf(item.actor)}</b><small>{kind}{"status" in item ? ` · ${item.status}` : ""} · {item.seq}</small></span>
-      <span class="words">{(words ?? "").slice(-400)}</span>
+      <span class="words">{bare(newest(words ?? ""))}</span>
     </div>
   );
 }
+
+/** The end of a long text, from a word on. */
+const newest = (text: string): string => (text.length > SHOWN_CHARS ? `… ${text.slice(-SHOWN_CHARS).replace(/^\S*\s/, "")}` : text);
 
 /** What an item is, and what it says. */
 function told(item: Item): [kind: string, words: string | null] {

@@ -37,7 +37,7 @@ export interface Status {
 
 /** Who is told what happens on a connection. */
 export interface Listener {
-  /** After every welcome, before unanswered operations are sent again. */
+  /** After every welcome; unanswered operations have been sent again. */
   welcomed?(welcome: Welcome): void;
   lost?(): void;
   received?(message: ServerMessage, size: number): void;
@@ -211,8 +211,8 @@ export class Connection {
     this.#connected = true;
     const again = [...this.outbox.waiting.keys()];
     for (const op of this.outbox.claim(welcome.principal)) this.post(op);
+    for (const id of again) this.#write(id); // before its readers come back: it may create their session
     for (const listener of [...this.listeners]) listener.welcomed?.(welcome);
-    for (const id of again) this.#write(id);
     this.#pinged = 0;
     this.#check();
     this.#keepFresh(welcome.expires_ms);

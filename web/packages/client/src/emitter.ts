@@ -31,6 +31,11 @@ export abstract class Followed extends Emitter<"change"> {
     };
   }
 
+  /** Begin again, if anybody follows it. */
+  protected restart(): void {
+    if (this.#followers) this.begin();
+  }
+
   protected abstract begin(): void;
   protected abstract end(): void;
 }

@@ -129,6 +129,7 @@ const toolResult: Handler = (view, _, data) => {
 const source: Handler = (view, _, data) => {
   const message = view.find("message", text(data, "messageId"));
   if (!message) return;
+  view.shape++; // how many there are is shown beside the run
   (message.sources ??= []).push(pick(data, "sourceId", "title", "uri", "quote", "score"));
   view.touch(message);
 };
@@ -246,6 +247,7 @@ const queued: Handler = (view, event, data) => {
   if (known) { // queued again: a wait is over
     known.status = "queued";
     known.version++;
+    view.shape++;
     view.touch(known);
     return;
   }
@@ -268,6 +270,7 @@ const changes = (change: (view: View, event: SessionEvent, run: RunState, data: 
     if (!run) return;
     change(view, event, run, data);
     run.version++;
+    view.shape++;
     view.touch(run);
   };
 

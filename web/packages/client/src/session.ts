@@ -183,6 +183,7 @@ export class Session extends Followed {
   /** Create the session, or find that it exists with these settings. */
   async create(settings: { title?: string; agent?: string; meta?: Record<string, unknown> } = {}): Promise<void> {
     await this.#ask({ op: "create", ...settings });
+    if (this.error) this.restart(); // whoever read it asked before it was there
   }
 
   /** Give the session a title. */

@@ -9,7 +9,8 @@ import type { Dial, Hello, Sink, Transport } from "./transport.js";
 
 const LIST_MS = 5_000; // the list of sessions is asked for so often
 const SILENCE_MS = 25_000; // a stream carries a comment every 10 s: after so long it is dead
-const PROBE_MS = 60_000; // a WebSocket is tried so often
+const PROBE_MS = 60_000; // a WebSocket is tried so often, and
+const SOON_MS = 2_000; // so soon: it was perhaps only the server that was away
 
 type Asked = Op & { id: number };
 const part = (op: Op, field: string): string => encodeURIComponent(String(op[field]));
@@ -53,6 +54,7 @@ class SseTransport implements Transport {
   readonly #streams = new Map<string, AbortController>();
   readonly #before = new Map<string, Promise<unknown>>(); // by session: what was asked last
   readonly #probe: ReturnType<typeof setInterval>;
+  readonly #soon: ReturnType<typeof setTimeout>;
   #list: ReturnType<typeof setInterval> | undefined;
   #rows = new Map<string, string>();
 
@@ -60,7 +62,9 @@ class SseTransport implements Transport {
     this.#http = http;
     this.#token = token;
     this.#sink = sink;
-    this.#probe = setInterval(() => leave(() => this.#lost(lost("A WebSocket can be opened again."))), probeMs);
+    const probe = () => leave(() => this.#lost(lost("A WebSocket can be opened again.")));
+    this.#probe = setInterval(probe, probeMs);
+    this.#soon = setTimeout(probe, Math.min(SOON_MS, probeMs));
     this.#welcome(token).catch((error: unknown) => {
       leave();
       this.#lost(wireOf(error));
@@ -90,6 +94,7 @@ class SseTransport implements Transport {
   close(): void {
     this.#ended.abort();
     clearInterval(this.#probe);
+    clearTimeout(this.#soon);
     clearInterval(this.#list);
     for (const stream of this.#streams.values()) stream.abort();
   }

@@ -97,6 +97,15 @@ describe("where WebSockets are blocked", () => {
     await until(() => hf.status.state === "live");
   });
 
+  test("a server that was only away is spoken to over WebSockets again within seconds", async () => {
+    const { via, hf } = await blocked();
+    await hf.ready();
+    expect(hf.status.transport).toBe("sse");
+    via.plain = false; // nothing is cut: it is found out
+    await until(() => hf.status.transport === "websocket");
+    expect(hf.status.state).not.toBe("offline");
+  });
+
   test("a client without any WebSocket does without", async () => {
     const hf = client({ WebSocket: undefined });
     expect(globalThis.WebSocket).toBeUndefined();

@@ -193,4 +193,66 @@ describe("a client", () => {
     await session.until(({ items }) => items.some((item) => item.kind === "message" && item.text === "kept"));
     await until(() => kept.kept.size === 0);
   });
+
+  test("what was begun while the line was away: the session is there before anybody reads it", async () => {
+    const dial = websocketDial(inject("url"), WebSocket as unknown as WebSocketLike, () => {});
+    const sent: string[] = [];
+    const hf = client({
+      dial: (hello, sink) => {
+        const transport = dial(hello, sink);
+        const send = (message: object) => {
+          sent.push(String((message as { op: string }).op));
+          transport.send(message);
+        };
+        return { kind: transport.kind, send, close: () => transport.close() };
+      },
+    });
+    await hf.ready();
+    hf.cut(100);
+    const session = hf.session(fresh());
+    const end = session.follow();
+    const [, run] = await Promise.all([session.create({ agent: "writer" }), session.send("count 3")]);
+    expect(await run.text()).toBe("0 1 2 ");
+    await until(() => session.status === "live");
+    expect(sent.indexOf("create")).toBeLessThan(sent.indexOf("subscribe"));
+    end();
+  });
+
+  test("a reader that came before its session was created reads it", async () => {
+    const dial = websocketDial(inject("url"), WebSocket as unknown as WebSocketLike, () => {});
+    let early = 0;
+    const hf = client({
+      dial: (hello, sink) => {
+        const transport = dial(hello, sink);
+        const send = (message: object) => {
+          const { op, id } = message as { op: string; id: number };
+          if (op !== "subscribe" || early++) return transport.send(message);
+          queueMicrotask(() => sink.received({ op: "error", id, error: { code: "session.not_found", message: "no", retry: false } }, 0));
+        };
+        return { kind: transport.kind, send, close: () => transport.close() };
+      },
+    });
+    await hf.ready();
+    const session = hf.session(fresh());
+    const end = session.follow();
+    await until(() => session.error !== null);
+    await session.create({ agent: "writer" });
+    await until(() => session.status === "live");
+    expect(session.error).toBeNull();
+    end();
+  });
+
+  test("the view's shape counts what becomes of runs, so that a page draws lost attempts at once", () => {
+    const view = new View();
+    const seen: number[] = [];
+    const run = (seq: number, type: string, data: object) => {
+      apply(view, { seq, ts: seq, actor: "system:session", type, run: "r1", data } as unknown as SessionEvent);
+      seen.push(view.shape);
+    };
+    run(1, "run.queued", { agent: "writer" });
+    run(2, "run.started", { agent: "writer", generation: 1 });
+    run(3, "run.attempt_lost", { generation: 1, reason: "lease expired", retry: true });
+    run(4, "run.ended", { status: "lost" });
+    expect(new Set(seen).size).toBe(4);
+  });
 });
