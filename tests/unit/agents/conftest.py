@@ -53,10 +53,10 @@ class House:
         self._clients: list[Holdfast] = []
         self._serving: list[asyncio.Task[None]] = []
 
-    async def client(self, actor: str, *, agents: tuple[str, ...] = ()) -> Holdfast:
+    async def client(self, actor: str, *, agents: tuple[str, ...] = (), backoff: Backoff | None = None) -> Holdfast:
         dial = CuttableDial(self.hub, anyone("t", actor, agents))
         self.dials.append(dial)
-        client = Holdfast(dial, backoff=Backoff(0.001, 0.001))
+        client = Holdfast(dial, backoff=backoff or Backoff(0.001, 0.001))
         await client.connection.open()
         self._clients.append(client)
         return client

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.agents.run import RunContext
+from holdfast.client.retry import Backoff
 from holdfast.client.run import said
 from holdfast.protocol import wire
 from tests.unit.agents.conftest import House, items, seen
@@ -248,3 +249,25 @@ async def test_serve_says_what_it_offers_again_after_every_connect(house: House)
         house.dials[0].cut()
         assert await (await session.send("hi")).text() == "x"
     assert isinstance(wire.Serve(agents=["x"]), wire.Op)
+
+
+@pytest.mark.parametrize("lease_s", [3.0])
+async def test_a_worker_tries_to_come_back_well_within_its_lease(house: House) -> None:
+    uppers: list[float] = []
+
+    def uniform(low: float, high: float) -> float:
+        uppers.append(high)
+        return low
+
+    worker = await house.client("agent:worker", agents=("*",), backoff=Backoff(0.25, 10.0, uniform))
+    worker.add_agent("writer", lambda run: run.say("x"))
+    house.serve(worker)
+    session = await house.session()
+    assert await (await session.send("hi")).text() == "x"
+    house.dials[0].down = True
+    house.dials[0].cut()
+    while len(uppers) < 20:
+        await asyncio.sleep(0.001)
+    house.dials[0].down = False
+    assert max(uppers) == 1.0
+    assert await (await session.send("hi")).text() == "x"

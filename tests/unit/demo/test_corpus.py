@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.demo.corpus import SETS, Corpus, best_sentences, cut, documents, terms
+from holdfast.demo.corpus import SETS, Corpus, Passage, best_sentences, cut, documents, terms
 
 DOCUMENT = """# Guide
 
@@ -53,6 +53,12 @@ def test_quotes_are_plain_sentences() -> None:
             assert quote
             assert "**" not in quote
             assert "](" not in quote
+
+
+def test_quotes_are_verbatim_and_say_where_something_is_left_out() -> None:
+    body = "- *Cut* is a reset of the line, and nothing else.\nA sentence in between that says nothing of the kind.\nA reset cuts the line of one reader only."
+    quote = best_sentences(Passage("Cuts", "x.md#cuts", body, 1.0), "What does a reset of the line cut?")
+    assert quote == "*Cut* is a reset of the line, and nothing else. … A reset cuts the line of one reader only."
 
 
 @pytest.mark.parametrize("question", ["", "???", '" OR 1', "NEAR(a b)", "🐚", "AND OR NOT *"])
