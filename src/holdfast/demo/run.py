@@ -132,6 +132,8 @@ def run_demo(*, host: str, port: int, data_dir: str, open_browser: bool) -> int:
             supervisor.start(name)
         out.print("[bold]Holdfast demo[/bold]  server, librarian and clerk are running\n")
         out.print(f"  {supervisor.page()}\n", soft_wrap=True)
+        if host in ("0.0.0.0", "::"):
+            out.print("  Other devices: scan the code in the page's right column.", style="dim")
         out.print("  Ask the librarian something, then break it. Ctrl-C ends the demo.", style="dim")
         out.file.flush()
         if open_browser and (

@@ -97,8 +97,8 @@ function move(step: number): void {
 
 const Refused = () => (
   <section id="refused"><div>
-    <img src="./icon.svg" alt="" width="40" height="40" /><h1>This address has no key in it.</h1>
-    <p>The console is opened with a token of somebody who may administer. <code>holdfast serve</code> prints one on a terminal; elsewhere mint one with <code>holdfast token user:you</code> and open <code>/console/#t=TOKEN</code>.</p>
+    <img src="./icon.svg" alt="" width="40" height="40" /><h1>This address has no key that opens it.</h1>
+    <p>There is none in it, or it has expired or was revoked. The console is opened with a token of somebody who may administer. <code>holdfast serve</code> prints one on a terminal; elsewhere mint one with <code>holdfast token user:you</code> and open <code>/console/#t=TOKEN</code>.</p>
     <p><Button icon="again" words="try again" onClick={() => location.reload()} /></p>
   </div></section>
 );
