@@ -44,9 +44,15 @@ def state(status: str) -> Text:
 
 
 def say_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    out.file.write(msgspec.json.encode(value).decode() + "\n")
-    out.file.flush()
+    """One JSON document on standard output. Raises ``config.invalid`` when it takes none."""
+    try:
+        out.file.write(msgspec.json.encode(value).decode() + "\n")
+        out.file.flush()
+    except BrokenPipeError:  # whoever read it has seen enough
+        raise
+    except OSError as error:
+        words = f"the output cannot be written: {error.strerror}"
+        raise HoldfastError("config.invalid", words, fix="Look at where it goes.") from None
 
 
 def say_error(error: HoldfastError, *, as_json: bool = False) -> None:

@@ -13,6 +13,7 @@ from holdfast.cli.folding import fold_all
 from holdfast.cli.session import AsJson, fails_in_a_sentence
 from holdfast.engines.sqlite import backup as copying
 from holdfast.engines.sqlite import check
+from holdfast.errors import HoldfastError
 
 Database = Annotated[Path, typer.Argument(help="The database file.", show_default=False)]
 
@@ -23,12 +24,17 @@ def verify(database: Database, as_json: AsJson = False) -> None:
         problems: list[check.Problem] = []
         sessions = frames = 0
         with output.Bar("verifying", "sessions") as step:
-            for found in itertools.chain(check.verify(str(database)), fold_all(str(database))):
-                if isinstance(found, check.Problem):
-                    problems.append(found)
-                else:
-                    sessions, frames = max(sessions, found.total), max(frames, found.frames)
-                    step(found.done, found.total)
+            try:
+                for found in itertools.chain(check.verify(str(database)), fold_all(str(database))):
+                    if isinstance(found, check.Problem):
+                        problems.append(found)
+                    else:
+                        sessions, frames = max(sessions, found.total), max(frames, found.frames)
+                        step(found.done, found.total)
+            except HoldfastError as error:
+                if error.code != "engine.corrupt":
+                    raise
+                problems.append(check.Problem("file", f"it cannot be read: {error.detail}. Restore a backup"))
         if as_json:
             told = [{"where": p.where, "detail": p.detail} for p in problems]
             output.say_json({"sessions": sessions, "frames": frames, "problems": told})

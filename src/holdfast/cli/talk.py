@@ -100,20 +100,28 @@ def tail(
             if folded:
                 view = await followed.state()
                 return output.say_json(view.export()) if raw else show_view(view)
-            state = View()
+            state, known = View(), 0  # the fold up to ``known``: what idle means is asked of the newest state there is
             printer = Printer(raw)
             start: Any = "snapshot"
+
+            def idle(seq: int) -> bool:
+                return until_idle and seq >= known and all("ended_ts" in run for run in state.runs.values())
+
             if after is not None:
                 async with followed.live() as live:
+                    state, known = View.load(live.view.export()), live.seq
                     start = wire.Cursor(live.cursor.incarnation, after)
+                if idle(after):
+                    return None
             async for item in followed.events(after=start):
                 if isinstance(item, Snapshot):
-                    state = View.load(item.view)
+                    state, known = View.load(item.view), item.seq
                     printer.snapshot(item.seq, state)
                 else:
                     printer.event(item)
-                    state.apply(item)
-                if until_idle and all("ended_ts" in r for r in state.runs.values()):
+                    if item.last > known:
+                        state.apply(item)
+                if idle(item.seq if isinstance(item, Snapshot) else item.last):
                     return None
         return None
 

@@ -12,7 +12,7 @@ import json
 import logging
 import random
 import secrets
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ _POSITION = "webhooks:position"
 _AGAIN = "webhooks:again:"
 _PAGE = 100
 _POLL_S = 30.0
+SECRET_BYTES = (24, 64)  # of a signing key, as Standard Webhooks asks for
 
 
 class Webhooks:
@@ -74,9 +75,15 @@ class Webhooks:
         fresh = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
         self.secret = fresh if self._secret_file is None else auth.kept_secret(self._secret_file, fresh)
         try:
-            return Webhook(self.secret)
-        except Exception:  # base64 errors, emptiness: whatever the library makes of it
-            raise HoldfastError("config.invalid", "the webhook secret must be whsec_ and base64") from None
+            key = b64decode(self.secret.removeprefix("whsec_"), validate=True)
+            if self.secret.startswith("whsec_") and SECRET_BYTES[0] <= len(key) <= SECRET_BYTES[1]:
+                return Webhook(self.secret)
+        except ValueError:  # no base64
+            pass
+        words = "the webhook secret must be whsec_ and the base64 of {} to {} bytes".format(*SECRET_BYTES)
+        raise HoldfastError(
+            "config.invalid", words, fix="Correct the file HOLDFAST_WEBHOOK_SECRET_FILE names, or remove it."
+        )
 
     async def _run(self, signer: Webhook) -> None:
         client = self._client or httpx.AsyncClient(

@@ -119,6 +119,7 @@ async def subscribe(
     session = await hub.loaded(conn.principal, check_session_id(op.session))
     if conn.ident not in hub.connections:
         return
+    hub.readers.check_room(conn, op.session)
     if answer is not None:
         answer({"session": op.session, "incarnation": session.incarnation, "tail": session.tail})
     await hub.readers.attach(conn, session, op.start)

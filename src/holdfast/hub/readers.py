@@ -53,6 +53,12 @@ class Readers:
         self._reading: dict[str, asyncio.Lock] = {}  # of a connection's many readers one has a page in hand
 
     # --- coming and going
+    def check_room(self, conn: Connection, session: str) -> None:
+        """Refuse (``limit.subscriptions``) another session on a connection that reads as many as it may."""
+        mine = self.by_connection.get(conn.ident, {})
+        if session not in mine and len(mine) >= limits.SUBSCRIPTIONS:
+            raise Refused("limit.subscriptions")
+
     async def attach(
         self, conn: Connection, session: HotSession, start: Literal["snapshot", "tail"] | wire.Cursor
     ) -> Reader:
@@ -61,8 +67,6 @@ class Readers:
         name = session.key.session
         if name in mine:
             self.detach(conn, name)
-        if len(mine) >= limits.SUBSCRIPTIONS:
-            raise Refused("limit.subscriptions")
         reader = Reader(conn, session, session.tail)
         mine[name] = reader
         session.readers[conn.ident] = reader

@@ -24,7 +24,7 @@ BLOB_BYTES = 32 << 20  # one blob
 # frames and reading
 FRAME_BYTES = 256 << 10  # a frame is cut when its events pass this
 PAGE_BYTES = 512 << 10  # one page read from an engine
-SNAPSHOT_BYTES = 256 << 10  # a window of the folded state
+SNAPSHOT_BYTES = 256 << 10  # a window of the folded state, to which it is trimmed when it is twice as large
 COVER_CHARS = 48 << 10  # text of one event merged by compaction
 COMPACT_EVENTS = 512  # worth compacting
 RING_BYTES = 1 << 20  # encoded frames a hot session keeps
@@ -52,6 +52,9 @@ KEPT_APPROVALS = 512  # approvals still known by id, decided ones of ended runs 
 PRECANCELLED = 64  # inputs cancelled before they arrived that are remembered
 GATHER_COMMANDS = 4_096  # commands that wait for the next commit
 PARTICIPANTS = 256  # people whose lists show the session; the earliest are forgotten first
+STREAMED_CHARS = (
+    4 << 20
+)  # one text of an agent in UTF-16 code units: a message, reasoning, the arguments of a tool call
 SESSION_STATE_BYTES = 256 << 10  # the shared state: its snapshot plus the deltas since
 
 # runs and control

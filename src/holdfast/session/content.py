@@ -82,6 +82,10 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
             data = draft.data
             if draft.type != type_ or data.get(field) != text:
                 break
+        if offset > limits.STREAMED_CHARS:  # everybody who joins is given it whole while it is open
+            raise Refused(
+                "session.full", f"{text!r:.80} is longer than {limits.STREAMED_CHARS} UTF-16 units: begin another"
+            )
         fresh[key] = offset
         if len(row) == 1:
             folded.append(events[-1])

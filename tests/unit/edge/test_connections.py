@@ -274,3 +274,17 @@ async def test_blobs_are_never_run_by_a_browser(site: Site) -> None:
         assert (
             got.headers["content-disposition"] == "attachment" and "sandbox" in got.headers["content-security-policy"]
         )
+
+
+async def test_a_session_too_many_is_refused_and_answered_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SUBSCRIPTIONS", 2)
+    async with Client(site.url, site.token()) as hf:
+        for name in ("s1", "s2", "s3"):
+            await hf.create(name)
+        held = [hf.session(name).events() for name in ("s1", "s2")]
+        for events in held:
+            await asyncio.wait_for(anext(events), 5)
+        with pytest.raises(HoldfastError) as refused:
+            await asyncio.wait_for(anext(hf.session("s3").events()), 5)
+        assert refused.value.code == "limit.subscriptions"
+        await asyncio.wait_for(hf.session("s1").state(), 5)

@@ -165,10 +165,14 @@ async def test_the_secret_is_made_once_beside_the_database(hub: Hub, tmp_path: P
 
 async def test_a_secret_that_cannot_be_used_stops_the_start(hub: Hub, tmp_path: Path) -> None:
     path = tmp_path / "secret"
-    path.write_text("whsec_%%%")
-    for given in (str(path), str(tmp_path / "no" / "such" / "folder")):
+    short = f"whsec_{base64.b64encode(bytes(23)).decode()}"
+    for content in ("whsec_%%%", "vm", short, base64.b64encode(bytes(32)).decode(), ""):
+        path.write_text(content)
         with pytest.raises(HoldfastError) as refused:
-            await Receiver().sender(hub, webhook_secret_file=given).start()
-        assert refused.value.code == "config.invalid"
+            await Receiver().sender(hub, webhook_secret_file=str(path)).start()
+        assert refused.value.code == "config.invalid", content
+    with pytest.raises(HoldfastError) as refused:
+        await Receiver().sender(hub, webhook_secret_file=str(tmp_path / "no" / "such" / "folder")).start()
+    assert refused.value.code == "config.invalid"
     with pytest.raises(HoldfastError):
         Webhooks(hub, Settings(webhook_url="file:///etc/passwd"))

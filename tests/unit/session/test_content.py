@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.events import Draft
+from holdfast.session import program
+from holdfast.session.state import State
 from tests.property.histories import SESSION
 
 from .conftest import ANN, WRITER, Room, said
@@ -157,3 +160,19 @@ def test_the_shared_state_is_bounded(room: Room) -> None:
     room.append(Draft(e.STATE_SNAPSHOT, {"snapshot": {}}))
     room.append(Draft(e.STATE_DELTA, {"delta": patch}))
     assert len(room.view.state["z"]) == 60_000
+
+
+def test_a_text_has_an_end(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "STREAMED_CHARS", 10)
+    attempt = room.running()
+    room.append(*said("a", "0123456789", end=False), **attempt)
+    room.refuse("session.full", wire.Append(session=SESSION, events=[delta("a", "!")], **attempt), WRITER)
+    room.append(Draft(e.TEXT_END, {"messageId": "a"}), **attempt)
+    room.append(*said("b", "another"), **attempt)
+
+
+def test_what_is_known_of_a_session_from_the_start_is_bounded() -> None:
+    create = wire.Create(session=SESSION, meta={"x": "y" * limits.EVENT_BYTES})
+    with pytest.raises(Refused) as refused:
+        program.decide(State(SESSION, "i1"), create, ANN, 1)
+    assert refused.value.code == "input.too_large"

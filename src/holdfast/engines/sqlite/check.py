@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -24,6 +25,7 @@ _DERIVED: Final = (
     ("page", "SELECT page, crc, data FROM page WHERE session = ?"),
     ("blob", "SELECT name, crc, data FROM blob WHERE session = ?"),
 )
+_HEADER_BYTES: Final = 100  # of a SQLite file: https://www.sqlite.org/fileformat.html#the_database_header
 _HUNG_ON: Final = ("frame", "snapshot", "page", "blob", "read_mark", "participant", "queued")
 
 
@@ -51,6 +53,8 @@ def verify(path: str, *, vfs: str | None = None) -> Iterator[Progress | Problem]
         HoldfastError: ``config.invalid`` when there is no such file, ``engine.version`` when the file is not a Holdfast database of this version, or
             ``engine.corrupt`` when it cannot be read at all.
     """
+    if vfs is None and os.path.isfile(path) and os.path.getsize(path) < _HEADER_BYTES:
+        raise HoldfastError("engine.corrupt", f"{path}: too short to be a database")
     try:
         connection = connect(path, vfs=vfs, write=False)
     except apsw.CantOpenError as error:
