@@ -37,6 +37,7 @@ class Raw:
         host: str | None = None,
         window: int | None = None,
         path: str = "/v1/connect",
+        method: str = "GET",
     ) -> Raw:
         """Shake hands; ``window`` bytes is about what this end takes before it reads."""
         sock = socket.socket()
@@ -47,7 +48,7 @@ class Raw:
         reader, writer = await asyncio.open_connection(sock=sock, limit=window or 65_536)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [
-            f"GET {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{site.port}'}", "Upgrade: websocket",
+            f"{method} {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{site.port}'}", "Upgrade: websocket",
             "Connection: Upgrade", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}", *headers,
         ]  # fmt: skip
         if token is not None:
@@ -251,6 +252,7 @@ async def test_origin_and_host(site: Site) -> None:
     assert (await Raw.open(site, f"Origin: http://127.0.0.1:{site.port}", token=site.token())).status == 101
     assert (await Raw.open(site, host="rebound.example", token=site.token())).status == 421
     assert (await Raw.open(site, token="nonsense")).status == 401
+    assert (await Raw.open(site, token=site.token(), method="POST")).status == 405
     async with site.http(site.token()) as http:
         assert (await http.get("/v1/sessions", headers={"host": "rebound.example"})).status_code == 421
         assert (await http.get("/v1/sessions", headers={"origin": "http://evil.example"})).status_code == 403

@@ -281,8 +281,8 @@ def websocket_class(door: Door, browser: BrowserCheck) -> type:
             self._task = asyncio.get_running_loop().create_task(self._open(head))
 
         async def _open(self, head: bytes) -> None:
-            target, headers = parse_head(head)
-            self._verdict = decide(door, turn, browser, target, headers)
+            method, target, headers = parse_head(head)
+            self._verdict = decide(door, turn, browser, method, target, headers)
             transport = self.transport.underlying_transport
             if transport.is_closing():
                 return
@@ -303,19 +303,20 @@ def websocket_class(door: Door, browser: BrowserCheck) -> type:
     return Upgrade
 
 
-def parse_head(head: bytes) -> tuple[str, dict[str, str]]:
-    """Path and headers of the request head that uvicorn rebuilt."""
+def parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
+    """Method, path and headers of the request head that uvicorn rebuilt."""
     lines = head.decode("latin1").split("\r\n")
     headers: dict[str, str] = {}
     for line in lines[1:-2]:
         name, _, value = line.partition(": ")
         name = name.lower()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return lines[0].split(" ")[1], headers
+    method, target, _ = lines[0].split(" ")
+    return method, target, headers
 
 
 def decide(
-    door: Door, turn: Turn, browser: BrowserCheck, target: str, headers: dict[str, str]
+    door: Door, turn: Turn, browser: BrowserCheck, method: str, target: str, headers: dict[str, str]
 ) -> WSUpgradeResponseWithListener:
     """Accept the upgrade, or answer it as HTTP would."""
     try:
@@ -325,6 +326,8 @@ def decide(
         kind = door.kind(path)
         if path != PATH and kind is None:
             return _refusal(404, b"not found")
+        if method != "GET":  # RFC 6455, 4.2.1
+            return _refusal(405, b"method not allowed", ("Allow", "GET"))
         if headers.get("sec-websocket-version") != "13":
             return _refusal(426, b"upgrade required", ("Sec-WebSocket-Version", "13"))
         door.admit()

@@ -13,7 +13,7 @@ from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.hub.deciding import authorise_holder
 from holdfast.hub.pending import Outcome, Tell, into
 from holdfast.hub.port import Batch, Connection
-from holdfast.protocol import wire
+from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import check_session_id, check_value, encode
 from holdfast.session import program
 from holdfast.session.access import NEEDS, Principal, authorise
@@ -162,8 +162,8 @@ async def _read(hub: Hub, principal: Principal, op: wire.Read, conn: Connection 
 async def _presence(hub: Hub, principal: Principal, op: wire.Presence, conn: Connection | None) -> dict[str, Any]:
     conn = _connection(conn)
     check_value(op.doing, "doing")
-    if len(encode(op.doing)) > 1_024:
-        raise Refused("input.too_large", "doing: more than 1024 bytes")
+    if len(encode(op.doing)) > limits.PRESENCE_BYTES:
+        raise Refused("input.too_large", f"doing: more than {limits.PRESENCE_BYTES} bytes")
     session = await hub.loaded(principal, op.session, "presence")
     if conn.ident not in session.readers:
         raise Refused("input.malformed", "subscribe before you say what you do")

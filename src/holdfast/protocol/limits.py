@@ -71,6 +71,7 @@ PING_IDLE_S = 5.0  # a silent connection is pinged after so long
 PING_REPLY_S = 5.0  # for the answer: found dead within PING_IDLE_S + PING_REPLY_S <= 15 s
 CONNECTIONS = 20_000  # of one server
 CONNECTIONS_PER_PRINCIPAL = 200  # of one actor of one tenant
+PRESENCE_BYTES = 1_024  # what somebody says they do
 SUBSCRIPTIONS = 256  # sessions read on one connection
 WRITE_HIGH_BYTES = 64 << 10  # unsent bytes at which a connection is paused
 WRITE_LOW_BYTES = 16 << 10  # unsent bytes at which it goes on
