@@ -58,7 +58,7 @@ async def session(site: Site) -> AsyncIterator[Session]:
         @hf.agent("librarian")
         async def librarian(run: holdfast.RunContext) -> None:
             for word in run.input.text.split():
-                picked = await run.browser_tool("pick", {"n": word}, claim_s=1.0)
+                picked = await run.browser_tool("pick", {"n": word}, claim_s=3.0)  # longer than a tab takes to open
                 await run.say(json.dumps(picked))
 
         serving = asyncio.create_task(hf.serve())

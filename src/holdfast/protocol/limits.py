@@ -52,7 +52,7 @@ KEPT_APPROVALS = 512  # approvals still known by id, decided ones of ended runs 
 PRECANCELLED = 64  # inputs cancelled before they arrived that are remembered
 GATHER_COMMANDS = 4_096  # commands that wait for the next commit
 PARTICIPANTS = 256  # people whose lists show the session; the earliest are forgotten first
-STREAMED_CHARS = 4 << 20  # one text that grows, in UTF-16 code units: a message, reasoning, a call's arguments
+STREAMED_CHARS = 16 << 20  # one text that grows, in UTF-16 code units: a snapshot with it fits SERVER_MESSAGE_BYTES
 SESSION_STATE_BYTES = 256 << 10  # the shared state: its snapshot plus the deltas since
 
 # runs and control
