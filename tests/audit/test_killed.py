@@ -88,6 +88,7 @@ async def audit(folder: Path, url: str, token: str, *only: str, lost_s: float = 
     return {finding.id: finding for finding in found}
 
 
+@pytest.mark.slow
 async def test_another_worker_finishes_what_a_killed_one_began(tmp_path: Path) -> None:
     async with plant(tmp_path, again=True) as (url, token):
         found = await audit(tmp_path, url, token, *KILLED)

@@ -126,6 +126,8 @@ async def stop_after_reload(scene: Scene) -> Saw:
     if stream is None:
         return undecided(TOO_SHORT)
     await scene.leave(tab, stream)
+    # a page takes a moment to load, in which the endpoint learns that the line it asked on is closed
+    await asyncio.sleep(min(scene.lab.options.pause_s, scene.lab.contact.took_s * 0.2))
     again = await scene.tab("tab A, reloaded")
     other = await scene.join(again)
     if not await other.until(lambda page: bool(page.answer), 3.0):
