@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import typer
+from docs import python_api
 
 from holdfast.audit.drivers.registry import RECIPES
 from holdfast.audit.examine import PROBES
@@ -267,7 +268,8 @@ def measured() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "errors": errors, "limits": limit_table, "operations": operations, "frames": frames, "settings": settings,
     "metrics": metrics, "http": http, "cli": cli, "measured": measured,
-    "probes": probes, "drivers": drivers,
+    "probes": probes, "drivers": drivers, "client": python_api.client, "agents": python_api.agents,
+    "embedding": python_api.embedding, "blocking": python_api.blocking_client, "raised": python_api.raised,
 }  # fmt: skip
 
 

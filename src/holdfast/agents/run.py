@@ -24,7 +24,9 @@ class RunContext:
     """One run, as its agent sees it.
 
     Attributes:
-        id, agent, parent: of the run; ``parent`` is the run that started it, or None.
+        id: of the run.
+        agent: whose run it is.
+        parent: id of the run that started it, or None.
         attempt_number: 1 for the first try. A later one gets the journal of the earlier ones.
         by: the actor who asked.
         input: what to answer.

@@ -21,7 +21,8 @@ class SpawnedRun:
     """A run of another agent that this run has started.
 
     Attributes:
-        id, name: of the run.
+        id: of the run.
+        name: as it was named when it was started.
     """
 
     def __init__(self, parent: RunContext, ident: str, name: str) -> None:

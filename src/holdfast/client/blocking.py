@@ -120,7 +120,7 @@ class BlockingClient:
 
 @contextlib.contextmanager
 def connect(server: str, *, token: TokenSource = None, **options: Any) -> Iterator[BlockingClient]:
-    """A connected client; the arguments are those of ``Client``."""
+    """A connected client for a ``with`` block; further arguments are those of ``Client``."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="holdfast client", daemon=True)
     thread.start()

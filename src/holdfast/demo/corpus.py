@@ -17,6 +17,8 @@ SETS: Final = {
     "how-to": ("docs/tutorial", "docs/tutorial.md", "docs/howto", "CONTRIBUTING.md", "SECURITY.md"),
 }
 """The document sets, each searched by a sub-agent of its own."""
+_LIST: Final = "docs/reference/python.md"
+"""Left out: hundreds of entries of a line or two, which rank before the pages that explain what they name."""
 
 _WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_-]+|[A-Z]+-\d+")
 _MARK = re.compile(r"^\s*(?:[-*>|]\s+)+")
@@ -50,14 +52,14 @@ def documents() -> Path:
 def cut(text: str, path: str) -> Iterator[tuple[str, str, str]]:
     """Cut Markdown at its headings, and rules (``- LOG-1 …``, ``- **Resume.** …``) one by one: ``(title, uri, body)``.
 
-    Code blocks and tables are left out.
+    Code blocks, tables and comments are left out.
     """
     title, lines = path, list[str]()
     fenced = False
     for line in [*text.splitlines(), "# "]:
         if line.startswith("```"):
             fenced = not fenced
-        elif fenced or line.lstrip().startswith("|"):
+        elif fenced or line.lstrip().startswith(("|", "<!--")):
             continue
         elif line.startswith("#"):
             body = "\n".join(lines).strip()
@@ -96,7 +98,7 @@ class Corpus:
     @staticmethod
     def _files(path: Path) -> list[Path]:
         if path.is_dir():
-            return list(path.rglob("*.md"))
+            return [page for page in path.rglob("*.md") if not page.as_posix().endswith(_LIST)]
         return [path] if path.is_file() else []
 
     def search(self, part: str, question: str, limit: int = 3) -> list[Passage]:
