@@ -16,9 +16,10 @@ CASES: tuple[Case, ...] = ((10, 1), (100, 1), (1_000, 1), (100, 10))
 """Readers, and events that come at a time."""
 JUDGED: Case = (100, 1)
 AGAIN = 4
-"""How often the judged case is measured in a round: one measurement of it may be half as much again as the next."""
+"""How often the judged case is measured in a round: single measurements differ."""
 DELIVERIES_PER_S = 25_000
-SECONDS = 2.0
+SLICES, SLICE_S = 4, 0.5
+"""With readers and without, in turns so short that whatever else the machine does, it does to both."""
 HOLDFAST, LIMIT, WS, SOCKET_IO = "Holdfast", "C send() loop", "npm ws", "socket.io"
 
 SEPARATE = 0.98
@@ -29,11 +30,11 @@ One publisher, one session, all readers on it; the same event (about 250 bytes o
 server, the same C readers on another core, servers taking turns within each round. *All in* is the server's CPU time
 divided by deliveries of an event to a reader; taking the event in is part of it, which for Holdfast, and for no other
 here, means committing it to disk before anybody sees it. *Per delivery* is what readers add: CPU time with them minus
-what the same number of events costs without any. Holdfast commits and sends together what comes together, and then the
+what the same number of events costs that nobody reads, said beside it in turns of {SLICE_S:g} s. Holdfast commits and sends together what comes together, and then the
 two subtracted have not done the same work; so an event waits for the answer to the one before, and that figure counts
 only rounds in which, by the server's own count, at least {SEPARATE:.0%} of the events had a commit of their own both
 times. A dash means that there was none. Medians of the rounds; the case with a target is measured {AGAIN} times in each,
-and its range is given, for a single measurement may be half as much again as the next."""
+and its range is given."""
 
 _EVENT = {
     "seq": 123456, "ts": 1764000000123, "actor": "agent:writer", "type": "TEXT_MESSAGE_CONTENT",
@@ -47,15 +48,15 @@ PAYLOAD = json.dumps(_FRAME, separators=(",", ":"))
 class Sample:
     """CPU microseconds used, events published, deliveries made, and whether every event went its own way."""
 
-    cpu_us: float
-    events: int
-    deliveries: int
-    separate: bool
+    cpu_us: float = 0.0
+    events: int = 0
+    deliveries: int = 0
+    separate: bool = True
 
 
 @dataclass
 class Round:
-    """One server in one round: with readers, and at the same pace without."""
+    """One server in one round: events for readers, and as many at the same pace for nobody."""
 
     reading: Sample
     alone: Sample
@@ -83,30 +84,44 @@ class Contender:
     script: list[str]
 
     def load(self, readers: int) -> Load:
-        """Readers and one publisher, connected."""
+        """A publisher and its readers, connected; without readers one that publishes to nobody."""
         port = self.server.port
         if isinstance(self.server, Holdfast):
-            return sessions.load(self.server, readers=readers, publishers=1, script=self.script)
+            session = sessions.name(0 if readers else 1)
+            script = [line.replace("bench-$s", session) for line in self.script]
+            return sessions.load(self.server, readers=readers, publishers=1, script=script)
         if self.name == SOCKET_IO:
             path = "/socket.io/?EIO=4&transport=websocket"
-            paths = (path, f"{path}&publish=1")
+            paths = (path, f"{path}&publish={'readers' if readers else 'nobody'}")
             return Load(
                 port, readers=readers, publishers=1, paths=paths, join="40", until='40{"sid"', script=self.script, generic=True
             )  # fmt: skip
-        return Load(port, readers=readers, publishers=1, paths=("/", "/publish"), script=self.script, generic=True)
+        paths = ("/", "/publish" if readers else "/nobody")
+        return Load(port, readers=readers, publishers=1, paths=paths, script=self.script, generic=True)
 
-    def measure(self, readers: int, rate: float, burst: int) -> Sample:
-        """Publish for a while."""
-        with self.load(readers) as load:
-            load.wait_ready()
-            commits, before = self._commits(), self.server.cpu_s()
-            said = load.publish(rate, SECONDS, burst=burst, window=1 if burst == 1 else 0)
-            used = self.server.cpu_s() - before
-            commits = self._commits() - commits
+    def measure(self, readers: int, rate: float, burst: int) -> Round:
+        """Publish for a while, to readers and to nobody in turns."""
+        found = Round(Sample(), Sample())
+        with self.load(readers) as heard, self.load(0) as unheard:
+            heard.wait_ready()
+            unheard.wait_ready()
+            for number in range(SLICES):
+                turns = [(heard, found.reading), (unheard, found.alone)]
+                for load, sample in turns if number % 2 else reversed(turns):
+                    self._slice(load, sample, rate, burst)
+        return found
+
+    def _slice(self, load: Load, sample: Sample, rate: float, burst: int) -> None:
+        commits, before = self._commits(), self.server.cpu_s()
+        said = load.publish(rate, SLICE_S, burst=burst, window=1 if burst == 1 else 0)
+        used = self.server.cpu_s() - before
+        commits = self._commits() - commits
         if said["delivered"] != said["wanted"]:
             raise RuntimeError(f"{self.name}: {said['delivered']} of {said['wanted']} arrived")
-        separate = not isinstance(self.server, Holdfast) or commits >= SEPARATE * said["published"]
-        return Sample(used * 1e6, said["published"], said["delivered"], separate)
+        sample.cpu_us += used * 1e6
+        sample.events += said["published"]
+        sample.deliveries += said["delivered"]
+        sample.separate &= not isinstance(self.server, Holdfast) or commits >= SEPARATE * said["published"]
 
     def _commits(self) -> int:
         return self.server.commits() if isinstance(self.server, Holdfast) else 0
@@ -122,7 +137,7 @@ def run(step: Step, rounds: int) -> Result:
     found: dict[Case, dict[str, list[Round]]] = {}
     with contextlib.ExitStack() as stack:
         holdfast = stack.enter_context(Holdfast(stack.enter_context(folder())))
-        run_id = asyncio.run(sessions.start_runs(holdfast, 1))
+        run_id = asyncio.run(sessions.start_runs(holdfast, 2))
         contenders = [
             Contender(HOLDFAST, holdfast, sessions.script(run_id, 1)),
             Contender(LIMIT, stack.enter_context(send_loop()), [PAYLOAD]),
@@ -134,10 +149,8 @@ def run(step: Step, rounds: int) -> Result:
                 for contender in contenders:
                     step(f"{contender.name}, {readers} readers")
                     rate = DELIVERIES_PER_S / readers
-                    alone = contender.measure(0, rate, burst)
-                    reading = contender.measure(readers, rate, burst)
                     of_case = found.setdefault((readers, burst), {})
-                    of_case.setdefault(contender.name, []).append(Round(reading, alone))
+                    of_case.setdefault(contender.name, []).append(contender.measure(readers, rate, burst))
     return Result(
         "Fan-out", METHOD, _verdicts(found[JUDGED]), [_table(case, rounds_) for case, rounds_ in found.items()]
     )

@@ -1,4 +1,5 @@
-// The physical limit: a server that does nothing but send() every message of its publisher to every other connection.
+// The physical limit: a server that does nothing but send() every message of a publisher to every reader; of a
+// publisher at /nobody to none.
 // usage: send_loop PORT
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -12,7 +13,7 @@
 #include "ws.h"
 
 typedef struct {
-  int fd, open, publisher;
+  int fd, open, publisher, unheard;
   bytes in;
 } conn;
 
@@ -69,18 +70,19 @@ static int upgrade(conn *c) {
   char answer[29], text[256];
   accept_key(key, strcspn(key, "\r"), answer);
   int n = snprintf(text, sizeof text, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", answer);
-  c->publisher = !strncmp((char *)c->in.at, "GET /publish", 12);
+  c->unheard = !strncmp((char *)c->in.at, "GET /nobody", 11);
+  c->publisher = c->unheard || !strncmp((char *)c->in.at, "GET /publish", 12);
   if (!c->publisher) readers[count++] = c;
   c->open = 1;
   drop(&c->in, end + 4 - c->in.at);
   return send(c->fd, text, n, MSG_NOSIGNAL) == n ? 0 : -1;
 }
 
-static void fan_out(frame *f) {
+static void fan_out(frame *f, int heard_by) {
   static bytes out;
   out.size = 0;
   put_frame(&out, TEXT, f->payload, f->size, 0);
-  for (int i = 0; i < count; i++)
+  for (int i = 0; i < heard_by; i++)
     if (send(readers[i]->fd, out.at, out.size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)out.size && errno == EAGAIN) {
       fprintf(stderr, "a reader is too slow for this measurement\n");
       exit(1);
@@ -95,7 +97,7 @@ static int readable(conn *c) {
   size_t used = 0;
   frame f;
   while (c->open && get_frame(c->in.at + used, c->in.size - used, &f)) {
-    if (f.opcode == TEXT && c->publisher) fan_out(&f);
+    if (f.opcode == TEXT && c->publisher) fan_out(&f, c->unheard ? 0 : count);
     used += f.whole;
   }
   drop(&c->in, used);

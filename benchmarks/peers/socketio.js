@@ -1,11 +1,12 @@
-// socket.io: what the publisher emits is emitted to everybody in a room.
+// socket.io: what a publisher emits is emitted to everybody in the room it names: "readers", or one that is empty.
 const { Server } = require("socket.io");
 
 const io = new Server(Number(process.argv[2]), { transports: ["websocket"], serveClient: false });
 
 io.on("connection", (socket) => {
-  if (socket.handshake.query.publish) {
-    socket.on("publish", (event) => io.to("readers").emit("event", event));
+  const room = socket.handshake.query.publish;
+  if (room) {
+    socket.on("publish", (event) => io.to(room).emit("event", event));
     return;
   }
   socket.join("readers");
