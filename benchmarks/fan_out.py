@@ -30,11 +30,11 @@ One publisher, one session, all readers on it; the same event (about 250 bytes o
 server, the same C readers on another core, servers taking turns within each round. *All in* is the server's CPU time
 divided by deliveries of an event to a reader; taking the event in is part of it, which for Holdfast, and for no other
 here, means committing it to disk before anybody sees it. *Per delivery* is what readers add: CPU time with them minus
-what the same number of events costs that nobody reads, said beside it in turns of {SLICE_S:g} s. Holdfast commits and sends together what comes together, and then the
-two subtracted have not done the same work; so an event waits for the answer to the one before, and that figure counts
-only rounds in which, by the server's own count, at least {SEPARATE:.0%} of the events had a commit of their own both
-times. A dash means that there was none. Medians of the rounds; the case with a target is measured {AGAIN} times in each,
-and its range is given."""
+what the same number of events costs that nobody reads, said in turns of {SLICE_S:g} s on the same server. Holdfast
+commits and sends together what comes together, and then the two subtracted have not done the same work; so an event
+waits for the answer to the one before, and that figure counts only rounds in which, by the server's own count, at least
+{SEPARATE:.0%} of the events had a commit of their own both times. A dash means that there was none. Medians of the
+rounds; the case with a target is measured {AGAIN} times in each, and its range is given."""
 
 _EVENT = {
     "seq": 123456, "ts": 1764000000123, "actor": "agent:writer", "type": "TEXT_MESSAGE_CONTENT",

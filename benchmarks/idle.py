@@ -10,18 +10,19 @@ from pathlib import Path
 
 from benchmarks import sessions
 from benchmarks.processes import Holdfast, Load, Server, folder, peer
-from benchmarks.result import Result, Step, Table, Verdict
+from benchmarks.result import Result, Step, Table, Verdict, median
 from holdfast.client.client import Client
 
 CONNECTIONS, SESSIONS = 10_000, 10_000
 SETTLE_S = 3.0
+STARTS = 3
 
 METHOD = f"""\
 Connections: growth of the server's resident set from before the first of {CONNECTIONS:,} to {SETTLE_S:.0f} s after the last,
 divided by their number; the kernel's socket buffers, which are small while nothing is sent, are not in it. Holdfast's
 connections are authenticated, and in the second line each reads one of 100 sessions. Sessions: {SESSIONS:,} created with
-a title and let go; disk is what the database file grew by, memory what a server with them takes more than one without;
-less than 16 bytes each is the noise of two processes and counts as none."""
+a title and let go; disk is what the database file grew by, memory what a server with them takes more than one without,
+the median of {STARTS} pairs; less than 16 bytes each is the noise of two processes and counts as none."""
 
 
 def steps(rounds: int) -> int:
@@ -88,12 +89,15 @@ def _sessions(step: Step) -> tuple[float, float]:
                     asyncio.run(_create(server))
         step("idle sessions, started again")
         disk = _size(full) - _size(empty)
-        resident = []
-        for place in (empty, full):
-            with Holdfast(place) as server:
-                time.sleep(SETTLE_S)
-                resident.append(server.memory())
-    return disk / SESSIONS, max(resident[1] - resident[0], 0) / SESSIONS
+        memory = median(_resident(full) - _resident(empty) for _ in range(STARTS))
+    return disk / SESSIONS, max(memory, 0) / SESSIONS
+
+
+def _resident(place: Path) -> int:
+    """Bytes of a server that has just started."""
+    with Holdfast(place) as server:
+        time.sleep(SETTLE_S)
+        return server.memory()
 
 
 async def _create(server: Holdfast) -> None:
