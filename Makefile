@@ -59,8 +59,9 @@ mutants: $(VENV)/.dev  ## plant known bugs, one at a time, and see a test catch 
 prove: $(VENV)/.dev  ## the long reliability programme; writes build/prove-report.md
 	$(BIN)/python -m tests.prove.prove
 
-bench: $(VENV)/.dev  ## side-by-side benchmarks; writes benchmarks/RESULTS.md
+bench: $(VENV)/.dev  ## side-by-side benchmarks; writes benchmarks/RESULTS.md and the README's table
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m docs.tables
 
 lock: $(VENV)/.dev  ## lock dependency versions with hashes and without addresses (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet pyproject.toml -o requirements/run.txt

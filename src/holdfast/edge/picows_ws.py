@@ -38,6 +38,7 @@ from holdfast.session.access import Principal
 
 PATH = "/v1/connect"
 PROTOCOL = "holdfast.v1"
+_LARGE = limits.WRITE_LOW_BYTES
 _LOG = logging.LoggerAdapter(logging.getLogger("holdfast.edge.picows"), {})  # an adapter: no logger per connection
 _LOG.logger.setLevel(logging.CRITICAL)
 
@@ -60,9 +61,9 @@ class Turn:
         wires, self.wires = self.wires, []
         for wire in wires:  # as ``flush``, without a call: this is once per delivery
             unsent, out = wire._unsent, wire._out
-            if unsent and out is not None:
-                out(unsent[0] if len(unsent) == 1 else b"".join(unsent))
-            unsent.clear()
+            wire._unsent = None
+            if unsent is not None and out is not None:
+                out(unsent if isinstance(unsent, bytes) else b"".join(unsent))
 
 
 class PicowsWire(WSListener):
@@ -88,7 +89,7 @@ class PicowsWire(WSListener):
         self._kind = kind
         self._turn = turn
         self._principal = principal
-        self._unsent: list[bytes] = []
+        self._unsent: bytes | list[bytes] | None = None  # of this turn: most often one frame, and no list for it
         self._unread: int | None = None
         self._transport: Any = None
         self._out: Callable[[bytes], None] | None = None
@@ -101,22 +102,25 @@ class PicowsWire(WSListener):
     def write(self, batch: Batch) -> None:
         """See ``door.Wire``."""
         if self._out is not None:
-            unsent, data = self._unsent, batch.ws
-            if not unsent:
+            unsent, data = self._unsent, batch.framed or batch.ws
+            if unsent is None:
+                self._unsent = data
                 wires = self._turn.wires
                 if not wires:
                     self._turn.begin()
                 wires.append(self)
-            unsent.append(data)
-            if len(data) > limits.WRITE_LOW_BYTES:
+            elif isinstance(unsent, bytes):
+                self._unsent = [unsent, data]
+            else:
+                unsent.append(data)
+            if len(data) > _LARGE:
                 self.flush()  # so that it is known now whether more may follow
 
     def flush(self) -> None:
         """Hand what was written in this turn to the transport."""
-        unsent = self._unsent
-        if self._out is not None and unsent:
-            self._out(unsent[0] if len(unsent) == 1 else b"".join(unsent))
-        unsent.clear()
+        unsent, self._unsent = self._unsent, None
+        if self._out is not None and unsent is not None:
+            self._out(unsent if isinstance(unsent, bytes) else b"".join(unsent))
 
     def shut(self, code: int, reason: str) -> None:
         """Begin the close handshake; a peer that does not answer is dropped."""

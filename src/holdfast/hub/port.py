@@ -18,21 +18,25 @@ def ws_text(payload: bytes) -> bytes:
 
 
 class Batch:
-    """Payloads on their way to many connections: encoded once, put into each wire's framing at most once."""
+    """Payloads on their way to many connections: encoded once, put into each wire's framing at most once.
 
-    __slots__ = ("_ws", "payloads")
+    Attributes:
+        framed: what ``ws`` gave, for whoever asks once per delivery; empty before.
+    """
+
+    __slots__ = ("framed", "payloads")
 
     def __init__(self, payloads: list[bytes]) -> None:
         self.payloads = payloads
-        self._ws = b""
+        self.framed = b""
 
     @property
     def ws(self) -> bytes:
         """All payloads as consecutive WebSocket text frames."""
-        if not self._ws:
+        if not self.framed:
             payloads = self.payloads
-            self._ws = ws_text(payloads[0]) if len(payloads) == 1 else b"".join(map(ws_text, payloads))
-        return self._ws
+            self.framed = ws_text(payloads[0]) if len(payloads) == 1 else b"".join(map(ws_text, payloads))
+        return self.framed
 
 
 class Connection(Protocol):
