@@ -86,6 +86,7 @@ CODES: dict[str, Code] = {
     "blob.not_found": Code(404, False, "There is no such blob in this session.", "Upload it again."),
     "history.not_found": Code(404, False, "There is no such page of history.", "Start from the snapshot's `older`."),
     # HTTP
+    "connection.not_found": Code(404, False, "There is no such connection to this server.", "List them with GET /v1/connections; it may have gone by itself."),
     "route.not_found": Code(404, False, "There is nothing at this path.", "See /openapi.json for the routes."),
     "route.method": Code(405, False, "This path does not take this method.", "See /openapi.json for the routes."),
     # server

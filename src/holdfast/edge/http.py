@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from holdfast.edge import openapi, sse
 from holdfast.edge.door import Door
 from holdfast.edge.download import Download
-from holdfast.edge.request import Requests, answer
+from holdfast.edge.request import Requests, answer, is_known
 from holdfast.edge.tokens import Tokens
 from holdfast.errors import Refused
 from holdfast.protocol import codec, limits, wire
@@ -111,10 +111,13 @@ class Rest:
         return await self.door.hub.snapshot(self.requests.principal(request), session_of(request))
 
     async def state(self, request: Request) -> Response:
-        """The folded state: ``{session, incarnation, seq, view}``."""
+        """The folded state: ``{session, incarnation, seq, view}``; nothing for whoever names its tag (If-None-Match)."""
         incarnation, seq, view = await self._view(request)
+        tag = {"etag": f'"{incarnation}:{seq}"'}
+        if is_known(request, tag["etag"]):
+            return Response(status_code=304, headers={"cache-control": "no-store", **tag})
         body = {"session": session_of(request), "incarnation": incarnation, "seq": seq, "view": msgspec.Raw(view)}
-        return answer(body, headers={"etag": f'"{incarnation}:{seq}"'})
+        return answer(body, headers=tag)
 
     async def runs(self, request: Request) -> Response:
         """The runs of the window, in the order they were queued."""

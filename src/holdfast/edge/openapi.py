@@ -34,6 +34,7 @@ _WRITES = (
     ("POST", "/v1/tokens", "Mint a narrower token", "what it grants", 201),
     ("POST", "/v1/tokens/revoke", "Revoke a token, or all of a subject", "admin", 200),
 )
+_TAGGED = {("GET", "/v1/sessions/{session}")}
 _QUERY = {"limit": "integer", "after": "integer", "max_bytes": "integer"}
 
 
@@ -56,6 +57,11 @@ def document(routes: Sequence[Any]) -> dict[str, Any]:
         described = _operation(summary, verb, path, 200)
         described["parameters"] += [_parameter(name, "query", "", _QUERY.get(name, "string")) for name in query]
         _answers(described, 200, answers.ROUTES.get((method, path)))
+        if (method, path) in _TAGGED:
+            described["parameters"].append(
+                _parameter("If-None-Match", "header", "The `ETag` of what is known already.")
+            )
+            described["responses"]["304"] = {"description": "Nothing is newer than that"}
         paths.setdefault(path, {})[method.lower()] = described
     for method, path, summary, verb, status in _WRITES:
         described = _operation(summary, verb, path, status)

@@ -70,7 +70,7 @@ class Operators:
         ident = request.path_params["connection"]
         conn = self.hub.connections.get(ident)
         if conn is None or conn.principal.tenant != principal.tenant:
-            raise Refused("input.malformed", "connection: there is none of this name")
+            raise Refused("connection.not_found")
         visit = self.door.visits.get(ident)
         if visit is not None:
             visit.abort()

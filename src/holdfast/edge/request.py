@@ -28,6 +28,12 @@ def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) 
     return Response(encode(body), status, told, media_type="application/json")
 
 
+def is_known(request: Request, tag: str) -> bool:
+    """Whether the caller has what this entity tag names already (RFC 9110, 13.1.2)."""
+    named = ",".join(request.headers.getlist("if-none-match"))
+    return any(one.strip().removeprefix("W/") in (tag, "*") for one in named.split(","))
+
+
 def headers_of(error: HoldfastError) -> dict[str, str]:
     """What HTTP says of an error beside its status (RFC 9110): when to come again, how to say who it is, what goes."""
     headers: dict[str, str] = {}

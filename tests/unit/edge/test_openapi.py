@@ -98,3 +98,16 @@ def test_the_document_names_every_route(served: Site) -> None:
     paths = openapi.document(OP_ROUTES)["paths"]
     described = {(method, path) for path, methods in paths.items() for method in methods}
     assert described == {(method, path) for method, path in routes if path not in BESIDE}
+
+
+def test_a_state_that_is_known_is_not_sent_again(served: Site) -> None:
+    headers = {"Authorization": f"Bearer {served.token('user:ann')}"}
+    with httpx.Client(headers=headers, base_url=served.url, trust_env=False) as http:
+        http.post("/v1/sessions", json={"session": "tagged", "agent": "w"})
+        tag = http.get("/v1/sessions/tagged").headers["etag"]
+        for known in (tag, f'"other", W/{tag}', "*"):
+            same = http.get("/v1/sessions/tagged", headers={"if-none-match": known})
+            assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
+        http.patch("/v1/sessions/tagged", json={"title": "newer"})
+        newer = http.get("/v1/sessions/tagged", headers={"if-none-match": tag})
+        assert newer.status_code == 200 and newer.headers["etag"] != tag
