@@ -121,6 +121,24 @@ async def test_a_damaged_page_is_found(database: str) -> None:
         assert error.code == "engine.corrupt"
 
 
+async def test_whichever_page_is_damaged_is_told_as_what_it_is(database: str) -> None:
+    with open(database, "rb") as file:
+        sound = file.read()
+    told = set()
+    for page in range(4_096, len(sound), 4_096):
+        for rest in (b"\xff" * 4_096 + sound[page + 4_096 :], b"", b"\xff" * 100):
+            with open(database, "wb") as file:
+                file.write(sound[:page] + rest)
+            try:
+                found = [problem.detail for problem in problems(database)]
+            except HoldfastError as error:
+                assert error.code == "engine.corrupt"
+                found = [str(error)]
+            assert found, page // 4_096
+            told.update(found)
+    assert not [detail for detail in told if "rollback" in detail or "transaction" in detail]
+
+
 async def test_a_missing_file_is_not_created(path: str) -> None:
     for doing in (
         lambda: list(verify(path)),
