@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PORT   ?= 7417
 HOST   ?= 127.0.0.1
 
-.PHONY: help setup demo test lint unit web prove mutants bench lock clean
+.PHONY: help setup demo test lint unit web dist prove mutants bench lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
@@ -52,6 +52,10 @@ web/node_modules/.built: web/node_modules/.installed $(WEB)
 
 web: web/node_modules/.built $(VENV)/.run  ## the TypeScript client and what is built on it: build, types, tests
 	cd web && npm run check --silent && npm test --silent
+
+dist: $(VENV)/.run web/node_modules/.built  ## the wheel and the npm tarball, in dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	cd web/packages/client && npm pack --silent --pack-destination ../../../dist
 
 mutants: $(VENV)/.dev  ## plant known bugs, one at a time, and see a test catch each
 	$(BIN)/python -m tests.mutants.run

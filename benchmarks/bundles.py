@@ -14,7 +14,7 @@ PAGES = HERE.parent / "src" / "holdfast" / "pages"
 CORE_BYTES = 8 << 10
 
 METHOD = """\
-`npm run build` in `web/`: esbuild minifies, gzip compresses. *Core* is what `import { connect } from "@holdfast/client"`
+`npm run build` in `web/`: esbuild minifies, gzip compresses. *Core* is what `import { connect } from "holdfast-ai"`
 loads at once; what it loads when it is first needed has lines of its own, and `.` is everything of the entry point. Pages
 are all scripts and styles of the built page, compressed one by one."""
 
@@ -29,10 +29,7 @@ def run(step: Step, rounds: int) -> Result:
     step("npm run build")
     subprocess.run(["npm", "run", "build", "--silent"], cwd=WEB, check=True, capture_output=True)
     sizes: dict[str, int] = json.loads((WEB / "packages/client/dist/sizes.json").read_text())
-    rows = [
-        [f"@holdfast/client, {name}" if name != "." else "@holdfast/client", f"{size:,}"]
-        for name, size in sizes.items()
-    ]
+    rows = [[f"holdfast-ai, {name}" if name != "." else "holdfast-ai", f"{size:,}"] for name, size in sizes.items()]
     for page in ("chat", "console"):
         files = [path for path in (PAGES / page / "assets").iterdir() if path.suffix in (".js", ".css")]
         rows.append([f"page: {page}", f"{sum(len(gzip.compress(path.read_bytes(), 9)) for path in files):,}"])

@@ -1,6 +1,6 @@
 // Owns the page's frame: three panes (two of them drawers on a phone), the bar, the keyboard, and when to draw again.
 
-import { Button, Glyph, listen, useChanges } from "@holdfast/look";
+import { Button, Glyph, listen, useChanges } from "holdfast-look";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { useInfo } from "./breaking.js";

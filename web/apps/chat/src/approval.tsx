@@ -1,7 +1,7 @@
 // Owns the card on which an agent asks: the exact action, and the two answers (CTL-6).
 
-import { bare, Button, Glyph, hueOf, nameOf } from "@holdfast/look";
-import { browserToolOf, type ApprovalItem } from "@holdfast/client";
+import { bare, Button, Glyph, hueOf, nameOf } from "holdfast-look";
+import { browserToolOf, type ApprovalItem } from "holdfast-ai";
 
 import { useChat } from "./context.js";
 

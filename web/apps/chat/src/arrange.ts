@@ -1,7 +1,7 @@
 // Owns the order in which a conversation is shown: turns, the answer below each, and sub-agents side by side.
 // Pure: the view and what was fetched of its past go in, plain data comes out.
 
-import { visible, type Item, type MessageItem, type RunState, type View } from "@holdfast/client";
+import { visible, type Item, type MessageItem, type RunState, type View } from "holdfast-ai";
 
 /** Pages of history that were fetched, oldest first. */
 export interface Past {

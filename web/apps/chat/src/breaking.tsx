@@ -1,6 +1,6 @@
 // Owns the controls that hurt, and the other devices. Only an admin's token, on the demo's machine, may hurt processes.
 
-import { Button, Glyph } from "@holdfast/look";
+import { Button, Glyph } from "holdfast-look";
 import { useCallback, useEffect, useState } from "preact/hooks";
 
 import { useChat } from "./context.js";

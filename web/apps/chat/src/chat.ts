@@ -3,7 +3,7 @@
 import {
   connect, type Client, type HoldfastError, newKey, type Recovery, type RunState, type Session, type ApprovalItem, type Decision,
   type MessageItem,
-} from "@holdfast/client";
+} from "holdfast-ai";
 
 import { addressed, device, given } from "./arrive.js";
 

@@ -1,7 +1,7 @@
 // Owns where people speak: a new message, or, while an agent works, words that steer it; and the stop.
 
-import { Button, Glyph } from "@holdfast/look";
-import type { RunState } from "@holdfast/client";
+import { Button, Glyph } from "holdfast-look";
+import type { RunState } from "holdfast-ai";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { useChat } from "./context.js";

@@ -1,8 +1,8 @@
 // Owns the scrolling middle: turns in order, older pages fetched when somebody looks back (SUB-5), and a tail that is
 // followed only while somebody is at it.
 
-import { Button } from "@holdfast/look";
-import { newestLeaf, type Session, siblingInputs } from "@holdfast/client";
+import { Button } from "holdfast-look";
+import { newestLeaf, type Session, siblingInputs } from "holdfast-ai";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { arrange, isInput, known, NO_PAST, type Past } from "./arrange.js";

@@ -1,8 +1,8 @@
 // Owns how each kind of item looks. An item changes in place, so `at` (the view's count of its last change) says when to
 // draw it again.
 
-import { clock, Glyph, nameOf, Prose, Button } from "@holdfast/look";
-import type { ActivityItem, Item, MessageItem, ReasoningItem, Source, SteerItem, StepItem, ToolItem } from "@holdfast/client";
+import { clock, Glyph, nameOf, Prose, Button } from "holdfast-look";
+import type { ActivityItem, Item, MessageItem, ReasoningItem, Source, SteerItem, StepItem, ToolItem } from "holdfast-ai";
 import type { ComponentChildren } from "preact";
 import { memo } from "preact/compat";
 import { useEffect, useRef, useState } from "preact/hooks";

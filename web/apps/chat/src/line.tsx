@@ -1,7 +1,7 @@
 // Owns the line: how the connection stands, what recoveries came to, who is here, and what arrives.
 
-import { clock, hueOf, nameOf, useChanges } from "@holdfast/look";
-import type { Here, Session, SessionEvent } from "@holdfast/client";
+import { clock, hueOf, nameOf, useChanges } from "holdfast-look";
+import type { Here, Session, SessionEvent } from "holdfast-ai";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { Breaking } from "./breaking.js";

@@ -1,6 +1,6 @@
 // The page begins here: the token from its address, one client, one app.
 
-import "@holdfast/look/look.css";
+import "holdfast-look/look.css";
 import "./conversation.css";
 import "./panes.css";
 

@@ -1,7 +1,7 @@
 // Owns a run as people see it: who works, in what state, what became of each attempt, and its sub-agents below it.
 
-import { Button, clock, Glyph, hueOf, StateBadge } from "@holdfast/look";
-import { ended, type Op, type RunState, siblingRuns, type View } from "@holdfast/client";
+import { Button, clock, Glyph, hueOf, StateBadge } from "holdfast-look";
+import { ended, type Op, type RunState, siblingRuns, type View } from "holdfast-ai";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import type { Answer, Part } from "./arrange.js";

@@ -1,7 +1,7 @@
 // Owns the list of conversations: what is unread, what runs, what waits for somebody (SUB-8).
 
-import { Button, Glyph, useChanges, WORDS } from "@holdfast/look";
-import type { SessionRow } from "@holdfast/client";
+import { Button, Glyph, useChanges, WORDS } from "holdfast-look";
+import type { SessionRow } from "holdfast-ai";
 import { useState } from "preact/hooks";
 
 import { useChat } from "./context.js";

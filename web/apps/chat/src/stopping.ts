@@ -1,6 +1,6 @@
 // Owns what a stop stops, and what became of it.
 
-import { ended, type Op, type RunState, type Session } from "@holdfast/client";
+import { ended, type Op, type RunState, type Session } from "holdfast-ai";
 
 /** Root runs that have not ended: what a stop stops. */
 export const openRuns = (session: Session | null): RunState[] =>

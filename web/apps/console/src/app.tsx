@@ -1,6 +1,6 @@
 // Owns the console's frame: the pages, one search box, the keyboard, and how the line stands.
 
-import { Button, Glyph, listen, useChanges } from "@holdfast/look";
+import { Button, Glyph, listen, useChanges } from "holdfast-look";
 import { useEffect, useRef } from "preact/hooks";
 
 import { Connections } from "./connections.js";

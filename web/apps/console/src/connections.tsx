@@ -1,6 +1,6 @@
 // Owns the open connections: who reads what, who works at what, and a button that cuts.
 
-import { Button, hueOf, nameOf } from "@holdfast/look";
+import { Button, hueOf, nameOf } from "holdfast-look";
 
 import { type ConnectionRow, useConsole, usePolled } from "./console.js";
 import { addressOf } from "./route.js";

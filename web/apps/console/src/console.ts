@@ -1,6 +1,6 @@
 // Owns what the pages of the console share: one client, requests to the operators' routes, and what was said last.
 
-import { connect, type Client, HoldfastError } from "@holdfast/client";
+import { connect, type Client, HoldfastError } from "holdfast-ai";
 import { createContext } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
 

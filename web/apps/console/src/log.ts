@@ -1,7 +1,7 @@
 // Owns the whole log of one session in the page: read page by page, kept up to date, folded to any position.
 
-import { type Session, type SessionEvent, View } from "@holdfast/client";
-import { apply } from "@holdfast/client/fold";
+import { type Session, type SessionEvent, View } from "holdfast-ai";
+import { apply } from "holdfast-ai/fold";
 
 import type { Console } from "./console.js";
 

@@ -1,6 +1,6 @@
 // The console begins here: the token from its address, one client, one app.
 
-import "@holdfast/look/look.css";
+import "holdfast-look/look.css";
 import "uplot/dist/uPlot.min.css";
 import "./console.css";
 

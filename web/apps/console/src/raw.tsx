@@ -1,6 +1,6 @@
 // Owns the raw events: the log as it is, ten thousand rows as light as ten.
 
-import type { SessionEvent } from "@holdfast/client";
+import type { SessionEvent } from "holdfast-ai";
 import { useState } from "preact/hooks";
 
 import type { Log } from "./log.js";

@@ -1,7 +1,7 @@
 // Owns runs: all that have not ended, lost and retried first; and one session's as a tree, with leases and attempts.
 
-import { Button, clock, hueOf, nameOf, StateBadge } from "@holdfast/look";
-import { ended, type RunState, type Session } from "@holdfast/client";
+import { Button, clock, hueOf, nameOf, StateBadge } from "holdfast-look";
+import { ended, type RunState, type Session } from "holdfast-ai";
 import { useState } from "preact/hooks";
 
 import { type LiveRun, useConsole, usePolled } from "./console.js";

@@ -1,7 +1,7 @@
 // Owns the page of one session: who is here, what waits, what can be done; and its timeline, runs or raw events.
 
-import { Button, Glyph, hueOf, nameOf, useChanges } from "@holdfast/look";
-import { browserToolOf, ended, type ApprovalItem, type Session, type View } from "@holdfast/client";
+import { Button, Glyph, hueOf, nameOf, useChanges } from "holdfast-look";
+import { browserToolOf, ended, type ApprovalItem, type Session, type View } from "holdfast-ai";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { useConsole } from "./console.js";

@@ -1,7 +1,7 @@
 // Owns the live table of sessions: search, and filters by agent, person and workflow.
 
-import { Glyph, nameOf, useChanges, WORDS } from "@holdfast/look";
-import type { SessionRow } from "@holdfast/client";
+import { Glyph, nameOf, useChanges, WORDS } from "holdfast-look";
+import type { SessionRow } from "holdfast-ai";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { useConsole } from "./console.js";

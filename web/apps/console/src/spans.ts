@@ -1,6 +1,6 @@
 // Owns what a timeline shows: for each actor, what it did from which event to which.
 
-import type { SessionEvent } from "@holdfast/client";
+import type { SessionEvent } from "holdfast-ai";
 
 export interface Span {
   /** Index of the first and the last event. */

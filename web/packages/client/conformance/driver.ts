@@ -5,9 +5,9 @@
 
 import { createInterface } from "node:readline";
 import { WebSocket } from "ws";
-import { connect, HoldfastError, View, visible, type Client, type Events, type Session } from "@holdfast/client";
-import type { ConnectOptions, Cursor, SessionEvent, ViewData } from "@holdfast/client";
-import { apply } from "@holdfast/client/fold";
+import { connect, HoldfastError, View, visible, type Client, type Events, type Session } from "holdfast-ai";
+import type { ConnectOptions, Cursor, SessionEvent, ViewData } from "holdfast-ai";
+import { apply } from "holdfast-ai/fold";
 
 type Fields = Record<string, any>;
 
@@ -40,7 +40,7 @@ function follow(id: string): void {
 
 /** What the suite may ask for: one function a command; each returns the answer's facts. */
 const commands: Record<string, (fields: Fields) => Promise<Fields> | Fields> = {
-  hello: () => ({ driver: "@holdfast/client", version: "0.1.0", protocol: 1 }),
+  hello: () => ({ driver: "holdfast-ai", version: "0.1.0", protocol: 1 }),
   fold: ({ events, view: start }) => {
     const view = start ? View.load(start as ViewData) : new View();
     const joins = (events as SessionEvent[]).map((event) => apply(view, event));

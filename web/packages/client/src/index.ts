@@ -1,4 +1,4 @@
-// The public names of @holdfast/client.
+// The public names of holdfast-ai.
 
 export { Client, connect, type ConnectOptions } from "./client.js";
 export { HoldfastError, type WireError } from "./errors.js";

@@ -1,4 +1,4 @@
-// The public names of @holdfast/client/ai-sdk.
+// The public names of holdfast-ai/ai-sdk.
 
 export { HoldfastChatTransport, type ChatTransportOptions, type SendMessagesOptions } from "./transport.js";
 export { toUIMessages, type UIMessageLike } from "./messages.js";

@@ -1,4 +1,4 @@
-// The public names of @holdfast/client/react.
+// The public names of holdfast-ai/react.
 
 export { HoldfastProvider, useHoldfast } from "./context.js";
 export { useApprovals } from "./useApprovals.js";
