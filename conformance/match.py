@@ -35,7 +35,8 @@ class Bound(dict[str, Any]):
         if isinstance(wanted, str) and wanted.startswith("$"):
             self._variable(wanted, got, where)
         elif isinstance(wanted, dict) and isinstance(got, dict):
-            for name, item in wanted.items():
+            for named, item in wanted.items():
+                name = str(self.get(named, named))
                 place = f"{where}.{name}"
                 if item == NONE:
                     if got.get(name) is not None:

@@ -234,6 +234,7 @@ def everything() -> tuple[dict[str, list[set[str]]], View]:
     do(wire.Select(**s, input="m1", run=first))
     do(wire.Take(**s))
     do(wire.Send(**s, text="as one of you", edits="m1"))
+    do(wire.Send(**s, text="with a key of somebody else", key="m1"), "user:bob")
     do(wire.GiveBack(**s))
     do(wire.End(**again), "agent:writer")
     return seen, view

@@ -24,7 +24,7 @@ from .test_hostile_input import Raw
 
 pytestmark = [pytest.mark.anyio]
 
-RUN = {"session": "s1", "run": "r3", "generation": 1}
+RUN = {"session": "s1", "run": "its run", "generation": 1}
 SAMPLES: dict[str, wire.Op] = {
     "subscribe": wire.Subscribe(session="s1"),
     "unsubscribe": wire.Unsubscribe(session="s1"),
@@ -36,7 +36,7 @@ SAMPLES: dict[str, wire.Op] = {
     "send": wire.Send(session="s1", text="x"),
     "rename": wire.Rename(session="s1", title="t"),
     "cancel": wire.Cancel(session="s1", scope="all"),
-    "steer": wire.Steer(session="s1", run="r3", text="x"),
+    "steer": wire.Steer(session="s1", run="its run", text="x"),
     "interrupt": wire.Interrupt(session="s1", text="x", agent="w"),
     "regenerate": wire.Regenerate(session="s1", input="m"),
     "select": wire.Select(session="s1", input="m"),
@@ -59,11 +59,13 @@ def test_every_operation_has_a_row() -> None:
     assert {wire.OPS[name] for name in SAMPLES} == set(NEEDS)
 
 
-async def prepared(site: Site) -> None:
-    """A session of tenant acme with a queued run, made by ann."""
+async def prepared(site: Site) -> str:
+    """A session of tenant acme with a queued run, made by ann; the run's id."""
     async with site.http(site.token()) as ann:
         assert (await ann.post("/v1/sessions", json={"session": "s1", "agent": "w"})).status_code == 201
-        assert (await ann.post("/v1/sessions/s1/messages", json={"text": "x"})).status_code == 201
+        answer = await ann.post("/v1/sessions/s1/messages", json={"text": "x"})
+        assert answer.status_code == 201
+        return str(answer.json()["run"])
 
 
 async def code_over_socket(site: Site, token: str, op: wire.Op) -> str:
@@ -96,16 +98,14 @@ async def test_another_tenant_sees_no_session(site: Site, name: str) -> None:
 
 
 async def test_an_agent_cannot_act_in_another_agents_run(site: Site) -> None:
-    await prepared(site)
+    run = await prepared(site)
     async with Client(site.url, site.token("agent:w", agents=["w"])) as worker:
         await worker.connection.request(wire.Serve(agents=["w"]))
         with pytest.raises(HoldfastError) as refused:
             await worker.connection.request(wire.Serve(agents=["other"]))
         assert refused.value.code == "auth.denied"
         for name in ("append", "received", "end", "spawn", "ask", "wait", "attach"):
-            op: Any = SAMPLES[name]
-            if name == "append":
-                op = msgspec.structs.replace(op, run="r3", generation=1)
+            op: Any = msgspec.structs.replace(SAMPLES[name], run=run, generation=1)  # type: ignore[call-arg]
             code = await code_over_socket(site, site.token("agent:x", agents=["x"]), op)
             assert code == "auth.denied", (name, code)
 
@@ -113,7 +113,9 @@ async def test_an_agent_cannot_act_in_another_agents_run(site: Site) -> None:
 def routes() -> list[tuple[str, str]]:
     """Every route of the REST edge: those of operations and those that read."""
     found = [(r.method, r.path) for r in OP_ROUTES]
-    found += [("GET", f"/v1/sessions/{{session}}{rest}") for rest in ("", "/events", "/runs", "/runs/r3", "/approvals")]
+    found += [
+        ("GET", f"/v1/sessions/{{session}}{rest}") for rest in ("", "/events", "/runs", "/runs/its-run", "/approvals")
+    ]
     found += [("GET", "/v1/sessions/{session}/presence"), ("POST", "/v1/sessions/{session}/blobs")]
     found += [("GET", f"/v1/sessions/{{session}}/blobs/{'0' * 64}")]
     return [(m, p) for m, p in found if "{session}" in p]
@@ -129,7 +131,7 @@ def test_every_route_is_in_the_matrix() -> None:
         for method in route.methods - {"HEAD"}  # type: ignore[attr-defined]
         if "{session}" in route.path  # type: ignore[attr-defined]
     }
-    tried = {(m, re.sub(r"\{\w+\}|/r3$|0{64}", lambda f: "/*" if f[0] == "/r3" else "*", p)) for m, p in routes()}
+    tried = {(m, re.sub(r"\{\w+\}|(?<=/)its-run$|0{64}", "*", p)) for m, p in routes()}
     assert served == tried
 
 
@@ -149,7 +151,7 @@ BODIES = {
 async def ask(client: httpx.AsyncClient, method: str, path: str) -> httpx.Response:
     real = (
         path.replace("{session}", "s1")
-        .replace("{run}", "r3")
+        .replace("{run}", "its-run")
         .replace("{approval}", "a")
         .replace("{input}", "m")
         .replace("{page}", "1")

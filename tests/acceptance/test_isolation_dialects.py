@@ -72,7 +72,7 @@ ROWS = (
     Row("sdk edit", "read append", "POST", SDK, {"id": "S", "messageId": "u3", "messages": [said("u3")]}),
     Row("sdk again", "read control", "POST", SDK, {"id": "S", "trigger": "regenerate-message", "messages": [said("M")]}),
     Row("sdk decide", "read approve", "POST", SDK,
-        {"id": "S", "messages": [{"id": "r3", "role": "assistant", "parts": [deciding("A")]}]}),
+        {"id": "S", "messages": [{"id": "an-answer", "role": "assistant", "parts": [deciding("A")]}]}),
     Row("sdk messages", "read", "GET", f"{SDK}/S"),
     Row("sdk resume", "read", "GET", f"{SDK}/S/stream"),
     Row("sdk stop", "read control", "DELETE", f"{SDK}/S/stream"),
@@ -101,7 +101,7 @@ def test_every_route_has_a_row() -> None:
 
 
 class Scene:
-    """Session ``s1`` of tenant acme, with a queued run ``r3`` and a pending approval; ``theirs`` is its response."""
+    """Session ``s1`` of tenant acme, with a queued run and a pending approval; ``theirs`` is its response."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -115,6 +115,7 @@ class Scene:
             assert made.status_code == 200, made.text
             self.names["R"] = made.json()["id"]
             view = (await ann.get("/v1/sessions/s1")).json()["view"]
+            self.names["run"] = next(iter(view["runs"]))
             self.names["M"] = next(i["id"] for i in view["items"] if i["kind"] == "message")
             self.names["A"] = next((i["id"] for i in view["items"] if i["kind"] == "approval"), "no-such-approval")
         return self
@@ -324,7 +325,7 @@ async def test_the_socket_decides_as_the_requests_do(site: Site) -> None:
         "read approve": {
             "type": "send",
             "id": "s1",
-            "messages": [{"id": "r3", "role": "assistant", "parts": [deciding("A")]}],
+            "messages": [{"id": "an-answer", "role": "assistant", "parts": [deciding("A")]}],
         },
         "read": {"type": "resume", "id": "s1"},
     }
@@ -355,7 +356,7 @@ async def test_the_socket_decides_as_the_requests_do(site: Site) -> None:
 
 
 async def test_an_abort_needs_control_and_stops_only_ones_own_request(site: Site) -> None:
-    await Scene(site).set()
+    scene = await Scene(site).set()
     async with await connected(site, site.token("user:bob", capabilities={"*": ["read"]})) as reader:
         await reader.send('{"type":"resume","requestId":"q","id":"s1"}')
         assert (await heard(reader))["type"] == "start"
@@ -366,7 +367,7 @@ async def test_an_abort_needs_control_and_stops_only_ones_own_request(site: Site
             assert (await heard(other))["type"] == "no-active"
         await asyncio.sleep(0.7)
     async with site.http(site.token()) as ann:
-        assert (await ann.get("/v1/sessions/s1/runs/r3")).json()["status"] == "queued"
+        assert (await ann.get(f"/v1/sessions/s1/runs/{scene.names['run']}")).json()["status"] == "queued"
 
 
 async def test_a_long_request_id_is_refused(site: Site) -> None:

@@ -82,7 +82,8 @@ class Script:
 
     def _delete(self, key: Key) -> Verb:
         incarnation, now_ms = self._incarnation(key), self.now_ms
-        return lambda engine: engine.delete(key, incarnation, now_ms)
+        index = self.rng.choice([Index(), Index(card={"why": "asked"})])
+        return lambda engine: engine.delete(key, incarnation, now_ms, index)
 
     def _compact(self, key: Key) -> Verb:
         first = self.rng.randint(1, max(1, self.tails[key] // 4))
@@ -102,7 +103,8 @@ class Script:
 
     def _blob(self, key: Key) -> Verb:
         blob, data = self.rng.choice("xyz"), self.rng.choice([b"", b"1", b"2"])
-        return lambda engine: engine.put_blob(key, blob, "text/plain", data)
+        incarnation = self._incarnation(key)
+        return lambda engine: engine.put_blob(key, incarnation, blob, "text/plain", data)
 
     def _fact(self, key: Key) -> Verb:
         name, data = self.rng.choice(["a", "a/b", "a/c", "b"]), self.rng.choice([None, b"", b"1"])
@@ -110,15 +112,19 @@ class Script:
 
     def _mark(self, key: Key) -> Verb:
         user, seq = self.rng.choice(NAMES), self.rng.randint(0, 50)
-        return lambda engine: engine.mark_read(key, user, seq)
+        incarnation = self._incarnation(key)
+        return lambda engine: engine.mark_read(key, incarnation, user, seq)
 
     def _read(self, key: Key) -> Verb:
+        named = self.rng.choice([None, self._incarnation(key)])
+        incarnation = self._incarnation(key)
         after, max_bytes = self.rng.randint(0, self.tails[key] + 2), self.rng.choice([1, 500, 3_000, 1 << 20])
 
         async def verb(engine: Engine) -> object:
             return [
-                await engine.read(key, after, max_bytes=max_bytes), await engine.head(key),
-                await engine.get_snapshot(key), await engine.get_page(key, 1), await engine.get_blob(key, "x"),
+                await engine.head(key), await engine.get_snapshot(key), await engine.get_page(key, incarnation, 1),
+                await engine.get_blob(key, incarnation, "x"),
+                await engine.read(key, after, max_bytes=max_bytes, incarnation=named),
             ]  # fmt: skip
 
         return verb

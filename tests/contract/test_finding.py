@@ -97,8 +97,8 @@ async def test_queued_sessions_come_oldest_activity_first(engine: Engine) -> Non
 async def test_read_marks_never_move_back(engine: Engine) -> None:
     await create(engine, participants=("ada", "bob"))
     for seq in (3, 7, 5):
-        await engine.mark_read(KEY, "ada", seq)
-    await engine.mark_read(Key("acme", "none"), "ada", 5)
+        await engine.mark_read(KEY, "i1", "ada", seq)
+    await engine.mark_read(Key("acme", "none"), "i1", "ada", 5)
     assert [row.read for row in await engine.list("acme", user="ada", limit=9)] == [7]
     assert [row.read for row in await engine.list("acme", user="bob", limit=9)] == [0]
     assert [row.read for row in await engine.list("acme", limit=9)] == [0]
@@ -131,5 +131,5 @@ async def test_the_feed_is_in_commit_order(engine: Engine) -> None:
     assert isinstance(feed[0], Notice)
     assert await engine.feed(positions[0], 1) == feed[1:2]
     assert await engine.feed(positions[2], 9) == []
-    await engine.delete(KEY, "i1", 5)
+    await engine.delete(KEY, "i1", 5, Index())
     assert [notice.position for notice in await engine.feed(0, 9)] == positions

@@ -32,15 +32,15 @@ async def test_facts_are_set_found_by_prefix_and_removed(engine: Engine) -> None
 async def test_blobs_belong_to_a_session(engine: Engine) -> None:
     await create(engine)
     data = random.Random(1).randbytes(300_000)
-    await engine.put_blob(KEY, "b1", "image/png", data)
-    await engine.put_blob(KEY, "b1", "image/png", data)
-    await engine.put_blob(KEY, "empty", "text/plain", b"")
-    assert await engine.get_blob(KEY, "b1") == ("image/png", data)
-    assert await engine.get_blob(KEY, "empty") == ("text/plain", b"")
-    assert await engine.get_blob(KEY, "none") is None
-    await refused("content.exists", engine.put_blob(KEY, "b1", "image/png", b"other"))
-    await refused("session.not_found", engine.put_blob(Key("acme", "none"), "b1", "image/png", data))
-    assert await engine.get_blob(KEY, "b1") == ("image/png", data)
+    await engine.put_blob(KEY, "i1", "b1", "image/png", data)
+    await engine.put_blob(KEY, "i1", "b1", "image/png", data)
+    await engine.put_blob(KEY, "i1", "empty", "text/plain", b"")
+    assert await engine.get_blob(KEY, "i1", "b1") == ("image/png", data)
+    assert await engine.get_blob(KEY, "i1", "empty") == ("text/plain", b"")
+    assert await engine.get_blob(KEY, "i1", "none") is None
+    await refused("content.exists", engine.put_blob(KEY, "i1", "b1", "image/png", b"other"))
+    await refused("session.not_found", engine.put_blob(Key("acme", "none"), "i1", "b1", "image/png", data))
+    assert await engine.get_blob(KEY, "i1", "b1") == ("image/png", data)
 
 
 # --- open and close ---------------------------------------------------------------------------------------------------
@@ -51,16 +51,16 @@ async def test_everything_survives_closing_and_opening(store: object, engine: En
     sent.keys = [ProducerKey("p", 1, 1, "d", 1, 4, 5, {"run": "r1"})]
     await engine.append(Append(KEY, "i1", 0, [sent], 2, notices=[{"n": 1}]))
     await engine.put_snapshot(KEY, "i1", 4, b"snap", {0: b"page"})
-    await engine.put_blob(KEY, "b", "text/plain", b"blob")
+    await engine.put_blob(KEY, "i1", "b", "text/plain", b"blob")
     await engine.put_fact("f", b"fact")
-    await engine.mark_read(KEY, "ada", 2)
+    await engine.mark_read(KEY, "i1", "ada", 2)
     await create(engine, Key("acme", "gone"))
-    await engine.delete(Key("acme", "gone"), "i1", 3)
+    await engine.delete(Key("acme", "gone"), "i1", 3, Index())
 
     async def everything(engine: Engine) -> list[object]:
         return [
             await engine.head(KEY), await all_frames(engine), await engine.get_snapshot(KEY),
-            await engine.get_page(KEY, 0), await engine.get_blob(KEY, "b"), await engine.facts(""),
+            await engine.get_page(KEY, "i1", 0), await engine.get_blob(KEY, "i1", "b"), await engine.facts(""),
             await engine.feed(0, 9), await engine.due(9, 9), await engine.queued("acme", "writer", 9),
             await engine.list("acme", user="ada", limit=9), await engine.head(Key("acme", "gone")),
         ]  # fmt: skip

@@ -244,30 +244,30 @@ async def test_delete_erases_and_leaves_a_tombstone(engine: Engine) -> None:
     for at in range(300):
         await add(engine, KEY, at)
     await engine.put_snapshot(KEY, "i1", 300, b"snap", {0: b"page"})
-    await engine.put_blob(KEY, "b", "text/plain", b"blob")
-    await engine.mark_read(KEY, "ada", 3)
-    await engine.delete(KEY, "i1", 9)
+    await engine.put_blob(KEY, "i1", "b", "text/plain", b"blob")
+    await engine.mark_read(KEY, "i1", "ada", 3)
+    await engine.delete(KEY, "i1", 9, Index())
     head = await engine.head(KEY)
     assert head is not None
     assert (head.incarnation, head.deleted, head.index, head.active_ms) == ("i1", True, Index(), 9)
     assert await all_frames(engine) == []
     assert await engine.get_snapshot(KEY) is None
-    assert await engine.get_page(KEY, 0) is None
-    assert await engine.get_blob(KEY, "b") is None
+    assert await engine.get_page(KEY, "i1", 0) is None
+    assert await engine.get_blob(KEY, "i1", "b") is None
     assert await engine.due(10, 9) == []
     assert await engine.queued("acme", "writer", 9) == []
     assert await engine.list("acme", limit=9) == []
     assert await engine.list("acme", user="ada", limit=9) == []
     await refused("session.deleted", add(engine, KEY, 300))
-    await refused("session.deleted", engine.put_blob(KEY, "c", "text/plain", b""))
+    await refused("session.deleted", engine.put_blob(KEY, "i1", "c", "text/plain", b""))
     await refused("session.deleted", engine.put_snapshot(KEY, "i1", 300, b"", {}))
-    await engine.delete(KEY, "i1", 10)
+    await engine.delete(KEY, "i1", 10, Index())
 
 
 async def test_delete_is_of_one_incarnation(engine: Engine) -> None:
     await create(engine)
-    await refused("session.incarnation", engine.delete(KEY, "i0", 9))
-    await refused("session.not_found", engine.delete(Key("acme", "none"), "i1", 9))
+    await refused("session.incarnation", engine.delete(KEY, "i0", 9, Index()))
+    await refused("session.not_found", engine.delete(Key("acme", "none"), "i1", 9, Index()))
     assert await tail(engine) == 0
 
 
@@ -275,8 +275,8 @@ async def test_a_deleted_session_is_created_anew(engine: Engine) -> None:
     await create(engine, participants=("ada",))
     await add(engine, KEY, 0, 5)
     await engine.put_snapshot(KEY, "i1", 5, b"old", {})
-    await engine.mark_read(KEY, "ada", 5)
-    await engine.delete(KEY, "i1", 9)
+    await engine.mark_read(KEY, "i1", "ada", 5)
+    await engine.delete(KEY, "i1", 9, Index())
     head = await engine.create(KEY, "i2", 10, Index(participants=("ada",)))
     assert (head.incarnation, head.tail, head.created_ms, head.deleted) == ("i2", 0, 10, False)
     assert await all_frames(engine) == []
@@ -285,7 +285,7 @@ async def test_a_deleted_session_is_created_anew(engine: Engine) -> None:
     await refused("session.incarnation", add(engine, KEY, 0))
     await add(engine, KEY, 0, 2, incarnation="i2")
     assert await seqs(engine) == [1, 2]
-    await refused("session.incarnation", engine.delete(KEY, "i1", 11))
+    await refused("session.incarnation", engine.delete(KEY, "i1", 11, Index()))
 
 
 # --- snapshots and pages ----------------------------------------------------------------------------------------------
@@ -297,6 +297,6 @@ async def test_the_newest_snapshot_is_kept_and_pages_add_up(engine: Engine) -> N
     await engine.put_snapshot(KEY, "i1", 9, b"nine", {1: b"P1", 2: b"p2"})
     await engine.put_snapshot(KEY, "i1", 6, b"late", {})
     assert await engine.get_snapshot(KEY) == (9, b"nine")
-    assert [await engine.get_page(KEY, n) for n in range(4)] == [b"p0", b"P1", b"p2", None]
+    assert [await engine.get_page(KEY, "i1", n) for n in range(4)] == [b"p0", b"P1", b"p2", None]
     await refused("session.incarnation", engine.put_snapshot(KEY, "i0", 9, b"", {}))
     await refused("session.not_found", engine.put_snapshot(Key("acme", "none"), "i1", 9, b"", {}))

@@ -21,12 +21,13 @@ from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Draft, Event
 from holdfast.protocol.fold import View
 from holdfast.protocol.frames import ProducerKey
-from holdfast.session import producer, program
+from holdfast.session import life, producer, program
 from holdfast.session import run as runs
 from holdfast.session.state import State
 from tests.property.output import WORDS, drafts, pick
 
 SESSION = "s1"
+LIFE = "0a1b2c3d4e"
 AGENTS = ("writer", "critic")
 PEOPLE = ("user:ann", "user:bob")
 START_MS = 1_764_000_000_000
@@ -84,7 +85,7 @@ class History:
     """
 
     def __init__(self) -> None:
-        self.state = State(SESSION, "i1")
+        self.state = State(SESSION, LIFE)
         self.view = View()
         self.model = RunModel()
         self.events: list[Event] = []
@@ -99,6 +100,7 @@ class History:
         before = control(self.state)
         ident = producer.identify(actor, op) if isinstance(op, wire.Command) else None
         try:
+            life.check(self.state, op)
             if ident is not None:
                 known = producer.find(self.state, ident, producer.digest(op))  # type: ignore[arg-type]
                 if known is not None:

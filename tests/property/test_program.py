@@ -18,7 +18,7 @@ from holdfast.protocol.view import UNSETTLED
 from holdfast.session import producer, program
 from holdfast.session.state import State
 
-from .histories import SESSION, History, control, histories
+from .histories import LIFE, SESSION, History, control, histories
 
 EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "150"))
 long = settings(
@@ -60,7 +60,7 @@ def test_a_snapshot_anywhere_and_the_rest_give_the_same_view(history: History) -
 def test_the_control_state_is_a_fold_of_the_log(history: History) -> None:
     """A restart, with or without a stored snapshot, decides as if nothing had happened."""
     cut = len(history.events) // 2
-    again, restored = State(SESSION, "i1"), None
+    again, restored = State(SESSION, LIFE), None
     keys = list(history.keys)
     for event in history.events:
         program.evolve(again, event)
@@ -71,7 +71,7 @@ def test_the_control_state_is_a_fold_of_the_log(history: History) -> None:
         if event.seq == cut:
             restored = msgspec.msgpack.decode(control(again), type=State)
     again.producers, again.keyed = restored_keys(history)
-    paged = State(SESSION, "i1")
+    paged = State(SESSION, LIFE)
     for start in range(0, len(history.events), 7):  # as pages of frames are folded
         program.evolve_all(paged, history.events[start : start + 7])
     assert paged.participants.keys() == again.participants.keys()
@@ -85,7 +85,7 @@ def test_the_control_state_is_a_fold_of_the_log(history: History) -> None:
 
 def restored_keys(history: History) -> tuple[dict[str, Any], dict[str, Any]]:
     """The producer windows as the stored keys alone give them."""
-    empty = State(SESSION, "i1")
+    empty = State(SESSION, LIFE)
     for key in history.keys:
         producer.remember(empty, msgspec.msgpack.decode(msgspec.msgpack.encode(key), type=type(key)))
     return empty.producers, empty.keyed
@@ -116,7 +116,7 @@ def test_compaction_changes_nothing_that_is_seen(history: History, data: st.Data
     """FOLD-5: covers are contiguous, never reorder, and fold to the same view; so does the control state."""
     merged = merge(history.events)
     position = 0
-    state = State(SESSION, "i1")
+    state = State(SESSION, LIFE)
     for event in merged:
         assert event.seq == position + 1
         position = event.last

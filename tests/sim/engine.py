@@ -63,8 +63,8 @@ class SlowEngine(MemoryEngine):
             luck -= probability
         return None
 
-    async def read(self, key: Key, after: int, *, max_bytes: int) -> list[Frame]:
-        frames = await super().read(key, after, max_bytes=max_bytes)
+    async def read(self, key: Key, after: int, *, max_bytes: int, incarnation: str | None = None) -> list[Frame]:
+        frames = await super().read(key, after, max_bytes=max_bytes, incarnation=incarnation)
         await self._wait(self.read_s)
         return frames
 

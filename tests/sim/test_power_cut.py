@@ -122,7 +122,9 @@ class Life:
             if promise is None or promise.deleted:
                 await self.create(engine, key, promise.life + 1 if promise else 1)
             elif self.rng.random() < 0.04:
-                await engine.delete(key, f"i{promise.life}", 5)
+                await engine.delete(key, f"i{promise.life}", 5, Index())
+                if self.rng.random() < 0.5:
+                    await engine.erased(key, f"i{promise.life}")
                 self.promises[key] = Promise(promise.life, True)
             else:
                 await self.append(engine, key, promise)

@@ -18,6 +18,9 @@ from holdfast.protocol import wire
 
 _LOG = logging.getLogger("holdfast.agents")
 
+_OVER = ("run.fenced", "run.ended", "run.not_found", "session.deleted", "session.not_found", "session.incarnation")
+"""Refusals that say that nothing of an attempt is accepted any more; they are nobody's failure."""
+
 
 class Steer(msgspec.Struct, frozen=True):
     """Words a person put into the running run."""
@@ -31,6 +34,7 @@ class Attempt:
     """See the module.
 
     Args:
+        incarnation: the life of the session in which it was assigned; no other accepts anything of it.
         interrupt: cancels whatever executes the attempt; called when a person stops the run, and when it is fenced.
 
     Attributes:
@@ -40,14 +44,16 @@ class Attempt:
     """
 
     def __init__(
-        self, connection: Connection, session: str, run: str, generation: int, interrupt: Callable[[], None]
-    ) -> None:
+        self, connection: Connection, session: str, run: str, generation: int, incarnation: str,
+        interrupt: Callable[[], None],
+    ) -> None:  # fmt: skip
         self.connection = connection
-        self.session, self.run, self.generation = session, run, generation
+        self.session, self.run, self.generation, self.incarnation = session, run, generation, incarnation
         self._interrupt = interrupt
         self.producer = Producer(
-            connection, session, run, generation, on_refused=self._refused, on_stopping=lambda: self.cancel({})
-        )
+            connection, session, run, generation, incarnation,
+            on_refused=self._refused, on_stopping=lambda: self.cancel({}),
+        )  # fmt: skip
         self.cancelled: dict[str, Any] | None = None
         self.fenced = False
         self.released = False
@@ -73,6 +79,7 @@ class Attempt:
 
     async def ask(self, op: wire.RunOp) -> dict[str, Any]:
         """As ``request``, without waiting for appends."""
+        op.incarnation = self.incarnation
         try:
             return await self.connection.request(op, timeout_s=None)
         except Refused as error:
@@ -81,7 +88,9 @@ class Attempt:
 
     def confirm(self, steer: str | None = None) -> None:
         """Write the receipt of the cancel, or of a steer, without waiting for it."""
-        op = wire.Received(session=self.session, run=self.run, generation=self.generation, steer=steer)
+        op = wire.Received(
+            session=self.session, run=self.run, generation=self.generation, steer=steer, incarnation=self.incarnation
+        )
         self.connection.post(op, lambda outcome: None)
 
     # --- what happens to it
@@ -147,7 +156,7 @@ class Attempt:
         self.changed()
 
     def _noticed(self, error: Refused) -> None:
-        if error.code in ("run.fenced", "run.ended"):
+        if error.code in _OVER:
             self.fence(error)
         elif error.code == "run.stopping":
             self.cancel({})
@@ -155,7 +164,7 @@ class Attempt:
     def _refused(self, error: HoldfastError) -> None:
         """The producer gave up. Being fenced ends the attempt; any other mistake is raised where the agent writes."""
         _LOG.info("run %s in %s: append refused: %s", self.run, self.session, error.code)
-        if error.code in ("run.fenced", "run.ended", "run.not_found", "session.deleted", "session.not_found"):
+        if error.code in _OVER:
             self.fenced = True
             self._interrupt()
         self.changed()

@@ -33,7 +33,14 @@ class Execution:
         self._name = assigned.agent
         self._work: asyncio.Task[Any] | None = None
         self._interrupted = asyncio.Event()
-        self.attempt = Attempt(client.connection, assigned.session, assigned.run, assigned.generation, self._interrupt)
+        self.attempt = Attempt(
+            client.connection,
+            assigned.session,
+            assigned.run,
+            assigned.generation,
+            assigned.incarnation,
+            self._interrupt,
+        )
         self.context = self._context(client, assigned, track)
         self.attempt.caught_up({"steers": assigned.steers, "approvals": assigned.approvals})
         self._cancel = assigned.cancel

@@ -88,7 +88,12 @@ class SubRun:
             raise Refused("run.ended", f"sub-run {self._name!r} was completed by an earlier attempt", run=answer["run"])
         self._task, self._inside = asyncio.current_task(), True
         attempt = Attempt(
-            above.connection, above.session, str(answer["run"]), max(1, int(answer["generation"])), self._interrupt
+            above.connection,
+            above.session,
+            str(answer["run"]),
+            max(1, int(answer["generation"])),
+            above.incarnation,
+            self._interrupt,
         )
         self._child = self._parent.below(attempt, self._agent, self._input, Tools(attempt, {}, set()))
         self._parent.track(attempt, True)

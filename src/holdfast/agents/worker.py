@@ -132,7 +132,9 @@ class Worker:
             elif self._connection.connected:  # busy: the lease runs, so soon again
                 asyncio.get_running_loop().call_later(limits.RETRY_BASE_S, self._attach_again, attempt)
 
-        op = wire.Attach(session=attempt.session, run=attempt.run, generation=attempt.generation)
+        op = wire.Attach(
+            session=attempt.session, run=attempt.run, generation=attempt.generation, incarnation=attempt.incarnation
+        )
         self._connection.post(op, answered)
 
     def _attach_again(self, attempt: Attempt) -> None:
@@ -159,7 +161,7 @@ class Worker:
     # --- runs
     def _assigned(self, message: messages.Assigned, size: int) -> None:
         known = self._attempts.get((message.session, message.run))
-        if known is not None and known.generation >= message.generation:
+        if known is not None and known.incarnation == message.incarnation and known.generation >= message.generation:
             return
         if known is not None:
             known.fence(Refused("run.fenced", "a newer attempt was assigned"))
@@ -205,7 +207,8 @@ class Worker:
             await asyncio.sleep(min(limits.HEARTBEAT_S, self._lease_s / 3))
             held = [attempt for attempt in self._attempts.values() if attempt in self._attached and not attempt.fenced]
             if self._connection.connected:  # also without a run: that a worker is heard of says that it does not hang
-                op = wire.Heartbeat(runs=[(a.session, a.run, a.generation) for a in held])
+                leases = [wire.Held(a.session, a.run, a.generation, a.incarnation) for a in held]
+                op = wire.Heartbeat(runs=leases)
                 self._connection.post(op, self._renewed)
 
     def _renewed(self, outcome: dict[str, Any] | HoldfastError) -> None:

@@ -82,6 +82,12 @@ class Feed:
         self._backoff = Backoff()
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def incarnation(self) -> str | None:
+        """The life of the session that is being read; None while nothing is."""
+        reading = (reader.incarnation for reader in self._active() if reader.needs is None and reader.incarnation)
+        return next(reading, None)
+
     # --- readers come and go
     def add(self, reader: Reader) -> None:
         """Let a reader read from its start."""

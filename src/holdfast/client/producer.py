@@ -70,7 +70,8 @@ class _Batch:
 
 
 class Producer:
-    """One writer of one session: for a run (then ``run`` and ``generation`` say by whose authority), or outside runs.
+    """One writer of one session: for a run (then ``run``, ``generation`` and ``incarnation`` say by whose authority), or
+    outside runs.
 
     Args:
         on_refused: called once, when the server refuses for good; everything not acknowledged is dropped then, and
@@ -85,12 +86,13 @@ class Producer:
         session: str,
         run: str | None = None,
         generation: int = 0,
+        incarnation: str | None = None,
         *,
         on_refused: Callable[[HoldfastError], None] | None = None,
         on_stopping: Callable[[], None] | None = None,
     ) -> None:
         self._connection = connection
-        self._session, self._run, self._generation = session, run, generation
+        self._session, self._run, self._generation, self._incarnation = session, run, generation, incarnation
         self._on_refused, self._on_stopping = on_refused, on_stopping
         self._ident = secrets.token_hex(8)
         self._next_seq = 1
@@ -239,7 +241,7 @@ class Producer:
         self._answers_due += 1
         op = wire.Append(
             session=self._session, events=batch.drafts, run=self._run, generation=self._generation,
-            producer=wire.Producer(self._ident, 0, batch.seq),
+            producer=wire.Producer(self._ident, 0, batch.seq), incarnation=self._incarnation,
         )  # fmt: skip
         self._connection.post(op, lambda outcome: self._answered(batch, outcome))
 
@@ -271,6 +273,8 @@ class Producer:
             return
         if error.code == "producer.gap" and batch is not self._flight[0]:
             return  # an earlier append failed; this one waits for its turn
+        if error.code == "producer.gap" and batch.seq > 1:  # earlier ones were acknowledged
+            error = Refused("session.incarnation", "what was appended before is not there: the session was restored")
         self.fence(error)
         if self._on_refused is not None:
             self._on_refused(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +47,9 @@ class Run:
         """
         async with self.session.live() as live:
             view = await live.until(lambda view: self._over(view) or self.id not in view.runs)
-            known = view.runs.get(self.id)
-            page = view.older
+            known, page, life = view.runs.get(self.id), view.older, live.incarnation
         while known is None and page > 0:  # it ended long ago: it is on a page of history
-            older = await self.session.history(page)
+            older = await self.session.history(page, incarnation=life)
             known, page = older["page"]["runs"].get(self.id), older["older"]
         if known is None:
             raise Refused("run.not_found", f"no run {self.id!r:.80}")
@@ -58,10 +58,11 @@ class Run:
     async def text(self) -> str:
         """Wait for its end and return what it said: the texts of its messages, joined by blank lines."""
         run = await self.finished()
-        view = await self.session.state()
+        async with self.session.live() as live:
+            view = View.load(copy.deepcopy(live.view.export()))
         items, page = view.items, view.older
         while page > 0 and (not items or items[0]["seq"] > run["seq"]):
-            older = await self.session.history(page)
+            older = await self.session.history(page, incarnation=live.incarnation)
             items, page = [*older["page"]["items"], *items], older["older"]
         return said(items, run)
 

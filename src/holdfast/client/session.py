@@ -58,17 +58,20 @@ class Session:
         async with self.live() as live:
             return View.load(copy.deepcopy(live.view.export()))
 
-    async def history(self, page: int) -> dict[str, Any]:
+    async def history(self, page: int, *, incarnation: str | None = None) -> dict[str, Any]:
         """One page of older items: ``{"page": {"items", "runs"}, "older"}``; begin with the view's ``older``.
 
+        Args:
+            incarnation: the life of the session that ``older`` was read in; the one being read unless given.
+
         Raises:
-            Refused: ``history.not_found``.
+            Refused: ``history.not_found``, ``session.incarnation``.
         """
-        return await self.connection.request(wire.History(session=self.id, page=page))
+        return await self._ask(wire.History(session=self.id, page=page), incarnation)
 
     async def read(self, seq: int) -> None:
         """The person has seen everything up to ``seq``."""
-        await self.connection.request(wire.Read(session=self.id, seq=seq))
+        await self._ask(wire.Read(session=self.id, seq=seq))
 
     async def presence(self, doing: dict[str, Any]) -> None:
         """Show others what the person does here now. Nothing happens while offline: presence is not kept."""
@@ -98,6 +101,11 @@ class Session:
         if self._feed is not None:
             self._feed.lost()
 
+    async def _ask(self, op: wire.Command | wire.History | wire.Read, incarnation: str | None = None) -> dict[str, Any]:
+        """Ask what concerns the life of the session that is being read, and no other (LIFE-1)."""
+        op.incarnation = incarnation or (self._feed.incarnation if self._feed is not None else None)
+        return await self.connection.request(op)
+
     # --- life
     async def create(self, *, title: str = "", agent: str = "", meta: dict[str, Any] | None = None) -> dict[str, Any]:
         """Create the session, or find that it exists with these settings.
@@ -109,11 +117,11 @@ class Session:
 
     async def rename(self, title: str) -> None:
         """Give the session a title."""
-        await self.connection.request(wire.Rename(session=self.id, title=title))
+        await self._ask(wire.Rename(session=self.id, title=title))
 
     async def delete(self) -> None:
-        """Erase the session. Needs ``admin``."""
-        await self.connection.request(wire.Delete(session=self.id))
+        """Erase the session. Needs ``admin``. Sent again after a loss, it deletes no other life of the session."""
+        await self._ask(wire.Delete(session=self.id, key=new_key()))
 
     # --- speaking
     async def send(
@@ -143,18 +151,18 @@ class Session:
             session=self.id, text=text, agent=agent, edits=edits, parent=parent, attachments=attachments or [],
             attempts=attempts, concurrent=concurrent, silent=silent, key=key or new_key(),
         )  # fmt: skip
-        return self._run(await self.connection.request(op))
+        return self._run(await self._ask(op))
 
     async def interrupt(
         self, text: str, *, run: str | None = None, agent: str = "", force: bool = False, key: str | None = None
     ) -> Run:
         """Stop what runs (or one run), say something, and queue its run behind the end of the old ones (CTL-5)."""
         op = wire.Interrupt(session=self.id, text=text, run=run, agent=agent, force=force, key=key or new_key())
-        return self._run(await self.connection.request(op))
+        return self._run(await self._ask(op))
 
     async def regenerate(self, input: str, *, agent: str = "") -> Run:
         """Answer an input again; the earlier answer stays as a sibling."""
-        return self._run(await self.connection.request(wire.Regenerate(session=self.id, input=input, agent=agent)))
+        return self._run(await self._ask(wire.Regenerate(session=self.id, input=input, agent=agent)))
 
     def run(self, run: str, input: str = "") -> Run:
         """A run of this session, by id."""
@@ -186,11 +194,11 @@ class Session:
             "run" if run is not None else "input" if input is not None else scope
         )
         op = wire.Cancel(session=self.id, run=run, input=input, scope=named, force=force, version=version)
-        return list((await self.connection.request(op)).get("runs", []))
+        return list((await self._ask(op)).get("runs", []))
 
     async def steer(self, run: str, text: str) -> str:
         """Put words into a running run (CTL-4); returns the steer's id."""
-        return str((await self.connection.request(wire.Steer(session=self.id, run=run, text=text))).get("steerId", ""))
+        return str((await self._ask(wire.Steer(session=self.id, run=run, text=text))).get("steerId", ""))
 
     async def approve(self, approval: str, *, note: str = "", hash: str | None = None) -> None:
         """Let the action happen. ``hash`` says which action the person was shown.
@@ -209,16 +217,16 @@ class Session:
         self, approval: str, decision: Literal["approved", "denied"], note: str, hash: str | None
     ) -> None:
         op = wire.Resolve(session=self.id, approval=approval, decision=decision, note=note, hash=hash)
-        await self.connection.request(op)
+        await self._ask(op)
 
     async def select(self, *, input: str | None = None, run: str | None = None, version: int | None = None) -> None:
         """Show another branch: the one that ends at ``input``, or the sibling answer ``run``."""
-        await self.connection.request(wire.Select(session=self.id, input=input, run=run, version=version))
+        await self._ask(wire.Select(session=self.id, input=input, run=run, version=version))
 
     async def take(self, *, force: bool = False) -> None:
         """Take over from the agents (CTL-8)."""
-        await self.connection.request(wire.Take(session=self.id, force=force))
+        await self._ask(wire.Take(session=self.id, force=force))
 
     async def give_back(self, *, force: bool = False) -> None:
         """Give the session back to its agents."""
-        await self.connection.request(wire.GiveBack(session=self.id, force=force))
+        await self._ask(wire.GiveBack(session=self.id, force=force))

@@ -16,7 +16,8 @@ from holdfast.edge.download import Download
 from holdfast.edge.request import Requests, answer, is_known
 from holdfast.edge.tokens import Tokens
 from holdfast.errors import Refused
-from holdfast.protocol import codec, limits, wire
+from holdfast.protocol import codec, ids, limits, wire
+from holdfast.session.life import check_life
 
 _ANY: Final = msgspec.json.Decoder()
 _SHOWN: Final = re.compile(r"image/(?:png|jpeg|gif|webp|avif)|text/plain(?:; ?charset=[\w-]+)?|application/pdf")
@@ -121,23 +122,26 @@ class Rest:
 
     async def runs(self, request: Request) -> Response:
         """The runs of the window, in the order they were queued."""
-        view = _ANY.decode((await self._view(request))[2])
-        return answer({"runs": list(view["runs"].values())})
+        incarnation, _, raw = await self._view(request)
+        return answer({"runs": list(_ANY.decode(raw)["runs"].values()), "incarnation": incarnation})
 
     async def run(self, request: Request) -> Response:
         """One run."""
-        view = _ANY.decode((await self._view(request))[2])
-        found = view["runs"].get(request.path_params["run"])
+        incarnation, _, raw = await self._view(request)
+        run, read = ids.unbind(request.path_params["run"])
+        check_life(incarnation, read or request.query_params.get("incarnation"))
+        found = _ANY.decode(raw)["runs"].get(run)
         if found is None:
             raise Refused("run.not_found")
         return answer(found)
 
     async def approvals(self, request: Request) -> Response:
         """The approvals of the window; ``?status=pending`` keeps those that wait."""
-        view = _ANY.decode((await self._view(request))[2])
+        incarnation, _, raw = await self._view(request)
+        view = _ANY.decode(raw)
         wanted = request.query_params.get("status")
         found = [i for i in view["items"] if i["kind"] == "approval" and wanted in (None, i["status"])]
-        return answer({"approvals": found})
+        return answer({"approvals": found, "incarnation": incarnation})
 
     async def presence(self, request: Request) -> Response:
         """Who is here now."""
@@ -151,7 +155,9 @@ class Rest:
             return await sse.follow(self.door, principal, session_of(request), request)
         after = number(request.query_params.get("after", "0"), "after")
         most = number(request.query_params.get("max_bytes", str(limits.PAGE_BYTES)), "max_bytes", least=1)
-        incarnation, tail, frames = await self.door.hub.read(principal, session_of(request), after, most)
+        incarnation, tail, frames = await self.door.hub.read(
+            principal, session_of(request), after, most, request.query_params.get("incarnation")
+        )
         joined = b",".join(frames)
         body = b'{"session":%b,"incarnation":"%b","tail":%d,"frames":[%b]}' % (
             codec.encode(session_of(request)), incarnation.encode(), tail, joined,
@@ -208,6 +214,8 @@ def operation_of(request: Request, route: OpRoute, raw: bytes) -> wire.Op:
     fields.update(request.path_params, **route.fixed)
     if "page" in request.path_params:
         fields["page"] = number(request.path_params["page"], "page")
+    if "incarnation" in request.query_params and "incarnation" in route.op.__struct_fields__:
+        fields["incarnation"] = request.query_params["incarnation"]
     key = request.headers.get("idempotency-key")
     if key is not None and "key" in route.op.__struct_fields__:
         fields["key"] = codec.check_entity_id(key, "Idempotency-Key")

@@ -50,6 +50,8 @@ def document(routes: Sequence[Any]) -> dict[str, Any]:
         if route.method != "GET":
             described["requestBody"] = {"required": False, "content": {"application/json": {"schema": schema}}}
             described["parameters"].append(_parameter("Idempotency-Key", "header", "Makes a retry safe (LOG-5)."))
+        if "incarnation" in route.op.__struct_fields__:
+            described["parameters"].append(_parameter("incarnation", "query", "The life it was read in (LIFE-1)."))
         _answers(described, route.status, answers.OPERATIONS[route.op])
         described["operationId"] = f"{route.op.__name__}{'Run' if '/runs/' in route.path else ''}"
         paths.setdefault(route.path, {})[route.method.lower()] = described

@@ -18,6 +18,7 @@ from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Listed
 from holdfast.engines.rules import (
     check_consecutive,
     check_cover,
+    check_life,
     check_present,
     check_tail,
     search_words,
@@ -105,9 +106,10 @@ class MemoryEngine:
         if failure is not None:
             raise CommitFailed(failure.outcome, failure.code)
 
-    async def read(self, key: Key, after: int, *, max_bytes: int) -> list[Frame]:
+    async def read(self, key: Key, after: int, *, max_bytes: int, incarnation: str | None = None) -> list[Frame]:
         """See ``Engine.read``."""
         session = self._sessions.get(key)
+        check_life(session.head if session is not None else None, incarnation)
         if session is None:
             return []
         page: list[Frame] = []
@@ -128,14 +130,17 @@ class MemoryEngine:
         check_cover([(session.frames[n].first, session.frames[n].last) for n in within], first, last)
         session.frames[within[0] : within[-1] + 1] = frames
 
-    async def delete(self, key: Key, incarnation: str, now_ms: int) -> None:
+    async def delete(self, key: Key, incarnation: str, now_ms: int, index: Index) -> None:
         """See ``Engine.delete``."""
         session = self._sessions.get(key)
         if session is not None and session.head.deleted:
             return
         head = self._present(key, incarnation).head
-        tombstone = Head(key, incarnation, head.tail, head.created_ms, now_ms, Index(), deleted=True)
+        tombstone = Head(key, incarnation, head.tail, head.created_ms, now_ms, index, deleted=True)
         self._sessions[key] = _Session(tombstone)
+
+    async def erased(self, key: Key, incarnation: str) -> None:
+        """See ``Engine.erased``."""
 
     # --- derived
     async def put_snapshot(self, key: Key, incarnation: str, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
@@ -150,9 +155,9 @@ class MemoryEngine:
         session = self._sessions.get(key)
         return session.snapshot if session else None
 
-    async def get_page(self, key: Key, page: int) -> bytes | None:
+    async def get_page(self, key: Key, incarnation: str, page: int) -> bytes | None:
         """See ``Engine.get_page``."""
-        session = self._sessions.get(key)
+        session = self._living(key, incarnation)
         return session.pages.get(page) if session else None
 
     # --- finding sessions
@@ -197,10 +202,10 @@ class MemoryEngine:
         ]
         return [key for _, key in sorted(found)][:limit]
 
-    async def mark_read(self, key: Key, user: str, seq: int) -> None:
+    async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
         """See ``Engine.mark_read``."""
-        session = self._sessions.get(key)
-        if session is not None and not session.head.deleted:
+        session = self._living(key, incarnation)
+        if session is not None:
             session.read[user] = max(seq, session.read.get(user, 0))
 
     async def feed(self, after: int, limit: int) -> Sequence[Notice]:
@@ -223,20 +228,24 @@ class MemoryEngine:
         """See ``Engine.facts``."""
         return {name: data for name, data in sorted(self._facts.items()) if name.startswith(prefix)}
 
-    async def put_blob(self, key: Key, blob: str, media_type: str, data: bytes) -> None:
+    async def put_blob(self, key: Key, incarnation: str, blob: str, media_type: str, data: bytes) -> None:
         """See ``Engine.put_blob``."""
-        session = self._present(key)
+        session = self._present(key, incarnation)
         if session.blobs.setdefault(blob, (media_type, data)) != (media_type, data):
             raise Refused("content.exists", f"blob {blob!r} exists with other content")
 
-    async def get_blob(self, key: Key, blob: str) -> tuple[str, bytes] | None:
+    async def get_blob(self, key: Key, incarnation: str, blob: str) -> tuple[str, bytes] | None:
         """See ``Engine.get_blob``."""
-        session = self._sessions.get(key)
+        session = self._living(key, incarnation)
         return session.blobs.get(blob) if session else None
 
     def health(self) -> dict[str, Any]:
         """See ``Engine.health``."""
         return {"mode": self.mode, "sessions": len(self._sessions), "appends": self._appends}
+
+    def _living(self, key: Key, incarnation: str) -> _Session | None:
+        session = self._sessions.get(key)
+        return session if session is not None and session.head.incarnation == incarnation else None
 
     def _present(self, key: Key, incarnation: str | None = None) -> _Session:
         session = self._sessions.get(key)

@@ -121,17 +121,21 @@ class Engine(Protocol):
         """Commit durably. Raises ``session.incarnation``, ``session.tail``, ``session.deleted``,
         ``session.not_found``, ``disk.full`` (nothing applied) or ``CommitFailed``."""
 
-    async def read(self, key: Key, after: int, *, max_bytes: int) -> list[Frame]:
+    async def read(self, key: Key, after: int, *, max_bytes: int, incarnation: str | None = None) -> list[Frame]:
         """Frames that hold events beyond ``after``, in order, at least one if there is any, about ``max_bytes``.
 
         The first frame may begin at or before ``after`` (a reader's cursor can lie inside a frame).
-        ``keys`` of the frames are filled in."""
+        ``keys`` of the frames are filled in. Raises ``session.incarnation`` when the life named is not the present one."""
 
     async def compact(self, key: Key, incarnation: str, first: int, last: int, frames: list[Frame]) -> None:
         """Replace the frames that lie within ``first..last`` by others covering the same span, atomically."""
 
-    async def delete(self, key: Key, incarnation: str, now_ms: int) -> None:
-        """Erase events, snapshots, pages and blobs; a tombstone stays. Idempotent."""
+    async def delete(self, key: Key, incarnation: str, now_ms: int, index: Index) -> None:
+        """End a life: it is unreachable when this returns, and its events, snapshots, pages and blobs are being erased.
+        A tombstone with ``index`` stays. Idempotent; admitted when the disk is full."""
+
+    async def erased(self, key: Key, incarnation: str) -> None:
+        """Wait until nothing of a deleted life is left on the disk, or the disk does not let it be erased for now."""
 
     # --- derived: may be lost and rebuilt from the log
     async def put_snapshot(self, key: Key, incarnation: str, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
@@ -140,8 +144,8 @@ class Engine(Protocol):
     async def get_snapshot(self, key: Key) -> tuple[int, bytes] | None:
         """The newest snapshot of the present incarnation as ``(seq, data)``."""
 
-    async def get_page(self, key: Key, page: int) -> bytes | None:
-        """One history page of the present incarnation."""
+    async def get_page(self, key: Key, incarnation: str, page: int) -> bytes | None:
+        """One history page of this life; None also when it is over."""
 
     # --- finding sessions
     async def list(
@@ -162,8 +166,8 @@ class Engine(Protocol):
     async def queued(self, tenant: str, agent: str, limit: int) -> Sequence[Key]:
         """Sessions with a run of that agent waiting for a worker, oldest activity first."""
 
-    async def mark_read(self, key: Key, user: str, seq: int) -> None:
-        """Remember how far a user has read (never moves back). May be written lazily."""
+    async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
+        """Remember how far a user has read in this life (never moves back). May be written lazily."""
 
     async def feed(self, after: int, limit: int) -> Sequence[Notice]:
         """Notices beyond a position, in commit order; of all there ever were, the newest ``limits.FEED_NOTICES``."""
@@ -179,11 +183,11 @@ class Engine(Protocol):
         """All facts whose names start with ``prefix``."""
 
     # --- blobs
-    async def put_blob(self, key: Key, blob: str, media_type: str, data: bytes) -> None:
-        """Store a blob durably; same id, same content."""
+    async def put_blob(self, key: Key, incarnation: str, blob: str, media_type: str, data: bytes) -> None:
+        """Store a blob of this life durably; same id, same content. Raises as ``append`` does."""
 
-    async def get_blob(self, key: Key, blob: str) -> tuple[str, bytes] | None:
-        """``(media_type, data)`` or None."""
+    async def get_blob(self, key: Key, incarnation: str, blob: str) -> tuple[str, bytes] | None:
+        """``(media_type, data)`` or None, also when this life is over."""
 
     # --- health
     def health(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from holdfast.engines.port import Append, Index, Key
+from holdfast.engines.port import Append, Head, Index, Key
 from holdfast.errors import Refused
 from holdfast.protocol.frames import Frame
 
@@ -28,6 +28,12 @@ def check_present(key: Key, incarnation: str | None, deleted: bool | None, named
         raise Refused("session.incarnation", incarnation=incarnation)
     if deleted:
         raise Refused("session.deleted", f"session {key.session!r} was deleted")
+
+
+def check_life(head: Head | None, named: str | None) -> None:
+    """Refuse (``session.incarnation``) to read a life that is not the present one; None reads whichever is."""
+    if named is not None and (head is None or head.incarnation != named):
+        raise Refused("session.incarnation", incarnation=head.incarnation if head is not None else None)
 
 
 def check_tail(append: Append, tail: int) -> None:

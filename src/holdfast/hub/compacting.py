@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holdfast.hub.hot import encode_frames
 from holdfast.protocol import limits
 from holdfast.protocol.compaction import merge
 from holdfast.protocol.events import Event
-from holdfast.protocol.frames import Frame, ProducerKey, decode_frame
+from holdfast.protocol.frames import Frame, ProducerKey, decode_frame, encode_frames
 
 if TYPE_CHECKING:
     from holdfast.hub.hot import HotSession
@@ -22,7 +21,7 @@ async def compact(session: HotSession) -> int:
     engine, saved = session.hub.engine, 0
     while session.keeper.compacted < session.tail:
         start = session.keeper.compacted
-        frames = await engine.read(session.key, start, max_bytes=limits.PAGE_BYTES)
+        frames = await engine.read(session.key, start, max_bytes=limits.PAGE_BYTES, incarnation=session.incarnation)
         if not frames:
             break
         before = [event for frame in frames for event in decode_frame(frame.payload).events]

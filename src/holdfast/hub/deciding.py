@@ -11,7 +11,7 @@ from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import ProducerKey
-from holdfast.session import producer, program
+from holdfast.session import life, producer, program
 from holdfast.session.access import Principal, authorise_agent
 from holdfast.session.state import State
 
@@ -73,6 +73,7 @@ def _decide(state: State, pending: Pending, now_ms: int, decision: Decision) -> 
     if type(op) is wire.Ping:
         pending.outcome = {}
         return
+    life.check(state, op)
     ident = producer.identify(pending.actor, op) if isinstance(op, wire.Command) else None
     content = ""
     if ident is not None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
-from itertools import groupby
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.engines.port import Append, Head, Index, Key
 from holdfast.errors import CommitFailed, HoldfastError, Refused, Unavailable
-from holdfast.hub import deciding
+from holdfast.hub import deciding, deleting
 from holdfast.hub import index as indexing
 from holdfast.hub.pending import Outcome, Pending, Tell, into
 from holdfast.hub.port import Batch
@@ -25,8 +24,8 @@ from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
-from holdfast.protocol.frames import EVERYONE, OPERATORS, Frame, decode_frame, encode_frame, skip_payload
-from holdfast.session import program
+from holdfast.protocol.frames import EVERYONE, Frame, ProducerKey, decode_frame, encode_frames, skip_payload
+from holdfast.session import producer, program
 from holdfast.session.access import Principal
 from holdfast.session.run import Tick
 from holdfast.session.state import State
@@ -39,9 +38,10 @@ T = TypeVar("T")
 
 
 class HotSession:
-    """One session in memory.
+    """One life of one session, in memory. When the life is over so is this object; the next life gets its own.
 
     Attributes:
+        over: the life has ended, and nothing more is done here.
         state: control state, ahead of the commit in flight; None while not loaded.
         view: what people see, at ``tail``.
         tail: newest durable seq.
@@ -53,6 +53,7 @@ class HotSession:
     def __init__(self, hub: Hub, key: Key) -> None:
         self.hub = hub
         self.key = key
+        self.over = False
         self.state: State | None = None
         self.view = View()
         self.incarnation = ""
@@ -71,22 +72,23 @@ class HotSession:
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._snapshot: tuple[int, bytes] | None = None
+        self._inherited: list[ProducerKey] = []
 
     # --- asking
     def place(self, op: wire.Op, actor: str, principal: Principal | None, tell: Tell) -> None:
         """Queue a command; its place in the order is taken before this returns, and ``tell`` is called when it is
         durable or refused, in the order of the places. Raises ``server.busy``.
 
-        ``principal`` is None for what the hub itself asks.
+        ``principal`` is None for what the hub itself asks; that is about this life and no other.
         """
+        if self.over:
+            return tell(Refused("session.deleted"))
         room = limits.GATHER_COMMANDS
         if type(op) not in program.CONTENT:  # a flood of content leaves room for control
             room *= 2
         if len(self._queue) >= room and principal is not None:
             raise Unavailable("server.busy")
-        self._queue.append(Pending(op, actor, principal, tell))
-        if self._task is None:
-            self._task = self.hub.loop.create_task(self._pump())
+        return self.take_over(Pending(op, actor, principal, tell))
 
     def submit(self, op: wire.Op, actor: str, principal: Principal | None = None) -> asyncio.Future[dict[str, Any]]:
         """As ``place``; the future holds the answer."""
@@ -99,7 +101,7 @@ class HotSession:
         return future
 
     async def ready(self) -> None:
-        """Wait until the session is loaded. Raises ``session.not_found`` or ``session.deleted``."""
+        """Wait until the session is loaded; see ``Hub.ready``. Raises ``session.not_found`` or ``session.deleted``."""
         if self.state is None:
             await self.submit(wire.Ping(), "system:hub")
 
@@ -116,6 +118,8 @@ class HotSession:
             try:
                 if isinstance(outcome, HoldfastError):
                     raise outcome
+                if self.over:
+                    raise Refused("session.deleted")
                 future.set_result(look())
             except HoldfastError as error:
                 future.set_exception(error)
@@ -132,10 +136,16 @@ class HotSession:
     async def _pump(self) -> None:
         try:
             while self._queue:
-                batch, self._queue = self._queue, []
+                batch = self._next_batch()
                 try:
+                    if isinstance(deletion := batch[0].op, wire.Delete):
+                        await deleting.delete(self, batch[0], deletion)
+                        continue
                     if self.state is None:
-                        await self._load(batch)
+                        await self.load(create=any(type(pending.op) is wire.Create for pending in batch))
+                    if self.over:  # a deletion that was reported as failed was done after all
+                        self._pass_on(batch)
+                        continue
                     for pending in batch:
                         if type(pending.op) is wire.Ping:  # it asked to be loaded; no failed commit stops reading
                             pending.outcome = {}
@@ -146,12 +156,18 @@ class HotSession:
                         pending.fail(error)
                 except Exception:
                     self.hub.log.exception("session %s: a batch failed", self.key.session)
-                    self._forget()
+                    self.forget()
                     for pending in batch:
                         pending.fail(Unavailable("server.internal"))
         finally:
             self._task = None
             self.used = self.hub.clock.monotonic()
+
+    def _next_batch(self) -> list[Pending]:
+        """Everything that waits, up to a deletion, which is done by itself."""
+        at = next((at for at, pending in enumerate(self._queue) if type(pending.op) is wire.Delete), len(self._queue))
+        batch, self._queue = self._queue[: at or 1], self._queue[at or 1 :]
+        return batch
 
     def _spare(self, batch: list[Pending], error: HoldfastError) -> list[Pending]:
         """On a full disk control and run ends are tried again by themselves; the rest is what failed."""
@@ -166,45 +182,55 @@ class HotSession:
         while self._task is not None:
             await asyncio.wait([self._task])
 
-    async def _load(self, batch: list[Pending]) -> None:
+    async def load(self, *, create: bool = False) -> None:
+        """Fold the session from the engine; ``create`` begins a life when there is none. Ends this object when its
+        life turns out to be over. Raises ``session.not_found``, ``session.deleted``, or why it cannot be read.
+        """
         engine = self.hub.engine
         head = await engine.head(self.key)
+        if self.incarnation and (head is None or head.deleted or head.incarnation != self.incarnation):
+            return self.end()
+        former: ProducerKey | None = None
         if head is None or head.deleted:
-            if not any(isinstance(p.op, wire.Create) for p in batch):
+            if not create:
                 raise Refused("session.deleted" if head else "session.not_found")
-            head = await engine.create(self.key, self.hub.new_incarnation(), self.hub.clock.wall_ms(), Index())
-        seen = self.tail if self.incarnation == head.incarnation else head.tail
+            former, life = deleting.key_of(head), self.hub.new_incarnation(first=head is None)
+            head = await engine.create(self.key, life, self.hub.clock.wall_ms(), Index())
+        seen = self.tail if self.incarnation else head.tail
         try:
             loaded = await load(engine, head)
         except HoldfastError:
             now = await engine.head(self.key)
             if now is not None and (now.incarnation, now.deleted) == (head.incarnation, head.deleted):
                 raise
-            await self._load(batch)  # it was deleted while it was read: nothing is wrong with what is left
-            return
+            return await self.load(create=create)  # it was deleted while it was read: nothing of it is damaged
         self._adopt(head, loaded)
+        if former is not None:
+            self._inherited.append(former)
+        for key in self._inherited:
+            producer.remember(loaded.state, key)
         self.hub.stats.loads += 1
         while seen < self.tail:  # a commit of unknown outcome was applied: workers hear of it now
             frames = await engine.read(self.key, seen, max_bytes=limits.PAGE_BYTES)
             events = [event for frame in frames for event in decode_frame(frame.payload).events if event.seq > seen]
             self.hub.workers.missed(self, events)
             seen = frames[-1].last
+        return None
 
     def _adopt(self, head: Head, loaded: Loaded) -> None:
-        if self.incarnation and self.incarnation != head.incarnation:
-            self.hub.readers.reset_all(self)
         self.state, self.view = loaded.state, loaded.view
         self.incarnation, self.tail = head.incarnation, head.tail
         self.index, self.created_ms, self.active_ms = head.index, head.created_ms, head.active_ms
         self._snapshot = None
         self.keeper.kept, self.keeper.compacted = loaded.kept, loaded.compacted
         now = self.hub.clock.monotonic()
-        self.leases = {r.id: now + r.lease_s for r in loaded.state.runs.values() if r.status == "running"}
+        running = [run for run in loaded.state.runs.values() if run.status == "running"]
+        self.leases = {r.id: now + (r.lease_s if r.life in ("", head.incarnation) else 0.0) for r in running}
         self.hub.readers.recheck(self)
         self.arm()
         self.hub.workers.consider(self)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """The control state ran ahead of a commit that failed: fold it again before the next command."""
         self.state = None
         self.drop_ring()
@@ -220,7 +246,7 @@ class HotSession:
         if decision.events:
             loud = decision.loud or len(self.state.participants) != len(self.index.participants)
             frames = encode_frames(self.key.session, decision.events, decision.types)
-            frames[-1].keys = tuple(decision.keys)
+            frames[-1].keys = (*self._inherited, *decision.keys)
             events = decision.folded
             decision.events.clear()  # encoded: their memory is used again while it is in the processor's cache
             for pending in batch:
@@ -231,6 +257,7 @@ class HotSession:
                 indexing.notices(self, events) if loud else [], decision.essential,
             )  # fmt: skip
             await self._append(append)
+            self._inherited.clear()
             self._committed(events, frames, index, loud)
         for pending in batch:
             pending.settle()
@@ -243,7 +270,7 @@ class HotSession:
             await self.hub.engine.append(append)
         except BaseException as error:
             stats.commit_failures += 1
-            self._forget()
+            self.forget()
             if isinstance(error, HoldfastError) and not isinstance(error, CommitFailed) and error.code != "disk.full":
                 raise Unavailable("commit.unknown", f"the log moved under this hub ({error.code})") from error
             raise
@@ -315,43 +342,36 @@ class HotSession:
         else:
             self.arm()
 
-    async def delete(self) -> None:
-        """Erase the session; whoever reads it is told."""
-        await self.settled()
-        self.state = None
-        await self.hub.engine.delete(self.key, self.incarnation, self.hub.clock.wall_ms())
+    def end(self) -> None:
+        """This life is over: whoever reads or executes it is told, and what still waits is for the next life."""
+        self.over, self.state = True, None
         self.close()
-        self.hub.sessions.pop(self.key, None)
+        if self.hub.sessions.get(self.key) is self:
+            del self.hub.sessions[self.key]
         self.hub.readers.close_session(self, "session.deleted")
         self.hub.workers.forget(self)
         self.hub.lists.removed(self.key)
+        waiting, self._queue = self._queue, []
+        self._pass_on(waiting)
+
+    def _pass_on(self, waiting: list[Pending]) -> None:
+        for pending in waiting:
+            if pending.principal is not None or type(pending.op) is wire.Ping:
+                self.hub.hot(self.key).take_over(pending)
+            else:
+                pending.fail(Refused("session.deleted"))
+
+    def take_over(self, pending: Pending) -> None:
+        """A command that came when the life before this one ended."""
+        self._queue.append(pending)
+        if self._task is None:
+            self._task = self.hub.loop.create_task(self._pump())
 
     def close(self) -> None:
         """Drop what would keep a timer alive."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def encode_frames(session: str, events: list[Event], types: Iterable[str] = e.OPERATORS_ONLY) -> list[Frame]:
-    """Cut events into frames by audience and size, and encode each once. ``types`` are those that may occur."""
-    frames: list[Frame] = []
-    if e.OPERATORS_ONLY.isdisjoint(types):
-        _encode_within(session, events, EVERYONE, frames)
-        return frames
-    for secret, group in groupby(events, key=lambda event: event.type in e.OPERATORS_ONLY):
-        _encode_within(session, list(group), OPERATORS if secret else EVERYONE, frames)
-    return frames
-
-
-def _encode_within(session: str, events: list[Event], whom: int, frames: list[Frame]) -> None:
-    frame = encode_frame(session, events, whom)
-    if len(frame.payload) <= limits.FRAME_BYTES or len(events) == 1:
-        frames.append(frame)
-        return
-    half = len(events) // 2
-    _encode_within(session, events[:half], whom, frames)
-    _encode_within(session, events[half:], whom, frames)
 
 
 def batch_of(frames: list[Frame], session: str, *, operator: bool) -> Batch:

@@ -21,8 +21,9 @@ from holdfast.hub.readers import Readers, splits_cover
 from holdfast.hub.stats import Stats
 from holdfast.hub.upkeep import Upkeep
 from holdfast.hub.workers import Workers
-from holdfast.protocol import codec, limits, wire
+from holdfast.protocol import codec, ids, limits, wire
 from holdfast.session.access import Principal, authorise
+from holdfast.session.life import check_life
 
 
 class Hub:
@@ -93,9 +94,9 @@ class Hub:
         task.add_done_callback(done)
         return task
 
-    def new_incarnation(self) -> str:
-        """A name no earlier life of a session has had."""
-        return secrets.token_hex(6)
+    def new_incarnation(self, *, first: bool) -> str:
+        """A name no earlier life of a session has had; ``first``: there was none."""
+        return secrets.token_hex(ids.FIRST_LIFE_BYTES if first else ids.LATER_LIFE_BYTES)
 
     def hot(self, key: Key) -> HotSession:
         """The session in memory; loaded when it is first asked for something."""
@@ -104,6 +105,14 @@ class Hub:
             session = self.sessions[key] = HotSession(self, key)
             self.stats.hot_sessions = len(self.sessions)
         return session
+
+    async def ready(self, key: Key) -> HotSession:
+        """The session's present life, loaded. Raises ``session.not_found`` or ``session.deleted``."""
+        while True:
+            session = self.hot(key)
+            await session.ready()
+            if not session.over:
+                return session
 
     # --- connections
     def connect(self, conn: Connection) -> None:
@@ -171,8 +180,7 @@ class Hub:
     async def loaded(self, principal: Principal, session: str, verb: str = "read") -> HotSession:
         """The session, when the principal may use it."""
         authorise(principal, verb, session)
-        hot = self.hot(Key(principal.tenant, session))
-        await hot.ready()
+        hot = await self.ready(Key(principal.tenant, session))
         hot.used = self.clock.monotonic()
         return hot
 
@@ -183,12 +191,18 @@ class Hub:
         return hot.incarnation, seq, view
 
     async def read(
-        self, principal: Principal, session: str, after: int, max_bytes: int = limits.PAGE_BYTES
-    ) -> tuple[str, int, list[bytes]]:
-        """``(incarnation, tail, frames)`` beyond a position, as the principal's audience gets them."""
+        self, principal: Principal, session: str, after: int, max_bytes: int = limits.PAGE_BYTES,
+        incarnation: str | None = None,
+    ) -> tuple[str, int, list[bytes]]:  # fmt: skip
+        """``(incarnation, tail, frames)`` beyond a position, as the principal's audience gets them.
+
+        ``incarnation``: the life in which the position was read; another is refused with ``session.incarnation``.
+        """
         hot = await self.loaded(principal, session)
+        check_life(hot.incarnation, incarnation)
         tail = hot.tail
-        frames = await self.engine.read(hot.key, after, max_bytes=min(max_bytes, limits.PAGE_BYTES))
+        most = min(max_bytes, limits.PAGE_BYTES)
+        frames = await self.engine.read(hot.key, after, max_bytes=most, incarnation=hot.incarnation)
         frames = [frame for frame in frames if frame.first <= tail]
         if frames and splits_cover(frames[0], after):
             raise Refused("session.compacted", f"{after} lies inside merged events")
@@ -210,13 +224,13 @@ class Hub:
         if len(data) > limits.BLOB_BYTES:
             raise Refused("input.too_large", f"blob: more than {limits.BLOB_BYTES} bytes")
         blob = hashlib.sha256(data).hexdigest()
-        await self.engine.put_blob(hot.key, blob, media_type, data)
+        await self.engine.put_blob(hot.key, hot.incarnation, blob, media_type, data)
         return blob
 
     async def get_blob(self, principal: Principal, session: str, blob: str) -> tuple[str, bytes]:
         """``(media type, content)`` of a blob."""
         hot = await self.loaded(principal, session)
-        found = await self.engine.get_blob(hot.key, blob)
+        found = await self.engine.get_blob(hot.key, hot.incarnation, blob)
         if found is None:
             raise Refused("blob.not_found")
         return found

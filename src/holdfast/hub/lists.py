@@ -84,7 +84,7 @@ class Lists:
     async def read(self, session: HotSession, principal: Principal, seq: int) -> None:
         """The person has seen the session up to ``seq``."""
         seq = min(seq, session.tail)
-        await self.hub.engine.mark_read(session.key, principal.actor, seq)
+        await self.hub.engine.mark_read(session.key, session.incarnation, principal.actor, seq)
         if any(c.principal.actor == principal.actor for c in self.watchers.values()):
             known = (session.key, principal.actor)
             self._reads[known] = max(seq, self._reads.get(known, 0))

@@ -15,11 +15,15 @@ from holdfast.hub.pending import Outcome, Tell, into
 from holdfast.hub.port import Batch, Connection
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import check_session_id, check_value, encode
-from holdfast.session import program
+from holdfast.session import life, program
 from holdfast.session.access import NEEDS, Principal, authorise
 
 if TYPE_CHECKING:
     from holdfast.hub.hub import Hub
+
+
+_PLACED: Final = frozenset({*program.DECIDE, wire.Delete})
+"""Operations that take a place among a session's commands."""
 
 
 def answer_ok(conn: Connection, ident: int | None, result: dict[str, Any]) -> None:
@@ -63,7 +67,7 @@ async def execute(hub: Hub, principal: Principal, op: wire.Op, conn: Connection 
         if type(op) in NEEDS:
             authorise(principal, NEEDS[type(op)], check_session_id(op.session))  # type: ignore[attr-defined]
         return await special(hub, principal, op, conn)
-    if type(op) not in program.DECIDE or type(op) not in NEEDS or not isinstance(op, wire.SessionOp):
+    if type(op) not in _PLACED or type(op) not in NEEDS or not isinstance(op, wire.SessionOp):
         raise Refused("input.unknown_op", f"{type(op).__struct_config__.tag} is not possible here")
     return await submit(hub, principal, op)
 
@@ -88,7 +92,7 @@ def dispatch(hub: Hub, conn: Connection, op: wire.Op) -> None:
             answer_ok(conn, ident, outcome)
 
     try:
-        if type(op) not in program.DECIDE:
+        if type(op) not in _PLACED:
             raise Refused("input.unknown_op", f"{type(op).__struct_config__.tag} is not possible here")
         place(hub, conn.principal, op, tell)
     except HoldfastError as error:
@@ -148,6 +152,7 @@ async def _unsubscribe(hub: Hub, principal: Principal, op: wire.Unsubscribe, con
 
 async def _history(hub: Hub, principal: Principal, op: wire.History, conn: Connection | None) -> dict[str, Any]:
     session = await hub.loaded(principal, op.session)
+    life.check_life(session.incarnation, op.incarnation)
     page = await session.keeper.page(op.page) if 0 < op.page <= session.view.older else None
     if page is None:
         raise Refused("history.not_found", f"no page {op.page}")
@@ -155,7 +160,9 @@ async def _history(hub: Hub, principal: Principal, op: wire.History, conn: Conne
 
 
 async def _read(hub: Hub, principal: Principal, op: wire.Read, conn: Connection | None) -> dict[str, Any]:
-    await hub.lists.read(await hub.loaded(principal, op.session), principal, op.seq)
+    session = await hub.loaded(principal, op.session)
+    life.check_life(session.incarnation, op.incarnation)
+    await hub.lists.read(session, principal, op.seq)
     return {}
 
 
@@ -171,17 +178,12 @@ async def _presence(hub: Hub, principal: Principal, op: wire.Presence, conn: Con
     return {}
 
 
-async def _delete(hub: Hub, principal: Principal, op: wire.Delete, conn: Connection | None) -> dict[str, Any]:
-    session = await hub.loaded(principal, op.session, "admin")
-    await session.delete()
-    return {}
-
-
 async def _attach(hub: Hub, principal: Principal, op: wire.Attach, conn: Connection | None) -> dict[str, Any]:
     session, conn = await hub.loaded(principal, op.session, "append"), _connection(conn)
 
     def attach() -> dict[str, Any]:
         assert session.state is not None
+        life.check(session.state, op)
         authorise_holder(session.state, principal, op)
         return hub.workers.attach(conn, session, op)
 
@@ -223,7 +225,6 @@ _SPECIAL: Final[dict[type[wire.Op], Special]] = {
     wire.History: _history,
     wire.Read: _read,
     wire.Presence: _presence,
-    wire.Delete: _delete,
     wire.Serve: _serve,
     wire.Heartbeat: _heartbeat,
     wire.Attach: _attach,

@@ -135,12 +135,6 @@ class Readers:
             if reader.live and reader.cursor != session.tail:
                 self._fall_behind(reader)
 
-    def reset_all(self, session: HotSession) -> None:
-        """The session has another incarnation now: every reader needs a snapshot."""
-        for reader in session.readers.values():
-            reader.live, reader.cursor = False, -1
-            self.read_on(reader)
-
     # --- live
     def fan_out(self, session: HotSession, frames: list[Frame], size: int) -> None:
         """Write freshly committed frames (of ``size`` bytes) to every live reader: encoded once, framed once."""
@@ -224,7 +218,7 @@ class Readers:
         cursor = reader.cursor
         frames = self._from_ring(session, cursor)
         if frames is None:
-            frames = await self.hub.engine.read(session.key, cursor, max_bytes=limits.PAGE_BYTES)
+            frames = await self._read(session, cursor, limits.PAGE_BYTES)
             stats.pages_read += 1
             ahead = [frame for frame in frames if frame.last > session.tail]  # stored, and not yet folded here
             if ahead and len(ahead) == len(frames):
@@ -256,10 +250,13 @@ class Readers:
                     break
         return frames
 
+    async def _read(self, session: HotSession, cursor: int, max_bytes: int) -> list[Frame]:
+        return await self.hub.engine.read(session.key, cursor, max_bytes=max_bytes, incarnation=session.incarnation)
+
     async def _inside_cover(self, session: HotSession, cursor: int) -> bool:
         if cursor == session.tail or cursor == 0:
             return False
-        frames = self._from_ring(session, cursor) or await self.hub.engine.read(session.key, cursor, max_bytes=1)
+        frames = self._from_ring(session, cursor) or await self._read(session, cursor, 1)
         return bool(frames) and splits_cover(frames[0], cursor)
 
     def send_snapshot(self, reader: Reader, reason: str) -> None:

@@ -163,4 +163,6 @@ class Keeper:
     async def page(self, number: int) -> bytes | None:
         """One history page, also one on its way to the engine."""
         held = self.pages.get(number)
-        return held if held is not None else await self.session.hub.engine.get_page(self.session.key, number)
+        if held is not None:
+            return held
+        return await self.session.hub.engine.get_page(self.session.key, self.session.incarnation, number)

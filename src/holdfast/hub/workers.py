@@ -17,6 +17,7 @@ from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
+from holdfast.session import life
 from holdfast.session import run as runs
 from holdfast.session.access import authorise_agent
 from holdfast.session.state import Run
@@ -216,13 +217,14 @@ class Workers:
         if worker is not None and worker.silent:
             worker.silent = False
             self._freed(worker)
-        present = {name: await self._present(conn, name) for name in dict.fromkeys(name for name, _, _ in op.runs)}
-        for name, ident, generation in op.runs:
+        present = {name: await self._present(conn, name) for name in dict.fromkeys(held.session for held in op.runs)}
+        for held in op.runs:
+            name, ident, generation = held.session, held.run, held.generation
             session = present[name]
             run = session.state.runs.get(ident) if session is not None and session.state is not None else None
             if session is not None and session.state is None:
                 continue  # it cannot be loaded now; when it can, it grants a full lease
-            if run is None or run.status != "running" or run.generation != generation:
+            if run is None or (run.status, run.generation) != ("running", generation) or self._foreign(session, held):
                 fenced.append([name, ident, generation])
                 continue
             authorise_agent(conn.principal, run.agent.partition("/")[0])
@@ -234,14 +236,18 @@ class Workers:
         """The session, loaded: a hub that was restarted does not hold it yet. None when there is none (any more)."""
         if not conn.principal.may("append", name):
             return None
-        session = self.hub.hot(Key(conn.principal.tenant, name))
+        key = Key(conn.principal.tenant, name)
         try:
-            await session.ready()
+            return await self.hub.ready(key)
         except Refused:
             return None
         except HoldfastError:
-            pass
-        return session
+            return self.hub.hot(key)
+
+    @staticmethod
+    def _foreign(session: HotSession | None, held: wire.Held) -> bool:
+        """Whether an attempt is of another life of its session, or does not say of which (LIFE-1)."""
+        return session is not None and not life.is_of(session.incarnation, held.run, held.incarnation)
 
     def attach(self, conn: Connection, session: HotSession, op: wire.Attach) -> dict[str, Any]:
         """A reconnected worker goes on with an attempt it still holds."""
@@ -278,9 +284,11 @@ class Workers:
                 self.hub.stats.leases_lost += 1
                 if (holder := self.holders.get((session.key, ident))) is not None:
                     holder.silent = True
+                restored = run.life not in ("", session.incarnation)
                 op = runs.LeaseExpired(
-                    session=session.key.session, run=ident, generation=run.generation, reason="lease expired"
-                )
+                    session=session.key.session, run=ident, generation=run.generation,
+                    reason="restored from a backup" if restored else "lease expired",
+                )  # fmt: skip
                 session.submit(op, "system:session")
 
     def forget(self, session: HotSession) -> None:

@@ -77,12 +77,12 @@ CUSTOM: Final = "CUSTOM"  # {name, value}
 # --- ours ---------------------------------------------------------------------------------------------------------
 SESSION_CREATED: Final = "session.created"  # {title?, agent?, meta?}
 SESSION_RENAMED: Final = "session.renamed"  # {title}
-INPUT_MESSAGE: Final = "input.message"  # {messageId, text, agent?, parent?, edits?, role?, attachments?}
+INPUT_MESSAGE: Final = "input.message"  # {messageId, text, agent?, parent?, edits?, role?, key?, attachments?}
 INPUT_STEER: Final = "input.steer"  # {steerId, text}; run = the run steered
 STEER_DELIVERED: Final = "steer.delivered"  # {steerId}
 STEER_DROPPED: Final = "steer.dropped"  # {steerId, reason}
 RUN_QUEUED: Final = "run.queued"  # {agent, input?, attempts?, concurrent?, after?, regenerates?, parent?, name?, task?, local?, answers?}
-RUN_STARTED: Final = "run.started"  # {agent, generation, worker, lease_s}
+RUN_STARTED: Final = "run.started"  # {agent, generation, worker, lease_s, incarnation}
 RUN_WAITING: Final = "run.waiting"  # {approvals: [id]}
 RUN_ATTEMPT_LOST: Final = "run.attempt_lost"  # {generation, reason, retry}
 RUN_ENDED: Final = "run.ended"  # {status, error?: {code, message}, forced?}

@@ -11,11 +11,14 @@ contiguous for everyone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 import msgspec
 
+from holdfast.protocol import events as e
+from holdfast.protocol import limits
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 
@@ -85,3 +88,24 @@ def decode_frame(payload: bytes) -> EventsFrame:
 def skip_payload(session: str, first: int, last: int) -> bytes:
     """What a reader outside a frame's audience gets instead of it."""
     return b'{"op":"skip","session":"%b","from":%d,"to":%d}' % (session.encode(), first, last)
+
+
+def encode_frames(session: str, events: list[Event], types: Iterable[str] = e.OPERATORS_ONLY) -> list[Frame]:
+    """Cut events into frames by audience and size, and encode each once. ``types`` are those that may occur."""
+    frames: list[Frame] = []
+    if e.OPERATORS_ONLY.isdisjoint(types):
+        _encode_within(session, events, EVERYONE, frames)
+        return frames
+    for secret, group in groupby(events, key=lambda event: event.type in e.OPERATORS_ONLY):
+        _encode_within(session, list(group), OPERATORS if secret else EVERYONE, frames)
+    return frames
+
+
+def _encode_within(session: str, events: list[Event], whom: int, frames: list[Frame]) -> None:
+    frame = encode_frame(session, events, whom)
+    if len(frame.payload) <= limits.FRAME_BYTES or len(events) == 1:
+        frames.append(frame)
+        return
+    half = len(events) // 2
+    _encode_within(session, events[:half], whom, frames)
+    _encode_within(session, events[half:], whom, frames)

@@ -14,6 +14,7 @@ BATCH_EVENTS = 1_000  # events in one append
 JSON_DEPTH = 32  # nesting of data
 INTEGER_MAX = (1 << 53) - 1  # what a browser represents exactly
 SESSION_ID_CHARS = 128  # a session id
+INCARNATION_CHARS = 64  # a life of a session, as a cursor names it
 ENTITY_ID_CHARS = 200  # message, tool call, approval, run, key
 TYPE_CHARS = 64  # an event type
 NAME_CHARS = 200  # agent, title, device

@@ -18,6 +18,7 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ENTITY_ID_CHARS
 Name = Annotated[str, msgspec.Meta(max_length=limits.NAME_CHARS)]
 Text = Annotated[str, msgspec.Meta(max_length=limits.TEXT_CHARS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=limits.INTEGER_MAX)]
+Life = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.INCARNATION_CHARS)]
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -99,12 +100,14 @@ class History(SessionOp, tag="history", kw_only=True):
     """One page of items older than the snapshot's window; ``page`` is the snapshot's ``older`` (SUB-5)."""
 
     page: Count
+    incarnation: Life | None = None
 
 
 class Read(SessionOp, tag="read", kw_only=True):
     """The person has seen everything up to ``seq`` (unread marks)."""
 
     seq: Count
+    incarnation: Life | None = None
 
 
 class Presence(SessionOp, tag="presence", kw_only=True):
@@ -115,9 +118,14 @@ class Presence(SessionOp, tag="presence", kw_only=True):
 
 # --- one session: life --------------------------------------------------------------------------------------------
 class Command(SessionOp, kw_only=True):
-    """Base of operations that write. ``key`` makes a retry safe (LOG-5)."""
+    """Base of operations that write. ``key`` makes a retry safe (LOG-5).
+
+    ``incarnation`` is the life of the session in which what the operation names was read (LIFE-1); ids that were made
+    in that life say it as well.
+    """
 
     key: Id | None = None
+    incarnation: Life | None = None
 
 
 class Create(Command, tag="create", kw_only=True):
@@ -135,7 +143,9 @@ class Rename(Command, tag="rename", kw_only=True):
 
 
 class Delete(Command, tag="delete", kw_only=True):
-    """Erase the session: its events, snapshots, pages and blobs."""
+    """Erase the session: its events, snapshots, pages and blobs. ``expect`` is the tail it must have."""
+
+    expect: Cursor | None = None
 
 
 class Append(Command, tag="append", kw_only=True):
@@ -152,7 +162,7 @@ class Append(Command, tag="append", kw_only=True):
 class Send(Command, tag="send", kw_only=True):
     """Say something. Addressed to an agent it queues a run (RUN-7); ``edits`` branches instead of continuing (CTL-7).
 
-    ``key`` becomes the message's id, so that it names the run even before it starts.
+    ``key`` becomes the message's id, unless something has that id already: the answer says which it got.
     """
 
     text: Text
@@ -166,7 +176,10 @@ class Send(Command, tag="send", kw_only=True):
 
 
 class Cancel(Command, tag="cancel", kw_only=True):
-    """Stop a run, the run of an input (even before it exists), my runs, or all (CTL-2). ``force`` ends it at once."""
+    """Stop a run, the run of an input, my runs, or all (CTL-2). ``force`` ends it at once.
+
+    ``input`` is a message's id, or the ``key`` with which this actor sends it: it may be stopped before it arrives.
+    """
 
     run: Id | None = None
     input: Id | None = None
@@ -235,10 +248,19 @@ class Serve(Op, tag="serve", kw_only=True):
     slots: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 1
 
 
-class Heartbeat(Op, tag="heartbeat", kw_only=True):
-    """Renew leases: ``[session, run, generation]`` each. Answers those that are no longer held as ``fenced``."""
+class Held(msgspec.Struct, array_like=True, frozen=True):
+    """An attempt that a worker executes: ``[session, run, generation, incarnation]``."""
 
-    runs: Annotated[list[tuple[Session, Id, Count]], msgspec.Meta(max_length=10_000)]
+    session: Session
+    run: Id
+    generation: Count
+    incarnation: Life | None = None
+
+
+class Heartbeat(Op, tag="heartbeat", kw_only=True):
+    """Renew leases. Answers those that are no longer held as ``fenced``: ``[[session, run, generation], …]``."""
+
+    runs: Annotated[list[Held], msgspec.Meta(max_length=10_000)]
 
 
 class RunOp(Command, kw_only=True):

@@ -10,6 +10,7 @@ from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import canonical, check_entity_id, check_value, encode
 from holdfast.protocol.events import Event
+from holdfast.session import life
 from holdfast.session import run as runs
 from holdfast.session.state import Approval, State
 from holdfast.session.writer import SYSTEM, Writer
@@ -25,27 +26,29 @@ def ask(state: State, op: wire.Ask, writer: Writer) -> None:
     run = runs.holder(state, op.run, op.generation)
     if run.cancel is not None:
         raise Refused("run.stopping")
-    check_entity_id(op.approval, "approval")
+    ident = check_entity_id(op.approval, "approval")
+    if (owner := life.owner(state, ident)) is not None and owner != run.id:
+        raise Refused("content.exists", f"approval: ids that begin with {owner!r:.40} are its own: use another")
     check_value(op.args, "args")
     if len(encode(op.args)) > limits.EVENT_BYTES:
         raise Refused("input.too_large", f"args: more than {limits.EVENT_BYTES} bytes")
     hashed = action_hash(op.tool, op.args)
-    known = state.approvals.get(op.approval)
+    known = state.approvals.get(ident)
     if known is not None and (known.run != run.id or known.hash != hashed):
-        raise Refused("content.exists", f"approval {op.approval!r:.80} is about another action")
+        raise Refused("content.exists", f"approval {ident!r:.80} is about another action")
     if known is None:
         if sum(not a.decision for a in state.approvals.values()) >= limits.PENDING_APPROVALS:
             raise Refused("session.full", f"more than {limits.PENDING_APPROVALS} approvals wait")
         data = {
-            "approvalId": op.approval, "tool": op.tool, "args": op.args, "hash": hashed,
+            "approvalId": ident, "tool": op.tool, "args": op.args, "hash": hashed,
             "deadline": writer.ts + int(op.deadline_s * 1_000), "default": op.default, "selfApprove": op.self_approve,
         }  # fmt: skip
         writer.write(e.APPROVAL_REQUESTED, data, run=run.id, actor=f"agent:{run.agent}")
     decision = known.decision if known is not None else ""
     by, note = (known.by, known.note) if known is not None else ("", "")
-    writer.result = {"approvalId": op.approval, "decision": decision, "by": by, "note": note, "hash": hashed}
+    writer.result = {"approvalId": ident, "decision": decision, "by": by, "note": note, "hash": hashed}
     if op.wait and not decision:
-        runs.release(state, run, [op.approval], writer)
+        runs.release(state, run, [ident], writer)
 
 
 def resolve(state: State, op: wire.Resolve, writer: Writer) -> None:

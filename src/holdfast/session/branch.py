@@ -6,9 +6,10 @@ from typing import Any
 
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
-from holdfast.protocol import limits, wire
+from holdfast.protocol import ids, limits, wire
 from holdfast.protocol.codec import check_entity_id, check_text
 from holdfast.protocol.events import Event
+from holdfast.session import life
 from holdfast.session import run as runs
 from holdfast.session.state import Input, State, trim_oldest
 from holdfast.session.writer import SYSTEM, Writer
@@ -16,15 +17,14 @@ from holdfast.session.writer import SYSTEM, Writer
 
 def say(state: State, op: wire.Send, writer: Writer, *, after: list[str] | None = None) -> None:
     """Write an input message and, when it is addressed to an agent, queue the run that answers it."""
-    ident = check_entity_id(op.key, "key") if op.key is not None else _new_id(state, f"m{writer.next_seq}")
-    if _exists(state, ident):
-        raise Refused("content.exists", f"input {ident!r:.80} exists")
+    ident = _id(state, op.key, writer)
     parent = _parent(state, op)
     operator = state.taken_by is not None and state.taken_by == writer.actor
     agent = op.agent or state.agent
     data: dict[str, Any] = {"messageId": ident, "text": check_text(op.text, "text")}
     optional = {
         "agent": agent, "parent": parent, "edits": op.edits, "role": "operator" if operator else "",
+        "key": op.key if op.key != ident else None,
         "attachments": [{"blob": a.blob, "name": a.name, "mediaType": a.media_type} for a in op.attachments],
     }  # fmt: skip
     data.update({name: value for name, value in optional.items() if value})
@@ -35,20 +35,26 @@ def say(state: State, op: wire.Send, writer: Writer, *, after: list[str] | None 
     facts = {"input": ident, "attempts": op.attempts, "concurrent": op.concurrent, "after": after or []}
     run = runs.queue(state, writer, agent, **facts)
     writer.result["run"] = run
-    if ident in state.precancelled:  # cancelled before it arrived (CTL-2)
+    if f"{writer.actor} {op.key}" in state.precancelled:  # cancelled before it arrived (CTL-2)
         writer.write(e.CANCEL_EFFECTIVE, {}, run=run, actor=SYSTEM)
         writer.write(e.RUN_ENDED, {"status": "cancelled", "forced": True}, run=run, actor=SYSTEM)
 
 
-def _exists(state: State, ident: str) -> bool:
-    """Inputs and what agents say are messages of one view: no two have the same id."""
-    return ident in state.inputs or f"m:{ident}" in state.texts
+def _id(state: State, key: str | None, writer: Writer) -> str:
+    """The message's id: its key, unless something has that id or the server makes such ids itself; else one of the
+    server's. Keys are the actor's own: what somebody else said under the same key, or an agent, is no obstacle.
 
-
-def _new_id(state: State, ident: str) -> str:
-    while _exists(state, ident):
-        ident += "_"
-    return ident
+    Raises ``producer.expired`` for a key that this actor used before, so long ago that its answer is forgotten.
+    """
+    made = ids.make("m", writer.next_seq, state.incarnation)
+    if key is None:
+        return made
+    check_entity_id(key, "key")
+    known = state.inputs.get(key)
+    if f"{writer.actor} {key}" in state.aliases or (known is not None and known.by in ("", writer.actor)):
+        raise Refused("producer.expired", f"a message was sent with the key {key!r:.80} before")
+    taken = known is not None or f"m:{key}" in state.texts or life.owner(state, key) is not None
+    return made if taken else key
 
 
 def _parent(state: State, op: wire.Send) -> str | None:
@@ -96,8 +102,11 @@ def select(state: State, op: wire.Select, writer: Writer) -> None:
 def said(state: State, event: Event) -> None:
     """An input message is in the log; the branch shown ends at it."""
     ident = event.data["messageId"]
-    state.inputs[ident] = Input(event.data.get("parent"), event.data.get("agent", ""))
+    state.inputs[ident] = Input(event.data.get("parent"), event.data.get("agent", ""), event.actor)
     trim_oldest(state.inputs, limits.KEPT_INPUTS)
+    if "key" in event.data:
+        state.aliases[f"{event.actor} {event.data['key']}"] = ident
+        trim_oldest(state.aliases, limits.KEPT_INPUTS)
     state.head = ident
     state.branch_version += 1
 

@@ -9,6 +9,7 @@ from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import check_entity_id, check_value, encode, utf16_len
 from holdfast.protocol.events import Draft, Event
+from holdfast.session import life
 from holdfast.session.run import holder
 from holdfast.session.state import Call, Run, State, trim_oldest
 from holdfast.session.writer import Writer
@@ -25,11 +26,7 @@ _DELTA_RULE = f"delta must be a string of at most {limits.EVENT_BYTES // 4} char
 
 def append(state: State, op: wire.Append, writer: Writer) -> None:
     """Decide an append. Raises ``Refused`` and writes nothing when any of its events cannot be accepted (LOG-2)."""
-    if op.expect is not None:
-        if op.expect.incarnation != state.incarnation:
-            raise Refused("session.incarnation", incarnation=state.incarnation)
-        if op.expect.seq != state.tail:
-            raise Refused("session.tail", f"the tail is {state.tail}", tail=state.tail)
+    life.check_tail(state, op.expect)
     run = holder(state, op.run, op.generation) if op.run is not None else None
     if run is None and state.taken_by and writer.actor.startswith("agent:"):
         raise Refused("run.muted")
@@ -123,6 +120,9 @@ def _check_open(
     state: State, run: Run | None, type_: str, ident: Any, key: str, opened: dict[str, int], fresh: dict[str, int]
 ) -> None:
     check_entity_id(ident, f"{type_}.{_FIELD[type_]}")
+    owner = life.owner(state, ident)
+    if owner is not None and (run is None or owner != run.id):
+        raise Refused("content.exists", f"{type_}: ids that begin with {owner!r:.40} are its own: use another")
     by = state.texts.get(key)
     again = type_ == e.TOOL_START and run is not None and by == run.id  # a call made again: the journal decides
     if key in opened or key in fresh or (by is not None and not again) or (key[0] == "m" and ident in state.inputs):
@@ -142,10 +142,15 @@ def _check_beside(state: State, run: Run | None, type_: str, data: dict[str, Any
     if not 1 <= len(type_) <= limits.TYPE_CHARS or not type_.isprintable() or not e.appendable(type_):
         raise Refused("input.event_type", f"{type_[: limits.TYPE_CHARS]!r} may not be appended")
     size = _check_size(type_, data)
+    about = data.get("messageId")
+    if type(about) is str and (owner := life.owner(state, about)) is not None and (run is None or owner != run.id):
+        raise Refused("auth.denied", f"{type_}: {about!r:.80} is of {owner}", fix="Only the run itself may add to it.")
     if type_ == e.TOOL_RESULT:
         ident = check_entity_id(data.get("toolCallId"), "TOOL_CALL_RESULT.toolCallId")
         started = f"t:{ident}" in fresh
         fresh[f"t:{ident}"] = _CLOSED  # a result ends the arguments
+        if run is None and any(ident in other.journal for other in state.runs.values()):
+            raise Refused("run.state", f"tool call {ident!r:.80} is made by a run that goes on")
         if run is not None:
             call = run.journal.get(ident)
             if f"result:{ident}" in fresh:

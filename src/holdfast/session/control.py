@@ -6,7 +6,7 @@ from typing import Any
 
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
-from holdfast.protocol import limits, wire
+from holdfast.protocol import ids, limits, wire
 from holdfast.protocol.codec import check_text
 from holdfast.protocol.events import Event
 from holdfast.session import branch
@@ -17,27 +17,33 @@ from holdfast.session.writer import Writer
 
 def cancel(state: State, op: wire.Cancel, writer: Writer) -> None:
     """Cancel what the scope names, as it stands at this position of the log (CTL-2)."""
-    targets = _targets(state, op, writer.actor)
+    input_ = _named_input(state, op, writer.actor)
+    targets = _targets(state, op, input_, writer.actor)
     if not targets and op.input is None:
         writer.result = {"runs": [], "ended": []}
         return
     if op.version is not None and (len(targets) != 1 or targets[0].version != op.version):
         raise Refused("session.version", "the run changed", version=targets[0].version if targets else None)
-    write_cancel(state, targets, writer, force=op.force, scope=_scope(op), input_=op.input)
+    write_cancel(state, targets, writer, force=op.force, scope=_scope(op), input_=input_)
 
 
 def _scope(op: wire.Cancel) -> str:
     return "run" if op.run is not None else "input" if op.input is not None else op.scope
 
 
-def _targets(state: State, op: wire.Cancel, actor: str) -> list[Run]:
+def _named_input(state: State, op: wire.Cancel, actor: str) -> str | None:
+    """The id of the input a cancel names, by its id or by the key with which this actor sent it."""
+    return None if op.input is None else state.aliases.get(f"{actor} {op.input}", op.input)
+
+
+def _targets(state: State, op: wire.Cancel, input_: str | None, actor: str) -> list[Run]:
     """The topmost runs the scope names; their descendants follow by themselves."""
     if op.run is not None:
         return [runs.find(state, op.run)]
-    if op.input is not None:
-        found = [r for r in state.runs.values() if r.input == op.input and r.parent not in state.runs]
-        if not found and op.input in state.inputs:
-            raise Refused("run.ended", f"no run of input {op.input!r:.80} is left")
+    if input_ is not None:
+        found = [r for r in state.runs.values() if r.input == input_ and r.parent not in state.runs]
+        if not found and input_ in state.inputs:
+            raise Refused("run.ended", f"no run of input {input_!r:.80} is left")
         return found
     if op.scope in ("run", "input"):
         raise Refused("input.malformed", f"cancel: scope {op.scope!r} needs {op.scope}")
@@ -76,7 +82,7 @@ def steer(state: State, op: wire.Steer, writer: Writer) -> None:
         raise Refused("run.stopping")
     if len(run.steers) >= limits.PENDING_STEERS:
         raise Refused("session.full", f"more than {limits.PENDING_STEERS} steers wait for this run")
-    ident = f"s{writer.next_seq}"
+    ident = ids.make("s", writer.next_seq, state.incarnation)
     writer.write(e.INPUT_STEER, {"steerId": ident, "text": check_text(op.text, "text")}, run=run.id)
     writer.result = {"steerId": ident, "run": run.id}
 
@@ -132,7 +138,7 @@ def cancel_requested(state: State, event: Event) -> None:
             run.version += 1
     ident = event.data.get("input")
     if ident is not None and not event.data["runs"] and ident not in state.inputs:
-        state.precancelled[ident] = event.seq
+        state.precancelled[f"{event.actor} {ident}"] = event.seq
         trim_oldest(state.precancelled, limits.PRECANCELLED)
 
 

@@ -32,7 +32,9 @@ def digest(op: wire.Command) -> str:
         body: Any = [op.run, op.events]
     else:
         body = [type(op).__struct_config__.tag]
-        body += [(f, getattr(op, f)) for f in op.__struct_fields__ if f not in ("id", "generation", "key")]
+        body += [
+            (f, getattr(op, f)) for f in op.__struct_fields__ if f not in ("id", "generation", "key", "incarnation")
+        ]
     return hashlib.blake2b(encode(body), digest_size=12).hexdigest()
 
 

@@ -24,6 +24,7 @@ Evolve = Callable[[State, Event], None]
 
 def _create(state: State, op: wire.Create, writer: Writer) -> None:
     """The first event of every session. Creating again with the same settings writes nothing."""
+    writer.result = {"incarnation": state.incarnation}
     if state.tail:
         if (op.title and op.title != state.title) or (op.agent and op.agent != state.agent):
             raise Refused("session.exists")

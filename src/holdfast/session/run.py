@@ -11,7 +11,7 @@ import msgspec
 
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
-from holdfast.protocol import limits, wire
+from holdfast.protocol import ids, limits, wire
 from holdfast.protocol.codec import check_value, encode
 from holdfast.protocol.events import Event
 from holdfast.session.state import Ended, Run, State, trim_oldest
@@ -109,7 +109,7 @@ def queue(state: State, writer: Writer, agent: str, **fields: Any) -> str:
     """Write ``run.queued`` for a new run and return its id."""
     if len(state.runs) + 1 > limits.OPEN_RUNS:
         raise Refused("session.full", f"more than {limits.OPEN_RUNS} open runs")
-    ident = f"r{writer.next_seq}"
+    ident = ids.make("r", writer.next_seq, state.incarnation)
     data = {name: value for name, value in fields.items() if value not in (None, [], {}, False)}
     writer.write(e.RUN_QUEUED, {"agent": agent, **data}, run=ident)
     return ident
@@ -121,11 +121,13 @@ def claim(state: State, op: Claim, writer: Writer) -> None:
     check(run.status, e.RUN_STARTED)
     if not claimable(state, run):
         raise Refused("run.state", "the run may not start yet", status=run.status)
-    _start(run.id, run.agent, run.generation + 1, op.worker, op.lease_s, writer)
+    _start(state, run.id, run.agent, run.generation + 1, op.worker, op.lease_s, writer)
 
 
-def _start(ident: str, agent: str, generation: int, worker: str, lease_s: float, writer: Writer) -> None:
-    data = {"agent": agent, "generation": generation, "worker": worker, "lease_s": lease_s}
+def _start(state: State, ident: str, agent: str, generation: int, worker: str, lease_s: float, writer: Writer) -> None:
+    data = {
+        "agent": agent, "generation": generation, "worker": worker, "lease_s": lease_s, "incarnation": state.incarnation,
+    }  # fmt: skip
     writer.write(e.RUN_STARTED, data, run=ident, actor=f"agent:{agent}")
     writer.result = {"run": ident, "generation": generation}
 
@@ -159,7 +161,7 @@ def spawn(state: State, op: wire.Spawn, writer: Writer) -> None:
     ident = queue(state, writer, agent, attempts=op.attempts, **facts)
     writer.result = {"run": ident, "generation": 0, "status": "queued", "existing": False}
     if op.local:
-        _start(ident, agent, 1, parent.worker, parent.lease_s, writer)
+        _start(state, ident, agent, 1, parent.worker, parent.lease_s, writer)
         writer.result.update(status="running", existing=False)
 
 
@@ -268,6 +270,7 @@ def started(state: State, event: Event) -> None:
     run = state.runs[event.run or ""]
     run.status, run.generation = "running", event.data["generation"]
     run.worker, run.lease_s = event.data["worker"], event.data["lease_s"]
+    run.life = event.data.get("incarnation", "")
     run.version += 1
 
 

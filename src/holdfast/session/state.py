@@ -51,6 +51,7 @@ class Run(msgspec.Struct, omit_defaults=True):
         open: texts the run has open, ``kind:id`` to length in UTF-16 code units.
         after: runs that must end before this one may be claimed.
         version: counts changes, for compare-and-set (LOG-8).
+        life: the incarnation in which the newest attempt began; empty before the first, and in logs of version 0.1.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Run(msgspec.Struct, omit_defaults=True):
     open: dict[str, int] = {}
     journal: dict[str, Call] = {}
     journal_bytes: int = 0
+    life: str = ""
 
 
 class Ended(msgspec.Struct, omit_defaults=True):
@@ -106,17 +108,19 @@ class Approval(msgspec.Struct, omit_defaults=True):
 
 
 class Input(msgspec.Struct, omit_defaults=True):
-    """An input message: what it continues, and the agent it was for."""
+    """An input message: what it continues, the agent it was for, and who said it."""
 
     parent: str | None
     agent: str
+    by: str = ""
 
 
 class State(msgspec.Struct):
     """The control state of one session.
 
     ``runs`` holds those that have not ended, in the order they were queued; ``ended`` the newest that have.
-    ``precancelled`` are inputs cancelled before they arrived (CTL-2). ``loose`` are texts opened outside any run.
+    ``aliases`` say which input an actor's key names where that is not the input's id, and ``precancelled`` which inputs
+    were cancelled before they arrived (CTL-2), by ``ACTOR KEY`` each. ``loose`` are texts opened outside any run.
     ``texts`` are the newest texts ever opened, ``kind:id`` to the run that opened them.
     """
 
@@ -133,6 +137,7 @@ class State(msgspec.Struct):
     ended: dict[str, Ended] = {}
     approvals: dict[str, Approval] = {}
     inputs: dict[str, Input] = {}
+    aliases: dict[str, str] = {}
     head: str | None = None
     branch_version: int = 0
     taken_by: str | None = None

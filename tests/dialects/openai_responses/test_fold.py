@@ -15,7 +15,7 @@ from holdfast.protocol.codec import utf16_len
 from holdfast.protocol.compaction import merge
 from holdfast.protocol.events import Event
 
-REF = Ref("s", "a1", 2)
+REF = Ref("s", "0a1b2c3d4e", "r2-0a1b2c3d4e")
 KINDS = {
     "m": (e.TEXT_START, e.TEXT_CONTENT, e.TEXT_END, "messageId"),
     "r": (e.REASONING_START, e.REASONING_CONTENT, e.REASONING_END, "messageId"),
@@ -42,7 +42,7 @@ class History:
         self.write(e.RUN_QUEUED, {"agent": "writer", "input": "m"})
         self.write(e.RUN_STARTED, {"generation": 1})
 
-    def write(self, type_: str, data: dict[str, Any], *, run: str | None = "r2", offset: int | None = None) -> None:
+    def write(self, type_: str, data: dict[str, Any], *, run: str | None = REF.run, offset: int | None = None) -> None:
         seq = len(self.events) + 1
         self.events.append(Event(seq, seq, "agent:writer", type_, data, run, self.attempt, offset))
 
@@ -126,8 +126,9 @@ def test_what_is_open_at_the_end_is_incomplete_and_keeps_its_text() -> None:
 
 
 def test_a_response_id_names_what_it_was_made_from() -> None:
-    ref = Ref("a_b:c~1.x", "0f3a", 7, 12)
-    assert Ref.parse(ref.id) == ref and ref.run == "r7"
+    ref = Ref("a_b:c~1.x", "0a1b2c3d4e", "r7-0a1b2c3d4e", 12)
+    assert Ref.parse(ref.id) == ref and ref.queued == 7
+    assert Ref.parse("resp_7_12_0f3a_s") == Ref("s", "0f3a", "r7", 12), "as version 0.1 named it"
 
 
 def test_what_is_asked_of_pages_is_not_asked_of_people() -> None:

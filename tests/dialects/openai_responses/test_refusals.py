@@ -110,10 +110,11 @@ async def test_a_response_id_names_one_life_of_one_session_and_one_run(site: Sit
     await site.serve(echo=echo)
     client = site.client()
     response = await client.responses.create(model="echo", input="x", conversation="c1")
-    _, queued, start, incarnation, session = response.id.split("_")
+    _, run, start, incarnation, session = response.id.split("_")
     for other in (
-        f"resp_{int(queued) + 1}_{start}_{incarnation}_{session}", f"resp_{queued}_{queued}_{incarnation}_{session}",
-        f"resp_{queued}_{start}_{incarnation[::-1]}0_{session}", f"resp_{queued}_9000_{incarnation}_{session}",
+        f"resp_{run.replace('r3', 'r4')}_{start}_{incarnation}_{session}", f"resp_{run}_3_{incarnation}_{session}",
+        f"resp_{run}_{start}_{incarnation[::-1]}0_{session}", f"resp_{run}_9000_{incarnation}_{session}",
+        f"resp_{run.partition('-')[0]}_{start}_{incarnation}_{session}",
     ):  # fmt: skip
         with pytest.raises(openai.NotFoundError):
             await client.responses.retrieve(other)

@@ -193,7 +193,8 @@ async def test_an_assignment_repeated_by_the_server_starts_nothing_twice(house: 
     async with asyncio.timeout(10):
         while not started:
             await asyncio.sleep(0)
-    again = Assigned("s1", run.id, 1, "writer")
+    life = next(iter(house.hub.sessions.values())).incarnation
+    again = Assigned("s1", run.id, 1, "writer", life)
     for receiver in worker.connection._receivers[Assigned]:
         receiver(again, 0)
     go.set()

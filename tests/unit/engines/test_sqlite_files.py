@@ -122,7 +122,7 @@ async def test_damage_is_reported_and_never_served(path: str) -> None:
     await engine.create(KEY, "i1", 1, Index())
     await add(engine, 0)
     await engine.put_snapshot(KEY, "i1", 1, b"state", {0: b"page"})
-    await engine.put_blob(KEY, "b", "text/plain", b"blob")
+    await engine.put_blob(KEY, "i1", "b", "text/plain", b"blob")
     await engine.close()
     with apsw.Connection(path) as connection:
         connection.execute("UPDATE frame SET payload = CAST(replace(payload, 'RAW', 'WAR') AS BLOB)")
@@ -132,7 +132,7 @@ async def test_damage_is_reported_and_never_served(path: str) -> None:
     connection.close()
     engine = await open_on(path)
     for doing in (
-        engine.read(KEY, 0, max_bytes=1), engine.get_snapshot(KEY), engine.get_page(KEY, 0), engine.get_blob(KEY, "b"),
+        engine.read(KEY, 0, max_bytes=1), engine.get_snapshot(KEY), engine.get_page(KEY, "i1", 0), engine.get_blob(KEY, "i1", "b"),
     ):  # fmt: skip
         with pytest.raises(HoldfastError) as caught:
             await doing
@@ -145,10 +145,11 @@ async def test_deleted_content_is_gone_from_every_file(path: str) -> None:
     await engine.create(KEY, "i1", 1, Index(title="zebra title", participants=("ada",)))
     for at in range(400):
         await add(engine, at, size=300)
-    await engine.put_blob(KEY, "b", "text/plain", b"zebra blob" * 5_000)
+    await engine.put_blob(KEY, "i1", "b", "text/plain", b"zebra blob" * 5_000)
     await engine.put_snapshot(KEY, "i1", 400, b"zebra snapshot", {0: b"zebra page"})
     assert any(b"zebra" in Path(path + suffix).read_bytes() for suffix in ("", "-wal"))
-    await engine.delete(KEY, "i1", 5)
+    await engine.delete(KEY, "i1", 5, Index())
+    await engine.erased(KEY, "i1")
     for suffix in ("", "-wal"):
         content = Path(path + suffix).read_bytes()
         assert b"zebra" not in content
@@ -161,11 +162,8 @@ async def test_an_erasure_cut_short_is_finished_at_the_next_opening(path: str) -
     await engine.create(KEY, "i1", 1, Index())
     for at in range(400):
         await add(engine, at)
-    deleting = asyncio.ensure_future(engine.delete(KEY, "i1", 5))
-    while not (head := await engine.head(KEY)) or not head.deleted:
-        await asyncio.sleep(0)
+    await engine.delete(KEY, "i1", 5, Index())
     await engine.close()
-    await asyncio.gather(deleting, return_exceptions=True)
     engine = await open_on(path)
 
     def left() -> int:

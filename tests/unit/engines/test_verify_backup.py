@@ -34,12 +34,12 @@ async def database(path: str, anyio_backend: str) -> str:
     cover = Event(6, 1, "agent:a", "TEXT_MESSAGE_CONTENT", {"messageId": "m", "delta": "x"}, to=10)
     await engine.compact(KEY, "i1", 6, 10, [encode_frame(KEY.session, [cover])])
     await engine.put_snapshot(KEY, "i1", 15, b"state", {0: b"page"})
-    await engine.put_blob(KEY, "b", "text/plain", b"blob")
+    await engine.put_blob(KEY, "i1", "b", "text/plain", b"blob")
     await engine.put_fact("f", b"fact")
-    await engine.mark_read(KEY, "ada", 3)
+    await engine.mark_read(KEY, "i1", "ada", 3)
     for name in ("empty", "gone"):
         await engine.create(Key("acme", name), "i1", 1, Index(participants=("ada",)))
-    await engine.delete(Key("acme", "gone"), "i1", 5)
+    await engine.delete(Key("acme", "gone"), "i1", 5, Index())
     await engine.close()
     return path
 
@@ -198,8 +198,8 @@ async def test_a_restored_session_is_a_new_incarnation_with_its_content(database
     assert (head.tail, head.index.title) == (20, "Tides")
     assert await tail(engine) == 20
     assert await engine.get_snapshot(KEY) == (15, b"state")
-    assert await engine.get_page(KEY, 0) == b"page"
-    assert await engine.get_blob(KEY, "b") == ("text/plain", b"blob")
+    assert await engine.get_page(KEY, head.incarnation, 0) == b"page"
+    assert await engine.get_blob(KEY, head.incarnation, "b") == ("text/plain", b"blob")
     assert await engine.get_fact("f") == b"fact"
     assert len(await engine.feed(0, 99)) == 20
     assert [row.read for row in await engine.list("acme", user="ada", search="tides", limit=9)] == [3]

@@ -195,8 +195,8 @@ async def test_one_commit_takes_what_gathered(gated: Hub) -> None:
 
 async def test_a_subscription_that_is_replaced_while_it_begins_does_not_go_on(gated: Hub) -> None:
     class SlowReads(GatedEngine):
-        async def read(self, key: Key, after: int, *, max_bytes: int) -> Any:
-            frames = await super().read(key, after, max_bytes=max_bytes)
+        async def read(self, key: Key, after: int, *, max_bytes: int, incarnation: str | None = None) -> Any:
+            frames = await super().read(key, after, max_bytes=max_bytes, incarnation=incarnation)
             await self.gate.wait()
             return frames
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from holdfast.engines.memory import MemoryEngine
-from holdfast.engines.port import Key
+from holdfast.engines.port import Index, Key
 from holdfast.errors import Refused
 from holdfast.hub.compacting import compact
 from holdfast.hub.hot import HotSession
@@ -118,13 +118,13 @@ class DeletedMeanwhile(MemoryEngine):
 
     armed = False
 
-    async def read(self, key: Key, after: int, *, max_bytes: int) -> list[Frame]:
+    async def read(self, key: Key, after: int, *, max_bytes: int, incarnation: str | None = None) -> list[Frame]:
         if self.armed:
             self.armed = False
             head = await self.head(key)
             assert head is not None
-            await self.delete(key, head.incarnation, 1)
-        return await super().read(key, after, max_bytes=max_bytes)
+            await self.delete(key, head.incarnation, 1, Index())
+        return await super().read(key, after, max_bytes=max_bytes, incarnation=incarnation)
 
 
 async def test_a_session_deleted_while_it_is_loaded_is_deleted_and_not_damaged() -> None:

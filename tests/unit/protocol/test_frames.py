@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.hub.hot import batch_of, encode_frames
+from holdfast.hub.hot import batch_of
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
 from holdfast.protocol.events import Event
-from holdfast.protocol.frames import EVERYONE, OPERATORS, decode_frame, encode_frame, skip_payload
+from holdfast.protocol.frames import EVERYONE, OPERATORS, decode_frame, encode_frame, encode_frames, skip_payload
 
 types = st.sampled_from([e.TEXT_CONTENT, e.CUSTOM, e.USAGE_RECORDED, "vendor.x"])
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)

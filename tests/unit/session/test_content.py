@@ -10,7 +10,7 @@ from holdfast.protocol import limits, wire
 from holdfast.protocol.events import Draft
 from holdfast.session import program
 from holdfast.session.state import State
-from tests.property.histories import SESSION
+from tests.property.histories import LIFE, SESSION
 
 from .conftest import ANN, WRITER, Room, said
 
@@ -60,12 +60,9 @@ def test_an_input_and_an_agents_message_never_share_a_name(room: Room) -> None:
     attempt = room.running(key="k1")
     room.refuse("content.exists", wire.Append(session=SESSION, events=said("k1", "x"), **attempt), WRITER)
     room.refuse("content.exists", wire.Append(session=SESSION, events=said("k1", "x")), WRITER)
-    ahead = f"m{room.state.tail + 4}"
-    room.append(*said(ahead, "mine"), **attempt)  # the name the next input would be given
-    room.do(wire.Send(session=SESSION, text="hello"))
-    assert room.item("message", ahead)["text"] == "mine"
-    assert room.view.items[-1]["text"] == "hello" and room.view.items[-1]["id"] != ahead
-    room.refuse("content.exists", wire.Send(session=SESSION, text="x", key=ahead))
+    ahead = f"m{room.state.tail + 1}-{LIFE}"  # the name the next input will be given
+    room.refuse("content.exists", wire.Append(session=SESSION, events=said(ahead, "mine"), **attempt), WRITER)
+    assert room.do(wire.Send(session=SESSION, text="hello"))["messageId"] == ahead
 
 
 def test_old_names_are_forgotten(room: Room) -> None:
@@ -123,7 +120,7 @@ def test_unknown_types_are_kept(room: Room) -> None:
 
 
 def test_compare_and_set_on_the_tail(room: Room) -> None:
-    op = wire.Append(session=SESSION, events=[Draft(e.CUSTOM, {})], expect=wire.Cursor("i1", room.state.tail))
+    op = wire.Append(session=SESSION, events=[Draft(e.CUSTOM, {})], expect=wire.Cursor(LIFE, room.state.tail))
     room.do(op)
     room.refuse("session.tail", op)
     op.expect = wire.Cursor("i0", room.state.tail)

@@ -13,6 +13,7 @@ from holdfast.engines.sqlite import schema
 from holdfast.engines.sqlite.lock import FileLock
 from holdfast.engines.sqlite.store import connect
 from holdfast.errors import CHECK_THE_PATH, HoldfastError, Unavailable
+from holdfast.protocol import ids
 
 STEP_PAGES: Final = 1_024
 """Pages copied between two reports of progress."""
@@ -111,10 +112,14 @@ def _new_lives(path: str) -> int:
     connection = apsw.Connection(path)
     try:
         with connection:
-            ids = [row[0] for row in connection.execute("SELECT id FROM session")]
-            for id_ in ids:
-                connection.execute("UPDATE session SET incarnation = ? WHERE id = ?", (secrets.token_hex(8), id_))
-        return len(ids)
+            rows = [row[0] for row in connection.execute("SELECT id FROM session")]
+            for id_ in rows:
+                life = secrets.token_hex(ids.LATER_LIFE_BYTES)
+                connection.execute("UPDATE session SET incarnation = ? WHERE id = ?", (life, id_))
+        if not schema.gives_back(connection):  # made by version 0.1
+            connection.pragma("auto_vacuum", schema.INCREMENTAL)
+            connection.execute("VACUUM")
+        return len(rows)
     finally:
         connection.close(True)
 

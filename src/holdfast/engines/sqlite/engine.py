@@ -15,6 +15,7 @@ from holdfast.engines.rules import check_consecutive
 from holdfast.engines.sqlite import reader, schema, writes
 from holdfast.engines.sqlite.breather import Breather
 from holdfast.engines.sqlite.checkpointer import Checkpointer
+from holdfast.engines.sqlite.eraser import Eraser
 from holdfast.engines.sqlite.lock import FileLock
 from holdfast.engines.sqlite.reserve import DiskReserve
 from holdfast.engines.sqlite.rows import encode_json
@@ -65,7 +66,7 @@ class SqliteEngine:
         self._writer: Writer | None = None
         self._checkpointer: Checkpointer | None = None
         self._breather = Breather()
-        self._erasing: set[asyncio.Task[None]] = set()
+        self._eraser = Eraser(partial(self._write, essential=True), self._store, probe_s)
 
     async def open(self) -> None:
         """See ``Engine.open``."""
@@ -82,7 +83,7 @@ class SqliteEngine:
         self._checkpointer.start()
         try:
             for session in await self._read(reader.erasing):
-                self._erase(session)
+                self._eraser.start(session)
         except BaseException:
             await self.close()
             raise
@@ -110,8 +111,7 @@ class SqliteEngine:
         writer, self._writer = self._writer, None
         if writer is None or self._checkpointer is None:
             return
-        for task in self._erasing:
-            task.cancel()
+        await self._eraser.stop()
         await asyncio.to_thread(self._checkpointer.stop)
         await asyncio.to_thread(writer.stop)
         await asyncio.to_thread(self._close_store)
@@ -140,9 +140,9 @@ class SqliteEngine:
         size = sum(len(frame.payload) for frame in append.frames)
         await self._write(partial(writes.append, what=append, notices=notices), size, essential=append.essential)
 
-    async def read(self, key: Key, after: int, *, max_bytes: int) -> list[Frame]:
+    async def read(self, key: Key, after: int, *, max_bytes: int, incarnation: str | None = None) -> list[Frame]:
         """See ``Engine.read``."""
-        return await self._read(reader.read, key, after, max_bytes)
+        return await self._read(reader.read, key, after, max_bytes, incarnation)
 
     async def compact(self, key: Key, incarnation: str, first: int, last: int, frames: builtins.list[Frame]) -> None:
         """See ``Engine.compact``."""
@@ -152,31 +152,16 @@ class SqliteEngine:
         swap = partial(writes.compact, key=key, incarnation=incarnation, first=first, last=last, frames=frames)
         await self._write(swap, size)
 
-    async def delete(self, key: Key, incarnation: str, now_ms: int) -> None:
-        """See ``Engine.delete``. The content is unreachable at once and erased piece by piece; cut short, the rest is
-        erased at the next opening."""
-        bury = partial(writes.delete, key=key, incarnation=incarnation, now_ms=now_ms)
+    async def delete(self, key: Key, incarnation: str, now_ms: int, index: Index) -> None:
+        """See ``Engine.delete``. Erasing goes on after the next opening when it is cut short."""
+        bury = partial(writes.delete, key=key, incarnation=incarnation, now_ms=now_ms, index=index)
         session = await self._write(bury, essential=True)
         if session is not None:
-            await asyncio.shield(self._erase(session))
+            self._eraser.start(session, (key, incarnation))
 
-    def _erase(self, session: int) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._erase_all(session))
-        self._erasing.add(task)
-        task.add_done_callback(self._erasing.discard)
-        return task
-
-    async def _erase_all(self, session: int) -> None:
-        more = True
-        while more:
-            try:
-                more = await self._write(partial(writes.erase, session=session), essential=True)
-            except Unavailable:
-                await asyncio.sleep(self._probe_s)
-        try:  # the write-ahead log holds copies of what was erased
-            await asyncio.to_thread(self._store.checkpoint, apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except apsw.Error:
-            pass  # busy: they are overwritten as the log goes round, at the latest when the database is closed
+    async def erased(self, key: Key, incarnation: str) -> None:
+        """See ``Engine.erased``."""
+        await self._eraser.erased((key, incarnation))
 
     # --- derived
     async def put_snapshot(self, key: Key, incarnation: str, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
@@ -189,9 +174,9 @@ class SqliteEngine:
         """See ``Engine.get_snapshot``."""
         return await self._read(reader.get_snapshot, key)
 
-    async def get_page(self, key: Key, page: int) -> bytes | None:
+    async def get_page(self, key: Key, incarnation: str, page: int) -> bytes | None:
         """See ``Engine.get_page``."""
-        return await self._read(reader.get_page, key, page)
+        return await self._read(reader.get_page, key, incarnation, page)
 
     # --- finding sessions
     async def list(
@@ -214,9 +199,9 @@ class SqliteEngine:
         """See ``Engine.queued``."""
         return await self._read(reader.queued, tenant, agent, limit)
 
-    async def mark_read(self, key: Key, user: str, seq: int) -> None:
+    async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
         """See ``Engine.mark_read``."""
-        await self._write(partial(writes.mark_read, key=key, user=user, seq=seq))
+        await self._write(partial(writes.mark_read, key=key, incarnation=incarnation, user=user, seq=seq))
 
     async def feed(self, after: int, limit: int) -> Sequence[Notice]:
         """See ``Engine.feed``."""
@@ -235,14 +220,14 @@ class SqliteEngine:
         """See ``Engine.facts``."""
         return await self._read(reader.facts, prefix)
 
-    async def put_blob(self, key: Key, blob: str, media_type: str, data: bytes) -> None:
+    async def put_blob(self, key: Key, incarnation: str, blob: str, media_type: str, data: bytes) -> None:
         """See ``Engine.put_blob``."""
-        put = partial(writes.put_blob, key=key, name=blob, media_type=media_type, data=data)
+        put = partial(writes.put_blob, key=key, incarnation=incarnation, name=blob, media_type=media_type, data=data)
         await self._write(put, len(data))
 
-    async def get_blob(self, key: Key, blob: str) -> tuple[str, bytes] | None:
+    async def get_blob(self, key: Key, incarnation: str, blob: str) -> tuple[str, bytes] | None:
         """See ``Engine.get_blob``."""
-        return await self._read(reader.get_blob, key, blob)
+        return await self._read(reader.get_blob, key, incarnation, blob)
 
     def health(self) -> dict[str, Any]:
         """See ``Engine.health``."""

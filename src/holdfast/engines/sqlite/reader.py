@@ -11,9 +11,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import apsw
 
 from holdfast.engines.port import Head, Key, Listed, Notice
-from holdfast.engines.rules import search_words
+from holdfast.engines.rules import check_life, search_words
 from holdfast.engines.sqlite import statements
-from holdfast.engines.sqlite.rows import checked, decode_notice, frame, stored
+from holdfast.engines.sqlite.rows import Stored, checked, decode_notice, frame, stored
 from holdfast.errors import HoldfastError, Unavailable
 from holdfast.protocol.frames import Frame
 
@@ -64,8 +64,8 @@ class Readers:
 
 def head(connection: apsw.Connection, key: Key) -> Head | None:
     """The head of a session."""
-    row = connection.execute(statements.HEAD, key).fetchone()
-    return stored(row).head if row else None
+    found = _row(connection, key)
+    return found.head if found is not None else None
 
 
 def keys(connection: apsw.Connection) -> list[Key]:
@@ -73,12 +73,30 @@ def keys(connection: apsw.Connection) -> list[Key]:
     return [Key(*row) for row in connection.execute(statements.KEYS)]
 
 
-def read(connection: apsw.Connection, key: Key, after: int, max_bytes: int) -> list[Frame]:
+def _row(connection: apsw.Connection, key: Key) -> Stored | None:
+    """The session's present life. What hangs on its id is of that life and no other, whatever happens meanwhile."""
+    row = connection.execute(statements.HEAD, key).fetchone()
+    return stored(row) if row else None
+
+
+def _living(connection: apsw.Connection, key: Key, incarnation: str) -> int | None:
+    """The id of a life, unless it is over."""
+    found = _row(connection, key)
+    return found.id if found is not None and found.head.incarnation == incarnation else None
+
+
+def read(
+    connection: apsw.Connection, key: Key, after: int, max_bytes: int, incarnation: str | None = None
+) -> list[Frame]:
     """One page of frames."""
+    found = _row(connection, key)
+    check_life(found.head if found is not None else None, incarnation)
+    if found is None:
+        return []
     page: list[Frame] = []
     size = 0
     where = f"session {key.session!r}"
-    cursor = connection.execute(statements.READ, (*key, after))
+    cursor = connection.execute(statements.READ, (found.id, after))
     for row in cursor:
         size += len(row[5])
         if page and size > max_bytes:
@@ -90,19 +108,20 @@ def read(connection: apsw.Connection, key: Key, after: int, max_bytes: int) -> l
 
 def get_snapshot(connection: apsw.Connection, key: Key) -> tuple[int, bytes] | None:
     """The newest snapshot."""
-    row = connection.execute(statements.GET_SNAPSHOT, key).fetchone()
+    found = _row(connection, key)
+    row = connection.execute(statements.GET_SNAPSHOT, (found.id,)).fetchone() if found is not None else None
     return (row[0], checked(row[1], row[2], f"snapshot of session {key.session!r}")) if row else None
 
 
-def get_page(connection: apsw.Connection, key: Key, page: int) -> bytes | None:
+def get_page(connection: apsw.Connection, key: Key, incarnation: str, page: int) -> bytes | None:
     """One page of history."""
-    row = connection.execute(statements.GET_PAGE, (*key, page)).fetchone()
+    row = connection.execute(statements.GET_PAGE, (_living(connection, key, incarnation), page)).fetchone()
     return checked(row[0], row[1], f"page {page} of session {key.session!r}") if row else None
 
 
-def get_blob(connection: apsw.Connection, key: Key, blob: str) -> tuple[str, bytes] | None:
+def get_blob(connection: apsw.Connection, key: Key, incarnation: str, blob: str) -> tuple[str, bytes] | None:
     """A blob."""
-    row = connection.execute(statements.GET_BLOB, (*key, blob)).fetchone()
+    row = connection.execute(statements.GET_BLOB, (_living(connection, key, incarnation), blob)).fetchone()
     return (row[0], checked(row[1], row[2], f"blob {blob!r} of session {key.session!r}")) if row else None
 
 

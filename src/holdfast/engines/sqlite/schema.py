@@ -11,6 +11,9 @@ from holdfast.errors import HoldfastError
 APPLICATION_ID: Final = 0x486F6C64
 """``Hold`` in ASCII: marks the file as ours (https://www.sqlite.org/pragma.html#pragma_application_id)."""
 
+INCREMENTAL: Final = 2
+"""``auto_vacuum`` of files that give free pages back to the disk when they are told to."""
+
 VERSION: Final = 1
 """Version of the tables below, kept in ``user_version``."""
 
@@ -114,6 +117,12 @@ def check_library(version: str | None = None) -> None:
         raise HoldfastError(
             "engine.version", f"SQLite {name} can lose committed data (WAL-reset bug); use 3.51.3 or newer"
         )
+
+
+def gives_back(connection: apsw.Connection) -> bool:
+    """Whether the file can give free pages back to the disk; decided when it is made
+    (https://www.sqlite.org/pragma.html#pragma_auto_vacuum)."""
+    return bool(connection.pragma("auto_vacuum") == INCREMENTAL)
 
 
 def prepare(connection: apsw.Connection) -> None:

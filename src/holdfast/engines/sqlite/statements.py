@@ -73,13 +73,13 @@ INSERT_BLOB: Final = "INSERT INTO blob (session, name, media_type, crc, data) VA
 PUT_FACT: Final = "INSERT INTO fact (name, data) VALUES (?,?) ON CONFLICT (name) DO UPDATE SET data = excluded.data"
 DELETE_FACT: Final = "DELETE FROM fact WHERE name = ?"
 
-# Erasing a deleted life, a bounded piece at a time.
+# Erasing a deleted life, a bounded piece at a time: which rows, with their sizes, and how one goes.
 START_ERASING: Final = "INSERT INTO erasing (session) VALUES (?)"
 ERASING: Final = "SELECT session FROM erasing ORDER BY session"
 END_ERASING: Final = "DELETE FROM erasing WHERE session = ?"
 ERASE: Final = tuple(
-    f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE session = ?1 LIMIT ?2)"
-    for table in ("frame", "page", "blob")
+    (f"SELECT id, length({content}) FROM {table} WHERE session = ? LIMIT ?", f"DELETE FROM {table} WHERE id = ?")
+    for table, content in (("frame", "payload"), ("page", "data"), ("blob", "data"))
 )
 ERASE_SNAPSHOT: Final = "DELETE FROM snapshot WHERE session = ?"
 ERASE_READ_MARKS: Final = "DELETE FROM read_mark WHERE session = ?"
@@ -90,22 +90,14 @@ HEAD: Final = f"SELECT {_SESSION} FROM session WHERE tenant = ? AND name = ?"
 # From the frame in which ``after + 1`` lies: the newest that begins at or before it.
 READ: Final = """
 SELECT first, last, audience, crc, keys, payload FROM frame
-WHERE session = (SELECT id FROM session WHERE tenant = ?1 AND name = ?2)
-  AND first >= (SELECT coalesce(max(first), 0) FROM frame
-                WHERE session = (SELECT id FROM session WHERE tenant = ?1 AND name = ?2) AND first <= ?3 + 1)
-  AND last > ?3
+WHERE session = ?1
+  AND first >= (SELECT coalesce(max(first), 0) FROM frame WHERE session = ?1 AND first <= ?2 + 1)
+  AND last > ?2
 ORDER BY first
 """
-
-GET_SNAPSHOT: Final = """
-SELECT seq, crc, data FROM snapshot WHERE session = (SELECT id FROM session WHERE tenant = ? AND name = ?)
-"""
-GET_PAGE: Final = """
-SELECT crc, data FROM page WHERE session = (SELECT id FROM session WHERE tenant = ? AND name = ?) AND page = ?
-"""
-GET_BLOB: Final = """
-SELECT media_type, crc, data FROM blob WHERE session = (SELECT id FROM session WHERE tenant = ? AND name = ?) AND name = ?
-"""
+GET_SNAPSHOT: Final = "SELECT seq, crc, data FROM snapshot WHERE session = ?"
+GET_PAGE: Final = "SELECT crc, data FROM page WHERE session = ? AND page = ?"
+GET_BLOB: Final = "SELECT media_type, crc, data FROM blob WHERE session = ? AND name = ?"
 
 GET_FACT: Final = "SELECT data FROM fact WHERE name = ?"
 FACTS: Final = "SELECT name, data FROM fact WHERE name BETWEEN ?1 AND ?1 || char(0x10FFFF) ORDER BY name"

@@ -100,10 +100,14 @@ class Store:
     def _set_up(self, connection: apsw.Connection) -> None:
         if not schema.is_empty(connection):
             schema.check_format(connection)  # before anything is written: another program's file stays as it is
+        else:
+            connection.pragma("auto_vacuum", schema.INCREMENTAL)
         mode = connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", self._synchronous)
         connection.pragma("journal_size_limit", WAL_KEPT_BYTES)
-        connection.pragma("secure_delete", True)  # erased means gone, also from free pages
+        # Erased means gone: what was in a page that is still used is overwritten at once. Free pages are given back to
+        # the disk; where the file cannot do that they are overwritten too, which costs as much as writing them did.
+        connection.pragma("secure_delete", "fast" if schema.gives_back(connection) else True)
         schema.prepare(connection)
         if mode != "wal":
             raise HoldfastError("engine.version", f"{self.path}: this file system cannot hold a write-ahead log")
@@ -133,6 +137,11 @@ class Store:
         grown_bytes = connection.pragma("page_count") * connection.pragma("page_size")
         disk = os.statvfs(os.path.dirname(os.path.abspath(self.path)))
         return bool(grown_bytes - os.stat(self.path).st_size + spare_bytes <= disk.f_bavail * disk.f_frsize)
+
+    @property
+    def scarce(self) -> bool:
+        """Whether the disk is full, as far as anybody noticed."""
+        return self._spare_bytes is not None
 
     def save_space(self, spare_bytes: int | None) -> None:
         """From now on checkpoints leave at least so much free on the disk (None: they need not care).

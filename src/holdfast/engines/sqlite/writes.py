@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from holdfast.engines.port import Append, Head, Index, Key
 from holdfast.engines.rules import check_cover, check_tail
-from holdfast.engines.sqlite import statements
+from holdfast.engines.sqlite import schema, statements
 from holdfast.engines.sqlite.rows import frame_row
 from holdfast.engines.sqlite.transaction import Transaction
 from holdfast.errors import Refused
@@ -18,8 +18,12 @@ from holdfast.protocol.frames import Frame
 
 T = TypeVar("T")
 
-ERASE_ROWS = 128
-"""Rows of each table erased in one transaction, so that erasing a long session delays nobody."""
+ERASE_BYTES: Final = 1 << 20
+ERASE_ROWS: Final = 128
+"""What one transaction erases, so that erasing delays nobody; a single row may be larger."""
+
+GIVE_BACK_PAGES: Final = 256
+"""Pages that one transaction gives back to the disk."""
 
 
 class Write(msgspec.Struct, Generic[T]):
@@ -70,7 +74,7 @@ def compact(tx: Transaction, key: Key, incarnation: str, first: int, last: int, 
     tx.advance(session, session.head.tail, session.head.active_ms, [frame_row(session.id, frame) for frame in frames])
 
 
-def delete(tx: Transaction, key: Key, incarnation: str, now_ms: int) -> int | None:
+def delete(tx: Transaction, key: Key, incarnation: str, now_ms: int, index: Index) -> int | None:
     """Leave a tombstone; answers the id whose content is now to be erased, None when it was deleted before."""
     found = tx.find(key)
     if found is not None and found.head.deleted:
@@ -78,7 +82,7 @@ def delete(tx: Transaction, key: Key, incarnation: str, now_ms: int) -> int | No
     session = tx.present(key, incarnation)
     old = session.head
     tx.delete_session(session)
-    tx.insert_session(Head(key, incarnation, old.tail, old.created_ms, now_ms, Index(), deleted=True))
+    tx.insert_session(Head(key, incarnation, old.tail, old.created_ms, now_ms, index, deleted=True))
     tx.connection.execute(statements.START_ERASING, (session.id,))
     return session.id
 
@@ -86,13 +90,36 @@ def delete(tx: Transaction, key: Key, incarnation: str, now_ms: int) -> int | No
 def erase(tx: Transaction, session: int) -> bool:
     """Erase a piece of a deleted life; True while there is more."""
     tx.flush()
-    before = tx.connection.total_changes()
-    for statement in statements.ERASE:
-        tx.connection.execute(statement, (session, ERASE_ROWS))
-    if tx.connection.total_changes() != before:
-        return True
-    for statement in (statements.ERASE_SNAPSHOT, statements.ERASE_READ_MARKS, statements.END_ERASING):
+    size = 0
+    for sizes, erase_row in statements.ERASE:
+        rows: Any = tx.connection.execute(sizes, (session, ERASE_ROWS)).fetchall()
+        for row, bytes_ in rows:
+            tx.connection.execute(erase_row, (row,))
+            size += bytes_
+            if size >= ERASE_BYTES:
+                return True
+        if len(rows) == ERASE_ROWS:
+            return True
+    for statement in (statements.ERASE_SNAPSHOT, statements.ERASE_READ_MARKS):
         tx.connection.execute(statement, (session,))
+    return False
+
+
+def give_back(tx: Transaction) -> bool:
+    """Give a piece of the free pages back to the disk; True while there is more.
+
+    A database of version 0.1 keeps its free pages and uses them again: only a new file can be set up otherwise.
+    """
+    if not schema.gives_back(tx.connection):
+        return False
+    tx.flush()
+    tx.connection.execute(f"PRAGMA incremental_vacuum({GIVE_BACK_PAGES})").fetchall()
+    return bool(tx.connection.pragma("freelist_count"))
+
+
+def end_erasing(tx: Transaction, session: int) -> bool:
+    """Nothing is left of a deleted life."""
+    tx.connection.execute(statements.END_ERASING, (session,))
     return False
 
 
@@ -104,10 +131,10 @@ def put_snapshot(tx: Transaction, key: Key, incarnation: str, seq: int, data: by
         tx.connection.execute(statements.PUT_PAGE, (session.id, number, zlib.crc32(page), page))
 
 
-def mark_read(tx: Transaction, key: Key, user: str, seq: int) -> None:
-    """Move a read mark; a session that is gone has none."""
+def mark_read(tx: Transaction, key: Key, incarnation: str, user: str, seq: int) -> None:
+    """Move a read mark; a life that is over has none."""
     session = tx.find(key)
-    if session is not None and not session.head.deleted:
+    if session is not None and not session.head.deleted and session.head.incarnation == incarnation:
         tx.connection.execute(statements.MARK_READ, (session.id, user, seq))
 
 
@@ -119,10 +146,10 @@ def put_fact(tx: Transaction, name: str, data: bytes | None) -> None:
         tx.connection.execute(statements.PUT_FACT, (name, data))
 
 
-def put_blob(tx: Transaction, key: Key, name: str, media_type: str, data: bytes) -> None:
+def put_blob(tx: Transaction, key: Key, incarnation: str, name: str, media_type: str, data: bytes) -> None:
     """Store a blob, once."""
-    session = tx.present(key)
-    found = tx.connection.execute(statements.GET_BLOB, (*key, name)).fetchone()
+    session = tx.present(key, incarnation)
+    found = tx.connection.execute(statements.GET_BLOB, (session.id, name)).fetchone()
     if found is None:
         tx.connection.execute(statements.INSERT_BLOB, (session.id, name, media_type, zlib.crc32(data), data))
     elif (found[0], found[2]) != (media_type, data):

@@ -327,8 +327,12 @@ export class Session extends Followed {
     });
   }
 
+  /** Ask what concerns the life of the session that is being read, and no other (LIFE-1). */
   #ask(op: Op, { timeoutMs, ...fields }: WriteOptions = {}): Promise<Answer> {
-    return this.#connection.request({ ...op, session: this.id, ...fields }, timeoutMs === undefined ? {} : { timeoutMs });
+    const { status, incarnation } = this.#live;
+    const life = incarnation && !this.error && status !== "idle" ? { incarnation } : {};
+    const asked = { ...op, session: this.id, ...life, ...fields };
+    return this.#connection.request(asked, timeoutMs === undefined ? {} : { timeoutMs });
   }
 
   #run(answer: Answer): Run {

@@ -31,7 +31,7 @@ const REQUESTS: Record<string, (op: Op) => [method: string, path: string]> = {
   take: () => ["POST", "/take"],
   give_back: () => ["POST", "/give_back"],
   read: () => ["PUT", "/read"],
-  history: (op) => ["GET", `/history/${part(op, "page")}`],
+  history: (op) => ["GET", `/history/${part(op, "page")}${op["incarnation"] ? `?incarnation=${part(op, "incarnation")}` : ""}`],
 };
 /** People's control does not wait for what was asked before it. */
 const AT_ONCE = /^(cancel|steer|interrupt|resolve|take|history|read)$/;

@@ -14,7 +14,7 @@ from holdfast.edge.dialects.openai_responses.request import MEDIA_TYPE, Asked, D
 from holdfast.edge.door import Door
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
-from holdfast.protocol import limits, wire
+from holdfast.protocol import ids, limits, wire
 from holdfast.protocol.events import Draft
 from holdfast.protocol.fold import View
 from holdfast.session.access import Principal, authorise
@@ -55,14 +55,15 @@ class Asking:
         if asked.decisions:
             authorise(principal, "approve", session)
         authorise(principal, "read", session)
-        answered = [await self._decide(principal, session, decision, ident) for decision in asked.decisions]
+        life = previous.ref.incarnation if previous is not None else None
+        answered = [await self._decide(principal, session, decision, ident, life) for decision in asked.decisions]
         if not asked.speaks:
             return answered[-1]
         if previous is None:
             await self._create(principal, session, asked.text if made else "")
         parent = previous.input if previous is not None else None
         try:
-            return await self._say(principal, session, asked, ident, parent)
+            return await self._say(principal, session, asked, ident, parent, life)
         except Refused:
             if made:
                 await self._discard(principal, session)
@@ -80,8 +81,11 @@ class Asking:
     async def _discard(self, principal: Principal, session: str) -> None:
         """A session was made for a response that was refused: it goes, unless something was said in it."""
         made = await self._hub.loaded(principal, session)
-        if made.tail == 1:
-            await made.delete()
+        untouched = wire.Cursor(made.incarnation, 1)
+        try:
+            await made.submit(wire.Delete(session=session, expect=untouched), "system:edge")
+        except Refused:
+            pass  # somebody has said something in it
 
     async def _previous(self, principal: Principal, asked: Asked) -> Known | None:
         named, conversation = asked.fields.previous_response_id, asked.conversation
@@ -95,7 +99,7 @@ class Asking:
         return None
 
     async def _say(
-        self, principal: Principal, session: str, asked: Asked, ident: str | None, parent: str | None
+        self, principal: Principal, session: str, asked: Asked, ident: str | None, parent: str | None, life: str | None
     ) -> Ref:
         if asked.results:
             await self._check_calls(principal, session, asked)
@@ -109,7 +113,7 @@ class Asking:
             attachments.append(wire.Attachment(blob, name[: limits.NAME_CHARS], media[: limits.NAME_CHARS]))
         said = wire.Send(
             session=session, text=asked.text, agent=asked.fields.model, key=ident, parent=parent,
-            attachments=attachments,
+            attachments=attachments, incarnation=life,
         )  # fmt: skip
         result = await self._hub.execute(principal, said)
         if result.get("run") is None:
@@ -126,16 +130,20 @@ class Asking:
             if call not in asked.calls and ("tool", call) not in view.by_id and not view.older:
                 raise Refused("input.malformed", f"function_call_output: no call {call!r:.80}", param="input")
 
-    async def _decide(self, principal: Principal, session: str, decision: Decision, ident: str | None) -> Ref:
+    async def _decide(
+        self, principal: Principal, session: str, decision: Decision, ident: str | None, life: str | None
+    ) -> Ref:
         """Decide an approval; its run, from the wait for it on, is the response."""
         incarnation, _, raw = await self._hub.snapshot(principal, session)
         view = View.load(_ANY.decode(raw))
-        item = view.by_id.get(("approval", decision.approval))
+        item = view.by_id.get(("approval", ids.unbind(decision.approval)[0]))
         if item is None:
             raise Refused("approval.not_found", f"no approval {decision.approval!r:.80}", param="input")
         choice: Any = "approved" if decision.approve else "denied"
         key = None if ident is None else f"{ident}.{_digest(decision.approval)[:32]}"
-        op = wire.Resolve(session=session, approval=decision.approval, decision=choice, note=decision.note, key=key)
+        op = wire.Resolve(
+            session=session, approval=decision.approval, decision=choice, note=decision.note, key=key, incarnation=life
+        )
         try:
             await self._hub.execute(principal, op)
         except Refused as error:
@@ -157,7 +165,7 @@ class Asking:
             raise Refused(
                 "input.unknown_op", "a response of a conversation is not deleted by itself; delete the session"
             )
-        await self._hub.execute(principal, wire.Delete(session=ref.session))
+        await self._hub.execute(principal, wire.Delete(session=ref.session, incarnation=ref.incarnation))
 
 
 def _result(asked: Asked, call: str, content: str) -> list[Draft]:

@@ -21,6 +21,7 @@ from holdfast.edge.dialects.openai_responses.items import (
     ToolCall,
 )
 from holdfast.protocol import events as e
+from holdfast.protocol import ids
 from holdfast.protocol.browser_tools import ASKS
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
@@ -237,7 +238,7 @@ class Folding:
         name, arguments = _text(event.data.get("tool")), encode(event.data.get("args")).decode()
         if name in ASKS:  # pages answer those, not people
             return
-        place = self._place(event, "mcpr", _text(event.data.get("approvalId")))
+        place = self._place(event, "mcpr", ids.bind(_text(event.data.get("approvalId")), self.ref.incarnation))
         item = ApprovalRequest(*place, name=name, arguments=arguments)
         self._output.append(item)
         item.begin()

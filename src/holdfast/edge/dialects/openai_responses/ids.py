@@ -8,10 +8,12 @@ from typing import Final, Self
 import msgspec
 
 from holdfast.errors import Refused
+from holdfast.protocol import ids
 from holdfast.protocol.limits import SESSION_ID_CHARS
 
 _ID: Final = re.compile(
-    rf"resp_([1-9]\d{{0,15}})_(0|[1-9]\d{{0,15}})_([0-9A-Za-z]{{1,64}})_([A-Za-z0-9][A-Za-z0-9._~:-]{{0,{SESSION_ID_CHARS - 1}}})",
+    r"resp_(r?[1-9]\d{0,15}(?:-[0-9a-f]{10,16})?)_(0|[1-9]\d{0,15})_([0-9A-Za-z]{1,64})"
+    rf"_([A-Za-z0-9][A-Za-z0-9._~:-]{{0,{SESSION_ID_CHARS - 1}}})",
     re.ASCII,
 )
 
@@ -21,24 +23,25 @@ class Ref(msgspec.Struct, frozen=True):
 
     Attributes:
         session, incarnation: where the run is.
-        queued: seq of the run's ``run.queued``, from which its id is made.
+        run: its id.
         start: 0 for a run from its beginning; the seq of a ``run.waiting`` for what comes after it.
     """
 
     session: str
     incarnation: str
-    queued: int
+    run: str
     start: int = 0
 
     @property
-    def run(self) -> str:
-        """The run's id."""
-        return f"r{self.queued}"
+    def queued(self) -> int:
+        """The seq of the run's ``run.queued``."""
+        made = ids.made(self.run)
+        return made.seq if made is not None else 0
 
     @property
     def id(self) -> str:
         """The response's id; opaque to clients."""
-        return f"resp_{self.queued}_{self.start}_{self.incarnation}_{self.session}"
+        return f"resp_{self.run}_{self.start}_{self.incarnation}_{self.session}"
 
     @classmethod
     def parse(cls, ident: str) -> Self:
@@ -46,10 +49,10 @@ class Ref(msgspec.Struct, frozen=True):
         found = _ID.fullmatch(ident)
         if found is None:
             raise Refused("run.not_found", f"no response {ident!r:.80}")
-        queued, start, incarnation, session = found.groups()
-        return cls(session, incarnation, int(queued), int(start))
+        run, start, incarnation, session = found.groups()
+        return cls(session, incarnation, run if run.startswith("r") else f"r{run}", int(start))
 
     @classmethod
     def of_run(cls, session: str, incarnation: str, run: str) -> Self:
         """The whole of a run."""
-        return cls(session, incarnation, int(run.removeprefix("r")))
+        return cls(session, incarnation, run)

@@ -97,7 +97,9 @@ class OpenAIResponses:
         """Stop the run and answer with what became of it; a run that has ended stays as it is."""
         known = await self._known(request, principal)
         try:
-            await self.door.hub.execute(principal, wire.Cancel(session=known.ref.session, run=known.ref.run))
+            await self.door.hub.execute(
+                principal, wire.Cancel(session=known.ref.session, run=known.ref.run, incarnation=known.ref.incarnation)
+            )
         except Refused as error:
             if error.code != "run.ended":
                 raise

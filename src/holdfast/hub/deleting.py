@@ -1,0 +1,93 @@
+"""Deleting a session, in its place among the commands: what was asked before is done in this life, what was asked
+after is for the next.
+
+The life is over when its tombstone is durable. A deletion that is sent again, because its answer was lost, must not
+delete the life that came after: the tombstone keeps its key, and the next life inherits it (LIFE-2).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from holdfast.engines.port import Head, Index
+from holdfast.errors import HoldfastError, Refused
+from holdfast.hub.pending import Pending
+from holdfast.protocol import wire
+from holdfast.protocol.frames import ProducerKey
+from holdfast.session import life, producer
+
+if TYPE_CHECKING:
+    from holdfast.hub.hot import HotSession
+
+_KEY: Final = "deleted"
+
+
+def key_of(tombstone: Head | None) -> ProducerKey | None:
+    """The key of the deletion that left a tombstone; None when it had none."""
+    kept = tombstone.index.card.get(_KEY) if tombstone is not None else None
+    return msgspec.convert(kept, ProducerKey) if kept is not None else None
+
+
+async def delete(session: HotSession, pending: Pending, op: wire.Delete) -> None:
+    """Delete the session's life, and answer when its content is erased, or cannot be for now.
+
+    A session that cannot be read can be deleted.
+
+    Raises:
+        HoldfastError: ``session.not_found``, ``session.deleted``, or why the tombstone could not be made durable.
+    """
+    hub, now_ms = session.hub, session.hub.clock.wall_ms()
+    ident, content = producer.identify(pending.actor, op), producer.digest(op)
+    head = await hub.engine.head(session.key)
+    if head is None or head.deleted:
+        if ident is not None and _repeats(key_of(head), ident, content):
+            pending.outcome = {"duplicate": True}
+            return pending.settle()
+        raise Refused("session.deleted" if head is not None else "session.not_found")
+    if await _refused(session, pending, op, ident, content):
+        return None
+    key = ProducerKey(*ident, content, head.tail, head.tail - 1, now_ms) if ident is not None else None
+    try:
+        await hub.engine.delete(session.key, head.incarnation, now_ms, Index(card={_KEY: key} if key else {}))
+    except BaseException:
+        session.forget()
+        raise
+    session.end()
+    pending.outcome = {}
+    hub.background(_answer(session, head.incarnation, pending))
+    return None
+
+
+async def _refused(
+    session: HotSession, pending: Pending, op: wire.Delete, ident: tuple[str, int, int] | None, content: str
+) -> bool:
+    """Whether what is deleted is not what was meant; whoever asked is told then."""
+    try:
+        await session.load()
+    except HoldfastError:
+        return False
+    if session.state is None:  # its life was over
+        return False
+    try:
+        life.check(session.state, op)
+        life.check_tail(session.state, op.expect)
+        known = producer.find(session.state, ident, content) if ident is not None else None
+    except Refused as refusal:
+        pending.outcome = refusal
+    else:
+        pending.outcome = {"duplicate": True} if known is not None else None
+    pending.settle()
+    return pending.outcome is not None
+
+
+def _repeats(key: ProducerKey | None, ident: tuple[str, int, int], content: str) -> bool:
+    return key is not None and (key.id, key.epoch, key.seq, key.digest) == (*ident, content)
+
+
+async def _answer(session: HotSession, incarnation: str, pending: Pending) -> None:
+    try:
+        await session.hub.engine.erased(session.key, incarnation)
+    finally:
+        pending.settle()

@@ -1,0 +1,187 @@
+"""What was read in another life of a session is refused, and what says no life is not guessed (LIFE-1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.protocol import events as e
+from holdfast.protocol import ids, wire
+from holdfast.protocol.events import Draft
+from holdfast.session import life
+from tests.property.histories import LIFE, SESSION
+
+from .conftest import ANN, BOB, WRITER, Room, said
+
+OTHER = "ffeeddccbbaa"
+
+
+def named(run: str, message: str) -> list[wire.Op]:
+    """Every operation that names something of the session, with ids as they were read."""
+    attempt = {"session": SESSION, "run": run, "generation": 1}
+    return [
+        wire.Cancel(session=SESSION, run=run), wire.Cancel(session=SESSION, input=message), wire.Steer(session=SESSION, run=run, text="x"),
+        wire.Interrupt(session=SESSION, text="x", run=run), wire.Resolve(session=SESSION, approval=f"{run}.a", decision="approved"),
+        wire.Regenerate(session=SESSION, input=message), wire.Select(session=SESSION, input=message),
+        wire.Select(session=SESSION, run=run), wire.Send(session=SESSION, text="x", parent=message),
+        wire.Send(session=SESSION, text="x", edits=message), wire.Attach(**attempt), wire.Received(**attempt),
+        wire.End(**attempt), wire.Spawn(**attempt, agent="a", name="n"), wire.Wait(**attempt, approvals=["a"]),
+        wire.Ask(**attempt, approval="a", tool="t", args={}), wire.Append(**attempt, events=[Draft(e.CUSTOM, {})]),
+    ]  # fmt: skip
+
+
+def code(op: wire.Op) -> str:
+    return "run.fenced" if life.of_attempt(op) else "session.incarnation"
+
+
+def test_every_operation_that_names_something_is_listed() -> None:
+    fields = {"run", "input", "approval", "parent", "edits"}
+    for op in wire.OPS.values():
+        if issubclass(op, wire.SessionOp):
+            found = fields & set(op.__struct_fields__)
+            found -= {"input"} if op is wire.Spawn else {"approval"} if op is wire.Ask else set()  # what they make
+            assert found == set(life.NAMES.get(op, {})), op
+
+
+@pytest.mark.parametrize("number", range(len(named("r", "m"))))
+def test_an_id_of_a_former_life_names_nothing_here(room: Room, number: int) -> None:
+    room.running()
+    for run, message in ((ids.make("r", 3, OTHER), ids.make("m", 2, OTHER)), ("r3-" + OTHER, "m2-" + OTHER)):
+        op = named(run, message)[number]
+        with pytest.raises(Exception) as refused:
+            life.check(room.state, op)
+        assert refused.value.code == code(op)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("number", range(len(named("r", "m"))))
+def test_an_id_of_this_life_says_enough_and_another_life_beside_it_does_not(room: Room, number: int) -> None:
+    attempt = room.running()
+    message = next(iter(room.state.inputs))
+    life.check(room.state, named(attempt["run"], message)[number])
+    for incarnation in (OTHER, "x"):
+        op = named(attempt["run"], message)[number]
+        op.incarnation = incarnation  # type: ignore[attr-defined]
+        with pytest.raises(Exception) as refused:
+            life.check(room.state, op)
+        assert refused.value.code == code(op)  # type: ignore[attr-defined]
+
+
+def test_a_position_without_a_life_is_not_guessed(room: Room) -> None:
+    attempt = room.running()
+    number = ids.made(attempt["run"]).seq  # type: ignore[union-attr]
+    room.refuse("run.not_found", wire.Cancel(session=SESSION, run=f"r{number}"))
+    room.refuse("run.not_found", wire.End(session=SESSION, run=f"r{number}", generation=1), WRITER)
+    room.state.runs[f"r{number}"] = room.state.runs.pop(attempt["run"])  # as version 0.1 named it
+    room.refuse("session.incarnation", wire.Cancel(session=SESSION, run=f"r{number}"))
+    room.refuse("run.fenced", wire.End(session=SESSION, run=f"r{number}", generation=1), WRITER)
+    life.check(room.state, wire.Cancel(session=SESSION, run=f"r{number}", incarnation=LIFE))
+
+
+class Restored(Room):
+    """The log of one life, going on in another: ids of the former life name what is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attempt = self.running()
+        self.message = next(iter(self.state.inputs))
+        self.do(wire.Ask(session=SESSION, approval="a", tool="t", args={}, **self.attempt), WRITER)
+        self.state.incarnation = OTHER
+
+
+def test_in_a_restored_session_one_says_the_life_in_which_one_reads() -> None:
+    room = Restored()
+    run: str = room.attempt["run"]
+    steer = {"session": SESSION, "run": run, "text": "x"}
+    room.refuse("session.incarnation", wire.Steer(**steer))
+    room.refuse("session.incarnation", wire.Steer(**steer, incarnation=LIFE))
+    room.do(wire.Steer(**steer, incarnation=OTHER))
+    room.do(wire.Steer(**{**steer, "run": ids.bind(run, OTHER)}))
+    room.refuse("session.incarnation", wire.Steer(**{**steer, "run": ids.bind(run, "0" * 12)}))
+    room.do(wire.Regenerate(session=SESSION, input=ids.bind(room.message, OTHER), agent="writer"))
+
+
+def test_an_attempt_of_the_former_life_is_fenced_in_the_restored_one() -> None:
+    room = Restored()
+    end = {"session": SESSION, **room.attempt}
+    room.refuse("run.fenced", wire.End(**end), WRITER)
+    room.refuse("run.fenced", wire.End(**end, incarnation=LIFE), WRITER)
+    room.do(wire.End(**end, incarnation=OTHER), WRITER)
+
+
+def test_the_names_agents_give_approvals_say_enough_in_a_first_life_only() -> None:
+    room = Restored()
+    resolve = {"session": SESSION, "approval": "a", "decision": "approved"}
+    room.refuse("session.incarnation", wire.Resolve(**resolve))
+    room.do(wire.Resolve(**{**resolve, "approval": ids.bind("a", OTHER)}))
+    first = Room()
+    first.do(wire.Ask(session=SESSION, approval="a", tool="t", args={}, **first.running()), WRITER)
+    first.do(wire.Resolve(**resolve))
+
+
+@pytest.mark.parametrize("ident", ["r7-3f9a0c21be", "r7-3f9a0c21be.1.m1", "a", "call_1", "m5-3f9a0c21be", "r7"])
+def test_what_is_bound_is_unbound(ident: str) -> None:
+    for present in ("3f9a0c21be", OTHER):
+        bound = ids.bind(ident, present)
+        assert ids.unbind(bound) in ((ident, present), (ident, None))
+        assert (ids.unbind(bound)[1] is None) == ids.says(ident, present)
+
+
+def test_an_id_that_only_looks_like_one_of_the_server_s_is_its_maker_s() -> None:
+    for ident in ("r", "r0", "run7", "r7x", "m7", "s1", "m7-xyz", "x-r7-3f9a0c21be", "r7-3f9a0c21bez", "R7", "r7_"):
+        known = ids.made(ident)
+        assert known is None or known.life == "", ident
+
+
+# --- whose ids are whose
+def test_only_a_run_makes_ids_that_begin_with_its_own(room: Room) -> None:
+    attempt = room.running()
+    mine = f"{attempt['run']}.1.m1"
+    ahead = f"r{room.state.tail + 2}-{LIFE}.1.m1"  # of the run that the next input queues
+    for ident in (mine, ahead):
+        room.refuse("content.exists", wire.Append(session=SESSION, events=said(ident, "mine!")), BOB)
+    other = room.running(agent="critic")
+    room.refuse("content.exists", wire.Append(session=SESSION, events=said(mine, "x"), **other), "agent:critic")
+    room.append(*said(mine, "as it should be"), **attempt)
+    room.refuse("auth.denied", wire.Append(session=SESSION, events=[Draft(e.SOURCE_CITED, {"messageId": mine})]), BOB)
+
+
+def test_nobody_else_answers_a_call_of_a_run_that_goes_on(room: Room) -> None:
+    attempt = room.running()
+    room.append(Draft(e.TOOL_START, {"toolCallId": "c1", "toolCallName": "t"}), **attempt)
+    forged = wire.Append(session=SESSION, events=[Draft(e.TOOL_RESULT, {"toolCallId": "c1", "content": "x"})])
+    room.refuse("run.state", forged, BOB)
+    room.end(attempt)
+    room.do(forged, BOB)  # a page answers what an agent left to it
+
+
+def test_a_key_is_each_actor_s_own(room: Room) -> None:
+    first = room.do(wire.Send(session=SESSION, text="a", key="msg-1"), ANN)
+    second = room.do(wire.Send(session=SESSION, text="b", key="msg-1"), BOB)
+    assert first["messageId"] == "msg-1" and second["messageId"] != "msg-1"
+    assert [room.item("message", said["messageId"])["text"] for said in (first, second)] == ["a", "b"]
+    assert room.do(wire.Send(session=SESSION, text="b", key="msg-1"), BOB)["messageId"] == second["messageId"]
+    room.refuse("producer.conflict", wire.Send(session=SESSION, text="c", key="msg-1"), BOB)
+
+
+@pytest.mark.parametrize("taken", ["k1", "r9-0a1b2c3d4e.1.m1"])
+def test_a_key_that_an_agent_s_message_has_or_will_have_is_a_key_all_the_same(room: Room, taken: str) -> None:
+    if taken == "k1":
+        room.append(*said(taken, "x"), **room.running())
+    answer = room.do(wire.Send(session=SESSION, text="hi", key=taken))
+    assert answer["messageId"] != taken and room.item("message", answer["messageId"])["text"] == "hi"
+
+
+def test_a_key_whose_answer_is_forgotten_is_no_new_message(room: Room) -> None:
+    room.do(wire.Send(session=SESSION, text="a", key="k"), ANN)
+    room.do(wire.Send(session=SESSION, text="b", key="k"), BOB)
+    room.state.keyed.clear()
+    room.refuse("producer.expired", wire.Send(session=SESSION, text="a", key="k"), ANN)
+    room.refuse("producer.expired", wire.Send(session=SESSION, text="b", key="k"), BOB)
+
+
+def test_who_stops_an_input_by_its_key_stops_their_own(room: Room) -> None:
+    room.do(wire.Send(session=SESSION, text="a", key="k", agent="writer"), ANN)
+    answer = room.do(wire.Send(session=SESSION, text="b", key="k", agent="writer"), BOB)
+    assert room.do(wire.Cancel(session=SESSION, input="k"), BOB)["runs"] == [answer["run"]]
+    assert [run.input for run in room.state.runs.values()] == ["k"]
+    room.do(wire.Cancel(session=SESSION, input="later"), "user:eve")
+    assert room.do(wire.Send(session=SESSION, text="c", key="later", agent="writer"), BOB)["run"] in room.state.runs
