@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 from holdfast.engines.port import Append, Index, Key
@@ -175,6 +176,59 @@ async def test_a_disk_that_is_full_at_the_start_is_opened_for_control(small_disk
     await log.append(3)
     await log.check()
     await engine.close()
+
+
+async def test_deleting_on_a_full_disk_makes_room(small_disk: Path) -> None:
+    """What a person does then: it answers, gives the space back to the disk, and everything is admitted again."""
+    engine = await open_on(small_disk)
+    await engine.create(KEY, "i1", 1, Index())
+    large = Key("acme", "large")
+    await engine.create(large, "l1", 1, Index())
+    for n in range(5):
+        await engine.put_blob(large, "l1", f"b{n}", "text/plain", bytes([n]) * (2 << 20))
+    log = Log(engine)
+    await log.fill()
+    assert engine.health()["mode"] == "full"
+    await engine.delete(large, "l1", 5, Index())
+    await engine.erased(large, "l1")
+    await mode(engine, "ok")
+    for value in range(50):
+        await log.append(value)
+    await log.check()
+    assert (await engine.head(large)).deleted  # type: ignore[union-attr]
+    await engine.close()
+    assert [found for found in verify(str(small_disk / "x.db")) if isinstance(found, Problem)] == []
+
+
+async def test_a_deletion_that_finds_no_room_to_erase_answers_and_goes_on_when_there_is(small_disk: Path) -> None:
+    engine = SqliteEngine(str(small_disk / "x.db"), reserve_bytes=RESERVE_BYTES, probe_s=0.05, checkpoint_s=0.05)
+    await engine.open()
+    await engine.create(KEY, "i1", 1, Index())
+    for n in range(4):
+        await engine.put_blob(KEY, "i1", f"b{n}", "text/plain", bytes([n]) * (1 << 20))
+    ballast = small_disk / "ballast"
+    await engine.delete(KEY, "i1", 5, Index())
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4_096)):
+                pass
+        except OSError:
+            pass
+    await engine.erased(KEY, "i1")
+    ballast.unlink()
+    await mode(engine, "ok")
+    while await asyncio.to_thread(lambda: sqlite_count(small_disk / "x.db", "erasing")):
+        await asyncio.sleep(0.02)
+    assert sqlite_count(small_disk / "x.db", "blob") == 0
+    await engine.close()
+
+
+def sqlite_count(path: Path, table: str) -> int:
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").get)
+    finally:
+        connection.close()
 
 
 async def test_a_disk_without_any_room_loses_nothing(small_disk: Path) -> None:

@@ -7,6 +7,7 @@ survive them.
 from __future__ import annotations
 
 import builtins
+import secrets
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from holdfast.engines.rules import (
     searchable,
 )
 from holdfast.errors import CommitFailed, Refused
-from holdfast.protocol import limits
+from holdfast.protocol import ids, limits
 from holdfast.protocol.frames import Frame
 
 
@@ -66,6 +67,18 @@ class MemoryEngine:
             applied: whether an append of unknown outcome was stored all the same.
         """
         self._failures.append(_PlantedFailure(outcome, code, applied))
+
+    def backup(self) -> bytes:
+        """A copy as of now, for ``restore``."""
+        return msgspec.msgpack.encode([[*key, session] for key, session in self._sessions.items()])
+
+    def restore(self, copy: bytes) -> None:
+        """Put a copy back, every session in a new life; whoever uses this object opens it anew."""
+        rows = msgspec.msgpack.decode(copy, type=list[tuple[str, str, _Session]])
+        self._sessions = {Key(tenant, name): session for tenant, name, session in rows}
+        for session in self._sessions.values():
+            life = secrets.token_hex(ids.LATER_LIFE_BYTES)
+            session.head = msgspec.structs.replace(session.head, incarnation=life)
 
     async def open(self) -> None:
         """Nothing to open."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from holdfast.engines.port import Head, Index
-from holdfast.errors import HoldfastError, Refused
+from holdfast.errors import Refused
 from holdfast.hub.pending import Pending
 from holdfast.protocol import wire
 from holdfast.protocol.frames import ProducerKey
@@ -66,7 +66,8 @@ async def _refused(
     """Whether what is deleted is not what was meant; whoever asked is told then."""
     try:
         await session.load()
-    except HoldfastError:
+    except Exception as error:
+        session.hub.log.warning("session %s is deleted and cannot be read: %r", session.key.session, error)
         return False
     if session.state is None:  # its life was over
         return False

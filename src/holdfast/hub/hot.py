@@ -73,6 +73,7 @@ class HotSession:
         self._timer: asyncio.TimerHandle | None = None
         self._snapshot: tuple[int, bytes] | None = None
         self._inherited: list[ProducerKey] = []
+        self._deletions = 0  # that wait or are under way: whoever comes behind them is of the next life
 
     # --- asking
     def place(self, op: wire.Op, actor: str, principal: Principal | None, tell: Tell) -> None:
@@ -102,7 +103,7 @@ class HotSession:
 
     async def ready(self) -> None:
         """Wait until the session is loaded; see ``Hub.ready``. Raises ``session.not_found`` or ``session.deleted``."""
-        if self.state is None:
+        if self.state is None or self._deletions:
             await self.submit(wire.Ping(), "system:hub")
 
     def at_rest(self, look: Callable[[], T]) -> asyncio.Future[T]:
@@ -139,7 +140,10 @@ class HotSession:
                 batch = self._next_batch()
                 try:
                     if isinstance(deletion := batch[0].op, wire.Delete):
-                        await deleting.delete(self, batch[0], deletion)
+                        try:
+                            await deleting.delete(self, batch[0], deletion)
+                        finally:
+                            self._deletions -= 1
                         continue
                     if self.state is None:
                         await self.load(create=any(type(pending.op) is wire.Create for pending in batch))
@@ -364,6 +368,7 @@ class HotSession:
     def take_over(self, pending: Pending) -> None:
         """A command that came when the life before this one ended."""
         self._queue.append(pending)
+        self._deletions += type(pending.op) is wire.Delete
         if self._task is None:
             self._task = self.hub.loop.create_task(self._pump())
 

@@ -138,6 +138,16 @@ class Store:
         disk = os.statvfs(os.path.dirname(os.path.abspath(self.path)))
         return bool(grown_bytes - os.stat(self.path).st_size + spare_bytes <= disk.f_bavail * disk.f_frsize)
 
+    def room_bytes(self) -> int:
+        """What the disk has left once the database has taken in what its log holds; for the writer's thread.
+
+        As long as that is not negative a checkpoint succeeds, and with it all that frees space.
+        """
+        assert self.writer is not None
+        grown_bytes = self.writer.pragma("page_count") * self.writer.pragma("page_size")
+        disk = os.statvfs(os.path.dirname(os.path.abspath(self.path)))
+        return int(disk.f_bavail * disk.f_frsize - max(0, grown_bytes - os.stat(self.path).st_size))
+
     @property
     def scarce(self) -> bool:
         """Whether the disk is full, as far as anybody noticed."""

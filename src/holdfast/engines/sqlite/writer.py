@@ -30,6 +30,9 @@ OK: Final = "ok"
 FULL: Final = "full"
 FAILED: Final = "failed"
 
+LOOK_BYTES: Final = 1 << 20
+"""Committed between two looks at the disk."""
+
 log = logging.getLogger(__name__)
 
 _STOP: Final = object()
@@ -55,6 +58,7 @@ class Writer:
         self._known: dict[Key, Stored] = {}
         self._thread = threading.Thread(target=self._main, name="holdfast-write", daemon=True)
         self._next_probe = 0.0
+        self._unseen_bytes = 0  # committed since the disk was looked at
         self.error = ""
         self.mode = OK
         if not reserve.allocate():
@@ -136,6 +140,10 @@ class Writer:
         connection = self._store.writer
         if not group or connection is None:
             return
+        if self.mode == OK and not self._fits(sum(write.size_bytes for write in group)):
+            self.error = "the disk has little more room than the database needs for what its log holds"
+            self._enter_full()
+            return self._commit(group)
         at_commit = False
         transaction = Transaction(connection, self._known)
         results: list[tuple[Write[Any], Any]] = []
@@ -158,6 +166,21 @@ class Writer:
         self.counters["writes"] += len(group)
         self.counters["commit_bytes"] += sum(write.size_bytes for write in group)
         self._deliver(results)
+
+    def _fits(self, size_bytes: int) -> bool:
+        """Whether a group leaves the disk enough room to take what the log holds into the database.
+
+        What is written stands in the log first and then in the database as well: a disk that is full before that has no
+        room for anything that would free some. It is looked at now and then, and before large writes.
+        """
+        self._unseen_bytes += size_bytes
+        if self._unseen_bytes < LOOK_BYTES:
+            return True
+        self._unseen_bytes = 0
+        try:
+            return self._store.room_bytes() >= 2 * size_bytes + 2 * LOOK_BYTES
+        except (apsw.Error, OSError):
+            return True  # the write itself will tell
 
     # --- failures
     def _not_committed(self, group: Sequence[Write[Any]], error: Exception, at_commit: bool) -> None:

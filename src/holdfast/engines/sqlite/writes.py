@@ -94,10 +94,10 @@ def erase(tx: Transaction, session: int) -> bool:
     for sizes, erase_row in statements.ERASE:
         rows: Any = tx.connection.execute(sizes, (session, ERASE_ROWS)).fetchall()
         for row, bytes_ in rows:
+            if size and size + bytes_ > ERASE_BYTES:
+                return True
             tx.connection.execute(erase_row, (row,))
             size += bytes_
-            if size >= ERASE_BYTES:
-                return True
         if len(rows) == ERASE_ROWS:
             return True
     for statement in (statements.ERASE_SNAPSHOT, statements.ERASE_READ_MARKS):
