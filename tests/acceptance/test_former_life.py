@@ -13,7 +13,6 @@ import holdfast
 from holdfast.edge import auth
 from holdfast.engines.sqlite.backup import backup, restore
 from holdfast.errors import HoldfastError, Refused
-from holdfast.protocol import wire
 
 from .conftest import Site
 from .test_kill9 import Forge

@@ -143,7 +143,8 @@ class Writer:
         if self.mode == OK and not self._fits(sum(write.size_bytes for write in group)):
             self.error = "the disk has little more room than the database needs for what its log holds"
             self._enter_full()
-            return self._commit(group)
+            self._commit(group)
+            return
         at_commit = False
         transaction = Transaction(connection, self._known)
         results: list[tuple[Write[Any], Any]] = []
