@@ -6,6 +6,7 @@ worth something only while some test kills it; ``tests/mutants/run.py`` shows th
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -336,6 +337,10 @@ def endless_lease() -> None:
 @mutant("RUN-5", "a decision does not wake the run that waits for it", "tests/unit/session/test_approvals.py")
 def sleeps_on() -> None:
     approval._wake = lambda state, ident, decided, out: None
+
+
+for _domain in ("lives",):  # each registers its own
+    importlib.import_module(f"tests.mutants.{_domain}")
 
 
 def pytest_configure() -> None:

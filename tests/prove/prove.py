@@ -59,6 +59,7 @@ PARTS = (
     Part("power cuts", ("tests/sim/test_power_cut.py",), {"HOLDFAST_POWER_CUTS": "10000"}),
     Part("properties", ("tests/property",), {"HOLDFAST_EXAMPLES": "1500"}),
     Part("simulated stories", ("tests/sim/test_simulation.py",), {"HOLDFAST_SIM_SEEDS": "480"}),
+    Part("histories of lives", ("tests/sim/test_lives.py",), {"HOLDFAST_LIVES": "1000"}),
     Part("slow tests", ("-m", "slow", "tests"), {}),
     Part("planted bugs", (), {}),
 )

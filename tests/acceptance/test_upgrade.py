@@ -1,0 +1,174 @@
+"""What version 0.1 left behind, in ``tests/fixtures/v0_1``: it is opened, folds to what was seen, and goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import lzma
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import holdfast
+from holdfast.edge import auth
+from holdfast.edge.app import Edge
+from holdfast.edge.config import Settings
+from holdfast.edge.server import port_of, running
+from holdfast.engines.sqlite.backup import backup, restore
+from holdfast.engines.sqlite.check import Problem, verify
+from holdfast.engines.sqlite.engine import SqliteEngine
+from holdfast.hub.hub import Hub
+
+pytestmark = pytest.mark.anyio
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "v0_1"
+EXPECTED: dict[str, Any] = json.loads(lzma.decompress((FIXTURE / "expected.json.xz").read_bytes()))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "holdfast.db"
+    path.write_bytes(lzma.decompress((FIXTURE / "holdfast.db.xz").read_bytes()))
+    shutil.copy(FIXTURE / "holdfast.db.secret", f"{path}.secret")
+    os.chmod(f"{path}.secret", 0o600)
+    return path
+
+
+class Site:
+    def __init__(self, edge: Edge, port: int, secret: str) -> None:
+        self.hub, self.url, self._secret = edge.hub, f"http://127.0.0.1:{port}", secret
+
+    def token(self, subject: str = "user:me") -> str:
+        return auth.mint(self._secret, subject=subject, tenant="default", agents=("*",), ttl_s=3_600)
+
+    def http(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=self.url, headers={"authorization": f"Bearer {self.token()}"}, trust_env=False
+        )
+
+
+@pytest.fixture
+async def site(database: Path) -> AsyncIterator[Site]:
+    settings = Settings(db=str(database), port=0, drain_s=1)
+    hub = Hub(SqliteEngine(str(database), reserve_bytes=0))
+    await hub.open()
+    edge = Edge(hub, settings)
+    async with running(edge) as server:
+        secret = auth.read_secret(str(database))
+        assert secret is not None
+        yield Site(edge, port_of(server), secret)
+
+
+async def test_its_sessions_verify_and_fold_to_what_was_seen(site: Site, database: Path) -> None:
+    async with site.http() as me:
+        for name, expected in EXPECTED.items():
+            found = (await me.get(f"/v1/sessions/{name}")).json()
+            assert (found["incarnation"], found["seq"]) == (expected["incarnation"], expected["seq"]), name
+            assert found["view"] == expected["view"], name
+        page = (await me.get("/v1/sessions/long/history/1")).json()
+        assert page["page"]["items"][0]["text"] == "long"
+        blob = next(item["blob"] for item in EXPECTED["files"]["view"]["items"] if item.get("blob"))
+        assert len((await me.get(f"/v1/sessions/files/blobs/{blob}")).content) == 5 * 80_000
+    assert [found for found in verify(str(database)) if isinstance(found, Problem)] == []
+
+
+async def test_what_waited_goes_on_with_a_worker_of_today(site: Site) -> None:
+    """Runs and approvals have the ids that version gave them; who reads them now acts on them now."""
+    async with holdfast.connect(site.url, token=site.token()) as hf:
+
+        @hf.agent("writer")
+        async def write(run: holdfast.RunContext) -> None:
+            if run.input.text.startswith("wait"):
+                done = await run.gated_tool("mail", {"to": "ann@example.org"}, lambda to: f"sent to {to}", wait=True)
+            elif run.input.text.startswith("ask"):
+                done = await run.gated_tool("refund", {"order": "O1"}, lambda order: f"refunded {order}")
+            else:
+                done = "two, too"
+            await run.say(str(done))
+
+        serving = asyncio.create_task(hf.serve())
+        for name, said in (("waiting", "sent to ann@example.org"), ("pending", "refunded O1")):
+            session = hf.session(name)
+            async with session.live() as live:
+                run = next(iter(live.view.runs))
+                approval = next(item["id"] for item in live.view.items if item["kind"] == "approval")
+                await session.approve(approval)
+                assert (await session.run(run).finished())["status"] == "completed"
+                assert await session.run(run).text() == said
+        session = hf.session("plain")
+        again = await (await session.send("and now", agent="writer")).text()
+        assert again == "two, too"
+        serving.cancel()
+
+
+async def test_its_ids_say_no_life_so_whoever_uses_them_says_it(site: Site) -> None:
+    async with site.http() as me:
+        view = EXPECTED["waiting"]
+        approval = next(item["id"] for item in view["view"]["items"] if item["kind"] == "approval")
+        path = f"/v1/sessions/waiting/approvals/{approval}"
+        refused = (await me.post(path, json={"decision": "denied"})).json()["error"]
+        assert refused["code"] == "session.incarnation" and refused["incarnation"] == view["incarnation"]
+        assert (await me.post(f"{path}@{view['incarnation']}", json={"decision": "denied"})).status_code == 200
+        run = next(iter(view["view"]["runs"]))
+        stopped = await me.post(f"/v1/sessions/waiting/runs/{run}/cancel", json={"incarnation": view["incarnation"]})
+        assert stopped.status_code == 200
+
+
+async def test_a_backup_of_it_is_restored_as_a_database_that_gives_space_back(database: Path, tmp_path: Path) -> None:
+    backup(str(database), str(tmp_path / "copy.db"))
+    assert restore(str(tmp_path / "copy.db"), str(tmp_path / "new.db")) == len(EXPECTED)
+    assert [found for found in verify(str(tmp_path / "new.db")) if isinstance(found, Problem)] == []
+    engine = SqliteEngine(str(tmp_path / "new.db"), reserve_bytes=0)
+    await engine.open()
+    writer = engine._store.writer
+    assert writer is not None and writer.pragma("auto_vacuum") == 2
+    await engine.close()
+
+
+WORKER = """
+import asyncio, sys, holdfast
+
+async def main():
+    async with holdfast.connect(sys.argv[1], token=sys.argv[2]) as hf:
+        @hf.agent("old")
+        async def old(run):
+            await run.say(f"{holdfast.__version__} heard {run.input}")
+        serving = asyncio.create_task(hf.serve())
+        run = await hf.session("plain").send("hello", agent="old")
+        print(await run.text(), flush=True)
+        async with hf.session("plain").live() as live:
+            print((await hf.session("plain").send("no", agent="nobody")).id)
+            await hf.session("plain").cancel(scope="all")
+        serving.cancel()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.process
+async def test_a_worker_and_a_client_of_that_version_still_work(site: Site, tmp_path: Path) -> None:
+    """In what is new they are told the ids that say their life; that is all they need."""
+    await asyncio.to_thread(venv.create, tmp_path / "old", symlinks=True, system_site_packages=False)
+    python = tmp_path / "old" / "bin" / "python"
+    packages = next((tmp_path / "old" / "lib").glob("python*/site-packages"))
+    shutil.unpack_archive(next(FIXTURE.glob("*.whl")), packages, "zip")
+    mine = next(path for path in sys.path if path.endswith("site-packages"))
+    (packages / "theirs.pth").write_text(f"{mine}\n")  # what it depends on is what this version does
+    done = await asyncio.to_thread(
+        subprocess.run, [python, "-c", WORKER, site.url, site.token()], capture_output=True, text=True, timeout=60, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "0.1.0 heard hello"

@@ -1,0 +1,75 @@
+"""Planted bugs of lives, deletions and whose names are whose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.errors import HoldfastError, Refused
+from holdfast.hub import hot
+from holdfast.protocol import ids, wire
+from holdfast.protocol.codec import check_entity_id
+from holdfast.session import branch, life
+from tests.mutants.plant import mutant
+
+LIVES = "tests/unit/hub/test_lives.py"
+HISTORIES = "tests/sim/test_lives.py"
+PURE = "tests/unit/session/test_life.py"
+
+
+@mutant(
+    "LIFE-1",
+    "an attempt of a former life has authority in the next",
+    f"{LIVES}::test_an_attempt_of_a_former_life_has_no_authority_in_the_next",
+)
+def former_life() -> None:
+    ids.make = lambda kind, seq, life: f"{kind}{seq}"
+    life.check = lambda state, op: None
+    life.is_of = lambda life, run, named: True
+
+
+@mutant("LIFE-1", "what was read in the life before a restore acts after it", HISTORIES, LIVES)
+def unchecked_life() -> None:
+    life.check = lambda state, op: None
+    life.is_of = lambda life, run, named: True
+
+
+@mutant("LIFE-2", "a deletion awaits the engine while the same object loads the next life", HISTORIES, LIVES)
+def deletion_beside() -> None:
+    """As version 0.1 did it."""
+    place = hot.HotSession.place
+
+    async def delete(self: Any, tell: Any) -> None:
+        try:
+            await self.ready()
+            while self._task is not None:
+                await self.settled()
+            self.state, incarnation = None, self.incarnation
+            self.incarnation = ""
+            await self.hub.engine.delete(self.key, incarnation, self.hub.clock.wall_ms(), hot.Index())
+        except HoldfastError as error:
+            return tell(error)
+        self.close()
+        self.hub.sessions.pop(self.key, None)
+        self.hub.readers.close_session(self, "session.deleted")
+        self.hub.workers.forget(self)
+        self.hub.lists.removed(self.key)
+        return tell({})
+
+    def placed(self: Any, op: Any, actor: str, principal: Any, tell: Any) -> None:
+        if type(op) is wire.Delete:
+            self.hub.background(delete(self, tell))
+        else:
+            place(self, op, actor, principal, tell)
+
+    hot.HotSession.place = placed  # type: ignore[method-assign]
+
+
+@mutant("LOG-5", "one person's key refuses another's message", PURE)
+def shared_keys() -> None:
+    def _id(state: Any, key: str | None, writer: Any) -> str:
+        ident = check_entity_id(key, "key") if key is not None else ids.make("m", writer.next_seq, state.incarnation)
+        if ident in state.inputs or f"m:{ident}" in state.texts:
+            raise Refused("content.exists", f"input {ident!r:.80} exists")
+        return ident
+
+    branch._id = _id
