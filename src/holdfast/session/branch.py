@@ -18,12 +18,13 @@ from holdfast.session.writer import SYSTEM, Writer
 def say(state: State, op: wire.Send, writer: Writer, *, after: list[str] | None = None) -> None:
     """Write an input message and, when it is addressed to an agent, queue the run that answers it."""
     ident = _id(state, op.key, writer)
-    parent = _parent(state, op)
+    edits = input_of(state, writer.actor, op.edits) if op.edits is not None else None
+    parent = _parent(state, op, writer.actor, edits)
     operator = state.taken_by is not None and state.taken_by == writer.actor
     agent = op.agent or state.agent
     data: dict[str, Any] = {"messageId": ident, "text": check_text(op.text, "text")}
     optional = {
-        "agent": agent, "parent": parent, "edits": op.edits, "role": "operator" if operator else "",
+        "agent": agent, "parent": parent, "edits": edits, "role": "operator" if operator else "",
         "key": op.key if op.key != ident else None,
         "attachments": [{"blob": a.blob, "name": a.name, "mediaType": a.media_type} for a in op.attachments],
     }  # fmt: skip
@@ -57,41 +58,50 @@ def _id(state: State, key: str | None, writer: Writer) -> str:
     return made if taken else key
 
 
-def _parent(state: State, op: wire.Send) -> str | None:
-    if op.edits is not None:
-        if op.edits not in state.inputs:
-            raise Refused("input.not_found", f"no input {op.edits!r:.80}")
-        return state.inputs[op.edits].parent
+def _parent(state: State, op: wire.Send, actor: str, edits: str | None) -> str | None:
+    if edits is not None:
+        return _known(state, edits).parent
     if op.parent is not None:
-        if op.parent not in state.inputs:
-            raise Refused("input.not_found", f"no input {op.parent!r:.80}")
-        return op.parent
+        parent = input_of(state, actor, op.parent)
+        _known(state, parent)
+        return parent
     return state.head
+
+
+def input_of(state: State, actor: str, named: str) -> str:
+    """The id of an input that an actor names, by its id or by the key with which this actor sent it."""
+    return state.aliases.get(f"{actor} {named}", named)
+
+
+def _known(state: State, ident: str) -> Input:
+    if ident not in state.inputs:
+        raise Refused("input.not_found", f"no input {ident!r:.80}")
+    return state.inputs[ident]
 
 
 def regenerate(state: State, op: wire.Regenerate, writer: Writer) -> None:
     """Queue another answer to an input; the earlier answer stays as a sibling."""
-    known = state.inputs.get(op.input)
-    if known is None:
-        raise Refused("input.not_found", f"no input {op.input!r:.80}")
+    ident = input_of(state, writer.actor, op.input)
+    known = _known(state, ident)
     agent = op.agent or known.agent or state.agent
     if not agent:
         raise Refused("run.no_agent")
     if state.taken_by is not None:
         raise Refused("run.muted")
-    run = runs.queue(state, writer, agent, input=op.input, attempts=limits.ATTEMPTS, regenerates=True)
-    writer.result = {"run": run, "messageId": op.input}
+    run = runs.queue(state, writer, agent, input=ident, attempts=limits.ATTEMPTS, regenerates=True)
+    writer.result = {"run": run, "messageId": ident}
 
 
 def select(state: State, op: wire.Select, writer: Writer) -> None:
     """Show another branch."""
     if op.version is not None and op.version != state.branch_version:
         raise Refused("session.version", "the branch changed", version=state.branch_version)
-    if op.input is not None and op.input not in state.inputs:
-        raise Refused("input.not_found", f"no input {op.input!r:.80}")
+    shown = input_of(state, writer.actor, op.input) if op.input is not None else None
+    if shown is not None:
+        _known(state, shown)
     if op.run is not None and op.run not in state.runs and op.run not in state.ended:
         raise Refused("run.not_found", f"no run {op.run!r:.80}")
-    data = {name: value for name, value in (("input", op.input), ("run", op.run)) if value is not None}
+    data = {name: value for name, value in (("input", shown), ("run", op.run)) if value is not None}
     if not data:
         raise Refused("input.malformed", "select: name an input or a run")
     writer.write(e.BRANCH_SELECTED, data)

@@ -17,7 +17,7 @@ from holdfast.session.writer import Writer
 
 def cancel(state: State, op: wire.Cancel, writer: Writer) -> None:
     """Cancel what the scope names, as it stands at this position of the log (CTL-2)."""
-    input_ = _named_input(state, op, writer.actor)
+    input_ = branch.input_of(state, writer.actor, op.input) if op.input is not None else None
     targets = _targets(state, op, input_, writer.actor)
     if not targets and op.input is None:
         writer.result = {"runs": [], "ended": []}
@@ -29,11 +29,6 @@ def cancel(state: State, op: wire.Cancel, writer: Writer) -> None:
 
 def _scope(op: wire.Cancel) -> str:
     return "run" if op.run is not None else "input" if op.input is not None else op.scope
-
-
-def _named_input(state: State, op: wire.Cancel, actor: str) -> str | None:
-    """The id of the input a cancel names, by its id or by the key with which this actor sent it."""
-    return None if op.input is None else state.aliases.get(f"{actor} {op.input}", op.input)
 
 
 def _targets(state: State, op: wire.Cancel, input_: str | None, actor: str) -> list[Run]:

@@ -178,6 +178,20 @@ def test_a_key_whose_answer_is_forgotten_is_no_new_message(room: Room) -> None:
     room.refuse("producer.expired", wire.Send(session=SESSION, text="b", key="k"), BOB)
 
 
+def test_who_names_an_input_by_its_key_means_their_own(room: Room) -> None:
+    first = room.do(wire.Send(session=SESSION, text="a", key="k", agent="writer"), ANN)["messageId"]
+    mine = room.do(wire.Send(session=SESSION, text="b", key="k", agent="writer"), BOB)["messageId"]
+    assert room.do(wire.Regenerate(session=SESSION, input="k"), BOB)["messageId"] == mine
+    room.do(wire.Select(session=SESSION, input="k"), ANN)
+    assert room.state.head == first
+    room.do(wire.Select(session=SESSION, input="k"), BOB)
+    assert room.state.head == mine
+    again = room.do(wire.Send(session=SESSION, text="c", edits="k"), BOB)["messageId"]
+    assert room.view.by_id["message", again]["edits"] == mine
+    below = room.do(wire.Send(session=SESSION, text="d", parent="k"), BOB)["messageId"]
+    assert room.view.by_id["message", below]["parent"] == mine
+
+
 def test_who_stops_an_input_by_its_key_stops_their_own(room: Room) -> None:
     room.do(wire.Send(session=SESSION, text="a", key="k", agent="writer"), ANN)
     answer = room.do(wire.Send(session=SESSION, text="b", key="k", agent="writer"), BOB)
