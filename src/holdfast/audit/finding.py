@@ -50,7 +50,8 @@ class Contact(msgspec.Struct, kw_only=True):
 
     Attributes:
         state: ``ok``, or why nothing could be audited: ``unreachable``, ``refused``, ``redirect``, ``hangs``,
-            ``never_ends``, ``flood``, ``garbage``, ``empty``, ``one_piece`` (it does not stream).
+            ``never_ends``, ``flood``, ``garbage``, ``empty``, ``unmatched`` (messages came, and the recipe's rule for text
+            never matched), ``one_piece`` (it does not stream).
         deterministic: whether the same prompt gave the same answer; None when that is unknown.
         marks_end: whether the stream says that an answer is complete.
     """
