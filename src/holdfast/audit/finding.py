@@ -9,6 +9,8 @@ import msgspec
 Verdict = Literal["pass", "fail", "inconclusive", "not_applicable"]
 Capability = Literal["resilient", "continuity", "control", "agents"]
 CAPABILITIES: Final = ("resilient", "continuity", "control")
+DETACHED: Final = ("resilient.keeps_generating", "control.disconnect")
+"""Probes that see whether a run goes on without its reader."""
 
 
 class Step(msgspec.Struct, kw_only=True):

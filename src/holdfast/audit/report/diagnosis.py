@@ -4,24 +4,39 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from holdfast.audit.finding import Advice, Finding
+from holdfast.audit.finding import DETACHED, Advice, Finding
 
 
 class _Pattern(NamedTuple):
-    """A diagnosis holds when one of ``any_of`` failed; what failed of ``also`` supports it."""
+    """A diagnosis holds when one of ``any_of`` failed; what failed of ``also`` supports it.
+
+    It does not where one of ``unless`` passed, and only where one of ``given`` did, if there are any.
+    """
 
     name: str
     text: str
     any_of: tuple[str, ...]
     also: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
+
+_CUT_OFF: Final = ("resilient.resume", "resilient.half_open", "resilient.proxy_timeout")
 
 PATTERNS: Final = (
     _Pattern(
         "Single-connection trap",
         "The answer lives in the connection that asked for it: when that breaks, what was not read yet is lost.",
-        ("resilient.resume", "resilient.half_open", "resilient.proxy_timeout"),
+        _CUT_OFF,
         ("continuity.middle", "continuity.reload"),
+        unless=DETACHED,
+    ),
+    _Pattern(
+        "No way back",
+        "The answer goes on without its reader, but a reader whose line broke does not get exactly the rest of it.",
+        _CUT_OFF,
+        ("continuity.middle", "continuity.reload"),
+        given=DETACHED,
     ),
     _Pattern(
         "Single-surface session",
@@ -33,7 +48,7 @@ PATTERNS: Final = (
         "Cancel/disconnect ambiguity",
         "A lost connection and a wish to stop look the same to the server: either a lift cancels the answer, or a stop"
         " does not.",
-        ("control.disconnect", "resilient.keeps_generating", "control.stop"),
+        (*DETACHED, "control.stop"),
         ("control.stop_after_reload", "control.stop_both"),
     ),
     _Pattern(
@@ -77,9 +92,11 @@ PATTERNS: Final = (
 def diagnose(findings: list[Finding]) -> list[Advice]:
     """Which of the known architectures the failures point to, the best supported first."""
     failed = {finding.id for finding in findings if finding.verdict == "fail"}
+    passed = {finding.id for finding in findings if finding.verdict == "pass"}
     found = []
     for pattern in PATTERNS:
-        if failed & set(pattern.any_of):
+        fits = not passed & set(pattern.unless) and (not pattern.given or passed & set(pattern.given))
+        if fits and failed & set(pattern.any_of):
             because = [id_ for id_ in (*pattern.any_of, *pattern.also) if id_ in failed]
             found.append(Advice(name=pattern.name, text=pattern.text, because=because))
     return sorted(found, key=lambda advice: -len(advice.because))
