@@ -150,7 +150,7 @@ class Reader:
         by = as_text(find(rule.by)) if rule.by else ""
         if rule.begin:
             yield Piece("begin", id=ident, place=place)
-        for kind in ("text", "whole", "user", "steer", "agent"):
+        for kind in ("user", "steer", "text", "whole", "agent"):  # what was asked comes before its answer
             path = getattr(rule, kind)
             if path and (found := find(path)) is not MISSING and (kind != "text" or as_text(found)):
                 if kind in ("text", "whole") and as_text(found):

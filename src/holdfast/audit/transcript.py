@@ -64,7 +64,7 @@ class End:
         return self.ending == "marked"
 
     def __str__(self) -> str:
-        return f"{self.word} {self.detail}".strip()
+        return f"{self.word}: {self.detail}" if self.detail else self.word
 
 
 @dataclass

@@ -158,14 +158,12 @@ def _nothing_known(url: str, found: Detected) -> NoReturn:
     if found.unreached:
         output.out.print(f"Nobody answers at {url:.100}: {found.unreached}", markup=False)
         raise typer.Exit(NOT_AUDITED)
-    output.out.print(f"{url:.100} answers, and like no chat that is known here:", markup=False)
+    output.out.print(f"{url:.100} answers, and like no chat that is known here.", markup=False)
     drivers: dict[str, list[str]] = {}
     for refusal in found.refusals:
         drivers.setdefault(refusal.told.strip() or "nothing", []).append(refusal.name)
-    table = output.table("asked as", "answered")
     for told, names in drivers.items():
-        table.add_row(escape(", ".join(names)), escape(told[:300]))
-    output.out.print(table)
+        output.out.print(f"  asked as {', '.join(names)}: {told[:300]}", markup=False, soft_wrap=True)
     if found.about_a_model:
         output.out.print("Name a model that it has, with --model.")
     output.out.print("Name a --driver. Write a recipe where none fits: holdfast audit recipe text")

@@ -58,8 +58,8 @@ async def _judged(scene: Scene, first: str, ended: End, answered: str) -> Saw:
     if whole is not None and not whole.startswith(first):
         return failed(f"the first answer was garbled by the second message: {apart(whole, first)}")
     finished = lab.whole(first)
-    if why := _broken(scene, first, ended) or await _gone(scene, first, answered):
-        return failed(why)
+    if why := [told for told in (_broken(scene, first, ended), await _gone(scene, first, answered)) if told]:
+        return failed("; ".join(why))
     if not finished and ended.word == "complete" and lab.contact.deterministic:
         return failed(f"the first answer was said to be complete after {len(first)} of {lab.chars} characters")
     if not finished and ended.ending == "closed":

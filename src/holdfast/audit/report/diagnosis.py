@@ -10,7 +10,7 @@ from holdfast.audit.finding import DETACHED, Advice, Finding
 class _Pattern(NamedTuple):
     """A diagnosis holds when one of ``any_of`` failed; what failed of ``also`` supports it.
 
-    It does not where one of ``unless`` passed, and only where one of ``given`` did, if there are any.
+    It does not where ``unless`` holds, and only where ``given`` does: of such a set one passed and none failed.
     """
 
     name: str
@@ -50,6 +50,15 @@ PATTERNS: Final = (
         " does not.",
         (*DETACHED, "control.stop"),
         ("control.stop_after_reload", "control.stop_both"),
+        unless=DETACHED,
+    ),
+    _Pattern(
+        "No stop that stops",
+        "An answer goes on without its readers, as it should, and nothing that people can say stops it so that all of"
+        " them are told.",
+        ("control.stop",),
+        ("control.stop_after_reload", "control.stop_both"),
+        given=DETACHED,
     ),
     _Pattern(
         "Agent-side replay",
@@ -95,8 +104,13 @@ def diagnose(findings: list[Finding]) -> list[Advice]:
     passed = {finding.id for finding in findings if finding.verdict == "pass"}
     found = []
     for pattern in PATTERNS:
-        fits = not passed & set(pattern.unless) and (not pattern.given or passed & set(pattern.given))
-        if fits and failed & set(pattern.any_of):
+        if _holds(pattern.unless, passed, failed) or (pattern.given and not _holds(pattern.given, passed, failed)):
+            continue
+        if failed & set(pattern.any_of):
             because = [id_ for id_ in (*pattern.any_of, *pattern.also) if id_ in failed]
             found.append(Advice(name=pattern.name, text=pattern.text, because=because))
     return sorted(found, key=lambda advice: -len(advice.because))
+
+
+def _holds(ids: tuple[str, ...], passed: set[str], failed: set[str]) -> bool:
+    return bool(passed & set(ids)) and not failed & set(ids)

@@ -113,7 +113,8 @@ def prescribe(report: Report, recipe: Recipe, inputs: Inputs) -> list[Advice]:
 
 def _detached(report: Report) -> bool:
     """Whether the run was just seen to go on without its reader."""
-    return any(finding.id in DETACHED and finding.verdict == "pass" for finding in report.probes)
+    verdicts = {finding.verdict for finding in report.probes if finding.id in DETACHED}
+    return "pass" in verdicts and "fail" not in verdicts
 
 
 def _design(report: Report, failed: set[str], inputs: Inputs, framework: str) -> Advice:
