@@ -18,7 +18,7 @@ _LIST: Final = _RUNS + "?session_id={chat}"
 RECIPE: Final = Recipe(
     name="agno",
     about="Agno's AgentOS, a run that lasts as long as its request; the target is the server, --agent the agent",
-    framework="agno",
+    framework="python",
     ask=[Call(path=_RUNS, form=_ASK)],
     find=[Call(method="GET", path=_LIST, capture={"run": "-1.run_id"})],
     resume=Call(

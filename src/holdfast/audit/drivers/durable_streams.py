@@ -20,7 +20,7 @@ _READ: Final = [
 RECIPE: Final = Recipe(
     name="durable-streams",
     about="Durable Streams: PUT creates a chat's stream, POST says something, GET follows it from an offset",
-    framework="durable-streams",
+    framework="node",
     listens=True,
     ask=[
         Call(method="PUT", path="{base}/{chat}", headers={"content-type": "application/json"}, once=True),

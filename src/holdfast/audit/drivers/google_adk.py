@@ -20,7 +20,7 @@ _ABORTED: Final = "INVOCATION_ABORTED"
 RECIPE: Final = Recipe(
     name="google-adk",
     about="Google ADK's API server: /run_sse and the session's events; the target is the server, --agent the app",
-    framework="google-adk",
+    framework="python",
     ask=[Call(path=_SESSION, body={}, once=True), Call(path="{base}/run_sse", body=_RUN)],
     history=Call(method="GET", path=_SESSION),
     read=[

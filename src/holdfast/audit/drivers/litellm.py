@@ -12,6 +12,6 @@ RECIPE: Final = structs.replace(
     openai_chat.RECIPE,
     name="litellm",
     about="LiteLLM's proxy, chat completions; the target is the server, --model one of its models",
-    framework="litellm",
+    framework="http",
     ask=[structs.replace(openai_chat.RECIPE.ask[0], path="{base}/v1/chat/completions")],
 )

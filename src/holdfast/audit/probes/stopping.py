@@ -93,7 +93,7 @@ async def stop_both(scene: Scene) -> Saw:
     if why := await scene.reach(stream, 0.2):
         return why
     other = await scene.join(second)
-    await other.until(lambda page: bool(page.answer), 2.0)
+    await other.until(lambda page: bool(page.answer), min(2.0, scene.lab.contact.took_s * 0.3))
     if stream.transcript.ended or stream.closed is not None:
         return undecided("the answer was over before it could be stopped")
     receipt, _, end = await _stopped(scene, first, stream, first, stream)

@@ -53,6 +53,14 @@ THREE_LINES: Final = {
 hf = holdfast.connect(url, token=token)                # in on_chat_start
 run = await hf.session(chat_id).send(message.content, agent="agent")    # in on_message, instead of the model call
 async for event in hf.session(chat_id).events(after="tail"): ...        # and stream what arrives""",
+    "langgraph": """\
+from holdfast.agents.adapters import langgraph
+@hf.agent("agent")
+async def agent(run): await langgraph.run(run, graph)""",
+    "python": """\
+@hf.agent("agent")
+async def agent(run):
+    async with run.message() as out: ...               # out.write(piece) for each piece the agent says""",
     "holdfast": """\
 holdfast serve
 @hf.agent("agent")
@@ -68,7 +76,10 @@ POST $URL/v1/sessions/$CHAT/cancel     {"scope": "all"}""",
 }
 """By framework; whole programs: docs/howto/embed-in-fastapi.md, typescript-client.md, ai-sdk.md, ag-ui.md,
 openai-responses.md."""
-CALLED: Final = {"fastapi": "FastAPI", "node": "a program or a page in JavaScript", "http": "any language, over HTTP"}
+CALLED: Final = {
+    "fastapi": "FastAPI", "langgraph": "LangGraph", "python": "an agent in Python",
+    "node": "a program or a page in JavaScript", "http": "any language, over HTTP",
+}  # fmt: skip
 SERVERS: Final = (
     ("server", "uvicorn", "fastapi"), ("server", "hypercorn", "fastapi"), ("server", "granian", "fastapi"),
     ("x-powered-by", "express", "node"), ("x-powered-by", "next.js", "node"), ("x-powered-by", "hono", "node"),
@@ -77,9 +88,9 @@ SERVERS: Final = (
 
 
 def framework_of(recipe: Recipe, evidence: str) -> str:
-    """Whose lines to show: the recipe's framework, what the answer's headers give away, else plain HTTP."""
-    if recipe.framework in THREE_LINES:
-        return recipe.framework
+    """Whose lines to show: the recipe's framework, else what the answer's headers give away, else plain HTTP."""
+    if recipe.framework:
+        return recipe.framework if recipe.framework in THREE_LINES else "http"
     head = evidence.lower().split("\n\n")[0]
     for header, name, framework in SERVERS:
         if any(line.startswith(f"{header}:") and name in line for line in head.splitlines()):
@@ -87,7 +98,11 @@ def framework_of(recipe: Recipe, evidence: str) -> str:
     return "http"
 
 
+BESIDE: Final = "A session server beside what you have (holdfast serve), which the agent writes to: "
 PLACES: Final = {
+    "langgraph": BESIDE,
+    "python": BESIDE,
+    "chainlit": BESIDE,
     "fastapi": "A session layer inside the application you have (holdfast.Hub in its router): ",
     "node": "A session server beside the application (holdfast serve), which the application and its pages write to"
     " and read from: ",
