@@ -29,16 +29,21 @@ FAULTS: Final = {
     "a second message empties the first": "control.new_message",
     "a second message makes an error of the first": "control.new_message",
     "the run is told to the asker alone": "continuity.middle",
+    "nobody else can join": "continuity.middle",
+    "whoever joins sees an empty stream": "continuity.middle",
     "a reset aborts, and only the history says so": "resilient.keeps_generating",
     "closing aborts, and only the history says so": "control.disconnect",
     "a stop only closes": "control.stop",
     "a stop only closes the asker's stream": "control.stop",
     "a stop breaks the asker's line": "control.stop",
+    "a stop is said, and the answer is written on": "control.stop",
     "the history has another order": "continuity.order",
     "a steer ends the answer": "control.steer",
     "an approval is accepted, and nothing comes of it": "control.approval_after_reload",
 }
 """Each planted fault, and the one probe that must fail."""
+BESIDES: Final = ("nothing comes after a resume", "a dead agent's answer is called complete")
+"""Faults that tests of their own look for."""
 
 RECIPE: Final = Recipe(
     name="desk",
@@ -94,6 +99,7 @@ class Run:
     work: asyncio.Task[None] | None = None
     forgotten: bool = False
     overtaken: bool = False
+    silenced: bool = False
     shut: bool = False
 
     def add(self, kind: str, **more: Any) -> None:
@@ -118,7 +124,7 @@ class Desk:
     """The server. ``fault`` is one of ``FAULTS`` or empty; with ``snapshots`` each event holds the whole conversation."""
 
     def __init__(self, fault: str = "", *, snapshots: bool = False) -> None:
-        assert not fault or fault in FAULTS
+        assert not fault or fault in (*FAULTS, *BESIDES)
         self.fault = fault
         self.snapshots = snapshots
         self.chats: dict[str, list[Run]] = {}
@@ -153,7 +159,8 @@ class Desk:
                 run.add("resolved", id=f"p{run.id}")
             for word in words_of(run.asked):
                 run.said += word
-                run.add("delta", text=word)
+                if not run.silenced:
+                    run.add("delta", text=word)
                 await asyncio.sleep(PACE_S)
             run.status = "complete"
         except asyncio.CancelledError as why:
@@ -161,7 +168,8 @@ class Desk:
         if run.status == "aborted" and "only the history" in self.fault:
             run.said, run.forgotten = "", True
         run.shut = run.shut or (run.status == "stopped" and self.fault.startswith("a stop "))
-        run.add("end", how=run.status)
+        if not run.silenced:
+            run.add("end", how=run.status)
 
     def _interrupted(self, run: Run) -> None:
         """What a second message does to the first answer, when that is the fault."""
@@ -197,17 +205,28 @@ class Desk:
             run.add("user", text=run.asked)
             run.work = asyncio.create_task(self._answer(run, before))
             return await self._follow(runs, run, 0, reader, writer, asker=True)
+        if chat == "kill":
+            for run in [run for runs in self.chats.values() for run in runs]:
+                run.stop("complete" if self.fault == "a dead agent's answer is called complete" else "error")
+            return _reply(writer, 200, {})
         if not rest:
             return _reply(writer, 200, {"turns": self._turns(runs)})
         found = next((run for run in runs if run.id == rest[1]), None)
-        if found is None or (found.forgotten and method == "GET"):
+        alone = self.fault == "nobody else can join" and "last-event-id" not in headers
+        if found is None or ((found.forgotten or alone) and method == "GET"):
             return _reply(writer, 404, {"error": "no such run"})
         if method == "GET":
-            return await self._follow(runs, found, int(headers.get("last-event-id") or 0), reader, writer, asker=False)
+            at = int(headers.get("last-event-id") or 0)
+            if at and self.fault == "nothing comes after a resume":
+                return writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+            return await self._follow(runs, found, at, reader, writer, asker=False)
         return self._command(found, rest[2], raw, writer)
 
     def _command(self, run: Run, verb: str, raw: bytes, writer: asyncio.StreamWriter) -> None:
-        if verb == "stop" or (verb == "steer" and self.fault == "a steer ends the answer"):
+        if verb == "stop" and self.fault == "a stop is said, and the answer is written on":
+            run.silenced = True
+            run.add("end", how="stopped")
+        elif verb == "stop" or (verb == "steer" and self.fault == "a steer ends the answer"):
             run.stop("stopped")
         elif verb == "steer":
             run.add("steer", id=uuid.uuid4().hex, text=json.loads(raw)["text"])
@@ -235,10 +254,12 @@ class Desk:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
         gone = asyncio.create_task(self._gone(run, reader, asker))
         hides = self.fault == "a stopped answer is shown to nobody else" and not asker and "approval" not in run.asked
+        shows_nothing = self.fault == "whoever joins sees an empty stream" and not asker and not at
+        hides = hides or shows_nothing
         try:
             while not gone.done():
-                changed, over = run.changed, run.status != "running" and run.log[-1]["t"] == "end"
-                events = [] if hides and (not over or run.status == "stopped") else run.log[at:]
+                changed, over = run.changed, run.log[-1]["t"] == "end"
+                events = [] if hides and (not over or run.status == "stopped" or shows_nothing) else run.log[at:]
                 at += len(events)
                 for event in events:
                     if event["t"] != "end" or not (run.shut and (asker or "asker's" not in self.fault)):

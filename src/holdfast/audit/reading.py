@@ -101,14 +101,16 @@ class Reader:
 
     Args:
         rules: what messages mean. names: the names that templates may use; captures are written into it.
+        capture: names to look for in every message, by path.
 
     Attributes:
         cursor: where to resume, as far as the stream said. messages: how many came. wrote: which rules gave text.
     """
 
-    def __init__(self, rules: list[Rule], names: dict[str, str]) -> None:
+    def __init__(self, rules: list[Rule], names: dict[str, str], capture: dict[str, str] | None = None) -> None:
         self._rules = rules
         self._names = names
+        self._capture = capture or {}
         self.cursor = ""
         self.messages = 0
         self.wrote: set[int] = set()
@@ -119,6 +121,7 @@ class Reader:
         if message.mark:
             self.cursor = message.mark
         root = _finder(message.value, message)
+        self._learn(self._capture, root)
         fitting = [(number, rule) for number, rule in enumerate(self._rules) if fits(root, rule.when)]
         done: set[str] = set()
         for number, rule in fitting:
@@ -141,9 +144,7 @@ class Reader:
                     yield from self._pieces(number, rule, find, f"{each}.{index}" if whole else "")
 
     def _pieces(self, number: int, rule: Rule, find: Find, place: str = "") -> Iterator[Piece]:
-        for name, path in rule.capture.items():
-            if found := as_text(find(path)):
-                self._names[name] = found
+        self._learn(rule.capture, find)
         if rule.cursor and (mark := as_text(find(rule.cursor))):
             self.cursor = mark
         ident = as_text(find(rule.id)) if rule.id else ""
@@ -162,6 +163,11 @@ class Reader:
             yield Piece("resolved", id=found)
         if rule.end:
             yield Piece("end", id=ident, word=rule.end, place=place)
+
+    def _learn(self, capture: dict[str, str], find: Find) -> None:
+        for name, path in capture.items():
+            if found := as_text(find(path)):
+                self._names[name] = found
 
     @property
     def gave_text(self) -> bool:

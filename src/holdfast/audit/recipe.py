@@ -34,7 +34,7 @@ class Call(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
             A body that is a string is sent as it is, anything else as JSON. form: the fields of an HTML form, instead.
         once: made once in a conversation's life, to create it say.
         send: on a WebSocket: the messages to send, one after another. On Socket.IO: ``[event, argument…]`` each.
-        capture: names for later templates, by path in the JSON answer.
+        capture: names for later templates, by path in the JSON answer, or in the messages of a stream.
         gives: what a resumed stream begins with: ``rest`` goes on after the cursor, ``all`` begins again.
     """
 

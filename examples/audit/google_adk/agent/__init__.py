@@ -1,1 +1,3 @@
-from . import agent
+"""As ``adk create`` writes it."""
+
+from . import agent as agent

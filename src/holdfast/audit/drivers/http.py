@@ -15,7 +15,7 @@ import msgspec
 
 from holdfast.audit.budget import Budget, check_host, host_of
 from holdfast.audit.endpoint import Endpoint, Receipt
-from holdfast.audit.knowledge import Chat, Learner, Tab, Untold, fresh
+from holdfast.audit.knowledge import Chat, Tab, Untold, fresh
 from holdfast.audit.reading import Cutter, Reader
 from holdfast.audit.recipe import Call, Recipe, Verb
 from holdfast.audit.stream import Stream
@@ -227,7 +227,9 @@ class HttpEndpoint(Endpoint):
                 async with client:
                     response = await client.send(request, stream=True)
                     try:
-                        await self._read(response, stream, self.learner(tab, chat), began)
+                        await self._read(
+                            response, stream, Reader(self.recipe.read, self.learner(tab, chat), call.capture), began
+                        )
                     finally:
                         await response.aclose()
             finally:
@@ -238,7 +240,7 @@ class HttpEndpoint(Endpoint):
             await asyncio.wait_for(began.wait(), self.budget.within(self.budget.first_s))
         return stream
 
-    async def _read(self, response: httpx.Response, stream: Stream, learner: Learner, began: asyncio.Event) -> None:
+    async def _read(self, response: httpx.Response, stream: Stream, reader: Reader, began: asyncio.Event) -> None:
         stream.head = _head(response)
         if response.is_redirect:
             where = host_of(str(response.headers.get("location", ""))) or "another path"
@@ -249,7 +251,7 @@ class HttpEndpoint(Endpoint):
             told = (await _some(response)).decode("utf-8", "replace")
             return stream.end(End("refused", f"HTTP {response.status_code} {told}".strip(), response.status_code))
         began.set()
-        cutter, reader = Cutter(self.recipe.shape), Reader(self.recipe.read, learner)
+        cutter = Cutter(self.recipe.shape)
         stream.reader = reader if self.recipe.read else None
         async for data in response.aiter_bytes():
             if not stream.received(data):
