@@ -17,7 +17,7 @@ _RUN: Final[dict[str, Any]] = {
     "stream_resumable": True,
     "on_disconnect": "continue",
 }
-_STREAM: Final = "{base}/threads/{chat}/runs/{run}/stream?stream_mode=values&stream_mode=messages-tuple"
+_STREAM: Final = "{base}/threads/{chat}/runs/{run}/stream"
 
 RECIPE: Final = Recipe(
     name="langgraph",
