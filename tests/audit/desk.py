@@ -83,6 +83,13 @@ SNAPSHOTS: Final = structs.replace(
     ],
 )
 """Every event holds the whole conversation as it stands, in messages without ids."""
+ONE_ID: Final = structs.replace(
+    RECIPE,
+    read=[
+        structs.replace(rule, id="answer" if rule.text or rule.end or rule.begin else rule.id) for rule in RECIPE.read
+    ],
+)
+"""Ids that say nothing: every answer's is the same."""
 
 
 @dataclass
@@ -121,19 +128,23 @@ def words_of(text: str) -> list[str]:
 
 
 class Desk:
-    """The server. ``fault`` is one of ``FAULTS`` or empty; with ``snapshots`` each event holds the whole conversation."""
+    """The server. ``fault`` is one of ``FAULTS`` or empty.
 
-    def __init__(self, fault: str = "", *, snapshots: bool = False) -> None:
+    With ``snapshots`` each event holds the whole conversation; with ``one_id`` every answer has the same id.
+    """
+
+    def __init__(self, fault: str = "", *, snapshots: bool = False, one_id: bool = False) -> None:
         assert not fault or fault in (*FAULTS, *BESIDES)
         self.fault = fault
         self.snapshots = snapshots
+        self.one_id = one_id
         self.chats: dict[str, list[Run]] = {}
         self.port = 0
 
     @property
     def recipe(self) -> Recipe:
         """How to speak to it."""
-        return SNAPSHOTS if self.snapshots else RECIPE
+        return SNAPSHOTS if self.snapshots else ONE_ID if self.one_id else RECIPE
 
     @property
     def url(self) -> str:
@@ -263,7 +274,7 @@ class Desk:
                 at += len(events)
                 for event in events:
                     if event["t"] != "end" or not (run.shut and (asker or "asker's" not in self.fault)):
-                        self._send(writer, event, self._messages(runs, run, event))
+                        self._send(writer, {**event, "answer": "a1"}, self._messages(runs, run, event))
                 if over:
                     if asker and run.status == "stopped" and self.fault == "a stop breaks the asker's line":
                         writer.transport.abort()

@@ -26,6 +26,7 @@ from holdfast.audit.recipe import Call, Recipe, Rule
 from holdfast.audit.transcript import Transcript
 from holdfast.errors import Refused
 from tests.audit.conftest import raw_server
+from tests.audit.test_drivers import sse
 
 pytestmark = pytest.mark.anyio
 WORDS = [f"w{n} " for n in range(20)]
@@ -126,6 +127,23 @@ async def test_messages_of_one_answer_are_one_answer() -> None:
         {"text": "b", "id": "2"},
     )
     assert page.outline()[-1] == ("answer", "ab")
+
+
+async def test_an_answer_in_two_messages_ends_with_its_run() -> None:
+    """What comes between them, a tool that takes its time, is not the end."""
+    page, reader, cutter = Transcript(), Reader(registry.RECIPES["ag-ui"].read, {}), Cutter("sse")
+    ends = []
+    for ident in ("m1", "m2", ""):
+        events = [
+            {"type": "TEXT_MESSAGE_START", "messageId": ident, "role": "assistant"},
+            {"type": "TEXT_MESSAGE_CONTENT", "messageId": ident, "delta": ident},
+            {"type": "TEXT_MESSAGE_END", "messageId": ident},
+        ] if ident else [{"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}]  # fmt: skip
+        for message in cutter.feed(sse(*events)):
+            for piece in reader.read(message):
+                page.apply(piece)
+        ends.append(page.ended)
+    assert ends == [0, 0, 2] and page.answer == "m1m2" and page.others == 0
 
 
 # --- requests -------------------------------------------------------------------------------------------------------------

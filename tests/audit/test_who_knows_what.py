@@ -7,11 +7,13 @@ mostly wait, so several run at a time, in one process, as the servers do: a busy
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Sequence
 
 import pytest
 from msgspec import structs
+from websockets.asyncio.server import ServerConnection
 
 from holdfast.audit.budget import Budget, Redactor
 from holdfast.audit.drivers.http import HttpEndpoint
@@ -19,11 +21,13 @@ from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import Finding
 from holdfast.audit.lab import Options
 from holdfast.audit.probes.probe import Probe
-from holdfast.audit.recipe import Recipe, Rule
+from holdfast.audit.recipe import Call, Recipe, Rule
 from tests.audit.desk import FAULTS, RECIPE, Desk
+from tests.audit.test_drivers import SOCKET, WORDS, findings, made, serving
 
 pytestmark = pytest.mark.anyio
-TWINS = ("", "snapshots")
+TWINS = ("", "snapshots", "one_id")
+"""Without a fault: ids of their own, the whole conversation in each event, the same id for every answer."""
 AT_A_TIME = 8
 TRIED = [probe for probe in PROBES if not probe.alone and probe.capability != "agents"]
 KILL = (
@@ -41,7 +45,8 @@ def looking_for(faults: Sequence[str]) -> list[Probe]:
 
 
 async def audit(fault: str, probes: Sequence[Probe], recipe: Recipe | None = None, kill: bool = False) -> Found:
-    async with Desk("" if fault in TWINS else fault, snapshots=fault == "snapshots").running() as desk:
+    kinds = {fault: True} if fault in TWINS[1:] else {}
+    async with Desk("" if fault in TWINS else fault, **kinds).running() as desk:
         budget = Budget(requests=2_000, ask_above=2_000, total_s=300, answer_s=30)
         given = Options(prompt="one", second_prompt="two", approval_prompt="needs approval", stop_s=10.0)
         given.kill_agent = KILL.format(sys.executable, desk.port) if kill else ""
@@ -138,3 +143,41 @@ async def test_an_address_that_holds_the_run_lets_every_client_know_it() -> None
     found = await audit("the run is told to the asker alone", probe("continuity.middle"), shared)
     assert found["continuity.middle"].verdict == "pass", told(found)
     assert any("address holds run" in step.what for step in found["continuity.middle"].timeline)
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_what_one_connection_was_told_no_other_knows(told: bool) -> None:
+    """The id of a run stands in the messages of whoever asked, and with ``told`` in what everybody is told at first."""
+    runs: dict[str, list[str]] = {}
+
+    async def handle(connection: ServerConnection) -> None:
+        async for raw in connection:
+            message = json.loads(raw)
+            if message["do"] == "look" and told:
+                await connection.send(json.dumps({"t": "runs", "run": f"r-{message['chat']}"}))
+            elif message["do"] == "say":
+                run = f"r-{message['chat']}"
+                said = runs.setdefault(run, [])
+                await connection.send(json.dumps({"t": "run", "run": run}))
+                for word in WORDS:
+                    said.append(word)
+                    await connection.send(json.dumps({"t": "token", "text": word}))
+                    await asyncio.sleep(0.008)
+                said.append("")
+                await connection.send(json.dumps({"t": "end"}))
+            elif message["do"] == "follow":
+                said, at = runs.get(message["run"], [""]), 0
+                while not at or said[at - 1]:
+                    for word in said[at:]:
+                        await connection.send(json.dumps({"t": "token", "text": word} if word else {"t": "end"}))
+                    at = len(said)
+                    await asyncio.sleep(0.008)
+
+    told_run = Rule(when={"t": ["run", "runs"]}, capture={"run": "run"})
+    recipe = structs.replace(
+        SOCKET, read=[told_run, *SOCKET.read], join=Call(send=[{"do": "follow", "run": "{run}"}]),
+        history=Call(send=[{"do": "look", "chat": "{chat}"}]), stop=None,
+    )  # fmt: skip
+    async with serving(handle) as url:
+        verdicts = await findings(made(url, recipe), "continuity.middle")
+    assert verdicts == {"continuity.middle": "pass" if told else "fail"}

@@ -6,7 +6,7 @@ from holdfast.audit.compare import apart
 from holdfast.audit.lab import UNMARKED, Saw, Scene, failed, passed, undecided
 from holdfast.audit.probes.turns import two_answers
 from holdfast.audit.stream import Stream
-from holdfast.audit.transcript import End, Transcript
+from holdfast.audit.transcript import End, Entry, Transcript
 
 
 async def new_message(scene: Scene) -> Saw:
@@ -28,7 +28,9 @@ async def new_message(scene: Scene) -> Saw:
         if end.ending == "cut" and not second.transcript.answer:
             return failed(f"a message in the middle of an answer was not taken: {end}")
         ended = await scene.finished(tab, stream)
-        first, answered = stream.transcript.answer, _new(before, stream, second)
+        new = _new(before, stream, second)
+        answered = "".join(entry.text for entry in new)
+        first = "".join(entry.text for entry in _own(stream, new))
         if answered and not lab.over(end):
             return failed(f"the second message was not answered to its end: {end} after {len(answered)} characters")
     if not answered:
@@ -39,15 +41,22 @@ async def new_message(scene: Scene) -> Saw:
     return await _judged(scene, first, ended, answered)
 
 
-def _new(before: Transcript, first: Stream, second: Stream) -> str:
+def _new(before: Transcript, first: Stream, second: Stream) -> list[Entry]:
     """What the stream of the second message says beyond the first answer, which it repeats where it holds all of it."""
-    known = first.transcript.copy()
-    for entry, had in zip(known.answers, before.answers, strict=False):
-        entry.id = entry.id or had.id
-    answers = second.transcript.since(known)
-    if len(answers) > 1 and not answers[0].id and known.answer.startswith(answers[0].text):
-        answers = answers[1:]  # the first answer as it stood when the second message came
-    return "".join(entry.text for entry in answers)
+    ids = {entry.id for entry in before.answers if entry.id}
+    answers = [entry for entry in second.transcript.answers if not entry.id or entry.id not in ids]
+    if len(answers) > 1 and not answers[0].id and first.transcript.answer.startswith(answers[0].text):
+        return answers[1:]  # the first answer as it stood when the second message came
+    return answers or second.transcript.answers  # some give every answer the same id
+
+
+def _own(first: Stream, new: list[Entry]) -> list[Entry]:
+    """The answers on the stream of the first message that are not the second's, where one stream carries them all."""
+    ids = {entry.id for entry in new if entry.id}
+    own = [entry for entry in first.transcript.answers if not entry.id or entry.id not in ids]
+    if len(own) > 1 and not own[-1].id and own[-1].text == "".join(entry.text for entry in new):
+        return own[:-1]
+    return own or first.transcript.answers
 
 
 async def _judged(scene: Scene, first: str, ended: End, answered: str) -> Saw:
