@@ -296,6 +296,12 @@ def test_secrets_are_redacted(text: str) -> None:
     assert not re.search(r"secret-0123|abcdef|0123456789|eyJhb", redacted)
 
 
+def test_what_an_endpoint_sends_cannot_steer_a_terminal() -> None:
+    told = Redactor().text("\x1b[2K\x1b]52;c;aGk=\x07 a\u202eb \x9b1m\r\n\tend")
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", told) and told.endswith("\n\tend"), told
+    assert "\\x1b[2K" in told and "\\u202e" in told
+
+
 def test_words_of_an_answer_are_no_secrets() -> None:
     for text in (
         '["stream_token", {"token": "hello "}]',

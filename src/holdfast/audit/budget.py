@@ -26,6 +26,9 @@ _TOKEN_FIELD: Final = re.compile(
 )
 """Shorter ones, and those with spaces, are the tokens of models: words of an answer."""
 
+_UNSEEN: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal would obey, or a reader not see: escapes, other control characters, changes of direction."""
+
 
 class OutOfBudget(Exception):
     """The audit has used up what it may use; what is left is not tried."""
@@ -93,7 +96,10 @@ def check_host(url: str, allowed: frozenset[str]) -> None:
 
 
 class Redactor:
-    """Takes secrets out of what is reported: the ones it was told, and whatever looks like one."""
+    """Takes secrets out of what is reported: the ones it was told, and whatever looks like one.
+
+    What an endpoint sent is also made harmless to show: control characters are written out.
+    """
 
     def __init__(self, *secrets: str) -> None:
         self._secrets = sorted({s for s in secrets if len(s) >= 4}, key=len, reverse=True)
@@ -102,6 +108,7 @@ class Redactor:
         """The text without secrets."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
+        text = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
         text = _SECRET_FIELD.sub(rf"\1{HIDDEN}", _SECRET.sub(HIDDEN, text))
         return _TOKEN_FIELD.sub(rf"\1{HIDDEN}", text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import NamedTuple
 
+SHOWN_CHARS = 40
 FUZZY_CHARS = 4_000
 """Longer differences are told by their ends only."""
 
@@ -63,3 +64,17 @@ def difference(expected: str, got: str) -> Difference:
             extra += d - c
             doubled = doubled or have[c:d]
     return Difference(missing, extra, start, lost[:80], doubled[:80])
+
+
+def apart(expected: str, got: str) -> str:
+    """Two different texts told so that one sees where they part: a little before the first difference, and after it."""
+    start = 0
+    while start < min(len(expected), len(got)) and expected[start] == got[start]:
+        start += 1
+    at = max(0, start - SHOWN_CHARS // 4)
+
+    def shown(text: str) -> str:
+        piece = text[at : at + SHOWN_CHARS]
+        return f"{'…' if at else ''}{piece}{'…' if at + SHOWN_CHARS < len(text) else ''}"
+
+    return f"at character {start}: {shown(got)!r} ({len(got)}) instead of {shown(expected)!r} ({len(expected)})"

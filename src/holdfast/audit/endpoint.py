@@ -2,48 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from holdfast.audit.budget import Budget
-from holdfast.audit.proxy import FaultProxy
-from holdfast.audit.recipe import Recipe, Verb
+from holdfast.audit.knowledge import Chat, Learner, Tab, Untold
+from holdfast.audit.recipe import KNOWN, Call, Recipe, Verb
 from holdfast.audit.stream import Stream
 from holdfast.audit.transcript import Transcript
-
-
-def fresh() -> str:
-    """A new id that nobody has used: a random UUID, which every endpoint takes."""
-    return str(uuid.uuid4())
-
-
-@dataclass
-class Chat:
-    """One conversation. Every client of it knows ``id``, and what the endpoint named in it.
-
-    Attributes:
-        names: ids the endpoint gave, by the names templates use.
-    """
-
-    id: str = field(default_factory=fresh)
-    names: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Tab:
-    """One client: a tab, or a tab on another device. It reaches the endpoint through a line of its own.
-
-    Attributes:
-        proxy: the line. device: tabs on one device share it. headers: what this client sends besides, its own token say.
-    """
-
-    name: str
-    proxy: FaultProxy
-    device: str
-    id: str = field(default_factory=fresh)
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Receipt(NamedTuple):
@@ -63,7 +29,7 @@ class Endpoint(ABC):
 
     def __init__(self, url: str, recipe: Recipe, budget: Budget) -> None:
         self.url = url
-        self.recipe = recipe
+        self.recipe = recipe.asking()
         self.budget = budget
 
     def offers(self, verb: Verb) -> bool:
@@ -85,7 +51,7 @@ class Endpoint(ABC):
 
     @abstractmethod
     async def join(self, tab: Tab, chat: Chat) -> Stream:
-        """Open the conversation with nothing but its id."""
+        """Open the conversation with nothing but what its address holds."""
 
     @abstractmethod
     async def history(self, tab: Tab, chat: Chat) -> Transcript | None:
@@ -96,6 +62,37 @@ class Endpoint(ABC):
         self, verb: Verb, tab: Tab, chat: Chat, names: dict[str, str], on: Stream | None = None
     ) -> Receipt:
         """Stop, steer or approve."""
+
+    async def find(self, tab: Tab, chat: Chat) -> None:  # noqa: B027 not every transport has requests
+        """Ask for the ids that a client needs which knows nothing but the conversation's address."""
+
+    # --- what a client knows
+    def known(self, tab: Tab, chat: Chat, **more: str) -> dict[str, str]:
+        """The names a template of this client may use now."""
+        about = {"chat": chat.id, "tab": tab.id, "device": tab.device, "user": "audit"}
+        return {**about, **chat.names, **tab.names, **more}
+
+    def learner(self, tab: Tab, chat: Chat, beside: dict[str, str] | None = None) -> Learner:
+        """Where captures go that a client makes."""
+        return Learner(tab, chat, self.recipe.shared, beside)
+
+    async def knowing(self, call: Call, tab: Tab, chat: Chat, **more: str) -> dict[str, str]:
+        """The names a call needs, asking for them first where the recipe says how a client learns them.
+
+        Raises:
+            Untold: nobody told this client.
+        """
+        if self._lacks(call, tab, chat, more) and self.recipe.find:
+            await self.find(tab, chat)
+        if call is not self.recipe.history and self._lacks(call, tab, chat, more) & self.recipe.told_by_history:
+            await self.history(tab, chat)
+        if lacks := self._lacks(call, tab, chat, more):
+            raise Untold(tab, chat, lacks)
+        return self.known(tab, chat, **more)
+
+    def _lacks(self, call: Call, tab: Tab, chat: Chat, more: dict[str, str]) -> set[str]:
+        names = self.known(tab, chat, **more)
+        return {name for name in call.uses & (self.recipe.captured - KNOWN) if not names.get(name)}
 
     async def close(self) -> None:  # noqa: B027 most have nothing to close
         """Nothing more is asked of it."""

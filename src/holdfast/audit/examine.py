@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from holdfast.audit.budget import Budget, OutOfBudget, Redactor
@@ -44,12 +44,13 @@ async def examine(
         lab.contact.told = str(error) or lab.contact.told
         lab.contact.state = "hangs" if lab.contact.state == "ok" else lab.contact.state
     found: dict[str, Finding] = {}
+    explained: dict[str, tuple[str, ...]] = {}
     gate = asyncio.Semaphore(jobs)
 
     async def one(probe: Probe) -> None:
         async with gate:
             progress(probe.title, None)
-            found[probe.id] = await _try(lab, probe)
+            found[probe.id], explained[probe.id] = await _try(lab, probe)
             progress(probe.title, found[probe.id])
 
     try:
@@ -61,13 +62,13 @@ async def examine(
         for experiment in lab.kept.values():
             experiment.cancel()
         await asyncio.gather(*lab.kept.values(), return_exceptions=True)
-    return lab.contact, charge_once([found[probe.id] for probe in probes], probes)
+    return lab.contact, charge_once([found[probe.id] for probe in probes], probes, explained)
 
 
-async def _try(lab: Lab, probe: Probe) -> Finding:
+async def _try(lab: Lab, probe: Probe) -> tuple[Finding, tuple[str, ...]]:
     began = time.monotonic()
     if lab.contact.state != "ok":
-        return _finding(probe, undecided(f"not tried: {lab.contact.told}"))
+        return _finding(probe, undecided(f"not tried: {lab.contact.told}")), ()
     scene: Scene | None = None
     try:
         async with asyncio.timeout(lab.budget.within(PROBE_S)), lab.scene() as scene:
@@ -88,7 +89,7 @@ async def _try(lab: Lab, probe: Probe) -> Finding:
     finding.saw = lab.redactor.text(finding.saw)
     if scene is not None:
         finding.timeline, finding.evidence, finding.measured = scene.timeline, scene.evidence[:4], scene.measured
-    return finding
+    return finding, saw.after
 
 
 def _finding(probe: Probe, saw: Saw) -> Finding:
@@ -98,13 +99,18 @@ def _finding(probe: Probe, saw: Saw) -> Finding:
     )  # fmt: skip
 
 
-def charge_once(findings: list[Finding], probes: Sequence[Probe]) -> list[Finding]:
+def charge_once(
+    findings: list[Finding], probes: Sequence[Probe], explained: Mapping[str, tuple[str, ...]] = {}
+) -> list[Finding]:
     """A failure that another failure explains is not held against the endpoint twice: it becomes inconclusive.
 
     A finding that the endpoint offers no way to do something stands by itself.
+
+    Args:
+        explained: by probe, what explains the failure it saw beside what always does.
     """
     failed = {finding.id for finding in findings if finding.verdict == "fail"}
-    explained_by = {probe.id: probe.after for probe in probes}
+    explained_by = {probe.id: (*probe.after, *explained.get(probe.id, ())) for probe in probes}
     for finding in findings:
         reasons = [id_ for id_ in explained_by[finding.id] if id_ in failed]
         if finding.verdict == "fail" and reasons and not finding.lacks:

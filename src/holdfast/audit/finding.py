@@ -9,6 +9,8 @@ import msgspec
 Verdict = Literal["pass", "fail", "inconclusive", "not_applicable"]
 Capability = Literal["resilient", "continuity", "control", "agents"]
 CAPABILITIES: Final = ("resilient", "continuity", "control")
+DETACHED: Final = ("resilient.keeps_generating", "control.disconnect")
+"""Probes that see whether a run goes on without its reader."""
 
 
 class Step(msgspec.Struct, kw_only=True):
@@ -50,7 +52,8 @@ class Contact(msgspec.Struct, kw_only=True):
 
     Attributes:
         state: ``ok``, or why nothing could be audited: ``unreachable``, ``refused``, ``redirect``, ``hangs``,
-            ``never_ends``, ``flood``, ``garbage``, ``empty``, ``one_piece`` (it does not stream).
+            ``never_ends``, ``flood``, ``garbage``, ``empty``, ``unmatched`` (messages came, and the recipe's rule for text
+            never matched), ``one_piece`` (it does not stream).
         deterministic: whether the same prompt gave the same answer; None when that is unknown.
         marks_end: whether the stream says that an answer is complete.
     """

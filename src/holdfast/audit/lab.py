@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from holdfast.audit.budget import Budget, Redactor
 from holdfast.audit.compare import Difference, difference
-from holdfast.audit.endpoint import Chat, Endpoint, Receipt, Tab, fresh
+from holdfast.audit.endpoint import Endpoint, Receipt
 from holdfast.audit.finding import Contact, Step, Verdict
+from holdfast.audit.knowledge import Chat, Tab, fresh
 from holdfast.audit.proxy import Fault, FaultProxy
 from holdfast.audit.recipe import Verb
 from holdfast.audit.stream import Stream
@@ -21,6 +22,9 @@ from holdfast.audit.transcript import End, Transcript
 NARROW_BYTES: Final = 4_096
 QUIET_S: Final = 0.3
 """Where connections stay open, an answer is over when it ended and nothing more came for so long."""
+UNMARKED: Final = ("resilient.end_marked",)
+"""What explains that a stream only closes where it should say something."""
+TOO_SHORT: Final = "the answer was over before it could be broken; use a prompt with a longer answer"
 
 
 @dataclass
@@ -58,6 +62,7 @@ class Lab:
 
     Attributes:
         contact: how the endpoint behaves unbroken. truth: its answer by prompt, where it always gives the same.
+        usual: how many characters an undisturbed answer had, by prompt.
         kept: what one experiment found that several probes look at.
     """
 
@@ -67,6 +72,7 @@ class Lab:
     redactor: Redactor
     contact: Contact
     truth: dict[str, str] = field(default_factory=dict)
+    usual: dict[str, int] = field(default_factory=dict)
     kept: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
 
     async def once(self, name: str, work: Callable[[], Awaitable[Any]]) -> Any:
@@ -84,6 +90,17 @@ class Lab:
     def chars(self) -> int:
         """How long an answer is."""
         return max(1, self.contact.answer_chars)
+
+    def over(self, end: End) -> bool:
+        """Whether a client can take this for the end of an answer: it was said; or the stream closed clean, where an
+        endpoint never says any end and that is all its clients have to go by.
+        """
+        return end.said or (end.ending == "closed" and not self.contact.marks_end)
+
+    def whole(self, text: str) -> bool:
+        """Whether this is all of the answer, as far as can be told: its text, or nine tenths of the usual length."""
+        expected = self.truth.get(self.options.prompt)
+        return not difference(expected, text).missing if expected else len(text) >= self.chars * 0.9
 
     @contextlib.asynccontextmanager
     async def scene(self) -> AsyncIterator[Scene]:
@@ -107,6 +124,8 @@ class Scene:
         self.timeline: list[Step] = []
         self.evidence: list[str] = []
         self.measured: dict[str, float] = {}
+        self.asked: dict[int, str] = {}
+        """What was asked last on a stream, by its ``id()``; a scene keeps its streams."""
         self._stack = stack
         self._began_s = time.monotonic()
         self._device = fresh()
@@ -135,7 +154,9 @@ class Scene:
         """Say something and listen."""
         prompt = prompt or self.lab.options.prompt
         self.tell(tab.name, "endpoint", f"asks: {prompt}")
-        return self._keep(tab, await self.lab.endpoint.ask(tab, chat or self.chat, prompt, on))
+        stream = self._keep(tab, await self.lab.endpoint.ask(tab, chat or self.chat, prompt, on))
+        self.asked[id(stream)] = prompt
+        return stream
 
     async def resume(self, tab: Tab, after: Stream) -> Stream:
         """Go on after a broken line, as this endpoint's clients do."""
@@ -143,8 +164,13 @@ class Scene:
         return self._keep(tab, await self.lab.endpoint.resume(tab, self.chat, after))
 
     async def join(self, tab: Tab, chat: Chat | None = None) -> Stream:
-        """Open the conversation with its id alone."""
-        self.tell(tab.name, "endpoint", "opens the conversation")
+        """Open the conversation with what its address holds, and nothing that another client was told."""
+        shared = self.lab.endpoint.recipe.shared
+        self.tell(
+            tab.name,
+            "endpoint",
+            "opens the conversation" + (f", whose address holds {', '.join(shared)}" * bool(shared)),
+        )
         return self._keep(tab, await self.lab.endpoint.join(tab, chat or self.chat))
 
     def _keep(self, tab: Tab, stream: Stream) -> Stream:
@@ -168,6 +194,21 @@ class Scene:
         self.tell("endpoint", "tab A", f"{len(stream.transcript.answer)} characters of the answer")
         return came
 
+    async def reach(self, stream: Stream, fraction: float) -> Saw | None:
+        """Wait until so much of the answer has come and more is to come; else why that was not to be had."""
+        came = await self.wait(stream, fraction)
+        page, closed = stream.transcript, stream.closed
+        if came and not page.ended and closed is None:
+            return None
+        if closed is not None and closed.ending == "cut":
+            return undecided(f"the answer broke off before anything was done to it: {closed}")
+        if not page.answer:
+            return undecided("nothing was answered this time, so nothing could be done to the answer")
+        if not came and not page.ended and closed is None:
+            chars = f"{len(page.answer)} of about {self.lab.chars} characters"
+            return undecided(f"only {chars} came within {self.lab.answer_s:.3g} s: it was slower than at first contact")
+        return undecided(TOO_SHORT)
+
     async def finished(self, tab: Tab, stream: Stream, answers: int = 1, within_s: float | None = None) -> End:
         """Wait for the end of the answer, and for what still comes after it where the connection stays open."""
         end = await stream.finished(within_s or self.lab.answer_s, answers)
@@ -190,28 +231,38 @@ class Scene:
 
     # --- judging
     async def look(self, name: str = "later") -> Transcript | None:
-        """What a client that comes now sees once the conversation is at rest; None when no client can."""
+        """What a client that comes now sees once the conversation is at rest; None when no client can.
+
+        A page that only says how the answer ended, and shows none of it, is one too.
+        """
         endpoint = self.lab.endpoint
         tab = await self.tab(name)
+        said: Transcript | None = None
         if endpoint.offers("history"):
             self.tell(name, "endpoint", "reads the history")
             page = await endpoint.history(tab, self.chat)
             if page is not None and page.answer:
                 return page
+            said = page if page is not None and page.last_end else None
         if endpoint.offers("join"):
             stream = await self.join(tab)
             await self.finished(tab, stream)
-            if stream.transcript.answer:
+            if stream.transcript.answer or (said is None and stream.transcript.last_end):
                 return stream.transcript
-        return None
+        return said
 
     async def truth(self, prompt: str = "") -> str | None:
-        """The text the answer must have: always the same one, or what another client sees of it; None: unknown."""
+        """The text the answer must have: always the same one, or what another client sees of it; None: unknown.
+
+        Where no end is ever said, another client's text is only believed when it has about the usual length.
+        """
         known = self.lab.truth.get(prompt or self.lab.options.prompt)
         if known is not None:
             return known
         page = await self.look("witness")
-        return page.answer if page is not None and self.over(page) else None
+        if page is None or not page.answer or not self.over(page):
+            return None
+        return page.answer if self.lab.contact.marks_end or self.lab.whole(page.answer) else None
 
     def over(self, page: Transcript) -> bool:
         """Whether the page shows no answer as being written, as far as this endpoint tells ends at all."""
@@ -227,11 +278,16 @@ class Scene:
 
 @dataclass
 class Saw:
-    """What a probe concludes."""
+    """What a probe concludes.
+
+    Attributes:
+        lacks: there is no way at all to do it. after: probes whose failure explains this one, beside those that always do.
+    """
 
     verdict: Verdict
     saw: str
     lacks: bool = False
+    after: tuple[str, ...] = ()
 
 
 def passed(saw: str) -> Saw:
@@ -239,9 +295,9 @@ def passed(saw: str) -> Saw:
     return Saw("pass", saw)
 
 
-def failed(saw: str) -> Saw:
-    """Not as expected."""
-    return Saw("fail", saw)
+def failed(saw: str, after: tuple[str, ...] = ()) -> Saw:
+    """Not as expected; ``after``: unless one of these failed, which explains it."""
+    return Saw("fail", saw, after=after)
 
 
 def lacking(saw: str) -> Saw:

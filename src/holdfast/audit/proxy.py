@@ -243,7 +243,7 @@ class FaultProxy:
             is felt by the server; by default as much as the system's sockets hold.
 
     Attributes:
-        port: where it listens. lines: the lines so far, oldest first.
+        port: where it listens. lines: the lines so far, oldest first. unreached: why the target could not be connected to.
     """
 
     def __init__(
@@ -255,6 +255,7 @@ class FaultProxy:
         self._listen = (listen_host, listen_port)
         self.script = script or Script()
         self.port = 0
+        self.unreached = ""
         self.lines: deque[Line] = deque(maxlen=KEPT_LINES)
         self._count = 0
         self._opened = opened
@@ -275,6 +276,11 @@ class FaultProxy:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def cuts(self) -> int:
+        """How many lines it has cut."""
+        return sum(1 for line in self.lines if line.ended.startswith("cut by the proxy"))
 
     def alive(self) -> list[Line]:
         """The lines that are open."""
@@ -311,7 +317,8 @@ class FaultProxy:
         number, self._count = self._count, self._count + 1
         try:
             server, to_server = await self._reach()
-        except OSError:
+        except OSError as error:
+            self.unreached = f"{type(error).__name__}: {error}"
             to_client.transport.abort()
             return
         line = Line(number, client, server)

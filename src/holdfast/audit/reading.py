@@ -10,7 +10,7 @@ import msgspec
 
 from holdfast.audit.recipe import Rule
 from holdfast.audit.transcript import Piece
-from holdfast.audit.values import MISSING, as_text, fits, look
+from holdfast.audit.values import MISSING, Find, as_text, fits, look
 
 LINE_CHARS: Final = 4 * 1024 * 1024
 """The longest line; what is longer is cut there, as a garbled stream would be."""
@@ -101,57 +101,105 @@ class Reader:
 
     Args:
         rules: what messages mean. names: the names that templates may use; captures are written into it.
+        capture: names to look for in every message, by path.
 
     Attributes:
-        cursor: where to resume, as far as the stream said.
+        cursor: where to resume, as far as the stream said. messages: how many came. wrote: which rules gave text.
     """
 
-    def __init__(self, rules: list[Rule], names: dict[str, str]) -> None:
+    def __init__(self, rules: list[Rule], names: dict[str, str], capture: dict[str, str] | None = None) -> None:
         self._rules = rules
         self._names = names
+        self._capture = capture or {}
         self.cursor = ""
+        self.messages = 0
+        self.wrote: set[int] = set()
 
     def read(self, message: Message) -> Iterator[Piece]:
         """What a message says. One that no rule fits is ``other``."""
+        self.messages += 1
         if message.mark:
             self.cursor = message.mark
-        value = message.value
-        if isinstance(value, dict):
-            root: Any = {**value, "$event": message.event, "$data": message.raw}
-        else:
-            root = {"$event": message.event, "$data": message.raw, "data": value}
-        fitting = [rule for rule in self._rules if fits(root, rule.when)]
+        root = _finder(message.value, message)
+        self._learn(self._capture, root)
+        fitting = [(number, rule) for number, rule in enumerate(self._rules) if fits(root, rule.when)]
         done: set[str] = set()
-        for rule in fitting:
+        for number, rule in fitting:
             if not rule.each:
-                yield from self._pieces(rule, root)
+                yield from self._pieces(number, rule, root)
             elif rule.each not in done:  # item by item, so that they stay in their order
                 done.add(rule.each)
-                items = look(value if rule.each == "$" else root, rule.each)
-                for item in items if isinstance(items, list) else ():
-                    for other in fitting:
-                        if other.each == rule.each and fits(item, other.where):
-                            yield from self._pieces(other, item)
+                yield from self._items(rule.each, [found for found in fitting if found[1].each == rule.each], message)
         if not fitting:
             yield Piece("other", text=message.raw[:200])
 
-    def _pieces(self, rule: Rule, value: Any) -> Iterator[Piece]:
-        for name, path in rule.capture.items():
-            if found := as_text(look(value, path)):
-                self._names[name] = found
-        if rule.cursor and (mark := as_text(look(value, rule.cursor))):
+    def _items(self, each: str, rules: list[tuple[int, Rule]], message: Message) -> Iterator[Piece]:
+        """The pieces of a list's items. Where they are given whole, the list is the conversation as it stands."""
+        items = _finder(message.value, message)(each)
+        whole = any(rule.whole for _, rule in rules)
+        for index, item in enumerate(items if isinstance(items, list) else ()):
+            find = _finder(item, message)
+            for number, rule in rules:
+                if fits(find, rule.where):
+                    yield from self._pieces(number, rule, find, f"{each}.{index}" if whole else "")
+
+    def _pieces(self, number: int, rule: Rule, find: Find, place: str = "") -> Iterator[Piece]:
+        self._learn(rule.capture, find)
+        if rule.cursor and (mark := as_text(find(rule.cursor))):
             self.cursor = mark
-        ident = as_text(look(value, rule.id)) if rule.id else ""
-        by = as_text(look(value, rule.by)) if rule.by else ""
+        ident = as_text(find(rule.id)) if rule.id else ""
+        by = as_text(find(rule.by)) if rule.by else ""
         if rule.begin:
-            yield Piece("begin", id=ident)
-        for kind in ("text", "whole", "user", "steer", "agent"):
+            yield Piece("begin", id=ident, place=place)
+        for kind in ("user", "steer", "text", "whole", "agent"):  # what was asked comes before its answer
             path = getattr(rule, kind)
-            if path and (found := look(value, path)) is not MISSING and (kind != "text" or as_text(found)):
-                yield Piece(kind, text=as_text(found), id=ident, by=by)
-        if rule.approval and (found := as_text(look(value, rule.approval))):
+            if path and (found := find(path)) is not MISSING and (kind != "text" or as_text(found)):
+                if kind in ("text", "whole") and as_text(found):
+                    self.wrote.add(number)
+                yield Piece(kind, text=as_text(found), id=ident, by=by, place=place if kind != "text" else "")
+        if rule.approval and (found := as_text(find(rule.approval))):
             yield Piece("approval", id=found)
-        if rule.resolved and (found := as_text(look(value, rule.resolved))):
+        if rule.resolved and (found := as_text(find(rule.resolved))):
             yield Piece("resolved", id=found)
         if rule.end:
-            yield Piece("end", id=ident, word=rule.end)
+            yield Piece("end", id=ident, word=rule.end, place=place)
+
+    def _learn(self, capture: dict[str, str], find: Find) -> None:
+        for name, path in capture.items():
+            if found := as_text(find(path)):
+                self._names[name] = found
+
+    @property
+    def gave_text(self) -> bool:
+        """Whether a rule for text ever found some: one that adds to it, where the recipe has such rules."""
+        adding = {number for number, rule in enumerate(self._rules) if rule.text}
+        return bool(self.wrote & adding if adding else self.wrote)
+
+    def silent(self) -> list[str]:
+        """The rules for text that gave none so far, as they stand in the recipe."""
+        return [
+            f"{kind}: {path}"
+            for number, rule in enumerate(self._rules)
+            for kind in ("text", "whole")
+            if (path := getattr(rule, kind)) and number not in self.wrote
+        ]
+
+
+def _finder(value: Any, message: Message) -> Find:
+    """Paths into a message, or into an item of one.
+
+    ``$`` is the value itself, ``$event`` and ``$data`` the name and the text of a server-sent event. A value that is
+    no object stands at ``data`` too.
+    """
+
+    def find(path: str) -> Any:
+        if path == "$event":
+            return message.event
+        if path == "$data":
+            return message.raw
+        found = look(value, path)
+        if found is MISSING and not isinstance(value, dict) and path.partition(".")[0] == "data":
+            return look(value, path.partition(".")[2] or "$")
+        return found
+
+    return find

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
+from msgspec import structs
 
-from holdfast.audit.values import names_in
+from holdfast.audit.values import fill_some, names_in
 from holdfast.errors import Refused
 
 Verb = Literal["ask", "resume", "join", "history", "stop", "steer", "approve"]
 VERBS: Final[tuple[Verb, ...]] = ("ask", "resume", "join", "history", "stop", "steer", "approve")
 KNOWN: Final = frozenset(
-    {"base", "prompt", "chat", "message", "tab", "device", "user", "run", "cursor", "approval", "text"}
+    {"base", "prompt", "chat", "message", "tab", "device", "user", "cursor", "approval", "text", "agent", "model"}
 )
 """Names every template may use (``base`` is the path of the target); what a recipe captures comes on top."""
+ASKED: Final = {"agent": "agent", "model": "audit"}
+"""Whom to ask where nothing else is said (``--agent``, ``--model``)."""
 
 RECIPE_BYTES: Final = 256 * 1024
 
@@ -28,9 +31,10 @@ class Call(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
 
     Attributes:
         method, path, headers, body: of the request; the path is relative to the target unless it begins with ``/``.
-            A body that is a string is sent as it is, anything else as JSON.
+            A body that is a string is sent as it is, anything else as JSON. form: the fields of an HTML form, instead.
+        once: made once in a conversation's life, to create it say.
         send: on a WebSocket: the messages to send, one after another. On Socket.IO: ``[event, argument…]`` each.
-        capture: names for later templates, by path in the JSON answer.
+        capture: names for later templates, by path in the JSON answer, or in the messages of a stream.
         gives: what a resumed stream begins with: ``rest`` goes on after the cursor, ``all`` begins again.
     """
 
@@ -38,19 +42,28 @@ class Call(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     path: str = ""
     headers: dict[str, str] = {}
     body: Any = None
+    form: dict[str, str] = {}
+    once: bool = False
     send: list[Any] = []
     capture: dict[str, str] = {}
     gives: Literal["rest", "all"] = "all"
+
+    @property
+    def uses(self) -> set[str]:
+        """The names its templates use."""
+        return names_in([self.path, self.headers, self.body, self.form, self.send])
 
 
 class Rule(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a message means. Every rule that fits is applied; paths are as in ``values.look``.
 
-    In server-sent events ``$event`` is the event's name and ``$data`` its data as text.
+    ``$`` is the message itself, so ``0.content`` and ``$.0.content`` are both paths into one that is a list. In
+    server-sent events ``$event`` is the event's name and ``$data`` its data as text.
 
     Attributes:
         when: paths and the values they must have.
-        each: a path to a list: the other paths, and ``where``, are then about each of its items.
+        each: a path to a list (``$`` when the message is one): the other paths, and ``where``, are then about each of its
+            items. A list whose items are given ``whole`` may come again, longer each time: it is the conversation.
         where: like ``when``, about the item.
         text, whole: more text of an answer; the whole of it. begin: an answer begins. end: how it ended.
         user, steer: words of a person. approval, resolved: the id of what waits, or was decided.
@@ -84,7 +97,9 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
         transport: what carries it. shape: how a stream is cut into messages.
         connect: messages to send first on every connection (WebSocket, Socket.IO); path: where that connection is.
         ask: how to say something; of several calls the last one's answer is the stream.
-        listens: the answer comes on the stream of ``join`` instead, which is opened first.
+        listens: the answer comes on the stream of ``join`` instead, which is opened first, or as soon as it is there.
+        shared: captured names that stand in the conversation's address, so that every client of it knows them.
+        find: what a client that knows only the address asks first, to capture ids that it needs.
         resume: go on after a broken line. join: another client, or a reloaded page, follows what is going on.
         history: what was said so far. stop, steer, approve: control.
         read: what messages mean. read_history: what the answer to ``history`` means, when it is something else.
@@ -99,6 +114,8 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     connect: list[Any] = []
     ask: list[Call] = []
     listens: bool = False
+    shared: list[str] = []
+    find: list[Call] = []
     resume: Call | None = None
     join: Call | None = None
     history: Call | None = None
@@ -119,6 +136,38 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
         """Whether any rule tells of this (``steer``, ``approval``, ``agent`` …)."""
         return any(getattr(rule, what) for rule in (*self.read, *self.read_history))
 
+    @property
+    def calls(self) -> list[Call]:
+        """Every request it makes."""
+        return [*self.ask, *self.find, *(call for verb in VERBS[1:] if (call := self.call(verb)))]
+
+    @property
+    def captured(self) -> set[str]:
+        """Names that are captured somewhere."""
+        calls, rules = self.calls, [*self.read, *self.read_history]
+        return {name for call in calls for name in call.capture} | {name for rule in rules for name in rule.capture}
+
+    @property
+    def told_by_history(self) -> set[str]:
+        """Names that whoever reads the history is told."""
+        rules = (self.read_history or self.read) if self.history is not None else []
+        asked = self.history.capture if self.history is not None else {}
+        return {*asked, *(name for rule in rules for name in rule.capture)}
+
+    def asking(self, agent: str = "", model: str = "") -> Recipe:
+        """The recipe with whom it asks."""
+        names = {"agent": agent or ASKED["agent"], "model": model or ASKED["model"]}
+
+        def named(call: Call | None) -> Call | None:
+            if call is None:
+                return None
+            told = {part: fill_some(getattr(call, part), names) for part in ("path", "headers", "body", "form", "send")}
+            return structs.replace(call, **told)
+
+        lists = {part: [named(call) for call in getattr(self, part)] for part in ("ask", "find")}
+        verbs = {verb: named(self.call(verb)) for verb in VERBS[1:]}
+        return structs.replace(self, **lists, **verbs)
+
 
 def check(recipe: Recipe) -> Recipe:
     """A recipe that can be followed.
@@ -128,13 +177,13 @@ def check(recipe: Recipe) -> Recipe:
     """
     if recipe.transport != "holdfast" and not recipe.ask:
         raise Refused("config.invalid", f"recipe {recipe.name!r}: ask is missing")
-    captured = {name for rule in recipe.read for name in rule.capture}
-    calls = [*recipe.ask, *(c for v in VERBS[1:] if (c := recipe.call(v)))]
-    captured |= {name for call in calls for name in call.capture}
-    for call in calls:
-        used = names_in([call.path, call.headers, call.body, call.send])
-        if unknown := used - KNOWN - captured:
-            raise Refused("config.invalid", f"recipe {recipe.name!r}: nothing is called {sorted(unknown)}")
+    if recipe.listens and recipe.join is None:
+        raise Refused(
+            "config.invalid", f"recipe {recipe.name!r}: listens says the answer comes on join, which is missing"
+        )
+    used = {name for call in recipe.calls for name in call.uses} | set(recipe.shared)
+    if unknown := used - KNOWN - recipe.captured:
+        raise Refused("config.invalid", f"recipe {recipe.name!r}: nothing is called {sorted(unknown)}")
     return recipe
 
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final
 
 from holdfast.audit.budget import Budget
+from holdfast.audit.reading import Reader
 from holdfast.audit.transcript import End, Piece, Transcript
 
 KEPT_BYTES: Final = 1_500
@@ -24,7 +25,7 @@ class Stream:
     Attributes:
         transcript: what the client has on its page. closed: how the connection ended; None while it is open.
         head: the first line and the headers of the answer, for evidence. cursor: where to resume.
-        names: what this connection was told, by the names templates use.
+        names: what this connection was told, by the names templates use. reader: what made pieces of its messages.
         first_s, last_s: when the first and the last byte came; silence_s: the longest time without any.
     """
 
@@ -35,6 +36,7 @@ class Stream:
         self.head = ""
         self.cursor = ""
         self.names: dict[str, str] = {}
+        self.reader: Reader | None = None
         self.opened_s = time.monotonic()
         self.first_s = self.last_s = 0.0
         self.text_s = 0.0
@@ -127,7 +129,7 @@ class Stream:
         await self.until(lambda page: page.ended >= answers and not page.open, timeout_s)
         page = self.transcript
         if page.ended >= answers and not page.open:
-            return End(page.answers[answers - 1].end)  # type: ignore[arg-type]
+            return End(page.last_end)  # type: ignore[arg-type]
         return self.closed or End("silent", f"no end within {timeout_s:.3g} s")
 
     async def quiet(self, for_s: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
 import typer
@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from holdfast.audit import recipe as recipes
 from holdfast.audit.budget import LOOPBACK, Budget, Redactor, host_of
-from holdfast.audit.detect import detect
+from holdfast.audit.detect import Detected, look_around
 from holdfast.audit.drivers import registry
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import CAPABILITIES, Finding, Report
@@ -42,6 +42,8 @@ class _UrlFirst(TyperGroup):
 
 app = typer.Typer(cls=_UrlFirst, no_args_is_help=True, help="Score a chat endpoint by breaking its connections.")
 
+NOT_AUDITED: Final = 4
+"""The exit code when the endpoint could not be audited at all."""
 Proxied = Annotated[str, typer.Argument(help="What to connect to: HOST:PORT or a URL.", show_default=False)]
 
 
@@ -51,7 +53,8 @@ def run(
     driver: Annotated[str, typer.Option(help="A driver's name, or a recipe file; guessed by default.")] = "",
     header: Annotated[list[str], typer.Option(help="Header to send, 'Name: value'; repeatable.")] = [],  # noqa: B006
     second_header: Annotated[list[str], typer.Option(help="Header of the second device.")] = [],  # noqa: B006
-    agent: Annotated[str, typer.Option(help="Holdfast: the agent that answers.")] = "",
+    agent: Annotated[str, typer.Option(help="Which agent answers, where the endpoint has several.")] = "",
+    model: Annotated[str, typer.Option(help="The model's name, where the endpoint checks it.")] = "",
     token: Annotated[str, typer.Option(envvar="HOLDFAST_AUDIT_TOKEN", help="Sent as a bearer token.")] = "",
     prompt: Annotated[str, typer.Option(help="What to ask; its answer should take seconds.")] = "",
     second_prompt: Annotated[str, typer.Option(help="What to ask besides.")] = "",
@@ -81,7 +84,7 @@ def run(
 ) -> None:  # fmt: skip
     """Audit an endpoint: break its connections in every way, and report what broke for the people who use it."""
     if detect_only:
-        detect_command(url, header)
+        detect_command(url, header, agent, model)
         return
     with fails_in_a_sentence():
         wanted = _required(require)
@@ -96,22 +99,29 @@ def run(
         )  # fmt: skip
         headers = _headers(header) | ({"authorization": f"Bearer {token}"} if token else {})
         earlier = read_before(before) if before is not None else None
-        report = asyncio.run(_audit(url, driver, agent, headers, options, budget, only, jobs, stated, earlier))
+        report = asyncio.run(_audit(url, driver, (agent, model), headers, options, budget, only, jobs, stated, earlier))
         _hand_over(report, json_file, html_file)
-        if any(report.capabilities[name] != "pass" for name in wanted):
-            raise typer.Exit(3)
+        _exit(report, wanted)
+
+
+def _exit(report: Report, wanted: list[str]) -> None:
+    """3 when something that is required does not pass; 4 when nothing could be audited, required or not."""
+    if report.contact.state != "ok":
+        raise typer.Exit(NOT_AUDITED)
+    if any(report.capabilities[name] != "pass" for name in wanted):
+        raise typer.Exit(3)
 
 
 async def _audit(
-    url: str, driver: str, agent: str, headers: dict[str, str], options: Options, budget: Budget, only: str, jobs: int,
+    url: str, driver: str, asked: tuple[str, str], headers: dict[str, str], options: Options, budget: Budget, only: str, jobs: int,
     inputs: Inputs, before: dict[str, Any] | None,
 ) -> Report:  # fmt: skip
     redactor = Redactor(
         *headers.values(), *(v.partition(" ")[2] for v in headers.values()), *options.second_headers.values()
     )
     hosts = frozenset({host_of(url)})
-    recipe = registry.recipe_named(driver) if driver else await _detected(url, budget, headers, hosts)
-    recipe = _of_agent(recipe, agent)
+    recipe = registry.recipe_named(driver) if driver else await _detected(url, budget, headers, hosts, asked)
+    recipe = _asking(recipe, *asked)
     endpoint = registry.endpoint(url, recipe, budget, headers, hosts)
     starts = tuple(part.strip() for part in only.split(",") if part.strip())
     probes = [probe for probe in PROBES if not starts or probe.id.startswith(starts)]
@@ -132,41 +142,60 @@ async def _audit(
     return build(endpoint, budget, redactor, contact, findings, inputs=inputs, before=before)
 
 
-async def _detected(url: str, budget: Budget, headers: dict[str, str], hosts: frozenset[str]) -> recipes.Recipe:
-    guesses = await detect(url, budget, headers, hosts)
-    if not guesses:
-        raise Refused(
-            "config.invalid", f"nothing at {url:.100} answers like a chat that is known here; name a --driver"
-        )
-    output.err.print(f"It looks like {guesses[0].name} ({guesses[0].sure:.0%} sure: {guesses[0].why}).", style="dim")
-    return registry.RECIPES[guesses[0].name]
+async def _detected(
+    url: str, budget: Budget, headers: dict[str, str], hosts: frozenset[str], asked: tuple[str, str]
+) -> recipes.Recipe:
+    found = await look_around(url, budget, headers, hosts, agent=asked[0], model=asked[1])
+    if not found.guesses:
+        _nothing_known(url, found)
+    guess = found.guesses[0]
+    output.err.print(f"It looks like {guess.name} ({guess.sure:.0%} sure: {guess.why}).", style="dim")
+    return registry.RECIPES[guess.name]
 
 
-def _of_agent(recipe: recipes.Recipe, agent: str) -> recipes.Recipe:
-    """The recipe with the agent that is asked. Holdfast needs one: nobody answers for all."""
-    if agent:
-        return structs.replace(recipe, ask=[structs.replace(recipe.ask[0], body={"agent": agent})])
-    if recipe == registry.RECIPES["holdfast"]:
+def _nothing_known(url: str, found: Detected) -> NoReturn:
+    """Say what was answered instead, or that nobody is there."""
+    if found.unreached:
+        output.out.print(f"Nobody answers at {url:.100}: {found.unreached}", markup=False)
+        raise typer.Exit(NOT_AUDITED)
+    output.out.print(f"{url:.100} answers, and like no chat that is known here.", markup=False)
+    drivers: dict[str, list[str]] = {}
+    for refusal in found.refusals:
+        drivers.setdefault(refusal.told.strip() or "nothing", []).append(refusal.name)
+    for told, names in drivers.items():
+        output.out.print(f"  asked as {', '.join(names)}: {told[:300]}", markup=False, soft_wrap=True)
+    if found.about_a_model:
+        output.out.print("Name a model that it has, with --model.")
+    output.out.print("Name a --driver. Write a recipe where none fits: holdfast audit recipe text")
+    raise typer.Exit(3)
+
+
+def _asking(recipe: recipes.Recipe, agent: str, model: str) -> recipes.Recipe:
+    """The recipe with whom it asks. Holdfast needs an agent: nobody answers for all."""
+    if recipe != registry.RECIPES["holdfast"]:
+        return recipe.asking(agent, model)
+    if not agent:
         raise Refused("config.invalid", "this is Holdfast: name an agent with --agent")
-    return recipe
+    return structs.replace(recipe, ask=[structs.replace(recipe.ask[0], body={"agent": agent})])
 
 
 @app.command("detect")
 def detect_command(
     url: Annotated[str, typer.Argument(help="The chat endpoint.", show_default=False)],
     header: Annotated[list[str], typer.Option(help="Header to send, 'Name: value'; repeatable.")] = [],  # noqa: B006
+    agent: Annotated[str, typer.Option(help="Which agent to ask, where the endpoint has several.")] = "",
+    model: Annotated[str, typer.Option(help="The model to ask, where the endpoint checks its name.")] = "",
 ) -> None:
-    """Guess which driver fits, and say how sure that is."""
+    """Guess which driver fits, and say how sure that is; where none does, show what each was answered."""
     with fails_in_a_sentence():
-        guesses = asyncio.run(detect(url, Budget(requests=30, total_s=90), _headers(header), frozenset({host_of(url)})))
+        budget, hosts = Budget(requests=30, total_s=90), frozenset({host_of(url)})
+        found = asyncio.run(look_around(url, budget, _headers(header), hosts, agent=agent, model=model))
+        if not found.guesses:
+            _nothing_known(url, found)
         table = output.table("driver", "sure", "because")
-        for guess in guesses:
+        for guess in found.guesses:
             table.add_row(guess.name, f"{guess.sure:.0%}", guess.why)
-        output.out.print(
-            table if guesses else "Nothing known answers there. Write a recipe: holdfast audit recipe text"
-        )
-        if not guesses:
-            raise typer.Exit(3)
+        output.out.print(table)
 
 
 @app.command("recipe")
@@ -317,7 +346,8 @@ def validate(
         headers = {"authorization": f"Bearer {token_for(token, db)}"}
         earlier = read_before(before) if before is not None else None
         budget = Budget(ask=lambda used: True)
-        report = asyncio.run(_audit(url, "holdfast", agent, headers, options, budget, "", jobs, Inputs(), earlier))
+        report = asyncio.run(
+            _audit(url, "holdfast", (agent, ""), headers, options, budget, "", jobs, Inputs(), earlier)
+        )
         _hand_over(report, json_file, html_file)
-        if any(report.capabilities[name] != "pass" for name in wanted):
-            raise typer.Exit(3)
+        _exit(report, wanted)

@@ -22,6 +22,7 @@ EXIT_CODES = {
     1: "refused or failed",
     2: "the command line is wrong",
     3: "a check found something",
+    4: "there was nothing to check: an endpoint could not be audited",
     130: "interrupted",
 }
 

@@ -22,7 +22,6 @@ RECIPE: Final = Recipe(
         Rule(when={"type": "RUN_STARTED"}, capture={"run": "runId"}),
         Rule(when={"type": "TEXT_MESSAGE_START", "role": "user"}, id="messageId"),
         Rule(when={"type": ["TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK"]}, text="delta", id="messageId"),
-        Rule(when={"type": "TEXT_MESSAGE_END"}, id="messageId", end="complete"),
         Rule(when={"type": ["SUBAGENT_STARTED", "SUBAGENT_EVENT"]}, agent="subagentId", by="name", id="subagentId"),
         Rule(when={"type": "RUN_FINISHED"}, end="complete"),
         Rule(when={"type": "RUN_ERROR"}, end="error"),

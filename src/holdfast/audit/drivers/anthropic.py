@@ -9,12 +9,11 @@ from holdfast.audit.recipe import Call, Recipe, Rule
 RECIPE: Final = Recipe(
     name="anthropic",
     about="Anthropic messages; the protocol knows neither resuming nor joining nor stopping",
-    framework="fastapi",
     ask=[
         Call(
             headers={"anthropic-version": "2023-06-01"},
             body={
-                "model": "audit", "max_tokens": 4096, "stream": True,
+                "model": "{model}", "max_tokens": 4096, "stream": True,
                 "messages": [{"role": "user", "content": "{prompt}"}],
             },
         )

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from holdfast.audit.budget import Budget
-from holdfast.audit.endpoint import Chat, Endpoint, Receipt, Tab
+from holdfast.audit.endpoint import Endpoint, Receipt
+from holdfast.audit.knowledge import Chat, Tab
 from holdfast.audit.recipe import Call, Recipe, Rule, Verb
 from holdfast.audit.stream import Stream
 from holdfast.audit.transcript import End, Piece, Transcript
@@ -33,7 +34,7 @@ RECIPE: Final = Recipe(
     stop=Call(),
     steer=Call(),
     approve=Call(),
-    read=[Rule(steer="text", approval="approvalId", agent="delta")],
+    read=[Rule(user="text", steer="text", approval="approvalId", agent="delta")],
 )
 WORDS: Final = {"completed": "complete", "cancelled": "stopped", "failed": "error", "lost": "error"}
 
@@ -144,7 +145,7 @@ class HoldfastEndpoint(Endpoint):
             if stream is None:
                 stream = await self._follow(tab, client, chat, "snapshot", Stream(self.budget))
             run = await session.send(prompt)
-            chat.names["run"] = run.id
+            tab.names["run"] = run.id
         except (HoldfastError, OSError) as error:
             stream = stream or Stream(self.budget)
             stream.end(End("refused", str(error)))
@@ -178,7 +179,7 @@ class HoldfastEndpoint(Endpoint):
         self, verb: Verb, tab: Tab, chat: Chat, names: dict[str, str], on: Stream | None = None
     ) -> Receipt:
         page = self._pages.get(id(on)) if on is not None else None
-        run = (page.run if page is not None else "") or chat.names.get("run", "")
+        run = (page.run if page is not None else "") or tab.names.get("run", "")
         try:
             session = (await self._client(tab)).session(f"audit-{chat.id}")
             if verb == "stop":

@@ -9,8 +9,7 @@ from holdfast.audit.recipe import Call, Recipe, Rule
 RECIPE: Final = Recipe(
     name="openai-chat",
     about="OpenAI chat completions; the protocol knows neither resuming nor joining nor stopping",
-    framework="fastapi",
-    ask=[Call(body={"model": "audit", "stream": True, "messages": [{"role": "user", "content": "{prompt}"}]})],
+    ask=[Call(body={"model": "{model}", "stream": True, "messages": [{"role": "user", "content": "{prompt}"}]})],
     read=[
         Rule(when={"choices.0.delta.content": True}, text="choices.0.delta.content"),
         Rule(when={"$data": "[DONE]"}, end="complete"),

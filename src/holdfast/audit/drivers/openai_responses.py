@@ -11,7 +11,7 @@ from msgspec import structs
 
 from holdfast.audit.recipe import Call, Recipe, Rule
 
-_BODY: Final[dict[str, Any]] = {"model": "audit", "stream": True, "input": "{prompt}"}
+_BODY: Final[dict[str, Any]] = {"model": "{model}", "stream": True, "input": "{prompt}"}
 
 RECIPE: Final = Recipe(
     name="openai-responses",
@@ -35,6 +35,7 @@ BACKGROUND: Final = structs.replace(
     ask=[Call(body={**_BODY, "background": True, "store": True})],
     resume=Call(method="GET", path="{base}/{run}?stream=true&starting_after={cursor}", gives="rest"),
     join=Call(method="GET", path="{base}/{run}?stream=true"),
+    shared=["run"],  # a response's id is the only address there is: an application hands it on
     history=Call(method="GET", path="{base}/{run}"),
     stop=Call(path="{base}/{run}/cancel"),
     read_history=[

@@ -7,7 +7,20 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.audit.budget import Budget
-from holdfast.audit.drivers import ag_ui, ai_sdk, anthropic, chainlit, openai_chat, openai_responses, text
+from holdfast.audit.drivers import (
+    ag_ui,
+    agno,
+    ai_sdk,
+    anthropic,
+    chainlit,
+    durable_streams,
+    google_adk,
+    langgraph,
+    litellm,
+    openai_chat,
+    openai_responses,
+    text,
+)
 from holdfast.audit.drivers import holdfast as own
 from holdfast.audit.drivers.http import HttpEndpoint
 from holdfast.audit.drivers.socketio import SocketIoEndpoint
@@ -22,7 +35,7 @@ RECIPES: Final = {
     recipe.name: recipe
     for recipe in (
         openai_chat.RECIPE, openai_responses.RECIPE, openai_responses.BACKGROUND, anthropic.RECIPE, ai_sdk.RECIPE,
-        ai_sdk.WEBSOCKET, ag_ui.RECIPE, text.RECIPE, text.GET, chainlit.RECIPE, own.RECIPE,
+        ai_sdk.WEBSOCKET, ag_ui.RECIPE, text.RECIPE, text.GET, chainlit.RECIPE, langgraph.RECIPE, agno.RECIPE, agno.BACKGROUND, google_adk.RECIPE, litellm.RECIPE, durable_streams.RECIPE, own.RECIPE,
     )
 }  # fmt: skip
 TRANSPORTS: Final[dict[str, Make]] = {

@@ -9,14 +9,12 @@ from holdfast.audit.recipe import Call, Recipe
 RECIPE: Final = Recipe(
     name="text",
     about='plain text, streamed: POST {"message": …}',
-    framework="fastapi",
     shape="text",
     ask=[Call(body={"message": "{prompt}"})],
 )
 GET: Final = Recipe(
     name="text-get",
     about="plain text, streamed: GET",
-    framework="fastapi",
     shape="text",
     ask=[Call(method="GET")],
 )

@@ -12,8 +12,9 @@ import msgspec
 import picows
 
 from holdfast.audit.budget import Budget, check_host, host_of
-from holdfast.audit.drivers.http import trust
-from holdfast.audit.endpoint import Chat, Endpoint, Receipt, Tab, fresh
+from holdfast.audit.drivers.http import trust, untold
+from holdfast.audit.endpoint import Endpoint, Receipt
+from holdfast.audit.knowledge import Chat, Tab, Untold, fresh
 from holdfast.audit.reading import Message, Reader, parsed
 from holdfast.audit.recipe import Call, Recipe, Verb
 from holdfast.audit.stream import Stream
@@ -80,7 +81,7 @@ class WebSocketEndpoint(Endpoint):
 
     # --- verbs
     async def ask(self, tab: Tab, chat: Chat, prompt: str, on: Stream | None = None) -> Stream:
-        names = self._names(tab, chat, prompt=prompt, text=prompt, message=fresh())
+        names = self.known(tab, chat, prompt=prompt, text=prompt, message=fresh())
         stream = on if on is not None and on.closed is None else await self._open(tab, chat, names, Transcript())
         for call in self.recipe.ask:
             await self._send(stream, call, names)
@@ -90,22 +91,27 @@ class WebSocketEndpoint(Endpoint):
         call = self.recipe.resume
         assert call is not None
         kept = after.transcript.copy() if call.gives == "rest" else Transcript()
-        names = self._names(tab, chat, cursor=after.cursor, message=fresh())
-        stream = await self._open(tab, chat, names, kept)
+        stream = await self._follow(call, tab, chat, kept, after.cursor)
         stream.cursor = stream.cursor or after.cursor
-        return await self._send(stream, call, names)
+        return stream
 
     async def join(self, tab: Tab, chat: Chat) -> Stream:
         call = self.recipe.join
         assert call is not None
-        names = self._names(tab, chat, message=fresh())
-        return await self._send(await self._open(tab, chat, names, Transcript()), call, names)
+        return await self._follow(call, tab, chat, Transcript(), "")
+
+    async def _follow(self, call: Call, tab: Tab, chat: Chat, page: Transcript, cursor: str) -> Stream:
+        """A connection on which an id may be needed."""
+        try:
+            names = await self.knowing(call, tab, chat, cursor=cursor, message=fresh())
+        except Untold as why:
+            return untold(Stream(self.budget, page), why)
+        return await self._send(await self._open(tab, chat, names, page), call, names)
 
     async def history(self, tab: Tab, chat: Chat) -> Transcript | None:
         call = self.recipe.history
         assert call is not None
-        names = self._names(tab, chat, message=fresh())
-        stream = await self._send(await self._open(tab, chat, names, Transcript()), call, names)
+        stream = await self._follow(call, tab, chat, Transcript(), "")
         await stream.until(lambda page: bool(page.entries), 2.0)
         await stream.close()
         return stream.transcript if stream.transcript.entries else None
@@ -115,18 +121,21 @@ class WebSocketEndpoint(Endpoint):
     ) -> Receipt:
         call = self.recipe.call(verb)
         assert call is not None
-        names = {**self._names(tab, chat, message=fresh()), **names}
-        stream = on if on is not None and on.closed is None else await self._open(tab, chat, names, Transcript())
-        await self._send(stream, call, {**names, **stream.names})
+        try:
+            known = await self.knowing(call, tab, chat, **{"message": fresh(), **names})
+        except Untold as why:
+            if not why.somebody:
+                raise
+            return Receipt(False, str(why))
+        stream = on if on is not None and on.closed is None else await self._open(tab, chat, known, Transcript())
+        await self._send(stream, call, {**known, **stream.names})
         if stream.closed is not None and not stream.closed.said:
             return Receipt(False, f"{stream.closed.word} {stream.closed.detail}", stream.closed.status)
         return Receipt(True, "sent; this protocol has no receipts")
 
     # --- the connection
-    def _names(self, tab: Tab, chat: Chat, **more: str) -> dict[str, str]:
-        base = self._parts.path.rstrip("/")
-        known = {"base": base, "chat": chat.id, "tab": tab.id, "device": tab.device, "user": "audit"}
-        return {**known, **chat.names, **more}
+    def known(self, tab: Tab, chat: Chat, **more: str) -> dict[str, str]:
+        return super().known(tab, chat, base=self._parts.path.rstrip("/"), **more)
 
     async def _send(self, stream: Stream, call: Call, names: dict[str, str]) -> Stream:
         for message in call.send:
@@ -144,7 +153,8 @@ class WebSocketEndpoint(Endpoint):
         url = self.target(names)
         check_host(url, self.hosts)
         stream = Stream(self.budget, page)
-        reader = Reader(self.recipe.read, stream.names)
+        reader = Reader(self.recipe.read, self.learner(tab, chat, stream.names))
+        stream.reader = reader if self.recipe.read else None
         over = asyncio.Event()
         ways: list[picows.WSTransport] = []
 
@@ -157,7 +167,6 @@ class WebSocketEndpoint(Endpoint):
                     stream.piece(Piece("text", text=message.raw))
                 for piece in reader.read(message) if self.recipe.read else ():
                     stream.piece(piece)
-            chat.names.update(stream.names)
             stream.cursor = reader.cursor or stream.cursor
 
         def lost(end: End) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.audit.lab import Saw, Scene, failed, passed, skipped, undecided
+from holdfast.audit.lab import Saw, Scene, failed, lacking, passed, skipped, undecided
 from holdfast.audit.probes.hooks import run_hook
 from holdfast.audit.probes.probe import Probe
-from holdfast.audit.probes.resilient import comes_back
+from holdfast.audit.probes.resilient import told_of_a_loss
 
 NO_PROMPT: Final = "no prompt that makes it call sub-agents was given (--agents-prompt)"
 
@@ -19,11 +19,14 @@ async def direct(scene: Scene) -> Saw:
         return skipped(NO_PROMPT)
     tab = await scene.tab("tab A")
     stream = await scene.ask(tab, lab.options.agents_prompt)
-    await scene.finished(tab, stream)
+    if lab.over(await scene.finished(tab, stream)):
+        lab.usual[lab.options.agents_prompt] = len(stream.transcript.answer)
     entries = stream.transcript.of("agent")
     scene.show("what came", stream)
     if not stream.transcript.answer and not entries:
         return undecided("nothing was answered")
+    if not entries and not lab.endpoint.recipe.sees("agent"):
+        return lacking("only the orchestrator is seen: nothing that comes here tells of sub-agents")
     if not entries:
         return failed("only the orchestrator is seen: what sub-agents do arrives when it relays it, or never")
     names = sorted({entry.by or entry.id for entry in entries})
@@ -49,13 +52,9 @@ async def orchestrator_dies(scene: Scene) -> Saw:
         return undecided(f"the command that kills the orchestrator failed: {told}")
     end = await scene.finished(tab, stream, within_s=lab.options.lost_s)
     scene.show("after the orchestrator was killed", stream)
-    if end.said:
-        return passed(f"the people waiting were told: {end.word}")
-    if end.word != "silent" and comes_back(lab):
-        page = await scene.look()
-        if page is not None and not page.open:
-            return passed("the line broke, and coming back showed how it ended")
-    return failed(f"nothing says what became of the sub-agents ({end.word})")
+    if end.ending == "none":
+        return failed("nothing says what became of the sub-agents: no end came")
+    return await told_of_a_loss(scene, stream, end)
 
 
 PROBES: Final = (

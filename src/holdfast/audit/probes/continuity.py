@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.audit.endpoint import fresh
+from holdfast.audit.compare import apart
+from holdfast.audit.knowledge import fresh
 from holdfast.audit.lab import Saw, Scene, failed, lacking, passed, undecided
 from holdfast.audit.probes.probe import Probe
-from holdfast.audit.probes.resilient import TOO_SHORT
+from holdfast.audit.probes.turns import Outline, two_answers
 from holdfast.audit.stream import Stream
 from holdfast.audit.transcript import Transcript
 
@@ -20,15 +21,14 @@ async def _both(scene: Scene, fraction: float, *, device: str = "") -> Saw:
         return lacking(ALONE)
     first, second = await scene.tab("tab A"), await scene.tab("tab B" if not device else "phone", device=device)
     stream = await scene.ask(first)
-    began = await stream.until(lambda page: bool(page.answer), scene.lab.answer_s)
-    if not began or (fraction and not await scene.wait(stream, fraction)) or stream.transcript.ended:
-        return undecided(TOO_SHORT)
+    if why := await scene.reach(stream, fraction):
+        return why
     other = await scene.join(second)
     told = await scene.finished(first, stream)
     seen = await scene.finished(second, other)
     scene.show(second.name, other)
-    if told.said and seen.word == "silent" and other.transcript.answer:
-        return failed(f"{second.name} never learnt that the answer had ended, tab A did: {told.word}")
+    if told.said and not seen.said and other.transcript.answer:
+        return failed(f"{second.name} never learnt that the answer had ended ({seen}), tab A did: {told.word}")
     return _same(scene, stream, other, second.name)
 
 
@@ -36,7 +36,7 @@ def _same(scene: Scene, stream: Stream, other: Stream, name: str) -> Saw:
     if not stream.transcript.answer:
         return undecided("the first client lost its own answer")
     if not other.transcript.answer:
-        why = f"{other.closed.word} {other.closed.detail}" if other.closed else "nothing came"
+        why = str(other.closed) if other.closed else "nothing came"
         return failed(f"{name} saw nothing of the answer: {why}")
     first, second = stream.transcript.answer, other.transcript.answer
     expected = scene.lab.truth.get(scene.lab.options.prompt)
@@ -73,7 +73,9 @@ async def after_end(scene: Scene) -> Saw:
     await scene.finished(first, stream)
     await scene.leave(first, stream)
     page = await scene.look("tab B")
-    if page is None:
+    if not stream.transcript.answer:
+        return undecided("the first client got no answer")
+    if page is None or not page.answer:
         return failed("a tab opened after the end saw nothing of the answer")
     differs = scene.compare(stream.transcript.answer, page.answer)
     if not differs.exact:
@@ -88,35 +90,31 @@ async def order(scene: Scene) -> Saw:
     endpoint = scene.lab.endpoint
     if not endpoint.offers("join") and not endpoint.offers("history"):
         return lacking(ALONE)
-    options = scene.lab.options
-    first = await scene.tab("tab A")
-    said: list[tuple[str, str]] = []
-    stream: Stream | None = None
-    for prompt in (options.prompt, options.second_prompt):
-        before = stream if stream is not None and stream.closed is None else None
-        had = len(before.transcript.answers) if before is not None else 0
-        stream = await scene.ask(first, prompt, on=before)
-        had = had if stream is before else 0
-        await scene.finished(first, stream, had + 1)
-        answers = stream.transcript.answers[had:]
-        said += [("user", prompt), ("answer", "".join(entry.text for entry in answers))]
-    page = await scene.look("tab B")
-    if page is None:
+    turns = await two_answers(scene)
+    said, seen = turns.said, turns.seen
+    if turns.why:
+        return undecided(turns.why)
+    if seen is None:
         return failed("a second client saw nothing of the two answers")
-    seen = page.outline()
     if not any(kind == "user" for kind, _ in seen):
-        said = [entry for entry in said if entry[0] == "answer"]
-    if [kind for kind, _ in seen] != [kind for kind, _ in said] and sorted(seen) != sorted(said):
-        return failed(f"said: {_sketch(said)}; seen by tab B: {_sketch(seen)}")
+        said = _together([entry for entry in said if entry[0] == "answer"])
     if seen == said:
         return passed(f"the same order for both: {_sketch(seen)}")
     if sorted(seen) == sorted(said):
         return failed(f"the same, in another order: {_sketch(seen)} instead of {_sketch(said)}")
-    return failed(f"the texts differ: {_sketch(seen)} instead of {_sketch(said)}")
+    if [kind for kind, _ in seen] != [kind for kind, _ in said]:
+        return failed(f"said: {_sketch(said)}; seen by tab B: {_sketch(seen)}")
+    at = next(number for number, (one, other) in enumerate(zip(said, seen, strict=True)) if one != other)
+    return failed(f"the texts differ: tab B's {seen[at][0]} {at // 2 + 1} has {apart(said[at][1], seen[at][1])}")
 
 
-def _sketch(entries: list[tuple[str, str]]) -> str:
-    return " · ".join(f"{kind} {text[:16]!r}" for kind, text in entries) or "nothing"
+def _together(entries: Outline) -> Outline:
+    """Answers in a row as one, as a page shows them that has no questions."""
+    return [("answer", "".join(text for _, text in entries))] if entries else []
+
+
+def _sketch(entries: Outline) -> str:
+    return " · ".join(f"{kind} {text[:16]!r} ({len(text)})" for kind, text in entries) or "nothing"
 
 
 async def reload(scene: Scene) -> Saw:
@@ -126,14 +124,14 @@ async def reload(scene: Scene) -> Saw:
         return lacking("a reloaded page cannot find the answer that is being written")
     tab = await scene.tab("tab A")
     stream = await scene.ask(tab)
-    if not await scene.wait(stream, 0.4) or stream.transcript.ended:
-        return undecided(TOO_SHORT)
+    if why := await scene.reach(stream, 0.4):
+        return why
     had = stream.transcript.answer
     await scene.leave(tab, stream)
     again = await scene.tab("tab A, reloaded")
     history = await endpoint.history(again, scene.chat) if endpoint.offers("history") else None
     other = await scene.join(again)
-    await scene.finished(again, other)
+    end = await scene.finished(again, other)
     scene.show("after the reload", other)
     answer = other.transcript.answer
     if not answer:
@@ -141,10 +139,16 @@ async def reload(scene: Scene) -> Saw:
     expected = await scene.truth()
     if expected is not None and answer != expected:
         return failed(f"after the reload: {scene.compare(expected, answer)}")
+    if not endpoint.recipe.sees("user"):
+        return undecided("the answer came back after the reload; no rule of the recipe tells of questions")
     if not _question(other.transcript, history, options.prompt):
         return failed("the answer came back after the reload, the question did not")
     if expected is None and not answer.startswith(had):
         return failed("what had been read before the reload is not what stands there now")
+    if expected is None and not (scene.lab.over(end) and len(answer) > len(had)):
+        return undecided(
+            f"{len(had)} characters before the reload and {len(answer)} after it, {end}; is that all of it?"
+        )
     return passed(f"the question, the {len(had)} characters read before and the rest, {len(answer)} in all")
 
 

@@ -3,200 +3,56 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from dataclasses import dataclass, field
 from typing import Final
 
-from holdfast.audit.compare import Difference
-from holdfast.audit.endpoint import Tab
-from holdfast.audit.finding import Step
-from holdfast.audit.lab import Lab, Saw, Scene, failed, lacking, passed, skipped, undecided
+from holdfast.audit.knowledge import Tab
+from holdfast.audit.lab import TOO_SHORT, Saw, Scene, failed, lacking, passed, skipped, undecided
+from holdfast.audit.probes.cuts import NO_WAY_BACK, back, no_repeat, resume
+from holdfast.audit.probes.fate import comes_back, fate
 from holdfast.audit.probes.hooks import run_hook
 from holdfast.audit.probes.memory import used_bytes
 from holdfast.audit.probes.probe import Probe
 from holdfast.audit.proxy import Fault, Script
 from holdfast.audit.stream import Stream
+from holdfast.audit.transcript import End
 
-CUTS: Final = (0.1, 0.5, 0.9)
-TRIES = 3
-"""How often a cut is tried that came too late: on a busy machine an answer can outrun its reader."""
 GROWTH_BYTES: Final = 16 * 1024 * 1024
 """What one slow reader may cost the server."""
 RECONNECTS: Final = 12
-TOO_SHORT: Final = "the answer was over before it could be broken; use a prompt with a longer answer"
-NO_WAY_BACK: Final = "a client whose line breaks has no way to get the rest: it can only ask again"
-
-
-@dataclass
-class Leg:
-    """One cut: what came of it. ``lost`` says why nothing came back."""
-
-    fraction: float
-    lost: str = ""
-    differs: Difference | None = None
-    unreached: bool = False
-
-
-@dataclass
-class Cuts:
-    """The experiment that several probes look at."""
-
-    legs: list[Leg] = field(default_factory=list)
-    timeline: list[Step] = field(default_factory=list)
-    evidence: list[str] = field(default_factory=list)
-
-
-def comes_back(lab: Lab) -> bool:
-    """Whether a client has any way to see an answer again."""
-    return any(lab.endpoint.offers(verb) for verb in ("resume", "join", "history"))
-
-
-async def back(scene: Scene, tab: Tab, broken: Stream) -> tuple[str | None, str]:
-    """Come back as a client of this endpoint does; its text then, or None and why."""
-    endpoint = scene.lab.endpoint
-    told = NO_WAY_BACK
-    if endpoint.offers("resume") or endpoint.offers("join"):
-        stream = await (scene.resume(tab, broken) if endpoint.offers("resume") else scene.join(tab))
-        end = await scene.finished(tab, stream)
-        scene.show(f"{tab.name}, after coming back", stream)
-        if end.word not in ("refused", "redirect", "cut", "error") or len(stream.transcript.answer) > len(
-            broken.transcript.answer
-        ):
-            return stream.transcript.answer, end.word
-        told = f"coming back was answered with: {end.word} {end.detail}".strip()
-    if endpoint.offers("history"):
-        scene.tell(tab.name, "endpoint", "reads the history")
-        page = await endpoint.history(tab, scene.chat)
-        if page is not None and page.answer:
-            return page.answer, "history"
-    return None, told
-
-
-async def _leg(lab: Lab, fraction: float, cuts: Cuts) -> None:
-    leg = Leg(fraction)
-    cuts.legs.append(leg)
-    async with lab.scene() as scene:
-        try:
-            tab = await scene.tab("tab A")
-            stream = await scene.ask(tab)
-            if not await scene.wait(stream, fraction) or stream.transcript.ended:
-                leg.unreached = True
-                return
-            scene.break_(tab, Fault(fault="cut"))
-            await stream.until(lambda page: False, 0.5)
-            had = len(stream.transcript.answer)
-            await asyncio.sleep(lab.options.pause_s)
-            text, told = await back(scene, tab, stream)
-            if text is None:
-                leg.lost = f"had {had} characters; {told}"
-                return
-            expected = await scene.truth()
-            leg.differs = None if expected is None else scene.compare(expected, text)
-        finally:
-            cuts.timeline += scene.timeline
-            cuts.evidence += scene.evidence[-1:]
-
-
-async def _cut_everywhere(lab: Lab) -> Cuts:
-    cuts = Cuts()
-    for fraction in CUTS:
-        for _ in range(TRIES):
-            await _leg(lab, fraction, cuts)
-            if not cuts.legs[-1].unreached:
-                break
-            late = cuts.legs.pop()  # the answer was over before the line broke: ask again
-        else:
-            cuts.legs.append(late)
-    return cuts
-
-
-async def _cuts(scene: Scene) -> Cuts:
-    found: Cuts = await scene.lab.once("cuts", functools.partial(_cut_everywhere, scene.lab))
-    scene.timeline, scene.evidence = list(found.timeline), list(found.evidence)
-    return found
-
-
-async def resume(scene: Scene) -> Saw:
-    """Nothing is missing after a cut."""
-    if not comes_back(scene.lab):
-        return await _lost(scene)
-    cuts = await _cuts(scene)
-    if lost := [leg for leg in cuts.legs if leg.lost]:
-        return failed("; ".join(f"cut at {leg.fraction:.0%}: {leg.lost}" for leg in lost))
-    gaps = [leg for leg in cuts.legs if leg.differs and leg.differs.missing]
-    scene.measured["missing_chars"] = sum(leg.differs.missing for leg in gaps if leg.differs)
-    if gaps:
-        return failed("; ".join(f"cut at {leg.fraction:.0%}: {leg.differs}" for leg in gaps))
-    if any(leg.unreached for leg in cuts.legs):
-        return undecided(TOO_SHORT)
-    if any(leg.differs is None for leg in cuts.legs):
-        return undecided(
-            "the rest came, but answers differ from time to time and no second client can be compared with"
-        )
-    return passed("after each cut the client ended with everything that was said")
-
-
-async def _lost(scene: Scene) -> Saw:
-    """What a client that cannot come back is left with."""
-    tab = await scene.tab("tab A")
-    stream = await scene.ask(tab)
-    if not await scene.wait(stream, 0.5) or stream.transcript.ended:
-        return undecided(TOO_SHORT)
-    scene.break_(tab, Fault(fault="cut"))
-    await stream.until(lambda page: False, 0.5)
-    scene.show("what is left", stream)
-    return lacking(f"{len(stream.transcript.answer)} of about {scene.lab.chars} characters are left, and {NO_WAY_BACK}")
-
-
-async def no_repeat(scene: Scene) -> Saw:
-    """Nothing stands twice after a cut."""
-    if not comes_back(scene.lab):
-        return undecided("nothing comes back, so nothing comes twice")
-    cuts = await _cuts(scene)
-    doubled = [leg for leg in cuts.legs if leg.differs and leg.differs.extra]
-    scene.measured["extra_chars"] = sum(leg.differs.extra for leg in doubled if leg.differs)
-    if doubled:
-        return failed("; ".join(f"cut at {leg.fraction:.0%}: {leg.differs}" for leg in doubled))
-    if any(leg.differs is None for leg in cuts.legs):
-        return undecided("not every cut could be compared")
-    return passed("after each cut the client had nothing twice")
 
 
 async def keeps_generating(scene: Scene) -> Saw:
     """What becomes of an answer whose reader was cut off."""
     lab = scene.lab
-    if not comes_back(lab):
+    if not comes_back(lab.endpoint):
         return undecided("no client can see what became of the answer after its line broke")
     tab = await scene.tab("tab A")
     stream = await scene.ask(tab)
-    if not await scene.wait(stream, 0.3) or stream.transcript.ended:
-        return undecided(TOO_SHORT)
+    if why := await scene.reach(stream, 0.3):
+        return why
     scene.break_(tab, Fault(fault="cut"))
     await stream.until(lambda page: False, 0.5)
     had = len(stream.transcript.answer)
+    if lab.endpoint.offers("join") or lab.endpoint.offers("history"):
+        return await fate(scene, had, "its line broke")
     await asyncio.sleep(lab.budget.within(lab.contact.took_s * 1.2 + 0.5))
-    page = await scene.look()
-    text = page.answer if page is not None else (await back(scene, tab, stream))[0]
-    if not text or (page is None and len(text) <= had):
+    text, _ = await back(scene, tab, stream)
+    if not text or len(text) <= had:
         return undecided("nothing more could be seen of the answer after its line broke")
-    scene.measured |= {"chars_at_cut": had, "chars_later": len(text)}
-    expected = lab.truth.get(lab.options.prompt)
-    whole = len(text) >= (len(expected) if expected else lab.chars * 0.8)
-    if whole:
+    scene.measured |= {"chars_at_leaving": had, "chars_later": len(text)}
+    if lab.whole(text):
         return passed(f"{had} characters at the cut, {len(text)} later: the answer was finished with nobody listening")
-    if expected is None and len(text) > had * 1.5:
-        return undecided(f"{had} characters at the cut, {len(text)} later, where answers usually have {lab.chars}")
-    return failed(f"{had} characters at the cut and {len(text)} later: losing the line ended the answer")
+    return undecided(f"{had} characters at the cut, {len(text)} later, where answers usually have {lab.chars}")
 
 
 async def half_open(scene: Scene) -> Saw:
     """Coming back while the server still holds the dead line."""
-    if not comes_back(scene.lab):
+    if not comes_back(scene.lab.endpoint):
         return lacking(NO_WAY_BACK)
     tab = await scene.tab("tab A")
     stream = await scene.ask(tab)
-    if not await scene.wait(stream, 0.4) or stream.transcript.ended:
-        return undecided(TOO_SHORT)
+    if why := await scene.reach(stream, 0.4):
+        return why
     scene.break_(tab, Fault(fault="half_open"))
     await asyncio.sleep(scene.lab.options.pause_s)
     return await _exact_after(scene, tab, stream, "while the server still believed in the old line")
@@ -216,7 +72,7 @@ async def _exact_after(scene: Scene, tab: Tab, stream: Stream, when: str) -> Saw
 async def proxy_timeout(scene: Scene) -> Saw:
     """Connections that live only for a part of the answer."""
     lab = scene.lab
-    if not comes_back(lab):
+    if not comes_back(lab.endpoint):
         return lacking(NO_WAY_BACK)
     tab = await scene.tab("tab A")
     after_s = max(0.2, lab.contact.first_s + lab.contact.took_s * 0.3)
@@ -224,6 +80,8 @@ async def proxy_timeout(scene: Scene) -> Saw:
     scene.tell("network", tab.name, f"will close every connection after {after_s:.2f} s", fault=True)
     stream = await scene.ask(tab)
     await scene.finished(tab, stream)
+    if not tab.proxy.cuts:
+        return undecided(TOO_SHORT)
     for _ in range(RECONNECTS):
         if stream.transcript.ended or not (lab.endpoint.offers("resume") or lab.endpoint.offers("join")):
             break
@@ -237,7 +95,7 @@ async def proxy_timeout(scene: Scene) -> Saw:
     if expected is None:
         return undecided("answers differ from time to time and no second client can be compared with")
     if text != expected and lab.endpoint.offers("history") and (page := await scene.look("tab A")) is not None:
-        text = page.answer
+        text = page.answer or text
     differs = scene.compare(expected, text)
     saw = f"with connections closed every {after_s:.2f} s the client ended with {differs}"
     return passed(saw) if differs.exact else failed(saw)
@@ -270,7 +128,7 @@ async def slow_reader(scene: Scene) -> Saw:
     expected = await scene.truth()
     if expected is None:
         return undecided(f"nothing to compare the slow reader's text with; {memory}")
-    if text != expected and stream.closed is not None and comes_back(lab):
+    if text != expected and stream.closed is not None and comes_back(lab.endpoint):
         text = (await back(scene, tab, stream))[0] or text
     differs = scene.compare(expected, text)
     saw = f"a reader at {pace:.0f} bytes/s ended with {differs}; {memory}"
@@ -284,23 +142,35 @@ async def agent_killed(scene: Scene) -> Saw:
         return skipped("no command that kills the agent was given (--kill-agent)")
     tab = await scene.tab("tab A")
     stream = await scene.ask(tab)
-    if not await scene.wait(stream, 0.3) or stream.transcript.ended:
-        return undecided(TOO_SHORT)
+    if why := await scene.reach(stream, 0.3):
+        return why
     scene.tell("audit", "endpoint", "kills the agent", fault=True)
     if (told := await run_hook(lab.options.kill_agent)) is not None:
         return undecided(f"the command that kills the agent failed: {told}")
     end = await scene.finished(tab, stream, within_s=lab.options.lost_s)
     scene.show("after the agent was killed", stream)
-    if end.said:
-        return passed(f"the people waiting were told: {end.word}")
-    if end.word == "silent":
+    return await told_of_a_loss(scene, stream, end)
+
+
+async def told_of_a_loss(scene: Scene, stream: Stream, end: End) -> Saw:
+    """Whether people know what became of an answer whose writer died. That half an answer is complete is not knowing."""
+    lab, word, text = scene.lab, end.word, stream.transcript.answer
+    if end.ending == "none":
         return failed(
             f"nothing was said within {lab.options.lost_s:g} s: the page shows an answer being written for ever"
         )
-    page = await scene.look() if comes_back(lab) else None
-    if page is not None and not page.open and page.answers and page.answers[-1].end not in ("", "closed"):
-        return passed(f"the line broke, and coming back showed: {page.answers[-1].end}")
-    return failed(f"the line ended ({end.word}) and nothing says that the answer was lost")
+    if not end.said:
+        page = await scene.look() if comes_back(lab.endpoint) else None
+        if page is None or page.open or not page.last_end:
+            return failed(f"the line ended ({word}) and nothing says that the answer was lost")
+        word, text = page.last_end, page.answer  # type: ignore[assignment]
+    how = "the people waiting were told" if end.said else "the line broke, and coming back showed"
+    usual = lab.usual.get(scene.asked.get(id(stream), ""))
+    if word != "complete" or (usual is not None and len(text) >= usual * 0.8):
+        return passed(f"{how}: {word}")
+    if usual is None:
+        return undecided(f"{how}: {word}, after {len(text)} characters; whether that is all of it is not known")
+    return failed(f"{how}: {word}, after {len(text)} of about {usual} characters: the loss looks like the end")
 
 
 PROBES: Final = (

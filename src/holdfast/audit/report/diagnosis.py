@@ -4,24 +4,39 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from holdfast.audit.finding import Advice, Finding
+from holdfast.audit.finding import DETACHED, Advice, Finding
 
 
 class _Pattern(NamedTuple):
-    """A diagnosis holds when one of ``any_of`` failed; what failed of ``also`` supports it."""
+    """A diagnosis holds when one of ``any_of`` failed; what failed of ``also`` supports it.
+
+    It does not where ``unless`` holds, and only where ``given`` does: of such a set one passed and none failed.
+    """
 
     name: str
     text: str
     any_of: tuple[str, ...]
     also: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
+
+_CUT_OFF: Final = ("resilient.resume", "resilient.half_open", "resilient.proxy_timeout")
 
 PATTERNS: Final = (
     _Pattern(
         "Single-connection trap",
         "The answer lives in the connection that asked for it: when that breaks, what was not read yet is lost.",
-        ("resilient.resume", "resilient.half_open", "resilient.proxy_timeout"),
+        _CUT_OFF,
         ("continuity.middle", "continuity.reload"),
+        unless=DETACHED,
+    ),
+    _Pattern(
+        "No way back",
+        "The answer goes on without its reader, but a reader whose line broke does not get exactly the rest of it.",
+        _CUT_OFF,
+        ("continuity.middle", "continuity.reload"),
+        given=DETACHED,
     ),
     _Pattern(
         "Single-surface session",
@@ -33,8 +48,17 @@ PATTERNS: Final = (
         "Cancel/disconnect ambiguity",
         "A lost connection and a wish to stop look the same to the server: either a lift cancels the answer, or a stop"
         " does not.",
-        ("control.disconnect", "resilient.keeps_generating", "control.stop"),
+        (*DETACHED, "control.stop"),
         ("control.stop_after_reload", "control.stop_both"),
+        unless=DETACHED,
+    ),
+    _Pattern(
+        "No stop that stops",
+        "An answer goes on without its readers, as it should, and nothing that people can say stops it so that all of"
+        " them are told.",
+        ("control.stop",),
+        ("control.stop_after_reload", "control.stop_both"),
+        given=DETACHED,
     ),
     _Pattern(
         "Agent-side replay",
@@ -77,9 +101,16 @@ PATTERNS: Final = (
 def diagnose(findings: list[Finding]) -> list[Advice]:
     """Which of the known architectures the failures point to, the best supported first."""
     failed = {finding.id for finding in findings if finding.verdict == "fail"}
+    passed = {finding.id for finding in findings if finding.verdict == "pass"}
     found = []
     for pattern in PATTERNS:
+        if _holds(pattern.unless, passed, failed) or (pattern.given and not _holds(pattern.given, passed, failed)):
+            continue
         if failed & set(pattern.any_of):
             because = [id_ for id_ in (*pattern.any_of, *pattern.also) if id_ in failed]
             found.append(Advice(name=pattern.name, text=pattern.text, because=because))
     return sorted(found, key=lambda advice: -len(advice.because))
+
+
+def _holds(ids: tuple[str, ...], passed: set[str], failed: set[str]) -> bool:
+    return bool(passed & set(ids)) and not failed & set(ids)

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from holdfast.audit.finding import Advice, Report
+from holdfast.audit.finding import DETACHED, Advice, Report
 from holdfast.audit.recipe import Recipe
 
 Interaction = Literal["resume", "tabs", "devices", "stop", "steer", "approve", "interrupt"]
@@ -53,12 +53,62 @@ THREE_LINES: Final = {
 hf = holdfast.connect(url, token=token)                # in on_chat_start
 run = await hf.session(chat_id).send(message.content, agent="agent")    # in on_message, instead of the model call
 async for event in hf.session(chat_id).events(after="tail"): ...        # and stream what arrives""",
+    "langgraph": """\
+from holdfast.agents.adapters import langgraph
+@hf.agent("agent")
+async def agent(run): await langgraph.run(run, graph)""",
+    "python": """\
+@hf.agent("agent")
+async def agent(run):
+    async with run.message() as out: ...               # out.write(piece) for each piece the agent says""",
     "holdfast": """\
 holdfast serve
 @hf.agent("agent")
 await hf.serve()""",
+    "node": """\
+const hf = connect("http://127.0.0.1:7417", { getToken });     // import { connect } from "holdfast-ai"
+const session = await hf.create({ agent: "agent" }); session.follow(() => draw(session.view));
+const run = await session.send(text);                          // and to stop it: await run.cancel()""",
+    "http": """\
+POST $URL/v1/sessions/$CHAT/messages   {"text": "…", "agent": "agent"}
+GET  $URL/v1/sessions/$CHAT/events     accept: text/event-stream, last-event-id: where one was
+POST $URL/v1/sessions/$CHAT/cancel     {"scope": "all"}""",
 }
-"""By framework; whole programs: docs/howto/embed-in-fastapi.md, ai-sdk.md, ag-ui.md, openai-responses.md."""
+"""By framework; whole programs: docs/howto/embed-in-fastapi.md, typescript-client.md, ai-sdk.md, ag-ui.md,
+openai-responses.md."""
+CALLED: Final = {
+    "fastapi": "FastAPI", "langgraph": "LangGraph", "python": "an agent in Python",
+    "node": "a program or a page in JavaScript", "http": "any language, over HTTP",
+}  # fmt: skip
+SERVERS: Final = (
+    ("server", "uvicorn", "fastapi"), ("server", "hypercorn", "fastapi"), ("server", "granian", "fastapi"),
+    ("x-powered-by", "express", "node"), ("x-powered-by", "next.js", "node"), ("x-powered-by", "hono", "node"),
+)  # fmt: skip
+"""What a header of the answer gives away, where neither driver nor recipe says what the endpoint is written in."""
+
+
+def framework_of(recipe: Recipe, evidence: str) -> str:
+    """Whose lines to show: the recipe's framework, else what the answer's headers give away, else plain HTTP."""
+    if recipe.framework:
+        return recipe.framework if recipe.framework in THREE_LINES else "http"
+    head = evidence.lower().split("\n\n")[0]
+    for header, name, framework in SERVERS:
+        if any(line.startswith(f"{header}:") and name in line for line in head.splitlines()):
+            return framework
+    return "http"
+
+
+BESIDE: Final = "A session server beside what you have (holdfast serve), which the agent writes to: "
+PLACES: Final = {
+    "langgraph": BESIDE,
+    "python": BESIDE,
+    "chainlit": BESIDE,
+    "fastapi": "A session layer inside the application you have (holdfast.Hub in its router): ",
+    "node": "A session server beside the application (holdfast serve), which the application and its pages write to"
+    " and read from: ",
+    "http": "A session layer: inside the application where that is Python (holdfast.Hub in its router), else a server"
+    " beside it (holdfast serve): ",
+}
 
 
 def prescribe(report: Report, recipe: Recipe, inputs: Inputs) -> list[Advice]:
@@ -69,13 +119,20 @@ def prescribe(report: Report, recipe: Recipe, inputs: Inputs) -> list[Advice]:
     return [
         advice
         for advice in (
-            _design(report, failed, inputs), _redirect(failed, inputs), _replace(failed, inputs), _lines(recipe, failed),
+            _design(report, failed, inputs, framework_of(recipe, report.contact.evidence)), _redirect(failed, inputs),
+            _replace(failed, inputs, _detached(report)), _lines(framework_of(recipe, report.contact.evidence), failed),
         )
         if advice is not None
     ]  # fmt: skip
 
 
-def _design(report: Report, failed: set[str], inputs: Inputs) -> Advice:
+def _detached(report: Report) -> bool:
+    """Whether the run was just seen to go on without its reader."""
+    verdicts = {finding.verdict for finding in report.probes if finding.id in DETACHED}
+    return "pass" in verdicts and "fail" not in verdicts
+
+
+def _design(report: Report, failed: set[str], inputs: Inputs, framework: str) -> Advice:
     many = len(inputs.surfaces) > 1 or inputs.topology in ("orchestrator", "peers") or "devices" in inputs.interactions
     failing = [name for name, verdict in report.capabilities.items() if verdict == "fail"]
     if many:
@@ -84,9 +141,11 @@ def _design(report: Report, failed: set[str], inputs: Inputs) -> Advice:
             " subscribes to them, and neither holds a connection to the other."
         )
     else:
-        text = (
-            "A session layer inside the application you have (holdfast.Hub in its router): the run is detached from the"
-            " request, and the endpoint becomes one reader of the session."
+        text = PLACES.get(framework, PLACES["http"]) + (
+            "the run goes on without its reader already, and stays where it is. What it says goes into the session, of"
+            " which the endpoint becomes one reader."
+            if _detached(report)
+            else "the run is detached from the request, and the endpoint becomes one reader of the session."
         )
     if failing == ["resilient"] and "control.stop" not in failed:
         text += " Continuity and control hold already; keep their routes and put the log under them."
@@ -107,10 +166,14 @@ def _redirect(failed: set[str], inputs: Inputs) -> Advice | None:
     return Advice(name="Redirect", text=text, because=because)
 
 
-def _replace(failed: set[str], inputs: Inputs) -> Advice | None:
+def _replace(failed: set[str], inputs: Inputs, detached: bool) -> Advice | None:
     told = []
-    if "control.stop" in failed or "control.disconnect" in failed or "resilient.keeps_generating" in failed:
+    if failed & set(DETACHED):
         told.append("cancel-on-disconnect by an explicit cancel with a receipt")
+    elif "control.stop" in failed and detached:
+        told.append("a stop that closes connections, or none, by a cancel that is a command with a receipt")
+    elif "control.stop" in failed:
+        told.append("closing the connection as the only stop by an explicit cancel with a receipt")
     if failed & {"resilient.resume", "resilient.no_repeat", "resilient.half_open", "resilient.proxy_timeout"}:
         told.append("reconnecting by asking again by reading on from a cursor")
     if failed & {"continuity.middle", "continuity.reload", "continuity.from_start", "continuity.other_device"}:
@@ -129,9 +192,9 @@ def _replace(failed: set[str], inputs: Inputs) -> Advice | None:
     return Advice(name="Replace", text=f"Replace {'; '.join(told)}.{more}")
 
 
-def _lines(recipe: Recipe, failed: set[str]) -> Advice:
-    framework = recipe.framework if recipe.framework in THREE_LINES else "fastapi"
+def _lines(framework: str, failed: set[str]) -> Advice:
+    where = CALLED.get(framework, framework)
+    more = '; the agent becomes @hub.agent("agent") or a worker of its own' if framework == "fastapi" else ""
     return Advice(
-        name="Three lines", text=f"For {framework}; the agent becomes @hub.agent(\"agent\") or a worker of its own.",
-        code=THREE_LINES[framework], because=sorted(failed),
+        name="Three lines", text=f"For {where}{more}.", code=THREE_LINES[framework], because=sorted(failed),
     )  # fmt: skip

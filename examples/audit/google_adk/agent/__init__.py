@@ -1,0 +1,3 @@
+"""As ``adk create`` writes it."""
+
+from . import agent as agent
