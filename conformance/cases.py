@@ -24,7 +24,7 @@ class Case:
     Attributes:
         subject: the file it stands in.
         rules: the rules of PROTOCOL.md it holds a client (or a server) to.
-        kind: ``fold``, ``script``, ``live`` or ``server``; README.md says what each is.
+        kind: ``fold``, ``conversation``, ``script``, ``live`` or ``server``; README.md says what each is.
         body: the rest, as written.
     """
 

@@ -1,4 +1,4 @@
-"""``fold`` cases: events in, a view out; byte-equal canonical JSON (FOLD-6), from every position (FOLD-2)."""
+"""``fold`` and ``conversation`` cases: events in, a view out; byte-equal canonical JSON (FOLD-6), from every position (FOLD-2)."""
 
 from __future__ import annotations
 
@@ -49,6 +49,16 @@ async def play(case: Case, driver: Driver) -> None:
         after = await fold(driver, f"[{','.join(events[cut:])}]", before["view"])
         if canonical(after["view"]) != canonical(whole["view"]):
             raise Mismatch(f"the view after event {cut} and the events after it do not add up to the whole (FOLD-2)")
+
+
+async def play_conversation(case: Case, driver: Driver) -> None:
+    """Play a ``conversation`` case: what is shown, in which order; also of the view as it is stored. Raises ``Mismatch``."""
+    start = {**EMPTY_VIEW, **case.body.get("view", {})}
+    events = json.dumps(filled(case.body["events"]))
+    whole = await fold(driver, events, start)
+    for seen in (whole, await fold(driver, "[]", whole["view"])):
+        if seen["shown"] != case.body["shown"]:
+            raise Mismatch(f"shown: expected {case.body['shown']}, got {seen['shown']}")
 
 
 def compare(wanted: dict[str, Any], got: dict[str, Any]) -> None:

@@ -83,6 +83,8 @@ async def one(case: Case, driver: Driver, site: Site) -> Outcome:
     try:
         if case.kind == "fold":
             await play_fold.play(case, driver)
+        elif case.kind == "conversation":
+            await play_fold.play_conversation(case, driver)
         elif case.kind == "script":
             await play_script.play(case, driver)
         else:

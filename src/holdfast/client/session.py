@@ -131,6 +131,7 @@ class Session:
         agent: str = "",
         edits: str | None = None,
         parent: str | None = None,
+        answer: str | None = None,
         attachments: list[wire.Attachment] | None = None,
         attempts: int = limits.ATTEMPTS,
         concurrent: bool = False,
@@ -141,14 +142,15 @@ class Session:
 
         Args:
             agent: whom it is for, when not the session's own agent.
-            edits: the input this replaces, on a new branch (CTL-7); ``parent``: the input it continues.
+            edits: the input this replaces, on a new branch (CTL-7); ``parent``: the input it continues;
+                ``answer``: the run that answered that, where another one is shown.
             attempts: how often the run may be tried.
             concurrent: do not wait for other runs of the agent in this session.
             silent: only say it; no run.
             key: makes a retry safe and becomes the message's id.
         """
         op = wire.Send(
-            session=self.id, text=text, agent=agent, edits=edits, parent=parent, attachments=attachments or [],
+            session=self.id, text=text, agent=agent, edits=edits, parent=parent, answer=answer, attachments=attachments or [],
             attempts=attempts, concurrent=concurrent, silent=silent, key=key or new_key(),
         )  # fmt: skip
         return self._run(await self._ask(op))
@@ -160,9 +162,10 @@ class Session:
         op = wire.Interrupt(session=self.id, text=text, run=run, agent=agent, force=force, key=key or new_key())
         return self._run(await self._ask(op))
 
-    async def regenerate(self, input: str, *, agent: str = "") -> Run:
-        """Answer an input again; the earlier answer stays as a sibling."""
-        return self._run(await self._ask(wire.Regenerate(session=self.id, input=input, agent=agent)))
+    async def regenerate(self, input: str, *, agent: str = "", select: bool = False) -> Run:
+        """Answer an input again; the earlier answer stays as a sibling. ``select``: show the branch that ends there."""
+        op = wire.Regenerate(session=self.id, input=input, agent=agent, select=select)
+        return self._run(await self._ask(op))
 
     def run(self, run: str, input: str = "") -> Run:
         """A run of this session, by id."""

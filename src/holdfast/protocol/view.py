@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final, Self
 
 from holdfast.protocol.codec import encode, utf16_len
+from holdfast.protocol.conversation import conversation
 from holdfast.protocol.events import Event
 
 FOLD_VERSION: Final = 1
@@ -221,24 +222,7 @@ class ViewState:
         return run
 
     def visible(self) -> list[Item]:
-        """The items of the branch shown: inputs from the head back, and for each the answer chosen (CTL-7)."""
+        """The items of the branch shown, turn by turn (CTL-7): ``conversation.conversation``."""
         for text in self.open.values():
             text.flush()
-        turns: set[str] = set()
-        turn = self.branch["head"]
-        while turn is not None and turn not in turns:
-            turns.add(turn)
-            turn = self.by_id.get(("message", turn), {}).get("parent")
-        chosen = dict(self.branch["runs"])
-        for ident, run in self.runs.items():
-            if "parent" not in run and "input" in run and run["input"] not in self.branch["runs"]:
-                chosen[run["input"]] = ident
-
-        def shown(item: Item) -> bool:
-            if "turn" not in item:
-                return True
-            if item["turn"] not in turns:
-                return False
-            return "run" not in item or self.root(item["run"]) == chosen.get(item["turn"], item["run"])
-
-        return [item for item in self.items if shown(item)]
+        return conversation(self)

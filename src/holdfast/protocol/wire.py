@@ -162,12 +162,15 @@ class Append(Command, tag="append", kw_only=True):
 class Send(Command, tag="send", kw_only=True):
     """Say something. Addressed to an agent it queues a run (RUN-7); ``edits`` branches instead of continuing (CTL-7).
 
-    ``key`` becomes the message's id, unless something has that id already: the answer says which it got.
+    ``key`` becomes the message's id, unless something has that id already: the answer says which it got. ``parent`` is the
+    input it goes on from, by default the end of the branch shown; ``answer`` the run that answered that, where it is not
+    the one shown.
     """
 
     text: Text
     agent: Name = ""
     parent: Id | None = None
+    answer: Id | None = None
     edits: Id | None = None
     attachments: Annotated[list[Attachment], msgspec.Meta(max_length=limits.INPUT_FILES)] = []
     attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = limits.ATTEMPTS
@@ -214,10 +217,14 @@ class Resolve(Command, tag="resolve", kw_only=True):
 
 
 class Regenerate(Command, tag="regenerate", kw_only=True):
-    """Answer an input again; the earlier answer stays as a sibling (CTL-7)."""
+    """Answer an input again; the earlier answer stays as a sibling (CTL-7).
+
+    ``select`` also shows the branch that ends at this input: for chats that drop what came after the answer.
+    """
 
     input: Id
     agent: Name = ""
+    select: bool = False
 
 
 class Select(Command, tag="select", kw_only=True):

@@ -29,6 +29,9 @@ def say(state: State, op: wire.Send, writer: Writer, *, after: list[str] | None 
         "attachments": [{"blob": a.blob, "name": a.name, "mediaType": a.media_type} for a in op.attachments],
     }  # fmt: skip
     data.update({name: value for name, value in optional.items() if value})
+    if op.answer is not None:
+        _check_answers(state, op.answer, parent)
+        writer.write(e.BRANCH_SELECTED, {"run": op.answer})
     writer.write(e.INPUT_MESSAGE, data)
     writer.result = {**writer.result, "messageId": ident, "run": None}
     if not agent or op.silent or state.taken_by is not None:
@@ -79,6 +82,12 @@ def _known(state: State, ident: str) -> Input:
     return state.inputs[ident]
 
 
+def _check_answers(state: State, answer: str, parent: str | None) -> None:
+    run = state.runs.get(answer) or state.ended.get(answer)
+    if run is None or run.parent is not None or run.input is None or run.input != parent:
+        raise Refused("run.not_found", f"no run {answer!r:.80} that answers {parent!r:.80}")
+
+
 def regenerate(state: State, op: wire.Regenerate, writer: Writer) -> None:
     """Queue another answer to an input; the earlier answer stays as a sibling."""
     ident = input_of(state, writer.actor, op.input)
@@ -88,6 +97,8 @@ def regenerate(state: State, op: wire.Regenerate, writer: Writer) -> None:
         raise Refused("run.no_agent")
     if state.taken_by is not None:
         raise Refused("run.muted")
+    if op.select and state.head != ident:
+        writer.write(e.BRANCH_SELECTED, {"input": ident})
     run = runs.queue(state, writer, agent, input=ident, attempts=limits.ATTEMPTS, regenerates=True)
     writer.result = {"run": run, "messageId": ident}
 

@@ -14,7 +14,7 @@ from holdfast.session.state import State
 
 _RUN: Final = {"run": "r"}
 NAMES: Final[dict[type[wire.Op], dict[str, str]]] = {
-    wire.Append: _RUN, wire.Send: {"parent": "m", "edits": "m"}, wire.Regenerate: {"input": "m"},
+    wire.Append: _RUN, wire.Send: {"parent": "m", "edits": "m", "answer": "r"}, wire.Regenerate: {"input": "m"},
     wire.Select: {"input": "m", "run": "r"}, wire.Cancel: {"run": "r", "input": "m"}, wire.Steer: _RUN,
     wire.Interrupt: _RUN, wire.Resolve: {"approval": ""}, wire.Attach: _RUN, wire.Received: _RUN, wire.End: _RUN,
     wire.Spawn: _RUN, wire.Ask: _RUN, wire.Wait: _RUN,

@@ -143,6 +143,10 @@ class Agents:
         self.calls += 1
         return {"high": 6}
 
+    async def reader(self, run: holdfast.RunContext) -> None:
+        """Says what it was given to go by."""
+        await run.say(" · ".join(said["content"] for said in run.history))
+
     async def team(self, run: holdfast.RunContext) -> None:
         """Three sub-agents at a time, each saying something in two parts, then a word of its own."""
 
@@ -206,7 +210,7 @@ class Agents:
 
 @pytest.fixture
 async def agents(site: Site) -> AsyncIterator[Agents]:
-    names = ("writer", "team", "clerk", "buyer", "browser", "librarian", "chief", "failing")
+    names = ("writer", "reader", "team", "clerk", "buyer", "browser", "librarian", "chief", "failing")
     working = Agents()
     async with holdfast.connect(site.url, token=site.token("agent:crew", agents=["*"])) as hf:
         for name in names:

@@ -89,6 +89,26 @@ async def test_another_answer(site: Site, agents: Agents, node: Start) -> None:
     assert [m["role"] for m in second["messages"]].count("user") == 1
 
 
+async def test_another_answer_to_an_earlier_message(site: Site, agents: Agents, node: Start) -> None:
+    """The client drops what followed; so does everybody, and the agent knows what the client shows."""
+    client = await node("t27", agent="reader")
+    for ident in ("u1", "u2", "u3"):
+        client.do("say", id=ident, text=ident)
+        client.do("run")
+        await client.done()
+    client.do("keep", count=3)
+    client.do("run", parameters={"runId": "again"})
+    again = await client.done()
+    assert [m["content"] for m in again["messages"]] == ["u1", "u1", "u2", "u1 · u1 · u2"]
+    client.do("say", id="u4", text="u4")
+    client.do("run")
+    done = await client.done()
+    assert done["messages"][-1]["content"] == "u1 · u1 · u2 · u1 · u1 · u2 · u4"
+    client.do("reload")
+    client.do("connect")
+    assert (await client.done())["messages"] == done["messages"]
+
+
 async def test_an_edit_branches(site: Site, agents: Agents, node: Start) -> None:
     agents.gate.set()
     client = await node("t13")

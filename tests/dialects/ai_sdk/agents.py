@@ -41,6 +41,11 @@ async def echo(run: Any) -> None:
     await run.say(f"You said: {run.input.text}")
 
 
+async def reader(run: Any) -> None:
+    """Says what it was given to go by."""
+    await run.say(" · ".join(f"{said['role']} {said['content']}" for said in run.history))
+
+
 async def maker(run: Any) -> None:
     """Everything an agent may write: reasoning, a step, tools, sources, activities, state, custom events."""
     async with run.reasoning() as out:
@@ -123,7 +128,7 @@ async def notary(run: Any) -> None:
     await run.say(f"Got {signed}.", key="got")
 
 
-AGENTS = {f.__name__: f for f in (writer, echo, maker, clerk, editor, failing, librarian, notary)}
+AGENTS = {f.__name__: f for f in (writer, echo, reader, maker, clerk, editor, failing, librarian, notary)}
 
 
 @contextlib.asynccontextmanager

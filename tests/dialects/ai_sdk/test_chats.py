@@ -236,3 +236,32 @@ async def test_a_restart_of_the_server(tmp_path: Path, packages: None, version: 
             view = await site.log()
             assert spoken(shown) == folded(view) == ["".join(words())]
             whole(shown)
+
+
+def texts(messages: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """Each message's id, role and words."""
+    return [
+        (m["id"], m["role"], "".join(p.get("text", "") for p in m["parts"] if p["type"] == "text")) for m in messages
+    ]
+
+
+@every_wire
+async def test_an_earlier_answer_given_anew_is_where_the_page_has_it(site: Site, version: str, wire: str) -> None:
+    chat = await site.chat(version, wire, agent="reader")
+    for words_ in ("one", "two", "three"):
+        shown = await chat.do("send", text=words_)
+    shown = await chat.do("regenerate", messageId=shown["messages"][3]["id"])
+    assert [text for _, _, text in texts(shown["messages"])] == [
+        "one",
+        "user one",
+        "two",
+        "user one · assistant user one · user two",
+    ]
+    async with site.http() as http:
+        kept = (await http.get(f"/v1/ai-sdk/{version}/reader/c1")).json()
+        assert texts(kept) == texts(shown["messages"])
+        shown = await chat.do("send", text="four")
+        said = " · ".join(f"{role} {text}" for _, role, text in texts(shown["messages"][:-1]))
+        assert texts(shown["messages"])[-1][2] == said, "the agent knows what the page shows"
+        kept = (await http.get(f"/v1/ai-sdk/{version}/reader/c1")).json()
+        assert texts(kept) == texts(shown["messages"])

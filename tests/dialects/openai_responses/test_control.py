@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 from typing import Any
 
 import openai
 import pytest
 
+import holdfast
 from holdfast.agents.holdfast import Holdfast
 from holdfast.agents.run import RunContext
 from holdfast.client.client import Client
@@ -159,6 +161,26 @@ async def test_a_conversation_goes_on_by_response_or_by_name(site: Site) -> None
     assert four.output_text == "a | a | c | a | a | c | d"  # what clients say was said before is not taken
     items = await client.responses.input_items.list(four.id, order="asc")
     assert [item.content[0].text for item in items.data] == ["d"]  # type: ignore[union-attr]
+
+
+async def test_it_goes_on_after_the_very_response_it_names(site: Site) -> None:
+    """Also when another surface has had the same input answered anew meanwhile."""
+    tries = itertools.count(1)
+
+    async def teller(run: RunContext) -> None:
+        await run.say(" | ".join(said["content"] for said in run.history) + f" #{next(tries)}")
+
+    await site.serve(teller=teller)
+    client = site.client()
+    one = await client.responses.create(model="teller", input="a")
+    async with holdfast.connect(site.url, token=site.token()) as hf:
+        session = hf.session(session_of(one))
+        first = (await session.state()).branch["head"]
+        await (await session.regenerate(first)).finished()
+    two = await client.responses.create(model="teller", input="b", previous_response_id=one.id)
+    assert two.output_text == "a | a #1 | b #3"
+    three = await client.responses.create(model="teller", input="c", previous_response_id=two.id)
+    assert three.output_text == "a | a #1 | b | a | a #1 | b #3 | c #4"
 
 
 async def test_files_come_as_attachments_and_the_request_with_them(site: Site) -> None:

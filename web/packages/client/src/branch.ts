@@ -1,5 +1,5 @@
-// Owns what is shown of a session that branches: the items from the head back, and for each input the answer chosen
-// (CTL-7). The twin of `View.visible` in src/holdfast/protocol/view.py.
+// Owns what the conversation of a session that branches is: the items from the head back, turn by turn, and for each input
+// the answer chosen (CTL-7). The twin of src/holdfast/protocol/conversation.py.
 
 import type { Item, MessageItem, RunState } from "./protocol.js";
 import type { View } from "./view.js";
@@ -13,22 +13,58 @@ export function rootOf(runs: ReadonlyMap<string, RunState>, id: string): string 
   }
 }
 
-/** The items of the branch shown, in order. */
+/**
+ * The items of the branch shown, turn by turn: an answer stands where the first answer to its input stood, however late
+ * it was given, and what belongs to no turn stands in the turn during which it came.
+ */
 export function visible(view: View): Item[] {
-  const turns = new Set<string>();
-  for (let turn = view.head; turn !== null && !turns.has(turn);) {
-    turns.add(turn);
-    turn = view.find("message", turn)?.parent ?? null;
+  const words = new Map<string, number>(); // where the first answer to each input begins
+  for (const { run, turn, seq } of view.items) if (run !== undefined && turn !== undefined && !words.has(turn)) words.set(turn, seq);
+  const rank = ranks(view);
+  const turns = [...rank.keys()].map((input) => turnOf(view, input, words.get(input)));
+  const places: { item: Item; turn: number; after: boolean }[] = [];
+  for (const item of view.items) {
+    const root = item.run === undefined ? undefined : rootOf(view.runs, item.run);
+    const input = item.turn ?? view.runs.get(root ?? "")?.input;
+    let turn = rank.get(input ?? "") ?? -1;
+    let after = false;
+    if (input === undefined) { // of no turn: it is in the one whose input came last before it
+      turn = Math.max(0, turns.findLastIndex(({ began }) => began < item.seq));
+      const { first, again } = turns[turn] ?? { first: 0, again: 0 };
+      after = first < item.seq && item.seq < again;
+    } else if (turn < 0 || (root !== undefined && root !== (turns[turn]!.answer ?? root))) {
+      continue;
+    }
+    places.push({ item, turn, after });
   }
-  const answers = new Map(view.chosen);
-  for (const run of view.runs.values()) {
-    if (run.parent === undefined && run.input !== undefined && !view.chosen.has(run.input)) answers.set(run.input, run.id);
+  places.sort((a, b) => a.turn - b.turn || Number(a.after) - Number(b.after) || a.item.seq - b.item.seq);
+  return places.map(({ item }) => item);
+}
+
+/** The inputs of the branch shown, oldest first, each with its number. */
+function ranks(view: View): Map<string, number> {
+  const inputs = new Set<string>();
+  for (let input = view.head; input !== null && !inputs.has(input);) {
+    inputs.add(input);
+    input = view.find("message", input)?.parent ?? null;
   }
-  return view.items.filter(({ turn, run }) => {
-    if (turn === undefined) return true;
-    if (!turns.has(turn)) return false;
-    return run === undefined || rootOf(view.runs, run) === (answers.get(turn) ?? run);
-  });
+  return new Map([...inputs].reverse().map((input, number) => [input, number]));
+}
+
+interface Turn {
+  /** Where the input is; 0 when it has left the window. */
+  began: number;
+  /** The run chosen as its answer. */
+  answer: string | undefined;
+  /** Where an answer began to be given, and where the chosen one was queued: what was said in between follows it. */
+  first: number;
+  again: number;
+}
+
+function turnOf(view: View, input: string, first: number | undefined): Turn {
+  const answer = view.chosen.get(input) ?? siblingRuns(view.runs, input).at(-1)?.id;
+  const again = view.runs.get(answer ?? "")?.seq ?? 0;
+  return { began: view.find("message", input)?.seq ?? 0, answer, first: first ?? again, again };
 }
 
 const isInput = (item: Item): item is MessageItem => item.kind === "message" && item.turn === item.id;

@@ -26,6 +26,8 @@ export interface SendOptions extends WriteOptions {
   edits?: string;
   /** The input it continues. */
   parent?: string;
+  /** The run that answered `parent`, where another one is shown. */
+  answer?: string;
   attachments?: Attachment[];
   /** How often the run may be tried; 3 unless said otherwise. */
   attempts?: number;
@@ -207,8 +209,8 @@ export class Session extends Followed {
     return this.#run(await this.#ask({ op: "interrupt", text }, options));
   }
 
-  /** Answer an input again; the earlier answer stays as a sibling. */
-  async regenerate(input: string, options: WriteOptions & { agent?: string } = {}): Promise<Run> {
+  /** Answer an input again; the earlier answer stays as a sibling. `select`: show the branch that ends there. */
+  async regenerate(input: string, options: WriteOptions & { agent?: string; select?: boolean } = {}): Promise<Run> {
     return this.#run(await this.#ask({ op: "regenerate", input }, options));
   }
 

@@ -113,6 +113,17 @@ describe.each([5, 6, 7] as Version[])("a chat of version %i", (version) => {
     expect(view.items.filter((item) => item.kind === "message" && item.edits)).toHaveLength(1);
   });
 
+  test("answers an earlier message again, and the session drops what the chat drops", async () => {
+    const { chat: one, session } = chat(version, fresh());
+    for (const text of ["one", "two", "three"]) await one.sendMessage({ text });
+    await one.regenerate({ messageId: one.messages[3].id });
+    await one.sendMessage({ text: "four" });
+    await session.state();
+    const ids = (messages: any[]) => messages.map(({ id }) => id);
+    expect(one.messages.map((message: any) => textOf(message) || message.parts[0].text)).toHaveLength(6);
+    expect(ids(toUIMessages(session, version))).toEqual(ids(one.messages));
+  });
+
   test("shows what others do", async () => {
     const { chat: one, session } = chat(version, fresh());
     await one.sendMessage({ text: "mine" });

@@ -189,7 +189,9 @@ class Asked:
                 return str(run["id"])
         if runs and (principal.tenant, principal.actor, given.threadId, runs[-1]["id"]) not in self._told:
             return str(runs[-1]["id"])
-        op = checked(wire.Regenerate, session=given.threadId, input=ident, agent=agent, key=_key("run", given.runId))
+        op = checked(  # the client's conversation ends at this message
+            wire.Regenerate, session=given.threadId, input=ident, agent=agent, select=True, key=_key("run", given.runId)
+        )
         answer = await self._hub.execute(principal, op)
         return str(answer["run"])
 

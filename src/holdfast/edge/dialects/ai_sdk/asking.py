@@ -201,7 +201,9 @@ class Asking:
                 ident = edits[-1] if edits else ident  # to the SDK an edited message keeps its id
             else:
                 raise Refused("input.malformed", "messages: no user message to answer again")
-            op = wire.Regenerate(session=session, input=ident, agent=self._agent)
+            op = wire.Regenerate(
+                session=session, input=ident, agent=self._agent, select=True
+            )  # as the SDK, which drops the rest
             return str((await self.hub.execute(self.principal, op))["run"])
         except Refused as error:
             if error.code not in ("session.not_found", "input.not_found") or last is None:

@@ -61,9 +61,9 @@ class Asking:
             return answered[-1]
         if previous is None:
             await self._create(principal, session, asked.text if made else "")
-        parent = previous.input if previous is not None else None
+        after = await self._after(principal, previous) if previous is not None else {}
         try:
-            return await self._say(principal, session, asked, ident, parent, life)
+            return await self._say(principal, session, asked, ident, {**after, "incarnation": life})
         except Refused:
             if made:
                 await self._discard(principal, session)
@@ -98,8 +98,21 @@ class Asking:
             raise Refused("input.malformed", "mcp_approval_response: name previous_response_id", param="input")
         return None
 
+    async def _after(self, principal: Principal, previous: Known) -> dict[str, Any]:
+        """What of the session a message after that response goes on from: its input, and its answer among several."""
+        if previous.input is None:
+            return {}
+        _, _, raw = await self._hub.snapshot(principal, previous.ref.session)
+        view = View.load(_ANY.decode(raw))
+        answers = [
+            ident for ident, run in view.runs.items() if run.get("input") == previous.input and "parent" not in run
+        ]
+        shown = view.branch["runs"].get(previous.input, answers[-1] if answers else previous.ref.run)
+        chosen = {} if shown == previous.ref.run else {"answer": previous.ref.run}
+        return {"parent": previous.input, **chosen}
+
     async def _say(
-        self, principal: Principal, session: str, asked: Asked, ident: str | None, parent: str | None, life: str | None
+        self, principal: Principal, session: str, asked: Asked, ident: str | None, after: dict[str, Any]
     ) -> Ref:
         if asked.results:
             await self._check_calls(principal, session, asked)
@@ -112,8 +125,7 @@ class Asking:
             blob = await self._hub.put_blob(principal, session, media, content)
             attachments.append(wire.Attachment(blob, name[: limits.NAME_CHARS], media[: limits.NAME_CHARS]))
         said = wire.Send(
-            session=session, text=asked.text, agent=asked.fields.model, key=ident, parent=parent,
-            attachments=attachments, incarnation=life,
+            session=session, text=asked.text, agent=asked.fields.model, key=ident, attachments=attachments, **after
         )  # fmt: skip
         result = await self._hub.execute(principal, said)
         if result.get("run") is None:

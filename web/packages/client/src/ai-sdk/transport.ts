@@ -54,7 +54,7 @@ export class HoldfastChatTransport {
     if (!last) throw malformed("There is no message to send.");
     if (trigger !== "regenerate-message" && last.role === "assistant") return this.#decide(session, last, abortSignal);
     const run = trigger === "regenerate-message"
-      ? await session.regenerate(await this.#inputOf(session, messages, messageId), this.#named)
+      ? await session.regenerate(await this.#inputOf(session, messages, messageId), { ...this.#named, select: true })
       : await this.#say(session, last, messageId === last.id);
     if (!run.id) {
       throw new HoldfastError({ code: "run.muted", message: "It was said; no agent answers while a person has taken over." });
