@@ -224,7 +224,9 @@ def everything() -> tuple[dict[str, list[set[str]]], View]:
     held = start(first)
     do(wire.Ask(**held, approval="a2", tool="mail", args={}, deadline_s=1), "agent:writer")
     do(Tick(**s), "system:session", at=2_000)
-    do(wire.Ask(**held, approval="a3", tool="mail", args={}), "agent:writer")
+    started = [events.Draft("TOOL_CALL_START", {"toolCallId": "c2", "toolCallName": "mail"})]
+    do(wire.Append(**held, events=started), "agent:writer")
+    do(wire.Ask(**held, approval="a3", tool="mail", args={}, call="c2"), "agent:writer")
     do(wire.Steer(**s, run=first, text="slower"))
     do(wire.Cancel(**s, input="m1"))
     do(wire.Received(**held), "agent:writer")

@@ -17,7 +17,7 @@ def pick(options: Any, n: int) -> Any:
     return found[n % len(found)] if found else None
 
 
-def _text(tail: int, opened: dict[str, int], kind: str, a: int, b: int) -> list[Draft]:
+def _text(tail: int, opened: dict[str, int], calls: list[str], kind: str, a: int, b: int) -> list[Draft]:
     start, content, end, field = {
         "m": (e.TEXT_START, e.TEXT_CONTENT, e.TEXT_END, "messageId"),
         "r": (e.REASONING_START, e.REASONING_CONTENT, e.REASONING_END, "messageId"),
@@ -27,6 +27,8 @@ def _text(tail: int, opened: dict[str, int], kind: str, a: int, b: int) -> list[
     delta = WORDS[b % len(WORDS)]
     if not ids or a % 9 == 0:
         new = IDS[b % len(IDS)] if a % 3 == 0 else f"{kind}.{tail}"
+        if kind == "t" and calls and b % 3 == 0:
+            new = pick(calls, a)  # made again, which is fine if it was paused
         return [Draft(start, {field: new, "toolCallName": "t"}), Draft(content, {field: new, "delta": delta})]
     ident: Any = ids[a % len(ids)]
     if b % 13 == 0:
@@ -54,6 +56,7 @@ def _other(a: int, b: int, calls: list[str]) -> list[Draft]:
         Draft(e.RUN_ENDED, {"status": "completed"}),  # not theirs to write
     ]  # fmt: skip
     options += [Draft(e.TOOL_RESULT, {"toolCallId": call, "content": value}) for call in calls]
+    options += [Draft(e.TOOL_PAUSED, {"toolCallId": call, "why": "asks"}) for call in calls]
     return [options[(a * 7 + b) % len(options)]]
 
 
@@ -62,7 +65,7 @@ def drafts(tail: int, opened: dict[str, int], calls: list[str], a: int, b: int, 
     found: list[Draft] = []
     for n in range(c % 3 + 1):
         if (a + n) % 3:
-            found += _text(tail, opened, "mmrt"[(a + b + n) % 4], a // 3 + n, b + n)
+            found += _text(tail, opened, calls, "mmrt"[(a + b + n) % 4], a // 3 + n, b + n)
         else:
             found += _other(a + n, b, calls)
     return found

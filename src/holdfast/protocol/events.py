@@ -65,6 +65,7 @@ TOOL_START: Final = "TOOL_CALL_START"  # {toolCallId, toolCallName, parentMessag
 TOOL_ARGS: Final = "TOOL_CALL_ARGS"  # {toolCallId, delta}
 TOOL_END: Final = "TOOL_CALL_END"  # {toolCallId}
 TOOL_RESULT: Final = "TOOL_CALL_RESULT"  # {toolCallId, content, error?, blob?}
+TOOL_PAUSED: Final = "tool.paused"  # {toolCallId, why}
 STEP_STARTED: Final = "STEP_STARTED"  # {stepName}
 STEP_FINISHED: Final = "STEP_FINISHED"  # {stepName}
 STATE_SNAPSHOT: Final = "STATE_SNAPSHOT"  # {snapshot}
@@ -89,7 +90,7 @@ RUN_ENDED: Final = "run.ended"  # {status, error?: {code, message}, forced?}
 CANCEL_REQUESTED: Final = "cancel.requested"  # {scope, runs: [id], force, deadline, input?}
 CANCEL_DELIVERED: Final = "cancel.delivered"  # {}; run = the run whose worker has it
 CANCEL_EFFECTIVE: Final = "cancel.effective"  # {}; run = the run that ended by it
-APPROVAL_REQUESTED: Final = "approval.requested"  # {approvalId, tool, args, hash, deadline, default, selfApprove}
+APPROVAL_REQUESTED: Final = "approval.requested"  # {approvalId, tool, args, hash, deadline, default, selfApprove, toolCallId?} # fmt: skip
 APPROVAL_RESOLVED: Final = "approval.resolved"  # {approvalId, decision: approved|denied, by, note?}
 APPROVAL_EXPIRED: Final = "approval.expired"  # {approvalId, decision, reason?}
 BRANCH_SELECTED: Final = "branch.selected"  # {input?: id, run?: id}
@@ -109,7 +110,7 @@ CLOSING: Final = {TEXT_END: "messageId", REASONING_END: "messageId", TOOL_END: "
 
 APPENDABLE: Final = frozenset(
     {
-        *OPENING, *DELTAS, *CLOSING, TOOL_RESULT, STEP_STARTED, STEP_FINISHED, STATE_SNAPSHOT, STATE_DELTA,
+        *OPENING, *DELTAS, *CLOSING, TOOL_RESULT, TOOL_PAUSED, STEP_STARTED, STEP_FINISHED, STATE_SNAPSHOT, STATE_DELTA,
         ACTIVITY_SNAPSHOT, ACTIVITY_DELTA, RAW, CUSTOM, SOURCE_CITED, USAGE_RECORDED,
     }
 )  # fmt: skip

@@ -81,7 +81,10 @@ def _start_reasoning(view: View, event: Event) -> None:
 def _start_tool(view: View, event: Event) -> None:
     ident = _text(event.data, "toolCallId")
     tool = view.by_id.get(("tool", ident))
-    if tool is not None and tool["status"] == "cut":  # a later attempt makes the call again (RUN-4)
+    if tool is not None and tool["status"] in (
+        "cut",
+        "called",
+    ):  # made again: by a later attempt, or allowed now (RUN-4)
         view.reopen(tool, event.attempt)
     elif ident and tool is None:
         message = _some(message=event.data.get("parentMessageId"))
@@ -240,7 +243,11 @@ def _approval(view: View, event: Event) -> None:
     data, ident = event.data, _text(event.data, "approvalId")
     if ident and ("approval", ident) not in view.by_id:
         fields = {f: data.get(f) for f in ("tool", "args", "hash", "deadline", "default")}
-        view.add(event, "approval", ident, status="pending", **fields)
+        call = _text(data, "toolCallId")
+        tool = view.by_id.get(("tool", call))
+        if tool is not None and tool["status"] != "done":
+            view.asked(tool, ident)
+        view.add(event, "approval", ident, status="pending", **fields, **_some(call=call))
         view.size += len(encode(data))
 
 

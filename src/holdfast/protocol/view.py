@@ -122,11 +122,21 @@ class ViewState:
                 self.open[item["kind"], item["id"]] = OpenText(item, field)
 
     def reopen(self, item: Item, attempt: int | None) -> None:
-        """A tool call that was cut is made again."""
+        """A tool call that was cut, or waited for people, is made again."""
+        item.pop("approval", None)
+        waiting = self.unsettled.get(item.get("run"), [])
+        waiting[:] = [other for other in waiting if other is not item]
         item.update(args="", length=0, status="open")
         if attempt is not None:
             item["attempt"] = attempt
         self._note(item)
+
+    def asked(self, item: Item, approval: str) -> None:
+        """People are asked about a tool call, also about one that a lost attempt left: it waits for them."""
+        item["approval"] = approval
+        if item["status"] == "cut":
+            item["status"] = "called"
+            self._note(item)
 
     def close(self, kind: str, ident: str, status: str, *, kept: bool = False) -> None:
         """An open text is complete. ``kept``: it counts as said also when its attempt is lost (RUN-8)."""
@@ -138,10 +148,13 @@ class ViewState:
                 text.item["kept"] = True
 
     def settle(self, run: str, *, pending: bool) -> None:
-        """The run ended, or an attempt was lost: nothing of it stays open (FOLD-4)."""
+        """The run ended (``pending``), waits, or lost an attempt: nothing of it stays open (FOLD-4), but a tool call that
+        people were asked about and that was not made since."""
         left = []
         for item in self.unsettled.pop(run, []):
-            if item["status"] in ("open", "called"):
+            if not pending and item["status"] == "called" and "approval" in item:
+                left.append(item)
+            elif item["status"] in ("open", "called"):
                 self.close(item["kind"], item["id"], "cut")
                 item["status"] = "cut"
             elif item["status"] == "pending" and pending:

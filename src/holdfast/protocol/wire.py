@@ -309,11 +309,15 @@ class Spawn(RunOp, tag="spawn", kw_only=True):
 
 
 class Ask(RunOp, tag="ask", kw_only=True):
-    """Request an approval of one exact action (CTL-6). ``wait`` lets the worker go until it is decided (RUN-5)."""
+    """Request an approval of one exact action (CTL-6). ``wait`` lets the worker go until it is decided (RUN-5).
+
+    ``call`` is the tool call of this run that is asked about: its arguments are closed, and it has not begun (RUN-4).
+    """
 
     approval: Id
     tool: Name
     args: dict[str, Any]
+    call: Id | None = None
     deadline_s: Annotated[float, msgspec.Meta(gt=0, le=limits.APPROVAL_DEADLINE_MAX_S)] = limits.APPROVAL_DEADLINE_S
     default: Literal["approved", "denied"] = "denied"
     self_approve: bool = False

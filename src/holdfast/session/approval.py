@@ -10,9 +10,9 @@ from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import canonical, check_entity_id, check_value, encode
 from holdfast.protocol.events import Event
-from holdfast.session import life
+from holdfast.session import content, life
 from holdfast.session import run as runs
-from holdfast.session.state import Approval, State
+from holdfast.session.state import Approval, Run, State
 from holdfast.session.writer import SYSTEM, Writer
 
 
@@ -43,12 +43,22 @@ def ask(state: State, op: wire.Ask, writer: Writer) -> None:
             "approvalId": ident, "tool": op.tool, "args": op.args, "hash": hashed,
             "deadline": writer.ts + int(op.deadline_s * 1_000), "default": op.default, "selfApprove": op.self_approve,
         }  # fmt: skip
+        if op.call is not None:
+            data["toolCallId"] = _close(run, op.call, writer)
         writer.write(e.APPROVAL_REQUESTED, data, run=run.id, actor=f"agent:{run.agent}")
     decision = known.decision if known is not None else ""
     by, note = (known.by, known.note) if known is not None else ("", "")
     writer.result = {"approvalId": ident, "decision": decision, "by": by, "note": note, "hash": hashed}
     if op.wait and not decision:
         runs.release(state, run, [ident], writer)
+
+
+def _close(run: Run, call: str, writer: Writer) -> str:
+    """Complete the arguments of the call that is asked about, in the append that says it has not begun."""
+    content.check_unmade(run, call)
+    if f"t:{call}" in run.open:
+        writer.write(e.TOOL_END, {"toolCallId": call}, run=run.id, actor=f"agent:{run.agent}")
+    return call
 
 
 def resolve(state: State, op: wire.Resolve, writer: Writer) -> None:
@@ -105,6 +115,7 @@ def requested(state: State, event: Event) -> None:
         event.run or "", data["tool"], data["args"], data["hash"], event.actor, data["deadline"], data["default"],
         self_approve=data["selfApprove"],
     )  # fmt: skip
+    content.pause(state, event)
     excess = len(state.approvals) - limits.KEPT_APPROVALS
     for ident in [i for i, a in state.approvals.items() if a.decision and a.run not in state.runs][: max(0, excess)]:
         del state.approvals[ident]

@@ -131,7 +131,7 @@ def _check_open(
         raise Refused("session.full", f"more than {limits.OPEN_ENTITIES} open texts")
     if type_ == e.TOOL_START and run is not None:
         call = run.journal.get(ident)
-        if call is not None and (call.done or call.generation == run.generation):
+        if call is not None and (call.done or (call.generation == run.generation and not call.paused)):
             raise Refused("content.exists", f"tool call {ident!r:.80} was made before")
         if len(run.journal) >= limits.KEPT_TOOL_RESULTS:
             raise Refused("session.full", f"more than {limits.KEPT_TOOL_RESULTS} tool calls in one run")
@@ -162,10 +162,23 @@ def _check_beside(state: State, run: Run | None, type_: str, data: dict[str, Any
             fresh[f"result:{ident}"] = size
             if run.journal_bytes + size > limits.JOURNAL_BYTES:
                 raise Refused("session.full", "the run's journal of tool results is full; put large results into blobs")
+    elif type_ == e.TOOL_PAUSED:
+        ident = check_entity_id(data.get("toolCallId"), "tool.paused.toolCallId")
+        if f"t:{ident}" not in fresh:
+            check_unmade(run, ident)
     elif type_ in (e.STATE_SNAPSHOT, e.STATE_DELTA):
         before = 0 if type_ == e.STATE_SNAPSHOT else state.state_bytes
         if before + size > limits.SESSION_STATE_BYTES:
             raise Refused("session.full", "the shared state and its changes are too large; send a STATE_SNAPSHOT")
+
+
+def check_unmade(run: Run | None, ident: str) -> None:
+    """Refuse a call that the run has not written down, or that has its result."""
+    call = run.journal.get(ident) if run is not None else None
+    if call is None:
+        raise Refused("content.not_open", f"tool call {ident!r:.80} was never started")
+    if call.done:
+        raise Refused("content.exists", f"tool call {ident!r:.80} has its result")
 
 
 def _check_size(type_: str, data: dict[str, Any]) -> int:
@@ -228,6 +241,14 @@ def tool_result(state: State, event: Event) -> None:
     call.done, call.content = True, event.data.get("content")
     call.error, call.blob = event.data.get("error"), event.data.get("blob")
     run.journal_bytes += len(encode(event.data))
+
+
+def pause(state: State, event: Event) -> None:
+    """Note that the call an event names has not been made, and why if nobody said so before."""
+    run = state.runs.get(event.run or "")
+    call = run.journal.get(str(event.data.get("toolCallId"))) if run is not None else None
+    if call is not None and not call.done:
+        call.paused = call.paused or str(event.data.get("why") or "asks")
 
 
 def state_changed(state: State, event: Event) -> None:

@@ -105,6 +105,7 @@ EVOLVE: Final[dict[str, Evolve]] = {
     e.HANDOFF_TAKEN: handoff.taken,
     e.HANDOFF_RETURNED: handoff.returned,
     e.TOOL_RESULT: content.tool_result,
+    e.TOOL_PAUSED: content.pause,
     e.STATE_SNAPSHOT: content.state_changed,
     e.STATE_DELTA: content.state_changed,
     **dict.fromkeys(e.OPENING, content.opened),

@@ -29,10 +29,14 @@ class Steer(msgspec.Struct):
 
 
 class Call(msgspec.Struct, omit_defaults=True):
-    """A journalled tool call. ``done`` with its result, or started by ``generation`` with an unknown outcome (RUN-4)."""
+    """A journalled tool call. ``done`` with its result, or started by ``generation`` with an unknown outcome (RUN-4).
+
+    ``paused`` says why it is known not to have been made after all: people are asked first. Then it may be started again.
+    """
 
     name: str
     generation: int
+    paused: str = ""
     done: bool = False
     content: Any = None
     error: Any = None

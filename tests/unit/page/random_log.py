@@ -172,7 +172,11 @@ class RandomLog:
         match self.random.randrange(3):
             case 0:
                 data = {"approvalId": ident, "tool": "write", "args": {"n": self._value()}, "hash": "00"}
-                self._emit(e.APPROVAL_REQUESTED, self._maybe(data, deadline=self.ts, default="denied"), run)
+                self._emit(
+                    e.APPROVAL_REQUESTED,
+                    self._maybe(data, deadline=self.ts, default="denied", toolCallId=f"t{self.random.randrange(5)}"),
+                    run,
+                )
             case 1:
                 data = {"approvalId": ident, "decision": self.random.choice(["approved", "denied"])}
                 self._emit(e.APPROVAL_RESOLVED, self._maybe(data, by="user:ann", note=self._words()), run)

@@ -6,6 +6,7 @@ import pytest
 
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
+from holdfast.protocol.events import Draft
 from holdfast.session.approval import action_hash
 from tests.property.histories import SESSION
 
@@ -169,3 +170,76 @@ def test_approvals_are_bounded(room: Room) -> None:
             room.do(resolve(ident=ident))
         room.end(attempt)
     assert len(room.state.approvals) <= limits.KEPT_APPROVALS + limits.PENDING_APPROVALS
+
+
+# --- approvals of a call --------------------------------------------------------------------------------------------------
+def call(room: Room, attempt: dict[str, object], *, end: bool = False, ident: str = "c") -> None:
+    about = {"toolCallId": ident}
+    drafts = [Draft(e.TOOL_START, {**about, "toolCallName": "mail"}), Draft(e.TOOL_ARGS, {**about, "delta": "{}"})]
+    room.append(*drafts, *([Draft(e.TOOL_END, about)] if end else []), **attempt)
+
+
+def test_asking_about_a_call_closes_its_arguments_in_the_same_append(room: Room) -> None:
+    attempt = room.running()
+    call(room, attempt)
+    before = len(room.events)
+    room.do(ask(attempt, call="c"), WRITER)
+    assert room.types(before) == [e.TOOL_END, e.APPROVAL_REQUESTED]
+    assert room.item("tool", "c")["status"] == "called"
+    assert (room.item("approval", "a")["call"], room.item("tool", "c")["approval"]) == ("c", "a")
+    assert room.state.runs[attempt["run"]].journal["c"].paused == "asks"  # type: ignore[index]
+
+
+def test_a_call_that_people_allowed_is_made_by_the_same_attempt_once(room: Room) -> None:
+    attempt = room.running()
+    call(room, attempt)
+    room.refuse("content.exists", again(attempt), WRITER)
+    room.do(ask(attempt, call="c"), WRITER)
+    room.do(resolve(), BOB)
+    call(room, attempt, end=True)
+    assert room.state.runs[attempt["run"]].journal["c"].paused == "", "it has begun"  # type: ignore[index]
+    room.refuse("content.exists", again(attempt), WRITER)
+    room.append(Draft(e.TOOL_RESULT, {"toolCallId": "c", "content": "sent"}), **attempt)
+    assert (room.item("tool", "c")["status"], room.item("tool", "c")["result"]) == ("done", "sent")
+
+
+def again(attempt: dict[str, object]) -> wire.Append:
+    start = Draft(e.TOOL_START, {"toolCallId": "c", "toolCallName": "mail"})
+    return wire.Append(session=SESSION, events=[start], **attempt)  # type: ignore[arg-type]
+
+
+def test_a_call_that_waits_for_people_is_not_cut_by_a_wait_or_a_loss(room: Room) -> None:
+    attempt = room.running()
+    call(room, attempt)
+    call(room, attempt, ident="other")
+    room.do(ask(attempt, call="c"), WRITER)
+    room.lose(attempt)
+    assert (room.item("tool", "c")["status"], room.item("tool", "other")["status"]) == ("called", "cut")
+    attempt = room.claim(str(attempt["run"]))
+    room.do(ask(attempt, call="c", wait=True), WRITER)
+    assert room.item("tool", "c")["status"] == "called"
+    room.do(resolve("denied"), BOB)
+    attempt = room.claim(str(attempt["run"]))
+    error = {"code": "tool.denied", "message": "no"}
+    room.append(Draft(e.TOOL_RESULT, {"toolCallId": "c", "content": "", "error": error}), **attempt)
+    assert (room.item("tool", "c")["args"], room.item("tool", "c")["error"]) == ("{}", error)
+
+
+def test_a_call_that_asked_while_it_was_made_counts_as_not_begun(room: Room) -> None:
+    attempt = room.running()
+    call(room, attempt, end=True)
+    room.append(Draft(e.TOOL_PAUSED, {"toolCallId": "c", "why": "tool.asks"}), **attempt)
+    room.do(ask(attempt, call="c"), WRITER)
+    assert room.state.runs[attempt["run"]].journal["c"].paused == "tool.asks"  # type: ignore[index]
+    call(room, attempt, end=True)
+    assert room.item("tool", "c")["status"] == "called"
+
+
+def test_only_a_call_of_the_run_without_a_result_may_be_asked_about(room: Room) -> None:
+    attempt = room.running()
+    room.refuse("content.not_open", ask(attempt, call="c"), WRITER)
+    call(room, attempt, end=True)
+    room.append(Draft(e.TOOL_RESULT, {"toolCallId": "c", "content": "sent"}), **attempt)
+    room.refuse("content.exists", ask(attempt, call="c"), WRITER)
+    paused = Draft(e.TOOL_PAUSED, {"toolCallId": "c"})
+    room.refuse("content.exists", wire.Append(session=SESSION, events=[paused], **attempt), WRITER)  # type: ignore[arg-type]

@@ -48,12 +48,14 @@ function closeText(view: View, kind: string, id: string, status: string, kept = 
   view.touch(item);
 }
 
-/** The run ended, or an attempt was lost: nothing of it stays open (FOLD-4). */
+/** The run ended (`pending`), waits, or lost an attempt: nothing of it stays open (FOLD-4), but a call asked about and not made since. */
 function settle(view: View, run: string, pending: boolean): void {
   const left: Entry[] = [];
   for (const item of view.unsettled.get(run) ?? []) {
     view.touch(item);
-    if (item["status"] === "open" || item["status"] === "called") {
+    if (!pending && item["status"] === "called" && "approval" in item) {
+      left.push(item);
+    } else if (item["status"] === "open" || item["status"] === "called") {
       closeText(view, item["kind"], item["id"], "cut");
       item["status"] = "cut";
     } else if (item["status"] === "pending") {
@@ -88,7 +90,10 @@ const startText = (kind: Kind, fields: (data: Data) => Entry): Handler => (view,
 const startTool: Handler = (view, event, data) => {
   const id = text(data, "toolCallId");
   const tool = view.find("tool", id);
-  if (tool?.status === "cut") { // a later attempt makes the call again (RUN-4)
+  if (tool?.status === "cut" || tool?.status === "called") { // made again: by a later attempt, or allowed now (RUN-4)
+    delete tool.approval;
+    const unsettled = view.unsettled.get(tool.run ?? null);
+    if (unsettled) view.unsettled.set(tool.run ?? null, unsettled.filter((item) => item !== tool));
     Object.assign(tool, { args: "", length: 0, status: "open" }, event.attempt === undefined ? {} : { attempt: event.attempt });
     view.index(tool);
   } else if (id && !tool) {
@@ -227,7 +232,17 @@ const approval: Handler = (view, event, data) => {
   const id = text(data, "approvalId");
   if (!id || view.find("approval", id)) return;
   const fields = ["tool", "args", "hash", "deadline", "default"].map((field) => [field, data[field] ?? null]);
-  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields) });
+  const call = text(data, "toolCallId");
+  const tool = view.find("tool", call);
+  if (tool && tool.status !== "done") {
+    tool.approval = id;
+    view.touch(tool);
+    if (tool.status === "cut") { // a lost attempt left it: it waits for them now
+      tool.status = "called";
+      view.index(tool);
+    }
+  }
+  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields), ...some({ call }) });
 };
 
 const approvalSettled: Handler = (view, event, data) => {

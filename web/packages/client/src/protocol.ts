@@ -86,6 +86,8 @@ export interface ToolItem extends ItemBase {
   length: number;
   status: "open" | "called" | "done" | "cut";
   message?: string;
+  /** The newest approval that was asked about this call, as long as it was not made since. */
+  approval?: string;
   result?: unknown;
   error?: unknown;
   blob?: unknown;
@@ -115,6 +117,8 @@ export interface ApprovalItem extends ItemBase {
   by?: string;
   note?: string;
   decision?: Decision;
+  /** The tool call it is about. */
+  call?: string;
 }
 
 export interface SteerItem extends ItemBase {
