@@ -41,6 +41,7 @@ async def ask(
     deadline_s: float,
     default: Literal["approved", "denied"],
     self_approve: bool,
+    call: str | None = None,
 ) -> Approval | None:
     """Ask, and wait for the decision in place; None when the worker was let go instead (``wait``)."""
     args = copy.deepcopy(args)  # what is decided on cannot change while people think
@@ -49,7 +50,7 @@ async def ask(
         answer = await attempt.request(
             wire.Ask(
                 session=attempt.session, run=attempt.run, generation=attempt.generation, approval=approval, tool=tool,
-                args=args, deadline_s=deadline_s, default=default, self_approve=self_approve, wait=wait,
+                args=args, deadline_s=deadline_s, default=default, self_approve=self_approve, wait=wait, call=call,
             )
         )  # fmt: skip
         if answer.get("decision"):

@@ -189,7 +189,7 @@ class RunContext:
     async def approve(
         self, tool: str, args: dict[str, Any] | None = None, *, wait: bool = False,
         deadline_s: float = limits.APPROVAL_DEADLINE_S, default: Literal["approved", "denied"] = "denied",
-        self_approve: bool = False,
+        self_approve: bool = False, call_id: str | None = None,
     ) -> Approval:  # fmt: skip
         """Ask people whether exactly this may be done; truthy when it may.
 
@@ -199,16 +199,22 @@ class RunContext:
                 and keyed messages are.
             deadline_s: seconds until ``default`` decides.
             self_approve: whether the one who asks may decide.
+            call_id: the tool call that is asked about, when a model has made one: people see one thing then, and
+                ``tool`` makes the call once they have allowed it.
         """
         args = args or {}
         if wait and self.local:
             raise Refused("run.state", "a sub-run lives inside its parent's attempt and cannot let the worker go")
         if wait:
             await self.close_texts()
+        if call_id is not None:
+            await self.tools.offer(call_id, tool, args)
         decided = await approvals.ask(
             self.attempt, self._ids.next("a", tool, args), tool, args, wait=wait, deadline_s=deadline_s, default=default,
-            self_approve=self_approve,
+            self_approve=self_approve, call=call_id,
         )  # fmt: skip
+        if call_id is not None:
+            self.tools.asked(call_id)
         if decided is None:
             self.attempt.released = True
             raise Released

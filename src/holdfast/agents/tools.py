@@ -76,7 +76,7 @@ class Tools:
 
     Attributes:
         unbegun: of the calls that earlier attempts wrote down, those that are known not to have begun: a model had
-            asked for them, and that was all.
+            asked for them, and that was all, or people were to be asked first.
     """
 
     def __init__(
@@ -94,7 +94,10 @@ class Tools:
         self._announced: set[str] = set()
         self._made: set[str] = set()
         self._ended: dict[str, dict[str, Any]] = {}
-        self.unbegun: set[str] = set()
+        self._paused: dict[str, str] = {
+            ident: entry["paused"] for ident, entry in journal.items() if entry.get("paused")
+        }
+        self.unbegun: set[str] = set(self._paused)
 
     async def announce(self, call_id: str, name: str, *, message: str | None = None) -> None:
         """Show a call while a model still writes it; ``grow`` shows its arguments. It begins with ``call``."""
@@ -107,16 +110,47 @@ class Tools:
         if delta and call_id in self._announced:
             await self._attempt.producer.write(e.TOOL_ARGS, {"toolCallId": call_id, "delta": delta})
 
+    async def offer(self, call_id: str, name: str, args: dict[str, Any]) -> None:
+        """Show a call that people are about to be asked about, where it is not shown yet."""
+        if not self.known(call_id):
+            await self.announce(call_id, name)
+            await self.grow(call_id, encode(args).decode())
+
+    def asked(self, call_id: str) -> None:
+        """People are asked about a call (``wire.Ask.call``): its arguments are closed, and it has not begun."""
+        self._announced.discard(call_id)
+        self._made.discard(call_id)
+        self._paused.setdefault(call_id, "asks")
+
+    async def pause(self, call_id: str, why: str) -> None:
+        """Record that a call which had begun has not been made after all: people are asked first. It may be made again."""
+        await self._attempt.producer.write(e.TOOL_PAUSED, {"toolCallId": call_id, "why": why})
+        await self._attempt.producer.flush()
+        self._made.discard(call_id)
+        self._paused[call_id] = why
+
+    def paused(self, call_id: str) -> str:
+        """Why a call was not made yet: the ``why`` of ``pause``, or ``asks``; empty when it is not known to be so."""
+        return "" if self._settled(call_id) else self._paused.get(call_id, "")
+
+    def known(self, call_id: str) -> bool:
+        """Whether the session has the call."""
+        return any(
+            call_id in calls for calls in (self._announced, self._made, self._paused, self._journal, self._ended)
+        )
+
     async def settle(
         self, call_id: str, name: str, args: dict[str, Any], value: Any, *, error: dict[str, str] | None = None
     ) -> None:
         """Record how a call ended that was not made here: it was denied, say, or the model's provider made it."""
         if self._settled(call_id):
             return
-        if call_id not in self._announced and call_id not in self._made:
+        if not self.known(call_id):
             self._put_call(call_id, name, args, None)
         self._announced.discard(call_id)
-        content = {"content": "", "error": error} if error is not None else await self._content(value)
+        content = await self._content(value)
+        if error is not None:
+            content["error"] = error
         self._ended[call_id] = content
         await self._attempt.producer.write(e.TOOL_RESULT, {"toolCallId": call_id, **content})
 
@@ -163,6 +197,7 @@ class Tools:
         """The call must be durable before its side effect; a fenced attempt ends here and not after it."""
         producer = self._attempt.producer
         self._made.add(call_id)
+        self._paused.pop(call_id, None)
         if call_id in self._announced:
             self._announced.discard(call_id)
             producer.put(e.TOOL_END, {"toolCallId": call_id})

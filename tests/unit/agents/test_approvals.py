@@ -230,3 +230,86 @@ async def test_letting_go_from_inside_a_task_group(house: House) -> None:
     view = await seen(session, waiting)
     await session.approve(items(view, "approval")[0]["id"])
     assert await run.text() == "approved"
+
+
+# --- approvals of calls a model has made ----------------------------------------------------------------------------------
+class Mailer:
+    """Mails what a model asked for, once people allow it. ``sent`` are its side effects; ``hold`` stops it inside one."""
+
+    def __init__(self, *, wait: bool = False) -> None:
+        self.sent: list[str] = []
+        self.wait = wait
+        self.hold: asyncio.Event | None = None
+        self.inside = asyncio.Event()
+
+    async def __call__(self, run: RunContext) -> None:
+        call, args = f"{run.id}.c1", {"to": "bo"}
+        if run.attempt_number == 1:
+            await run.tools.announce(call, "mail")
+            await run.tools.grow(call, '{"to": "bo"}')
+        approval = await run.approve("mail", args, call_id=call, wait=self.wait)
+        if not approval:
+            error = {"code": "tool.denied", "message": approval.note}
+            await run.tools.settle(call, "mail", args, "", error=error)
+        else:
+            await run.tool("mail", args, self._mail, call_id=call)
+
+    async def _mail(self, to: str) -> str:
+        self.sent.append(to)
+        self.inside.set()
+        if self.hold is not None:
+            await self.hold.wait()
+        return "sent"
+
+
+@pytest.mark.parametrize("wait", [False, True])
+@pytest.mark.parametrize("decision", ["approved", "denied"])
+async def test_a_call_and_its_approval_name_each_other(house: House, decision: str, wait: bool) -> None:
+    worker, session = await house.worker(), await house.session()
+    mailer = Mailer(wait=wait)
+    worker.add_agent("writer", mailer)
+    house.serve(worker)
+    run = await session.send("hi")
+    asked = await pending(session)
+    if wait:
+        await seen(session, waiting)
+    (tool,) = items(await session.state(), "tool")
+    assert (asked["call"], tool["approval"], tool["status"], tool["args"]) == (
+        tool["id"], asked["id"], "called", '{"to": "bo"}',
+    )  # fmt: skip
+    await (session.approve if decision == "approved" else session.deny)(asked["id"], note="no")
+    assert (await run.finished())["status"] == "completed"
+    (tool,) = items(await session.state(), "tool")
+    assert tool["status"] == "done" and "bo" in tool["args"]
+    assert mailer.sent == (["bo"] if decision == "approved" else [])
+    assert tool.get("error", {}).get("code") == (None if decision == "approved" else "tool.denied")
+
+
+@pytest.mark.parametrize("lease_s", [0.15])
+@pytest.mark.parametrize("begun", [False, True])
+async def test_whether_a_call_had_begun_is_known_after_a_loss(house: House, begun: bool) -> None:
+    """Lost while people think: it is made once. Lost inside the call, that they allowed: nobody knows."""
+    session = await house.session()
+    mailer = Mailer()
+    mailer.hold = asyncio.Event()
+    first = await house.worker()
+    first.add_agent("writer", mailer)
+    house.serve(first)
+    run = await session.send("hi")
+    asked = await pending(session)
+    if begun:
+        await session.approve(asked["id"])
+        await mailer.inside.wait()
+    house.dials[1].down = True
+    house.dials[1].cut()
+    await seen(session, lambda view: view.runs[run.id].get("losses"))
+    if not begun:
+        mailer.hold = None
+        await session.approve(asked["id"])
+    other = await house.worker()
+    other.add_agent("writer", mailer)
+    house.serve(other)
+    over = await run.finished()
+    assert over["status"] == ("failed" if begun else "completed")
+    assert over.get("error", {}).get("code") == ("tool.outcome_unknown" if begun else None)
+    assert mailer.sent == ["bo"]
