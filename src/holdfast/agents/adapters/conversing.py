@@ -231,7 +231,7 @@ class Conversation:
         made += await _together([self._call(call) for call in free])
         if asked:
             decided = await ask_all(
-                self.run, [Question(call.id.removeprefix(f"{self.run.id}."), call.name, call.arguments) for call in asked],
+                self.run, [Question(call.id.removeprefix(f"{self.run.id}."), call.name, call.arguments, call.id) for call in asked],
                 wait=self.rules.wait, deadline_s=self.rules.deadline_s,
             )  # fmt: skip
             made += await _together([self._decided(c, approval) for c, approval in zip(asked, decided, strict=True)])

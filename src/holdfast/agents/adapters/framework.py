@@ -89,8 +89,11 @@ class Kept:
                     blob = value["blob"] if whose == self._framework else blob
                 elif entry.type == e.TOOL_START:
                     announced.add(entry.data["toolCallId"])
+                    begun.discard(entry.data["toolCallId"])
                 elif entry.type == e.TOOL_END:
                     begun.add(entry.data["toolCallId"])
+                elif entry.type in (e.APPROVAL_REQUESTED, e.TOOL_PAUSED):  # it has not begun after all
+                    begun.discard(entry.data.get("toolCallId"))
         run.tools.unbegun.update(announced - begun)
         self._taken, self._included = set(steers), steers
         self._again = [
@@ -156,11 +159,13 @@ class Texts:
 
 
 class Question(NamedTuple):
-    """Something to ask people: ``id`` names it within the run, the same in every attempt."""
+    """Something to ask people: ``id`` names it within the run, the same in every attempt; ``call`` is the tool call it is
+    about, by its id in the session."""
 
     id: str
     tool: str
     args: dict[str, Any]
+    call: str | None = None
 
 
 async def ask_all(
@@ -174,13 +179,17 @@ async def ask_all(
     attempt = run.attempt
     idents = [f"{run.id}.a.{question.id}" for question in questions]
     for ident, question in zip(idents, questions, strict=True):
+        if question.call is not None:
+            await run.tools.offer(question.call, question.tool, question.args)
         if not attempt.decisions.get(ident, {}).get("decision"):
             answer = await attempt.request(
                 wire.Ask(
                     session=attempt.session, run=attempt.run, generation=attempt.generation, approval=ident,
-                    tool=question.tool, args=question.args, deadline_s=deadline_s,
+                    tool=question.tool, args=question.args, deadline_s=deadline_s, call=question.call,
                 )
             )  # fmt: skip
+            if question.call is not None:
+                run.tools.asked(question.call)
             if answer.get("decision"):
                 attempt.decisions.setdefault(ident, answer)
 

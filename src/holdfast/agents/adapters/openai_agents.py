@@ -191,21 +191,23 @@ class _Going:
     async def _resolve(
         self, state: RunState[Any, Any], asked: list[ToolApprovalItem], wait: bool, deadline_s: float
     ) -> None:
-        questions = [
-            Question(
-                str(_field(item.raw_item, "call_id") or _field(item.raw_item, "id")),
-                item.tool_name or "tool",
-                _args(_field(item.raw_item, "arguments")),
-            )
-            for item in asked
-        ]
+        questions = []
+        for item in asked:
+            call = str(_field(item.raw_item, "call_id") or _field(item.raw_item, "id"))
+            shown = self.voice.ident(call)
+            args = _args(_field(item.raw_item, "arguments"))
+            known = self.run.tools.known(shown)
+            questions.append(Question(call, item.tool_name or "tool", args, shown if known else None))
         self.voice.called.update({question.id: question.tool for question in questions})
         answers = await ask_all(self.run, questions, wait=wait, deadline_s=deadline_s)
-        for item, answer in zip(asked, answers, strict=True):
+        for item, question, answer in zip(asked, questions, answers, strict=True):
             if answer:
                 state.approve(item)
-            else:
-                state.reject(item, rejection_message=answer.note or None)
+                continue
+            state.reject(item, rejection_message=answer.note or None)
+            if question.call is not None:
+                error = {"code": "tool.denied", "message": answer.note or "The tool call was denied."}
+                await self.run.tools.settle(question.call, question.tool, question.args, answer.note, error=error)
 
     # --- tools
     async def _returned(self, item: ToolCallOutputItem) -> None:

@@ -262,9 +262,13 @@ _ASKS, _DEFERS = "tool.asks", "tool.defers"
 def _again(failure: RecordedFailure) -> Exception:
     """What a tool raised in an earlier attempt, for this one."""
     error = failure.fields.get("error") or {}
-    if error.get("code") == _ASKS:
-        return ApprovalRequired()
-    return CallDeferred() if error.get("code") == _DEFERS else ModelRetry(str(error.get("message", failure.detail)))
+    return ModelRetry(str(error.get("message", failure.detail)))
+
+
+def _asked_before(run: ours.RunContext, ident: str) -> str:
+    """Why a call is recorded as failed that only asked: version 0.1 wrote that down so."""
+    code = ((run.tools.outcome(ident) or {}).get("error") or {}).get("code")
+    return code if code in (_ASKS, _DEFERS) else ""
 
 
 class _Unsettled(BaseException):
@@ -299,17 +303,18 @@ class _Durable(AbstractCapability[Any]):
             return to_jsonable_python(value, fallback=str)
 
         ident = _ident(self.run, call.tool_call_id)
-        if ctx.tool_call_approved and tool_def.kind != "unapproved":
-            ident += ".approved"  # the tool itself had asked: that was the first call
+        earlier = _asked_before(self.run, ident)
+        why = earlier or self.run.tools.paused(ident)  # the tool itself had asked, perhaps in an earlier attempt
+        if why in (_ASKS, _DEFERS) and not ctx.tool_call_approved:
+            raise ApprovalRequired() if why == _ASKS else CallDeferred()
+        ident += ".approved" if earlier else ""
         token = current.set(self.run)
         try:
             recorded = await self.run.tool(
                 call.tool_name, call.args_as_dict(), make, call_id=ident, idempotent=call.tool_name in self.idempotent
             )
         except _Unsettled as unsettled:
-            code = _ASKS if isinstance(unsettled.cause, ApprovalRequired) else _DEFERS
-            error = {"code": code, "message": "people are asked first"}
-            await self.run.tools.settle(ident, call.tool_name, {}, "", error=error)
+            await self.run.tools.pause(ident, _ASKS if isinstance(unsettled.cause, ApprovalRequired) else _DEFERS)
             raise unsettled.cause from None
         except RecordedFailure as failure:
             raise _again(failure) from None
@@ -323,7 +328,11 @@ class _Durable(AbstractCapability[Any]):
         """Ask people: may it be called, or, for a call that is made elsewhere, what came of it (in their note)."""
         asked = [*requests.approvals, *requests.calls]
         answers = await ask_all(
-            self.run, [Question(call.tool_call_id, call.tool_name, call.args_as_dict()) for call in asked],
+            self.run,
+            [
+                Question(call.tool_call_id, call.tool_name, call.args_as_dict(), _ident(self.run, call.tool_call_id))
+                for call in asked
+            ],
             wait=self.wait, deadline_s=self.deadline_s,
         )  # fmt: skip
         results = DeferredToolResults()
