@@ -15,6 +15,7 @@ from tests.property.histories import SESSION, WORDS, History
 WHAT = (
     *("text",) * 8, *("grow",) * 12, *("close",) * 4, *("tool",) * 4, *("result",) * 4, "source", "activity", "state", "step",
     "spawn", *("ask",) * 2, *("granted",) * 2, *("resolve",) * 3, "wait", "lose", "steer", "child ends",
+    *("ask about",) * 4, *("make",) * 3,
 )  # fmt: skip
 
 
@@ -59,6 +60,10 @@ class Lively:
         found = [key for key in run.open if key[0] in kinds] if run is not None else []
         return found[b % len(found)] if found else None
 
+    def _args(self, call: str) -> Any:
+        self.history.view.export()
+        return self.history.view.by_id["tool", call]["args"]
+
     # --- steps
     def _text(self, a: int, b: int) -> None:
         word = "TEXT" if b % 3 else "REASONING"
@@ -81,7 +86,7 @@ class Lively:
 
     def _close(self, a: int, b: int) -> None:
         key = self._open(a, b, "mrt")
-        if key is not None:
+        if key is not None and (key[0] != "t" or self._args(key[2:]) == '{"n":1}'):
             type_ = {"m": "TEXT_MESSAGE_END", "r": "REASONING_MESSAGE_END", "t": "TOOL_CALL_END"}[key[0]]
             self._write(a, type_, {"toolCallId" if key[0] == "t" else "messageId": key[2:]})
 
@@ -153,6 +158,32 @@ class Lively:
         ident = self._request(a, {"n": 1}, wait=False)
         self._do(wire.Resolve(session=SESSION, approval=ident, decision="approved"), "user:bob")
         self._tool(a, 3 * b + 1)
+
+    def _ask_about(self, a: int, b: int) -> None:
+        """Asked about a call that was written down: mostly the very action, sometimes something beside it."""
+        run = self._pick(a)
+        made = run.journal.items() if run is not None else ()
+        calls = [ident for ident, call in made if not call.done and self._args(ident) == '{"n":1}']
+        if run is None or not calls:
+            return
+        call = calls[b % len(calls)]
+        op = wire.Ask(
+            session=SESSION, run=run.id, generation=run.generation, approval=self._new(), call=call,
+            tool=run.journal[call].name if b % 5 else "confirm", args={"n": 1}, wait=b % 3 == 0,
+        )  # fmt: skip
+        self._do(op, f"agent:{run.agent}")
+
+    def _make(self, a: int, b: int) -> None:
+        """A call that people were asked about is made."""
+        run = self._pick(a)
+        calls = [ident for ident, call in run.journal.items() if call.paused] if run is not None else []
+        if run is not None and calls:
+            ident = calls[b % len(calls)]
+            about = {"toolCallId": ident, "toolCallName": run.journal[ident].name}
+            self._write(a, "TOOL_CALL_START", about)
+            self._write(a, "TOOL_CALL_ARGS", {"toolCallId": ident, "delta": '{"n":1}'})
+            if b % 3:
+                self._write(a, "TOOL_CALL_END", {"toolCallId": ident})
 
     def _wait(self, a: int, b: int) -> None:
         self._request(a, {"n": b}, wait=True)

@@ -56,8 +56,10 @@ class Shown:
                 self.parts.append(dict(chunk))
         elif type_ in ("source-url", "source-document", "file"):
             self.parts.append(dict(chunk))
+        elif type_ == "start-step":
+            self.parts.append({"type": "step"})
         else:
-            assert type_ in ("start-step", "finish-step", "message-metadata"), type_
+            assert type_ in ("finish-step", "message-metadata"), type_
 
     def _text(self, chunk: dict[str, Any], word: str, what: str) -> None:
         key = (word, chunk["id"])
@@ -73,12 +75,14 @@ class Shown:
     def _tool(self, chunk: dict[str, Any], type_: str) -> None:
         tools = [p for p in self.parts if p["type"] == "tool"]
         if type_ == "tool-approval-response":
-            (part,) = [p for p in tools if p.get("approval") == chunk["approvalId"]]
+            part = next(p for p in tools if p.get("approval") == chunk["approvalId"])
             part["state"] = "responded"
             return
-        part = next((p for p in tools if p["id"] == chunk["toolCallId"]), {})
+        part = next((p for p in self.last_step() if p["id"] == chunk["toolCallId"]), {})
+        if not part and type_ not in ("tool-input-start", "tool-input-available"):
+            part = next(p for p in reversed(tools) if p["id"] == chunk["toolCallId"])
         if not part:
-            assert type_ in ("tool-input-start", "tool-input-available"), chunk
+            assert not any(p["id"] == chunk["toolCallId"] for p in tools), f"{chunk} is in a step before"
             part = {"type": "tool", "id": chunk["toolCallId"], "name": chunk["toolName"]}
             self.parts.append(part)
         if type_ == "tool-input-start":
@@ -91,10 +95,29 @@ class Shown:
         elif type_ == "tool-approval-request":
             part.update(state="requested", approval=chunk["approvalId"])
         elif type_ == "tool-output-available":
-            part.update(state="output", output=chunk["output"])
+            part.update(state="output", output=chunk["output"], error=None)
         else:
             assert type_ in ("tool-output-error", "tool-output-denied"), type_
             part.update(state=type_, error=chunk.get("errorText"))
+
+    def answer(self, approvals: set[str]) -> None:
+        """The user answers, as ``addToolApprovalResponse`` notes it."""
+        for part in self.parts:
+            if part.get("state") == "requested" and part["approval"] in approvals:
+                part["state"] = "responded"
+
+    def last_step(self) -> list[dict[str, Any]]:
+        """The tool parts of the last step."""
+        begun = max((number for number, p in enumerate(self.parts) if p["type"] == "step"), default=-1)
+        return [p for p in self.parts[begun + 1 :] if p["type"] == "tool"]
+
+    def answerable(self, approvals: set[str]) -> None:
+        """All of these can be answered, and then the SDK sends the answers by itself: after
+        ``ai/src/ui/last-assistant-message-is-complete-with-approval-responses.ts``."""
+        last = self.last_step()
+        assert {p["approval"] for p in last if p["state"] == "requested"} >= approvals, self.parts
+        over = ("output", "tool-output-error", "tool-output-denied", "requested", "responded")
+        assert all(p["state"] in over for p in last), last
 
     def content(self) -> dict[str, Any]:
         """Everything shown, texts that were told in pieces joined; what must not depend on when one came."""

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer, Since
 from holdfast.edge.dialects.ai_sdk.asking import UIMessage, since_of
+from holdfast.edge.dialects.ai_sdk.calls import Client
 from holdfast.edge.dialects.ai_sdk.history import folded
-from holdfast.edge.dialects.ai_sdk.parts import Client
 from holdfast.edge.reading import Message
 from holdfast.protocol import wire
 from holdfast.protocol.browser_tools import CLAIM, RESULT
@@ -26,7 +26,11 @@ from tests.dialects.ai_sdk.sdk_fold import Shown
 from tests.property.histories import SESSION, History
 
 quick = settings(
-    max_examples=60, database=None, phases=[Phase.generate], deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60,
+    database=None,
+    phases=[Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 
 
@@ -37,20 +41,32 @@ def snapshot(events: list[Event]) -> Message:
     return Message("snapshot", seq=len(events), incarnation="i1", view=json.loads(encode(view.export())))
 
 
+def pending(events: list[Event], run: str) -> set[str]:
+    """The approvals of a run and its sub-runs that people have not decided."""
+    view = View()
+    view.apply_all(events)
+    asked = [i for i in view.items if i["kind"] == "approval" and i["tool"] not in (CLAIM, RESULT)]
+    return {i["id"] for i in asked if i["status"] == "pending" and view.root(i["run"]) == run}
+
+
 def told(events: list[Event], at: int, run: str, version: int, step: int = 3) -> Shown:
     """The run's answer for a client that comes at ``at`` and, when let go at an approval, comes back at once."""
     shown, answer = Shown(), Answer(SESSION, run, version)
     shown.take(answer.take(snapshot(events[:at])))
-    position = at
+    position, answered = at, frozenset[str]()
     while position < len(events) and shown.ends in ([], ["finish"]):
         if answer.done:
             if shown.metadata.get("status"):
                 break
+            waiting = pending(events[:position], run) - answered
+            if waiting and version >= 6:
+                shown.answerable(waiting)
             shown.go_on()
             message = UIMessage(run, "assistant", metadata={"holdfast": shown.metadata})
             open_ = json.loads(shown.metadata["since"])["open"]
-            pending = frozenset(k.partition(":")[2] for k in open_ if k.startswith("approval:"))
-            answer = Answer(SESSION, run, version, since_of(message, pending))
+            shown.answer({k.partition(":")[2] for k in open_ if k.startswith("approval:")})
+            answered = frozenset(p["approval"] for p in shown.parts if p.get("state") == "responded")
+            answer = Answer(SESSION, run, version, since_of(message, answered))
             shown.take(answer.take(snapshot(events[:position])))
         frame = events[position : position + step]
         position += len(frame)

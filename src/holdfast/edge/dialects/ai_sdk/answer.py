@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.edge.dialects.ai_sdk.parts import Chunk, Client, Parts
+from holdfast.edge.dialects.ai_sdk.calls import Chunk, Client
+from holdfast.edge.dialects.ai_sdk.parts import Parts
 from holdfast.edge.reading import Message
 from holdfast.protocol import events as e
 from holdfast.protocol.codec import encode
@@ -43,6 +44,8 @@ class Since(msgspec.Struct, frozen=True):
         open: what was not finished then: characters told of a text, how far a tool call was (0, -1, -2), or an approval.
         cited: how many sources it was told of the texts that were not finished.
         bound: calls shown as one part with their approval.
+        places: the parts in which each approval was asked for.
+        step: the parts of the last step in which there may be more to come.
         answered: the approvals it decides now.
     """
 
@@ -52,6 +55,8 @@ class Since(msgspec.Struct, frozen=True):
     open: dict[str, int] = {}
     cited: dict[str, int] = {}
     bound: dict[str, str] = {}
+    places: dict[str, list[str]] = {}
+    step: list[str] = []
 
 
 class Answer:
@@ -76,7 +81,6 @@ class Answer:
         self._seq = 0
         self._view = View()
         self._parts = Parts(run, client)
-        self._asked: dict[str, Item] = {}  # the approvals
         self._usage: Counter[str] = Counter()
 
     # --- what the session tells its reader
@@ -115,8 +119,7 @@ class Answer:
                 runs[ident] = run
         items = [item for item in view["items"] if item.get("run") in runs]
         self._view = View.load({**view, "runs": runs, "items": items})
-        self._parts.runs = runs
-        self._asked = {}
+        self._parts.look(runs)
         for item in items:
             self._learn(item)
         goes_on = self._since is not None
@@ -138,13 +141,14 @@ class Answer:
         yield from self._everything()
 
     def _learn(self, item: Item) -> None:
-        if item["kind"] == "approval":
-            self._asked[item["id"]] = item
-            self._parts.learn(item)
+        if item["kind"] in ("tool", "approval"):
+            self._parts.calls.learn(item)
 
     def _remember(self, since: Since) -> None:
         known = self._seq if since.seq is None or since.incarnation != self._incarnation else since.seq
-        self._parts.restore(self._view.items, known, since.open, since.cited, since.bound, since.answered)
+        items = self._view.items
+        self._parts.restore(items, known, since.open, since.cited)
+        self._parts.calls.restore(items, known, since.open, since.bound, since.places, since.step, since.answered)
 
     def _everything(self) -> Iterator[Chunk]:
         self._view.export()  # open texts are joined now
@@ -197,17 +201,19 @@ class Answer:
         elif self._waits_for_client():
             self.done = True
             self._view.export()
-            open_ = self._parts.unfinished(self._view.items)
+            yield from self._parts.calls.pause()
+            open_, calls = self._parts.unfinished(self._view.items), self._parts.calls
             cited = self._parts.cited(open_)
-            since = Since(frozenset(), self._incarnation, self._seq, open_, cited, self._parts.bound)
-            about = {"since": encode(since).decode()}  # one string: the SDK merges objects, and would keep what is over
+            about = (open_, cited, calls.bound, calls.waiting, calls.step)
+            since = Since(frozenset(), self._incarnation, self._seq, *about)
+            told = {"since": encode(since).decode()}  # one string: the SDK merges objects, and would keep what is over
             yield from self._parts.close_texts(self._view.items)
             yield {"type": "finish-step"}
             reason = {} if self._version < 6 else {"finishReason": "tool-calls"}
-            yield {"type": "finish", **reason, "messageMetadata": {"holdfast": about}}
+            yield {"type": "finish", **reason, "messageMetadata": {"holdfast": told}}
 
     def _end(self, root: dict[str, Any]) -> Iterator[Chunk]:
-        yield from self._parts.settle(self._view.items)
+        yield from self._parts.calls.settle()
         status = root["status"]
         about: dict[str, Any] = {"status": status}
         if self._usage:
@@ -230,8 +236,8 @@ class Answer:
     def _waits_for_client(self) -> bool:
         """It must decide, or run a tool, before more can be expected: the SDK sends its answer when the stream has ended."""
         blocked: set[str] = set()
-        for item in self._asked.values():
-            if self._parts.awaits(item):
+        for item in self._parts.calls.approvals:
+            if self._parts.calls.awaits(item):
                 run = item["run"]
                 while run is not None:  # those above wait for it
                     blocked.add(run)

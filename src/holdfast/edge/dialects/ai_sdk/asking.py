@@ -12,7 +12,7 @@ import msgspec
 
 from holdfast.edge.browser_calls import Answering, Result
 from holdfast.edge.dialects.ai_sdk.answer import Answer, Since
-from holdfast.edge.dialects.ai_sdk.parts import Client
+from holdfast.edge.dialects.ai_sdk.calls import Client
 from holdfast.edge.door import Door
 from holdfast.edge.reading import Reading
 from holdfast.errors import Refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer
-from holdfast.edge.dialects.ai_sdk.parts import Chunk, parsed
+from holdfast.edge.dialects.ai_sdk.calls import Chunk, parsed
 from holdfast.edge.reading import Message
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED, Item

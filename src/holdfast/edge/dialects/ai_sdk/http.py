@@ -20,8 +20,8 @@ from holdfast.edge.asgi_ws import serve_socket
 from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.dialects.ai_sdk.answer import Answer
 from holdfast.edge.dialects.ai_sdk.asking import TOOLS_HEADER, Asked, Asking, tools_of
+from holdfast.edge.dialects.ai_sdk.calls import Chunk
 from holdfast.edge.dialects.ai_sdk.history import conversation
-from holdfast.edge.dialects.ai_sdk.parts import Chunk
 from holdfast.edge.dialects.ai_sdk.socket import SdkVisit
 from holdfast.edge.door import Door, Kind
 from holdfast.edge.reading import Reading
