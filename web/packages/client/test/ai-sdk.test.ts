@@ -155,4 +155,25 @@ describe.each([6, 7] as Version[])("approvals of version %i", (version) => {
     await until(() => textOf(one.lastMessage) === words && one.status === "ready");
     expect(one.messages).toHaveLength(2);
   });
+
+  const ways = [["stay", true], ["stay", false], ["wait", true], ["wait", false]] as const;
+  test.each(ways)("of a call that a model has made, the worker to %s: %s", async (worker, approved) => {
+    const id = fresh();
+    const first = chat(version, id);
+    await first.chat.sendMessage({ text: `gated ${worker}` });
+    const one = approved ? first : chat(version, id); // a reload before it is denied
+    if (!approved) {
+      await one.session.state();
+      one.chat.messages = toUIMessages(one.session, version);
+      await one.chat.resumeStream();
+    }
+    const tools = () => one.chat.lastMessage.parts.filter(({ type }: any) => type.startsWith("tool-"));
+    expect(tools()).toMatchObject([{ type: "tool-mail", state: "approval-requested", input: { to: "bo" } }]);
+    await one.chat.addToolApprovalResponse({ id: tools()[0].approval.id, approved, reason: "no" });
+    await until(() => textOf(one.chat.lastMessage) === (approved ? "sent to bo" : "not sent: no") && one.chat.status === "ready");
+    expect(tools()).toMatchObject([approved ? { state: "output-available", output: "sent to bo" } : { state: "output-denied" }]);
+    await one.session.state();
+    expect(toUIMessages(one.session, version).at(-1)!.parts.filter(({ type }) => type === "tool-mail"))
+      .toMatchObject([{ toolCallId: tools()[0].toolCallId, state: tools()[0].state, input: { to: "bo" } }]);
+  });
 });

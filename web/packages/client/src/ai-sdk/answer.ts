@@ -3,9 +3,9 @@
 
 import type { Item, RunState } from "../protocol.js";
 import type { Session } from "../session.js";
-import { browserToolOf } from "../tools.js";
 import { ended, type View } from "../view.js";
-import { Parts, type Chunk, type Version } from "./parts.js";
+import type { Chunk, Version } from "./calls.js";
+import { Parts } from "./parts.js";
 
 const UNSETTLED = ["open", "called", "pending"];
 
@@ -45,7 +45,7 @@ export class Answer {
     if (this.done || !root) return;
     this.parts.runs = runs;
     const items = view.items.filter(({ run }) => run !== undefined && runs.has(run));
-    this.parts.learn(items);
+    this.parts.calls.learn(items);
     if (!this.#started) {
       this.#started = true;
       const again = this.parts.begun; // within a step the SDK finds the tool calls it has
@@ -56,7 +56,7 @@ export class Answer {
     if (Object.keys((view.state ?? {}) as object).length) yield* this.parts.data("state", "state", view.state);
     for (const [id, run] of runs) if (id !== this.#run) yield* this.parts.subRun(run);
     for (const item of items) yield* this.parts.item(item);
-    if (ended(root)) yield* this.#end(root, items);
+    if (ended(root)) yield* this.#end(root);
     else if (this.#version >= 6 && this.#waitsForPeople(runs, items)) yield* this.#pause(items);
   }
 
@@ -70,14 +70,15 @@ export class Answer {
 
   *#pause(items: Item[]): Generator<Chunk> {
     this.done = true;
+    yield* this.parts.calls.pause();
     yield* this.parts.closeTexts(items);
     yield { type: "finish-step" };
     yield { type: "finish", finishReason: "tool-calls" };
   }
 
-  *#end({ status, error, cancel }: RunState, items: Item[]): Generator<Chunk> {
+  *#end({ status, error, cancel }: RunState): Generator<Chunk> {
     this.done = true;
-    yield* this.parts.settle(items);
+    yield* this.parts.calls.settle();
     const messageMetadata = { holdfast: { status, ...(error && { error }), ...(cancel && { by: cancel.by }) } };
     if (status === "completed") {
       yield { type: "finish-step" };
@@ -94,7 +95,7 @@ export class Answer {
   #waitsForPeople(runs: Map<string, RunState>, items: Item[]): boolean {
     const blocked = new Set<string>();
     for (const item of items) {
-      if (item.kind !== "approval" || item.status !== "pending" || this.parts.answered.has(item.id) || browserToolOf(item) !== null) continue;
+      if (item.kind !== "approval" || !this.parts.calls.awaits(item)) continue;
       for (let run = item.run; run !== undefined; run = runs.get(run)?.parent) blocked.add(run); // those above wait for it
     }
     return blocked.size > 0 && items.every((item) =>

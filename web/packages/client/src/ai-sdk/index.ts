@@ -3,4 +3,4 @@
 export { HoldfastChatTransport, type ChatTransportOptions, type SendMessagesOptions } from "./transport.js";
 export { toUIMessages, type UIMessageLike } from "./messages.js";
 export { followTurns, type ChatLike } from "./turns.js";
-export type { Chunk, Version } from "./parts.js";
+export type { Chunk, Version } from "./calls.js";

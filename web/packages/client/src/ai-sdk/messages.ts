@@ -5,7 +5,7 @@ import type { MessageItem } from "../protocol.js";
 import type { Session } from "../session.js";
 import { ended } from "../view.js";
 import { Answer } from "./answer.js";
-import { parsed, type Chunk, type Version } from "./parts.js";
+import { parsed, type Chunk, type Version } from "./calls.js";
 
 /** A `UIMessage` of the `ai` package, whichever version. */
 export interface UIMessageLike {

@@ -9,7 +9,7 @@ import type { Session } from "../session.js";
 import { ended, type View } from "../view.js";
 import { Answer, family, streamOf } from "./answer.js";
 import type { UIMessageLike } from "./messages.js";
-import type { Version } from "./parts.js";
+import type { Version } from "./calls.js";
 
 export interface ChatTransportOptions {
   client: Client;
@@ -145,7 +145,7 @@ export class HoldfastChatTransport {
     const answers = message.parts.filter(({ state, approval }) => state === "approval-responded" && approval);
     if (!answers.length) throw malformed("The last message is neither the user's nor does it answer an approval.");
     const answer = this.#answers.get(`${session.id} ${message.id}`) ?? this.#resumed(await session.state(), session.id, message.id);
-    for (const { approval } of answers) answer.parts.answered.add(approval.id);
+    for (const { approval } of answers) answer.parts.calls.answered.add(approval.id);
     answer.goOn();
     const stream = this.#answer(session, answer, message.id, 0, signal);
     for (const { approval } of answers) {

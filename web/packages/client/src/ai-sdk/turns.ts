@@ -2,7 +2,7 @@
 
 import type { Session } from "../session.js";
 import { toUIMessages, type UIMessageLike } from "./messages.js";
-import type { Version } from "./parts.js";
+import type { Version } from "./calls.js";
 import { live } from "./transport.js";
 
 /** The part of a `Chat`, or of what `useChat` returns, that is used. */
