@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Literal, NamedTuple
 
@@ -221,3 +223,23 @@ async def serving(url: str, token: str) -> AsyncIterator[Outbox]:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+def some(*ways: str) -> list[tuple[str, str, str, str]]:
+    """Adapter, whether the worker is held, what the person does, and a way in: every two of them together at least once;
+    all together where ``HOLDFAST_WHOLE`` is set."""
+    axes = (ADAPTERS, tuple(HELD.values()), ("approve", "deny", "reload"), ways)
+    every = list(itertools.product(*axes))
+    if os.environ.get("HOLDFAST_WHOLE"):
+        return every
+    missing = {pair for case in every for pair in _pairs(case)}
+    chosen = []
+    while missing:
+        best = max(every, key=lambda case: len(missing & _pairs(case)))
+        missing -= _pairs(best)
+        chosen.append(best)
+    return chosen
+
+
+def _pairs(case: tuple[str, str, str, str]) -> set[tuple[tuple[int, str], tuple[int, str]]]:
+    return set(itertools.combinations(enumerate(case), 2))

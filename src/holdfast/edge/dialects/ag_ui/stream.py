@@ -219,6 +219,9 @@ class Stream(Content):
             run, id=ident, reason="confirmation", message=f"May {tool} be called?", responseSchema=_ANSWER,
             metadata={"holdfast": {**action, "run": run}},
         )  # fmt: skip
+        call = data.get("toolCallId", data.get("call"))
+        if isinstance(call, str):
+            sent["toolCallId"] = call
         if isinstance(deadline, int):
             sent["expiresAt"] = datetime.fromtimestamp(deadline / 1_000, UTC).isoformat().replace("+00:00", "Z")
         return sent

@@ -53,6 +53,7 @@ class Folding:
         self.waits: list[int] = []
         self._echo, self._functions = echo, functions
         self._agents: dict[str, str] = {}  # of the root run and the runs below it
+        self._requests: dict[str, str] = {}  # by call: the approval it waits for, or was allowed by
         self._status = "queued"
         self._error: dict[str, str] | None = None
         self._created = self._completed = 0
@@ -193,7 +194,7 @@ class Folding:
         if event.run == self.ref.run and name in self._functions:
             item = FunctionCall(*self._place(event, "fc", call), call=call, name=name)
         else:
-            item = ToolCall(*self._place(event, "mcp", call), name=name)
+            item = ToolCall(*self._place(event, "mcp", call), name=name, request=self._requests.get(ident))
         self._add("tool", ident, item)
 
     def _grow(self, event: Event) -> None:
@@ -239,6 +240,11 @@ class Folding:
         if name in ASKS:  # pages answer those, not people
             return
         place = self._place(event, "mcpr", ids.bind(_text(event.data.get("approvalId")), self.ref.incarnation))
+        call = _text(event.data.get("toolCallId"))
+        self._requests[call] = place[2]
+        asked = self._open.pop(("tool", call), None)
+        if asked is not None:  # the call is made, and another item, once it is allowed
+            asked.end("incomplete")
         item = ApprovalRequest(*place, name=name, arguments=arguments)
         self._output.append(item)
         item.begin()

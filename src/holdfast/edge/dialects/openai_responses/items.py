@@ -245,9 +245,10 @@ class ToolCall(Output):
 
     delta_type = "response.mcp_call_arguments.delta"
 
-    def __init__(self, *args: Any, name: str) -> None:
+    def __init__(self, *args: Any, name: str, request: str | None) -> None:
         super().__init__(*args)
         self._name = name
+        self._request = request
         self._called = False
         self._output: str | None = None
         self._error: dict[str, Any] | None = None
@@ -255,7 +256,7 @@ class ToolCall(Output):
     def value(self) -> dict[str, Any]:
         """See ``Output``."""
         return {
-            "id": self.id, "type": "mcp_call", "status": self.status, "agent": self.agent, "approval_request_id": None,
+            "id": self.id, "type": "mcp_call", "status": self.status, "agent": self.agent, "approval_request_id": self._request,
             "server_label": self.agent, "name": self._name, "arguments": self.text, "output": self._output,
             "error": self._error,
         }  # fmt: skip
