@@ -23,7 +23,8 @@ def named(run: str, message: str) -> list[wire.Op]:
         wire.Interrupt(session=SESSION, text="x", run=run), wire.Resolve(session=SESSION, approval=f"{run}.a", decision="approved"),
         wire.Regenerate(session=SESSION, input=message), wire.Select(session=SESSION, input=message),
         wire.Select(session=SESSION, run=run), wire.Send(session=SESSION, text="x", parent=message),
-        wire.Send(session=SESSION, text="x", edits=message), wire.Attach(**attempt), wire.Received(**attempt),
+        wire.Send(session=SESSION, text="x", edits=message), wire.Send(session=SESSION, text="x", answer=run),
+        wire.Attach(**attempt), wire.Received(**attempt),
         wire.End(**attempt), wire.Spawn(**attempt, agent="a", name="n"), wire.Wait(**attempt, approvals=["a"]),
         wire.Ask(**attempt, approval="a", tool="t", args={}), wire.Append(**attempt, events=[Draft(e.CUSTOM, {})]),
     ]  # fmt: skip
@@ -34,7 +35,7 @@ def code(op: wire.Op) -> str:
 
 
 def test_every_operation_that_names_something_is_listed() -> None:
-    fields = {"run", "input", "approval", "parent", "edits"}
+    fields = {"run", "input", "approval", "parent", "edits", "answer"}
     for op in wire.OPS.values():
         if issubclass(op, wire.SessionOp):
             found = fields & set(op.__struct_fields__)
