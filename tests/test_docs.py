@@ -199,7 +199,7 @@ def everything() -> tuple[dict[str, list[set[str]]], View]:
     do(wire.Create(**s, title="t", agent="writer", meta={"a": 1}))
     do(wire.Rename(**s, title="u"))
     file = [wire.Attachment(blob="b1")]
-    first = do(wire.Send(**s, text="hi", key="m1", attachments=file, concurrent=True))["run"]
+    first = do(wire.Send(**s, text="hi", key="m1", attachments=file, meta={"a": 1}, concurrent=True))["run"]
     held = start(first)
     sub = do(wire.Spawn(**held, agent="scout", name="one", input={"text": "look"}), "agent:writer")
     do(wire.End(**s, run=sub["run"], generation=1, status="failed", error={"code": "agent.failed"}), "agent:writer")

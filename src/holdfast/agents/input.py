@@ -9,7 +9,7 @@ class Input:
     """What a run was given.
 
     Attributes:
-        data: all of it: for a person's message ``{text, messageId, attachments}``, for a sub-run what ``spawn`` gave.
+        data: all of it: for a person's message ``{text, messageId, attachments, meta?}``, for a sub-run what ``spawn`` gave.
     """
 
     def __init__(self, data: dict[str, Any] | str | None) -> None:
@@ -29,6 +29,11 @@ class Input:
     def attachments(self) -> list[dict[str, Any]]:
         """Blobs that came with it: ``{blob, name, mediaType}``."""
         return list(self.data.get("attachments") or [])
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What the sender's program keeps with the message."""
+        return dict(self.data.get("meta") or {})
 
     def __str__(self) -> str:
         return self.text

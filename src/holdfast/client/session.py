@@ -133,6 +133,7 @@ class Session:
         parent: str | None = None,
         answer: str | None = None,
         attachments: list[wire.Attachment] | None = None,
+        meta: dict[str, Any] | None = None,
         attempts: int = limits.ATTEMPTS,
         concurrent: bool = False,
         silent: bool = False,
@@ -144,14 +145,15 @@ class Session:
             agent: whom it is for, when not the session's own agent.
             edits: the input this replaces, on a new branch (CTL-7); ``parent``: the input it continues;
                 ``answer``: the run that answered that, where another one is shown.
+            meta: what your program keeps with the message.
             attempts: how often the run may be tried.
             concurrent: do not wait for other runs of the agent in this session.
             silent: only say it; no run.
             key: makes a retry safe and becomes the message's id.
         """
         op = wire.Send(
-            session=self.id, text=text, agent=agent, edits=edits, parent=parent, answer=answer, attachments=attachments or [],
-            attempts=attempts, concurrent=concurrent, silent=silent, key=key or new_key(),
+            session=self.id, text=text, agent=agent, edits=edits, parent=parent, answer=answer,
+            attachments=attachments or [], meta=meta or {}, attempts=attempts, concurrent=concurrent, silent=silent, key=key or new_key(),
         )  # fmt: skip
         return self._run(await self._ask(op))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import secrets
 from collections.abc import Coroutine, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from holdfast.engines.port import Engine, Key, Notice
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub import operations
+from holdfast.hub.blobs import Blobs
 from holdfast.hub.clock import Clock
 from holdfast.hub.hot import HotSession, batch_of
 from holdfast.hub.lists import Lists
@@ -47,6 +47,7 @@ class Hub:
         self.workers = Workers(self)
         self.presence = Presence(self)
         self.lists = Lists(self)
+        self.blobs = Blobs(self)
         self.upkeep = Upkeep(self)
         self.notice_event = asyncio.Event()
         self.closing = False
@@ -220,20 +221,11 @@ class Hub:
     # --- blobs
     async def put_blob(self, principal: Principal, session: str, media_type: str, data: bytes) -> str:
         """Store a blob beside the session; its id is the SHA-256 of its content, in hex."""
-        hot = await self.loaded(principal, session, "append")
-        if len(data) > limits.BLOB_BYTES:
-            raise Refused("input.too_large", f"blob: more than {limits.BLOB_BYTES} bytes")
-        blob = hashlib.sha256(data).hexdigest()
-        await self.engine.put_blob(hot.key, hot.incarnation, blob, media_type, data)
-        return blob
+        return await self.blobs.put(principal, session, media_type, data)
 
     async def get_blob(self, principal: Principal, session: str, blob: str) -> tuple[str, bytes]:
         """``(media type, content)`` of a blob."""
-        hot = await self.loaded(principal, session)
-        found = await self.engine.get_blob(hot.key, hot.incarnation, blob)
-        if found is None:
-            raise Refused("blob.not_found")
-        return found
+        return await self.blobs.get(principal, session, blob)
 
     async def list(
         self,

@@ -69,12 +69,15 @@ async def execute(hub: Hub, principal: Principal, op: wire.Op, conn: Connection 
         return await special(hub, principal, op, conn)
     if type(op) not in _PLACED or type(op) not in NEEDS or not isinstance(op, wire.SessionOp):
         raise Refused("input.unknown_op", f"{type(op).__struct_config__.tag} is not possible here")
+    if isinstance(op, wire.Send):
+        await hub.blobs.check(principal, op)
     return await submit(hub, principal, op)
 
 
 def dispatch(hub: Hub, conn: Connection, op: wire.Op) -> None:
     """Execute and answer on the connection, in the order of the calls; see ``Hub.dispatch``."""
-    if type(op) in _SPECIAL or not isinstance(op, wire.SessionOp):
+    waits = isinstance(op, wire.Send) and not hub.blobs.sure(conn.principal, op)
+    if waits or type(op) in _SPECIAL or not isinstance(op, wire.SessionOp):
         hub.background(_run_special(hub, conn, op))
         return
 

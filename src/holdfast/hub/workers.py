@@ -185,6 +185,7 @@ class Workers:
         given: dict[str, Any] = dict(run.task)
         if message is not None and run.parent is None:
             given = {"messageId": message["id"], "text": message["text"], "attachments": message.get("attachments", [])}
+            given |= {"meta": message["meta"]} if "meta" in message else {}
         decided = {
             ident: {"decision": a.decision, "args": a.args, "tool": a.tool, "by": a.by, "note": a.note}
             for ident, a in state.approvals.items()

@@ -78,7 +78,7 @@ CUSTOM: Final = "CUSTOM"  # {name, value}
 # --- ours ---------------------------------------------------------------------------------------------------------
 SESSION_CREATED: Final = "session.created"  # {title?, agent?, meta?}
 SESSION_RENAMED: Final = "session.renamed"  # {title}
-INPUT_MESSAGE: Final = "input.message"  # {messageId, text, agent?, parent?, edits?, role?, key?, attachments?}
+INPUT_MESSAGE: Final = "input.message"  # {messageId, text, agent?, parent?, edits?, role?, key?, attachments?, meta?}
 INPUT_STEER: Final = "input.steer"  # {steerId, text}; run = the run steered
 STEER_DELIVERED: Final = "steer.delivered"  # {steerId}
 STEER_DROPPED: Final = "steer.dropped"  # {steerId, reason}

@@ -187,13 +187,14 @@ def _input(view: View, event: Event) -> None:
         return
     text = _text(data, "text")
     optional = _some(
-        parent=data.get("parent"), edits=data.get("edits"), agent=data.get("agent"), attachments=data.get("attachments")
-    )
+        parent=data.get("parent"), edits=data.get("edits"), agent=data.get("agent"), attachments=data.get("attachments"),
+        meta=data.get("meta"),
+    )  # fmt: skip
     role = _text(data, "role") or "user"
     view.add(
         event, "message", ident, role=role, text=text, length=utf16_len(text), status="complete", turn=ident, **optional
     )
-    view.size += len(text)
+    view.size += len(text) + (len(encode(data["meta"])) if "meta" in data else 0)
     view.branch["head"] = ident
     view.branch["version"] += 1
 

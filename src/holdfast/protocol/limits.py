@@ -20,7 +20,10 @@ TYPE_CHARS = 64  # an event type
 NAME_CHARS = 200  # agent, title, device
 TEXT_CHARS = 200_000  # one input or steer
 INPUT_FILES = 32  # attachments of one input
+MESSAGE_META_BYTES = 64 << 10  # what a client keeps with one message, encoded
 BLOB_BYTES = 32 << 20  # one blob
+STATES_LOG_BYTES = 8 << 20  # of the log, to tell where a conversation showed its state; beyond, it stands first
+KNOWN_BLOBS = 4_096  # blobs a hub remembers to be there: a message that names them need not wait to be sure
 
 # frames and reading
 FRAME_BYTES = 256 << 10  # a frame is cut when its events pass this

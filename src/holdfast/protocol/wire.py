@@ -164,7 +164,7 @@ class Send(Command, tag="send", kw_only=True):
 
     ``key`` becomes the message's id, unless something has that id already: the answer says which it got. ``parent`` is the
     input it goes on from, by default the end of the branch shown; ``answer`` the run that answered that, where it is not
-    the one shown.
+    the one shown. ``meta`` is what the sender's program keeps with the message.
     """
 
     text: Text
@@ -173,6 +173,7 @@ class Send(Command, tag="send", kw_only=True):
     answer: Id | None = None
     edits: Id | None = None
     attachments: Annotated[list[Attachment], msgspec.Meta(max_length=limits.INPUT_FILES)] = []
+    meta: dict[str, Any] = {}
     attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = limits.ATTEMPTS
     concurrent: bool = False
     silent: bool = False

@@ -7,7 +7,7 @@ from typing import Any
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol import ids, limits, wire
-from holdfast.protocol.codec import check_entity_id, check_text
+from holdfast.protocol.codec import check_entity_id, check_text, check_value, encode
 from holdfast.protocol.events import Event
 from holdfast.session import life
 from holdfast.session import run as runs
@@ -22,11 +22,13 @@ def say(state: State, op: wire.Send, writer: Writer, *, after: list[str] | None 
     parent = _parent(state, op, writer.actor, edits)
     operator = state.taken_by is not None and state.taken_by == writer.actor
     agent = op.agent or state.agent
+    _check_meta(op.meta)
     data: dict[str, Any] = {"messageId": ident, "text": check_text(op.text, "text")}
     optional = {
         "agent": agent, "parent": parent, "edits": edits, "role": "operator" if operator else "",
         "key": op.key if op.key != ident else None,
         "attachments": [{"blob": a.blob, "name": a.name, "mediaType": a.media_type} for a in op.attachments],
+        "meta": op.meta,
     }  # fmt: skip
     data.update({name: value for name, value in optional.items() if value})
     if op.answer is not None:
@@ -59,6 +61,12 @@ def _id(state: State, key: str | None, writer: Writer) -> str:
         raise Refused("producer.expired", f"a message was sent with the key {key!r:.80} before")
     taken = known is not None or f"m:{key}" in state.texts or life.owner(state, key) is not None
     return made if taken else key
+
+
+def _check_meta(meta: dict[str, Any]) -> None:
+    check_value(meta, "meta")
+    if len(encode(meta)) > limits.MESSAGE_META_BYTES:
+        raise Refused("input.too_large", f"meta: more than {limits.MESSAGE_META_BYTES} bytes")
 
 
 def _parent(state: State, op: wire.Send, actor: str, edits: str | None) -> str | None:

@@ -217,6 +217,29 @@ async def test_a_file_comes_as_a_blob(site: Site, agents: Agents, node: Start) -
     assert other.warnings == []
 
 
+@pytest.mark.parametrize("version", ["1.0", "0.0.59"])
+async def test_a_persons_message_comes_back_as_it_was_sent(
+    site: Site, agents: Agents, node: Start, version: str
+) -> None:
+    """Its name, its metadata, and the order of its text and files, on every device."""
+    client = await node("t28", version, agent="reader")
+    picture = {"type": "image", "source": {"type": "data", "value": "aGk=", "mimeType": "image/png"}}
+    content = [picture, {"type": "text", "text": "one"}, {**picture, "metadata": {"filename": "b.png"}}]
+    client.do(
+        "add", message={"id": "u1", "role": "user", "name": "ann", "metadata": {"channel": "web"}, "content": content}
+    )
+    client.do("run")
+    assert (await client.done())["error"] is None
+    client.do("reload")
+    client.do("connect")
+    said = (await client.done())["messages"][0]
+    assert (said["name"], said["metadata"]) == ("ann", {"channel": "web"})
+    assert [part["type"] for part in said["content"]] == ["image", "text", "image"]
+    assert said["content"][1]["text"] == "one"
+    assert said["content"][2]["metadata"] == {"filename": "b.png"}
+    assert all(part["source"]["type"] == "url" for part in said["content"][::2])
+
+
 async def test_a_deleted_thread_stays_deleted(site: Site, agents: Agents) -> None:
     """A page that was left open does not bring it back, whatever it sends with its words."""
     agents.gate.set()

@@ -46,6 +46,18 @@ async def reader(run: Any) -> None:
     await run.say(" · ".join(f"{said['role']} {said['content']}" for said in run.history))
 
 
+async def counter(run: Any) -> None:
+    """Says a word, changes the shared state when it is told to, and says another."""
+    word, _, value = run.input.text.partition(" ")
+    await run.say("Before.", key="before")
+    if value:
+        await run.state.set({"n": value})
+    if word == "hold":
+        async for _ in run.steers():
+            break
+    await run.say("After.", key="after")
+
+
 async def maker(run: Any) -> None:
     """Everything an agent may write: reasoning, a step, tools, sources, activities, state, custom events."""
     async with run.reasoning() as out:
@@ -128,7 +140,7 @@ async def notary(run: Any) -> None:
     await run.say(f"Got {signed}.", key="got")
 
 
-AGENTS = {f.__name__: f for f in (writer, echo, reader, maker, clerk, editor, failing, librarian, notary)}
+AGENTS = {f.__name__: f for f in (writer, echo, reader, counter, maker, clerk, editor, failing, librarian, notary)}
 
 
 @contextlib.asynccontextmanager

@@ -65,6 +65,7 @@ const texts = () => chat.messages.flatMap((m) => m.parts.filter((p) => p.type ==
 
 const commands = {
   send: ({ text, files, messageId }) => chat.sendMessage({ text, ...(files && { files }), ...(messageId && { messageId }) }),
+  say: ({ message }) => chat.sendMessage(message),
   resume: () => chat.resumeStream(),
   regenerate: ({ messageId }) => chat.regenerate(messageId ? { messageId } : {}),
   stop: () => chat.stop(),

@@ -58,15 +58,88 @@ async def test_the_history_route_gives_what_the_chat_shows(site: Site, version: 
         messages = (await http.get(f"/v1/ai-sdk/{version}/maker/c1")).json()
     assert [m["id"] for m in messages] == [m["id"] for m in shown["messages"]]
     for given, seen in zip(messages, shown["messages"], strict=True):
-        assert [bare(p) for p in given["parts"] if kept(p)] == [bare(p) for p in seen["parts"] if kept(p)]
+        assert [bare(p) for p in given["parts"]] == [bare(p) for p in seen["parts"]]
     await chat.do("fresh", messages=messages)  # the SDK goes on from it
     again = await chat.do("send", text="and moons?")
     assert [m["role"] for m in again["messages"]] == ["user", "assistant"] * 3
     whole(again)
 
 
-def kept(part: dict[str, Any]) -> bool:
-    return part["type"] != "data-state"
+@every_wire
+async def test_the_shared_state_stands_where_each_answer_showed_it(site: Site, version: str, wire: str) -> None:
+    """Not at all before there was one, then where it came, then first; and each answer keeps what it became there."""
+    chat = await site.chat(version, wire, agent="counter")
+    for text in ("none", "set 1", "keep", "set 2", "none"):
+        shown = await chat.do("send", text=text)
+    parts = [
+        [bare(p) for p in m["parts"] if p["type"] != "step-start"]
+        for m in shown["messages"]
+        if m["role"] == "assistant"
+    ]
+    states = [[(number, p["data"]) for number, p in enumerate(ps) if p["type"] == "data-state"] for ps in parts]
+    assert states == [[], [(1, {"n": "1"})], [(0, {"n": "1"})], [(0, {"n": "2"})], [(0, {"n": "2"})]]
+    async with site.http() as http:
+        messages = (await http.get(f"/v1/ai-sdk/{version}/counter/c1")).json()
+    again = [[bare(p) for p in m["parts"] if p["type"] != "step-start"] for m in messages if m["role"] == "assistant"]
+    assert again == parts
+
+
+async def test_a_resumed_answer_shows_the_state_where_it_came(site: Site) -> None:
+    chat = await site.chat("v7", "sse", agent="counter")
+    going = chat.begin("send", text="hold 1")
+    await chat.do("until", part="data-state")
+    other = await site.chat("v7", "sse", agent="counter")
+    joining = other.begin("resume")
+    await other.do("until", part="data-state")
+    async with site.http() as http:
+        run = next(iter((await site.log()).runs))
+        assert (await http.post(f"/v1/sessions/c1/runs/{run}/steer", json={"text": "go"})).status_code == 201
+    shown, joined = await going, await joining
+    kinds = [[p["type"] for p in chat_["messages"][-1]["parts"]] for chat_ in (shown, joined)]
+    assert kinds[0] == kinds[1] and "data-state" in kinds[0][2:]
+
+
+@every_wire
+async def test_a_persons_message_comes_back_as_it_was_sent(site: Site, version: str, wire: str) -> None:
+    """Its metadata, its own data parts, and the order of all its parts."""
+    chat = await site.chat(version, wire, agent="echo")
+    picture = {"type": "file", "mediaType": "text/plain", "filename": "a.txt", "url": "data:text/plain;base64,aGk="}
+    message = {
+        "metadata": {"channel": "web", "n": [1, None]},
+        "parts": [
+            {"type": "data-place", "id": "p1", "data": {"x": 1}}, {"type": "text", "text": "one"}, picture,
+            {"type": "text", "text": "two"}, {"type": "data-place", "id": "p2", "data": [2]},
+        ],
+    }  # fmt: skip
+    shown = await chat.do("say", message=message)
+    assert shown["messages"][-1]["parts"][-1]["text"] == "You said: one\n\ntwo"
+    async with site.http() as http:
+        (kept, _) = (await http.get(f"/v1/ai-sdk/{version}/echo/c1")).json()
+        assert kept["metadata"] == {**message["metadata"], "holdfast": kept["metadata"]["holdfast"]}
+        sent = shown["messages"][0]["parts"]
+        assert [p for p in kept["parts"] if p["type"] != "file"] == [p for p in sent if p["type"] != "file"]
+        assert [p["type"] for p in kept["parts"]] == [p["type"] for p in sent]
+        (file,) = [p for p in kept["parts"] if p["type"] == "file"]
+        assert (await http.get(file["url"])).content == b"hi"
+        await chat.do("fresh", messages=[kept])
+        only = {"parts": [{"type": "data-place", "data": 3}], "metadata": "plain"}
+        await chat.do("say", message=only)
+        last = (await http.get(f"/v1/ai-sdk/{version}/echo/c1")).json()[-2]
+        assert (last["metadata"], last["parts"]) == ("plain", only["parts"])
+
+
+@every_wire
+async def test_a_file_that_is_not_there_is_refused(site: Site, version: str, wire: str) -> None:
+    """Also in a chat that nobody has written to yet; and nothing is written."""
+    chat = await site.chat(version, wire, agent="echo")
+    missing = {"type": "file", "mediaType": "image/png", "url": f"/v1/sessions/c1/blobs/{'0' * 64}"}
+    for _ in range(2):
+        shown = await chat.do("send", text="look", files=[missing])
+        assert shown["error"].startswith("blob.not_found"), shown["error"]
+        async with site.http() as http:
+            found = await http.get("/v1/ai-sdk/v7/echo/c1")
+            assert found.status_code == 404 or found.json() == []
+            await http.post("/v1/sessions", json={"session": "c1"})
 
 
 def bare(part: dict[str, Any]) -> dict[str, Any]:

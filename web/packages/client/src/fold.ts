@@ -191,7 +191,7 @@ const input: Handler = (view, event, data) => {
   const said = text(data, "text");
   add(view, event, "message", id, {
     role: text(data, "role") || "user", text: said, length: said.length, status: "complete", turn: id,
-    ...pick(data, "parent", "edits", "agent", "attachments"),
+    ...pick(data, "parent", "edits", "agent", "attachments", "meta"),
   });
   view.head = id;
   view.branchVersion++;

@@ -66,7 +66,9 @@ export interface MessageItem extends ItemBase {
   parent?: string;
   edits?: string;
   agent?: string;
-  attachments?: Attachment[];
+  attachments?: { blob: string; name?: string; mediaType?: string }[];
+  /** What the sender's program keeps with the message. */
+  meta?: Record<string, unknown>;
   sources?: Source[];
 }
 

@@ -29,6 +29,8 @@ export interface SendOptions extends WriteOptions {
   /** The run that answered `parent`, where another one is shown. */
   answer?: string;
   attachments?: Attachment[];
+  /** What your program keeps with the message: up to 64 KiB of JSON. */
+  meta?: Record<string, unknown>;
   /** How often the run may be tried; 3 unless said otherwise. */
   attempts?: number;
   /** Do not wait for other runs of the agent in this session. */

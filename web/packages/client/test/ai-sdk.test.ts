@@ -124,6 +124,19 @@ describe.each([5, 6, 7] as Version[])("a chat of version %i", (version) => {
     expect(ids(toUIMessages(session, version))).toEqual(ids(one.messages));
   });
 
+  test("gives a person's message back as it was sent", async () => {
+    const { chat: one, session } = chat(version, fresh());
+    const file = { type: "file", mediaType: "text/plain", filename: "a.txt", url: "data:text/plain;base64,aGk=" };
+    const parts = [{ type: "data-place", data: { x: 1 } }, { type: "text", text: "one" }, file, { type: "text", text: "two" }];
+    await one.sendMessage({ parts, metadata: { channel: "web" } });
+    await one.sendMessage({ text: "plain" });
+    await session.state();
+    const [first, , second] = toUIMessages(session, version);
+    expect(first!.metadata).toMatchObject({ channel: "web", holdfast: { by: expect.any(String) } });
+    expect(first!.parts).toMatchObject([parts[0], parts[1], { type: "file", mediaType: "text/plain", filename: "a.txt" }, parts[3]]);
+    expect(second!.parts).toEqual([{ type: "text", text: "plain" }]);
+  });
+
   test("shows what others do", async () => {
     const { chat: one, session } = chat(version, fresh());
     await one.sendMessage({ text: "mine" });

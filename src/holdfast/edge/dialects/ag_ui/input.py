@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from holdfast.edge.browser_calls import Answering, Result
-from holdfast.edge.dialects.ag_ui.messages import CONTEXT_MEDIA
+from holdfast.edge.dialects.ag_ui.said import CONTEXT_MEDIA, meta_of
 from holdfast.edge.door import Door
 from holdfast.errors import Refused
 from holdfast.protocol import codec, limits, wire
@@ -145,7 +145,7 @@ class Asked:
         text, blobs = _content(given, message)
         op = checked(
             wire.Send, session=session, text=text, agent=agent, key=ident, edits=options.edits,
-            concurrent=options.concurrent,
+            concurrent=options.concurrent, meta=meta_of(message),
         )  # fmt: skip
         await self._begin(principal, session)
         op.attachments = [

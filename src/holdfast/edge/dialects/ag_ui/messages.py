@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from holdfast.edge.dialects.ag_ui import said
 from holdfast.protocol import codec
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import Item
 
 ROLES: Final = frozenset({"developer", "system", "assistant", "user"})
-CONTEXT_MEDIA: Final = "application/vnd.ag-ui.context+json"
-"""Media type of the attachment in which an agent finds the tools and the context a client sent."""
 
 Message = dict[str, Any]
 
@@ -46,25 +45,6 @@ def result_text(data: dict[str, Any]) -> str:
 def content_of(content: Any) -> dict[str, Any]:
     """An activity's content, which AG-UI wants to be an object."""
     return content if isinstance(content, dict) else {"value": content}
-
-
-def said(session: str, text: str, attachments: Any) -> str | list[dict[str, Any]]:
-    """What a person said: text, or parts when files came with it; they are named by their address here."""
-    files = [a for a in attachments or [] if isinstance(a, dict) and a.get("mediaType") != CONTEXT_MEDIA]
-    if not files:
-        return text
-    parts: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
-    for file in files:
-        media = str(file.get("mediaType", ""))
-        kind = media.partition("/")[0]
-        source = {"type": "url", "value": f"/v1/sessions/{session}/blobs/{file.get('blob')}", "mimeType": media}
-        parts.append({"type": kind if kind in ("image", "audio", "video") else "document", "source": source})
-    return parts
-
-
-def asks_to_go_on(data: dict[str, Any]) -> bool:
-    """Whether an input only asks the agent to go on: it has no words and no files. It is not shown."""
-    return not data.get("text") and isinstance(said("", "", data.get("attachments")), str)
 
 
 class History:
@@ -107,15 +87,20 @@ class History:
     def message(self, item: Item) -> None:
         """Words of a person or an agent."""
         self._own(item, "message")
-        if item["role"] == "user" and asks_to_go_on(item):
+        if item["role"] == "user" and said.asks_to_go_on(item):
             return
         existing = self._by_id.get(item["id"])
         if existing is not None:  # a tool call named it as its message before it began
             existing["content"] = item["text"]
             return
         text = item["text"]
-        content = said(self._session, text, item.get("attachments")) if item["role"] == "user" else text
+        meta = item.get("meta")
+        content = (
+            said.content_of(self._session, text, item.get("attachments"), meta) if item["role"] == "user" else text
+        )
         message = self._put(item, item["id"], role=role_of(item["role"]), content=content)
+        kept = said.kept_of(meta)
+        message.update({field: kept[field] for field in ("name", "metadata") if field in kept})
         if isinstance(item.get("name"), str) and item["name"]:
             message["name"] = item["name"]
 

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from holdfast.edge.dialects.ag_ui.content import KIND, TEXTS, Content, Known, Sent
-from holdfast.edge.dialects.ag_ui.messages import History, Message, asks_to_go_on, essence, role_of, said
+from holdfast.edge.dialects.ag_ui.messages import History, Message, essence, role_of
+from holdfast.edge.dialects.ag_ui.said import asks_to_go_on, content_of, kept_of
 from holdfast.edge.dialects.ag_ui.versions import Version
 from holdfast.protocol import browser_tools
 from holdfast.protocol import events as e
@@ -176,8 +177,10 @@ class Stream(Content):
         if not isinstance(ident, str) or ("message", ident) in self.owners or asks_to_go_on(data):
             return []
         self.owners["message", ident] = None
-        content = said(self.session, str(data.get("text", "")), data.get("attachments"))
-        if not isinstance(content, str):  # parts do not stream: the messages are sent whole
+        content = content_of(self.session, str(data.get("text", "")), data.get("attachments"))
+        if not isinstance(content, str) or kept_of(
+            data.get("meta")
+        ):  # that does not stream: the messages are sent whole
             self.stale = True
             return []
         return _whole(ident, role_of(data.get("role") or "user"), content)

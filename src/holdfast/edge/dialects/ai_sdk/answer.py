@@ -15,6 +15,7 @@ import msgspec
 
 from holdfast.edge.dialects.ai_sdk.calls import Chunk, Client
 from holdfast.edge.dialects.ai_sdk.parts import Parts
+from holdfast.edge.dialects.ai_sdk.states import Shown
 from holdfast.edge.reading import Message
 from holdfast.protocol import events as e
 from holdfast.protocol.codec import encode
@@ -65,18 +66,22 @@ class Answer:
     Args:
         client: who is told; its version alone will do.
         since: what the client has of this very message, when it goes on with it.
+        state: where the shared state stands in it, when that is known; else it stands first.
 
     Attributes:
         done: the last chunk was told.
     """
 
-    def __init__(self, session: str, run: str, client: Client | int, since: Since | None = None) -> None:
+    def __init__(
+        self, session: str, run: str, client: Client | int, since: Since | None = None, state: Shown | None = None
+    ) -> None:
         client = Client(client) if isinstance(client, int) else client
         self.session = session
         self.run = run
         self.done = False
         self._version = client.version
         self._since = since
+        self._state = state
         self._incarnation = ""
         self._seq = 0
         self._view = View()
@@ -136,9 +141,7 @@ class Answer:
             yield {"type": "start", "messageId": self.run, "messageMetadata": {"holdfast": about}}
             if not goes_on:  # within a step the SDK finds the tool calls it has
                 yield {"type": "start-step"}
-        if self._view.state:
-            yield from self._parts.data("state", "state", self._view.state)
-        yield from self._everything()
+        yield from self._everything(self._shown_state(root))
 
     def _learn(self, item: Item) -> None:
         if item["kind"] in ("tool", "approval"):
@@ -150,12 +153,21 @@ class Answer:
         self._parts.restore(items, known, since.open, since.cited)
         self._parts.calls.restore(items, known, since.open, since.bound, since.places, since.step, since.answered)
 
-    def _everything(self) -> Iterator[Chunk]:
+    def _shown_state(self, root: dict[str, Any]) -> Shown:
+        if self._state is None:
+            return Shown(0, self._view.state)
+        return self._state if root["status"] in ENDED else Shown(self._state.seq, self._view.state)
+
+    def _everything(self, state: Shown | None = None) -> Iterator[Chunk]:
         self._view.export()  # open texts are joined now
         things: list[tuple[int, Item | None, dict[str, Any]]] = [(i["seq"], i, {}) for i in self._view.items]
         things += [(run["seq"], None, run) for ident, run in self._view.runs.items() if ident != self.run]
+        things += [(state.seq, None, {})] if state is not None and state.value else []
         for _, item, run in sorted(things, key=lambda thing: thing[0]):
-            yield from self._parts.item(item) if item is not None else self._parts.sub_run(run)
+            if item is not None or run:
+                yield from self._parts.item(item) if item is not None else self._parts.sub_run(run)
+            elif state is not None:
+                yield from self._parts.data("state", "state", state.value)
 
     # --- events
     def _event(self, event: Event) -> Iterator[Chunk]:

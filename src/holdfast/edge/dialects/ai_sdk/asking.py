@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from typing import Any, Final, Literal, NamedTuple
-from urllib.parse import unquote_to_bytes
+from typing import Any, Final, Literal
 
 import msgspec
 
 from holdfast.edge.browser_calls import Answering, Result
 from holdfast.edge.dialects.ai_sdk.answer import Answer, Since
 from holdfast.edge.dialects.ai_sdk.calls import Client
+from holdfast.edge.dialects.ai_sdk.history import conversation
+from holdfast.edge.dialects.ai_sdk.said import File, UIMessage, read
+from holdfast.edge.dialects.ai_sdk.states import states
 from holdfast.edge.door import Door
 from holdfast.edge.reading import Reading
 from holdfast.errors import Refused
@@ -28,17 +27,6 @@ REPLAY_S: Final = 3_600.0
 
 _ANY: Final = msgspec.json.Decoder()
 _SINCE: Final = msgspec.json.Decoder(Since)
-_DATA_URL: Final = re.compile(r"data:[^,]*?(;base64)?,(.*)", re.DOTALL)
-_BLOB: Final = re.compile(r"/v1/sessions/[^/]+/blobs/([0-9a-f]{64})$")
-
-
-class UIMessage(msgspec.Struct):
-    """A message as the SDK's ``UIMessage``."""
-
-    id: str
-    role: str
-    parts: list[dict[str, Any]] = []
-    metadata: Any = None
 
 
 class Asked(msgspec.Struct):
@@ -48,15 +36,6 @@ class Asked(msgspec.Struct):
     messages: list[UIMessage]
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
     messageId: str | None = None
-
-
-class File(NamedTuple):
-    """A file part: ``data``, or the name of a ``blob``."""
-
-    name: str
-    media_type: str
-    data: bytes = b""
-    blob: str = ""
 
 
 class Asking:
@@ -103,7 +82,16 @@ class Asking:
     async def resume(self, session: str) -> tuple[Reading, Answer] | None:
         """Read the answer that is being given; None when there is none."""
         run = await self.active(session, ended_s=REPLAY_S if self._version >= 7 else 0)
-        return None if run is None else await self._read(session, Answer(session, run, self._client))
+        if run is None:
+            return None
+        state = (await states(self.hub, self.principal, session, await self.view(session))).get(run)
+        return await self._read(session, Answer(session, run, self._client, state=state))
+
+    async def messages(self, session: str) -> list[dict[str, Any]]:
+        """The conversation as ``UIMessage[]``, without the answer that is being given: ``resume`` brings that."""
+        view = await self.view(session)
+        shown = await states(self.hub, self.principal, session, view)
+        return conversation(session, view, self._version, shown)
 
     async def stop(self, session: str, run: str | None = None) -> dict[str, Any]:
         """Cancel a run, by default the one that ``resume`` would read. Nothing to stop is no error."""
@@ -150,21 +138,14 @@ class Asking:
     # --- writing
     async def _say(self, session: str, message: UIMessage, *, edited: bool) -> str | None:
         key = codec.check_entity_id(message.id, "messages: id")
-        text = "\n\n".join(said(part) for part in message.parts if part.get("type") == "text")
-        if len(text) > limits.TEXT_CHARS:
-            raise Refused("input.too_large", f"text: more than {limits.TEXT_CHARS} characters")
-        files = [file_of(part) for part in message.parts if part.get("type") == "file"]
-        if len(files) > limits.INPUT_FILES:
-            raise Refused("input.too_large", f"parts: more than {limits.INPUT_FILES} files in one message")
-        if not text and not files:
-            raise Refused("input.malformed", "parts: neither text nor files")
-        for file in files:  # nothing is written for a message that cannot be
+        said = read(message)
+        for file in said.files:  # nothing is written for a message that cannot be
             if file.blob:
-                await self.hub.get_blob(self.principal, session, file.blob)
+                await self._check_blob(session, file.blob)
         await self._create(session)
         fields: dict[str, Any] = {
-            "session": session, "agent": self._agent, "text": text,
-            "attachments": [await self._attach(session, file) for file in files],
+            "session": session, "agent": self._agent, "text": said.text, "meta": said.meta,
+            "attachments": [await self._attach(session, file) for file in said.files],
         }  # fmt: skip
         if edited:
             try:
@@ -174,6 +155,13 @@ class Asking:
                 if error.code != "input.not_found":  # it never arrived: then this is the first time
                     raise
         return (await self.hub.execute(self.principal, wire.Send(key=key, **fields)))["run"]  # type: ignore[no-any-return]
+
+    async def _check_blob(self, session: str, blob: str) -> None:
+        """Raises ``blob.not_found``, also for a chat that nobody has written to yet."""
+        try:
+            await self.hub.get_blob(self.principal, session, blob)
+        except Refused as error:
+            raise Refused("blob.not_found") if error.code == "session.not_found" else error from None
 
     async def _create(self, session: str) -> None:
         try:
@@ -234,32 +222,6 @@ class Asking:
             reading.end()
             raise
         return reading, answer
-
-
-def said(part: dict[str, Any]) -> str:
-    """The text of a text part."""
-    text = part.get("text")
-    if not isinstance(text, str):
-        raise Refused("input.malformed", "parts: a text part has a text")
-    return text
-
-
-def file_of(part: dict[str, Any]) -> File:
-    """What a file part gives: its content in a ``data:`` address, or a blob this session has already."""
-    url, name, media = part.get("url"), part.get("filename") or "", part.get("mediaType") or "application/octet-stream"
-    if not isinstance(url, str) or not isinstance(name, str) or not isinstance(media, str):
-        raise Refused("input.malformed", "parts: a file part has a url and a mediaType")
-    about = (name[: limits.NAME_CHARS], media.lower()[: limits.NAME_CHARS])
-    known, found = _BLOB.search(url), _DATA_URL.fullmatch(url)
-    if known is not None:
-        return File(*about, blob=known[1])
-    if found is None:
-        raise Refused("input.malformed", "parts: the url of a file must be a data: address or a blob of this session")
-    raw = unquote_to_bytes(found[2])
-    try:
-        return File(*about, data=base64.b64decode(raw, validate=True) if found[1] else raw)
-    except binascii.Error:
-        raise Refused("input.malformed", "parts: a file is not base64") from None
 
 
 def decisions(session: str, message: UIMessage) -> list[wire.Resolve]:

@@ -6,14 +6,16 @@ from typing import Any
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer
 from holdfast.edge.dialects.ai_sdk.calls import Chunk, parsed
+from holdfast.edge.dialects.ai_sdk.said import shown
+from holdfast.edge.dialects.ai_sdk.states import Shown
 from holdfast.edge.reading import Message
 from holdfast.protocol.fold import View
-from holdfast.protocol.view import ENDED, Item
+from holdfast.protocol.view import ENDED
 
 UIMessage = dict[str, Any]
 
 
-def conversation(session: str, data: dict[str, Any], version: int) -> list[UIMessage]:
+def conversation(session: str, data: dict[str, Any], version: int, states: dict[str, Shown]) -> list[UIMessage]:
     """The messages of the branch shown, within the view's window. An answer that is being given is left out."""
     view = View.load(data)
     found: list[UIMessage] = []
@@ -22,29 +24,13 @@ def conversation(session: str, data: dict[str, Any], version: int) -> list[UIMes
         run = view.root(item["run"]) if "run" in item else None
         if run is None:
             if item["kind"] == "message":
-                found.append(_said(session, item))
+                found.append(shown(session, item))
         elif run not in told:
             told.add(run)
             if view.runs.get(run, {}).get("status") in ENDED:
-                answer = Answer(session, run, version)
+                answer = Answer(session, run, version, state=states.get(run))
                 found.append(folded(list(answer.take(Message("snapshot", seq=0, view=view.export())))))
     return found
-
-
-def _said(session: str, item: Item) -> UIMessage:
-    """What a person said, or an agent outside of runs."""
-    parts: list[dict[str, Any]] = [
-        {
-            "type": "file", "mediaType": a.get("mediaType") or "application/octet-stream", "filename": a.get("name", ""),
-            "url": f"/v1/sessions/{session}/blobs/{a['blob']}",
-        }
-        for a in item.get("attachments", [])
-    ]  # fmt: skip
-    if item["text"]:
-        parts.append({"type": "text", "text": item["text"]})
-    role = "assistant" if item["role"] in ("assistant", "operator") else "user"  # who took over speaks in its place
-    about = {"by": item["actor"], "ts": item["ts"]}
-    return {"id": item["id"], "role": role, "parts": parts, "metadata": {"holdfast": about}}
 
 
 def folded(chunks: list[Chunk]) -> UIMessage:

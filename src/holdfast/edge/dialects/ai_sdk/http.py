@@ -21,7 +21,6 @@ from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.dialects.ai_sdk.answer import Answer
 from holdfast.edge.dialects.ai_sdk.asking import TOOLS_HEADER, Asked, Asking, tools_of
 from holdfast.edge.dialects.ai_sdk.calls import Chunk
-from holdfast.edge.dialects.ai_sdk.history import conversation
 from holdfast.edge.dialects.ai_sdk.socket import SdkVisit
 from holdfast.edge.door import Door, Kind
 from holdfast.edge.reading import Reading
@@ -80,7 +79,7 @@ class AiSdk:
     async def messages(self, request: Request) -> Response:
         """The conversation as ``UIMessage[]``, without the answer that is being given: ``resume`` brings that."""
         asking = self._asking(request)
-        return answer(conversation(_chat(request), await asking.view(_chat(request)), _version(request.path_params)))
+        return answer(await asking.messages(_chat(request)))
 
     def _asking(self, request: Request) -> Asking:
         version = _version(request.path_params)

@@ -54,8 +54,9 @@ export class Answer {
       if (!again) yield { type: "start-step" };
     }
     if (Object.keys((view.state ?? {}) as object).length) yield* this.parts.data("state", "state", view.state);
-    for (const [id, run] of runs) if (id !== this.#run) yield* this.parts.subRun(run);
-    for (const item of items) yield* this.parts.item(item);
+    const below = [...runs.values()].filter(({ id }) => id !== this.#run);
+    const things = [...items, ...below].sort((one, other) => one.seq - other.seq); // as they would have been told
+    for (const thing of things) yield* "kind" in thing ? this.parts.item(thing) : this.parts.subRun(thing);
     if (ended(root)) yield* this.#end(root);
     else if (this.#version >= 6 && this.#waitsForPeople(runs, items)) yield* this.#pause(items);
   }

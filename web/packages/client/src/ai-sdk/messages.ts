@@ -1,11 +1,11 @@
 // Owns a conversation as the SDK's `UIMessage[]`: what a chat is given as its first messages.
 
 import { rootOf, visible } from "../branch.js";
-import type { MessageItem } from "../protocol.js";
 import type { Session } from "../session.js";
 import { ended } from "../view.js";
 import { Answer } from "./answer.js";
 import { parsed, type Chunk, type Version } from "./calls.js";
+import { shown } from "./said.js";
 
 /** A `UIMessage` of the `ai` package, whichever version. */
 export interface UIMessageLike {
@@ -22,7 +22,7 @@ export function toUIMessages(session: Session, version: Version = 7): UIMessageL
   const told = new Set<string>();
   for (const item of visible(view)) {
     if (item.run === undefined) {
-      if (item.kind === "message") found.push(said(item));
+      if (item.kind === "message") found.push(shown(item));
       continue;
     }
     const root = rootOf(view.runs, item.run);
@@ -32,15 +32,6 @@ export function toUIMessages(session: Session, version: Version = 7): UIMessageL
     if (run && ended(run)) found.push(folded([...new Answer(session.id, root, version).tell(view)]));
   }
   return found;
-}
-
-/** What a person said, or an agent outside of runs. */
-function said({ id, role, text, attachments = [], actor, ts }: MessageItem): UIMessageLike {
-  const files = attachments.map(({ blob, name = "", media_type = "application/octet-stream" }) => ({
-    type: "file", mediaType: media_type, filename: name, url: `blob:${blob}`,
-  }));
-  const parts = [...files, ...(text ? [{ type: "text", text }] : [])];
-  return { id, role: role === "assistant" ? "assistant" : "user", parts, metadata: { holdfast: { by: actor, ts } } };
 }
 
 /** The message that the SDK makes of an ended answer's chunks. */

@@ -9,6 +9,7 @@ import type { Session } from "../session.js";
 import { ended, type View } from "../view.js";
 import { Answer, family, streamOf } from "./answer.js";
 import type { UIMessageLike } from "./messages.js";
+import { read } from "./said.js";
 import type { Version } from "./calls.js";
 
 export interface ChatTransportOptions {
@@ -100,11 +101,11 @@ export class HoldfastChatTransport {
 
   // --- what a chat asks for
   async #say(session: Session, message: UIMessageLike, edited: boolean): Promise<Run> {
-    const text = message.parts.filter(({ type }) => type === "text").map((part) => part.text).join("\n\n");
+    const { text, meta } = read(message);
     const files = message.parts.filter(({ type }) => type === "file");
     const say = async (): Promise<Run> => {
       const attachments = await Promise.all(files.map((file) => this.#attach(session, file)));
-      const given = { ...this.#named, ...(attachments.length ? { attachments } : {}) };
+      const given = { ...this.#named, ...(attachments.length ? { attachments } : {}), ...(meta && { meta }) };
       try {
         if (edited) return await session.send(text, { ...given, edits: message.id });
       } catch (error) {

@@ -1,0 +1,68 @@
+"""What a person says, as AG-UI has it and as a session keeps it. What the session has no words for (a name, metadata, an order
+of text and files of its own) is kept with the message, as its ``meta``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+CONTEXT_MEDIA: Final = "application/vnd.ag-ui.context+json"
+"""Media type of the attachment in which an agent finds the tools and the context a client sent."""
+META: Final = "agUi"
+"""In a message's ``meta``: ``{name?, metadata?, content?}``."""
+
+Part = dict[str, Any]
+
+
+def meta_of(message: dict[str, Any]) -> dict[str, Any]:
+    """What is kept with a client's message."""
+    kept = {field: message[field] for field in ("name", "metadata") if message.get(field)}
+    content = message.get("content")
+    if isinstance(content, list) and [part.get("type") for part in content] != _usual(content):
+        kept["content"] = [_shape(part) for part in content]
+    return {META: kept} if kept else {}
+
+
+def _usual(content: list[Part]) -> list[Any]:
+    """The order in which a session shows words and files without being told."""
+    kinds = [part.get("type") for part in content]
+    texts = ["text"] if "text" in kinds else []
+    return texts + [kind for kind in kinds if kind != "text"]
+
+
+def _shape(part: Part) -> Part:
+    return part if part.get("type") == "text" else {name: value for name, value in part.items() if name != "source"}
+
+
+def content_of(session: str, text: str, attachments: Any, meta: Any = None) -> str | list[Part]:
+    """What a person said: text, or parts when files came with it; they are named by their address here."""
+    files = [a for a in attachments or [] if isinstance(a, dict) and a.get("mediaType") != CONTEXT_MEDIA]
+    if not files:
+        return text
+    shown = [_file(session, file) for file in files]
+    shapes = kept_of(meta).get("content")
+    if isinstance(shapes, list):
+        return [
+            shape if shape.get("type") == "text" else {**shape, **shown.pop(0)}
+            for shape in shapes
+            if shown or shape.get("type") == "text"
+        ]
+    return [*([{"type": "text", "text": text}] if text else []), *shown]
+
+
+def kept_of(meta: Any) -> dict[str, Any]:
+    """What ``meta_of`` gave, of a message's ``meta``."""
+    kept = meta.get(META) if isinstance(meta, dict) else None
+    return kept if isinstance(kept, dict) else {}
+
+
+def _file(session: str, file: dict[str, Any]) -> Part:
+    media = str(file.get("mediaType", ""))
+    kind = media.partition("/")[0]
+    source = {"type": "url", "value": f"/v1/sessions/{session}/blobs/{file.get('blob')}", "mimeType": media}
+    return {"type": kind if kind in ("image", "audio", "video") else "document", "source": source}
+
+
+def asks_to_go_on(data: dict[str, Any]) -> bool:
+    """Whether an input only asks the agent to go on: it has no words and no files. It is not shown."""
+    return not data.get("text") and isinstance(content_of("", "", data.get("attachments")), str)

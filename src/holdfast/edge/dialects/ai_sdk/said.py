@@ -1,0 +1,137 @@
+"""What a person says: a ``UIMessage`` as a message of the session, and back. What the session has no words for (the message's
+metadata, ``data-*`` parts, an order of parts of its own) is kept with the message, as its ``meta``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from holdfast.errors import Refused
+from holdfast.protocol import limits
+from holdfast.protocol.view import Item
+
+META: Final = "aiSdk"
+"""In a message's ``meta``: ``{metadata?, parts?}``."""
+
+_DATA_URL: Final = re.compile(r"data:[^,]*?(;base64)?,(.*)", re.DOTALL)
+_BLOB: Final = re.compile(r"/v1/sessions/[^/]+/blobs/([0-9a-f]{64})$")
+_FILE: Final = {"type": "file"}
+_TEXT: Final = {"type": "text"}
+
+
+class UIMessage(msgspec.Struct):
+    """A message as the SDK's ``UIMessage``."""
+
+    id: str
+    role: str
+    parts: list[dict[str, Any]] = []
+    metadata: Any = None
+
+
+class File(NamedTuple):
+    """A file part: ``data``, or the name of a ``blob``."""
+
+    name: str
+    media_type: str
+    data: bytes = b""
+    blob: str = ""
+
+
+class Said(NamedTuple):
+    """A person's message, as a session takes it."""
+
+    text: str
+    files: list[File]
+    meta: dict[str, Any]
+
+
+def read(message: UIMessage) -> Said:
+    """What a user's message says. Raises ``Refused``."""
+    texts = [_text(part) for part in message.parts if part.get("type") == "text"]
+    text = "\n\n".join(texts)
+    if len(text) > limits.TEXT_CHARS:
+        raise Refused("input.too_large", f"text: more than {limits.TEXT_CHARS} characters")
+    files = [file_of(part) for part in message.parts if part.get("type") == "file"]
+    if len(files) > limits.INPUT_FILES:
+        raise Refused("input.too_large", f"parts: more than {limits.INPUT_FILES} files in one message")
+    shapes = [_shape(part, alone=len(texts) == 1) for part in message.parts]
+    if not (text or files or any(str(shape["type"]).startswith("data-") for shape in shapes)):
+        raise Refused("input.malformed", "parts: neither text nor files")
+    kept: dict[str, Any] = {}
+    if message.metadata is not None:
+        kept["metadata"] = message.metadata
+    if shapes != _usual(text, len(files)):
+        kept["parts"] = shapes
+    return Said(text, files, {META: kept} if kept else {})
+
+
+def _text(part: dict[str, Any]) -> str:
+    text = part.get("text")
+    if not isinstance(text, str):
+        raise Refused("input.malformed", "parts: a text part has a text")
+    return text
+
+
+def _shape(part: dict[str, Any], *, alone: bool) -> dict[str, Any]:
+    """A part without what the session has anyway: its words where they are the message's only ones, its file."""
+    if part.get("type") == "file":
+        return _FILE
+    if part.get("type") == "text":
+        return _TEXT if alone else {**_TEXT, "text": part["text"]}
+    return {"type": "", **part}
+
+
+def _usual(text: str, files: int) -> list[dict[str, Any]]:
+    """The parts that ``sendMessage({ text, files })`` makes."""
+    return [_FILE] * files + ([_TEXT] if text else [])
+
+
+def file_of(part: dict[str, Any]) -> File:
+    """What a file part gives: its content in a ``data:`` address, or a blob this session has already."""
+    url, name, media = part.get("url"), part.get("filename") or "", part.get("mediaType") or "application/octet-stream"
+    if not isinstance(url, str) or not isinstance(name, str) or not isinstance(media, str):
+        raise Refused("input.malformed", "parts: a file part has a url and a mediaType")
+    about = (name[: limits.NAME_CHARS], media.lower()[: limits.NAME_CHARS])
+    known, found = _BLOB.search(url), _DATA_URL.fullmatch(url)
+    if known is not None:
+        return File(*about, blob=known[1])
+    if found is None:
+        raise Refused("input.malformed", "parts: the url of a file must be a data: address or a blob of this session")
+    raw = unquote_to_bytes(found[2])
+    try:
+        return File(*about, data=base64.b64decode(raw, validate=True) if found[1] else raw)
+    except binascii.Error:
+        raise Refused("input.malformed", "parts: a file is not base64") from None
+
+
+def shown(session: str, item: Item) -> dict[str, Any]:
+    """What a person said, or an agent outside of runs, as the message it was."""
+    files = [
+        {
+            "type": "file", "mediaType": a.get("mediaType") or "application/octet-stream", "filename": a.get("name", ""),
+            "url": f"/v1/sessions/{session}/blobs/{a['blob']}",
+        }
+        for a in item.get("attachments", [])
+    ]  # fmt: skip
+    kept = item.get("meta", {}).get(META)
+    kept = kept if isinstance(kept, dict) else {}
+    shapes = kept.get("parts") or _usual(item["text"], len(files))
+    parts = []
+    for shape in shapes:
+        if shape["type"] == "file" and files:
+            parts.append(files.pop(0))
+        elif shape["type"] == "text":
+            parts.append({**_TEXT, "text": shape.get("text", item["text"])})
+        else:
+            parts.append(shape)
+    role = "assistant" if item["role"] in ("assistant", "operator") else "user"  # who took over speaks in its place
+    about = {"by": item["actor"], "ts": item["ts"]}
+    given = kept.get("metadata")
+    metadata = {**given, "holdfast": about} if isinstance(given, dict) else given or {"holdfast": about}
+    return {"id": item["id"], "role": role, "parts": parts, "metadata": metadata}

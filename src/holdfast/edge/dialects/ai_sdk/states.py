@@ -1,0 +1,117 @@
+"""Where the shared state stands in each answer, and what it was: so that an answer told again looks as it did when it was given.
+
+The view has the state as it is now. When an answer first showed it, and what it was at the answer's end, only the log says.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from holdfast.edge.reading import Message
+from holdfast.errors import Refused
+from holdfast.hub.hub import Hub
+from holdfast.protocol import events as e
+from holdfast.protocol import limits
+from holdfast.protocol.events import Event
+from holdfast.protocol.patch import PatchError, apply_patch
+from holdfast.session.access import Principal
+
+_MESSAGE: Final = msgspec.json.Decoder(Message)
+_TELLS: Final = (b'"STATE_', b'"run.ended"')
+
+
+class Shown(NamedTuple):
+    """The state in one answer: the position at which it was first shown, 0 for its beginning, and what it became."""
+
+    seq: int
+    value: Any
+
+
+NEVER: Final = Shown(0, {})
+"""Of an answer in which there was none."""
+
+
+async def states(hub: Hub, principal: Principal, session: str, view: dict[str, Any]) -> dict[str, Shown]:
+    """The state in each answer of a view, by root run; nothing where there is none, or the log is too long to ask."""
+    roots = {ident: run["seq"] for ident, run in view["runs"].items() if "parent" not in run}
+    if not view["state"] or not roots:
+        return {}
+    fold = _States(roots, whole=not view["older"])
+    at = 0 if not view["older"] else min(roots.values()) - 1
+    read = 0
+    try:
+        while read < limits.STATES_LOG_BYTES:
+            _, tail, frames = await hub.read(principal, session, at)
+            for frame in frames:
+                read += len(frame)
+                message = _MESSAGE.decode(frame) if any(word in frame for word in _TELLS) else None
+                for event in message.events if message is not None else ():
+                    fold.apply(event)
+            if not frames:
+                return fold.found(view)
+            at = _last(frames[-1])
+            if at >= tail:
+                return fold.found(view)
+    except Refused as error:
+        if error.code != "session.compacted":
+            raise
+    return {}
+
+
+class _Ends(msgspec.Struct):
+    to: int
+
+
+_ENDS: Final = msgspec.json.Decoder(_Ends)
+
+
+def _last(frame: bytes) -> int:
+    return _ENDS.decode(frame).to
+
+
+class _States:
+    """Folds what the log says of the state."""
+
+    def __init__(self, roots: dict[str, int], *, whole: bool) -> None:
+        self._waiting = roots  # not begun yet
+        self._live: set[str] = set()
+        self._shown: dict[str, int] = {}
+        self._ended: dict[str, Any] = {}
+        self._state: Any = {}
+        self._known = whole
+
+    def apply(self, event: Event) -> None:
+        """One event; others than those of the state and the ends of runs are of no interest."""
+        self._begin(event.seq)
+        if event.type == e.STATE_SNAPSHOT:
+            self._state, self._known = event.data.get("snapshot"), True
+        elif event.type == e.STATE_DELTA:
+            try:
+                self._state = apply_patch(self._state, event.data.get("delta")) if self._known else self._state
+            except PatchError:
+                return
+        elif event.type == e.RUN_ENDED and event.run in self._live:
+            self._live.discard(event.run)
+            self._ended[event.run] = copy.deepcopy(self._state) if self._known else None
+            return
+        else:
+            return
+        for run in self._live:
+            self._shown.setdefault(run, event.seq)
+
+    def _begin(self, seq: int) -> None:
+        for run in [run for run, queued in self._waiting.items() if queued < seq]:
+            del self._waiting[run]
+            self._live.add(run)
+            if self._state or not self._known:
+                self._shown[run] = 0
+
+    def found(self, view: dict[str, Any]) -> dict[str, Shown]:
+        """What was found, at the end of the log."""
+        self._begin(limits.INTEGER_MAX)
+        values = {run: value if value is not None else view["state"] for run, value in self._ended.items()}
+        shown = {run: Shown(seq, values.get(run, view["state"])) for run, seq in self._shown.items()}
+        return dict.fromkeys(self._ended, NEVER) | shown

@@ -1,0 +1,65 @@
+"""Blobs: what is kept beside a session's log and named in it. Nobody can say something with a blob that is not there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from holdfast.engines.port import Key
+from holdfast.errors import Refused
+from holdfast.protocol import limits, wire
+from holdfast.session.access import Principal
+
+if TYPE_CHECKING:
+    from holdfast.hub.hub import Hub
+
+
+class Blobs:
+    """The blobs of all sessions, and which of them are known to be there."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._known: OrderedDict[tuple[Key, str, str], None] = OrderedDict()
+
+    async def put(self, principal: Principal, session: str, media_type: str, data: bytes) -> str:
+        """Store a blob beside the session; its id is the SHA-256 of its content, in hex."""
+        hot = await self._hub.loaded(principal, session, "append")
+        if len(data) > limits.BLOB_BYTES:
+            raise Refused("input.too_large", f"blob: more than {limits.BLOB_BYTES} bytes")
+        blob = hashlib.sha256(data).hexdigest()
+        await self._hub.engine.put_blob(hot.key, hot.incarnation, blob, media_type, data)
+        self._remember(hot.key, hot.incarnation, blob)
+        return blob
+
+    async def get(self, principal: Principal, session: str, blob: str) -> tuple[str, bytes]:
+        """``(media type, content)`` of a blob, or ``blob.not_found``."""
+        hot = await self._hub.loaded(principal, session)
+        return await self._found(hot.key, hot.incarnation, blob)
+
+    async def _found(self, key: Key, incarnation: str, blob: str) -> tuple[str, bytes]:
+        found = await self._hub.engine.get_blob(key, incarnation, blob)
+        if found is None:
+            raise Refused("blob.not_found", f"no blob {blob!r:.80} in this session")
+        self._remember(key, incarnation, blob)
+        return found
+
+    def sure(self, principal: Principal, op: wire.Send) -> bool:
+        """Whether the blobs that a message names are known to be there, so that it need not wait to be sure."""
+        hot = self._hub.sessions.get(Key(principal.tenant, op.session)) if op.attachments else None
+        return not op.attachments or (
+            hot is not None and all((hot.key, hot.incarnation, a.blob) in self._known for a in op.attachments)
+        )
+
+    async def check(self, principal: Principal, op: wire.Send) -> None:
+        """Refuse a message that names a blob which is not there, with ``blob.not_found``."""
+        if not self.sure(principal, op):
+            hot = await self._hub.loaded(principal, op.session, "append")
+            for attachment in op.attachments:
+                if (hot.key, hot.incarnation, attachment.blob) not in self._known:
+                    await self._found(hot.key, hot.incarnation, attachment.blob)
+
+    def _remember(self, key: Key, incarnation: str, blob: str) -> None:
+        self._known[key, incarnation, blob] = None
+        while len(self._known) > limits.KNOWN_BLOBS:
+            self._known.popitem(last=False)

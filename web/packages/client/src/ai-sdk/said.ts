@@ -1,0 +1,42 @@
+// Owns what a person says: a `UIMessage` as a message of the session, and back. What the session has no words for (the
+// message's metadata, `data-*` parts, an order of parts of its own) is kept with the message, as its `meta`. The server's own
+// dialect keeps the same (src/holdfast/edge/dialects/ai_sdk/said.py).
+
+import type { MessageItem } from "../protocol.js";
+import type { UIMessageLike } from "./messages.js";
+
+const META = "aiSdk";
+
+/** The parts that `sendMessage({ text, files })` makes. */
+const usual = (text: string, files: number): any[] =>
+  [...Array.from({ length: files }, () => ({ type: "file" })), ...(text ? [{ type: "text" }] : [])];
+
+/** The words of a message, and what is kept with it. */
+export function read({ parts, metadata }: UIMessageLike): { text: string; meta?: Record<string, unknown> } {
+  const texts = parts.filter(({ type }) => type === "text").map(({ text }) => String(text));
+  const text = texts.join("\n\n");
+  const shapes = parts.map((part) => {
+    if (part.type === "file") return { type: "file" };
+    return part.type !== "text" ? part : texts.length === 1 ? { type: "text" } : { type: "text", text: part.text };
+  });
+  const files = shapes.filter(({ type }) => type === "file").length;
+  const same = JSON.stringify(shapes) === JSON.stringify(usual(text, files));
+  const kept = { ...(metadata !== undefined && { metadata }), ...(!same && { parts: shapes }) };
+  return { text, ...(Object.keys(kept).length && { meta: { [META]: kept } }) };
+}
+
+/** What a person said, or an agent outside of runs, as the message it was. */
+export function shown({ id, role, text, attachments = [], meta, actor, ts }: MessageItem): UIMessageLike {
+  const files = attachments.map(({ blob, name = "", mediaType = "application/octet-stream" }) => ({
+    type: "file", mediaType, filename: name, url: `blob:${blob}`,
+  }));
+  const kept = (meta?.[META] ?? {}) as { metadata?: unknown; parts?: any[] };
+  const parts = (kept.parts ?? usual(text, files.length)).map((shape) => {
+    if (shape.type === "file") return files.shift() ?? shape;
+    return shape.type === "text" ? { type: "text", text: shape.text ?? text } : shape;
+  });
+  const holdfast = { by: actor, ts };
+  const { metadata = {} } = kept;
+  const about = typeof metadata === "object" && metadata !== null && !Array.isArray(metadata) ? { ...metadata, holdfast } : metadata;
+  return { id, role: role === "assistant" || role === "operator" ? "assistant" : "user", parts, metadata: about };
+}
