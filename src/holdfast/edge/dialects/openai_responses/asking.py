@@ -10,7 +10,8 @@ import msgspec
 
 from holdfast.edge.dialects.openai_responses.ids import Ref
 from holdfast.edge.dialects.openai_responses.log import Known, Log
-from holdfast.edge.dialects.openai_responses.request import MEDIA_TYPE, Asked, Decision
+from holdfast.edge.dialects.openai_responses.past import drafts
+from holdfast.edge.dialects.openai_responses.request import MEDIA_TYPE, Asked, Decision, functions
 from holdfast.edge.door import Door
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
@@ -46,7 +47,9 @@ class Asking:
         # keys and ids of inputs are bounded and of few characters; what clients choose for keys is not
         ident = None if key is None else "in-" + _digest(principal.actor, key)[:32]
         previous = await self._previous(principal, asked)
-        session = previous.ref.session if previous is not None else asked.conversation
+        session = self._named(previous, asked)
+        if asked.results and asked.unanswered:
+            raise _unanswered(asked.unanswered[0])
         made = session is None
         if session is None:
             session = OWN + (ident.removeprefix("in-") if ident is not None else secrets.token_hex(16))
@@ -59,24 +62,51 @@ class Asking:
         answered = [await self._decide(principal, session, decision, ident, life) for decision in asked.decisions]
         if not asked.speaks:
             return answered[-1]
-        if previous is None:
-            await self._create(principal, session, asked.text if made else "")
+        fresh = made
+        if previous is None and not asked.decisions:
+            fresh |= await self._create(principal, session, asked.text or asked.words if made else "")
         after = await self._after(principal, previous) if previous is not None else {}
         try:
+            if fresh:
+                await self._recall(principal, session, asked, ident)
+            else:
+                asked.calls = {}  # it knows of those that are its own
             return await self._say(principal, session, asked, ident, {**after, "incarnation": life})
         except Refused:
             if made:
                 await self._discard(principal, session)
             raise
 
-    async def _create(self, principal: Principal, session: str, text: str) -> None:
-        """Create the session, titled by the first words, unless it exists."""
+    def _named(self, previous: Known | None, asked: Asked) -> str | None:
+        """The session that a request names, in whatever way."""
+        decided = {decision.session for decision in asked.decisions} - {None}
+        session = previous.ref.session if previous is not None else asked.conversation
+        session = session or next(iter(decided), None)
+        if decided - {session}:
+            raise Refused("approval.not_found", "mcp_approval_response: of another conversation", param="input")
+        if asked.decisions and session is None:
+            raise Refused("input.malformed", "mcp_approval_response: name previous_response_id", param="input")
+        return session
+
+    async def _create(self, principal: Principal, session: str, text: str) -> bool:
+        """Create the session, titled by the first words, unless it exists; whether it did not."""
         title = text.strip().partition("\n")[0][:_TITLE_CHARS]
         try:
-            await self._hub.execute(principal, wire.Create(session=session, title=title))
+            made = await self._hub.execute(principal, wire.Create(session=session, title=title))
         except Refused as error:
             if error.code != "session.exists":  # with other words: the key tells that apart
                 raise
+            return False
+        return bool(made.get("first") == 1)
+
+    async def _recall(self, principal: Principal, session: str, asked: Asked, ident: str | None) -> None:
+        """Write down what was said before, in a session that knows nothing of it."""
+        asked.text = asked.text or asked.words
+        told = drafts(asked.past, {call for call, _ in asked.results})
+        for at in range(0, len(told), limits.BATCH_EVENTS):
+            key = None if ident is None else f"{ident}.past.{at}"
+            events = told[at : at + limits.BATCH_EVENTS]
+            await self._hub.execute(principal, wire.Append(session=session, events=events, key=key))
 
     async def _discard(self, principal: Principal, session: str) -> None:
         """A session was made for a response that was refused: it goes, unless something was said in it."""
@@ -88,14 +118,12 @@ class Asking:
             pass  # somebody has said something in it
 
     async def _previous(self, principal: Principal, asked: Asked) -> Known | None:
-        named, conversation = asked.fields.previous_response_id, asked.conversation
+        named = asked.fields.previous_response_id
         if named is not None:
             try:
                 return await self._log.known(principal, Ref.parse(named))
             except Refused as error:
                 raise Refused(error.code, error.detail, param="previous_response_id") from None
-        if asked.decisions and conversation is None:
-            raise Refused("input.malformed", "mcp_approval_response: name previous_response_id", param="input")
         return None
 
     async def _after(self, principal: Principal, previous: Known) -> dict[str, Any]:
@@ -116,9 +144,9 @@ class Asking:
     ) -> Ref:
         if asked.results:
             await self._check_calls(principal, session, asked)
-            drafts = [draft for call, content in asked.results for draft in _result(asked, call, content)]
+            told = [draft for call, content in asked.results for draft in _result(asked, call, content)]
             key = None if ident is None else f"{ident}.results"
-            await self._hub.execute(principal, wire.Append(session=session, events=drafts, key=key))
+            await self._hub.execute(principal, wire.Append(session=session, events=told, key=key))
         attachments = []
         files = [*asked.files] if asked.plain else [*asked.files, ("request.json", MEDIA_TYPE, asked.stored())]
         for name, media, content in files:
@@ -135,12 +163,19 @@ class Asking:
         return Ref.of_run(session, (await self._hub.loaded(principal, session)).incarnation, result["run"])
 
     async def _check_calls(self, principal: Principal, session: str, asked: Asked) -> None:
-        """A result answers a call that the session has or the request brought; calls of older pages are taken on trust."""
-        _, _, raw = await self._hub.snapshot(principal, session)
+        """A result answers a call that the session has or the request brought; calls of older pages are taken on trust. All
+        the calls that a response left to its client are answered together."""
+        incarnation, _, raw = await self._hub.snapshot(principal, session)
         view = View.load(_ANY.decode(raw))
-        for call, _ in asked.results:
-            if call not in asked.calls and ("tool", call) not in view.by_id and not view.older:
+        given = {call for call, _ in asked.results}
+        for call in given - asked.calls.keys():
+            if ("tool", call) not in view.by_id and not view.older:
                 raise Refused("input.malformed", f"function_call_output: no call {call!r:.80}", param="input")
+        for run in {view.by_id["tool", call].get("run") for call in given if ("tool", call) in view.by_id} - {None}:
+            made = await self._log.known(principal, Ref.of_run(session, incarnation, str(run)))
+            theirs = [i for i in view.items if i["kind"] == "tool" and i.get("run") == run and i["status"] != "done"]
+            for call in [i["id"] for i in theirs if i["name"] in functions(made.body) and i["id"] not in given]:
+                raise _unanswered(call)
 
     async def _decide(
         self, principal: Principal, session: str, decision: Decision, ident: str | None, life: str | None
@@ -192,6 +227,10 @@ def _result(asked: Asked, call: str, content: str) -> list[Draft]:
         Draft(e.TOOL_END, {"toolCallId": call}),
         result,
     ]
+
+
+def _unanswered(call: str) -> Refused:
+    return Refused("input.malformed", f"function_call_output: there is none for call {call!r:.80}", param="input")
 
 
 def _digest(*words: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from holdfast.edge.dialects.openai_responses.ids import Ref
+from holdfast.edge.dialects.openai_responses.ids import Ref, request_name
 from holdfast.edge.dialects.openai_responses.items import (
     ApprovalRequest,
     FunctionCall,
@@ -21,7 +21,6 @@ from holdfast.edge.dialects.openai_responses.items import (
     ToolCall,
 )
 from holdfast.protocol import events as e
-from holdfast.protocol import ids
 from holdfast.protocol.browser_tools import ASKS
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
@@ -239,7 +238,8 @@ class Folding:
         name, arguments = _text(event.data.get("tool")), encode(event.data.get("args")).decode()
         if name in ASKS:  # pages answer those, not people
             return
-        place = self._place(event, "mcpr", ids.bind(_text(event.data.get("approvalId")), self.ref.incarnation))
+        approval = _text(event.data.get("approvalId"))
+        place = self._place(event, "mcpr", request_name(self.ref.session, self.ref.incarnation, approval))
         call = _text(event.data.get("toolCallId"))
         self._requests[call] = place[2]
         asked = self._open.pop(("tool", call), None)

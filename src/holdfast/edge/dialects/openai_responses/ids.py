@@ -1,4 +1,6 @@
-"""The id of a response: a run, or the part of a run after a wait, made addressable. No table is needed to look it up."""
+"""Ids of responses (a run, or the part of a run after a wait) and of requests for approval, made addressable: no table is
+needed to look them up.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,10 @@ from holdfast.errors import Refused
 from holdfast.protocol import ids
 from holdfast.protocol.limits import SESSION_ID_CHARS
 
+_SESSION: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._~:-]{{0,{SESSION_ID_CHARS - 1}}}", re.ASCII)
 _ID: Final = re.compile(
     r"resp_(r?[1-9]\d{0,15}(?:-[0-9a-f]{10,16})?)_(0|[1-9]\d{0,15})_([0-9A-Za-z]{1,64})"
-    rf"_([A-Za-z0-9][A-Za-z0-9._~:-]{{0,{SESSION_ID_CHARS - 1}}})",
+    rf"_({_SESSION.pattern})",
     re.ASCII,
 )
 
@@ -56,3 +59,15 @@ class Ref(msgspec.Struct, frozen=True):
     def of_run(cls, session: str, incarnation: str, run: str) -> Self:
         """The whole of a run."""
         return cls(session, incarnation, run)
+
+
+def request_name(session: str, incarnation: str, approval: str) -> str:
+    """What the id of a request for approval says behind ``mcpr_``: also where it was asked, for clients that name nothing
+    else."""
+    return f"{session}/{ids.bind(approval, incarnation)}"
+
+
+def parse_request(ident: str) -> tuple[str | None, str]:
+    """The session and the approval that an id of a request names; an older id names the approval alone."""
+    session, found, approval = ident.removeprefix("mcpr_").partition("/")
+    return (session, approval) if found and _SESSION.fullmatch(session) else (None, ident.removeprefix("mcpr_"))

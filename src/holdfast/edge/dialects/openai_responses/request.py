@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
+from holdfast.edge.dialects.openai_responses.ids import parse_request
+from holdfast.edge.dialects.openai_responses.past import words
 from holdfast.errors import Refused
 from holdfast.protocol import codec, limits
 from holdfast.protocol.codec import check_entity_id, check_text, encode
@@ -66,8 +68,9 @@ class Fields(msgspec.Struct):
 
 
 class Decision(msgspec.Struct):
-    """A decided approval: an ``mcp_approval_response`` item."""
+    """A decided approval: an ``mcp_approval_response`` item. ``session`` is where it was asked for, as its id says."""
 
+    session: str | None
     approval: str
     approve: bool
     note: str
@@ -82,6 +85,9 @@ class Asked(msgspec.Struct):
         files: new files: (name, media type, content).
         results: results of functions that the client carried out: (call id, content).
         calls: calls of functions that came with them, by call id: (name, arguments).
+        unanswered: calls that came with them, and no result.
+        past: what was said before all that, which is news to a new session only.
+        words: what to ask again in a new session, when results are all that is new.
         decisions: approvals decided.
         plain: nothing of it is for the agent but the words.
     """
@@ -94,6 +100,9 @@ class Asked(msgspec.Struct):
     decisions: list[Decision]
     plain: bool
     calls: dict[str, tuple[str, str]] = {}
+    unanswered: list[str] = []
+    past: list[dict[str, Any]] = []
+    words: str = ""
 
     @property
     def speaks(self) -> bool:
@@ -127,7 +136,7 @@ class Asked(msgspec.Struct):
 
 def read(raw: bytes) -> Asked:
     """Read a body. Raises ``input.*``."""
-    body = codec.decode(raw, _ANY, "body")
+    body = codec.decode(raw, _ANY, "body", limits.CONVERSATION_BYTES)
     if not isinstance(body, dict):
         raise Refused("input.malformed", "body: must be a JSON object")
     try:
@@ -145,10 +154,10 @@ def read(raw: bytes) -> Asked:
     plain = all(body[name] is None or name in _PLAIN for name in body)
     asked = Asked(fields, body, "", [], [], [], plain)
     _take(asked, new)
-    if not asked.goes_on:  # what was said before is news to a new session only
+    if fields.previous_response_id is None:
+        _remember(asked, items, len(items) - len(new))
+    if not asked.goes_on:
         asked.plain &= len(new) == len(items)
-        asked.calls = dict(_call(item) for item in items if item.get("type") == "function_call")
-        asked.text = asked.text or (_last_words(items) if asked.results else "")
     if not items or not (asked.text or asked.files or asked.results or asked.decisions):
         raise Refused("input.malformed", "input: there is nothing new in it", param="input")
     if len(asked.files) >= limits.INPUT_FILES or len(asked.decisions) > limits.PENDING_APPROVALS:
@@ -158,9 +167,23 @@ def read(raw: bytes) -> Asked:
     return asked
 
 
-def _param(words: str) -> str | None:
+def _remember(asked: Asked, items: list[dict[str, Any]], known: int) -> None:
+    """What was said before, and the calls whose results are new. A question that is asked again is not told of twice."""
+    asked.calls = dict(_call(item) for item in items if item.get("type") == "function_call")
+    outputs = {item.get("call_id") for item in items if item.get("type") == "function_call_output"}
+    asked.unanswered = [call for call in asked.calls if call not in outputs]
+    past = items[:known]
+    if asked.results and not asked.text:
+        asked_last = [number for number, item in enumerate(past) if item.get("role") == "user"]
+        if asked_last:
+            asked.words = words(past[asked_last[-1]].get("content"))
+            past = past[: asked_last[-1]] + past[asked_last[-1] + 1 :]
+    asked.past = past
+
+
+def _param(said: str) -> str | None:
     """The field that a validation error names: ``… - at `$.input[…].x` ``."""
-    _, found, path = words.partition("`$.")
+    _, found, path = said.partition("`$.")
     return path.rstrip("`") if found else None
 
 
@@ -208,9 +231,8 @@ def _decision(item: dict[str, Any]) -> Decision:
     approval, approve, note = item.get("approval_request_id"), item.get("approve"), item.get("reason") or ""
     if not isinstance(approval, str) or not isinstance(approve, bool) or not isinstance(note, str):
         raise Refused("input.malformed", "mcp_approval_response: approval_request_id and approve", param="input")
-    return Decision(
-        check_entity_id(approval.removeprefix("mcpr_"), "approval_request_id"), approve, note[: limits.NAME_CHARS]
-    )
+    session, ident = parse_request(approval)
+    return Decision(session, check_entity_id(ident, "approval_request_id"), approve, note[: limits.NAME_CHARS])
 
 
 def _words(asked: Asked, content: Any) -> str:
@@ -244,16 +266,6 @@ def _data(url: str) -> tuple[str, bytes]:
         return media or "application/octet-stream", base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise Refused("input.malformed", "input: a data: URL must be base64", param="input") from None
-
-
-def _last_words(items: list[dict[str, Any]]) -> str:
-    for item in reversed(items):
-        content = item.get("content")
-        if item.get("role") == "user" and isinstance(content, str):
-            return content
-        if item.get("role") == "user" and isinstance(content, list):
-            return "\n".join(p["text"] for p in content if isinstance(p, dict) and isinstance(p.get("text"), str))
-    return ""
 
 
 # --- what was asked, seen from its response ---------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from holdfast.edge.http import number
 from holdfast.edge.request import Requests, answer, headers_of
 from holdfast.edge.sse import Following
 from holdfast.errors import HoldfastError, Refused
-from holdfast.protocol import wire
+from holdfast.protocol import limits, wire
 from holdfast.session.access import Principal
 
 PATH: Final = "/v1/responses"
@@ -65,7 +65,7 @@ class OpenAIResponses:
     # --- create
     async def _create(self, request: Request, principal: Principal) -> Response:
         """Say something, and answer with the response, or with its stream."""
-        async with self.requests.body(request, principal) as raw:
+        async with self.requests.body(request, principal, limits.CONVERSATION_BYTES) as raw:
             asked = requests_.read(raw)
         ref = await self._asking.carry_out(principal, asked, request.headers.get("idempotency-key"))
         known = await self._log.known(principal, ref)

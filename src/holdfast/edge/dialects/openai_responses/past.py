@@ -1,0 +1,72 @@
+"""What was said before, as a client that keeps the conversation itself tells it with every request.
+
+A session that has the conversation knows better. One that is made for the request knows nothing: there it is written down
+before the new words, in the client's name, so that the agent has it as its memory, and other surfaces show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from holdfast.protocol import events as e
+from holdfast.protocol import limits
+from holdfast.protocol.codec import encode
+from holdfast.protocol.events import Draft
+
+Item = dict[str, Any]
+
+
+def drafts(items: list[Item], later: set[str]) -> list[Draft]:
+    """The events that tell of a conversation's messages and finished calls. What has no words (reasoning, decisions, lists of
+    tools) is left out, and so are instructions, which the agent finds in the request.
+
+    Args:
+        later: ids of the calls whose results are new.
+    """
+    results = {str(i.get("call_id")): i.get("output") for i in items if i.get("type") == "function_call_output"}
+    told: list[Draft] = []
+    for number, item in enumerate(items, 1):
+        kind = item.get("type", "message")
+        if kind == "message" and item.get("role") in ("user", "assistant"):
+            told += _message(f"past.{number}", str(item["role"]), words(item.get("content")))
+        elif kind == "function_call" and item.get("call_id") in results and item.get("call_id") not in later:
+            call = str(item["call_id"])
+            told += _call(call, item, {"content": _text(results[call])})
+        elif kind == "mcp_call":
+            failed = {"error": {"code": "tool.failed", "message": _text(item["error"])}} if item.get("error") else {}
+            told += _call(
+                str(item.get("id") or f"past.{number}"), item, {"content": _text(item.get("output")), **failed}
+            )
+    return told
+
+
+def words(content: Any) -> str:
+    """The words of a message's content: text, or parts of which some are."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    found = [part.get("text") or part.get("refusal") for part in parts if isinstance(part, dict)]
+    return "\n".join(text for text in found if isinstance(text, str))
+
+
+def _message(ident: str, role: str, text: str) -> Iterator[Draft]:
+    if not text:
+        return
+    named = {"messageId": ident}
+    yield Draft(e.TEXT_START, {**named, "role": role})
+    for at in range(0, len(text), limits.DELTA_CHARS):
+        yield Draft(e.TEXT_CONTENT, {**named, "delta": text[at : at + limits.DELTA_CHARS]})
+    yield Draft(e.TEXT_END, named)
+
+
+def _call(ident: str, item: Item, result: dict[str, Any]) -> Iterator[Draft]:
+    named = {"toolCallId": ident}
+    yield Draft(e.TOOL_START, {**named, "toolCallName": _text(item.get("name"))})
+    yield Draft(e.TOOL_ARGS, {**named, "delta": _text(item.get("arguments"))})
+    yield Draft(e.TOOL_END, named)
+    yield Draft(e.TOOL_RESULT, {**named, **result})
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else encode(value).decode()
