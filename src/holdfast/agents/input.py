@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from holdfast.protocol import contexts
+
 
 class Input:
     """What a run was given.
@@ -29,6 +31,11 @@ class Input:
     def attachments(self) -> list[dict[str, Any]]:
         """Blobs that came with it: ``{blob, name, mediaType}``."""
         return list(self.data.get("attachments") or [])
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        """Of these, what a person attached: without what a client sent beside the words, for your code to read."""
+        return [attached for attached in self.attachments if attached.get("mediaType") not in contexts.ALL]
 
     @property
     def meta(self) -> dict[str, Any]:

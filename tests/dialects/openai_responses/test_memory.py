@@ -19,7 +19,10 @@ from agents import (
 )
 
 import holdfast
+from holdfast.agents.adapters import openai_chat
 from holdfast.agents.run import RunContext
+from tests.adapters.replay import Provider
+from tests.adapters.scripts import streamed
 
 from .conftest import Site
 from .test_control import FUNCTION, forecaster, session_of
@@ -98,6 +101,21 @@ async def test_a_session_that_knows_better_believes_nothing(site: Site) -> None:
     assert again.output_text == f"{made.output_text} | assistant: {made.output_text} | user: b"
     after = await client.responses.create(model="historian", input=forged, previous_response_id=made.id)
     assert after.output_text == again.output_text
+
+
+async def test_what_came_beside_the_words_is_no_file_for_the_model(site: Site) -> None:
+    """The request is there for the agent's code; a model is told the words."""
+    async with Provider().running() as provider, openai.AsyncOpenAI(base_url=provider.url, api_key="sk-1") as gpt:
+        provider.script = lambda number, asked: streamed("openai.chat", "Fine.")
+
+        async def converser(run: RunContext) -> None:
+            assert [attached["name"] for attached in run.input.attachments] == ["request.json"]
+            await openai_chat.converse(run, gpt, model="gpt")
+
+        await site.serve(converser=converser)
+        answer = await site.client().responses.create(model="converser", input="hi", instructions="Be kind.")
+        assert answer.output_text == "Fine."
+        assert provider.asked[0]["messages"] == [{"role": "user", "content": "hi"}]
 
 
 async def two_calls(run: RunContext) -> None:

@@ -177,7 +177,7 @@ class Conversation:
         """The conversation up to the input, as the session has it."""
         told = [turn for turn in turns(self.run) if turn.kind != "call" or self._offered]
         words = self.run.input.text if self.prompt is None else self.prompt
-        attached = [await self._attached(a) for a in self.run.input.attachments] if self.prompt is None else []
+        attached = [await self._attached(a) for a in self.run.input.files] if self.prompt is None else []
         if not attached:
             return [*self.provider.past(spoken(told)), _user(words)]
         parts = [{"type": self.provider.text_part, "text": words}] if words else []

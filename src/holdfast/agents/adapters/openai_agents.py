@@ -324,10 +324,10 @@ def _items(told: list[Turn]) -> list[Any]:
 
 async def _asked(run: RunContext) -> list[Any]:
     """The run's input, with the images and files that came with it."""
-    if not run.input.attachments:
+    if not run.input.files:
         return [{"role": "user", "content": run.input.text}]
     parts: list[Any] = [{"type": "input_text", "text": run.input.text}]
-    for attached in run.input.attachments:
+    for attached in run.input.files:
         kind = attached.get("mediaType") or "application/octet-stream"
         url = f"data:{kind};base64,{base64.b64encode(await run.get_blob(attached['blob'])).decode()}"
         if kind.startswith("image/"):

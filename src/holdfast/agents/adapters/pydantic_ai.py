@@ -101,7 +101,7 @@ async def sub(agent: Agent[Any, Any], prompt: str, *, name: str = "", **options:
 async def _prompt(run: ours.RunContext) -> str | list[m.UserContent]:
     attached: list[m.UserContent] = [
         m.BinaryContent(await run.get_blob(a["blob"]), media_type=a.get("mediaType") or "application/octet-stream")
-        for a in run.input.attachments
+        for a in run.input.files
     ]
     return [run.input.text, *attached] if attached else run.input.text
 

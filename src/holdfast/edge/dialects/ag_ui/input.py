@@ -16,10 +16,10 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from holdfast.edge.browser_calls import Answering, Result
-from holdfast.edge.dialects.ag_ui.said import CONTEXT_MEDIA, meta_of
+from holdfast.edge.dialects.ag_ui.said import meta_of
 from holdfast.edge.door import Door
 from holdfast.errors import Refused
-from holdfast.protocol import codec, limits, wire
+from holdfast.protocol import codec, contexts, limits, wire
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Draft
 from holdfast.protocol.fold import View
@@ -305,7 +305,7 @@ def _content(given: Input, message: dict[str, Any]) -> tuple[str, list[tuple[str
     if given.tools or given.context or props:
         context = {"tools": given.tools, "context": given.context, "forwardedProps": props}
         codec.check_value(context, "tools, context, forwardedProps")
-        blobs.append((CONTEXT_MEDIA, "ag-ui.json", codec.encode(context)))
+        blobs.append((contexts.AG_UI, "ag-ui.json", codec.encode(context)))
     return text, blobs
 
 

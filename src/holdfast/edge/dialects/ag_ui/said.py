@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-CONTEXT_MEDIA: Final = "application/vnd.ag-ui.context+json"
-"""Media type of the attachment in which an agent finds the tools and the context a client sent."""
+from holdfast.protocol import contexts
+
 META: Final = "agUi"
 """In a message's ``meta``: ``{name?, metadata?, content?}``."""
 
@@ -36,7 +36,7 @@ def _shape(part: Part) -> Part:
 
 def content_of(session: str, text: str, attachments: Any, meta: Any = None) -> str | list[Part]:
     """What a person said: text, or parts when files came with it; they are named by their address here."""
-    files = [a for a in attachments or [] if isinstance(a, dict) and a.get("mediaType") != CONTEXT_MEDIA]
+    files = [a for a in attachments or [] if isinstance(a, dict) and a.get("mediaType") not in contexts.ALL]
     if not files:
         return text
     shown = [_file(session, file) for file in files]

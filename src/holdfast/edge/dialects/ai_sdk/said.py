@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from holdfast.errors import Refused
-from holdfast.protocol import limits
+from holdfast.protocol import contexts, limits
 from holdfast.protocol.view import Item
 
 META: Final = "aiSdk"
@@ -118,6 +118,7 @@ def shown(session: str, item: Item) -> dict[str, Any]:
             "url": f"/v1/sessions/{session}/blobs/{a['blob']}",
         }
         for a in item.get("attachments", [])
+        if a.get("mediaType") not in contexts.ALL
     ]  # fmt: skip
     kept = item.get("meta", {}).get(META)
     kept = kept if isinstance(kept, dict) else {}

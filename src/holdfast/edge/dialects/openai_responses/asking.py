@@ -11,11 +11,11 @@ import msgspec
 from holdfast.edge.dialects.openai_responses.ids import Ref
 from holdfast.edge.dialects.openai_responses.log import Known, Log
 from holdfast.edge.dialects.openai_responses.past import drafts
-from holdfast.edge.dialects.openai_responses.request import MEDIA_TYPE, Asked, Decision, functions
+from holdfast.edge.dialects.openai_responses.request import Asked, Decision, functions
 from holdfast.edge.door import Door
 from holdfast.errors import Refused
+from holdfast.protocol import contexts, ids, limits, wire
 from holdfast.protocol import events as e
-from holdfast.protocol import ids, limits, wire
 from holdfast.protocol.events import Draft
 from holdfast.protocol.fold import View
 from holdfast.session.access import Principal, authorise
@@ -148,7 +148,9 @@ class Asking:
             key = None if ident is None else f"{ident}.results"
             await self._hub.execute(principal, wire.Append(session=session, events=told, key=key))
         attachments = []
-        files = [*asked.files] if asked.plain else [*asked.files, ("request.json", MEDIA_TYPE, asked.stored())]
+        files = (
+            [*asked.files] if asked.plain else [*asked.files, ("request.json", contexts.OPENAI_REQUEST, asked.stored())]
+        )
         for name, media, content in files:
             blob = await self._hub.put_blob(principal, session, media, content)
             attachments.append(wire.Attachment(blob, name[: limits.NAME_CHARS], media[: limits.NAME_CHARS]))

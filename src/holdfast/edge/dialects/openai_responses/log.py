@@ -16,8 +16,8 @@ from holdfast.edge.door import Door
 from holdfast.edge.reading import Message, Reading
 from holdfast.edge.sse import COMMENT
 from holdfast.errors import Refused
+from holdfast.protocol import contexts, limits, wire
 from holdfast.protocol import events as e
-from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.session.access import Principal
@@ -67,7 +67,7 @@ class Log:
         if said is not None and said.type == e.INPUT_MESSAGE and said.data.get("messageId") == known.input:
             known.text = str(said.data.get("text", ""))
             for attached in said.data.get("attachments", []):
-                if attached.get("mediaType") == requests_.MEDIA_TYPE:
+                if attached.get("mediaType") == contexts.OPENAI_REQUEST:
                     _, raw = await self.door.hub.get_blob(principal, ref.session, attached["blob"])
                     known.body = requests_.stored(raw)
         return known

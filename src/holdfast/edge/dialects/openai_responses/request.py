@@ -18,9 +18,6 @@ from holdfast.errors import Refused
 from holdfast.protocol import codec, limits
 from holdfast.protocol.codec import check_entity_id, check_text, encode
 
-MEDIA_TYPE: Final = "application/vnd.openai.response-request+json"
-"""Of the attachment with which an input carries the request that it came from, where that says more than words."""
-
 _ANY: Final = msgspec.json.Decoder()
 _PLAIN: Final = frozenset(
     {"model", "input", "stream", "background", "conversation", "store", "include", "stream_options"}

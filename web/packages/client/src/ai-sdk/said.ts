@@ -6,6 +6,8 @@ import type { MessageItem } from "../protocol.js";
 import type { UIMessageLike } from "./messages.js";
 
 const META = "aiSdk";
+/** Attachments that are no files of a person's: what a client of another dialect sent beside the words. */
+const CONTEXT = /^application\/vnd\.(ag-ui\.context|openai\.response-request)\+json$/;
 
 /** The parts that `sendMessage({ text, files })` makes. */
 const usual = (text: string, files: number): any[] =>
@@ -27,7 +29,8 @@ export function read({ parts, metadata }: UIMessageLike): { text: string; meta?:
 
 /** What a person said, or an agent outside of runs, as the message it was. */
 export function shown({ id, role, text, attachments = [], meta, actor, ts }: MessageItem): UIMessageLike {
-  const files = attachments.map(({ blob, name = "", mediaType = "application/octet-stream" }) => ({
+  const theirs = attachments.filter(({ mediaType = "" }) => !CONTEXT.test(mediaType));
+  const files = theirs.map(({ blob, name = "", mediaType = "application/octet-stream" }) => ({
     type: "file", mediaType, filename: name, url: `blob:${blob}`,
   }));
   const kept = (meta?.[META] ?? {}) as { metadata?: unknown; parts?: any[] };
