@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from holdfast.edge.dialects.ag_ui.content import KIND, TEXTS, Content, Known, Sent
+from holdfast.edge.dialects.ag_ui.ends import last_of, why
 from holdfast.edge.dialects.ag_ui.messages import History, Message, essence, role_of
 from holdfast.edge.dialects.ag_ui.said import asks_to_go_on, content_of, kept_of
 from holdfast.edge.dialects.ag_ui.versions import Version
@@ -92,7 +93,7 @@ class Stream(Content):
         sent: list[Sent] = []
         if not self._started:
             self._started = True
-            sent.append(self._run_started(seq))
+            sent.append(self._run_started(seq, last_of(view) if self._joining else None))
         shown = view.visible()
         still = {(i["kind"], i["id"]): i for i in shown if i["kind"] in TEXTS and i["status"] == "open"}
         for key in [key for key in self.texts if key not in still]:
@@ -135,12 +136,13 @@ class Stream(Content):
                 self.calls[item["id"]] = item.get("run")
                 self.lengths["tool", item["id"]] = item["length"]
 
-    def _run_started(self, seq: int) -> Sent:
+    def _run_started(self, seq: int, last: Sent | None) -> Sent:
         self.run = self.run or next(iter(sorted(self.targets)), f"{self.session}.{seq}")
         sent = {"type": "RUN_STARTED", "threadId": self.session, "runId": self.run}
         if self.version.declared:
             sent["protocolVersion"] = self.version.declared
-        return {**sent, "metadata": {"holdfast": {"runs": sorted(self.targets), "seq": seq}}}
+        about = {"runs": sorted(self.targets), "seq": seq, **({"last": last} if last else {})}
+        return {**sent, "metadata": {"holdfast": about}}
 
     # --- events
     def events(self, events: list[Event]) -> list[Sent]:
@@ -293,7 +295,7 @@ class Stream(Content):
         run = self.runs[ident]
         if run.status == "completed":
             return [self._told({"type": "SUBAGENT_FINISHED", "subagentRunId": ident, "outcome": {"type": "success"}})]
-        code, message = _why(run)
+        code, message = why(run)
         return [self._told({"type": "SUBAGENT_ERROR", "subagentRunId": ident, "code": code, "message": message})]
 
     def _told(self, sent: Sent) -> Sent:
@@ -321,13 +323,13 @@ class Stream(Content):
             return [*sent, {**finished, "outcome": {"type": "interrupt", "interrupts": waits}}]
         if live:
             return [*sent, {**finished, "outcome": self._success(calls)}]
-        last = self.runs.get(self._last or max(self.targets, default=""))
+        last = self.runs.get(self._last or next((run for run in reversed(self.runs) if run in self.targets), ""))
         if last is None or last.status == "completed":
             open_calls = [ident for ident, run in self.calls.items() if run in self.targets]
             return [*sent, {**finished, "outcome": self._success(open_calls)}]
         if last.status == "cancelled" and self.version.outcomes:
             return [*sent, {**finished, "outcome": {"type": "cancelled"}}]
-        return [*sent, self.failed(*_why(last))]
+        return [*sent, self.failed(*why(last))]
 
     def failed(self, code: str, message: str) -> Sent:
         """RUN_ERROR; nothing follows it."""
@@ -364,14 +366,6 @@ def _whole(ident: str, role: str, text: str) -> list[Sent]:
     if text:
         sent.append({"type": "TEXT_MESSAGE_CONTENT", "messageId": ident, "delta": text})
     return [*sent, {"type": "TEXT_MESSAGE_END", "messageId": ident}]
-
-
-def _why(run: Known) -> tuple[str, str]:
-    """Code and words for a run that did not complete."""
-    error = run.error if isinstance(run.error, dict) else {}
-    words = {"cancelled": "The run was stopped.", "lost": "The run was lost: no attempt is left."}
-    message = str(error.get("message") or words.get(run.status, "The run failed."))
-    return str(error.get("code") or f"run.{run.status}"), message
 
 
 _HANDLERS: Final[dict[str, Callable[[Stream, Event], list[Sent]]]] = {
