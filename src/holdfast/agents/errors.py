@@ -33,6 +33,17 @@ class ToolDenied(Refused):
         self.approval = approval
 
 
+class Unsettled(BaseException):
+    """Raised by what a journalled call executes: the call was not made after all; people are to decide first.
+
+    Attributes:
+        cause: what the framework raised for that.
+    """
+
+    def __init__(self, cause: Exception) -> None:
+        self.cause = cause
+
+
 class Released(BaseException):
     """Unwinds an agent whose run waits for a person without a worker (RUN-5). Do not catch it.
 

@@ -17,8 +17,8 @@ from holdfast.agents.approvals import Approval
 from holdfast.agents.attempt import Steer
 from holdfast.agents.errors import Released
 from holdfast.agents.output import TextOut
+from holdfast.agents.results import from_content
 from holdfast.agents.run import RunContext
-from holdfast.agents.tools import from_content
 from holdfast.client.feed import Snapshot
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
