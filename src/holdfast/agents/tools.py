@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -104,6 +103,11 @@ class Tools:
             return
         self._ended[call_id] = content
         await self._attempt.producer.write(e.TOOL_RESULT, {"toolCallId": call_id, **content})
+
+    @property
+    def ends(self) -> int:
+        """How many calls have ended in this attempt."""
+        return len(self._ended)
 
     def outcome(self, call_id: str) -> Mapping[str, Any] | None:
         """What is recorded of a call, in this attempt or an earlier one: ``{content?, error?, blob?}``; None until it ended."""
@@ -212,20 +216,31 @@ class Tools:
 
     async def _stored(self, content: bytes) -> dict[str, Any]:
         """The blob of a large result, or why it is not kept."""
-        why = Refused("input.too_large", "there is nowhere to keep it")
-        backoff = Backoff()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limits.RESULT_STORE_S):
-                while self.store is not None:
+        try:
+            return {"blob": await self.keep(content, within_s=limits.RESULT_STORE_S)}
+        except HoldfastError as error:
+            message = f"the call was made; its result of {len(content)} bytes is not kept: {error.detail}"
+            return {"error": {"code": error.code, "message": message[:500]}}
+
+    async def keep(self, data: bytes, *, within_s: float | None = None) -> str:
+        """Store a blob, over any outage of the server that is not longer than ``within_s`` seconds; returns its id.
+
+        Raises:
+            Refused: ``input.too_large``, also where blobs cannot be kept. Unavailable: the time is over.
+        """
+        if self.store is None:
+            raise Refused("input.too_large", "there is nowhere to keep it")
+        backoff, why = Backoff(), Unavailable("timeout")
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
                     try:
-                        return {"blob": await self.store(content)}
-                    except HoldfastError as error:
-                        why = Refused(error.code, error.detail)
-                        if not isinstance(error, Unavailable):
-                            break
+                        return await self.store(data)
+                    except Unavailable as error:
+                        why = error
                         await asyncio.sleep(backoff.after_s(error))
-        message = f"the call was made; its result of {len(content)} bytes is not kept: {why.detail}"
-        return {"error": {"code": why.code, "message": message[:500]}}
+        except TimeoutError:
+            raise why from None
 
 
 def _digest(name: str, args: Mapping[str, Any]) -> str:

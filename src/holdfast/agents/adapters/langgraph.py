@@ -22,7 +22,8 @@ from langgraph.pregel import Pregel
 from langgraph.runtime import RunControl
 from langgraph.types import Command, Interrupt
 
-from holdfast.agents.adapters.framework import Kept, Question, Turn, ask_all, turns
+from holdfast.agents.adapters.framework import Question, Turn, ask_all, turns
+from holdfast.agents.adapters.kept import Kept
 from holdfast.agents.adapters.langgraph_saver import SessionSaver
 from holdfast.agents.adapters.langgraph_voices import Voices, ident
 from holdfast.agents.approvals import Approval

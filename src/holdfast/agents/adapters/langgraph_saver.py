@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 from langgraph.checkpoint.memory import InMemorySaver
 
-from holdfast.agents.adapters.framework import Kept
+from holdfast.agents.adapters.kept import Kept
 from holdfast.agents.output import TextOut
 
 _Typed = tuple[str, bytes]  # LangGraph's serialised values: how, and what

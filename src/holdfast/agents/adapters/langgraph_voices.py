@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from holdfast.agents.adapters.framework import Texts
+from holdfast.agents.adapters.texts import Texts
 from holdfast.agents.output import TextOut
 from holdfast.agents.run import RunContext
 
@@ -40,7 +40,7 @@ class _Below:
             texts = Texts(child)
             while (write := await self._queue.get()) is not None:
                 await write(texts)
-            texts.end_all()
+            await texts.end_all()
             for out in texts.take():
                 await out.close()
 
@@ -96,7 +96,7 @@ class Voices:
     async def end_all(self) -> None:
         """The graph has stopped: nobody says more for now."""
         await self.end(())
-        self._texts.end_all()
+        await self._texts.end_all()
 
     async def leave(self) -> None:
         """Stop whoever still speaks."""
@@ -119,15 +119,15 @@ async def _speak(texts: Texts, message: AIMessage, *, last: bool) -> None:
     if words:
         texts.end("reasoning", message.id)
     await texts.write("message", message.id, words)
-    await _cite(texts.message(message.id), message)
+    await _cite(texts, message)
     if last:
         texts.end("reasoning", message.id)
         texts.end("message", message.id)
 
 
-async def _cite(out: TextOut | None, message: AIMessage) -> None:
+async def _cite(texts: Texts, message: AIMessage) -> None:
     blocks: list[Any] = [block for block in message.content_blocks if block["type"] == "text"]
     for note in (note for block in blocks for note in block.get("annotations") or []):
-        if out is not None and note.get("type") == "citation" and note.get("url"):
+        if note.get("type") == "citation" and note.get("url"):
             title, quote = str(note.get("title") or ""), str(note.get("cited_text") or "")
-            await out.source(str(note["url"]), title=title, quote=quote)
+            await texts.cite(message.id, str(note["url"]), title, quote)

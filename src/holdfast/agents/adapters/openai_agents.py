@@ -23,7 +23,8 @@ from agents.items import ToolApprovalItem, ToolCallOutputItem
 from openai.types.responses import Response, ResponseCompletedEvent
 from pydantic_core import to_jsonable_python
 
-from holdfast.agents.adapters.framework import Kept, Question, Turn, ask_all, turns
+from holdfast.agents.adapters.framework import Question, Turn, ask_all, turns
+from holdfast.agents.adapters.kept import Kept
 from holdfast.agents.adapters.openai_agents_voice import Voice
 from holdfast.agents.errors import ToolFailed
 from holdfast.agents.run import RunContext
@@ -270,7 +271,7 @@ class _Going:
                 output = await tool.on_invoke_tool(context, args)
             finally:
                 _child.reset(token)
-            voice.texts.end_all()
+            await voice.texts.end_all()
             spoken = voice.texts.take()
             for out in spoken:
                 await out.close()

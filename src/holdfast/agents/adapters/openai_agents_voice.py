@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from holdfast.agents.adapters.framework import Texts
+from holdfast.agents.adapters.texts import Texts
 from holdfast.agents.run import RunContext
 
 _GROWS = {
@@ -68,9 +68,8 @@ class Voice:
 
     async def _cited(self, index: int, part: int, note: Any) -> None:
         note = note if isinstance(note, dict) else to_jsonable_python(note)
-        out = self.texts.message((index, (part, None)))
-        if out is not None and note.get("type") == "url_citation":
-            await out.source(str(note["url"]), title=str(note.get("title") or ""))
+        if note.get("type") == "url_citation":
+            await self.texts.cite((index, (part, None)), str(note["url"]), str(note.get("title") or ""))
 
     async def _completed(self, response: Any) -> None:
         """The response is whole: what was not streamed is written now, and what the provider's own tools did."""
@@ -89,7 +88,7 @@ class Voice:
                     await self._journal.tools.grow(self._items[index], item.arguments)
             elif item.type.endswith("_call"):
                 await self._provider_called(item)
-        self.texts.end_all()
+        await self.texts.end_all()
         self._items.clear()
         self._grown.clear()
         if response.usage is not None:

@@ -20,7 +20,9 @@ from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApp
 from pydantic_core import to_jsonable_python
 
 import holdfast.agents.run as ours
-from holdfast.agents.adapters.framework import Kept, Question, Texts, Turn, ask_all, current, turns
+from holdfast.agents.adapters.framework import Question, Turn, ask_all, current, turns
+from holdfast.agents.adapters.kept import Kept
+from holdfast.agents.adapters.texts import Texts
 from holdfast.agents.errors import ToolFailed as RecordedFailure
 from holdfast.errors import Refused
 from holdfast.protocol import limits
@@ -162,7 +164,7 @@ class _Relay:
                     async for event in events:
                         await self._said(event)
                 self._kept.include_steers()  # the request had them
-                self._texts.end_all()
+                await self._texts.end_all()
             elif Agent.is_call_tools_node(node):
                 await self._responded(node.model_response)
                 async with node.stream(self._going.ctx) as results:
@@ -213,12 +215,10 @@ class _Relay:
                 await self._grow(part.tool_call_id, part.args)
 
     async def _part_ended(self, index: int, part: m.ModelResponsePart) -> None:
-        out = self._texts.message(index)
         if isinstance(part, m.TextPart):
-            if out is not None:
-                for citation in part.citations or ():
-                    for source in citation.sources:
-                        await out.source(*_source(source))
+            for citation in part.citations or ():
+                for source in citation.sources:
+                    await self._texts.cite(index, *_source(source))
             self._texts.end("message", index)
         elif isinstance(part, m.ThinkingPart):
             self._texts.end("reasoning", index)
