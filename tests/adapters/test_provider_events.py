@@ -374,8 +374,7 @@ async def test_what_is_not_known_is_counted_for_operators(house: House, api: str
     events, counts = UNKNOWN[api]
     view, _ = await relayed(house, api, events)
     assert said(view) == [("message", "Hi.")]
-    operator = (await house.client("user:operator")).session("s1")
-    (told,) = await logged(operator, "upstream.unknown")
+    (told,) = await logged((await house.client("user:operator")).session("s1"), "upstream.unknown")
     assert told["events"] == counts
     assert told["adapter"] in ("openai_chat", "openai_responses", "anthropic_messages")
     assert house.hub.stats.unknown_upstream == sum(counts.values())

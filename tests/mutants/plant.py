@@ -348,3 +348,6 @@ def pytest_configure() -> None:
     name = os.environ.get(VARIABLE)
     if name:
         MUTANTS[name].plant()
+
+
+from tests.mutants import adapters  # noqa: E402, F401  (it registers more)

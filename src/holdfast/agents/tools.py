@@ -20,8 +20,8 @@ from holdfast.protocol.codec import canonical, encode, well_formed, well_formed_
 Tool = Callable[..., Any] | Callable[..., Awaitable[Any]]
 
 CALL: Final = "holdfast.call"
-"""Name of the ``CUSTOM`` event ``{toolCallId, asks}`` that says of a call that has begun whether it waits for people, to be
-made again when they have decided, or goes on."""
+"""Name of the ``CUSTOM`` event ``{toolCallId, asks}`` that says of a call that has begun what it asks of people, to be made
+again when they have decided; ``asks`` is empty when it goes on."""
 
 _OUTCOME = ("done", "content", "error", "blob")  # a journal's entry that has one of these is of a call that ended
 _HEAD_CHARS = 1_024  # of a result that is a blob, or cannot be kept
@@ -56,6 +56,7 @@ class Tools:
     Attributes:
         unbegun: of the calls that earlier attempts wrote down, those that are known not to have begun, or only to have
             asked people: a model had asked for them, and that was all.
+        asked_before: what those asked that only asked, in the word of their adapter.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Tools:
         self._ended: dict[str, dict[str, Any]] = {}
         self._kept_bytes = sum(len(encode(entry)) for entry in journal.values())
         self.unbegun: set[str] = set()
+        self.asked_before: dict[str, str] = {}
 
     async def announce(self, call_id: str, name: str, *, message: str | None = None) -> None:
         """Show a call while a model still writes it; ``grow`` shows its arguments. It begins with ``call``."""
@@ -139,9 +141,10 @@ class Tools:
             value = tool(**args)
             if inspect.isawaitable(value):
                 value = await value
-        except Unsettled:
+        except Unsettled as unsettled:
             self._asking.add(call_id)
-            self._note(call_id, asks=True)
+            if not unsettled.quiet:
+                self.asks(call_id, unsettled.how)
             raise
         except Exception as error:
             await self._end(call_id, {"content": "", "error": described(error)})
@@ -179,7 +182,7 @@ class Tools:
     async def _go_on(self, call_id: str) -> None:
         """People have decided. That it goes on must be durable: who finds the call then knows that it may have acted."""
         self._asking.discard(call_id)
-        self._note(call_id, asks=False)
+        self._note(call_id, "")
         await self._durable()
 
     async def _durable(self) -> None:
@@ -187,8 +190,12 @@ class Tools:
         if self._attempt.cancelled is not None or self._attempt.fenced:
             raise asyncio.CancelledError("the run is being stopped")
 
-    def _note(self, call_id: str, *, asks: bool) -> None:
-        value = {"toolCallId": call_id, "asks": asks}
+    def asks(self, call_id: str, how: str) -> None:
+        """A call that has begun waits for people: a later attempt may make it again."""
+        self._note(call_id, how)
+
+    def _note(self, call_id: str, how: str) -> None:
+        value = {"toolCallId": call_id, "asks": how}
         self._attempt.producer.put(e.CUSTOM, {"name": CALL, "value": value})
 
     def _put_call(self, call_id: str, name: str, args: dict[str, Any], message: str | None) -> None:

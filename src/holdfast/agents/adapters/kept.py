@@ -88,7 +88,8 @@ class Kept:
                 if entry.type == e.RUN_STARTED and entry.data.get("generation") == run.attempt_number:
                     break
                 read.entry(entry)
-        run.tools.unbegun.update(call for call, how in read.calls.items() if how != _BEGUN)
+        run.tools.asked_before.update(read.asks)
+        run.tools.unbegun.update(read.announced, read.asks)
         self._taken, self._included = set(read.steers), read.steers
         self._again = [
             Steer(item["id"], item["text"], item["actor"])
@@ -121,9 +122,6 @@ class Kept:
             await out.close(kept=not run.local)
 
 
-_ANNOUNCED, _BEGUN, _ASKS = "announced", "begun", "asks"
-
-
 class _Reading:
     """What the log says of the attempts before: the newest state (None: there is none), and how far calls had come."""
 
@@ -131,20 +129,25 @@ class _Reading:
         self._framework = framework
         self.blob: str | None = None
         self.steers: set[str] = set()
-        self.calls: dict[str, str] = {}
+        self.announced: set[str] = set()
+        self.asks: dict[str, str] = {}
+        self._begun: set[str] = set()
 
     def entry(self, entry: Event) -> None:
         data = entry.data
-        if entry.type == e.TOOL_START:
-            self.calls.setdefault(data["toolCallId"], _ANNOUNCED)
+        if entry.type == e.TOOL_START and data["toolCallId"] not in self._begun:
+            self.announced.add(data["toolCallId"])
         elif entry.type == e.TOOL_END:
-            self.calls[data["toolCallId"]] = _BEGUN
+            self._goes_on(data["toolCallId"])
         elif entry.type == e.CUSTOM and isinstance(data.get("value"), dict):
             self._custom(str(data.get("name")), data["value"])
 
     def _custom(self, name: str, value: dict[str, Any]) -> None:
         if name == CALL:
-            self.calls[str(value.get("toolCallId"))] = _ASKS if value.get("asks") else _BEGUN
+            call, how = str(value.get("toolCallId")), value.get("asks")
+            self._goes_on(call)
+            if how:
+                self.asks[call] = str(how)
         elif name == KEPT:
             whose = str(value.get("framework"))
             if whose.split(".")[0] != self._framework.split(".")[0]:
@@ -152,6 +155,11 @@ class _Reading:
                 return
             self.steers |= set(value.get("steers", ()))
             self.blob = value["blob"] if whose == self._framework else self.blob
+
+    def _goes_on(self, call: str) -> None:
+        self._begun.add(call)
+        self.announced.discard(call)
+        self.asks.pop(call, None)
 
 
 async def _packed(state: bytes) -> bytes:
