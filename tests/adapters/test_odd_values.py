@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -35,7 +36,7 @@ Tool = Callable[[str], Any]
 MORE: list[tuple[str, Callable[[], Any]]] = [
     ("a file name", lambda: "caf\udce9.txt"),
     ("file names", lambda: {"caf\udce9.txt": ["\ud83c", "\udf0a"]}),
-    ("three million characters", lambda: "é🌊" * 1_500_000),
+    ("three million characters", lambda: random.Random(1).randbytes(6_000_000).decode("utf-16-le", "replace")),
 ]
 ODD = [(what, make) for what, make, _ in CASES] + MORE
 

@@ -25,6 +25,7 @@ from holdfast.agents.results import to_words
 from holdfast.agents.run import RunContext
 from holdfast.errors import Refused
 from holdfast.protocol import limits
+from holdfast.protocol.codec import well_formed
 
 Tools = Iterable[Callable[..., Any] | Function | dict[str, Any]]
 """What the model may call: functions, ``Function``, and, as dicts in the provider's own form, tools it runs itself."""
@@ -262,6 +263,7 @@ class Conversation:
         return ""
 
     async def _refuse(self, call: Call, words: str, code: str = "tool.failed") -> Returned:
+        words = well_formed(words)
         error = {"code": code, "message": words[:500]}
         await self.run.tools.settle(call.id, call.name, {}, "", error=error)
         return Returned(call, words, failed=True)

@@ -187,7 +187,11 @@ class _Relay:
 
     def _state(self) -> bytes:
         mine = [msg for msg in self._going.all_messages() if (msg.run_id or "").startswith(f"{self._run.id}.")]
-        return m.ModelMessagesTypeAdapter.dump_json(mine)
+        try:
+            return m.ModelMessagesTypeAdapter.dump_json(mine)
+        except ValueError:  # half a character, in what a tool raised for example
+            mend(mine)
+            return m.ModelMessagesTypeAdapter.dump_json(mine)
 
     async def _responded(self, response: m.ModelResponse) -> None:
         """A response is whole: keep it, before any of its tools is called."""
@@ -318,7 +322,9 @@ class _Durable(AbstractCapability[Any]):
                 raise Unsettled(_APPROVAL if isinstance(deferred, ApprovalRequired) else _RESULT, deferred) from None
             told = value.return_value if isinstance(value, m.ToolReturn) else value
             fits = carried(told, _carries)
-            made.append(replace(value, return_value=fits) if isinstance(value, m.ToolReturn) else fits)
+            if isinstance(value, m.ToolReturn):
+                fits = replace(value, return_value=fits, metadata=carried(value.metadata, _carries))
+            made.append(fits)
             return told
 
         ident = _ident(self.run, call.tool_call_id)
