@@ -14,6 +14,7 @@ pytest.importorskip("langgraph", reason="LangGraph is not installed")
 pytest.importorskip("agents", reason="the OpenAI Agents SDK is not installed")
 
 import agents
+import msgspec
 from langchain_core.messages import BaseMessage
 from langchain_core.tools import StructuredTool
 from pydantic_ai import Agent
@@ -26,6 +27,7 @@ from holdfast.embed import EmbeddedBlobs
 from holdfast.session.access import anyone
 from tests.adapters.langgraph_scripts import Model, last_result, talking
 from tests.adapters.test_openai_agents import Scripted, outputs
+from tests.adapters.test_provider_events import OVER, chunk, cites, item, messages, relayed, said, text
 from tests.adapters.workshop import answers, items
 from tests.unit.agents.conftest import House
 from tests.unit.agents.test_results import CASES
@@ -209,3 +211,38 @@ async def test_halves_in_words_and_arguments(house: House, framework: Any) -> No
     shown = [items(view, "tool")[0]["args"] for _, view in told[len(texts) :]]
     assert [json.loads(args)["of"] for args in shown[:3]] == ["🌊", "\ufffd x", "🌊"]
     assert not [1 for _, view in told for call in items(view, "tool") if call["status"] != "done"]
+
+
+PIECES = ["sea " + HIGH, LOW + " end " + HIGH, " " + LOW]
+SAYS = {
+    "chat": [
+        *(chunk({"reasoning": piece}) for piece in PIECES), *(chunk({"content": piece}) for piece in PIECES),
+        chunk({"tool_calls": [{"index": 0, "id": "c" + HIGH, "function": {"name": "n" + HIGH, "arguments": '{"a": "' + HIGH}}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": LOW + '"}'}}]}), chunk({}, "stop"),
+    ],
+    "messages": messages(
+        ({"type": "thinking", "thinking": ""}, [{"type": "thinking_delta", "thinking": piece} for piece in PIECES]),
+        text(cites("https://a.example/" + HIGH, HIGH), *PIECES),
+        ({"type": "tool_use", "id": "c" + HIGH, "name": "n" + HIGH, "input": {}},
+         [{"type": "input_json_delta", "partial_json": piece} for piece in ('{"a": "' + HIGH, LOW + '"}')]),
+    ),
+    "responses": [
+        *item(0, {"type": "reasoning", "id": "r", "summary": []},
+              *({"type": "response.reasoning_summary_text.delta", "summary_index": 0, "delta": piece} for piece in PIECES)),
+        *item(1, {"type": "message", "id": "m", "content": [{"type": "output_text", "text": "".join(PIECES)}]},
+              *({"type": "response.output_text.delta", "content_index": 0, "delta": piece} for piece in PIECES)),
+        *item(2, {"type": "function_call", "call_id": "c" + HIGH, "name": "n" + HIGH, "arguments": '{"a": "' + HIGH + LOW + '"}'},
+              *({"type": "response.function_call_arguments.delta", "delta": piece} for piece in ('{"a": "' + HIGH, LOW + '"}'))),
+        OVER,
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("api", SAYS)
+async def test_halves_in_a_providers_stream(house: House, api: str) -> None:
+    view, answer = await relayed(house, api, SAYS[api])
+    whole = "sea 🌊 end \ufffd \ufffd"
+    assert sorted(said(view)) == [("message", whole), ("reasoning", whole), ("tool", "n\ufffd")]
+    assert items(view, "tool")[0]["args"] == '{"a": "🌊"}'
+    assert (answer.text, answer.reasoning, answer.calls[0].arguments) == (whole, whole, {"a": "🌊"})
+    msgspec.json.encode(answer)

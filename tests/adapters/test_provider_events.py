@@ -12,11 +12,10 @@ import pytest
 from holdfast.agents.adapters import anthropic_messages, generator, openai_chat, openai_responses
 from holdfast.agents.adapters.answer import Answer
 from holdfast.agents.run import RunContext
-from holdfast.protocol import limits
 from holdfast.protocol.fold import View
 from tests.adapters.conftest import conversing
 from tests.adapters.replay import Provider, framed
-from tests.adapters.workshop import Workshop, answers, ended, items, logged
+from tests.adapters.workshop import Workshop, answers, ended, items
 from tests.unit.agents.conftest import House
 
 pytestmark = pytest.mark.anyio
@@ -292,6 +291,27 @@ async def test_the_output_of_a_call_that_comes_as_an_item_of_its_own(house: Hous
     assert (second["result"], second["status"]) == ("completed", "done")
 
 
+async def test_a_pause_between_two_streams_of_ones_own_loop(house: House) -> None:
+    streams = [messages(text("I look."), searches("s1")[0], stop="pause_turn"), messages(found("s1"), text("At six."))]
+    worker = await house.worker()
+
+    async def stream(events: list[Event]) -> AsyncIterator[Event]:
+        for event in events:
+            yield event
+
+    @worker.agent("writer")
+    async def write(run: RunContext) -> None:
+        for events in streams:
+            await anthropic_messages.relay(run, stream(events))
+
+    house.serve(worker)
+    session = await house.session()
+    await (await session.send("go")).finished()
+    view = await session.state()
+    assert said(view) == [("message", "I look."), ("tool", "web_search"), ("message", "At six.")]
+    assert items(view, "tool")[0]["status"] == "done"
+
+
 SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 
 
@@ -326,75 +346,3 @@ async def test_a_search_that_goes_on_after_a_pause_has_its_result(
     sent = provider.asked[-1]["messages"][-1]
     assert [block["type"] for block in sent["content"]] == ["text", "server_tool_use"]
     assert bool(view.runs[run.id].get("losses")) == lost
-
-
-# --- what nobody knows
-UNKNOWN: dict[str, tuple[list[Event], dict[str, int]]] = {
-    "chat": (
-        [
-            chunk({"content": "Hi.", "images": [{"url": "data:"}], "nothing": None, "hollow": {"a": [None, ""]}}),
-            {**chunk({"images": [1]}), "novelty": 1, "usage": None},
-            {"choices": [{"index": 1, "delta": {"content": "Another."}}, {"index": 0, "delta": {}, "mood": "good"}]},
-            chunk({"content": [{"type": "hologram", "x": 1}]}),
-            chunk({}, "stop"),
-        ],
-        {"delta.images": 2, "chunk.novelty": 1, "another choice": 1, "choice.mood": 1, "content.hologram": 1},
-    ),
-    "messages": (
-        [
-            {"type": "ping"},
-            {"type": "applause"},
-            {"type": "content_block_delta", "index": 9, "delta": {"type": "text_delta", "text": "lost"}},
-            *messages(
-                text("Hi.", {"type": "scent_delta", "scent": "sea"}), ({"type": "hologram", "x": 1}, []), found("never")
-            ),
-        ],
-        {
-            "applause": 1, "content_block_delta.text_delta of no block": 1, "content_block_delta.scent_delta": 1,
-            "content_block.hologram": 1, "the result of a call that was not made": 1,
-        },
-    ),
-    "responses": (
-        [
-            {"type": "response.created"},
-            {"type": "response.web_search_call.searching"},
-            {"type": "response.applause", "delta": "!"},
-            {"type": "response.applause", "delta": "!"},
-            *message(0, "Hi."),
-            *item(1, {"type": "message", "content": [{"type": "hologram"}]}),
-            OVER,
-        ],
-        {"response.applause": 2, "content.hologram": 1},
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("api", UNKNOWN)
-async def test_what_is_not_known_is_counted_for_operators(house: House, api: str) -> None:
-    events, counts = UNKNOWN[api]
-    view, _ = await relayed(house, api, events)
-    assert said(view) == [("message", "Hi.")]
-    (told,) = await logged((await house.client("user:operator")).session("s1"), "upstream.unknown")
-    assert told["events"] == counts
-    assert told["adapter"] in ("openai_chat", "openai_responses", "anthropic_messages")
-    assert house.hub.stats.unknown_upstream == sum(counts.values())
-
-
-async def test_people_do_not_read_what_operators_are_told(bench: Workshop, provider: Provider) -> None:
-    provider.script = lambda _, asked: framed([{"type": "applause"}, *messages(text("Hi."))])
-    await bench.worker(writer=conversing("anthropic.messages", provider))
-    session = await bench.session()
-    await ended(session, (await session.send("go")).id)
-    reader = (await bench.person("user:ben", "read")).session("s1")
-    assert await logged(reader, "upstream.unknown") == []
-    operator = (await bench.person("user:operator", "read", "admin")).session("s1")
-    assert [told["events"] for told in await logged(operator, "upstream.unknown")] == [{"applause": 1}]
-
-
-async def test_kinds_without_end_are_counted_together(house: House) -> None:
-    many = [{"type": f"kind-{n}\x1b"} for n in range(limits.UNKNOWN_NAMES + 8)]
-    await relayed(house, "messages", [*many, {"type": "x" * 10_000}, *messages(text("Hi."))])
-    operator = (await house.client("user:operator")).session("s1")
-    (told,) = await logged(operator, "upstream.unknown")
-    assert len(told["events"]) == limits.UNKNOWN_NAMES + 1 and told["events"]["…"] == 9
-    assert all(name.isprintable() and len(name) <= limits.UNKNOWN_NAME_CHARS for name in told["events"])

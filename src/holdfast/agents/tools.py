@@ -57,6 +57,7 @@ class Tools:
         unbegun: of the calls that earlier attempts wrote down, those that are known not to have begun, or only to have
             asked people: a model had asked for them, and that was all.
         asked_before: what those asked that only asked, in the word of their adapter.
+        awaited: calls that a model's provider makes itself and has not told the outcome of, by the provider's ids.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Tools:
         self._kept_bytes = sum(len(encode(entry)) for entry in journal.values())
         self.unbegun: set[str] = set()
         self.asked_before: dict[str, str] = {}
+        self.awaited: dict[Any, Any] = {}
 
     async def announce(self, call_id: str, name: str, *, message: str | None = None) -> None:
         """Show a call while a model still writes it; ``grow`` shows its arguments. It begins with ``call``."""

@@ -173,15 +173,16 @@ class Scribe:
         """A call that the provider makes itself begins; ``settle`` says what came of it."""
         call = await self.call(key, upstream, name)
         self.answer.calls.remove(call)
-        self.awaited[call.upstream] = call
+        self.awaited[call.upstream] = self.run.tools.awaited[call.upstream] = call
 
     async def settle(self, key: Any, value: Any, error: str = "") -> None:
         """What came of a call that the provider made; ``key`` is that of the call, or the provider's id for it."""
-        call = self._calls.get(key) or self.awaited.get(key)
+        call = self._calls.get(key) or self.awaited.get(key) or self.run.tools.awaited.get(key)
         if call is None:
             self.unknown.met("the result of a call that was not made")
             return
         self.awaited.pop(call.upstream, None)
+        self.run.tools.awaited.pop(call.upstream, None)
         failed = {"code": "tool.failed", "message": error[:500]} if error else None
         await self.run.tools.settle(call.id, call.name, {}, value, error=failed)
 
