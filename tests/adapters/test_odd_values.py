@@ -34,6 +34,7 @@ from tests.unit.agents.test_results import CASES
 
 pytestmark = pytest.mark.anyio
 
+CALL = "c1"
 Tool = Callable[[str], Any]
 MORE: list[tuple[str, Callable[[], Any]]] = [
     ("a file name", lambda: "caf\udce9.txt"),
@@ -90,7 +91,7 @@ def with_pydantic_ai(tool: Tool, args: str, words: list[str]) -> Any:
             for word in words:
                 yield word
             return
-        yield {1: DeltaToolCall(name="use", tool_call_id="c1")}
+        yield {1: DeltaToolCall(name="use", tool_call_id=CALL)}
         for piece in (args[:9], args[9:]):
             yield {1: DeltaToolCall(json_args=piece)}
 
@@ -115,7 +116,7 @@ def with_langgraph(tool: Tool, args: str, words: list[str]) -> Any:
         return (
             "|".join(words)
             if last_result(messages) is not None or not args
-            else {"name": "use", "args": args, "id": "c1"}
+            else {"name": "use", "args": args, "id": CALL}
         )
 
     graph = talking(Model(say=say), StructuredTool.from_function(use))
@@ -133,7 +134,7 @@ def with_openai_agents(tool: Tool, args: str, words: list[str]) -> Any:
 
     def say(given: list[Any]) -> Any:
         json.dumps(given, ensure_ascii=False, default=str).encode()
-        return "|".join(words) if outputs(given) or not args else [("c1", "use", args)]
+        return "|".join(words) if outputs(given) or not args else [(CALL, "use", args)]
 
     agent = agents.Agent(name="a", model=Scripted(say), tools=[use])
 
@@ -246,3 +247,16 @@ async def test_halves_in_a_providers_stream(house: House, api: str) -> None:
     assert items(view, "tool")[0]["args"] == '{"a": "🌊"}'
     assert (answer.text, answer.reasoning, answer.calls[0].arguments) == (whole, whole, {"a": "🌊"})
     msgspec.json.encode(answer)
+
+
+@pytest.mark.parametrize("framework", [with_pydantic_ai, with_langgraph, with_openai_agents])
+@pytest.mark.parametrize("ident", ["call " + "x" * 2_000, "ü1", "c" * 190])
+async def test_an_id_of_any_length_and_kind(
+    house: House, framework: Any, ident: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some servers hide whole thoughts in the ids of calls."""
+    monkeypatch.setitem(globals(), "CALL", ident)
+    ((run, view),) = await ran(house, framework(lambda of: of, '{"of": "tea"}', ["Done."]))
+    assert view.runs[run]["status"] == "completed", view.runs[run]
+    (call,) = items(view, "tool")
+    assert (call["status"], call["result"], len(call["id"]) <= 200) == ("done", "tea", True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import inspect
 import json
 import re
@@ -17,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from holdfast.agents.adapters.framework import plain_id
 from holdfast.agents.adapters.texts import Texts
 from holdfast.agents.adapters.unknown import Unknown
 from holdfast.agents.run import RunContext
@@ -30,7 +30,6 @@ Stream = AsyncIterable[Any] | Awaitable[AsyncIterable[Any]]
 _CLIENTS = frozenset({"openai", "anthropic", "httpx", "httpx2", "httpcore", "httpcore2"})
 _ADDRESS = re.compile(r"\b\w+://\S+")
 _KEY = re.compile(r"[\w*.+/=-]{20,}")
-_PLAIN_ID = re.compile(r"[!-~]{1,120}")
 
 
 class ProviderFailed(HoldfastError):
@@ -236,11 +235,9 @@ class Scribe:
 
 def call_id(run: RunContext, upstream: str) -> str:
     """A provider's call id as one that is unique in the session: some providers count 0, 1, 2 … in every answer."""
-    plain = (
-        upstream if _PLAIN_ID.fullmatch(upstream) else hashlib.sha256(well_formed(upstream).encode()).hexdigest()[:24]
-    )
-    number = run.count(f"call:{plain}")
-    return f"{run.id}.{plain}" if number == 1 else f"{run.id}.{plain}.{number}"
+    ident = plain_id(upstream)
+    number = run.count(f"call:{ident}")
+    return f"{run.id}.{ident}" if number == 1 else f"{run.id}.{ident}.{number}"
 
 
 @contextlib.asynccontextmanager

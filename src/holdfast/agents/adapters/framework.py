@@ -7,6 +7,7 @@ taken from the session's view (``turns``).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ async def ask_all(
     """
     attempt, asked = run.attempt, dict[str, Question]()
     for question in map(_tellable, questions):
-        if asked.setdefault(f"{run.id}.a.{question.id}", question) != question:
+        if asked.setdefault(_named(run, question), question) != question:
             raise Refused("content.exists", f"two questions have the id {question.id!r:.80}")
 
     def decided(ident: str) -> dict[str, Any] | None:
@@ -71,9 +72,12 @@ async def ask_all(
             raise Released
     while pending():
         await attempt.change()
-    return [
-        _approval(f"{run.id}.a.{question.id}", question, decided(f"{run.id}.a.{question.id}")) for question in questions
-    ]
+    idents = [_named(run, question) for question in questions]
+    return [_approval(ident, question, decided(ident)) for ident, question in zip(idents, questions, strict=True)]
+
+
+def _named(run: RunContext, question: Question) -> str:
+    return f"{run.id}.a.{plain_id(question.id)}"
 
 
 def _approval(ident: str, question: Question, decided: dict[str, Any] | None) -> Approval:
@@ -91,6 +95,14 @@ def _tellable(question: Question) -> Question:
     except (Refused, TypeError, ValueError):
         exact = False
     return Question(question.id, tool, args if exact else {"json": to_content(args)})
+
+
+_PLAIN_ID = re.compile(r"[!-~]{1,120}")
+
+
+def plain_id(ident: str) -> str:
+    """A model's id as a part of one of the session's, which are short and printable; some servers hide a lot in theirs."""
+    return ident if _PLAIN_ID.fullmatch(ident) else hashlib.sha256(well_formed(ident).encode()).hexdigest()[:24]
 
 
 _NOT_IN_IDS = re.compile("[^A-Za-z0-9_-]")  # what providers accept in a call's id, and 40 characters of it

@@ -9,6 +9,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 
+from holdfast.agents.adapters.framework import plain_id
 from holdfast.agents.adapters.texts import Texts
 from holdfast.agents.adapters.unknown import Unknown
 from holdfast.agents.output import TextOut
@@ -23,7 +24,7 @@ _SAID = frozenset({"text", "reasoning", "tool_call", "tool_call_chunk", "invalid
 
 def ident(run: RunContext, call: str) -> str:
     """A call's id in the session, where models' ids need not be unique."""
-    return f"{run.id}.{call}"
+    return f"{run.id}.{plain_id(call)}"
 
 
 class _Below:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from holdfast.agents.adapters.framework import plain_id
 from holdfast.agents.adapters.texts import Texts
 from holdfast.agents.adapters.unknown import Unknown
 from holdfast.agents.results import to_data
@@ -59,7 +60,7 @@ class Voice:
 
     def ident(self, call: str) -> str:
         """A call's id in the session, where models' ids need not be unique."""
-        return f"{self._journal.id}.{self._within}{call}"
+        return f"{self._journal.id}.{plain_id(self._within + call)}"
 
     async def hear(self, event: Any) -> None:
         """Write what a streamed event of the Responses API says (its types are those of the ``openai`` package)."""

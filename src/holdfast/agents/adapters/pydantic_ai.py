@@ -19,7 +19,7 @@ from pydantic_ai.exceptions import ApprovalRequired, CallDeferred
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDefinition, ToolDenied
 
 import holdfast.agents.run as ours
-from holdfast.agents.adapters.framework import Question, Turn, ask_all, current, turns
+from holdfast.agents.adapters.framework import Question, Turn, ask_all, current, plain_id, turns
 from holdfast.agents.adapters.kept import Kept
 from holdfast.agents.adapters.mending import carried, mend
 from holdfast.agents.adapters.rounds import Rounds
@@ -273,7 +273,7 @@ class _Relay:
 
 def _ident(run: ours.RunContext, call: str) -> str:
     """A call's id in the session, where models' ids need not be unique."""
-    return f"{run.id}.{call}"
+    return f"{run.id}.{plain_id(call)}"
 
 
 def _source(source: m.CitationSource) -> tuple[str]:
