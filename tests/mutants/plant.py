@@ -339,7 +339,7 @@ def sleeps_on() -> None:
     approval._wake = lambda state, ident, decided, out: None
 
 
-for _domain in ("lives",):  # each registers its own
+for _domain in ("lives", "adapters"):  # each registers its own
     importlib.import_module(f"tests.mutants.{_domain}")
 
 
@@ -348,6 +348,3 @@ def pytest_configure() -> None:
     name = os.environ.get(VARIABLE)
     if name:
         MUTANTS[name].plant()
-
-
-from tests.mutants import adapters  # noqa: E402, F401  (it registers more)
