@@ -30,7 +30,16 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def house(anyio_backend: str) -> AsyncIterator[House]:
-    house = House(0.15)
+    house = House(30.0)
+    await house.hub.open()
+    yield house
+    await house.close()
+
+
+@pytest.fixture
+async def brief(anyio_backend: str) -> AsyncIterator[House]:
+    """A house whose leases run out soon, for workers that are lost."""
+    house = House(0.5)
     await house.hub.open()
     yield house
     await house.close()
@@ -52,7 +61,7 @@ async def lost(task: asyncio.Task[None]) -> None:
 
 # --- the state
 @pytest.mark.parametrize("size", [10, 100_000])
-async def test_a_later_attempt_has_the_state(house: House, size: int) -> None:
+async def test_a_later_attempt_has_the_state(brief: House, size: int) -> None:
     state, kept, recalled = b"{" + b"tide " * size, asyncio.Event(), list[Any]()
 
     async def write(run: RunContext) -> None:
@@ -64,14 +73,14 @@ async def test_a_later_attempt_has_the_state(house: House, size: int) -> None:
             kept.set()
             await asyncio.Event().wait()
 
-    session, task = await working(house, write)
+    session, task = await working(brief, write)
     run = await session.send("go")
     await kept.wait()
     await lost(task)
-    worker = await house.worker()
-    worker.blobs = EmbeddedBlobs(house.hub, anyone("t", "agent:worker", ("*",)))
+    worker = await brief.worker()
+    worker.blobs = EmbeddedBlobs(brief.hub, anyone("t", "agent:worker", ("*",)))
     worker.add_agent("writer", write)
-    house.serve(worker)
+    brief.serve(worker)
     assert (await run.finished())["status"] == "completed"
     assert recalled == [None, state]
 
@@ -103,7 +112,7 @@ async def test_a_state_too_large_to_be_kept_does_not_lose_the_run(
 
 
 async def test_an_attempt_after_one_that_could_not_be_kept_does_nothing_twice(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    brief: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "BLOB_BYTES", 64)
     kept, acted = asyncio.Event(), list[int]()
@@ -117,13 +126,13 @@ async def test_an_attempt_after_one_that_could_not_be_kept_does_nothing_twice(
         kept.set()
         await asyncio.Event().wait()
 
-    session, task = await working(house, write)
+    session, task = await working(brief, write)
     run = await session.send("go")
     await kept.wait()
     await lost(task)
-    worker = await house.worker()
+    worker = await brief.worker()
     worker.add_agent("writer", write)
-    house.serve(worker)
+    brief.serve(worker)
     over = await run.finished()
     assert (over["status"], over["error"]["code"], acted) == ("failed", "agent.not_kept", [1])
 
@@ -149,7 +158,7 @@ async def test_a_state_is_kept_over_an_outage(house: House) -> None:
 
 
 # --- calls that only asked
-async def test_a_call_that_asks_is_made_again_and_one_that_went_on_is_not(house: House) -> None:
+async def test_a_call_that_asks_is_made_again_and_one_that_went_on_is_not(brief: House) -> None:
     """It asks, goes on, and its worker is lost: nobody knows. One that still asked may be made again."""
     reached, made = asyncio.Event(), list[str]()
 
@@ -177,13 +186,13 @@ async def test_a_call_that_asks_is_made_again_and_one_that_went_on_is_not(house:
             except Unsettled:
                 pass
 
-    session, task = await working(house, write)
+    session, task = await working(brief, write)
     run = await session.send("go")
     await reached.wait()
     await lost(task)
-    worker = await house.worker()
+    worker = await brief.worker()
     worker.add_agent("writer", write)
-    house.serve(worker)
+    brief.serve(worker)
     over = await run.finished()
     assert over["error"]["code"] == "tool.outcome_unknown", over
     assert made == ["asks 1", "goes on 1", "goes on 1", "asks 2"]

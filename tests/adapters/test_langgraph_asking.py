@@ -36,7 +36,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def shop(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Workshop]:
-    async with open_workshop(tmp_path) as shop:
+    async with open_workshop(tmp_path, lease_s=30) as shop:  # nobody is lost here, however busy the machine is
         yield shop
 
 
