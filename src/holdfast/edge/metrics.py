@@ -47,6 +47,7 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
     "runs_ended": ("counter", "Runs that ended."),
     "leases_lost": ("counter", "Attempts whose lease ran out."),
     "cancels": ("counter", "Cancels requested."),
+    "unknown_upstream": ("counter", "Events of models' providers that an adapter did not know."),
     "stalls": ("counter", "Times the process did not run for a second or more."),
 }
 EDGE: Final[dict[str, tuple[str, str]]] = {

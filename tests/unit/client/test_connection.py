@@ -309,7 +309,7 @@ async def test_what_the_server_could_not_read_is_refused_here() -> None:
             (session.create(meta={"x": "y" * 2_000_000}), "input.too_large"),
             (session.create(meta=deep), "input."),
             (session.create(meta={"x": object()}), "input.malformed"),
-            (session.rename("\ud800"), "input.malformed"),
+            (session.send("\ud800"), "input.malformed"),
         ):
             with pytest.raises(Refused) as refused:
                 await call

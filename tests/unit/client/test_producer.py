@@ -20,6 +20,13 @@ def content(text: str, message: str = "m") -> tuple[str, dict[str, Any]]:
     return e.TEXT_CONTENT, {"messageId": message, "delta": text}
 
 
+def nested(levels: int) -> Any:
+    value: Any = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 def told(line: Line) -> list[list[str]]:
     """What was appended, one list of words per append."""
     return [[draft.data.get("delta", draft.type) for draft in op.events] for op in line.of(wire.Append)]
@@ -245,10 +252,26 @@ async def test_what_cannot_be_stored_is_refused_where_it_is_written() -> None:
         with pytest.raises(Refused) as large:
             await producer.write(e.CUSTOM, {"name": "x", "value": "y" * limits.EVENT_BYTES})
         assert large.value.code == "input.too_large"
-        with pytest.raises(Refused) as surrogate:
-            await producer.write(*content("\ud800"))
-        assert surrogate.value.code == "input.malformed"
+        with pytest.raises(Refused) as deep:
+            await producer.write(e.CUSTOM, {"name": "x", "value": nested(limits.JSON_DEPTH)})
+        assert deep.value.code == "input.too_deep"
         assert producer.error is None
+
+
+async def test_half_a_pair_waits_for_the_other_and_never_goes_out_alone() -> None:
+    server = Scripted()
+    async with server.client() as hf:
+        producer = Producer(hf.connection, "s1")
+        await producer.write(*content("a\ud83c"))
+        await producer.write(*content("\ud83c", "n"))
+        await producer.write(e.CUSTOM, {"name": "x", "value": ["\ud83c"]})
+        await producer.write(*content("\udf0ab"))
+        await producer.write(e.TEXT_END, {"messageId": "n"})
+        await producer.write(*content("\ud83c", "left"))
+        rest = await producer.take_rest()
+        assert [draft.data.get("delta", draft.data.get("value")) for draft in rest] == [
+            "a", ["\ufffd"], "🌊b", "\ufffd", None, "\ufffd"
+        ]  # fmt: skip
 
 
 async def test_the_rest_can_be_taken_for_the_end_of_the_run() -> None:
