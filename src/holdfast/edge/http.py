@@ -96,7 +96,8 @@ class Rest:
 
     # --- reading
     async def sessions(self, request: Request) -> Response:
-        """Sessions of the principal: ``?search=&limit=&before=``; ``before`` is the previous page's ``next``."""
+        """Sessions of the principal: ``?search=&limit=&before=``; ``before`` is the previous page's ``next``, which is
+        null when there is no more. A page may hold fewer rows than it might, also none."""
         principal = self.requests.principal(request)
         limit = number(request.query_params.get("limit", "50"), "limit", most=limits.LIST_SESSIONS, least=1)
         before = None
@@ -104,9 +105,8 @@ class Rest:
             ms, _, name = request.query_params["before"].partition("~")
             before = (number(ms, "before"), name)
         search = codec.check_text(request.query_params.get("search", ""), "search")[: limits.NAME_CHARS]
-        rows = await self.door.hub.list(principal, search=search, before=before, limit=limit)
-        after = f"{rows[-1]['active_ms']}~{rows[-1]['session']}" if len(rows) == limit else None
-        return answer({"sessions": rows, "next": after})
+        rows, after = await self.door.hub.list(principal, search=search, before=before, limit=limit)
+        return answer({"sessions": rows, "next": None if after is None else f"{after[0]}~{after[1]}"})
 
     async def _view(self, request: Request) -> tuple[str, int, bytes]:
         return await self.door.hub.snapshot(self.requests.principal(request), session_of(request))

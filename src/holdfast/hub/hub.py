@@ -143,6 +143,7 @@ class Hub:
     def resume(self, conn: Connection) -> None:
         """The connection's transport has drained."""
         self.readers.resume(conn)
+        self.lists.resume(conn)
 
     def drop(self, token_id: str, code: int = 4411) -> None:
         """Close the connections of a revoked token."""
@@ -242,6 +243,6 @@ class Hub:
         search: str = "",
         before: tuple[int, str] | None = None,
         limit: int = limits.LIST_SESSIONS,
-    ) -> list[dict[str, Any]]:
-        """A page of the principal's sessions."""
-        return await self.lists.rows(principal, search=search, before=before, limit=min(limit, limits.LIST_SESSIONS))
+    ) -> tuple[list[dict[str, Any]], tuple[int, str] | None]:
+        """A page of the principal's sessions, and where the next begins."""
+        return await self.lists.page(principal, search=search, before=before, limit=min(limit, limits.LIST_SESSIONS))

@@ -97,6 +97,8 @@ HELD_EACH_BYTES = 96 << 20  # those of one principal
 
 # lists and pages
 LIST_SESSIONS = 100  # rows of one page of a list
+LIST_SCAN = 1_000  # rows that one query of a list or of a queue looks at, whatever is asked for
+LIST_SCANS = 10  # queries for one page of a list; a page that is not full then says where to go on
 HOT_SESSIONS = 10_000  # sessions in memory beyond which idle ones are let go at once
 HOT_IDLE_S = 60.0  # an unread session without live attempts stays in memory so long
 

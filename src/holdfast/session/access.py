@@ -65,6 +65,14 @@ class Principal(msgspec.Struct, frozen=True):
                 return True
         return False
 
+    def names(self, verb: str) -> tuple[str, ...] | None:
+        """The ids, and the prefixes ending in ``*``, of the sessions on which ``verb`` is granted; None when on all."""
+        granted = {capability.pattern for capability in self.capabilities if verb in capability.verbs}
+        if "*" in granted:
+            return None
+        prefixes = tuple(pattern[:-1] for pattern in granted if pattern.endswith("*"))
+        return tuple(sorted(p for p in granted if not any(p.startswith(q) and p != f"{q}*" for q in prefixes)))
+
 
 NEEDS: Final[dict[type[wire.Op], str]] = {
     wire.Subscribe: "read", wire.Unsubscribe: "read", wire.History: "read", wire.Read: "read",
