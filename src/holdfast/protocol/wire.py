@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from holdfast.errors import Refused
 from holdfast.protocol import limits
 from holdfast.protocol.events import Draft
 
@@ -328,6 +329,20 @@ Any_ = (
 
 DECODER: msgspec.json.Decoder[Any_] = msgspec.json.Decoder(Any_)
 OPS: dict[str, type[Op]] = {str(cls.__struct_config__.tag): cls for cls in Any_.__args__}
+
+
+_BULKY = frozenset({"append", "end", "send", "interrupt", "steer", "create", "ask", "spawn", "heartbeat"})
+_MOST = {"presence": limits.PRESENCE_MESSAGE_BYTES}
+
+
+def check_size(raw: bytes) -> None:
+    """Refuse a message that is longer than its operation can be (``input.too_large``), before it is decoded."""
+    if len(raw) <= limits.PRESENCE_MESSAGE_BYTES or raw.startswith(b'{"op":"append"'):
+        return
+    name, _ = asked(raw)
+    most = _MOST.get(name or "", limits.MESSAGE_BYTES if name in _BULKY else limits.OPERATION_MESSAGE_BYTES)
+    if len(raw) > most and name in OPS:
+        raise Refused("input.too_large", f"{name}: more than {most} bytes")
 
 
 class _Asked(msgspec.Struct):

@@ -1,0 +1,91 @@
+"""The messages of one authenticated connection: each is charged as it is, and done when its turn has come.
+
+They are done in the order in which they came. While one of them waits, nothing more is read from the connection.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from holdfast.edge.accounts import Account
+from holdfast.edge.charges import Charges
+from holdfast.edge.pool import Room
+from holdfast.protocol import limits
+
+
+class Source(Protocol):
+    """What messages come from."""
+
+    def hold(self) -> None:
+        """Read nothing more for now; what was read already still comes."""
+
+    def go_on(self) -> None:
+        """Read on. Holds are counted: reading goes on after as many of these."""
+
+
+class Inbox:
+    """See the module.
+
+    Args:
+        memory: what the connection holds of the server's.
+        work: does what a message asks for; it is told what was charged, and says ``done`` when it is answered.
+    """
+
+    __slots__ = ("_account", "_charges", "_closed", "_later", "_memory", "_source", "_work")
+
+    def __init__(
+        self, charges: Charges, account: Account, memory: Room, source: Source, work: Callable[[bytes, int], None]
+    ) -> None:
+        self._charges = charges
+        self._account = account
+        self._memory = memory
+        self._source = source
+        self._work = work
+        self._later: deque[tuple[bytes, int]] = deque()
+        self._closed = False
+
+    def received(self, raw: bytes, room: int = 0) -> None:
+        """A message, and the memory that was kept for it while it came."""
+        if self._closed:
+            return
+        if not self._later:
+            charges = self._charges
+            work = charges.price(raw, limits.OPERATION_BYTES)
+            if charges.admit(self._account, work):
+                self._work(raw, work)
+                if room:
+                    self._memory.shrink(room)
+                return
+            self._wait(work)
+        self._later.append((raw, room))
+
+    def close(self) -> None:
+        """Nothing more is done for the connection."""
+        self._closed = True
+        self._later.clear()
+
+    def _wait(self, work: int) -> None:
+        self._source.hold()
+        self._charges.wait(self._account, work, lambda: self._my_turn(work))
+
+    def _my_turn(self, work: int) -> None:
+        """The turn of the first that waits has come; those behind it go on as far as they may."""
+        while not self._closed:
+            raw, room = self._later[0]
+            self._work(raw, work)
+            if self._closed:
+                return
+            self._later.popleft()
+            if room:
+                self._memory.shrink(room)
+            if not self._later:
+                self._source.go_on()
+                return
+            work = self._charges.price(self._later[0][0], limits.OPERATION_BYTES)
+            if not self._charges.admit(self._account, work):
+                self._wait(work)
+                self._source.go_on()  # one of two holds
+                return
+        self._charges.done(self._account, work)
