@@ -94,11 +94,20 @@ class Charges:
 
     def admit(self, account: Account, work: int) -> bool:
         """Begin work now, if it may begin and nothing of the account goes before it; ``done`` says when it is answered."""
-        if self._spent >= limits.WORK_TURN_BYTES or account.small or not self._may(account, work):
+        tenant = account.tenant
+        if self._spent >= limits.WORK_TURN_BYTES or account.small or (account.large and work > limits.SMALL_WORK_BYTES):
             return False
-        if account.large and work > limits.SMALL_WORK_BYTES:
+        if (
+            account.rate.left <= 0 or tenant.rate.left <= 0  # else all is well, most often
+            or account.begun >= account.most or tenant.begun >= tenant.most or self.begun >= limits.WORK_BYTES
+        ) and not self._may(account, work):  # fmt: skip
             return False
-        self._begin(account, work)
+        account.rate.left -= work  # as ``_begin``, without a call: this is once per message
+        tenant.rate.left -= work
+        account.begun += work
+        tenant.begun += work
+        self.begun += work
+        self._spent += work
         return True
 
     def done(self, account: Account, work: int) -> None:

@@ -125,6 +125,7 @@ class Visit:
     """One WebSocket connection; the hub sees it as a ``Connection``.
 
     Attributes:
+        received: takes one message of the client, and the memory that was kept for it while it came.
         account: whose work it brings; None while it has not said who it is.
         memory: what it holds of the server's memory; None as long.
     """
@@ -134,6 +135,7 @@ class Visit:
         self.hub = door.hub
         self.ident = ident
         self.principal = _NOBODY
+        self.received: Callable[[bytes, int], None] = self._received_first
         self.account: Account | None = None
         self.memory: Room | None = None
         self._inbox: Inbox | None = None
@@ -205,6 +207,7 @@ class Visit:
         self.account, self.memory = account, Room(self.door.charges.memory, account.who)
         assert self._wire is not None
         self._inbox = Inbox(self.door.charges, account, self.memory, self._wire, self._work)
+        self.received = self._inbox.received
         self.principal = principal
         self._watch_expiry()
         self.hub.connect(self)
@@ -221,19 +224,13 @@ class Visit:
                 self._timer = self.hub.loop.call_later(min(left_s, LONGEST_TIMER_S), self._watch_expiry)
 
     # --- what it says
-    def received(self, raw: bytes, room: int = 0) -> None:
-        """One message of the client, and the memory that was kept for it while it came."""
-        if self._closing:
-            return
-        if self._inbox is not None:
-            self._inbox.received(raw, room)
-        else:
+    def _received_first(self, raw: bytes, room: int = 0) -> None:
+        if not self._closing:
             self._greet(raw)
 
     def done(self, work: int) -> None:
         """What this much work was for is answered."""
-        if self.account is not None:
-            self.door.charges.done(self.account, work)
+        self.door.charges.done(self.account, work)  # type: ignore[arg-type]  # it has one, or there was no work
 
     def _greet(self, raw: bytes) -> None:
         """The first message: it says who it is, or ends the connection."""
@@ -263,12 +260,14 @@ class Visit:
             self._refresh(op)
             self.done(work)
         else:
-            self.hub.dispatch(self, op, partial(self.done, work))
+            done = partial(self.door.charges.done, self.account, work)  # type: ignore[arg-type]  # as in ``done``
+            operations.dispatch(self.hub, self, op, done)
 
     def _decoded(self, raw: bytes) -> wire.Op | None:
         """The operation; one that is none is answered."""
         try:
-            wire.check_size(raw)
+            if len(raw) > limits.PRESENCE_MESSAGE_BYTES:
+                wire.check_size(raw)
             op: wire.Op = codec.decode(raw, wire.DECODER)
             return op
         except HoldfastError as error:

@@ -1,10 +1,12 @@
 """The messages of one authenticated connection: each is charged as it is, and done when its turn has come.
 
-They are done in the order in which they came. While one of them waits, nothing more is read from the connection.
+They are done in the order in which they came. When one of them waits for more than a turn, nothing more is read from the
+connection until that is over.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -33,7 +35,7 @@ class Inbox:
         work: does what a message asks for; it is told what was charged, and says ``done`` when it is answered.
     """
 
-    __slots__ = ("_account", "_charges", "_closed", "_later", "_memory", "_source", "_work")
+    __slots__ = ("_account", "_charges", "_closed", "_held", "_later", "_memory", "_size", "_source", "_turn", "_work")
 
     def __init__(
         self, charges: Charges, account: Account, memory: Room, source: Source, work: Callable[[bytes, int], None]
@@ -44,6 +46,9 @@ class Inbox:
         self._source = source
         self._work = work
         self._later: deque[tuple[bytes, int]] = deque()
+        self._size = 0  # of what waits
+        self._turn = 0  # the number of the wait
+        self._held = False  # nothing is read
         self._closed = False
 
     def received(self, raw: bytes, room: int = 0) -> None:
@@ -60,6 +65,9 @@ class Inbox:
                 return
             self._wait(work)
         self._later.append((raw, room))
+        self._size += len(raw)
+        if self._size > limits.HELD_FREE_BYTES:
+            self._hold(self._turn)
 
     def close(self) -> None:
         """Nothing more is done for the connection."""
@@ -67,8 +75,14 @@ class Inbox:
         self._later.clear()
 
     def _wait(self, work: int) -> None:
-        self._source.hold()
+        self._turn += 1
         self._charges.wait(self._account, work, lambda: self._my_turn(work))
+        asyncio.get_running_loop().call_soon(self._hold, self._turn)  # after the turn that comes next
+
+    def _hold(self, turn: int) -> None:
+        if turn == self._turn and self._later and not self._held and not self._closed:
+            self._held = True
+            self._source.hold()
 
     def _my_turn(self, work: int) -> None:
         """The turn of the first that waits has come; those behind it go on as far as they may."""
@@ -78,14 +92,16 @@ class Inbox:
             if self._closed:
                 return
             self._later.popleft()
+            self._size -= len(raw)
             if room:
                 self._memory.shrink(room)
             if not self._later:
-                self._source.go_on()
+                if self._held:
+                    self._held = False
+                    self._source.go_on()
                 return
             work = self._charges.price(self._later[0][0], limits.OPERATION_BYTES)
             if not self._charges.admit(self._account, work):
                 self._wait(work)
-                self._source.go_on()  # one of two holds
                 return
         self._charges.done(self._account, work)

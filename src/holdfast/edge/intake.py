@@ -43,7 +43,7 @@ class FrameHead(NamedTuple):
     wrong: bool
 
 
-def read_head(data: bytes | bytearray | memoryview, at: int) -> FrameHead | None:
+def read_head(data: bytes | bytearray, at: int) -> FrameHead | None:
     """The head of a client's frame at a position; None when it is not all there."""
     left = len(data) - at
     if left < 2:
@@ -60,6 +60,24 @@ def read_head(data: bytes | bytearray | memoryview, at: int) -> FrameHead | None
         return None
     wrong = not second & 0x80 or length > limits.MESSAGE_BYTES or (size == 14 and length < 1 << 16)
     return FrameHead(size, length, bool(first & 0x80), not first & 0x08, wrong or bool(first & 0x08 and length > 125))
+
+
+def _skip_short(data: bytes, at: int) -> int:
+    """The position behind the short frames that are all there: most often these are all there is."""
+    end = len(data)
+    while at + 6 <= end:
+        second = data[at + 1]
+        length = second & 0x7F
+        if length < 126:
+            beyond = at + 6 + length
+        elif length == 126 and not data[at] & 0x08 and at + 8 <= end:
+            beyond = at + 8 + (data[at + 2] << 8 | data[at + 3])
+        else:
+            return at
+        if beyond > end or not second & 0x80 or beyond - at > PIECE_BYTES:
+            return at
+        at = beyond
+    return at
 
 
 class Intake(WSProtocol):  # type: ignore[misc]
@@ -92,13 +110,13 @@ class Intake(WSProtocol):  # type: ignore[misc]
                     room[:count] = _VIEW[:count]
                     _take_in(self, count)
                     return
-        self.take(_VIEW[:count])
+        self.take(bytes(_VIEW[:count]))
 
     # --- the long way
-    def take(self, data: bytes | memoryview) -> None:
+    def take(self, data: bytes) -> None:
         """Take in what came."""
         if self._rest:
-            data, self._rest = self._rest + bytes(data), b""
+            data, self._rest = self._rest + data, b""
         at = begin = 0
         while at < len(data):
             if self._left:
@@ -111,6 +129,7 @@ class Intake(WSProtocol):  # type: ignore[misc]
                 continue
             if self._spoilt:
                 break
+            at = _skip_short(data, at)
             head = read_head(data, at)
             if head is None:
                 break
@@ -123,14 +142,14 @@ class Intake(WSProtocol):  # type: ignore[misc]
             else:
                 self.feed(data[begin:at])
                 if not self.listener.room(head.length if head.fin else limits.MESSAGE_BYTES, self._go_on):
-                    self._rest = bytes(data[at:])
+                    self._rest = data[at:]
                     return
-                self._first, self._mask = data[at], bytes(data[at + head.size - 4 : at + head.size])
+                self._first, self._mask = data[at], data[at + head.size - 4 : at + head.size]
                 self._left = head.length
                 at = begin = at + head.size
                 self._cut(self._first & 0x0F)
         self.feed(data[begin:at])
-        self._rest = bytes(data[at:]) if not self._spoilt else b""
+        self._rest = data[at:] if not self._spoilt else b""
 
     def _go_on(self) -> None:
         """There is room now for the frame that waited."""
@@ -145,10 +164,12 @@ class Intake(WSProtocol):  # type: ignore[misc]
         length = bytes((0x80 | self._piece,)) if self._piece < 126 else b"\xfe" + self._piece.to_bytes(2, "big")
         self.feed(bytes((first,)) + length + self._mask)
 
-    def feed(self, data: bytes | memoryview) -> None:
-        while data:
+    def feed(self, data: bytes) -> None:
+        """Give it to picows, a step at a time."""
+        left = memoryview(data)
+        while left:
             room = _room_in(self, -1)
-            step = min(len(room), len(data), _STEP_BYTES)
-            room[:step] = data[:step]
+            step = min(len(room), len(left), _STEP_BYTES)
+            room[:step] = left[:step]
             _take_in(self, step)
-            data = data[step:]
+            left = left[step:]

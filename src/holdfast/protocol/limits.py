@@ -113,11 +113,11 @@ OPERATION_BYTES = 4 << 10  # what an operation counts as work beside its message
 REQUEST_BYTES = 64 << 10  # what an HTTP request counts as work beside its body
 WORK_PER_S = float(64 << 20)  # bytes of work of one principal; as many at once
 WORK_TENANT_TIMES = 2  # a tenant has so many times that
-WORK_EACH_BYTES = 16 << 20  # work of one principal that is begun and not answered; more waits
-WORK_TENANT_BYTES = 32 << 20  # of one tenant
-WORK_BYTES = 64 << 20  # of everybody
+WORK_EACH_BYTES = 32 << 20  # work of one principal that is begun and not answered; more waits
+WORK_TENANT_BYTES = 64 << 20  # of one tenant
+WORK_BYTES = 128 << 20  # of everybody
 WORK_OWN_BYTES = 1 << 20  # of every tenant, whatever the others have
-WORK_TURN_BYTES = 2 << 20  # work begun before the event loop turns to everybody again
+WORK_TURN_BYTES = 8 << 20  # work begun before the event loop turns to everybody again
 SMALL_WORK_BYTES = 32 << 10  # work that goes before larger work of the same principal
 
 # lists and pages
