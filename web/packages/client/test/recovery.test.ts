@@ -261,6 +261,7 @@ describe("a client", () => {
     if (welcomed) last.received({ op: "error", error: slow }, 0);
     last.lost({ code: "connection.lost", message: "closed (4429)", retry: true });
     await until(() => hf.status.retryAt !== null && hf.status.retryAt >= told + 7_000);
+    expect(lines).toBe(welcomed ? 1 : 2);
     vi.restoreAllMocks();
   });
 
