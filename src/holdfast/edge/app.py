@@ -55,7 +55,7 @@ class Edge:
         self.routes: list[BaseRoute] = [
             *Rest(self.door, self.requests, self.tokens).routes(),
             *Operators(self.door, self.requests).routes(),
-            *Health(hub, settings, self.requests, self.webhooks).routes(),
+            *Health(self.door, self.requests, self.webhooks).routes(),
             *OpenAIResponses(self.door, self.requests).routes(),
             *AgUi(self.door, self.requests).routes(),
             WebSocketRoute(PATH, self._socket),

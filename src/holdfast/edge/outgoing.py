@@ -73,13 +73,11 @@ class Outgoing:
         room, kept = self._stay.room, max(0, len(body) - self._stay.kept)
         if room is not None:
             room.grow(kept)
-        loop, began = asyncio.get_running_loop(), asyncio.get_running_loop().time()
-        await self._send_start()
-        view = memoryview(body)
+        view, began = memoryview(body), asyncio.get_running_loop().time()
         try:
             for at in range(0, len(view), _PIECE_BYTES):
-                until = began + limits.BODY_S + at / limits.BODY_BYTES_PER_S
-                async with asyncio.timeout(until - loop.time()):
+                async with asyncio.timeout_at(began + limits.BODY_S + at / limits.BODY_BYTES_PER_S):
+                    await self._send_start()
                     last = at + _PIECE_BYTES >= len(view)
                     piece = bytes(view[at : at + _PIECE_BYTES])
                     await self._send({"type": "http.response.body", "body": piece, "more_body": more or not last})

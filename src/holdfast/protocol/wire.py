@@ -331,7 +331,7 @@ DECODER: msgspec.json.Decoder[Any_] = msgspec.json.Decoder(Any_)
 OPS: dict[str, type[Op]] = {str(cls.__struct_config__.tag): cls for cls in Any_.__args__}
 
 
-_BULKY = frozenset({"append", "end", "send", "interrupt", "steer", "create", "ask", "spawn", "heartbeat"})
+BULKY = frozenset({"append", "end", "send", "interrupt", "steer", "create", "ask", "spawn", "heartbeat"})
 _MOST = {"presence": limits.PRESENCE_MESSAGE_BYTES}
 
 
@@ -340,7 +340,7 @@ def check_size(raw: bytes) -> None:
     if raw.startswith(b'{"op":"append"'):  # as our clients write it
         return
     name, _ = asked(raw)
-    most = _MOST.get(name or "", limits.MESSAGE_BYTES if name in _BULKY else limits.OPERATION_MESSAGE_BYTES)
+    most = _MOST.get(name or "", limits.MESSAGE_BYTES if name in BULKY else limits.OPERATION_MESSAGE_BYTES)
     if len(raw) > most and name in OPS:
         raise Refused("input.too_large", f"{name}: more than {most} bytes")
 
