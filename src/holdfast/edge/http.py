@@ -87,9 +87,11 @@ class Rest:
         return found
 
     def _operation(self, route: OpRoute) -> Any:
+        most = wire.most_bytes(str(route.op.__struct_config__.tag))
+
         async def handle(request: Request) -> Response:
             principal = self.requests.principal(request)
-            async with self.requests.body(request) as raw:
+            async with self.requests.body(request, most) as raw:
                 op = operation_of(request, route, raw)
                 self.requests.spend(request, MORE.get(route.op, 0))
                 if "session" in request.path_params:

@@ -332,7 +332,14 @@ OPS: dict[str, type[Op]] = {str(cls.__struct_config__.tag): cls for cls in Any_.
 
 
 BULKY = frozenset({"append", "end", "send", "interrupt", "steer", "create", "ask", "spawn", "heartbeat"})
-_MOST = {"presence": limits.PRESENCE_MESSAGE_BYTES}
+"""Operations that carry text, data, or many names."""
+
+
+def most_bytes(name: str) -> int:
+    """How long the message of an operation may be, however it is written."""
+    if name == "presence":
+        return limits.PRESENCE_MESSAGE_BYTES
+    return limits.MESSAGE_BYTES if name in BULKY else limits.OPERATION_MESSAGE_BYTES
 
 
 def check_size(raw: bytes) -> None:
@@ -340,9 +347,8 @@ def check_size(raw: bytes) -> None:
     if raw.startswith(b'{"op":"append"'):  # as our clients write it
         return
     name, _ = asked(raw)
-    most = _MOST.get(name or "", limits.MESSAGE_BYTES if name in BULKY else limits.OPERATION_MESSAGE_BYTES)
-    if len(raw) > most and name in OPS:
-        raise Refused("input.too_large", f"{name}: more than {most} bytes")
+    if name in OPS and len(raw) > most_bytes(name):
+        raise Refused("input.too_large", f"{name}: more than {most_bytes(name)} bytes")
 
 
 class _Asked(msgspec.Struct):
