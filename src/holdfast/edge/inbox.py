@@ -45,7 +45,7 @@ class Inbox:
         self._memory = memory
         self._source = source
         self._work = work
-        self._later: deque[tuple[bytes, int]] = deque()
+        self._later: deque[tuple[bytes, int]] | None = None  # most connections never have anything that waits
         self._size = 0  # of what waits
         self._turn = 0  # the number of the wait
         self._held = False  # nothing is read
@@ -55,7 +55,8 @@ class Inbox:
         """A message, and the memory that was kept for it while it came."""
         if self._closed:
             return
-        if not self._later:
+        later = self._later
+        if not later:
             charges = self._charges
             work = charges.price(raw, limits.OPERATION_BYTES)
             if charges.admit(self._account, work):
@@ -64,7 +65,9 @@ class Inbox:
                     self._memory.shrink(room)
                 return
             self._wait(work)
-        self._later.append((raw, room))
+        if later is None:
+            later = self._later = deque()
+        later.append((raw, room))
         self._size += len(raw)
         if self._size > limits.HELD_FREE_BYTES:
             self._hold(self._turn)
@@ -72,7 +75,7 @@ class Inbox:
     def close(self) -> None:
         """Nothing more is done for the connection."""
         self._closed = True
-        self._later.clear()
+        self._later = None
 
     def _wait(self, work: int) -> None:
         self._turn += 1
@@ -86,21 +89,21 @@ class Inbox:
 
     def _my_turn(self, work: int) -> None:
         """The turn of the first that waits has come; those behind it go on as far as they may."""
-        while not self._closed:
-            raw, room = self._later[0]
+        while (later := self._later) is not None:
+            raw, room = later[0]
             self._work(raw, work)
             if self._closed:
                 return
-            self._later.popleft()
+            later.popleft()
             self._size -= len(raw)
             if room:
                 self._memory.shrink(room)
-            if not self._later:
+            if not later:
                 if self._held:
                     self._held = False
                     self._source.go_on()
                 return
-            work = self._charges.price(self._later[0][0], limits.OPERATION_BYTES)
+            work = self._charges.price(later[0][0], limits.OPERATION_BYTES)
             if not self._charges.admit(self._account, work):
                 self._wait(work)
                 return

@@ -38,6 +38,9 @@ _HEAD: Final = (
 ).encode()
 """What picows is told of a request that was judged and answered here: it parses nothing of the client's."""
 
+_ANSWER: Final = WSUpgradeResponse.create_101_response()
+"""What picows says to that, which nobody hears: one for all."""
+
 
 class Accepted(NamedTuple):
     """An upgrade that is taken: who asks, as far as that is known; what it becomes; and the answer."""
@@ -70,7 +73,7 @@ class Picows(Intake):
 
     def __init__(self, server: Any, wire: PicowsWire) -> None:
         self._server = server
-        verdict = WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), wire)
+        verdict = WSUpgradeResponseWithListener(_ANSWER, wire)
         super().__init__(  # positional by picows' signature; a smoke test watches it
             None, None, False, lambda request: verdict, _LOG, True, limits.HELLO_S, True, limits.PING_IDLE_S,
             limits.PING_REPLY_S, WSAutoPingStrategy.PING_WHEN_IDLE, True, limits.MESSAGE_BYTES, None,
