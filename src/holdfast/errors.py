@@ -143,6 +143,12 @@ class HoldfastError(Exception):
         """What to do."""
         return str(self.fields.get("fix") or self.row.fix)
 
+    @property
+    def retry_after_s(self) -> float:
+        """Seconds until the same may succeed, as far as the server has said; else 0."""
+        asked = self.fields.get("retry_after_s")
+        return float(asked) if isinstance(asked, (int, float)) else 0.0
+
     def wire(self) -> dict[str, Any]:
         """The error as sent on every surface: ``{code, message, fix, retry, …fields}``."""
         return {"code": self.code, "message": self.detail, "retry": self.row.retry, **self.fields, "fix": self.fix}

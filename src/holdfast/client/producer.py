@@ -112,6 +112,7 @@ class Producer:
         self._answers_due = 0
         self._waiting_to_resend = False
         self._backoff = Backoff()
+        self._slower = 0.0  # seconds that one of the answers since asks to wait
         self._waiters: list[asyncio.Future[None]] = []
         self._scheduled = False
         self._since_yield = 0
@@ -281,13 +282,15 @@ class Producer:
         if self.error is not None:
             return
         if isinstance(outcome, HoldfastError):
+            self._slower = max(self._slower, outcome.retry_after_s)
             self._refused(batch, outcome)
         else:
             self._backoff.reset()
             self._flight.remove(batch)
         if self.error is None and self._answers_due == 0 and any(b.failed for b in self._flight):
             self._waiting_to_resend = True
-            delay_s = self._backoff.after_s(outcome) if isinstance(outcome, Unavailable) else 0.0
+            slower, self._slower = self._slower, 0.0
+            delay_s = max(slower, self._backoff.next_s() if isinstance(outcome, Unavailable) else 0.0)
             self._loop.call_later(delay_s, self._resend)
         self._send()
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from holdfast.engines.port import Engine, Key, Notice
@@ -24,6 +24,12 @@ from holdfast.hub.workers import Workers
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.session.access import Principal, authorise
 from holdfast.session.life import check_life
+
+_AT_ONCE_BYTES = 256 << 10  # of content that is hashed without leaving the loop
+
+
+def _name_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 class Hub:
@@ -143,6 +149,7 @@ class Hub:
     def resume(self, conn: Connection) -> None:
         """The connection's transport has drained."""
         self.readers.resume(conn)
+        self.lists.resume(conn)
 
     def drop(self, token_id: str, code: int = 4411) -> None:
         """Close the connections of a revoked token."""
@@ -151,9 +158,12 @@ class Hub:
                 conn.close(code, "token revoked")
 
     # --- operations
-    def dispatch(self, conn: Connection, op: wire.Op) -> None:
-        """Execute one operation of a connection and answer it there. Operations take effect in the order of the calls."""
-        operations.dispatch(self, conn, op)
+    def dispatch(self, conn: Connection, op: wire.Op, done: Callable[[], None] = operations.not_asked) -> None:
+        """Execute one operation of a connection and answer it there. Operations take effect in the order of the calls.
+
+        ``done`` is called once, when the operation is answered and nothing of it is kept any more.
+        """
+        operations.dispatch(self, conn, op, done)
 
     async def perform(self, conn: Connection, op: wire.Op) -> None:
         """``dispatch`` for callers that await."""
@@ -223,8 +233,9 @@ class Hub:
         hot = await self.loaded(principal, session, "append")
         if len(data) > limits.BLOB_BYTES:
             raise Refused("input.too_large", f"blob: more than {limits.BLOB_BYTES} bytes")
-        blob = hashlib.sha256(data).hexdigest()
-        await self.engine.put_blob(hot.key, hot.incarnation, blob, media_type, data)
+        life = hot.incarnation
+        blob = await asyncio.to_thread(_name_of, data) if len(data) > _AT_ONCE_BYTES else _name_of(data)
+        await self.engine.put_blob(hot.key, life, blob, media_type, data)
         return blob
 
     async def get_blob(self, principal: Principal, session: str, blob: str) -> tuple[str, bytes]:
@@ -235,6 +246,14 @@ class Hub:
             raise Refused("blob.not_found")
         return found
 
+    async def blob_size(self, principal: Principal, session: str, blob: str) -> int:
+        """How many bytes ``get_blob`` will give."""
+        hot = await self.loaded(principal, session)
+        size = await self.engine.blob_size(hot.key, hot.incarnation, blob)
+        if size is None:
+            raise Refused("blob.not_found")
+        return size
+
     async def list(
         self,
         principal: Principal,
@@ -242,6 +261,6 @@ class Hub:
         search: str = "",
         before: tuple[int, str] | None = None,
         limit: int = limits.LIST_SESSIONS,
-    ) -> list[dict[str, Any]]:
-        """A page of the principal's sessions."""
-        return await self.lists.rows(principal, search=search, before=before, limit=min(limit, limits.LIST_SESSIONS))
+    ) -> tuple[list[dict[str, Any]], tuple[int, str] | None]:
+        """A page of the principal's sessions, and where the next begins."""
+        return await self.lists.page(principal, search=search, before=before, limit=min(limit, limits.LIST_SESSIONS))

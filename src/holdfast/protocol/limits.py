@@ -81,9 +81,9 @@ CLOCK_STEP_S = 60.0  # a wall clock jump that pauses expiry
 HELLO_S = 5.0  # from the connection to its first message
 PING_IDLE_S = 5.0  # a silent connection is pinged after so long
 PING_REPLY_S = 5.0  # for the answer: found dead within PING_IDLE_S + PING_REPLY_S <= 15 s
-CONNECTIONS = 20_000  # of one server
-CONNECTIONS_PER_PRINCIPAL = 200  # of one actor of one tenant
 PRESENCE_BYTES = 1_024  # what somebody says they do
+PRESENCE_MESSAGE_BYTES = 4_096  # the message in which they say it, however it is written
+OPERATION_MESSAGE_BYTES = 128 << 10  # a message whose operation carries neither text nor data
 SUBSCRIPTIONS = 256  # sessions read on one connection
 WRITE_HIGH_BYTES = 64 << 10  # unsent bytes at which a connection is paused
 WRITE_LOW_BYTES = 16 << 10  # unsent bytes at which it goes on
@@ -96,23 +96,50 @@ SSE_COMMENT_S = 10.0  # a quiet SSE response carries a comment so often
 REQUESTS_PER_S = 200.0  # operations per connection, or per principal over REST; twice that at once
 APPENDS_PER_S = 20_000.0  # appended events per connection; twice that at once
 DRAIN_S = 10.0  # how long a shutdown waits for work in flight
-HTTP_CONNECTIONS = 1_024  # beyond CONNECTIONS, for requests
 PIPELINED_REQUESTS = 16  # sent on one HTTP connection before the first is answered
 KEEP_ALIVE_S = 20.0  # an idle HTTP connection is kept so long
 HEAD_S = 10.0  # from its first byte to the end of the head of an HTTP request
-HEADER_BYTES = 16 << 10  # the head of an HTTP request
+HEADER_BYTES = 8 << 10  # the head of an HTTP request
+HEADERS = 100  # lines of it
 BODY_S = 30.0  # from the head of an HTTP request to the end of its body, plus the time at BODY_BYTES_PER_S
 BODY_BYTES_PER_S = 32 << 10  # as slow as a body may come
-HELD_BYTES = 512 << 20  # bodies and blobs in memory at a time, coming or going
-HELD_EACH_BYTES = 96 << 20  # those of one principal
+
+# neighbours: what there is for everybody, and who has how much of it; a principal stands for all it minted as well
+STRANGERS = 2_048  # connections that have not said who they are; the one that came first goes first
+HELLO_BYTES = 6 << 10  # of a WebSocket until it has said who it is
+STRANGERS_BYTES = 8 << 20  # of all of them, for first messages that are longer, where a dialect has such
+CONNECTIONS = 20_000  # of one tenant; an eighth more is kept for others
+CONNECTIONS_PER_PRINCIPAL = 200  # of one principal
+CONNECTIONS_OWN = 64  # of every tenant, whatever the others have
+REQUESTS_AT_ONCE = 1_024  # HTTP requests of one tenant being answered; an eighth more is kept for others
+REQUESTS_EACH = 256  # of one principal
+REQUESTS_OWN = 32  # of every tenant, whatever the others have
+HELD_BYTES = 512 << 20  # memory of one tenant for what comes in and goes out; an eighth more is kept for others
+HELD_EACH_BYTES = 96 << 20  # of one principal
+HELD_OWN_BYTES = 8 << 20  # of every tenant, whatever the others have
+HELD_FREE_BYTES = 16 << 10  # of each message and body, that is not counted
+ROOM_RETRY_S = 1.0  # when to ask again for what others have now
+NODE_BYTES = 128  # what a JSON value counts as work beside its bytes: what it takes once it is decoded
+OPERATION_BYTES = 4 << 10  # what an operation counts as work beside its message
+REQUEST_BYTES = 64 << 10  # what an HTTP request counts as work beside its body
+WORK_PER_S = float(64 << 20)  # bytes of work of one principal; as many at once
+WORK_TENANT_TIMES = 2  # a tenant has so many times that
+WORK_EACH_BYTES = 32 << 20  # work of one principal that is begun and not answered; more waits
+WORK_TENANT_BYTES = 64 << 20  # of one tenant
+WORK_BYTES = 128 << 20  # of everybody
+WORK_OWN_BYTES = 1 << 20  # of every tenant, whatever the others have
+WORK_TURN_BYTES = 8 << 20  # work begun before the event loop turns to everybody again
+SMALL_WORK_BYTES = 32 << 10  # work that goes before larger work of the same principal
 
 # lists and pages
 LIST_SESSIONS = 100  # rows of one page of a list
+LIST_SCAN = 1_000  # rows that one query of a list or of a queue looks at, whatever is asked for
+LIST_SCANS = 10  # queries for one page of a list; a page that is not full then says where to go on
 HOT_SESSIONS = 10_000  # sessions in memory beyond which idle ones are let go at once
 HOT_IDLE_S = 60.0  # an unread session without live attempts stays in memory so long
 
 # tokens and webhooks
-TOKEN_CHARS = 8_192  # an access token
+TOKEN_CHARS = 5 << 10  # an access token
 TOKEN_TTL_S = 3_600  # life of a minted token, unless asked otherwise
 NARROW_TTL_S = 86_400  # the longest life of a token minted over REST
 CAPABILITIES = 64  # patterns, or agents, in one token

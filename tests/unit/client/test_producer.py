@@ -288,3 +288,26 @@ async def test_the_rest_can_be_taken_for_the_end_of_the_run() -> None:
         assert [draft.data["delta"] for draft in rest] == ["b"]
         await asyncio.sleep(0)
         assert told(server.line) == [["a"]]
+
+
+async def test_who_is_told_to_slow_down_waits_whatever_else_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The append that came too fast, and those behind it that then left a gap, are sent again when that may succeed."""
+    server = Scripted()
+    async with server.client() as hf:
+        producer = Producer(hf.connection, "s1")
+        waits: list[float] = []
+        for word in ("a", "b", "c"):
+            await producer.write(*content(word * limits.APPEND_BYTES))
+        await server.until(lambda: len(server.line.sent) == 3)
+        first, second, third = server.line.sent
+        monkeypatch.setattr(producer._loop, "call_later", lambda wait_s, resend: waits.append(wait_s) or resend())
+        server.line.refuse(first, "limit.rate", retry=True, retry_after_s=3.0)
+        server.line.refuse(second, "producer.gap", expected=1)
+        server.line.refuse(third, "limit.rate", retry=True, retry_after_s=0.5)
+        assert len(waits) == 1 and waits[0] >= 3.0
+        assert [op.producer.seq for op in server.line.sent[3:]] == [1, 2, 3]
+        server.line.refuse(server.line.sent[3], "limit.rate", retry=True, retry_after_s=0.25)
+        for op in server.line.sent[4:]:
+            server.line.refuse(op, "producer.gap", expected=1)
+        assert len(waits) == 2 and 0.25 <= waits[1] < 3.0
+        monkeypatch.undo()
