@@ -72,8 +72,8 @@ def _median(said: list[dict[str, Any]], name: str) -> float:
 
 def _measure(batch: int, rate: int) -> dict[str, Any]:
     with folder() as place, Holdfast(place) as server:
-        run_id = asyncio.run(sessions.start_runs(server, SESSIONS))
-        script, readers = sessions.script(run_id, batch), SESSIONS * READERS
+        runs = asyncio.run(sessions.start_runs(server, SESSIONS))
+        script, readers = sessions.script(runs, batch), SESSIONS * READERS
         with sessions.load(server, script=script, readers=readers, publishers=PUBLISHERS, sessions=SESSIONS) as load:
             load.wait_ready()
             before = server.cpu_s()

@@ -38,7 +38,7 @@ rounds; the case with a target is measured {AGAIN} times in each, and its range 
 
 _EVENT = {
     "seq": 123456, "ts": 1764000000123, "actor": "agent:writer", "type": "TEXT_MESSAGE_CONTENT",
-    "data": {"messageId": "m1", "delta": "$ttide"}, "run": "r3", "attempt": 1, "offset": 1234,
+    "data": {"messageId": "m1", "delta": "$ttide"}, "run": "r3-0123456789", "attempt": 1, "offset": 1234,
 }  # fmt: skip
 _FRAME = {"op": "events", "session": "bench-0", "from": 123456, "to": 123456, "events": [_EVENT]}
 PAYLOAD = json.dumps(_FRAME, separators=(",", ":"))
@@ -137,9 +137,9 @@ def run(step: Step, rounds: int) -> Result:
     found: dict[Case, dict[str, list[Round]]] = {}
     with contextlib.ExitStack() as stack:
         holdfast = stack.enter_context(Holdfast(stack.enter_context(folder())))
-        run_id = asyncio.run(sessions.start_runs(holdfast, 2))
+        runs = asyncio.run(sessions.start_runs(holdfast, 2))
         contenders = [
-            Contender(HOLDFAST, holdfast, sessions.script(run_id, 1)),
+            Contender(HOLDFAST, holdfast, sessions.script(runs, 1)),
             Contender(LIMIT, stack.enter_context(send_loop()), [PAYLOAD]),
             Contender(WS, stack.enter_context(peer("ws")), [PAYLOAD]),
             Contender(SOCKET_IO, stack.enter_context(peer("socketio")), [f'42["publish",{PAYLOAD}]']),

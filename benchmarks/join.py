@@ -59,7 +59,7 @@ def run(step: Step, rounds: int) -> Result:
 
 async def _write(server: Holdfast) -> tuple[int, str]:
     """Write the session; answers the bytes of its text, and the cursor of its beginning."""
-    run_id = await sessions.start_runs(server, 1)
+    runs = await sessions.start_runs(server, 1)
     size = 0
     async with Client(server.url, server.token("agent:writer")) as agent:
         for at in range(0, DELTAS, PER_APPEND):
@@ -72,7 +72,7 @@ async def _write(server: Holdfast) -> tuple[int, str]:
                 drafts.append(Draft("TEXT_MESSAGE_END", {"messageId": ident}))
             size += sum(len(token) for token in tokens)
             await agent.connection.request(
-                wire.Append(session=sessions.name(0), run=run_id, generation=1, events=drafts)
+                wire.Append(session=sessions.name(0), run=runs[0], generation=1, events=drafts)
             )
     incarnation, _ = await sessions.tail(server, 0)
     return size, json.dumps({"incarnation": incarnation, "seq": 0})

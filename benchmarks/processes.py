@@ -129,6 +129,7 @@ class Holdfast(Server):
         lifted = {
             "HOLDFAST_APPENDS_PER_S": "1e9",
             "HOLDFAST_REQUESTS_PER_S": "1e9",
+            "HOLDFAST_WORK_PER_S": "1e12",
             "HOLDFAST_CONNECTIONS": "15000",
             "HOLDFAST_CONNECTIONS_PER_PRINCIPAL": "100000",
             "HOLDFAST_LEASE_S": "3600",
@@ -191,7 +192,8 @@ class Load(Process):
         join: what a reader says once it is connected.
         rejoin: what it says when it comes back; ``$i`` and ``$q`` are its cursor.
         until: a reader is ready when a message with this text came.
-        script: the messages each session goes through when publishing, again and again.
+        script: the messages each session goes through when publishing, again and again; in a line with ``#`` in front the
+            sessions' runs, for ``$r``.
         at_once: connections being opened at a time.
         again: connections that are lost come back.
         generic: the server is not Holdfast.

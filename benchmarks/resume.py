@@ -29,9 +29,9 @@ def run(step: Step, rounds: int) -> Result:
     """Measure."""
     with folder() as place, Holdfast(place) as server:
         step(f"writing {EVENTS:,} events")
-        run_id = asyncio.run(sessions.start_runs(server, 1))
+        runs = asyncio.run(sessions.start_runs(server, 1))
         incarnation, first = asyncio.run(sessions.tail(server, 0))
-        _write(server, run_id)
+        _write(server, runs)
         _, tail = asyncio.run(sessions.tail(server, 0))
         table = Table(["events missed", "exact", "seconds", "events/s", "MB/s", "memory above before, MiB"])
         grown, exact = {}, {}
@@ -60,9 +60,9 @@ def run(step: Step, rounds: int) -> Result:
     return Result("Resume", METHOD, [verdict], [table])
 
 
-def _write(server: Holdfast, run_id: str) -> None:
+def _write(server: Holdfast, runs: list[str]) -> None:
     written = 0
-    with sessions.load(server, readers=1, publishers=1, script=sessions.script(run_id, PER_APPEND)) as load:
+    with sessions.load(server, readers=1, publishers=1, script=sessions.script(runs, PER_APPEND)) as load:
         load.wait_ready()
         while written <= EVENTS:
             written += load.publish(0, 2.0, window=8)["published"]

@@ -22,8 +22,10 @@ def name(number: int) -> str:
     return f"bench-{number}"
 
 
-async def start_runs(server: Holdfast, count: int) -> str:
-    """Create sessions and start one run in each; its lease outlives the benchmark. Returns the runs' id, the same in all."""
+async def start_runs(server: Holdfast, count: int) -> list[str]:
+    """Create sessions and start one run in each; its lease outlives the benchmark. Returns the runs' ids, in the order of
+    the sessions.
+    """
     assigned: dict[str, str] = {}
     everything = asyncio.Event()
 
@@ -44,9 +46,7 @@ async def start_runs(server: Holdfast, count: int) -> str:
             await asyncio.gather(*(start(n) for n in range(at, min(at + 200, count))))
         async with asyncio.timeout(60):
             await everything.wait()
-    runs = set(assigned.values())
-    assert len(runs) == 1, "runs are numbered by their session's positions"
-    return runs.pop()
+    return [assigned[name(number)] for number in range(count)]
 
 
 async def tail(server: Holdfast, number: int) -> tuple[str, int]:
@@ -56,12 +56,12 @@ async def tail(server: Holdfast, number: int) -> tuple[str, int]:
         return answer["incarnation"], answer["tail"]
 
 
-def script(run: str, events: int) -> list[str]:
-    """Appends of ``events`` events each that write one message after another into a run."""
+def script(runs: Sequence[str], events: int) -> list[str]:
+    """Appends of ``events`` events each that write one message after another into the sessions' runs."""
 
     def append(drafts: Sequence[dict[str, Any]]) -> str:
         head = '{"op":"append","id":$n,"session":"bench-$s",'
-        return head + json.dumps({"run": run, "generation": 1, "events": drafts}, separators=(",", ":"))[1:]
+        return head + json.dumps({"run": "$r", "generation": 1, "events": drafts}, separators=(",", ":"))[1:]
 
     ident = "m$m"
     start = {"type": "TEXT_MESSAGE_START", "data": {"messageId": ident, "role": "assistant"}}
@@ -70,7 +70,7 @@ def script(run: str, events: int) -> list[str]:
     lines = [append([token] * events) for _ in range(MESSAGE_APPENDS)]
     lines[0] = append([start] + [token] * events)
     lines[-1] = append([token] * events + [end])
-    return lines
+    return [f"#{' '.join(runs)}", *lines]
 
 
 def load(server: Holdfast, *, start: str = "tail", until: str = '"op":"live"', **options: Any) -> Load:

@@ -51,8 +51,8 @@ def run(step: Step, rounds: int) -> Result:
 def _measure() -> tuple[list[float], float]:
     """Milliseconds of each stop, and the median latency of the load meanwhile."""
     with folder() as place, Holdfast(place) as server:
-        run_id = asyncio.run(sessions.start_runs(server, SESSIONS))
-        script = sessions.script(run_id, PER_APPEND)
+        runs = asyncio.run(sessions.start_runs(server, SESSIONS))
+        script = sessions.script(runs, PER_APPEND)
         command = [sys.executable, "-m", "benchmarks.stop", server.url, server.token("agent:patient")]
         with (
             sessions.load(server, script=script, readers=SESSIONS * 2, publishers=10, sessions=SESSIONS) as load,

@@ -27,8 +27,8 @@ def run(step: Step, rounds: int) -> Result:
     with folder() as place:
         with Holdfast(place) as server:
             step(f"connecting {CONNECTIONS:,}")
-            run_id = asyncio.run(sessions.start_runs(server, SESSIONS))
-            script = sessions.script(run_id, 1)
+            runs = asyncio.run(sessions.start_runs(server, SESSIONS))
+            script = sessions.script(runs, 1)
             load = sessions.load(
                 server, script=script, readers=CONNECTIONS, publishers=1, sessions=SESSIONS, at_once=AT_ONCE, again=True
             )

@@ -11,5 +11,9 @@ from benchmarks.processes import Holdfast, folder
 def test_a_server_to_measure_is_ready_when_it_can_be_reached() -> None:
     with folder() as place, Holdfast(place) as server:
         assert server.token()  # the secret lies beside the database by now
-        assert asyncio.run(sessions.start_runs(server, 2)).startswith("r")
+        runs = asyncio.run(sessions.start_runs(server, 2))
+        assert len(set(runs)) == 2
+        with sessions.load(server, readers=1, publishers=1, sessions=2, script=sessions.script(runs, 3)) as load:
+            load.wait_ready()
+            assert load.publish(100.0, 0.2)["errors"] == 0
         assert server.commits() > 0

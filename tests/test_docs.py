@@ -111,7 +111,7 @@ def test_every_setting_metric_and_route_is_documented() -> None:
     for name, field in Settings.model_fields.items():
         assert f"`HOLDFAST_{name.upper()}`" in page("settings.md")
         assert field.description and field.description.endswith("."), name
-    for name in (*metrics.METRICS, *metrics.EDGE, metrics.COMMIT_SECONDS, "engine_ok"):
+    for name in (*metrics.METRICS, *metrics.EDGE, *metrics.NEIGHBOURS, metrics.COMMIT_SECONDS, "engine_ok"):
         assert f"`holdfast_{name}" in page("metrics.md")
     text = page("http.md")
     for route in rest.Rest(None, None, None).routes():  # type: ignore[arg-type]
@@ -123,12 +123,14 @@ def test_every_setting_metric_and_route_is_documented() -> None:
 
 
 def test_every_metric_name_is_one_a_server_exposes() -> None:
+    from holdfast.edge.door import Door
     from holdfast.engines.memory import MemoryEngine
     from holdfast.hub.hub import Hub
 
     exposed: set[str] = set()
     hub = Hub(MemoryEngine())
-    for family in metrics._Collector(hub, Webhooks(hub, Settings())).collect():
+    door = Door(hub, Settings(), None)  # type: ignore[arg-type]
+    for family in metrics._Collector(door, Webhooks(hub, Settings())).collect():
         exposed.add(family.name + ("_total" if family.type == "counter" else ""))
     documented = set(re.findall(r"^\| `(holdfast_\w+)`", page("metrics.md"), re.MULTILINE))
     assert documented == exposed

@@ -69,6 +69,8 @@ static void flush(conn *c) {
   if (n > 0) drop(&c->out, n);
 }
 
+static const char **runs;  // of the sessions, in their order
+
 static void put_template(conn *c, const char *text, int session, u64 round, u64 request, u64 due) {
   static bytes b;
   b.size = 0;
@@ -82,6 +84,7 @@ static void put_template(conn *c, const char *text, int session, u64 round, u64 
     switch (*++text) {
       case 's': b.size += sprintf(p, "%d", session); break;
       case 'n': b.size += sprintf(p, "%lu", request); break;
+      case 'r': b.size += sprintf(p, "%.60s", runs[session]); break;
       case 'm': b.size += sprintf(p, "%lx-%lu", began >> 20 & 0xffffff, round); break;
       case 't': b.size += sprintf(p, "@%lu ", due); break;
       case 'i': b.size += sprintf(p, "%s", c->incarnation); break;
@@ -283,6 +286,12 @@ static void read_script(void) {
   size_t room;
   for (char *line = NULL; file && line_count < 4096 && getline(&line, &room, file) > 0; line = NULL) {
     line[strcspn(line, "\n")] = 0;
+    if (*line == '#') {  // the ids of the sessions' runs
+      runs = calloc(opt.sessions, sizeof *runs);
+      char *id = strtok(line + 1, " ");
+      for (int i = 0; id && i < opt.sessions; i++, id = strtok(NULL, " ")) runs[i] = id;
+      continue;
+    }
     for (char *p = line; (p = strstr(p, "$t")); p++) line_events[line_count]++;
     lines[line_count++] = line;
   }

@@ -78,6 +78,8 @@ CODES: dict[str, Code] = {
     "handoff.not_taken": Code(409, False, "Nobody has taken over this session.", "Nothing to give back."),
     # agents: what ends up in a run's error, or is raised inside an agent
     "agent.failed": Code(500, False, "The agent raised an exception.", "Look at the worker's log; send the input again."),
+    "agent.stalled": Code(500, False, "The agent went round and round, and nothing came of it.", "Look at what it waits for in the session; report it with the framework's version."),
+    "agent.not_kept": Code(500, False, "What the agent knew was too much to be kept, so another attempt cannot go on.", "Send the input again; let tools return less."),
     "tool.failed": Code(502, False, "The tool failed; an earlier attempt recorded how.", "Handle it, or call again with another call id."),
     "tool.denied": Code(403, False, "The action was not approved.", "Do without it, or ask for another action."),
     "tool.outcome_unknown": Code(409, False, "An earlier attempt began this tool call and did not record how it ended.", "Find out what happened, or mark the tool as idempotent."),
@@ -140,6 +142,12 @@ class HoldfastError(Exception):
     def fix(self) -> str:
         """What to do."""
         return str(self.fields.get("fix") or self.row.fix)
+
+    @property
+    def retry_after_s(self) -> float:
+        """Seconds until the same may succeed, as far as the server has said; else 0."""
+        asked = self.fields.get("retry_after_s")
+        return float(asked) if isinstance(asked, (int, float)) else 0.0
 
     def wire(self) -> dict[str, Any]:
         """The error as sent on every surface: ``{code, message, fix, retry, …fields}``."""

@@ -172,3 +172,95 @@ async def test_a_worker_and_a_client_of_that_version_still_work(site: Site, tmp_
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == "0.1.0 heard hello"
+
+
+# --- dialects, whose wires have no field for the life
+AGENTS = {"waiting": ("mail", "sent to ann@example.org"), "pending": ("refund", "refunded O1")}
+
+
+async def write(run: holdfast.RunContext) -> None:
+    """The agent that asked."""
+    if run.input.text.startswith("wait"):
+        done = await run.gated_tool("mail", {"to": "ann@example.org"}, lambda to: f"sent to {to}", wait=True)
+    else:
+        done = await run.gated_tool("refund", {"order": "O1"}, lambda order: f"refunded {order}")
+    await run.say(str(done))
+
+
+async def streamed(me: httpx.AsyncClient, method: str, url: str, **given: Any) -> list[dict[str, Any]]:
+    """What an event stream tells to its end."""
+    answer = await me.request(method, url, timeout=20, **given)
+    assert answer.status_code == 200, answer.text
+    lines = [line[6:] for line in answer.text.splitlines() if line.startswith("data: ")]
+    return [json.loads(line) for line in lines if line != "[DONE]"]
+
+
+def chat_of(name: str, chunks: list[dict[str, Any]], approval: str) -> dict[str, Any]:
+    """The request with which the AI SDK approves what these chunks ask."""
+    start = next(chunk for chunk in chunks if chunk["type"] == "start")
+    metadata = {"holdfast": next(chunk for chunk in chunks if chunk["type"] == "finish")["messageMetadata"]["holdfast"]}
+    asked = next(chunk for chunk in chunks if chunk["type"] == "tool-input-available")
+    part = {
+        "type": f"tool-{asked['toolName']}", "toolCallId": asked["toolCallId"], "input": asked["input"],
+        "state": "approval-responded", "approval": {"id": approval, "approved": True}, "providerExecuted": True,
+    }  # fmt: skip
+    message = {"id": start["messageId"], "role": "assistant", "parts": [part], "metadata": metadata}
+    return {"id": name, "trigger": "submit-message", "messages": [message]}
+
+
+@pytest.mark.parametrize("dialect", ["ai-sdk", "ag-ui"])
+@pytest.mark.parametrize("name", AGENTS)
+async def test_what_waited_is_approved_in_dialects_whose_ids_say_the_life(site: Site, name: str, dialect: str) -> None:
+    """The ids that they are given say it, so an answer is never taken for one to another life's question."""
+    tool, said = AGENTS[name]
+    life = EXPECTED[name]["incarnation"]
+    async with site.http() as me, holdfast.connect(site.url, token=site.token()) as hf:
+        hf.add_agent("writer", write)
+        serving = asyncio.create_task(hf.serve())
+        try:
+            if dialect == "ai-sdk":
+                api = "/v1/ai-sdk/v6/writer"
+                chunks = await streamed(me, "GET", f"{api}/{name}/stream")
+                approval = next(c["approvalId"] for c in chunks if c["type"] == "tool-approval-request")
+                former = approval.removesuffix(life) + "0123456789ab"
+                refused = await me.post(api, json=chat_of(name, chunks, former))
+                bare = await me.post(api, json=chat_of(name, chunks, approval.removesuffix(f"@{life}")))
+                told = await streamed(me, "POST", api, json=chat_of(name, chunks, approval))
+                output = next(chunk for chunk in told if chunk["type"] == "tool-output-available")
+                assert said in (output["output"], *(c.get("delta") for c in told))
+                assert told[-1]["type"] == "finish", told
+            else:
+                api = "/v1/ag-ui/agent/writer"
+                asked: dict[str, Any] = {
+                    "threadId": name, "runId": "x1", "messages": [], "tools": [], "context": [], "state": {},
+                }  # fmt: skip
+                (*_, finished) = await streamed(me, "POST", f"{api}/connect", json=asked)
+                approval = finished["outcome"]["interrupts"][0]["id"]
+                assert finished["outcome"]["interrupts"][0]["metadata"]["holdfast"]["tool"] == tool
+
+                def resumed(ident: str) -> dict[str, Any]:
+                    entry = {"interruptId": ident, "status": "resolved", "payload": {"approved": True}}
+                    return {**asked, "runId": "x2", "resume": [entry]}
+
+                former = approval.removesuffix(life) + "0123456789ab"
+                refused = await me.post(f"{api}/run", json=resumed(former))
+                bare = await me.post(f"{api}/run", json=resumed(approval.removesuffix(f"@{life}")))
+                told = await streamed(me, "POST", f"{api}/run", json=resumed(approval))
+                assert said in json.dumps(told) and told[-1]["type"] == "RUN_FINISHED", told
+            assert approval.endswith(f"@{life}")
+            for answer in (refused, bare):
+                assert answer.status_code == 409 and "another life" in answer.text, answer.text
+        finally:
+            serving.cancel()
+
+
+@pytest.mark.parametrize("dialect", ["ai-sdk", "ag-ui"])
+async def test_what_waits_is_stopped_in_dialects(site: Site, dialect: str) -> None:
+    async with site.http() as me:
+        if dialect == "ai-sdk":
+            stopped = await me.delete("/v1/ai-sdk/v7/writer/waiting/stream")
+        else:
+            stopped = await me.post("/v1/ag-ui/agent/writer/stop/waiting")
+        assert stopped.status_code == 200, stopped.text
+        runs = (await me.get("/v1/sessions/waiting")).json()["view"]["runs"]
+        assert [run["status"] for run in runs.values()] == ["cancelled"]

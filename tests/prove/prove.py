@@ -60,6 +60,7 @@ PARTS = (
     Part("properties", ("tests/property",), {"HOLDFAST_EXAMPLES": "1500"}),
     Part("simulated stories", ("tests/sim/test_simulation.py",), {"HOLDFAST_SIM_SEEDS": "480"}),
     Part("histories of lives", ("tests/sim/test_lives.py",), {"HOLDFAST_LIVES": "1000"}),
+    Part("neighbours", ("--numprocesses", "0", "tests/prove/test_neighbours.py"), {"HOLDFAST_NEIGHBOURS": "20"}),
     Part("slow tests", ("-m", "slow", "tests"), {}),
     Part("planted bugs", (), {}),
 )

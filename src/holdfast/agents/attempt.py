@@ -15,6 +15,7 @@ from holdfast.client.messages import Signal
 from holdfast.client.producer import Producer
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import wire
+from holdfast.protocol.codec import encode, well_formed_data
 
 _LOG = logging.getLogger("holdfast.agents")
 
@@ -78,8 +79,15 @@ class Attempt:
         return await self.ask(op)
 
     async def ask(self, op: wire.RunOp) -> dict[str, Any]:
-        """As ``request``, without waiting for appends."""
+        """As ``request``, without waiting for appends. Texts in it are made well-formed, as the producer does it."""
         op.incarnation = self.incarnation
+        try:
+            encode(op)
+        except UnicodeEncodeError:
+            said = {name: well_formed_data(getattr(op, name)) for name in op.__struct_fields__}
+            op = msgspec.structs.replace(op, **said)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            pass  # refused below, with a code
         try:
             return await self.connection.request(op, timeout_s=None)
         except Refused as error:

@@ -17,6 +17,7 @@ from holdfast.client.session import Session
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import well_formed, well_formed_data
 from holdfast.protocol.fold import View
 
 
@@ -168,10 +169,11 @@ class RunContext:
         self, name: str, args: dict[str, Any], fn: Tool, *, call_id: str | None = None, idempotent: bool = False,
         message: str | None = None,
     ) -> Any:  # fmt: skip
-        """Call a tool as ``fn(**args)`` and return its result, which must be JSON.
+        """Call a tool as ``fn(**args)`` and return its result, which should be JSON.
 
         The call is durable before it begins and its result after it ended. An attempt that repeats a call whose result
-        is recorded gets that result, and the tool does not run.
+        is recorded gets that result, and the tool does not run. Of a result that is not JSON the nearest JSON is
+        recorded (see ``holdfast.agents.results``); that is what a later attempt gets.
 
         Args:
             call_id: the model's id for the call, when it is the same in every attempt. Otherwise calls are told apart
@@ -202,7 +204,7 @@ class RunContext:
             call_id: the tool call that is asked about, when a model has made one: people see one thing then, and
                 ``tool`` makes the call once they have allowed it.
         """
-        args = args or {}
+        tool, args = well_formed(tool), well_formed_data(args or {})
         if wait and self.local:
             raise Refused("run.state", "a sub-run lives inside its parent's attempt and cannot let the worker go")
         if wait:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from holdfast.agents.attempt import Attempt
-from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown
-from holdfast.errors import HoldfastError, Refused
+from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown, Unsettled
+from holdfast.agents.results import from_content, to_content, to_data
+from holdfast.client.retry import Backoff
+from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
-from holdfast.protocol.codec import canonical, encode
+from holdfast.protocol.codec import canonical, encode, well_formed, well_formed_data
 
 Tool = Callable[..., Any] | Callable[..., Awaitable[Any]]
 
-
 _OUTCOME = ("done", "content", "error", "blob")  # a journal's entry that has one of these is of a call that ended
+_HEAD_CHARS = 1_024  # of a result that is a blob, or cannot be kept
+_AROUND_BYTES = 1_024  # of an event with a result, beside the result
 
 
 class CallIds:
@@ -34,36 +36,9 @@ class CallIds:
 
     def next(self, kind: str, name: str, args: Mapping[str, Any]) -> str:
         """The next id of a ``kind`` (a letter) of call."""
-        digest = hashlib.sha256(canonical({"args": args, "name": name})).hexdigest()[:16]
-        prefix = f"{self._run}.{kind}.{digest}"
+        prefix = f"{self._run}.{kind}.{_digest(name, args)[:16]}"
         self._counts[prefix] = count = self._counts.get(prefix, 0) + 1
         return f"{prefix}.{count}"
-
-
-def to_content(value: Any) -> str:
-    """A result as the text a log keeps: a string as it is, anything else as JSON; told apart without doubt.
-
-    Raises:
-        Refused: ``input.malformed`` when the value is not JSON.
-    """
-    if isinstance(value, str):
-        return value if _parsed(value) is value else json.dumps(value, ensure_ascii=False)
-    try:
-        return encode(value).decode()
-    except (TypeError, ValueError) as error:
-        raise Refused("input.malformed", f"a tool's result must be JSON or text: {error}") from None
-
-
-def from_content(content: str) -> Any:
-    """The value ``to_content`` was given (JSON has no tuples: they come back as lists)."""
-    return _parsed(content)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 class Tools:
@@ -75,8 +50,9 @@ class Tools:
         load, store: get and put large results as blobs; None where there are none.
 
     Attributes:
-        unbegun: of the calls that earlier attempts wrote down, those that are known not to have begun: a model had
-            asked for them, and that was all, or people were to be asked first.
+        unbegun: of the calls that earlier attempts wrote down, those that are known not to have begun: a model had asked
+            for them, and that was all.
+        awaited: calls that a model's provider makes itself and has not told the outcome of, by the provider's ids.
     """
 
     def __init__(
@@ -92,12 +68,13 @@ class Tools:
         self._begun = begun
         self.load, self.store = load, store
         self._announced: set[str] = set()
-        self._made: set[str] = set()
+        self._made: dict[str, str] = {}  # calls of this attempt, and digests of what they were given
+        self._asking: set[str] = set()
         self._ended: dict[str, dict[str, Any]] = {}
-        self._paused: dict[str, str] = {
-            ident: entry["paused"] for ident, entry in journal.items() if entry.get("paused")
-        }
-        self.unbegun: set[str] = set(self._paused)
+        self._paused: dict[str, str] = {ident: call["paused"] for ident, call in journal.items() if call.get("paused")}
+        self._kept_bytes = sum(len(encode(entry)) for entry in journal.values())
+        self.unbegun: set[str] = set()
+        self.awaited: dict[Any, Any] = {}
 
     async def announce(self, call_id: str, name: str, *, message: str | None = None) -> None:
         """Show a call while a model still writes it; ``grow`` shows its arguments. It begins with ``call``."""
@@ -118,19 +95,19 @@ class Tools:
 
     def asked(self, call_id: str) -> None:
         """People are asked about a call (``wire.Ask.call``): its arguments are closed, and it has not begun."""
-        self._announced.discard(call_id)
-        self._made.discard(call_id)
-        self._paused.setdefault(call_id, "asks")
+        if call_id in self._announced:
+            self._announced.discard(call_id)
+            self._paused[call_id] = "asks"
 
-    async def pause(self, call_id: str, why: str) -> None:
-        """Record that a call which had begun has not been made after all: people are asked first. It may be made again."""
-        await self._attempt.producer.write(e.TOOL_PAUSED, {"toolCallId": call_id, "why": why})
-        await self._attempt.producer.flush()
-        self._made.discard(call_id)
-        self._paused[call_id] = why
+    def asks(self, call_id: str, how: str) -> None:
+        """A call that has begun was not made after all: people are asked first. It may be made again, by a later attempt,
+        too; ``how`` is what is asked of them, in the adapter's word."""
+        self._attempt.producer.put(e.TOOL_PAUSED, {"toolCallId": call_id, "why": how})
+        self._made.pop(call_id, None)
+        self._paused[call_id] = how
 
     def paused(self, call_id: str) -> str:
-        """Why a call was not made yet: the ``why`` of ``pause``, or ``asks``; empty when it is not known to be so."""
+        """What a call that has not been made asks of people: the ``how`` of ``asks``; empty when it is not known to."""
         return "" if self._settled(call_id) else self._paused.get(call_id, "")
 
     def known(self, call_id: str) -> bool:
@@ -146,13 +123,19 @@ class Tools:
         if self._settled(call_id):
             return
         if not self.known(call_id):
-            self._put_call(call_id, name, args, None)
+            self._put_call(call_id, name, well_formed_data(args), None)
         self._announced.discard(call_id)
-        content = await self._content(value)
-        if error is not None:
-            content["error"] = error
+        self._asking.discard(call_id)
+        content = {"content": "", "error": error} if error is not None else await self._content(value)
+        if self._settled(call_id):  # while the result was being stored
+            return
         self._ended[call_id] = content
         await self._attempt.producer.write(e.TOOL_RESULT, {"toolCallId": call_id, **content})
+
+    @property
+    def ends(self) -> int:
+        """How many calls have ended in this attempt."""
+        return len(self._ended)
 
     def outcome(self, call_id: str) -> Mapping[str, Any] | None:
         """What is recorded of a call, in this attempt or an earlier one: ``{content?, error?, blob?}``; None until it ended."""
@@ -165,23 +148,41 @@ class Tools:
     async def call(
         self, call_id: str, name: str, args: dict[str, Any], tool: Tool, *, idempotent: bool, message: str | None
     ) -> Any:
-        """Run the tool, or return what the journal has. See ``RunContext.tool``."""
-        entry = self._journal.get(call_id)
+        """Run the tool, or return what the journal has. See ``RunContext.tool``.
+
+        A tool that raises ``Unsettled`` has not been called after all: its call stays as it is, and may be made again.
+        """
+        args = well_formed_data(args)
+        entry = self._known(call_id, name, args)
         if entry is not None and any(field in entry for field in _OUTCOME):
             return await self._recorded(name, entry)
-        begun = (entry is not None or call_id in self._begun) and call_id not in self.unbegun
-        if begun and not idempotent:
-            raise ToolOutcomeUnknown(name, call_id)
-        await self._begin(call_id, name, args, message)
+        if call_id not in self._asking or call_id in self._paused:
+            known = entry is not None or call_id in self._begun
+            begun = known and call_id not in self.unbegun and call_id not in self._paused
+            if begun and not idempotent:
+                raise ToolOutcomeUnknown(name, call_id)
+            await self._begin(call_id, name, args, message)
+        self._asking.discard(call_id)
         try:
             value = tool(**args)
             if inspect.isawaitable(value):
                 value = await value
+        except Unsettled as unsettled:
+            self._asking.add(call_id)
+            if not unsettled.quiet:
+                self.asks(call_id, unsettled.how)
+            raise
         except Exception as error:
             await self._end(call_id, {"content": "", "error": described(error)})
             raise
         await self._end(call_id, await self._content(value))
         return value
+
+    def _known(self, call_id: str, name: str, args: dict[str, Any]) -> Mapping[str, Any] | None:
+        """What is recorded of this call. Within an attempt an id that is used again names the same call, or none."""
+        if self._made.get(call_id) == _digest(name, to_data(args)):
+            return self._ended.get(call_id)
+        return self._journal.get(call_id)
 
     async def _recorded(self, name: str, entry: Mapping[str, Any]) -> Any:
         if entry.get("error") is not None:
@@ -196,21 +197,25 @@ class Tools:
     async def _begin(self, call_id: str, name: str, args: dict[str, Any], message: str | None) -> None:
         """The call must be durable before its side effect; a fenced attempt ends here and not after it."""
         producer = self._attempt.producer
-        self._made.add(call_id)
-        self._paused.pop(call_id, None)
+        if self._paused.pop(call_id, None) is not None:
+            await producer.flush()  # that it was not made stands in the log before it is started again
         if call_id in self._announced:
             self._announced.discard(call_id)
             producer.put(e.TOOL_END, {"toolCallId": call_id})
         else:
             self._put_call(call_id, name, args, message)
-        await producer.flush()
+        self._made.setdefault(call_id, _digest(name, to_data(args)))
+        await self._durable()
+
+    async def _durable(self) -> None:
+        await self._attempt.producer.flush()
         if self._attempt.cancelled is not None or self._attempt.fenced:
             raise asyncio.CancelledError("the run is being stopped")
 
     def _put_call(self, call_id: str, name: str, args: dict[str, Any], message: str | None) -> None:
         producer = self._attempt.producer
         producer.put(e.TOOL_START, _opening(call_id, name, message))
-        producer.put(e.TOOL_ARGS, {"toolCallId": call_id, "delta": encode(args).decode()})
+        producer.put(e.TOOL_ARGS, {"toolCallId": call_id, "delta": encode(to_data(args)).decode()})
         producer.put(e.TOOL_END, {"toolCallId": call_id})
 
     async def _end(self, call_id: str, data: dict[str, Any]) -> None:
@@ -218,13 +223,49 @@ class Tools:
         self._attempt.producer.put(e.TOOL_RESULT, {"toolCallId": call_id, **data})
         await self._attempt.producer.flush()
 
+    # --- results
     async def _content(self, value: Any) -> dict[str, Any]:
+        """A result as the log keeps it: whatever it is, and whatever becomes of it, the tool has acted."""
         content = to_content(value)
-        if len(content.encode()) <= limits.EVENT_BYTES - 1_024:
+        size = len(encode(content))
+        if size <= limits.EVENT_BYTES - _AROUND_BYTES and self._kept_bytes + size <= limits.JOURNAL_BYTES // 2:
+            self._kept_bytes += size
             return {"content": content}
+        kept = await self._stored(content.encode())
+        self._kept_bytes += _HEAD_CHARS
+        return {"content": content[:_HEAD_CHARS], **kept}
+
+    async def _stored(self, content: bytes) -> dict[str, Any]:
+        """The blob of a large result, or why it is not kept."""
+        try:
+            return {"blob": await self.keep(content, within_s=limits.RESULT_STORE_S)}
+        except HoldfastError as error:
+            message = f"the call was made; its result of {len(content)} bytes is not kept: {error.detail}"
+            return {"error": {"code": error.code, "message": message[:500]}}
+
+    async def keep(self, data: bytes, *, within_s: float | None = None) -> str:
+        """Store a blob, over any outage of the server that is not longer than ``within_s`` seconds; returns its id.
+
+        Raises:
+            Refused: ``input.too_large``, also where blobs cannot be kept. Unavailable: the time is over.
+        """
         if self.store is None:
-            return {"content": "", "error": {"code": "input.too_large", "message": "the result is too large to record"}}
-        return {"content": content[:1_024], "blob": await self.store(content.encode())}
+            raise Refused("input.too_large", "there is nowhere to keep it")
+        backoff, why = Backoff(), Unavailable("timeout")
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    try:
+                        return await self.store(data)
+                    except Unavailable as error:
+                        why = error
+                        await asyncio.sleep(backoff.after_s(error))
+        except TimeoutError:
+            raise why from None
+
+
+def _digest(name: str, args: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical(well_formed_data({"args": args, "name": name}))).hexdigest()
 
 
 def _opening(call_id: str, name: str, message: str | None) -> dict[str, Any]:
@@ -236,7 +277,10 @@ def described(error: BaseException) -> dict[str, str]:
     """An exception for the log: its class and words, bounded; no trace, which could hold anything."""
     if isinstance(error, HoldfastError):
         return {"code": error.code, "message": error.detail[:500]}
-    words = str(error)
+    try:
+        words = well_formed(str(error))
+    except Exception:  # the exception's own code
+        words = ""
     return {
         "code": "agent.failed",
         "message": f"{type(error).__name__}: {words}"[:500] if words else type(error).__name__,

@@ -301,6 +301,7 @@ class Connection:
         if self._link is link and message.id is not None:
             self._pending.answered(message.id, error)
         else:
+            self._goaway_s = error.retry_after_s or self._goaway_s  # of the whole connection
             link.fail(error)
 
     def _welcomed(self, link: Link, welcome: messages.Welcome) -> None:

@@ -78,6 +78,8 @@ def _encoded(op: wire.Op) -> bytes:
         message = encode(op)
     except (TypeError, ValueError, RecursionError) as error:
         raise Refused("input.malformed", f"{type(op).__name__.lower()}: not JSON: {error}") from None
+    except OverflowError:
+        raise Refused("input.number_range", f"{type(op).__name__.lower()}: an integer is beyond ±(2^53-1)") from None
     if isinstance(op, wire.Append):
         if len(message) > limits.MESSAGE_BYTES:
             raise Refused("input.too_large", f"append: more than {limits.MESSAGE_BYTES} bytes")

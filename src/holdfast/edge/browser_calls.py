@@ -50,6 +50,7 @@ class Answering:
         self._principal = principal
         self._session = session
         self._surface = surface
+        self._life: str | None = None
 
     async def answer(self, results: list[Result]) -> None:
         """Take the calls that still wait for somebody, and answer them.
@@ -82,6 +83,7 @@ class Answering:
 
         def look() -> dict[str, tuple[str, Result]]:
             assert session.state is not None
+            self._life = session.state.incarnation
             found: dict[str, tuple[str, Result]] = {}
             for ident, approval in session.state.approvals.items():
                 call = offered(approval.tool, approval.args, self._principal.actor, None)
@@ -110,7 +112,9 @@ class Answering:
 
     async def _resolve(self, approval: str, decision: Literal["approved", "denied"], note: str) -> bool:
         """Whether this was the first decision."""
-        op = wire.Resolve(session=self._session, approval=approval, decision=decision, note=note)
+        op = wire.Resolve(
+            session=self._session, approval=approval, decision=decision, note=note, incarnation=self._life
+        )  # fmt: skip
         try:
             await self._hub.execute(self._principal, op)
         except Refused as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from holdfast.session.access import Principal
 
 if TYPE_CHECKING:
     from holdfast.hub.hub import Hub
+
+_AT_ONCE_BYTES = 256 << 10  # of content that is hashed without leaving the loop
 
 
 class Blobs:
@@ -27,22 +30,31 @@ class Blobs:
         hot = await self._hub.loaded(principal, session, "append")
         if len(data) > limits.BLOB_BYTES:
             raise Refused("input.too_large", f"blob: more than {limits.BLOB_BYTES} bytes")
-        blob = hashlib.sha256(data).hexdigest()
-        await self._hub.engine.put_blob(hot.key, hot.incarnation, blob, media_type, data)
-        self._remember(hot.key, hot.incarnation, blob)
+        life = hot.incarnation
+        blob = await asyncio.to_thread(_name_of, data) if len(data) > _AT_ONCE_BYTES else _name_of(data)
+        await self._hub.engine.put_blob(hot.key, life, blob, media_type, data)
+        self._remember(hot.key, life, blob)
         return blob
 
     async def get(self, principal: Principal, session: str, blob: str) -> tuple[str, bytes]:
         """``(media type, content)`` of a blob, or ``blob.not_found``."""
         hot = await self._hub.loaded(principal, session)
-        return await self._found(hot.key, hot.incarnation, blob)
-
-    async def _found(self, key: Key, incarnation: str, blob: str) -> tuple[str, bytes]:
-        found = await self._hub.engine.get_blob(key, incarnation, blob)
+        found = await self._hub.engine.get_blob(hot.key, hot.incarnation, blob)
         if found is None:
-            raise Refused("blob.not_found", f"no blob {blob!r:.80} in this session")
-        self._remember(key, incarnation, blob)
+            raise _missing(blob)
         return found
+
+    async def size(self, principal: Principal, session: str, blob: str) -> int:
+        """How many bytes ``get`` will give, or ``blob.not_found``."""
+        hot = await self._hub.loaded(principal, session)
+        return await self._size(hot.key, hot.incarnation, blob)
+
+    async def _size(self, key: Key, incarnation: str, blob: str) -> int:
+        size = await self._hub.engine.blob_size(key, incarnation, blob)
+        if size is None:
+            raise _missing(blob)
+        self._remember(key, incarnation, blob)
+        return size
 
     def sure(self, principal: Principal, op: wire.Send) -> bool:
         """Whether the blobs that a message names are known to be there, so that it need not wait to be sure."""
@@ -57,9 +69,17 @@ class Blobs:
             hot = await self._hub.loaded(principal, op.session, "append")
             for attachment in op.attachments:
                 if (hot.key, hot.incarnation, attachment.blob) not in self._known:
-                    await self._found(hot.key, hot.incarnation, attachment.blob)
+                    await self._size(hot.key, hot.incarnation, attachment.blob)
 
     def _remember(self, key: Key, incarnation: str, blob: str) -> None:
         self._known[key, incarnation, blob] = None
         while len(self._known) > limits.KNOWN_BLOBS:
             self._known.popitem(last=False)
+
+
+def _name_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _missing(blob: str) -> Refused:
+    return Refused("blob.not_found", f"no blob {blob!r:.80} in this session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from holdfast.engines.port import Engine, Key, Notice
@@ -144,6 +144,7 @@ class Hub:
     def resume(self, conn: Connection) -> None:
         """The connection's transport has drained."""
         self.readers.resume(conn)
+        self.lists.resume(conn)
 
     def drop(self, token_id: str, code: int = 4411) -> None:
         """Close the connections of a revoked token."""
@@ -152,9 +153,12 @@ class Hub:
                 conn.close(code, "token revoked")
 
     # --- operations
-    def dispatch(self, conn: Connection, op: wire.Op) -> None:
-        """Execute one operation of a connection and answer it there. Operations take effect in the order of the calls."""
-        operations.dispatch(self, conn, op)
+    def dispatch(self, conn: Connection, op: wire.Op, done: Callable[[], None] = operations.not_asked) -> None:
+        """Execute one operation of a connection and answer it there. Operations take effect in the order of the calls.
+
+        ``done`` is called once, when the operation is answered and nothing of it is kept any more.
+        """
+        operations.dispatch(self, conn, op, done)
 
     async def perform(self, conn: Connection, op: wire.Op) -> None:
         """``dispatch`` for callers that await."""
@@ -227,6 +231,10 @@ class Hub:
         """``(media type, content)`` of a blob."""
         return await self.blobs.get(principal, session, blob)
 
+    async def blob_size(self, principal: Principal, session: str, blob: str) -> int:
+        """How many bytes ``get_blob`` will give."""
+        return await self.blobs.size(principal, session, blob)
+
     async def list(
         self,
         principal: Principal,
@@ -234,6 +242,6 @@ class Hub:
         search: str = "",
         before: tuple[int, str] | None = None,
         limit: int = limits.LIST_SESSIONS,
-    ) -> list[dict[str, Any]]:
-        """A page of the principal's sessions."""
-        return await self.lists.rows(principal, search=search, before=before, limit=min(limit, limits.LIST_SESSIONS))
+    ) -> tuple[list[dict[str, Any]], tuple[int, str] | None]:
+        """A page of the principal's sessions, and where the next begins."""
+        return await self.lists.page(principal, search=search, before=before, limit=min(limit, limits.LIST_SESSIONS))

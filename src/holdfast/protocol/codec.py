@@ -84,6 +84,36 @@ def check_text(text: str, what: str) -> str:
     return text
 
 
+def well_formed(text: str) -> str:
+    """The text as UTF-8 carries it: halves of a surrogate pair that meet are joined, a lone half becomes U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def well_formed_data(value: Any, depth: int = 1) -> Any:
+    """JSON data with every text in it ``well_formed``; the very same value when it is so already.
+
+    What is nested more deeply than any reader takes stays as it is: ``check_value`` refuses it.
+    """
+    if isinstance(value, str):
+        return well_formed(value)
+    if depth > 4 * limits.JSON_DEPTH:
+        return value
+    if isinstance(value, dict):
+        pairs = [(well_formed_data(name), well_formed_data(each, depth + 1)) for name, each in value.items()]
+        same = all(a is b and x is y for (a, x), (b, y) in zip(pairs, value.items(), strict=True))
+        return value if same else dict(pairs)
+    if isinstance(value, list | tuple):
+        items = [well_formed_data(each, depth + 1) for each in value]
+        return value if all(a is b for a, b in zip(items, value, strict=True)) else items
+    return value
+
+
 def check_session_id(session: str) -> str:
     """Return the session id, or refuse it with ``input.session_id``."""
     if not _SESSION_ID.fullmatch(session):

@@ -98,6 +98,7 @@ HANDOFF_TAKEN: Final = "handoff.taken"  # {by}
 HANDOFF_RETURNED: Final = "handoff.returned"  # {by}
 SOURCE_CITED: Final = "source.cited"  # {messageId, sourceId, uri, title?, quote?, score?}
 USAGE_RECORDED: Final = "usage.recorded"  # {model, input_tokens, output_tokens, …}
+UPSTREAM_UNKNOWN: Final = "upstream.unknown"  # {adapter, events: {name: count}}
 
 OPENING: Final = {TEXT_START: "messageId", REASONING_START: "messageId", TOOL_START: "toolCallId"}
 """Types that open an entity, and the field that names it."""
@@ -112,14 +113,15 @@ APPENDABLE: Final = frozenset(
     {
         *OPENING, *DELTAS, *CLOSING, TOOL_RESULT, TOOL_PAUSED, STEP_STARTED, STEP_FINISHED, STATE_SNAPSHOT, STATE_DELTA,
         ACTIVITY_SNAPSHOT, ACTIVITY_DELTA, RAW, CUSTOM, SOURCE_CITED, USAGE_RECORDED,
+        UPSTREAM_UNKNOWN,
     }
 )  # fmt: skip
 """Known types a client may append as they are. Unknown types are appendable too, unless they look like ours."""
 
-WHILE_STOPPING: Final = frozenset({*CLOSING, TOOL_RESULT, STEP_FINISHED, USAGE_RECORDED})
+WHILE_STOPPING: Final = frozenset({*CLOSING, TOOL_RESULT, STEP_FINISHED, USAGE_RECORDED, UPSTREAM_UNKNOWN})
 """What a run may still append between its cancel and the end of the grace (CTL-3)."""
 
-OPERATORS_ONLY: Final = frozenset({USAGE_RECORDED})
+OPERATORS_ONLY: Final = frozenset({USAGE_RECORDED, UPSTREAM_UNKNOWN})
 """Types delivered to operators only; other readers get a skip."""
 
 RESERVED_PREFIXES: Final = (

@@ -247,9 +247,15 @@ def _approval(view: View, event: Event) -> None:
         call = _text(data, "toolCallId")
         tool = view.by_id.get(("tool", call))
         if tool is not None and tool["status"] != "done":
-            view.asked(tool, ident)
+            view.asked(tool, approval=ident)
         view.add(event, "approval", ident, status="pending", **fields, **_some(call=call))
         view.size += len(encode(data))
+
+
+def _paused(view: View, event: Event) -> None:
+    tool, why = view.by_id.get(("tool", _text(event.data, "toolCallId"))), _text(event.data, "why")
+    if tool is not None and tool["status"] in ("called", "cut"):
+        view.asked(tool, paused=why or "asks")
 
 
 def _approval_settled(view: View, event: Event) -> None:
@@ -358,6 +364,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     e.HANDOFF_RETURNED: _handoff,
     e.SESSION_CREATED: _created,
     e.SESSION_RENAMED: _renamed,
+    e.TOOL_PAUSED: _paused,
     e.APPROVAL_REQUESTED: _approval,
     e.APPROVAL_RESOLVED: _approval_settled,
     e.APPROVAL_EXPIRED: _approval_settled,

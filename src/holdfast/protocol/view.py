@@ -124,6 +124,7 @@ class ViewState:
     def reopen(self, item: Item, attempt: int | None) -> None:
         """A tool call that was cut, or waited for people, is made again."""
         item.pop("approval", None)
+        item.pop("paused", None)
         waiting = self.unsettled.get(item.get("run"), [])
         waiting[:] = [other for other in waiting if other is not item]
         item.update(args="", length=0, status="open")
@@ -131,9 +132,9 @@ class ViewState:
             item["attempt"] = attempt
         self._note(item)
 
-    def asked(self, item: Item, approval: str) -> None:
+    def asked(self, item: Item, **about: str) -> None:
         """People are asked about a tool call, also about one that a lost attempt left: it waits for them."""
-        item["approval"] = approval
+        item.update(about)
         if item["status"] == "cut":
             item["status"] = "called"
             self._note(item)
@@ -152,7 +153,7 @@ class ViewState:
         people were asked about and that was not made since."""
         left = []
         for item in self.unsettled.pop(run, []):
-            if not pending and item["status"] == "called" and "approval" in item:
+            if not pending and item["status"] == "called" and ("approval" in item or "paused" in item):
                 left.append(item)
             elif item["status"] in ("open", "called"):
                 self.close(item["kind"], item["id"], "cut")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from holdfast.errors import Refused
 from holdfast.protocol import limits
 from holdfast.protocol.events import Draft
 
@@ -340,6 +341,26 @@ Any_ = (
 
 DECODER: msgspec.json.Decoder[Any_] = msgspec.json.Decoder(Any_)
 OPS: dict[str, type[Op]] = {str(cls.__struct_config__.tag): cls for cls in Any_.__args__}
+
+
+BULKY = frozenset({"append", "end", "send", "interrupt", "steer", "create", "ask", "spawn", "heartbeat"})
+"""Operations that carry text, data, or many names."""
+
+
+def most_bytes(name: str) -> int:
+    """How long the message of an operation may be, however it is written."""
+    if name == "presence":
+        return limits.PRESENCE_MESSAGE_BYTES
+    return limits.MESSAGE_BYTES if name in BULKY else limits.OPERATION_MESSAGE_BYTES
+
+
+def check_size(raw: bytes) -> None:
+    """Refuse a message that is longer than its operation can be (``input.too_large``), before it is decoded."""
+    if raw.startswith(b'{"op":"append"'):  # as our clients write it
+        return
+    name, _ = asked(raw)
+    if name in OPS and len(raw) > most_bytes(name):
+        raise Refused("input.too_large", f"{name}: more than {most_bytes(name)} bytes")
 
 
 class _Asked(msgspec.Struct):

@@ -49,6 +49,9 @@ class Principal(msgspec.Struct, frozen=True):
         agents: names of agents it may act for (workers).
         token_id: ``jti`` of the token, for revocation.
         expires_ms: Unix ms, or None for a principal inside this process.
+        lineage: ``jti`` of the tokens it was minted from, outermost first.
+        root: the actor of the outermost token, who answers for all that was minted from it; empty when nobody minted it
+            here.
     """
 
     actor: str
@@ -57,6 +60,8 @@ class Principal(msgspec.Struct, frozen=True):
     agents: frozenset[str] = frozenset()
     token_id: str = ""
     expires_ms: int | None = None
+    lineage: tuple[str, ...] = ()
+    root: str = ""
 
     def may(self, verb: str, session: str) -> bool:
         """Whether some capability grants ``verb`` on ``session``."""
@@ -64,6 +69,25 @@ class Principal(msgspec.Struct, frozen=True):
             if verb in capability.verbs and capability.covers(session):
                 return True
         return False
+
+    def names(self, verb: str) -> tuple[str, ...] | None:
+        """The ids, and the prefixes ending in ``*``, of the sessions on which ``verb`` is granted; None when on all."""
+        granted = {capability.pattern for capability in self.capabilities if verb in capability.verbs}
+        if "*" in granted:
+            return None
+        prefixes = tuple(pattern[:-1] for pattern in granted if pattern.endswith("*"))
+        return tuple(sorted(p for p in granted if not any(p.startswith(q) and p != f"{q}*" for q in prefixes)))
+
+
+def root_of(principal: Principal) -> str:
+    """The name whose bounds a principal's work counts against: who minted it, and for sub-agents the agent they are of.
+
+    A person's name is nobody's but theirs: only they themselves, or the right of ``admin``, mint it.
+    """
+    if principal.actor.startswith("user:"):
+        return principal.actor
+    root = principal.root or principal.actor
+    return root.partition("/")[0] if root.startswith("agent:") else root
 
 
 NEEDS: Final[dict[type[wire.Op], str]] = {

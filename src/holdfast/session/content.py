@@ -164,6 +164,8 @@ def _check_beside(state: State, run: Run | None, type_: str, data: dict[str, Any
                 raise Refused("session.full", "the run's journal of tool results is full; put large results into blobs")
     elif type_ == e.TOOL_PAUSED:
         ident = check_entity_id(data.get("toolCallId"), "tool.paused.toolCallId")
+        if data.get("why"):
+            check_entity_id(data["why"], "tool.paused.why")
         if f"t:{ident}" not in fresh:
             check_unmade(run, ident)
     elif type_ in (e.STATE_SNAPSHOT, e.STATE_DELTA):

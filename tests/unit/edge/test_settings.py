@@ -9,10 +9,9 @@ import pytest
 from holdfast.edge.app import Edge
 from holdfast.edge.browser import BrowserCheck, only
 from holdfast.edge.config import Settings, load, misspelt
-from holdfast.edge.rate import Bucket
 from holdfast.edge.server import bind, running
 from holdfast.engines.address import engine_for
-from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hub import Hub
 
 
@@ -101,21 +100,6 @@ def test_a_header_given_twice_is_refused() -> None:
     with pytest.raises(Refused):
         only([(b"host", b"a"), (b"host", b"a")], b"host")
     assert only([(b"host", b"a")], b"origin") is None
-
-
-def test_a_bucket_gives_what_it_holds_and_says_when_there_is_more() -> None:
-    bucket = Bucket(10, 20, 0.0)
-    bucket.take(0.0, 20)
-    with pytest.raises(Unavailable) as refused:
-        bucket.take(0.0)
-    assert refused.value.fields["retry_after_s"] == 0.1
-    bucket.take(0.1)
-    with pytest.raises(Unavailable) as refused:
-        bucket.take(0.1, 5)
-    assert refused.value.fields["retry_after_s"] == 0.5
-    bucket.take(1_000.0, 20)
-    with pytest.raises(Unavailable):
-        bucket.take(1_000.0)
 
 
 def test_an_address_in_use_is_said_in_a_sentence() -> None:

@@ -10,9 +10,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 
-from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Listed, Notice
+from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Notice, Page, Queue
 from holdfast.engines.rules import check_consecutive
-from holdfast.engines.sqlite import reader, schema, writes
+from holdfast.engines.sqlite import finding, reader, schema, writes
 from holdfast.engines.sqlite.breather import Breather
 from holdfast.engines.sqlite.checkpointer import Checkpointer
 from holdfast.engines.sqlite.eraser import Eraser
@@ -184,20 +184,23 @@ class SqliteEngine:
         tenant: str,
         *,
         user: str | None = None,
+        names: Sequence[str] | None = None,
         search: str = "",
         before: tuple[int, str] | None = None,
         limit: int,
-    ) -> Sequence[Listed]:
+    ) -> Page:
         """See ``Engine.list``."""
-        return await self._read(reader.list_sessions, tenant, user, search, before, limit)
+        return await self._read(finding.list_sessions, tenant, user, names, search, before, limit)
 
     async def due(self, now_ms: int, limit: int) -> Sequence[Key]:
         """See ``Engine.due``."""
         return await self._read(reader.due, now_ms, limit)
 
-    async def queued(self, tenant: str, agent: str, limit: int) -> Sequence[Key]:
+    async def queued(
+        self, tenant: str, agent: str, *, names: Sequence[str] | None = None, after: int | None = None
+    ) -> Queue:
         """See ``Engine.queued``."""
-        return await self._read(reader.queued, tenant, agent, limit)
+        return await self._read(finding.queued, tenant, agent, names, after)
 
     async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
         """See ``Engine.mark_read``."""
@@ -228,6 +231,10 @@ class SqliteEngine:
     async def get_blob(self, key: Key, incarnation: str, blob: str) -> tuple[str, bytes] | None:
         """See ``Engine.get_blob``."""
         return await self._read(reader.get_blob, key, incarnation, blob)
+
+    async def blob_size(self, key: Key, incarnation: str, blob: str) -> int | None:
+        """See ``Engine.blob_size``."""
+        return await self._read(reader.blob_size, key, incarnation, blob)
 
     def health(self) -> dict[str, Any]:
         """See ``Engine.health``."""

@@ -53,7 +53,7 @@ function settle(view: View, run: string, pending: boolean): void {
   const left: Entry[] = [];
   for (const item of view.unsettled.get(run) ?? []) {
     view.touch(item);
-    if (!pending && item["status"] === "called" && "approval" in item) {
+    if (!pending && item["status"] === "called" && ("approval" in item || "paused" in item)) {
       left.push(item);
     } else if (item["status"] === "open" || item["status"] === "called") {
       closeText(view, item["kind"], item["id"], "cut");
@@ -92,6 +92,7 @@ const startTool: Handler = (view, event, data) => {
   const tool = view.find("tool", id);
   if (tool?.status === "cut" || tool?.status === "called") { // made again: by a later attempt, or allowed now (RUN-4)
     delete tool.approval;
+    delete tool.paused;
     const unsettled = view.unsettled.get(tool.run ?? null);
     if (unsettled) view.unsettled.set(tool.run ?? null, unsettled.filter((item) => item !== tool));
     Object.assign(tool, { args: "", length: 0, status: "open" }, event.attempt === undefined ? {} : { attempt: event.attempt });
@@ -228,20 +229,28 @@ const created: Handler = (view, _, data) => {
 };
 
 // --- approvals
+/** People are asked about a tool call, also about one that a lost attempt left: it waits for them. */
+const asked = (view: View, tool: Entry, about: Entry): void => {
+  Object.assign(tool, about);
+  view.touch(tool);
+  if (tool["status"] === "cut") {
+    tool["status"] = "called";
+    view.index(tool);
+  }
+};
+
+const paused: Handler = (view, _, data) => {
+  const tool = view.find("tool", text(data, "toolCallId"));
+  if (tool?.status === "called" || tool?.status === "cut") asked(view, tool, { paused: text(data, "why") || "asks" });
+};
+
 const approval: Handler = (view, event, data) => {
   const id = text(data, "approvalId");
   if (!id || view.find("approval", id)) return;
   const fields = ["tool", "args", "hash", "deadline", "default"].map((field) => [field, data[field] ?? null]);
   const call = text(data, "toolCallId");
   const tool = view.find("tool", call);
-  if (tool && tool.status !== "done") {
-    tool.approval = id;
-    view.touch(tool);
-    if (tool.status === "cut") { // a lost attempt left it: it waits for them now
-      tool.status = "called";
-      view.index(tool);
-    }
-  }
+  if (tool && tool.status !== "done") asked(view, tool, { approval: id });
   add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields), ...some({ call }) });
 };
 
@@ -340,6 +349,7 @@ const HANDLERS: Record<string, Handler> = {
   TOOL_CALL_ARGS: grow("tool", "toolCallId", "args"),
   TOOL_CALL_END: close("tool", "toolCallId", "called"),
   TOOL_CALL_RESULT: toolResult,
+  "tool.paused": paused,
   "source.cited": source,
   STEP_STARTED: stepStarted,
   STEP_FINISHED: stepFinished,

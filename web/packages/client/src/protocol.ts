@@ -90,6 +90,7 @@ export interface ToolItem extends ItemBase {
   message?: string;
   /** The newest approval that was asked about this call, as long as it was not made since. */
   approval?: string;
+  paused?: string;
   result?: unknown;
   error?: unknown;
   blob?: unknown;

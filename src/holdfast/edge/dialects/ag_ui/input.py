@@ -17,6 +17,7 @@ import msgspec
 
 from holdfast.edge.browser_calls import Answering, Result
 from holdfast.edge.dialects.ag_ui.said import meta_of
+from holdfast.edge.dialects.lives import meant
 from holdfast.edge.door import Door
 from holdfast.errors import Refused
 from holdfast.protocol import codec, contexts, limits, wire
@@ -125,9 +126,9 @@ class Asked:
         repeated = False  # a resume comes with the conversation, whose last message may be what began the run
         if given.resume:
             authorise(principal, "approve", given.threadId)  # whether or not there is such an approval
-            view = await self._view(principal, given.threadId)
+            life, view = await self._view(principal, given.threadId)
             repeated = ("message", str(last.get("id"))) in view.by_id
-            targets |= await self._resolve(principal, given, given.resume, view)
+            targets |= await self._resolve(principal, given, given.resume, life, view)
         if options.state and given.state is not None:
             await self._put_state(principal, given)
         if last.get("role") == "user" and not repeated:
@@ -176,7 +177,7 @@ class Asked:
         """The message is in the log. Asked with the same run id, it is the same run. Else its run is followed while it
         lives, and once more when the one who asks was not told of its end, which is what a retry is; else this asks for
         another answer."""
-        view = await self._view(principal, given.threadId)
+        life, view = await self._view(principal, given.threadId)
         said = view.by_id.get(("message", ident))
         if said is not None and said["text"] != text:
             raise Refused("content.exists", f"messages: {ident!r:.80} has other words in the session")
@@ -190,8 +191,9 @@ class Asked:
         if runs and (principal.tenant, principal.actor, given.threadId, runs[-1]["id"]) not in self._told:
             return str(runs[-1]["id"])
         op = checked(  # the client's conversation ends at this message
-            wire.Regenerate, session=given.threadId, input=ident, agent=agent, select=True, key=_key("run", given.runId)
-        )
+            wire.Regenerate, session=given.threadId, input=ident, agent=agent, select=True, key=_key("run", given.runId),
+            incarnation=life,
+        )  # fmt: skip
         answer = await self._hub.execute(principal, op)
         return str(answer["run"])
 
@@ -214,11 +216,13 @@ class Asked:
         return self._runs.get((principal.tenant, session, ident), ("", ident))[1]
 
     # --- answers
-    async def _resolve(self, principal: Principal, given: Input, entries: list[Resume], view: View) -> set[str]:
+    async def _resolve(
+        self, principal: Principal, given: Input, entries: list[Resume], life: str, view: View
+    ) -> set[str]:
         """Decide approvals; the first decision stands, so one that came late is no error."""
         runs = set()
         for entry in entries:
-            approval = view.by_id.get(("approval", entry.interruptId))
+            approval = view.by_id.get(("approval", meant(entry.interruptId, life)))
             if approval is None:
                 raise Refused("approval.not_found", f"resume: no approval {entry.interruptId!r:.80}")
             op = wire.Resolve(
@@ -237,7 +241,7 @@ class Asked:
     async def _answer_calls(self, principal: Principal, agent: str, given: Input) -> set[str]:
         """Results of tools that run in the client: of calls to a browser's tools, which go on in the runs that made them,
         and of calls that a run has left unanswered, whose agent is asked to go on."""
-        view = await self._view(principal, given.threadId)
+        _, view = await self._view(principal, given.threadId)
         results, left, runs = [], [], set()
         for message in reversed(given.messages):
             if message.get("role") != "tool":
@@ -278,9 +282,9 @@ class Asked:
             principal, wire.Append(session=given.threadId, events=drafts, key=_key("state", given.runId))
         )
 
-    async def _view(self, principal: Principal, session: str) -> View:
-        _, _, view = await self._hub.snapshot(principal, session)
-        return View.load(msgspec.json.decode(view))
+    async def _view(self, principal: Principal, session: str) -> tuple[str, View]:
+        life, _, view = await self._hub.snapshot(principal, session)
+        return life, View.load(msgspec.json.decode(view))
 
 
 def _content(given: Input, message: dict[str, Any]) -> tuple[str, list[tuple[str, str, bytes]]]:

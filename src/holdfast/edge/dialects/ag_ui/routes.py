@@ -19,6 +19,7 @@ from holdfast.edge.dialects.ag_ui.content import Sent
 from holdfast.edge.dialects.ag_ui.input import DECODER, Asked, Input
 from holdfast.edge.dialects.ag_ui.stream import Stream
 from holdfast.edge.dialects.ag_ui.versions import Version, version_of
+from holdfast.edge.dialects.lives import meant, told
 from holdfast.edge.door import Door
 from holdfast.edge.reading import Message, Reading
 from holdfast.edge.request import Requests, answer
@@ -88,12 +89,13 @@ class AgUi:
     async def stop(self, request: Request) -> Response:
         """Stop the agent's runs in a thread: ``{"stopped": true, "runs": […]}``."""
         principal = self._requests.principal(request)
-        async with self._requests.body(request, principal) as raw:
+        async with self._requests.body(request) as raw:
             wanted = codec.decode(raw, _STOP, "body") if raw.strip() else _Stop()
         thread, agent = codec.check_session_id(request.path_params["thread"]), request.path_params["agent"]
         authorise(principal, "control", thread)  # whether or not anything runs
-        view = msgspec.json.decode((await self._hub.snapshot(principal, thread))[2])
-        named = self._asked.run_of(principal, thread, wanted.runId) if wanted.runId else None
+        life, _, raw = await self._hub.snapshot(principal, thread)
+        view = msgspec.json.decode(raw)
+        named = meant(self._asked.run_of(principal, thread, wanted.runId), life) if wanted.runId else None
         runs = [
             run["id"]
             for run in view["runs"].values()
@@ -101,16 +103,17 @@ class AgUi:
         ]
         for run in runs:
             try:
-                await self._hub.execute(principal, wire.Cancel(session=thread, run=run, force=wanted.force))
+                op = wire.Cancel(session=thread, run=run, force=wanted.force, incarnation=life)
+                await self._hub.execute(principal, op)
             except Refused as error:
                 if error.code != "run.ended":
                     raise
-        return answer({"stopped": bool(runs), "runs": runs})
+        return answer({"stopped": bool(runs), "runs": [told(run, life) for run in runs]})
 
     # --- streaming
     async def _given(self, request: Request) -> tuple[Principal, Input, Version]:
         principal = self._requests.principal(request)
-        async with self._requests.body(request, principal, limits.CONVERSATION_BYTES) as raw:
+        async with self._requests.body(request, limits.CONVERSATION_BYTES) as raw:
             given: Input = codec.decode(raw, DECODER, "body", limits.CONVERSATION_BYTES)
         codec.check_session_id(given.threadId)
         return principal, given, version_of(request.query_params.get("version"), given.protocolVersion)
@@ -165,6 +168,7 @@ class AgUi:
             for number in range(view["older"], max(0, view["older"] - _PAGES), -1):
                 page = await self._older(principal, stream.session, number)
                 view.update(items=page["items"] + view["items"], runs=page["runs"] | view["runs"], older=number - 1)
+        stream.life = message.incarnation or ""
         return stream.snapshot(message.seq or 0, View.load(view), known, state)
 
     async def _older(self, principal: Principal, session: str, page: int) -> dict[str, Any]:

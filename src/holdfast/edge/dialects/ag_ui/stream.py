@@ -16,7 +16,8 @@ from holdfast.edge.dialects.ag_ui.ends import last_of, why
 from holdfast.edge.dialects.ag_ui.messages import History, Message, essence, role_of
 from holdfast.edge.dialects.ag_ui.said import asks_to_go_on, content_of, kept_of
 from holdfast.edge.dialects.ag_ui.versions import Version
-from holdfast.protocol import browser_tools
+from holdfast.edge.dialects.lives import told
+from holdfast.protocol import browser_tools, ids
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
@@ -49,6 +50,7 @@ class Stream(Content):
         tools: the names of the tools the client declared.
 
     Attributes:
+        life: the incarnation of the session.
         targets: as given, or found.
         seq: the position of the log the client is at.
         stale: the client must be given a fresh snapshot: another branch is shown, or something came that does not stream.
@@ -63,6 +65,7 @@ class Stream(Content):
         self._tools = tools
         self.session = session
         self.run = run
+        self.life = ""
         self.stale = False
         self._joining = targets is None
         self.targets: set[str] = targets or set()
@@ -137,11 +140,15 @@ class Stream(Content):
                 self.lengths["tool", item["id"]] = item["length"]
 
     def _run_started(self, seq: int, last: Sent | None) -> Sent:
-        self.run = self.run or next(iter(sorted(self.targets)), f"{self.session}.{seq}")
+        self.run = self.run or next((told(run, self.life) for run in sorted(self.targets)), f"{self.session}.{seq}")
         sent = {"type": "RUN_STARTED", "threadId": self.session, "runId": self.run}
         if self.version.declared:
             sent["protocolVersion"] = self.version.declared
-        about = {"runs": sorted(self.targets), "seq": seq, **({"last": last} if last else {})}
+        about = {
+            "runs": [told(run, self.life) for run in sorted(self.targets)],
+            "seq": seq,
+            **({"last": last} if last else {}),
+        }
         return {**sent, "metadata": {"holdfast": about}}
 
     # --- events
@@ -221,7 +228,7 @@ class Stream(Content):
         tool, deadline = data.get("tool"), data.get("deadline")
         action = {name: data.get(name) for name in ("tool", "args", "hash", "default")}
         sent = self.tagged(
-            run, id=ident, reason="confirmation", message=f"May {tool} be called?", responseSchema=_ANSWER,
+            run, id=ids.bind(ident, self.life), reason="confirmation", message=f"May {tool} be called?", responseSchema=_ANSWER,
             metadata={"holdfast": {**action, "run": run}},
         )  # fmt: skip
         call = data.get("toolCallId", data.get("call"))

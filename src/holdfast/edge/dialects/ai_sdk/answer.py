@@ -16,8 +16,10 @@ import msgspec
 from holdfast.edge.dialects.ai_sdk.calls import Chunk, Client
 from holdfast.edge.dialects.ai_sdk.parts import Parts
 from holdfast.edge.dialects.ai_sdk.states import Shown
+from holdfast.edge.dialects.lives import told
 from holdfast.edge.reading import Message
 from holdfast.protocol import events as e
+from holdfast.protocol import ids
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
@@ -91,6 +93,20 @@ class Answer:
     # --- what the session tells its reader
     def take(self, message: Message) -> Iterator[Chunk]:
         """The chunks that a message of the session makes."""
+        for chunk in self._take(message):
+            yield self._bound(chunk)
+
+    def _bound(self, chunk: Chunk) -> Chunk:
+        """The chunk as it is sent: what the client may act on says the life of the session (LIFE-1)."""
+        if "approvalId" in chunk:
+            return {**chunk, "approvalId": ids.bind(chunk["approvalId"], self._incarnation)}
+        if chunk["type"] == "start":
+            return {**chunk, "messageId": told(chunk["messageId"], self._incarnation)}
+        if chunk["type"] == "data-approval":
+            return {**chunk, "data": {**chunk["data"], "id": ids.bind(chunk["data"]["id"], self._incarnation)}}
+        return chunk
+
+    def _take(self, message: Message) -> Iterator[Chunk]:
         if self.done:
             return
         if message.op == "snapshot":
@@ -218,11 +234,13 @@ class Answer:
             cited = self._parts.cited(open_)
             about = (open_, cited, calls.bound, calls.waiting, calls.step)
             since = Since(frozenset(), self._incarnation, self._seq, *about)
-            told = {"since": encode(since).decode()}  # one string: the SDK merges objects, and would keep what is over
+            stands = {
+                "since": encode(since).decode()
+            }  # one string: the SDK merges objects, and would keep what is over
             yield from self._parts.close_texts(self._view.items)
             yield {"type": "finish-step"}
             reason = {} if self._version < 6 else {"finishReason": "tool-calls"}
-            yield {"type": "finish", **reason, "messageMetadata": {"holdfast": told}}
+            yield {"type": "finish", **reason, "messageMetadata": {"holdfast": stands}}
 
     def _end(self, root: dict[str, Any]) -> Iterator[Chunk]:
         yield from self._parts.calls.settle()

@@ -12,10 +12,11 @@ from holdfast.edge.dialects.ai_sdk.calls import Client
 from holdfast.edge.dialects.ai_sdk.history import conversation
 from holdfast.edge.dialects.ai_sdk.said import File, UIMessage, read
 from holdfast.edge.dialects.ai_sdk.states import states
+from holdfast.edge.dialects.lives import meant
 from holdfast.edge.door import Door
 from holdfast.edge.reading import Reading
 from holdfast.errors import Refused
-from holdfast.protocol import codec, limits, wire
+from holdfast.protocol import codec, ids, limits, wire
 from holdfast.protocol.view import ENDED
 from holdfast.session.access import Principal, authorise
 from holdfast.session.approval import action_hash
@@ -91,7 +92,7 @@ class Asking:
         """The conversation as ``UIMessage[]``, without the answer that is being given: ``resume`` brings that."""
         view = await self.view(session)
         shown = await states(self.hub, self.principal, session, view)
-        return conversation(session, view, self._version, shown)
+        return conversation(session, await self._life(session), view, self._version, shown)
 
     async def stop(self, session: str, run: str | None = None) -> dict[str, Any]:
         """Cancel a run, by default the one that ``resume`` would read. Nothing to stop is no error."""
@@ -100,11 +101,15 @@ class Asking:
         if run is None:
             return {"runs": []}
         try:
-            return await self.hub.execute(self.principal, wire.Cancel(session=session, run=run))
+            op = wire.Cancel(session=session, run=run, incarnation=await self._life(session))
+            return await self.hub.execute(self.principal, op)
         except Refused as error:
             if error.code != "run.ended":
                 raise
             return {"runs": []}
+
+    async def _life(self, session: str) -> str:
+        return (await self.hub.loaded(self.principal, codec.check_session_id(session))).incarnation
 
     async def view(self, session: str) -> dict[str, Any]:
         """The session's view as JSON data."""
@@ -179,18 +184,18 @@ class Asking:
         """Another answer to the input that the named answer answers, or to the last user message."""
         last = next((message for message in reversed(asked.messages) if message.role == "user"), None)
         try:
-            view = await self.view(session)
-            run = view["runs"].get(asked.messageId)  # an assistant message's id is its run's
+            view, life = await self.view(session), await self._life(session)
+            run = view["runs"].get(meant(asked.messageId or "", life))  # an assistant message's id is its run's
             if run is not None and run.get("input"):
                 ident = run["input"]
             elif last is not None:
-                ident = codec.check_entity_id(last.id, "messages: id")
+                ident = meant(codec.check_entity_id(last.id, "messages: id"), life)
                 edits = [i["id"] for i in view["items"] if i["kind"] == "message" and i.get("edits") == ident]
                 ident = edits[-1] if edits else ident  # to the SDK an edited message keeps its id
             else:
                 raise Refused("input.malformed", "messages: no user message to answer again")
             op = wire.Regenerate(
-                session=session, input=ident, agent=self._agent, select=True
+                session=session, input=ident, agent=self._agent, select=True, incarnation=life
             )  # as the SDK, which drops the rest
             return str((await self.hub.execute(self.principal, op))["run"])
         except Refused as error:
@@ -208,9 +213,10 @@ class Asking:
             raise Refused(
                 "input.malformed", "messages: the last one is neither the user's nor does it answer what was asked"
             )
+        run = meant(message.id, await self._life(session))
         await Answering(self._door, self.principal, session, SURFACE).answer(results)
-        since = since_of(message, frozenset(op.approval for op in answers))
-        reading, answer = await self._read(session, Answer(session, message.id, self._client, since))
+        since = since_of(message, frozenset(ids.unbind(op.approval)[0] for op in answers))
+        reading, answer = await self._read(session, Answer(session, run, self._client, since))
         try:
             for op in answers:
                 try:

@@ -8,6 +8,7 @@ from holdfast.edge.dialects.ai_sdk.answer import Answer
 from holdfast.edge.dialects.ai_sdk.calls import Chunk, parsed
 from holdfast.edge.dialects.ai_sdk.said import shown
 from holdfast.edge.dialects.ai_sdk.states import Shown
+from holdfast.edge.dialects.lives import told
 from holdfast.edge.reading import Message
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
@@ -15,21 +16,25 @@ from holdfast.protocol.view import ENDED
 UIMessage = dict[str, Any]
 
 
-def conversation(session: str, data: dict[str, Any], version: int, states: dict[str, Shown]) -> list[UIMessage]:
+def conversation(
+    session: str, life: str, data: dict[str, Any], version: int, states: dict[str, Shown]
+) -> list[UIMessage]:
     """The messages of the branch shown, within the view's window. An answer that is being given is left out."""
     view = View.load(data)
     found: list[UIMessage] = []
-    told: set[str] = set()
+    seen: set[str] = set()
     for item in view.visible():
         run = view.root(item["run"]) if "run" in item else None
         if run is None:
             if item["kind"] == "message":
-                found.append(shown(session, item))
-        elif run not in told:
-            told.add(run)
+                found.append({**shown(session, item), "id": told(item["id"], life)})
+        elif run not in seen:
+            seen.add(run)
             if view.runs.get(run, {}).get("status") in ENDED:
                 answer = Answer(session, run, version, state=states.get(run))
-                found.append(folded(list(answer.take(Message("snapshot", seq=0, view=view.export())))))
+                found.append(
+                    folded(list(answer.take(Message("snapshot", seq=0, incarnation=life, view=view.export()))))
+                )
     return found
 
 
