@@ -1,21 +1,32 @@
-// The AI SDK's `useChat` over the server, as docs/howto/ai-sdk.md has it: `ai-sdk.html?server=…&token=…&agent=…&thread=…`.
+// The AI SDK's `useChat` over the server, as docs/howto/ai-sdk.md has it:
+// `ai-sdk.html?way=…&server=…&token=…&agent=…&thread=…`; the way is `v6`, `v7`, `v7-ws` or `holdfast`, our own transport.
 
-import { Chat, useChat } from "@ai-sdk/react";
-import { DefaultChatTransport, isToolUIPart, lastAssistantMessageIsCompleteWithApprovalResponses, type UIMessage } from "ai";
+import * as react7 from "@ai-sdk/react";
+import * as ai7 from "ai";
+import * as react6 from "ai-sdk-react-6";
+import * as ai6 from "ai6";
 import { useState } from "react";
 import { createRoot } from "react-dom/client";
+import { HoldfastChatTransport } from "../../../web/packages/client/dist/ai-sdk/index.js";
+import { connect } from "../../../web/packages/client/dist/index.js";
 
-const { server, token, agent, thread: id } = Object.fromEntries(new URLSearchParams(location.search));
-const api = `${server}/v1/ai-sdk/v7/${agent}`;
+const { way, server, token, agent, thread: id } = Object.fromEntries(new URLSearchParams(location.search));
+const version = way === "v6" ? "v6" : "v7";
+const [sdk, { Chat, useChat }] = (way === "v6" ? [ai6, react6] : [ai7, react7]) as unknown as [typeof ai7, typeof react7];
+const { DefaultChatTransport, WebSocketChatTransport, isToolUIPart, lastAssistantMessageIsCompleteWithApprovalResponses } = sdk;
+const api = `${server}/v1/ai-sdk/${version}/${agent}`;
 const headers = { authorization: `Bearer ${token}` };
-const transport = new DefaultChatTransport({ api, headers });
+const transport =
+  way === "v7-ws" ? new WebSocketChatTransport({ url: api.replace("http", "ws"), headers: () => headers })
+  : way === "holdfast" ? new HoldfastChatTransport({ client: connect(server, { token }), agent })
+  : new DefaultChatTransport({ api, headers });
 const known = await fetch(`${api}/${id}`, { headers });
-const messages: UIMessage[] = known.ok ? await known.json() : [];
+const messages: ai7.UIMessage[] = known.ok ? await known.json() : [];
 const chat = new Chat({
   id, messages, transport, sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses,
 });
 
-function Part({ part }: { part: UIMessage["parts"][number] }) {
+function Part({ part }: { part: ai7.UIMessage["parts"][number] }) {
   if (part.type === "text") return <p>{part.text}</p>;
   if (!isToolUIPart(part)) return null;
   const answer = (approved: boolean) => chat.addToolApprovalResponse({ id: part.approval!.id, approved, reason: "no" });
