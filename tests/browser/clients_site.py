@@ -47,6 +47,11 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing."""
 
+    def end_headers(self) -> None:
+        """Bundles are large, and stay as they are: the browser need not compile them anew for each tab."""
+        self.send_header("cache-control", "max-age=3600, immutable")
+        super().end_headers()
+
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -58,7 +63,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("pages")
     command = [
         str(ESBUILD), *(f"{page}.tsx" for page in PAGES), "--bundle", "--format=esm", "--jsx=automatic",
-        f"--outdir={folder}", '--define:process.env.NODE_ENV="production"', "--log-level=error", "--minify-whitespace",
+        f"--outdir={folder}", '--define:process.env.NODE_ENV="production"', "--log-level=error", "--minify",
         *(f"--loader:.{kind}=dataurl" for kind in ("woff", "woff2", "ttf")),
     ]  # fmt: skip
     subprocess.run(command, cwd=HERE, env={**os.environ, "NODE_PATH": str(HERE / "node_modules")}, check=True)

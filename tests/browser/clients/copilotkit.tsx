@@ -27,14 +27,16 @@ function Approvals() {
 function Outcome() {
   const { agent } = useAgent({ agentId: name });
   const [outcome, setOutcome] = useState("");
+  const [joined, setJoined] = useState(false);
   useEffect(() => {
     const { unsubscribe } = agent.subscribe({
       onRunStartedEvent: ({ event }) => setOutcome(event.metadata?.holdfast.last?.status ?? ""),
+      onRunFinalized: () => setJoined(true),
       onRunErrorEvent: ({ event }) => setOutcome(event.code === "run.cancelled" ? "cancelled" : `failed: ${event.message}`),
     });
     return unsubscribe;
   }, [agent]);
-  return <output id="outcome" data-running={agent.isRunning}>{outcome}</output>;
+  return <output id="outcome" data-running={agent.isRunning || !joined}>{outcome}</output>;
 }
 
 createRoot(document.getElementById("root")!).render(
