@@ -121,6 +121,9 @@ WHILE_STOPPING: Final = frozenset({*CLOSING, TOOL_RESULT, STEP_FINISHED, USAGE_R
 OPERATORS_ONLY: Final = frozenset({USAGE_RECORDED})
 """Types delivered to operators only; other readers get a skip."""
 
+RUNS_ONLY: Final = frozenset({USAGE_RECORDED})
+"""Types that only the holder of an attempt may append, in its run: they are said of that run."""
+
 RESERVED_PREFIXES: Final = (
     "session.", "input.", "steer.", "run.", "cancel.", "approval.", "branch.", "handoff.", "budget.", "route.",
 )  # fmt: skip
