@@ -56,12 +56,13 @@ class Execution:
         async def store(data: bytes) -> str:
             return await client.blobs.put(session.id, data, "application/json")
 
+        said = frozenset((*assigned.said, *view.said_by(assigned.run)))
         began = int(view.runs.get(assigned.run, {}).get("seq", 1))
         return RunContext(
             self.attempt, session, assigned.agent, Input(assigned.input), view,
             Tools(self.attempt, assigned.journal, begun, load, store),
             by=assigned.by, parent=assigned.parent, turn=assigned.turn or (assigned.input or {}).get("messageId"),
-            since=wire.Cursor(assigned.incarnation, began - 1), track=track,
+            since=wire.Cursor(assigned.incarnation, began - 1), said=said, track=track,
         )  # fmt: skip
 
     def _interrupt(self) -> None:

@@ -31,7 +31,7 @@ class RunContext:
         by: the actor who asked.
         input: what to answer.
         session: the session, for everything that is not of this run.
-        view: the session as it was when this attempt began.
+        view: the session as it was when this attempt began; empty when the worker's token does not grant ``read``.
         state: the session's shared state.
         tools: the run's tool calls and their journal; ``tool`` is the easy way to them.
         local: whether it is a sub-run inside its parent's attempt.
@@ -41,7 +41,7 @@ class RunContext:
     def __init__(
         self, attempt: Attempt, session: Session, agent: str, given: Input, view: View, tools: Tools, *,
         by: str = "", parent: str | None = None, turn: str | None = None, local: bool = False,
-        since: wire.Cursor | None = None, track: Callable[[Attempt, bool], None],
+        since: wire.Cursor | None = None, said: frozenset[str] = frozenset(), track: Callable[[Attempt, bool], None],
     ) -> None:  # fmt: skip
         self.attempt = attempt
         self.session = session
@@ -55,6 +55,7 @@ class RunContext:
         self.local = local
         self.tools = tools
         self.since = since
+        self._said = said
         self._ids = CallIds(attempt.run)
         self._open_texts: dict[str, TextOut] = {}
         self._counts: dict[str, int] = {}
@@ -77,7 +78,12 @@ class RunContext:
 
     @property
     def history(self) -> list[dict[str, str]]:
-        """The conversation's messages as chat models take them, the input last: ``[{"role", "content"}, …]``."""
+        """The conversation's messages as chat models take them, the input last: ``[{"role", "content"}, …]``.
+
+        Without ``read`` an agent knows its input and nothing else.
+        """
+        if not self.view.items and self.input.text:
+            return [{"role": "user", "content": self.input.text}]
         return history.messages(self.items)
 
     @property
@@ -97,10 +103,7 @@ class RunContext:
         if not key:
             return self._text("message", f"{self.id}.{self.attempt_number}.m{self.count('message')}", opening)
         prefix = f"{self.id}.k.{key}."
-        replayed = any(
-            item["kind"] == "message" and item["id"].startswith(prefix) and item["status"] == "complete"
-            for item in self.view.items
-        )
+        replayed = any(ident.startswith(prefix) for ident in self._said)
         return self._text("message", f"{prefix}{self.attempt_number}", opening, replayed, keyed=True)
 
     def reasoning(self) -> TextOut:
@@ -263,7 +266,8 @@ class RunContext:
         """The context of a sub-run in this attempt."""
         return RunContext(
             attempt, self.session, f"{self.agent}/{agent}", given, self.view, tools,
-            by=f"agent:{self.agent}", parent=self.id, turn=self.turn, local=True, track=self.track,
+            by=f"agent:{self.agent}", parent=self.id, turn=self.turn, local=True, said=self._said,
+            track=self.track,
         )  # fmt: skip
 
     def sub(self, agent: str, name: str = "", input: dict[str, Any] | str = "") -> SubRun:
