@@ -150,10 +150,12 @@ class Visit:
         """The connection is authenticated: it becomes one of the hub's.
 
         Raises:
+            Refused: ``auth.revoked``: a handshake takes a while.
             Unavailable: ``limit.connections`` or ``server.restarting``.
         """
         if self.hub.closing:
             raise Unavailable("server.restarting")
+        self.door.verifier.recheck(principal)
         self.door.crowd.name(principal)
         self.principal = principal
         self._watch_expiry()

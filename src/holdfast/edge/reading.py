@@ -57,6 +57,7 @@ class Reading:
 
     def __init__(self, door: Door, principal: Principal, surface: str, device: str) -> None:
         self.hub = door.hub
+        self._verifier = door.verifier
         self._crowd = door.crowd
         self.ident = f"{surface}{next(_NUMBERS)}"
         self.principal = principal
@@ -82,7 +83,7 @@ class Reading:
             surface: what people see in presence.
 
         Raises:
-            Refused: ``auth.denied``, ``session.not_found``.
+            Refused: ``auth.denied``, ``auth.revoked`` (since the request began), ``session.not_found``.
             Unavailable: ``limit.connections``, ``server.restarting``.
         """
         door.admit()
@@ -124,6 +125,7 @@ class Reading:
 
     # --- life
     def _enter(self) -> None:
+        self._verifier.recheck(self.principal)
         self._crowd.arrive()
         try:
             self._crowd.name(self.principal)

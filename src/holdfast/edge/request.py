@@ -131,14 +131,16 @@ class Requests:
         """The body, within a size and a time; its room is given back at the end.
 
         Raises:
-            Refused: ``input.too_large``.
+            Refused: ``input.too_large``; ``auth.revoked`` when the token was revoked while the body came.
             Unavailable: ``timeout``, ``server.busy``.
         """
         declared = request.headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared) > most:
             raise Refused("input.too_large", f"body: more than {most} bytes")
         with self.held.room(principal) as room:
-            yield await _read(request, room, most)
+            body = await _read(request, room, most)
+            self._verifier.recheck(principal)
+            yield body
 
 
 async def _read(request: Request, room: Room, most: int) -> bytes:

@@ -144,12 +144,6 @@ class Hub:
         """The connection's transport has drained."""
         self.readers.resume(conn)
 
-    def drop(self, token_id: str, code: int = 4411) -> None:
-        """Close the connections of a revoked token."""
-        for conn in list(self.connections.values()):
-            if conn.principal.token_id == token_id:
-                conn.close(code, "token revoked")
-
     # --- operations
     def dispatch(self, conn: Connection, op: wire.Op) -> None:
         """Execute one operation of a connection and answer it there. Operations take effect in the order of the calls."""

@@ -104,6 +104,7 @@ HOT_IDLE_S = 60.0  # an unread session without live attempts stays in memory so 
 TOKEN_CHARS = 8_192  # an access token
 TOKEN_TTL_S = 3_600  # life of a minted token, unless asked otherwise
 NARROW_TTL_S = 86_400  # the longest life of a token minted over REST
+LINEAGE_TOKENS = 8  # tokens in a row, each minted from the one before
 CAPABILITIES = 64  # patterns, or agents, in one token
 TOKEN_SKEW_S = 5.0  # how far ahead the clock of a token's issuer may be
 KEYS_BYTES = 256 << 10  # the issuer's JWKS
