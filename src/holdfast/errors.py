@@ -72,7 +72,8 @@ CODES: dict[str, Code] = {
     # approval, steer, branch, hand-off
     "approval.not_found": Code(404, False, "There is no such approval in this session.", "Check its id, or read the session's state."),
     "approval.resolved": Code(409, False, "The approval was decided already; `by` and `decision` say how.", "Nothing: the first decision stands."),
-    "approval.self": Code(403, False, "The one who asked may not decide.", "Let another person decide."),
+    "approval.self": Code(403, False, "An agent may not decide, nor may anybody whose token an agent minted.", "Let a person decide, with a token that no agent minted."),
+    "approval.rule": Code(403, False, "The one who asks may not loosen the rule about who decides.", "Leave out `self_approve` and `default`: without a decision it is denied. A policy of the owner will be able to allow more; an agent is not."),
     "input.not_found": Code(404, False, "There is no such input message in this session.", "Check the id, or read the session's state."),
     "handoff.taken": Code(409, False, "Somebody else has taken over this session.", "Ask them to hand it back, or use force with admin."),
     "handoff.not_taken": Code(409, False, "Nobody has taken over this session.", "Nothing to give back."),

@@ -41,8 +41,9 @@ async def test_an_assignment_carries_the_view_to_readers_only(site: Site, verbs:
         worker.connection.on_message(messages.Signal, lambda message, size: heard.append(message))
         await worker.connection.request(wire.Serve(agents=["w"]))
         said = (await ann.post("/v1/sessions/s1/messages", json={"text": "for you", "agent": "w"})).json()
-        while not heard:
-            await worker.connection.request(wire.Ping())
+        async with asyncio.timeout(10):
+            while not heard:
+                await asyncio.sleep(0)
         given = heard[0]
         assert given.input["text"] == "for you" and given.by == "user:ann" and given.run == said["run"]
         assert (given.view is not None) is sees

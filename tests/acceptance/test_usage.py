@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -24,14 +25,12 @@ USAGE = {"model": "m", "input_tokens": 7}
 
 async def in_a_run(site: Site, http: Any, worker: Client) -> wire.Append:
     """An append by the holder of a run that ann's message queued."""
-    assigned: list[Any] = []
-    worker.connection.on_message(messages.Assigned, lambda message, size: assigned.append(message))
+    assigned: asyncio.Queue[messages.Assigned] = asyncio.Queue()
+    worker.connection.on_message(messages.Assigned, lambda message, size: assigned.put_nowait(message))
     await worker.connection.request(wire.Serve(agents=["w"]))
     answer = await http.post("/v1/sessions/s1/messages", json={"text": "x", "agent": "w"})
     assert answer.status_code == 201
-    while not assigned:
-        await worker.connection.request(wire.Ping())
-    given = assigned[0]
+    given = await asyncio.wait_for(assigned.get(), 10)
     events = [Draft(e.USAGE_RECORDED, USAGE)]
     return wire.Append(session="s1", events=events, run=given.run, generation=given.generation)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from holdfast.edge import revocation
 from holdfast.errors import Refused
+from holdfast.hub import deciding
 from tests.mutants.plant import mutant
 
 LINEAGE = "tests/unit/edge/test_lineage.py"
@@ -25,3 +26,8 @@ def orphans_live() -> None:
 @mutant("ACC-4", "revoking an agent spares its sub-agents", LINEAGE)
 def sub_agents_live() -> None:
     revocation.above = lambda actor: iter((actor,))
+
+
+@mutant("CTL-6", "a name that an agent minted may decide", "tests/acceptance/test_who_decides.py")
+def minted_approver() -> None:
+    deciding.authorise_decider = lambda principal: None

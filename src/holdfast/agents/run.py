@@ -200,8 +200,12 @@ class RunContext:
             wait: let the worker go until it is decided, however long that takes (RUN-5). The agent is then called
                 again from its top, and gets here with the answer: what it does before must be repeatable, which tools
                 and keyed messages are.
-            deadline_s: seconds until ``default`` decides.
-            self_approve: whether the one who asks may decide.
+            deadline_s: seconds until it is denied, when nobody has decided.
+            default, self_approve: what silence means, and whether an agent may decide: no more than is shown here, for an
+                agent does not loosen the rule about itself.
+
+        Raises:
+            Refused: ``approval.rule`` when ``default`` or ``self_approve`` asks for more.
         """
         args = args or {}
         if wait and self.local:

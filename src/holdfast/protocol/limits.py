@@ -62,7 +62,7 @@ HEARTBEAT_S = 5.0  # workers renew their leases so often
 CANCEL_GRACE_S = 5.0  # from a cancel to the forced end of the run
 ATTEMPTS = 3  # tries of a run, unless the input says otherwise
 MODEL_REQUESTS = 100  # how often `converse` of a provider's adapter asks the model in one run, unless told otherwise
-APPROVAL_DEADLINE_S = 7 * 86_400.0  # until the default decides, unless the agent says otherwise
+APPROVAL_DEADLINE_S = 7 * 86_400.0  # until an approval that nobody decided is denied, unless the agent says otherwise
 APPROVAL_DEADLINE_MAX_S = 90 * 86_400.0  # the longest an agent may ask for
 CLOCK_STEP_S = 60.0  # a wall clock jump that pauses expiry
 

@@ -102,6 +102,16 @@ def authorise(principal: Principal, verb: str, session: str) -> None:
         raise Refused("auth.denied", f"the token does not grant {verb!r} on this session")
 
 
+def authorise_decider(principal: Principal) -> None:
+    """Let the principal decide approvals, or refuse with ``approval.self``.
+
+    No agent may, nor whoever an agent minted a token for: an agent with another name is an agent (CTL-6).
+    """
+    for actor in (principal.actor, *principal.minters):
+        if actor.startswith("agent:"):
+            raise Refused("approval.self")
+
+
 def authorise_agent(principal: Principal, agent: str) -> None:
     """Let the principal act for an agent, or refuse with ``auth.denied``."""
     if agent not in principal.agents and "*" not in principal.agents:
