@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,11 +15,12 @@ from holdfast.client.client import Client
 from holdfast.client.messages import Assigned
 from holdfast.protocol import limits, wire
 from holdfast.protocol.fold import View
+from holdfast.visible import logger
 
 Agent = Callable[[RunContext], Awaitable[Any]]
 """An agent: an async function of a run. It is cancelled like any asyncio task when somebody stops the run."""
 
-_LOG = logging.getLogger("holdfast.agents")
+_LOG = logger("holdfast.agents")
 
 
 class Execution:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -16,11 +15,12 @@ from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, 
 from holdfast.edge.browser import BrowserCheck, only
 from holdfast.edge.request import answer, headers_of
 from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.visible import logger
 
 Shape = Callable[[HoldfastError], Response]
 """An error as a dialect's clients read it."""
 
-log = logging.getLogger("holdfast.edge")
+log = logger("holdfast.edge")
 
 _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),

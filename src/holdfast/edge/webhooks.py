@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import random
 import secrets
 from base64 import b64decode, b64encode
@@ -27,8 +26,9 @@ from holdfast.engines.port import Notice
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
 from holdfast.protocol import limits
+from holdfast.visible import logger
 
-log = logging.getLogger("holdfast.edge")
+log = logger("holdfast.edge")
 
 _POSITION = "webhooks:position"
 _AGAIN = "webhooks:again:"

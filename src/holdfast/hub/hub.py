@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import secrets
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -24,6 +23,7 @@ from holdfast.hub.workers import Workers
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.session.access import Principal, authorise
 from holdfast.session.life import check_life
+from holdfast.visible import logger
 
 
 class Hub:
@@ -39,7 +39,7 @@ class Hub:
         self.engine = engine
         self.clock = clock or Clock()
         self.lease_s = lease_s
-        self.log = logging.getLogger("holdfast.hub")
+        self.log = logger("holdfast.hub")
         self.stats = Stats()
         self.sessions: dict[Key, HotSession] = {}
         self.connections: dict[str, Connection] = {}

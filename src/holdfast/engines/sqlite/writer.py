@@ -8,7 +8,6 @@ reopened and its tail made durable (LOG-4). A full disk gives up the reserve and
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from holdfast.engines.sqlite.transaction import Transaction
 from holdfast.engines.sqlite.writes import Write
 from holdfast.errors import CommitFailed, HoldfastError
 from holdfast.protocol import limits
+from holdfast.visible import logger
 
 OK: Final = "ok"
 FULL: Final = "full"
@@ -33,7 +33,7 @@ FAILED: Final = "failed"
 LOOK_BYTES: Final = 1 << 20
 """Committed between two looks at the disk."""
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _STOP: Final = object()
 _FINISH_CHECKPOINT: Final = object()
