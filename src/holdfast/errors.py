@@ -96,6 +96,7 @@ CODES: dict[str, Code] = {
     "limit.subscriptions": Code(409, False, "The connection has as many subscriptions as it allows.", "Unsubscribe, or open another connection."),
     "disk.full": Code(507, True, "The disk is full; only control and run ends are admitted.", "Free space; the server recovers without a restart."),
     "disk.failed": Code(503, True, "The storage failed; writes are stopped, reads go on.", "Look at the server's log and disk; retry with the same key."),
+    "disk.lost": Code(503, True, "The database file was deleted, moved or replaced while the server runs; writes are stopped, reads go on.", "Stop the server, put the file back or restore a backup, and start it again; retry with the same key then."),
     "commit.unknown": Code(503, True, "Whether this was stored is not known.", "Retry with the same key; that settles it."),
     "server.restarting": Code(503, True, "The server is shutting down.", "Reconnect after a moment; cursors stay valid."),
     "server.busy": Code(503, True, "The session's queue is full.", "Retry with backoff."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from holdfast.edge import revocation
+from holdfast.engines.sqlite import lock, watch
 from holdfast.errors import Refused
 from holdfast.hub import deciding
 from tests.mutants.plant import mutant
@@ -31,3 +32,16 @@ def sub_agents_live() -> None:
 @mutant("CTL-6", "a name that an agent minted may decide", "tests/acceptance/test_who_decides.py")
 def minted_approver() -> None:
     deciding.authorise_decider = lambda principal: None
+
+
+LOST = "tests/unit/engines/test_lost_files.py"
+
+
+@mutant("LOG-3", "writes are acknowledged into a file that is not there", LOST)
+def written_into_nothing() -> None:
+    watch.Watch.gone = lambda self, *names: ""  # type: ignore[method-assign]
+
+
+@mutant("LOG-9", "a hard link to the database lets a second server in", LOST)
+def two_names_two_writers() -> None:
+    lock.OFD_SETLK = None
