@@ -165,16 +165,6 @@ async def test_no_agent_decides_under_any_name(site: Site, way: str) -> None:
     )  # fmt: skip
 
 
-async def test_a_connection_that_runs_agents_decides_nothing(site: Site) -> None:
-    """A worker with a person's token is an agent all the same."""
-    async with Client(site.url, site.token("user:svc", agents=["w"])) as worker:
-        await asked(site, worker)
-        with pytest.raises(HoldfastError) as refused:
-            await worker.connection.request(wire.Resolve(session="s1", approval="a1", decision="approved"))
-        assert refused.value.code == "approval.self"
-    assert (await state(site))["status"] == "pending"
-
-
 @pytest.mark.parametrize("loose", [{"self_approve": True}, {"default": "approved"}])
 async def test_no_asker_loosens_the_rule(site: Site, loose: dict[str, Any]) -> None:
     async with Client(site.url, site.token("agent:w", agents=["w"])) as worker:

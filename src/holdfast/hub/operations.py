@@ -94,8 +94,6 @@ def dispatch(hub: Hub, conn: Connection, op: wire.Op) -> None:
     try:
         if type(op) not in _PLACED:
             raise Refused("input.unknown_op", f"{type(op).__struct_config__.tag} is not possible here")
-        if type(op) is wire.Resolve and conn.ident in hub.workers.by_connection:
-            raise Refused("approval.self", "this connection runs agents")
         place(hub, conn.principal, op, tell)
     except HoldfastError as error:
         answer_error(conn, op.id, error)
