@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -24,6 +23,7 @@ from holdfast.hub.workers import Workers
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.session.access import Principal, authorise
 from holdfast.session.life import check_life
+from holdfast.visible import logger
 
 _AT_ONCE_BYTES = 256 << 10  # of content that is hashed without leaving the loop
 
@@ -45,7 +45,7 @@ class Hub:
         self.engine = engine
         self.clock = clock or Clock()
         self.lease_s = lease_s
-        self.log = logging.getLogger("holdfast.hub")
+        self.log = logger("holdfast.hub")
         self.stats = Stats()
         self.sessions: dict[Key, HotSession] = {}
         self.connections: dict[str, Connection] = {}
@@ -150,12 +150,6 @@ class Hub:
         """The connection's transport has drained."""
         self.readers.resume(conn)
         self.lists.resume(conn)
-
-    def drop(self, token_id: str, code: int = 4411) -> None:
-        """Close the connections of a revoked token."""
-        for conn in list(self.connections.values()):
-            if conn.principal.token_id == token_id:
-                conn.close(code, "token revoked")
 
     # --- operations
     def dispatch(self, conn: Connection, op: wire.Op, done: Callable[[], None] = operations.not_asked) -> None:

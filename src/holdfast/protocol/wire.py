@@ -206,7 +206,7 @@ class Interrupt(Command, tag="interrupt", kw_only=True):
 
 
 class Resolve(Command, tag="resolve", kw_only=True):
-    """Decide an approval (CTL-6). The first decision in log order stands."""
+    """Decide an approval (CTL-6). The first decision in log order stands. No agent decides (``approval.self``)."""
 
     approval: Id
     decision: Literal["approved", "denied"]
@@ -303,7 +303,10 @@ class Spawn(RunOp, tag="spawn", kw_only=True):
 
 
 class Ask(RunOp, tag="ask", kw_only=True):
-    """Request an approval of one exact action (CTL-6). ``wait`` lets the worker go until it is decided (RUN-5)."""
+    """Request an approval of one exact action (CTL-6). ``wait`` lets the worker go until it is decided (RUN-5).
+
+    ``self_approve``, and a ``default`` of ``approved``, are refused with ``approval.rule``: the asker does not loosen the rule.
+    """
 
     approval: Id
     tool: Name
