@@ -152,7 +152,7 @@ def test_every_contract_is_in_the_architecture() -> None:
 
 MAY_PRINT = {"cli/output.py", "audit/report/terminal.py", "demo/run.py"}
 """The first two show what others wrote through ``visible``; the demo has its own words only."""
-MAY_LOG = {"visible.py", "cli/serve.py", "cli/session.py", "edge/picows_ws.py"}
+MAY_LOG = {"visible.py", "cli/serve.py", "cli/session.py", "edge/upgrade.py"}
 """``visible.logger`` makes loggers; the others set levels and handlers."""
 
 

@@ -13,7 +13,6 @@ import jwt
 import pytest
 
 from holdfast.edge import auth
-from holdfast.edge.door import Visit
 from holdfast.edge.reading import Reading
 from holdfast.edge.revocation import Revocations
 from holdfast.errors import Refused
@@ -200,7 +199,7 @@ async def test_what_was_let_in_before_and_acts_after(site: Site, what: str) -> N
 
         async with site.http(child) as http:
             posting = asyncio.create_task(http.post("/v1/sessions/s1/messages", content=slowly()))
-            while not site.edge.requests.held._total:
+            while not site.edge.door.crowd.requests.held:
                 await asyncio.sleep(0)
             await revoke(site, jti=ident(root))
             told.set()
@@ -210,7 +209,7 @@ async def test_what_was_let_in_before_and_acts_after(site: Site, what: str) -> N
     await revoke(site, jti=ident(root))
     with pytest.raises(Refused) as refused:
         if what == "visit":
-            site.edge.door.visit(Deaf(), principal, Visit)
+            site.edge.door.visit(Deaf(), principal)
         else:
             await Reading.open(site.edge.door, principal, "s1", "tail", surface="sse")
     assert refused.value.code == "auth.revoked"
