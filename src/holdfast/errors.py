@@ -72,7 +72,8 @@ CODES: dict[str, Code] = {
     # approval, steer, branch, hand-off
     "approval.not_found": Code(404, False, "There is no such approval in this session.", "Check its id, or read the session's state."),
     "approval.resolved": Code(409, False, "The approval was decided already; `by` and `decision` say how.", "Nothing: the first decision stands."),
-    "approval.self": Code(403, False, "The one who asked may not decide.", "Let another person decide."),
+    "approval.self": Code(403, False, "An agent may not decide, nor may anybody whose token an agent minted.", "Let a person decide, with a token that no agent minted."),
+    "approval.rule": Code(403, False, "The one who asks may not loosen the rule about who decides.", "Leave out `self_approve` and `default`: without a decision it is denied. A policy of the owner will be able to allow more; an agent is not."),
     "input.not_found": Code(404, False, "There is no such input message in this session.", "Check the id, or read the session's state."),
     "handoff.taken": Code(409, False, "Somebody else has taken over this session.", "Ask them to hand it back, or use force with admin."),
     "handoff.not_taken": Code(409, False, "Nobody has taken over this session.", "Nothing to give back."),
@@ -97,6 +98,7 @@ CODES: dict[str, Code] = {
     "limit.subscriptions": Code(409, False, "The connection has as many subscriptions as it allows.", "Unsubscribe, or open another connection."),
     "disk.full": Code(507, True, "The disk is full; only control and run ends are admitted.", "Free space; the server recovers without a restart."),
     "disk.failed": Code(503, True, "The storage failed; writes are stopped, reads go on.", "Look at the server's log and disk; retry with the same key."),
+    "disk.lost": Code(503, True, "The database file was deleted, moved or replaced while the server runs; writes are stopped, reads go on.", "Stop the server, put the file back or restore a backup, and start it again; retry with the same key then."),
     "commit.unknown": Code(503, True, "Whether this was stored is not known.", "Retry with the same key; that settles it."),
     "server.restarting": Code(503, True, "The server is shutting down.", "Reconnect after a moment; cursors stay valid."),
     "server.busy": Code(503, True, "The session's queue is full.", "Retry with backoff."),

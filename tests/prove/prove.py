@@ -156,6 +156,9 @@ def main() -> int:
     out = Console()
     BUILD.mkdir(parents=True, exist_ok=True)
     chosen = [part for part in PARTS if not sys.argv[1:] or part.name.startswith(tuple(sys.argv[1:]))]
+    if not chosen:
+        out.print(f"there is no part {' '.join(sys.argv[1:])}; there are: {', '.join(part.name for part in PARTS)}")
+        return 2
     rows: list[tuple[Part, Outcome]] = []
     columns = (
         TextColumn("{task.description:<24}"),

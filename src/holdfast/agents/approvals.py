@@ -18,7 +18,7 @@ class Approval(msgspec.Struct, frozen=True):
     Attributes:
         id: the approval's id.
         args: the exact arguments that were decided on: use these.
-        by: who decided (``system:…`` when the deadline did).
+        by: the approver: who decided (``system:…`` when the deadline did).
         note: what they said.
     """
 

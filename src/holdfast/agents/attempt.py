@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +15,9 @@ from holdfast.client.producer import Producer
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import wire
 from holdfast.protocol.codec import encode, well_formed_data
+from holdfast.visible import logger
 
-_LOG = logging.getLogger("holdfast.agents")
+_LOG = logger("holdfast.agents")
 
 _OVER = ("run.fenced", "run.ended", "run.not_found", "session.deleted", "session.not_found", "session.incarnation")
 """Refusals that say that nothing of an attempt is accepted any more; they are nobody's failure."""

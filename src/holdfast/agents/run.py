@@ -32,7 +32,7 @@ class RunContext:
         by: the actor who asked.
         input: what to answer.
         session: the session, for everything that is not of this run.
-        view: the session as it was when this attempt began.
+        view: the session as it was when this attempt began; empty when the worker's token does not grant ``read``.
         state: the session's shared state.
         tools: the run's tool calls and their journal; ``tool`` is the easy way to them.
         local: whether it is a sub-run inside its parent's attempt.
@@ -42,7 +42,7 @@ class RunContext:
     def __init__(
         self, attempt: Attempt, session: Session, agent: str, given: Input, view: View, tools: Tools, *,
         by: str = "", parent: str | None = None, turn: str | None = None, local: bool = False,
-        since: wire.Cursor | None = None, track: Callable[[Attempt, bool], None],
+        since: wire.Cursor | None = None, said: frozenset[str] = frozenset(), track: Callable[[Attempt, bool], None],
     ) -> None:  # fmt: skip
         self.attempt = attempt
         self.session = session
@@ -56,6 +56,7 @@ class RunContext:
         self.local = local
         self.tools = tools
         self.since = since
+        self._said = said
         self._ids = CallIds(attempt.run)
         self._open_texts: dict[str, TextOut] = {}
         self._counts: dict[str, int] = {}
@@ -78,7 +79,12 @@ class RunContext:
 
     @property
     def history(self) -> list[dict[str, str]]:
-        """The conversation's messages as chat models take them, the input last: ``[{"role", "content"}, …]``."""
+        """The conversation's messages as chat models take them, the input last: ``[{"role", "content"}, …]``.
+
+        Without ``read`` an agent knows its input and nothing else.
+        """
+        if not self.view.items and self.input.text:
+            return [{"role": "user", "content": self.input.text}]
         return history.messages(self.items)
 
     @property
@@ -98,10 +104,7 @@ class RunContext:
         if not key:
             return self._text("message", f"{self.id}.{self.attempt_number}.m{self.count('message')}", opening)
         prefix = f"{self.id}.k.{key}."
-        replayed = any(
-            item["kind"] == "message" and item["id"].startswith(prefix) and item["status"] == "complete"
-            for item in self.view.items
-        )
+        replayed = any(ident.startswith(prefix) for ident in self._said)
         return self._text("message", f"{prefix}{self.attempt_number}", opening, replayed, keyed=True)
 
     def reasoning(self) -> TextOut:
@@ -199,10 +202,14 @@ class RunContext:
             wait: let the worker go until it is decided, however long that takes (RUN-5). The agent is then called
                 again from its top, and gets here with the answer: what it does before must be repeatable, which tools
                 and keyed messages are.
-            deadline_s: seconds until ``default`` decides.
-            self_approve: whether the one who asks may decide.
+            deadline_s: seconds until it is denied, when nobody has decided.
+            default, self_approve: what silence means, and whether an agent may decide: no more than is shown here, for an
+                agent does not loosen the rule about itself.
             call_id: the tool call that is asked about, when a model has made one: people see one thing then, and
                 ``tool`` makes the call once they have allowed it.
+
+        Raises:
+            Refused: ``approval.rule`` when ``default`` or ``self_approve`` asks for more.
         """
         tool, args = well_formed(tool), well_formed_data(args or {})
         if wait and self.local:
@@ -271,7 +278,8 @@ class RunContext:
         """The context of a sub-run in this attempt."""
         return RunContext(
             attempt, self.session, f"{self.agent}/{agent}", given, self.view, tools,
-            by=f"agent:{self.agent}", parent=self.id, turn=self.turn, local=True, track=self.track,
+            by=f"agent:{self.agent}", parent=self.id, turn=self.turn, local=True, said=self._said,
+            track=self.track,
         )  # fmt: skip
 
     def sub(self, agent: str, name: str = "", input: dict[str, Any] | str = "") -> SubRun:

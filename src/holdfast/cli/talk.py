@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.markup import escape
 from rich.text import Text
 
 from holdfast.cli import output
@@ -37,18 +36,19 @@ def sessions(
         if as_json:
             return output.say_json(rows)
         if not rows:
-            return output.out.print("No sessions. Create one: holdfast send NEW 'hello' --agent NAME", style="dim")
-        table = output.table("", "session", "title", "newest run", "waits", "active", "events")
-        for row in rows:
-            card = row["card"]
-            table.add_row(
-                "•" if row["unread"] else "", row["session"], row["title"],
-                output.state(card["run"]) if "run" in card else "", str(card.get("approvals", "")),
-                output.ago(row["active_ms"]), str(row["tail"]),
-            )  # fmt: skip
-        return output.out.print(table)
+            return output.say("No sessions. Create one: holdfast send NEW 'hello' --agent NAME", style="dim")
+        columns = ("", "session", "title", "newest run", "waits", "active", "events")
+        return output.say(output.table(columns, map(_row, rows)))
 
     run(work, as_json)
+
+
+def _row(row: dict[str, Any]) -> list[str | Text]:
+    card = row["card"]
+    return [
+        "•" if row["unread"] else "", row["session"], row["title"], output.state(card["run"]) if "run" in card else "",
+        str(card.get("approvals", "")), output.ago(row["active_ms"]), str(row["tail"]),
+    ]  # fmt: skip
 
 
 def send(
@@ -73,13 +73,13 @@ def send(
             if as_json:
                 output.say_json({"session": session, "input": started.input, "run": started.id})
             elif started.id:
-                output.out.print(f"run {started.id}", style="dim")
+                output.say(f"run {started.id}", style="dim")
             else:
-                output.out.print("said; no agent was addressed, so nobody answers", style="dim")
+                output.say("said; no agent was addressed, so nobody answers", style="dim")
             if follow and started.id:
                 outcome = await started.finished()
-                output.out.print(await started.text(), markup=False)
-                output.out.print(output.state(outcome["status"]))
+                output.say(output.prose(await started.text(), indent=""))
+                output.say(output.state(outcome["status"]))
 
     run(work, as_json)
 
@@ -149,37 +149,36 @@ class Printer:
         if event.type == e.TEXT_CONTENT:
             if self._in_text != event.data["messageId"]:
                 self._in_text = event.data["messageId"]
-                output.out.print(f"\n{escape(event.actor)}: ", style="bold", end="")
-            return output.out.print(event.data["delta"], end="", markup=False)
+                output.say()
+                output.say(f"{event.actor}: ", style="bold", end="")
+            return output.say(output.prose(event.data["delta"]), end="")
         if event.type in e.DELTAS or event.type in (e.TEXT_START, e.TEXT_END):
             return None
         if self._in_text is not None:
-            output.out.print()
+            output.say()
             self._in_text = None
-        return output.out.print(self._line(event))
+        return self._line(event)
 
-    def _line(self, event: Event) -> Text:
+    def _line(self, event: Event) -> None:
         told = event.data.get("text") or event.data.get("status") or event.data.get("toolCallName") or ""
         told = told or " ".join(str(event.data[k]) for k in ("tool", "decision", "reason", "agent") if k in event.data)
-        line = Text.assemble(
-            (f"{event.seq:>6} ", "dim"), (f"{event.actor} ", "bold"), f"{event.type} ", (event.run or "", "dim")
-        )
-        return line.append(f"  {told}"[:200])
+        output.say(
+            (f"{event.seq:>6} ", "dim"), (f"{event.actor} ", "bold"), f"{event.type} ", (event.run or "", "dim"),
+            f"  {told}"[:200],
+        )  # fmt: skip
 
 
 def show_view(view: View) -> None:
     """The folded view: the conversation of the branch shown, and how its runs stand."""
     for item in view.visible():
         if item["kind"] == "message":
-            output.out.print(Text.assemble((f"{item['actor']}: ", "bold"), item["text"]))
+            output.say((f"{item['actor']}: ", "bold"), output.prose(item["text"]))
         elif item["kind"] == "approval":
-            output.out.print(Text(f"  approval {item['id']}: {item['tool']} — {item['status']}", style="yellow"))
+            output.say(f"  approval {item['id']}: {item['tool']} — {item['status']}", style="yellow")
         elif item["kind"] == "tool":
-            output.out.print(Text(f"  {item['name']} — {item['status']}", style="dim"))
+            output.say(f"  {item['name']} — {item['status']}", style="dim")
     for run_ in view.runs.values():
-        output.out.print(
-            Text.assemble(("  " + run_["id"] + " ", "dim"), run_["agent"] + " ", output.state(run_["status"]))
-        )
+        output.say((f"  {run_['id']} ", "dim"), f"{run_['agent']} ", output.state(run_["status"]))
 
 
 def cancel(
@@ -202,7 +201,7 @@ def cancel(
         if as_json:
             return output.say_json(answer)
         names = ", ".join(answer.get("runs", []))
-        return output.out.print(f"asked to stop: {names}" if names else "nothing was running")
+        return output.say(f"asked to stop: {names}" if names else "nothing was running")
 
     run(work, as_json)
 
@@ -220,7 +219,7 @@ def steer(
             ident = await hf.session(session).steer(run_id, text)
         if as_json:
             return output.say_json({"steer": ident})
-        return output.out.print(f"steer {ident} is on its way", style="dim")
+        return output.say(f"steer {ident} is on its way", style="dim")
 
     run(work, as_json)
 
@@ -244,10 +243,11 @@ def approve(
                 if as_json:
                     return output.say_json(waiting)
                 for item in waiting:
-                    output.out.print(Text.assemble((item["id"], "bold"), f"  {item['tool']}"))
-                    output.out.print_json(data=item["args"])
-                return None if waiting else output.out.print("nothing waits for a decision", style="dim")
+                    whose = f" for {item['requester']}" if "requester" in item else ""
+                    output.say((item["id"], "bold"), f"  {item['tool']}", (f"  {item['actor']}{whose}", "dim"))
+                    output.say_args(item["args"])
+                return None if waiting else output.say("nothing waits for a decision", style="dim")
             await (here.deny if deny else here.approve)(approval, note=note)
-            return output.out.print("denied" if deny else "approved")
+            return output.say("denied" if deny else "approved")
 
     run(work, as_json)

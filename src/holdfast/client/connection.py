@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 from collections.abc import Callable
 from typing import Any, Final, Literal, TypeVar
@@ -22,12 +21,13 @@ from holdfast.client.transport import Dial
 from holdfast.errors import HoldfastError, Refused, Unavailable, from_wire
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
+from holdfast.visible import logger
 
 Status = Literal["live", "catching_up", "offline"]
 Receiver = Callable[[Any, int], None]
 _Callback = TypeVar("_Callback")
 
-_LOG = logging.getLogger("holdfast.client")
+_LOG = logger("holdfast.client")
 _OF_THE_CONNECTION: Final = (
     wire.Hello, wire.Auth, wire.Ping, wire.Watch, wire.Unwatch, wire.Subscribe, wire.Unsubscribe, wire.Presence,
     wire.Serve, wire.Heartbeat, wire.Attach,

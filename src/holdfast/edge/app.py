@@ -50,7 +50,7 @@ class Edge:
         self.door = Door(hub, settings, self.verifier)
         self.browser = BrowserCheck(settings)
         self.requests = Requests(self.door, self.verifier)
-        self.tokens = Tokens(hub, settings, self.secret, self.revocations)
+        self.tokens = Tokens(settings, self.secret, self.verifier, self.revocations)
         self.webhooks = Webhooks(hub, settings)
         self.routes: list[BaseRoute] = [
             *Rest(self.door, self.requests, self.tokens).routes(),

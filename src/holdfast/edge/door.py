@@ -198,9 +198,11 @@ class Visit:
         """The connection is authenticated: it becomes one of the hub's.
 
         Raises:
+            Refused: ``auth.revoked``: a handshake takes a while.
             Unavailable: ``limit.connections`` or ``server.restarting``.
         """
         self.door.admit()
+        self.door.verifier.recheck(principal)
         account = self.door.charges.account(principal)
         self.door.crowd.enter(account.who)
         account.users += 1

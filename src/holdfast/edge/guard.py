@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -17,11 +16,12 @@ from holdfast.edge.browser import BrowserCheck, only
 from holdfast.edge.outgoing import NotTaken, Outgoing
 from holdfast.edge.request import Stay, answer, headers_of, staying
 from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.visible import logger
 
 Shape = Callable[[HoldfastError], Response]
 """An error as a dialect's clients read it."""
 
-log = logging.getLogger("holdfast.edge")
+log = logger("holdfast.edge")
 
 _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,8 +16,9 @@ import jwt
 
 from holdfast.errors import HoldfastError, Unavailable
 from holdfast.protocol import limits
+from holdfast.visible import logger
 
-log = logging.getLogger("holdfast.edge")
+log = logger("holdfast.edge")
 
 FAMILIES: Final = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 """Key type (``kty``) of each algorithm; a shared secret (``oct``) in a JWKS is never used."""

@@ -131,9 +131,11 @@ class Health:
         return PlainTextResponse("ok\n")
 
     async def ready(self, request: Request) -> Response:
-        """It takes work: 503 while it is closing or its engine is not well."""
-        mode = "closing" if self._hub.closing else str(self._hub.engine.health()["mode"])
-        return answer({"ready": mode == "ok", "mode": mode}, 200 if mode == "ok" else 503)
+        """It takes work: 503 while it is closing or its engine is not well, and ``why``."""
+        health = self._hub.engine.health()
+        mode = "closing" if self._hub.closing else str(health["mode"])
+        why = {"why": health["error"]} if mode != "ok" and health.get("error") else {}
+        return answer({"ready": mode == "ok", "mode": mode, **why}, 200 if mode == "ok" else 503)
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text, for loopback and admins unless the settings open it."""

@@ -83,7 +83,7 @@ class Reading:
             surface: what people see in presence.
 
         Raises:
-            Refused: ``auth.denied``, ``session.not_found``.
+            Refused: ``auth.denied``, ``auth.revoked`` (since the request began), ``session.not_found``.
             Unavailable: ``limit.connections``, ``server.restarting``.
         """
         door.admit()
@@ -129,6 +129,7 @@ class Reading:
 
     # --- life
     def _enter(self) -> None:
+        self._door.verifier.recheck(self.principal)
         self._door.crowd.enter(self._account.who)
         self._account.users += 1
         self._watch_expiry()

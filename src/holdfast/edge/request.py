@@ -155,7 +155,7 @@ class Requests:
         context is that work.
 
         Raises:
-            Refused: ``input.too_large``.
+            Refused: ``input.too_large``; ``auth.revoked`` when the token was revoked while the body came.
             Unavailable: ``timeout``, ``server.busy``.
         """
         raw = await self._read(request, most)
@@ -163,13 +163,22 @@ class Requests:
         work = self._door.charges.price(raw, 0)
         await self._door.charges.turn(account, work)
         try:
+            self._still(request)
             yield raw
         finally:
             self._door.charges.done(account, work)
 
     async def blob(self, request: Request) -> bytes:
         """The body as it is, within the size of a blob and a time. Raises as ``body`` does."""
-        return await self._read(request, limits.BLOB_BYTES, _BLOB_TIMES)
+        raw = await self._read(request, limits.BLOB_BYTES, _BLOB_TIMES)
+        self._still(request)
+        return raw
+
+    def _still(self, request: Request) -> None:
+        """Refuse somebody whose token was revoked while their body came and waited for its turn."""
+        principal = stay_of(request.scope).principal
+        assert principal is not None, "nobody has said who asks"
+        self._verifier.recheck(principal)
 
     async def _read(self, request: Request, most: int, times: int = 0) -> bytes:
         """The body; what it takes in memory is kept for it until the request is answered. With ``times`` it is charged

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import resource
 import signal
@@ -18,8 +17,9 @@ from holdfast.edge.bounded_http import http_class
 from holdfast.edge.upgrade import websocket_class
 from holdfast.errors import HoldfastError
 from holdfast.protocol import limits
+from holdfast.visible import logger
 
-log = logging.getLogger("holdfast.edge")
+log = logger("holdfast.edge")
 
 _BACKLOG = 4_096  # connections the system holds for us in a storm
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -24,6 +23,7 @@ from holdfast.hub.workers import Workers
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.session.access import Principal, authorise
 from holdfast.session.life import check_life
+from holdfast.visible import logger
 
 
 class Hub:
@@ -39,7 +39,7 @@ class Hub:
         self.engine = engine
         self.clock = clock or Clock()
         self.lease_s = lease_s
-        self.log = logging.getLogger("holdfast.hub")
+        self.log = logger("holdfast.hub")
         self.stats = Stats()
         self.sessions: dict[Key, HotSession] = {}
         self.connections: dict[str, Connection] = {}
@@ -145,12 +145,6 @@ class Hub:
         """The connection's transport has drained."""
         self.readers.resume(conn)
         self.lists.resume(conn)
-
-    def drop(self, token_id: str, code: int = 4411) -> None:
-        """Close the connections of a revoked token."""
-        for conn in list(self.connections.values()):
-            if conn.principal.token_id == token_id:
-                conn.close(code, "token revoked")
 
     # --- operations
     def dispatch(self, conn: Connection, op: wire.Op, done: Callable[[], None] = operations.not_asked) -> None:

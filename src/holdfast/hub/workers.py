@@ -164,9 +164,12 @@ class Workers:
             return
         self.hub.stats.runs_claimed += 1
         self._hold(session, ident, generation, worker)
-        worker.conn.deliver(
-            Batch([encode({"op": "assigned", **self.brief(session, run), "view": session.view.export()})])
-        )
+        told = {"op": "assigned", **self.brief(session, run)}
+        if worker.conn.principal.may("read", session.key.session):
+            told["view"] = session.view.export()
+        else:  # which of its own words count already: they are all it may know of the log
+            told["said"] = session.view.said_by(ident)
+        worker.conn.deliver(Batch([encode(told)]))
 
     def _hold(self, session: HotSession, ident: str, generation: int, worker: Worker) -> None:
         held = (session.key, ident)

@@ -90,7 +90,9 @@ RUN_ENDED: Final = "run.ended"  # {status, error?: {code, message}, forced?}
 CANCEL_REQUESTED: Final = "cancel.requested"  # {scope, runs: [id], force, deadline, input?}
 CANCEL_DELIVERED: Final = "cancel.delivered"  # {}; run = the run whose worker has it
 CANCEL_EFFECTIVE: Final = "cancel.effective"  # {}; run = the run that ended by it
-APPROVAL_REQUESTED: Final = "approval.requested"  # {approvalId, tool, args, hash, deadline, default, selfApprove, toolCallId?} # fmt: skip
+APPROVAL_REQUESTED: Final = (
+    "approval.requested"  # {approvalId, tool, args, hash, deadline, default, requester?, toolCallId?}
+)
 APPROVAL_RESOLVED: Final = "approval.resolved"  # {approvalId, decision: approved|denied, by, note?}
 APPROVAL_EXPIRED: Final = "approval.expired"  # {approvalId, decision, reason?}
 BRANCH_SELECTED: Final = "branch.selected"  # {input?: id, run?: id}
@@ -123,6 +125,9 @@ WHILE_STOPPING: Final = frozenset({*CLOSING, TOOL_RESULT, STEP_FINISHED, USAGE_R
 
 OPERATORS_ONLY: Final = frozenset({USAGE_RECORDED, UPSTREAM_UNKNOWN})
 """Types delivered to operators only; other readers get a skip."""
+
+RUNS_ONLY: Final = frozenset({USAGE_RECORDED})
+"""Types that only the holder of an attempt may append, in its run: they are said of that run."""
 
 RESERVED_PREFIXES: Final = (
     "session.", "input.", "steer.", "run.", "cancel.", "approval.", "branch.", "handoff.", "budget.", "route.",

@@ -248,7 +248,9 @@ def _approval(view: View, event: Event) -> None:
         tool = view.by_id.get(("tool", call))
         if tool is not None and tool["status"] != "done":
             view.asked(tool, approval=ident)
-        view.add(event, "approval", ident, status="pending", **fields, **_some(call=call))
+        view.add(
+            event, "approval", ident, status="pending", **fields, **_some(requester=data.get("requester"), call=call)
+        )
         view.size += len(encode(data))
 
 

@@ -210,7 +210,7 @@ class Interrupt(Command, tag="interrupt", kw_only=True):
 
 
 class Resolve(Command, tag="resolve", kw_only=True):
-    """Decide an approval (CTL-6). The first decision in log order stands."""
+    """Decide an approval (CTL-6). The first decision in log order stands. No agent decides (``approval.self``)."""
 
     approval: Id
     decision: Literal["approved", "denied"]
@@ -314,6 +314,7 @@ class Ask(RunOp, tag="ask", kw_only=True):
     """Request an approval of one exact action (CTL-6). ``wait`` lets the worker go until it is decided (RUN-5).
 
     ``call`` is the tool call of this run that is asked about: its arguments are closed, and it has not begun (RUN-4).
+    ``self_approve``, and a ``default`` of ``approved``, are refused with ``approval.rule``: the asker does not loosen the rule.
     """
 
     approval: Id

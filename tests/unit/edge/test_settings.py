@@ -57,6 +57,7 @@ def test_what_makes_no_sense_is_refused_by_name(name: str, value: str) -> None:
 
 
 def test_nothing_is_open_by_default() -> None:
+    """ACC-6."""
     settings = load({}, {})
     assert settings.host == "127.0.0.1" and not settings.origins and not settings.hosts and not settings.metrics_open
 
@@ -85,6 +86,7 @@ def test_nothing_is_open_by_default() -> None:
     ],
 )
 def test_hosts_and_origins_are_exact(host: str | None, origin: str | None, code: str | None) -> None:
+    """ACC-5."""
     browser = BrowserCheck(Settings(hosts=("app.example",), origins=("https://web.example/",)))
     headers = [(b"host", host.encode())] if host is not None else []
     headers += [(b"origin", origin.encode())] if origin is not None else []

@@ -6,7 +6,6 @@ It is a blob of the session, named by a ``CUSTOM`` event of the run. Nobody but 
 from __future__ import annotations
 
 import asyncio
-import logging
 import zlib
 from collections.abc import Iterable
 from typing import Any, Final
@@ -19,12 +18,13 @@ from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
 from holdfast.protocol.events import Event
+from holdfast.visible import logger
 
 KEPT: Final = "holdfast.kept"
 """Name of the ``CUSTOM`` event that says where a framework's state is: ``{framework, blob, steers?}``; ``blob`` is empty when
 the state was too large to be kept."""
 
-_LOG = logging.getLogger("holdfast.agents")
+_LOG = logger("holdfast.agents")
 _PLAIN_BYTES = 4_096  # a smaller state is not worth compressing
 _PACKED = b"\x78"  # what zlib begins with, and JSON does not
 

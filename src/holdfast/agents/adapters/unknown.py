@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 from holdfast.agents.run import RunContext
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
+from holdfast.visible import logger
 
-_LOG = logging.getLogger("holdfast.agents")
+_LOG = logger("holdfast.agents")
 _OTHERS = "…"
 _logged: set[tuple[str, str]] = set()  # a worker's log names each kind once
 

@@ -251,7 +251,7 @@ const approval: Handler = (view, event, data) => {
   const call = text(data, "toolCallId");
   const tool = view.find("tool", call);
   if (tool && tool.status !== "done") asked(view, tool, { approval: id });
-  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields), ...some({ call }) });
+  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields), ...some({ requester: data["requester"], call }) });
 };
 
 const approvalSettled: Handler = (view, event, data) => {

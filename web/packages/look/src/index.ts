@@ -5,5 +5,6 @@ export { Button, Glyph, type GlyphName } from "./glyph.js";
 export { listen, type Keys } from "./keys.js";
 export { Growing, Prose } from "./markdown.js";
 export { StateBadge, WORDS } from "./state.js";
-export { bare } from "./unseen.js";
+export { arrive } from "./identity.js";
+export { bare, showAsItIs } from "./unseen.js";
 export { useChanges } from "./changes.js";
