@@ -37,7 +37,8 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-unit: $(VENV)/.dev web/node_modules/.built tests/dialects/node_modules/.installed examples/ai_sdk_usechat/node_modules/.installed
+CLIENTS := $(addsuffix /node_modules/.installed,tests/dialects tests/browser/clients examples/ai_sdk_usechat)
+unit: $(VENV)/.dev web/node_modules/.built $(CLIENTS)
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 %/node_modules/.installed: %/package.json %/package-lock.json
@@ -60,7 +61,7 @@ dist: $(VENV)/.run web/node_modules/.built  ## the wheel and the npm tarball, in
 mutants: $(VENV)/.dev  ## plant known bugs, one at a time, and see a test catch each
 	$(BIN)/python -m tests.mutants.run
 
-prove: $(VENV)/.dev  ## the long reliability programme; writes build/prove-report.md; PART="planted bugs" runs one part
+prove: $(VENV)/.dev web/node_modules/.built $(CLIENTS)  ## the long reliability programme; writes build/prove-report.md; PART="planted bugs" runs one part
 	$(BIN)/python -m tests.prove.prove $(if $(PART),"$(PART)")
 
 bench: $(VENV)/.dev  ## side-by-side benchmarks; writes benchmarks/RESULTS.md and the README's table

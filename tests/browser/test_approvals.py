@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.chromium import Tab
 from tests.browser.clients_site import Clients, clients, pages
-from tests.dialects.gated import some
+from tests.dialects.gated import WHOLE, some
 
 __all__ = ["clients", "pages"]
 
@@ -17,6 +17,18 @@ pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
 NUMBERS = itertools.count(1)
 CALLS = "[...document.querySelectorAll('.call')].map((call) => call.dataset.state)"
+CASES = (
+    some("v6", "v7", "v7-ws", "holdfast", "ag-ui", "copilotkit")
+    if WHOLE
+    else [
+        *some("v6", "v7-ws", "holdfast", "ag-ui"),
+        ("chat", "hold", "approve", "v7"),
+        ("agents_sdk", "go", "reload", "copilotkit"),
+        ("langgraph", "go", "deny", "copilotkit"),
+        ("messages", "hold", "approve", "copilotkit"),
+    ]
+)
+"""CopilotKit's chat is the slowest, and an AG-UI client: with every adapter it is pressed in the whole matrix alone."""
 DONE = {"v6", "v7", "v7-ws", "holdfast"}
 """Ways in whose calls have the states of the AI SDK; the others say ``complete`` of all that were answered."""
 
@@ -32,9 +44,7 @@ async def shown(tab: Tab, denied: bool) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("adapter", "held", "then", "way"), some("v6", "v7", "v7-ws", "holdfast", "ag-ui", "copilotkit")
-)
+@pytest.mark.parametrize(("adapter", "held", "then", "way"), CASES)
 async def test_the_button_works(
     clients: Clients, adapter: str, held: str, then: str, way: str, record_property: Any
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -100,8 +99,6 @@ async def test_a_restart_of_the_runtime_loses_nothing(clients: Clients, slow: Sl
     slow.go.set()
     await tab.until(f"{IDLE} && {SAID}.split('w60').length === 3")
     assert await status(clients, "restarted") == "completed"
-    with contextlib.suppress(AssertionError):
-        assert tab.errors == []
     await tab.close()
 
 

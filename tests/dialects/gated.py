@@ -197,6 +197,8 @@ def made(which: str, outbox: Outbox, clients: Clients, *, wait: bool) -> Agent:
     return {"plain": plain, "agents_sdk": agents_sdk, "langgraph": langgraph}[which](outbox, wait=wait)
 
 
+WHOLE = bool(os.environ.get("HOLDFAST_WHOLE"))
+"""Whether every case of a matrix is tried, not only every two of its axes together."""
 HELD: dict[bool, Literal["hold", "go"]] = {False: "hold", True: "go"}
 """Whether the worker stays while people decide, in the agents' names: ``chat-hold``, ``chat-go``."""
 
@@ -227,10 +229,10 @@ async def serving(url: str, token: str) -> AsyncIterator[Outbox]:
 
 def some(*ways: str) -> list[tuple[str, str, str, str]]:
     """Adapter, whether the worker is held, what the person does, and a way in: every two of them together at least once;
-    all together where ``HOLDFAST_WHOLE`` is set."""
+    all together where ``WHOLE``."""
     axes = (ADAPTERS, tuple(HELD.values()), ("approve", "deny", "reload"), ways)
     every = list(itertools.product(*axes))
-    if os.environ.get("HOLDFAST_WHOLE"):
+    if WHOLE:
         return every
     missing = {pair for case in every for pair in _pairs(case)}
     chosen = []

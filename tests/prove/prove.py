@@ -54,6 +54,7 @@ class Outcome(NamedTuple):
     counted: list[str]
 
 
+DIALECTS = ("ai_sdk", "ag_ui", "openai_responses")
 PARTS = (
     Part("kill -9 of the server", ("tests/acceptance/test_kill9.py",), {"HOLDFAST_KILL_ROUNDS": "1000"}),
     Part("power cuts", ("tests/sim/test_power_cut.py",), {"HOLDFAST_POWER_CUTS": "10000"}),
@@ -61,6 +62,16 @@ PARTS = (
     Part("simulated stories", ("tests/sim/test_simulation.py",), {"HOLDFAST_SIM_SEEDS": "480"}),
     Part("histories of lives", ("tests/sim/test_lives.py",), {"HOLDFAST_LIVES": "1000"}),
     Part("neighbours", ("--numprocesses", "0", "tests/prove/test_neighbours.py"), {"HOLDFAST_NEIGHBOURS": "20"}),
+    Part(
+        "approvals in a page",
+        (
+            "--numprocesses",
+            "0",
+            "tests/browser/test_approvals.py",
+            *(f"tests/dialects/{d}/test_gated.py" for d in DIALECTS),
+        ),
+        {"HOLDFAST_WHOLE": "1"},
+    ),
     Part("slow tests", ("-m", "slow", "tests"), {}),
     Part("planted bugs", (), {}),
 )
