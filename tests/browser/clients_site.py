@@ -110,10 +110,10 @@ class Clients:
             await self._runtime.wait()
             self._runtime = None
 
-    async def open(self, way: str, agent: str, thread: str) -> chromium.Tab:
-        """A page in a tab of its own."""
+    async def open(self, way: str, agent: str, thread: str, **more: str) -> chromium.Tab:
+        """A page in a tab of its own; ``more`` is in its address."""
         page = way if way in PAGES else "ai-sdk"
-        about = {"way": way, "agent": agent, "thread": thread, "server": self.site.url}
+        about = {"way": way, "agent": agent, "thread": thread, "server": self.site.url, **more}
         about |= {"runtime": await self.runtime()} if page == "copilotkit" else {"token": self.site.token("user:ann")}
         return await self._browser.tab(f"{self._pages}/{page}.html?{urlencode(about)}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -54,11 +55,16 @@ async def ask(tab: Tab, words: str) -> None:
     await tab.press("Enter")
 
 
+async def view(clients: Clients, thread: str) -> dict[str, Any]:
+    """The session's view."""
+    async with clients.site.http(clients.site.token("user:ann")) as http:
+        found: dict[str, Any] = (await http.get(f"/v1/sessions/{thread}")).json()["view"]
+    return found
+
+
 async def status(clients: Clients, thread: str) -> str:
     """What the newest run of the session came to."""
-    async with clients.site.http(clients.site.token("user:ann")) as http:
-        runs = (await http.get(f"/v1/sessions/{thread}")).json()["view"]["runs"]
-    return str(list(runs.values())[-1]["status"])
+    return str(list((await view(clients, thread))["runs"].values())[-1]["status"])
 
 
 async def in_order(tab: Tab, *words: str) -> None:
@@ -113,3 +119,16 @@ async def test_a_second_tab_follows_and_stops_it(clients: Clients, slow: Slow) -
         await each.until(f"{IDLE} && document.querySelector('#outcome').textContent === 'cancelled'")
         await each.close()
     assert await status(clients, "shared") == "cancelled"
+
+
+@pytest.mark.parametrize("given", [{}, {"state": "yes"}], ids=["kept to itself", "given to agents"])
+async def test_what_a_page_changes_of_the_state(clients: Clients, slow: Slow, given: dict[str, str]) -> None:
+    slow.go.set()
+    thread = f"liked-{len(given)}"
+    tab = await clients.open("copilotkit", "writer", thread, **given)
+    await tab.until(IDLE)
+    await tab.click("#like")
+    await ask(tab, "Sixty words")
+    await tab.until(f"{IDLE} && {SAID}.includes('w60')")
+    assert (await view(clients, thread))["state"] == ({"liked": True} if given else {})
+    await tab.close()

@@ -1,10 +1,11 @@
-// CopilotKit's chat over its runtime, as docs/howto/copilotkit.md has it: `copilotkit.html?runtime=…&agent=…&thread=…`.
+// CopilotKit's chat over its runtime, as docs/howto/copilotkit.md has it: `copilotkit.html?runtime=…&agent=…&thread=…`;
+// with `&state=…` what the page changes of the shared state is given to the agent.
 
 import { CopilotChat, CopilotKitProvider, useAgent, useDefaultRenderTool, useInterrupt } from "@copilotkit/react-core/v2";
 import { useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
 
-const { runtime, agent: name, thread } = Object.fromEntries(new URLSearchParams(location.search));
+const { runtime, agent: name, thread, state } = Object.fromEntries(new URLSearchParams(location.search));
 
 function Approvals() {
   useInterrupt({
@@ -36,11 +37,16 @@ function Outcome() {
     });
     return unsubscribe;
   }, [agent]);
-  return <output id="outcome" data-running={agent.isRunning || !joined}>{outcome}</output>;
+  return (
+    <>
+      <output id="outcome" data-running={agent.isRunning || !joined}>{outcome}</output>
+      <button id="like" onClick={() => agent.setState({ liked: true })}>{JSON.stringify(agent.state)}</button>
+    </>
+  );
 }
 
 createRoot(document.getElementById("root")!).render(
-  <CopilotKitProvider runtimeUrl={runtime} properties={{ holdfast: { state: true } }}>
+  <CopilotKitProvider runtimeUrl={runtime} properties={state === undefined ? {} : { holdfast: { state: true } }}>
     <Outcome />
     <Approvals />
     <CopilotChat agentId={name} threadId={thread} />
