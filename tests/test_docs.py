@@ -226,7 +226,11 @@ def everything() -> tuple[dict[str, list[set[str]]], View]:
     held = start(first)
     do(wire.Ask(**held, approval="a2", tool="mail", args={}, deadline_s=1), "agent:writer")
     do(Tick(**s), "system:session", at=2_000)
-    started = [events.Draft("TOOL_CALL_START", {"toolCallId": "c2", "toolCallName": "mail"})]
+    mail = {"toolCallId": "c2"}
+    started = [
+        events.Draft("TOOL_CALL_START", {**mail, "toolCallName": "mail"}), events.Draft("TOOL_CALL_END", mail),
+        events.Draft("tool.paused", {**mail, "why": "asks"}),
+    ]  # fmt: skip
     do(wire.Append(**held, events=started), "agent:writer")
     do(wire.Ask(**held, approval="a3", tool="mail", args={}, call="c2"), "agent:writer")
     do(wire.Steer(**s, run=first, text="slower"))

@@ -90,9 +90,7 @@ RUN_ENDED: Final = "run.ended"  # {status, error?: {code, message}, forced?}
 CANCEL_REQUESTED: Final = "cancel.requested"  # {scope, runs: [id], force, deadline, input?}
 CANCEL_DELIVERED: Final = "cancel.delivered"  # {}; run = the run whose worker has it
 CANCEL_EFFECTIVE: Final = "cancel.effective"  # {}; run = the run that ended by it
-APPROVAL_REQUESTED: Final = (
-    "approval.requested"  # {approvalId, tool, args, hash, deadline, default, requester?, toolCallId?}
-)
+APPROVAL_REQUESTED: Final = "approval.requested"  # {approvalId, tool, args, hash, deadline, default, requester?, toolCallId?} # fmt: skip
 APPROVAL_RESOLVED: Final = "approval.resolved"  # {approvalId, decision: approved|denied, by, note?}
 APPROVAL_EXPIRED: Final = "approval.expired"  # {approvalId, decision, reason?}
 BRANCH_SELECTED: Final = "branch.selected"  # {input?: id, run?: id}

@@ -23,7 +23,7 @@ from holdfast.protocol.view import ENDED
 from holdfast.session import run as runs
 from tests.dialects.ai_sdk.lively import Lively, lively
 from tests.dialects.ai_sdk.sdk_fold import Shown
-from tests.property.histories import SESSION, History
+from tests.property.histories import LIFE, SESSION, History
 
 quick = settings(
     max_examples=60,
@@ -38,7 +38,7 @@ def snapshot(events: list[Event]) -> Message:
     """What a reader who joins after ``events`` is given."""
     view = View()
     view.apply_all(events)
-    return Message("snapshot", seq=len(events), incarnation="i1", view=json.loads(encode(view.export())))
+    return Message("snapshot", seq=len(events), incarnation=LIFE, view=json.loads(encode(view.export())))
 
 
 def pending(events: list[Event], run: str) -> set[str]:
