@@ -61,9 +61,12 @@ class AgUi:
         ]
 
     async def run(self, request: Request) -> Response:
-        """Do what the input asks for, and stream the run until it ends or waits for people or the client's tools."""
+        """Do what the input asks for, and stream the run until it ends or waits for people or the client's tools. A client
+        that brings no conversation and no answers has nothing to say: it joins."""
         principal, given, version = await self._given(request)
         authorise(principal, "read", given.threadId)  # before anything is appended
+        if not given.messages and not given.resume and not given.options.state:
+            return await self._joined(principal, given, version)
         targets = await self._asked.runs_of(principal, request.path_params["agent"], given)
         known = given.messages if targets is not None else None
         stream = Stream(version, given.threadId, given.runId, targets, principal.actor, given.declared)
@@ -73,6 +76,9 @@ class AgUi:
         """Join what runs in the thread; nothing is appended."""
         principal, given, version = await self._given(request)
         authorise(principal, "read", given.threadId)
+        return await self._joined(principal, given, version)
+
+    async def _joined(self, principal: Principal, given: Input, version: Version) -> Response:
         try:
             stream = Stream(version, given.threadId, "", None, principal.actor, given.declared)
             return await self._stream(principal, given, stream, None)
