@@ -75,7 +75,7 @@ async def world(anyio_backend: str) -> AsyncIterator[World]:
 
 async def ask(tab: Tab, words: str) -> None:
     """Type and send; returns when the first half is seen."""
-    await tab.until("document.querySelector('textarea') && document.querySelector('.send')")
+    await tab.until("document.querySelector('.send') !== null")
     await tab.type("textarea", words)
     await tab.click(".send")
     await half(tab, words)
@@ -84,7 +84,7 @@ async def ask(tab: Tab, words: str) -> None:
 async def half(tab: Tab, words: str) -> None:
     """The first half is seen, on a page that shows that there is more to come."""
     await tab.until(f"[...document.querySelectorAll('.assistant')].at(-1)?.innerText.includes('To {words}: first half,')")
-    await tab.until("document.querySelector('.cancel')")
+    await tab.until("document.querySelector('.cancel') !== null")
 
 
 async def session_of(tab: Tab) -> str:
@@ -93,7 +93,7 @@ async def session_of(tab: Tab) -> str:
 
 async def shown(tab: Tab) -> list[Any]:
     """Who said what, on a page at rest."""
-    await tab.until("document.querySelector('.send') && !document.querySelector('.cancel')")
+    await tab.until("document.querySelector('.send') !== null && !document.querySelector('.cancel')")
     said = "[...document.querySelectorAll('.user, .assistant')].map((n) => [n.classList[0], n.innerText.trim()])"
     return list(await tab.run(said))
 
@@ -126,7 +126,7 @@ async def test_a_reload_shows_the_conversation_and_goes_on_with_the_running_answ
     one, two, three = (f"{page} {number}" for number in ("one", "two", "three"))
     tab = await browser.tab(f"{world.origin}/{page}.html")
     world.let[one].set()
-    await tab.until("document.querySelector('.send')")
+    await tab.until("document.querySelector('.send') !== null")
     await tab.type("textarea", one)
     await tab.click(".send")
     await tab.until("document.body.innerText.includes('second half.')")
@@ -160,7 +160,7 @@ async def test_cancel_stops_the_run(world: World, browser: Chromium, page: str) 
     assert await world.ended(session) == ["cancelled"]
     await tab.until("!document.querySelector('.cancel')")
     await tab.reload()
-    await tab.until("document.querySelector('.assistant')")
+    await tab.until("document.querySelector('.assistant') !== null")
     assert await shown(tab) == [["user", f"{page} stopped"], ["assistant", f"To {page} stopped: first half,"]]
     assert tab.errors == []
     await tab.close()

@@ -86,8 +86,9 @@ class AgUi:
             if error.code != "session.not_found":
                 raise
         run = {"threadId": given.threadId, "runId": given.runId}  # a thread nobody has written to yet is empty
+        nothing: list[Sent] = [] if given.messages else [{"type": "MESSAGES_SNAPSHOT", "messages": []}]
         return StreamingResponse(
-            _once(_encoded([{"type": "RUN_STARTED", **run}, {"type": "RUN_FINISHED", **run}])),
+            _once(_encoded([{"type": "RUN_STARTED", **run}, *nothing, {"type": "RUN_FINISHED", **run}])),
             headers=HEADERS, media_type="text/event-stream",
         )  # fmt: skip
 

@@ -18,7 +18,7 @@ export interface SessionOptions {
   adapters: {
     /** The session is the history: it is asked for it, and joined, when the page opens; nothing is kept beside it. */
     history: {
-      load: () => Promise<{ messages: never[]; unstable_resume: true }>;
+      load: () => Promise<{ messages: never[]; unstable_resume: boolean }>;
       append: () => Promise<void>;
     };
   };
@@ -39,14 +39,35 @@ export function useAgentSession(agent: AgentOfServer): SessionOptions {
   return useMemo(() => ({
     onCancel: async () => { if (!left.current) await stop(agent); },
     adapters: {
-      history: { load: async () => ({ messages: [], unstable_resume: true }), append: async () => {} },
+      history: {
+        load: async () => ({ messages: [], unstable_resume: await begun(agent) }), // the join tells what was said
+        append: async () => {},
+      },
     },
   }), [agent]);
 }
 
-async function stop({ url, threadId, headers, fetch: ask = fetch }: AgentOfServer): Promise<void> {
-  const whole = new URL(url, globalThis.location?.href);
-  whole.pathname = whole.pathname.replace(/[^/]*$/, `stop/${encodeURIComponent(threadId)}`);
-  const response = await ask(whole.href, { method: "POST", headers });
+/** Whether there is anything in the session: the runtime shows an empty answer where it joins nothing. */
+async function begun(agent: AgentOfServer): Promise<boolean> {
+  const response = await request(agent, /\/v1\/ag-ui\/.*$/, `/v1/sessions/${encodeURIComponent(agent.threadId)}`);
+  if (response.status === 404) return false;
+  const { view } = await sound(response).then((fine) => fine.json()) as { view: { items: unknown[] } };
+  return view.items.length > 0;
+}
+
+async function stop(agent: AgentOfServer): Promise<void> {
+  await sound(await request(agent, /[^/]*$/, `stop/${encodeURIComponent(agent.threadId)}`, { method: "POST" }));
+}
+
+/** Ask the server of an agent for another of its addresses. */
+function request(agent: AgentOfServer, part: RegExp, address: string, init: RequestInit = {}): Promise<Response> {
+  const whole = new URL(agent.url, globalThis.location?.href);
+  whole.pathname = whole.pathname.replace(part, address);
+  const given = { ...init, headers: { ...agent.headers } };
+  return agent.fetch ? agent.fetch(whole.href, given) : fetch(whole.href, given);
+}
+
+async function sound(response: Response): Promise<Response> {
   if (!response.ok) throw new Error(`HTTP ${response.status}: ${await response.text()}`);
+  return response;
 }
