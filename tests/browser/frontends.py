@@ -21,6 +21,7 @@ CLIENTS = Path(__file__).parent / "clients"
 PACKAGES = CLIENTS / "node_modules"
 ESBUILD = ROOT / "web/node_modules/.bin/esbuild"
 PAGE = re.compile(r"^```tsx\n// ([\w-]+)\.tsx\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROOT_OF_PAGE = 'createRoot(document.getElementById("root")!)'
 HTML = '<!doctype html><meta charset="utf-8"><div id="root"></div><script type="module" src="{}.js"></script>'
 
 
@@ -64,7 +65,8 @@ class Pages:
         for document in documents:
             for name, body in PAGE.findall((ROOT / "docs/howto" / document).read_text()):
                 names.append(name)
-                (source / f"{name}.tsx").write_text(body.replace("http://127.0.0.1:7417", server))
+                body = body.replace("http://127.0.0.1:7417", server).replace(ROOT_OF_PAGE, f"(window.root = {ROOT_OF_PAGE})")
+                (source / f"{name}.tsx").write_text(body)
                 (self.folder / f"{name}.html").write_text(HTML.format(name))
         entries = ROOT / "web/packages/client/dist"
         command = [

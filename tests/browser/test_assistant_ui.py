@@ -152,6 +152,19 @@ async def test_a_reload_shows_the_conversation_and_goes_on_with_the_running_answ
 
 
 @pytest.mark.parametrize("page", DURABLE)
+async def test_a_component_that_goes_away_stops_nothing(world: World, browser: Chromium, page: str) -> None:
+    tab = await browser.tab(f"{world.origin}/{page}.html")
+    await ask(tab, f"{page} left")
+    session = await session_of(tab)
+    await tab.run("root.unmount()")
+    await tab.until("document.querySelector('#root').childElementCount === 0")
+    world.let[f"{page} left"].set()
+    assert await world.ended(session) == ["completed"]
+    assert tab.errors == []
+    await tab.close()
+
+
+@pytest.mark.parametrize("page", DURABLE)
 async def test_cancel_stops_the_run(world: World, browser: Chromium, page: str) -> None:
     tab = await browser.tab(f"{world.origin}/{page}.html")
     await ask(tab, f"{page} stopped")
