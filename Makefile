@@ -37,7 +37,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-unit: $(VENV)/.dev web/node_modules/.built tests/dialects/node_modules/.installed examples/ai_sdk_usechat/node_modules/.installed
+unit: $(VENV)/.dev web/node_modules/.built tests/dialects/node_modules/.installed tests/browser/clients/node_modules/.installed examples/ai_sdk_usechat/node_modules/.installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 %/node_modules/.installed: %/package.json %/package-lock.json
