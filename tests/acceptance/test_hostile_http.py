@@ -252,7 +252,9 @@ async def test_listed_origins_are_answered_as_browsers_need(site: Site) -> None:
         preflight = await http.options("/v1/sessions", headers=asked)
         assert preflight.status_code == 204
         assert preflight.headers["access-control-allow-origin"] == "https://app.example"
-        assert preflight.headers["access-control-allow-headers"] == "authorization, *"  # the star is for all but that one
+        assert (
+            preflight.headers["access-control-allow-headers"] == "authorization, *"
+        )  # the star is for all but that one
         assert "access-control-allow-credentials" not in preflight.headers
         listed = await http.get("/v1/sessions", headers=origin)
         assert listed.headers["access-control-allow-origin"] == "https://app.example" and listed.status_code == 200

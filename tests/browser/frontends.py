@@ -65,13 +65,16 @@ class Pages:
         for document in documents:
             for name, body in PAGE.findall((ROOT / "docs/howto" / document).read_text()):
                 names.append(name)
-                body = body.replace("http://127.0.0.1:7417", server).replace(ROOT_OF_PAGE, f"(window.root = {ROOT_OF_PAGE})")
+                body = body.replace("http://127.0.0.1:7417", server).replace(
+                    ROOT_OF_PAGE, f"(window.root = {ROOT_OF_PAGE})"
+                )
                 (source / f"{name}.tsx").write_text(body)
                 (self.folder / f"{name}.html").write_text(HTML.format(name))
         entries = ROOT / "web/packages/client/dist"
         command = [
             str(ESBUILD), *(str(source / f"{name}.tsx") for name in names), "--bundle", "--format=esm", "--jsx=automatic",
             f"--outdir={self.folder}", f"--alias:react={PACKAGES / 'react'}", "--log-level=error",
+            f"--alias:@ag-ui/client={PACKAGES / '@assistant-ui/react-ag-ui/node_modules/@ag-ui/client'}",
             f"--alias:holdfast-ai/assistant-ui={entries / 'assistant-ui/index.js'}",
             '--define:process.env.NODE_ENV="production"',
         ]  # fmt: skip

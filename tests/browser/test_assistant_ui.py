@@ -46,7 +46,9 @@ class World:
     async def ended(self, session: str) -> list[str]:
         """How the runs of a session ended, once none is left."""
         async with self.person.session(session).live() as live:
-            view = await live.until(lambda now: bool(now.runs) and all(run["status"] in ENDED for run in now.runs.values()))
+            view = await live.until(
+                lambda now: bool(now.runs) and all(run["status"] in ENDED for run in now.runs.values())
+            )
             return [run["status"] for run in view.runs.values()]
 
 
@@ -83,7 +85,9 @@ async def ask(tab: Tab, words: str) -> None:
 
 async def half(tab: Tab, words: str) -> None:
     """The first half is seen, on a page that shows that there is more to come."""
-    await tab.until(f"[...document.querySelectorAll('.assistant')].at(-1)?.innerText.includes('To {words}: first half,')")
+    await tab.until(
+        f"[...document.querySelectorAll('.assistant')].at(-1)?.innerText.includes('To {words}: first half,')"
+    )
     await tab.until("document.querySelector('.cancel') !== null")
 
 

@@ -78,7 +78,9 @@ class History:
                 message = {**message, "content": ""}
             if any(("tool", call["id"]) in texts for call in message.get("toolCalls", ())):
                 calls = [
-                    {**call, "function": {**call["function"], "arguments": ""}} if ("tool", call["id"]) in texts else call
+                    {**call, "function": {**call["function"], "arguments": ""}}
+                    if ("tool", call["id"]) in texts
+                    else call
                     for call in message["toolCalls"]
                 ]
                 message = {**message, "toolCalls": calls}
