@@ -37,11 +37,19 @@ class World:
         self.let: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def writer(self, run: holdfast.RunContext) -> None:
-        """Says two halves, the second when ``let`` of the words is set."""
+        """Says two halves, the second when ``let`` of the words is set. Asked for a letter, it is a clerk."""
+        if "letter" in run.input.text:
+            return await self.clerk(run)
         async with run.message() as out:
             await out.write(f"To {run.input.text}: first half, ")
             await self.let[run.input.text].wait()
             await out.write("second half.")
+        return None
+
+    async def clerk(self, run: holdfast.RunContext) -> None:
+        """Mails when it may."""
+        approval = await run.approve("send_mail", {"to": "bo"}, wait=True)
+        await run.say("Sent." if approval else "Not sent.")
 
     async def ended(self, session: str) -> list[str]:
         """How the runs of a session ended, once none is left."""
@@ -179,5 +187,26 @@ async def test_cancel_stops_the_run(world: World, browser: Chromium, page: str) 
     await tab.reload()
     await tab.until("document.querySelector('.assistant') !== null")
     assert await shown(tab) == [["user", f"{page} stopped"], ["assistant", f"To {page} stopped: first half,"]]
+    assert tab.errors == []
+    await tab.close()
+
+
+@pytest.mark.parametrize("page", ["ai-sdk", "ag-ui"])
+@pytest.mark.parametrize(("way", "says"), [("approve", "Sent."), ("deny", "Not sent.")])
+async def test_approvals_are_answered_there_also_after_a_reload(
+    world: World, browser: Chromium, page: str, way: str, says: str
+) -> None:
+    tab = await browser.tab(f"{world.origin}/{page}.html")
+    await tab.until("document.querySelector('.send') !== null")
+    await tab.type("textarea", f"a letter to {way}")
+    await tab.click(".send")
+    session = await session_of(tab)
+    await tab.until("document.querySelector('.approve') !== null")
+    if way == "deny":
+        await tab.reload()
+    await tab.click(f".{way}")
+    await tab.until(f"document.querySelector('.assistant:last-of-type').innerText.includes('{says}')")
+    assert await world.ended(session) == ["completed"]
+    await tab.until("document.querySelector('.approve') === null")
     assert tab.errors == []
     await tab.close()
