@@ -34,7 +34,7 @@ CODES: dict[str, Code] = {
     "input.number_range": Code(400, False, "A number is outside what every reader can represent (±(2^53−1), finite).", "Send large integers as strings."),
     "input.unknown_op": Code(400, False, "There is no such operation.", "See the list of operations in PROTOCOL.md."),
     "input.event_type": Code(400, False, "This event type may not be appended directly.", "Use the operation that produces it (for example send, cancel, approve)."),
-    "input.session_id": Code(400, False, "The session id has characters or a length that are not allowed.", "Use 1 to 128 of A-Z a-z 0-9 . _ ~ : - and start with a letter or digit."),
+    "input.session_id": Code(400, False, "The session id has characters or a length that are not allowed.", "Use 1 to 128 of A-Z a-z 0-9 . _ ~ : - and start with a letter, a digit or _."),
     # auth: who is asking
     "auth.required": Code(401, False, "No access token was given.", "Send a token: Authorization: Bearer …, or the hello frame on a WebSocket."),
     "auth.invalid": Code(401, False, "The access token is not valid here.", "Check issuer, audience, algorithm and signing key, or mint a new token."),

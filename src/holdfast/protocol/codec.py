@@ -19,7 +19,10 @@ from holdfast.protocol import limits
 
 _ENCODER = msgspec.json.Encoder()
 _ENTITY_ID = re.compile(rf"[!-~]{{1,{limits.ENTITY_ID_CHARS}}}")
-_SESSION_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._~:-]{{0,{limits.SESSION_ID_CHARS - 1}}}")
+SESSION_ID = rf"[A-Za-z0-9_][A-Za-z0-9._~:-]{{0,{limits.SESSION_ID_CHARS - 1}}}"
+"""What a session id is, as a pattern. Chat clients make ids of their own, and some begin with ``_``. None begins with what
+a file system, an address or a command line would take for something else: ``.``, ``~``, ``:`` and ``-``."""
+_SESSION_ID = re.compile(SESSION_ID)
 
 _TOLD = (("out of range", "input.number_range"), (" - at `$.session`", "input.session_id"))
 """What msgspec says of a value that has a code of its own; the rest is malformed."""

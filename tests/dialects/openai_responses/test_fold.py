@@ -128,6 +128,8 @@ def test_what_is_open_at_the_end_is_incomplete_and_keeps_its_text() -> None:
 def test_a_response_id_names_what_it_was_made_from() -> None:
     ref = Ref("a_b:c~1.x", "0a1b2c3d4e", "r7-0a1b2c3d4e", 12)
     assert Ref.parse(ref.id) == ref and ref.queued == 7
+    local = Ref("__LOCALID_aB3", "0a1b2c3d4e", "r7-0a1b2c3d4e", 12)
+    assert Ref.parse(local.id) == local
     assert Ref.parse("resp_7_12_0f3a_s") == Ref("s", "0f3a", "r7", 12), "as version 0.1 named it"
 
 

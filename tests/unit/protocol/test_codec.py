@@ -170,7 +170,10 @@ def test_a_message_says_that_its_session_id_is_wrong(session: str) -> None:
     assert refused.value.code == "input.session_id"
 
 
-@pytest.mark.parametrize("name", ["s1", "A.b_c~d:e-9", "x" * limits.SESSION_ID_CHARS])
+@pytest.mark.parametrize(
+    "name",
+    ["s1", "A.b_c~d:e-9", "x" * limits.SESSION_ID_CHARS, "_", "__LOCALID_aB3xY9z", "_" * limits.SESSION_ID_CHARS],
+)
 def test_session_ids(name: str) -> None:
     assert check_session_id(name) == name
 
@@ -182,6 +185,9 @@ def test_session_ids(name: str) -> None:
         "-a",
         ".",
         "..",
+        "~a",
+        ":a",
+        "._a",
         "a/b",
         "a b",
         "a\n",

@@ -128,7 +128,7 @@ export class Client extends Emitter<"status"> {
   session(id: string): Session {
     let session = this.#sessions.get(id);
     if (!session) {
-      if (!/^[A-Za-z0-9][\w.~:-]{0,127}$/.test(id)) {
+      if (!/^\w[\w.~:-]{0,127}$/.test(id)) {
         throw new HoldfastError({ code: "input.session_id", message: `Not a session id: ${id}` });
       }
       this.#sessions.set(id, (session = new Session(this.connection, id, this.#storage, this.server)));

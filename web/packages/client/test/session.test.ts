@@ -172,7 +172,10 @@ describe("a session", () => {
     expect((await reader.session(session.id).state()).items).toEqual([]);
     expect(await failure(reader.session(session.id).send("x"))).toMatchObject({ code: "auth.denied", retry: false });
     expect((await failure(client().session(fresh()).state())).code).toBe("session.not_found");
-    expect(() => client().session("no spaces")).toThrow(expect.objectContaining({ code: "input.session_id" }));
+    for (const id of ["no spaces", "", "-a", ".a", "~a", ":a", "_a\n", "\u0661", `_${"a".repeat(128)}`]) {
+      expect(() => client().session(id), id).toThrow(expect.objectContaining({ code: "input.session_id" }));
+    }
+    for (const id of ["_", "__LOCALID_aB3xY9z", `_${"a".repeat(127)}`]) expect(client().session(id).id).toBe(id);
   });
 
   test("refuses at once what no message can carry", async () => {

@@ -112,6 +112,13 @@ class Content:
             sent["name"] = self.name(str(run))
         return sent
 
+    def told(self, key: tuple[str, str], item: dict[str, Any]) -> list[Sent]:
+        """What is open in a view: its START and all its text, for a client takes what follows a START for the whole."""
+        kind, ident = key
+        _, content, _, field = TEXTS[kind]
+        sent, text = [self.opened(key, item.get("run"), item)], item["args" if kind == "tool" else "text"]
+        return [*sent, self.tagged(item.get("run"), type=content, **{field: ident}, delta=text)] if text else sent
+
     def name(self, run: str) -> str:
         return self.runs[run].agent.rpartition("/")[2]
 

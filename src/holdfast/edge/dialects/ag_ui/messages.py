@@ -6,6 +6,7 @@ message; what a client folds from events and what it is given here are the same 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any, Final
 
 from holdfast.edge.dialects.ag_ui import said
@@ -67,6 +68,24 @@ class History:
             add = _ADD.get(item["kind"])
             if add is not None:
                 add(self, item)
+
+    def without(self, texts: Container[tuple[str, str]]) -> list[Message]:
+        """The messages, without the text of these, by ``(kind, id)``: each is where it belongs, and empty."""
+        found = []
+        for message in self.messages:
+            kind = "reasoning" if message["role"] == "reasoning" else "message"
+            if (kind, message["id"]) in texts:
+                message = {**message, "content": ""}
+            if any(("tool", call["id"]) in texts for call in message.get("toolCalls", ())):
+                calls = [
+                    {**call, "function": {**call["function"], "arguments": ""}}
+                    if ("tool", call["id"]) in texts
+                    else call
+                    for call in message["toolCalls"]
+                ]
+                message = {**message, "toolCalls": calls}
+            found.append(message)
+        return found
 
     def _put(self, item: Item, ident: str, **fields: Any) -> Message:
         message: Message = {"id": ident, **fields}

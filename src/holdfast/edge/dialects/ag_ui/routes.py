@@ -62,9 +62,12 @@ class AgUi:
         ]
 
     async def run(self, request: Request) -> Response:
-        """Do what the input asks for, and stream the run until it ends or waits for people or the client's tools."""
+        """Do what the input asks for, and stream the run until it ends or waits for people or the client's tools. A client
+        that brings no conversation and no answers has nothing to say: it joins."""
         principal, given, version = await self._given(request)
         authorise(principal, "read", given.threadId)  # before anything is appended
+        if not given.messages and not given.resume and not given.options.state:
+            return await self._joined(principal, given, version)
         targets = await self._asked.runs_of(principal, request.path_params["agent"], given)
         known = given.messages if targets is not None else None
         stream = Stream(version, given.threadId, given.runId, targets, principal.actor, given.declared)
@@ -74,6 +77,9 @@ class AgUi:
         """Join what runs in the thread; nothing is appended."""
         principal, given, version = await self._given(request)
         authorise(principal, "read", given.threadId)
+        return await self._joined(principal, given, version)
+
+    async def _joined(self, principal: Principal, given: Input, version: Version) -> Response:
         try:
             stream = Stream(version, given.threadId, "", None, principal.actor, given.declared)
             return await self._stream(principal, given, stream, None)
@@ -81,8 +87,9 @@ class AgUi:
             if error.code != "session.not_found":
                 raise
         run = {"threadId": given.threadId, "runId": given.runId}  # a thread nobody has written to yet is empty
+        nothing: list[Sent] = [] if given.messages else [{"type": "MESSAGES_SNAPSHOT", "messages": []}]
         return StreamingResponse(
-            _once(_encoded([{"type": "RUN_STARTED", **run}, {"type": "RUN_FINISHED", **run}])),
+            _once(_encoded([{"type": "RUN_STARTED", **run}, *nothing, {"type": "RUN_FINISHED", **run}])),
             headers=HEADERS, media_type="text/event-stream",
         )  # fmt: skip
 

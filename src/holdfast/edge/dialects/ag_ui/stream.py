@@ -99,10 +99,12 @@ class Stream(Content):
             sent.append(self._run_started(seq, last_of(view) if self._joining else None))
         shown = view.visible()
         still = {(i["kind"], i["id"]): i for i in shown if i["kind"] in TEXTS and i["status"] == "open"}
-        for key in [key for key in self.texts if key not in still]:
+        begun = any(item["length"] for key, item in still.items() if key not in self.texts)
+        told = known is None or begun or not _covered(history, view, known)
+        for key in [key for key in self.texts if told or key not in still]:
             sent += self.close(key)
-        if known is None or not _covered(history, view, known):
-            sent.append({"type": "MESSAGES_SNAPSHOT", "messages": history.messages, "metadata": _ALL_ACTIVITIES})
+        if told:  # what is open has no text in it: it is told from its beginning below
+            sent.append({"type": "MESSAGES_SNAPSHOT", "messages": history.without(still), "metadata": _ALL_ACTIVITIES})
         if known is None or state != view.state:
             sent.append({"type": "STATE_SNAPSHOT", "snapshot": view.state})
         self.state = view.state
@@ -112,7 +114,7 @@ class Stream(Content):
         for key, item in still.items():
             self.lengths[key] = item["length"]
             if key not in self.texts:
-                sent.append(self.opened(key, item.get("run"), item))
+                sent += self.told(key, item)
         sent += self.steps_are(
             [(i["name"], i.get("run")) for i in shown if i["kind"] == "step" and i["status"] == "open"]
         )
