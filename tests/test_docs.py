@@ -273,7 +273,7 @@ def test_a_view_has_the_fields_the_protocol_says() -> None:
         for shape in shapes:
             assert {f for f in fields if not f.endswith("?")} <= shape, kind
         assert set().union(*shapes) == {f.rstrip("?") for f in fields}, kind
-    line = next(line for line in text.splitlines() if line.startswith("`turn` is the id"))
+    line = next(line for line in text.splitlines() if line.startswith("A run: `id"))
     run = re.search(r"A run: `([^`]+)` and, where known, `(.+?)`\. Runs are", line)
     assert run is not None
     always = set(run[1].split(", "))

@@ -9,6 +9,7 @@ import msgspec
 
 from holdfast.agents.attempt import Attempt
 from holdfast.protocol import wire
+from holdfast.protocol.codec import check_value
 
 
 class Approval(msgspec.Struct, frozen=True):
@@ -43,6 +44,7 @@ async def ask(
     self_approve: bool,
 ) -> Approval | None:
     """Ask, and wait for the decision in place; None when the worker was let go instead (``wait``)."""
+    check_value(args, "args")
     args = copy.deepcopy(args)  # what is decided on cannot change while people think
     known = attempt.decisions.get(approval)
     if known is None or not known.get("decision"):

@@ -14,7 +14,7 @@ from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
-from holdfast.protocol.codec import canonical, encode
+from holdfast.protocol.codec import canonical, check_value, encode, parse
 
 Tool = Callable[..., Any] | Callable[..., Awaitable[Any]]
 
@@ -34,10 +34,22 @@ class CallIds:
 
     def next(self, kind: str, name: str, args: Mapping[str, Any]) -> str:
         """The next id of a ``kind`` (a letter) of call."""
-        digest = hashlib.sha256(canonical({"args": args, "name": name})).hexdigest()[:16]
+        digest = hashlib.sha256(_named({"args": args, "name": name})).hexdigest()[:16]
         prefix = f"{self._run}.{kind}.{digest}"
         self._counts[prefix] = count = self._counts.get(prefix, 0) + 1
         return f"{prefix}.{count}"
+
+
+def _named(call: dict[str, Any]) -> bytes:
+    """A call as bytes that are its own: canonical JSON, or, for arguments that are none (dates, integers beyond a
+    browser's), what they are encoded as."""
+    try:
+        check_value(call, "args", most=limits.MESSAGE_DEPTH)
+        return canonical(call)
+    except Refused as error:
+        if error.code == "input.too_deep":
+            raise
+        return encode(call)
 
 
 def to_content(value: Any) -> str:
@@ -61,7 +73,7 @@ def from_content(content: str) -> Any:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse(text)
     except ValueError:
         return text
 

@@ -18,6 +18,7 @@ from holdfast.client.retry import Backoff
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_text, check_value, encode
 from holdfast.protocol.events import Draft
 
@@ -137,11 +138,13 @@ class Producer:
             check_value(data, type_)
             size = len(encode(data))
             if size > limits.EVENT_BYTES:
-                raise Refused("input.too_large", f"{type_}: more than {limits.EVENT_BYTES} bytes of data")
+                raise too_large(type_, limits.EVENT_BYTES, "bytes")
             self._gather(_Gathered(Draft(type_, data), size))
 
     def _put_delta(self, type_: str, data: dict[str, Any]) -> None:
         delta = data["delta"]
+        if len(data) > 2:  # more than the name and the delta
+            check_value(data, type_)
         if not delta.isascii():
             check_text(delta, type_)
         for start in range(0, len(delta), limits.DELTA_CHARS):

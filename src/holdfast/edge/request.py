@@ -16,6 +16,7 @@ from holdfast.edge.config import Settings
 from holdfast.edge.rate import Bucket
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol import limits
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import encode
 from holdfast.session.access import Principal
 
@@ -136,7 +137,7 @@ class Requests:
         """
         declared = request.headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared) > most:
-            raise Refused("input.too_large", f"body: more than {most} bytes")
+            raise too_large("body", most, "bytes")
         with self.held.room(principal) as room:
             yield await _read(request, room, most)
 
@@ -148,7 +149,7 @@ async def _read(request: Request, room: Room, most: int) -> bytes:
         async with asyncio.timeout(limits.BODY_S) as patience:
             async for part in request.stream():
                 if len(body) + len(part) > most:
-                    raise Refused("input.too_large", f"body: more than {most} bytes")
+                    raise too_large("body", most, "bytes")
                 room.grow(len(part))
                 body += part
                 patience.reschedule(began + limits.BODY_S + len(body) / limits.BODY_BYTES_PER_S)

@@ -22,6 +22,7 @@ from holdfast.hub.stats import Stats
 from holdfast.hub.upkeep import Upkeep
 from holdfast.hub.workers import Workers
 from holdfast.protocol import codec, ids, limits, wire
+from holdfast.protocol.bounds import too_large
 from holdfast.session.access import Principal, authorise
 from holdfast.session.life import check_life
 
@@ -222,7 +223,7 @@ class Hub:
         """Store a blob beside the session; its id is the SHA-256 of its content, in hex."""
         hot = await self.loaded(principal, session, "append")
         if len(data) > limits.BLOB_BYTES:
-            raise Refused("input.too_large", f"blob: more than {limits.BLOB_BYTES} bytes")
+            raise too_large("blob", limits.BLOB_BYTES, "bytes")
         blob = hashlib.sha256(data).hexdigest()
         await self.engine.put_blob(hot.key, hot.incarnation, blob, media_type, data)
         return blob

@@ -14,6 +14,7 @@ from holdfast.hub.deciding import authorise_holder
 from holdfast.hub.pending import Outcome, Tell, into
 from holdfast.hub.port import Batch, Connection
 from holdfast.protocol import limits, wire
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_session_id, check_value, encode
 from holdfast.session import life, program
 from holdfast.session.access import NEEDS, Principal, authorise
@@ -170,7 +171,7 @@ async def _presence(hub: Hub, principal: Principal, op: wire.Presence, conn: Con
     conn = _connection(conn)
     check_value(op.doing, "doing")
     if len(encode(op.doing)) > limits.PRESENCE_BYTES:
-        raise Refused("input.too_large", f"doing: more than {limits.PRESENCE_BYTES} bytes")
+        raise too_large("doing", limits.PRESENCE_BYTES, "bytes")
     session = await hub.loaded(principal, op.session, "presence")
     if conn.ident not in session.readers:
         raise Refused("input.malformed", "subscribe before you say what you do")

@@ -12,6 +12,7 @@ CONVERSATION_BYTES = 4 << 20  # a body of AG-UI, whose clients send the whole co
 EVENT_BYTES = 256 << 10  # one event's data, encoded
 BATCH_EVENTS = 1_000  # events in one append
 JSON_DEPTH = 32  # nesting of data
+MESSAGE_DEPTH = 64  # nesting of a whole message or view: data, and what it is wrapped in
 INTEGER_MAX = (1 << 53) - 1  # what a browser represents exactly
 SESSION_ID_CHARS = 128  # a session id
 INCARNATION_CHARS = 64  # a life of a session, as a cursor names it

@@ -230,9 +230,9 @@ class ViewState:
             turns.add(turn)
             turn = self.by_id.get(("message", turn), {}).get("parent")
         chosen = dict(self.branch["runs"])
-        for ident, run in self.runs.items():
+        for run in sorted(self.runs.values(), key=lambda run: int(run["seq"])):  # JSON objects have no order to rely on
             if "parent" not in run and "input" in run and run["input"] not in self.branch["runs"]:
-                chosen[run["input"]] = ident
+                chosen[run["input"]] = run["id"]
 
         def shown(item: Item) -> bool:
             if "turn" not in item:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -266,3 +267,19 @@ def test_results_come_back_as_they_were(value: Any) -> None:
 def test_what_is_not_json_is_refused() -> None:
     with pytest.raises(Refused):
         to_content(object())
+
+
+def test_a_call_with_arguments_that_are_no_json_of_ours_has_an_id_of_its_own() -> None:
+    ids, again = CallIds("r1"), CallIds("r1")
+    calls: list[dict[str, Any]] = [
+        {"n": 2**60}, {"n": 2**60 + 1}, {"n": {1: "a"}}, {"when": datetime(2026, 1, 2, tzinfo=UTC)}, {"n": 1.0}, {"n": "1"},
+    ]  # fmt: skip
+    first = [ids.next("t", "look", call) for call in calls]
+    assert len(set(first)) == len(calls)
+    assert [again.next("t", "look", call) for call in calls] == first, "also in a later attempt"
+    deep: dict[str, Any] = {}
+    for _ in range(5_000):
+        deep = {"a": deep}
+    with pytest.raises(Refused) as refused:
+        ids.next("t", "look", deep)
+    assert refused.value.code == "input.too_deep"

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import hashlib
 import inspect
-import json
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable
 from typing import Any
@@ -21,6 +20,7 @@ from holdfast.agents.adapters.framework import Texts
 from holdfast.agents.run import RunContext
 from holdfast.errors import HoldfastError
 from holdfast.protocol import limits
+from holdfast.protocol.codec import parse
 
 Stream = AsyncIterable[Any] | Awaitable[AsyncIterable[Any]]
 """A provider's stream, or what gives one when it is awaited: the call of the provider's client, as it is."""
@@ -62,7 +62,7 @@ class Call(msgspec.Struct):
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments. Raises ``ValueError`` when they are no JSON object."""
-        value = json.loads(self.args or "{}")
+        value = parse(self.args or "{}")
         if not isinstance(value, dict):
             raise ValueError("the arguments are not a JSON object")
         return value

@@ -17,6 +17,7 @@ from holdfast.agents.adapters.conversing import Attached, Conversation, Returned
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
 from holdfast.protocol import limits
+from holdfast.protocol.codec import parse
 
 _GROWS = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
@@ -142,7 +143,7 @@ def _result(ident: str, text: str, failed: bool = False) -> dict[str, Any]:
 
 def _object(args: str) -> dict[str, Any]:
     try:
-        value = json.loads(args)
+        value = parse(args)
     except ValueError:
         value = None
     return value if isinstance(value, dict) else {}
@@ -229,7 +230,7 @@ class _Messages:
         block = self._blocks[key]
         if block["type"] in _CALLS and self._inputs.get(key):
             try:
-                block["input"] = json.loads(self._inputs[key])
+                block["input"] = parse(self._inputs[key])
             except ValueError:
                 block["input"] = {}  # cut by the limit of tokens: the call's own text tells
         self._scribe.end(key)

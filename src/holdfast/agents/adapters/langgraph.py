@@ -9,7 +9,6 @@ Tested with LangGraph 1.2; streams as documented at https://docs.langchain.com/o
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Awaitable, Callable, Container
 from contextvars import ContextVar
 from typing import Any
@@ -30,7 +29,7 @@ from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown
 from holdfast.agents.run import RunContext
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
-from holdfast.protocol.codec import encode
+from holdfast.protocol.codec import encode, parse
 
 Answer = Callable[[Any, Approval], Any]
 """From an interrupt's value and people's decision to what ``interrupt()`` returns."""
@@ -300,7 +299,7 @@ def _messages(told: list[Turn]) -> list[BaseMessage]:
 
 
 def _args(text: str) -> dict[str, Any]:
-    value = json.loads(text)
+    value = parse(text)
     return value if isinstance(value, dict) else {"value": value}
 
 

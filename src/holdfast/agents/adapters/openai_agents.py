@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
-import json
 from collections.abc import AsyncIterator, Callable, Container
 from contextvars import ContextVar
 from typing import Any
@@ -28,6 +27,7 @@ from holdfast.agents.adapters.openai_agents_voice import Voice
 from holdfast.agents.errors import ToolFailed
 from holdfast.agents.run import RunContext
 from holdfast.protocol import limits
+from holdfast.protocol.codec import parse
 
 _child: ContextVar[Voice | None] = ContextVar("holdfast agent tool", default=None)
 
@@ -342,7 +342,7 @@ def _field(raw: Any, name: str) -> Any:
 def _args(text: Any) -> dict[str, Any]:
     """A call's arguments; what is no JSON object is shown as text."""
     try:
-        value = json.loads(text or "{}")
+        value = parse(text or "{}")
     except ValueError:
         value = text
     return value if isinstance(value, dict) else {"input": value}

@@ -129,7 +129,7 @@ export class Connection {
         const { key } = this.outbox.take(id)!.op;
         reject(new HoldfastError({
           code: "timeout", message: `${op.op} had no answer in ${timeoutMs} ms.`, retry: true, key,
-          fix: "Do it again with the same key: that settles whether it was done.",
+          fix: "Retry with the same key.",
         }));
       }, timeoutMs);
     });

@@ -36,7 +36,7 @@ _PAGES: Final = 16  # of older history that a client is given when it joins
 class _Stop(msgspec.Struct):
     """What to stop: all runs of the agent, or the one a client's run id or a session's run id names."""
 
-    runId: wire.Id | None = None
+    runId: wire.Label | None = None
     force: bool = False
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from holdfast.errors import Refused
-from holdfast.protocol import browser_tools
-from holdfast.protocol.codec import canonical, check_value, encode
+from holdfast.protocol import browser_tools, limits
+from holdfast.protocol.codec import canonical, check_value, decode, encode
 from holdfast.protocol.view import ENDED, Item
 
 Chunk = dict[str, Any]
+_ANY: Final = msgspec.json.Decoder()
 _DONE: Final = "done"
 _TOLD_OF_TOOLS: Final = {-1: "begun", -2: "called"}
 _TEXTS: Final = {"message": "text", "reasoning": "reasoning"}
@@ -20,10 +22,10 @@ _TEXTS: Final = {"message": "text", "reasoning": "reasoning"}
 def parsed(text: str) -> Any:
     """A tool's arguments or result: JSON where it is JSON, else the text itself."""
     try:
-        value = json.loads(text)
+        value = decode(text, _ANY, "text", limits.SERVER_MESSAGE_BYTES)
         if isinstance(value, (dict, list)):
             check_value(value)
-    except (ValueError, RecursionError, Refused):  # what a browser cannot read as JSON, it gets as text
+    except Refused:  # what a browser cannot read as JSON, it gets as text
         return text
     return value
 

@@ -26,7 +26,7 @@ HOLD_S: Final = 0.5
 
 
 class _Frame(msgspec.Struct, tag_field="type", kw_only=True):
-    requestId: wire.Id  # bounded: every chunk of the answer carries it
+    requestId: wire.Label  # bounded: every chunk of the answer carries it
 
 
 class SendFrame(_Frame, tag="send", kw_only=True):
@@ -53,7 +53,7 @@ _ASKED: Final = msgspec.json.Decoder(Asked)
 
 
 class _Named(msgspec.Struct):
-    requestId: wire.Id
+    requestId: wire.Label
 
 
 _NAMED: Final = msgspec.json.Decoder(_Named)
