@@ -1,5 +1,11 @@
 # Every target sets up what it needs: a virtual environment with locked, hashed dependencies.
 PYTHON ?= python3
+ifneq ($(origin PYTHON),file)  # PYTHON=python3.13: an environment of its own, unless .venv is of that version
+override PYTHON := $(or $(shell .ci/python $(PYTHON)),$(error PYTHON=$(PYTHON) does not run here))
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+KNOWN   := $(shell .venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+VENV    ?= $(if $(filter-out $(VERSION),$(KNOWN)),.venv-$(VERSION),.venv)
+endif
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 7417
@@ -51,7 +57,7 @@ web/node_modules/.built: web/node_modules/.installed $(WEB)
 	@touch $@
 
 web: web/node_modules/.built $(VENV)/.run  ## the TypeScript client and what is built on it: build, types, tests
-	cd web && npm run check --silent && npm test --silent
+	cd web && npm run check --silent && HOLDFAST_BIN=$(abspath $(BIN)) npm test --silent
 
 dist: $(VENV)/.run web/node_modules/.built  ## the wheel and the npm tarball, in dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
@@ -72,5 +78,5 @@ lock: $(VENV)/.dev  ## lock dependency versions with hashes and without addresse
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --group dev pyproject.toml -o requirements/dev.txt
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf web/node_modules web/*/*/node_modules web/packages/*/dist
