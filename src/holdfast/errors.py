@@ -141,6 +141,11 @@ class HoldfastError(Exception):
         """What to do."""
         return str(self.fields.get("fix") or self.row.fix)
 
+    @property
+    def words(self) -> str:
+        """What is wrong and what to do, in one line, for protocols whose errors have only a text."""
+        return f"{self.detail.rstrip('.')}. {self.fix}"
+
     def wire(self) -> dict[str, Any]:
         """The error as sent on every surface: ``{code, message, fix, retry, …fields}``."""
         return {"code": self.code, "message": self.detail, "retry": self.row.retry, **self.fields, "fix": self.fix}

@@ -232,5 +232,5 @@ def number(raw: str, what: str, *, least: int = 0, most: int = limits.INTEGER_MA
     if raw.isascii() and raw.isdigit() and (len(raw) > 16 or int(raw) > limits.INTEGER_MAX):
         raise Refused("input.number_range", f"{what}: beyond 2^53-1")
     if not (raw.isascii() and raw.isdigit()) or not least <= int(raw) <= most:
-        raise Refused("input.malformed", f"{what}: must be a number from {least} to {most}")
+        raise Refused("input.malformed", f"{what}: {raw[:80]!r}", fix=f"Send a whole number from {least} to {most}.")
     return int(raw)

@@ -25,14 +25,14 @@ Evolve = Callable[[State, Event], None]
 
 def _create(state: State, op: wire.Create, writer: Writer) -> None:
     """The first event of every session. Creating again with the same settings writes nothing."""
+    check_value(op.meta, "meta")
+    if len(encode(op.meta)) > limits.EVENT_BYTES:
+        raise too_large("meta", limits.EVENT_BYTES, "bytes")
     writer.result = {"incarnation": state.incarnation}
     if state.tail:
         if (op.title and op.title != state.title) or (op.agent and op.agent != state.agent):
             raise Refused("session.exists")
         return
-    check_value(op.meta, "meta")
-    if len(encode(op.meta)) > limits.EVENT_BYTES:
-        raise too_large("meta", limits.EVENT_BYTES, "bytes")
     data = {"title": check_text(op.title, "title"), "agent": check_text(op.agent, "agent"), "meta": op.meta}
     writer.write(e.SESSION_CREATED, {name: value for name, value in data.items() if value})
 

@@ -128,7 +128,7 @@ export class Connection {
       timer = setTimeout(() => {
         const { key } = this.outbox.take(id)!.op;
         reject(new HoldfastError({
-          code: "timeout", message: `${op.op} had no answer in ${timeoutMs} ms.`, retry: true, key,
+          code: "timeout", message: `${op.op}: no answer in ${timeoutMs} ms`, retry: true, key,
           fix: "Retry with the same key.",
         }));
       }, timeoutMs);

@@ -11,7 +11,7 @@ export function unsendable(op: Op): HoldfastError | null {
   const text = nested(op, 0) ? "" : JSON.stringify(op);
   const [code, fix] =
     !text ? ["too_deep", "Flatten the value."]
-    : new Blob([text]).size > MESSAGE_BYTES - 64 ? ["too_large", "Send less, or put large content into a blob."]
+    : new Blob([text]).size > MESSAGE_BYTES - 64 ? ["too_large", "Put large content into a blob."]
     : HALF_PAIR.test(text) ? ["malformed", "Send whole characters."]
     : [];
   return code ? new HoldfastError({ code: `input.${code}`, message: `${op.op}: ${code}`, fix }) : null;
