@@ -63,7 +63,9 @@ def say_error(error: HoldfastError, *, as_json: bool = False) -> None:
         return
     err.print(Text.assemble((f"{error.code}  ", "bold red"), error.detail))
     facts = [
-        f"{name}: {value}" for name, value in error.fields.items() if isinstance(value, (str, int)) and name != "fix"
+        f"{name}: {value}"
+        for name, value in error.fields.items()
+        if isinstance(value, (str, int)) and name != "fix" and str(value) not in error.detail
     ]
     if facts:
         err.print(Text(", ".join(facts)))

@@ -12,6 +12,7 @@ from rich.text import Text
 from holdfast.cli import output
 from holdfast.cli.session import AsJson, Db, Token, Url, run, talking_to
 from holdfast.client.feed import Snapshot
+from holdfast.client.run import Run
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
@@ -59,7 +60,7 @@ def send(
     create: Annotated[bool, typer.Option(help="Create the session when it does not exist.")] = True,
     url: Url = "http://127.0.0.1:7417", token: Token = None, db: Db = "holdfast.db", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Say something; prints the id of the run that answers."""
+    """Say something; prints the id of the run that answers, and says when no worker is there for it."""
 
     async def work() -> None:
         async with talking_to(url, token, db) as hf:
@@ -71,22 +72,49 @@ def send(
                         raise
             started = await hf.session(session).send(text, agent=agent)
             if as_json:
-                output.say_json({"session": session, "input": started.input, "run": started.id})
-            elif started.id:
+                said = {"session": session, "input": started.input, "run": started.id, "served": started.served}
+                if follow and started.id:
+                    said |= {"status": (await started.finished())["status"], "text": await started.text()}
+                return output.say_json(said)
+            if started.id:
                 output.out.print(f"run {started.id}", style="dim")
             else:
                 output.out.print("said; no agent was addressed, so nobody answers", style="dim")
+            if started.served is False:
+                output.err.print(output.state("queued"), "no worker serves this agent; the run waits until one does")
             if follow and started.id:
-                outcome = await started.finished()
-                output.out.print(await started.text(), markup=False)
-                output.out.print(output.state(outcome["status"]))
+                await show_answer(started)
+        return None
 
     run(work, as_json)
 
 
+async def show_answer(run_: Run) -> None:
+    """What a run says, as it says it, and how it ended."""
+    said = False
+    while True:
+        try:
+            async for piece in run_.stream():
+                said = True
+                output.out.print(piece, end="", markup=False)
+        except Refused as error:
+            if error.code != "run.fenced":
+                raise
+            output.out.print()
+            output.err.print("the attempt was lost; the next one begins anew", style="dim")
+            continue
+        break
+    if said:
+        output.out.print()
+    outcome = await run_.finished()
+    output.out.print(output.state(outcome["status"]))
+    if "error" in outcome:
+        output.err.print(Text(f"{outcome['error'].get('code', '')}  {outcome['error'].get('message', '')}"))
+
+
 def tail(
     session: SessionId,
-    raw: Annotated[bool, typer.Option("--raw", help="Events as they are stored, one JSON line each.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Events as they are stored, from the first, one JSON line each.")] = False,
     folded: Annotated[bool, typer.Option("--folded", help="The folded view, once, and leave.")] = False,
     after: Annotated[int | None, typer.Option(help="Begin after this seq instead of with everything.", min=0)] = None,
     until_idle: Annotated[bool, typer.Option("--until-idle", help="Leave when no run is left.")] = False,
@@ -103,15 +131,16 @@ def tail(
             state, known = View(), 0  # the fold up to ``known``: what idle means is asked of the newest state there is
             printer = Printer(raw)
             start: Any = "snapshot"
+            begin = 0 if raw and after is None else after
 
             def idle(seq: int) -> bool:
                 return until_idle and seq >= known and all("ended_ts" in run for run in state.runs.values())
 
-            if after is not None:
+            if begin is not None:
                 async with followed.live() as live:
                     state, known = View.load(live.view.export()), live.seq
-                    start = wire.Cursor(live.cursor.incarnation, after)
-                if idle(after):
+                    start = wire.Cursor(live.cursor.incarnation, begin)
+                if idle(begin):
                     return None
             async for item in followed.events(after=start):
                 if isinstance(item, Snapshot):

@@ -51,7 +51,26 @@ def place(hub: Hub, principal: Principal, op: wire.SessionOp, tell: Tell) -> Non
         raise Unavailable("server.restarting")
     if isinstance(op, (wire.Take, wire.GiveBack)) and op.force:
         authorise(principal, "admin", op.session)
+    if isinstance(op, _QUEUEING):
+        tell = _saying_who_serves(hub, key, tell)
     hub.hot(key).place(op, principal.actor, principal, tell)
+
+
+_QUEUEING: Final = (wire.Send, wire.Interrupt, wire.Regenerate)
+
+
+def _saying_who_serves(hub: Hub, key: Key, tell: Tell) -> Tell:
+    """The answer says too whether a worker is there for the run that was queued: without one it waits (RUN-7)."""
+
+    def told(outcome: Outcome) -> None:
+        if not isinstance(outcome, HoldfastError) and (ident := outcome.get("run")) is not None:
+            state = hub.hot(key).state
+            run = state.runs.get(ident) if state is not None else None
+            if run is not None:
+                outcome = {**outcome, "served": hub.workers.serves(key, run.agent)}
+        tell(outcome)
+
+    return told
 
 
 async def submit(hub: Hub, principal: Principal, op: wire.SessionOp) -> dict[str, Any]:
