@@ -81,7 +81,8 @@ def send(
             else:
                 output.out.print("said; no agent was addressed, so nobody answers", style="dim")
             if started.served is False:
-                output.err.print(output.state("queued"), "no worker serves this agent; the run waits until one does")
+                words = ": no worker serves this agent; the run waits until one does"
+                output.err.print(output.state("queued").append(words))
             if follow and started.id:
                 await show_answer(started)
         return None
@@ -90,26 +91,28 @@ def send(
 
 
 async def show_answer(run_: Run) -> None:
-    """What a run says, as it says it, and how it ended."""
-    said = False
-    while True:
-        try:
-            async for piece in run_.stream():
-                said = True
-                output.out.print(piece, end="", markup=False)
-        except Refused as error:
-            if error.code != "run.fenced":
-                raise
-            output.out.print()
-            output.err.print("the attempt was lost; the next one begins anew", style="dim")
-            continue
-        break
-    if said:
-        output.out.print()
+    """What a run says and how it ended: to people as it says it, elsewhere once, without what a lost attempt had said."""
+    if output.out.is_terminal:
+        await stream_answer(run_)
     outcome = await run_.finished()
+    if not output.out.is_terminal:
+        output.out.print(await run_.text(), markup=False)
     output.out.print(output.state(outcome["status"]))
     if "error" in outcome:
         output.err.print(Text(f"{outcome['error'].get('code', '')}  {outcome['error'].get('message', '')}"))
+
+
+async def stream_answer(run_: Run) -> None:
+    """What a run says, piece by piece."""
+    while True:
+        try:
+            async for piece in run_.stream():
+                output.out.print(piece, end="", markup=False)
+            return output.out.print()
+        except Refused as error:
+            if error.code != "run.fenced":
+                raise
+            output.out.print("\nthe attempt was lost; the next one begins anew", style="dim")
 
 
 def tail(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import threading
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from holdfast.agents.holdfast import Holdfast
 from holdfast.agents.run import RunContext
+from holdfast.cli import output
 from holdfast.cli import session as shared
 from holdfast.cli.parser import app
 from holdfast.client.client import Client
@@ -64,6 +68,36 @@ async def test_who_follows_is_told_that_it_waits_and_then_the_answer(site: Site)
 async def _runs(hf: Holdfast) -> dict[str, dict[str, str]]:
     session = await hf.create("s1")
     return (await session.state()).runs
+
+
+async def test_a_person_sees_the_answer_as_it_is_written(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, shown = asyncio.Event(), threading.Event()
+
+    async def slow(run: RunContext) -> None:
+        async with run.message() as text:
+            await text.write("high ")
+            await go_on.wait()
+            await text.write("tide")
+
+    class Terminal(io.StringIO):
+        def write(self, text: str) -> int:
+            if "high" in text:
+                shown.set()
+            return super().write(text)
+
+    terminal = Terminal()
+    monkeypatch.setattr(output, "out", Console(file=terminal, force_terminal=True, color_system=None, width=200))
+    async with Holdfast(site.url, token=site.token(agents=["*"])) as hf:
+        hf.add_agent("writer", slow)
+        serving = asyncio.create_task(hf.serve(signals=False))
+        while not site.hub.stats.workers:
+            await asyncio.sleep(0.01)
+        follows = asyncio.create_task(said(site, "send", "s1", "hello", "--agent", "writer", "-f"))
+        assert await asyncio.to_thread(shown.wait, 20), "nothing is seen before the answer is whole"
+        go_on.set()
+        code, _, _ = await follows
+        assert code == 0 and terminal.getvalue().splitlines()[1:] == ["high tide", "✓ completed"]
+        serving.cancel()
 
 
 async def test_a_worker_of_another_tenant_or_session_serves_nobody_here(site: Site) -> None:
