@@ -10,8 +10,8 @@ const HALF_PAIR = /(?<!\\)(?:\\\\)*\\ud[89a-f]/; // JSON.stringify escapes a sur
 export function unsendable(op: Op): HoldfastError | null {
   const text = nested(op, 0) ? "" : JSON.stringify(op);
   const [code, fix] =
-    !text ? ["too_deep", "Flatten the value."]
-    : new Blob([text]).size > MESSAGE_BYTES - 64 ? ["too_large", "Put large content into a blob."]
+    !text ? ["too_deep", "Flatten it."]
+    : new Blob([text]).size > MESSAGE_BYTES - 64 ? ["too_large", "Use a blob."]
     : HALF_PAIR.test(text) ? ["malformed", "Send whole characters."]
     : [];
   return code ? new HoldfastError({ code: `input.${code}`, message: `${op.op}: ${code}`, fix }) : null;

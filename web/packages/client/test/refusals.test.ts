@@ -1,6 +1,6 @@
 // One refusal, one code, one fix: over a WebSocket and over HTTP as everywhere (tests/acceptance/test_one_refusal.py).
 
-import { describe, expect, inject, test } from "vitest";
+import { expect, inject, test } from "vitest";
 import type { Client, HoldfastError, Session } from "../src/index.js";
 import { client, closing, fresh } from "./client.js";
 import { line } from "./proxy.js";
@@ -23,16 +23,16 @@ const FAULTS: [string, (session: Session, hf: Client) => Promise<unknown>, strin
   ["a session id", async (_, hf) => hf.session("s".repeat(129)).state(), "input.session_id", "Use 1 to 128"],
 ];
 
-describe.each(["websocket", "sse"])("over %s", (transport) => {
-  test.each(FAULTS)("%s has one code and one fix", async (_, act, code, fix) => {
-    const via = closing(await line(inject("url")));
-    via.plain = transport === "sse";
-    const hf = client({ url: via.url });
-    await hf.ready();
-    expect(hf.status.transport).toBe(transport);
-    const session = await hf.create({ session: fresh() });
+test.each(["websocket", "sse"])("over %s a fault has one code and one fix", async (transport) => {
+  const via = closing(await line(inject("url")));
+  via.plain = transport === "sse";
+  const hf = client({ url: via.url });
+  await hf.ready();
+  expect(hf.status.transport).toBe(transport);
+  const session = await hf.create({ session: fresh() });
+  for (const [name, act, code, fix] of FAULTS) {
     const error = await act(session, hf).then(() => { throw new Error("was not refused"); }, (refused: HoldfastError) => refused);
-    expect(error).toMatchObject({ code, retry: false });
-    expect(error.fix).toContain(fix);
-  });
+    expect(error, name).toMatchObject({ code, retry: false });
+    expect(error.fix, name).toContain(fix);
+  }
 });
