@@ -79,6 +79,7 @@ ROUTES: Final[dict[tuple[str, str], Schema]] = {
     ("GET", "/v1/connections"): record(connections=listed(ANY), all=COUNT),
     ("DELETE", "/v1/connections/{connection}"): record(),
     ("GET", "/v1/runs"): record(runs=listed(ANY), all=COUNT),
+    ("GET", "/v1/activity"): record(sessions=ANY),
     ("GET", "/v1/stats"): record(now_ms=COUNT, stats=ANY, commit=ANY),
     ("POST", f"{_S}/blobs"): record(blob=TEXT, size=COUNT),
     ("POST", "/v1/tokens"): record(token=TEXT),

@@ -38,6 +38,7 @@ class Operators:
             Route("/v1/connections", self.connections, methods=["GET"]),
             Route("/v1/connections/{connection}", self.cut, methods=["DELETE"]),
             Route("/v1/runs", self.runs, methods=["GET"]),
+            Route("/v1/activity", self.activity, methods=["GET"]),
             Route("/v1/stats", self.stats, methods=["GET"]),
         ]
 
@@ -95,6 +96,11 @@ class Operators:
                 "losses": run.losses, "queued_ms": run.queued_ms, "worker": run.worker, "stopping": run.cancel is not None,
                 "lease_s": run.lease_s, "lease_left_s": round(lease - now, 3) if lease is not None else None,
             }  # fmt: skip
+
+    async def activity(self, request: Request) -> Response:
+        """Events by second over the last half minute, of the sessions in which any were written."""
+        tenant = self._operator(request).tenant
+        return answer({"sessions": self.hub.activity.of(tenant, self.hub.clock.monotonic())})
 
     async def stats(self, request: Request) -> Response:
         """The hub's counters and gauges as JSON, and commit times as a histogram: what the console draws over time."""

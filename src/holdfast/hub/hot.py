@@ -284,7 +284,8 @@ class HotSession:
     def _committed(self, events: list[Event], frames: list[Frame], index: Index | None, loud: bool) -> None:
         stats, view = self.hub.stats, self.view
         stats.commits += 1
-        stats.events += frames[-1].last - frames[0].first + 1
+        stats.events += (written := frames[-1].last - frames[0].first + 1)
+        self.hub.activity.wrote(self.key, written, self.hub.clock.monotonic())
         stats.frames += len(frames)
         view.apply_all(events)
         self.tail, self.active_ms = events[-1].last, events[-1].ts

@@ -39,6 +39,7 @@ OPEN_ENTITIES = 1_024  # open messages, reasoning and tool calls
 PENDING_APPROVALS = 256  # approvals that wait for a decision
 PENDING_STEERS = 64  # steers of one run that its worker has not confirmed
 PRODUCERS = 512  # producers remembered; the one silent longest is forgotten first
+ACTIVITY_S = 30  # how far back operators see what was written in a session
 OPERATOR_ROWS = 1_000  # connections, or runs, in one answer to an operator
 FEED_NOTICES = 100_000  # happenings kept for webhooks; the oldest are forgotten first
 KEYED_COMMANDS = 1_024  # single commands with a key remembered; the oldest is forgotten first

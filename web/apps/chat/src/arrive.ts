@@ -5,10 +5,16 @@ export function arrive(): string {
   const given = new URLSearchParams(location.hash.slice(1));
   const token = given.get("t");
   if (token !== null) {
-    sessionStorage.setItem("holdfast.token", token);
+    keep(token);
     history.replaceState(null, "", given.has("s") ? `#/${given.get("s")}` : location.pathname);
   }
   return sessionStorage.getItem("holdfast.token") ?? "";
+}
+
+/** Keep a token for the reloads of this tab. */
+export function keep(token: string): string {
+  if (token) sessionStorage.setItem("holdfast.token", token);
+  return token;
 }
 
 /** Whether the address brings a token. */

@@ -5,6 +5,8 @@ import { useCallback, useEffect, useState } from "preact/hooks";
 
 import { useChat } from "./context.js";
 
+const KILL_SERVER = "demo/kill/server";
+
 /** What the demo's server says; other servers have no such route. */
 export interface Info {
   agents: string[];
@@ -49,7 +51,9 @@ export function Breaking() {
       await call(path);
       chat.tell(words);
     } catch (error) {
-      chat.tell((error as Error)?.message ?? "The server did not answer.", "error");
+      const unheard = error instanceof TypeError; // what a fetch without an answer rejects with, in words of the browser's
+      if (unheard && path === KILL_SERVER) chat.tell(words); // it took its answer with it
+      else chat.tell(unheard ? "The server did not answer." : (error as Error).message, "error");
     }
     setTimeout(() => void load(), 300);
   };
@@ -78,7 +82,7 @@ export function Breaking() {
           );
         })}
         {info?.here && <Row name="server"><Button icon="skull" words="kill" title="kill -9 the server's process"
-          onClick={() => void act("demo/kill/server", "The server was killed: SIGKILL. It is started again in a moment.")} /></Row>}
+          onClick={() => void act(KILL_SERVER, "The server was killed: SIGKILL. It is started again in a moment.")} /></Row>}
       </div></section>
       <section><h2>Elsewhere</h2><div id="others"><Elsewhere info={info} /></div></section>
     </>

@@ -4,13 +4,15 @@ import "holdfast-look/look.css";
 import "./conversation.css";
 import "./panes.css";
 
+import { borrow, lend } from "holdfast-look";
 import { render } from "preact";
 
 import { App } from "./app.js";
-import { arrive } from "./arrive.js";
+import { arrive, keep } from "./arrive.js";
 import { Chat } from "./chat.js";
 
-const token = arrive();
+const token = arrive() || keep(await borrow());
+if (token) lend(token);
 const chat = token ? new Chat(token) : null;
 render(<App chat={chat} />, document.getElementById("app")!);
 

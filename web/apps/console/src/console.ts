@@ -10,10 +10,16 @@ const NOTICE_MS = 10_000;
 export function arrive(): string {
   const token = new URLSearchParams(location.hash.slice(1)).get("t");
   if (token !== null) {
-    sessionStorage.setItem("holdfast.token", token);
+    keep(token);
     history.replaceState(null, "", location.pathname);
   }
   return sessionStorage.getItem("holdfast.token") ?? "";
+}
+
+/** Keep a token for the reloads of this tab. */
+export function keep(token: string): string {
+  if (token) sessionStorage.setItem("holdfast.token", token);
+  return token;
 }
 
 /** An open connection, as `GET /v1/connections` tells it. */

@@ -4,12 +4,14 @@ import "holdfast-look/look.css";
 import "uplot/dist/uPlot.min.css";
 import "./console.css";
 
+import { borrow, lend } from "holdfast-look";
 import { render } from "preact";
 
 import { App } from "./app.js";
-import { arrive, Console } from "./console.js";
+import { arrive, Console, keep } from "./console.js";
 
-const token = arrive();
+const token = arrive() || keep(await borrow());
+if (token) lend(token);
 const operator = token ? new Console(token) : null;
 render(<App operator={operator} />, document.getElementById("app")!);
 

@@ -3,7 +3,8 @@
 export { clock, hueOf, nameOf } from "./actor.js";
 export { Button, Glyph, type GlyphName } from "./glyph.js";
 export { listen, type Keys } from "./keys.js";
-export { Growing, Prose } from "./markdown.js";
+export { Growing, Inline, Prose } from "./markdown.js";
+export { borrow, lend } from "./neighbour.js";
 export { StateBadge, WORDS } from "./state.js";
 export { bare } from "./unseen.js";
 export { useChanges } from "./changes.js";
