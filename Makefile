@@ -66,8 +66,8 @@ dist: $(VENV)/.run web/node_modules/.built  ## the wheel and the npm tarball, in
 mutants: $(VENV)/.dev  ## plant known bugs, one at a time, and see a test catch each
 	$(BIN)/python -m tests.mutants.run
 
-prove: $(VENV)/.dev  ## the long reliability programme; writes build/prove-report.md
-	$(BIN)/python -m tests.prove.prove
+prove: $(VENV)/.dev  ## the long reliability programme; writes build/prove-report.md; PART="planted bugs" runs one part
+	$(BIN)/python -m tests.prove.prove $(if $(PART),"$(PART)")
 
 bench: $(VENV)/.dev  ## side-by-side benchmarks; writes benchmarks/RESULTS.md and the README's table
 	$(BIN)/python -m benchmarks.run

@@ -129,6 +129,7 @@ class Holdfast(Server):
         lifted = {
             "HOLDFAST_APPENDS_PER_S": "1e9",
             "HOLDFAST_REQUESTS_PER_S": "1e9",
+            "HOLDFAST_WORK_PER_S": "1e12",
             "HOLDFAST_CONNECTIONS": "15000",
             "HOLDFAST_CONNECTIONS_PER_PRINCIPAL": "100000",
             "HOLDFAST_LEASE_S": "3600",

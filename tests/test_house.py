@@ -150,6 +150,29 @@ def test_every_contract_is_in_the_architecture() -> None:
         assert f"`{name}`" in section("Rooms"), name
 
 
+MAY_PRINT = {"cli/output.py", "audit/report/terminal.py", "demo/run.py"}
+"""The first two show what others wrote through ``visible``; the demo has its own words only."""
+MAY_LOG = {"visible.py", "cli/serve.py", "cli/session.py", "edge/upgrade.py"}
+"""``visible.logger`` makes loggers; the others set levels and handlers."""
+
+
+def test_what_others_wrote_is_printed_by_one_function() -> None:
+    for path in modules():
+        name = str(path.relative_to(SRC))
+        for module, _ in imports(path):
+            assert module != "rich.markup", f"{name}: no markup is read, so none is escaped"
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if called in ("print", "Console", "Text", "Text.assemble") or called.endswith(
+                (".print", "typer.echo", ".print_json")
+            ):
+                assert name in MAY_PRINT, f"{name}:{node.lineno}: {called}: say it with cli/output.py"  # type: ignore[attr-defined]
+            if called.endswith(("stdout.write", "stderr.write", "file.write")) and "file.write" not in called[:10]:
+                assert name == "cli/output.py", f"{name}: {called}"
+            if called.endswith("getLogger"):
+                assert name in MAY_LOG, f"{name}: {called}: take a logger of visible.py"
+
+
 def test_every_dependency_has_its_reason() -> None:
     wanted = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]
     names = {re.match(r"[A-Za-z0-9_-]+", line)[0] for line in wanted}  # type: ignore[index]

@@ -72,12 +72,15 @@ CODES: dict[str, Code] = {
     # approval, steer, branch, hand-off
     "approval.not_found": Code(404, False, "There is no such approval in this session.", "Check its id, or read the session's state."),
     "approval.resolved": Code(409, False, "The approval was decided already; `by` and `decision` say how.", "Nothing: the first decision stands."),
-    "approval.self": Code(403, False, "The one who asked may not decide.", "Let another person decide."),
+    "approval.self": Code(403, False, "An agent may not decide, nor may anybody whose token an agent minted.", "Let a person decide, with a token that no agent minted."),
+    "approval.rule": Code(403, False, "The one who asks may not loosen the rule about who decides.", "Leave out `self_approve` and `default`: without a decision it is denied. A policy of the owner will be able to allow more; an agent is not."),
     "input.not_found": Code(404, False, "There is no such input message in this session.", "Check the id, or read the session's state."),
     "handoff.taken": Code(409, False, "Somebody else has taken over this session.", "Ask them to hand it back, or use force with admin."),
     "handoff.not_taken": Code(409, False, "Nobody has taken over this session.", "Nothing to give back."),
     # agents: what ends up in a run's error, or is raised inside an agent
     "agent.failed": Code(500, False, "The agent raised an exception.", "Look at the worker's log; send the input again."),
+    "agent.stalled": Code(500, False, "The agent went round and round, and nothing came of it.", "Look at what it waits for in the session; report it with the framework's version."),
+    "agent.not_kept": Code(500, False, "What the agent knew was too much to be kept, so another attempt cannot go on.", "Send the input again; let tools return less."),
     "tool.failed": Code(502, False, "The tool failed; an earlier attempt recorded how.", "Handle it, or call again with another call id."),
     "tool.denied": Code(403, False, "The action was not approved.", "Do without it, or ask for another action."),
     "tool.outcome_unknown": Code(409, False, "An earlier attempt began this tool call and did not record how it ended.", "Find out what happened, or mark the tool as idempotent."),
@@ -95,6 +98,7 @@ CODES: dict[str, Code] = {
     "limit.subscriptions": Code(409, False, "The connection has as many subscriptions as it allows.", "Unsubscribe, or open another connection."),
     "disk.full": Code(507, True, "The disk is full; only control and run ends are admitted.", "Free space; the server recovers without a restart."),
     "disk.failed": Code(503, True, "The storage failed; writes are stopped, reads go on.", "Look at the server's log and disk; retry with the same key."),
+    "disk.lost": Code(503, True, "The database file was deleted, moved or replaced while the server runs; writes are stopped, reads go on.", "Stop the server, put the file back or restore a backup, and start it again; retry with the same key then."),
     "commit.unknown": Code(503, True, "Whether this was stored is not known.", "Retry with the same key; that settles it."),
     "server.restarting": Code(503, True, "The server is shutting down.", "Reconnect after a moment; cursors stay valid."),
     "server.busy": Code(503, True, "The session's queue is full.", "Retry with backoff."),
@@ -145,6 +149,12 @@ class HoldfastError(Exception):
     def words(self) -> str:
         """What is wrong and what to do, in one line, for protocols whose errors have only a text."""
         return f"{self.detail.rstrip('.')}. {self.fix}"
+
+    @property
+    def retry_after_s(self) -> float:
+        """Seconds until the same may succeed, as far as the server has said; else 0."""
+        asked = self.fields.get("retry_after_s")
+        return float(asked) if isinstance(asked, (int, float)) else 0.0
 
     def wire(self) -> dict[str, Any]:
         """The error as sent on every surface: ``{code, message, fix, retry, …fields}``."""

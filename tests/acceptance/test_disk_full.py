@@ -12,9 +12,10 @@ import apsw
 import pytest
 
 from holdfast.engines.port import Append, Index, Key
+from holdfast.engines.sqlite.backup import backup, restore
 from holdfast.engines.sqlite.check import Problem, verify
 from holdfast.engines.sqlite.engine import SqliteEngine
-from holdfast.errors import CommitFailed
+from holdfast.errors import CommitFailed, Unavailable
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import decode_frame, encode_frame
 
@@ -258,3 +259,32 @@ async def test_a_disk_without_any_room_loses_nothing(small_disk: Path) -> None:
     await log.append(1)
     await log.check()
     await engine.close()
+
+
+@pytest.mark.parametrize("room_bytes", [0, 4_096, 1 << 20])
+async def test_a_copy_that_does_not_fit_says_so_and_leaves_nothing(
+    small_disk: Path, tmp_path: Path, room_bytes: int
+) -> None:
+    path = str(tmp_path / "x.db")
+    engine = SqliteEngine(path, reserve_bytes=0)
+    await engine.open()
+    await engine.create(KEY, "i1", 1, Index())
+    log = Log(engine)
+    for value in range(100):
+        await log.append(value)
+    await engine.close()
+    disk = os.statvfs(small_disk)
+    with open(small_disk / "ballast", "wb") as ballast:
+        os.posix_fallocate(ballast.fileno(), 0, disk.f_bavail * disk.f_frsize - room_bytes)
+    target = str(small_disk / "copy.db")
+    before = sorted(os.listdir(small_disk))
+    for doing in (lambda: backup(path, target), lambda: restore(path, target)):
+        with pytest.raises(Unavailable) as caught:
+            doing()
+        assert caught.value.code == "disk.full" and "not an error" not in caught.value.detail
+        assert target in caught.value.detail and "room" in caught.value.detail
+        left = set(os.listdir(small_disk)) - {"copy.db.lock"}  # of the database that was to be
+        assert sorted(left) == before
+    os.unlink(small_disk / "ballast")
+    backup(path, target)
+    assert not [found for found in verify(target) if isinstance(found, Problem)]

@@ -129,7 +129,7 @@ async def test_a_reader_that_takes_nothing_is_found(site: Site, monkeypatch: pyt
 async def test_a_blob_goes_out_as_it_is_taken_and_its_room_comes_back(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "HELD_EACH_BYTES", 24 << 20)
+    monkeypatch.setattr(site.edge.door.charges.memory, "each", 24 << 20)
     data = bytes(20 << 20)
     async with site.http(site.token()) as http:
         await http.post("/v1/sessions", json={"session": "s1"})
@@ -164,7 +164,7 @@ async def test_an_sse_reader_that_stops_holds_little_and_is_let_go(site: Site) -
 async def test_connections_of_a_principal_are_counted_whatever_they_speak(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(site.edge.door.crowd, "_most_each", 2)
+    monkeypatch.setattr(site.edge.door.crowd.connections, "each", 2)
     await fill(site, 1)
     sse = {"accept": "text/event-stream"}
     first = await Raw.open(site, token=site.token())
@@ -185,4 +185,4 @@ async def test_connections_of_a_principal_are_counted_whatever_they_speak(
     async with asyncio.timeout(5):
         while site.edge.door.crowd.total or site.edge.door.visits:
             await asyncio.sleep(0.01)
-    assert not site.edge.door.crowd._each
+    assert not site.edge.door.crowd.connections.holders and not site.edge.door.crowd.requests.holders

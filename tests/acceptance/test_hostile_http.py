@@ -197,18 +197,18 @@ def unsigned(header: bytes, payload: bytes = b"{}") -> str:
 
 TOKENS = {
     "deep header": unsigned(b'{"alg":"HS256","x":' + b"[" * 2_000 + b"]" * 2_000 + b"}"),
-    "deeper": unsigned(b"[" * 5_900),
+    "deeper": unsigned(b"[" * 3_500),
     "an array": unsigned(b"[]"),
     "a number": unsigned(b"7"),
     "alg of no string": unsigned(b'{"alg":{"a":1}}'),
     "alg none": unsigned(b'{"alg":"none"}'),
-    "huge number": unsigned(b'{"alg":"HS256","x":' + b"9" * 5_000 + b"}"),
+    "huge number": unsigned(b'{"alg":"HS256","x":' + b"9" * 3_500 + b"}"),
     "kid as a path": unsigned(b'{"alg":"HS256","kid":"../../etc/passwd"}'),
     "jku": unsigned(b'{"alg":"RS256","jku":"http://127.0.0.1:1/keys"}'),
     "critical": unsigned(b'{"alg":"HS256","crit":["x"],"x":1}'),
     "not utf-8": unsigned(b'{"alg":"\xff"}'),
     "dots": "." * 2_000,
-    "long": "a" * 9_000,
+    "long": "a" * (limits.TOKEN_CHARS + 1),
 }
 
 
@@ -229,6 +229,18 @@ async def test_tokens_that_break_parsers_are_refused_everywhere(
     open_.say({"op": "auth", "id": 2, "token": token})
     assert (await open_.answer(op="error"))["error"]["code"] == "auth.invalid"
     assert "Traceback" not in caplog.text
+
+
+async def test_a_token_that_no_head_and_no_hello_has_room_for(site: Site) -> None:
+    token = "a" * limits.HEADER_BYTES
+    line = await Line.open(site)
+    line.say(HEAD + f"Authorization: Bearer {token}\r\n\r\n".encode())
+    assert (await line.all()).startswith(b"HTTP/1.1 431")
+    raw = await Raw.open(site)
+    raw.say({"op": "hello", "id": 1, "token": token})
+    assert (await raw.answer())["error"]["code"] == "input.too_large"
+    assert await raw.close_code() == 1009
+    await lives(site)
 
 
 async def test_a_client_that_leaves_in_the_middle_is_no_error(site: Site, caplog: pytest.LogCaptureFixture) -> None:

@@ -247,6 +247,7 @@ async def test_before_hello_nothing_is_done(site: Site) -> None:
 
 
 async def test_origin_and_host(site: Site) -> None:
+    """ACC-5: on WebSockets and over REST alike."""
     assert (await Raw.open(site, "Origin: http://evil.example", token=site.token())).status == 403
     assert (await Raw.open(site, "Origin: null", token=site.token())).status == 403
     assert (await Raw.open(site, f"Origin: http://127.0.0.1:{site.port}", token=site.token())).status == 101

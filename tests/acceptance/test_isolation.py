@@ -182,21 +182,6 @@ async def test_sse_passes_the_same_function(site: Site) -> None:
         assert (await eve.get("/v1/sessions/s1/events", headers=accept)).status_code == 404
 
 
-async def test_usage_is_for_operators(site: Site) -> None:
-    await prepared(site)
-    async with site.http(site.token()) as ann:
-        usage = {"events": [{"type": "usage.recorded", "data": {"model": "m", "input_tokens": 7}}]}
-        assert (await ann.post("/v1/sessions/s1/events", json=usage)).status_code == 201
-        assert "usage.recorded" in (await ann.get("/v1/sessions/s1/events")).text
-    async with site.http(site.token(capabilities={"*": ["read"]})) as reader:
-        frames = (await reader.get("/v1/sessions/s1/events")).json()["frames"]
-        assert "usage" not in str(frames) and frames[-1]["op"] == "skip"
-        at = 0
-        for frame in frames:
-            assert frame["from"] == at + 1
-            at = frame["to"]
-
-
 async def test_the_list_shows_people_only_what_is_theirs(site: Site) -> None:
     await prepared(site)
     async with site.http(site.token("user:bob")) as bob:

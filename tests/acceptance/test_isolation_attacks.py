@@ -239,7 +239,7 @@ async def test_a_stream_ends_with_its_token(site: Site, kind: str) -> None:
 async def test_one_principal_has_so_many_streams(site: Site) -> None:
     """All dialects count together, and those that are refused leave nothing behind."""
     scene = await Scene(site).set()
-    site.edge.door.crowd._most_each = 12
+    site.edge.door.crowd.connections.each = 12
     async with site.http(site.token("user:bob")) as bob, site.http(site.token()) as ann:
         statuses = []
         rows = [row for row in ROWS if row.name in ("ag-ui connect", "sdk resume", "response stream")]

@@ -16,7 +16,7 @@ from holdfast.agents.adapters import anthropic_messages, openai_chat, openai_res
 from holdfast.agents.adapters.answer import Answer
 from holdfast.agents.run import RunContext
 from tests.adapters.replay import FOLDER, Provider, body_of, events, framed, recordings, refusal
-from tests.adapters.workshop import Workshop, answers, ended, items, seen
+from tests.adapters.workshop import Workshop, answers, ended, items, logged, seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
@@ -79,7 +79,8 @@ def expected(api: str, said: list[dict[str, Any]]) -> tuple[str, str, list[tuple
                     thought += "".join(p["text"] for p in part.get("thinking", []))
                 text += content if isinstance(content, str) else ""
                 text += delta.get("refusal") or ""
-                thought += delta.get("reasoning_content") or delta.get("reasoning") or ""
+                details = "".join(piece.get("text") or "" for piece in delta.get("reasoning_details") or [])
+                thought += delta.get("reasoning_content") or delta.get("reasoning") or details
                 for piece in delta.get("tool_calls") or []:
                     call = calls.setdefault(piece.get("index", 0), ["", ""])
                     call[0] += piece["function"].get("name") or ""
@@ -108,6 +109,22 @@ def expected(api: str, said: list[dict[str, Any]]) -> tuple[str, str, list[tuple
     return text, thought, [(name, args) for name, args in calls.values()]
 
 
+def blocks(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Anthropic's blocks, as they begin."""
+    return [event["content_block"] for event in said if event["type"] == "content_block_start"]
+
+
+def cited(said: Any) -> set[str]:
+    """Every address that is cited, wherever it stands: what is called a citation or an annotation has one."""
+    if isinstance(said, list):
+        return set().union(*map(cited, said))
+    if not isinstance(said, dict):
+        return set()
+    if said.get("type") in ("url_citation", "web_search_result_location"):
+        return {(said.get("url_citation") or said)["url"]}
+    return set().union(*map(cited, said.values()))
+
+
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="the recorded streams are not beside this checkout")
 @pytest.mark.parametrize(("api", "least"), [("openai.chat", 30), ("openai.responses", 20), ("anthropic.messages", 20)])
 async def test_every_recorded_stream_is_in_the_session(
@@ -118,7 +135,7 @@ async def test_every_recorded_stream_is_in_the_session(
     person = await bench.person()
     found = recordings(api)
     assert len(found) > least
-    failed = 0
+    failed, unknown = 0, set[str]()
     for number, recording in enumerate(found):
         said = events(recording)
         provider.script = partial(played, body_of(recording))
@@ -140,7 +157,14 @@ async def test_every_recorded_stream_is_in_the_session(
         assert answer.text + answer.refusal == text, where
         assert [(c.name, c.args) for c in answer.calls if c.kind == "function"] == calls, where
         assert items(view, "tool", status="open") == [], where
+        assert {s["uri"] for m in items(view, "message") for s in m.get("sources", [])} == cited(said), where
+        unknown.update(name for told in await logged(session, "upstream.unknown") for name in told["events"])
+        if api == "anthropic.messages":  # the provider's own tools have their results, and one answer is one message
+            calls_made = {block["id"] for block in blocks(said) if block["type"] in ("server_tool_use", "mcp_tool_use")}
+            assert sum(i["status"] == "done" for i in items(view, "tool")) == len(calls_made), where
+            assert len(answers(view, run.id)) <= 1 + len(calls_made) + bool(thought), where
     assert failed < 4
+    assert unknown <= {"another choice"}
 
 
 CHUNKS = {

@@ -204,7 +204,7 @@ class Fold:
         ident = text(data, "approvalId")
         if ident and self.find("approval", ident) is None:
             fields = {field: data.get(field) for field in ("tool", "args", "hash", "deadline", "default")}
-            self.begin(event, "approval", ident, **fields, status="pending")
+            self.begin(event, "approval", ident, **fields, status="pending", **some(data, "requester"))
 
     def decided(self, data: dict[str, Json], status: str) -> None:
         approval = self.find("approval", text(data, "approvalId"))

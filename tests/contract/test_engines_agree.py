@@ -134,12 +134,17 @@ class Script:
         before = self.rng.choice([None, (self.rng.randint(0, self.now_ms + 1), "b")])
         search, limit, now_ms = self.rng.choice(["", "ebb", "flow", "writer"]), self.rng.randint(1, 5), 60
         after = self.rng.randint(0, 30)
+        names = self.rng.choice([None, ("a", "c"), ("b*",), ("*",)])
+
+        async def listed(engine: Engine) -> object:
+            page = await engine.list(key.tenant, user=user, names=names, search=search, before=before, limit=limit)
+            return list(page.rows), page.before
 
         async def verb(engine: Engine) -> object:
             feed = [(notice.key, notice.data) for notice in await engine.feed(0, 1_000)]
             return [
-                list(await engine.list(key.tenant, user=user, search=search, before=before, limit=limit)),
-                list(await engine.due(now_ms, limit)), list(await engine.queued(key.tenant, "writer", limit)),
+                await listed(engine), list(await engine.due(now_ms, limit)),
+                list((await engine.queued(key.tenant, "writer", names=names)).keys),
                 feed, len(await engine.feed(after, limit)), await engine.facts("a/"),
             ]  # fmt: skip
 

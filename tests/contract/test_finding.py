@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from holdfast.engines.port import Engine, Index, Key, Notice
@@ -21,25 +23,78 @@ async def populate(engine: Engine, count: int) -> None:
         await add(engine, key, 0, 3, ts_ms=100 + n // 3)
 
 
+async def listed(engine: Engine, limit: int = 99, **what: Any) -> list[str]:
+    """The whole list, page by page."""
+    seen: list[str] = []
+    before = None
+    while True:
+        page = await engine.list("acme", before=before, limit=limit, **what)
+        assert len(page.rows) <= limit
+        seen += [row.head.key.session for row in page.rows]
+        if page.before is None:
+            return seen
+        before = page.before
+
+
+async def waiting(engine: Engine, agent: str, names: tuple[str, ...] | None = None) -> list[str]:
+    """Everything queued for an agent, lot by lot."""
+    seen: list[str] = []
+    after = None
+    while True:
+        lot = await engine.queued("acme", agent, names=names, after=after)
+        seen += [key.session for key in lot.keys]
+        if lot.after is None:
+            return seen
+        after = lot.after
+
+
 async def test_lists_go_by_activity_and_page(engine: Engine) -> None:
     await populate(engine, 20)
     await engine.create(Key("globex", "x"), "i1", 900, Index(participants=("ada",)))
     expected = [f"s{n:02}" for n in sorted(range(20), key=lambda n: (n // 3, n), reverse=True)]
     for user, names in ((None, expected), ("ada", expected), ("bob", [n for n in expected if int(n[1:]) % 2])):
-        seen: list[str] = []
-        before = None
-        while rows := await engine.list("acme", user=user, before=before, limit=3):
-            assert len(rows) <= 3
-            seen += [row.head.key.session for row in rows]
-            before = (rows[-1].head.active_ms, rows[-1].head.key.session)
-        assert seen == names
-    assert await engine.list("acme", user="eve", limit=9) == []
+        assert await listed(engine, limit=3, user=user) == names
+    assert await listed(engine, user="eve") == []
+
+
+NAMES = ("s03", "s1*", "s15", "s14*", "t*", "nobody")
+
+
+@pytest.mark.parametrize("scan", [1, 3, 1_000])
+@pytest.mark.parametrize("names", [NAMES, ("s*",), ("*",), ("s07",), ("S*", "s"), ()])
+async def test_lists_keep_to_names(
+    engine: Engine, names: tuple[str, ...], scan: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever way leads to them, and however few rows are looked at for a page."""
+    monkeypatch.setattr(limits, "LIST_SCAN", scan)
+    await populate(engine, 20)
+    await engine.create(Key("globex", "s03"), "i1", 900, Index(participants=("ada",)))
+    await engine.delete(Key("acme", "s14"), "i1", 999, Index())
+    expected = [
+        f"s{n:02}" for n in sorted(range(20), key=lambda n: (n // 3, n), reverse=True)
+        if n != 14 and any(f"s{n:02}".startswith(p[:-1]) if p.endswith("*") else p == f"s{n:02}" for p in names)
+    ]  # fmt: skip
+    assert await listed(engine, 2, names=names) == expected
+    assert await listed(engine, 2, names=names, user="ada") == expected
+    assert await listed(engine, names=names, user="bob") == [name for name in expected if int(name[1:]) % 2]
+    assert await listed(engine, names=names, search="tides 7") == [name for name in expected if "7" in name]
+
+
+@pytest.mark.parametrize("scan", [1, 3, 1_000])
+async def test_queues_keep_to_names(engine: Engine, scan: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LIST_SCAN", scan)
+    for n in range(12):
+        await engine.create(Key("acme", f"s{n:02}"), "i1", 50 - n, Index(queued=("writer",) if n % 2 else ("critic",)))
+    assert sorted(await waiting(engine, "writer", ("s0*", "s11", "s10"))) == ["s01", "s03", "s05", "s07", "s09", "s11"]
+    assert await waiting(engine, "writer", ("s03",)) == ["s03"]
+    assert await waiting(engine, "writer", ()) == []
+    assert len(await waiting(engine, "critic")) == 6
 
 
 async def test_activity_moves_a_session_up(engine: Engine) -> None:
     await populate(engine, 5)
     await add(engine, Key("acme", "s00"), 3, ts_ms=999)
-    rows = await engine.list("acme", user="ada", limit=2)
+    rows = (await engine.list("acme", user="ada", limit=2)).rows
     assert [(row.head.key.session, row.head.tail) for row in rows] == [("s00", 4), ("s04", 3)]
 
 
@@ -52,8 +107,8 @@ async def test_activity_moves_a_session_up(engine: Engine) -> None:
 )  # fmt: skip
 async def test_search_looks_through_title_and_card(engine: Engine, search: str, found: int) -> None:
     await populate(engine, 6)
-    assert len(await engine.list("acme", search=search, limit=99)) == found
-    assert len(await engine.list("acme", user="ada", search=search, limit=99)) == found
+    assert len(await listed(engine, search=search)) == found
+    assert len(await listed(engine, user="ada", search=search)) == found
 
 
 async def test_the_index_follows_its_appends(engine: Engine) -> None:
@@ -64,17 +119,17 @@ async def test_the_index_follows_its_appends(engine: Engine) -> None:
     head = await engine.head(KEY)
     assert head is not None
     assert head.index == index
-    assert await engine.list("acme", user="ada", limit=9) == []
-    assert len(await engine.list("acme", user="bob", limit=9)) == 1
-    assert len(await engine.list("acme", search="new", limit=9)) == 1
-    assert await engine.list("acme", search="old", limit=9) == []
-    assert await engine.queued("acme", "writer", 9) == []
-    assert await engine.queued("acme", "critic", 9) == [KEY]
+    assert await listed(engine, user="ada") == []
+    assert await listed(engine, user="bob") == [KEY.session]
+    assert await listed(engine, search="new") == [KEY.session]
+    assert await listed(engine, search="old") == []
+    assert await waiting(engine, "writer") == []
+    assert await waiting(engine, "critic") == [KEY.session]
     assert await engine.due(69, 9) == []
     assert await engine.due(70, 9) == [KEY]
     await add(engine, KEY, 2, index=Index())
     assert await engine.due(1 << 50, 9) == []
-    assert await engine.queued("acme", "critic", 9) == []
+    assert await waiting(engine, "critic") == []
 
 
 async def test_due_sessions_come_earliest_first(engine: Engine) -> None:
@@ -89,9 +144,8 @@ async def test_queued_sessions_come_oldest_activity_first(engine: Engine) -> Non
     for n, active in enumerate((30, 10, 20)):
         await engine.create(Key("acme", f"s{n}"), "i1", active, Index(queued=("writer",)))
     await engine.create(Key("globex", "x"), "i1", 1, Index(queued=("writer",)))
-    assert [key.session for key in await engine.queued("acme", "writer", 9)] == ["s1", "s2", "s0"]
-    assert [key.session for key in await engine.queued("acme", "writer", 1)] == ["s1"]
-    assert await engine.queued("acme", "critic", 9) == []
+    assert await waiting(engine, "writer") == ["s1", "s2", "s0"]
+    assert await waiting(engine, "critic") == []
 
 
 async def test_read_marks_never_move_back(engine: Engine) -> None:
@@ -99,9 +153,9 @@ async def test_read_marks_never_move_back(engine: Engine) -> None:
     for seq in (3, 7, 5):
         await engine.mark_read(KEY, "i1", "ada", seq)
     await engine.mark_read(Key("acme", "none"), "i1", "ada", 5)
-    assert [row.read for row in await engine.list("acme", user="ada", limit=9)] == [7]
-    assert [row.read for row in await engine.list("acme", user="bob", limit=9)] == [0]
-    assert [row.read for row in await engine.list("acme", limit=9)] == [0]
+    assert [row.read for row in (await engine.list("acme", user="ada", limit=9)).rows] == [7]
+    assert [row.read for row in (await engine.list("acme", user="bob", limit=9)).rows] == [0]
+    assert [row.read for row in (await engine.list("acme", limit=9)).rows] == [0]
 
 
 async def test_the_feed_keeps_the_newest(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ async def test_everything_survives_closing_and_opening(store: object, engine: En
         return [
             await engine.head(KEY), await all_frames(engine), await engine.get_snapshot(KEY),
             await engine.get_page(KEY, "i1", 0), await engine.get_blob(KEY, "i1", "b"), await engine.facts(""),
-            await engine.feed(0, 9), await engine.due(9, 9), await engine.queued("acme", "writer", 9),
+            await engine.feed(0, 9), await engine.due(9, 9), await engine.queued("acme", "writer"),
             await engine.list("acme", user="ada", limit=9), await engine.head(Key("acme", "gone")),
         ]  # fmt: skip
 

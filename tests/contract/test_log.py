@@ -48,7 +48,7 @@ async def test_tenants_are_apart(engine: Engine) -> None:
     await add(engine, KEY, 0, 2)
     assert await tail(engine, other) == 0
     assert await all_frames(engine, other) == []
-    assert [row.head.key for row in await engine.list("globex", limit=9)] == [other]
+    assert [row.head.key for row in (await engine.list("globex", limit=9)).rows] == [other]
 
 
 # --- append -----------------------------------------------------------------------------------------------------------
@@ -255,9 +255,9 @@ async def test_delete_erases_and_leaves_a_tombstone(engine: Engine) -> None:
     assert await engine.get_page(KEY, "i1", 0) is None
     assert await engine.get_blob(KEY, "i1", "b") is None
     assert await engine.due(10, 9) == []
-    assert await engine.queued("acme", "writer", 9) == []
-    assert await engine.list("acme", limit=9) == []
-    assert await engine.list("acme", user="ada", limit=9) == []
+    assert (await engine.queued("acme", "writer")).keys == []
+    assert (await engine.list("acme", limit=9)).rows == []
+    assert (await engine.list("acme", user="ada", limit=9)).rows == []
     await refused("session.deleted", add(engine, KEY, 300))
     await refused("session.deleted", engine.put_blob(KEY, "i1", "c", "text/plain", b""))
     await refused("session.deleted", engine.put_snapshot(KEY, "i1", 300, b"", {}))
@@ -281,7 +281,7 @@ async def test_a_deleted_session_is_created_anew(engine: Engine) -> None:
     assert (head.incarnation, head.tail, head.created_ms, head.deleted) == ("i2", 0, 10, False)
     assert await all_frames(engine) == []
     assert await engine.get_snapshot(KEY) is None
-    assert [row.read for row in await engine.list("acme", user="ada", limit=9)] == [0]
+    assert [row.read for row in (await engine.list("acme", user="ada", limit=9)).rows] == [0]
     await refused("session.incarnation", add(engine, KEY, 0))
     await add(engine, KEY, 0, 2, incarnation="i2")
     assert await seqs(engine) == [1, 2]

@@ -260,7 +260,7 @@ def _ask(h: History, a: int, b: int, c: int) -> None:
     if run is not None:
         op = wire.Ask(
             session=SESSION, run=run.id, generation=run.generation, approval=f"a{b % 5}", tool="mail", args={"to": b % 2},
-            deadline_s=1.0 + c % 60, default=pick(("approved", "denied"), c), self_approve=c % 2 == 0, wait=c % 3 == 0,
+            deadline_s=1.0 + c % 60, default=pick(("approved", "denied", "denied"), c), self_approve=c % 7 == 0, wait=c % 3 == 0,
         )  # fmt: skip
         h.ask(op, f"agent:{run.agent}")
 

@@ -30,29 +30,38 @@ from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Draft, Event
 from holdfast.protocol.fold import View
 from holdfast.protocol.frames import decode_frame
+from holdfast.session import run as runs
 from holdfast.session.access import anyone
 from tests.property.follower import KEY, Follower, Log, settle
 from tests.sim.engine import SlowEngine
 from tests.sim.loop import SimClock, SimLoop
 
-WRITER = anyone("acme", "user:writer")
+WRITER = anyone("acme", "user:writer", ("writer",))
 WORDS = ("tide ", "🌊", "é", "long " * 20)
 EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "80"))
 
 
-async def write(hub: Hub, count: int, seed: int) -> list[int]:
-    """Appends with retries until each is stored; returns the positions that were acknowledged."""
+async def running(hub: Hub) -> tuple[dict[str, Any], int]:
+    """A run that executes for ever, and the tail: usage is said inside runs only."""
+    said = await hub.execute(WRITER, wire.Send(session="s1", text="go", agent="writer"))
+    claim = runs.Claim(session="s1", run=said["run"], worker="w", lease_s=1e9)
+    started = await hub.hot(KEY).submit(claim, "system:hub")
+    return {"run": said["run"], "generation": started["generation"]}, started["last"]
+
+
+async def write(hub: Hub, run: dict[str, Any], count: int, seed: int) -> list[int]:
+    """Appends to a run, with retries until each is stored; returns the positions that were acknowledged."""
     rng, acknowledged, opened = random.Random(seed), [], False
     for n in range(1, count + 1):
-        drafts = [] if opened else [Draft(e.TEXT_START, {"messageId": f"m{seed}"})]
+        drafts = [] if opened else [Draft(e.TEXT_START, {"messageId": f"text{seed}"})]
         drafts += [
-            Draft(e.TEXT_CONTENT, {"messageId": f"m{seed}", "delta": rng.choice(WORDS)})
+            Draft(e.TEXT_CONTENT, {"messageId": f"text{seed}", "delta": rng.choice(WORDS)})
             for _ in range(rng.randrange(1, 5))
         ]
         if rng.random() < 0.2:
             drafts.insert(rng.randrange(len(drafts)), Draft(e.USAGE_RECORDED, {"model": "m"}))
         opened = True
-        op = wire.Append(session="s1", events=drafts, producer=wire.Producer(f"p{seed}", 1, n))
+        op = wire.Append(session="s1", events=drafts, producer=wire.Producer(f"p{seed}", 1, n), **run)
         while True:
             try:
                 answer = await hub.execute(WRITER, op)
@@ -119,12 +128,13 @@ BOUNDS = {
 
 async def play(hub: Hub, engine: Any, log: Log, steps: list[Act], appends: int) -> None:
     await hub.execute(WRITER, wire.Create(session="s1"))
+    run, before_all = await running(hub)
     if isinstance(engine, SlowEngine) and appends % 2:
         engine.failures = (0.1, 0.1, 0.1)
     followers = [Follower(hub, log, operator=n != 1) for n in range(3)]
     for follower in followers:
         await follower.again()
-    writing = [asyncio.ensure_future(write(hub, appends, seed)) for seed in (1, 2)]
+    writing = [asyncio.ensure_future(write(hub, run, appends, seed)) for seed in (1, 2)]
     for step in steps:
         await act(hub, engine, followers, step)
     if isinstance(engine, SlowEngine):
@@ -132,7 +142,9 @@ async def play(hub: Hub, engine: Any, log: Log, steps: list[Act], appends: int) 
     acknowledged = [position for writer in await asyncio.gather(*writing) for position in writer]
     await settle(followers, hub)
     events = log()
-    assert sorted(acknowledged) == list(range(2, len(events) + 1)), "each append is stored once, and acknowledged"
+    assert sorted(acknowledged) == list(range(before_all + 1, len(events) + 1)), (
+        "each append is stored once, and acknowledged"
+    )
     view = encode(whole(events).export())
     for follower in followers:
         assert encode(follower.view.export()) == view

@@ -60,6 +60,7 @@ PARTS = (
     Part("properties", ("tests/property",), {"HOLDFAST_EXAMPLES": "1500"}),
     Part("simulated stories", ("tests/sim/test_simulation.py",), {"HOLDFAST_SIM_SEEDS": "480"}),
     Part("histories of lives", ("tests/sim/test_lives.py",), {"HOLDFAST_LIVES": "1000"}),
+    Part("neighbours", ("--numprocesses", "0", "tests/prove/test_neighbours.py"), {"HOLDFAST_NEIGHBOURS": "20"}),
     Part("slow tests", ("-m", "slow", "tests"), {}),
     Part("planted bugs", (), {}),
 )
@@ -155,6 +156,9 @@ def main() -> int:
     out = Console()
     BUILD.mkdir(parents=True, exist_ok=True)
     chosen = [part for part in PARTS if not sys.argv[1:] or part.name.startswith(tuple(sys.argv[1:]))]
+    if not chosen:
+        out.print(f"there is no part {' '.join(sys.argv[1:])}; there are: {', '.join(part.name for part in PARTS)}")
+        return 2
     rows: list[tuple[Part, Outcome]] = []
     columns = (
         TextColumn("{task.description:<24}"),

@@ -9,7 +9,7 @@ import msgspec
 
 from holdfast.agents.attempt import Attempt
 from holdfast.protocol import wire
-from holdfast.protocol.codec import check_value
+from holdfast.protocol.codec import check_value, encode
 
 
 class Approval(msgspec.Struct, frozen=True):
@@ -18,7 +18,7 @@ class Approval(msgspec.Struct, frozen=True):
     Attributes:
         id: the approval's id.
         args: the exact arguments that were decided on: use these.
-        by: who decided (``system:…`` when the deadline did).
+        by: the approver: who decided (``system:…`` when the deadline did).
         note: what they said.
     """
 
@@ -30,6 +30,21 @@ class Approval(msgspec.Struct, frozen=True):
 
     def __bool__(self) -> bool:
         return self.approved
+
+
+def decision(attempt: Attempt, approval: str, tool: str, args: dict[str, Any]) -> dict[str, Any] | None:
+    """What people have decided about exactly this action. A decision about another action under the same id is none."""
+    known = attempt.decisions.get(approval)
+    if known is None or not known.get("decision"):
+        return None
+    if "args" in known and (known.get("tool"), known["args"]) != (tool, as_sent(args)):
+        return None
+    return known
+
+
+def as_sent(args: dict[str, Any]) -> Any:
+    """Arguments as they arrive."""
+    return msgspec.json.decode(encode(args))
 
 
 async def ask(
@@ -46,8 +61,7 @@ async def ask(
     """Ask, and wait for the decision in place; None when the worker was let go instead (``wait``)."""
     check_value(args, "args")
     args = copy.deepcopy(args)  # what is decided on cannot change while people think
-    known = attempt.decisions.get(approval)
-    if known is None or not known.get("decision"):
+    if decision(attempt, approval, tool, args) is None:
         answer = await attempt.request(
             wire.Ask(
                 session=attempt.session, run=attempt.run, generation=attempt.generation, approval=approval, tool=tool,
@@ -55,11 +69,10 @@ async def ask(
             )
         )  # fmt: skip
         if answer.get("decision"):
-            attempt.decisions.setdefault(approval, answer)
+            attempt.decisions[approval] = answer
         elif wait:
             return None
-    while not attempt.decisions.get(approval, {}).get("decision"):
+    while (decided := decision(attempt, approval, tool, args)) is None:
         await attempt.change()
-    decided = attempt.decisions[approval]
     approved = decided["decision"] == "approved"
     return Approval(approval, approved, args, str(decided.get("by", "")), str(decided.get("note") or ""))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +14,10 @@ from holdfast.client.messages import Signal
 from holdfast.client.producer import Producer
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import wire
+from holdfast.protocol.codec import encode, well_formed_data
+from holdfast.visible import logger
 
-_LOG = logging.getLogger("holdfast.agents")
+_LOG = logger("holdfast.agents")
 
 _OVER = ("run.fenced", "run.ended", "run.not_found", "session.deleted", "session.not_found", "session.incarnation")
 """Refusals that say that nothing of an attempt is accepted any more; they are nobody's failure."""
@@ -78,8 +79,15 @@ class Attempt:
         return await self.ask(op)
 
     async def ask(self, op: wire.RunOp) -> dict[str, Any]:
-        """As ``request``, without waiting for appends."""
+        """As ``request``, without waiting for appends. Texts in it are made well-formed, as the producer does it."""
         op.incarnation = self.incarnation
+        try:
+            encode(op)
+        except UnicodeEncodeError:
+            said = {name: well_formed_data(getattr(op, name)) for name in op.__struct_fields__}
+            op = msgspec.structs.replace(op, **said)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            pass  # refused below, with a code
         try:
             return await self.connection.request(op, timeout_s=None)
         except Refused as error:

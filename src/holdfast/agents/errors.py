@@ -33,6 +33,21 @@ class ToolDenied(Refused):
         self.approval = approval
 
 
+class Unsettled(BaseException):
+    """Raised by what a journalled call executes: the call was not made after all; people are to decide first.
+
+    Attributes:
+        how: what is asked of people, in the adapter's word: a later attempt is told it (``Tools.asked_before``).
+        cause: what the framework raised for that, if anything.
+        quiet: the adapter itself says when the call may be made again (``Tools.asks``): not before something is kept.
+    """
+
+    def __init__(self, how: str, cause: Exception | None = None, *, quiet: bool = False) -> None:
+        self.how = how
+        self.cause = cause
+        self.quiet = quiet
+
+
 class Released(BaseException):
     """Unwinds an agent whose run waits for a person without a worker (RUN-5). Do not catch it.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,11 +15,12 @@ from holdfast.client.client import Client
 from holdfast.client.messages import Assigned
 from holdfast.protocol import limits, wire
 from holdfast.protocol.fold import View
+from holdfast.visible import logger
 
 Agent = Callable[[RunContext], Awaitable[Any]]
 """An agent: an async function of a run. It is cancelled like any asyncio task when somebody stops the run."""
 
-_LOG = logging.getLogger("holdfast.agents")
+_LOG = logger("holdfast.agents")
 
 
 class Execution:
@@ -56,12 +56,13 @@ class Execution:
         async def store(data: bytes) -> str:
             return await client.blobs.put(session.id, data, "application/json")
 
+        said = frozenset((*assigned.said, *view.said_by(assigned.run)))
         began = int(view.runs.get(assigned.run, {}).get("seq", 1))
         return RunContext(
             self.attempt, session, assigned.agent, Input(assigned.input), view,
             Tools(self.attempt, assigned.journal, begun, load, store),
             by=assigned.by, parent=assigned.parent, turn=assigned.turn or (assigned.input or {}).get("messageId"),
-            since=wire.Cursor(assigned.incarnation, began - 1), track=track,
+            since=wire.Cursor(assigned.incarnation, began - 1), said=said, track=track,
         )  # fmt: skip
 
     def _interrupt(self) -> None:

@@ -17,6 +17,7 @@ from holdfast.client.session import Session
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
+from holdfast.protocol.codec import well_formed, well_formed_data
 from holdfast.protocol.fold import View
 
 
@@ -31,7 +32,7 @@ class RunContext:
         by: the actor who asked.
         input: what to answer.
         session: the session, for everything that is not of this run.
-        view: the session as it was when this attempt began.
+        view: the session as it was when this attempt began; empty when the worker's token does not grant ``read``.
         state: the session's shared state.
         tools: the run's tool calls and their journal; ``tool`` is the easy way to them.
         local: whether it is a sub-run inside its parent's attempt.
@@ -41,7 +42,7 @@ class RunContext:
     def __init__(
         self, attempt: Attempt, session: Session, agent: str, given: Input, view: View, tools: Tools, *,
         by: str = "", parent: str | None = None, turn: str | None = None, local: bool = False,
-        since: wire.Cursor | None = None, track: Callable[[Attempt, bool], None],
+        since: wire.Cursor | None = None, said: frozenset[str] = frozenset(), track: Callable[[Attempt, bool], None],
     ) -> None:  # fmt: skip
         self.attempt = attempt
         self.session = session
@@ -55,6 +56,7 @@ class RunContext:
         self.local = local
         self.tools = tools
         self.since = since
+        self._said = said
         self._ids = CallIds(attempt.run)
         self._open_texts: dict[str, TextOut] = {}
         self._counts: dict[str, int] = {}
@@ -77,7 +79,12 @@ class RunContext:
 
     @property
     def history(self) -> list[dict[str, str]]:
-        """The conversation's messages as chat models take them, the input last: ``[{"role", "content"}, …]``."""
+        """The conversation's messages as chat models take them, the input last: ``[{"role", "content"}, …]``.
+
+        Without ``read`` an agent knows its input and nothing else.
+        """
+        if not self.view.items and self.input.text:
+            return [{"role": "user", "content": self.input.text}]
         return history.messages(self.items)
 
     @property
@@ -97,10 +104,7 @@ class RunContext:
         if not key:
             return self._text("message", f"{self.id}.{self.attempt_number}.m{self.count('message')}", opening)
         prefix = f"{self.id}.k.{key}."
-        replayed = any(
-            item["kind"] == "message" and item["id"].startswith(prefix) and item["status"] == "complete"
-            for item in self.view.items
-        )
+        replayed = any(ident.startswith(prefix) for ident in self._said)
         return self._text("message", f"{prefix}{self.attempt_number}", opening, replayed, keyed=True)
 
     def reasoning(self) -> TextOut:
@@ -168,10 +172,11 @@ class RunContext:
         self, name: str, args: dict[str, Any], fn: Tool, *, call_id: str | None = None, idempotent: bool = False,
         message: str | None = None,
     ) -> Any:  # fmt: skip
-        """Call a tool as ``fn(**args)`` and return its result, which must be JSON.
+        """Call a tool as ``fn(**args)`` and return its result, which should be JSON.
 
         The call is durable before it begins and its result after it ended. An attempt that repeats a call whose result
-        is recorded gets that result, and the tool does not run.
+        is recorded gets that result, and the tool does not run. Of a result that is not JSON the nearest JSON is
+        recorded (see ``holdfast.agents.results``); that is what a later attempt gets.
 
         Args:
             call_id: the model's id for the call, when it is the same in every attempt. Otherwise calls are told apart
@@ -197,10 +202,14 @@ class RunContext:
             wait: let the worker go until it is decided, however long that takes (RUN-5). The agent is then called
                 again from its top, and gets here with the answer: what it does before must be repeatable, which tools
                 and keyed messages are.
-            deadline_s: seconds until ``default`` decides.
-            self_approve: whether the one who asks may decide.
+            deadline_s: seconds until it is denied, when nobody has decided.
+            default, self_approve: what silence means, and whether an agent may decide: no more than is shown here, for an
+                agent does not loosen the rule about itself.
+
+        Raises:
+            Refused: ``approval.rule`` when ``default`` or ``self_approve`` asks for more.
         """
-        args = args or {}
+        tool, args = well_formed(tool), well_formed_data(args or {})
         if wait and self.local:
             raise Refused("run.state", "a sub-run lives inside its parent's attempt and cannot let the worker go")
         if wait:
@@ -263,7 +272,8 @@ class RunContext:
         """The context of a sub-run in this attempt."""
         return RunContext(
             attempt, self.session, f"{self.agent}/{agent}", given, self.view, tools,
-            by=f"agent:{self.agent}", parent=self.id, turn=self.turn, local=True, track=self.track,
+            by=f"agent:{self.agent}", parent=self.id, turn=self.turn, local=True, said=self._said,
+            track=self.track,
         )  # fmt: skip
 
     def sub(self, agent: str, name: str = "", input: dict[str, Any] | str = "") -> SubRun:

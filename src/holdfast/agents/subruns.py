@@ -95,7 +95,8 @@ class SubRun:
             above.incarnation,
             self._interrupt,
         )
-        self._child = self._parent.below(attempt, self._agent, self._input, Tools(attempt, {}, set()))
+        tools = Tools(attempt, {}, set(), self._parent.tools.load, self._parent.tools.store)
+        self._child = self._parent.below(attempt, self._agent, self._input, tools)
         self._parent.track(attempt, True)
         return self._child
 

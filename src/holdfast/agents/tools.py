@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from holdfast.agents.attempt import Attempt
-from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown
-from holdfast.errors import HoldfastError, Refused
+from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown, Unsettled
+from holdfast.agents.results import from_content, to_content, to_data
+from holdfast.client.retry import Backoff
+from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
-from holdfast.protocol.codec import canonical, check_value, encode, parse
+from holdfast.protocol.codec import canonical, check_value, encode, well_formed, well_formed_data
 
 Tool = Callable[..., Any] | Callable[..., Awaitable[Any]]
 
+CALL: Final = "holdfast.call"
+"""Name of the ``CUSTOM`` event ``{toolCallId, asks}`` that says of a call that has begun what it asks of people, to be made
+again when they have decided; ``asks`` is empty when it goes on."""
 
 _OUTCOME = ("done", "content", "error", "blob")  # a journal's entry that has one of these is of a call that ended
+_HEAD_CHARS = 1_024  # of a result that is a blob, or cannot be kept
+_AROUND_BYTES = 1_024  # of an event with a result, beside the result
 
 
 class CallIds:
@@ -34,48 +40,9 @@ class CallIds:
 
     def next(self, kind: str, name: str, args: Mapping[str, Any]) -> str:
         """The next id of a ``kind`` (a letter) of call."""
-        digest = hashlib.sha256(_named({"args": args, "name": name})).hexdigest()[:16]
-        prefix = f"{self._run}.{kind}.{digest}"
+        prefix = f"{self._run}.{kind}.{_digest(name, args)[:16]}"
         self._counts[prefix] = count = self._counts.get(prefix, 0) + 1
         return f"{prefix}.{count}"
-
-
-def _named(call: dict[str, Any]) -> bytes:
-    """A call as bytes that are its own: canonical JSON, or, for arguments that are none (dates, integers beyond a
-    browser's), what they are encoded as."""
-    try:
-        check_value(call, "args", most=limits.MESSAGE_DEPTH)
-        return canonical(call)
-    except Refused as error:
-        if error.code == "input.too_deep":
-            raise
-        return encode(call)
-
-
-def to_content(value: Any) -> str:
-    """A result as the text a log keeps: a string as it is, anything else as JSON; told apart without doubt.
-
-    Raises:
-        Refused: ``input.malformed`` when the value is not JSON.
-    """
-    if isinstance(value, str):
-        return value if _parsed(value) is value else json.dumps(value, ensure_ascii=False)
-    try:
-        return encode(value).decode()
-    except (TypeError, ValueError) as error:
-        raise Refused("input.malformed", f"a tool's result must be JSON or text: {error}") from None
-
-
-def from_content(content: str) -> Any:
-    """The value ``to_content`` was given (JSON has no tuples: they come back as lists)."""
-    return _parsed(content)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return parse(text)
-    except ValueError:
-        return text
 
 
 class Tools:
@@ -87,8 +54,10 @@ class Tools:
         load, store: get and put large results as blobs; None where there are none.
 
     Attributes:
-        unbegun: of the calls that earlier attempts wrote down, those that are known not to have begun: a model had
-            asked for them, and that was all.
+        unbegun: of the calls that earlier attempts wrote down, those that are known not to have begun, or only to have
+            asked people: a model had asked for them, and that was all.
+        asked_before: what those asked that only asked, in the word of their adapter.
+        awaited: calls that a model's provider makes itself and has not told the outcome of, by the provider's ids.
     """
 
     def __init__(
@@ -104,9 +73,13 @@ class Tools:
         self._begun = begun
         self.load, self.store = load, store
         self._announced: set[str] = set()
-        self._made: set[str] = set()
+        self._made: dict[str, str] = {}  # calls of this attempt, and digests of what they were given
+        self._asking: set[str] = set()
         self._ended: dict[str, dict[str, Any]] = {}
+        self._kept_bytes = sum(len(encode(entry)) for entry in journal.values())
         self.unbegun: set[str] = set()
+        self.asked_before: dict[str, str] = {}
+        self.awaited: dict[Any, Any] = {}
 
     async def announce(self, call_id: str, name: str, *, message: str | None = None) -> None:
         """Show a call while a model still writes it; ``grow`` shows its arguments. It begins with ``call``."""
@@ -125,12 +98,20 @@ class Tools:
         """Record how a call ended that was not made here: it was denied, say, or the model's provider made it."""
         if self._settled(call_id):
             return
-        if call_id not in self._announced and call_id not in self._made:
-            self._put_call(call_id, name, args, None)
+        if call_id not in self._announced and call_id not in self._made and call_id not in self._journal:
+            self._put_call(call_id, name, well_formed_data(args), None)
         self._announced.discard(call_id)
+        self._asking.discard(call_id)
         content = {"content": "", "error": error} if error is not None else await self._content(value)
+        if self._settled(call_id):  # while the result was being stored
+            return
         self._ended[call_id] = content
         await self._attempt.producer.write(e.TOOL_RESULT, {"toolCallId": call_id, **content})
+
+    @property
+    def ends(self) -> int:
+        """How many calls have ended in this attempt."""
+        return len(self._ended)
 
     def outcome(self, call_id: str) -> Mapping[str, Any] | None:
         """What is recorded of a call, in this attempt or an earlier one: ``{content?, error?, blob?}``; None until it ended."""
@@ -143,23 +124,41 @@ class Tools:
     async def call(
         self, call_id: str, name: str, args: dict[str, Any], tool: Tool, *, idempotent: bool, message: str | None
     ) -> Any:
-        """Run the tool, or return what the journal has. See ``RunContext.tool``."""
-        entry = self._journal.get(call_id)
+        """Run the tool, or return what the journal has. See ``RunContext.tool``.
+
+        A tool that raises ``Unsettled`` has not been called after all: its call stays as it is, and may be made again.
+        """
+        args = well_formed_data(args)
+        entry = self._known(call_id, name, args)
         if entry is not None and any(field in entry for field in _OUTCOME):
             return await self._recorded(name, entry)
-        begun = (entry is not None or call_id in self._begun) and call_id not in self.unbegun
-        if begun and not idempotent:
-            raise ToolOutcomeUnknown(name, call_id)
-        await self._begin(call_id, name, args, message)
+        if call_id in self._asking:
+            await self._go_on(call_id)
+        else:
+            begun = (entry is not None or call_id in self._begun) and call_id not in self.unbegun
+            if begun and not idempotent:
+                raise ToolOutcomeUnknown(name, call_id)
+            await self._begin(call_id, name, args, message)
         try:
             value = tool(**args)
             if inspect.isawaitable(value):
                 value = await value
+        except Unsettled as unsettled:
+            self._asking.add(call_id)
+            if not unsettled.quiet:
+                self.asks(call_id, unsettled.how)
+            raise
         except Exception as error:
             await self._end(call_id, {"content": "", "error": described(error)})
             raise
         await self._end(call_id, await self._content(value))
         return value
+
+    def _known(self, call_id: str, name: str, args: dict[str, Any]) -> Mapping[str, Any] | None:
+        """What is recorded of this call. Within an attempt an id that is used again names the same call, or none."""
+        if self._made.get(call_id) == _digest(name, to_data(args)):
+            return self._ended.get(call_id)
+        return self._journal.get(call_id)
 
     async def _recorded(self, name: str, entry: Mapping[str, Any]) -> Any:
         if entry.get("error") is not None:
@@ -174,20 +173,37 @@ class Tools:
     async def _begin(self, call_id: str, name: str, args: dict[str, Any], message: str | None) -> None:
         """The call must be durable before its side effect; a fenced attempt ends here and not after it."""
         producer = self._attempt.producer
-        self._made.add(call_id)
         if call_id in self._announced:
             self._announced.discard(call_id)
             producer.put(e.TOOL_END, {"toolCallId": call_id})
         else:
             self._put_call(call_id, name, args, message)
-        await producer.flush()
+        self._made.setdefault(call_id, _digest(name, to_data(args)))
+        await self._durable()
+
+    async def _go_on(self, call_id: str) -> None:
+        """People have decided. That it goes on must be durable: who finds the call then knows that it may have acted."""
+        self._asking.discard(call_id)
+        self._note(call_id, "")
+        await self._durable()
+
+    async def _durable(self) -> None:
+        await self._attempt.producer.flush()
         if self._attempt.cancelled is not None or self._attempt.fenced:
             raise asyncio.CancelledError("the run is being stopped")
+
+    def asks(self, call_id: str, how: str) -> None:
+        """A call that has begun waits for people: a later attempt may make it again."""
+        self._note(call_id, how)
+
+    def _note(self, call_id: str, how: str) -> None:
+        value = {"toolCallId": call_id, "asks": how}
+        self._attempt.producer.put(e.CUSTOM, {"name": CALL, "value": value})
 
     def _put_call(self, call_id: str, name: str, args: dict[str, Any], message: str | None) -> None:
         producer = self._attempt.producer
         producer.put(e.TOOL_START, _opening(call_id, name, message))
-        producer.put(e.TOOL_ARGS, {"toolCallId": call_id, "delta": encode(args).decode()})
+        producer.put(e.TOOL_ARGS, {"toolCallId": call_id, "delta": encode(to_data(args)).decode()})
         producer.put(e.TOOL_END, {"toolCallId": call_id})
 
     async def _end(self, call_id: str, data: dict[str, Any]) -> None:
@@ -195,13 +211,61 @@ class Tools:
         self._attempt.producer.put(e.TOOL_RESULT, {"toolCallId": call_id, **data})
         await self._attempt.producer.flush()
 
+    # --- results
     async def _content(self, value: Any) -> dict[str, Any]:
+        """A result as the log keeps it: whatever it is, and whatever becomes of it, the tool has acted."""
         content = to_content(value)
-        if len(content.encode()) <= limits.EVENT_BYTES - 1_024:
+        size = len(encode(content))
+        if size <= limits.EVENT_BYTES - _AROUND_BYTES and self._kept_bytes + size <= limits.JOURNAL_BYTES // 2:
+            self._kept_bytes += size
             return {"content": content}
+        kept = await self._stored(content.encode())
+        self._kept_bytes += _HEAD_CHARS
+        return {"content": content[:_HEAD_CHARS], **kept}
+
+    async def _stored(self, content: bytes) -> dict[str, Any]:
+        """The blob of a large result, or why it is not kept."""
+        try:
+            return {"blob": await self.keep(content, within_s=limits.RESULT_STORE_S)}
+        except HoldfastError as error:
+            message = f"the call was made; its result of {len(content)} bytes is not kept: {error.detail}"
+            return {"error": {"code": error.code, "message": message[:500]}}
+
+    async def keep(self, data: bytes, *, within_s: float | None = None) -> str:
+        """Store a blob, over any outage of the server that is not longer than ``within_s`` seconds; returns its id.
+
+        Raises:
+            Refused: ``input.too_large``, also where blobs cannot be kept. Unavailable: the time is over.
+        """
         if self.store is None:
-            return {"content": "", "error": {"code": "input.too_large", "message": "the result is too large to record"}}
-        return {"content": content[:1_024], "blob": await self.store(content.encode())}
+            raise Refused("input.too_large", "there is nowhere to keep it")
+        backoff, why = Backoff(), Unavailable("timeout")
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    try:
+                        return await self.store(data)
+                    except Unavailable as error:
+                        why = error
+                        await asyncio.sleep(backoff.after_s(error))
+        except TimeoutError:
+            raise why from None
+
+
+def _digest(name: str, args: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_named(well_formed_data({"args": args, "name": name}))).hexdigest()
+
+
+def _named(call: dict[str, Any]) -> bytes:
+    """A call as bytes that are its own: canonical JSON, or, for arguments that are none (dates, integers beyond a
+    browser's), what they are encoded as."""
+    try:
+        check_value(call, "args", most=limits.MESSAGE_DEPTH)
+        return canonical(call)
+    except Refused as error:
+        if error.code == "input.too_deep":
+            raise
+        return encode(to_data(call))
 
 
 def _opening(call_id: str, name: str, message: str | None) -> dict[str, Any]:
@@ -213,7 +277,10 @@ def described(error: BaseException) -> dict[str, str]:
     """An exception for the log: its class and words, bounded; no trace, which could hold anything."""
     if isinstance(error, HoldfastError):
         return {"code": error.code, "message": error.detail[:500]}
-    words = str(error)
+    try:
+        words = well_formed(str(error))
+    except Exception:  # the exception's own code
+        words = ""
     return {
         "code": "agent.failed",
         "message": f"{type(error).__name__}: {words}"[:500] if words else type(error).__name__,

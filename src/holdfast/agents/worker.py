@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,8 +15,9 @@ from holdfast.client.client import Client
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import limits, wire
 from holdfast.protocol.view import ENDED
+from holdfast.visible import logger
 
-_LOG = logging.getLogger("holdfast.agents")
+_LOG = logger("holdfast.agents")
 
 
 class Worker:

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final, NoReturn
 import msgspec
 import typer
 from msgspec import structs
-from rich.markup import escape
 from typer.core import TyperGroup
 
 from holdfast.audit import recipe as recipes
@@ -130,7 +129,7 @@ async def _audit(
     def progress(what: str, finding: Finding | None) -> None:
         status.update(what)
         if finding is not None and output.err.is_terminal:
-            output.err.print(terminal.mark(finding.verdict, finding.title))
+            output.say(terminal.mark(finding.verdict, finding.title), to=output.err)
 
     try:
         with status:
@@ -149,24 +148,24 @@ async def _detected(
     if not found.guesses:
         _nothing_known(url, found)
     guess = found.guesses[0]
-    output.err.print(f"It looks like {guess.name} ({guess.sure:.0%} sure: {guess.why}).", style="dim")
+    output.say(f"It looks like {guess.name} ({guess.sure:.0%} sure: {guess.why}).", style="dim", to=output.err)
     return registry.RECIPES[guess.name]
 
 
 def _nothing_known(url: str, found: Detected) -> NoReturn:
     """Say what was answered instead, or that nobody is there."""
     if found.unreached:
-        output.out.print(f"Nobody answers at {url:.100}: {found.unreached}", markup=False)
+        output.say(f"Nobody answers at {url:.100}: {found.unreached}")
         raise typer.Exit(NOT_AUDITED)
-    output.out.print(f"{url:.100} answers, and like no chat that is known here.", markup=False)
+    output.say(f"{url:.100} answers, and like no chat that is known here.")
     drivers: dict[str, list[str]] = {}
     for refusal in found.refusals:
         drivers.setdefault(refusal.told.strip() or "nothing", []).append(refusal.name)
     for told, names in drivers.items():
-        output.out.print(f"  asked as {', '.join(names)}: {told[:300]}", markup=False, soft_wrap=True)
+        output.say(f"  asked as {', '.join(names)}: {told[:300]}", wrap=False)
     if found.about_a_model:
-        output.out.print("Name a model that it has, with --model.")
-    output.out.print("Name a --driver. Write a recipe where none fits: holdfast audit recipe text")
+        output.say("Name a model that it has, with --model.")
+    output.say("Name a --driver. Write a recipe where none fits: holdfast audit recipe text")
     raise typer.Exit(3)
 
 
@@ -192,10 +191,8 @@ def detect_command(
         found = asyncio.run(look_around(url, budget, _headers(header), hosts, agent=agent, model=model))
         if not found.guesses:
             _nothing_known(url, found)
-        table = output.table("driver", "sure", "because")
-        for guess in found.guesses:
-            table.add_row(guess.name, f"{guess.sure:.0%}", guess.why)
-        output.out.print(table)
+        rows = [(guess.name, f"{guess.sure:.0%}", guess.why) for guess in found.guesses]
+        output.say(output.table(("driver", "sure", "because"), rows))
 
 
 @app.command("recipe")
@@ -208,9 +205,9 @@ def recipe_command(
         if schema:
             return output.say_json(recipes.schema())
         if name:
-            return output.out.print(recipes.dump(registry.recipe_named(name)), markup=False, soft_wrap=True)
+            return output.say(output.prose(recipes.dump(registry.recipe_named(name)), indent=""), wrap=False)
         for recipe in registry.RECIPES.values():
-            output.out.print(f"[bold]{recipe.name}[/]  {escape(recipe.about)}")
+            output.say((recipe.name, "bold"), f"  {recipe.about}")
         return None
 
 
@@ -236,13 +233,13 @@ def proxy_command(
 
 async def _proxy(proxy: FaultProxy) -> None:
     async with proxy.running():
-        output.out.print(f"listening on 127.0.0.1:{proxy.port}", soft_wrap=True)
+        output.say(f"listening on 127.0.0.1:{proxy.port}", wrap=False)
         output.out.file.flush()
         await asyncio.Event().wait()
 
 
 def _opened(line: Line) -> None:
-    output.err.print(f"connection {line.number}", style="dim")
+    output.say(f"connection {line.number}", style="dim", to=output.err)
 
 
 def _fault(text: str) -> Fault:

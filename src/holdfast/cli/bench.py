@@ -32,10 +32,10 @@ def bench(
             figures = await measure(hf, sessions, events, batch, keep)
         if as_json:
             return output.say_json(figures)
-        table = output.table("what", "measured")
-        for name, value in figures.items():
-            table.add_row(name.replace("_", " "), f"{value:,.2f}" if isinstance(value, float) else f"{value:,}")
-        return output.out.print(table)
+        rows = [
+            (name.replace("_", " "), f"{v:,.2f}" if isinstance(v, float) else f"{v:,}") for name, v in figures.items()
+        ]
+        return output.say(output.table(("what", "measured"), rows))
 
     run(work, as_json)
 

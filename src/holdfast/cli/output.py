@@ -1,21 +1,44 @@
-"""How the command line speaks: quiet, 80 columns, ``--json`` everywhere, errors in one sentence and what to do."""
+"""How the command line speaks: quiet, 80 columns, ``--json`` everywhere, errors in one sentence and what to do.
+
+Most of what it prints somebody else wrote. ``say``, ``table`` and ``say_json`` show all of it as it is (``visible.py``), and
+take nothing in it for markup; ``Terminal`` holds whatever comes to it by another way to the same.
+"""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from holdfast.errors import HoldfastError
+from holdfast.visible import visible, visible_json
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class Terminal(Console):
+    """A console on which nothing acts but what is its own: no markup, and of text only what can be seen."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """See ``Console.render``: every text that is written comes through here."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(visible(segment.text, lines=True), segment.style)
+
+
+out = Terminal()
+err = Terminal(stderr=True)
 
 EXIT_CODES = {
     0: "done",
@@ -41,13 +64,38 @@ GLYPHS = {
 def state(status: str) -> Text:
     """A run's state: glyph, word, colour."""
     glyph, colour = GLYPHS.get(status, ("·", "white"))
-    return Text(f"{glyph} {status}", style=colour)
+    return Text(f"{glyph} {visible(status)}", style=colour)
+
+
+def prose(text: str, style: str = "", *, indent: str = "  ") -> Text:
+    """What may have several lines; those after the first are indented, so that none passes for one of ours."""
+    return Text(visible(text, lines=True).replace("\n", f"\n{indent}"), style=style)
+
+
+Part = str | tuple[str, str] | Text | Table
+"""A string is shown as one line whatever it holds; with a style beside it in that style."""
+
+
+def say(*parts: Part, style: str = "", end: str = "\n", wrap: bool = True, to: Terminal | None = None) -> None:
+    """Print a line. Whatever stands in a string is shown and does nothing; ``prose`` is for what has several lines."""
+    to = to or out
+    if len(parts) == 1 and isinstance(parts[0], Table):
+        return to.print(parts[0])
+    line = Text(style=style, end=end)
+    for part in parts:
+        if isinstance(part, Text):
+            line.append_text(part)
+        elif isinstance(part, tuple):
+            line.append(visible(part[0]), style=part[1])
+        else:
+            line.append(visible(part))
+    return to.print(line, end=end, soft_wrap=not wrap)
 
 
 def say_json(value: Any) -> None:
     """One JSON document on standard output. Raises ``config.invalid`` when it takes none."""
     try:
-        out.file.write(msgspec.json.encode(value).decode() + "\n")
+        out.file.write(visible_json(msgspec.json.encode(value).decode()) + "\n")
         out.file.flush()
     except BrokenPipeError:  # whoever read it has seen enough
         raise
@@ -56,27 +104,34 @@ def say_json(value: Any) -> None:
         raise HoldfastError("config.invalid", words, fix="Look at where it goes.") from None
 
 
+def say_args(args: Any) -> None:
+    """The exact arguments of a call, as JSON over several lines."""
+    out.print(Text(visible_json(json.dumps(args, indent=2, ensure_ascii=False))), soft_wrap=True)
+
+
 def say_error(error: HoldfastError, *, as_json: bool = False) -> None:
     """What is wrong, and what to do."""
     if as_json:
-        err.file.write(msgspec.json.encode({"error": error.wire()}).decode() + "\n")
+        err.file.write(visible_json(msgspec.json.encode({"error": error.wire()}).decode()) + "\n")
         return
-    err.print(Text.assemble((f"{error.code}  ", "bold red"), error.detail))
+    say((f"{error.code}  ", "bold red"), error.detail, to=err)
     facts = [
         f"{name}: {value}"
         for name, value in error.fields.items()
         if isinstance(value, (str, int)) and name != "fix" and str(value) not in error.detail
     ]
     if facts:
-        err.print(Text(", ".join(facts)))
-    err.print(Text(error.fix, style="dim"))
+        say(", ".join(facts), to=err)
+    say(error.fix, style="dim", to=err)
 
 
-def table(*columns: str) -> Table:
+def table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> Table:
     """A table that fits 80 columns."""
     made = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
         made.add_column(column, overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(visible(cell)) for cell in row))
     return made
 
 

@@ -28,7 +28,7 @@ app.add_typer(audit.app, name="audit")
 def root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
     """Durable sessions between AI agents and the people who use them."""
     if version:
-        output.out.print(holdfast.__version__)
+        output.say(holdfast.__version__)
         raise typer.Exit
 
 

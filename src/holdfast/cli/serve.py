@@ -17,8 +17,9 @@ from holdfast.edge.server import bind, port_of, running, until_told
 from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
+from holdfast.visible import Visible, logger
 
-log = logging.getLogger("holdfast.edge")
+log = logger("holdfast.edge")
 
 GC_OBJECTS = 20_000
 """More objects made than freed before the youngest are searched for cycles."""
@@ -55,6 +56,8 @@ def serve(
             }
         )
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        for handler in logging.getLogger().handlers:  # what libraries say of a request, others wrote as well
+            handler.addFilter(Visible())
         for name, meant in config.misspelt().items():
             log.warning("%s is no setting and changes nothing; did you mean %s?", name, meant)
         with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -69,14 +72,15 @@ async def _serve(settings: config.Settings, quiet: bool) -> None:
     async with running(edge, sockets) as server:
         collect_seldom()
         where = f"http://{settings.host}:{port_of(server)}"
-        output.out.print(f"Holdfast is ready on {where}", highlight=False)
+        output.say(f"Holdfast is ready on {where}")
         if edge.secret is not None and not quiet and output.out.is_terminal:
             token = auth.mint(
                 edge.secret, subject="user:me", agents=["*"], issuer=settings.issuer, audience=settings.audience
             )
-            output.out.print(f"A token for one hour:\n{token}", style="dim", soft_wrap=True)
+            output.say("A token for one hour:", style="dim")
+            output.say(token, style="dim", wrap=False)
             for page, path in (("chat", "/"), ("console", "/console/")):
-                output.out.print(f"{page:<8} {where}{path}#t={token}", style="dim", soft_wrap=True)
+                output.say(f"{page:<8} {where}{path}#t={token}", style="dim", wrap=False)
         output.out.file.flush()
         await until_told()
 
@@ -135,4 +139,4 @@ def token(
         if as_json:
             output.say_json({"token": minted, "subject": subject, "tenant": tenant, "ttl_s": ttl})
         else:
-            output.out.print(minted, soft_wrap=True)
+            output.say(minted, wrap=False)

@@ -39,11 +39,11 @@ def verify(database: Database, as_json: AsJson = False) -> None:
             told = [{"where": p.where, "detail": p.detail} for p in problems]
             output.say_json({"sessions": sessions, "frames": frames, "problems": told})
         else:
-            output.out.print(f"{sessions:,} sessions, {frames:,} frames", style="dim")
+            output.say(f"{sessions:,} sessions, {frames:,} frames", style="dim")
             for problem in problems:
-                output.out.print(f"✗ {problem.where}: {problem.detail}", style="red", markup=False)
+                output.say(f"✗ {problem.where}: {problem.detail}", style="red")
             if not problems:
-                output.out.print("✓ positions contiguous, checksums right, every session folds", style="green")
+                output.say("✓ positions contiguous, checksums right, every session folds", style="green")
         if problems:
             raise typer.Exit(3)
 
@@ -56,7 +56,7 @@ def backup(
     with fails_in_a_sentence():
         with output.Bar("copying", "pages") as step:
             copying.backup(str(database), str(target), step)
-        output.out.print(f"✓ {target}", style="green")
+        output.say(f"✓ {target}", style="green")
 
 
 def restore(
@@ -68,4 +68,4 @@ def restore(
     with fails_in_a_sentence():
         with output.Bar("restoring", "pages") as step:
             sessions = copying.restore(str(source), str(database), force=force, report=step)
-        output.out.print(f"✓ {database}: {sessions:,} sessions", style="green")
+        output.say(f"✓ {database}: {sessions:,} sessions", style="green")

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.markup import escape
 from rich.text import Text
 
 from holdfast.cli import output
@@ -38,18 +37,19 @@ def sessions(
         if as_json:
             return output.say_json(rows)
         if not rows:
-            return output.out.print("No sessions. Create one: holdfast send NEW 'hello' --agent NAME", style="dim")
-        table = output.table("", "session", "title", "newest run", "waits", "active", "events")
-        for row in rows:
-            card = row["card"]
-            table.add_row(
-                "•" if row["unread"] else "", row["session"], row["title"],
-                output.state(card["run"]) if "run" in card else "", str(card.get("approvals", "")),
-                output.ago(row["active_ms"]), str(row["tail"]),
-            )  # fmt: skip
-        return output.out.print(table)
+            return output.say("No sessions. Create one: holdfast send NEW 'hello' --agent NAME", style="dim")
+        columns = ("", "session", "title", "newest run", "waits", "active", "events")
+        return output.say(output.table(columns, map(_row, rows)))
 
     run(work, as_json)
+
+
+def _row(row: dict[str, Any]) -> list[str | Text]:
+    card = row["card"]
+    return [
+        "•" if row["unread"] else "", row["session"], row["title"], output.state(card["run"]) if "run" in card else "",
+        str(card.get("approvals", "")), output.ago(row["active_ms"]), str(row["tail"]),
+    ]  # fmt: skip
 
 
 def send(
@@ -77,12 +77,13 @@ def send(
                     said |= {"status": (await started.finished())["status"], "text": await started.text()}
                 return output.say_json(said)
             if started.id:
-                output.out.print(f"run {started.id}", style="dim")
+                output.say(f"run {started.id}", style="dim")
             else:
-                output.out.print("said; no agent was addressed, so nobody answers", style="dim")
+                output.say("said; no agent was addressed, so nobody answers", style="dim")
             if started.served is False:
-                words = ": no worker serves this agent; the run waits until one does"
-                output.err.print(output.state("queued").append(words))
+                output.say(
+                    output.state("queued"), ": no worker serves this agent; the run waits until one does", to=output.err
+                )
             if follow and started.id:
                 await show_answer(started)
         return None
@@ -96,10 +97,10 @@ async def show_answer(run_: Run) -> None:
         await stream_answer(run_)
     outcome = await run_.finished()
     if not output.out.is_terminal:
-        output.out.print(await run_.text(), markup=False)
-    output.out.print(output.state(outcome["status"]))
+        output.say(output.prose(await run_.text(), indent=""))
+    output.say(output.state(outcome["status"]))
     if "error" in outcome:
-        output.err.print(Text(f"{outcome['error'].get('code', '')}  {outcome['error'].get('message', '')}"))
+        output.say(f"{outcome['error'].get('code', '')}  {outcome['error'].get('message', '')}", to=output.err)
 
 
 async def stream_answer(run_: Run) -> None:
@@ -107,12 +108,13 @@ async def stream_answer(run_: Run) -> None:
     while True:
         try:
             async for piece in run_.stream():
-                output.out.print(piece, end="", markup=False)
-            return output.out.print()
+                output.say(output.prose(piece, indent=""), end="", wrap=False)
+            return output.say()
         except Refused as error:
             if error.code != "run.fenced":
                 raise
-            output.out.print("\nthe attempt was lost; the next one begins anew", style="dim")
+            output.say()
+            output.say("the attempt was lost; the next one begins anew", style="dim")
 
 
 def tail(
@@ -181,37 +183,36 @@ class Printer:
         if event.type == e.TEXT_CONTENT:
             if self._in_text != event.data["messageId"]:
                 self._in_text = event.data["messageId"]
-                output.out.print(f"\n{escape(event.actor)}: ", style="bold", end="")
-            return output.out.print(event.data["delta"], end="", markup=False)
+                output.say()
+                output.say(f"{event.actor}: ", style="bold", end="")
+            return output.say(output.prose(event.data["delta"]), end="")
         if event.type in e.DELTAS or event.type in (e.TEXT_START, e.TEXT_END):
             return None
         if self._in_text is not None:
-            output.out.print()
+            output.say()
             self._in_text = None
-        return output.out.print(self._line(event))
+        return self._line(event)
 
-    def _line(self, event: Event) -> Text:
+    def _line(self, event: Event) -> None:
         told = event.data.get("text") or event.data.get("status") or event.data.get("toolCallName") or ""
         told = told or " ".join(str(event.data[k]) for k in ("tool", "decision", "reason", "agent") if k in event.data)
-        line = Text.assemble(
-            (f"{event.seq:>6} ", "dim"), (f"{event.actor} ", "bold"), f"{event.type} ", (event.run or "", "dim")
-        )
-        return line.append(f"  {told}"[:200])
+        output.say(
+            (f"{event.seq:>6} ", "dim"), (f"{event.actor} ", "bold"), f"{event.type} ", (event.run or "", "dim"),
+            f"  {told}"[:200],
+        )  # fmt: skip
 
 
 def show_view(view: View) -> None:
     """The folded view: the conversation of the branch shown, and how its runs stand."""
     for item in view.visible():
         if item["kind"] == "message":
-            output.out.print(Text.assemble((f"{item['actor']}: ", "bold"), item["text"]))
+            output.say((f"{item['actor']}: ", "bold"), output.prose(item["text"]))
         elif item["kind"] == "approval":
-            output.out.print(Text(f"  approval {item['id']}: {item['tool']} — {item['status']}", style="yellow"))
+            output.say(f"  approval {item['id']}: {item['tool']} — {item['status']}", style="yellow")
         elif item["kind"] == "tool":
-            output.out.print(Text(f"  {item['name']} — {item['status']}", style="dim"))
+            output.say(f"  {item['name']} — {item['status']}", style="dim")
     for run_ in view.runs.values():
-        output.out.print(
-            Text.assemble(("  " + run_["id"] + " ", "dim"), run_["agent"] + " ", output.state(run_["status"]))
-        )
+        output.say((f"  {run_['id']} ", "dim"), f"{run_['agent']} ", output.state(run_["status"]))
 
 
 def cancel(
@@ -234,7 +235,7 @@ def cancel(
         if as_json:
             return output.say_json(answer)
         names = ", ".join(answer.get("runs", []))
-        return output.out.print(f"asked to stop: {names}" if names else "nothing was running")
+        return output.say(f"asked to stop: {names}" if names else "nothing was running")
 
     run(work, as_json)
 
@@ -252,7 +253,7 @@ def steer(
             ident = await hf.session(session).steer(run_id, text)
         if as_json:
             return output.say_json({"steer": ident})
-        return output.out.print(f"steer {ident} is on its way", style="dim")
+        return output.say(f"steer {ident} is on its way", style="dim")
 
     run(work, as_json)
 
@@ -276,10 +277,11 @@ def approve(
                 if as_json:
                     return output.say_json(waiting)
                 for item in waiting:
-                    output.out.print(Text.assemble((item["id"], "bold"), f"  {item['tool']}"))
-                    output.out.print_json(data=item["args"])
-                return None if waiting else output.out.print("nothing waits for a decision", style="dim")
+                    whose = f" for {item['requester']}" if "requester" in item else ""
+                    output.say((item["id"], "bold"), f"  {item['tool']}", (f"  {item['actor']}{whose}", "dim"))
+                    output.say_args(item["args"])
+                return None if waiting else output.say("nothing waits for a decision", style="dim")
             await (here.deny if deny else here.approve)(approval, note=note)
-            return output.out.print("denied" if deny else "approved")
+            return output.say("denied" if deny else "approved")
 
     run(work, as_json)

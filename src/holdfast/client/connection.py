@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 from collections.abc import Callable
 from typing import Any, Final, Literal, TypeVar
@@ -22,12 +21,13 @@ from holdfast.client.transport import Dial
 from holdfast.errors import HoldfastError, Refused, Unavailable, from_wire
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
+from holdfast.visible import logger
 
 Status = Literal["live", "catching_up", "offline"]
 Receiver = Callable[[Any, int], None]
 _Callback = TypeVar("_Callback")
 
-_LOG = logging.getLogger("holdfast.client")
+_LOG = logger("holdfast.client")
 _OF_THE_CONNECTION: Final = (
     wire.Hello, wire.Auth, wire.Ping, wire.Watch, wire.Unwatch, wire.Subscribe, wire.Unsubscribe, wire.Presence,
     wire.Serve, wire.Heartbeat, wire.Attach,
@@ -301,6 +301,7 @@ class Connection:
         if self._link is link and message.id is not None:
             self._pending.answered(message.id, error)
         else:
+            self._goaway_s = error.retry_after_s or self._goaway_s  # of the whole connection
             link.fail(error)
 
     def _welcomed(self, link: Link, welcome: messages.Welcome) -> None:

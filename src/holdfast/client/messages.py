@@ -80,7 +80,10 @@ class Sessions(msgspec.Struct, tag_field="op", tag="sessions"):
 
 
 class Assigned(msgspec.Struct, tag_field="op", tag="assigned"):
-    """A run for this worker, with all it needs to begin or to begin again."""
+    """A run for this worker, with all it needs to begin or to begin again.
+
+    ``view`` needs ``read``; a worker without it gets ``said``: ids of the run's messages that are complete already.
+    """
 
     session: str
     run: str
@@ -99,6 +102,7 @@ class Assigned(msgspec.Struct, tag_field="op", tag="assigned"):
     cancel: dict[str, Any] | None = None
     seq: int = 0
     view: dict[str, Any] | None = None
+    said: list[str] = []
 
 
 class Signal(msgspec.Struct, tag_field="op", tag="signal"):

@@ -85,6 +85,8 @@ def _encoded(op: wire.Op) -> bytes:
         message = encode(op)
     except (TypeError, ValueError) as error:
         raise Refused("input.malformed", f"{name}: not JSON: {error}") from None
+    except OverflowError:
+        raise Refused("input.number_range", f"{name}: an integer is beyond ±(2^53-1)") from None
     if len(message) > limits.MESSAGE_BYTES:
         raise too_large(name, limits.MESSAGE_BYTES, "bytes")
     if not appended:

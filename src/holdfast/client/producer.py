@@ -3,6 +3,9 @@
 What is written while the last append is in flight goes out together as the next one, and adjacent deltas of one text
 become one delta: under load a stream of tokens turns into fewer, larger appends without any timer. Large amounts are
 pipelined, a bounded number of appends at a time.
+
+All text passes here, and what passes is UTF-8: the first half of a surrogate pair at the end of a delta waits for the next
+delta of its text, and a half that stays alone becomes U+FFFD.
 """
 
 from __future__ import annotations
@@ -19,10 +22,16 @@ from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.bounds import too_large
-from holdfast.protocol.codec import check_text, check_value, encode
+from holdfast.protocol.codec import check_value, encode, well_formed, well_formed_data
 from holdfast.protocol.events import Draft
 
 _YIELD_EVERY: Final = 32  # writes; so that an agent that never waits still lets acknowledgements in
+_LONE: Final = "\ufffd"
+_GROWN_BY: Final = {
+    e.TEXT_END: e.TEXT_CONTENT, e.REASONING_END: e.REASONING_CONTENT, e.TOOL_END: e.TOOL_ARGS,
+    e.TOOL_RESULT: e.TOOL_ARGS,
+}  # fmt: skip
+"""What closes a text, and what it was grown by."""
 
 
 class _Gathered:
@@ -99,10 +108,12 @@ class Producer:
         self._next_seq = 1
         self._gathered: deque[_Gathered] = deque()
         self._gathered_size = 0
+        self._halves: dict[tuple[str, str], str] = {}  # first halves of surrogate pairs, by the text they end
         self._flight: deque[_Batch] = deque()
         self._answers_due = 0
         self._waiting_to_resend = False
         self._backoff = Backoff()
+        self._slower = 0.0  # seconds that one of the answers since asks to wait
         self._waiters: list[asyncio.Future[None]] = []
         self._scheduled = False
         self._since_yield = 0
@@ -116,7 +127,7 @@ class Producer:
         """Append an event, soon; returns when it is gathered, and waits first while too much is on its way.
 
         Raises:
-            Refused: the event is too large or not text, or an earlier append was refused for good.
+            Refused: the event is too large or too deep, or an earlier append was refused for good.
         """
         while self._gathered_size > limits.APPEND_BUFFER_BYTES and self.error is None:
             await self._changed()
@@ -134,19 +145,34 @@ class Producer:
             return
         if type_ in e.DELTAS:
             self._put_delta(type_, data)
-        else:
-            check_value(data, type_)
+            return
+        if self._halves and type_ in _GROWN_BY:
+            self._put_half(_GROWN_BY[type_], str(data.get(e.DELTAS[_GROWN_BY[type_]])))
+        check_value(data, type_)
+        try:
             size = len(encode(data))
-            if size > limits.EVENT_BYTES:
-                raise too_large(type_, limits.EVENT_BYTES, "bytes")
-            self._gather(_Gathered(Draft(type_, data), size))
+        except UnicodeEncodeError:
+            data = well_formed_data(data)
+            size = len(encode(data))
+        if size > limits.EVENT_BYTES:
+            raise too_large(type_, limits.EVENT_BYTES, "bytes")
+        self._gather(_Gathered(Draft(type_, data), size))
+
+    def _put_half(self, type_: str, ident: str) -> None:
+        """Nothing more comes that could be the other half."""
+        if self._halves.pop((type_, ident), None):
+            self._put_delta(type_, {e.DELTAS[type_]: ident, "delta": _LONE})
 
     def _put_delta(self, type_: str, data: dict[str, Any]) -> None:
-        delta = data["delta"]
-        if len(data) > 2:  # more than the name and the delta
-            check_value(data, type_)
+        delta, text = data["delta"], (type_, data[e.DELTAS[type_]])
+        if self._halves:
+            delta = self._halves.pop(text, "") + delta
         if not delta.isascii():
-            check_text(delta, type_)
+            if "\ud800" <= delta[-1] <= "\udbff":
+                self._halves[text], delta = delta[-1], delta[:-1]
+            delta = well_formed(delta)
+        if len(data) > 2:
+            data = well_formed_data(data)
         for start in range(0, len(delta), limits.DELTA_CHARS):
             part = delta[start : start + limits.DELTA_CHARS] if len(delta) > limits.DELTA_CHARS else delta
             last = self._gathered[-1] if self._gathered else None
@@ -174,6 +200,8 @@ class Producer:
 
     async def take_rest(self) -> list[Draft]:
         """Wait until everything sent is durable and take what was not sent yet, for an append of the caller's own."""
+        for type_, ident in list(self._halves):
+            self._put_half(type_, ident)
         self._held = True
         try:
             while self._flight and self.error is None:
@@ -195,6 +223,7 @@ class Producer:
         if self.stopping:
             return
         self.stopping = True
+        self._halves.clear()
         kept = [g for g in self._gathered if g.draft.type in e.WHILE_STOPPING]
         self._gathered = deque(kept)
         self._gathered_size = sum(g.size for g in kept)
@@ -206,6 +235,7 @@ class Producer:
             self.error = error
             self._gathered.clear()
             self._gathered_size = 0
+            self._halves.clear()
             self._flight.clear()
             self._wake()
 
@@ -253,13 +283,15 @@ class Producer:
         if self.error is not None:
             return
         if isinstance(outcome, HoldfastError):
+            self._slower = max(self._slower, outcome.retry_after_s)
             self._refused(batch, outcome)
         else:
             self._backoff.reset()
             self._flight.remove(batch)
         if self.error is None and self._answers_due == 0 and any(b.failed for b in self._flight):
             self._waiting_to_resend = True
-            delay_s = self._backoff.after_s(outcome) if isinstance(outcome, Unavailable) else 0.0
+            slower, self._slower = self._slower, 0.0
+            delay_s = max(slower, self._backoff.next_s() if isinstance(outcome, Unavailable) else 0.0)
             self._loop.call_later(delay_s, self._resend)
         self._send()
 

@@ -39,5 +39,4 @@ class Backoff:
 
     def after_s(self, error: HoldfastError) -> float:
         """As ``next_s``, but never sooner than the server asked for in ``retry_after_s``."""
-        asked = error.fields.get("retry_after_s")
-        return max(self.next_s(), float(asked) if isinstance(asked, (int, float)) else 0.0)
+        return max(self.next_s(), error.retry_after_s)

@@ -14,7 +14,7 @@ from holdfast.client.live import LiveView
 from holdfast.client.producer import Producer
 from holdfast.client.run import Run
 from holdfast.protocol import limits, wire
-from holdfast.protocol.codec import check_session_id
+from holdfast.protocol.codec import check_session_id, well_formed
 from holdfast.protocol.fold import View
 
 Here = Callable[[list[dict[str, Any]]], None]
@@ -117,7 +117,7 @@ class Session:
 
     async def rename(self, title: str) -> None:
         """Give the session a title."""
-        await self._ask(wire.Rename(session=self.id, title=title))
+        await self._ask(wire.Rename(session=self.id, title=well_formed(title)))
 
     async def delete(self) -> None:
         """Erase the session. Needs ``admin``. Sent again after a loss, it deletes no other life of the session."""

@@ -82,7 +82,7 @@ ROUTES: Final[dict[tuple[str, str], Schema]] = {
     ("GET", "/v1/activity"): record(sessions=ANY),
     ("GET", "/v1/stats"): record(now_ms=COUNT, stats=ANY, commit=ANY),
     ("POST", f"{_S}/blobs"): record(blob=TEXT, size=COUNT),
-    ("POST", "/v1/tokens"): record(token=TEXT),
+    ("POST", "/v1/tokens"): record(token=TEXT, jti=TEXT, expires_in_s=COUNT),
     ("POST", "/v1/tokens/revoke"): record(),
 }
 """By route, for those that are no operation."""

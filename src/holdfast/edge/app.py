@@ -16,13 +16,12 @@ from holdfast.edge.dialects.ag_ui.routes import AgUi
 from holdfast.edge.dialects.ai_sdk.http import AiSdk
 from holdfast.edge.dialects.openai_responses.routes import PATH as RESPONSES
 from holdfast.edge.dialects.openai_responses.routes import OpenAIResponses, answer_as_openai
-from holdfast.edge.door import Door
+from holdfast.edge.door import PATH, Door
 from holdfast.edge.guard import Guard, no_route
 from holdfast.edge.http import Rest
 from holdfast.edge.metrics import Health
 from holdfast.edge.operators import Operators
 from holdfast.edge.pages import page_routes
-from holdfast.edge.picows_ws import PATH
 from holdfast.edge.request import Requests
 from holdfast.edge.revocation import Revocations
 from holdfast.edge.tokens import Tokens
@@ -50,13 +49,13 @@ class Edge:
         self.verifier = auth.Verifier(settings, self.secret, self.revocations)
         self.door = Door(hub, settings, self.verifier)
         self.browser = BrowserCheck(settings)
-        self.requests = Requests(settings, self.verifier)
-        self.tokens = Tokens(hub, settings, self.secret, self.revocations)
+        self.requests = Requests(self.door, self.verifier)
+        self.tokens = Tokens(settings, self.secret, self.verifier, self.revocations)
         self.webhooks = Webhooks(hub, settings)
         self.routes: list[BaseRoute] = [
             *Rest(self.door, self.requests, self.tokens).routes(),
             *Operators(self.door, self.requests).routes(),
-            *Health(hub, settings, self.requests, self.webhooks).routes(),
+            *Health(self.door, self.requests, self.webhooks).routes(),
             *OpenAIResponses(self.door, self.requests).routes(),
             *AgUi(self.door, self.requests).routes(),
             WebSocketRoute(PATH, self._socket),

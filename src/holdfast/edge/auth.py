@@ -1,7 +1,7 @@
 """Access tokens: JWTs (RFC 7519) verified and minted here, and nowhere else (ACC-1).
 
-Claims: ``sub`` (the actor), ``tenant``, ``caps`` (pattern to verbs), ``agents``, ``jti``, ``iss``, ``aud``, ``exp``.
-``alg``, ``iss`` and ``aud`` are pinned by settings; nothing in a token says where keys come from.
+Claims: ``sub`` (the actor), ``tenant``, ``caps`` (pattern to verbs), ``agents``, ``jti``, ``iss``, ``aud``, ``exp``, and in
+a token that was minted from another ``lineage``: ``[[jti, sub], …]`` of those it comes from, outermost first. ``alg``, ``iss`` and ``aud`` are pinned by settings; nothing in a token says where keys come from.
 """
 
 from __future__ import annotations
@@ -92,6 +92,8 @@ def mint(
     capabilities: Mapping[str, Sequence[str]] | None = None,
     agents: Sequence[str] = (),
     ttl_s: float = limits.TOKEN_TTL_S,
+    not_after_s: float | None = None,
+    lineage: Sequence[tuple[str, str]] = (),
     issuer: str = "holdfast",
     audience: str = "holdfast",
 ) -> str:
@@ -102,13 +104,18 @@ def mint(
         capabilities: pattern to verbs; every verb on every session by default.
         agents: agents it may act for; ``*`` for any.
         ttl_s: seconds until it expires.
+        not_after_s: Unix seconds at which it expires at the latest.
+        lineage: ``(jti, sub)`` of the tokens it is minted from, outermost first.
     """
     now = time.time()
+    until_s = now + ttl_s if not_after_s is None else min(now + ttl_s, not_after_s)
     caps = EVERYTHING if capabilities is None else {p: list(v) for p, v in capabilities.items()}
-    claims = {
+    claims: dict[str, Any] = {
         "sub": subject, "tenant": tenant, "caps": caps, "agents": list(agents), "jti": secrets.token_hex(12),
-        "iss": issuer, "aud": audience, "iat": round(now, 3), "exp": int(now + ttl_s),
+        "iss": issuer, "aud": audience, "iat": round(now, 3), "exp": int(until_s),
     }  # fmt: skip
+    if lineage:
+        claims["lineage"] = [[token_id, actor] for token_id, actor in lineage]
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
@@ -154,10 +161,20 @@ class Verifier:
             raise Refused("auth.invalid", f"the token was not accepted ({type(error).__name__})") from None
         if expires_s <= time.time():  # the leeway is for iat and nbf
             raise Refused("auth.expired")
-        principal = principal_of(claims, expires_s)
-        if self._revocations is not None:
-            self._revocations.check(principal, issued_s)
+        principal = principal_of(claims, expires_s, issued_s)
+        self.recheck(principal)
         return principal
+
+    def recheck(self, principal: Principal) -> None:
+        """Refuse a principal whose token was good a moment ago and is not any more.
+
+        Whoever waits between looking at a token and acting for it (for a body, for a connection) asks again.
+
+        Raises:
+            Refused: ``auth.revoked``.
+        """
+        if self._revocations is not None:
+            self._revocations.check(principal)
 
     def _key(self, token: str) -> Any:
         header = jwt.get_unverified_header(token)
@@ -190,7 +207,7 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
-def principal_of(claims: Mapping[str, Any], expires_s: float) -> Principal:
+def principal_of(claims: Mapping[str, Any], expires_s: float, issued_s: float | None = None) -> Principal:
     """The principal that verified claims describe. Raises ``auth.invalid`` when they do not make sense."""
     subject, tenant, caps = claims.get("sub"), claims.get("tenant", "default"), claims.get("caps", {})
     agents, token_id = claims.get("agents", []), claims.get("jti")
@@ -202,10 +219,26 @@ def principal_of(claims: Mapping[str, Any], expires_s: float) -> Principal:
         raise Refused("auth.invalid", "jti is not usable")
     if not isinstance(agents, list) or not all(isinstance(a, str) for a in agents) or len(agents) > limits.CAPABILITIES:
         raise Refused("auth.invalid", "agents must be a short list of names")
+    lineage = _lineage(claims.get("lineage", []))
     capabilities = parse_capabilities(caps)
     if subject.startswith("agent:") and not agents:
         agents = [subject.removeprefix("agent:")]
-    return Principal(subject, tenant, capabilities, frozenset(agents), token_id, int(expires_s * 1_000))
+    return Principal(
+        subject, tenant, capabilities, frozenset(agents), token_id, int(expires_s * 1_000), issued_s,
+        tuple(token for token, _ in lineage), tuple(actor for _, actor in lineage),
+    )  # fmt: skip
+
+
+def _lineage(claim: Any) -> list[list[str]]:
+    """The ``lineage`` claim: ``[[jti, sub], …]``."""
+    if not isinstance(claim, list) or len(claim) > limits.LINEAGE_TOKENS:
+        raise Refused("auth.invalid", f"lineage must be a list of at most {limits.LINEAGE_TOKENS} tokens")
+    for one in claim:
+        if not isinstance(one, list) or len(one) != 2 or not all(isinstance(part, str) for part in one):
+            raise Refused("auth.invalid", "lineage holds pairs of jti and sub")
+        if not _TOKEN_ID.fullmatch(one[0]) or not ACTOR.fullmatch(one[1]):
+            raise Refused("auth.invalid", "lineage is not usable")
+    return claim
 
 
 def parse_capabilities(caps: Any, code: str = "auth.invalid") -> tuple[Capability, ...]:

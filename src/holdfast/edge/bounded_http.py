@@ -1,62 +1,66 @@
 """uvicorn's HTTP protocol with the bounds it leaves to a proxy: time and size of a head, pipelining, dead peers.
 
 One counter bounds every way of feeding the parser without end (a long head, a long header, trailers): the bytes received
-since something came out of it.
+since something came out of it. Between two requests a connection is as one that has not sent any (``edge/lobby.py``): the
+bytes of its next head are kept as they are until all are there, and it may be dropped when there are too many like it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from holdfast.edge.config import Settings
+from holdfast.edge.crowd import Strangers
+from holdfast.edge.lobby import TOO_LARGE, Head, Lobby, give_up_after
+from holdfast.edge.outgoing import CUT
+from holdfast.edge.request import KNOWN
 from holdfast.protocol import limits
 
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
-
-def http_class(settings: Settings) -> type[asyncio.Protocol]:
+def http_class(strangers: Strangers) -> type[asyncio.Protocol]:
     """The class uvicorn instantiates for every connection (``Config(http=…)``)."""
-    most = settings.connections + limits.HTTP_CONNECTIONS
 
     class BoundedHttp(HttpToolsProtocol):
         def __init__(self, *given: Any, **named: Any) -> None:
             super().__init__(*given, **named)
             self._unyielding = 0
             self._upgraded = False
+            self._head: Head | None = None  # while no request is under way
             self._timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if len(self.connections) > most:
-                transport.abort()
-                return
-            # a peer that takes nothing for so long is gone: HTTP has no pings to tell
-            self._give_up_after(limits.PING_IDLE_S + limits.PING_REPLY_S)
-            self._await_head()
-
-        def _give_up_after(self, seconds: float) -> None:
-            sock = self.transport.get_extra_info("socket")
-            if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1_000))
+            strangers.arrive(self, transport.abort)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._head_came()
+            strangers.leave(self)
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
+            if self._head is not None:
+                self._unset_keepalive_if_required()
+                self._await_head()
+                whole = self._head.add(data)
+                if whole is None:
+                    if self._head.too_large:
+                        self._refuse_large()
+                    return
+                self._head, data = None, whole
             self._unyielding += len(data)
             super().data_received(data)
             if self._upgraded or self.transport.is_closing():
                 self._head_came()
             elif self._unyielding > limits.HEADER_BYTES:
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
+                self._refuse_large()
             elif self.cycle is None or self.cycle.response_complete:
                 self._await_head()  # unless it waits already: drops of data do not buy time
+
+        def _refuse_large(self) -> None:
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
 
         def _await_head(self) -> None:
             if self._timer is None:
@@ -68,6 +72,19 @@ def http_class(settings: Settings) -> type[asyncio.Protocol]:
                 self._timer = None
 
         # --- what comes out of the parser
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self.scope[KNOWN] = self._known  # type: ignore[typeddict-unknown-key]
+            self.scope[CUT] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+
+        def _known(self) -> None:
+            strangers.leave(self)
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            if len(self.headers) >= limits.HEADERS:
+                raise ValueError("too many headers")
+            super().on_header(name, value)
+
         def on_headers_complete(self) -> None:
             self._unyielding = 0
             self._head_came()
@@ -85,9 +102,23 @@ def http_class(settings: Settings) -> type[asyncio.Protocol]:
             self._unyielding = 0
             super().on_message_complete()
 
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
+                strangers.arrive(self, self.transport.abort)
+                if not self._unyielding and not self.cycle.more_body:
+                    self._head = Head()
+
         def handle_websocket_upgrade(self) -> None:
             self._upgraded = True
-            self._give_up_after(0)  # a WebSocket has pings
+            give_up_after(self.transport, 0)  # a WebSocket has pings
+            strangers.leave(self)
             super().handle_websocket_upgrade()
+            self.parser = None  # type: ignore[assignment]  # each would keep the other
 
-    return BoundedHttp
+    class OwnLobby(Lobby):
+        __slots__ = ()
+
+    OwnLobby.next_room = BoundedHttp
+    OwnLobby.strangers = strangers
+    return OwnLobby

@@ -56,9 +56,25 @@ class Settings(BaseModel):
     drain_s: float = Field(
         default=limits.DRAIN_S, ge=0, le=600, description="How long a shutdown waits for work in flight."
     )
-    connections: int = Field(default=limits.CONNECTIONS, ge=1, description="Most connections at a time.")
+    connections: int = Field(
+        default=limits.CONNECTIONS,
+        ge=1,
+        description="Most connections of one tenant; an eighth more is kept for others.",
+    )
     connections_per_principal: int = Field(
-        default=limits.CONNECTIONS_PER_PRINCIPAL, ge=1, description="Most connections of one principal."
+        default=limits.CONNECTIONS_PER_PRINCIPAL,
+        ge=1,
+        description="Most connections of one principal and all it minted.",
+    )
+    strangers: int = Field(
+        default=limits.STRANGERS,
+        ge=1,
+        description="Most connections without a token; the one silent longest goes first.",
+    )
+    work_per_s: float = Field(
+        default=limits.WORK_PER_S,
+        gt=0,
+        description="Bytes per second that one principal and all it minted may have worked on, JSON values counted extra.",
     )
     requests_per_s: float = Field(
         default=limits.REQUESTS_PER_S, gt=0, description="Operations per second and connection, or principal over REST."

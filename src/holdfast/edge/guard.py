@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -11,16 +10,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
 from holdfast.edge.browser import BrowserCheck, only
-from holdfast.edge.request import answer, headers_of
+from holdfast.edge.outgoing import NotTaken, Outgoing
+from holdfast.edge.request import Stay, answer, headers_of, staying
 from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.visible import logger
 
 Shape = Callable[[HoldfastError], Response]
 """An error as a dialect's clients read it."""
 
-log = logging.getLogger("holdfast.edge")
+log = logger("holdfast.edge")
 
 _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -54,36 +55,31 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        with staying(scope) as stay:
+            await self._serve(scope, receive, send, stay)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, stay: Stay) -> None:
         request_id = secrets.token_hex(8)
         origin = dict(scope["headers"]).get(b"origin", b"").decode("latin1")
         extra = [*_HEADERS, (b"x-request-id", request_id.encode())]
         if self.browser.listed(origin):
             extra += [(b"access-control-allow-origin", origin.encode("latin1")), (b"vary", b"origin"), _CORS_ANSWER]
-        started = False
-
-        async def guarded(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                present = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(pair for pair in extra if pair[0] not in present)]
-            await send(message)
-
+        out = Outgoing(scope, receive, send, stay, extra)
         try:
             if self._preflight(scope):
-                await Response(status_code=204, headers=_CORS_PREFLIGHT)(scope, receive, guarded)
+                await Response(status_code=204, headers=_CORS_PREFLIGHT)(scope, receive, out.send)
             else:
-                await self.app(scope, receive, guarded)
-        except ClientDisconnect:
+                await self.app(scope, receive, out.send)
+        except (ClientDisconnect, NotTaken):
             return
         except HoldfastError as error:
-            if not started:
-                await answer_error(error, request_id)(scope, receive, guarded)
+            if not out.started:
+                await answer_error(error, request_id)(scope, receive, out.send)
         except Exception:
             log.exception("request %s %s failed (%s)", scope["method"], scope["path"], request_id)
-            if started:
+            if out.started:
                 raise
-            await answer_error(Unavailable("server.internal"), request_id)(scope, receive, guarded)
+            await answer_error(Unavailable("server.internal"), request_id)(scope, receive, out.send)
 
     def _preflight(self, scope: Scope) -> bool:
         """Check where the request comes from; whether it only asks what a browser may send (CORS)."""

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.edge import openapi, sse
+from holdfast.edge.charges import LIST_WORK, MORE, SENT_TIMES, TOKEN_WORK, VIEW_TIMES
 from holdfast.edge.door import Door
-from holdfast.edge.download import Download
 from holdfast.edge.request import Requests, answer, is_known
 from holdfast.edge.tokens import Tokens
 from holdfast.errors import Refused
@@ -63,6 +63,7 @@ class Rest:
         self.door = door
         self.requests = requests
         self.tokens = tokens
+        self._described: bytes | memoryview | None = None  # the same for everybody, who need no token to ask
 
     def routes(self) -> list[BaseRoute]:
         """All routes, for an application or a router."""
@@ -86,30 +87,45 @@ class Rest:
         return found
 
     def _operation(self, route: OpRoute) -> Any:
+        most = wire.most_bytes(str(route.op.__struct_config__.tag))
+
         async def handle(request: Request) -> Response:
             principal = self.requests.principal(request)
-            async with self.requests.body(request, principal) as raw:
+            async with self.requests.body(request, most) as raw:
                 op = operation_of(request, route, raw)
-            return answer(await self.door.hub.execute(principal, op), route.status)
+                self.requests.spend(request, MORE.get(route.op, 0))
+                if "session" in request.path_params:
+                    self.requests.opens(request, request.path_params["session"])
+                return answer(await self.door.hub.execute(principal, op), route.status)
 
         return handle
 
     # --- reading
     async def sessions(self, request: Request) -> Response:
-        """Sessions of the principal: ``?search=&limit=&before=``; ``before`` is the previous page's ``next``."""
+        """Sessions of the principal: ``?search=&limit=&before=``; ``before`` is the previous page's ``next``, which is
+        null when there is no more. A page may hold fewer rows than it might, also none."""
         principal = self.requests.principal(request)
         limit = number(request.query_params.get("limit", "50"), "limit", most=limits.LIST_SESSIONS, least=1)
         before = None
         if "before" in request.query_params:
             ms, _, name = request.query_params["before"].partition("~")
             before = (number(ms, "before"), name)
+        self.requests.spend(request, LIST_WORK)
         search = codec.check_text(request.query_params.get("search", ""), "search")[: limits.NAME_CHARS]
-        rows = await self.door.hub.list(principal, search=search, before=before, limit=limit)
-        after = f"{rows[-1]['active_ms']}~{rows[-1]['session']}" if len(rows) == limit else None
-        return answer({"sessions": rows, "next": after})
+        rows, after = await self.door.hub.list(principal, search=search, before=before, limit=limit)
+        return answer({"sessions": rows, "next": None if after is None else f"{after[0]}~{after[1]}"})
 
     async def _view(self, request: Request) -> tuple[str, int, bytes]:
-        return await self.door.hub.snapshot(self.requests.principal(request), session_of(request))
+        principal, session = self.requests.principal(request), session_of(request)
+        self.requests.opens(request, session)
+        found = await self.door.hub.snapshot(principal, session)
+        self.requests.spend(request, len(found[2]) // SENT_TIMES)
+        return found
+
+    async def _decoded(self, request: Request) -> tuple[str, Any]:
+        incarnation, _, view = await self._view(request)
+        self.requests.spend(request, len(view) * VIEW_TIMES)
+        return incarnation, _ANY.decode(view)
 
     async def state(self, request: Request) -> Response:
         """The folded state: ``{session, incarnation, seq, view}``; nothing for whoever names its tag (If-None-Match)."""
@@ -122,23 +138,22 @@ class Rest:
 
     async def runs(self, request: Request) -> Response:
         """The runs of the window, in the order they were queued."""
-        incarnation, _, raw = await self._view(request)
-        return answer({"runs": list(_ANY.decode(raw)["runs"].values()), "incarnation": incarnation})
+        incarnation, view = await self._decoded(request)
+        return answer({"runs": list(view["runs"].values()), "incarnation": incarnation})
 
     async def run(self, request: Request) -> Response:
         """One run."""
-        incarnation, _, raw = await self._view(request)
+        incarnation, view = await self._decoded(request)
         run, read = ids.unbind(request.path_params["run"])
         check_life(incarnation, read or request.query_params.get("incarnation"))
-        found = _ANY.decode(raw)["runs"].get(run)
+        found = view["runs"].get(run)
         if found is None:
             raise Refused("run.not_found")
         return answer(found)
 
     async def approvals(self, request: Request) -> Response:
         """The approvals of the window; ``?status=pending`` keeps those that wait."""
-        incarnation, _, raw = await self._view(request)
-        view = _ANY.decode(raw)
+        incarnation, view = await self._decoded(request)
         wanted = request.query_params.get("status")
         found = [i for i in view["items"] if i["kind"] == "approval" and wanted in (None, i["status"])]
         return answer({"approvals": found, "incarnation": incarnation})
@@ -153,12 +168,14 @@ class Rest:
         principal = self.requests.principal(request)
         if "text/event-stream" in request.headers.get("accept", ""):
             return await sse.follow(self.door, principal, session_of(request), request)
+        self.requests.opens(request, session_of(request))
         after = number(request.query_params.get("after", "0"), "after")
         most = number(request.query_params.get("max_bytes", str(limits.PAGE_BYTES)), "max_bytes", least=1)
         incarnation, tail, frames = await self.door.hub.read(
             principal, session_of(request), after, most, request.query_params.get("incarnation")
         )
         joined = b",".join(frames)
+        self.requests.spend(request, len(joined) // SENT_TIMES)
         body = b'{"session":%b,"incarnation":"%b","tail":%d,"frames":[%b]}' % (
             codec.encode(session_of(request)), incarnation.encode(), tail, joined,
         )  # fmt: skip
@@ -168,40 +185,48 @@ class Rest:
     async def put_blob(self, request: Request) -> Response:
         """Store the body as a blob: ``{blob, size}``."""
         principal, session = self.requests.principal(request), session_of(request)
+        self.requests.opens(request, session)
         await self.door.hub.loaded(principal, session, "append")  # before the body is waited for
         media = request.headers.get("content-type", "").lower()[: limits.NAME_CHARS]
-        async with self.requests.body(request, principal, limits.BLOB_BYTES) as data:
-            blob = await self.door.hub.put_blob(principal, session, media or "application/octet-stream", data)
-            return answer({"blob": blob, "size": len(data)}, 201)
+        data = await self.requests.blob(request)
+        blob = await self.door.hub.put_blob(principal, session, media or "application/octet-stream", data)
+        return answer({"blob": blob, "size": len(data)}, 201)
 
     async def get_blob(self, request: Request) -> Response:
         """A blob's content, which no browser will run."""
-        principal = self.requests.principal(request)
-        media, data = await self.door.hub.get_blob(principal, session_of(request), request.path_params["blob"])
+        principal, session = self.requests.principal(request), session_of(request)
+        self.requests.opens(request, session)
+        size = await self.door.hub.blob_size(principal, session, request.path_params["blob"])
+        self.requests.keep(request, size)  # before it is read
+        self.requests.spend(request, size // SENT_TIMES)
+        media, data = await self.door.hub.get_blob(principal, session, request.path_params["blob"])
         headers = {
             "content-disposition": "attachment", "content-security-policy": "default-src 'none'; sandbox",
-            "cache-control": "private, max-age=31536000, immutable", "content-length": str(len(data)),
+            "cache-control": "private, max-age=31536000, immutable",
         }  # fmt: skip
         safe = media if _SHOWN.fullmatch(media) else "application/octet-stream"
-        return Download(data, self.requests.held, principal, headers, safe)
+        return Response(data, 200, headers, safe)
 
     # --- tokens
     async def mint(self, request: Request) -> Response:
         """A token that grants no more than the one asking (ACC-2)."""
         principal = self.requests.principal(request)
-        async with self.requests.body(request, principal) as raw:
+        self.requests.spend(request, TOKEN_WORK)
+        async with self.requests.body(request) as raw:
             return answer(self.tokens.narrow(principal, codec.decode(raw, _ANY, "body")), 201)
 
     async def revoke(self, request: Request) -> Response:
         """Revoke a token by its id, or all of a subject; open connections with it close within a second (ACC-4)."""
         principal = self.requests.principal(request)
-        async with self.requests.body(request, principal) as raw:
+        async with self.requests.body(request) as raw:
             await self.tokens.revoke(principal, codec.decode(raw, _ANY, "body"))
         return answer({})
 
     async def openapi(self, request: Request) -> Response:
         """This API, described (OpenAPI 3.1)."""
-        return answer(openapi.document(OP_ROUTES))
+        if self._described is None:
+            self._described = answer(openapi.document(OP_ROUTES)).body
+        return Response(self._described, headers={"cache-control": "no-store"}, media_type="application/json")
 
 
 def operation_of(request: Request, route: OpRoute, raw: bytes) -> wire.Op:

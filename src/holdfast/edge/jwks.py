@@ -7,7 +7,6 @@ names an unknown key may ask for another fetch, but only now and then, so tokens
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,8 +16,9 @@ import jwt
 from holdfast.errors import HoldfastError, Unavailable
 from holdfast.protocol import limits
 from holdfast.protocol.codec import parse
+from holdfast.visible import logger
 
-log = logging.getLogger("holdfast.edge")
+log = logger("holdfast.edge")
 
 FAMILIES: Final = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 """Key type (``kty``) of each algorithm; a shared secret (``oct``) in a JWKS is never used."""

@@ -16,11 +16,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.edge.browser import LOOPBACK
-from holdfast.edge.config import Settings
+from holdfast.edge.door import Door
 from holdfast.edge.request import Requests, answer
 from holdfast.edge.webhooks import Webhooks
 from holdfast.errors import Refused
-from holdfast.hub.hub import Hub
 from holdfast.hub.stats import BUCKETS
 
 METRICS: Final[dict[str, tuple[str, str]]] = {
@@ -47,6 +46,7 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
     "runs_ended": ("counter", "Runs that ended."),
     "leases_lost": ("counter", "Attempts whose lease ran out."),
     "cancels": ("counter", "Cancels requested."),
+    "unknown_upstream": ("counter", "Events of models' providers that an adapter did not know."),
     "stalls": ("counter", "Times the process did not run for a second or more."),
 }
 EDGE: Final[dict[str, tuple[str, str]]] = {
@@ -54,13 +54,25 @@ EDGE: Final[dict[str, tuple[str, str]]] = {
     "webhooks_given_up": ("counter", "Webhooks that nobody took in all their tries."),
     "webhooks_waiting": ("gauge", "Webhooks that wait for another try."),
 }
+NEIGHBOURS: Final[dict[str, tuple[str, str]]] = {
+    "work_bytes": ("counter", "Bytes of messages and bodies charged before they were decoded."),
+    "work_values": ("counter", "JSON values charged before they were decoded."),
+    "work_begun_bytes": ("gauge", "Work that is begun and not answered, in bytes."),
+    "work_waited": ("counter", "Times something waited for its turn."),
+    "work_refused": ("counter", "Times somebody was refused for work they owe for."),
+    "held_bytes": ("gauge", "Memory kept for what comes in and goes out."),
+    "held_refused": ("counter", "Times there was no memory for somebody."),
+    "strangers": ("gauge", "Connections that have not said who they are."),
+    "strangers_dropped": ("counter", "Of those, how many had to go for others."),
+}
 COMMIT_SECONDS: Final = "commit_seconds"
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 class _Collector:
-    def __init__(self, hub: Hub, webhooks: Webhooks) -> None:
-        self._hub = hub
+    def __init__(self, door: Door, webhooks: Webhooks) -> None:
+        self._door = door
+        self._hub = door.hub
         self._webhooks = webhooks
 
     def collect(self) -> Iterator[Metric]:
@@ -70,6 +82,8 @@ class _Collector:
             yield _family(name, row, getattr(stats, name))
         for name, row in EDGE.items():
             yield _family(name, row, getattr(self._webhooks, name.removeprefix("webhooks_")))
+        for name, value in self._neighbours().items():
+            yield _family(name, NEIGHBOURS[name], value)
         buckets, running = [], 0
         for bound, count in zip(BUCKETS, stats.commit_seconds.counts, strict=True):
             running += count
@@ -83,6 +97,14 @@ class _Collector:
             "holdfast_engine_ok", "1 while the engine takes every append.", value=float(mode == "ok")
         )
 
+    def _neighbours(self) -> dict[str, int]:
+        charges, strangers = self._door.charges, self._door.crowd.strangers
+        return {
+            "work_bytes": charges.bytes, "work_values": charges.nodes, "work_begun_bytes": charges.begun,
+            "work_waited": charges.waited, "work_refused": charges.refused, "held_bytes": charges.memory.held,
+            "held_refused": charges.memory.refused, "strangers": len(strangers), "strangers_dropped": strangers.dropped,
+        }  # fmt: skip
+
 
 def _family(name: str, row: tuple[str, str], value: float) -> Metric:
     kind, text = row
@@ -93,12 +115,12 @@ def _family(name: str, row: tuple[str, str], value: float) -> Metric:
 class Health:
     """The three routes operators look at."""
 
-    def __init__(self, hub: Hub, settings: Settings, requests: Requests, webhooks: Webhooks) -> None:
-        self._hub = hub
-        self._open = settings.metrics_open
+    def __init__(self, door: Door, requests: Requests, webhooks: Webhooks) -> None:
+        self._hub = door.hub
+        self._open = door.settings.metrics_open
         self._requests = requests
         self._registry = CollectorRegistry()
-        self._registry.register(_Collector(hub, webhooks))
+        self._registry.register(_Collector(door, webhooks))
 
     def routes(self) -> list[BaseRoute]:
         """All routes."""
@@ -109,9 +131,11 @@ class Health:
         return PlainTextResponse("ok\n")
 
     async def ready(self, request: Request) -> Response:
-        """It takes work: 503 while it is closing or its engine is not well."""
-        mode = "closing" if self._hub.closing else str(self._hub.engine.health()["mode"])
-        return answer({"ready": mode == "ok", "mode": mode}, 200 if mode == "ok" else 503)
+        """It takes work: 503 while it is closing or its engine is not well, and ``why``."""
+        health = self._hub.engine.health()
+        mode = "closing" if self._hub.closing else str(health["mode"])
+        why = {"why": health["error"]} if mode != "ok" and health.get("error") else {}
+        return answer({"ready": mode == "ok", "mode": mode, **why}, 200 if mode == "ok" else 503)
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text, for loopback and admins unless the settings open it."""

@@ -81,17 +81,18 @@ class Operators:
 
     async def runs(self, request: Request) -> Response:
         """Runs that have not ended, of sessions in memory: lost and retried first, then by time."""
-        tenant = self._operator(request).tenant
-        found = [run for hot in self.hub.sessions.values() if hot.key.tenant == tenant for run in self._runs(hot)]
+        asking = self._operator(request)
+        mine = (hot for hot in self.hub.sessions.values() if hot.key.tenant == asking.tenant)
+        found = [run for hot in mine for run in self._runs(hot, asking.may("read", hot.key.session))]
         found.sort(key=lambda run: (-run["losses"], run["queued_ms"]))
         return answer({"runs": found[: limits.OPERATOR_ROWS], "all": len(found)})
 
-    def _runs(self, hot: HotSession) -> Iterator[dict[str, Any]]:
+    def _runs(self, hot: HotSession, readable: bool) -> Iterator[dict[str, Any]]:
         now = self.hub.clock.monotonic()
         for run in hot.state.runs.values() if hot.state is not None else ():
             lease = hot.leases.get(run.id)
             yield {
-                "session": hot.key.session, "title": hot.index.title, "run": run.id, "agent": run.agent, "status": run.status,
+                "session": hot.key.session, "title": hot.index.title if readable else "", "run": run.id, "agent": run.agent, "status": run.status,
                 "parent": run.parent, "name": run.name, "by": run.by, "attempt": run.generation, "attempts": run.attempts,
                 "losses": run.losses, "queued_ms": run.queued_ms, "worker": run.worker, "stopping": run.cancel is not None,
                 "lease_s": run.lease_s, "lease_left_s": round(lease - now, 3) if lease is not None else None,

@@ -1,8 +1,7 @@
-"""WebSockets at the speed of send, on uvicorn's port: a subclass of picows' protocol that uvicorn uses for upgrades.
+"""WebSockets at the speed of send, on uvicorn's port: picows' protocol takes over once it is known who is there.
 
-uvicorn parses the HTTP head and hands the connection over. Reading stays paused until the verdict, so no client byte is
-looked at before Host, Origin and token are. What picows leaves to the listener is here: reserved bits (RFC 6455, 5.2),
-reassembly (5.4) within a bound, UTF-8 (8.1), the close handshake (5.5.1).
+What picows leaves to the listener is here: reserved bits (RFC 6455, 5.2), reassembly (5.4) within a bound, UTF-8 (8.1), the
+close handshake (5.5.1). How a connection gets here is in ``edge/upgrade.py``, what comes between in ``edge/intake.py``.
 """
 
 from __future__ import annotations
@@ -10,25 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import logging
 import socket
 import sys
 import termios
 from collections.abc import Callable
 from typing import Any
 
-from picows import (
-    WSAutoPingStrategy,
-    WSCloseCode,
-    WSListener,
-    WSMsgType,
-    WSProtocolError,
-    WSUpgradeResponse,
-    WSUpgradeResponseWithListener,
-)
-from picows.picows import WSProtocol  # type: ignore[attr-defined]
+from picows import WSCloseCode, WSListener, WSMsgType, WSProtocolError
 
-from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.door import CLOSE_CODES, Door, Kind, Visit
 from holdfast.errors import HoldfastError
 from holdfast.hub.port import Batch
@@ -36,11 +24,8 @@ from holdfast.protocol import limits
 from holdfast.protocol.codec import encode
 from holdfast.session.access import Principal
 
-PATH = "/v1/connect"
-PROTOCOL = "holdfast.v1"
 _LARGE = limits.WRITE_LOW_BYTES
-_LOG = logging.LoggerAdapter(logging.getLogger("holdfast.edge.picows"), {})  # an adapter: no logger per connection
-_LOG.logger.setLevel(logging.CRITICAL)
+_TEXT = WSMsgType.TEXT  # looking it up takes as long as looking at it
 
 
 class Turn:
@@ -72,20 +57,25 @@ class PicowsWire(WSListener):
     __slots__ = (
         "_door",
         "_fragments",
+        "_holds",
         "_kind",
         "_out",
         "_principal",
+        "_room",
         "_text",
+        "_timer",
         "_transport",
         "_turn",
+        "_under",
         "_unread",
         "_unsent",
         "_visit",
         "paused",
     )
 
-    def __init__(self, door: Door, turn: Turn, principal: Principal | None, kind: Kind | None) -> None:
+    def __init__(self, door: Door, turn: Turn, under: Any, principal: Principal | None, kind: Kind | None) -> None:
         self._door = door
+        self._under = under
         self._kind = kind
         self._turn = turn
         self._principal = principal
@@ -96,6 +86,9 @@ class PicowsWire(WSListener):
         self._visit: Visit | None = None
         self._fragments: bytearray | None = None
         self._text = False
+        self._holds = 0  # reasons not to read for now
+        self._room = 0  # kept for the message that is coming
+        self._timer: asyncio.TimerHandle | None = None
         self.paused = False
 
     # --- out
@@ -114,6 +107,8 @@ class PicowsWire(WSListener):
             else:
                 unsent.append(data)
             if len(data) > _LARGE:
+                if self._visit is not None:
+                    self._visit.gave(len(data))
                 self.flush()  # so that it is known now whether more may follow
 
     def flush(self) -> None:
@@ -121,6 +116,11 @@ class PicowsWire(WSListener):
         unsent, self._unsent = self._unsent, None
         if self._out is not None and unsent is not None:
             self._out(unsent if isinstance(unsent, bytes) else b"".join(unsent))
+
+    def unsent(self) -> int:
+        """See ``door.Wire``."""
+        size: int = self._under.get_write_buffer_size()
+        return size
 
     def shut(self, code: int, reason: str) -> None:
         """Begin the close handshake; a peer that does not answer is dropped."""
@@ -135,12 +135,62 @@ class PicowsWire(WSListener):
     def abort(self) -> None:
         """See ``door.Wire``."""
         if self._transport is not None:
-            self._transport.underlying_transport.abort()
+            self._under.abort()
+
+    # --- in, as the visit and the intake want it
+    def hold(self) -> None:
+        """See ``door.Wire``."""
+        self._holds += 1
+        if self._holds == 1 and not self._under.is_closing():
+            self._under.pause_reading()
+            asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._vouch)
+
+    def go_on(self) -> None:
+        """See ``door.Wire``."""
+        self._holds -= 1
+        if self._holds == 0 and not self._under.is_closing():
+            self._under.resume_reading()
+
+    def _vouch(self) -> None:
+        """A peer that is not listened to is not taken for dead because its answers to pings are not heard."""
+        if self._holds and self._transport is not None:
+            self._transport.notify_user_specific_pong_received()
+            asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._vouch)
+
+    def room(self, size: int, go: Callable[[], None]) -> bool:
+        """Whether a message of this size may come in now. If not, nothing is read until it may, and then ``go`` is called.
+        It must come within the time that bodies have."""
+        memory = self._visit.memory if self._visit is not None else None
+        if memory is None or self._room:
+            return True
+        waited = False
+
+        def granted() -> None:
+            self._room = size
+            patience_s = limits.BODY_S + size / limits.BODY_BYTES_PER_S
+            self._timer = asyncio.get_running_loop().call_later(patience_s, self.shut, 4408, "the message did not end")
+            if waited:
+                self.go_on()
+                go()
+
+        memory.wait(size, granted)
+        if not self._room:
+            waited = True
+            self.hold()
+        return not waited
+
+    def _came(self) -> int:
+        """The message is there: the room that was kept for it goes with it."""
+        room, self._room = self._room, 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        return room
 
     # --- in, called by picows
     def on_ws_connected(self, transport: Any) -> None:
         self._transport = transport
-        under = transport.underlying_transport
+        under = self._under
         under.set_write_buffer_limits(limits.WRITE_HIGH_BYTES, limits.WRITE_LOW_BYTES)
         sock = under.get_extra_info("socket")
         if sock is not None:
@@ -158,6 +208,7 @@ class PicowsWire(WSListener):
 
     def on_ws_disconnected(self, transport: Any) -> None:
         self._out = self._transport = None
+        self._came()
         if self._visit is not None:
             self._visit.lost()
 
@@ -171,7 +222,7 @@ class PicowsWire(WSListener):
 
     def _measure(self) -> int:
         """Bytes the peer has not confirmed: the transport's and, where it can be asked, the system's."""
-        under = self._transport.underlying_transport
+        under = self._under
         size: int = under.get_write_buffer_size()
         sock = under.get_extra_info("socket")
         with contextlib.suppress(OSError):
@@ -204,7 +255,7 @@ class PicowsWire(WSListener):
         if transport.is_close_frame_sent and kind != WSMsgType.CLOSE:
             return  # whatever comes after our close is ignored
         transport.notify_user_specific_pong_received()  # any data is a sign of life
-        if kind == WSMsgType.TEXT and frame.fin and self._fragments is None:
+        if kind is _TEXT and frame.fin and self._fragments is None:
             self._message(frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
             if not transport.is_close_frame_sent:
@@ -228,6 +279,8 @@ class PicowsWire(WSListener):
         if frame.fin:
             data, self._fragments = bytes(self._fragments), None
             self._message(data, text=self._text)
+        elif len(self._fragments) > limits.HELD_FREE_BYTES:
+            self.room(limits.MESSAGE_BYTES, _nothing)
 
     def _message(self, data: bytes, *, text: bool = True) -> None:
         if not text:
@@ -236,116 +289,10 @@ class PicowsWire(WSListener):
             data.decode()
         except UnicodeDecodeError:
             raise WSProtocolError(WSCloseCode.INVALID_TEXT, "invalid UTF-8") from None
+        room = self._came()
         if self._visit is not None:
-            self._visit.received(data)
+            self._visit.received(data, room)
 
 
-def websocket_class(door: Door, browser: BrowserCheck) -> type:
-    """The class uvicorn instantiates for every upgrade (``Config(ws=…)``), bound to one server."""
-
-    turn = Turn()
-
-    class Upgrade(WSProtocol):  # type: ignore[misc]
-        """From uvicorn's parsed head to a picows connection."""
-
-        __slots__ = ("_server", "_task", "_verdict")
-
-        def __new__(cls, config: Any, server_state: Any, app_state: Any) -> Any:
-            return WSProtocol.__new__(cls)
-
-        def __init__(self, config: Any, server_state: Any, app_state: Any) -> None:
-            self._server = server_state
-            self._verdict: Any = None
-            self._task: asyncio.Task[None] | None = None
-            super().__init__(  # positional by picows' signature; a smoke test watches it
-                None, None, False, lambda request: self._verdict, _LOG, True, limits.HELLO_S, True, limits.PING_IDLE_S,
-                limits.PING_REPLY_S, WSAutoPingStrategy.PING_WHEN_IDLE, True, limits.MESSAGE_BYTES, None,
-                limits.READ_BUFFER_BYTES,
-            )  # fmt: skip
-
-        def connection_made(self, transport: Any) -> None:
-            self._server.connections.add(self)
-            super().connection_made(transport)
-
-        def connection_lost(self, error: Exception | None) -> None:
-            self._server.connections.discard(self)
-            super().connection_lost(error)
-            self._verdict = self._task = None
-
-        def shutdown(self) -> None:
-            """uvicorn's graceful shutdown."""
-            if isinstance(self.listener, PicowsWire):
-                self.listener.shut(1012, "restart")
-            else:
-                self.transport.disconnect()
-
-        def data_received(self, head: bytes) -> None:
-            """The head, once, as uvicorn has parsed it."""
-            self.transport.underlying_transport.pause_reading()
-            self._task = asyncio.get_running_loop().create_task(self._open(head))
-
-        async def _open(self, head: bytes) -> None:
-            method, target, headers = parse_head(head)
-            self._verdict = decide(door, turn, browser, method, target, headers)
-            transport = self.transport.underlying_transport
-            if transport.is_closing():
-                return
-            key = headers.get("sec-websocket-key", "")
-            told = (
-                f"GET {PATH} HTTP/1.1\r\nHost: holdfast\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
-            ).encode("latin1")
-            while told:  # a normalised head: picows parses nothing of the client's
-                room = self.get_buffer(-1)
-                size = min(len(room), len(told))
-                room[:size], told = told[:size], told[size:]
-                self.buffer_updated(size)
-            self._verdict = self._task = None
-            if not transport.is_closing():
-                transport.resume_reading()
-
-    return Upgrade
-
-
-def parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
-    """Method, path and headers of the request head that uvicorn rebuilt."""
-    lines = head.decode("latin1").split("\r\n")
-    headers: dict[str, str] = {}
-    for line in lines[1:-2]:
-        name, _, value = line.partition(": ")
-        name = name.lower()
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    method, target, _ = lines[0].split(" ")
-    return method, target, headers
-
-
-def decide(
-    door: Door, turn: Turn, browser: BrowserCheck, method: str, target: str, headers: dict[str, str]
-) -> WSUpgradeResponseWithListener:
-    """Accept the upgrade, or answer it as HTTP would."""
-    try:
-        browser.host(headers.get("host"))
-        browser.origin(headers.get("origin"), headers.get("host"))
-        path = target.partition("?")[0]
-        kind = door.kind(path)
-        if path != PATH and kind is None:
-            return _refusal(404, b"not found")
-        if method != "GET":  # RFC 6455, 4.2.1
-            return _refusal(405, b"method not allowed", ("Allow", "GET"))
-        if headers.get("sec-websocket-version") != "13":
-            return _refusal(426, b"upgrade required", ("Sec-WebSocket-Version", "13"))
-        door.admit()
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        principal = door.verifier.verify(token.strip()) if scheme.lower() == "bearer" else None
-    except HoldfastError as error:
-        extra = [("Retry-After", "1")] if error.row.retry else []
-        return _refusal(error.row.status, encode({"error": error.wire()}), ("Content-Type", "application/json"), *extra)
-    offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
-    chosen = [("Sec-WebSocket-Protocol", PROTOCOL)] if PROTOCOL in offered else []
-    return WSUpgradeResponseWithListener(
-        WSUpgradeResponse.create_101_response(chosen), PicowsWire(door, turn, principal, kind)
-    )
-
-
-def _refusal(status: int, body: bytes, *headers: tuple[str, str]) -> WSUpgradeResponseWithListener:
-    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(status, body, [*headers]), None)
+def _nothing() -> None:
+    """Reading goes on by itself."""

@@ -1,26 +1,52 @@
-"""Rate limits: token buckets, one per connection or principal and kind of work."""
+"""Rate limits: token buckets, whose refusals say truly when the same would be let through."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
 
 from holdfast.errors import Unavailable
 
 
 class Bucket:
-    """A token bucket: ``per_s`` on average, ``burst`` at once."""
+    """A token bucket: ``per_s`` on average, ``burst`` at once.
 
-    __slots__ = ("_at", "_left", "burst", "per_s")
+    It may be taken from when it holds what is asked for, or is full; what it did not hold it owes.
 
-    def __init__(self, per_s: float, burst: float, now: float) -> None:
+    Attributes:
+        left: what it holds as far as is known; the clock is read only when that is too little. Negative is a debt.
+    """
+
+    __slots__ = ("_at", "_clock", "burst", "left", "per_s")
+
+    def __init__(self, per_s: float, burst: float, clock: Callable[[], float]) -> None:
         self.per_s = per_s
         self.burst = burst
-        self._left = burst
-        self._at = now
+        self.left = burst
+        self._clock = clock
+        self._at = clock()
 
-    def take(self, now: float, amount: float = 1.0) -> None:
-        """Use ``amount``. Raises ``limit.rate`` with ``retry_after_s`` when the bucket does not hold it."""
-        self._left = min(self.burst, self._left + (now - self._at) * self.per_s)
-        self._at = now
-        if self._left < amount:
-            wait = (min(amount, self.burst) - self._left) / self.per_s
-            raise Unavailable("limit.rate", retry_after_s=round(max(wait, 0.001), 3))
-        self._left -= amount
+    def take(self, amount: float = 1.0) -> None:
+        """Use ``amount``. Raises ``limit.rate``, with the ``retry_after_s`` after which the same succeeds unless somebody
+        else takes meanwhile."""
+        need = min(amount, self.burst)
+        if self.left < need and not self.holds(need):
+            raise too_fast(self.wait_s(need))
+        self.left -= amount
+
+    def holds(self, amount: float) -> bool:
+        """Whether it holds so much now."""
+        if self.left < amount:
+            now = self._clock()
+            self.left = min(self.burst, self.left + (now - self._at) * self.per_s)
+            self._at = now
+        return self.left >= amount
+
+    def wait_s(self, amount: float) -> float:
+        """Seconds until it holds so much, from when it was last looked at."""
+        return max(0.0, (amount - self.left) / self.per_s)
+
+
+def too_fast(wait_s: float) -> Unavailable:
+    """The refusal of somebody who should wait so long."""
+    return Unavailable("limit.rate", retry_after_s=math.ceil(wait_s * 1_000 + 1e-6) / 1_000)

@@ -14,8 +14,9 @@ from typing import Any, Self
 
 import msgspec
 
+from holdfast.edge.charges import SENT_TIMES
 from holdfast.edge.door import LONGEST_TIMER_S, Door
-from holdfast.errors import HoldfastError, Refused
+from holdfast.errors import Refused
 from holdfast.hub.port import Batch
 from holdfast.protocol import limits, wire
 from holdfast.protocol.events import Event
@@ -57,7 +58,8 @@ class Reading:
 
     def __init__(self, door: Door, principal: Principal, surface: str, device: str) -> None:
         self.hub = door.hub
-        self._crowd = door.crowd
+        self._door = door
+        self._account = door.charges.account(principal)
         self.ident = f"{surface}{next(_NUMBERS)}"
         self.principal = principal
         self.surface = surface
@@ -82,12 +84,13 @@ class Reading:
             surface: what people see in presence.
 
         Raises:
-            Refused: ``auth.denied``, ``session.not_found``.
+            Refused: ``auth.denied``, ``auth.revoked`` (since the request began), ``session.not_found``.
             Unavailable: ``limit.connections``, ``server.restarting``.
         """
         door.admit()
         self = cls(door, principal, surface, device)
         self._enter()
+        door.opens(self._account, session)
         try:
             self.incarnation = (await door.hub.loaded(principal, session)).incarnation
             await door.hub.attach_reader(self, session, start)
@@ -110,8 +113,11 @@ class Reading:
 
     def deliver(self, batch: Batch) -> None:
         """See ``hub.port.Connection``."""
+        size = sum(map(len, batch.payloads))
         self._waiting.extend(batch.payloads)
-        self._size += sum(map(len, batch.payloads))
+        self._size += size
+        if size > limits.WRITE_LOW_BYTES:
+            self._door.charges.spend(self._account, size // SENT_TIMES)
         self._arrived.set()
 
     def close(self, code: int, reason: str) -> None:
@@ -124,12 +130,9 @@ class Reading:
 
     # --- life
     def _enter(self) -> None:
-        self._crowd.arrive()
-        try:
-            self._crowd.name(self.principal)
-        except HoldfastError:
-            self._crowd.leave(None)
-            raise
+        self._door.verifier.recheck(self.principal)
+        self._door.crowd.enter(self._account.who)
+        self._account.users += 1
         self._watch_expiry()
         self.hub.connect(self)
 
@@ -140,7 +143,8 @@ class Reading:
         self._ended = True
         if self._timer is not None:
             self._timer.cancel()
-        self._crowd.leave(self.principal)
+        self._door.crowd.leave(self._account.who)
+        self._account.users -= 1
         self.hub.disconnect(self)
 
     def _watch_expiry(self) -> None:

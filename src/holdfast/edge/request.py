@@ -1,26 +1,31 @@
-"""What every request to a route goes through: token, rate, size; and how every answer leaves."""
+"""What every request to a route goes through: token, rate, place, size, turn; and how every answer leaves."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter, OrderedDict
+import math
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
+from holdfast.edge.accounts import Account
 from holdfast.edge.auth import Verifier
-from holdfast.edge.config import Settings
-from holdfast.edge.rate import Bucket
+from holdfast.edge.door import Door
+from holdfast.edge.pool import Room
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol import limits
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import encode
 from holdfast.session.access import Principal
 
-_BUCKETS = 10_000
+KNOWN: Final = "holdfast.known"
+"""In an ASGI scope: what to call once it is known who asks."""
+_STAY: Final = "holdfast.stay"
+_BLOB_TIMES: Final = 4  # so many bytes of a blob are the work of one of JSON
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -39,7 +44,7 @@ def headers_of(error: HoldfastError) -> dict[str, str]:
     """What HTTP says of an error beside its status (RFC 9110): when to come again, how to say who it is, what goes."""
     headers: dict[str, str] = {}
     if error.row.retry or "retry_after_s" in error.fields:
-        headers["retry-after"] = str(max(1, round(error.fields.get("retry_after_s", 1))))
+        headers["retry-after"] = str(max(1, math.ceil(error.fields.get("retry_after_s", 1))))
     if error.row.status == 401:
         headers["www-authenticate"] = "Bearer"
     if "allow" in error.fields:
@@ -47,112 +52,163 @@ def headers_of(error: HoldfastError) -> dict[str, str]:
     return headers
 
 
-class Held:
-    """Bodies and blobs in memory, of everybody and of each principal."""
+class Stay:
+    """A request while it is answered: what it holds is given back when that is over.
+
+    Attributes:
+        principal: who asks, once that is known; ``account`` is whose work it is, ``room`` what it holds of memory.
+        kept: memory that is kept for the answer already.
+        place: its place among the requests; a stream has one among the connections instead, and gives this one back.
+    """
 
     def __init__(self) -> None:
-        self._each: Counter[tuple[str, str]] = Counter()
-        self._total = 0
+        self.principal: Principal | None = None
+        self.account: Account | None = None
+        self.room: Room | None = None
+        self.kept = 0
+        self.place = contextlib.ExitStack()
 
-    @contextlib.contextmanager
-    def room(self, principal: Principal) -> Iterator[Room]:
-        """Room for one body, given back at the end."""
-        room = Room(self, (principal.tenant, principal.actor))
-        try:
-            yield room
-        finally:
-            room.leave()
+    def come(self, door: Door, principal: Principal, account: Account) -> None:
+        """It is known who asks. Raises ``limit.connections`` when they ask for too much at a time."""
+        pool = door.crowd.requests
+        pool.take(account.who, 1)
+        self.place.callback(pool.give, account.who, 1)
+        account.users += 1
+        self.principal, self.account, self.room = principal, account, Room(door.charges.memory, account.who)
 
-    def take(self, who: tuple[str, str], size: int) -> None:
-        """Count bytes. Raises ``server.busy`` when there is no room for them."""
-        if self._total + size > limits.HELD_BYTES or self._each[who] + size > limits.HELD_EACH_BYTES:
-            raise Unavailable("server.busy", "too many large bodies at a time")
-        self._total += size
-        self._each[who] += size
+    def streams(self) -> None:
+        """What is sent from now on has its own place and its own bounds; what was asked is not needed any more."""
+        self.place.close()
+        if self.room is not None:
+            self.room.shrink(self.room.size)
 
-    def give(self, who: tuple[str, str], size: int) -> None:
-        """Count bytes no more."""
-        self._total -= size
-        self._each[who] -= size
-        if not self._each[who]:
-            del self._each[who]
+    def end(self) -> None:
+        """It is answered."""
+        self.place.close()
+        if self.account is not None and self.room is not None:
+            self.room.leave()
+            self.account.users -= 1
 
 
-class Room:
-    """What one request holds."""
+@contextlib.contextmanager
+def staying(scope: Scope) -> Iterator[Stay]:
+    """The ``Stay`` of a request, as long as it is answered."""
+    stay = scope[_STAY] = Stay()
+    try:
+        yield stay
+    finally:
+        stay.end()
 
-    def __init__(self, held: Held, who: tuple[str, str]) -> None:
-        self._held = held
-        self._who = who
-        self._size = 0
 
-    def grow(self, size: int) -> None:
-        """Hold more. Raises ``server.busy``."""
-        self._held.take(self._who, size)
-        self._size += size
-
-    def leave(self) -> None:
-        """Hold nothing; idempotent."""
-        self._held.give(self._who, self._size)
-        self._size = 0
+def stay_of(scope: Scope) -> Stay:
+    """The ``Stay`` of a request that is being answered."""
+    stay: Stay = scope[_STAY]
+    return stay
 
 
 class Requests:
     """Authenticates and bounds requests."""
 
-    def __init__(self, settings: Settings, verifier: Verifier) -> None:
-        self._settings = settings
+    def __init__(self, door: Door, verifier: Verifier) -> None:
+        self._door = door
         self._verifier = verifier
-        self._buckets: OrderedDict[tuple[str, str], Bucket] = OrderedDict()
-        self.held = Held()
 
     def principal(self, request: Request) -> Principal:
-        """Who is asking; counts against the principal's rate. Raises ``auth.*`` or ``limit.rate``."""
+        """Who is asking; counts against the rates of the principal's account. Raises ``auth.*`` or ``limit.*``."""
+        stay = stay_of(request.scope)
+        if stay.principal is not None:
+            return stay.principal
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Refused("auth.required")
         principal = self._verifier.verify(token.strip())
-        now = asyncio.get_running_loop().time()
-        key = (principal.tenant, principal.actor)
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            rate = self._settings.requests_per_s
-            bucket = self._buckets[key] = Bucket(rate, rate * 2, now)
-            if len(self._buckets) > _BUCKETS:
-                self._buckets.popitem(last=False)
-        else:
-            self._buckets.move_to_end(key)
-        bucket.take(now)
+        if (known := request.scope.get(KNOWN)) is not None:
+            known()
+        charges = self._door.charges
+        account = charges.account(principal)
+        account.requests.take()
+        charges.check(account, 0)
+        stay.come(self._door, principal, account)
+        charges.spend(account, limits.REQUEST_BYTES)
         return principal
 
+    def spend(self, request: Request, work: int) -> None:
+        """Charge what a request asks for beside its body."""
+        self._door.charges.spend(_account(request), work)
+
+    def opens(self, request: Request, session: str) -> None:
+        """Charge for a session that has to be loaded."""
+        self._door.opens(_account(request), session)
+
+    def keep(self, request: Request, size: int) -> None:
+        """Keep memory for the answer. Raises ``server.busy``."""
+        self._room(request).grow(size)
+        stay_of(request.scope).kept += size
+
+    def _room(self, request: Request) -> Room:
+        room = stay_of(request.scope).room
+        assert room is not None, "nobody has said who asks"
+        return room
+
     @contextlib.asynccontextmanager
-    async def body(
-        self, request: Request, principal: Principal, most: int = limits.MESSAGE_BYTES
-    ) -> AsyncIterator[bytes]:
-        """The body, within a size and a time; its room is given back at the end.
+    async def body(self, request: Request, most: int = limits.MESSAGE_BYTES) -> AsyncIterator[bytes]:
+        """The body as JSON, within a size and a time, when the turn of the work on it has come; what is done within the
+        context is that work.
 
         Raises:
-            Refused: ``input.too_large``.
+            Refused: ``input.too_large``; ``auth.revoked`` when the token was revoked while the body came.
             Unavailable: ``timeout``, ``server.busy``.
         """
-        declared = request.headers.get("content-length", "")
-        if declared.isascii() and declared.isdigit() and int(declared) > most:
+        raw = await self._read(request, most)
+        account = _account(request)
+        work = self._door.charges.price(raw, 0)
+        await self._door.charges.turn(account, work)
+        try:
+            self._still(request)
+            yield raw
+        finally:
+            self._door.charges.done(account, work)
+
+    async def blob(self, request: Request) -> bytes:
+        """The body as it is, within the size of a blob and a time. Raises as ``body`` does."""
+        raw = await self._read(request, limits.BLOB_BYTES, _BLOB_TIMES)
+        self._still(request)
+        return raw
+
+    def _still(self, request: Request) -> None:
+        """Refuse somebody whose token was revoked while their body came and waited for its turn."""
+        principal = stay_of(request.scope).principal
+        assert principal is not None, "nobody has said who asks"
+        self._verifier.recheck(principal)
+
+    async def _read(self, request: Request, most: int, times: int = 0) -> bytes:
+        """The body; what it takes in memory is kept for it until the request is answered. With ``times`` it is charged
+        for as it comes."""
+        declared = request.headers.get("content-length", "0" if "transfer-encoding" not in request.headers else "")
+        expected = int(declared) if declared.isascii() and declared.isdigit() else most
+        if expected > most:
             raise too_large("body", most, "bytes")
-        with self.held.room(principal) as room:
-            yield await _read(request, room, most)
+        self._door.charges.check(_account(request), expected)  # before it is waited for
+        room, parts, size = self._room(request), list[bytes](), 0
+        began = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(limits.BODY_S) as patience:
+                async for part in request.stream():
+                    counted = max(0, size - limits.HELD_FREE_BYTES)
+                    size += len(part)
+                    if size > most:
+                        raise too_large("body", most, "bytes")
+                    room.grow(max(0, size - limits.HELD_FREE_BYTES) - counted)
+                    if times:
+                        self.spend(request, len(part) // times)
+                    parts.append(part)
+                    patience.reschedule(began + limits.BODY_S + size / limits.BODY_BYTES_PER_S)
+        except TimeoutError:
+            raise Unavailable("timeout", "the body did not arrive in time") from None
+        return b"".join(parts)
 
 
-async def _read(request: Request, room: Room, most: int) -> bytes:
-    body = bytearray()
-    began = asyncio.get_running_loop().time()
-    try:
-        async with asyncio.timeout(limits.BODY_S) as patience:
-            async for part in request.stream():
-                if len(body) + len(part) > most:
-                    raise too_large("body", most, "bytes")
-                room.grow(len(part))
-                body += part
-                patience.reschedule(began + limits.BODY_S + len(body) / limits.BODY_BYTES_PER_S)
-    except TimeoutError:
-        raise Unavailable("timeout", "the body did not arrive in time") from None
-    return bytes(body)
+def _account(request: Request) -> Account:
+    account = stay_of(request.scope).account
+    assert account is not None, "nobody has said who asks"
+    return account

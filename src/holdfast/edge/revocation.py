@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.hub.hub import Hub
-from holdfast.session.access import Principal
+from holdfast.session.access import Principal, above
 
 _PREFIX = "revoked/"
 
@@ -33,40 +35,57 @@ class Revocations:
             else:
                 self._tokens.add((tenant, what))
 
-    def check(self, principal: Principal, issued_s: float | None) -> None:
-        """Refuse a token that was revoked (``auth.revoked``). ``issued_s`` is its ``iat``."""
-        if (principal.tenant, principal.token_id) in self._tokens:
+    def check(self, principal: Principal) -> None:
+        """Refuse (``auth.revoked``) a token that was revoked, or was minted from one, however far back.
+
+        A token is never issued after one it was minted from was revoked, so its own time of issue tells for all of them.
+        """
+        if any((principal.tenant, token_id) in self._tokens for token_id in (principal.token_id, *principal.lineage)):
             raise Refused("auth.revoked")
         if self._subjects:
-            before = self._subjects.get((principal.tenant, principal.actor))
-            if before is not None and (issued_s is None or issued_s <= before):
-                raise Refused("auth.revoked")
+            for actor in named_in(principal):
+                before = self._subjects.get((principal.tenant, actor))
+                if before is not None and (principal.issued_s is None or principal.issued_s <= before):
+                    raise Refused("auth.revoked")
 
     async def token(self, principal: Principal, token_id: str) -> None:
-        """Revoke one token of the principal's tenant: its own, or any with ``admin`` on all sessions."""
+        """Revoke one token of the principal's tenant, and all that was minted from it: its own, or any with ``admin`` on all
+        sessions. Those live no longer than it does, so what is kept of it is kept until it expires."""
         own = token_id == principal.token_id
         if not own and not principal.may("admin", "*"):
             raise Refused("auth.denied", "only one's own token, or any with admin on all sessions")
         until_s = principal.expires_ms / 1_000 if own and principal.expires_ms is not None else 0.0
         self._tokens.add((principal.tenant, token_id))
-        for conn in list(self._hub.connections.values()):
-            if conn.principal.tenant == principal.tenant and conn.principal.token_id == token_id:
-                conn.close(4411, "token revoked")
+        self._close_revoked(principal.tenant)
         await self._keep(f"{_PREFIX}{principal.tenant}/token/{token_id}", until_s)
 
     async def subject(self, principal: Principal, actor: str) -> None:
-        """Revoke every token of an actor of the tenant issued until now; needs ``admin`` on all sessions."""
+        """Revoke every token issued until now to an actor of the tenant, to its sub-agents, and to whom they minted one;
+        needs ``admin`` on all sessions."""
         if not principal.may("admin", "*"):
             raise Refused("auth.denied", "revoking all tokens of somebody needs admin on all sessions")
         now = self._hub.clock.wall_ms() / 1_000
         self._subjects[principal.tenant, actor] = now
-        for conn in list(self._hub.connections.values()):
-            if (conn.principal.tenant, conn.principal.actor) == (principal.tenant, actor):
-                conn.close(4411, "token revoked")
+        self._close_revoked(principal.tenant)
         await self._keep(f"{_PREFIX}{principal.tenant}/subject/{actor}", now)
+
+    def _close_revoked(self, tenant: str) -> None:
+        """Close what is open with a token that is not good any more: sockets, and responses that stream."""
+        for conn in list(self._hub.connections.values()):
+            if conn.principal.tenant == tenant:
+                try:
+                    self.check(conn.principal)
+                except Refused:
+                    conn.close(4411, "token revoked")
 
     async def _keep(self, name: str, value_s: float) -> None:
         try:
             await self._hub.engine.put_fact(name, str(value_s).encode())
         except HoldfastError:
             raise Unavailable("commit.unknown", "revoked on this server until it restarts; say it again") from None
+
+
+def named_in(principal: Principal) -> Iterator[str]:
+    """Every actor whose revocation ends this principal: itself, who minted for it, and whose sub-agents they are."""
+    for actor in (principal.actor, *principal.minters):
+        yield from above(actor)

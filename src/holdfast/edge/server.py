@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import resource
 import signal
@@ -15,11 +14,12 @@ import uvicorn
 
 from holdfast.edge.app import Edge
 from holdfast.edge.bounded_http import http_class
-from holdfast.edge.picows_ws import websocket_class
+from holdfast.edge.upgrade import websocket_class
 from holdfast.errors import HoldfastError
 from holdfast.protocol import limits
+from holdfast.visible import logger
 
-log = logging.getLogger("holdfast.edge")
+log = logger("holdfast.edge")
 
 _BACKLOG = 4_096  # connections the system holds for us in a storm
 
@@ -44,7 +44,7 @@ async def running(edge: Edge, sockets: list[socket.socket] | None = None) -> Asy
     """
     settings = edge.settings
     config = uvicorn.Config(
-        edge.app, ws=websocket_class(edge.door, edge.browser), http=http_class(settings), loop="none", lifespan="off",
+        edge.app, ws=websocket_class(edge.door, edge.browser), http=http_class(edge.door.crowd.strangers), loop="none", lifespan="off",
         access_log=False, log_config=None, log_level="error", server_header=False, date_header=False,
         timeout_keep_alive=int(limits.KEEP_ALIVE_S), timeout_graceful_shutdown=int(settings.drain_s) or 1,
         backlog=_BACKLOG, proxy_headers=False,
@@ -54,7 +54,7 @@ async def running(edge: Edge, sockets: list[socket.socket] | None = None) -> Asy
     try:
         if sockets is None:
             sockets = bind(settings.host, settings.port)
-        allow_open_files(settings.connections)
+        allow_open_files(settings.connections, settings.strangers)
         await edge.start()
         serving = asyncio.create_task(server.serve(sockets), name="holdfast http")
         while not server.started:
@@ -103,9 +103,9 @@ def _cannot_listen(host: str, port: int, error: OSError) -> HoldfastError:
     return HoldfastError("config.invalid", words, fix="Stop what listens there, or choose another port.")
 
 
-def allow_open_files(connections: int) -> None:
+def allow_open_files(connections: int, strangers: int) -> None:
     """Raise this process's limit of open files as far as it may go; say so when that is not enough."""
-    wanted = connections + limits.HTTP_CONNECTIONS + 256
+    wanted = (connections + limits.REQUESTS_AT_ONCE) * 9 // 8 + strangers + 256
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from holdfast.edge.door import Door
 from holdfast.edge.reading import Reading, cursor_of
+from holdfast.edge.request import stay_of
 from holdfast.errors import Refused
 from holdfast.protocol import codec, limits
 from holdfast.session.access import Principal, authorise
@@ -92,6 +93,7 @@ class Following(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._reading.task = asyncio.current_task()
+        stay_of(scope).streams()
         try:
             await super().__call__(scope, receive, send)
         except asyncio.CancelledError:

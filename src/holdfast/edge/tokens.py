@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 import msgspec
@@ -10,7 +11,6 @@ from holdfast.edge import auth
 from holdfast.edge.config import Settings
 from holdfast.edge.revocation import Revocations
 from holdfast.errors import Refused
-from holdfast.hub.hub import Hub
 from holdfast.protocol import codec, limits, wire
 from holdfast.session.access import Principal
 
@@ -34,17 +34,20 @@ class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
 class Tokens:
     """Tokens of one server: narrower ones on request, and revoking them."""
 
-    def __init__(self, hub: Hub, settings: Settings, secret: str | None, revocations: Revocations) -> None:
-        self._hub = hub
+    def __init__(
+        self, settings: Settings, secret: str | None, verifier: auth.Verifier, revocations: Revocations
+    ) -> None:
         self._settings = settings
         self._secret = secret
+        self._verifier = verifier
         self._revocations = revocations
 
     def narrow(self, principal: Principal, body: Any) -> dict[str, Any]:
-        """Mint a token within the asking principal's own grants and lifetime.
+        """Mint a token within the asking principal's own grants and lifetime; it carries the ancestry of the asking one.
 
         Raises:
-            Refused: ``auth.denied`` when it would grant more; ``input.malformed``.
+            Refused: ``auth.denied`` when it would grant more, or is one too many in a row; ``input.malformed``;
+                ``input.too_large`` when the token would be longer than one may be.
         """
         if self._secret is None:
             raise Refused("auth.denied", "this server mints no tokens; ask the token issuer")
@@ -60,15 +63,22 @@ class Tokens:
                 raise Refused("auth.denied", f"a token for {asked.sub} needs admin on {capability.pattern!r}")
         if not ("*" in principal.agents or set(asked.agents) <= principal.agents):
             raise Refused("auth.denied", "the asking token does not act for these agents")
-        left = asked.ttl_s
-        if principal.expires_ms is not None:
-            left = min(left, principal.expires_ms / 1_000 - self._hub.clock.wall_ms() / 1_000)
-        agents = asked.agents or ([""] if asked.sub.startswith("agent:") else [])
+        if len(principal.lineage) >= limits.LINEAGE_TOKENS:
+            words = f"the asking token is the last of {limits.LINEAGE_TOKENS + 1} that were minted one from another"
+            raise Refused("auth.denied", words, fix="Mint it from a token nearer to the first.")
+        lineage = zip((*principal.lineage, principal.token_id), (*principal.minters, principal.actor), strict=True)
         token = auth.mint(
-            self._secret, subject=asked.sub, tenant=principal.tenant, capabilities=asked.caps, agents=agents, ttl_s=left,
-            issuer=self._settings.issuer, audience=self._settings.audience,
+            self._secret, subject=asked.sub, tenant=principal.tenant, capabilities=asked.caps,
+            agents=asked.agents or ([""] if asked.sub.startswith("agent:") else []), ttl_s=asked.ttl_s,
+            not_after_s=principal.expires_ms / 1_000 if principal.expires_ms is not None else None,
+            lineage=list(lineage), issuer=self._settings.issuer, audience=self._settings.audience,
         )  # fmt: skip
-        return {"token": token, "expires_in_s": round(left)}
+        if len(token) > limits.TOKEN_CHARS:
+            raise Refused("input.too_large", f"the token would be longer than {limits.TOKEN_CHARS} characters")
+        minted = self._verifier.verify(token)
+        assert minted.expires_ms is not None
+        left_s = minted.expires_ms / 1_000 - time.time()
+        return {"token": token, "jti": minted.token_id, "expires_in_s": max(0, round(left_s))}
 
     async def revoke(self, principal: Principal, body: Any) -> None:
         """Revoke a token by its id, or every token of a subject."""

@@ -2,20 +2,20 @@
 
 How far the feed was taken is a durable fact, and so is each notice that waits for another try, so a restart repeats
 rather than forgets; receivers drop repeats by ``webhook-id``, which is stable per notice. A notice that is not taken
-does not hold up those behind it. The first start begins with what happens from then on.
+does not hold up those behind it, nor does one whose receiver does not answer: several are under way at a time, and of one
+tenant's not all of them. The first start begins with what happens from then on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import logging
 import random
 import secrets
 from base64 import b64decode, b64encode
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,12 +23,14 @@ from standardwebhooks.webhooks import Webhook
 
 from holdfast.edge import auth
 from holdfast.edge.config import Settings
+from holdfast.edge.posting import Post, ident_of
 from holdfast.engines.port import Notice
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
 from holdfast.protocol import limits
+from holdfast.visible import logger
 
-log = logging.getLogger("holdfast.edge")
+log = logger("holdfast.edge")
 
 _POSITION = "webhooks:position"
 _AGAIN = "webhooks:again:"
@@ -37,8 +39,24 @@ _POLL_S = 30.0
 SECRET_BYTES = (24, 64)  # of a signing key, as Standard Webhooks asks for
 
 
+class _Waiting(NamedTuple):
+    """A notice that waits for another try: tries so far, when the next is due (Unix ms)."""
+
+    attempt: int
+    due_ms: int
+    tenant: str
+
+
+class _Flight(NamedTuple):
+    """A try under way."""
+
+    notice: Notice
+    attempt: int
+    task: asyncio.Task[str | None]
+
+
 class Webhooks:
-    """Sends the notices nobody was there to see to one address."""
+    """Sends the notices nobody was there to see to one address, several at a time."""
 
     def __init__(self, hub: Hub, settings: Settings, *, client: httpx.AsyncClient | None = None) -> None:
         self._hub = hub
@@ -47,8 +65,10 @@ class Webhooks:
         self.secret = ""
         self._client = client
         self._task: asyncio.Task[None] | None = None
-        self._position = 0
-        self._again: dict[int, tuple[int, int]] = {}  # position: tries so far, when the next is due (Unix ms)
+        self._taken = 0  # how far the feed was looked through
+        self._position = 0  # how far that is remembered
+        self._again: dict[int, _Waiting] = {}
+        self._flying: dict[int, _Flight] = {}
         self.delivered = 0
         self.given_up = 0
         if self._url and urlsplit(self._url).scheme not in ("http", "https"):
@@ -90,73 +110,109 @@ class Webhooks:
             timeout=limits.WEBHOOK_TIMEOUT_S, follow_redirects=False, trust_env=False
         )
         async with client:
+            post = Post(client, self._url, signer)
             while True:
                 try:
-                    sender = _Sender(client, self._url, signer)
                     await self._recall()
                     while True:
                         self._hub.notice_event.clear()
-                        await self._take_new(sender)
-                        await self._try_again(sender)
+                        await self._settle_landed()
+                        await self._try_again(post)
+                        await self._take_new(post)
+                        await self._remember_position()
                         await self._rest()
                 except HoldfastError as error:
                     log.warning("webhooks wait: %s", error.code)
                     await asyncio.sleep(1.0)
+                finally:
+                    for flight in self._flying.values():  # what is not settled is sent again
+                        flight.task.cancel()
+                    self._flying.clear()
 
     async def _rest(self) -> None:
-        """Until there is news or a try is due."""
+        """Until there is news, a try has come to something, or one is due."""
+        if any(flight.task.done() for flight in self._flying.values()):
+            return
         now = self._hub.clock.wall_ms()
-        wait_s = min([_POLL_S, *((due_ms - now) / 1_000 for _, due_ms in self._again.values())])
-        if wait_s > 0:
-            try:
-                await asyncio.wait_for(self._hub.notice_event.wait(), wait_s)
-            except TimeoutError:
-                return
+        waits = [
+            (w.due_ms - now) / 1_000 for w in self._again.values() if w.due_ms > now
+        ]  # the others wait for a place
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hub.notice_event.wait(), min([_POLL_S, *waits]))
 
     async def _recall(self) -> None:
         """Read how far we are."""
         facts = self._hub.engine
         self._again = {
-            int(name.removeprefix(_AGAIN)): (int(kept["attempt"]), int(kept["due_ms"]))
+            int(name.removeprefix(_AGAIN)): _Waiting(int(kept["attempt"]), int(kept["due_ms"]), kept.get("tenant", ""))
             for name, data in (await facts.facts(_AGAIN)).items()
             if (kept := json.loads(data))
         }
         stored = await facts.get_fact(_POSITION)
         if stored is not None:
-            self._position = int(stored)
+            self._taken = self._position = int(stored)
             return
-        while page := await self._hub.notices(self._position, _PAGE):
-            self._position = page[-1].position
-        await self._remember_position()
+        while page := await self._hub.notices(self._taken, _PAGE):
+            self._taken = page[-1].position
+        await self._hub.engine.put_fact(_POSITION, str(self._taken).encode())
+        self._position = self._taken
 
     async def _remember_position(self) -> None:
-        await self._hub.engine.put_fact(_POSITION, str(self._position).encode())
+        """Everything up to here has come to something, or is kept for another try."""
+        flying = [
+            position for position, flight in self._flying.items() if flight.attempt == 1 and position not in self._again
+        ]
+        position = min([self._taken, *(at - 1 for at in flying)])
+        if position != self._position:
+            await self._hub.engine.put_fact(_POSITION, str(position).encode())
+            self._position = position
 
-    async def _take_new(self, sender: _Sender) -> None:
-        """One try for each notice that is new and concerns people of whom nobody was there."""
-        while len(self._again) < limits.WEBHOOK_WAITING:
-            page = await self._hub.notices(self._position, _PAGE)
-            for notice in page:
-                if not notice.data["connected"] and notice.data["participants"]:
-                    await self._settle(notice, 1, await sender.send(notice))
-                    self._position = notice.position
-                    await self._remember_position()
-                self._position = notice.position
+    # --- tries
+    def _crowded(self, tenant: str) -> bool:
+        """Whether a tenant has as many tries under way as it may: a receiver that hangs for one delays no other."""
+        return sum(f.notice.key.tenant == tenant for f in self._flying.values()) >= limits.WEBHOOKS_AT_ONCE_EACH
+
+    def _fly(self, post: Post, notice: Notice, attempt: int) -> None:
+        task = self._hub.loop.create_task(post.send(notice), name="holdfast webhook")
+        task.add_done_callback(lambda _: self._hub.notice_event.set())
+        self._flying[notice.position] = _Flight(notice, attempt, task)
+
+    async def _take_new(self, post: Post) -> None:
+        """A try for each notice that is new and concerns people of whom nobody was there."""
+        while len(self._flying) < limits.WEBHOOKS_AT_ONCE and len(self._again) < limits.WEBHOOK_WAITING:
+            page = await self._hub.notices(self._taken, limits.WEBHOOKS_AT_ONCE)
             if not page:
                 return
-            await self._remember_position()
+            for notice in page:
+                if len(self._flying) >= limits.WEBHOOKS_AT_ONCE:
+                    return
+                if not notice.data["connected"] and notice.data["participants"]:
+                    if self._crowded(notice.key.tenant):
+                        await self._keep(notice, 0, self._hub.clock.wall_ms())
+                    else:
+                        self._fly(post, notice, 1)
+                self._taken = notice.position
 
-    async def _try_again(self, sender: _Sender) -> None:
-        """The tries that are due, longest first; a page of them, then news again."""
+    async def _try_again(self, post: Post) -> None:
+        """The tries that are due, longest first; they leave room for news."""
         now = self._hub.clock.wall_ms()
-        due = sorted((due_ms, position) for position, (_, due_ms) in self._again.items() if due_ms <= now)
-        for _, position in due[:_PAGE]:
-            attempt = self._again[position][0] + 1
+        due = sorted((w.due_ms, at) for at, w in self._again.items() if w.due_ms <= now and at not in self._flying)
+        for _, position in due:
+            if len(self._flying) >= limits.WEBHOOKS_AT_ONCE * 3 // 4:
+                return
+            waiting = self._again[position]
+            if self._crowded(waiting.tenant):
+                continue
             page = await self._hub.notices(position - 1, 1)
             if page and page[0].position == position:
-                await self._settle(page[0], attempt, await sender.send(page[0]))
+                self._fly(post, page[0], waiting.attempt + 1)
             else:
                 await self._forget(position)
+
+    async def _settle_landed(self) -> None:
+        for position, flight in [(at, f) for at, f in self._flying.items() if f.task.done()]:
+            await self._settle(flight.notice, flight.attempt, flight.task.result())
+            del self._flying[position]
 
     async def _settle(self, notice: Notice, attempt: int, refusal: str | None) -> None:
         """Keep what was not taken for another try, unless there were enough."""
@@ -171,9 +227,12 @@ class Webhooks:
             wait_s = min(limits.WEBHOOK_BACKOFF_MAX_S, limits.WEBHOOK_BACKOFF_S * 4 ** (attempt - 1))
             due_ms = self._hub.clock.wall_ms() + round(wait_s * random.uniform(500, 1_000))
             log.info("webhook %s was not taken (%s); again in about %.0f s", ident_of(notice), refusal, wait_s)
-            kept = json.dumps({"attempt": attempt, "due_ms": due_ms}).encode()
-            await self._hub.engine.put_fact(f"{_AGAIN}{notice.position}", kept)
-            self._again[notice.position] = (attempt, due_ms)
+            await self._keep(notice, attempt, due_ms)
+
+    async def _keep(self, notice: Notice, attempt: int, due_ms: int) -> None:
+        kept = json.dumps({"attempt": attempt, "due_ms": due_ms, "tenant": notice.key.tenant}).encode()
+        await self._hub.engine.put_fact(f"{_AGAIN}{notice.position}", kept)
+        self._again[notice.position] = _Waiting(attempt, due_ms, notice.key.tenant)
 
     async def _forget(self, position: int) -> None:
         if self._again.pop(position, None) is not None:
@@ -187,46 +246,3 @@ def secret_file(settings: Settings) -> Path | None:
     if settings.db.startswith("memory"):
         return None
     return Path(f"{settings.db.removeprefix('sqlite:///')}.webhook-secret")
-
-
-class _Sender:
-    """One address, one signing key."""
-
-    def __init__(self, client: httpx.AsyncClient, url: str, signer: Webhook) -> None:
-        self._client = client
-        self._url = url
-        self._signer = signer
-
-    async def send(self, notice: Notice) -> str | None:
-        """Try once; why it was not taken, or None when it was. The answer's body is not read."""
-        ident, body = ident_of(notice), body_of(notice)
-        now = datetime.now(UTC)
-        headers = {
-            "webhook-id": ident, "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._signer.sign(ident, now, body), "content-type": "application/json",
-        }  # fmt: skip
-        try:
-            async with (
-                asyncio.timeout(limits.WEBHOOK_TIMEOUT_S),
-                self._client.stream("POST", self._url, content=body, headers=headers) as response,
-            ):
-                return None if response.is_success else str(response.status_code)
-        except (httpx.HTTPError, TimeoutError) as error:
-            return type(error).__name__
-
-
-def ident_of(notice: Notice) -> str:
-    """The ``webhook-id`` of a notice, the same at every try."""
-    return f"msg_{notice.data['incarnation']}_{notice.data['seq']}"
-
-
-def body_of(notice: Notice) -> str:
-    """What is told: what happened and where, never what was said."""
-    told: dict[str, Any] = {k: v for k, v in notice.data.items() if k not in ("type", "ts", "connected")}
-    when = datetime.fromtimestamp(notice.data["ts"] / 1_000, UTC)
-    message = {
-        "type": notice.data["type"],
-        "timestamp": when.isoformat(),
-        "data": {"tenant": notice.key.tenant, **told},
-    }
-    return json.dumps(message, separators=(",", ":"))

@@ -7,21 +7,23 @@ survive them.
 from __future__ import annotations
 
 import builtins
+import heapq
 import secrets
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Listed, Notice
+from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Listed, Notice, Page, Queue
 from holdfast.engines.rules import (
     check_consecutive,
     check_cover,
     check_life,
     check_present,
     check_tail,
+    ranges,
     search_words,
     searchable,
 )
@@ -39,6 +41,11 @@ class _Session(msgspec.Struct):
     read: dict[str, int] = {}
 
 
+def _place(head: Head) -> tuple[int, str]:
+    """Where a session stands in lists."""
+    return head.active_ms, head.key.session
+
+
 class _PlantedFailure(msgspec.Struct):
     outcome: str
     code: str
@@ -51,6 +58,7 @@ class MemoryEngine:
     def __init__(self) -> None:
         self.capabilities = Capabilities("memory", "memory", False)
         self._sessions: dict[Key, _Session] = {}
+        self._names: dict[str, list[str]] = {}  # of each tenant's sessions, sorted
         self._feed: deque[Notice] = deque()
         self._noticed = 0
         self._facts: dict[str, bytes] = {}
@@ -91,6 +99,8 @@ class MemoryEngine:
         """See ``Engine.create``."""
         session = self._sessions.get(key)
         if session is None or session.head.deleted:
+            if session is None:
+                insort(self._names.setdefault(key.tenant, []), key.session)
             session = _Session(Head(key, incarnation, 0, now_ms, now_ms, index))
             self._sessions[key] = session
         return session.head
@@ -179,23 +189,33 @@ class MemoryEngine:
         tenant: str,
         *,
         user: str | None = None,
+        names: Sequence[str] | None = None,
         search: str = "",
         before: tuple[int, str] | None = None,
         limit: int,
-    ) -> Sequence[Listed]:
-        """See ``Engine.list``."""
+    ) -> Page:
+        """See ``Engine.list``; it looks at everything that the names leave, but not at more."""
         words = search_words(search)
         rows = [
             Listed(s.head, s.read.get(user, 0) if user is not None else 0)
-            for key, s in self._sessions.items()
-            if key.tenant == tenant
-            and not s.head.deleted
+            for s in self._named(tenant, names)
+            if not s.head.deleted
             and (user is None or user in s.head.index.participants)
-            and (before is None or (s.head.active_ms, key.session) < before)
+            and (before is None or _place(s.head) < before)
             and (not words or all(word in searchable(s.head.index) for word in words))
         ]
-        rows.sort(key=lambda row: (row.head.active_ms, row.head.key.session), reverse=True)
-        return rows[:limit]
+        page = heapq.nlargest(limit, rows, key=lambda row: _place(row.head))
+        return Page(page, _place(page[-1].head) if len(page) == limit else None)
+
+    def _named(self, tenant: str, names: Sequence[str] | None) -> Iterator[_Session]:
+        """The sessions of a tenant with these names."""
+        known = self._names.get(tenant, [])
+        if names is None:
+            found: Iterable[str] = known
+        else:
+            spans = [(bisect_left(known, first), bisect_left(known, beyond)) for first, beyond in ranges(names)]
+            found = {name for begin, end in spans for name in known[begin:end]}
+        return (self._sessions[Key(tenant, name)] for name in found)
 
     async def due(self, now_ms: int, limit: int) -> Sequence[Key]:
         """See ``Engine.due``."""
@@ -206,14 +226,12 @@ class MemoryEngine:
         ]
         return [key for _, key in sorted(found)][:limit]
 
-    async def queued(self, tenant: str, agent: str, limit: int) -> Sequence[Key]:
-        """See ``Engine.queued``."""
-        found = [
-            (s.head.active_ms, key)
-            for key, s in self._sessions.items()
-            if key.tenant == tenant and agent in s.head.index.queued
-        ]
-        return [key for _, key in sorted(found)][:limit]
+    async def queued(
+        self, tenant: str, agent: str, *, names: Sequence[str] | None = None, after: int | None = None
+    ) -> Queue:
+        """See ``Engine.queued``; the first lot holds all."""
+        found = [s.head for s in self._named(tenant, names) if agent in s.head.index.queued]
+        return Queue([head.key for head in sorted(found, key=_place)])
 
     async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
         """See ``Engine.mark_read``."""
@@ -251,6 +269,11 @@ class MemoryEngine:
         """See ``Engine.get_blob``."""
         session = self._living(key, incarnation)
         return session.blobs.get(blob) if session else None
+
+    async def blob_size(self, key: Key, incarnation: str, blob: str) -> int | None:
+        """See ``Engine.blob_size``."""
+        found = await self.get_blob(key, incarnation, blob)
+        return len(found[1]) if found else None
 
     def health(self) -> dict[str, Any]:
         """See ``Engine.health``."""

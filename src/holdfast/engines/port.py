@@ -91,6 +91,25 @@ class Listed(NamedTuple):
     read: int
 
 
+class Page(NamedTuple):
+    """A page of a list of sessions.
+
+    Attributes:
+        rows: newest activity first; there may be fewer than were asked for, also none, while there are more.
+        before: where the next page begins, or None when there is none.
+    """
+
+    rows: Sequence[Listed]
+    before: tuple[int, str] | None = None
+
+
+class Queue(NamedTuple):
+    """Sessions in which a run waits, oldest activity first; ``after`` is where the next lot begins, or None."""
+
+    keys: Sequence[Key]
+    after: int | None = None
+
+
 class Capabilities(NamedTuple):
     """What an engine promises. ``durability``: ``memory`` | ``power_cut``; ``multi_process`` writing."""
 
@@ -148,23 +167,28 @@ class Engine(Protocol):
         """One history page of this life; None also when it is over."""
 
     # --- finding sessions
+    # ``names`` keeps sessions whose id is one of them, or begins with one that ends in ``*``; None keeps all. Each call
+    # looks at a few times ``limits.LIST_SCAN`` rows at most, however many there are and whatever is asked for.
     async def list(
         self,
         tenant: str,
         *,
         user: str | None = None,
+        names: Sequence[str] | None = None,
         search: str = "",
         before: tuple[int, str] | None = None,
         limit: int,
-    ) -> Sequence[Listed]:
+    ) -> Page:
         """Sessions by last activity, newest first. ``user`` keeps those that user takes part in (and fills ``read``);
-        ``search`` matches words in title and card; ``before`` is ``(active_ms, session)`` of the last row seen."""
+        ``search`` matches words in title and card; ``before`` is that of the page before."""
 
     async def due(self, now_ms: int, limit: int) -> Sequence[Key]:
         """Sessions whose ``due_ms`` is at or before ``now_ms``, earliest first."""
 
-    async def queued(self, tenant: str, agent: str, limit: int) -> Sequence[Key]:
-        """Sessions with a run of that agent waiting for a worker, oldest activity first."""
+    async def queued(
+        self, tenant: str, agent: str, *, names: Sequence[str] | None = None, after: int | None = None
+    ) -> Queue:
+        """Sessions with a run of that agent waiting for a worker, a lot at a time; ``after`` is that of the lot before."""
 
     async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
         """Remember how far a user has read in this life (never moves back). May be written lazily."""
@@ -188,6 +212,9 @@ class Engine(Protocol):
 
     async def get_blob(self, key: Key, incarnation: str, blob: str) -> tuple[str, bytes] | None:
         """``(media_type, data)`` or None, also when this life is over."""
+
+    async def blob_size(self, key: Key, incarnation: str, blob: str) -> int | None:
+        """How many bytes a blob has, without reading them, or None."""
 
     # --- health
     def health(self) -> dict[str, Any]:

@@ -66,6 +66,19 @@ def check_cover(stored: Sequence[tuple[int, int]], first: int, last: int) -> Non
         raise Refused("session.tail", f"no frames lie exactly on {first}..{last}")
 
 
+def ranges(names: Sequence[str]) -> list[tuple[str, str]]:
+    """The names that ``names`` stand for, as ranges: from, and up to but not including. A name that ends in ``*`` stands
+    for all that begin so."""
+    found = []
+    for name in names:
+        start = name.removesuffix("*")
+        if start == name:
+            found.append((name, name + "\0"))
+        else:
+            found.append((start, start[:-1] + chr(ord(start[-1]) + 1) if start else chr(0x10FFFF)))
+    return found
+
+
 def searchable(index: Index) -> str:
     """The text a list's search looks through: title and every string of the card, case folded."""
     return "\n".join([index.title, *_strings(index.card)]).casefold()

@@ -12,7 +12,7 @@ from holdfast.protocol import wire
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import ProducerKey
 from holdfast.session import life, producer, program
-from holdfast.session.access import Principal, authorise_agent
+from holdfast.session.access import Principal, authorise_agent, authorise_decider
 from holdfast.session.state import State
 
 URGENT: Final = frozenset({wire.Cancel, wire.Steer, wire.Interrupt, wire.Resolve, wire.Take})
@@ -84,6 +84,8 @@ def _decide(state: State, pending: Pending, now_ms: int, decision: Decision) -> 
             return
     if pending.principal is not None:
         authorise_holder(state, pending.principal, op)
+        if type(op) is wire.Resolve:
+            authorise_decider(pending.principal)
     written = program.decide(state, op, pending.actor, now_ms)
     events, result = written.events, written.result
     first = state.tail + 1

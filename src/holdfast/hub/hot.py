@@ -263,6 +263,8 @@ class HotSession:
             await self._append(append)
             self._inherited.clear()
             self._committed(events, frames, index, loud)
+            if e.UPSTREAM_UNKNOWN in decision.types:
+                self.hub.stats.met_unknown(events)
         for pending in batch:
             pending.settle()
 

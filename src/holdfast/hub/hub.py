@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from holdfast.engines.port import Engine, Key, Notice
@@ -26,6 +25,13 @@ from holdfast.protocol import codec, ids, limits, wire
 from holdfast.protocol.bounds import too_large
 from holdfast.session.access import Principal, authorise
 from holdfast.session.life import check_life
+from holdfast.visible import logger
+
+_AT_ONCE_BYTES = 256 << 10  # of content that is hashed without leaving the loop
+
+
+def _name_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 class Hub:
@@ -41,7 +47,7 @@ class Hub:
         self.engine = engine
         self.clock = clock or Clock()
         self.lease_s = lease_s
-        self.log = logging.getLogger("holdfast.hub")
+        self.log = logger("holdfast.hub")
         self.stats = Stats()
         self.activity = Activity()
         self.sessions: dict[Key, HotSession] = {}
@@ -146,17 +152,15 @@ class Hub:
     def resume(self, conn: Connection) -> None:
         """The connection's transport has drained."""
         self.readers.resume(conn)
-
-    def drop(self, token_id: str, code: int = 4411) -> None:
-        """Close the connections of a revoked token."""
-        for conn in list(self.connections.values()):
-            if conn.principal.token_id == token_id:
-                conn.close(code, "token revoked")
+        self.lists.resume(conn)
 
     # --- operations
-    def dispatch(self, conn: Connection, op: wire.Op) -> None:
-        """Execute one operation of a connection and answer it there. Operations take effect in the order of the calls."""
-        operations.dispatch(self, conn, op)
+    def dispatch(self, conn: Connection, op: wire.Op, done: Callable[[], None] = operations.not_asked) -> None:
+        """Execute one operation of a connection and answer it there. Operations take effect in the order of the calls.
+
+        ``done`` is called once, when the operation is answered and nothing of it is kept any more.
+        """
+        operations.dispatch(self, conn, op, done)
 
     async def perform(self, conn: Connection, op: wire.Op) -> None:
         """``dispatch`` for callers that await."""
@@ -226,8 +230,9 @@ class Hub:
         hot = await self.loaded(principal, session, "append")
         if len(data) > limits.BLOB_BYTES:
             raise too_large("blob", limits.BLOB_BYTES, "bytes")
-        blob = hashlib.sha256(data).hexdigest()
-        await self.engine.put_blob(hot.key, hot.incarnation, blob, media_type, data)
+        life = hot.incarnation
+        blob = await asyncio.to_thread(_name_of, data) if len(data) > _AT_ONCE_BYTES else _name_of(data)
+        await self.engine.put_blob(hot.key, life, blob, media_type, data)
         return blob
 
     async def get_blob(self, principal: Principal, session: str, blob: str) -> tuple[str, bytes]:
@@ -238,6 +243,14 @@ class Hub:
             raise Refused("blob.not_found")
         return found
 
+    async def blob_size(self, principal: Principal, session: str, blob: str) -> int:
+        """How many bytes ``get_blob`` will give."""
+        hot = await self.loaded(principal, session)
+        size = await self.engine.blob_size(hot.key, hot.incarnation, blob)
+        if size is None:
+            raise Refused("blob.not_found")
+        return size
+
     async def list(
         self,
         principal: Principal,
@@ -245,6 +258,6 @@ class Hub:
         search: str = "",
         before: tuple[int, str] | None = None,
         limit: int = limits.LIST_SESSIONS,
-    ) -> list[dict[str, Any]]:
-        """A page of the principal's sessions."""
-        return await self.lists.rows(principal, search=search, before=before, limit=min(limit, limits.LIST_SESSIONS))
+    ) -> tuple[list[dict[str, Any]], tuple[int, str] | None]:
+        """A page of the principal's sessions, and where the next begins."""
+        return await self.lists.page(principal, search=search, before=before, limit=min(limit, limits.LIST_SESSIONS))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from holdfast.engines.port import Head, Index, Key, Listed
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from holdfast.hub.hub import Hub
 
 _COALESCE_S = 0.1
+
+Who = tuple[str, str]
+"""Tenant and actor."""
 
 
 def row(head: Head, read: int) -> dict[str, Any]:
@@ -34,65 +39,101 @@ def concerns(principal: Principal, session: str, index: Index, *, everything: bo
     return everything or not principal.actor.startswith("user:") or principal.actor in index.participants
 
 
+class Watcher:
+    """A connection that watches a list.
+
+    Attributes:
+        everything: it asked for all sessions of its tenant.
+        missed: sessions that changed while it was paused.
+        stale: they were more than are remembered.
+    """
+
+    __slots__ = ("conn", "everything", "missed", "stale")
+
+    def __init__(self, conn: Connection, *, everything: bool) -> None:
+        self.conn = conn
+        self.everything = everything
+        self.missed: dict[Key, HotSession] = {}
+        self.stale = False
+
+
 class Lists:
     """Lists, and the connections that watch theirs."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self.watchers: dict[str, Connection] = {}
-        self._everything: set[str] = set()  # connections that watch all sessions of their tenant
-        self._reads: dict[tuple[Key, str], int] = {}
+        self.watchers: dict[str, Watcher] = {}
+        self._by_who: dict[Who, dict[str, Watcher]] = {}
+        self._by_tenant: dict[str, dict[str, Watcher]] = {}
+        self._reads: dict[Who, dict[str, int]] = {}  # how far those who watch have read
         self._dirty: dict[Key, HotSession] = {}
         self._scheduled = False
 
-    async def rows(
+    # --- pages
+    async def page(
         self, principal: Principal, *, search: str = "", before: tuple[int, str] | None = None, limit: int,
         everything: bool = False,
-    ) -> list[dict[str, Any]]:  # fmt: skip
-        """A page of the principal's list, newest activity first; ``everything``: of all it may read."""
+    ) -> tuple[list[dict[str, Any]], tuple[int, str] | None]:  # fmt: skip
+        """A page of the principal's list, newest activity first, and where the next begins; ``everything``: of all it
+        may read. A page that would take too long to fill is given as far as it got."""
         user = principal.actor if principal.actor.startswith("user:") and not everything else None
-        found: list[dict[str, Any]] = []
-        while len(found) < limit:
-            page = await self.hub.engine.list(principal.tenant, user=user, search=search, before=before, limit=limit)
-            found += [self._row(item, principal) for item in page if principal.may("read", item.head.key.session)]
-            if len(page) < limit:
+        names = principal.names("read")
+        found: list[Listed] = []
+        for _ in range(limits.LIST_SCANS):
+            page = await self.hub.engine.list(
+                principal.tenant, user=user, names=names, search=search, before=before, limit=limit - len(found)
+            )
+            found += page.rows
+            before = page.before
+            if before is None or len(found) == limit:
                 break
-            before = (page[-1].head.active_ms, page[-1].head.key.session)
-        return found[:limit]
+        return [self._row(item, principal) for item in found], before
+
+    async def rows(self, principal: Principal, *, limit: int, everything: bool = False) -> list[dict[str, Any]]:
+        """The first page."""
+        rows, _ = await self.page(principal, limit=limit, everything=everything)
+        return rows
 
     def _row(self, item: Listed, principal: Principal) -> dict[str, Any]:
-        return row(item.head, max(item.read, self._reads.get((item.head.key, principal.actor), 0)))
+        read = self._reads.get((principal.tenant, principal.actor), {}).get(item.head.key.session, 0)
+        return row(item.head, max(item.read, read))
 
+    # --- watching
     async def watch(self, conn: Connection, *, everything: bool = False) -> None:
         """Send the list now and its changes from now on."""
-        self.watchers[conn.ident] = conn
-        (self._everything.add if everything else self._everything.discard)(conn.ident)
+        who = (conn.principal.tenant, conn.principal.actor)
+        watcher = self.watchers[conn.ident] = Watcher(conn, everything=everything)  # changes from here on are told
+        self._by_who.setdefault(who, {})[conn.ident] = watcher
+        self._by_tenant.setdefault(who[0], {})[conn.ident] = watcher
         rows = await self.rows(conn.principal, limit=limits.LIST_SESSIONS, everything=everything)
-        for item in rows:
-            self._reads[Key(conn.principal.tenant, item["session"]), conn.principal.actor] = item["read"]
+        if self.watchers.get(conn.ident) is not watcher:
+            return
+        self._reads.setdefault(who, {}).update({item["session"]: item["read"] for item in rows})
         conn.deliver(Batch([encode({"op": "sessions", "rows": rows, "removed": []})]))
 
     def unwatch(self, conn: Connection) -> None:
         """No more changes."""
-        self._everything.discard(conn.ident)
-        if self.watchers.pop(conn.ident, None) is not None:
-            actor = conn.principal.actor
-            if not any(c.principal.actor == actor for c in self.watchers.values()):
-                for known in [k for k in self._reads if k[1] == actor]:
-                    del self._reads[known]
+        if self.watchers.pop(conn.ident, None) is None:
+            return
+        who = (conn.principal.tenant, conn.principal.actor)
+        _forget(self._by_tenant, who[0], conn.ident)
+        if _forget(self._by_who, who, conn.ident):
+            self._reads.pop(who, None)
 
     async def read(self, session: HotSession, principal: Principal, seq: int) -> None:
         """The person has seen the session up to ``seq``."""
         seq = min(seq, session.tail)
         await self.hub.engine.mark_read(session.key, session.incarnation, principal.actor, seq)
-        if any(c.principal.actor == principal.actor for c in self.watchers.values()):
-            known = (session.key, principal.actor)
-            self._reads[known] = max(seq, self._reads.get(known, 0))
+        who = (principal.tenant, principal.actor)
+        if who in self._by_who:
+            known = self._reads.setdefault(who, {})
+            known[session.key.session] = max(seq, known.get(session.key.session, 0))
             self.touch(session)
 
+    # --- changes
     def touch(self, session: HotSession) -> None:
         """The session changed; its watchers hear of it a moment later, once."""
-        if self.watchers:
+        if session.key.tenant in self._by_tenant:
             self._dirty[session.key] = session
             if not self._scheduled:
                 self._scheduled = True
@@ -101,34 +142,73 @@ class Lists:
     def _flush(self) -> None:
         self._scheduled = False
         dirty, self._dirty = self._dirty, {}
-        for conn in list(self.watchers.values()):
-            principal, rows = conn.principal, []
-            everything = conn.ident in self._everything and principal.may("admin", "*")
-            for session in dirty.values():
-                if session.key.tenant == principal.tenant and concerns(
-                    principal, session.key.session, session.index, everything=everything
-                ):
-                    head = Head(
-                        session.key,
-                        session.incarnation,
-                        session.tail,
-                        session.created_ms,
-                        session.active_ms,
-                        session.index,
-                    )
-                    rows.append(row(head, self._reads.get((session.key, principal.actor), 0)))
-            if rows and not conn.paused:
-                conn.deliver(Batch([encode({"op": "sessions", "rows": rows, "removed": []})]))
-            elif rows:
-                self._dirty.update(dirty)
-        if self._dirty and not self._scheduled:
-            self._scheduled = True
-            self.hub.loop.call_later(_COALESCE_S, self._flush)
+        changed: defaultdict[str, list[HotSession]] = defaultdict(list)
+        for session in dirty.values():
+            for concerned in self._concerned(session):
+                changed[concerned.conn.ident].append(session)
+        for ident, sessions in changed.items():
+            if (watcher := self.watchers.get(ident)) is not None:
+                self._tell(watcher, sessions)
+
+    def _concerned(self, session: HotSession) -> Iterable[Watcher]:
+        """Whose lists show the session: of people only those who take part in it are looked at."""
+        tenant, index = session.key.tenant, session.index
+        found = {
+            ident: watcher
+            for actor in index.participants
+            for ident, watcher in self._by_who.get((tenant, actor), {}).items()
+        }
+        for ident, watcher in self._by_tenant.get(tenant, {}).items():
+            if watcher.everything or not watcher.conn.principal.actor.startswith("user:"):
+                found[ident] = watcher
+        for watcher in found.values():
+            principal = watcher.conn.principal
+            everything = watcher.everything and principal.may("admin", "*")
+            if concerns(principal, session.key.session, index, everything=everything):
+                yield watcher
+
+    def _tell(self, watcher: Watcher, sessions: Iterable[HotSession]) -> None:
+        conn = watcher.conn
+        if conn.paused:  # it hears of them when it reads again
+            watcher.missed.update((session.key, session) for session in sessions)
+            if len(watcher.missed) > limits.LIST_SESSIONS:
+                watcher.missed, watcher.stale = {}, True
+            return
+        reads = self._reads.get((conn.principal.tenant, conn.principal.actor), {})
+        rows = [
+            row(
+                Head(s.key, s.incarnation, s.tail, s.created_ms, s.active_ms, s.index),
+                reads.get(s.key.session, 0),
+            )
+            for s in sessions
+        ]  # fmt: skip
+        conn.deliver(Batch([encode({"op": "sessions", "rows": rows, "removed": []})]))
+
+    def resume(self, conn: Connection) -> None:
+        """The connection reads again."""
+        watcher = self.watchers.get(conn.ident)
+        if watcher is None or conn.paused:
+            return
+        if watcher.stale:
+            self.hub.background(self.watch(conn, everything=watcher.everything))
+        elif watcher.missed:
+            missed, watcher.missed = watcher.missed, {}
+            self._tell(watcher, missed.values())
 
     def removed(self, key: Key) -> None:
         """The session was deleted."""
         self._dirty.pop(key, None)
         batch = Batch([encode({"op": "sessions", "rows": [], "removed": [key.session]})])
-        for conn in self.watchers.values():
-            if conn.principal.tenant == key.tenant and conn.principal.may("read", key.session):
-                conn.deliver(batch)
+        for watcher in self._by_tenant.get(key.tenant, {}).values():
+            watcher.missed.pop(key, None)
+            if watcher.conn.principal.may("read", key.session):
+                watcher.conn.deliver(batch)
+
+
+def _forget(known: dict[Any, dict[str, Watcher]], name: Any, ident: str) -> bool:
+    """Take one out; whether it was the last of its kind."""
+    mine = known.get(name, {})
+    mine.pop(ident, None)
+    if not mine:
+        known.pop(name, None)
+    return not mine

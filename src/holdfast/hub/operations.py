@@ -92,16 +92,22 @@ async def execute(hub: Hub, principal: Principal, op: wire.Op, conn: Connection 
     return await submit(hub, principal, op)
 
 
-def dispatch(hub: Hub, conn: Connection, op: wire.Op) -> None:
+def not_asked() -> None:
+    """Nobody wants to know that an operation is answered."""
+
+
+def dispatch(hub: Hub, conn: Connection, op: wire.Op, done: Callable[[], None] = not_asked) -> None:
     """Execute and answer on the connection, in the order of the calls; see ``Hub.dispatch``."""
     if type(op) in _SPECIAL or not isinstance(op, wire.SessionOp):
-        hub.background(_run_special(hub, conn, op))
+        task = hub.background(_run_special(hub, conn, op))
+        task.add_done_callback(lambda _: done())
         return
 
     ident = op.id  # the answer holds on to no content
     spawned = Key(conn.principal.tenant, op.session) if type(op) is wire.Spawn and op.local else None
 
     def tell(outcome: Outcome) -> None:
+        done()
         if conn.ident not in hub.connections:
             return
         if isinstance(outcome, HoldfastError):
@@ -116,6 +122,7 @@ def dispatch(hub: Hub, conn: Connection, op: wire.Op) -> None:
             raise Refused("input.unknown_op", f"{type(op).__struct_config__.tag} is not possible here")
         place(hub, conn.principal, op, tell)
     except HoldfastError as error:
+        done()
         answer_error(conn, op.id, error)
 
 

@@ -6,6 +6,9 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Final
 
+from holdfast.protocol import events as e
+from holdfast.protocol.events import Event
+
 BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, float("inf"))
 """Upper bounds of the histograms, seconds."""
 
@@ -50,5 +53,13 @@ class Stats:
     runs_ended: int = 0
     leases_lost: int = 0
     cancels: int = 0
+    unknown_upstream: int = 0
     stalls: int = 0
     commit_seconds: Histogram = field(default_factory=Histogram)
+
+    def met_unknown(self, events: list[Event]) -> None:
+        """Count what adapters did not know of their providers' events, as they told it."""
+        for event in events:
+            counts = event.data.get("events") if event.type == e.UPSTREAM_UNKNOWN else None
+            if isinstance(counts, dict):
+                self.unknown_upstream += sum(n for n in counts.values() if type(n) is int and n > 0)

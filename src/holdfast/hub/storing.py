@@ -6,7 +6,6 @@ They only save time. A session without them, or with ones of another version, is
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -20,11 +19,12 @@ from holdfast.protocol.frames import Frame, decode_frame
 from holdfast.protocol.view import FOLD_VERSION
 from holdfast.session import producer, program
 from holdfast.session.state import State
+from holdfast.visible import logger
 
 if TYPE_CHECKING:
     from holdfast.hub.hot import HotSession
 
-log = logging.getLogger("holdfast.hub")
+log = logger("holdfast.hub")
 
 
 class Stored(msgspec.Struct):

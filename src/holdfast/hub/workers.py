@@ -6,6 +6,7 @@ and come back (``attach``), and only the lease decides whether its attempt is lo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from holdfast.engines.port import Key
@@ -14,7 +15,7 @@ from holdfast.hub.hot import HotSession
 from holdfast.hub.pending import Outcome
 from holdfast.hub.port import Batch, Connection
 from holdfast.protocol import events as e
-from holdfast.protocol import limits, wire
+from holdfast.protocol import wire
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.session import life
@@ -84,18 +85,18 @@ class Workers:
 
     async def _look_for_work(self, worker: Worker) -> None:
         """Load the sessions in which a run waits for one of the worker's agents, as long as it has slots."""
-        tenant = worker.conn.principal.tenant
+        principal = worker.conn.principal
+        names = principal.names("append")
         for agent in sorted(worker.agents):
-            looked: set[Key] = set()
+            after = None
             while worker.free:
-                page = await self.hub.engine.queued(tenant, agent, limits.LIST_SESSIONS + len(looked))
-                new = [key for key in page if key not in looked]
-                if not new:
+                lot = await self.hub.engine.queued(principal.tenant, agent, names=names, after=after)
+                await self._offer(worker, lot.keys)
+                if lot.after is None:
                     break
-                looked.update(new)
-                await self._offer(worker, new)
+                after = lot.after
 
-    async def _offer(self, worker: Worker, keys: list[Key]) -> None:
+    async def _offer(self, worker: Worker, keys: Sequence[Key]) -> None:
         for key in keys:
             if not worker.free:
                 return
@@ -164,9 +165,12 @@ class Workers:
             return
         self.hub.stats.runs_claimed += 1
         self._hold(session, ident, generation, worker)
-        worker.conn.deliver(
-            Batch([encode({"op": "assigned", **self.brief(session, run), "view": session.view.export()})])
-        )
+        told = {"op": "assigned", **self.brief(session, run)}
+        if worker.conn.principal.may("read", session.key.session):
+            told["view"] = session.view.export()
+        else:  # which of its own words count already: they are all it may know of the log
+            told["said"] = session.view.said_by(ident)
+        worker.conn.deliver(Batch([encode(told)]))
 
     def _hold(self, session: HotSession, ident: str, generation: int, worker: Worker) -> None:
         held = (session.key, ident)

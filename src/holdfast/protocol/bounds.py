@@ -14,8 +14,10 @@ _ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _BESIDE: Final = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 
 
-def check_nesting(raw: bytes | bytearray | memoryview | str, what: str = "message") -> None:
-    """Refuse JSON text that is nested more than ``limits.MESSAGE_DEPTH`` levels deep, without parsing it.
+def check_nesting(
+    raw: bytes | bytearray | memoryview | str, what: str = "message", most: int = limits.MESSAGE_DEPTH
+) -> None:
+    """Refuse JSON text that is nested more than ``most`` levels deep, without parsing it.
 
     Everything but brackets is dropped; then pairs with nothing between them are, level by level from the inside. What is
     not JSON passes when it is not deep: the parser says what is wrong with it.
@@ -26,7 +28,7 @@ def check_nesting(raw: bytes | bytearray | memoryview | str, what: str = "messag
     if isinstance(raw, str):
         raw = raw.encode("utf-8", "replace")
     text = raw if isinstance(raw, (bytes, bytearray)) else bytes(raw)
-    if text.count(b"[") + text.count(b"{") <= limits.MESSAGE_DEPTH:
+    if text.count(b"[") + text.count(b"{") <= most:
         return
     if b"\\\\" in text:
         text = text.replace(b"\\\\", b"")
@@ -35,13 +37,13 @@ def check_nesting(raw: bytes | bytearray | memoryview | str, what: str = "messag
     left = text.translate(_ONE_KIND, _BESIDE).replace(b'""', b"")
     if b'"' in left:  # some texts hold brackets
         left = b"".join(left.split(b'"')[::2])
-    for _ in range(limits.MESSAGE_DEPTH):
+    for _ in range(most):
         shorter = left.replace(b"[]", b"")
         if len(shorter) == len(left):
             break
         left = shorter
-    if (b"[]" in left) or left.count(b"[") > limits.MESSAGE_DEPTH:
-        raise too_deep(what, limits.MESSAGE_DEPTH)
+    if (b"[]" in left) or left.count(b"[") > most:
+        raise too_deep(what, most)
 
 
 def too_deep(what: str, most: int) -> Refused:

@@ -60,17 +60,21 @@ def decode(
         raise Refused("input.malformed", f"{what}: not valid JSON in UTF-8") from None
 
 
-def parse(text: str | bytes) -> Any:
+def parse(text: str | bytes, most: int = limits.MESSAGE_DEPTH) -> Any:
     """The value of JSON text that stands in a value: a tool's arguments, or what it answered.
 
     Raises:
-        ValueError: it is not JSON, or nested more deeply than a message may be.
+        ValueError: it is not JSON, or nested more than ``most`` levels deep.
     """
     try:
-        check_nesting(text)
+        check_nesting(text, most=most)
     except Refused as error:
         raise ValueError(error.detail) from None
-    return json.loads(text)
+    return json.loads(text, parse_constant=_no_number)
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
 
 
 def convert(value: Any, shape: type[_Shape], what: str = "body", **fields: Any) -> _Shape:
@@ -154,6 +158,36 @@ def check_text(text: str, what: str) -> str:
     except UnicodeEncodeError:
         raise Refused("input.malformed", f"{what}: contains a lone surrogate") from None
     return text
+
+
+def well_formed(text: str) -> str:
+    """The text as UTF-8 carries it: halves of a surrogate pair that meet are joined, a lone half becomes U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def well_formed_data(value: Any, depth: int = 1) -> Any:
+    """JSON data with every text in it ``well_formed``; the very same value when it is so already.
+
+    What is nested more deeply than any reader takes stays as it is: ``check_value`` refuses it.
+    """
+    if isinstance(value, str):
+        return well_formed(value)
+    if depth > 4 * limits.JSON_DEPTH:
+        return value
+    if isinstance(value, dict):
+        pairs = [(well_formed_data(name), well_formed_data(each, depth + 1)) for name, each in value.items()]
+        same = all(a is b and x is y for (a, x), (b, y) in zip(pairs, value.items(), strict=True))
+        return value if same else dict(pairs)
+    if isinstance(value, list | tuple):
+        items = [well_formed_data(each, depth + 1) for each in value]
+        return value if all(a is b for a, b in zip(items, value, strict=True)) else items
+    return value
 
 
 def check_session_id(session: str) -> str:

@@ -89,7 +89,7 @@ RUN_ENDED: Final = "run.ended"  # {status, error?: {code, message}, forced?}
 CANCEL_REQUESTED: Final = "cancel.requested"  # {scope, runs: [id], force, deadline, input?}
 CANCEL_DELIVERED: Final = "cancel.delivered"  # {}; run = the run whose worker has it
 CANCEL_EFFECTIVE: Final = "cancel.effective"  # {}; run = the run that ended by it
-APPROVAL_REQUESTED: Final = "approval.requested"  # {approvalId, tool, args, hash, deadline, default, selfApprove}
+APPROVAL_REQUESTED: Final = "approval.requested"  # {approvalId, tool, args, hash, deadline, default, requester?}
 APPROVAL_RESOLVED: Final = "approval.resolved"  # {approvalId, decision: approved|denied, by, note?}
 APPROVAL_EXPIRED: Final = "approval.expired"  # {approvalId, decision, reason?}
 BRANCH_SELECTED: Final = "branch.selected"  # {input?: id, run?: id}
@@ -97,6 +97,7 @@ HANDOFF_TAKEN: Final = "handoff.taken"  # {by}
 HANDOFF_RETURNED: Final = "handoff.returned"  # {by}
 SOURCE_CITED: Final = "source.cited"  # {messageId, sourceId, uri, title?, quote?, score?}
 USAGE_RECORDED: Final = "usage.recorded"  # {model, input_tokens, output_tokens, …}
+UPSTREAM_UNKNOWN: Final = "upstream.unknown"  # {adapter, events: {name: count}}
 
 OPENING: Final = {TEXT_START: "messageId", REASONING_START: "messageId", TOOL_START: "toolCallId"}
 """Types that open an entity, and the field that names it."""
@@ -111,15 +112,19 @@ APPENDABLE: Final = frozenset(
     {
         *OPENING, *DELTAS, *CLOSING, TOOL_RESULT, STEP_STARTED, STEP_FINISHED, STATE_SNAPSHOT, STATE_DELTA,
         ACTIVITY_SNAPSHOT, ACTIVITY_DELTA, RAW, CUSTOM, SOURCE_CITED, USAGE_RECORDED,
+        UPSTREAM_UNKNOWN,
     }
 )  # fmt: skip
 """Known types a client may append as they are. Unknown types are appendable too, unless they look like ours."""
 
-WHILE_STOPPING: Final = frozenset({*CLOSING, TOOL_RESULT, STEP_FINISHED, USAGE_RECORDED})
+WHILE_STOPPING: Final = frozenset({*CLOSING, TOOL_RESULT, STEP_FINISHED, USAGE_RECORDED, UPSTREAM_UNKNOWN})
 """What a run may still append between its cancel and the end of the grace (CTL-3)."""
 
-OPERATORS_ONLY: Final = frozenset({USAGE_RECORDED})
+OPERATORS_ONLY: Final = frozenset({USAGE_RECORDED, UPSTREAM_UNKNOWN})
 """Types delivered to operators only; other readers get a skip."""
+
+RUNS_ONLY: Final = frozenset({USAGE_RECORDED})
+"""Types that only the holder of an attempt may append, in its run: they are said of that run."""
 
 RESERVED_PREFIXES: Final = (
     "session.", "input.", "steer.", "run.", "cancel.", "approval.", "branch.", "handoff.", "budget.", "route.",

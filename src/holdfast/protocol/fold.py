@@ -238,7 +238,7 @@ def _approval(view: View, event: Event) -> None:
     data, ident = event.data, _text(event.data, "approvalId")
     if ident and ("approval", ident) not in view.by_id:
         fields = {f: data.get(f) for f in ("tool", "args", "hash", "deadline", "default")}
-        view.add(event, "approval", ident, status="pending", **fields)
+        view.add(event, "approval", ident, status="pending", **fields, **_some(requester=data.get("requester")))
         view.size += len(encode(data))
 
 

@@ -220,6 +220,12 @@ class ViewState:
             run = known["parent"]
         return run
 
+    def said_by(self, run: str) -> list[str]:
+        """Ids of the messages that a run has completed."""
+        return [
+            i["id"] for i in self.items if i["kind"] == "message" and i.get("run") == run and i["status"] == "complete"
+        ]
+
     def visible(self) -> list[Item]:
         """The items of the branch shown: inputs from the head back, and for each the answer chosen (CTL-7)."""
         for text in self.open.values():

@@ -12,6 +12,7 @@ import msgspec
 
 from holdfast.errors import Refused
 from holdfast.protocol import limits
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import ENTITY_ID, SESSION_ID, decode
 from holdfast.protocol.events import Draft
 
@@ -208,7 +209,7 @@ class Interrupt(Command, tag="interrupt", kw_only=True):
 
 
 class Resolve(Command, tag="resolve", kw_only=True):
-    """Decide an approval (CTL-6). The first decision in log order stands."""
+    """Decide an approval (CTL-6). The first decision in log order stands. No agent decides (``approval.self``)."""
 
     approval: Id
     decision: Literal["approved", "denied"]
@@ -305,7 +306,10 @@ class Spawn(RunOp, tag="spawn", kw_only=True):
 
 
 class Ask(RunOp, tag="ask", kw_only=True):
-    """Request an approval of one exact action (CTL-6). ``wait`` lets the worker go until it is decided (RUN-5)."""
+    """Request an approval of one exact action (CTL-6). ``wait`` lets the worker go until it is decided (RUN-5).
+
+    ``self_approve``, and a ``default`` of ``approved``, are refused with ``approval.rule``: the asker does not loosen the rule.
+    """
 
     approval: Id
     tool: Name
@@ -331,6 +335,26 @@ Any_ = (
 
 DECODER: msgspec.json.Decoder[Any_] = msgspec.json.Decoder(Any_)
 OPS: dict[str, type[Op]] = {str(cls.__struct_config__.tag): cls for cls in Any_.__args__}
+
+
+BULKY = frozenset({"append", "end", "send", "interrupt", "steer", "create", "ask", "spawn", "heartbeat"})
+"""Operations that carry text, data, or many names."""
+
+
+def most_bytes(name: str) -> int:
+    """How long the message of an operation may be, however it is written."""
+    if name == "presence":
+        return limits.PRESENCE_MESSAGE_BYTES
+    return limits.MESSAGE_BYTES if name in BULKY else limits.OPERATION_MESSAGE_BYTES
+
+
+def check_size(raw: bytes) -> None:
+    """Refuse a message that is longer than its operation can be (``input.too_large``), before it is decoded."""
+    if raw.startswith(b'{"op":"append"'):  # as our clients write it
+        return
+    name, _ = asked(raw)
+    if name in OPS and len(raw) > most_bytes(name):
+        raise too_large(name, most_bytes(name), "bytes")
 
 
 class _Asked(msgspec.Struct):

@@ -6,6 +6,7 @@ capabilities; a capability grants verbs on the sessions its pattern matches; wha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -49,6 +50,11 @@ class Principal(msgspec.Struct, frozen=True):
         agents: names of agents it may act for (workers).
         token_id: ``jti`` of the token, for revocation.
         expires_ms: Unix ms, or None for a principal inside this process.
+        issued_s: Unix seconds at which the token was issued; None when it does not say.
+        lineage: ``jti`` of the tokens it was minted from, outermost first.
+        minters: the actors of those tokens.
+        root: the actor of the outermost token, who answers for all that was minted from it; the actor itself when
+            nobody minted it here.
     """
 
     actor: str
@@ -57,6 +63,14 @@ class Principal(msgspec.Struct, frozen=True):
     agents: frozenset[str] = frozenset()
     token_id: str = ""
     expires_ms: int | None = None
+    issued_s: float | None = None
+    lineage: tuple[str, ...] = ()
+    minters: tuple[str, ...] = ()
+    root: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.root:
+            msgspec.structs.force_setattr(self, "root", self.minters[0] if self.minters else self.actor)
 
     def may(self, verb: str, session: str) -> bool:
         """Whether some capability grants ``verb`` on ``session``."""
@@ -64,6 +78,25 @@ class Principal(msgspec.Struct, frozen=True):
             if verb in capability.verbs and capability.covers(session):
                 return True
         return False
+
+    def names(self, verb: str) -> tuple[str, ...] | None:
+        """The ids, and the prefixes ending in ``*``, of the sessions on which ``verb`` is granted; None when on all."""
+        granted = {capability.pattern for capability in self.capabilities if verb in capability.verbs}
+        if "*" in granted:
+            return None
+        prefixes = tuple(pattern[:-1] for pattern in granted if pattern.endswith("*"))
+        return tuple(sorted(p for p in granted if not any(p.startswith(q) and p != f"{q}*" for q in prefixes)))
+
+
+def root_of(principal: Principal) -> str:
+    """The name whose bounds a principal's work counts against: who minted it, and for sub-agents the agent they are of.
+
+    A person's name is nobody's but theirs: only they themselves, or the right of ``admin``, mint it.
+    """
+    if principal.actor.startswith("user:"):
+        return principal.actor
+    root = principal.root or principal.actor
+    return root.partition("/")[0] if root.startswith("agent:") else root
 
 
 NEEDS: Final[dict[type[wire.Op], str]] = {
@@ -88,10 +121,28 @@ def authorise(principal: Principal, verb: str, session: str) -> None:
         raise Refused("auth.denied", f"the token does not grant {verb!r} on this session")
 
 
+def authorise_decider(principal: Principal) -> None:
+    """Let the principal decide approvals, or refuse with ``approval.self``.
+
+    No agent may, nor whoever an agent minted a token for: an agent with another name is an agent (CTL-6).
+    """
+    for actor in (principal.actor, *principal.minters):
+        if actor.startswith("agent:"):
+            raise Refused("approval.self")
+
+
 def authorise_agent(principal: Principal, agent: str) -> None:
     """Let the principal act for an agent, or refuse with ``auth.denied``."""
     if agent not in principal.agents and "*" not in principal.agents:
         raise Refused("auth.denied", f"the token does not act for agent {agent!r}")
+
+
+def above(actor: str) -> Iterator[str]:
+    """The actor, and the agents whose sub-agent it is: ``agent:a/b`` and ``agent:a``."""
+    yield actor
+    while actor.startswith("agent:") and "/" in actor:
+        actor = actor.rpartition("/")[0]
+        yield actor
 
 
 def anyone(tenant: str, actor: str, agents: tuple[str, ...] = ()) -> Principal:

@@ -1,9 +1,13 @@
-"""Approvals: exact actions people let happen or not (CTL-6)."""
+"""Approvals: exact actions people let happen or not (CTL-6).
+
+Three parts are told apart: the **requester**, whose message led to the run; the **asker**, the agent that wants to act; the
+**approver**, who decides. An agent is never an approver, and loosens no rule: what nobody decides is denied.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
@@ -13,8 +17,11 @@ from holdfast.protocol.codec import canonical, check_entity_id, check_value, enc
 from holdfast.protocol.events import Event
 from holdfast.session import life
 from holdfast.session import run as runs
-from holdfast.session.state import Approval, State
+from holdfast.session.state import Approval, Run, State
 from holdfast.session.writer import SYSTEM, Writer
+
+UNDECIDED: Final = "denied"
+"""What the deadline decides. An agent could say otherwise once; what it said then stands in the log and counts no more."""
 
 
 def action_hash(tool: str, args: dict[str, Any]) -> str:
@@ -38,12 +45,15 @@ def ask(state: State, op: wire.Ask, writer: Writer) -> None:
     if known is not None and (known.run != run.id or known.hash != hashed):
         raise Refused("content.exists", f"approval {ident!r:.80} is about another action")
     if known is None:
+        _check_rule(op)
         if sum(not a.decision for a in state.approvals.values()) >= limits.PENDING_APPROVALS:
             raise Refused("session.full", f"more than {limits.PENDING_APPROVALS} approvals wait")
         data = {
             "approvalId": ident, "tool": op.tool, "args": op.args, "hash": hashed,
-            "deadline": writer.ts + int(op.deadline_s * 1_000), "default": op.default, "selfApprove": op.self_approve,
+            "deadline": writer.ts + int(op.deadline_s * 1_000), "default": UNDECIDED,
         }  # fmt: skip
+        if person := requester(state, run):
+            data["requester"] = person
         writer.write(e.APPROVAL_REQUESTED, data, run=run.id, actor=f"agent:{run.agent}")
     decision = known.decision if known is not None else ""
     by, note = (known.by, known.note) if known is not None else ("", "")
@@ -52,17 +62,32 @@ def ask(state: State, op: wire.Ask, writer: Writer) -> None:
         runs.release(state, run, [ident], writer)
 
 
+def _check_rule(op: wire.Ask) -> None:
+    """The one who asks does not say who may decide, nor what silence means."""
+    if op.self_approve:
+        raise Refused("approval.rule", "an agent asked to decide for itself (self_approve)")
+    if op.default != UNDECIDED:
+        raise Refused("approval.rule", f"an agent asked that silence means {op.default!r} (default)")
+
+
+def requester(state: State, run: Run) -> str:
+    """The person whose message led to the run, or to the topmost run above it; empty when it was no person."""
+    while run.parent in state.runs:
+        run = state.runs[run.parent]
+    return run.by if run.by.startswith("user:") else ""
+
+
 def resolve(state: State, op: wire.Resolve, writer: Writer) -> None:
     """Decide an approval. The first decision in log order stands; its deadline is tested at this position."""
+    if writer.actor.startswith("agent:"):
+        raise Refused("approval.self")
     approval = state.approvals.get(op.approval)
     if approval is None:
         raise Refused("approval.not_found", f"no approval {op.approval!r:.80}")
     if approval.decision:
         raise Refused("approval.resolved", by=approval.by, decision=approval.decision)
     if writer.now_ms >= approval.deadline_ms:
-        raise Refused("approval.resolved", "the deadline has passed", by=SYSTEM, decision=approval.default)
-    if writer.actor == approval.asker and not approval.self_approve:
-        raise Refused("approval.self")
+        raise Refused("approval.resolved", "the deadline has passed", by=SYSTEM, decision=UNDECIDED)
     if op.hash is not None and op.hash != approval.hash:
         raise Refused("session.version", "the action is not the one shown", hash=approval.hash)
     data = {"approvalId": op.approval, "decision": op.decision, "by": writer.actor}
@@ -74,11 +99,11 @@ def resolve(state: State, op: wire.Resolve, writer: Writer) -> None:
 
 
 def tick(state: State, writer: Writer) -> None:
-    """Record the default of every approval whose deadline has passed, and wake the runs that waited."""
+    """Deny every approval whose deadline has passed, and wake the runs that waited."""
     expired: dict[str, set[str]] = {}
     for ident, approval in state.approvals.items():
         if not approval.decision and approval.deadline_ms <= writer.now_ms and approval.run in state.runs:
-            data = {"approvalId": ident, "decision": approval.default}
+            data = {"approvalId": ident, "decision": UNDECIDED}
             writer.write(e.APPROVAL_EXPIRED, data, run=approval.run, actor=SYSTEM)
             expired.setdefault(approval.run, set()).add(ident)
     for run, idents in expired.items():
@@ -103,8 +128,7 @@ def requested(state: State, event: Event) -> None:
     """An approval waits for a decision."""
     data = event.data
     state.approvals[data["approvalId"]] = Approval(
-        event.run or "", data["tool"], data["args"], data["hash"], event.actor, data["deadline"], data["default"],
-        self_approve=data["selfApprove"],
+        event.run or "", data["tool"], data["args"], data["hash"], event.actor, data["deadline"],
     )  # fmt: skip
     excess = len(state.approvals) - limits.KEPT_APPROVALS
     for ident in [i for i, a in state.approvals.items() if a.decision and a.run not in state.runs][: max(0, excess)]:

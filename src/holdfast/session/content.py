@@ -143,6 +143,11 @@ def _check_beside(state: State, run: Run | None, type_: str, data: dict[str, Any
     """Events that neither open, grow nor close a text."""
     if not 1 <= len(type_) <= limits.TYPE_CHARS or not type_.isprintable() or not e.appendable(type_):
         raise Refused("input.event_type", f"{type_[: limits.TYPE_CHARS]!r} may not be appended")
+    if run is None and type_ in e.RUNS_ONLY:
+        raise Refused(
+            "input.event_type", f"{type_} may be appended inside a run only",
+            fix="Append it with the run and the generation of the attempt that it is about.",
+        )  # fmt: skip
     size = _check_size(type_, data)
     about = data.get("messageId")
     if type(about) is str and (owner := life.owner(state, about)) is not None and (run is None or owner != run.id):

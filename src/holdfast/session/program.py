@@ -152,10 +152,14 @@ def evolve(state: State, event: Event) -> None:
         handler(state, event)
     state.tail = event.to or event.seq
     state.ts = event.ts
-    actor = event.actor
-    if actor not in state.participants and actor.startswith("user:"):
-        state.participants[actor] = event.seq
+    if _is_new(state, event.actor):
+        state.participants[event.actor] = event.seq
         trim_oldest(state.participants, limits.PARTICIPANTS)
+
+
+def _is_new(state: State, actor: str) -> bool:
+    """Whether a person acts in the session for the first time."""
+    return actor.startswith("user:") and actor not in state.participants
 
 
 def evolve_all(state: State, events: Sequence[Event]) -> None:
@@ -165,6 +169,8 @@ def evolve_all(state: State, events: Sequence[Event]) -> None:
     for event in events:
         if newest is not None:
             if event.type == kind and event.data.get(field) == ident and event.run == newest.run:
+                if event.actor != newest.actor or _is_new(state, newest.actor):  # people may share a text, outside runs
+                    evolve(state, newest)
                 newest = event
                 continue
             evolve(state, newest)

@@ -92,7 +92,7 @@ class Ended(msgspec.Struct, omit_defaults=True):
 
 
 class Approval(msgspec.Struct, omit_defaults=True):
-    """An approval asked for; ``decision`` is empty while it is pending."""
+    """An approval asked for by an agent, the asker; ``decision`` is empty while it is pending, ``by`` is the approver."""
 
     run: str
     tool: str
@@ -100,8 +100,6 @@ class Approval(msgspec.Struct, omit_defaults=True):
     hash: str
     asker: str
     deadline_ms: int
-    default: str
-    self_approve: bool = False
     decision: str = ""
     by: str = ""
     note: str = ""

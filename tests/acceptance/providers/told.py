@@ -59,7 +59,10 @@ def _chat(events: list[Event]) -> Told:
         parts = content if isinstance(content, list) else [{"text": content}]
         told.text += "".join(part.get("text") or "" for part in parts) + (delta.get("refusal") or "")
         told.reasoning += "".join(piece["text"] for part in parts for piece in part.get("thinking") or [])
-        told.reasoning += delta.get("reasoning_content") or delta.get("reasoning") or ""
+        details = "".join(
+            piece.get("text") or piece.get("summary") or "" for piece in delta.get("reasoning_details") or []
+        )
+        told.reasoning += delta.get("reasoning_content") or delta.get("reasoning") or details
         for call in delta.get("tool_calls") or []:
             if call.get("id") and call["function"].get("name"):
                 calls.append([call.get("index", 0), call["function"]["name"], ""])

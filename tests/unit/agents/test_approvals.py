@@ -65,19 +65,20 @@ async def test_the_first_decision_stands_and_the_second_person_learns_who_won(ho
     assert (late.code, late.fields["by"], late.fields["decision"]) == ("approval.resolved", "user:ann", "denied")
 
 
-async def test_the_deadline_decides_by_default(house: House) -> None:
+async def test_the_deadline_denies_and_no_agent_says_otherwise(house: House) -> None:
     worker, session = await house.worker(), await house.session()
     got: list[Any] = []
 
     @worker.agent("writer")
     async def write(run: RunContext) -> None:
         got.append(bool(await run.approve("a", {}, deadline_s=0.01)))
-        got.append(bool(await run.approve("b", {}, deadline_s=0.01, default="approved")))
+        got.append((await refusal(run.approve("b", {}, deadline_s=0.01, default="approved"))).code)
+        got.append((await refusal(run.approve("b", {}, self_approve=True))).code)
 
     house.serve(worker)
     await (await session.send("hi")).finished()
-    assert got == [False, True]
-    assert [i["status"] for i in items(await session.state(), "approval")] == ["expired", "expired"]
+    assert got == [False, "approval.rule", "approval.rule"]
+    assert [i["status"] for i in items(await session.state(), "approval")] == ["expired"]
 
 
 async def test_waiting_lets_the_worker_go_and_the_answer_brings_the_run_back(house: House) -> None:

@@ -7,12 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown
 from holdfast.agents.run import RunContext
-from holdfast.agents.tools import CallIds, from_content, to_content
+from holdfast.agents.tools import CallIds
 from holdfast.errors import Refused
 from holdfast.protocol import limits
 from tests.unit.agents.conftest import House, items, seen
@@ -246,27 +244,6 @@ def test_call_ids_do_not_depend_on_the_order_of_different_calls() -> None:
     assert (a1, b1, a2) == (a, b, again)
     assert len({a1, b1, a2, one.next("a", "a", {"x": 1}), CallIds("r2").next("c", "a", {"x": 1})}) == 5
     assert one.next("c", "n" * 200, {"x": "é" * 999}).isascii()
-
-
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
-
-
-@given(json_values | st.sampled_from(["1", "null", '"x"', "{}", "[1]", "NaN", "Infinity", " 1", "-0", "1e400"]))
-def test_results_come_back_as_they_were(value: Any) -> None:
-    back = from_content(to_content(value))
-    assert back == value and type(back) is type(value)
-
-
-def test_what_is_not_json_is_refused() -> None:
-    with pytest.raises(Refused):
-        to_content(object())
 
 
 def test_a_call_with_arguments_that_are_no_json_of_ours_has_an_id_of_its_own() -> None:

@@ -221,6 +221,38 @@ async def test_goaway_sets_the_delay_and_the_connection_comes_back() -> None:
         assert len(server.lines) == 2
 
 
+@pytest.mark.parametrize("welcomed", [True, False])
+async def test_who_is_refused_for_their_rate_stays_away_as_long_as_told(
+    monkeypatch: pytest.MonkeyPatch, welcomed: bool
+) -> None:
+    """Also when the refusal names no operation and ends the connection, or never lets it begin."""
+    server = Scripted()
+    server.answer = ok_all
+    slept: list[float] = []
+    real = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await real(0)
+
+    def refuse(line: Line) -> None:
+        error = {"code": "limit.rate", "message": "x", "retry": True, "retry_after_s": 7.0}
+        line.say({"op": "error", "error": error})
+        line.cut(4429, "limit.rate")
+
+    welcome = server.welcome
+    async with server.client() as hf:
+        monkeypatch.setattr("holdfast.client.connection.asyncio.sleep", sleep)
+        if welcomed:
+            refuse(server.line)
+        else:
+            server.welcome = lambda line: refuse(line) if len(server.lines) == 2 else welcome(line)
+            server.line.cut()
+        await hf.session("s1").rename("x")
+        assert max(slept) >= 7.0
+        monkeypatch.undo()
+
+
 async def test_a_replaced_transport_is_not_listened_to() -> None:
     server = Scripted()
     async with server.client() as hf:
@@ -338,7 +370,7 @@ async def test_what_the_server_could_not_read_is_refused_here(recursion: int) ->
                 (session.create(meta=endless()), "input.too_deep"),
                 (session.create(meta={"x": 2**53}), "input.number_range"),
                 (session.create(meta={"x": object()}), "input.malformed"),
-                (session.rename("\ud800"), "input.malformed"),
+                (session.send("\ud800"), "input.malformed"),
             ):
                 with pytest.raises(Refused) as refused:
                     await call

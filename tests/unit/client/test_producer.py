@@ -20,6 +20,13 @@ def content(text: str, message: str = "m") -> tuple[str, dict[str, Any]]:
     return e.TEXT_CONTENT, {"messageId": message, "delta": text}
 
 
+def nested(levels: int) -> Any:
+    value: Any = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 def told(line: Line) -> list[list[str]]:
     """What was appended, one list of words per append."""
     return [[draft.data.get("delta", draft.type) for draft in op.events] for op in line.of(wire.Append)]
@@ -245,10 +252,26 @@ async def test_what_cannot_be_stored_is_refused_where_it_is_written() -> None:
         with pytest.raises(Refused) as large:
             await producer.write(e.CUSTOM, {"name": "x", "value": "y" * limits.EVENT_BYTES})
         assert large.value.code == "input.too_large"
-        with pytest.raises(Refused) as surrogate:
-            await producer.write(*content("\ud800"))
-        assert surrogate.value.code == "input.malformed"
+        with pytest.raises(Refused) as deep:
+            await producer.write(e.CUSTOM, {"name": "x", "value": nested(limits.JSON_DEPTH)})
+        assert deep.value.code == "input.too_deep"
         assert producer.error is None
+
+
+async def test_half_a_pair_waits_for_the_other_and_never_goes_out_alone() -> None:
+    server = Scripted()
+    async with server.client() as hf:
+        producer = Producer(hf.connection, "s1")
+        await producer.write(*content("a\ud83c"))
+        await producer.write(*content("\ud83c", "n"))
+        await producer.write(e.CUSTOM, {"name": "x", "value": ["\ud83c"]})
+        await producer.write(*content("\udf0ab"))
+        await producer.write(e.TEXT_END, {"messageId": "n"})
+        await producer.write(*content("\ud83c", "left"))
+        rest = await producer.take_rest()
+        assert [draft.data.get("delta", draft.data.get("value")) for draft in rest] == [
+            "a", ["\ufffd"], "🌊b", "\ufffd", None, "\ufffd"
+        ]  # fmt: skip
 
 
 async def test_the_rest_can_be_taken_for_the_end_of_the_run() -> None:
@@ -265,3 +288,26 @@ async def test_the_rest_can_be_taken_for_the_end_of_the_run() -> None:
         assert [draft.data["delta"] for draft in rest] == ["b"]
         await asyncio.sleep(0)
         assert told(server.line) == [["a"]]
+
+
+async def test_who_is_told_to_slow_down_waits_whatever_else_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The append that came too fast, and those behind it that then left a gap, are sent again when that may succeed."""
+    server = Scripted()
+    async with server.client() as hf:
+        producer = Producer(hf.connection, "s1")
+        waits: list[float] = []
+        for word in ("a", "b", "c"):
+            await producer.write(*content(word * limits.APPEND_BYTES))
+        await server.until(lambda: len(server.line.sent) == 3)
+        first, second, third = server.line.sent
+        monkeypatch.setattr(producer._loop, "call_later", lambda wait_s, resend: waits.append(wait_s) or resend())
+        server.line.refuse(first, "limit.rate", retry=True, retry_after_s=3.0)
+        server.line.refuse(second, "producer.gap", expected=1)
+        server.line.refuse(third, "limit.rate", retry=True, retry_after_s=0.5)
+        assert len(waits) == 1 and waits[0] >= 3.0
+        assert [op.producer.seq for op in server.line.sent[3:]] == [1, 2, 3]
+        server.line.refuse(server.line.sent[3], "limit.rate", retry=True, retry_after_s=0.25)
+        for op in server.line.sent[4:]:
+            server.line.refuse(op, "producer.gap", expected=1)
+        assert len(waits) == 2 and 0.25 <= waits[1] < 3.0
+        monkeypatch.undo()

@@ -22,7 +22,7 @@ def recursion(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("recursion")
-@pytest.mark.parametrize("levels", [limits.MESSAGE_DEPTH + 1, 500, 5_000, 100_000])
+@pytest.mark.parametrize("levels", [limits.RESULT_DEPTH + 1, 500, 5_000, 100_000])
 def test_what_is_nested_too_deeply_stays_text(levels: int) -> None:
     text = "[" * levels + "]" * levels
     assert parsed(text) == text

@@ -9,10 +9,9 @@ import pytest
 from holdfast.edge.app import Edge
 from holdfast.edge.browser import BrowserCheck, only
 from holdfast.edge.config import Settings, load, misspelt
-from holdfast.edge.rate import Bucket
 from holdfast.edge.server import bind, running
 from holdfast.engines.address import engine_for
-from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hub import Hub
 
 
@@ -58,6 +57,7 @@ def test_what_makes_no_sense_is_refused_by_name(name: str, value: str) -> None:
 
 
 def test_nothing_is_open_by_default() -> None:
+    """ACC-6."""
     settings = load({}, {})
     assert settings.host == "127.0.0.1" and not settings.origins and not settings.hosts and not settings.metrics_open
 
@@ -86,6 +86,7 @@ def test_nothing_is_open_by_default() -> None:
     ],
 )
 def test_hosts_and_origins_are_exact(host: str | None, origin: str | None, code: str | None) -> None:
+    """ACC-5."""
     browser = BrowserCheck(Settings(hosts=("app.example",), origins=("https://web.example/",)))
     headers = [(b"host", host.encode())] if host is not None else []
     headers += [(b"origin", origin.encode())] if origin is not None else []
@@ -101,21 +102,6 @@ def test_a_header_given_twice_is_refused() -> None:
     with pytest.raises(Refused):
         only([(b"host", b"a"), (b"host", b"a")], b"host")
     assert only([(b"host", b"a")], b"origin") is None
-
-
-def test_a_bucket_gives_what_it_holds_and_says_when_there_is_more() -> None:
-    bucket = Bucket(10, 20, 0.0)
-    bucket.take(0.0, 20)
-    with pytest.raises(Unavailable) as refused:
-        bucket.take(0.0)
-    assert refused.value.fields["retry_after_s"] == 0.1
-    bucket.take(0.1)
-    with pytest.raises(Unavailable) as refused:
-        bucket.take(0.1, 5)
-    assert refused.value.fields["retry_after_s"] == 0.5
-    bucket.take(1_000.0, 20)
-    with pytest.raises(Unavailable):
-        bucket.take(1_000.0)
 
 
 def test_an_address_in_use_is_said_in_a_sentence() -> None:

@@ -176,3 +176,75 @@ async def test_a_secret_that_cannot_be_used_stops_the_start(hub: Hub, tmp_path: 
     assert refused.value.code == "config.invalid"
     with pytest.raises(HoldfastError):
         Webhooks(hub, Settings(webhook_url="file:///etc/passwd"))
+
+
+class Hanging(Receiver):
+    """Does not answer while ``hangs`` says so of what it is told; everything it was sent is in ``begun``."""
+
+    def __init__(self, hangs: Callable[[dict[str, Any]], bool]) -> None:
+        super().__init__()
+        self.hangs = hangs
+        self.begun: list[dict[str, Any]] = []
+        self.go_on = asyncio.Event()
+
+    async def taking(self, request: httpx.Request) -> httpx.Response:
+        told = json.loads(request.content)["data"]
+        self.begun.append(told)
+        if self.hangs(told):
+            await self.go_on.wait()
+        return self(request)
+
+    def sender(self, hub: Hub, **settings: Any) -> Webhooks:
+        client = httpx.AsyncClient(transport=httpx.MockTransport(self.taking))
+        return Webhooks(hub, Settings(db="memory:", webhook_url=URL, **settings), client=client)
+
+
+async def test_a_receiver_that_hangs_delays_no_other_notice(hub: Hub) -> None:
+    hanging: list[str] = []
+    receiver = Hanging(lambda told: told["run"] in hanging or not hanging)
+    sender = receiver.sender(hub)
+    await sender.start()
+    await until(lambda: sender._position > 0 or bool(hub.engine._facts))  # type: ignore[attr-defined]
+    hanging.append(await ended(hub))
+    await until(lambda: len(receiver.begun) == 1)
+    others = [await ended(hub) for _ in range(20)]
+    await until(lambda: set(receiver.taken) == set(others))
+    receiver.go_on.set()
+    await until(lambda: set(receiver.taken) == {*others, *hanging})
+    assert len(receiver.begun) == 21, "each was sent once"
+    await sender.stop()
+
+
+async def test_a_tenant_whose_receiver_hangs_leaves_room_for_others(hub: Hub) -> None:
+    other = anyone("other", "user:bob")
+    await hub.execute(other, wire.Create(session="s1", agent="w"))
+    receiver = Hanging(lambda told: bool(told["tenant"] == "acme"))
+    sender = receiver.sender(hub)
+    await sender.start()
+    await until(lambda: bool(hub.engine._facts))  # type: ignore[attr-defined]
+    runs = [await ended(hub) for _ in range(40)]
+    await until(lambda: len(receiver.begun) == limits.WEBHOOKS_AT_ONCE_EACH)
+    for _ in range(3):
+        run = str((await hub.execute(other, wire.Send(session="s1", text="x")))["run"])
+        await hub.execute(other, wire.Cancel(session="s1", run=run, force=True))
+        await until(lambda run=run: run in receiver.taken)  # type: ignore[misc]
+    assert sum(told["tenant"] == "acme" for told in receiver.begun) == limits.WEBHOOKS_AT_ONCE_EACH
+    receiver.go_on.set()
+    await until(lambda: set(runs) <= set(receiver.taken))
+    await sender.stop()
+    assert sender.waiting == 0 and not await hub.engine.facts("webhooks:again:")
+
+
+async def test_what_was_under_way_when_the_server_ended_is_sent_again(hub: Hub) -> None:
+    receiver = Hanging(lambda told: True)
+    sender = receiver.sender(hub)
+    await sender.start()
+    await until(lambda: bool(hub.engine._facts))  # type: ignore[attr-defined]
+    runs = [await ended(hub) for _ in range(3)]
+    await until(lambda: len(receiver.begun) == 3)
+    await sender.stop()
+    later = Receiver()
+    sender = later.sender(hub)
+    await sender.start()
+    await until(lambda: set(later.taken) == set(runs))
+    await sender.stop()

@@ -202,7 +202,7 @@ async def test_a_restored_session_is_a_new_incarnation_with_its_content(database
     assert await engine.get_blob(KEY, head.incarnation, "b") == ("text/plain", b"blob")
     assert await engine.get_fact("f") == b"fact"
     assert len(await engine.feed(0, 99)) == 20
-    assert [row.read for row in await engine.list("acme", user="ada", search="tides", limit=9)] == [3]
+    assert [row.read for row in (await engine.list("acme", user="ada", search="tides", limit=9)).rows] == [3]
     gone = await engine.head(Key("acme", "gone"))
     assert gone is not None
     assert gone.deleted

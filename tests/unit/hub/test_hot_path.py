@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 
@@ -55,6 +56,20 @@ def test_rows_of_interleaved_texts_and_a_bad_join() -> None:
     assert [item["text"] for item in view.export()["items"]] == ["🌊xyz", "r"]
     assert state.loose["m:a"] == 5
     assert state.tail == 9
+
+
+def test_two_people_who_write_one_text_both_take_part() -> None:
+    """Who took part, and since when, is the same however the deltas are folded."""
+    events = [
+        Event(1, 1, "agent:a", "TEXT_MESSAGE_START", {"messageId": "a"}),
+        *(delta(seq, "a", "x", seq - 2) for seq in (2, 3)),
+        *(msgspec.structs.replace(delta(seq, "a", "x", seq - 2), actor="user:bob") for seq in (4, 5)),
+    ]
+    one_by_one, at_once = State("s1", "i1"), State("s1", "i1")
+    for event in events:
+        program.evolve(one_by_one, event)
+    program.evolve_all(at_once, events)
+    assert at_once.participants == one_by_one.participants == {"user:ann": 2, "user:bob": 4}
 
 
 @pytest.mark.anyio

@@ -25,6 +25,8 @@ from holdfast.protocol.codec import (
     decode,
     encode,
     utf16_len,
+    well_formed,
+    well_formed_data,
 )
 
 ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder(dict[str, Any])
@@ -175,6 +177,29 @@ def test_nothing_but_a_refusal_comes_out_of_garbage(raw: bytes | str) -> None:
 @given(st.text())
 def test_utf16_length_is_what_a_browser_counts(text: str) -> None:
     assert utf16_len(text) == len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+any_text = st.text(st.characters(exclude_categories=[]))
+
+
+@given(any_text)
+def test_well_formed_text_is_what_utf16_readers_make_of_it(text: str) -> None:
+    told = well_formed(text)
+    told.encode()
+    assert told == text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    assert well_formed(told) == told
+    assert ("\ufffd" in told) <= ("\ufffd" in text or any("\ud800" <= c <= "\udfff" for c in text))
+
+
+@given(st.recursive(st.none() | st.integers(-9, 9) | any_text, lambda i: st.lists(i) | st.dictionaries(any_text, i)))
+def test_well_formed_data_can_be_encoded_and_is_itself_when_it_was(value: Any) -> None:
+    told = well_formed_data(value)
+    try:
+        encode(value)
+    except UnicodeEncodeError:
+        encode(told)
+    else:
+        assert told is value
 
 
 def test_lone_surrogates_are_not_text() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
+from holdfast.protocol.events import Event
 from holdfast.session.approval import action_hash
 from tests.property.histories import SESSION
 
@@ -59,23 +60,66 @@ def test_asking_again_answers_what_is_known(room: Room) -> None:
     assert room.state.runs[attempt["run"]].status == "running", "no wait for what is decided"
 
 
-def test_the_asker_may_not_decide(room: Room) -> None:
+def test_no_agent_decides(room: Room) -> None:
     attempt = room.running()
     room.do(ask(attempt), WRITER)
-    room.refuse("approval.self", resolve(), WRITER)
-    room.do(ask(attempt, "b", self_approve=True), WRITER)
-    room.do(resolve(ident="b"), WRITER)
+    for agent in (WRITER, "agent:writer/helper", "agent:supervisor"):
+        for ident in ("a", "none"):
+            room.refuse("approval.self", resolve(ident=ident), agent)
+    room.do(resolve(), ANN)
+
+
+@pytest.mark.parametrize(
+    "loose", [{"self_approve": True}, {"default": "approved"}, {"default": "approved", "wait": True}]
+)
+def test_the_asker_does_not_loosen_the_rule(room: Room, loose: dict[str, object]) -> None:
+    attempt = room.running()
+    room.refuse("approval.rule", ask(attempt, **loose), WRITER)
+    room.do(ask(attempt, default="denied", self_approve=False), WRITER)
+
+
+def test_the_requester_is_the_person_whose_message_led_to_it(room: Room) -> None:
+    attempt = room.running(actor=BOB)
+    room.do(ask(attempt), WRITER)
+    assert room.last(e.APPROVAL_REQUESTED).data["requester"] == room.item("approval", "a")["requester"] == BOB
+    child = room.do(wire.Spawn(session=SESSION, agent="h", name="n", **attempt), WRITER)
+    below = {"run": child["run"], "generation": 1}
+    room.do(ask(below, "b"), WRITER)
+    asked = room.item("approval", "b")
+    assert (asked["actor"], asked["requester"]) == ("agent:writer/h", BOB)
+    room.do(resolve(), BOB)
+    assert room.item("approval", "a")["by"] == BOB, "who asked for the work may let it happen"
+
+
+def test_what_no_person_asked_for_has_no_requester(room: Room) -> None:
+    attempt = room.running(actor="agent:planner")
+    room.do(ask(attempt), WRITER)
+    assert "requester" not in room.last(e.APPROVAL_REQUESTED).data and "requester" not in room.item("approval", "a")
+
+
+def test_what_an_agent_loosened_in_an_older_log_counts_no_more(room: Room) -> None:
+    """Earlier versions took it; its events are read, and no agent gains by them."""
+    attempt = room.running()
+    data = {
+        "approvalId": "old", "tool": "mail", "args": {}, "hash": action_hash("mail", {}), "deadline": room.now + 1_000,
+        "default": "approved", "selfApprove": True,
+    }  # fmt: skip
+    room._fold(Event(room.state.tail + 1, room.now, WRITER, e.APPROVAL_REQUESTED, data, attempt["run"]))
+    room.refuse("approval.self", resolve(ident="old"), WRITER)
+    assert room.do(ask(attempt, "old", args={}, self_approve=True, default="approved"), WRITER)["decision"] == ""
+    room.tick(1_000)
+    assert (room.state.approvals["old"].decision, room.events[-1].data["decision"]) == ("denied", "denied")
 
 
 def test_the_deadline_is_tested_at_the_position(room: Room) -> None:
     attempt = room.running()
-    room.do(ask(attempt, deadline_s=10.0, default="approved"), WRITER)
+    room.do(ask(attempt, deadline_s=10.0), WRITER)
     room.now += 10_000
-    room.refuse("approval.resolved", resolve("denied"))
+    room.refuse("approval.resolved", resolve("approved"))
     room.tick()
     assert room.events[-1].type == e.APPROVAL_EXPIRED
-    assert room.state.approvals["a"].decision == "approved"
-    assert room.item("approval", "a")["status"] == "expired" and room.item("approval", "a")["decision"] == "approved"
+    assert room.state.approvals["a"].decision == "denied"
+    assert room.item("approval", "a")["status"] == "expired" and room.item("approval", "a")["decision"] == "denied"
     room.refuse("approval.resolved", resolve())
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import inspect
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable
@@ -16,11 +15,13 @@ from typing import Any
 
 import msgspec
 
-from holdfast.agents.adapters.framework import Texts
+from holdfast.agents.adapters.framework import plain_id
+from holdfast.agents.adapters.texts import Texts
+from holdfast.agents.adapters.unknown import Unknown
 from holdfast.agents.run import RunContext
 from holdfast.errors import HoldfastError
 from holdfast.protocol import limits
-from holdfast.protocol.codec import parse
+from holdfast.protocol.codec import parse, well_formed, well_formed_data
 
 Stream = AsyncIterable[Any] | Awaitable[AsyncIterable[Any]]
 """A provider's stream, or what gives one when it is awaited: the call of the provider's client, as it is."""
@@ -28,7 +29,6 @@ Stream = AsyncIterable[Any] | Awaitable[AsyncIterable[Any]]
 _CLIENTS = frozenset({"openai", "anthropic", "httpx", "httpx2", "httpcore", "httpcore2"})
 _ADDRESS = re.compile(r"\b\w+://\S+")
 _KEY = re.compile(r"[\w*.+/=-]{20,}")
-_PLAIN_ID = re.compile(r"[!-~]{1,120}")
 
 
 class ProviderFailed(HoldfastError):
@@ -65,7 +65,8 @@ class Call(msgspec.Struct):
         value = parse(self.args or "{}")
         if not isinstance(value, dict):
             raise ValueError("the arguments are not a JSON object")
-        return value
+        arguments: dict[str, Any] = well_formed_data(value)
+        return arguments
 
 
 class Answer(msgspec.Struct):
@@ -91,19 +92,27 @@ class Scribe:
     """Writes one answer into a run, piece by piece; pieces are told apart by the provider's own keys.
 
     Args:
+        adapter: whose events are read, for operators.
         closes: complete the texts at the end of the answer; otherwise ``texts.take`` gives them for completion.
+        awaited: calls that the provider makes itself, of the answers before, whose outcome is not known, by the provider's
+            ids: an answer that paused in the middle of one goes on in the next.
 
     Attributes:
         called: the provider's ids of all calls, of those it made itself, too, in their order.
+        awaited: as the argument, after this answer.
     """
 
-    def __init__(self, run: RunContext, *, closes: bool = True) -> None:
+    def __init__(
+        self, run: RunContext, adapter: str = "adapter", *, closes: bool = True, awaited: dict[str, Call] | None = None
+    ) -> None:
         self.run = run
         self.closes = closes
         self.answer = Answer()
         self.texts = Texts(run)
+        self.unknown = Unknown(run, adapter)
         self.called: list[str] = []
-        self._calls: dict[Any, Call] = {}
+        self.awaited: dict[str, Call] = dict(awaited or {})
+        self._calls: dict[Any, Call] = dict(self.awaited)
         self._keys: dict[Any, str] = {}
 
     async def text(self, key: Any, delta: str) -> None:
@@ -132,11 +141,12 @@ class Scribe:
 
     async def call(self, key: Any, upstream: str, name: str, kind: str = "function") -> Call:
         """A call begins; it is shown while the model writes its arguments."""
-        call = Call(call_id(self.run, upstream), upstream, name, kind=kind)
+        call = Call(call_id(self.run, upstream), well_formed(upstream), well_formed(name), kind=kind)
         self._calls[key] = call
-        self.called.append(upstream)
+        self.called.append(call.upstream)
         self.answer.calls.append(call)
-        await self.run.tools.announce(call.id, name)
+        self.texts.between()
+        await self.run.tools.announce(call.id, call.name)
         return call
 
     async def args(self, key: Any, delta: str) -> None:
@@ -154,28 +164,42 @@ class Scribe:
         """A call that the provider makes itself begins; ``settle`` says what came of it."""
         call = await self.call(key, upstream, name)
         self.answer.calls.remove(call)
+        self.awaited[call.upstream] = self.run.tools.awaited[call.upstream] = call
 
     async def settle(self, key: Any, value: Any, error: str = "") -> None:
-        """What came of a call that the provider made."""
-        call = self._calls.get(key)
-        if call is not None:
-            failed = {"code": "tool.failed", "message": error[:500]} if error else None
-            await self.run.tools.settle(call.id, call.name, {}, value, error=failed)
+        """What came of a call that the provider made; ``key`` is that of the call, or the provider's id for it."""
+        call = self._calls.get(key) or self.awaited.get(key) or self.run.tools.awaited.get(key)
+        if call is None:
+            self.unknown.met("the result of a call that was not made")
+            return
+        self.awaited.pop(call.upstream, None)
+        self.run.tools.awaited.pop(call.upstream, None)
+        failed = {"code": "tool.failed", "message": error[:500]} if error else None
+        await self.run.tools.settle(call.id, call.name, {}, value, error=failed)
+
+    async def settle_rest(self) -> None:
+        """The answer is whole, and no more was said of calls that the provider made: they are done."""
+        for ident in list(self.awaited):
+            await self.settle(ident, "completed")
+
+    async def show(self, name: str, content: dict[str, Any]) -> None:
+        """Something else that people may look at, whole."""
+        self.texts.between()
+        await self.run.activity(name, content)
 
     async def source(self, key: Any, uri: str, title: str = "", quote: str = "") -> None:
-        """Cite a source for the message of a key."""
-        out = self.texts.message(key)
-        if out is not None and uri:
-            await out.source(uri, title=title, quote=quote)
+        """Cite a source for the message of a key, whose first word may still come."""
+        await self.texts.cite(key, uri, title, quote)
 
     def used(self, **counts: int | None) -> None:
         """Tokens used so far; a later count replaces an earlier one."""
         self.answer.usage.update({name: count for name, count in counts.items() if count})
 
     async def record(self) -> None:
-        """Record the usage, also of an answer that was stopped."""
+        """Record the usage, also of an answer that was stopped, and what was not understood."""
         if self.answer.usage:
             await self.run.usage(self.answer.model, **self.answer.usage)
+        await self.unknown.record()
 
     async def complete(self) -> Answer:
         """Complete the texts.
@@ -185,18 +209,27 @@ class Scribe:
         """
         if not self.answer.finish:
             raise ProviderFailed("the provider's stream ended before the answer did")
-        self.texts.end_all()
+        await self.texts.end_all()
         if self.closes:
             for out in self.texts.take():
                 await out.close()
+        self._mend()
         return self.answer
+
+    def _mend(self) -> None:
+        """What is sent back to the provider and kept is UTF-8, too: pieces were put together as they came."""
+        answer = self.answer
+        answer.text, answer.reasoning = well_formed(answer.text), well_formed(answer.reasoning)
+        answer.refusal, answer.content = well_formed(answer.refusal), well_formed_data(answer.content)
+        for call in [*answer.calls, *self.awaited.values()]:
+            call.args = well_formed(call.args)
 
 
 def call_id(run: RunContext, upstream: str) -> str:
     """A provider's call id as one that is unique in the session: some providers count 0, 1, 2 … in every answer."""
-    plain = upstream if _PLAIN_ID.fullmatch(upstream) else hashlib.sha256(upstream.encode()).hexdigest()[:24]
-    number = run.count(f"call:{plain}")
-    return f"{run.id}.{plain}" if number == 1 else f"{run.id}.{plain}.{number}"
+    ident = plain_id(upstream)
+    number = run.count(f"call:{ident}")
+    return f"{run.id}.{ident}" if number == 1 else f"{run.id}.{ident}.{number}"
 
 
 @contextlib.asynccontextmanager

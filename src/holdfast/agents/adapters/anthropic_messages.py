@@ -19,14 +19,19 @@ from holdfast.agents.run import RunContext
 from holdfast.protocol import limits
 from holdfast.protocol.codec import parse
 
-_GROWS = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
+_GROWS = {
+    "text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature", "compaction_delta": "content",
+}  # fmt: skip
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
+_SHOWN = frozenset({"compaction", "container_upload"})  # blocks that are shown whole, by their names
+_SILENT = frozenset({"redacted_thinking", "mcp_tool_listing", "ping"})
 
 
 async def relay(run: RunContext, stream: Stream) -> Answer:
     """Write a stream of message events into the run as it comes: text, thinking, tool calls, sources, usage.
 
-    Tools that Anthropic runs itself (web search, code execution, MCP …) are shown with what they were given and gave.
+    Tools that Anthropic runs itself (web search, code execution, MCP …) are shown with what they were given and gave. The
+    blocks of text that follow each other are one message, with the sources of all of them.
 
     Args:
         stream: what ``client.messages.create(stream=True)`` gives, awaited or not, or any async iterable of such events,
@@ -35,7 +40,7 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
     """
-    return await _read(Scribe(run), stream)
+    return await _read(Scribe(run, _Requests.name), stream)
 
 
 async def _read(scribe: Scribe, stream: Stream) -> Answer:
@@ -168,7 +173,7 @@ class _Messages:
         elif kind == "content_block_delta":
             await self._grown(key, event["delta"])
         elif kind == "content_block_stop":
-            self._whole(key)
+            await self._whole(key)
         elif kind == "message_delta":
             self._reason = event["delta"].get("stop_reason") or self._reason
             self._used(event.get("usage") or {})
@@ -176,6 +181,8 @@ class _Messages:
             self._scribe.answer.finish = self._reason or "end_turn"
         elif kind == "error":
             raise told(event)
+        elif kind not in _SILENT:
+            self._scribe.unknown.met(kind)
 
     def _used(self, usage: dict[str, Any]) -> None:
         self._scribe.used(
@@ -190,7 +197,10 @@ class _Messages:
         scribe.answer.content.append(block)
         if kind == "text":
             await scribe.text(key, block.get("text") or "")
+            for cited in block.get("citations") or []:
+                await self._cite(key, cited)
         elif kind == "thinking":
+            scribe.texts.between()
             await scribe.reasoning(key, block.get("thinking") or "")
         elif kind in _CALLS:
             begin = scribe.call if kind == "tool_use" else scribe.theirs
@@ -202,6 +212,8 @@ class _Messages:
             code = content.get("error_code") if isinstance(content, dict) else None
             failed = str(code or "") or ("it failed" if block.get("is_error") else "")
             await scribe.settle(block["tool_use_id"], content, failed)
+        elif kind not in _SHOWN and kind not in _SILENT:
+            scribe.unknown.met(f"content_block.{kind}")
 
     async def _write(self, key: Any, text: str) -> None:
         block = self._blocks[key]
@@ -209,10 +221,13 @@ class _Messages:
         await self._scribe.args(key if block["type"] == "tool_use" else block["id"], text)
 
     async def _grown(self, key: Any, delta: dict[str, Any]) -> None:
-        scribe, kind, block = self._scribe, delta["type"], self._blocks[key]
+        scribe, kind, block = self._scribe, delta["type"], self._blocks.get(key)
+        if block is None:
+            scribe.unknown.met(f"content_block_delta.{kind} of no block")
+            return
         if kind in _GROWS:
             field = _GROWS[kind]
-            block[field] = (block.get(field) or "") + delta[field]
+            block[field] = (block.get(field) or "") + (delta.get(field) or "")
         if kind == "text_delta":
             await scribe.text(key, delta["text"])
         elif kind == "thinking_delta":
@@ -220,17 +235,27 @@ class _Messages:
         elif kind == "input_json_delta":
             await self._write(key, delta["partial_json"])
         elif kind == "citations_delta":
-            cited = delta["citation"]
-            block["citations"] = [*(block.get("citations") or []), cited]
-            uri = cited.get("url") or cited.get("source") or cited.get("document_title") or "document"
-            title = cited.get("title") or cited.get("document_title") or ""
-            await scribe.source(key, str(uri), title, cited.get("cited_text") or "")
+            block["citations"] = [*(block.get("citations") or []), delta["citation"]]
+            await self._cite(key, delta["citation"])
+        elif kind == "compaction_delta":
+            block.update({name: value for name, value in delta.items() if name not in ("type", "content") and value})
+        elif kind not in _GROWS:
+            scribe.unknown.met(f"content_block_delta.{kind}")
 
-    def _whole(self, key: Any) -> None:
-        block = self._blocks[key]
+    async def _cite(self, key: Any, cited: dict[str, Any]) -> None:
+        uri = cited.get("url") or cited.get("source") or cited.get("document_title") or "document"
+        title = cited.get("title") or cited.get("document_title") or ""
+        await self._scribe.source(key, str(uri), title, cited.get("cited_text") or "")
+
+    async def _whole(self, key: Any) -> None:
+        block, scribe = self._blocks.get(key, {"type": "text"}), self._scribe
         if block["type"] in _CALLS and self._inputs.get(key):
             try:
                 block["input"] = parse(self._inputs[key])
             except ValueError:
                 block["input"] = {}  # cut by the limit of tokens: the call's own text tells
-        self._scribe.end(key)
+        elif block["type"] in _SHOWN:
+            told = {name: value for name, value in block.items() if name in ("content", "file_id") and value}
+            await scribe.show(block["type"], told)
+        elif block["type"] != "text":  # the text of the next block belongs to the same message
+            scribe.end(key)

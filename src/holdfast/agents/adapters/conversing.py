@@ -15,14 +15,17 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from holdfast.agents.adapters.answer import Answer, Call, Scribe, Stream, call_id
-from holdfast.agents.adapters.framework import Kept, Question, Turn, ask_all, current, turns
+from holdfast.agents.adapters.framework import Question, Turn, ask_all, current, turns
 from holdfast.agents.adapters.functions import Function, functions
+from holdfast.agents.adapters.kept import Kept
+from holdfast.agents.adapters.rounds import Rounds
 from holdfast.agents.approvals import Approval
 from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown
+from holdfast.agents.results import to_words
 from holdfast.agents.run import RunContext
 from holdfast.errors import Refused
 from holdfast.protocol import limits
-from holdfast.protocol.codec import encode
+from holdfast.protocol.codec import well_formed
 
 Tools = Iterable[Callable[..., Any] | Function | dict[str, Any]]
 """What the model may call: functions, ``Function``, and, as dicts in the provider's own form, tools it runs itself."""
@@ -104,11 +107,13 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class _Progress(msgspec.Struct):
-    """What is kept. ``answer`` is the newest one, as long as ``said`` has not got it and what came of its calls."""
+    """What is kept. ``answer`` is the newest one, as long as ``said`` has not got it and what came of its calls.
+    ``awaited`` are calls that the provider makes itself and was in the middle of when it paused."""
 
     said: list[Any] = []
     answer: Answer | None = None
     called: list[str] = []  # the provider's ids of all calls: ours are counted from them
+    awaited: dict[str, Call] = {}
     steers: list[str] = []
     requests: int = 0
 
@@ -149,10 +154,11 @@ class Conversation:
         """Go on until the model has answered, and return its last answer."""
         await self._recall()
         before = await self._before()
-        token = current.set(self.run)
+        token, rounds = current.set(self.run), Rounds(self.run)
         try:
             while True:
                 answer = self._progress.answer
+                rounds.next(self._progress.requests, len(self._progress.said))
                 returned = await self._make(answer.calls) if answer is not None else []
                 steered = self._steers()
                 if answer is not None and not (returned or steered or answer.finish == _PAUSED):
@@ -214,11 +220,12 @@ class Conversation:
         progress = self._progress
         if progress.requests >= self.rules.requests:
             raise Refused("agent.failed", f"the model was asked {progress.requests} times and has not answered yet")
-        scribe = Scribe(self.run, closes=False)
+        scribe = Scribe(self.run, self.provider.name, closes=False, awaited=progress.awaited)
         answer = await self.provider.read(scribe, self.provider.ask([*before, *progress.said], self._offered))
         progress.requests += 1
         progress.called += scribe.called
         progress.answer = answer
+        progress.awaited = scribe.awaited if answer.finish == _PAUSED else {}
         await self._save(scribe)
 
     # --- the calls
@@ -232,7 +239,7 @@ class Conversation:
         if asked:
             decided = await ask_all(
                 self.run, [Question(call.id.removeprefix(f"{self.run.id}."), call.name, call.arguments) for call in asked],
-                wait=self.rules.wait, deadline_s=self.rules.deadline_s,
+                wait=self.rules.wait and self._kept.whole, deadline_s=self.rules.deadline_s,
             )  # fmt: skip
             made += await _together([self._decided(c, approval) for c, approval in zip(asked, decided, strict=True)])
         order = {call.id: number for number, call in enumerate(calls)}
@@ -256,6 +263,7 @@ class Conversation:
         return ""
 
     async def _refuse(self, call: Call, words: str, code: str = "tool.failed") -> Returned:
+        words = well_formed(words)
         error = {"code": code, "message": words[:500]}
         await self.run.tools.settle(call.id, call.name, {}, "", error=error)
         return Returned(call, words, failed=True)
@@ -286,7 +294,7 @@ class Conversation:
             if recorded is None:  # it was not the tool that failed
                 raise
             return Returned(call, str(recorded.get("message", "")), failed=True)
-        return Returned(call, value if isinstance(value, str) else encode(value).decode())
+        return Returned(call, to_words(value))
 
 
 async def _together(calls: list[Coroutine[Any, Any, Returned]]) -> list[Returned]:

@@ -1,158 +1,29 @@
 """What the adapters of frameworks have in common.
 
-A framework has a state of its own (its messages, its checkpoints), and a run may go on in another process, after days.
-So the state is kept in the session: as a blob, named by a ``CUSTOM`` event of the run (``Kept``). People's decisions are
-asked for together (``ask_all``), and the conversation is taken from the session's view (``turns``).
+A framework has a state of its own (its messages, its checkpoints), and a run may go on in another process, after days. So
+the state is kept in the session (``kept``). People's decisions are asked for together (``ask_all``), and the conversation is
+taken from the session's view (``turns``).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from holdfast.agents.approvals import Approval
-from holdfast.agents.attempt import Steer
+from holdfast.agents.approvals import Approval, as_sent, decision
 from holdfast.agents.errors import Released
-from holdfast.agents.output import TextOut
+from holdfast.agents.results import from_content, to_content
 from holdfast.agents.run import RunContext
-from holdfast.agents.tools import from_content
-from holdfast.client.feed import Snapshot
-from holdfast.protocol import events as e
+from holdfast.errors import Refused
 from holdfast.protocol import limits, wire
-
-KEPT = "holdfast.kept"
-"""Name of the ``CUSTOM`` event that says where a framework's state is: ``{framework, blob, steers?}``."""
+from holdfast.protocol.codec import check_value, well_formed, well_formed_data
 
 current: ContextVar[RunContext] = ContextVar("holdfast run")
 """The run on whose behalf code is executing: for what a framework calls back, tools for example."""
-
-
-class Kept:
-    """A framework's state of one run, outliving the worker that executes it.
-
-    Args:
-        framework: whose state it is; an agent that changed its framework finds nothing. Words after a dot tell several
-            states of one framework in one run apart.
-    """
-
-    def __init__(self, run: RunContext, framework: str) -> None:
-        self._run = run
-        self._framework = framework
-        self._newest: bytes | None = None
-        self._again: list[Steer] = []
-        self._taken: set[str] = set()
-        self._included: set[str] = set()
-
-    @property
-    def steered(self) -> bool:
-        """Whether people have put in words that were not taken yet."""
-        return bool(self._again or self._run.attempt.steers)
-
-    def take_steers(self) -> list[Steer]:
-        """As ``RunContext.take_steers``, with those first that an attempt had taken and lost."""
-        taken = [*self._again, *self._run.take_steers()]
-        self._again = []
-        self._taken.update(steer.id for steer in taken)
-        return taken
-
-    def include_steers(self) -> None:
-        """The steers taken so far are in the state from here on."""
-        self._included |= self._taken
-
-    async def recall(self) -> bytes | None:
-        """The state an earlier attempt kept last, or None. It is read from the log: nobody but the run can write there.
-
-        Also tells the run's tools which calls an earlier attempt wrote down without beginning them.
-        """
-        run = self._run
-        if run.attempt_number == 1 or run.since is None:
-            return None
-        blob, steers, announced, begun = "", set[str](), set[str](), set[str]()
-        async with run.session.events(run.since) as log:
-            async for entry in log:
-                if isinstance(entry, Snapshot):
-                    return None  # the log cannot be read from there: begin anew
-                if entry.run != run.id:
-                    continue
-                if entry.type == e.RUN_STARTED and entry.data.get("generation") == run.attempt_number:
-                    break
-                value = entry.data.get("value")
-                if entry.type == e.CUSTOM and entry.data.get("name") == KEPT and isinstance(value, dict):
-                    whose = str(value.get("framework"))
-                    if whose.split(".")[0] != self._framework.split(".")[0]:
-                        blob, steers = "", set()
-                        continue
-                    steers |= set(value.get("steers", ()))
-                    blob = value["blob"] if whose == self._framework else blob
-                elif entry.type == e.TOOL_START:
-                    announced.add(entry.data["toolCallId"])
-                elif entry.type == e.TOOL_END:
-                    begun.add(entry.data["toolCallId"])
-        run.tools.unbegun.update(announced - begun)
-        self._taken, self._included = set(steers), steers
-        self._again = [
-            Steer(item["id"], item["text"], item["actor"])
-            for item in run.view.items
-            if item["kind"] == "steer" and item.get("run") == run.id and item["status"] == "delivered"
-            and item["id"] not in steers
-        ]  # fmt: skip
-        return await run.get_blob(blob) if blob else None
-
-    async def save(self, state: bytes, ended: Iterable[TextOut] = ()) -> None:
-        """Keep the state, and complete the texts that are in it: a later attempt says neither more nor less again.
-
-        In a local sub-run nothing is kept: a later attempt of its parent makes another one.
-        """
-        run = self._run
-        if not run.local and state != self._newest:
-            blob = await run.put_blob(state)
-            steers = {"steers": sorted(self._included)} if self._included else {}
-            await run.emit(e.CUSTOM, {"name": KEPT, "value": {"framework": self._framework, "blob": blob, **steers}})
-            self._newest = state
-        for out in ended:  # in the same append, unless a lot is on its way
-            await out.close(kept=not run.local)
-
-
-class Texts:
-    """The texts a framework writes at a time, each under a key of its own."""
-
-    def __init__(self, run: RunContext) -> None:
-        self._run = run
-        self._open: dict[tuple[str, Any], TextOut] = {}
-        self._ended: list[TextOut] = []
-
-    async def write(self, kind: str, key: Any, text: str) -> None:
-        """Append to the ``message`` or the ``reasoning`` of a key; the first text opens it."""
-        if not text:
-            return
-        out = self._open.get((kind, key))
-        if out is None:
-            out = self._run.message() if kind == "message" else self._run.reasoning()
-            self._open[kind, key] = await out.__aenter__()
-        await out.write(text)
-
-    def message(self, key: Any) -> TextOut | None:
-        """The open message of a key."""
-        return self._open.get(("message", key))
-
-    def end(self, kind: str, key: Any) -> None:
-        """Nothing more comes under this key; ``take`` gives it for completion."""
-        out = self._open.pop((kind, key), None)
-        if out is not None:
-            self._ended.append(out)
-
-    def end_all(self) -> None:
-        """Nothing more comes under any key."""
-        self._ended.extend(self._open.values())
-        self._open.clear()
-
-    def take(self) -> list[TextOut]:
-        """The texts that have ended and are not completed yet."""
-        ended, self._ended = self._ended, []
-        return ended
 
 
 class Question(NamedTuple):
@@ -171,22 +42,26 @@ async def ask_all(
     With ``wait`` the worker is let go until then (``Released``), except in a local sub-run, which lives in its parent's
     attempt. The agent is then called again from its top, and asks the same again.
     """
-    attempt = run.attempt
-    idents = [f"{run.id}.a.{question.id}" for question in questions]
-    for ident, question in zip(idents, questions, strict=True):
-        if not attempt.decisions.get(ident, {}).get("decision"):
-            answer = await attempt.request(
-                wire.Ask(
-                    session=attempt.session, run=attempt.run, generation=attempt.generation, approval=ident,
-                    tool=question.tool, args=question.args, deadline_s=deadline_s,
-                )
-            )  # fmt: skip
-            if answer.get("decision"):
-                attempt.decisions.setdefault(ident, answer)
+    attempt, asked = run.attempt, dict[str, Question]()
+    for question in map(_tellable, questions):
+        if asked.setdefault(_named(run, question), question) != question:
+            raise Refused("content.exists", f"two questions have the id {question.id!r:.80}")
+
+    def decided(ident: str) -> dict[str, Any] | None:
+        return decision(attempt, ident, asked[ident].tool, asked[ident].args)
 
     def pending() -> list[str]:
-        return [ident for ident in idents if not attempt.decisions.get(ident, {}).get("decision")]
+        return [ident for ident in asked if decided(ident) is None]
 
+    for ident in pending():
+        answer = await attempt.request(
+            wire.Ask(
+                session=attempt.session, run=attempt.run, generation=attempt.generation, approval=ident,
+                tool=asked[ident].tool, args=asked[ident].args, deadline_s=deadline_s,
+            )
+        )  # fmt: skip
+        if answer.get("decision"):
+            attempt.decisions[ident] = answer
     if wait and not run.local and pending():
         await run.close_texts()
         answer = await attempt.request(
@@ -197,13 +72,37 @@ async def ask_all(
             raise Released
     while pending():
         await attempt.change()
-    return [
-        Approval(
-            ident, decided["decision"] == "approved", question.args, str(decided.get("by", "")),
-            str(decided.get("note") or ""),
-        )
-        for ident, question, decided in ((i, q, attempt.decisions[i]) for i, q in zip(idents, questions, strict=True))
-    ]  # fmt: skip
+    idents = [_named(run, question) for question in questions]
+    return [_approval(ident, question, decided(ident)) for ident, question in zip(idents, questions, strict=True)]
+
+
+def _named(run: RunContext, question: Question) -> str:
+    return f"{run.id}.a.{plain_id(question.id)}"
+
+
+def _approval(ident: str, question: Question, decided: dict[str, Any] | None) -> Approval:
+    known = decided or {}
+    by, note = str(known.get("by", "")), str(known.get("note") or "")
+    return Approval(ident, known.get("decision") == "approved", question.args, by, note)
+
+
+def _tellable(question: Question) -> Question:
+    """The question with arguments that people can be told exactly: as text where JSON does not carry them so."""
+    tool, args = well_formed(question.tool), well_formed_data(question.args)
+    try:
+        check_value(args)
+        exact = as_sent(args) == args
+    except (Refused, TypeError, ValueError):
+        exact = False
+    return Question(question.id, tool, args if exact else {"json": to_content(args)})
+
+
+_PLAIN_ID = re.compile(r"[!-~]{1,120}")
+
+
+def plain_id(ident: str) -> str:
+    """A model's id as a part of one of the session's, which are short and printable; some servers hide a lot in theirs."""
+    return ident if _PLAIN_ID.fullmatch(ident) else hashlib.sha256(well_formed(ident).encode()).hexdigest()[:24]
 
 
 _NOT_IN_IDS = re.compile("[^A-Za-z0-9_-]")  # what providers accept in a call's id, and 40 characters of it

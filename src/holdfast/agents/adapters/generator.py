@@ -24,6 +24,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from typing import Any
 
 from holdfast.agents.adapters.answer import Answer, Scribe
+from holdfast.agents.results import to_data
 from holdfast.agents.run import RunContext
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
@@ -106,7 +107,7 @@ class _Writing:
         ident, name = str(piece["id"]), str(piece["name"])
         await self._close("message")
         await self._scribe.theirs(ident, ident, name)
-        await self._scribe.args(ident, json.dumps(piece.get("args") or {}, ensure_ascii=False))
+        await self._scribe.args(ident, json.dumps(to_data(piece.get("args") or {}), ensure_ascii=False))
 
     async def _result(self, piece: dict[str, Any]) -> None:
         ident = str(piece["id"])
@@ -122,7 +123,7 @@ class _Writing:
         await self._run.state.set(piece["value"])
 
     async def _activity(self, piece: dict[str, Any]) -> None:
-        await self._run.activity(str(piece["name"]), piece["content"])
+        await self._run.activity(str(piece["name"]), to_data(piece["content"]))
 
     async def _custom(self, piece: dict[str, Any]) -> None:
-        await self._run.emit(e.CUSTOM, {"name": str(piece["name"]), "value": piece["value"]})
+        await self._run.emit(e.CUSTOM, {"name": str(piece["name"]), "value": to_data(piece["value"])})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from langgraph.checkpoint.memory import InMemorySaver
 
-from holdfast.agents.adapters.framework import Kept
+from holdfast.agents.adapters.kept import Kept
 from holdfast.agents.output import TextOut
 
 _Typed = tuple[str, bytes]  # LangGraph's serialised values: how, and what
@@ -41,18 +42,45 @@ class _Value(msgspec.Struct, array_like=True):
     value: _Typed
 
 
+class Place(msgspec.Struct, array_like=True, frozen=True):
+    """Which interrupt of a tool call one is: the first, the second …"""
+
+    call: str
+    number: int
+
+
+class CallState(msgspec.Struct):
+    """What is known of tool calls whose node is not done: LangGraph starts it again from its top after an interrupt.
+
+    Attributes:
+        places: of interrupts that tool calls raised, by the interrupts' ids.
+        answers: what each call's interrupts return, in the order in which it raises them.
+        results: what calls returned.
+    """
+
+    places: dict[str, Place] = {}
+    answers: dict[str, list[_Typed]] = {}
+    results: dict[str, _Typed] = {}
+
+
 class _State(msgspec.Struct):
     checkpoints: list[_Checkpoint] = []
     writes: list[_Write] = []
     values: list[_Value] = []
+    calls: CallState = msgspec.field(default_factory=CallState)
 
 
 class SessionSaver(InMemorySaver):
-    """Checkpoints in memory while the graph runs, and in the session whenever a step is over."""
+    """Checkpoints in memory while the graph runs, and in the session whenever a step is over.
+
+    Attributes:
+        calls: kept with them.
+    """
 
     def __init__(self, kept: Kept) -> None:
         super().__init__()
         self.kept = kept
+        self.calls = CallState()
 
     async def recall(self) -> bool:
         """Take up what an earlier attempt kept; False when there is nothing."""
@@ -67,15 +95,25 @@ class SessionSaver(InMemorySaver):
             self.writes[key][w.task, w.index] = (w.task, w.channel, w.value, w.path)
         for v in state.values:
             self.blobs[v.thread, v.namespace, v.channel, v.version] = v.value
+        self.calls = state.calls
         return bool(state.checkpoints)
 
-    async def save(self, ended: Iterable[TextOut]) -> None:
+    async def save(self, ended: Iterable[TextOut] = ()) -> None:
         """Keep the checkpoints, and complete the texts that were written up to here."""
         await self.kept.save(msgspec.json.encode(self._state()), ended)
 
+    def typed(self, value: Any) -> _Typed:
+        """A value as it is kept."""
+        typed: _Typed = self.serde.dumps_typed(value)
+        return typed
+
+    def untyped(self, typed: _Typed) -> Any:
+        """The value again."""
+        return self.serde.loads_typed(typed)
+
     def _state(self) -> _State:
         """The newest checkpoint of each namespace with its ancestors' snapshots left out: a run only goes forward."""
-        state = _State()
+        state = _State(calls=self.calls)
         for thread, namespaces in self.storage.items():
             for namespace, checkpoints in namespaces.items():
                 if not checkpoints:

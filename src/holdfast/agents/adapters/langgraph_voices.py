@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from holdfast.agents.adapters.framework import Texts
+from holdfast.agents.adapters.framework import plain_id
+from holdfast.agents.adapters.texts import Texts
+from holdfast.agents.adapters.unknown import Unknown
 from holdfast.agents.output import TextOut
 from holdfast.agents.run import RunContext
 
@@ -16,9 +19,12 @@ Namespace = tuple[str, ...]
 """Where a subgraph is: ``("node:task", "node:task")``; empty for the graph itself."""
 
 
+_SAID = frozenset({"text", "reasoning", "tool_call", "tool_call_chunk", "invalid_tool_call"})
+
+
 def ident(run: RunContext, call: str) -> str:
     """A call's id in the session, where models' ids need not be unique."""
-    return f"{run.id}.{call}"
+    return f"{run.id}.{plain_id(call)}"
 
 
 class _Below:
@@ -40,7 +46,7 @@ class _Below:
             texts = Texts(child)
             while (write := await self._queue.get()) is not None:
                 await write(texts)
-            texts.end_all()
+            await texts.end_all()
             for out in texts.take():
                 await out.close()
 
@@ -53,7 +59,7 @@ class Voices:
         self._texts = Texts(run)
         self._below: dict[Namespace, _Below] = {}
         self._calls: dict[tuple[str | None, Any], str] = {}
-        self._counted: set[str] = set()
+        self._unknown = Unknown(run, "langgraph")
 
     async def write(self, namespace: Namespace, message: AIMessage, *, last: bool) -> None:
         """Write a message, or the next chunk of one."""
@@ -64,7 +70,7 @@ class Voices:
         if namespace:
             voice = self._below.get(namespace)
             if voice is None:
-                voice = self._below[namespace] = _Below(self._run, namespace[-1].partition(":")[0])
+                voice = self._below[namespace] = _Below(self._run, _node(namespace))
             voice.tell(speak)
         else:
             await speak(self._texts)
@@ -75,12 +81,36 @@ class Voices:
         """Tool calls are the run's, also those of subgraphs: its journal has them."""
         if isinstance(message, AIMessageChunk):
             for chunk in message.tool_call_chunks:
-                key = (message.id, chunk.get("index"))
-                if chunk.get("id"):
-                    self._calls[key] = ident(self._run, str(chunk["id"]))
-                    await self._run.tools.announce(self._calls[key], chunk.get("name") or "tool")
-                if key in self._calls:
-                    await self._run.tools.grow(self._calls[key], chunk.get("args") or "")
+                await self._call(message, chunk.get("index"), chunk.get("id"), chunk.get("name"), chunk.get("args"))
+        for block in message.content_blocks:
+            await self._block(message, block)
+
+    async def _block(self, message: AIMessage, block: Any) -> None:
+        """What a model's provider did itself; and what is not known here is counted."""
+        kind = block["type"]
+        if kind in ("server_tool_call", "server_tool_call_chunk"):
+            args = block.get("args")
+            written = json.dumps(args, ensure_ascii=False) if isinstance(args, dict) and args else args
+            place = ("server", block.get("index"))
+            await self._call(
+                message, place, block.get("id"), block.get("name"), written if isinstance(written, str) else ""
+            )
+        elif kind == "server_tool_result":
+            words = "it failed" if block.get("status") == "error" else ""
+            error = {"code": "tool.failed", "message": words} if words else None
+            call = ident(self._run, str(block.get("tool_call_id")))
+            await self._run.tools.settle(call, "tool", {}, block.get("output"), error=error)
+        elif kind not in _SAID:
+            self._unknown.met(f"content.{kind}")
+
+    async def _call(self, message: AIMessage, index: Any, upstream: Any, name: Any, args: Any) -> None:
+        """A call begins, or more of its arguments comes."""
+        key = (message.id, index)
+        if upstream:
+            self._calls[key] = ident(self._run, str(upstream))
+            await self._run.tools.announce(self._calls[key], str(name or "tool"))
+        if key in self._calls:
+            await self._run.tools.grow(self._calls[key], str(args or ""))
 
     async def _count(self, message: AIMessage) -> None:
         used = message.usage_metadata
@@ -96,7 +126,8 @@ class Voices:
     async def end_all(self) -> None:
         """The graph has stopped: nobody says more for now."""
         await self.end(())
-        self._texts.end_all()
+        await self._texts.end_all()
+        await self._unknown.record()
 
     async def leave(self) -> None:
         """Stop whoever still speaks."""
@@ -110,6 +141,11 @@ class Voices:
         return [] if namespace else self._texts.take()
 
 
+def _node(namespace: Namespace) -> str:
+    """The node that runs a subgraph. A number after it tells several of one node apart."""
+    return next((part for part in reversed(namespace) if ":" in part), namespace[-1]).partition(":")[0]
+
+
 async def _speak(texts: Texts, message: AIMessage, *, last: bool) -> None:
     reasoning = "".join(
         str(block.get("reasoning") or "") for block in message.content_blocks if block["type"] == "reasoning"
@@ -119,15 +155,17 @@ async def _speak(texts: Texts, message: AIMessage, *, last: bool) -> None:
     if words:
         texts.end("reasoning", message.id)
     await texts.write("message", message.id, words)
-    await _cite(texts.message(message.id), message)
+    await _cite(texts, message)
+    if any(block["type"].startswith("server_tool_") for block in message.content_blocks):
+        texts.between()
     if last:
         texts.end("reasoning", message.id)
         texts.end("message", message.id)
 
 
-async def _cite(out: TextOut | None, message: AIMessage) -> None:
+async def _cite(texts: Texts, message: AIMessage) -> None:
     blocks: list[Any] = [block for block in message.content_blocks if block["type"] == "text"]
     for note in (note for block in blocks for note in block.get("annotations") or []):
-        if out is not None and note.get("type") == "citation" and note.get("url"):
+        if note.get("type") == "citation" and note.get("url"):
             title, quote = str(note.get("title") or ""), str(note.get("cited_text") or "")
-            await out.source(str(note["url"]), title=title, quote=quote)
+            await texts.cite(message.id, str(note["url"]), title, quote)

@@ -3,7 +3,8 @@
 Its text, reasoning, tool calls and results, citations and usage go into the session as they come; an agent that was
 handed the conversation, and agents used as tools, speak as sub-agents. Each response of a model and the SDK's own
 ``RunState`` after each turn are kept in the session, so a later attempt goes on where the last one was. Tools with
-``needs_approval`` ask people and let the worker go. Steers come between turns. Tested with the SDK 0.24.
+``needs_approval`` ask people and let the worker go, also those of an agent that is used as a tool. Steers come between
+turns. Tested with the SDK 0.24.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
+import json
 from collections.abc import AsyncIterator, Callable, Container
 from contextvars import ContextVar
 from typing import Any
@@ -18,16 +20,23 @@ from typing import Any
 import msgspec
 from agents import Agent, FunctionTool, Handoff, Model, RunConfig, Runner, RunState
 from agents.agent import AgentToolStreamEvent
+from agents.agent_tool_state import get_agent_tool_state_scope, peek_agent_tool_run_result
 from agents.items import ToolApprovalItem, ToolCallOutputItem
 from openai.types.responses import Response, ResponseCompletedEvent
 from pydantic_core import to_jsonable_python
 
-from holdfast.agents.adapters.framework import Kept, Question, Turn, ask_all, turns
+from holdfast.agents.adapters.framework import Question, Turn, ask_all, turns
+from holdfast.agents.adapters.kept import Kept
+from holdfast.agents.adapters.mending import carried, mend
 from holdfast.agents.adapters.openai_agents_voice import Voice
-from holdfast.agents.errors import ToolFailed
+from holdfast.agents.adapters.rounds import Rounds
+from holdfast.agents.errors import ToolFailed, Unsettled
+from holdfast.agents.results import to_data
 from holdfast.agents.run import RunContext
 from holdfast.protocol import limits
-from holdfast.protocol.codec import parse
+from holdfast.protocol.codec import parse, well_formed, well_formed_data
+
+_INSIDE = "inside"  # what a call asks inside which people are asked
 
 _child: ContextVar[Voice | None] = ContextVar("holdfast agent tool", default=None)
 
@@ -67,13 +76,16 @@ async def speak(event: AgentToolStreamEvent) -> None:
 
     Without it such an agent is shown as a sub-agent all the same, and its output when it is done.
     """
-    voice = _child.get()
-    if voice is not None and event["event"].type == "raw_response_event":
-        await voice.hear(event["event"].data)
+    voice, said = _child.get(), event["event"]
+    if voice is not None and said.type == "raw_response_event":
+        await voice.hear(said.data)
+    elif voice is not None and said.type == "run_item_stream_event" and isinstance(said.item, ToolCallOutputItem):
+        await voice.returned(said.item.raw_item, said.item.output)
 
 
 class _State(msgspec.Struct):
-    """What is kept: the SDK's state after the last whole turn, and the response that came after it."""
+    """What is kept: the SDK's state after the last whole turn, and the response that came after it; and by which call of an
+    agent used as a tool a call was made that waits for people."""
 
     agent: str = ""
     state: str | None = None
@@ -81,6 +93,7 @@ class _State(msgspec.Struct):
     response: dict[str, Any] | None = None
     output: Any = None
     done: bool = False
+    nested: dict[str, str] = {}
 
 
 class _Going:
@@ -96,6 +109,10 @@ class _Going:
         self._state = _State()
         self._copies: dict[int, Agent[Any]] = {}
         self._stop_after_turn: Callable[[], None] = lambda: None
+        self._asking: set[str] = set()  # calls of agents used as tools, inside which people are asked
+        self._nested: dict[str, str] = {}
+        self._requests = 0
+        self._rounds = Rounds(run)
         self.voice = Voice(run, journal=run)
 
     # --- the loop
@@ -109,6 +126,7 @@ class _Going:
             self._state = msgspec.json.decode(kept, type=_State)
             if self._state.done:
                 return self._state.output
+            self._nested = self._state.nested
         begin: Any = self._state.input or (
             given if given is not None else _items(turns(self.run, children=True)) + await _asked(self.run)
         )
@@ -116,7 +134,9 @@ class _Going:
             begin = await RunState.from_string(durable, self._state.state, context_override=self.context)
         async with contextlib.AsyncExitStack() as speaker:
             while True:
-                if isinstance(begin, RunState) and (asked := begin.get_interruptions()):
+                asked = begin.get_interruptions() if isinstance(begin, RunState) else []
+                self._rounds.next(self._requests, [self._question(item).id for item in asked])
+                if asked:
                     await speaker.aclose()  # nobody speaks while the run waits
                     self.voice = Voice(self.run, journal=self.run, called=self.voice.called)
                     await self._resolve(begin, asked, wait, deadline_s)
@@ -138,7 +158,7 @@ class _Going:
         try:
             async for event in result.stream_events():
                 if event.type == "run_item_stream_event" and isinstance(event.item, ToolCallOutputItem):
-                    await self._returned(event.item)
+                    await self.voice.returned(event.item.raw_item, event.item.output)
         except BaseException:
             result.cancel()
             raise
@@ -147,21 +167,29 @@ class _Going:
         words: list[Any] = [{"role": "user", "content": steer.text} for steer in steers]
         speaking, output = result.last_agent.name, result.final_output
         if output is not None and not words:
-            self._state = _State(agent=speaking, output=to_jsonable_python(output, fallback=str), done=True)
+            self._state = _State(agent=speaking, output=to_data(output), done=True)
             await self._save()
             self._state.output = output
             return None, True
         if output is not None:  # it had ended, and people have a word more
             items = [*result.to_input_list(), *words]
-            self._state = _State(agent=speaking, input=to_jsonable_python(items, fallback=str))
+            self._state = _State(agent=speaking, input=well_formed_data(to_jsonable_python(items, fallback=str)))
             await self._save()
             return items, False
         state = result.to_state()
         if words:
             state.add_input(words)
-        self._state = _State(agent=speaking, state=state.to_string(context_serializer=lambda context: {}))
+        told = well_formed(state.to_string(context_serializer=lambda context: {}))
+        self._state = _State(agent=speaking, state=told, nested=self._nested)
         await self._save()
+        for call in self._asking:  # from here on they can go on where they are
+            self.run.tools.asks(call, _INSIDE)
+        self._asking.clear()
         return state, False
+
+    def requested(self) -> None:
+        """A model is asked."""
+        self._requests += 1
 
     async def responded(self, response: Response) -> None:
         """A response is whole: keep it, before any of its tools is called, and complete its texts."""
@@ -191,28 +219,23 @@ class _Going:
     async def _resolve(
         self, state: RunState[Any, Any], asked: list[ToolApprovalItem], wait: bool, deadline_s: float
     ) -> None:
-        questions = [
-            Question(
-                str(_field(item.raw_item, "call_id") or _field(item.raw_item, "id")),
-                item.tool_name or "tool",
-                _args(_field(item.raw_item, "arguments")),
-            )
-            for item in asked
-        ]
+        questions = [self._question(item) for item in asked]
         self.voice.called.update({question.id: question.tool for question in questions})
-        answers = await ask_all(self.run, questions, wait=wait, deadline_s=deadline_s)
+        answers = await ask_all(self.run, questions, wait=wait and self._kept.whole, deadline_s=deadline_s)
         for item, answer in zip(asked, answers, strict=True):
             if answer:
                 state.approve(item)
             else:
                 state.reject(item, rejection_message=answer.note or None)
 
+    def _question(self, item: ToolApprovalItem) -> Question:
+        """What people are asked. A call that was made inside another is named with that: its id is only of its agent."""
+        call = str(_field(item.raw_item, "call_id") or _field(item.raw_item, "id"))
+        outer = self._nested.get(call)
+        name, args = item.tool_name or "tool", _args(_field(item.raw_item, "arguments"))
+        return Question(f"{outer}.{call}" if outer else call, name, args)
+
     # --- tools
-    async def _returned(self, item: ToolCallOutputItem) -> None:
-        """The model is told what a call came to; record it, where the call was not made here: denied, for example."""
-        call = str(_field(item.raw_item, "call_id"))
-        name, output = self.voice.called.get(call, "tool"), to_jsonable_python(item.output, fallback=str)
-        await self.run.tools.settle(self.voice.ident(call), name, {}, output)
 
     def _durable(self, agent: Agent[Any]) -> Agent[Any]:
         """The agent, and all it can hand over to, with the journal around tools and models; the user's own stay as is."""
@@ -245,15 +268,19 @@ class _Going:
             ident = self.voice.ident(context.tool_call_id)
 
             async def make(**_: Any) -> Any:
-                made[ident] = await (
-                    self._agent_tool(tool, context, args) if tool._is_agent_tool else tool.on_invoke_tool(context, args)
-                )
-                return to_jsonable_python(made[ident], fallback=str)
+                if tool._is_agent_tool:
+                    value = await self._agent_tool(tool, context, args)
+                else:
+                    value = await tool.on_invoke_tool(context, args)
+                made[ident] = carried(value, _carries)
+                return value
 
             try:
                 recorded = await self.run.tool(
                     tool.name, _args(args), make, call_id=ident, idempotent=tool.name in self.idempotent
                 )
+            except Unsettled:
+                return None  # the SDK knows by itself what is asked inside
             except ToolFailed as failed:
                 return str((failed.fields.get("error") or {}).get("message", failed.detail))
             return made.pop(ident, recorded)
@@ -262,22 +289,43 @@ class _Going:
         return mine
 
     async def _agent_tool(self, tool: FunctionTool, context: Any, args: str) -> Any:
-        """An agent used as a tool is a sub-agent while it works."""
+        """An agent used as a tool is a sub-agent while it works; its calls are shown with the run. When people are asked
+        inside it, the call is not over: it goes on from there when they have decided."""
+        call = context.tool_call_id
         async with self.run.sub(tool._agent_instance.name or tool.name, input=_args(args)) as child:
-            voice = Voice(child, journal=child)
+            voice = Voice(child, journal=self.run, within=call)
             token = _child.set(voice)
             try:
                 output = await tool.on_invoke_tool(context, args)
             finally:
                 _child.reset(token)
-            voice.texts.end_all()
+                await voice.unknown.record()
+            await voice.texts.end_all()
             spoken = voice.texts.take()
             for out in spoken:
                 await out.close()
-            if not spoken and isinstance(output, str):
+            asked = self._asked_inside(context)
+            if not asked and not spoken and isinstance(output, str):
                 await child.say(output)
-            return output
+            if not asked:
+                return output
+            self._nested.update(dict.fromkeys(asked, call))
+            self._asking.add(self.voice.ident(call))
+            raise Unsettled(_INSIDE, quiet=True)
         return "A person stopped this."
+
+    @staticmethod
+    def _asked_inside(context: Any) -> list[str]:
+        """Ids of the calls that wait for people inside an agent that was used as a tool."""
+        pending = peek_agent_tool_run_result(context.tool_call, scope_id=get_agent_tool_state_scope(context))
+        items = getattr(pending, "interruptions", None) or []
+        return [str(_field(item.raw_item, "call_id") or _field(item.raw_item, "id")) for item in items]
+
+
+def _carries(value: Any) -> None:
+    """Raises when the SDK could not tell a value to a model, or keep it."""
+    json.dumps(to_jsonable_python(value, fallback=str), ensure_ascii=False).encode()
+    str(value).encode()
 
 
 class _Model(Model):
@@ -298,10 +346,13 @@ class _Model(Model):
             yield ResponseCompletedEvent(response=replayed, sequence_number=0, type="response.completed")
             return
         voice = self._going.voice
+        self._going.requested()
         voice.hidden = {handoff.tool_name for handoff in kwargs.get("handoffs") or (args[5] if len(args) > 5 else [])}
         stream: Any = self._inner.stream_response(*args, **kwargs)
         async with contextlib.aclosing(stream) as events:
             async for event in events:
+                if isinstance(event, ResponseCompletedEvent):
+                    mend(event.response)
                 await voice.hear(event)
                 if isinstance(event, ResponseCompletedEvent):
                     await self._going.responded(event.response)
@@ -342,7 +393,7 @@ def _field(raw: Any, name: str) -> Any:
 def _args(text: Any) -> dict[str, Any]:
     """A call's arguments; what is no JSON object is shown as text."""
     try:
-        value = parse(text or "{}")
+        value = well_formed_data(parse(text or "{}"))
     except ValueError:
         value = text
     return value if isinstance(value, dict) else {"input": value}

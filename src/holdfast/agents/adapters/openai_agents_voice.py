@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from holdfast.agents.adapters.framework import Texts
+from holdfast.agents.adapters.framework import plain_id
+from holdfast.agents.adapters.texts import Texts
+from holdfast.agents.adapters.unknown import Unknown
+from holdfast.agents.results import to_data
 from holdfast.agents.run import RunContext
 
 _GROWS = {
@@ -18,8 +22,20 @@ _GROWS = {
 }
 
 
+_QUIET = re.compile(
+    r"response\.(created|queued|in_progress|failed|content_part\.\w+|compaction\.\w+|reasoning_summary_part\.\w+|output_item\.done"
+    r"|(output_text|refusal|reasoning_text|reasoning_summary_text|audio|audio\.transcript)\.done|audio\.delta"
+    r"|\w+_call\.\w+|mcp_list_tools\.\w+|\w+_call_arguments\.\w+"
+    r"|(code_interpreter_call_code|custom_tool_call_input|shell_call_\w+|apply_patch_call_operation_diff)\.\w+)"
+)
+"""What says nothing of its own: it is said again when the response is whole."""
+
+
 class Voice:
     """One agent speaking: ``run`` is whose words they are, ``journal`` the run that has its tool calls.
+
+    Args:
+        within: the call by which an agent works that is used as a tool; its calls are named with it.
 
     Attributes:
         name: the sub-agent's, or empty for the run's own agent.
@@ -28,20 +44,23 @@ class Voice:
     """
 
     def __init__(
-        self, run: RunContext, *, journal: RunContext, name: str = "", called: dict[str, str] | None = None
-    ) -> None:
+        self, run: RunContext, *, journal: RunContext, name: str = "", called: dict[str, str] | None = None,
+        within: str = "",
+    ) -> None:  # fmt: skip
         self.name = name
         self.texts = Texts(run)
+        self.unknown = Unknown(run, "openai_agents")
         self.hidden: Container[str] = ()
         self.called: dict[str, str] = {} if called is None else called
         self._run = run
         self._journal = journal
+        self._within = f"{within}." if within else ""
         self._items: dict[int, str] = {}
         self._grown: set[tuple[str, Any]] = set()
 
     def ident(self, call: str) -> str:
         """A call's id in the session, where models' ids need not be unique."""
-        return f"{self._journal.id}.{call}"
+        return f"{self._journal.id}.{plain_id(self._within + call)}"
 
     async def hear(self, event: Any) -> None:
         """Write what a streamed event of the Responses API says (its types are those of the ``openai`` package)."""
@@ -59,18 +78,27 @@ class Voice:
             await self._cited(event.output_index, event.content_index, event.annotation)
         elif event.type in ("response.completed", "response.incomplete"):
             await self._completed(event.response)
+        elif event.type == "response.output_item.done" and _is_theirs(event.item):
+            await self._provider_called(event.item)
+        elif not _QUIET.fullmatch(event.type):
+            self.unknown.met(event.type)
+
+    async def returned(self, raw: Any, output: Any) -> None:
+        """The model is told what a call came to; record it, where the call was not made here: denied, for example."""
+        call = str(raw.get("call_id") if isinstance(raw, dict) else getattr(raw, "call_id", None))
+        await self._journal.tools.settle(self.ident(call), self.called.get(call, "tool"), {}, output)
 
     async def _begun(self, index: int, item: Any) -> None:
         if item.type == "function_call" and item.name not in self.hidden:
+            self.texts.between()
             self._items[index] = self.ident(item.call_id)
             self.called[item.call_id] = item.name
             await self._journal.tools.announce(self._items[index], item.name)
 
     async def _cited(self, index: int, part: int, note: Any) -> None:
         note = note if isinstance(note, dict) else to_jsonable_python(note)
-        out = self.texts.message((index, (part, None)))
-        if out is not None and note.get("type") == "url_citation":
-            await out.source(str(note["url"]), title=str(note.get("title") or ""))
+        if note.get("type") == "url_citation":
+            await self.texts.cite((index, (part, None)), str(note["url"]), str(note.get("title") or ""))
 
     async def _completed(self, response: Any) -> None:
         """The response is whole: what was not streamed is written now, and what the provider's own tools did."""
@@ -80,6 +108,10 @@ class Voice:
                     str(getattr(part, "text", None) or getattr(part, "refusal", "")) for part in item.content
                 )
                 await self.texts.write("message", (index, (0, None)), words)
+            if item.type == "message":
+                for place, part in enumerate(item.content):
+                    for note in getattr(part, "annotations", None) or []:
+                        await self._cited(index, place, note)
             elif item.type == "reasoning" and ("reasoning", index) not in self._grown:
                 words = "\n\n".join(part.text for part in item.summary)
                 await self.texts.write("reasoning", (index, (0, None)), words)
@@ -87,18 +119,20 @@ class Voice:
                 await self._begun(index, item)
                 if index in self._items and ("tool", index) not in self._grown:
                     await self._journal.tools.grow(self._items[index], item.arguments)
-            elif item.type.endswith("_call"):
+            elif _is_theirs(item):
                 await self._provider_called(item)
-        self.texts.end_all()
+        await self.texts.end_all()
         self._items.clear()
         self._grown.clear()
         if response.usage is not None:
             used = response.usage
             await self._run.usage(str(response.model), input_tokens=used.input_tokens, output_tokens=used.output_tokens)
+        await self.unknown.record()
 
     async def _provider_called(self, item: Any) -> None:
         """A tool that runs at the provider: a web search, say. Its call and its outcome come at once."""
-        told = to_jsonable_python(item, fallback=str)
+        self.texts.between()
+        told = to_data(item)
         name = item.type.removesuffix("_call")
         args = {
             k: v
@@ -106,3 +140,8 @@ class Voice:
             if k in ("action", "queries", "code", "arguments") and isinstance(v, dict | list | str)
         }
         await self._journal.tools.settle(self.ident(item.id), name, args, told.get("results") or told.get("status"))
+
+
+def _is_theirs(item: Any) -> bool:
+    """Whether an item is of a tool that runs at the provider."""
+    return bool(item.type.endswith("_call")) and item.type != "function_call"

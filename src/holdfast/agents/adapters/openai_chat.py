@@ -3,7 +3,8 @@
 In an agent: ``await openai_chat.converse(run, client, model="gpt-5", tools=[…])``, or ``relay`` for one stream.
 
 Chunks as documented at https://platform.openai.com/docs/api-reference/chat-streaming, with what compatible servers add:
-``reasoning_content`` and ``reasoning``, content in typed parts (Mistral), an ``error`` in a chunk (OpenRouter, Groq).
+``reasoning_content`` and ``reasoning``, content in typed parts (Mistral), an ``error`` in a chunk (OpenRouter, Groq), tools
+that the server runs (Groq's ``executed_tools``), sources (``annotations``; ``citations`` of Perplexity and xAI).
 """
 
 from __future__ import annotations
@@ -18,6 +19,20 @@ from holdfast.agents.run import RunContext
 from holdfast.protocol import limits
 
 _KEY = 0  # of the one message of an answer
+_CHUNK = frozenset({
+    "id", "object", "created", "model", "choices", "usage", "error", "x_groq", "citations", "search_results",
+    "system_fingerprint", "service_tier", "provider", "obfuscation", "moderation", "prompt_filter_results", "timings",
+})  # fmt: skip
+_CHOICE = frozenset({
+    "index", "delta", "finish_reason", "native_finish_reason", "logprobs", "text", "message", "seed", "stop_reason",
+    "matched_stop", "token_ids", "content_filter_results", "content_filter_offsets",
+})  # fmt: skip
+_DELTA = frozenset({
+    "role", "content", "refusal", "reasoning", "reasoning_content", "reasoning_details", "tool_calls", "annotations",
+    "executed_tools", "audio", "index", "channel", "token_id",
+})  # fmt: skip
+"""The fields that are read, or say nothing to people."""
+_EXECUTED = frozenset({"index", "type", "name", "id", "arguments"})
 
 
 async def relay(run: RunContext, stream: Stream) -> Answer:
@@ -30,7 +45,7 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
     """
-    return await _read(Scribe(run), stream)
+    return await _read(Scribe(run, _Completions.name), stream)
 
 
 async def _read(scribe: Scribe, stream: Stream) -> Answer:
@@ -41,6 +56,8 @@ async def _read(scribe: Scribe, stream: Stream) -> Answer:
                 await chat.chunk(chunk)
     finally:
         await scribe.record()
+    if scribe.answer.finish:
+        await scribe.settle_rest()
     scribe.answer.content = [chat.message()]
     return await scribe.complete()
 
@@ -153,36 +170,84 @@ class _Chat:
             cache_read_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
             reasoning_tokens=(usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
         )  # fmt: skip
+        self._look("chunk", chunk, _CHUNK)
         if chunk.get("error"):
             raise told(chunk)
         if usage and not chunk.get("choices"):  # the last chunk; not every server says why it stopped
             answer.finish = answer.finish or "stop"
         for choice in chunk.get("choices") or []:
-            if choice.get("index", 0) == 0:
-                await self._delta(choice.get("delta") or {})
-                answer.finish = choice.get("finish_reason") or answer.finish
+            if choice.get("index", 0) != 0:
+                self._scribe.unknown.met("another choice")
+                continue
+            self._look("choice", choice, _CHOICE)
+            await self._delta(choice.get("delta") or {})
+            answer.finish = choice.get("finish_reason") or answer.finish
+        await self._found(chunk)
+
+    def _look(self, where: str, said: dict[str, Any], known: frozenset[str]) -> None:
+        """Count what is not known, unless it says nothing."""
+        for name in said.keys() - known:
+            if _says(said[name]):
+                self._scribe.unknown.met(f"{where}.{name}")
 
     async def _delta(self, delta: dict[str, Any]) -> None:
         scribe = self._scribe
-        thought = delta.get("reasoning_content") or delta.get("reasoning")
-        if isinstance(thought, str):
-            await scribe.reasoning(_KEY, thought)
+        self._look("delta", delta, _DELTA)
+        await self._think(delta)
         content: Any = delta.get("content")
-        parts: list[dict[str, Any]] = content if isinstance(content, list) else [{"text": content}]
-        for part in parts:
-            if part.get("type") == "thinking":
-                for piece in part.get("thinking") or []:
-                    await scribe.reasoning(_KEY, piece.get("text") or "")
-            elif part.get("text"):
-                scribe.texts.end("reasoning", _KEY)
-                await scribe.text(_KEY, part["text"])
+        for part in content if isinstance(content, list) else [{"type": "text", "text": content}]:
+            await self._part(part)
+        audio = delta.get("audio")
+        if isinstance(audio, dict) and audio.get("transcript"):
+            await scribe.text(_KEY, audio["transcript"])
         if delta.get("refusal"):
             await scribe.refusal(_KEY, delta["refusal"])
         for note in delta.get("annotations") or []:
-            cited = note.get("url_citation") or {}
+            cited = note.get("url_citation") or note
             await scribe.source(_KEY, cited.get("url") or "", cited.get("title") or "")
+        for tool in delta.get("executed_tools") or []:
+            await self._executed(tool)
         for piece in delta.get("tool_calls") or []:
             await self._call(piece)
+
+    async def _think(self, delta: dict[str, Any]) -> None:
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        if not isinstance(thought, str):
+            details = [d for d in delta.get("reasoning_details") or [] if isinstance(d, dict)]
+            thought = "".join(str(d.get("text") or d.get("summary") or "") for d in details)
+        await self._scribe.reasoning(_KEY, thought)
+
+    async def _part(self, part: dict[str, Any]) -> None:
+        scribe, kind = self._scribe, part.get("type")
+        if kind == "thinking":
+            for piece in part.get("thinking") or []:
+                await scribe.reasoning(_KEY, piece.get("text") or "")
+        elif part.get("text"):
+            scribe.texts.end("reasoning", _KEY)
+            await scribe.text(_KEY, part["text"])
+        elif part.get("url"):  # Mistral's references
+            await scribe.source(_KEY, str(part["url"]), str(part.get("title") or ""))
+        elif kind not in ("text", None):
+            scribe.unknown.met(f"content.{kind}")
+
+    async def _found(self, chunk: dict[str, Any]) -> None:
+        """What a server that searches says it found, beside the choices and again with each of them."""
+        results = [r for r in chunk.get("search_results") or [] if isinstance(r, dict)]
+        for found in results or [{"url": url} for url in chunk.get("citations") or [] if isinstance(url, str)]:
+            await self._scribe.source(_KEY, str(found.get("url") or ""), str(found.get("title") or ""))
+
+    async def _executed(self, tool: dict[str, Any]) -> None:
+        """A tool that the server ran: told when it begins, and again, with its outcome, when it ended."""
+        key = ("executed", tool.get("index") or 0)
+        known = self._scribe.known(key)
+        if known is None:
+            name = str(tool.get("name") or tool.get("type") or "tool")
+            await self._scribe.theirs(key, str(tool.get("id") or f"executed-{key[1]}"), name)
+        if tool.get("arguments") and (known is None or not known.args):
+            await self._scribe.args(key, str(tool["arguments"]))
+        outcome = {name: tool[name] for name in tool if name not in _EXECUTED and _says(tool[name])}
+        if outcome:
+            await self._scribe.settle(key, next(iter(outcome.values())) if len(outcome) == 1 else outcome)
 
     async def _call(self, piece: dict[str, Any]) -> None:
         index = piece.get("index") or 0
@@ -208,3 +273,12 @@ class _Chat:
                 for number, call in enumerate(answer.calls)
             ]
         return message
+
+
+def _says(value: Any) -> bool:
+    """Whether a value holds anything."""
+    if isinstance(value, dict):
+        return any(map(_says, value.values()))
+    if isinstance(value, list):
+        return any(map(_says, value))
+    return value not in (None, "", False)

@@ -8,6 +8,7 @@ Events as documented at https://platform.openai.com/docs/api-reference/responses
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -21,7 +22,20 @@ _OURS = {  # types of items that the one who called the model has to act on, and
     "function_call": "arguments", "custom_tool_call": "input", "apply_patch_call": "operation",
     "mcp_approval_request": "arguments", "computer_call": "action", "local_shell_call": "action",
 }  # fmt: skip
-_SILENT = frozenset({"message", "reasoning", "mcp_list_tools", "compaction"})
+_SILENT = frozenset(
+    {"message", "reasoning", "mcp_list_tools", "compaction", "additional_tools", "mcp_approval_response"}
+)
+_TEXTS = frozenset({"response.output_text.delta", "response.audio.transcript.delta"})
+_THOUGHTS = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
+_ARGS = frozenset({"response.function_call_arguments.delta", "response.mcp_call_arguments.delta"})
+_QUIET = re.compile(
+    r"keepalive|ping|response\.(created|queued|in_progress|content_part\.\w+|compaction\.\w+|reasoning_summary_part\.\w+"
+    r"|(output_text|refusal|reasoning_text|reasoning_summary_text|audio|audio\.transcript)\.done|audio\.delta"
+    r"|(web_search|file_search|image_generation|code_interpreter|computer|mcp)_call\.\w+|mcp_list_tools\.\w+"
+    r"|(function|mcp)_call_arguments\.done|(code_interpreter_call_code|custom_tool_call_input|shell_call_command"
+    r"|shell_call_output_content|apply_patch_call_operation_diff)\.\w+)"
+)
+"""What says nothing of its own: it is said again when its item is whole."""
 _OUTCOME = ("output", "outputs", "results", "result", "tools")
 _FRAME = frozenset({"id", "type", "status", "call_id", "name", "error", *_OUTCOME})
 
@@ -38,7 +52,7 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
     """
-    return await _read(Scribe(run), stream)
+    return await _read(Scribe(run, _Requests.name), stream)
 
 
 async def _read(scribe: Scribe, stream: Stream) -> Answer:
@@ -149,28 +163,35 @@ def _result(one: Returned) -> dict[str, Any]:
 class _Responses:
     def __init__(self, scribe: Scribe) -> None:
         self._scribe = scribe
+        self._grown: set[Any] = set()  # keys of texts that came piece by piece
 
     async def event(self, event: dict[str, Any]) -> None:
         scribe, kind, item = self._scribe, str(event.get("type", "")), event.get("output_index")
         key = (item, event.get("content_index", event.get("summary_index", 0)))
-        if kind == "response.output_text.delta":
+        if kind in _TEXTS:
+            self._grown.add(key)
             await scribe.text(key, event["delta"])
         elif kind == "response.refusal.delta":
+            self._grown.add(key)
             await scribe.refusal(key, event["delta"])
-        elif kind in ("response.reasoning_summary_text.delta", "response.reasoning_text.delta"):
-            await scribe.reasoning((item, kind, key[1]), event["delta"])
+        elif kind in _THOUGHTS:
+            thought = (item, kind, key[1])
+            self._grown.add(thought)
+            await scribe.reasoning(thought, event["delta"])
         elif kind == "response.output_text.annotation.added":
             await self._cited(key, event.get("annotation") or {})
-        elif kind in ("response.function_call_arguments.delta", "response.mcp_call_arguments.delta"):
+        elif kind in _ARGS:
             await scribe.args(item, event["delta"])
         elif kind == "response.output_item.added":
             await self._begun(item, event["item"])
         elif kind == "response.output_item.done":
             await self._done(item, event["item"])
         elif kind in ("response.completed", "response.incomplete", "response.failed"):
-            self._ended(event["response"])
+            await self._ended(event["response"])
         elif kind == "error":
             raise told(event)
+        elif not _QUIET.fullmatch(kind):
+            scribe.unknown.met(kind)
 
     async def _cited(self, key: tuple[Any, Any], note: dict[str, Any]) -> None:
         uri = note.get("url") or note.get("file_id") or ""
@@ -182,6 +203,8 @@ class _Responses:
         ident = item.get("call_id") or item.get("id") or f"item-{key}"
         if kind in _OURS:
             await self._scribe.call(key, ident, name, "function" if kind == "function_call" else kind)
+        elif kind == "reasoning":
+            self._scribe.texts.between()
         elif kind not in _SILENT and not kind.endswith("_output"):
             await self._scribe.theirs(key, ident, name)
 
@@ -189,21 +212,51 @@ class _Responses:
         scribe, kind = self._scribe, item["type"]
         scribe.answer.content.append(item)
         if kind in ("message", "reasoning"):
+            await self._whole(key, item)
             scribe.end(key)
+            return
+        outcome = {name: item[name] for name in _OUTCOME if item.get(name) is not None}
+        value = next(iter(outcome.values())) if len(outcome) == 1 else outcome
+        if kind.endswith("_output"):  # of a call that OpenAI made, which came before
+            if item.get("call_id") in scribe.awaited:
+                await scribe.settle(item["call_id"], value or item.get("status", "completed"))
             return
         call = scribe.known(key)
         if call is None:
             return
         if not call.args:
             await scribe.args(key, _written(item, _OURS.get(kind)))
-        if kind not in _OURS:
-            outcome = {name: item[name] for name in _OUTCOME if item.get(name) is not None}
-            error = item.get("error")
-            failed = item.get("status") == "failed" or error is not None
-            value = next(iter(outcome.values())) if len(outcome) == 1 else outcome or item.get("status", "completed")
-            await scribe.settle(key, value, (json.dumps(error) if error else "it failed") if failed else "")
+        error = item.get("error")
+        failed = item.get("status") == "failed" or error is not None
+        if kind not in _OURS and (outcome or failed or not item.get("call_id")):
+            words = (json.dumps(error) if error else "it failed") if failed else ""
+            await scribe.settle(key, value or item.get("status", "completed"), words)
 
-    def _ended(self, response: dict[str, Any]) -> None:
+    async def _whole(self, key: Any, item: dict[str, Any]) -> None:
+        """A message or reasoning is whole: what did not come in pieces is written now, and the sources not told yet."""
+        scribe = self._scribe
+        for place, part in enumerate(item.get("content") or []):
+            kind, at = part.get("type"), (key, place)
+            if kind == "reasoning_text":
+                await self._thought((key, "response.reasoning_text.delta", place), part)
+            elif kind not in ("output_text", "refusal"):
+                scribe.unknown.met(f"content.{kind}")
+            elif at not in self._grown:
+                await (scribe.refusal if kind == "refusal" else scribe.text)(
+                    at, part.get("text") or part.get("refusal") or ""
+                )
+            for note in part.get("annotations") or []:
+                await self._cited(at, note)
+        for place, part in enumerate(item.get("summary") or []):
+            await self._thought((key, "response.reasoning_summary_text.delta", place), part)
+
+    async def _thought(self, key: Any, part: dict[str, Any]) -> None:
+        if key not in self._grown:
+            await self._scribe.reasoning(key, part.get("text") or "")
+
+    async def _ended(self, response: dict[str, Any]) -> None:
+        if response.get("status") == "completed":
+            await self._scribe.settle_rest()
         answer, usage = self._scribe.answer, response.get("usage") or {}
         answer.model = response.get("model") or answer.model
         self._scribe.used(

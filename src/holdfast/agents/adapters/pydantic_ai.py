@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic_ai import Agent, AgentRun, ModelRetry, RunContext, ToolFailed
@@ -17,11 +17,17 @@ from pydantic_ai import messages as m
 from pydantic_ai.capabilities import AbstractCapability, ReinjectSystemPrompt
 from pydantic_ai.exceptions import ApprovalRequired, CallDeferred
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDefinition, ToolDenied
-from pydantic_core import to_jsonable_python
 
 import holdfast.agents.run as ours
-from holdfast.agents.adapters.framework import Kept, Question, Texts, Turn, ask_all, current, turns
+from holdfast.agents.adapters.framework import Question, Turn, ask_all, current, plain_id, turns
+from holdfast.agents.adapters.kept import Kept
+from holdfast.agents.adapters.mending import carried, mend
+from holdfast.agents.adapters.rounds import Rounds
+from holdfast.agents.adapters.texts import Texts
+from holdfast.agents.adapters.unknown import Unknown
 from holdfast.agents.errors import ToolFailed as RecordedFailure
+from holdfast.agents.errors import Unsettled
+from holdfast.agents.results import to_data
 from holdfast.errors import Refused
 from holdfast.protocol import limits
 
@@ -60,7 +66,7 @@ async def run(
     token = current.set(run)
     capabilities = [
         *options.pop("capabilities", ()),
-        _Durable(run, wait, deadline_s, idempotent),
+        _Durable(run, kept, wait, deadline_s, idempotent),
         ReinjectSystemPrompt(),
     ]
     try:
@@ -74,7 +80,7 @@ async def run(
     finally:
         current.reset(token)
     if not isinstance(output, str):
-        await run.say(json.dumps(to_jsonable_python(output, fallback=str), ensure_ascii=False), key="output")
+        await run.say(output_words(output), key="output")
     return output
 
 
@@ -96,6 +102,11 @@ async def sub(agent: Agent[Any, Any], prompt: str, *, name: str = "", **options:
     async with above.sub(name or agent.name or "agent", input=prompt) as child:
         return await run(child, agent, prompt, **options)
     raise ToolFailed("a person stopped this")
+
+
+def output_words(output: Any) -> str:
+    """A structured answer as people read it."""
+    return json.dumps(to_data(output), ensure_ascii=False)
 
 
 async def _prompt(run: ours.RunContext) -> str | list[m.UserContent]:
@@ -151,6 +162,8 @@ class _Relay:
         self._going = going
         self._kept = kept
         self._texts = Texts(run)
+        self._unknown = Unknown(run, "pydantic_ai")
+        self._units: dict[int, Any] = {}  # what each text is a part of, by its place in the response
         self._streamed: set[str] = set()
 
     async def go(self) -> None:
@@ -162,7 +175,8 @@ class _Relay:
                     async for event in events:
                         await self._said(event)
                 self._kept.include_steers()  # the request had them
-                self._texts.end_all()
+                await self._texts.end_all()
+                await self._unknown.record()
             elif Agent.is_call_tools_node(node):
                 await self._responded(node.model_response)
                 async with node.stream(self._going.ctx) as results:
@@ -173,10 +187,15 @@ class _Relay:
 
     def _state(self) -> bytes:
         mine = [msg for msg in self._going.all_messages() if (msg.run_id or "").startswith(f"{self._run.id}.")]
-        return m.ModelMessagesTypeAdapter.dump_json(mine)
+        try:
+            return m.ModelMessagesTypeAdapter.dump_json(mine)
+        except ValueError:  # half a character, in what a tool raised for example
+            mend(mine)
+            return m.ModelMessagesTypeAdapter.dump_json(mine)
 
     async def _responded(self, response: m.ModelResponse) -> None:
         """A response is whole: keep it, before any of its tools is called."""
+        mend(response.parts)
         usage = response.usage
         if usage.has_values():
             more = {"cache_read_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
@@ -194,37 +213,44 @@ class _Relay:
         elif isinstance(event, m.PartDeltaEvent):
             delta = event.delta
             if isinstance(delta, m.TextPartDelta):
-                await self._texts.write("message", event.index, delta.content_delta)
+                await self._texts.write("message", self._key(event.index), delta.content_delta)
             elif isinstance(delta, m.ThinkingPartDelta):
                 await self._texts.write("reasoning", event.index, delta.content_delta or "")
             elif isinstance(delta, m.ToolCallPartDelta) and isinstance(delta.args_delta, str) and delta.tool_call_id:
                 await self._grow(delta.tool_call_id, delta.args_delta)
+        elif not isinstance(event, m.FinalResultEvent):
+            self._unknown.met(type(event).__name__)
+
+    def _key(self, index: int) -> tuple[Any, int]:
+        """The key of a text: parts that follow each other are one message, unless the provider had several."""
+        return self._units.get(index), index
 
     async def _part(self, index: int, part: m.ModelResponsePart) -> None:
         if isinstance(part, m.TextPart):
-            await self._texts.write("message", index, part.content)
+            self._units[index] = part.id
+            await self._texts.write("message", self._key(index), part.content)
         elif isinstance(part, m.ThinkingPart):
+            self._texts.between()
             await self._texts.write("reasoning", index, part.content)
         elif isinstance(part, m.NativeToolCallPart) or (
             isinstance(part, m.ToolCallPart) and self._shown(part.tool_name)
         ):
+            self._texts.between()
             await self._run.tools.announce(_ident(self._run, part.tool_call_id), part.tool_name)
             if isinstance(part.args, str):
                 await self._grow(part.tool_call_id, part.args)
+        elif not isinstance(part, m.ToolCallPart | m.NativeToolReturnPart):
+            self._unknown.met(type(part).__name__)
 
     async def _part_ended(self, index: int, part: m.ModelResponsePart) -> None:
-        out = self._texts.message(index)
         if isinstance(part, m.TextPart):
-            if out is not None:
-                for citation in part.citations or ():
-                    for source in citation.sources:
-                        await out.source(*_source(source))
-            self._texts.end("message", index)
+            for citation in part.citations or ():
+                for source in citation.sources:
+                    await self._texts.cite(self._key(index), *_source(source))
         elif isinstance(part, m.ThinkingPart):
             self._texts.end("reasoning", index)
         elif isinstance(part, m.NativeToolReturnPart):
-            ident = _ident(self._run, part.tool_call_id)
-            await self._run.tools.settle(ident, part.tool_name, {}, to_jsonable_python(part.content, fallback=str))
+            await self._run.tools.settle(_ident(self._run, part.tool_call_id), part.tool_name, {}, part.content)
         elif isinstance(part, (m.ToolCallPart, m.NativeToolCallPart)) and part.tool_call_id not in self._streamed:
             await self._grow(part.tool_call_id, part.args_as_json_str())
 
@@ -247,7 +273,7 @@ class _Relay:
 
 def _ident(run: ours.RunContext, call: str) -> str:
     """A call's id in the session, where models' ids need not be unique."""
-    return f"{run.id}.{call}"
+    return f"{run.id}.{plain_id(call)}"
 
 
 def _source(source: m.CitationSource) -> tuple[str]:
@@ -256,22 +282,17 @@ def _source(source: m.CitationSource) -> tuple[str]:
     )
 
 
-_ASKS, _DEFERS = "tool.asks", "tool.defers"
+_APPROVAL, _RESULT = "approval", "result"  # what a call asks of people
+_OLD = {
+    "tool.asks": _APPROVAL,
+    "tool.defers": _RESULT,
+}  # how an older version settled such a call; it had another id then
 
 
-def _again(failure: RecordedFailure) -> Exception:
-    """What a tool raised in an earlier attempt, for this one."""
-    error = failure.fields.get("error") or {}
-    if error.get("code") == _ASKS:
-        return ApprovalRequired()
-    return CallDeferred() if error.get("code") == _DEFERS else ModelRetry(str(error.get("message", failure.detail)))
-
-
-class _Unsettled(BaseException):
-    """Carries out of a journalled call that it has not been made after all: people are to decide first."""
-
-    def __init__(self, cause: Exception) -> None:
-        self.cause = cause
+def _carries(value: Any) -> None:
+    """Raises when Pydantic AI could not tell a value to a model, or keep it in its messages."""
+    m.tool_return_ta.dump_json(value)
+    str(value).encode()
 
 
 @dataclass
@@ -279,9 +300,13 @@ class _Durable(AbstractCapability[Any]):
     """Puts the journal around every tool call, and people behind every deferred one."""
 
     run: ours.RunContext
+    kept: Kept
     wait: bool
     deadline_s: float
     idempotent: Container[str]
+
+    def __post_init__(self) -> None:
+        self.rounds = Rounds(self.run)
 
     async def wrap_tool_execute(
         self, ctx: RunContext[Any], *, call: m.ToolCallPart, tool_def: ToolDefinition, args: dict[str, Any],
@@ -292,39 +317,55 @@ class _Durable(AbstractCapability[Any]):
 
         async def make(**_: Any) -> Any:
             try:
-                made.append(await handler(args))
+                value = await handler(args)
             except (ApprovalRequired, CallDeferred) as deferred:
-                raise _Unsettled(deferred) from None
-            value = made[0].return_value if isinstance(made[0], m.ToolReturn) else made[0]
-            return to_jsonable_python(value, fallback=str)
+                raise Unsettled(_APPROVAL if isinstance(deferred, ApprovalRequired) else _RESULT, deferred) from None
+            told = value.return_value if isinstance(value, m.ToolReturn) else value
+            fits = carried(told, _carries)
+            if isinstance(value, m.ToolReturn):
+                fits = replace(value, return_value=fits, metadata=carried(value.metadata, _carries))
+            made.append(fits)
+            return told
 
         ident = _ident(self.run, call.tool_call_id)
-        if ctx.tool_call_approved and tool_def.kind != "unapproved":
-            ident += ".approved"  # the tool itself had asked: that was the first call
+        asked = self._asked_before(ident)
+        if asked is not None and not ctx.tool_call_approved:
+            raise asked
+        if self._settled_as(ident) is not None:
+            ident += ".approved"
         token = current.set(self.run)
         try:
             recorded = await self.run.tool(
                 call.tool_name, call.args_as_dict(), make, call_id=ident, idempotent=call.tool_name in self.idempotent
             )
-        except _Unsettled as unsettled:
-            code = _ASKS if isinstance(unsettled.cause, ApprovalRequired) else _DEFERS
-            error = {"code": code, "message": "people are asked first"}
-            await self.run.tools.settle(ident, call.tool_name, {}, "", error=error)
+        except Unsettled as unsettled:
+            assert unsettled.cause is not None
             raise unsettled.cause from None
         except RecordedFailure as failure:
-            raise _again(failure) from None
+            words = (failure.fields.get("error") or {}).get("message", failure.detail)
+            raise ModelRetry(str(words)) from None
         finally:
             current.reset(token)
         return made[0] if made else recorded
+
+    def _asked_before(self, ident: str) -> Exception | None:
+        """What the tool raised in an earlier attempt to ask people: it is not executed again for that."""
+        how = self.run.tools.asked_before.get(ident) or self._settled_as(ident)
+        return {_APPROVAL: ApprovalRequired(), _RESULT: CallDeferred()}.get(how or "")
+
+    def _settled_as(self, ident: str) -> str | None:
+        error = (self.run.tools.outcome(ident) or {}).get("error") or {}
+        return _OLD.get(str(error.get("code")))
 
     async def handle_deferred_tool_calls(
         self, ctx: RunContext[Any], *, requests: DeferredToolRequests
     ) -> DeferredToolResults:
         """Ask people: may it be called, or, for a call that is made elsewhere, what came of it (in their note)."""
         asked = [*requests.approvals, *requests.calls]
+        self.rounds.next([call.tool_call_id for call in asked], len(ctx.messages))
         answers = await ask_all(
             self.run, [Question(call.tool_call_id, call.tool_name, call.args_as_dict()) for call in asked],
-            wait=self.wait, deadline_s=self.deadline_s,
+            wait=self.wait and self.kept.whole, deadline_s=self.deadline_s,
         )  # fmt: skip
         results = DeferredToolResults()
         for call, answer in zip(asked, answers, strict=True):

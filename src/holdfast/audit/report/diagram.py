@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Final
 
 from holdfast.audit.finding import Finding, Step
+from holdfast.visible import visible_html as escape
 
 COLUMN: Final = 190
 ROW: Final = 34

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from html import escape
 from importlib import resources
 from typing import Final
 
 from holdfast.audit.finding import CAPABILITIES, Advice, Finding, Report
 from holdfast.audit.report.diagram import diagram
 from holdfast.audit.report.terminal import MARKS, NAMES, by_gravity
+from holdfast.visible import visible_html as escape
 
 MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",

@@ -1,15 +1,15 @@
-"""The report in a terminal."""
+"""The report in a terminal. What the endpoint said is shown as it is, and does nothing there (``visible.py``)."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
 from holdfast.audit.finding import CAPABILITIES, Finding, Report
+from holdfast.visible import visible
 
 MARKS: Final = {
     "pass": ("✓", "green"),
@@ -35,15 +35,15 @@ def by_gravity(findings: list[Finding]) -> list[Finding]:
 def mark(verdict: str, text: str = "") -> Text:
     """A verdict: sign, word, colour."""
     sign, colour = MARKS[verdict]
-    return Text(f"{sign} {text or verdict.replace('_', ' ')}", style=colour)
+    return Text(f"{sign} {visible(text or verdict.replace('_', ' '))}", style=colour)
 
 
 def show(report: Report, out: Console) -> None:
     """Print a report."""
-    out.print(Text.assemble(("Audit of ", "dim"), report.target, ("  as ", "dim"), report.driver))
+    out.print(Text.assemble(("Audit of ", "dim"), visible(report.target), ("  as ", "dim"), visible(report.driver)))
     contact = report.contact
     if contact.state != "ok":
-        out.print(Text.assemble(("✗ ", "red"), (contact.state.replace("_", " "), "bold"), "  ", contact.told))
+        out.print(Text.assemble(("✗ ", "red"), (contact.state.replace("_", " "), "bold"), "  ", visible(contact.told)))
         out.print("  Nothing was broken, so nothing can be said about the three capabilities.", style="dim")
     else:
         same = {True: "always the same answer", False: "a different answer each time", None: ""}[contact.deterministic]
@@ -62,16 +62,20 @@ def show(report: Report, out: Console) -> None:
         for finding in by_gravity(findings):
             out.print(Text.assemble("  ", mark(finding.verdict, finding.title)))
             if finding.verdict in ("fail", "inconclusive"):
-                out.print(Padding(Text(finding.saw, style="dim"), (0, 0, 0, 6)))
+                out.print(Padding(Text(visible(finding.saw), style="dim"), (0, 0, 0, 6)))
     for title, advices in (("Diagnosis", report.diagnosis), ("Prescription", report.prescription)):
         for number, advice in enumerate(advices):
             if not number:
                 out.print()
                 out.print(title, style="bold")
-            out.print(Padding(Text.assemble((advice.name, "bold"), "  ", advice.text), (0, 0, 0, 2)))
+            out.print(
+                Padding(
+                    Text.assemble((visible(advice.name), "bold"), "  ", visible(advice.text, lines=True)), (0, 0, 0, 2)
+                )
+            )
             if advice.code:
-                out.print(Padding(Text(advice.code, style="cyan"), (0, 0, 0, 6)))
+                out.print(Padding(Text(visible(advice.code, lines=True), style="cyan"), (0, 0, 0, 6)))
     for change in report.changed:
-        out.print(f"  {escape(change['probe'])}: {change['before']} → {change['now']}")
+        out.print(Text(visible(f"  {change['probe']}: {change['before']} → {change['now']}")))
     out.print()
     out.print(f"{report.requests} requests, {report.took_s:.0f} s", style="dim")

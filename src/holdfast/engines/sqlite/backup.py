@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import apsw
 
-from holdfast.engines.sqlite import schema
+from holdfast.engines.sqlite import lives, schema
 from holdfast.engines.sqlite.lock import FileLock
-from holdfast.engines.sqlite.store import connect
+from holdfast.engines.sqlite.store import connect, lacks_log
 from holdfast.errors import CHECK_THE_PATH, HoldfastError, Unavailable
-from holdfast.protocol import ids
 
 STEP_PAGES: Final = 1_024
 """Pages copied between two reports of progress."""
+
+_SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 Report = Callable[[int, int], None]
 """Told ``(pages done, pages in all)``."""
@@ -26,13 +29,14 @@ def backup(path: str, target: str, report: Report | None = None) -> None:
     """Write a consistent copy of ``path``, as of now, to the new file ``target``. The server may go on writing.
 
     Raises:
-        HoldfastError: ``config.invalid`` when the target exists or cannot be written, ``disk.full``, ``engine.version`` or
+        HoldfastError: ``config.invalid`` when the target exists or cannot be written, ``engine.version`` or
             ``engine.corrupt``.
+        Unavailable: ``disk.full``.
     """
     _refuse_existing(target)
-    part = target + ".part"
-    _copy(path, part, report)
-    _put(part, target)
+    with _making(target) as part:
+        _copy(path, part, report)
+        _put(part, target)
 
 
 def restore(source: str, path: str, *, force: bool = False, report: Report | None = None) -> int:
@@ -43,61 +47,77 @@ def restore(source: str, path: str, *, force: bool = False, report: Report | Non
 
     Args:
         source: a file written by ``backup``.
-        path: the database to create.
+        path: the database to create; where it is a link, the file it leads to.
         force: replace what stands at ``path``; its content is lost.
 
     Raises:
         HoldfastError: ``config.invalid`` when ``path`` exists and ``force`` is not given, ``engine.locked`` when a
             server is running on it, ``engine.version`` or ``engine.corrupt`` when the source is not a sound backup.
+        Unavailable: ``disk.full``.
     """
     if not force:
         _refuse_existing(path)
+    path = os.path.realpath(path)
     lock = FileLock(path)
-    lock.acquire()
+    lock.acquire(create=False)
     try:
-        part = path + ".part"
-        _copy(source, part, report)
-        sessions = _new_lives(part)
-        for suffix in ("-wal", "-shm", ""):  # a log of the old file must never meet the new one
-            _remove(path + suffix)
-        _put(part, path)
+        with _making(path) as part:
+            _copy(source, part, report)
+            sessions = _new_lives(part)
+            for suffix in ("-wal", "-shm", ""):  # a log of the old file must never meet the new one
+                _remove(path + suffix)
+            _put(part, path)
         return sessions
     finally:
         lock.release()
 
 
-def _copy(source: str, part: str, report: Report | None) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        _remove(part + suffix)
+@contextlib.contextmanager
+def _making(target: str) -> Iterator[str]:
+    """A file beside the target to be made and given its name; nothing of it is left when that fails."""
+    part = target + ".part"
     try:
+        for suffix in _SUFFIXES:
+            _remove(part + suffix)
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise HoldfastError("config.invalid", f"cannot write {part}: {error.strerror}", fix=CHECK_THE_PATH) from None
+        yield part
+    except BaseException as error:
+        for suffix in _SUFFIXES:
+            with contextlib.suppress(OSError):
+                os.unlink(part + suffix)
+        if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
+            words = f"there is no room for {target}: the disk it goes to is full, and nothing was left there"
+            raise Unavailable("disk.full", words, fix="Free space there, or name a file on another disk.") from error
+        if isinstance(error, OSError):
+            raise HoldfastError(
+                "config.invalid", f"cannot write {part}: {error.strerror}", fix=CHECK_THE_PATH
+            ) from error
+        raise
+
+
+def _copy(source: str, part: str, report: Report | None) -> None:
     try:
         origin = connect(source, vfs=None, write=False)
         try:
             with origin:  # held open: otherwise every commit of the server would start the copy again
                 schema.check_format(origin)
+                whole = not lacks_log(origin, source)
                 target = apsw.Connection(part)
                 try:
                     _copy_pages(origin, target, report)
                     target.pragma("journal_mode", "delete")  # one file, complete in itself
+                    if whole:
+                        schema.mark_closed(target)
                 finally:
                     target.close(True)
         finally:
             origin.close(True)
-    except apsw.CantOpenError as error:
-        _remove(part)
-        raise HoldfastError("config.invalid", f"cannot open {source}: {error}", fix=CHECK_THE_PATH) from error
-    except apsw.FullError as error:
-        _remove(part)
-        raise Unavailable("disk.full", f"cannot write {part}: {error}") from error
-    except apsw.Error as error:
-        _remove(part)
-        raise HoldfastError("engine.corrupt", f"{source}: {error}") from error
-    except HoldfastError:
-        _remove(part)
+    except apsw.FullError:
         raise
+    except apsw.CantOpenError as error:
+        raise HoldfastError("config.invalid", f"cannot open {source}: {error}", fix=CHECK_THE_PATH) from error
+    except apsw.Error as error:
+        raise HoldfastError("engine.corrupt", f"{source}: {error}") from error
 
 
 def _copy_pages(origin: apsw.Connection, target: apsw.Connection, report: Report | None) -> None:
@@ -112,14 +132,12 @@ def _new_lives(path: str) -> int:
     connection = apsw.Connection(path)
     try:
         with connection:
-            rows = [row[0] for row in connection.execute("SELECT id FROM session")]
-            for id_ in rows:
-                life = secrets.token_hex(ids.LATER_LIFE_BYTES)
-                connection.execute("UPDATE session SET incarnation = ? WHERE id = ?", (life, id_))
+            sessions = lives.begin_new(connection)
+            schema.mark_closed(connection)  # what is here is all there is now
         if not schema.gives_back(connection):  # made by version 0.1
             connection.pragma("auto_vacuum", schema.INCREMENTAL)
             connection.execute("VACUUM")
-        return len(rows)
+        return sessions
     finally:
         connection.close(True)
 

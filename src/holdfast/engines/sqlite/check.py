@@ -12,7 +12,7 @@ import msgspec
 
 from holdfast.engines.rules import searchable
 from holdfast.engines.sqlite import rows, schema
-from holdfast.engines.sqlite.store import connect
+from holdfast.engines.sqlite.store import connect, lacks_log
 from holdfast.errors import CHECK_THE_PATH, HoldfastError
 from holdfast.protocol.frames import Frame, decode_frame
 
@@ -68,6 +68,9 @@ def verify(path: str, *, vfs: str | None = None) -> Iterator[Progress | Problem]
         except apsw.Error as error:
             raise HoldfastError("engine.corrupt", f"{path}: {error}") from error
         yield from _file(connection)
+        if vfs is None and lacks_log(connection, path):
+            words = f"{os.path.basename(path)}-wal is missing: the file was copied without it, or it was removed after a server"
+            yield Problem("file", f"{words} ended without closing; what was committed last is not here")
         frames = 0
         for done, id_ in enumerate(ids, 1):
             problems: list[Problem] = []

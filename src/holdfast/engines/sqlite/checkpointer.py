@@ -8,7 +8,8 @@ from typing import Final
 import apsw
 
 from holdfast.engines.sqlite.store import Store
-from holdfast.engines.sqlite.writer import FULL, Writer
+from holdfast.engines.sqlite.watch import Lost
+from holdfast.engines.sqlite.writer import FAILED, FULL, Writer
 
 PASSES: Final = 8
 """Most attempts to catch up with the writer in one checkpoint."""
@@ -21,7 +22,7 @@ BUSY_S: Final = 0.1
 
 
 class Checkpointer:
-    """A thread that copies the write-ahead log into the database every ``interval_s``.
+    """A thread that copies the write-ahead log into the database every ``interval_s``, and sees whether both are there.
 
     A passive checkpoint blocks neither readers nor the writer, but under steady load it never has copied everything,
     and the log starts again from its beginning only then. So when the log has grown beyond ``pages``
@@ -50,6 +51,9 @@ class Checkpointer:
         pause_s = self._interval_s
         while not self._stopped.wait(pause_s):
             pause_s = self._interval_s
+            if self._writer.mode != FAILED and (why := self._store.watch.gone()):
+                self._writer.fail(Lost(why))
+                continue
             commits = self._writer.counters["commits"]
             if commits == self._seen_commits and self._writer.mode != FULL:
                 continue

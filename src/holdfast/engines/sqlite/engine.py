@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 
-from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Listed, Notice
+from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Notice, Page, Queue
 from holdfast.engines.rules import check_consecutive
-from holdfast.engines.sqlite import reader, schema, writes
+from holdfast.engines.sqlite import finding, reader, schema, writes
 from holdfast.engines.sqlite.breather import Breather
 from holdfast.engines.sqlite.checkpointer import Checkpointer
 from holdfast.engines.sqlite.eraser import Eraser
@@ -21,6 +22,7 @@ from holdfast.engines.sqlite.reserve import DiskReserve
 from holdfast.engines.sqlite.rows import encode_json
 from holdfast.engines.sqlite.store import Store
 from holdfast.engines.sqlite.transaction import Transaction
+from holdfast.engines.sqlite.watch import Lost
 from holdfast.engines.sqlite.writer import OK, Writer
 from holdfast.engines.sqlite.writes import Write
 from holdfast.errors import CHECK_THE_PATH, HoldfastError, Unavailable
@@ -35,7 +37,7 @@ class SqliteEngine:
     """An ``Engine`` on one SQLite file. Commits survive a power cut with ``synchronous="FULL"``.
 
     Args:
-        path: the database file; ``-wal``, ``-shm``, ``.lock`` and ``.reserve`` stand beside it.
+        path: the database file, or a link to it; ``-wal``, ``-shm``, ``.lock`` and ``.reserve`` stand beside the file.
         vfs: name of a registered SQLite VFS, for crash tests.
         synchronous: ``FULL``, or ``NORMAL`` as the control of the crash tests (it loses acknowledged commits).
         reserve_bytes: disk space kept back for control and run ends.
@@ -57,6 +59,7 @@ class SqliteEngine:
         checkpoint_pages: int = limits.CHECKPOINT_PAGES,
         readers: int = 4,
     ) -> None:
+        path = os.path.realpath(path)
         self.capabilities = Capabilities("sqlite", "power_cut" if synchronous.upper() == "FULL" else "process", False)
         self._lock = FileLock(path)
         self._reserve = DiskReserve(path, reserve_bytes)
@@ -72,6 +75,7 @@ class SqliteEngine:
         """See ``Engine.open``."""
         schema.check_library()
         self._lock.acquire()
+        self._store.watch.learn("", ".lock")
         try:
             await asyncio.to_thread(self._open_store)
         except BaseException:
@@ -105,6 +109,8 @@ class SqliteEngine:
             raise Unavailable("disk.full", f"cannot open {self._store.path}: {error}") from error
         except apsw.Error as error:
             raise Unavailable("disk.failed", f"cannot open {self._store.path}: {error}") from error
+        except Lost as error:
+            raise Unavailable("disk.lost", str(error)) from error
 
     async def close(self) -> None:
         """See ``Engine.close``."""
@@ -119,6 +125,7 @@ class SqliteEngine:
 
     def _close_store(self) -> None:
         try:
+            self._store.mark_closed()
             self._store.checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.Error:
             pass  # the log keeps what could not be copied; the next opening recovers it
@@ -184,20 +191,23 @@ class SqliteEngine:
         tenant: str,
         *,
         user: str | None = None,
+        names: Sequence[str] | None = None,
         search: str = "",
         before: tuple[int, str] | None = None,
         limit: int,
-    ) -> Sequence[Listed]:
+    ) -> Page:
         """See ``Engine.list``."""
-        return await self._read(reader.list_sessions, tenant, user, search, before, limit)
+        return await self._read(finding.list_sessions, tenant, user, names, search, before, limit)
 
     async def due(self, now_ms: int, limit: int) -> Sequence[Key]:
         """See ``Engine.due``."""
         return await self._read(reader.due, now_ms, limit)
 
-    async def queued(self, tenant: str, agent: str, limit: int) -> Sequence[Key]:
+    async def queued(
+        self, tenant: str, agent: str, *, names: Sequence[str] | None = None, after: int | None = None
+    ) -> Queue:
         """See ``Engine.queued``."""
-        return await self._read(reader.queued, tenant, agent, limit)
+        return await self._read(finding.queued, tenant, agent, names, after)
 
     async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
         """See ``Engine.mark_read``."""
@@ -228,6 +238,10 @@ class SqliteEngine:
     async def get_blob(self, key: Key, incarnation: str, blob: str) -> tuple[str, bytes] | None:
         """See ``Engine.get_blob``."""
         return await self._read(reader.get_blob, key, incarnation, blob)
+
+    async def blob_size(self, key: Key, incarnation: str, blob: str) -> int | None:
+        """See ``Engine.blob_size``."""
+        return await self._read(reader.blob_size, key, incarnation, blob)
 
     def health(self) -> dict[str, Any]:
         """See ``Engine.health``."""

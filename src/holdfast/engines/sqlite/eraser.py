@@ -8,7 +8,6 @@ nothing of what was erased is left in the file, and a disk that was full has roo
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -20,13 +19,14 @@ from holdfast.engines.port import Key
 from holdfast.engines.sqlite import writes
 from holdfast.engines.sqlite.store import Store
 from holdfast.errors import HoldfastError, Unavailable
+from holdfast.visible import logger
 
 Life = tuple[Key, str]
 
 Write = Callable[[Callable[[Any], bool]], Awaitable[bool]]
 """Does one piece in a group commit, also on a full disk; True while there is more."""
 
-_LOG: Final = logging.getLogger(__name__)
+_LOG: Final = logger(__name__)
 
 
 class Eraser:

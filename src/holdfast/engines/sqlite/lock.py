@@ -1,45 +1,145 @@
-"""The lock that keeps a second process from writing to the same database (LOG-9)."""
+"""The locks that keep a second process from writing to the same database (LOG-9).
+
+Two, for a name and for what it names. ``DB.lock`` beside the real file says by its content who holds it, and keeps out
+versions that know nothing else. The file itself is locked as well, so that it has one writer under whatever name it is found:
+another link, another mount, or with its ``.lock`` removed.
+
+SQLite locks the file with POSIX locks, of which a process has one set: *closing any descriptor of the file drops them all*. So
+the file is locked with an open file description lock, on a byte far from those SQLite uses, through a descriptor that stays open
+as long as the lock is held; and a file that this process has locked is not opened a second time.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
+import struct
+import threading
+from typing import Final
 
-from holdfast.errors import CHECK_THE_PATH, HoldfastError
+from holdfast.errors import CHECK_THE_PATH, HoldfastError, Unavailable
+
+OFD_SETLK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
+"""Linux has these locks (fcntl_locking(2)); elsewhere the name is locked and nothing else."""
+
+_OUR_BYTE: Final = 1 << 62
+"""SQLite's are at 2^30 (https://www.sqlite.org/src/file/src/os.h, PENDING_BYTE)."""
+
+_GUARD: Final = threading.Lock()
+_HELD: Final[set[tuple[int, int]]] = set()
+"""Device and inode of every database this process has locked."""
 
 
 class FileLock:
-    """An exclusive ``flock`` on ``<db>.lock``. The kernel drops it when the process ends, however it ends."""
+    """The right to write to a database. The kernel takes it back when the process ends, however it ends."""
 
     def __init__(self, database: str) -> None:
-        self._path = database + ".lock"
-        self._fd: int | None = None
+        self._file = os.path.realpath(database)
+        self._name = self._file + ".lock"
+        self._name_fd: int | None = None
+        self._file_fd: int | None = None
+        self._inode: tuple[int, int] | None = None
 
-    def acquire(self) -> None:
-        """Take the lock and leave this process's id in the file.
+    def acquire(self, *, create: bool = True) -> None:
+        """Take the locks and leave this process's id in ``DB.lock``.
+
+        Args:
+            create: make the database, empty, when there is none. Else a database that is not there is locked by name.
 
         Raises:
-            HoldfastError: ``engine.locked``, with ``pid`` of the holder when the file names it; ``config.invalid``
-                when the file cannot be created where it belongs.
+            HoldfastError: ``engine.locked``, with ``pid`` of the holder where that can be told; ``config.invalid`` when a
+                file cannot be opened or created where it belongs.
+            Unavailable: ``disk.full``.
         """
         try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise HoldfastError(
-                "config.invalid", f"cannot write {self._path}: {error.strerror}", fix=CHECK_THE_PATH
-            ) from None
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.read(fd, 32).decode(errors="replace").strip()
-            os.close(fd)
-            raise HoldfastError("engine.locked", f"process {pid or '?'} is writing to this database", pid=pid) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
-        self._fd = fd
+            self._lock_name()
+            self._lock_file(create)
+        except BaseException:
+            self.release()
+            raise
+        assert self._name_fd is not None
+        told = b"%d\n" % os.getpid()
+        with contextlib.suppress(OSError):  # a full disk has no room for it, and it is only to be read by people
+            os.ftruncate(self._name_fd, os.pwrite(self._name_fd, told, 0))
+
+    def _lock_name(self) -> None:
+        while True:
+            fd = self._name_fd = _opened(self._name, os.O_RDWR | os.O_CREAT)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pid = os.read(fd, 32).decode(errors="replace").strip()
+                raise _locked(pid) from None
+            with contextlib.suppress(FileNotFoundError):
+                if _inode_of(os.stat(self._name)) == _inode_of(os.fstat(fd)):
+                    return
+            os.close(fd)  # it was removed meanwhile: a lock on a name that is gone keeps nobody out
+
+    def _lock_file(self, create: bool) -> None:
+        with _GUARD:
+            try:
+                if _inode_of(os.stat(self._file)) in _HELD:
+                    raise _locked(str(os.getpid()))
+            except FileNotFoundError:
+                if not create:
+                    return
+            self._file_fd = _opened(self._file, os.O_RDWR | (os.O_CREAT if create else 0))
+            inode = _inode_of(os.fstat(self._file_fd))
+            if OFD_SETLK is not None:
+                wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, _OUR_BYTE, 1, 0)  # struct flock
+                try:
+                    fcntl.fcntl(self._file_fd, OFD_SETLK, wanted)
+                except OSError as error:
+                    if error.errno in (errno.EAGAIN, errno.EACCES):
+                        raise _locked(_holder(inode)) from None
+                    # this file system has no such locks
+            self._inode = inode
+            _HELD.add(inode)
 
     def release(self) -> None:
-        """Give the lock up. Idempotent; the file stays, so that nobody can lock a deleted one."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        """Give the locks up, after SQLite has closed the file. Idempotent; ``DB.lock`` stays, so that nobody can lock a
+        deleted one."""
+        with _GUARD:
+            if self._inode is not None:
+                _HELD.discard(self._inode)
+                self._inode = None
+            for fd in (self._file_fd, self._name_fd):
+                if fd is not None:
+                    os.close(fd)
+            self._file_fd = self._name_fd = None
+
+
+def _opened(path: str, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        words = f"cannot open {path} to write to it: {error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Unavailable("disk.full", words) from None
+        raise HoldfastError("config.invalid", words, fix=CHECK_THE_PATH) from None
+
+
+def _inode_of(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _locked(pid: str) -> HoldfastError:
+    return HoldfastError("engine.locked", f"process {pid or '?'} is writing to this database", pid=pid)
+
+
+def _holder(inode: tuple[int, int]) -> str:
+    """The process that has a file locked, as far as this one may see it; empty otherwise. Linux tells (proc(5))."""
+    with contextlib.suppress(OSError):
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                for fd in os.listdir(f"/proc/{pid}/fd"):
+                    if _inode_of(os.stat(f"/proc/{pid}/fd/{fd}")) == inode and _locks(pid, fd):
+                        return pid
+    return ""
+
+
+def _locks(pid: str, fd: str) -> bool:
+    with open(f"/proc/{pid}/fdinfo/{fd}") as told:
+        return any(line.startswith("lock:") and "OFDLCK" in line for line in told)

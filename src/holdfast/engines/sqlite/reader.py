@@ -10,8 +10,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 
-from holdfast.engines.port import Head, Key, Listed, Notice
-from holdfast.engines.rules import check_life, search_words
+from holdfast.engines.port import Head, Key, Notice
+from holdfast.engines.rules import check_life
 from holdfast.engines.sqlite import statements
 from holdfast.engines.sqlite.rows import Stored, checked, decode_notice, frame, stored
 from holdfast.errors import HoldfastError, Unavailable
@@ -125,31 +125,15 @@ def get_blob(connection: apsw.Connection, key: Key, incarnation: str, blob: str)
     return (row[0], checked(row[1], row[2], f"blob {blob!r} of session {key.session!r}")) if row else None
 
 
-def list_sessions(
-    connection: apsw.Connection,
-    tenant: str,
-    user: str | None,
-    search: str,
-    before: tuple[int, str] | None,
-    limit: int,
-) -> list[Listed]:
-    """Sessions by last activity."""
-    words = search_words(search)
-    ms, name = before or (0, "")
-    parameters: dict[str, Any] = {"tenant": tenant, "user": user, "ms": ms, "name": name, "limit": limit}
-    parameters |= {f"w{n}": word for n, word in enumerate(words)}
-    sql = statements.list_sessions(user is not None, before is not None, len(words))
-    return [Listed(stored(row).head, row[9]) for row in connection.execute(sql, parameters)]
+def blob_size(connection: apsw.Connection, key: Key, incarnation: str, blob: str) -> int | None:
+    """How long a blob is; its content is not read."""
+    row = connection.execute(statements.BLOB_SIZE, (_living(connection, key, incarnation), blob)).fetchone()
+    return row[0] if row else None
 
 
 def due(connection: apsw.Connection, now_ms: int, limit: int) -> list[Key]:
     """Sessions that need attention."""
     return [Key(*row) for row in connection.execute(statements.DUE, (now_ms, limit))]
-
-
-def queued(connection: apsw.Connection, tenant: str, agent: str, limit: int) -> list[Key]:
-    """Sessions with work for an agent."""
-    return [Key(*row) for row in connection.execute(statements.QUEUED, (tenant, agent, limit))]
 
 
 def feed(connection: apsw.Connection, after: int, limit: int) -> list[Notice]:

@@ -95,7 +95,8 @@ CREATE TABLE fact (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 -- Lives whose content is still being erased.
 CREATE TABLE erasing (session INTEGER PRIMARY KEY);
 
--- One row, rewritten at every opening: the write that proves the disk works and makes a recovered tail durable.
+-- One row, rewritten at every opening: the write that proves the disk works and makes a recovered tail durable. Negative
+-- while a server has the file open: without the log beside it, the file then does not hold all that was committed.
 CREATE TABLE opening (id INTEGER PRIMARY KEY CHECK (id = 1), times INTEGER NOT NULL);
 INSERT INTO opening VALUES (1, 0);
 """
@@ -123,6 +124,21 @@ def gives_back(connection: apsw.Connection) -> bool:
     """Whether the file can give free pages back to the disk; decided when it is made
     (https://www.sqlite.org/pragma.html#pragma_auto_vacuum)."""
     return bool(connection.pragma("auto_vacuum") == INCREMENTAL)
+
+
+def mark_open(connection: apsw.Connection) -> None:
+    """A server has the file open, and what it commits goes into the log first."""
+    connection.execute("UPDATE opening SET times = -(abs(times) + 1)")
+
+
+def mark_closed(connection: apsw.Connection) -> None:
+    """Nothing is written any more: from the next checkpoint on the file is complete in itself."""
+    connection.execute("UPDATE opening SET times = abs(times)")
+
+
+def is_marked_open(connection: apsw.Connection) -> bool:
+    """Whether a server has, or had at its end, the file open. Version 0.1 left no such mark."""
+    return bool(connection.execute("SELECT 1 FROM opening WHERE times < 0").fetchall())
 
 
 def prepare(connection: apsw.Connection) -> None:

@@ -8,7 +8,8 @@ from typing import Final
 MULTI_ROWS: Final = (128, 32, 8, 2, 1)
 """Sizes of multi-row statements: few, so that each is compiled once and kept."""
 
-_SESSION: Final = "id, tenant, name, incarnation, tail, created_ms, active_ms, deleted, idx"
+SESSION: Final = ("id", "tenant", "name", "incarnation", "tail", "created_ms", "active_ms", "deleted", "idx")
+"""The columns of a session, as ``rows.stored`` reads them."""
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -85,7 +86,7 @@ ERASE_SNAPSHOT: Final = "DELETE FROM snapshot WHERE session = ?"
 ERASE_READ_MARKS: Final = "DELETE FROM read_mark WHERE session = ?"
 
 # --- reading --------------------------------------------------------------------------------------------------------
-HEAD: Final = f"SELECT {_SESSION} FROM session WHERE tenant = ? AND name = ?"
+HEAD: Final = f"SELECT {', '.join(SESSION)} FROM session WHERE tenant = ? AND name = ?"
 
 # From the frame in which ``after + 1`` lies: the newest that begins at or before it.
 READ: Final = """
@@ -98,40 +99,14 @@ ORDER BY first
 GET_SNAPSHOT: Final = "SELECT seq, crc, data FROM snapshot WHERE session = ?"
 GET_PAGE: Final = "SELECT crc, data FROM page WHERE session = ? AND page = ?"
 GET_BLOB: Final = "SELECT media_type, crc, data FROM blob WHERE session = ? AND name = ?"
+BLOB_SIZE: Final = "SELECT length(data) FROM blob WHERE session = ? AND name = ?"
 
 GET_FACT: Final = "SELECT data FROM fact WHERE name = ?"
 FACTS: Final = "SELECT name, data FROM fact WHERE name BETWEEN ?1 AND ?1 || char(0x10FFFF) ORDER BY name"
 
 DUE: Final = "SELECT tenant, name FROM session WHERE due_ms <= ? ORDER BY due_ms, tenant, name LIMIT ?"
-QUEUED: Final = """
-SELECT session.tenant, session.name FROM queued JOIN session ON session.id = queued.session
-WHERE queued.tenant = ? AND queued.agent = ? ORDER BY session.active_ms, session.name LIMIT ?
-"""
 TRIM_NOTICES: Final = "DELETE FROM notice WHERE position <= ?"
 FEED: Final = "SELECT position, tenant, name, data FROM notice WHERE position > ? ORDER BY position LIMIT ?"
-
-
-@cache
-def list_sessions(by_user: bool, paged: bool, words: int) -> str:
-    """A list, newest activity first. Parameters: ``:tenant``, ``:user``, ``:ms``, ``:name``, ``:w0`` …, ``:limit``."""
-    columns = ", ".join(f"session.{column}" for column in _SESSION.split(", "))
-    where = ["session.tenant = :tenant", "session.deleted = 0"]
-    if by_user:
-        source = (
-            "participant CROSS JOIN session ON session.id = participant.session "  # CROSS: people have few, tenants many
-            "LEFT JOIN read_mark ON read_mark.session = session.id AND read_mark.user = participant.user"
-        )
-        where += ["participant.tenant = :tenant", "participant.user = :user"]
-        read = "coalesce(read_mark.seq, 0)"
-    else:
-        source, read = "session", "0"
-    if paged:
-        where.append("(session.active_ms, session.name) < (:ms, :name)")
-    where += [f"instr(session.words, :w{n}) > 0" for n in range(words)]
-    return (
-        f"SELECT {columns}, {read} FROM {source} WHERE {' AND '.join(where)} "
-        "ORDER BY session.active_ms DESC, session.name DESC LIMIT :limit"
-    )
 
 
 KEYS = "SELECT tenant, name FROM session ORDER BY id"

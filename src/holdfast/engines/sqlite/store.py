@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import threading
 from typing import Any, Final
+from urllib.parse import quote
 
 import apsw
 
-from holdfast.engines.sqlite import schema
+from holdfast.engines.sqlite import lives, schema
 from holdfast.engines.sqlite.reader import Readers
-from holdfast.errors import CHECK_THE_PATH, HoldfastError
+from holdfast.engines.sqlite.watch import Lost, Watch
+from holdfast.errors import HoldfastError
+from holdfast.visible import logger
 
 BUSY_MS: Final = 5_000
 """How long to wait for a foreign process (a shell, a backup) that holds a lock for a moment."""
@@ -24,9 +27,18 @@ WAL_KEPT_BYTES: Final = 128 << 20
 """A write-ahead log that grew beyond this is cut back when it starts again."""
 
 
+log = logger(__name__)
+
+
 def connect(path: str, *, vfs: str | None, write: bool) -> apsw.Connection:
-    """Open one connection; nothing is written yet."""
+    """Open one connection; nothing is written yet.
+
+    A database without a log is in nobody's use. Whoever only reads it opens it as a file that does not change, which leaves
+    no empty log behind: that there was none is something to tell.
+    """
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if write else apsw.SQLITE_OPEN_READONLY
+    if not write and vfs is None and os.path.exists(path) and not has_log(path):
+        path, flags = f"file:{quote(os.path.realpath(path))}?immutable=1", flags | apsw.SQLITE_OPEN_URI
     connection = apsw.Connection(path, flags=flags, vfs=vfs)
     connection.set_busy_timeout(BUSY_MS)
     connection.pragma("temp_store", "memory")  # a full disk must not stop a sort
@@ -36,19 +48,33 @@ def connect(path: str, *, vfs: str | None, write: bool) -> apsw.Connection:
     return connection
 
 
+def has_log(path: str) -> bool:
+    """Whether there is a log, or a journal, beside the database that is really meant by this path."""
+    return any(os.path.exists(os.path.realpath(path) + suffix) for suffix in ("-wal", "-journal"))
+
+
+def lacks_log(connection: apsw.Connection, path: str) -> bool:
+    """Whether a server had the file open when it was copied, or when that server ended, and its log is not here."""
+    return not has_log(path) and schema.is_marked_open(connection)
+
+
 class Store:
     """One writing connection, one for checkpoints, and a pool of readers on the same file.
 
     Args:
-        path: the database file; its directory must exist.
+        path: the database file, by its real path; its directory must exist.
         vfs: name of a registered SQLite VFS (crash tests), or None for the system's.
         synchronous: ``FULL`` keeps every acknowledged commit through a power cut; ``NORMAL`` does not and exists so
             that the crash tests can show that they would notice.
         readers: number of reading threads.
+
+    Attributes:
+        watch: whether the files are those of their names.
     """
 
     def __init__(self, path: str, *, vfs: str | None, synchronous: str, readers: int) -> None:
         self.path = path
+        self.watch = Watch(path)
         self._vfs = vfs
         self._synchronous = synchronous
         self._reader_count = readers
@@ -63,11 +89,17 @@ class Store:
 
         What a killed process wrote may stand in the write-ahead log without having reached the disk. It is copied
         into the database and synced, and a commit of our own proves that syncing works.
+
+        Raises:
+            apsw.Error: what SQLite says.
+            Lost: a file was replaced while it was opened.
         """
+        had_log = has_log(self.path)
         try:
-            self._create_file()
             self.writer = connect(self.path, vfs=self._vfs, write=True)
             self._set_up(self.writer)
+            if not had_log:
+                self._begin_anew(self.writer)
             self._make_durable(self.writer)
             self._checkpoint_connection = connect(self.path, vfs=self._vfs, write=True)
             self._checkpoint_connection.set_busy_timeout(CHECKPOINT_BUSY_MS)
@@ -75,6 +107,9 @@ class Store:
             self.readers = Readers(
                 [connect(self.path, vfs=self._vfs, write=False) for _ in range(self._reader_count)], self.path
             )
+            self.watch.learn("-wal", "-shm")
+            if why := self.watch.gone():
+                raise Lost(why)
         except BaseException:
             self.close()
             raise
@@ -84,18 +119,31 @@ class Store:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except (apsw.BusyError, apsw.FullError):
             pass  # a foreign reader, such as a backup, or no room: the commit below syncs the log as a whole
-        connection.execute("UPDATE opening SET times = times + 1")
+        schema.mark_open(connection)
+        try:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)  # it must stand in the file itself
+        except (apsw.BusyError, apsw.FullError):
+            pass  # then a log that is lost is not noticed
 
-    def _create_file(self) -> None:
-        if self._vfs is None:
-            try:
-                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-            except FileExistsError:
-                pass
-            except OSError as error:
-                raise HoldfastError(
-                    "config.invalid", f"cannot create {self.path}: {error.strerror}", fix=CHECK_THE_PATH
-                ) from None
+    def _begin_anew(self, connection: apsw.Connection) -> None:
+        """The log was lost while nobody looked: what was read may lie beyond what is left, as after a restore."""
+        if schema.is_marked_open(connection):
+            words = "%s-wal is gone, and the server before this did not close: what was committed last is lost"
+            log.error(words, self.path)
+            with connection:
+                lives.begin_new(connection)
+
+    def mark_closed(self) -> None:
+        """Nothing will be written any more: from the next checkpoint on the file is complete in itself."""
+        if self.writer is not None and not self.watch.gone():
+            schema.mark_closed(self.writer)
+
+    def rescue(self) -> None:
+        """Copy what the log holds into the database, by the files that are open, whatever their names mean by now."""
+        try:
+            self.checkpoint(apsw.SQLITE_CHECKPOINT_FULL)
+        except (apsw.Error, OSError) as error:
+            log.error("what the log of %s held could not be copied into it: %s", self.path, error)
 
     def _set_up(self, connection: apsw.Connection) -> None:
         if not schema.is_empty(connection):

@@ -8,7 +8,6 @@ reopened and its tail made durable (LOG-4). A full disk gives up the reserve and
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,9 +21,11 @@ from holdfast.engines.sqlite.reserve import DiskReserve
 from holdfast.engines.sqlite.rows import Stored
 from holdfast.engines.sqlite.store import Store
 from holdfast.engines.sqlite.transaction import Transaction
+from holdfast.engines.sqlite.watch import COMMITTED, Lost
 from holdfast.engines.sqlite.writes import Write
 from holdfast.errors import CommitFailed, HoldfastError
 from holdfast.protocol import limits
+from holdfast.visible import logger
 
 OK: Final = "ok"
 FULL: Final = "full"
@@ -33,7 +34,7 @@ FAILED: Final = "failed"
 LOOK_BYTES: Final = 1 << 20
 """Committed between two looks at the disk."""
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _STOP: Final = object()
 _FINISH_CHECKPOINT: Final = object()
@@ -61,6 +62,7 @@ class Writer:
         self._unseen_bytes = 0  # committed since the disk was looked at
         self.error = ""
         self.mode = OK
+        self._code = "disk.failed"  # what writes are refused with while it is failed
         if not reserve.allocate():
             self._enter_full()
         self.counters = {"commits": 0, "writes": 0, "commit_bytes": 0, "refused": 0, "failures": 0, "reopened": 0}
@@ -78,8 +80,9 @@ class Writer:
         """Queue a write; its ``done`` is told the outcome on the loop."""
         self._queue.put(write)
 
-    def fail(self, error: apsw.Error) -> None:
-        """A disk error met elsewhere (a checkpoint) concerns the writer too. Any thread may say so."""
+    def fail(self, error: apsw.Error | Lost) -> None:
+        """What was met elsewhere (a disk error at a checkpoint, a file that is gone) concerns the writer too. Any thread
+        may say so."""
         self._queue.put(error)
 
     def finish_checkpoint(self) -> None:
@@ -103,6 +106,8 @@ class Writer:
                 self._finish_checkpoint()
             if isinstance(rest, apsw.Error):
                 self._met(rest)
+            if isinstance(rest, Lost) and self.mode != FAILED:
+                self._enter_lost(str(rest))
             if self.mode != OK and time.monotonic() >= self._next_probe:
                 self._probe()
                 self._next_probe = time.monotonic() + self._probe_s
@@ -133,10 +138,13 @@ class Writer:
         return group, item
 
     def _commit(self, group: Sequence[Write[Any]]) -> None:
+        watch = self._store.watch
+        if self.mode != FAILED and (why := watch.gone(*COMMITTED)):
+            self._enter_lost(why)
         if self.mode == FULL:
             group = self._refuse(group, "disk.full", lambda write: not write.essential)
         elif self.mode == FAILED:
-            group = self._refuse(group, "disk.failed", lambda write: True)
+            group = self._refuse(group, self._code, lambda write: True)
         connection = self._store.writer
         if not group or connection is None:
             return
@@ -161,6 +169,10 @@ class Writer:
             connection.execute("COMMIT")
         except Exception as error:
             self._not_committed(group, error, at_commit)
+            return
+        if why := watch.gone(*COMMITTED):  # in a file that nobody will find
+            self._enter_lost(why)
+            self._deliver([(write, CommitFailed("unknown", "commit.unknown", why)) for write in group])
             return
         transaction.committed()
         self.counters["commits"] += 1
@@ -211,7 +223,8 @@ class Writer:
         self, group: Sequence[Write[Any]], code: str, refused: Callable[[Write[Any]], bool]
     ) -> list[Write[Any]]:
         """Refuse some of a group, nothing applied; answers the others."""
-        self._deliver([(write, CommitFailed("not_applied", code)) for write in group if refused(write)])
+        why = self.error if code == "disk.lost" else ""
+        self._deliver([(write, CommitFailed("not_applied", code, why)) for write in group if refused(write)])
         return [write for write in group if not refused(write)]
 
     def _roll_back(self) -> None:
@@ -235,8 +248,15 @@ class Writer:
         self._reserve.release()
         self._next_probe = time.monotonic() + self._probe_s
 
-    def _enter_failed(self) -> None:
-        self.mode = FAILED
+    def _enter_lost(self, why: str) -> None:
+        """Not into a file that is not that of its name. Nothing is opened anew before the very same is back."""
+        log.error("%s; writing stops", why)
+        self.error = why
+        self._store.rescue()
+        self._enter_failed("disk.lost")
+
+    def _enter_failed(self, code: str = "disk.failed") -> None:
+        self.mode, self._code = FAILED, code
         self.counters["failures"] += 1
         self._known.clear()
         self._store.close_writing()
@@ -274,11 +294,14 @@ class Writer:
 
     def _reopen(self) -> bool:
         """Reads go on from the last durable commit until a probe succeeds; then everything is closed and reopened."""
+        if why := self._store.watch.gone():
+            self.error, self._code = why, "disk.lost"
+            return False
         try:
             self._store.probe()
             self._store.close()
             self._store.open()
-        except (apsw.Error, HoldfastError, OSError) as error:
+        except (apsw.Error, HoldfastError, OSError, Lost) as error:
             self.error = _describe(error)
             if _is_full(error, at_commit=False):
                 self._reserve.release()

@@ -1,6 +1,6 @@
 // Owns the page's frame: three panes (two of them drawers on a phone), the bar, the keyboard, and when to draw again.
 
-import { Button, Glyph, listen, useChanges } from "holdfast-look";
+import { bare, Button, Glyph, listen, useChanges } from "holdfast-look";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { useInfo } from "./breaking.js";
@@ -39,7 +39,7 @@ function Page() {
   const state = lineState(chat);
   useLayoutEffect(() => {
     Object.assign(document.body.dataset, { line: state.replace(" ", "-"), drawer });
-    document.title = `${title(chat)} · Holdfast`;
+    document.title = `${bare(title(chat))} · Holdfast`;
   });
   const refused = state === "refused";
   if (refused && !session?.view.items.length) return <Refused expired={client.principal !== ""} />;

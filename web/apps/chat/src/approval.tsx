@@ -41,7 +41,8 @@ function InBrowser({ item, tool, me }: { item: ApprovalItem; tool: string; me: s
 
 function waits(item: ApprovalItem): string {
   const until = new Date(item.deadline).toLocaleDateString([], { day: "numeric", month: "long" });
-  return `Exactly this, and nothing else (${(item.hash ?? "").slice(0, 10)}). Without an answer it is ${item.default} on ${until}.`;
+  const whose = item.requester ? `${nameOf(item.requester)}'s message led to it. ` : "";
+  return `${whose}Exactly this, and nothing else (${(item.hash ?? "").slice(0, 10)}). Without an answer it is denied on ${until}.`;
 }
 
 function decided(item: ApprovalItem, me: string): string {

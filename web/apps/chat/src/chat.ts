@@ -5,7 +5,7 @@ import {
   type MessageItem,
 } from "holdfast-ai";
 
-import { addressed, device, given } from "./arrive.js";
+import { addressed, device } from "./arrive.js";
 
 const TITLE_CHARS = 60;
 const NOTICE_MS = 15_000;
@@ -44,7 +44,6 @@ export class Chat extends EventTarget {
     // a connection of its own: others see how many tabs there are, and a tab can be cut without its neighbours
     this.client = connect("", { token, surface: "web", device: device(), tabs: false });
     this.client.on("status", () => this.#recovered());
-    addEventListener("hashchange", () => given() && location.reload()); // another key: begin with it
     addEventListener("hashchange", () => addressed() !== (this.session?.id ?? null) && this.open(addressed()));
     document.addEventListener("visibilitychange", () => this.markRead());
     this.open(addressed());

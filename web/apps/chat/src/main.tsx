@@ -4,17 +4,11 @@ import "holdfast-look/look.css";
 import "./conversation.css";
 import "./panes.css";
 
-import { borrow, lend } from "holdfast-look";
+import { arrive, showAsItIs } from "holdfast-look";
 import { render } from "preact";
 
 import { App } from "./app.js";
-import { arrive, keep } from "./arrive.js";
 import { Chat } from "./chat.js";
-
-const token = arrive() || keep(await borrow());
-if (token) lend(token);
-const chat = token ? new Chat(token) : null;
-render(<App chat={chat} />, document.getElementById("app")!);
 
 declare global {
   interface Window {
@@ -22,4 +16,11 @@ declare global {
     holdfast: Chat | null;
   }
 }
-window.holdfast = chat;
+
+const root = document.getElementById("app")!;
+showAsItIs();
+window.holdfast = null;
+arrive(root, (session) => `#/${session}`, (token) => {
+  window.holdfast = token ? new Chat(token) : null;
+  render(<App chat={window.holdfast} />, root);
+});

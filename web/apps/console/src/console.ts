@@ -6,22 +6,6 @@ import { useContext, useEffect, useState } from "preact/hooks";
 
 const NOTICE_MS = 10_000;
 
-/** The token comes in the fragment, which no server sees, and leaves the address at once. */
-export function arrive(): string {
-  const token = new URLSearchParams(location.hash.slice(1)).get("t");
-  if (token !== null) {
-    keep(token);
-    history.replaceState(null, "", location.pathname);
-  }
-  return sessionStorage.getItem("holdfast.token") ?? "";
-}
-
-/** Keep a token for the reloads of this tab. */
-export function keep(token: string): string {
-  if (token) sessionStorage.setItem("holdfast.token", token);
-  return token;
-}
-
 /** An open connection, as `GET /v1/connections` tells it. */
 export interface ConnectionRow {
   connection: string;

@@ -4,16 +4,12 @@ import "holdfast-look/look.css";
 import "uplot/dist/uPlot.min.css";
 import "./console.css";
 
-import { borrow, lend } from "holdfast-look";
+import { arrive, showAsItIs } from "holdfast-look";
 import { render } from "preact";
 
 import { App } from "./app.js";
-import { arrive, Console, keep } from "./console.js";
-
-const token = arrive() || keep(await borrow());
-if (token) lend(token);
-const operator = token ? new Console(token) : null;
-render(<App operator={operator} />, document.getElementById("app")!);
+import { Console } from "./console.js";
+import { addressOf } from "./route.js";
 
 declare global {
   interface Window {
@@ -21,4 +17,11 @@ declare global {
     operator: Console | null;
   }
 }
-window.operator = operator;
+
+const root = document.getElementById("app")!;
+showAsItIs();
+window.operator = null;
+arrive(root, (session) => addressOf("session", session), (token) => {
+  window.operator = token ? new Console(token) : null;
+  render(<App operator={window.operator} />, root);
+});

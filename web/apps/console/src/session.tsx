@@ -91,7 +91,7 @@ function Waiting({ session }: { session: Session }) {
   return <>
     {decisions.length > 0 && <section><h2>Waits for a person</h2>{decisions.map((item) => (
       <article class="approval" key={item.id} data-status="pending">
-        <h3><Glyph name="waiting" />{nameOf(item.actor)} wants to run <code>{item.tool}</code></h3>
+        <h3><Glyph name="waiting" />{nameOf(item.actor)} wants to run <code>{item.tool}</code>{item.requester ? ` for ${nameOf(item.requester)}` : ""}</h3>
         <pre tabIndex={0}>{JSON.stringify(item.args, null, 2)}</pre>
         <div class="row">
           <Button icon="completed" words="Approve" kind="primary" onClick={() => void decide(item, true)} />

@@ -153,10 +153,11 @@ export class Connection {
 
   #refused(id: number | undefined, wire: WireError): void {
     const known = this.outbox.waiting.get(id!);
+    const asked = Number(wire["retry_after_s"] ?? 0) * 1_000;
     if (!known) {
+      this.#goawayMs = asked;
       if (!this.#connected) this.#gone(wire);
     } else if (wire.retry && !OF_THE_CONNECTION.test(known.op.op)) {
-      const asked = Number(wire["retry_after_s"] ?? 0) * 1_000;
       setTimeout(() => this.#write(id!), Math.max(asked, 250 + delayMs(2)));
     } else {
       this.outbox.take(id!)!.done(new HoldfastError(wire), {});

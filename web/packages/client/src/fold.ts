@@ -224,7 +224,8 @@ const approval: Handler = (view, event, data) => {
   const id = text(data, "approvalId");
   if (!id || view.find("approval", id)) return;
   const fields = ["tool", "args", "hash", "deadline", "default"].map((field) => [field, data[field] ?? null]);
-  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields) });
+  const optional = some({ requester: data["requester"] });
+  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields), ...optional });
 };
 
 const approvalSettled: Handler = (view, event, data) => {

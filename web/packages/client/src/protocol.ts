@@ -103,15 +103,19 @@ export interface ActivityItem extends ItemBase {
   content: unknown;
 }
 
+/** `actor` is the asker: the agent that wants to act. */
 export interface ApprovalItem extends ItemBase {
   kind: "approval";
   tool: string;
   args: Record<string, unknown>;
   hash: string;
-  /** Unix milliseconds: when `default` decides. */
+  /** Unix milliseconds: what nobody has decided by then is denied. */
   deadline: number;
   default: Decision;
   status: "pending" | Decision | "expired";
+  /** The person whose message led to it. */
+  requester?: string;
+  /** The approver. */
   by?: string;
   note?: string;
   decision?: Decision;

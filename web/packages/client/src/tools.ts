@@ -46,6 +46,19 @@ export const browserToolOf = ({ tool, args }: ApprovalItem): string | null =>
 /** What a tab took: not begun yet, or begun. */
 type Claims = Record<string, "taken" | "begun">;
 
+/** A result as JSON. The tool has acted: of what is no JSON there are words. */
+function asJson(value: unknown): string {
+  try {
+    return JSON.stringify(value, (_, each) => (typeof each === "bigint" ? String(each) : each)) ?? "null";
+  } catch (error) {
+    return JSON.stringify(`a result that cannot be shown: ${(error as Error).message}`);
+  }
+}
+
+/** Half a surrogate pair, which a cut or a file name may leave, is no text: it becomes U+FFFD. */
+const wellFormed = (text: string): string =>
+  text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
+
 /** Claims whose tools run in this page now, whoever serves them. */
 const running = new WeakMap<Client, Set<string>>();
 
@@ -160,10 +173,10 @@ class Serving {
       if (this.#claims[claim] === "begun" && !idempotent) throw new Error("the page was reloaded");
       this.#remember(claim, "begun");
       const call = { id: String(item.args["toolCallId"]), signal: abort.signal };
-      note = await this.#note(JSON.stringify(await run(item.args["args"], call)) ?? "null", abort.signal);
+      note = await this.#note(asJson(await run(item.args["args"], call)), abort.signal);
     } catch (error) {
       decision = "denied";
-      note = (error instanceof Error ? error.message : String(error)).slice(0, NOTE_CHARS) || "it failed";
+      note = wellFormed((error instanceof Error ? error.message : String(error)).slice(0, NOTE_CHARS)) || "it failed";
     }
     this.#aborts.delete(item.id);
     if (this.#waits(item)) await this.#resolve(item, decision, note);

@@ -1,6 +1,6 @@
 // What survives cuts, silence, reloads and restarts: SUB-2, SUB-7, LOG-5, FOLD-3 from this side.
 
-import { describe, expect, inject, test } from "vitest";
+import { describe, expect, inject, test, vi } from "vitest";
 import { apply, canonical } from "../src/fold.js";
 import { View, type SessionEvent } from "../src/index.js";
 import { client, closing, fresh, storage, until } from "./client.js";
@@ -240,6 +240,29 @@ describe("a client", () => {
     await until(() => session.status === "live");
     expect(session.error).toBeNull();
     end();
+  });
+
+  test.each([true, false])("stays away as long as it is told, also before it is welcomed (%s)", async (welcomed) => {
+    const dial = websocketDial(inject("url"), WebSocket as unknown as WebSocketLike, () => {});
+    const slow = { code: "limit.rate", message: "too fast", retry: true, retry_after_s: 7 };
+    let lines = 0;
+    let last!: { received: (message: any, size: number) => void; lost: (error: any) => void };
+    const hf = client({
+      dial: (hello, sink) => {
+        last = sink;
+        if (++lines === 1 || welcomed) return dial(hello, sink);
+        queueMicrotask(() => sink.received({ op: "error", error: slow }, 0));
+        return { kind: "websocket", send: () => {}, close: () => {} };
+      },
+    });
+    await hf.ready();
+    vi.spyOn(Math, "random").mockReturnValue(0); // nothing but what is asked for
+    const told = Date.now();
+    if (welcomed) last.received({ op: "error", error: slow }, 0);
+    last.lost({ code: "connection.lost", message: "closed (4429)", retry: true });
+    await until(() => hf.status.retryAt !== null && hf.status.retryAt >= told + 7_000);
+    expect(lines).toBe(welcomed ? 1 : 2);
+    vi.restoreAllMocks();
   });
 
   test("the view's shape counts what becomes of runs, so that a page draws lost attempts at once", () => {

@@ -66,6 +66,26 @@ test("what a tool throws is told to the agent", async () => {
   expect((await toolOf(session)).error).toMatchObject({ code: "tool.failed" });
 });
 
+test("whatever a tool gives or throws, its call is answered", async () => {
+  const itself: { again?: object } = {};
+  itself.again = itself;
+  const gives: [() => unknown, RegExp, string?][] = [
+    [() => `half \ud83c`, /half/, "half \ufffd"],
+    [() => ({ n: 2n ** 70n }), /1180591620717411303424/],
+    [() => itself, /cannot be shown: /],
+    [() => Promise.reject(new Error("a".repeat(199) + "🌊")), /a{199}/],
+    [() => Promise.reject(new Error("no \udf0a wave")), /no .+ wave/],
+  ];
+  for (const [pick, expected, result] of gives) {
+    const { session, answer } = await asked({ name: "pick" });
+    tab(session.id, { pick });
+    expect(await answer).toMatch(expected);
+    const tool = await toolOf(session);
+    expect(tool.status).toBe("done");
+    if (result) expect(tool.result).toBe(result);
+  }
+});
+
 test("a tab that does not answer loses the call to another, and is told to stop", async () => {
   const { session, answer } = await asked({ name: "pick", claim_s: 0.5 });
   let stopped = false;

@@ -4,6 +4,8 @@
 
 import { useLayoutEffect, useRef } from "preact/hooks";
 
+import { type Span, spansOf } from "./inline.js";
+
 type Child = Node | string | null;
 
 /** A new element. Content is only ever text: nothing here parses HTML. */
@@ -19,8 +21,7 @@ function element<K extends keyof HTMLElementTagNameMap>(
 const HEADING = /^#{1,6} /;
 const LISTED = /^( *)(?:[-*+]|\d{1,9}[.)]) /;
 const FENCE = /^ {0,3}```/;
-const INLINE_CHARS = 20_000; // a longer block is shown plain: looking for marks in it would take too long
-const INLINE = /(`+)([^`](?:.|\n)*?)\1(?!`)|(\*\*|__)(?=\S)([^\n]+?\S?)\3|([*_])(?=\S)([^*_\n]+?)\5(?![A-Za-z0-9])|\[([^\]\n]+)\]\(([^)\s]+)\)|https?:\/\/[^\s<>"')\]]+/g;
+const INLINE_CHARS = 20_000; // a longer block is shown plain: it is drawn anew with every piece that comes
 
 type Kind = "heading" | "list" | "quote" | "table" | "paragraph" | "code";
 interface Block { kind: Kind; source: string }
@@ -70,36 +71,27 @@ const mark = (text: string): Child => (text ? element("span", { class: "mark" },
 
 /** Nodes of one line or paragraph of source. */
 function inline(source: string): Child[] {
-  if (source.length > INLINE_CHARS) return [source];
-  const nodes: Child[] = [];
-  let from = 0;
-  for (const found of source.matchAll(INLINE)) {
-    if (/[A-Za-z0-9]/.test(source[found.index - 1] ?? "") && (found[5] === "_" || found[3] === "__")) continue;
-    nodes.push(source.slice(from, found.index), span(found));
-    from = found.index + found[0].length;
-  }
-  nodes.push(source.slice(from));
-  return nodes.filter((node) => node !== "");
+  return source.length > INLINE_CHARS ? [source] : spansOf(source).map(node);
 }
 
-function span([whole, ticks, code, strong, bold, emphasis, leaning, label, target]: RegExpMatchArray): Child {
-  if (ticks) return element("code", {}, mark(ticks), code!, mark(ticks));
-  if (strong) return element("strong", {}, mark(strong), ...inline(bold!), mark(strong));
-  if (emphasis) return element("em", {}, mark(emphasis), ...inline(leaning!), mark(emphasis));
-  if (label) {
-    const parts: Child[] = [mark("["), label, mark(`](${target})`)];
-    return /^https?:\/\//.test(target!)
-      ? element("a", { href: target!, target: "_blank", rel: "noopener noreferrer" }, ...parts)
+function node(span: Span): Child {
+  if (typeof span === "string") return span;
+  if (span.kind === "code") return element("code", {}, mark(span.mark), span.text, mark(span.mark));
+  if (span.kind === "url") return element("a", { href: span.target, target: "_blank", rel: "noopener noreferrer" }, span.target);
+  if (span.kind === "link") {
+    const parts: Child[] = [mark("["), span.label, mark(`](${span.target})`)];
+    return /^https?:\/\//.test(span.target)
+      ? element("a", { href: span.target, target: "_blank", rel: "noopener noreferrer" }, ...parts)
       : element("span", {}, ...parts);
   }
-  return element("a", { href: whole, target: "_blank", rel: "noopener noreferrer" }, whole);
+  return element(span.kind, {}, mark(span.mark), ...span.inside.map(node), mark(span.mark));
 }
 
 /** A line cut into what is hidden before it, what is shown, and its end. */
 function lineParts(line: string, before: RegExp): [string, string, string] {
   const start = before.exec(line)?.[0] ?? "";
-  const end = /\s*$/.exec(line.slice(start.length))![0];
-  return [start, line.slice(start.length, line.length - end.length), end];
+  const shown = line.slice(start.length).trimEnd();
+  return [start, shown, line.slice(start.length + shown.length)];
 }
 
 const linesOf = (source: string): string[] => source.match(/[^\n]*\n|[^\n]+$/g) ?? [];
@@ -124,7 +116,8 @@ function codeOf(source: string): HTMLElement {
   const lines = linesOf(source);
   const opening = lines.shift() ?? "";
   const blank: string[] = [];
-  while (lines.length && lines.at(-1)!.trim() === "" && lines.length > 1) blank.unshift(lines.pop()!);
+  while (lines.length && lines.at(-1)!.trim() === "" && lines.length > 1) blank.push(lines.pop()!);
+  blank.reverse();
   const closing = lines.length && FENCE.test(lines.at(-1)!) ? lines.pop()! : "";
   const body = [...lines, ...(closing ? [] : blank)].join("");
   return element("pre", { tabindex: "0" }, element("code", {}, mark(opening), body, mark(closing + (closing ? blank.join("") : ""))));

@@ -1,6 +1,8 @@
 // Owns how a tab that was opened without a key comes by one: from a tab of the same browser that shows these pages. The
 // key goes over a channel that only pages of this origin hear, and is kept nowhere but in the tabs themselves.
 
+import { claims, speaker } from "./token.js";
+
 const CHANNEL = "holdfast.key";
 const WAIT_MS = 250; // for the first tab that answers,
 const MORE_MS = 50; // and then for others
@@ -34,19 +36,6 @@ export async function borrow(): Promise<string> {
     channel.postMessage({ ask: me });
   });
   channel.close();
-  const whose = new Set(lent.map(identity));
+  const whose = new Set(lent.map((token) => speaker(token) || token));
   return whose.size === 1 ? lent.sort((one, other) => Number(claims(other)["exp"]) - Number(claims(one)["exp"]))[0]! : "";
-}
-
-const identity = (token: string): string => {
-  const { sub, tenant } = claims(token);
-  return JSON.stringify([sub, tenant]);
-};
-
-function claims(token: string): Record<string, unknown> {
-  try {
-    return JSON.parse(atob(token.split(".")[1]!.replace(/-/g, "+").replace(/_/g, "/"))) as Record<string, unknown>;
-  } catch {
-    return { sub: token };
-  }
 }

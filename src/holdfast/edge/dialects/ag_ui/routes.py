@@ -88,7 +88,7 @@ class AgUi:
     async def stop(self, request: Request) -> Response:
         """Stop the agent's runs in a thread: ``{"stopped": true, "runs": […]}``."""
         principal = self._requests.principal(request)
-        async with self._requests.body(request, principal) as raw:
+        async with self._requests.body(request) as raw:
             wanted = codec.decode(raw, _STOP, "body") if raw.strip() else _Stop()
         thread, agent = codec.check_session_id(request.path_params["thread"]), request.path_params["agent"]
         authorise(principal, "control", thread)  # whether or not anything runs
@@ -110,7 +110,7 @@ class AgUi:
     # --- streaming
     async def _given(self, request: Request) -> tuple[Principal, Input, Version]:
         principal = self._requests.principal(request)
-        async with self._requests.body(request, principal, limits.CONVERSATION_BYTES) as raw:
+        async with self._requests.body(request, limits.CONVERSATION_BYTES) as raw:
             given: Input = codec.decode(raw, DECODER, "body", limits.CONVERSATION_BYTES)
         codec.check_session_id(given.threadId)
         return principal, given, version_of(request.query_params.get("version"), given.protocolVersion)

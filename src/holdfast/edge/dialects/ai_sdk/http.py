@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from typing import Final
 from urllib.parse import unquote
 
@@ -22,10 +21,10 @@ from holdfast.edge.dialects.ai_sdk.answer import Answer
 from holdfast.edge.dialects.ai_sdk.asking import TOOLS_HEADER, Asked, Asking, tools_of
 from holdfast.edge.dialects.ai_sdk.history import conversation
 from holdfast.edge.dialects.ai_sdk.parts import Chunk
-from holdfast.edge.dialects.ai_sdk.socket import SdkVisit
+from holdfast.edge.dialects.ai_sdk.socket import kind_of
 from holdfast.edge.door import Door, Kind
 from holdfast.edge.reading import Reading
-from holdfast.edge.request import Requests, answer
+from holdfast.edge.request import Requests, answer, headers_of
 from holdfast.edge.sse import COMMENT, Following
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import codec
@@ -61,9 +60,9 @@ class AiSdk:
     async def send(self, request: Request) -> Response:
         """Append the user's message and stream the answer (``DefaultChatTransport.sendMessages``)."""
         asking = self._asking(request)
-        async with self.requests.body(request, asking.principal) as raw:
+        async with self.requests.body(request) as raw:
             asked: Asked = codec.decode(raw, _ASKED, "body")
-        found = await asking.send(asked)
+            found = await asking.send(asked)
         return (
             streamed(*found) if found is not None else Response(_END, headers=HEADERS, media_type="text/event-stream")
         )
@@ -92,10 +91,10 @@ class AiSdk:
         found = _API.fullmatch(path)
         if found is None or found["version"] not in VERSIONS:
             return None
-        return partial(SdkVisit, version=VERSIONS[found["version"]], agent=unquote(found["agent"]))
+        return kind_of(VERSIONS[found["version"]], unquote(found["agent"]))
 
     async def _socket(self, socket: WebSocket) -> None:
-        kind = partial(SdkVisit, version=_version(socket.path_params), agent=socket.path_params["agent"])
+        kind = kind_of(_version(socket.path_params), socket.path_params["agent"])
         await serve_socket(self.door, BrowserCheck(self.door.settings), socket, kind)
 
 
@@ -116,7 +115,7 @@ def _told_as_text(handle: Callable[[Request], Awaitable[Response]]) -> Callable[
         try:
             return await handle(request)
         except HoldfastError as error:
-            headers = {"cache-control": "no-store", **({"retry-after": "1"} if error.row.retry else {})}
+            headers = {"cache-control": "no-store", **headers_of(error)}
             return Response(told(error), error.row.status, headers, media_type="text/plain")
 
     return handler

@@ -7,14 +7,15 @@ Browsers cannot give a WebSocket headers, but the transport puts its ``headers``
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer
 from holdfast.edge.dialects.ai_sdk.asking import TOOLS_HEADER, Asked, Asking, tools_of
-from holdfast.edge.door import CLOSE_CODES, Door, Visit, Wire
+from holdfast.edge.door import CLOSE_CODES, Door, Kind, Visit, Wire
 from holdfast.edge.reading import Reading
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.hub.port import Batch
@@ -83,8 +84,8 @@ class _Muted:
     """The wire without what the hub itself says, which is of another language; sessions are read beside it."""
 
     def __init__(self, wire_: Wire) -> None:
-        self.shut = wire_.shut
-        self.abort = wire_.abort
+        self.shut, self.abort = wire_.shut, wire_.abort
+        self.hold, self.go_on, self.unsent = wire_.hold, wire_.go_on, wire_.unsent
 
     def write(self, batch: Batch) -> None:
         """See ``door.Wire``."""
@@ -104,22 +105,32 @@ class SdkVisit(Visit):
         self._room = asyncio.Event()
 
     # --- driven by the transport
-    def received(self, raw: bytes | str) -> None:
+    def _greet(self, raw: bytes) -> None:
+        """See ``Visit``: the first frame is as any other, with a token in it."""
+        work = self.door.charges.price(raw, limits.OPERATION_BYTES)
+        self._take(raw, _nothing)
+        if self.account is not None:
+            self.door.charges.spend(self.account, work)
+
+    def _work(self, raw: bytes, work: int) -> None:
         """See ``Visit``."""
-        if self._closing:
-            return
+        self._take(raw, partial(self.done, work))
+
+    def _take(self, raw: bytes, done: Callable[[], None]) -> None:
+        """Do what a frame asks for; ``done`` is called when that is answered, or is being answered."""
         ident = ""
         try:
             try:
                 frame = codec.decode(raw, _FRAME, "frame")
             except HoldfastError:
-                self._operations.take(self.hub.loop.time())  # what is malformed is counted, too
+                self._operations.take()  # what is malformed is counted, too
                 raise
             ident = frame.requestId
             if not isinstance(frame, AbortFrame) or ident not in self._exchanges:  # else its request was counted
-                self._operations.take(self.hub.loop.time())
+                self._operations.take()
             if isinstance(frame, AbortFrame):
                 self._abort(ident)
+                done()
                 return
             self._authenticate(frame.headers)
             if ident in self._exchanges:
@@ -127,8 +138,9 @@ class SdkVisit(Visit):
             asked = codec.decode(raw, _ASKED, "frame") if isinstance(frame, SendFrame) else None
         except HoldfastError as error:
             self._refuse_frame(ident or _named(raw), error)
+            done()
             return
-        self._begin(Exchange(frame), asked)
+        self._begin(Exchange(frame), asked, done)
 
     def drained(self) -> None:
         """See ``Visit``."""
@@ -176,7 +188,7 @@ class SdkVisit(Visit):
             self.close(1008, "Invalid frame")
         elif error.code == "limit.rate":
             try:
-                self._patience.take(self.hub.loop.time())
+                self._patience.take()
             except Unavailable:
                 self.close(CLOSE_CODES[error.code], error.code)
 
@@ -192,21 +204,25 @@ class SdkVisit(Visit):
         self._line.write(Batch([raw]))
 
     # --- requests
-    def _begin(self, exchange: Exchange, asked: Asked | None) -> None:
+    def _begin(self, exchange: Exchange, asked: Asked | None, done: Callable[[], None]) -> None:
         if exchange.resumes:  # it takes the place of those that were aborted for it
             for other in self._exchanges.values():
                 if other.chat == exchange.chat and other.hold is not None:
                     other.hold.cancel()
                     other.hold = None
         self._exchanges[exchange.ident] = exchange
-        self.hub.background(self._serve(exchange, asked))
+        self.hub.background(self._serve(exchange, asked, done))
 
-    async def _serve(self, exchange: Exchange, asked: Asked | None) -> None:
+    async def _serve(self, exchange: Exchange, asked: Asked | None, done: Callable[[], None]) -> None:
         asking = Asking(self.door, self.principal, self._agent, self._version, exchange.tools)
         try:
-            found = await (
-                asking.send(asked) if asked is not None else asking.resume(codec.check_session_id(exchange.chat))
-            )
+            try:
+                found = await (
+                    asking.send(asked) if asked is not None else asking.resume(codec.check_session_id(exchange.chat))
+                )
+            finally:
+                asked = None
+                done()
             if found is None:
                 self._say({"type": "no-active", "requestId": exchange.ident})
                 return
@@ -271,7 +287,16 @@ async def _heeded(visit: SdkVisit, exchange: Exchange, stopping: Coroutine[Any, 
         visit.hub.log.info("%s may not stop run %s: %s", visit.principal.actor, exchange.run, error.code)
 
 
-def _named(raw: bytes | str) -> str:
+def kind_of(version: int, agent: str) -> Kind:
+    """A socket of the transport. Its first frame carries the conversation, and the token behind that."""
+    return Kind(partial(SdkVisit, version=version, agent=agent), limits.MESSAGE_BYTES)
+
+
+def _nothing() -> None:
+    """A first frame is charged when it is known who sent it."""
+
+
+def _named(raw: bytes) -> str:
     """The request that an unusable frame names, if it does."""
     try:
         named: _Named = codec.decode(raw, _NAMED)

@@ -65,9 +65,9 @@ class OpenAIResponses:
     # --- create
     async def _create(self, request: Request, principal: Principal) -> Response:
         """Say something, and answer with the response, or with its stream."""
-        async with self.requests.body(request, principal) as raw:
+        async with self.requests.body(request) as raw:
             asked = requests_.read(raw)
-        ref = await self._asking.carry_out(principal, asked, request.headers.get("idempotency-key"))
+            ref = await self._asking.carry_out(principal, asked, request.headers.get("idempotency-key"))
         known = await self._log.known(principal, ref)
         if asked.fields.stream:
             return await self._stream(principal, known, -1)

@@ -1,0 +1,93 @@
+"""What a LangGraph interrupt asks people, and what it is answered with.
+
+A value of any form is one approval. Those of LangChain's human-in-the-loop forms may hold several requests: each is an
+approval of its own, and the interrupt is answered with the decisions in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from holdfast.agents.adapters.framework import Question
+from holdfast.agents.approvals import Approval
+from holdfast.agents.results import to_data
+
+Answer = Callable[[Any, Approval], Any]
+"""From what people were asked, an interrupt's value or one request of several, and their decision to the answer."""
+
+
+def questions(ident: str, value: Any) -> list[Question]:
+    """What people are asked; ``ident`` names the interrupt within the run."""
+    requests = _requests(value)
+    if requests is None:
+        return [Question(ident, *_action(value))]
+    many = len(requests) > 1
+    return [
+        Question(f"{ident}.{number}" if many else ident, *_requested(request))
+        for number, request in enumerate(requests, 1)
+    ]
+
+
+def answered(value: Any, decisions: Sequence[Approval], answer: Answer | None) -> Any:
+    """What ``interrupt(value)`` returns once people have decided."""
+    requests = _requests(value)
+    if requests is None:
+        return (answer or decided)(value, decisions[0])
+    inbox = isinstance(value, list | tuple)
+    tell = answer or (_inbox if inbox else decided)
+    told = [tell(request, approval) for request, approval in zip(requests, decisions, strict=True)]
+    return told if inbox else {"decisions": told}
+
+
+def decided(value: Any, approval: Approval) -> Any:
+    """The answer by default.
+
+    For requests of LangChain's human-in-the-loop middleware its decision, ``{"type": "approve"}`` or ``"reject"`` with the
+    note as ``message``; otherwise ``False`` when people said no, and when they said yes their note, or ``True``.
+    """
+    if _is_request(value) or (isinstance(value, dict) and value.get("type") == "tool_approval"):
+        if approval:
+            return {"type": "approve"}
+        return {"type": "reject", **({"message": approval.note} if approval.note else {})}
+    return (approval.note or True) if approval else False
+
+
+def _inbox(request: Any, approval: Approval) -> dict[str, Any]:
+    """The answer to one request of LangGraph's ``HumanInterrupt``."""
+    if approval:
+        return {"type": "accept", "args": None}
+    return {"type": "response", "args": approval.note} if approval.note else {"type": "ignore", "args": None}
+
+
+def _requests(value: Any) -> list[dict[str, Any]] | None:
+    """The requests of a value that has a human-in-the-loop form, or None."""
+    if isinstance(value, dict):
+        found = value.get("action_requests")
+        return found if isinstance(found, list) and found and all(map(_is_request, found)) else None
+    if isinstance(value, list | tuple) and value:
+        whole = all(isinstance(each, dict) and isinstance(each.get("action_request"), dict) for each in value)
+        return list(value) if whole else None
+    return None
+
+
+def _is_request(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("name") or value.get("action"), str) and (
+        isinstance(value.get("args", value.get("arguments")), dict)
+    )  # fmt: skip
+
+
+def _requested(request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    request = to_data(request.get("action_request", request))
+    args = request.get("args", request.get("arguments"))
+    return str(request.get("name") or request.get("action")), args if isinstance(args, dict) else {"input": args}
+
+
+def _action(value: Any) -> tuple[str, dict[str, Any]]:
+    """The name of an action and its arguments, of a value of any form."""
+    value = to_data(value)
+    if not isinstance(value, dict):
+        return "interrupt", {"value": value}
+    if value.get("type") == "tool_approval" and isinstance(value.get("args"), dict):
+        return str(value.get("name") or "tool"), value["args"]
+    return str(value.get("tool") or value.get("action") or "interrupt"), value

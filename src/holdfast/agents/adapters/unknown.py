@@ -1,0 +1,42 @@
+"""What a provider or a framework said that its adapter does not know: counted, and told to operators."""
+
+from __future__ import annotations
+
+from holdfast.agents.run import RunContext
+from holdfast.protocol import events as e
+from holdfast.protocol import limits
+from holdfast.visible import logger
+
+_LOG = logger("holdfast.agents")
+_OTHERS = "…"
+_logged: set[tuple[str, str]] = set()  # a worker's log names each kind once
+
+
+class Unknown:
+    """Counts by name what an adapter met and could not show.
+
+    Args:
+        adapter: which one, as operators read it.
+    """
+
+    def __init__(self, run: RunContext, adapter: str) -> None:
+        self._run = run
+        self._adapter = adapter
+        self._counts: dict[str, int] = {}
+
+    def met(self, what: object) -> None:
+        """Count one. ``what`` names its kind, never its content: ``delta.audio`` for example."""
+        name = "".join(c if c.isprintable() else "?" for c in str(what))[: limits.UNKNOWN_NAME_CHARS] or "?"
+        if name not in self._counts and len(self._counts) >= limits.UNKNOWN_NAMES:
+            name = _OTHERS
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+    async def record(self) -> None:
+        """Tell operators what was met since the last time: as an event, and in the worker's log."""
+        counts, self._counts = self._counts, {}
+        fresh = {name for name in counts if (self._adapter, name) not in _logged}
+        if fresh and len(_logged) < limits.UNKNOWN_LOGGED:
+            _logged.update((self._adapter, name) for name in fresh)
+            _LOG.warning("%s does not know %s, and shows nothing of it", self._adapter, sorted(fresh))
+        if counts:
+            await self._run.emit(e.UPSTREAM_UNKNOWN, {"adapter": self._adapter, "events": counts})

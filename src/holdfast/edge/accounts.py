@@ -1,0 +1,134 @@
+"""Accounts: one for each root of a tenant, whose work it pays for; and what the tenant as a whole has left."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Final
+
+from holdfast.edge.config import Settings
+from holdfast.edge.pool import Who
+from holdfast.edge.rate import Bucket
+from holdfast.protocol import limits
+from holdfast.session.access import Principal, root_of
+
+Go = Callable[[], None]
+
+_KEPT: Final = 10_000  # accounts, beside those in use
+
+
+class Share:
+    """What a tenant, or a root of one, may still have worked on.
+
+    Attributes:
+        rate: of work, in bytes.
+        begun: work that is begun and not answered; ``most`` of it at a time.
+        place: where it stands in the fair order.
+        lined: whether it stands in line.
+    """
+
+    __slots__ = ("begun", "lined", "most", "place", "rate")
+
+    def __init__(self, rate: Bucket, most: int) -> None:
+        self.rate = rate
+        self.most = most
+        self.begun = 0
+        self.place = 0
+        self.lined = False
+
+    def may(self, work: int) -> bool:
+        """Whether this much may begin: small work also for somebody who owes, up to as much as a second gives."""
+        rate = self.rate
+        least = 1 if work > limits.SMALL_WORK_BYTES else 1 - rate.burst
+        return self.begun < self.most and (rate.left >= least or rate.holds(least))
+
+    def owes_s(self, work: int) -> float:
+        """Seconds until work of this size may begin, as far as it is for the rate."""
+        least = 1 if work > limits.SMALL_WORK_BYTES else 1 - self.rate.burst
+        return 0.0 if self.rate.holds(least) else self.rate.wait_s(least)
+
+
+class Tenant(Share):
+    """All of a tenant. ``line`` are its accounts that have something waiting; ``now`` is where their order has come to."""
+
+    __slots__ = ("accounts", "line", "now")
+
+    def __init__(self, rate: Bucket) -> None:
+        super().__init__(rate, limits.WORK_TENANT_BYTES)
+        self.line: list[tuple[int, int, Account]] = []
+        self.now = 0
+        self.accounts = 0
+
+
+class Account(Share):
+    """A root of a tenant.
+
+    Attributes:
+        requests: how many it may ask for over HTTP.
+        small, large: what waits, each in the order it came.
+        users: connections and requests that are of it now.
+    """
+
+    __slots__ = ("large", "requests", "small", "tenant", "users", "who")
+
+    def __init__(self, who: Who, tenant: Tenant, rate: Bucket, requests: Bucket) -> None:
+        super().__init__(rate, limits.WORK_EACH_BYTES)
+        self.who = who
+        self.tenant = tenant
+        self.requests = requests
+        self.small: deque[tuple[int, Go]] = deque()
+        self.large: deque[tuple[int, Go]] = deque()
+        self.users = 0
+
+    @property
+    def next(self) -> int:
+        """The work that is to begin next."""
+        return (self.small or self.large)[0][0]
+
+    @property
+    def at_rest(self) -> bool:
+        """Nothing is lost when it is forgotten: nothing is under way, and it has its whole rates again."""
+        full = all(rate.holds(rate.burst) for rate in (self.rate, self.requests))
+        return full and not (self.users or self.begun or self.lined)
+
+
+class Accounts:
+    """The accounts of one server, those in use and the latest beside them."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._known: OrderedDict[Who, Account] = OrderedDict()
+        self._tenants: dict[str, Tenant] = {}
+
+    def of(self, principal: Principal) -> Account:
+        """Whose account a principal's work is charged to."""
+        who = Who(principal.tenant, root_of(principal))
+        account = self._known.get(who)
+        if account is None:
+            account = self._known[who] = self._open(who)
+            self._forget()
+        else:
+            self._known.move_to_end(who)
+        return account
+
+    def _open(self, who: Who) -> Account:
+        settings, clock = self._settings, self._clock
+        tenant = self._tenants.get(who.tenant)
+        if tenant is None:
+            most = settings.work_per_s * limits.WORK_TENANT_TIMES
+            tenant = self._tenants[who.tenant] = Tenant(Bucket(most, most, clock))
+        tenant.accounts += 1
+        rate = Bucket(settings.work_per_s, settings.work_per_s, clock)
+        return Account(who, tenant, rate, Bucket(settings.requests_per_s, settings.requests_per_s * 2, clock))
+
+    def _forget(self) -> None:
+        """Those that were not asked for for longest, as far as they are at rest."""
+        for who in list(itertools.islice(self._known, max(0, len(self._known) - _KEPT))):
+            account = self._known[who]
+            if account.at_rest:
+                del self._known[who]
+                account.tenant.accounts -= 1
+                if not account.tenant.accounts:
+                    del self._tenants[who.tenant]

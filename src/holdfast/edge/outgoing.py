@@ -1,0 +1,96 @@
+"""How an answer leaves over HTTP: with the headers that every answer has, in pieces, as fast as it is taken.
+
+What waits to be taken is in memory that is counted, and somebody who takes too slowly is cut off, as somebody who sends too
+slowly is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from starlette.types import Message, Receive, Scope, Send
+
+from holdfast.edge.request import Stay
+from holdfast.protocol import limits
+
+CUT: Final = "holdfast.cut"
+"""In an ASGI scope: what to call to drop the connection."""
+_PIECE_BYTES: Final = limits.WRITE_HIGH_BYTES
+
+
+class NotTaken(Exception):
+    """The client took what it was sent too slowly."""
+
+
+class Outgoing:
+    """The answer to one request.
+
+    Args:
+        headers: added where the answer has none of the name.
+
+    Attributes:
+        started: some of it has left; another answer is not possible any more.
+    """
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, stay: Stay, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._stay = stay
+        self._headers = headers
+        self._start: Message | None = None  # held back until it is known that there is room for the rest
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        """Send an ASGI message. Raises ``server.busy`` before anything has left, and ``NotTaken``."""
+        if message["type"] == "http.response.start":
+            names = {name for name, _ in message["headers"]}
+            message["headers"] = [*message["headers"], *(pair for pair in self._headers if pair[0] not in names)]
+            if b"content-length" in names and self._scope["method"] != "HEAD":
+                self._start = message
+            else:
+                self.started = True
+                await self._send(message)
+            return
+        body: bytes = message.get("body", b"")
+        if len(body) <= _PIECE_BYTES:
+            await self._send_start()
+            await self._send(message)
+        else:
+            await self._send_large(body, more=message.get("more_body", False))
+
+    async def _send_start(self) -> None:
+        if self._start is not None:
+            start, self._start = self._start, None
+            self.started = True
+            await self._send(start)
+
+    async def _send_large(self, body: bytes, *, more: bool) -> None:
+        """In pieces, each within its time; what is not sent yet is counted."""
+        room, kept = self._stay.room, max(0, len(body) - self._stay.kept)
+        if room is not None:
+            room.grow(kept)
+        view, began = memoryview(body), asyncio.get_running_loop().time()
+        try:
+            for at in range(0, len(view), _PIECE_BYTES):
+                async with asyncio.timeout_at(began + limits.BODY_S + at / limits.BODY_BYTES_PER_S):
+                    await self._send_start()
+                    last = at + _PIECE_BYTES >= len(view)
+                    piece = bytes(view[at : at + _PIECE_BYTES])
+                    await self._send({"type": "http.response.body", "body": piece, "more_body": more or not last})
+        except TimeoutError:
+            await self._cut()
+        finally:
+            if room is not None:
+                room.shrink(kept)
+
+    async def _cut(self) -> None:
+        cut = self._scope.get(CUT)
+        if cut is None:
+            raise NotTaken
+        cut()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass

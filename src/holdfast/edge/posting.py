@@ -1,0 +1,57 @@
+"""One webhook on its way: what is told, how it is signed, and what one try comes to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from standardwebhooks.webhooks import Webhook
+
+from holdfast.engines.port import Notice
+from holdfast.protocol import limits
+
+
+class Post:
+    """One address, one signing key."""
+
+    def __init__(self, client: httpx.AsyncClient, url: str, signer: Webhook) -> None:
+        self._client = client
+        self._url = url
+        self._signer = signer
+
+    async def send(self, notice: Notice) -> str | None:
+        """Try once; why it was not taken, or None when it was. The answer's body is not read."""
+        ident, body = ident_of(notice), body_of(notice)
+        now = datetime.now(UTC)
+        headers = {
+            "webhook-id": ident, "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._signer.sign(ident, now, body), "content-type": "application/json",
+        }  # fmt: skip
+        try:
+            async with (
+                asyncio.timeout(limits.WEBHOOK_TIMEOUT_S),
+                self._client.stream("POST", self._url, content=body, headers=headers) as response,
+            ):
+                return None if response.is_success else str(response.status_code)
+        except Exception as error:  # whatever a receiver does, it is tried again
+            return type(error).__name__
+
+
+def ident_of(notice: Notice) -> str:
+    """The ``webhook-id`` of a notice, the same at every try."""
+    return f"msg_{notice.data['incarnation']}_{notice.data['seq']}"
+
+
+def body_of(notice: Notice) -> str:
+    """What is told: what happened and where, never what was said."""
+    told: dict[str, Any] = {k: v for k, v in notice.data.items() if k not in ("type", "ts", "connected")}
+    when = datetime.fromtimestamp(notice.data["ts"] / 1_000, UTC)
+    message = {
+        "type": notice.data["type"],
+        "timestamp": when.isoformat(),
+        "data": {"tenant": notice.key.tenant, **told},
+    }
+    return json.dumps(message, separators=(",", ":"))

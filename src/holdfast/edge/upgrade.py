@@ -1,0 +1,302 @@
+"""From a request to be a WebSocket to picows: the verdict, the answer, and the wait for whoever connected to say who it is.
+
+uvicorn parses the head and makes a ``WaitingRoom`` of it. Host, Origin and a token in the head are judged before any byte
+that follows is read. Without a token the connection waits here: its first message is kept as it came, within
+``limits.HELLO_BYTES``, and nothing else is made for it until that message is complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import logging
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+from picows import WSAutoPingStrategy, WSUpgradeResponse, WSUpgradeResponseWithListener
+
+from holdfast.edge.browser import BrowserCheck
+from holdfast.edge.door import PATH, PROTOCOL, Door, Kind
+from holdfast.edge.intake import Intake, read_head
+from holdfast.edge.picows_ws import PicowsWire, Turn
+from holdfast.errors import HoldfastError, Refused
+from holdfast.hub.port import ws_text
+from holdfast.protocol import limits
+from holdfast.protocol.codec import encode
+from holdfast.session.access import Principal
+
+_LOG: Final = logging.LoggerAdapter(
+    logging.getLogger("holdfast.edge.picows"), {}
+)  # an adapter: no logger per connection
+_LOG.logger.setLevel(logging.CRITICAL)
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
+_HEAD: Final = (
+    f"GET {PATH} HTTP/1.1\r\nHost: holdfast\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+).encode()
+"""What picows is told of a request that was judged and answered here: it parses nothing of the client's."""
+
+_ANSWER: Final = WSUpgradeResponse.create_101_response()
+"""What picows says to that, which nobody hears: one for all."""
+
+
+class Accepted(NamedTuple):
+    """An upgrade that is taken: who asks, as far as that is known; what it becomes; and the answer."""
+
+    principal: Principal | None
+    kind: Kind
+    answer: bytes
+
+
+class _Line:
+    """The transport as picows sees it, which writes nothing while it is told of the request."""
+
+    __slots__ = ("_real", "write")
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.write = real.write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class Picows(Intake):
+    """picows' protocol for a connection that was let in."""
+
+    __slots__ = ("_server",)
+
+    def __new__(cls, *_: Any) -> Any:
+        return Intake.__new__(cls)
+
+    def __init__(self, server: Any, wire: PicowsWire) -> None:
+        self._server = server
+        verdict = WSUpgradeResponseWithListener(_ANSWER, wire)
+        super().__init__(  # positional by picows' signature; a smoke test watches it
+            None, None, False, lambda request: verdict, _LOG, True, limits.HELLO_S, True, limits.PING_IDLE_S,
+            limits.PING_REPLY_S, WSAutoPingStrategy.PING_WHEN_IDLE, True, limits.MESSAGE_BYTES, None,
+            limits.READ_BUFFER_BYTES,
+        )  # fmt: skip
+        self.begin()
+
+    def move_in(self, transport: Any, first: bytes) -> None:
+        """Take over a connection and what has come over it; reading is paused, and goes on."""
+        line = _Line(transport)
+        self._server.connections.add(self)
+        self.connection_made(line)
+        line.write = _swallow
+        transport.set_protocol(self)
+        self.feed(_HEAD)
+        line.write = transport.write
+        if not transport.is_closing():
+            transport.resume_reading()
+            if first:
+                self.take(first)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._server.connections.discard(self)
+        super().connection_lost(error)
+
+    def shutdown(self) -> None:
+        """uvicorn's graceful shutdown."""
+        if isinstance(self.listener, PicowsWire):
+            self.listener.shut(1012, "restart")
+        else:
+            self.transport.disconnect()
+
+
+def _swallow(data: bytes) -> None:
+    """The answer was given already."""
+
+
+class WaitingRoom(asyncio.Protocol):
+    """A connection that wants to be a WebSocket, until it is one. uvicorn makes a subclass that is bound to one server."""
+
+    __slots__ = ("_came", "_kind", "_server", "_timer", "_transport", "_verdict")
+
+    door: Door
+    turn: Turn
+    browser: BrowserCheck
+
+    def __init__(self, config: Any, server_state: Any, app_state: Any) -> None:
+        self._server = server_state
+        self._transport: Any = None
+        self._kind: Kind | None = None  # once it may send its first message
+        self._came = bytearray()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._server.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._leave()
+
+    def _leave(self) -> Any:
+        """Nobody waits here any more; the transport, if it still stood."""
+        transport, self._transport = self._transport, None
+        self._came = bytearray()
+        self._server.connections.discard(self)
+        self.door.crowd.strangers.leave(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        return transport
+
+    def shutdown(self) -> None:
+        """uvicorn's graceful shutdown."""
+        self.close(1012, "restart")
+
+    # --- the request
+    def data_received(self, data: bytes) -> None:
+        """The head, once, as uvicorn has parsed it; then what the client sends."""
+        if self._transport is None:
+            return
+        if self._kind is not None:
+            self._greeted(data)
+        elif self._timer is None:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._answer, data)  # uvicorn has to finish first
+
+    def _answer(self, head: bytes) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        method, target, headers = parse_head(head)
+        verdict = decide(self.door, self.browser, method, target, headers)
+        if not isinstance(verdict, Accepted):
+            self._transport.write(verdict)
+            self._transport.close()
+            return
+        self._transport.write(verdict.answer)
+        self._kind = verdict.kind
+        if verdict.principal is not None:
+            self._move_on(verdict.principal)
+            return
+        self.door.crowd.strangers.arrive(self, self._dropped)
+        self._timer = asyncio.get_running_loop().call_later(limits.HELLO_S, self.close, 4408, "no hello")
+        self._transport.resume_reading()
+
+    # --- the first message
+    def _greeted(self, data: bytes) -> None:
+        assert self._kind is not None
+        self._came += data
+        whole = begins_whole(self._came, self._kind.greeting_bytes)
+        if whole:
+            self._transport.pause_reading()
+            self._move_on(None)
+        elif whole is None:
+            if self._kind.greeting_bytes == limits.HELLO_BYTES:
+                error = Refused("input.too_large", f"hello: more than {limits.HELLO_BYTES} bytes")
+                self._transport.write(ws_text(encode({"op": "error", "error": error.wire()})))
+            self.close(1009, "input.too_large")
+        elif len(self._came) > limits.HELLO_BYTES:
+            self.door.crowd.strangers.hold(self, len(self._came))
+
+    def _move_on(self, principal: Principal | None) -> None:
+        first = bytes(self._came)
+        transport = self._leave()
+        wire = PicowsWire(self.door, self.turn, transport, principal, self._kind)
+        Picows(self._server, wire).move_in(transport, first)
+
+    # --- the end of a wait
+    def _dropped(self) -> None:
+        self.close(1013, "limit.connections")
+
+    def close(self, code: int, reason: str) -> None:
+        """Close with a WebSocket close code; what still comes is not looked at."""
+        transport = self._leave()
+        if transport is None or transport.is_closing():
+            return
+        told = code.to_bytes(2, "big") + reason.encode()
+        transport.write(bytes((0x88, len(told))) + told)
+        transport.write_eof()
+        asyncio.get_running_loop().call_later(limits.CLOSE_S, transport.abort)
+
+
+def websocket_class(door: Door, browser: BrowserCheck) -> type:
+    """The class uvicorn instantiates for every upgrade (``Config(ws=…)``), bound to one server."""
+
+    class OwnWaitingRoom(WaitingRoom):
+        __slots__ = ()
+
+    OwnWaitingRoom.door, OwnWaitingRoom.browser, OwnWaitingRoom.turn = door, browser, Turn()
+    return OwnWaitingRoom
+
+
+def begins_whole(came: bytes | bytearray, most: int) -> bool | None:
+    """Whether a message is complete in what came first, or something that is wrong; None when it is or will be longer than
+    ``most``. Frames of control may go before it, and count."""
+    at = 0
+    while (head := read_head(came, at)) is not None:
+        if head.length > limits.MESSAGE_BYTES:
+            return None
+        if head.wrong:
+            return True
+        at += head.size + head.length
+        if at > most:
+            return None
+        if at > len(came):
+            break
+        if head.data and head.fin:
+            return True
+    return False
+
+
+def parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
+    """Method, path and headers of the request head that uvicorn rebuilt."""
+    lines = head.decode("latin1").split("\r\n")
+    headers: dict[str, str] = {}
+    for line in lines[1:-2]:
+        name, _, value = line.partition(": ")
+        name = name.lower()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    method, target, _ = lines[0].split(" ")
+    return method, target, headers
+
+
+def decide(door: Door, browser: BrowserCheck, method: str, target: str, headers: dict[str, str]) -> Accepted | bytes:
+    """Accept the upgrade, or say how it is answered, as HTTP would."""
+    try:
+        browser.host(headers.get("host"))
+        browser.origin(headers.get("origin"), headers.get("host"))
+        kind = door.kind(target.partition("?")[0])
+        if kind is None:
+            return _refusal(404, b"not found")
+        if method != "GET":  # RFC 6455, 4.2.1
+            return _refusal(405, b"method not allowed", ("Allow", "GET"))
+        if headers.get("sec-websocket-version") != "13":
+            return _refusal(426, b"upgrade required", ("Sec-WebSocket-Version", "13"))
+        key = _key(headers.get("sec-websocket-key", ""))
+        door.admit()
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        principal = door.verifier.verify(token.strip()) if scheme.lower() == "bearer" else None
+    except HoldfastError as error:
+        extra = [("Retry-After", "1")] if error.row.retry else []
+        return _refusal(error.row.status, encode({"error": error.wire()}), ("Content-Type", "application/json"), *extra)
+    offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
+    accept = base64.b64encode(hashlib.sha1(key + _GUID).digest()).decode()
+    chosen = [("Sec-WebSocket-Protocol", PROTOCOL)] if PROTOCOL in offered else []
+    upgrade = [("Upgrade", "websocket"), ("Connection", "upgrade"), ("Sec-WebSocket-Accept", accept)]
+    return Accepted(principal, kind, _response(101, *upgrade, *chosen))
+
+
+def _key(key: str) -> bytes:
+    """The nonce as it was sent; it has 16 bytes in base64 (RFC 6455, 4.1)."""
+    try:
+        fits = len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        fits = False
+    if not fits:
+        raise Refused("input.malformed", "Sec-WebSocket-Key: must be 16 bytes in base64")
+    return key.encode()
+
+
+def _refusal(status: int, body: bytes, *headers: tuple[str, str]) -> bytes:
+    return _response(status, *headers, ("Content-Length", str(len(body))), ("Connection", "close")) + body
+
+
+def _response(status: int, *headers: tuple[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers), "", ""]
+    return "\r\n".join(lines).encode("latin1")

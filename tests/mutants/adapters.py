@@ -1,0 +1,85 @@
+"""Planted bugs of the adapters of frameworks and providers. What they break is imported when they are planted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.mutants.plant import mutant
+
+ASKING = "tests/adapters/test_langgraph_asking.py"
+INSIDE = "tests/adapters/test_openai_agents_asking.py"
+
+
+@mutant(
+    "CTL-6",
+    "a LangGraph tool takes the answer that another one's interrupt got",
+    f"{ASKING}::test_of_two_that_ask_only_the_approved_one_acts",
+)
+def answers_by_position() -> None:
+    from holdfast.agents.adapters import langgraph_calls
+
+    langgraph_calls._own_place = lambda call, request, answers: lambda: 0
+
+
+@mutant(
+    "RUN-4",
+    "a tool that asks leaves its node while another is at work",
+    "tests/adapters/test_langgraph_asking_lost.py::test_a_worker_lost_beside_a_tool_at_work_while_another_asks",
+)
+def leaves_others_at_work() -> None:
+    from holdfast.agents.adapters import langgraph_calls
+
+    async def rest(self: Any) -> None:
+        return None
+
+    langgraph_calls._Siblings.rest = rest  # type: ignore[method-assign]
+
+
+@mutant(
+    "CTL-6",
+    "a call inside which people are asked counts as made",
+    f"{INSIDE}::test_it_is_asked_once_and_done_once_or_not_at_all",
+)
+def made_while_it_asks() -> None:
+    from holdfast.agents.adapters import openai_agents
+
+    openai_agents._Going._asked_inside = staticmethod(lambda context: [])  # type: ignore[method-assign]
+
+
+@mutant(
+    "RUN-1",
+    "a loop that gets nowhere goes on",
+    "tests/adapters/test_kept_and_rounds.py::test_rounds_that_get_nowhere_end",
+)
+def endless_rounds() -> None:
+    from holdfast.agents.adapters import rounds
+
+    rounds.Rounds.next = lambda self, *pending: None  # type: ignore[method-assign]
+
+
+@mutant(
+    "FOLD-3", "half a surrogate pair does not wait for the other", "tests/unit/agents/test_half_pairs.py::test_texts"
+)
+def lonely_half() -> None:
+    from holdfast.client import producer
+    from holdfast.protocol.codec import well_formed
+
+    real = producer.Producer._put_delta
+
+    def put(self: Any, type_: str, data: dict[str, Any]) -> None:
+        real(self, type_, {**data, "delta": well_formed(data["delta"])})
+
+    producer.Producer._put_delta = put  # type: ignore[method-assign]
+
+
+@mutant("FOLD-1", "a source told before its message's first word is dropped", "tests/adapters/test_provider_events.py")
+def late_source() -> None:
+    from holdfast.agents.adapters import texts
+
+    real = texts.Texts.cite
+
+    async def cite(self: Any, key: Any, uri: str, title: str = "", quote: str = "") -> None:
+        if texts._place("message", key) in self._open:
+            await real(self, key, uri, title, quote)
+
+    texts.Texts.cite = cite  # type: ignore[method-assign]

@@ -1,0 +1,63 @@
+"""Planted bugs about neighbours: what one does at the expense of others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.edge import accounts, charges, door, pool, upgrade
+from holdfast.protocol import limits
+from tests.mutants.plant import mutant
+
+NEIGHBOURS = "tests/acceptance/test_neighbours.py"
+TURNS = "tests/acceptance/test_turns.py"
+CHARGES = "tests/unit/edge/test_charges.py"
+
+
+@mutant(
+    "ACC-7",
+    "a name that is minted has bounds of its own",
+    f"{CHARGES}::test_a_minted_name_has_no_bounds_of_its_own",
+    f"{NEIGHBOURS}::test_a_minted_name_has_no_connections_of_its_own",
+)
+def own_bounds() -> None:
+    accounts.root_of = lambda principal: principal.actor
+
+
+@mutant("ACC-7", "one tenant may take everything there is", "tests/unit/edge/test_pool.py")
+def no_share() -> None:
+    pool.Pool._beyond = lambda self, tenant, more=0: 0  # type: ignore[method-assign]
+
+
+@mutant("ACC-7", "whoever sends most is served most", CHARGES)
+def first_come() -> None:
+    real = charges.Charges.wait
+
+    def wait(self: Any, account: Any, work: int, go: Any) -> None:
+        account.place = account.tenant.place = 0
+        real(self, account, work, go)
+        account.place = account.tenant.place = -1 << 60
+
+    charges.Charges.wait = wait  # type: ignore[method-assign]
+
+
+@mutant(
+    "ACC-7",
+    "a message is decoded before it is charged",
+    f"{TURNS}::test_bytes_and_values_are_charged_before_anything_is_decoded",
+)
+def charged_late() -> None:
+    real = door.Visit._work
+
+    def work(self: Any, raw: bytes, price: int) -> None:
+        charged, door_ = (self.door.charges.bytes, self.door.charges.nodes), self.door
+        door_.charges.bytes = door_.charges.nodes = 0
+        real(self, raw, price)
+        door_.charges.bytes, door_.charges.nodes = charged
+
+    door.Visit._work = work  # type: ignore[method-assign]
+
+
+@mutant("ACC-7", "what a stranger sends is kept, whatever it comes to", "tests/acceptance/test_strangers.py")
+def kept_whole() -> None:
+    real = upgrade.begins_whole
+    upgrade.begins_whole = lambda came, most: real(came, limits.MESSAGE_BYTES)
