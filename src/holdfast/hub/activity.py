@@ -1,44 +1,36 @@
-"""How much was written in which session, second by second, over the last moments: what operators see as a line beside it.
+"""How much was written in a session, second by second, over the last moments: what operators see as a line beside it.
 
-It is state of this process and forgotten by age; a session in which nothing is written costs nothing.
+It lives with the session in memory and is gone with it, so there is no more of it than there are sessions in memory.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from holdfast.engines.port import Key
 from holdfast.protocol import limits
 
 
 class Activity:
-    """Events of each session by second, ``limits.ACTIVITY_S`` of them."""
+    """Events by second, of the last ``limits.ACTIVITY_S`` seconds in which any were written."""
+
+    __slots__ = ("_seconds",)
 
     def __init__(self) -> None:
-        self._seconds: deque[tuple[int, dict[Key, int]]] = deque()
+        self._seconds: deque[list[int]] = deque(maxlen=limits.ACTIVITY_S)
 
-    def wrote(self, key: Key, count: int, now_s: float) -> None:
-        """So many events were committed to a session."""
+    def wrote(self, count: int, now_s: float) -> None:
+        """So many events were committed."""
         second = int(now_s)
-        if not self._seconds or self._seconds[-1][0] != second:
-            self._forget(second)
-            self._seconds.append((second, {}))
-        counts = self._seconds[-1][1]
-        if key in counts or len(counts) < limits.OPERATOR_ROWS:
-            counts[key] = counts.get(key, 0) + count
+        if self._seconds and self._seconds[-1][0] == second:
+            self._seconds[-1][1] += count
+        else:
+            self._seconds.append([second, count])
 
-    def of(self, tenant: str, now_s: float) -> dict[str, list[int]]:
-        """Events by second of every session of a tenant in which any were written; the newest, unfinished second last."""
+    def seconds(self, now_s: float) -> list[int]:
+        """Events by second, the newest, unfinished second last; empty when none were written for so long."""
         now = int(now_s)
-        self._forget(now)
-        found: dict[str, list[int]] = {}
-        for second, counts in self._seconds:
-            for key, count in counts.items():
-                if key.tenant == tenant:
-                    row = found.setdefault(key.session, [0] * limits.ACTIVITY_S)
-                    row[second - now - 1] += count
-        return found
-
-    def _forget(self, now: int) -> None:
-        while self._seconds and self._seconds[0][0] <= now - limits.ACTIVITY_S:
-            self._seconds.popleft()
+        row = [0] * limits.ACTIVITY_S
+        for second, count in self._seconds:
+            if second > now - limits.ACTIVITY_S:
+                row[second - now - 1] += count
+        return row if any(row) else []

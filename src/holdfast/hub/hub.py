@@ -11,7 +11,6 @@ from typing import Any
 from holdfast.engines.port import Engine, Key, Notice
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub import operations
-from holdfast.hub.activity import Activity
 from holdfast.hub.clock import Clock
 from holdfast.hub.hot import HotSession, batch_of
 from holdfast.hub.lists import Lists
@@ -49,7 +48,6 @@ class Hub:
         self.lease_s = lease_s
         self.log = logger("holdfast.hub")
         self.stats = Stats()
-        self.activity = Activity()
         self.sessions: dict[Key, HotSession] = {}
         self.connections: dict[str, Connection] = {}
         self.readers = Readers(self)

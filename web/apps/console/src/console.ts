@@ -14,6 +14,8 @@ export interface ConnectionRow {
   device: string;
   paused: boolean;
   sessions: string[];
+  /** By session, of those that one may read. */
+  titles: Record<string, string>;
   serves: string[];
   runs: { session: string; run: string }[];
 }
