@@ -98,7 +98,7 @@ function Chart({ data, names, unit }: { data: uPlot.AlignedData; names: readonly
     plot.current = new uPlot({
       width: box.current!.clientWidth, height: 220, cursor: { drag: { x: false, y: false } },
       series: [{}, ...names.map((label, at) => ({ label, stroke: colour(LINES[at]!), width: 1.5, value: (_: uPlot, value: number | null) => (value === null ? "–" : `${value.toFixed(1)}${unit}`) }))],
-      axes: [{ ...axis, space: LABEL_PX, values: (_: uPlot, ticks: number[]) => ticks.map(timeOf) }, { ...axis, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map((tick) => `${tick.toLocaleString()}${unit}`) }],
+      padding: [12, LABEL_PX / 2, 0, 0], axes: [{ ...axis, space: LABEL_PX, size: 32, values: (_: uPlot, ticks: number[]) => ticks.map(timeOf) }, { ...axis, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map((tick) => `${tick.toLocaleString()}${unit}`) }],
       scales: { x: { range: (_: uPlot, __: number, newest: number) => [(newest ?? Date.now() / 1_000) - KEPT, newest ?? Date.now() / 1_000] }, y: { range: (_: uPlot, __: number, most: number) => [0, Math.max(1, (most ?? 1) * 1.1)] } },
     }, data, box.current!);
     const fit = new ResizeObserver(() => plot.current?.setSize({ width: box.current!.clientWidth, height: 220 }));
