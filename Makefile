@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 PORT   ?= 7417
 HOST   ?= 127.0.0.1
 
-.PHONY: help setup demo test lint unit web dist prove mutants bench lock clean
+.PHONY: help setup demo test lint unit core web dist prove mutants bench lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
@@ -45,6 +45,10 @@ lint: $(VENV)/.dev
 
 unit: $(VENV)/.dev web/node_modules/.built tests/dialects/node_modules/.installed examples/ai_sdk_usechat/node_modules/.installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+CORE := $(addprefix tests/unit/,protocol session client agents cli hub engines) tests/property tests/conformance
+core: $(VENV)/.dev  ## what leans on the interpreter most, in a minute: for another version of Python
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -k "not typescript and not planted" $(CORE)
 
 %/node_modules/.installed: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "Node 20 or newer is needed for $*"; exit 1; }

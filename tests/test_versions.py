@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -75,3 +76,19 @@ def test_each_version_has_an_environment_of_its_own(tmp_path: Path) -> None:
     assert environment(f"PYTHON={sys.executable}") == f".venv-{HERE}", "not the one of another version"
     assert environment(f"PYTHON={sys.executable}", "VENV=mine") == "mine"
     assert "does not run here" in environment("PYTHON=python9.9")
+
+
+def test_ci_tests_all_on_the_oldest_and_the_core_on_the_newest(tmp_path: Path) -> None:
+    make = tmp_path / "make"
+    make.write_text('#!/bin/sh\necho "$@"\n')
+    make.chmod(0o755)
+    said = run(".ci/run", PATH=f"{tmp_path}:{os.environ['PATH']}", HOME=os.environ.get("HOME", str(tmp_path)))
+    assert said.returncode == 0, said.stderr
+    here = [version for version in CLAIMED if run(".ci/python", version).returncode == 0]
+    done = [line.split(" PYTHON=") for line in said.stdout.splitlines()]
+    assert [what for what, _ in done] == (["test", "core"] if len(here) > 1 else ["test"])
+    wanted = [here[0], here[-1]] if len(here) > 1 else here
+    versions = [
+        run(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").stdout.strip() for _, python in done
+    ]
+    assert versions == wanted
