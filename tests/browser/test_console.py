@@ -256,3 +256,14 @@ async def test_a_phone_shows_every_lane_and_the_whole_placeholder(console: Tab, 
         return box.clientWidth - pen.measureText(box.placeholder).width;
     })()""")
     assert room >= 0
+
+
+async def test_a_server_that_is_away_is_said_in_words(console: Tab, demo: Demo) -> None:
+    await console.run("location.hash = '#/runs'")
+    await console.until("document.querySelector('h1').innerText === 'Runs'")
+    await console.network(offline=True)
+    await console.until("document.querySelector('.failure')?.innerText === 'The server did not answer.'")
+    await console.run("void operator.act(() => operator.ask('connections/c1', 'DELETE'), 'done')")
+    await console.until("document.querySelector('#notice').innerText === 'The server did not answer.'")
+    await console.network(offline=False)
+    await console.until("document.querySelector('.failure') === null")

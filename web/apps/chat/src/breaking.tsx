@@ -1,6 +1,6 @@
 // Owns the controls that hurt, and the other devices. Only an admin's token, on the demo's machine, may hurt processes.
 
-import { Button, Glyph } from "holdfast-look";
+import { ask, Button, Glyph, Unanswered } from "holdfast-look";
 import { useCallback, useEffect, useState } from "preact/hooks";
 
 import { useChat } from "./context.js";
@@ -23,19 +23,13 @@ export interface Info {
 export function useInfo(): { info: Info | null; call: (path: string) => Promise<void>; load: () => Promise<void> } {
   const chat = useChat();
   const [info, setInfo] = useState<Info | null>(null);
-  const ask = useCallback(async (method: string, path: string) => {
-    const response = await fetch(path, { method, headers: { authorization: `Bearer ${chat.token}` } });
-    const answer: unknown = await response.json();
-    if (!response.ok) throw (answer as { error: Error }).error;
-    return answer;
-  }, [chat]);
   const load = useCallback(async () => {
     try {
-      setInfo((await ask("GET", `demo/info?session=${encodeURIComponent(chat.session?.id ?? "")}`)) as Info);
+      setInfo(await ask<Info>(`demo/info?session=${encodeURIComponent(chat.session?.id ?? "")}`, chat.token));
     } catch { // not the demo's server, no admin, or it is away: what this page itself can do remains
     }
-  }, [ask, chat]);
-  const call = useCallback(async (path: string) => void (await ask("POST", path)), [ask]);
+  }, [chat]);
+  const call = useCallback(async (path: string) => void (await ask(path, chat.token, "POST")), [chat]);
   const live = chat.client.status.state !== "offline";
   useEffect(() => {
     if (live) void load();
@@ -51,9 +45,8 @@ export function Breaking() {
       await call(path);
       chat.tell(words);
     } catch (error) {
-      const unheard = error instanceof TypeError; // what a fetch without an answer rejects with, in words of the browser's
-      if (unheard && path === KILL_SERVER) chat.tell(words); // it took its answer with it
-      else chat.tell(unheard ? "The server did not answer." : (error as Error).message, "error");
+      if (error instanceof Unanswered && error.unheard && path === KILL_SERVER) chat.tell(words); // it took its answer with it
+      else chat.tell((error as Error).message, "error");
     }
     setTimeout(() => void load(), 300);
   };

@@ -1,6 +1,6 @@
 // Owns the line: how the connection stands, what recoveries came to, who is here, and what arrives.
 
-import { clock, hueOf, nameOf, useChanges } from "holdfast-look";
+import { ask, clock, hueOf, nameOf, useChanges } from "holdfast-look";
 import type { Here, Session, SessionEvent } from "holdfast-ai";
 import { useEffect, useRef, useState } from "preact/hooks";
 
@@ -166,8 +166,6 @@ function Frames({ session }: { session: Session }) {
 async function newestOf(session: Session, token: string) {
   const after = Math.max(0, session.tail - RAW_EVENTS);
   const path = `v1/sessions/${encodeURIComponent(session.id)}/events?after=${after}`;
-  const response = await fetch(path, { headers: { authorization: `Bearer ${token}` } });
-  if (!response.ok) throw new Error(`HTTP ${response.status}`);
-  const page = (await response.json()) as { incarnation: string; tail: number; frames: { events?: SessionEvent[] }[] };
+  const page = await ask<{ incarnation: string; tail: number; frames: { events?: SessionEvent[] }[] }>(path, token);
   return { ...page, newest: page.frames.flatMap(({ events = [] }) => events).slice(-RAW_EVENTS) };
 }

@@ -25,8 +25,8 @@ export function Connections() {
           <tr key={row.connection} data-row tabIndex={0} data-connection={row.connection}>
             <td><span class="avatar" style={{ "--hue": String(hueOf(row.actor)) }}>{nameOf(row.actor).slice(0, 1)}</span> <b>{nameOf(row.actor)}</b>{row.connection === mine ? <small> this page</small> : null}</td>
             <td>{[row.surface, row.device].filter(Boolean).join(" · ") || <small>a client that says no name</small>}</td>
-            <td>{!row.sessions.length && "–"}{row.sessions.slice(0, SHOWN).map((id) => <a key={id} href={addressOf("session", id)} title={id}>{row.titles[id] || id}</a>)}{row.sessions.length > SHOWN ? <small> and {row.sessions.length - SHOWN} more</small> : null}</td>
-            <td>{row.serves.length ? <>{row.serves.join(", ")} <small>{row.runs.length} held</small></> : "–"}</td>
+            <td class={row.sessions.length ? "" : "none"}>{!row.sessions.length && "–"}{row.sessions.slice(0, SHOWN).map((id) => <a key={id} href={addressOf("session", id)} title={id}>{row.titles[id] || id}</a>)}{row.sessions.length > SHOWN ? <small> and {row.sessions.length - SHOWN} more</small> : null}</td>
+            <td class={row.serves.length ? "" : "none"}>{row.serves.length ? <>{row.serves.join(", ")} <small>{row.runs.length} held</small></> : "–"}</td>
             <td>{row.paused ? <b class="warn">slow</b> : "open"}</td>
             <td><Button icon="scissors" words="cut" kind="danger" title="Drop it without a word, as a dead network would" onClick={() => void cut(row)} /></td>
           </tr>

@@ -1,5 +1,6 @@
 // What the pages share.
 
+export { ask, Unanswered } from "./asked.js";
 export { clock, hueOf, nameOf } from "./actor.js";
 export { Button, Glyph, type GlyphName } from "./glyph.js";
 export { listen, type Keys } from "./keys.js";
