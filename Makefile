@@ -1,11 +1,17 @@
 # Every target sets up what it needs: a virtual environment with locked, hashed dependencies.
 PYTHON ?= python3
+ifneq ($(origin PYTHON),file)  # PYTHON=python3.13: an environment of its own, unless .venv is of that version
+override PYTHON := $(or $(shell .ci/python $(PYTHON)),$(error PYTHON=$(PYTHON) does not run here))
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+KNOWN   := $(shell .venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+VENV    ?= $(if $(filter-out $(VERSION),$(KNOWN)),.venv-$(VERSION),.venv)
+endif
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 7417
 HOST   ?= 127.0.0.1
 
-.PHONY: help setup demo test lint unit web dist prove mutants bench lock clean
+.PHONY: help setup demo test lint unit core web dist prove mutants bench lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
@@ -41,6 +47,10 @@ CLIENTS := $(addsuffix /node_modules/.installed,tests/dialects tests/browser/cli
 unit: $(VENV)/.dev web/node_modules/.built $(CLIENTS)
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
+CORE := $(addprefix tests/unit/,protocol session client agents cli hub engines) tests/property tests/conformance
+core: $(VENV)/.dev  ## what leans on the interpreter most, in a minute: for another version of Python
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -k "not typescript and not planted" $(CORE)
+
 %/node_modules/.installed: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "Node 20 or newer is needed for $*"; exit 1; }
 	cd $* && npm ci --no-audit --no-fund --loglevel=error
@@ -52,7 +62,7 @@ web/node_modules/.built: web/node_modules/.installed $(WEB)
 	@touch $@
 
 web: web/node_modules/.built $(VENV)/.run  ## the TypeScript client and what is built on it: build, types, tests
-	cd web && npm run check --silent && npm test --silent
+	cd web && npm run check --silent && HOLDFAST_BIN=$(abspath $(BIN)) npm test --silent
 
 dist: $(VENV)/.run web/node_modules/.built  ## the wheel and the npm tarball, in dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
@@ -73,5 +83,5 @@ lock: $(VENV)/.dev  ## lock dependency versions with hashes and without addresse
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --group dev pyproject.toml -o requirements/dev.txt
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf web/node_modules web/*/*/node_modules web/packages/*/dist

@@ -25,7 +25,7 @@ from holdfast.edge.config import Settings
 from holdfast.edge.http import OP_ROUTES, Rest
 from holdfast.edge.metrics import COMMIT_SECONDS, EDGE, METRICS, NEIGHBOURS
 from holdfast.errors import CODES
-from holdfast.protocol import events, limits, wire
+from holdfast.protocol import codec, events, limits, wire
 from holdfast.protocol.frames import EventsFrame
 from holdfast.session.access import NEEDS
 
@@ -97,12 +97,17 @@ def event_fields() -> dict[str, str]:
 
 
 # --- operations and messages --------------------------------------------------------------------------------------------
+_IDS = {codec.SESSION_ID: "session id", codec.ENTITY_ID: "id"}
+
+
 def kind(type_: Any) -> str:
     """A msgspec type in words, with its bounds."""
     info, m = type_, msgspec.inspect
     if isinstance(info, m.UnionType):
         return " or ".join(kind(t) for t in info.types if not isinstance(t, m.NoneType))
     if isinstance(info, m.StrType):
+        if info.pattern is not None:
+            return _IDS[info.pattern]
         return f"text, {info.min_length or 0}–{info.max_length:,}" if info.max_length else "text"
     if isinstance(info, m.IntType):
         most = "" if info.le in (None, limits.INTEGER_MAX) else f"–{info.le:,}"

@@ -59,7 +59,20 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def follow(page: Path, folder: Path, *more: Step) -> list[tuple[Step, str]]:
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What pages call ``~/holdfast``: a folder where ``make dist`` was typed. Only the npm tarball is made here: the
+    wheel's builder comes from the network."""
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / "dist").mkdir()
+    client = ROOT / "web" / "packages" / "client"
+    if shutil.which("npm") and (client / "dist" / "index.js").exists():
+        pack = ["npm", "pack", "--silent", "--pack-destination", str(folder / "dist")]
+        subprocess.run(pack, cwd=client, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    return folder
+
+
+def follow(page: Path, folder: Path, *more: Step, checkout: Path = ROOT) -> list[tuple[Step, str]]:
     """Type every step in one shell and return each with what was printed."""
     steps, port = [*read(page.read_text()), *more], free_port()
     script = "set -eu\ntrap 'code=$?; echo; echo \"--- end $code\"' EXIT\n"
@@ -72,7 +85,7 @@ def follow(page: Path, folder: Path, *more: Step) -> list[tuple[Step, str]]:
         "HOLDFAST_PORT": str(port),
     }  # fmt: skip
     shell = subprocess.Popen(
-        ["bash", "-c", script.replace("7417", str(port))], cwd=folder, env=env, text=True, start_new_session=True,
+        ["bash", "-c", script.replace("7417", str(port)).replace("~/holdfast", str(checkout))], cwd=folder, env=env, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     timer = threading.Timer(TIMEOUT_S, lambda: os.killpg(shell.pid, signal.SIGKILL))
@@ -96,8 +109,12 @@ def matches(wanted: str, line: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_a_reader_who_types_what_stands_there_sees_what_stands_there(page: Path, tmp_path: Path) -> None:
-    for step, printed in follow(page, tmp_path):
+def test_a_reader_who_types_what_stands_there_sees_what_stands_there(
+    page: Path, tmp_path: Path, checkout: Path
+) -> None:
+    if any("npm " in step.typed for step in read(page.read_text())) and not list((checkout / "dist").iterdir()):
+        pytest.skip("no Node.js here, or the TypeScript client is not built")
+    for step, printed in follow(page, tmp_path, checkout=checkout):
         lines = printed.splitlines()
         for wanted in step.seen:  # in any order: processes in the background print when they like
             found = next((line for line in lines if matches(wanted, line)), None)
@@ -125,7 +142,7 @@ def test_a_line_that_was_not_printed_is_noticed(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- run -->\n```sh\necho one\n```\n\n<!-- output -->\n```text\none\ntwo\n```\n")
     with pytest.raises(AssertionError, match="two"):
-        test_a_reader_who_types_what_stands_there_sees_what_stands_there(page, tmp_path)
+        test_a_reader_who_types_what_stands_there_sees_what_stands_there(page, tmp_path, tmp_path)
 
 
 def test_a_command_that_fails_is_noticed(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from holdfast.edge.app import Edge
 from holdfast.edge.guard import Guard
 from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError, Refused
+from holdfast.hub import operations
 from holdfast.hub.hub import Hub as SessionHub
 from holdfast.hub.port import Batch
 from holdfast.protocol import codec, limits, wire
@@ -81,8 +82,14 @@ class _Pipe:
             self._loop.call_soon(self._handle, message)
 
     def _handle(self, message: bytes) -> None:
-        if not self._closed:
-            self._hub.dispatch(self, codec.decode(message, wire.DECODER))
+        if self._closed:
+            return
+        try:
+            op = codec.decode(message, wire.DECODER)
+        except HoldfastError as error:
+            operations.answer_error(self, wire.asked(message)[1], error)
+        else:
+            self._hub.dispatch(self, op)
 
 
 class Loopback:

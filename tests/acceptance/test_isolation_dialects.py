@@ -77,7 +77,13 @@ ROWS = (
     Row("sdk resume", "read", "GET", f"{SDK}/S/stream"),
     Row("sdk stop", "read control", "DELETE", f"{SDK}/S/stream"),
 )  # fmt: skip
-OPERATORS = (("GET", "/v1/connections"), ("DELETE", "/v1/connections/c1"), ("GET", "/v1/runs"), ("GET", "/v1/stats"))
+OPERATORS = (
+    ("GET", "/v1/connections"),
+    ("DELETE", "/v1/connections/c1"),
+    ("GET", "/v1/runs"),
+    ("GET", "/v1/activity"),
+    ("GET", "/v1/stats"),
+)
 ROLES: dict[str, dict[str, list[str]]] = {
     "nothing": {}, "another session": {"s2": sorted(VERBS)}, "a longer prefix": {"s1x*": sorted(VERBS)},
     **{f"only {verb}": {"*": [verb]} for verb in sorted(VERBS)},

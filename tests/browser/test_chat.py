@@ -155,9 +155,16 @@ async def test_denied(chat: Chat, demo: Demo) -> None:
 async def test_kill_the_server_mid_answer(chat: Chat, undisturbed: str) -> None:
     await chat.ask(QUESTION)
     await chat.mid_answer()
+    await chat.tab.run(
+        "(tell => { window.told = []; holdfast.tell = (...said) => { told.push(said); tell(...said); }; })(holdfast.tell.bind(holdfast))"
+    )
     await chat.break_it("server")
     await chat.tab.until("document.body.dataset.line === 'offline'")
     await chat.ended()
+    told = await chat.tab.run("told.filter(([words, kind]) => /server|fetch/i.test(words) || kind === 'error')")
+    assert [words for words, *_ in told] == ["The server was killed: SIGKILL. It is started again in a moment."], (
+        "it worked"
+    )
     await chat.exact()
     await resumed_exactly(chat)
     assert await chat.answer() == undisturbed

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from holdfast.client.client import Client
 from holdfast.protocol import wire
 from holdfast.protocol.codec import canonical
 from holdfast.protocol.events import Draft
@@ -115,8 +117,8 @@ async def test_a_connection_is_cut_and_nothing_is_lost(console: Tab, chat: Chat)
     await chat.mid_answer()
     mine = await chat.tab.run("holdfast.client.connection.welcome.connection")
     await console.run("location.hash = '#/connections'")
-    row = f"[...document.querySelectorAll('tr[data-row]')].find((n) => n.innerText.includes('{await chat.session}') && n.innerText.includes('web'))"
-    await console.until(f"{row} !== undefined")
+    row = f"document.querySelector('tr[data-connection=\"{mine}\"]')"
+    await console.until(row)
     await console.run(f"{row}.querySelector('button').click()")
     await chat.tab.until(f"holdfast.client.connection.welcome.connection !== '{mine}'")
     await console.until("document.querySelector('#notice').innerText.includes('was cut')")
@@ -169,3 +171,99 @@ async def test_keys_move_between_pages_and_rows(console: Tab, chat: Chat) -> Non
     await console.until("document.querySelector('h1').innerText === 'Runs'")
     await console.press("/")
     assert await console.run("document.activeElement.id") == "find"
+
+
+async def test_what_was_written_before_the_page_opened_is_drawn(demo: Demo, browser: Chromium) -> None:
+    async with demo.client() as client:
+        session = (await client.create(title="A moment ago")).id
+    late = await browser.tab(f"{demo.server}/console/#t={demo.token}")
+    label = f"document.querySelector('a.line[href=\"#/session/{session}\"] .spark')?.getAttribute('aria-label') ?? ''"
+    await late.until(f"/^[1-9]\\d* events/.test({label})")
+    await late.close()
+
+
+async def test_connections_name_what_they_read(console: Tab, chat: Chat, demo: Demo) -> None:
+    async with demo.client() as client:
+        session = await client.create(title="Spring tides")
+        async with client.session(session.id).live():
+            await console.run("location.hash = '#/connections'")
+            link = f"document.querySelector('.connections a[href=\"#/session/{session.id}\"]')"
+            await console.until(f"{link}?.innerText === 'Spring tides'")
+            words = await console.run("document.querySelector('.connections').innerText")
+            idents = await console.run(
+                "[...document.querySelectorAll('[data-connection]')].map((n) => n.dataset.connection)"
+            )
+            assert len(idents) > 2 and not [ident for ident in [session.id, *idents] if ident in words]
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_labels_of_time_stand_apart(console: Tab, width: int) -> None:
+    await console.look(width, 800)
+    await console.run("""(() => {
+        const made = { at: 1764000044000 - 1000, stats: null };
+        const ask = operator.ask.bind(operator);
+        operator.ask = async (...what) => {
+            const told = await ask(...what);
+            return what[0] === "stats" ? { ...told, now_ms: (made.at += 1000) } : told;
+        };
+        window.labels = [];
+        const draw = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (words, x, y, ...more) {
+            const at = this.getTransform().transformPoint({ x, y });
+            const wide = this.measureText(words).width;
+            if (/\\d:\\d|^:\\d\\d/.test(words)) labels.push({ words, from: at.x - wide / 2, to: at.x + wide / 2, y: at.y, whole: this.canvas.width });
+            return draw.call(this, words, x, y, ...more);
+        };
+        location.hash = "#/traffic";
+    })()""")
+    await console.until("labels.length >= 8")
+    drawn = await console.run("labels")
+    assert all(one["from"] >= 0 and one["to"] <= one["whole"] for one in drawn), drawn
+    for one, other in itertools.pairwise(drawn):
+        if other["y"] == one["y"] and other["from"] > one["from"]:
+            assert other["from"] > one["to"], (one, other)
+    assert len({one["y"] for one in drawn}) == 1, "one row"
+
+
+async def test_nothing_to_say_takes_no_room(console: Tab) -> None:
+    await console.run("operator.tell('')")
+    assert await console.run("document.querySelector('#page').getBoundingClientRect().bottom === innerHeight")
+    assert await console.run("document.querySelector('#notice').checkVisibility({ visibilityProperty: true })") is False
+    await console.run("operator.tell('Said.')")
+    await console.until("document.querySelector('#notice').checkVisibility({ visibilityProperty: true })")
+
+
+async def test_a_phone_shows_every_lane_and_the_whole_placeholder(console: Tab, demo: Demo) -> None:
+    headers = {"authorization": f"Bearer {demo.token}"}
+    async with demo.client() as client, httpx.AsyncClient(base_url=demo.server, trust_env=False) as http:
+        session = await client.create(title="A crowd")
+        for number in range(9):
+            asked = {"sub": f"user:p{number}", "caps": {session.id: ["read", "append"]}}
+            token = (await http.post("/v1/tokens", json=asked, headers=headers)).json()["token"]
+            async with Client(demo.server, token) as person:
+                await person.session(session.id).send("hello")
+    await console.look(360, 740)
+    await console.run(f"location.hash = '#/session/{session.id}'")
+    await console.until("document.querySelectorAll('.lane').length === 10")
+    hidden = "[...document.querySelectorAll('.lanes, .timeline, .folded > section')].filter((n) => n.scrollHeight > n.clientHeight + 1).map((n) => n.className)"
+    assert await console.run(hidden) == []
+    assert await console.run(
+        "document.querySelector('.split').scrollHeight > document.querySelector('.split').clientHeight"
+    ), "the page scrolls"
+    room = await console.run("""(() => {
+        const box = document.querySelector("#find"), pen = document.createElement("canvas").getContext("2d");
+        pen.font = getComputedStyle(box).font;
+        return box.clientWidth - pen.measureText(box.placeholder).width;
+    })()""")
+    assert room >= 0
+
+
+async def test_a_server_that_is_away_is_said_in_words(console: Tab, demo: Demo) -> None:
+    await console.run("location.hash = '#/runs'")
+    await console.until("document.querySelector('h1').innerText === 'Runs'")
+    await console.network(offline=True)
+    await console.until("document.querySelector('.failure')?.innerText === 'The server did not answer.'")
+    await console.run("void operator.act(() => operator.ask('connections/c1', 'DELETE'), 'done')")
+    await console.until("document.querySelector('#notice').innerText === 'The server did not answer.'")
+    await console.network(offline=False)
+    await console.until("document.querySelector('.failure') === null")

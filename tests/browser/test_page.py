@@ -7,8 +7,11 @@ import random
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
+from holdfast.protocol import wire
+from holdfast.protocol.events import Draft
 from tests.browser.chromium import Chromium
 from tests.browser.conftest import Chat, Demo
 
@@ -106,3 +109,95 @@ async def test_nothing_overflows(chat: Chat) -> None:
         await chat.tab.look(width, 800)
         assert await chat.tab.run(wide) == [], width
         assert await chat.tab.run("document.documentElement.scrollWidth") <= width
+
+
+async def test_raw_events_show_the_end_of_the_log_and_go_on(chat: Chat) -> None:
+    async with chat.demo.client() as client:
+        session = await client.create(title="Written before")
+        drafts = [Draft("CUSTOM", {"name": f"n{number}", "value": number}) for number in range(60)]
+        await client.connection.request(wire.Append(session=session.id, events=drafts))
+    await chat.tab.run(f"location.hash = '#/{session.id}'")
+    await chat.tab.until("holdfast.session?.status === 'live' && holdfast.session.tail > 60")
+    tail = await chat.tail()
+    await chat.tab.run("document.querySelector('#raw').open = true")
+    lines = "document.querySelector('#raw-text').innerText.split('\\n')"
+    await chat.tab.until(f"document.querySelector('#raw-text') && {lines}[0].startsWith('{tail} CUSTOM ')")
+    seqs = await chat.tab.run(f"{lines}.map((line) => Number.parseInt(line))")
+    assert seqs == sorted(seqs, reverse=True) and len(set(seqs)) == len(seqs) == 40
+    async with chat.demo.client() as client:
+        await client.session(await chat.session).rename("Leases")
+    await chat.tab.until(f"{lines}[0].startsWith('{tail + 1} session.renamed ')")
+
+
+async def test_escape_leaves_nothing_filtered(chat: Chat) -> None:
+    async with chat.demo.client() as client:
+        await client.create(title="To be found")
+    rows = "document.querySelectorAll('#sessions-list a.row').length"
+    await chat.tab.until(f"{rows} > 0")
+    before = await chat.tab.run(rows)
+    await chat.tab.type("#search", "nothing of the kind")
+    await chat.tab.until(f"{rows} === 0")
+    await chat.tab.press("Escape")
+    await chat.tab.until(f"{rows} === {before}")
+    assert await chat.tab.run("document.querySelector('#search').value + document.activeElement.id") == ""
+
+
+@pytest.mark.parametrize("page", ["", "console/"])
+async def test_the_address_alone_opens_a_second_tab(chat: Chat, demo: Demo, browser: Chromium, page: str) -> None:
+    """No key stands in it: the tab that is open lends its own."""
+    await chat.tab.until("holdfast.client.status.state === 'live'")
+    async with demo.client() as client:
+        session = await client.create(title="Found by its address")
+    address = f"{demo.server}/{page}#/{'session/' if page else ''}{session.id}"
+    second = await browser.tab(address)
+    await second.until("document.querySelector('h1')?.innerText === 'Found by its address'")
+    assert await second.run("location.href") == address
+    await second.close()
+
+
+async def test_no_key_is_lent_where_tabs_are_of_different_people(chat: Chat, demo: Demo, browser: Chromium) -> None:
+    headers = {"authorization": f"Bearer {demo.token}"}
+    async with httpx.AsyncClient(base_url=demo.server, trust_env=False) as http:
+        eve = (await http.post("/v1/tokens", json={"sub": "user:eve", "caps": {"*": ["read"]}}, headers=headers)).json()
+    other = await browser.tab(f"{demo.server}/#t={eve['token']}")
+    await other.until("holdfast.client.status.state === 'live'")
+    third = await browser.tab(demo.server + "/")
+    await third.until("document.querySelector('#refused')?.checkVisibility()")
+    await third.close()
+    await other.close()
+
+
+async def test_sources_are_written_as_the_answer_is(chat: Chat, demo: Demo) -> None:
+    async with demo.client() as client:
+        session = await client.create(title="Sources")
+        ident = {"messageId": "m1"}
+        cited = {
+            **ident,
+            "sourceId": "a",
+            "title": "What `heartbeat` **does**",
+            "uri": "docs/a.md",
+            "quote": "It renews `lease_s`.",
+        }
+        drafts = [
+            Draft("TEXT_MESSAGE_START", {**ident, "role": "assistant"}), Draft("TEXT_MESSAGE_CONTENT", {**ident, "delta": "So."}),
+            Draft("source.cited", cited), Draft("TEXT_MESSAGE_END", ident),
+        ]  # fmt: skip
+        await client.connection.request(wire.Append(session=session.id, events=drafts))
+    await chat.tab.run(f"location.hash = '#/{session.id}'")
+    await chat.tab.until("document.querySelector('.sources details')")
+    await chat.tab.run("document.querySelector('.sources details').open = true")
+    codes = await chat.tab.run("[...document.querySelectorAll('.sources code')].map((n) => n.innerText)")
+    assert codes == ["heartbeat", "lease_s"]
+    assert "does" in await chat.tab.run("document.querySelector('.sources strong').innerText")
+    shown = await chat.tab.run("document.querySelector('.sources').innerText")
+    assert not set("`*") & set(shown.replace("\n", "")), shown
+
+
+async def test_on_a_phone_focus_is_one_edge(chat: Chat) -> None:
+    """Border and ring, above and below, would be lines across the whole screen."""
+    await chat.tab.look(360, 740)
+    await chat.tab.run("document.querySelector('#words').focus()")
+    style = await chat.tab.run(
+        "(({ boxShadow, borderBottomWidth, outlineStyle }) => [boxShadow, borderBottomWidth, outlineStyle])(getComputedStyle(document.querySelector('#composer')))"
+    )
+    assert style[0].endswith("0px 1px 0px 0px inset") and style[1:] == ["0px", "none"], style

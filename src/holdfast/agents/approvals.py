@@ -9,7 +9,7 @@ import msgspec
 
 from holdfast.agents.attempt import Attempt
 from holdfast.protocol import wire
-from holdfast.protocol.codec import encode
+from holdfast.protocol.codec import check_value, encode
 
 
 class Approval(msgspec.Struct, frozen=True):
@@ -60,6 +60,7 @@ async def ask(
     call: str | None = None,
 ) -> Approval | None:
     """Ask, and wait for the decision in place; None when the worker was let go instead (``wait``)."""
+    check_value(args, "args")
     args = copy.deepcopy(args)  # what is decided on cannot change while people think
     if decision(attempt, approval, tool, args) is None:
         answer = await attempt.request(

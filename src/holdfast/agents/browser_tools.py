@@ -12,7 +12,6 @@ The second is asked when the first is decided: so its deadline is counted from t
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from holdfast.agents.approvals import Approval
 from holdfast.agents.errors import ToolFailed
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol.browser_tools import CLAIM, RESULT
+from holdfast.protocol.codec import parse
 
 if TYPE_CHECKING:
     from holdfast.agents.run import RunContext
@@ -85,6 +85,6 @@ async def _value(run: RunContext, name: str, claim: Approval, answer: Approval) 
         raise _refused(name, answer, "")
     blob = _BLOB.fullmatch(answer.note)
     try:
-        return json.loads(await run.get_blob(blob[1]) if blob else answer.note)
+        return parse(await run.get_blob(blob[1]) if blob else answer.note)
     except ValueError:
         raise BrowserToolFailed(name, "the answer is not JSON", answer.by) from None

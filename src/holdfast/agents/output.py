@@ -10,6 +10,7 @@ from holdfast.agents.attempt import Attempt
 from holdfast.agents.errors import Released
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
+from holdfast.protocol.codec import well_formed_data
 from holdfast.protocol.patch import PatchError, apply_patch
 
 
@@ -139,7 +140,7 @@ class StateOut:
     async def set(self, value: Any) -> None:
         """Replace the state."""
         await self._attempt.producer.write(e.STATE_SNAPSHOT, {"snapshot": value})
-        self.value = copy.deepcopy(value)
+        self.value = copy.deepcopy(well_formed_data(value))  # as it was written
 
     async def patch(self, patch: list[dict[str, Any]]) -> None:
         """Change the state by a JSON Patch (RFC 6902).
@@ -147,6 +148,7 @@ class StateOut:
         Raises:
             Refused: ``input.malformed`` when it does not fit the state as this attempt knows it.
         """
+        patch = well_formed_data(patch)
         try:
             changed = apply_patch(self.value, patch)
         except PatchError as error:

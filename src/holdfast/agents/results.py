@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.protocol import limits
-from holdfast.protocol.codec import encode, well_formed
+from holdfast.protocol.codec import encode, parse, well_formed
 
 _DEEPER: Final = f"… nested more than {limits.RESULT_DEPTH} deep"
 _ITSELF: Final = "… this again"
@@ -36,8 +36,8 @@ def to_content(value: Any) -> str:
 def from_content(content: str) -> Any:
     """The value ``to_content`` was given, if it was JSON (which has no tuples: they come back as lists)."""
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
+        return parse(content, limits.RESULT_DEPTH)
+    except ValueError:
         return content
 
 
@@ -54,11 +54,9 @@ def to_data(value: Any) -> Any:
 def _is_plain(text: str) -> bool:
     """Whether a string cannot be taken for JSON."""
     try:
-        json.loads(text)
+        parse(text, limits.RESULT_DEPTH)
     except ValueError:
         return True
-    except RecursionError:
-        pass
     return False
 
 

@@ -15,7 +15,7 @@ from holdfast.client.retry import Backoff
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
-from holdfast.protocol.codec import canonical, encode, well_formed, well_formed_data
+from holdfast.protocol.codec import canonical, check_value, encode, well_formed, well_formed_data
 
 Tool = Callable[..., Any] | Callable[..., Awaitable[Any]]
 
@@ -265,7 +265,19 @@ class Tools:
 
 
 def _digest(name: str, args: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical(well_formed_data({"args": args, "name": name}))).hexdigest()
+    return hashlib.sha256(_named(well_formed_data({"args": args, "name": name}))).hexdigest()
+
+
+def _named(call: dict[str, Any]) -> bytes:
+    """A call as bytes that are its own: canonical JSON, or, for arguments that are none (dates, integers beyond a
+    browser's), what they are encoded as."""
+    try:
+        check_value(call, "args", most=limits.MESSAGE_DEPTH)
+        return canonical(call)
+    except Refused as error:
+        if error.code == "input.too_deep":
+            raise
+        return encode(to_data(call))
 
 
 def _opening(call_id: str, name: str, message: str | None) -> dict[str, Any]:

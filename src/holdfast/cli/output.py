@@ -76,8 +76,9 @@ Part = str | tuple[str, str] | Text | Table
 """A string is shown as one line whatever it holds; with a style beside it in that style."""
 
 
-def say(*parts: Part, style: str = "", end: str = "\n", wrap: bool = True, to: Terminal = out) -> None:
+def say(*parts: Part, style: str = "", end: str = "\n", wrap: bool = True, to: Terminal | None = None) -> None:
     """Print a line. Whatever stands in a string is shown and does nothing; ``prose`` is for what has several lines."""
+    to = to or out
     if len(parts) == 1 and isinstance(parts[0], Table):
         return to.print(parts[0])
     line = Text(style=style, end=end)
@@ -115,7 +116,9 @@ def say_error(error: HoldfastError, *, as_json: bool = False) -> None:
         return
     say((f"{error.code}  ", "bold red"), error.detail, to=err)
     facts = [
-        f"{name}: {value}" for name, value in error.fields.items() if isinstance(value, (str, int)) and name != "fix"
+        f"{name}: {value}"
+        for name, value in error.fields.items()
+        if isinstance(value, (str, int)) and name != "fix" and str(value) not in error.detail
     ]
     if facts:
         say(", ".join(facts), to=err)

@@ -48,7 +48,8 @@ def token_for(token: str | None, db: str) -> str:
         return token
     secret = secret_beside(db)
     if secret is None:
-        raise HoldfastError("auth.required", f"no --token, and no secret beside {db} to mint one from")
+        fix = "Give --token (or HOLDFAST_TOKEN), or name with --db the database of a server on this machine."
+        raise HoldfastError("auth.required", f"no --token, and no secret beside {db} to mint one from", fix=fix)
     return auth.mint(secret, subject="user:me", agents=["*"])
 
 

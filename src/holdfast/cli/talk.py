@@ -11,6 +11,7 @@ from rich.text import Text
 from holdfast.cli import output
 from holdfast.cli.session import AsJson, Db, Token, Url, run, talking_to
 from holdfast.client.feed import Snapshot
+from holdfast.client.run import Run
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
@@ -59,7 +60,7 @@ def send(
     create: Annotated[bool, typer.Option(help="Create the session when it does not exist.")] = True,
     url: Url = "http://127.0.0.1:7417", token: Token = None, db: Db = "holdfast.db", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Say something; prints the id of the run that answers."""
+    """Say something; prints the id of the run that answers, and says when no worker is there for it."""
 
     async def work() -> None:
         async with talking_to(url, token, db) as hf:
@@ -71,22 +72,54 @@ def send(
                         raise
             started = await hf.session(session).send(text, agent=agent)
             if as_json:
-                output.say_json({"session": session, "input": started.input, "run": started.id})
-            elif started.id:
+                said = {"session": session, "input": started.input, "run": started.id, "served": started.served}
+                if follow and started.id:
+                    said |= {"status": (await started.finished())["status"], "text": await started.text()}
+                return output.say_json(said)
+            if started.id:
                 output.say(f"run {started.id}", style="dim")
             else:
                 output.say("said; no agent was addressed, so nobody answers", style="dim")
+            if started.served is False:
+                output.say(
+                    output.state("queued"), ": no worker serves this agent; the run waits until one does", to=output.err
+                )
             if follow and started.id:
-                outcome = await started.finished()
-                output.say(output.prose(await started.text(), indent=""))
-                output.say(output.state(outcome["status"]))
+                await show_answer(started)
+        return None
 
     run(work, as_json)
 
 
+async def show_answer(run_: Run) -> None:
+    """What a run says and how it ended: to people as it says it, elsewhere once, without what a lost attempt had said."""
+    if output.out.is_terminal:
+        await stream_answer(run_)
+    outcome = await run_.finished()
+    if not output.out.is_terminal:
+        output.say(output.prose(await run_.text(), indent=""))
+    output.say(output.state(outcome["status"]))
+    if "error" in outcome:
+        output.say(f"{outcome['error'].get('code', '')}  {outcome['error'].get('message', '')}", to=output.err)
+
+
+async def stream_answer(run_: Run) -> None:
+    """What a run says, piece by piece."""
+    while True:
+        try:
+            async for piece in run_.stream():
+                output.say(output.prose(piece, indent=""), end="", wrap=False)
+            return output.say()
+        except Refused as error:
+            if error.code != "run.fenced":
+                raise
+            output.say()
+            output.say("the attempt was lost; the next one begins anew", style="dim")
+
+
 def tail(
     session: SessionId,
-    raw: Annotated[bool, typer.Option("--raw", help="Events as they are stored, one JSON line each.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Events as they are stored, from the first, one JSON line each.")] = False,
     folded: Annotated[bool, typer.Option("--folded", help="The folded view, once, and leave.")] = False,
     after: Annotated[int | None, typer.Option(help="Begin after this seq instead of with everything.", min=0)] = None,
     until_idle: Annotated[bool, typer.Option("--until-idle", help="Leave when no run is left.")] = False,
@@ -103,15 +136,16 @@ def tail(
             state, known = View(), 0  # the fold up to ``known``: what idle means is asked of the newest state there is
             printer = Printer(raw)
             start: Any = "snapshot"
+            begin = 0 if raw and after is None else after
 
             def idle(seq: int) -> bool:
                 return until_idle and seq >= known and all("ended_ts" in run for run in state.runs.values())
 
-            if after is not None:
+            if begin is not None:
                 async with followed.live() as live:
                     state, known = View.load(live.view.export()), live.seq
-                    start = wire.Cursor(live.cursor.incarnation, after)
-                if idle(after):
+                    start = wire.Cursor(live.cursor.incarnation, begin)
+                if idle(begin):
                     return None
             async for item in followed.events(after=start):
                 if isinstance(item, Snapshot):

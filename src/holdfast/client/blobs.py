@@ -10,6 +10,7 @@ from holdfast.client.token import Token, TokenSource
 from holdfast.client.websocket import http_url
 from holdfast.errors import HoldfastError, Refused, Unavailable, from_wire
 from holdfast.protocol import limits
+from holdfast.protocol.bounds import too_large
 
 
 class Blobs(Protocol):
@@ -40,7 +41,7 @@ class HttpBlobs:
 
     async def put(self, session: str, data: bytes, media_type: str = "application/octet-stream") -> str:
         if len(data) > limits.BLOB_BYTES:
-            raise Refused("input.too_large", f"a blob has at most {limits.BLOB_BYTES} bytes")
+            raise too_large("blob", limits.BLOB_BYTES, "bytes")
         answer = await self._ask("POST", self._path(session), content=data, headers={"content-type": media_type})
         return str(answer.json()["blob"])
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import limits, wire
-from holdfast.protocol.codec import decode, encode
+from holdfast.protocol.bounds import too_large
+from holdfast.protocol.codec import check_value, decode, encode
 
 Done = Callable[[dict[str, Any] | HoldfastError], None]
 
@@ -73,16 +76,19 @@ class PendingOperations:
 
 
 def _encoded(op: wire.Op) -> bytes:
-    """The operation as one message that the server can decode; appends were checked event by event."""
+    """The operation as one message that the server can decode; a producer's appends were checked event by event."""
+    name = type(op).__name__.lower()
+    appended = isinstance(op, wire.Append) and op.producer is not None
+    if not appended:
+        check_value(msgspec.structs.astuple(op), name, most=limits.MESSAGE_DEPTH)
     try:
         message = encode(op)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise Refused("input.malformed", f"{type(op).__name__.lower()}: not JSON: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise Refused("input.malformed", f"{name}: not JSON: {error}") from None
     except OverflowError:
-        raise Refused("input.number_range", f"{type(op).__name__.lower()}: an integer is beyond ±(2^53-1)") from None
-    if isinstance(op, wire.Append):
-        if len(message) > limits.MESSAGE_BYTES:
-            raise Refused("input.too_large", f"append: more than {limits.MESSAGE_BYTES} bytes")
-    else:
-        decode(message, wire.DECODER, type(op).__name__.lower())
+        raise Refused("input.number_range", f"{name}: an integer is beyond ±(2^53-1)") from None
+    if len(message) > limits.MESSAGE_BYTES:
+        raise too_large(name, limits.MESSAGE_BYTES, "bytes")
+    if not appended:
+        decode(message, wire.DECODER, name)
     return message

@@ -21,6 +21,7 @@ from holdfast.client.retry import Backoff
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_value, encode, well_formed, well_formed_data
 from holdfast.protocol.events import Draft
 
@@ -154,7 +155,7 @@ class Producer:
             data = well_formed_data(data)
             size = len(encode(data))
         if size > limits.EVENT_BYTES:
-            raise Refused("input.too_large", f"{type_}: more than {limits.EVENT_BYTES} bytes of data")
+            raise too_large(type_, limits.EVENT_BYTES, "bytes")
         self._gather(_Gathered(Draft(type_, data), size))
 
     def _put_half(self, type_: str, ident: str) -> None:

@@ -21,12 +21,14 @@ class Run:
     Attributes:
         id: the run's id; empty when nothing was queued (the input was for nobody, or the agents are muted).
         input: id of the input message it answers.
+        served: whether a worker was there for it when it was queued; without one it waits. None when that is not known.
     """
 
-    def __init__(self, session: Session, run: str, input: str = "") -> None:
+    def __init__(self, session: Session, run: str, input: str = "", served: bool | None = None) -> None:
         self.session = session
         self.id = run
         self.input = input
+        self.served = served
 
     def __repr__(self) -> str:
         return f"<Run {self.id} in {self.session.id}>"

@@ -174,7 +174,7 @@ class Session:
         return Run(self, run, input)
 
     def _run(self, answer: dict[str, Any]) -> Run:
-        return Run(self, answer.get("run") or "", str(answer.get("messageId", "")))
+        return Run(self, answer.get("run") or "", str(answer.get("messageId", "")), answer.get("served"))
 
     def producer(self) -> Producer:
         """Append events outside any run, in order, each once."""

@@ -33,8 +33,9 @@ class Clerk:
         try:
             written = await run.gated_tool("write_notes", args, self.write, wait=True)
         except ToolDenied as denied:
-            by = denied.approval.by or "the deadline"
-            await run.say(f"Then not: {by} said no. Nothing was written.", key="denied")
+            kind, _, name = denied.approval.by.partition(":")
+            why = f"{name} said no" if kind in ("user", "agent") else "nobody said yes in time"
+            await run.say(f"Then not: {why}. Nothing was written.", key="denied")
             return
         async with run.message(key="done") as out:
             await self.speak(out, f"Done: {written['bytes']} bytes added to `{written['file']}`, once.")

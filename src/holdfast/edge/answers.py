@@ -32,13 +32,14 @@ _SPAN: Final = {"first": COUNT, "last": COUNT}
 _REPEATED: Final = {"duplicate": FLAG}
 
 
-def written(**more: Schema) -> Schema:
+def written(optional: Schema | None = None, /, **more: Schema) -> Schema:
     """The answer of an operation that writes: its positions, and whether it is a repeat's."""
-    return record(_REPEATED, **_SPAN, **more)
+    return record({**_REPEATED, **(optional or {})}, **_SPAN, **more)
 
 
 _PLAIN: Final = written()
-_RUN: Final = written(messageId=TEXT, run=MAYBE)
+_SERVED: Final = {"served": FLAG}
+_RUN: Final = written(_SERVED, messageId=TEXT, run=MAYBE)
 
 OPERATIONS: Final[dict[type[wire.Op], Schema]] = {
     wire.Create: _PLAIN,
@@ -47,7 +48,7 @@ OPERATIONS: Final[dict[type[wire.Op], Schema]] = {
     wire.Append: _PLAIN,
     wire.Send: _RUN,
     wire.Regenerate: _RUN,
-    wire.Interrupt: written(messageId=TEXT, run=MAYBE, cancelled=listed(TEXT)),
+    wire.Interrupt: written(_SERVED, messageId=TEXT, run=MAYBE, cancelled=listed(TEXT)),
     wire.Cancel: written(runs=listed(TEXT), ended=listed(TEXT)),
     wire.Steer: written(steerId=TEXT, run=TEXT),
     wire.Resolve: written(decision=TEXT),
@@ -78,6 +79,7 @@ ROUTES: Final[dict[tuple[str, str], Schema]] = {
     ("GET", "/v1/connections"): record(connections=listed(ANY), all=COUNT),
     ("DELETE", "/v1/connections/{connection}"): record(),
     ("GET", "/v1/runs"): record(runs=listed(ANY), all=COUNT),
+    ("GET", "/v1/activity"): record(sessions=ANY),
     ("GET", "/v1/stats"): record(now_ms=COUNT, stats=ANY, commit=ANY),
     ("POST", f"{_S}/blobs"): record(blob=TEXT, size=COUNT),
     ("POST", "/v1/tokens"): record(token=TEXT, jti=TEXT, expires_in_s=COUNT),

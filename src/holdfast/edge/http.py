@@ -244,10 +244,7 @@ def operation_of(request: Request, route: OpRoute, raw: bytes) -> wire.Op:
     key = request.headers.get("idempotency-key")
     if key is not None and "key" in route.op.__struct_fields__:
         fields["key"] = codec.check_entity_id(key, "Idempotency-Key")
-    try:
-        return msgspec.convert(fields, route.op)
-    except msgspec.ValidationError as error:
-        raise Refused("input.malformed", f"body: {error}") from None
+    return codec.convert(fields, route.op)
 
 
 def session_of(request: Request) -> str:
@@ -256,7 +253,9 @@ def session_of(request: Request) -> str:
 
 
 def number(raw: str, what: str, *, least: int = 0, most: int = limits.INTEGER_MAX) -> int:
-    """A decimal parameter within bounds, or ``input.malformed``."""
-    if not (raw.isascii() and raw.isdigit()) or len(raw) > 16 or not least <= int(raw) <= most:
-        raise Refused("input.malformed", f"{what}: must be a number from {least} to {most}")
+    """A decimal parameter within bounds, or ``input.malformed``; ``input.number_range`` beyond any."""
+    if raw.isascii() and raw.isdigit() and (len(raw) > 16 or int(raw) > limits.INTEGER_MAX):
+        raise Refused("input.number_range", f"{what}: beyond 2^53-1")
+    if not (raw.isascii() and raw.isdigit()) or not least <= int(raw) <= most:
+        raise Refused("input.malformed", f"{what}: {raw[:80]!r}", fix=f"Send a whole number from {least} to {most}.")
     return int(raw)

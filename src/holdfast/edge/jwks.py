@@ -7,7 +7,6 @@ names an unknown key may ask for another fetch, but only now and then, so tokens
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ import jwt
 
 from holdfast.errors import HoldfastError, Unavailable
 from holdfast.protocol import limits
+from holdfast.protocol.codec import parse
 from holdfast.visible import logger
 
 log = logger("holdfast.edge")
@@ -100,7 +100,7 @@ class KeySet:
                     body += part
                     if len(body) > limits.KEYS_BYTES:
                         raise ValueError("it is too large")
-            self._keys = jwt.PyJWKSet.from_dict(json.loads(bytes(body))).keys
+            self._keys = jwt.PyJWKSet.from_dict(parse(bytes(body))).keys
         except Exception as error:  # whatever the issuer does, its former keys stay and the server goes on
             log.warning("the issuer's keys could not be read: %s", type(error).__name__)
             return False

@@ -27,6 +27,7 @@ _PLAIN = (
     ("GET", "/v1/connections", "Open connections", _OPERATOR, ()),
     ("DELETE", "/v1/connections/{connection}", "Drop a connection as a dead network would", _OPERATOR, ()),
     ("GET", "/v1/runs", "Runs that have not ended, of sessions in memory", _OPERATOR, ()),
+    ("GET", "/v1/activity", "What was written in which session, second by second", _OPERATOR, ()),
     ("GET", "/v1/stats", "The hub's counters and gauges", _OPERATOR, ()),
 )  # fmt: skip
 _WRITES = (

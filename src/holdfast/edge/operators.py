@@ -38,6 +38,7 @@ class Operators:
             Route("/v1/connections", self.connections, methods=["GET"]),
             Route("/v1/connections/{connection}", self.cut, methods=["DELETE"]),
             Route("/v1/runs", self.runs, methods=["GET"]),
+            Route("/v1/activity", self.activity, methods=["GET"]),
             Route("/v1/stats", self.stats, methods=["GET"]),
         ]
 
@@ -48,18 +49,22 @@ class Operators:
         return principal
 
     async def connections(self, request: Request) -> Response:
-        """Open connections: `{connections: [{connection, actor, surface, device, paused, sessions, runs}]}`."""
-        tenant = self._operator(request).tenant
+        """Open connections: `{connections: [{connection, actor, surface, device, paused, sessions, titles, …}], all}`."""
+        asking = self._operator(request)
+        tenant = asking.tenant
         mine = [conn for conn in self.hub.connections.values() if conn.principal.tenant == tenant]
-        return answer(
-            {"connections": [self._connection(conn) for conn in mine[: limits.OPERATOR_ROWS]], "all": len(mine)}
-        )
+        shown = mine[: limits.OPERATOR_ROWS]
+        return answer({"connections": [self._connection(conn, asking) for conn in shown], "all": len(mine)})
 
-    def _connection(self, conn: Connection) -> dict[str, Any]:
+    def _connection(self, conn: Connection, asking: Principal) -> dict[str, Any]:
         worker = self.hub.workers.by_connection.get(conn.ident)
+        reads = self.hub.readers.by_connection.get(conn.ident, {})
+        titles = {
+            session: reader.session.index.title for session, reader in reads.items() if asking.may("read", session)
+        }
         return {
             "connection": conn.ident, "actor": conn.principal.actor, "surface": conn.surface, "device": conn.device,
-            "paused": conn.paused, "sessions": list(self.hub.readers.by_connection.get(conn.ident, ())),
+            "paused": conn.paused, "sessions": list(reads), "titles": titles,
             "serves": sorted(worker.agents) if worker is not None else [],
             "runs": [{"session": key.session, "run": run} for key, run in worker.held] if worker is not None else [],
         }  # fmt: skip
@@ -96,6 +101,17 @@ class Operators:
                 "losses": run.losses, "queued_ms": run.queued_ms, "worker": run.worker, "stopping": run.cancel is not None,
                 "lease_s": run.lease_s, "lease_left_s": round(lease - now, 3) if lease is not None else None,
             }  # fmt: skip
+
+    async def activity(self, request: Request) -> Response:
+        """Events by second over the last half minute, of the sessions in which any were written, the busiest first."""
+        tenant, now = self._operator(request).tenant, self.hub.clock.monotonic()
+        told = {
+            hot.key.session: seconds
+            for hot in self.hub.sessions.values()
+            if hot.key.tenant == tenant and (seconds := hot.activity.seconds(now))
+        }
+        busiest = sorted(told.items(), key=lambda row: -sum(row[1]))[: limits.OPERATOR_ROWS]
+        return answer({"sessions": dict(busiest), "all": len(told)})
 
     async def stats(self, request: Request) -> Response:
         """The hub's counters and gauges as JSON, and commit times as a histogram: what the console draws over time."""

@@ -16,6 +16,7 @@ import msgspec
 
 from holdfast.edge.charges import SENT_TIMES
 from holdfast.edge.door import LONGEST_TIMER_S, Door
+from holdfast.errors import Refused
 from holdfast.hub.port import Batch
 from holdfast.protocol import limits, wire
 from holdfast.protocol.events import Event
@@ -180,9 +181,12 @@ class Reading:
             yield None if payload is None else _MESSAGE.decode(payload)
 
 
-def cursor_of(mark: str) -> wire.Cursor:
-    """``incarnation:seq`` as a cursor. Raises ``ValueError``."""
+def cursor_of(mark: str, what: str) -> wire.Cursor:
+    """``incarnation:seq`` as a cursor; ``what`` it is, for errors. Raises ``input.malformed``, ``input.number_range``."""
     incarnation, _, seq = mark.rpartition(":")
-    if not incarnation or not seq.isascii() or not seq.isdigit() or len(seq) > 16:
-        raise ValueError("must be incarnation:seq")
+    if not incarnation or not seq.isascii() or not seq.isdigit():
+        fix = "Send the `id` of the last event received, as it came: incarnation:seq. Without one it begins with a snapshot."
+        raise Refused("input.malformed", f"{what}: {mark[:80]!r} is no position", fix=fix)
+    if len(seq) > 16 or int(seq) > limits.INTEGER_MAX:
+        raise Refused("input.number_range", f"{what}: beyond 2^53-1")
     return wire.Cursor(incarnation, int(seq))

@@ -18,6 +18,7 @@ from holdfast.edge.door import Door
 from holdfast.edge.pool import Room
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol import limits
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import encode
 from holdfast.session.access import Principal
 
@@ -186,7 +187,7 @@ class Requests:
         declared = request.headers.get("content-length", "0" if "transfer-encoding" not in request.headers else "")
         expected = int(declared) if declared.isascii() and declared.isdigit() else most
         if expected > most:
-            raise Refused("input.too_large", f"body: more than {most} bytes")
+            raise too_large("body", most, "bytes")
         self._door.charges.check(_account(request), expected)  # before it is waited for
         room, parts, size = self._room(request), list[bytes](), 0
         began = asyncio.get_running_loop().time()
@@ -196,7 +197,7 @@ class Requests:
                     counted = max(0, size - limits.HELD_FREE_BYTES)
                     size += len(part)
                     if size > most:
-                        raise Refused("input.too_large", f"body: more than {most} bytes")
+                        raise too_large("body", most, "bytes")
                     room.grow(max(0, size - limits.HELD_FREE_BYTES) - counted)
                     if times:
                         self.spend(request, len(part) // times)

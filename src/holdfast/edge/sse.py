@@ -41,15 +41,13 @@ _POSITION = msgspec.json.Decoder(_Position)
 
 def start_of(request: Request) -> Any:
     """Where to begin: ``Last-Event-ID``, ``?cursor=incarnation:seq`` or ``?start=snapshot|tail``."""
-    mark = request.headers.get("last-event-id") or request.query_params.get("cursor")
-    if mark:
-        try:
-            return cursor_of(mark)
-        except ValueError as error:
-            raise Refused("input.malformed", f"Last-Event-ID: {error}") from None
+    if mark := request.headers.get("last-event-id"):
+        return cursor_of(mark, "Last-Event-ID")
+    if mark := request.query_params.get("cursor"):
+        return cursor_of(mark, "cursor")
     start = request.query_params.get("start", "snapshot")
     if start not in ("snapshot", "tail"):
-        raise Refused("input.malformed", "start: snapshot or tail")
+        raise Refused("input.malformed", f"start: {start[:80]!r}", fix="Ask for start=snapshot or start=tail.")
     return start
 
 

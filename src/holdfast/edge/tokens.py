@@ -51,7 +51,7 @@ class Tokens:
         """
         if self._secret is None:
             raise Refused("auth.denied", "this server mints no tokens; ask the token issuer")
-        asked = _convert(body, NarrowRequest)
+        asked = codec.convert(body, NarrowRequest)
         if not asked.sub.startswith(("user:", "agent:")) or not auth.ACTOR.fullmatch(asked.sub):
             raise Refused("input.malformed", "sub: must be user:… or agent:…")
         speaks = _speaks_for(principal, asked.sub)
@@ -82,7 +82,7 @@ class Tokens:
 
     async def revoke(self, principal: Principal, body: Any) -> None:
         """Revoke a token by its id, or every token of a subject."""
-        asked = _convert(body, RevokeRequest)
+        asked = codec.convert(body, RevokeRequest)
         if (asked.jti is None) == (asked.sub is None):
             raise Refused("input.malformed", "body: name either jti or sub")
         if asked.jti is not None:
@@ -97,10 +97,3 @@ def _speaks_for(principal: Principal, actor: str) -> bool:
         return True
     kind, _, name = actor.partition(":")
     return kind == "agent" and name.partition("/")[0] in principal.agents
-
-
-def _convert(body: Any, shape: Any) -> Any:
-    try:
-        return msgspec.convert(body, shape)
-    except msgspec.ValidationError as error:
-        raise Refused("input.malformed", f"body: {error}") from None

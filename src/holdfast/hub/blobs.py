@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from holdfast.engines.port import Key
 from holdfast.errors import Refused
 from holdfast.protocol import limits, wire
+from holdfast.protocol.bounds import too_large
 from holdfast.session.access import Principal
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Blobs:
         """Store a blob beside the session; its id is the SHA-256 of its content, in hex."""
         hot = await self._hub.loaded(principal, session, "append")
         if len(data) > limits.BLOB_BYTES:
-            raise Refused("input.too_large", f"blob: more than {limits.BLOB_BYTES} bytes")
+            raise too_large("blob", limits.BLOB_BYTES, "bytes")
         life = hot.incarnation
         blob = await asyncio.to_thread(_name_of, data) if len(data) > _AT_ONCE_BYTES else _name_of(data)
         await self._hub.engine.put_blob(hot.key, life, blob, media_type, data)

@@ -16,6 +16,7 @@ from holdfast.engines.port import Append, Head, Index, Key
 from holdfast.errors import CommitFailed, HoldfastError, Refused, Unavailable
 from holdfast.hub import deciding, deleting
 from holdfast.hub import index as indexing
+from holdfast.hub.activity import Activity
 from holdfast.hub.pending import Outcome, Pending, Tell, into
 from holdfast.hub.port import Batch
 from holdfast.hub.storing import Keeper, Loaded, load
@@ -66,6 +67,7 @@ class HotSession:
         self.ring_bytes = 0
         self.readers: dict[str, Reader] = {}
         self.leases: dict[str, float] = {}
+        self.activity = Activity()
         self.used = hub.clock.monotonic()
         self.keeper = Keeper(self)
         self._queue: list[Pending] = []
@@ -286,7 +288,8 @@ class HotSession:
     def _committed(self, events: list[Event], frames: list[Frame], index: Index | None, loud: bool) -> None:
         stats, view = self.hub.stats, self.view
         stats.commits += 1
-        stats.events += frames[-1].last - frames[0].first + 1
+        stats.events += (written := frames[-1].last - frames[0].first + 1)
+        self.activity.wrote(written, self.hub.clock.monotonic())
         stats.frames += len(frames)
         view.apply_all(events)
         self.tail, self.active_ms = events[-1].last, events[-1].ts

@@ -14,6 +14,7 @@ from holdfast.hub.deciding import authorise_holder
 from holdfast.hub.pending import Outcome, Tell, into
 from holdfast.hub.port import Batch, Connection
 from holdfast.protocol import limits, wire
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_session_id, check_value, encode
 from holdfast.session import life, program
 from holdfast.session.access import NEEDS, Principal, authorise
@@ -50,7 +51,26 @@ def place(hub: Hub, principal: Principal, op: wire.SessionOp, tell: Tell) -> Non
         raise Unavailable("server.restarting")
     if isinstance(op, (wire.Take, wire.GiveBack)) and op.force:
         authorise(principal, "admin", op.session)
+    if isinstance(op, _QUEUEING):
+        tell = _saying_who_serves(hub, key, tell)
     hub.hot(key).place(op, principal.actor, principal, tell)
+
+
+_QUEUEING: Final = (wire.Send, wire.Interrupt, wire.Regenerate)
+
+
+def _saying_who_serves(hub: Hub, key: Key, tell: Tell) -> Tell:
+    """The answer says too whether a worker is there for the run that was queued: without one it waits (RUN-7)."""
+
+    def told(outcome: Outcome) -> None:
+        if not isinstance(outcome, HoldfastError) and (ident := outcome.get("run")) is not None:
+            state = hub.hot(key).state
+            run = state.runs.get(ident) if state is not None else None
+            if run is not None:
+                outcome = {**outcome, "served": hub.workers.serves(key, run.agent)}
+        tell(outcome)
+
+    return told
 
 
 async def submit(hub: Hub, principal: Principal, op: wire.SessionOp) -> dict[str, Any]:
@@ -180,7 +200,7 @@ async def _presence(hub: Hub, principal: Principal, op: wire.Presence, conn: Con
     conn = _connection(conn)
     check_value(op.doing, "doing")
     if len(encode(op.doing)) > limits.PRESENCE_BYTES:
-        raise Refused("input.too_large", f"doing: more than {limits.PRESENCE_BYTES} bytes")
+        raise too_large("doing", limits.PRESENCE_BYTES, "bytes")
     session = await hub.loaded(principal, op.session, "presence")
     if conn.ident not in session.readers:
         raise Refused("input.malformed", "subscribe before you say what you do")

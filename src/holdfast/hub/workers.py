@@ -113,6 +113,14 @@ class Workers:
         if worker.free:
             self.hub.background(self._look_for_work(worker))
 
+    def serves(self, key: Key, agent: str) -> bool:
+        """Whether any worker that is connected may run the agent in the session, now or when it has a slot."""
+        return any(self._may(worker, key, agent) for worker in self.by_connection.values())
+
+    def _may(self, worker: Worker, key: Key, agent: str) -> bool:
+        principal = worker.conn.principal
+        return agent in worker.agents and principal.tenant == key.tenant and principal.may("append", key.session)
+
     # --- claiming
     def consider(self, session: HotSession) -> None:
         """Give the session's claimable runs to workers with a free slot."""
@@ -127,14 +135,7 @@ class Workers:
                     self._claim(session, run, worker)
 
     def _pick(self, session: HotSession, run: Run) -> Worker | None:
-        fit = [
-            worker
-            for worker in self.by_connection.values()
-            if worker.free
-            and run.agent in worker.agents
-            and worker.conn.principal.tenant == session.key.tenant
-            and worker.conn.principal.may("append", session.key.session)
-        ]
+        fit = [w for w in self.by_connection.values() if w.free and self._may(w, session.key, run.agent)]
         return min(fit, key=lambda worker: len(worker.held) + worker.claims, default=None)
 
     def _claim(self, session: HotSession, run: Run, worker: Worker) -> None:

@@ -6,26 +6,31 @@ surrogates, finite numbers a browser represents exactly, bounded depth, and no d
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import math
 import re
-from decimal import Decimal
-from typing import Any
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
 from holdfast.errors import Refused
 from holdfast.protocol import limits
+from holdfast.protocol.bounds import check_nesting, too_deep, too_large
+
+_Shape = TypeVar("_Shape")
 
 _ENCODER = msgspec.json.Encoder()
-_ENTITY_ID = re.compile(rf"[!-~]{{1,{limits.ENTITY_ID_CHARS}}}")
-SESSION_ID = rf"[A-Za-z0-9_][A-Za-z0-9._~:-]{{0,{limits.SESSION_ID_CHARS - 1}}}"
+ENTITY_ID = rf"^[!-~]{{1,{limits.ENTITY_ID_CHARS}}}$"
+SESSION_ID = rf"^[A-Za-z0-9_][A-Za-z0-9._~:-]{{0,{limits.SESSION_ID_CHARS - 1}}}$"
 """What a session id is, as a pattern. Chat clients make ids of their own, and some begin with ``_``. None begins with what
 a file system, an address or a command line would take for something else: ``.``, ``~``, ``:`` and ``-``."""
-_SESSION_ID = re.compile(SESSION_ID)
-
-_TOLD = (("out of range", "input.number_range"), (" - at `$.session`", "input.session_id"))
-"""What msgspec says of a value that has a code of its own; the rest is malformed."""
+_ENTITY_ID = re.compile(ENTITY_ID[1:-1])
+_SESSION_ID = re.compile(SESSION_ID[1:-1])
+_ID_FIX = f"Use 1 to {limits.ENTITY_ID_CHARS} printable ASCII characters without spaces."
+_LEAVES = (float, bool, type(None))
+_TOO_LONG = re.compile(r"Expected `(\w+)` of length <= (\d+)(?: - at `\$\.?(.+)`)?")
 
 encode = _ENCODER.encode
 """Encode any JSON value, struct or event to UTF-8 bytes, compactly."""
@@ -44,38 +49,108 @@ def decode(
         most: how many bytes there may be.
 
     Raises:
-        Refused: ``input.too_large``, ``input.too_deep`` or ``input.malformed``.
+        Refused: ``input.…``; the code says which bound, see ``refusal``.
     """
     if len(raw) > most:
-        raise Refused("input.too_large", f"{what}: more than {most} bytes")
+        raise too_large(what, most, "bytes")
+    check_nesting(raw, what)
     try:
         return decoder.decode(raw)
-    except RecursionError:
-        raise Refused("input.too_deep", f"{what}: nested too deeply") from None
     except msgspec.ValidationError as error:
-        code = next((code for words, code in _TOLD if words in str(error)), "input.malformed")
-        raise Refused(code, f"{what}: {error}") from None
+        raise refusal(error, what) from None
     except (msgspec.DecodeError, UnicodeError, ValueError):
         raise Refused("input.malformed", f"{what}: not valid JSON in UTF-8") from None
 
 
-def check_value(value: Any, what: str = "data", depth: int = 1) -> None:
-    """Refuse what some reader could not represent: depth and integers. Strings are already valid UTF-8.
+def parse(text: str | bytes, most: int = limits.MESSAGE_DEPTH) -> Any:
+    """The value of JSON text that stands in a value: a tool's arguments, or what it answered.
 
     Raises:
-        Refused: ``input.too_deep`` or ``input.number_range``.
+        ValueError: it is not JSON, or nested more than ``most`` levels deep.
     """
-    if depth > limits.JSON_DEPTH:
-        raise Refused("input.too_deep", f"{what}: deeper than {limits.JSON_DEPTH} levels")
+    try:
+        check_nesting(text, most=most)
+    except Refused as error:
+        raise ValueError(error.detail) from None
+    return json.loads(text, parse_constant=_no_number)
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def convert(value: Any, shape: type[_Shape], what: str = "body", **fields: Any) -> _Shape:
+    """Decoded JSON as a struct, within the bounds of its fields. Raises as ``decode`` does; ``fields`` go with it."""
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        refused = refusal(error, what)
+        refused.fields.update(fields)
+        raise refused from None
+
+
+def refusal(error: msgspec.ValidationError, what: str) -> Refused:
+    """What a value that is not of the expected shape is refused with: one code and one fix, wherever it came in."""
+    words = str(error)
+    if long := _TOO_LONG.fullmatch(words):
+        kind, most, field = long.groups()
+        return too_large(field or what, int(most), "characters" if kind == "str" else "entries")
+    if SESSION_ID in words or words.endswith(" - at `$.session`"):
+        return Refused("input.session_id", f"{what}: {_short(words)}")
+    if ENTITY_ID in words:
+        return Refused("input.malformed", f"{what}: {_short(words)}", fix=_ID_FIX)
+    if "out of range" in words or f"<= {limits.INTEGER_MAX}" in words:
+        return Refused("input.number_range", f"{what}: {words}")
+    return Refused("input.malformed", f"{what}: {words}")
+
+
+def _short(words: str) -> str:
+    """A validation error without the expression that did not match."""
+    return re.sub(r"Expected `str` matching regex '.*'(?= - at|$)", "not an id", words)
+
+
+def check_value(value: Any, what: str = "data", depth: int = 1, most: int = limits.JSON_DEPTH) -> None:
+    """Refuse what some reader could not represent: depth and integers. Strings are already valid UTF-8.
+
+    Values of an application's own types count as the arrays and objects that they become.
+
+    Args:
+        value: an array or object.
+        what: named in errors.
+        depth: its own level.
+        most: how many levels there may be.
+
+    Raises:
+        Refused: ``input.too_deep`` (also for a value that contains itself) or ``input.number_range``.
+    """
+    if depth > most:
+        raise too_deep(what, most)
     for item in value.values() if type(value) is dict else value:
         kind = type(item)
-        if kind is str:
+        if kind is str or kind in _LEAVES:
             continue
-        if kind is int:
+        if kind is dict or kind is list:
+            check_value(item, what, depth + 1, most)
+        elif isinstance(item, int):
             if not -limits.INTEGER_MAX <= item <= limits.INTEGER_MAX:
                 raise Refused("input.number_range", f"{what}: an integer is beyond ±(2^53-1)")
-        elif kind is dict or kind is list:
-            check_value(item, what, depth + 1)
+        else:
+            inner = _members(item)
+            if inner is not None:
+                check_value(inner, what, depth + 1, most)
+
+
+def _members(value: Any) -> Iterable[Any] | None:
+    """What a value holds that becomes an array or object in JSON; None for any other."""
+    if isinstance(value, Mapping):
+        return value.values()
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return value
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.astuple(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
+    return None
 
 
 def check_text(text: str, what: str) -> str:
@@ -127,7 +202,7 @@ def check_session_id(session: str) -> str:
 def check_entity_id(value: Any, what: str) -> str:
     """Return an entity id (1 to 200 printable ASCII characters without spaces), or refuse it."""
     if type(value) is not str or not _ENTITY_ID.fullmatch(value):
-        raise Refused("input.malformed", f"{what}: must be 1 to {limits.ENTITY_ID_CHARS} printable ASCII characters")
+        raise Refused("input.malformed", f"{what}: not an id", fix=_ID_FIX)
     return value
 
 
@@ -137,32 +212,77 @@ def utf16_len(text: str) -> int:
 
 
 def canonical(value: Any) -> bytes:
-    """Byte-exact form for comparison and hashing: sorted keys, no spaces, UTF-8, floats as JavaScript prints them.
+    """Canonical JSON, byte for byte that of RFC 8785: for comparison and hashing (FOLD-6, CTL-6).
 
-    The approval hash and the cross-language fold cases are computed over it. It follows the key order of RFC 8785
-    (UTF-16 code units) and its number form: integers without a fraction, other numbers in their shortest form.
+    No spaces; keys in the order of their UTF-16 code units; strings with the escapes of ``JSON.stringify``; numbers as
+    ECMAScript prints the double they are, so ``1.0`` is ``1`` and ``-0.0`` is ``0``.
+
+    Raises:
+        Refused: ``input.too_deep``, ``input.number_range`` for a number that is no finite double, ``input.malformed``
+            for half a surrogate pair, or what is no JSON value.
     """
-    return _text(value).encode()
+    try:
+        return _text(value, 1).encode()
+    except UnicodeEncodeError:
+        raise Refused("input.malformed", "canonical JSON: contains a lone surrogate") from None
 
 
-def _text(value: Any) -> str:
+def canonical_size(value: Any) -> int:
+    """How many bytes ``canonical`` of a JSON value has, for less: only fractions are written otherwise than in ``encode``."""
+    fractions: list[float] = []
+    _gather(value, fractions)
+    between = len(fractions) + 1 if fractions else 2  # brackets and commas
+    return len(encode(value)) + sum(map(len, map(_number, fractions))) - len(encode(fractions)) + between
+
+
+def _gather(value: Any, fractions: list[float]) -> None:
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else (value,):
+        kind = type(item)
+        if kind is float:
+            fractions.append(item)
+        elif kind is dict or kind is list:
+            _gather(item, fractions)
+
+
+def _text(value: Any, depth: int) -> str:
+    if isinstance(value, str) or value is None or isinstance(value, bool):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, (int, float)):
+        return _number(value)
+    if depth > limits.MESSAGE_DEPTH:
+        raise too_deep("canonical JSON", limits.MESSAGE_DEPTH)
     if isinstance(value, dict):
-        names = sorted(value, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
-        return "{" + ",".join(f"{_text(name)}:{_text(value[name])}" for name in names) + "}"
+        names = sorted(value, key=_units)
+        members = (f"{json.dumps(name, ensure_ascii=False)}:{_text(value[name], depth + 1)}" for name in names)
+        return "{" + ",".join(members) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(_text, value)) + "]"
-    if isinstance(value, float):
-        return _float(value)
-    return json.dumps(value, ensure_ascii=False)
+        return "[" + ",".join(_text(item, depth + 1) for item in value) + "]"
+    raise Refused("input.malformed", f"canonical JSON: {type(value).__name__} is no JSON value")
 
 
-def _float(value: float) -> str:
-    """A finite float as ``Number.prototype.toString`` of ECMAScript writes it; both use the shortest digits."""
-    if not math.isfinite(value):
-        raise ValueError("not a JSON number")
-    if value.is_integer() and abs(value) < 1e21:
-        return format(Decimal(repr(value)), ".0f") if abs(value) > limits.INTEGER_MAX else str(int(value))
-    digits, _, exponent = repr(value).partition("e")
-    if not exponent:
-        return digits
-    return f"{digits}e{int(exponent):+d}" if not -7 < int(exponent) < 21 else format(Decimal(repr(value)), "f")
+def _units(name: Any) -> bytes:
+    """A key by its UTF-16 code units."""
+    if not isinstance(name, str):
+        raise Refused("input.malformed", "canonical JSON: a key that is no string")
+    return name.encode("utf-16-be", "surrogatepass")
+
+
+def _number(value: int | float) -> str:
+    """A number as ``Number.prototype.toString`` of ECMAScript writes the double; both use the shortest digits."""
+    if isinstance(value, int) and -limits.INTEGER_MAX <= value <= limits.INTEGER_MAX:
+        return int.__repr__(value)
+    if not -sys.float_info.max <= value <= sys.float_info.max:
+        raise Refused("input.number_range", "canonical JSON: a number that is no finite double")
+    plain = float.__repr__(float(value))
+    if "e" not in plain:
+        return plain.removesuffix(".0") if value else "0"
+    mantissa, _, exponent = plain.partition("e")
+    whole, _, fraction = mantissa.lstrip("-").partition(".")  # one digit before the point
+    shown, point = (whole + fraction).rstrip("0"), 1 + int(exponent)  # the value is 0.SHOWN × 10^POINT
+    if 0 < point <= 21:
+        text = shown.ljust(point, "0")
+    elif -6 < point <= 0:
+        text = "0." + "0" * -point + shown
+    else:
+        text = shown[0] + ("." + shown[1:] if len(shown) > 1 else "") + f"e{point - 1:+d}"
+    return "-" + text if value < 0 else text

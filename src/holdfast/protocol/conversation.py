@@ -72,9 +72,13 @@ def _inputs(view: ViewState, head: str | None) -> list[str]:
     return list(found)[::-1]
 
 
+def _age(run: tuple[str, Item]) -> int:
+    return int(run[1]["seq"])
+
+
 def _turns(view: ViewState, ids: list[str], answering: str | None) -> list[_Turn]:
     answers = dict(view.branch["runs"])
-    for ident, run in view.runs.items():
+    for ident, run in sorted(view.runs.items(), key=_age):  # JSON objects have no order to rely on
         if "parent" not in run and "input" in run and run["input"] not in view.branch["runs"]:
             answers[run["input"]] = ident
     if ids and answering is not None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from holdfast.protocol import events as e
-from holdfast.protocol import limits
 from holdfast.protocol.codec import encode, utf16_len
 from holdfast.protocol.events import Event
 from holdfast.protocol.patch import PatchError, apply_patch
@@ -172,12 +171,11 @@ def _state_delta(view: View, event: Event) -> None:
 
 
 def _patched(document: Any, patch: Any) -> Any:
-    """The document patched, or as it was when the patch does not fit or would outgrow its bound."""
+    """The document patched, or as it was when the patch does not fit."""
     try:
-        changed = apply_patch(document, patch)
+        return apply_patch(document, patch)
     except PatchError:
         return document
-    return changed if len(encode(changed)) <= limits.SESSION_STATE_BYTES else document
 
 
 # --- people -------------------------------------------------------------------------------------------------------------

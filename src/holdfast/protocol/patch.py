@@ -1,32 +1,46 @@
-"""JSON Patch (RFC 6902), applied whole or not at all.
+"""JSON Patch (RFC 6902), applied whole or not at all, within bounds.
 
 Our own because the fold must give byte-equal results in Python and in JavaScript, where we take no dependency: the two
-implementations are held to the same cases. Pointers follow RFC 6901.
+implementations are held to the same cases. Pointers follow RFC 6901. A few bytes of patch could make a document of any
+depth and size (a ``copy`` into itself doubles it), so its bounds are tested as it grows.
 """
 
 from __future__ import annotations
 
-import copy
 from typing import Any
+
+from holdfast.protocol import limits
+from holdfast.protocol.codec import canonical_size
 
 
 class PatchError(ValueError):
-    """The patch does not fit the document; nothing was changed."""
+    """The patch does not fit the document, or what it makes is out of bounds; nothing was changed."""
 
 
 def apply_patch(document: Any, patch: Any) -> Any:
-    """Return a new document with every operation applied, or raise ``PatchError``."""
+    """Return a new document with every operation applied.
+
+    Raises:
+        PatchError: an operation does not fit; or the document would get deeper than ``limits.JSON_DEPTH`` on the way, or
+            in the end larger than ``limits.SESSION_STATE_BYTES`` of canonical JSON, or more than that is copied.
+    """
     if not isinstance(patch, list):
         raise PatchError("a patch is a list of operations")
-    root = [copy.deepcopy(document)]  # one level up, so that the whole document can be replaced like any member
+    root = [_copied(document)]  # one level up, so that the whole document can be replaced like any member
+    copied = 0
     for step in patch:
         if not isinstance(step, dict) or not isinstance(step.get("path"), str):
             raise PatchError("an operation is an object with a path")
-        _apply(root, step, step.get("op"))
+        copied += _apply(root, step, step.get("op"))
+        if copied > limits.SESSION_STATE_BYTES:
+            raise PatchError("it copies too much")
+    if canonical_size(root[0]) > limits.SESSION_STATE_BYTES:
+        raise PatchError("the document would be too large")
     return root[0]
 
 
-def _apply(root: list[Any], step: dict[str, Any], op: Any) -> None:
+def _apply(root: list[Any], step: dict[str, Any], op: Any) -> int:
+    """Apply one operation; returns the bytes it copied."""
     path = _tokens(step["path"])
     if op in ("add", "replace", "test"):
         if "value" not in step:
@@ -35,7 +49,7 @@ def _apply(root: list[Any], step: dict[str, Any], op: Any) -> None:
             if not _equal(_get(root, path), step["value"]):
                 raise PatchError("test failed")
         else:
-            _put(root, path, copy.deepcopy(step["value"]), replace=op == "replace")
+            _put(root, path, _copied(step["value"], len(path)), replace=op == "replace")
     elif op == "remove":
         _take(root, path)
     elif op in ("move", "copy"):
@@ -44,10 +58,23 @@ def _apply(root: list[Any], step: dict[str, Any], op: Any) -> None:
         source = _tokens(step["from"])
         if op == "move" and path[: len(source)] == source and len(path) > len(source):
             raise PatchError("cannot move a value into itself")
-        value = _take(root, source) if op == "move" else copy.deepcopy(_get(root, source))
-        _put(root, path, value, replace=False)
+        value = _take(root, source) if op == "move" else _get(root, source)
+        _put(root, path, _copied(value, len(path)), replace=False)
+        return canonical_size(value) if op == "copy" else 0
     else:
         raise PatchError("unknown operation")
+    return 0
+
+
+def _copied(value: Any, above: int = 0) -> Any:
+    """A copy of a value that is to stand below so many levels."""
+    if not isinstance(value, (dict, list)):
+        return value
+    if above >= limits.JSON_DEPTH:
+        raise PatchError("the document would be too deep")
+    if isinstance(value, dict):
+        return {name: _copied(item, above + 1) for name, item in value.items()}
+    return [_copied(item, above + 1) for item in value]
 
 
 def _tokens(pointer: str) -> list[str]:

@@ -12,10 +12,13 @@ import msgspec
 
 from holdfast.errors import Refused
 from holdfast.protocol import limits
+from holdfast.protocol.bounds import too_large
+from holdfast.protocol.codec import ENTITY_ID, SESSION_ID, decode
 from holdfast.protocol.events import Draft
 
-Session = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.SESSION_ID_CHARS)]
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ENTITY_ID_CHARS)]
+Session = Annotated[str, msgspec.Meta(pattern=SESSION_ID)]
+Id = Annotated[str, msgspec.Meta(pattern=ENTITY_ID)]
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARS)]
 Name = Annotated[str, msgspec.Meta(max_length=limits.NAME_CHARS)]
 Text = Annotated[str, msgspec.Meta(max_length=limits.TEXT_CHARS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=limits.INTEGER_MAX)]
@@ -304,7 +307,7 @@ class Spawn(RunOp, tag="spawn", kw_only=True):
     """
 
     agent: Name
-    name: Id
+    name: Label
     input: dict[str, Any] = {}
     local: bool = True
     attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
@@ -361,7 +364,7 @@ def check_size(raw: bytes) -> None:
         return
     name, _ = asked(raw)
     if name in OPS and len(raw) > most_bytes(name):
-        raise Refused("input.too_large", f"{name}: more than {most_bytes(name)} bytes")
+        raise too_large(name, most_bytes(name), "bytes")
 
 
 class _Asked(msgspec.Struct):
@@ -377,7 +380,7 @@ _ASKED: msgspec.json.Decoder[_Asked] = msgspec.json.Decoder(_Asked)
 def asked(raw: bytes | str) -> tuple[str | None, int | None]:
     """The ``op`` and the ``id`` of a message that did not decode, as far as they can be read: whose answer it is."""
     try:
-        found = _ASKED.decode(raw if len(raw) <= limits.MESSAGE_BYTES else b"{}")
-    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
+        found = decode(raw, _ASKED)
+    except Refused:
         return None, None
     return found.op, found.id

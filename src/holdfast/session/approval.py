@@ -12,6 +12,7 @@ from typing import Any, Final
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import canonical, check_entity_id, check_value, encode
 from holdfast.protocol.events import Event
 from holdfast.session import content, life
@@ -38,7 +39,7 @@ def ask(state: State, op: wire.Ask, writer: Writer) -> None:
         raise Refused("content.exists", f"approval: ids that begin with {owner!r:.40} are its own: use another")
     check_value(op.args, "args")
     if len(encode(op.args)) > limits.EVENT_BYTES:
-        raise Refused("input.too_large", f"args: more than {limits.EVENT_BYTES} bytes")
+        raise too_large("args", limits.EVENT_BYTES, "bytes")
     hashed = action_hash(op.tool, op.args)
     known = state.approvals.get(ident)
     if known is not None and (known.run != run.id or known.hash != hashed):

@@ -7,6 +7,7 @@ from typing import Any
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_entity_id, check_value, encode, utf16_len
 from holdfast.protocol.events import Draft, Event
 from holdfast.session import life
@@ -21,7 +22,6 @@ _KIND = {
 }  # fmt: skip
 _FIELD = {**e.OPENING, **e.DELTAS, **e.CLOSING}
 _CLOSED = -1
-_DELTA_RULE = f"delta must be a string of at most {limits.EVENT_BYTES // 4} characters"
 
 
 def append(state: State, op: wire.Append, writer: Writer) -> None:
@@ -64,8 +64,10 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
         first, begins, row = seq, offset, []
         while True:  # deltas of one text come in rows
             delta = data.get("delta")
-            if type(delta) is not str or len(delta) > limits.EVENT_BYTES // 4:
-                raise Refused("input.malformed", f"{type_}: {_DELTA_RULE}")
+            if type(delta) is not str:
+                raise Refused("input.malformed", f"{type_}: delta must be a string")
+            if len(delta) > limits.DELTA_CHARS:
+                raise too_large(type_, limits.DELTA_CHARS, "characters")
             if len(data) > 2:  # more than the name and the delta
                 check_value(data, type_)
                 _check_size(type_, data)
@@ -191,7 +193,7 @@ def check_unmade(run: Run | None, ident: str) -> None:
 def _check_size(type_: str, data: dict[str, Any]) -> int:
     size = len(encode(data))
     if size > limits.EVENT_BYTES:
-        raise Refused("input.too_large", f"{type_}: more than {limits.EVENT_BYTES} bytes of data")
+        raise too_large(type_, limits.EVENT_BYTES, "bytes")
     return size
 
 

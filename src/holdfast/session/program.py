@@ -12,6 +12,7 @@ from typing import Any, Final
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_text, check_value, encode
 from holdfast.protocol.events import Event
 from holdfast.session import approval, branch, content, control, handoff, run
@@ -24,14 +25,14 @@ Evolve = Callable[[State, Event], None]
 
 def _create(state: State, op: wire.Create, writer: Writer) -> None:
     """The first event of every session. Creating again with the same settings writes nothing."""
+    check_value(op.meta, "meta")
+    if len(encode(op.meta)) > limits.EVENT_BYTES:
+        raise too_large("meta", limits.EVENT_BYTES, "bytes")
     writer.result = {"incarnation": state.incarnation}
     if state.tail:
         if (op.title and op.title != state.title) or (op.agent and op.agent != state.agent):
             raise Refused("session.exists")
         return
-    check_value(op.meta, "meta")
-    if len(encode(op.meta)) > limits.EVENT_BYTES:
-        raise Refused("input.too_large", f"meta: more than {limits.EVENT_BYTES} bytes")
     data = {"title": check_text(op.title, "title"), "agent": check_text(op.agent, "agent"), "meta": op.meta}
     writer.write(e.SESSION_CREATED, {name: value for name, value in data.items() if value})
 

@@ -12,6 +12,7 @@ import msgspec
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol import ids, limits, wire
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_value, encode
 from holdfast.protocol.events import Event
 from holdfast.session.state import Ended, Run, State, trim_oldest
@@ -152,10 +153,10 @@ def spawn(state: State, op: wire.Spawn, writer: Writer) -> None:
         raise Refused("session.full", f"runs are nested more than {limits.RUN_DEPTH} deep")
     check_value(op.input, "input")
     if len(encode(op.input)) > limits.EVENT_BYTES:
-        raise Refused("input.too_large", f"input: more than {limits.EVENT_BYTES} bytes")
+        raise too_large("input", limits.EVENT_BYTES, "bytes")
     agent = f"{parent.agent}/{op.agent}" if op.local else op.agent
     if len(agent) > limits.NAME_CHARS:
-        raise Refused("input.malformed", f"agent: more than {limits.NAME_CHARS} characters")
+        raise too_large("agent", limits.NAME_CHARS, "characters")
     facts = {"parent": parent.id, "name": op.name, "input": parent.input, "task": op.input, "local": op.local}
     writer.actor = f"agent:{parent.agent}"
     ident = queue(state, writer, agent, attempts=op.attempts, **facts)

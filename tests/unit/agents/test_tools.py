@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown
 from holdfast.agents.run import RunContext
 from holdfast.agents.tools import CallIds
+from holdfast.errors import Refused
 from holdfast.protocol import limits
 from tests.unit.agents.conftest import House, items, seen
 
@@ -242,3 +244,19 @@ def test_call_ids_do_not_depend_on_the_order_of_different_calls() -> None:
     assert (a1, b1, a2) == (a, b, again)
     assert len({a1, b1, a2, one.next("a", "a", {"x": 1}), CallIds("r2").next("c", "a", {"x": 1})}) == 5
     assert one.next("c", "n" * 200, {"x": "é" * 999}).isascii()
+
+
+def test_a_call_with_arguments_that_are_no_json_of_ours_has_an_id_of_its_own() -> None:
+    ids, again = CallIds("r1"), CallIds("r1")
+    calls: list[dict[str, Any]] = [
+        {"n": 2**60}, {"n": 2**60 + 1}, {"n": {1: "a"}}, {"when": datetime(2026, 1, 2, tzinfo=UTC)}, {"n": 1.0}, {"n": "1"},
+    ]  # fmt: skip
+    first = [ids.next("t", "look", call) for call in calls]
+    assert len(set(first)) == len(calls)
+    assert [again.next("t", "look", call) for call in calls] == first, "also in a later attempt"
+    deep: dict[str, Any] = {}
+    for _ in range(5_000):
+        deep = {"a": deep}
+    with pytest.raises(Refused) as refused:
+        ids.next("t", "look", deep)
+    assert refused.value.code == "input.too_deep"

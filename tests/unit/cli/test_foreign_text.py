@@ -113,10 +113,13 @@ async def test_every_command_that_shows_a_session(site: Site, caplog: pytest.Log
     at = ["--url", site.url, "--token", site.token()]
     lines = [
         ["sessions"], ["sessions", "--json"], ["tail", "s1", "--folded"], ["tail", "s1", "--folded", "--raw"],
-        ["approve", "s1"], ["approve", "s1", "--json"], ["approve", "s1", NASTY.replace("\x00", "")], ["steer", "s1", "r1\x1b[2K", "x"],
-        ["cancel", "s1", "--run", "r\x1b\u202e1"],
+        ["approve", "s1"], ["approve", "s1", "--json"],
         ["tail", "s1", "--after", "0", "--until-idle"], ["tail", "s1", "--after", "0", "--until-idle", "--raw"],
     ]  # fmt: skip
+    nasty = NASTY.replace("\x00", "")
+    for line in ["approve", "s1", nasty], ["steer", "s1", nasty, "x"], ["cancel", "s1", "--run", nasty]:
+        _, said = await asyncio.to_thread(outcome, *line, *at)
+        assert "not an id" in said and not LEFT.search(said), (line, said)
     for line in lines:
         if "--until-idle" in line:  # now nothing runs any more
             await asyncio.to_thread(outcome, "cancel", "s1", "--all", "--force", *at)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -328,22 +331,50 @@ async def test_pending_requests_are_bounded() -> None:
         assert connection.connected
 
 
-async def test_what_the_server_could_not_read_is_refused_here() -> None:
-    """Its refusal would name no operation, and the one who asked would wait for ever."""
+@dataclasses.dataclass
+class Nested:
+    inner: Any = None
+
+
+def deep(wrap: Callable[[Any], Any], levels: int = 5_000) -> dict[str, Any]:
+    value: Any = 1
+    for _ in range(levels):
+        value = wrap(value)
+    return {"x": value}
+
+
+def endless() -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    value["x"] = [value]
+    return value
+
+
+@pytest.mark.parametrize("recursion", [400, 200_000], ids=["a low recursion limit", "a high one"])
+async def test_what_the_server_could_not_read_is_refused_here(recursion: int) -> None:
+    """Its refusal would name no operation, and the one who asked would wait for ever. The bounds are ours: what the
+    interpreter would take or refuse makes no difference."""
     server = Scripted()
-    deep: dict[str, Any] = {}
-    for _ in range(5_000):
-        deep = {"x": deep}
+    usual = sys.getrecursionlimit()
     async with server.client() as hf:
         session = hf.session("s1")
-        for call, code in (
-            (session.send("x" * 200_001), "input.malformed"),
-            (session.create(meta={"x": "y" * 2_000_000}), "input.too_large"),
-            (session.create(meta=deep), "input."),
-            (session.create(meta={"x": object()}), "input.malformed"),
-            (session.send("\ud800"), "input.malformed"),
-        ):
-            with pytest.raises(Refused) as refused:
-                await call
-            assert refused.value.code.startswith(code)
+        sys.setrecursionlimit(recursion)
+        try:
+            for call, code in (
+                (session.send("x" * 200_001), "input.too_large"),
+                (session.create(meta={"x": "y" * 2_000_000}), "input.too_large"),
+                (session.create(meta=deep(lambda v: {"x": v})), "input.too_deep"),
+                (session.create(meta=deep(lambda v: [v])), "input.too_deep"),
+                (session.create(meta=deep(lambda v: (v,))), "input.too_deep"),
+                (session.create(meta=deep(Nested)), "input.too_deep"),
+                (session.create(meta=deep(lambda v: {"x": v}, 70)), "input.too_deep"),
+                (session.create(meta=endless()), "input.too_deep"),
+                (session.create(meta={"x": 2**53}), "input.number_range"),
+                (session.create(meta={"x": object()}), "input.malformed"),
+                (session.send("\ud800"), "input.malformed"),
+            ):
+                with pytest.raises(Refused) as refused:
+                    await call
+                assert refused.value.code == code
+        finally:
+            sys.setrecursionlimit(usual)
         assert server.line.sent == []

@@ -64,7 +64,7 @@ async def test_the_clerk_takes_no_for_an_answer(house: House, tmp_path: Path) ->
     run = await session.send("note down: never mind")
     view = await seen(session, lambda view: items(view, "approval"))
     await session.deny(items(view, "approval")[0]["id"])
-    assert "user:ann said no" in await run.text()
+    assert "Then not: ann said no." in await run.text()
     assert list(tmp_path.iterdir()) == []
 
 

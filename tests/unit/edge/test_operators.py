@@ -19,11 +19,14 @@ async def test_connections_runs_and_counters(site: Site) -> None:
     async with Client(site.url, site.token(), surface="web") as ann, Client(site.url, site.token("user:bob")) as bob:
         session = await ann.create(title="Tides", agent="writer", meta={"workflow": "refunds"})
         run = await session.send("hello")
-        async with session.live(), site.http(site.token("user:op")) as http:
+        async with session.live() as live, site.http(site.token("user:op")) as http:
             told = (await http.get("/v1/connections")).json()
             assert told["all"] == 2
             mine = next(one for one in told["connections"] if one["actor"] == "user:ann")
             assert (mine["surface"], mine["sessions"]) == ("web", [session.id])
+            assert mine["titles"] == {session.id: "Tides"}
+            active = (await http.get("/v1/activity")).json()
+            assert {ident: sum(row) for ident, row in active["sessions"].items()} == {session.id: live.seq}
             runs = (await http.get("/v1/runs")).json()["runs"]
             assert [(one["run"], one["status"], one["lease_left_s"]) for one in runs] == [(run.id, "queued", None)]
             stats = (await http.get("/v1/stats")).json()
@@ -36,7 +39,7 @@ async def test_connections_runs_and_counters(site: Site) -> None:
         assert bob.connection.connected
 
 
-@pytest.mark.parametrize("path", ["/v1/connections", "/v1/runs", "/v1/stats"])
+@pytest.mark.parametrize("path", ["/v1/connections", "/v1/runs", "/v1/activity", "/v1/stats"])
 async def test_only_operators_look_and_only_at_their_own(site: Site, path: str) -> None:
     async with Client(site.url, site.token()) as ann:
         await (await ann.create(agent="writer")).send("hello")
@@ -46,6 +49,7 @@ async def test_only_operators_look_and_only_at_their_own(site: Site, path: str) 
         async with site.http(site.token("user:op", tenant="other")) as http:
             told = (await http.get(path)).json()
             assert told.get("connections", []) == [] and told.get("runs", []) == []
+            assert "sessions" not in told or told["sessions"] == {}
             ident = next(iter(site.hub.connections))
             assert (await http.delete(f"/v1/connections/{ident}")).status_code == 404
         assert ann.connection.connected

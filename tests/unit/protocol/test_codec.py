@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import sys
 from typing import Any
 
 import msgspec
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from holdfast.errors import Refused
 from holdfast.protocol import limits, wire
+from holdfast.protocol.bounds import check_nesting
 from holdfast.protocol.codec import (
     canonical,
     check_entity_id,
@@ -114,11 +117,53 @@ def test_canonical_is_one_form(value: Any) -> None:
     assert canonical(shuffled) == canonical(value)
 
 
-def test_canonical_orders_keys_as_browsers_do_and_writes_whole_numbers_as_such() -> None:
-    assert (
-        canonical({"\U0001f30a": 1, "\ufb01": 2}) == '{"\U0001f30a":1,"\ufb01":2}'.encode()
-    )  # UTF-16, not code points
-    assert canonical([1.0, -0.0, 1e3, 1.5]) == b"[1,0,1000,1.5]"
+@pytest.mark.parametrize("recursion", [300, 200_000], ids=["a low recursion limit", "a high one"])
+@pytest.mark.parametrize("opens", ["[", '{"a":', '[{"a":', '["]]]",', '{"\\\\":', '{"\\"[":['])
+def test_depth_is_bounded_by_us_whatever_the_interpreter_would_take(opens: str, recursion: int) -> None:
+    usual = sys.getrecursionlimit()
+    closes = "".join("]" if c == "[" else "}" for c in reversed(re.sub(r'"(?:[^"\\]|\\.)*"', "", opens)) if c in "[{")
+    per = len(closes)
+    sys.setrecursionlimit(recursion)
+    try:
+        for levels in (limits.JSON_DEPTH, limits.MESSAGE_DEPTH + 1, 400, 3_000, 50_000):
+            times = -(-levels // per)
+            raw = f'{{"a":{opens * times}0{closes * times}}}'.encode()
+            assert refusal(raw) == "input.too_deep"
+            assert refusal(raw[: -len(closes) * times]) in ("input.too_deep", "input.malformed")  # never closed
+        for levels in (1, 5, (limits.JSON_DEPTH - 1) // per):
+            raw = f'{{"a":{opens * levels}0{closes * levels}}}'.encode()
+            check_value(decode(raw, ANY))
+    finally:
+        sys.setrecursionlimit(usual)
+
+
+@given(values, st.integers(0, 3))
+def test_whatever_is_shallow_passes_unparsed(value: Any, spaces: int) -> None:
+    check_nesting(json.dumps([value] * 40, indent=spaces, ensure_ascii=False))
+
+
+@given(st.text(alphabet='[]{}",:\\a1 ', max_size=300))
+def test_the_measure_of_unparsed_text_is_the_depth_a_parser_finds(text: str) -> None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return
+    deep = depth_of(value)
+    try:
+        check_nesting(text)
+    except Refused:
+        assert deep > limits.MESSAGE_DEPTH
+    wrapped = "[" * limits.MESSAGE_DEPTH + text + "]" * limits.MESSAGE_DEPTH
+    if deep:
+        with pytest.raises(Refused):
+            check_nesting(wrapped)
+    else:
+        check_nesting(wrapped)
+
+
+def depth_of(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(depth_of, inner), default=0)
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60))

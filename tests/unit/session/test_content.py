@@ -132,7 +132,7 @@ def test_bounds_of_one_append(room: Room) -> None:
     big = Draft(e.CUSTOM, {"value": "x" * limits.EVENT_BYTES})
     room.refuse("input.too_large", wire.Append(session=SESSION, events=[big], **attempt), WRITER)
     long = [*said("a", end=False), delta("a", "x" * (limits.EVENT_BYTES // 4 + 1))]
-    room.refuse("input.malformed", wire.Append(session=SESSION, events=long, **attempt), WRITER)
+    room.refuse("input.too_large", wire.Append(session=SESSION, events=long, **attempt), WRITER)
     number = Draft(e.CUSTOM, {"value": 2**53})
     room.refuse("input.number_range", wire.Append(session=SESSION, events=[number], **attempt), WRITER)
     deep: dict[str, object] = {}

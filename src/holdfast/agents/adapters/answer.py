@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import json
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable
 from typing import Any
@@ -22,7 +21,7 @@ from holdfast.agents.adapters.unknown import Unknown
 from holdfast.agents.run import RunContext
 from holdfast.errors import HoldfastError
 from holdfast.protocol import limits
-from holdfast.protocol.codec import well_formed, well_formed_data
+from holdfast.protocol.codec import parse, well_formed, well_formed_data
 
 Stream = AsyncIterable[Any] | Awaitable[AsyncIterable[Any]]
 """A provider's stream, or what gives one when it is awaited: the call of the provider's client, as it is."""
@@ -63,18 +62,11 @@ class Call(msgspec.Struct):
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments. Raises ``ValueError`` when they are no JSON object."""
-        try:
-            value = json.loads(self.args or "{}", parse_constant=_no_number)
-        except RecursionError:
-            raise ValueError("the arguments are nested too deeply") from None
+        value = parse(self.args or "{}")
         if not isinstance(value, dict):
             raise ValueError("the arguments are not a JSON object")
         arguments: dict[str, Any] = well_formed_data(value)
         return arguments
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 class Answer(msgspec.Struct):

@@ -17,6 +17,7 @@ from holdfast.agents.adapters.conversing import Attached, Conversation, Returned
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
 from holdfast.protocol import limits
+from holdfast.protocol.codec import parse
 
 _GROWS = {
     "text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature", "compaction_delta": "content",
@@ -147,7 +148,7 @@ def _result(ident: str, text: str, failed: bool = False) -> dict[str, Any]:
 
 def _object(args: str) -> dict[str, Any]:
     try:
-        value = json.loads(args)
+        value = parse(args)
     except ValueError:
         value = None
     return value if isinstance(value, dict) else {}
@@ -250,8 +251,8 @@ class _Messages:
         block, scribe = self._blocks.get(key, {"type": "text"}), self._scribe
         if block["type"] in _CALLS and self._inputs.get(key):
             try:
-                block["input"] = json.loads(self._inputs[key])
-            except (ValueError, RecursionError):
+                block["input"] = parse(self._inputs[key])
+            except ValueError:
                 block["input"] = {}  # cut by the limit of tokens: the call's own text tells
         elif block["type"] in _SHOWN:
             told = {name: value for name, value in block.items() if name in ("content", "file_id") and value}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from holdfast.agents.adapters.framework import Turn
+from holdfast.protocol.codec import parse
 
 
 def conversation(told: list[Turn]) -> list[BaseMessage]:
@@ -34,7 +34,7 @@ def conversation(told: list[Turn]) -> list[BaseMessage]:
 
 def _args(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):  # as a model may write it
+        value = parse(text)
+    except ValueError:  # as a model may write it
         value = text
     return value if isinstance(value, dict) else {"value": value}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from holdfast.agents.results import to_data
-from holdfast.protocol.codec import well_formed, well_formed_data
+from holdfast.protocol.codec import parse, well_formed, well_formed_data
 
 _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _ARGUMENTS: Final = frozenset({"args", "arguments"})
@@ -53,8 +53,8 @@ def arguments(text: str) -> str:
     if not _HALF.search(text):
         return text
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse(text)
+    except ValueError:
         return text
     mended = well_formed_data(value)
     return text if mended is value else json.dumps(mended, ensure_ascii=False)

@@ -34,7 +34,7 @@ from holdfast.agents.errors import ToolFailed, Unsettled
 from holdfast.agents.results import to_data
 from holdfast.agents.run import RunContext
 from holdfast.protocol import limits
-from holdfast.protocol.codec import well_formed, well_formed_data
+from holdfast.protocol.codec import parse, well_formed, well_formed_data
 
 _INSIDE = "inside"  # what a call asks inside which people are asked
 
@@ -394,7 +394,7 @@ def _field(raw: Any, name: str) -> Any:
 def _args(text: Any) -> dict[str, Any]:
     """A call's arguments; what is no JSON object is shown as text."""
     try:
-        value = well_formed_data(json.loads(text or "{}"))
-    except (ValueError, RecursionError):
+        value = well_formed_data(parse(text or "{}"))
+    except ValueError:
         value = text
     return value if isinstance(value, dict) else {"input": value}

@@ -20,7 +20,7 @@ export function Approval({ item, sending }: { item: ApprovalItem; sending: boole
           <><dt>{bare(name)}</dt><dd><pre tabIndex={0}>{bare(typeof value === "string" ? value : JSON.stringify(value, null, 2))}</pre></dd></>
         ))}
       </dl>
-      <p class="decision">{sending ? "sending your answer …" : pending ? waits(item) : decided(item, chat.me)}</p>
+      <p class="decision">{sending ? "sending your answer …" : pending ? waits(item, chat.me) : decided(item, chat.me)}</p>
       {pending && (
         <div class="row">
           <Button icon="completed" words="Approve" kind="primary" hint="a" disabled={sending} onClick={() => chat.resolve(item, "approved")} />
@@ -39,9 +39,9 @@ function InBrowser({ item, tool, me }: { item: ApprovalItem; tool: string; me: s
   return <p class="decision" data-id={item.id}><Glyph name="waiting" />{nameOf(item.actor)} uses <code>{tool}</code> {words}</p>;
 }
 
-function waits(item: ApprovalItem): string {
+function waits(item: ApprovalItem, me: string): string {
   const until = new Date(item.deadline).toLocaleDateString([], { day: "numeric", month: "long" });
-  const whose = item.requester ? `${nameOf(item.requester)}'s message led to it. ` : "";
+  const whose = item.requester ? `${item.requester === me ? "Your" : `${nameOf(item.requester)}'s`} message led to it. ` : "";
   return `${whose}Exactly this, and nothing else (${(item.hash ?? "").slice(0, 10)}). Without an answer it is denied on ${until}.`;
 }
 

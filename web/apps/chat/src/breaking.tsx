@@ -1,9 +1,11 @@
 // Owns the controls that hurt, and the other devices. Only an admin's token, on the demo's machine, may hurt processes.
 
-import { Button, Glyph } from "holdfast-look";
+import { ask, Button, Glyph, Unanswered } from "holdfast-look";
 import { useCallback, useEffect, useState } from "preact/hooks";
 
 import { useChat } from "./context.js";
+
+const KILL_SERVER = "demo/kill/server";
 
 /** What the demo's server says; other servers have no such route. */
 export interface Info {
@@ -21,19 +23,13 @@ export interface Info {
 export function useInfo(): { info: Info | null; call: (path: string) => Promise<void>; load: () => Promise<void> } {
   const chat = useChat();
   const [info, setInfo] = useState<Info | null>(null);
-  const ask = useCallback(async (method: string, path: string) => {
-    const response = await fetch(path, { method, headers: { authorization: `Bearer ${chat.token}` } });
-    const answer: unknown = await response.json();
-    if (!response.ok) throw (answer as { error: Error }).error;
-    return answer;
-  }, [chat]);
   const load = useCallback(async () => {
     try {
-      setInfo((await ask("GET", `demo/info?session=${encodeURIComponent(chat.session?.id ?? "")}`)) as Info);
+      setInfo(await ask<Info>(`demo/info?session=${encodeURIComponent(chat.session?.id ?? "")}`, chat.token));
     } catch { // not the demo's server, no admin, or it is away: what this page itself can do remains
     }
-  }, [ask, chat]);
-  const call = useCallback(async (path: string) => void (await ask("POST", path)), [ask]);
+  }, [chat]);
+  const call = useCallback(async (path: string) => void (await ask(path, chat.token, "POST")), [chat]);
   const live = chat.client.status.state !== "offline";
   useEffect(() => {
     if (live) void load();
@@ -49,7 +45,8 @@ export function Breaking() {
       await call(path);
       chat.tell(words);
     } catch (error) {
-      chat.tell((error as Error)?.message ?? "The server did not answer.", "error");
+      if (error instanceof Unanswered && error.unheard && path === KILL_SERVER) chat.tell(words); // it took its answer with it
+      else chat.tell((error as Error).message, "error");
     }
     setTimeout(() => void load(), 300);
   };
@@ -78,7 +75,7 @@ export function Breaking() {
           );
         })}
         {info?.here && <Row name="server"><Button icon="skull" words="kill" title="kill -9 the server's process"
-          onClick={() => void act("demo/kill/server", "The server was killed: SIGKILL. It is started again in a moment.")} /></Row>}
+          onClick={() => void act(KILL_SERVER, "The server was killed: SIGKILL. It is started again in a moment.")} /></Row>}
       </div></section>
       <section><h2>Elsewhere</h2><div id="others"><Elsewhere info={info} /></div></section>
     </>

@@ -1,7 +1,7 @@
 // Owns how each kind of item looks. An item changes in place, so `at` (the view's count of its last change) says when to
 // draw it again.
 
-import { clock, Glyph, nameOf, Prose, Button } from "holdfast-look";
+import { Button, clock, Glyph, Inline, nameOf, Prose } from "holdfast-look";
 import type { ActivityItem, Item, MessageItem, ReasoningItem, Source, SteerItem, StepItem, ToolItem } from "holdfast-ai";
 import type { ComponentChildren } from "preact";
 import { memo } from "preact/compat";
@@ -71,9 +71,9 @@ function Message({ item, superseded }: { item: MessageItem; superseded: boolean 
 function Cited({ source: { title, uri, quote } }: { source: Source }) {
   const place = /^https?:\/\//.test(uri ?? "")
     ? <a href={uri} target="_blank" rel="noopener noreferrer">{uri}</a> : <span class="uri">{uri}</span>;
-  const head = <><Glyph name="source" /><span class="title">{title || uri || "source"}</span>{place}</>;
+  const head = <><Glyph name="source" /><span class="title"><Inline text={title || uri || "source"} /></span>{place}</>;
   if (!quote) return <li><span class="source">{head}</span></li>;
-  return <li><details><summary class="source">{head}</summary><q>{quote}</q></details></li>;
+  return <li><details><summary class="source">{head}</summary><q><Inline text={quote} /></q></details></li>;
 }
 
 const Reasoning = ({ item }: { item: ReasoningItem }) => (

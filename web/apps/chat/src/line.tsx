@@ -1,6 +1,6 @@
 // Owns the line: how the connection stands, what recoveries came to, who is here, and what arrives.
 
-import { clock, hueOf, nameOf, useChanges } from "holdfast-look";
+import { ask, clock, hueOf, nameOf, useChanges } from "holdfast-look";
 import type { Here, Session, SessionEvent } from "holdfast-ai";
 import { useEffect, useRef, useState } from "preact/hooks";
 
@@ -75,6 +75,7 @@ function Flow({ session }: { session: Session | null }) {
   const seen = useRef({ session, seq: session?.cursor?.seq ?? 0 });
   const [shown, setShown] = useState<readonly number[]>(counts.current);
   useEffect(() => {
+    if (seen.current.session !== session) setShown((counts.current = Array<number>(SECONDS).fill(0)));
     const timer = setInterval(() => {
       const seq = session?.cursor?.seq ?? 0;
       const before = seen.current.session === session && seen.current.seq ? seen.current.seq : seq;
@@ -122,7 +123,7 @@ function People({ here, me, away }: { here: readonly Here[]; me: string; away: b
   );
 }
 
-/** The newest events as they are in the log, read only while somebody looks. */
+/** The newest events as they are in the log, and those that follow; read only while somebody looks. */
 function Raw({ session }: { session: Session | null }) {
   const [open, setOpen] = useState(false);
   return (
@@ -133,21 +134,38 @@ function Raw({ session }: { session: Session | null }) {
 }
 
 function Frames({ session }: { session: Session }) {
+  const chat = useChat();
   const kept = useRef<SessionEvent[]>([]);
   useChanges((changed) => {
-    const events = session.events("tail");
+    const show = (newest: readonly SessionEvent[]) => {
+      kept.current = [...newest.toReversed(), ...kept.current].slice(0, RAW_EVENTS);
+      changed();
+    };
+    let over = false;
+    let events: ReturnType<Session["events"]> | undefined;
     void (async () => {
       try {
-        for await (const item of events) {
-          if (!("actor" in item)) continue;
-          kept.current = [item, ...kept.current].slice(0, RAW_EVENTS);
-          changed();
-        }
+        const { incarnation, tail, newest } = await newestOf(session, chat.token);
+        if (over) return;
+        show(newest);
+        events = session.events({ incarnation, seq: tail });
+        for await (const item of events) if ("actor" in item) show([item]);
       } catch { // the session cannot be read any more; the page says so elsewhere
       }
     })();
-    return () => void events.return();
+    return () => {
+      over = true;
+      void events?.return();
+    };
   }, [session]);
   const lines = kept.current.map(({ seq, type, run, data }) => `${seq} ${type} ${run ?? ""} ${JSON.stringify(data)}`);
   return <pre id="raw-text" tabIndex={0}>{lines.join("\n") || "Events appear here as they arrive."}</pre>;
+}
+
+/** The end of the log as it is now. */
+async function newestOf(session: Session, token: string) {
+  const after = Math.max(0, session.tail - RAW_EVENTS);
+  const path = `v1/sessions/${encodeURIComponent(session.id)}/events?after=${after}`;
+  const page = await ask<{ incarnation: string; tail: number; frames: { events?: SessionEvent[] }[] }>(path, token);
+  return { ...page, newest: page.frames.flatMap(({ events = [] }) => events).slice(-RAW_EVENTS) };
 }

@@ -32,7 +32,12 @@ export function Sessions({ current }: { current: string | null }) {
       <label class="search">
         <Glyph name="search" />
         <input id="search" type="search" placeholder="Search" aria-label="Search sessions" autocomplete="off" value={search}
-          onInput={({ currentTarget }) => setSearch(currentTarget.value)} />
+          onInput={({ currentTarget }) => setSearch(currentTarget.value)} onKeyDown={(event) => {
+            if (event.key !== "Escape" || !search) return;
+            event.preventDefault();
+            setSearch("");
+            event.currentTarget.blur();
+          }} />
         <kbd aria-hidden="true">/</kbd>
       </label>
       <div id="sessions-list" onKeyDown={key}>{shown.map((row) => <Row key={row.session} row={row} current={row.session === current} />)}</div>

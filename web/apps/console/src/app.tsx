@@ -68,13 +68,13 @@ function Find() {
     const rows = operator.client.sessions({ all: true }).rows;
     const known = rows.some(({ session }) => session === first);
     if (known && /^\d+$/.test(second)) go("session", first, { at: second });
-    else if (known) go("session", first, /^r\d+$/.test(second) ? { pane: "runs" } : {});
+    else if (known) go("session", first, second ? { pane: "runs" } : {});
     else go("sessions", "", words ? { q: words } : {});
     box.current!.blur();
   };
   return (
     <form class="search" role="search" onSubmit={(event) => { event.preventDefault(); find(); }}>
-      <Glyph name="search" /><input id="find" type="search" ref={box} placeholder="Session, user, agent, or session seq" aria-label="Find" autocomplete="off" /><kbd aria-hidden="true">/</kbd>
+      <Glyph name="search" /><input id="find" type="search" ref={box} placeholder="Session, person or seq" aria-label="Find" title="A session, a person, an agent or a workflow; behind a session a seq, or one of its runs" autocomplete="off" /><kbd aria-hidden="true">/</kbd>
     </form>
   );
 }

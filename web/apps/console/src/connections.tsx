@@ -20,13 +20,13 @@ export function Connections() {
     <section class="list-page">
       <header class="bar"><h1>Connections</h1><span class="count">{told?.all ?? "…"}</span></header>
       {error && <p class="failure">{error.message}</p>}
-      <table class="grid"><thead><tr><th>who</th><th>on</th><th>reads</th><th>works at</th><th>state</th><th /></tr></thead><tbody>
+      <table class="grid connections"><thead><tr><th>who</th><th>on</th><th>reads</th><th>works at</th><th>state</th><th /></tr></thead><tbody>
         {told?.connections.map((row) => (
-          <tr key={row.connection} data-row tabIndex={0}>
+          <tr key={row.connection} data-row tabIndex={0} data-connection={row.connection}>
             <td><span class="avatar" style={{ "--hue": String(hueOf(row.actor)) }}>{nameOf(row.actor).slice(0, 1)}</span> <b>{nameOf(row.actor)}</b>{row.connection === mine ? <small> this page</small> : null}</td>
-            <td>{[row.surface, row.device].filter(Boolean).join(" · ") || <small>{row.connection}</small>}</td>
-            <td>{row.sessions.slice(0, SHOWN).map((id) => <a key={id} href={addressOf("session", id)}>{id}</a>)}{row.sessions.length > SHOWN ? <small> and {row.sessions.length - SHOWN} more</small> : null}</td>
-            <td>{row.serves.length ? <>{row.serves.join(", ")} <small>{row.runs.length} held</small></> : "–"}</td>
+            <td>{[row.surface, row.device].filter(Boolean).join(" · ") || <small>a client that says no name</small>}</td>
+            <td class={row.sessions.length ? "" : "none"}>{!row.sessions.length && "–"}{row.sessions.slice(0, SHOWN).map((id) => <a key={id} href={addressOf("session", id)} title={id}>{row.titles[id] || id}</a>)}{row.sessions.length > SHOWN ? <small> and {row.sessions.length - SHOWN} more</small> : null}</td>
+            <td class={row.serves.length ? "" : "none"}>{row.serves.length ? <>{row.serves.join(", ")} <small>{row.runs.length} held</small></> : "–"}</td>
             <td>{row.paused ? <b class="warn">slow</b> : "open"}</td>
             <td><Button icon="scissors" words="cut" kind="danger" title="Drop it without a word, as a dead network would" onClick={() => void cut(row)} /></td>
           </tr>

@@ -1,6 +1,7 @@
 // Owns what the pages of the console share: one client, requests to the operators' routes, and what was said last.
 
-import { connect, type Client, HoldfastError } from "holdfast-ai";
+import { ask, type Unanswered } from "holdfast-look";
+import { connect, type Client } from "holdfast-ai";
 import { createContext } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
 
@@ -14,6 +15,8 @@ export interface ConnectionRow {
   device: string;
   paused: boolean;
   sessions: string[];
+  /** By session, of those that one may read. */
+  titles: Record<string, string>;
   serves: string[];
   runs: { session: string; run: string }[];
 }
@@ -57,12 +60,9 @@ export class Console extends EventTarget {
     this.client = connect("", { token, surface: "console", tabs: false });
   }
 
-  /** Ask one of the operators' routes. Rejects with the server's error. */
-  async ask<T>(path: string, method = "GET"): Promise<T> {
-    const response = await fetch(`../v1/${path}`, { method, headers: { authorization: `Bearer ${this.#token}` } });
-    const answer = (await response.json()) as { error?: ConstructorParameters<typeof HoldfastError>[0] };
-    if (answer.error) throw new HoldfastError(answer.error);
-    return answer as T;
+  /** Ask one of the operators' routes. Rejects with `Unanswered`. */
+  ask<T>(path: string, method = "GET"): Promise<T> {
+    return ask<T>(`../v1/${path}`, this.#token, method);
   }
 
   /** Do something, and say how it went. */
@@ -71,7 +71,7 @@ export class Console extends EventTarget {
       await work();
       this.tell(done);
     } catch (error) {
-      const { message, fix } = error as HoldfastError;
+      const { message, fix } = error as { message: string; fix?: string };
       this.tell([message, fix].filter(Boolean).join(" "), "error");
     }
   }
@@ -94,9 +94,9 @@ export function useConsole(): Console {
 }
 
 /** What a route says, asked again and again; the error where it does not answer. */
-export function usePolled<T>(path: string, everyMs: number): { told: T | null; error: HoldfastError | null; again: () => void } {
+export function usePolled<T>(path: string, everyMs: number): { told: T | null; error: Unanswered | null; again: () => void } {
   const operator = useConsole();
-  const [state, setState] = useState<{ told: T | null; error: HoldfastError | null }>({ told: null, error: null });
+  const [state, setState] = useState<{ told: T | null; error: Unanswered | null }>({ told: null, error: null });
   const [round, setRound] = useState(0);
   useEffect(() => {
     let over = false;
@@ -106,7 +106,7 @@ export function usePolled<T>(path: string, everyMs: number): { told: T | null; e
         const told = await operator.ask<T>(path);
         if (!over) setState({ told, error: null });
       } catch (error) {
-        if (!over) setState(({ told }) => ({ told, error: error as HoldfastError }));
+        if (!over) setState(({ told }) => ({ told, error: error as Unanswered }));
       }
     };
     void ask();

@@ -2,13 +2,13 @@
 
 import { Glyph, nameOf, useChanges, WORDS } from "holdfast-look";
 import type { SessionRow } from "holdfast-ai";
-import { useEffect, useRef, useState } from "preact/hooks";
 
-import { useConsole } from "./console.js";
+import { useConsole, usePolled } from "./console.js";
 import { addressOf, go } from "./route.js";
 import { Virtual } from "./virtual.js";
 
-const SPARK = 30; // seconds
+const POLL_MS = 1_000;
+const QUIET = Array<number>(30).fill(0); // events of each second
 
 /** What the server tells in a row's card beyond what the chat needs. */
 type Card = SessionRow["card"] & { agent?: string; workflow?: string; people?: string[] };
@@ -17,7 +17,7 @@ export function Sessions({ query }: { query: URLSearchParams }) {
   const { client } = useConsole();
   const list = client.sessions({ all: true });
   useChanges((changed) => list.follow(changed), [list]);
-  const rates = useRates(list.rows);
+  const { told: active } = usePolled<{ sessions: Record<string, number[]> }>("activity", POLL_MS);
   const filter = { q: query.get("q") ?? "", agent: query.get("agent") ?? "", user: query.get("user") ?? "", workflow: query.get("workflow") ?? "" };
   const set = (name: keyof typeof filter, value: string) => go("sessions", "", clean({ ...filter, [name]: value }));
   const shown = list.rows.filter((row) => fits(row, filter));
@@ -32,7 +32,7 @@ export function Sessions({ query }: { query: URLSearchParams }) {
         {Object.values(filter).some(Boolean) && <a class="button quiet" href="#/sessions">show all</a>}
       </header>
       {shown.length
-        ? <Virtual rows={shown} height={56} label="Sessions" row={(row) => <Row key={row.session} row={row} rate={rates.get(row.session) ?? []} />} />
+        ? <Virtual rows={shown} height={56} label="Sessions" row={(row) => <Row key={row.session} row={row} rate={active?.sessions[row.session] ?? QUIET} />} />
         : <p class="nothing">{!list.fresh ? "Loading …" : list.rows.length ? "No session fits. Show all, or look for something else." : "No sessions yet. They appear here the moment somebody creates one."}</p>}
     </section>
   );
@@ -77,31 +77,8 @@ function Row({ row, rate }: { row: SessionRow; rate: readonly number[] }) {
 const Spark = ({ counts }: { counts: readonly number[] }) => {
   const most = Math.max(5, ...counts);
   const path = counts.map((count, at) => `M${at * 3} 20v-${count ? Math.max(1.5, (count / most) * 19).toFixed(1) : "0.6"}`).join("");
-  return <svg class="spark" viewBox="0 0 90 20" role="img" aria-label={`${counts.at(-1) ?? 0} events in the last second`}><path d={path} /></svg>;
+  return <svg class="spark" viewBox="0 0 90 20" role="img" aria-label={`${counts.reduce((sum, count) => sum + count, 0)} events in the last half minute`}><path d={path} /></svg>;
 };
-
-/** Events a second of each session, the last half minute, from how their tails move. */
-function useRates(rows: readonly SessionRow[]): Map<string, number[]> {
-  const latest = useRef(rows);
-  latest.current = rows;
-  const tails = useRef(new Map<string, number>());
-  const [rates, setRates] = useState(new Map<string, number[]>());
-  useEffect(() => {
-    const timer = setInterval(() => {
-      setRates((before) => {
-        const next = new Map<string, number[]>();
-        for (const { session, tail } of latest.current) {
-          const grown = tail - (tails.current.get(session) ?? tail);
-          tails.current.set(session, tail);
-          next.set(session, [...(before.get(session) ?? Array<number>(SPARK).fill(0)).slice(1), Math.max(0, grown)]);
-        }
-        return next;
-      });
-    }, 1_000);
-    return () => clearInterval(timer);
-  }, []);
-  return rates;
-}
 
 export function ago(ms: number): string {
   const seconds = Math.floor((Date.now() - ms) / 1_000);

@@ -8,6 +8,8 @@ import { type Stats, useConsole } from "./console.js";
 const POLL_MS = 1_000;
 const KEPT = 300; // seconds
 const RATES = [["events", "events"], ["deliveries", "deliveries"], ["commits", "commits"], ["runs_ended", "runs ended"]] as const;
+const LINES = ["--running", "--kelp", "--waiting", "--lost"];
+const LABEL_PX = 96; // from one label of time to the next
 const QUANTILES = [0.5, 0.99] as const;
 
 interface Point {
@@ -83,18 +85,20 @@ export function quantileOf(counts: readonly number[], bounds_s: readonly (number
   return null;
 }
 
+/** 12:03:15, in the reader's own way. */
+const timeOf = (seconds: number): string => new Date(seconds * 1_000).toLocaleTimeString([], { hour: "numeric", minute: "2-digit", second: "2-digit" });
+
 function Chart({ data, names, unit }: { data: uPlot.AlignedData; names: readonly string[]; unit: string }) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   useEffect(() => {
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name: string) => style.getPropertyValue(name).trim();
-    const lines = ["--running", "--kelp", "--waiting", "--lost"].map(colour);
+    const style = getComputedStyle(document.documentElement); // is asked at each drawing: light and dark may change
+    const colour = (name: string) => () => style.getPropertyValue(name).trim();
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
     plot.current = new uPlot({
       width: box.current!.clientWidth, height: 220, cursor: { drag: { x: false, y: false } },
-      series: [{}, ...names.map((label, at) => ({ label, stroke: lines[at]!, width: 1.5, value: (_: uPlot, value: number | null) => (value === null ? "–" : `${value.toFixed(1)}${unit}`) }))],
-      axes: [axis, { ...axis, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map((tick) => `${tick.toLocaleString()}${unit}`) }],
+      series: [{}, ...names.map((label, at) => ({ label, stroke: colour(LINES[at]!), width: 1.5, value: (_: uPlot, value: number | null) => (value === null ? "–" : `${value.toFixed(1)}${unit}`) }))],
+      padding: [12, LABEL_PX / 2, 0, 0], axes: [{ ...axis, space: LABEL_PX, size: 32, values: (_: uPlot, ticks: number[]) => ticks.map(timeOf) }, { ...axis, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map((tick) => `${tick.toLocaleString()}${unit}`) }],
       scales: { x: { range: (_: uPlot, __: number, newest: number) => [(newest ?? Date.now() / 1_000) - KEPT, newest ?? Date.now() / 1_000] }, y: { range: (_: uPlot, __: number, most: number) => [0, Math.max(1, (most ?? 1) * 1.1)] } },
     }, data, box.current!);
     const fit = new ResizeObserver(() => plot.current?.setSize({ width: box.current!.clientWidth, height: 220 }));

@@ -75,7 +75,10 @@ export const siblingInputs = (items: readonly Item[], message: MessageItem): Mes
 
 /** The root runs that answer an input, oldest first: its regenerated answers. */
 export const siblingRuns = (runs: ReadonlyMap<string, RunState>, input: string): RunState[] =>
-  [...runs.values()].filter((run) => run.parent === undefined && run.input === input);
+  byAge(runs).filter((run) => run.parent === undefined && run.input === input);
+
+/** Runs in the order they were queued: JSON objects have none to rely on. */
+const byAge = (runs: ReadonlyMap<string, RunState>): RunState[] => [...runs.values()].sort((a, b) => a.seq - b.seq);
 
 /** The end of the newest conversation that goes on from an input: what to `select` to see that branch whole. */
 export function newestLeaf(items: readonly Item[], input: string): string {

@@ -129,7 +129,7 @@ export class Client extends Emitter<"status"> {
     let session = this.#sessions.get(id);
     if (!session) {
       if (!/^\w[\w.~:-]{0,127}$/.test(id)) {
-        throw new HoldfastError({ code: "input.session_id", message: `Not a session id: ${id}` });
+        throw new HoldfastError({ code: "input.session_id", message: `session: ${id}`, fix: "Use 1 to 128 of A-Za-z0-9._~:-" });
       }
       this.#sessions.set(id, (session = new Session(this.connection, id, this.#storage, this.server)));
     }

@@ -128,8 +128,8 @@ export class Connection {
       timer = setTimeout(() => {
         const { key } = this.outbox.take(id)!.op;
         reject(new HoldfastError({
-          code: "timeout", message: `${op.op} had no answer in ${timeoutMs} ms.`, retry: true, key,
-          fix: "Do it again with the same key: that settles whether it was done.",
+          code: "timeout", message: `${op.op}: no answer in ${timeoutMs} ms`, retry: true, key,
+          fix: "Retry with the same key.",
         }));
       }, timeoutMs);
     });

@@ -17,18 +17,15 @@ export interface WireError {
  */
 export class HoldfastError extends Error {
   override readonly name = "HoldfastError";
-  readonly code: string;
-  readonly fix: string;
-  readonly retry: boolean;
+  declare readonly code: string;
+  declare readonly fix: string;
+  declare readonly retry: boolean;
   /** Further facts the server gave, such as `by` and `decision`. */
-  readonly facts: Readonly<Record<string, unknown>>;
+  declare readonly facts: Readonly<Record<string, unknown>>;
 
   constructor({ code, message, fix = "", retry = false, ...facts }: WireError) {
     super(message);
-    this.code = code;
-    this.fix = fix;
-    this.retry = retry;
-    this.facts = facts;
+    Object.assign(this, { code, fix, retry, facts });
   }
 }
 

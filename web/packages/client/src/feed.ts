@@ -188,7 +188,7 @@ export class Feed {
       for (const reader of this.#active()) reader.caughtUp();
     } else if (message.op === "closed") {
       if (/^(server|limit|disk|commit)\./.test(message.code)) this.#later();
-      else this.#fail(new HoldfastError({ code: message.code, message: "The subscription was closed by the server." }));
+      else this.#fail(new HoldfastError({ code: message.code, message: "Closed by the server." }));
     }
   }
 

@@ -8,8 +8,6 @@ import type { Entry, View } from "./view.js";
 
 export { applyPatch, canonical, PatchError };
 
-const STATE_BYTES = 256 << 10; // limits.SESSION_STATE_BYTES
-
 type Data = SessionEvent["data"];
 /** Returns false for a bad join: nothing was changed. */
 type Handler = (view: View, event: SessionEvent, data: Data) => unknown;
@@ -174,11 +172,10 @@ const activityDelta: Handler = (view, _, data) => {
   view.touch(item);
 };
 
-/** The document patched, or as it was when the patch does not fit or would outgrow its bound. */
+/** The document patched, or as it was when the patch does not fit. */
 function patched(document: unknown, patch: unknown): unknown {
   try {
-    const changed = applyPatch(document, patch);
-    return new TextEncoder().encode(canonical(changed)).length <= STATE_BYTES ? changed : document;
+    return applyPatch(document, patch);
   } catch (error) {
     if (error instanceof PatchError) return document;
     throw error;

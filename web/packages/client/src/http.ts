@@ -33,6 +33,6 @@ export async function ask({ server, fetch }: Http, token: string, path: string, 
   const response = await fetch(server + path, { ...init, headers, credentials: "omit", cache: "no-store" });
   if (response.ok) return response;
   const body = await response.json().catch(() => null);
-  const failed = { code: "server.internal", message: `HTTP status ${response.status}`, retry: response.status >= 500 };
+  const failed = { code: "server.internal", message: `HTTP ${response.status}`, retry: response.status >= 500 };
   throw new RequestFailed(body?.error ?? failed);
 }

@@ -1,5 +1,8 @@
 // Owns JSON Patch (RFC 6902) with pointers of RFC 6901, applied whole or not at all. The twin of
-// src/holdfast/protocol/patch.py: both are held to the same random cases.
+// src/holdfast/protocol/patch.py: both are held to the same random cases, and to the same bounds.
+
+import { canonical } from "./canonical.js";
+import { JSON_DEPTH, STATE_BYTES } from "./limits.js";
 
 type Json = unknown;
 type JsonObject = Record<string, Json>;
@@ -11,23 +14,30 @@ const refuse = (why: string): never => {
   throw new PatchError(why);
 };
 
-/** A new document with every operation applied; throws `PatchError` and changes nothing when one does not fit. */
+/**
+ * A new document with every operation applied. Throws `PatchError` and changes nothing when one does not fit, when the
+ * document would get deeper than JSON may be on the way, or in the end larger than the state of a session.
+ */
 export function applyPatch(document: Json, patch: Json): Json {
   if (!Array.isArray(patch)) return refuse("a patch is a list of operations");
-  const root: Json[] = [structuredClone(document)]; // one level up: the whole document is replaced like any member
+  const root: Json[] = [copied(document, 0)]; // one level up: the whole document is replaced like any member
+  let copies = 0;
   for (const step of patch as Json[]) {
     if (!isObject(step) || typeof own(step, "path") !== "string") return refuse("an operation has a path");
-    applyStep(root, step);
+    copies += applyStep(root, step);
+    if (copies > STATE_BYTES) refuse("it copies too much");
   }
+  if (bytes(root[0]) > STATE_BYTES) refuse("the document would be too large");
   return root[0];
 }
 
-function applyStep(root: Json[], step: JsonObject): void {
+/** Apply one operation; returns the bytes it copied. */
+function applyStep(root: Json[], step: JsonObject): number {
   const op = own(step, "op");
   const path = tokens(step["path"] as string);
   if (op === "add" || op === "replace" || op === "test") {
     if (!Object.hasOwn(step, "value")) refuse(`${op} needs a value`);
-    if (op !== "test") put(root, path, structuredClone(step["value"]), op === "replace");
+    if (op !== "test") put(root, path, copied(step["value"], path.length), op === "replace");
     else if (!equal(get(root, path), step["value"])) refuse("test failed");
   } else if (op === "remove") {
     take(root, path);
@@ -38,10 +48,25 @@ function applyStep(root: Json[], step: JsonObject): void {
     if (op === "move" && path.length > source.length && source.every((token, i) => token === path[i])) {
       refuse("cannot move a value into itself");
     }
-    put(root, path, op === "move" ? take(root, source) : structuredClone(get(root, source)), false);
+    const value = op === "move" ? take(root, source) : get(root, source);
+    put(root, path, copied(value, path.length), false);
+    return op === "copy" ? bytes(value) : 0;
   } else {
     refuse("unknown operation");
   }
+  return 0;
+}
+
+const bytes = (value: Json): number => new TextEncoder().encode(canonical(value)).length;
+
+/** A copy of a value that is to stand below so many levels. */
+function copied(value: Json, above: number): Json {
+  if (typeof value !== "object" || value === null) return value;
+  if (above >= JSON_DEPTH) refuse("the document would be too deep");
+  if (Array.isArray(value)) return value.map((item) => copied(item, above + 1));
+  const copy: JsonObject = {};
+  for (const name of Object.keys(value)) setMember(copy, name, copied((value as JsonObject)[name], above + 1));
+  return copy;
 }
 
 const isObject = (value: Json): value is JsonObject =>

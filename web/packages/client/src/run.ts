@@ -40,7 +40,7 @@ export class Run {
   async finished(): Promise<RunState> {
     const found = await (await import("./outcome.js")).finished(this);
     if (found) return found;
-    throw new HoldfastError({ code: "run.not_found", message: `There is no run ${this.id}.` });
+    throw new HoldfastError({ code: "run.not_found", message: `No run ${this.id}` });
   }
 
   /** Wait for its end; resolves with what it said: the texts of its messages, joined by blank lines. */

@@ -1,18 +1,23 @@
 // Owns what is refused here because the server could not read it, and so could not say whose answer its refusal is.
 
 import { HoldfastError } from "./errors.js";
+import { MESSAGE_BYTES, MESSAGE_DEPTH } from "./limits.js";
 import type { Op } from "./protocol.js";
 
-const MESSAGE_BYTES = 1 << 20;
 const HALF_PAIR = /(?<!\\)(?:\\\\)*\\ud[89a-f]/; // JSON.stringify escapes a surrogate only when its other half is missing
 
 /** Why an operation cannot be sent, or null. */
 export function unsendable(op: Op): HoldfastError | null {
-  const text = JSON.stringify(op);
-  const large = text.length > MESSAGE_BYTES / 4 && new TextEncoder().encode(text).length > MESSAGE_BYTES - 64;
-  if (!large && !HALF_PAIR.test(text)) return null;
-  return new HoldfastError({
-    code: large ? "input.too_large" : "input.malformed",
-    message: `${op.op} ${large ? "is larger than a message may be" : "has half a surrogate pair"}.`,
-  });
+  const text = nested(op, 0) ? "" : JSON.stringify(op);
+  const [code, fix] =
+    !text ? ["too_deep", "Flatten it."]
+    : new Blob([text]).size > MESSAGE_BYTES - 64 ? ["too_large", "Use a blob."]
+    : HALF_PAIR.test(text) ? ["malformed", "Send whole characters."]
+    : [];
+  return code ? new HoldfastError({ code: `input.${code}`, message: `${op.op}: ${code}`, fix }) : null;
 }
+
+/** Whether a value below so many levels is nested more deeply than a message may be, as one is that contains itself. */
+export const nested = (value: unknown, above: number): boolean =>
+  typeof value === "object" && value !== null
+  && (above >= MESSAGE_DEPTH || Object.values(value).some((item) => nested(item, above + 1)));

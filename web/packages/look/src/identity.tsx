@@ -4,20 +4,11 @@
 import { render } from "preact";
 
 import { Button } from "./glyph.js";
+import { borrow, lend } from "./neighbour.js";
+import { speaker } from "./token.js";
 
 const KEPT = "holdfast.token";
 const OURS = "holdfast."; // what a tab keeps of a person: token, drafts, views, what is being sent
-
-/** As whom a token speaks, unverified, in words; empty for one that is no JWT. */
-export function speaker(token: string): string {
-  try {
-    const bytes = atob(token.split(".")[1]!.replace(/-/g, "+").replace(/_/g, "/"));
-    const { sub, tenant } = JSON.parse(new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0))));
-    return typeof sub === "string" ? `${sub}${tenant && tenant !== "default" ? ` of ${tenant}` : ""}` : "";
-  } catch {
-    return "";
-  }
-}
 
 const given = () => new URLSearchParams(location.hash.slice(1));
 
@@ -29,19 +20,23 @@ function brought(hashOf: (session: string) => string): string | null {
 }
 
 /**
- * Begin as whom the address says (`#t=TOKEN&s=SESSION`), or the tab remembers; ask first when these are two. `begin` gets "" when
- * nobody is named, `hashOf` makes the page's own address of a session.
+ * Begin as whom the address says (`#t=TOKEN&s=SESSION`), the tab remembers, or else another tab lends; ask first when the first
+ * two are not one. `begin` gets "" when nobody is named, `hashOf` makes the page's own address of a session.
  */
 export function arrive(root: HTMLElement, hashOf: (session: string) => string, begin: (token: string) => void): void {
   addEventListener("hashchange", () => given().has("t") && location.reload()); // another key: begin with it
   const before = sessionStorage.getItem(KEPT);
   const token = brought(hashOf);
   const start = (chosen: string) => {
-    sessionStorage.setItem(KEPT, chosen);
+    if (chosen) {
+      sessionStorage.setItem(KEPT, chosen);
+      lend(chosen);
+    }
     render(null, root);
     begin(chosen);
   };
-  if (token === null) begin(before ?? "");
+  if (token === null && before === null) void borrow().then(start); // an address that somebody opened in a second tab
+  else if (token === null) start(before!);
   else if (before === null || before === token || (speaker(before) !== "" && speaker(before) === speaker(token))) start(token);
   else render(<WhoAreYou before={speaker(before)} now={speaker(token)} stay={() => start(before)} change={() => { forget(); start(token); }} />, root);
 }

@@ -184,6 +184,13 @@ export class Growing {
   }
 }
 
+/** A line of Markdown, such as a quotation: code and emphasis, no blocks. */
+export function Inline({ text }: { text: string }) {
+  const root = useRef<HTMLSpanElement>(null);
+  useLayoutEffect(() => root.current!.replaceChildren(...inline(text).filter((node) => node !== null)), [text]);
+  return <span class="inline" ref={root} />;
+}
+
 /** A text that may still grow, as Markdown. */
 export function Prose({ text }: { text: string }) {
   const root = useRef<HTMLDivElement>(null);

@@ -22,6 +22,7 @@ from holdfast.edge.door import Door
 from holdfast.errors import Refused
 from holdfast.protocol import codec, contexts, limits, wire
 from holdfast.protocol import events as e
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.events import Draft
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
@@ -77,7 +78,7 @@ class Input(msgspec.Struct):
     """``RunAgentInput``, as far as it is read."""
 
     threadId: wire.Session
-    runId: wire.Id
+    runId: wire.Label
     messages: list[dict[str, Any]] = []
     protocolVersion: str | None = None
     state: Any = None
@@ -96,10 +97,7 @@ class Input(msgspec.Struct):
     def options(self) -> Options:
         """See ``Options``. Raises ``input.malformed``."""
         given = self.forwardedProps.get("holdfast") if isinstance(self.forwardedProps, dict) else None
-        try:
-            return msgspec.convert(given or {}, Options)
-        except msgspec.ValidationError as error:
-            raise Refused("input.malformed", f"forwardedProps.holdfast: {error}") from None
+        return codec.convert(given or {}, Options, "forwardedProps.holdfast")
 
 
 DECODER: Final = msgspec.json.Decoder(Input)
@@ -298,7 +296,7 @@ def _content(given: Input, message: dict[str, Any]) -> tuple[str, list[tuple[str
     else:
         raise Refused("input.malformed", "messages: content must be text or parts")
     if len(files) >= _FILES:
-        raise Refused("input.malformed", f"messages: more than {_FILES - 1} files in one")
+        raise too_large("messages", _FILES - 1, "files")
     text = "\n".join(texts)
     if not text and not files:
         raise Refused("input.malformed", "messages: the last one is empty")
@@ -314,11 +312,8 @@ def _content(given: Input, message: dict[str, Any]) -> tuple[str, list[tuple[str
 
 
 def checked(kind: type[_Op], **fields: Any) -> _Op:
-    """An operation from what a client sent, within the bounds of its fields. Raises ``input.malformed``."""
-    try:
-        return msgspec.convert(fields, kind)
-    except msgspec.ValidationError as error:
-        raise Refused("input.malformed", str(error)) from None
+    """An operation from what a client sent, within the bounds of its fields. Raises ``input.…``."""
+    return codec.convert(fields, kind, "messages")
 
 
 def _key(what: str, ident: str) -> str:

@@ -37,7 +37,7 @@ _PAGES: Final = 16  # of older history that a client is given when it joins
 class _Stop(msgspec.Struct):
     """What to stop: all runs of the agent, or the one a client's run id or a session's run id names."""
 
-    runId: wire.Id | None = None
+    runId: wire.Label | None = None
     force: bool = False
 
 
@@ -151,7 +151,7 @@ class AgUi:
                     await self._hub.attach_reader(reading, stream.session, "snapshot")
             yield _encoded([stream.failed("connection.lost", f"{reading.closed}: the run goes on; connect again.")])
         except HoldfastError as error:
-            yield _encoded([stream.failed(error.code, error.detail)])
+            yield _encoded([stream.failed(error.code, error.words)])
 
     async def _sent(
         self, reading: Reading, stream: Stream, message: Message | None, known: list[dict[str, Any]] | None, state: Any

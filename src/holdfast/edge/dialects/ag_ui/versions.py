@@ -52,6 +52,6 @@ def version_of(asked: str | None, declared: str | None) -> Version:
     """
     if asked:
         if asked not in VERSIONS:
-            raise Refused("input.malformed", f"version: one of {', '.join(VERSIONS)}")
+            raise Refused("input.malformed", "version: not spoken here", fix=f"Ask for one of {', '.join(VERSIONS)}.")
         return VERSIONS[asked]
     return NEWEST if declared and re.fullmatch(r"[1-9]\d*\.\d+", declared) else UNDECLARED

@@ -17,6 +17,7 @@ from holdfast.edge.door import Door
 from holdfast.edge.reading import Reading
 from holdfast.errors import Refused
 from holdfast.protocol import codec, ids, limits, wire
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.view import ENDED
 from holdfast.session.access import Principal, authorise
 from holdfast.session.approval import action_hash
@@ -65,7 +66,7 @@ class Asking:
         session = codec.check_session_id(asked.id)
         authorise(self.principal, "read", session)  # before anything is written: the answer is to be read
         if len(self._agent) > limits.NAME_CHARS:
-            raise Refused("input.malformed", f"the agent's name has more than {limits.NAME_CHARS} characters")
+            raise too_large("agent", limits.NAME_CHARS, "characters")
         if not asked.messages:
             raise Refused("input.malformed", "messages: at least one is needed")
         last = asked.messages[-1]
@@ -208,7 +209,7 @@ class Asking:
         what it has."""
         answers, results = decisions(session, message), results_of(message)
         if len(answers) > limits.PENDING_APPROVALS:
-            raise Refused("input.too_large", f"messages: more than {limits.PENDING_APPROVALS} decisions in one")
+            raise too_large("messages", limits.PENDING_APPROVALS, "decisions")
         if not answers and not results:
             raise Refused(
                 "input.malformed", "messages: the last one is neither the user's nor does it answer what was asked"

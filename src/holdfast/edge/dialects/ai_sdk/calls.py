@@ -6,16 +6,18 @@ answered, so what waits for an answer has to stand in a step without anything th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from holdfast.errors import Refused
-from holdfast.protocol import browser_tools
-from holdfast.protocol.codec import canonical, check_value
+from holdfast.protocol import browser_tools, limits
+from holdfast.protocol.codec import canonical, check_value, decode
 from holdfast.protocol.view import ENDED, Item
 
 Chunk = dict[str, Any]
+_ANY: Final = msgspec.json.Decoder()
 DONE: Final = "done"
 _TOLD_OF_TOOLS: Final = {-1: "begun", -2: "called", -3: "cut"}
 
@@ -23,10 +25,10 @@ _TOLD_OF_TOOLS: Final = {-1: "begun", -2: "called", -3: "cut"}
 def parsed(text: str) -> Any:
     """A tool's arguments or result: JSON where it is JSON, else the text itself."""
     try:
-        value = json.loads(text)
+        value = decode(text, _ANY, "text", limits.SERVER_MESSAGE_BYTES)
         if isinstance(value, (dict, list)):
             check_value(value)
-    except (ValueError, RecursionError, Refused):  # what a browser cannot read as JSON, it gets as text
+    except Refused:  # what a browser cannot read as JSON, it gets as text
         return text
     return value
 

@@ -14,6 +14,7 @@ import msgspec
 
 from holdfast.errors import Refused
 from holdfast.protocol import contexts, limits
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.view import Item
 
 META: Final = "aiSdk"
@@ -56,10 +57,10 @@ def read(message: UIMessage) -> Said:
     texts = [_text(part) for part in message.parts if part.get("type") == "text"]
     text = "\n\n".join(texts)
     if len(text) > limits.TEXT_CHARS:
-        raise Refused("input.too_large", f"text: more than {limits.TEXT_CHARS} characters")
+        raise too_large("text", limits.TEXT_CHARS, "characters")
     files = [file_of(part) for part in message.parts if part.get("type") == "file"]
     if len(files) > limits.INPUT_FILES:
-        raise Refused("input.too_large", f"parts: more than {limits.INPUT_FILES} files in one message")
+        raise too_large("parts", limits.INPUT_FILES, "files")
     shapes = [_shape(part, alone=len(texts) == 1) for part in message.parts]
     if not (text or files or any(str(shape["type"]).startswith("data-") for shape in shapes)):
         raise Refused("input.malformed", "parts: neither text nor files")

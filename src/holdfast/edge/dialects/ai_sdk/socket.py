@@ -27,7 +27,7 @@ HOLD_S: Final = 0.5
 
 
 class _Frame(msgspec.Struct, tag_field="type", kw_only=True):
-    requestId: wire.Id  # bounded: every chunk of the answer carries it
+    requestId: wire.Label  # bounded: every chunk of the answer carries it
 
 
 class SendFrame(_Frame, tag="send", kw_only=True):
@@ -54,7 +54,7 @@ _ASKED: Final = msgspec.json.Decoder(Asked)
 
 
 class _Named(msgspec.Struct):
-    requestId: wire.Id
+    requestId: wire.Label
 
 
 _NAMED: Final = msgspec.json.Decoder(_Named)
@@ -181,7 +181,7 @@ class SdkVisit(Visit):
     def _refuse_frame(self, ident: str, error: HoldfastError) -> None:
         """In the SDK's shape; a frame that names no request can only end the connection."""
         if ident:
-            self._say({"type": "error", "requestId": ident, "errorText": f"{error.code}: {error.detail}"})
+            self._say({"type": "error", "requestId": ident, "errorText": f"{error.code}: {error.words}"})
         if not self.principal.actor:
             self.close(CLOSE_CODES.get(error.code, 1008), error.code)
         elif not ident:
@@ -228,7 +228,7 @@ class SdkVisit(Visit):
                 return
             await self._stream(exchange, *found)
         except HoldfastError as error:
-            self._say({"type": "error", "requestId": exchange.ident, "errorText": f"{error.code}: {error.detail}"})
+            self._say({"type": "error", "requestId": exchange.ident, "errorText": f"{error.code}: {error.words}"})
         except Exception:
             self.hub.log.exception("a request of an AI SDK client failed")
             self._say({"type": "error", "requestId": exchange.ident, "errorText": "server.internal"})

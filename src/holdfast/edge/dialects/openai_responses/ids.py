@@ -13,7 +13,7 @@ from holdfast.errors import Refused
 from holdfast.protocol import ids
 from holdfast.protocol.codec import SESSION_ID
 
-_SESSION: Final = re.compile(SESSION_ID)
+_SESSION: Final = re.compile(SESSION_ID[1:-1])
 _ID: Final = re.compile(
     r"resp_(r?[1-9]\d{0,15}(?:-[0-9a-f]{10,16})?)_(0|[1-9]\d{0,15})_([0-9A-Za-z]{1,64})"
     rf"_({_SESSION.pattern})",

@@ -16,6 +16,7 @@ from holdfast.edge.dialects.openai_responses.ids import parse_request
 from holdfast.edge.dialects.openai_responses.past import words
 from holdfast.errors import Refused
 from holdfast.protocol import codec, limits
+from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_entity_id, check_text, encode
 
 _ANY: Final = msgspec.json.Decoder()
@@ -139,9 +140,12 @@ def read(raw: bytes) -> Asked:
     try:
         fields = msgspec.convert(body, Fields)
     except msgspec.ValidationError as error:
-        raise Refused("input.malformed", str(error), param=_param(str(error))) from None
-    if not fields.model or len(fields.model) > limits.NAME_CHARS:
+        refused = codec.refusal(error, "body")
+        raise Refused(refused.code, refused.detail, **refused.fields, param=_param(str(error))) from None
+    if not fields.model:
         raise Refused("run.no_agent", "model: name the agent", param="model")
+    if len(fields.model) > limits.NAME_CHARS:
+        raise too_large("model", limits.NAME_CHARS, "characters", param="model")
     check_text(fields.model, "model")
     if isinstance(fields.input, str):
         items: list[dict[str, Any]] = [{"role": "user", "content": fields.input}]
@@ -157,10 +161,12 @@ def read(raw: bytes) -> Asked:
         asked.plain &= len(new) == len(items)
     if not items or not (asked.text or asked.files or asked.results or asked.decisions):
         raise Refused("input.malformed", "input: there is nothing new in it", param="input")
-    if len(asked.files) >= limits.INPUT_FILES or len(asked.decisions) > limits.PENDING_APPROVALS:
-        raise Refused("input.too_large", "input: too many files or decisions in one", param="input")
+    if len(asked.files) >= limits.INPUT_FILES:
+        raise too_large("input", limits.INPUT_FILES - 1, "files", param="input")
+    if len(asked.decisions) > limits.PENDING_APPROVALS:
+        raise too_large("input", limits.PENDING_APPROVALS, "decisions", param="input")
     if len(check_text(asked.text, "input")) > limits.TEXT_CHARS:
-        raise Refused("input.too_large", f"input: more than {limits.TEXT_CHARS} characters", param="input")
+        raise too_large("input", limits.TEXT_CHARS, "characters", param="input")
     return asked
 
 

@@ -5,6 +5,8 @@
 // or answered, so what waits for an answer has to stand in a step without anything that still goes on (`#step`).
 
 import { canonical } from "../canonical.js";
+import { JSON_DEPTH, MESSAGE_DEPTH } from "../limits.js";
+import { nested } from "../sendable.js";
 import { browserToolOf } from "../tools.js";
 import { ended } from "../view.js";
 import type { ApprovalItem, Item, RunState, ToolItem } from "../protocol.js";
@@ -21,7 +23,10 @@ export type Version = 5 | 6 | 7;
 /** A tool's arguments or result: JSON where it is JSON, else the text itself. */
 export function parsed(text: unknown): unknown {
   try {
-    return typeof text === "string" ? JSON.parse(text) : text;
+    const value: unknown = typeof text === "string" ? JSON.parse(text) : text;
+    if (nested(value, MESSAGE_DEPTH - JSON_DEPTH)) return text;
+    canonical(value); // throws for what could not be told to the SDK
+    return value;
   } catch {
     return text;
   }
