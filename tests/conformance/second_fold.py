@@ -84,7 +84,9 @@ class Fold:
 
     def on_TOOL_CALL_START(self, event: dict[str, Json], data: dict[str, Json]) -> None:
         ident, known = text(data, "toolCallId"), self.find("tool", text(data, "toolCallId"))
-        if known is not None and known["status"] == "cut":
+        if known is not None and known["status"] in ("cut", "called"):
+            known.pop("approval", None)
+            known.pop("paused", None)
             known |= {"args": "", "length": 0, "status": "open"}
             if event.get("attempt") is not None:
                 known["attempt"] = event["attempt"]
@@ -179,7 +181,7 @@ class Fold:
             return
         self.begin(
             event, "message", ident, role=text(data, "role") or "user", text=said, length=units(said),
-            status="complete", turn=ident, **some(data, "parent", "edits", "agent", "attachments"),
+            status="complete", turn=ident, **some(data, "parent", "edits", "agent", "attachments", "meta"),
         )  # fmt: skip
         self.view["branch"]["head"] = ident
         self.view["branch"]["version"] += 1
@@ -204,7 +206,17 @@ class Fold:
         ident = text(data, "approvalId")
         if ident and self.find("approval", ident) is None:
             fields = {field: data.get(field) for field in ("tool", "args", "hash", "deadline", "default")}
-            self.begin(event, "approval", ident, **fields, status="pending", **some(data, "requester"))
+            call = text(data, "toolCallId")
+            tool = self.find("tool", call)
+            if tool is not None and tool["status"] != "done":
+                tool |= {"approval": ident, "status": "called" if tool["status"] == "cut" else tool["status"]}
+            optional = {**some(data, "requester"), **({"call": call} if call else {})}
+            self.begin(event, "approval", ident, **fields, status="pending", **optional)
+
+    def on_tool_paused(self, event: dict[str, Json], data: dict[str, Json]) -> None:
+        tool = self.find("tool", text(data, "toolCallId"))
+        if tool is not None and tool["status"] in ("called", "cut"):
+            tool |= {"status": "called", "paused": text(data, "why") or "asks"}
 
     def decided(self, data: dict[str, Json], status: str) -> None:
         approval = self.find("approval", text(data, "approvalId"))
@@ -250,6 +262,8 @@ class Fold:
     def close(self, run: str, *, ended: bool) -> None:
         """FOLD-4."""
         for item in self.of_run(run):
+            if not ended and item.get("status") == "called" and ("approval" in item or "paused" in item):
+                continue
             if item.get("status") in ("open", "called"):
                 item["status"] = "cut"
             elif item.get("status") == "pending" and ended:
@@ -321,14 +335,26 @@ class Fold:
         while turn is not None and turn not in turns:
             turns.append(turn)
             turn = (self.find("message", turn) or {}).get("parent")
-        return [item for item in self.view["items"] if self._is_shown(item, turns)]
+        turns.reverse()
+        placed = [(place, item) for item in self.view["items"] if (place := self.place(item, turns)) is not None]
+        return [item for _, item in sorted(placed, key=lambda pair: pair[0])]
 
-    def _is_shown(self, item: dict[str, Json], turns: list[str]) -> bool:
-        if "turn" not in item:
-            return True
-        if item["turn"] not in turns:
-            return False
-        return "run" not in item or (self.answer(item["turn"]) or item["run"]) == self.root(item["run"])
+    def place(self, item: dict[str, Json], turns: list[str]) -> tuple[int, bool, int] | None:
+        """The turn in which an item is shown, whether after its answer, and its seq; None when it is not shown."""
+        root = self.root(item["run"]) if "run" in item else None
+        turn = item.get("turn") or self.view["runs"].get(root, {}).get("input")
+        if turn is None:
+            before = [n for n, one in enumerate(turns) if (self.find("message", one) or {}).get("seq", 0) < item["seq"]]
+            number = before[-1] if before else 0
+            return number, bool(turns) and self.is_after_answer(item["seq"], turns[number]), item["seq"]
+        if turn not in turns or (root is not None and (self.answer(turn) or root) != root):
+            return None
+        return turns.index(turn), False, item["seq"]
+
+    def is_after_answer(self, seq: int, turn: str) -> bool:
+        again = self.view["runs"].get(self.answer(turn), {}).get("seq", 0)
+        began = [item["seq"] for item in self.view["items"] if "run" in item and item.get("turn") == turn]
+        return (began[0] if began else again) < seq < again
 
     def answer(self, turn: str) -> str | None:
         chosen = self.view["branch"]["runs"].get(turn)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 import secrets
 from collections import Counter
@@ -34,7 +33,7 @@ from holdfast.session.access import anyone
 from tests.sim.engine import SlowEngine
 from tests.sim.loop import SimClock, SimLoop
 from tests.sim.network import Network
-from tests.sim.world import no_collection
+from tests.sim.world import no_collection, no_log
 
 KEY = Key("acme", "s1")
 NAME = KEY.session
@@ -332,9 +331,8 @@ def run_lives(seed: int, **options: Any) -> Lives:
     loop = SimLoop()
     ids = random.Random(seed)
     random.seed(seed)
-    logging.getLogger("holdfast").setLevel(logging.CRITICAL)
     with mock.patch.object(secrets, "token_hex", lambda size=32: f"{ids.getrandbits(8 * size):0{2 * size}x}"):
         lives = Lives(loop, seed, **options)
-        with no_collection():
+        with no_collection(), no_log():
             loop.run(lives.play())
     return lives

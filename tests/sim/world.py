@@ -348,7 +348,6 @@ def run_world(seed: int, **options: Any) -> tuple[World, int]:
     loop = SimLoop()
     ids = random.Random(seed)
     random.seed(seed)  # clients' own jitter
-    logging.getLogger("holdfast").setLevel(logging.CRITICAL)
     with mock.patch.object(secrets, "token_hex", lambda size=32: f"{ids.getrandbits(8 * size):0{2 * size}x}"):
         world = World(loop, seed, **options)
         tight = TIGHT if seed % 4 else {}
@@ -356,8 +355,21 @@ def run_world(seed: int, **options: Any) -> tuple[World, int]:
             for name, value in tight.items():
                 bounds.enter_context(mock.patch.object(limits, name, value))
             bounds.enter_context(no_collection())
+            bounds.enter_context(no_log())
             loop.run(world.play())
     return world, loop.digest
+
+
+@contextlib.contextmanager
+def no_log() -> Iterator[None]:
+    """Nothing is logged meanwhile of all the faults that are meant."""
+    log = logging.getLogger("holdfast")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 @contextlib.contextmanager

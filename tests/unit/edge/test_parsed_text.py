@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from holdfast.agents.tools import from_content, to_content
-from holdfast.edge.dialects.ai_sdk.parts import parsed
+from holdfast.edge.dialects.ai_sdk.calls import parsed
 from holdfast.protocol import limits
 from holdfast.protocol.codec import encode, parse
 

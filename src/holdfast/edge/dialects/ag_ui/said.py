@@ -66,3 +66,11 @@ def _file(session: str, file: dict[str, Any]) -> Part:
 def asks_to_go_on(data: dict[str, Any]) -> bool:
     """Whether an input only asks the agent to go on: it has no words and no files. It is not shown."""
     return not data.get("text") and isinstance(content_of("", "", data.get("attachments")), str)
+
+
+def said_whole(ident: str, role: str, text: str) -> list[dict[str, Any]]:
+    """A message that is there at once, as the events of one."""
+    sent: list[dict[str, Any]] = [{"type": "TEXT_MESSAGE_START", "messageId": ident, "role": role}]
+    if text:
+        sent.append({"type": "TEXT_MESSAGE_CONTENT", "messageId": ident, "delta": text})
+    return [*sent, {"type": "TEXT_MESSAGE_END", "messageId": ident}]

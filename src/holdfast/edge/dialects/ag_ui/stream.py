@@ -14,7 +14,7 @@ from typing import Any, Final
 from holdfast.edge.dialects.ag_ui.content import KIND, TEXTS, Content, Known, Sent
 from holdfast.edge.dialects.ag_ui.ends import last_of, why
 from holdfast.edge.dialects.ag_ui.messages import History, Message, essence, role_of
-from holdfast.edge.dialects.ag_ui.said import asks_to_go_on, content_of, kept_of
+from holdfast.edge.dialects.ag_ui.said import asks_to_go_on, content_of, kept_of, said_whole
 from holdfast.edge.dialects.ag_ui.versions import Version
 from holdfast.edge.dialects.lives import told
 from holdfast.protocol import browser_tools, ids
@@ -194,11 +194,11 @@ class Stream(Content):
         ):  # that does not stream: the messages are sent whole
             self.stale = True
             return []
-        return _whole(ident, role_of(data.get("role") or "user"), content)
+        return said_whole(ident, role_of(data.get("role") or "user"), content)
 
     def steered(self, event: Event) -> list[Sent]:
         """Words put into a running run."""
-        return _whole(str(event.data.get("steerId")), "user", str(event.data.get("text", "")))
+        return said_whole(str(event.data.get("steerId")), "user", str(event.data.get("text", "")))
 
     def branched(self, event: Event) -> list[Sent]:
         """Another branch is shown."""
@@ -368,13 +368,6 @@ def _covered(history: History, view: View, known: list[Message]) -> bool:
     """Whether a client has these messages already; of a windowed view, as the last ones it has."""
     have, want = essence(known), essence(history.messages)
     return have == want or (bool(view.older and want) and have[-len(want) :] == want)
-
-
-def _whole(ident: str, role: str, text: str) -> list[Sent]:
-    sent: list[Sent] = [{"type": "TEXT_MESSAGE_START", "messageId": ident, "role": role}]
-    if text:
-        sent.append({"type": "TEXT_MESSAGE_CONTENT", "messageId": ident, "delta": text})
-    return [*sent, {"type": "TEXT_MESSAGE_END", "messageId": ident}]
 
 
 _HANDLERS: Final[dict[str, Callable[[Stream, Event], list[Sent]]]] = {
