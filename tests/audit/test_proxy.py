@@ -37,15 +37,17 @@ async def proxied(*faults: Fault, serve: object = send_content, **more: object) 
             yield proxy
 
 
-async def fetched(proxy: FaultProxy, timeout_s: float = 5.0) -> tuple[bytes, str]:
-    """What a client gets, and how that ended: ``end``, ``reset`` or ``silence``."""
+async def fetched(proxy: FaultProxy, silence_s: float = 30.0, after: int = 0) -> tuple[bytes, str]:
+    """What a client gets, and how that ended: ``end``, ``reset``, or ``silence`` so long after as many bytes had come."""
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     got = b""
     try:
-        async with asyncio.timeout(timeout_s):
-            writer.write(b"go\n")
+        writer.write(b"go\n")
+        async with asyncio.timeout(silence_s if not after else None) as patience:
             while data := await reader.read(4_096):
                 got += data
+                if after and len(got) >= after and patience.when() is None:
+                    patience.reschedule(asyncio.get_running_loop().time() + silence_s)
         return got, "end"
     except ConnectionError:
         return got, "reset"
@@ -80,7 +82,7 @@ async def test_a_cut_at_a_fraction_of_a_known_size() -> None:
 
 async def test_a_half_open_line_carries_nothing_and_tells_nobody() -> None:
     async with proxied(Fault(fault="half_open", after_bytes=5_000)) as proxy:
-        got, how = await fetched(proxy, 0.5)
+        got, how = await fetched(proxy, 0.3, after=5_000)
         assert (got, how) == (CONTENT[:5_000], "silence")
         assert [line.ended for line in proxy.lines] == [""]
 
@@ -92,12 +94,12 @@ async def test_a_stall_ends_and_nothing_is_lost() -> None:
 
 async def test_a_stall_for_ever_stays_silent() -> None:
     async with proxied(Fault(fault="stall", after_bytes=7_000)) as proxy:
-        assert await fetched(proxy, 0.4) == (CONTENT[:7_000], "silence")
+        assert await fetched(proxy, 0.3, after=7_000) == (CONTENT[:7_000], "silence")
 
 
 async def test_a_trickle_passes_only_so_much_but_everything_in_order() -> None:
     async with proxied(Fault(fault="trickle", bytes_per_s=20_000)) as proxy:
-        got, how = await fetched(proxy, 0.5)
+        got, how = await fetched(proxy, 0.5, after=1)
     assert how == "silence" and CONTENT.startswith(got) and 0 < len(got) < SIZE
 
 
