@@ -24,7 +24,7 @@ from .test_hostile_input import Raw
 
 pytestmark = [pytest.mark.anyio]
 
-RUN = {"session": "s1", "run": "its run", "generation": 1}
+RUN = {"session": "s1", "run": "its-run", "generation": 1}
 SAMPLES: dict[str, wire.Op] = {
     "subscribe": wire.Subscribe(session="s1"),
     "unsubscribe": wire.Unsubscribe(session="s1"),
@@ -36,7 +36,7 @@ SAMPLES: dict[str, wire.Op] = {
     "send": wire.Send(session="s1", text="x"),
     "rename": wire.Rename(session="s1", title="t"),
     "cancel": wire.Cancel(session="s1", scope="all"),
-    "steer": wire.Steer(session="s1", run="its run", text="x"),
+    "steer": wire.Steer(session="s1", run="its-run", text="x"),
     "interrupt": wire.Interrupt(session="s1", text="x", agent="w"),
     "regenerate": wire.Regenerate(session="s1", input="m"),
     "select": wire.Select(session="s1", input="m"),
