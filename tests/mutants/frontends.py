@@ -10,7 +10,7 @@ from tests.mutants.plant import mutant
 @mutant(
     "CTL-6",
     "adapters ask without naming the call that a model has made, so its part never becomes one to answer",
-    "tests/dialects/ai_sdk/test_gated.py", "-k", "chat",
+    "tests/dialects/ai_sdk/test_gated.py",
 )  # fmt: skip
 def asks_beside_the_call() -> None:
     from holdfast.agents.adapters import framework

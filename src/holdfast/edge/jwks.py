@@ -87,7 +87,8 @@ class KeySet:
                     await asyncio.sleep(limits.KEYS_RETRY_S)
                     continue
                 try:
-                    await asyncio.wait_for(self._wanted.wait(), limits.KEYS_REFRESH_S)
+                    async with asyncio.timeout(limits.KEYS_REFRESH_S):  # wait_for of 3.11 loses some cancels
+                        await self._wanted.wait()
                 except TimeoutError:
                     continue
 

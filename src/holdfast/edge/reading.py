@@ -167,7 +167,8 @@ class Reading:
                 self.hub.resume(self)
                 self._arrived.clear()
                 try:
-                    await asyncio.wait_for(self._arrived.wait(), idle_s)
+                    async with asyncio.timeout(idle_s):  # wait_for of 3.11 loses some cancels
+                        await self._arrived.wait()
                 except TimeoutError:
                     yield None
                 continue

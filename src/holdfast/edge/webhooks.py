@@ -138,7 +138,9 @@ class Webhooks:
             (w.due_ms - now) / 1_000 for w in self._again.values() if w.due_ms > now
         ]  # the others wait for a place
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min([_POLL_S, *waits])):  # wait_for of 3.11 loses a cancel that comes with the news
+            async with asyncio.timeout(
+                min([_POLL_S, *waits])
+            ):  # wait_for of 3.11 loses a cancel that comes with the news
                 await self._hub.notice_event.wait()
 
     async def _recall(self) -> None:
