@@ -10,6 +10,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 7417
 HOST   ?= 127.0.0.1
+# Tests at a time: most of what a test does is wait, so more than there are cores.
+WORKERS ?= 4
 
 .PHONY: help setup demo test lint unit core web dist prove mutants bench lock clean
 
@@ -45,11 +47,11 @@ lint: $(VENV)/.dev
 
 CLIENTS := $(addsuffix /node_modules/.installed,tests/dialects tests/browser/clients examples/ai_sdk_usechat)
 unit: $(VENV)/.dev web/node_modules/.built $(CLIENTS)
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 CORE := $(addprefix tests/unit/,protocol session client agents cli hub engines) tests/property tests/conformance
 core: $(VENV)/.dev  ## what leans on the interpreter most, in a minute: for another version of Python
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -k "not typescript and not planted" $(CORE)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -k "not typescript and not planted" $(CORE)
 
 %/node_modules/.installed: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "Node 20 or newer is needed for $*"; exit 1; }

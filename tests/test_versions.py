@@ -58,12 +58,14 @@ def test_each_version_has_an_environment_of_its_own(tmp_path: Path) -> None:
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
 
+    # What the make that runs this test was told (MAKEFLAGS carries PYTHON=… and its like) is not told to the one here.
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "PYTHON"))}
+
     def environment(*given: str) -> str:
         rule = "\nshow:\n\t@echo $(VENV)\n"
         (tmp_path / "show.mk").write_text(f"include Makefile{rule}")
-        said = subprocess.run(
-            ["make", "-s", "-f", "show.mk", "show", *given], cwd=tmp_path, text=True, capture_output=True, timeout=60
-        )
+        command = ["make", "-s", "-f", "show.mk", "show", *given]
+        said = subprocess.run(command, cwd=tmp_path, env=plain, text=True, capture_output=True, timeout=60)
         return said.stdout.strip() or said.stderr
 
     assert environment() == ".venv"
