@@ -17,6 +17,8 @@ import type { View } from "./view.js";
 export interface WriteOptions extends RequestOptions {
   /** Makes a retry safe: the same key with the same content is done once. Random unless given. */
   key?: string;
+  /** The life of the session that is meant (LIFE-1): the one that is read here, unless it was read elsewhere. */
+  incarnation?: string;
 }
 
 export interface SendOptions extends WriteOptions {

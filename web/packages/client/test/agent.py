@@ -7,6 +7,7 @@ import json
 import sys
 
 import holdfast
+from holdfast.agents import approvals
 from holdfast.agents.errors import ToolFailed
 
 
@@ -35,6 +36,10 @@ async def main() -> None:
                     await run.say(failed.detail)
             elif word == "mail":
                 yes = await run.approve("mail", {"to": rest})
+                await run.say("sent" if yes else "not sent")
+            elif word == "named":  # a name of the agent's own comes again in another life
+                waits = {"wait": False, "deadline_s": 60.0, "default": "denied", "self_approve": False}
+                yes = await approvals.ask(run.attempt, "sure", "mail", {"to": "bo"}, **waits)
                 await run.say("sent" if yes else "not sent")
             elif word == "gated":  # a model's call, about which people are asked; the rest is whether the worker waits
                 call, args = f"{run.id}.c1", {"to": "bo"}

@@ -169,6 +169,28 @@ describe.each([6, 7] as Version[])("approvals of version %i", (version) => {
     expect(one.messages).toHaveLength(2);
   });
 
+  test.each([["named", "decide"], ["hello", "ask again"]])("a page left open over delete and create (%s) cannot %s in the next life", async (words, what) => {
+    const { chat: one, session } = chat(version, fresh());
+    await one.sendMessage({ text: words });
+    const other = client().session(session.id); // says the same in the next life, by the same key
+    await other.delete();
+    await other.create({ agent: "writer" });
+    const run = await other.send(words, { key: one.messages[0].id });
+    if (what === "decide") await other.until(({ items }) => items.some(({ kind }) => kind === "approval"));
+    else await run.finished();
+    const { runs, items } = await other.state();
+    const end = session.follow(); // something else in the page reads the next life already
+    await session.until((view) => view.runs.has(run.id) && view.items.length === items.length);
+    if (what === "decide") await one.addToolApprovalResponse({ id: "sure", approved: true });
+    else await one.regenerate({ messageId: one.lastMessage.id });
+    await until(() => one.status === "error");
+    expect(one.error).toMatchObject({ code: "session.incarnation" });
+    const now = await other.state();
+    expect([now.runs.size, now.items.map((item: any) => item.status)]).toEqual([runs.size, items.map((item: any) => item.status)]);
+    if (what === "decide") await run.cancel();
+    end();
+  });
+
   const ways = [["stay", true], ["stay", false], ["wait", true], ["wait", false]] as const;
   test.each(ways)("of a call that a model has made, the worker to %s: %s", async (worker, approved) => {
     const id = fresh();

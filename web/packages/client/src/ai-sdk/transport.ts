@@ -55,7 +55,7 @@ export class HoldfastChatTransport {
     if (!last) throw malformed("There is no message to send.");
     if (trigger !== "regenerate-message" && last.role === "assistant") return this.#decide(session, last, abortSignal);
     const run = trigger === "regenerate-message"
-      ? await session.regenerate(await this.#inputOf(session, messages, messageId), { ...this.#named, select: true })
+      ? await session.regenerate(await this.#inputOf(session, messages, messageId), { ...this.#named, ...lifeOf(messageId, messages), select: true })
       : await this.#say(session, last, messageId === last.id);
     if (!run.id) {
       throw new HoldfastError({ code: "run.muted", message: "It was said; no agent answers while a person has taken over." });
@@ -150,8 +150,8 @@ export class HoldfastChatTransport {
     answer.goOn();
     const stream = this.#answer(session, answer, message.id, 0, signal);
     for (const { approval } of answers) {
-      const note = approval.reason ? { note: approval.reason } : {};
-      const decided = approval.approved ? session.approve(approval.id, note) : session.deny(approval.id, note);
+      const options = { ...lifeOf(message.id), ...(approval.reason ? { note: approval.reason } : {}) };
+      const decided = approval.approved ? session.approve(approval.id, options) : session.deny(approval.id, options);
       await decided.catch((error: unknown) => {
         if (!is(error, "approval.resolved")) throw error; // somebody was faster: the stream says who
       });
@@ -172,6 +172,13 @@ export class HoldfastChatTransport {
 export function live(view: View): RunState | undefined {
   for (const run of view.runs.values()) if (run.parent === undefined && !ended(run)) return run;
   return undefined;
+}
+
+/** The life of the session in which a chat was shown this (LIFE-1): the id of an answer is its run's, which says it. */
+function lifeOf(id: string | undefined, messages: UIMessageLike[] = []): { incarnation?: string } {
+  const shown = [id ?? "", ...messages.map((message) => message.id).reverse()];
+  const incarnation = shown.map((one) => /^r\d+-([0-9a-f]{10,16})$/.exec(one)?.[1]).find(Boolean);
+  return incarnation ? { incarnation } : {};
 }
 
 const is = (error: unknown, code: string): boolean => error instanceof HoldfastError && error.code === code;
