@@ -175,6 +175,12 @@ def test_what_others_wrote_is_printed_by_one_function() -> None:
                 assert name in MAY_LOG, f"{name}: {called}: take a logger of visible.py"
 
 
+def test_a_cancel_is_never_lost_beside_what_is_waited_for() -> None:
+    """``asyncio.wait_for`` of Python 3.11 swallows a cancel that comes with its result: ``asyncio.timeout`` does not."""
+    for path in modules():
+        assert "asyncio.wait_for(" not in path.read_text(), f"{path}: async with asyncio.timeout(…)"
+
+
 def test_every_dependency_has_its_reason() -> None:
     wanted = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]
     names = {re.match(r"[A-Za-z0-9_-]+", line)[0] for line in wanted}  # type: ignore[index]

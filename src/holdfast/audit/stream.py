@@ -121,7 +121,8 @@ class Stream:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(waiter, left)
+                async with asyncio.timeout(left):
+                    await waiter
         return True
 
     async def finished(self, timeout_s: float, answers: int = 1) -> End:
@@ -144,7 +145,8 @@ class Stream:
         self.end(End("closed", "closed by the audit"))
         if self._close is not None:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(self._close(), 2)
+                async with asyncio.timeout(2):
+                    await self._close()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -73,7 +73,8 @@ async def measure(hf: Client, sessions: int, events: int, batch: int, keep: bool
     with output.Bar("appending", "events") as step:
         await asyncio.gather(*(write(name, step) for name in names))
     written_s = time.perf_counter() - began
-    await asyncio.wait_for(arrived.wait(), 60)
+    async with asyncio.timeout(60):
+        await arrived.wait()
     read_s = time.perf_counter() - began
     for reader in readers:
         reader.cancel()

@@ -254,7 +254,8 @@ async def upstream(stream: Stream) -> AsyncIterator[AsyncIterator[dict[str, Any]
             with contextlib.suppress(Exception):
                 closing = close()
                 if inspect.isawaitable(closing):
-                    await asyncio.wait_for(closing, limits.CLOSE_S)
+                    async with asyncio.timeout(limits.CLOSE_S):
+                        await closing
 
 
 def _plain(chunk: Any) -> dict[str, Any]:

@@ -208,7 +208,8 @@ class HoldfastEndpoint(Endpoint):
 
     async def _leave(self, client: Client) -> None:
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(client.close(), 1)
+            async with asyncio.timeout(1):
+                await client.close()
 
     async def _follow(self, tab: Tab, client: Client, chat: Chat, start: Any, stream: Stream) -> Stream:
         page = self._pages[id(stream)] = Page(stream)

@@ -237,7 +237,8 @@ class HttpEndpoint(Endpoint):
 
         stream.run(work())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(began.wait(), self.budget.within(self.budget.first_s))
+            async with asyncio.timeout(self.budget.within(self.budget.first_s)):
+                await began.wait()
         return stream
 
     async def _read(self, response: httpx.Response, stream: Stream, reader: Reader, began: asyncio.Event) -> None:

@@ -210,7 +210,8 @@ class WebSocketEndpoint(Endpoint):
         self._outgoing(stream, way)
         stream.run(work(), close)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.greet(stream, names), self.budget.within(self.budget.first_s))
+            async with asyncio.timeout(self.budget.within(self.budget.first_s)):
+                await self.greet(stream, names)
         return stream
 
     def _outgoing(self, stream: Stream, way: picows.WSTransport) -> None:

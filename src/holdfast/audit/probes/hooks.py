@@ -14,7 +14,8 @@ async def run_hook(command: str) -> str | None:
         command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), HOOK_S)
+        async with asyncio.timeout(HOOK_S):
+            said, _ = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()
