@@ -28,7 +28,9 @@ SOCKETS = """
 window.sockets = [];
 window.WebSocket = class extends WebSocket { constructor(...all) { super(...all); window.sockets.push(this); } };
 """
-pytestmark = [pytest.mark.anyio, pytest.mark.process, pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [  # slow: it installs Chainlit, which is a minute of its own
+    pytest.mark.anyio, pytest.mark.process, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(400),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,6 @@ async def test_an_answer_survives_a_reload_and_is_there_once(site: str, browser:
     assert await tab.run("document.querySelectorAll('[data-step-type=user_message]').length") == 1
 
 
-@pytest.mark.slow
 async def test_a_page_that_lost_its_connection_gets_what_it_missed(site: str, browser: chromium.Chromium) -> None:
     tab = await enter(browser, site, "eve")
     await tab.call("Page.addScriptToEvaluateOnNewDocument", source=SOCKETS)
@@ -157,7 +158,6 @@ async def test_a_page_that_lost_its_connection_gets_what_it_missed(site: str, br
     assert await tab.run(ANSWERS) == [WHOLE]
 
 
-@pytest.mark.slow
 async def test_a_second_tab_follows_and_its_stop_button_stops(site: str, browser: chromium.Chromium) -> None:
     tab = await enter(browser, site, "bob")
     await ask(tab, "wind")
@@ -173,7 +173,6 @@ async def test_a_second_tab_follows_and_its_stop_button_stops(site: str, browser
     assert (await second.run(ANSWERS))[0] == answer
 
 
-@pytest.mark.slow
 async def test_a_thread_is_for_its_owner_alone(site: str, browser: chromium.Chromium) -> None:
     tab = await enter(browser, site, "cleo")
     await ask(tab, "rain")
@@ -184,7 +183,6 @@ async def test_a_thread_is_for_its_owner_alone(site: str, browser: chromium.Chro
     assert "rain" not in await other.run("document.body.innerText")
 
 
-@pytest.mark.slow
 async def test_an_answer_is_taken_up_after_a_restart(
     python: Path, tmp_path: Path, browser: chromium.Chromium, monkeypatch: pytest.MonkeyPatch
 ) -> None:

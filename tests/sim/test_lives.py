@@ -13,9 +13,9 @@ import pytest
 
 from tests.sim.lives import run_lives
 
-SEEDS = int(os.environ.get("HOLDFAST_LIVES", "32"))
+SEEDS = int(os.environ.get("HOLDFAST_LIVES", "16"))
 FIRST = int(os.environ.get("HOLDFAST_LIVES_FIRST", "0"))
-PART = 16
+PART = 8
 
 
 @pytest.mark.parametrize("first", range(FIRST, FIRST + SEEDS, PART))

@@ -19,9 +19,9 @@ import pytest
 
 from tests.sim.world import SESSIONS, run_world
 
-SEEDS = int(os.environ.get("HOLDFAST_SIM_SEEDS", "24"))
+SEEDS = int(os.environ.get("HOLDFAST_SIM_SEEDS", "12"))
 FIRST = int(os.environ.get("HOLDFAST_SIM_FIRST", "0"))
-PART = 8  # seeds in one test, so that several processes may share the work
+PART = 4  # seeds in one test, so that several processes may share the work
 
 _REPLAY = "import sys; from tests.sim.world import run_world; print(run_world(int(sys.argv[1]))[1])"
 
