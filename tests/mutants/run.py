@@ -55,7 +55,7 @@ def outcome(tests: list[str], mutant: str = "") -> Outcome:
             command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=OUT_OF_TIME_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return Outcome(True, "out of time", time.monotonic() - began)
+        return Outcome(False, "", time.monotonic() - began, f"no end within {OUT_OF_TIME_S} s: no test said anything")
     failed = next((line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR tests"))), "")
     broken = "" if done.returncode in (0, 1) else f"exit {done.returncode}: {(done.stdout + done.stderr)[-1000:]}"
     by = failed.partition(" - ")[0].rpartition("::")[2]
