@@ -163,7 +163,7 @@ def test_every_contract_is_in_the_architecture() -> None:
 
 MAY_PRINT = {"cli/output.py", "audit/report/terminal.py", "demo/run.py"}
 """The first two show what others wrote through ``visible``; the demo has its own words only."""
-MAY_LOG = {"visible.py", "cli/serve.py", "cli/session.py", "edge/upgrade.py"}
+MAY_LOG = {"visible.py", "cli/serve.py", "cli/options.py", "edge/upgrade.py"}
 """``visible.logger`` makes loggers; the others set levels and handlers."""
 
 

@@ -27,7 +27,7 @@ from holdfast.audit.endpoint import Endpoint
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import Contact
 from holdfast.audit.lab import Lab, Options
-from holdfast.audit.reading import Cutter, Reader
+from holdfast.audit.parsing import Cutter, Reader
 from holdfast.audit.recipe import Call, Recipe, Rule
 from holdfast.audit.transcript import Transcript
 from holdfast.errors import Refused

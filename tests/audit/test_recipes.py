@@ -15,13 +15,13 @@ import pytest
 
 from holdfast.audit import recipe as recipes
 from holdfast.audit.budget import Budget, Redactor
-from holdfast.audit.contact import ENOUGH_PIECES
+from holdfast.audit.baseline import ENOUGH_PIECES
 from holdfast.audit.drivers import registry
 from holdfast.audit.endpoint import Endpoint
 from holdfast.audit.examine import examine
 from holdfast.audit.finding import Contact
 from holdfast.audit.lab import Lab, Options
-from holdfast.audit.reading import Cutter, Reader
+from holdfast.audit.parsing import Cutter, Reader
 from holdfast.audit.recipe import Call, Recipe, Rule
 from holdfast.audit.transcript import Transcript
 from holdfast.errors import Refused

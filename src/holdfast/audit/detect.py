@@ -14,7 +14,7 @@ from holdfast.audit.budget import Budget, OutOfBudget, Redactor
 from holdfast.audit.drivers import registry
 from holdfast.audit.drivers.http import HttpEndpoint
 from holdfast.audit.finding import Contact
-from holdfast.audit.knowledge import Chat
+from holdfast.audit.clients import Chat
 from holdfast.audit.lab import Lab, Options
 from holdfast.audit.recipe import Call, Recipe
 from holdfast.audit.stream import Stream

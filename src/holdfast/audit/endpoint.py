@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from holdfast.audit.budget import Budget
-from holdfast.audit.knowledge import Chat, Learner, Tab, Untold
+from holdfast.audit.clients import Chat, Learner, Tab, Untold
 from holdfast.audit.recipe import KNOWN, Call, Recipe, Verb
 from holdfast.audit.stream import Stream
 from holdfast.audit.transcript import Transcript

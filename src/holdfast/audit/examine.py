@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from holdfast.audit.budget import Budget, OutOfBudget, Redactor
-from holdfast.audit.contact import meet
+from holdfast.audit.baseline import meet
 from holdfast.audit.endpoint import Endpoint
 from holdfast.audit.finding import Contact, Finding
 from holdfast.audit.lab import Lab, Options, Saw, Scene, undecided

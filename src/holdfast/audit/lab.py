@@ -13,7 +13,7 @@ from holdfast.audit.budget import Budget, Redactor
 from holdfast.audit.compare import Difference, difference
 from holdfast.audit.endpoint import Endpoint, Receipt
 from holdfast.audit.finding import Contact, Step, Verdict
-from holdfast.audit.knowledge import Chat, Tab, fresh
+from holdfast.audit.clients import Chat, Tab, fresh
 from holdfast.audit.proxy import Fault, FaultProxy
 from holdfast.audit.recipe import Verb
 from holdfast.audit.stream import Stream

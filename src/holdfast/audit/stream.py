@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final
 
 from holdfast.audit.budget import Budget
-from holdfast.audit.reading import Reader
+from holdfast.audit.parsing import Reader
 from holdfast.audit.transcript import End, Piece, Transcript
 
 KEPT_BYTES: Final = 1_500

@@ -26,7 +26,7 @@ from holdfast.audit.report.build import build
 from holdfast.audit.report.page import page
 from holdfast.audit.report.prescription import Inputs
 from holdfast.cli import output
-from holdfast.cli.session import Db, Token, Url, fails_in_a_sentence, token_for
+from holdfast.cli.options import Db, Token, Url, fails_in_a_sentence, token_for
 from holdfast.errors import Refused
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from holdfast.cli import output
-from holdfast.cli.session import AsJson, Db, Token, Url, run, talking_to
+from holdfast.cli.options import AsJson, Db, Token, Url, run, talking_to
 from holdfast.client.client import Client
 from holdfast.client.connection import new_key
 from holdfast.client.feed import Snapshot

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from holdfast.cli import output
-from holdfast.cli.session import AsJson, Db, fails_in_a_sentence, secret_beside
+from holdfast.cli.options import AsJson, Db, fails_in_a_sentence, secret_beside
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
 from holdfast.edge.server import bind, port_of, running, until_told

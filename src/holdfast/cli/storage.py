@@ -10,7 +10,7 @@ import typer
 
 from holdfast.cli import output
 from holdfast.cli.folding import fold_all
-from holdfast.cli.session import AsJson, fails_in_a_sentence
+from holdfast.cli.options import AsJson, fails_in_a_sentence
 from holdfast.engines.sqlite import backup as copying
 from holdfast.engines.sqlite import check
 from holdfast.errors import HoldfastError

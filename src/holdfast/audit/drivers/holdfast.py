@@ -11,7 +11,7 @@ import msgspec
 
 from holdfast.audit.budget import Budget
 from holdfast.audit.endpoint import Endpoint, Receipt
-from holdfast.audit.knowledge import Chat, Tab
+from holdfast.audit.clients import Chat, Tab
 from holdfast.audit.recipe import Call, Recipe, Rule, Verb
 from holdfast.audit.stream import Stream
 from holdfast.audit.transcript import End, Piece, Transcript

@@ -15,8 +15,8 @@ import msgspec
 
 from holdfast.audit.budget import Budget, check_host, host_of
 from holdfast.audit.endpoint import Endpoint, Receipt
-from holdfast.audit.knowledge import Chat, Tab, Untold, fresh
-from holdfast.audit.reading import Cutter, Reader
+from holdfast.audit.clients import Chat, Tab, Untold, fresh
+from holdfast.audit.parsing import Cutter, Reader
 from holdfast.audit.recipe import Call, Recipe, Verb
 from holdfast.audit.stream import Stream
 from holdfast.audit.transcript import End, Piece, Transcript

@@ -14,7 +14,7 @@ import msgspec
 
 from holdfast.audit.budget import Budget
 from holdfast.audit.drivers.websocket import WebSocketEndpoint
-from holdfast.audit.reading import Message
+from holdfast.audit.parsing import Message
 from holdfast.audit.recipe import Recipe
 from holdfast.audit.stream import Stream
 from holdfast.audit.values import fill

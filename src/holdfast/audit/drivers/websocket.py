@@ -14,8 +14,8 @@ import picows
 from holdfast.audit.budget import Budget, check_host, host_of
 from holdfast.audit.drivers.http import trust, untold
 from holdfast.audit.endpoint import Endpoint, Receipt
-from holdfast.audit.knowledge import Chat, Tab, Untold, fresh
-from holdfast.audit.reading import Message, Reader, parsed
+from holdfast.audit.clients import Chat, Tab, Untold, fresh
+from holdfast.audit.parsing import Message, Reader, parsed
 from holdfast.audit.recipe import Call, Recipe, Verb
 from holdfast.audit.stream import Stream
 from holdfast.audit.transcript import End, Piece, Transcript

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.audit.compare import apart
-from holdfast.audit.knowledge import fresh
+from holdfast.audit.clients import fresh
 from holdfast.audit.lab import Saw, Scene, failed, lacking, passed, undecided
 from holdfast.audit.probes.probe import Probe
 from holdfast.audit.probes.turns import Outline, two_answers

@@ -6,10 +6,10 @@ import asyncio
 from typing import Final
 
 from holdfast.audit.compare import apart
-from holdfast.audit.knowledge import Chat
+from holdfast.audit.clients import Chat
 from holdfast.audit.lab import Saw, Scene, failed, lacking, passed, skipped, undecided
-from holdfast.audit.probes.fate import comes_back, fate
-from holdfast.audit.probes.interrupting import new_message
+from holdfast.audit.probes.after_leaving import comes_back, fate
+from holdfast.audit.probes.new_message import new_message
 from holdfast.audit.probes.probe import Probe
 from holdfast.audit.probes.stopping import stop, stop_after_reload, stop_both
 

@@ -9,9 +9,9 @@ from typing import Final
 
 from holdfast.audit.compare import Difference
 from holdfast.audit.finding import Step
-from holdfast.audit.knowledge import Tab
+from holdfast.audit.clients import Tab
 from holdfast.audit.lab import Lab, Saw, Scene, failed, lacking, passed, undecided
-from holdfast.audit.probes.fate import comes_back
+from holdfast.audit.probes.after_leaving import comes_back
 from holdfast.audit.proxy import Fault
 from holdfast.audit.stream import Stream
 

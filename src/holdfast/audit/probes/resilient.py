@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from holdfast.audit.knowledge import Tab
+from holdfast.audit.clients import Tab
 from holdfast.audit.lab import TOO_SHORT, Saw, Scene, failed, lacking, passed, skipped, undecided
 from holdfast.audit.probes.cuts import NO_WAY_BACK, back, no_repeat, resume
-from holdfast.audit.probes.fate import comes_back, fate
+from holdfast.audit.probes.after_leaving import comes_back, fate
 from holdfast.audit.probes.hooks import run_hook
 from holdfast.audit.probes.memory import used_bytes
 from holdfast.audit.probes.probe import Probe

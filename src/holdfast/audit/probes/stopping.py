@@ -7,9 +7,9 @@ import time
 from typing import Final
 
 from holdfast.audit.endpoint import Receipt
-from holdfast.audit.knowledge import Tab
+from holdfast.audit.clients import Tab
 from holdfast.audit.lab import UNMARKED, Saw, Scene, failed, lacking, passed, undecided
-from holdfast.audit.probes.fate import comes_back
+from holdfast.audit.probes.after_leaving import comes_back
 from holdfast.audit.stream import Stream
 from holdfast.audit.transcript import End
 

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from holdfast.cli import output
-from holdfast.cli.session import AsJson, Db, Token, Url, run, talking_to
+from holdfast.cli.options import AsJson, Db, Token, Url, run, talking_to
 from holdfast.client.feed import Snapshot
 from holdfast.client.run import Run
 from holdfast.errors import Refused

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from holdfast.agents.holdfast import Holdfast
 from holdfast.agents.run import RunContext
 from holdfast.cli import output
-from holdfast.cli import session as shared
+from holdfast.cli import options as shared
 from holdfast.cli.parser import app
 from holdfast.client.client import Client
 from holdfast.engines.sqlite.lock import FileLock
