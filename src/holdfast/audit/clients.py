@@ -1,7 +1,7 @@
-"""Who knows which id: what stands in a conversation's address, and what one client alone was told.
+"""Clients and their conversations: which ids stand in a conversation's address, and which one client alone received.
 
-A page that is reloaded, and another device, know the first only. What the stream of whoever asked told stays with that
-tab; a client that needs more has to be told it by the endpoint, as ``find`` and ``history`` of the recipe say.
+A page that is reloaded, and another device, have the address only. Ids that arrived on the stream of the asking tab stay
+with that tab; a client that needs more asks the endpoint, as ``find`` and ``history`` of the recipe say.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ class Chat:
 
     Attributes:
         id: known to every client. names: what stands beside it in the conversation's address, which every client knows.
-        told: which clients were told a name, by name. begun: requests that are made once in a conversation's life.
+        told_to: which clients received an id, by the id's name. calls_made: requests that are made once in a conversation's
+            life, and were.
     """
 
     id: str = field(default_factory=fresh)
     names: dict[str, str] = field(default_factory=dict)
-    told: dict[str, set[str]] = field(default_factory=dict)
-    begun: set[int] = field(default_factory=set)
+    told_to: dict[str, set[str]] = field(default_factory=dict)
+    calls_made: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Tab:
 
     Attributes:
         proxy: the line. device: tabs on one device share it. headers: what this client sends besides, its own token say.
-        names: ids that this client was told, and that nobody else knows by that.
+        names: ids that this client received, and that no other client has by that.
     """
 
     name: str
@@ -50,33 +51,35 @@ class Tab:
     names: dict[str, str] = field(default_factory=dict)
 
 
-class Learner(dict[str, str]):
-    """Where what a client is told goes: into its own memory, and into the address what the recipe says stands there."""
+class NameStore(dict[str, str]):
+    """Stores the ids a client receives: with its tab, and in the conversation's address where the recipe says so (``shared``)."""
 
-    def __init__(self, tab: Tab, chat: Chat, shared: Iterable[str], beside: dict[str, str] | None = None) -> None:
+    def __init__(self, tab: Tab, chat: Chat, shared: Iterable[str], also: dict[str, str] | None = None) -> None:
         super().__init__()
-        self._tab, self._chat, self._shared, self._beside = tab, chat, frozenset({"chat", *shared}), beside
+        self._tab, self._chat, self._shared, self._also = tab, chat, frozenset({"chat", *shared}), also
 
     def __setitem__(self, name: str, value: str) -> None:
         super().__setitem__(name, value)
         self._tab.names[name] = value
-        self._chat.told.setdefault(name, set()).add(self._tab.name)
+        self._chat.told_to.setdefault(name, set()).add(self._tab.name)
         if name in self._shared:
             self._chat.names[name] = value
-        if self._beside is not None:
-            self._beside[name] = value
+        if self._also is not None:
+            self._also[name] = value
 
 
-class Untold(Exception):
-    """A client would need an id that it was not told. ``somebody``: another client was told it."""
+class NameUnknown(Exception):
+    """A client would need an id that it did not receive. ``known_to_others``: another client did."""
 
     def __init__(self, tab: Tab, chat: Chat, missing: Iterable[str]) -> None:
         names = sorted(missing)
-        named = ", ".join(f"{{{name}}}" for name in names)
-        who = sorted(set.union(*(chat.told.get(name, set()) for name in names)))
-        self.somebody = bool(who)
-        if who:
-            told = f"{tab.name} cannot know {named}: only {', '.join(who)} was told, and nothing that others can read says it"
+        placeholders = ", ".join(f"{{{name}}}" for name in names)
+        holders = sorted(set.union(*(chat.told_to.get(name, set()) for name in names)))
+        self.known_to_others = bool(holders)
+        if holders:
+            message = f"{tab.name} cannot know {placeholders}: only {', '.join(holders)} was told, and nothing that others can read says it"
         else:
-            told = f"{tab.name} needs {named}, which no answer told: does the recipe capture it where it stands?"
-        super().__init__(told)
+            message = (
+                f"{tab.name} needs {placeholders}, which no answer told: does the recipe capture it where it stands?"
+            )
+        super().__init__(message)

@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-from holdfast.audit.compare import apart
-from holdfast.audit.lab import UNMARKED, Saw, Scene, failed, passed, undecided
-from holdfast.audit.probes.turns import two_answers
-from holdfast.audit.stream import Stream
-from holdfast.audit.transcript import End, Entry, Transcript
+from holdfast.audit.compare import describe_difference
+from holdfast.audit.lab import UNMARKED, ProbeResult, Trial, failed, inconclusive, passed
+from holdfast.audit.probes.turns import ask_twice_once
+from holdfast.audit.stream import ClientStream
+from holdfast.audit.transcript import Entry, StreamEnd, Transcript
 
 
-async def new_message(scene: Scene) -> Saw:
+async def new_message(trial: Trial) -> ProbeResult:
     """A second question before the first answer ended."""
-    lab = scene.lab
-    tab = await scene.tab("tab A")
-    stream = await scene.ask(tab)
-    if why := await scene.reach(stream, 0.3):
-        return why
+    lab = trial.lab
+    tab = await trial.tab("tab A")
+    stream = await trial.ask(tab)
+    if early_result := await trial.wait_for_part(stream, 0.3):
+        return early_result
     before = stream.transcript.copy()
-    second = await scene.ask(tab, lab.options.second_prompt, on=stream)
+    second = await trial.ask(tab, lab.options.second_prompt, on=stream)
     if second is stream:
-        await scene.finished(tab, stream, 2)
-        entries, had = stream.transcript.answers, len(before.answers)
-        first, answered = "".join(e.text for e in entries[:had]), "".join(e.text for e in entries[had:])
-        ended = End(entries[had - 1].end) if entries[had - 1].end else stream.closed or End("silent")  # type: ignore[arg-type]
+        await trial.wait_finished(tab, stream, 2)
+        entries, answers_before = stream.transcript.answers, len(before.answers)
+        first = "".join(entry.text for entry in entries[:answers_before])
+        answered = "".join(entry.text for entry in entries[answers_before:])
+        word = entries[answers_before - 1].end
+        ended = StreamEnd(word) if word else stream.closed or StreamEnd("silent")  # type: ignore[arg-type]
     else:
-        end = await scene.finished(tab, second)
+        end = await trial.wait_finished(tab, second)
         if end.ending == "cut" and not second.transcript.answer:
             return failed(f"a message in the middle of an answer was not taken: {end}")
-        ended = await scene.finished(tab, stream)
-        new = _new(before, stream, second)
+        ended = await trial.wait_finished(tab, stream)
+        new = _new_answers(before, stream, second)
         answered = "".join(entry.text for entry in new)
-        first = "".join(entry.text for entry in _own(stream, new))
-        if answered and not lab.over(end):
+        first = "".join(entry.text for entry in _first_answers(stream, new))
+        if answered and not lab.is_end(end):
             return failed(f"the second message was not answered to its end: {end} after {len(answered)} characters")
     if not answered:
         return failed("the second message was accepted and never answered")
     if len(first) < len(before.answer):
-        left = f"of {len(before.answer)} characters of the first answer {len(first)} are left"
-        return failed(f"the second message took away what was there: {left}")
-    return await _judged(scene, first, ended, answered)
+        loss = f"of {len(before.answer)} characters of the first answer {len(first)} are left"
+        return failed(f"the second message took away what was there: {loss}")
+    return await _judge(trial, first, ended, answered)
 
 
-def _new(before: Transcript, first: Stream, second: Stream) -> list[Entry]:
+def _new_answers(before: Transcript, first: ClientStream, second: ClientStream) -> list[Entry]:
     """What the stream of the second message says beyond the first answer, which it repeats where it holds all of it."""
     ids = {entry.id for entry in before.answers if entry.id}
     answers = [entry for entry in second.transcript.answers if not entry.id or entry.id not in ids]
@@ -50,25 +52,29 @@ def _new(before: Transcript, first: Stream, second: Stream) -> list[Entry]:
     return answers or second.transcript.answers  # some give every answer the same id
 
 
-def _own(first: Stream, new: list[Entry]) -> list[Entry]:
+def _first_answers(first: ClientStream, new: list[Entry]) -> list[Entry]:
     """The answers on the stream of the first message that are not the second's, where one stream carries them all."""
     ids = {entry.id for entry in new if entry.id}
-    own = [entry for entry in first.transcript.answers if not entry.id or entry.id not in ids]
-    if len(own) > 1 and not own[-1].id and own[-1].text == "".join(entry.text for entry in new):
-        return own[:-1]
-    return own or first.transcript.answers
+    others = [entry for entry in first.transcript.answers if not entry.id or entry.id not in ids]
+    if len(others) > 1 and not others[-1].id and others[-1].text == "".join(entry.text for entry in new):
+        return others[:-1]
+    return others or first.transcript.answers
 
 
-async def _judged(scene: Scene, first: str, ended: End, answered: str) -> Saw:
-    lab = scene.lab
-    wanted, whole = lab.truth.get(lab.options.second_prompt), lab.truth.get(lab.options.prompt)
-    if wanted is not None and answered != wanted:
-        return failed(f"the second answer is not what it is by itself: {apart(wanted, answered)}")
+async def _judge(trial: Trial, first: str, ended: StreamEnd, answered: str) -> ProbeResult:
+    lab = trial.lab
+    expected, whole = lab.fixed_answers.get(lab.options.second_prompt), lab.fixed_answers.get(lab.options.prompt)
+    if expected is not None and answered != expected:
+        return failed(f"the second answer is not what it is by itself: {describe_difference(expected, answered)}")
     if whole is not None and not whole.startswith(first):
-        return failed(f"the first answer was garbled by the second message: {apart(whole, first)}")
-    finished = lab.whole(first)
-    if why := [told for told in (_broken(scene, first, ended), await _gone(scene, first, answered)) if told]:
-        return failed("; ".join(why))
+        return failed(f"the first answer was garbled by the second message: {describe_difference(whole, first)}")
+    finished = lab.is_whole(first)
+    if problems := [
+        outcome
+        for outcome in (_describe_break(trial, first, ended), await _describe_loss(trial, first, answered))
+        if outcome
+    ]:
+        return failed("; ".join(problems))
     if not finished and ended.word == "complete" and lab.contact.deterministic:
         return failed(f"the first answer was said to be complete after {len(first)} of {lab.chars} characters")
     if not finished and ended.ending == "closed":
@@ -76,16 +82,18 @@ async def _judged(scene: Scene, first: str, ended: End, answered: str) -> Saw:
         return failed(
             f"the second message ended the first answer after {chars}, without a word: it only closed", UNMARKED
         )
-    if wanted is None or whole is None:
+    if expected is None or whole is None:
         sizes = f"{len(first)} and {len(answered)} characters"
-        return undecided(f"both were answered ({sizes}); whether they were mixed cannot be told where answers differ")
+        return inconclusive(
+            f"both were answered ({sizes}); whether they were mixed cannot be told where answers differ"
+        )
     told = "finished too" if finished else f"ended at {len(first)} of {len(whole)} characters, and says: {ended.word}"
     return passed(f"the second message was answered, the first answer {told}")
 
 
-def _broken(scene: Scene, first: str, ended: End) -> str:
+def _describe_break(trial: Trial, first: str, ended: StreamEnd) -> str:
     """Why the first answer is broken on its own client's page; empty: it is not."""
-    chars = f"{len(first)} of about {scene.lab.chars} characters"
+    chars = f"{len(first)} of about {trial.lab.chars} characters"
     if ended.word == "error":
         return f"the second message made an error of the first answer, after {chars}"
     if ended.ending == "none":
@@ -95,14 +103,15 @@ def _broken(scene: Scene, first: str, ended: End) -> str:
     return ""
 
 
-async def _gone(scene: Scene, first: str, answered: str) -> str:
-    """Whether who comes later misses the first answer, though two answers that do not meet are both kept here."""
-    lab = scene.lab
+async def _describe_loss(trial: Trial, first: str, answered: str) -> str:
+    """How a later client misses the first answer, where this endpoint keeps two answers that do not overlap; empty: it does
+    not."""
+    lab = trial.lab
     if not lab.endpoint.offers("join") and not lab.endpoint.offers("history"):
         return ""
-    page = await scene.look("tab B")
+    page = await trial.read_as_new_client("tab B")
     shown = page.answer if page is not None else ""
-    if first in shown or not (await two_answers(scene)).keeps_both:
+    if first in shown or not (await ask_twice_once(trial)).keeps_both:
         return ""
     if page is None or answered not in shown:
         return "of two answers that met, a client that comes later sees neither; of two that do not, it sees both"
