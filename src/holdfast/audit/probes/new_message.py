@@ -87,8 +87,10 @@ async def _judge(trial: Trial, first: str, ended: StreamEnd, answered: str) -> P
         return inconclusive(
             f"both were answered ({sizes}); whether they were mixed cannot be told where answers differ"
         )
-    told = "finished too" if finished else f"ended at {len(first)} of {len(whole)} characters, and says: {ended.word}"
-    return passed(f"the second message was answered, the first answer {told}")
+    summary = (
+        "finished too" if finished else f"ended at {len(first)} of {len(whole)} characters, and says: {ended.word}"
+    )
+    return passed(f"the second message was answered, the first answer {summary}")
 
 
 def _describe_break(trial: Trial, first: str, ended: StreamEnd) -> str:
