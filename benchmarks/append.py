@@ -41,8 +41,8 @@ def run(step: Step, rounds: int) -> Result:
         ["offered events/s", "events an append", "events/s", "p50 ms", "p99 ms", "ack p50 ms", "µs CPU per event"],
         caption="The last lines offer as much as is answered.",
     )
-    for (batch, rate), said in found.items():
-        figures = [_median(said, name) for name in ("per_s", "p50_ms", "p99_ms", "ack_ms", "cpu_us")]
+    for (batch, rate), samples in found.items():
+        figures = [_median(samples, name) for name in ("per_s", "p50_ms", "p99_ms", "ack_ms", "cpu_us")]
         table.rows.append(
             [
                 f"{rate:,}" if rate else "all",
@@ -56,18 +56,22 @@ def run(step: Step, rounds: int) -> Result:
     calm_p50, calm_p99 = _median(slow, "p50_ms"), _median(slow, "p99_ms")
     what = f"durable append + deliver, {SESSIONS} sessions × {READERS} readers, one core"
     verdicts = [
-        Verdict(f"{what}, {PACED[1][0]} events an append", "≥ 100k events/s", f"{per_s:,.0f} events/s", per_s >= 100_000),
+        Verdict(
+            f"{what}, {PACED[1][0]} events an append", "≥ 100k events/s", f"{per_s:,.0f} events/s", per_s >= 100_000
+        ),
         Verdict(f"{what}, latency there", "p50 ≤ 10 ms", f"{p50:.1f} ms", p50 <= 10),
         Verdict(
-            f"{what}, at 1k events/s", "p50 ≤ 1 ms, p99 ≤ 5 ms", f"{calm_p50:.2f} ms, {calm_p99:.2f} ms",
+            f"{what}, at 1k events/s",
+            "p50 ≤ 1 ms, p99 ≤ 5 ms",
+            f"{calm_p50:.2f} ms, {calm_p99:.2f} ms",
             calm_p50 <= 1 and calm_p99 <= 5,
         ),
-    ]  # fmt: skip
+    ]
     return Result("Durable append and delivery", METHOD, verdicts, [table])
 
 
-def _median(said: list[dict[str, Any]], name: str) -> float:
-    return median(one[name] for one in said)
+def _median(samples: list[dict[str, Any]], name: str) -> float:
+    return median(one[name] for one in samples)
 
 
 def _measure(batch: int, rate: int) -> dict[str, Any]:
@@ -77,16 +81,16 @@ def _measure(batch: int, rate: int) -> dict[str, Any]:
         with sessions.load(server, script=script, readers=readers, publishers=PUBLISHERS, sessions=SESSIONS) as load:
             load.wait_ready()
             before = server.cpu_s()
-            said = load.publish(
+            figures = load.publish(
                 rate / batch, SECONDS, window=0 if rate else IN_FLIGHT * SESSIONS // PUBLISHERS, warm_s=1.0
             )
             used = server.cpu_s() - before
-    if said["gaps"] or said["repeats"] or said["delivered"] != said["wanted"]:
-        raise RuntimeError(f"not exact: {said}")
+    if figures["gaps"] or figures["repeats"] or figures["delivered"] != figures["wanted"]:
+        raise RuntimeError(f"not exact: {figures}")
     return {
-        "per_s": said["published"] / (SECONDS + said["drain_s"]),  # what came after the end counts as not in time
-        "p50_ms": said["delivery"]["p50_ms"],
-        "p99_ms": said["delivery"]["p99_ms"],
-        "ack_ms": said["answer"]["p50_ms"],
-        "cpu_us": used * 1e6 / said["published"],
+        "per_s": figures["published"] / (SECONDS + figures["drain_s"]),  # what came after the end counts as not in time
+        "p50_ms": figures["delivery"]["p50_ms"],
+        "p99_ms": figures["delivery"]["p99_ms"],
+        "ack_ms": figures["answer"]["p50_ms"],
+        "cpu_us": used * 1e6 / figures["published"],
     }

@@ -94,34 +94,41 @@ class Contender:
             path = "/socket.io/?EIO=4&transport=websocket"
             paths = (path, f"{path}&publish={'readers' if readers else 'nobody'}")
             return Load(
-                port, readers=readers, publishers=1, paths=paths, join="40", until='40{"sid"', script=self.script, generic=True
-            )  # fmt: skip
+                port,
+                readers=readers,
+                publishers=1,
+                paths=paths,
+                join="40",
+                until='40{"sid"',
+                script=self.script,
+                generic=True,
+            )
         paths = ("/", "/publish" if readers else "/nobody")
         return Load(port, readers=readers, publishers=1, paths=paths, script=self.script, generic=True)
 
     def measure(self, readers: int, rate: float, burst: int) -> Round:
         """Publish for a while, to readers and to nobody in turns."""
         found = Round(Sample(), Sample())
-        with self.load(readers) as heard, self.load(0) as unheard:
-            heard.wait_ready()
-            unheard.wait_ready()
+        with self.load(readers) as with_readers, self.load(0) as without_readers:
+            with_readers.wait_ready()
+            without_readers.wait_ready()
             for number in range(SLICES):
-                turns = [(heard, found.reading), (unheard, found.alone)]
+                turns = [(with_readers, found.reading), (without_readers, found.alone)]
                 for load, sample in turns if number % 2 else reversed(turns):
                     self._slice(load, sample, rate, burst)
         return found
 
     def _slice(self, load: Load, sample: Sample, rate: float, burst: int) -> None:
         commits, before = self._commits(), self.server.cpu_s()
-        said = load.publish(rate, SLICE_S, burst=burst, window=1 if burst == 1 else 0)
+        figures = load.publish(rate, SLICE_S, burst=burst, window=1 if burst == 1 else 0)
         used = self.server.cpu_s() - before
         commits = self._commits() - commits
-        if said["delivered"] != said["wanted"]:
-            raise RuntimeError(f"{self.name}: {said['delivered']} of {said['wanted']} arrived")
+        if figures["delivered"] != figures["wanted"]:
+            raise RuntimeError(f"{self.name}: {figures['delivered']} of {figures['wanted']} arrived")
         sample.cpu_us += used * 1e6
-        sample.events += said["published"]
-        sample.deliveries += said["delivered"]
-        sample.separate &= not isinstance(self.server, Holdfast) or commits >= SEPARATE * said["published"]
+        sample.events += figures["published"]
+        sample.deliveries += figures["delivered"]
+        sample.separate &= not isinstance(self.server, Holdfast) or commits >= SEPARATE * figures["published"]
 
     def _commits(self) -> int:
         return self.server.commits() if isinstance(self.server, Holdfast) else 0
@@ -163,7 +170,7 @@ def _table(case: Case, found: dict[str, list[Round]]) -> Table:
     table = Table(columns, caption=f"{readers} readers, {how}, up to {DELIVERIES_PER_S / readers:,.0f} a second.")
     ours = found[HOLDFAST]
     for name, rounds in found.items():
-        pairs = _told(ours, rounds)
+        pairs = comparable(ours, rounds)
         added = f"{median(theirs for _, theirs in pairs):.2f}" if pairs else "–"
         if name == HOLDFAST:
             added = f"{median(mine for mine, _ in pairs):.2f}" if pairs else "–"
@@ -172,7 +179,7 @@ def _table(case: Case, found: dict[str, list[Round]]) -> Table:
     return table
 
 
-def _told(ours: list[Round], theirs: list[Round]) -> list[tuple[float, float]]:
+def comparable(ours: list[Round], theirs: list[Round]) -> list[tuple[float, float]]:
     """What a delivery adds here and there, of the rounds in which it can be told.
 
     Pairs within a round: whatever else the machine did then, it did to both.
@@ -188,11 +195,11 @@ def _all_in(ours: list[Round], theirs: list[Round]) -> str:
 def _verdicts(found: dict[str, list[Round]]) -> list[Verdict]:
     verdicts = []
     for name, most in ((LIMIT, 1.3), (WS, 0.7), (SOCKET_IO, 0.5)):
-        pairs = _told(found[HOLDFAST], found[name])
+        pairs = comparable(found[HOLDFAST], found[name])
         ratios = sorted(mine / theirs for mine, theirs in pairs)
         times = median(ratios)
-        told = f"{times:.2f}× ({ratios[0]:.2f}–{ratios[-1]:.2f}, n={len(ratios)})" if pairs else "could not be told"
+        ratio = f"{times:.2f}× ({ratios[0]:.2f}–{ratios[-1]:.2f}, n={len(ratios)})" if pairs else "could not be told"
         what = f"fan-out, CPU per delivery, 100 readers, against {name}"
-        measured = f"{told}; all in {_all_in(found[HOLDFAST], found[name])}"
+        measured = f"{ratio}; all in {_all_in(found[HOLDFAST], found[name])}"
         verdicts.append(Verdict(what, f"≤ {most}×", measured, bool(pairs) and times <= most))
     return verdicts

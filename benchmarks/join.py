@@ -44,16 +44,21 @@ def run(step: Step, rounds: int) -> Result:
                 found["replay"].append(_join(server, first, '"op":"live"'))
     table = Table(["join", "p50 ms", "bytes", "bytes / text"], caption=f"The text has {text:,} bytes.")
     times, sizes = {}, {}
-    for name, said in found.items():
-        times[name], sizes[name] = median(ms for ms, _ in said), median(size for _, size in said)
+    for name, samples in found.items():
+        times[name], sizes[name] = median(ms for ms, _ in samples), median(size for _, size in samples)
         table.rows.append([name, f"{times[name]:.2f}", f"{sizes[name]:,.0f}", f"{sizes[name] / text:.2f}"])
     bound, less = 1.2 * text + 4_096, sizes["replay"] / sizes["snapshot"]
     what = f"join a session of {DELTAS:,} deltas"
     verdicts = [
         Verdict(f"{what}, to the snapshot", "≤ 5 ms", f"{times['snapshot']:.2f} ms", times["snapshot"] <= 5),
-        Verdict(f"{what}, bytes", f"≤ 1.2 × text + 4 KiB = {bound:,.0f}", f"{sizes['snapshot']:,.0f}", sizes["snapshot"] <= bound),
+        Verdict(
+            f"{what}, bytes",
+            f"≤ 1.2 × text + 4 KiB = {bound:,.0f}",
+            f"{sizes['snapshot']:,.0f}",
+            sizes["snapshot"] <= bound,
+        ),
         Verdict(f"{what}, bytes against replay", "≥ 20× fewer", f"{less:.1f}× fewer", less >= 20),
-    ]  # fmt: skip
+    ]
     return Result("Join", METHOD, verdicts, [table])
 
 

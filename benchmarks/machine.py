@@ -25,8 +25,8 @@ def facts() -> dict[str, str]:
         "Python": platform.python_version(),
         "SQLite": apsw.sqlite_lib_version(),
         **{name: version(name) for name in ("uvloop", "picows", "msgspec", "uvicorn")},
-        "C compiler": _said(os.environ.get("CC", "cc"), "-dumpfullversion"),
-        "Node.js": _said("node", "--version").removeprefix("v"),
+        "C compiler": _output_of(os.environ.get("CC", "cc"), "-dumpfullversion"),
+        "Node.js": _output_of("node", "--version").removeprefix("v"),
         **{name: _peer(name) for name in ("ws", "socket.io")},
     }
 
@@ -49,7 +49,7 @@ def _file_system() -> str:
     return best[1]
 
 
-def _said(*command: str) -> str:
+def _output_of(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

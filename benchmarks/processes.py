@@ -170,8 +170,8 @@ def peer(name: str) -> Server:
     """One of the Node servers of ``peers/``; their packages are installed once, as locked."""
     folder = BUILD / "peers"
     lock = (HERE / "peers" / "package-lock.json").read_bytes()
-    kept = folder / "package-lock.json"
-    if not (folder / "node_modules").exists() or kept.read_bytes() != lock:
+    installed = folder / "package-lock.json"
+    if not (folder / "node_modules").exists() or installed.read_bytes() != lock:
         folder.mkdir(parents=True, exist_ok=True)
         for file in ("package.json", "package-lock.json"):
             shutil.copy(HERE / "peers" / file, folder / file)
@@ -239,8 +239,8 @@ class Load(Process):
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError("the load ended early")
-        said: dict[str, Any] = json.loads(line)
-        return said
+        figures: dict[str, Any] = json.loads(line)
+        return figures
 
     def ask(self, command: str) -> dict[str, Any]:
         """Give a command and wait for what it says."""
@@ -258,10 +258,10 @@ class Load(Process):
     ) -> dict[str, Any]:
         """Publish ``rate`` messages a second in bursts (at 0, as many as possible) with at most ``window`` of a publisher
         unanswered (0: any number), and count what arrives. Latencies of the first ``warm_s`` do not count."""
-        said = self.ask(f"go {rate} {seconds} {window} {burst} {warm_s}")
-        if said["errors"]:
-            raise RuntimeError(f"the server refused: {said['first_error']}")
-        return said
+        figures = self.ask(f"go {rate} {seconds} {window} {burst} {warm_s}")
+        if figures["errors"]:
+            raise RuntimeError(f"the server refused: {figures['first_error']}")
+        return figures
 
     def stop(self) -> None:
         self.kill()

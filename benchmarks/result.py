@@ -46,5 +46,5 @@ def median(values: Iterable[float]) -> float:
 
 def spread(values: Iterable[float], unit: str = "") -> str:
     """The median, and in brackets the range it is the median of."""
-    known = sorted(values)
-    return f"{median(known):.2f}{unit} ({known[0]:.2f}–{known[-1]:.2f})"
+    ordered = sorted(values)
+    return f"{median(ordered):.2f}{unit} ({ordered[0]:.2f}–{ordered[-1]:.2f})"

@@ -48,15 +48,19 @@ def run(step: Step, rounds: int) -> Result:
             seconds = ready["join"]["max_ms"] / 1_000
             table.rows.append(
                 [
-                    f"{missed:,}", "yes" if exact[missed] else "no", f"{seconds:.2f}", f"{missed / seconds:,.0f}",
-                    f"{ready['bytes'] / seconds / 1e6:.0f}", f"{grown[missed]:.1f}",
+                    f"{missed:,}",
+                    "yes" if exact[missed] else "no",
+                    f"{seconds:.2f}",
+                    f"{missed / seconds:,.0f}",
+                    f"{ready['bytes'] / seconds / 1e6:.0f}",
+                    f"{grown[missed]:.1f}",
                 ]
-            )  # fmt: skip
+            )
     assert tail - first >= EVENTS
     flat = grown[EVENTS] <= grown[EVENTS // SHARE] + 8
     met = exact[EVENTS] and flat
-    told = f"{'exact' if exact[EVENTS] else 'not exact'}; {grown[EVENTS]:.1f} MiB, {grown[EVENTS // SHARE]:.1f} for a tenth"
-    verdict = Verdict(f"resume with {EVENTS:,} events missed", "exact; memory flat", told, met)
+    exactness = f"{'exact' if exact[EVENTS] else 'not exact'}; {grown[EVENTS]:.1f} MiB, {grown[EVENTS // SHARE]:.1f} for a tenth"
+    verdict = Verdict(f"resume with {EVENTS:,} events missed", "exact; memory flat", exactness, met)
     return Result("Resume", METHOD, [verdict], [table])
 
 

@@ -20,12 +20,12 @@ from benchmarks.processes import BUILD, CORES, HERE
 from benchmarks.result import Result, Table, Verdict
 
 NAMES: Final = ("fan_out", "append", "join", "resume", "stop", "idle", "storm", "cold_start", "bundles")
-KEPT: Final = BUILD / "results"
+STORED: Final = BUILD / "results"
 
 out = Console()
 
 
-class Kept(msgspec.Struct):
+class StoredResult(msgspec.Struct):
     """A result, kept so that one benchmark can be run again without the others."""
 
     result: Result
@@ -46,18 +46,18 @@ def main(
         raise typer.BadParameter(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
     if len(CORES) < 2:
         out.print("[yellow]One core only: server and load share it, and latencies say little.")
-    KEPT.mkdir(parents=True, exist_ok=True)
+    STORED.mkdir(parents=True, exist_ok=True)
     facts, began = machine.facts(), time.monotonic()
     modules = {name: importlib.import_module(f"benchmarks.{name}") for name in chosen}
     with _progress() as progress:
         tasks = {name: progress.add_task(name, total=module.steps(rounds), what="") for name, module in modules.items()}
         for name, module in modules.items():
             result = _run(module, rounds, progress, tasks[name])
-            kept = Kept(result, facts, time.strftime("%Y-%m-%d"), rounds)
-            (KEPT / f"{name}.json").write_bytes(msgspec.json.encode(kept))
-    known = [_load(name) for name in NAMES if (KEPT / f"{name}.json").exists()]
-    results.write_text(render(known))
-    _show(known)
+            stored = StoredResult(result, facts, time.strftime("%Y-%m-%d"), rounds)
+            (STORED / f"{name}.json").write_bytes(msgspec.json.encode(stored))
+    stored_results = [_load(name) for name in NAMES if (STORED / f"{name}.json").exists()]
+    results.write_text(render(stored_results))
+    _show(stored_results)
     out.print(f"{time.monotonic() - began:.0f} s; written to {results.name}")
 
 
@@ -79,13 +79,13 @@ def _run(module: ModuleType, rounds: int, progress: Progress, task: Any) -> Resu
     return result
 
 
-def _load(name: str) -> Kept:
-    return msgspec.json.decode((KEPT / f"{name}.json").read_bytes(), type=Kept)
+def _load(name: str) -> StoredResult:
+    return msgspec.json.decode((STORED / f"{name}.json").read_bytes(), type=StoredResult)
 
 
-def _show(known: list[Kept]) -> None:
+def _show(stored_results: list[StoredResult]) -> None:
     grid = Grid("what", "target", "measured", "")
-    for verdict in (verdict for kept in known for verdict in kept.result.verdicts):
+    for verdict in (verdict for stored in stored_results for verdict in stored.result.verdicts):
         grid.add_row(verdict.what, verdict.target, verdict.measured, "[green]met" if verdict.met else "[red]missed")
     out.print(grid)
 
@@ -100,33 +100,33 @@ travel better. Timings are never asserted in tests.
 """
 
 
-def render(known: list[Kept]) -> str:
+def render(stored_results: list[StoredResult]) -> str:
     """The document."""
-    verdicts = [_verdict(verdict) for kept in known for verdict in kept.result.verdicts]
+    verdicts = [_verdict(verdict) for stored in stored_results for verdict in stored.result.verdicts]
     parts = [HEAD, _table(Table(["what", "target", "measured", "met"], verdicts))]
-    for kept in known:
+    for kept in stored_results:
         result = kept.result
         parts += [f"## {result.title}\n", result.method + "\n"]
         for table in result.tables:
             parts += [f"{table.caption}\n"] if table.caption else []
             parts.append(_table(table))
-    for day, facts, titles in _machines(known):
+    for day, facts, titles in _machines(stored_results):
         parts.append(f"## Machine\n\n{', '.join(titles)}; {day}.\n")
         parts.append(_table(Table(["", ""], [[name, value] for name, value in facts.items()])))
     return "\n".join(parts)
 
 
-def _machines(known: list[Kept]) -> list[tuple[str, dict[str, str], list[str]]]:
+def _machines(stored_results: list[StoredResult]) -> list[tuple[str, dict[str, str], list[str]]]:
     """Runs, each with the benchmarks made in it."""
     found: list[tuple[str, dict[str, str], list[str]]] = []
-    for kept in known:
-        rounds = f"{kept.day}, {kept.rounds} rounds"
+    for stored in stored_results:
+        rounds = f"{stored.day}, {stored.rounds} rounds"
         for day, facts, titles in found:
-            if (day, facts) == (rounds, kept.machine):
-                titles.append(kept.result.title)
+            if (day, facts) == (rounds, stored.machine):
+                titles.append(stored.result.title)
                 break
         else:
-            found.append((rounds, kept.machine, [kept.result.title]))
+            found.append((rounds, stored.machine, [stored.result.title]))
     return found
 
 

@@ -75,11 +75,11 @@ def script(runs: Sequence[str], events: int) -> list[str]:
 
 def load(server: Holdfast, *, start: str = "tail", until: str = '"op":"live"', **options: Any) -> Load:
     """The C client reading sessions of a Holdfast server from their tail (or ``start``), ready once all are live."""
-    said = json.dumps(start) if start in ("tail", "snapshot") else start
+    start_json = json.dumps(start) if start in ("tail", "snapshot") else start
     return Load(
         server.port,
         header=f"Authorization: Bearer {server.token()}",
-        join=f'{{"op":"subscribe","id":1,"session":"bench-$s","start":{said}}}',
+        join=f'{{"op":"subscribe","id":1,"session":"bench-$s","start":{start_json}}}',
         rejoin='{"op":"subscribe","id":1,"session":"bench-$s","start":{"incarnation":"$i","seq":$q}}',
         until=until,
         **options,

@@ -62,13 +62,13 @@ def _measure() -> tuple[list[float], float]:
             seconds = STOPS * 0.025 + 2
             runs = asyncio.run(_start(server))
             load.tell(f"go {EVENTS_PER_S / PER_APPEND} {seconds} 0 1 0.5")
-            asked = asyncio.run(_stop(server, runs))
+            sent_ns = asyncio.run(_stop(server, runs))
             assert agent.process.stdout is not None
             stopped = dict(json.loads(agent.process.stdout.readline()) for _ in runs)
-            said = load.line()
-    if said["delivered"] != said["wanted"]:
-        raise RuntimeError(f"not exact: {said}")
-    return [(stopped[name] - asked[name]) / 1e6 for name in asked], said["delivery"]["p50_ms"]
+            figures = load.line()
+    if figures["delivered"] != figures["wanted"]:
+        raise RuntimeError(f"not exact: {figures}")
+    return [(stopped[name] - sent_ns[name]) / 1e6 for name in sent_ns], figures["delivery"]["p50_ms"]
 
 
 async def _start(server: Holdfast) -> list[str]:
@@ -84,15 +84,15 @@ async def _start(server: Holdfast) -> list[str]:
 
 
 async def _stop(server: Holdfast, names: list[str]) -> dict[str, int]:
-    asked: dict[str, int] = {}
+    sent_ns: dict[str, int] = {}
     chance = random.Random(7)
     async with Client(server.url, server.token()) as person:
         await asyncio.sleep(0.7)
         for name in names:
             await asyncio.sleep(chance.uniform(0.01, 0.03))
-            asked[name] = time.monotonic_ns()
+            sent_ns[name] = time.monotonic_ns()
             await person.session(name).cancel(scope="all")
-    return asked
+    return sent_ns
 
 
 async def serve(url: str, token: str) -> None:

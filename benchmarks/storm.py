@@ -54,6 +54,6 @@ def run(step: Step, rounds: int) -> Result:
 
 def _publish(load: Load) -> None:
     """An event in every session; all of its readers get it."""
-    said = load.publish(SESSIONS, 1.0)
-    if said["gaps"] or said["repeats"] or said["delivered"] != said["wanted"]:
-        raise RuntimeError(f"not exact: {said}")
+    figures = load.publish(SESSIONS, 1.0)
+    if figures["gaps"] or figures["repeats"] or figures["delivered"] != figures["wanted"]:
+        raise RuntimeError(f"not exact: {figures}")

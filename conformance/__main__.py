@@ -33,46 +33,53 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     """0: every case holds. 1: some do not. 2: there is none."""
-    given = arguments()
-    chosen = cases.select(cases.load(), given.rule, given.words)
+    options = arguments()
+    chosen = cases.select(cases.load(), options.rule, options.words)
     console = Console(highlight=False)
     if not chosen:
         console.print("no such case")
         return 2
-    if given.list:
+    if options.list:
         for case in chosen:
             console.print(Text(f"{case.id}  {' '.join(case.rules)}"))
         return 0
-    if given.json:
-        return 0 if all(o.held for o in asyncio.run(_run(given, chosen, as_json))) else 1
+    if options.json:
+        return 0 if all(o.passed for o in asyncio.run(_run(options, chosen, as_json))) else 1
     done: list[run.Outcome] = []
 
-    def tell(outcome: run.Outcome) -> None:
+    def report(outcome: run.Outcome) -> None:
         done.append(outcome)
-        mark, style = ("✓", "green") if outcome.held else ("✗", "red")
+        mark, style = ("✓", "green") if outcome.passed else ("✗", "red")
         line = Text.assemble((mark, style), f" {outcome.case.id} ", (" ".join(outcome.case.rules), "dim"))
         console.print(line)
-        if not outcome.held:
+        if not outcome.passed:
             console.print(Text(f"    {outcome.problem}"), style="red")
         status.update(f"{len(done)} of {len(chosen)}")
 
     with console.status(f"0 of {len(chosen)}") as status:
-        outcomes = asyncio.run(_run(given, chosen, tell))
-    held = sum(outcome.held for outcome in outcomes)
-    console.print(f"{held} of {len(outcomes)} cases hold")
-    return 0 if held == len(outcomes) else 1
+        outcomes = asyncio.run(_run(options, chosen, report))
+    passed = sum(outcome.passed for outcome in outcomes)
+    console.print(f"{passed} of {len(outcomes)} cases hold")
+    return 0 if passed == len(outcomes) else 1
 
 
-async def _run(given: argparse.Namespace, chosen: list[cases.Case], tell: run.Tell) -> list[run.Outcome]:
-    return await run.run(chosen, given.driver, jobs=given.jobs, wait_s=given.wait, first=given.first, tell=tell)
+async def _run(
+    options: argparse.Namespace, chosen: list[cases.Case], on_outcome: run.OutcomeCallback
+) -> list[run.Outcome]:
+    return await run.run(
+        chosen, options.driver, jobs=options.jobs, wait_s=options.wait, first=options.first, on_outcome=on_outcome
+    )
 
 
 def as_json(outcome: run.Outcome) -> None:
     """Write an outcome as one line."""
     line = {
-        "case": outcome.case.id, "rules": outcome.case.rules, "held": outcome.held, "problem": outcome.problem,
+        "case": outcome.case.id,
+        "rules": outcome.case.rules,
+        "held": outcome.passed,
+        "problem": outcome.problem,
         "took_s": round(outcome.took_s, 3),
-    }  # fmt: skip
+    }
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-ROOM = Path(__file__).parent
+FOLDER = Path(__file__).parent
 TS_MS = 1_764_000_000_000
 """Unix milliseconds of a case's first event, where the case gives none; each further event is one later."""
 
@@ -40,13 +40,13 @@ class Case:
         return f"{self.subject}/{re.sub(r'[^a-z0-9]+', '-', self.name.lower()).strip('-')}"
 
 
-def load(folder: Path = ROOM / "cases") -> list[Case]:
+def load(folder: Path = FOLDER / "cases") -> list[Case]:
     """Every case of a folder, in the order of the files.
 
     Raises:
         ValueError: a file does not fit the schema, or two cases have the same name.
     """
-    schema = json.loads((ROOM / "case.schema.json").read_text())
+    schema = json.loads((FOLDER / "case.schema.json").read_text())
     found: dict[str, Case] = {}
     for path in sorted(folder.glob("*.yaml")):
         document = yaml.safe_load(path.read_text())
@@ -66,9 +66,8 @@ def select(cases: Iterable[Case], rules: Iterable[str] = (), words: Iterable[str
     """The cases that concern any of the rules and have all of the words in their id; all cases without either."""
     wanted, words = set(rules), list(words)
     return [
-        case for case in cases
-        if (not wanted or wanted & set(case.rules)) and all(word in case.id for word in words)
-    ]  # fmt: skip
+        case for case in cases if (not wanted or wanted & set(case.rules)) and all(word in case.id for word in words)
+    ]
 
 
 def filled(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ class Driver:
         self._process = process
         self.wait_s = wait_s
         self._numbers = itertools.count(1)
-        self._asked: dict[int, asyncio.Future[Answer]] = {}
+        self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._items: defaultdict[str, asyncio.Queue[Answer]] = defaultdict(asyncio.Queue)
         self._task = asyncio.create_task(self._listen())
         self.about: Answer = {}
@@ -42,9 +42,13 @@ class Driver:
         """Start a driver and shake hands. Raises ``DriverGone``."""
         root = Path(__file__).parents[1]
         process = await asyncio.create_subprocess_exec(
-            *shlex.split(command), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_BYTES,
-            cwd=root, env={**os.environ, "PYTHONPATH": str(root)},
-        )  # fmt: skip
+            *shlex.split(command),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=LINE_BYTES,
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root)},
+        )
         driver = cls(process, wait_s)
         driver.about = (await driver.ask("hello", limit_s=WAIT_S)).get("ok", {})
         if driver.about.get("protocol") != 1:
@@ -54,13 +58,13 @@ class Driver:
     def post(self, command: str, raw: str = "", **fields: Any) -> asyncio.Future[Answer]:
         """Send a command; ``raw`` is JSON members that go out as they are written."""
         number = next(self._numbers)
-        self._asked[number] = asyncio.get_running_loop().create_future()
+        self._answers[number] = asyncio.get_running_loop().create_future()
         line = json.dumps({"id": number, "do": command, **fields})
         if raw:
             line = f"{line[:-1]},{raw}}}"
         assert self._process.stdin is not None
         self._process.stdin.write(line.encode() + b"\n")
-        return self._asked[number]
+        return self._answers[number]
 
     async def ask(self, command: str, raw: str = "", *, limit_s: float | None = None, **fields: Any) -> Answer:
         """Send a command and wait for its answer: ``{"ok": {…}}`` or ``{"error": {"code": …}}``.
@@ -112,12 +116,12 @@ class Driver:
                 if "reader" in message:
                     self._items[str(message["reader"])].put_nowait(message)
                 else:
-                    asked = self._asked.pop(int(message["id"]), None)
-                    if asked is not None and not asked.done():
-                        asked.set_result(message)
+                    answer = self._answers.pop(int(message["id"]), None)
+                    if answer is not None and not answer.done():
+                        answer.set_result(message)
         except (ValueError, KeyError, TypeError) as problem:
             error = DriverGone(f"the driver said what is no line of the protocol: {problem}")
-        for asked in self._asked.values():
-            if not asked.done():
-                asked.set_exception(error)
-                asked.exception()
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(error)
+                answer.exception()

@@ -49,9 +49,14 @@ class Link:
 
     async def __aenter__(self) -> Self:
         self._server = await serve(
-            self._pass, "127.0.0.1", 0, compression=None, ping_interval=None, max_size=None,
+            self._pass,
+            "127.0.0.1",
+            0,
+            compression=None,
+            ping_interval=None,
+            max_size=None,
             subprotocols=["holdfast.v1"],  # type: ignore[list-item]
-        )  # fmt: skip
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -15,7 +15,7 @@ class Mismatch(Exception):
     """Something else came than the case expects; the text says what, and where."""
 
 
-class Bound(dict[str, Any]):
+class Variables(dict[str, Any]):
     """The variables of one case, by name with the ``$``."""
 
     def fill(self, value: Any) -> Any:
@@ -35,8 +35,8 @@ class Bound(dict[str, Any]):
         if isinstance(wanted, str) and wanted.startswith("$"):
             self._variable(wanted, got, where)
         elif isinstance(wanted, dict) and isinstance(got, dict):
-            for named, item in wanted.items():
-                name = str(self.get(named, named))
+            for key, item in wanted.items():
+                name = str(self.get(key, key))
                 place = f"{where}.{name}"
                 if item == NONE:
                     if got.get(name) is not None:

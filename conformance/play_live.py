@@ -39,8 +39,8 @@ class Live(Steps):
         }  # fmt: skip
 
     async def _connect(self, step: Step) -> None:
-        asked = self.begin("connect", {"server": self._link.url, "token": self._site.token(CLIENT, self._tenant)})
-        self.check(await self.within(asked, "the answer to connect"), step)
+        answer = self.begin("connect", {"server": self._link.url, "token": self._site.token(CLIENT, self._tenant)})
+        self.check(await self.within(answer, "the answer to connect"), step)
 
     async def _set_link(self, step: Step) -> None:
         if step["link"] == "cut":
@@ -67,16 +67,16 @@ class Live(Steps):
             text = step["say"]
             for name, value in sorted(self.bound.items(), key=lambda pair: -len(pair[0])):
                 text = text.replace(name, str(value))
-            await person.say(text)
+            await person.send_text(text)
         if "hears" in step:
             await self._hears(person, step["hears"])
 
     async def _hears(self, person: Person, wanted: dict[str, Any]) -> None:
-        named = {name: wanted[name] for name in ("op", "what", "session") if name in wanted}
+        filter_ = {name: wanted[name] for name in ("op", "what", "session") if name in wanted}
         while True:
-            got = await self.within(person.hear(), f"{short(wanted)}")
+            got = await self.within(person.next_message(), f"{short(wanted)}")
             try:
-                self.bound.match(self.bound.fill(named), got)
+                self.bound.match(self.bound.fill(filter_), got)
             except Mismatch:
                 continue
             self.bound.match(wanted, got, wanted["op"])
@@ -98,7 +98,7 @@ class Live(Steps):
         head = await person.ask({"op": "subscribe", "session": session, "start": start})
         events: list[dict[str, Any]] = []
         while (events[-1].get("to", events[-1]["seq"]) if events else 0) < head["tail"]:
-            message = await person.hear()
+            message = await person.next_message()
             events += message["events"] if message["op"] == "events" else []
         await person.close()
         return events
@@ -106,27 +106,27 @@ class Live(Steps):
     async def _exact(self, step: Step) -> None:
         """A reader was given the log: each event once, in order; a snapshot stands for what is folded into it."""
         truth = await self._truth()
-        tail, at, given = truth[-1]["seq"], int(step.get("after", 0)), View()
+        tail, at, view = truth[-1]["seq"], int(step.get("after", 0)), View()
         for event in msgspec.convert(truth[:at], list[Event]):
-            given.apply(event)
+            view.apply(event)
         while at < tail:
             item = await self.driver.item(step["exact"])
             if "error" in item:
                 raise Mismatch(f"the reader failed: {short(item['error'])}")
             if "snapshot" in item:
-                at, given = item["snapshot"]["seq"], View.load(item["snapshot"]["view"])
+                at, view = item["snapshot"]["seq"], View.load(item["snapshot"]["view"])
             elif item["event"] != truth[at]:
                 raise Mismatch(f"after {at}: expected {short(truth[at])}, got {short(item['event'])}")
             else:
-                given.apply(msgspec.convert(item["event"], Event))
+                view.apply(msgspec.convert(item["event"], Event))
                 at = item["event"]["seq"]
-        same(given, fold(truth), "what the reader was given, folded,")
+        same(view, fold(truth), "what the reader was given, folded,")
 
     async def _agrees(self, step: Step) -> None:
         """The client's view is the fold of the log."""
         truth = await self._truth()
-        asked = self.begin("state", {"seq": truth[-1]["seq"]})
-        answer = await self.within(asked, "the state")
+        pending = self.begin("state", {"seq": truth[-1]["seq"]})
+        answer = await self.within(pending, "the state")
         self.check(answer, {"answer": {"cursor": {"seq": truth[-1]["seq"]}}})
         if canonical(answer["ok"]["view"]) != canonical(fold(truth).export()):
             raise Mismatch(f"the client's view is not the fold of the log: {short(answer['ok']['view'])}")

@@ -48,13 +48,13 @@ class Script(Steps):
         return self._line
 
     async def _connect(self, step: Step) -> None:
-        asked = self.begin("connect", {"server": self._server.url, "token": "token-1"})
+        answer = self.begin("connect", {"server": self._server.url, "token": "token-1"})
         if step["connect"] is not None and "refuse" in step["connect"]:
             await self._hello()
             await self.line.close(step["connect"]["refuse"])
         else:
             await self._accept(step)
-        self.check(await self.within(asked, "the answer to connect"), step)
+        self.check(await self.within(answer, "the answer to connect"), step)
 
     async def _hello(self) -> dict[str, Any]:
         self._line = await self.within(self._server.accept(), "a connection")

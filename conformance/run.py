@@ -24,12 +24,12 @@ class Outcome:
     took_s: float
 
     @property
-    def held(self) -> bool:
+    def passed(self) -> bool:
         """Whether the client does what the case asks."""
         return not self.problem
 
 
-Tell = Callable[[Outcome], None]
+OutcomeCallback = Callable[[Outcome], None]
 
 
 async def run(
@@ -39,7 +39,7 @@ async def run(
     jobs: int = 4,
     wait_s: float = WAIT_S,
     first: bool = False,
-    tell: Tell = lambda outcome: None,
+    on_outcome: OutcomeCallback = lambda outcome: None,
 ) -> list[Outcome]:
     """Run cases and return what came of each, in their order.
 
@@ -53,7 +53,7 @@ async def run(
     queue = [*enumerate(cases)]
     queue.sort(key=lambda numbered: not numbered[1].body.get("slow", False))  # what takes long begins first
     queue.reverse()
-    found: dict[int, Outcome] = {}
+    outcomes: dict[int, Outcome] = {}
 
     async def work(site: Site) -> None:
         while queue:
@@ -61,9 +61,9 @@ async def run(
             try:
                 while queue:
                     number, case = queue.pop()
-                    outcome = found[number] = await one(case, driver, site)
-                    tell(outcome)
-                    if not outcome.held:
+                    outcome = outcomes[number] = await one(case, driver, site)
+                    on_outcome(outcome)
+                    if not outcome.passed:
                         if first:
                             queue.clear()
                         break  # the next case gets a process that nothing happened to
@@ -74,7 +74,7 @@ async def run(
     async with serving() as site, asyncio.TaskGroup() as group:
         for _ in range(min(jobs, len(cases))):
             group.create_task(work(site))
-    return [found[number] for number in sorted(found)]
+    return [outcomes[number] for number in sorted(outcomes)]
 
 
 async def one(case: Case, driver: Driver, site: Site) -> Outcome:

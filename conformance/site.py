@@ -31,7 +31,7 @@ class Person:
         self._socket = socket
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Message]] = {}
-        self._heard: asyncio.Queue[Message] = asyncio.Queue()
+        self._messages: asyncio.Queue[Message] = asyncio.Queue()
         self._pump = asyncio.create_task(self._listen())
 
     async def ask(self, op: Message) -> Message:
@@ -41,13 +41,13 @@ class Person:
         await self._socket.send(json.dumps({"id": number, **op}))
         return await self._answers[number]
 
-    async def say(self, text: str) -> None:
+    async def send_text(self, text: str) -> None:
         """Send any text."""
         await self._socket.send(text)
 
-    async def hear(self) -> Message:
+    async def next_message(self) -> Message:
         """The next message that is no answer to ``ask``; ``{"op": "lost", "code": …}`` at the end."""
-        return await self._heard.get()
+        return await self._messages.get()
 
     async def close(self) -> None:
         """Leave."""
@@ -58,14 +58,14 @@ class Person:
         try:
             async for text in self._socket:
                 message = json.loads(text)
-                asked = self._answers.pop(message.get("id", 0), None) if message["op"] in ("ok", "error") else None
-                if asked is not None:
-                    asked.set_result(message)
+                answer = self._answers.pop(message.get("id", 0), None) if message["op"] in ("ok", "error") else None
+                if answer is not None:
+                    answer.set_result(message)
                 else:
-                    self._heard.put_nowait(message)
+                    self._messages.put_nowait(message)
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd is not None else 1006
-            self._heard.put_nowait({"op": "lost", "code": code})
+            self._messages.put_nowait({"op": "lost", "code": code})
 
 
 class Site:
@@ -90,7 +90,7 @@ class Site:
                 url, additional_headers=headers, compression=None, ping_interval=None, max_size=None
             )
         )
-        welcome = await person.hear()
+        welcome = await person.next_message()
         assert welcome["op"] == "welcome", welcome
         return person
 

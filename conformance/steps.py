@@ -9,7 +9,7 @@ from typing import Any
 
 from conformance.cases import Case, filled
 from conformance.driver import Driver
-from conformance.match import Bound, Mismatch, short
+from conformance.match import Mismatch, Variables, short
 
 SESSIONLESS = frozenset({"hello", "connect", "status", "reset", "fold", "cursor", "close"})
 """Commands that name no session; all others are about ``$session`` unless they say otherwise."""
@@ -29,10 +29,10 @@ class Steps:
     def __init__(self, case: Case, driver: Driver, session: str) -> None:
         self.driver = driver
         self.log = filled(case.body.get("log", []))
-        self.bound = Bound({"$session": session})
+        self.bound = Variables({"$session": session})
         for name, how in case.body.get("let", {}).items():
             self.bound[f"${name}"] = how["repeat"] * how["times"] if isinstance(how, dict) else how
-        self._begun: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self.handlers: dict[str, Handler] = {"do": self._do, "await": self._await, "reads": self._reads}
 
     async def play(self, steps: list[Step]) -> None:
@@ -59,15 +59,15 @@ class Steps:
         return self.driver.post(command, **self.bound.fill(fields))
 
     async def _do(self, step: Step) -> None:
-        asked = self.begin(step["do"], step.get("with", {}))
+        answer = self.begin(step["do"], step.get("with", {}))
         if "as" in step:
-            self._begun[step["as"]] = asked
+            self._pending[step["as"]] = answer
         else:
-            self.check(await self.within(asked, f"the answer to {step['do']}"), step)
+            self.check(await self.within(answer, f"the answer to {step['do']}"), step)
 
     async def _await(self, step: Step) -> None:
         name = step["await"]
-        self.check(await self.within(self._begun[name], f"the answer to {name}"), step)
+        self.check(await self.within(self._pending[name], f"the answer to {name}"), step)
 
     def check(self, answer: dict[str, Any], step: Step) -> None:
         """Whether an answer is the ``answer`` or ``error`` the step wants: success, where it names neither."""

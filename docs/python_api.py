@@ -27,7 +27,7 @@ from holdfast.client.producer import Producer
 from holdfast.client.run import Run
 from holdfast.client.session import Session
 from holdfast.client.watch import SessionList
-from holdfast.embed import EmbeddedRun, EmbeddedSession, Hub
+from holdfast.embed import EmbeddedHub, EmbeddedRun, EmbeddedSession
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
@@ -40,7 +40,7 @@ NOT_FOR_CALLERS = {
     RunContext: {"below", "count", "close_texts"},
     Producer: {"put", "take_rest", "stop", "fence"},
     Reader: {"take", "caught_up", "fail"},
-    Hub: {"check_started"},
+    EmbeddedHub: {"check_started"},
     HoldfastError: {"code", "row", "wire"},
     View: {"add", "close", "reopen", "root", "settle", "trim", "text_after"},
 }
@@ -51,25 +51,25 @@ SHOWN_ELSEWHERE = (Client, Run, HoldfastError, Refused)
 
 def signature(name: str, function: Callable[..., Any]) -> str:
     """How it is written: ``async def name(…) -> …``, in several lines when it is long."""
-    told = inspect.signature(function)
-    given, keywords = [], False
-    for p in told.parameters.values():
+    parsed = inspect.signature(function)
+    arguments, keywords = [], False
+    for p in parsed.parameters.values():
         if p.name in ("self", "cls"):
             continue
         if p.kind is p.KEYWORD_ONLY and not keywords:
             keywords = True
-            given.append("*")
+            arguments.append("*")
         star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
         default = (
             "" if p.default is p.empty else f" = {p.default:g}" if isinstance(p.default, float) else f" = {p.default!r}"
         )
-        given.append(f"{star}{p.name}: {p.annotation}{default}")
-    result = "" if told.return_annotation is told.empty else f" -> {told.return_annotation}"
+        arguments.append(f"{star}{p.name}: {p.annotation}{default}")
+    result = "" if parsed.return_annotation is parsed.empty else f" -> {parsed.return_annotation}"
     head = "async def" if inspect.iscoroutinefunction(function) else "def"
-    line = f"{head} {name}({', '.join(given)}){result}"
+    line = f"{head} {name}({', '.join(arguments)}){result}"
     if len(line) <= WIDE:
         return line
-    inner = "".join(f"    {one},\n" for one in given)
+    inner = "".join(f"    {one},\n" for one in arguments)
     return f"{head} {name}(\n{inner}){result}"
 
 
@@ -184,7 +184,7 @@ def agents() -> str:
 
 def embedding() -> str:
     """Holdfast in a process of one's own."""
-    return classes(Hub, EmbeddedSession, EmbeddedRun, constructed=(Hub,))
+    return classes(EmbeddedHub, EmbeddedSession, EmbeddedRun, constructed=(EmbeddedHub,))
 
 
 def blocking_client() -> str:

@@ -156,10 +156,10 @@ def operations() -> str:
         needs = f"Needs `{NEEDS[op]}`." if op in NEEDS else ""
         routes = [f"`{r.method} {r.path}`" for r in OP_ROUTES if r.op is op]
         rest = f"Over REST: {', '.join(routes)}." if routes else ""
-        told = " ".join(part for part in (sentence(op.__doc__), needs, rest) if part)
+        summary = " ".join(part for part in (sentence(op.__doc__), needs, rest) if part)
         rows = field_rows(op, skip=("id",))
         fields = table(("field", "type", "default"), rows) if rows else "No fields.\n"
-        parts.append(f"### {name}\n\n{told}\n\n{fields}")
+        parts.append(f"### {name}\n\n{summary}\n\n{fields}")
     for struct in (wire.Cursor, wire.Producer, wire.Attachment, events.Draft):
         fields = table(("field", "type", "default"), field_rows(struct))
         parts.append(f"### `{struct.__name__}`\n\n{sentence(struct.__doc__)}\n\n{fields}")
@@ -168,8 +168,8 @@ def operations() -> str:
 
 def server_messages() -> dict[str, type[msgspec.Struct]]:
     """``op`` to the struct a client decodes it with."""
-    known = (*messages.Message.__args__, EventsFrame)
-    return {str(struct.__struct_config__.tag): struct for struct in known}
+    structs = (*messages.Message.__args__, EventsFrame)
+    return {str(struct.__struct_config__.tag): struct for struct in structs}
 
 
 def frames() -> str:

@@ -44,7 +44,7 @@ class Commands:
     async def fold(self, events: list[Fields], view: Fields | None = None) -> Fields:
         folded = View.load(view) if view is not None else View()
         joins = [folded.apply(event) for event in msgspec.convert(events, list[Event])]
-        return {"joins": joins, **_seen(folded)}
+        return {"joins": joins, **_view_facts(folded)}
 
     # --- the connection
     async def connect(self, server: str, token: str) -> Fields:
@@ -84,7 +84,7 @@ class Commands:
         await self.open(session)
         live = self._followed[session]
         view = await live.until(lambda view: live.seq >= seq)
-        return {"cursor": live.cursor, **_seen(view)}
+        return {"cursor": live.cursor, **_view_facts(view)}
 
     async def events(self, session: str, reader: str, after: Any = "snapshot") -> Fields:
         start = msgspec.convert(after, Literal["snapshot", "tail"] | wire.Cursor)
@@ -129,13 +129,13 @@ class Commands:
         return {}
 
     async def send(self, session: str, text: str, **options: Any) -> Fields:
-        return _asked(await self._session(session).send(text, **options))
+        return _run_facts(await self._session(session).send(text, **options))
 
     async def interrupt(self, session: str, text: str, **options: Any) -> Fields:
-        return _asked(await self._session(session).interrupt(text, **options))
+        return _run_facts(await self._session(session).interrupt(text, **options))
 
     async def regenerate(self, session: str, input: str, **options: Any) -> Fields:
-        return _asked(await self._session(session).regenerate(input, **options))
+        return _run_facts(await self._session(session).regenerate(input, **options))
 
     async def cancel(self, session: str, **named: Any) -> Fields:
         return {"runs": await self._session(session).cancel(**named)}
@@ -164,12 +164,12 @@ class Commands:
         return {}
 
 
-def _seen(view: View) -> Fields:
+def _view_facts(view: View) -> Fields:
     shown = [f"{item['kind']} {item['id']}" for item in view.visible()]
     return {"view": copy.deepcopy(view.export()), "shown": shown}
 
 
-def _asked(run: Run) -> Fields:
+def _run_facts(run: Run) -> Fields:
     return {"run": run.id, "messageId": run.input}
 
 

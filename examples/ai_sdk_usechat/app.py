@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 import holdfast
 
 app = FastAPI()
-hub = holdfast.Hub(os.environ.get("SESSIONS", "sqlite:///sessions.db"))
+hub = holdfast.EmbeddedHub(os.environ.get("SESSIONS", "sqlite:///sessions.db"))
 app.include_router(hub.router)  # the AI SDK's endpoints are among its routes: /v1/ai-sdk/v7/writer
 PACE_S = float(os.environ.get("PACE_S", "0.05"))
 

@@ -16,7 +16,7 @@ import holdfast
 
 HERE = Path(__file__).parent
 app = FastAPI()
-hub = holdfast.Hub("memory:")
+hub = holdfast.EmbeddedHub("memory:")
 app.include_router(hub.router)
 
 

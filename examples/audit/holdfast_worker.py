@@ -20,13 +20,13 @@ async def count(run, word, pace_s):
 
 async def write(run):
     """Counts. Before that it asks for approval, or has a sub-agent read, when it is told to."""
-    told = str(run.input)
-    if "approval" in told:
+    prompt = str(run.input)
+    if "approval" in prompt:
         await run.approve("send", {"to": "ann"})
-    if "agents" in told:
+    if "agents" in prompt:
         reading = await run.spawn("reader", "read", attempts=3)
         await reading.finished()
-    await count(run, told[:4], 0.04)
+    await count(run, prompt[:4], 0.04)
 
 
 async def read(run):

@@ -204,9 +204,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=list(ENDPOINTS))
     parser.add_argument("--out", type=Path, default=HERE / "reports")
     parser.add_argument("--only", default="", help="only probes whose id begins so")
-    given = parser.parse_args()
-    reports = {name: audit(name, given.out.resolve(), given.only) for name in given.names}
-    (given.out / "table.md").write_text(table(reports))
+    options = parser.parse_args()
+    reports = {name: audit(name, options.out.resolve(), options.only) for name in options.names}
+    (options.out / "table.md").write_text(table(reports))
     print(table(reports))
 
 

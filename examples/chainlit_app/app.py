@@ -20,7 +20,7 @@ from chainlit.types import PageInfo, PaginatedResponse, Pagination, ThreadDict, 
 
 import holdfast
 
-hub = holdfast.Hub(os.environ.get("SESSIONS", "sqlite:///sessions.db"))
+hub = holdfast.EmbeddedHub(os.environ.get("SESSIONS", "sqlite:///sessions.db"))
 config.features.edit_message = False
 PACE_S = float(os.environ.get("PACE_S", "0.05"))
 FOLLOWING: dict[str, asyncio.Task[None]] = {}  # by page
@@ -54,7 +54,7 @@ async def login(name: str, password: str) -> cl.User | None:
 
 
 @cl.on_message
-async def said(message: cl.Message) -> None:
+async def on_message(message: cl.Message) -> None:
     """Into the session with it; the page follows. Waiting for the end only keeps the stop button there."""
     session = await the_session()
     await session.create(meta={"owner": owner()})
@@ -132,10 +132,10 @@ async def follow(session: holdfast.Session, after: asyncio.Task[Any] | None) -> 
 
 async def show(view: holdfast.View, shown: dict[str, cl.Message]) -> None:
     """Bring the page from what it shows to the view. Messages have the session's ids: one that is there is replaced."""
-    said = {item["id"]: item for item in spoken(view.visible(), view.runs)}
-    for gone in shown.keys() - said.keys():
-        await shown.pop(gone).remove()
-    for item in said.values():
+    messages = {item["id"]: item for item in valid_messages(view.visible(), view.runs)}
+    for removed in shown.keys() - messages.keys():
+        await shown.pop(removed).remove()
+    for item in messages.values():
         message = shown.get(item["id"])
         if message is None:
             kind = "user_message" if item["role"] == "user" else "assistant_message"
@@ -146,7 +146,7 @@ async def show(view: holdfast.View, shown: dict[str, cl.Message]) -> None:
             await message.update()
 
 
-def spoken(items: list[dict[str, Any]], runs: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def valid_messages(items: list[dict[str, Any]], runs: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The messages, without what lost attempts said in vain: the next attempt says it anew."""
     for item in items:
         losses = runs.get(item.get("run", ""), {}).get("losses", [])
@@ -176,7 +176,7 @@ class Threads(BaseDataLayer):
             return None
         person = view.meta.get("owner")
         steps = [
-            step(item, thread_id) for item in spoken(items, runs) if item["status"] != "open"
+            step(item, thread_id) for item in valid_messages(items, runs) if item["status"] != "open"
         ]  # those are followed
         return ThreadDict(
             id=thread_id, createdAt=time(items[0]["ts"] if items else 0), name=view.title or None, userId=person,

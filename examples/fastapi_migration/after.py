@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 import holdfast
 
 app = FastAPI()
-hub = holdfast.Hub("sqlite:///chat.db", app=app)
+hub = holdfast.EmbeddedHub("sqlite:///chat.db", app=app)
 
 
 async def answer(text: str) -> AsyncIterator[str]:

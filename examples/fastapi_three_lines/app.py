@@ -12,7 +12,7 @@ from starlette.responses import Response
 import holdfast
 
 app = FastAPI()
-hub = holdfast.Hub(os.environ.get("SESSIONS", "sqlite:///sessions.db"))  # 1
+hub = holdfast.EmbeddedHub(os.environ.get("SESSIONS", "sqlite:///sessions.db"))  # 1
 app.include_router(hub.router)  # 2: REST, SSE and WebSocket under /v1; its lifespan opens and closes the hub
 
 

@@ -24,24 +24,24 @@ async def teller(run: holdfast.RunContext) -> None:
 
 async def read(client: AsyncOpenAI) -> None:
     """Start a response, lose the connection in the middle, and go on after the last event received."""
-    said, last, response = "", -1, ""
+    text, last, response = "", -1, ""
     stream = await client.responses.create(model="teller", input="When is high water?", stream=True, background=True)
     async for event in stream:
         last = event.sequence_number
         if event.type == "response.created":
             response = event.response.id
         elif event.type == "response.output_text.delta":
-            said += event.delta
-            if len(said) > 100:
+            text += event.delta
+            if len(text) > 100:
                 break
     await stream.close()
-    print(f"cut after {len(said)} characters", flush=True)
+    print(f"cut after {len(text)} characters", flush=True)
 
     async for event in await client.responses.retrieve(response, stream=True, starting_after=last):
         if event.type == "response.output_text.delta":
-            said += event.delta
+            text += event.delta
     whole = await client.responses.retrieve(response)
-    print(f"{whole.status}: {said == whole.output_text}, {len(said)} characters", flush=True)
+    print(f"{whole.status}: {text == whole.output_text}, {len(text)} characters", flush=True)
 
 
 async def main() -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from holdfast.agents.run import RunContext as RunContext
     from holdfast.client.feed import Snapshot as Snapshot
     from holdfast.client.session import Session as Session
-    from holdfast.embed import Hub as Hub
+    from holdfast.embed import EmbeddedHub as EmbeddedHub
     from holdfast.errors import HoldfastError as HoldfastError
     from holdfast.errors import Refused as Refused
     from holdfast.errors import Unavailable as Unavailable
@@ -26,10 +26,10 @@ __version__ = "0.1.0"
 _NAMES = {
     "Approval": "holdfast.agents.approvals",
     "Cursor": "holdfast.protocol.wire",
+    "EmbeddedHub": "holdfast.embed",
     "Event": "holdfast.protocol.events",
     "Holdfast": "holdfast.agents.holdfast",
     "HoldfastError": "holdfast.errors",
-    "Hub": "holdfast.embed",
     "Refused": "holdfast.errors",
     "RunContext": "holdfast.agents.run",
     "Session": "holdfast.client.session",

@@ -109,8 +109,8 @@ class Loopback:
         return pipe
 
 
-class Hub:
-    """Holdfast in this process: ``hub = holdfast.Hub("sqlite:///sessions.db")``.
+class EmbeddedHub:
+    """Holdfast in this process: ``hub = holdfast.EmbeddedHub("sqlite:///sessions.db")``.
 
     In a web application: ``app=app``, or ``app.include_router(hub.router)``. Elsewhere: ``async with hub: …``.
 
@@ -123,9 +123,14 @@ class Hub:
     """
 
     def __init__(
-        self, address: str = "sqlite:///holdfast.db", *, app: Any = None, tenant: str = "default", slots: int = 64,
+        self,
+        address: str = "sqlite:///holdfast.db",
+        *,
+        app: Any = None,
+        tenant: str = "default",
+        slots: int = 64,
         **settings: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.tenant = tenant
         self.settings = config.load({**settings, "db": address})
         self.hub = SessionHub(engine_for(address), lease_s=self.settings.lease_s)
@@ -206,17 +211,17 @@ class Hub:
     def _guarded(self, route: BaseRoute) -> BaseRoute:
         """The route with the edge's own checks around it, which an application that includes it does not have."""
         if isinstance(route, WebSocketRoute):
-            return WebSocketRoute(route.path, _Started(self, route.app), name=route.name)
+            return WebSocketRoute(route.path, _RequireStarted(self, route.app), name=route.name)
         assert isinstance(route, Route)
-        app = Guard(_Started(self, route.app), self.edge.browser)
+        app = Guard(_RequireStarted(self, route.app), self.edge.browser)
         return Route(route.path, app, methods=list(route.methods or []), name=route.name)
 
     def token(self, subject: str, **more: Any) -> str:
         """Mint an access token for ``user:…`` or ``agent:…``; further arguments as for ``edge.auth.mint``."""
         if self.edge.secret is None:
             raise Refused("config.invalid", "tokens come from elsewhere: HS256 is not among the algorithms")
-        given = {"tenant": self.tenant, "issuer": self.settings.issuer, "audience": self.settings.audience, **more}
-        return auth.mint(self.edge.secret, subject=subject, **given)
+        claims = {"tenant": self.tenant, "issuer": self.settings.issuer, "audience": self.settings.audience, **more}
+        return auth.mint(self.edge.secret, subject=subject, **claims)
 
     # --- agents
     def agent(self, name: str) -> Callable[[_F], _F]:
@@ -231,7 +236,7 @@ class Hub:
         return register
 
     async def ensure_agent(self, agent: Agent | Generator | str) -> str:
-        """Serve an agent, known by name or given as a function, and return its name.
+        """Serve an agent, registered by name or passed as a function, and return its name.
 
         A run survives this process only under a name that is registered again: use ``agent`` for those.
         """
@@ -258,13 +263,13 @@ class Hub:
     async def client(self, actor: str = "user:local", *, agents: tuple[str, ...] = ()) -> Holdfast:
         """A client of this hub, as any actor of the tenant, without a socket. One per actor; closed with the hub."""
         self.check_started()
-        known = self._clients.get(actor)
-        if known is None:
+        holdfast = self._clients.get(actor)
+        if holdfast is None:
             principal = anyone(self.tenant, actor, agents)
-            known = Holdfast(Loopback(self.hub, principal), blobs=EmbeddedBlobs(self.hub, principal))
-            self._clients[actor] = known
-            await known.connection.open()
-        return known
+            holdfast = Holdfast(Loopback(self.hub, principal), blobs=EmbeddedBlobs(self.hub, principal))
+            self._clients[actor] = holdfast
+            await holdfast.connection.open()
+        return holdfast
 
     def session(self, session: str, *, actor: str = "user:local") -> EmbeddedSession:
         """A session by id, as used by ``actor``."""
@@ -280,10 +285,10 @@ class Hub:
             )
 
 
-class _Started:
+class _RequireStarted:
     """Fails loudly while the hub is not open."""
 
-    def __init__(self, hub: Hub, app: ASGIApp) -> None:
+    def __init__(self, hub: EmbeddedHub, app: ASGIApp) -> None:
         self._hub = hub
         self._app = app
 
@@ -306,13 +311,13 @@ class EmbeddedBlobs:
         return await self._hub.get_blob(self._principal, session, blob)
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing is open."""
 
 
 class EmbeddedSession:
     """A session of an embedded hub."""
 
-    def __init__(self, hub: Hub, session: str, actor: str) -> None:
+    def __init__(self, hub: EmbeddedHub, session: str, actor: str) -> None:
         self._hub = hub
         self._actor = actor
         self.id = codec.check_session_id(session)

@@ -42,13 +42,13 @@ def visible(text: object, *, lines: bool = False) -> str:
         lines: it may have several: line breaks and tabs stay. Else it is one line whatever it holds, so that nobody
             writes a line of his own beneath it.
     """
-    given = text if isinstance(text, str) else str(text)
-    if given.isprintable():
-        return given
+    raw = text if isinstance(text, str) else str(text)
+    if raw.isprintable():
+        return raw
     if lines:
-        given = given.replace("\r\n", "\n")
+        raw = raw.replace("\r\n", "\n")
     keep = "\n\t" if lines else ""
-    return "".join(c if c in keep or _is_seen(c) else _escaped(c) for c in given)
+    return "".join(c if c in keep or _is_seen(c) else _escaped(c) for c in raw)
 
 
 _STRING: Final = re.compile(r"[^ -~]")
@@ -89,6 +89,6 @@ class Visible(logging.Filter):
 def logger(name: str) -> logging.Logger:
     """A logger whose messages, and the exceptions with them, are made visible before any handler has them."""
     found = logging.getLogger(name)
-    if not any(isinstance(known, Visible) for known in found.filters):
+    if not any(isinstance(attached, Visible) for attached in found.filters):
         found.addFilter(Visible())
     return found

@@ -42,7 +42,7 @@ def thread(**more: Any) -> dict[str, Any]:
     return {"threadId": "S", "runId": "client-run", "messages": [], **more}
 
 
-def said(ident: str) -> dict[str, Any]:
+def user_message(ident: str) -> dict[str, Any]:
     return {"id": ident, "role": "user", "content": "hi", "parts": [{"type": "text", "text": "hi"}]}
 
 
@@ -62,15 +62,15 @@ ROWS = (
     Row("response items", "read", "GET", "/v1/responses/R/input_items"),
     Row("response cancel", "read control", "POST", "/v1/responses/R/cancel"),
     Row("response delete", "read admin", "DELETE", "/v1/responses/R"),
-    Row("ag-ui run", "read append", "POST", f"{AG_UI}/run", thread(messages=[said("u1")])),
+    Row("ag-ui run", "read append", "POST", f"{AG_UI}/run", thread(messages=[user_message("u1")])),
     Row("ag-ui state", "read append", "POST", f"{AG_UI}/run",
         thread(state={"a": 1}, forwardedProps={"holdfast": {"state": True}})),
     Row("ag-ui resume", "read approve", "POST", f"{AG_UI}/run", thread(resume=[{"interruptId": "A", "status": "resolved"}])),
     Row("ag-ui connect", "read", "POST", f"{AG_UI}/connect", thread()),
     Row("ag-ui stop", "read control", "POST", f"{AG_UI}/stop/S", {}),
-    Row("sdk send", "read append", "POST", SDK, {"id": "S", "messages": [said("u2")]}),
-    Row("sdk edit", "read append", "POST", SDK, {"id": "S", "messageId": "u3", "messages": [said("u3")]}),
-    Row("sdk again", "read control", "POST", SDK, {"id": "S", "trigger": "regenerate-message", "messages": [said("M")]}),
+    Row("sdk send", "read append", "POST", SDK, {"id": "S", "messages": [user_message("u2")]}),
+    Row("sdk edit", "read append", "POST", SDK, {"id": "S", "messageId": "u3", "messages": [user_message("u3")]}),
+    Row("sdk again", "read control", "POST", SDK, {"id": "S", "trigger": "regenerate-message", "messages": [user_message("M")]}),
     Row("sdk decide", "read approve", "POST", SDK,
         {"id": "S", "messages": [{"id": "an-answer", "role": "assistant", "parts": [deciding("A")]}]}),
     Row("sdk messages", "read", "GET", f"{SDK}/S"),
@@ -126,7 +126,7 @@ class Scene:
             self.names["A"] = next((i["id"] for i in view["items"] if i["kind"] == "approval"), "no-such-approval")
         return self
 
-    def asked(self, row: Row, session: str = "s1") -> dict[str, Any]:
+    def request_of(self, row: Row, session: str = "s1") -> dict[str, Any]:
         names = {**self.names, "S": session}
         path = re.sub(r"(?<=/)[SR](?=[/?]|$)", lambda found: names[found[0]], row.path)
         return {
@@ -182,14 +182,14 @@ async def test_each_row_needs_its_verbs_and_no_more(site: Site, row: Row) -> Non
             continue
         for subject in ("user:bob", "agent:w"):
             async with site.http(site.token(subject, capabilities=caps, agents=["*"])) as http:
-                status, text = await first(http, scene.asked(row))
+                status, text = await first(http, scene.request_of(row))
             assert status == 403 and "auth.denied" in text, (role, subject, status, text)
             check_shape(row, text, status)
     assert scene.log() == before, "a refused request left something"
     assert allowed
     for role, caps in allowed[:2]:
         async with site.http(site.token("user:bob", capabilities=caps)) as http:
-            status, text = await first(http, scene.asked(row))
+            status, text = await first(http, scene.request_of(row))
         assert "auth." not in text and status not in (401, 403, 500), (role, status, text)
 
 
@@ -208,7 +208,7 @@ async def test_who_has_no_good_token_gets_nothing(site: Site, row: Row) -> None:
     before = scene.log()
     for code, token in tokens.items():
         async with site.http(token) as http:
-            status, text = await first(http, scene.asked(row))
+            status, text = await first(http, scene.request_of(row))
         assert status == 401 and code.lower() in text, (code, status, text)
         check_shape(row, text, status)
         assert token is None or token not in text
@@ -221,12 +221,12 @@ async def test_another_tenant_cannot_tell_what_exists(site: Site, row: Row) -> N
     scene = await Scene(site).set()
     before = scene.log()[0]
     async with site.http(site.token("user:ann", "evil")) as eve:
-        theirs = await first(eve, scene.asked(row))
+        theirs = await first(eve, scene.request_of(row))
         names = dict(scene.names)
         made = scene.log()[0]
         assert {key: found for key, found in made.items() if key.tenant == "acme"} == before
         scene.names |= {"R": names["R"].replace("_s1", "_s9"), "M": "nobodys", "A": "nobodys"}
-        nobodys = await first(eve, scene.asked(row, "s9"))
+        nobodys = await first(eve, scene.request_of(row, "s9"))
     assert theirs[0] == nobodys[0] and theirs[0] != 500
     masks = [(names[k], "X") for k in "RMA"] + [(scene.names[k], "X") for k in "RMA"]
     for old, new in masks:
@@ -312,7 +312,7 @@ async def connected(site: Site, token: str | None, path: str = SDK) -> websocket
     return await websockets.connect(site.url.replace("http", "ws") + path, additional_headers=headers, proxy=None)
 
 
-async def heard(socket: websockets.ClientConnection) -> dict[str, Any]:
+async def receive(socket: websockets.ClientConnection) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(await asyncio.wait_for(socket.recv(), 5))
     return found
 
@@ -321,12 +321,12 @@ async def test_the_socket_decides_as_the_requests_do(site: Site) -> None:
     scene = await Scene(site).set()
     before = scene.log()
     frames = {
-        "read append": {"type": "send", "id": "s1", "messages": [said("u9")]},
+        "read append": {"type": "send", "id": "s1", "messages": [user_message("u9")]},
         "read control": {
             "type": "send",
             "id": "s1",
             "trigger": "regenerate-message",
-            "messages": [said(scene.names["M"])],
+            "messages": [user_message(scene.names["M"])],
         },
         "read approve": {
             "type": "send",
@@ -342,7 +342,7 @@ async def test_the_socket_decides_as_the_requests_do(site: Site) -> None:
                 continue
             async with await connected(site, site.token("user:bob", capabilities=caps)) as socket:
                 await socket.send(json.dumps({**frame, "requestId": "q"}))
-                told = await heard(socket)
+                told = await receive(socket)
                 assert told["type"] == "error" and told["errorText"].startswith("auth.denied"), (needs, role, told)
     for token in ("x.y.z", site.token(ttl_s=-1)):
         with pytest.raises(websockets.InvalidStatus) as refused:
@@ -351,13 +351,13 @@ async def test_the_socket_decides_as_the_requests_do(site: Site) -> None:
         async with await connected(site, None) as socket:
             frame = {"type": "resume", "requestId": "q", "id": "s1", "headers": {"authorization": f"Bearer {token}"}}
             await socket.send(json.dumps(frame))
-            told = await heard(socket)
+            told = await receive(socket)
             assert told["errorText"].startswith("auth.") and token not in told["errorText"]
             with pytest.raises(websockets.ConnectionClosed):
-                await heard(socket)
+                await receive(socket)
     async with await connected(site, site.token("user:ann", "evil")) as socket:
         await socket.send('{"type":"resume","requestId":"q","id":"s1"}')
-        assert (await heard(socket))["type"] == "no-active"
+        assert (await receive(socket))["type"] == "no-active"
     assert scene.log() == before
 
 
@@ -365,12 +365,12 @@ async def test_an_abort_needs_control_and_stops_only_ones_own_request(site: Site
     scene = await Scene(site).set()
     async with await connected(site, site.token("user:bob", capabilities={"*": ["read"]})) as reader:
         await reader.send('{"type":"resume","requestId":"q","id":"s1"}')
-        assert (await heard(reader))["type"] == "start"
+        assert (await receive(reader))["type"] == "start"
         await reader.send('{"type":"abort","requestId":"q"}')
         async with await connected(site, site.token("user:eve")) as other:
             await other.send('{"type":"abort","requestId":"q"}')
             await other.send('{"type":"resume","requestId":"x","id":"s7"}')
-            assert (await heard(other))["type"] == "no-active"
+            assert (await receive(other))["type"] == "no-active"
         await asyncio.sleep(0.7)
     async with site.http(site.token()) as ann:
         assert (await ann.get(f"/v1/sessions/s1/runs/{scene.names['run']}")).json()["status"] == "queued"
@@ -382,5 +382,5 @@ async def test_a_long_request_id_is_refused(site: Site) -> None:
     async with await connected(site, site.token()) as socket:
         await socket.send('{"type":"resume","id":"s1","requestId":"%s"}' % ("q" * 300_000))
         with pytest.raises(websockets.ConnectionClosed) as closed:
-            await heard(socket)
+            await receive(socket)
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008

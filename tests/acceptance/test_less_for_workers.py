@@ -22,7 +22,7 @@ SECRET = "the launch code is 0451"
 NARROW = {"*": ["append"]}
 
 
-async def told(site: Site) -> None:
+async def create_session_with_secret(site: Site) -> None:
     """A session in which people have said what is not meant for the agent."""
     async with site.http(site.token()) as ann, site.http(site.token("user:bob")) as bob:
         await ann.post("/v1/sessions", json={"session": "s1", "title": SECRET})
@@ -33,7 +33,7 @@ async def told(site: Site) -> None:
     ("verbs", "sees"), [(["append"], False), (["append", "presence"], False), (["append", "read"], True)]
 )
 async def test_an_assignment_carries_the_view_to_readers_only(site: Site, verbs: list[str], sees: bool) -> None:
-    await told(site)
+    await create_session_with_secret(site)
     heard: list[Any] = []
     token = site.token("agent:w", agents=["w"], capabilities={"s*": verbs})
     async with site.http(site.token()) as ann, Client(site.url, token) as worker:
@@ -60,7 +60,7 @@ async def test_an_assignment_carries_the_view_to_readers_only(site: Site, verbs:
 
 
 async def test_a_worker_that_may_not_read_works_from_its_input(site: Site) -> None:
-    await told(site)
+    await create_session_with_secret(site)
     seen: list[Any] = []
     token = site.token("agent:w", agents=["w"], capabilities=NARROW)
     async with holdfast.connect(site.url, token=token) as hf:
@@ -96,7 +96,7 @@ def waits(view: Any, run: str) -> bool:
 
 
 async def test_admin_without_read_is_shown_no_titles(site: Site) -> None:
-    await told(site)
+    await create_session_with_secret(site)
     async with site.http(site.token()) as ann:
         await ann.post("/v1/sessions/s1/messages", json={"text": "x", "agent": "w"})
     for verbs, sees in ((["admin"], False), (["admin", "read"], True)):

@@ -91,7 +91,7 @@ def text(fields: dict[str, Any]) -> str:
     return json.dumps(fields)
 
 
-def said(error: dict[str, Any]) -> tuple[str, str]:
+def code_and_fix(error: dict[str, Any]) -> tuple[str, str]:
     return error["code"], error["fix"]
 
 
@@ -105,7 +105,7 @@ async def over_websocket(site: Site, fault: Fault) -> tuple[str, str]:
             message = json.loads(await socket.recv())
             if message["op"] == "error" or message.get("id") == 2:
                 assert message.get("id", 2) == 2
-                return said(message["error"])
+                return code_and_fix(message["error"])
 
 
 async def over_rest(site: Site, fault: Fault) -> tuple[str, str]:
@@ -121,7 +121,7 @@ async def over_rest(site: Site, fault: Fault) -> tuple[str, str]:
         await http.post("/v1/sessions", json={"session": "s1"})
         response = await http.request(method, path, content=text(fields), headers=headers)
         assert response.status_code == CODES[response.json()["error"]["code"]].status
-        return said(response.json()["error"])
+        return code_and_fix(response.json()["error"])
 
 
 def struct(fault: Fault) -> wire.Op:
@@ -134,7 +134,7 @@ def struct(fault: Fault) -> wire.Op:
     return wire.OPS[fault.op](**fields)
 
 
-async def asked(client: Any, fault: Fault) -> tuple[str, str]:
+async def over_client(client: Any, fault: Fault) -> tuple[str, str]:
     with contextlib.suppress(HoldfastError):
         await client.session("s1").create()
     with pytest.raises(HoldfastError) as refused:
@@ -144,11 +144,11 @@ async def asked(client: Any, fault: Fault) -> tuple[str, str]:
 
 async def from_python(site: Site, fault: Fault) -> tuple[str, str]:
     async with Client(site.url, site.token()) as client:
-        return await asked(client, fault)
+        return await over_client(client, fault)
 
 
-async def in_process(hub: holdfast.Hub, fault: Fault) -> tuple[str, str]:
-    return await asked(await hub.client(), fault)
+async def in_process(hub: holdfast.EmbeddedHub, fault: Fault) -> tuple[str, str]:
+    return await over_client(await hub.client(), fault)
 
 
 SURFACES = [over_websocket, over_rest, from_python, in_process]
@@ -157,7 +157,7 @@ SURFACES = [over_websocket, over_rest, from_python, in_process]
 @pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.__name__)
 async def test_a_fault_has_one_code_and_one_fix(site: Site, surface: Any) -> None:
     otherwise = []
-    async with holdfast.Hub("memory:") as hub:
+    async with holdfast.EmbeddedHub("memory:") as hub:
         for fault in FAULTS:
             code, fix = await surface(hub if surface is in_process else site, fault)
             if code != fault.code or fault.fix not in fix:

@@ -21,11 +21,11 @@ from holdfast.protocol.fold import View
 
 from .conftest import Site
 from .cutting import Cut, CuttingProxy
+from .providers.expected import READERS, ExpectedAnswer, expected_answer, objects, parsed
 from .providers.framings import FRAMINGS
 from .providers.provider import Play, Provider
 from .providers.recordings import FOLDER, WITHOUT_STREAM, Recording, listed, reason, recordings
 from .providers.relays import RELAYS
-from .providers.told import TOLD, Told, objects, parsed, told
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ async def provider(site: Site) -> AsyncIterator[Provider]:
         await asyncio.gather(working, return_exceptions=True)
 
 
-def folded(view: View, run: str) -> Told:
+def folded(view: View, run: str) -> ExpectedAnswer:
     """What a session's fold says of a run; the tools that the provider itself ran have their results, and are not told."""
     view.export()
     items = [item for item in view.items if item.get("run") == run]
@@ -62,7 +62,7 @@ def folded(view: View, run: str) -> Told:
     calls = [
         (item["name"], parsed(item["args"])) for item in items if item["kind"] == "tool" and item["status"] != "done"
     ]
-    return Told(text("message"), text("reasoning"), calls, view.runs[run]["status"] == "failed")
+    return ExpectedAnswer(text("message"), text("reasoning"), calls, view.runs[run]["status"] == "failed")
 
 
 def over(run: str) -> Any:
@@ -75,7 +75,7 @@ async def played(
     """Play one recording to three readers; returns how often the third was cut, and whether the second came in the
     middle of what is said."""
     play = provider.plays[name] = Play(recording)
-    expected, dice = told(recording), random.Random(name)
+    expected, dice = expected_answer(recording), random.Random(name)
     proxy = CuttingProxy(site.port)
     proxy.plan = [Cut(frames=dice.randint(4, 7)) if n % 2 else Cut(bytes_=dice.randint(700, 3_000)) for n in range(8)]
     session = await asker.create(name)
@@ -101,7 +101,7 @@ async def played(
         assert outcome["status"] == "completed", (name, outcome)
         assert {i["status"] for i in whole.items if i["kind"] in ("message", "reasoning")} <= {"complete"}, name
     assert outcome["attempt"] == 1, name
-    return len(proxy.carried) - 1, Told() != begun != expected
+    return len(proxy.carried) - 1, ExpectedAnswer() != begun != expected
 
 
 async def test_every_recorded_stream_folds_to_what_it_says(site: Site, provider: Provider) -> None:
@@ -120,7 +120,9 @@ async def test_every_recorded_stream_folds_to_what_it_says(site: Site, provider:
     assert len(seen) == len(STREAMS)
     assert cuts > 2 * len(seen), "the third reader was hardly cut"
     assert amid > len(seen) / 3, "the second reader hardly ever came in the middle"
-    assert sum(told(r).error for r in STREAMS.values()) >= 2, "streams that break with an error were recorded"
+    assert sum(expected_answer(r).error for r in STREAMS.values()) >= 2, (
+        "streams that break with an error were recorded"
+    )
 
 
 async def test_a_stream_that_breaks_off_fails_the_run_and_keeps_what_came(site: Site, provider: Provider) -> None:
@@ -132,7 +134,7 @@ async def test_a_stream_that_breaks_off_fails_the_run_and_keeps_what_came(site: 
         async with asyncio.timeout(40), session.live() as live:
             run = await session.send(api, agent="model")
             view = await live.until(over(run.id))
-        said, whole = folded(view, run.id), told(recording)
+        said, whole = folded(view, run.id), expected_answer(recording)
         assert view.runs[run.id]["error"]["code"] == "upstream.failed", (api, view.runs[run.id])
         assert whole.text.startswith(said.text) and whole.reasoning.startswith(said.reasoning), api
         assert (said.text, said.reasoning, said.calls) != (whole.text, whole.reasoning, whole.calls), api
@@ -151,7 +153,7 @@ def test_no_recording_is_left_out() -> None:
     assert {why for _, why in reasons} == {"", *WITHOUT_STREAM}
     streams = Counter({api: number for (api, why), number in reasons.items() if not why})
     assert streams == Counter(r["api"] for r in STREAMS.values())
-    assert set(streams) == set(RELAYS) == set(TOLD), "an API without a reader, or a reader without a recording"
+    assert set(streams) == set(RELAYS) == set(READERS), "an API without a reader, or a reader without a recording"
     assert {r["framing"] for r in STREAMS.values()} == {*FRAMINGS, "websocket-json"}
     for name, recording in found.items():
         if name not in STREAMS:  # one document, whatever its name says
@@ -161,5 +163,5 @@ def test_no_recording_is_left_out() -> None:
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_recording_says_something(name: str) -> None:
-    said = told(STREAMS[name])
+    said = expected_answer(STREAMS[name])
     assert said.text or said.reasoning or said.calls or name in SILENT

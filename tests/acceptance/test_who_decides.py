@@ -26,7 +26,7 @@ SDK, AG_UI = "/v1/ai-sdk/v7/w", "/v1/ag-ui/agent/w/run"
 ALL = {"*": sorted(VERBS)}
 
 
-class Asked(NamedTuple):
+class PendingApproval(NamedTuple):
     """An approval that waits: of which run and response."""
 
     run: str
@@ -40,7 +40,9 @@ def assignments(worker: Client) -> asyncio.Queue[messages.Assigned]:
     return assigned
 
 
-async def asked(site: Site, worker: Client, tool: str = "mail", args: dict[str, Any] | None = None) -> Asked:
+async def ask_for_approval(
+    site: Site, worker: Client, tool: str = "mail", args: dict[str, Any] | None = None
+) -> PendingApproval:
     """Ann says something; the agent that answers asks for approval ``a1`` and waits."""
     assigned = assignments(worker)
     await worker.connection.request(wire.Serve(agents=["w"]))
@@ -50,7 +52,7 @@ async def asked(site: Site, worker: Client, tool: str = "mail", args: dict[str, 
     given = await asyncio.wait_for(assigned.get(), 10)
     ask = {"session": "s1", "run": given.run, "generation": given.generation, "approval": "a1"}
     await worker.connection.request(wire.Ask(**ask, tool=tool, args=args or {"to": "x"}, wait=True))
-    return Asked(given.run, response)
+    return PendingApproval(given.run, response)
 
 
 async def state(site: Site) -> dict[str, Any]:
@@ -60,7 +62,7 @@ async def state(site: Site) -> dict[str, Any]:
 
 
 # --- every way to decide: answers "ok" or what was said instead
-async def over_socket(site: Site, token: str, about: Asked) -> str:
+async def over_socket(site: Site, token: str, about: PendingApproval) -> str:
     async with Client(site.url, token) as hf:
         try:
             await hf.connection.request(wire.Resolve(session="s1", approval="a1", decision="approved"))
@@ -69,7 +71,7 @@ async def over_socket(site: Site, token: str, about: Asked) -> str:
     return "ok"
 
 
-async def in_python(site: Site, token: str, about: Asked) -> str:
+async def in_python(site: Site, token: str, about: PendingApproval) -> str:
     async with holdfast.connect(site.url, token=token) as hf:
         try:
             await hf.session("s1").approve("a1")
@@ -78,19 +80,21 @@ async def in_python(site: Site, token: str, about: Asked) -> str:
     return "ok"
 
 
-def over_http(path: str, body: Callable[[Asked], Any]) -> Callable[[Site, str, Asked], Awaitable[str]]:
-    async def decide(site: Site, token: str, about: Asked) -> str:
+def over_http(
+    path: str, body: Callable[[PendingApproval], Any]
+) -> Callable[[Site, str, PendingApproval], Awaitable[str]]:
+    async def decide(site: Site, token: str, about: PendingApproval) -> str:
         async with site.http(token) as http, http.stream("POST", path, json=body(about)) as response:
-            return "ok" if response.status_code < 300 else await told(response)
+            return "ok" if response.status_code < 300 else await read_text(response)
 
     return decide
 
 
-async def told(response: httpx.Response) -> str:
+async def read_text(response: httpx.Response) -> str:
     return (await response.aread()).decode()
 
 
-async def over_sdk_socket(site: Site, token: str, about: Asked) -> str:
+async def over_sdk_socket(site: Site, token: str, about: PendingApproval) -> str:
     raw = await Raw.open(site, path=SDK)
     raw.say({"type": "send", "requestId": "q", "headers": {"authorization": f"Bearer {token}"}, **sdk(about)})
     while True:
@@ -100,7 +104,7 @@ async def over_sdk_socket(site: Site, token: str, about: Asked) -> str:
             return str(frame["errorText"]) if frame["type"] == "error" else "ok"
 
 
-def sdk(about: Asked) -> dict[str, Any]:
+def sdk(about: PendingApproval) -> dict[str, Any]:
     part = {
         "type": "tool-mail", "toolCallId": "a1", "state": "approval-responded", "approval": {"id": "a1", "approved": True},
     }  # fmt: skip
@@ -111,17 +115,17 @@ def sdk(about: Asked) -> dict[str, Any]:
     }
 
 
-def ag_ui(about: Asked) -> dict[str, Any]:
+def ag_ui(about: PendingApproval) -> dict[str, Any]:
     answer = {"interruptId": "a1", "status": "resolved", "payload": {"approved": True}}
     return {"threadId": "s1", "runId": "c1", "messages": [], "tools": [], "context": [], "state": None, "forwardedProps": {}, "resume": [answer]}  # fmt: skip
 
 
-def responses(about: Asked) -> dict[str, Any]:
+def responses(about: PendingApproval) -> dict[str, Any]:
     answer = {"type": "mcp_approval_response", "approval_request_id": "a1", "approve": True}
     return {"model": "w", "input": [answer], "previous_response_id": about.response, "background": True}
 
 
-WAYS: dict[str, Callable[[Site, str, Asked], Awaitable[str]]] = {
+WAYS: dict[str, Callable[[Site, str, PendingApproval], Awaitable[str]]] = {
     "websocket": over_socket,
     "python": in_python,
     "rest": over_http("/v1/sessions/s1/approvals/a1", lambda about: {"decision": "approved"}),
@@ -153,7 +157,7 @@ async def impostors(site: Site) -> dict[str, str]:
 @pytest.mark.parametrize("way", WAYS)
 async def test_no_agent_decides_under_any_name(site: Site, way: str) -> None:
     async with Client(site.url, site.token("agent:w", agents=["w"])) as worker:
-        about = await asked(site, worker)
+        about = await ask_for_approval(site, worker)
         for name, token in (await impostors(site)).items():
             said = await WAYS[way](site, token, about)
             assert "approval.self" in said, (name, said)
@@ -168,7 +172,7 @@ async def test_no_agent_decides_under_any_name(site: Site, way: str) -> None:
 @pytest.mark.parametrize("loose", [{"self_approve": True}, {"default": "approved"}])
 async def test_no_asker_loosens_the_rule(site: Site, loose: dict[str, Any]) -> None:
     async with Client(site.url, site.token("agent:w", agents=["w"])) as worker:
-        await asked(site, worker)
+        await ask_for_approval(site, worker)
         assigned = assignments(worker)
         async with site.http(site.token()) as ann:
             await ann.post("/v1/sessions/s1/approvals/a1", json={"decision": "denied"})
@@ -184,6 +188,6 @@ async def test_a_page_still_takes_and_answers_calls_to_its_tools(site: Site) -> 
     """They are approvals underneath: a person's page answers them as any other, and an agent does not."""
     args = {"toolCallId": "c1", "name": "where", "args": {}, "try": 1}
     async with Client(site.url, site.token("agent:w", agents=["w"])) as worker:
-        about = await asked(site, worker, "browser.claim", args)
+        about = await ask_for_approval(site, worker, "browser.claim", args)
         assert await over_socket(site, site.token("agent:boss"), about) == "approval.self"
         assert await over_socket(site, site.token(), about) == "ok"

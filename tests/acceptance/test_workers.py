@@ -104,7 +104,7 @@ async def seen(session: holdfast.Session, condition: Callable[[View], Any]) -> V
             return await live.until(lambda view: bool(condition(view)))
 
 
-def said(view: View, run: str) -> str:
+def run_text(view: View, run: str) -> str:
     view.export()  # makes open texts whole
     return runs.said(view.items, view.runs[run]) if run in view.runs else ""
 
@@ -118,7 +118,7 @@ async def test_a_worker_killed_in_mid_sentence(plant: Plant) -> None:
     async with holdfast.connect(plant.url, token=plant.token("user:ann")) as person:
         session = await person.create("s1", agent="count")
         run = await session.send("200")
-        await seen(session, lambda view: "20 " in said(view, run.id))
+        await seen(session, lambda view: "20 " in run_text(view, run.id))
         first.kill()
         await plant.worker()
         over = await run.finished()
@@ -144,7 +144,7 @@ async def test_a_stopped_process_loses_its_run_and_says_nothing_when_it_comes_ba
     async with holdfast.connect(plant.url, token=plant.token("user:ann")) as person:
         session = await person.create("s1", agent="count")
         run = await session.send("200")
-        await seen(session, lambda view: "20 " in said(view, run.id))
+        await seen(session, lambda view: "20 " in run_text(view, run.id))
         first.send_signal(signal.SIGSTOP)
         await plant.worker()
         over = await run.finished()
@@ -178,14 +178,14 @@ async def test_stop_works_on_a_process_that_hangs(plant: Plant) -> None:
     async with holdfast.connect(plant.url, token=plant.token("user:ann")) as person:
         session = await person.create("s1", agent="count")
         run = await session.send("100000")
-        await seen(session, lambda view: "20 " in said(view, run.id))
+        await seen(session, lambda view: "20 " in run_text(view, run.id))
         worker.send_signal(signal.SIGSTOP)
         await run.cancel(force=True)
         assert (await run.finished())["status"] == "cancelled"
-        frozen = said(await session.state(), run.id)
+        frozen = run_text(await session.state(), run.id)
         worker.send_signal(signal.SIGCONT)
         await plant.marked(lambda marks: f"{worker.pid} cancelled fenced=True" in marks)
-        assert said(await session.state(), run.id) == frozen
+        assert run_text(await session.state(), run.id) == frozen
 
 
 async def test_an_agent_that_swallows_the_stop_is_ended_after_the_grace(plant: Plant) -> None:
@@ -193,13 +193,13 @@ async def test_an_agent_that_swallows_the_stop_is_ended_after_the_grace(plant: P
     async with holdfast.connect(plant.url, token=plant.token("user:ann")) as person:
         session = await person.create("s1", agent="swallow")
         run = await session.send("go")
-        await seen(session, lambda view: "again" in said(view, run.id))
+        await seen(session, lambda view: "again" in run_text(view, run.id))
         await run.cancel()
         over = await run.finished()
         assert over["status"] == "cancelled" and over["cancel"]["delivered"] and over["cancel"]["effective"]
-        frozen = said(await session.state(), run.id)
+        frozen = run_text(await session.state(), run.id)
         await plant.marked(lambda marks: f"{worker.pid} swallowed fenced=True" in marks)
-        assert said(await session.state(), run.id) == frozen
+        assert run_text(await session.state(), run.id) == frozen
         other = await person.create("s2", agent="count")
         assert await (await other.send("3")).text() == numbers(3)  # the worker still works
 
@@ -222,7 +222,7 @@ async def test_a_server_killed_in_mid_sentence_costs_neither_side_anything(plant
 
         reading = asyncio.create_task(read())
         for words in ("20 ", "120 "):
-            await seen(session, lambda view, words=words: words in said(view, run.id))
+            await seen(session, lambda view, words=words: words in run_text(view, run.id))
             plant.server.kill()
             await plant.server.wait()
             await plant.serve()
@@ -238,7 +238,7 @@ async def test_a_deploy_drains_the_worker(plant: Plant) -> None:
     async with holdfast.connect(plant.url, token=plant.token("user:ann")) as person:
         session = await person.create("s1", agent="count")
         run = await session.send("100")
-        await seen(session, lambda view: "20 " in said(view, run.id))
+        await seen(session, lambda view: "20 " in run_text(view, run.id))
         first.send_signal(signal.SIGTERM)
         assert await run.text() == numbers(100)
         assert (await run.finished())["attempt"] == 1

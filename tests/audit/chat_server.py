@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 
 WORDS = 60
 PACE_S = 0.008
@@ -23,12 +23,12 @@ PADDING = "." * 1_800
 
 RECIPE = Recipe(
     name="chat-server",
-    ask=[Call(path="/ask", headers={"x-device": "{device}"}, body={"chat": "{chat}", "text": "{prompt}"})],
-    resume=Call(method="GET", path="/chat/{chat}/events", headers={"last-event-id": "{cursor}"}, gives="rest"),
-    join=Call(method="GET", path="/chat/{chat}/events", headers={"x-device": "{device}"}),
-    stop=Call(path="/chat/{chat}/stop"),
-    steer=Call(path="/chat/{chat}/steer", body={"text": "{text}"}),
-    approve=Call(path="/chat/{chat}/approve", body={"id": "{approval}"}),
+    ask=[RecipeCall(path="/ask", headers={"x-device": "{device}"}, body={"chat": "{chat}", "text": "{prompt}"})],
+    resume=RecipeCall(method="GET", path="/chat/{chat}/events", headers={"last-event-id": "{cursor}"}, gives="rest"),
+    join=RecipeCall(method="GET", path="/chat/{chat}/events", headers={"x-device": "{device}"}),
+    stop=RecipeCall(path="/chat/{chat}/stop"),
+    steer=RecipeCall(path="/chat/{chat}/steer", body={"text": "{text}"}),
+    approve=RecipeCall(path="/chat/{chat}/approve", body={"id": "{approval}"}),
     read=[
         Rule(when={"t": "user"}, user="text", id="id"),
         Rule(when={"t": "delta"}, text="text", id="id"),

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 from tests.audit.conftest import raw_server
 
 WORDS: Final = 50
@@ -47,13 +47,15 @@ BESIDES: Final = ("nothing comes after a resume", "a dead agent's answer is call
 
 RECIPE: Final = Recipe(
     name="desk",
-    ask=[Call(path="/chats/{chat}/messages", body={"text": "{prompt}"})],
-    resume=Call(method="GET", path="/chats/{chat}/runs/{run}", headers={"last-event-id": "{cursor}"}, gives="rest"),
-    join=Call(method="GET", path="/chats/{chat}/runs/{run}"),
-    history=Call(method="GET", path="/chats/{chat}"),
-    stop=Call(path="/chats/{chat}/runs/{run}/stop"),
-    steer=Call(path="/chats/{chat}/runs/{run}/steer", body={"text": "{text}"}),
-    approve=Call(path="/chats/{chat}/runs/{run}/approve", body={"id": "{approval}"}),
+    ask=[RecipeCall(path="/chats/{chat}/messages", body={"text": "{prompt}"})],
+    resume=RecipeCall(
+        method="GET", path="/chats/{chat}/runs/{run}", headers={"last-event-id": "{cursor}"}, gives="rest"
+    ),
+    join=RecipeCall(method="GET", path="/chats/{chat}/runs/{run}"),
+    history=RecipeCall(method="GET", path="/chats/{chat}"),
+    stop=RecipeCall(path="/chats/{chat}/runs/{run}/stop"),
+    steer=RecipeCall(path="/chats/{chat}/runs/{run}/steer", body={"text": "{text}"}),
+    approve=RecipeCall(path="/chats/{chat}/runs/{run}/approve", body={"id": "{approval}"}),
     read=[
         Rule(when={"t": "run"}, begin=True, id="run", capture={"run": "run"}),
         Rule(when={"t": "user"}, user="text", id="run"),
@@ -96,9 +98,9 @@ ONE_ID: Final = structs.replace(
 class Run:
     """One question and its answer."""
 
-    asked: str
+    question: str
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-    said: str = ""
+    answer: str = ""
     status: str = "running"
     log: list[dict[str, Any]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -164,12 +166,12 @@ class Desk:
         try:
             if before is not None and before.work is not None and not self.fault.startswith("a second message"):
                 await asyncio.shield(asyncio.gather(before.work, return_exceptions=True))
-            if "approval" in run.asked:
+            if "approval" in run.question:
                 run.add("approval", id=f"p{run.id}")
                 await run.approved.wait()
                 run.add("resolved", id=f"p{run.id}")
-            for word in words_of(run.asked):
-                run.said += word
+            for word in words_of(run.question):
+                run.answer += word
                 if not run.silenced:
                     run.add("delta", text=word)
                 await asyncio.sleep(PACE_S)
@@ -177,7 +179,7 @@ class Desk:
         except asyncio.CancelledError as why:
             run.status = str(why.args[0]) if why.args else "stopped"
         if run.status == "aborted" and "only the history" in self.fault:
-            run.said, run.forgotten = "", True
+            run.answer, run.forgotten = "", True
         run.shut = run.shut or (run.status == "stopped" and self.fault.startswith("a stop "))
         if not run.silenced:
             run.add("end", how=run.status)
@@ -195,7 +197,7 @@ class Desk:
             run.stop("error")
         elif self.fault == "a second message empties the first":
             run.add("emptied", text="")
-            run.said = ""
+            run.answer = ""
             run.stop("stopped")
 
     # --- HTTP
@@ -213,7 +215,7 @@ class Desk:
             before = runs[-1] if runs else None
             runs.append(run)
             run.add("run")
-            run.add("user", text=run.asked)
+            run.add("user", text=run.question)
             run.work = asyncio.create_task(self._answer(run, before))
             return await self._follow(runs, run, 0, reader, writer, asker=True)
         if chat == "kill":
@@ -249,7 +251,7 @@ class Desk:
 
     def _turns(self, runs: list[Run]) -> list[dict[str, Any]]:
         told = [
-            {"asked": run.asked, "said": run.said, "status": run.status, "run": run.id}
+            {"asked": run.question, "said": run.answer, "status": run.status, "run": run.id}
             for run in runs
             if not run.overtaken
         ]
@@ -264,7 +266,9 @@ class Desk:
         """Send a run's events from a position on, to its end."""
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
         gone = asyncio.create_task(self._gone(run, reader, asker))
-        hides = self.fault == "a stopped answer is shown to nobody else" and not asker and "approval" not in run.asked
+        hides = (
+            self.fault == "a stopped answer is shown to nobody else" and not asker and "approval" not in run.question
+        )
         shows_nothing = self.fault == "whoever joins sees an empty stream" and not asker and not at
         hides = hides or shows_nothing
         try:
@@ -293,7 +297,7 @@ class Desk:
         for one in runs[: runs.index(run) + 1]:
             log = run.log[: event["n"]] if one is run else one.log
             said = "".join(e["text"] for e in log if e["t"] == "delta")
-            told += [{"role": "person", "text": one.asked}] + [{"role": "machine", "text": said}] * bool(said)
+            told += [{"role": "person", "text": one.question}] + [{"role": "machine", "text": said}] * bool(said)
         return told
 
     def _send(self, writer: asyncio.StreamWriter, event: dict[str, Any], messages: list[dict[str, str]]) -> None:

@@ -26,9 +26,9 @@ from holdfast.audit.drivers.http import trust
 from holdfast.audit.endpoint import Endpoint
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import Contact
-from holdfast.audit.lab import Lab, Options
-from holdfast.audit.reading import Cutter, Reader
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.lab import AuditOptions, Lab
+from holdfast.audit.parsing import MessageSplitter, StreamParser
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 from holdfast.audit.transcript import Transcript
 from holdfast.errors import Refused
 from tests.audit.chat_server import RECIPE, ChatServer
@@ -92,11 +92,11 @@ SAMPLES: dict[str, bytes] = {
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 async def test_a_stream_means_the_same_however_it_is_cut(name: str, step: int) -> None:
     page, names = Transcript(), dict[str, str]()
-    cutter, reader = Cutter("sse"), Reader(registry.RECIPES[name].read, names)
+    cutter, reader = MessageSplitter("sse"), StreamParser(registry.RECIPES[name].read, names)
     data = SAMPLES[name]
     for start in range(0, len(data), step):
         for message in cutter.feed(data[start : start + step]):
-            for piece in reader.read(message):
+            for piece in reader.parse(message):
                 page.apply(piece)
     assert page.answer == "Hello"
     assert [entry.end for entry in page.answers] == ["complete"]
@@ -108,7 +108,7 @@ async def test_a_stream_means_the_same_however_it_is_cut(name: str, step: int) -
 @pytest.mark.parametrize("step", [1, 3, 100])
 async def test_server_sent_events_with_every_line_ending(step: int) -> None:
     data = "event: a\r\nid: 7\r\ndata: one\r\ndata: two\r\n\r\n: comment\n\ndata: drei ü\n\n".encode()
-    cutter = Cutter("sse")
+    cutter = MessageSplitter("sse")
     found = [m for at in range(0, len(data), step) for m in cutter.feed(data[at : at + step])]
     assert [(m.event, m.raw, m.mark) for m in found] == [("a", "one\ntwo", "7"), ("", "drei ü", "7")]
     assert cutter.comments == 1
@@ -122,8 +122,8 @@ async def test_rules_about_the_items_of_a_list_keep_their_order() -> None:
     said = [("user", "a"), ("answer", "b"), ("user", "c"), ("answer", "d")]
     messages = [{"role": "user" if k == "user" else "assistant", "text": t, "id": t} for k, t in said]
     page = Transcript()
-    for message in Cutter("json").feed(json.dumps({"messages": messages}).encode(), last=True):
-        for piece in Reader(rules, {}).read(message):
+    for message in MessageSplitter("json").feed(json.dumps({"messages": messages}).encode(), last=True):
+        for piece in StreamParser(rules, {}).parse(message):
             page.apply(piece)
     assert page.outline() == said and page.ended == 2
 
@@ -144,7 +144,7 @@ def made(url: str, recipe: Recipe) -> Endpoint:
 
 
 async def findings(endpoint: Endpoint, *ids: str, **options: Any) -> dict[str, str]:
-    given = Options(prompt="one", second_prompt="two", stop_s=1.5, **options)
+    given = AuditOptions(prompt="one", second_prompt="two", stop_s=1.5, **options)
     probes = [probe for probe in PROBES if probe.id in ids]
     contact, found = await examine(endpoint, given, endpoint.budget, Redactor(), probes=probes, jobs=4)
     assert contact.state == "ok", contact
@@ -154,8 +154,8 @@ async def findings(endpoint: Endpoint, *ids: str, **options: Any) -> dict[str, s
 SOCKET = Recipe(
     name="socket",
     transport="websocket",
-    ask=[Call(send=[{"do": "say", "chat": "{chat}", "text": "{prompt}"}])],
-    stop=Call(send=[{"do": "stop", "chat": "{chat}"}]),
+    ask=[RecipeCall(send=[{"do": "say", "chat": "{chat}", "text": "{prompt}"}])],
+    stop=RecipeCall(send=[{"do": "stop", "chat": "{chat}"}]),
     read=[Rule(when={"t": "token"}, text="text"), Rule(when={"t": "end"}, end="complete")],
 )
 
@@ -199,8 +199,8 @@ async def test_a_handshake_that_is_refused_is_told() -> None:
 
     async with websockets.serve(handle, "127.0.0.1", 0, process_request=deny) as server:
         endpoint = made(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", SOCKET)
-        contact, _ = await examine(endpoint, Options(), endpoint.budget, Redactor(), probes=[])
-    assert contact.state == "refused" and "403" in contact.told
+        contact, _ = await examine(endpoint, AuditOptions(), endpoint.budget, Redactor(), probes=[])
+    assert contact.state == "refused" and "403" in contact.message
 
 
 async def test_a_socket_io_chat_as_chainlit_speaks_it() -> None:
@@ -253,22 +253,22 @@ async def test_detection_says_which_and_how_sure() -> None:
 
     async with raw_server(openai) as port:
         guesses = await detect(f"http://127.0.0.1:{port}/v1/chat/completions", Budget(), {}, frozenset())
-    assert guesses[0].name == "openai-chat" and guesses[0].sure > 0.9
+    assert guesses[0].name == "openai-chat" and guesses[0].confidence > 0.9
 
 
 async def test_a_recipe_stays_on_its_host() -> None:
-    wrong = Recipe(ask=[Call(path="http://elsewhere.example/steal")])
+    wrong = Recipe(ask=[RecipeCall(path="http://elsewhere.example/steal")])
     async with ChatServer().running() as server:
         endpoint = made(server.url, wrong)
-        lab = Lab(endpoint, endpoint.budget, Options(), Redactor(), Contact(state="ok", told=""))
-        async with lab.scene() as scene:
+        lab = Lab(endpoint, endpoint.budget, AuditOptions(), Redactor(), Contact(state="ok", message=""))
+        async with lab.trial() as trial:
             with pytest.raises(Refused, match="only to hosts that were named"):
-                await scene.ask(await scene.tab("A"))
+                await trial.ask(await trial.tab("A"))
 
 
 async def test_a_history_that_is_read_apart() -> None:
     async with ChatServer().running() as server:
-        apart = structs.replace(RECIPE, history=Call(method="GET", path="/chat/{chat}/events"))
+        apart = structs.replace(RECIPE, history=RecipeCall(method="GET", path="/chat/{chat}/events"))
         verdicts = await findings(made(server.url, apart), "continuity.after_end", "continuity.reload")
     assert verdicts == {"continuity.after_end": "pass", "continuity.reload": "pass"}
 
@@ -303,8 +303,8 @@ async def test_an_answer_that_comes_on_a_stream_that_was_opened_before() -> None
 
     writing: list[asyncio.Task[None]] = []
     recipe = Recipe(
-        name="listening", listens=True, ask=[Call(path="/{chat}/say", body={"text": "{prompt}"})],
-        join=Call(method="GET", path="/{chat}/events"), read=SOCKET.read,
+        name="listening", listens=True, ask=[RecipeCall(path="/{chat}/say", body={"text": "{prompt}"})],
+        join=RecipeCall(method="GET", path="/{chat}/events"), read=SOCKET.read,
     )  # fmt: skip
     async with raw_server(serve) as port:
         verdicts = await findings(
@@ -334,7 +334,7 @@ async def test_tls_is_checked_against_the_name_though_the_line_goes_elsewhere(
 
     async def state(url: str) -> str:
         endpoint = made(url, registry.RECIPES["openai-chat"])
-        contact, _ = await examine(endpoint, Options(), endpoint.budget, Redactor(), probes=[])
+        contact, _ = await examine(endpoint, AuditOptions(), endpoint.budget, Redactor(), probes=[])
         return contact.state
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)

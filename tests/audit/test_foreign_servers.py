@@ -15,8 +15,8 @@ from holdfast.audit.drivers import registry
 from holdfast.audit.drivers.http import HttpEndpoint
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import Contact, Finding
-from holdfast.audit.lab import Options
-from holdfast.audit.recipe import Call, Recipe
+from holdfast.audit.lab import AuditOptions
+from holdfast.audit.recipe import Recipe, RecipeCall
 from tests.adapters import replay
 from tests.audit.test_holdfast import site, verdicts
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 def with_token(recipe: Recipe, token: str) -> Recipe:
     """A transport with ``headers``: they stand in every frame that asks or resumes."""
 
-    def told(call: Call | None) -> Call:
+    def told(call: RecipeCall | None) -> RecipeCall:
         assert call is not None
         return structs.replace(call, send=[{**m, "headers": {"authorization": f"Bearer {token}"}} for m in call.send])
 
@@ -50,7 +50,7 @@ async def test_an_abort_names_the_request_of_its_own_connection() -> None:
     """What another tab's connection was told last is not what this one may abort."""
     async with site() as (url, token):
         recipe = with_token(registry.RECIPES["ai-sdk-websocket"], token)
-        abort = structs.replace(recipe, stop=Call(send=[{"type": "abort", "requestId": "of nobody"}]))
+        abort = structs.replace(recipe, stop=RecipeCall(send=[{"type": "abort", "requestId": "of nobody"}]))
         address = f"{url.replace('http', 'ws')}/v1/ai-sdk/v7/writer"
         assert (await verdicts(address, token, abort, "control.stop"))["control.stop"][0] == "fail"
 
@@ -76,7 +76,7 @@ async def anthropic(script: replay.Script, *only: str) -> tuple[Contact, dict[st
         budget = Budget(requests=50, ask_above=50, total_s=60, answer_s=10)
         endpoint = HttpEndpoint(f"{provider.url}/v1/messages", registry.RECIPES["anthropic"], budget)
         probes = [probe for probe in PROBES if probe.id in only]
-        given = Options(prompt="one", second_prompt="two")
+        given = AuditOptions(prompt="one", second_prompt="two")
         contact, found = await examine(endpoint, given, budget, Redactor(), probes=probes)
         return contact, {finding.id: finding for finding in found}, provider.asked
 
@@ -103,7 +103,7 @@ async def test_an_error_of_anthropics_in_the_middle_is_one() -> None:
     said, _ = anthropic_words()
     cut = [*said[: len(said) // 2], {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}]
     contact, _, _ = await anthropic(lambda number, _: replay.framed(cut))
-    assert contact.state == "refused" and "error" in contact.told, contact
+    assert contact.state == "refused" and "error" in contact.message, contact
 
 
 async def test_anthropic_is_detected() -> None:
@@ -117,7 +117,7 @@ async def test_anthropic_is_detected() -> None:
     provider.script = only_anthropic
     async with provider.running():
         guesses = await detect(f"{provider.url}/v1/messages", Budget(), {}, frozenset())
-    assert guesses[0].name == "anthropic" and guesses[0].sure >= 0.9, guesses
+    assert guesses[0].name == "anthropic" and guesses[0].confidence >= 0.9, guesses
 
 
 # --- Holdfast -------------------------------------------------------------------------------------------------------------

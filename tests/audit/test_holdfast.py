@@ -16,8 +16,8 @@ import holdfast
 from holdfast.audit.budget import Budget, Redactor
 from holdfast.audit.drivers import registry
 from holdfast.audit.examine import PROBES, examine
-from holdfast.audit.lab import Options
-from holdfast.audit.recipe import Call, Recipe
+from holdfast.audit.lab import AuditOptions
+from holdfast.audit.recipe import Recipe, RecipeCall
 from holdfast.edge import auth
 from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
@@ -65,7 +65,7 @@ async def verdicts(url: str, token: str, recipe: Recipe, *only: str, **options: 
     budget = Budget(requests=500, ask_above=500, total_s=100, answer_s=15)
     endpoint = registry.endpoint(url, recipe, budget, {"authorization": f"Bearer {token}"}, frozenset())
     probes = [probe for probe in PROBES if not only or probe.id in only]
-    given = Options(prompt="one", second_prompt="two", **options)  # type: ignore[arg-type]
+    given = AuditOptions(prompt="one", second_prompt="two", **options)  # type: ignore[arg-type]
     contact, found = await examine(endpoint, given, budget, Redactor(token), probes=probes, jobs=6)
     await endpoint.close()
     assert contact.state == "ok", contact
@@ -73,7 +73,7 @@ async def verdicts(url: str, token: str, recipe: Recipe, *only: str, **options: 
 
 
 async def test_holdfast_passes_its_own_audit() -> None:
-    recipe = structs.replace(registry.RECIPES["holdfast"], ask=[Call(body={"agent": "writer"})])
+    recipe = structs.replace(registry.RECIPES["holdfast"], ask=[RecipeCall(body={"agent": "writer"})])
     async with site() as (url, token):
         found = await verdicts(url, token, recipe, approval_prompt="needs approval", agents_prompt="needs agents")
     skipped = {"resilient.agent_killed", "agents.orchestrator_dies"}
@@ -84,7 +84,7 @@ async def test_holdfast_passes_as_openai_responses_in_the_background() -> None:
     """The same server through the eyes of a client that has never heard of it."""
     recipe = registry.RECIPES["openai-responses-background"]
     body = {"model": "writer", "stream": True, "input": "{prompt}", "background": True, "store": True}
-    recipe = structs.replace(recipe, ask=[Call(body=body)])
+    recipe = structs.replace(recipe, ask=[RecipeCall(body=body)])
     async with site() as (url, token):
         found = await verdicts(
             f"{url}/v1/responses", token, recipe, "resilient.resume", "resilient.no_repeat", "resilient.end_marked",
@@ -96,7 +96,7 @@ async def test_holdfast_passes_as_openai_responses_in_the_background() -> None:
 async def test_holdfast_passes_as_an_ai_sdk_server() -> None:
     """With the two routes that this server has beyond the SDK's own: the messages so far, and a stop that is one."""
     recipe = structs.replace(
-        registry.RECIPES["ai-sdk"], stop=Call(method="DELETE", path="{base}/{chat}/stream"),
+        registry.RECIPES["ai-sdk"], stop=RecipeCall(method="DELETE", path="{base}/{chat}/stream"),
     )  # fmt: skip
     async with site() as (url, token):
         found = await verdicts(

@@ -11,7 +11,7 @@ from holdfast.audit.budget import Budget, Redactor
 from holdfast.audit.drivers import registry
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import Contact, Finding
-from holdfast.audit.lab import Options
+from holdfast.audit.lab import AuditOptions
 from tests.audit.conftest import Serve, raw_server
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +90,7 @@ async def audit(serve: Serve) -> tuple[Contact, list[Finding], Budget]:
         url = f"http://127.0.0.1:{port}/v1/chat/completions"
         endpoint = registry.endpoint(url, registry.RECIPES["openai-chat"], budget, {}, frozenset())
         async with asyncio.timeout(25):
-            contact, findings = await examine(endpoint, Options(), budget, Redactor())
+            contact, findings = await examine(endpoint, AuditOptions(), budget, Redactor())
     return contact, findings, budget
 
 
@@ -106,21 +106,21 @@ async def audit(serve: Serve) -> tuple[Contact, list[Finding], Budget]:
 async def test_a_bad_endpoint_gets_a_clear_verdict(serve: Serve, state: str) -> None:
     contact, findings, budget = await audit(serve)
     assert contact.state == state, contact
-    assert contact.told.endswith(".") or contact.told
+    assert contact.message.endswith(".") or contact.message
     assert {finding.verdict for finding in findings} == {"inconclusive"}
     assert len(findings) == len(PROBES)
-    assert all(contact.told in finding.saw for finding in findings)
+    assert all(contact.message in finding.saw for finding in findings)
     assert budget.used <= 3, "it goes on knocking"
 
 
 async def test_no_redirect_is_followed_and_its_host_is_named() -> None:
     contact, _, budget = await audit(redirects)
-    assert "elsewhere.example" in contact.told and budget.used == 1
+    assert "elsewhere.example" in contact.message and budget.used == 1
 
 
 async def test_secrets_in_refusals_are_redacted() -> None:
     contact, findings, _ = await audit(refuses)
-    assert "secret-12345" not in contact.told + contact.evidence + str(findings)
+    assert "secret-12345" not in contact.message + contact.evidence + str(findings)
 
 
 async def test_an_endpoint_that_turns_bad_in_the_middle_ends_within_the_budget() -> None:
@@ -156,6 +156,6 @@ async def test_the_budget_of_requests_is_kept_and_told() -> None:
         budget = Budget(requests=4, total_s=30, answer_s=5)
         url = f"http://127.0.0.1:{port}/"
         endpoint = registry.endpoint(url, registry.RECIPES["openai-chat"], budget, {}, frozenset())
-        _, findings = await examine(endpoint, Options(), budget, Redactor())
+        _, findings = await examine(endpoint, AuditOptions(), budget, Redactor())
     assert budget.used == 4
     assert any("budget of 4 requests" in finding.saw for finding in findings)

@@ -17,8 +17,8 @@ from holdfast.audit.budget import Budget, Redactor
 from holdfast.audit.drivers import registry
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import Finding
-from holdfast.audit.lab import Options
-from holdfast.audit.recipe import Call
+from holdfast.audit.lab import AuditOptions
+from holdfast.audit.recipe import RecipeCall
 from holdfast.edge import auth
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
@@ -73,11 +73,11 @@ async def plant(folder: Path, *, again: bool) -> AsyncIterator[tuple[str, str]]:
 
 
 async def audit(folder: Path, url: str, token: str, *only: str, lost_s: float = 60.0) -> dict[str, Finding]:
-    recipe = structs.replace(registry.RECIPES["holdfast"], ask=[Call(body={"agent": "writer"})])
+    recipe = structs.replace(registry.RECIPES["holdfast"], ask=[RecipeCall(body={"agent": "writer"})])
     budget = Budget(requests=100, ask_above=100, total_s=240, answer_s=60)
     endpoint = registry.endpoint(url, recipe, budget, {"authorization": f"Bearer {token}"}, frozenset())
     kill = f"kill -9 $(cat {folder}/.writer.pid)"
-    given = Options(
+    given = AuditOptions(
         prompt="one", second_prompt="two", agents_prompt="needs agents", kill_agent=kill, kill_orchestrator=kill,
         lost_s=lost_s,
     )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from holdfast.audit.budget import Budget, Redactor
 from holdfast.audit.drivers.http import HttpEndpoint
 from holdfast.audit.examine import PROBES, examine
-from holdfast.audit.lab import Options
+from holdfast.audit.lab import AuditOptions
 from holdfast.audit.probes import resilient
 from holdfast.audit.probes.memory import used_bytes
 from tests.audit.chat_server import RECIPE, ChatServer
@@ -22,7 +22,7 @@ PAGE = b"# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_byt
 
 
 async def test_memory_is_read_from_a_process_or_a_metrics_page() -> None:
-    own = await used_bytes(Options(pid=os.getpid()))
+    own = await used_bytes(AuditOptions(pid=os.getpid()))
     assert own is not None and own > 10 * 1024 * 1024
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,10 +30,10 @@ async def test_memory_is_read_from_a_process_or_a_metrics_page() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + PAGE)
 
     async with raw_server(serve) as port:
-        assert await used_bytes(Options(metrics_url=f"http://127.0.0.1:{port}/metrics")) == 15_000_000
-    assert await used_bytes(Options(metrics_url=f"http://127.0.0.1:{port}/metrics")) is None
-    assert await used_bytes(Options(pid=2**22 + 5)) is None
-    assert await used_bytes(Options()) is None
+        assert await used_bytes(AuditOptions(metrics_url=f"http://127.0.0.1:{port}/metrics")) == 15_000_000
+    assert await used_bytes(AuditOptions(metrics_url=f"http://127.0.0.1:{port}/metrics")) is None
+    assert await used_bytes(AuditOptions(pid=2**22 + 5)) is None
+    assert await used_bytes(AuditOptions()) is None
 
 
 @pytest.mark.parametrize(("growth", "verdict"), [(1_000_000, "pass"), (64 * 1024 * 1024, "fail")])
@@ -42,7 +42,7 @@ async def test_a_server_that_grows_with_a_slow_reader_fails(
 ) -> None:
     sizes = iter([50_000_000, 50_000_000 + growth])
 
-    async def measured(_: Options) -> int:
+    async def measured(_: AuditOptions) -> int:
         return next(sizes)
 
     monkeypatch.setattr(resilient, "used_bytes", measured)
@@ -51,7 +51,7 @@ async def test_a_server_that_grows_with_a_slow_reader_fails(
         budget = Budget(total_s=60, answer_s=10)
         endpoint = HttpEndpoint(server.url, RECIPE, budget)
         _, found = await examine(
-            endpoint, Options(prompt="one", second_prompt="two"), budget, Redactor(), probes=probes
+            endpoint, AuditOptions(prompt="one", second_prompt="two"), budget, Redactor(), probes=probes
         )
     assert (found[0].verdict, found[0].measured["growth_bytes"]) == (verdict, growth)
 

@@ -14,7 +14,7 @@ from holdfast.audit.budget import Budget, Redactor
 from holdfast.audit.drivers.http import HttpEndpoint
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import Contact, Finding
-from holdfast.audit.lab import Options
+from holdfast.audit.lab import AuditOptions
 from tests.audit.chat_server import FAULTS, RECIPE, ChatServer
 
 KILL = (
@@ -28,8 +28,8 @@ ALONE = "conversations mix"
 Audited = tuple[Contact, list[Finding]]
 
 
-def options(port: int) -> Options:
-    return Options(
+def options(port: int) -> AuditOptions:
+    return AuditOptions(
         prompt="one", second_prompt="two", steer_text="slower", approval_prompt="needs approval",
         agents_prompt="needs agents", kill_agent=KILL.format(sys.executable, port, "agent"),
         kill_orchestrator=KILL.format(sys.executable, port, "orchestrator"), stop_s=2.0, lost_s=2.0,

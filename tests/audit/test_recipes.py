@@ -14,15 +14,15 @@ import msgspec
 import pytest
 
 from holdfast.audit import recipe as recipes
+from holdfast.audit.baseline import ENOUGH_PIECES
 from holdfast.audit.budget import Budget, Redactor
-from holdfast.audit.contact import ENOUGH_PIECES
 from holdfast.audit.drivers import registry
 from holdfast.audit.endpoint import Endpoint
 from holdfast.audit.examine import examine
 from holdfast.audit.finding import Contact
-from holdfast.audit.lab import Lab, Options
-from holdfast.audit.reading import Cutter, Reader
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.lab import AuditOptions, Lab
+from holdfast.audit.parsing import MessageSplitter, StreamParser
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 from holdfast.audit.transcript import Transcript
 from holdfast.errors import Refused
 from tests.audit.conftest import raw_server
@@ -33,11 +33,11 @@ WORDS = [f"w{n} " for n in range(20)]
 
 
 def page_of(rules: list[Rule], *messages: Any, event: str = "") -> Transcript:
-    page, reader, cutter = Transcript(), Reader(rules, {}), Cutter("sse")
+    page, reader, cutter = Transcript(), StreamParser(rules, {}), MessageSplitter("sse")
     head = f"event: {event}\n" if event else ""
     for message in messages:
         for one in cutter.feed(f"{head}data: {json.dumps(message)}\n\n".encode()):
-            for piece in reader.read(one):
+            for piece in reader.parse(one):
                 page.apply(piece)
     return page
 
@@ -131,7 +131,7 @@ async def test_messages_of_one_answer_are_one_answer() -> None:
 
 async def test_an_answer_in_two_messages_ends_with_its_run() -> None:
     """What comes between them, a tool that takes its time, is not the end."""
-    page, reader, cutter = Transcript(), Reader(registry.RECIPES["ag-ui"].read, {}), Cutter("sse")
+    page, reader, cutter = Transcript(), StreamParser(registry.RECIPES["ag-ui"].read, {}), MessageSplitter("sse")
     ends = []
     for ident in ("m1", "m2", ""):
         events = [
@@ -140,7 +140,7 @@ async def test_an_answer_in_two_messages_ends_with_its_run() -> None:
             {"type": "TEXT_MESSAGE_END", "messageId": ident},
         ] if ident else [{"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}]  # fmt: skip
         for message in cutter.feed(sse(*events)):
-            for piece in reader.read(message):
+            for piece in reader.parse(message):
                 page.apply(piece)
         ends.append(page.ended)
     assert ends == [0, 0, 2] and page.answer == "m1m2" and page.others == 0
@@ -179,19 +179,19 @@ def made(port: int, recipe: Recipe, **budget: Any) -> Endpoint:
 
 async def contact(port: int, recipe: Recipe, prompt: str = "one", **budget: Any) -> Contact:
     endpoint = made(port, recipe, **budget)
-    found, _ = await examine(endpoint, Options(prompt=prompt), endpoint.budget, Redactor(), probes=[])
+    found, _ = await examine(endpoint, AuditOptions(prompt=prompt), endpoint.budget, Redactor(), probes=[])
     return found
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        Call(form={"message": "{prompt}", "stream": "true"}),
-        Call(headers={"Content-Type": "application/x-www-form-urlencoded"}, body="message={prompt}&stream=true"),
+        RecipeCall(form={"message": "{prompt}", "stream": "true"}),
+        RecipeCall(headers={"Content-Type": "application/x-www-form-urlencoded"}, body="message={prompt}&stream=true"),
     ],
     ids=["form", "text"],
 )
-async def test_a_form_holds_what_was_asked_whatever_that_is(call: Call) -> None:
+async def test_a_form_holds_what_was_asked_whatever_that_is(call: RecipeCall) -> None:
     asked = Asked()
     async with raw_server(asked) as port:
         await contact(port, Recipe(ask=[call], read=SAYS), NASTY)
@@ -203,7 +203,7 @@ async def test_a_form_holds_what_was_asked_whatever_that_is(call: Call) -> None:
 async def test_what_is_asked_in_an_address_is_encoded() -> None:
     asked = Asked()
     async with raw_server(asked) as port:
-        await contact(port, Recipe(ask=[Call(method="GET", path="{base}/ask?q={prompt}&n=1")], read=SAYS), NASTY)
+        await contact(port, Recipe(ask=[RecipeCall(method="GET", path="{base}/ask?q={prompt}&n=1")], read=SAYS), NASTY)
     path = asked.requests[0][1]
     assert path.startswith("/base/ask?q=") and path.endswith("&n=1")
     assert unquote(path.split("q=")[1].removesuffix("&n=1")) == NASTY
@@ -211,22 +211,22 @@ async def test_what_is_asked_in_an_address_is_encoded() -> None:
 
 async def test_what_is_made_once_is_made_once_in_a_conversation() -> None:
     asked = Asked()
-    recipe = Recipe(ask=[Call(method="PUT", path="/{chat}", once=True), Call(path="/{chat}")], read=SAYS)
+    recipe = Recipe(ask=[RecipeCall(method="PUT", path="/{chat}", once=True), RecipeCall(path="/{chat}")], read=SAYS)
     async with raw_server(asked) as port:
         endpoint = made(port, recipe)
-        lab = Lab(endpoint, endpoint.budget, Options(), Redactor(), Contact(state="ok", told=""))
-        async with lab.scene() as scene:
-            tab = await scene.tab("A")
+        lab = Lab(endpoint, endpoint.budget, AuditOptions(), Redactor(), Contact(state="ok", message=""))
+        async with lab.trial() as trial:
+            tab = await trial.tab("A")
             for _ in range(2):
-                await scene.finished(tab, await scene.ask(tab))
+                await trial.wait_finished(tab, await trial.ask(tab))
     assert [method for method, *_ in asked.requests] == ["PUT", "POST", "POST"]
 
 
 async def test_whom_to_ask_is_filled_in() -> None:
     asked = Asked()
-    recipe = Recipe(ask=[Call(path="/{agent}", body={"model": "{model}", "text": "{prompt}"})], read=SAYS)
+    recipe = Recipe(ask=[RecipeCall(path="/{agent}", body={"model": "{model}", "text": "{prompt}"})], read=SAYS)
     async with raw_server(asked) as port:
-        await contact(port, recipe.asking("writer", "big"), "hi")
+        await contact(port, recipe.with_target("writer", "big"), "hi")
         await contact(port, recipe, "hi")
     first, last = asked.requests[0], asked.requests[-1]
     assert (first[1], json.loads(first[3])) == ("/writer", {"model": "big", "text": "hi"})
@@ -236,9 +236,9 @@ async def test_whom_to_ask_is_filled_in() -> None:
 @pytest.mark.parametrize(
     ("recipe", "told"),
     [
-        (Recipe(ask=[Call()], listens=True), "listens"),
-        (Recipe(ask=[Call()], shared=["thread"]), "thread"),
-        (Recipe(ask=[Call(body="{run}")]), "run"),
+        (Recipe(ask=[RecipeCall()], listens=True), "listens"),
+        (Recipe(ask=[RecipeCall()], shared=["thread"]), "thread"),
+        (Recipe(ask=[RecipeCall(body="{run}")]), "run"),
     ],
 )
 async def test_a_recipe_that_cannot_work_is_refused(recipe: Recipe, told: str) -> None:
@@ -248,8 +248,8 @@ async def test_a_recipe_that_cannot_work_is_refused(recipe: Recipe, told: str) -
 
 async def test_what_the_history_tells_may_be_used() -> None:
     told = [Rule(capture={"run": "run_id"})]
-    join, history = Call(method="GET", path="/{run}"), Call(method="GET", path="/h")
-    assert recipes.check(Recipe(ask=[Call()], join=join, history=history, read_history=told))
+    join, history = RecipeCall(method="GET", path="/{run}"), RecipeCall(method="GET", path="/h")
+    assert recipes.check(Recipe(ask=[RecipeCall()], join=join, history=history, read_history=told))
 
 
 # --- streams that do not exist yet ----------------------------------------------------------------------------------------
@@ -268,7 +268,9 @@ class Later(Asked):
             await super().answer(method, path, writer)
 
 
-LISTENS = Recipe(ask=[Call(path="/{chat}")], join=Call(method="GET", path="/{chat}"), listens=True, read=SAYS)
+LISTENS = Recipe(
+    ask=[RecipeCall(path="/{chat}")], join=RecipeCall(method="GET", path="/{chat}"), listens=True, read=SAYS
+)
 
 
 async def test_listening_on_a_stream_that_the_first_message_makes() -> None:
@@ -280,9 +282,9 @@ async def test_listening_on_a_stream_that_the_first_message_makes() -> None:
 async def test_a_stream_that_never_comes_to_be_is_said_to_be_that() -> None:
     async with raw_server(Later(99)) as port:
         found = await contact(port, LISTENS, first_s=0.5)
-    assert found.state == "refused" and "the stream to listen on was not there within 0.5 s: HTTP 404" in found.told, (
-        found
-    )
+    assert (
+        found.state == "refused" and "the stream to listen on was not there within 0.5 s: HTTP 404" in found.message
+    ), found
 
 
 class Named(Asked):
@@ -299,7 +301,7 @@ class Named(Asked):
 async def test_listening_on_a_stream_whose_name_the_answer_tells() -> None:
     asked = Named()
     recipe = Recipe(
-        ask=[Call(path="/{chat}", capture={"run": "run"})], join=Call(method="GET", path="/runs/{run}"), listens=True, read=SAYS,
+        ask=[RecipeCall(path="/{chat}", capture={"run": "run"})], join=RecipeCall(method="GET", path="/runs/{run}"), listens=True, read=SAYS,
     )  # fmt: skip
     async with raw_server(asked) as port:
         assert (await contact(port, recipe)).state == "ok"
@@ -330,9 +332,11 @@ class Ends(Asked):
 )
 async def test_a_text_rule_that_never_matched_is_reported_as_that(rules: list[Rule], silent: str) -> None:
     async with raw_server(Ends()) as port:
-        found = await contact(port, Recipe(ask=[Call()], read=rules))
+        found = await contact(port, Recipe(ask=[RecipeCall()], read=rules))
     assert found.state in ("unmatched", "garbage"), found
-    assert "text rule never matched" in found.told and silent in found.told and "longer" not in found.told, found.told
+    assert "text rule never matched" in found.message and silent in found.message and "longer" not in found.message, (
+        found.message
+    )
     assert len(WORDS) >= ENOUGH_PIECES
 
 

@@ -80,7 +80,7 @@ def finding(id_: str, verdict: str, **more: Any) -> Finding:
 def report_of(*findings: Finding, **inputs: Any) -> Report:
     budget = Budget()
     endpoint = registry.endpoint("http://127.0.0.1:1/", registry.RECIPES["ai-sdk"], budget, {}, frozenset())
-    contact = Contact(state="ok", told="", deterministic=True)
+    contact = Contact(state="ok", message="", deterministic=True)
     return build(endpoint, budget, Redactor(SECRET), contact, list(findings), inputs=Inputs(**inputs))
 
 
@@ -170,7 +170,7 @@ def test_the_page_needs_nothing_and_lets_nothing_run() -> None:
     nasty = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
     step = Step(at_s=0.1, source="tab A", target="endpoint", what=nasty, fault=True)
     made = report_of(finding("resilient.resume", "fail", saw=nasty, timeline=[step], evidence=[nasty]))
-    made.target, made.contact.told = nasty, nasty
+    made.target, made.contact.message = nasty, nasty
     text = page(made)
     parser = _Page()
     parser.feed(text)

@@ -19,9 +19,9 @@ from holdfast.audit.budget import Budget, Redactor
 from holdfast.audit.drivers.http import HttpEndpoint
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import Finding
-from holdfast.audit.lab import Options
+from holdfast.audit.lab import AuditOptions
 from holdfast.audit.probes.probe import Probe
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 from tests.audit.desk import FAULTS, RECIPE, Desk
 from tests.audit.test_drivers import SOCKET, WORDS, findings, made, serving
 
@@ -48,7 +48,7 @@ async def audit(fault: str, probes: Sequence[Probe], recipe: Recipe | None = Non
     kinds = {fault: True} if fault in TWINS[1:] else {}
     async with Desk("" if fault in TWINS else fault, **kinds).running() as desk:
         budget = Budget(requests=2_000, ask_above=2_000, total_s=300, answer_s=30)
-        given = Options(prompt="one", second_prompt="two", approval_prompt="needs approval", stop_s=10.0)
+        given = AuditOptions(prompt="one", second_prompt="two", approval_prompt="needs approval", stop_s=10.0)
         given.kill_agent = KILL.format(sys.executable, desk.port) if kill else ""
         endpoint = HttpEndpoint(desk.url, recipe or desk.recipe, budget)
         contact, found = await examine(endpoint, given, budget, Redactor(), probes=probes, jobs=4)
@@ -68,22 +68,30 @@ async def audit_all(*, whole: bool) -> dict[str, Found]:
     return dict(zip(desks, await asyncio.gather(*map(one, desks)), strict=True))
 
 
-def told(found: Found, verdicts: Sequence[str] = ("fail",)) -> dict[str, str]:
+def saw_by_probe(found: Found, verdicts: Sequence[str] = ("fail",)) -> dict[str, str]:
     """What was seen by the probes with these verdicts."""
     return {f.id: f.saw for f in found.values() if f.verdict in verdicts}
 
 
 async def test_a_fault_fails_its_probe_and_its_twin_passes() -> None:
     audited = await audit_all(whole=False)
-    assert {twin: told(audited[twin], ("fail", "inconclusive")) for twin in TWINS} == {twin: {} for twin in TWINS}
-    assert {fault: list(told(audited[fault])) for fault in FAULTS} == {fault: [id_] for fault, id_ in FAULTS.items()}
+    assert {twin: saw_by_probe(audited[twin], ("fail", "inconclusive")) for twin in TWINS} == {
+        twin: {} for twin in TWINS
+    }
+    assert {fault: list(saw_by_probe(audited[fault])) for fault in FAULTS} == {
+        fault: [id_] for fault, id_ in FAULTS.items()
+    }
 
 
 @pytest.mark.slow
 async def test_a_fault_fails_exactly_its_probe_of_all() -> None:
     audited = await audit_all(whole=True)
-    assert {twin: told(audited[twin], ("fail", "inconclusive")) for twin in TWINS} == {twin: {} for twin in TWINS}
-    assert {fault: list(told(audited[fault])) for fault in FAULTS} == {fault: [id_] for fault, id_ in FAULTS.items()}
+    assert {twin: saw_by_probe(audited[twin], ("fail", "inconclusive")) for twin in TWINS} == {
+        twin: {} for twin in TWINS
+    }
+    assert {fault: list(saw_by_probe(audited[fault])) for fault in FAULTS} == {
+        fault: [id_] for fault, id_ in FAULTS.items()
+    }
 
 
 @pytest.mark.parametrize("fault", ["nobody else can join", "whoever joins sees an empty stream"])
@@ -107,7 +115,7 @@ async def test_where_nothing_comes_nothing_comes_twice_is_no_pass() -> None:
 @pytest.mark.parametrize(("fault", "verdict"), [("a dead agent's answer is called complete", "fail"), ("", "pass")])
 async def test_half_an_answer_that_is_called_complete_is_not_being_told(fault: str, verdict: str) -> None:
     found = await audit(fault, probe("resilient.agent_killed"), kill=True)
-    assert found["resilient.agent_killed"].verdict == verdict, told(found, ("pass", "fail", "inconclusive"))
+    assert found["resilient.agent_killed"].verdict == verdict, saw_by_probe(found, ("pass", "fail", "inconclusive"))
 
 
 def without(recipe: Recipe, field: str) -> Recipe:
@@ -141,7 +149,7 @@ async def test_an_address_that_holds_the_run_lets_every_client_know_it() -> None
         RECIPE, shared=["run"], read_history=[structs.replace(r, capture={}) for r in RECIPE.read_history]
     )
     found = await audit("the run is told to the asker alone", probe("continuity.middle"), shared)
-    assert found["continuity.middle"].verdict == "pass", told(found)
+    assert found["continuity.middle"].verdict == "pass", saw_by_probe(found)
     assert any("address holds run" in step.what for step in found["continuity.middle"].timeline)
 
 
@@ -175,8 +183,8 @@ async def test_what_one_connection_was_told_no_other_knows(told: bool) -> None:
 
     told_run = Rule(when={"t": ["run", "runs"]}, capture={"run": "run"})
     recipe = structs.replace(
-        SOCKET, read=[told_run, *SOCKET.read], join=Call(send=[{"do": "follow", "run": "{run}"}]),
-        history=Call(send=[{"do": "look", "chat": "{chat}"}]), stop=None,
+        SOCKET, read=[told_run, *SOCKET.read], join=RecipeCall(send=[{"do": "follow", "run": "{run}"}]),
+        history=RecipeCall(send=[{"do": "look", "chat": "{chat}"}]), stop=None,
     )  # fmt: skip
     async with serving(handle) as url:
         verdicts = await findings(made(url, recipe), "continuity.middle")

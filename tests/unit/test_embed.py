@@ -42,7 +42,7 @@ def messages(body: str) -> list[dict[str, Any]]:
 
 
 async def test_a_detached_run() -> None:
-    async with holdfast.Hub("memory:") as hub:
+    async with holdfast.EmbeddedHub("memory:") as hub:
         run = await hub.session("s1").start(answer, "three")
         assert await run.text() == "one two three"
         again = await hub.session("s1").start("answer", "four")
@@ -52,7 +52,7 @@ async def test_a_detached_run() -> None:
 
 
 async def test_sse_keeps_an_old_endpoint_and_a_reader_that_leaves_changes_nothing() -> None:
-    async with holdfast.Hub("memory:") as hub:
+    async with holdfast.EmbeddedHub("memory:") as hub:
         run = await hub.session("s1").start(answer, "three")
         stream = run.sse().body_iterator
         first = await anext(stream)
@@ -68,7 +68,7 @@ async def test_sse_keeps_an_old_endpoint_and_a_reader_that_leaves_changes_nothin
 
 
 def test_three_lines_in_a_fastapi_app(tmp_path: Path) -> None:
-    hub = holdfast.Hub(f"sqlite:///{tmp_path}/sessions.db", hosts=("testserver",))
+    hub = holdfast.EmbeddedHub(f"sqlite:///{tmp_path}/sessions.db", hosts=("testserver",))
     app = FastAPI()
     app.include_router(hub.router)
 
@@ -98,7 +98,7 @@ def test_three_lines_in_a_fastapi_app(tmp_path: Path) -> None:
 
 
 async def test_a_router_whose_lifespan_was_not_run_says_so() -> None:
-    hub = holdfast.Hub("memory:")
+    hub = holdfast.EmbeddedHub("memory:")
     app = FastAPI()
     app.include_router(hub.router)
     transport = httpx.ASGITransport(app=app)  # runs no lifespan, like a mounted application
@@ -120,12 +120,12 @@ async def test_runs_and_sessions_survive_a_restart(tmp_path: Path) -> None:
         began.set()
         await asyncio.Event().wait()
 
-    async with holdfast.Hub(path, lease_s=0.3) as hub:
+    async with holdfast.EmbeddedHub(path, lease_s=0.3) as hub:
         hub.agent("writer")(interrupted)
         run = await hub.session("s1").start("writer", "hello")
         await hub.ensure_agent(interrupted)
         await began.wait()
-    again = holdfast.Hub(path, lease_s=0.3)
+    again = holdfast.EmbeddedHub(path, lease_s=0.3)
     again.agent("writer")(answer)
     async with again:
         session = await again.session("s1").client()
@@ -133,7 +133,7 @@ async def test_runs_and_sessions_survive_a_restart(tmp_path: Path) -> None:
 
 
 async def test_two_agents_of_one_name_are_refused() -> None:
-    async with holdfast.Hub("memory:") as hub:
+    async with holdfast.EmbeddedHub("memory:") as hub:
         await hub.session("s1").start(answer, "x")
 
         async def other(run: RunContext) -> None: ...
@@ -145,7 +145,7 @@ async def test_two_agents_of_one_name_are_refused() -> None:
 
 
 async def test_blobs_in_process() -> None:
-    async with holdfast.Hub("memory:") as hub:
+    async with holdfast.EmbeddedHub("memory:") as hub:
         client = await hub.client()
         await client.create("s1")
         blob = await client.blobs.put("s1", b"data", "text/plain")

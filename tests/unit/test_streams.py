@@ -21,12 +21,12 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def hub() -> AsyncIterator[holdfast.Hub]:
-    async with holdfast.Hub("memory:", lease_s=1) as hub:
+async def hub() -> AsyncIterator[holdfast.EmbeddedHub]:
+    async with holdfast.EmbeddedHub("memory:", lease_s=1) as hub:
         yield hub
 
 
-async def test_pieces_come_while_they_are_said_and_add_up(hub: holdfast.Hub) -> None:
+async def test_pieces_come_while_they_are_said_and_add_up(hub: holdfast.EmbeddedHub) -> None:
     heard = asyncio.Queue[str]()
 
     async def answer(text: str) -> AsyncIterator[str]:
@@ -44,7 +44,7 @@ async def test_pieces_come_while_they_are_said_and_add_up(hub: holdfast.Hub) -> 
     assert [piece async for piece in run.stream()] == [await run.text()], "whoever comes late gets all of it"
 
 
-async def test_a_plain_generator_runs_in_a_thread(hub: holdfast.Hub) -> None:
+async def test_a_plain_generator_runs_in_a_thread(hub: holdfast.EmbeddedHub) -> None:
     threads = set()
 
     def answer(text: str) -> Iterator[str]:
@@ -56,7 +56,7 @@ async def test_a_plain_generator_runs_in_a_thread(hub: holdfast.Hub) -> None:
     assert await (await hub.session("s").start(answer, "rain")).text() == "rain and wind", "the same agent again"
 
 
-async def test_a_generator_is_registered_by_name_before_or_after_the_start(hub: holdfast.Hub) -> None:
+async def test_a_generator_is_registered_by_name_before_or_after_the_start(hub: holdfast.EmbeddedHub) -> None:
     @hub.agent("writer")
     async def answer(text: str) -> AsyncIterator[str]:
         yield f"I say {text}"
@@ -64,7 +64,7 @@ async def test_a_generator_is_registered_by_name_before_or_after_the_start(hub: 
     assert await (await hub.session("s").start("writer", "tide")).text() == "I say tide"
 
 
-async def test_a_response_breaks_off_where_its_run_fails(hub: holdfast.Hub) -> None:
+async def test_a_response_breaks_off_where_its_run_fails(hub: holdfast.EmbeddedHub) -> None:
     async def answer(text: str) -> AsyncIterator[str]:
         yield text
         raise RuntimeError("the model is gone")
@@ -77,7 +77,7 @@ async def test_a_response_breaks_off_where_its_run_fails(hub: holdfast.Hub) -> N
     assert heard == ["tide"]
 
 
-async def test_a_reader_that_leaves_stops_nothing(hub: holdfast.Hub) -> None:
+async def test_a_reader_that_leaves_stops_nothing(hub: holdfast.EmbeddedHub) -> None:
     left = asyncio.Event()
 
     async def answer(text: str) -> AsyncIterator[str]:
@@ -92,7 +92,7 @@ async def test_a_reader_that_leaves_stops_nothing(hub: holdfast.Hub) -> None:
     assert await run.text() == "tide, all of it"
 
 
-async def attempts(hub: holdfast.Hub, second: str) -> tuple[list[str], Callable[[], Any]]:
+async def attempts(hub: holdfast.EmbeddedHub, second: str) -> tuple[list[str], Callable[[], Any]]:
     """A run whose first attempt is lost after ``one two``, and whose second says ``second``; what a reader heard."""
     said = asyncio.Event()
 
@@ -137,7 +137,7 @@ async def attempts(hub: holdfast.Hub, second: str) -> tuple[list[str], Callable[
     return heard, reading.result
 
 
-async def test_a_second_attempt_that_says_the_same_goes_on_where_the_first_was(hub: holdfast.Hub) -> None:
+async def test_a_second_attempt_that_says_the_same_goes_on_where_the_first_was(hub: holdfast.EmbeddedHub) -> None:
     heard, result = await attempts(hub, "one two three four")
     result()
     assert "".join(heard) == "one two three four "
@@ -158,7 +158,7 @@ async def test_a_second_attempt_that_says_the_same_goes_on_where_the_first_was(h
     await asyncio.wait({serving})
 
 
-async def test_a_second_attempt_that_says_something_else_is_told(hub: holdfast.Hub) -> None:
+async def test_a_second_attempt_that_says_something_else_is_told(hub: holdfast.EmbeddedHub) -> None:
     heard, result = await attempts(hub, "other words")
     with pytest.raises(holdfast.Refused, match=r"run\.fenced"):
         result()
@@ -167,7 +167,7 @@ async def test_a_second_attempt_that_says_something_else_is_told(hub: holdfast.H
 
 async def test_an_application_is_given_the_routes_and_the_lifespan() -> None:
     app = FastAPI()
-    hub = holdfast.Hub("memory:", app=app)
+    hub = holdfast.EmbeddedHub("memory:", app=app)
     async with app.router.lifespan_context(app):
         hub.check_started()
     with pytest.raises(holdfast.HoldfastError, match="not started"):

@@ -96,7 +96,7 @@ def check_host(url: str, allowed: frozenset[str]) -> None:
 
 
 class Redactor:
-    """Takes secrets out of what is reported: the ones it was told, and whatever looks like one.
+    """Takes secrets out of what is reported: those it was made with, and whatever looks like one.
 
     What an endpoint sent is also made harmless to show: control characters are written out.
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from typing import NamedTuple
 
-SHOWN_CHARS = 40
+EXCERPT_CHARS = 40
 FUZZY_CHARS = 4_000
-"""Longer differences are told by their ends only."""
+"""Of longer differences only the ends are reported."""
 
 
 class Difference(NamedTuple):
@@ -32,12 +32,12 @@ class Difference(NamedTuple):
     def __str__(self) -> str:
         if self.exact:
             return "exactly the same text"
-        told = []
+        parts = []
         if self.missing:
-            told.append(f"{self.missing} characters missing ({self.lost!r:.60})")
+            parts.append(f"{self.missing} characters missing ({self.lost!r:.60})")
         if self.extra:
-            told.append(f"{self.extra} characters too many ({self.doubled!r:.60})")
-        return f"{' and '.join(told)}, first at character {self.at}"
+            parts.append(f"{self.extra} characters too many ({self.doubled!r:.60})")
+        return f"{' and '.join(parts)}, first at character {self.at}"
 
 
 def difference(expected: str, got: str) -> Difference:
@@ -66,15 +66,15 @@ def difference(expected: str, got: str) -> Difference:
     return Difference(missing, extra, start, lost[:80], doubled[:80])
 
 
-def apart(expected: str, got: str) -> str:
-    """Two different texts told so that one sees where they part: a little before the first difference, and after it."""
+def describe_difference(expected: str, got: str) -> str:
+    """An excerpt of two texts around their first difference."""
     start = 0
     while start < min(len(expected), len(got)) and expected[start] == got[start]:
         start += 1
-    at = max(0, start - SHOWN_CHARS // 4)
+    at = max(0, start - EXCERPT_CHARS // 4)
 
-    def shown(text: str) -> str:
-        piece = text[at : at + SHOWN_CHARS]
-        return f"{'…' if at else ''}{piece}{'…' if at + SHOWN_CHARS < len(text) else ''}"
+    def excerpt(text: str) -> str:
+        piece = text[at : at + EXCERPT_CHARS]
+        return f"{'…' if at else ''}{piece}{'…' if at + EXCERPT_CHARS < len(text) else ''}"
 
-    return f"at character {start}: {shown(got)!r} ({len(got)}) instead of {shown(expected)!r} ({len(expected)})"
+    return f"at character {start}: {excerpt(got)!r} ({len(got)}) instead of {excerpt(expected)!r} ({len(expected)})"

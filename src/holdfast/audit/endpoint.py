@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from holdfast.audit.budget import Budget
-from holdfast.audit.knowledge import Chat, Learner, Tab, Untold
-from holdfast.audit.recipe import KNOWN, Call, Recipe, Verb
-from holdfast.audit.stream import Stream
+from holdfast.audit.clients import Chat, NameStore, NameUnknown, Tab
+from holdfast.audit.recipe import BUILT_IN_NAMES, Recipe, RecipeCall, Verb
+from holdfast.audit.stream import ClientStream
 from holdfast.audit.transcript import Transcript
 
 
@@ -16,7 +16,7 @@ class Receipt(NamedTuple):
     """How an endpoint answered a command."""
 
     ok: bool
-    told: str
+    detail: str
     status: int = 0
 
 
@@ -29,7 +29,7 @@ class Endpoint(ABC):
 
     def __init__(self, url: str, recipe: Recipe, budget: Budget) -> None:
         self.url = url
-        self.recipe = recipe.asking()
+        self.recipe = recipe.with_target()
         self.budget = budget
 
     def offers(self, verb: Verb) -> bool:
@@ -42,15 +42,15 @@ class Endpoint(ABC):
         """Host and port, for the proxy."""
 
     @abstractmethod
-    async def ask(self, tab: Tab, chat: Chat, prompt: str, on: Stream | None = None) -> Stream:
+    async def ask(self, tab: Tab, chat: Chat, prompt: str, on: ClientStream | None = None) -> ClientStream:
         """Say something; the answer arrives on the stream. ``on`` is the connection the tab has already, if any."""
 
     @abstractmethod
-    async def resume(self, tab: Tab, chat: Chat, after: Stream) -> Stream:
+    async def resume(self, tab: Tab, chat: Chat, after: ClientStream) -> ClientStream:
         """Go on where a stream broke, as the endpoint's clients do. The stream begins with what they had, if they keep it."""
 
     @abstractmethod
-    async def join(self, tab: Tab, chat: Chat) -> Stream:
+    async def join(self, tab: Tab, chat: Chat) -> ClientStream:
         """Open the conversation with nothing but what its address holds."""
 
     @abstractmethod
@@ -59,40 +59,43 @@ class Endpoint(ABC):
 
     @abstractmethod
     async def command(
-        self, verb: Verb, tab: Tab, chat: Chat, names: dict[str, str], on: Stream | None = None
+        self, verb: Verb, tab: Tab, chat: Chat, names: dict[str, str], on: ClientStream | None = None
     ) -> Receipt:
         """Stop, steer or approve."""
 
     async def find(self, tab: Tab, chat: Chat) -> None:  # noqa: B027 not every transport has requests
-        """Ask for the ids that a client needs which knows nothing but the conversation's address."""
+        """Request the ids that a client needs which has nothing but the conversation's address."""
 
-    # --- what a client knows
-    def known(self, tab: Tab, chat: Chat, **more: str) -> dict[str, str]:
+    # --- names in templates
+    def template_names(self, tab: Tab, chat: Chat, **more: str) -> dict[str, str]:
         """The names a template of this client may use now."""
-        about = {"chat": chat.id, "tab": tab.id, "device": tab.device, "user": "audit"}
-        return {**about, **chat.names, **tab.names, **more}
+        identity = {"chat": chat.id, "tab": tab.id, "device": tab.device, "user": "audit"}
+        return {**identity, **chat.names, **tab.names, **more}
 
-    def learner(self, tab: Tab, chat: Chat, beside: dict[str, str] | None = None) -> Learner:
+    def captures(self, tab: Tab, chat: Chat, also: dict[str, str] | None = None) -> NameStore:
         """Where captures go that a client makes."""
-        return Learner(tab, chat, self.recipe.shared, beside)
+        return NameStore(tab, chat, self.recipe.shared, also)
 
-    async def knowing(self, call: Call, tab: Tab, chat: Chat, **more: str) -> dict[str, str]:
-        """The names a call needs, asking for them first where the recipe says how a client learns them.
+    async def resolve_names(self, call: RecipeCall, tab: Tab, chat: Chat, **more: str) -> dict[str, str]:
+        """The names a call needs, requesting them first where the recipe says how a client gets them.
 
         Raises:
-            Untold: nobody told this client.
+            NameUnknown: this client did not receive one.
         """
-        if self._lacks(call, tab, chat, more) and self.recipe.find:
+        if self._missing_names(call, tab, chat, more) and self.recipe.find:
             await self.find(tab, chat)
-        if call is not self.recipe.history and self._lacks(call, tab, chat, more) & self.recipe.told_by_history:
+        if (
+            call is not self.recipe.history
+            and self._missing_names(call, tab, chat, more) & self.recipe.names_in_history
+        ):
             await self.history(tab, chat)
-        if lacks := self._lacks(call, tab, chat, more):
-            raise Untold(tab, chat, lacks)
-        return self.known(tab, chat, **more)
+        if missing := self._missing_names(call, tab, chat, more):
+            raise NameUnknown(tab, chat, missing)
+        return self.template_names(tab, chat, **more)
 
-    def _lacks(self, call: Call, tab: Tab, chat: Chat, more: dict[str, str]) -> set[str]:
-        names = self.known(tab, chat, **more)
-        return {name for name in call.uses & (self.recipe.captured - KNOWN) if not names.get(name)}
+    def _missing_names(self, call: RecipeCall, tab: Tab, chat: Chat, more: dict[str, str]) -> set[str]:
+        values = self.template_names(tab, chat, **more)
+        return {name for name in call.uses & (self.recipe.captured - BUILT_IN_NAMES) if not values.get(name)}
 
     async def close(self) -> None:  # noqa: B027 most have nothing to close
         """Nothing more is asked of it."""

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from holdfast.audit.baseline import measure_baseline
 from holdfast.audit.budget import Budget, OutOfBudget, Redactor
-from holdfast.audit.contact import meet
 from holdfast.audit.endpoint import Endpoint
 from holdfast.audit.finding import Contact, Finding
-from holdfast.audit.lab import Lab, Options, Saw, Scene, undecided
+from holdfast.audit.lab import AuditOptions, Lab, ProbeResult, Trial, inconclusive
 from holdfast.audit.probes import agents, continuity, control, resilient
 from holdfast.audit.probes.probe import Probe
 
@@ -23,9 +23,15 @@ Progress = Callable[[str, Finding | None], None]
 
 
 async def examine(
-    endpoint: Endpoint, options: Options, budget: Budget, redactor: Redactor, *,
-    probes: Sequence[Probe] = PROBES, jobs: int = 1, progress: Progress = lambda what, finding: None,
-) -> tuple[Contact, list[Finding]]:  # fmt: skip
+    endpoint: Endpoint,
+    options: AuditOptions,
+    budget: Budget,
+    redactor: Redactor,
+    *,
+    probes: Sequence[Probe] = PROBES,
+    jobs: int = 1,
+    progress: Progress = lambda what, finding: None,
+) -> tuple[Contact, list[Finding]]:
     """Audit an endpoint.
 
     Args:
@@ -35,68 +41,76 @@ async def examine(
     Returns:
         How the endpoint behaved unbroken, and one finding for each probe, in their order.
     """
-    lab = Lab(endpoint, budget, options, redactor, Contact(state="hangs", told="The endpoint was not reached in time."))
+    lab = Lab(
+        endpoint, budget, options, redactor, Contact(state="hangs", message="The endpoint was not reached in time.")
+    )
     progress("first contact", None)
     try:
         async with asyncio.timeout(budget.left_s()):
-            await meet(lab)
+            await measure_baseline(lab)
     except (TimeoutError, OutOfBudget) as error:
-        lab.contact.told = str(error) or lab.contact.told
+        lab.contact.message = str(error) or lab.contact.message
         lab.contact.state = "hangs" if lab.contact.state == "ok" else lab.contact.state
     found: dict[str, Finding] = {}
     explained: dict[str, tuple[str, ...]] = {}
     gate = asyncio.Semaphore(jobs)
 
-    async def one(probe: Probe) -> None:
+    async def run_one(probe: Probe) -> None:
         async with gate:
             progress(probe.title, None)
-            found[probe.id], explained[probe.id] = await _try(lab, probe)
+            found[probe.id], explained[probe.id] = await _run_probe(lab, probe)
             progress(probe.title, found[probe.id])
 
     try:
-        await asyncio.gather(*(one(probe) for probe in probes if not probe.alone))
+        await asyncio.gather(*(run_one(probe) for probe in probes if not probe.alone))
         for probe in probes:
             if probe.alone:
-                await one(probe)
+                await run_one(probe)
     finally:
-        for experiment in lab.kept.values():
-            experiment.cancel()
-        await asyncio.gather(*lab.kept.values(), return_exceptions=True)
+        for future in lab.shared_results.values():
+            future.cancel()
+        await asyncio.gather(*lab.shared_results.values(), return_exceptions=True)
     return lab.contact, charge_once([found[probe.id] for probe in probes], probes, explained)
 
 
-async def _try(lab: Lab, probe: Probe) -> tuple[Finding, tuple[str, ...]]:
+async def _run_probe(lab: Lab, probe: Probe) -> tuple[Finding, tuple[str, ...]]:
     began = time.monotonic()
     if lab.contact.state != "ok":
-        return _finding(probe, undecided(f"not tried: {lab.contact.told}")), ()
-    scene: Scene | None = None
+        return _finding(probe, inconclusive(f"not tried: {lab.contact.message}")), ()
+    trial: Trial | None = None
     try:
-        async with asyncio.timeout(lab.budget.within(PROBE_S)), lab.scene() as scene:
-            saw = await probe.work(scene)
-            for stream in scene.streams:
-                if len(scene.evidence) < 2 and saw.verdict != "pass":
-                    scene.show("what came", stream)
+        async with asyncio.timeout(lab.budget.within(PROBE_S)), lab.trial() as trial:
+            result = await probe.work(trial)
+            for stream in trial.streams:
+                if len(trial.evidence) < 2 and result.verdict != "pass":
+                    trial.add_evidence("what came", stream)
     except TimeoutError:
-        saw = undecided("not finished within the time allowed")
+        result = inconclusive("not finished within the time allowed")
     except OutOfBudget as error:
-        saw = undecided(f"not tried to its end: {error}")
+        result = inconclusive(f"not tried to its end: {error}")
     except Exception as error:  # a fault of the audit or its recipe, never held against the endpoint
-        saw = undecided(f"the audit could not go on: {type(error).__name__}: {error}")
-    finding = _finding(probe, saw)
-    if saw.lacks and (scene is None or not scene.timeline):
+        result = inconclusive(f"the audit could not go on: {type(error).__name__}: {error}")
+    finding = _finding(probe, result)
+    if result.lacks and (trial is None or not trial.timeline):
         finding.did = "looked for a way to do it: nothing had to be broken"
     finding.took_s = round(time.monotonic() - began, 3)
     finding.saw = lab.redactor.text(finding.saw)
-    if scene is not None:
-        finding.timeline, finding.evidence, finding.measured = scene.timeline, scene.evidence[:4], scene.measured
-    return finding, saw.after
+    if trial is not None:
+        finding.timeline, finding.evidence, finding.measured = trial.timeline, trial.evidence[:4], trial.measured
+    return finding, result.after
 
 
-def _finding(probe: Probe, saw: Saw) -> Finding:
+def _finding(probe: Probe, result: ProbeResult) -> Finding:
     return Finding(
-        id=probe.id, capability=probe.capability, title=probe.title, verdict=saw.verdict, did=probe.did,
-        expected=probe.expected, saw=saw.saw, lacks=saw.lacks,
-    )  # fmt: skip
+        id=probe.id,
+        capability=probe.capability,
+        title=probe.title,
+        verdict=result.verdict,
+        did=probe.did,
+        expected=probe.expected,
+        saw=result.saw,
+        lacks=result.lacks,
+    )
 
 
 def charge_once(

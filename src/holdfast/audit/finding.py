@@ -59,7 +59,7 @@ class Contact(msgspec.Struct, kw_only=True):
     """
 
     state: str
-    told: str
+    message: str = msgspec.field(name="told")
     deterministic: bool | None = None
     marks_end: bool = False
     answer_chars: int = 0
@@ -126,6 +126,8 @@ def score_of(findings: list[Finding]) -> Score:
     for finding in findings:
         counts[finding.verdict] += 1
     return Score(
-        passed=counts["pass"], failed=counts["fail"], inconclusive=counts["inconclusive"],
+        passed=counts["pass"],
+        failed=counts["fail"],
+        inconclusive=counts["inconclusive"],
         not_applicable=counts["not_applicable"],
-    )  # fmt: skip
+    )

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.clients import Chat, Tab, fresh
 from holdfast.audit.compare import Difference, difference
 from holdfast.audit.endpoint import Endpoint, Receipt
 from holdfast.audit.finding import Contact, Step, Verdict
-from holdfast.audit.knowledge import Chat, Tab, fresh
 from holdfast.audit.proxy import Fault, FaultProxy
 from holdfast.audit.recipe import Verb
-from holdfast.audit.stream import Stream
-from holdfast.audit.transcript import End, Transcript
+from holdfast.audit.stream import ClientStream
+from holdfast.audit.transcript import StreamEnd, Transcript
 
 NARROW_BYTES: Final = 4_096
 QUIET_S: Final = 0.3
@@ -28,7 +28,7 @@ TOO_SHORT: Final = "the answer was over before it could be broken; use a prompt 
 
 
 @dataclass
-class Options:
+class AuditOptions:
     """What the person says about the endpoint.
 
     Attributes:
@@ -61,25 +61,25 @@ class Lab:
     """What all probes of one audit share.
 
     Attributes:
-        contact: how the endpoint behaves unbroken. truth: its answer by prompt, where it always gives the same.
-        usual: how many characters an undisturbed answer had, by prompt.
-        kept: what one experiment found that several probes look at.
+        contact: how the endpoint behaves unbroken. fixed_answers: its answer by prompt, where it always gives the same.
+        usual_chars: how many characters an undisturbed answer had, by prompt.
+        shared_results: results of trials that several probes use, by name.
     """
 
     endpoint: Endpoint
     budget: Budget
-    options: Options
+    options: AuditOptions
     redactor: Redactor
     contact: Contact
-    truth: dict[str, str] = field(default_factory=dict)
-    usual: dict[str, int] = field(default_factory=dict)
-    kept: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
+    fixed_answers: dict[str, str] = field(default_factory=dict)
+    usual_chars: dict[str, int] = field(default_factory=dict)
+    shared_results: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
 
-    async def once(self, name: str, work: Callable[[], Awaitable[Any]]) -> Any:
-        """Do an experiment once, whoever asks first; everybody gets what it found."""
-        if name not in self.kept:
-            self.kept[name] = asyncio.ensure_future(work())
-        return await asyncio.shield(self.kept[name])
+    async def run_once(self, name: str, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Run a trial once, when it is first needed; every caller gets its result."""
+        if name not in self.shared_results:
+            self.shared_results[name] = asyncio.ensure_future(work())
+        return await asyncio.shield(self.shared_results[name])
 
     @property
     def answer_s(self) -> float:
@@ -91,181 +91,187 @@ class Lab:
         """How long an answer is."""
         return max(1, self.contact.answer_chars)
 
-    def over(self, end: End) -> bool:
-        """Whether a client can take this for the end of an answer: it was said; or the stream closed clean, where an
-        endpoint never says any end and that is all its clients have to go by.
+    def is_end(self, end: StreamEnd) -> bool:
+        """Whether a client can take this for the end of an answer: the endpoint marked it; or the stream closed clean, where
+        an endpoint never marks an end and that is all its clients have to go by.
         """
-        return end.said or (end.ending == "closed" and not self.contact.marks_end)
+        return end.marked or (end.ending == "closed" and not self.contact.marks_end)
 
-    def whole(self, text: str) -> bool:
-        """Whether this is all of the answer, as far as can be told: its text, or nine tenths of the usual length."""
-        expected = self.truth.get(self.options.prompt)
+    def is_whole(self, text: str) -> bool:
+        """Whether this is all of the answer, as far as can be seen: its text, or nine tenths of the usual length."""
+        expected = self.fixed_answers.get(self.options.prompt)
         return not difference(expected, text).missing if expected else len(text) >= self.chars * 0.9
 
     @contextlib.asynccontextmanager
-    async def scene(self) -> AsyncIterator[Scene]:
+    async def trial(self) -> AsyncIterator[Trial]:
         """A clean conversation with clients of its own, all closed at the end."""
         async with contextlib.AsyncExitStack() as stack:
-            scene = Scene(self, stack)
+            trial = Trial(self, stack)
             try:
-                yield scene
+                yield trial
             finally:
-                for stream in scene.streams:
+                for stream in trial.streams:
                     await stream.close()
 
 
-class Scene:
-    """One experiment: its conversation, its clients, and what happened when."""
+class Trial:
+    """One trial: its conversation, its clients, and what happened when."""
 
     def __init__(self, lab: Lab, stack: contextlib.AsyncExitStack) -> None:
         self.lab = lab
         self.chat = Chat()
-        self.streams: list[Stream] = []
+        self.streams: list[ClientStream] = []
         self.timeline: list[Step] = []
         self.evidence: list[str] = []
         self.measured: dict[str, float] = {}
-        self.asked: dict[int, str] = {}
-        """What was asked last on a stream, by its ``id()``; a scene keeps its streams."""
+        self.prompts: dict[int, str] = {}
+        """The last prompt sent on a stream, by its ``id()``; a trial keeps its streams."""
         self._stack = stack
-        self._began_s = time.monotonic()
+        self._started_s = time.monotonic()
         self._device = fresh()
 
-    # --- telling
-    def tell(self, source: str, target: str, what: str, *, fault: bool = False) -> None:
+    # --- the record
+    def record(self, source: str, target: str, what: str, *, fault: bool = False) -> None:
         """Note a moment."""
-        at_s = round(time.monotonic() - self._began_s, 3)
-        told = self.lab.redactor.text(what)[:160]
-        self.timeline.append(Step(at_s=at_s, source=source, target=target, what=told, fault=fault))
+        at_s = round(time.monotonic() - self._started_s, 3)
+        text = self.lab.redactor.text(what)[:160]
+        self.timeline.append(Step(at_s=at_s, source=source, target=target, what=text, fault=fault))
 
-    def show(self, title: str, stream: Stream) -> None:
-        """Keep what came as evidence."""
+    def add_evidence(self, title: str, stream: ClientStream) -> None:
+        """Add what a stream received as evidence."""
         self.evidence.append(self.lab.redactor.text(f"{title}\n{stream.evidence()}"))
 
     # --- clients
     async def tab(self, name: str, *, device: str = "", narrow: bool = False) -> Tab:
         """Open a client; tabs without a ``device`` of their own share one. A ``narrow`` line holds next to nothing."""
         host, port = self.lab.endpoint.address
-        made = FaultProxy(host, port, narrow_bytes=NARROW_BYTES if narrow else None)
-        proxy = await self._stack.enter_async_context(made.running())
+        listener = FaultProxy(host, port, narrow_bytes=NARROW_BYTES if narrow else None)
+        proxy = await self._stack.enter_async_context(listener.running())
         headers = self.lab.options.second_headers if device else {}
         return Tab(name, proxy, device=device or self._device, headers=headers)
 
-    async def ask(self, tab: Tab, prompt: str = "", chat: Chat | None = None, on: Stream | None = None) -> Stream:
+    async def ask(
+        self, tab: Tab, prompt: str = "", chat: Chat | None = None, on: ClientStream | None = None
+    ) -> ClientStream:
         """Say something and listen."""
         prompt = prompt or self.lab.options.prompt
-        self.tell(tab.name, "endpoint", f"asks: {prompt}")
-        stream = self._keep(tab, await self.lab.endpoint.ask(tab, chat or self.chat, prompt, on))
-        self.asked[id(stream)] = prompt
+        self.record(tab.name, "endpoint", f"asks: {prompt}")
+        stream = self._add_stream(tab, await self.lab.endpoint.ask(tab, chat or self.chat, prompt, on))
+        self.prompts[id(stream)] = prompt
         return stream
 
-    async def resume(self, tab: Tab, after: Stream) -> Stream:
+    async def resume(self, tab: Tab, after: ClientStream) -> ClientStream:
         """Go on after a broken line, as this endpoint's clients do."""
-        self.tell(tab.name, "endpoint", "resumes" + (f" after {after.cursor}" if after.cursor else ""))
-        return self._keep(tab, await self.lab.endpoint.resume(tab, self.chat, after))
+        self.record(tab.name, "endpoint", "resumes" + (f" after {after.cursor}" if after.cursor else ""))
+        return self._add_stream(tab, await self.lab.endpoint.resume(tab, self.chat, after))
 
-    async def join(self, tab: Tab, chat: Chat | None = None) -> Stream:
-        """Open the conversation with what its address holds, and nothing that another client was told."""
+    async def join(self, tab: Tab, chat: Chat | None = None) -> ClientStream:
+        """Open the conversation with what its address holds, and no id that only another client received."""
         shared = self.lab.endpoint.recipe.shared
-        self.tell(
+        self.record(
             tab.name,
             "endpoint",
             "opens the conversation" + (f", whose address holds {', '.join(shared)}" * bool(shared)),
         )
-        return self._keep(tab, await self.lab.endpoint.join(tab, chat or self.chat))
+        return self._add_stream(tab, await self.lab.endpoint.join(tab, chat or self.chat))
 
-    def _keep(self, tab: Tab, stream: Stream) -> Stream:
+    def _add_stream(self, tab: Tab, stream: ClientStream) -> ClientStream:
         if stream not in self.streams:
             self.streams.append(stream)
-        if stream.closed is not None and not stream.closed.said and stream.closed.word != "closed":
-            self.tell("endpoint", tab.name, f"{stream.closed.word}: {stream.closed.detail}", fault=False)
+        if stream.closed is not None and not stream.closed.marked and stream.closed.word != "closed":
+            self.record("endpoint", tab.name, f"{stream.closed.word}: {stream.closed.detail}", fault=False)
         return stream
 
-    async def command(self, verb: Verb, tab: Tab, on: Stream | None = None, **names: str) -> Receipt:
+    async def command(self, verb: Verb, tab: Tab, on: ClientStream | None = None, **names: str) -> Receipt:
         """Stop, steer or approve."""
-        self.tell(tab.name, "endpoint", verb)
+        self.record(tab.name, "endpoint", verb)
         receipt = await self.lab.endpoint.command(verb, tab, self.chat, names, on)
-        self.tell("endpoint", tab.name, f"{'accepts' if receipt.ok else 'refuses'}: {receipt.told}")
+        self.record("endpoint", tab.name, f"{'accepts' if receipt.ok else 'refuses'}: {receipt.detail}")
         return receipt
 
-    async def wait(self, stream: Stream, fraction: float) -> bool:
+    async def wait(self, stream: ClientStream, fraction: float) -> bool:
         """Wait until so much of the answer has come."""
         chars = max(1, int(self.lab.chars * fraction))
-        came = await stream.until(lambda page: len(page.answer) >= chars, self.lab.answer_s)
-        self.tell("endpoint", "tab A", f"{len(stream.transcript.answer)} characters of the answer")
-        return came
+        arrived = await stream.until(lambda page: len(page.answer) >= chars, self.lab.answer_s)
+        self.record("endpoint", "tab A", f"{len(stream.transcript.answer)} characters of the answer")
+        return arrived
 
-    async def reach(self, stream: Stream, fraction: float) -> Saw | None:
+    async def wait_for_part(self, stream: ClientStream, fraction: float) -> ProbeResult | None:
         """Wait until so much of the answer has come and more is to come; else why that was not to be had."""
         came = await self.wait(stream, fraction)
         page, closed = stream.transcript, stream.closed
         if came and not page.ended and closed is None:
             return None
         if closed is not None and closed.ending == "cut":
-            return undecided(f"the answer broke off before anything was done to it: {closed}")
+            return inconclusive(f"the answer broke off before anything was done to it: {closed}")
         if not page.answer:
-            return undecided("nothing was answered this time, so nothing could be done to the answer")
+            return inconclusive("nothing was answered this time, so nothing could be done to the answer")
         if not came and not page.ended and closed is None:
             chars = f"{len(page.answer)} of about {self.lab.chars} characters"
-            return undecided(f"only {chars} came within {self.lab.answer_s:.3g} s: it was slower than at first contact")
-        return undecided(TOO_SHORT)
+            return inconclusive(
+                f"only {chars} came within {self.lab.answer_s:.3g} s: it was slower than at first contact"
+            )
+        return inconclusive(TOO_SHORT)
 
-    async def finished(self, tab: Tab, stream: Stream, answers: int = 1, within_s: float | None = None) -> End:
+    async def wait_finished(
+        self, tab: Tab, stream: ClientStream, answers: int = 1, within_s: float | None = None
+    ) -> StreamEnd:
         """Wait for the end of the answer, and for what still comes after it where the connection stays open."""
         end = await stream.finished(within_s or self.lab.answer_s, answers)
-        if end.said:
+        if end.marked:
             await stream.quiet(QUIET_S)
         chars = len(stream.transcript.answer)
-        self.tell("endpoint", tab.name, f"{end.word} after {chars} characters {end.detail}".strip())
+        self.record("endpoint", tab.name, f"{end.word} after {chars} characters {end.detail}".strip())
         return end
 
-    def break_(self, tab: Tab, fault: Fault) -> None:
+    def inject(self, tab: Tab, fault: Fault) -> None:
         """Let something happen to a client's open lines."""
         what = f"{fault.fault} ({fault.how})" if fault.fault == "cut" else fault.fault.replace("_", "-")
-        self.tell("network", tab.name, what, fault=True)
+        self.record("network", tab.name, what, fault=True)
         tab.proxy.apply(fault)
 
-    async def leave(self, tab: Tab, stream: Stream) -> None:
+    async def close_tab(self, tab: Tab, stream: ClientStream) -> None:
         """Close a tab, politely."""
-        self.tell(tab.name, "endpoint", "closes the tab")
+        self.record(tab.name, "endpoint", "closes the tab")
         await stream.close()
 
     # --- judging
-    async def look(self, name: str = "later") -> Transcript | None:
+    async def read_as_new_client(self, name: str = "later") -> Transcript | None:
         """What a client that comes now sees once the conversation is at rest; None when no client can.
 
         A page that only says how the answer ended, and shows none of it, is one too.
         """
         endpoint = self.lab.endpoint
         tab = await self.tab(name)
-        said: Transcript | None = None
+        fallback: Transcript | None = None
         if endpoint.offers("history"):
-            self.tell(name, "endpoint", "reads the history")
+            self.record(name, "endpoint", "reads the history")
             page = await endpoint.history(tab, self.chat)
             if page is not None and page.answer:
                 return page
-            said = page if page is not None and page.last_end else None
+            fallback = page if page is not None and page.last_end else None
         if endpoint.offers("join"):
             stream = await self.join(tab)
-            await self.finished(tab, stream)
-            if stream.transcript.answer or (said is None and stream.transcript.last_end):
+            await self.wait_finished(tab, stream)
+            if stream.transcript.answer or (fallback is None and stream.transcript.last_end):
                 return stream.transcript
-        return said
+        return fallback
 
-    async def truth(self, prompt: str = "") -> str | None:
+    async def expected_text(self, prompt: str = "") -> str | None:
         """The text the answer must have: always the same one, or what another client sees of it; None: unknown.
 
-        Where no end is ever said, another client's text is only believed when it has about the usual length.
+        Where no end is ever marked, another client's text is only believed when it has about the usual length.
         """
-        known = self.lab.truth.get(prompt or self.lab.options.prompt)
-        if known is not None:
-            return known
-        page = await self.look("witness")
-        if page is None or not page.answer or not self.over(page):
+        fixed = self.lab.fixed_answers.get(prompt or self.lab.options.prompt)
+        if fixed is not None:
+            return fixed
+        page = await self.read_as_new_client("witness")
+        if page is None or not page.answer or not self.is_over(page):
             return None
-        return page.answer if self.lab.contact.marks_end or self.lab.whole(page.answer) else None
+        return page.answer if self.lab.contact.marks_end or self.lab.is_whole(page.answer) else None
 
-    def over(self, page: Transcript) -> bool:
-        """Whether the page shows no answer as being written, as far as this endpoint tells ends at all."""
+    def is_over(self, page: Transcript) -> bool:
+        """Whether the page shows no answer as being written, as far as this endpoint marks ends at all."""
         return not page.open or not self.lab.contact.marks_end
 
     def compare(self, expected: str, got: str) -> Difference:
@@ -277,7 +283,7 @@ class Scene:
 
 
 @dataclass
-class Saw:
+class ProbeResult:
     """What a probe concludes.
 
     Attributes:
@@ -290,26 +296,26 @@ class Saw:
     after: tuple[str, ...] = ()
 
 
-def passed(saw: str) -> Saw:
+def passed(saw: str) -> ProbeResult:
     """As expected."""
-    return Saw("pass", saw)
+    return ProbeResult("pass", saw)
 
 
-def failed(saw: str, after: tuple[str, ...] = ()) -> Saw:
+def failed(saw: str, after: tuple[str, ...] = ()) -> ProbeResult:
     """Not as expected; ``after``: unless one of these failed, which explains it."""
-    return Saw("fail", saw, after=after)
+    return ProbeResult("fail", saw, after=after)
 
 
-def lacking(saw: str) -> Saw:
+def unsupported(saw: str) -> ProbeResult:
     """Not as expected: there is no way to do it at all."""
-    return Saw("fail", saw, lacks=True)
+    return ProbeResult("fail", saw, lacks=True)
 
 
-def undecided(saw: str) -> Saw:
-    """It could not be told."""
-    return Saw("inconclusive", saw)
+def inconclusive(saw: str) -> ProbeResult:
+    """It could not be decided."""
+    return ProbeResult("inconclusive", saw)
 
 
-def skipped(saw: str) -> Saw:
+def skipped(saw: str) -> ProbeResult:
     """It does not apply."""
-    return Saw("not_applicable", saw)
+    return ProbeResult("not_applicable", saw)

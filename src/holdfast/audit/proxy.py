@@ -17,12 +17,12 @@ from typing import Final, Literal
 
 import msgspec
 
-Kind = Literal["cut", "half_open", "stall", "trickle", "delay", "buffer"]
+FaultKind = Literal["cut", "half_open", "stall", "trickle", "delay", "buffer"]
 Direction = Literal["down", "up", "both"]
 
 CHUNK_BYTES: Final = 16_384
-LEAVE_S: Final = 0.1
-KEPT_LINES: Final = 1_000
+CLOSE_S: Final = 0.1
+MAX_LINES: Final = 1_000
 """How many finished lines a proxy remembers."""
 
 
@@ -30,7 +30,7 @@ class Fault(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     """One thing to go wrong on a line, and when.
 
     Attributes:
-        fault: ``cut`` ends the line; ``half_open`` carries nothing more and tells nobody; ``stall`` waits; ``trickle``
+        fault: ``cut`` ends the line; ``half_open`` carries nothing more and closes nothing; ``stall`` waits; ``trickle``
             slows down; ``delay`` adds latency; ``buffer`` holds everything back until the sender closes.
         how: of a cut: ``fin`` (orderly) or ``rst`` (connection reset).
         after_bytes: begin when so many bytes were carried down (``up`` for that direction), to the byte.
@@ -41,7 +41,7 @@ class Fault(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
         direction: which direction is harmed; ``down`` is towards the client. A cut and a half-open line are always both.
     """
 
-    fault: Kind
+    fault: FaultKind
     how: Literal["fin", "rst"] = "rst"
     after_bytes: int | None = None
     after_fraction: float | None = None
@@ -78,7 +78,7 @@ class Script(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
         return list(self.connections[number]) if number < len(self.connections) else list(self.otherwise)
 
 
-class Way:
+class Flow:
     """One direction of a line."""
 
     def __init__(self, line: Line, name: Literal["down", "up"], source: asyncio.StreamReader) -> None:
@@ -91,7 +91,7 @@ class Way:
         """Faults that begin at a position in this direction, nearest first."""
         self.bytes_per_s: float | None = None
         self.delay_s = 0.0
-        self.held: bytearray | None = None
+        self.buffer: bytearray | None = None
         self._open = asyncio.Event()
         self._open.set()
 
@@ -102,7 +102,7 @@ class Way:
             asyncio.get_running_loop().call_later(for_s, self._open.set)
 
     async def carry(self) -> None:
-        """Carry until the source ends; what was held back goes then."""
+        """Carry until the source ends; what was buffered goes then."""
         while data := await self.source.read(CHUNK_BYTES):
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
@@ -112,16 +112,16 @@ class Way:
                 data = data[before:]
                 self.line.apply(self.due.pop(0))
             await self._write(data)
-        if self.held is not None:
-            held, self.held = bytes(self.held), None
-            await self._write(held)
+        if self.buffer is not None:
+            rest, self.buffer = bytes(self.buffer), None
+            await self._write(rest)
 
     async def _write(self, data: bytes) -> None:
         await self._open.wait()
         if not data or self.sink is None:
             return
-        if self.held is not None:
-            self.held += data
+        if self.buffer is not None:
+            self.buffer += data
             self.bytes += len(data)
             return
         step = len(data) if self.bytes_per_s is None else max(1, int(self.bytes_per_s / 20))
@@ -146,7 +146,7 @@ class Line:
         self.number = number
         self.opened_s = time.monotonic()
         self.ended = ""
-        self.down, self.up = Way(self, "down", server), Way(self, "up", client)
+        self.down, self.up = Flow(self, "down", server), Flow(self, "up", client)
         self._frozen = asyncio.Event()
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -155,8 +155,8 @@ class Line:
         loop = asyncio.get_running_loop()
         for fault in faults:
             if fault.position_bytes is not None:
-                way = self.up if fault.direction == "up" else self.down
-                way.due = sorted([*way.due, fault], key=lambda f: f.position_bytes or 0)
+                flow = self.up if fault.direction == "up" else self.down
+                flow.due = sorted([*flow.due, fault], key=lambda f: f.position_bytes or 0)
             elif fault.after_s is not None:
                 self._timers.append(loop.call_later(fault.after_s, self.apply, fault))
             else:
@@ -166,7 +166,7 @@ class Line:
         """Let it happen now."""
         if self.ended:
             return
-        ways = [w for w in (self.down, self.up) if fault.direction in (w.name, "both")]
+        flows = [w for w in (self.down, self.up) if fault.direction in (w.name, "both")]
         if fault.fault == "cut":
             self.cut(fault.how)
         elif fault.fault == "half_open":
@@ -174,17 +174,17 @@ class Line:
             self.down.stall(None)
             self.up.stall(None)
         elif fault.fault == "stall":
-            for way in ways:
-                way.stall(fault.for_s)
+            for flow in flows:
+                flow.stall(fault.for_s)
         elif fault.fault == "trickle":
-            for way in ways:
-                way.bytes_per_s = fault.bytes_per_s
+            for flow in flows:
+                flow.bytes_per_s = fault.bytes_per_s
         elif fault.fault == "delay":
-            for way in ways:
-                way.delay_s = fault.delay_s
+            for flow in flows:
+                flow.delay_s = fault.delay_s
         else:
-            for way in ways:
-                way.held = bytearray()
+            for flow in flows:
+                flow.buffer = bytearray()
 
     def cut(self, how: str) -> None:
         """End both ends now: ``fin`` in order, ``rst`` with a reset."""
@@ -200,10 +200,10 @@ class Line:
                     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 writer.transport.abort()
             else:
-                _leave(writer)
+                _close_in_order(writer)
 
     async def carry(self, to_client: asyncio.StreamWriter, to_server: asyncio.StreamWriter) -> None:
-        """Carry both ways until one side ends it; a frozen line is never told that the other side went."""
+        """Carry both ways until one side ends it; on a frozen line neither side learns that the other one went."""
         self.down.sink, self.up.sink = to_client, to_server
         down, up = asyncio.create_task(self._carry(self.down)), asyncio.create_task(self._carry(self.up))
         try:
@@ -219,19 +219,19 @@ class Line:
                 self.ended = "closed by the client" if up.done() and not down.done() else "closed by the server"
             self.cut("fin")
 
-    async def _carry(self, way: Way) -> None:
+    async def _carry(self, flow: Flow) -> None:
         with contextlib.suppress(ConnectionError, OSError):
-            await way.carry()
+            await flow.carry()
         if self._frozen.is_set() and not self.ended:
             await asyncio.Event().wait()
 
 
-def _leave(writer: asyncio.StreamWriter) -> None:
+def _close_in_order(writer: asyncio.StreamWriter) -> None:
     """End in order: the end first, the socket a little later. Closing at once would reset when something is unread."""
     with contextlib.suppress(OSError, RuntimeError):
         if not writer.is_closing():
             writer.write_eof()
-    asyncio.get_running_loop().call_later(LEAVE_S, writer.close)
+    asyncio.get_running_loop().call_later(CLOSE_S, writer.close)
 
 
 class FaultProxy:
@@ -247,16 +247,22 @@ class FaultProxy:
     """
 
     def __init__(
-        self, host: str, port: int, script: Script | None = None, *, listen_host: str = "127.0.0.1",
-        listen_port: int = 0, opened: Callable[[Line], None] | None = None,
+        self,
+        host: str,
+        port: int,
+        script: Script | None = None,
+        *,
+        listen_host: str = "127.0.0.1",
+        listen_port: int = 0,
+        opened: Callable[[Line], None] | None = None,
         narrow_bytes: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._target = (host, port)
         self._listen = (listen_host, listen_port)
         self.script = script or Script()
         self.port = 0
-        self.unreached = ""
-        self.lines: deque[Line] = deque(maxlen=KEPT_LINES)
+        self.connect_error = ""
+        self.lines: deque[Line] = deque(maxlen=MAX_LINES)
         self._count = 0
         self._opened = opened
         self._narrow_bytes = narrow_bytes
@@ -318,7 +324,7 @@ class FaultProxy:
         try:
             server, to_server = await self._reach()
         except OSError as error:
-            self.unreached = f"{type(error).__name__}: {error}"
+            self.connect_error = f"{type(error).__name__}: {error}"
             to_client.transport.abort()
             return
         line = Line(number, client, server)

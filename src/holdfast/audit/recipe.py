@@ -16,17 +16,17 @@ from holdfast.errors import Refused
 
 Verb = Literal["ask", "resume", "join", "history", "stop", "steer", "approve"]
 VERBS: Final[tuple[Verb, ...]] = ("ask", "resume", "join", "history", "stop", "steer", "approve")
-KNOWN: Final = frozenset(
+BUILT_IN_NAMES: Final = frozenset(
     {"base", "prompt", "chat", "message", "tab", "device", "user", "cursor", "approval", "text", "agent", "model"}
 )
 """Names every template may use (``base`` is the path of the target); what a recipe captures comes on top."""
-ASKED: Final = {"agent": "agent", "model": "audit"}
-"""Whom to ask where nothing else is said (``--agent``, ``--model``)."""
+DEFAULT_NAMES: Final = {"agent": "agent", "model": "audit"}
+"""Agent and model where none is named (``--agent``, ``--model``)."""
 
 RECIPE_BYTES: Final = 256 * 1024
 
 
-class Call(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class RecipeCall(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One HTTP request, or the messages to send on a connection.
 
     Attributes:
@@ -112,32 +112,32 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     shape: Literal["sse", "ndjson", "text", "json"] = "sse"
     path: str = ""
     connect: list[Any] = []
-    ask: list[Call] = []
+    ask: list[RecipeCall] = []
     listens: bool = False
     shared: list[str] = []
-    find: list[Call] = []
-    resume: Call | None = None
-    join: Call | None = None
-    history: Call | None = None
-    stop: Call | None = None
-    steer: Call | None = None
-    approve: Call | None = None
+    find: list[RecipeCall] = []
+    resume: RecipeCall | None = None
+    join: RecipeCall | None = None
+    history: RecipeCall | None = None
+    stop: RecipeCall | None = None
+    steer: RecipeCall | None = None
+    approve: RecipeCall | None = None
     read: list[Rule] = []
     read_history: list[Rule] = []
 
-    def call(self, verb: Verb) -> Call | None:
+    def call(self, verb: Verb) -> RecipeCall | None:
         """What a verb takes; None when there is no such thing."""
         if verb == "ask":
             return self.ask[-1] if self.ask else None
-        found: Call | None = getattr(self, verb)
+        found: RecipeCall | None = getattr(self, verb)
         return found
 
     def sees(self, what: str) -> bool:
-        """Whether any rule tells of this (``steer``, ``approval``, ``agent`` …)."""
+        """Whether any rule reads this (``steer``, ``approval``, ``agent`` …)."""
         return any(getattr(rule, what) for rule in (*self.read, *self.read_history))
 
     @property
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[RecipeCall]:
         """Every request it makes."""
         return [*self.ask, *self.find, *(call for verb in VERBS[1:] if (call := self.call(verb)))]
 
@@ -148,24 +148,26 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
         return {name for call in calls for name in call.capture} | {name for rule in rules for name in rule.capture}
 
     @property
-    def told_by_history(self) -> set[str]:
-        """Names that whoever reads the history is told."""
+    def names_in_history(self) -> set[str]:
+        """Names that a client gets by reading the history."""
         rules = (self.read_history or self.read) if self.history is not None else []
-        asked = self.history.capture if self.history is not None else {}
-        return {*asked, *(name for rule in rules for name in rule.capture)}
+        captured = self.history.capture if self.history is not None else {}
+        return {*captured, *(name for rule in rules for name in rule.capture)}
 
-    def asking(self, agent: str = "", model: str = "") -> Recipe:
-        """The recipe with whom it asks."""
-        names = {"agent": agent or ASKED["agent"], "model": model or ASKED["model"]}
+    def with_target(self, agent: str = "", model: str = "") -> Recipe:
+        """The recipe with the agent and the model to ask filled in."""
+        names = {"agent": agent or DEFAULT_NAMES["agent"], "model": model or DEFAULT_NAMES["model"]}
 
-        def named(call: Call | None) -> Call | None:
+        def fill_call(call: RecipeCall | None) -> RecipeCall | None:
             if call is None:
                 return None
-            told = {part: fill_some(getattr(call, part), names) for part in ("path", "headers", "body", "form", "send")}
-            return structs.replace(call, **told)
+            filled = {
+                part: fill_some(getattr(call, part), names) for part in ("path", "headers", "body", "form", "send")
+            }
+            return structs.replace(call, **filled)
 
-        lists = {part: [named(call) for call in getattr(self, part)] for part in ("ask", "find")}
-        verbs = {verb: named(self.call(verb)) for verb in VERBS[1:]}
+        lists = {part: [fill_call(call) for call in getattr(self, part)] for part in ("ask", "find")}
+        verbs = {verb: fill_call(self.call(verb)) for verb in VERBS[1:]}
         return structs.replace(self, **lists, **verbs)
 
 
@@ -182,7 +184,7 @@ def check(recipe: Recipe) -> Recipe:
             "config.invalid", f"recipe {recipe.name!r}: listens says the answer comes on join, which is missing"
         )
     used = {name for call in recipe.calls for name in call.uses} | set(recipe.shared)
-    if unknown := used - KNOWN - recipe.captured:
+    if unknown := used - BUILT_IN_NAMES - recipe.captured:
         raise Refused("config.invalid", f"recipe {recipe.name!r}: nothing is called {sorted(unknown)}")
     return recipe
 

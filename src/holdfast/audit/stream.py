@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final
 
 from holdfast.audit.budget import Budget
-from holdfast.audit.reading import Reader
-from holdfast.audit.transcript import End, Piece, Transcript
+from holdfast.audit.parsing import StreamParser
+from holdfast.audit.transcript import Piece, StreamEnd, Transcript
 
-KEPT_BYTES: Final = 1_500
+EVIDENCE_BYTES: Final = 1_500
 """How much of the raw stream is kept as evidence, from its beginning and from its end."""
 
 
-class Stream:
+class ClientStream:
     """What arrives on one connection, folded as it comes.
 
     A task of the driver feeds it; probes wait on it. For transports that carry a whole conversation it stays open after
@@ -25,18 +25,18 @@ class Stream:
     Attributes:
         transcript: what the client has on its page. closed: how the connection ended; None while it is open.
         head: the first line and the headers of the answer, for evidence. cursor: where to resume.
-        names: what this connection was told, by the names templates use. reader: what made pieces of its messages.
+        names: ids received on this connection, by the names templates use. reader: what parses its messages.
         first_s, last_s: when the first and the last byte came; silence_s: the longest time without any.
     """
 
     def __init__(self, budget: Budget, transcript: Transcript | None = None) -> None:
         self.budget = budget
         self.transcript = transcript or Transcript()
-        self.closed: End | None = None
+        self.closed: StreamEnd | None = None
         self.head = ""
         self.cursor = ""
         self.names: dict[str, str] = {}
-        self.reader: Reader | None = None
+        self.reader: StreamParser | None = None
         self.opened_s = time.monotonic()
         self.first_s = self.last_s = 0.0
         self.text_s = 0.0
@@ -52,7 +52,7 @@ class Stream:
         """Sends a message on the connection, where that is possible."""
 
     # --- fed by a driver
-    def run(self, work: Awaitable[None], close: Callable[[], Awaitable[None]] | None = None) -> Stream:
+    def run(self, work: Awaitable[None], close: Callable[[], Awaitable[None]] | None = None) -> ClientStream:
         """Let ``work`` feed it; ``close`` ends the connection politely."""
         self._close = close
         self._task = asyncio.ensure_future(self._guard(work))
@@ -61,12 +61,12 @@ class Stream:
     async def _guard(self, work: Awaitable[None]) -> None:
         try:
             await work
-            self.end(End("closed", "the connection was closed without a word"))
+            self.end(StreamEnd("closed", "the connection was closed without a word"))
         except asyncio.CancelledError:
-            self.end(End("closed", "closed by the audit"))
+            self.end(StreamEnd("closed", "closed by the audit"))
             raise
         except Exception as error:
-            self.end(End("cut", f"{type(error).__name__}: {error}"[:300]))
+            self.end(StreamEnd("cut", f"{type(error).__name__}: {error}"[:300]))
 
     def received(self, data: bytes) -> bool:
         """Bytes came; False when they are too many."""
@@ -74,11 +74,11 @@ class Stream:
         self.silence_s = max(self.silence_s, now - (self.last_s or self.opened_s))
         self.first_s, self.last_s = self.first_s or now, now
         self.bytes += len(data)
-        if len(self._begin) < KEPT_BYTES:
-            self._begin += data[: KEPT_BYTES - len(self._begin)]
-        self._end = (self._end + data)[-KEPT_BYTES:]
+        if len(self._begin) < EVIDENCE_BYTES:
+            self._begin += data[: EVIDENCE_BYTES - len(self._begin)]
+        self._end = (self._end + data)[-EVIDENCE_BYTES:]
         if self.bytes > self.budget.stream_bytes:
-            self.end(End("flood", f"more than {self.budget.stream_bytes} bytes in one stream"))
+            self.end(StreamEnd("flood", f"more than {self.budget.stream_bytes} bytes in one stream"))
             return False
         return True
 
@@ -89,7 +89,7 @@ class Stream:
         self.transcript.apply(piece)
         self._wake()
 
-    def end(self, end: End) -> None:
+    def end(self, end: StreamEnd) -> None:
         """The connection is over; the first end stands."""
         if self.closed is None:
             self.closed = end
@@ -125,13 +125,13 @@ class Stream:
                     await waiter
         return True
 
-    async def finished(self, timeout_s: float, answers: int = 1) -> End:
+    async def finished(self, timeout_s: float, answers: int = 1) -> StreamEnd:
         """Wait until so many answers have ended, or the connection has; how that was."""
         await self.until(lambda page: page.ended >= answers and not page.open, timeout_s)
         page = self.transcript
         if page.ended >= answers and not page.open:
-            return End(page.last_end)  # type: ignore[arg-type]
-        return self.closed or End("silent", f"no end within {timeout_s:.3g} s")
+            return StreamEnd(page.last_end)  # type: ignore[arg-type]
+        return self.closed or StreamEnd("silent", f"no end within {timeout_s:.3g} s")
 
     async def quiet(self, for_s: float) -> None:
         """Wait until nothing came for a while, or the connection is over."""
@@ -142,7 +142,7 @@ class Stream:
 
     async def close(self) -> None:
         """Close the connection politely, as a page that is left does."""
-        self.end(End("closed", "closed by the audit"))
+        self.end(StreamEnd("closed", "closed by the audit"))
         if self._close is not None:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(2):
@@ -154,7 +154,7 @@ class Stream:
     def evidence(self) -> str:
         """What came, as it came: the head, the beginning and the end."""
         begin, end = bytes(self._begin), bytes(self._end)
-        if self.bytes <= KEPT_BYTES:
+        if self.bytes <= EVIDENCE_BYTES:
             body = begin.decode("utf-8", "replace")
         else:
             body = f"{begin[:600].decode('utf-8', 'replace')}\n… {self.bytes} bytes in all …\n"

@@ -14,7 +14,7 @@ ENDINGS: Final[dict[Word, Ending]] = {
     "complete": "marked", "stopped": "marked", "error": "marked", "closed": "closed", "cut": "cut", "refused": "cut",
     "redirect": "cut", "flood": "cut", "silent": "none",
 }  # fmt: skip
-"""What an end is, for every probe: ``marked`` was said by the endpoint; ``closed`` is a clean close without a mark,
+"""What an end is, for every probe: ``marked`` was sent by the endpoint; ``closed`` is a clean close without a mark,
 which a proxy that gives up looks like too; ``cut`` broke; ``none`` did not come."""
 
 
@@ -27,7 +27,7 @@ class Piece:
             how); ``user`` and ``steer`` are words of people; ``approval`` waits for a decision, ``resolved`` has one;
             ``agent`` is text of a sub-agent named ``by``; ``other`` was not understood.
         id: what it belongs to; empty means the newest answer. place: where it stands in a list that holds the whole
-            conversation; it tells things without ids apart when that list comes again.
+            conversation; it distinguishes things without ids when that list comes again.
     """
 
     kind: PieceKind
@@ -39,11 +39,11 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class End:
+class StreamEnd:
     """How an answer, or a connection, ended.
 
     Attributes:
-        word: ``complete``, ``stopped`` and ``error`` were said by the endpoint; ``closed`` is an orderly close without
+        word: ``complete``, ``stopped`` and ``error`` were sent by the endpoint; ``closed`` is an orderly close without
             a word, ``cut`` a broken line, ``refused`` an HTTP error, ``redirect`` an address elsewhere, ``flood`` more
             than the budget, ``silent`` no end within the time allowed.
         detail: more, for people. status: the HTTP status, when there was one.
@@ -59,8 +59,8 @@ class End:
         return ENDINGS[self.word]
 
     @property
-    def said(self) -> bool:
-        """Whether the endpoint itself said so."""
+    def marked(self) -> bool:
+        """Whether the endpoint itself marked it."""
         return self.ending == "marked"
 
     def __str__(self) -> str:
@@ -85,7 +85,7 @@ class Transcript:
     """The page: entries in the order in which they first appeared.
 
     Attributes:
-        pieces: how many came. texts: how many of them changed what is answered. others: how many nobody understood.
+        pieces: how many came. texts: how many of them changed what is answered. others: how many no rule fits.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -120,7 +120,7 @@ class Transcript:
 
     @property
     def last_end(self) -> str:
-        """How the newest answer ended, as far as it is said; empty: it is not."""
+        """How the newest answer ended, empty: it has not, or the endpoint did not say."""
         return self.answers[-1].end if self.answers else ""
 
     def of(self, kind: EntryKind) -> list[Entry]:
@@ -145,15 +145,15 @@ class Transcript:
 
     def outline(self) -> list[tuple[str, str]]:
         """What stands on the page, in order: who and what, without ids. Messages of one answer are taken together."""
-        told: list[tuple[str, str]] = []
+        outline: list[tuple[str, str]] = []
         for entry in self.entries:
             if entry.kind not in ("user", "answer") or not entry.text:
                 continue
-            if entry.kind == "answer" and told and told[-1][0] == "answer":
-                told[-1] = ("answer", told[-1][1] + entry.text)
+            if entry.kind == "answer" and outline and outline[-1][0] == "answer":
+                outline[-1] = ("answer", outline[-1][1] + entry.text)
             else:
-                told.append((entry.kind, entry.text))
-        return told
+                outline.append((entry.kind, entry.text))
+        return outline
 
     # --- growing
     def apply(self, piece: Piece) -> None:
@@ -181,9 +181,9 @@ class Transcript:
     def _write(self, piece: Piece) -> None:
         entry = self._answer(piece)
         entry.pieces += 1
-        had = entry.text
+        before = entry.text
         entry.text = piece.text if piece.kind == "whole" else entry.text + piece.text
-        self.texts += entry.text != had
+        self.texts += entry.text != before
 
     def _end(self, piece: Piece) -> None:
         named = self._find("answer", piece.id) if piece.id else self._at("answer", piece.place)
@@ -193,10 +193,10 @@ class Transcript:
         elif open_:
             for entry in open_:
                 entry.end = piece.word
-        elif (not piece.id or not self.answers) and self._speechless(piece.word):
+        elif (not piece.id or not self.answers) and self._ends_empty_answer(piece.word):
             self._add(Entry("answer", piece.id, end=piece.word))
 
-    def _speechless(self, word: str) -> bool:
+    def _ends_empty_answer(self, word: str) -> bool:
         """Whether an end is that of an answer that never said anything, rather than one too many."""
         return self.entries[-1].kind != "answer" if self.entries else word != "complete"
 

@@ -14,11 +14,11 @@ from typer.core import TyperGroup
 
 from holdfast.audit import recipe as recipes
 from holdfast.audit.budget import LOOPBACK, Budget, Redactor, host_of
-from holdfast.audit.detect import Detected, look_around
+from holdfast.audit.detect import Detection, try_drivers
 from holdfast.audit.drivers import registry
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import CAPABILITIES, Finding, Report
-from holdfast.audit.lab import Options
+from holdfast.audit.lab import AuditOptions
 from holdfast.audit.proxy import Fault, FaultProxy, Line, Script
 from holdfast.audit.report import terminal
 from holdfast.audit.report.before import read_before
@@ -26,7 +26,7 @@ from holdfast.audit.report.build import build
 from holdfast.audit.report.page import page
 from holdfast.audit.report.prescription import Inputs
 from holdfast.cli import output
-from holdfast.cli.session import Db, Token, Url, fails_in_a_sentence, token_for
+from holdfast.cli.options import Db, Token, Url, report_errors, token_for
 from holdfast.errors import Refused
 
 
@@ -85,21 +85,33 @@ def run(
     if detect_only:
         detect_command(url, header, agent, model)
         return
-    with fails_in_a_sentence():
+    with report_errors():
         wanted = _required(require)
         stated = _inputs(inputs, architecture, interactions, topology, surfaces)
-        options = _options(prompt, second_prompt, Options(
-            approval_prompt=approval_prompt, agents_prompt=agents_prompt, kill_agent=kill_agent,
-            kill_orchestrator=kill_orchestrator, pid=pid, metrics_url=metrics, second_headers=_headers(second_header),
-        ))  # fmt: skip
+        options = _options(
+            prompt,
+            second_prompt,
+            AuditOptions(
+                approval_prompt=approval_prompt,
+                agents_prompt=agents_prompt,
+                kill_agent=kill_agent,
+                kill_orchestrator=kill_orchestrator,
+                pid=pid,
+                metrics_url=metrics,
+                second_headers=_headers(second_header),
+            ),
+        )
         budget = Budget(
-            requests=max_requests, total_s=max_seconds, answer_s=answer_seconds, ask_above=ask_above,
+            requests=max_requests,
+            total_s=max_seconds,
+            answer_s=answer_seconds,
+            ask_above=ask_above,
             ask=(lambda used: True) if yes or host_of(url) in LOOPBACK else _ask,
-        )  # fmt: skip
+        )
         headers = _headers(header) | ({"authorization": f"Bearer {token}"} if token else {})
         earlier = read_before(before) if before is not None else None
         report = asyncio.run(_audit(url, driver, (agent, model), headers, options, budget, only, jobs, stated, earlier))
-        _hand_over(report, json_file, html_file)
+        _write_report(report, json_file, html_file)
         _exit(report, wanted)
 
 
@@ -112,15 +124,23 @@ def _exit(report: Report, wanted: list[str]) -> None:
 
 
 async def _audit(
-    url: str, driver: str, asked: tuple[str, str], headers: dict[str, str], options: Options, budget: Budget, only: str, jobs: int,
-    inputs: Inputs, before: dict[str, Any] | None,
-) -> Report:  # fmt: skip
+    url: str,
+    driver: str,
+    target_names: tuple[str, str],
+    headers: dict[str, str],
+    options: AuditOptions,
+    budget: Budget,
+    only: str,
+    jobs: int,
+    inputs: Inputs,
+    before: dict[str, Any] | None,
+) -> Report:
     redactor = Redactor(
         *headers.values(), *(v.partition(" ")[2] for v in headers.values()), *options.second_headers.values()
     )
     hosts = frozenset({host_of(url)})
-    recipe = registry.recipe_named(driver) if driver else await _detected(url, budget, headers, hosts, asked)
-    recipe = _asking(recipe, *asked)
+    recipe = registry.recipe_named(driver) if driver else await _detect(url, budget, headers, hosts, target_names)
+    recipe = _with_target(recipe, *target_names)
     endpoint = registry.endpoint(url, recipe, budget, headers, hosts)
     starts = tuple(part.strip() for part in only.split(",") if part.strip())
     probes = [probe for probe in PROBES if not starts or probe.id.startswith(starts)]
@@ -141,38 +161,38 @@ async def _audit(
     return build(endpoint, budget, redactor, contact, findings, inputs=inputs, before=before)
 
 
-async def _detected(
-    url: str, budget: Budget, headers: dict[str, str], hosts: frozenset[str], asked: tuple[str, str]
+async def _detect(
+    url: str, budget: Budget, headers: dict[str, str], hosts: frozenset[str], target_names: tuple[str, str]
 ) -> recipes.Recipe:
-    found = await look_around(url, budget, headers, hosts, agent=asked[0], model=asked[1])
+    found = await try_drivers(url, budget, headers, hosts, agent=target_names[0], model=target_names[1])
     if not found.guesses:
-        _nothing_known(url, found)
+        _fail_undetected(url, found)
     guess = found.guesses[0]
-    output.say(f"It looks like {guess.name} ({guess.sure:.0%} sure: {guess.why}).", style="dim", to=output.err)
+    output.say(f"It looks like {guess.name} ({guess.confidence:.0%} sure: {guess.why}).", style="dim", to=output.err)
     return registry.RECIPES[guess.name]
 
 
-def _nothing_known(url: str, found: Detected) -> NoReturn:
-    """Say what was answered instead, or that nobody is there."""
-    if found.unreached:
-        output.say(f"Nobody answers at {url:.100}: {found.unreached}")
+def _fail_undetected(url: str, found: Detection) -> NoReturn:
+    """Report what was answered instead, or that nobody answers; end with the exit code."""
+    if found.connect_error:
+        output.say(f"Nobody answers at {url:.100}: {found.connect_error}")
         raise typer.Exit(NOT_AUDITED)
     output.say(f"{url:.100} answers, and like no chat that is known here.")
     drivers: dict[str, list[str]] = {}
     for refusal in found.refusals:
-        drivers.setdefault(refusal.told.strip() or "nothing", []).append(refusal.name)
-    for told, names in drivers.items():
-        output.say(f"  asked as {', '.join(names)}: {told[:300]}", wrap=False)
-    if found.about_a_model:
+        drivers.setdefault(refusal.answer.strip() or "nothing", []).append(refusal.name)
+    for answer, names in drivers.items():
+        output.say(f"  asked as {', '.join(names)}: {answer[:300]}", wrap=False)
+    if found.model_refused:
         output.say("Name a model that it has, with --model.")
     output.say("Name a --driver. Write a recipe where none fits: holdfast audit recipe text")
     raise typer.Exit(3)
 
 
-def _asking(recipe: recipes.Recipe, agent: str, model: str) -> recipes.Recipe:
-    """The recipe with whom it asks. Holdfast needs an agent: nobody answers for all."""
+def _with_target(recipe: recipes.Recipe, agent: str, model: str) -> recipes.Recipe:
+    """The recipe with agent and model filled in. Holdfast needs an agent: there is no default."""
     if recipe != registry.RECIPES["holdfast"]:
-        return recipe.asking(agent, model)
+        return recipe.with_target(agent, model)
     if not agent:
         raise Refused("config.invalid", "this is Holdfast: name an agent with --agent")
     return structs.replace(recipe, ask=[structs.replace(recipe.ask[0], body={"agent": agent})])
@@ -186,12 +206,12 @@ def detect_command(
     model: Annotated[str, typer.Option(help="The model to ask, where the endpoint checks its name.")] = "",
 ) -> None:
     """Guess which driver fits, and say how sure that is; where none does, show what each was answered."""
-    with fails_in_a_sentence():
+    with report_errors():
         budget, hosts = Budget(requests=30, total_s=90), frozenset({host_of(url)})
-        found = asyncio.run(look_around(url, budget, _headers(header), hosts, agent=agent, model=model))
+        found = asyncio.run(try_drivers(url, budget, _headers(header), hosts, agent=agent, model=model))
         if not found.guesses:
-            _nothing_known(url, found)
-        rows = [(guess.name, f"{guess.sure:.0%}", guess.why) for guess in found.guesses]
+            _fail_undetected(url, found)
+        rows = [(guess.name, f"{guess.confidence:.0%}", guess.why) for guess in found.guesses]
         output.say(output.table(("driver", "sure", "because"), rows))
 
 
@@ -201,7 +221,7 @@ def recipe_command(
     schema: Annotated[bool, typer.Option("--schema", help="The JSON schema of recipe files.")] = False,
 ) -> None:
     """Print a driver's recipe, to begin one's own with."""
-    with fails_in_a_sentence():
+    with report_errors():
         if schema:
             return output.say_json(recipes.schema())
         if name:
@@ -221,7 +241,7 @@ def proxy_command(
     script: Annotated[Path | None, typer.Option(help="YAML: faults by connection (connections, otherwise).")] = None,
 ) -> None:  # fmt: skip
     """Carry connections to a target and break them: cut, half_open, stall, trickle, delay, buffer."""
-    with fails_in_a_sentence():
+    with report_errors():
         faults = [_fault(text) for text in fault]
         plan = Script(otherwise=faults)
         if script is not None:
@@ -269,15 +289,16 @@ def _read(path: Path, type_: type[Any]) -> Any:
 
 
 def _inputs(path: Path | None, architecture: str, interactions: str, topology: str, surfaces: str) -> Inputs:
-    """The file's, with what was said on the command line over it."""
+    """The file's, overridden by the command line's."""
     found: dict[str, Any] = _read(path, dict[str, Any]) if path is not None else {}
-    said = {
-        "architecture": architecture, "topology": topology,
+    stated = {
+        "architecture": architecture,
+        "topology": topology,
         "interactions": [part.strip() for part in interactions.split(",") if part.strip()],
         "surfaces": [part.strip() for part in surfaces.split(",") if part.strip()],
-    }  # fmt: skip
+    }
     try:
-        return msgspec.convert({**found, **{name: value for name, value in said.items() if value}}, Inputs)
+        return msgspec.convert({**found, **{name: value for name, value in stated.items() if value}}, Inputs)
     except msgspec.ValidationError as error:
         raise Refused("config.invalid", f"what was said about the architecture: {error}") from None
 
@@ -292,7 +313,7 @@ def _headers(lines: list[str]) -> dict[str, str]:
     return found
 
 
-def _options(prompt: str, second: str, options: Options) -> Options:
+def _options(prompt: str, second: str, options: AuditOptions) -> AuditOptions:
     options.prompt = prompt or options.prompt
     options.second_prompt = second or options.second_prompt
     return options
@@ -311,7 +332,7 @@ def _ask(used: int) -> bool:
     return typer.confirm(f"The audit has made {used} requests. Go on?", err=True)
 
 
-def _hand_over(report: Report, json_file: Path | None, html_file: Path | None) -> None:
+def _write_report(report: Report, json_file: Path | None, html_file: Path | None) -> None:
     terminal.show(report, output.out)
     if json_file is not None:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
@@ -335,16 +356,23 @@ def validate(
     url: Url = "http://127.0.0.1:7417", token: Token = None, db: Db = "holdfast.db",
 ) -> None:  # fmt: skip
     """Audit one's own Holdfast server and agent with the same probes, for release pipelines."""
-    with fails_in_a_sentence():
+    with report_errors():
         wanted = _required(require)
-        options = _options(prompt, second_prompt, Options(
-            approval_prompt=approval_prompt, agents_prompt=agents_prompt, kill_agent=kill_agent, pid=pid,
-        ))  # fmt: skip
+        options = _options(
+            prompt,
+            second_prompt,
+            AuditOptions(
+                approval_prompt=approval_prompt,
+                agents_prompt=agents_prompt,
+                kill_agent=kill_agent,
+                pid=pid,
+            ),
+        )
         headers = {"authorization": f"Bearer {token_for(token, db)}"}
         earlier = read_before(before) if before is not None else None
         budget = Budget(ask=lambda used: True)
         report = asyncio.run(
             _audit(url, "holdfast", (agent, ""), headers, options, budget, "", jobs, Inputs(), earlier)
         )
-        _hand_over(report, json_file, html_file)
+        _write_report(report, json_file, html_file)
         _exit(report, wanted)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from holdfast.cli import output
-from holdfast.cli.session import AsJson, Db, Token, Url, run, talking_to
+from holdfast.cli.options import AsJson, Db, Token, Url, connect, run
 from holdfast.client.client import Client
 from holdfast.client.connection import new_key
 from holdfast.client.feed import Snapshot
@@ -28,7 +28,7 @@ def bench(
     """Append events durably, read them back live, and show rates and latencies as this client sees them."""
 
     async def work() -> None:
-        async with talking_to(url, token, db) as hf:
+        async with connect(url, token, db) as hf:
             figures = await measure(hf, sessions, events, batch, keep)
         if as_json:
             return output.say_json(figures)
@@ -83,6 +83,10 @@ async def measure(hf: Client, sessions: int, events: int, batch: int, keep: bool
             await hf.session(name).delete()
     ordered = sorted(acks)
     return {
-        "events": total, "durable_events_per_s": total / written_s, "delivered_events_per_s": total / read_s,
-        "ack_ms_p50": statistics.median(ordered), "ack_ms_p99": ordered[int(len(ordered) * 0.99) - 1], "ack_ms_max": ordered[-1],
-    }  # fmt: skip
+        "events": total,
+        "durable_events_per_s": total / written_s,
+        "delivered_events_per_s": total / read_s,
+        "ack_ms_p50": statistics.median(ordered),
+        "ack_ms_p99": ordered[int(len(ordered) * 0.99) - 1],
+        "ack_ms_max": ordered[-1],
+    }

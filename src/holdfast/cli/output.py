@@ -1,7 +1,7 @@
 """How the command line speaks: quiet, 80 columns, ``--json`` everywhere, errors in one sentence and what to do.
 
 Most of what it prints somebody else wrote. ``say``, ``table`` and ``say_json`` show all of it as it is (``visible.py``), and
-take nothing in it for markup; ``Terminal`` holds whatever comes to it by another way to the same.
+take nothing in it for markup; ``Terminal`` holds whatever reaches it by another path to the same.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ GLYPHS = {
     "cancelled": ("■", "bright_black"),
     "lost": ("◇", "magenta"),
 }
-"""A run's state is never told by colour alone."""
+"""A run's state is never shown by colour alone."""
 
 
 def state(status: str) -> Text:
@@ -127,12 +127,12 @@ def say_error(error: HoldfastError, *, as_json: bool = False) -> None:
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> Table:
     """A table that fits 80 columns."""
-    made = Table(box=None, pad_edge=False, header_style="dim")
+    grid = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
-        made.add_column(column, overflow="ellipsis", no_wrap=True)
+        grid.add_column(column, overflow="ellipsis", no_wrap=True)
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(visible(cell)) for cell in row))
-    return made
+        grid.add_row(*(cell if isinstance(cell, Text) else Text(visible(cell)) for cell in row))
+    return grid
 
 
 def ago(ms: int) -> str:
@@ -149,9 +149,15 @@ class Bar:
 
     def __init__(self, what: str, unit: str) -> None:
         self._progress = Progress(
-            TextColumn(what), BarColumn(), TaskProgressColumn(), TextColumn(f"{{task.fields[rate]}} {unit}/s"),
-            TimeRemainingColumn(), console=err, transient=True, disable=not err.is_terminal,
-        )  # fmt: skip
+            TextColumn(what),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn(f"{{task.fields[rate]}} {unit}/s"),
+            TimeRemainingColumn(),
+            console=err,
+            transient=True,
+            disable=not err.is_terminal,
+        )
         self._task = self._progress.add_task("", total=None, rate="–")
         self._began = time.monotonic()
 

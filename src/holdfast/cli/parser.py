@@ -7,19 +7,33 @@ from typing import Annotated
 import typer
 
 import holdfast
-from holdfast.cli import audit, bench, output, serve, storage, talk
+from holdfast.cli import audit, bench, client_commands, output, serve, storage
 
 app = typer.Typer(
-    name="holdfast", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False,
+    name="holdfast",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
     help="Durable sessions between AI agents and the people who use them.",
     epilog="Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in output.EXIT_CODES.items()) + ".",
-)  # fmt: skip
+)
 
 for command in (
-    serve.serve, serve.demo, serve.token, talk.sessions, talk.tail, talk.send, talk.cancel, talk.steer, talk.approve,
-    storage.verify, storage.backup, storage.restore, bench.bench,
+    serve.serve,
+    serve.demo,
+    serve.token,
+    client_commands.sessions,
+    client_commands.tail,
+    client_commands.send,
+    client_commands.cancel,
+    client_commands.steer,
+    client_commands.approve,
+    storage.verify,
+    storage.backup,
+    storage.restore,
+    bench.bench,
     audit.validate,
-):  # fmt: skip
+):
     app.command()(command)
 app.add_typer(audit.app, name="audit")
 

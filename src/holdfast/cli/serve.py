@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from holdfast.cli import output
-from holdfast.cli.session import AsJson, Db, fails_in_a_sentence, secret_beside
+from holdfast.cli.options import AsJson, Db, report_errors, secret_beside
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
 from holdfast.edge.server import bind, port_of, running, until_told
@@ -45,7 +45,7 @@ def serve(
     quiet: Annotated[bool, typer.Option(help="Print no token; only say that the server is ready.")] = False,
 ) -> None:  # fmt: skip
     """Run a server: sessions, WebSocket, REST and SSE on one port. Every setting: docs/reference/settings.md."""
-    with fails_in_a_sentence():
+    with report_errors():
         settings = config.load(
             {
                 "db": db,
@@ -58,8 +58,8 @@ def serve(
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
         for handler in logging.getLogger().handlers:  # what libraries say of a request, others wrote as well
             handler.addFilter(Visible())
-        for name, meant in config.misspelt().items():
-            log.warning("%s is no setting and changes nothing; did you mean %s?", name, meant)
+        for name, suggestion in config.misspelt().items():
+            log.warning("%s is no setting and changes nothing; did you mean %s?", name, suggestion)
         with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(_serve(settings, quiet))
 
@@ -70,7 +70,7 @@ async def _serve(settings: config.Settings, quiet: bool) -> None:
     await hub.open()
     edge = Edge(hub, settings, pages=True)
     async with running(edge, sockets) as server:
-        collect_seldom()
+        tune_gc()
         where = f"http://{settings.host}:{port_of(server)}"
         output.say(f"Holdfast is ready on {where}")
         if edge.secret is not None and not quiet and output.out.is_terminal:
@@ -85,11 +85,11 @@ async def _serve(settings: config.Settings, quiet: bool) -> None:
         await until_told()
 
 
-def collect_seldom() -> None:
+def tune_gc() -> None:
     """Search for garbage cycles less often than CPython does by default, and not in what the program itself is made of.
 
     A server that folds and forwards makes and frees millions of objects without a cycle: looking at all of them again
-    and again took an eighth of its time. Connections that are gone are what is found.
+    and again took an eighth of its time. What is found are closed connections.
     """
     gc.collect()
     gc.freeze()
@@ -105,7 +105,7 @@ def demo(
     """Run the demo: a server, two agents in processes of their own, and a chat page to break."""
     from holdfast.demo.run import run_demo
 
-    with fails_in_a_sentence():
+    with report_errors():
         raise typer.Exit(run_demo(host=host, port=port, data_dir=data, open_browser=browser))
 
 
@@ -118,7 +118,7 @@ def token(
     db: Db = "holdfast.db", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Mint an access token with the secret beside the database."""
-    with fails_in_a_sentence(as_json):
+    with report_errors(as_json):
         secret = secret_beside(db)
         if secret is None:
             raise HoldfastError(

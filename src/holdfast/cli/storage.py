@@ -10,7 +10,7 @@ import typer
 
 from holdfast.cli import output
 from holdfast.cli.folding import fold_all
-from holdfast.cli.session import AsJson, fails_in_a_sentence
+from holdfast.cli.options import AsJson, report_errors
 from holdfast.engines.sqlite import backup as copying
 from holdfast.engines.sqlite import check
 from holdfast.errors import HoldfastError
@@ -20,7 +20,7 @@ Database = Annotated[Path, typer.Argument(help="The database file.", show_defaul
 
 def verify(database: Database, as_json: AsJson = False) -> None:
     """Check a database: contiguous positions, checksums, heads, and that every session folds. Exit code 3 on a finding."""
-    with fails_in_a_sentence(as_json):
+    with report_errors(as_json):
         problems: list[check.Problem] = []
         sessions = frames = 0
         with output.Bar("verifying", "sessions") as step:
@@ -36,8 +36,8 @@ def verify(database: Database, as_json: AsJson = False) -> None:
                     raise
                 problems.append(check.Problem("file", f"it cannot be read: {error.detail}. Restore a backup"))
         if as_json:
-            told = [{"where": p.where, "detail": p.detail} for p in problems]
-            output.say_json({"sessions": sessions, "frames": frames, "problems": told})
+            listed = [{"where": p.where, "detail": p.detail} for p in problems]
+            output.say_json({"sessions": sessions, "frames": frames, "problems": listed})
         else:
             output.say(f"{sessions:,} sessions, {frames:,} frames", style="dim")
             for problem in problems:
@@ -53,7 +53,7 @@ def backup(
     target: Annotated[Path, typer.Argument(help="The new file the copy goes to.", show_default=False)],
 ) -> None:
     """Copy a database while it is in use. The copy is one consistent moment of it."""
-    with fails_in_a_sentence():
+    with report_errors():
         with output.Bar("copying", "pages") as step:
             copying.backup(str(database), str(target), step)
         output.say(f"✓ {target}", style="green")
@@ -65,7 +65,7 @@ def restore(
     force: Annotated[bool, typer.Option("--force", help="Replace a database that is there.")] = False,
 ) -> None:
     """Restore a backup. Every session becomes a new incarnation, so readers take a snapshot and resume in no other past."""
-    with fails_in_a_sentence():
+    with report_errors():
         with output.Bar("restoring", "pages") as step:
             sessions = copying.restore(str(source), str(database), force=force, report=step)
         output.say(f"✓ {database}: {sessions:,} sessions", style="green")

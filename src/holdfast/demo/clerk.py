@@ -29,7 +29,7 @@ class Clerk:
         args = {"file": "notes.md", "text": await self.draft(run)}
         async with run.message(key="proposal") as out:
             if not out.replayed:
-                await self.speak(out, f"I would add this to `{args['file']}`. May I?")
+                await self.write_slowly(out, f"I would add this to `{args['file']}`. May I?")
         try:
             written = await run.gated_tool("write_notes", args, self.write, wait=True)
         except ToolDenied as denied:
@@ -38,7 +38,7 @@ class Clerk:
             await run.say(f"Then not: {why}. Nothing was written.", key="denied")
             return
         async with run.message(key="done") as out:
-            await self.speak(out, f"Done: {written['bytes']} bytes added to `{written['file']}`, once.")
+            await self.write_slowly(out, f"Done: {written['bytes']} bytes added to `{written['file']}`, once.")
 
     async def draft(self, run: RunContext) -> str:
         """The note. A model says it differently each time, so its draft is a journalled call: every attempt has the
@@ -56,16 +56,16 @@ class Clerk:
 
     def note(self, run: RunContext) -> str:
         """What is worth keeping: what was asked for, or the last answer of the conversation."""
-        asked = re.sub(
+        request = re.sub(
             r"^\s*(please\s+)?(write|note|take|save|keep)(\s+(a|this|that|it|note|notes|down|of))*\s*:?\s*",
             "",
             run.input.text,
             flags=re.I,
         )
         answers = [m["content"] for m in run.history if m["role"] == "assistant"]
-        if answers and re.search(r"\b(this|that|it|answer|above)\b", asked.lower()):
-            asked = answers[-1]
-        return f"- {(asked.strip() or run.input.text.strip())[:_NOTE_CHARS]}"
+        if answers and re.search(r"\b(this|that|it|answer|above)\b", request.lower()):
+            request = answers[-1]
+        return f"- {(request.strip() or run.input.text.strip())[:_NOTE_CHARS]}"
 
     async def write(self, file: str, text: str) -> dict[str, object]:
         """Append to the notes; the tool itself."""
@@ -80,7 +80,7 @@ class Clerk:
         await asyncio.to_thread(append)
         return {"file": path.name, "bytes": len(line.encode())}
 
-    async def speak(self, out: TextOut, text: str) -> None:
+    async def write_slowly(self, out: TextOut, text: str) -> None:
         """Write word by word."""
         for word in re.findall(r"\S+\s*", text):
             await out.write(word)

@@ -114,7 +114,9 @@ class Corpus:
         )
         found = [Passage(str(t), str(u), str(b), float(s)) for t, u, b, s in rows]
         # a passage that speaks of all the words beats one that repeats a rare one
-        weighed = [p._replace(score=p.score * shared(f"{p.title} {p.body}", words) / len(words)) for p in found]
+        weighed = [
+            p._replace(score=p.score * words_in_common(f"{p.title} {p.body}", words) / len(words)) for p in found
+        ]
         return sorted(weighed, key=lambda passage: -passage.score)[:limit]
 
 
@@ -124,7 +126,7 @@ def terms(question: str) -> list[str]:
     return [word for word in seen if word not in _COMMON][:16]
 
 
-def shared(text: str, wanted: list[str]) -> int:
+def words_in_common(text: str, wanted: list[str]) -> int:
     """How many of the wanted words a text has, in any form that begins alike."""
     words = {word.lower() for word in _WORDS.findall(text)}
     return sum(any(word.startswith(want[:5]) for word in words) for want in wanted)
@@ -135,10 +137,10 @@ def best_sentences(passage: Passage, question: str, count: int = 2) -> str:
     pieces = [_MARK.sub("", piece).strip() for piece in re.split(r"(?<=[.!?])\s+|\n+", _plain(passage.body))]
     sentences = [piece for piece in pieces if 30 <= len(piece) <= 420 and not piece.endswith(":")] or pieces
     wanted = terms(question)
-    chosen = sorted(sentences, key=lambda sentence: -shared(sentence, wanted))[:count]
-    told, before = "", -1
+    chosen = sorted(sentences, key=lambda sentence: -words_in_common(sentence, wanted))[:count]
+    excerpt, before = "", -1
     for at, piece in enumerate(pieces):
         if piece in chosen:
-            told += ("" if before < 0 else " " if at == before + 1 else " … ") + piece
+            excerpt += ("" if before < 0 else " " if at == before + 1 else " … ") + piece
             before = at
-    return told
+    return excerpt

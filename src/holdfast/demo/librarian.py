@@ -48,9 +48,9 @@ class Librarian:
                 await asyncio.sleep(self.pace_s * 8)
             async with child.message() as out:
                 if not passages:
-                    await self.speak(out, f"Nothing in {part} is about that.")
+                    await self.write_slowly(out, f"Nothing in {part} is about that.")
                 for number, passage in enumerate(passages, 1):
-                    await self.speak(out, f"> {best_sentences(passage, question)}\n\n")
+                    await self.write_slowly(out, f"> {best_sentences(passage, question)}\n\n")
                     await out.source(
                         title=passage.title,
                         uri=passage.uri,
@@ -65,10 +65,10 @@ class Librarian:
         """Write the answer, from a model where there is one, else from the passages themselves."""
         async with run.message() as out:
             for steer in run.take_steers():
-                question, found = self.heed(question, steer.text, found)
+                question, found = self.apply_steer(question, steer.text, found)
             if self.model is not None:
-                told = "\n\n".join(f"[{p.uri}] {p.body[:1_500]}" for p in found[:_MOST_SOURCES])
-                async for piece in self.model.stream(run, question, told):
+                passages = "\n\n".join(f"[{p.uri}] {p.body[:1_500]}" for p in found[:_MOST_SOURCES])
+                async for piece in self.model.stream(run, question, passages):
                     await out.write(piece)
             else:
                 await self.compose(run, out, question, found)
@@ -79,29 +79,29 @@ class Librarian:
         """An answer without a model: the best sentences of the best passages, narrowed by every steer that comes."""
         if not found:
             about = ", ".join(terms(question)) or "that"
-            await self.speak(
+            await self.write_slowly(
                 out, f"The documents here do not speak about {about}. Ask about resume, leases, cancel, approvals …"
             )
             return
         left = found[:_MOST_SOURCES]
-        await self.speak(out, f"From {len(left)} places in the documents:\n\n")
+        await self.write_slowly(out, f"From {len(left)} places in the documents:\n\n")
         written = 0
         while left:
             for steer in run.take_steers():
-                question, left = self.heed(question, steer.text, left)
-                await self.speak(out, f"*Heeding “{steer.text.strip()[:80]}”.*\n\n")
+                question, left = self.apply_steer(question, steer.text, left)
+                await self.write_slowly(out, f"*Heeding “{steer.text.strip()[:80]}”.*\n\n")
                 if not left:
                     break
             if not left:
                 break
             passage = left.pop(0)
             written += 1
-            await self.speak(
+            await self.write_slowly(
                 out,
                 f"{written}. **{passage.title}.** {best_sentences(passage, question, 3)} ({passage.uri.partition('#')[0]})\n\n",
             )
 
-    def heed(self, question: str, steer: str, left: list[Passage]) -> tuple[str, list[Passage]]:
+    def apply_steer(self, question: str, steer: str, left: list[Passage]) -> tuple[str, list[Passage]]:
         """What is left to say after a steer: nothing when asked to be brief, else what fits the new words best."""
         if re.search(r"\b(brief|short|enough|wrap up|finish)", steer.lower()):
             return question, left[:0]
@@ -109,7 +109,7 @@ class Librarian:
         narrowed = sorted(again.values(), key=lambda passage: -passage.score)[: max(2, len(left))]
         return f"{question} {steer}", narrowed or left
 
-    async def speak(self, out: TextOut, text: str) -> None:
+    async def write_slowly(self, out: TextOut, text: str) -> None:
         """Write word by word at the pace of a reader."""
         for word in re.findall(r"\S+\s*|\s+", text):
             await out.write(word)

@@ -58,14 +58,14 @@ class Model:
         await run.usage(self.model, **usage)
 
     def _request(self, question: str, passages: str, system: str) -> tuple[str, dict[str, str], dict[str, Any]]:
-        asked = f"Passages:\n{passages}\n\nQuestion: {question}" if passages else question
+        prompt = f"Passages:\n{passages}\n\nQuestion: {question}" if passages else question
         if self.provider == "anthropic":
             headers = {"x-api-key": self._key, "anthropic-version": "2023-06-01"}
-            messages = [{"role": "user", "content": asked}]
+            messages = [{"role": "user", "content": prompt}]
             return "/v1/messages", headers, {
                 "model": self.model, "max_tokens": _MOST_TOKENS, "stream": True, "system": system, "messages": messages,
             }  # fmt: skip
-        messages = [{"role": "system", "content": system}, {"role": "user", "content": asked}]
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
         return "/chat/completions", {"authorization": f"Bearer {self._key}"}, {
             "model": self.model, "stream": True, "stream_options": {"include_usage": True}, "messages": messages,
         }  # fmt: skip

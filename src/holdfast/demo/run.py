@@ -66,7 +66,7 @@ class Supervisor:
         raise HoldfastError("config.invalid", f"nothing listens on {self.url}")
 
     def watch(self) -> None:
-        """Until told to stop: start again what died."""
+        """Until a signal stops it: start again what died."""
         while not self._stopping:
             time.sleep(0.2)
             now = time.monotonic()

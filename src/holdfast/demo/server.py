@@ -44,7 +44,7 @@ EVERYWHERE: Final = ("0.0.0.0", "::")
 SHARE_TTL_S: Final = 12 * 3_600
 
 
-class Breaking:
+class FaultRoutes:
     """Routes that kill, freeze and cut."""
 
     def __init__(self, database: str, host: str, port: int) -> None:
@@ -61,10 +61,10 @@ class Breaking:
         ]
 
     def _admit(self, request: Request) -> None:
-        if not self._may_hurt(request):
+        if not self._may_break(request):
             raise Refused("auth.denied", "only from this machine, with an admin token")
 
-    def _may_hurt(self, request: Request) -> bool:
+    def _may_break(self, request: Request) -> bool:
         return self._principal(request).may("admin", "*") and loopback(request)
 
     def _principal(self, request: Request) -> Principal:
@@ -114,16 +114,16 @@ class Breaking:
     async def info(self, request: Request) -> Response:
         """What the page shows around the chat: whether it may hurt processes and how they stand, and an address for
         other devices, as text and as QR code."""
-        told: dict[str, Any] = {"agents": AGENTS, "here": self._may_hurt(request), "open": self._host in EVERYWHERE}
-        address = lan_address() if told["open"] else None
-        if told["here"]:
-            told["processes"] = await asyncio.to_thread(self._states)
+        facts: dict[str, Any] = {"agents": AGENTS, "here": self._may_break(request), "open": self._host in EVERYWHERE}
+        address = lan_address() if facts["open"] else None
+        if facts["here"]:
+            facts["processes"] = await asyncio.to_thread(self._states)
             if address is not None:
-                told["share"] = self._share(address, request.query_params.get("session", ""))
+                facts["share"] = self._share(address, request.query_params.get("session", ""))
                 svg = io.BytesIO()
-                segno.make(told["share"], error="l").save(svg, kind="svg", border=2, xmldecl=False)
-                told["qr"] = svg.getvalue().decode()
-        return answer(told)
+                segno.make(facts["share"], error="l").save(svg, kind="svg", border=2, xmldecl=False)
+                facts["qr"] = svg.getvalue().decode()
+        return answer(facts)
 
     def _share(self, address: str, session: str) -> str:
         """The page for another device, with a token that can do everything but administer."""
@@ -145,12 +145,12 @@ def lan_address() -> str | None:
 
 
 async def serve(host: str, port: int, database: str) -> None:
-    """Run until told to stop."""
+    """Run until a signal stops it."""
     hub = Hub(SqliteEngine(database), lease_s=LEASE_S)
     await hub.open()
     address = lan_address()
     hosts = (address,) if host in EVERYWHERE and address else ()
-    breaking = Breaking(database, host, port)
+    breaking = FaultRoutes(database, host, port)
     edge = breaking.edge = Edge(
         hub,
         Settings(db=database, host=host, port=port, hosts=hosts, lease_s=LEASE_S, drain_s=2),

@@ -19,7 +19,7 @@ RIGHTS = ["append", "control", "presence", "read"]
 
 
 async def work(name: str, url: str, database: str, folder: Path) -> None:
-    """Serve one agent until told to stop; it reconnects for as long as that takes."""
+    """Serve one agent until a signal stops it; it reconnects for as long as that takes."""
 
     def token() -> str:
         secret = auth.read_secret(database)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_an_application_that_includes_the_router_speaks_it() -> None:
-    hub = holdfast.Hub("memory:")
+    hub = holdfast.EmbeddedHub("memory:")
     hub.agent("teller")(teller)
     hub.agent("echo")(echo)
     app = FastAPI()

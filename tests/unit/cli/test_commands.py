@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from holdfast.cli import session as shared
+from holdfast.cli import options as shared
 from holdfast.cli.parser import app
 
 SECRET = "s" * 48

@@ -141,7 +141,7 @@ def test_a_report_on_somebody_elses_server() -> None:
     report = Report(
         capabilities=dict.fromkeys(probed, "fail"), probes=[finding], target=NASTY, driver=NASTY, began=NASTY,
         scores=dict.fromkeys((*probed, "agents"), score_of([finding])), diagnosis=[advice], prescription=[advice],
-        contact=Contact(state="ok", told=NASTY), before=NASTY, changed=[{"probe": NASTY, "before": NASTY, "now": NASTY}],
+        contact=Contact(state="ok", message=NASTY), before=NASTY, changed=[{"probe": NASTY, "before": NASTY, "now": NASTY}],
     )  # fmt: skip
     to = output.Terminal()
     to.file = io.StringIO()

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from holdfast.demo.server import Breaking
+from holdfast.demo.server import FaultRoutes
 from holdfast.edge import auth
 from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
@@ -27,7 +27,7 @@ class Site:
     """The demo's routes in this process, and a victim in another."""
 
     def __init__(self, folder: Path, hub: Hub, host: str) -> None:
-        self.breaking = Breaking(str(folder / "demo.db"), host, 7417)
+        self.breaking = FaultRoutes(str(folder / "demo.db"), host, 7417)
         self.edge = self.breaking.edge = Edge(
             hub, Settings(db="memory:", host=host), pages=True, routes=self.breaking.routes()
         )

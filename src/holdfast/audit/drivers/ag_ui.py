@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 
 RECIPE: Final = Recipe(
     name="ag-ui",
     about="AG-UI over server-sent events; the protocol knows neither resuming nor stopping",
     framework="ag-ui",
     ask=[
-        Call(
+        RecipeCall(
             body={
                 "threadId": "{chat}", "runId": "{message}", "state": {}, "tools": [], "context": [],
                 "forwardedProps": {}, "messages": [{"id": "{message}", "role": "user", "content": "{prompt}"}],

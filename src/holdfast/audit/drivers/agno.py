@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import structs
 
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 
 _RUNS: Final = "{base}/agents/{agent}/runs"
 _ASK: Final = {"message": "{prompt}", "session_id": "{chat}", "user_id": "{user}", "stream": "true"}
@@ -19,14 +19,14 @@ RECIPE: Final = Recipe(
     name="agno",
     about="Agno's AgentOS, a run that lasts as long as its request; the target is the server, --agent the agent",
     framework="python",
-    ask=[Call(path=_RUNS, form=_ASK)],
-    find=[Call(method="GET", path=_LIST, capture={"run": "-1.run_id"})],
-    resume=Call(
+    ask=[RecipeCall(path=_RUNS, form=_ASK)],
+    find=[RecipeCall(method="GET", path=_LIST, capture={"run": "-1.run_id"})],
+    resume=RecipeCall(
         path=_RUNS + "/{run}/resume", form={"last_event_index": "{cursor}", "session_id": "{chat}"}, gives="rest"
     ),
-    join=Call(path=_RUNS + "/{run}/resume", form={"session_id": "{chat}"}),
-    history=Call(method="GET", path=_LIST),
-    stop=Call(path=_RUNS + "/{run}/cancel"),
+    join=RecipeCall(path=_RUNS + "/{run}/resume", form={"session_id": "{chat}"}),
+    history=RecipeCall(method="GET", path=_LIST),
+    stop=RecipeCall(path=_RUNS + "/{run}/cancel"),
     read=[
         Rule(when={"event": "RunStarted"}, begin=True, id="run_id", capture={"run": "run_id"}),
         Rule(when={"event_index": True}, cursor="event_index"),
@@ -47,5 +47,5 @@ BACKGROUND: Final = structs.replace(
     RECIPE,
     name="agno-background",
     about="Agno's AgentOS, a run in the background that is followed again by its id and an event's number",
-    ask=[Call(path=_RUNS, form={**_ASK, "background": "true"})],
+    ask=[RecipeCall(path=_RUNS, form={**_ASK, "background": "true"})],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 
 _MESSAGES: Final[list[Any]] = [{"id": "{message}", "role": "user", "parts": [{"type": "text", "text": "{prompt}"}]}]
 
@@ -27,9 +27,9 @@ RECIPE: Final = Recipe(
     name="ai-sdk",
     about="AI SDK UI message stream: POST, and GET …/{chat}/stream to resume, which begins again",
     framework="ai-sdk",
-    ask=[Call(body={"id": "{chat}", "messages": _MESSAGES, "trigger": "submit-message"})],
-    resume=Call(method="GET", path="{base}/{chat}/stream", gives="all"),
-    join=Call(method="GET", path="{base}/{chat}/stream"),
+    ask=[RecipeCall(body={"id": "{chat}", "messages": _MESSAGES, "trigger": "submit-message"})],
+    resume=RecipeCall(method="GET", path="{base}/{chat}/stream", gives="all"),
+    join=RecipeCall(method="GET", path="{base}/{chat}/stream"),
     read=[*_read(""), Rule(when={"$data": "[DONE]"})],
 )
 WEBSOCKET: Final = Recipe(
@@ -38,7 +38,7 @@ WEBSOCKET: Final = Recipe(
     framework="ai-sdk",
     transport="websocket",
     ask=[
-        Call(
+        RecipeCall(
             send=[
                 {
                     "type": "send", "requestId": "{message}", "id": "{chat}", "messages": _MESSAGES,
@@ -47,9 +47,9 @@ WEBSOCKET: Final = Recipe(
             ]
         )
     ],
-    resume=Call(send=[{"type": "resume", "requestId": "{message}", "id": "{chat}"}]),
-    join=Call(send=[{"type": "resume", "requestId": "{message}", "id": "{chat}"}]),
-    stop=Call(send=[{"type": "abort", "requestId": "{request}"}]),
+    resume=RecipeCall(send=[{"type": "resume", "requestId": "{message}", "id": "{chat}"}]),
+    join=RecipeCall(send=[{"type": "resume", "requestId": "{message}", "id": "{chat}"}]),
+    stop=RecipeCall(send=[{"type": "abort", "requestId": "{request}"}]),
     read=[
         Rule(when={"type": "chunk"}, capture={"request": "requestId"}),
         *_read("chunk."),

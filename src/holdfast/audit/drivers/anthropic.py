@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 
 RECIPE: Final = Recipe(
     name="anthropic",
     about="Anthropic messages; the protocol knows neither resuming nor joining nor stopping",
     ask=[
-        Call(
+        RecipeCall(
             headers={"anthropic-version": "2023-06-01"},
             body={
                 "model": "{model}", "max_tokens": 4096, "stream": True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 
 RECIPE: Final = Recipe(
     name="chainlit",
@@ -17,7 +17,7 @@ RECIPE: Final = Recipe(
         ["connection_successful"],
     ],
     ask=[
-        Call(
+        RecipeCall(
             send=[
                 [
                     "client_message",
@@ -32,9 +32,9 @@ RECIPE: Final = Recipe(
             ]
         )
     ],
-    resume=Call(gives="rest"),
-    join=Call(),
-    stop=Call(send=[["stop"]]),
+    resume=RecipeCall(gives="rest"),
+    join=RecipeCall(),
+    stop=RecipeCall(send=[["stop"]]),
     read=[
         Rule(when={"event": "new_message", "data.type": "user_message"}, user="data.output", id="data.id"),
         Rule(when={"event": "new_message", "data.type": "assistant_message"}, whole="data.output", id="data.id"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 
 _FOLLOW: Final = "{base}/{chat}?live=sse&offset="
 _READ: Final = [
@@ -23,12 +23,12 @@ RECIPE: Final = Recipe(
     framework="node",
     listens=True,
     ask=[
-        Call(method="PUT", path="{base}/{chat}", headers={"content-type": "application/json"}, once=True),
-        Call(path="{base}/{chat}", body={"type": "user", "id": "{message}", "text": "{prompt}"}),
+        RecipeCall(method="PUT", path="{base}/{chat}", headers={"content-type": "application/json"}, once=True),
+        RecipeCall(path="{base}/{chat}", body={"type": "user", "id": "{message}", "text": "{prompt}"}),
     ],
-    resume=Call(method="GET", path=_FOLLOW + "{cursor}", gives="rest"),
-    join=Call(method="GET", path=_FOLLOW + "-1"),
-    history=Call(method="GET", path="{base}/{chat}?offset=-1"),
+    resume=RecipeCall(method="GET", path=_FOLLOW + "{cursor}", gives="rest"),
+    join=RecipeCall(method="GET", path=_FOLLOW + "-1"),
+    history=RecipeCall(method="GET", path="{base}/{chat}?offset=-1"),
     read=[Rule(when={"$event": "control"}, cursor="streamNextOffset"), *_READ],
     read_history=_READ,
 )

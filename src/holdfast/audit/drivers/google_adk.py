@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 
 _SESSION: Final = "{base}/apps/{agent}/users/{user}/sessions/{chat}"
 _RUN: Final[dict[str, Any]] = {
@@ -21,8 +21,8 @@ RECIPE: Final = Recipe(
     name="google-adk",
     about="Google ADK's API server: /run_sse and the session's events; the target is the server, --agent the app",
     framework="python",
-    ask=[Call(path=_SESSION, body={}, once=True), Call(path="{base}/run_sse", body=_RUN)],
-    history=Call(method="GET", path=_SESSION),
+    ask=[RecipeCall(path=_SESSION, body={}, once=True), RecipeCall(path="{base}/run_sse", body=_RUN)],
+    history=RecipeCall(method="GET", path=_SESSION),
     read=[
         Rule(when={"partial": True}, text="content.parts", id="invocationId"),
         Rule(

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from holdfast.audit.budget import Budget
+from holdfast.audit.clients import Chat, Tab
 from holdfast.audit.endpoint import Endpoint, Receipt
-from holdfast.audit.knowledge import Chat, Tab
-from holdfast.audit.recipe import Call, Recipe, Rule, Verb
-from holdfast.audit.stream import Stream
-from holdfast.audit.transcript import End, Piece, Transcript
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule, Verb
+from holdfast.audit.stream import ClientStream
+from holdfast.audit.transcript import Piece, StreamEnd, Transcript
 from holdfast.client.client import Client
 from holdfast.client.feed import Snapshot
 from holdfast.client.websocket import WebSocketDial, connect_url
@@ -28,21 +28,21 @@ RECIPE: Final = Recipe(
     about="a Holdfast server; the body of ask names the agent",
     framework="holdfast",
     transport="holdfast",
-    ask=[Call(body={"agent": ""})],
-    resume=Call(gives="rest"),
-    join=Call(),
-    stop=Call(),
-    steer=Call(),
-    approve=Call(),
+    ask=[RecipeCall(body={"agent": ""})],
+    resume=RecipeCall(gives="rest"),
+    join=RecipeCall(),
+    stop=RecipeCall(),
+    steer=RecipeCall(),
+    approve=RecipeCall(),
     read=[Rule(user="text", steer="text", approval="approvalId", agent="delta")],
 )
-WORDS: Final = {"completed": "complete", "cancelled": "stopped", "failed": "error", "lost": "error"}
+END_WORDS: Final = {"completed": "complete", "cancelled": "stopped", "failed": "error", "lost": "error"}
 
 
-class Page:
+class EventTranslator:
     """Turns what a session's reader gets into pieces. Answers are root runs; sub-runs are sub-agents."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: ClientStream) -> None:
         self.stream = stream
         self.cursor: wire.Cursor | None = None
         self.parents: dict[str, str] = {}
@@ -58,7 +58,7 @@ class Page:
             if part["kind"] == "message" and part["role"] == "user":
                 self._piece("user", text=part["text"], id=part["id"])
             elif part["kind"] == "message" and not self._lost(view, part):
-                self._said(run, part["text"], part["actor"])
+                self._add_text(run, part["text"], part["actor"])
             elif part["kind"] == "approval":
                 self._piece("approval", id=part["id"])
                 if part["status"] != "pending":
@@ -76,7 +76,7 @@ class Page:
         """One more event."""
         data, run = event.data, event.run or ""
         if event.type == e.TEXT_CONTENT:
-            self._said(run, data["delta"], event.actor)
+            self._add_text(run, data["delta"], event.actor)
         elif event.type == e.INPUT_MESSAGE:
             self._piece("user", text=data["text"], id=data["messageId"])
         elif event.type == e.INPUT_STEER:
@@ -93,7 +93,7 @@ class Page:
         elif event.type == e.RUN_ENDED:
             self._run(run, data["status"])
 
-    def _said(self, run: str, text: str, actor: str) -> None:
+    def _add_text(self, run: str, text: str, actor: str) -> None:
         if self.parents.get(run):
             self._piece("agent", id=run, text=text, by=actor)
         else:
@@ -103,8 +103,8 @@ class Page:
         if self.parents.get(run):
             return
         self.run = run
-        if status in WORDS:
-            self._piece("end", id=run, word=WORDS[status])
+        if status in END_WORDS:
+            self._piece("end", id=run, word=END_WORDS[status])
         else:
             self._piece("begin", id=run)
 
@@ -120,63 +120,67 @@ class HoldfastEndpoint(Endpoint):
     """
 
     def __init__(
-        self, url: str, recipe: Recipe, budget: Budget, headers: dict[str, str] | None = None,
+        self,
+        url: str,
+        recipe: Recipe,
+        budget: Budget,
+        headers: dict[str, str] | None = None,
         hosts: frozenset[str] = frozenset(),
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(url, recipe, budget)
         self._parts = urlsplit(connect_url(url))
         self._headers = headers or {}
         body = recipe.ask[0].body if recipe.ask else {}
         self.agent = str((body or {}).get("agent", "")) if isinstance(body, dict) else ""
         self._clients: dict[str, Client] = {}
-        self._pages: dict[int, Page] = {}
+        self._pages: dict[int, EventTranslator] = {}
 
     @property
     def address(self) -> tuple[str, int]:
         return self._parts.hostname or "", self._parts.port or (443 if self._parts.scheme == "wss" else 80)
 
     # --- verbs
-    async def ask(self, tab: Tab, chat: Chat, prompt: str, on: Stream | None = None) -> Stream:
+    async def ask(self, tab: Tab, chat: Chat, prompt: str, on: ClientStream | None = None) -> ClientStream:
         stream = on if on is not None and on.closed is None and id(on) in self._pages else None
         try:
             client = await self._client(tab)
             session = client.session(f"audit-{chat.id}")
             await session.create(agent=self.agent)
             if stream is None:
-                stream = await self._follow(tab, client, chat, "snapshot", Stream(self.budget))
+                stream = await self._follow(tab, client, chat, "snapshot", ClientStream(self.budget))
             run = await session.send(prompt)
             tab.names["run"] = run.id
         except (HoldfastError, OSError) as error:
-            stream = stream or Stream(self.budget)
-            stream.end(End("refused", str(error)))
+            stream = stream or ClientStream(self.budget)
+            stream.end(StreamEnd("refused", str(error)))
         return stream
 
-    async def resume(self, tab: Tab, chat: Chat, after: Stream) -> Stream:
+    async def resume(self, tab: Tab, chat: Chat, after: ClientStream) -> ClientStream:
         page = self._pages.get(id(after))
         start: Any = page.cursor if page is not None and page.cursor is not None else "snapshot"
         await after.close()
-        stream = Stream(self.budget, after.transcript.copy() if start != "snapshot" else None)
+        stream = ClientStream(self.budget, after.transcript.copy() if start != "snapshot" else None)
         try:
-            made = await self._follow(tab, await self._client(tab, anew=True), chat, start, stream)
+            follower = await self._follow(tab, await self._client(tab, anew=True), chat, start, stream)
             if page is not None:
-                self._pages[id(made)].parents |= page.parents
+                self._pages[id(follower)].parents |= page.parents
         except (HoldfastError, OSError) as error:
-            stream.end(End("refused", str(error)))
+            stream.end(StreamEnd("refused", str(error)))
         return stream
 
-    async def join(self, tab: Tab, chat: Chat) -> Stream:
-        stream = Stream(self.budget)
+    async def join(self, tab: Tab, chat: Chat) -> ClientStream:
+        stream = ClientStream(self.budget)
         try:
             return await self._follow(tab, await self._client(tab), chat, "snapshot", stream)
         except (HoldfastError, OSError) as error:
-            stream.end(End("refused", str(error)))
+            stream.end(StreamEnd("refused", str(error)))
             return stream
 
     async def history(self, tab: Tab, chat: Chat) -> Transcript | None:
         return None
 
     async def command(
-        self, verb: Verb, tab: Tab, chat: Chat, names: dict[str, str], on: Stream | None = None
+        self, verb: Verb, tab: Tab, chat: Chat, names: dict[str, str], on: ClientStream | None = None
     ) -> Receipt:
         page = self._pages.get(id(on)) if on is not None else None
         run = (page.run if page is not None else "") or tab.names.get("run", "")
@@ -193,11 +197,11 @@ class HoldfastEndpoint(Endpoint):
 
     # --- connections
     async def _client(self, tab: Tab, *, anew: bool = False) -> Client:
-        known = self._clients.get(tab.id)
-        if known is not None and not anew:
-            return known
-        if known is not None:
-            await self._leave(known)
+        client_before = self._clients.get(tab.id)
+        if client_before is not None and not anew:
+            return client_before
+        if client_before is not None:
+            await self._disconnect(client_before)
         self.budget.spend()
         dial = WebSocketDial(self.url, via=("127.0.0.1", tab.proxy.port))
         token = {**self._headers, **tab.headers}.get("authorization", "").partition(" ")[2]
@@ -206,13 +210,13 @@ class HoldfastEndpoint(Endpoint):
         self._clients[tab.id] = client
         return client
 
-    async def _leave(self, client: Client) -> None:
+    async def _disconnect(self, client: Client) -> None:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(1):
                 await client.close()
 
-    async def _follow(self, tab: Tab, client: Client, chat: Chat, start: Any, stream: Stream) -> Stream:
-        page = self._pages[id(stream)] = Page(stream)
+    async def _follow(self, tab: Tab, client: Client, chat: Chat, start: Any, stream: ClientStream) -> ClientStream:
+        page = self._pages[id(stream)] = EventTranslator(stream)
         reader = client.session(f"audit-{chat.id}").events(after=start)
         stream.head = f"Holdfast session audit-{chat.id} from {start}"
 
@@ -231,11 +235,11 @@ class HoldfastEndpoint(Endpoint):
             reader.close()
             if self._clients.get(tab.id) is client:
                 del self._clients[tab.id]
-                await self._leave(client)
+                await self._disconnect(client)
 
         return stream.run(work(), close)
 
     async def close(self) -> None:
         for client in list(self._clients.values()):
-            await self._leave(client)
+            await self._disconnect(client)
         self._clients.clear()

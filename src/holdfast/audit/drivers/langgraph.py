@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 
 _RUN: Final[dict[str, Any]] = {
     "assistant_id": "{agent}",
@@ -24,14 +24,14 @@ RECIPE: Final = Recipe(
     about="LangGraph's server, resumable runs in threads; the target is the server, --agent the assistant",
     framework="langgraph",
     ask=[
-        Call(path="{base}/threads", body={"thread_id": "{chat}", "if_exists": "do_nothing"}, once=True),
-        Call(path="{base}/threads/{chat}/runs/stream", body=_RUN),
+        RecipeCall(path="{base}/threads", body={"thread_id": "{chat}", "if_exists": "do_nothing"}, once=True),
+        RecipeCall(path="{base}/threads/{chat}/runs/stream", body=_RUN),
     ],
-    find=[Call(method="GET", path="{base}/threads/{chat}/runs?limit=1", capture={"run": "0.run_id"})],
-    resume=Call(method="GET", path=_STREAM, headers={"last-event-id": "{cursor}"}, gives="rest"),
-    join=Call(method="GET", path=_STREAM, headers={"last-event-id": "-1"}),
-    history=Call(method="GET", path="{base}/threads/{chat}/state"),
-    stop=Call(path="{base}/threads/{chat}/runs/{run}/cancel?action=interrupt"),
+    find=[RecipeCall(method="GET", path="{base}/threads/{chat}/runs?limit=1", capture={"run": "0.run_id"})],
+    resume=RecipeCall(method="GET", path=_STREAM, headers={"last-event-id": "{cursor}"}, gives="rest"),
+    join=RecipeCall(method="GET", path=_STREAM, headers={"last-event-id": "-1"}),
+    history=RecipeCall(method="GET", path="{base}/threads/{chat}/state"),
+    stop=RecipeCall(path="{base}/threads/{chat}/runs/{run}/cancel?action=interrupt"),
     read=[
         Rule(when={"$event": "metadata"}, capture={"run": "run_id"}),
         Rule(when={"$event": "messages", "0.type": ["AIMessageChunk", "ai"]}, text="0.content", id="0.id"),

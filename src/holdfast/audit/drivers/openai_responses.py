@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 
 _BODY: Final[dict[str, Any]] = {"model": "{model}", "stream": True, "input": "{prompt}"}
 
@@ -17,7 +17,7 @@ RECIPE: Final = Recipe(
     name="openai-responses",
     about="OpenAI Responses, streamed while the request lasts",
     framework="openai-responses",
-    ask=[Call(body=_BODY)],
+    ask=[RecipeCall(body=_BODY)],
     read=[
         Rule(when={"sequence_number": True}, cursor="sequence_number"),
         Rule(when={"type": "response.created"}, capture={"run": "response.id"}),
@@ -32,12 +32,12 @@ BACKGROUND: Final = structs.replace(
     RECIPE,
     name="openai-responses-background",
     about="OpenAI Responses in background mode: followed again by id and sequence number, cancelled by id",
-    ask=[Call(body={**_BODY, "background": True, "store": True})],
-    resume=Call(method="GET", path="{base}/{run}?stream=true&starting_after={cursor}", gives="rest"),
-    join=Call(method="GET", path="{base}/{run}?stream=true"),
+    ask=[RecipeCall(body={**_BODY, "background": True, "store": True})],
+    resume=RecipeCall(method="GET", path="{base}/{run}?stream=true&starting_after={cursor}", gives="rest"),
+    join=RecipeCall(method="GET", path="{base}/{run}?stream=true"),
     shared=["run"],  # a response's id is the only address there is: an application hands it on
-    history=Call(method="GET", path="{base}/{run}"),
-    stop=Call(path="{base}/{run}/cancel"),
+    history=RecipeCall(method="GET", path="{base}/{run}"),
+    stop=RecipeCall(path="{base}/{run}/cancel"),
     read_history=[
         Rule(each="output", where={"type": "message"}, whole="content", id="id"),
         Rule(when={"status": "completed"}, end="complete"),

@@ -34,10 +34,25 @@ Make = Callable[[str, Recipe, Budget, dict[str, str], frozenset[str]], Endpoint]
 RECIPES: Final = {
     recipe.name: recipe
     for recipe in (
-        openai_chat.RECIPE, openai_responses.RECIPE, openai_responses.BACKGROUND, anthropic.RECIPE, ai_sdk.RECIPE,
-        ai_sdk.WEBSOCKET, ag_ui.RECIPE, text.RECIPE, text.GET, chainlit.RECIPE, langgraph.RECIPE, agno.RECIPE, agno.BACKGROUND, google_adk.RECIPE, litellm.RECIPE, durable_streams.RECIPE, own.RECIPE,
+        openai_chat.RECIPE,
+        openai_responses.RECIPE,
+        openai_responses.BACKGROUND,
+        anthropic.RECIPE,
+        ai_sdk.RECIPE,
+        ai_sdk.WEBSOCKET,
+        ag_ui.RECIPE,
+        text.RECIPE,
+        text.GET,
+        chainlit.RECIPE,
+        langgraph.RECIPE,
+        agno.RECIPE,
+        agno.BACKGROUND,
+        google_adk.RECIPE,
+        litellm.RECIPE,
+        durable_streams.RECIPE,
+        own.RECIPE,
     )
-}  # fmt: skip
+}
 TRANSPORTS: Final[dict[str, Make]] = {
     "http": HttpEndpoint,
     "websocket": WebSocketEndpoint,

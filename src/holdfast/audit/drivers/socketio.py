@@ -14,9 +14,9 @@ import msgspec
 
 from holdfast.audit.budget import Budget
 from holdfast.audit.drivers.websocket import WebSocketEndpoint
-from holdfast.audit.reading import Message
+from holdfast.audit.parsing import ParsedMessage
 from holdfast.audit.recipe import Recipe
-from holdfast.audit.stream import Stream
+from holdfast.audit.stream import ClientStream
 from holdfast.audit.values import fill
 
 OPEN, PING, PONG, CONNECT, EVENT, REFUSED = "0", "2", "3", "40", "42", "44"
@@ -26,9 +26,13 @@ class SocketIoEndpoint(WebSocketEndpoint):
     """An endpoint that a recipe with ``transport: socketio`` describes."""
 
     def __init__(
-        self, url: str, recipe: Recipe, budget: Budget, headers: dict[str, str] | None = None,
+        self,
+        url: str,
+        recipe: Recipe,
+        budget: Budget,
+        headers: dict[str, str] | None = None,
         hosts: frozenset[str] = frozenset(),
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(url, recipe, budget, headers, hosts)
         self._pongs: set[asyncio.Task[None]] = set()
 
@@ -41,7 +45,7 @@ class SocketIoEndpoint(WebSocketEndpoint):
             return message.encode()  # a packet of the protocol itself
         return EVENT.encode() + msgspec.json.encode(message)
 
-    def incoming(self, data: bytes, stream: Stream) -> Iterator[Message]:
+    def incoming(self, data: bytes, stream: ClientStream) -> Iterator[ParsedMessage]:
         packet = data.decode("utf-8", "replace")
         if packet.startswith(PING) and stream.send is not None:
             stream.alive_signs += 1
@@ -54,11 +58,11 @@ class SocketIoEndpoint(WebSocketEndpoint):
             try:
                 event, *args = msgspec.json.decode(raw)
             except (msgspec.DecodeError, ValueError):
-                yield Message(raw, raw=raw)
+                yield ParsedMessage(raw, raw=raw)
                 return
-            yield Message({"event": event, "data": args[0] if args else None, "args": args}, raw=raw)
+            yield ParsedMessage({"event": event, "data": args[0] if args else None, "args": args}, raw=raw)
 
-    async def greet(self, stream: Stream, names: dict[str, str]) -> None:
+    async def greet(self, stream: ClientStream, names: dict[str, str]) -> None:
         auth, *events = self.recipe.connect or [{}]
         await stream.greeting(OPEN)
         if stream.send is not None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.audit.recipe import Call, Recipe
+from holdfast.audit.recipe import Recipe, RecipeCall
 
 RECIPE: Final = Recipe(
     name="text",
     about='plain text, streamed: POST {"message": …}',
     shape="text",
-    ask=[Call(body={"message": "{prompt}"})],
+    ask=[RecipeCall(body={"message": "{prompt}"})],
 )
 GET: Final = Recipe(
     name="text-get",
     about="plain text, streamed: GET",
     shape="text",
-    ask=[Call(method="GET")],
+    ask=[RecipeCall(method="GET")],
 )

@@ -12,13 +12,13 @@ import msgspec
 import picows
 
 from holdfast.audit.budget import Budget, check_host, host_of
-from holdfast.audit.drivers.http import trust, untold
+from holdfast.audit.clients import Chat, NameUnknown, Tab, fresh
+from holdfast.audit.drivers.http import refuse_stream, trust
 from holdfast.audit.endpoint import Endpoint, Receipt
-from holdfast.audit.knowledge import Chat, Tab, Untold, fresh
-from holdfast.audit.reading import Message, Reader, parsed
-from holdfast.audit.recipe import Call, Recipe, Verb
-from holdfast.audit.stream import Stream
-from holdfast.audit.transcript import End, Piece, Transcript
+from holdfast.audit.parsing import ParsedMessage, StreamParser, parse_message
+from holdfast.audit.recipe import Recipe, RecipeCall, Verb
+from holdfast.audit.stream import ClientStream
+from holdfast.audit.transcript import Piece, StreamEnd, Transcript
 from holdfast.audit.values import fill
 from holdfast.client.websocket import connected_socket
 from holdfast.errors import Refused
@@ -27,19 +27,19 @@ SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
 class _Listener(picows.WSListener):
-    """Puts whole messages together; tells how the connection ended."""
+    """Joins frames to whole messages; reports how the connection ended."""
 
-    def __init__(self, arrived: Callable[[bytes], None], lost: Callable[[End], None]) -> None:
+    def __init__(self, arrived: Callable[[bytes], None], lost: Callable[[StreamEnd], None]) -> None:
         self._arrived, self._lost = arrived, lost
         self._parts: list[bytes] = []
-        self._end = End("cut", "the connection broke without a close frame")
+        self._end = StreamEnd("cut", "the connection broke without a close frame")
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         if frame.msg_type is picows.WSMsgType.CLOSE:
             payload = frame.get_payload_as_bytes()
             code = int.from_bytes(payload[:2]) or 1005
-            told = payload[2:].decode("utf-8", "replace")
-            self._end = End("closed", f"close code {code} {told}".strip(), code)
+            reason = payload[2:].decode("utf-8", "replace")
+            self._end = StreamEnd("closed", f"close code {code} {reason}".strip(), code)
             transport.send_close(picows.WSCloseCode.OK)
             transport.disconnect()
         elif frame.msg_type in (picows.WSMsgType.TEXT, picows.WSMsgType.BINARY, picows.WSMsgType.CONTINUATION):
@@ -80,32 +80,32 @@ class WebSocketEndpoint(Endpoint):
         return self._parts.hostname or "", self._parts.port or (443 if self._parts.scheme == "wss" else 80)
 
     # --- verbs
-    async def ask(self, tab: Tab, chat: Chat, prompt: str, on: Stream | None = None) -> Stream:
-        names = self.known(tab, chat, prompt=prompt, text=prompt, message=fresh())
+    async def ask(self, tab: Tab, chat: Chat, prompt: str, on: ClientStream | None = None) -> ClientStream:
+        names = self.template_names(tab, chat, prompt=prompt, text=prompt, message=fresh())
         stream = on if on is not None and on.closed is None else await self._open(tab, chat, names, Transcript())
         for call in self.recipe.ask:
             await self._send(stream, call, names)
         return stream
 
-    async def resume(self, tab: Tab, chat: Chat, after: Stream) -> Stream:
+    async def resume(self, tab: Tab, chat: Chat, after: ClientStream) -> ClientStream:
         call = self.recipe.resume
         assert call is not None
-        kept = after.transcript.copy() if call.gives == "rest" else Transcript()
-        stream = await self._follow(call, tab, chat, kept, after.cursor)
+        page = after.transcript.copy() if call.gives == "rest" else Transcript()
+        stream = await self._follow(call, tab, chat, page, after.cursor)
         stream.cursor = stream.cursor or after.cursor
         return stream
 
-    async def join(self, tab: Tab, chat: Chat) -> Stream:
+    async def join(self, tab: Tab, chat: Chat) -> ClientStream:
         call = self.recipe.join
         assert call is not None
         return await self._follow(call, tab, chat, Transcript(), "")
 
-    async def _follow(self, call: Call, tab: Tab, chat: Chat, page: Transcript, cursor: str) -> Stream:
+    async def _follow(self, call: RecipeCall, tab: Tab, chat: Chat, page: Transcript, cursor: str) -> ClientStream:
         """A connection on which an id may be needed."""
         try:
-            names = await self.knowing(call, tab, chat, cursor=cursor, message=fresh())
-        except Untold as why:
-            return untold(Stream(self.budget, page), why)
+            names = await self.resolve_names(call, tab, chat, cursor=cursor, message=fresh())
+        except NameUnknown as error:
+            return refuse_stream(ClientStream(self.budget, page), error)
         return await self._send(await self._open(tab, chat, names, page), call, names)
 
     async def history(self, tab: Tab, chat: Chat) -> Transcript | None:
@@ -117,27 +117,27 @@ class WebSocketEndpoint(Endpoint):
         return stream.transcript if stream.transcript.entries else None
 
     async def command(
-        self, verb: Verb, tab: Tab, chat: Chat, names: dict[str, str], on: Stream | None = None
+        self, verb: Verb, tab: Tab, chat: Chat, names: dict[str, str], on: ClientStream | None = None
     ) -> Receipt:
         call = self.recipe.call(verb)
         assert call is not None
         try:
-            known = await self.knowing(call, tab, chat, **{"message": fresh(), **names})
-        except Untold as why:
-            if not why.somebody:
+            filled = await self.resolve_names(call, tab, chat, **{"message": fresh(), **names})
+        except NameUnknown as error:
+            if not error.known_to_others:
                 raise
-            return Receipt(False, str(why))
-        stream = on if on is not None and on.closed is None else await self._open(tab, chat, known, Transcript())
-        await self._send(stream, call, {**known, **stream.names})
-        if stream.closed is not None and not stream.closed.said:
+            return Receipt(False, str(error))
+        stream = on if on is not None and on.closed is None else await self._open(tab, chat, filled, Transcript())
+        await self._send(stream, call, {**filled, **stream.names})
+        if stream.closed is not None and not stream.closed.marked:
             return Receipt(False, f"{stream.closed.word} {stream.closed.detail}", stream.closed.status)
         return Receipt(True, "sent; this protocol has no receipts")
 
     # --- the connection
-    def known(self, tab: Tab, chat: Chat, **more: str) -> dict[str, str]:
-        return super().known(tab, chat, base=self._parts.path.rstrip("/"), **more)
+    def template_names(self, tab: Tab, chat: Chat, **more: str) -> dict[str, str]:
+        return super().template_names(tab, chat, base=self._parts.path.rstrip("/"), **more)
 
-    async def _send(self, stream: Stream, call: Call, names: dict[str, str]) -> Stream:
+    async def _send(self, stream: ClientStream, call: RecipeCall, names: dict[str, str]) -> ClientStream:
         for message in call.send:
             if stream.send is not None and stream.closed is None:
                 await stream.send(fill(message, names))
@@ -148,15 +148,15 @@ class WebSocketEndpoint(Endpoint):
         base = self._parts.geturl()
         return urljoin(base, str(fill(self.recipe.path, names))) if self.recipe.path else base
 
-    async def _open(self, tab: Tab, chat: Chat, names: dict[str, str], page: Transcript) -> Stream:
+    async def _open(self, tab: Tab, chat: Chat, names: dict[str, str], page: Transcript) -> ClientStream:
         self.budget.spend()
         url = self.target(names)
         check_host(url, self.hosts)
-        stream = Stream(self.budget, page)
-        reader = Reader(self.recipe.read, self.learner(tab, chat, stream.names))
+        stream = ClientStream(self.budget, page)
+        reader = StreamParser(self.recipe.read, self.captures(tab, chat, stream.names))
         stream.reader = reader if self.recipe.read else None
         over = asyncio.Event()
-        ways: list[picows.WSTransport] = []
+        transports: list[picows.WSTransport] = []
 
         def arrived(data: bytes) -> None:
             if not stream.received(data):
@@ -165,11 +165,11 @@ class WebSocketEndpoint(Endpoint):
             for message in self.incoming(data, stream):
                 if not self.recipe.read:
                     stream.piece(Piece("text", text=message.raw))
-                for piece in reader.read(message) if self.recipe.read else ():
+                for piece in reader.parse(message) if self.recipe.read else ():
                     stream.piece(piece)
             stream.cursor = reader.cursor or stream.cursor
 
-        def lost(end: End) -> None:
+        def lost(end: StreamEnd) -> None:
             stream.end(end)
             over.set()
 
@@ -177,19 +177,19 @@ class WebSocketEndpoint(Endpoint):
             try:
                 await over.wait()
             finally:
-                for way in ways:
-                    way.disconnect()
+                for open_transport in transports:
+                    open_transport.disconnect()
 
         async def close() -> None:
-            for way in ways:
-                way.send_close(picows.WSCloseCode.OK)
-                way.disconnect()
+            for open_transport in transports:
+                open_transport.send_close(picows.WSCloseCode.OK)
+                open_transport.disconnect()
 
         async def connect(_: object) -> Any:
             return await connected_socket("127.0.0.1", tab.proxy.port)
 
         try:
-            way, _ = await picows.ws_connect(
+            transport, _ = await picows.ws_connect(
                 lambda: _Listener(arrived, lost),
                 url,
                 ssl_context=trust() if self._parts.scheme == "wss" else None,
@@ -203,21 +203,21 @@ class WebSocketEndpoint(Endpoint):
             stream.end(_refusal(error))
             return stream
         except (OSError, TimeoutError) as error:
-            stream.end(End("cut", f"{type(error).__name__}: {error}"))
+            stream.end(StreamEnd("cut", f"{type(error).__name__}: {error}"))
             return stream
-        ways.append(way)
+        transports.append(transport)
         stream.head = f"WebSocket {urlsplit(url).path}"
-        self._outgoing(stream, way)
+        self._set_sender(stream, transport)
         stream.run(work(), close)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.budget.within(self.budget.first_s)):
                 await self.greet(stream, names)
         return stream
 
-    def _outgoing(self, stream: Stream, way: picows.WSTransport) -> None:
+    def _set_sender(self, stream: ClientStream, transport: picows.WSTransport) -> None:
         async def send(message: object) -> None:
-            if not way.is_disconnected:
-                way.send(picows.WSMsgType.TEXT, self.encoded(message))
+            if not transport.is_disconnected:
+                transport.send(picows.WSMsgType.TEXT, self.encoded(message))
 
         stream.send = send
 
@@ -226,19 +226,19 @@ class WebSocketEndpoint(Endpoint):
         """A message as it goes on the wire: text as it is, anything else as JSON."""
         return message.encode() if isinstance(message, str) else msgspec.json.encode(message)
 
-    def incoming(self, data: bytes, stream: Stream) -> Iterator[Message]:
+    def incoming(self, data: bytes, stream: ClientStream) -> Iterator[ParsedMessage]:
         """The messages in one WebSocket message."""
-        yield parsed(data.decode("utf-8", "replace"))
+        yield parse_message(data.decode("utf-8", "replace"))
 
-    async def greet(self, stream: Stream, names: dict[str, str]) -> None:
-        """What is said first on every connection."""
+    async def greet(self, stream: ClientStream, names: dict[str, str]) -> None:
+        """Send what is sent first on every connection."""
         for message in self.recipe.connect:
             if stream.send is not None:
                 await stream.send(fill(message, names))
 
 
-def _refusal(error: picows.WSHandshakeError) -> End:
+def _refusal(error: picows.WSHandshakeError) -> StreamEnd:
     status = int(error.response.status) if error.response is not None else 0
     if 300 <= status < 400:
-        return End("redirect", f"HTTP {status}; not followed", status)
-    return End("refused", f"HTTP {status} instead of a WebSocket", status)
+        return StreamEnd("redirect", f"HTTP {status}; not followed", status)
+    return StreamEnd("refused", f"HTTP {status} instead of a WebSocket", status)

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.audit.lab import Saw, Scene, failed, lacking, passed, skipped, undecided
+from holdfast.audit.lab import ProbeResult, Trial, failed, inconclusive, passed, skipped, unsupported
 from holdfast.audit.probes.hooks import run_hook
 from holdfast.audit.probes.probe import Probe
-from holdfast.audit.probes.resilient import told_of_a_loss
+from holdfast.audit.probes.resilient import judge_loss_shown
 
 NO_PROMPT: Final = "no prompt that makes it call sub-agents was given (--agents-prompt)"
 
 
-async def direct(scene: Scene) -> Saw:
+async def direct(trial: Trial) -> ProbeResult:
     """Whether sub-agents are seen."""
-    lab = scene.lab
+    lab = trial.lab
     if not lab.options.agents_prompt:
         return skipped(NO_PROMPT)
-    tab = await scene.tab("tab A")
-    stream = await scene.ask(tab, lab.options.agents_prompt)
-    if lab.over(await scene.finished(tab, stream)):
-        lab.usual[lab.options.agents_prompt] = len(stream.transcript.answer)
+    tab = await trial.tab("tab A")
+    stream = await trial.ask(tab, lab.options.agents_prompt)
+    if lab.is_end(await trial.wait_finished(tab, stream)):
+        lab.usual_chars[lab.options.agents_prompt] = len(stream.transcript.answer)
     entries = stream.transcript.of("agent")
-    scene.show("what came", stream)
+    trial.add_evidence("what came", stream)
     if not stream.transcript.answer and not entries:
-        return undecided("nothing was answered")
+        return inconclusive("nothing was answered")
     if not entries and not lab.endpoint.recipe.sees("agent"):
-        return lacking("only the orchestrator is seen: nothing that comes here tells of sub-agents")
+        return unsupported("only the orchestrator is seen: nothing that comes here tells of sub-agents")
     if not entries:
         return failed("only the orchestrator is seen: what sub-agents do arrives when it relays it, or never")
     names = sorted({entry.by or entry.id for entry in entries})
@@ -36,25 +36,25 @@ async def direct(scene: Scene) -> Saw:
     return passed(f"{', '.join(names)} are seen while they work, in {pieces} pieces at most")
 
 
-async def orchestrator_dies(scene: Scene) -> Saw:
+async def orchestrator_dies(trial: Trial) -> ProbeResult:
     """What people see of a dead orchestrator."""
-    lab = scene.lab
+    lab = trial.lab
     if not lab.options.agents_prompt:
         return skipped(NO_PROMPT)
     if not lab.options.kill_orchestrator:
         return skipped("no command that kills the orchestrator was given (--kill-orchestrator)")
-    tab = await scene.tab("tab A")
-    stream = await scene.ask(tab, lab.options.agents_prompt)
+    tab = await trial.tab("tab A")
+    stream = await trial.ask(tab, lab.options.agents_prompt)
     if not await stream.until(lambda page: bool(page.of("agent")), lab.answer_s):
-        return undecided("no sub-agent was seen that could outlive its orchestrator")
-    scene.tell("audit", "endpoint", "kills the orchestrator", fault=True)
-    if (told := await run_hook(lab.options.kill_orchestrator)) is not None:
-        return undecided(f"the command that kills the orchestrator failed: {told}")
-    end = await scene.finished(tab, stream, within_s=lab.options.lost_s)
-    scene.show("after the orchestrator was killed", stream)
+        return inconclusive("no sub-agent was seen that could outlive its orchestrator")
+    trial.record("audit", "endpoint", "kills the orchestrator", fault=True)
+    if (problem := await run_hook(lab.options.kill_orchestrator)) is not None:
+        return inconclusive(f"the command that kills the orchestrator failed: {problem}")
+    end = await trial.wait_finished(tab, stream, within_s=lab.options.lost_s)
+    trial.add_evidence("after the orchestrator was killed", stream)
     if end.ending == "none":
         return failed("nothing says what became of the sub-agents: no end came")
-    return await told_of_a_loss(scene, stream, end)
+    return await judge_loss_shown(trial, stream, end)
 
 
 PROBES: Final = (

@@ -4,152 +4,154 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.audit.compare import apart
-from holdfast.audit.knowledge import fresh
-from holdfast.audit.lab import Saw, Scene, failed, lacking, passed, undecided
+from holdfast.audit.clients import fresh
+from holdfast.audit.compare import describe_difference
+from holdfast.audit.lab import ProbeResult, Trial, failed, inconclusive, passed, unsupported
 from holdfast.audit.probes.probe import Probe
-from holdfast.audit.probes.turns import Outline, two_answers
-from holdfast.audit.stream import Stream
+from holdfast.audit.probes.turns import Outline, ask_twice_once
+from holdfast.audit.stream import ClientStream
 from holdfast.audit.transcript import Transcript
 
-ALONE: Final = "the answer goes to the one connection that asked for it: no other tab or device can see it"
+NOT_SHARED: Final = "the answer goes to the one connection that asked for it: no other tab or device can see it"
 
 
-async def _both(scene: Scene, fraction: float, *, device: str = "") -> Saw:
+async def _both(trial: Trial, fraction: float, *, device: str = "") -> ProbeResult:
     """A second client opens the conversation at a part of the answer; both must end with the same."""
-    if not scene.lab.endpoint.offers("join"):
-        return lacking(ALONE)
-    first, second = await scene.tab("tab A"), await scene.tab("tab B" if not device else "phone", device=device)
-    stream = await scene.ask(first)
-    if why := await scene.reach(stream, fraction):
-        return why
-    other = await scene.join(second)
-    told = await scene.finished(first, stream)
-    seen = await scene.finished(second, other)
-    scene.show(second.name, other)
-    if told.said and not seen.said and other.transcript.answer:
-        return failed(f"{second.name} never learnt that the answer had ended ({seen}), tab A did: {told.word}")
-    return _same(scene, stream, other, second.name)
+    if not trial.lab.endpoint.offers("join"):
+        return unsupported(NOT_SHARED)
+    first, second = await trial.tab("tab A"), await trial.tab("tab B" if not device else "phone", device=device)
+    stream = await trial.ask(first)
+    if early_result := await trial.wait_for_part(stream, fraction):
+        return early_result
+    other = await trial.join(second)
+    end = await trial.wait_finished(first, stream)
+    other_end = await trial.wait_finished(second, other)
+    trial.add_evidence(second.name, other)
+    if end.marked and not other_end.marked and other.transcript.answer:
+        return failed(f"{second.name} never learnt that the answer had ended ({other_end}), tab A did: {end.word}")
+    return _same(trial, stream, other, second.name)
 
 
-def _same(scene: Scene, stream: Stream, other: Stream, name: str) -> Saw:
+def _same(trial: Trial, stream: ClientStream, other: ClientStream, name: str) -> ProbeResult:
     if not stream.transcript.answer:
-        return undecided("the first client lost its own answer")
+        return inconclusive("the first client lost its own answer")
     if not other.transcript.answer:
-        why = str(other.closed) if other.closed else "nothing came"
-        return failed(f"{name} saw nothing of the answer: {why}")
+        reason = str(other.closed) if other.closed else "nothing came"
+        return failed(f"{name} saw nothing of the answer: {reason}")
     first, second = stream.transcript.answer, other.transcript.answer
-    expected = scene.lab.truth.get(scene.lab.options.prompt)
+    expected = trial.lab.fixed_answers.get(trial.lab.options.prompt)
     if expected is not None and first != expected and second == expected:
         return failed(f"{name} got the whole answer and took it from tab A, which has {len(first)} characters of it")
-    differs = scene.compare(expected if expected is not None else first, second)
+    differs = trial.compare(expected if expected is not None else first, second)
     if not differs.exact:
         return failed(f"{name}, compared with {'tab A' if expected is None else 'the whole answer'}: {differs}")
     return passed(f"{name} ended with {differs} as tab A, {len(second)} characters")
 
 
-async def from_start(scene: Scene) -> Saw:
+async def from_start(trial: Trial) -> ProbeResult:
     """A second client from the first piece on."""
-    return await _both(scene, 0.0)
+    return await _both(trial, 0.0)
 
 
-async def middle(scene: Scene) -> Saw:
+async def middle(trial: Trial) -> ProbeResult:
     """A second client at half of the answer."""
-    return await _both(scene, 0.5)
+    return await _both(trial, 0.5)
 
 
-async def other_device(scene: Scene) -> Saw:
+async def other_device(trial: Trial) -> ProbeResult:
     """The same with nothing of the first device."""
-    return await _both(scene, 0.5, device=fresh())
+    return await _both(trial, 0.5, device=fresh())
 
 
-async def after_end(scene: Scene) -> Saw:
+async def after_end(trial: Trial) -> ProbeResult:
     """A client that comes too late for the stream."""
-    endpoint = scene.lab.endpoint
+    endpoint = trial.lab.endpoint
     if not endpoint.offers("join") and not endpoint.offers("history"):
-        return lacking("no client can read the answer again once it was sent")
-    first = await scene.tab("tab A")
-    stream = await scene.ask(first)
-    await scene.finished(first, stream)
-    await scene.leave(first, stream)
-    page = await scene.look("tab B")
+        return unsupported("no client can read the answer again once it was sent")
+    first = await trial.tab("tab A")
+    stream = await trial.ask(first)
+    await trial.wait_finished(first, stream)
+    await trial.close_tab(first, stream)
+    page = await trial.read_as_new_client("tab B")
     if not stream.transcript.answer:
-        return undecided("the first client got no answer")
+        return inconclusive("the first client got no answer")
     if page is None or not page.answer:
         return failed("a tab opened after the end saw nothing of the answer")
-    differs = scene.compare(stream.transcript.answer, page.answer)
+    differs = trial.compare(stream.transcript.answer, page.answer)
     if not differs.exact:
         return failed(f"tab B, compared with tab A: {differs}")
-    if not scene.over(page):
+    if not trial.is_over(page):
         return failed("tab B shows the answer as still being written")
     return passed(f"tab B ended with {differs}")
 
 
-async def order(scene: Scene) -> Saw:
+async def order(trial: Trial) -> ProbeResult:
     """Two questions and answers, in order."""
-    endpoint = scene.lab.endpoint
+    endpoint = trial.lab.endpoint
     if not endpoint.offers("join") and not endpoint.offers("history"):
-        return lacking(ALONE)
-    turns = await two_answers(scene)
-    said, seen = turns.said, turns.seen
-    if turns.why:
-        return undecided(turns.why)
+        return unsupported(NOT_SHARED)
+    turns = await ask_twice_once(trial)
+    asked_order, seen = turns.asked_and_answered, turns.seen
+    if turns.problem:
+        return inconclusive(turns.problem)
     if seen is None:
         return failed("a second client saw nothing of the two answers")
     if not any(kind == "user" for kind, _ in seen):
-        said = _together([entry for entry in said if entry[0] == "answer"])
-    if seen == said:
-        return passed(f"the same order for both: {_sketch(seen)}")
-    if sorted(seen) == sorted(said):
-        return failed(f"the same, in another order: {_sketch(seen)} instead of {_sketch(said)}")
-    if [kind for kind, _ in seen] != [kind for kind, _ in said]:
-        return failed(f"said: {_sketch(said)}; seen by tab B: {_sketch(seen)}")
-    at = next(number for number, (one, other) in enumerate(zip(said, seen, strict=True)) if one != other)
-    return failed(f"the texts differ: tab B's {seen[at][0]} {at // 2 + 1} has {apart(said[at][1], seen[at][1])}")
+        asked_order = _join_answers([entry for entry in asked_order if entry[0] == "answer"])
+    if seen == asked_order:
+        return passed(f"the same order for both: {_summary(seen)}")
+    if sorted(seen) == sorted(asked_order):
+        return failed(f"the same, in another order: {_summary(seen)} instead of {_summary(asked_order)}")
+    if [kind for kind, _ in seen] != [kind for kind, _ in asked_order]:
+        return failed(f"said: {_summary(asked_order)}; seen by tab B: {_summary(seen)}")
+    at = next(number for number, (one, other) in enumerate(zip(asked_order, seen, strict=True)) if one != other)
+    return failed(
+        f"the texts differ: tab B's {seen[at][0]} {at // 2 + 1} has {describe_difference(asked_order[at][1], seen[at][1])}"
+    )
 
 
-def _together(entries: Outline) -> Outline:
+def _join_answers(entries: Outline) -> Outline:
     """Answers in a row as one, as a page shows them that has no questions."""
     return [("answer", "".join(text for _, text in entries))] if entries else []
 
 
-def _sketch(entries: Outline) -> str:
+def _summary(entries: Outline) -> str:
     return " · ".join(f"{kind} {text[:16]!r} ({len(text)})" for kind, text in entries) or "nothing"
 
 
-async def reload(scene: Scene) -> Saw:
+async def reload(trial: Trial) -> ProbeResult:
     """The same person, with nothing remembered but the address."""
-    endpoint, options = scene.lab.endpoint, scene.lab.options
+    endpoint, options = trial.lab.endpoint, trial.lab.options
     if not endpoint.offers("join"):
-        return lacking("a reloaded page cannot find the answer that is being written")
-    tab = await scene.tab("tab A")
-    stream = await scene.ask(tab)
-    if why := await scene.reach(stream, 0.4):
-        return why
-    had = stream.transcript.answer
-    await scene.leave(tab, stream)
-    again = await scene.tab("tab A, reloaded")
-    history = await endpoint.history(again, scene.chat) if endpoint.offers("history") else None
-    other = await scene.join(again)
-    end = await scene.finished(again, other)
-    scene.show("after the reload", other)
+        return unsupported("a reloaded page cannot find the answer that is being written")
+    tab = await trial.tab("tab A")
+    stream = await trial.ask(tab)
+    if early_result := await trial.wait_for_part(stream, 0.4):
+        return early_result
+    read_before = stream.transcript.answer
+    await trial.close_tab(tab, stream)
+    again = await trial.tab("tab A, reloaded")
+    history = await endpoint.history(again, trial.chat) if endpoint.offers("history") else None
+    other = await trial.join(again)
+    end = await trial.wait_finished(again, other)
+    trial.add_evidence("after the reload", other)
     answer = other.transcript.answer
     if not answer:
-        return failed(f"nothing of the answer ({len(had)} characters had been read) after the reload")
-    expected = await scene.truth()
+        return failed(f"nothing of the answer ({len(read_before)} characters had been read) after the reload")
+    expected = await trial.expected_text()
     if expected is not None and answer != expected:
-        return failed(f"after the reload: {scene.compare(expected, answer)}")
+        return failed(f"after the reload: {trial.compare(expected, answer)}")
     if not endpoint.recipe.sees("user"):
-        return undecided("the answer came back after the reload; no rule of the recipe tells of questions")
+        return inconclusive("the answer came back after the reload; no rule of the recipe tells of questions")
     if not _question(other.transcript, history, options.prompt):
         return failed("the answer came back after the reload, the question did not")
-    if expected is None and not answer.startswith(had):
+    if expected is None and not answer.startswith(read_before):
         return failed("what had been read before the reload is not what stands there now")
-    if expected is None and not (scene.lab.over(end) and len(answer) > len(had)):
-        return undecided(
-            f"{len(had)} characters before the reload and {len(answer)} after it, {end}; is that all of it?"
+    if expected is None and not (trial.lab.is_end(end) and len(answer) > len(read_before)):
+        return inconclusive(
+            f"{len(read_before)} characters before the reload and {len(answer)} after it, {end}; is that all of it?"
         )
-    return passed(f"the question, the {len(had)} characters read before and the rest, {len(answer)} in all")
+    return passed(f"the question, the {len(read_before)} characters read before and the rest, {len(answer)} in all")
 
 
 def _question(page: Transcript, history: Transcript | None, prompt: str) -> bool:

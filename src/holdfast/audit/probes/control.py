@@ -5,109 +5,111 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from holdfast.audit.compare import apart
-from holdfast.audit.knowledge import Chat
-from holdfast.audit.lab import Saw, Scene, failed, lacking, passed, skipped, undecided
-from holdfast.audit.probes.fate import comes_back, fate
-from holdfast.audit.probes.interrupting import new_message
+from holdfast.audit.clients import Chat
+from holdfast.audit.compare import describe_difference
+from holdfast.audit.lab import ProbeResult, Trial, failed, inconclusive, passed, skipped, unsupported
+from holdfast.audit.probes.after_leaving import can_come_back, judge_after_leaving
+from holdfast.audit.probes.new_message import new_message
 from holdfast.audit.probes.probe import Probe
 from holdfast.audit.probes.stopping import stop, stop_after_reload, stop_both
 
 
-async def disconnect(scene: Scene) -> Saw:
+async def disconnect(trial: Trial) -> ProbeResult:
     """Closing a tab in good order."""
-    endpoint = scene.lab.endpoint
-    if not comes_back(endpoint):
-        return undecided("no client can see what became of the answer after its tab was closed")
-    tab = await scene.tab("tab A")
-    stream = await scene.ask(tab)
-    if why := await scene.reach(stream, 0.3):
-        return why
-    had = len(stream.transcript.answer)
-    await scene.leave(tab, stream)
+    endpoint = trial.lab.endpoint
+    if not can_come_back(endpoint):
+        return inconclusive("no client can see what became of the answer after its tab was closed")
+    tab = await trial.tab("tab A")
+    stream = await trial.ask(tab)
+    if early_result := await trial.wait_for_part(stream, 0.3):
+        return early_result
+    chars = len(stream.transcript.answer)
+    await trial.close_tab(tab, stream)
     if not endpoint.offers("join") and not endpoint.offers("history"):
-        return undecided("only who asked can come back, and it closed its tab")
-    return await fate(scene, had, "its tab was closed")
+        return inconclusive("only who asked can come back, and it closed its tab")
+    return await judge_after_leaving(trial, chars, "its tab was closed")
 
 
-async def steer(scene: Scene) -> Saw:
+async def steer(trial: Trial) -> ProbeResult:
     """Words to a running answer."""
-    lab = scene.lab
+    lab = trial.lab
     if not lab.endpoint.offers("steer"):
-        return lacking("there is no way to say something to an answer that is being written")
-    tab = await scene.tab("tab A")
-    stream = await scene.ask(tab)
-    if why := await scene.reach(stream, 0.3):
-        return why
-    receipt = await scene.command("steer", tab, stream, text=lab.options.steer_text)
+        return unsupported("there is no way to say something to an answer that is being written")
+    tab = await trial.tab("tab A")
+    stream = await trial.ask(tab)
+    if early_result := await trial.wait_for_part(stream, 0.3):
+        return early_result
+    receipt = await trial.command("steer", tab, stream, text=lab.options.steer_text)
     if not receipt.ok:
-        return failed(f"steering was refused: {receipt.told}")
-    end = await scene.finished(tab, stream)
+        return failed(f"steering was refused: {receipt.detail}")
+    end = await trial.wait_finished(tab, stream)
     if any(entry.text == lab.options.steer_text for entry in stream.transcript.of("steer")):
         return passed("the steer stands in the conversation, where the answer heeded it or not")
-    expected = lab.truth.get(lab.options.prompt)
+    expected = lab.fixed_answers.get(lab.options.prompt)
     got = stream.transcript.answer
-    if not lab.over(end) or end.word == "error":
+    if not lab.is_end(end) or end.word == "error":
         return failed(f"it was accepted, and then the answer broke off after {len(got)} characters: {end}")
     if expected is not None and expected.startswith(got) and got != expected:
         return failed(f"it was accepted, and then the answer ended after {len(got)} of {len(expected)} characters")
     if expected is not None and got != expected:
-        return passed(f"the answer went on differently than it does without the steer, {apart(expected, got)}")
+        return passed(
+            f"the answer went on differently than it does without the steer, {describe_difference(expected, got)}"
+        )
     if expected is None and not lab.endpoint.recipe.sees("steer"):
-        return undecided("it was accepted; whether this answer would have been another cannot be told")
+        return inconclusive("it was accepted; whether this answer would have been another cannot be told")
     return failed("it was accepted, and neither the answer nor the conversation shows any of it")
 
 
-async def approval_after_reload(scene: Scene) -> Saw:
+async def approval_after_reload(trial: Trial) -> ProbeResult:
     """A decision from a page that was not there when it was asked for."""
-    lab = scene.lab
+    lab = trial.lab
     if not lab.options.approval_prompt:
         return skipped("no prompt that makes it ask for approval was given (--approval-prompt)")
     if not lab.endpoint.offers("approve"):
-        return lacking("there is no way to approve anything")
+        return unsupported("there is no way to approve anything")
     if not lab.endpoint.offers("join"):
-        return lacking("a reloaded page cannot find what waits for approval")
-    tab = await scene.tab("tab A")
-    stream = await scene.ask(tab, lab.options.approval_prompt)
+        return unsupported("a reloaded page cannot find what waits for approval")
+    tab = await trial.tab("tab A")
+    stream = await trial.ask(tab, lab.options.approval_prompt)
     if not await stream.until(lambda page: bool(page.of("approval")), lab.answer_s):
-        return undecided("the prompt did not make it ask for approval")
-    await scene.leave(tab, stream)
+        return inconclusive("the prompt did not make it ask for approval")
+    await trial.close_tab(tab, stream)
     await asyncio.sleep(lab.options.pause_s)
-    again = await scene.tab("tab A, reloaded")
-    other = await scene.join(again)
+    again = await trial.tab("tab A, reloaded")
+    other = await trial.join(again)
     if not await other.until(lambda page: any(not a.end for a in page.of("approval")), 5.0):
         return failed("after a reload nothing shows that something waits for approval")
     waits = next(entry for entry in other.transcript.of("approval") if not entry.end)
     before = len(other.transcript.answer)
-    receipt = await scene.command("approve", again, other, approval=waits.id)
+    receipt = await trial.command("approve", again, other, approval=waits.id)
     if not receipt.ok:
-        return failed(f"approving from the reloaded page was refused: {receipt.told}")
-    end = await scene.finished(again, other)
+        return failed(f"approving from the reloaded page was refused: {receipt.detail}")
+    end = await trial.wait_finished(again, other)
     if end.ending == "none":
         return failed("it was approved from the reloaded page, and nothing went on")
-    if not lab.over(end) or (end.word != "complete" and end.said):
+    if not lab.is_end(end) or (end.word != "complete" and end.marked):
         return failed(f"it was approved from the reloaded page, and then the answer ended with: {end}")
-    if not end.said and len(other.transcript.answer) <= before:
-        return undecided("it was approved from the reloaded page; the stream closed, and nothing says what was done")
+    if not end.marked and len(other.transcript.answer) <= before:
+        return inconclusive("it was approved from the reloaded page; the stream closed, and nothing says what was done")
     return passed(f"what waited was there after the reload, was approved, and the answer went on: {end.word}")
 
 
-async def concurrent(scene: Scene) -> Saw:
+async def concurrent(trial: Trial) -> ProbeResult:
     """Two conversations at once."""
-    lab = scene.lab
+    lab = trial.lab
     prompts = (lab.options.prompt, lab.options.second_prompt)
-    first, second = await scene.tab("tab A"), await scene.tab("tab B")
-    one = await scene.ask(first, prompts[0])
-    two = await scene.ask(second, prompts[1], chat=Chat())
-    ends = [await scene.finished(first, one), await scene.finished(second, two)]
+    first, second = await trial.tab("tab A"), await trial.tab("tab B")
+    one = await trial.ask(first, prompts[0])
+    two = await trial.ask(second, prompts[1], chat=Chat())
+    ends = [await trial.wait_finished(first, one), await trial.wait_finished(second, two)]
     for name, stream, prompt, end in zip(("first", "second"), (one, two), prompts, ends, strict=True):
-        expected = lab.truth.get(prompt)
-        if not lab.over(end) or end.word in ("stopped", "error"):
+        expected = lab.fixed_answers.get(prompt)
+        if not lab.is_end(end) or end.word in ("stopped", "error"):
             return failed(f"the {name} of two conversations ended with: {end}")
         if expected is not None and stream.transcript.answer != expected:
-            return failed(f"the {name} of two conversations: {scene.compare(expected, stream.transcript.answer)}")
-    if not all(prompt in lab.truth for prompt in prompts):
-        return undecided("both ended; whether they were mixed cannot be told where answers differ from time to time")
+            return failed(f"the {name} of two conversations: {trial.compare(expected, stream.transcript.answer)}")
+    if not all(prompt in lab.fixed_answers for prompt in prompts):
+        return inconclusive("both ended; whether they were mixed cannot be told where answers differ from time to time")
     return passed("two conversations ran at the same time, each with its own answer")
 
 

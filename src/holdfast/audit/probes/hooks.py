@@ -15,11 +15,11 @@ async def run_hook(command: str) -> str | None:
     )
     try:
         async with asyncio.timeout(HOOK_S):
-            said, _ = await process.communicate()
+            output, _ = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()
         return f"it took longer than {HOOK_S:g} s"
     if process.returncode:
-        return f"exit code {process.returncode}: {said[-200:].decode('utf-8', 'replace')}"
+        return f"exit code {process.returncode}: {output[-200:].decode('utf-8', 'replace')}"
     return None

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import httpx
 
-from holdfast.audit.lab import Options
+from holdfast.audit.lab import AuditOptions
 
 PAGE_BYTES = 4_096
 
 
-async def used_bytes(options: Options) -> int | None:
+async def used_bytes(options: AuditOptions) -> int | None:
     """Resident memory by process id, or from a Prometheus page; None when neither was given or tells."""
     if options.pid is not None:
         return await asyncio.to_thread(_of_process, options.pid)

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from holdfast.audit.finding import Capability
-from holdfast.audit.lab import Saw, Scene
+from holdfast.audit.lab import ProbeResult, Trial
 
-Work = Callable[[Scene], Awaitable[Saw]]
+Work = Callable[[Trial], Awaitable[ProbeResult]]
 
 
 @dataclass(frozen=True)

@@ -5,171 +5,177 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from holdfast.audit.knowledge import Tab
-from holdfast.audit.lab import TOO_SHORT, Saw, Scene, failed, lacking, passed, skipped, undecided
-from holdfast.audit.probes.cuts import NO_WAY_BACK, back, no_repeat, resume
-from holdfast.audit.probes.fate import comes_back, fate
+from holdfast.audit.clients import Tab
+from holdfast.audit.lab import TOO_SHORT, ProbeResult, Trial, failed, inconclusive, passed, skipped, unsupported
+from holdfast.audit.probes.after_leaving import can_come_back, judge_after_leaving
+from holdfast.audit.probes.cuts import NO_WAY_BACK, come_back, no_repeat, resume
 from holdfast.audit.probes.hooks import run_hook
 from holdfast.audit.probes.memory import used_bytes
 from holdfast.audit.probes.probe import Probe
 from holdfast.audit.proxy import Fault, Script
-from holdfast.audit.stream import Stream
-from holdfast.audit.transcript import End
+from holdfast.audit.stream import ClientStream
+from holdfast.audit.transcript import StreamEnd
 
 GROWTH_BYTES: Final = 16 * 1024 * 1024
 """What one slow reader may cost the server."""
 RECONNECTS: Final = 12
 
 
-async def keeps_generating(scene: Scene) -> Saw:
+async def keeps_generating(trial: Trial) -> ProbeResult:
     """What becomes of an answer whose reader was cut off."""
-    lab = scene.lab
-    if not comes_back(lab.endpoint):
-        return undecided("no client can see what became of the answer after its line broke")
-    tab = await scene.tab("tab A")
-    stream = await scene.ask(tab)
-    if why := await scene.reach(stream, 0.3):
-        return why
-    scene.break_(tab, Fault(fault="cut"))
+    lab = trial.lab
+    if not can_come_back(lab.endpoint):
+        return inconclusive("no client can see what became of the answer after its line broke")
+    tab = await trial.tab("tab A")
+    stream = await trial.ask(tab)
+    if early_result := await trial.wait_for_part(stream, 0.3):
+        return early_result
+    trial.inject(tab, Fault(fault="cut"))
     await stream.until(lambda page: False, 0.5)
-    had = len(stream.transcript.answer)
+    chars = len(stream.transcript.answer)
     if lab.endpoint.offers("join") or lab.endpoint.offers("history"):
-        return await fate(scene, had, "its line broke")
+        return await judge_after_leaving(trial, chars, "its line broke")
     await asyncio.sleep(lab.budget.within(lab.contact.took_s * 1.2 + 0.5))
-    text, _ = await back(scene, tab, stream)
-    if not text or len(text) <= had:
-        return undecided("nothing more could be seen of the answer after its line broke")
-    scene.measured |= {"chars_at_leaving": had, "chars_later": len(text)}
-    if lab.whole(text):
-        return passed(f"{had} characters at the cut, {len(text)} later: the answer was finished with nobody listening")
-    return undecided(f"{had} characters at the cut, {len(text)} later, where answers usually have {lab.chars}")
+    text, _ = await come_back(trial, tab, stream)
+    if not text or len(text) <= chars:
+        return inconclusive("nothing more could be seen of the answer after its line broke")
+    trial.measured |= {"chars_at_leaving": chars, "chars_later": len(text)}
+    if lab.is_whole(text):
+        return passed(
+            f"{chars} characters at the cut, {len(text)} later: the answer was finished with nobody listening"
+        )
+    return inconclusive(f"{chars} characters at the cut, {len(text)} later, where answers usually have {lab.chars}")
 
 
-async def half_open(scene: Scene) -> Saw:
+async def half_open(trial: Trial) -> ProbeResult:
     """Coming back while the server still holds the dead line."""
-    if not comes_back(scene.lab.endpoint):
-        return lacking(NO_WAY_BACK)
-    tab = await scene.tab("tab A")
-    stream = await scene.ask(tab)
-    if why := await scene.reach(stream, 0.4):
-        return why
-    scene.break_(tab, Fault(fault="half_open"))
-    await asyncio.sleep(scene.lab.options.pause_s)
-    return await _exact_after(scene, tab, stream, "while the server still believed in the old line")
+    if not can_come_back(trial.lab.endpoint):
+        return unsupported(NO_WAY_BACK)
+    tab = await trial.tab("tab A")
+    stream = await trial.ask(tab)
+    if early_result := await trial.wait_for_part(stream, 0.4):
+        return early_result
+    trial.inject(tab, Fault(fault="half_open"))
+    await asyncio.sleep(trial.lab.options.pause_s)
+    return await _exact_after(trial, tab, stream, "while the server still believed in the old line")
 
 
-async def _exact_after(scene: Scene, tab: Tab, stream: Stream, when: str) -> Saw:
-    text, told = await back(scene, tab, stream)
+async def _exact_after(trial: Trial, tab: Tab, stream: ClientStream, when: str) -> ProbeResult:
+    text, reason = await come_back(trial, tab, stream)
     if text is None:
-        return failed(f"{when}: {told}")
-    expected = await scene.truth()
+        return failed(f"{when}: {reason}")
+    expected = await trial.expected_text()
     if expected is None:
-        return undecided(f"{when} something came, but there is nothing to compare it with")
-    differs = scene.compare(expected, text)
+        return inconclusive(f"{when} something came, but there is nothing to compare it with")
+    differs = trial.compare(expected, text)
     return passed(f"{when} the client ended with {differs}") if differs.exact else failed(f"{when}: {differs}")
 
 
-async def proxy_timeout(scene: Scene) -> Saw:
+async def proxy_timeout(trial: Trial) -> ProbeResult:
     """Connections that live only for a part of the answer."""
-    lab = scene.lab
-    if not comes_back(lab.endpoint):
-        return lacking(NO_WAY_BACK)
-    tab = await scene.tab("tab A")
+    lab = trial.lab
+    if not can_come_back(lab.endpoint):
+        return unsupported(NO_WAY_BACK)
+    tab = await trial.tab("tab A")
     after_s = max(0.2, lab.contact.first_s + lab.contact.took_s * 0.3)
     tab.proxy.script = Script(otherwise=[Fault(fault="cut", how="fin", after_s=after_s)])
-    scene.tell("network", tab.name, f"will close every connection after {after_s:.2f} s", fault=True)
-    stream = await scene.ask(tab)
-    await scene.finished(tab, stream)
+    trial.record("network", tab.name, f"will close every connection after {after_s:.2f} s", fault=True)
+    stream = await trial.ask(tab)
+    await trial.wait_finished(tab, stream)
     if not tab.proxy.cuts:
-        return undecided(TOO_SHORT)
+        return inconclusive(TOO_SHORT)
     for _ in range(RECONNECTS):
         if stream.transcript.ended or not (lab.endpoint.offers("resume") or lab.endpoint.offers("join")):
             break
         before = len(stream.transcript.answer)
-        stream = await (scene.resume(tab, stream) if lab.endpoint.offers("resume") else scene.join(tab))
-        await scene.finished(tab, stream)
+        stream = await (trial.resume(tab, stream) if lab.endpoint.offers("resume") else trial.join(tab))
+        await trial.wait_finished(tab, stream)
         if stream.closed is not None and stream.closed.word == "refused" and len(stream.transcript.answer) <= before:
             break
     text = stream.transcript.answer
-    expected = await scene.truth()
+    expected = await trial.expected_text()
     if expected is None:
-        return undecided("answers differ from time to time and no second client can be compared with")
-    if text != expected and lab.endpoint.offers("history") and (page := await scene.look("tab A")) is not None:
+        return inconclusive("answers differ from time to time and no second client can be compared with")
+    if (
+        text != expected
+        and lab.endpoint.offers("history")
+        and (page := await trial.read_as_new_client("tab A")) is not None
+    ):
         text = page.answer or text
-    differs = scene.compare(expected, text)
-    saw = f"with connections closed every {after_s:.2f} s the client ended with {differs}"
-    return passed(saw) if differs.exact else failed(saw)
+    differs = trial.compare(expected, text)
+    summary = f"with connections closed every {after_s:.2f} s the client ended with {differs}"
+    return passed(summary) if differs.exact else failed(summary)
 
 
-async def end_marked(scene: Scene) -> Saw:
-    """Whether completeness is said."""
-    if scene.lab.contact.marks_end:
+async def end_marked(trial: Trial) -> ProbeResult:
+    """Whether the endpoint marks that an answer is complete."""
+    if trial.lab.contact.marks_end:
         return passed("the stream itself says that the answer is complete")
     return failed("the stream only stops: a proxy that closes in good order looks like a complete answer")
 
 
-async def slow_reader(scene: Scene) -> Saw:
+async def slow_reader(trial: Trial) -> ProbeResult:
     """A reader that cannot keep up."""
-    lab = scene.lab
+    lab = trial.lab
     before = await used_bytes(lab.options)
-    tab = await scene.tab("slow tab", narrow=True)
-    stream = await scene.ask(tab)
+    tab = await trial.tab("slow tab", narrow=True)
+    stream = await trial.ask(tab)
     pace = lab.options.slow_bytes_per_s or max(200.0, lab.contact.bytes / max(0.1, lab.contact.took_s) / 3)
-    scene.break_(tab, Fault(fault="trickle", bytes_per_s=pace))
-    await scene.finished(tab, stream, within_s=lab.answer_s + lab.contact.took_s * 6)
+    trial.inject(tab, Fault(fault="trickle", bytes_per_s=pace))
+    await trial.wait_finished(tab, stream, within_s=lab.answer_s + lab.contact.took_s * 6)
     after = await used_bytes(lab.options)
     memory = "server memory was not measured (give --pid or --metrics)"
     if before is not None and after is not None:
-        scene.measured["growth_bytes"] = after - before
+        trial.measured["growth_bytes"] = after - before
         memory = f"server memory grew by {(after - before) / 1024:.0f} KiB"
         if after - before > GROWTH_BYTES:
             return failed(f"one slow reader: {memory}")
     text = stream.transcript.answer
-    expected = await scene.truth()
+    expected = await trial.expected_text()
     if expected is None:
-        return undecided(f"nothing to compare the slow reader's text with; {memory}")
-    if text != expected and stream.closed is not None and comes_back(lab.endpoint):
-        text = (await back(scene, tab, stream))[0] or text
-    differs = scene.compare(expected, text)
-    saw = f"a reader at {pace:.0f} bytes/s ended with {differs}; {memory}"
-    return passed(saw) if differs.exact else failed(saw)
+        return inconclusive(f"nothing to compare the slow reader's text with; {memory}")
+    if text != expected and stream.closed is not None and can_come_back(lab.endpoint):
+        text = (await come_back(trial, tab, stream))[0] or text
+    differs = trial.compare(expected, text)
+    summary = f"a reader at {pace:.0f} bytes/s ended with {differs}; {memory}"
+    return passed(summary) if differs.exact else failed(summary)
 
 
-async def agent_killed(scene: Scene) -> Saw:
+async def agent_killed(trial: Trial) -> ProbeResult:
     """What people see of a dead agent."""
-    lab = scene.lab
+    lab = trial.lab
     if not lab.options.kill_agent:
         return skipped("no command that kills the agent was given (--kill-agent)")
-    tab = await scene.tab("tab A")
-    stream = await scene.ask(tab)
-    if why := await scene.reach(stream, 0.3):
-        return why
-    scene.tell("audit", "endpoint", "kills the agent", fault=True)
-    if (told := await run_hook(lab.options.kill_agent)) is not None:
-        return undecided(f"the command that kills the agent failed: {told}")
-    end = await scene.finished(tab, stream, within_s=lab.options.lost_s)
-    scene.show("after the agent was killed", stream)
-    return await told_of_a_loss(scene, stream, end)
+    tab = await trial.tab("tab A")
+    stream = await trial.ask(tab)
+    if early_result := await trial.wait_for_part(stream, 0.3):
+        return early_result
+    trial.record("audit", "endpoint", "kills the agent", fault=True)
+    if (problem := await run_hook(lab.options.kill_agent)) is not None:
+        return inconclusive(f"the command that kills the agent failed: {problem}")
+    end = await trial.wait_finished(tab, stream, within_s=lab.options.lost_s)
+    trial.add_evidence("after the agent was killed", stream)
+    return await judge_loss_shown(trial, stream, end)
 
 
-async def told_of_a_loss(scene: Scene, stream: Stream, end: End) -> Saw:
-    """Whether people know what became of an answer whose writer died. That half an answer is complete is not knowing."""
-    lab, word, text = scene.lab, end.word, stream.transcript.answer
+async def judge_loss_shown(trial: Trial, stream: ClientStream, end: StreamEnd) -> ProbeResult:
+    """Whether people see what became of an answer whose writer died. To show half an answer as complete does not count."""
+    lab, word, text = trial.lab, end.word, stream.transcript.answer
     if end.ending == "none":
         return failed(
             f"nothing was said within {lab.options.lost_s:g} s: the page shows an answer being written for ever"
         )
-    if not end.said:
-        page = await scene.look() if comes_back(lab.endpoint) else None
+    if not end.marked:
+        page = await trial.read_as_new_client() if can_come_back(lab.endpoint) else None
         if page is None or page.open or not page.last_end:
             return failed(f"the line ended ({word}) and nothing says that the answer was lost")
         word, text = page.last_end, page.answer  # type: ignore[assignment]
-    how = "the people waiting were told" if end.said else "the line broke, and coming back showed"
-    usual = lab.usual.get(scene.asked.get(id(stream), ""))
+    how = "the people waiting were told" if end.marked else "the line broke, and coming back showed"
+    usual = lab.usual_chars.get(trial.prompts.get(id(stream), ""))
     if word != "complete" or (usual is not None and len(text) >= usual * 0.8):
         return passed(f"{how}: {word}")
     if usual is None:
-        return undecided(f"{how}: {word}, after {len(text)} characters; whether that is all of it is not known")
+        return inconclusive(f"{how}: {word}, after {len(text)} characters; whether that is all of it is not known")
     return failed(f"{how}: {word}, after {len(text)} of about {usual} characters: the loss looks like the end")
 
 

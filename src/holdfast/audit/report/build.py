@@ -15,9 +15,15 @@ from holdfast.audit.report.prescription import Inputs, prescribe
 
 
 def build(
-    endpoint: Endpoint, budget: Budget, redactor: Redactor, contact: Contact, findings: list[Finding], *,
-    inputs: Inputs, before: dict[str, Any] | None = None,
-) -> Report:  # fmt: skip
+    endpoint: Endpoint,
+    budget: Budget,
+    redactor: Redactor,
+    contact: Contact,
+    findings: list[Finding],
+    *,
+    inputs: Inputs,
+    before: dict[str, Any] | None = None,
+) -> Report:
     """Everything the audit says about an endpoint, without secrets."""
     of = {name: [f for f in findings if f.capability == name] for name in (*CAPABILITIES, "agents")}
     report = Report(
@@ -28,12 +34,13 @@ def build(
         contact=contact,
         target=redactor.text(endpoint.url),
         driver=endpoint.recipe.name,
-        began=(datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=time.monotonic() - budget.began_s))
-        .isoformat(timespec="seconds"),
+        began=(
+            datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=time.monotonic() - budget.began_s)
+        ).isoformat(timespec="seconds"),
         took_s=round(time.monotonic() - budget.began_s, 1),
         requests=budget.used,
-        inputs=inputs.given(),
-    )  # fmt: skip
+        inputs=inputs.stated(),
+    )
     report.diagnosis = diagnose(findings)
     report.prescription = prescribe(report, endpoint.recipe, inputs)
     if before is not None:

@@ -10,7 +10,7 @@ from holdfast.audit.finding import DETACHED, Advice, Finding
 class _Pattern(NamedTuple):
     """A diagnosis holds when one of ``any_of`` failed; what failed of ``also`` supports it.
 
-    It does not where ``unless`` holds, and only where ``given`` does: of such a set one passed and none failed.
+    It does not where ``unless`` holds, and only where ``only_if`` does: of such a set one passed and none failed.
     """
 
     name: str
@@ -18,7 +18,7 @@ class _Pattern(NamedTuple):
     any_of: tuple[str, ...]
     also: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
-    given: tuple[str, ...] = ()
+    only_if: tuple[str, ...] = ()
 
 
 _CUT_OFF: Final = ("resilient.resume", "resilient.half_open", "resilient.proxy_timeout")
@@ -36,7 +36,7 @@ PATTERNS: Final = (
         "The answer goes on without its reader, but a reader whose line broke does not get exactly the rest of it.",
         _CUT_OFF,
         ("continuity.middle", "continuity.reload"),
-        given=DETACHED,
+        only_if=DETACHED,
     ),
     _Pattern(
         "Single-surface session",
@@ -58,7 +58,7 @@ PATTERNS: Final = (
         " them are told.",
         ("control.stop",),
         ("control.stop_after_reload", "control.stop_both"),
-        given=DETACHED,
+        only_if=DETACHED,
     ),
     _Pattern(
         "Agent-side replay",
@@ -104,7 +104,7 @@ def diagnose(findings: list[Finding]) -> list[Advice]:
     passed = {finding.id for finding in findings if finding.verdict == "pass"}
     found = []
     for pattern in PATTERNS:
-        if _holds(pattern.unless, passed, failed) or (pattern.given and not _holds(pattern.given, passed, failed)):
+        if _holds(pattern.unless, passed, failed) or (pattern.only_if and not _holds(pattern.only_if, passed, failed)):
             continue
         if failed & set(pattern.any_of):
             because = [id_ for id_ in (*pattern.any_of, *pattern.also) if id_ in failed]

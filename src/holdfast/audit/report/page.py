@@ -48,7 +48,7 @@ def _mark(verdict: str) -> str:
 
 def _top(report: Report, rows: list[str]) -> str:
     contact = report.contact
-    told = contact.told or (
+    summary = contact.message or (
         f"{contact.answer_chars} characters in {contact.pieces} pieces and {contact.took_s:.1f} s; "
         + {True: "always the same answer", False: "a different answer each time", None: ""}[contact.deterministic]
     )
@@ -63,7 +63,7 @@ def _top(report: Report, rows: list[str]) -> str:
     return (
         f'<header><p class="soft">Audit of a chat endpoint</p><h1>{escape(report.target)}</h1>'
         f'<p class="soft">as {escape(report.driver)} · {escape(when(report.began))} · {report.requests} requests in '
-        f'{report.took_s:.0f} s</p><p>{escape(told)}</p><p class="sum">{escape(in_words(report))}</p></header><div class="scores">{"".join(cards)}</div>'
+        f'{report.took_s:.0f} s</p><p>{escape(summary)}</p><p class="sum">{escape(in_words(report))}</p></header><div class="scores">{"".join(cards)}</div>'
     )
 
 
@@ -80,16 +80,16 @@ def in_words(report: Report) -> str:
     """The three verdicts as a sentence or two, and how many probes passed."""
     if report.contact.state != "ok":
         return "Nothing was broken, so nothing can be said about the three capabilities."
-    told = []
+    sentences = []
     for verdict, (one, many) in SAYS.items():
         names = [NAMES[name] for name in CAPABILITIES if report.capabilities[name] == verdict]
         if names:
             every = len(names) == len(CAPABILITIES)
             who = "All three capabilities" if every else " and ".join([names[0], *(n.lower() for n in names[1:])])
-            told.append(f"{who} {one if len(names) == 1 else many}.")
+            sentences.append(f"{who} {one if len(names) == 1 else many}.")
     tried = sum(score.passed + score.failed + score.inconclusive for score in report.scores.values())
     passed = sum(score.passed for score in report.scores.values())
-    return f"{' '.join(told)} Of {tried} probes, {passed} passed."
+    return f"{' '.join(sentences)} Of {tried} probes, {passed} passed."
 
 
 def _advices(title: str, advices: list[Advice]) -> str:
@@ -113,13 +113,13 @@ def _changes(report: Report) -> str:
         f"<span>{_verdict_mark(c['before'])} → {_verdict_mark(c['now'])}</span></li>"
         for c in report.changed
     )
-    told = f'<ul class="changes">{rows}</ul>' if rows else "<p>No probe has another verdict than then.</p>"
-    return f"<section><h2>Since {escape(when(report.before))}</h2>{told}</section>"
+    changes = f'<ul class="changes">{rows}</ul>' if rows else "<p>No probe has another verdict than then.</p>"
+    return f"<section><h2>Since {escape(when(report.before))}</h2>{changes}</section>"
 
 
 def _verdict_mark(verdict: str) -> str:
-    known = verdict if verdict in MARKS else "not_applicable"
-    return f'<span class="{known}">{_mark(known)}</span>'
+    shown_verdict = verdict if verdict in MARKS else "not_applicable"
+    return f'<span class="{shown_verdict}">{_mark(shown_verdict)}</span>'
 
 
 def _capability(report: Report, name: str) -> str:
@@ -130,7 +130,7 @@ def _capability(report: Report, name: str) -> str:
 def _finding(finding: Finding) -> str:
     facts = [("Did", finding.did), ("Expected", finding.expected), ("Saw", finding.saw)]
     facts += [(name.replace("_", " "), f"{value:g}") for name, value in finding.measured.items()]
-    told = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts)
+    details = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts)
     evidence = "".join(f"<pre>{escape(text)}</pre>" for text in finding.evidence)
     drawn = diagram(finding) if finding.verdict != "not_applicable" else ""
     drawn = f'<div class="wide">{drawn}</div>' if drawn else ""
@@ -138,5 +138,5 @@ def _finding(finding: Finding) -> str:
     return (
         f'<details class="{finding.verdict}" id="{escape(finding.id)}"{opened}><summary>{_mark(finding.verdict)}'
         f"<span>{escape(finding.title)}</span><code>{escape(finding.id)}</code></summary>"
-        f'<div class="inside"><dl>{told}</dl>{drawn}{evidence}</div></details>'
+        f'<div class="inside"><dl>{details}</dl>{drawn}{evidence}</div></details>'
     )

@@ -26,13 +26,13 @@ class Inputs(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     topology: Literal["", "single", "orchestrator", "peers"] = ""
     surfaces: list[Surface] = []
 
-    def given(self) -> dict[str, Any]:
-        """Those that were given."""
+    def stated(self) -> dict[str, Any]:
+        """Those that were stated."""
         return {name: value for name, value in msgspec.to_builtins(self).items() if value}
 
 
 EMBEDDED: Final = """\
-hub = holdfast.Hub("sqlite:///sessions.db")
+hub = holdfast.EmbeddedHub("sqlite:///sessions.db")
 app.include_router(hub.router)
 run = await hub.session(chat_id).start("agent", text); return run.sse()"""
 THREE_LINES: Final = {
@@ -103,10 +103,10 @@ PLACES: Final = {
     "langgraph": BESIDE,
     "python": BESIDE,
     "chainlit": BESIDE,
-    "fastapi": "A session layer inside the application you have (holdfast.Hub in its router): ",
+    "fastapi": "A session layer inside the application you have (holdfast.EmbeddedHub in its router): ",
     "node": "A session server beside the application (holdfast serve), which the application and its pages write to"
     " and read from: ",
-    "http": "A session layer: inside the application where that is Python (holdfast.Hub in its router), else a server"
+    "http": "A session layer: inside the application where that is Python (holdfast.EmbeddedHub in its router), else a server"
     " beside it (holdfast serve): ",
 }
 
@@ -119,11 +119,13 @@ def prescribe(report: Report, recipe: Recipe, inputs: Inputs) -> list[Advice]:
     return [
         advice
         for advice in (
-            _design(report, failed, inputs, framework_of(recipe, report.contact.evidence)), _redirect(failed, inputs),
-            _replace(failed, inputs, _detached(report)), _lines(framework_of(recipe, report.contact.evidence), failed),
+            _design(report, failed, inputs, framework_of(recipe, report.contact.evidence)),
+            _redirect(failed, inputs),
+            _replace(failed, inputs, _detached(report)),
+            _lines(framework_of(recipe, report.contact.evidence), failed),
         )
         if advice is not None
-    ]  # fmt: skip
+    ]
 
 
 def _detached(report: Report) -> bool:
@@ -167,34 +169,37 @@ def _redirect(failed: set[str], inputs: Inputs) -> Advice | None:
 
 
 def _replace(failed: set[str], inputs: Inputs, detached: bool) -> Advice | None:
-    told = []
+    replacements = []
     if failed & set(DETACHED):
-        told.append("cancel-on-disconnect by an explicit cancel with a receipt")
+        replacements.append("cancel-on-disconnect by an explicit cancel with a receipt")
     elif "control.stop" in failed and detached:
-        told.append("a stop that closes connections, or none, by a cancel that is a command with a receipt")
+        replacements.append("a stop that closes connections, or none, by a cancel that is a command with a receipt")
     elif "control.stop" in failed:
-        told.append("closing the connection as the only stop by an explicit cancel with a receipt")
+        replacements.append("closing the connection as the only stop by an explicit cancel with a receipt")
     if failed & {"resilient.resume", "resilient.no_repeat", "resilient.half_open", "resilient.proxy_timeout"}:
-        told.append("reconnecting by asking again by reading on from a cursor")
+        replacements.append("reconnecting by asking again by reading on from a cursor")
     if failed & {"continuity.middle", "continuity.reload", "continuity.from_start", "continuity.other_device"}:
-        told.append("page state by a snapshot and a cursor")
+        replacements.append("page state by a snapshot and a cursor")
     if failed & {"control.steer", "control.new_message"}:
-        told.append("a busy input box by steer and interrupt")
+        replacements.append("a busy input box by steer and interrupt")
     if "control.approval_after_reload" in failed:
-        told.append("approvals held in memory by approvals in the log")
+        replacements.append("approvals held in memory by approvals in the log")
     if failed & {"resilient.agent_killed", "agents.orchestrator_dies"}:
-        told.append("an agent that simply runs by a run under a lease, whose loss the session records")
+        replacements.append("an agent that simply runs by a run under a lease, whose loss the session records")
     if "resilient.end_marked" in failed:
-        told.append("the end of the response by the end of the run")
-    if not told:
+        replacements.append("the end of the response by the end of the run")
+    if not replacements:
         return None
     more = f" Wanted besides: {', '.join(inputs.interactions)}." if inputs.interactions else ""
-    return Advice(name="Replace", text=f"Replace {'; '.join(told)}.{more}")
+    return Advice(name="Replace", text=f"Replace {'; '.join(replacements)}.{more}")
 
 
 def _lines(framework: str, failed: set[str]) -> Advice:
     where = CALLED.get(framework, framework)
     more = '; the agent becomes @hub.agent("agent") or a worker of its own' if framework == "fastapi" else ""
     return Advice(
-        name="Three lines", text=f"For {where}{more}.", code=THREE_LINES[framework], because=sorted(failed),
-    )  # fmt: skip
+        name="Three lines",
+        text=f"For {where}{more}.",
+        code=THREE_LINES[framework],
+        because=sorted(failed),
+    )

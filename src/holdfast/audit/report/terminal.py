@@ -17,7 +17,7 @@ MARKS: Final = {
     "inconclusive": ("?", "yellow"),
     "not_applicable": ("–", "bright_black"),
 }
-"""A verdict is never told by colour alone."""
+"""A verdict is never shown by colour alone."""
 NAMES: Final = {
     "resilient": "Resilient delivery",
     "continuity": "Continuity across surfaces",
@@ -43,7 +43,9 @@ def show(report: Report, out: Console) -> None:
     out.print(Text.assemble(("Audit of ", "dim"), visible(report.target), ("  as ", "dim"), visible(report.driver)))
     contact = report.contact
     if contact.state != "ok":
-        out.print(Text.assemble(("✗ ", "red"), (contact.state.replace("_", " "), "bold"), "  ", visible(contact.told)))
+        out.print(
+            Text.assemble(("✗ ", "red"), (contact.state.replace("_", " "), "bold"), "  ", visible(contact.message))
+        )
         out.print("  Nothing was broken, so nothing can be said about the three capabilities.", style="dim")
     else:
         same = {True: "always the same answer", False: "a different answer each time", None: ""}[contact.deterministic]

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 from holdfast.audit import recipe as recipes
 from holdfast.audit.budget import Budget, Redactor
-from holdfast.audit.compare import apart
+from holdfast.audit.compare import describe_difference
 from holdfast.audit.drivers import registry
 from holdfast.audit.finding import DETACHED, Contact, Report
-from holdfast.audit.recipe import Call, Recipe, Rule
+from holdfast.audit.recipe import Recipe, RecipeCall, Rule
 from holdfast.audit.report.build import build
 from holdfast.audit.report.prescription import Inputs
 from holdfast.cli.parser import app
@@ -105,23 +105,23 @@ def test_what_could_not_be_audited_fails_whatever_is_required(url: str, tmp_path
 def report_of(recipe: Recipe, verdicts: dict[str, str], head: str = "") -> Report:
     budget = Budget()
     endpoint = registry.endpoint("http://127.0.0.1:1/", recipe, budget, {}, frozenset())
-    contact = Contact(state="ok", told="", deterministic=True, evidence=f"HTTP 200\n{head}\n\ndata: x")
+    contact = Contact(state="ok", message="", deterministic=True, evidence=f"HTTP 200\n{head}\n\ndata: x")
     findings = [finding(id_, verdict) for id_, verdict in verdicts.items()]
     return build(endpoint, budget, Redactor(), contact, findings, inputs=Inputs())
 
 
-def said(report: Report) -> str:
+def advice_text(report: Report) -> str:
     return " ".join(f"{advice.text} {advice.code}" for advice in (*report.diagnosis, *report.prescription))
 
 
 FAILED = {"resilient.resume": "fail"}
-ANY = Recipe(ask=[Call()], read=[Rule(text="t")])
+ANY = Recipe(ask=[RecipeCall()], read=[Rule(text="t")])
 
 
 @pytest.mark.parametrize("name", ["openai-chat", "anthropic", "text", "text-get"])
 @pytest.mark.parametrize("head", ["x-powered-by: Express", "connection: keep-alive", ""])
 def test_no_python_is_prescribed_for_what_is_not_known_to_be_python(name: str, head: str) -> None:
-    told = said(report_of(registry.RECIPES[name], FAILED, head))
+    told = advice_text(report_of(registry.RECIPES[name], FAILED, head))
     assert "fastapi" not in told.lower() and "include_router" not in told, told
 
 
@@ -129,31 +129,31 @@ def test_no_python_is_prescribed_for_what_is_not_known_to_be_python(name: str, h
     ("recipe", "head", "wanted"),
     [
         (ANY, "x-powered-by: Express", "holdfast-ai"), (ANY, "server: uvicorn", "include_router"),
-        (recipes.Recipe(ask=[Call()], framework="node"), "server: uvicorn", "holdfast-ai"),
-        (recipes.Recipe(ask=[Call()], framework="of my own"), "server: uvicorn", "/v1/sessions/"),
+        (recipes.Recipe(ask=[RecipeCall()], framework="node"), "server: uvicorn", "holdfast-ai"),
+        (recipes.Recipe(ask=[RecipeCall()], framework="of my own"), "server: uvicorn", "/v1/sessions/"),
         (registry.RECIPES["langgraph"], "server: uvicorn", "adapters import langgraph"),
         (registry.RECIPES["durable-streams"], "", "holdfast-ai"),
     ],
 )  # fmt: skip
 def test_the_lines_are_for_what_was_found(recipe: Recipe, head: str, wanted: str) -> None:
-    assert wanted in said(report_of(recipe, FAILED, head))
+    assert wanted in advice_text(report_of(recipe, FAILED, head))
 
 
 @pytest.mark.parametrize("seen", DETACHED)
 def test_detaching_is_not_prescribed_where_the_run_was_seen_detached(seen: str) -> None:
     detached, bound = {**FAILED, "control.stop": "fail", seen: "pass"}, {**FAILED, seen: "fail"}
-    told = said(report_of(ANY, detached))
+    told = advice_text(report_of(ANY, detached))
     assert "is detached from the request" not in told and "cancel-on-disconnect" not in told, told
     assert "lives in the connection" not in told and "goes on without its reader already" in told, told
-    assert "is detached from the request" in said(report_of(ANY, bound))
-    assert "cancel-on-disconnect" in said(report_of(ANY, bound))
+    assert "is detached from the request" in advice_text(report_of(ANY, bound))
+    assert "cancel-on-disconnect" in advice_text(report_of(ANY, bound))
 
 
 # --- differences ----------------------------------------------------------------------------------------------------------
 def test_two_texts_are_told_by_where_they_part() -> None:
     same = "the same beginning of both " * 20
-    told = apart(same + "one end", same + "another end")
+    told = describe_difference(same + "one end", same + "another end")
     assert "one end" in told and "another end" in told and f"character {len(same)}" in told
     for expected, got in (("abc", "abcd"), ("", "x"), ("x" * 99 + "y", "x" * 99)):
-        shown = apart(expected, got).split(" instead of ")
+        shown = describe_difference(expected, got).split(" instead of ")
         assert shown[0].split(": ", 1)[1] != shown[1], shown

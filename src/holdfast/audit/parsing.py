@@ -1,4 +1,4 @@
-"""From bytes to pieces: cutting a stream into messages, and applying a recipe's rules to each."""
+"""From bytes to pieces: splitting a stream into messages, and applying a recipe's rules to each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINE_CHARS: Final = 4 * 1024 * 1024
 """The longest line; what is longer is cut there, as a garbled stream would be."""
 
 
-class Message(msgspec.Struct):
+class ParsedMessage(msgspec.Struct):
     """One message of a stream: its JSON value (or text), and where the stream says one may resume."""
 
     value: Any
@@ -25,17 +25,17 @@ class Message(msgspec.Struct):
     mark: str = ""
 
 
-def parsed(raw: str, event: str = "", mark: str = "") -> Message:
+def parse_message(raw: str, event: str = "", mark: str = "") -> ParsedMessage:
     """A message from its text, which is usually JSON."""
     try:
         value = msgspec.json.decode(raw.encode("utf-8", "surrogatepass"))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         value = raw
-    return Message(value, event, raw, mark)
+    return ParsedMessage(value, event, raw, mark)
 
 
-class Cutter:
-    """Cuts a stream of bytes into messages.
+class MessageSplitter:
+    """Splits a stream of bytes into messages.
 
     Args:
         shape: ``sse`` (WHATWG HTML, section 9.2), ``ndjson`` (one JSON value a line), ``text`` (whatever arrives) or
@@ -52,36 +52,36 @@ class Cutter:
         self._event, self._data, self._mark = "", list[str](), ""
         self.comments = 0
 
-    def feed(self, data: bytes, *, last: bool = False) -> Iterator[Message]:
+    def feed(self, data: bytes, *, last: bool = False) -> Iterator[ParsedMessage]:
         """The messages that are whole now."""
         text = self._decode.decode(data, last)
         if self._shape == "text":
             if text:
-                yield Message(text, raw=text)
+                yield ParsedMessage(text, raw=text)
             return
         self._rest += text
         if self._shape == "json":
             if last and self._rest:
-                yield parsed(self._rest)
+                yield parse_message(self._rest)
             return
-        held = "\r" if self._rest.endswith("\r") and not last else ""  # its line feed may be on the way
-        whole = self._rest.removesuffix(held).replace("\r\n", "\n").replace("\r", "\n")
+        carriage_return = "\r" if self._rest.endswith("\r") and not last else ""  # its line feed may be on the way
+        whole = self._rest.removesuffix(carriage_return).replace("\r\n", "\n").replace("\r", "\n")
         *lines, self._rest = whole.split("\n")
-        self._rest += held
+        self._rest += carriage_return
         if len(self._rest) > LINE_CHARS or (last and self._shape == "ndjson"):
             lines.append(self._rest)
             self._rest = ""
         for line in lines:
             if self._shape == "ndjson":
                 if line.strip():
-                    yield parsed(line)
+                    yield parse_message(line)
             else:
                 yield from self._line(line)
 
-    def _line(self, line: str) -> Iterator[Message]:
+    def _line(self, line: str) -> Iterator[ParsedMessage]:
         if not line:
             if self._data:
-                yield parsed("\n".join(self._data), self._event, self._mark)
+                yield parse_message("\n".join(self._data), self._event, self._mark)
             self._event, self._data = "", []
             return
         name, _, value = line.partition(":")
@@ -96,7 +96,7 @@ class Cutter:
             self._mark = value
 
 
-class Reader:
+class StreamParser:
     """Applies rules to messages.
 
     Args:
@@ -104,7 +104,7 @@ class Reader:
         capture: names to look for in every message, by path.
 
     Attributes:
-        cursor: where to resume, as far as the stream said. messages: how many came. wrote: which rules gave text.
+        cursor: where to resume, as far as the stream said. messages: how many came. matched: which rules gave text.
     """
 
     def __init__(self, rules: list[Rule], names: dict[str, str], capture: dict[str, str] | None = None) -> None:
@@ -113,15 +113,15 @@ class Reader:
         self._capture = capture or {}
         self.cursor = ""
         self.messages = 0
-        self.wrote: set[int] = set()
+        self.matched: set[int] = set()
 
-    def read(self, message: Message) -> Iterator[Piece]:
+    def parse(self, message: ParsedMessage) -> Iterator[Piece]:
         """What a message says. One that no rule fits is ``other``."""
         self.messages += 1
         if message.mark:
             self.cursor = message.mark
         root = _finder(message.value, message)
-        self._learn(self._capture, root)
+        self._capture_from(self._capture, root)
         fitting = [(number, rule) for number, rule in enumerate(self._rules) if fits(root, rule.when)]
         done: set[str] = set()
         for number, rule in fitting:
@@ -133,7 +133,7 @@ class Reader:
         if not fitting:
             yield Piece("other", text=message.raw[:200])
 
-    def _items(self, each: str, rules: list[tuple[int, Rule]], message: Message) -> Iterator[Piece]:
+    def _items(self, each: str, rules: list[tuple[int, Rule]], message: ParsedMessage) -> Iterator[Piece]:
         """The pieces of a list's items. Where they are given whole, the list is the conversation as it stands."""
         items = _finder(message.value, message)(each)
         whole = any(rule.whole for _, rule in rules)
@@ -144,7 +144,7 @@ class Reader:
                     yield from self._pieces(number, rule, find, f"{each}.{index}" if whole else "")
 
     def _pieces(self, number: int, rule: Rule, find: Find, place: str = "") -> Iterator[Piece]:
-        self._learn(rule.capture, find)
+        self._capture_from(rule.capture, find)
         if rule.cursor and (mark := as_text(find(rule.cursor))):
             self.cursor = mark
         ident = as_text(find(rule.id)) if rule.id else ""
@@ -155,7 +155,7 @@ class Reader:
             path = getattr(rule, kind)
             if path and (found := find(path)) is not MISSING and (kind != "text" or as_text(found)):
                 if kind in ("text", "whole") and as_text(found):
-                    self.wrote.add(number)
+                    self.matched.add(number)
                 yield Piece(kind, text=as_text(found), id=ident, by=by, place=place if kind != "text" else "")
         if rule.approval and (found := as_text(find(rule.approval))):
             yield Piece("approval", id=found)
@@ -164,7 +164,7 @@ class Reader:
         if rule.end:
             yield Piece("end", id=ident, word=rule.end, place=place)
 
-    def _learn(self, capture: dict[str, str], find: Find) -> None:
+    def _capture_from(self, capture: dict[str, str], find: Find) -> None:
         for name, path in capture.items():
             if found := as_text(find(path)):
                 self._names[name] = found
@@ -173,19 +173,19 @@ class Reader:
     def gave_text(self) -> bool:
         """Whether a rule for text ever found some: one that adds to it, where the recipe has such rules."""
         adding = {number for number, rule in enumerate(self._rules) if rule.text}
-        return bool(self.wrote & adding if adding else self.wrote)
+        return bool(self.matched & adding if adding else self.matched)
 
-    def silent(self) -> list[str]:
+    def unmatched_rules(self) -> list[str]:
         """The rules for text that gave none so far, as they stand in the recipe."""
         return [
             f"{kind}: {path}"
             for number, rule in enumerate(self._rules)
             for kind in ("text", "whole")
-            if (path := getattr(rule, kind)) and number not in self.wrote
+            if (path := getattr(rule, kind)) and number not in self.matched
         ]
 
 
-def _finder(value: Any, message: Message) -> Find:
+def _finder(value: Any, message: ParsedMessage) -> Find:
     """Paths into a message, or into an item of one.
 
     ``$`` is the value itself, ``$event`` and ``$data`` the name and the text of a server-sent event. A value that is

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from holdfast.agents.holdfast import Holdfast
 from holdfast.agents.run import RunContext
+from holdfast.cli import options as shared
 from holdfast.cli import output
-from holdfast.cli import session as shared
 from holdfast.cli.parser import app
 from holdfast.client.client import Client
 from holdfast.engines.sqlite.lock import FileLock
@@ -26,7 +26,7 @@ __all__ = ["anyio_backend", "settings", "site"]
 pytestmark = pytest.mark.anyio
 
 
-async def said(site: Site, *line: str) -> tuple[int, str, str]:
+async def run_command(site: Site, *line: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command."""
     given = [*line, "--url", site.url, "--token", site.token()]
     ran = await asyncio.to_thread(CliRunner().invoke, app, given, env={"COLUMNS": "200", "HOLDFAST_TOKEN": None})
@@ -40,15 +40,15 @@ async def answer(run: RunContext) -> None:
 
 
 async def test_a_run_that_nobody_serves_is_said_to_wait(site: Site) -> None:
-    code, out, err = await said(site, "send", "s1", "hello", "--agent", "writer")
+    code, out, err = await run_command(site, "send", "s1", "hello", "--agent", "writer")
     assert code == 0 and out.startswith("run r")
     assert "queued" in err and "no worker serves this agent" in err
-    code, out, err = await said(site, "send", "s1", "hello again", "--agent", "writer", "--json")
+    code, out, err = await run_command(site, "send", "s1", "hello again", "--agent", "writer", "--json")
     assert json.loads(out)["served"] is False
 
 
 async def test_who_follows_is_told_that_it_waits_and_then_the_answer(site: Site) -> None:
-    follows = asyncio.create_task(said(site, "send", "s1", "hello", "--agent", "writer", "-f"))
+    follows = asyncio.create_task(run_command(site, "send", "s1", "hello", "--agent", "writer", "-f"))
     async with Holdfast(site.url, token=site.token(agents=["*"])) as hf:
         while not any(run["status"] == "queued" for run in (await _runs(hf)).values()):
             await asyncio.sleep(0.01)
@@ -57,9 +57,9 @@ async def test_who_follows_is_told_that_it_waits_and_then_the_answer(site: Site)
         code, out, err = await follows
         assert code == 0 and "no worker serves this agent" in err
         assert out.splitlines()[1:] == ["high tide [at] six", "✓ completed"]
-        code, out, err = await said(site, "send", "s1", "again", "--agent", "writer", "-f")
+        code, out, err = await run_command(site, "send", "s1", "again", "--agent", "writer", "-f")
         assert (code, err) == (0, "") and out.splitlines()[1:] == ["high tide [at] six", "✓ completed"]
-        code, out, err = await said(site, "send", "s1", "as data", "--agent", "writer", "-f", "--json")
+        code, out, err = await run_command(site, "send", "s1", "as data", "--agent", "writer", "-f", "--json")
         told = json.loads(out)
         assert (told["status"], told["text"], told["served"]) == ("completed", "high tide [at] six", True)
         serving.cancel()
@@ -92,7 +92,7 @@ async def test_a_person_sees_the_answer_as_it_is_written(site: Site, monkeypatch
         serving = asyncio.create_task(hf.serve(signals=False))
         while not site.hub.stats.workers:
             await asyncio.sleep(0.01)
-        follows = asyncio.create_task(said(site, "send", "s1", "hello", "--agent", "writer", "-f"))
+        follows = asyncio.create_task(run_command(site, "send", "s1", "hello", "--agent", "writer", "-f"))
         assert await asyncio.to_thread(shown.wait, 20), "nothing is seen before the answer is whole"
         go_on.set()
         code, _, _ = await follows
@@ -126,7 +126,7 @@ async def test_raw_events_are_all_events_as_they_are_stored(site: Site) -> None:
         await (await session.send("hello")).finished()
         tail = (await session.state()).runs
         assert tail
-        code, out, _ = await said(site, "tail", "s1", "--raw", "--until-idle")
+        code, out, _ = await run_command(site, "tail", "s1", "--raw", "--until-idle")
         events = [json.loads(line) for line in out.splitlines()]
         assert code == 0 and [event["seq"] for event in events] == list(range(1, len(events) + 1))
         assert {*map(str, events[0])} <= set(Event.__struct_fields__) and events[0]["type"] == "session.created"

@@ -1,4 +1,4 @@
-"""What commands share: their options, their token, their way to fail."""
+"""What commands share: their options, their token, how they report errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STARTING_S: Final = 3.0
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
-def talking_to(url: str, token: str | None, db: str) -> Client:
+def connect(url: str, token: str | None, db: str) -> Client:
     """A client of the server, with the token given or one minted. Raises as ``token_for`` does."""
     return Client(url, token_for(token, db), surface="cli", timeout_s=CONNECT_S)
 
@@ -62,7 +62,7 @@ def secret_beside(db: str) -> str | None:
 
 
 @contextlib.contextmanager
-def fails_in_a_sentence(as_json: bool = False) -> Iterator[None]:
+def report_errors(as_json: bool = False) -> Iterator[None]:
     """Turn what is raised on purpose into a sentence and an exit code."""
     try:
         yield
@@ -79,6 +79,8 @@ def run(work: Callable[[], Awaitable[Any]], as_json: bool = False) -> None:
     async def wrapped() -> None:
         await work()
 
-    logging.getLogger("holdfast").addHandler(logging.NullHandler())  # what ends a command is said once, as a sentence
-    with fails_in_a_sentence(as_json):
+    logging.getLogger("holdfast").addHandler(
+        logging.NullHandler()
+    )  # what ends a command is printed once, as a sentence
+    with report_errors(as_json):
         asyncio.run(wrapped())

@@ -16,7 +16,7 @@ Event = dict[str, Any]
 
 
 @dataclass
-class Told:
+class ExpectedAnswer:
     """Text, reasoning, and calls as ``(name, arguments)``; and whether it ends with an error."""
 
     text: str = ""
@@ -51,8 +51,8 @@ def parsed(args: str) -> Any:
         return args
 
 
-def _chat(events: list[Event]) -> Told:
-    told, calls = Told(), list[list[Any]]()
+def _chat(events: list[Event]) -> ExpectedAnswer:
+    told, calls = ExpectedAnswer(), list[list[Any]]()
     deltas = [c.get("delta") or {} for e in events for c in e.get("choices") or [] if c.get("index", 0) == 0]
     for delta in deltas:
         content = delta.get("content") or ""
@@ -77,7 +77,7 @@ ABRIDGED = {"msg_0f1a2b3c4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b1c2d3e52"}
 """Messages of which upstream kept fewer deltas than it repeats at the end (openai-shell-container-1)."""
 
 
-def _responses(events: list[Event]) -> Told:
+def _responses(events: list[Event]) -> ExpectedAnswer:
     items = [e["item"] for e in events if e["type"] == "response.output_item.done"]
     parts = [p for item in items if item["type"] == "message" for p in item["content"]]
     if any(item["id"] in ABRIDGED for item in items):
@@ -85,7 +85,7 @@ def _responses(events: list[Event]) -> Told:
     thoughts = [
         p for i in items if i["type"] == "reasoning" for p in [*(i.get("summary") or []), *(i.get("content") or [])]
     ]
-    return Told(
+    return ExpectedAnswer(
         "".join(p.get("text") or p.get("refusal") or "" for p in parts),
         "".join(p["text"] for p in thoughts),
         [_asked(item) for item in items if item["type"] in _GIVEN],
@@ -106,8 +106,8 @@ def _asked(item: Event) -> tuple[str, Any]:
     return item.get("name") or item["type"].removesuffix("_call"), parsed(given) if isinstance(given, str) else given
 
 
-def _anthropic(events: list[Event]) -> Told:
-    told, blocks = Told(), list[Event]()
+def _anthropic(events: list[Event]) -> ExpectedAnswer:
+    told, blocks = ExpectedAnswer(), list[Event]()
     for event in events:
         if event["type"] == "content_block_start":
             blocks.append({**event["content_block"], "json": ""})
@@ -123,7 +123,7 @@ def _anthropic(events: list[Event]) -> Told:
     return told
 
 
-def _converse(events: list[Event]) -> Told:
+def _converse(events: list[Event]) -> ExpectedAnswer:
     if "type" in events[0]:
         return _anthropic(events)
     deltas = [
@@ -133,7 +133,7 @@ def _converse(events: list[Event]) -> Told:
     ]
     starts = [e["contentBlockStart"] for e in events if "contentBlockStart" in e]
     inputs = {n: "".join(d["toolUse"]["input"] for i, d in deltas if i == n and "toolUse" in d) for n, _ in deltas}
-    return Told(
+    return ExpectedAnswer(
         "".join(d.get("text", "") for _, d in deltas),
         "".join(d["reasoningContent"].get("text", "") for _, d in deltas if "reasoningContent" in d),
         [
@@ -144,23 +144,23 @@ def _converse(events: list[Event]) -> Told:
     )
 
 
-def _google(events: list[Event]) -> Told:
+def _google(events: list[Event]) -> ExpectedAnswer:
     parts = [p for e in events for c in e.get("candidates", []) for p in c.get("content", {}).get("parts", [])]
     calls = [(p["functionCall"]["name"], p["functionCall"]["args"]) for p in parts if "functionCall" in p]
     settled = any("codeExecutionResult" in p for p in parts)
     calls += [("code_execution", p["executableCode"]) for p in parts if "executableCode" in p and not settled]
-    return Told(
+    return ExpectedAnswer(
         "".join(p.get("text", "") for p in parts if not p.get("thought")),
         "".join(p.get("text", "") for p in parts if p.get("thought")),
         calls,
     )
 
 
-def _interactions(events: list[Event]) -> Told:
-    return Told("".join(e["delta"].get("text", "") for e in events if e["event_type"] == "step.delta"))
+def _interactions(events: list[Event]) -> ExpectedAnswer:
+    return ExpectedAnswer("".join(e["delta"].get("text", "") for e in events if e["event_type"] == "step.delta"))
 
 
-def _cohere(events: list[Event]) -> Told:
+def _cohere(events: list[Event]) -> ExpectedAnswer:
     def said(kind: str, *names: str) -> str:
         found = [e["delta"]["message"] for e in events if e["type"].startswith(kind) and "delta" in e]
         for name in names:
@@ -175,19 +175,19 @@ def _cohere(events: list[Event]) -> Told:
         ]
         args = "".join(e["delta"]["message"]["tool_calls"]["function"]["arguments"] for e in mine)
         calls.append((start["delta"]["message"]["tool_calls"]["function"]["name"], parsed(args)))
-    return Told(
+    return ExpectedAnswer(
         said("content", "content", "text"),
         said("tool-plan", "tool_plan") + said("content", "content", "thinking"),
         calls,
     )
 
 
-def _realtime(events: list[Event]) -> Told:
+def _realtime(events: list[Event]) -> ExpectedAnswer:
     items = [i for e in events if e.get("type") == "response.done" for i in e["response"]["output"]]
     content = [e["serverContent"] for e in events if "serverContent" in e]
     asked = [c for e in events for c in e.get("toolCall", {}).get("functionCalls", [])]
     spoken = [p.get("text") or p.get("transcript") or "" for i in items for p in i.get("content", [])]
-    return Told(
+    return ExpectedAnswer(
         "".join([*spoken, *(c.get("outputTranscription", {}).get("text", "") for c in content)]),
         "".join(p["text"] for c in content for p in c.get("modelTurn", {}).get("parts", []) if p.get("thought")),
         [(i["name"], parsed(i["arguments"])) for i in items if i["type"] == "function_call"]
@@ -195,17 +195,17 @@ def _realtime(events: list[Event]) -> Told:
     )
 
 
-TOLD: dict[str, Callable[[list[Event]], Told]] = {
+READERS: dict[str, Callable[[list[Event]], ExpectedAnswer]] = {
     "anthropic.messages": _anthropic,
     "bedrock.converse-stream": _converse,
     "bedrock.invoke-with-response-stream": _converse,
-    "cohere.v1.chat": lambda events: Told(events[-1]["response"]["text"]),
+    "cohere.v1.chat": lambda events: ExpectedAnswer(events[-1]["response"]["text"]),
     "cohere.v2.chat": _cohere,
     "google.interactions": _interactions,
     "google.streamGenerateContent": _google,
-    "ollama.generate": lambda events: Told("".join(e["response"] for e in events)),
+    "ollama.generate": lambda events: ExpectedAnswer("".join(e["response"] for e in events)),
     "openai.chat": _chat,
-    "openai.completions": lambda events: Told("".join(c["text"] for e in events for c in e["choices"])),
+    "openai.completions": lambda events: ExpectedAnswer("".join(c["text"] for e in events for c in e["choices"])),
     "openai.responses": _responses,
     "realtime.ws": _realtime,
     "writer.chat": _chat,
@@ -213,6 +213,6 @@ TOLD: dict[str, Callable[[list[Event]], Told]] = {
 """By the API of a recording."""
 
 
-def told(recording: Recording) -> Told:
+def expected_answer(recording: Recording) -> ExpectedAnswer:
     """What a recording says."""
-    return TOLD[recording["api"]](objects(recording))
+    return READERS[recording["api"]](objects(recording))

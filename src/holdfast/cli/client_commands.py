@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from holdfast.cli import output
-from holdfast.cli.session import AsJson, Db, Token, Url, run, talking_to
+from holdfast.cli.options import AsJson, Db, Token, Url, connect, run
 from holdfast.client.feed import Snapshot
 from holdfast.client.run import Run
 from holdfast.errors import Refused
@@ -28,7 +28,7 @@ def sessions(
     """List sessions: newest activity first, what is unread, what waits for a person."""
 
     async def work() -> None:
-        async with talking_to(url, token, db) as hf, hf.sessions() as listed:
+        async with connect(url, token, db) as hf, hf.sessions() as listed:
             rows = [
                 r
                 for r in listed.rows
@@ -47,9 +47,14 @@ def sessions(
 def _row(row: dict[str, Any]) -> list[str | Text]:
     card = row["card"]
     return [
-        "•" if row["unread"] else "", row["session"], row["title"], output.state(card["run"]) if "run" in card else "",
-        str(card.get("approvals", "")), output.ago(row["active_ms"]), str(row["tail"]),
-    ]  # fmt: skip
+        "•" if row["unread"] else "",
+        row["session"],
+        row["title"],
+        output.state(card["run"]) if "run" in card else "",
+        str(card.get("approvals", "")),
+        output.ago(row["active_ms"]),
+        str(row["tail"]),
+    ]
 
 
 def send(
@@ -63,7 +68,7 @@ def send(
     """Say something; prints the id of the run that answers, and says when no worker is there for it."""
 
     async def work() -> None:
-        async with talking_to(url, token, db) as hf:
+        async with connect(url, token, db) as hf:
             if create:
                 try:
                     await hf.create(session)
@@ -72,10 +77,10 @@ def send(
                         raise
             started = await hf.session(session).send(text, agent=agent)
             if as_json:
-                said = {"session": session, "input": started.input, "run": started.id, "served": started.served}
+                report = {"session": session, "input": started.input, "run": started.id, "served": started.served}
                 if follow and started.id:
-                    said |= {"status": (await started.finished())["status"], "text": await started.text()}
-                return output.say_json(said)
+                    report |= {"status": (await started.finished())["status"], "text": await started.text()}
+                return output.say_json(report)
             if started.id:
                 output.say(f"run {started.id}", style="dim")
             else:
@@ -92,7 +97,7 @@ def send(
 
 
 async def show_answer(run_: Run) -> None:
-    """What a run says and how it ended: to people as it says it, elsewhere once, without what a lost attempt had said."""
+    """What a run says and how it ended: in a terminal as it is written, elsewhere once, without the text of lost attempts."""
     if output.out.is_terminal:
         await stream_answer(run_)
     outcome = await run_.finished()
@@ -128,32 +133,32 @@ def tail(
     """Follow a session as it happens; reconnects by itself and misses nothing."""
 
     async def work() -> None:
-        async with talking_to(url, token, db) as hf:
+        async with connect(url, token, db) as hf:
             followed = hf.session(session)
             if folded:
                 view = await followed.state()
                 return output.say_json(view.export()) if raw else show_view(view)
-            state, known = View(), 0  # the fold up to ``known``: what idle means is asked of the newest state there is
+            state, folded_seq = View(), 0  # the fold up to ``folded_seq``: idle is judged by the newest state there is
             printer = Printer(raw)
             start: Any = "snapshot"
             begin = 0 if raw and after is None else after
 
             def idle(seq: int) -> bool:
-                return until_idle and seq >= known and all("ended_ts" in run for run in state.runs.values())
+                return until_idle and seq >= folded_seq and all("ended_ts" in run for run in state.runs.values())
 
             if begin is not None:
                 async with followed.live() as live:
-                    state, known = View.load(live.view.export()), live.seq
+                    state, folded_seq = View.load(live.view.export()), live.seq
                     start = wire.Cursor(live.cursor.incarnation, begin)
                 if idle(begin):
                     return None
             async for item in followed.events(after=start):
                 if isinstance(item, Snapshot):
-                    state, known = View.load(item.view), item.seq
+                    state, folded_seq = View.load(item.view), item.seq
                     printer.snapshot(item.seq, state)
                 else:
                     printer.event(item)
-                    if item.last > known:
+                    if item.last > folded_seq:
                         state.apply(item)
                 if idle(item.seq if isinstance(item, Snapshot) else item.last):
                     return None
@@ -194,12 +199,17 @@ class Printer:
         return self._line(event)
 
     def _line(self, event: Event) -> None:
-        told = event.data.get("text") or event.data.get("status") or event.data.get("toolCallName") or ""
-        told = told or " ".join(str(event.data[k]) for k in ("tool", "decision", "reason", "agent") if k in event.data)
+        detail = event.data.get("text") or event.data.get("status") or event.data.get("toolCallName") or ""
+        detail = detail or " ".join(
+            str(event.data[k]) for k in ("tool", "decision", "reason", "agent") if k in event.data
+        )
         output.say(
-            (f"{event.seq:>6} ", "dim"), (f"{event.actor} ", "bold"), f"{event.type} ", (event.run or "", "dim"),
-            f"  {told}"[:200],
-        )  # fmt: skip
+            (f"{event.seq:>6} ", "dim"),
+            (f"{event.actor} ", "bold"),
+            f"{event.type} ",
+            (event.run or "", "dim"),
+            f"  {detail}"[:200],
+        )
 
 
 def show_view(view: View) -> None:
@@ -227,7 +237,7 @@ def cancel(
         raise typer.BadParameter("--run names one run and --all every run: give one of them")
 
     async def work() -> None:
-        async with talking_to(url, token, db) as hf:
+        async with connect(url, token, db) as hf:
             op = wire.Cancel(
                 session=session, run=run_id, scope="all" if everything else "run" if run_id else "mine", force=force
             )
@@ -249,7 +259,7 @@ def steer(
     """Put words into a running run."""
 
     async def work() -> None:
-        async with talking_to(url, token, db) as hf:
+        async with connect(url, token, db) as hf:
             ident = await hf.session(session).steer(run_id, text)
         if as_json:
             return output.say_json({"steer": ident})
@@ -268,7 +278,7 @@ def approve(
     """Decide an approval, or list what waits for a decision."""
 
     async def work() -> None:
-        async with talking_to(url, token, db) as hf:
+        async with connect(url, token, db) as hf:
             here = hf.session(session)
             if approval is None:
                 waiting = [
