@@ -123,14 +123,14 @@ def test_every_setting_metric_and_route_is_documented() -> None:
 
 
 def test_every_metric_name_is_one_a_server_exposes() -> None:
-    from holdfast.edge.door import Door
+    from holdfast.edge.listener import Listener
     from holdfast.engines.memory import MemoryEngine
     from holdfast.hub.hub import Hub
 
     exposed: set[str] = set()
     hub = Hub(MemoryEngine())
-    door = Door(hub, Settings(), None)  # type: ignore[arg-type]
-    for family in metrics._Collector(door, Webhooks(hub, Settings())).collect():
+    listener = Listener(hub, Settings(), None)  # type: ignore[arg-type]
+    for family in metrics._Collector(listener, Webhooks(hub, Settings())).collect():
         exposed.add(family.name + ("_total" if family.type == "counter" else ""))
     documented = set(re.findall(r"^\| `(holdfast_\w+)`", page("metrics.md"), re.MULTILINE))
     assert documented == exposed

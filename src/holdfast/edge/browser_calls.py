@@ -10,8 +10,8 @@ import asyncio
 import secrets
 from typing import Any, Final, Literal, NamedTuple
 
-from holdfast.edge.door import Door
-from holdfast.edge.reading import Message, Reading
+from holdfast.edge.listener import Listener
+from holdfast.edge.local_subscription import LocalSubscription, SubscriptionMessage
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol import events as e
@@ -44,9 +44,9 @@ class Answering:
         surface: what people see in presence while an answer is on its way.
     """
 
-    def __init__(self, door: Door, principal: Principal, session: str, surface: str) -> None:
-        self._door = door
-        self._hub = door.hub
+    def __init__(self, listener: Listener, principal: Principal, session: str, surface: str) -> None:
+        self._listener = listener
+        self._hub = listener.hub
         self._principal = principal
         self._session = session
         self._surface = surface
@@ -63,7 +63,9 @@ class Answering:
         if not waiting:
             return
         notes = {approval: await self._note(result) for approval, (_, result) in waiting.items()}
-        reading = await Reading.open(self._door, self._principal, self._session, "tail", surface=self._surface)
+        subscription = await LocalSubscription.open(
+            self._listener, self._principal, self._session, "tail", surface=self._surface
+        )
         taken: dict[str, _Taken] = {}
         try:
             for approval, (run, _) in waiting.items():
@@ -72,9 +74,9 @@ class Answering:
                     taken[claim] = _Taken(run, *notes[approval])
         finally:
             if taken:
-                self._hub.background(self._deliver(reading, taken))
+                self._hub.background(self._deliver(subscription, taken))
             else:
-                reading.end()
+                subscription.end()
 
     async def _waiting(self, results: list[Result]) -> dict[str, tuple[str, Result]]:
         """The claims that wait for one of these results, with their runs."""
@@ -123,11 +125,11 @@ class Answering:
             return False
         return True
 
-    async def _deliver(self, reading: Reading, taken: dict[str, _Taken]) -> None:
+    async def _deliver(self, subscription: LocalSubscription, taken: dict[str, _Taken]) -> None:
         """Wait until the agent asks for the results of these claims."""
         try:
-            async with reading, asyncio.timeout(WAIT_S):
-                async for message in reading.messages():
+            async with subscription, asyncio.timeout(WAIT_S):
+                async for message in subscription.messages():
                     for approval, claim in _asked(message) if message is not None else ():
                         answer = taken.pop(claim, None)
                         if answer is not None:
@@ -140,12 +142,12 @@ class Answering:
             self._hub.log.info("a browser's result was not delivered: %r", error)
 
 
-def _asked(message: Message) -> list[tuple[str, Any]]:
+def _asked(message: SubscriptionMessage) -> list[tuple[str, Any]]:
     """The approvals that ask for the result of a claim."""
     asks = [(i["id"], i) for i in (message.view or {}).get("items", ()) if i["kind"] == "approval"]
     asks += [(ev.data.get("approvalId"), ev.data) for ev in message.events if ev.type == e.APPROVAL_REQUESTED]
     return [(ident, claimed(about.get("tool"), about.get("args"))) for ident, about in asks]
 
 
-def _ended(message: Message) -> set[str | None]:
+def _ended(message: SubscriptionMessage) -> set[str | None]:
     return {event.run for event in message.events if event.type == e.RUN_ENDED}

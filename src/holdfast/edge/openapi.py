@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 import holdfast
-from holdfast.edge import answers, openapi_dialects
+from holdfast.edge import openapi_dialects, response_schemas
 from holdfast.edge.tokens import NarrowRequest, RevokeRequest
 from holdfast.errors import CODES
 from holdfast.session.access import NEEDS
@@ -53,13 +53,13 @@ def document(routes: Sequence[Any]) -> dict[str, Any]:
             described["parameters"].append(_parameter("Idempotency-Key", "header", "Makes a retry safe (LOG-5)."))
         if "incarnation" in route.op.__struct_fields__:
             described["parameters"].append(_parameter("incarnation", "query", "The life it was read in (LIFE-1)."))
-        _answers(described, route.status, answers.OPERATIONS[route.op])
+        _answers(described, route.status, response_schemas.OPERATIONS[route.op])
         described["operationId"] = f"{route.op.__name__}{'Run' if '/runs/' in route.path else ''}"
         paths.setdefault(route.path, {})[route.method.lower()] = described
     for method, path, summary, verb, query in _PLAIN:
         described = _operation(summary, verb, path, 200)
         described["parameters"] += [_parameter(name, "query", "", _QUERY.get(name, "string")) for name in query]
-        _answers(described, 200, answers.ROUTES.get((method, path)))
+        _answers(described, 200, response_schemas.ROUTES.get((method, path)))
         if (method, path) in _TAGGED:
             described["parameters"].append(
                 _parameter("If-None-Match", "header", "The `ETag` of what is known already.")
@@ -70,7 +70,7 @@ def document(routes: Sequence[Any]) -> dict[str, Any]:
         described = _operation(summary, verb, path, status)
         given = {"application/json": {"schema": tokens[path]}} if path in tokens else {"application/octet-stream": {}}
         described["requestBody"] = {"required": path in tokens, "content": given}
-        _answers(described, status, answers.ROUTES[method, path])
+        _answers(described, status, response_schemas.ROUTES[method, path])
         paths.setdefault(path, {})[method.lower()] = described
     for row in openapi_dialects.TABLE:
         paths.setdefault(row.path, {})[row.method.lower()] = _foreign(row)

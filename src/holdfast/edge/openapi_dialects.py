@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from holdfast.edge.answers import ANY, COUNT, FLAG, MAYBE, TEXT, Schema, listed, record
+from holdfast.edge.response_schemas import ANY, COUNT, FLAG, MAYBE, TEXT, Schema, listed, record
 
 JSON: Final = "application/json"
 STREAM: Final = "text/event-stream"

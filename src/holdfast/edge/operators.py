@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from holdfast.edge.door import Door
-from holdfast.edge.request import Requests, answer
+from holdfast.edge.listener import Listener
+from holdfast.edge.request import Requests, json_response
 from holdfast.errors import Refused
 from holdfast.hub.hot import HotSession
 from holdfast.hub.port import Connection
@@ -27,9 +27,9 @@ from holdfast.session.access import Principal
 class Operators:
     """The operators' routes of one server."""
 
-    def __init__(self, door: Door, requests: Requests) -> None:
-        self.door = door
-        self.hub = door.hub
+    def __init__(self, listener: Listener, requests: Requests) -> None:
+        self.listener = listener
+        self.hub = listener.hub
         self.requests = requests
 
     def routes(self) -> list[BaseRoute]:
@@ -54,7 +54,7 @@ class Operators:
         tenant = asking.tenant
         mine = [conn for conn in self.hub.connections.values() if conn.principal.tenant == tenant]
         shown = mine[: limits.OPERATOR_ROWS]
-        return answer({"connections": [self._connection(conn, asking) for conn in shown], "all": len(mine)})
+        return json_response({"connections": [self._connection(conn, asking) for conn in shown], "all": len(mine)})
 
     def _connection(self, conn: Connection, asking: Principal) -> dict[str, Any]:
         worker = self.hub.workers.by_connection.get(conn.ident)
@@ -76,12 +76,12 @@ class Operators:
         conn = self.hub.connections.get(ident)
         if conn is None or conn.principal.tenant != principal.tenant:
             raise Refused("connection.not_found")
-        visit = self.door.visits.get(ident)
-        if visit is not None:
-            visit.abort()
+        connection = self.listener.connections.get(ident)
+        if connection is not None:
+            connection.abort()
         else:
             conn.close(1012, "cut")
-        return answer({})
+        return json_response({})
 
     async def runs(self, request: Request) -> Response:
         """Runs that have not ended, of sessions in memory: lost and retried first, then by time."""
@@ -89,7 +89,7 @@ class Operators:
         mine = (hot for hot in self.hub.sessions.values() if hot.key.tenant == asking.tenant)
         found = [run for hot in mine for run in self._runs(hot, asking.may("read", hot.key.session))]
         found.sort(key=lambda run: (-run["losses"], run["queued_ms"]))
-        return answer({"runs": found[: limits.OPERATOR_ROWS], "all": len(found)})
+        return json_response({"runs": found[: limits.OPERATOR_ROWS], "all": len(found)})
 
     def _runs(self, hot: HotSession, readable: bool) -> Iterator[dict[str, Any]]:
         now = self.hub.clock.monotonic()
@@ -111,7 +111,7 @@ class Operators:
             if hot.key.tenant == tenant and (seconds := hot.activity.seconds(now))
         }
         busiest = sorted(told.items(), key=lambda row: -sum(row[1]))[: limits.OPERATOR_ROWS]
-        return answer({"sessions": dict(busiest), "all": len(told)})
+        return json_response({"sessions": dict(busiest), "all": len(told)})
 
     async def stats(self, request: Request) -> Response:
         """The hub's counters and gauges as JSON, and commit times as a histogram: what the console draws over time."""
@@ -121,4 +121,4 @@ class Operators:
         times = self.hub.stats.commit_seconds
         bounds = [bound if bound != float("inf") else None for bound in BUCKETS]
         histogram = {"bounds_s": bounds, "counts": times.counts, "total_s": times.total_s}
-        return answer({"now_ms": self.hub.clock.wall_ms(), "stats": told, "commit": histogram})
+        return json_response({"now_ms": self.hub.clock.wall_ms(), "stats": told, "commit": histogram})

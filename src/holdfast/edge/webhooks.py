@@ -23,7 +23,7 @@ from standardwebhooks.webhooks import Webhook
 
 from holdfast.edge import auth
 from holdfast.edge.config import Settings
-from holdfast.edge.posting import Post, ident_of
+from holdfast.edge.webhook_sender import Post, ident_of
 from holdfast.engines.port import Notice
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer, Since
-from holdfast.edge.dialects.ai_sdk.asking import UIMessage, since_of
 from holdfast.edge.dialects.ai_sdk.calls import Client
+from holdfast.edge.dialects.ai_sdk.commands import UIMessage, since_of
 from holdfast.edge.dialects.ai_sdk.history import folded
-from holdfast.edge.reading import Message
+from holdfast.edge.local_subscription import SubscriptionMessage
 from holdfast.protocol import wire
 from holdfast.protocol.browser_tools import CLAIM, RESULT
 from holdfast.protocol.codec import encode
@@ -34,11 +34,11 @@ quick = settings(
 )
 
 
-def snapshot(events: list[Event]) -> Message:
+def snapshot(events: list[Event]) -> SubscriptionMessage:
     """What a reader who joins after ``events`` is given."""
     view = View()
     view.apply_all(events)
-    return Message("snapshot", seq=len(events), incarnation=LIFE, view=json.loads(encode(view.export())))
+    return SubscriptionMessage("snapshot", seq=len(events), incarnation=LIFE, view=json.loads(encode(view.export())))
 
 
 def pending(events: list[Event], run: str) -> set[str]:
@@ -70,7 +70,11 @@ def told(events: list[Event], at: int, run: str, version: int, step: int = 3) ->
             shown.take(answer.take(snapshot(events[:position])))
         frame = events[position : position + step]
         position += len(frame)
-        shown.take(answer.take(Message("events", to=position, events=events[max(0, position - step - 1) : position])))
+        shown.take(
+            answer.take(
+                SubscriptionMessage("events", to=position, events=events[max(0, position - step - 1) : position])
+            )
+        )
     return shown
 
 

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from holdfast.edge.browser_calls import Answering, Result
-from holdfast.edge.dialects.ag_ui.said import meta_of
-from holdfast.edge.dialects.lives import meant
-from holdfast.edge.door import Door
+from holdfast.edge.dialects.ag_ui.user_message import meta_of
+from holdfast.edge.dialects.life_ids import meant
+from holdfast.edge.listener import Listener
 from holdfast.errors import Refused
 from holdfast.protocol import codec, contexts, limits, wire
 from holdfast.protocol import events as e
@@ -106,9 +106,9 @@ DECODER: Final = msgspec.json.Decoder(Input)
 class Asked:
     """Turns inputs into operations. Each is authorised where all operations are."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
-        self._hub = door.hub
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._hub = listener.hub
         self._runs: OrderedDict[tuple[str, str, str], tuple[str, str]] = OrderedDict()  # by run id: message and run
         self._told: OrderedDict[tuple[str, str, str, str], None] = OrderedDict()  # runs whose end somebody was told
 
@@ -252,7 +252,7 @@ class Asked:
             else:
                 results.append(_result(call, message))
                 runs.add(view.root(call["run"]))
-        await Answering(self._door, principal, given.threadId, "ag-ui").answer(results)
+        await Answering(self._listener, principal, given.threadId, "ag-ui").answer(results)
         run = await self._go_on(principal, agent, given.threadId, left[::-1]) if left else None
         return runs | ({run} if run else set())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any, Final
 
-from holdfast.edge.dialects.ag_ui import said
+from holdfast.edge.dialects.ag_ui import user_message
 from holdfast.protocol import codec
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import Item
@@ -106,7 +106,7 @@ class History:
     def message(self, item: Item) -> None:
         """Words of a person or an agent."""
         self._own(item, "message")
-        if item["role"] == "user" and said.asks_to_go_on(item):
+        if item["role"] == "user" and user_message.asks_to_go_on(item):
             return
         existing = self._by_id.get(item["id"])
         if existing is not None:  # a tool call named it as its message before it began
@@ -115,10 +115,12 @@ class History:
         text = item["text"]
         meta = item.get("meta")
         content = (
-            said.content_of(self._session, text, item.get("attachments"), meta) if item["role"] == "user" else text
+            user_message.content_of(self._session, text, item.get("attachments"), meta)
+            if item["role"] == "user"
+            else text
         )
         message = self._put(item, item["id"], role=role_of(item["role"]), content=content)
-        kept = said.kept_of(meta)
+        kept = user_message.kept_of(meta)
         message.update({field: kept[field] for field in ("name", "metadata") if field in kept})
         if isinstance(item.get("name"), str) and item["name"]:
             message["name"] = item["name"]

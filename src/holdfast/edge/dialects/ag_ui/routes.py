@@ -19,10 +19,10 @@ from holdfast.edge.dialects.ag_ui.content import Sent
 from holdfast.edge.dialects.ag_ui.input import DECODER, Asked, Input
 from holdfast.edge.dialects.ag_ui.stream import Stream
 from holdfast.edge.dialects.ag_ui.versions import Version, version_of
-from holdfast.edge.dialects.lives import meant, told
-from holdfast.edge.door import Door
-from holdfast.edge.reading import Message, Reading
-from holdfast.edge.request import Requests, answer
+from holdfast.edge.dialects.life_ids import meant, told
+from holdfast.edge.listener import Listener
+from holdfast.edge.local_subscription import LocalSubscription, SubscriptionMessage
+from holdfast.edge.request import Requests, json_response
 from holdfast.edge.sse import COMMENT, HEADERS, Following
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import codec, limits, wire
@@ -47,11 +47,11 @@ _STOP: Final = msgspec.json.Decoder(_Stop)
 class AgUi:
     """The AG-UI dialect of one server."""
 
-    def __init__(self, door: Door, requests: Requests) -> None:
-        self._door = door
-        self._hub = door.hub
+    def __init__(self, listener: Listener, requests: Requests) -> None:
+        self._listener = listener
+        self._hub = listener.hub
         self._requests = requests
-        self._asked = Asked(door)
+        self._asked = Asked(listener)
 
     def routes(self) -> list[BaseRoute]:
         """All routes."""
@@ -115,7 +115,7 @@ class AgUi:
             except Refused as error:
                 if error.code != "run.ended":
                     raise
-        return answer({"stopped": bool(runs), "runs": [told(run, life) for run in runs]})
+        return json_response({"stopped": bool(runs), "runs": [told(run, life) for run in runs]})
 
     # --- streaming
     async def _given(self, request: Request) -> tuple[Principal, Input, Version]:
@@ -128,45 +128,59 @@ class AgUi:
     async def _stream(
         self, principal: Principal, given: Input, stream: Stream, known: list[dict[str, Any]] | None
     ) -> Response:
-        reading = await Reading.open(self._door, principal, given.threadId, "snapshot", surface="ag-ui")
-        return Following(reading, self._body(reading, stream, given.state, known))
+        subscription = await LocalSubscription.open(
+            self._listener, principal, given.threadId, "snapshot", surface="ag-ui"
+        )
+        return Following(subscription, self._body(subscription, stream, given.state, known))
 
     async def _body(
-        self, reading: Reading, stream: Stream, state: Any, known: list[dict[str, Any]] | None
+        self, subscription: LocalSubscription, stream: Stream, state: Any, known: list[dict[str, Any]] | None
     ) -> AsyncIterator[bytes]:
         """The response: the AG-UI run, whole, or until the reading ends."""
         try:
-            async for message in reading.messages():
-                sent = await self._sent(reading, stream, message, known, state)
+            async for message in subscription.messages():
+                sent = await self._sent(subscription, stream, message, known, state)
                 ending = stream.ending()
                 if sent or ending:
                     yield _encoded(sent + ending)
                 if ending:
-                    self._asked.told(reading.principal, stream.session, stream.targets)
+                    self._asked.told(subscription.principal, stream.session, stream.targets)
                     return
                 known = known if message is None or message.op != "snapshot" else None
                 if message is None:
                     yield COMMENT
                 elif stream.stale:
-                    await self._hub.attach_reader(reading, stream.session, "snapshot")
-            yield _encoded([stream.failed("connection.lost", f"{reading.closed}: the run goes on; connect again.")])
+                    await self._hub.attach_reader(subscription, stream.session, "snapshot")
+            yield _encoded(
+                [stream.failed("connection.lost", f"{subscription.close_reason}: the run goes on; connect again.")]
+            )
         except HoldfastError as error:
             yield _encoded([stream.failed(error.code, error.words)])
 
     async def _sent(
-        self, reading: Reading, stream: Stream, message: Message | None, known: list[dict[str, Any]] | None, state: Any
+        self,
+        subscription: LocalSubscription,
+        stream: Stream,
+        message: SubscriptionMessage | None,
+        known: list[dict[str, Any]] | None,
+        state: Any,
     ) -> list[Sent]:
         """What a message of the session is to the client. Raises ``Refused`` when the session is closed to it."""
         if message is None:
             return []
         if message.op == "snapshot":
-            return await self._snapshot(reading.principal, stream, message, known, state)
+            return await self._snapshot(subscription.principal, stream, message, known, state)
         if message.op == "closed":
             raise Refused(message.code or "session.deleted")
         return stream.events(message.events)
 
     async def _snapshot(
-        self, principal: Principal, stream: Stream, message: Message, known: list[dict[str, Any]] | None, state: Any
+        self,
+        principal: Principal,
+        stream: Stream,
+        message: SubscriptionMessage,
+        known: list[dict[str, Any]] | None,
+        state: Any,
     ) -> list[Sent]:
         """A snapshot for the client. One that must be given messages is given older pages of the history as well."""
         view = message.view or {}

@@ -14,9 +14,9 @@ from typing import Any, Final
 from holdfast.edge.dialects.ag_ui.content import KIND, TEXTS, Content, Known, Sent
 from holdfast.edge.dialects.ag_ui.ends import last_of, why
 from holdfast.edge.dialects.ag_ui.messages import History, Message, essence, role_of
-from holdfast.edge.dialects.ag_ui.said import asks_to_go_on, content_of, kept_of, said_whole
+from holdfast.edge.dialects.ag_ui.user_message import asks_to_go_on, content_of, kept_of, said_whole
 from holdfast.edge.dialects.ag_ui.versions import Version
-from holdfast.edge.dialects.lives import told
+from holdfast.edge.dialects.life_ids import told
 from holdfast.protocol import browser_tools, ids
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Event

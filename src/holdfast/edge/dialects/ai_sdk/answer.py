@@ -16,8 +16,8 @@ import msgspec
 from holdfast.edge.dialects.ai_sdk.calls import Chunk, Client
 from holdfast.edge.dialects.ai_sdk.parts import Parts
 from holdfast.edge.dialects.ai_sdk.states import Shown
-from holdfast.edge.dialects.lives import told
-from holdfast.edge.reading import Message
+from holdfast.edge.dialects.life_ids import told
+from holdfast.edge.local_subscription import SubscriptionMessage
 from holdfast.protocol import events as e
 from holdfast.protocol import ids
 from holdfast.protocol.codec import encode
@@ -91,7 +91,7 @@ class Answer:
         self._usage: Counter[str] = Counter()
 
     # --- what the session tells its reader
-    def take(self, message: Message) -> Iterator[Chunk]:
+    def take(self, message: SubscriptionMessage) -> Iterator[Chunk]:
         """The chunks that a message of the session makes."""
         for chunk in self._take(message):
             yield self._bound(chunk)
@@ -106,7 +106,7 @@ class Answer:
             return {**chunk, "data": {**chunk["data"], "id": ids.bind(chunk["data"]["id"], self._incarnation)}}
         return chunk
 
-    def _take(self, message: Message) -> Iterator[Chunk]:
+    def _take(self, message: SubscriptionMessage) -> Iterator[Chunk]:
         if self.done:
             return
         if message.op == "snapshot":

@@ -6,10 +6,10 @@ from typing import Any
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer
 from holdfast.edge.dialects.ai_sdk.calls import Chunk, parsed
-from holdfast.edge.dialects.ai_sdk.said import shown
 from holdfast.edge.dialects.ai_sdk.states import Shown
-from holdfast.edge.dialects.lives import told
-from holdfast.edge.reading import Message
+from holdfast.edge.dialects.ai_sdk.user_message import shown
+from holdfast.edge.dialects.life_ids import told
+from holdfast.edge.local_subscription import SubscriptionMessage
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
 
@@ -33,7 +33,9 @@ def conversation(
             if view.runs.get(run, {}).get("status") in ENDED:
                 answer = Answer(session, run, version, state=states.get(run))
                 found.append(
-                    folded(list(answer.take(Message("snapshot", seq=0, incarnation=life, view=view.export()))))
+                    folded(
+                        list(answer.take(SubscriptionMessage("snapshot", seq=0, incarnation=life, view=view.export())))
+                    )
                 )
     return found
 

@@ -18,12 +18,12 @@ from starlette.websockets import WebSocket
 from holdfast.edge.asgi_ws import serve_socket
 from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.dialects.ai_sdk.answer import Answer
-from holdfast.edge.dialects.ai_sdk.asking import TOOLS_HEADER, Asked, Asking, tools_of
 from holdfast.edge.dialects.ai_sdk.calls import Chunk
-from holdfast.edge.dialects.ai_sdk.socket import kind_of
-from holdfast.edge.door import Door, Kind
-from holdfast.edge.reading import Reading
-from holdfast.edge.request import Requests, answer, headers_of
+from holdfast.edge.dialects.ai_sdk.commands import TOOLS_HEADER, Asked, Asking, tools_of
+from holdfast.edge.dialects.ai_sdk.socket import socket_kind
+from holdfast.edge.listener import Listener, SocketKind
+from holdfast.edge.local_subscription import LocalSubscription
+from holdfast.edge.request import Requests, error_headers, json_response
 from holdfast.edge.sse import COMMENT, Following
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import codec
@@ -39,10 +39,10 @@ _API = compile_path(API)[0]
 class AiSdk:
     """The dialect, on one server."""
 
-    def __init__(self, door: Door, requests: Requests) -> None:
-        self.door = door
+    def __init__(self, listener: Listener, requests: Requests) -> None:
+        self.listener = listener
         self.requests = requests
-        door.kinds.append(self._kind)
+        listener.socket_kinds.append(self._kind)
 
     def routes(self) -> list[BaseRoute]:
         """All routes, for an application or a router."""
@@ -73,28 +73,28 @@ class AiSdk:
 
     async def stop(self, request: Request) -> Response:
         """Cancel the answer that is being given: ``{runs}``. Closing a request does not."""
-        return answer(await self._asking(request).stop(_chat(request)))
+        return json_response(await self._asking(request).stop(_chat(request)))
 
     async def messages(self, request: Request) -> Response:
         """The conversation as ``UIMessage[]``, without the answer that is being given: ``resume`` brings that."""
         asking = self._asking(request)
-        return answer(await asking.messages(_chat(request)))
+        return json_response(await asking.messages(_chat(request)))
 
     def _asking(self, request: Request) -> Asking:
         version = _version(request.path_params)
         tools = tools_of(request.headers.get(TOOLS_HEADER))
-        return Asking(self.door, self.requests.principal(request), request.path_params["agent"], version, tools)
+        return Asking(self.listener, self.requests.principal(request), request.path_params["agent"], version, tools)
 
     # --- WebSocket
-    def _kind(self, path: str) -> Kind | None:
+    def _kind(self, path: str) -> SocketKind | None:
         found = _API.fullmatch(path)
         if found is None or found["version"] not in VERSIONS:
             return None
-        return kind_of(VERSIONS[found["version"]], unquote(found["agent"]))
+        return socket_kind(VERSIONS[found["version"]], unquote(found["agent"]))
 
     async def _socket(self, socket: WebSocket) -> None:
-        kind = kind_of(_version(socket.path_params), socket.path_params["agent"])
-        await serve_socket(self.door, BrowserCheck(self.door.settings), socket, kind)
+        kind = socket_kind(_version(socket.path_params), socket.path_params["agent"])
+        await serve_socket(self.listener, BrowserCheck(self.listener.settings), socket, kind)
 
 
 def _chat(request: Request) -> str:
@@ -114,7 +114,7 @@ def _told_as_text(handle: Callable[[Request], Awaitable[Response]]) -> Callable[
         try:
             return await handle(request)
         except HoldfastError as error:
-            headers = {"cache-control": "no-store", **headers_of(error)}
+            headers = {"cache-control": "no-store", **error_headers(error)}
             return Response(told(error), error.row.status, headers, media_type="text/plain")
 
     return handler
@@ -125,13 +125,13 @@ def told(error: HoldfastError) -> str:
     return f"{error.code}: {error.words}"
 
 
-def streamed(reading: Reading, answer_: Answer) -> Response:
+def streamed(subscription: LocalSubscription, answer_: Answer) -> Response:
     """A UI message stream (SSE, protocol ``v1``) of an answer."""
-    return Following(reading, _body(reading, answer_), HEADERS)
+    return Following(subscription, _body(subscription, answer_), HEADERS)
 
 
-async def _body(reading: Reading, answer_: Answer) -> AsyncIterator[bytes]:
-    async for message in reading.messages():
+async def _body(subscription: LocalSubscription, answer_: Answer) -> AsyncIterator[bytes]:
+    async for message in subscription.messages():
         if message is None:
             yield COMMENT
             continue
@@ -140,7 +140,7 @@ async def _body(reading: Reading, answer_: Answer) -> AsyncIterator[bytes]:
             yield b"".join(lines)
         if answer_.done:
             break
-    for chunk in answer_.broken(f"interrupted: {reading.closed or 'the session ended'}"):
+    for chunk in answer_.broken(f"interrupted: {subscription.close_reason or 'the session ended'}"):
         yield _line(chunk)
     yield _END
 

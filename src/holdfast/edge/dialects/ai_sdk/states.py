@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from holdfast.edge.reading import Message
+from holdfast.edge.local_subscription import SubscriptionMessage
 from holdfast.errors import Refused
 from holdfast.hub.hub import Hub
 from holdfast.protocol import events as e
@@ -19,7 +19,7 @@ from holdfast.protocol.events import Event
 from holdfast.protocol.patch import PatchError, apply_patch
 from holdfast.session.access import Principal
 
-_MESSAGE: Final = msgspec.json.Decoder(Message)
+_MESSAGE: Final = msgspec.json.Decoder(SubscriptionMessage)
 _TELLS: Final = (b'"STATE_', b'"run.ended"')
 
 

@@ -12,8 +12,8 @@ from holdfast.edge.dialects.openai_responses import request as requests_
 from holdfast.edge.dialects.openai_responses.fold import Folding
 from holdfast.edge.dialects.openai_responses.ids import Ref
 from holdfast.edge.dialects.openai_responses.items import Told
-from holdfast.edge.door import Door
-from holdfast.edge.reading import Message, Reading
+from holdfast.edge.listener import Listener
+from holdfast.edge.local_subscription import LocalSubscription, SubscriptionMessage
 from holdfast.edge.sse import COMMENT
 from holdfast.errors import Refused
 from holdfast.protocol import contexts, limits, wire
@@ -22,7 +22,7 @@ from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.session.access import Principal
 
-_MESSAGE: Final = msgspec.json.Decoder(Message)
+_MESSAGE: Final = msgspec.json.Decoder(SubscriptionMessage)
 SURFACE: Final = "openai"
 """What people see in presence of those who read through this dialect."""
 
@@ -50,8 +50,8 @@ class Known(msgspec.Struct):
 class Log:
     """The log of one server's sessions, as this dialect reads it."""
 
-    def __init__(self, door: Door) -> None:
-        self.door = door
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
 
     async def known(self, principal: Principal, ref: Ref) -> Known:
         """The run that an id names. Raises ``auth.denied`` or ``run.not_found``."""
@@ -68,14 +68,14 @@ class Log:
             known.text = str(said.data.get("text", ""))
             for attached in said.data.get("attachments", []):
                 if attached.get("mediaType") == contexts.OPENAI_REQUEST:
-                    _, raw = await self.door.hub.get_blob(principal, ref.session, attached["blob"])
+                    _, raw = await self.listener.hub.get_blob(principal, ref.session, attached["blob"])
                     known.body = requests_.stored(raw)
         return known
 
     async def _event(self, principal: Principal, ref: Ref, seq: int) -> Event | None:
         """One event that is not merged with others, or None."""
         try:
-            incarnation, _, frames = await self.door.hub.read(principal, ref.session, seq - 1, 1)
+            incarnation, _, frames = await self.listener.hub.read(principal, ref.session, seq - 1, 1)
         except Refused as error:
             if error.code != "session.compacted":
                 raise
@@ -96,7 +96,7 @@ class Log:
         at = ref.queued - 1
         while not fold.over:
             try:
-                incarnation, tail, frames = await self.door.hub.read(principal, ref.session, at)
+                incarnation, tail, frames = await self.listener.hub.read(principal, ref.session, at)
             except Refused as error:
                 if error.code != "session.compacted":
                     raise
@@ -112,13 +112,13 @@ class Log:
                 break
         return fold
 
-    async def open(self, principal: Principal, ref: Ref) -> Reading:
+    async def open(self, principal: Principal, ref: Ref) -> LocalSubscription:
         """Begin to read a run from its first event on."""
         start = wire.Cursor(ref.incarnation, ref.queued - 1)
-        return await Reading.open(self.door, principal, ref.session, start, surface=SURFACE)
+        return await LocalSubscription.open(self.listener, principal, ref.session, start, surface=SURFACE)
 
     async def follow(
-        self, principal: Principal, known: Known, reading: Reading
+        self, principal: Principal, known: Known, subscription: LocalSubscription
     ) -> AsyncGenerator[tuple[Folding, list[Told]], None]:
         """Fold the response while its events come, until it ends or the reading does; nothing told: a quiet while.
 
@@ -128,7 +128,7 @@ class Log:
         try:
             while True:
                 fold, at, again = known.folding(), known.ref.queued - 1, False
-                async for message in reading.messages():
+                async for message in subscription.messages():
                     if message is None:
                         yield fold, []
                         continue
@@ -144,16 +144,18 @@ class Log:
                         return
                 if not again:
                     return
-                task = reading.task
-                reading.end()
-                reading = await self.open(principal, known.ref)
-                reading.task = task
+                task = subscription.task
+                subscription.end()
+                subscription = await self.open(principal, known.ref)
+                subscription.task = task
         finally:
-            reading.end()
+            subscription.end()
 
-    async def stream(self, principal: Principal, known: Known, reading: Reading, after: int) -> AsyncIterator[bytes]:
+    async def stream(
+        self, principal: Principal, known: Known, subscription: LocalSubscription, after: int
+    ) -> AsyncIterator[bytes]:
         """The response as server-sent events beyond a sequence number, until it ends."""
-        async with aclosing(self.follow(principal, known, reading)) as following:
+        async with aclosing(self.follow(principal, known, subscription)) as following:
             async for _, told in following:
                 chunk = b"" if told else COMMENT
                 for one in told:

@@ -15,12 +15,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.edge.dialects.openai_responses import request as requests_
-from holdfast.edge.dialects.openai_responses.asking import Asking
+from holdfast.edge.dialects.openai_responses.commands import Asking
 from holdfast.edge.dialects.openai_responses.ids import Ref
 from holdfast.edge.dialects.openai_responses.log import Known, Log
-from holdfast.edge.door import Door
 from holdfast.edge.http import number
-from holdfast.edge.request import Requests, answer, headers_of
+from holdfast.edge.listener import Listener
+from holdfast.edge.request import Requests, error_headers, json_response
 from holdfast.edge.sse import Following
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import limits, wire
@@ -34,11 +34,11 @@ _TYPES: Final = {401: "authentication_error", 403: "permission_error", 429: "rat
 class OpenAIResponses:
     """The dialect of one server."""
 
-    def __init__(self, door: Door, requests: Requests) -> None:
-        self.door = door
+    def __init__(self, listener: Listener, requests: Requests) -> None:
+        self.listener = listener
         self.requests = requests
-        self._log = Log(door)
-        self._asking = Asking(door, self._log)
+        self._log = Log(listener)
+        self._asking = Asking(listener, self._log)
 
     def routes(self) -> list[BaseRoute]:
         """All routes."""
@@ -72,12 +72,12 @@ class OpenAIResponses:
         if asked.fields.stream:
             return await self._stream(principal, known, -1)
         if asked.fields.background:
-            return answer((await self._log.folded(principal, known)).response())
-        return answer((await self._log.ended(principal, known, request.is_disconnected)).response())
+            return json_response((await self._log.folded(principal, known)).response())
+        return json_response((await self._log.ended(principal, known, request.is_disconnected)).response())
 
     async def _stream(self, principal: Principal, known: Known, after: int) -> Response:
-        reading = await self._log.open(principal, known.ref)
-        return Following(reading, self._log.stream(principal, known, reading, after))
+        subscription = await self._log.open(principal, known.ref)
+        return Following(subscription, self._log.stream(principal, known, subscription, after))
 
     # --- afterwards
     async def _known(self, request: Request, principal: Principal) -> Known:
@@ -91,19 +91,19 @@ class OpenAIResponses:
         known = await self._known(request, principal)
         if streamed and request.method != "HEAD":
             return await self._stream(principal, known, beyond)
-        return answer((await self._log.folded(principal, known)).response())
+        return json_response((await self._log.folded(principal, known)).response())
 
     async def _cancel(self, request: Request, principal: Principal) -> Response:
         """Stop the run and answer with what became of it; a run that has ended stays as it is."""
         known = await self._known(request, principal)
         try:
-            await self.door.hub.execute(
+            await self.listener.hub.execute(
                 principal, wire.Cancel(session=known.ref.session, run=known.ref.run, incarnation=known.ref.incarnation)
             )
         except Refused as error:
             if error.code != "run.ended":
                 raise
-        return answer((await self._log.ended(principal, known, request.is_disconnected)).response())
+        return json_response((await self._log.ended(principal, known, request.is_disconnected)).response())
 
     async def _input_items(self, request: Request, principal: Principal) -> Response:
         """What the response answers, newest first unless ``order=asc``."""
@@ -120,13 +120,13 @@ class OpenAIResponses:
             items = items[places[0] + 1 :]
         page, more = items[:most], len(items) > most
         ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
-        return answer({"object": "list", "data": page, "has_more": more, **ends})
+        return json_response({"object": "list", "data": page, "has_more": more, **ends})
 
     async def _delete(self, request: Request, principal: Principal) -> Response:
         """Erase the session of a response that has one to itself; a part of a conversation cannot be taken out."""
         known = await self._known(request, principal)
         await self._asking.erase(principal, known.ref)
-        return answer({"id": known.ref.id, "object": "response", "deleted": True})
+        return json_response({"id": known.ref.id, "object": "response", "deleted": True})
 
 
 def _choice(request: Request, name: str, *choices: str) -> str:
@@ -143,4 +143,4 @@ def answer_as_openai(error: HoldfastError) -> Response:
     kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     body = {"message": error.words, "type": kind, "param": error.fields.get("param"), "code": error.code}
     retry = {"x-should-retry": "true" if error.row.retry else "false"}
-    return answer({"error": body}, status, {**retry, **headers_of(error)})
+    return json_response({"error": body}, status, {**retry, **error_headers(error)})

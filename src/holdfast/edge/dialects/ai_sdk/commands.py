@@ -10,11 +10,11 @@ from holdfast.edge.browser_calls import Answering, Result
 from holdfast.edge.dialects.ai_sdk.answer import Answer, Since
 from holdfast.edge.dialects.ai_sdk.calls import Client
 from holdfast.edge.dialects.ai_sdk.history import conversation
-from holdfast.edge.dialects.ai_sdk.said import File, UIMessage, read
 from holdfast.edge.dialects.ai_sdk.states import states
-from holdfast.edge.dialects.lives import meant
-from holdfast.edge.door import Door
-from holdfast.edge.reading import Reading
+from holdfast.edge.dialects.ai_sdk.user_message import File, UIMessage, read
+from holdfast.edge.dialects.life_ids import meant
+from holdfast.edge.listener import Listener
+from holdfast.edge.local_subscription import LocalSubscription
 from holdfast.errors import Refused
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.protocol.bounds import too_large
@@ -49,16 +49,16 @@ class Asking:
     """
 
     def __init__(
-        self, door: Door, principal: Principal, agent: str, version: int, tools: frozenset[str] | None = None
+        self, listener: Listener, principal: Principal, agent: str, version: int, tools: frozenset[str] | None = None
     ) -> None:
-        self.hub = door.hub
-        self._door = door
+        self.hub = listener.hub
+        self._listener = listener
         self.principal = principal
         self._agent = agent
         self._version = version
         self._client = Client(version, principal.actor, tools)
 
-    async def send(self, asked: Asked) -> tuple[Reading, Answer] | None:
+    async def send(self, asked: Asked) -> tuple[LocalSubscription, Answer] | None:
         """Append the last message, or decide what it decides, and read the answer. Raises ``HoldfastError``.
 
         None when no agent answers, because a person has taken over (CTL-8).
@@ -81,7 +81,7 @@ class Asking:
             raise Refused("input.malformed", f"messages: the last one is of role {last.role!r:.40}")
         return None if run is None else await self._read(session, Answer(session, run, self._client))
 
-    async def resume(self, session: str) -> tuple[Reading, Answer] | None:
+    async def resume(self, session: str) -> tuple[LocalSubscription, Answer] | None:
         """Read the answer that is being given; None when there is none."""
         run = await self.active(session, ended_s=REPLAY_S if self._version >= 7 else 0)
         if run is None:
@@ -138,8 +138,10 @@ class Asking:
         return None
 
     # --- reading
-    async def _read(self, session: str, answer: Answer) -> tuple[Reading, Answer]:
-        return await Reading.open(self._door, self.principal, session, "snapshot", surface=SURFACE), answer
+    async def _read(self, session: str, answer: Answer) -> tuple[LocalSubscription, Answer]:
+        return await LocalSubscription.open(
+            self._listener, self.principal, session, "snapshot", surface=SURFACE
+        ), answer
 
     # --- writing
     async def _say(self, session: str, message: UIMessage, *, edited: bool) -> str | None:
@@ -204,7 +206,7 @@ class Asking:
                 raise
         return await self._say(session, last, edited=False)  # it never arrived: the page tries again
 
-    async def _decide(self, session: str, message: UIMessage) -> tuple[Reading, Answer]:
+    async def _decide(self, session: str, message: UIMessage) -> tuple[LocalSubscription, Answer]:
         """The client answers approvals and calls to tools of its own: its message comes back with them, and goes on after
         what it has."""
         answers, results = decisions(session, message), results_of(message)
@@ -215,9 +217,9 @@ class Asking:
                 "input.malformed", "messages: the last one is neither the user's nor does it answer what was asked"
             )
         run = meant(message.id, await self._life(session))
-        await Answering(self._door, self.principal, session, SURFACE).answer(results)
+        await Answering(self._listener, self.principal, session, SURFACE).answer(results)
         since = since_of(message, frozenset(ids.unbind(op.approval)[0] for op in answers))
-        reading, answer = await self._read(session, Answer(session, run, self._client, since))
+        subscription, answer = await self._read(session, Answer(session, run, self._client, since))
         try:
             for op in answers:
                 try:
@@ -226,9 +228,9 @@ class Asking:
                     if error.code != "approval.resolved":  # somebody was faster: the stream says who
                         raise
         except BaseException:
-            reading.end()
+            subscription.end()
             raise
-        return reading, answer
+        return subscription, answer
 
 
 def decisions(session: str, message: UIMessage) -> list[wire.Resolve]:

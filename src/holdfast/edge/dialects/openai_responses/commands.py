@@ -12,7 +12,7 @@ from holdfast.edge.dialects.openai_responses.ids import Ref
 from holdfast.edge.dialects.openai_responses.log import Known, Log
 from holdfast.edge.dialects.openai_responses.past import drafts
 from holdfast.edge.dialects.openai_responses.request import Asked, Decision, functions
-from holdfast.edge.door import Door
+from holdfast.edge.listener import Listener
 from holdfast.errors import Refused
 from holdfast.protocol import contexts, ids, limits, wire
 from holdfast.protocol import events as e
@@ -30,8 +30,8 @@ _ANY: Final = msgspec.json.Decoder()
 class Asking:
     """Carries requests out."""
 
-    def __init__(self, door: Door, log: Log) -> None:
-        self._hub = door.hub
+    def __init__(self, listener: Listener, log: Log) -> None:
+        self._hub = listener.hub
         self._log = log
 
     async def carry_out(self, principal: Principal, asked: Asked, key: str | None) -> Ref:

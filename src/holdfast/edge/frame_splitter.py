@@ -141,7 +141,7 @@ class Intake(WSProtocol):  # type: ignore[misc]
                 self._left = self._piece = head.length
             else:
                 self.feed(data[begin:at])
-                if not self.listener.room(head.length if head.fin else limits.MESSAGE_BYTES, self._go_on):
+                if not self.listener.request_memory(head.length if head.fin else limits.MESSAGE_BYTES, self._go_on):
                     self._rest = data[at:]
                     return
                 self._first, self._mask = data[at], data[at + head.size - 4 : at + head.size]

@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 
-from holdfast.edge.request import Stay
+from holdfast.edge.request import ActiveRequest
 from holdfast.protocol import limits
 
 CUT: Final = "holdfast.cut"
@@ -34,12 +34,12 @@ class Outgoing:
     """
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, stay: Stay, headers: list[tuple[bytes, bytes]]
+        self, scope: Scope, receive: Receive, send: Send, active: ActiveRequest, headers: list[tuple[bytes, bytes]]
     ) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._stay = stay
+        self._stay = active
         self._headers = headers
         self._start: Message | None = None  # held back until it is known that there is room for the rest
         self.started = False
@@ -70,7 +70,7 @@ class Outgoing:
 
     async def _send_large(self, body: bytes, *, more: bool) -> None:
         """In pieces, each within its time; what is not sent yet is counted."""
-        room, kept = self._stay.room, max(0, len(body) - self._stay.kept)
+        room, kept = self._stay.allocation, max(0, len(body) - self._stay.response_bytes)
         if room is not None:
             room.grow(kept)
         view, began = memoryview(body), asyncio.get_running_loop().time()

@@ -13,12 +13,12 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
 from holdfast.edge.browser import BrowserCheck, only
-from holdfast.edge.outgoing import NotTaken, Outgoing
-from holdfast.edge.request import Stay, answer, headers_of, staying
+from holdfast.edge.request import ActiveRequest, active_request, error_headers, json_response
+from holdfast.edge.response_sender import NotTaken, Outgoing
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.visible import logger
 
-Shape = Callable[[HoldfastError], Response]
+ErrorShape = Callable[[HoldfastError], Response]
 """An error as a dialect's clients read it."""
 
 log = logger("holdfast.edge")
@@ -44,7 +44,7 @@ _PROBES: Final = frozenset({"/healthz", "/readyz"})
 """Probes come by address, under whatever Host; these routes tell nothing."""
 
 
-class Guard:
+class Middleware:
     """ASGI middleware around the edge's routes, in its own application and in somebody else's."""
 
     def __init__(self, app: ASGIApp, browser: BrowserCheck) -> None:
@@ -55,16 +55,16 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        with staying(scope) as stay:
-            await self._serve(scope, receive, send, stay)
+        with active_request(scope) as active:
+            await self._serve(scope, receive, send, active)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, stay: Stay) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, active: ActiveRequest) -> None:
         request_id = secrets.token_hex(8)
         origin = dict(scope["headers"]).get(b"origin", b"").decode("latin1")
         extra = [*_HEADERS, (b"x-request-id", request_id.encode())]
         if self.browser.listed(origin):
             extra += [(b"access-control-allow-origin", origin.encode("latin1")), (b"vary", b"origin"), _CORS_ANSWER]
-        out = Outgoing(scope, receive, send, stay, extra)
+        out = Outgoing(scope, receive, send, active, extra)
         try:
             if self._preflight(scope):
                 await Response(status_code=204, headers=_CORS_PREFLIGHT)(scope, receive, out.send)
@@ -90,10 +90,10 @@ class Guard:
 
 def answer_error(error: HoldfastError, request_id: str) -> Response:
     """The one error shape of the REST edge."""
-    return answer({"error": {**error.wire(), "request_id": request_id}}, error.row.status, headers_of(error))
+    return json_response({"error": {**error.wire(), "request_id": request_id}}, error.row.status, error_headers(error))
 
 
-def no_route(shapes: Mapping[str, Shape]) -> ExceptionHandler:
+def not_found_handler(shapes: Mapping[str, ErrorShape]) -> ExceptionHandler:
     """What the router refuses, as any other error: under a path of ``shapes`` as its dialect has errors."""
 
     async def refuse(request: Request, error: Exception) -> Response:
