@@ -111,7 +111,7 @@ def test_every_setting_metric_and_route_is_documented() -> None:
     for name, field in Settings.model_fields.items():
         assert f"`HOLDFAST_{name.upper()}`" in page("settings.md")
         assert field.description and field.description.endswith("."), name
-    for name in (*metrics.METRICS, *metrics.EDGE, *metrics.NEIGHBOURS, metrics.COMMIT_SECONDS, "engine_ok"):
+    for name in (*metrics.METRICS, *metrics.EDGE, *metrics.RESOURCES, metrics.COMMIT_SECONDS, "engine_ok"):
         assert f"`holdfast_{name}" in page("metrics.md")
     text = page("http.md")
     for route in rest.Rest(None, None, None).routes():  # type: ignore[arg-type]
@@ -119,7 +119,7 @@ def test_every_setting_metric_and_route_is_documented() -> None:
             assert f"`{method} {route.path}`" in text  # type: ignore[attr-defined]
     for route in ("/healthz", "/readyz", "/metrics", "/v1/connect"):
         assert route in text
-    assert "Last-Event-ID" in text and sse.start_of.__doc__
+    assert "Last-Event-ID" in text and sse.parse_start.__doc__
 
 
 def test_every_metric_name_is_one_a_server_exposes() -> None:

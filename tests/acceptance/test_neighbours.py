@@ -248,10 +248,10 @@ async def test_requests_at_a_time_have_places_and_streams_give_theirs_back(
 async def minted_after(site: Site, token: str, requests: Any, slow: list[Upload]) -> str:
     """A minted name; minting is a request, too."""
     slow.pop().writer.transport.abort()
-    await until(lambda: requests.held == 2)
+    await until(lambda: requests.in_use == 2)
     (name,) = await minted(site, token, 1)
     slow.append(await Upload.begin(site, token, "/v1/sessions/s1/events", 100, 5))
-    await until(lambda: requests.held == 3)
+    await until(lambda: requests.in_use == 3)
     return name
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast.edge.config import Settings
-from holdfast.edge.frame_splitter import Intake
+from holdfast.edge.frame_splitter import FrameSplitter
 from holdfast.edge.head_reader import HeadReader
 from holdfast.edge.upgrade import UpgradeProtocol
 from holdfast.protocol import limits
@@ -237,8 +237,8 @@ async def test_long_first_frames_share_what_there_is_for_them(site: Site, monkey
 
 async def test_nothing_of_picows_is_made_before_a_first_message(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
-    real = Intake.begin
-    monkeypatch.setattr(Intake, "begin", lambda self: made.append(self) or real(self))  # type: ignore[func-returns-value]
+    real = FrameSplitter.reset
+    monkeypatch.setattr(FrameSplitter, "reset", lambda self: made.append(self) or real(self))  # type: ignore[func-returns-value]
     raw = await Raw.open(site)
     raw.frame(b'{"op":"hel', fin=False)
     await until(lambda: sum(len(room._buffer) for room in waiting(site)) > 0)

@@ -29,7 +29,7 @@ from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
 from holdfast.edge.metrics import loopback
 from holdfast.edge.request import json_response
-from holdfast.edge.server import running, until_told
+from holdfast.edge.server import running, wait_for_shutdown
 from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hub import Hub
@@ -161,7 +161,7 @@ async def serve(host: str, port: int, database: str) -> None:
         routes=breaking.routes(),
     )
     async with running(edge):
-        await until_told()
+        await wait_for_shutdown()
 
 
 def main() -> None:

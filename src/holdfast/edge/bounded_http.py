@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from holdfast.edge.connection_limits import Strangers
 from holdfast.edge.head_reader import TOO_LARGE, HeadReader, RequestHead, set_user_timeout
 from holdfast.edge.request import ON_AUTHENTICATED
-from holdfast.edge.response_sender import CUT
+from holdfast.edge.response_sender import DROP_CONNECTION
 from holdfast.protocol import limits
 
 
@@ -75,7 +75,7 @@ def http_class(strangers: Strangers) -> type[asyncio.Protocol]:
         def on_message_begin(self) -> None:
             super().on_message_begin()
             self.scope[ON_AUTHENTICATED] = self._authenticated  # type: ignore[typeddict-unknown-key]
-            self.scope[CUT] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+            self.scope[DROP_CONNECTION] = self.transport.abort  # type: ignore[typeddict-unknown-key]
 
         def _authenticated(self) -> None:
             strangers.remove(self)

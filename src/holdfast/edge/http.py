@@ -20,7 +20,7 @@ from holdfast.protocol import codec, ids, limits, wire
 from holdfast.session.life import check_life
 
 _ANY: Final = msgspec.json.Decoder()
-_SHOWN: Final = re.compile(r"image/(?:png|jpeg|gif|webp|avif)|text/plain(?:; ?charset=[\w-]+)?|application/pdf")
+_INLINE_MEDIA: Final = re.compile(r"image/(?:png|jpeg|gif|webp|avif)|text/plain(?:; ?charset=[\w-]+)?|application/pdf")
 """Media types that are served as such; anything else a browser gets as bytes."""
 
 
@@ -63,7 +63,7 @@ class Rest:
         self.listener = listener
         self.requests = requests
         self.tokens = tokens
-        self._described: bytes | memoryview | None = None  # the same for everybody, who need no token to ask
+        self._openapi_body: bytes | memoryview | None = None  # the same for everybody, who need no token to ask
 
     def routes(self) -> list[BaseRoute]:
         """All routes, for an application or a router."""
@@ -122,7 +122,7 @@ class Rest:
         self.requests.spend(request, len(found[2]) // SENT_TIMES)
         return found
 
-    async def _decoded(self, request: Request) -> tuple[str, Any]:
+    async def _decoded_view(self, request: Request) -> tuple[str, Any]:
         incarnation, _, view = await self._view(request)
         self.requests.spend(request, len(view) * VIEW_TIMES)
         return incarnation, _ANY.decode(view)
@@ -138,12 +138,12 @@ class Rest:
 
     async def runs(self, request: Request) -> Response:
         """The runs of the window, in the order they were queued."""
-        incarnation, view = await self._decoded(request)
+        incarnation, view = await self._decoded_view(request)
         return json_response({"runs": list(view["runs"].values()), "incarnation": incarnation})
 
     async def run(self, request: Request) -> Response:
         """One run."""
-        incarnation, view = await self._decoded(request)
+        incarnation, view = await self._decoded_view(request)
         run, read = ids.unbind(request.path_params["run"])
         check_life(incarnation, read or request.query_params.get("incarnation"))
         found = view["runs"].get(run)
@@ -153,9 +153,9 @@ class Rest:
 
     async def approvals(self, request: Request) -> Response:
         """The approvals of the window; ``?status=pending`` keeps those that wait."""
-        incarnation, view = await self._decoded(request)
-        wanted = request.query_params.get("status")
-        found = [i for i in view["items"] if i["kind"] == "approval" and wanted in (None, i["status"])]
+        incarnation, view = await self._decoded_view(request)
+        status = request.query_params.get("status")
+        found = [i for i in view["items"] if i["kind"] == "approval" and status in (None, i["status"])]
         return json_response({"approvals": found, "incarnation": incarnation})
 
     async def presence(self, request: Request) -> Response:
@@ -167,7 +167,7 @@ class Rest:
         """Events after a position as JSON, or followed live as SSE when the client accepts ``text/event-stream``."""
         principal = self.requests.principal(request)
         if "text/event-stream" in request.headers.get("accept", ""):
-            return await sse.follow(self.listener, principal, session_of(request), request)
+            return await sse.follow_session(self.listener, principal, session_of(request), request)
         self.requests.charge_load(request, session_of(request))
         after = number(request.query_params.get("after", "0"), "after")
         most = number(request.query_params.get("max_bytes", str(limits.PAGE_BYTES)), "max_bytes", least=1)
@@ -204,7 +204,7 @@ class Rest:
             "content-disposition": "attachment", "content-security-policy": "default-src 'none'; sandbox",
             "cache-control": "private, max-age=31536000, immutable",
         }  # fmt: skip
-        safe = media if _SHOWN.fullmatch(media) else "application/octet-stream"
+        safe = media if _INLINE_MEDIA.fullmatch(media) else "application/octet-stream"
         return Response(data, 200, headers, safe)
 
     # --- tokens
@@ -224,9 +224,9 @@ class Rest:
 
     async def openapi(self, request: Request) -> Response:
         """This API, described (OpenAPI 3.1)."""
-        if self._described is None:
-            self._described = json_response(openapi.document(OP_ROUTES)).body
-        return Response(self._described, headers={"cache-control": "no-store"}, media_type="application/json")
+        if self._openapi_body is None:
+            self._openapi_body = json_response(openapi.document(OP_ROUTES)).body
+        return Response(self._openapi_body, headers={"cache-control": "no-store"}, media_type="application/json")
 
 
 def operation_of(request: Request, route: OpRoute, raw: bytes) -> wire.Op:

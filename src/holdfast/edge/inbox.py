@@ -67,7 +67,7 @@ class Inbox:
         self._paused = False  # nothing is read
         self._closed = False
 
-    def receive(self, raw: bytes, room: int = 0) -> None:
+    def receive(self, raw: bytes, allocated: int = 0) -> None:
         """A message, and the memory that was kept for it while it came."""
         if self._closed:
             return
@@ -77,13 +77,13 @@ class Inbox:
             work = charges.price(raw, limits.OPERATION_BYTES)
             if charges.admit(self._account, work):
                 self._handle(raw, work)
-                if room:
-                    self._memory.shrink(room)
+                if allocated:
+                    self._memory.shrink(allocated)
                 return
             self._wait(work)
         if queue is None:
             queue = self._queue = deque()
-        queue.append((raw, room))
+        queue.append((raw, allocated))
         self._size += len(raw)
         if self._size > limits.HELD_FREE_BYTES:
             self._pause(self._wait_number)
@@ -106,14 +106,14 @@ class Inbox:
     def _drain(self, work: int) -> None:
         """The turn of the first that waits has come; those behind it go on as far as they may."""
         while (queue := self._queue) is not None:
-            raw, room = queue[0]
+            raw, allocated = queue[0]
             self._handle(raw, work)
             if self._closed:
                 return
             queue.popleft()
             self._size -= len(raw)
-            if room:
-                self._memory.shrink(room)
+            if allocated:
+                self._memory.shrink(allocated)
             if not queue:
                 if self._paused:
                     self._paused = False

@@ -228,7 +228,7 @@ class ServerConnection:
                 self._timer = self.hub.loop.call_later(min(left_s, LONGEST_TIMER_S), self._watch_expiry)
 
     # --- what it says
-    def _first_message_received(self, raw: bytes, room: int = 0) -> None:
+    def _first_message_received(self, raw: bytes, allocated: int = 0) -> None:
         if not self._closing:
             self._handle_first(raw)
 

@@ -71,7 +71,7 @@ class LocalSubscription:
         self._ended = False
         self._queue: deque[bytes] = deque()
         self._size = 0
-        self._arrived = asyncio.Event()
+        self._changed = asyncio.Event()
 
     @classmethod
     async def open(
@@ -118,13 +118,13 @@ class LocalSubscription:
         self._size += size
         if size > limits.WRITE_LOW_BYTES:
             self._listener.charges.spend(self._account, size // SENT_TIMES)
-        self._arrived.set()
+        self._changed.set()
 
     def close(self, code: int, reason: str) -> None:
         """See ``hub.port.Connection``; a client that does not take what waits for it is cut off."""
         if self.close_reason is None:
             self.close_reason = reason
-            self._arrived.set()
+            self._changed.set()
             if self.task is not None:
                 self.hub.loop.call_later(limits.CLOSE_S, self.task.cancel)
 
@@ -165,10 +165,10 @@ class LocalSubscription:
         while self.close_reason is None or self._queue:
             if not self._queue:
                 self.hub.resume(self)
-                self._arrived.clear()
+                self._changed.clear()
                 try:
                     async with asyncio.timeout(idle_s):  # wait_for of 3.11 loses some cancels
-                        await self._arrived.wait()
+                        await self._changed.wait()
                 except TimeoutError:
                     yield None
                 continue

@@ -54,7 +54,7 @@ EDGE: Final[dict[str, tuple[str, str]]] = {
     "webhooks_given_up": ("counter", "Webhooks that nobody took in all their tries."),
     "webhooks_waiting": ("gauge", "Webhooks that wait for another try."),
 }
-NEIGHBOURS: Final[dict[str, tuple[str, str]]] = {
+RESOURCES: Final[dict[str, tuple[str, str]]] = {
     "work_bytes": ("counter", "Bytes of messages and bodies charged before they were decoded."),
     "work_values": ("counter", "JSON values charged before they were decoded."),
     "work_begun_bytes": ("gauge", "Work that is begun and not answered, in bytes."),
@@ -82,8 +82,8 @@ class _Collector:
             yield _family(name, row, getattr(stats, name))
         for name, row in EDGE.items():
             yield _family(name, row, getattr(self._webhooks, name.removeprefix("webhooks_")))
-        for name, value in self._neighbours().items():
-            yield _family(name, NEIGHBOURS[name], value)
+        for name, value in self._resources().items():
+            yield _family(name, RESOURCES[name], value)
         buckets, running = [], 0
         for bound, count in zip(BUCKETS, stats.commit_seconds.counts, strict=True):
             running += count
@@ -97,7 +97,7 @@ class _Collector:
             "holdfast_engine_ok", "1 while the engine takes every append.", value=float(mode == "ok")
         )
 
-    def _neighbours(self) -> dict[str, int]:
+    def _resources(self) -> dict[str, int]:
         charges, strangers = self._listener.charges, self._listener.connection_limits.strangers
         return {
             "work_bytes": charges.bytes, "work_values": charges.nodes, "work_begun_bytes": charges.in_progress,

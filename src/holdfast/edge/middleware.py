@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
-from holdfast.edge.browser import BrowserCheck, only
+from holdfast.edge.browser import BrowserCheck, single_header
 from holdfast.edge.request import ActiveRequest, active_request, error_headers, json_response
-from holdfast.edge.response_sender import NotTaken, Outgoing
+from holdfast.edge.response_sender import ClientTooSlow, ResponseSender
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.visible import logger
 
@@ -62,30 +62,30 @@ class Middleware:
         request_id = secrets.token_hex(8)
         origin = dict(scope["headers"]).get(b"origin", b"").decode("latin1")
         extra = [*_HEADERS, (b"x-request-id", request_id.encode())]
-        if self.browser.listed(origin):
+        if self.browser.is_listed(origin):
             extra += [(b"access-control-allow-origin", origin.encode("latin1")), (b"vary", b"origin"), _CORS_ANSWER]
-        out = Outgoing(scope, receive, send, active, extra)
+        sender = ResponseSender(scope, receive, send, active, extra)
         try:
             if self._preflight(scope):
-                await Response(status_code=204, headers=_CORS_PREFLIGHT)(scope, receive, out.send)
+                await Response(status_code=204, headers=_CORS_PREFLIGHT)(scope, receive, sender.send)
             else:
-                await self.app(scope, receive, out.send)
-        except (ClientDisconnect, NotTaken):
+                await self.app(scope, receive, sender.send)
+        except (ClientDisconnect, ClientTooSlow):
             return
         except HoldfastError as error:
-            if not out.started:
-                await answer_error(error, request_id)(scope, receive, out.send)
+            if not sender.started:
+                await answer_error(error, request_id)(scope, receive, sender.send)
         except Exception:
             log.exception("request %s %s failed (%s)", scope["method"], scope["path"], request_id)
-            if out.started:
+            if sender.started:
                 raise
-            await answer_error(Unavailable("server.internal"), request_id)(scope, receive, out.send)
+            await answer_error(Unavailable("server.internal"), request_id)(scope, receive, sender.send)
 
     def _preflight(self, scope: Scope) -> bool:
         """Check where the request comes from; whether it only asks what a browser may send (CORS)."""
         headers = scope["headers"]
         self.browser.check(headers, any_host=scope["path"] in _PROBES)
-        return scope["method"] == "OPTIONS" and only(headers, b"access-control-request-method") is not None
+        return scope["method"] == "OPTIONS" and single_header(headers, b"access-control-request-method") is not None
 
 
 def answer_error(error: HoldfastError, request_id: str) -> Response:
@@ -113,5 +113,5 @@ def not_found_handler(shapes: Mapping[str, ErrorShape]) -> ExceptionHandler:
 
 def _methods(request: Request) -> list[str]:
     """Which methods the path has; each may be a route of its own."""
-    here = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
-    return sorted({method for route in here for method in getattr(route, "methods", None) or ()})
+    routes = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in routes for method in getattr(route, "methods", None) or ()})

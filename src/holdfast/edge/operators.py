@@ -50,17 +50,17 @@ class Operators:
 
     async def connections(self, request: Request) -> Response:
         """Open connections: `{connections: [{connection, actor, surface, device, paused, sessions, titles, …}], all}`."""
-        asking = self._operator(request)
-        tenant = asking.tenant
+        principal = self._operator(request)
+        tenant = principal.tenant
         mine = [conn for conn in self.hub.connections.values() if conn.principal.tenant == tenant]
         shown = mine[: limits.OPERATOR_ROWS]
-        return json_response({"connections": [self._connection(conn, asking) for conn in shown], "all": len(mine)})
+        return json_response({"connections": [self._connection(conn, principal) for conn in shown], "all": len(mine)})
 
-    def _connection(self, conn: Connection, asking: Principal) -> dict[str, Any]:
+    def _connection(self, conn: Connection, principal: Principal) -> dict[str, Any]:
         worker = self.hub.workers.by_connection.get(conn.ident)
         reads = self.hub.readers.by_connection.get(conn.ident, {})
         titles = {
-            session: reader.session.index.title for session, reader in reads.items() if asking.may("read", session)
+            session: reader.session.index.title for session, reader in reads.items() if principal.may("read", session)
         }
         return {
             "connection": conn.ident, "actor": conn.principal.actor, "surface": conn.surface, "device": conn.device,
@@ -85,9 +85,9 @@ class Operators:
 
     async def runs(self, request: Request) -> Response:
         """Runs that have not ended, of sessions in memory: lost and retried first, then by time."""
-        asking = self._operator(request)
-        mine = (hot for hot in self.hub.sessions.values() if hot.key.tenant == asking.tenant)
-        found = [run for hot in mine for run in self._runs(hot, asking.may("read", hot.key.session))]
+        principal = self._operator(request)
+        mine = (hot for hot in self.hub.sessions.values() if hot.key.tenant == principal.tenant)
+        found = [run for hot in mine for run in self._runs(hot, principal.may("read", hot.key.session))]
         found.sort(key=lambda run: (-run["losses"], run["queued_ms"]))
         return json_response({"runs": found[: limits.OPERATOR_ROWS], "all": len(found)})
 
@@ -105,20 +105,20 @@ class Operators:
     async def activity(self, request: Request) -> Response:
         """Events by second over the last half minute, of the sessions in which any were written, the busiest first."""
         tenant, now = self._operator(request).tenant, self.hub.clock.monotonic()
-        told = {
+        activity = {
             hot.key.session: seconds
             for hot in self.hub.sessions.values()
             if hot.key.tenant == tenant and (seconds := hot.activity.seconds(now))
         }
-        busiest = sorted(told.items(), key=lambda row: -sum(row[1]))[: limits.OPERATOR_ROWS]
-        return json_response({"sessions": dict(busiest), "all": len(told)})
+        busiest = sorted(activity.items(), key=lambda row: -sum(row[1]))[: limits.OPERATOR_ROWS]
+        return json_response({"sessions": dict(busiest), "all": len(activity)})
 
     async def stats(self, request: Request) -> Response:
         """The hub's counters and gauges as JSON, and commit times as a histogram: what the console draws over time."""
         self._operator(request)
-        told = asdict(self.hub.stats)
-        told.pop("commit_seconds")
+        counters = asdict(self.hub.stats)
+        counters.pop("commit_seconds")
         times = self.hub.stats.commit_seconds
         bounds = [bound if bound != float("inf") else None for bound in BUCKETS]
         histogram = {"bounds_s": bounds, "counts": times.counts, "total_s": times.total_s}
-        return json_response({"now_ms": self.hub.clock.wall_ms(), "stats": told, "commit": histogram})
+        return json_response({"now_ms": self.hub.clock.wall_ms(), "stats": counters, "commit": histogram})

@@ -82,18 +82,18 @@ class Pool:
         self._shared_in_use += self._shared_use(key.tenant) - before
 
     # --- those who can wait
-    def wait(self, key: AccountKey, amount: int, go: Callable[[], None]) -> None:
+    def wait(self, key: AccountKey, amount: int, on_granted: Callable[[], None]) -> None:
         """Call ``go`` once there is room, which is then held: at once, or in the order of asking."""
         if self.fits(key, amount):
             self._add(key, amount)
-            go()
+            on_granted()
         else:
-            self._waiting.append((key, amount, go))
+            self._waiting.append((key, amount, on_granted))
 
     def _grant_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()
-        for key, amount, go in waiting:
-            self.wait(key, amount, go)
+        for key, amount, on_granted in waiting:
+            self.wait(key, amount, on_granted)
 
     @property
     def root_count(self) -> int:
@@ -126,7 +126,7 @@ class Allocation:
         self.size -= size
         self._pool.release(self._key, size)
 
-    def wait(self, size: int, go: Callable[[], None]) -> None:
+    def wait(self, size: int, on_granted: Callable[[], None]) -> None:
         """Hold more as soon as there is room, then call ``go``."""
 
         def granted() -> None:
@@ -134,7 +134,7 @@ class Allocation:
             if self._released:
                 self.release()
             else:
-                go()
+                on_granted()
 
         self._pool.wait(self._key, size, granted)
 

@@ -25,7 +25,7 @@ from holdfast.session.access import Principal
 ON_AUTHENTICATED: Final = "holdfast.known"
 """In an ASGI scope: what to call once it is known who asks."""
 _ACTIVE_REQUEST: Final = "holdfast.stay"
-_BLOB_TIMES: Final = 4  # so many bytes of a blob are the work of one of JSON
+_BLOB_BYTES_PER_WORK: Final = 4  # so many bytes of a blob are the work of one of JSON
 
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -138,11 +138,11 @@ class Requests:
 
     def spend(self, request: Request, work: int) -> None:
         """Charge what a request asks for beside its body."""
-        self._listener.charges.spend(account_of(request), work)
+        self._listener.charges.spend(_account_of(request), work)
 
     def charge_load(self, request: Request, session: str) -> None:
         """Charge for a session that has to be loaded."""
-        self._listener.charge_load(account_of(request), session)
+        self._listener.charge_load(_account_of(request), session)
 
     def allocate(self, request: Request, size: int) -> None:
         """Keep memory for the answer. Raises ``server.busy``."""
@@ -164,7 +164,7 @@ class Requests:
             Unavailable: ``timeout``, ``server.busy``.
         """
         raw = await self._read(request, most)
-        account = account_of(request)
+        account = _account_of(request)
         work = self._listener.charges.price(raw, 0)
         await self._listener.charges.wait_turn(account, work)
         try:
@@ -175,7 +175,7 @@ class Requests:
 
     async def blob(self, request: Request) -> bytes:
         """The body as it is, within the size of a blob and a time. Raises as ``body`` does."""
-        raw = await self._read(request, limits.BLOB_BYTES, _BLOB_TIMES)
+        raw = await self._read(request, limits.BLOB_BYTES, _BLOB_BYTES_PER_WORK)
         self._recheck(request)
         return raw
 
@@ -185,14 +185,14 @@ class Requests:
         assert principal is not None, "nobody has said who asks"
         self._verifier.recheck(principal)
 
-    async def _read(self, request: Request, most: int, times: int = 0) -> bytes:
+    async def _read(self, request: Request, most: int, bytes_per_work: int = 0) -> bytes:
         """The body; what it takes in memory is kept for it until the request is answered. With ``times`` it is charged
         for as it comes."""
         declared = request.headers.get("content-length", "0" if "transfer-encoding" not in request.headers else "")
         expected = int(declared) if declared.isascii() and declared.isdigit() else most
         if expected > most:
             raise too_large("body", most, "bytes")
-        self._listener.charges.check(account_of(request), expected)  # before it is waited for
+        self._listener.charges.check(_account_of(request), expected)  # before it is waited for
         allocation, parts, size = self._allocation(request), list[bytes](), 0
         began = asyncio.get_running_loop().time()
         try:
@@ -203,8 +203,8 @@ class Requests:
                     if size > most:
                         raise too_large("body", most, "bytes")
                     allocation.grow(max(0, size - limits.HELD_FREE_BYTES) - counted)
-                    if times:
-                        self.spend(request, len(part) // times)
+                    if bytes_per_work:
+                        self.spend(request, len(part) // bytes_per_work)
                     parts.append(part)
                     deadline.reschedule(began + limits.BODY_S + size / limits.BODY_BYTES_PER_S)
         except TimeoutError:
@@ -212,7 +212,7 @@ class Requests:
         return b"".join(parts)
 
 
-def account_of(request: Request) -> Account:
+def _account_of(request: Request) -> Account:
     account = active_request_of(request.scope).account
     assert account is not None, "nobody has said who asks"
     return account

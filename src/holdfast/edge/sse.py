@@ -39,30 +39,30 @@ class _Position(msgspec.Struct):
 _POSITION = msgspec.json.Decoder(_Position)
 
 
-def start_of(request: Request) -> Any:
+def parse_start(request: Request) -> Any:
     """Where to begin: ``Last-Event-ID``, ``?cursor=incarnation:seq`` or ``?start=snapshot|tail``."""
-    if mark := request.headers.get("last-event-id"):
-        return parse_cursor(mark, "Last-Event-ID")
-    if mark := request.query_params.get("cursor"):
-        return parse_cursor(mark, "cursor")
+    if cursor := request.headers.get("last-event-id"):
+        return parse_cursor(cursor, "Last-Event-ID")
+    if cursor := request.query_params.get("cursor"):
+        return parse_cursor(cursor, "cursor")
     start = request.query_params.get("start", "snapshot")
     if start not in ("snapshot", "tail"):
         raise Refused("input.malformed", f"start: {start[:80]!r}", fix="Ask for start=snapshot or start=tail.")
     return start
 
 
-async def follow(listener: Listener, principal: Principal, session: str, request: Request) -> Response:
+async def follow_session(listener: Listener, principal: Principal, session: str, request: Request) -> Response:
     """Follow a session as server-sent events. Raises before the first byte when that is not possible."""
     authorise(principal, "read", session)
-    start = start_of(request)
+    start = parse_start(request)
     if request.method == "HEAD":
         return Response(headers=HEADERS, media_type="text/event-stream")
     device = codec.check_text(request.query_params.get("device", ""), "device")[: limits.NAME_CHARS]
     subscription = await LocalSubscription.open(listener, principal, session, start, surface="sse", device=device)
-    return Following(subscription, _tail(subscription))
+    return SubscriptionResponse(subscription, _body(subscription))
 
 
-async def _tail(subscription: LocalSubscription) -> AsyncIterator[bytes]:
+async def _body(subscription: LocalSubscription) -> AsyncIterator[bytes]:
     """The response body; ends when the connection is closed, the token expires or the session ends."""
     yield b"retry: 1000\n\n"
     incarnation = subscription.incarnation
@@ -75,13 +75,13 @@ async def _tail(subscription: LocalSubscription) -> AsyncIterator[bytes]:
             continue
         incarnation = at.incarnation or incarnation
         seq = at.to if at.to is not None else at.seq
-        mark = b"id: %b:%d\n" % (incarnation.encode(), seq) if seq is not None else b""
-        yield b"%bdata: %b\n\n" % (mark, payload)
+        id_line = b"id: %b:%d\n" % (incarnation.encode(), seq) if seq is not None else b""
+        yield b"%bdata: %b\n\n" % (id_line, payload)
         if at.op == "closed":
             return
 
 
-class Following(StreamingResponse):
+class SubscriptionResponse(StreamingResponse):
     """A response that streams what a reader reads; whatever becomes of it, the reading ends with it."""
 
     def __init__(

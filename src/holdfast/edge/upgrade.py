@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from picows import WSAutoPingStrategy, WSUpgradeResponse, WSUpgradeResponseWithListener
 
 from holdfast.edge.browser import BrowserCheck
-from holdfast.edge.frame_splitter import Intake, read_head
+from holdfast.edge.frame_splitter import FrameSplitter, parse_frame_header
 from holdfast.edge.listener import PATH, PROTOCOL, Listener, SocketKind
 from holdfast.edge.picows_ws import FlushQueue, PicowsTransport
 from holdfast.errors import HoldfastError, Refused
@@ -63,25 +63,25 @@ class _SilencedTransport:
         return getattr(self._real, name)
 
 
-class PicowsProtocol(Intake):
+class PicowsProtocol(FrameSplitter):
     """picows' protocol for a connection that was let in."""
 
     __slots__ = ("_server",)
 
     def __new__(cls, *_: Any) -> Any:
-        return Intake.__new__(cls)
+        return FrameSplitter.__new__(cls)
 
-    def __init__(self, server: Any, wire: PicowsTransport) -> None:
+    def __init__(self, server: Any, transport: PicowsTransport) -> None:
         self._server = server
-        verdict = WSUpgradeResponseWithListener(_PLACEHOLDER_RESPONSE, wire)
+        verdict = WSUpgradeResponseWithListener(_PLACEHOLDER_RESPONSE, transport)
         super().__init__(  # positional by picows' signature; a smoke test watches it
             None, None, False, lambda request: verdict, _LOG, True, limits.HELLO_S, True, limits.PING_IDLE_S,
             limits.PING_REPLY_S, WSAutoPingStrategy.PING_WHEN_IDLE, True, limits.MESSAGE_BYTES, None,
             limits.READ_BUFFER_BYTES,
         )  # fmt: skip
-        self.begin()
+        self.reset()
 
-    def take_over(self, transport: Any, first: bytes) -> None:
+    def take_over(self, transport: Any, first_bytes: bytes) -> None:
         """Take over a connection and what has come over it; reading is paused, and goes on."""
         silenced = _SilencedTransport(transport)
         self._server.connections.add(self)
@@ -92,8 +92,8 @@ class PicowsProtocol(Intake):
         silenced.write = transport.write
         if not transport.is_closing():
             transport.resume_reading()
-            if first:
-                self.take(first)
+            if first_bytes:
+                self.receive(first_bytes)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.connections.discard(self)
@@ -117,7 +117,7 @@ class UpgradeProtocol(asyncio.Protocol):
     __slots__ = ("_buffer", "_kind", "_server", "_timer", "_transport", "_verdict")
 
     listener: Listener
-    turn: FlushQueue
+    flush_queue: FlushQueue
     browser: BrowserCheck
 
     def __init__(self, config: Any, server_state: Any, app_state: Any) -> None:
@@ -195,10 +195,10 @@ class UpgradeProtocol(asyncio.Protocol):
             self.listener.connection_limits.strangers.set_buffered(self, len(self._buffer))
 
     def _switch_protocol(self, principal: Principal | None) -> None:
-        first = bytes(self._buffer)
+        first_bytes = bytes(self._buffer)
         transport = self._detach()
-        wire = PicowsTransport(self.listener, self.turn, transport, principal, self._kind)
-        PicowsProtocol(self._server, wire).take_over(transport, first)
+        picows_transport = PicowsTransport(self.listener, self.flush_queue, transport, principal, self._kind)
+        PicowsProtocol(self._server, picows_transport).take_over(transport, first_bytes)
 
     # --- the end of a wait
     def _drop(self) -> None:
@@ -221,7 +221,7 @@ def websocket_class(listener: Listener, browser: BrowserCheck) -> type:
     class BoundUpgradeProtocol(UpgradeProtocol):
         __slots__ = ()
 
-    BoundUpgradeProtocol.listener, BoundUpgradeProtocol.browser, BoundUpgradeProtocol.turn = (
+    BoundUpgradeProtocol.listener, BoundUpgradeProtocol.browser, BoundUpgradeProtocol.flush_queue = (
         listener,
         browser,
         FlushQueue(),
@@ -233,17 +233,17 @@ def first_message_complete(data: bytes | bytearray, most: int) -> bool | None:
     """Whether a message is complete in what came first, or something that is wrong; None when it is or will be longer than
     ``most``. Frames of control may go before it, and count."""
     at = 0
-    while (head := read_head(data, at)) is not None:
+    while (head := parse_frame_header(data, at)) is not None:
         if head.length > limits.MESSAGE_BYTES:
             return None
-        if head.wrong:
+        if head.invalid:
             return True
         at += head.size + head.length
         if at > most:
             return None
         if at > len(data):
             break
-        if head.data and head.fin:
+        if head.is_data and head.fin:
             return True
     return False
 

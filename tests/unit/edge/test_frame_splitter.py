@@ -15,7 +15,7 @@ from picows import WSListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from holdfast.edge import frame_splitter
-from holdfast.edge.frame_splitter import PIECE_BYTES, read_head
+from holdfast.edge.frame_splitter import FRAGMENT_BYTES, parse_frame_header
 from holdfast.edge.upgrade import PicowsProtocol, first_message_complete
 from holdfast.protocol import limits
 
@@ -137,8 +137,8 @@ def arrive(protocol: PicowsProtocol, data: bytes, portions: list[int]) -> None:
 
 
 SIZES = st.sampled_from(
-    [0, 1, 2, 125, 126, 127, 1_000, 8_184, 8_192, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, PIECE_BYTES + 3,
-     2 * PIECE_BYTES, 65_535, 65_536]
+    [0, 1, 2, 125, 126, 127, 1_000, 8_184, 8_192, FRAGMENT_BYTES - 1, FRAGMENT_BYTES, FRAGMENT_BYTES + 1, FRAGMENT_BYTES + 3,
+     2 * FRAGMENT_BYTES, 65_535, 65_536]
 )  # fmt: skip
 PORTIONS = st.lists(st.integers(1, 70_000) | st.integers(1, 20), min_size=1, max_size=6)
 
@@ -161,8 +161,8 @@ def test_what_is_sent_is_what_is_heard(sent: list[tuple[int, int, bool]], portio
         arrive(protocol, data, portions)
         assert heard.messages == messages
         assert len(heard.pings) == pings
-        assert heard.longest <= PIECE_BYTES
-        assert len(WSProtocol.get_buffer(protocol, -1)) <= 4 * PIECE_BYTES, "what picows keeps stays small"
+        assert heard.longest <= FRAGMENT_BYTES
+        assert len(WSProtocol.get_buffer(protocol, -1)) <= 4 * FRAGMENT_BYTES, "what picows keeps stays small"
 
     through(work)
 
@@ -174,7 +174,7 @@ def test_a_long_frame_waits_for_room_and_what_was_read_with_it_waits_too() -> No
         heard.full = True
         arrive(protocol, frame(b"x") + long[:50_000], [60_000])
         assert (heard.messages, heard.asked) == ([b"x"], [100_000])
-        assert len(protocol._rest) == 50_000
+        assert len(protocol._pending) == 50_000
         heard.let_in()
         arrive(protocol, long[50_000:] + frame(b"z"), [9_000])
         assert heard.messages == [b"x", b"y" * 100_000, b"z"]
@@ -208,7 +208,7 @@ def test_what_is_wrong_is_closed_by_picows_and_nothing_after_it_heard(name: str,
         arrive(protocol, frame(b"before") + WRONG[name] + frame(b"after") * 3, portions)
         assert heard.messages in ([b"before"], [])  # picows looks one frame ahead
         assert protocol.transport.is_close_frame_sent
-        assert len(WSProtocol.get_buffer(protocol, -1)) <= 8 * PIECE_BYTES
+        assert len(WSProtocol.get_buffer(protocol, -1)) <= 8 * FRAGMENT_BYTES
 
     through(work)
 
@@ -216,11 +216,11 @@ def test_what_is_wrong_is_closed_by_picows_and_nothing_after_it_heard(name: str,
 def test_heads_are_read_as_they_are() -> None:
     for size in (0, 125, 126, 65_535, 65_536, 1 << 20):
         whole = frame(b"x" * size, fin=False, mask=bytes(4))
-        head = read_head(whole, 0)
-        assert head is not None and (head.length, head.fin, head.data, head.wrong) == (size, False, True, False)
-        assert all(read_head(whole[:cut], 0) is None for cut in range(head.size))
-    ping = read_head(frame(b"x", op=9), 0)
-    assert ping is not None and (ping.data, ping.fin, ping.wrong) == (False, True, False)
+        head = parse_frame_header(whole, 0)
+        assert head is not None and (head.length, head.fin, head.is_data, head.invalid) == (size, False, True, False)
+        assert all(parse_frame_header(whole[:cut], 0) is None for cut in range(head.size))
+    ping = parse_frame_header(frame(b"x", op=9), 0)
+    assert ping is not None and (ping.is_data, ping.fin, ping.invalid) == (False, True, False)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from holdfast.edge.pool import AccountKey, Allocation, Pool
 from holdfast.edge.request import ActiveRequest
-from holdfast.edge.response_sender import CUT, NotTaken, Outgoing
+from holdfast.edge.response_sender import DROP_CONNECTION, ClientTooSlow, ResponseSender
 from holdfast.errors import Unavailable
 from holdfast.protocol import limits
 
@@ -31,8 +31,10 @@ class Peer:
         self.taking = asyncio.Event()
         self.taking.set()
         self.cut = asyncio.Event()
-        self.scope: dict[str, Any] = {"type": "http", "method": "GET", CUT: self.cut.set}
-        self.out = Outgoing(self.scope, self.receive, self.send, self.active, [(b"x-more", b"1"), (b"x-own", b"2")])
+        self.scope: dict[str, Any] = {"type": "http", "method": "GET", DROP_CONNECTION: self.cut.set}
+        self.out = ResponseSender(
+            self.scope, self.receive, self.send, self.active, [(b"x-more", b"1"), (b"x-own", b"2")]
+        )
 
     async def send(self, message: Any) -> None:
         await self.taking.wait()
@@ -108,9 +110,9 @@ async def test_who_takes_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) 
     await peer.answer(Response(bytes(200_000)))
     assert peer.cut.is_set() and peer.pool.in_use == 0
     peer = Peer()
-    del peer.scope[CUT]
+    del peer.scope[DROP_CONNECTION]
     peer.taking.clear()
-    with pytest.raises(NotTaken):
+    with pytest.raises(ClientTooSlow):
         await peer.answer(Response(bytes(200_000)))
     assert peer.pool.in_use == 0
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer
-from holdfast.edge.dialects.ai_sdk.commands import TOOLS_HEADER, Asked, Asking, tools_of
+from holdfast.edge.dialects.ai_sdk.commands import TOOLS_HEADER, ChatCommands, ChatRequest, parse_tools
 from holdfast.edge.listener import CLOSE_CODES, Listener, ServerConnection, SocketKind, SocketTransport
 from holdfast.edge.local_subscription import LocalSubscription
 from holdfast.errors import HoldfastError, Refused, Unavailable
@@ -50,7 +50,7 @@ class AbortFrame(_Frame, tag="abort", kw_only=True):
 
 
 _FRAME: Final = msgspec.json.Decoder(SendFrame | ResumeFrame | AbortFrame)
-_CHAT_REQUEST: Final = msgspec.json.Decoder(Asked)
+_CHAT_REQUEST: Final = msgspec.json.Decoder(ChatRequest)
 
 
 class _RequestId(msgspec.Struct):
@@ -71,8 +71,8 @@ class Exchange:
     def __init__(self, frame: SendFrame | ResumeFrame) -> None:
         self.ident = frame.requestId
         self.chat = frame.id
-        self.tools = tools_of(frame.headers.get(TOOLS_HEADER))
-        self.resumes = isinstance(frame, ResumeFrame)
+        self.tools = parse_tools(frame.headers.get(TOOLS_HEADER))
+        self.is_resume = isinstance(frame, ResumeFrame)
         self.after = frame.lastSequence if isinstance(frame, ResumeFrame) and frame.lastSequence is not None else -1
         self.subscription: LocalSubscription | None = None
         self.run: str | None = None
@@ -109,14 +109,14 @@ class ChatConnection(ServerConnection):
         self._writable = asyncio.Event()
 
     # --- driven by the transport
-    def _greet(self, raw: bytes) -> None:
+    def _handle_first(self, raw: bytes) -> None:
         """See ``Visit``: the first frame is as any other, with a token in it."""
         work = self.listener.charges.price(raw, limits.OPERATION_BYTES)
         self._take(raw, _no_work)
         if self.account is not None:
             self.listener.charges.spend(self.account, work)
 
-    def _work(self, raw: bytes, work: int) -> None:
+    def _handle(self, raw: bytes, work: int) -> None:
         """See ``Visit``."""
         self._take(raw, partial(self.finish_work, work))
 
@@ -146,12 +146,12 @@ class ChatConnection(ServerConnection):
             return
         self._begin(Exchange(frame), chat_request, done)
 
-    def drained(self) -> None:
+    def resume_writing(self) -> None:
         """See ``Visit``."""
         self._writable.set()
         super().resume_writing()
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         """The transport is gone. What was asked goes on (CTL-1)."""
         super().connection_lost()
         self._writable.set()
@@ -208,8 +208,8 @@ class ChatConnection(ServerConnection):
         self._client_transport.write(Batch([raw]))
 
     # --- requests
-    def _begin(self, exchange: Exchange, chat_request: Asked | None, done: Callable[[], None]) -> None:
-        if exchange.resumes:  # it takes the place of those that were aborted for it
+    def _begin(self, exchange: Exchange, chat_request: ChatRequest | None, done: Callable[[], None]) -> None:
+        if exchange.is_resume:  # it takes the place of those that were aborted for it
             for other in self._exchanges.values():
                 if other.chat == exchange.chat and other.stop_timer is not None:
                     other.stop_timer.cancel()
@@ -217,8 +217,8 @@ class ChatConnection(ServerConnection):
         self._exchanges[exchange.ident] = exchange
         self.hub.background(self._serve(exchange, chat_request, done))
 
-    async def _serve(self, exchange: Exchange, chat_request: Asked | None, done: Callable[[], None]) -> None:
-        commands = Asking(self.listener, self.principal, self._agent, self._version, exchange.tools)
+    async def _serve(self, exchange: Exchange, chat_request: ChatRequest | None, done: Callable[[], None]) -> None:
+        commands = ChatCommands(self.listener, self.principal, self._agent, self._version, exchange.tools)
         try:
             try:
                 found = await (
@@ -251,10 +251,10 @@ class ChatConnection(ServerConnection):
         async with subscription:
             if self._transport is None:
                 return
-            if exchange.resumes:
+            if exchange.is_resume:
                 self._send_frame({"type": "start", "requestId": exchange.ident})
             async for message in subscription.messages():
-                for chunk in answer.take(message) if message is not None else ():
+                for chunk in answer.chunks(message) if message is not None else ():
                     sequence += 1
                     if sequence > exchange.after:
                         frame = {"type": "chunk", "requestId": exchange.ident, "sequence": sequence, "chunk": chunk}
@@ -275,7 +275,7 @@ class ChatConnection(ServerConnection):
         exchange = self._exchanges.get(ident)
         if exchange is None or exchange.aborted or exchange.stop_timer is not None:
             return
-        if exchange.resumes:
+        if exchange.is_resume:
             exchange.stop_timer = self.hub.loop.call_later(RESUME_GRACE_S, self._stop, exchange)
         else:
             self._stop(exchange)
@@ -283,7 +283,7 @@ class ChatConnection(ServerConnection):
     def _stop(self, exchange: Exchange) -> None:
         exchange.aborted, exchange.stop_timer = True, None
         if exchange.run is not None:
-            commands = Asking(self.listener, self.principal, self._agent, self._version)
+            commands = ChatCommands(self.listener, self.principal, self._agent, self._version)
             self.hub.background(_log_refusal(self, exchange, commands.stop(exchange.chat, exchange.run)))
 
 
