@@ -111,7 +111,7 @@ def test_every_setting_metric_and_route_is_documented() -> None:
     for name, field in Settings.model_fields.items():
         assert f"`HOLDFAST_{name.upper()}`" in page("settings.md")
         assert field.description and field.description.endswith("."), name
-    for name in (*metrics.METRICS, *metrics.EDGE, *metrics.NEIGHBOURS, metrics.COMMIT_SECONDS, "engine_ok"):
+    for name in (*metrics.METRICS, *metrics.EDGE, *metrics.RESOURCES, metrics.COMMIT_SECONDS, "engine_ok"):
         assert f"`holdfast_{name}" in page("metrics.md")
     text = page("http.md")
     for route in rest.Rest(None, None, None).routes():  # type: ignore[arg-type]
@@ -119,18 +119,18 @@ def test_every_setting_metric_and_route_is_documented() -> None:
             assert f"`{method} {route.path}`" in text  # type: ignore[attr-defined]
     for route in ("/healthz", "/readyz", "/metrics", "/v1/connect"):
         assert route in text
-    assert "Last-Event-ID" in text and sse.start_of.__doc__
+    assert "Last-Event-ID" in text and sse.parse_start.__doc__
 
 
 def test_every_metric_name_is_one_a_server_exposes() -> None:
-    from holdfast.edge.door import Door
+    from holdfast.edge.listener import Listener
     from holdfast.engines.memory import MemoryEngine
     from holdfast.hub.hub import Hub
 
     exposed: set[str] = set()
     hub = Hub(MemoryEngine())
-    door = Door(hub, Settings(), None)  # type: ignore[arg-type]
-    for family in metrics._Collector(door, Webhooks(hub, Settings())).collect():
+    listener = Listener(hub, Settings(), None)  # type: ignore[arg-type]
+    for family in metrics._Collector(listener, Webhooks(hub, Settings())).collect():
         exposed.add(family.name + ("_total" if family.type == "counter" else ""))
     documented = set(re.findall(r"^\| `(holdfast_\w+)`", page("metrics.md"), re.MULTILINE))
     assert documented == exposed

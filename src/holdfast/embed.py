@@ -25,7 +25,7 @@ from holdfast.client.session import Session
 from holdfast.client.transport import Sink
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
-from holdfast.edge.guard import Guard
+from holdfast.edge.middleware import Middleware
 from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub import operations
@@ -213,7 +213,7 @@ class EmbeddedHub:
         if isinstance(route, WebSocketRoute):
             return WebSocketRoute(route.path, _RequireStarted(self, route.app), name=route.name)
         assert isinstance(route, Route)
-        app = Guard(_RequireStarted(self, route.app), self.edge.browser)
+        app = Middleware(_RequireStarted(self, route.app), self.edge.browser)
         return Route(route.path, app, methods=list(route.methods or []), name=route.name)
 
     def token(self, subject: str, **more: Any) -> str:

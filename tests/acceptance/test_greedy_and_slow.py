@@ -20,8 +20,8 @@ TEXT = "x" * 100_000
 
 def unsent(site: Site) -> int:
     """Bytes in this process on their way to the only WebSocket."""
-    (visit,) = site.edge.door.visits.values()
-    size: int = visit._wire._transport.underlying_transport.get_write_buffer_size()  # type: ignore[union-attr]
+    (connection,) = site.edge.listener.connections.values()
+    size: int = connection._transport._ws_transport.underlying_transport.get_write_buffer_size()  # type: ignore[union-attr]
     return size
 
 
@@ -81,16 +81,16 @@ async def test_answers_nobody_reads_end_the_connection(site: Site, monkeypatch: 
     await fill(site, 1)
     raw = await Raw.open(site, token=site.token(), window=WINDOW)
     await raw.answer(op="welcome")
-    (visit,) = site.edge.door.visits.values()
-    visit._operations.per_s = visit._operations.burst = 1e9
+    (connection,) = site.edge.listener.connections.values()
+    connection._operations.per_s = connection._operations.burst = 1e9
     for i in range(60_000):
         raw.say({"op": "ping", "id": i})
         if i % 500 == 0:
             await asyncio.sleep(0)
-            if not site.edge.door.visits:
+            if not site.edge.listener.connections:
                 break
     async with asyncio.timeout(10):
-        while site.edge.door.visits:
+        while site.edge.listener.connections:
             await asyncio.sleep(0.01)
     await lives(site)
 
@@ -122,14 +122,14 @@ async def test_a_reader_that_takes_nothing_is_found(site: Site, monkeypatch: pyt
     await raw.answer(op="welcome")
     raw.say({"op": "subscribe", "id": 1, "session": "s0", "start": "snapshot"})
     async with asyncio.timeout(10):
-        while site.edge.door.visits:
+        while site.edge.listener.connections:
             await asyncio.sleep(0.05)
 
 
 async def test_a_blob_goes_out_as_it_is_taken_and_its_room_comes_back(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(site.edge.door.charges.memory, "each", 24 << 20)
+    monkeypatch.setattr(site.edge.listener.charges.memory, "root_limit", 24 << 20)
     data = bytes(20 << 20)
     async with site.http(site.token()) as http:
         await http.post("/v1/sessions", json={"session": "s1"})
@@ -153,18 +153,18 @@ async def test_an_sse_reader_that_stops_holds_little_and_is_let_go(site: Site) -
             (conn,) = site.hub.connections.values()
             for _ in range(120):
                 await http.post(f"/v1/sessions/{names[0]}/messages", json={"text": TEXT})
-            held = sum(map(len, conn._waiting))  # type: ignore[attr-defined]
+            held = sum(map(len, conn._queue))  # type: ignore[attr-defined]
             assert held <= limits.WRITE_HIGH_BYTES + 2 * limits.PAGE_BYTES
             assert conn.paused
     async with asyncio.timeout(5):
-        while site.hub.connections or site.edge.door.crowd.total:
+        while site.hub.connections or site.edge.listener.connection_limits.total:
             await asyncio.sleep(0.01)
 
 
 async def test_connections_of_a_principal_are_counted_whatever_they_speak(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(site.edge.door.crowd.connections, "each", 2)
+    monkeypatch.setattr(site.edge.listener.connection_limits.connections, "root_limit", 2)
     await fill(site, 1)
     sse = {"accept": "text/event-stream"}
     first = await Raw.open(site, token=site.token())
@@ -183,6 +183,9 @@ async def test_connections_of_a_principal_are_counted_whatever_they_speak(
         other.writer.close()
     first.writer.close()
     async with asyncio.timeout(5):
-        while site.edge.door.crowd.total or site.edge.door.visits:
+        while site.edge.listener.connection_limits.total or site.edge.listener.connections:
             await asyncio.sleep(0.01)
-    assert not site.edge.door.crowd.connections.holders and not site.edge.door.crowd.requests.holders
+    assert (
+        not site.edge.listener.connection_limits.connections.root_count
+        and not site.edge.listener.connection_limits.requests.root_count
+    )

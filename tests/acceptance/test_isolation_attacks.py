@@ -189,7 +189,7 @@ async def test_who_asks_without_end_and_reads_nothing_is_dropped(site: Site) -> 
                 raw.frame(frame)
                 await raw.writer.drain()
     raw.writer.transport.abort()
-    assert not site.edge.door.visits
+    assert not site.edge.listener.connections
 
 
 async def test_more_files_than_an_input_may_have(site: Site) -> None:
@@ -237,13 +237,13 @@ async def test_a_stream_ends_with_its_token(site: Site, kind: str) -> None:
     async with site.http(site.token()) as ann:
         runs = (await ann.get("/v1/sessions/s1/runs")).json()["runs"]
         assert {run["status"] for run in runs} == {"queued"}, "who reads decides nothing about what is read"
-    assert not site.edge.door.crowd.total
+    assert not site.edge.listener.connection_limits.total
 
 
 async def test_one_principal_has_so_many_streams(site: Site) -> None:
     """All dialects count together, and those that are refused leave nothing behind."""
     scene = await Scene(site).set()
-    site.edge.door.crowd.connections.each = 12
+    site.edge.listener.connection_limits.connections.root_limit = 12
     async with site.http(site.token("user:bob")) as bob, site.http(site.token()) as ann:
         statuses = []
         rows = [row for row in ROWS if row.name in ("ag-ui connect", "sdk resume", "response stream")]
@@ -256,12 +256,12 @@ async def test_one_principal_has_so_many_streams(site: Site) -> None:
             else:
                 await response.aclose()
         assert statuses == [200] * 12 + [503] * 48 or statuses == [200] * 12 + [429] * 48, statuses
-        assert site.edge.door.crowd.total == 12
+        assert site.edge.listener.connection_limits.total == 12
         assert (await first(ann, scene.request_of(rows[0])))[0] == 200
         for response in kept:
             await response.aclose()
         async with asyncio.timeout(5):
-            while site.edge.door.crowd.total:
+            while site.edge.listener.connection_limits.total:
                 await asyncio.sleep(0.02)
 
 

@@ -96,8 +96,8 @@ ROLES: dict[str, dict[str, list[str]]] = {
 def test_every_route_has_a_row() -> None:
     served = set()
     for dialect in (OpenAIResponses, AgUi, AiSdk, Operators):
-        door = type("Door", (), {"hub": None, "kinds": []})()
-        for route in dialect(door, None).routes():  # type: ignore[arg-type]
+        listener = type("Door", (), {"hub": None, "kinds": []})()
+        for route in dialect(listener, None).routes():  # type: ignore[arg-type]
             if hasattr(route, "methods"):
                 shape = re.sub(r"\{\w+\}", "*", route.path)
                 served |= {(method, shape) for method in route.methods - {"HEAD"}}
@@ -296,13 +296,13 @@ async def test_operators_see_and_cut_only_their_tenant(site: Site) -> None:
         async with await connected(site, site.token(ttl_s=60)) as socket:
             await socket.send('{"type":"resume","requestId":"q","id":"s1"}')
             await socket.recv()
-            (visit,) = site.edge.door.visits
+            (connection,) = site.edge.listener.connections
             assert (await eve.get("/v1/connections")).json() == {"connections": [], "all": 0}
             assert (await eve.get("/v1/runs")).json()["runs"] == []
-            cut = await eve.delete(f"/v1/connections/{visit}")
+            cut = await eve.delete(f"/v1/connections/{connection}")
             none = await eve.delete("/v1/connections/c999-none")
             assert cut.status_code == none.status_code == 404
-            assert visit in site.edge.door.visits
+            assert connection in site.edge.listener.connections
         assert "s1" not in (await eve.get("/v1/stats")).text
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.edge.door import Visit
-from holdfast.edge.pool import Who
+from holdfast.edge.listener import ServerConnection
+from holdfast.edge.pool import AccountKey
 from holdfast.errors import Unavailable
 from holdfast.protocol import limits
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 MIB = 1 << 20
 AGENT = {"capabilities": {"*": ["read", "append", "control", "presence"]}, "agents": ["evil"]}
-EVIL = Who("acme", "agent:evil")
+EVIL = AccountKey("acme", "agent:evil")
 
 
 @pytest.fixture(autouse=True)
@@ -71,10 +71,12 @@ async def until(done: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-async def opened(site: Site, subject: str = "agent:evil", tenant: str = "acme", **more: Any) -> tuple[Raw, Visit]:
+async def opened(
+    site: Site, subject: str = "agent:evil", tenant: str = "acme", **more: Any
+) -> tuple[Raw, ServerConnection]:
     raw = await Raw.open(site, token=site.token(subject, tenant, **more))
     welcome = await raw.answer(op="welcome")
-    return raw, site.edge.door.visits[welcome["connection"]]
+    return raw, site.edge.listener.connections[welcome["connection"]]
 
 
 # --- memory: uploads, downloads, answers nobody takes
@@ -88,12 +90,12 @@ async def test_unfinished_uploads_of_one_agent_hinder_nobody(site: Site) -> None
     uploads = [
         await Upload.begin(site, tokens[n % 6], "/v1/sessions/s1/blobs", limits.BLOB_BYTES, sent) for n in range(16)
     ]
-    memory = site.edge.door.charges.memory
+    memory = site.edge.listener.charges.memory
     answers = [asyncio.create_task(upload.status()) for upload in uploads]
     await until(lambda: sum(answer.done() for answer in answers) == 13)
     assert {answer.result() for answer in answers if answer.done()} == {503}
-    await until(lambda: memory.held == 3 * (sent - limits.HELD_FREE_BYTES))
-    assert memory.held <= limits.HELD_EACH_BYTES and memory._roots.keys() == {EVIL}
+    await until(lambda: memory.in_use == 3 * (sent - limits.HELD_FREE_BYTES))
+    assert memory.in_use <= limits.HELD_EACH_BYTES and memory._roots.keys() == {EVIL}
     for tenant, size in (("globex", 16), ("globex", MIB - 100), ("acme", MIB - 100)):
         async with site.http(site.token("user:ann", tenant)) as ann:
             await ann.post("/v1/sessions", json={"session": "s2"})
@@ -103,16 +105,16 @@ async def test_unfinished_uploads_of_one_agent_hinder_nobody(site: Site) -> None
     for answer, upload in zip(answers, uploads, strict=True):
         answer.cancel()
         upload.writer.transport.abort()
-    await until(lambda: memory.held == 0 and not site.edge.door.crowd.requests.held)
+    await until(lambda: memory.in_use == 0 and not site.edge.listener.connection_limits.requests.in_use)
 
 
 async def test_tenants_that_take_all_they_can_leave_every_other_its_own(site: Site) -> None:
-    memory = site.edge.door.charges.memory
+    memory = site.edge.listener.charges.memory
     for tenant in range(40):
         for root in range(8):
-            who = Who(f"t{tenant}", f"user:{root}")
-            while memory.fits(who, MIB):
-                memory.take(who, MIB)
+            key = AccountKey(f"t{tenant}", f"user:{root}")
+            while memory.fits(key, MIB):
+                memory.acquire(key, MIB)
     async with site.http(site.token("user:ann", "another")) as ann:
         await ann.post("/v1/sessions", json={"session": "s1"})
         blob = await ann.post("/v1/sessions/s1/blobs", content=b"x" * (limits.HELD_OWN_BYTES - MIB))
@@ -133,11 +135,11 @@ async def test_a_blob_is_not_read_before_there_is_room_for_it(site: Site, monkey
         await http.post("/v1/sessions", json={"session": "s1"})
         blob = (await http.post("/v1/sessions/s1/blobs", content=b"x" * MIB)).json()["blob"]
         monkeypatch.setattr(site.hub, "get_blob", get_blob)
-        monkeypatch.setattr(site.edge.door.charges.memory, "each", MIB - 1)
+        monkeypatch.setattr(site.edge.listener.charges.memory, "root_limit", MIB - 1)
         refused = await http.get(f"/v1/sessions/s1/blobs/{blob}")
         assert (refused.status_code, refused.json()["error"]["code"], read) == (503, "server.busy", [])
         assert (await http.get("/v1/sessions/s1/blobs/nothing")).json()["error"]["code"] == "blob.not_found"
-        monkeypatch.setattr(site.edge.door.charges.memory, "each", MIB)
+        monkeypatch.setattr(site.edge.listener.charges.memory, "root_limit", MIB)
         assert (await http.get(f"/v1/sessions/s1/blobs/{blob}")).content == b"x" * MIB
 
 
@@ -147,21 +149,21 @@ async def test_answers_that_nobody_takes_count_for_who_asked(site: Site, monkeyp
         await http.post("/v1/sessions", json={"session": "s1"})
         for _ in range(12):
             await http.post("/v1/sessions/s1/messages", json={"text": "x" * 40_000})
-    memory = site.edge.door.charges.memory
-    monkeypatch.setattr(memory, "each", 2 * MIB)
+    memory = site.edge.listener.charges.memory
+    monkeypatch.setattr(memory, "root_limit", 2 * MIB)
     ann = [await Raw.open(site, token=site.token(), window=4_096) for _ in range(10)]
     for raw in ann:
         await raw.answer(op="welcome")
         raw.say({"op": "subscribe", "id": 1, "session": "s1"})
-    await until(lambda: len(site.edge.door.visits) < 10)
-    assert 0 < memory.held <= 2 * MIB
+    await until(lambda: len(site.edge.listener.connections) < 10)
+    assert 0 < memory.in_use <= 2 * MIB
     bob = await Raw.open(site, token=site.token("user:bob"))
     await bob.answer(op="welcome")
     bob.say({"op": "subscribe", "id": 1, "session": "s1"})
     assert len((await bob.answer(op="snapshot"))["view"]["items"]) == 12
     for raw in ann:
         raw.writer.transport.abort()
-    await until(lambda: memory.held == 0)
+    await until(lambda: memory.in_use == 0)
 
 
 # --- memory of what is on its way in
@@ -169,23 +171,23 @@ CREATE = b'{"op":"create","id":1,"session":"s1"}'
 
 
 async def test_messages_that_never_end_keep_room_within_a_share(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = site.edge.door.charges.memory
-    monkeypatch.setattr(memory, "each", 4 * MIB)
-    raws, visits = map(list, zip(*[await opened(site) for _ in range(12)], strict=True))
+    memory = site.edge.listener.charges.memory
+    monkeypatch.setattr(memory, "root_limit", 4 * MIB)
+    raws, connections = map(list, zip(*[await opened(site) for _ in range(12)], strict=True))
     for raw in raws:
         raw.writer.write(b"\x81\xff" + (900_000).to_bytes(8, "big") + bytes(4) + b" " * 800_000)
-    await until(lambda: memory.held == 4 * 900_000)
+    await until(lambda: memory.in_use == 4 * 900_000)
     ann, _ = await opened(site, "user:ann")
     ann.frame(b" " * 500_000 + CREATE)
     assert (await ann.answer(op="ok"))["id"] == 1, "another principal of the same tenant has room"
-    first = next(n for n, visit in enumerate(visits) if visit._wire._room)  # type: ignore[union-attr]
+    first = next(n for n, connection in enumerate(connections) if connection._transport._allocated)  # type: ignore[union-attr]
     raws.pop(first).writer.transport.abort()
     await until(lambda: len(memory._waiting) == 7)
     for raw in raws:
         raw.writer.write(b" " * (100_000 - len(CREATE)) + CREATE)
     for raw in raws:
         assert (await raw.answer(op="ok"))["id"] == 1, "they go one after another"
-    await until(lambda: memory.held == 0)
+    await until(lambda: memory.in_use == 0)
 
 
 async def test_a_message_that_takes_too_long_ends_its_connection(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,35 +197,35 @@ async def test_a_message_that_takes_too_long_ends_its_connection(site: Site, mon
     raw, _ = await opened(site)
     raw.writer.write(b"\x81\xff" + (900_000).to_bytes(8, "big") + bytes(4) + b" " * 100)
     assert await raw.close_code() == 4408
-    await until(lambda: site.edge.door.charges.memory.held == 0)
+    await until(lambda: site.edge.listener.charges.memory.in_use == 0)
 
 
 async def test_fragments_without_end_keep_room_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = site.edge.door.charges.memory
-    monkeypatch.setattr(memory, "each", MIB)
+    memory = site.edge.listener.charges.memory
+    monkeypatch.setattr(memory, "root_limit", MIB)
     one, two = (await opened(site))[0], (await opened(site))[0]
     for raw in (one, two):
         raw.frame(b" " * 9_000, fin=False)
         raw.frame(b" " * 9_000, op=0, fin=False)
-    await until(lambda: memory.held == MIB and len(memory._waiting) == 1)
+    await until(lambda: memory.in_use == MIB and len(memory._waiting) == 1)
     for raw in (one, two):
         raw.frame(b'{"op":"ping","id":1}', op=0)
     for raw in (one, two):
         assert (await raw.answer(op="ok"))["id"] == 1, "one after the other"
-    await until(lambda: memory.held == 0)
+    await until(lambda: memory.in_use == 0)
 
 
 # --- places
 async def test_requests_at_a_time_have_places_and_streams_give_theirs_back(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests = site.edge.door.crowd.requests
-    monkeypatch.setattr(requests, "each", 3)
+    requests = site.edge.listener.connection_limits.requests
+    monkeypatch.setattr(requests, "root_limit", 3)
     token = site.token("agent:evil", **AGENT)
     async with site.http(token) as http:
         await http.post("/v1/sessions", json={"session": "s1"})
     slow = [await Upload.begin(site, token, "/v1/sessions/s1/events", 100, 5) for _ in range(3)]
-    await until(lambda: requests.held == 3)
+    await until(lambda: requests.in_use == 3)
     async with site.http(await minted_after(site, token, requests, slow)) as http:
         refused = await http.get("/v1/sessions/s1")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "limit.connections")
@@ -231,30 +233,30 @@ async def test_requests_at_a_time_have_places_and_streams_give_theirs_back(
         assert (await ann.get("/v1/sessions/s1")).status_code == 200
     for upload in slow:
         upload.writer.transport.abort()
-    await until(lambda: requests.held == 0)
+    await until(lambda: requests.in_use == 0)
     sse = {"accept": "text/event-stream"}
     async with site.http(token) as http:
         streams = [http.stream("GET", "/v1/sessions/s1/events", headers=sse) for _ in range(5)]
         for stream in streams:
             assert (await stream.__aenter__()).status_code == 200
-        assert requests.held == 0 and site.edge.door.crowd.total == 5
+        assert requests.in_use == 0 and site.edge.listener.connection_limits.total == 5
         for stream in streams:
             await stream.__aexit__(None, None, None)
-    await until(lambda: site.edge.door.crowd.total == 0)
+    await until(lambda: site.edge.listener.connection_limits.total == 0)
 
 
 async def minted_after(site: Site, token: str, requests: Any, slow: list[Upload]) -> str:
     """A minted name; minting is a request, too."""
     slow.pop().writer.transport.abort()
-    await until(lambda: requests.held == 2)
+    await until(lambda: requests.in_use == 2)
     (name,) = await minted(site, token, 1)
     slow.append(await Upload.begin(site, token, "/v1/sessions/s1/events", 100, 5))
-    await until(lambda: requests.held == 3)
+    await until(lambda: requests.in_use == 3)
     return name
 
 
 async def test_a_minted_name_has_no_connections_of_its_own(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site.edge.door.crowd.connections, "each", 3)
+    monkeypatch.setattr(site.edge.listener.connection_limits.connections, "root_limit", 3)
     evil = site.token("agent:evil", **AGENT)
     kept = [await Raw.open(site, token=token) for token in [evil, *await minted(site, evil, 2)]]
     for raw in kept:
@@ -267,11 +269,11 @@ async def test_a_minted_name_has_no_connections_of_its_own(site: Site, monkeypat
 
 
 async def test_a_refusal_for_room_says_when_to_come_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site.edge.door.charges.memory, "each", 10)
+    monkeypatch.setattr(site.edge.listener.charges.memory, "root_limit", 10)
     async with site.http(site.token()) as http:
         refused = await http.post("/v1/sessions", content=b"x" * 100_000)
         assert refused.status_code == 503
         assert refused.json()["error"]["retry_after_s"] == limits.ROOM_RETRY_S
         assert refused.headers["retry-after"] == "1"
     with pytest.raises(Unavailable):
-        site.edge.door.charges.memory.take(EVIL, 11)
+        site.edge.listener.charges.memory.acquire(EVIL, 11)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from holdfast.edge.config import Settings
-from holdfast.edge.intake import Intake
-from holdfast.edge.lobby import Lobby
-from holdfast.edge.upgrade import WaitingRoom
+from holdfast.edge.frame_splitter import FrameSplitter
+from holdfast.edge.head_reader import HeadReader
+from holdfast.edge.upgrade import UpgradeProtocol
 from holdfast.protocol import limits
 from tests.unit.edge.test_connections import embedded
 
@@ -40,7 +40,7 @@ async def either(request: pytest.FixtureRequest, site: Site, embedded: Site) -> 
 
 def waiting(site: Site) -> list[Any]:
     """What the server has made of those who wait."""
-    return list(site.edge.door.crowd.strangers._here)
+    return list(site.edge.listener.connection_limits.strangers._connections)
 
 
 # --- what is kept of them
@@ -49,9 +49,9 @@ async def test_an_unfinished_first_message_is_kept_as_it_came_and_no_longer_than
     for raw in raws:
         raw.frame(b'{"op":"hello","surface":"' + b"x" * 2_000, fin=False)
         raw.writer.write(b"\x80\xfe" + (3_000).to_bytes(2, "big") + bytes(4) + b"x" * 2_000)
-    await until(lambda: sum(len(room._came) for room in waiting(site)) == 8 * 4_041)
-    assert all(isinstance(room, WaitingRoom) for room in waiting(site))
-    assert site.edge.door.visits == {} and site.edge.door.charges.memory.held == 0
+    await until(lambda: sum(len(room._buffer) for room in waiting(site)) == 8 * 4_041)
+    assert all(isinstance(room, UpgradeProtocol) for room in waiting(site))
+    assert site.edge.listener.connections == {} and site.edge.listener.charges.memory.in_use == 0
     ended = [asyncio.create_task(raw.close_code()) for raw in raws]
     for raw in raws:
         raw.writer.write(b"x" * 1_000 + LONG)
@@ -78,7 +78,7 @@ async def test_so_does_anything_else_that_comes_to_more(either: Site, kind: str)
         elif kind == "pings":
             raw.frame(b"x" * 120, op=9)
             raw.frame(b"x" * 120, op=10)
-    if kind == "pings" and not isinstance(next(iter(waiting(either)), None), WaitingRoom):
+    if kind == "pings" and not isinstance(next(iter(waiting(either)), None), UpgradeProtocol):
         pytest.skip("an ASGI server answers pings itself")
     assert await raw.close_code() == 1009
     await lives(either)
@@ -114,7 +114,7 @@ async def test_a_head_is_kept_as_it_came_until_it_is_whole(site: Site) -> None:
     for line in lines:
         line.say(HEAD + b"a:\r\n" * 1_500)
     await until(lambda: sum(len(lobby._head._bytes) for lobby in waiting(site)) == 6 * (len(HEAD) + 6_000))
-    assert all(isinstance(lobby, Lobby) for lobby in waiting(site))
+    assert all(isinstance(lobby, HeadReader) for lobby in waiting(site))
     for line in lines:
         line.say(b"a:\r\n" * 1_000)
         assert (await line.all()).startswith(b"HTTP/1.1 431")
@@ -159,7 +159,7 @@ async def strangers(site: Site, kind: str, count: int) -> list[Any]:
 @pytest.mark.parametrize("kind", ["tcp", "requests", "websockets", "sdk"])
 async def test_silent_strangers_keep_out_nobody_with_a_token(site: Site, kind: str) -> None:
     """However many come; the first to come go first."""
-    crowd = site.edge.door.crowd
+    connection_limits = site.edge.listener.connection_limits
     silent = []
     for _ in range(20):
         silent += await strangers(site, kind, 5)
@@ -172,9 +172,9 @@ async def test_silent_strangers_keep_out_nobody_with_a_token(site: Site, kind: s
         assert (await said.answer())["op"] == "welcome"
         for raw in (known, said):
             raw.writer.transport.abort()
-    await until(lambda: len(crowd.strangers) <= 12 and crowd.total == 0)
-    assert crowd.strangers.dropped >= 80
-    assert len(site.edge.door.visits) == 0
+    await until(lambda: len(connection_limits.strangers) <= 12 and connection_limits.total == 0)
+    assert connection_limits.strangers.dropped >= 80
+    assert len(site.edge.listener.connections) == 0
     left = {getattr(room, "_transport", None) or room.transport for room in waiting(site)}
     ports = {line.writer.get_extra_info("sockname")[1] for line in silent[-12:]}
     assert {transport.get_extra_info("peername")[1] for transport in left} <= ports, "the last to come are left"
@@ -191,11 +191,11 @@ async def test_those_who_are_known_are_none_and_keep_out_no_stranger(site: Site)
     other = await Raw.open(site)
     other.say({"op": "hello", "id": 1, "token": site.token("user:ann", "globex")})
     assert (await other.answer())["op"] == "welcome", "and no other's"
-    assert len(site.edge.door.crowd.strangers) == 0
+    assert len(site.edge.listener.connection_limits.strangers) == 0
 
 
 async def test_strangers_over_asgi_are_as_many(embedded: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded.edge.door.crowd.strangers, "_most", 12)
+    monkeypatch.setattr(embedded.edge.listener.connection_limits.strangers, "_most", 12)
     silent = [await Raw.open(embedded) for _ in range(60)]
     known = await Raw.open(embedded, token=embedded.token())
     assert (await known.answer())["op"] == "welcome"
@@ -210,7 +210,7 @@ async def test_strangers_over_asgi_are_as_many(embedded: Site, monkeypatch: pyte
 async def test_long_first_frames_share_what_there_is_for_them(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The AI SDK's transport sends its token behind the whole conversation."""
     monkeypatch.setattr(limits, "STRANGERS_BYTES", 600_000)
-    strangers = site.edge.door.crowd.strangers
+    strangers = site.edge.listener.connection_limits.strangers
     first = json.dumps(
         {
             "type": "send", "requestId": "q1", "id": "chat", "trigger": "submit-message", "messageId": None,
@@ -221,12 +221,12 @@ async def test_long_first_frames_share_what_there_is_for_them(site: Site, monkey
     raw = await Raw.open(site, path=SDK)
     raw.frame(first)
     await until(lambda: "chat" in {key.session for key in site.hub.sessions})
-    assert strangers.held == 0 and site.edge.door.charges.bytes >= len(first)
+    assert strangers.buffered == 0 and site.edge.listener.charges.bytes >= len(first)
     greedy = [await Raw.open(site, path=SDK) for _ in range(8)]
     for line in greedy:
         line.writer.write(LONG + b"x" * 150_000)
     await until(lambda: strangers.dropped >= 4)
-    assert strangers.held <= 600_000 + 150_014
+    assert strangers.buffered <= 600_000 + 150_014
     again = await Raw.open(site, path=SDK)
     again.frame(first.replace(b'"chat"', b'"other"').replace(b'"m1"', b'"m2"'))
     await until(lambda: "other" in {key.session for key in site.hub.sessions})
@@ -237,11 +237,11 @@ async def test_long_first_frames_share_what_there_is_for_them(site: Site, monkey
 
 async def test_nothing_of_picows_is_made_before_a_first_message(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
-    real = Intake.begin
-    monkeypatch.setattr(Intake, "begin", lambda self: made.append(self) or real(self))  # type: ignore[func-returns-value]
+    real = FrameSplitter.reset
+    monkeypatch.setattr(FrameSplitter, "reset", lambda self: made.append(self) or real(self))  # type: ignore[func-returns-value]
     raw = await Raw.open(site)
     raw.frame(b'{"op":"hel', fin=False)
-    await until(lambda: sum(len(room._came) for room in waiting(site)) > 0)
+    await until(lambda: sum(len(room._buffer) for room in waiting(site)) > 0)
     assert made == []
     raw.frame(b'lo"}', op=0)
     assert (await raw.answer())["error"]["code"] == "input.malformed"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.edge.door import Visit
+from holdfast.edge.listener import ServerConnection
 from holdfast.protocol import codec, limits, wire
 
 from .conftest import Site
@@ -37,8 +37,8 @@ def busy(name: str = "doing") -> bytes:
 async def test_bytes_and_values_are_charged_before_anything_is_decoded(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raw, visit = await opened(site)
-    charges, decoded, charged = site.edge.door.charges, [], []
+    raw, connection = await opened(site)
+    charges, decoded, charged = site.edge.listener.charges, [], []
 
     def decode(raw: bytes, *more: Any, **named: Any) -> Any:
         decoded.append(len(raw))
@@ -49,14 +49,14 @@ async def test_bytes_and_values_are_charged_before_anything_is_decoded(
     monkeypatch.setattr(codec, "decode", decode)
     message = deep(1_000)
     values = 1_000 * (30 + 4) + 4
-    assert visit.account is not None
-    before = visit.account.rate.left
+    assert connection.account is not None
+    before = connection.account.rate.available
     raw.say(message)
     await raw.answer(op="error")  # there is no such session
     assert (decoded, charged) == ([len(message)], [(len(message), values)])
-    spent = before - visit.account.rate.left
+    spent = before - connection.account.rate.available
     assert spent >= len(message) + values * limits.NODE_BYTES + limits.OPERATION_BYTES
-    assert visit.account.tenant.rate.left <= site.edge.settings.work_per_s * limits.WORK_TENANT_TIMES - spent
+    assert connection.account.tenant.rate.available <= site.edge.settings.work_per_s * limits.WORK_TENANT_TIMES - spent
 
 
 @pytest.mark.parametrize("name", ["doing", "else"])
@@ -82,18 +82,18 @@ async def test_so_is_every_operation_that_carries_little(site: Site, op: str, mo
 
 
 async def test_a_rest_body_is_charged_and_whoever_owes_is_refused_before_it_comes(site: Site) -> None:
-    charges = site.edge.door.charges
+    charges = site.edge.listener.charges
     async with site.http(site.token("agent:evil", **AGENT)) as http:
         await http.post("/v1/sessions", json={"session": "s1"})
         before = (charges.bytes, charges.nodes)
         body = codec.encode({"events": [{"type": "CUSTOM", "data": {"v": [[]] * 1_000}}]})
         assert (await http.post("/v1/sessions/s1/events", content=body)).status_code == 201
         assert (charges.bytes - before[0], charges.nodes - before[1]) == (len(body), 2_005)
-        (evil,) = [account for who, account in charges._accounts._known.items() if who == EVIL]
+        (evil,) = [account for key, account in charges._accounts._accounts.items() if key == EVIL]
         for share in (evil, evil.tenant):
             share.rate.holds(share.rate.burst)
             share.rate._clock = lambda now=share.rate._at: now  # type: ignore[misc]  # time stands still
-        charges.spend(evil, int(evil.rate.left) + 20 * MIB)
+        charges.spend(evil, int(evil.rate.available) + 20 * MIB)
         asked = (charges.bytes, charges.refused)
         refused = await http.post("/v1/sessions/s1/events", content=b"x" * 100_000)
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "limit.rate")
@@ -115,24 +115,24 @@ async def test_what_is_sent_is_paid_for_by_whoever_has_it_sent(site: Site) -> No
         for _ in range(3):
             await http.post("/v1/sessions/s1/messages", json={"text": "x" * 100_000})
         for path in ("/v1/sessions/s1", "/v1/sessions/s1/runs", "/v1/sessions/s1/events?after=0", "/v1/sessions"):
-            before = site.edge.door.charges.account(principal(site, "user:ann")).rate.left
+            before = site.edge.listener.charges.account(principal(site, "user:ann")).rate.available
             answer = await http.get(path)
-            spent = before - site.edge.door.charges.account(principal(site, "user:ann")).rate.left
+            spent = before - site.edge.listener.charges.account(principal(site, "user:ann")).rate.available
             assert answer.status_code == 200 and spent >= max(limits.REQUEST_BYTES, len(answer.content) // 4), path
-        raw, visit = await opened(site, "user:bob")
-        assert visit.account is not None
-        before = visit.account.rate.left
+        raw, connection = await opened(site, "user:bob")
+        assert connection.account is not None
+        before = connection.account.rate.available
         raw.say({"op": "subscribe", "id": 1, "session": "s1"})
         await raw.answer(op="snapshot")
-        assert before - visit.account.rate.left >= 300_000 // 4
+        assert before - connection.account.rate.available >= 300_000 // 4
         async with http.stream("GET", "/v1/sessions/s1/events", headers={"accept": "text/event-stream"}) as stream:
             async for _ in stream.aiter_bytes():
                 break
-        before = visit.account.rate.left
+        before = connection.account.rate.available
         site.hub.sessions.clear()
         raw.say({"op": "read", "id": 2, "session": "s1", "seq": 1})
         await raw.answer(op="ok")
-        assert before - visit.account.rate.left >= 512 << 10, "a session had to be loaded"
+        assert before - connection.account.rate.available >= 512 << 10, "a session had to be loaded"
 
 
 def principal(site: Site, actor: str, tenant: str = "acme") -> Any:
@@ -152,22 +152,22 @@ async def test_twenty_busy_connections_of_one_leave_another_the_next_turn(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    real = Visit._work
+    real = ServerConnection._handle
 
-    def work(self: Visit, raw: bytes, work: int) -> None:
+    def work(self: ServerConnection, raw: bytes, work: int) -> None:
         order.append(self.principal.actor)
         real(self, raw, work)
 
-    monkeypatch.setattr(Visit, "_work", work)
+    monkeypatch.setattr(ServerConnection, "_handle", work)
     evil = [await opened(site, "agent:evil") for _ in range(20)]
     names = await minted(site, site.token("agent:evil", **AGENT), 5)
     more = [await Raw.open(site, token=token) for token in names]
-    ann, visit = await opened(site, "user:ann", "globex")
+    ann, connection = await opened(site, "user:ann", "globex")
     for raw, _ in evil:
         raw.say({"op": "create", "id": 0, "session": "s1"})
         await raw.answer(op="ok")
-    charges = site.edge.door.charges
-    assert {v.account for v in site.edge.door.visits.values() if v is not visit} == {evil[0][1].account}
+    charges = site.edge.listener.charges
+    assert {v.account for v in site.edge.listener.connections.values() if v is not connection} == {evil[0][1].account}
     for n in range(1, 13):
         for raw in [*(raw for raw, _ in evil), *more]:
             raw.say(deep(20, ident=n))
@@ -183,7 +183,7 @@ async def test_twenty_busy_connections_of_one_leave_another_the_next_turn(
         raw.writer.transport.abort()
     for raw in more:
         raw.writer.transport.abort()
-    await until(lambda: len(site.edge.door.visits) == 1 and charges.begun == 0)
+    await until(lambda: len(site.edge.listener.connections) == 1 and charges.in_progress == 0)
 
 
 async def test_what_is_begun_for_one_has_a_most_and_the_rest_is_not_read(
@@ -198,22 +198,22 @@ async def test_what_is_begun_for_one_has_a_most_and_the_rest_is_not_read(
         await stuck.wait()
         await real(what)
 
-    raws, visits = map(list, zip(*[await opened(site) for _ in range(6)], strict=True))
+    raws, connections = map(list, zip(*[await opened(site) for _ in range(6)], strict=True))
     for n, raw in enumerate(raws):
         raw.say({"op": "create", "id": 0, "session": f"s{n}"})
         await raw.answer(op="ok")
     monkeypatch.setattr(site.hub.engine, "append", append)
-    charges = site.edge.door.charges
+    charges = site.edge.listener.charges
     message = deep(50)
     for ident in range(1, 13):
         for n, raw in enumerate(raws):
             raw.say(deep(50, f"s{n}", ident))
-    await until(lambda: all(visit._inbox._later for visit in visits))
-    assert MIB <= charges.begun <= MIB + len(message) + 1_704 * limits.NODE_BYTES + limits.OPERATION_BYTES
+    await until(lambda: all(connection._inbox._queue for connection in connections))
+    assert MIB <= charges.in_progress <= MIB + len(message) + 1_704 * limits.NODE_BYTES + limits.OPERATION_BYTES
     ann, _ = await opened(site, "user:ann", "globex")
     ann.say({"op": "ping", "id": 1})
     await ann.answer(op="ok")
     stuck.set()
     answers = [[(await raw.answer(op="ok"))["id"] for _ in range(12)] for raw in raws]
     assert answers == [list(range(1, 13))] * 6, "and all of it is done, in order"
-    assert charges.begun == 0
+    assert charges.in_progress == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.edge import accounts, charges, door, pool, upgrade
+from holdfast.edge import accounts, charges, listener, pool, upgrade
 from holdfast.protocol import limits
 from tests.mutants.plant import mutant
 
@@ -25,7 +25,7 @@ def own_bounds() -> None:
 
 @mutant("ACC-7", "one tenant may take everything there is", "tests/unit/edge/test_pool.py")
 def no_share() -> None:
-    pool.Pool._beyond = lambda self, tenant, more=0: 0  # type: ignore[method-assign]
+    pool.Pool._shared_use = lambda self, tenant, more=0: 0  # type: ignore[method-assign]
 
 
 @mutant("ACC-7", "whoever sends most is served most", CHARGES)
@@ -33,9 +33,9 @@ def first_come() -> None:
     real = charges.Charges.wait
 
     def wait(self: Any, account: Any, work: int, go: Any) -> None:
-        account.place = account.tenant.place = 0
+        account.start_tag = account.tenant.start_tag = 0
         real(self, account, work, go)
-        account.place = account.tenant.place = -1 << 60
+        account.start_tag = account.tenant.start_tag = -1 << 60
 
     charges.Charges.wait = wait  # type: ignore[method-assign]
 
@@ -46,18 +46,18 @@ def first_come() -> None:
     f"{TURNS}::test_bytes_and_values_are_charged_before_anything_is_decoded",
 )
 def charged_late() -> None:
-    real = door.Visit._work
+    real = listener.ServerConnection._handle
 
     def work(self: Any, raw: bytes, price: int) -> None:
-        charged, door_ = (self.door.charges.bytes, self.door.charges.nodes), self.door
-        door_.charges.bytes = door_.charges.nodes = 0
+        charged, listener_ = (self.listener.charges.bytes, self.listener.charges.nodes), self.listener
+        listener_.charges.bytes = listener_.charges.nodes = 0
         real(self, raw, price)
-        door_.charges.bytes, door_.charges.nodes = charged
+        listener_.charges.bytes, listener_.charges.nodes = charged
 
-    door.Visit._work = work  # type: ignore[method-assign]
+    listener.ServerConnection._handle = work  # type: ignore[method-assign]
 
 
 @mutant("ACC-7", "what a stranger sends is kept, whatever it comes to", "tests/acceptance/test_strangers.py")
 def kept_whole() -> None:
-    real = upgrade.begins_whole
-    upgrade.begins_whole = lambda came, most: real(came, limits.MESSAGE_BYTES)
+    real = upgrade.first_message_complete
+    upgrade.first_message_complete = lambda came, most: real(came, limits.MESSAGE_BYTES)

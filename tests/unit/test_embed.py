@@ -93,7 +93,7 @@ def test_three_lines_in_a_fastapi_app(tmp_path: Path) -> None:
             socket.send_json({"op": "ping", "id": 1})
             assert socket.receive_json()["id"] == 1
             socket.close()
-            while hub.edge.door.visits:  # the test client cancels what has not ended by itself
+            while hub.edge.listener.connections:  # the test client cancels what has not ended by itself
                 time.sleep(0.001)
 
 

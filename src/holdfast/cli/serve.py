@@ -13,7 +13,7 @@ from holdfast.cli import output
 from holdfast.cli.options import AsJson, Db, report_errors, secret_beside
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
-from holdfast.edge.server import bind, port_of, running, until_told
+from holdfast.edge.server import bind, port_of, running, wait_for_shutdown
 from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
@@ -82,7 +82,7 @@ async def _serve(settings: config.Settings, quiet: bool) -> None:
             for page, path in (("chat", "/"), ("console", "/console/")):
                 output.say(f"{page:<8} {where}{path}#t={token}", style="dim", wrap=False)
         output.out.file.flush()
-        await until_told()
+        await wait_for_shutdown()
 
 
 def tune_gc() -> None:

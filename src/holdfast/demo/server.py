@@ -28,8 +28,8 @@ from holdfast.edge import auth
 from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
 from holdfast.edge.metrics import loopback
-from holdfast.edge.request import answer
-from holdfast.edge.server import running, until_told
+from holdfast.edge.request import json_response
+from holdfast.edge.server import running, wait_for_shutdown
 from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hub import Hub
@@ -84,7 +84,7 @@ class FaultRoutes:
                 raise Refused(
                     "input.malformed", f"the {target} is gone already; it is started again in a moment"
                 ) from None
-            return answer({"target": target, "signal": name, "pid": pids[target]})
+            return json_response({"target": target, "signal": name, "pid": pids[target]})
 
         return handle
 
@@ -105,11 +105,14 @@ class FaultRoutes:
         """Drop one of the caller's own connections without a word, as a dead network would."""
         assert self.edge is not None
         caller = self._principal(request)
-        visit = self.edge.door.visits.get(request.path_params["connection"])
-        if visit is None or (visit.principal.actor, visit.principal.tenant) != (caller.actor, caller.tenant):
+        connection = self.edge.listener.connections.get(request.path_params["connection"])
+        if connection is None or (connection.principal.actor, connection.principal.tenant) != (
+            caller.actor,
+            caller.tenant,
+        ):
             raise Refused("input.malformed", "connection: not one of yours")
-        visit.abort()
-        return answer({})
+        connection.abort()
+        return json_response({})
 
     async def info(self, request: Request) -> Response:
         """What the page shows around the chat: whether it may hurt processes and how they stand, and an address for
@@ -123,7 +126,7 @@ class FaultRoutes:
                 svg = io.BytesIO()
                 segno.make(facts["share"], error="l").save(svg, kind="svg", border=2, xmldecl=False)
                 facts["qr"] = svg.getvalue().decode()
-        return answer(facts)
+        return json_response(facts)
 
     def _share(self, address: str, session: str) -> str:
         """The page for another device, with a token that can do everything but administer."""
@@ -158,7 +161,7 @@ async def serve(host: str, port: int, database: str) -> None:
         routes=breaking.routes(),
     )
     async with running(edge):
-        await until_told()
+        await wait_for_shutdown()
 
 
 def main() -> None:

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Final
 
 from holdfast.edge.config import Settings
-from holdfast.edge.pool import Who
+from holdfast.edge.pool import AccountKey
 from holdfast.edge.rate import Bucket
 from holdfast.protocol import limits
 from holdfast.session.access import Principal, root_of
 
-Go = Callable[[], None]
+Callback = Callable[[], None]
 
-_KEPT: Final = 10_000  # accounts, beside those in use
+_IDLE_ACCOUNTS: Final = 10_000  # accounts, beside those in use
 
 
 class Share:
@@ -28,22 +28,22 @@ class Share:
         lined: whether it stands in line.
     """
 
-    __slots__ = ("begun", "lined", "most", "place", "rate")
+    __slots__ = ("in_progress", "most", "queued", "rate", "start_tag")
 
     def __init__(self, rate: Bucket, most: int) -> None:
         self.rate = rate
         self.most = most
-        self.begun = 0
-        self.place = 0
-        self.lined = False
+        self.in_progress = 0
+        self.start_tag = 0
+        self.queued = False
 
-    def may(self, work: int) -> bool:
+    def may_begin(self, work: int) -> bool:
         """Whether this much may begin: small work also for somebody who owes, up to as much as a second gives."""
         rate = self.rate
         least = 1 if work > limits.SMALL_WORK_BYTES else 1 - rate.burst
-        return self.begun < self.most and (rate.left >= least or rate.holds(least))
+        return self.in_progress < self.most and (rate.available >= least or rate.holds(least))
 
-    def owes_s(self, work: int) -> float:
+    def delay_s(self, work: int) -> float:
         """Seconds until work of this size may begin, as far as it is for the rate."""
         least = 1 if work > limits.SMALL_WORK_BYTES else 1 - self.rate.burst
         return 0.0 if self.rate.holds(least) else self.rate.wait_s(least)
@@ -52,12 +52,12 @@ class Share:
 class Tenant(Share):
     """All of a tenant. ``line`` are its accounts that have something waiting; ``now`` is where their order has come to."""
 
-    __slots__ = ("accounts", "line", "now")
+    __slots__ = ("accounts", "queue", "virtual_time")
 
     def __init__(self, rate: Bucket) -> None:
         super().__init__(rate, limits.WORK_TENANT_BYTES)
-        self.line: list[tuple[int, int, Account]] = []
-        self.now = 0
+        self.queue: list[tuple[int, int, Account]] = []
+        self.virtual_time = 0
         self.accounts = 0
 
 
@@ -70,15 +70,15 @@ class Account(Share):
         users: connections and requests that are of it now.
     """
 
-    __slots__ = ("large", "requests", "small", "tenant", "users", "who")
+    __slots__ = ("key", "large", "requests", "small", "tenant", "users")
 
-    def __init__(self, who: Who, tenant: Tenant, rate: Bucket, requests: Bucket) -> None:
+    def __init__(self, key: AccountKey, tenant: Tenant, rate: Bucket, requests: Bucket) -> None:
         super().__init__(rate, limits.WORK_EACH_BYTES)
-        self.who = who
+        self.key = key
         self.tenant = tenant
         self.requests = requests
-        self.small: deque[tuple[int, Go]] = deque()
-        self.large: deque[tuple[int, Go]] = deque()
+        self.small: deque[tuple[int, Callback]] = deque()
+        self.large: deque[tuple[int, Callback]] = deque()
         self.users = 0
 
     @property
@@ -87,10 +87,10 @@ class Account(Share):
         return (self.small or self.large)[0][0]
 
     @property
-    def at_rest(self) -> bool:
+    def is_idle(self) -> bool:
         """Nothing is lost when it is forgotten: nothing is under way, and it has its whole rates again."""
         full = all(rate.holds(rate.burst) for rate in (self.rate, self.requests))
-        return full and not (self.users or self.begun or self.lined)
+        return full and not (self.users or self.in_progress or self.queued)
 
 
 class Accounts:
@@ -99,36 +99,36 @@ class Accounts:
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._clock = clock
-        self._known: OrderedDict[Who, Account] = OrderedDict()
+        self._accounts: OrderedDict[AccountKey, Account] = OrderedDict()
         self._tenants: dict[str, Tenant] = {}
 
-    def of(self, principal: Principal) -> Account:
+    def get(self, principal: Principal) -> Account:
         """Whose account a principal's work is charged to."""
-        who = Who(principal.tenant, root_of(principal))
-        account = self._known.get(who)
+        key = AccountKey(principal.tenant, root_of(principal))
+        account = self._accounts.get(key)
         if account is None:
-            account = self._known[who] = self._open(who)
-            self._forget()
+            account = self._accounts[key] = self._open(key)
+            self._evict_idle()
         else:
-            self._known.move_to_end(who)
+            self._accounts.move_to_end(key)
         return account
 
-    def _open(self, who: Who) -> Account:
+    def _open(self, key: AccountKey) -> Account:
         settings, clock = self._settings, self._clock
-        tenant = self._tenants.get(who.tenant)
+        tenant = self._tenants.get(key.tenant)
         if tenant is None:
             most = settings.work_per_s * limits.WORK_TENANT_TIMES
-            tenant = self._tenants[who.tenant] = Tenant(Bucket(most, most, clock))
+            tenant = self._tenants[key.tenant] = Tenant(Bucket(most, most, clock))
         tenant.accounts += 1
         rate = Bucket(settings.work_per_s, settings.work_per_s, clock)
-        return Account(who, tenant, rate, Bucket(settings.requests_per_s, settings.requests_per_s * 2, clock))
+        return Account(key, tenant, rate, Bucket(settings.requests_per_s, settings.requests_per_s * 2, clock))
 
-    def _forget(self) -> None:
+    def _evict_idle(self) -> None:
         """Those that were not asked for for longest, as far as they are at rest."""
-        for who in list(itertools.islice(self._known, max(0, len(self._known) - _KEPT))):
-            account = self._known[who]
-            if account.at_rest:
-                del self._known[who]
+        for key in list(itertools.islice(self._accounts, max(0, len(self._accounts) - _IDLE_ACCOUNTS))):
+            account = self._accounts[key]
+            if account.is_idle:
+                del self._accounts[key]
                 account.tenant.accounts -= 1
                 if not account.tenant.accounts:
-                    del self._tenants[who.tenant]
+                    del self._tenants[key.tenant]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
+from starlette.middleware import Middleware as StarletteMiddleware
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -16,10 +16,10 @@ from holdfast.edge.dialects.ag_ui.routes import AgUi
 from holdfast.edge.dialects.ai_sdk.http import AiSdk
 from holdfast.edge.dialects.openai_responses.routes import PATH as RESPONSES
 from holdfast.edge.dialects.openai_responses.routes import OpenAIResponses, answer_as_openai
-from holdfast.edge.door import PATH, Door
-from holdfast.edge.guard import Guard, no_route
 from holdfast.edge.http import Rest
+from holdfast.edge.listener import PATH, Listener
 from holdfast.edge.metrics import Health
+from holdfast.edge.middleware import Middleware, not_found_handler
 from holdfast.edge.operators import Operators
 from holdfast.edge.pages import page_routes
 from holdfast.edge.request import Requests
@@ -47,24 +47,24 @@ class Edge:
         self.secret = auth.ensure_secret(settings) if "HS256" in settings.algorithms else None
         self.revocations = Revocations(hub)
         self.verifier = auth.Verifier(settings, self.secret, self.revocations)
-        self.door = Door(hub, settings, self.verifier)
+        self.listener = Listener(hub, settings, self.verifier)
         self.browser = BrowserCheck(settings)
-        self.requests = Requests(self.door, self.verifier)
+        self.requests = Requests(self.listener, self.verifier)
         self.tokens = Tokens(settings, self.secret, self.verifier, self.revocations)
         self.webhooks = Webhooks(hub, settings)
         self.routes: list[BaseRoute] = [
-            *Rest(self.door, self.requests, self.tokens).routes(),
-            *Operators(self.door, self.requests).routes(),
-            *Health(self.door, self.requests, self.webhooks).routes(),
-            *OpenAIResponses(self.door, self.requests).routes(),
-            *AgUi(self.door, self.requests).routes(),
+            *Rest(self.listener, self.requests, self.tokens).routes(),
+            *Operators(self.listener, self.requests).routes(),
+            *Health(self.listener, self.requests, self.webhooks).routes(),
+            *OpenAIResponses(self.listener, self.requests).routes(),
+            *AgUi(self.listener, self.requests).routes(),
             WebSocketRoute(PATH, self._socket),
-            *AiSdk(self.door, self.requests).routes(),
+            *AiSdk(self.listener, self.requests).routes(),
         ]
         self.app = Starlette(
             routes=[*self.routes, *(routes or []), *(page_routes() if pages else [])],
-            middleware=[Middleware(Guard, browser=self.browser)],
-            exception_handlers={HTTPException: no_route({RESPONSES: answer_as_openai})},
+            middleware=[StarletteMiddleware(Middleware, browser=self.browser)],
+            exception_handlers={HTTPException: not_found_handler({RESPONSES: answer_as_openai})},
         )
 
     async def start(self) -> None:
@@ -81,4 +81,4 @@ class Edge:
         await self.webhooks.stop()
 
     async def _socket(self, socket: WebSocket) -> None:
-        await serve_socket(self.door, self.browser, socket)
+        await serve_socket(self.listener, self.browser, socket)

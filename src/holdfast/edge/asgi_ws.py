@@ -16,8 +16,8 @@ from typing import Final
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from holdfast.edge.browser import BrowserCheck
-from holdfast.edge.door import CLOSE_CODES, PROTOCOL, Door, Kind, Visit
-from holdfast.edge.guard import answer_error
+from holdfast.edge.listener import CLOSE_CODES, PROTOCOL, Listener, ServerConnection, SocketKind
+from holdfast.edge.middleware import answer_error
 from holdfast.errors import HoldfastError
 from holdfast.hub.port import Batch
 from holdfast.protocol import limits
@@ -27,115 +27,115 @@ _BOUNDS: Final = (("conn", "max_message_size"), ("buffer", "max_length"), ("", "
 ``websockets`` as it was before."""
 
 
-class AsgiWire:
+class AsgiTransport:
     """One accepted ASGI WebSocket as a ``door.Wire``."""
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
-        self._waiting: deque[bytes] = deque()
+        self._queue: deque[bytes] = deque()
         self._size = 0
         self._full = False
-        self._arrived = asyncio.Event()
-        self._holds = 0
-        self._listening = asyncio.Event()
-        self._listening.set()
-        self._close: tuple[int, str] | None = None
-        self.gone = asyncio.Event()
-        self.visit: Visit | None = None
+        self._changed = asyncio.Event()
+        self._pauses = 0
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+        self._close_args: tuple[int, str] | None = None
+        self.disconnected = asyncio.Event()
+        self.connection: ServerConnection | None = None
 
     def write(self, batch: Batch) -> None:
         """See ``door.Wire``."""
-        if self._close is None:
+        if self._close_args is None:
             size = sum(map(len, batch.payloads))
-            self._waiting.extend(batch.payloads)
+            self._queue.extend(batch.payloads)
             self._size += size
-            if self.visit is not None and size > limits.WRITE_LOW_BYTES:
-                self.visit.gave(size)
-            if not self._full and self._size > limits.WRITE_HIGH_BYTES and self.visit is not None:
+            if self.connection is not None and size > limits.WRITE_LOW_BYTES:
+                self.connection.charge_sent(size)
+            if not self._full and self._size > limits.WRITE_HIGH_BYTES and self.connection is not None:
                 self._full = True
-                self.visit.filled()
-            self._arrived.set()
+                self.connection.pause_writing()
+            self._changed.set()
 
     def unsent(self) -> int:
         """See ``door.Wire``."""
         return self._size
 
-    def shut(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str) -> None:
         """See ``door.Wire``; what waits is sent first, for as long as a close may take."""
-        if self._close is None:
-            self._close = (code, reason)
-            self._arrived.set()
-            asyncio.get_running_loop().call_later(limits.CLOSE_S, self.gone.set)
+        if self._close_args is None:
+            self._close_args = (code, reason)
+            self._changed.set()
+            asyncio.get_running_loop().call_later(limits.CLOSE_S, self.disconnected.set)
 
     def abort(self) -> None:
         """See ``door.Wire``; ASGI has no way to drop a connection but to leave it."""
-        self._close = self._close or (1001, "")
-        self.gone.set()
+        self._close_args = self._close_args or (1001, "")
+        self.disconnected.set()
 
-    def hold(self) -> None:
+    def pause_reading(self) -> None:
         """See ``door.Wire``."""
-        self._holds += 1
-        self._listening.clear()
+        self._pauses += 1
+        self._may_read.clear()
 
-    def go_on(self) -> None:
+    def resume_reading(self) -> None:
         """See ``door.Wire``."""
-        self._holds -= 1
-        if not self._holds:
-            self._listening.set()
+        self._pauses -= 1
+        if not self._pauses:
+            self._may_read.set()
 
     async def send_all(self) -> None:
         """Send what waits until the connection is to be closed."""
         while True:
-            while self._waiting:
-                payload = self._waiting.popleft()
+            while self._queue:
+                payload = self._queue.popleft()
                 await self._socket.send_text(payload.decode())
                 self._size -= len(payload)
-                if self._full and self._size <= limits.WRITE_LOW_BYTES and self.visit is not None:
+                if self._full and self._size <= limits.WRITE_LOW_BYTES and self.connection is not None:
                     self._full = False
-                    self.visit.drained()
-            if self._close is not None:
-                code, reason = self._close
+                    self.connection.resume_writing()
+            if self._close_args is not None:
+                code, reason = self._close_args
                 await self._socket.close(code, reason[:120])
                 return
-            self._arrived.clear()
-            await self._arrived.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
-    async def receive_all(self, visit: Visit, greeting_bytes: int) -> None:
+    async def receive_all(self, connection: ServerConnection, greeting_bytes: int) -> None:
         """Hand over what comes, as long as it is listened to; ends when the peer has gone."""
         while True:
-            await self._listening.wait()
-            stranger = visit.account is None
+            await self._may_read.wait()
+            is_stranger = connection.account is None
             try:
-                async with asyncio.timeout(limits.HELLO_S if stranger else None):
+                async with asyncio.timeout(limits.HELLO_S if is_stranger else None):
                     message = await self._socket.receive()
             except (WebSocketDisconnect, RuntimeError):
                 return None
             except TimeoutError:
-                return await self._end(visit, 4408, "no hello")
+                return await self._end(connection, 4408, "no hello")
             if message["type"] == "websocket.disconnect":
                 return None
             text = message.get("text")
             if text is None:
-                return await self._end(visit, 1003, "text messages only")
+                return await self._end(connection, 1003, "text messages only")
             raw = text.encode()
-            if stranger and len(raw) > greeting_bytes:
-                return await self._end(visit, 1009, "input.too_large")
-            visit.received(raw, await _room(visit, len(raw)))
-            if stranger and visit.account is not None:
-                visit.door.crowd.strangers.leave(visit)
+            if is_stranger and len(raw) > greeting_bytes:
+                return await self._end(connection, 1009, "input.too_large")
+            connection.message_received(raw, await _allocate(connection, len(raw)))
+            if is_stranger and connection.account is not None:
+                connection.listener.connection_limits.strangers.remove(connection)
                 _accept_up_to(self._socket, limits.MESSAGE_BYTES)
 
-    async def _end(self, visit: Visit, code: int, reason: str) -> None:
-        visit.close(code, reason)
-        await self.gone.wait()
+    async def _end(self, connection: ServerConnection, code: int, reason: str) -> None:
+        connection.close(code, reason)
+        await self.disconnected.wait()
 
 
-async def _room(visit: Visit, size: int) -> int:
+async def _allocate(connection: ServerConnection, size: int) -> int:
     """Wait until there is room for a message that is longer than what is not counted."""
-    if visit.memory is None or size <= limits.HELD_FREE_BYTES:
+    if connection.memory is None or size <= limits.HELD_FREE_BYTES:
         return 0
     granted = asyncio.Event()
-    visit.memory.wait(size, granted.set)
+    connection.memory.wait(size, granted.set)
     await granted.wait()
     return size
 
@@ -149,36 +149,42 @@ def _accept_up_to(socket: WebSocket, most: int) -> None:
             setattr(owner, bound, most)
 
 
-async def serve_socket(door: Door, browser: BrowserCheck, socket: WebSocket, kind: Kind | None = None) -> None:
+async def serve_socket(
+    listener: Listener, browser: BrowserCheck, socket: WebSocket, kind: SocketKind | None = None
+) -> None:
     """An ASGI WebSocket endpoint: Host, Origin and token first, then messages until it closes."""
     headers = socket.headers
     try:
         browser.check(socket.scope["headers"])
-        door.admit()
+        listener.admit()
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        principal = door.verifier.verify(token.strip()) if scheme.lower() == "bearer" else None
+        principal = listener.verifier.verify(token.strip()) if scheme.lower() == "bearer" else None
     except HoldfastError as error:
         await _refuse(socket, error)
         return
-    greeting_bytes = kind.greeting_bytes if kind is not None else limits.HELLO_BYTES
+    greeting_bytes = kind.first_message_bytes if kind is not None else limits.HELLO_BYTES
     _accept_up_to(socket, greeting_bytes if principal is None else limits.MESSAGE_BYTES)
-    offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
-    await socket.accept(PROTOCOL if PROTOCOL in offered else None)
-    wire = AsgiWire(socket)
+    subprotocols = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
+    await socket.accept(PROTOCOL if PROTOCOL in subprotocols else None)
+    transport = AsgiTransport(socket)
     try:
-        visit = wire.visit = door.visit(wire, principal, kind)
+        connection = transport.connection = listener.connect(transport, principal, kind)
     except HoldfastError as error:
         await socket.close(CLOSE_CODES.get(error.code, 1013), error.code)
         return
     if principal is None:
-        door.crowd.strangers.arrive(visit, lambda: visit.close(1013, "limit.connections"))
-    works = (wire.send_all(), wire.receive_all(visit, greeting_bytes), wire.gone.wait())
-    tasks = [asyncio.create_task(work) for work in works]
+        listener.connection_limits.strangers.add(connection, lambda: connection.close(1013, "limit.connections"))
+    coroutines = (
+        transport.send_all(),
+        transport.receive_all(connection, greeting_bytes),
+        transport.disconnected.wait(),
+    )
+    tasks = [asyncio.create_task(work) for work in coroutines]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        door.crowd.strangers.leave(visit)
-        visit.lost()
+        listener.connection_limits.strangers.remove(connection)
+        connection.connection_lost()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

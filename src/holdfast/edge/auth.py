@@ -58,13 +58,13 @@ def ensure_secret(settings: Settings) -> str:
     if settings.db.startswith("memory") and not settings.secret_file:
         return secrets.token_urlsafe(48)
     path = secret_path(settings.db, settings)
-    secret = kept_secret(path, secrets.token_urlsafe(48))
+    secret = load_or_create_secret(path, secrets.token_urlsafe(48))
     if len(secret) < 32:
         raise HoldfastError("config.invalid", f"the secret in {path} is shorter than 32 characters")
     return secret
 
 
-def kept_secret(path: Path, fresh: str) -> str:
+def load_or_create_secret(path: Path, fresh: str) -> str:
     """The secret in a file that only its owner may read; ``fresh`` is written when there is none.
 
     Raises:
@@ -72,12 +72,12 @@ def kept_secret(path: Path, fresh: str) -> str:
     """
     try:
         if not path.exists():
-            made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-            with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(fresh)
             with contextlib.suppress(FileExistsError):  # made whole, by whoever came first
-                os.link(made, path)
-            made.unlink()
+                os.link(temporary, path)
+            temporary.unlink()
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"

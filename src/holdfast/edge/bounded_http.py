@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with the bounds it leaves to a proxy: time and size of a head, pipelining, dead peers.
 
 One counter bounds every way of feeding the parser without end (a long head, a long header, trailers): the bytes received
-since something came out of it. Between two requests a connection is as one that has not sent any (``edge/lobby.py``): the
+since something came out of it. Between two requests a connection is as one that has not sent any (``edge/head_reader.py``): the
 bytes of its next head are kept as they are until all are there, and it may be dropped when there are too many like it.
 """
 
@@ -12,10 +12,10 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from holdfast.edge.crowd import Strangers
-from holdfast.edge.lobby import TOO_LARGE, Head, Lobby, give_up_after
-from holdfast.edge.outgoing import CUT
-from holdfast.edge.request import KNOWN
+from holdfast.edge.connection_limits import Strangers
+from holdfast.edge.head_reader import TOO_LARGE, HeadReader, RequestHead, set_user_timeout
+from holdfast.edge.request import ON_AUTHENTICATED
+from holdfast.edge.response_sender import DROP_CONNECTION
 from holdfast.protocol import limits
 
 
@@ -23,20 +23,20 @@ def http_class(strangers: Strangers) -> type[asyncio.Protocol]:
     """The class uvicorn instantiates for every connection (``Config(http=…)``)."""
 
     class BoundedHttp(HttpToolsProtocol):
-        def __init__(self, *given: Any, **named: Any) -> None:
-            super().__init__(*given, **named)
-            self._unyielding = 0
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._bytes_since_output = 0
             self._upgraded = False
-            self._head: Head | None = None  # while no request is under way
+            self._head: RequestHead | None = None  # while no request is under way
             self._timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            strangers.arrive(self, transport.abort)
+            strangers.add(self, transport.abort)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._head_came()
-            strangers.leave(self)
+            self._cancel_head_timer()
+            strangers.remove(self)
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
@@ -49,11 +49,11 @@ def http_class(strangers: Strangers) -> type[asyncio.Protocol]:
                         self._refuse_large()
                     return
                 self._head, data = None, whole
-            self._unyielding += len(data)
+            self._bytes_since_output += len(data)
             super().data_received(data)
             if self._upgraded or self.transport.is_closing():
-                self._head_came()
-            elif self._unyielding > limits.HEADER_BYTES:
+                self._cancel_head_timer()
+            elif self._bytes_since_output > limits.HEADER_BYTES:
                 self._refuse_large()
             elif self.cycle is None or self.cycle.response_complete:
                 self._await_head()  # unless it waits already: drops of data do not buy time
@@ -66,7 +66,7 @@ def http_class(strangers: Strangers) -> type[asyncio.Protocol]:
             if self._timer is None:
                 self._timer = self.loop.call_later(limits.HEAD_S, self.transport.abort)
 
-        def _head_came(self) -> None:
+        def _cancel_head_timer(self) -> None:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -74,11 +74,11 @@ def http_class(strangers: Strangers) -> type[asyncio.Protocol]:
         # --- what comes out of the parser
         def on_message_begin(self) -> None:
             super().on_message_begin()
-            self.scope[KNOWN] = self._known  # type: ignore[typeddict-unknown-key]
-            self.scope[CUT] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+            self.scope[ON_AUTHENTICATED] = self._authenticated  # type: ignore[typeddict-unknown-key]
+            self.scope[DROP_CONNECTION] = self.transport.abort  # type: ignore[typeddict-unknown-key]
 
-        def _known(self) -> None:
-            strangers.leave(self)
+        def _authenticated(self) -> None:
+            strangers.remove(self)
 
         def on_header(self, name: bytes, value: bytes) -> None:
             if len(self.headers) >= limits.HEADERS:
@@ -86,8 +86,8 @@ def http_class(strangers: Strangers) -> type[asyncio.Protocol]:
             super().on_header(name, value)
 
         def on_headers_complete(self) -> None:
-            self._unyielding = 0
-            self._head_came()
+            self._bytes_since_output = 0
+            self._cancel_head_timer()
             if len(self.url) + sum(len(n) + len(v) + 4 for n, v in self.headers) > limits.HEADER_BYTES:
                 raise ValueError("the head is too large")
             if len(self.pipeline) >= limits.PIPELINED_REQUESTS:
@@ -95,30 +95,30 @@ def http_class(strangers: Strangers) -> type[asyncio.Protocol]:
             super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:
-            self._unyielding = 0
+            self._bytes_since_output = 0
             super().on_body(body)
 
         def on_message_complete(self) -> None:
-            self._unyielding = 0
+            self._bytes_since_output = 0
             super().on_message_complete()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
             if not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
-                strangers.arrive(self, self.transport.abort)
-                if not self._unyielding and not self.cycle.more_body:
-                    self._head = Head()
+                strangers.add(self, self.transport.abort)
+                if not self._bytes_since_output and not self.cycle.more_body:
+                    self._head = RequestHead()
 
         def handle_websocket_upgrade(self) -> None:
             self._upgraded = True
-            give_up_after(self.transport, 0)  # a WebSocket has pings
-            strangers.leave(self)
+            set_user_timeout(self.transport, 0)  # a WebSocket has pings
+            strangers.remove(self)
             super().handle_websocket_upgrade()
             self.parser = None  # type: ignore[assignment]  # each would keep the other
 
-    class OwnLobby(Lobby):
+    class BoundHeadReader(HeadReader):
         __slots__ = ()
 
-    OwnLobby.next_room = BoundedHttp
-    OwnLobby.strangers = strangers
-    return OwnLobby
+    BoundHeadReader.next_protocol = BoundedHttp
+    BoundHeadReader.strangers = strangers
+    return BoundHeadReader

@@ -22,10 +22,10 @@ class BrowserCheck:
 
     def check(self, headers: Iterable[tuple[bytes, bytes]], *, any_host: bool = False) -> None:
         """Refuse a request, as ASGI gives its headers, by Host or Origin."""
-        host = only(headers, b"host")
+        host = single_header(headers, b"host")
         if not any_host:
             self.host(host)
-        self.origin(only(headers, b"origin"), host)
+        self.origin(single_header(headers, b"origin"), host)
 
     def host(self, header: str | None) -> None:
         """Refuse a Host the server does not answer for (``auth.host``)."""
@@ -38,18 +38,18 @@ class BrowserCheck:
 
     def origin(self, header: str | None, host: str | None) -> None:
         """Refuse a browser's Origin that is neither listed nor the very host it is talking to (``auth.origin``)."""
-        if header is None or self.listed(header):
+        if header is None or self.is_listed(header):
             return
         own = (host or "").lower()
         if not own or header.lower() not in (f"http://{own}", f"https://{own}"):
             raise Refused("auth.origin")
 
-    def listed(self, header: str) -> bool:
+    def is_listed(self, header: str) -> bool:
         """Whether pages of this origin, served from elsewhere, may call (CORS)."""
         return header.lower() in self._origins
 
 
-def only(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
+def single_header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
     """The one value of a header; two of them would let two readers see different things."""
     found = [value for key, value in headers if key == name]
     if len(found) > 1:

@@ -10,8 +10,8 @@ import asyncio
 import secrets
 from typing import Any, Final, Literal, NamedTuple
 
-from holdfast.edge.door import Door
-from holdfast.edge.reading import Message, Reading
+from holdfast.edge.listener import Listener
+from holdfast.edge.local_subscription import LocalSubscription, SubscriptionMessage
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol import events as e
@@ -22,7 +22,7 @@ WAIT_S: Final = 300.0
 """How long an agent may take to ask for the result of a claim; its worker may have been let go meanwhile."""
 
 
-class Result(NamedTuple):
+class BrowserResult(NamedTuple):
     """What a client says a tool call came to: ``value``, which is JSON, or the words of an ``error``."""
 
     call: str
@@ -31,28 +31,28 @@ class Result(NamedTuple):
     error: str | None = None
 
 
-class _Taken(NamedTuple):
+class _Claim(NamedTuple):
     run: str
     decision: Literal["approved", "denied"]
     note: str
 
 
-class Answering:
+class BrowserCallResponder:
     """Takes calls in a principal's name and answers them, whether or not the one who asked stays.
 
     Args:
         surface: what people see in presence while an answer is on its way.
     """
 
-    def __init__(self, door: Door, principal: Principal, session: str, surface: str) -> None:
-        self._door = door
-        self._hub = door.hub
+    def __init__(self, listener: Listener, principal: Principal, session: str, surface: str) -> None:
+        self._listener = listener
+        self._hub = listener.hub
         self._principal = principal
         self._session = session
         self._surface = surface
         self._life: str | None = None
 
-    async def answer(self, results: list[Result]) -> None:
+    async def answer(self, results: list[BrowserResult]) -> None:
         """Take the calls that still wait for somebody, and answer them.
 
         Raises:
@@ -62,29 +62,31 @@ class Answering:
         waiting = await self._waiting(results)
         if not waiting:
             return
-        notes = {approval: await self._note(result) for approval, (_, result) in waiting.items()}
-        reading = await Reading.open(self._door, self._principal, self._session, "tail", surface=self._surface)
-        taken: dict[str, _Taken] = {}
+        notes = {approval: await self._decision(result) for approval, (_, result) in waiting.items()}
+        subscription = await LocalSubscription.open(
+            self._listener, self._principal, self._session, "tail", surface=self._surface
+        )
+        claims: dict[str, _Claim] = {}
         try:
             for approval, (run, _) in waiting.items():
                 claim = secrets.token_hex(16)
                 if await self._resolve(approval, "approved", claim):
-                    taken[claim] = _Taken(run, *notes[approval])
+                    claims[claim] = _Claim(run, *notes[approval])
         finally:
-            if taken:
-                self._hub.background(self._deliver(reading, taken))
+            if claims:
+                self._hub.background(self._deliver(subscription, claims))
             else:
-                reading.end()
+                subscription.end()
 
-    async def _waiting(self, results: list[Result]) -> dict[str, tuple[str, Result]]:
+    async def _waiting(self, results: list[BrowserResult]) -> dict[str, tuple[str, BrowserResult]]:
         """The claims that wait for one of these results, with their runs."""
         session = await self._hub.loaded(self._principal, self._session)
         by_call = {result.call: result for result in results}
 
-        def look() -> dict[str, tuple[str, Result]]:
+        def look() -> dict[str, tuple[str, BrowserResult]]:
             assert session.state is not None
             self._life = session.state.incarnation
-            found: dict[str, tuple[str, Result]] = {}
+            found: dict[str, tuple[str, BrowserResult]] = {}
             for ident, approval in session.state.approvals.items():
                 call = offered(approval.tool, approval.args, self._principal.actor, None)
                 result = by_call.get(call or "")
@@ -94,7 +96,7 @@ class Answering:
 
         return await session.at_rest(look) if by_call else {}
 
-    async def _note(self, result: Result) -> tuple[Literal["approved", "denied"], str]:
+    async def _decision(self, result: BrowserResult) -> tuple[Literal["approved", "denied"], str]:
         """The decision that carries a result: it fits a note, or is a blob."""
         if result.error is not None:
             return "denied", result.error[: limits.NAME_CHARS] or "it failed"
@@ -123,29 +125,29 @@ class Answering:
             return False
         return True
 
-    async def _deliver(self, reading: Reading, taken: dict[str, _Taken]) -> None:
+    async def _deliver(self, subscription: LocalSubscription, claims: dict[str, _Claim]) -> None:
         """Wait until the agent asks for the results of these claims."""
         try:
-            async with reading, asyncio.timeout(WAIT_S):
-                async for message in reading.messages():
-                    for approval, claim in _asked(message) if message is not None else ():
-                        answer = taken.pop(claim, None)
-                        if answer is not None:
-                            await self._resolve(approval, answer.decision, answer.note)
-                    ended = _ended(message) if message is not None else set()
-                    taken = {claim: answer for claim, answer in taken.items() if answer.run not in ended}
-                    if not taken:
+            async with subscription, asyncio.timeout(WAIT_S):
+                async for message in subscription.messages():
+                    for approval, claim in _claim_requests(message) if message is not None else ():
+                        found = claims.pop(claim, None)
+                        if found is not None:
+                            await self._resolve(approval, found.decision, found.note)
+                    ended = _ended_runs(message) if message is not None else set()
+                    claims = {claim: answer for claim, answer in claims.items() if answer.run not in ended}
+                    if not claims:
                         return
         except (HoldfastError, TimeoutError) as error:  # the agent offers the call anew
             self._hub.log.info("a browser's result was not delivered: %r", error)
 
 
-def _asked(message: Message) -> list[tuple[str, Any]]:
+def _claim_requests(message: SubscriptionMessage) -> list[tuple[str, Any]]:
     """The approvals that ask for the result of a claim."""
-    asks = [(i["id"], i) for i in (message.view or {}).get("items", ()) if i["kind"] == "approval"]
-    asks += [(ev.data.get("approvalId"), ev.data) for ev in message.events if ev.type == e.APPROVAL_REQUESTED]
-    return [(ident, claimed(about.get("tool"), about.get("args"))) for ident, about in asks]
+    found = [(i["id"], i) for i in (message.view or {}).get("items", ()) if i["kind"] == "approval"]
+    found += [(ev.data.get("approvalId"), ev.data) for ev in message.events if ev.type == e.APPROVAL_REQUESTED]
+    return [(ident, claimed(about.get("tool"), about.get("args"))) for ident, about in found]
 
 
-def _ended(message: Message) -> set[str | None]:
+def _ended_runs(message: SubscriptionMessage) -> set[str | None]:
     return {event.run for event in message.events if event.type == e.RUN_ENDED}

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Final
 
-from holdfast.edge.accounts import Account, Accounts, Go, Tenant
+from holdfast.edge.accounts import Account, Accounts, Callback, Tenant
 from holdfast.edge.config import Settings
 from holdfast.edge.pool import Pool
 from holdfast.edge.rate import too_fast
@@ -28,7 +28,7 @@ from holdfast.session.access import Principal
 
 _STRUCTURE: Final = b"[{,"  # one of these stands before every JSON value but the first
 
-MORE: Final[dict[type[wire.Op], int]] = {
+EXTRA_WORK: Final[dict[type[wire.Op], int]] = {
     wire.Subscribe: 64 << 10, wire.History: 64 << 10, wire.Create: 64 << 10, wire.Serve: 256 << 10,
     wire.Watch: 512 << 10, wire.Delete: 1 << 20,
 }  # fmt: skip
@@ -55,39 +55,39 @@ class Charges:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._accounts = Accounts(settings, clock)
-        self._line: list[tuple[int, int, Tenant]] = []
-        self._now = 0  # where the order of the tenants has come to
+        self._queue: list[tuple[int, int, Tenant]] = []
+        self._virtual_time = 0  # where the order of the tenants has come to
         self._numbers = itertools.count()
-        self._spent = 0  # since the loop has gone round
-        self._called = False
+        self._begun_this_round = 0  # since the loop has gone round
+        self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self.memory = Pool(
-            "server.busy", "too much in memory at a time", most=limits.HELD_BYTES, each=limits.HELD_EACH_BYTES,
-            own=limits.HELD_OWN_BYTES,
+            "server.busy", "too much in memory at a time", tenant_limit=limits.HELD_BYTES, root_limit=limits.HELD_EACH_BYTES,
+            tenant_guarantee=limits.HELD_OWN_BYTES,
         )  # fmt: skip
-        self.bytes = self.nodes = self.begun = self.waited = self.refused = 0
+        self.bytes = self.nodes = self.in_progress = self.waited = self.refused = 0
 
     def account(self, principal: Principal) -> Account:
         """Whose account a principal's work is charged to."""
-        return self._accounts.of(principal)
+        return self._accounts.get(principal)
 
     # --- charging
-    def price(self, raw: bytes, asking: int) -> int:
+    def price(self, raw: bytes, base: int) -> int:
         """What it takes to work on JSON, before any of it is decoded; ``asking`` is for the asking."""
         size = len(raw)
         nodes = size - len(raw.translate(None, _STRUCTURE))
         self.bytes += size
         self.nodes += nodes
-        return size + nodes * limits.NODE_BYTES + asking
+        return size + nodes * limits.NODE_BYTES + base
 
     def spend(self, account: Account, work: int) -> None:
         """Charge what is done already; whoever owes for it waits."""
-        account.rate.left -= work
-        account.tenant.rate.left -= work
+        account.rate.available -= work
+        account.tenant.rate.available -= work
 
     def check(self, account: Account, work: int) -> None:
         """Refuse (``limit.rate``) somebody who owes too much for work of this size."""
-        wait_s = max(account.owes_s(work), account.tenant.owes_s(work))
+        wait_s = max(account.delay_s(work), account.tenant.delay_s(work))
         if wait_s > 0:
             self.refused += 1
             raise too_fast(wait_s)
@@ -95,141 +95,147 @@ class Charges:
     def admit(self, account: Account, work: int) -> bool:
         """Begin work now, if it may begin and nothing of the account goes before it; ``done`` says when it is answered."""
         tenant = account.tenant
-        if self._spent >= limits.WORK_TURN_BYTES or account.small or (account.large and work > limits.SMALL_WORK_BYTES):
+        if (
+            self._begun_this_round >= limits.WORK_TURN_BYTES
+            or account.small
+            or (account.large and work > limits.SMALL_WORK_BYTES)
+        ):
             return False
         if (
-            account.rate.left <= 0 or tenant.rate.left <= 0  # else all is well, most often
-            or account.begun >= account.most or tenant.begun >= tenant.most or self.begun >= limits.WORK_BYTES
-        ) and not self._may(account, work):  # fmt: skip
+            account.rate.available <= 0 or tenant.rate.available <= 0  # else all is well, most often
+            or account.in_progress >= account.most or tenant.in_progress >= tenant.most or self.in_progress >= limits.WORK_BYTES
+        ) and not self._may_begin(account, work):  # fmt: skip
             return False
-        account.rate.left -= work  # as ``_begin``, without a call: this is once per message
-        tenant.rate.left -= work
-        account.begun += work
-        tenant.begun += work
-        self.begun += work
-        self._spent += work
+        account.rate.available -= work  # as ``_begin``, without a call: this is once per message
+        tenant.rate.available -= work
+        account.in_progress += work
+        tenant.in_progress += work
+        self.in_progress += work
+        self._begun_this_round += work
         return True
 
-    def done(self, account: Account, work: int) -> None:
+    def finish(self, account: Account, work: int) -> None:
         """Work that was begun is answered."""
-        account.begun -= work
-        account.tenant.begun -= work
-        self.begun -= work
-        if self._line:
-            self._call()
+        account.in_progress -= work
+        account.tenant.in_progress -= work
+        self.in_progress -= work
+        if self._queue:
+            self._schedule()
 
-    def _may(self, account: Account, work: int) -> bool:
-        return self._open_to(account.tenant, work) and account.may(work)
+    def _may_begin(self, account: Account, work: int) -> bool:
+        return self._tenant_may_begin(account.tenant, work) and account.may_begin(work)
 
-    def _open_to(self, tenant: Tenant, work: int) -> bool:
-        return (self.begun < limits.WORK_BYTES or tenant.begun < limits.WORK_OWN_BYTES) and tenant.may(work)
+    def _tenant_may_begin(self, tenant: Tenant, work: int) -> bool:
+        return (
+            self.in_progress < limits.WORK_BYTES or tenant.in_progress < limits.WORK_OWN_BYTES
+        ) and tenant.may_begin(work)
 
     def _begin(self, account: Account, work: int) -> None:
         tenant = account.tenant
-        account.rate.left -= work
-        tenant.rate.left -= work
-        account.begun += work
-        tenant.begun += work
-        self.begun += work
-        self._spent += work
+        account.rate.available -= work
+        tenant.rate.available -= work
+        account.in_progress += work
+        tenant.in_progress += work
+        self.in_progress += work
+        self._begun_this_round += work
 
     # --- waiting
-    def wait(self, account: Account, work: int, go: Go) -> None:
+    def wait(self, account: Account, work: int, go: Callback) -> None:
         """Begin work when its turn has come, then call ``go``."""
         self.waited += 1
         (account.small if work <= limits.SMALL_WORK_BYTES else account.large).append((work, go))
-        if not account.lined:
+        if not account.queued:
             tenant = account.tenant
-            account.lined = True
-            account.place = max(account.place, tenant.now)
-            heappush(tenant.line, (account.place, next(self._numbers), account))
-            if not tenant.lined:
-                tenant.lined = True
-                tenant.place = max(tenant.place, self._now)
-                heappush(self._line, (tenant.place, next(self._numbers), tenant))
-        self._call()
+            account.queued = True
+            account.start_tag = max(account.start_tag, tenant.virtual_time)
+            heappush(tenant.queue, (account.start_tag, next(self._numbers), account))
+            if not tenant.queued:
+                tenant.queued = True
+                tenant.start_tag = max(tenant.start_tag, self._virtual_time)
+                heappush(self._queue, (tenant.start_tag, next(self._numbers), tenant))
+        self._schedule()
 
-    async def turn(self, account: Account, work: int) -> None:
+    async def wait_turn(self, account: Account, work: int) -> None:
         """Begin work when its turn has come."""
         if self.admit(account, work):
             return
-        came: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def go() -> None:
-            if came.done():  # whoever waited has gone
-                self.done(account, work)
+            if ready.done():  # whoever waited has gone
+                self.finish(account, work)
             else:
-                came.set_result(None)
+                ready.set_result(None)
 
         self.wait(account, work, go)
-        await came
+        await ready
 
     # --- turns
-    def _call(self) -> None:
-        if not self._called:
-            self._called = True
-            asyncio.get_running_loop().call_soon(self._serve)
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._serve_round)
 
-    def _serve(self) -> None:
+    def _serve_round(self) -> None:
         """One turn: whoever had least goes first, until enough is begun. Who may not begin now is passed over."""
-        self._called = False
-        self._spent = 0
-        passed: list[Tenant] = []
-        while self._line and self._spent < limits.WORK_TURN_BYTES:
-            tenant = heappop(self._line)[2]
-            before = tenant.place
-            if self._serve_one(tenant):
-                self._now = max(self._now, before)
-            if not tenant.line:
-                tenant.lined = False
-            elif tenant.place == before:
-                passed.append(tenant)
+        self._scheduled = False
+        self._begun_this_round = 0
+        skipped: list[Tenant] = []
+        while self._queue and self._begun_this_round < limits.WORK_TURN_BYTES:
+            tenant = heappop(self._queue)[2]
+            before = tenant.start_tag
+            if self._serve_tenant(tenant):
+                self._virtual_time = max(self._virtual_time, before)
+            if not tenant.queue:
+                tenant.queued = False
+            elif tenant.start_tag == before:
+                skipped.append(tenant)
             else:
-                heappush(self._line, (tenant.place, next(self._numbers), tenant))
-        if self._line:
-            self._call()
-        for tenant in passed:
-            heappush(self._line, (tenant.place, next(self._numbers), tenant))
-        self._call_when_paid(passed)
+                heappush(self._queue, (tenant.start_tag, next(self._numbers), tenant))
+        if self._queue:
+            self._schedule()
+        for tenant in skipped:
+            heappush(self._queue, (tenant.start_tag, next(self._numbers), tenant))
+        self._schedule_when_paid(skipped)
 
-    def _serve_one(self, tenant: Tenant) -> bool:
+    def _serve_tenant(self, tenant: Tenant) -> bool:
         """Begin the work of a tenant whose turn it is; whether there was any that may begin."""
-        passed: list[tuple[int, int, Account]] = []
+        skipped: list[tuple[int, int, Account]] = []
         served = False
-        while tenant.line and not served and self._open_to(tenant, 0):
-            place = heappop(tenant.line)
-            if self._may(place[2], place[2].next):
-                self._serve_account(place[2])
+        while tenant.queue and not served and self._tenant_may_begin(tenant, 0):
+            entry = heappop(tenant.queue)
+            if self._may_begin(entry[2], entry[2].next):
+                self._serve_account(entry[2])
                 served = True
             else:
-                passed.append(place)
-        for place in passed:
-            heappush(tenant.line, place)
+                skipped.append(entry)
+        for entry in skipped:
+            heappush(tenant.queue, entry)
         return served
 
     def _serve_account(self, account: Account) -> None:
         tenant = account.tenant
         work, go = (account.small or account.large).popleft()
-        tenant.now = max(tenant.now, account.place)
-        account.place += work
-        tenant.place += work
-        account.lined = bool(account.small or account.large)
-        if account.lined:
-            heappush(tenant.line, (account.place, next(self._numbers), account))
+        tenant.virtual_time = max(tenant.virtual_time, account.start_tag)
+        account.start_tag += work
+        tenant.start_tag += work
+        account.queued = bool(account.small or account.large)
+        if account.queued:
+            heappush(tenant.queue, (account.start_tag, next(self._numbers), account))
         self._begin(account, work)
         try:
             go()
         except Exception as error:  # one's fault must not cost the others their turn
-            told = {"message": "work that waited failed", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(told)
+            context = {"message": "work that waited failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
-    def _call_when_paid(self, passed: list[Tenant]) -> None:
+    def _schedule_when_paid(self, skipped: list[Tenant]) -> None:
         """Look again when the first of those who owe has paid; whoever waits for answers is called by ``done``."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        waiting = [(tenant, account) for tenant in passed for _, _, account in tenant.line]
-        waits = [max(tenant.owes_s(account.next), account.owes_s(account.next)) for tenant, account in waiting]
-        owed = [wait_s for wait_s in waits if wait_s > 0]
-        if owed:
-            self._timer = asyncio.get_running_loop().call_later(min(owed), self._call)
+        waiting = [(tenant, account) for tenant in skipped for _, _, account in tenant.queue]
+        delays = [max(tenant.delay_s(account.next), account.delay_s(account.next)) for tenant, account in waiting]
+        positive_delays = [wait_s for wait_s in delays if wait_s > 0]
+        if positive_delays:
+            self._timer = asyncio.get_running_loop().call_later(min(positive_delays), self._schedule)

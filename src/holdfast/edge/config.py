@@ -132,6 +132,8 @@ def misspelt(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     a service is called ``holdfast``.
     """
     names = [_PREFIX + name.upper() for name in Settings.model_fields]
-    given = sorted({*(os.environ if environ is None else environ)} - {*names})
-    near = {name: difflib.get_close_matches(name, names, 1, 0.85) for name in given if name.startswith(_PREFIX)}
-    return {name: close[0] for name, close in near.items() if close}
+    present = sorted({*(os.environ if environ is None else environ)} - {*names})
+    close_matches = {
+        name: difflib.get_close_matches(name, names, 1, 0.85) for name in present if name.startswith(_PREFIX)
+    }
+    return {name: close[0] for name, close in close_matches.items() if close}

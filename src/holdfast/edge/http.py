@@ -11,16 +11,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.edge import openapi, sse
-from holdfast.edge.charges import LIST_WORK, MORE, SENT_TIMES, TOKEN_WORK, VIEW_TIMES
-from holdfast.edge.door import Door
-from holdfast.edge.request import Requests, answer, is_known
+from holdfast.edge.charges import EXTRA_WORK, LIST_WORK, SENT_TIMES, TOKEN_WORK, VIEW_TIMES
+from holdfast.edge.listener import Listener
+from holdfast.edge.request import Requests, json_response, matches_etag
 from holdfast.edge.tokens import Tokens
 from holdfast.errors import Refused
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.session.life import check_life
 
 _ANY: Final = msgspec.json.Decoder()
-_SHOWN: Final = re.compile(r"image/(?:png|jpeg|gif|webp|avif)|text/plain(?:; ?charset=[\w-]+)?|application/pdf")
+_INLINE_MEDIA: Final = re.compile(r"image/(?:png|jpeg|gif|webp|avif)|text/plain(?:; ?charset=[\w-]+)?|application/pdf")
 """Media types that are served as such; anything else a browser gets as bytes."""
 
 
@@ -59,11 +59,11 @@ OP_ROUTES: Final = (
 class Rest:
     """The REST edge of one server."""
 
-    def __init__(self, door: Door, requests: Requests, tokens: Tokens) -> None:
-        self.door = door
+    def __init__(self, listener: Listener, requests: Requests, tokens: Tokens) -> None:
+        self.listener = listener
         self.requests = requests
         self.tokens = tokens
-        self._described: bytes | memoryview | None = None  # the same for everybody, who need no token to ask
+        self._openapi_body: bytes | memoryview | None = None  # the same for everybody, who need no token to ask
 
     def routes(self) -> list[BaseRoute]:
         """All routes, for an application or a router."""
@@ -93,10 +93,10 @@ class Rest:
             principal = self.requests.principal(request)
             async with self.requests.body(request, most) as raw:
                 op = operation_of(request, route, raw)
-                self.requests.spend(request, MORE.get(route.op, 0))
+                self.requests.spend(request, EXTRA_WORK.get(route.op, 0))
                 if "session" in request.path_params:
-                    self.requests.opens(request, request.path_params["session"])
-                return answer(await self.door.hub.execute(principal, op), route.status)
+                    self.requests.charge_load(request, request.path_params["session"])
+                return json_response(await self.listener.hub.execute(principal, op), route.status)
 
         return handle
 
@@ -112,17 +112,17 @@ class Rest:
             before = (number(ms, "before"), name)
         self.requests.spend(request, LIST_WORK)
         search = codec.check_text(request.query_params.get("search", ""), "search")[: limits.NAME_CHARS]
-        rows, after = await self.door.hub.list(principal, search=search, before=before, limit=limit)
-        return answer({"sessions": rows, "next": None if after is None else f"{after[0]}~{after[1]}"})
+        rows, after = await self.listener.hub.list(principal, search=search, before=before, limit=limit)
+        return json_response({"sessions": rows, "next": None if after is None else f"{after[0]}~{after[1]}"})
 
     async def _view(self, request: Request) -> tuple[str, int, bytes]:
         principal, session = self.requests.principal(request), session_of(request)
-        self.requests.opens(request, session)
-        found = await self.door.hub.snapshot(principal, session)
+        self.requests.charge_load(request, session)
+        found = await self.listener.hub.snapshot(principal, session)
         self.requests.spend(request, len(found[2]) // SENT_TIMES)
         return found
 
-    async def _decoded(self, request: Request) -> tuple[str, Any]:
+    async def _decoded_view(self, request: Request) -> tuple[str, Any]:
         incarnation, _, view = await self._view(request)
         self.requests.spend(request, len(view) * VIEW_TIMES)
         return incarnation, _ANY.decode(view)
@@ -131,47 +131,47 @@ class Rest:
         """The folded state: ``{session, incarnation, seq, view}``; nothing for whoever names its tag (If-None-Match)."""
         incarnation, seq, view = await self._view(request)
         tag = {"etag": f'"{incarnation}:{seq}"'}
-        if is_known(request, tag["etag"]):
+        if matches_etag(request, tag["etag"]):
             return Response(status_code=304, headers={"cache-control": "no-store", **tag})
         body = {"session": session_of(request), "incarnation": incarnation, "seq": seq, "view": msgspec.Raw(view)}
-        return answer(body, headers=tag)
+        return json_response(body, headers=tag)
 
     async def runs(self, request: Request) -> Response:
         """The runs of the window, in the order they were queued."""
-        incarnation, view = await self._decoded(request)
-        return answer({"runs": list(view["runs"].values()), "incarnation": incarnation})
+        incarnation, view = await self._decoded_view(request)
+        return json_response({"runs": list(view["runs"].values()), "incarnation": incarnation})
 
     async def run(self, request: Request) -> Response:
         """One run."""
-        incarnation, view = await self._decoded(request)
+        incarnation, view = await self._decoded_view(request)
         run, read = ids.unbind(request.path_params["run"])
         check_life(incarnation, read or request.query_params.get("incarnation"))
         found = view["runs"].get(run)
         if found is None:
             raise Refused("run.not_found")
-        return answer(found)
+        return json_response(found)
 
     async def approvals(self, request: Request) -> Response:
         """The approvals of the window; ``?status=pending`` keeps those that wait."""
-        incarnation, view = await self._decoded(request)
-        wanted = request.query_params.get("status")
-        found = [i for i in view["items"] if i["kind"] == "approval" and wanted in (None, i["status"])]
-        return answer({"approvals": found, "incarnation": incarnation})
+        incarnation, view = await self._decoded_view(request)
+        status = request.query_params.get("status")
+        found = [i for i in view["items"] if i["kind"] == "approval" and status in (None, i["status"])]
+        return json_response({"approvals": found, "incarnation": incarnation})
 
     async def presence(self, request: Request) -> Response:
         """Who is here now."""
         principal = self.requests.principal(request)
-        return answer({"here": await self.door.hub.here(principal, session_of(request))})
+        return json_response({"here": await self.listener.hub.here(principal, session_of(request))})
 
     async def events(self, request: Request) -> Response:
         """Events after a position as JSON, or followed live as SSE when the client accepts ``text/event-stream``."""
         principal = self.requests.principal(request)
         if "text/event-stream" in request.headers.get("accept", ""):
-            return await sse.follow(self.door, principal, session_of(request), request)
-        self.requests.opens(request, session_of(request))
+            return await sse.follow_session(self.listener, principal, session_of(request), request)
+        self.requests.charge_load(request, session_of(request))
         after = number(request.query_params.get("after", "0"), "after")
         most = number(request.query_params.get("max_bytes", str(limits.PAGE_BYTES)), "max_bytes", least=1)
-        incarnation, tail, frames = await self.door.hub.read(
+        incarnation, tail, frames = await self.listener.hub.read(
             principal, session_of(request), after, most, request.query_params.get("incarnation")
         )
         joined = b",".join(frames)
@@ -185,26 +185,26 @@ class Rest:
     async def put_blob(self, request: Request) -> Response:
         """Store the body as a blob: ``{blob, size}``."""
         principal, session = self.requests.principal(request), session_of(request)
-        self.requests.opens(request, session)
-        await self.door.hub.loaded(principal, session, "append")  # before the body is waited for
+        self.requests.charge_load(request, session)
+        await self.listener.hub.loaded(principal, session, "append")  # before the body is waited for
         media = request.headers.get("content-type", "").lower()[: limits.NAME_CHARS]
         data = await self.requests.blob(request)
-        blob = await self.door.hub.put_blob(principal, session, media or "application/octet-stream", data)
-        return answer({"blob": blob, "size": len(data)}, 201)
+        blob = await self.listener.hub.put_blob(principal, session, media or "application/octet-stream", data)
+        return json_response({"blob": blob, "size": len(data)}, 201)
 
     async def get_blob(self, request: Request) -> Response:
         """A blob's content, which no browser will run."""
         principal, session = self.requests.principal(request), session_of(request)
-        self.requests.opens(request, session)
-        size = await self.door.hub.blob_size(principal, session, request.path_params["blob"])
-        self.requests.keep(request, size)  # before it is read
+        self.requests.charge_load(request, session)
+        size = await self.listener.hub.blob_size(principal, session, request.path_params["blob"])
+        self.requests.allocate(request, size)  # before it is read
         self.requests.spend(request, size // SENT_TIMES)
-        media, data = await self.door.hub.get_blob(principal, session, request.path_params["blob"])
+        media, data = await self.listener.hub.get_blob(principal, session, request.path_params["blob"])
         headers = {
             "content-disposition": "attachment", "content-security-policy": "default-src 'none'; sandbox",
             "cache-control": "private, max-age=31536000, immutable",
         }  # fmt: skip
-        safe = media if _SHOWN.fullmatch(media) else "application/octet-stream"
+        safe = media if _INLINE_MEDIA.fullmatch(media) else "application/octet-stream"
         return Response(data, 200, headers, safe)
 
     # --- tokens
@@ -213,20 +213,20 @@ class Rest:
         principal = self.requests.principal(request)
         self.requests.spend(request, TOKEN_WORK)
         async with self.requests.body(request) as raw:
-            return answer(self.tokens.narrow(principal, codec.decode(raw, _ANY, "body")), 201)
+            return json_response(self.tokens.narrow(principal, codec.decode(raw, _ANY, "body")), 201)
 
     async def revoke(self, request: Request) -> Response:
         """Revoke a token by its id, or all of a subject; open connections with it close within a second (ACC-4)."""
         principal = self.requests.principal(request)
         async with self.requests.body(request) as raw:
             await self.tokens.revoke(principal, codec.decode(raw, _ANY, "body"))
-        return answer({})
+        return json_response({})
 
     async def openapi(self, request: Request) -> Response:
         """This API, described (OpenAPI 3.1)."""
-        if self._described is None:
-            self._described = answer(openapi.document(OP_ROUTES)).body
-        return Response(self._described, headers={"cache-control": "no-store"}, media_type="application/json")
+        if self._openapi_body is None:
+            self._openapi_body = json_response(openapi.document(OP_ROUTES)).body
+        return Response(self._openapi_body, headers={"cache-control": "no-store"}, media_type="application/json")
 
 
 def operation_of(request: Request, route: OpRoute, raw: bytes) -> wire.Op:

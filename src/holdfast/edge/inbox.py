@@ -13,17 +13,17 @@ from typing import Protocol
 
 from holdfast.edge.accounts import Account
 from holdfast.edge.charges import Charges
-from holdfast.edge.pool import Room
+from holdfast.edge.pool import Allocation
 from holdfast.protocol import limits
 
 
 class Source(Protocol):
     """What messages come from."""
 
-    def hold(self) -> None:
+    def pause_reading(self) -> None:
         """Read nothing more for now; what was read already still comes."""
 
-    def go_on(self) -> None:
+    def resume_reading(self) -> None:
         """Read on. Holds are counted: reading goes on after as many of these."""
 
 
@@ -35,76 +35,92 @@ class Inbox:
         work: does what a message asks for; it is told what was charged, and says ``done`` when it is answered.
     """
 
-    __slots__ = ("_account", "_charges", "_closed", "_held", "_later", "_memory", "_size", "_source", "_turn", "_work")
+    __slots__ = (
+        "_account",
+        "_charges",
+        "_closed",
+        "_handle",
+        "_memory",
+        "_paused",
+        "_queue",
+        "_size",
+        "_source",
+        "_wait_number",
+    )
 
     def __init__(
-        self, charges: Charges, account: Account, memory: Room, source: Source, work: Callable[[bytes, int], None]
+        self,
+        charges: Charges,
+        account: Account,
+        memory: Allocation,
+        source: Source,
+        handle: Callable[[bytes, int], None],
     ) -> None:
         self._charges = charges
         self._account = account
         self._memory = memory
         self._source = source
-        self._work = work
-        self._later: deque[tuple[bytes, int]] | None = None  # most connections never have anything that waits
+        self._handle = handle
+        self._queue: deque[tuple[bytes, int]] | None = None  # most connections never have anything that waits
         self._size = 0  # of what waits
-        self._turn = 0  # the number of the wait
-        self._held = False  # nothing is read
+        self._wait_number = 0  # the number of the wait
+        self._paused = False  # nothing is read
         self._closed = False
 
-    def received(self, raw: bytes, room: int = 0) -> None:
+    def receive(self, raw: bytes, allocated: int = 0) -> None:
         """A message, and the memory that was kept for it while it came."""
         if self._closed:
             return
-        later = self._later
-        if not later:
+        queue = self._queue
+        if not queue:
             charges = self._charges
             work = charges.price(raw, limits.OPERATION_BYTES)
             if charges.admit(self._account, work):
-                self._work(raw, work)
-                if room:
-                    self._memory.shrink(room)
+                self._handle(raw, work)
+                if allocated:
+                    self._memory.shrink(allocated)
                 return
             self._wait(work)
-        if later is None:
-            later = self._later = deque()
-        later.append((raw, room))
+        if queue is None:
+            queue = self._queue = deque()
+        queue.append((raw, allocated))
         self._size += len(raw)
         if self._size > limits.HELD_FREE_BYTES:
-            self._hold(self._turn)
+            self._pause(self._wait_number)
 
     def close(self) -> None:
         """Nothing more is done for the connection."""
         self._closed = True
-        self._later = None
+        self._queue = None
 
     def _wait(self, work: int) -> None:
-        self._turn += 1
-        self._charges.wait(self._account, work, lambda: self._my_turn(work))
-        asyncio.get_running_loop().call_soon(self._hold, self._turn)  # after the turn that comes next
+        self._wait_number += 1
+        self._charges.wait(self._account, work, lambda: self._drain(work))
+        asyncio.get_running_loop().call_soon(self._pause, self._wait_number)  # after the turn that comes next
 
-    def _hold(self, turn: int) -> None:
-        if turn == self._turn and self._later and not self._held and not self._closed:
-            self._held = True
-            self._source.hold()
+    def _pause(self, wait_number: int) -> None:
+        if wait_number == self._wait_number and self._queue and not self._paused and not self._closed:
+            self._paused = True
+            self._source.pause_reading()
 
-    def _my_turn(self, work: int) -> None:
+    def _drain(self, work: int) -> None:
         """The turn of the first that waits has come; those behind it go on as far as they may."""
-        while (later := self._later) is not None:
-            raw, room = later[0]
-            self._work(raw, work)
+        while (queue := self._queue) is not None:
+            raw, allocated = queue[0]
+            self._handle(raw, work)
             if self._closed:
                 return
-            later.popleft()
+            queue.popleft()
             self._size -= len(raw)
-            if room:
-                self._memory.shrink(room)
-            if not later:
-                if self._held:
-                    self._held = False
-                    self._source.go_on()
+            if allocated:
+                self._memory.shrink(allocated)
+            if not queue:
+                if self._paused:
+                    self._paused = False
+                    self._source.resume_reading()
                 return
-            work = self._charges.price(later[0][0], limits.OPERATION_BYTES)
+            work = self._charges.price(queue[0][0], limits.OPERATION_BYTES)
             if not self._charges.admit(self._account, work):
                 self._wait(work)
                 return
-        self._charges.done(self._account, work)
+        self._charges.finish(self._account, work)

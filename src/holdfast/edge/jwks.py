@@ -42,9 +42,9 @@ class KeySet:
         self._url = url
         self._trust_env = not loopback  # proxies and certificates of the environment, for what is not this machine
         self._keys: list[jwt.PyJWK] = []
-        self._fetched_s = -limits.KEYS_KEEP_S
-        self._tried_s = -limits.KEYS_RETRY_S
-        self._wanted = asyncio.Event()
+        self._fetched_at_s = -limits.KEYS_KEEP_S
+        self._attempted_at_s = -limits.KEYS_RETRY_S
+        self._refresh_requested = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -65,13 +65,13 @@ class KeySet:
             jwt.InvalidKeyError: the issuer has no such key.
         """
         now = asyncio.get_running_loop().time()
-        if now - self._fetched_s >= limits.KEYS_KEEP_S:
+        if now - self._fetched_at_s >= limits.KEYS_KEEP_S:
             raise Unavailable("auth.keys")
-        fit = [key for key in self._keys if fits(key, algorithm) and kid in (None, key.key_id)]
-        if len(fit) == 1 or (fit and kid is not None):
-            return fit[0].key
-        if now - self._tried_s >= limits.KEYS_RETRY_S:
-            self._wanted.set()
+        candidates = [key for key in self._keys if fits(key, algorithm) and kid in (None, key.key_id)]
+        if len(candidates) == 1 or (candidates and kid is not None):
+            return candidates[0].key
+        if now - self._attempted_at_s >= limits.KEYS_RETRY_S:
+            self._refresh_requested.set()
             raise Unavailable("auth.keys")
         raise jwt.InvalidKeyError
 
@@ -81,14 +81,14 @@ class KeySet:
         ) as client:
             while True:
                 fresh = await self._fetch(client)
-                self._tried_s = asyncio.get_running_loop().time()
-                self._wanted.clear()
+                self._attempted_at_s = asyncio.get_running_loop().time()
+                self._refresh_requested.clear()
                 if not fresh:
                     await asyncio.sleep(limits.KEYS_RETRY_S)
                     continue
                 try:
                     async with asyncio.timeout(limits.KEYS_REFRESH_S):  # wait_for of 3.11 loses some cancels
-                        await self._wanted.wait()
+                        await self._refresh_requested.wait()
                 except TimeoutError:
                     continue
 
@@ -105,7 +105,7 @@ class KeySet:
         except Exception as error:  # whatever the issuer does, its former keys stay and the server goes on
             log.warning("the issuer's keys could not be read: %s", type(error).__name__)
             return False
-        self._fetched_s = asyncio.get_running_loop().time()
+        self._fetched_at_s = asyncio.get_running_loop().time()
         return True
 
 

@@ -16,8 +16,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.edge.browser import LOOPBACK
-from holdfast.edge.door import Door
-from holdfast.edge.request import Requests, answer
+from holdfast.edge.listener import Listener
+from holdfast.edge.request import Requests, json_response
 from holdfast.edge.webhooks import Webhooks
 from holdfast.errors import Refused
 from holdfast.hub.stats import BUCKETS
@@ -54,7 +54,7 @@ EDGE: Final[dict[str, tuple[str, str]]] = {
     "webhooks_given_up": ("counter", "Webhooks that nobody took in all their tries."),
     "webhooks_waiting": ("gauge", "Webhooks that wait for another try."),
 }
-NEIGHBOURS: Final[dict[str, tuple[str, str]]] = {
+RESOURCES: Final[dict[str, tuple[str, str]]] = {
     "work_bytes": ("counter", "Bytes of messages and bodies charged before they were decoded."),
     "work_values": ("counter", "JSON values charged before they were decoded."),
     "work_begun_bytes": ("gauge", "Work that is begun and not answered, in bytes."),
@@ -70,9 +70,9 @@ _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 class _Collector:
-    def __init__(self, door: Door, webhooks: Webhooks) -> None:
-        self._door = door
-        self._hub = door.hub
+    def __init__(self, listener: Listener, webhooks: Webhooks) -> None:
+        self._listener = listener
+        self._hub = listener.hub
         self._webhooks = webhooks
 
     def collect(self) -> Iterator[Metric]:
@@ -82,8 +82,8 @@ class _Collector:
             yield _family(name, row, getattr(stats, name))
         for name, row in EDGE.items():
             yield _family(name, row, getattr(self._webhooks, name.removeprefix("webhooks_")))
-        for name, value in self._neighbours().items():
-            yield _family(name, NEIGHBOURS[name], value)
+        for name, value in self._resources().items():
+            yield _family(name, RESOURCES[name], value)
         buckets, running = [], 0
         for bound, count in zip(BUCKETS, stats.commit_seconds.counts, strict=True):
             running += count
@@ -97,11 +97,11 @@ class _Collector:
             "holdfast_engine_ok", "1 while the engine takes every append.", value=float(mode == "ok")
         )
 
-    def _neighbours(self) -> dict[str, int]:
-        charges, strangers = self._door.charges, self._door.crowd.strangers
+    def _resources(self) -> dict[str, int]:
+        charges, strangers = self._listener.charges, self._listener.connection_limits.strangers
         return {
-            "work_bytes": charges.bytes, "work_values": charges.nodes, "work_begun_bytes": charges.begun,
-            "work_waited": charges.waited, "work_refused": charges.refused, "held_bytes": charges.memory.held,
+            "work_bytes": charges.bytes, "work_values": charges.nodes, "work_begun_bytes": charges.in_progress,
+            "work_waited": charges.waited, "work_refused": charges.refused, "held_bytes": charges.memory.in_use,
             "held_refused": charges.memory.refused, "strangers": len(strangers), "strangers_dropped": strangers.dropped,
         }  # fmt: skip
 
@@ -115,12 +115,12 @@ def _family(name: str, row: tuple[str, str], value: float) -> Metric:
 class Health:
     """The three routes operators look at."""
 
-    def __init__(self, door: Door, requests: Requests, webhooks: Webhooks) -> None:
-        self._hub = door.hub
-        self._open = door.settings.metrics_open
+    def __init__(self, listener: Listener, requests: Requests, webhooks: Webhooks) -> None:
+        self._hub = listener.hub
+        self._open = listener.settings.metrics_open
         self._requests = requests
         self._registry = CollectorRegistry()
-        self._registry.register(_Collector(door, webhooks))
+        self._registry.register(_Collector(listener, webhooks))
 
     def routes(self) -> list[BaseRoute]:
         """All routes."""
@@ -135,7 +135,7 @@ class Health:
         health = self._hub.engine.health()
         mode = "closing" if self._hub.closing else str(health["mode"])
         why = {"why": health["error"]} if mode != "ok" and health.get("error") else {}
-        return answer({"ready": mode == "ok", "mode": mode, **why}, 200 if mode == "ok" else 503)
+        return json_response({"ready": mode == "ok", "mode": mode, **why}, 200 if mode == "ok" else 503)
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text, for loopback and admins unless the settings open it."""

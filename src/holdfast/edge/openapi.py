@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 import holdfast
-from holdfast.edge import answers, openapi_dialects
+from holdfast.edge import openapi_dialects, response_schemas
 from holdfast.edge.tokens import NarrowRequest, RevokeRequest
 from holdfast.errors import CODES
 from holdfast.session.access import NEEDS
@@ -35,7 +35,7 @@ _WRITES = (
     ("POST", "/v1/tokens", "Mint a narrower token", "what it grants", 201),
     ("POST", "/v1/tokens/revoke", "Revoke a token, or all of a subject", "admin", 200),
 )
-_TAGGED = {("GET", "/v1/sessions/{session}")}
+_WITH_ETAG = {("GET", "/v1/sessions/{session}")}
 _QUERY = {"limit": "integer", "after": "integer", "max_bytes": "integer"}
 
 
@@ -47,33 +47,33 @@ def document(routes: Sequence[Any]) -> dict[str, Any]:
     tokens = {"/v1/tokens": schemas[-2], "/v1/tokens/revoke": schemas[-1]}
     paths: dict[str, dict[str, Any]] = {}
     for route, schema in zip(routes, schemas[:-2], strict=True):
-        described = _operation(route.op.__doc__ or "", NEEDS[route.op], route.path, route.status)
+        operation = _operation(route.op.__doc__ or "", NEEDS[route.op], route.path, route.status)
         if route.method != "GET":
-            described["requestBody"] = {"required": False, "content": {"application/json": {"schema": schema}}}
-            described["parameters"].append(_parameter("Idempotency-Key", "header", "Makes a retry safe (LOG-5)."))
+            operation["requestBody"] = {"required": False, "content": {"application/json": {"schema": schema}}}
+            operation["parameters"].append(_parameter("Idempotency-Key", "header", "Makes a retry safe (LOG-5)."))
         if "incarnation" in route.op.__struct_fields__:
-            described["parameters"].append(_parameter("incarnation", "query", "The life it was read in (LIFE-1)."))
-        _answers(described, route.status, answers.OPERATIONS[route.op])
-        described["operationId"] = f"{route.op.__name__}{'Run' if '/runs/' in route.path else ''}"
-        paths.setdefault(route.path, {})[route.method.lower()] = described
+            operation["parameters"].append(_parameter("incarnation", "query", "The life it was read in (LIFE-1)."))
+        _add_response(operation, route.status, response_schemas.OPERATIONS[route.op])
+        operation["operationId"] = f"{route.op.__name__}{'Run' if '/runs/' in route.path else ''}"
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
     for method, path, summary, verb, query in _PLAIN:
-        described = _operation(summary, verb, path, 200)
-        described["parameters"] += [_parameter(name, "query", "", _QUERY.get(name, "string")) for name in query]
-        _answers(described, 200, answers.ROUTES.get((method, path)))
-        if (method, path) in _TAGGED:
-            described["parameters"].append(
+        operation = _operation(summary, verb, path, 200)
+        operation["parameters"] += [_parameter(name, "query", "", _QUERY.get(name, "string")) for name in query]
+        _add_response(operation, 200, response_schemas.ROUTES.get((method, path)))
+        if (method, path) in _WITH_ETAG:
+            operation["parameters"].append(
                 _parameter("If-None-Match", "header", "The `ETag` of what is known already.")
             )
-            described["responses"]["304"] = {"description": "Nothing is newer than that"}
-        paths.setdefault(path, {})[method.lower()] = described
+            operation["responses"]["304"] = {"description": "Nothing is newer than that"}
+        paths.setdefault(path, {})[method.lower()] = operation
     for method, path, summary, verb, status in _WRITES:
-        described = _operation(summary, verb, path, status)
-        given = {"application/json": {"schema": tokens[path]}} if path in tokens else {"application/octet-stream": {}}
-        described["requestBody"] = {"required": path in tokens, "content": given}
-        _answers(described, status, answers.ROUTES[method, path])
-        paths.setdefault(path, {})[method.lower()] = described
+        operation = _operation(summary, verb, path, status)
+        content = {"application/json": {"schema": tokens[path]}} if path in tokens else {"application/octet-stream": {}}
+        operation["requestBody"] = {"required": path in tokens, "content": content}
+        _add_response(operation, status, response_schemas.ROUTES[method, path])
+        paths.setdefault(path, {})[method.lower()] = operation
     for row in openapi_dialects.TABLE:
-        paths.setdefault(row.path, {})[row.method.lower()] = _foreign(row)
+        paths.setdefault(row.path, {})[row.method.lower()] = _dialect_operation(row)
     for name, schema in components.items():
         _relax(name, schema)
     return {
@@ -92,9 +92,9 @@ def _relax(name: str, schema: dict[str, Any]) -> None:
     """Over REST the path says the operation and the session: the body need not."""
     properties = schema.get("properties", {})
     if "op" in properties and "session" in properties:
-        for given in ("op", "id", "run", "approval", "input"):
-            if given in ("op", "id") or (given in schema.get("required", []) and given != "session"):
-                properties.pop(given, None)
+        for name_ in ("op", "id", "run", "approval", "input"):
+            if name_ in ("op", "id") or (name_ in schema.get("required", []) and name_ != "session"):
+                properties.pop(name_, None)
         schema["required"] = [
             r for r in schema.get("required", []) if r in properties and (r != "session" or name == "Create")
         ]
@@ -102,27 +102,27 @@ def _relax(name: str, schema: dict[str, Any]) -> None:
             properties.pop("session", None)
 
 
-def _answers(described: dict[str, Any], status: int, schema: dict[str, Any] | None) -> None:
+def _add_response(operation: dict[str, Any], status: int, schema: dict[str, Any] | None) -> None:
     """Say what comes back. Routes without a schema answer something else than JSON."""
     if schema is not None:
-        described["responses"][str(status)]["content"] = {"application/json": {"schema": schema}}
+        operation["responses"][str(status)]["content"] = {"application/json": {"schema": schema}}
 
 
-def _foreign(row: openapi_dialects.Foreign) -> dict[str, Any]:
+def _dialect_operation(row: openapi_dialects.DialectRoute) -> dict[str, Any]:
     """A route of a dialect."""
-    described = _operation(row.summary, row.needs, row.path, 200)
-    described["parameters"] += [_parameter(name, "query", "") for name in row.query]
+    operation = _operation(row.summary, row.verbs, row.path, 200)
+    operation["parameters"] += [_parameter(name, "query", "") for name in row.query]
     contents = {media: {"schema": schema} if schema else {} for media, schema in row.contents.items()}
-    described["responses"]["200"]["content"] = contents
-    if row.nothing:
-        described["responses"]["204"] = {"description": row.nothing}
-    media, shape = row.refused
-    refused = {"description": "Refused, in the dialect's own shape", "content": {media: {"schema": shape}}}
-    described["responses"] |= {"4XX": refused, "5XX": refused}
+    operation["responses"]["200"]["content"] = contents
+    if row.no_content:
+        operation["responses"]["204"] = {"description": row.no_content}
+    media, shape = row.error
+    error = {"description": "Refused, in the dialect's own shape", "content": {media: {"schema": shape}}}
+    operation["responses"] |= {"4XX": error, "5XX": error}
     if row.body is not None:
         required = bool(row.body["required"])
-        described["requestBody"] = {"required": required, "content": {openapi_dialects.JSON: {"schema": row.body}}}
-    return described
+        operation["requestBody"] = {"required": required, "content": {openapi_dialects.JSON: {"schema": row.body}}}
+    return operation
 
 
 def _operation(summary: str, verb: str, path: str, status: int) -> dict[str, Any]:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from holdfast.edge.answers import ANY, COUNT, FLAG, MAYBE, TEXT, Schema, listed, record
+from holdfast.edge.response_schemas import ANY, COUNT, FLAG, NULLABLE_TEXT, TEXT, Schema, array_of, object_with
 
 JSON: Final = "application/json"
 STREAM: Final = "text/event-stream"
 
-OURS: Final[tuple[str, Schema]] = (JSON, {"$ref": "#/components/schemas/Error"})
-WORDS: Final[tuple[str, Schema]] = ("text/plain", TEXT)
+HOLDFAST_ERROR: Final[tuple[str, Schema]] = (JSON, {"$ref": "#/components/schemas/Error"})
+TEXT_ERROR: Final[tuple[str, Schema]] = ("text/plain", TEXT)
 """The AI SDK makes the body of a refusal the message of its error."""
-OPENAI: Final[tuple[str, Schema]] = (JSON, record(error=record(message=TEXT, type=TEXT, param=MAYBE, code=TEXT)))
+OPENAI_ERROR: Final[tuple[str, Schema]] = (
+    JSON,
+    object_with(error=object_with(message=TEXT, type=TEXT, param=NULLABLE_TEXT, code=TEXT)),
+)
 
 
-class Foreign(NamedTuple):
+class DialectRoute(NamedTuple):
     """One route.
 
     Attributes:
@@ -33,47 +36,53 @@ class Foreign(NamedTuple):
     method: str
     path: str
     summary: str
-    needs: str
+    verbs: str
     body: Schema | None
     contents: dict[str, Schema]
-    refused: tuple[str, Schema]
+    error: tuple[str, Schema]
     query: tuple[str, ...] = ()
-    nothing: str = ""
+    no_content: str = ""
 
 
-_RESPONSE: Final = record(id=TEXT, object=TEXT, status=TEXT, model=TEXT, output=listed(ANY), created_at=COUNT)
-_ASKED: Final = record({"stream": FLAG, "background": FLAG, "previous_response_id": MAYBE}, model=TEXT, input={})
-_LISTED: Final = record(object=TEXT, data=listed(ANY), has_more=FLAG, first_id=MAYBE, last_id=MAYBE)
-_GIVEN: Final = record({"resume": listed(ANY), "tools": listed(ANY)}, threadId=TEXT, runId=TEXT, messages=listed(ANY))
-_STOPPING: Final = record({"runId": MAYBE, "force": FLAG})
-_CHAT: Final = record({"trigger": TEXT, "messageId": MAYBE}, id=TEXT, messages=listed(ANY))
+_RESPONSE: Final = object_with(id=TEXT, object=TEXT, status=TEXT, model=TEXT, output=array_of(ANY), created_at=COUNT)
+_RESPONSE_REQUEST: Final = object_with(
+    {"stream": FLAG, "background": FLAG, "previous_response_id": NULLABLE_TEXT}, model=TEXT, input={}
+)
+_INPUT_ITEMS: Final = object_with(
+    object=TEXT, data=array_of(ANY), has_more=FLAG, first_id=NULLABLE_TEXT, last_id=NULLABLE_TEXT
+)
+_RUN_INPUT: Final = object_with(
+    {"resume": array_of(ANY), "tools": array_of(ANY)}, threadId=TEXT, runId=TEXT, messages=array_of(ANY)
+)
+_STOP_REQUEST: Final = object_with({"runId": NULLABLE_TEXT, "force": FLAG})
+_CHAT_REQUEST: Final = object_with({"trigger": TEXT, "messageId": NULLABLE_TEXT}, id=TEXT, messages=array_of(ANY))
 
 _R: Final = "/v1/responses"
 _G: Final = "/v1/ag-ui/agent/{agent}"
 _A: Final = "/v1/ai-sdk/{version}/{agent}"
 
 TABLE: Final = (
-    Foreign("POST", _R, "OpenAI Responses: say something, and get the response or its stream", "append, read", _ASKED,
-            {JSON: _RESPONSE, STREAM: {}}, OPENAI),
-    Foreign("GET", f"{_R}/{{response}}", "OpenAI Responses: a response as it stands, or its events after a position", "read",
-            None, {JSON: _RESPONSE, STREAM: {}}, OPENAI, ("stream", "starting_after")),
-    Foreign("DELETE", f"{_R}/{{response}}", "OpenAI Responses: erase a response that has a session to itself", "admin", None,
-            {JSON: record(id=TEXT, object=TEXT, deleted=FLAG)}, OPENAI),
-    Foreign("POST", f"{_R}/{{response}}/cancel", "OpenAI Responses: stop a response", "control, read", None,
-            {JSON: _RESPONSE}, OPENAI),
-    Foreign("GET", f"{_R}/{{response}}/input_items", "OpenAI Responses: what a response answers", "read", None,
-            {JSON: _LISTED}, OPENAI, ("limit", "after", "order")),
-    Foreign("POST", f"{_G}/run", "AG-UI: do what the input asks for, and stream the run", "append, read", _GIVEN,
-            {STREAM: {}}, OURS, ("version",)),
-    Foreign("POST", f"{_G}/connect", "AG-UI: join what runs in the thread", "read", _GIVEN, {STREAM: {}}, OURS,
+    DialectRoute("POST", _R, "OpenAI Responses: say something, and get the response or its stream", "append, read", _RESPONSE_REQUEST,
+            {JSON: _RESPONSE, STREAM: {}}, OPENAI_ERROR),
+    DialectRoute("GET", f"{_R}/{{response}}", "OpenAI Responses: a response as it stands, or its events after a position", "read",
+            None, {JSON: _RESPONSE, STREAM: {}}, OPENAI_ERROR, ("stream", "starting_after")),
+    DialectRoute("DELETE", f"{_R}/{{response}}", "OpenAI Responses: erase a response that has a session to itself", "admin", None,
+            {JSON: object_with(id=TEXT, object=TEXT, deleted=FLAG)}, OPENAI_ERROR),
+    DialectRoute("POST", f"{_R}/{{response}}/cancel", "OpenAI Responses: stop a response", "control, read", None,
+            {JSON: _RESPONSE}, OPENAI_ERROR),
+    DialectRoute("GET", f"{_R}/{{response}}/input_items", "OpenAI Responses: what a response answers", "read", None,
+            {JSON: _INPUT_ITEMS}, OPENAI_ERROR, ("limit", "after", "order")),
+    DialectRoute("POST", f"{_G}/run", "AG-UI: do what the input asks for, and stream the run", "append, read", _RUN_INPUT,
+            {STREAM: {}}, HOLDFAST_ERROR, ("version",)),
+    DialectRoute("POST", f"{_G}/connect", "AG-UI: join what runs in the thread", "read", _RUN_INPUT, {STREAM: {}}, HOLDFAST_ERROR,
             ("version",)),
-    Foreign("POST", f"{_G}/stop/{{thread}}", "AG-UI: stop the agent's runs in a thread", "control, read", _STOPPING,
-            {JSON: record(stopped=FLAG, runs=listed(TEXT))}, OURS),
-    Foreign("POST", _A, "AI SDK: append the last message, and stream the answer", "append, read", _CHAT, {STREAM: {}},
-            WORDS),
-    Foreign("GET", f"{_A}/{{chat}}", "AI SDK: the conversation as UI messages", "read", None, {JSON: listed(ANY)}, OURS),
-    Foreign("GET", f"{_A}/{{chat}}/stream", "AI SDK: the answer that is being given, from its beginning", "read", None,
-            {STREAM: {}}, WORDS, (), "No answer is being given"),
-    Foreign("DELETE", f"{_A}/{{chat}}/stream", "AI SDK: stop the answer that is being given", "control, read", None,
-            {JSON: record(runs=listed(TEXT))}, OURS),
+    DialectRoute("POST", f"{_G}/stop/{{thread}}", "AG-UI: stop the agent's runs in a thread", "control, read", _STOP_REQUEST,
+            {JSON: object_with(stopped=FLAG, runs=array_of(TEXT))}, HOLDFAST_ERROR),
+    DialectRoute("POST", _A, "AI SDK: append the last message, and stream the answer", "append, read", _CHAT_REQUEST, {STREAM: {}},
+            TEXT_ERROR),
+    DialectRoute("GET", f"{_A}/{{chat}}", "AI SDK: the conversation as UI messages", "read", None, {JSON: array_of(ANY)}, HOLDFAST_ERROR),
+    DialectRoute("GET", f"{_A}/{{chat}}/stream", "AI SDK: the answer that is being given, from its beginning", "read", None,
+            {STREAM: {}}, TEXT_ERROR, (), "No answer is being given"),
+    DialectRoute("DELETE", f"{_A}/{{chat}}/stream", "AI SDK: stop the answer that is being given", "control, read", None,
+            {JSON: object_with(runs=array_of(TEXT))}, HOLDFAST_ERROR),
 )  # fmt: skip

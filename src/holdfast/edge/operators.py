@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from holdfast.edge.door import Door
-from holdfast.edge.request import Requests, answer
+from holdfast.edge.listener import Listener
+from holdfast.edge.request import Requests, json_response
 from holdfast.errors import Refused
 from holdfast.hub.hot import HotSession
 from holdfast.hub.port import Connection
@@ -27,9 +27,9 @@ from holdfast.session.access import Principal
 class Operators:
     """The operators' routes of one server."""
 
-    def __init__(self, door: Door, requests: Requests) -> None:
-        self.door = door
-        self.hub = door.hub
+    def __init__(self, listener: Listener, requests: Requests) -> None:
+        self.listener = listener
+        self.hub = listener.hub
         self.requests = requests
 
     def routes(self) -> list[BaseRoute]:
@@ -50,17 +50,17 @@ class Operators:
 
     async def connections(self, request: Request) -> Response:
         """Open connections: `{connections: [{connection, actor, surface, device, paused, sessions, titles, …}], all}`."""
-        asking = self._operator(request)
-        tenant = asking.tenant
+        principal = self._operator(request)
+        tenant = principal.tenant
         mine = [conn for conn in self.hub.connections.values() if conn.principal.tenant == tenant]
         shown = mine[: limits.OPERATOR_ROWS]
-        return answer({"connections": [self._connection(conn, asking) for conn in shown], "all": len(mine)})
+        return json_response({"connections": [self._connection(conn, principal) for conn in shown], "all": len(mine)})
 
-    def _connection(self, conn: Connection, asking: Principal) -> dict[str, Any]:
+    def _connection(self, conn: Connection, principal: Principal) -> dict[str, Any]:
         worker = self.hub.workers.by_connection.get(conn.ident)
         reads = self.hub.readers.by_connection.get(conn.ident, {})
         titles = {
-            session: reader.session.index.title for session, reader in reads.items() if asking.may("read", session)
+            session: reader.session.index.title for session, reader in reads.items() if principal.may("read", session)
         }
         return {
             "connection": conn.ident, "actor": conn.principal.actor, "surface": conn.surface, "device": conn.device,
@@ -76,20 +76,20 @@ class Operators:
         conn = self.hub.connections.get(ident)
         if conn is None or conn.principal.tenant != principal.tenant:
             raise Refused("connection.not_found")
-        visit = self.door.visits.get(ident)
-        if visit is not None:
-            visit.abort()
+        connection = self.listener.connections.get(ident)
+        if connection is not None:
+            connection.abort()
         else:
             conn.close(1012, "cut")
-        return answer({})
+        return json_response({})
 
     async def runs(self, request: Request) -> Response:
         """Runs that have not ended, of sessions in memory: lost and retried first, then by time."""
-        asking = self._operator(request)
-        mine = (hot for hot in self.hub.sessions.values() if hot.key.tenant == asking.tenant)
-        found = [run for hot in mine for run in self._runs(hot, asking.may("read", hot.key.session))]
+        principal = self._operator(request)
+        mine = (hot for hot in self.hub.sessions.values() if hot.key.tenant == principal.tenant)
+        found = [run for hot in mine for run in self._runs(hot, principal.may("read", hot.key.session))]
         found.sort(key=lambda run: (-run["losses"], run["queued_ms"]))
-        return answer({"runs": found[: limits.OPERATOR_ROWS], "all": len(found)})
+        return json_response({"runs": found[: limits.OPERATOR_ROWS], "all": len(found)})
 
     def _runs(self, hot: HotSession, readable: bool) -> Iterator[dict[str, Any]]:
         now = self.hub.clock.monotonic()
@@ -105,20 +105,20 @@ class Operators:
     async def activity(self, request: Request) -> Response:
         """Events by second over the last half minute, of the sessions in which any were written, the busiest first."""
         tenant, now = self._operator(request).tenant, self.hub.clock.monotonic()
-        told = {
+        activity = {
             hot.key.session: seconds
             for hot in self.hub.sessions.values()
             if hot.key.tenant == tenant and (seconds := hot.activity.seconds(now))
         }
-        busiest = sorted(told.items(), key=lambda row: -sum(row[1]))[: limits.OPERATOR_ROWS]
-        return answer({"sessions": dict(busiest), "all": len(told)})
+        busiest = sorted(activity.items(), key=lambda row: -sum(row[1]))[: limits.OPERATOR_ROWS]
+        return json_response({"sessions": dict(busiest), "all": len(activity)})
 
     async def stats(self, request: Request) -> Response:
         """The hub's counters and gauges as JSON, and commit times as a histogram: what the console draws over time."""
         self._operator(request)
-        told = asdict(self.hub.stats)
-        told.pop("commit_seconds")
+        counters = asdict(self.hub.stats)
+        counters.pop("commit_seconds")
         times = self.hub.stats.commit_seconds
         bounds = [bound if bound != float("inf") else None for bound in BUCKETS]
         histogram = {"bounds_s": bounds, "counts": times.counts, "total_s": times.total_s}
-        return answer({"now_ms": self.hub.clock.wall_ms(), "stats": told, "commit": histogram})
+        return json_response({"now_ms": self.hub.clock.wall_ms(), "stats": counters, "commit": histogram})

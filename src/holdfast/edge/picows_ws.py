@@ -1,7 +1,7 @@
 """WebSockets at the speed of send, on uvicorn's port: picows' protocol takes over once it is known who is there.
 
 What picows leaves to the listener is here: reserved bits (RFC 6455, 5.2), reassembly (5.4) within a bound, UTF-8 (8.1), the
-close handshake (5.5.1). How a connection gets here is in ``edge/upgrade.py``, what comes between in ``edge/intake.py``.
+close handshake (5.5.1). How a connection gets here is in ``edge/upgrade.py``, what comes between in ``edge/frame_splitter.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from picows import WSCloseCode, WSListener, WSMsgType, WSProtocolError
 
-from holdfast.edge.door import CLOSE_CODES, Door, Kind, Visit
+from holdfast.edge.listener import CLOSE_CODES, Listener, ServerConnection, SocketKind
 from holdfast.errors import HoldfastError
 from holdfast.hub.port import Batch
 from holdfast.protocol import limits
@@ -28,7 +28,7 @@ _LARGE = limits.WRITE_LOW_BYTES
 _TEXT = WSMsgType.TEXT  # looking it up takes as long as looking at it
 
 
-class Turn:
+class FlushQueue:
     """The connections of one server that were given something in this turn of the loop.
 
     They are written to at its end: one ``send`` for each, however many frames and answers came together. The system
@@ -36,58 +36,65 @@ class Turn:
     """
 
     def __init__(self) -> None:
-        self.wires: list[PicowsWire] = []
+        self.transports: list[PicowsTransport] = []
 
-    def begin(self) -> None:
+    def schedule(self) -> None:
         """The first connection is about to be added."""
-        asyncio.get_running_loop().call_soon(self._end)
+        asyncio.get_running_loop().call_soon(self._flush_all)
 
-    def _end(self) -> None:
-        wires, self.wires = self.wires, []
-        for wire in wires:  # as ``flush``, without a call: this is once per delivery
-            unsent, out = wire._unsent, wire._out
-            wire._unsent = None
+    def _flush_all(self) -> None:
+        transports, self.transports = self.transports, []
+        for transport in transports:  # as ``flush``, without a call: this is once per delivery
+            unsent, out = transport._unsent, transport._out
+            transport._unsent = None
             if unsent is not None and out is not None:
                 out(unsent if isinstance(unsent, bytes) else b"".join(unsent))
 
 
-class PicowsWire(WSListener):
+class PicowsTransport(WSListener):
     """One connection's frames in, bytes out."""
 
     __slots__ = (
-        "_door",
+        "_allocated",
+        "_connection",
+        "_flush_queue",
         "_fragments",
-        "_holds",
+        "_is_text",
         "_kind",
+        "_listener",
         "_out",
+        "_pauses",
         "_principal",
-        "_room",
-        "_text",
+        "_tcp_transport",
         "_timer",
-        "_transport",
-        "_turn",
-        "_under",
-        "_unread",
+        "_unconfirmed",
         "_unsent",
-        "_visit",
+        "_ws_transport",
         "paused",
     )
 
-    def __init__(self, door: Door, turn: Turn, under: Any, principal: Principal | None, kind: Kind | None) -> None:
-        self._door = door
-        self._under = under
+    def __init__(
+        self,
+        listener: Listener,
+        flush_queue: FlushQueue,
+        tcp_transport: Any,
+        principal: Principal | None,
+        kind: SocketKind | None,
+    ) -> None:
+        self._listener = listener
+        self._tcp_transport = tcp_transport
         self._kind = kind
-        self._turn = turn
+        self._flush_queue = flush_queue
         self._principal = principal
         self._unsent: bytes | list[bytes] | None = None  # of this turn: most often one frame, and no list for it
-        self._unread: int | None = None
-        self._transport: Any = None
+        self._unconfirmed: int | None = None
+        self._ws_transport: Any = None
         self._out: Callable[[bytes], None] | None = None
-        self._visit: Visit | None = None
+        self._connection: ServerConnection | None = None
         self._fragments: bytearray | None = None
-        self._text = False
-        self._holds = 0  # reasons not to read for now
-        self._room = 0  # kept for the message that is coming
+        self._is_text = False
+        self._pauses = 0  # reasons not to read for now
+        self._allocated = 0  # kept for the message that is coming
         self._timer: asyncio.TimerHandle | None = None
         self.paused = False
 
@@ -98,17 +105,17 @@ class PicowsWire(WSListener):
             unsent, data = self._unsent, batch.framed or batch.ws
             if unsent is None:
                 self._unsent = data
-                wires = self._turn.wires
-                if not wires:
-                    self._turn.begin()
-                wires.append(self)
+                transports = self._flush_queue.transports
+                if not transports:
+                    self._flush_queue.schedule()
+                transports.append(self)
             elif isinstance(unsent, bytes):
                 self._unsent = [unsent, data]
             else:
                 unsent.append(data)
             if len(data) > _LARGE:
-                if self._visit is not None:
-                    self._visit.gave(len(data))
+                if self._connection is not None:
+                    self._connection.charge_sent(len(data))
                 self.flush()  # so that it is known now whether more may follow
 
     def flush(self) -> None:
@@ -119,12 +126,12 @@ class PicowsWire(WSListener):
 
     def unsent(self) -> int:
         """See ``door.Wire``."""
-        size: int = self._under.get_write_buffer_size()
+        size: int = self._tcp_transport.get_write_buffer_size()
         return size
 
-    def shut(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str) -> None:
         """Begin the close handshake; a peer that does not answer is dropped."""
-        transport = self._transport
+        transport = self._ws_transport
         if transport is None or transport.is_close_frame_sent:
             return
         self.flush()
@@ -134,119 +141,119 @@ class PicowsWire(WSListener):
 
     def abort(self) -> None:
         """See ``door.Wire``."""
-        if self._transport is not None:
-            self._under.abort()
+        if self._ws_transport is not None:
+            self._tcp_transport.abort()
 
     # --- in, as the visit and the intake want it
-    def hold(self) -> None:
+    def pause_reading(self) -> None:
         """See ``door.Wire``."""
-        self._holds += 1
-        if self._holds == 1 and not self._under.is_closing():
-            self._under.pause_reading()
-            asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._vouch)
+        self._pauses += 1
+        if self._pauses == 1 and not self._tcp_transport.is_closing():
+            self._tcp_transport.pause_reading()
+            asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._stay_alive_while_paused)
 
-    def go_on(self) -> None:
+    def resume_reading(self) -> None:
         """See ``door.Wire``."""
-        self._holds -= 1
-        if self._holds == 0 and not self._under.is_closing():
-            self._under.resume_reading()
+        self._pauses -= 1
+        if self._pauses == 0 and not self._tcp_transport.is_closing():
+            self._tcp_transport.resume_reading()
 
-    def _vouch(self) -> None:
+    def _stay_alive_while_paused(self) -> None:
         """A peer that is not listened to is not taken for dead because its answers to pings are not heard."""
-        if self._holds and self._transport is not None:
-            self._transport.notify_user_specific_pong_received()
-            asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._vouch)
+        if self._pauses and self._ws_transport is not None:
+            self._ws_transport.notify_user_specific_pong_received()
+            asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._stay_alive_while_paused)
 
-    def room(self, size: int, go: Callable[[], None]) -> bool:
+    def request_memory(self, size: int, resume: Callable[[], None]) -> bool:
         """Whether a message of this size may come in now. If not, nothing is read until it may, and then ``go`` is called.
         It must come within the time that bodies have."""
-        memory = self._visit.memory if self._visit is not None else None
-        if memory is None or self._room:
+        memory = self._connection.memory if self._connection is not None else None
+        if memory is None or self._allocated:
             return True
         waited = False
 
         def granted() -> None:
-            self._room = size
+            self._allocated = size
             patience_s = limits.BODY_S + size / limits.BODY_BYTES_PER_S
-            self._timer = asyncio.get_running_loop().call_later(patience_s, self.shut, 4408, "the message did not end")
+            self._timer = asyncio.get_running_loop().call_later(patience_s, self.close, 4408, "the message did not end")
             if waited:
-                self.go_on()
-                go()
+                self.resume_reading()
+                resume()
 
         memory.wait(size, granted)
-        if not self._room:
+        if not self._allocated:
             waited = True
-            self.hold()
+            self.pause_reading()
         return not waited
 
-    def _came(self) -> int:
+    def _take_allocated(self) -> int:
         """The message is there: the room that was kept for it goes with it."""
-        room, self._room = self._room, 0
+        allocated, self._allocated = self._allocated, 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        return room
+        return allocated
 
     # --- in, called by picows
     def on_ws_connected(self, transport: Any) -> None:
-        self._transport = transport
-        under = self._under
-        under.set_write_buffer_limits(limits.WRITE_HIGH_BYTES, limits.WRITE_LOW_BYTES)
-        sock = under.get_extra_info("socket")
+        self._ws_transport = transport
+        tcp_transport = self._tcp_transport
+        tcp_transport.set_write_buffer_limits(limits.WRITE_HIGH_BYTES, limits.WRITE_LOW_BYTES)
+        sock = tcp_transport.get_extra_info("socket")
         if sock is not None:
             # a small kernel buffer: else megabytes hide there per slow reader, and pings queue behind them
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._out = under.write
+        self._out = tcp_transport.write
         try:
-            self._visit = self._door.visit(self, self._principal, self._kind)
+            self._connection = self._listener.connect(self, self._principal, self._kind)
             if self.paused:
-                self._visit.filled()
+                self._connection.pause_writing()
         except HoldfastError as error:
             self.write(Batch([encode({"op": "error", "error": error.wire()})]))
-            self.shut(CLOSE_CODES.get(error.code, 1013), error.code)
+            self.close(CLOSE_CODES.get(error.code, 1013), error.code)
 
     def on_ws_disconnected(self, transport: Any) -> None:
-        self._out = self._transport = None
-        self._came()
-        if self._visit is not None:
-            self._visit.lost()
+        self._out = self._ws_transport = None
+        self._take_allocated()
+        if self._connection is not None:
+            self._connection.connection_lost()
 
     def pause_writing(self) -> None:
         self.paused = True
-        if self._visit is not None:
-            self._visit.filled()
-        if self._unread is None:
-            self._unread = self._measure()
-            asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._look)
+        if self._connection is not None:
+            self._connection.pause_writing()
+        if self._unconfirmed is None:
+            self._unconfirmed = self._unconfirmed_bytes()
+            asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._check_progress)
 
-    def _measure(self) -> int:
+    def _unconfirmed_bytes(self) -> int:
         """Bytes the peer has not confirmed: the transport's and, where it can be asked, the system's."""
-        under = self._under
-        size: int = under.get_write_buffer_size()
-        sock = under.get_extra_info("socket")
+        tcp_transport = self._tcp_transport
+        size: int = tcp_transport.get_write_buffer_size()
+        sock = tcp_transport.get_extra_info("socket")
         with contextlib.suppress(OSError):
             size += int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
         return size
 
-    def _look(self) -> None:
+    def _check_progress(self) -> None:
         """A peer that takes what was sent before is alive, though our ping, and so its answer, come behind all of it."""
-        if self._transport is None:
+        if self._ws_transport is None:
             return
-        before, self._unread = self._unread or 0, self._measure()
-        if self._unread < before:
-            self._transport.notify_user_specific_pong_received()
-        if self.paused or self._unread < before:
-            asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._look)
+        before, self._unconfirmed = self._unconfirmed or 0, self._unconfirmed_bytes()
+        if self._unconfirmed < before:
+            self._ws_transport.notify_user_specific_pong_received()
+        if self.paused or self._unconfirmed < before:
+            asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._check_progress)
         else:
-            self._unread = None
+            self._unconfirmed = None
 
     def resume_writing(self) -> None:
         self.paused = False
-        if self._transport is not None:
-            self._transport.notify_user_specific_pong_received()  # what was full has room: the peer takes what is sent
-        if self._visit is not None:
-            self._visit.drained()
+        if self._ws_transport is not None:
+            self._ws_transport.notify_user_specific_pong_received()  # what was full has room: the peer takes what is sent
+        if self._connection is not None:
+            self._connection.resume_writing()
 
     def on_ws_frame(self, transport: Any, frame: Any) -> None:
         kind = frame.msg_type
@@ -271,16 +278,16 @@ class PicowsWire(WSListener):
         elif self._fragments is not None:
             raise WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "expected continuation")
         else:
-            self._text = kind == WSMsgType.TEXT
+            self._is_text = kind == WSMsgType.TEXT
             self._fragments = bytearray()
         self._fragments += frame.get_payload_as_memoryview()
         if len(self._fragments) > limits.MESSAGE_BYTES:
             raise WSProtocolError(WSCloseCode.MESSAGE_TOO_BIG, "message too big")
         if frame.fin:
             data, self._fragments = bytes(self._fragments), None
-            self._message(data, text=self._text)
+            self._message(data, text=self._is_text)
         elif len(self._fragments) > limits.HELD_FREE_BYTES:
-            self.room(limits.MESSAGE_BYTES, _nothing)
+            self.request_memory(limits.MESSAGE_BYTES, _nothing)
 
     def _message(self, data: bytes, *, text: bool = True) -> None:
         if not text:
@@ -289,9 +296,9 @@ class PicowsWire(WSListener):
             data.decode()
         except UnicodeDecodeError:
             raise WSProtocolError(WSCloseCode.INVALID_TEXT, "invalid UTF-8") from None
-        room = self._came()
-        if self._visit is not None:
-            self._visit.received(data, room)
+        allocated = self._take_allocated()
+        if self._connection is not None:
+            self._connection.message_received(data, allocated)
 
 
 def _nothing() -> None:

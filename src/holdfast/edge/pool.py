@@ -14,10 +14,10 @@ from typing import NamedTuple
 from holdfast.errors import Unavailable
 from holdfast.protocol import limits
 
-_TIMES_LEFT = 8
+_HEADROOM_FACTOR = 8
 
 
-class Who(NamedTuple):
+class AccountKey(NamedTuple):
     """Whom something is charged to: a tenant, and the root of a principal in it."""
 
     tenant: str
@@ -35,111 +35,111 @@ class Pool:
         own: of every tenant, whatever the others hold.
     """
 
-    def __init__(self, code: str, what: str, *, most: int, each: int, own: int) -> None:
+    def __init__(self, code: str, what: str, *, tenant_limit: int, root_limit: int, tenant_guarantee: int) -> None:
         self._code = code
         self._what = what
-        self.each = each
-        self.own = min(own, most)
-        self._shared = _with_an_eighth(most - self.own)
-        self._taken = 0  # of what is shared
-        self._roots: Counter[Who] = Counter()
+        self.root_limit = root_limit
+        self.tenant_guarantee = min(tenant_guarantee, tenant_limit)
+        self._shared = _with_an_eighth(tenant_limit - self.tenant_guarantee)
+        self._shared_in_use = 0  # of what is shared
+        self._roots: Counter[AccountKey] = Counter()
         self._tenants: Counter[str] = Counter()
-        self._waiting: deque[tuple[Who, int, Callable[[], None]]] = deque()
-        self.held = 0
+        self._waiting: deque[tuple[AccountKey, int, Callable[[], None]]] = deque()
+        self.in_use = 0
         self.refused = 0
 
-    def fits(self, who: Who, amount: int) -> bool:
+    def fits(self, key: AccountKey, amount: int) -> bool:
         """Whether there is room for so much more."""
-        if self._roots[who] + amount > self.each:
+        if self._roots[key] + amount > self.root_limit:
             return False
-        before, after = self._beyond(who.tenant), self._beyond(who.tenant, amount)
-        return after == before or after <= _TIMES_LEFT * (self._shared - self._taken - (after - before))
+        before, after = self._shared_use(key.tenant), self._shared_use(key.tenant, amount)
+        return after == before or after <= _HEADROOM_FACTOR * (self._shared - self._shared_in_use - (after - before))
 
-    def _beyond(self, tenant: str, more: int = 0) -> int:
+    def _shared_use(self, tenant: str, more: int = 0) -> int:
         """What a tenant holds of what is shared."""
-        return max(0, self._tenants[tenant] + more - self.own)
+        return max(0, self._tenants[tenant] + more - self.tenant_guarantee)
 
-    def take(self, who: Who, amount: int) -> None:
+    def acquire(self, key: AccountKey, amount: int) -> None:
         """Hold so much more. Raises the pool's refusal, with a ``retry_after_s``, when there is no room for it."""
-        if not self.fits(who, amount):
+        if not self.fits(key, amount):
             self.refused += 1
             raise Unavailable(self._code, self._what, retry_after_s=limits.ROOM_RETRY_S)
-        self._add(who, amount)
+        self._add(key, amount)
 
-    def give(self, who: Who, amount: int) -> None:
+    def release(self, key: AccountKey, amount: int) -> None:
         """Hold so much less; whoever waits for room is looked at."""
-        self._add(who, -amount)
+        self._add(key, -amount)
         if self._waiting and amount:
-            self._serve()
+            self._grant_waiting()
 
-    def _add(self, who: Who, amount: int) -> None:
-        before = self._beyond(who.tenant)
-        self.held += amount
-        for counted, name in ((self._roots, who), (self._tenants, who.tenant)):
+    def _add(self, key: AccountKey, amount: int) -> None:
+        before = self._shared_use(key.tenant)
+        self.in_use += amount
+        for counted, name in ((self._roots, key), (self._tenants, key.tenant)):
             counted[name] += amount  # type: ignore[index]
             if not counted[name]:  # type: ignore[index]
                 del counted[name]
-        self._taken += self._beyond(who.tenant) - before
+        self._shared_in_use += self._shared_use(key.tenant) - before
 
     # --- those who can wait
-    def wait(self, who: Who, amount: int, go: Callable[[], None]) -> None:
+    def wait(self, key: AccountKey, amount: int, on_granted: Callable[[], None]) -> None:
         """Call ``go`` once there is room, which is then held: at once, or in the order of asking."""
-        if self.fits(who, amount):
-            self._add(who, amount)
-            go()
+        if self.fits(key, amount):
+            self._add(key, amount)
+            on_granted()
         else:
-            self._waiting.append((who, amount, go))
+            self._waiting.append((key, amount, on_granted))
 
-    def _serve(self) -> None:
+    def _grant_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()
-        for who, amount, go in waiting:
-            self.wait(who, amount, go)
+        for key, amount, on_granted in waiting:
+            self.wait(key, amount, on_granted)
 
     @property
-    def holders(self) -> int:
+    def root_count(self) -> int:
         """How many roots hold any."""
         return len(self._roots)
 
 
 def _with_an_eighth(most: int) -> int:
-    return most + -(-most // _TIMES_LEFT)
+    return most + -(-most // _HEADROOM_FACTOR)
 
 
-class Room:
+class Allocation:
     """What one connection or request holds of a pool."""
 
-    __slots__ = ("_left", "_pool", "_who", "size")
+    __slots__ = ("_key", "_pool", "_released", "size")
 
-    def __init__(self, pool: Pool, who: Who) -> None:
+    def __init__(self, pool: Pool, key: AccountKey) -> None:
         self._pool = pool
-        self._who = who
-        self._left = False
+        self._key = key
+        self._released = False
         self.size = 0
 
     def grow(self, size: int) -> None:
         """Hold more. Raises the pool's refusal."""
-        self._pool.take(self._who, size)
+        self._pool.acquire(self._key, size)
         self.size += size
 
     def shrink(self, size: int) -> None:
         """Hold less."""
         self.size -= size
-        self._pool.give(self._who, size)
+        self._pool.release(self._key, size)
 
-    def wait(self, size: int, go: Callable[[], None]) -> None:
+    def wait(self, size: int, on_granted: Callable[[], None]) -> None:
         """Hold more as soon as there is room, then call ``go``."""
 
         def granted() -> None:
             self.size += size
-            if self._left:
-                self.leave()
+            if self._released:
+                self.release()
             else:
-                go()
+                on_granted()
 
-        self._pool.wait(self._who, size, granted)
+        self._pool.wait(self._key, size, granted)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Hold nothing, for good; idempotent."""
-        self._left = True
+        self._released = True
         size, self.size = self.size, 0
-        self._pool.give(self._who, size)
+        self._pool.release(self._key, size)

@@ -17,12 +17,12 @@ class Bucket:
         left: what it holds as far as is known; the clock is read only when that is too little. Negative is a debt.
     """
 
-    __slots__ = ("_at", "_clock", "burst", "left", "per_s")
+    __slots__ = ("_at", "_clock", "available", "burst", "per_s")
 
     def __init__(self, per_s: float, burst: float, clock: Callable[[], float]) -> None:
         self.per_s = per_s
         self.burst = burst
-        self.left = burst
+        self.available = burst
         self._clock = clock
         self._at = clock()
 
@@ -30,21 +30,21 @@ class Bucket:
         """Use ``amount``. Raises ``limit.rate``, with the ``retry_after_s`` after which the same succeeds unless somebody
         else takes meanwhile."""
         need = min(amount, self.burst)
-        if self.left < need and not self.holds(need):
+        if self.available < need and not self.holds(need):
             raise too_fast(self.wait_s(need))
-        self.left -= amount
+        self.available -= amount
 
     def holds(self, amount: float) -> bool:
         """Whether it holds so much now."""
-        if self.left < amount:
+        if self.available < amount:
             now = self._clock()
-            self.left = min(self.burst, self.left + (now - self._at) * self.per_s)
+            self.available = min(self.burst, self.available + (now - self._at) * self.per_s)
             self._at = now
-        return self.left >= amount
+        return self.available >= amount
 
     def wait_s(self, amount: float) -> float:
         """Seconds until it holds so much, from when it was last looked at."""
-        return max(0.0, (amount - self.left) / self.per_s)
+        return max(0.0, (amount - self.available) / self.per_s)
 
 
 def too_fast(wait_s: float) -> Unavailable:

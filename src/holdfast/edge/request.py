@@ -14,33 +14,33 @@ from starlette.types import Scope
 
 from holdfast.edge.accounts import Account
 from holdfast.edge.auth import Verifier
-from holdfast.edge.door import Door
-from holdfast.edge.pool import Room
+from holdfast.edge.listener import Listener
+from holdfast.edge.pool import Allocation
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol import limits
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import encode
 from holdfast.session.access import Principal
 
-KNOWN: Final = "holdfast.known"
+ON_AUTHENTICATED: Final = "holdfast.known"
 """In an ASGI scope: what to call once it is known who asks."""
-_STAY: Final = "holdfast.stay"
-_BLOB_TIMES: Final = 4  # so many bytes of a blob are the work of one of JSON
+_ACTIVE_REQUEST: Final = "holdfast.stay"
+_BLOB_BYTES_PER_WORK: Final = 4  # so many bytes of a blob are the work of one of JSON
 
 
-def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON response that nothing on the way may keep."""
-    told = {"cache-control": "no-store", **(headers or {})}
-    return Response(encode(body), status, told, media_type="application/json")
+    all_headers = {"cache-control": "no-store", **(headers or {})}
+    return Response(encode(body), status, all_headers, media_type="application/json")
 
 
-def is_known(request: Request, tag: str) -> bool:
+def matches_etag(request: Request, tag: str) -> bool:
     """Whether the caller has what this entity tag names already (RFC 9110, 13.1.2)."""
     named = ",".join(request.headers.getlist("if-none-match"))
     return any(one.strip().removeprefix("W/") in (tag, "*") for one in named.split(","))
 
 
-def headers_of(error: HoldfastError) -> dict[str, str]:
+def error_headers(error: HoldfastError) -> dict[str, str]:
     """What HTTP says of an error beside its status (RFC 9110): when to come again, how to say who it is, what goes."""
     headers: dict[str, str] = {}
     if error.row.retry or "retry_after_s" in error.fields:
@@ -52,7 +52,7 @@ def headers_of(error: HoldfastError) -> dict[str, str]:
     return headers
 
 
-class Stay:
+class ActiveRequest:
     """A request while it is answered: what it holds is given back when that is over.
 
     Attributes:
@@ -64,91 +64,95 @@ class Stay:
     def __init__(self) -> None:
         self.principal: Principal | None = None
         self.account: Account | None = None
-        self.room: Room | None = None
-        self.kept = 0
-        self.place = contextlib.ExitStack()
+        self.allocation: Allocation | None = None
+        self.response_bytes = 0
+        self.slot = contextlib.ExitStack()
 
-    def come(self, door: Door, principal: Principal, account: Account) -> None:
+    def begin(self, listener: Listener, principal: Principal, account: Account) -> None:
         """It is known who asks. Raises ``limit.connections`` when they ask for too much at a time."""
-        pool = door.crowd.requests
-        pool.take(account.who, 1)
-        self.place.callback(pool.give, account.who, 1)
+        pool = listener.connection_limits.requests
+        pool.acquire(account.key, 1)
+        self.slot.callback(pool.release, account.key, 1)
         account.users += 1
-        self.principal, self.account, self.room = principal, account, Room(door.charges.memory, account.who)
+        self.principal, self.account, self.allocation = (
+            principal,
+            account,
+            Allocation(listener.charges.memory, account.key),
+        )
 
-    def streams(self) -> None:
+    def start_streaming(self) -> None:
         """What is sent from now on has its own place and its own bounds; what was asked is not needed any more."""
-        self.place.close()
-        if self.room is not None:
-            self.room.shrink(self.room.size)
+        self.slot.close()
+        if self.allocation is not None:
+            self.allocation.shrink(self.allocation.size)
 
     def end(self) -> None:
         """It is answered."""
-        self.place.close()
-        if self.account is not None and self.room is not None:
-            self.room.leave()
+        self.slot.close()
+        if self.account is not None and self.allocation is not None:
+            self.allocation.release()
             self.account.users -= 1
 
 
 @contextlib.contextmanager
-def staying(scope: Scope) -> Iterator[Stay]:
+def active_request(scope: Scope) -> Iterator[ActiveRequest]:
     """The ``Stay`` of a request, as long as it is answered."""
-    stay = scope[_STAY] = Stay()
+    active = scope[_ACTIVE_REQUEST] = ActiveRequest()
     try:
-        yield stay
+        yield active
     finally:
-        stay.end()
+        active.end()
 
 
-def stay_of(scope: Scope) -> Stay:
+def active_request_of(scope: Scope) -> ActiveRequest:
     """The ``Stay`` of a request that is being answered."""
-    stay: Stay = scope[_STAY]
-    return stay
+    active: ActiveRequest = scope[_ACTIVE_REQUEST]
+    return active
 
 
 class Requests:
     """Authenticates and bounds requests."""
 
-    def __init__(self, door: Door, verifier: Verifier) -> None:
-        self._door = door
+    def __init__(self, listener: Listener, verifier: Verifier) -> None:
+        self._listener = listener
         self._verifier = verifier
 
     def principal(self, request: Request) -> Principal:
         """Who is asking; counts against the rates of the principal's account. Raises ``auth.*`` or ``limit.*``."""
-        stay = stay_of(request.scope)
-        if stay.principal is not None:
-            return stay.principal
+        active = active_request_of(request.scope)
+        if active.principal is not None:
+            return active.principal
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Refused("auth.required")
         principal = self._verifier.verify(token.strip())
-        if (known := request.scope.get(KNOWN)) is not None:
-            known()
-        charges = self._door.charges
+        if (on_authenticated := request.scope.get(ON_AUTHENTICATED)) is not None:
+            on_authenticated()
+        charges = self._listener.charges
         account = charges.account(principal)
         account.requests.take()
         charges.check(account, 0)
-        stay.come(self._door, principal, account)
+        active.begin(self._listener, principal, account)
         charges.spend(account, limits.REQUEST_BYTES)
         return principal
 
     def spend(self, request: Request, work: int) -> None:
         """Charge what a request asks for beside its body."""
-        self._door.charges.spend(_account(request), work)
+        self._listener.charges.spend(_account_of(request), work)
 
-    def opens(self, request: Request, session: str) -> None:
+    def charge_load(self, request: Request, session: str) -> None:
         """Charge for a session that has to be loaded."""
-        self._door.opens(_account(request), session)
+        self._listener.charge_load(_account_of(request), session)
 
-    def keep(self, request: Request, size: int) -> None:
+    def allocate(self, request: Request, size: int) -> None:
         """Keep memory for the answer. Raises ``server.busy``."""
-        self._room(request).grow(size)
-        stay_of(request.scope).kept += size
+        self._allocation(request).grow(size)
+        active_request_of(request.scope).response_bytes += size
 
-    def _room(self, request: Request) -> Room:
-        room = stay_of(request.scope).room
-        assert room is not None, "nobody has said who asks"
-        return room
+    def _allocation(self, request: Request) -> Allocation:
+        allocation = active_request_of(request.scope).allocation
+        assert allocation is not None, "nobody has said who asks"
+        return allocation
 
     @contextlib.asynccontextmanager
     async def body(self, request: Request, most: int = limits.MESSAGE_BYTES) -> AsyncIterator[bytes]:
@@ -160,55 +164,55 @@ class Requests:
             Unavailable: ``timeout``, ``server.busy``.
         """
         raw = await self._read(request, most)
-        account = _account(request)
-        work = self._door.charges.price(raw, 0)
-        await self._door.charges.turn(account, work)
+        account = _account_of(request)
+        work = self._listener.charges.price(raw, 0)
+        await self._listener.charges.wait_turn(account, work)
         try:
-            self._still(request)
+            self._recheck(request)
             yield raw
         finally:
-            self._door.charges.done(account, work)
+            self._listener.charges.finish(account, work)
 
     async def blob(self, request: Request) -> bytes:
         """The body as it is, within the size of a blob and a time. Raises as ``body`` does."""
-        raw = await self._read(request, limits.BLOB_BYTES, _BLOB_TIMES)
-        self._still(request)
+        raw = await self._read(request, limits.BLOB_BYTES, _BLOB_BYTES_PER_WORK)
+        self._recheck(request)
         return raw
 
-    def _still(self, request: Request) -> None:
+    def _recheck(self, request: Request) -> None:
         """Refuse somebody whose token was revoked while their body came and waited for its turn."""
-        principal = stay_of(request.scope).principal
+        principal = active_request_of(request.scope).principal
         assert principal is not None, "nobody has said who asks"
         self._verifier.recheck(principal)
 
-    async def _read(self, request: Request, most: int, times: int = 0) -> bytes:
+    async def _read(self, request: Request, most: int, bytes_per_work: int = 0) -> bytes:
         """The body; what it takes in memory is kept for it until the request is answered. With ``times`` it is charged
         for as it comes."""
         declared = request.headers.get("content-length", "0" if "transfer-encoding" not in request.headers else "")
         expected = int(declared) if declared.isascii() and declared.isdigit() else most
         if expected > most:
             raise too_large("body", most, "bytes")
-        self._door.charges.check(_account(request), expected)  # before it is waited for
-        room, parts, size = self._room(request), list[bytes](), 0
+        self._listener.charges.check(_account_of(request), expected)  # before it is waited for
+        allocation, parts, size = self._allocation(request), list[bytes](), 0
         began = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(limits.BODY_S) as patience:
+            async with asyncio.timeout(limits.BODY_S) as deadline:
                 async for part in request.stream():
                     counted = max(0, size - limits.HELD_FREE_BYTES)
                     size += len(part)
                     if size > most:
                         raise too_large("body", most, "bytes")
-                    room.grow(max(0, size - limits.HELD_FREE_BYTES) - counted)
-                    if times:
-                        self.spend(request, len(part) // times)
+                    allocation.grow(max(0, size - limits.HELD_FREE_BYTES) - counted)
+                    if bytes_per_work:
+                        self.spend(request, len(part) // bytes_per_work)
                     parts.append(part)
-                    patience.reschedule(began + limits.BODY_S + size / limits.BODY_BYTES_PER_S)
+                    deadline.reschedule(began + limits.BODY_S + size / limits.BODY_BYTES_PER_S)
         except TimeoutError:
             raise Unavailable("timeout", "the body did not arrive in time") from None
         return b"".join(parts)
 
 
-def _account(request: Request) -> Account:
-    account = stay_of(request.scope).account
+def _account_of(request: Request) -> Account:
+    account = active_request_of(request.scope).account
     assert account is not None, "nobody has said who asks"
     return account

@@ -43,7 +43,7 @@ class Revocations:
         if any((principal.tenant, token_id) in self._tokens for token_id in (principal.token_id, *principal.lineage)):
             raise Refused("auth.revoked")
         if self._subjects:
-            for actor in named_in(principal):
+            for actor in actors_of(principal):
                 before = self._subjects.get((principal.tenant, actor))
                 if before is not None and (principal.issued_s is None or principal.issued_s <= before):
                     raise Refused("auth.revoked")
@@ -57,7 +57,7 @@ class Revocations:
         until_s = principal.expires_ms / 1_000 if own and principal.expires_ms is not None else 0.0
         self._tokens.add((principal.tenant, token_id))
         self._close_revoked(principal.tenant)
-        await self._keep(f"{_PREFIX}{principal.tenant}/token/{token_id}", until_s)
+        await self._store(f"{_PREFIX}{principal.tenant}/token/{token_id}", until_s)
 
     async def subject(self, principal: Principal, actor: str) -> None:
         """Revoke every token issued until now to an actor of the tenant, to its sub-agents, and to whom they minted one;
@@ -67,7 +67,7 @@ class Revocations:
         now = self._hub.clock.wall_ms() / 1_000
         self._subjects[principal.tenant, actor] = now
         self._close_revoked(principal.tenant)
-        await self._keep(f"{_PREFIX}{principal.tenant}/subject/{actor}", now)
+        await self._store(f"{_PREFIX}{principal.tenant}/subject/{actor}", now)
 
     def _close_revoked(self, tenant: str) -> None:
         """Close what is open with a token that is not good any more: sockets, and responses that stream."""
@@ -78,14 +78,14 @@ class Revocations:
                 except Refused:
                     conn.close(4411, "token revoked")
 
-    async def _keep(self, name: str, value_s: float) -> None:
+    async def _store(self, name: str, value_s: float) -> None:
         try:
             await self._hub.engine.put_fact(name, str(value_s).encode())
         except HoldfastError:
             raise Unavailable("commit.unknown", "revoked on this server until it restarts; say it again") from None
 
 
-def named_in(principal: Principal) -> Iterator[str]:
+def actors_of(principal: Principal) -> Iterator[str]:
     """Every actor whose revocation ends this principal: itself, who minted for it, and whose sub-agents they are."""
     for actor in (principal.actor, *principal.minters):
         yield from above(actor)

@@ -44,7 +44,7 @@ async def running(edge: Edge, sockets: list[socket.socket] | None = None) -> Asy
     """
     settings = edge.settings
     config = uvicorn.Config(
-        edge.app, ws=websocket_class(edge.door, edge.browser), http=http_class(edge.door.crowd.strangers), loop="none", lifespan="off",
+        edge.app, ws=websocket_class(edge.listener, edge.browser), http=http_class(edge.listener.connection_limits.strangers), loop="none", lifespan="off",
         access_log=False, log_config=None, log_level="error", server_header=False, date_header=False,
         timeout_keep_alive=int(limits.KEEP_ALIVE_S), timeout_graceful_shutdown=int(settings.drain_s) or 1,
         backlog=_BACKLOG, proxy_headers=False,
@@ -105,17 +105,17 @@ def _cannot_listen(host: str, port: int, error: OSError) -> HoldfastError:
 
 def allow_open_files(connections: int, strangers: int) -> None:
     """Raise this process's limit of open files as far as it may go; say so when that is not enough."""
-    wanted = (connections + limits.REQUESTS_AT_ONCE) * 9 // 8 + strangers + 256
+    needed = (connections + limits.REQUESTS_AT_ONCE) * 9 // 8 + strangers + 256
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
+    if soft == resource.RLIM_INFINITY or soft >= needed:
         return
-    reach = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (reach, hard))
-    if reach < connections // 2:
-        log.warning("this process may open %d files: too few for %d connections", reach, connections)
+    limit = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if limit < connections // 2:
+        log.warning("this process may open %d files: too few for %d connections", limit, connections)
 
 
-async def until_told() -> None:
+async def wait_for_shutdown() -> None:
     """Wait for SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

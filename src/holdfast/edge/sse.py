@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from holdfast.edge.door import Door
-from holdfast.edge.reading import Reading, cursor_of
-from holdfast.edge.request import stay_of
+from holdfast.edge.listener import Listener
+from holdfast.edge.local_subscription import LocalSubscription, parse_cursor
+from holdfast.edge.request import active_request_of
 from holdfast.errors import Refused
 from holdfast.protocol import codec, limits
 from holdfast.session.access import Principal, authorise
@@ -39,34 +39,34 @@ class _Position(msgspec.Struct):
 _POSITION = msgspec.json.Decoder(_Position)
 
 
-def start_of(request: Request) -> Any:
+def parse_start(request: Request) -> Any:
     """Where to begin: ``Last-Event-ID``, ``?cursor=incarnation:seq`` or ``?start=snapshot|tail``."""
-    if mark := request.headers.get("last-event-id"):
-        return cursor_of(mark, "Last-Event-ID")
-    if mark := request.query_params.get("cursor"):
-        return cursor_of(mark, "cursor")
+    if cursor := request.headers.get("last-event-id"):
+        return parse_cursor(cursor, "Last-Event-ID")
+    if cursor := request.query_params.get("cursor"):
+        return parse_cursor(cursor, "cursor")
     start = request.query_params.get("start", "snapshot")
     if start not in ("snapshot", "tail"):
         raise Refused("input.malformed", f"start: {start[:80]!r}", fix="Ask for start=snapshot or start=tail.")
     return start
 
 
-async def follow(door: Door, principal: Principal, session: str, request: Request) -> Response:
+async def follow_session(listener: Listener, principal: Principal, session: str, request: Request) -> Response:
     """Follow a session as server-sent events. Raises before the first byte when that is not possible."""
     authorise(principal, "read", session)
-    start = start_of(request)
+    start = parse_start(request)
     if request.method == "HEAD":
         return Response(headers=HEADERS, media_type="text/event-stream")
     device = codec.check_text(request.query_params.get("device", ""), "device")[: limits.NAME_CHARS]
-    reading = await Reading.open(door, principal, session, start, surface="sse", device=device)
-    return Following(reading, _tail(reading))
+    subscription = await LocalSubscription.open(listener, principal, session, start, surface="sse", device=device)
+    return SubscriptionResponse(subscription, _body(subscription))
 
 
-async def _tail(reading: Reading) -> AsyncIterator[bytes]:
+async def _body(subscription: LocalSubscription) -> AsyncIterator[bytes]:
     """The response body; ends when the connection is closed, the token expires or the session ends."""
     yield b"retry: 1000\n\n"
-    incarnation = reading.incarnation
-    async for payload in reading.payloads():
+    incarnation = subscription.incarnation
+    async for payload in subscription.payloads():
         if payload is None:
             yield COMMENT
             continue
@@ -75,30 +75,30 @@ async def _tail(reading: Reading) -> AsyncIterator[bytes]:
             continue
         incarnation = at.incarnation or incarnation
         seq = at.to if at.to is not None else at.seq
-        mark = b"id: %b:%d\n" % (incarnation.encode(), seq) if seq is not None else b""
-        yield b"%bdata: %b\n\n" % (mark, payload)
+        id_line = b"id: %b:%d\n" % (incarnation.encode(), seq) if seq is not None else b""
+        yield b"%bdata: %b\n\n" % (id_line, payload)
         if at.op == "closed":
             return
 
 
-class Following(StreamingResponse):
+class SubscriptionResponse(StreamingResponse):
     """A response that streams what a reader reads; whatever becomes of it, the reading ends with it."""
 
     def __init__(
-        self, reading: Reading, body: AsyncIterator[bytes], headers: dict[str, str] | None = None,
+        self, subscription: LocalSubscription, body: AsyncIterator[bytes], headers: dict[str, str] | None = None,
         media_type: str = "text/event-stream",
     ) -> None:  # fmt: skip
-        self._reading = reading
+        self._subscription = subscription
         super().__init__(body, headers={**HEADERS, **(headers or {})}, media_type=media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._reading.task = asyncio.current_task()
-        stay_of(scope).streams()
+        self._subscription.task = asyncio.current_task()
+        active_request_of(scope).start_streaming()
         try:
             await super().__call__(scope, receive, send)
         except asyncio.CancelledError:
-            if self._reading.closed is None:
+            if self._subscription.close_reason is None:
                 raise
         finally:
-            self._reading.task = None
-            self._reading.end()
+            self._subscription.task = None
+            self._subscription.end()

@@ -51,25 +51,25 @@ class Tokens:
         """
         if self._secret is None:
             raise Refused("auth.denied", "this server mints no tokens; ask the token issuer")
-        asked = codec.convert(body, NarrowRequest)
-        if not asked.sub.startswith(("user:", "agent:")) or not auth.ACTOR.fullmatch(asked.sub):
+        request = codec.convert(body, NarrowRequest)
+        if not request.sub.startswith(("user:", "agent:")) or not auth.ACTOR.fullmatch(request.sub):
             raise Refused("input.malformed", "sub: must be user:… or agent:…")
-        speaks = _speaks_for(principal, asked.sub)
-        for capability in auth.parse_capabilities(asked.caps, "input.malformed"):
+        may_speak = _speaks_for(principal, request.sub)
+        for capability in auth.parse_capabilities(request.caps, "input.malformed"):
             holders = [own for own in principal.capabilities if capability.within(own)]
             if not holders:
                 raise Refused("auth.denied", f"the asking token grants less on {capability.pattern!r}")
-            if not speaks and not any("admin" in own.verbs for own in holders):
-                raise Refused("auth.denied", f"a token for {asked.sub} needs admin on {capability.pattern!r}")
-        if not ("*" in principal.agents or set(asked.agents) <= principal.agents):
+            if not may_speak and not any("admin" in own.verbs for own in holders):
+                raise Refused("auth.denied", f"a token for {request.sub} needs admin on {capability.pattern!r}")
+        if not ("*" in principal.agents or set(request.agents) <= principal.agents):
             raise Refused("auth.denied", "the asking token does not act for these agents")
         if len(principal.lineage) >= limits.LINEAGE_TOKENS:
             words = f"the asking token is the last of {limits.LINEAGE_TOKENS + 1} that were minted one from another"
             raise Refused("auth.denied", words, fix="Mint it from a token nearer to the first.")
         lineage = zip((*principal.lineage, principal.token_id), (*principal.minters, principal.actor), strict=True)
         token = auth.mint(
-            self._secret, subject=asked.sub, tenant=principal.tenant, capabilities=asked.caps,
-            agents=asked.agents or ([""] if asked.sub.startswith("agent:") else []), ttl_s=asked.ttl_s,
+            self._secret, subject=request.sub, tenant=principal.tenant, capabilities=request.caps,
+            agents=request.agents or ([""] if request.sub.startswith("agent:") else []), ttl_s=request.ttl_s,
             not_after_s=principal.expires_ms / 1_000 if principal.expires_ms is not None else None,
             lineage=list(lineage), issuer=self._settings.issuer, audience=self._settings.audience,
         )  # fmt: skip
@@ -82,13 +82,13 @@ class Tokens:
 
     async def revoke(self, principal: Principal, body: Any) -> None:
         """Revoke a token by its id, or every token of a subject."""
-        asked = codec.convert(body, RevokeRequest)
-        if (asked.jti is None) == (asked.sub is None):
+        request = codec.convert(body, RevokeRequest)
+        if (request.jti is None) == (request.sub is None):
             raise Refused("input.malformed", "body: name either jti or sub")
-        if asked.jti is not None:
-            await self._revocations.token(principal, codec.check_entity_id(asked.jti, "jti"))
-        elif asked.sub is not None:
-            await self._revocations.subject(principal, codec.check_entity_id(asked.sub, "sub"))
+        if request.jti is not None:
+            await self._revocations.token(principal, codec.check_entity_id(request.jti, "jti"))
+        elif request.sub is not None:
+            await self._revocations.subject(principal, codec.check_entity_id(request.sub, "sub"))
 
 
 def _speaks_for(principal: Principal, actor: str) -> bool:

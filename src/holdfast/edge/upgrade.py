@@ -18,9 +18,9 @@ from typing import Any, Final, NamedTuple
 from picows import WSAutoPingStrategy, WSUpgradeResponse, WSUpgradeResponseWithListener
 
 from holdfast.edge.browser import BrowserCheck
-from holdfast.edge.door import PATH, PROTOCOL, Door, Kind
-from holdfast.edge.intake import Intake, read_head
-from holdfast.edge.picows_ws import PicowsWire, Turn
+from holdfast.edge.frame_splitter import FrameSplitter, parse_frame_header
+from holdfast.edge.listener import PATH, PROTOCOL, Listener, SocketKind
+from holdfast.edge.picows_ws import FlushQueue, PicowsTransport
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.port import ws_text
 from holdfast.protocol import limits
@@ -32,25 +32,25 @@ _LOG: Final = logging.LoggerAdapter(
 )  # an adapter: no logger per connection
 _LOG.logger.setLevel(logging.CRITICAL)
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
-_HEAD: Final = (
+_PLACEHOLDER_REQUEST: Final = (
     f"GET {PATH} HTTP/1.1\r\nHost: holdfast\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 ).encode()
 """What picows is told of a request that was judged and answered here: it parses nothing of the client's."""
 
-_ANSWER: Final = WSUpgradeResponse.create_101_response()
+_PLACEHOLDER_RESPONSE: Final = WSUpgradeResponse.create_101_response()
 """What picows says to that, which nobody hears: one for all."""
 
 
-class Accepted(NamedTuple):
+class AcceptedUpgrade(NamedTuple):
     """An upgrade that is taken: who asks, as far as that is known; what it becomes; and the answer."""
 
     principal: Principal | None
-    kind: Kind
+    kind: SocketKind
     answer: bytes
 
 
-class _Line:
+class _SilencedTransport:
     """The transport as picows sees it, which writes nothing while it is told of the request."""
 
     __slots__ = ("_real", "write")
@@ -63,37 +63,37 @@ class _Line:
         return getattr(self._real, name)
 
 
-class Picows(Intake):
+class PicowsProtocol(FrameSplitter):
     """picows' protocol for a connection that was let in."""
 
     __slots__ = ("_server",)
 
     def __new__(cls, *_: Any) -> Any:
-        return Intake.__new__(cls)
+        return FrameSplitter.__new__(cls)
 
-    def __init__(self, server: Any, wire: PicowsWire) -> None:
+    def __init__(self, server: Any, transport: PicowsTransport) -> None:
         self._server = server
-        verdict = WSUpgradeResponseWithListener(_ANSWER, wire)
+        verdict = WSUpgradeResponseWithListener(_PLACEHOLDER_RESPONSE, transport)
         super().__init__(  # positional by picows' signature; a smoke test watches it
             None, None, False, lambda request: verdict, _LOG, True, limits.HELLO_S, True, limits.PING_IDLE_S,
             limits.PING_REPLY_S, WSAutoPingStrategy.PING_WHEN_IDLE, True, limits.MESSAGE_BYTES, None,
             limits.READ_BUFFER_BYTES,
         )  # fmt: skip
-        self.begin()
+        self.reset()
 
-    def move_in(self, transport: Any, first: bytes) -> None:
+    def take_over(self, transport: Any, first_bytes: bytes) -> None:
         """Take over a connection and what has come over it; reading is paused, and goes on."""
-        line = _Line(transport)
+        silenced = _SilencedTransport(transport)
         self._server.connections.add(self)
-        self.connection_made(line)
-        line.write = _swallow
+        self.connection_made(silenced)
+        silenced.write = _discard
         transport.set_protocol(self)
-        self.feed(_HEAD)
-        line.write = transport.write
+        self.feed(_PLACEHOLDER_REQUEST)
+        silenced.write = transport.write
         if not transport.is_closing():
             transport.resume_reading()
-            if first:
-                self.take(first)
+            if first_bytes:
+                self.receive(first_bytes)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.connections.discard(self)
@@ -101,30 +101,30 @@ class Picows(Intake):
 
     def shutdown(self) -> None:
         """uvicorn's graceful shutdown."""
-        if isinstance(self.listener, PicowsWire):
-            self.listener.shut(1012, "restart")
+        if isinstance(self.listener, PicowsTransport):
+            self.listener.close(1012, "restart")
         else:
             self.transport.disconnect()
 
 
-def _swallow(data: bytes) -> None:
+def _discard(data: bytes) -> None:
     """The answer was given already."""
 
 
-class WaitingRoom(asyncio.Protocol):
+class UpgradeProtocol(asyncio.Protocol):
     """A connection that wants to be a WebSocket, until it is one. uvicorn makes a subclass that is bound to one server."""
 
-    __slots__ = ("_came", "_kind", "_server", "_timer", "_transport", "_verdict")
+    __slots__ = ("_buffer", "_kind", "_server", "_timer", "_transport", "_verdict")
 
-    door: Door
-    turn: Turn
+    listener: Listener
+    flush_queue: FlushQueue
     browser: BrowserCheck
 
     def __init__(self, config: Any, server_state: Any, app_state: Any) -> None:
         self._server = server_state
         self._transport: Any = None
-        self._kind: Kind | None = None  # once it may send its first message
-        self._came = bytearray()
+        self._kind: SocketKind | None = None  # once it may send its first message
+        self._buffer = bytearray()
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -132,14 +132,14 @@ class WaitingRoom(asyncio.Protocol):
         self._server.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._leave()
+        self._detach()
 
-    def _leave(self) -> Any:
+    def _detach(self) -> Any:
         """Nobody waits here any more; the transport, if it still stood."""
         transport, self._transport = self._transport, None
-        self._came = bytearray()
+        self._buffer = bytearray()
         self._server.connections.discard(self)
-        self.door.crowd.strangers.leave(self)
+        self.listener.connection_limits.strangers.remove(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -155,7 +155,7 @@ class WaitingRoom(asyncio.Protocol):
         if self._transport is None:
             return
         if self._kind is not None:
-            self._greeted(data)
+            self._buffer_first_message(data)
         elif self._timer is None:
             self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._answer, data)  # uvicorn has to finish first
@@ -164,82 +164,86 @@ class WaitingRoom(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         method, target, headers = parse_head(head)
-        verdict = decide(self.door, self.browser, method, target, headers)
-        if not isinstance(verdict, Accepted):
+        verdict = check_upgrade(self.listener, self.browser, method, target, headers)
+        if not isinstance(verdict, AcceptedUpgrade):
             self._transport.write(verdict)
             self._transport.close()
             return
         self._transport.write(verdict.answer)
         self._kind = verdict.kind
         if verdict.principal is not None:
-            self._move_on(verdict.principal)
+            self._switch_protocol(verdict.principal)
             return
-        self.door.crowd.strangers.arrive(self, self._dropped)
+        self.listener.connection_limits.strangers.add(self, self._drop)
         self._timer = asyncio.get_running_loop().call_later(limits.HELLO_S, self.close, 4408, "no hello")
         self._transport.resume_reading()
 
     # --- the first message
-    def _greeted(self, data: bytes) -> None:
+    def _buffer_first_message(self, data: bytes) -> None:
         assert self._kind is not None
-        self._came += data
-        whole = begins_whole(self._came, self._kind.greeting_bytes)
-        if whole:
+        self._buffer += data
+        complete = first_message_complete(self._buffer, self._kind.first_message_bytes)
+        if complete:
             self._transport.pause_reading()
-            self._move_on(None)
-        elif whole is None:
-            if self._kind.greeting_bytes == limits.HELLO_BYTES:
+            self._switch_protocol(None)
+        elif complete is None:
+            if self._kind.first_message_bytes == limits.HELLO_BYTES:
                 error = Refused("input.too_large", f"hello: more than {limits.HELLO_BYTES} bytes")
                 self._transport.write(ws_text(encode({"op": "error", "error": error.wire()})))
             self.close(1009, "input.too_large")
-        elif len(self._came) > limits.HELLO_BYTES:
-            self.door.crowd.strangers.hold(self, len(self._came))
+        elif len(self._buffer) > limits.HELLO_BYTES:
+            self.listener.connection_limits.strangers.set_buffered(self, len(self._buffer))
 
-    def _move_on(self, principal: Principal | None) -> None:
-        first = bytes(self._came)
-        transport = self._leave()
-        wire = PicowsWire(self.door, self.turn, transport, principal, self._kind)
-        Picows(self._server, wire).move_in(transport, first)
+    def _switch_protocol(self, principal: Principal | None) -> None:
+        first_bytes = bytes(self._buffer)
+        transport = self._detach()
+        picows_transport = PicowsTransport(self.listener, self.flush_queue, transport, principal, self._kind)
+        PicowsProtocol(self._server, picows_transport).take_over(transport, first_bytes)
 
     # --- the end of a wait
-    def _dropped(self) -> None:
+    def _drop(self) -> None:
         self.close(1013, "limit.connections")
 
     def close(self, code: int, reason: str) -> None:
         """Close with a WebSocket close code; what still comes is not looked at."""
-        transport = self._leave()
+        transport = self._detach()
         if transport is None or transport.is_closing():
             return
-        told = code.to_bytes(2, "big") + reason.encode()
-        transport.write(bytes((0x88, len(told))) + told)
+        payload = code.to_bytes(2, "big") + reason.encode()
+        transport.write(bytes((0x88, len(payload))) + payload)
         transport.write_eof()
         asyncio.get_running_loop().call_later(limits.CLOSE_S, transport.abort)
 
 
-def websocket_class(door: Door, browser: BrowserCheck) -> type:
+def websocket_class(listener: Listener, browser: BrowserCheck) -> type:
     """The class uvicorn instantiates for every upgrade (``Config(ws=…)``), bound to one server."""
 
-    class OwnWaitingRoom(WaitingRoom):
+    class BoundUpgradeProtocol(UpgradeProtocol):
         __slots__ = ()
 
-    OwnWaitingRoom.door, OwnWaitingRoom.browser, OwnWaitingRoom.turn = door, browser, Turn()
-    return OwnWaitingRoom
+    BoundUpgradeProtocol.listener, BoundUpgradeProtocol.browser, BoundUpgradeProtocol.flush_queue = (
+        listener,
+        browser,
+        FlushQueue(),
+    )
+    return BoundUpgradeProtocol
 
 
-def begins_whole(came: bytes | bytearray, most: int) -> bool | None:
+def first_message_complete(data: bytes | bytearray, most: int) -> bool | None:
     """Whether a message is complete in what came first, or something that is wrong; None when it is or will be longer than
     ``most``. Frames of control may go before it, and count."""
     at = 0
-    while (head := read_head(came, at)) is not None:
+    while (head := parse_frame_header(data, at)) is not None:
         if head.length > limits.MESSAGE_BYTES:
             return None
-        if head.wrong:
+        if head.invalid:
             return True
         at += head.size + head.length
         if at > most:
             return None
-        if at > len(came):
+        if at > len(data):
             break
-        if head.data and head.fin:
+        if head.is_data and head.fin:
             return True
     return False
 
@@ -256,12 +260,14 @@ def parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
     return method, target, headers
 
 
-def decide(door: Door, browser: BrowserCheck, method: str, target: str, headers: dict[str, str]) -> Accepted | bytes:
+def check_upgrade(
+    listener: Listener, browser: BrowserCheck, method: str, target: str, headers: dict[str, str]
+) -> AcceptedUpgrade | bytes:
     """Accept the upgrade, or say how it is answered, as HTTP would."""
     try:
         browser.host(headers.get("host"))
         browser.origin(headers.get("origin"), headers.get("host"))
-        kind = door.kind(target.partition("?")[0])
+        kind = listener.socket_kind(target.partition("?")[0])
         if kind is None:
             return _refusal(404, b"not found")
         if method != "GET":  # RFC 6455, 4.2.1
@@ -269,17 +275,17 @@ def decide(door: Door, browser: BrowserCheck, method: str, target: str, headers:
         if headers.get("sec-websocket-version") != "13":
             return _refusal(426, b"upgrade required", ("Sec-WebSocket-Version", "13"))
         key = _key(headers.get("sec-websocket-key", ""))
-        door.admit()
+        listener.admit()
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        principal = door.verifier.verify(token.strip()) if scheme.lower() == "bearer" else None
+        principal = listener.verifier.verify(token.strip()) if scheme.lower() == "bearer" else None
     except HoldfastError as error:
         extra = [("Retry-After", "1")] if error.row.retry else []
         return _refusal(error.row.status, encode({"error": error.wire()}), ("Content-Type", "application/json"), *extra)
-    offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
+    subprotocols = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
     accept = base64.b64encode(hashlib.sha1(key + _GUID).digest()).decode()
-    chosen = [("Sec-WebSocket-Protocol", PROTOCOL)] if PROTOCOL in offered else []
+    subprotocol_header = [("Sec-WebSocket-Protocol", PROTOCOL)] if PROTOCOL in subprotocols else []
     upgrade = [("Upgrade", "websocket"), ("Connection", "upgrade"), ("Sec-WebSocket-Accept", accept)]
-    return Accepted(principal, kind, _response(101, *upgrade, *chosen))
+    return AcceptedUpgrade(principal, kind, _response(101, *upgrade, *subprotocol_header))
 
 
 def _key(key: str) -> bytes:

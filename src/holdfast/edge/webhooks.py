@@ -23,7 +23,7 @@ from standardwebhooks.webhooks import Webhook
 
 from holdfast.edge import auth
 from holdfast.edge.config import Settings
-from holdfast.edge.posting import Post, ident_of
+from holdfast.edge.webhook_sender import WebhookSender, webhook_id
 from holdfast.engines.port import Notice
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
@@ -33,13 +33,13 @@ from holdfast.visible import logger
 log = logger("holdfast.edge")
 
 _POSITION = "webhooks:position"
-_AGAIN = "webhooks:again:"
+_RETRY_PREFIX = "webhooks:again:"
 _PAGE = 100
 _POLL_S = 30.0
 SECRET_BYTES = (24, 64)  # of a signing key, as Standard Webhooks asks for
 
 
-class _Waiting(NamedTuple):
+class _Retry(NamedTuple):
     """A notice that waits for another try: tries so far, when the next is due (Unix ms)."""
 
     attempt: int
@@ -47,7 +47,7 @@ class _Waiting(NamedTuple):
     tenant: str
 
 
-class _Flight(NamedTuple):
+class _Delivery(NamedTuple):
     """A try under way."""
 
     notice: Notice
@@ -65,10 +65,10 @@ class Webhooks:
         self.secret = ""
         self._client = client
         self._task: asyncio.Task[None] | None = None
-        self._taken = 0  # how far the feed was looked through
-        self._position = 0  # how far that is remembered
-        self._again: dict[int, _Waiting] = {}
-        self._flying: dict[int, _Flight] = {}
+        self._read_position = 0  # how far the feed was looked through
+        self._stored_position = 0  # how far that is remembered
+        self._retries: dict[int, _Retry] = {}
+        self._in_flight: dict[int, _Delivery] = {}
         self.delivered = 0
         self.given_up = 0
         if self._url and urlsplit(self._url).scheme not in ("http", "https"):
@@ -77,7 +77,7 @@ class Webhooks:
     @property
     def waiting(self) -> int:
         """Notices that wait for another try."""
-        return len(self._again)
+        return len(self._retries)
 
     async def start(self) -> None:
         """Begin, when an address is set. Raises ``config.invalid`` when the signing secret cannot be used."""
@@ -93,7 +93,7 @@ class Webhooks:
 
     def _signer(self) -> Webhook:
         fresh = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
-        self.secret = fresh if self._secret_file is None else auth.kept_secret(self._secret_file, fresh)
+        self.secret = fresh if self._secret_file is None else auth.load_or_create_secret(self._secret_file, fresh)
         try:
             key = b64decode(self.secret.removeprefix("whsec_"), validate=True)
             if self.secret.startswith("whsec_") and SECRET_BYTES[0] <= len(key) <= SECRET_BYTES[1]:
@@ -110,32 +110,32 @@ class Webhooks:
             timeout=limits.WEBHOOK_TIMEOUT_S, follow_redirects=False, trust_env=False
         )
         async with client:
-            post = Post(client, self._url, signer)
+            sender = WebhookSender(client, self._url, signer)
             while True:
                 try:
-                    await self._recall()
+                    await self._load()
                     while True:
                         self._hub.notice_event.clear()
-                        await self._settle_landed()
-                        await self._try_again(post)
-                        await self._take_new(post)
-                        await self._remember_position()
-                        await self._rest()
+                        await self._record_results()
+                        await self._send_due(sender)
+                        await self._send_new(sender)
+                        await self._store_position()
+                        await self._wait()
                 except HoldfastError as error:
                     log.warning("webhooks wait: %s", error.code)
                     await asyncio.sleep(1.0)
                 finally:
-                    for flight in self._flying.values():  # what is not settled is sent again
-                        flight.task.cancel()
-                    self._flying.clear()
+                    for delivery in self._in_flight.values():  # what is not settled is sent again
+                        delivery.task.cancel()
+                    self._in_flight.clear()
 
-    async def _rest(self) -> None:
+    async def _wait(self) -> None:
         """Until there is news, a try has come to something, or one is due."""
-        if any(flight.task.done() for flight in self._flying.values()):
+        if any(flight.task.done() for flight in self._in_flight.values()):
             return
         now = self._hub.clock.wall_ms()
         waits = [
-            (w.due_ms - now) / 1_000 for w in self._again.values() if w.due_ms > now
+            (w.due_ms - now) / 1_000 for w in self._retries.values() if w.due_ms > now
         ]  # the others wait for a place
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(
@@ -143,103 +143,107 @@ class Webhooks:
             ):  # wait_for of 3.11 loses a cancel that comes with the news
                 await self._hub.notice_event.wait()
 
-    async def _recall(self) -> None:
+    async def _load(self) -> None:
         """Read how far we are."""
         facts = self._hub.engine
-        self._again = {
-            int(name.removeprefix(_AGAIN)): _Waiting(int(kept["attempt"]), int(kept["due_ms"]), kept.get("tenant", ""))
-            for name, data in (await facts.facts(_AGAIN)).items()
-            if (kept := json.loads(data))
+        self._retries = {
+            int(name.removeprefix(_RETRY_PREFIX)): _Retry(
+                int(stored["attempt"]), int(stored["due_ms"]), stored.get("tenant", "")
+            )
+            for name, data in (await facts.facts(_RETRY_PREFIX)).items()
+            if (stored := json.loads(data))
         }
         stored = await facts.get_fact(_POSITION)
         if stored is not None:
-            self._taken = self._position = int(stored)
+            self._read_position = self._stored_position = int(stored)
             return
-        while page := await self._hub.notices(self._taken, _PAGE):
-            self._taken = page[-1].position
-        await self._hub.engine.put_fact(_POSITION, str(self._taken).encode())
-        self._position = self._taken
+        while page := await self._hub.notices(self._read_position, _PAGE):
+            self._read_position = page[-1].position
+        await self._hub.engine.put_fact(_POSITION, str(self._read_position).encode())
+        self._stored_position = self._read_position
 
-    async def _remember_position(self) -> None:
+    async def _store_position(self) -> None:
         """Everything up to here has come to something, or is kept for another try."""
-        flying = [
-            position for position, flight in self._flying.items() if flight.attempt == 1 and position not in self._again
+        first_attempts = [
+            position
+            for position, flight in self._in_flight.items()
+            if flight.attempt == 1 and position not in self._retries
         ]
-        position = min([self._taken, *(at - 1 for at in flying)])
-        if position != self._position:
+        position = min([self._read_position, *(at - 1 for at in first_attempts)])
+        if position != self._stored_position:
             await self._hub.engine.put_fact(_POSITION, str(position).encode())
-            self._position = position
+            self._stored_position = position
 
     # --- tries
-    def _crowded(self, tenant: str) -> bool:
+    def _at_limit(self, tenant: str) -> bool:
         """Whether a tenant has as many tries under way as it may: a receiver that hangs for one delays no other."""
-        return sum(f.notice.key.tenant == tenant for f in self._flying.values()) >= limits.WEBHOOKS_AT_ONCE_EACH
+        return sum(f.notice.key.tenant == tenant for f in self._in_flight.values()) >= limits.WEBHOOKS_AT_ONCE_EACH
 
-    def _fly(self, post: Post, notice: Notice, attempt: int) -> None:
-        task = self._hub.loop.create_task(post.send(notice), name="holdfast webhook")
+    def _send(self, sender: WebhookSender, notice: Notice, attempt: int) -> None:
+        task = self._hub.loop.create_task(sender.send(notice), name="holdfast webhook")
         task.add_done_callback(lambda _: self._hub.notice_event.set())
-        self._flying[notice.position] = _Flight(notice, attempt, task)
+        self._in_flight[notice.position] = _Delivery(notice, attempt, task)
 
-    async def _take_new(self, post: Post) -> None:
+    async def _send_new(self, sender: WebhookSender) -> None:
         """A try for each notice that is new and concerns people of whom nobody was there."""
-        while len(self._flying) < limits.WEBHOOKS_AT_ONCE and len(self._again) < limits.WEBHOOK_WAITING:
-            page = await self._hub.notices(self._taken, limits.WEBHOOKS_AT_ONCE)
+        while len(self._in_flight) < limits.WEBHOOKS_AT_ONCE and len(self._retries) < limits.WEBHOOK_WAITING:
+            page = await self._hub.notices(self._read_position, limits.WEBHOOKS_AT_ONCE)
             if not page:
                 return
             for notice in page:
-                if len(self._flying) >= limits.WEBHOOKS_AT_ONCE:
+                if len(self._in_flight) >= limits.WEBHOOKS_AT_ONCE:
                     return
                 if not notice.data["connected"] and notice.data["participants"]:
-                    if self._crowded(notice.key.tenant):
-                        await self._keep(notice, 0, self._hub.clock.wall_ms())
+                    if self._at_limit(notice.key.tenant):
+                        await self._schedule_retry(notice, 0, self._hub.clock.wall_ms())
                     else:
-                        self._fly(post, notice, 1)
-                self._taken = notice.position
+                        self._send(sender, notice, 1)
+                self._read_position = notice.position
 
-    async def _try_again(self, post: Post) -> None:
+    async def _send_due(self, sender: WebhookSender) -> None:
         """The tries that are due, longest first; they leave room for news."""
         now = self._hub.clock.wall_ms()
-        due = sorted((w.due_ms, at) for at, w in self._again.items() if w.due_ms <= now and at not in self._flying)
+        due = sorted((w.due_ms, at) for at, w in self._retries.items() if w.due_ms <= now and at not in self._in_flight)
         for _, position in due:
-            if len(self._flying) >= limits.WEBHOOKS_AT_ONCE * 3 // 4:
+            if len(self._in_flight) >= limits.WEBHOOKS_AT_ONCE * 3 // 4:
                 return
-            waiting = self._again[position]
-            if self._crowded(waiting.tenant):
+            retry = self._retries[position]
+            if self._at_limit(retry.tenant):
                 continue
             page = await self._hub.notices(position - 1, 1)
             if page and page[0].position == position:
-                self._fly(post, page[0], waiting.attempt + 1)
+                self._send(sender, page[0], retry.attempt + 1)
             else:
-                await self._forget(position)
+                await self._remove_retry(position)
 
-    async def _settle_landed(self) -> None:
-        for position, flight in [(at, f) for at, f in self._flying.items() if f.task.done()]:
-            await self._settle(flight.notice, flight.attempt, flight.task.result())
-            del self._flying[position]
+    async def _record_results(self) -> None:
+        for position, delivery in [(at, f) for at, f in self._in_flight.items() if f.task.done()]:
+            await self._record_result(delivery.notice, delivery.attempt, delivery.task.result())
+            del self._in_flight[position]
 
-    async def _settle(self, notice: Notice, attempt: int, refusal: str | None) -> None:
+    async def _record_result(self, notice: Notice, attempt: int, refusal: str | None) -> None:
         """Keep what was not taken for another try, unless there were enough."""
         if refusal is None:
             self.delivered += 1
-            await self._forget(notice.position)
+            await self._remove_retry(notice.position)
         elif attempt >= limits.WEBHOOK_ATTEMPTS or refusal == "410":
             self.given_up += 1
-            log.warning("webhook %s was given up after %d tries (%s)", ident_of(notice), attempt, refusal)
-            await self._forget(notice.position)
+            log.warning("webhook %s was given up after %d tries (%s)", webhook_id(notice), attempt, refusal)
+            await self._remove_retry(notice.position)
         else:
             wait_s = min(limits.WEBHOOK_BACKOFF_MAX_S, limits.WEBHOOK_BACKOFF_S * 4 ** (attempt - 1))
             due_ms = self._hub.clock.wall_ms() + round(wait_s * random.uniform(500, 1_000))
-            log.info("webhook %s was not taken (%s); again in about %.0f s", ident_of(notice), refusal, wait_s)
-            await self._keep(notice, attempt, due_ms)
+            log.info("webhook %s was not taken (%s); again in about %.0f s", webhook_id(notice), refusal, wait_s)
+            await self._schedule_retry(notice, attempt, due_ms)
 
-    async def _keep(self, notice: Notice, attempt: int, due_ms: int) -> None:
-        kept = json.dumps({"attempt": attempt, "due_ms": due_ms, "tenant": notice.key.tenant}).encode()
-        await self._hub.engine.put_fact(f"{_AGAIN}{notice.position}", kept)
-        self._again[notice.position] = _Waiting(attempt, due_ms, notice.key.tenant)
+    async def _schedule_retry(self, notice: Notice, attempt: int, due_ms: int) -> None:
+        data = json.dumps({"attempt": attempt, "due_ms": due_ms, "tenant": notice.key.tenant}).encode()
+        await self._hub.engine.put_fact(f"{_RETRY_PREFIX}{notice.position}", data)
+        self._retries[notice.position] = _Retry(attempt, due_ms, notice.key.tenant)
 
-    async def _forget(self, position: int) -> None:
-        if self._again.pop(position, None) is not None:
-            await self._hub.engine.put_fact(f"{_AGAIN}{position}", None)
+    async def _remove_retry(self, position: int) -> None:
+        if self._retries.pop(position, None) is not None:
+            await self._hub.engine.put_fact(f"{_RETRY_PREFIX}{position}", None)
 
 
 def secret_file(settings: Settings) -> Path | None:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 import holdfast
 from holdfast.edge.dialects.ag_ui.messages import History
-from holdfast.edge.dialects.ag_ui.routes import _encoded
+from holdfast.edge.dialects.ag_ui.routes import _encode
 from holdfast.edge.dialects.ag_ui.stream import Stream
 from holdfast.edge.dialects.ag_ui.versions import VERSIONS
 from holdfast.engines.port import Key
@@ -125,7 +125,7 @@ def joined(events: list[Event], version: str, at: int, step: int) -> tuple[bytes
     stream = Stream(VERSIONS[version], "t", "", None)
     sent = stream.snapshot(at, view_at(events, at), None)
     rest = [event for event in events if event.seq > at]
-    while not (ending := stream.ending()):
+    while not (ending := stream.end_events()):
         if at % 2 and len(rest) > 4 and len(rest) % 5 == 0:  # a slow reader: what it missed comes as a snapshot
             later = rest[3].last
             sent += stream.snapshot(later, view_at(events, later), None)
@@ -135,14 +135,14 @@ def joined(events: list[Event], version: str, at: int, step: int) -> tuple[bytes
             sent += stream.snapshot(stream.seq, view_at(events, stream.seq), None)
             continue
         if not rest:
-            return _encoded(sent), stream.seq
+            return _encode(sent), stream.seq
         sent += stream.events(rest[:step])
         rest = rest[step:]
     sent += ending
     if version == "1.0":
         for one in sent:
             CHECK.validate_python(msgspec.json.decode(msgspec.json.encode(one)))
-    return _encoded(sent), stream.seq
+    return _encode(sent), stream.seq
 
 
 def tools_last(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from holdfast.edge.dialects.ai_sdk.answer import Answer, Since
-from holdfast.edge.dialects.ai_sdk.asking import UIMessage, since_of
-from holdfast.edge.dialects.ai_sdk.calls import Client
-from holdfast.edge.dialects.ai_sdk.history import folded
-from holdfast.edge.reading import Message
+from holdfast.edge.dialects.ai_sdk.answer import Answer, ClientPosition
+from holdfast.edge.dialects.ai_sdk.calls import SdkClient
+from holdfast.edge.dialects.ai_sdk.commands import UIMessage, client_position
+from holdfast.edge.dialects.ai_sdk.history import fold_chunks
+from holdfast.edge.local_subscription import SubscriptionMessage
 from holdfast.protocol import wire
 from holdfast.protocol.browser_tools import CLAIM, RESULT
 from holdfast.protocol.codec import encode
@@ -34,11 +34,11 @@ quick = settings(
 )
 
 
-def snapshot(events: list[Event]) -> Message:
+def snapshot(events: list[Event]) -> SubscriptionMessage:
     """What a reader who joins after ``events`` is given."""
     view = View()
     view.apply_all(events)
-    return Message("snapshot", seq=len(events), incarnation=LIFE, view=json.loads(encode(view.export())))
+    return SubscriptionMessage("snapshot", seq=len(events), incarnation=LIFE, view=json.loads(encode(view.export())))
 
 
 def pending(events: list[Event], run: str) -> set[str]:
@@ -52,7 +52,7 @@ def pending(events: list[Event], run: str) -> set[str]:
 def told(events: list[Event], at: int, run: str, version: int, step: int = 3) -> Shown:
     """The run's answer for a client that comes at ``at`` and, when let go at an approval, comes back at once."""
     shown, answer = Shown(), Answer(SESSION, run, version)
-    shown.take(answer.take(snapshot(events[:at])))
+    shown.take(answer.chunks(snapshot(events[:at])))
     position, answered = at, frozenset[str]()
     while position < len(events) and shown.ends in ([], ["finish"]):
         if answer.done:
@@ -66,11 +66,15 @@ def told(events: list[Event], at: int, run: str, version: int, step: int = 3) ->
             open_ = json.loads(shown.metadata["since"])["open"]
             shown.answer({k.partition(":")[2] for k in open_ if k.startswith("approval:")})
             answered = frozenset(p["approval"] for p in shown.parts if p.get("state") == "responded")
-            answer = Answer(SESSION, run, version, since_of(message, answered))
-            shown.take(answer.take(snapshot(events[:position])))
+            answer = Answer(SESSION, run, version, client_position(message, answered))
+            shown.take(answer.chunks(snapshot(events[:position])))
         frame = events[position : position + step]
         position += len(frame)
-        shown.take(answer.take(Message("events", to=position, events=events[max(0, position - step - 1) : position])))
+        shown.take(
+            answer.chunks(
+                SubscriptionMessage("events", to=position, events=events[max(0, position - step - 1) : position])
+            )
+        )
     return shown
 
 
@@ -150,8 +154,8 @@ def test_an_answer_holds_what_the_fold_holds(live: Lively) -> None:
 def test_the_history_is_what_a_stream_of_it_shows(live: Lively) -> None:
     history = live.history
     for run in ended_roots(history):
-        chunks = list(Answer(SESSION, run, 7).take(snapshot(history.events)))
-        shown, message = Shown().take(chunks), folded(chunks)
+        chunks = list(Answer(SESSION, run, 7).chunks(snapshot(history.events)))
+        shown, message = Shown().take(chunks), fold_chunks(chunks)
         assert message["id"] == run
         texts = [p["text"] for p in message["parts"] if p["type"] in ("text", "reasoning")]
         assert texts == [p["text"] for p in shown.parts if p["type"] in ("text", "reasoning")]
@@ -166,7 +170,7 @@ def test_a_second_snapshot_repeats_nothing() -> None:
     run = talking(history)
     answer, shown = Answer(SESSION, run, 7), Shown()
     for at in range(history.view.runs[run]["seq"], len(history.events) + 1):
-        shown.take(answer.take(snapshot(history.events[:at])))
+        shown.take(answer.chunks(snapshot(history.events[:at])))
         if answer.done:
             break
     assert shown.content() == told(history.events, history.view.runs[run]["seq"], run, 7, 1).content()
@@ -176,10 +180,10 @@ def test_a_second_snapshot_repeats_nothing() -> None:
 @pytest.mark.parametrize("said", [None, 3, "", "{", "{}", '{"seq":-1,"open":[]}', '{"open":{"m":"x"}}', "[" * 10_000])
 def test_what_a_client_says_of_itself_is_not_trusted(said: object) -> None:
     metadata = {"holdfast": {"since": said}}
-    since = since_of(UIMessage("r1", "assistant", metadata=metadata), frozenset({"a1"}))
-    assert since == Since(frozenset({"a1"}))
+    since = client_position(UIMessage("r1", "assistant", metadata=metadata), frozenset({"a1"}))
+    assert since == ClientPosition(frozenset({"a1"}))
     for other in (None, [], {"holdfast": "x"}):
-        assert since_of(UIMessage("r1", "assistant", metadata=other), frozenset({"a1"})) == since
+        assert client_position(UIMessage("r1", "assistant", metadata=other), frozenset({"a1"})) == since
 
 
 def calling(history: History) -> str:
@@ -239,15 +243,15 @@ def test_a_call_for_a_browser_is_one_part_from_anywhere(version: int) -> None:
 @pytest.mark.parametrize(
     ("client", "lets_go"),
     [
-        (Client(5, "user:ann"), True), (Client(7, "user:ann", frozenset({"pick", "x"})), True),
-        (Client(7, "user:ann", frozenset()), False), (Client(7, "user:ann", frozenset({"x"})), False),
+        (SdkClient(5, "user:ann"), True), (SdkClient(7, "user:ann", frozenset({"pick", "x"})), True),
+        (SdkClient(7, "user:ann", frozenset()), False), (SdkClient(7, "user:ann", frozenset({"x"})), False),
     ],
 )  # fmt: skip
-def test_a_stream_ends_at_a_call_only_for_a_page_that_may_have_the_tool(client: Client, lets_go: bool) -> None:
+def test_a_stream_ends_at_a_call_only_for_a_page_that_may_have_the_tool(client: SdkClient, lets_go: bool) -> None:
     history = History()
     run = calling(history)
     claimed = next(ev.seq for ev in history.events if ev.type == "approval.requested")
-    chunks = list(Answer(SESSION, run, client).take(snapshot(history.events[:claimed])))
+    chunks = list(Answer(SESSION, run, client).chunks(snapshot(history.events[:claimed])))
     offers = [c for c in chunks if c["type"] == "tool-input-available" and not c["providerExecuted"]]
     assert (chunks[-1]["type"] == "finish", len(offers)) == (lets_go, int(lets_go))
     assert not any("approval" in chunk["type"] for chunk in chunks)

@@ -166,12 +166,12 @@ async def test_who_one_is_comes_in_the_first_frame(site: Site) -> None:
         other = {"authorization": f"Bearer {site.token('user:bob')}"}
         await line.send("q2", headers=other)
         assert (await line.hear())["errorText"].startswith("auth.denied")
-        (visit,) = (v for v in site.edge.door.visits.values() if v.surface == "ai-sdk")
-        before = visit.principal.expires_ms
+        (connection,) = (v for v in site.edge.listener.connections.values() if v.surface == "ai-sdk")
+        before = connection.principal.expires_ms
         newer = {"authorization": f"Bearer {site.token(ttl_s=86_000)}"}
         await line.resume("q3", headers=newer)
         await line.hear()
-        assert before is not None and (visit.principal.expires_ms or 0) > before
+        assert before is not None and (connection.principal.expires_ms or 0) > before
     async with raw(site, "", additional_headers={"authorization": f"Bearer {site.token()}"}) as line:
         await line.resume("q1")  # outside browsers the handshake may carry it
         assert (await line.hear())["type"] == "no-active"
@@ -301,8 +301,8 @@ async def test_a_client_that_does_not_listen_holds_nobody_up_and_misses_nothing(
                     if state is not None and state.ended:  # the view's window is too small for so much
                         break
                 await asyncio.sleep(0.02)
-        (visit,) = (v for v in site.edge.door.visits.values() if v.surface == "ai-sdk")
-        assert visit.paused
+        (connection,) = (v for v in site.edge.listener.connections.values() if v.surface == "ai-sdk")
+        assert connection.paused
         shown = Shown()
         while (frame := await line.hear())["type"] != "end":
             shown.take([frame["chunk"]])

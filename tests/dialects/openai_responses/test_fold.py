@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.edge.dialects.openai_responses.fold import Folding
+from holdfast.edge.dialects.openai_responses.fold import ResponseFold
 from holdfast.edge.dialects.openai_responses.ids import Ref
-from holdfast.edge.dialects.openai_responses.items import Told
+from holdfast.edge.dialects.openai_responses.items import EmittedEvent
 from holdfast.protocol import events as e
 from holdfast.protocol.codec import utf16_len
 from holdfast.protocol.compaction import merge
@@ -75,10 +75,10 @@ class History:
             self.write(e.TEXT_CONTENT, {"messageId": ident, "delta": "of somebody else"}, run="r99", offset=0)
 
 
-def fold(events: list[Event]) -> tuple[list[Told], dict[str, Any]]:
-    folding = Folding(REF, {}, frozenset({"weather"}))
+def fold(events: list[Event]) -> tuple[list[EmittedEvent], dict[str, Any]]:
+    folding = ResponseFold(REF, {}, frozenset({"weather"}))
     told = [one for event in events for one in folding.apply(event)]
-    assert folding.over
+    assert folding.ended
     return told, folding.response()
 
 
@@ -127,7 +127,7 @@ def test_what_is_open_at_the_end_is_incomplete_and_keeps_its_text() -> None:
 
 def test_a_response_id_names_what_it_was_made_from() -> None:
     ref = Ref("a_b:c~1.x", "0a1b2c3d4e", "r7-0a1b2c3d4e", 12)
-    assert Ref.parse(ref.id) == ref and ref.queued == 7
+    assert Ref.parse(ref.id) == ref and ref.queued_seq == 7
     local = Ref("__LOCALID_aB3", "0a1b2c3d4e", "r7-0a1b2c3d4e", 12)
     assert Ref.parse(local.id) == local
     assert Ref.parse("resp_7_12_0f3a_s") == Ref("s", "0f3a", "r7", 12), "as version 0.1 named it"

@@ -82,7 +82,7 @@ def test_a_minted_name_has_no_bounds_of_its_own(charges: Charges, actor: str, ro
 def test_an_account_is_kept_while_something_of_it_is_under_way(
     charges: Charges, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("holdfast.edge.accounts._KEPT", 2)
+    monkeypatch.setattr("holdfast.edge.accounts._IDLE_ACCOUNTS", 2)
     busy, owing = who(charges, "user:busy"), who(charges, "user:owing")
     assert charges.admit(busy, 5)
     charges.spend(owing, 5)
@@ -91,12 +91,12 @@ def test_an_account_is_kept_while_something_of_it_is_under_way(
         who(charges, f"user:{n}", f"t{n}")
     assert (who(charges, "user:busy"), who(charges, "user:owing")) == (busy, owing)
     assert who(charges, "user:idle") is not idle
-    charges.done(busy, 5)
+    charges.finish(busy, 5)
     clock.now += 9
     for n in range(9):
         who(charges, f"user:{n}", f"t{n}")
     assert who(charges, "user:busy") is not busy
-    assert len(charges._accounts._known) <= 4 and len(charges._accounts._tenants) <= 4
+    assert len(charges._accounts._accounts) <= 4 and len(charges._accounts._tenants) <= 4
 
 
 # --- rates
@@ -195,7 +195,7 @@ async def test_after_a_turn_the_rest_waits_until_the_loop_has_gone_round(desk: D
     assert desk.began == ["0", "1", "2", "3"]
     await desk.turns(1)
     assert desk.began == ["0", "1", "2", "3", "4"]
-    assert (desk.charges.begun, ann.begun) == (300, 300)
+    assert (desk.charges.in_progress, ann.in_progress) == (300, 300)
 
 
 async def test_who_had_least_goes_first(desk: Desk) -> None:
@@ -224,7 +224,7 @@ async def test_a_tenant_of_many_has_no_more_turns_than_a_tenant_of_one(desk: Des
     for _ in range(40):
         await desk.turns(1)
         for account in [who(desk.charges, f"user:{n}") for n in range(10)]:
-            desk.charges.done(account, account.begun)
+            desk.charges.finish(account, account.in_progress)
         if began.count("one") == 9:
             break
     assert began.count("many") <= 14
@@ -258,12 +258,12 @@ async def test_what_is_begun_and_not_answered_has_a_most(desk: Desk, most: str) 
             desk.bring(f"again {n}", account, 100)
         await desk.turns(60)
         assert len(desk.began) == 50
-        assert desk.charges.begun == 50 * 100 > bound
+        assert desk.charges.in_progress == 50 * 100 > bound
     else:
-        assert desk.charges.begun == len(desk.began) * 100 == bound
-        desk.charges.done(accounts[0], 100)
+        assert desk.charges.in_progress == len(desk.began) * 100 == bound
+        desk.charges.finish(accounts[0], 100)
         await desk.turns(2)
-        assert desk.charges.begun == bound and len(desk.began) == bound // 100 + 1
+        assert desk.charges.in_progress == bound and len(desk.began) == bound // 100 + 1
     desk.bring("another tenant", who(desk.charges, "user:new", "new"), 100)
     await desk.turns(2)
     assert desk.began[-1] == "another tenant"
@@ -296,12 +296,12 @@ async def test_one_whose_work_fails_costs_nobody_else_a_turn(desk: Desk) -> None
 async def test_who_waits_and_goes_holds_nothing(desk: Desk) -> None:
     ann = who(desk.charges)
     desk.bring("0", ann, 100)
-    waiting = asyncio.create_task(desk.charges.turn(ann, 100))
+    waiting = asyncio.create_task(desk.charges.wait_turn(ann, 100))
     await desk.turns(1)
     waiting.cancel()
     await desk.turns(3)
-    desk.charges.done(ann, 100)
-    assert (ann.begun, desk.charges.begun) == (0, 0)
+    desk.charges.finish(ann, 100)
+    assert (ann.in_progress, desk.charges.in_progress) == (0, 0)
 
 
 async def test_no_order_of_coming_leaves_anybody_behind(desk: Desk) -> None:
@@ -320,13 +320,13 @@ async def test_no_order_of_coming_leaves_anybody_behind(desk: Desk) -> None:
         if random_.random() < 0.4:
             await desk.turns(1)
         while begun and random_.random() < 0.3:
-            desk.charges.done(*begun.pop())
+            desk.charges.finish(*begun.pop())
             expected -= 1
     for _ in range(2_000):
         await desk.turns(1)
         if begun:
-            desk.charges.done(*begun.pop(0))
+            desk.charges.finish(*begun.pop(0))
             expected -= 1
         if not expected:
             break
-    assert expected == 0 and desk.charges.begun == 0 and not desk.charges._line
+    assert expected == 0 and desk.charges.in_progress == 0 and not desk.charges._queue

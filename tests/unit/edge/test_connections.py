@@ -197,7 +197,7 @@ async def test_asgi_websockets_close_as_the_others_do(embedded: Site) -> None:
     binary.frame(b"{}", op=2)
     assert await binary.close_code() == 1003
     async with asyncio.timeout(5):
-        while embedded.edge.door.crowd.total:
+        while embedded.edge.listener.connection_limits.total:
             await asyncio.sleep(0.01)
 
 

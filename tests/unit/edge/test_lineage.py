@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from holdfast.edge import auth
-from holdfast.edge.reading import Reading
+from holdfast.edge.local_subscription import LocalSubscription
 from holdfast.edge.revocation import Revocations
 from holdfast.errors import Refused
 from holdfast.protocol import limits
@@ -97,10 +97,10 @@ async def test_revoking_an_agent_ends_its_sub_agents_and_whom_it_minted(site: Si
         writer, await minted(site, writer, "agent:writer/x"), await minted(site, pool, "agent:writer/x"),
         await minted(site, writer, "user:made-up"), site.token("agent:writer/x/y"),
     ]  # fmt: skip
-    stay = [pool, site.token("agent:writer2"), site.token("user:agent:writer"), site.token("agent:writer", "other")]
+    active = [pool, site.token("agent:writer2"), site.token("user:agent:writer"), site.token("agent:writer", "other")]
     await revoke(site, sub="agent:writer")
     assert [await code(site, token) for token in gone] == ["auth.revoked"] * len(gone)
-    assert [await code(site, token) for token in stay] == ["ok"] * len(stay)
+    assert [await code(site, token) for token in active] == ["ok"] * len(active)
     await asyncio.sleep(0.002)  # tokens of the same millisecond count as issued before
     assert await code(site, site.token("agent:writer/x")) == "ok"
 
@@ -199,7 +199,7 @@ async def test_what_was_let_in_before_and_acts_after(site: Site, what: str) -> N
 
         async with site.http(child) as http:
             posting = asyncio.create_task(http.post("/v1/sessions/s1/messages", content=slowly()))
-            while not site.edge.door.crowd.requests.held:
+            while not site.edge.listener.connection_limits.requests.in_use:
                 await asyncio.sleep(0)
             await revoke(site, jti=ident(root))
             told.set()
@@ -209,16 +209,16 @@ async def test_what_was_let_in_before_and_acts_after(site: Site, what: str) -> N
     await revoke(site, jti=ident(root))
     with pytest.raises(Refused) as refused:
         if what == "visit":
-            site.edge.door.visit(Deaf(), principal)
+            site.edge.listener.connect(Deaf(), principal)
         else:
-            await Reading.open(site.edge.door, principal, "s1", "tail", surface="sse")
+            await LocalSubscription.open(site.edge.listener, principal, "s1", "tail", surface="sse")
     assert refused.value.code == "auth.revoked"
     assert not [conn for conn in site.hub.connections.values() if conn.principal == principal]
 
 
 class Deaf:
     def write(self, batch: Any) -> None: ...
-    def shut(self, code: int, reason: str) -> None: ...
+    def close(self, code: int, reason: str) -> None: ...
     def abort(self) -> None: ...
 
 

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from holdfast.edge.app import Edge
-from holdfast.edge.browser import BrowserCheck, only
+from holdfast.edge.browser import BrowserCheck, single_header
 from holdfast.edge.config import Settings, load, misspelt
 from holdfast.edge.server import bind, running
 from holdfast.engines.address import engine_for
@@ -100,8 +100,8 @@ def test_hosts_and_origins_are_exact(host: str | None, origin: str | None, code:
 
 def test_a_header_given_twice_is_refused() -> None:
     with pytest.raises(Refused):
-        only([(b"host", b"a"), (b"host", b"a")], b"host")
-    assert only([(b"host", b"a")], b"origin") is None
+        single_header([(b"host", b"a"), (b"host", b"a")], b"host")
+    assert single_header([(b"host", b"a")], b"origin") is None
 
 
 def test_an_address_in_use_is_said_in_a_sentence() -> None:

@@ -79,7 +79,7 @@ async def test_what_was_before_the_first_start_is_history(hub: Hub) -> None:
     receiver = Receiver()
     sender = receiver.sender(hub)
     await sender.start()
-    await until(lambda: sender._position > 0)
+    await until(lambda: sender._stored_position > 0)
     run = await ended(hub)
     await until(lambda: bool(receiver.seen))
     await sender.stop()
@@ -204,7 +204,7 @@ async def test_a_receiver_that_hangs_delays_no_other_notice(hub: Hub) -> None:
     receiver = Hanging(lambda told: told["run"] in hanging or not hanging)
     sender = receiver.sender(hub)
     await sender.start()
-    await until(lambda: sender._position > 0 or bool(hub.engine._facts))  # type: ignore[attr-defined]
+    await until(lambda: sender._stored_position > 0 or bool(hub.engine._facts))  # type: ignore[attr-defined]
     hanging.append(await ended(hub))
     await until(lambda: len(receiver.begun) == 1)
     others = [await ended(hub) for _ in range(20)]

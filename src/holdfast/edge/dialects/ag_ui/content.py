@@ -16,7 +16,7 @@ from holdfast.edge.dialects.ag_ui.versions import Version
 from holdfast.protocol.events import Event
 from holdfast.protocol.patch import PatchError, apply_patch
 
-Sent = dict[str, Any]
+AgUiEvent = dict[str, Any]
 """An AG-UI event."""
 
 TEXTS: Final = {
@@ -25,11 +25,18 @@ TEXTS: Final = {
     "tool": ("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END", "toolCallId"),
 }
 """Kinds of items that grow: their START, delta and END, and the field that names them."""
-KIND: Final = {type_: kind for kind, types in TEXTS.items() for type_ in types[:3]}
-_WITH_VALUE: Final = {"add": "value", "replace": "value", "test": "value", "move": "from", "copy": "from", "remove": ""}
+KIND_OF: Final = {type_: kind for kind, types in TEXTS.items() for type_ in types[:3]}
+_PATCH_OPERANDS: Final = {
+    "add": "value",
+    "replace": "value",
+    "test": "value",
+    "move": "from",
+    "copy": "from",
+    "remove": "",
+}
 
 
-class Known(msgspec.Struct):
+class RunInfo(msgspec.Struct):
     """A run, as far as the projection needs it."""
 
     agent: str
@@ -53,76 +60,76 @@ class Content:
 
     def __init__(self, version: Version) -> None:
         self.version = version
-        self.runs: dict[str, Known] = {}
+        self.runs: dict[str, RunInfo] = {}
         self.texts: dict[tuple[str, str], str | None] = {}
         self.lengths: dict[tuple[str, str], int] = {}
         self.owners: dict[tuple[str, str], str | None] = {}
         self.calls: dict[str, str | None] = {}
-        self.answered: set[str] = set()
+        self.answered_calls: set[str] = set()
         self.state: Any = None
         self._steps: dict[tuple[str | None, str], list[str | None]] = {}
 
-    def tag(self, run: str | None) -> str | None:
+    def subagent_of(self, run: str | None) -> str | None:
         """The sub-agent a run is; None for root runs and for what people do."""
-        known = self.runs.get(run or "")
-        return run if known is not None and known.parent is not None else None
+        info = self.runs.get(run or "")
+        return run if info is not None and info.parent is not None else None
 
     def _owner(self, run: str | None) -> str | None:
         """Whom the client takes a step for: without sub-agents all are the agent's."""
-        return self.tag(run) if self.version.subagents else None
+        return self.subagent_of(run) if self.version.subagents else None
 
-    def tagged(self, run: str | None, **fields: Any) -> Sent:
-        tag = self.tag(run)
+    def tag_event(self, run: str | None, **fields: Any) -> AgUiEvent:
+        tag = self.subagent_of(run)
         return {**fields, "subagentRunId": tag} if tag is not None and self.version.subagents else fields
 
-    def text(self, event: Event, kind: str) -> list[Sent]:
+    def on_text(self, event: Event, kind: str) -> list[AgUiEvent]:
         start, content, end, field = TEXTS[kind]
         ident = event.data.get(field)
         if not isinstance(ident, str):
             return []
         key = (kind, ident)
         if event.type == start:
-            return [] if key in self.texts or not ident else [self.opened(key, event.run, event.data)]
+            return [] if key in self.texts or not ident else [self.start_event(key, event.run, event.data)]
         if key not in self.texts:
             return []
         if event.type == end:
             return self.close(key)
-        delta = self._fresh(key, event)
-        return [self.tagged(event.run, type=content, **{field: ident}, delta=delta)] if delta else []
+        delta = self._new_text(key, event)
+        return [self.tag_event(event.run, type=content, **{field: ident}, delta=delta)] if delta else []
 
-    def opened(self, key: tuple[str, str], run: str | None, data: dict[str, Any]) -> Sent:
+    def start_event(self, key: tuple[str, str], run: str | None, data: dict[str, Any]) -> AgUiEvent:
         """A START, for an event's data or for an item of a view."""
         kind, ident = key
         self.texts[key] = run
         if kind == "tool":
-            owner = self.tag(run)
+            owner = self.subagent_of(run)
             self.calls[ident] = run
             name, parent = data.get("toolCallName", data.get("name")), data.get("parentMessageId", data.get("message"))
-            sent = self.tagged(run, type="TOOL_CALL_START", toolCallId=ident, toolCallName=str(name or ""))
+            sent = self.tag_event(run, type="TOOL_CALL_START", toolCallId=ident, toolCallName=str(name or ""))
             if isinstance(parent, str) and parent and self.owners.get(("message", parent), owner) == owner:
                 sent["parentMessageId"] = parent
             return sent
-        self.owners[key] = self.tag(run)
+        self.owners[key] = self.subagent_of(run)
         role = "reasoning" if kind == "reasoning" else role_of(data.get("role", "assistant"))
-        sent = self.tagged(run, type=TEXTS[kind][0], messageId=ident, role=role)
+        sent = self.tag_event(run, type=TEXTS[kind][0], messageId=ident, role=role)
         name = data.get("name")
         if kind == "message" and isinstance(name, str) and name:
             sent["name"] = name
-        elif role == "assistant" and self.tag(run):
-            sent["name"] = self.name(str(run))
+        elif role == "assistant" and self.subagent_of(run):
+            sent["name"] = self.name_of(str(run))
         return sent
 
-    def told(self, key: tuple[str, str], item: dict[str, Any]) -> list[Sent]:
+    def open_item(self, key: tuple[str, str], item: dict[str, Any]) -> list[AgUiEvent]:
         """What is open in a view: its START and all its text, for a client takes what follows a START for the whole."""
         kind, ident = key
         _, content, _, field = TEXTS[kind]
-        sent, text = [self.opened(key, item.get("run"), item)], item["args" if kind == "tool" else "text"]
-        return [*sent, self.tagged(item.get("run"), type=content, **{field: ident}, delta=text)] if text else sent
+        sent, text = [self.start_event(key, item.get("run"), item)], item["args" if kind == "tool" else "text"]
+        return [*sent, self.tag_event(item.get("run"), type=content, **{field: ident}, delta=text)] if text else sent
 
-    def name(self, run: str) -> str:
+    def name_of(self, run: str) -> str:
         return self.runs[run].agent.rpartition("/")[2]
 
-    def _fresh(self, key: tuple[str, str], event: Event) -> str:
+    def _new_text(self, key: tuple[str, str], event: Event) -> str:
         """The part of a delta that the client does not have: a call that is made again repeats its arguments."""
         delta = event.data.get("delta")
         if not isinstance(delta, str):
@@ -132,15 +139,15 @@ class Content:
         self.lengths[key] = max(have, begin + len(units) // 2)
         return units[2 * max(0, have - begin) :].decode("utf-16-le", "replace") if begin < have else delta
 
-    def close(self, key: tuple[str, str]) -> list[Sent]:
+    def close(self, key: tuple[str, str]) -> list[AgUiEvent]:
         run = self.texts.pop(key)
-        return [self.tagged(run, type=TEXTS[key[0]][2], **{TEXTS[key[0]][3]: key[1]})]
+        return [self.tag_event(run, type=TEXTS[key[0]][2], **{TEXTS[key[0]][3]: key[1]})]
 
-    def tool_result(self, event: Event) -> list[Sent]:
+    def on_tool_result(self, event: Event) -> list[AgUiEvent]:
         ident = event.data.get("toolCallId")
-        if not isinstance(ident, str) or ident in self.answered:
+        if not isinstance(ident, str) or ident in self.answered_calls:
             return []
-        self.answered.add(ident)
+        self.answered_calls.add(ident)
         sent = self.close(("tool", ident)) if ("tool", ident) in self.texts else []
         run = self.calls.pop(ident, event.run)
         result = {
@@ -149,29 +156,29 @@ class Content:
             "content": result_text(event.data),
             "role": "tool",
         }
-        return [*sent, self.tagged(run, type="TOOL_CALL_RESULT", **result)]
+        return [*sent, self.tag_event(run, type="TOOL_CALL_RESULT", **result)]
 
     # steps, state, activities, whatever else
-    def steps_are(self, steps: list[tuple[str, str | None]]) -> list[Sent]:
+    def set_steps(self, steps: list[tuple[str, str | None]]) -> list[AgUiEvent]:
         """These steps are open, by name and run, whatever was before; inner ones of the same name count as one."""
         before, self._steps = self._steps, {}
         for name, run in steps:
             self._steps.setdefault((self._owner(run), name), []).append(run)
-        over = [(runs[0], key[1]) for key, runs in before.items() if key not in self._steps]
-        begun = [(runs[0], key[1]) for key, runs in self._steps.items() if key not in before]
+        ended = [(runs[0], key[1]) for key, runs in before.items() if key not in self._steps]
+        started = [(runs[0], key[1]) for key, runs in self._steps.items() if key not in before]
         return [
-            *(self.tagged(run, type="STEP_FINISHED", stepName=name) for run, name in over),
-            *(self.tagged(run, type="STEP_STARTED", stepName=name) for run, name in begun),
+            *(self.tag_event(run, type="STEP_FINISHED", stepName=name) for run, name in ended),
+            *(self.tag_event(run, type="STEP_STARTED", stepName=name) for run, name in started),
         ]
 
-    def step_started(self, event: Event) -> list[Sent]:
+    def on_step_started(self, event: Event) -> list[AgUiEvent]:
         """A step begins."""
         name = str(event.data.get("stepName", ""))
         runs = self._steps.setdefault((self._owner(event.run), name), [])
         runs.append(event.run)
-        return [self.tagged(event.run, type="STEP_STARTED", stepName=name)] if len(runs) == 1 else []
+        return [self.tag_event(event.run, type="STEP_STARTED", stepName=name)] if len(runs) == 1 else []
 
-    def step_finished(self, event: Event) -> list[Sent]:
+    def on_step_finished(self, event: Event) -> list[AgUiEvent]:
         key = (self._owner(event.run), str(event.data.get("stepName", "")))
         runs = self._steps.get(key, [])
         if event.run not in runs:
@@ -180,57 +187,57 @@ class Content:
         if runs:
             return []
         del self._steps[key]
-        return [self.tagged(event.run, type="STEP_FINISHED", stepName=key[1])]
+        return [self.tag_event(event.run, type="STEP_FINISHED", stepName=key[1])]
 
-    def state_snapshot(self, event: Event) -> list[Sent]:
+    def on_state_snapshot(self, event: Event) -> list[AgUiEvent]:
         self.state = event.data.get("snapshot")
-        return [self.tagged(event.run, type="STATE_SNAPSHOT", snapshot=self.state)]
+        return [self.tag_event(event.run, type="STATE_SNAPSHOT", snapshot=self.state)]
 
-    def state_delta(self, event: Event) -> list[Sent]:
+    def on_state_delta(self, event: Event) -> list[AgUiEvent]:
         try:
             self.state = apply_patch(self.state, event.data.get("delta"))
         except PatchError:
             return []
-        return [self.tagged(event.run, type="STATE_DELTA", delta=event.data["delta"])]
+        return [self.tag_event(event.run, type="STATE_DELTA", delta=event.data["delta"])]
 
-    def activity(self, event: Event) -> list[Sent]:
+    def on_activity(self, event: Event) -> list[AgUiEvent]:
         ident, data = event.data.get("messageId"), event.data
         if not isinstance(ident, str):
             return []
-        sent = self.tagged(
+        sent = self.tag_event(
             event.run, type="ACTIVITY_SNAPSHOT", messageId=ident, activityType=str(data.get("activityType", "")),
             content=content_of(data.get("content")),
         )  # fmt: skip
         return [{**sent, "replace": False} if data.get("replace") is False else sent]
 
-    def activity_delta(self, event: Event) -> list[Sent]:
+    def on_activity_delta(self, event: Event) -> list[AgUiEvent]:
         ident, patch = event.data.get("messageId"), event.data.get("patch")
         if not isinstance(ident, str) or not is_patch(patch):
             return []
         kind = str(event.data.get("activityType", ""))
-        return [self.tagged(event.run, type="ACTIVITY_DELTA", messageId=ident, activityType=kind, patch=patch)]
+        return [self.tag_event(event.run, type="ACTIVITY_DELTA", messageId=ident, activityType=kind, patch=patch)]
 
-    def raw(self, event: Event) -> list[Sent]:
-        sent = self.tagged(event.run, type="RAW", event=event.data.get("event", event.data))
+    def on_raw(self, event: Event) -> list[AgUiEvent]:
+        sent = self.tag_event(event.run, type="RAW", event=event.data.get("event", event.data))
         source = event.data.get("source")
         return [{**sent, "source": source} if isinstance(source, str) else sent]
 
-    def custom(self, event: Event) -> list[Sent]:
+    def on_custom(self, event: Event) -> list[AgUiEvent]:
         name = str(event.data.get("name", ""))
-        return [self.tagged(event.run, type="CUSTOM", name=name, value=event.data.get("value"))]
+        return [self.tag_event(event.run, type="CUSTOM", name=name, value=event.data.get("value"))]
 
     def open_runs(self) -> list[str | None]:
         """Whose texts and steps are open."""
         return [*self.texts.values(), *(run for runs in self._steps.values() for run in runs)]
 
-    def close_run(self, run: str | None) -> list[Sent]:
+    def close_run(self, run: str | None) -> list[AgUiEvent]:
         """What a run has open, closed (FOLD-4)."""
         sent = [one for key in [k for k, owner in self.texts.items() if owner == run] for one in self.close(key)]
         for key, runs in list(self._steps.items()):
             self._steps[key] = [owner for owner in runs if owner != run]
             if not self._steps[key]:
                 del self._steps[key]
-                sent.append(self.tagged(run, type="STEP_FINISHED", stepName=key[1]))
+                sent.append(self.tag_event(run, type="STEP_FINISHED", stepName=key[1]))
         return sent
 
 
@@ -240,8 +247,8 @@ def is_patch(patch: Any) -> bool:
 
 
 def _is_operation(operation: Any) -> bool:
-    if not isinstance(operation, dict) or operation.get("op") not in _WITH_VALUE:
+    if not isinstance(operation, dict) or operation.get("op") not in _PATCH_OPERANDS:
         return False
-    needs = _WITH_VALUE[operation["op"]]
+    needs = _PATCH_OPERANDS[operation["op"]]
     pointers = [operation.get("path"), *([operation.get("from")] if needs == "from" else [])]
     return all(isinstance(p, str) and (not p or p[0] == "/") for p in pointers) and (not needs or needs in operation)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.edge.dialects.ag_ui.content import Known
+from holdfast.edge.dialects.ag_ui.content import RunInfo
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
 
 
-def why(run: Known) -> tuple[str, str]:
+def error_of(run: RunInfo) -> tuple[str, str]:
     """Code and words for a run that did not complete."""
     error = run.error if isinstance(run.error, dict) else {}
     words = {"cancelled": "The run was stopped.", "lost": "The run was lost: no attempt is left."}
@@ -17,7 +17,7 @@ def why(run: Known) -> tuple[str, str]:
     return str(error.get("code") or f"run.{run.status}"), message
 
 
-def last_of(view: View) -> dict[str, Any] | None:
+def last_outcome(view: View) -> dict[str, Any] | None:
     """What the newest turn of the conversation came to: ``{run, status}`` and an ``error``; None while it goes on."""
     head = view.branch["head"]
     answers = [ident for ident, run in view.runs.items() if run.get("input") == head and "parent" not in run]

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any, Final
 
-from holdfast.edge.dialects.ag_ui import said
+from holdfast.edge.dialects.ag_ui import user_message
 from holdfast.protocol import codec
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import Item
 
 ROLES: Final = frozenset({"developer", "system", "assistant", "user"})
 
-Message = dict[str, Any]
+AgUiMessage = dict[str, Any]
 
 
 def role_of(role: Any) -> str:
@@ -57,19 +57,19 @@ class History:
     """
 
     def __init__(self, session: str, view: View, *, subagents: bool) -> None:
-        self.messages: list[Message] = []
+        self.messages: list[AgUiMessage] = []
         self.owners: dict[tuple[str, str], str | None] = {}
         self._session = session
         self._view = view
         self._subagents = subagents
-        self._by_id: dict[str, Message] = {}
+        self._by_id: dict[str, AgUiMessage] = {}
         view.export()  # makes open texts whole
         for item in view.visible():
             add = _ADD.get(item["kind"])
             if add is not None:
                 add(self, item)
 
-    def without(self, texts: Container[tuple[str, str]]) -> list[Message]:
+    def without_text(self, texts: Container[tuple[str, str]]) -> list[AgUiMessage]:
         """The messages, without the text of these, by ``(kind, id)``: each is where it belongs, and empty."""
         found = []
         for message in self.messages:
@@ -87,8 +87,8 @@ class History:
             found.append(message)
         return found
 
-    def _put(self, item: Item, ident: str, **fields: Any) -> Message:
-        message: Message = {"id": ident, **fields}
+    def _add(self, item: Item, ident: str, **fields: Any) -> AgUiMessage:
+        message: AgUiMessage = {"id": ident, **fields}
         run = item.get("run")
         name = name_of(self._view.runs, run)
         if name and fields.get("role") == "assistant":
@@ -99,14 +99,14 @@ class History:
         self._by_id[ident] = message
         return message
 
-    def _own(self, item: Item, kind: str) -> None:
+    def _set_owner(self, item: Item, kind: str) -> None:
         run = item.get("run")
         self.owners[kind, item["id"]] = run if name_of(self._view.runs, run) else None
 
     def message(self, item: Item) -> None:
         """Words of a person or an agent."""
-        self._own(item, "message")
-        if item["role"] == "user" and said.asks_to_go_on(item):
+        self._set_owner(item, "message")
+        if item["role"] == "user" and user_message.is_continue_request(item):
             return
         existing = self._by_id.get(item["id"])
         if existing is not None:  # a tool call named it as its message before it began
@@ -115,34 +115,36 @@ class History:
         text = item["text"]
         meta = item.get("meta")
         content = (
-            said.content_of(self._session, text, item.get("attachments"), meta) if item["role"] == "user" else text
+            user_message.content_of(self._session, text, item.get("attachments"), meta)
+            if item["role"] == "user"
+            else text
         )
-        message = self._put(item, item["id"], role=role_of(item["role"]), content=content)
-        kept = said.kept_of(meta)
-        message.update({field: kept[field] for field in ("name", "metadata") if field in kept})
+        message = self._add(item, item["id"], role=role_of(item["role"]), content=content)
+        meta = user_message.stored_meta(meta)
+        message.update({field: meta[field] for field in ("name", "metadata") if field in meta})
         if isinstance(item.get("name"), str) and item["name"]:
             message["name"] = item["name"]
 
     def steer(self, item: Item) -> None:
         """Words a person put into a running run."""
-        self._put({**item, "run": None}, item["id"], role="user", content=item["text"])
+        self._add({**item, "run": None}, item["id"], role="user", content=item["text"])
 
     def reasoning(self, item: Item) -> None:
         """A piece of reasoning."""
-        self._own(item, "reasoning")
-        self._put(item, item["id"], role="reasoning", content=item["text"])
+        self._set_owner(item, "reasoning")
+        self._add(item, item["id"], role="reasoning", content=item["text"])
 
     def activity(self, item: Item) -> None:
         """Something structured to show."""
-        self._put(item, item["id"], role="activity", activityType=item["name"], content=content_of(item["content"]))
+        self._add(item, item["id"], role="activity", activityType=item["name"], content=content_of(item["content"]))
 
     def tool(self, item: Item) -> None:
         """A tool call, inside the assistant message it belongs to, and its result after that."""
-        self._own(item, "tool")
+        self._set_owner(item, "tool")
         parent = self.parent_of(item.get("message"), self.owners["tool", item["id"]])
         owner = self._by_id.get(parent or item["id"])
         if owner is None or owner["role"] != "assistant":
-            owner = self._put(item, item["id"] if owner is not None else parent or item["id"], role="assistant")
+            owner = self._add(item, item["id"] if owner is not None else parent or item["id"], role="assistant")
             owner.pop("name", None)
         function = {"name": item["name"], "arguments": item["args"]}
         owner.setdefault("toolCalls", []).append({"id": item["id"], "type": "function", "function": function})
@@ -151,7 +153,7 @@ class History:
         at = self.messages.index(owner) + 1
         while at < len(self.messages) and self.messages[at]["role"] == "tool":
             at += 1
-        result = self._put(item, result_id(item["id"]), role="tool", toolCallId=item["id"], content=result_text(item))
+        result = self._add(item, result_id(item["id"]), role="tool", toolCallId=item["id"], content=result_text(item))
         self.messages.insert(at, self.messages.pop())
         error = item.get("error")
         if error is not None:
@@ -174,7 +176,7 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def essence(messages: list[Message]) -> list[tuple[Any, ...]]:
+def comparable(messages: list[AgUiMessage]) -> list[tuple[Any, ...]]:
     """What makes two lists of messages the same to their reader; a client keeps its activities to itself."""
     found = []
     for message in messages:

@@ -15,15 +15,15 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from holdfast.edge.dialects.ag_ui.content import Sent
-from holdfast.edge.dialects.ag_ui.input import DECODER, Asked, Input
+from holdfast.edge.dialects.ag_ui.content import AgUiEvent
+from holdfast.edge.dialects.ag_ui.input import DECODER, AgUiCommands, Input
 from holdfast.edge.dialects.ag_ui.stream import Stream
 from holdfast.edge.dialects.ag_ui.versions import Version, version_of
-from holdfast.edge.dialects.lives import meant, told
-from holdfast.edge.door import Door
-from holdfast.edge.reading import Message, Reading
-from holdfast.edge.request import Requests, answer
-from holdfast.edge.sse import COMMENT, HEADERS, Following
+from holdfast.edge.dialects.life_ids import incoming_id, outgoing_id
+from holdfast.edge.listener import Listener
+from holdfast.edge.local_subscription import LocalSubscription, SubscriptionMessage
+from holdfast.edge.request import Requests, json_response
+from holdfast.edge.sse import COMMENT, HEADERS, SubscriptionResponse
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.fold import View
@@ -47,11 +47,11 @@ _STOP: Final = msgspec.json.Decoder(_Stop)
 class AgUi:
     """The AG-UI dialect of one server."""
 
-    def __init__(self, door: Door, requests: Requests) -> None:
-        self._door = door
-        self._hub = door.hub
+    def __init__(self, listener: Listener, requests: Requests) -> None:
+        self._listener = listener
+        self._hub = listener.hub
         self._requests = requests
-        self._asked = Asked(door)
+        self._commands = AgUiCommands(listener)
 
     def routes(self) -> list[BaseRoute]:
         """All routes."""
@@ -64,32 +64,32 @@ class AgUi:
     async def run(self, request: Request) -> Response:
         """Do what the input asks for, and stream the run until it ends or waits for people or the client's tools. A client
         that brings no conversation and no answers has nothing to say: it joins."""
-        principal, given, version = await self._given(request)
-        authorise(principal, "read", given.threadId)  # before anything is appended
-        if not given.messages and not given.resume and not given.options.state:
-            return await self._joined(principal, given, version)
-        targets = await self._asked.runs_of(principal, request.path_params["agent"], given)
-        known = given.messages if targets is not None else None
-        stream = Stream(version, given.threadId, given.runId, targets, principal.actor, given.declared)
-        return await self._stream(principal, given, stream, known)
+        principal, run_input, version = await self._read_input(request)
+        authorise(principal, "read", run_input.threadId)  # before anything is appended
+        if not run_input.messages and not run_input.resume and not run_input.options.state:
+            return await self._join(principal, run_input, version)
+        targets = await self._commands.execute(principal, request.path_params["agent"], run_input)
+        client_messages = run_input.messages if targets is not None else None
+        stream = Stream(version, run_input.threadId, run_input.runId, targets, principal.actor, run_input.declared)
+        return await self._stream(principal, run_input, stream, client_messages)
 
     async def connect(self, request: Request) -> Response:
         """Join what runs in the thread; nothing is appended."""
-        principal, given, version = await self._given(request)
-        authorise(principal, "read", given.threadId)
-        return await self._joined(principal, given, version)
+        principal, run_input, version = await self._read_input(request)
+        authorise(principal, "read", run_input.threadId)
+        return await self._join(principal, run_input, version)
 
-    async def _joined(self, principal: Principal, given: Input, version: Version) -> Response:
+    async def _join(self, principal: Principal, run_input: Input, version: Version) -> Response:
         try:
-            stream = Stream(version, given.threadId, "", None, principal.actor, given.declared)
-            return await self._stream(principal, given, stream, None)
+            stream = Stream(version, run_input.threadId, "", None, principal.actor, run_input.declared)
+            return await self._stream(principal, run_input, stream, None)
         except Refused as error:
             if error.code != "session.not_found":
                 raise
-        run = {"threadId": given.threadId, "runId": given.runId}  # a thread nobody has written to yet is empty
-        nothing: list[Sent] = [] if given.messages else [{"type": "MESSAGES_SNAPSHOT", "messages": []}]
+        run = {"threadId": run_input.threadId, "runId": run_input.runId}  # a thread nobody has written to yet is empty
+        nothing: list[AgUiEvent] = [] if run_input.messages else [{"type": "MESSAGES_SNAPSHOT", "messages": []}]
         return StreamingResponse(
-            _once(_encoded([{"type": "RUN_STARTED", **run}, *nothing, {"type": "RUN_FINISHED", **run}])),
+            _once(_encode([{"type": "RUN_STARTED", **run}, *nothing, {"type": "RUN_FINISHED", **run}])),
             headers=HEADERS, media_type="text/event-stream",
         )  # fmt: skip
 
@@ -97,12 +97,16 @@ class AgUi:
         """Stop the agent's runs in a thread: ``{"stopped": true, "runs": […]}``."""
         principal = self._requests.principal(request)
         async with self._requests.body(request) as raw:
-            wanted = codec.decode(raw, _STOP, "body") if raw.strip() else _Stop()
+            stop_request = codec.decode(raw, _STOP, "body") if raw.strip() else _Stop()
         thread, agent = codec.check_session_id(request.path_params["thread"]), request.path_params["agent"]
         authorise(principal, "control", thread)  # whether or not anything runs
         life, _, raw = await self._hub.snapshot(principal, thread)
         view = msgspec.json.decode(raw)
-        named = meant(self._asked.run_of(principal, thread, wanted.runId), life) if wanted.runId else None
+        named = (
+            incoming_id(self._commands.run_of(principal, thread, stop_request.runId), life)
+            if stop_request.runId
+            else None
+        )
         runs = [
             run["id"]
             for run in view["runs"].values()
@@ -110,73 +114,87 @@ class AgUi:
         ]
         for run in runs:
             try:
-                op = wire.Cancel(session=thread, run=run, force=wanted.force, incarnation=life)
+                op = wire.Cancel(session=thread, run=run, force=stop_request.force, incarnation=life)
                 await self._hub.execute(principal, op)
             except Refused as error:
                 if error.code != "run.ended":
                     raise
-        return answer({"stopped": bool(runs), "runs": [told(run, life) for run in runs]})
+        return json_response({"stopped": bool(runs), "runs": [outgoing_id(run, life) for run in runs]})
 
     # --- streaming
-    async def _given(self, request: Request) -> tuple[Principal, Input, Version]:
+    async def _read_input(self, request: Request) -> tuple[Principal, Input, Version]:
         principal = self._requests.principal(request)
         async with self._requests.body(request, limits.CONVERSATION_BYTES) as raw:
-            given: Input = codec.decode(raw, DECODER, "body", limits.CONVERSATION_BYTES)
-        codec.check_session_id(given.threadId)
-        return principal, given, version_of(request.query_params.get("version"), given.protocolVersion)
+            run_input: Input = codec.decode(raw, DECODER, "body", limits.CONVERSATION_BYTES)
+        codec.check_session_id(run_input.threadId)
+        return principal, run_input, version_of(request.query_params.get("version"), run_input.protocolVersion)
 
     async def _stream(
-        self, principal: Principal, given: Input, stream: Stream, known: list[dict[str, Any]] | None
+        self, principal: Principal, run_input: Input, stream: Stream, client_messages: list[dict[str, Any]] | None
     ) -> Response:
-        reading = await Reading.open(self._door, principal, given.threadId, "snapshot", surface="ag-ui")
-        return Following(reading, self._body(reading, stream, given.state, known))
+        subscription = await LocalSubscription.open(
+            self._listener, principal, run_input.threadId, "snapshot", surface="ag-ui"
+        )
+        return SubscriptionResponse(subscription, self._body(subscription, stream, run_input.state, client_messages))
 
     async def _body(
-        self, reading: Reading, stream: Stream, state: Any, known: list[dict[str, Any]] | None
+        self, subscription: LocalSubscription, stream: Stream, state: Any, client_messages: list[dict[str, Any]] | None
     ) -> AsyncIterator[bytes]:
         """The response: the AG-UI run, whole, or until the reading ends."""
         try:
-            async for message in reading.messages():
-                sent = await self._sent(reading, stream, message, known, state)
-                ending = stream.ending()
-                if sent or ending:
-                    yield _encoded(sent + ending)
-                if ending:
-                    self._asked.told(reading.principal, stream.session, stream.targets)
+            async for message in subscription.messages():
+                events = await self._events_of(subscription, stream, message, client_messages, state)
+                end_events = stream.end_events()
+                if events or end_events:
+                    yield _encode(events + end_events)
+                if end_events:
+                    self._commands.mark_reported(subscription.principal, stream.session, stream.targets)
                     return
-                known = known if message is None or message.op != "snapshot" else None
+                client_messages = client_messages if message is None or message.op != "snapshot" else None
                 if message is None:
                     yield COMMENT
                 elif stream.stale:
-                    await self._hub.attach_reader(reading, stream.session, "snapshot")
-            yield _encoded([stream.failed("connection.lost", f"{reading.closed}: the run goes on; connect again.")])
+                    await self._hub.attach_reader(subscription, stream.session, "snapshot")
+            yield _encode(
+                [stream.run_error("connection.lost", f"{subscription.close_reason}: the run goes on; connect again.")]
+            )
         except HoldfastError as error:
-            yield _encoded([stream.failed(error.code, error.words)])
+            yield _encode([stream.run_error(error.code, error.words)])
 
-    async def _sent(
-        self, reading: Reading, stream: Stream, message: Message | None, known: list[dict[str, Any]] | None, state: Any
-    ) -> list[Sent]:
+    async def _events_of(
+        self,
+        subscription: LocalSubscription,
+        stream: Stream,
+        message: SubscriptionMessage | None,
+        client_messages: list[dict[str, Any]] | None,
+        state: Any,
+    ) -> list[AgUiEvent]:
         """What a message of the session is to the client. Raises ``Refused`` when the session is closed to it."""
         if message is None:
             return []
         if message.op == "snapshot":
-            return await self._snapshot(reading.principal, stream, message, known, state)
+            return await self._snapshot_events(subscription.principal, stream, message, client_messages, state)
         if message.op == "closed":
             raise Refused(message.code or "session.deleted")
         return stream.events(message.events)
 
-    async def _snapshot(
-        self, principal: Principal, stream: Stream, message: Message, known: list[dict[str, Any]] | None, state: Any
-    ) -> list[Sent]:
+    async def _snapshot_events(
+        self,
+        principal: Principal,
+        stream: Stream,
+        message: SubscriptionMessage,
+        client_messages: list[dict[str, Any]] | None,
+        state: Any,
+    ) -> list[AgUiEvent]:
         """A snapshot for the client. One that must be given messages is given older pages of the history as well."""
         view = message.view or {}
-        if view["older"] and (known is None or not stream.covers(View.load(view), known)):
-            known = None
+        if view["older"] and (client_messages is None or not stream.covers_view(View.load(view), client_messages)):
+            client_messages = None
             for number in range(view["older"], max(0, view["older"] - _PAGES), -1):
                 page = await self._older(principal, stream.session, number)
                 view.update(items=page["items"] + view["items"], runs=page["runs"] | view["runs"], older=number - 1)
         stream.life = message.incarnation or ""
-        return stream.snapshot(message.seq or 0, View.load(view), known, state)
+        return stream.snapshot(message.seq or 0, View.load(view), client_messages, state)
 
     async def _older(self, principal: Principal, session: str, page: int) -> dict[str, Any]:
         found = await self._hub.execute(principal, wire.History(session=session, page=page))
@@ -188,7 +206,7 @@ def _is_of(run: dict[str, Any], agent: str) -> bool:
     return run["agent"] == agent and "parent" not in run
 
 
-def _encoded(events: list[Sent]) -> bytes:
+def _encode(events: list[AgUiEvent]) -> bytes:
     return b"".join(b"data: %b\n\n" % codec.encode(event) for event in events)
 
 

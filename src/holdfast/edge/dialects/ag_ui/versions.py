@@ -40,7 +40,7 @@ NEWEST: Final = VERSIONS["1.0"]
 UNDECLARED: Final = VERSIONS["0.0.59"]
 
 
-def version_of(asked: str | None, declared: str | None) -> Version:
+def version_of(requested: str | None, declared: str | None) -> Version:
     """The version to speak.
 
     Args:
@@ -50,8 +50,8 @@ def version_of(asked: str | None, declared: str | None) -> Version:
     Raises:
         Refused: ``input.malformed`` for a version that is asked for and not in the table.
     """
-    if asked:
-        if asked not in VERSIONS:
+    if requested:
+        if requested not in VERSIONS:
             raise Refused("input.malformed", "version: not spoken here", fix=f"Ask for one of {', '.join(VERSIONS)}.")
-        return VERSIONS[asked]
+        return VERSIONS[requested]
     return NEWEST if declared and re.fullmatch(r"[1-9]\d*\.\d+", declared) else UNDECLARED

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.edge.dialects.ai_sdk.calls import Chunk, Client
-from holdfast.edge.dialects.ai_sdk.parts import Parts
-from holdfast.edge.dialects.ai_sdk.states import Shown
-from holdfast.edge.dialects.lives import told
-from holdfast.edge.reading import Message
+from holdfast.edge.dialects.ai_sdk.calls import Chunk, SdkClient
+from holdfast.edge.dialects.ai_sdk.parts import MessageParts
+from holdfast.edge.dialects.ai_sdk.states import AnswerState
+from holdfast.edge.dialects.life_ids import outgoing_id
+from holdfast.edge.local_subscription import SubscriptionMessage
 from holdfast.protocol import events as e
 from holdfast.protocol import ids
 from holdfast.protocol.codec import encode
@@ -25,7 +25,7 @@ from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED, UNSETTLED, Item
 
-_TOUCHED: Final = {
+_CHANGED_ITEM: Final = {
     e.TEXT_START: ("message", "messageId"), e.TEXT_CONTENT: ("message", "messageId"), e.TEXT_END: ("message", "messageId"),
     e.REASONING_START: ("reasoning", "messageId"), e.REASONING_CONTENT: ("reasoning", "messageId"),
     e.REASONING_END: ("reasoning", "messageId"), e.SOURCE_CITED: ("message", "messageId"),
@@ -39,7 +39,7 @@ _TOUCHED: Final = {
 """The item an event changes: its kind, and the field that names it."""
 
 
-class Since(msgspec.Struct, frozen=True):
+class ClientPosition(msgspec.Struct, frozen=True):
     """What a client has that was let go at an approval or a call of its own, and comes back with the answer.
 
     Attributes:
@@ -75,43 +75,48 @@ class Answer:
     """
 
     def __init__(
-        self, session: str, run: str, client: Client | int, since: Since | None = None, state: Shown | None = None
+        self,
+        session: str,
+        run: str,
+        client: SdkClient | int,
+        position: ClientPosition | None = None,
+        state: AnswerState | None = None,
     ) -> None:
-        client = Client(client) if isinstance(client, int) else client
+        client = SdkClient(client) if isinstance(client, int) else client
         self.session = session
         self.run = run
         self.done = False
         self._version = client.version
-        self._since = since
+        self._position = position
         self._state = state
         self._incarnation = ""
         self._seq = 0
         self._view = View()
-        self._parts = Parts(run, client)
+        self._parts = MessageParts(run, client)
         self._usage: Counter[str] = Counter()
 
     # --- what the session tells its reader
-    def take(self, message: Message) -> Iterator[Chunk]:
+    def chunks(self, message: SubscriptionMessage) -> Iterator[Chunk]:
         """The chunks that a message of the session makes."""
-        for chunk in self._take(message):
-            yield self._bound(chunk)
+        for chunk in self._chunks(message):
+            yield self._bind_ids(chunk)
 
-    def _bound(self, chunk: Chunk) -> Chunk:
+    def _bind_ids(self, chunk: Chunk) -> Chunk:
         """The chunk as it is sent: what the client may act on says the life of the session (LIFE-1)."""
         if "approvalId" in chunk:
             return {**chunk, "approvalId": ids.bind(chunk["approvalId"], self._incarnation)}
         if chunk["type"] == "start":
-            return {**chunk, "messageId": told(chunk["messageId"], self._incarnation)}
+            return {**chunk, "messageId": outgoing_id(chunk["messageId"], self._incarnation)}
         if chunk["type"] == "data-approval":
             return {**chunk, "data": {**chunk["data"], "id": ids.bind(chunk["data"]["id"], self._incarnation)}}
         return chunk
 
-    def _take(self, message: Message) -> Iterator[Chunk]:
+    def _chunks(self, message: SubscriptionMessage) -> Iterator[Chunk]:
         if self.done:
             return
         if message.op == "snapshot":
             self._incarnation, self._seq = message.incarnation or "", message.seq or 0
-            yield from self._opening(message.view or {})
+            yield from self._open(message.view or {})
         elif message.op == "events":
             for event in message.events:
                 if event.last > self._seq:
@@ -120,11 +125,11 @@ class Answer:
         elif message.op == "skip":
             self._seq = max(self._seq, message.to or 0)
         elif message.op == "closed":
-            yield from self.broken(message.code or "session.deleted")
+            yield from self.close_with_error(message.code or "session.deleted")
         if message.op in ("snapshot", "events") and not self.done:
-            yield from self._settled()
+            yield from self._finish_if_done()
 
-    def broken(self, why: str) -> Iterator[Chunk]:
+    def close_with_error(self, why: str) -> Iterator[Chunk]:
         """The stream ends before the run does: nothing stays open, and the client sees an error."""
         if not self.done:
             self.done = True
@@ -132,7 +137,7 @@ class Answer:
             yield from self._parts.close_texts(self._view.items)
             yield {"type": "error", "errorText": why}
 
-    def _opening(self, view: dict[str, Any]) -> Iterator[Chunk]:
+    def _open(self, view: dict[str, Any]) -> Iterator[Chunk]:
         """Everything a client must be told before live events make sense to it."""
         runs: dict[str, Any] = {}
         for ident, run in view["runs"].items():  # in the order they were queued: parents come first
@@ -140,87 +145,89 @@ class Answer:
                 runs[ident] = run
         items = [item for item in view["items"] if item.get("run") in runs]
         self._view = View.load({**view, "runs": runs, "items": items})
-        self._parts.look(runs)
+        self._parts.set_view(runs)
         for item in items:
-            self._learn(item)
-        goes_on = self._since is not None
-        if self._since is not None:
-            self._remember(self._since)
-            self._since = None
+            self._add_call(item)
+        continues = self._position is not None
+        if self._position is not None:
+            self._restore(self._position)
+            self._position = None
         root = runs.get(self.run)
         if root is None:
             self.done = True
             yield {"type": "error", "errorText": f"run {self.run!r:.80} is not in this session's window"}
             return
-        if self._parts.first():
+        if self._parts.start_message():
             about = {"session": self.session, "run": self.run, "agent": root["agent"], "input": root.get("input")}
             yield {"type": "start", "messageId": self.run, "messageMetadata": {"holdfast": about}}
-            if not goes_on:  # within a step the SDK finds the tool calls it has
+            if not continues:  # within a step the SDK finds the tool calls it has
                 yield {"type": "start-step"}
-        yield from self._everything(self._shown_state(root))
+        yield from self._all_items(self._answer_state(root))
 
-    def _learn(self, item: Item) -> None:
+    def _add_call(self, item: Item) -> None:
         if item["kind"] in ("tool", "approval"):
-            self._parts.calls.learn(item)
+            self._parts.calls.add_item(item)
 
-    def _remember(self, since: Since) -> None:
-        known = self._seq if since.seq is None or since.incarnation != self._incarnation else since.seq
+    def _restore(self, position: ClientPosition) -> None:
+        known_seq = self._seq if position.seq is None or position.incarnation != self._incarnation else position.seq
         items = self._view.items
-        self._parts.restore(items, known, since.open, since.cited)
-        self._parts.calls.restore(items, known, since.open, since.bound, since.places, since.step, since.answered)
+        self._parts.restore(items, known_seq, position.open, position.cited)
+        self._parts.calls.restore(
+            items, known_seq, position.open, position.bound, position.places, position.step, position.answered
+        )
 
-    def _shown_state(self, root: dict[str, Any]) -> Shown:
+    def _answer_state(self, root: dict[str, Any]) -> AnswerState:
         if self._state is None:
-            return Shown(0, self._view.state)
-        return self._state if root["status"] in ENDED else Shown(self._state.seq, self._view.state)
+            return AnswerState(0, self._view.state)
+        return self._state if root["status"] in ENDED else AnswerState(self._state.seq, self._view.state)
 
-    def _everything(self, state: Shown | None = None) -> Iterator[Chunk]:
+    def _all_items(self, state: AnswerState | None = None) -> Iterator[Chunk]:
         self._view.export()  # open texts are joined now
-        things: list[tuple[int, Item | None, dict[str, Any]]] = [(i["seq"], i, {}) for i in self._view.items]
-        things += [(run["seq"], None, run) for ident, run in self._view.runs.items() if ident != self.run]
-        things += [(state.seq, None, {})] if state is not None and state.value else []
-        for _, item, run in sorted(things, key=lambda thing: thing[0]):
+        entries: list[tuple[int, Item | None, dict[str, Any]]] = [(i["seq"], i, {}) for i in self._view.items]
+        entries += [(run["seq"], None, run) for ident, run in self._view.runs.items() if ident != self.run]
+        entries += [(state.seq, None, {})] if state is not None and state.value else []
+        for _, item, run in sorted(entries, key=lambda thing: thing[0]):
             if item is not None or run:
-                yield from self._parts.item(item) if item is not None else self._parts.sub_run(run)
+                yield from self._parts.item_chunks(item) if item is not None else self._parts.sub_run_chunks(run)
             elif state is not None:
-                yield from self._parts.data("state", "state", state.value)
+                yield from self._parts.data_chunks("state", "state", state.value)
 
     # --- events
     def _event(self, event: Event) -> Iterator[Chunk]:
         runs, type_, data = self._view.runs, event.type, event.data
         if type_ in (e.STATE_SNAPSHOT, e.STATE_DELTA):
             self._view.apply(event)
-            yield from self._parts.data("state", "state", self._view.state)
+            yield from self._parts.data_chunks("state", "state", self._view.state)
             return
         if type_ == e.CANCEL_REQUESTED:
             self._view.apply(event)
             return
-        ours = event.run in runs or (type_ == e.RUN_QUEUED and data.get("parent") in runs)
-        if not ours:
+        is_included = event.run in runs or (type_ == e.RUN_QUEUED and data.get("parent") in runs)
+        if not is_included:
             return
         self._view.apply(event)
         if type_ in e.DELTAS:
-            kind, field = _TOUCHED[type_]
-            yield from self._parts.grow(kind, data[field], data["delta"])
-        elif type_ in _TOUCHED:
-            kind, field = _TOUCHED[type_]
+            kind, field = _CHANGED_ITEM[type_]
+            yield from self._parts.append_delta(kind, data[field], data["delta"])
+        elif type_ in _CHANGED_ITEM:
+            kind, field = _CHANGED_ITEM[type_]
             item = self._view.by_id.get((kind, str(data.get(field))))
             if item is not None:
                 self._view.export()
-                self._learn(item)
-                yield from self._parts.item(item)
+                self._add_call(item)
+                yield from self._parts.item_chunks(item)
         elif type_ in (e.STEP_STARTED, e.STEP_FINISHED):
             for step in (item for item in self._view.items if item["kind"] == "step"):
-                yield from self._parts.item(step)
+                yield from self._parts.item_chunks(step)
         elif type_.startswith("run."):
-            yield from self._everything()
+            yield from self._all_items()
         elif type_ == e.CUSTOM and isinstance(data.get("name"), str):  # in no view: told once, kept by nobody
             yield {"type": f"data-{data['name']}", "data": data.get("value"), "transient": True}
         elif type_ == e.USAGE_RECORDED:
             self._usage.update({k: v for k, v in data.items() if type(v) is int})
 
     # --- ends
-    def _settled(self) -> Iterator[Chunk]:
+    def _finish_if_done(self) -> Iterator[Chunk]:
         """The end of the run, or of what can be told before somebody decides."""
         root = self._view.runs[self.run]
         if root["status"] in ENDED:
@@ -231,19 +238,19 @@ class Answer:
             self._view.export()
             yield from self._parts.calls.pause()
             open_, calls = self._parts.unfinished(self._view.items), self._parts.calls
-            cited = self._parts.cited(open_)
-            about = (open_, cited, calls.bound, calls.waiting, calls.step)
-            since = Since(frozenset(), self._incarnation, self._seq, *about)
-            stands = {
-                "since": encode(since).decode()
+            cited = self._parts.source_counts(open_)
+            about = (open_, cited, calls.merged_approvals, calls.pending_parts, calls.step)
+            position = ClientPosition(frozenset(), self._incarnation, self._seq, *about)
+            metadata = {
+                "since": encode(position).decode()
             }  # one string: the SDK merges objects, and would keep what is over
             yield from self._parts.close_texts(self._view.items)
             yield {"type": "finish-step"}
             reason = {} if self._version < 6 else {"finishReason": "tool-calls"}
-            yield {"type": "finish", **reason, "messageMetadata": {"holdfast": stands}}
+            yield {"type": "finish", **reason, "messageMetadata": {"holdfast": metadata}}
 
     def _end(self, root: dict[str, Any]) -> Iterator[Chunk]:
-        yield from self._parts.calls.settle()
+        yield from self._parts.calls.finish()
         status = root["status"]
         about: dict[str, Any] = {"status": status}
         if self._usage:

@@ -19,10 +19,10 @@ from holdfast.protocol.view import ENDED, Item
 Chunk = dict[str, Any]
 _ANY: Final = msgspec.json.Decoder()
 DONE: Final = "done"
-_TOLD_OF_TOOLS: Final = {-1: "begun", -2: "called", -3: "cut"}
+_STAGES: Final = {-1: "begun", -2: "called", -3: "cut"}
 
 
-def parsed(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """A tool's arguments or result: JSON where it is JSON, else the text itself."""
     try:
         value = decode(text, _ANY, "text", limits.SERVER_MESSAGE_BYTES)
@@ -33,7 +33,7 @@ def parsed(text: str) -> Any:
     return value
 
 
-class Client(NamedTuple):
+class SdkClient(NamedTuple):
     """Who is told, which decides the calls to tools in a browser that are left to it.
 
     Attributes:
@@ -47,7 +47,7 @@ class Client(NamedTuple):
     tools: frozenset[str] | None = None
 
 
-class Calls:
+class CallParts:
     """What of a run's tool calls and approvals has been told, and the chunks that tell the rest.
 
     Attributes:
@@ -56,28 +56,28 @@ class Calls:
         bound: the calls that are one part with an approval that did not name them.
     """
 
-    def __init__(self, root: str, client: Client) -> None:
+    def __init__(self, root: str, client: SdkClient) -> None:
         self.runs: dict[str, Any] = {}
-        self.places: dict[str, list[str]] = {}
-        self.bound: dict[str, str] = {}
+        self.approval_parts: dict[str, list[str]] = {}
+        self.merged_approvals: dict[str, str] = {}
         self._root = root
         self._client = client
-        self._told: dict[str, str] = {}  # where each stands
-        self._sent: dict[str, int] = {}  # characters of arguments
+        self._stages: dict[str, str] = {}  # where each stands
+        self._sent_chars: dict[str, int] = {}  # characters of arguments
         self._calls: dict[str, Item] = {}
         self._approvals: dict[str, Item] = {}
         self._about_call: dict[str, dict[str, Item]] = {}  # approvals by the call they are about
-        self._answered: frozenset[str] = frozenset()
-        self._granted: dict[tuple[str, str, bytes], str] = {}  # run, tool, arguments: the approval
-        self._left: set[str] = set()  # calls to tools in a browser that the client is to run
+        self._decided: frozenset[str] = frozenset()
+        self._approved_actions: dict[tuple[str, str, bytes], str] = {}  # run, tool, arguments: the approval
+        self._client_calls: set[str] = set()  # calls to tools in a browser that the client is to run
         self._step: set[str] = set()  # the parts of the last step
 
     # --- what there is
-    def forget(self) -> None:
+    def reset(self) -> None:
         """The view is another one: its items are learned anew."""
         self._calls, self._approvals, self._about_call = {}, {}, {}
 
-    def learn(self, item: Item) -> None:
+    def add_item(self, item: Item) -> None:
         """A call or an approval there is, before anything of it is told."""
         if item["kind"] == "tool":
             self._calls[item["id"]] = item
@@ -94,33 +94,38 @@ class Calls:
 
     def awaits(self, approval: Item) -> bool:
         """Whether nothing can come of an approval before the client comes back: it has not answered, and can."""
-        if approval["status"] != "pending" or approval["id"] in self._answered:
+        if approval["status"] != "pending" or approval["id"] in self._decided:
             return False
         if approval["tool"] in browser_tools.ASKS:
-            return self._call_of(approval) is not None
+            return self._offered_call(approval) is not None
         return self._client.version >= 6
 
-    def _call_of(self, approval: Item) -> str | None:
+    def _offered_call(self, approval: Item) -> str | None:
         """The call to a tool in a browser that an approval offers to this client."""
         return browser_tools.offered(approval["tool"], approval["args"], self._client.actor, self._client.tools)
 
-    def _asks(self, call: Item) -> Iterable[Item]:
+    def _approvals_of(self, call: Item) -> Iterable[Item]:
         return self._about_call.get(call["id"], {}).values()
 
     def _in_browser(self, call: Item) -> bool:
-        return any(a["tool"] in browser_tools.ASKS for a in self._asks(call))
+        return any(a["tool"] in browser_tools.ASKS for a in self._approvals_of(call))
 
-    def _asking(self, call: Item) -> list[Item]:
+    def _matching_approvals(self, call: Item) -> list[Item]:
         """The approvals of the very action that a call is."""
-        return [a for a in self._asks(call) if _same(call, a)] if self._client.version >= 6 else []
+        return [a for a in self._approvals_of(call) if _same_action(call, a)] if self._client.version >= 6 else []
 
-    def _goes_on(self, call: Item) -> bool:
+    def _in_progress(self, call: Item) -> bool:
         """Whether a call is neither done, nor its part waits for an answer."""
-        return self._status(call) in ("open", "called") and not self._in_browser(call) and not self._asked(call)
+        return (
+            self._status(call) in ("open", "called") and not self._in_browser(call) and not self._awaits_approval(call)
+        )
 
-    def _asked(self, call: Item) -> bool:
+    def _awaits_approval(self, call: Item) -> bool:
         """Whether people are asked about a call in its own part."""
-        return any(a["status"] == "pending" and call["id"] in self.places.get(a["id"], ()) for a in self._asks(call))
+        return any(
+            a["status"] == "pending" and call["id"] in self.approval_parts.get(a["id"], ())
+            for a in self._approvals_of(call)
+        )
 
     def _status(self, call: Item) -> Any:
         """A call that a browser is asked for is not cut when the worker is let go or lost: the next attempt waits on."""
@@ -129,244 +134,266 @@ class Calls:
 
     # --- what an earlier stream told
     def restore(
-        self, items: list[Item], seq: int, open_: dict[str, int], bound: dict[str, str], places: dict[str, list[str]],
-        step: list[str], answered: frozenset[str],
+        self, items: list[Item], seq: int, open_: dict[str, int], merged_approvals: dict[str, str], approval_parts: dict[str, list[str]],
+        step: list[str], decided: frozenset[str],
     ) -> None:  # fmt: skip
         """The client was told everything up to ``seq`` by an earlier stream, except what was ``open_`` then."""
-        self._answered, self.bound, self.places, self._step = answered, dict(bound), dict(places), set(step)
+        self._decided, self.merged_approvals, self.approval_parts, self._step = (
+            decided,
+            dict(merged_approvals),
+            dict(approval_parts),
+            set(step),
+        )
         for item in items:
             key, ident = _key(item), item["id"]
             if item["seq"] > seq or item["kind"] not in ("tool", "approval"):
                 continue
             if item["kind"] == "approval":
-                pending = open_.get(key) == -1 or ident in answered
-                self._told[key] = "granted" if open_.get(key) == -2 else "pending" if pending else DONE
+                pending = open_.get(key) == -1 or ident in decided
+                self._stages[key] = "granted" if open_.get(key) == -2 else "pending" if pending else DONE
                 if open_.get(key) == -2:
-                    self._grant(item)
+                    self._record_approved(item)
             elif key not in open_:
-                self._told[key] = DONE
-            elif open_[key] in _TOLD_OF_TOOLS:
-                self._told[key] = _TOLD_OF_TOOLS[open_[key]]
+                self._stages[key] = DONE
+            elif open_[key] in _STAGES:
+                self._stages[key] = _STAGES[open_[key]]
 
     @property
     def step(self) -> list[str]:
         """The parts of the last step in which there may be more to come."""
-        waiting = {place for places in self.waiting.values() for place in places}
-        live = (ident for ident in self._step if ident in self._calls and self._told.get(f"tool:{ident}") != DONE)
+        waiting = {place for places in self.pending_parts.values() for place in places}
+        live = (ident for ident in self._step if ident in self._calls and self._stages.get(f"tool:{ident}") != DONE)
         return sorted({*live, *self._step & waiting})
 
     @property
-    def waiting(self) -> dict[str, list[str]]:
+    def pending_parts(self) -> dict[str, list[str]]:
         """The places of the approvals that are not decided."""
-        return {ident: places for ident, places in self.places.items() if self._told.get(f"approval:{ident}") != DONE}
+        return {
+            ident: places
+            for ident, places in self.approval_parts.items()
+            if self._stages.get(f"approval:{ident}") != DONE
+        }
 
     def unfinished(self, items: Iterable[Item]) -> dict[str, int]:
         """What ``restore`` must know later, as it travels in the message's metadata."""
         found = {}
         for item in items:
             key = _key(item)
-            if item["kind"] == "tool" and self._told.get(key) != DONE:
-                found[key] = {None: 0, "called": -2, "cut": -3}.get(self._told.get(key), -1)
-            elif item["kind"] == "approval" and self._told.get(key) in ("pending", "granted"):
-                found[key] = -1 if self._told[key] == "pending" else -2
+            if item["kind"] == "tool" and self._stages.get(key) != DONE:
+                found[key] = {None: 0, "called": -2, "cut": -3}.get(self._stages.get(key), -1)
+            elif item["kind"] == "approval" and self._stages.get(key) in ("pending", "granted"):
+                found[key] = -1 if self._stages[key] == "pending" else -2
         return found
 
     # --- steps
-    def _executing(self, *, but: str = "") -> bool:
+    def _step_in_progress(self, *, but: str = "") -> bool:
         """Whether something of the last step goes on, which no answer will end."""
-        return any(ident != but and ident in self._calls and self._goes_on(self._calls[ident]) for ident in self._step)
+        return any(
+            ident != but and ident in self._calls and self._in_progress(self._calls[ident]) for ident in self._step
+        )
 
-    def _above(self, call: Item) -> bool:
+    def _parent_in_progress(self, call: Item) -> bool:
         """Whether a call of a run above goes on in the last step: an agent that is used as a tool has made this one."""
-        above, run = set(), self.runs.get(call.get("run", ""), {}).get("parent")
+        ancestors, run = set(), self.runs.get(call.get("run", ""), {}).get("parent")
         while run in self.runs:
-            above.add(run)
+            ancestors.add(run)
             run = self.runs[run].get("parent")
-        going = (self._calls[ident] for ident in self._step if ident in self._calls)
-        return any(other.get("run") in above and self._goes_on(other) for other in going)
+        calls = (self._calls[ident] for ident in self._step if ident in self._calls)
+        return any(other.get("run") in ancestors and self._in_progress(other) for other in calls)
 
-    def _new_step(self) -> Iterator[Chunk]:
+    def _start_step(self) -> Iterator[Chunk]:
         self._step.clear()
         yield {"type": "start-step"}  # no finish: to the SDK that ends the texts that are open
 
     def pause(self) -> Iterator[Chunk]:
         """The client is to answer now: what it is asked stands in the last step, and nothing there goes on."""
-        asked = [a for a in self.approvals if a["tool"] not in browser_tools.ASKS and self.awaits(a)]
-        if asked and self._executing():
-            yield from self._new_step()
-        for approval in asked:
-            if not self._step.intersection(self.places.get(approval["id"], ())):
-                yield from self._apart(approval)
+        approvals = [a for a in self.approvals if a["tool"] not in browser_tools.ASKS and self.awaits(a)]
+        if approvals and self._step_in_progress():
+            yield from self._start_step()
+        for approval in approvals:
+            if not self._step.intersection(self.approval_parts.get(approval["id"], ())):
+                yield from self._separate_part(approval)
 
     # --- telling
-    def _whose(self, item: Item) -> dict[str, Any]:
+    def _run_metadata(self, item: Item) -> dict[str, Any]:
         run = item.get("run")
         about = {"run": run, "agent": self.runs[run]["agent"]} if run != self._root and run in self.runs else {}
         return {"providerMetadata": {"holdfast": about}} if about else {}
 
-    def grow(self, ident: str, delta: str) -> Iterator[Chunk]:
+    def append_delta(self, ident: str, delta: str) -> Iterator[Chunk]:
         """The arguments of a call that the client knows grow."""
         key = f"tool:{ident}"
-        if key in self._sent and self._told.get(key) == "open" and ident in self._step:
-            self._sent[key] += len(delta)
+        if key in self._sent_chars and self._stages.get(key) == "open" and ident in self._step:
+            self._sent_chars[key] += len(delta)
             yield {"type": "tool-input-delta", "toolCallId": ident, "inputTextDelta": delta}
 
-    def call(self, item: Item) -> Iterator[Chunk]:
+    def call_chunks(self, item: Item) -> Iterator[Chunk]:
         """What the client does not know of a call."""
         key, ident, status, args = _key(item), item["id"], self._status(item), item["args"]
-        told = self._told.get(key)
-        if told == DONE or (told == "cut" and status == "cut"):
+        stage = self._stages.get(key)
+        if stage == DONE or (stage == "cut" and status == "cut"):
             return
-        if told == "cut":  # a later attempt makes the call again, or has its result
-            told = "called" if status == "done" or ident not in self._step else None
-        if told is None:
-            if self._maybe_granted(item):
+        if stage == "cut":  # a later attempt makes the call again, or has its result
+            stage = "called" if status == "done" or ident not in self._step else None
+        if stage is None:
+            if self._may_be_approved(item):
                 if status == "open":  # its arguments say whether it is what was approved
                     return
-                told = "called" if self._bind(item) else None
-            if told is None:
-                if self._client.version >= 6 and self._above(item):
-                    yield from self._new_step()
-                told, self._sent[key] = "open", 0
+                stage = "called" if self._merge(item) else None
+            if stage is None:
+                if self._client.version >= 6 and self._parent_in_progress(item):
+                    yield from self._start_step()
+                stage, self._sent_chars[key] = "open", 0
                 self._step.add(ident)
-                marked = self._whose(item) if self._client.version >= 6 else {}
-                yield {"type": "tool-input-start", **self._about(item), **marked}
-        asking = self._asking(item)
-        if told in ("open", "begun"):  # what was begun in an earlier stream gets its whole input, and no more pieces
-            here = ident in self._step  # the SDK looks for the input of a call in the last step only
-            if here and told == "open" and len(args) > self._sent[key] and not asking:
-                delta = args[self._sent[key] :]
+                metadata = self._run_metadata(item) if self._client.version >= 6 else {}
+                yield {"type": "tool-input-start", **self._call_fields(item), **metadata}
+        approvals = self._matching_approvals(item)
+        if stage in ("open", "begun"):  # what was begun in an earlier stream gets its whole input, and no more pieces
+            in_last_step = ident in self._step  # the SDK looks for the input of a call in the last step only
+            if in_last_step and stage == "open" and len(args) > self._sent_chars[key] and not approvals:
+                delta = args[self._sent_chars[key] :]
                 yield {"type": "tool-input-delta", "toolCallId": ident, "inputTextDelta": delta}
-                self._sent[key] = len(args)
-            if asking or status in ("called", "done") or (status == "cut" and not isinstance(parsed(args), str)):
-                told = "called"
-                input_ = asking[0]["args"] if asking else parsed(args)
-                if here:
-                    yield {"type": "tool-input-available", **self._about(item), "input": input_, **self._whose(item)}
-        self._told[key] = told
-        if status in ("done", "cut") and all(self._told.get(_key(a)) in ("granted", DONE) for a in asking):
-            self._told[key] = DONE if status == "done" else "cut"
-            yield _output(item, self.bound.get(ident) or ident)
+                self._sent_chars[key] = len(args)
+            if approvals or status in ("called", "done") or (status == "cut" and not isinstance(parse_json(args), str)):
+                stage = "called"
+                input_ = approvals[0]["args"] if approvals else parse_json(args)
+                if in_last_step:
+                    yield {
+                        "type": "tool-input-available",
+                        **self._call_fields(item),
+                        "input": input_,
+                        **self._run_metadata(item),
+                    }
+        self._stages[key] = stage
+        if status in ("done", "cut") and all(self._stages.get(_key(a)) in ("granted", DONE) for a in approvals):
+            self._stages[key] = DONE if status == "done" else "cut"
+            yield _output_chunk(item, self.merged_approvals.get(ident) or ident)
 
-    def _about(self, item: Item) -> Chunk:
+    def _call_fields(self, item: Item) -> Chunk:
         ident = item["id"]
-        return {"toolCallId": ident, "toolName": item["name"], "providerExecuted": ident not in self._left}
+        return {"toolCallId": ident, "toolName": item["name"], "providerExecuted": ident not in self._client_calls}
 
-    def _maybe_granted(self, item: Item) -> bool:
-        return any(run == item.get("run") and tool == item["name"] for run, tool, _ in self._granted)
+    def _may_be_approved(self, item: Item) -> bool:
+        return any(run == item.get("run") and tool == item["name"] for run, tool, _ in self._approved_actions)
 
-    def _bind(self, item: Item) -> bool:
+    def _merge(self, item: Item) -> bool:
         """Whether the call is the very action that was approved; they are one part then."""
-        approval = self._granted.pop((item.get("run", ""), item["name"], canonical(parsed(item["args"]))), None)
+        approval = self._approved_actions.pop(
+            (item.get("run", ""), item["name"], canonical(parse_json(item["args"]))), None
+        )
         if approval is None:
             return False
-        self.bound[item["id"]] = approval
-        self._told[f"approval:{approval}"] = DONE
+        self.merged_approvals[item["id"]] = approval
+        self._stages[f"approval:{approval}"] = DONE
         return True
 
     # --- what allows them
-    def approval(self, item: Item) -> Iterator[Chunk]:
+    def approval_chunks(self, item: Item) -> Iterator[Chunk]:
         """What the client does not know of an approval; of versions that know approvals."""
         if item["tool"] in browser_tools.ASKS:
-            yield from self._offer(item)
+            yield from self._offer_to_client(item)
             return
         key, ident, status = _key(item), item["id"], item["status"]
-        call = self._call_asked(item)
-        if key not in self._told:
-            self._told[key] = "pending"
-            yield from self._ask(item, call)
-        if self._told[key] != "pending" or status == "pending":
+        call = self._matching_call(item)
+        if key not in self._stages:
+            self._stages[key] = "pending"
+            yield from self._request_approval(item, call)
+        if self._stages[key] != "pending" or status == "pending":
             return
-        places = self._places(item)
+        parts = self._parts_of(item)
         approved = item.get("decision") == "approved"
         if self._client.version >= 7:
-            told = {"type": "tool-approval-response", "approvalId": ident, "approved": approved}
-            yield {**told, **({"reason": item["note"]} if item.get("note") else {})}
-        self._told[key] = "granted" if approved else DONE
+            response = {"type": "tool-approval-response", "approvalId": ident, "approved": approved}
+            yield {**response, **({"reason": item["note"]} if item.get("note") else {})}
+        self._stages[key] = "granted" if approved else DONE
         if not approved:
-            for place in places:
-                if place in self._calls:
-                    self._told[f"tool:{place}"] = DONE
-                yield {"type": "tool-output-denied", "toolCallId": place}
+            for part in parts:
+                if part in self._calls:
+                    self._stages[f"tool:{part}"] = DONE
+                yield {"type": "tool-output-denied", "toolCallId": part}
         else:
-            for place in (p for p in places[1:] if p not in self._calls):
-                yield self._allowed(item, place)
-            self._grant(item)
+            for part in (p for p in parts[1:] if p not in self._calls):
+                yield self._approval_output(item, part)
+            self._record_approved(item)
         if call is not None:
-            yield from self.call(call)
+            yield from self.call_chunks(call)
 
-    def _grant(self, item: Item) -> None:
+    def _record_approved(self, item: Item) -> None:
         """An approval that names no call is one with the first call of the same action."""
         if "call" not in item:
-            self._granted[item["run"], item["tool"], canonical(item["args"])] = item["id"]
+            self._approved_actions[item["run"], item["tool"], canonical(item["args"])] = item["id"]
 
-    def _call_asked(self, approval: Item) -> Item | None:
+    def _matching_call(self, approval: Item) -> Item | None:
         """The call that an approval is one with."""
         call = self._calls.get(approval.get("call", ""))
-        return call if call is not None and _same(call, approval) else None
+        return call if call is not None and _same_action(call, approval) else None
 
-    def _places(self, approval: Item) -> list[str]:
+    def _parts_of(self, approval: Item) -> list[str]:
         """The parts in which an approval was asked for; where a client forgot that, the part where it would be."""
-        call = self._call_asked(approval)
-        return self.places.get(approval["id"]) or [call["id"] if call is not None else approval["id"]]
+        call = self._matching_call(approval)
+        return self.approval_parts.get(approval["id"]) or [call["id"] if call is not None else approval["id"]]
 
-    def _ask(self, item: Item, call: Item | None) -> Iterator[Chunk]:
+    def _request_approval(self, item: Item, call: Item | None) -> Iterator[Chunk]:
         """Ask for an approval: in the part of its call where that can be answered, else in one of its own."""
         if call is not None:
-            yield from self.call(call)
-            if call["id"] in self._step and not self._asked(call) and not self._executing(but=call["id"]):
-                self.places[item["id"]] = [call["id"]]
+            yield from self.call_chunks(call)
+            if (
+                call["id"] in self._step
+                and not self._awaits_approval(call)
+                and not self._step_in_progress(but=call["id"])
+            ):
+                self.approval_parts[item["id"]] = [call["id"]]
                 yield {"type": "tool-approval-request", "approvalId": item["id"], "toolCallId": call["id"]}
                 return
-        if item["status"] == "pending" and self._executing():
-            yield from self._new_step()
-        yield from self._apart(item)
+        if item["status"] == "pending" and self._step_in_progress():
+            yield from self._start_step()
+        yield from self._separate_part(item)
 
-    def _apart(self, item: Item) -> Iterator[Chunk]:
-        places = self.places.setdefault(item["id"], [])
-        part = item["id"] if item["id"] not in places else f"{item['id']}~{len(places)}"
-        places.append(part)
+    def _separate_part(self, item: Item) -> Iterator[Chunk]:
+        parts = self.approval_parts.setdefault(item["id"], [])
+        part = item["id"] if item["id"] not in parts else f"{item['id']}~{len(parts)}"
+        parts.append(part)
         self._step.add(part)
         about = {"toolCallId": part, "toolName": item["tool"], "input": item["args"], "providerExecuted": True}
-        yield {"type": "tool-input-available", **about, **self._whose(item)}
+        yield {"type": "tool-input-available", **about, **self._run_metadata(item)}
         yield {"type": "tool-approval-request", "approvalId": item["id"], "toolCallId": part}
 
-    def _offer(self, item: Item) -> Iterator[Chunk]:
+    def _offer_to_client(self, item: Item) -> Iterator[Chunk]:
         """A call for a tool in a browser: this client's, as long as nobody has it. Its part is told once more then, as
         one to run; the output that comes of it, from wherever, makes it one that is not (``_output``)."""
-        key, call = _key(item), self._call_of(item)
-        if item["status"] != "pending" or call is None or key in self._told:
+        key, call = _key(item), self._offered_call(item)
+        if item["status"] != "pending" or call is None or key in self._stages:
             return
-        self._told[key] = DONE
-        self._left.add(call)
+        self._stages[key] = DONE
+        self._client_calls.add(call)
         args = item["args"]
         about = {"toolCallId": call, "toolName": args.get("name"), "input": args.get("args"), "providerExecuted": False}
-        yield {"type": "tool-input-available", **about, **self._whose(item)}
+        yield {"type": "tool-input-available", **about, **self._run_metadata(item)}
 
-    def settle(self) -> Iterator[Chunk]:
+    def finish(self) -> Iterator[Chunk]:
         """The run has ended: what was allowed and not done is told as decided, so that no part stays open."""
         for item in self.approvals:
-            place = self._places(item)[0]
-            if self._told.get(_key(item)) == "granted" and place not in self._calls:
-                yield self._allowed(item, place)
+            part = self._parts_of(item)[0]
+            if self._stages.get(_key(item)) == "granted" and part not in self._calls:
+                yield self._approval_output(item, part)
 
-    def _allowed(self, item: Item, place: str) -> Chunk:
+    def _approval_output(self, item: Item, part: str) -> Chunk:
         about = {f: item[f] for f in ("by", "note") if item.get(f)}
-        return {"type": "tool-output-available", "toolCallId": place, "output": {"approved": True, **about}}
+        return {"type": "tool-output-available", "toolCallId": part, "output": {"approved": True, **about}}
 
 
 def _key(item: Item) -> str:
     return f"{item['kind']}:{item['id']}"
 
 
-def _same(call: Item, approval: Item) -> bool:
+def _same_action(call: Item, approval: Item) -> bool:
     """Whether an approval is of the very action that a call is; while it is written anew, it has been."""
     if call["name"] != approval["tool"]:
         return False
-    return call["status"] == "open" or canonical(parsed(call["args"])) == canonical(approval["args"])
+    return call["status"] == "open" or canonical(parse_json(call["args"])) == canonical(approval["args"])
 
 
-def _output(item: Item, ident: str) -> Chunk:
+def _output_chunk(item: Item, ident: str) -> Chunk:
     about = {"toolCallId": ident, "providerExecuted": True}
     if item["status"] == "cut":
         return {"type": "tool-output-error", **about, "errorText": "cut before there was a result"}
@@ -374,7 +401,7 @@ def _output(item: Item, ident: str) -> Chunk:
         error = item["error"]
         words = error.get("message", "") if isinstance(error, dict) else str(error)
         return {"type": "tool-output-error", **about, "errorText": words or "the tool failed"}
-    output = parsed(item.get("result", ""))
+    output = parse_json(item.get("result", ""))
     if "blob" in item:  # what is kept in the log is only the beginning
         output = {"blob": item["blob"], "preview": item.get("result", "")}
     return {"type": "tool-output-available", **about, "output": output}

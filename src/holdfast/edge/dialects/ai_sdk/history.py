@@ -5,42 +5,46 @@ from __future__ import annotations
 from typing import Any
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer
-from holdfast.edge.dialects.ai_sdk.calls import Chunk, parsed
-from holdfast.edge.dialects.ai_sdk.said import shown
-from holdfast.edge.dialects.ai_sdk.states import Shown
-from holdfast.edge.dialects.lives import told
-from holdfast.edge.reading import Message
+from holdfast.edge.dialects.ai_sdk.calls import Chunk, parse_json
+from holdfast.edge.dialects.ai_sdk.states import AnswerState
+from holdfast.edge.dialects.ai_sdk.user_message import ui_message
+from holdfast.edge.dialects.life_ids import outgoing_id
+from holdfast.edge.local_subscription import SubscriptionMessage
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
 
-UIMessage = dict[str, Any]
+MessageDict = dict[str, Any]
 
 
 def conversation(
-    session: str, life: str, data: dict[str, Any], version: int, states: dict[str, Shown]
-) -> list[UIMessage]:
+    session: str, life: str, data: dict[str, Any], version: int, states: dict[str, AnswerState]
+) -> list[MessageDict]:
     """The messages of the branch shown, within the view's window. An answer that is being given is left out."""
     view = View.load(data)
-    found: list[UIMessage] = []
-    seen: set[str] = set()
+    messages: list[MessageDict] = []
+    done_runs: set[str] = set()
     for item in view.visible():
         run = view.root(item["run"]) if "run" in item else None
         if run is None:
             if item["kind"] == "message":
-                found.append({**shown(session, item), "id": told(item["id"], life)})
-        elif run not in seen:
-            seen.add(run)
+                messages.append({**ui_message(session, item), "id": outgoing_id(item["id"], life)})
+        elif run not in done_runs:
+            done_runs.add(run)
             if view.runs.get(run, {}).get("status") in ENDED:
                 answer = Answer(session, run, version, state=states.get(run))
-                found.append(
-                    folded(list(answer.take(Message("snapshot", seq=0, incarnation=life, view=view.export()))))
+                messages.append(
+                    fold_chunks(
+                        list(
+                            answer.chunks(SubscriptionMessage("snapshot", seq=0, incarnation=life, view=view.export()))
+                        )
+                    )
                 )
-    return found
+    return messages
 
 
-def folded(chunks: list[Chunk]) -> UIMessage:
+def fold_chunks(chunks: list[Chunk]) -> MessageDict:
     """The message that the SDK makes of an ended answer's chunks (``ai/src/ui/process-ui-message-stream.ts``)."""
-    message: UIMessage = {"id": "", "role": "assistant", "parts": [], "metadata": {"holdfast": {}}}
+    message: MessageDict = {"id": "", "role": "assistant", "parts": [], "metadata": {"holdfast": {}}}
     parts, by_id = message["parts"], dict[tuple[str, str], dict[str, Any]]()
     for chunk in chunks:
         type_ = chunk["type"]
@@ -55,7 +59,7 @@ def folded(chunks: list[Chunk]) -> UIMessage:
         elif type_ in ("text-delta", "reasoning-delta"):
             by_id[type_.partition("-")[0], chunk["id"]]["text"] += chunk["delta"]
         elif type_.startswith("tool-"):
-            _tool(chunk, parts, by_id)
+            _apply_tool_chunk(chunk, parts, by_id)
         elif type_ in ("source-url", "source-document", "file") or type_.startswith("data-"):
             parts.append(chunk)
         if type_ in ("text-start", "text-end", "reasoning-start", "reasoning-end") and "providerMetadata" in chunk:
@@ -63,7 +67,7 @@ def folded(chunks: list[Chunk]) -> UIMessage:
     return message
 
 
-def _tool(chunk: Chunk, parts: list[dict[str, Any]], by_id: dict[tuple[str, str], dict[str, Any]]) -> None:
+def _apply_tool_chunk(chunk: Chunk, parts: list[dict[str, Any]], by_id: dict[tuple[str, str], dict[str, Any]]) -> None:
     """One step of a tool part: its input, what allows it, its output."""
     type_ = chunk["type"]
     if type_ == "tool-approval-response":
@@ -79,7 +83,7 @@ def _tool(chunk: Chunk, parts: list[dict[str, Any]], by_id: dict[tuple[str, str]
     if type_ == "tool-input-start":
         part |= {"state": "input-streaming", "input": None}
     elif type_ == "tool-input-delta":
-        part["input"] = parsed(chunk["inputTextDelta"])
+        part["input"] = parse_json(chunk["inputTextDelta"])
     elif type_ == "tool-input-available":
         part |= {"state": "input-available", "input": chunk["input"]}
     elif type_ == "tool-approval-request":

@@ -18,20 +18,20 @@ from starlette.websockets import WebSocket
 from holdfast.edge.asgi_ws import serve_socket
 from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.dialects.ai_sdk.answer import Answer
-from holdfast.edge.dialects.ai_sdk.asking import TOOLS_HEADER, Asked, Asking, tools_of
 from holdfast.edge.dialects.ai_sdk.calls import Chunk
-from holdfast.edge.dialects.ai_sdk.socket import kind_of
-from holdfast.edge.door import Door, Kind
-from holdfast.edge.reading import Reading
-from holdfast.edge.request import Requests, answer, headers_of
-from holdfast.edge.sse import COMMENT, Following
+from holdfast.edge.dialects.ai_sdk.commands import TOOLS_HEADER, ChatCommands, ChatRequest, parse_tools
+from holdfast.edge.dialects.ai_sdk.socket import socket_kind
+from holdfast.edge.listener import Listener, SocketKind
+from holdfast.edge.local_subscription import LocalSubscription
+from holdfast.edge.request import Requests, error_headers, json_response
+from holdfast.edge.sse import COMMENT, SubscriptionResponse
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import codec
 
 API: Final = "/v1/ai-sdk/{version}/{agent}"
 VERSIONS: Final = {"v5": 5, "v6": 6, "v7": 7}
 HEADERS: Final = {"x-vercel-ai-ui-message-stream": "v1"}
-_ASKED: Final = msgspec.json.Decoder(Asked)
+_CHAT_REQUEST: Final = msgspec.json.Decoder(ChatRequest)
 _END: Final = b"data: [DONE]\n\n"
 _API = compile_path(API)[0]
 
@@ -39,18 +39,18 @@ _API = compile_path(API)[0]
 class AiSdk:
     """The dialect, on one server."""
 
-    def __init__(self, door: Door, requests: Requests) -> None:
-        self.door = door
+    def __init__(self, listener: Listener, requests: Requests) -> None:
+        self.listener = listener
         self.requests = requests
-        door.kinds.append(self._kind)
+        listener.socket_kinds.append(self._socket_kind)
 
     def routes(self) -> list[BaseRoute]:
         """All routes, for an application or a router."""
         chat, stream = f"{API}/{{chat}}", f"{API}/{{chat}}/stream"
         return [
-            Route(API, _told_as_text(self.send), methods=["POST"]),
+            Route(API, _text_errors(self.send), methods=["POST"]),
             Route(chat, self.messages, methods=["GET"]),
-            Route(stream, _told_as_text(self.resume), methods=["GET"]),
+            Route(stream, _text_errors(self.resume), methods=["GET"]),
             Route(stream, self.stop, methods=["DELETE"]),
             WebSocketRoute(API, self._socket),
         ]
@@ -58,43 +58,47 @@ class AiSdk:
     # --- HTTP
     async def send(self, request: Request) -> Response:
         """Append the user's message and stream the answer (``DefaultChatTransport.sendMessages``)."""
-        asking = self._asking(request)
+        commands = self._commands(request)
         async with self.requests.body(request) as raw:
-            asked: Asked = codec.decode(raw, _ASKED, "body")
-            found = await asking.send(asked)
+            chat_request: ChatRequest = codec.decode(raw, _CHAT_REQUEST, "body")
+            found = await commands.send(chat_request)
         return (
-            streamed(*found) if found is not None else Response(_END, headers=HEADERS, media_type="text/event-stream")
+            stream_response(*found)
+            if found is not None
+            else Response(_END, headers=HEADERS, media_type="text/event-stream")
         )
 
     async def resume(self, request: Request) -> Response:
         """Stream the answer that is being given, from its beginning; 204 when there is none."""
-        found = await self._asking(request).resume(_chat(request))
-        return streamed(*found) if found is not None else Response(status_code=204)
+        found = await self._commands(request).resume(_chat(request))
+        return stream_response(*found) if found is not None else Response(status_code=204)
 
     async def stop(self, request: Request) -> Response:
         """Cancel the answer that is being given: ``{runs}``. Closing a request does not."""
-        return answer(await self._asking(request).stop(_chat(request)))
+        return json_response(await self._commands(request).stop(_chat(request)))
 
     async def messages(self, request: Request) -> Response:
         """The conversation as ``UIMessage[]``, without the answer that is being given: ``resume`` brings that."""
-        asking = self._asking(request)
-        return answer(await asking.messages(_chat(request)))
+        commands = self._commands(request)
+        return json_response(await commands.messages(_chat(request)))
 
-    def _asking(self, request: Request) -> Asking:
+    def _commands(self, request: Request) -> ChatCommands:
         version = _version(request.path_params)
-        tools = tools_of(request.headers.get(TOOLS_HEADER))
-        return Asking(self.door, self.requests.principal(request), request.path_params["agent"], version, tools)
+        tools = parse_tools(request.headers.get(TOOLS_HEADER))
+        return ChatCommands(
+            self.listener, self.requests.principal(request), request.path_params["agent"], version, tools
+        )
 
     # --- WebSocket
-    def _kind(self, path: str) -> Kind | None:
+    def _socket_kind(self, path: str) -> SocketKind | None:
         found = _API.fullmatch(path)
         if found is None or found["version"] not in VERSIONS:
             return None
-        return kind_of(VERSIONS[found["version"]], unquote(found["agent"]))
+        return socket_kind(VERSIONS[found["version"]], unquote(found["agent"]))
 
     async def _socket(self, socket: WebSocket) -> None:
-        kind = kind_of(_version(socket.path_params), socket.path_params["agent"])
-        await serve_socket(self.door, BrowserCheck(self.door.settings), socket, kind)
+        kind = socket_kind(_version(socket.path_params), socket.path_params["agent"])
+        await serve_socket(self.listener, BrowserCheck(self.listener.settings), socket, kind)
 
 
 def _chat(request: Request) -> str:
@@ -107,40 +111,40 @@ def _version(params: dict[str, str]) -> int:
     return VERSIONS[params["version"]]
 
 
-def _told_as_text(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def _text_errors(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     """The SDK makes the body of a refusal the message of its error."""
 
     async def handler(request: Request) -> Response:
         try:
             return await handle(request)
         except HoldfastError as error:
-            headers = {"cache-control": "no-store", **headers_of(error)}
-            return Response(told(error), error.row.status, headers, media_type="text/plain")
+            headers = {"cache-control": "no-store", **error_headers(error)}
+            return Response(error_text(error), error.row.status, headers, media_type="text/plain")
 
     return handler
 
 
-def told(error: HoldfastError) -> str:
+def error_text(error: HoldfastError) -> str:
     """An error as a person may read it, and a program may recognise it."""
     return f"{error.code}: {error.words}"
 
 
-def streamed(reading: Reading, answer_: Answer) -> Response:
+def stream_response(subscription: LocalSubscription, answer_: Answer) -> Response:
     """A UI message stream (SSE, protocol ``v1``) of an answer."""
-    return Following(reading, _body(reading, answer_), HEADERS)
+    return SubscriptionResponse(subscription, _body(subscription, answer_), HEADERS)
 
 
-async def _body(reading: Reading, answer_: Answer) -> AsyncIterator[bytes]:
-    async for message in reading.messages():
+async def _body(subscription: LocalSubscription, answer_: Answer) -> AsyncIterator[bytes]:
+    async for message in subscription.messages():
         if message is None:
             yield COMMENT
             continue
-        lines = [_line(chunk) for chunk in answer_.take(message)]
+        lines = [_line(chunk) for chunk in answer_.chunks(message)]
         if lines:
             yield b"".join(lines)
         if answer_.done:
             break
-    for chunk in answer_.broken(f"interrupted: {reading.closed or 'the session ended'}"):
+    for chunk in answer_.close_with_error(f"interrupted: {subscription.close_reason or 'the session ended'}"):
         yield _line(chunk)
     yield _END
 

@@ -14,15 +14,15 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer
-from holdfast.edge.dialects.ai_sdk.asking import TOOLS_HEADER, Asked, Asking, tools_of
-from holdfast.edge.door import CLOSE_CODES, Door, Kind, Visit, Wire
-from holdfast.edge.reading import Reading
+from holdfast.edge.dialects.ai_sdk.commands import TOOLS_HEADER, ChatCommands, ChatRequest, parse_tools
+from holdfast.edge.listener import CLOSE_CODES, Listener, ServerConnection, SocketKind, SocketTransport
+from holdfast.edge.local_subscription import LocalSubscription
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.hub.port import Batch
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.codec import encode
 
-HOLD_S: Final = 0.5
+RESUME_GRACE_S: Final = 0.5
 """A ``resume`` that gives way to another one is aborted by the SDK as a stopped one is: a while tells them apart."""
 
 
@@ -50,14 +50,14 @@ class AbortFrame(_Frame, tag="abort", kw_only=True):
 
 
 _FRAME: Final = msgspec.json.Decoder(SendFrame | ResumeFrame | AbortFrame)
-_ASKED: Final = msgspec.json.Decoder(Asked)
+_CHAT_REQUEST: Final = msgspec.json.Decoder(ChatRequest)
 
 
-class _Named(msgspec.Struct):
+class _RequestId(msgspec.Struct):
     requestId: wire.Label
 
 
-_NAMED: Final = msgspec.json.Decoder(_Named)
+_REQUEST_ID: Final = msgspec.json.Decoder(_RequestId)
 
 
 class Exchange:
@@ -71,50 +71,54 @@ class Exchange:
     def __init__(self, frame: SendFrame | ResumeFrame) -> None:
         self.ident = frame.requestId
         self.chat = frame.id
-        self.tools = tools_of(frame.headers.get(TOOLS_HEADER))
-        self.resumes = isinstance(frame, ResumeFrame)
+        self.tools = parse_tools(frame.headers.get(TOOLS_HEADER))
+        self.is_resume = isinstance(frame, ResumeFrame)
         self.after = frame.lastSequence if isinstance(frame, ResumeFrame) and frame.lastSequence is not None else -1
-        self.reading: Reading | None = None
+        self.subscription: LocalSubscription | None = None
         self.run: str | None = None
         self.aborted = False
-        self.hold: asyncio.TimerHandle | None = None
+        self.stop_timer: asyncio.TimerHandle | None = None
 
 
-class _Muted:
+class _MutedTransport:
     """The wire without what the hub itself says, which is of another language; sessions are read beside it."""
 
-    def __init__(self, wire_: Wire) -> None:
-        self.shut, self.abort = wire_.shut, wire_.abort
-        self.hold, self.go_on, self.unsent = wire_.hold, wire_.go_on, wire_.unsent
+    def __init__(self, transport: SocketTransport) -> None:
+        self.close, self.abort = transport.close, transport.abort
+        self.pause_reading, self.resume_reading, self.unsent = (
+            transport.pause_reading,
+            transport.resume_reading,
+            transport.unsent,
+        )
 
     def write(self, batch: Batch) -> None:
         """See ``door.Wire``."""
 
 
-class SdkVisit(Visit):
+class ChatConnection(ServerConnection):
     """One connection of a transport: many chats, many requests."""
 
-    def __init__(self, door: Door, wire_: Wire, ident: str, *, version: int, agent: str) -> None:
-        super().__init__(door, _Muted(wire_), ident)
-        self._line = wire_
+    def __init__(self, listener: Listener, transport: SocketTransport, ident: str, *, version: int, agent: str) -> None:
+        super().__init__(listener, _MutedTransport(transport), ident)
+        self._client_transport = transport
         self.surface = "ai-sdk"
         self._version = version
         self._agent = agent
         self._token = ""
         self._exchanges: dict[str, Exchange] = {}
-        self._room = asyncio.Event()
+        self._writable = asyncio.Event()
 
     # --- driven by the transport
-    def _greet(self, raw: bytes) -> None:
+    def _handle_first(self, raw: bytes) -> None:
         """See ``Visit``: the first frame is as any other, with a token in it."""
-        work = self.door.charges.price(raw, limits.OPERATION_BYTES)
-        self._take(raw, _nothing)
+        work = self.listener.charges.price(raw, limits.OPERATION_BYTES)
+        self._take(raw, _no_work)
         if self.account is not None:
-            self.door.charges.spend(self.account, work)
+            self.listener.charges.spend(self.account, work)
 
-    def _work(self, raw: bytes, work: int) -> None:
+    def _handle(self, raw: bytes, work: int) -> None:
         """See ``Visit``."""
-        self._take(raw, partial(self.done, work))
+        self._take(raw, partial(self.finish_work, work))
 
     def _take(self, raw: bytes, done: Callable[[], None]) -> None:
         """Do what a frame asks for; ``done`` is called when that is answered, or is being answered."""
@@ -135,25 +139,25 @@ class SdkVisit(Visit):
             self._authenticate(frame.headers)
             if ident in self._exchanges:
                 raise Refused("input.malformed", "requestId: in use")
-            asked = codec.decode(raw, _ASKED, "frame") if isinstance(frame, SendFrame) else None
+            chat_request = codec.decode(raw, _CHAT_REQUEST, "frame") if isinstance(frame, SendFrame) else None
         except HoldfastError as error:
-            self._refuse_frame(ident or _named(raw), error)
+            self._refuse_frame(ident or _request_id_of(raw), error)
             done()
             return
-        self._begin(Exchange(frame), asked, done)
+        self._begin(Exchange(frame), chat_request, done)
 
-    def drained(self) -> None:
+    def resume_writing(self) -> None:
         """See ``Visit``."""
-        self._room.set()
-        super().drained()
+        self._writable.set()
+        super().resume_writing()
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         """The transport is gone. What was asked goes on (CTL-1)."""
-        super().lost()
-        self._room.set()
+        super().connection_lost()
+        self._writable.set()
         for exchange in self._exchanges.values():
-            if exchange.reading is not None:
-                exchange.reading.close(0, "connection lost")
+            if exchange.subscription is not None:
+                exchange.subscription.close(0, "connection lost")
 
     # --- who
     def _authenticate(self, headers: dict[str, str]) -> None:
@@ -165,35 +169,35 @@ class SdkVisit(Visit):
             return
         if token == self._token:
             return
-        principal = self.door.verifier.verify(token)
+        principal = self.listener.verifier.verify(token)
         if not self.principal.actor:
-            self.enter(principal)
+            self.register(principal)
         elif (principal.actor, principal.tenant) != (self.principal.actor, self.principal.tenant):
             raise Refused("auth.denied", "the token names another principal; open another connection for it")
         else:
             self.hub.refreshed(self, principal)
             self._watch_expiry()
             for exchange in self._exchanges.values():
-                if exchange.reading is not None:
-                    self.hub.refreshed(exchange.reading, principal)
+                if exchange.subscription is not None:
+                    self.hub.refreshed(exchange.subscription, principal)
         self._token = token
 
     def _refuse_frame(self, ident: str, error: HoldfastError) -> None:
         """In the SDK's shape; a frame that names no request can only end the connection."""
         if ident:
-            self._say({"type": "error", "requestId": ident, "errorText": f"{error.code}: {error.words}"})
+            self._send_frame({"type": "error", "requestId": ident, "errorText": f"{error.code}: {error.words}"})
         if not self.principal.actor:
             self.close(CLOSE_CODES.get(error.code, 1008), error.code)
         elif not ident:
             self.close(1008, "Invalid frame")
         elif error.code == "limit.rate":
             try:
-                self._patience.take()
+                self._refusals.take()
             except Unavailable:
                 self.close(CLOSE_CODES[error.code], error.code)
 
-    def _say(self, frame: dict[str, Any]) -> None:
-        if self._wire is None or self._closing:
+    def _send_frame(self, frame: dict[str, Any]) -> None:
+        if self._transport is None or self._closing:
             return
         raw = encode(frame)
         if self.paused:  # what is told meanwhile to somebody who asks and does not listen is bounded
@@ -201,105 +205,109 @@ class SdkVisit(Visit):
             if self._unread > limits.UNREAD_BYTES:
                 self.abort()
                 return
-        self._line.write(Batch([raw]))
+        self._client_transport.write(Batch([raw]))
 
     # --- requests
-    def _begin(self, exchange: Exchange, asked: Asked | None, done: Callable[[], None]) -> None:
-        if exchange.resumes:  # it takes the place of those that were aborted for it
+    def _begin(self, exchange: Exchange, chat_request: ChatRequest | None, done: Callable[[], None]) -> None:
+        if exchange.is_resume:  # it takes the place of those that were aborted for it
             for other in self._exchanges.values():
-                if other.chat == exchange.chat and other.hold is not None:
-                    other.hold.cancel()
-                    other.hold = None
+                if other.chat == exchange.chat and other.stop_timer is not None:
+                    other.stop_timer.cancel()
+                    other.stop_timer = None
         self._exchanges[exchange.ident] = exchange
-        self.hub.background(self._serve(exchange, asked, done))
+        self.hub.background(self._serve(exchange, chat_request, done))
 
-    async def _serve(self, exchange: Exchange, asked: Asked | None, done: Callable[[], None]) -> None:
-        asking = Asking(self.door, self.principal, self._agent, self._version, exchange.tools)
+    async def _serve(self, exchange: Exchange, chat_request: ChatRequest | None, done: Callable[[], None]) -> None:
+        commands = ChatCommands(self.listener, self.principal, self._agent, self._version, exchange.tools)
         try:
             try:
                 found = await (
-                    asking.send(asked) if asked is not None else asking.resume(codec.check_session_id(exchange.chat))
+                    commands.send(chat_request)
+                    if chat_request is not None
+                    else commands.resume(codec.check_session_id(exchange.chat))
                 )
             finally:
-                asked = None
+                chat_request = None
                 done()
             if found is None:
-                self._say({"type": "no-active", "requestId": exchange.ident})
+                self._send_frame({"type": "no-active", "requestId": exchange.ident})
                 return
             await self._stream(exchange, *found)
         except HoldfastError as error:
-            self._say({"type": "error", "requestId": exchange.ident, "errorText": f"{error.code}: {error.words}"})
+            self._send_frame(
+                {"type": "error", "requestId": exchange.ident, "errorText": f"{error.code}: {error.words}"}
+            )
         except Exception:
             self.hub.log.exception("a request of an AI SDK client failed")
-            self._say({"type": "error", "requestId": exchange.ident, "errorText": "server.internal"})
+            self._send_frame({"type": "error", "requestId": exchange.ident, "errorText": "server.internal"})
         finally:
             self._exchanges.pop(exchange.ident, None)
 
-    async def _stream(self, exchange: Exchange, reading: Reading, answer: Answer) -> None:
-        exchange.reading, exchange.run = reading, answer.run
+    async def _stream(self, exchange: Exchange, subscription: LocalSubscription, answer: Answer) -> None:
+        exchange.subscription, exchange.run = subscription, answer.run
         if exchange.aborted:
             self._stop(exchange)
         sequence = -1
-        async with reading:
-            if self._wire is None:
+        async with subscription:
+            if self._transport is None:
                 return
-            if exchange.resumes:
-                self._say({"type": "start", "requestId": exchange.ident})
-            async for message in reading.messages():
-                for chunk in answer.take(message) if message is not None else ():
+            if exchange.is_resume:
+                self._send_frame({"type": "start", "requestId": exchange.ident})
+            async for message in subscription.messages():
+                for chunk in answer.chunks(message) if message is not None else ():
                     sequence += 1
                     if sequence > exchange.after:
-                        told = {"type": "chunk", "requestId": exchange.ident, "sequence": sequence, "chunk": chunk}
-                        self._say(told)
+                        frame = {"type": "chunk", "requestId": exchange.ident, "sequence": sequence, "chunk": chunk}
+                        self._send_frame(frame)
                 if answer.done:
-                    self._say({"type": "end", "requestId": exchange.ident})
+                    self._send_frame({"type": "end", "requestId": exchange.ident})
                     return
-                await self._taken()
+                await self._wait_writable()
 
-    async def _taken(self) -> None:
+    async def _wait_writable(self) -> None:
         """Wait while the client does not take what is sent; the reading waits with it, and the log is the buffer."""
-        while self._wire is not None and self.paused:
-            self._room.clear()
-            await self._room.wait()
+        while self._transport is not None and self.paused:
+            self._writable.clear()
+            await self._writable.wait()
 
     # --- stopping
     def _abort(self, ident: str) -> None:
         exchange = self._exchanges.get(ident)
-        if exchange is None or exchange.aborted or exchange.hold is not None:
+        if exchange is None or exchange.aborted or exchange.stop_timer is not None:
             return
-        if exchange.resumes:
-            exchange.hold = self.hub.loop.call_later(HOLD_S, self._stop, exchange)
+        if exchange.is_resume:
+            exchange.stop_timer = self.hub.loop.call_later(RESUME_GRACE_S, self._stop, exchange)
         else:
             self._stop(exchange)
 
     def _stop(self, exchange: Exchange) -> None:
-        exchange.aborted, exchange.hold = True, None
+        exchange.aborted, exchange.stop_timer = True, None
         if exchange.run is not None:
-            asking = Asking(self.door, self.principal, self._agent, self._version)
-            self.hub.background(_heeded(self, exchange, asking.stop(exchange.chat, exchange.run)))
+            commands = ChatCommands(self.listener, self.principal, self._agent, self._version)
+            self.hub.background(_log_refusal(self, exchange, commands.stop(exchange.chat, exchange.run)))
 
 
-async def _heeded(visit: SdkVisit, exchange: Exchange, stopping: Coroutine[Any, Any, Any]) -> None:
+async def _log_refusal(connection: ChatConnection, exchange: Exchange, stopping: Coroutine[Any, Any, Any]) -> None:
     """A refused abort has nobody to be told to in this language: the client has forgotten the request."""
     try:
         await stopping
     except HoldfastError as error:
-        visit.hub.log.info("%s may not stop run %s: %s", visit.principal.actor, exchange.run, error.code)
+        connection.hub.log.info("%s may not stop run %s: %s", connection.principal.actor, exchange.run, error.code)
 
 
-def kind_of(version: int, agent: str) -> Kind:
+def socket_kind(version: int, agent: str) -> SocketKind:
     """A socket of the transport. Its first frame carries the conversation, and the token behind that."""
-    return Kind(partial(SdkVisit, version=version, agent=agent), limits.MESSAGE_BYTES)
+    return SocketKind(partial(ChatConnection, version=version, agent=agent), limits.MESSAGE_BYTES)
 
 
-def _nothing() -> None:
+def _no_work() -> None:
     """A first frame is charged when it is known who sent it."""
 
 
-def _named(raw: bytes) -> str:
+def _request_id_of(raw: bytes) -> str:
     """The request that an unusable frame names, if it does."""
     try:
-        named: _Named = codec.decode(raw, _NAMED)
+        frame: _RequestId = codec.decode(raw, _REQUEST_ID)
     except HoldfastError:
         return ""
-    return named.requestId
+    return frame.requestId

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from holdfast.edge.reading import Message
+from holdfast.edge.local_subscription import SubscriptionMessage
 from holdfast.errors import Refused
 from holdfast.hub.hub import Hub
 from holdfast.protocol import events as e
@@ -19,27 +19,27 @@ from holdfast.protocol.events import Event
 from holdfast.protocol.patch import PatchError, apply_patch
 from holdfast.session.access import Principal
 
-_MESSAGE: Final = msgspec.json.Decoder(Message)
-_TELLS: Final = (b'"STATE_', b'"run.ended"')
+_MESSAGE: Final = msgspec.json.Decoder(SubscriptionMessage)
+_STATE_MARKERS: Final = (b'"STATE_', b'"run.ended"')
 
 
-class Shown(NamedTuple):
+class AnswerState(NamedTuple):
     """The state in one answer: the position at which it was first shown, 0 for its beginning, and what it became."""
 
     seq: int
     value: Any
 
 
-NEVER: Final = Shown(0, {})
+NO_STATE: Final = AnswerState(0, {})
 """Of an answer in which there was none."""
 
 
-async def states(hub: Hub, principal: Principal, session: str, view: dict[str, Any]) -> dict[str, Shown]:
+async def answer_states(hub: Hub, principal: Principal, session: str, view: dict[str, Any]) -> dict[str, AnswerState]:
     """The state in each answer of a view, by root run; nothing where there is none, or the log is too long to ask."""
     roots = {ident: run["seq"] for ident, run in view["runs"].items() if "parent" not in run}
     if not view["state"] or not roots:
         return {}
-    fold = _States(roots, whole=not view["older"])
+    fold = _StateFold(roots, whole=not view["older"])
     at = 0 if not view["older"] else min(roots.values()) - 1
     read = 0
     try:
@@ -47,39 +47,39 @@ async def states(hub: Hub, principal: Principal, session: str, view: dict[str, A
             _, tail, frames = await hub.read(principal, session, at)
             for frame in frames:
                 read += len(frame)
-                message = _MESSAGE.decode(frame) if any(word in frame for word in _TELLS) else None
+                message = _MESSAGE.decode(frame) if any(word in frame for word in _STATE_MARKERS) else None
                 for event in message.events if message is not None else ():
                     fold.apply(event)
             if not frames:
-                return fold.found(view)
-            at = _last(frames[-1])
+                return fold.result(view)
+            at = _frame_end(frames[-1])
             if at >= tail:
-                return fold.found(view)
+                return fold.result(view)
     except Refused as error:
         if error.code != "session.compacted":
             raise
     return {}
 
 
-class _Ends(msgspec.Struct):
+class _FrameEnd(msgspec.Struct):
     to: int
 
 
-_ENDS: Final = msgspec.json.Decoder(_Ends)
+_FRAME_END: Final = msgspec.json.Decoder(_FrameEnd)
 
 
-def _last(frame: bytes) -> int:
-    return _ENDS.decode(frame).to
+def _frame_end(frame: bytes) -> int:
+    return _FRAME_END.decode(frame).to
 
 
-class _States:
+class _StateFold:
     """Folds what the log says of the state."""
 
     def __init__(self, roots: dict[str, int], *, whole: bool) -> None:
-        self._waiting = roots  # not begun yet
+        self._not_started = roots  # not begun yet
         self._live: set[str] = set()
-        self._shown: dict[str, int] = {}
-        self._ended: dict[str, Any] = {}
+        self._first_shown: dict[str, int] = {}
+        self._at_end: dict[str, Any] = {}
         self._state: Any = {}
         self._known = whole
 
@@ -95,23 +95,23 @@ class _States:
                 return
         elif event.type == e.RUN_ENDED and event.run in self._live:
             self._live.discard(event.run)
-            self._ended[event.run] = copy.deepcopy(self._state) if self._known else None
+            self._at_end[event.run] = copy.deepcopy(self._state) if self._known else None
             return
         else:
             return
         for run in self._live:
-            self._shown.setdefault(run, event.seq)
+            self._first_shown.setdefault(run, event.seq)
 
     def _begin(self, seq: int) -> None:
-        for run in [run for run, queued in self._waiting.items() if queued < seq]:
-            del self._waiting[run]
+        for run in [run for run, queued in self._not_started.items() if queued < seq]:
+            del self._not_started[run]
             self._live.add(run)
             if self._state or not self._known:
-                self._shown[run] = 0
+                self._first_shown[run] = 0
 
-    def found(self, view: dict[str, Any]) -> dict[str, Shown]:
+    def result(self, view: dict[str, Any]) -> dict[str, AnswerState]:
         """What was found, at the end of the log."""
         self._begin(limits.INTEGER_MAX)
-        values = {run: value if value is not None else view["state"] for run, value in self._ended.items()}
-        shown = {run: Shown(seq, values.get(run, view["state"])) for run, seq in self._shown.items()}
-        return dict.fromkeys(self._ended, NEVER) | shown
+        values = {run: value if value is not None else view["state"] for run, value in self._at_end.items()}
+        states = {run: AnswerState(seq, values.get(run, view["state"])) for run, seq in self._first_shown.items()}
+        return dict.fromkeys(self._at_end, NO_STATE) | states

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from holdfast.edge.dialects.openai_responses.ids import Ref, request_name
+from holdfast.edge.dialects.openai_responses.ids import Ref, approval_request_id
 from holdfast.edge.dialects.openai_responses.items import (
     ApprovalRequest,
+    EmittedEvent,
+    Emitter,
     FunctionCall,
-    Message,
-    Output,
+    OutputItem,
+    OutputMessage,
     Reasoning,
-    Telling,
-    Told,
     ToolCall,
 )
 from holdfast.protocol import events as e
@@ -32,7 +32,7 @@ _TERMINAL: Final = {
 _CACHED: Final = ("cached_tokens", "cached_input_tokens", "cache_read_input_tokens", "cache_read_tokens")
 
 
-class Folding:
+class ResponseFold:
     """A response while its run is folded.
 
     Args:
@@ -48,7 +48,7 @@ class Folding:
 
     def __init__(self, ref: Ref, echo: dict[str, Any], functions: frozenset[str] = frozenset()) -> None:
         self.ref = ref
-        self.over = self.begun = False
+        self.ended = self.started = False
         self.waits: list[int] = []
         self._echo, self._functions = echo, functions
         self._agents: dict[str, str] = {}  # of the root run and the runs below it
@@ -56,28 +56,28 @@ class Folding:
         self._status = "queued"
         self._error: dict[str, str] | None = None
         self._created = self._completed = 0
-        self._again()
+        self._reset()
 
-    def _again(self) -> None:
+    def _reset(self) -> None:
         """Nothing is told yet."""
-        self._telling = Telling()
-        self._output: list[Output] = []
-        self._open: dict[tuple[str, str], Output] = {}
+        self._emitter = Emitter()
+        self._output: list[OutputItem] = []
+        self._open: dict[tuple[str, str], OutputItem] = {}
         self._calls: dict[str, int] = {}
         self._usage: dict[str, int] | None = None
         self._progress = False
 
-    def apply(self, event: Event) -> list[Told]:
+    def apply(self, event: Event) -> list[EmittedEvent]:
         """Fold one event in; what it is to the client, if anything."""
-        if self.over:
+        if self.ended:
             return []
         if event.type == e.RUN_QUEUED:
-            self._queued(event)
+            self._on_run_queued(event)
         handler = _HANDLERS.get(event.type)
         if handler is not None and event.run in self._agents:
             handler(self, event)
-        told = self._telling.take()
-        return told if self.begun else []
+        emitted = self._emitter.take()
+        return emitted if self.started else []
 
     def response(self) -> dict[str, Any]:
         """The response as it stands."""
@@ -85,7 +85,7 @@ class Folding:
             "id": self.ref.id, "object": "response", "created_at": self._created // 1_000, "status": self._status,
             "background": True, "completed_at": self._completed // 1_000 if self._status == "completed" else None,
             "error": self._error, "incomplete_details": None, "model": self._agents.get(self.ref.run, ""),
-            "conversation": {"id": self.ref.session}, "output": [item.so_far() for item in self._output],
+            "conversation": {"id": self.ref.session}, "output": [item.partial() for item in self._output],
             "usage": self._totals(), **self._echo,
         }  # fmt: skip
 
@@ -100,10 +100,10 @@ class Folding:
         }  # fmt: skip
 
     # --- the run
-    def _queued(self, event: Event) -> None:
+    def _on_run_queued(self, event: Event) -> None:
         if event.run is None or event.run in self._agents:
             return
-        if event.seq == self.ref.queued:
+        if event.seq == self.ref.queued_seq:
             self._agents[event.run] = str(event.data.get("agent", ""))
             if self.ref.start == 0:
                 self._begin(event)
@@ -111,39 +111,39 @@ class Folding:
             self._agents[event.run] = str(event.data.get("agent", ""))
 
     def _begin(self, event: Event) -> None:
-        left = list(self._open.items())  # of sub-runs that speak on while their parent waits
-        self._again()
-        self.begun, self._created, self._status = True, event.ts, "queued"
+        open_items = list(self._open.items())  # of sub-runs that speak on while their parent waits
+        self._reset()
+        self.started, self._created, self._status = True, event.ts, "queued"
         for type_ in ("response.created", "response.queued"):
-            self._telling.event(type_, response=self.response())
-        for key, item in left:
-            self._add(*key, item.again(self._telling, len(self._output)))
+            self._emitter.emit(type_, response=self.response())
+        for key, item in open_items:
+            self._add_item(*key, item.restart(self._emitter, len(self._output)))
 
-    def _started(self, event: Event) -> None:
+    def _on_run_started(self, event: Event) -> None:
         if event.run == self.ref.run:
             self._status = "in_progress"
             if not self._progress:
                 self._progress = True
-                self._telling.event("response.in_progress", response=self.response())
+                self._emitter.emit("response.in_progress", response=self.response())
 
-    def _waiting(self, event: Event) -> None:
-        self._cut(event)
+    def _on_run_waiting(self, event: Event) -> None:
+        self._close_run(event)
         if event.run != self.ref.run:
             return
         self.waits.append(event.seq)
         if event.seq == self.ref.start:
             self._begin(event)
-        elif self.begun:
+        elif self.started:
             self._finish("completed", event)
 
-    def _lost(self, event: Event) -> None:
-        for item in self._cut(event):
+    def _on_attempt_lost(self, event: Event) -> None:
+        for item in self._close_run(event):
             item.withdrawn = True
         if event.run == self.ref.run:
             self._status = "queued"
 
-    def _ended(self, event: Event) -> None:
-        self._cut(event)
+    def _on_run_ended(self, event: Event) -> None:
+        self._close_run(event)
         if event.run != self.ref.run:
             return
         status = str(event.data.get("status"))
@@ -155,70 +155,70 @@ class Folding:
     def _finish(self, status: str, event: Event) -> None:
         for key in list(self._open):
             self._open.pop(key).end("incomplete")
-        self._status, self._completed, self.over = status, event.ts, True
-        self._telling.event(_TERMINAL.get(status, "response.incomplete"), response=self.response())
+        self._status, self._completed, self.ended = status, event.ts, True
+        self._emitter.emit(_TERMINAL.get(status, "response.incomplete"), response=self.response())
 
-    def _cut(self, event: Event) -> list[Output]:
+    def _close_run(self, event: Event) -> list[OutputItem]:
         """The end of a run, or of an attempt, closes what it left open (FOLD-4)."""
-        left = [(key, item) for key, item in self._open.items() if item.run == event.run]
-        for key, item in left:
+        open_items = [(key, item) for key, item in self._open.items() if item.run == event.run]
+        for key, item in open_items:
             del self._open[key]
             item.end("incomplete")
-        return [item for _, item in left]
+        return [item for _, item in open_items]
 
     # --- what is said
-    def _place(self, event: Event, prefix: str, ident: str) -> tuple[Any, ...]:
+    def _item_args(self, event: Event, prefix: str, ident: str) -> tuple[Any, ...]:
         run = event.run or ""
-        return (self._telling, len(self._output), f"{prefix}_{ident}", run, self._agents[run])
+        return (self._emitter, len(self._output), f"{prefix}_{ident}", run, self._agents[run])
 
-    def _add(self, kind: str, ident: str, item: Output) -> None:
+    def _add_item(self, kind: str, ident: str, item: OutputItem) -> None:
         self._output.append(item)
         self._open[kind, ident] = item
         item.begin()
 
-    def _message(self, event: Event) -> None:
+    def _on_message(self, event: Event) -> None:
         ident = str(event.data.get("messageId"))
-        aside = event.run != self.ref.run or event.data.get("role", "assistant") != "assistant"
-        self._add("message", ident, Message(*self._place(event, "msg", ident), commentary=aside))
+        commentary = event.run != self.ref.run or event.data.get("role", "assistant") != "assistant"
+        self._add_item("message", ident, OutputMessage(*self._item_args(event, "msg", ident), commentary=commentary))
 
-    def _reasoning(self, event: Event) -> None:
+    def _on_reasoning(self, event: Event) -> None:
         ident = str(event.data.get("messageId"))
-        self._add("reasoning", ident, Reasoning(*self._place(event, "rs", ident)))
+        self._add_item("reasoning", ident, Reasoning(*self._item_args(event, "rs", ident)))
 
-    def _tool(self, event: Event) -> None:
+    def _on_tool(self, event: Event) -> None:
         ident, name = str(event.data.get("toolCallId")), str(event.data.get("toolCallName"))
-        made = self._calls[ident] = self._calls.get(ident, 0) + 1
-        call = ident if made == 1 else f"{ident}~{made}"  # a later attempt made it again
-        item: Output
+        count = self._calls[ident] = self._calls.get(ident, 0) + 1
+        call = ident if count == 1 else f"{ident}~{count}"  # a later attempt made it again
+        item: OutputItem
         if event.run == self.ref.run and name in self._functions:
-            item = FunctionCall(*self._place(event, "fc", call), call=call, name=name)
+            item = FunctionCall(*self._item_args(event, "fc", call), call=call, name=name)
         else:
-            item = ToolCall(*self._place(event, "mcp", call), name=name, request=self._requests.get(ident))
-        self._add("tool", ident, item)
+            item = ToolCall(*self._item_args(event, "mcp", call), name=name, request=self._requests.get(ident))
+        self._add_item("tool", ident, item)
 
-    def _grow(self, event: Event) -> None:
-        kind, field = _GROWS[event.type]
+    def _on_delta(self, event: Event) -> None:
+        kind, field = _DELTAS[event.type]
         item = self._open.get((kind, str(event.data.get(field))))
         delta = event.data.get("delta")
         if item is not None and isinstance(delta, str):
-            item.grow(delta)
+            item.append(delta)
 
-    def _close(self, event: Event) -> None:
-        kind, field = _CLOSES[event.type]
+    def _on_end(self, event: Event) -> None:
+        kind, field = _ENDS[event.type]
         item = self._open.pop((kind, str(event.data.get(field))), None)
         if item is not None:
             item.end("completed")
 
-    def _called(self, event: Event) -> None:
+    def _on_tool_end(self, event: Event) -> None:
         key = ("tool", str(event.data.get("toolCallId")))
         item = self._open.get(key)
         if isinstance(item, FunctionCall):
             del self._open[key]
-            item.called()
+            item.arguments_complete()
         elif isinstance(item, ToolCall):
-            item.called()
+            item.arguments_complete()
 
-    def _result(self, event: Event) -> None:
+    def _on_tool_result(self, event: Event) -> None:
         item = self._open.pop(("tool", str(event.data.get("toolCallId"))), None)
         error = event.data.get("error")
         if isinstance(item, ToolCall):
@@ -227,30 +227,30 @@ class Folding:
         elif item is not None:
             item.end("completed")
 
-    def _source(self, event: Event) -> None:
-        named = f"msg_{event.data.get('messageId')}"
+    def _on_source(self, event: Event) -> None:
+        message_id = f"msg_{event.data.get('messageId')}"
         for item in reversed(self._output):
-            if isinstance(item, Message) and item.id == named:
-                item.cite(_text(event.data.get("uri")), _text(event.data.get("title")))
+            if isinstance(item, OutputMessage) and item.id == message_id:
+                item.add_citation(_text(event.data.get("uri")), _text(event.data.get("title")))
                 return
 
-    def _approval(self, event: Event) -> None:
+    def _on_approval(self, event: Event) -> None:
         name, arguments = _text(event.data.get("tool")), encode(event.data.get("args")).decode()
         if name in ASKS:  # pages answer those, not people
             return
         approval = _text(event.data.get("approvalId"))
-        place = self._place(event, "mcpr", request_name(self.ref.session, self.ref.incarnation, approval))
+        place = self._item_args(event, "mcpr", approval_request_id(self.ref.session, self.ref.incarnation, approval))
         call = _text(event.data.get("toolCallId"))
         self._requests[call] = place[2]
-        asked = self._open.pop(("tool", call), None)
-        if asked is not None:  # the call is made, and another item, once it is allowed
-            asked.end("incomplete")
+        call_item = self._open.pop(("tool", call), None)
+        if call_item is not None:  # the call is made, and another item, once it is allowed
+            call_item.end("incomplete")
         item = ApprovalRequest(*place, name=name, arguments=arguments)
         self._output.append(item)
         item.begin()
         item.end("completed")
 
-    def _used(self, event: Event) -> None:
+    def _on_usage(self, event: Event) -> None:
         used = self._usage = self._usage or dict.fromkeys(("input", "output", "cached", "reasoning"), 0)
         used["input"] += _count(event.data, "input_tokens")
         used["output"] += _count(event.data, "output_tokens")
@@ -267,26 +267,26 @@ def _count(data: dict[str, Any], *names: str) -> int:
     return max(0, found)
 
 
-_GROWS: Final = {
+_DELTAS: Final = {
     e.TEXT_CONTENT: ("message", "messageId"),
     e.REASONING_CONTENT: ("reasoning", "messageId"),
     e.TOOL_ARGS: ("tool", "toolCallId"),
 }
-_CLOSES: Final = {e.TEXT_END: ("message", "messageId"), e.REASONING_END: ("reasoning", "messageId")}
+_ENDS: Final = {e.TEXT_END: ("message", "messageId"), e.REASONING_END: ("reasoning", "messageId")}
 
-_HANDLERS: Final[dict[str, Callable[[Folding, Event], None]]] = {
-    e.RUN_STARTED: Folding._started,
-    e.RUN_WAITING: Folding._waiting,
-    e.RUN_ATTEMPT_LOST: Folding._lost,
-    e.RUN_ENDED: Folding._ended,
-    e.TEXT_START: Folding._message,
-    e.REASONING_START: Folding._reasoning,
-    e.TOOL_START: Folding._tool,
-    **dict.fromkeys(_GROWS, Folding._grow),
-    **dict.fromkeys(_CLOSES, Folding._close),
-    e.TOOL_END: Folding._called,
-    e.TOOL_RESULT: Folding._result,
-    e.SOURCE_CITED: Folding._source,
-    e.APPROVAL_REQUESTED: Folding._approval,
-    e.USAGE_RECORDED: Folding._used,
+_HANDLERS: Final[dict[str, Callable[[ResponseFold, Event], None]]] = {
+    e.RUN_STARTED: ResponseFold._on_run_started,
+    e.RUN_WAITING: ResponseFold._on_run_waiting,
+    e.RUN_ATTEMPT_LOST: ResponseFold._on_attempt_lost,
+    e.RUN_ENDED: ResponseFold._on_run_ended,
+    e.TEXT_START: ResponseFold._on_message,
+    e.REASONING_START: ResponseFold._on_reasoning,
+    e.TOOL_START: ResponseFold._on_tool,
+    **dict.fromkeys(_DELTAS, ResponseFold._on_delta),
+    **dict.fromkeys(_ENDS, ResponseFold._on_end),
+    e.TOOL_END: ResponseFold._on_tool_end,
+    e.TOOL_RESULT: ResponseFold._on_tool_result,
+    e.SOURCE_CITED: ResponseFold._on_source,
+    e.APPROVAL_REQUESTED: ResponseFold._on_approval,
+    e.USAGE_RECORDED: ResponseFold._on_usage,
 }

@@ -36,7 +36,7 @@ class Ref(msgspec.Struct, frozen=True):
     start: int = 0
 
     @property
-    def queued(self) -> int:
+    def queued_seq(self) -> int:
         """The seq of the run's ``run.queued``."""
         made = ids.made(self.run)
         return made.seq if made is not None else 0
@@ -61,13 +61,13 @@ class Ref(msgspec.Struct, frozen=True):
         return cls(session, incarnation, run)
 
 
-def request_name(session: str, incarnation: str, approval: str) -> str:
+def approval_request_id(session: str, incarnation: str, approval: str) -> str:
     """What the id of a request for approval says behind ``mcpr_``: also where it was asked, for clients that name nothing
     else."""
     return f"{session}/{ids.bind(approval, incarnation)}"
 
 
-def parse_request(ident: str) -> tuple[str | None, str]:
+def parse_approval_request_id(ident: str) -> tuple[str | None, str]:
     """The session and the approval that an id of a request names; an older id names the approval alone."""
     session, found, approval = ident.removeprefix("mcpr_").partition("/")
     return (session, approval) if found and _SESSION.fullmatch(session) else (None, ident.removeprefix("mcpr_"))

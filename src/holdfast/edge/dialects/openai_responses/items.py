@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import msgspec
 
 
-class Told(msgspec.Struct):
+class EmittedEvent(msgspec.Struct):
     """One event for the client.
 
     Attributes:
@@ -33,32 +33,34 @@ class Told(msgspec.Struct):
         return {**self.data, "delta": self.data["delta"][number - self.first + 1 :]}
 
 
-class Telling:
+class Emitter:
     """Events in order, numbered."""
 
     def __init__(self) -> None:
         self.next = 0
-        self._told: list[Told] = []
+        self._events: list[EmittedEvent] = []
 
-    def event(self, type_: str, **fields: Any) -> None:
+    def emit(self, type_: str, **fields: Any) -> None:
         """Tell an event."""
-        self._told.append(Told(self.next, {"type": type_, "sequence_number": self.next, **fields}))
+        self._events.append(EmittedEvent(self.next, {"type": type_, "sequence_number": self.next, **fields}))
         self.next += 1
 
-    def delta(self, type_: str, delta: str, **fields: Any) -> None:
+    def emit_delta(self, type_: str, delta: str, **fields: Any) -> None:
         """Tell that a text has grown."""
         if delta:
             last = self.next + len(delta) - 1
-            self._told.append(Told(self.next, {"type": type_, "sequence_number": last, "delta": delta, **fields}))
+            self._events.append(
+                EmittedEvent(self.next, {"type": type_, "sequence_number": last, "delta": delta, **fields})
+            )
             self.next = last + 1
 
-    def take(self) -> list[Told]:
+    def take(self) -> list[EmittedEvent]:
         """What was told since the last time."""
-        told, self._told = self._told, []
-        return told
+        events, self._events = self._events, []
+        return events
 
 
-class Output:
+class OutputItem:
     """One output item.
 
     Attributes:
@@ -71,8 +73,8 @@ class Output:
     delta_type: ClassVar[str] = ""
     _part_at: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, telling: Telling, index: int, ident: str, run: str, agent: str) -> None:
-        self._telling = telling
+    def __init__(self, emitter: Emitter, index: int, ident: str, run: str, agent: str) -> None:
+        self._emitter = emitter
         self.index = index
         self.id = ident
         self.run = run
@@ -94,39 +96,39 @@ class Output:
         return self.status == "in_progress"
 
     @property
-    def _at(self) -> dict[str, Any]:
+    def _position(self) -> dict[str, Any]:
         return {"item_id": self.id, "output_index": self.index}
 
-    def value(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The item as JSON."""
         raise NotImplementedError
 
-    def so_far(self) -> dict[str, Any]:
+    def partial(self) -> dict[str, Any]:
         """The item as JSON in a response, where an open one shows its text so far."""
-        return self.value()
+        return self.to_json()
 
-    def again(self, telling: Telling, index: int) -> Self:
+    def restart(self, emitter: Emitter, index: int) -> Self:
         """The item as it goes on in the next part of its run, with what it says from there on."""
         item = copy.copy(self)
-        item._telling, item.index, item._parts = telling, index, []
+        item._emitter, item.index, item._parts = emitter, index, []
         return item
 
     def begin(self) -> None:
         """Tell that it is there."""
-        self._telling.event("response.output_item.added", output_index=self.index, item=self.value())
+        self._emitter.emit("response.output_item.added", output_index=self.index, item=self.to_json())
 
-    def grow(self, delta: str) -> None:
+    def append(self, delta: str) -> None:
         """It has grown."""
         self._parts.append(delta)
-        self._telling.delta(self.delta_type, delta, **self._at, **self._part_at)
+        self._emitter.emit_delta(self.delta_type, delta, **self._position, **self._part_at)
 
     def end(self, status: str) -> None:
         """It is ``completed`` or ``incomplete``."""
         self.status = status
-        self._telling.event("response.output_item.done", output_index=self.index, item=self.value())
+        self._emitter.emit("response.output_item.done", output_index=self.index, item=self.to_json())
 
 
-class Message(Output):
+class OutputMessage(OutputItem):
     """What an agent says."""
 
     delta_type = "response.output_text.delta"
@@ -137,49 +139,49 @@ class Message(Output):
         self._commentary = commentary
         self._annotations: list[dict[str, Any]] = []
 
-    def _part(self) -> dict[str, Any]:
+    def _content_part(self) -> dict[str, Any]:
         return {"type": "output_text", "text": self.text, "annotations": list(self._annotations), "logprobs": []}
 
-    def value(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """See ``Output``."""
-        fresh = self.open or self.withdrawn
+        empty = self.open or self.withdrawn
         return {
             "id": self.id, "type": "message", "role": "assistant", "status": self.status, "agent": self.agent,
-            "content": [] if fresh else [self._part()], **({"phase": "commentary"} if self._commentary else {}),
+            "content": [] if empty else [self._content_part()], **({"phase": "commentary"} if self._commentary else {}),
         }  # fmt: skip
 
-    def so_far(self) -> dict[str, Any]:
+    def partial(self) -> dict[str, Any]:
         """See ``Output``."""
-        return {**self.value(), "content": [] if self.withdrawn else [self._part()]}
+        return {**self.to_json(), "content": [] if self.withdrawn else [self._content_part()]}
 
     def begin(self) -> None:
         """See ``Output``."""
         super().begin()
-        self._telling.event("response.content_part.added", **self._at, content_index=0, part=self._part())
+        self._emitter.emit("response.content_part.added", **self._position, content_index=0, part=self._content_part())
 
-    def again(self, telling: Telling, index: int) -> Self:
+    def restart(self, emitter: Emitter, index: int) -> Self:
         """See ``Output``."""
-        item = super().again(telling, index)
+        item = super().restart(emitter, index)
         item._annotations = []
         return item
 
-    def cite(self, url: str, title: str) -> None:
+    def add_citation(self, url: str, title: str) -> None:
         """A source was cited, where the text is now."""
         place = len(self.text)
-        cited = {"type": "url_citation", "url": url, "title": title, "start_index": place, "end_index": place}
-        at = {**self._at, "content_index": 0, "annotation_index": len(self._annotations)}
-        self._annotations.append(cited)
-        self._telling.event("response.output_text.annotation.added", **at, annotation=cited)
+        citation = {"type": "url_citation", "url": url, "title": title, "start_index": place, "end_index": place}
+        at = {**self._position, "content_index": 0, "annotation_index": len(self._annotations)}
+        self._annotations.append(citation)
+        self._emitter.emit("response.output_text.annotation.added", **at, annotation=citation)
 
     def end(self, status: str) -> None:
         """See ``Output``."""
-        at = {**self._at, "content_index": 0}
-        self._telling.event("response.output_text.done", **at, text=self.text, logprobs=[])
-        self._telling.event("response.content_part.done", **at, part=self._part())
+        at = {**self._position, "content_index": 0}
+        self._emitter.emit("response.output_text.done", **at, text=self.text, logprobs=[])
+        self._emitter.emit("response.content_part.done", **at, part=self._content_part())
         super().end(status)
 
 
-class Reasoning(Output):
+class Reasoning(OutputItem):
     """What an agent tells of its reasoning: one summary part."""
 
     delta_type = "response.reasoning_summary_text.delta"
@@ -188,32 +190,34 @@ class Reasoning(Output):
     def _part(self) -> dict[str, Any]:
         return {"type": "summary_text", "text": self.text}
 
-    def value(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """See ``Output``."""
-        fresh = self.open or self.withdrawn
+        empty = self.open or self.withdrawn
         return {
             "id": self.id, "type": "reasoning", "status": self.status, "agent": self.agent,
-            "summary": [] if fresh else [self._part()],
+            "summary": [] if empty else [self._part()],
         }  # fmt: skip
 
-    def so_far(self) -> dict[str, Any]:
+    def partial(self) -> dict[str, Any]:
         """See ``Output``."""
-        return {**self.value(), "summary": [] if self.withdrawn else [self._part()]}
+        return {**self.to_json(), "summary": [] if self.withdrawn else [self._part()]}
 
     def begin(self) -> None:
         """See ``Output``."""
         super().begin()
-        self._telling.event("response.reasoning_summary_part.added", **self._at, summary_index=0, part=self._part())
+        self._emitter.emit(
+            "response.reasoning_summary_part.added", **self._position, summary_index=0, part=self._part()
+        )
 
     def end(self, status: str) -> None:
         """See ``Output``."""
-        at = {**self._at, "summary_index": 0}
-        self._telling.event("response.reasoning_summary_text.done", **at, text=self.text)
-        self._telling.event("response.reasoning_summary_part.done", **at, part=self._part())
+        at = {**self._position, "summary_index": 0}
+        self._emitter.emit("response.reasoning_summary_text.done", **at, text=self.text)
+        self._emitter.emit("response.reasoning_summary_part.done", **at, part=self._part())
         super().end(status)
 
 
-class FunctionCall(Output):
+class FunctionCall(OutputItem):
     """A call of a function that the client offered, and is to carry out."""
 
     delta_type = "response.function_call_arguments.delta"
@@ -222,25 +226,25 @@ class FunctionCall(Output):
         super().__init__(*args)
         self._call, self._name = call, name
 
-    def value(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """See ``Output``."""
         return {
             "id": self.id, "type": "function_call", "status": self.status, "agent": self.agent, "call_id": self._call,
             "name": self._name, "arguments": self.text,
         }  # fmt: skip
 
-    def called(self) -> None:
+    def arguments_complete(self) -> None:
         """The arguments are complete, and with them the item."""
         self.end("completed")
 
     def end(self, status: str) -> None:
         """See ``Output``."""
         done = "response.function_call_arguments.done"
-        self._telling.event(done, **self._at, name=self._name, arguments=self.text)
+        self._emitter.emit(done, **self._position, name=self._name, arguments=self.text)
         super().end(status)
 
 
-class ToolCall(Output):
+class ToolCall(OutputItem):
     """A call of a tool that the agent carries out itself; to clients a call on an MCP server named like the agent."""
 
     delta_type = "response.mcp_call_arguments.delta"
@@ -249,11 +253,11 @@ class ToolCall(Output):
         super().__init__(*args)
         self._name = name
         self._request = request
-        self._called = False
+        self._arguments_done = False
         self._output: str | None = None
         self._error: dict[str, Any] | None = None
 
-    def value(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """See ``Output``."""
         return {
             "id": self.id, "type": "mcp_call", "status": self.status, "agent": self.agent, "approval_request_id": self._request,
@@ -261,46 +265,46 @@ class ToolCall(Output):
             "error": self._error,
         }  # fmt: skip
 
-    def again(self, telling: Telling, index: int) -> Self:
+    def restart(self, emitter: Emitter, index: int) -> Self:
         """See ``Output``; its arguments are needed to understand its result."""
-        item = super().again(telling, index)
+        item = super().restart(emitter, index)
         item._parts = list(self._parts)
         return item
 
     def begin(self) -> None:
         """See ``Output``."""
         super().begin()
-        self._telling.event("response.mcp_call.in_progress", **self._at)
+        self._emitter.emit("response.mcp_call.in_progress", **self._position)
 
-    def called(self) -> None:
+    def arguments_complete(self) -> None:
         """The arguments are complete."""
-        if not self._called:
-            self._called = True
-            self._telling.event("response.mcp_call_arguments.done", **self._at, arguments=self.text)
+        if not self._arguments_done:
+            self._arguments_done = True
+            self._emitter.emit("response.mcp_call_arguments.done", **self._position, arguments=self.text)
 
     def result(self, content: str, error: str | None) -> None:
         """It has its result."""
-        self.called()
+        self.arguments_complete()
         self._output = content if error is None else None
         if error is not None:
             self._error = {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": error}]}
-        self._telling.event(f"response.mcp_call.{'completed' if error is None else 'failed'}", **self._at)
+        self._emitter.emit(f"response.mcp_call.{'completed' if error is None else 'failed'}", **self._position)
         super().end("completed" if error is None else "failed")
 
     def end(self, status: str) -> None:
         """See ``Output``; without a result."""
-        self.called()
+        self.arguments_complete()
         super().end(status)
 
 
-class ApprovalRequest(Output):
+class ApprovalRequest(OutputItem):
     """An action that waits for a decision."""
 
     def __init__(self, *args: Any, name: str, arguments: str) -> None:
         super().__init__(*args)
         self._name, self._arguments = name, arguments
 
-    def value(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """See ``Output``."""
         return {
             "id": self.id, "type": "mcp_approval_request", "agent": self.agent, "server_label": self.agent,

@@ -9,11 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.edge.dialects.openai_responses import request as requests_
-from holdfast.edge.dialects.openai_responses.fold import Folding
+from holdfast.edge.dialects.openai_responses.fold import ResponseFold
 from holdfast.edge.dialects.openai_responses.ids import Ref
-from holdfast.edge.dialects.openai_responses.items import Told
-from holdfast.edge.door import Door
-from holdfast.edge.reading import Message, Reading
+from holdfast.edge.dialects.openai_responses.items import EmittedEvent
+from holdfast.edge.listener import Listener
+from holdfast.edge.local_subscription import LocalSubscription, SubscriptionMessage
 from holdfast.edge.sse import COMMENT
 from holdfast.errors import Refused
 from holdfast.protocol import contexts, limits, wire
@@ -22,12 +22,12 @@ from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.session.access import Principal
 
-_MESSAGE: Final = msgspec.json.Decoder(Message)
+_MESSAGE: Final = msgspec.json.Decoder(SubscriptionMessage)
 SURFACE: Final = "openai"
 """What people see in presence of those who read through this dialect."""
 
 
-class Known(msgspec.Struct):
+class RunRecord(msgspec.Struct):
     """A run that exists, with the request it came from.
 
     Attributes:
@@ -42,40 +42,40 @@ class Known(msgspec.Struct):
     text: str
     body: dict[str, Any]
 
-    def folding(self) -> Folding:
+    def new_fold(self) -> ResponseFold:
         """A fold of it, at its beginning."""
-        return Folding(self.ref, requests_.echo(self.body), requests_.functions(self.body))
+        return ResponseFold(self.ref, requests_.echo(self.body), requests_.functions(self.body))
 
 
-class Log:
+class ResponseLog:
     """The log of one server's sessions, as this dialect reads it."""
 
-    def __init__(self, door: Door) -> None:
-        self.door = door
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
 
-    async def known(self, principal: Principal, ref: Ref) -> Known:
+    async def find_record(self, principal: Principal, ref: Ref) -> RunRecord:
         """The run that an id names. Raises ``auth.denied`` or ``run.not_found``."""
-        queued = await self._event(principal, ref, ref.queued)
+        queued = await self._event(principal, ref, ref.queued_seq)
         if queued is None or queued.type != e.RUN_QUEUED or queued.run != ref.run:
             raise _unknown(ref)
         if ref.start:
             wait = await self._event(principal, ref, ref.start)
             if wait is None or wait.type != e.RUN_WAITING or wait.run != ref.run:
                 raise _unknown(ref)
-        known = Known(ref, queued.data.get("input"), "", {})
-        said = await self._event(principal, ref, ref.queued - 1) if known.input else None
-        if said is not None and said.type == e.INPUT_MESSAGE and said.data.get("messageId") == known.input:
-            known.text = str(said.data.get("text", ""))
-            for attached in said.data.get("attachments", []):
+        record = RunRecord(ref, queued.data.get("input"), "", {})
+        input_ = await self._event(principal, ref, ref.queued_seq - 1) if record.input else None
+        if input_ is not None and input_.type == e.INPUT_MESSAGE and input_.data.get("messageId") == record.input:
+            record.text = str(input_.data.get("text", ""))
+            for attached in input_.data.get("attachments", []):
                 if attached.get("mediaType") == contexts.OPENAI_REQUEST:
-                    _, raw = await self.door.hub.get_blob(principal, ref.session, attached["blob"])
-                    known.body = requests_.stored(raw)
-        return known
+                    _, raw = await self.listener.hub.get_blob(principal, ref.session, attached["blob"])
+                    record.body = requests_.stored(raw)
+        return record
 
     async def _event(self, principal: Principal, ref: Ref, seq: int) -> Event | None:
         """One event that is not merged with others, or None."""
         try:
-            incarnation, _, frames = await self.door.hub.read(principal, ref.session, seq - 1, 1)
+            incarnation, _, frames = await self.listener.hub.read(principal, ref.session, seq - 1, 1)
         except Refused as error:
             if error.code != "session.compacted":
                 raise
@@ -85,22 +85,22 @@ class Log:
         found = (event for frame in frames for event in _MESSAGE.decode(frame).events if event.seq == seq)
         return next(found, None)
 
-    async def folded(self, principal: Principal, known: Known, *, waits: bool = False) -> Folding:
+    async def fold_to_tail(self, principal: Principal, record: RunRecord, *, waits: bool = False) -> ResponseFold:
         """The response as it stands at the tail.
 
         Args:
             waits: fold the whole run, to know all its waits.
         """
-        ref = known.ref
-        fold = Folding(msgspec.structs.replace(ref, start=limits.INTEGER_MAX), {}) if waits else known.folding()
-        at = ref.queued - 1
-        while not fold.over:
+        ref = record.ref
+        fold = ResponseFold(msgspec.structs.replace(ref, start=limits.INTEGER_MAX), {}) if waits else record.new_fold()
+        at = ref.queued_seq - 1
+        while not fold.ended:
             try:
-                incarnation, tail, frames = await self.door.hub.read(principal, ref.session, at)
+                incarnation, tail, frames = await self.listener.hub.read(principal, ref.session, at)
             except Refused as error:
                 if error.code != "session.compacted":
                     raise
-                return await self.folded(principal, known, waits=waits)  # compacted meanwhile, behind us
+                return await self.fold_to_tail(principal, record, waits=waits)  # compacted meanwhile, behind us
             if incarnation != ref.incarnation:
                 raise _unknown(ref)
             for message in map(_MESSAGE.decode, frames):
@@ -112,14 +112,14 @@ class Log:
                 break
         return fold
 
-    async def open(self, principal: Principal, ref: Ref) -> Reading:
+    async def open(self, principal: Principal, ref: Ref) -> LocalSubscription:
         """Begin to read a run from its first event on."""
-        start = wire.Cursor(ref.incarnation, ref.queued - 1)
-        return await Reading.open(self.door, principal, ref.session, start, surface=SURFACE)
+        start = wire.Cursor(ref.incarnation, ref.queued_seq - 1)
+        return await LocalSubscription.open(self.listener, principal, ref.session, start, surface=SURFACE)
 
     async def follow(
-        self, principal: Principal, known: Known, reading: Reading
-    ) -> AsyncGenerator[tuple[Folding, list[Told]], None]:
+        self, principal: Principal, record: RunRecord, subscription: LocalSubscription
+    ) -> AsyncGenerator[tuple[ResponseFold, list[EmittedEvent]], None]:
         """Fold the response while its events come, until it ends or the reading does; nothing told: a quiet while.
 
         A reader who fell far behind, or behind a compaction, gets a snapshot; the run is then folded anew from its first
@@ -127,49 +127,53 @@ class Log:
         """
         try:
             while True:
-                fold, at, again = known.folding(), known.ref.queued - 1, False
-                async for message in reading.messages():
+                fold, at, again = record.new_fold(), record.ref.queued_seq - 1, False
+                async for message in subscription.messages():
                     if message is None:
                         yield fold, []
                         continue
                     if message.op == "snapshot":
-                        again = message.incarnation == known.ref.incarnation
+                        again = message.incarnation == record.ref.incarnation
                     if message.op in ("snapshot", "closed"):
                         break
-                    told = [one for event in message.events if event.last > at for one in fold.apply(event)]
+                    emitted = [one for event in message.events if event.last > at for one in fold.apply(event)]
                     at = max(at, message.to or 0)
-                    if told:
-                        yield fold, told
-                    if fold.over:
+                    if emitted:
+                        yield fold, emitted
+                    if fold.ended:
                         return
                 if not again:
                     return
-                task = reading.task
-                reading.end()
-                reading = await self.open(principal, known.ref)
-                reading.task = task
+                task = subscription.task
+                subscription.end()
+                subscription = await self.open(principal, record.ref)
+                subscription.task = task
         finally:
-            reading.end()
+            subscription.end()
 
-    async def stream(self, principal: Principal, known: Known, reading: Reading, after: int) -> AsyncIterator[bytes]:
+    async def stream(
+        self, principal: Principal, record: RunRecord, subscription: LocalSubscription, after: int
+    ) -> AsyncIterator[bytes]:
         """The response as server-sent events beyond a sequence number, until it ends."""
-        async with aclosing(self.follow(principal, known, reading)) as following:
-            async for _, told in following:
-                chunk = b"" if told else COMMENT
-                for one in told:
-                    data = one.after(after)
+        async with aclosing(self.follow(principal, record, subscription)) as following:
+            async for _, emitted in following:
+                chunk = b"" if emitted else COMMENT
+                for event in emitted:
+                    data = event.after(after)
                     if data is not None:
                         after = data["sequence_number"]
                         chunk += b"event: %b\ndata: %b\n\n" % (data["type"].encode(), encode(data))
                 if chunk:
                     yield chunk
 
-    async def ended(self, principal: Principal, known: Known, left: Callable[[], Awaitable[bool]]) -> Folding:
+    async def wait_for_end(
+        self, principal: Principal, record: RunRecord, client_left: Callable[[], Awaitable[bool]]
+    ) -> ResponseFold:
         """Wait for the end of the response, or for its client to leave or its token to expire."""
-        fold = known.folding()
-        async with aclosing(self.follow(principal, known, await self.open(principal, known.ref))) as following:
+        fold = record.new_fold()
+        async with aclosing(self.follow(principal, record, await self.open(principal, record.ref))) as following:
             async for fold, _ in following:  # noqa: B007 - the last one is the answer
-                if await left():
+                if await client_left():
                     break
         return fold
 

@@ -14,10 +14,10 @@ from holdfast.protocol import limits
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Draft
 
-Item = dict[str, Any]
+InputItem = dict[str, Any]
 
 
-def drafts(items: list[Item], later: set[str]) -> list[Draft]:
+def past_drafts(items: list[InputItem], later: set[str]) -> list[Draft]:
     """The events that tell of a conversation's messages and finished calls. What has no words (reasoning, decisions, lists of
     tools) is left out, and so are instructions, which the agent finds in the request.
 
@@ -25,23 +25,23 @@ def drafts(items: list[Item], later: set[str]) -> list[Draft]:
         later: ids of the calls whose results are new.
     """
     results = {str(i.get("call_id")): i.get("output") for i in items if i.get("type") == "function_call_output"}
-    told: list[Draft] = []
+    drafts: list[Draft] = []
     for number, item in enumerate(items, 1):
         kind = item.get("type", "message")
         if kind == "message" and item.get("role") in ("user", "assistant"):
-            told += _message(f"past.{number}", str(item["role"]), words(item.get("content")))
+            drafts += _message_drafts(f"past.{number}", str(item["role"]), text_of(item.get("content")))
         elif kind == "function_call" and item.get("call_id") in results and item.get("call_id") not in later:
             call = str(item["call_id"])
-            told += _call(call, item, {"content": _text(results[call])})
+            drafts += _call_drafts(call, item, {"content": _text(results[call])})
         elif kind == "mcp_call":
             failed = {"error": {"code": "tool.failed", "message": _text(item["error"])}} if item.get("error") else {}
-            told += _call(
+            drafts += _call_drafts(
                 str(item.get("id") or f"past.{number}"), item, {"content": _text(item.get("output")), **failed}
             )
-    return told
+    return drafts
 
 
-def words(content: Any) -> str:
+def text_of(content: Any) -> str:
     """The words of a message's content: text, or parts of which some are."""
     if isinstance(content, str):
         return content
@@ -50,7 +50,7 @@ def words(content: Any) -> str:
     return "\n".join(text for text in found if isinstance(text, str))
 
 
-def _message(ident: str, role: str, text: str) -> Iterator[Draft]:
+def _message_drafts(ident: str, role: str, text: str) -> Iterator[Draft]:
     if not text:
         return
     named = {"messageId": ident}
@@ -60,7 +60,7 @@ def _message(ident: str, role: str, text: str) -> Iterator[Draft]:
     yield Draft(e.TEXT_END, named)
 
 
-def _call(ident: str, item: Item, result: dict[str, Any]) -> Iterator[Draft]:
+def _call_drafts(ident: str, item: InputItem, result: dict[str, Any]) -> Iterator[Draft]:
     named = {"toolCallId": ident}
     yield Draft(e.TOOL_START, {**named, "toolCallName": _text(item.get("name"))})
     yield Draft(e.TOOL_ARGS, {**named, "delta": _text(item.get("arguments"))})

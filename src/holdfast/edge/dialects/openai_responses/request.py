@@ -12,15 +12,15 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.edge.dialects.openai_responses.ids import parse_request
-from holdfast.edge.dialects.openai_responses.past import words
+from holdfast.edge.dialects.openai_responses.ids import parse_approval_request_id
+from holdfast.edge.dialects.openai_responses.past import text_of
 from holdfast.errors import Refused
 from holdfast.protocol import codec, limits
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_entity_id, check_text, encode
 
 _ANY: Final = msgspec.json.Decoder()
-_PLAIN: Final = frozenset(
+_TEXT_ONLY_FIELDS: Final = frozenset(
     {"model", "input", "stream", "background", "conversation", "store", "include", "stream_options"}
 )
 """Fields a request may have without saying more to the agent than its words."""
@@ -34,7 +34,7 @@ _ECHO: Final[dict[str, Any]] = {
 """Fields of a request that its response repeats, and their defaults."""
 
 
-class Fields(msgspec.Struct):
+class RequestBody(msgspec.Struct):
     """The fields of the body that mean something here; the others are kept for the agent and repeated."""
 
     model: str
@@ -74,7 +74,7 @@ class Decision(msgspec.Struct):
     note: str
 
 
-class Asked(msgspec.Struct):
+class ResponseRequest(msgspec.Struct):
     """A request, read.
 
     Attributes:
@@ -90,36 +90,36 @@ class Asked(msgspec.Struct):
         plain: nothing of it is for the agent but the words.
     """
 
-    fields: Fields
+    body: RequestBody
     raw: dict[str, Any]
     text: str
     files: list[tuple[str, str, bytes]]
     results: list[tuple[str, str]]
     decisions: list[Decision]
-    plain: bool
+    text_only: bool
     calls: dict[str, tuple[str, str]] = {}
     unanswered: list[str] = []
     past: list[dict[str, Any]] = []
-    words: str = ""
+    question: str = ""
 
     @property
-    def speaks(self) -> bool:
+    def has_input(self) -> bool:
         """Whether there is something for an agent to answer, beyond decided approvals."""
         return bool(self.text or self.files or self.results) or not self.decisions
 
     @property
-    def goes_on(self) -> bool:
+    def continues(self) -> bool:
         """Whether it names what it goes on with. Else a client that keeps the conversation itself may have sent all."""
-        return self.fields.previous_response_id is not None or self.conversation is not None
+        return self.body.previous_response_id is not None or self.conversation is not None
 
     @property
     def conversation(self) -> str | None:
         """The session asked for by name."""
-        named = self.fields.conversation
+        named = self.body.conversation
         ident = (named.get("id") or "") if isinstance(named, dict) else named
         if ident is None:
-            ident = (self.fields.metadata or {}).get("session")
-        elif self.fields.previous_response_id is not None:
+            ident = (self.body.metadata or {}).get("session")
+        elif self.body.previous_response_id is not None:
             raise Refused(
                 "input.malformed", "conversation: not together with previous_response_id", param="conversation"
             )
@@ -132,13 +132,13 @@ class Asked(msgspec.Struct):
         return encode({name: value for name, value in self.raw.items() if name != "stream"})
 
 
-def read(raw: bytes) -> Asked:
+def parse(raw: bytes) -> ResponseRequest:
     """Read a body. Raises ``input.*``."""
     body = codec.decode(raw, _ANY, "body", limits.CONVERSATION_BYTES)
     if not isinstance(body, dict):
         raise Refused("input.malformed", "body: must be a JSON object")
     try:
-        fields = msgspec.convert(body, Fields)
+        fields = msgspec.convert(body, RequestBody)
     except msgspec.ValidationError as error:
         refused = codec.refusal(error, "body")
         raise Refused(refused.code, refused.detail, **refused.fields, param=_param(str(error))) from None
@@ -151,76 +151,76 @@ def read(raw: bytes) -> Asked:
         items: list[dict[str, Any]] = [{"role": "user", "content": fields.input}]
     else:
         items = fields.input
-    new = _new(items)
-    plain = all(body[name] is None or name in _PLAIN for name in body)
-    asked = Asked(fields, body, "", [], [], [], plain)
-    _take(asked, new)
+    new = _new_items(items)
+    plain = all(body[name] is None or name in _TEXT_ONLY_FIELDS for name in body)
+    request = ResponseRequest(fields, body, "", [], [], [], plain)
+    _sort_items(request, new)
     if fields.previous_response_id is None:
-        _remember(asked, items, len(items) - len(new))
-    if not asked.goes_on:
-        asked.plain &= len(new) == len(items)
-    if not items or not (asked.text or asked.files or asked.results or asked.decisions):
+        _read_past(request, items, len(items) - len(new))
+    if not request.continues:
+        request.text_only &= len(new) == len(items)
+    if not items or not (request.text or request.files or request.results or request.decisions):
         raise Refused("input.malformed", "input: there is nothing new in it", param="input")
-    if len(asked.files) >= limits.INPUT_FILES:
+    if len(request.files) >= limits.INPUT_FILES:
         raise too_large("input", limits.INPUT_FILES - 1, "files", param="input")
-    if len(asked.decisions) > limits.PENDING_APPROVALS:
+    if len(request.decisions) > limits.PENDING_APPROVALS:
         raise too_large("input", limits.PENDING_APPROVALS, "decisions", param="input")
-    if len(check_text(asked.text, "input")) > limits.TEXT_CHARS:
+    if len(check_text(request.text, "input")) > limits.TEXT_CHARS:
         raise too_large("input", limits.TEXT_CHARS, "characters", param="input")
-    return asked
+    return request
 
 
-def _remember(asked: Asked, items: list[dict[str, Any]], known: int) -> None:
+def _read_past(request: ResponseRequest, items: list[dict[str, Any]], known: int) -> None:
     """What was said before, and the calls whose results are new. A question that is asked again is not told of twice."""
-    asked.calls = dict(_call(item) for item in items if item.get("type") == "function_call")
+    request.calls = dict(_call(item) for item in items if item.get("type") == "function_call")
     outputs = {item.get("call_id") for item in items if item.get("type") == "function_call_output"}
-    asked.unanswered = [call for call in asked.calls if call not in outputs]
+    request.unanswered = [call for call in request.calls if call not in outputs]
     past = items[:known]
-    if asked.results and not asked.text:
-        asked_last = [number for number, item in enumerate(past) if item.get("role") == "user"]
-        if asked_last:
-            asked.words = words(past[asked_last[-1]].get("content"))
-            past = past[: asked_last[-1]] + past[asked_last[-1] + 1 :]
-    asked.past = past
+    if request.results and not request.text:
+        user_items = [number for number, item in enumerate(past) if item.get("role") == "user"]
+        if user_items:
+            request.question = text_of(past[user_items[-1]].get("content"))
+            past = past[: user_items[-1]] + past[user_items[-1] + 1 :]
+    request.past = past
 
 
-def _param(said: str) -> str | None:
+def _param(message: str) -> str | None:
     """The field that a validation error names: ``… - at `$.input[…].x` ``."""
-    _, found, path = said.partition("`$.")
+    _, found, path = message.partition("`$.")
     return path.rstrip("`") if found else None
 
 
-def _said_by_agent(item: dict[str, Any]) -> bool:
+def _is_from_agent(item: dict[str, Any]) -> bool:
     if item.get("type", "message") == "message":
         return item.get("role") == "assistant"
     return item["type"] not in ("function_call_output", "mcp_approval_response", "item_reference")
 
 
-def _new(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _new_items(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What follows the last thing an agent said."""
-    said = [number for number, item in enumerate(items) if _said_by_agent(item)]
-    return items[said[-1] + 1 :] if said else items
+    agent_items = [number for number, item in enumerate(items) if _is_from_agent(item)]
+    return items[agent_items[-1] + 1 :] if agent_items else items
 
 
-def _take(asked: Asked, items: list[dict[str, Any]]) -> None:
+def _sort_items(request: ResponseRequest, items: list[dict[str, Any]]) -> None:
     """Sort what is new into words, files, results and decisions."""
-    words: list[str] = []
+    texts: list[str] = []
     for item in items:
         kind = item.get("type", "message")
         if kind == "message" and item.get("role") == "user":
-            words.append(_words(asked, item.get("content")))
+            texts.append(_text_of(request, item.get("content")))
         elif kind == "message" and item.get("role") in ("system", "developer"):
-            asked.plain = False
+            request.text_only = False
         elif kind == "function_call_output":
             call = check_entity_id(item.get("call_id"), "input.call_id")
             output = item.get("output", "")
-            asked.results.append((call, output if isinstance(output, str) else encode(output).decode()))
-            asked.plain = False
+            request.results.append((call, output if isinstance(output, str) else encode(output).decode()))
+            request.text_only = False
         elif kind == "mcp_approval_response":
-            asked.decisions.append(_decision(item))
+            request.decisions.append(_decision(item))
         elif kind != "item_reference":
             raise Refused("input.malformed", f"input: {str(kind)[:80]!r} is not taken here", param="input")
-    asked.text = "\n\n".join(word for word in words if word)
+    request.text = "\n\n".join(word for word in texts if word)
 
 
 def _call(item: dict[str, Any]) -> tuple[str, tuple[str, str]]:
@@ -234,32 +234,32 @@ def _decision(item: dict[str, Any]) -> Decision:
     approval, approve, note = item.get("approval_request_id"), item.get("approve"), item.get("reason") or ""
     if not isinstance(approval, str) or not isinstance(approve, bool) or not isinstance(note, str):
         raise Refused("input.malformed", "mcp_approval_response: approval_request_id and approve", param="input")
-    session, ident = parse_request(approval)
+    session, ident = parse_approval_request_id(approval)
     return Decision(session, check_entity_id(ident, "approval_request_id"), approve, note[: limits.NAME_CHARS])
 
 
-def _words(asked: Asked, content: Any) -> str:
+def _text_of(request: ResponseRequest, content: Any) -> str:
     """The words of a message; its files are kept beside, and what is neither makes the request more than words."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
         raise Refused("input.malformed", "input: content must be a string or a list", param="input")
-    words = []
+    texts = []
     for part in content:
         if not isinstance(part, dict):
             raise Refused("input.malformed", "input: a content part must be an object", param="input")
         if part.get("type") in ("input_text", "text") and isinstance(part.get("text"), str):
-            words.append(part["text"])
+            texts.append(part["text"])
             continue
-        asked.plain = False
+        request.text_only = False
         url = part.get("image_url") or part.get("file_data")
         if isinstance(url, str) and url.startswith("data:"):
             name = part.get("filename")
-            asked.files.append((name if isinstance(name, str) else "", *_data(url)))
-    return "\n".join(words)
+            request.files.append((name if isinstance(name, str) else "", *_decode_data_url(url)))
+    return "\n".join(texts)
 
 
-def _data(url: str) -> tuple[str, bytes]:
+def _decode_data_url(url: str) -> tuple[str, bytes]:
     """Media type and content of a ``data:`` URL (RFC 2397) in base64."""
     head, _, data = url[5:].partition(",")
     media, base, _ = head.partition(";base64")
@@ -281,7 +281,7 @@ def stored(raw: bytes) -> dict[str, Any]:
     """The request that an attachment holds; empty when it holds none: anybody may give a file this media type."""
     try:
         body = codec.decode(raw, _ANY, "request.json", limits.BLOB_BYTES)
-        msgspec.convert(body, Fields)
+        msgspec.convert(body, RequestBody)
     except (Refused, msgspec.ValidationError):
         return {}
     return body if isinstance(body, dict) else {}
@@ -296,11 +296,11 @@ def functions(body: dict[str, Any]) -> frozenset[str]:
 
 def input_items(ident: str, text: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     """The input as a list of items with ids."""
-    given = body.get("input")
-    if not isinstance(given, list):
-        given = [{"role": "user", "content": text}]
+    items = body.get("input")
+    if not isinstance(items, list):
+        items = [{"role": "user", "content": text}]
     found = []
-    for number, item in enumerate(given):
+    for number, item in enumerate(items):
         shown = {"type": "message", "status": "completed", "id": f"in_{ident}.{number}", **item}
         if isinstance(shown.get("content"), str):
             part = "output_text" if shown.get("role") == "assistant" else "input_text"

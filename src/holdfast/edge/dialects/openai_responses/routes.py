@@ -15,13 +15,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.edge.dialects.openai_responses import request as requests_
-from holdfast.edge.dialects.openai_responses.asking import Asking
+from holdfast.edge.dialects.openai_responses.commands import ResponseCommands
 from holdfast.edge.dialects.openai_responses.ids import Ref
-from holdfast.edge.dialects.openai_responses.log import Known, Log
-from holdfast.edge.door import Door
+from holdfast.edge.dialects.openai_responses.log import ResponseLog, RunRecord
 from holdfast.edge.http import number
-from holdfast.edge.request import Requests, answer, headers_of
-from holdfast.edge.sse import Following
+from holdfast.edge.listener import Listener
+from holdfast.edge.request import Requests, error_headers, json_response
+from holdfast.edge.sse import SubscriptionResponse
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import limits, wire
 from holdfast.session.access import Principal
@@ -34,11 +34,11 @@ _TYPES: Final = {401: "authentication_error", 403: "permission_error", 429: "rat
 class OpenAIResponses:
     """The dialect of one server."""
 
-    def __init__(self, door: Door, requests: Requests) -> None:
-        self.door = door
+    def __init__(self, listener: Listener, requests: Requests) -> None:
+        self.listener = listener
         self.requests = requests
-        self._log = Log(door)
-        self._asking = Asking(door, self._log)
+        self._log = ResponseLog(listener)
+        self._commands = ResponseCommands(listener, self._log)
 
     def routes(self) -> list[BaseRoute]:
         """All routes."""
@@ -49,9 +49,9 @@ class OpenAIResponses:
             ("POST", f"{_ONE}/cancel", self._cancel),
             ("GET", f"{_ONE}/input_items", self._input_items),
         ]
-        return [Route(path, self._told(handle), methods=[method]) for method, path, handle in table]
+        return [Route(path, self._openai_errors(handle), methods=[method]) for method, path, handle in table]
 
-    def _told(self, handle: Callable[[Request, Principal], Awaitable[Response]]) -> Any:
+    def _openai_errors(self, handle: Callable[[Request, Principal], Awaitable[Response]]) -> Any:
         """A route whose errors have OpenAI's shape."""
 
         async def endpoint(request: Request) -> Response:
@@ -66,51 +66,52 @@ class OpenAIResponses:
     async def _create(self, request: Request, principal: Principal) -> Response:
         """Say something, and answer with the response, or with its stream."""
         async with self.requests.body(request, limits.CONVERSATION_BYTES) as raw:
-            asked = requests_.read(raw)
-            ref = await self._asking.carry_out(principal, asked, request.headers.get("idempotency-key"))
-        known = await self._log.known(principal, ref)
-        if asked.fields.stream:
-            return await self._stream(principal, known, -1)
-        if asked.fields.background:
-            return answer((await self._log.folded(principal, known)).response())
-        return answer((await self._log.ended(principal, known, request.is_disconnected)).response())
+            response_request = requests_.parse(raw)
+            ref = await self._commands.execute(principal, response_request, request.headers.get("idempotency-key"))
+        record = await self._log.find_record(principal, ref)
+        if response_request.body.stream:
+            return await self._stream(principal, record, -1)
+        if response_request.body.background:
+            return json_response((await self._log.fold_to_tail(principal, record)).response())
+        return json_response((await self._log.wait_for_end(principal, record, request.is_disconnected)).response())
 
-    async def _stream(self, principal: Principal, known: Known, after: int) -> Response:
-        reading = await self._log.open(principal, known.ref)
-        return Following(reading, self._log.stream(principal, known, reading, after))
+    async def _stream(self, principal: Principal, record: RunRecord, after: int) -> Response:
+        subscription = await self._log.open(principal, record.ref)
+        return SubscriptionResponse(subscription, self._log.stream(principal, record, subscription, after))
 
     # --- afterwards
-    async def _known(self, request: Request, principal: Principal) -> Known:
-        return await self._log.known(principal, Ref.parse(request.path_params["response"]))
+    async def _find_record(self, request: Request, principal: Principal) -> RunRecord:
+        return await self._log.find_record(principal, Ref.parse(request.path_params["response"]))
 
     async def _retrieve(self, request: Request, principal: Principal) -> Response:
         """The response as it stands, or with ``stream=true`` its events after ``starting_after``."""
         after = request.query_params.get("starting_after")
-        beyond = -1 if after is None else number(after, "starting_after")
-        streamed = _choice(request, "stream", "false", "true", "0", "1") in ("true", "1")
-        known = await self._known(request, principal)
+        after_seq = -1 if after is None else number(after, "starting_after")
+        streamed = query_choice(request, "stream", "false", "true", "0", "1") in ("true", "1")
+        record = await self._find_record(request, principal)
         if streamed and request.method != "HEAD":
-            return await self._stream(principal, known, beyond)
-        return answer((await self._log.folded(principal, known)).response())
+            return await self._stream(principal, record, after_seq)
+        return json_response((await self._log.fold_to_tail(principal, record)).response())
 
     async def _cancel(self, request: Request, principal: Principal) -> Response:
         """Stop the run and answer with what became of it; a run that has ended stays as it is."""
-        known = await self._known(request, principal)
+        record = await self._find_record(request, principal)
         try:
-            await self.door.hub.execute(
-                principal, wire.Cancel(session=known.ref.session, run=known.ref.run, incarnation=known.ref.incarnation)
+            await self.listener.hub.execute(
+                principal,
+                wire.Cancel(session=record.ref.session, run=record.ref.run, incarnation=record.ref.incarnation),
             )
         except Refused as error:
             if error.code != "run.ended":
                 raise
-        return answer((await self._log.ended(principal, known, request.is_disconnected)).response())
+        return json_response((await self._log.wait_for_end(principal, record, request.is_disconnected)).response())
 
     async def _input_items(self, request: Request, principal: Principal) -> Response:
         """What the response answers, newest first unless ``order=asc``."""
-        known = await self._known(request, principal)
+        record = await self._find_record(request, principal)
         most = number(request.query_params.get("limit", "20"), "limit", least=1, most=100)
-        items = requests_.input_items(known.input or known.ref.run, known.text, known.body)
-        if _choice(request, "order", "desc", "asc") == "desc":
+        items = requests_.input_items(record.input or record.ref.run, record.text, record.body)
+        if query_choice(request, "order", "desc", "asc") == "desc":
             items.reverse()
         after = request.query_params.get("after")
         if after is not None:
@@ -120,21 +121,21 @@ class OpenAIResponses:
             items = items[places[0] + 1 :]
         page, more = items[:most], len(items) > most
         ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
-        return answer({"object": "list", "data": page, "has_more": more, **ends})
+        return json_response({"object": "list", "data": page, "has_more": more, **ends})
 
     async def _delete(self, request: Request, principal: Principal) -> Response:
         """Erase the session of a response that has one to itself; a part of a conversation cannot be taken out."""
-        known = await self._known(request, principal)
-        await self._asking.erase(principal, known.ref)
-        return answer({"id": known.ref.id, "object": "response", "deleted": True})
+        record = await self._find_record(request, principal)
+        await self._commands.erase(principal, record.ref)
+        return json_response({"id": record.ref.id, "object": "response", "deleted": True})
 
 
-def _choice(request: Request, name: str, *choices: str) -> str:
+def query_choice(request: Request, name: str, *choices: str) -> str:
     """A query parameter of which there are few; the first is the default."""
-    given = request.query_params.get(name, choices[0]).lower()
-    if given not in choices:
+    value = request.query_params.get(name, choices[0]).lower()
+    if value not in choices:
         raise Refused("input.malformed", f"{name}: one of {', '.join(choices)}", param=name)
-    return given
+    return value
 
 
 def answer_as_openai(error: HoldfastError) -> Response:
@@ -143,4 +144,4 @@ def answer_as_openai(error: HoldfastError) -> Response:
     kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     body = {"message": error.words, "type": kind, "param": error.fields.get("param"), "code": error.code}
     retry = {"x-should-retry": "true" if error.row.retry else "false"}
-    return answer({"error": body}, status, {**retry, **headers_of(error)})
+    return json_response({"error": body}, status, {**retry, **error_headers(error)})

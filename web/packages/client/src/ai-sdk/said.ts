@@ -1,6 +1,6 @@
 // Owns what a person says: a `UIMessage` as a message of the session, and back. What the session has no words for (the
 // message's metadata, `data-*` parts, an order of parts of its own) is kept with the message, as its `meta`. The server's own
-// dialect keeps the same (src/holdfast/edge/dialects/ai_sdk/said.py).
+// dialect keeps the same (src/holdfast/edge/dialects/ai_sdk/user_message.py).
 
 import type { MessageItem } from "../protocol.js";
 import type { UIMessageLike } from "./messages.js";

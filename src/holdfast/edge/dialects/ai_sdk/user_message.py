@@ -44,7 +44,7 @@ class File(NamedTuple):
     blob: str = ""
 
 
-class Said(NamedTuple):
+class UserMessage(NamedTuple):
     """A person's message, as a session takes it."""
 
     text: str
@@ -52,24 +52,24 @@ class Said(NamedTuple):
     meta: dict[str, Any]
 
 
-def read(message: UIMessage) -> Said:
+def parse(message: UIMessage) -> UserMessage:
     """What a user's message says. Raises ``Refused``."""
     texts = [_text(part) for part in message.parts if part.get("type") == "text"]
     text = "\n\n".join(texts)
     if len(text) > limits.TEXT_CHARS:
         raise too_large("text", limits.TEXT_CHARS, "characters")
-    files = [file_of(part) for part in message.parts if part.get("type") == "file"]
+    files = [parse_file(part) for part in message.parts if part.get("type") == "file"]
     if len(files) > limits.INPUT_FILES:
         raise too_large("parts", limits.INPUT_FILES, "files")
     shapes = [_shape(part, alone=len(texts) == 1) for part in message.parts]
     if not (text or files or any(str(shape["type"]).startswith("data-") for shape in shapes)):
         raise Refused("input.malformed", "parts: neither text nor files")
-    kept: dict[str, Any] = {}
+    meta: dict[str, Any] = {}
     if message.metadata is not None:
-        kept["metadata"] = message.metadata
-    if shapes != _usual(text, len(files)):
-        kept["parts"] = shapes
-    return Said(text, files, {META: kept} if kept else {})
+        meta["metadata"] = message.metadata
+    if shapes != _default_parts(text, len(files)):
+        meta["parts"] = shapes
+    return UserMessage(text, files, {META: meta} if meta else {})
 
 
 def _text(part: dict[str, Any]) -> str:
@@ -88,30 +88,30 @@ def _shape(part: dict[str, Any], *, alone: bool) -> dict[str, Any]:
     return {"type": "", **part}
 
 
-def _usual(text: str, files: int) -> list[dict[str, Any]]:
+def _default_parts(text: str, files: int) -> list[dict[str, Any]]:
     """The parts that ``sendMessage({ text, files })`` makes."""
     return [_FILE] * files + ([_TEXT] if text else [])
 
 
-def file_of(part: dict[str, Any]) -> File:
+def parse_file(part: dict[str, Any]) -> File:
     """What a file part gives: its content in a ``data:`` address, or a blob this session has already."""
     url, name, media = part.get("url"), part.get("filename") or "", part.get("mediaType") or "application/octet-stream"
     if not isinstance(url, str) or not isinstance(name, str) or not isinstance(media, str):
         raise Refused("input.malformed", "parts: a file part has a url and a mediaType")
     about = (name[: limits.NAME_CHARS], media.lower()[: limits.NAME_CHARS])
-    known, found = _BLOB.search(url), _DATA_URL.fullmatch(url)
-    if known is not None:
-        return File(*about, blob=known[1])
-    if found is None:
+    blob, data_url = _BLOB.search(url), _DATA_URL.fullmatch(url)
+    if blob is not None:
+        return File(*about, blob=blob[1])
+    if data_url is None:
         raise Refused("input.malformed", "parts: the url of a file must be a data: address or a blob of this session")
-    raw = unquote_to_bytes(found[2])
+    raw = unquote_to_bytes(data_url[2])
     try:
-        return File(*about, data=base64.b64decode(raw, validate=True) if found[1] else raw)
+        return File(*about, data=base64.b64decode(raw, validate=True) if data_url[1] else raw)
     except binascii.Error:
         raise Refused("input.malformed", "parts: a file is not base64") from None
 
 
-def shown(session: str, item: Item) -> dict[str, Any]:
+def ui_message(session: str, item: Item) -> dict[str, Any]:
     """What a person said, or an agent outside of runs, as the message it was."""
     files = [
         {
@@ -121,9 +121,9 @@ def shown(session: str, item: Item) -> dict[str, Any]:
         for a in item.get("attachments", [])
         if a.get("mediaType") not in contexts.ALL
     ]  # fmt: skip
-    kept = item.get("meta", {}).get(META)
-    kept = kept if isinstance(kept, dict) else {}
-    shapes = kept.get("parts") or _usual(item["text"], len(files))
+    meta = item.get("meta", {}).get(META)
+    meta = meta if isinstance(meta, dict) else {}
+    shapes = meta.get("parts") or _default_parts(item["text"], len(files))
     parts = []
     for shape in shapes:
         if shape["type"] == "file" and files:
@@ -134,6 +134,6 @@ def shown(session: str, item: Item) -> dict[str, Any]:
             parts.append(shape)
     role = "assistant" if item["role"] in ("assistant", "operator") else "user"  # who took over speaks in its place
     about = {"by": item["actor"], "ts": item["ts"]}
-    given = kept.get("metadata")
-    metadata = {**given, "holdfast": about} if isinstance(given, dict) else given or {"holdfast": about}
+    metadata_ = meta.get("metadata")
+    metadata = {**metadata_, "holdfast": about} if isinstance(metadata_, dict) else metadata_ or {"holdfast": about}
     return {"id": item["id"], "role": role, "parts": parts, "metadata": metadata}

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from picows import WSListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
-from holdfast.edge import intake
-from holdfast.edge.intake import PIECE_BYTES, read_head
-from holdfast.edge.upgrade import Picows, begins_whole
+from holdfast.edge import frame_splitter
+from holdfast.edge.frame_splitter import FRAGMENT_BYTES, parse_frame_header
+from holdfast.edge.upgrade import PicowsProtocol, first_message_complete
 from holdfast.protocol import limits
 
 MASK = b"\x01\x02\x03\x04"
@@ -59,7 +59,7 @@ class Heard(WSListener):
             self.messages.append(self._parts)
             self._parts = b""
 
-    def room(self, size: int, go: Callable[[], None]) -> bool:
+    def request_memory(self, size: int, go: Callable[[], None]) -> bool:
         if self._granted:
             self._granted = False
             return True
@@ -108,13 +108,13 @@ class Server:
     connections: set[Any] = set()
 
 
-def through(work: Callable[[Picows, Heard, Nowhere], None]) -> None:
+def through(work: Callable[[PicowsProtocol, Heard, Nowhere], None]) -> None:
     """Do something with a protocol that was just let in."""
 
     async def run() -> None:
         heard, nowhere = Heard(), Nowhere()
-        protocol = Picows(Server, heard)  # type: ignore[arg-type]
-        protocol.move_in(nowhere, b"")
+        protocol = PicowsProtocol(Server, heard)  # type: ignore[arg-type]
+        protocol.take_over(nowhere, b"")
         try:
             work(protocol, heard, nowhere)
         finally:
@@ -124,7 +124,7 @@ def through(work: Callable[[Picows, Heard, Nowhere], None]) -> None:
     asyncio.run(run())
 
 
-def arrive(protocol: Picows, data: bytes, portions: list[int]) -> None:
+def arrive(protocol: PicowsProtocol, data: bytes, portions: list[int]) -> None:
     """Hand data over as a transport does: into the buffer, so much at a time."""
     at = n = 0
     while at < len(data):
@@ -137,8 +137,8 @@ def arrive(protocol: Picows, data: bytes, portions: list[int]) -> None:
 
 
 SIZES = st.sampled_from(
-    [0, 1, 2, 125, 126, 127, 1_000, 8_184, 8_192, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, PIECE_BYTES + 3,
-     2 * PIECE_BYTES, 65_535, 65_536]
+    [0, 1, 2, 125, 126, 127, 1_000, 8_184, 8_192, FRAGMENT_BYTES - 1, FRAGMENT_BYTES, FRAGMENT_BYTES + 1, FRAGMENT_BYTES + 3,
+     2 * FRAGMENT_BYTES, 65_535, 65_536]
 )  # fmt: skip
 PORTIONS = st.lists(st.integers(1, 70_000) | st.integers(1, 20), min_size=1, max_size=6)
 
@@ -157,12 +157,12 @@ def test_what_is_sent_is_what_is_heard(sent: list[tuple[int, int, bool]], portio
                 data += frame(b"x" * 125, op=10)
                 pings += 1
 
-    def work(protocol: Picows, heard: Heard, _: Nowhere) -> None:
+    def work(protocol: PicowsProtocol, heard: Heard, _: Nowhere) -> None:
         arrive(protocol, data, portions)
         assert heard.messages == messages
         assert len(heard.pings) == pings
-        assert heard.longest <= PIECE_BYTES
-        assert len(WSProtocol.get_buffer(protocol, -1)) <= 4 * PIECE_BYTES, "what picows keeps stays small"
+        assert heard.longest <= FRAGMENT_BYTES
+        assert len(WSProtocol.get_buffer(protocol, -1)) <= 4 * FRAGMENT_BYTES, "what picows keeps stays small"
 
     through(work)
 
@@ -170,11 +170,11 @@ def test_what_is_sent_is_what_is_heard(sent: list[tuple[int, int, bool]], portio
 def test_a_long_frame_waits_for_room_and_what_was_read_with_it_waits_too() -> None:
     long = frame(b"y" * 100_000)
 
-    def work(protocol: Picows, heard: Heard, _: Nowhere) -> None:
+    def work(protocol: PicowsProtocol, heard: Heard, _: Nowhere) -> None:
         heard.full = True
         arrive(protocol, frame(b"x") + long[:50_000], [60_000])
         assert (heard.messages, heard.asked) == ([b"x"], [100_000])
-        assert len(protocol._rest) == 50_000
+        assert len(protocol._pending) == 50_000
         heard.let_in()
         arrive(protocol, long[50_000:] + frame(b"z"), [9_000])
         assert heard.messages == [b"x", b"y" * 100_000, b"z"]
@@ -183,7 +183,7 @@ def test_a_long_frame_waits_for_room_and_what_was_read_with_it_waits_too() -> No
 
 
 def test_a_message_in_pieces_asks_for_as_much_as_a_message_may_have() -> None:
-    def work(protocol: Picows, heard: Heard, _: Nowhere) -> None:
+    def work(protocol: PicowsProtocol, heard: Heard, _: Nowhere) -> None:
         arrive(protocol, frame(b"x" * 20_000, fin=False) + frame(b"x" * 20_000, op=0), [9_999])
         assert heard.asked == [limits.MESSAGE_BYTES, 20_000]
         assert heard.messages == [b"x" * 40_000]
@@ -204,11 +204,11 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("portions", [[1], [7], [70_000]])
 def test_what_is_wrong_is_closed_by_picows_and_nothing_after_it_heard(name: str, portions: list[int]) -> None:
-    def work(protocol: Picows, heard: Heard, nowhere: Nowhere) -> None:
+    def work(protocol: PicowsProtocol, heard: Heard, nowhere: Nowhere) -> None:
         arrive(protocol, frame(b"before") + WRONG[name] + frame(b"after") * 3, portions)
         assert heard.messages in ([b"before"], [])  # picows looks one frame ahead
         assert protocol.transport.is_close_frame_sent
-        assert len(WSProtocol.get_buffer(protocol, -1)) <= 8 * PIECE_BYTES
+        assert len(WSProtocol.get_buffer(protocol, -1)) <= 8 * FRAGMENT_BYTES
 
     through(work)
 
@@ -216,11 +216,11 @@ def test_what_is_wrong_is_closed_by_picows_and_nothing_after_it_heard(name: str,
 def test_heads_are_read_as_they_are() -> None:
     for size in (0, 125, 126, 65_535, 65_536, 1 << 20):
         whole = frame(b"x" * size, fin=False, mask=bytes(4))
-        head = read_head(whole, 0)
-        assert head is not None and (head.length, head.fin, head.data, head.wrong) == (size, False, True, False)
-        assert all(read_head(whole[:cut], 0) is None for cut in range(head.size))
-    ping = read_head(frame(b"x", op=9), 0)
-    assert ping is not None and (ping.data, ping.fin, ping.wrong) == (False, True, False)
+        head = parse_frame_header(whole, 0)
+        assert head is not None and (head.length, head.fin, head.is_data, head.invalid) == (size, False, True, False)
+        assert all(parse_frame_header(whole[:cut], 0) is None for cut in range(head.size))
+    ping = parse_frame_header(frame(b"x", op=9), 0)
+    assert ping is not None and (ping.is_data, ping.fin, ping.invalid) == (False, True, False)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_heads_are_read_as_they_are() -> None:
     ],
 )
 def test_a_first_message_is_whole_or_too_long(came: bytes, whole: bool | None) -> None:
-    assert begins_whole(came, 80) is whole
+    assert first_message_complete(came, 80) is whole
 
 
 def test_the_scratch_is_for_any_connection() -> None:
@@ -250,15 +250,15 @@ def test_the_scratch_is_for_any_connection() -> None:
 
     async def run() -> None:
         pairs = [(Heard(), Nowhere()) for _ in range(2)]
-        protocols = [Picows(Server, heard) for heard, _ in pairs]  # type: ignore[arg-type]
+        protocols = [PicowsProtocol(Server, heard) for heard, _ in pairs]  # type: ignore[arg-type]
         for protocol, (_, nowhere) in zip(protocols, pairs, strict=True):
-            protocol.move_in(nowhere, b"")
+            protocol.take_over(nowhere, b"")
         data = [frame(bytes((65 + n,)) * 50_000) for n in range(2)]
         for at in range(0, len(data[0]), 777):
             for n in range(2):
                 arrive(protocols[n], data[n][at : at + 777], [777])
         assert [heard.messages for heard, _ in pairs] == [[b"A" * 50_000], [b"B" * 50_000]]
-        assert protocols[0].get_buffer(-1).obj is intake._SCRATCH
+        assert protocols[0].get_buffer(-1).obj is frame_splitter._SCRATCH
         for protocol, (_, nowhere) in zip(protocols, pairs, strict=True):
             protocol.connection_lost(None)
             nowhere.socket.close()

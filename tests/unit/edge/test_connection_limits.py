@@ -7,31 +7,31 @@ import asyncio
 import pytest
 
 from holdfast.edge.config import Settings
-from holdfast.edge.crowd import Crowd, Strangers
-from holdfast.edge.pool import Who
+from holdfast.edge.connection_limits import ConnectionLimits, Strangers
+from holdfast.edge.pool import AccountKey
 from holdfast.errors import Unavailable
 from holdfast.protocol import limits
 
 pytestmark = pytest.mark.anyio
 
-ANN = Who("acme", "user:ann")
+ANN = AccountKey("acme", "user:ann")
 
 
 def test_everybody_who_leaves_makes_room() -> None:
-    crowd = Crowd(Settings(connections=2, connections_per_principal=1))
+    connection_limits = ConnectionLimits(Settings(connections=2, connections_per_principal=1))
     for _ in range(3):
-        crowd.enter(ANN)
-        crowd.leave(ANN)
-    assert crowd.total == 0
-    crowd.enter(ANN)
+        connection_limits.acquire(ANN)
+        connection_limits.release(ANN)
+    assert connection_limits.total == 0
+    connection_limits.acquire(ANN)
     with pytest.raises(Unavailable) as caught:
-        crowd.enter(ANN)
+        connection_limits.acquire(ANN)
     assert caught.value.code == "limit.connections"
-    crowd.enter(Who("acme", "user:bob"))
+    connection_limits.acquire(AccountKey("acme", "user:bob"))
     with pytest.raises(Unavailable):
-        crowd.enter(Who("acme", "user:eve"))
-    crowd.enter(Who("globex", "user:eve"))
-    assert crowd.total == 3
+        connection_limits.acquire(AccountKey("acme", "user:eve"))
+    connection_limits.acquire(AccountKey("globex", "user:eve"))
+    assert connection_limits.total == 3
 
 
 async def rounds(count: int = 3) -> None:
@@ -42,24 +42,24 @@ async def rounds(count: int = 3) -> None:
 async def test_the_one_silent_longest_goes_when_there_are_too_many() -> None:
     strangers, gone = Strangers(3), []
     for n in range(5):
-        strangers.arrive(n, lambda n=n: gone.append(n))  # type: ignore[misc]
+        strangers.add(n, lambda n=n: gone.append(n))  # type: ignore[misc]
     assert gone == [], "nobody goes before they could be listened to"
     await rounds(1)
     assert gone == []
     await rounds(1)
     assert (gone, len(strangers), strangers.dropped) == ([0, 1], 3, 2)
-    strangers.leave(2)
-    strangers.arrive(5, lambda: gone.append(5))
+    strangers.remove(2)
+    strangers.add(5, lambda: gone.append(5))
     await rounds()
     assert (gone, len(strangers)) == ([0, 1], 3)
-    strangers.leave("nobody")
+    strangers.remove("nobody")
 
 
 async def test_strangers_never_are_more_than_came_meanwhile() -> None:
     """However fast they come: as many as may stay, and those who came in the last two rounds of the loop."""
     strangers, most = Strangers(100), 0
     for n in range(5_000):
-        strangers.arrive(n, lambda: None)
+        strangers.add(n, lambda: None)
         if n % 10 == 0:
             await rounds(1)
         most = max(most, len(strangers))
@@ -72,13 +72,13 @@ async def test_long_first_messages_share_what_there_is_for_them(monkeypatch: pyt
     monkeypatch.setattr(limits, "STRANGERS_BYTES", 1_000)
     strangers, gone = Strangers(100), []
     for n in range(4):
-        strangers.arrive(n, lambda n=n: gone.append(n))  # type: ignore[misc]
-    strangers.hold(1, 400)
-    strangers.hold(2, 300)
-    strangers.hold(1, 600)
-    assert (gone, strangers.held) == ([], 900)
-    strangers.hold(3, 500)
-    assert (gone, strangers.held) == ([1], 800)
-    strangers.leave(2)
-    strangers.hold(2, 999)
-    assert strangers.held == 500
+        strangers.add(n, lambda n=n: gone.append(n))  # type: ignore[misc]
+    strangers.set_buffered(1, 400)
+    strangers.set_buffered(2, 300)
+    strangers.set_buffered(1, 600)
+    assert (gone, strangers.buffered) == ([], 900)
+    strangers.set_buffered(3, 500)
+    assert (gone, strangers.buffered) == ([1], 800)
+    strangers.remove(2)
+    strangers.set_buffered(2, 999)
+    assert strangers.buffered == 500

@@ -16,14 +16,14 @@ Part = dict[str, Any]
 
 def meta_of(message: dict[str, Any]) -> dict[str, Any]:
     """What is kept with a client's message."""
-    kept = {field: message[field] for field in ("name", "metadata") if message.get(field)}
+    meta = {field: message[field] for field in ("name", "metadata") if message.get(field)}
     content = message.get("content")
-    if isinstance(content, list) and [part.get("type") for part in content] != _usual(content):
-        kept["content"] = [_shape(part) for part in content]
-    return {META: kept} if kept else {}
+    if isinstance(content, list) and [part.get("type") for part in content] != _default_order(content):
+        meta["content"] = [_shape(part) for part in content]
+    return {META: meta} if meta else {}
 
 
-def _usual(content: list[Part]) -> list[Any]:
+def _default_order(content: list[Part]) -> list[Any]:
     """The order in which a session shows words and files without being told."""
     kinds = [part.get("type") for part in content]
     texts = ["text"] if "text" in kinds else []
@@ -39,21 +39,21 @@ def content_of(session: str, text: str, attachments: Any, meta: Any = None) -> s
     files = [a for a in attachments or [] if isinstance(a, dict) and a.get("mediaType") not in contexts.ALL]
     if not files:
         return text
-    shown = [_file(session, file) for file in files]
-    shapes = kept_of(meta).get("content")
+    parts = [_file(session, file) for file in files]
+    shapes = stored_meta(meta).get("content")
     if isinstance(shapes, list):
         return [
-            shape if shape.get("type") == "text" else {**shape, **shown.pop(0)}
+            shape if shape.get("type") == "text" else {**shape, **parts.pop(0)}
             for shape in shapes
-            if shown or shape.get("type") == "text"
+            if parts or shape.get("type") == "text"
         ]
-    return [*([{"type": "text", "text": text}] if text else []), *shown]
+    return [*([{"type": "text", "text": text}] if text else []), *parts]
 
 
-def kept_of(meta: Any) -> dict[str, Any]:
+def stored_meta(meta: Any) -> dict[str, Any]:
     """What ``meta_of`` gave, of a message's ``meta``."""
-    kept = meta.get(META) if isinstance(meta, dict) else None
-    return kept if isinstance(kept, dict) else {}
+    stored = meta.get(META) if isinstance(meta, dict) else None
+    return stored if isinstance(stored, dict) else {}
 
 
 def _file(session: str, file: dict[str, Any]) -> Part:
@@ -63,14 +63,14 @@ def _file(session: str, file: dict[str, Any]) -> Part:
     return {"type": kind if kind in ("image", "audio", "video") else "document", "source": source}
 
 
-def asks_to_go_on(data: dict[str, Any]) -> bool:
+def is_continue_request(data: dict[str, Any]) -> bool:
     """Whether an input only asks the agent to go on: it has no words and no files. It is not shown."""
     return not data.get("text") and isinstance(content_of("", "", data.get("attachments")), str)
 
 
-def said_whole(ident: str, role: str, text: str) -> list[dict[str, Any]]:
+def message_events(ident: str, role: str, text: str) -> list[dict[str, Any]]:
     """A message that is there at once, as the events of one."""
-    sent: list[dict[str, Any]] = [{"type": "TEXT_MESSAGE_START", "messageId": ident, "role": role}]
+    events: list[dict[str, Any]] = [{"type": "TEXT_MESSAGE_START", "messageId": ident, "role": role}]
     if text:
-        sent.append({"type": "TEXT_MESSAGE_CONTENT", "messageId": ident, "delta": text})
-    return [*sent, {"type": "TEXT_MESSAGE_END", "messageId": ident}]
+        events.append({"type": "TEXT_MESSAGE_CONTENT", "messageId": ident, "delta": text})
+    return [*events, {"type": "TEXT_MESSAGE_END", "messageId": ident}]

@@ -15,11 +15,11 @@ from typing import Final, NamedTuple, Protocol
 
 from holdfast.edge.accounts import Account
 from holdfast.edge.auth import Verifier
-from holdfast.edge.charges import LOAD_WORK, MORE, SENT_TIMES, Charges
+from holdfast.edge.charges import EXTRA_WORK, LOAD_WORK, SENT_TIMES, Charges
 from holdfast.edge.config import Settings
-from holdfast.edge.crowd import Crowd
+from holdfast.edge.connection_limits import ConnectionLimits
 from holdfast.edge.inbox import Inbox, Source
-from holdfast.edge.pool import Room
+from holdfast.edge.pool import Allocation
 from holdfast.edge.rate import Bucket
 from holdfast.engines.port import Key
 from holdfast.errors import HoldfastError, Refused, Unavailable
@@ -42,12 +42,12 @@ CLOSE_CODES = {
 """WebSocket close codes of the refusals that end a connection (PROTOCOL.md, section 4)."""
 
 _NOBODY = Principal("", "", ())
-_PATIENCE = 50  # operations over the rate that are answered at once, and
-_PATIENCE_PER_S = 1.0  # so many a second later; beyond them the connection is closed
+_REFUSALS = 50  # operations over the rate that are answered at once, and
+_REFUSALS_PER_S = 1.0  # so many a second later; beyond them the connection is closed
 LONGEST_TIMER_S = 86_400.0  # event loops take no timer of years
 
 
-class Wire(Source, Protocol):
+class SocketTransport(Source, Protocol):
     """What a transport does for a visit."""
 
     def write(self, batch: Batch) -> None:
@@ -57,14 +57,14 @@ class Wire(Source, Protocol):
     def unsent(self) -> int:
         """Bytes in this process on their way to the peer."""
 
-    def shut(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str) -> None:
         """Close."""
 
     def abort(self) -> None:
         """Drop without a word."""
 
 
-class Kind(NamedTuple):
+class SocketKind(NamedTuple):
     """What a WebSocket at some path is.
 
     Attributes:
@@ -72,11 +72,11 @@ class Kind(NamedTuple):
         greeting_bytes: how long the message may be in which it says who it is.
     """
 
-    make: Callable[[Door, Wire, str], Visit]
-    greeting_bytes: int = limits.HELLO_BYTES
+    make: Callable[[Listener, SocketTransport, str], ServerConnection]
+    first_message_bytes: int = limits.HELLO_BYTES
 
 
-class Door:
+class Listener:
     """The verifier, the settings and the connections of one server."""
 
     def __init__(self, hub: Hub, settings: Settings, verifier: Verifier) -> None:
@@ -84,10 +84,10 @@ class Door:
         self.settings = settings
         self.verifier = verifier
         self.charges = Charges(settings)
-        self.crowd = Crowd(settings)
-        self.visits: dict[str, Visit] = {}
-        self.kinds: list[Callable[[str], Kind | None]] = []  # what dialects serve on paths of their own
-        self._own = Kind(Visit)
+        self.connection_limits = ConnectionLimits(settings)
+        self.connections: dict[str, ServerConnection] = {}
+        self.socket_kinds: list[Callable[[str], SocketKind | None]] = []  # what dialects serve on paths of their own
+        self._native_kind = SocketKind(ServerConnection)
         self._numbers = itertools.count(1)
         self._boot = secrets.token_hex(2)
 
@@ -96,32 +96,34 @@ class Door:
         if self.hub.closing:
             raise Unavailable("server.restarting")
 
-    def kind(self, path: str) -> Kind | None:
+    def socket_kind(self, path: str) -> SocketKind | None:
         """What a WebSocket at this path is; None where there is none."""
         if path == PATH:
-            return self._own
-        return next((kind for find in self.kinds if (kind := find(path)) is not None), None)
+            return self._native_kind
+        return next((kind for find in self.socket_kinds if (kind := find(path)) is not None), None)
 
-    def opens(self, account: Account, session: str) -> None:
+    def charge_load(self, account: Account, session: str) -> None:
         """Somebody asks for something of a session: one that is not in memory has to be loaded, and they pay for it."""
-        if Key(account.who.tenant, session) not in self.hub.sessions:
+        if Key(account.key.tenant, session) not in self.hub.sessions:
             self.charges.spend(account, LOAD_WORK)
 
-    def visit(self, wire_: Wire, principal: Principal | None, kind: Kind | None = None) -> Visit:
+    def connect(
+        self, transport: SocketTransport, principal: Principal | None, kind: SocketKind | None = None
+    ) -> ServerConnection:
         """A new connection, authenticated already when it brought a header. Raises as ``Visit.enter`` does."""
         self.admit()
-        visit = (kind or self._own).make(self, wire_, f"c{next(self._numbers)}-{self._boot}")
-        self.visits[visit.ident] = visit
+        connection = (kind or self._native_kind).make(self, transport, f"c{next(self._numbers)}-{self._boot}")
+        self.connections[connection.ident] = connection
         if principal is not None:
             try:
-                visit.enter(principal)
+                connection.register(principal)
             except HoldfastError:
-                visit.lost()
+                connection.connection_lost()
                 raise
-        return visit
+        return connection
 
 
-class Visit:
+class ServerConnection:
     """One WebSocket connection; the hub sees it as a ``Connection``.
 
     Attributes:
@@ -130,43 +132,43 @@ class Visit:
         memory: what it holds of the server's memory; None as long.
     """
 
-    def __init__(self, door: Door, wire_: Wire, ident: str) -> None:
-        self.door = door
-        self.hub = door.hub
+    def __init__(self, listener: Listener, transport: SocketTransport, ident: str) -> None:
+        self.listener = listener
+        self.hub = listener.hub
         self.ident = ident
         self.principal = _NOBODY
-        self.received: Callable[[bytes, int], None] = self._received_first
+        self.message_received: Callable[[bytes, int], None] = self._first_message_received
         self.account: Account | None = None
-        self.memory: Room | None = None
+        self.memory: Allocation | None = None
         self._inbox: Inbox | None = None
         self.surface = ""
         self.device = ""
         self.paused = False
-        self._wire: Wire | None = wire_
-        self.deliver: Callable[[Batch], None] = wire_.write  # every frame to every reader: no call in between
+        self._transport: SocketTransport | None = transport
+        self.deliver: Callable[[Batch], None] = transport.write  # every frame to every reader: no call in between
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self._unread = 0  # answered while it did not read
         self._unsent = 0  # of that and of what filled the transport, what is counted as memory
-        settings, clock = door.settings, self.hub.loop.time
+        settings, clock = listener.settings, self.hub.loop.time
         self._operations = Bucket(settings.requests_per_s, settings.requests_per_s * 2, clock)
         self._events = Bucket(settings.appends_per_s, settings.appends_per_s * 2, clock)
-        self._patience = Bucket(_PATIENCE_PER_S, _PATIENCE, clock)
+        self._refusals = Bucket(_REFUSALS_PER_S, _REFUSALS, clock)
 
     # --- as the hub sees it
     def _deliver_unread(self, batch: Batch) -> None:
         """What is not a reader's frame: answers to somebody who asks and does not listen."""
-        if self._wire is None:
+        if self._transport is None:
             return
         size = sum(map(len, batch.payloads))
         self._unread += size
-        if self._unread > limits.UNREAD_BYTES or not self._keeps(size):
+        if self._unread > limits.UNREAD_BYTES or not self._reserve_unsent(size):
             self._closing = True
-            self._wire.abort()
+            self._transport.abort()
         else:
-            self._wire.write(batch)
+            self._transport.write(batch)
 
-    def _keeps(self, size: int) -> bool:
+    def _reserve_unsent(self, size: int) -> bool:
         """Whether there is memory for more that is sent and not taken."""
         if self.memory is None:
             return True
@@ -177,39 +179,39 @@ class Visit:
         self._unsent += size
         return True
 
-    def gave(self, size: int) -> None:
+    def charge_sent(self, size: int) -> None:
         """So much was written at once: a snapshot, a page, a long frame; whoever has it written pays for it."""
         if self.account is not None:
-            self.door.charges.spend(self.account, size // SENT_TIMES)
+            self.listener.charges.spend(self.account, size // SENT_TIMES)
 
     def close(self, code: int, reason: str) -> None:
         """See ``hub.port.Connection``."""
         self._closing = True
-        if self._wire is not None:
-            self._wire.shut(code, reason)
+        if self._transport is not None:
+            self._transport.close(code, reason)
 
     def abort(self) -> None:
         """Drop the connection as a dead network would (for those who test what happens then)."""
-        if self._wire is not None:
-            self._wire.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
     # --- who
-    def enter(self, principal: Principal) -> None:
+    def register(self, principal: Principal) -> None:
         """The connection is authenticated: it becomes one of the hub's.
 
         Raises:
             Refused: ``auth.revoked``: a handshake takes a while.
             Unavailable: ``limit.connections`` or ``server.restarting``.
         """
-        self.door.admit()
-        self.door.verifier.recheck(principal)
-        account = self.door.charges.account(principal)
-        self.door.crowd.enter(account.who)
+        self.listener.admit()
+        self.listener.verifier.recheck(principal)
+        account = self.listener.charges.account(principal)
+        self.listener.connection_limits.acquire(account.key)
         account.users += 1
-        self.account, self.memory = account, Room(self.door.charges.memory, account.who)
-        assert self._wire is not None
-        self._inbox = Inbox(self.door.charges, account, self.memory, self._wire, self._work)
-        self.received = self._inbox.received
+        self.account, self.memory = account, Allocation(self.listener.charges.memory, account.key)
+        assert self._transport is not None
+        self._inbox = Inbox(self.listener.charges, account, self.memory, self._transport, self._handle)
+        self.message_received = self._inbox.receive
         self.principal = principal
         self._watch_expiry()
         self.hub.connect(self)
@@ -226,15 +228,15 @@ class Visit:
                 self._timer = self.hub.loop.call_later(min(left_s, LONGEST_TIMER_S), self._watch_expiry)
 
     # --- what it says
-    def _received_first(self, raw: bytes, room: int = 0) -> None:
+    def _first_message_received(self, raw: bytes, allocated: int = 0) -> None:
         if not self._closing:
-            self._greet(raw)
+            self._handle_first(raw)
 
-    def done(self, work: int) -> None:
+    def finish_work(self, work: int) -> None:
         """What this much work was for is answered."""
-        self.door.charges.done(self.account, work)  # type: ignore[arg-type]  # it has one, or there was no work
+        self.listener.charges.finish(self.account, work)  # type: ignore[arg-type]  # it has one, or there was no work
 
-    def _greet(self, raw: bytes) -> None:
+    def _handle_first(self, raw: bytes) -> None:
         """The first message: it says who it is, or ends the connection."""
         try:
             op: wire.Op = codec.decode(raw, wire.DECODER, most=limits.HELLO_BYTES)
@@ -245,27 +247,27 @@ class Visit:
             self._refuse(op.id, Refused("auth.required", "say hello first"), fatal=True)
             return
         try:
-            principal = self.door.verifier.verify(op.token)
+            principal = self.listener.verifier.verify(op.token)
             self.surface, self.device = codec.check_text(op.surface, "surface"), codec.check_text(op.device, "device")
-            self.enter(principal)
+            self.register(principal)
         except HoldfastError as error:
             self._refuse(op.id, error, fatal=True)
             return
         operations.answer_ok(self, op.id, {})
 
-    def _work(self, raw: bytes, work: int) -> None:
+    def _handle(self, raw: bytes, work: int) -> None:
         """Do what a message asks for, whose work has begun."""
-        op = self._decoded(raw)
+        op = self._decode(raw)
         if op is None or not self._within_rates(op):
-            self.done(work)
+            self.finish_work(work)
         elif isinstance(op, (wire.Auth, wire.Hello)):
             self._refresh(op)
-            self.done(work)
+            self.finish_work(work)
         else:
-            done = partial(self.door.charges.done, self.account, work)  # type: ignore[arg-type]  # as in ``done``
+            done = partial(self.listener.charges.finish, self.account, work)  # type: ignore[arg-type]  # as in ``done``
             operations.dispatch(self.hub, self, op, done)
 
-    def _decoded(self, raw: bytes) -> wire.Op | None:
+    def _decode(self, raw: bytes) -> wire.Op | None:
         """The operation; one that is none is answered."""
         try:
             if len(raw) > limits.PRESENCE_MESSAGE_BYTES:
@@ -282,25 +284,25 @@ class Visit:
     def _within_rates(self, op: wire.Op) -> bool:
         if type(op) is wire.Append:
             if op.run is None:
-                self._open(op.session)
+                self._charge_load(op.session)
             return self._within_rate(op.id, self._events, len(op.events))
         if self.account is not None:
-            self.door.charges.spend(self.account, MORE.get(type(op), 0))
+            self.listener.charges.spend(self.account, EXTRA_WORK.get(type(op), 0))
         if isinstance(op, wire.SessionOp):
-            self._open(op.session)
+            self._charge_load(op.session)
         # what a lease allows is counted as content is: a busy worker ends many runs
         return self._within_rate(op.id, self._events if isinstance(op, wire.RunOp) else self._operations, 1)
 
-    def _open(self, session: str) -> None:
+    def _charge_load(self, session: str) -> None:
         if self.account is not None:
-            self.door.opens(self.account, session)
+            self.listener.charge_load(self.account, session)
 
     def _within_rate(self, ident: int | None, bucket: Bucket, amount: int) -> bool:
         try:
             bucket.take(amount)
         except Unavailable as error:
             try:
-                self._patience.take()
+                self._refusals.take()
             except Unavailable:
                 self._refuse(ident, error, fatal=True)
             else:
@@ -311,7 +313,7 @@ class Visit:
     def _refresh(self, op: wire.Auth | wire.Hello) -> None:
         """Replace the token on the open connection; it must be the same principal (ACC-4)."""
         try:
-            principal = self.door.verifier.verify(op.token)
+            principal = self.listener.verifier.verify(op.token)
             if (principal.actor, principal.tenant) != (self.principal.actor, self.principal.tenant):
                 raise Refused("auth.denied", "the token names another principal; open another connection for it")
         except HoldfastError as error:
@@ -330,41 +332,41 @@ class Visit:
             self.close(CLOSE_CODES.get(error.code, 4400), error.code)
 
     # --- driven by the transport
-    def filled(self) -> None:
+    def pause_writing(self) -> None:
         """More is unsent than the transport's high mark."""
         self.paused = True
         self.deliver = self._deliver_unread
-        if self._wire is not None and not self._keeps(self._wire.unsent()):
+        if self._transport is not None and not self._reserve_unsent(self._transport.unsent()):
             self._closing = True
-            self._wire.abort()
+            self._transport.abort()
 
-    def drained(self) -> None:
+    def resume_writing(self) -> None:
         """The transport can take more."""
-        if self._wire is None:
+        if self._transport is None:
             return
         self.paused = False
-        self.deliver = self._wire.write
+        self.deliver = self._transport.write
         self._unread = 0
         if self.memory is not None:
             unsent, self._unsent = self._unsent, 0
             self.memory.shrink(unsent)
         self.hub.resume(self)
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         """The transport is gone."""
-        if self._wire is None:
+        if self._transport is None:
             return
-        self._wire = None
+        self._transport = None
         self.paused = True
         self.deliver = self._deliver_unread
         if self._timer is not None:
             self._timer.cancel()
         self._closing = True
-        self.door.visits.pop(self.ident, None)
+        self.listener.connections.pop(self.ident, None)
         if self.account is None or self.memory is None or self._inbox is None:
             return
         self._inbox.close()
-        self.memory.leave()
+        self.memory.release()
         self.account.users -= 1
-        self.door.crowd.leave(self.account.who)
+        self.listener.connection_limits.release(self.account.key)
         self.hub.disconnect(self)

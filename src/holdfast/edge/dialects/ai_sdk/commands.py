@@ -6,15 +6,15 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from holdfast.edge.browser_calls import Answering, Result
-from holdfast.edge.dialects.ai_sdk.answer import Answer, Since
-from holdfast.edge.dialects.ai_sdk.calls import Client
+from holdfast.edge.browser_calls import BrowserCallResponder, BrowserResult
+from holdfast.edge.dialects.ai_sdk.answer import Answer, ClientPosition
+from holdfast.edge.dialects.ai_sdk.calls import SdkClient
 from holdfast.edge.dialects.ai_sdk.history import conversation
-from holdfast.edge.dialects.ai_sdk.said import File, UIMessage, read
-from holdfast.edge.dialects.ai_sdk.states import states
-from holdfast.edge.dialects.lives import meant
-from holdfast.edge.door import Door
-from holdfast.edge.reading import Reading
+from holdfast.edge.dialects.ai_sdk.states import answer_states
+from holdfast.edge.dialects.ai_sdk.user_message import File, UIMessage, parse
+from holdfast.edge.dialects.life_ids import incoming_id
+from holdfast.edge.listener import Listener
+from holdfast.edge.local_subscription import LocalSubscription
 from holdfast.errors import Refused
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.protocol.bounds import too_large
@@ -28,10 +28,10 @@ REPLAY_S: Final = 3_600.0
 """An answer that ended is told again for so long to version 7, which replaces what it has of it: it may have been away."""
 
 _ANY: Final = msgspec.json.Decoder()
-_SINCE: Final = msgspec.json.Decoder(Since)
+_POSITION: Final = msgspec.json.Decoder(ClientPosition)
 
 
-class Asked(msgspec.Struct):
+class ChatRequest(msgspec.Struct):
     """The body of a POST, and the part of a ``send`` frame that is the same."""
 
     id: str
@@ -40,7 +40,7 @@ class Asked(msgspec.Struct):
     messageId: str | None = None
 
 
-class Asking:
+class ChatCommands:
     """Carries out what one principal asks of one agent.
 
     Args:
@@ -49,51 +49,51 @@ class Asking:
     """
 
     def __init__(
-        self, door: Door, principal: Principal, agent: str, version: int, tools: frozenset[str] | None = None
+        self, listener: Listener, principal: Principal, agent: str, version: int, tools: frozenset[str] | None = None
     ) -> None:
-        self.hub = door.hub
-        self._door = door
+        self.hub = listener.hub
+        self._listener = listener
         self.principal = principal
         self._agent = agent
         self._version = version
-        self._client = Client(version, principal.actor, tools)
+        self._client = SdkClient(version, principal.actor, tools)
 
-    async def send(self, asked: Asked) -> tuple[Reading, Answer] | None:
+    async def send(self, request: ChatRequest) -> tuple[LocalSubscription, Answer] | None:
         """Append the last message, or decide what it decides, and read the answer. Raises ``HoldfastError``.
 
         None when no agent answers, because a person has taken over (CTL-8).
         """
-        session = codec.check_session_id(asked.id)
+        session = codec.check_session_id(request.id)
         authorise(self.principal, "read", session)  # before anything is written: the answer is to be read
         if len(self._agent) > limits.NAME_CHARS:
             raise too_large("agent", limits.NAME_CHARS, "characters")
-        if not asked.messages:
+        if not request.messages:
             raise Refused("input.malformed", "messages: at least one is needed")
-        last = asked.messages[-1]
+        last = request.messages[-1]
         run: str | None
-        if asked.trigger == "regenerate-message":
-            run = await self._regenerate(session, asked)
+        if request.trigger == "regenerate-message":
+            run = await self._regenerate(session, request)
         elif last.role == "assistant":
             return await self._decide(session, last)
         elif last.role == "user":
-            run = await self._say(session, last, edited=asked.messageId == last.id)
+            run = await self._send_message(session, last, edited=request.messageId == last.id)
         else:
             raise Refused("input.malformed", f"messages: the last one is of role {last.role!r:.40}")
-        return None if run is None else await self._read(session, Answer(session, run, self._client))
+        return None if run is None else await self._subscribe(session, Answer(session, run, self._client))
 
-    async def resume(self, session: str) -> tuple[Reading, Answer] | None:
+    async def resume(self, session: str) -> tuple[LocalSubscription, Answer] | None:
         """Read the answer that is being given; None when there is none."""
         run = await self.active(session, ended_s=REPLAY_S if self._version >= 7 else 0)
         if run is None:
             return None
-        state = (await states(self.hub, self.principal, session, await self.view(session))).get(run)
-        return await self._read(session, Answer(session, run, self._client, state=state))
+        state = (await answer_states(self.hub, self.principal, session, await self.view(session))).get(run)
+        return await self._subscribe(session, Answer(session, run, self._client, state=state))
 
     async def messages(self, session: str) -> list[dict[str, Any]]:
         """The conversation as ``UIMessage[]``, without the answer that is being given: ``resume`` brings that."""
         view = await self.view(session)
-        shown = await states(self.hub, self.principal, session, view)
-        return conversation(session, await self._life(session), view, self._version, shown)
+        states = await answer_states(self.hub, self.principal, session, view)
+        return conversation(session, await self._incarnation(session), view, self._version, states)
 
     async def stop(self, session: str, run: str | None = None) -> dict[str, Any]:
         """Cancel a run, by default the one that ``resume`` would read. Nothing to stop is no error."""
@@ -102,14 +102,14 @@ class Asking:
         if run is None:
             return {"runs": []}
         try:
-            op = wire.Cancel(session=session, run=run, incarnation=await self._life(session))
+            op = wire.Cancel(session=session, run=run, incarnation=await self._incarnation(session))
             return await self.hub.execute(self.principal, op)
         except Refused as error:
             if error.code != "run.ended":
                 raise
             return {"runs": []}
 
-    async def _life(self, session: str) -> str:
+    async def _incarnation(self, session: str) -> str:
         return (await self.hub.loaded(self.principal, codec.check_session_id(session))).incarnation
 
     async def view(self, session: str) -> dict[str, Any]:
@@ -138,25 +138,27 @@ class Asking:
         return None
 
     # --- reading
-    async def _read(self, session: str, answer: Answer) -> tuple[Reading, Answer]:
-        return await Reading.open(self._door, self.principal, session, "snapshot", surface=SURFACE), answer
+    async def _subscribe(self, session: str, answer: Answer) -> tuple[LocalSubscription, Answer]:
+        return await LocalSubscription.open(
+            self._listener, self.principal, session, "snapshot", surface=SURFACE
+        ), answer
 
     # --- writing
-    async def _say(self, session: str, message: UIMessage, *, edited: bool) -> str | None:
+    async def _send_message(self, session: str, message: UIMessage, *, edited: bool) -> str | None:
         key = codec.check_entity_id(message.id, "messages: id")
-        said = read(message)
-        for file in said.files:  # nothing is written for a message that cannot be
+        user_message = parse(message)
+        for file in user_message.files:  # nothing is written for a message that cannot be
             if file.blob:
                 await self._check_blob(session, file.blob)
         await self._create(session)
         fields: dict[str, Any] = {
-            "session": session, "agent": self._agent, "text": said.text, "meta": said.meta,
-            "attachments": [await self._attach(session, file) for file in said.files],
+            "session": session, "agent": self._agent, "text": user_message.text, "meta": user_message.meta,
+            "attachments": [await self._attach(session, file) for file in user_message.files],
         }  # fmt: skip
         if edited:
             try:
-                answered = await self.hub.execute(self.principal, wire.Send(edits=key, **fields))
-                return answered["run"]  # type: ignore[no-any-return]
+                result = await self.hub.execute(self.principal, wire.Send(edits=key, **fields))
+                return result["run"]  # type: ignore[no-any-return]
             except Refused as error:
                 if error.code != "input.not_found":  # it never arrived: then this is the first time
                     raise
@@ -181,16 +183,16 @@ class Asking:
         blob = file.blob or await self.hub.put_blob(self.principal, session, file.media_type, file.data)
         return wire.Attachment(blob, file.name, file.media_type)
 
-    async def _regenerate(self, session: str, asked: Asked) -> str | None:
+    async def _regenerate(self, session: str, request: ChatRequest) -> str | None:
         """Another answer to the input that the named answer answers, or to the last user message."""
-        last = next((message for message in reversed(asked.messages) if message.role == "user"), None)
+        last = next((message for message in reversed(request.messages) if message.role == "user"), None)
         try:
-            view, life = await self.view(session), await self._life(session)
-            run = view["runs"].get(meant(asked.messageId or "", life))  # an assistant message's id is its run's
+            view, life = await self.view(session), await self._incarnation(session)
+            run = view["runs"].get(incoming_id(request.messageId or "", life))  # an assistant message's id is its run's
             if run is not None and run.get("input"):
                 ident = run["input"]
             elif last is not None:
-                ident = meant(codec.check_entity_id(last.id, "messages: id"), life)
+                ident = incoming_id(codec.check_entity_id(last.id, "messages: id"), life)
                 edits = [i["id"] for i in view["items"] if i["kind"] == "message" and i.get("edits") == ident]
                 ident = edits[-1] if edits else ident  # to the SDK an edited message keeps its id
             else:
@@ -202,36 +204,36 @@ class Asking:
         except Refused as error:
             if error.code not in ("session.not_found", "input.not_found") or last is None:
                 raise
-        return await self._say(session, last, edited=False)  # it never arrived: the page tries again
+        return await self._send_message(session, last, edited=False)  # it never arrived: the page tries again
 
-    async def _decide(self, session: str, message: UIMessage) -> tuple[Reading, Answer]:
+    async def _decide(self, session: str, message: UIMessage) -> tuple[LocalSubscription, Answer]:
         """The client answers approvals and calls to tools of its own: its message comes back with them, and goes on after
         what it has."""
-        answers, results = decisions(session, message), results_of(message)
-        if len(answers) > limits.PENDING_APPROVALS:
+        resolutions, results = resolve_ops(session, message), tool_results(message)
+        if len(resolutions) > limits.PENDING_APPROVALS:
             raise too_large("messages", limits.PENDING_APPROVALS, "decisions")
-        if not answers and not results:
+        if not resolutions and not results:
             raise Refused(
                 "input.malformed", "messages: the last one is neither the user's nor does it answer what was asked"
             )
-        run = meant(message.id, await self._life(session))
-        await Answering(self._door, self.principal, session, SURFACE).answer(results)
-        since = since_of(message, frozenset(ids.unbind(op.approval)[0] for op in answers))
-        reading, answer = await self._read(session, Answer(session, run, self._client, since))
+        run = incoming_id(message.id, await self._incarnation(session))
+        await BrowserCallResponder(self._listener, self.principal, session, SURFACE).answer(results)
+        position = client_position(message, frozenset(ids.unbind(op.approval)[0] for op in resolutions))
+        subscription, answer = await self._subscribe(session, Answer(session, run, self._client, position))
         try:
-            for op in answers:
+            for op in resolutions:
                 try:
                     await self.hub.execute(self.principal, op)
                 except Refused as error:
                     if error.code != "approval.resolved":  # somebody was faster: the stream says who
                         raise
         except BaseException:
-            reading.end()
+            subscription.end()
             raise
-        return reading, answer
+        return subscription, answer
 
 
-def decisions(session: str, message: UIMessage) -> list[wire.Resolve]:
+def resolve_ops(session: str, message: UIMessage) -> list[wire.Resolve]:
     """The approvals that the message's tool parts answer; what was shown is what is decided on."""
     found = []
     for part in message.parts:
@@ -240,16 +242,16 @@ def decisions(session: str, message: UIMessage) -> list[wire.Resolve]:
             continue
         ident = codec.check_entity_id(approval.get("id"), "parts: approval.id")
         tool = part.get("toolName") or str(part.get("type", "")).removeprefix("tool-")
-        shown = part.get("input")
-        hashed = action_hash(str(tool), shown) if isinstance(shown, dict) else None
+        input_ = part.get("input")
+        hash_ = action_hash(str(tool), input_) if isinstance(input_, dict) else None
         decision: Literal["approved", "denied"] = "approved" if approval.get("approved") is True else "denied"
         note = approval.get("reason")
         note = note[: limits.NAME_CHARS] if isinstance(note, str) else ""
-        found.append(wire.Resolve(session=session, approval=ident, decision=decision, note=note, hash=hashed))
+        found.append(wire.Resolve(session=session, approval=ident, decision=decision, note=note, hash=hash_))
     return found
 
 
-def results_of(message: UIMessage) -> list[Result]:
+def tool_results(message: UIMessage) -> list[BrowserResult]:
     """What the page's own tools came to: outputs of the calls that were left to it (``parts.Parts``)."""
     found = []
     for part in message.parts:
@@ -259,23 +261,25 @@ def results_of(message: UIMessage) -> list[Result]:
         if state not in ("output-available", "output-error") or part.get("preliminary"):
             continue
         error = str(part.get("errorText") or "") if state == "output-error" else None
-        found.append(Result(call, str(part.get("toolName") or type_.removeprefix("tool-")), part.get("output"), error))
+        found.append(
+            BrowserResult(call, str(part.get("toolName") or type_.removeprefix("tool-")), part.get("output"), error)
+        )
     return found
 
 
-def tools_of(header: str | None) -> frozenset[str] | None:
+def parse_tools(header: str | None) -> frozenset[str] | None:
     """The names in ``holdfast-tools: pick_file, selection``; None without the header: the page may have any tool."""
     return None if header is None else frozenset(header.replace(",", " ").split())
 
 
-def since_of(message: UIMessage, answered: frozenset[str]) -> Since:
+def client_position(message: UIMessage, answered: frozenset[str]) -> ClientPosition:
     """Where the client's message stands, as its metadata says; it concerns only what this client is shown."""
     about = message.metadata.get("holdfast") if isinstance(message.metadata, dict) else None
     raw = about.get("since") if isinstance(about, dict) else None
     if not isinstance(raw, str):
-        return Since(answered)
+        return ClientPosition(answered)
     try:
-        since: Since = codec.decode(raw, _SINCE, "since")
+        position: ClientPosition = codec.decode(raw, _POSITION, "since")
     except Refused:
-        return Since(answered)
-    return msgspec.structs.replace(since, answered=answered)
+        return ClientPosition(answered)
+    return msgspec.structs.replace(position, answered=answered)

@@ -12,13 +12,13 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
-from holdfast.edge.browser import BrowserCheck, only
-from holdfast.edge.outgoing import NotTaken, Outgoing
-from holdfast.edge.request import Stay, answer, headers_of, staying
+from holdfast.edge.browser import BrowserCheck, single_header
+from holdfast.edge.request import ActiveRequest, active_request, error_headers, json_response
+from holdfast.edge.response_sender import ClientTooSlow, ResponseSender
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.visible import logger
 
-Shape = Callable[[HoldfastError], Response]
+ErrorShape = Callable[[HoldfastError], Response]
 """An error as a dialect's clients read it."""
 
 log = logger("holdfast.edge")
@@ -44,7 +44,7 @@ _PROBES: Final = frozenset({"/healthz", "/readyz"})
 """Probes come by address, under whatever Host; these routes tell nothing."""
 
 
-class Guard:
+class Middleware:
     """ASGI middleware around the edge's routes, in its own application and in somebody else's."""
 
     def __init__(self, app: ASGIApp, browser: BrowserCheck) -> None:
@@ -55,45 +55,45 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        with staying(scope) as stay:
-            await self._serve(scope, receive, send, stay)
+        with active_request(scope) as active:
+            await self._serve(scope, receive, send, active)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, stay: Stay) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, active: ActiveRequest) -> None:
         request_id = secrets.token_hex(8)
         origin = dict(scope["headers"]).get(b"origin", b"").decode("latin1")
         extra = [*_HEADERS, (b"x-request-id", request_id.encode())]
-        if self.browser.listed(origin):
+        if self.browser.is_listed(origin):
             extra += [(b"access-control-allow-origin", origin.encode("latin1")), (b"vary", b"origin"), _CORS_ANSWER]
-        out = Outgoing(scope, receive, send, stay, extra)
+        sender = ResponseSender(scope, receive, send, active, extra)
         try:
             if self._preflight(scope):
-                await Response(status_code=204, headers=_CORS_PREFLIGHT)(scope, receive, out.send)
+                await Response(status_code=204, headers=_CORS_PREFLIGHT)(scope, receive, sender.send)
             else:
-                await self.app(scope, receive, out.send)
-        except (ClientDisconnect, NotTaken):
+                await self.app(scope, receive, sender.send)
+        except (ClientDisconnect, ClientTooSlow):
             return
         except HoldfastError as error:
-            if not out.started:
-                await answer_error(error, request_id)(scope, receive, out.send)
+            if not sender.started:
+                await answer_error(error, request_id)(scope, receive, sender.send)
         except Exception:
             log.exception("request %s %s failed (%s)", scope["method"], scope["path"], request_id)
-            if out.started:
+            if sender.started:
                 raise
-            await answer_error(Unavailable("server.internal"), request_id)(scope, receive, out.send)
+            await answer_error(Unavailable("server.internal"), request_id)(scope, receive, sender.send)
 
     def _preflight(self, scope: Scope) -> bool:
         """Check where the request comes from; whether it only asks what a browser may send (CORS)."""
         headers = scope["headers"]
         self.browser.check(headers, any_host=scope["path"] in _PROBES)
-        return scope["method"] == "OPTIONS" and only(headers, b"access-control-request-method") is not None
+        return scope["method"] == "OPTIONS" and single_header(headers, b"access-control-request-method") is not None
 
 
 def answer_error(error: HoldfastError, request_id: str) -> Response:
     """The one error shape of the REST edge."""
-    return answer({"error": {**error.wire(), "request_id": request_id}}, error.row.status, headers_of(error))
+    return json_response({"error": {**error.wire(), "request_id": request_id}}, error.row.status, error_headers(error))
 
 
-def no_route(shapes: Mapping[str, Shape]) -> ExceptionHandler:
+def not_found_handler(shapes: Mapping[str, ErrorShape]) -> ExceptionHandler:
     """What the router refuses, as any other error: under a path of ``shapes`` as its dialect has errors."""
 
     async def refuse(request: Request, error: Exception) -> Response:
@@ -113,5 +113,5 @@ def no_route(shapes: Mapping[str, Shape]) -> ExceptionHandler:
 
 def _methods(request: Request) -> list[str]:
     """Which methods the path has; each may be a route of its own."""
-    here = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
-    return sorted({method for route in here for method in getattr(route, "methods", None) or ()})
+    routes = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in routes for method in getattr(route, "methods", None) or ()})

@@ -14,7 +14,7 @@ from holdfast.engines.port import Notice
 from holdfast.protocol import limits
 
 
-class Post:
+class WebhookSender:
     """One address, one signing key."""
 
     def __init__(self, client: httpx.AsyncClient, url: str, signer: Webhook) -> None:
@@ -24,7 +24,7 @@ class Post:
 
     async def send(self, notice: Notice) -> str | None:
         """Try once; why it was not taken, or None when it was. The answer's body is not read."""
-        ident, body = ident_of(notice), body_of(notice)
+        ident, body = webhook_id(notice), webhook_body(notice)
         now = datetime.now(UTC)
         headers = {
             "webhook-id": ident, "webhook-timestamp": str(int(now.timestamp())),
@@ -40,18 +40,18 @@ class Post:
             return type(error).__name__
 
 
-def ident_of(notice: Notice) -> str:
+def webhook_id(notice: Notice) -> str:
     """The ``webhook-id`` of a notice, the same at every try."""
     return f"msg_{notice.data['incarnation']}_{notice.data['seq']}"
 
 
-def body_of(notice: Notice) -> str:
+def webhook_body(notice: Notice) -> str:
     """What is told: what happened and where, never what was said."""
-    told: dict[str, Any] = {k: v for k, v in notice.data.items() if k not in ("type", "ts", "connected")}
+    fields: dict[str, Any] = {k: v for k, v in notice.data.items() if k not in ("type", "ts", "connected")}
     when = datetime.fromtimestamp(notice.data["ts"] / 1_000, UTC)
     message = {
         "type": notice.data["type"],
         "timestamp": when.isoformat(),
-        "data": {"tenant": notice.key.tenant, **told},
+        "data": {"tenant": notice.key.tenant, **fields},
     }
     return json.dumps(message, separators=(",", ":"))

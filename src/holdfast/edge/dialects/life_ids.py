@@ -9,12 +9,12 @@ from holdfast.errors import Refused
 from holdfast.protocol import ids
 
 
-def told(ident: str, life: str) -> str:
+def outgoing_id(ident: str, life: str) -> str:
     """An id as a client is given it: ``ids.bind``, for runs, approvals and messages; what somebody else named stays so."""
     return ids.bind(ident, life) if ids.made(ident) is not None else ident
 
 
-def meant(ident: str, life: str) -> str:
+def incoming_id(ident: str, life: str) -> str:
     """The id of the session that a client's id means.
 
     Raises:

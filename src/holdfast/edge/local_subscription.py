@@ -15,7 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from holdfast.edge.charges import SENT_TIMES
-from holdfast.edge.door import LONGEST_TIMER_S, Door
+from holdfast.edge.listener import LONGEST_TIMER_S, Listener
 from holdfast.errors import Refused
 from holdfast.hub.port import Batch
 from holdfast.protocol import limits, wire
@@ -25,7 +25,7 @@ from holdfast.session.access import Principal
 _NUMBERS = itertools.count(1)
 
 
-class Message(msgspec.Struct):
+class SubscriptionMessage(msgspec.Struct):
     """A message of a session to its reader (PROTOCOL.md, sections 3 and 4).
 
     Attributes:
@@ -45,10 +45,10 @@ class Message(msgspec.Struct):
     code: str | None = None
 
 
-_MESSAGE = msgspec.json.Decoder(Message)
+_MESSAGE = msgspec.json.Decoder(SubscriptionMessage)
 
 
-class Reading:
+class LocalSubscription:
     """A reader behind a response: ``async with await Reading.open(…) as reading: async for payload in reading.payloads()``.
 
     Attributes:
@@ -56,26 +56,26 @@ class Reading:
         task: the task that sends the response; cancelled when the connection is closed and nobody takes what waits.
     """
 
-    def __init__(self, door: Door, principal: Principal, surface: str, device: str) -> None:
-        self.hub = door.hub
-        self._door = door
-        self._account = door.charges.account(principal)
+    def __init__(self, listener: Listener, principal: Principal, surface: str, device: str) -> None:
+        self.hub = listener.hub
+        self._listener = listener
+        self._account = listener.charges.account(principal)
         self.ident = f"{surface}{next(_NUMBERS)}"
         self.principal = principal
         self.surface = surface
         self.device = device
         self.incarnation = ""
-        self.closed: str | None = None
+        self.close_reason: str | None = None
         self.task: asyncio.Task[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
-        self._waiting: deque[bytes] = deque()
+        self._queue: deque[bytes] = deque()
         self._size = 0
-        self._arrived = asyncio.Event()
+        self._changed = asyncio.Event()
 
     @classmethod
     async def open(
-        cls, door: Door, principal: Principal, session: str, start: Any, *, surface: str, device: str = ""
+        cls, listener: Listener, principal: Principal, session: str, start: Any, *, surface: str, device: str = ""
     ) -> Self:
         """Begin to read a session.
 
@@ -87,13 +87,13 @@ class Reading:
             Refused: ``auth.denied``, ``auth.revoked`` (since the request began), ``session.not_found``.
             Unavailable: ``limit.connections``, ``server.restarting``.
         """
-        door.admit()
-        self = cls(door, principal, surface, device)
-        self._enter()
-        door.opens(self._account, session)
+        listener.admit()
+        self = cls(listener, principal, surface, device)
+        self._register()
+        listener.charge_load(self._account, session)
         try:
-            self.incarnation = (await door.hub.loaded(principal, session)).incarnation
-            await door.hub.attach_reader(self, session, start)
+            self.incarnation = (await listener.hub.loaded(principal, session)).incarnation
+            await listener.hub.attach_reader(self, session, start)
         except BaseException:
             self.end()
             raise
@@ -109,29 +109,29 @@ class Reading:
     @property
     def paused(self) -> bool:
         """See ``hub.port.Connection``."""
-        return self._size > limits.WRITE_HIGH_BYTES or self.closed is not None
+        return self._size > limits.WRITE_HIGH_BYTES or self.close_reason is not None
 
     def deliver(self, batch: Batch) -> None:
         """See ``hub.port.Connection``."""
         size = sum(map(len, batch.payloads))
-        self._waiting.extend(batch.payloads)
+        self._queue.extend(batch.payloads)
         self._size += size
         if size > limits.WRITE_LOW_BYTES:
-            self._door.charges.spend(self._account, size // SENT_TIMES)
-        self._arrived.set()
+            self._listener.charges.spend(self._account, size // SENT_TIMES)
+        self._changed.set()
 
     def close(self, code: int, reason: str) -> None:
         """See ``hub.port.Connection``; a client that does not take what waits for it is cut off."""
-        if self.closed is None:
-            self.closed = reason
-            self._arrived.set()
+        if self.close_reason is None:
+            self.close_reason = reason
+            self._changed.set()
             if self.task is not None:
                 self.hub.loop.call_later(limits.CLOSE_S, self.task.cancel)
 
     # --- life
-    def _enter(self) -> None:
-        self._door.verifier.recheck(self.principal)
-        self._door.crowd.enter(self._account.who)
+    def _register(self) -> None:
+        self._listener.verifier.recheck(self.principal)
+        self._listener.connection_limits.acquire(self._account.key)
         self._account.users += 1
         self._watch_expiry()
         self.hub.connect(self)
@@ -143,7 +143,7 @@ class Reading:
         self._ended = True
         if self._timer is not None:
             self._timer.cancel()
-        self._door.crowd.leave(self._account.who)
+        self._listener.connection_limits.release(self._account.key)
         self._account.users -= 1
         self.hub.disconnect(self)
 
@@ -162,32 +162,32 @@ class Reading:
 
         Ends when the connection is closed: the token expired or was revoked, or the server goes away.
         """
-        while self.closed is None or self._waiting:
-            if not self._waiting:
+        while self.close_reason is None or self._queue:
+            if not self._queue:
                 self.hub.resume(self)
-                self._arrived.clear()
+                self._changed.clear()
                 try:
                     async with asyncio.timeout(idle_s):  # wait_for of 3.11 loses some cancels
-                        await self._arrived.wait()
+                        await self._changed.wait()
                 except TimeoutError:
                     yield None
                 continue
-            payload = self._waiting.popleft()
+            payload = self._queue.popleft()
             self._size -= len(payload)
             yield payload
 
-    async def messages(self, idle_s: float = limits.SSE_COMMENT_S) -> AsyncIterator[Message | None]:
+    async def messages(self, idle_s: float = limits.SSE_COMMENT_S) -> AsyncIterator[SubscriptionMessage | None]:
         """``payloads``, decoded."""
         async for payload in self.payloads(idle_s):
             yield None if payload is None else _MESSAGE.decode(payload)
 
 
-def cursor_of(mark: str, what: str) -> wire.Cursor:
+def parse_cursor(text: str, what: str) -> wire.Cursor:
     """``incarnation:seq`` as a cursor; ``what`` it is, for errors. Raises ``input.malformed``, ``input.number_range``."""
-    incarnation, _, seq = mark.rpartition(":")
+    incarnation, _, seq = text.rpartition(":")
     if not incarnation or not seq.isascii() or not seq.isdigit():
         fix = "Send the `id` of the last event received, as it came: incarnation:seq. Without one it begins with a snapshot."
-        raise Refused("input.malformed", f"{what}: {mark[:80]!r} is no position", fix=fix)
+        raise Refused("input.malformed", f"{what}: {text[:80]!r} is no position", fix=fix)
     if len(seq) > 16 or int(seq) > limits.INTEGER_MAX:
         raise Refused("input.number_range", f"{what}: beyond 2^53-1")
     return wire.Cursor(incarnation, int(seq))

@@ -11,19 +11,19 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 
-from holdfast.edge.request import Stay
+from holdfast.edge.request import ActiveRequest
 from holdfast.protocol import limits
 
-CUT: Final = "holdfast.cut"
+DROP_CONNECTION: Final = "holdfast.cut"
 """In an ASGI scope: what to call to drop the connection."""
-_PIECE_BYTES: Final = limits.WRITE_HIGH_BYTES
+_CHUNK_BYTES: Final = limits.WRITE_HIGH_BYTES
 
 
-class NotTaken(Exception):
+class ClientTooSlow(Exception):
     """The client took what it was sent too slowly."""
 
 
-class Outgoing:
+class ResponseSender:
     """The answer to one request.
 
     Args:
@@ -34,14 +34,14 @@ class Outgoing:
     """
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, stay: Stay, headers: list[tuple[bytes, bytes]]
+        self, scope: Scope, receive: Receive, send: Send, active: ActiveRequest, headers: list[tuple[bytes, bytes]]
     ) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._stay = stay
+        self._stay = active
         self._headers = headers
-        self._start: Message | None = None  # held back until it is known that there is room for the rest
+        self._held_start: Message | None = None  # held back until it is known that there is room for the rest
         self.started = False
 
     async def send(self, message: Message) -> None:
@@ -50,47 +50,47 @@ class Outgoing:
             names = {name for name, _ in message["headers"]}
             message["headers"] = [*message["headers"], *(pair for pair in self._headers if pair[0] not in names)]
             if b"content-length" in names and self._scope["method"] != "HEAD":
-                self._start = message
+                self._held_start = message
             else:
                 self.started = True
                 await self._send(message)
             return
         body: bytes = message.get("body", b"")
-        if len(body) <= _PIECE_BYTES:
+        if len(body) <= _CHUNK_BYTES:
             await self._send_start()
             await self._send(message)
         else:
             await self._send_large(body, more=message.get("more_body", False))
 
     async def _send_start(self) -> None:
-        if self._start is not None:
-            start, self._start = self._start, None
+        if self._held_start is not None:
+            start, self._held_start = self._held_start, None
             self.started = True
             await self._send(start)
 
     async def _send_large(self, body: bytes, *, more: bool) -> None:
         """In pieces, each within its time; what is not sent yet is counted."""
-        room, kept = self._stay.room, max(0, len(body) - self._stay.kept)
-        if room is not None:
-            room.grow(kept)
+        allocation, extra = self._stay.allocation, max(0, len(body) - self._stay.response_bytes)
+        if allocation is not None:
+            allocation.grow(extra)
         view, began = memoryview(body), asyncio.get_running_loop().time()
         try:
-            for at in range(0, len(view), _PIECE_BYTES):
+            for at in range(0, len(view), _CHUNK_BYTES):
                 async with asyncio.timeout_at(began + limits.BODY_S + at / limits.BODY_BYTES_PER_S):
                     await self._send_start()
-                    last = at + _PIECE_BYTES >= len(view)
-                    piece = bytes(view[at : at + _PIECE_BYTES])
-                    await self._send({"type": "http.response.body", "body": piece, "more_body": more or not last})
+                    last = at + _CHUNK_BYTES >= len(view)
+                    chunk = bytes(view[at : at + _CHUNK_BYTES])
+                    await self._send({"type": "http.response.body", "body": chunk, "more_body": more or not last})
         except TimeoutError:
-            await self._cut()
+            await self._drop()
         finally:
-            if room is not None:
-                room.shrink(kept)
+            if allocation is not None:
+                allocation.shrink(extra)
 
-    async def _cut(self) -> None:
-        cut = self._scope.get(CUT)
-        if cut is None:
-            raise NotTaken
-        cut()
+    async def _drop(self) -> None:
+        drop = self._scope.get(DROP_CONNECTION)
+        if drop is None:
+            raise ClientTooSlow
+        drop()
         while (await self._receive())["type"] != "http.disconnect":
             pass
