@@ -3,14 +3,14 @@
 import { bare, Button, Glyph, listen, useChanges } from "holdfast-look";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
-import { useInfo } from "./breaking.js";
+import { useInfo } from "./fault-controls.js";
 import type { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
 import { ChatContext, useChat } from "./context.js";
 import { Conversation } from "./conversation.js";
-import { Line, lineState, lineWords } from "./line.js";
+import { Line, lineState, lineWords } from "./connection-panel.js";
 import { Sessions } from "./sessions.js";
-import { activeRuns, openRuns, stopsSent } from "./stopping.js";
+import { activeRuns, openRuns, stopsSent } from "./open-runs.js";
 
 type Drawer = "left" | "right" | "";
 

@@ -5,7 +5,7 @@ import {
   type MessageItem,
 } from "holdfast-ai";
 
-import { addressed, device } from "./arrive.js";
+import { addressed, device } from "./address.js";
 
 const TITLE_CHARS = 60;
 const NOTICE_MS = 15_000;

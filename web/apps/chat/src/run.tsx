@@ -7,7 +7,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Answer, Part } from "./arrange.js";
 import { useChat } from "./context.js";
 import { ItemView } from "./items.js";
-import { stopsSent } from "./stopping.js";
+import { stopsSent } from "./open-runs.js";
 
 const TAIL_PX = 40;
 const LOSSES: Record<string, string> = { "lease expired": "its worker fell silent", "worker left": "its worker went away" };

@@ -6,7 +6,7 @@ import { claimsOf } from "./claims.js";
 import type { Connection } from "./connection.js";
 import type { WireError } from "./errors.js";
 import type { Feed } from "./feed.js";
-import { Hub, type Port } from "./hub.js";
+import { Hub, type Port } from "./tab-leader.js";
 import type { Op, ServerMessage } from "./protocol.js";
 import type { Dial, Sink, Transport } from "./transport.js";
 

@@ -4,7 +4,7 @@
 import { render } from "preact";
 
 import { Button } from "./glyph.js";
-import { borrow, lend } from "./neighbour.js";
+import { borrow, lend } from "./token-sharing.js";
 import { speaker } from "./token.js";
 
 const KEPT = "holdfast.token";

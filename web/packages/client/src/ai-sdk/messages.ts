@@ -5,7 +5,7 @@ import type { Session } from "../session.js";
 import { ended } from "../view.js";
 import { Answer } from "./answer.js";
 import { parsed, type Chunk, type Version } from "./calls.js";
-import { shown } from "./said.js";
+import { shown } from "./user-message.js";
 
 /** A `UIMessage` of the `ai` package, whichever version. */
 export interface UIMessageLike {

@@ -9,7 +9,7 @@ import type { Session } from "../session.js";
 import { ended, type View } from "../view.js";
 import { Answer, family, streamOf } from "./answer.js";
 import type { UIMessageLike } from "./messages.js";
-import { read } from "./said.js";
+import { read } from "./user-message.js";
 import type { Version } from "./calls.js";
 
 export interface ChatTransportOptions {

@@ -2,7 +2,7 @@
 
 import type { Here } from "../protocol.js";
 import type { Session } from "../session.js";
-import { usePulse } from "./pulse.js";
+import { usePulse } from "./frame-scheduler.js";
 
 /** Who is in the session now. */
 export function usePresence(session: Session): readonly Here[] {

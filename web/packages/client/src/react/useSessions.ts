@@ -2,7 +2,7 @@
 
 import type { SessionRow } from "../protocol.js";
 import { useHoldfast } from "./context.js";
-import { usePulse } from "./pulse.js";
+import { usePulse } from "./frame-scheduler.js";
 
 /** The principal's sessions, most recently active first, live. */
 export function useSessions(): readonly SessionRow[] {

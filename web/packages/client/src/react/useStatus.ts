@@ -2,7 +2,7 @@
 
 import type { Status } from "../connection.js";
 import { useHoldfast } from "./context.js";
-import { usePulse } from "./pulse.js";
+import { usePulse } from "./frame-scheduler.js";
 
 /** How the connection stands: a new object whenever that changes. */
 export function useStatus(): Status {

@@ -3,7 +3,7 @@
 import { useMemo } from "react";
 import type { Session } from "../session.js";
 import type { View } from "../view.js";
-import { usePulse } from "./pulse.js";
+import { usePulse } from "./frame-scheduler.js";
 
 /** What `select` makes of the session's view, computed again after it changed. The view grows in place: return copies. */
 export function useView<T>(session: Session, select: (view: View) => T): T {

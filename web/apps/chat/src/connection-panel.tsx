@@ -4,7 +4,7 @@ import { ask, clock, hueOf, nameOf, useChanges } from "holdfast-look";
 import type { Here, Session, SessionEvent } from "holdfast-ai";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { Breaking } from "./breaking.js";
+import { Breaking } from "./fault-controls.js";
 import type { Chat } from "./chat.js";
 import { useChat } from "./context.js";
 
