@@ -1,7 +1,7 @@
 // Owns the line: how the connection stands, what recoveries came to, who is here, and what arrives.
 
 import { ask, clock, hueOf, nameOf, useChanges } from "holdfast-look";
-import type { Here, Session, SessionEvent } from "holdfast-ai";
+import type { PresenceEntry, Session, SessionEvent } from "holdfast-ai";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { Breaking } from "./fault-controls.js";
@@ -102,8 +102,8 @@ function Flow({ session }: { session: Session | null }) {
   );
 }
 
-function People({ here, me, away }: { here: readonly Here[]; me: string; away: boolean }) {
-  const groups = new Map<string, Here[]>();
+function People({ here, me, away }: { here: readonly PresenceEntry[]; me: string; away: boolean }) {
+  const groups = new Map<string, PresenceEntry[]>();
   for (const entry of here) groups.set(entry.actor, [...(groups.get(entry.actor) ?? []), entry]);
   if (!groups.size) return <ul id="here"><li class="nobody">{away ? "not known while offline" : "nobody yet"}</li></ul>;
   return (

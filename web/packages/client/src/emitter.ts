@@ -15,7 +15,7 @@ export class Emitter<Names extends string> extends EventTarget {
 }
 
 /** Something that is kept up to date while anybody follows it. Fires `change`. */
-export abstract class Followed extends Emitter<"change"> {
+export abstract class Followable extends Emitter<"change"> {
   #followers = 0;
 
   /** Keep it up to date until what is returned is called; `changed` is called after every change. */

@@ -14,7 +14,7 @@ export { Run } from "./run.js";
 export { Events } from "./events.js";
 export type { Snapshot } from "./feed.js";
 export { SessionList } from "./list.js";
-export { newKey, type Keep } from "./outbox.js";
+export { newKey, type StorageLike } from "./outbox.js";
 export type { Dial, Hello, Sink, Transport } from "./transport.js";
 export type { WebSocketLike } from "./websocket.js";
 export { ended, FOLD_VERSION, View } from "./view.js";

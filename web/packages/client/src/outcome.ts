@@ -6,33 +6,33 @@ import type { Run } from "./run.js";
 import type { Session } from "./session.js";
 
 /** Wait for the end of a run; null when neither the view nor the history knows it. */
-export async function finished({ session, id, seq }: Run): Promise<RunState | null> {
+export async function waitForEnd({ session, id, seq }: Run): Promise<RunState | null> {
   const view = await session.until((now) => {
     const run = now.runs.get(id);
     return run ? now.ended(run) : session.cursor!.seq >= seq; // an answer may come before the events it tells of
   });
-  let known = view.runs.get(id);
-  if (!known) for await (const { runs } of pages(session, view.older)) known ??= runs[id]; // it ended long ago
-  return known ? { ...known } : null;
+  let found = view.runs.get(id);
+  if (!found) for await (const { runs } of pages(session, view.older)) found ??= runs[id]; // it ended long ago
+  return found ? { ...found } : null;
 }
 
 /** What a run that ended has said. */
-export async function text(session: Session, run: RunState): Promise<string> {
+export async function runText(session: Session, run: RunState): Promise<string> {
   const view = await session.state();
   let items: Item[] = view.items;
   for await (const page of pages(session, view.older)) {
     if (items[0] && items[0].seq <= run.seq) break;
     items = [...page.items, ...items];
   }
-  return said(items, run);
+  return joinText(items, run);
 }
 
 /** What a run has said so far, without its sub-runs and without what was said in vain by a lost attempt (RUN-8). */
-export function said(items: readonly Item[], run: RunState): string {
+export function joinText(items: readonly Item[], run: RunState): string {
   const lost = new Set(run.losses?.map(({ attempt }) => attempt));
-  const withdrawn = (item: MessageItem): boolean => !item.kept && lost.has(item.attempt ?? -1);
+  const isWithdrawn = (item: MessageItem): boolean => !item.kept && lost.has(item.attempt ?? -1);
   return items
-    .filter((item): item is MessageItem => item.kind === "message" && item.run === run.id && !withdrawn(item))
+    .filter((item): item is MessageItem => item.kind === "message" && item.run === run.id && !isWithdrawn(item))
     .map((item) => item.text)
     .join("\n\n");
 }

@@ -38,7 +38,7 @@ export class Run {
 
   /** Wait for its end: `status`, and `error` when it failed. Rejects with `run.not_found` when nobody knows it. */
   async finished(): Promise<RunState> {
-    const found = await (await import("./outcome.js")).finished(this);
+    const found = await (await import("./outcome.js")).waitForEnd(this);
     if (found) return found;
     throw new HoldfastError({ code: "run.not_found", message: `No run ${this.id}` });
   }
@@ -46,6 +46,6 @@ export class Run {
   /** Wait for its end; resolves with what it said: the texts of its messages, joined by blank lines. */
   async text(): Promise<string> {
     const run = await this.finished();
-    return (await import("./outcome.js")).text(this.session, run);
+    return (await import("./outcome.js")).runText(this.session, run);
   }
 }

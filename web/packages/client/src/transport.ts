@@ -1,7 +1,7 @@
 // Owns what carries messages between this client and a server, whatever it is made of.
 
 import type { WireError } from "./errors.js";
-import type { ServerMessage } from "./protocol.js";
+import type { Op, ServerMessage } from "./protocol.js";
 
 /** The first message of a transport: who is asking, and what they use. */
 export interface Hello {
@@ -17,6 +17,9 @@ export interface Sink {
   /** The transport is gone, or could not be made; `retry` says whether another may do better. */
   lost(error: WireError): void;
 }
+
+/** An operation as it is sent: its answer names its number. */
+export type OpRequest = Op & { id: number };
 
 /** One transport's life. */
 export interface Transport {

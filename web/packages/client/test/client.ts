@@ -2,7 +2,7 @@
 
 import { afterEach, inject } from "vitest";
 import { WebSocket } from "ws";
-import { connect, newKey, type Client, type ConnectOptions, type Keep } from "../src/index.js";
+import { connect, newKey, type Client, type ConnectOptions, type StorageLike } from "../src/index.js";
 import type { WebSocketLike } from "../src/websocket.js";
 
 const open: { close(): unknown }[] = [];
@@ -26,7 +26,7 @@ export const client = (options: ConnectOptions & { url?: string } = {}): Client 
 export const fresh = (): string => `t-${newKey()}`;
 
 /** A storage as a page has one. */
-export function storage(): Keep & { kept: Map<string, string> } {
+export function storage(): StorageLike & { kept: Map<string, string> } {
   const kept = new Map<string, string>();
   return {
     kept,

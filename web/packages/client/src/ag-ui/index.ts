@@ -6,7 +6,7 @@ import {
 } from "@ag-ui/client";
 import type { Client } from "../client.js";
 import { HoldfastError } from "../errors.js";
-import { ask, wireOf } from "../http.js";
+import { httpRequest, wireErrorOf } from "../http.js";
 import { fetchToken } from "../token.js";
 
 type Events = ReturnType<HttpAgent["run"]>;
@@ -53,8 +53,8 @@ export class HoldfastAgent extends HttpAgent {
   private async stop(): Promise<void> {
     const path = `${pathOf(this.agent)}/stop/${encodeURIComponent(this.threadId)}`;
     const token = await fetchToken(this.client.http.token);
-    await ask(this.client.http, token, path, { method: "POST" }).catch((error: unknown) => {
-      throw new HoldfastError(wireOf(error));
+    await httpRequest(this.client.http, token, path, { method: "POST" }).catch((error: unknown) => {
+      throw new HoldfastError(wireErrorOf(error));
     });
   }
 

@@ -6,7 +6,7 @@
 
 import { canonical } from "../canonical.js";
 import { JSON_DEPTH, MESSAGE_DEPTH } from "../limits.js";
-import { nested } from "../sendable.js";
+import { isTooDeep } from "../sendable.js";
 import { browserToolOf } from "../tools.js";
 import { ended } from "../view.js";
 import type { ApprovalItem, Item, RunState, ToolItem } from "../protocol.js";
@@ -24,7 +24,7 @@ export type Version = 5 | 6 | 7;
 export function parsed(text: unknown): unknown {
   try {
     const value: unknown = typeof text === "string" ? JSON.parse(text) : text;
-    if (nested(value, MESSAGE_DEPTH - JSON_DEPTH)) return text;
+    if (isTooDeep(value, MESSAGE_DEPTH - JSON_DEPTH)) return text;
     canonical(value); // throws for what could not be told to the SDK
     return value;
   } catch {
