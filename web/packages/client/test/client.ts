@@ -11,28 +11,28 @@ afterEach(async () => {
 });
 
 /** Close it after the test. */
-export function closing<T extends { close(): unknown }>(one: T): T {
-  open.unshift(one);
-  return one;
+export function closeAfterTest<T extends { close(): unknown }>(resource: T): T {
+  open.unshift(resource);
+  return resource;
 }
 
 /** A client of the server the tests share, as user:ann unless said otherwise. */
 export const client = (options: ConnectOptions & { url?: string } = {}): Client => {
   const { url = inject("url"), ...rest } = options;
   const socket = WebSocket as unknown as WebSocketLike;
-  return closing(connect(url, { token: inject("tokens").ann, WebSocket: socket, storage: null, ...rest }));
+  return closeAfterTest(connect(url, { token: inject("tokens").ann, WebSocket: socket, storage: null, ...rest }));
 };
 
 export const fresh = (): string => `t-${newKey()}`;
 
 /** A storage as a page has one. */
-export function storage(): StorageLike & { kept: Map<string, string> } {
-  const kept = new Map<string, string>();
+export function storage(): StorageLike & { values: Map<string, string> } {
+  const values = new Map<string, string>();
   return {
-    kept,
-    getItem: (name) => kept.get(name) ?? null,
-    setItem: (name, value) => void kept.set(name, value),
-    removeItem: (name) => void kept.delete(name),
+    values,
+    getItem: (name) => values.get(name) ?? null,
+    setItem: (name, value) => void values.set(name, value),
+    removeItem: (name) => void values.delete(name),
   };
 }
 

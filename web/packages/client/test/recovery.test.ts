@@ -3,18 +3,18 @@
 import { describe, expect, inject, test, vi } from "vitest";
 import { apply, canonical } from "../src/fold.js";
 import { View, type SessionEvent } from "../src/index.js";
-import { client, closing, fresh, storage, until } from "./client.js";
+import { client, closeAfterTest, fresh, storage, until } from "./client.js";
 import { websocketDial, type WebSocketLike } from "../src/websocket.js";
 import { WebSocket } from "ws";
-import { line } from "./proxy.js";
+import { faultProxy } from "./proxy.js";
 
 describe("a client", () => {
   test("reads every event once over many cuts, and says what each recovery came to", async () => {
-    const via = closing(await line(inject("url")));
+    const via = closeAfterTest(await faultProxy(inject("url")));
     const hf = client({ url: via.url });
     const session = await hf.create({ agent: "writer" });
     await session.state();
-    const events = closing(session.events({ incarnation: session.cursor!.incarnation, seq: 0 }));
+    const events = closeAfterTest(session.events({ incarnation: session.cursor!.incarnation, seq: 0 }));
     const end = session.follow();
     const run = await client().session(session.id).send("count 400");
     const cuts = (async () => {
@@ -75,7 +75,7 @@ describe("a client", () => {
   });
 
   test("does what was asked while offline, once, when it is back", async () => {
-    const via = closing(await line(inject("url")));
+    const via = closeAfterTest(await faultProxy(inject("url")));
     const hf = client({ url: via.url });
     const session = await hf.create({ agent: "writer" });
     hf.cut(200);
@@ -90,7 +90,7 @@ describe("a client", () => {
   });
 
   test("says that an outcome is not known, and settles it with the same key", async () => {
-    const via = closing(await line(inject("url")));
+    const via = closeAfterTest(await faultProxy(inject("url")));
     const hf = client({ url: via.url });
     const session = await hf.create();
     via.frozen = true;
@@ -103,7 +103,7 @@ describe("a client", () => {
   });
 
   test("notices a connection that only looks open", async () => {
-    const via = closing(await line(inject("url")));
+    const via = closeAfterTest(await faultProxy(inject("url")));
     const hf = client({ url: via.url });
     await hf.ready();
     via.frozen = true;
@@ -184,14 +184,14 @@ describe("a client", () => {
     await before.ready();
     before.cut(60_000);
     before.session(session.id).send("kept", { silent: true }).catch(() => {});
-    const page = new Map(kept.kept); // the page goes without a word
+    const page = new Map(kept.values); // the page goes without a word
     before.close();
-    kept.kept.clear();
-    for (const [name, value] of page) kept.kept.set(name, value);
+    kept.values.clear();
+    for (const [name, value] of page) kept.values.set(name, value);
     const after = client({ storage: kept });
     after.session(session.id).send("new", { silent: true }).catch(() => {}); // before anybody knows whose page it is
     await session.until(({ items }) => items.some((item) => item.kind === "message" && item.text === "kept"));
-    await until(() => kept.kept.size === 0);
+    await until(() => kept.values.size === 0);
   });
 
   test("what was begun while the line was away: the session is there before anybody reads it", async () => {
@@ -257,10 +257,10 @@ describe("a client", () => {
     });
     await hf.ready();
     vi.spyOn(Math, "random").mockReturnValue(0); // nothing but what is asked for
-    const told = Date.now();
+    const lostAt = Date.now();
     if (welcomed) last.received({ op: "error", error: slow }, 0);
     last.lost({ code: "connection.lost", message: "closed (4429)", retry: true });
-    await until(() => hf.status.retryAt !== null && hf.status.retryAt >= told + 7_000);
+    await until(() => hf.status.retryAt !== null && hf.status.retryAt >= lostAt + 7_000);
     expect(lines).toBe(welcomed ? 1 : 2);
     vi.restoreAllMocks();
   });

@@ -10,11 +10,11 @@ const META = "aiSdk";
 const CONTEXT = /^application\/vnd\.(ag-ui\.context|openai\.response-request)\+json$/;
 
 /** The parts that `sendMessage({ text, files })` makes. */
-const usual = (text: string, files: number): any[] =>
+const defaultParts = (text: string, files: number): any[] =>
   [...Array.from({ length: files }, () => ({ type: "file" })), ...(text ? [{ type: "text" }] : [])];
 
 /** The words of a message, and what is kept with it. */
-export function read({ parts, metadata }: UIMessageLike): { text: string; meta?: Record<string, unknown> } {
+export function readUserMessage({ parts, metadata }: UIMessageLike): { text: string; meta?: Record<string, unknown> } {
   const texts = parts.filter(({ type }) => type === "text").map(({ text }) => String(text));
   const text = texts.join("\n\n");
   const shapes = parts.map((part) => {
@@ -22,24 +22,24 @@ export function read({ parts, metadata }: UIMessageLike): { text: string; meta?:
     return part.type !== "text" ? part : texts.length === 1 ? { type: "text" } : { type: "text", text: part.text };
   });
   const files = shapes.filter(({ type }) => type === "file").length;
-  const same = JSON.stringify(shapes) === JSON.stringify(usual(text, files));
-  const kept = { ...(metadata !== undefined && { metadata }), ...(!same && { parts: shapes }) };
-  return { text, ...(Object.keys(kept).length && { meta: { [META]: kept } }) };
+  const isDefault = JSON.stringify(shapes) === JSON.stringify(defaultParts(text, files));
+  const stored = { ...(metadata !== undefined && { metadata }), ...(!isDefault && { parts: shapes }) };
+  return { text, ...(Object.keys(stored).length && { meta: { [META]: stored } }) };
 }
 
 /** What a person said, or an agent outside of runs, as the message it was. */
-export function shown({ id, role, text, attachments = [], meta, actor, ts }: MessageItem): UIMessageLike {
-  const theirs = attachments.filter(({ mediaType = "" }) => !CONTEXT.test(mediaType));
-  const files = theirs.map(({ blob, name = "", mediaType = "application/octet-stream" }) => ({
+export function toUIMessage({ id, role, text, attachments = [], meta, actor, ts }: MessageItem): UIMessageLike {
+  const ownAttachments = attachments.filter(({ mediaType = "" }) => !CONTEXT.test(mediaType));
+  const files = ownAttachments.map(({ blob, name = "", mediaType = "application/octet-stream" }) => ({
     type: "file", mediaType, filename: name, url: `blob:${blob}`,
   }));
-  const kept = (meta?.[META] ?? {}) as { metadata?: unknown; parts?: any[] };
-  const parts = (kept.parts ?? usual(text, files.length)).map((shape) => {
+  const stored = (meta?.[META] ?? {}) as { metadata?: unknown; parts?: any[] };
+  const parts = (stored.parts ?? defaultParts(text, files.length)).map((shape) => {
     if (shape.type === "file") return files.shift() ?? shape;
     return shape.type === "text" ? { type: "text", text: shape.text ?? text } : shape;
   });
   const holdfast = { by: actor, ts };
-  const { metadata = {} } = kept;
-  const about = typeof metadata === "object" && metadata !== null && !Array.isArray(metadata) ? { ...metadata, holdfast } : metadata;
-  return { id, role: role === "assistant" || role === "operator" ? "assistant" : "user", parts, metadata: about };
+  const { metadata = {} } = stored;
+  const allMetadata = typeof metadata === "object" && metadata !== null && !Array.isArray(metadata) ? { ...metadata, holdfast } : metadata;
+  return { id, role: role === "assistant" || role === "operator" ? "assistant" : "user", parts, metadata: allMetadata };
 }

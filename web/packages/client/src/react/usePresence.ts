@@ -2,10 +2,10 @@
 
 import type { PresenceEntry } from "../protocol.js";
 import type { Session } from "../session.js";
-import { usePulse } from "./frame-scheduler.js";
+import { useChangeCount } from "./frame-scheduler.js";
 
 /** Who is in the session now. */
 export function usePresence(session: Session): readonly PresenceEntry[] {
-  usePulse(session);
+  useChangeCount(session);
   return session.here;
 }
