@@ -1,6 +1,6 @@
 // Owns what the pages of the console share: one client, requests to the operators' routes, and what was said last.
 
-import { ask, type Unanswered } from "holdfast-look";
+import { requestJson, type RequestError } from "holdfast-look";
 import { connect, type Client } from "holdfast-ai";
 import { createContext } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
@@ -52,7 +52,7 @@ export class Console extends EventTarget {
   readonly client: Client;
   readonly #token: string;
   notice = { text: "", kind: "" };
-  #fading = 0;
+  #noticeTimer = 0;
 
   constructor(token: string) {
     super();
@@ -61,25 +61,25 @@ export class Console extends EventTarget {
   }
 
   /** Ask one of the operators' routes. Rejects with `Unanswered`. */
-  ask<T>(path: string, method = "GET"): Promise<T> {
-    return ask<T>(`../v1/${path}`, this.#token, method);
+  request<T>(path: string, method = "GET"): Promise<T> {
+    return requestJson<T>(`../v1/${path}`, this.#token, method);
   }
 
   /** Do something, and say how it went. */
-  async act(work: () => Promise<unknown>, done: string): Promise<void> {
+  async perform(work: () => Promise<unknown>, notice: string): Promise<void> {
     try {
       await work();
-      this.tell(done);
+      this.showNotice(notice);
     } catch (error) {
       const { message, fix } = error as { message: string; fix?: string };
-      this.tell([message, fix].filter(Boolean).join(" "), "error");
+      this.showNotice([message, fix].filter(Boolean).join(" "), "error");
     }
   }
 
-  tell(text: string, kind: "" | "error" = ""): void {
+  showNotice(text: string, kind: "" | "error" = ""): void {
     this.notice = { text, kind };
-    clearTimeout(this.#fading);
-    if (text) this.#fading = window.setTimeout(() => this.tell(""), NOTICE_MS);
+    clearTimeout(this.#noticeTimer);
+    if (text) this.#noticeTimer = window.setTimeout(() => this.showNotice(""), NOTICE_MS);
     this.dispatchEvent(new Event("change"));
   }
 }
@@ -94,27 +94,27 @@ export function useConsole(): Console {
 }
 
 /** What a route says, asked again and again; the error where it does not answer. */
-export function usePolled<T>(path: string, everyMs: number): { told: T | null; error: Unanswered | null; again: () => void } {
+export function usePolled<T>(path: string, everyMs: number): { data: T | null; error: RequestError | null; refresh: () => void } {
   const operator = useConsole();
-  const [state, setState] = useState<{ told: T | null; error: Unanswered | null }>({ told: null, error: null });
+  const [state, setState] = useState<{ data: T | null; error: RequestError | null }>({ data: null, error: null });
   const [round, setRound] = useState(0);
   useEffect(() => {
-    let over = false;
-    const ask = async () => {
+    let closed = false;
+    const poll = async () => {
       if (document.hidden) return;
       try {
-        const told = await operator.ask<T>(path);
-        if (!over) setState({ told, error: null });
+        const data = await operator.request<T>(path);
+        if (!closed) setState({ data, error: null });
       } catch (error) {
-        if (!over) setState(({ told }) => ({ told, error: error as Unanswered }));
+        if (!closed) setState(({ data }) => ({ data, error: error as RequestError }));
       }
     };
-    void ask();
-    const timer = setInterval(() => void ask(), everyMs);
+    void poll();
+    const timer = setInterval(() => void poll(), everyMs);
     return () => {
-      over = true;
+      closed = true;
       clearInterval(timer);
     };
   }, [operator, path, everyMs, round]);
-  return { ...state, again: () => setRound((before) => before + 1) };
+  return { ...state, refresh: () => setRound((before) => before + 1) };
 }

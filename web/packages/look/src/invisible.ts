@@ -3,31 +3,31 @@
 import { Fragment, type ComponentChildren, options, type VNode } from "preact";
 
 /** Controls and formats, without line breaks, tabs, and the two joiners that scripts and emoji are written with. */
-const UNSEEN = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+const INVISIBLE = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\u2028\u2029]/gu;
 
 /** The text with characters that cannot be seen, or that turn others around, shown as what they are: `⟨U+202E⟩`. */
-export const bare = (text: string): string =>
-  text.replace(UNSEEN, (character) => `⟨U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}⟩`);
+export const escapeInvisible = (text: string): string =>
+  text.replace(INVISIBLE, (character) => `⟨U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}⟩`);
 
-const TOLD = ["title", "aria-label", "alt", "placeholder"]; // attributes that are read, too
-const AS_WRITTEN = /(^| )(text|prose)( |$)/; // classes of what people and agents say: as it stands in the log, and isolated
+const TEXT_ATTRIBUTES = ["title", "aria-label", "alt", "placeholder"]; // attributes that are read, too
+const VERBATIM_CLASSES = /(^| )(text|prose)( |$)/; // classes of what people and agents say: as it stands in the log, and isolated
 
-function shown(children: ComponentChildren): ComponentChildren {
-  if (typeof children === "string") return bare(children);
-  return Array.isArray(children) ? children.map(shown) : children;
+function escapeChildren(children: ComponentChildren): ComponentChildren {
+  if (typeof children === "string") return escapeInvisible(children);
+  return Array.isArray(children) ? children.map(escapeChildren) : children;
 }
 
 /** From here on everything that a page draws is shown as it is, except what is said, which keeps its own characters. */
-export function showAsItIs(): void {
+export function escapeInvisibleEverywhere(): void {
   const before = options.vnode;
   options.vnode = (vnode: VNode) => {
     const { type } = vnode;
     const props = vnode.props as Record<string, unknown>;
-    if ((typeof type === "string" && !AS_WRITTEN.test(String(props["class"] ?? ""))) || type === Fragment) {
-      if (props["children"] !== undefined) props["children"] = shown(props["children"] as ComponentChildren);
+    if ((typeof type === "string" && !VERBATIM_CLASSES.test(String(props["class"] ?? ""))) || type === Fragment) {
+      if (props["children"] !== undefined) props["children"] = escapeChildren(props["children"] as ComponentChildren);
     }
     if (typeof type === "string") {
-      for (const name of TOLD) if (typeof props[name] === "string") props[name] = bare(props[name] as string);
+      for (const name of TEXT_ATTRIBUTES) if (typeof props[name] === "string") props[name] = escapeInvisible(props[name] as string);
     }
     before?.(vnode);
   };

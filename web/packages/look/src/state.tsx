@@ -3,7 +3,7 @@
 import { Glyph } from "./glyph.js";
 
 /** The state of a run in a person's words. */
-export const WORDS: Record<string, string> = {
+export const STATE_LABELS: Record<string, string> = {
   queued: "queued", running: "running", waiting: "waiting for you", completed: "completed", failed: "failed",
   cancelled: "stopped", lost: "lost", stopping: "stopping",
 };
@@ -13,7 +13,7 @@ export function StateBadge({ status }: { status: string }) {
   return (
     <span class="state" data-status={status}>
       <span class="icon"><Glyph name={status === "stopping" ? "cancelled" : status} /></span>
-      <span class="word">{WORDS[status] ?? status}</span>
+      <span class="word">{STATE_LABELS[status] ?? status}</span>
     </span>
   );
 }

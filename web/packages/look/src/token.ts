@@ -1,7 +1,7 @@
 // Owns what a page can tell of a token without checking it.
 
 /** What a token claims, unverified; nothing for one that is no JWT. */
-export function claims(token: string): Record<string, unknown> {
+export function claimsOf(token: string): Record<string, unknown> {
   try {
     const bytes = atob(token.split(".")[1]!.replace(/-/g, "+").replace(/_/g, "/"));
     return JSON.parse(new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0))));
@@ -11,7 +11,7 @@ export function claims(token: string): Record<string, unknown> {
 }
 
 /** As whom a token speaks, unverified, in words; empty for one that is no JWT. */
-export function speaker(token: string): string {
-  const { sub, tenant } = claims(token);
+export function subjectOf(token: string): string {
+  const { sub, tenant } = claimsOf(token);
   return typeof sub === "string" ? `${sub}${tenant && tenant !== "default" ? ` of ${tenant}` : ""}` : "";
 }
