@@ -39,8 +39,8 @@ export interface ShownTurn {
 export function withHistory(view: View, history: FetchedHistory): View {
   if (!history.items.length) return view;
   const items = [...history.items, ...view.items];
-  const byId = new Map(history.items.map((item) => [`${item.kind}\n${item.id}`, item]));
-  const find = ((kind: Item["kind"], id: string) => view.find(kind, id) ?? byId.get(`${kind}\n${id}`)) as View["find"];
+  const fetchedById = new Map(history.items.map((item) => [`${item.kind}\n${item.id}`, item]));
+  const find = ((kind: Item["kind"], id: string) => view.find(kind, id) ?? fetchedById.get(`${kind}\n${id}`)) as View["find"];
   return { items, runs: new Map([...history.runs, ...view.runs]), head: view.head, chosen: view.chosen, find } as unknown as View;
 }
 

@@ -72,14 +72,14 @@ function useSeconds(): void {
 /** Cursor, and events per second over the last three quarters of a minute. */
 function EventRate({ session }: { session: Session | null }) {
   const counts = useRef<number[]>(Array<number>(SECONDS).fill(0));
-  const seen = useRef({ session, seq: session?.cursor?.seq ?? 0 });
+  const lastSeen = useRef({ session, seq: session?.cursor?.seq ?? 0 });
   const [shown, setShown] = useState<readonly number[]>(counts.current);
   useEffect(() => {
-    if (seen.current.session !== session) setShown((counts.current = Array<number>(SECONDS).fill(0)));
+    if (lastSeen.current.session !== session) setShown((counts.current = Array<number>(SECONDS).fill(0)));
     const timer = setInterval(() => {
       const seq = session?.cursor?.seq ?? 0;
-      const before = seen.current.session === session && seen.current.seq ? seen.current.seq : seq;
-      seen.current = { session, seq };
+      const before = lastSeen.current.session === session && lastSeen.current.seq ? lastSeen.current.seq : seq;
+      lastSeen.current = { session, seq };
       counts.current = [...counts.current.slice(1), Math.max(0, seq - before)];
       setShown(counts.current);
     }, 1_000);

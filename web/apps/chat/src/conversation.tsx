@@ -36,7 +36,7 @@ export function Conversation({ session }: { session: Session }) {
                 ? <InputMessage key={item.id} item={item} siblings={
                     <Versions all={siblingInputs(view.items, item)} current={item} choose={(other) => chat.select({ input: newestLeaf(view.items, other.id) })} />} />
                 : <ItemView key={item.id} item={item} changedAt={session.view.changedAt(item)} />}
-              {answer && <RootRun key={answer.run.id} answer={answer} {...context} />}
+              {answer && <RootRun key={answer.run.id} node={answer} {...context} />}
             </>
           ))}
           {unsentMessages.map(({ key, text }) => <UnsentMessage key={key} text={String(text)} />)}

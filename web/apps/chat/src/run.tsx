@@ -20,17 +20,17 @@ export interface RenderContext {
 }
 
 /** The answer to an input. */
-export function RootRun({ answer, ...context }: { answer: RunNode } & RenderContext) {
+export function RootRun({ node, ...context }: { node: RunNode } & RenderContext) {
   const chat = useChat();
-  const { run } = answer;
+  const { run } = node;
   const stopSent = stopsSent(context.sending).has(run.id);
   return (
     <section class="run root" data-run={run.id} data-status={run.status} tabIndex={-1} aria-label={`${run.agent}, run ${run.id}`} style={hue(run)}>
       <header>
-        <RunHeader run={run} stopSent={stopSent} /><span class="facts">{runFacts(run, stopSent)}</span><span class="progress">{answer.progress}</span>
+        <RunHeader run={run} stopSent={stopSent} /><span class="facts">{runFacts(run, stopSent)}</span><span class="progress">{node.progress}</span>
         <span class="siblings"><Versions all={siblingRuns(context.view.runs, run.input ?? "")} current={run} choose={(other) => chat.select({ run: other.id })} /></span>
       </header>
-      <div class="body"><RunParts answer={answer} {...context} /></div>
+      <div class="body"><RunParts node={node} {...context} /></div>
       {run.error && <p class="failure">{run.error.message || run.error.code}</p>}
       {ended(run) && (
         <footer class="actions">
@@ -43,25 +43,25 @@ export function RootRun({ answer, ...context }: { answer: RunNode } & RenderCont
 }
 
 /** A sub-agent: a card that scrolls by itself, and folds to one line. */
-function SubRun({ answer, ...context }: { answer: RunNode } & RenderContext) {
+function SubRun({ node, ...context }: { node: RunNode } & RenderContext) {
   const [foldChoice, setFoldChoice] = useState<boolean | null>(null);
-  const folded = foldChoice ?? answer.superseded;
+  const folded = foldChoice ?? node.superseded;
   const body = useRef<HTMLDivElement>(null);
   const atTail = useRef(true);
   useLayoutEffect(() => {
     if (atTail.current && body.current) body.current.scrollTop = body.current.scrollHeight;
   });
-  const { run } = answer;
-  const names = ["run sub", folded && "folded", answer.superseded && "superseded"].filter(Boolean).join(" ");
+  const { run } = node;
+  const names = ["run sub", folded && "folded", node.superseded && "superseded"].filter(Boolean).join(" ");
   return (
     <section class={names} data-run={run.id} data-status={run.status} aria-label={`${run.agent}, run ${run.id}`} style={hue(run)}>
       <header>
-        <RunHeader run={run} /><span class="facts">{runFacts(run)}</span><span class="progress">{answer.progress}</span>
+        <RunHeader run={run} /><span class="facts">{runFacts(run)}</span><span class="progress">{node.progress}</span>
         <Button icon="fold" label="fold" kind="quiet" class="fold" aria-expanded={!folded} title="Fold to one line" onClick={() => setFoldChoice(!folded)} />
       </header>
       <div class="body scroll" tabIndex={0} ref={body} onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
         atTail.current = scrollHeight - scrollTop - clientHeight < TAIL_PX;
-      }}><RunParts answer={answer} {...context} /></div>
+      }}><RunParts node={node} {...context} /></div>
       {run.error && <p class="failure">{run.error.message || run.error.code}</p>}
     </section>
   );
@@ -72,8 +72,8 @@ function RunHeader({ run, stopSent = false }: { run: RunState; stopSent?: boolea
   return <><span class="agent">{run.agent.split("/").at(-1)}</span><StateBadge status={stopping ? "stopping" : run.status} /></>;
 }
 
-function RunParts({ answer, ...context }: { answer: RunNode } & RenderContext) {
-  return <>{answer.parts.map((part, at) => <RunPartView key={keyOf(part, at)} part={part} {...context} />)}</>;
+function RunParts({ node, ...context }: { node: RunNode } & RenderContext) {
+  return <>{node.parts.map((part, at) => <RunPartView key={keyOf(part, at)} part={part} {...context} />)}</>;
 }
 
 const keyOf = (part: RunPart, at: number): string =>
@@ -88,7 +88,7 @@ function RunPartView({ part, ...context }: { part: RunPart } & RenderContext) {
     const { attempt, ts, reason } = part.loss;
     return <p class="loss"><Glyph name="lost" />Attempt {attempt} was lost at {clock(ts)}: {LOSS_REASONS[reason] ?? reason}.</p>;
   }
-  return <div class="side-by-side">{part.runs.map((answer) => <SubRun key={answer.run.id} answer={answer} {...context} />)}</div>;
+  return <div class="side-by-side">{part.runs.map((answer) => <SubRun key={answer.run.id} node={answer} {...context} />)}</div>;
 }
 
 function Copy({ view, run }: { view: View; run: RunState }) {

@@ -62,7 +62,7 @@ function ConsoleFrame() {
 function SearchBox() {
   const box = useRef<HTMLInputElement>(null);
   const operator = useConsole();
-  const find = () => {
+  const search = () => {
     const words = box.current!.value.trim();
     const [first = "", second = ""] = words.split(/[\s@]+/);
     const rows = operator.client.sessions({ all: true }).rows;
@@ -73,7 +73,7 @@ function SearchBox() {
     box.current!.blur();
   };
   return (
-    <form class="search" role="search" onSubmit={(event) => { event.preventDefault(); find(); }}>
+    <form class="search" role="search" onSubmit={(event) => { event.preventDefault(); search(); }}>
       <Glyph name="search" /><input id="find" type="search" ref={box} placeholder="Session, person or seq" aria-label="Find" title="A session, a person, an agent or a workflow; behind a session a seq, or one of its runs" autocomplete="off" /><kbd aria-hidden="true">/</kbd>
     </form>
   );

@@ -65,10 +65,10 @@ export class Client extends Emitter<"status"> {
     const name = this.server;
     const connectionOptions = { token, surface, device, timeoutMs, storage: this.#storage, name };
     const locks = options.locks ?? globalThis.navigator?.locks;
-    const shared = options.tabs !== false && locks && globalThis.BroadcastChannel;
+    const sharesConnection = options.tabs !== false && locks && globalThis.BroadcastChannel;
     const newConnection = () => new Connection(direct, { ...connectionOptions, storage: null });
     const load = async () => (this.#tabs ??= new (await import("./tabs.js")).TabDialer(name, locks, direct, newConnection, Feed)).dial;
-    this.connection = new Connection(shared ? lazyDial(load) : direct, connectionOptions);
+    this.connection = new Connection(sharesConnection ? lazyDial(load) : direct, connectionOptions);
     this.connection.listeners.add({
       welcomed: (welcome) => this.#each(({ listener }) => listener.welcomed!(welcome)),
       lost: () => this.#each(({ listener }) => listener.lost!()),

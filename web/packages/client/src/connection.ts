@@ -119,10 +119,10 @@ export class Connection {
   request(op: Op, { timeoutMs = this.#options.timeoutMs }: RequestOptions = {}): Promise<OpResult> {
     return new Promise((resolve, reject) => {
       let timer: ReturnType<typeof setTimeout> | undefined;
-      const id = this.post(op, (error, answer) => {
+      const id = this.post(op, (error, result) => {
         clearTimeout(timer);
         if (error) reject(error);
-        else resolve(answer);
+        else resolve(result);
       });
       if (id === undefined || timeoutMs === Infinity) return;
       timer = setTimeout(() => {
@@ -192,9 +192,9 @@ export class Connection {
 
   #handleMessage(message: ServerMessage, size: number): void {
     if (message.op === "ok") {
-      const { op: _, id, ...answer } = message;
+      const { op: _, id, ...result } = message;
       const pending = this.outbox.take(id);
-      pending?.done(null, answer);
+      pending?.done(null, result);
     } else if (message.op === "error") {
       this.#handleError(message.id, message.error);
     } else if (message.op === "welcome") {
@@ -227,8 +227,8 @@ export class Connection {
     if (typeof expiresMs !== "number" || typeof token !== "function") return;
     this.#refreshTimer = setTimeout(async () => {
       try {
-        const answer = await this.request({ op: "auth", token: await fetchToken(token) });
-        this.#scheduleRefresh(answer["expires_ms"]);
+        const result = await this.request({ op: "auth", token: await fetchToken(token) });
+        this.#scheduleRefresh(result["expires_ms"]);
       } catch {
         if (this.#connected) this.#scheduleRefresh(expiresMs); // expiry closes the connection otherwise
       }

@@ -108,8 +108,8 @@ export class Feed {
     if (this.#connection.error) return this.#fail(this.#connection.error);
     if (!this.#connection.connected) return;
     const start = startOf(readers);
-    this.#connection.post({ op: "subscribe", session: this.#session, start }, (error, answer) => {
-      if (id === this.#subscribeId) this.#subscribed(start, error, answer);
+    this.#connection.post({ op: "subscribe", session: this.#session, start }, (error, result) => {
+      if (id === this.#subscribeId) this.#subscribed(start, error, result);
     });
   }
 
@@ -140,7 +140,7 @@ export class Feed {
     setTimeout(() => id === this.#subscribeId && this.subscribe(), 100 + delayMs(this.#failures++));
   }
 
-  #subscribed(start: Start, error: HoldfastError | null, answer: OpResult): void {
+  #subscribed(start: Start, error: HoldfastError | null, result: OpResult): void {
     if (error) {
       if (!error.retry) this.#fail(error);
       else if (this.#connection.connected) this.#retryLater();
@@ -148,8 +148,8 @@ export class Feed {
     }
     this.#failures = 0;
     this.#open = true;
-    const incarnation = String(answer["incarnation"]);
-    this.#tail = Number(answer["tail"]);
+    const incarnation = String(result["incarnation"]);
+    this.#tail = Number(result["tail"]);
     for (const reader of this.#active()) reader.subscribed(this.#tail, incarnation);
     if (start === "snapshot" || (start !== "tail" && start.incarnation !== incarnation)) return; // a snapshot follows
     for (const reader of this.#active()) {
@@ -229,9 +229,9 @@ export class Feed {
 
   /** What came does not follow; the same gap twice means that only a snapshot helps. */
   #gap(reader: FeedReader): false {
-    const place = `${reader.incarnation} ${reader.seq}`;
-    if (this.#lastGap === place) reader.needs = "snapshot";
-    this.#lastGap = place;
+    const position = `${reader.incarnation} ${reader.seq}`;
+    if (this.#lastGap === position) reader.needs = "snapshot";
+    this.#lastGap = position;
     return false;
   }
 

@@ -7,7 +7,7 @@ import type { OpResult, Op } from "./protocol.js";
 export type StorageLike = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 
 /** What is called once with the outcome of an operation, in the order in which answers came. */
-export type OpCallback = (error: HoldfastError | null, answer: OpResult) => void;
+export type OpCallback = (error: HoldfastError | null, result: OpResult) => void;
 
 interface PendingOp {
   op: Op;

@@ -10,8 +10,8 @@ type JsonObject = Record<string, Json>;
 /** The patch does not fit the document; nothing was changed. */
 export class PatchError extends Error {}
 
-const refuse = (why: string): never => {
-  throw new PatchError(why);
+const refuse = (reason: string): never => {
+  throw new PatchError(reason);
 };
 
 /**

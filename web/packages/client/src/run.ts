@@ -38,8 +38,8 @@ export class Run {
 
   /** Wait for its end: `status`, and `error` when it failed. Rejects with `run.not_found` when nobody knows it. */
   async finished(): Promise<RunState> {
-    const found = await (await import("./outcome.js")).waitForEnd(this);
-    if (found) return found;
+    const state = await (await import("./outcome.js")).waitForEnd(this);
+    if (state) return state;
     throw new HoldfastError({ code: "run.not_found", message: `No run ${this.id}` });
   }
 

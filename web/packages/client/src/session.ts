@@ -341,7 +341,7 @@ export class Session extends Followable {
     return this.#connection.request(request, timeoutMs === undefined ? {} : { timeoutMs });
   }
 
-  #run(answer: OpResult): Run {
-    return new Run(this, (answer["run"] as string) ?? "", answer["messageId"] as string, answer["last"] as number);
+  #run(result: OpResult): Run {
+    return new Run(this, (result["run"] as string) ?? "", result["messageId"] as string, result["last"] as number);
   }
 }

@@ -81,7 +81,7 @@ class SseTransport implements Transport {
   send(message: object): void {
     const op = message as OpRequest;
     this.#execute(op).then(
-      (answer) => answer && this.#deliver({ ...answer, op: "ok", id: op.id }),
+      (result) => result && this.#deliver({ ...result, op: "ok", id: op.id }),
       (error: unknown) => {
         const wire = wireErrorOf(error);
         if (wire.code === "connection.lost") this.#handleLoss(wire);

@@ -35,8 +35,8 @@ export function storeView(storage: StorageLike, name: string, { view, ...at }: S
 /** What was kept under a name, or null: nothing, or of another version. */
 export function loadView(storage: StorageLike, name: string): StoredView | null {
   try {
-    const found = JSON.parse(storage.getItem(name) ?? "null");
-    return found && { ...found, view: View.load(found.view) };
+    const stored = JSON.parse(storage.getItem(name) ?? "null");
+    return stored && { ...stored, view: View.load(stored.view) };
   } catch {
     return null;
   }

@@ -84,28 +84,28 @@ export class TabLeader {
   serve(id: string, op: OpRequest): boolean {
     const tab = this.#tabs.get(id);
     if (!tab) return false;
-    const answer = (fields: OpResult) => tab.send({ ...fields, op: "ok", id: op.id }, 0);
+    const reply = (fields: OpResult) => tab.send({ ...fields, op: "ok", id: op.id }, 0);
     if (op.op === "subscribe") {
       this.#subscribe(tab, op);
     } else if (op.op === "unsubscribe") {
       this.#unsubscribe(tab, op.session!);
-      answer({});
+      reply({});
     } else if (op.op === "watch") {
-      answer({});
+      reply({});
       tab.watches = true;
       if (this.#rows) tab.send({ op: "sessions", rows: [...this.#rows.values()] }, 0);
       else this.#connection.post({ op: "watch" });
     } else if (op.op === "unwatch") {
       tab.watches = false;
-      answer({});
+      reply({});
     } else if (op.op === "auth") {
-      answer({ expires_ms: null }); // the leader's token is what counts, and the leader sees to it
+      reply({ expires_ms: null }); // the leader's token is what counts, and the leader sees to it
     } else {
       const { id: _, ...forwardedOp } = op;
       this.#connection.post(forwardedOp, (error, fields) => {
         if (!this.#tabs.has(id)) return; // asked again, with the same key, by what came after it
         if (error) tab.send({ op: "error", id: op.id, error: toWireError(error)! }, 0);
-        else answer(fields);
+        else reply(fields);
       });
     }
     return true;

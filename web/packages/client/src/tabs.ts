@@ -25,7 +25,7 @@ type TabMessage =
   | { type: "hello" | "bye"; from: string }
   | { type: "op"; from: string; op: OpRequest }
   | { type: "leads" }
-  | { type: "alive"; to: string }
+  | { type: "ack"; to: string }
   | { type: "message"; to: string; message: ServerMessage; size: number }
   | { type: "lost"; to: string; error: WireError };
 
@@ -145,18 +145,18 @@ class TabGroup {
     for (const transport of [...this.#transports.values()]) transport.lost(error);
   }
 
-  #serve(leader: TabLeader, message: TabMessage & { from: string }, answer: (message: TabMessage) => void): void {
+  #serve(leader: TabLeader, message: TabMessage & { from: string }, reply: (message: TabMessage) => void): void {
     const to = message.from;
     if (message.type === "hello") {
-      answer({ type: "alive", to });
+      reply({ type: "ack", to });
       leader.join({
         id: to,
-        send: (message, size) => answer({ type: "message", to, message, size }),
-        lost: (error) => answer({ type: "lost", to, error }),
+        send: (message, size) => reply({ type: "message", to, message, size }),
+        lost: (error) => reply({ type: "lost", to, error }),
       } satisfies TabPort);
     } else if (message.type === "op") {
-      answer({ type: "alive", to });
-      if (!leader.serve(to, message.op)) answer({ type: "lost", to, error: LEADER_CHANGED });
+      reply({ type: "ack", to });
+      if (!leader.serve(to, message.op)) reply({ type: "lost", to, error: LEADER_CHANGED });
     } else if (message.type === "bye") {
       leader.leave(to);
     }

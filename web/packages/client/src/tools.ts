@@ -209,8 +209,8 @@ class ToolServer {
       await (decision === "approved" ? this.#session.approve(item.id, options) : this.#session.deny(item.id, options));
       return true;
     } catch (error) {
-      const known = error as HoldfastError;
-      if (known.code !== "approval.resolved") this.#onError(known);
+      const refusal = error as HoldfastError;
+      if (refusal.code !== "approval.resolved") this.#onError(refusal);
       return false;
     }
   }

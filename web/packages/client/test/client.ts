@@ -7,7 +7,7 @@ import type { WebSocketLike } from "../src/websocket.js";
 
 const open: { close(): unknown }[] = [];
 afterEach(async () => {
-  await Promise.all(open.splice(0).map((one) => one.close()));
+  await Promise.all(open.splice(0).map((resource) => resource.close()));
 });
 
 /** Close it after the test. */
@@ -37,9 +37,9 @@ export function storage(): StorageLike & { values: Map<string, string> } {
 }
 
 /** Wait until something is so; the test's own time limit ends it otherwise. */
-export async function until<T>(look: () => T | Promise<T>): Promise<NonNullable<T>> {
+export async function until<T>(condition: () => T | Promise<T>): Promise<NonNullable<T>> {
   for (;;) {
-    const found = await look();
+    const found = await condition();
     if (found) return found;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

@@ -90,8 +90,8 @@ function nodeOf(span: InlineSpan): Child {
 /** A line cut into what is hidden before it, what is shown, and its end. */
 function lineParts(line: string, before: RegExp): [string, string, string] {
   const start = before.exec(line)?.[0] ?? "";
-  const shown = line.slice(start.length).trimEnd();
-  return [start, shown, line.slice(start.length + shown.length)];
+  const body = line.slice(start.length).trimEnd();
+  return [start, body, line.slice(start.length + body.length)];
 }
 
 const linesOf = (source: string): string[] => source.match(/[^\n]*\n|[^\n]+$/g) ?? [];
@@ -104,9 +104,9 @@ function listOf(source: string): HTMLElement {
   }
   const ordered = /^ *\d/.test(source);
   return element(ordered ? "ol" : "ul", {}, ...items.map((item) => {
-    const [start, shown, end] = lineParts(item, LIST_ITEM);
+    const [start, body, end] = lineParts(item, LIST_ITEM);
     const depth = Math.min(3, Math.floor(/^ */.exec(item)![0].length / 2));
-    const node = element("li", depth ? { "data-depth": String(depth) } : {}, mark(start), ...inline(shown), mark(end));
+    const node = element("li", depth ? { "data-depth": String(depth) } : {}, mark(start), ...inline(body), mark(end));
     if (ordered) node.value = Number.parseInt(item, 10) || 1;
     return node;
   }));
@@ -125,21 +125,21 @@ function codeOf(source: string): HTMLElement {
 
 const BLOCKS: Record<BlockKind, (source: string) => HTMLElement> = {
   heading(source) {
-    const [start, shown, end] = lineParts(source, /^#{1,6} /);
-    return element(`h${Math.min(6, start.trim().length + 2)}` as "h3", {}, mark(start), ...inline(shown), mark(end));
+    const [start, body, end] = lineParts(source, /^#{1,6} /);
+    return element(`h${Math.min(6, start.trim().length + 2)}` as "h3", {}, mark(start), ...inline(body), mark(end));
   },
   list: listOf,
   quote(source) {
     return element("blockquote", {}, ...linesOf(source).flatMap((line) => {
-      const [start, shown, end] = lineParts(line, /^>? ?/);
-      return [mark(start), ...inline(shown), end];
+      const [start, body, end] = lineParts(line, /^>? ?/);
+      return [mark(start), ...inline(body), end];
     }));
   },
   table: (source) => element("pre", { class: "table", tabindex: "0" }, source),
   code: codeOf,
   paragraph(source) {
-    const [, shown, end] = lineParts(source, /^/);
-    return element("p", {}, ...inline(shown), mark(end));
+    const [, body, end] = lineParts(source, /^/);
+    return element("p", {}, ...inline(body), mark(end));
   },
 };
 

@@ -80,8 +80,8 @@ export class HoldfastRunner {
     const [, agent] = this.findAgent(this.lastAgents.get(threadId));
     const url = new URL(address(agent));
     url.pathname = url.pathname.replace(/\/v1\/ag-ui\/.*$/, `/v1/sessions/${encodeURIComponent(threadId)}/runs`);
-    const answer = await this.request(agent, url.href, { method: "GET" });
-    return (answer as { runs: { status: string }[] }).runs.some(({ status }) => status === "queued" || status === "running");
+    const body = await this.request(agent, url.href, { method: "GET" });
+    return (body as { runs: { status: string }[] }).runs.some(({ status }) => status === "queued" || status === "running");
   }
 
   /** Cancel what the thread's agent runs; whether anything did. Rejects when the server refuses. */
