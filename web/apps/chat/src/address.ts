@@ -1,4 +1,4 @@
-// Owns what the address says of the session in view, and what this device is.
+// Owns the session that the address names, and the name of this device.
 
 /** The session the address names, or null for a new conversation. */
 export const sessionInAddress = (): string | null => (location.hash.startsWith("#/") ? decodeURIComponent(location.hash.slice(2)) : null);

@@ -1,6 +1,6 @@
 // Owns the page's frame: three panes (two of them drawers on a phone), the bar, the keyboard, and when to draw again.
 
-import { escapeInvisible, Button, Glyph, listenToKeys, useChanges } from "holdfast-look";
+import { Button, escapeInvisible, Glyph, listenToKeys, useChanges } from "holdfast-look";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { useDemoInfo } from "./fault-controls.js";
@@ -8,7 +8,7 @@ import type { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
 import { ChatContext, useChat } from "./context.js";
 import { Conversation } from "./conversation.js";
-import { ConnectionPanel, connectionState, connectionLabel } from "./connection-panel.js";
+import { connectionLabel, ConnectionPanel, connectionState } from "./connection-panel.js";
 import { SessionSidebar } from "./sessions.js";
 import { activeRuns, openRuns, stopsSent } from "./open-runs.js";
 

@@ -1,6 +1,6 @@
 // Owns the card on which an agent asks: the exact action, and the two answers (CTL-6).
 
-import { escapeInvisible, Button, Glyph, hueOf, nameOf } from "holdfast-look";
+import { Button, escapeInvisible, Glyph, hueOf, nameOf } from "holdfast-look";
 import { browserToolOf, type ApprovalItem } from "holdfast-ai";
 
 import { useChat } from "./context.js";

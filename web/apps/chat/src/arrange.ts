@@ -1,5 +1,5 @@
 // Owns the order in which a conversation is shown: turns, the answer below each, and sub-agents side by side.
-// Pure: the view and what was fetched of its past go in, plain data comes out.
+// Pure: the view and fetched history go in, plain data comes out.
 
 import { visible, type Item, type MessageItem, type RunState, type View } from "holdfast-ai";
 
@@ -29,7 +29,7 @@ export interface RunNode {
   progress: string;
 }
 
-/** Something somebody said (or that stands alone), and its answer. */
+/** A message (or an item that stands alone), and its answer. */
 export interface ShownTurn {
   item: Item;
   answer?: RunNode;

@@ -5,7 +5,7 @@ import {
   type MessageItem,
 } from "holdfast-ai";
 
-import { sessionInAddress, deviceName } from "./address.js";
+import { deviceName, sessionInAddress } from "./address.js";
 
 const TITLE_CHARS = 60;
 const NOTICE_MS = 15_000;
@@ -17,7 +17,7 @@ export interface Notice {
   kind: "" | "proof" | "error";
 }
 
-/** A recovery as the page tells it: computed by the client, worded here. */
+/** A recovery as the page shows it: computed by the client, worded here. */
 export interface RecoveryNotice {
   at: number;
   text: string;
@@ -101,7 +101,7 @@ export class Chat extends EventTarget {
     if (!document.hidden && this.session?.status === "live") this.session.read().catch(() => {});
   }
 
-  // --- actions: what is refused is said
+  // --- actions: a refusal becomes a notice
   async #perform(work: (session: Session) => Promise<unknown>): Promise<void> {
     if (this.session === null) return;
     try {

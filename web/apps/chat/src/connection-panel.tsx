@@ -1,6 +1,6 @@
-// Owns the line: how the connection stands, what recoveries came to, who is here, and what arrives.
+// Owns the connection panel ("the line"): how the connection stands, what recoveries came to, who is here, and what arrives.
 
-import { requestJson, clock, hueOf, nameOf, useChanges } from "holdfast-look";
+import { clock, hueOf, nameOf, requestJson, useChanges } from "holdfast-look";
 import type { PresenceEntry, Session, SessionEvent } from "holdfast-ai";
 import { useEffect, useRef, useState } from "preact/hooks";
 

@@ -5,7 +5,7 @@ import { Button } from "holdfast-look";
 import { newestLeaf, type Session, siblingInputs } from "holdfast-ai";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { arrange, isInput, withHistory, NO_HISTORY, type FetchedHistory } from "./arrange.js";
+import { arrange, type FetchedHistory, isInput, NO_HISTORY, withHistory } from "./arrange.js";
 import { useChat } from "./context.js";
 import { InputMessage, ItemView, UnsentMessage } from "./items.js";
 import { RootRun, Versions } from "./run.js";

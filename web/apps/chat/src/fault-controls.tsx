@@ -1,6 +1,6 @@
-// Owns the controls that hurt, and the other devices. Only an admin's token, on the demo's machine, may hurt processes.
+// Owns the controls that break things, and the other devices. Only an admin's token, on the demo's machine, may kill processes.
 
-import { requestJson, Button, Glyph, RequestError } from "holdfast-look";
+import { Button, Glyph, RequestError, requestJson } from "holdfast-look";
 import { useCallback, useEffect, useState } from "preact/hooks";
 
 import { useChat } from "./context.js";
@@ -10,7 +10,7 @@ const KILL_SERVER = "demo/kill/server";
 /** What the demo's server says; other servers have no such route. */
 export interface DemoInfo {
   agents: string[];
-  /** This page may hurt processes. */
+  /** This page may kill processes. */
   here: boolean;
   /** Other devices can connect. */
   open: boolean;

@@ -1,4 +1,4 @@
-// Owns how each kind of item looks. An item changes in place, so `at` (the view's count of its last change) says when to
+// Owns how each kind of item looks. An item changes in place, so `changedAt` (the view's count of its last change) says when to
 // draw it again.
 
 import { Button, clock, Glyph, Inline, nameOf, Prose } from "holdfast-look";
@@ -10,7 +10,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Approval } from "./approval.js";
 import { useChat } from "./context.js";
 
-/** What somebody said to the agents; can be edited, which branches the conversation (CTL-7). */
+/** A person's message to the agents; can be edited, which branches the conversation (CTL-7). */
 export function InputMessage({ item, siblings }: { item: MessageItem; siblings?: ComponentChildren }) {
   const chat = useChat();
   const [editing, setEditing] = useState(false);
@@ -49,7 +49,7 @@ function Edit({ text, done }: { text: string; done: (text?: string) => void }) {
   );
 }
 
-/** What was said and has no answer from the server yet. */
+/** A message that has no answer from the server yet. */
 export const UnsentMessage = ({ text }: { text: string }) => (
   <article class="input mine sending">
     <header><span class="actor">you</span><span class="status">sending …</span></header>
@@ -131,7 +131,7 @@ function Steer({ item }: { item: SteerItem }) {
   );
 }
 
-/** An item inside an answer. `at`: when it changed last; `sending`: an answer to it is on its way. */
+/** An item inside an answer. `changedAt`: when it changed last; `sending`: an answer to it is on its way. */
 export const ItemView = memo(function ItemView({ item, superseded = false, sending = false }: {
   item: Item; changedAt: number; superseded?: boolean; sending?: boolean;
 }) {

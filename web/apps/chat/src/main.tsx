@@ -4,7 +4,7 @@ import "holdfast-look/look.css";
 import "./conversation.css";
 import "./panes.css";
 
-import { startWithToken, escapeInvisibleEverywhere } from "holdfast-look";
+import { escapeInvisibleEverywhere, startWithToken } from "holdfast-look";
 import { render } from "preact";
 
 import { App } from "./app.js";

@@ -1,6 +1,6 @@
 // Owns the list of conversations: what is unread, what runs, what waits for somebody (SUB-8).
 
-import { Button, Glyph, useChanges, STATE_LABELS } from "holdfast-look";
+import { Button, Glyph, STATE_LABELS, useChanges } from "holdfast-look";
 import type { SessionRow } from "holdfast-ai";
 import { useState } from "preact/hooks";
 

@@ -1,13 +1,13 @@
-// Owns what the pages of the console share: one client, requests to the operators' routes, and what was said last.
+// Owns what the pages of the console share: one client, requests to the operators' routes, and the last notice.
 
-import { requestJson, type RequestError } from "holdfast-look";
+import { type RequestError, requestJson } from "holdfast-look";
 import { connect, type Client } from "holdfast-ai";
 import { createContext } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
 
 const NOTICE_MS = 10_000;
 
-/** An open connection, as `GET /v1/connections` tells it. */
+/** An open connection, as `GET /v1/connections` returns it. */
 export interface ConnectionRow {
   connection: string;
   actor: string;
@@ -21,7 +21,7 @@ export interface ConnectionRow {
   runs: { session: string; run: string }[];
 }
 
-/** A run that has not ended, as `GET /v1/runs` tells it. */
+/** A run that has not ended, as `GET /v1/runs` returns it. */
 export interface LiveRun {
   session: string;
   title: string;
@@ -41,7 +41,7 @@ export interface LiveRun {
   lease_left_s: number | null;
 }
 
-/** Counters, as `GET /v1/stats` tells them. */
+/** Counters, as `GET /v1/stats` returns them. */
 export interface Stats {
   now_ms: number;
   stats: Record<string, number>;
@@ -60,12 +60,12 @@ export class Console extends EventTarget {
     this.client = connect("", { token, surface: "console", tabs: false });
   }
 
-  /** Ask one of the operators' routes. Rejects with `Unanswered`. */
+  /** Ask one of the operators' routes. Rejects with `RequestError`. */
   request<T>(path: string, method = "GET"): Promise<T> {
     return requestJson<T>(`../v1/${path}`, this.#token, method);
   }
 
-  /** Do something, and say how it went. */
+  /** Do something, and show how it went. */
   async perform(work: () => Promise<unknown>, notice: string): Promise<void> {
     try {
       await work();
@@ -93,7 +93,7 @@ export function useConsole(): Console {
   return found;
 }
 
-/** What a route says, asked again and again; the error where it does not answer. */
+/** What a route returns, polled; the error where it does not answer. */
 export function usePolled<T>(path: string, everyMs: number): { data: T | null; error: RequestError | null; refresh: () => void } {
   const operator = useConsole();
   const [state, setState] = useState<{ data: T | null; error: RequestError | null }>({ data: null, error: null });

@@ -5,8 +5,8 @@ import { apply } from "holdfast-ai/fold";
 
 import type { Console } from "./console.js";
 
-const CHECKPOINT_EVENTS = 500; // events between two kept foldings
-const MAX_EVENTS = 200_000; // events held; the console says so beyond that
+const CHECKPOINT_EVENTS = 500; // events between two checkpoints
+const MAX_EVENTS = 200_000; // events in memory; the console says so beyond that
 
 interface Page {
   incarnation: string;
@@ -22,7 +22,7 @@ export class Log extends EventTarget {
   tail = 0;
   /** There is more than the page holds. */
   truncated = false;
-  #checkpoints: { at: number; view: string }[] = []; // foldings of the first `at` events
+  #checkpoints: { at: number; view: string }[] = []; // views of the first `at` events
   #closed = false;
 
   constructor(readonly operator: Console, readonly session: Session) {

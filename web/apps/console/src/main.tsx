@@ -4,7 +4,7 @@ import "holdfast-look/look.css";
 import "uplot/dist/uPlot.min.css";
 import "./console.css";
 
-import { startWithToken, escapeInvisibleEverywhere } from "holdfast-look";
+import { escapeInvisibleEverywhere, startWithToken } from "holdfast-look";
 import { render } from "preact";
 
 import { App } from "./app.js";

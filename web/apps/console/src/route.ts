@@ -8,7 +8,7 @@ export interface Route {
   query: URLSearchParams;
 }
 
-/** Where the address says. */
+/** The route of the address. */
 export function currentRoute(): Route {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [page = "", id = ""] = path.split("/").map(decodeURIComponent);
@@ -24,7 +24,7 @@ export function navigate(page: string, id = "", query: Record<string, string> = 
   location.hash = addressOf(page, id, query);
 }
 
-/** The place, whenever it changes. */
+/** The route, whenever it changes. */
 export function useRoute(): Route {
   const [route, setRoute] = useState(currentRoute);
   useEffect(() => {

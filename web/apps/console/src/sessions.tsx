@@ -1,6 +1,6 @@
 // Owns the live table of sessions: search, and filters by agent, person and workflow.
 
-import { Glyph, nameOf, useChanges, STATE_LABELS } from "holdfast-look";
+import { Glyph, nameOf, STATE_LABELS, useChanges } from "holdfast-look";
 import type { SessionRow } from "holdfast-ai";
 
 import { useConsole, usePolled } from "./console.js";

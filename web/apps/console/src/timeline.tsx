@@ -1,6 +1,6 @@
 // Owns the timeline: a lane for each actor, a scrubber over the whole log, and the state as it was at that position.
 
-import { escapeInvisible, Button, hueOf, nameOf } from "holdfast-look";
+import { Button, escapeInvisible, hueOf, nameOf } from "holdfast-look";
 import { browserToolOf, type Item, type View } from "holdfast-ai";
 import { memo } from "preact/compat";
 import { useMemo, useRef } from "preact/hooks";

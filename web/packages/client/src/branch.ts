@@ -19,7 +19,9 @@ export function rootOf(runs: ReadonlyMap<string, RunState>, id: string): string 
  */
 export function visible(view: View): Item[] {
   const firstAnswers = new Map<string, number>(); // where the first answer to each input begins
-  for (const { run, turn, seq } of view.items) if (run !== undefined && turn !== undefined && !firstAnswers.has(turn)) firstAnswers.set(turn, seq);
+  for (const { run, turn, seq } of view.items) {
+    if (run !== undefined && turn !== undefined && !firstAnswers.has(turn)) firstAnswers.set(turn, seq);
+  }
   const turnNumbers = ranks(view);
   const turns = [...turnNumbers.keys()].map((input) => turnOf(view, input, firstAnswers.get(input)));
   const places: { item: Item; turn: number; after: boolean }[] = [];

@@ -10,7 +10,7 @@ import { SessionList } from "./list.js";
 import { newKey, type StorageLike } from "./outbox.js";
 import { Session } from "./session.js";
 import { pageStorage } from "./store.js";
-import type { TabLocks, TabDialer } from "./tabs.js";
+import type { TabDialer, TabLocks } from "./tabs.js";
 import type { Dial } from "./transport.js";
 import type { WebSocketLike } from "./websocket.js";
 

@@ -2,9 +2,9 @@
 // operation is answered, refused or timed out; one with a key is done once, however often the connection breaks.
 
 import { delayMs } from "./backoff.js";
-import { HoldfastError, connectionLost, type WireError } from "./errors.js";
-import { newKey, Outbox, type OpCallback, type StorageLike } from "./outbox.js";
-import type { OpResult, Op, ServerMessage, Welcome } from "./protocol.js";
+import { connectionLost, HoldfastError, type WireError } from "./errors.js";
+import { newKey, type OpCallback, Outbox, type StorageLike } from "./outbox.js";
+import type { Op, OpResult, ServerMessage, Welcome } from "./protocol.js";
 import type { Recovery } from "./recovery.js";
 import { sendError } from "./sendable.js";
 import { fetchToken, refreshInMs, type TokenSource } from "./token.js";
@@ -13,7 +13,7 @@ import type { Dial, Hello, Transport } from "./transport.js";
 const PING_MS = 5_000; // between two pings, and for the answer: a half-open connection is found within 15 s (SUB-7)
 const WELCOME_MS = 10_000;
 
-/** Operations that mean something to one connection only: lost with it, and begun anew by their owners. */
+/** Operations that mean something to one connection only: lost with it, and sent anew by their owners. */
 const CONNECTION_SCOPED = /^(auth|ping|watch|unwatch|subscribe|unsubscribe|presence)$/;
 const UNKEYED = /^(history|read)$/;
 
@@ -35,7 +35,7 @@ export interface Status {
   readonly recovery: Recovery | null;
 }
 
-/** Who is told what happens on a connection. */
+/** Called back with what happens on a connection. */
 export interface ConnectionListener {
   /** After every welcome; unanswered operations have been sent again. */
   welcomed?(welcome: Welcome): void;

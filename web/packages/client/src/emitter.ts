@@ -1,10 +1,10 @@
-// Owns how the objects of this package tell that they changed.
+// Owns how the objects of this package notify listeners of changes.
 
 /** An `EventTarget` whose listeners are also ended by what `on` returns. */
 export class Emitter<Names extends string> extends EventTarget {
   /** Call back after each event of a name; returns what ends that. */
   on(name: Names, callback: () => void): () => void {
-    const listener = () => callback(); // a callback given twice is called twice
+    const listener = () => callback(); // a callback added twice is called twice
     this.addEventListener(name, listener);
     return () => this.removeEventListener(name, listener);
   }

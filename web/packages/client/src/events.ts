@@ -1,7 +1,7 @@
 // Owns reading a session event by event.
 
 import type { HoldfastError } from "./errors.js";
-import { FeedReader, type Feed, type Snapshot } from "./feed.js";
+import { type Feed, FeedReader, type Snapshot } from "./feed.js";
 import type { Cursor, SessionEvent, Start } from "./protocol.js";
 
 const READ_AHEAD = 1 << 20; // characters received for a reader that does not read

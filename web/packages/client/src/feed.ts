@@ -6,7 +6,7 @@
 import { delayMs } from "./backoff.js";
 import type { Connection } from "./connection.js";
 import { HoldfastError } from "./errors.js";
-import type { OpResult, Cursor, SessionEvent, SessionMessage, Start, ViewData } from "./protocol.js";
+import type { Cursor, OpResult, SessionEvent, SessionMessage, Start, ViewData } from "./protocol.js";
 
 /** The folded state after event `seq`; it replaces all a reader had. */
 export interface Snapshot extends Cursor {
@@ -44,7 +44,7 @@ export abstract class FeedReader {
   skip(_from: number, _to: number): void {}
   /** A subscription to a life of the session began: events up to `tail` were there already. */
   subscribed(_tail: number, _incarnation: string): void {}
-  /** Everything up to the tail was taken. */
+  /** Every event up to the tail was delivered. */
   caughtUp(): void {}
   /** The connection was lost; a new one follows. */
   disconnected(): void {}
@@ -118,7 +118,7 @@ export class Feed {
     if (this.#active().length) this.subscribe();
   }
 
-  /** The connection is gone; `back` follows when there is another. */
+  /** The connection is gone; `reconnected` follows when there is another. */
   lost(): void {
     this.#open = false;
     this.#subscribeId++;
@@ -243,7 +243,7 @@ export class Feed {
         ? reader.needs === "snapshot"
         : reader.incarnation !== incarnation || (reason !== "start" && (reader.seq < seq || reader.seq > this.#tail));
       if (!applies) continue;
-      // a reader that had a position is told that it was replaced, whichever way the snapshot was asked for
+      // for a reader that had a position it is a reset, whatever the snapshot was requested for
       const readerReason = reason === "start" && reader.incarnation ? "reset" : reason;
       reader.begin({ incarnation, seq });
       reader.snapshot({ type: "snapshot", incarnation, seq, view: viewUsed ? structuredClone(view) : view, reason: readerReason }, size);

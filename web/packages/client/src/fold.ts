@@ -248,7 +248,8 @@ const approvalRequested: Handler = (view, event, data) => {
   const call = stringField(data, "toolCallId");
   const tool = view.find("tool", call);
   if (tool && tool.status !== "done") markAsked(view, tool, { approval: id });
-  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields), ...withoutEmpty({ requester: data["requester"], call }) });
+  const optional = withoutEmpty({ requester: data["requester"], call });
+  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields), ...optional });
 };
 
 const approvalDecided: Handler = (view, event, data) => {

@@ -10,7 +10,7 @@ export interface HttpEndpoint {
   fetch: typeof globalThis.fetch;
 }
 
-/** A request was refused, or not answered: `wire` says why. */
+/** A request was refused, or not answered: `wire` is the error as it is sent. */
 export class HttpRequestError extends Error {
   readonly wire: WireError;
 

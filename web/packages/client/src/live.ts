@@ -3,7 +3,7 @@
 import { HoldfastError } from "./errors.js";
 import { FeedReader, type Snapshot } from "./feed.js";
 import type { SessionEvent } from "./protocol.js";
-import { RecoveryCounter, type Recovery } from "./recovery.js";
+import { type Recovery, RecoveryCounter } from "./recovery.js";
 import { View } from "./view.js";
 
 type Fold = typeof import("./fold.js");
@@ -12,7 +12,7 @@ let fold: Promise<Fold> | undefined;
 /** How the reading of a session stands. `idle`: nobody follows it; `closed`: it cannot be read any more. */
 export type ReadingStatus = "idle" | "catching-up" | "live" | "offline" | "closed";
 
-/** Who a live view belongs to. */
+/** The owner of a live view, called back by it. */
 export interface LiveViewOwner {
   notifyChange(): void;
   reportRecovery(recovery: Recovery): void;
@@ -34,7 +34,7 @@ export class LiveView extends FeedReader {
     this.#owner = owner;
   }
 
-  /** Load the fold, so that events can be taken. */
+  /** Load the fold, so that events can be applied. */
   async loadFold(): Promise<void> {
     while (fold ??= import("./fold.js")) {
       try {
@@ -47,7 +47,7 @@ export class LiveView extends FeedReader {
     }
   }
 
-  /** Begin from what was kept. */
+  /** Begin from a stored view. */
   restore(view: View, incarnation: string, seq: number): void {
     this.view = view;
     this.begin({ incarnation, seq });

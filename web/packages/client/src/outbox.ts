@@ -1,9 +1,9 @@
 // Owns the operations that wait for an answer, and how those with a key survive a reload of the page.
 
 import { HoldfastError } from "./errors.js";
-import type { OpResult, Op } from "./protocol.js";
+import type { Op, OpResult } from "./protocol.js";
 
-/** Where a page keeps things over a reload: `sessionStorage`, or anything that looks like it. */
+/** Where a page stores what survives a reload: `sessionStorage`, or anything that looks like it. */
 export type StorageLike = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 
 /** What is called once with the outcome of an operation, in the order in which answers came. */
@@ -18,7 +18,7 @@ interface PendingOp {
 export const newKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** Operations by id, in the order in which they were asked for. */
+/** Operations by id, in the order in which they were requested. */
 export class Outbox {
   readonly pending = new Map<number, PendingOp>();
   #next = 1;
@@ -33,7 +33,7 @@ export class Outbox {
     this.#changed = changed;
     try {
       this.#stored = JSON.parse(storage!.getItem(name)!) ?? this.#stored;
-    } catch {} // nothing was kept, or nothing may be
+    } catch {} // nothing is stored, or storage is forbidden
   }
 
   /** Operations that write and have no answer yet: what a page shows as being sent. */
@@ -48,7 +48,7 @@ export class Outbox {
     return id;
   }
 
-  /** Forget an operation; returns what was known of it. */
+  /** Remove an operation, and return it. */
   take(id: number): PendingOp | undefined {
     const entry = this.pending.get(id);
     this.pending.delete(id);

@@ -1,4 +1,4 @@
-// Owns how a run turned out: its end and its words, found in the view or on the pages of history before it. It is loaded
+// Owns the outcome of a run: its end and its text, found in the view or on the pages of history before it. It is loaded
 // when somebody asks.
 
 import type { HistoryPage, Item, MessageItem, RunState } from "./protocol.js";
@@ -16,7 +16,7 @@ export async function waitForEnd({ session, id, seq }: Run): Promise<RunState | 
   return found ? { ...found } : null;
 }
 
-/** What a run that ended has said. */
+/** The text of a run that ended. */
 export async function runText(session: Session, run: RunState): Promise<string> {
   const view = await session.state();
   let items: Item[] = view.items;
@@ -27,7 +27,7 @@ export async function runText(session: Session, run: RunState): Promise<string> 
   return joinText(items, run);
 }
 
-/** What a run has said so far, without its sub-runs and without what was said in vain by a lost attempt (RUN-8). */
+/** A run's text so far, without its sub-runs and without what a lost attempt wrote that does not count (RUN-8). */
 export function joinText(items: readonly Item[], run: RunState): string {
   const lost = new Set(run.losses?.map(({ attempt }) => attempt));
   const isWithdrawn = (item: MessageItem): boolean => !item.kept && lost.has(item.attempt ?? -1);

@@ -11,7 +11,7 @@ export class Run {
   readonly id: string;
   /** Id of the input message it answers. */
   readonly input: string;
-  /** A position by which it is known of. */
+  /** A position at or after the one that queued it. */
   readonly seq: number;
 
   constructor(session: Session, id: string, input = "", seq = 0) {

@@ -7,10 +7,10 @@ import { Events } from "./events.js";
 import { Feed } from "./feed.js";
 import { LiveView, type ReadingStatus } from "./live.js";
 import { type StorageLike } from "./outbox.js";
-import type { OpResult, Attachment, Cursor, Decision, PresenceEntry, HistoryPage, Op, ServerMessage, Start } from "./protocol.js";
+import type { Attachment, Cursor, Decision, HistoryPage, Op, OpResult, PresenceEntry, ServerMessage, Start } from "./protocol.js";
 import type { Recovery } from "./recovery.js";
 import { Run } from "./run.js";
-import { removeView, storeView, loadView } from "./store.js";
+import { loadView, removeView, storeView } from "./store.js";
 import type { View } from "./view.js";
 
 /** Of every call that writes. */
@@ -120,7 +120,7 @@ export class Session extends Followable {
     return incarnation ? { incarnation, seq } : null;
   }
 
-  /** The newest seq known of. */
+  /** The newest known seq. */
   get tail(): number {
     return Math.max(this.feed.tail, this.#live.seq);
   }
@@ -189,7 +189,7 @@ export class Session extends Followable {
   /** Create the session, or find that it exists with these settings. */
   async create(settings: { title?: string; agent?: string; meta?: Record<string, unknown> } = {}): Promise<void> {
     await this.#request({ op: "create", ...settings });
-    if (this.error) this.restart(); // whoever read it asked before it was there
+    if (this.error) this.restart(); // its readers subscribed before it existed
   }
 
   /** Give the session a title. */
@@ -273,7 +273,7 @@ export class Session extends Followable {
   }
 
   // --- surviving a reload
-  /** Keep the cursor and the view where a reload finds them. */
+  /** Store the cursor and the view where a reload finds them. */
   persist(): void {
     const principal = this.#connection.welcome?.principal;
     const { view, error } = this;

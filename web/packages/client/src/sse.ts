@@ -3,11 +3,11 @@
 
 import { claimsOf } from "./claims.js";
 import type { WireError } from "./errors.js";
-import { httpRequest, sessionPath, wireErrorOf, type HttpEndpoint } from "./http.js";
-import type { OpResult, Op, ServerMessage, SessionRow, Start } from "./protocol.js";
+import { type HttpEndpoint, httpRequest, sessionPath, wireErrorOf } from "./http.js";
+import type { Op, OpResult, ServerMessage, SessionRow, Start } from "./protocol.js";
 import type { Dial, Hello, OpRequest, Sink, Transport } from "./transport.js";
 
-const LIST_MS = 5_000; // the list of sessions is asked for so often
+const LIST_MS = 5_000; // between two requests for the list of sessions
 const SILENCE_MS = 25_000; // a stream carries a comment every 10 s: after so long it is dead
 const PROBE_MS = 60_000; // a WebSocket is tried so often, and
 const FIRST_PROBE_MS = 2_000; // so soon: it was perhaps only the server that was away
@@ -32,7 +32,7 @@ const REQUESTS: Record<string, (op: Op) => [method: string, path: string]> = {
   read: () => ["PUT", "/read"],
   history: (op) => ["GET", `/history/${pathPart(op, "page")}${op["incarnation"] ? `?incarnation=${pathPart(op, "incarnation")}` : ""}`],
 };
-/** People's control does not wait for what was asked before it. */
+/** People's control does not wait for earlier requests of its session. */
 const UNORDERED = /^(cancel|steer|interrupt|resolve|take|history|read)$/;
 
 const connectionLost = (message: string): WireError => ({ code: "connection.lost", message, retry: true });
@@ -51,7 +51,7 @@ class SseTransport implements Transport {
   #token: string;
   readonly #closed = new AbortController();
   readonly #streams = new Map<string, AbortController>();
-  readonly #lastRequests = new Map<string, Promise<unknown>>(); // by session: what was asked last
+  readonly #lastRequests = new Map<string, Promise<unknown>>(); // by session: the last request, which the next one waits for
   readonly #probeTimer: ReturnType<typeof setInterval>;
   readonly #firstProbeTimer: ReturnType<typeof setTimeout>;
   #listTimer: ReturnType<typeof setInterval> | undefined;
@@ -113,7 +113,7 @@ class SseTransport implements Transport {
   }
 
   // --- operations
-  /** The answer, or null when it was said already. */
+  /** The result, or null when it was delivered already. */
   async #execute(op: OpRequest): Promise<OpResult | null> {
     switch (op.op) {
       case "ping":
@@ -139,7 +139,7 @@ class SseTransport implements Transport {
       case "unsubscribe":
         this.#streams.get(op.session!)?.abort();
         return {};
-      case "presence": // is of connections, and this is none: nobody hears what the person does here
+      case "presence": // is of connections, and this is none: it is shown to nobody
         return {};
       default:
         return this.#request(op);
@@ -160,7 +160,7 @@ class SseTransport implements Transport {
     return result;
   }
 
-  /** What of the list of sessions has changed since it was looked at last. */
+  /** Deliver what has changed in the list of sessions since the last request for it. */
   async #pollList(): Promise<void> {
     const { sessions } = (await this.#requestJson("/v1/sessions?limit=100")) as { sessions: SessionRow[] };
     const now = new Map(sessions.map((row) => [row.session, JSON.stringify(row)]));
@@ -178,7 +178,7 @@ class SseTransport implements Transport {
     this.#streams.set(session, stream);
     const path = `${sessionPath(session)}/events`;
     const after = typeof start === "string" ? null : start;
-    // the stream does not say where the log ends; for a cursor it is asked for, else the first message says it
+    // the stream does not say where the log ends; for a cursor a request does, else the first message
     const tail = after && ((await this.#requestJson(`${path}?after=${after.seq}&max_bytes=1`).catch(nullUnlessLost)) as OpResult | null);
     const position = after ? `cursor=${encodeURIComponent(`${after.incarnation}:${after.seq}`)}` : `start=${String(start)}`;
     const headers = { accept: "text/event-stream" };

@@ -4,7 +4,7 @@ import { View } from "./view.js";
 import type { StorageLike } from "./outbox.js";
 import type { Cursor } from "./protocol.js";
 
-const VIEW_CHARS = 1_500_000; // a larger view is not kept: the next load starts from a snapshot
+const VIEW_CHARS = 1_500_000; // a larger view is not stored: the next load starts from a snapshot
 
 /** A view at a cursor, and whose it is. */
 export interface StoredView extends Cursor {
@@ -21,7 +21,7 @@ export function pageStorage(): StorageLike | null {
   }
 }
 
-/** Keep a view under a name; one too large for the storage is forgotten. */
+/** Store a view under a name; one too large for the storage is removed. */
 export function storeView(storage: StorageLike, name: string, { view, ...at }: StoredView): void {
   try {
     const text = JSON.stringify({ ...at, view: view.export() });
@@ -32,7 +32,7 @@ export function storeView(storage: StorageLike, name: string, { view, ...at }: S
   }
 }
 
-/** What was kept under a name, or null: nothing, or of another version. */
+/** The view stored under a name, or null: there is none, or of another version. */
 export function loadView(storage: StorageLike, name: string): StoredView | null {
   try {
     const stored = JSON.parse(storage.getItem(name) ?? "null");
@@ -45,5 +45,5 @@ export function loadView(storage: StorageLike, name: string): StoredView | null 
 export function removeView(storage: StorageLike, name: string): void {
   try {
     storage.removeItem(name);
-  } catch {} // forbidden: then nothing was kept either
+  } catch {} // forbidden: then nothing is stored either
 }

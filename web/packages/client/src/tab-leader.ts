@@ -1,4 +1,4 @@
-// Owns what the leading tab does for all of them: one connection, shared by transports that each behave as if it were
+// Owns what the leading tab does for all tabs: one connection, shared by transports that each behave as if it were
 // theirs alone. Reading is shared through the same feeds as within a tab, so each gets exactly what follows its cursor.
 
 import type { Connection } from "./connection.js";
@@ -7,7 +7,7 @@ import type { Feed, FeedReader, Snapshot } from "./feed.js";
 import type { OpResult, ServerMessage, SessionEvent, SessionRow, Start } from "./protocol.js";
 import type { OpRequest } from "./transport.js";
 
-/** A tab, as the hub sees it. */
+/** A tab, as the leader sees it. */
 export interface TabPort {
   id: string;
   send(message: ServerMessage, size: number): void;
@@ -80,7 +80,7 @@ export class TabLeader {
   }
 
   // --- operations
-  /** Do what a tab asks for. False when it is not known here. */
+  /** Do an operation for a tab. False when the tab is not joined here. */
   serve(id: string, op: OpRequest): boolean {
     const tab = this.#tabs.get(id);
     if (!tab) return false;
@@ -103,7 +103,7 @@ export class TabLeader {
     } else {
       const { id: _, ...forwardedOp } = op;
       this.#connection.post(forwardedOp, (error, fields) => {
-        if (!this.#tabs.has(id)) return; // asked again, with the same key, by what came after it
+        if (!this.#tabs.has(id)) return; // requested again, with the same key, by the tab's next transport
         if (error) tab.send({ op: "error", id: op.id, error: toWireError(error)! }, 0);
         else reply(fields);
       });
@@ -147,7 +147,7 @@ export class TabLeader {
 const toWireError = (error: Connection["error"]): WireError | null =>
   error && { ...error.facts, code: error.code, message: error.message, fix: error.fix, retry: error.retry };
 
-/** A tab's subscription: a reader like any other, that passes on what it is given. */
+/** A tab's subscription: a reader like any other, that passes on what it receives. */
 class TabReader implements FeedReader {
   needs: FeedReader["needs"] = null;
   incarnation = "";

@@ -20,7 +20,10 @@ export interface TabLocks {
 const ANSWER_MS = 2_000; // a leader that has not answered at all by then is frozen
 const LEADER_CHANGED: WireError = { code: "connection.lost", message: "Another tab leads now.", retry: true };
 
-/** What tabs say to each other. `to` and `from` are numbers of transports, drawn at random. */
+/** Names the form of `TabMessage`: tabs of pages that use another form do not share a connection with these. */
+const MESSAGE_FORM = 2;
+
+/** A message between tabs. `to` and `from` are numbers of transports, drawn at random. */
 type TabMessage =
   | { type: "hello" | "bye"; from: string }
   | { type: "op"; from: string; op: OpRequest }
@@ -50,7 +53,7 @@ export class TabDialer {
   readonly dial: Dial = (hello, sink) => {
     const { sub, iss, tenant, caps, agents } = claimsOf(hello.token);
     if (!sub) return this.#direct(hello, sink);
-    const name = `holdfast ${this.#server} ${JSON.stringify([sub, iss, tenant, caps, agents])}`;
+    const name = `holdfast ${MESSAGE_FORM} ${this.#server} ${JSON.stringify([sub, iss, tenant, caps, agents])}`;
     if (this.#group?.name !== name) {
       this.#group?.close();
       this.#group = new TabGroup(name, this.#locks, () => new TabLeader(this.#newConnection(), this.#Feed));
@@ -94,7 +97,7 @@ class TabGroup {
     return this.#leader;
   }
 
-  /** Say something to the leader, which may be this tab. */
+  /** Send a message to the leader, which may be this tab. */
   send(message: TabMessage & { from: string }): void {
     if (this.#leader) this.#serve(this.#leader, message, (answer) => queueMicrotask(() => this.#receive(answer)));
     else if (!this.#closed.signal.aborted) this.#channel.postMessage(message);

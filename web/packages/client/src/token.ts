@@ -1,6 +1,6 @@
 // Owns where access tokens come from: a string, or something to call for a fresh one.
 
-import { HoldfastError, connectionLost } from "./errors.js";
+import { connectionLost, HoldfastError } from "./errors.js";
 
 /** A token, or a function that fetches one; it is called on every connect, and before the token expires. */
 export type TokenSource = string | (() => string | Promise<string>);

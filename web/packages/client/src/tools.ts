@@ -23,7 +23,7 @@ export interface ToolCall {
   signal: AbortSignal;
 }
 
-/** Runs a tool: gets the call's arguments, which a model wrote: check them. Gives a result that is JSON; what it throws is told to the agent. */
+/** Runs a tool: gets the call's arguments, which a model wrote: check them. Gives a result that is JSON; what it throws is reported to the agent. */
 export type ToolFunction = (args: any, call: ToolCall) => unknown;
 
 /** A tool, or one that may begin again: then a page that was reloaded in the middle runs it anew. */
@@ -35,7 +35,7 @@ export interface ServeToolsOptions {
   storage?: StorageLike | null;
   /** Keeps a duplicated tab from running what the other runs: `navigator.locks`, where there are any. */
   locks?: Pick<LockManager, "request"> | undefined;
-  /** Is told when a call could not be taken or answered, such as `auth.denied`; the console, unless given. */
+  /** Called when a call could not be taken or answered, such as `auth.denied`; the console, unless given. */
   onError?: (error: HoldfastError) => void;
 }
 
@@ -43,10 +43,10 @@ export interface ServeToolsOptions {
 export const browserToolOf = ({ tool, args }: ApprovalItem): string | null =>
   tool === CLAIM || tool === RESULT ? String(args["name"]) : null;
 
-/** What a tab took: not begun yet, or begun. */
+/** The claims of a tab: taken, or begun. */
 type Claims = Record<string, "taken" | "begun">;
 
-/** A result as JSON. The tool has acted: of what is no JSON there are words. */
+/** A result as JSON. The tool has acted: what is no JSON is described. */
 function toJson(value: unknown): string {
   try {
     return JSON.stringify(value, (_, each) => (typeof each === "bigint" ? String(each) : each)) ?? "null";
@@ -108,7 +108,7 @@ class ToolServer {
     } catch {} // nothing can be read: the calls are offered again in time
   }
 
-  /** Take what can be taken, run what was, and stop what nobody waits for. */
+  /** Claim what can be claimed, run what was, and stop what nobody waits for. */
   update(): void {
     if (this.#session.status !== "live") return;
     for (const item of this.#approvals()) {
@@ -135,7 +135,7 @@ class ToolServer {
   }
 
   // --- taking
-  /** Approve with a name of our own. Whether it was first is told by the log: it asks that name for the result. */
+  /** Approve with a name of our own. The log says whether it was first: it asks that name for the result. */
   async #claim(item: ApprovalItem): Promise<void> {
     if (globalThis.document?.visibilityState === "hidden") {
       await new Promise((resolve) => setTimeout(resolve, HIDDEN_MS));

@@ -26,7 +26,7 @@ export interface Transport {
   readonly kind: "websocket" | "sse" | "tab";
   /** Send an operation; called only after `welcome`. */
   send(message: object): void;
-  /** End it; the sink hears nothing more. */
+  /** End it; the sink is not called any more. */
   close(): void;
 }
 

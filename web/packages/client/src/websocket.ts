@@ -34,7 +34,7 @@ export function openSocket(server: string, SocketClass: WebSocketLike): Socket {
   return socket;
 }
 
-/** Dials `/v1/connect` of a server; `opened` hears whether the socket itself came to be. */
+/** Dials `/v1/connect` of a server; `reportOpen` is called with whether the socket itself could be opened. */
 export const websocketDial = (server: string, SocketClass: WebSocketLike, reportOpen: (ok: boolean) => void): Dial =>
   (hello, sink) => {
     const socket = openSocket(server, SocketClass);

@@ -1,4 +1,4 @@
-// Owns a browser for tests: Chromium, told what to do over its DevTools protocol.
+// Owns a browser for tests: Chromium, driven over its DevTools protocol.
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";

@@ -2,7 +2,7 @@
 
 import { afterEach, inject } from "vitest";
 import { WebSocket } from "ws";
-import { connect, newKey, type Client, type ConnectOptions, type StorageLike } from "../src/index.js";
+import { type Client, connect, type ConnectOptions, newKey, type StorageLike } from "../src/index.js";
 import type { WebSocketLike } from "../src/websocket.js";
 
 const open: { close(): unknown }[] = [];

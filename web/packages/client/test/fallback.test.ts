@@ -6,7 +6,7 @@ import type { ApprovalItem } from "../src/index.js";
 import { client, closeAfterTest, until } from "./client.js";
 import { faultProxy } from "./proxy.js";
 
-/** A line on which WebSockets are blocked, and a client on it. */
+/** A proxy that blocks WebSockets, and a client behind it. */
 async function blocked() {
   const via = closeAfterTest(await faultProxy(inject("url")));
   via.blocksWebSockets = true;

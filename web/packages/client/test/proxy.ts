@@ -1,4 +1,4 @@
-// Owns a line to a server that can be cut, blocked and frozen, as networks do.
+// Owns a proxy before a server, whose connections can be cut, blocked and frozen, as networks do.
 
 import { connect as dial, createServer, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";

@@ -1,4 +1,4 @@
-// Tabs that share a connection, in one process: the hub, the channel, and who leads. browser.test.ts has real tabs.
+// Tabs that share a connection, in one process: the leader, the channel, and who leads. browser.test.ts has real tabs.
 
 import { describe, expect, inject, test } from "vitest";
 import { canonical } from "../src/fold.js";

@@ -1,5 +1,5 @@
-// Owns as whom a tab speaks: the token that its address brings, which leaves it at once, and the question when the tab spoke as
-// somebody else before. A link must not make somebody another person without a word.
+// Owns the identity of a tab: the token in its address, which is removed from it at once, and the question when the tab had
+// another identity before. A link must not change who somebody is without asking.
 
 import { render } from "preact";
 
@@ -8,7 +8,7 @@ import { requestToken, shareToken } from "./token-sharing.js";
 import { subjectOf } from "./token.js";
 
 const TOKEN_KEY = "holdfast.token";
-const STORAGE_PREFIX = "holdfast."; // what a tab keeps of a person: token, drafts, views, what is being sent
+const STORAGE_PREFIX = "holdfast."; // what a tab stores of a person: token, drafts, views, what is being sent
 
 const addressParams = () => new URLSearchParams(location.hash.slice(1));
 
@@ -20,7 +20,7 @@ function takeToken(hashOf: (session: string) => string): string | null {
 }
 
 /**
- * Begin as whom the address says (`#t=TOKEN&s=SESSION`), the tab remembers, or else another tab lends; ask first when the first
+ * Begin with the token of the address (`#t=TOKEN&s=SESSION`), of this tab's storage, or else of another tab; ask first when the first
  * two are not one. `startPage` gets "" when nobody is named, `hashOf` makes the page's own address of a session.
  */
 export function startWithToken(root: HTMLElement, hashOf: (session: string) => string, startPage: (token: string) => void): void {

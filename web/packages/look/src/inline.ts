@@ -8,10 +8,10 @@ export type InlineSpan =
   | { kind: "link"; label: string; target: string }
   | { kind: "url"; target: string };
 
-/** How many characters were looked at, ever: for those who want to know what a text costs. */
+/** How many characters were scanned, ever: what a text costs. */
 export const scanCost = { characters: 0 };
 
-/** Where something comes next. Asked from places that only move on, it never looks at a character twice. */
+/** Where something comes next. Asked from places that only move on, it never scans a character twice. */
 class ForwardSearch {
   #at = -1;
   readonly #source: string;

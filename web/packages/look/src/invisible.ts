@@ -17,7 +17,7 @@ function escapeChildren(children: ComponentChildren): ComponentChildren {
   return Array.isArray(children) ? children.map(escapeChildren) : children;
 }
 
-/** From here on everything that a page draws is shown as it is, except what is said, which keeps its own characters. */
+/** Escape invisible characters in everything a page draws from here on, except messages, which keep their own characters. */
 export function escapeInvisibleEverywhere(): void {
   const before = options.vnode;
   options.vnode = (vnode: VNode) => {

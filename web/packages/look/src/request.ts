@@ -1,10 +1,10 @@
-// Owns requests of a page to its own server: an answer, or an error in words for people, never in the browser's.
+// Owns requests of a page to its own server: an answer, or an error written for people, never the browser's.
 
 /** A request that was refused, or not answered. */
 export class RequestError extends Error {
   /** What to do. */
   readonly fix: string;
-  /** Nothing was heard at all: whether it was done is not known. */
+  /** There was no response at all: whether it was done is not known. */
   readonly noResponse: boolean;
 
   constructor(message: string, fix = "", noResponse = false) {
@@ -14,7 +14,7 @@ export class RequestError extends Error {
   }
 }
 
-/** Ask one of the server's routes as whom a token speaks. Rejects with `Unanswered`. */
+/** Request one of the server's routes with a token. Rejects with `RequestError`. */
 export async function requestJson<T>(path: string, token: string, method = "GET"): Promise<T> {
   const response = await fetch(path, { method, headers: { authorization: `Bearer ${token}` } }).catch(() => null);
   if (response === null) throw new RequestError("The server did not answer.", "", true);

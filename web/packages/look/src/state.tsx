@@ -1,4 +1,4 @@
-// Owns how a run's state is told: a glyph and a word, never colour alone.
+// Owns how a run's state is shown: a glyph and a word, never colour alone.
 
 import { Glyph } from "./glyph.js";
 

@@ -1,5 +1,5 @@
-// Owns how a tab that was opened without a key comes by one: from a tab of the same browser that shows these pages. The
-// key goes over a channel that only pages of this origin hear, and is kept nowhere but in the tabs themselves.
+// Owns how a tab that was opened without a token gets one: from a tab of the same browser that shows these pages. The
+// token goes over a channel that only pages of this origin receive, and is stored nowhere but in the tabs themselves.
 
 import { claimsOf, subjectOf } from "./token.js";
 
@@ -13,7 +13,7 @@ interface SharedToken {
   to: string;
 }
 
-/** Lend this tab's key to tabs that ask for one. */
+/** Give this tab's token to tabs that ask for one. */
 export function shareToken(token: string): void {
   const channel = new BroadcastChannel(CHANNEL);
   channel.addEventListener("message", ({ data }: MessageEvent<{ ask?: string }>) => {
@@ -21,7 +21,7 @@ export function shareToken(token: string): void {
   });
 }
 
-/** A key of another tab, or "" where there is none, or where tabs act for different people: which one is not guessed. */
+/** A token of another tab, or "" where there is none, or where tabs act for different people: which one is not guessed. */
 export async function requestToken(): Promise<string> {
   const channel = new BroadcastChannel(CHANNEL);
   const me = crypto.getRandomValues(new Uint32Array(2)).join("-");

@@ -1,4 +1,4 @@
-// Owns what a page can tell of a token without checking it.
+// Owns what a page can read of a token without checking it.
 
 /** What a token claims, unverified; nothing for one that is no JWT. */
 export function claimsOf(token: string): Record<string, unknown> {
@@ -10,7 +10,7 @@ export function claimsOf(token: string): Record<string, unknown> {
   }
 }
 
-/** As whom a token speaks, unverified, in words; empty for one that is no JWT. */
+/** The subject of a token, unverified, as it is shown; empty for one that is no JWT. */
 export function subjectOf(token: string): string {
   const { sub, tenant } = claimsOf(token);
   return typeof sub === "string" ? `${sub}${tenant && tenant !== "default" ? ` of ${tenant}` : ""}` : "";

@@ -1,4 +1,4 @@
-// Owns one run's answer as a UI message stream: what the session's view shows of the run is compared with what was told,
+// Owns one run's answer as a UI message stream: what the session's view shows of the run is compared with what was sent,
 // so a stream may begin anywhere and go on after any loss, without a repeat. One SDK message is one root run.
 
 import type { Item, RunState } from "../protocol.js";
@@ -17,7 +17,7 @@ export function runTree(view: View, root: string): Map<string, RunState> {
 }
 
 export class Answer {
-  /** The last chunk was told. */
+  /** The last chunk was sent. */
   done = false;
   readonly parts: Parts;
   readonly #session: string;
@@ -32,13 +32,13 @@ export class Answer {
     this.parts = new Parts(run, version);
   }
 
-  /** The client comes back to this message with answers to approvals: it is told what came since. */
+  /** The client comes back to this message with answers to approvals: it is sent what came since. */
   resume(): void {
     this.done = false;
     this.#started = false;
   }
 
-  /** What the view shows of the run and was not told. */
+  /** What the view shows of the run and was not sent. */
   *chunks(view: View): Generator<Chunk> {
     const runs = runTree(view, this.#run);
     const root = runs.get(this.#run);
@@ -55,7 +55,7 @@ export class Answer {
     }
     if (Object.keys((view.state ?? {}) as object).length) yield* this.parts.data("state", "state", view.state);
     const subRuns = [...runs.values()].filter(({ id }) => id !== this.#run);
-    const entries = [...items, ...subRuns].sort((one, other) => one.seq - other.seq); // as they would have been told
+    const entries = [...items, ...subRuns].sort((one, other) => one.seq - other.seq); // as they would have been sent
     for (const entry of entries) yield* "kind" in entry ? this.parts.item(entry) : this.parts.subRun(entry);
     if (ended(root)) yield* this.#end(root);
     else if (this.#version >= 6 && this.#waitsForDecision(runs, items)) yield* this.#pause(items);

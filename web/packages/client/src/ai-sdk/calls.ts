@@ -1,8 +1,8 @@
-// Owns tool calls and what allows them, as parts of a UI message, and how much of each was told. The server's own dialect
-// tells the same (src/holdfast/edge/dialects/ai_sdk/calls.py): a page may use either.
+// Owns tool calls and what allows them, as parts of a UI message, and how much of each was sent. The server's own dialect
+// sends the same (src/holdfast/edge/dialects/ai_sdk/calls.py): a page may use either.
 //
 // An approval of a call is one part with it. The SDK sends its user's answers when every tool part of the last step is done
-// or answered, so what waits for an answer has to stand in a step without anything that still goes on (`#step`).
+// or answered, so what waits for an answer has to stand in a step without anything that still goes on (`#stepParts`).
 
 import { canonical } from "../canonical.js";
 import { JSON_DEPTH, MESSAGE_DEPTH } from "../limits.js";
@@ -25,7 +25,7 @@ export function parseJson(text: unknown): unknown {
   try {
     const value: unknown = typeof text === "string" ? JSON.parse(text) : text;
     if (isTooDeep(value, MESSAGE_DEPTH - JSON_DEPTH)) return text;
-    canonical(value); // throws for what could not be told to the SDK
+    canonical(value); // throws for what could not be sent to the SDK
     return value;
   } catch {
     return text;
@@ -38,7 +38,7 @@ const actionOf = (run: string | undefined, tool: string, args: unknown): string 
 const isSameAction = (call: ToolItem, approval: ApprovalItem): boolean => call.name === approval.tool
   && (call.status === "open" || canonical(parseJson(call.args)) === canonical(approval.args));
 
-/** What of a run's tool calls and approvals has been told, and the chunks that tell the rest. */
+/** Which of a run's tool calls and approvals were sent, and the chunks that send the rest. */
 export class Calls {
   /** The run and its sub-runs. */
   runs = new Map<string, RunState>();
@@ -66,7 +66,7 @@ export class Calls {
     return this.#callStates.size + this.#approvalStates.size > 0;
   }
 
-  /** What must be known of the items before any of them is told. */
+  /** Index the items, before any of them is sent. */
   index(items: readonly Item[]): void {
     for (const item of items) {
       if (item.kind === "tool") this.#calls.set(item.id, item);
@@ -168,7 +168,9 @@ export class Calls {
       const inStep = this.#stepParts.has(id); // the SDK looks for the input of a call in the last step only
       const sent = this.#sentChars.get(id) ?? 0;
       this.#sentChars.set(id, args.length);
-      if (inStep && args.length > sent && !approvals.length) yield { type: "tool-input-delta", toolCallId: id, inputTextDelta: args.slice(sent) };
+      if (inStep && args.length > sent && !approvals.length) {
+        yield { type: "tool-input-delta", toolCallId: id, inputTextDelta: args.slice(sent) };
+      }
       const complete = status === "called" || status === "done" || (status === "cut" && typeof parseJson(args) !== "string");
       if (approvals.length || complete) {
         state = "called";
@@ -253,7 +255,7 @@ export class Calls {
     return { type: "tool-output-available", toolCallId: part, output: { approved: true, by, note } };
   }
 
-  /** The run has ended: what was allowed and not done is told as decided, so that no part stays open. */
+  /** The run has ended: what was allowed and not done is sent as decided, so that no part stays open. */
   *finishGrants(): Generator<Chunk> {
     for (const item of this.#approvals.values()) {
       const [part] = this.#approvalParts.get(item.id) ?? [];

@@ -1,10 +1,10 @@
-// Owns a conversation as the SDK's `UIMessage[]`: what a chat is given as its first messages.
+// Owns a conversation as the SDK's `UIMessage[]`: the first messages of a chat.
 
 import { rootOf, visible } from "../branch.js";
 import type { Session } from "../session.js";
 import { ended } from "../view.js";
 import { Answer } from "./answer.js";
-import { parseJson, type Chunk, type Version } from "./calls.js";
+import { type Chunk, parseJson, type Version } from "./calls.js";
 import { toUIMessage } from "./user-message.js";
 
 /** A `UIMessage` of the `ai` package, whichever version. */

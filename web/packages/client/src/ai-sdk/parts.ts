@@ -1,4 +1,4 @@
-// Owns the parts of a UI message of the AI SDK, and how much of each was told. The server's own dialect tells the same
+// Owns the parts of a UI message of the AI SDK, and how much of each was sent. The server's own dialect sends the same
 // (src/holdfast/edge/dialects/ai_sdk/parts.py): a page may use either.
 
 import { browserToolOf } from "../tools.js";
@@ -8,7 +8,7 @@ import type { ApprovalItem, Item, MessageItem, ReasoningItem, RunState, Source }
 const CHUNK_PREFIXES = { message: "text", reasoning: "reasoning" } as const;
 const keyOf = (item: Item): string => `${item.kind}:${item.id}`;
 
-/** What of a run's items has been told, and the chunks that tell the rest. */
+/** Which of a run's items were sent, and the chunks that send the rest. */
 export class Parts {
   readonly calls: Calls;
   readonly #root: string;
@@ -24,7 +24,7 @@ export class Parts {
     this.calls = new Calls(root, version);
   }
 
-  /** Whether anything was told. */
+  /** Whether anything was sent. */
   get started(): boolean {
     return this.#textStates.size > 0 || this.calls.started;
   }

@@ -36,12 +36,12 @@ export interface SendMessagesOptions {
  * An approval ends the stream; the SDK's answer to it decides, and the same message goes on.
  */
 export class HoldfastChatTransport {
-  /** A resumed stream tells the answer from its beginning. */
+  /** A resumed stream has the answer from its beginning. */
   readonly resumeStreamIsReplay = true;
   readonly #client: Client;
   readonly #agent: string;
   readonly #version: Version;
-  readonly #answers = new Map<string, Answer>(); // by session and run: what was told of it here
+  readonly #answers = new Map<string, Answer>(); // by session and run: what was sent of it here
 
   constructor({ client, agent = "", version = 7 }: ChatTransportOptions) {
     this.#client = client;
@@ -54,8 +54,9 @@ export class HoldfastChatTransport {
     const last = messages.at(-1);
     if (!last) throw malformed("There is no message to send.");
     if (trigger !== "regenerate-message" && last.role === "assistant") return this.#decide(session, last, abortSignal);
+    const options = { ...this.#agentOption, ...incarnationOf(messageId, messages), select: true };
     const run = trigger === "regenerate-message"
-      ? await session.regenerate(await this.#inputOf(session, messages, messageId), { ...this.#agentOption, ...incarnationOf(messageId, messages), select: true })
+      ? await session.regenerate(await this.#inputOf(session, messages, messageId), options)
       : await this.#send(session, last, messageId === last.id);
     if (!run.id) {
       throw new HoldfastError({ code: "run.muted", message: "It was said; no agent answers while a person has taken over." });

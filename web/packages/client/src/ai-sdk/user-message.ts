@@ -1,19 +1,19 @@
-// Owns what a person says: a `UIMessage` as a message of the session, and back. What the session has no words for (the
-// message's metadata, `data-*` parts, an order of parts of its own) is kept with the message, as its `meta`. The server's own
-// dialect keeps the same (src/holdfast/edge/dialects/ai_sdk/said.py).
+// Owns a person's message: a `UIMessage` as a message of the session, and back. What the session has no field for (the
+// message's metadata, `data-*` parts, an order of parts of its own) is stored with the message, as its `meta`. The server's own
+// dialect stores the same (src/holdfast/edge/dialects/ai_sdk/user_message.py).
 
 import type { MessageItem } from "../protocol.js";
 import type { UIMessageLike } from "./messages.js";
 
 const META = "aiSdk";
-/** Attachments that are no files of a person's: what a client of another dialect sent beside the words. */
+/** Attachments that are no files of a person's: what a client of another dialect sent beside the text. */
 const CONTEXT = /^application\/vnd\.(ag-ui\.context|openai\.response-request)\+json$/;
 
 /** The parts that `sendMessage({ text, files })` makes. */
 const defaultParts = (text: string, files: number): any[] =>
   [...Array.from({ length: files }, () => ({ type: "file" })), ...(text ? [{ type: "text" }] : [])];
 
-/** The words of a message, and what is kept with it. */
+/** The text of a message, and what is stored with it. */
 export function readUserMessage({ parts, metadata }: UIMessageLike): { text: string; meta?: Record<string, unknown> } {
   const texts = parts.filter(({ type }) => type === "text").map(({ text }) => String(text));
   const text = texts.join("\n\n");
@@ -27,7 +27,7 @@ export function readUserMessage({ parts, metadata }: UIMessageLike): { text: str
   return { text, ...(Object.keys(stored).length && { meta: { [META]: stored } }) };
 }
 
-/** What a person said, or an agent outside of runs, as the message it was. */
+/** A message of a person, or of an agent outside of runs, as the `UIMessage` it was. */
 export function toUIMessage({ id, role, text, attachments = [], meta, actor, ts }: MessageItem): UIMessageLike {
   const ownAttachments = attachments.filter(({ mediaType = "" }) => !CONTEXT.test(mediaType));
   const files = ownAttachments.map(({ blob, name = "", mediaType = "application/octet-stream" }) => ({

@@ -16,7 +16,7 @@ export interface SessionOptions {
   /** Cancels what the agent runs in the thread. Rejects when the server refuses. */
   onCancel: () => Promise<void>;
   adapters: {
-    /** The session is the history: it is asked for it, and joined, when the page opens; nothing is kept beside it. */
+    /** The session is the history: it is read and joined when the page opens; nothing is stored beside it. */
     history: {
       load: () => Promise<{ messages: never[]; unstable_resume: boolean }>;
       append: () => Promise<void>;
@@ -40,7 +40,7 @@ export function useAgentSession(agent: HttpAgentLike): SessionOptions {
     onCancel: async () => { if (!unmounted.current) await stop(agent); },
     adapters: {
       history: {
-        load: async () => ({ messages: [], unstable_resume: await hasItems(agent) }), // the join tells what was said
+        load: async () => ({ messages: [], unstable_resume: await hasItems(agent) }), // the join streams the history
         append: async () => {},
       },
     },

@@ -1,5 +1,5 @@
 // Owns what CopilotKit's runtime asks a runner: to run, join and stop an agent, all of it where the sessions are, so that
-// nothing is kept in the runtime (docs/howto/copilotkit.md). The agents are the runtime's own `HttpAgent`s, of whatever
+// nothing is stored in the runtime (docs/howto/copilotkit.md). The agents are the runtime's own `HttpAgent`s, of whatever
 // version of `@ag-ui/client` it has.
 
 import { Observable, type Subscriber } from "rxjs";
@@ -47,7 +47,7 @@ const PAGE_VERSION = "0.0.59";
 export class HoldfastRunner {
   private readonly agents: HoldfastRunnerConfig["agents"];
   private readonly headers: NonNullable<HoldfastRunnerConfig["headers"]>;
-  /** By thread, the agent that was asked there last: a stop does not name it. */
+  /** By thread, the agent that ran there last: a stop does not name it. */
   private readonly lastAgents = new Map<string, string>();
 
   constructor({ agents, headers = () => ({}) }: HoldfastRunnerConfig) {
