@@ -2,11 +2,10 @@
 // when somebody asks.
 
 import type { HistoryPage, Item, MessageItem, RunState } from "./protocol.js";
-import type { Run } from "./run.js";
-import type { Session } from "./session.js";
+import type { RunReference, SessionPort } from "./session-port.js";
 
 /** Wait for the end of a run; null when neither the view nor the history knows it. */
-export async function waitForEnd({ session, id, seq }: Run): Promise<RunState | null> {
+export async function waitForEnd({ session, id, seq }: RunReference): Promise<RunState | null> {
   const view = await session.until((now) => {
     const run = now.runs.get(id);
     return run ? now.ended(run) : session.cursor!.seq >= seq; // an answer may come before the events it tells of
@@ -17,7 +16,7 @@ export async function waitForEnd({ session, id, seq }: Run): Promise<RunState | 
 }
 
 /** The text of a run that ended. */
-export async function runText(session: Session, run: RunState): Promise<string> {
+export async function runText(session: SessionPort, run: RunState): Promise<string> {
   const view = await session.state();
   let items: Item[] = view.items;
   for await (const page of pages(session, view.older)) {
@@ -38,7 +37,7 @@ export function joinText(items: readonly Item[], run: RunState): string {
 }
 
 /** Pages of history from a number on, each older than the one before. */
-async function* pages(session: Session, number: number): AsyncGenerator<HistoryPage["page"]> {
+async function* pages(session: SessionPort, number: number): AsyncGenerator<HistoryPage["page"]> {
   while (number > 0) {
     const { page, older } = await session.history(number);
     yield page;

@@ -2,11 +2,11 @@
 
 import { HoldfastError } from "./errors.js";
 import type { RunState } from "./protocol.js";
-import type { Session } from "./session.js";
+import type { RunReference, SessionPort } from "./session-port.js";
 
 /** A run by id. Nothing happens to it when this object, or the connection, goes away. */
-export class Run {
-  readonly session: Session;
+export class Run<InSession extends SessionPort = SessionPort> implements RunReference {
+  readonly session: InSession;
   /** Empty when nothing was queued: the input was for nobody, or the agents are muted. */
   readonly id: string;
   /** Id of the input message it answers. */
@@ -14,7 +14,7 @@ export class Run {
   /** A position at or after the one that queued it. */
   readonly seq: number;
 
-  constructor(session: Session, id: string, input = "", seq = 0) {
+  constructor(session: InSession, id: string, input = "", seq = 0) {
     this.session = session;
     this.id = id;
     this.input = input;

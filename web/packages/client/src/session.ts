@@ -1,69 +1,19 @@
 // Owns a session as an application uses it: read it, speak in it, control what runs in it.
 
-import type { Connection, ConnectionListener, RequestOptions } from "./connection.js";
+import type { Connection, ConnectionListener } from "./connection.js";
 import { Followable } from "./emitter.js";
 import type { HoldfastError } from "./errors.js";
 import { Events } from "./events.js";
 import { Feed } from "./feed.js";
 import { LiveView, type ReadingStatus } from "./live.js";
 import { type StorageLike } from "./outbox.js";
-import type { Attachment, Cursor, Decision, HistoryPage, Op, OpResult, PresenceEntry, ServerMessage, Start } from "./protocol.js";
+import type { Cursor, Decision, HistoryPage, Op, OpResult, PresenceEntry, ServerMessage, Start } from "./protocol.js";
 import type { Recovery } from "./recovery.js";
 import { Run } from "./run.js";
+import type { CancelOptions, InterruptOptions, ResolveOptions, SendOptions, WriteOptions } from "./session-options.js";
+import type { SessionPort } from "./session-port.js";
 import { loadView, removeView, storeView } from "./store.js";
 import type { View } from "./view.js";
-
-/** Of every call that writes. */
-export interface WriteOptions extends RequestOptions {
-  /** Makes a retry safe: the same key with the same content is done once. Random unless given. */
-  key?: string;
-  /** The life of the session that is meant (LIFE-1): the one that is read here, unless it was read elsewhere. */
-  incarnation?: string;
-}
-
-export interface SendOptions extends WriteOptions {
-  /** Whom it is for, when not the session's own agent. */
-  agent?: string;
-  /** The input this replaces, on a new branch (CTL-7). */
-  edits?: string;
-  /** The input it continues. */
-  parent?: string;
-  /** The run that answered `parent`, where another one is shown. */
-  answer?: string;
-  attachments?: Attachment[];
-  /** What your program keeps with the message: up to 64 KiB of JSON. */
-  meta?: Record<string, unknown>;
-  /** How often the run may be tried; 3 unless said otherwise. */
-  attempts?: number;
-  /** Do not wait for other runs of the agent in this session. */
-  concurrent?: boolean;
-  /** Only say it; no run. */
-  silent?: boolean;
-}
-
-export interface InterruptOptions extends WriteOptions {
-  run?: string;
-  agent?: string;
-  force?: boolean;
-}
-
-export interface CancelOptions extends WriteOptions {
-  run?: string;
-  /** The run of an input, even before it exists. */
-  input?: string;
-  /** Without a run or an input: my runs (the default), or all. */
-  scope?: "mine" | "all";
-  /** End it at once, without any grace. */
-  force?: boolean;
-  /** The run's version as it was seen. */
-  version?: number;
-}
-
-export interface ResolveOptions extends WriteOptions {
-  note?: string;
-  /** Which action the person was shown: its `hash`. */
-  hash?: string;
-}
 
 /**
  * One session, by id. Making it asks nothing of the server; `follow` keeps its `view` up to date.
@@ -73,7 +23,7 @@ export interface ResolveOptions extends WriteOptions {
  *
  * Fires `change` after the view, the status, who is here, or what is being sent has changed.
  */
-export class Session extends Followable {
+export class Session extends Followable implements SessionPort {
   readonly id: string;
   /** Who is here now, while the session is followed. */
   here: readonly PresenceEntry[] = [];
@@ -204,22 +154,22 @@ export class Session extends Followable {
 
   // --- speaking
   /** Say something, and queue the run that answers it. */
-  async send(text: string, options: SendOptions = {}): Promise<Run> {
+  async send(text: string, options: SendOptions = {}): Promise<Run<Session>> {
     return this.#run(await this.#request({ op: "send", text }, options));
   }
 
   /** Stop what runs (or one run), say something, and queue its run behind the end of the old ones (CTL-5). */
-  async interrupt(text: string, options: InterruptOptions = {}): Promise<Run> {
+  async interrupt(text: string, options: InterruptOptions = {}): Promise<Run<Session>> {
     return this.#run(await this.#request({ op: "interrupt", text }, options));
   }
 
   /** Answer an input again; the earlier answer stays as a sibling. `select`: show the branch that ends there. */
-  async regenerate(input: string, options: WriteOptions & { agent?: string; select?: boolean } = {}): Promise<Run> {
+  async regenerate(input: string, options: WriteOptions & { agent?: string; select?: boolean } = {}): Promise<Run<Session>> {
     return this.#run(await this.#request({ op: "regenerate", input }, options));
   }
 
   /** A run of this session, by id. */
-  run(id: string, input?: string): Run {
+  run(id: string, input?: string): Run<Session> {
     return new Run(this, id, input);
   }
 
@@ -341,7 +291,7 @@ export class Session extends Followable {
     return this.#connection.request(request, timeoutMs === undefined ? {} : { timeoutMs });
   }
 
-  #run(result: OpResult): Run {
+  #run(result: OpResult): Run<Session> {
     return new Run(this, (result["run"] as string) ?? "", result["messageId"] as string, result["last"] as number);
   }
 }

@@ -5,15 +5,8 @@ import type { Session } from "../session.js";
 import { ended } from "../view.js";
 import { Answer } from "./answer.js";
 import { type Chunk, parseJson, type Version } from "./calls.js";
+import type { UIMessageLike } from "./ui-message.js";
 import { toUIMessage } from "./user-message.js";
-
-/** A `UIMessage` of the `ai` package, whichever version. */
-export interface UIMessageLike {
-  id: string;
-  role: "system" | "user" | "assistant";
-  parts: any[];
-  metadata?: any;
-}
 
 /** The messages of the branch shown, within the view's window. An answer that is being given is left out: resume it. */
 export function toUIMessages(session: Session, version: Version = 7): UIMessageLike[] {

@@ -8,7 +8,7 @@ import type { Run } from "../run.js";
 import type { Session } from "../session.js";
 import { ended, type View } from "../view.js";
 import { Answer, runTree, streamOf } from "./answer.js";
-import type { UIMessageLike } from "./messages.js";
+import type { UIMessageLike } from "./ui-message.js";
 import { readUserMessage } from "./user-message.js";
 import type { Version } from "./calls.js";
 

@@ -1,7 +1,8 @@
 // Owns what others do in a session that a chat shows: turns from other tabs, devices and people appear as they happen.
 
 import type { Session } from "../session.js";
-import { toUIMessages, type UIMessageLike } from "./messages.js";
+import { toUIMessages } from "./messages.js";
+import type { UIMessageLike } from "./ui-message.js";
 import type { Version } from "./calls.js";
 import { activeRun } from "./transport.js";
 

@@ -3,7 +3,7 @@
 // dialect stores the same (src/holdfast/edge/dialects/ai_sdk/user_message.py).
 
 import type { MessageItem } from "../protocol.js";
-import type { UIMessageLike } from "./messages.js";
+import type { UIMessageLike } from "./ui-message.js";
 
 const META = "aiSdk";
 /** Attachments that are no files of a person's: what a client of another dialect sent beside the text. */
