@@ -156,13 +156,14 @@ async def test_kill_the_server_mid_answer(chat: Chat, undisturbed: str) -> None:
     await chat.ask(QUESTION)
     await chat.mid_answer()
     await chat.tab.run(
-        "(tell => { window.told = []; holdfast.tell = (...said) => { told.push(said); tell(...said); }; })(holdfast.tell.bind(holdfast))"
+        "(show => { window.notices = []; holdfast.showNotice = (...notice) => { notices.push(notice); show(...notice); }; })"
+        "(holdfast.showNotice.bind(holdfast))"
     )
     await chat.break_it("server")
     await chat.tab.until("document.body.dataset.line === 'offline'")
     await chat.ended()
-    told = await chat.tab.run("told.filter(([words, kind]) => /server|fetch/i.test(words) || kind === 'error')")
-    assert [words for words, *_ in told] == ["The server was killed: SIGKILL. It is started again in a moment."], (
+    notices = await chat.tab.run("notices.filter(([words, kind]) => /server|fetch/i.test(words) || kind === 'error')")
+    assert [words for words, *_ in notices] == ["The server was killed: SIGKILL. It is started again in a moment."], (
         "it worked"
     )
     await chat.exact()

@@ -201,9 +201,9 @@ async def test_labels_of_time_stand_apart(console: Tab, width: int) -> None:
     await console.look(width, 800)
     await console.run("""(() => {
         const made = { at: 1764000044000 - 1000, stats: null };
-        const ask = operator.ask.bind(operator);
-        operator.ask = async (...what) => {
-            const told = await ask(...what);
+        const request = operator.request.bind(operator);
+        operator.request = async (...what) => {
+            const told = await request(...what);
             if (what[0] === "stats") window.labels ??= [];  // what was drawn before is of another clock
             return what[0] === "stats" ? { ...told, now_ms: (made.at += 1000) } : told;
         };
@@ -227,10 +227,10 @@ async def test_labels_of_time_stand_apart(console: Tab, width: int) -> None:
 
 
 async def test_nothing_to_say_takes_no_room(console: Tab) -> None:
-    await console.run("operator.tell('')")
+    await console.run("operator.showNotice('')")
     assert await console.run("document.querySelector('#page').getBoundingClientRect().bottom === innerHeight")
     assert await console.run("document.querySelector('#notice').checkVisibility({ visibilityProperty: true })") is False
-    await console.run("operator.tell('Said.')")
+    await console.run("operator.showNotice('Said.')")
     await console.until("document.querySelector('#notice').checkVisibility({ visibilityProperty: true })")
 
 
@@ -264,7 +264,7 @@ async def test_a_server_that_is_away_is_said_in_words(console: Tab, demo: Demo) 
     await console.until("document.querySelector('h1').innerText === 'Runs'")
     await console.network(offline=True)
     await console.until("document.querySelector('.failure')?.innerText === 'The server did not answer.'")
-    await console.run("void operator.act(() => operator.ask('connections/c1', 'DELETE'), 'done')")
+    await console.run("void operator.perform(() => operator.request('connections/c1', 'DELETE'), 'done')")
     await console.until("document.querySelector('#notice').innerText === 'The server did not answer.'")
     await console.network(offline=False)
     await console.until("document.querySelector('.failure') === null")

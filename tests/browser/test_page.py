@@ -25,12 +25,12 @@ PIECES = [
 
 RENDER = """
 ((texts) => {
-  const { Growing } = look;
+  const { GrowingMarkdown } = look;
   return texts.map((text) => {
     const whole = document.createElement("div");
-    new Growing(whole).show(text);
+    new GrowingMarkdown(whole).show(text);
     const grown = document.createElement("div");
-    const growing = new Growing(grown);
+    const growing = new GrowingMarkdown(grown);
     let at = 0;
     for (const letter of text) { at += letter.length; growing.show(text.slice(0, at)); }
     const links = [...whole.querySelectorAll("a")].map((a) => a.href);

@@ -13,15 +13,15 @@ import pytest
 
 WEB = Path(__file__).parents[3] / "web"
 READ = """
-const { spansOf, looked } = look;
-const told = (span) => typeof span === "string" ? span : span.kind === "code" ? span.mark + span.text + span.mark
+const { spansOf, scanCost } = look;
+const sourceOf = (span) => typeof span === "string" ? span : span.kind === "code" ? span.mark + span.text + span.mark
   : span.kind === "url" ? span.target : span.kind === "link" ? `[${span.label}](${span.target})`
-  : span.mark + span.inside.map(told).join("") + span.mark;
+  : span.mark + span.inside.map(sourceOf).join("") + span.mark;
 const texts = JSON.parse(require("fs").readFileSync(0, "utf8"));
 console.log(JSON.stringify(texts.map((text) => {
-  looked.characters = 0;
+  scanCost.characters = 0;
   const spans = spansOf(text);
-  return { told: spans.map(told).join(""), looked: looked.characters, spans };
+  return { source: spans.map(sourceOf).join(""), cost: scanCost.characters, spans };
 })));
 """
 
@@ -39,7 +39,7 @@ def reader() -> str:
 def read(reader: str, texts: list[str]) -> list[dict[str, Any]]:
     done = subprocess.run(["node", "-e", reader], input=json.dumps(texts), capture_output=True, text=True, check=True)
     found: list[dict[str, Any]] = json.loads(done.stdout)
-    assert [one["told"] for one in found] == texts, "every character of the source is there, in order"
+    assert [one["source"] for one in found] == texts, "every character of the source is there, in order"
     return found
 
 
@@ -57,7 +57,7 @@ def test_a_text_costs_its_length(reader: str) -> None:
     texts += [growing[:size] for size in sizes]
     found = read(reader, texts)
     for at in range(0, len(texts), len(sizes)):
-        costs = [one["looked"] for one in found[at : at + len(sizes)]]
+        costs = [one["cost"] for one in found[at : at + len(sizes)]]
         for size, cost in zip(sizes, costs, strict=True):
             assert cost <= 12 * size, (texts[at][:8], costs)
 

@@ -1,16 +1,16 @@
 // Owns the page's frame: three panes (two of them drawers on a phone), the bar, the keyboard, and when to draw again.
 
-import { bare, Button, Glyph, listen, useChanges } from "holdfast-look";
+import { Button, escapeInvisible, Glyph, listenToKeys, useChanges } from "holdfast-look";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
-import { useInfo } from "./breaking.js";
+import { useDemoInfo } from "./fault-controls.js";
 import type { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
 import { ChatContext, useChat } from "./context.js";
 import { Conversation } from "./conversation.js";
-import { Line, lineState, lineWords } from "./line.js";
-import { Sessions } from "./sessions.js";
-import { activeRuns, openRuns, stopsSent } from "./stopping.js";
+import { connectionLabel, ConnectionPanel, connectionState } from "./connection-panel.js";
+import { SessionSidebar } from "./sessions.js";
+import { activeRuns, openRuns, stopsSent } from "./open-runs.js";
 
 type Drawer = "left" | "right" | "";
 
@@ -29,67 +29,67 @@ function Page() {
   const [drawer, setDrawer] = useState<Drawer>("");
   const { session, client } = chat;
   useChanges((changed) => {
-    const ends = [client.on("status", changed), listenTo(chat, changed)];
+    const ends = [client.on("status", changed), onChange(chat, changed)];
     return () => ends.forEach((end) => end());
   }, [chat]);
   useChanges((changed) => session?.follow(changed) ?? (() => {}), [session]);
   useEffect(() => setDrawer(""), [session]);
   useReadMarks(chat);
   useKeys(chat, setDrawer);
-  const state = lineState(chat);
+  const state = connectionState(chat);
   useLayoutEffect(() => {
     Object.assign(document.body.dataset, { line: state.replace(" ", "-"), drawer });
-    document.title = `${bare(title(chat))} · Holdfast`;
+    document.title = `${escapeInvisible(titleOf(chat))} · Holdfast`;
   });
   const refused = state === "refused";
   if (refused && !session?.view.items.length) return <Refused expired={client.principal !== ""} />;
-  const taken = session?.view.handoff?.by ?? null;
+  const takenBy = session?.view.handoff?.by ?? null;
   const toggle = (side: Drawer) => setDrawer((before) => (before === side ? "" : side));
   return (
     <>
       <div id="veil" onClick={() => setDrawer("")} />
-      <Sessions current={session?.id ?? null} />
+      <SessionSidebar current={session?.id ?? null} />
       <main>
-        <Bar taken={taken} toggle={toggle} />
+        <TitleBar takenBy={takenBy} toggle={toggle} />
         {refused && <p id="expired" class="banner">Your key has expired or was revoked: nothing more arrives, and nothing is sent. Open the address with a new one here; what you typed is kept.</p>}
-        {!refused && taken !== null && <p id="taken" class="banner">{taken === chat.me ? "You have" : `${taken.split(":")[1]} has`} taken over; the agents are silent until this is given back.</p>}
-        <Middle />
-        <Foot taken={taken} />
+        {!refused && takenBy !== null && <p id="taken" class="banner">{takenBy === chat.me ? "You have" : `${takenBy.split(":")[1]} has`} taken over; the agents are silent until this is given back.</p>}
+        <MainPane />
+        <Footer takenBy={takenBy} />
       </main>
-      <Line />
+      <ConnectionPanel />
     </>
   );
 }
 
-const title = ({ session }: Chat): string => session?.view.title || (session === null ? "New conversation" : "Conversation");
+const titleOf = ({ session }: Chat): string => session?.view.title || (session === null ? "New conversation" : "Conversation");
 
-function listenTo(target: EventTarget, changed: () => void): () => void {
+function onChange(target: EventTarget, changed: () => void): () => void {
   target.addEventListener("change", changed);
   return () => target.removeEventListener("change", changed);
 }
 
-function Bar({ taken, toggle }: { taken: string | null; toggle: (side: Drawer) => void }) {
+function TitleBar({ takenBy, toggle }: { takenBy: string | null; toggle: (side: Drawer) => void }) {
   const chat = useChat();
-  const mine = taken === chat.me;
-  const hidden = chat.session === null || (taken !== null && !mine);
-  const state = lineState(chat);
+  const mine = takenBy === chat.me;
+  const hidden = chat.session === null || (takenBy !== null && !mine);
+  const state = connectionState(chat);
   return (
     <header id="bar">
       <button type="button" id="show-sessions" class="icon" aria-label="Sessions" onClick={() => toggle("left")}><Glyph name="menu" /></button>
-      <h1 id="title">{title(chat)}</h1>
-      <Button icon="hand" words={mine ? "give back" : "take over"} kind="quiet" id="hand" class={hidden ? "away" : ""} aria-pressed={mine}
-        title="Speak in place of the agents" onClick={() => chat.hand()} />
+      <h1 id="title">{titleOf(chat)}</h1>
+      <Button icon="hand" label={mine ? "give back" : "take over"} kind="quiet" id="hand" class={hidden ? "away" : ""} aria-pressed={mine}
+        title="Speak in place of the agents" onClick={() => chat.toggleHandoff()} />
       <button type="button" id="show-line" class="chip" title="The line: how the connection stands, and how to break it" onClick={() => toggle("right")}>
-        <span class="dot" aria-hidden="true" /><span>{state === "live" ? state : lineWords(chat)}</span>
+        <span class="dot" aria-hidden="true" /><span>{state === "live" ? state : connectionLabel(chat)}</span>
       </button>
     </header>
   );
 }
 
-function Middle() {
+function MainPane() {
   const chat = useChat();
   const { session } = chat;
-  if (session?.status === "closed" && lineState(chat) !== "refused") {
+  if (session?.status === "closed" && connectionState(chat) !== "refused") {
     return (
       <div id="scroller"><section id="gone">
         <h2>This session cannot be read.</h2><p>It was deleted, or your token does not reach it. Start a new one with <kbd>n</kbd>.</p>
@@ -103,20 +103,20 @@ function Middle() {
         <h2>Ask, then break it.</h2>
         <p>A librarian reads this project’s documents with three sub-agents; a clerk writes notes when you let it. Cut the connection, kill the agent, close the tab: the answer ends exactly as it was written.</p>
         <div class="suggestions">{SUGGESTIONS.map(([agent, text]) => (
-          <button key={text} type="button" onClick={() => chat.say(text, agent)}><small>{agent}</small>{text}</button>
+          <button key={text} type="button" onClick={() => chat.send(text, agent)}><small>{agent}</small>{text}</button>
         ))}</div>
       </section>
     )}</div>
   );
 }
 
-function Foot({ taken }: { taken: string | null }) {
+function Footer({ takenBy }: { takenBy: string | null }) {
   const chat = useChat();
-  const { info } = useInfo();
+  const { info } = useDemoInfo();
   return (
     <div id="foot">
-      <Composer session={chat.session?.id ?? null} agents={info?.agents ?? ["librarian", "clerk"]} active={activeRuns(chat.session)} open={openRuns(chat.session)}
-        stops={stopsSent(chat.session?.sending ?? [])} speaksTo={chat.session?.view.agent ?? ""} taken={taken} />
+      <Composer session={chat.session?.id ?? null} agents={info?.agents ?? ["librarian", "clerk"]} activeRuns={activeRuns(chat.session)} openRuns={openRuns(chat.session)}
+        stopsSent={stopsSent(chat.session?.sending ?? [])} sessionAgent={chat.session?.view.agent ?? ""} takenBy={takenBy} />
       <p id="notice" role="status" data-kind={chat.notice.kind}>{chat.notice.text}</p>
     </div>
   );
@@ -133,11 +133,11 @@ function useReadMarks(chat: Chat): void {
 }
 
 function useKeys(chat: Chat, setDrawer: (drawer: Drawer) => void): void {
-  useEffect(() => listen(() => ({
+  useEffect(() => listenToKeys(() => ({
     "/": () => { setDrawer("left"); setTimeout(() => document.getElementById("search")?.focus()); },
     j: () => move(1), k: () => move(-1),
     s: () => chat.stop(openRuns(chat.session)), n: () => chat.open(null), i: () => document.getElementById("words")?.focus(),
-    a: () => answer(chat, "approved"), d: () => answer(chat, "denied"),
+    a: () => decide(chat, "approved"), d: () => decide(chat, "denied"),
     e: () => document.activeElement?.closest("article.input")?.querySelector<HTMLElement>("header > .quiet")?.click() ?? false,
     G: () => {
       const scroller = document.getElementById("scroller");
@@ -157,7 +157,7 @@ function move(step: number): void {
 }
 
 /** Decide the approval in focus, else the newest that waits. */
-function answer(chat: Chat, decision: "approved" | "denied"): boolean {
+function decide(chat: Chat, decision: "approved" | "denied"): boolean {
   const pending = [...document.querySelectorAll<HTMLElement>('.approval[data-status="pending"]')];
   const card = pending.find((node) => node.contains(document.activeElement)) ?? pending.at(-1);
   const item = card && chat.session?.view.find("approval", card.dataset["id"] ?? "");

@@ -1,51 +1,51 @@
 // Owns the order in which a conversation is shown: turns, the answer below each, and sub-agents side by side.
-// Pure: the view and what was fetched of its past go in, plain data comes out.
+// Pure: the view and fetched history go in, plain data comes out.
 
 import { visible, type Item, type MessageItem, type RunState, type View } from "holdfast-ai";
 
 /** Pages of history that were fetched, oldest first. */
-export interface Past {
+export interface FetchedHistory {
   items: Item[];
   runs: Map<string, RunState>;
   /** Number of the page before them; null before anything was fetched. */
   older: number | null;
 }
 
-export const NO_PAST: Past = { items: [], runs: new Map(), older: null };
+export const NO_HISTORY: FetchedHistory = { items: [], runs: new Map(), older: null };
 
 /** What stands in an answer, in order. */
-export type Part =
+export type RunPart =
   | { kind: "item"; item: Item; superseded: boolean }
   | { kind: "loss"; loss: NonNullable<RunState["losses"]>[number] }
-  | { kind: "subs"; runs: Answer[] };
+  | { kind: "subs"; runs: RunNode[] };
 
 /** A run and everything in it. */
-export interface Answer {
+export interface RunNode {
   run: RunState;
-  parts: Part[];
+  parts: RunPart[];
   /** It belongs to an attempt that was lost. */
   superseded: boolean;
   /** One line about how far it is. */
   progress: string;
 }
 
-/** Something somebody said (or that stands alone), and its answer. */
-export interface Turn {
+/** A message (or an item that stands alone), and its answer. */
+export interface ShownTurn {
   item: Item;
-  answer?: Answer;
+  answer?: RunNode;
 }
 
 /** The view with the fetched past before it. */
-export function known(view: View, past: Past): View {
-  if (!past.items.length) return view;
-  const items = [...past.items, ...view.items];
-  const byId = new Map(past.items.map((item) => [`${item.kind}\n${item.id}`, item]));
-  const find = ((kind: Item["kind"], id: string) => view.find(kind, id) ?? byId.get(`${kind}\n${id}`)) as View["find"];
-  return { items, runs: new Map([...past.runs, ...view.runs]), head: view.head, chosen: view.chosen, find } as unknown as View;
+export function withHistory(view: View, history: FetchedHistory): View {
+  if (!history.items.length) return view;
+  const items = [...history.items, ...view.items];
+  const fetchedById = new Map(history.items.map((item) => [`${item.kind}\n${item.id}`, item]));
+  const find = ((kind: Item["kind"], id: string) => view.find(kind, id) ?? fetchedById.get(`${kind}\n${id}`)) as View["find"];
+  return { items, runs: new Map([...history.runs, ...view.runs]), head: view.head, chosen: view.chosen, find } as unknown as View;
 }
 
 /** What is shown, in order. */
-export function arrange(view: View): Turn[] {
+export function arrange(view: View): ShownTurn[] {
   const byRun = new Map<string, Item[]>();
   const turns: Item[] = [];
   for (const item of visible(view)) {
@@ -60,47 +60,47 @@ export function arrange(view: View): Turn[] {
   }
   return turns.map((item) => {
     const run = isInput(item) ? answers.get(item.id) : undefined;
-    return run ? { item, answer: answerOf(run, byRun, children) } : { item };
+    return run ? { item, answer: runNodeOf(run, byRun, children) } : { item };
   });
 }
 
 export const isInput = (item: Item): item is MessageItem => item.kind === "message" && item.turn === item.id;
 
 /** Of what a lost attempt left: a text that does not count (RUN-8), and whatever was cut. */
-const inVain = (item: Item): boolean =>
+const isDiscarded = (item: Item): boolean =>
   item.kind === "message" || item.kind === "reasoning" ? !item.kept : "status" in item && item.status === "cut";
 
 function push<T>(map: Map<string, T[]>, key: string, value: T): void {
-  const known = map.get(key);
-  if (known) known.push(value);
+  const list = map.get(key);
+  if (list) list.push(value);
   else map.set(key, [value]);
 }
 
-function answerOf(run: RunState, byRun: Map<string, Item[]>, children: Map<string, RunState[]>, lossBefore = 0): Answer {
+function runNodeOf(run: RunState, byRun: Map<string, Item[]>, children: Map<string, RunState[]>, lossBefore = 0): RunNode {
   const losses = run.losses ?? [];
   const lost = new Set(losses.map(({ attempt }) => attempt));
   const lastLoss = losses.at(-1)?.ts ?? 0;
   const own = byRun.get(run.id) ?? [];
-  const below = children.get(run.id) ?? [];
-  const placed: { at: number; seq: number; part: Part | Answer }[] = own.map((item) => {
-    const superseded = lost.has(item.attempt ?? -1) && inVain(item);
+  const subRuns = children.get(run.id) ?? [];
+  const positioned: { at: number; seq: number; part: RunPart | RunNode }[] = own.map((item) => {
+    const superseded = lost.has(item.attempt ?? -1) && isDiscarded(item);
     return { at: item.ts, seq: item.seq, part: { kind: "item", item, superseded } };
   });
-  for (const child of below) placed.push({ at: child.queued_ts, seq: child.seq, part: answerOf(child, byRun, children, lastLoss) });
+  for (const child of subRuns) positioned.push({ at: child.queued_ts, seq: child.seq, part: runNodeOf(child, byRun, children, lastLoss) });
   for (const loss of losses) {
-    const after = placed.filter(({ at }) => at <= loss.ts).reduce((most, { seq }) => Math.max(most, seq), run.seq);
-    placed.push({ at: loss.ts, seq: after + 0.5, part: { kind: "loss", loss } });
+    const after = positioned.filter(({ at }) => at <= loss.ts).reduce((most, { seq }) => Math.max(most, seq), run.seq);
+    positioned.push({ at: loss.ts, seq: after + 0.5, part: { kind: "loss", loss } });
   }
-  placed.sort((one, other) => one.seq - other.seq);
+  positioned.sort((one, other) => one.seq - other.seq);
   const superseded = run.parent !== undefined && run.queued_ts <= lossBefore;
-  const progress = run.parent === undefined ? atWork(below.filter((child) => child.queued_ts > lastLoss)) : cited(own);
-  return { run, parts: sideBySide(placed.map(({ part }) => part)), superseded, progress };
+  const progress = run.parent === undefined ? subRunProgress(subRuns.filter((child) => child.queued_ts > lastLoss)) : sourceCount(own);
+  return { run, parts: sideBySide(positioned.map(({ part }) => part)), superseded, progress };
 }
 
 /** Neighbouring sub-runs share a row. */
-function sideBySide(placed: (Part | Answer)[]): Part[] {
-  const parts: Part[] = [];
-  for (const part of placed) {
+function sideBySide(positioned: (RunPart | RunNode)[]): RunPart[] {
+  const parts: RunPart[] = [];
+  for (const part of positioned) {
     if ("kind" in part) {
       parts.push(part);
       continue;
@@ -112,12 +112,12 @@ function sideBySide(placed: (Part | Answer)[]): Part[] {
   return parts;
 }
 
-function cited(items: readonly Item[]): string {
+function sourceCount(items: readonly Item[]): string {
   const sources = items.reduce((count, item) => count + (item.kind === "message" ? item.sources?.length ?? 0 : 0), 0);
   return sources ? `${sources} source${sources === 1 ? "" : "s"}` : "";
 }
 
-function atWork(children: readonly RunState[]): string {
+function subRunProgress(children: readonly RunState[]): string {
   const working = children.filter(({ status }) => status === "running").length;
   return working ? `${working} of ${children.length} sub-agents at work` : "";
 }

@@ -10,26 +10,26 @@ const ROWS_PX = 200;
 
 /** What was typed and not sent, by session; it outlives a reload. */
 const draftOf = (session: string | null): string => sessionStorage.getItem(`holdfast.draft ${session ?? ""}`) ?? "";
-const keepDraft = (session: string | null, text: string): void =>
+const storeDraft = (session: string | null, text: string): void =>
   text ? sessionStorage.setItem(`holdfast.draft ${session ?? ""}`, text) : sessionStorage.removeItem(`holdfast.draft ${session ?? ""}`);
 
 /**
- * `active`: root runs that are queued or running; `open`: those that wait for people, too; `stops`: runs whose stop is on
- * its way; `speaksTo`: the session's own agent; `taken`: who has taken over, if anybody.
+ * `activeRuns`: root runs that are queued or running; `openRuns`: those that wait for people, too; `stopsSent`: runs whose stop is
+ * on its way; `sessionAgent`: the session's own agent; `takenBy`: who has taken over, if anybody.
  */
-export function Composer({ session, agents, active, open, stops, speaksTo, taken }: {
-  session: string | null; agents: readonly string[]; active: readonly RunState[]; open: readonly RunState[];
-  stops: ReadonlySet<unknown>; speaksTo: string; taken: string | null;
+export function Composer({ session, agents, activeRuns, openRuns, stopsSent, sessionAgent, takenBy }: {
+  session: string | null; agents: readonly string[]; activeRuns: readonly RunState[]; openRuns: readonly RunState[];
+  stopsSent: ReadonlySet<unknown>; sessionAgent: string; takenBy: string | null;
 }) {
   const chat = useChat();
   const [text, setText] = useState("");
   const [chosen, setChosen] = useState("");
-  const agent = chosen || (agents.includes(speaksTo) ? speaksTo : chat.agent);
+  const agent = chosen || (agents.includes(sessionAgent) ? sessionAgent : chat.agent);
   const area = useRef<HTMLTextAreaElement>(null);
-  const typed = (next: string) => {
-    keepDraft(session, next);
+  const onType = (next: string) => {
+    storeDraft(session, next);
     setText(next);
-    chat.typing(next !== "");
+    chat.setTyping(next !== "");
   };
   useEffect(() => {
     setText(draftOf(session));
@@ -40,18 +40,18 @@ export function Composer({ session, agents, active, open, stops, speaksTo, taken
     node.style.height = "auto";
     node.style.height = `${Math.min(ROWS_PX, node.scrollHeight)}px`;
   }, [text]);
-  const mode = taken !== null ? "operator" : active.length ? "steer" : "send";
-  const stopping = open.length > 0 && open.every(({ id, cancel }) => cancel !== undefined || stops.has(id));
+  const mode = takenBy !== null ? "operator" : activeRuns.length ? "steer" : "send";
+  const stopping = openRuns.length > 0 && openRuns.every(({ id, cancel }) => cancel !== undefined || stopsSent.has(id));
   const steering = mode === "steer" && !stopping;
-  const target = active.at(-1);
+  const target = activeRuns.at(-1);
   const blocked = !text.trim() || (mode === "steer" && stopping);
-  const submit = (how: string = mode) => {
+  const submit = (action: string = mode) => {
     const words = text.trim();
-    if (!words || (how === "steer" && blocked)) return;
-    if (how === "steer") chat.steer(target!, words);
-    else if (how === "interrupt") chat.interrupt(target!, words);
-    else chat.say(words, agent);
-    typed("");
+    if (!words || (action === "steer" && blocked)) return;
+    if (action === "steer") chat.steer(target!, words);
+    else if (action === "interrupt") chat.interrupt(target!, words);
+    else chat.send(words, agent);
+    onType("");
   };
   const placeholder = {
     send: `Ask the ${agent} …`, steer: stopping ? "Stopping …" : `Steer the ${target?.agent ?? agent} while it works …`,
@@ -60,7 +60,7 @@ export function Composer({ session, agents, active, open, stops, speaksTo, taken
   return (
     <form id="composer" data-mode={mode} onSubmit={(event) => { event.preventDefault(); submit(); }}>
       <textarea id="words" rows={1} ref={area} value={text} placeholder={placeholder} aria-label="Message" maxLength={200_000}
-        enterkeyhint="send" onInput={({ currentTarget }) => typed(currentTarget.value)} onKeyDown={(event) => {
+        enterkeyhint="send" onInput={({ currentTarget }) => onType(currentTarget.value)} onKeyDown={(event) => {
           if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
           event.preventDefault();
           submit();
@@ -75,8 +75,8 @@ export function Composer({ session, agents, active, open, stops, speaksTo, taken
           ))}
         </fieldset>
         <span class="spring" />
-        <Button icon="stop" words={stopping ? "stop now" : "stop"} kind="danger" id="stop" class={open.length ? "" : "away"} disabled={!open.length}
-          title={stopping ? "End it at once, whatever the agent does" : "Stop what runs here (s)"} onClick={() => chat.stop(open)} />
+        <Button icon="stop" label={stopping ? "stop now" : "stop"} kind="danger" id="stop" class={openRuns.length ? "" : "away"} disabled={!openRuns.length}
+          title={stopping ? "End it at once, whatever the agent does" : "Stop what runs here (s)"} onClick={() => chat.stop(openRuns)} />
         <button type="button" id="instead" class={steering ? "" : "away"} disabled={!steering || !text.trim()}
           title="Stop what runs, and ask this instead" onClick={() => submit("interrupt")}><span class="words">ask instead</span></button>
         <button type="submit" id="send" class="primary" disabled={blocked} title="Send (enter); new line (shift+enter)">

@@ -5,24 +5,24 @@ import { Button } from "holdfast-look";
 import { newestLeaf, type Session, siblingInputs } from "holdfast-ai";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { arrange, isInput, known, NO_PAST, type Past } from "./arrange.js";
+import { arrange, type FetchedHistory, isInput, NO_HISTORY, withHistory } from "./arrange.js";
 import { useChat } from "./context.js";
-import { Input, ItemView, Sending } from "./items.js";
+import { InputMessage, ItemView, UnsentMessage } from "./items.js";
 import { RootRun, Versions } from "./run.js";
 
 const TAIL_PX = 40;
 const OLDER_PX = 300;
-const SPEAKING: ReadonlySet<string> = new Set(["send", "interrupt", "steer"]);
+const MESSAGE_OPS: ReadonlySet<string> = new Set(["send", "interrupt", "steer"]);
 
 export function Conversation({ session }: { session: Session }) {
   const chat = useChat();
-  const { past, fetchOlder } = usePast(session);
-  const view = known(session.view, past);
-  const turns = useMemo(() => arrange(view), [session.view, session.view.shape, past]);
+  const { history, fetchOlder } = useHistory(session);
+  const view = withHistory(session.view, history);
+  const turns = useMemo(() => arrange(view), [session.view, session.view.shape, history]);
   const sending = session.sending;
-  const speaking = sending.filter(({ op, key }) => SPEAKING.has(op) && session.view.find("message", String(key)) === undefined);
+  const unsentMessages = sending.filter(({ op, key }) => MESSAGE_OPS.has(op) && session.view.find("message", String(key)) === undefined);
   const { scroller, list, following, toTail, scrolled } = useTail(session, session.view.version);
-  const drawing = { view: session.view, sending };
+  const context = { view: session.view, sending };
   return (
     <>
       <div id="scroller" ref={scroller} onScroll={({ currentTarget }) => {
@@ -33,72 +33,72 @@ export function Conversation({ session }: { session: Session }) {
           {turns.map(({ item, answer }) => (
             <>
               {isInput(item)
-                ? <Input key={item.id} item={item} siblings={
+                ? <InputMessage key={item.id} item={item} siblings={
                     <Versions all={siblingInputs(view.items, item)} current={item} choose={(other) => chat.select({ input: newestLeaf(view.items, other.id) })} />} />
-                : <ItemView key={item.id} item={item} at={session.view.changedAt(item)} />}
-              {answer && <RootRun key={answer.run.id} answer={answer} {...drawing} />}
+                : <ItemView key={item.id} item={item} changedAt={session.view.changedAt(item)} />}
+              {answer && <RootRun key={answer.run.id} node={answer} {...context} />}
             </>
           ))}
-          {speaking.map(({ key, text }) => <Sending key={key} text={String(text)} />)}
+          {unsentMessages.map(({ key, text }) => <UnsentMessage key={key} text={String(text)} />)}
         </div>
       </div>
-      {!following && <Button icon="down" words="new below" id="below" onClick={toTail} />}
+      {!following && <Button icon="down" label="new below" id="below" onClick={toTail} />}
     </>
   );
 }
 
 /** Pages before the view, fetched as somebody scrolls up; what is read does not move. */
-function usePast(session: Session) {
-  const [past, setPast] = useState<Past>(NO_PAST);
+function useHistory(session: Session) {
+  const [history, setHistory] = useState<FetchedHistory>(NO_HISTORY);
   const fetching = useRef(false);
-  const keep = useRef<{ node: HTMLElement; below: number } | null>(null);
-  useEffect(() => setPast(NO_PAST), [session.view]); // pages are counted from the view they belong to
+  const scrollAnchor = useRef<{ node: HTMLElement; below: number } | null>(null);
+  useEffect(() => setHistory(NO_HISTORY), [session.view]); // pages are counted from the view they belong to
   useLayoutEffect(() => {
-    if (keep.current) keep.current.node.scrollTop = keep.current.node.scrollHeight - keep.current.below;
-    keep.current = null;
-  }, [past]);
+    if (scrollAnchor.current) scrollAnchor.current.node.scrollTop = scrollAnchor.current.node.scrollHeight - scrollAnchor.current.below;
+    scrollAnchor.current = null;
+  }, [history]);
   const fetchOlder = async (node: HTMLElement) => {
-    const page = past.older ?? session.view.older;
+    const page = history.older ?? session.view.older;
     if (fetching.current || page === 0) return;
     fetching.current = true;
     try {
-      const { page: found, older } = await session.history(page);
-      keep.current = { node, below: node.scrollHeight - node.scrollTop };
-      setPast((before) => ({
-        items: [...found.items, ...before.items], runs: new Map([...Object.entries(found.runs), ...before.runs]), older,
+      const { page: { items, runs }, older } = await session.history(page);
+      scrollAnchor.current = { node, below: node.scrollHeight - node.scrollTop };
+      setHistory((before) => ({
+        items: [...items, ...before.items], runs: new Map([...Object.entries(runs), ...before.runs]), older,
       }));
     } catch { // the next scroll asks again
     } finally {
       fetching.current = false;
     }
   };
-  return { past, fetchOlder };
+  return { history, fetchOlder };
 }
 
 /** Follow the tail while somebody is at it; text that grows never moves what is being read. */
 function useTail(session: Session, version: number) {
   const scroller = useRef<HTMLDivElement>(null);
   const list = useRef<HTMLDivElement>(null);
-  const at = useRef(true);
+  const atTail = useRef(true);
   const [following, setFollowing] = useState(true);
   const pin = () => {
-    if (at.current && scroller.current) scroller.current.scrollTop = scroller.current.scrollHeight;
+    if (atTail.current && scroller.current) scroller.current.scrollTop = scroller.current.scrollHeight;
   };
   const scrolled = () => {
     const { scrollHeight, scrollTop, clientHeight } = scroller.current!;
-    at.current = scrollHeight - scrollTop - clientHeight < TAIL_PX;
-    if (at.current) setFollowing(true);
+    atTail.current = scrollHeight - scrollTop - clientHeight < TAIL_PX;
+    if (atTail.current) setFollowing(true);
   };
   const toTail = () => {
-    at.current = true;
+    atTail.current = true;
     setFollowing(true);
     pin();
   };
   useLayoutEffect(() => {
     pin();
-    if (!at.current && version > 0) {
+    if (!atTail.current && version > 0) {
       scrolled(); // there may be nothing below: what is shown can have become shorter
-      setFollowing(at.current);
+      setFollowing(atTail.current);
     }
   }, [version]);
   useEffect(() => {

@@ -1,4 +1,4 @@
-// Owns how each kind of item looks. An item changes in place, so `at` (the view's count of its last change) says when to
+// Owns how each kind of item looks. An item changes in place, so `changedAt` (the view's count of its last change) says when to
 // draw it again.
 
 import { Button, clock, Glyph, Inline, nameOf, Prose } from "holdfast-look";
@@ -10,8 +10,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Approval } from "./approval.js";
 import { useChat } from "./context.js";
 
-/** What somebody said to the agents; can be edited, which branches the conversation (CTL-7). */
-export function Input({ item, siblings }: { item: MessageItem; siblings?: ComponentChildren }) {
+/** A person's message to the agents; can be edited, which branches the conversation (CTL-7). */
+export function InputMessage({ item, siblings }: { item: MessageItem; siblings?: ComponentChildren }) {
   const chat = useChat();
   const [editing, setEditing] = useState(false);
   const mine = item.actor === chat.me;
@@ -21,7 +21,7 @@ export function Input({ item, siblings }: { item: MessageItem; siblings?: Compon
       <header>
         <span class="actor">{mine ? "you" : nameOf(item.actor)}</span><time>{clock(item.ts)}</time>
         <span class="siblings">{siblings}</span>
-        <Button icon="edit" words="edit" kind="quiet" title="Edit and ask again (e)" onClick={() => setEditing(true)} />
+        <Button icon="edit" label="edit" kind="quiet" title="Edit and ask again (e)" onClick={() => setEditing(true)} />
       </header>
       {editing
         ? <Edit text={item.text} done={(text) => { setEditing(false); if (text?.trim()) chat.edit(item, text); }} />
@@ -42,15 +42,15 @@ function Edit({ text, done }: { text: string; done: (text?: string) => void }) {
         event.stopPropagation();
       }} />
       <div class="row">
-        <Button icon="close" words="keep as it was" kind="quiet" onClick={() => done()} />
-        <Button icon="send" words="ask again" kind="primary" onClick={send} />
+        <Button icon="close" label="keep as it was" kind="quiet" onClick={() => done()} />
+        <Button icon="send" label="ask again" kind="primary" onClick={send} />
       </div>
     </div>
   );
 }
 
-/** What was said and has no answer from the server yet. */
-export const Sending = ({ text }: { text: string }) => (
+/** A message that has no answer from the server yet. */
+export const UnsentMessage = ({ text }: { text: string }) => (
   <article class="input mine sending">
     <header><span class="actor">you</span><span class="status">sending …</span></header>
     <div class="text">{text}</div>
@@ -62,13 +62,13 @@ function Message({ item, superseded }: { item: MessageItem; superseded: boolean 
   return (
     <article class={superseded ? "message superseded" : "message"} data-id={item.id} data-status={item.status}>
       <Prose text={item.text} />
-      {item.sources?.length ? <ol class="sources">{item.sources.map((source, at) => <Cited key={at} source={source} />)}</ol> : null}
+      {item.sources?.length ? <ol class="sources">{item.sources.map((source, at) => <CitedSource key={at} source={source} />)}</ol> : null}
       {item.status === "cut" && <p class="cut-note">cut off here</p>}
     </article>
   );
 }
 
-function Cited({ source: { title, uri, quote } }: { source: Source }) {
+function CitedSource({ source: { title, uri, quote } }: { source: Source }) {
   const place = /^https?:\/\//.test(uri ?? "")
     ? <a href={uri} target="_blank" rel="noopener noreferrer">{uri}</a> : <span class="uri">{uri}</span>;
   const head = <><Glyph name="source" /><span class="title"><Inline text={title || uri || "source"} /></span>{place}</>;
@@ -82,14 +82,14 @@ const Reasoning = ({ item }: { item: ReasoningItem }) => (
   </details>
 );
 
-const TOOL_WORDS = { open: "being written", called: "at work", done: "done", cut: "cut off" };
+const TOOL_LABELS = { open: "being written", called: "at work", done: "done", cut: "cut off" };
 
 /** A tool call: one line, with exact arguments and result a click away. */
 function Tool({ item }: { item: ToolItem }) {
   const failed = item.error !== undefined && item.error !== null;
   return (
     <details class="tool" data-status={failed ? "failed" : item.status}>
-      <summary><Glyph name="tool" /><span class="name">{item.name || "tool"}</span><span class="status">{failed ? "failed" : TOOL_WORDS[item.status]}</span></summary>
+      <summary><Glyph name="tool" /><span class="name">{item.name || "tool"}</span><span class="status">{failed ? "failed" : TOOL_LABELS[item.status]}</span></summary>
       <h4>arguments</h4><pre>{pretty(item.args)}</pre>
       <h4>result</h4><pre>{pretty(item.error ?? item.result ?? (item.blob ? `blob ${String(item.blob)}` : ""))}</pre>
     </details>
@@ -117,7 +117,7 @@ const Activity = ({ item }: { item: ActivityItem }) => (
   <details class="activity"><summary><span>{item.name || "activity"}</span></summary><pre>{pretty(item.content)}</pre></details>
 );
 
-const STEER_WORDS = { pending: "on its way", delivered: "heard", dropped: "too late: the run had ended" };
+const STEER_LABELS = { pending: "on its way", delivered: "heard", dropped: "too late: the run had ended" };
 
 /** Words put into a run while it works (CTL-4). */
 function Steer({ item }: { item: SteerItem }) {
@@ -125,15 +125,15 @@ function Steer({ item }: { item: SteerItem }) {
   return (
     <p class="steer" data-id={item.id} data-status={item.status}>
       <Glyph name="steer" /><span class="actor">{item.actor === chat.me ? "you steered" : `${nameOf(item.actor)} steered`}</span>
-      <q class="text">{item.text}</q><span class="status">{STEER_WORDS[item.status]}</span>
-      {item.status === "dropped" && <Button icon="send" words="send as new" kind="quiet" onClick={() => chat.say(item.text)} />}
+      <q class="text">{item.text}</q><span class="status">{STEER_LABELS[item.status]}</span>
+      {item.status === "dropped" && <Button icon="send" label="send as new" kind="quiet" onClick={() => chat.send(item.text)} />}
     </p>
   );
 }
 
-/** An item inside an answer. `at`: when it changed last; `sending`: an answer to it is on its way. */
+/** An item inside an answer. `changedAt`: when it changed last; `sending`: an answer to it is on its way. */
 export const ItemView = memo(function ItemView({ item, superseded = false, sending = false }: {
-  item: Item; at: number; superseded?: boolean; sending?: boolean;
+  item: Item; changedAt: number; superseded?: boolean; sending?: boolean;
 }) {
   switch (item.kind) {
     case "message": return <Message item={item} superseded={superseded} />;

@@ -4,7 +4,7 @@ import "holdfast-look/look.css";
 import "./conversation.css";
 import "./panes.css";
 
-import { arrive, showAsItIs } from "holdfast-look";
+import { escapeInvisibleEverywhere, startWithToken } from "holdfast-look";
 import { render } from "preact";
 
 import { App } from "./app.js";
@@ -18,9 +18,9 @@ declare global {
 }
 
 const root = document.getElementById("app")!;
-showAsItIs();
+escapeInvisibleEverywhere();
 window.holdfast = null;
-arrive(root, (session) => `#/${session}`, (token) => {
+startWithToken(root, (session) => `#/${session}`, (token) => {
   window.holdfast = token ? new Chat(token) : null;
   render(<App chat={window.holdfast} />, root);
 });

@@ -4,38 +4,38 @@ import { Button, clock, Glyph, hueOf, StateBadge } from "holdfast-look";
 import { ended, type Op, type RunState, siblingRuns, type View } from "holdfast-ai";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
-import type { Answer, Part } from "./arrange.js";
+import type { RunNode, RunPart } from "./arrange.js";
 import { useChat } from "./context.js";
 import { ItemView } from "./items.js";
-import { stopsSent } from "./stopping.js";
+import { stopsSent } from "./open-runs.js";
 
 const TAIL_PX = 40;
-const LOSSES: Record<string, string> = { "lease expired": "its worker fell silent", "worker left": "its worker went away" };
+const LOSS_REASONS: Record<string, string> = { "lease expired": "its worker fell silent", "worker left": "its worker went away" };
 
 /** What drawing an answer needs beside it. */
-export interface Drawing {
+export interface RenderContext {
   view: View;
   /** Operations that have no answer yet. */
   sending: readonly Op[];
 }
 
 /** The answer to an input. */
-export function RootRun({ answer, ...drawing }: { answer: Answer } & Drawing) {
+export function RootRun({ node, ...context }: { node: RunNode } & RenderContext) {
   const chat = useChat();
-  const { run } = answer;
-  const sent = stopsSent(drawing.sending).has(run.id);
+  const { run } = node;
+  const stopSent = stopsSent(context.sending).has(run.id);
   return (
     <section class="run root" data-run={run.id} data-status={run.status} tabIndex={-1} aria-label={`${run.agent}, run ${run.id}`} style={hue(run)}>
       <header>
-        <Head run={run} sent={sent} /><span class="facts">{facts(run, sent)}</span><span class="progress">{answer.progress}</span>
-        <span class="siblings"><Versions all={siblingRuns(drawing.view.runs, run.input ?? "")} current={run} choose={(other) => chat.select({ run: other.id })} /></span>
+        <RunHeader run={run} stopSent={stopSent} /><span class="facts">{runFacts(run, stopSent)}</span><span class="progress">{node.progress}</span>
+        <span class="siblings"><Versions all={siblingRuns(context.view.runs, run.input ?? "")} current={run} choose={(other) => chat.select({ run: other.id })} /></span>
       </header>
-      <div class="body"><Parts answer={answer} {...drawing} /></div>
+      <div class="body"><RunParts node={node} {...context} /></div>
       {run.error && <p class="failure">{run.error.message || run.error.code}</p>}
       {ended(run) && (
         <footer class="actions">
-          <Button icon="again" words="answer again" kind="quiet" onClick={() => chat.regenerate(run)} />
-          <Copy view={drawing.view} run={run} />
+          <Button icon="again" label="answer again" kind="quiet" onClick={() => chat.regenerate(run)} />
+          <Copy view={context.view} run={run} />
         </footer>
       )}
     </section>
@@ -43,52 +43,52 @@ export function RootRun({ answer, ...drawing }: { answer: Answer } & Drawing) {
 }
 
 /** A sub-agent: a card that scrolls by itself, and folds to one line. */
-function SubRun({ answer, ...drawing }: { answer: Answer } & Drawing) {
-  const [choice, setChoice] = useState<boolean | null>(null);
-  const folded = choice ?? answer.superseded;
+function SubRun({ node, ...context }: { node: RunNode } & RenderContext) {
+  const [foldChoice, setFoldChoice] = useState<boolean | null>(null);
+  const folded = foldChoice ?? node.superseded;
   const body = useRef<HTMLDivElement>(null);
-  const stuck = useRef(true);
+  const atTail = useRef(true);
   useLayoutEffect(() => {
-    if (stuck.current && body.current) body.current.scrollTop = body.current.scrollHeight;
+    if (atTail.current && body.current) body.current.scrollTop = body.current.scrollHeight;
   });
-  const { run } = answer;
-  const names = ["run sub", folded && "folded", answer.superseded && "superseded"].filter(Boolean).join(" ");
+  const { run } = node;
+  const names = ["run sub", folded && "folded", node.superseded && "superseded"].filter(Boolean).join(" ");
   return (
     <section class={names} data-run={run.id} data-status={run.status} aria-label={`${run.agent}, run ${run.id}`} style={hue(run)}>
       <header>
-        <Head run={run} /><span class="facts">{facts(run)}</span><span class="progress">{answer.progress}</span>
-        <Button icon="fold" words="fold" kind="quiet" class="fold" aria-expanded={!folded} title="Fold to one line" onClick={() => setChoice(!folded)} />
+        <RunHeader run={run} /><span class="facts">{runFacts(run)}</span><span class="progress">{node.progress}</span>
+        <Button icon="fold" label="fold" kind="quiet" class="fold" aria-expanded={!folded} title="Fold to one line" onClick={() => setFoldChoice(!folded)} />
       </header>
       <div class="body scroll" tabIndex={0} ref={body} onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
-        stuck.current = scrollHeight - scrollTop - clientHeight < TAIL_PX;
-      }}><Parts answer={answer} {...drawing} /></div>
+        atTail.current = scrollHeight - scrollTop - clientHeight < TAIL_PX;
+      }}><RunParts node={node} {...context} /></div>
       {run.error && <p class="failure">{run.error.message || run.error.code}</p>}
     </section>
   );
 }
 
-function Head({ run, sent = false }: { run: RunState; sent?: boolean }) {
-  const stopping = (sent || run.cancel !== undefined) && !ended(run);
+function RunHeader({ run, stopSent = false }: { run: RunState; stopSent?: boolean }) {
+  const stopping = (stopSent || run.cancel !== undefined) && !ended(run);
   return <><span class="agent">{run.agent.split("/").at(-1)}</span><StateBadge status={stopping ? "stopping" : run.status} /></>;
 }
 
-function Parts({ answer, ...drawing }: { answer: Answer } & Drawing) {
-  return <>{answer.parts.map((part, at) => <PartView key={keyOf(part, at)} part={part} {...drawing} />)}</>;
+function RunParts({ node, ...context }: { node: RunNode } & RenderContext) {
+  return <>{node.parts.map((part, at) => <RunPartView key={keyOf(part, at)} part={part} {...context} />)}</>;
 }
 
-const keyOf = (part: Part, at: number): string =>
+const keyOf = (part: RunPart, at: number): string =>
   part.kind === "item" ? `${part.item.kind}:${part.item.id}` : part.kind === "subs" ? `subs:${part.runs[0]!.run.id}` : `loss:${at}`;
 
-function PartView({ part, ...drawing }: { part: Part } & Drawing) {
+function RunPartView({ part, ...context }: { part: RunPart } & RenderContext) {
   if (part.kind === "item") {
-    const sending = part.item.kind === "approval" && drawing.sending.some(({ op, approval }) => op === "resolve" && approval === part.item.id);
-    return <ItemView item={part.item} at={drawing.view.changedAt(part.item)} superseded={part.superseded} sending={sending} />;
+    const sending = part.item.kind === "approval" && context.sending.some(({ op, approval }) => op === "resolve" && approval === part.item.id);
+    return <ItemView item={part.item} changedAt={context.view.changedAt(part.item)} superseded={part.superseded} sending={sending} />;
   }
   if (part.kind === "loss") {
     const { attempt, ts, reason } = part.loss;
-    return <p class="loss"><Glyph name="lost" />Attempt {attempt} was lost at {clock(ts)}: {LOSSES[reason] ?? reason}.</p>;
+    return <p class="loss"><Glyph name="lost" />Attempt {attempt} was lost at {clock(ts)}: {LOSS_REASONS[reason] ?? reason}.</p>;
   }
-  return <div class="side-by-side">{part.runs.map((answer) => <SubRun key={answer.run.id} answer={answer} {...drawing} />)}</div>;
+  return <div class="side-by-side">{part.runs.map((answer) => <SubRun key={answer.run.id} node={answer} {...context} />)}</div>;
 }
 
 function Copy({ view, run }: { view: View; run: RunState }) {
@@ -99,7 +99,7 @@ function Copy({ view, run }: { view: View; run: RunState }) {
     setCopied(true);
     setTimeout(() => setCopied(false), 1_500);
   };
-  return <Button icon="copy" words={copied ? "copied" : "copy"} kind="quiet" onClick={() => void copy()} />;
+  return <Button icon="copy" label={copied ? "copied" : "copy"} kind="quiet" onClick={() => void copy()} />;
 }
 
 /** The switcher between versions: ‹ 2 / 3 ›. */
@@ -108,21 +108,21 @@ export function Versions<T>({ all, current, choose }: { all: readonly T[]; curre
   if (all.length < 2) return null;
   return (
     <>
-      <Button icon="left" words="version before" kind="icon" disabled={at <= 0} onClick={() => choose(all[at - 1]!)} />
+      <Button icon="left" label="version before" kind="icon" disabled={at <= 0} onClick={() => choose(all[at - 1]!)} />
       <span class="count">{at + 1} / {all.length}</span>
-      <Button icon="right" words="version after" kind="icon" disabled={at >= all.length - 1} onClick={() => choose(all[at + 1]!)} />
+      <Button icon="right" label="version after" kind="icon" disabled={at >= all.length - 1} onClick={() => choose(all[at + 1]!)} />
     </>
   );
 }
 
 const hue = (run: RunState) => ({ "--hue": String(hueOf(`agent:${run.agent}`)) });
 
-function facts(run: RunState, sent = false): string {
+function runFacts(run: RunState, stopSent = false): string {
   const over = ended(run);
   const parts: string[] = [];
   if (run.losses?.length) parts.push(`attempt ${Math.max(run.attempt, run.losses.length)} of ${run.attempts}`);
   if (run.status === "queued") parts.push(run.losses?.length ? "waits for a worker to try again" : "waits for a worker");
-  if (sent && !run.cancel && !over) parts.push("sending your stop");
+  if (stopSent && !run.cancel && !over) parts.push("sending your stop");
   if (run.cancel && !over) parts.push(run.cancel.delivered ? "the agent has heard" : "telling the agent");
   if (overdue(run)) parts.push("ended for it: the agent did not answer");
   if (run.status === "completed" && run.started_ts && run.ended_ts) parts.push(`${((run.ended_ts - run.started_ts) / 1000).toFixed(1)} s`);

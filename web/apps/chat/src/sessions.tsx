@@ -1,33 +1,33 @@
 // Owns the list of conversations: what is unread, what runs, what waits for somebody (SUB-8).
 
-import { Button, Glyph, useChanges, WORDS } from "holdfast-look";
+import { Button, Glyph, STATE_LABELS, useChanges } from "holdfast-look";
 import type { SessionRow } from "holdfast-ai";
 import { useState } from "preact/hooks";
 
 import { useChat } from "./context.js";
 
-const TELLING: ReadonlySet<string> = new Set(["running", "queued", "failed", "lost"]);
+const LABELLED_STATES: ReadonlySet<string> = new Set(["running", "queued", "failed", "lost"]);
 
-export function Sessions({ current }: { current: string | null }) {
+export function SessionSidebar({ current }: { current: string | null }) {
   const chat = useChat();
   const list = chat.client.sessions();
   const [search, setSearch] = useState("");
   useChanges((changed) => list.follow(changed), [list]);
-  const wanted = search.trim().toLowerCase();
-  const shown = list.rows.filter((row) => `${row.title} ${row.card?.last?.text ?? ""}`.toLowerCase().includes(wanted));
+  const query = search.trim().toLowerCase();
+  const rows = list.rows.filter((row) => `${row.title} ${row.card?.last?.text ?? ""}`.toLowerCase().includes(query));
   const key = (event: KeyboardEvent) => {
     const step = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
     if (step === undefined) return;
     event.preventDefault();
     event.stopPropagation();
-    const rows = [...(event.currentTarget as HTMLElement).children] as HTMLElement[];
-    rows[Math.max(0, Math.min(rows.length - 1, rows.indexOf(document.activeElement as HTMLElement) + step))]?.focus();
+    const links = [...(event.currentTarget as HTMLElement).children] as HTMLElement[];
+    links[Math.max(0, Math.min(links.length - 1, links.indexOf(document.activeElement as HTMLElement) + step))]?.focus();
   };
   return (
     <nav id="left" aria-label="Sessions">
       <header>
         <span class="wordmark"><img src="./icon.svg" alt="" width="20" height="20" />Holdfast</span>
-        <Button icon="plus" words="new" kind="quiet" id="new" title="New conversation (n)" onClick={() => chat.open(null)} />
+        <Button icon="plus" label="new" kind="quiet" id="new" title="New conversation (n)" onClick={() => chat.open(null)} />
       </header>
       <label class="search">
         <Glyph name="search" />
@@ -40,8 +40,8 @@ export function Sessions({ current }: { current: string | null }) {
           }} />
         <kbd aria-hidden="true">/</kbd>
       </label>
-      <div id="sessions-list" onKeyDown={key}>{shown.map((row) => <Row key={row.session} row={row} current={row.session === current} />)}</div>
-      {!shown.length && <p id="sessions-empty" class="hint">{wanted ? "Nothing found." : list.rows.length || list.fresh ? "What you ask will be kept here." : "Loading …"}</p>}
+      <div id="sessions-list" onKeyDown={key}>{rows.map((row) => <Row key={row.session} row={row} current={row.session === current} />)}</div>
+      {!rows.length && <p id="sessions-empty" class="hint">{query ? "Nothing found." : list.rows.length || list.fresh ? "What you ask will be kept here." : "Loading …"}</p>}
     </nav>
   );
 }
@@ -51,8 +51,8 @@ function Row({ row, current }: { row: SessionRow; current: boolean }) {
   const { card = {} } = row;
   const status = card.approvals ? "waiting" : card.running || card.waiting ? "running" : card.queued ? "queued" : card.run ?? "completed";
   const unread = row.unread > 0 && !current;
-  const said = card.last?.text ?? "";
-  const word = card.approvals ? `${card.approvals} waiting` : card.taken_by ? "taken over" : TELLING.has(status) ? WORDS[status] : unread ? "new" : "";
+  const preview = card.last?.text ?? "";
+  const label = card.approvals ? `${card.approvals} waiting` : card.taken_by ? "taken over" : LABELLED_STATES.has(status) ? STATE_LABELS[status] : unread ? "new" : "";
   return (
     <a class={unread ? "row unread" : "row"} href={`#/${row.session}`} data-session={row.session} data-status={status} aria-current={current ? "page" : "false"}
       onClick={(event) => {
@@ -63,7 +63,7 @@ function Row({ row, current }: { row: SessionRow; current: boolean }) {
       <span class="icon"><Glyph name={status} /></span>
       <span class="lines">
         <span class="top"><span class="title">{row.title || "Untitled"}</span><time>{ago(row.active_ms)}</time></span>
-        <span class="bottom"><span class="preview">{said.startsWith(row.title.replace(/ …$/, "")) ? "" : said}</span><span class="status">{word}</span></span>
+        <span class="bottom"><span class="preview">{preview.startsWith(row.title.replace(/ …$/, "")) ? "" : preview}</span><span class="status">{label}</span></span>
       </span>
     </a>
   );

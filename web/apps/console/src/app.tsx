@@ -1,25 +1,25 @@
 // Owns the console's frame: the pages, one search box, the keyboard, and how the line stands.
 
-import { Button, Glyph, listen, useChanges } from "holdfast-look";
+import { Button, Glyph, listenToKeys, useChanges } from "holdfast-look";
 import { useEffect, useRef } from "preact/hooks";
 
-import { Connections } from "./connections.js";
+import { ConnectionTable } from "./connections.js";
 import { type Console, ConsoleContext, useConsole } from "./console.js";
-import { go, usePlace } from "./route.js";
-import { Runs } from "./runs.js";
+import { navigate, useRoute } from "./route.js";
+import { RunTable } from "./runs.js";
 import { SessionPage } from "./session.js";
-import { Sessions } from "./sessions.js";
+import { SessionTable } from "./sessions.js";
 import { Traffic } from "./traffic.js";
 
 const PAGES = [["sessions", "Sessions"], ["runs", "Runs"], ["connections", "Connections"], ["traffic", "Traffic"]] as const;
 
 export const App = ({ operator }: { operator: Console | null }) =>
-  operator === null ? <Refused /> : <ConsoleContext.Provider value={operator}><Frame /></ConsoleContext.Provider>;
+  operator === null ? <Refused /> : <ConsoleContext.Provider value={operator}><ConsoleFrame /></ConsoleContext.Provider>;
 
-function Frame() {
+function ConsoleFrame() {
   const operator = useConsole();
   const { client } = operator;
-  const place = usePlace();
+  const route = useRoute();
   useChanges((changed) => {
     operator.addEventListener("change", changed);
     const end = client.on("status", changed);
@@ -35,7 +35,7 @@ function Frame() {
   });
   useKeys();
   if (refused) return <Refused />;
-  const page = place.page === "session" ? "sessions" : place.page;
+  const page = route.page === "session" ? "sessions" : route.page;
   return (
     <>
       <header id="top">
@@ -43,15 +43,15 @@ function Frame() {
         <nav aria-label="Pages">{PAGES.map(([name, words]) => (
           <a key={name} href={`#/${name}`} aria-current={page === name ? "page" : undefined}>{words}</a>
         ))}</nav>
-        <Find />
+        <SearchBox />
         <span class="chip" role="status"><span class="dot" aria-hidden="true" /><span>{state === "live" && rttMs !== null ? `live · ${Math.max(1, Math.round(rttMs))} ms` : state}</span></span>
       </header>
       <main id="page" tabIndex={-1}>
-        {place.page === "session" ? <SessionPage key={place.id} id={place.id} at={place.query.get("at")} pane={place.query.get("pane") ?? "timeline"} />
-          : place.page === "runs" ? <Runs />
-          : place.page === "connections" ? <Connections />
-          : place.page === "traffic" ? <Traffic />
-          : <Sessions query={place.query} />}
+        {route.page === "session" ? <SessionPage key={route.id} id={route.id} at={route.query.get("at")} pane={route.query.get("pane") ?? "timeline"} />
+          : route.page === "runs" ? <RunTable />
+          : route.page === "connections" ? <ConnectionTable />
+          : route.page === "traffic" ? <Traffic />
+          : <SessionTable query={route.query} />}
       </main>
       <p id="notice" role="status" data-kind={operator.notice.kind}>{operator.notice.text}</p>
     </>
@@ -59,31 +59,31 @@ function Frame() {
 }
 
 /** One box for everything: `session`, `session seq`, or words to look for. */
-function Find() {
+function SearchBox() {
   const box = useRef<HTMLInputElement>(null);
   const operator = useConsole();
-  const find = () => {
+  const search = () => {
     const words = box.current!.value.trim();
     const [first = "", second = ""] = words.split(/[\s@]+/);
     const rows = operator.client.sessions({ all: true }).rows;
     const known = rows.some(({ session }) => session === first);
-    if (known && /^\d+$/.test(second)) go("session", first, { at: second });
-    else if (known) go("session", first, second ? { pane: "runs" } : {});
-    else go("sessions", "", words ? { q: words } : {});
+    if (known && /^\d+$/.test(second)) navigate("session", first, { at: second });
+    else if (known) navigate("session", first, second ? { pane: "runs" } : {});
+    else navigate("sessions", "", words ? { q: words } : {});
     box.current!.blur();
   };
   return (
-    <form class="search" role="search" onSubmit={(event) => { event.preventDefault(); find(); }}>
+    <form class="search" role="search" onSubmit={(event) => { event.preventDefault(); search(); }}>
       <Glyph name="search" /><input id="find" type="search" ref={box} placeholder="Session, person or seq" aria-label="Find" title="A session, a person, an agent or a workflow; behind a session a seq, or one of its runs" autocomplete="off" /><kbd aria-hidden="true">/</kbd>
     </form>
   );
 }
 
 function useKeys(): void {
-  useEffect(() => listen(() => ({
+  useEffect(() => listenToKeys(() => ({
     "/": () => document.getElementById("find")?.focus(),
     j: () => move(1), k: () => move(-1),
-    1: () => go("sessions"), 2: () => go("runs"), 3: () => go("connections"), 4: () => go("traffic"),
+    1: () => navigate("sessions"), 2: () => navigate("runs"), 3: () => navigate("connections"), 4: () => navigate("traffic"),
     Escape: () => (document.activeElement as HTMLElement | null)?.blur(),
   })), []);
 }
@@ -99,6 +99,6 @@ const Refused = () => (
   <section id="refused"><div>
     <img src="./icon.svg" alt="" width="40" height="40" /><h1>This address has no key that opens it.</h1>
     <p>There is none in it, or it has expired or was revoked. The console is opened with a token of somebody who may administer. <code>holdfast serve</code> prints one on a terminal; elsewhere mint one with <code>holdfast token user:you</code> and open <code>/console/#t=TOKEN</code>.</p>
-    <p><Button icon="again" words="try again" onClick={() => location.reload()} /></p>
+    <p><Button icon="again" label="try again" onClick={() => location.reload()} /></p>
   </div></section>
 );

@@ -1,13 +1,13 @@
-// Owns what the pages of the console share: one client, requests to the operators' routes, and what was said last.
+// Owns what the pages of the console share: one client, requests to the operators' routes, and the last notice.
 
-import { ask, type Unanswered } from "holdfast-look";
+import { type RequestError, requestJson } from "holdfast-look";
 import { connect, type Client } from "holdfast-ai";
 import { createContext } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
 
 const NOTICE_MS = 10_000;
 
-/** An open connection, as `GET /v1/connections` tells it. */
+/** An open connection, as `GET /v1/connections` returns it. */
 export interface ConnectionRow {
   connection: string;
   actor: string;
@@ -21,7 +21,7 @@ export interface ConnectionRow {
   runs: { session: string; run: string }[];
 }
 
-/** A run that has not ended, as `GET /v1/runs` tells it. */
+/** A run that has not ended, as `GET /v1/runs` returns it. */
 export interface LiveRun {
   session: string;
   title: string;
@@ -41,7 +41,7 @@ export interface LiveRun {
   lease_left_s: number | null;
 }
 
-/** Counters, as `GET /v1/stats` tells them. */
+/** Counters, as `GET /v1/stats` returns them. */
 export interface Stats {
   now_ms: number;
   stats: Record<string, number>;
@@ -52,7 +52,7 @@ export class Console extends EventTarget {
   readonly client: Client;
   readonly #token: string;
   notice = { text: "", kind: "" };
-  #fading = 0;
+  #noticeTimer = 0;
 
   constructor(token: string) {
     super();
@@ -60,26 +60,26 @@ export class Console extends EventTarget {
     this.client = connect("", { token, surface: "console", tabs: false });
   }
 
-  /** Ask one of the operators' routes. Rejects with `Unanswered`. */
-  ask<T>(path: string, method = "GET"): Promise<T> {
-    return ask<T>(`../v1/${path}`, this.#token, method);
+  /** Ask one of the operators' routes. Rejects with `RequestError`. */
+  request<T>(path: string, method = "GET"): Promise<T> {
+    return requestJson<T>(`../v1/${path}`, this.#token, method);
   }
 
-  /** Do something, and say how it went. */
-  async act(work: () => Promise<unknown>, done: string): Promise<void> {
+  /** Do something, and show how it went. */
+  async perform(work: () => Promise<unknown>, notice: string): Promise<void> {
     try {
       await work();
-      this.tell(done);
+      this.showNotice(notice);
     } catch (error) {
       const { message, fix } = error as { message: string; fix?: string };
-      this.tell([message, fix].filter(Boolean).join(" "), "error");
+      this.showNotice([message, fix].filter(Boolean).join(" "), "error");
     }
   }
 
-  tell(text: string, kind: "" | "error" = ""): void {
+  showNotice(text: string, kind: "" | "error" = ""): void {
     this.notice = { text, kind };
-    clearTimeout(this.#fading);
-    if (text) this.#fading = window.setTimeout(() => this.tell(""), NOTICE_MS);
+    clearTimeout(this.#noticeTimer);
+    if (text) this.#noticeTimer = window.setTimeout(() => this.showNotice(""), NOTICE_MS);
     this.dispatchEvent(new Event("change"));
   }
 }
@@ -93,28 +93,28 @@ export function useConsole(): Console {
   return found;
 }
 
-/** What a route says, asked again and again; the error where it does not answer. */
-export function usePolled<T>(path: string, everyMs: number): { told: T | null; error: Unanswered | null; again: () => void } {
+/** What a route returns, polled; the error where it does not answer. */
+export function usePolled<T>(path: string, everyMs: number): { data: T | null; error: RequestError | null; refresh: () => void } {
   const operator = useConsole();
-  const [state, setState] = useState<{ told: T | null; error: Unanswered | null }>({ told: null, error: null });
+  const [state, setState] = useState<{ data: T | null; error: RequestError | null }>({ data: null, error: null });
   const [round, setRound] = useState(0);
   useEffect(() => {
-    let over = false;
-    const ask = async () => {
+    let closed = false;
+    const poll = async () => {
       if (document.hidden) return;
       try {
-        const told = await operator.ask<T>(path);
-        if (!over) setState({ told, error: null });
+        const data = await operator.request<T>(path);
+        if (!closed) setState({ data, error: null });
       } catch (error) {
-        if (!over) setState(({ told }) => ({ told, error: error as Unanswered }));
+        if (!closed) setState(({ data }) => ({ data, error: error as RequestError }));
       }
     };
-    void ask();
-    const timer = setInterval(() => void ask(), everyMs);
+    void poll();
+    const timer = setInterval(() => void poll(), everyMs);
     return () => {
-      over = true;
+      closed = true;
       clearInterval(timer);
     };
   }, [operator, path, everyMs, round]);
-  return { ...state, again: () => setRound((before) => before + 1) };
+  return { ...state, refresh: () => setRound((before) => before + 1) };
 }

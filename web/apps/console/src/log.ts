@@ -5,8 +5,8 @@ import { apply } from "holdfast-ai/fold";
 
 import type { Console } from "./console.js";
 
-const STEP = 500; // events between two kept foldings
-const MOST = 200_000; // events held; the console says so beyond that
+const CHECKPOINT_EVENTS = 500; // events between two checkpoints
+const MAX_EVENTS = 200_000; // events in memory; the console says so beyond that
 
 interface Page {
   incarnation: string;
@@ -21,9 +21,9 @@ export class Log extends EventTarget {
   seq = 0;
   tail = 0;
   /** There is more than the page holds. */
-  cut = false;
-  #kept: { at: number; view: string }[] = []; // foldings of the first `at` events
-  #over = false;
+  truncated = false;
+  #checkpoints: { at: number; view: string }[] = []; // views of the first `at` events
+  #closed = false;
 
   constructor(readonly operator: Console, readonly session: Session) {
     super();
@@ -31,32 +31,32 @@ export class Log extends EventTarget {
   }
 
   close(): void {
-    this.#over = true;
+    this.#closed = true;
   }
 
   /** Read on until the tail, then whenever the session has grown. */
   async #read(): Promise<void> {
-    while (!this.#over) {
+    while (!this.#closed) {
       try {
-        const page = await this.operator.ask<Page>(`sessions/${encodeURIComponent(this.session.id)}/events?after=${this.seq}`);
+        const page = await this.operator.request<Page>(`sessions/${encodeURIComponent(this.session.id)}/events?after=${this.seq}`);
         this.tail = page.tail;
         for (const frame of page.frames) {
           if (frame.op === "events") this.events.push(...frame.events.filter((event) => (event.to ?? event.seq) > this.seq));
           this.seq = Math.max(this.seq, frame.to);
         }
-        this.cut = this.events.length > MOST;
+        this.truncated = this.events.length > MAX_EVENTS;
         this.dispatchEvent(new Event("change"));
       } catch { // away, or compacted under us: asked again below
       }
-      if (this.cut) return;
-      if (this.seq >= this.tail) await this.#grown();
+      if (this.truncated) return;
+      if (this.seq >= this.tail) await this.#waitForGrowth();
     }
   }
 
-  #grown(): Promise<void> {
+  #waitForGrowth(): Promise<void> {
     return new Promise((resolve) => {
       const end = this.session.on("change", () => {
-        if (this.session.tail <= this.seq && !this.#over) return;
+        if (this.session.tail <= this.seq && !this.#closed) return;
         clearInterval(timer);
         end();
         setTimeout(resolve, 100); // what comes together is asked for together
@@ -79,11 +79,11 @@ export class Log extends EventTarget {
 
   /** The view as it was after the first `count` events. */
   foldTo(count: number): View {
-    const from = this.#kept.findLast(({ at }) => at <= count);
+    const from = this.#checkpoints.findLast(({ at }) => at <= count);
     const view = from ? View.load(JSON.parse(from.view)) : new View();
     for (let at = from?.at ?? 0; at < count; at++) {
       apply(view, this.events[at]!);
-      if ((at + 1) % STEP === 0 && (this.#kept.at(-1)?.at ?? 0) < at + 1) this.#kept.push({ at: at + 1, view: JSON.stringify(view.export()) });
+      if ((at + 1) % CHECKPOINT_EVENTS === 0 && (this.#checkpoints.at(-1)?.at ?? 0) < at + 1) this.#checkpoints.push({ at: at + 1, view: JSON.stringify(view.export()) });
     }
     return view;
   }

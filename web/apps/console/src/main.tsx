@@ -4,7 +4,7 @@ import "holdfast-look/look.css";
 import "uplot/dist/uPlot.min.css";
 import "./console.css";
 
-import { arrive, showAsItIs } from "holdfast-look";
+import { escapeInvisibleEverywhere, startWithToken } from "holdfast-look";
 import { render } from "preact";
 
 import { App } from "./app.js";
@@ -19,9 +19,9 @@ declare global {
 }
 
 const root = document.getElementById("app")!;
-showAsItIs();
+escapeInvisibleEverywhere();
 window.operator = null;
-arrive(root, (session) => addressOf("session", session), (token) => {
+startWithToken(root, (session) => addressOf("session", session), (token) => {
   window.operator = token ? new Console(token) : null;
   render(<App operator={window.operator} />, root);
 });

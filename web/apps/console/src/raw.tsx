@@ -4,9 +4,9 @@ import type { SessionEvent } from "holdfast-ai";
 import { useState } from "preact/hooks";
 
 import type { Log } from "./log.js";
-import { Virtual } from "./virtual.js";
+import { VirtualList } from "./virtual.js";
 
-export function Raw({ log, focus, choose }: { log: Log; focus?: number | undefined; choose: (seq: number | null) => void }) {
+export function RawEventList({ log, focus, choose }: { log: Log; focus?: number | undefined; choose: (seq: number | null) => void }) {
   const [type, setType] = useState("");
   const types = [...new Set(log.events.map((event) => event.type))].sort();
   const rows = type ? log.events.filter((event) => event.type === type) : log.events;
@@ -18,7 +18,7 @@ export function Raw({ log, focus, choose }: { log: Log; focus?: number | undefin
           <option value="">any</option>{types.map((one) => <option key={one}>{one}</option>)}
         </select>
       </label>
-      <Virtual rows={rows} height={28} label="Events" follow={focus === undefined} focus={at && rows.includes(at) ? rows.indexOf(at) : undefined}
+      <VirtualList rows={rows} height={28} label="Events" follow={focus === undefined} focus={at && rows.includes(at) ? rows.indexOf(at) : undefined}
         row={(event) => <EventRow key={event.seq} event={event} here={event === at} choose={() => choose(event.seq)} />} />
       <pre class="detail" tabIndex={0}>{at ? JSON.stringify(at, null, 2) : "Choose an event to see all of it."}</pre>
     </div>

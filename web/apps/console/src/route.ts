@@ -2,35 +2,35 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-export interface Place {
+export interface Route {
   page: string;
   id: string;
   query: URLSearchParams;
 }
 
-/** Where the address says. */
-export function here(): Place {
+/** The route of the address. */
+export function currentRoute(): Route {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [page = "", id = ""] = path.split("/").map(decodeURIComponent);
   return { page: page || "sessions", id, query: new URLSearchParams(query) };
 }
 
 export const addressOf = (page: string, id = "", query: Record<string, string> = {}): string => {
-  const asked = new URLSearchParams(query).toString();
-  return `#/${page}${id && `/${encodeURIComponent(id)}`}${asked && `?${asked}`}`;
+  const search = new URLSearchParams(query).toString();
+  return `#/${page}${id && `/${encodeURIComponent(id)}`}${search && `?${search}`}`;
 };
 
-export function go(page: string, id = "", query: Record<string, string> = {}): void {
+export function navigate(page: string, id = "", query: Record<string, string> = {}): void {
   location.hash = addressOf(page, id, query);
 }
 
-/** The place, whenever it changes. */
-export function usePlace(): Place {
-  const [place, setPlace] = useState(here);
+/** The route, whenever it changes. */
+export function useRoute(): Route {
+  const [route, setRoute] = useState(currentRoute);
   useEffect(() => {
-    const moved = () => setPlace(here());
-    addEventListener("hashchange", moved);
-    return () => removeEventListener("hashchange", moved);
+    const update = () => setRoute(currentRoute());
+    addEventListener("hashchange", update);
+    return () => removeEventListener("hashchange", update);
   }, []);
-  return place;
+  return route;
 }

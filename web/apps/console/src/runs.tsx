@@ -10,17 +10,17 @@ import { ago } from "./sessions.js";
 
 const POLL_MS = 1_000;
 
-export function Runs() {
+export function RunTable() {
   const operator = useConsole();
-  const { told, error, again } = usePolled<{ runs: LiveRun[]; all: number }>("runs", POLL_MS);
+  const { data, error, refresh } = usePolled<{ runs: LiveRun[]; all: number }>("runs", POLL_MS);
   const [status, setStatus] = useState("");
-  const runs = (told?.runs ?? []).filter((run) => !status || run.status === status);
+  const runs = (data?.runs ?? []).filter((run) => !status || run.status === status);
   const counts = new Map<string, number>();
-  for (const run of told?.runs ?? []) counts.set(run.status, (counts.get(run.status) ?? 0) + 1);
+  for (const run of data?.runs ?? []) counts.set(run.status, (counts.get(run.status) ?? 0) + 1);
   return (
     <section class="list-page">
       <header class="bar">
-        <h1>Runs</h1><span class="count">{told?.all ?? "…"}</span>
+        <h1>Runs</h1><span class="count">{data?.all ?? "…"}</span>
         <div class="panes" role="group" aria-label="State">{["", "running", "queued", "waiting"].map((one) => (
           <button key={one} type="button" class="quiet" aria-pressed={status === one} onClick={() => setStatus(one)}>{one || "all"} {one ? counts.get(one) ?? 0 : ""}</button>
         ))}</div>
@@ -36,14 +36,14 @@ export function Runs() {
               <td>{run.attempt || 1} of {run.attempts}{run.losses ? <b class="warn"> · {run.losses} lost</b> : null}</td>
               <td><Lease left={run.lease_left_s} whole={run.lease_s} /></td>
               <td>{ago(run.queued_ms)}</td>
-              <td><Button icon="stop" words="stop" kind="danger" onClick={() => void operator.act(async () => {
+              <td><Button icon="stop" label="stop" kind="danger" onClick={() => void operator.perform(async () => {
                 await operator.client.session(run.session).cancel({ run: run.run, force: run.stopping });
-                again();
+                refresh();
               }, `${run.agent} was asked to stop.`)} /></td>
             </tr>
           ))}
         </tbody></table>
-      ) : <p class="nothing">{told ? "Nothing is queued, running or waiting." : "Loading …"}</p>}
+      ) : <p class="nothing">{data ? "Nothing is queued, running or waiting." : "Loading …"}</p>}
     </section>
   );
 }
@@ -70,9 +70,9 @@ function Branch({ run, runs, session }: { run: RunState; runs: readonly RunState
     <li>
       <div class="branch" data-row tabIndex={0} style={{ "--hue": String(hueOf(`agent:${run.agent}`)) }}>
         <b class="agent">{run.agent.split("/").at(-1)}</b><StateBadge status={run.cancel && !over ? "stopping" : run.status} />
-        <small>{[run.id, `attempt ${run.attempt || 1} of ${run.attempts}`, run.worker && !over && `held by ${nameOf(run.worker)}`, lasted(run), run.error?.message].filter(Boolean).join(" · ")}</small>
-        {session !== null && !over && run.parent === undefined && <Button icon="stop" words="stop" kind="danger"
-          onClick={() => void operator.act(() => session.cancel({ run: run.id, force: run.cancel !== undefined }), `${run.agent} was asked to stop.`)} />}
+        <small>{[run.id, `attempt ${run.attempt || 1} of ${run.attempts}`, run.worker && !over && `held by ${nameOf(run.worker)}`, duration(run), run.error?.message].filter(Boolean).join(" · ")}</small>
+        {session !== null && !over && run.parent === undefined && <Button icon="stop" label="stop" kind="danger"
+          onClick={() => void operator.perform(() => session.cancel({ run: run.id, force: run.cancel !== undefined }), `${run.agent} was asked to stop.`)} />}
       </div>
       {run.losses?.map(({ attempt, reason, ts }) => <p key={attempt} class="loss">Attempt {attempt} was lost at {clock(ts)}: {reason}.</p>)}
       {below.length > 0 && <ul>{below.map((child) => <Branch key={child.id} run={child} runs={runs} session={session} />)}</ul>}
@@ -80,4 +80,4 @@ function Branch({ run, runs, session }: { run: RunState; runs: readonly RunState
   );
 }
 
-const lasted = ({ started_ts, ended_ts }: RunState) => (started_ts && ended_ts ? `${((ended_ts - started_ts) / 1000).toFixed(1)} s` : "");
+const duration = ({ started_ts, ended_ts }: RunState) => (started_ts && ended_ts ? `${((ended_ts - started_ts) / 1000).toFixed(1)} s` : "");

@@ -6,8 +6,8 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { useConsole } from "./console.js";
 import { Log } from "./log.js";
-import { Raw } from "./raw.js";
-import { addressOf, go } from "./route.js";
+import { RawEventList } from "./raw.js";
+import { addressOf, navigate } from "./route.js";
 import { RunTree } from "./runs.js";
 import { Timeline } from "./timeline.js";
 
@@ -20,7 +20,7 @@ export function SessionPage({ id, at, pane }: { id: string; at: string | null; p
   const log = useLog(session);
   if (session.status === "closed") return <p class="nothing">There is no session {id}, or this token may not read it.</p>;
   const count = at === null ? log.events.length : log.countTo(Number(at));
-  const scrub = (event: number | null) => go("session", id, { ...(pane === "timeline" ? {} : { pane }), ...(event === null ? {} : { at: String(event) }) });
+  const scrub = (event: number | null) => navigate("session", id, { ...(pane === "timeline" ? {} : { pane }), ...(event === null ? {} : { at: String(event) }) });
   return (
     <section class="session-page">
       <header class="bar">
@@ -30,23 +30,23 @@ export function SessionPage({ id, at, pane }: { id: string; at: string | null; p
         <nav aria-label="Views of the session" class="panes">{PANES.map(([name, words]) => (
           <a key={name} href={addressOf("session", id, { ...(name === "timeline" ? {} : { pane: name }), ...(at === null ? {} : { at }) })} aria-current={pane === name ? "page" : undefined}>{words}</a>
         ))}</nav>
-        <Command id={id} at={at} />
+        <CopyCommand id={id} at={at} />
       </header>
       <div class="split">
         <div class="pane">
           {pane === "runs" ? <RunTree session={session} runs={[...session.view.runs.values()]} />
-            : pane === "raw" ? <Raw log={log} focus={at === null ? undefined : count - 1} choose={scrub} />
+            : pane === "raw" ? <RawEventList log={log} focus={at === null ? undefined : count - 1} choose={scrub} />
             : <Timeline log={log} count={count} live={at === null} scrub={scrub} />}
         </div>
         <aside class="beside">
-          <Waiting session={session} />
-          <Control session={session} view={session.view} />
+          <PendingApprovals session={session} />
+          <RunControls session={session} view={session.view} />
           <section><h2>Here now</h2><ul class="here">
             {session.here.map(({ actor, connection, surface, device }) => (
               <li key={`${connection}${actor}`} style={{ "--hue": String(hueOf(actor)) }}>
                 <span class="avatar">{nameOf(actor).slice(0, 1)}</span><span class="who">{nameOf(actor)}</span><span class="where">{[surface, device].filter(Boolean).join(" · ")}</span>
-                <Button icon="scissors" words="cut" kind="quiet" title="Drop this connection without a word; it comes back by itself"
-                  onClick={() => void operator.act(() => operator.ask(`connections/${connection}`, "DELETE"), `The connection of ${nameOf(actor)} was cut.`)} />
+                <Button icon="scissors" label="cut" kind="quiet" title="Drop this connection without a word; it comes back by itself"
+                  onClick={() => void operator.perform(() => operator.request(`connections/${connection}`, "DELETE"), `The connection of ${nameOf(actor)} was cut.`)} />
               </li>
             ))}
             {!session.here.length && <li class="nobody">nobody</li>}
@@ -70,11 +70,11 @@ function useLog(session: Session): Log {
 }
 
 /** The same on the command line. */
-function Command({ id, at }: { id: string; at: string | null }) {
+function CopyCommand({ id, at }: { id: string; at: string | null }) {
   const [copied, setCopied] = useState(false);
   const words = `holdfast tail ${id}${at === null ? "" : " --raw"} --url ${location.origin}`;
   return (
-    <Button icon="copy" words={copied ? "copied" : "copy as command"} kind="quiet" title={words} onClick={() => {
+    <Button icon="copy" label={copied ? "copied" : "copy as command"} kind="quiet" title={words} onClick={() => {
       void navigator.clipboard?.writeText(words);
       setCopied(true);
       setTimeout(() => setCopied(false), 1_500);
@@ -82,20 +82,20 @@ function Command({ id, at }: { id: string; at: string | null }) {
   );
 }
 
-function Waiting({ session }: { session: Session }) {
+function PendingApprovals({ session }: { session: Session }) {
   const operator = useConsole();
   const pending = session.view.items.filter((item): item is ApprovalItem => item.kind === "approval" && item.status === "pending");
   const decisions = pending.filter((item) => browserToolOf(item) === null);
-  const decide = (item: ApprovalItem, yes: boolean) =>
-    operator.act(() => (yes ? session.approve(item.id, { hash: item.hash }) : session.deny(item.id, { hash: item.hash })), `${item.tool} was ${yes ? "approved" : "denied"}.`);
+  const decide = (item: ApprovalItem, approve: boolean) =>
+    operator.perform(() => (approve ? session.approve(item.id, { hash: item.hash }) : session.deny(item.id, { hash: item.hash })), `${item.tool} was ${approve ? "approved" : "denied"}.`);
   return <>
     {decisions.length > 0 && <section><h2>Waits for a person</h2>{decisions.map((item) => (
       <article class="approval" key={item.id} data-status="pending">
         <h3><Glyph name="waiting" />{nameOf(item.actor)} wants to run <code>{item.tool}</code>{item.requester ? ` for ${nameOf(item.requester)}` : ""}</h3>
         <pre tabIndex={0}>{JSON.stringify(item.args, null, 2)}</pre>
         <div class="row">
-          <Button icon="completed" words="Approve" kind="primary" onClick={() => void decide(item, true)} />
-          <Button icon="close" words="Deny" kind="danger" onClick={() => void decide(item, false)} />
+          <Button icon="completed" label="Approve" kind="primary" onClick={() => void decide(item, true)} />
+          <Button icon="close" label="Deny" kind="danger" onClick={() => void decide(item, false)} />
         </div>
       </article>
     ))}</section>}
@@ -114,7 +114,7 @@ function InBrowser({ item }: { item: ApprovalItem }) {
 }
 
 /** Stop and steer what works. */
-function Control({ session, view }: { session: Session; view: View }) {
+function RunControls({ session, view }: { session: Session; view: View }) {
   const operator = useConsole();
   const words = useRef<HTMLInputElement>(null);
   const active = [...view.runs.values()].filter((run) => run.parent === undefined && !ended(run));
@@ -125,8 +125,8 @@ function Control({ session, view }: { session: Session; view: View }) {
       {active.map((run) => (
         <div class="control" key={run.id}>
           <span><b>{run.agent}</b> <small>{run.id} · {run.status}{run.cancel ? ", stopping" : ""}</small></span>
-          <Button icon="stop" words={run.cancel ? "stop now" : "stop"} kind="danger"
-            onClick={() => void operator.act(() => session.cancel({ run: run.id, force: run.cancel !== undefined }), `${run.agent} was asked to stop.`)} />
+          <Button icon="stop" label={run.cancel ? "stop now" : "stop"} kind="danger"
+            onClick={() => void operator.perform(() => session.cancel({ run: run.id, force: run.cancel !== undefined }), `${run.agent} was asked to stop.`)} />
         </div>
       ))}
       {running && (
@@ -135,9 +135,9 @@ function Control({ session, view }: { session: Session; view: View }) {
           const text = words.current!.value.trim();
           if (!text) return;
           words.current!.value = "";
-          void operator.act(() => session.steer(running.id, text), "The steer is on its way.");
+          void operator.perform(() => session.steer(running.id, text), "The steer is on its way.");
         }}>
-          <input ref={words} placeholder={`Steer the ${running.agent} …`} aria-label="Steer" /><Button icon="steer" words="steer" type="submit" />
+          <input ref={words} placeholder={`Steer the ${running.agent} …`} aria-label="Steer" /><Button icon="steer" label="steer" type="submit" />
         </form>
       )}
     </section>

@@ -1,58 +1,58 @@
 // Owns the live table of sessions: search, and filters by agent, person and workflow.
 
-import { Glyph, nameOf, useChanges, WORDS } from "holdfast-look";
+import { Glyph, nameOf, STATE_LABELS, useChanges } from "holdfast-look";
 import type { SessionRow } from "holdfast-ai";
 
 import { useConsole, usePolled } from "./console.js";
-import { addressOf, go } from "./route.js";
-import { Virtual } from "./virtual.js";
+import { addressOf, navigate } from "./route.js";
+import { VirtualList } from "./virtual.js";
 
 const POLL_MS = 1_000;
-const QUIET = Array<number>(30).fill(0); // events of each second
+const NO_EVENTS = Array<number>(30).fill(0); // events of each second
 
 /** What the server tells in a row's card beyond what the chat needs. */
 type Card = SessionRow["card"] & { agent?: string; workflow?: string; people?: string[] };
 
-export function Sessions({ query }: { query: URLSearchParams }) {
+export function SessionTable({ query }: { query: URLSearchParams }) {
   const { client } = useConsole();
   const list = client.sessions({ all: true });
   useChanges((changed) => list.follow(changed), [list]);
-  const { told: active } = usePolled<{ sessions: Record<string, number[]> }>("activity", POLL_MS);
+  const { data: active } = usePolled<{ sessions: Record<string, number[]> }>("activity", POLL_MS);
   const filter = { q: query.get("q") ?? "", agent: query.get("agent") ?? "", user: query.get("user") ?? "", workflow: query.get("workflow") ?? "" };
-  const set = (name: keyof typeof filter, value: string) => go("sessions", "", clean({ ...filter, [name]: value }));
-  const shown = list.rows.filter((row) => fits(row, filter));
-  const offered = (of: (card: Card) => readonly (string | undefined)[]) => [...new Set(list.rows.flatMap(({ card }) => of(card as Card)))].filter(Boolean).sort() as string[];
+  const set = (name: keyof typeof filter, value: string) => navigate("sessions", "", withoutEmpty({ ...filter, [name]: value }));
+  const rows = list.rows.filter((row) => matches(row, filter));
+  const optionsOf = (of: (card: Card) => readonly (string | undefined)[]) => [...new Set(list.rows.flatMap(({ card }) => of(card as Card)))].filter(Boolean).sort() as string[];
   return (
     <section class="list-page">
       <header class="bar">
-        <h1>Sessions</h1><span class="count">{shown.length === list.rows.length ? shown.length : `${shown.length} of ${list.rows.length}`}</span>
-        <Choice name="agent" value={filter.agent} offered={offered(({ agent }) => [agent])} choose={(value) => set("agent", value)} />
-        <Choice name="person" value={filter.user} offered={offered(({ people }) => people ?? [])} choose={(value) => set("user", value)} />
-        <Choice name="workflow" value={filter.workflow} offered={offered(({ workflow }) => [workflow])} choose={(value) => set("workflow", value)} />
+        <h1>Sessions</h1><span class="count">{rows.length === list.rows.length ? rows.length : `${rows.length} of ${list.rows.length}`}</span>
+        <Choice name="agent" value={filter.agent} options={optionsOf(({ agent }) => [agent])} choose={(value) => set("agent", value)} />
+        <Choice name="person" value={filter.user} options={optionsOf(({ people }) => people ?? [])} choose={(value) => set("user", value)} />
+        <Choice name="workflow" value={filter.workflow} options={optionsOf(({ workflow }) => [workflow])} choose={(value) => set("workflow", value)} />
         {Object.values(filter).some(Boolean) && <a class="button quiet" href="#/sessions">show all</a>}
       </header>
-      {shown.length
-        ? <Virtual rows={shown} height={56} label="Sessions" row={(row) => <Row key={row.session} row={row} rate={active?.sessions[row.session] ?? QUIET} />} />
+      {rows.length
+        ? <VirtualList rows={rows} height={56} label="Sessions" row={(row) => <Row key={row.session} row={row} rate={active?.sessions[row.session] ?? NO_EVENTS} />} />
         : <p class="nothing">{!list.fresh ? "Loading …" : list.rows.length ? "No session fits. Show all, or look for something else." : "No sessions yet. They appear here the moment somebody creates one."}</p>}
     </section>
   );
 }
 
-const clean = (given: Record<string, string>) => Object.fromEntries(Object.entries(given).filter(([, value]) => value));
+const withoutEmpty = (fields: Record<string, string>) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value));
 
-function fits({ session, title, card }: SessionRow, { q, agent, user, workflow }: { q: string; agent: string; user: string; workflow: string }): boolean {
-  const known = card as Card;
-  const words = `${session} ${title} ${known.agent ?? ""} ${known.workflow ?? ""} ${(known.people ?? []).join(" ")} ${known.last?.text ?? ""}`.toLowerCase();
-  return (!q || q.toLowerCase().split(/\s+/).every((word) => words.includes(word))) && (!agent || known.agent === agent)
-    && (!user || (known.people ?? []).includes(user)) && (!workflow || known.workflow === workflow);
+function matches({ session, title, card }: SessionRow, { q, agent, user, workflow }: { q: string; agent: string; user: string; workflow: string }): boolean {
+  const details = card as Card;
+  const words = `${session} ${title} ${details.agent ?? ""} ${details.workflow ?? ""} ${(details.people ?? []).join(" ")} ${details.last?.text ?? ""}`.toLowerCase();
+  return (!q || q.toLowerCase().split(/\s+/).every((word) => words.includes(word))) && (!agent || details.agent === agent)
+    && (!user || (details.people ?? []).includes(user)) && (!workflow || details.workflow === workflow);
 }
 
-function Choice({ name, value, offered, choose }: { name: string; value: string; offered: string[]; choose: (value: string) => void }) {
-  if (!offered.length && !value) return null;
+function Choice({ name, value, options, choose }: { name: string; value: string; options: string[]; choose: (value: string) => void }) {
+  if (!options.length && !value) return null;
   return (
     <label class="choice"><span>{name}</span>
       <select value={value} onChange={({ currentTarget }) => choose(currentTarget.value)}>
-        <option value="">any</option>{[...new Set([...offered, ...(value ? [value] : [])])].map((one) => <option key={one} value={one}>{nameOf(one)}</option>)}
+        <option value="">any</option>{[...new Set([...options, ...(value ? [value] : [])])].map((one) => <option key={one} value={one}>{nameOf(one)}</option>)}
       </select>
     </label>
   );
@@ -66,7 +66,7 @@ function Row({ row, rate }: { row: SessionRow; rate: readonly number[] }) {
       <span class="icon"><Glyph name={status} /></span>
       <span class="what"><b>{row.title || row.session}</b><small>{card.last?.text ?? row.session}</small></span>
       <span class="who"><b>{card.agent ?? "–"}</b><small>{(card.people ?? []).map(nameOf).join(", ")}{card.workflow ? ` · ${card.workflow}` : ""}</small></span>
-      <span class="state" data-status={status}>{card.approvals ? `${card.approvals} to approve` : card.taken_by ? "taken over" : WORDS[status]}</span>
+      <span class="state" data-status={status}>{card.approvals ? `${card.approvals} to approve` : card.taken_by ? "taken over" : STATE_LABELS[status]}</span>
       <Spark counts={rate} />
       <span class="num"><b>{row.tail.toLocaleString()}</b><small>events</small></span>
       <time>{ago(row.active_ms)}</time>

@@ -2,7 +2,7 @@
 
 import type { SessionEvent } from "holdfast-ai";
 
-export interface Span {
+export interface LaneSpan {
   /** Index of the first and the last event. */
   from: number;
   to: number;
@@ -12,20 +12,20 @@ export interface Span {
 
 export interface Lane {
   actor: string;
-  spans: Span[];
+  spans: LaneSpan[];
 }
 
-const KINDS: [prefix: string, kind: Span["kind"]][] = [
+const KINDS: [prefix: string, kind: LaneSpan["kind"]][] = [
   ["TEXT_", "text"], ["REASONING_", "thought"], ["TOOL_", "tool"], ["run.", "run"], ["cancel.", "control"], ["approval.", "control"],
   ["steer.", "control"], ["handoff.", "control"], ["input.steer", "control"], ["input.", "text"],
 ];
 
-const kindOf = (type: string): Span["kind"] => KINDS.find(([prefix]) => type.startsWith(prefix))?.[1] ?? "other";
+const kindOf = (type: string): LaneSpan["kind"] => KINDS.find(([prefix]) => type.startsWith(prefix))?.[1] ?? "other";
 
 /** Lanes in the order in which actors first appear. Events of one message or call make one span. */
-export function lanesOf(events: readonly SessionEvent[], known: { lanes: Lane[]; count: number } | null): { lanes: Lane[]; count: number } {
-  const lanes = known?.lanes ?? [];
-  for (let at = known?.count ?? 0; at < events.length; at++) {
+export function lanesOf(events: readonly SessionEvent[], previous: { lanes: Lane[]; count: number } | null): { lanes: Lane[]; count: number } {
+  const lanes = previous?.lanes ?? [];
+  for (let at = previous?.count ?? 0; at < events.length; at++) {
     const { actor, type, data } = events[at]!;
     let lane = lanes.find((one) => one.actor === actor);
     if (!lane) lanes.push((lane = { actor, spans: [] }));

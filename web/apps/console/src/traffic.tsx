@@ -6,7 +6,7 @@ import uPlot from "uplot";
 import { type Stats, useConsole } from "./console.js";
 
 const POLL_MS = 1_000;
-const KEPT = 300; // seconds
+const WINDOW_S = 300; // seconds
 const RATES = [["events", "events"], ["deliveries", "deliveries"], ["commits", "commits"], ["runs_ended", "runs ended"]] as const;
 const LINES = ["--running", "--kelp", "--waiting", "--lost"];
 const LABEL_PX = 96; // from one label of time to the next
@@ -25,18 +25,18 @@ export function Traffic() {
   const [now, setNow] = useState<Stats | null>(null);
   const before = useRef<Stats | null>(null);
   useEffect(() => {
-    const ask = async () => {
+    const poll = async () => {
       try {
-        const told = await operator.ask<Stats>("stats");
+        const stats = await operator.request<Stats>("stats");
         const last = before.current;
-        before.current = told;
-        setNow(told);
-        if (last) setPoints((kept) => [...kept, pointOf(last, told)].slice(-KEPT));
+        before.current = stats;
+        setNow(stats);
+        if (last) setPoints((points) => [...points, pointOf(last, stats)].slice(-WINDOW_S));
       } catch { // the line says that the server is away
       }
     };
-    void ask();
-    const timer = setInterval(() => void ask(), POLL_MS);
+    void poll();
+    const timer = setInterval(() => void poll(), POLL_MS);
     return () => clearInterval(timer);
   }, [operator]);
   const times = points.map(({ at }) => at / 1_000);
@@ -45,7 +45,7 @@ export function Traffic() {
   const latest = points.at(-1);
   return (
     <section class="list-page traffic">
-      <header class="bar"><h1>Traffic</h1><span class="count">the last {Math.round(KEPT / 60)} minutes, while this page is open</span></header>
+      <header class="bar"><h1>Traffic</h1><span class="count">the last {Math.round(WINDOW_S / 60)} minutes, while this page is open</span></header>
       <dl class="figures">{["connections", "workers", "subscriptions", "hot_sessions", "slow_readers", "leases_lost", "commit_failures", "resets"].map((name) => (
         <div key={name}><dt>{name.replace("_", " ")}</dt><dd>{now?.stats[name]?.toLocaleString() ?? "…"}</dd></div>
       ))}</dl>
@@ -99,7 +99,7 @@ function Chart({ data, names, unit }: { data: uPlot.AlignedData; names: readonly
       width: box.current!.clientWidth, height: 220, cursor: { drag: { x: false, y: false } },
       series: [{}, ...names.map((label, at) => ({ label, stroke: colour(LINES[at]!), width: 1.5, value: (_: uPlot, value: number | null) => (value === null ? "–" : `${value.toFixed(1)}${unit}`) }))],
       padding: [12, LABEL_PX / 2, 0, 0], axes: [{ ...axis, space: LABEL_PX, size: 32, values: (_: uPlot, ticks: number[]) => ticks.map(timeOf) }, { ...axis, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map((tick) => `${tick.toLocaleString()}${unit}`) }],
-      scales: { x: { range: (_: uPlot, __: number, newest: number) => [(newest ?? Date.now() / 1_000) - KEPT, newest ?? Date.now() / 1_000] }, y: { range: (_: uPlot, __: number, most: number) => [0, Math.max(1, (most ?? 1) * 1.1)] } },
+      scales: { x: { range: (_: uPlot, __: number, newest: number) => [(newest ?? Date.now() / 1_000) - WINDOW_S, newest ?? Date.now() / 1_000] }, y: { range: (_: uPlot, __: number, most: number) => [0, Math.max(1, (most ?? 1) * 1.1)] } },
     }, data, box.current!);
     const fit = new ResizeObserver(() => plot.current?.setSize({ width: box.current!.clientWidth, height: 220 }));
     fit.observe(box.current!);

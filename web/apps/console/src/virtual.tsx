@@ -3,9 +3,9 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
-const BEYOND = 8; // rows drawn above and below what is seen
+const OVERSCAN = 8; // rows drawn above and below what is seen
 
-export function Virtual<T>({ rows, height, row, label, follow = false, focus }: {
+export function VirtualList<T>({ rows, height, row, label, follow = false, focus }: {
   rows: readonly T[];
   /** Of one row, pixels. */
   height: number;
@@ -17,15 +17,15 @@ export function Virtual<T>({ rows, height, row, label, follow = false, focus }: 
   focus?: number | undefined;
 }) {
   const box = useRef<HTMLDivElement>(null);
-  const [seen, setSeen] = useState({ top: 0, size: 600 });
+  const [viewport, setViewport] = useState({ top: 0, size: 600 });
   const atEnd = useRef(true);
-  const look = () => {
+  const measure = () => {
     const { scrollTop, clientHeight, scrollHeight } = box.current!;
     atEnd.current = scrollHeight - scrollTop - clientHeight < height * 2;
-    setSeen((before) => (before.top === scrollTop && before.size === clientHeight ? before : { top: scrollTop, size: clientHeight }));
+    setViewport((before) => (before.top === scrollTop && before.size === clientHeight ? before : { top: scrollTop, size: clientHeight }));
   };
   useEffect(() => {
-    const watch = new ResizeObserver(look);
+    const watch = new ResizeObserver(measure);
     watch.observe(box.current!);
     return () => watch.disconnect();
   }, []);
@@ -37,10 +37,10 @@ export function Virtual<T>({ rows, height, row, label, follow = false, focus }: 
     const { scrollTop, clientHeight } = box.current!;
     if (focus * height < scrollTop || (focus + 1) * height > scrollTop + clientHeight) box.current!.scrollTop = Math.max(0, focus * height - clientHeight / 2);
   }, [focus, height]);
-  const first = Math.max(0, Math.floor(seen.top / height) - BEYOND);
-  const last = Math.min(rows.length, Math.ceil((seen.top + seen.size) / height) + BEYOND);
+  const first = Math.max(0, Math.floor(viewport.top / height) - OVERSCAN);
+  const last = Math.min(rows.length, Math.ceil((viewport.top + viewport.size) / height) + OVERSCAN);
   return (
-    <div class="virtual" ref={box} onScroll={look} tabIndex={0} role="list" aria-label={label}>
+    <div class="virtual" ref={box} onScroll={measure} tabIndex={0} role="list" aria-label={label}>
       <div style={{ height: `${rows.length * height}px`, position: "relative" }}>
         <div style={{ position: "absolute", insetInline: "0", top: `${first * height}px` }}>
           {rows.slice(first, last).map((item, at) => row(item, first + at))}

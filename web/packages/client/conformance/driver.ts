@@ -11,15 +11,15 @@ import { apply } from "holdfast-ai/fold";
 
 type Fields = Record<string, any>;
 
-const say = (message: Fields): boolean => process.stdout.write(`${JSON.stringify(message)}\n`);
+const send = (message: Fields): boolean => process.stdout.write(`${JSON.stringify(message)}\n`);
 
-const seen = (view: View): Fields => ({
+const viewFacts = (view: View): Fields => ({
   view: view.export(),
   shown: visible(view).map(({ kind, id }) => `${kind} ${id}`),
 });
 
 let client: Client | undefined;
-const followed = new Map<string, () => void>();
+const follows = new Map<string, () => void>();
 const readers = new Map<string, Events>();
 
 const session = (id: string): Session => client!.session(id);
@@ -27,15 +27,15 @@ const session = (id: string): Session => client!.session(id);
 async function pump(reader: string, events: Events): Promise<void> {
   try {
     for await (const item of events) {
-      say({ reader, [item.type === "snapshot" ? "snapshot" : "event"]: item, cursor: events.cursor });
+      send({ reader, [item.type === "snapshot" ? "snapshot" : "event"]: item, cursor: events.cursor });
     }
   } catch (error) {
-    say({ reader, error: told(error) });
+    send({ reader, error: errorFacts(error) });
   }
 }
 
 function follow(id: string): void {
-  if (!followed.has(id)) followed.set(id, session(id).follow());
+  if (!follows.has(id)) follows.set(id, session(id).follow());
 }
 
 /** What the suite may ask for: one function a command; each returns the answer's facts. */
@@ -44,7 +44,7 @@ const commands: Record<string, (fields: Fields) => Promise<Fields> | Fields> = {
   fold: ({ events, view: start }) => {
     const view = start ? View.load(start as ViewData) : new View();
     const joins = (events as SessionEvent[]).map((event) => apply(view, event));
-    return { joins, ...seen(view) };
+    return { joins, ...viewFacts(view) };
   },
   connect: async ({ server, token }) => {
     const options = { token, storage: null, fallback: false, WebSocket: WebSocket as unknown as ConnectOptions["WebSocket"] };
@@ -55,9 +55,9 @@ const commands: Record<string, (fields: Fields) => Promise<Fields> | Fields> = {
   status: () => ({ status: client ? String(client.status.state) : "offline" }),
   reset: () => {
     for (const events of readers.values()) events.close();
-    for (const end of followed.values()) end();
+    for (const end of follows.values()) end();
     readers.clear();
-    followed.clear();
+    follows.clear();
     client?.close();
     client = undefined;
     return {};
@@ -69,7 +69,7 @@ const commands: Record<string, (fields: Fields) => Promise<Fields> | Fields> = {
   state: async ({ session: id, seq = 0 }) => {
     follow(id);
     const view = await session(id).until(() => (session(id).cursor?.seq ?? -1) >= seq);
-    return { cursor: session(id).cursor, ...seen(view) };
+    return { cursor: session(id).cursor, ...viewFacts(view) };
   },
   events: ({ session: id, reader, after = "snapshot" }) => {
     const events = session(id).events(after as Cursor);
@@ -84,32 +84,32 @@ const commands: Record<string, (fields: Fields) => Promise<Fields> | Fields> = {
     return {};
   },
   history: async ({ session: id, page }) => ({ ...(await session(id).history(page)) }),
-  create: async ({ session: id, ...settings }) => done(session(id).create(settings)),
-  rename: async ({ session: id, title, ...options }) => done(session(id).rename(title, options)),
-  append: async ({ session: id, events, ...options }) => done(session(id).append(events, options)),
-  send: async ({ session: id, text, ...options }) => asked(session(id).send(text, options)),
-  interrupt: async ({ session: id, text, ...options }) => asked(session(id).interrupt(text, options)),
-  regenerate: async ({ session: id, input, ...options }) => asked(session(id).regenerate(input, options)),
+  create: async ({ session: id, ...settings }) => noFacts(session(id).create(settings)),
+  rename: async ({ session: id, title, ...options }) => noFacts(session(id).rename(title, options)),
+  append: async ({ session: id, events, ...options }) => noFacts(session(id).append(events, options)),
+  send: async ({ session: id, text, ...options }) => runFacts(session(id).send(text, options)),
+  interrupt: async ({ session: id, text, ...options }) => runFacts(session(id).interrupt(text, options)),
+  regenerate: async ({ session: id, input, ...options }) => runFacts(session(id).regenerate(input, options)),
   cancel: async ({ session: id, ...options }) => ({ runs: await session(id).cancel(options) }),
   steer: async ({ session: id, run, text, ...options }) => ({ steerId: await session(id).steer(run, text, options) }),
-  approve: async ({ session: id, approval, ...options }) => done(session(id).approve(approval, options)),
-  deny: async ({ session: id, approval, ...options }) => done(session(id).deny(approval, options)),
-  select: async ({ session: id, ...options }) => done(session(id).select(options)),
-  take: async ({ session: id, ...options }) => done(session(id).take(options)),
-  give_back: async ({ session: id, ...options }) => done(session(id).giveBack(options)),
+  approve: async ({ session: id, approval, ...options }) => noFacts(session(id).approve(approval, options)),
+  deny: async ({ session: id, approval, ...options }) => noFacts(session(id).deny(approval, options)),
+  select: async ({ session: id, ...options }) => noFacts(session(id).select(options)),
+  take: async ({ session: id, ...options }) => noFacts(session(id).take(options)),
+  give_back: async ({ session: id, ...options }) => noFacts(session(id).giveBack(options)),
 };
 
-async function done(work: Promise<unknown>): Promise<Fields> {
+async function noFacts(work: Promise<unknown>): Promise<Fields> {
   await work;
   return {};
 }
 
-async function asked(run: Promise<{ id: string; input?: string }>): Promise<Fields> {
+async function runFacts(run: Promise<{ id: string; input?: string }>): Promise<Fields> {
   const { id, input } = await run;
   return { run: id, messageId: input };
 }
 
-function told(error: unknown): Fields {
+function errorFacts(error: unknown): Fields {
   if (error instanceof HoldfastError) {
     const { code, message, fix, retry, facts } = error;
     return { code, message, fix, retry, ...facts };
@@ -119,9 +119,9 @@ function told(error: unknown): Fields {
 
 async function answer({ id, do: name, ...fields }: Fields): Promise<void> {
   try {
-    say({ id, ok: await commands[name]!(fields) });
+    send({ id, ok: await commands[name]!(fields) });
   } catch (error) {
-    say({ id, error: told(error) });
+    send({ id, error: errorFacts(error) });
   }
 }
 

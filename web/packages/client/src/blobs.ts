@@ -2,12 +2,12 @@
 
 import type { Client } from "./client.js";
 import { HoldfastError } from "./errors.js";
-import { ask, sessionPath, wireOf } from "./http.js";
+import { httpRequest, sessionPath, wireErrorOf } from "./http.js";
 import { fetchToken } from "./token.js";
 
-async function askAs({ http }: Client, path: string, init?: RequestInit): Promise<Response> {
+async function request({ http }: Client, path: string, init?: RequestInit): Promise<Response> {
   const token = await fetchToken(http.token);
-  return ask(http, token, path, init).catch((error: unknown) => Promise.reject(new HoldfastError(wireOf(error))));
+  return httpRequest(http, token, path, init).catch((error: unknown) => Promise.reject(new HoldfastError(wireErrorOf(error))));
 }
 
 /** Store a blob of a session; resolves with its id, the SHA-256 of its bytes in hex. */
@@ -16,10 +16,10 @@ export async function putBlob(
 ): Promise<string> {
   const type = mediaType ?? ((data instanceof Blob && data.type) || "application/octet-stream");
   const init = { method: "POST", body: data as BodyInit, headers: { "content-type": type } };
-  return (await (await askAs(client, `${sessionPath(session)}/blobs`, init)).json()).blob;
+  return (await (await request(client, `${sessionPath(session)}/blobs`, init)).json()).blob;
 }
 
 /** A blob's content; rejects with `blob.not_found`. */
 export async function getBlob(client: Client, session: string, blob: string): Promise<Blob> {
-  return (await askAs(client, `${sessionPath(session)}/blobs/${encodeURIComponent(blob)}`)).blob();
+  return (await request(client, `${sessionPath(session)}/blobs/${encodeURIComponent(blob)}`)).blob();
 }

@@ -18,20 +18,22 @@ export function rootOf(runs: ReadonlyMap<string, RunState>, id: string): string 
  * it was given, and what belongs to no turn stands in the turn during which it came.
  */
 export function visible(view: View): Item[] {
-  const words = new Map<string, number>(); // where the first answer to each input begins
-  for (const { run, turn, seq } of view.items) if (run !== undefined && turn !== undefined && !words.has(turn)) words.set(turn, seq);
-  const rank = ranks(view);
-  const turns = [...rank.keys()].map((input) => turnOf(view, input, words.get(input)));
+  const firstAnswers = new Map<string, number>(); // where the first answer to each input begins
+  for (const { run, turn, seq } of view.items) {
+    if (run !== undefined && turn !== undefined && !firstAnswers.has(turn)) firstAnswers.set(turn, seq);
+  }
+  const turnNumbers = ranks(view);
+  const turns = [...turnNumbers.keys()].map((input) => turnOf(view, input, firstAnswers.get(input)));
   const places: { item: Item; turn: number; after: boolean }[] = [];
   for (const item of view.items) {
     const root = item.run === undefined ? undefined : rootOf(view.runs, item.run);
     const input = item.turn ?? view.runs.get(root ?? "")?.input;
-    let turn = rank.get(input ?? "") ?? -1;
+    let turn = turnNumbers.get(input ?? "") ?? -1;
     let after = false;
     if (input === undefined) { // of no turn: it is in the one whose input came last before it
-      turn = Math.max(0, turns.findLastIndex(({ began }) => began < item.seq));
-      const { first, again } = turns[turn] ?? { first: 0, again: 0 };
-      after = first < item.seq && item.seq < again;
+      turn = Math.max(0, turns.findLastIndex(({ inputSeq }) => inputSeq < item.seq));
+      const { firstAnswerSeq, answerSeq } = turns[turn] ?? { firstAnswerSeq: 0, answerSeq: 0 };
+      after = firstAnswerSeq < item.seq && item.seq < answerSeq;
     } else if (turn < 0 || (root !== undefined && root !== (turns[turn]!.answer ?? root))) {
       continue;
     }
@@ -51,20 +53,20 @@ function ranks(view: View): Map<string, number> {
   return new Map([...inputs].reverse().map((input, number) => [input, number]));
 }
 
-interface Turn {
+interface BranchTurn {
   /** Where the input is; 0 when it has left the window. */
-  began: number;
+  inputSeq: number;
   /** The run chosen as its answer. */
   answer: string | undefined;
   /** Where an answer began to be given, and where the chosen one was queued: what was said in between follows it. */
-  first: number;
-  again: number;
+  firstAnswerSeq: number;
+  answerSeq: number;
 }
 
-function turnOf(view: View, input: string, first: number | undefined): Turn {
+function turnOf(view: View, input: string, firstAnswerSeq: number | undefined): BranchTurn {
   const answer = view.chosen.get(input) ?? siblingRuns(view.runs, input).at(-1)?.id;
-  const again = view.runs.get(answer ?? "")?.seq ?? 0;
-  return { began: view.find("message", input)?.seq ?? 0, answer, first: first ?? again, again };
+  const answerSeq = view.runs.get(answer ?? "")?.seq ?? 0;
+  return { inputSeq: view.find("message", input)?.seq ?? 0, answer, firstAnswerSeq: firstAnswerSeq ?? answerSeq, answerSeq };
 }
 
 const isInput = (item: Item): item is MessageItem => item.kind === "message" && item.turn === item.id;

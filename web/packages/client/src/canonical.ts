@@ -15,7 +15,7 @@ export function canonical(value: unknown): string {
 }
 
 function text(value: unknown, depth: number): string {
-  if (typeof value === "string") return quoted(value);
+  if (typeof value === "string") return quote(value);
   if (typeof value === "number" && !Number.isFinite(value)) throw new RangeError("a number that is no finite double");
   if (typeof value === "number" || typeof value === "boolean" || value === null) return JSON.stringify(value);
   if (typeof value !== "object") throw new TypeError(`${typeof value} is no JSON value`);
@@ -23,12 +23,12 @@ function text(value: unknown, depth: number): string {
   if (Array.isArray(value)) return `[${value.map((item) => text(item, depth + 1)).join(",")}]`;
   const object = value as Record<string, unknown>;
   const names = Object.keys(object).filter((name) => object[name] !== undefined).sort();
-  return `{${names.map((name) => `${quoted(name)}:${text(object[name], depth + 1)}`).join(",")}}`;
+  return `{${names.map((name) => `${quote(name)}:${text(object[name], depth + 1)}`).join(",")}}`;
 }
 
 const HALF_PAIR = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
-function quoted(value: string): string {
+function quote(value: string): string {
   if (HALF_PAIR.test(value)) throw new TypeError("half a surrogate pair");
   return JSON.stringify(value);
 }

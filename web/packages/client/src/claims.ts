@@ -1,6 +1,6 @@
 // Owns what can be read of an access token without its key.
 
-/** What a token says of itself, unverified: enough to tell whose it is. Empty for one that is no JWT. */
+/** A token's claims, unverified: enough to know whose it is. Empty for one that is no JWT. */
 export function claimsOf(token: string): { sub?: string; tenant?: string; exp?: number; [claim: string]: unknown } {
   try {
     const bytes = atob(token.split(".")[1]!.replace(/-/g, "+").replace(/_/g, "/"));

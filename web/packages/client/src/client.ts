@@ -1,16 +1,16 @@
 // Owns the client: one connection, and the sessions it carries (SUB-6).
 
 import { Connection, type Status } from "./connection.js";
-import { lazily, serverDial } from "./dial.js";
+import { lazyDial, serverDial } from "./dial.js";
 import { Emitter } from "./emitter.js";
 import { HoldfastError } from "./errors.js";
 import { Feed } from "./feed.js";
-import type { Http } from "./http.js";
+import type { HttpEndpoint } from "./http.js";
 import { SessionList } from "./list.js";
-import { newKey, type Keep } from "./outbox.js";
+import { newKey, type StorageLike } from "./outbox.js";
 import { Session } from "./session.js";
 import { pageStorage } from "./store.js";
-import type { TabLocks, Tabs } from "./tabs.js";
+import type { TabDialer, TabLocks } from "./tabs.js";
 import type { Dial } from "./transport.js";
 import type { WebSocketLike } from "./websocket.js";
 
@@ -25,10 +25,10 @@ export interface ConnectOptions {
   /** How long a call waits for its answer, milliseconds: 30 000. `Infinity` waits over any outage. */
   timeoutMs?: number;
   /** Where cursors, views and what is being sent survive a reload: this tab's `sessionStorage`; null for nowhere. */
-  storage?: Keep | null;
+  storage?: StorageLike | null;
   /** A WebSocket constructor, where there is no global one (Node 20: that of `ws`). */
   WebSocket?: WebSocketLike;
-  fetch?: Http["fetch"];
+  fetch?: HttpEndpoint["fetch"];
   /** Whether tabs of one browser, as the same principal, share one connection: true, where the browser can. */
   tabs?: boolean;
   /** The locks tabs agree by, instead of `navigator.locks`. */
@@ -48,11 +48,11 @@ export class Client extends Emitter<"status"> {
   readonly server: string;
   readonly connection: Connection;
   /** Where blobs and the fall-back without WebSockets are asked for. */
-  readonly http: Http;
-  readonly #storage: Keep | null;
+  readonly http: HttpEndpoint;
+  readonly #storage: StorageLike | null;
   readonly #sessions = new Map<string, Session>();
   #list: SessionList | undefined;
-  #tabs: Tabs | undefined;
+  #tabs: TabDialer | undefined;
 
   constructor(server: string, options: ConnectOptions) {
     super();
@@ -63,21 +63,21 @@ export class Client extends Emitter<"status"> {
     this.http = { server: this.server, token, fetch: options.fetch ?? globalThis.fetch.bind(globalThis) };
     const direct = options.dial ?? serverDial(this.http, options.WebSocket ?? globalThis.WebSocket, options.fallback ?? true);
     const name = this.server;
-    const given = { token, surface, device, timeoutMs, keep: this.#storage, name };
+    const connectionOptions = { token, surface, device, timeoutMs, storage: this.#storage, name };
     const locks = options.locks ?? globalThis.navigator?.locks;
-    const shared = options.tabs !== false && locks && globalThis.BroadcastChannel;
-    const alone = () => new Connection(direct, { ...given, keep: null });
-    const load = async () => (this.#tabs ??= new (await import("./tabs.js")).Tabs(name, locks, direct, alone, Feed)).dial;
-    this.connection = new Connection(shared ? lazily(load) : direct, given);
+    const sharesConnection = options.tabs !== false && locks && globalThis.BroadcastChannel;
+    const newConnection = () => new Connection(direct, { ...connectionOptions, storage: null });
+    const load = async () => (this.#tabs ??= new (await import("./tabs.js")).TabDialer(name, locks, direct, newConnection, Feed)).dial;
+    this.connection = new Connection(sharesConnection ? lazyDial(load) : direct, connectionOptions);
     this.connection.listeners.add({
-      welcomed: (welcome) => this.#each(({ heard }) => heard.welcomed!(welcome)),
-      lost: () => this.#each(({ heard }) => heard.lost!()),
+      welcomed: (welcome) => this.#each(({ listener }) => listener.welcomed!(welcome)),
+      lost: () => this.#each(({ listener }) => listener.lost!()),
       received: (message, size) => {
-        if ("session" in message) this.#sessions.get(message.session as string)?.heard.received!(message, size);
+        if ("session" in message) this.#sessions.get(message.session as string)?.listener.received!(message, size);
       },
-      outbox: () => this.#each(({ heard }) => heard.outbox!()),
+      outbox: () => this.#each(({ listener }) => listener.outbox!()),
       status: () => this.emit("status"),
-      hidden: () => this.#each((session) => session.keep()),
+      hidden: () => this.#each((session) => session.persist()),
     });
   }
 
@@ -95,14 +95,14 @@ export class Client extends Emitter<"status"> {
   /** Wait for the first connect. Rejects when the server does not want this token. */
   ready(): Promise<this> {
     return new Promise((resolve, reject) => {
-      const look = () => {
+      const check = () => {
         if (this.connection.connected) resolve(this);
         else if (this.connection.error) reject(this.connection.error);
         else return;
         end();
       };
-      const end = this.on("status", look);
-      look();
+      const end = this.on("status", check);
+      check();
     });
   }
 
@@ -118,7 +118,7 @@ export class Client extends Emitter<"status"> {
 
   /** Close for good. Nothing else happens by that: no run is cancelled (CTL-1). */
   close(): void {
-    this.#each((session) => session.keep());
+    this.#each((session) => session.persist());
     this.connection.close();
     this.#tabs?.close();
   }
@@ -151,7 +151,7 @@ export class Client extends Emitter<"status"> {
     return (this.#list ??= new SessionList(this.connection, all));
   }
 
-  #each(what: (session: Session) => void): void {
-    for (const session of [...this.#sessions.values()]) what(session);
+  #each(callback: (session: Session) => void): void {
+    for (const session of [...this.#sessions.values()]) callback(session);
   }
 }

@@ -2,19 +2,19 @@
 // operation is answered, refused or timed out; one with a key is done once, however often the connection breaks.
 
 import { delayMs } from "./backoff.js";
-import { HoldfastError, lost, type WireError } from "./errors.js";
-import { newKey, Outbox, type Done, type Keep } from "./outbox.js";
-import type { Answer, Op, ServerMessage, Welcome } from "./protocol.js";
+import { connectionLost, HoldfastError, type WireError } from "./errors.js";
+import { newKey, type OpCallback, Outbox, type StorageLike } from "./outbox.js";
+import type { Op, OpResult, ServerMessage, Welcome } from "./protocol.js";
 import type { Recovery } from "./recovery.js";
-import { unsendable } from "./sendable.js";
+import { sendError } from "./sendable.js";
 import { fetchToken, refreshInMs, type TokenSource } from "./token.js";
 import type { Dial, Hello, Transport } from "./transport.js";
 
 const PING_MS = 5_000; // between two pings, and for the answer: a half-open connection is found within 15 s (SUB-7)
 const WELCOME_MS = 10_000;
 
-/** Operations that mean something to one connection only: lost with it, and begun anew by their owners. */
-const OF_THE_CONNECTION = /^(auth|ping|watch|unwatch|subscribe|unsubscribe|presence)$/;
+/** Operations that mean something to one connection only: lost with it, and sent anew by their owners. */
+const CONNECTION_SCOPED = /^(auth|ping|watch|unwatch|subscribe|unsubscribe|presence)$/;
 const UNKEYED = /^(history|read)$/;
 
 /** How the connection stands, for a page to show. A new object whenever it changes. */
@@ -35,8 +35,8 @@ export interface Status {
   readonly recovery: Recovery | null;
 }
 
-/** Who is told what happens on a connection. */
-export interface Listener {
+/** Called back with what happens on a connection. */
+export interface ConnectionListener {
   /** After every welcome; unanswered operations have been sent again. */
   welcomed?(welcome: Welcome): void;
   lost?(): void;
@@ -57,16 +57,16 @@ export interface ConnectionOptions {
   surface: string;
   device: string;
   timeoutMs: number;
-  keep: Keep | null;
+  storage: StorageLike | null;
   name: string;
 }
 
 const asError = (error: WireError | HoldfastError): HoldfastError =>
   error instanceof HoldfastError ? error : new HoldfastError(error);
-const cutOff = (): HoldfastError => new HoldfastError(lost("The connection was lost before an answer came."));
+const lostError = (): HoldfastError => new HoldfastError(connectionLost("The connection was lost before an answer came."));
 
 export class Connection {
-  readonly listeners = new Set<Listener>();
+  readonly listeners = new Set<ConnectionListener>();
   readonly outbox: Outbox;
   welcome: Welcome | null = null;
   /** Why it ended for good, or null while it is in use. */
@@ -76,27 +76,27 @@ export class Connection {
   };
   readonly #options: ConnectionOptions;
   readonly #dial: Dial;
-  readonly #behind = new Set<object>();
-  readonly #ended = new AbortController();
-  readonly #beat: ReturnType<typeof setInterval>;
+  readonly #laggingReaders = new Set<object>();
+  readonly #closed = new AbortController();
+  readonly #heartbeat: ReturnType<typeof setInterval>;
   #transport: Transport | null = null;
   #connected = false;
-  #life = 0; // number of the present transport; what older ones say means nothing
-  #since = 0;
-  #pinged = 0; // when, while its answer is awaited
-  #goawayMs = 0;
-  #heldUntil = 0;
-  #retry: ReturnType<typeof setTimeout> | undefined;
-  #refresh: ReturnType<typeof setTimeout> | undefined;
+  #transportId = 0; // number of the present transport; what older ones say means nothing
+  #dialStarted = 0;
+  #pingSent = 0; // when, while its answer is awaited
+  #retryAfterMs = 0;
+  #offlineUntil = 0;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #refreshTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(dial: Dial, options: ConnectionOptions) {
     this.#dial = dial;
     this.#options = options;
-    this.outbox = new Outbox(options.keep, `holdfast.outbox ${options.name}`, () => this.tell("outbox"));
-    this.#beat = setInterval(() => this.#check(), PING_MS);
-    const { signal } = this.#ended;
+    this.outbox = new Outbox(options.storage, `holdfast.outbox ${options.name}`, () => this.notify("outbox"));
+    this.#heartbeat = setInterval(() => this.#checkLiveness(), PING_MS);
+    const { signal } = this.#closed;
     const wake = () => this.wake();
-    const hide = () => this.tell("hidden");
+    const hide = () => this.notify("hidden");
     const on = (target: EventTarget | undefined, name: string, callback: () => void) =>
       target?.addEventListener?.(name, callback, { signal });
     on(globalThis, "online", wake);
@@ -110,19 +110,19 @@ export class Connection {
     return this.#connected;
   }
 
-  tell(what: "lost" | "status" | "outbox" | "hidden"): void {
-    for (const listener of [...this.listeners]) listener[what]?.();
+  notify(event: "lost" | "status" | "outbox" | "hidden"): void {
+    for (const listener of [...this.listeners]) listener[event]?.();
   }
 
   // --- operations
   /** Do an operation; resolves with its answer. Refusals that may pass are tried again with the same key. */
-  request(op: Op, { timeoutMs = this.#options.timeoutMs }: RequestOptions = {}): Promise<Answer> {
+  request(op: Op, { timeoutMs = this.#options.timeoutMs }: RequestOptions = {}): Promise<OpResult> {
     return new Promise((resolve, reject) => {
       let timer: ReturnType<typeof setTimeout> | undefined;
-      const id = this.post(op, (error, answer) => {
+      const id = this.post(op, (error, result) => {
         clearTimeout(timer);
         if (error) reject(error);
-        else resolve(answer);
+        else resolve(result);
       });
       if (id === undefined || timeoutMs === Infinity) return;
       timer = setTimeout(() => {
@@ -136,29 +136,29 @@ export class Connection {
   }
 
   /** Do an operation; `done` is called as soon as its answer is here. Returns its id while it waits. */
-  post(op: Op, done: Done = () => {}): number | undefined {
-    const passing = OF_THE_CONNECTION.test(op.op);
-    if (this.error || (passing && !this.#connected)) return void done(this.error ?? cutOff(), {});
-    const refused = unsendable(op);
-    if (refused) return void done(refused, {});
-    const id = this.outbox.add(passing || UNKEYED.test(op.op) ? op : { ...op, key: op.key ?? newKey() }, done);
-    this.#write(id);
+  post(op: Op, done: OpCallback = () => {}): number | undefined {
+    const connectionScoped = CONNECTION_SCOPED.test(op.op);
+    if (this.error || (connectionScoped && !this.#connected)) return void done(this.error ?? lostError(), {});
+    const error = sendError(op);
+    if (error) return void done(error, {});
+    const id = this.outbox.add(connectionScoped || UNKEYED.test(op.op) ? op : { ...op, key: op.key ?? newKey() }, done);
+    this.#transmit(id);
     return id;
   }
 
-  #write(id: number): void {
-    const known = this.outbox.waiting.get(id);
-    if (known && this.#connected) this.#transport!.send({ ...known.op, id });
+  #transmit(id: number): void {
+    const pending = this.outbox.pending.get(id);
+    if (pending && this.#connected) this.#transport!.send({ ...pending.op, id });
   }
 
-  #refused(id: number | undefined, wire: WireError): void {
-    const known = this.outbox.waiting.get(id!);
-    const asked = Number(wire["retry_after_s"] ?? 0) * 1_000;
-    if (!known) {
-      this.#goawayMs = asked;
-      if (!this.#connected) this.#gone(wire);
-    } else if (wire.retry && !OF_THE_CONNECTION.test(known.op.op)) {
-      setTimeout(() => this.#write(id!), Math.max(asked, 250 + delayMs(2)));
+  #handleError(id: number | undefined, wire: WireError): void {
+    const pending = this.outbox.pending.get(id!);
+    const retryAfterMs = Number(wire["retry_after_s"] ?? 0) * 1_000;
+    if (!pending) {
+      this.#retryAfterMs = retryAfterMs;
+      if (!this.#connected) this.#handleLoss(wire);
+    } else if (wire.retry && !CONNECTION_SCOPED.test(pending.op.op)) {
+      setTimeout(() => this.#transmit(id!), Math.max(retryAfterMs, 250 + delayMs(2)));
     } else {
       this.outbox.take(id!)!.done(new HoldfastError(wire), {});
     }
@@ -167,166 +167,166 @@ export class Connection {
   // --- life
   /** Connect now, unless connected: also after it ended for good. */
   open(): void {
-    clearTimeout(this.#retry);
-    if (this.#transport || this.#ended.signal.aborted) return;
+    clearTimeout(this.#retryTimer);
+    if (this.#transport || this.#closed.signal.aborted) return;
     this.error = null;
     void this.#connect();
   }
 
   async #connect(): Promise<void> {
-    const life = ++this.#life;
-    const mine = () => life === this.#life;
-    this.#since = Date.now();
+    const id = ++this.#transportId;
+    const isCurrent = () => id === this.#transportId;
+    this.#dialStarted = Date.now();
     try {
       const token = await fetchToken(this.#options.token);
-      if (!mine()) return;
+      if (!isCurrent()) return;
       const hello: Hello = { token, surface: this.#options.surface, device: this.#options.device };
       this.#transport = this.#dial(hello, {
-        received: (message, size) => mine() && this.#received(message, size),
-        lost: (error) => mine() && this.#gone(error),
+        received: (message, size) => isCurrent() && this.#handleMessage(message, size),
+        lost: (error) => isCurrent() && this.#handleLoss(error),
       });
     } catch (error) {
-      if (mine()) this.#gone(error instanceof HoldfastError ? error : lost(String(error)));
+      if (isCurrent()) this.#handleLoss(error instanceof HoldfastError ? error : connectionLost(String(error)));
     }
   }
 
-  #received(message: ServerMessage, size: number): void {
+  #handleMessage(message: ServerMessage, size: number): void {
     if (message.op === "ok") {
-      const { op: _, id, ...answer } = message;
-      const known = this.outbox.take(id);
-      known?.done(null, answer);
+      const { op: _, id, ...result } = message;
+      const pending = this.outbox.take(id);
+      pending?.done(null, result);
     } else if (message.op === "error") {
-      this.#refused(message.id, message.error);
+      this.#handleError(message.id, message.error);
     } else if (message.op === "welcome") {
-      this.#welcomed(message);
+      this.#handleWelcome(message);
     } else {
-      if (message.op === "goaway") this.#goawayMs = (message.retry_after_s ?? 0) * 1_000;
+      if (message.op === "goaway") this.#retryAfterMs = (message.retry_after_s ?? 0) * 1_000;
       for (const listener of [...this.listeners]) listener.received?.(message, size);
     }
   }
 
-  #welcomed(welcome: Welcome): void {
-    const other = this.welcome && this.welcome.principal !== welcome.principal; // nobody speaks for somebody else
-    if (other) for (const id of [...this.outbox.waiting.keys()]) this.outbox.take(id)!.done(cutOff(), {});
+  #handleWelcome(welcome: Welcome): void {
+    const principalChanged = this.welcome && this.welcome.principal !== welcome.principal; // nobody speaks for somebody else
+    if (principalChanged) for (const id of [...this.outbox.pending.keys()]) this.outbox.take(id)!.done(lostError(), {});
     this.welcome = welcome;
     this.#connected = true;
-    const again = [...this.outbox.waiting.keys()];
+    const unanswered = [...this.outbox.pending.keys()];
     for (const op of this.outbox.claim(welcome.principal)) this.post(op);
-    for (const id of again) this.#write(id); // before its readers come back: it may create their session
+    for (const id of unanswered) this.#transmit(id); // before its readers come back: it may create their session
     for (const listener of [...this.listeners]) listener.welcomed?.(welcome);
-    this.#pinged = 0;
-    this.#check();
-    this.#keepFresh(welcome.expires_ms);
-    this.#show({ attempts: 0, retryAt: null, error: null });
+    this.#pingSent = 0;
+    this.#checkLiveness();
+    this.#scheduleRefresh(welcome.expires_ms);
+    this.#updateStatus({ attempts: 0, retryAt: null, error: null });
   }
 
   /** Replace the token on the open connection before it expires (ACC-4). */
-  #keepFresh(expiresMs: unknown): void {
-    clearTimeout(this.#refresh);
+  #scheduleRefresh(expiresMs: unknown): void {
+    clearTimeout(this.#refreshTimer);
     const { token } = this.#options;
     if (typeof expiresMs !== "number" || typeof token !== "function") return;
-    this.#refresh = setTimeout(async () => {
+    this.#refreshTimer = setTimeout(async () => {
       try {
-        const answer = await this.request({ op: "auth", token: await fetchToken(token) });
-        this.#keepFresh(answer["expires_ms"]);
+        const result = await this.request({ op: "auth", token: await fetchToken(token) });
+        this.#scheduleRefresh(result["expires_ms"]);
       } catch {
-        if (this.#connected) this.#keepFresh(expiresMs); // expiry closes the connection otherwise
+        if (this.#connected) this.#scheduleRefresh(expiresMs); // expiry closes the connection otherwise
       }
     }, refreshInMs(expiresMs));
   }
 
-  #gone(wire: WireError | HoldfastError): void {
+  #handleLoss(wire: WireError | HoldfastError): void {
     const error = asError(wire);
-    this.#life++;
+    this.#transportId++;
     this.#transport?.close();
     this.#transport = null;
     this.#connected = false;
-    clearTimeout(this.#refresh);
-    for (const [id, { op }] of [...this.outbox.waiting]) {
-      if (OF_THE_CONNECTION.test(op.op)) this.outbox.take(id)!.done(cutOff(), {});
+    clearTimeout(this.#refreshTimer);
+    for (const [id, { op }] of [...this.outbox.pending]) {
+      if (CONNECTION_SCOPED.test(op.op)) this.outbox.take(id)!.done(lostError(), {});
     }
     const renewable = typeof this.#options.token === "function" && this.welcome;
     if (!error.retry && !renewable) return this.#giveUp(error);
     const { attempts } = this.status;
-    const wait = Math.max(0, this.#heldUntil - Date.now()) + this.#goawayMs + delayMs(attempts);
-    this.#goawayMs = 0;
-    this.#retry = setTimeout(() => this.open(), wait);
-    this.tell("lost");
-    this.#show({ attempts: attempts + 1, retryAt: Date.now() + wait, rttMs: null, error });
+    const wait = Math.max(0, this.#offlineUntil - Date.now()) + this.#retryAfterMs + delayMs(attempts);
+    this.#retryAfterMs = 0;
+    this.#retryTimer = setTimeout(() => this.open(), wait);
+    this.notify("lost");
+    this.#updateStatus({ attempts: attempts + 1, retryAt: Date.now() + wait, rttMs: null, error });
   }
 
   #giveUp(error: HoldfastError): void {
     this.error = error;
-    this.tell("lost");
-    for (const id of [...this.outbox.waiting.keys()]) this.outbox.take(id)!.done(error, {});
-    this.#show({ retryAt: null, rttMs: null, error });
+    this.notify("lost");
+    for (const id of [...this.outbox.pending.keys()]) this.outbox.take(id)!.done(error, {});
+    this.#updateStatus({ retryAt: null, rttMs: null, error });
   }
 
   /** Drop the connection, and stay away for `ms`. */
   cut(ms = 0): void {
-    this.#heldUntil = Date.now() + ms;
+    this.#offlineUntil = Date.now() + ms;
     if (!this.error) {
-      clearTimeout(this.#retry);
-      this.#gone(lost("The connection was cut."));
+      clearTimeout(this.#retryTimer);
+      this.#handleLoss(connectionLost("The connection was cut."));
     }
   }
 
   /** The network may be back, or somebody looks again: do not wait for the timer. */
   wake(): void {
-    if (this.#connected) this.#check();
-    else if (!this.error && Date.now() >= this.#heldUntil) this.open();
+    if (this.#connected) this.#checkLiveness();
+    else if (!this.error && Date.now() >= this.#offlineUntil) this.open();
   }
 
   /** Close for good: what waits for an answer fails with `connection.lost`. Nothing is cancelled by it (CTL-1). */
   close(): void {
-    if (this.#ended.signal.aborted) return;
-    this.#ended.abort();
-    clearInterval(this.#beat);
-    clearTimeout(this.#retry);
-    this.#life++;
-    clearTimeout(this.#refresh);
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort();
+    clearInterval(this.#heartbeat);
+    clearTimeout(this.#retryTimer);
+    this.#transportId++;
+    clearTimeout(this.#refreshTimer);
     this.#transport?.close();
     this.#transport = null;
     this.#connected = false;
-    this.#giveUp(this.error ?? cutOff());
+    this.#giveUp(this.error ?? lostError());
   }
 
   /** Measure, and notice a connection that only looks open. */
-  #check(): void {
+  #checkLiveness(): void {
     const now = Date.now();
     if (!this.#transport) return;
     if (!this.#connected) {
-      if (now - this.#since > WELCOME_MS) this.#gone(lost("The server is silent."));
-    } else if (!this.#pinged) {
-      this.#pinged = now;
+      if (now - this.#dialStarted > WELCOME_MS) this.#handleLoss(connectionLost("The server is silent."));
+    } else if (!this.#pingSent) {
+      this.#pingSent = now;
       this.post({ op: "ping" }, (error) => {
-        this.#pinged = 0;
-        if (!error) this.#show({ rttMs: Date.now() - now });
+        this.#pingSent = 0;
+        if (!error) this.#updateStatus({ rttMs: Date.now() - now });
       });
-    } else if (now - this.#pinged >= PING_MS) {
-      this.#gone(lost("The server is silent."));
+    } else if (now - this.#pingSent >= PING_MS) {
+      this.#handleLoss(connectionLost("The server is silent."));
     }
   }
 
   // --- status
   /** A reader is behind the tail, or has caught up: part of the status. */
   markBehind(reader: object, behind: boolean): void {
-    if (behind) this.#behind.add(reader);
-    else this.#behind.delete(reader);
-    this.#show({});
+    if (behind) this.#laggingReaders.add(reader);
+    else this.#laggingReaders.delete(reader);
+    this.#updateStatus({});
   }
 
-  recovered(recovery: Recovery): void {
-    this.#show({ recovery });
+  reportRecovery(recovery: Recovery): void {
+    this.#updateStatus({ recovery });
   }
 
-  #show(changed: Partial<Status>): void {
-    const state = !this.#connected ? "offline" : this.#behind.size ? "catching-up" : "live";
+  #updateStatus(changes: Partial<Status>): void {
+    const state = !this.#connected ? "offline" : this.#laggingReaders.size ? "catching-up" : "live";
     const transport = this.#connected ? this.#transport!.kind : null;
-    const next: Status = { ...this.status, ...changed, state, transport };
+    const next: Status = { ...this.status, ...changes, state, transport };
     const same = (Object.keys(next) as (keyof Status)[]).every((name) => next[name] === this.status[name]);
     if (same) return;
     this.status = next;
-    this.tell("status");
+    this.notify("status");
   }
 }

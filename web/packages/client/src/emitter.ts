@@ -1,10 +1,10 @@
-// Owns how the objects of this package tell that they changed.
+// Owns how the objects of this package notify listeners of changes.
 
 /** An `EventTarget` whose listeners are also ended by what `on` returns. */
 export class Emitter<Names extends string> extends EventTarget {
   /** Call back after each event of a name; returns what ends that. */
   on(name: Names, callback: () => void): () => void {
-    const listener = () => callback(); // a callback given twice is called twice
+    const listener = () => callback(); // a callback added twice is called twice
     this.addEventListener(name, listener);
     return () => this.removeEventListener(name, listener);
   }
@@ -15,7 +15,7 @@ export class Emitter<Names extends string> extends EventTarget {
 }
 
 /** Something that is kept up to date while anybody follows it. Fires `change`. */
-export abstract class Followed extends Emitter<"change"> {
+export abstract class Followable extends Emitter<"change"> {
   #followers = 0;
 
   /** Keep it up to date until what is returned is called; `changed` is called after every change. */

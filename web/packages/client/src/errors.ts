@@ -30,4 +30,4 @@ export class HoldfastError extends Error {
 }
 
 /** The connection was lost, or could not be made: it is tried again. */
-export const lost = (message: string): WireError => ({ code: "connection.lost", message, retry: true });
+export const connectionLost = (message: string): WireError => ({ code: "connection.lost", message, retry: true });

@@ -1,7 +1,7 @@
 // Owns reading a session event by event.
 
 import type { HoldfastError } from "./errors.js";
-import { Reader, type Feed, type Snapshot } from "./feed.js";
+import { type Feed, FeedReader, type Snapshot } from "./feed.js";
 import type { Cursor, SessionEvent, Start } from "./protocol.js";
 
 const READ_AHEAD = 1 << 20; // characters received for a reader that does not read
@@ -12,7 +12,7 @@ const READ_AHEAD = 1 << 20; // characters received for a reader that does not re
  * It yields events, and a `Snapshot` (told by `"view" in item`) at the start if that was asked for, and wherever the log
  * can no longer be read on (SUB-3). It ends when it is closed, and throws when the session cannot be read any more.
  */
-export class Events extends Reader implements AsyncIterableIterator<SessionEvent | Snapshot> {
+export class Events extends FeedReader implements AsyncIterableIterator<SessionEvent | Snapshot> {
   readonly #feed: Feed;
   #queue: { item: SessionEvent | Snapshot; cursor: Cursor }[] = [];
   #queued = 0;
@@ -38,14 +38,14 @@ export class Events extends Reader implements AsyncIterableIterator<SessionEvent
 
   // --- from the feed
   override event(event: SessionEvent, size: number): boolean {
-    this.#put(event, event.to ?? event.seq, size);
+    this.#enqueue(event, event.to ?? event.seq, size);
     return true;
   }
 
   override snapshot(snapshot: Snapshot, size: number): void {
     this.#queue = []; // the snapshot holds the effect of what was not read yet
     this.#queued = 0;
-    this.#put(snapshot, snapshot.seq, size);
+    this.#enqueue(snapshot, snapshot.seq, size);
   }
 
   override caughtUp(): void {
@@ -57,7 +57,7 @@ export class Events extends Reader implements AsyncIterableIterator<SessionEvent
     this.#wake();
   }
 
-  #put(item: SessionEvent | Snapshot, seq: number, size: number): void {
+  #enqueue(item: SessionEvent | Snapshot, seq: number, size: number): void {
     this.#queue.push({ item, cursor: { incarnation: this.incarnation, seq } });
     this.#queued += size;
     this.lagging = this.#queued > READ_AHEAD;
@@ -72,7 +72,7 @@ export class Events extends Reader implements AsyncIterableIterator<SessionEvent
         this.cursor = next.cursor;
         if (!this.#queue.length) {
           this.#queued = 0;
-          if (this.lagging) this.#feed.again(this);
+          if (this.lagging) this.#feed.resume(this);
         }
         return { done: false, value: next.item };
       }

@@ -6,7 +6,7 @@
 import { delayMs } from "./backoff.js";
 import type { Connection } from "./connection.js";
 import { HoldfastError } from "./errors.js";
-import type { Answer, Cursor, SessionEvent, SessionMessage, Start, ViewData } from "./protocol.js";
+import type { Cursor, OpResult, SessionEvent, SessionMessage, Start, ViewData } from "./protocol.js";
 
 /** The folded state after event `seq`; it replaces all a reader had. */
 export interface Snapshot extends Cursor {
@@ -16,7 +16,7 @@ export interface Snapshot extends Cursor {
 }
 
 /** A position in a session that advances event by event. Subclasses say what happens with each. */
-export abstract class Reader {
+export abstract class FeedReader {
   needs: "snapshot" | "tail" | null = null;
   incarnation = "";
   seq = 0;
@@ -43,11 +43,11 @@ export abstract class Reader {
   /** Positions that are not for this reader. */
   skip(_from: number, _to: number): void {}
   /** A subscription to a life of the session began: events up to `tail` were there already. */
-  began(_tail: number, _incarnation: string): void {}
-  /** Everything up to the tail was taken. */
+  subscribed(_tail: number, _incarnation: string): void {}
+  /** Every event up to the tail was delivered. */
   caughtUp(): void {}
   /** The connection was lost; a new one follows. */
-  away(): void {}
+  disconnected(): void {}
   /** The session cannot be read any more. */
   abstract fail(error: HoldfastError): void;
 }
@@ -55,11 +55,11 @@ export abstract class Reader {
 export class Feed {
   readonly #connection: Connection;
   readonly #session: string;
-  readonly #readers = new Set<Reader>();
-  #turn = 0; // number of the newest subscribe; answers to older ones mean nothing
+  readonly #readers = new Set<FeedReader>();
+  #subscribeId = 0; // number of the newest subscribe; answers to older ones mean nothing
   #open = false; // whether the newest subscribe was answered: only then messages count
   #tail = 0;
-  #stalled = ""; // where a gap was met last
+  #lastGap = ""; // where a gap was met last
   #failures = 0;
 
   constructor(connection: Connection, session: string) {
@@ -72,17 +72,17 @@ export class Feed {
   }
 
   // --- readers come and go
-  add(reader: Reader): void {
+  add(reader: FeedReader): void {
     this.#readers.add(reader);
     this.subscribe();
   }
 
-  remove(reader: Reader): void {
+  remove(reader: FeedReader): void {
     if (this.#readers.delete(reader) && !this.#active().length) this.#unsubscribe();
   }
 
   /** A reader needs another start than it had, or has read what made it lag. */
-  again(reader: Reader, start?: Start): void {
+  resume(reader: FeedReader, start?: Start): void {
     reader.lagging = false;
     if (start) reader.begin(start);
     this.subscribe();
@@ -93,7 +93,7 @@ export class Feed {
     for (const reader of this.#readers) reader.needs = "snapshot";
   }
 
-  #active(): Reader[] {
+  #active(): FeedReader[] {
     return [...this.#readers].filter((reader) => !reader.lagging);
   }
 
@@ -101,72 +101,72 @@ export class Feed {
   /** Subscribe (again) from what the readers need; a later call makes an earlier one void. */
   subscribe(): void {
     this.#open = false;
-    const turn = ++this.#turn;
+    const id = ++this.#subscribeId;
     const readers = this.#active();
     if (!readers.length) return this.#unsubscribe();
     this.#connection.markBehind(this, true);
     if (this.#connection.error) return this.#fail(this.#connection.error);
     if (!this.#connection.connected) return;
     const start = startOf(readers);
-    this.#connection.post({ op: "subscribe", session: this.#session, start }, (error, answer) => {
-      if (turn === this.#turn) this.#subscribed(start, error, answer);
+    this.#connection.post({ op: "subscribe", session: this.#session, start }, (error, result) => {
+      if (id === this.#subscribeId) this.#subscribed(start, error, result);
     });
   }
 
   /** There is a new connection. */
-  back(): void {
+  reconnected(): void {
     if (this.#active().length) this.subscribe();
   }
 
-  /** The connection is gone; `back` follows when there is another. */
+  /** The connection is gone; `reconnected` follows when there is another. */
   lost(): void {
     this.#open = false;
-    this.#turn++;
+    this.#subscribeId++;
     if (!this.#readers.size) return;
     this.#connection.markBehind(this, true);
     if (this.#connection.error) return this.#fail(this.#connection.error);
-    for (const reader of this.#readers) reader.away();
+    for (const reader of this.#readers) reader.disconnected();
   }
 
   #unsubscribe(): void {
     this.#open = false;
-    this.#turn++;
+    this.#subscribeId++;
     this.#connection.markBehind(this, false);
     this.#connection.post({ op: "unsubscribe", session: this.#session });
   }
 
-  #later(): void {
-    const turn = this.#turn;
-    setTimeout(() => turn === this.#turn && this.subscribe(), 100 + delayMs(this.#failures++));
+  #retryLater(): void {
+    const id = this.#subscribeId;
+    setTimeout(() => id === this.#subscribeId && this.subscribe(), 100 + delayMs(this.#failures++));
   }
 
-  #subscribed(start: Start, error: HoldfastError | null, answer: Answer): void {
+  #subscribed(start: Start, error: HoldfastError | null, result: OpResult): void {
     if (error) {
       if (!error.retry) this.#fail(error);
-      else if (this.#connection.connected) this.#later();
+      else if (this.#connection.connected) this.#retryLater();
       return;
     }
     this.#failures = 0;
     this.#open = true;
-    const incarnation = String(answer["incarnation"]);
-    this.#tail = Number(answer["tail"]);
-    for (const reader of this.#active()) reader.began(this.#tail, incarnation);
+    const incarnation = String(result["incarnation"]);
+    this.#tail = Number(result["tail"]);
+    for (const reader of this.#active()) reader.subscribed(this.#tail, incarnation);
     if (start === "snapshot" || (start !== "tail" && start.incarnation !== incarnation)) return; // a snapshot follows
     for (const reader of this.#active()) {
       if (start === "tail" && reader.needs === "tail") reader.begin({ incarnation, seq: this.#tail });
       else if (!reader.needs && reader.incarnation !== incarnation) reader.needs = "snapshot";
     }
-    this.#catchUp(start === "tail" ? this.#tail : 0);
+    this.#ensureReached(start === "tail" ? this.#tail : 0);
   }
 
   /** The wire stands at `position`: subscribe again when a reader has not come that far. */
-  #catchUp(position: number): void {
+  #ensureReached(position: number): void {
     if (this.#active().some((reader) => reader.needs || reader.seq < position)) this.subscribe();
   }
 
   #fail(error: HoldfastError): void {
     this.#open = false;
-    this.#turn++;
+    this.#subscribeId++;
     this.#connection.markBehind(this, false);
     const readers = [...this.#readers];
     this.#readers.clear();
@@ -179,32 +179,32 @@ export class Feed {
     if (!this.#open) return;
     if (message.op === "events" || message.op === "skip") {
       this.#tail = Math.max(this.#tail, message.to);
-      this.#offer(message, size);
+      this.#deliver(message, size);
     } else if (message.op === "snapshot") {
-      this.#replace(message, size);
+      this.#applySnapshot(message, size);
     } else if (message.op === "live") {
-      this.#stalled = "";
+      this.#lastGap = "";
       this.#connection.markBehind(this, false);
       for (const reader of this.#active()) reader.caughtUp();
     } else if (message.op === "closed") {
-      if (/^(server|limit|disk|commit)\./.test(message.code)) this.#later();
+      if (/^(server|limit|disk|commit)\./.test(message.code)) this.#retryLater();
       else this.#fail(new HoldfastError({ code: message.code, message: "Closed by the server." }));
     }
   }
 
   /** Give a frame to every reader it follows. */
-  #offer(message: SessionMessage & { op: "events" | "skip" }, size: number): void {
-    let again = false;
+  #deliver(message: SessionMessage & { op: "events" | "skip" }, size: number): void {
+    let resubscribe = false;
     for (const reader of this.#active()) {
       if (reader.needs) continue;
       const fits = message.op === "skip" ? this.#skip(reader, message) : this.#events(reader, message.events, size);
-      if (!fits) again = true;
+      if (!fits) resubscribe = true;
     }
-    if (again) this.subscribe();
+    if (resubscribe) this.subscribe();
     else if (!this.#active().length) this.#unsubscribe();
   }
 
-  #skip(reader: Reader, { from, to }: { from: number; to: number }): boolean {
+  #skip(reader: FeedReader, { from, to }: { from: number; to: number }): boolean {
     if (to <= reader.seq) return true;
     if (from > reader.seq + 1) return this.#gap(reader);
     reader.skip(reader.seq + 1, to);
@@ -212,7 +212,7 @@ export class Feed {
     return true;
   }
 
-  #events(reader: Reader, events: SessionEvent[], size: number): boolean {
+  #events(reader: FeedReader, events: SessionEvent[], size: number): boolean {
     for (const event of events) {
       const last = event.to ?? event.seq;
       if (last <= reader.seq) continue; // a frame may begin before the cursor
@@ -228,33 +228,33 @@ export class Feed {
   }
 
   /** What came does not follow; the same gap twice means that only a snapshot helps. */
-  #gap(reader: Reader): false {
-    const place = `${reader.incarnation} ${reader.seq}`;
-    if (this.#stalled === place) reader.needs = "snapshot";
-    this.#stalled = place;
+  #gap(reader: FeedReader): false {
+    const position = `${reader.incarnation} ${reader.seq}`;
+    if (this.#lastGap === position) reader.needs = "snapshot";
+    this.#lastGap = position;
     return false;
   }
 
-  #replace(message: SessionMessage & { op: "snapshot" }, size: number): void {
+  #applySnapshot(message: SessionMessage & { op: "snapshot" }, size: number): void {
     const { incarnation, seq, view, reason = "start" } = message;
-    let taken = false;
+    let viewUsed = false;
     for (const reader of this.#active()) {
-      const concerns = reader.needs
+      const applies = reader.needs
         ? reader.needs === "snapshot"
         : reader.incarnation !== incarnation || (reason !== "start" && (reader.seq < seq || reader.seq > this.#tail));
-      if (!concerns) continue;
-      // a reader that had a position is told that it was replaced, whichever way the snapshot was asked for
-      const why = reason === "start" && reader.incarnation ? "reset" : reason;
+      if (!applies) continue;
+      // for a reader that had a position it is a reset, whatever the snapshot was requested for
+      const readerReason = reason === "start" && reader.incarnation ? "reset" : reason;
       reader.begin({ incarnation, seq });
-      reader.snapshot({ type: "snapshot", incarnation, seq, view: taken ? structuredClone(view) : view, reason: why }, size);
-      taken = true;
+      reader.snapshot({ type: "snapshot", incarnation, seq, view: viewUsed ? structuredClone(view) : view, reason: readerReason }, size);
+      viewUsed = true;
     }
     this.#tail = Math.max(this.#tail, seq);
-    this.#catchUp(seq);
+    this.#ensureReached(seq);
   }
 }
 
-function startOf(readers: Reader[]): Start {
+function startOf(readers: FeedReader[]): Start {
   if (readers.some(({ needs }) => needs === "snapshot")) return "snapshot";
   if (readers.some(({ needs }) => needs === "tail")) return "tail";
   const { incarnation, seq } = readers.reduce((least, reader) => (reader.seq < least.seq ? reader : least));

@@ -47,68 +47,68 @@ function closeText(view: View, kind: string, id: string, status: string, kept = 
 }
 
 /** The run ended (`pending`), waits, or lost an attempt: nothing of it stays open (FOLD-4), but a call asked about and not made since. */
-function settle(view: View, run: string, pending: boolean): void {
-  const left: Entry[] = [];
-  for (const item of view.unsettled.get(run) ?? []) {
+function closeUnfinished(view: View, run: string, pending: boolean): void {
+  const remaining: Entry[] = [];
+  for (const item of view.unfinished.get(run) ?? []) {
     view.touch(item);
     if (!pending && item["status"] === "called" && ("approval" in item || "paused" in item)) {
-      left.push(item);
+      remaining.push(item);
     } else if (item["status"] === "open" || item["status"] === "called") {
       closeText(view, item["kind"], item["id"], "cut");
       item["status"] = "cut";
     } else if (item["status"] === "pending") {
       if (pending) item["status"] = item["kind"] === "approval" ? "expired" : "dropped";
-      else left.push(item);
+      else remaining.push(item);
     }
   }
-  if (left.length) view.unsettled.set(run, left);
-  else view.unsettled.delete(run);
+  if (remaining.length) view.unfinished.set(run, remaining);
+  else view.unfinished.delete(run);
 }
 
-const text = (data: Data, field: string): string => {
+const stringField = (data: Data, field: string): string => {
   const value = data[field];
   return typeof value === "string" ? value : "";
 };
 
 /** Whether a value counts as "none" in a view: absent, null, or empty. */
-const none = (value: unknown): boolean =>
+const isEmpty = (value: unknown): boolean =>
   value === undefined || value === null || value === "" || (typeof value === "object" && !Object.keys(value).length);
 
 /** Only the fields that are there. */
-const some = (fields: Entry): Entry => Object.fromEntries(Object.entries(fields).filter(([, value]) => !none(value)));
+const withoutEmpty = (fields: Entry): Entry => Object.fromEntries(Object.entries(fields).filter(([, value]) => !isEmpty(value)));
 const pick = (data: Data, ...fields: string[]): Entry =>
-  some(Object.fromEntries(fields.map((field) => [field, data[field]])));
+  withoutEmpty(Object.fromEntries(fields.map((field) => [field, data[field]])));
 
 // --- texts
 const startText = (kind: Kind, fields: (data: Data) => Entry): Handler => (view, event, data) => {
-  const id = text(data, "messageId");
+  const id = stringField(data, "messageId");
   if (id && !view.find(kind, id)) add(view, event, kind, id, { ...fields(data), text: "", length: 0, status: "open" });
 };
 
 const startTool: Handler = (view, event, data) => {
-  const id = text(data, "toolCallId");
+  const id = stringField(data, "toolCallId");
   const tool = view.find("tool", id);
   if (tool?.status === "cut" || tool?.status === "called") { // made again: by a later attempt, or allowed now (RUN-4)
     delete tool.approval;
     delete tool.paused;
-    const unsettled = view.unsettled.get(tool.run ?? null);
-    if (unsettled) view.unsettled.set(tool.run ?? null, unsettled.filter((item) => item !== tool));
+    const unfinished = view.unfinished.get(tool.run ?? null);
+    if (unfinished) view.unfinished.set(tool.run ?? null, unfinished.filter((item) => item !== tool));
     Object.assign(tool, { args: "", length: 0, status: "open" }, event.attempt === undefined ? {} : { attempt: event.attempt });
     view.index(tool);
   } else if (id && !tool) {
-    const fields = { name: text(data, "toolCallName"), args: "", length: 0, status: "open" };
-    add(view, event, "tool", id, { ...fields, ...some({ message: data["parentMessageId"] }) });
+    const fields = { name: stringField(data, "toolCallName"), args: "", length: 0, status: "open" };
+    add(view, event, "tool", id, { ...fields, ...withoutEmpty({ message: data["parentMessageId"] }) });
   }
 };
 
 /** A delta: the kind of item it grows, the field that names it, and the text that grows. */
-const grow = (kind: string, field: string, grown = "text"): Handler => (view, event, data) => {
+const grow = (kind: string, field: string, target = "text"): Handler => (view, event, data) => {
   const item = typeof data[field] === "string" ? view.open.get(keyOf(kind, data[field])) : undefined;
   if (!item) return true;
   if (event.offset !== undefined && event.offset !== item["length"]) return false;
   const { delta } = data;
   if (typeof delta === "string") {
-    item[grown] += delta;
+    item[target] += delta;
     item["length"] += delta.length;
     view.touch(item);
   }
@@ -116,10 +116,10 @@ const grow = (kind: string, field: string, grown = "text"): Handler => (view, ev
 };
 
 const close = (kind: string, field: string, status: string): Handler => (view, _, data) =>
-  closeText(view, kind, text(data, field), status, data["kept"] === true);
+  closeText(view, kind, stringField(data, field), status, data["kept"] === true);
 
 const toolResult: Handler = (view, _, data) => {
-  const id = text(data, "toolCallId");
+  const id = stringField(data, "toolCallId");
   closeText(view, "tool", id, "called");
   const tool = view.find("tool", id);
   if (!tool || tool.status === "done") return;
@@ -130,8 +130,8 @@ const toolResult: Handler = (view, _, data) => {
   view.touch(tool);
 };
 
-const source: Handler = (view, _, data) => {
-  const message = view.find("message", text(data, "messageId"));
+const sourceCited: Handler = (view, _, data) => {
+  const message = view.find("message", stringField(data, "messageId"));
   if (!message) return;
   view.shape++; // how many there are is shown beside the run
   (message.sources ??= []).push(pick(data, "sourceId", "title", "uri", "quote", "score"));
@@ -140,40 +140,40 @@ const source: Handler = (view, _, data) => {
 
 // --- steps, activity, state
 const stepStarted: Handler = (view, event, data) => {
-  const name = text(data, "stepName");
+  const name = stringField(data, "stepName");
   add(view, event, "step", `step:${name}:${event.seq}`, { name, status: "open" });
 };
 
 const stepFinished: Handler = (view, event, data) => {
-  const name = text(data, "stepName");
-  const item = (view.unsettled.get(event.run ?? null) ?? [])
-    .findLast((known) => known["kind"] === "step" && known["name"] === name && known["status"] === "open");
+  const name = stringField(data, "stepName");
+  const item = (view.unfinished.get(event.run ?? null) ?? [])
+    .findLast((entry) => entry["kind"] === "step" && entry["name"] === name && entry["status"] === "open");
   if (!item) return;
   item["status"] = "complete";
   view.touch(item);
 };
 
 const activitySnapshot: Handler = (view, event, data) => {
-  const id = text(data, "messageId");
+  const id = stringField(data, "messageId");
   const item = view.find("activity", id);
   const content = data["content"] ?? null;
   if (item && data["replace"] !== false) {
     item.content = content;
     view.touch(item);
   } else if (!item && id) {
-    add(view, event, "activity", id, { name: text(data, "activityType"), content });
+    add(view, event, "activity", id, { name: stringField(data, "activityType"), content });
   }
 };
 
 const activityDelta: Handler = (view, _, data) => {
-  const item = view.find("activity", text(data, "messageId"));
+  const item = view.find("activity", stringField(data, "messageId"));
   if (!item) return;
-  item.content = patched(item.content, data["patch"]);
+  item.content = patchedOrSame(item.content, data["patch"]);
   view.touch(item);
 };
 
 /** The document patched, or as it was when the patch does not fit. */
-function patched(document: unknown, patch: unknown): unknown {
+function patchedOrSame(document: unknown, patch: unknown): unknown {
   try {
     return applyPatch(document, patch);
   } catch (error) {
@@ -183,31 +183,31 @@ function patched(document: unknown, patch: unknown): unknown {
 }
 
 // --- people
-const input: Handler = (view, event, data) => {
-  const id = text(data, "messageId");
+const inputMessage: Handler = (view, event, data) => {
+  const id = stringField(data, "messageId");
   if (!id || view.find("message", id)) return;
-  const said = text(data, "text");
+  const body = stringField(data, "text");
   add(view, event, "message", id, {
-    role: text(data, "role") || "user", text: said, length: said.length, status: "complete", turn: id,
+    role: stringField(data, "role") || "user", text: body, length: body.length, status: "complete", turn: id,
     ...pick(data, "parent", "edits", "agent", "attachments", "meta"),
   });
   view.head = id;
   view.branchVersion++;
 };
 
-const steer: Handler = (view, event, data) => {
-  const id = text(data, "steerId");
-  if (id && !view.find("steer", id)) add(view, event, "steer", id, { text: text(data, "text"), status: "pending" });
+const inputSteer: Handler = (view, event, data) => {
+  const id = stringField(data, "steerId");
+  if (id && !view.find("steer", id)) add(view, event, "steer", id, { text: stringField(data, "text"), status: "pending" });
 };
 
-const steerSettled = (status: "delivered" | "dropped"): Handler => (view, _, data) => {
-  const item = view.find("steer", text(data, "steerId"));
+const steerEnded = (status: "delivered" | "dropped"): Handler => (view, _, data) => {
+  const item = view.find("steer", stringField(data, "steerId"));
   if (item?.status !== "pending") return;
   item.status = status;
   view.touch(item);
 };
 
-const branch: Handler = (view, _, data) => {
+const branchSelected: Handler = (view, _, data) => {
   if (typeof data["input"] === "string") view.head = data["input"];
   const run = typeof data["run"] === "string" ? view.runs.get(data["run"]) : undefined;
   if (run?.input !== undefined) view.chosen.set(run.input, run.id);
@@ -215,20 +215,20 @@ const branch: Handler = (view, _, data) => {
   view.shape++;
 };
 
-const handoff: Handler = (view, event) => {
+const handoffChanged: Handler = (view, event) => {
   view.handoff = event.type === "handoff.taken" ? { by: event.actor, ts: event.ts } : null;
 };
 
-const created: Handler = (view, _, data) => {
-  view.title = text(data, "title");
-  view.agent = text(data, "agent");
-  view.meta = data["meta"] && !none(data["meta"]) ? (data["meta"] as Entry) : {};
+const sessionCreated: Handler = (view, _, data) => {
+  view.title = stringField(data, "title");
+  view.agent = stringField(data, "agent");
+  view.meta = data["meta"] && !isEmpty(data["meta"]) ? (data["meta"] as Entry) : {};
 };
 
 // --- approvals
 /** People are asked about a tool call, also about one that a lost attempt left: it waits for them. */
-const asked = (view: View, tool: Entry, about: Entry): void => {
-  Object.assign(tool, about);
+const markAsked = (view: View, tool: Entry, fields: Entry): void => {
+  Object.assign(tool, fields);
   view.touch(tool);
   if (tool["status"] === "cut") {
     tool["status"] = "called";
@@ -236,45 +236,46 @@ const asked = (view: View, tool: Entry, about: Entry): void => {
   }
 };
 
-const paused: Handler = (view, _, data) => {
-  const tool = view.find("tool", text(data, "toolCallId"));
-  if (tool?.status === "called" || tool?.status === "cut") asked(view, tool, { paused: text(data, "why") || "asks" });
+const toolPaused: Handler = (view, _, data) => {
+  const tool = view.find("tool", stringField(data, "toolCallId"));
+  if (tool?.status === "called" || tool?.status === "cut") markAsked(view, tool, { paused: stringField(data, "why") || "asks" });
 };
 
-const approval: Handler = (view, event, data) => {
-  const id = text(data, "approvalId");
+const approvalRequested: Handler = (view, event, data) => {
+  const id = stringField(data, "approvalId");
   if (!id || view.find("approval", id)) return;
   const fields = ["tool", "args", "hash", "deadline", "default"].map((field) => [field, data[field] ?? null]);
-  const call = text(data, "toolCallId");
+  const call = stringField(data, "toolCallId");
   const tool = view.find("tool", call);
-  if (tool && tool.status !== "done") asked(view, tool, { approval: id });
-  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields), ...some({ requester: data["requester"], call }) });
+  if (tool && tool.status !== "done") markAsked(view, tool, { approval: id });
+  const optional = withoutEmpty({ requester: data["requester"], call });
+  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields), ...optional });
 };
 
-const approvalSettled: Handler = (view, event, data) => {
-  const item = view.find("approval", text(data, "approvalId"));
+const approvalDecided: Handler = (view, event, data) => {
+  const item = view.find("approval", stringField(data, "approvalId"));
   if (item?.status !== "pending") return;
-  const decision = text(data, "decision");
+  const decision = stringField(data, "decision");
   const status = event.type === "approval.expired" ? "expired" : decision;
-  Object.assign(item, { status }, some({ decision, by: data["by"], note: data["note"] }));
+  Object.assign(item, { status }, withoutEmpty({ decision, by: data["by"], note: data["note"] }));
   view.touch(item);
 };
 
 // --- runs
-const queued: Handler = (view, event, data) => {
+const runQueued: Handler = (view, event, data) => {
   const id = event.run;
   if (!id) return;
-  const known = view.runs.get(id);
-  if (known) { // queued again: a wait is over
-    known.status = "queued";
-    known.version++;
+  const existing = view.runs.get(id);
+  if (existing) { // queued again: a wait is over
+    existing.status = "queued";
+    existing.version++;
     view.shape++;
-    view.touch(known);
+    view.touch(existing);
     return;
   }
   const optional = pick(data, "name", "input", "parent", "after");
   const run: Entry = {
-    id, seq: event.seq, agent: text(data, "agent"), status: "queued", attempt: 0,
+    id, seq: event.seq, agent: stringField(data, "agent"), status: "queued", attempt: 0,
     attempts: data["attempts"] === undefined ? 1 : data["attempts"], version: 1, queued_ts: event.ts, by: event.actor,
     ...optional,
   };
@@ -285,7 +286,7 @@ const queued: Handler = (view, event, data) => {
 };
 
 /** A handler that changes a known run and counts its version. */
-const changes = (change: (view: View, event: SessionEvent, run: RunState, data: Data) => unknown): Handler =>
+const runHandler = (change: (view: View, event: SessionEvent, run: RunState, data: Data) => unknown): Handler =>
   (view, event, data) => {
     const run = view.runs.get(event.run ?? "");
     if (!run) return;
@@ -295,27 +296,27 @@ const changes = (change: (view: View, event: SessionEvent, run: RunState, data: 
     view.touch(run);
   };
 
-const started = changes((_, event, run, data) => {
+const runStarted = runHandler((_, event, run, data) => {
   const attempt = data["generation"] === undefined ? 1 : data["generation"];
-  Object.assign(run, { status: "running", attempt, worker: text(data, "worker") });
+  Object.assign(run, { status: "running", attempt, worker: stringField(data, "worker") });
   run.started_ts ??= event.ts;
 });
 
-const waiting = changes((view, _, run) => {
+const runWaiting = runHandler((view, _, run) => {
   run.status = "waiting";
-  settle(view, run.id, false);
+  closeUnfinished(view, run.id, false);
 });
 
-const attemptLost = changes((view, event, run, data) => {
+const runAttemptLost = runHandler((view, event, run, data) => {
   const attempt = data["generation"] === undefined ? 0 : (data["generation"] as number);
-  (run.losses ??= []).push({ attempt, reason: text(data, "reason"), ts: event.ts });
+  (run.losses ??= []).push({ attempt, reason: stringField(data, "reason"), ts: event.ts });
   run.status = "queued";
-  settle(view, run.id, false);
+  closeUnfinished(view, run.id, false);
 });
 
-const runEnded = changes((view, event, run, data) => {
-  Object.assign(run, { status: text(data, "status"), ended_ts: event.ts }, some({ error: data["error"] }));
-  settle(view, run.id, true);
+const runEnded = runHandler((view, event, run, data) => {
+  Object.assign(run, { status: stringField(data, "status"), ended_ts: event.ts }, withoutEmpty({ error: data["error"] }));
+  closeUnfinished(view, run.id, true);
 });
 
 const cancelRequested: Handler = (view, event, data) => {
@@ -323,7 +324,7 @@ const cancelRequested: Handler = (view, event, data) => {
     const run = view.runs.get(id as string);
     if (!run || view.ended(run)) continue;
     const receipts = run.cancel ?? { delivered: false, effective: false };
-    const force = Boolean(data["force"]) && !none(data["force"]);
+    const force = Boolean(data["force"]) && !isEmpty(data["force"]);
     run.cancel = { ...receipts, by: event.actor, ts: event.ts, force };
     run.version++;
     view.touch(run);
@@ -331,12 +332,12 @@ const cancelRequested: Handler = (view, event, data) => {
 };
 
 const receipt = (field: "delivered" | "effective"): Handler =>
-  changes((_, __, run) => {
+  runHandler((_, __, run) => {
     if (run.cancel) run.cancel[field] = true;
   });
 
 const HANDLERS: Record<string, Handler> = {
-  TEXT_MESSAGE_START: startText("message", (data) => ({ role: text(data, "role") || "assistant", ...pick(data, "name") })),
+  TEXT_MESSAGE_START: startText("message", (data) => ({ role: stringField(data, "role") || "assistant", ...pick(data, "name") })),
   TEXT_MESSAGE_CONTENT: grow("message", "messageId"),
   TEXT_MESSAGE_END: close("message", "messageId", "complete"),
   REASONING_MESSAGE_START: startText("reasoning", () => ({})),
@@ -346,30 +347,30 @@ const HANDLERS: Record<string, Handler> = {
   TOOL_CALL_ARGS: grow("tool", "toolCallId", "args"),
   TOOL_CALL_END: close("tool", "toolCallId", "called"),
   TOOL_CALL_RESULT: toolResult,
-  "tool.paused": paused,
-  "source.cited": source,
+  "tool.paused": toolPaused,
+  "source.cited": sourceCited,
   STEP_STARTED: stepStarted,
   STEP_FINISHED: stepFinished,
   ACTIVITY_SNAPSHOT: activitySnapshot,
   ACTIVITY_DELTA: activityDelta,
   STATE_SNAPSHOT: (view, _, data) => void (view.state = data["snapshot"] ?? null),
-  STATE_DELTA: (view, _, data) => void (view.state = patched(view.state, data["delta"])),
-  "input.message": input,
-  "input.steer": steer,
-  "steer.delivered": steerSettled("delivered"),
-  "steer.dropped": steerSettled("dropped"),
-  "branch.selected": branch,
-  "handoff.taken": handoff,
-  "handoff.returned": handoff,
-  "session.created": created,
-  "session.renamed": (view, _, data) => void (view.title = text(data, "title")),
-  "approval.requested": approval,
-  "approval.resolved": approvalSettled,
-  "approval.expired": approvalSettled,
-  "run.queued": queued,
-  "run.started": started,
-  "run.waiting": waiting,
-  "run.attempt_lost": attemptLost,
+  STATE_DELTA: (view, _, data) => void (view.state = patchedOrSame(view.state, data["delta"])),
+  "input.message": inputMessage,
+  "input.steer": inputSteer,
+  "steer.delivered": steerEnded("delivered"),
+  "steer.dropped": steerEnded("dropped"),
+  "branch.selected": branchSelected,
+  "handoff.taken": handoffChanged,
+  "handoff.returned": handoffChanged,
+  "session.created": sessionCreated,
+  "session.renamed": (view, _, data) => void (view.title = stringField(data, "title")),
+  "approval.requested": approvalRequested,
+  "approval.resolved": approvalDecided,
+  "approval.expired": approvalDecided,
+  "run.queued": runQueued,
+  "run.started": runStarted,
+  "run.waiting": runWaiting,
+  "run.attempt_lost": runAttemptLost,
   "run.ended": runEnded,
   "cancel.requested": cancelRequested,
   "cancel.delivered": receipt("delivered"),

@@ -4,14 +4,14 @@ import type { WireError } from "./errors.js";
 import type { TokenSource } from "./token.js";
 
 /** Where and as whom to ask. */
-export interface Http {
+export interface HttpEndpoint {
   server: string;
   token: TokenSource;
   fetch: typeof globalThis.fetch;
 }
 
-/** A request was refused, or not answered: `wire` says why. */
-export class RequestFailed extends Error {
+/** A request was refused, or not answered: `wire` is the error as it is sent. */
+export class HttpRequestError extends Error {
   readonly wire: WireError;
 
   constructor(wire: WireError) {
@@ -21,18 +21,18 @@ export class RequestFailed extends Error {
 }
 
 /** What went wrong, as it would be sent. */
-export const wireOf = (error: unknown): WireError =>
-  error instanceof RequestFailed ? error.wire : { code: "connection.lost", message: String(error), retry: true };
+export const wireErrorOf = (error: unknown): WireError =>
+  error instanceof HttpRequestError ? error.wire : { code: "connection.lost", message: String(error), retry: true };
 
 /** The path of a session, as its REST routes begin. */
 export const sessionPath = (session: string): string => `/v1/sessions/${encodeURIComponent(session)}`;
 
 /** Ask for something; rejects with `RequestFailed` for every status of 400 and above. */
-export async function ask({ server, fetch }: Http, token: string, path: string, init: RequestInit = {}): Promise<Response> {
+export async function httpRequest({ server, fetch }: HttpEndpoint, token: string, path: string, init: RequestInit = {}): Promise<Response> {
   const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${token}` };
   const response = await fetch(server + path, { ...init, headers, credentials: "omit", cache: "no-store" });
   if (response.ok) return response;
   const body = await response.json().catch(() => null);
-  const failed = { code: "server.internal", message: `HTTP ${response.status}`, retry: response.status >= 500 };
-  throw new RequestFailed(body?.error ?? failed);
+  const fallback = { code: "server.internal", message: `HTTP ${response.status}`, retry: response.status >= 500 };
+  throw new HttpRequestError(body?.error ?? fallback);
 }

@@ -3,18 +3,17 @@
 export { Client, connect, type ConnectOptions } from "./client.js";
 export { HoldfastError, type WireError } from "./errors.js";
 export type { Connection, RequestOptions, Status } from "./connection.js";
-export {
-  Session, type CancelOptions, type InterruptOptions, type ResolveOptions, type SendOptions, type WriteOptions,
-} from "./session.js";
+export { Session } from "./session.js";
+export type { CancelOptions, InterruptOptions, ResolveOptions, SendOptions, WriteOptions } from "./session-options.js";
 export type { ReadingStatus } from "./live.js";
 export type { Recovery } from "./recovery.js";
 export { getBlob, putBlob } from "./blobs.js";
 export { browserToolOf, serveTools, type ServeToolsOptions, type Tool, type ToolCall, type ToolFunction, type Tools } from "./tools.js";
-export { Run } from "./run.js";
+export { Run } from "./session-run.js";
 export { Events } from "./events.js";
 export type { Snapshot } from "./feed.js";
 export { SessionList } from "./list.js";
-export { newKey, type Keep } from "./outbox.js";
+export { newKey, type StorageLike } from "./outbox.js";
 export type { Dial, Hello, Sink, Transport } from "./transport.js";
 export type { WebSocketLike } from "./websocket.js";
 export { ended, FOLD_VERSION, View } from "./view.js";

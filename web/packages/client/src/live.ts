@@ -1,9 +1,9 @@
 // Owns a session's view, kept up to date; it heals itself with a snapshot when an event does not join (FOLD-3).
 
 import { HoldfastError } from "./errors.js";
-import { Reader, type Snapshot } from "./feed.js";
+import { FeedReader, type Snapshot } from "./feed.js";
 import type { SessionEvent } from "./protocol.js";
-import { Proof, type Recovery } from "./recovery.js";
+import { type Recovery, RecoveryCounter } from "./recovery.js";
 import { View } from "./view.js";
 
 type Fold = typeof import("./fold.js");
@@ -12,30 +12,30 @@ let fold: Promise<Fold> | undefined;
 /** How the reading of a session stands. `idle`: nobody follows it; `closed`: it cannot be read any more. */
 export type ReadingStatus = "idle" | "catching-up" | "live" | "offline" | "closed";
 
-/** Who a live view belongs to. */
-export interface Owner {
-  changed(): void;
-  recovered(recovery: Recovery): void;
+/** The owner of a live view, called back by it. */
+export interface LiveViewOwner {
+  notifyChange(): void;
+  reportRecovery(recovery: Recovery): void;
 }
 
-export class LiveView extends Reader {
+export class LiveView extends FeedReader {
   view = new View();
   status: ReadingStatus = "idle";
   error: HoldfastError | null = null;
   readonly #session: string;
-  readonly #owner: Owner;
-  readonly #proof = new Proof();
-  #awaySince: number | null = null;
+  readonly #owner: LiveViewOwner;
+  readonly #counter = new RecoveryCounter();
+  #offlineSince: number | null = null;
   #apply: Fold["apply"] = () => false;
 
-  constructor(session: string, owner: Owner) {
+  constructor(session: string, owner: LiveViewOwner) {
     super("snapshot");
     this.#session = session;
     this.#owner = owner;
   }
 
-  /** Load the fold, so that events can be taken. */
-  async ready(): Promise<void> {
+  /** Load the fold, so that events can be applied. */
+  async loadFold(): Promise<void> {
     while (fold ??= import("./fold.js")) {
       try {
         this.#apply = (await fold).apply;
@@ -47,36 +47,36 @@ export class LiveView extends Reader {
     }
   }
 
-  /** Begin from what was kept. */
+  /** Begin from a stored view. */
   restore(view: View, incarnation: string, seq: number): void {
     this.view = view;
     this.begin({ incarnation, seq });
-    this.#proof.last = seq;
-    this.#awaySince = Date.now();
+    this.#counter.last = seq;
+    this.#offlineSince = Date.now();
   }
 
-  become(status: ReadingStatus): void {
+  setStatus(status: ReadingStatus): void {
     this.status = status;
-    this.#owner.changed();
+    this.#owner.notifyChange();
   }
 
-  override began(tail: number): void {
-    if (this.status === "live" || this.#proof.counting) return;
-    const away = this.#awaySince === null ? null : Date.now() - this.#awaySince;
-    this.#proof.begin(this.needs ? null : this.seq, tail, away);
-    this.#awaySince = null;
-    this.become("catching-up");
+  override subscribed(tail: number): void {
+    if (this.status === "live" || this.#counter.active) return;
+    const offlineMs = this.#offlineSince === null ? null : Date.now() - this.#offlineSince;
+    this.#counter.begin(this.needs ? null : this.seq, tail, offlineMs);
+    this.#offlineSince = null;
+    this.setStatus("catching-up");
   }
 
   override event(event: SessionEvent): boolean {
     if (!this.#apply(this.view, event)) return false;
-    this.#proof.took(event.seq, event.to ?? event.seq);
-    this.#owner.changed();
+    this.#counter.add(event.seq, event.to ?? event.seq);
+    this.#owner.notifyChange();
     return true;
   }
 
   override skip(from: number, to: number): void {
-    this.#proof.took(from, to);
+    this.#counter.add(from, to);
   }
 
   override snapshot({ view, seq, reason }: Snapshot): void {
@@ -86,24 +86,24 @@ export class LiveView extends Reader {
       this.fail(new HoldfastError({ code: "config.invalid", message: String(error) }));
       return;
     }
-    this.#proof.jumped(seq, reason);
-    this.#owner.changed();
+    this.#counter.replace(seq, reason);
+    this.#owner.notifyChange();
   }
 
   override caughtUp(): void {
-    const recovery = this.#proof.end(this.#session);
-    this.become("live");
-    if (recovery) this.#owner.recovered(recovery);
+    const recovery = this.#counter.end(this.#session);
+    this.setStatus("live");
+    if (recovery) this.#owner.reportRecovery(recovery);
   }
 
-  override away(): void {
-    this.#awaySince ??= Date.now();
-    this.#proof.abandon();
-    this.become("offline");
+  override disconnected(): void {
+    this.#offlineSince ??= Date.now();
+    this.#counter.abandon();
+    this.setStatus("offline");
   }
 
   override fail(error: HoldfastError): void {
     this.error = error;
-    this.become("closed");
+    this.setStatus("closed");
   }
 }

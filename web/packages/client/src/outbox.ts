@@ -1,76 +1,76 @@
 // Owns the operations that wait for an answer, and how those with a key survive a reload of the page.
 
 import { HoldfastError } from "./errors.js";
-import type { Answer, Op } from "./protocol.js";
+import type { Op, OpResult } from "./protocol.js";
 
-/** Where a page keeps things over a reload: `sessionStorage`, or anything that looks like it. */
-export type Keep = Pick<Storage, "getItem" | "setItem" | "removeItem">;
+/** Where a page stores what survives a reload: `sessionStorage`, or anything that looks like it. */
+export type StorageLike = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 
 /** What is called once with the outcome of an operation, in the order in which answers came. */
-export type Done = (error: HoldfastError | null, answer: Answer) => void;
+export type OpCallback = (error: HoldfastError | null, result: OpResult) => void;
 
-interface Waiting {
+interface PendingOp {
   op: Op;
-  done: Done;
+  done: OpCallback;
 }
 
 /** A key for an operation: 128 random bits. Works without a secure context, on a phone in the same network. */
 export const newKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** Operations by id, in the order in which they were asked for. */
+/** Operations by id, in the order in which they were requested. */
 export class Outbox {
-  readonly waiting = new Map<number, Waiting>();
+  readonly pending = new Map<number, PendingOp>();
   #next = 1;
-  readonly #keep: Keep | null;
+  readonly #storage: StorageLike | null;
   readonly #name: string;
   readonly #changed: () => void;
-  #left: { principal: string; ops: Op[] } = { principal: "", ops: [] }; // of an earlier life, until it is claimed
+  #stored: { principal: string; ops: Op[] } = { principal: "", ops: [] }; // of an earlier life, until it is claimed
 
-  constructor(keep: Keep | null, name: string, changed: () => void) {
-    this.#keep = keep;
+  constructor(storage: StorageLike | null, name: string, changed: () => void) {
+    this.#storage = storage;
     this.#name = name;
     this.#changed = changed;
     try {
-      this.#left = JSON.parse(keep!.getItem(name)!) ?? this.#left;
-    } catch {} // nothing was kept, or nothing may be
+      this.#stored = JSON.parse(storage!.getItem(name)!) ?? this.#stored;
+    } catch {} // nothing is stored, or storage is forbidden
   }
 
   /** Operations that write and have no answer yet: what a page shows as being sent. */
-  keyed(): Op[] {
-    return [...this.waiting.values()].map(({ op }) => op).filter(({ key }) => key);
+  keyedOps(): Op[] {
+    return [...this.pending.values()].map(({ op }) => op).filter(({ key }) => key);
   }
 
-  add(op: Op, done: Done): number {
+  add(op: Op, done: OpCallback): number {
     const id = this.#next++;
-    this.waiting.set(id, { op, done });
-    this.#wrote(op);
+    this.pending.set(id, { op, done });
+    this.#persist(op);
     return id;
   }
 
-  /** Forget an operation; returns what was known of it. */
-  take(id: number): Waiting | undefined {
-    const known = this.waiting.get(id);
-    this.waiting.delete(id);
-    if (known) this.#wrote(known.op);
-    return known;
+  /** Remove an operation, and return it. */
+  take(id: number): PendingOp | undefined {
+    const entry = this.pending.get(id);
+    this.pending.delete(id);
+    if (entry) this.#persist(entry.op);
+    return entry;
   }
 
   /** The server knows who is asking: what an earlier life of this page left without an answer, if it was theirs. */
   claim(principal: string): Op[] {
-    const { ops } = this.#left;
-    const theirs = this.#left.principal === principal;
-    this.#left = { principal, ops: [] };
-    return theirs ? ops : [];
+    const { ops } = this.#stored;
+    const isTheirs = this.#stored.principal === principal;
+    this.#stored = { principal, ops: [] };
+    return isTheirs ? ops : [];
   }
 
-  #wrote(op: Op): void {
+  #persist(op: Op): void {
     if (!op.key) return;
-    const { principal, ops: left } = this.#left;
-    const ops = [...left, ...this.keyed()];
+    const { principal, ops: stored } = this.#stored;
+    const ops = [...stored, ...this.keyedOps()];
     try {
-      if (ops.length) this.#keep?.setItem(this.#name, JSON.stringify({ principal, ops }));
-      else this.#keep?.removeItem(this.#name);
+      if (ops.length) this.#storage?.setItem(this.#name, JSON.stringify({ principal, ops }));
+      else this.#storage?.removeItem(this.#name);
     } catch {} // storage is full or forbidden: a reload loses what waits
     this.#changed();
   }

@@ -10,8 +10,8 @@ type JsonObject = Record<string, Json>;
 /** The patch does not fit the document; nothing was changed. */
 export class PatchError extends Error {}
 
-const refuse = (why: string): never => {
-  throw new PatchError(why);
+const refuse = (reason: string): never => {
+  throw new PatchError(reason);
 };
 
 /**
@@ -20,7 +20,7 @@ const refuse = (why: string): never => {
  */
 export function applyPatch(document: Json, patch: Json): Json {
   if (!Array.isArray(patch)) return refuse("a patch is a list of operations");
-  const root: Json[] = [copied(document, 0)]; // one level up: the whole document is replaced like any member
+  const root: Json[] = [deepCopy(document, 0)]; // one level up: the whole document is replaced like any member
   let copies = 0;
   for (const step of patch as Json[]) {
     if (!isObject(step) || typeof own(step, "path") !== "string") return refuse("an operation has a path");
@@ -37,7 +37,7 @@ function applyStep(root: Json[], step: JsonObject): number {
   const path = tokens(step["path"] as string);
   if (op === "add" || op === "replace" || op === "test") {
     if (!Object.hasOwn(step, "value")) refuse(`${op} needs a value`);
-    if (op !== "test") put(root, path, copied(step["value"], path.length), op === "replace");
+    if (op !== "test") put(root, path, deepCopy(step["value"], path.length), op === "replace");
     else if (!equal(get(root, path), step["value"])) refuse("test failed");
   } else if (op === "remove") {
     take(root, path);
@@ -49,7 +49,7 @@ function applyStep(root: Json[], step: JsonObject): number {
       refuse("cannot move a value into itself");
     }
     const value = op === "move" ? take(root, source) : get(root, source);
-    put(root, path, copied(value, path.length), false);
+    put(root, path, deepCopy(value, path.length), false);
     return op === "copy" ? bytes(value) : 0;
   } else {
     refuse("unknown operation");
@@ -60,12 +60,12 @@ function applyStep(root: Json[], step: JsonObject): number {
 const bytes = (value: Json): number => new TextEncoder().encode(canonical(value)).length;
 
 /** A copy of a value that is to stand below so many levels. */
-function copied(value: Json, above: number): Json {
+function deepCopy(value: Json, above: number): Json {
   if (typeof value !== "object" || value === null) return value;
   if (above >= JSON_DEPTH) refuse("the document would be too deep");
-  if (Array.isArray(value)) return value.map((item) => copied(item, above + 1));
+  if (Array.isArray(value)) return value.map((item) => deepCopy(item, above + 1));
   const copy: JsonObject = {};
-  for (const name of Object.keys(value)) setMember(copy, name, copied((value as JsonObject)[name], above + 1));
+  for (const name of Object.keys(value)) setMember(copy, name, deepCopy((value as JsonObject)[name], above + 1));
   return copy;
 }
 

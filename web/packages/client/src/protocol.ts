@@ -180,7 +180,7 @@ export interface HistoryPage {
 }
 
 /** Somebody who is in a session now. */
-export interface Here {
+export interface PresenceEntry {
   actor: string;
   surface: string;
   device: string;
@@ -228,10 +228,10 @@ export type SessionMessage =
   | { op: "skip"; session: string; from: number; to: number }
   | ({ op: "live"; session: string } & Cursor)
   | { op: "closed"; session: string; code: string }
-  | { op: "presence"; session: string; here: Here[] };
+  | { op: "presence"; session: string; here: PresenceEntry[] };
 
 /** The result of an operation: the fields of its `ok` (docs/reference/operations.md). */
-export type Answer = Record<string, unknown>;
+export type OpResult = Record<string, unknown>;
 
 export type ServerMessage =
   | Welcome

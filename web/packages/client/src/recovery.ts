@@ -21,7 +21,7 @@ export interface Recovery {
 }
 
 /** Counts positions given to one session's fold. */
-export class Proof {
+export class RecoveryCounter {
   last: number | null = null;
   #from: number | null = null;
   #tail = -1; // -1: no recovery under way
@@ -41,7 +41,7 @@ export class Proof {
   }
 
   /** Whether a recovery is under way. */
-  get counting(): boolean {
+  get active(): boolean {
     return this.#tail >= 0;
   }
 
@@ -51,7 +51,7 @@ export class Proof {
   }
 
   /** Positions `first..last` went into the fold. */
-  took(first: number, last: number): void {
+  add(first: number, last: number): void {
     const before = this.last ?? first - 1;
     this.#gaps += Math.max(0, first - before - 1);
     this.#repeats += Math.max(0, Math.min(last, before) - first + 1);
@@ -60,7 +60,7 @@ export class Proof {
   }
 
   /** A snapshot replaced the state. */
-  jumped(seq: number, reason: string): void {
+  replace(seq: number, reason: string): void {
     this.last = seq;
     this.#snapshot = reason;
   }

@@ -2,19 +2,19 @@
 
 import { HoldfastError } from "./errors.js";
 import type { RunState } from "./protocol.js";
-import type { Session } from "./session.js";
+import type { RunReference, SessionPort } from "./session-port.js";
 
 /** A run by id. Nothing happens to it when this object, or the connection, goes away. */
-export class Run {
-  readonly session: Session;
+export class Run<InSession extends SessionPort = SessionPort> implements RunReference {
+  readonly session: InSession;
   /** Empty when nothing was queued: the input was for nobody, or the agents are muted. */
   readonly id: string;
   /** Id of the input message it answers. */
   readonly input: string;
-  /** A position by which it is known of. */
+  /** A position at or after the one that queued it. */
   readonly seq: number;
 
-  constructor(session: Session, id: string, input = "", seq = 0) {
+  constructor(session: InSession, id: string, input = "", seq = 0) {
     this.session = session;
     this.id = id;
     this.input = input;
@@ -38,14 +38,14 @@ export class Run {
 
   /** Wait for its end: `status`, and `error` when it failed. Rejects with `run.not_found` when nobody knows it. */
   async finished(): Promise<RunState> {
-    const found = await (await import("./outcome.js")).finished(this);
-    if (found) return found;
+    const state = await (await import("./outcome.js")).waitForEnd(this);
+    if (state) return state;
     throw new HoldfastError({ code: "run.not_found", message: `No run ${this.id}` });
   }
 
   /** Wait for its end; resolves with what it said: the texts of its messages, joined by blank lines. */
   async text(): Promise<string> {
     const run = await this.finished();
-    return (await import("./outcome.js")).text(this.session, run);
+    return (await import("./outcome.js")).runText(this.session, run);
   }
 }

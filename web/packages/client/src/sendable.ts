@@ -7,8 +7,8 @@ import type { Op } from "./protocol.js";
 const HALF_PAIR = /(?<!\\)(?:\\\\)*\\ud[89a-f]/; // JSON.stringify escapes a surrogate only when its other half is missing
 
 /** Why an operation cannot be sent, or null. */
-export function unsendable(op: Op): HoldfastError | null {
-  const text = nested(op, 0) ? "" : JSON.stringify(op);
+export function sendError(op: Op): HoldfastError | null {
+  const text = isTooDeep(op, 0) ? "" : JSON.stringify(op);
   const [code, fix] =
     !text ? ["too_deep", "Flatten it."]
     : new Blob([text]).size > MESSAGE_BYTES - 64 ? ["too_large", "Use a blob."]
@@ -18,6 +18,6 @@ export function unsendable(op: Op): HoldfastError | null {
 }
 
 /** Whether a value below so many levels is nested more deeply than a message may be, as one is that contains itself. */
-export const nested = (value: unknown, above: number): boolean =>
+export const isTooDeep = (value: unknown, above: number): boolean =>
   typeof value === "object" && value !== null
-  && (above >= MESSAGE_DEPTH || Object.values(value).some((item) => nested(item, above + 1)));
+  && (above >= MESSAGE_DEPTH || Object.values(value).some((item) => isTooDeep(item, above + 1)));

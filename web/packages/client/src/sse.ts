@@ -3,17 +3,16 @@
 
 import { claimsOf } from "./claims.js";
 import type { WireError } from "./errors.js";
-import { ask, sessionPath, wireOf, type Http } from "./http.js";
-import type { Answer, Op, ServerMessage, SessionRow, Start } from "./protocol.js";
-import type { Dial, Hello, Sink, Transport } from "./transport.js";
+import { type HttpEndpoint, httpRequest, sessionPath, wireErrorOf } from "./http.js";
+import type { Op, OpResult, ServerMessage, SessionRow, Start } from "./protocol.js";
+import type { Dial, Hello, OpRequest, Sink, Transport } from "./transport.js";
 
-const LIST_MS = 5_000; // the list of sessions is asked for so often
+const LIST_MS = 5_000; // between two requests for the list of sessions
 const SILENCE_MS = 25_000; // a stream carries a comment every 10 s: after so long it is dead
 const PROBE_MS = 60_000; // a WebSocket is tried so often, and
-const SOON_MS = 2_000; // so soon: it was perhaps only the server that was away
+const FIRST_PROBE_MS = 2_000; // so soon: it was perhaps only the server that was away
 
-type Asked = Op & { id: number };
-const part = (op: Op, field: string): string => encodeURIComponent(String(op[field]));
+const pathPart = (op: Op, field: string): string => encodeURIComponent(String(op[field]));
 
 /** Operations as requests: the method, and what follows the path of the session. */
 const REQUESTS: Record<string, (op: Op) => [method: string, path: string]> = {
@@ -23,102 +22,102 @@ const REQUESTS: Record<string, (op: Op) => [method: string, path: string]> = {
   append: () => ["POST", "/events"],
   send: () => ["POST", "/messages"],
   cancel: () => ["POST", "/cancel"],
-  steer: (op) => ["POST", `/runs/${part(op, "run")}/steer`],
+  steer: (op) => ["POST", `/runs/${pathPart(op, "run")}/steer`],
   interrupt: () => ["POST", "/interrupt"],
-  resolve: (op) => ["POST", `/approvals/${part(op, "approval")}`],
-  regenerate: (op) => ["POST", `/messages/${part(op, "input")}/regenerate`],
+  resolve: (op) => ["POST", `/approvals/${pathPart(op, "approval")}`],
+  regenerate: (op) => ["POST", `/messages/${pathPart(op, "input")}/regenerate`],
   select: () => ["POST", "/branch"],
   take: () => ["POST", "/take"],
   give_back: () => ["POST", "/give_back"],
   read: () => ["PUT", "/read"],
-  history: (op) => ["GET", `/history/${part(op, "page")}${op["incarnation"] ? `?incarnation=${part(op, "incarnation")}` : ""}`],
+  history: (op) => ["GET", `/history/${pathPart(op, "page")}${op["incarnation"] ? `?incarnation=${pathPart(op, "incarnation")}` : ""}`],
 };
-/** People's control does not wait for what was asked before it. */
-const AT_ONCE = /^(cancel|steer|interrupt|resolve|take|history|read)$/;
+/** People's control does not wait for earlier requests of its session. */
+const UNORDERED = /^(cancel|steer|interrupt|resolve|take|history|read)$/;
 
-const lost = (message: string): WireError => ({ code: "connection.lost", message, retry: true });
+const connectionLost = (message: string): WireError => ({ code: "connection.lost", message, retry: true });
 
 /** Called when HTTP does not work either, and, with a callback, to try whether a WebSocket can be opened. */
-export type Leave = (whenOpen?: () => void) => void;
+export type TryWebSocket = (whenOpen?: () => void) => void;
 
 /** Dials over HTTP. */
-export const sseDial = (http: Http, leave: Leave, probeMs = PROBE_MS): Dial =>
-  (hello, sink) => new SseTransport(http, hello, sink, leave, probeMs);
+export const sseDial = (http: HttpEndpoint, tryWebSocket: TryWebSocket, probeMs = PROBE_MS): Dial =>
+  (hello, sink) => new SseTransport(http, hello, sink, tryWebSocket, probeMs);
 
 class SseTransport implements Transport {
   readonly kind = "sse";
-  readonly #http: Http;
+  readonly #http: HttpEndpoint;
   readonly #sink: Sink;
   #token: string;
-  readonly #ended = new AbortController();
+  readonly #closed = new AbortController();
   readonly #streams = new Map<string, AbortController>();
-  readonly #before = new Map<string, Promise<unknown>>(); // by session: what was asked last
-  readonly #probe: ReturnType<typeof setInterval>;
-  readonly #soon: ReturnType<typeof setTimeout>;
-  #list: ReturnType<typeof setInterval> | undefined;
+  readonly #lastRequests = new Map<string, Promise<unknown>>(); // by session: the last request, which the next one waits for
+  readonly #probeTimer: ReturnType<typeof setInterval>;
+  readonly #firstProbeTimer: ReturnType<typeof setTimeout>;
+  #listTimer: ReturnType<typeof setInterval> | undefined;
   #rows = new Map<string, string>();
 
-  constructor(http: Http, { token }: Hello, sink: Sink, leave: Leave, probeMs: number) {
+  constructor(http: HttpEndpoint, { token }: Hello, sink: Sink, tryWebSocket: TryWebSocket, probeMs: number) {
     this.#http = http;
     this.#token = token;
     this.#sink = sink;
-    const probe = () => leave(() => this.#lost(lost("A WebSocket can be opened again.")));
-    this.#probe = setInterval(probe, probeMs);
-    this.#soon = setTimeout(probe, Math.min(SOON_MS, probeMs));
+    const probe = () => tryWebSocket(() => this.#handleLoss(connectionLost("A WebSocket can be opened again.")));
+    this.#probeTimer = setInterval(probe, probeMs);
+    this.#firstProbeTimer = setTimeout(probe, Math.min(FIRST_PROBE_MS, probeMs));
     this.#welcome(token).catch((error: unknown) => {
-      leave();
-      this.#lost(wireOf(error));
+      tryWebSocket();
+      this.#handleLoss(wireErrorOf(error));
     });
   }
 
   async #welcome(token: string): Promise<void> {
-    await this.#ask("/v1/sessions?limit=1");
+    await this.#requestJson("/v1/sessions?limit=1");
     const { sub = "", tenant = "", exp } = claimsOf(token);
-    this.#say({
+    this.#deliver({
       op: "welcome", principal: sub, tenant, expires_ms: exp ? exp * 1_000 : null, connection: "", limits: {},
     });
   }
 
   send(message: object): void {
-    const op = message as Asked;
-    this.#do(op).then(
-      (answer) => answer && this.#say({ ...answer, op: "ok", id: op.id }),
+    const op = message as OpRequest;
+    this.#execute(op).then(
+      (result) => result && this.#deliver({ ...result, op: "ok", id: op.id }),
       (error: unknown) => {
-        const wire = wireOf(error);
-        if (wire.code === "connection.lost") this.#lost(wire);
-        else this.#say({ op: "error", id: op.id, error: wire });
+        const wire = wireErrorOf(error);
+        if (wire.code === "connection.lost") this.#handleLoss(wire);
+        else this.#deliver({ op: "error", id: op.id, error: wire });
       },
     );
   }
 
   close(): void {
-    this.#ended.abort();
-    clearInterval(this.#probe);
-    clearTimeout(this.#soon);
-    clearInterval(this.#list);
+    this.#closed.abort();
+    clearInterval(this.#probeTimer);
+    clearTimeout(this.#firstProbeTimer);
+    clearInterval(this.#listTimer);
     for (const stream of this.#streams.values()) stream.abort();
   }
 
-  #say(message: ServerMessage): void {
-    if (!this.#ended.signal.aborted) this.#sink.received(message, 0);
+  #deliver(message: ServerMessage): void {
+    if (!this.#closed.signal.aborted) this.#sink.received(message, 0);
   }
 
-  #lost(error: WireError): void {
-    if (this.#ended.signal.aborted) return;
+  #handleLoss(error: WireError): void {
+    if (this.#closed.signal.aborted) return;
     this.close();
     this.#sink.lost(error);
   }
 
-  async #ask(path: string, init: RequestInit = {}): Promise<any> {
-    return (await ask(this.#http, this.#token, path, { signal: this.#ended.signal, ...init })).json();
+  async #requestJson(path: string, init: RequestInit = {}): Promise<any> {
+    return (await httpRequest(this.#http, this.#token, path, { signal: this.#closed.signal, ...init })).json();
   }
 
   // --- operations
-  /** The answer, or null when it was said already. */
-  async #do(op: Asked): Promise<Answer | null> {
+  /** The result, or null when it was delivered already. */
+  async #execute(op: OpRequest): Promise<OpResult | null> {
     switch (op.op) {
       case "ping":
-        await this.#ask("/v1/sessions?limit=1");
+        await this.#requestJson("/v1/sessions?limit=1");
         return {};
       case "auth": {
         this.#token = op["token"] as string;
@@ -127,79 +126,79 @@ class SseTransport implements Transport {
       }
       case "watch":
         this.#rows = new Map();
-        clearInterval(this.#list);
-        this.#list = setInterval(() => void this.#look().catch(() => {}), LIST_MS);
-        await this.#look();
+        clearInterval(this.#listTimer);
+        this.#listTimer = setInterval(() => void this.#pollList().catch(() => {}), LIST_MS);
+        await this.#pollList();
         return {};
       case "unwatch":
-        clearInterval(this.#list);
+        clearInterval(this.#listTimer);
         return {};
       case "subscribe":
-        await this.#follow(op.session!, op["start"] as Start, op.id);
+        await this.#openStream(op.session!, op["start"] as Start, op.id);
         return null;
       case "unsubscribe":
         this.#streams.get(op.session!)?.abort();
         return {};
-      case "presence": // is of connections, and this is none: nobody hears what the person does here
+      case "presence": // is of connections, and this is none: it is shown to nobody
         return {};
       default:
         return this.#request(op);
     }
   }
 
-  async #request({ id: _, op, session, ...fields }: Asked): Promise<Answer> {
+  async #request({ id: _, op, session, ...fields }: OpRequest): Promise<OpResult> {
     const [method, path] = REQUESTS[op]!({ op, ...fields });
-    const before = AT_ONCE.test(op) ? undefined : this.#before.get(session!);
-    const done = (async () => {
-      await before?.catch(() => {});
+    const previous = UNORDERED.test(op) ? undefined : this.#lastRequests.get(session!);
+    const result = (async () => {
+      await previous?.catch(() => {});
       const init = { method, headers: { "content-type": "application/json" } };
-      if (method === "GET") return this.#ask(sessionPath(session!) + path);
-      if (op === "create") return this.#ask("/v1/sessions", { ...init, body: JSON.stringify({ session, ...fields }) });
-      return this.#ask(sessionPath(session!) + path, { ...init, body: JSON.stringify(fields) });
+      if (method === "GET") return this.#requestJson(sessionPath(session!) + path);
+      if (op === "create") return this.#requestJson("/v1/sessions", { ...init, body: JSON.stringify({ session, ...fields }) });
+      return this.#requestJson(sessionPath(session!) + path, { ...init, body: JSON.stringify(fields) });
     })();
-    if (!AT_ONCE.test(op)) this.#before.set(session!, done);
-    return done;
+    if (!UNORDERED.test(op)) this.#lastRequests.set(session!, result);
+    return result;
   }
 
-  /** What of the list of sessions has changed since it was looked at last. */
-  async #look(): Promise<void> {
-    const { sessions } = (await this.#ask("/v1/sessions?limit=100")) as { sessions: SessionRow[] };
+  /** Deliver what has changed in the list of sessions since the last request for it. */
+  async #pollList(): Promise<void> {
+    const { sessions } = (await this.#requestJson("/v1/sessions?limit=100")) as { sessions: SessionRow[] };
     const now = new Map(sessions.map((row) => [row.session, JSON.stringify(row)]));
     const rows = sessions.filter((row) => this.#rows.get(row.session) !== now.get(row.session));
     const removed = [...this.#rows.keys()].filter((session) => !now.has(session));
     const first = !this.#rows.size;
     this.#rows = now;
-    if (first || rows.length || removed.length) this.#say({ op: "sessions", rows, removed });
+    if (first || rows.length || removed.length) this.#deliver({ op: "sessions", rows, removed });
   }
 
   // --- streams
-  async #follow(session: string, start: Start, id: number): Promise<void> {
+  async #openStream(session: string, start: Start, id: number): Promise<void> {
     this.#streams.get(session)?.abort();
     const stream = new AbortController();
     this.#streams.set(session, stream);
     const path = `${sessionPath(session)}/events`;
     const after = typeof start === "string" ? null : start;
-    // the stream does not say where the log ends; for a cursor it is asked for, else the first message says it
-    const tail = after && ((await this.#ask(`${path}?after=${after.seq}&max_bytes=1`).catch(unlessLost)) as Answer | null);
-    const where = after ? `cursor=${encodeURIComponent(`${after.incarnation}:${after.seq}`)}` : `start=${String(start)}`;
+    // the stream does not say where the log ends; for a cursor a request does, else the first message
+    const tail = after && ((await this.#requestJson(`${path}?after=${after.seq}&max_bytes=1`).catch(nullUnlessLost)) as OpResult | null);
+    const position = after ? `cursor=${encodeURIComponent(`${after.incarnation}:${after.seq}`)}` : `start=${String(start)}`;
     const headers = { accept: "text/event-stream" };
-    const response = await ask(this.#http, this.#token, `${path}?${where}`, { signal: stream.signal, headers })
+    const response = await httpRequest(this.#http, this.#token, `${path}?${position}`, { signal: stream.signal, headers })
       .catch((error: unknown) => (stream.signal.aborted ? null : Promise.reject(error))); // another subscribe came
     if (!response) return;
-    if (tail) this.#say({ op: "ok", id, incarnation: tail["incarnation"], tail: tail["tail"] });
-    void this.#read(response.body!, stream, session, tail ? null : id).catch(
-      (error: unknown) => stream.signal.aborted || this.#lost(wireOf(error)),
+    if (tail) this.#deliver({ op: "ok", id, incarnation: tail["incarnation"], tail: tail["tail"] });
+    void this.#readStream(response.body!, stream, session, tail ? null : id).catch(
+      (error: unknown) => stream.signal.aborted || this.#handleLoss(wireErrorOf(error)),
     );
   }
 
-  async #read(body: ReadableStream<Uint8Array>, stream: AbortController, session: string, asked: number | null): Promise<void> {
+  async #readStream(body: ReadableStream<Uint8Array>, stream: AbortController, session: string, subscribeId: number | null): Promise<void> {
     const decoder = new TextDecoder();
     const reader = body.getReader();
     let text = "";
-    let over = false;
-    let unanswered = asked;
+    let closed = false;
+    let unanswered = subscribeId;
     for (;;) {
-      const silence = setTimeout(() => this.#lost(lost("The stream fell silent.")), SILENCE_MS);
+      const silence = setTimeout(() => this.#handleLoss(connectionLost("The stream fell silent.")), SILENCE_MS);
       const { done, value } = await reader.read().finally(() => clearTimeout(silence));
       if (stream.signal.aborted) return;
       if (done) break;
@@ -210,19 +209,19 @@ class SseTransport implements Transport {
         if (!data) continue;
         const message = JSON.parse(data);
         if (unanswered !== null && "seq" in message) {
-          this.#say({ op: "ok", id: unanswered, incarnation: message.incarnation, tail: message.seq });
+          this.#deliver({ op: "ok", id: unanswered, incarnation: message.incarnation, tail: message.seq });
           unanswered = null;
         }
-        if (unanswered === null || message.op === "presence") this.#say({ session, ...message });
-        if (message.op === "closed") over = true;
+        if (unanswered === null || message.op === "presence") this.#deliver({ session, ...message });
+        if (message.op === "closed") closed = true;
       }
     }
-    if (!over) this.#lost(lost("The stream ended."));
+    if (!closed) this.#handleLoss(connectionLost("The stream ended."));
   }
 }
 
 /** Only a lost connection matters: whatever else is wrong, the stream itself says. */
-function unlessLost(error: unknown): null {
-  if (wireOf(error).code === "connection.lost") throw error;
+function nullUnlessLost(error: unknown): null {
+  if (wireErrorOf(error).code === "connection.lost") throw error;
   return null;
 }

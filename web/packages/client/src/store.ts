@@ -1,19 +1,19 @@
 // Owns how a session's cursor and view survive a reload of the page.
 
 import { View } from "./view.js";
-import type { Keep } from "./outbox.js";
+import type { StorageLike } from "./outbox.js";
 import type { Cursor } from "./protocol.js";
 
-const VIEW_CHARS = 1_500_000; // a larger view is not kept: the next load starts from a snapshot
+const VIEW_CHARS = 1_500_000; // a larger view is not stored: the next load starts from a snapshot
 
 /** A view at a cursor, and whose it is. */
-export interface Kept extends Cursor {
+export interface StoredView extends Cursor {
   principal: string;
   view: View;
 }
 
 /** This tab's storage, where there is one and the page may use it. */
-export function pageStorage(): Keep | null {
+export function pageStorage(): StorageLike | null {
   try {
     return globalThis.sessionStorage ?? null;
   } catch {
@@ -21,29 +21,29 @@ export function pageStorage(): Keep | null {
   }
 }
 
-/** Keep a view under a name; one too large for the storage is forgotten. */
-export function keep(storage: Keep, name: string, { view, ...at }: Kept): void {
+/** Store a view under a name; one too large for the storage is removed. */
+export function storeView(storage: StorageLike, name: string, { view, ...at }: StoredView): void {
   try {
     const text = JSON.stringify({ ...at, view: view.export() });
     if (text.length > VIEW_CHARS) throw new RangeError();
     storage.setItem(name, text);
   } catch {
-    forget(storage, name);
+    removeView(storage, name);
   }
 }
 
-/** What was kept under a name, or null: nothing, or of another version. */
-export function kept(storage: Keep, name: string): Kept | null {
+/** The view stored under a name, or null: there is none, or of another version. */
+export function loadView(storage: StorageLike, name: string): StoredView | null {
   try {
-    const found = JSON.parse(storage.getItem(name) ?? "null");
-    return found && { ...found, view: View.load(found.view) };
+    const stored = JSON.parse(storage.getItem(name) ?? "null");
+    return stored && { ...stored, view: View.load(stored.view) };
   } catch {
     return null;
   }
 }
 
-export function forget(storage: Keep, name: string): void {
+export function removeView(storage: StorageLike, name: string): void {
   try {
     storage.removeItem(name);
-  } catch {} // forbidden: then nothing was kept either
+  } catch {} // forbidden: then nothing is stored either
 }

@@ -6,9 +6,9 @@ import { claimsOf } from "./claims.js";
 import type { Connection } from "./connection.js";
 import type { WireError } from "./errors.js";
 import type { Feed } from "./feed.js";
-import { Hub, type Port } from "./hub.js";
-import type { Op, ServerMessage } from "./protocol.js";
-import type { Dial, Sink, Transport } from "./transport.js";
+import { TabLeader, type TabPort } from "./tab-leader.js";
+import type { ServerMessage } from "./protocol.js";
+import type { Dial, OpRequest, Sink, Transport } from "./transport.js";
 
 /** What is needed of `navigator.locks`. */
 export interface TabLocks {
@@ -18,42 +18,45 @@ export interface TabLocks {
 }
 
 const ANSWER_MS = 2_000; // a leader that has not answered at all by then is frozen
-const GONE: WireError = { code: "connection.lost", message: "Another tab leads now.", retry: true };
+const LEADER_CHANGED: WireError = { code: "connection.lost", message: "Another tab leads now.", retry: true };
 
-/** What tabs say to each other. `to` and `from` are numbers of transports, drawn at random. */
-type Said =
-  | { say: "hello" | "bye"; from: string }
-  | { say: "op"; from: string; op: Op & { id: number } }
-  | { say: "leads" }
-  | { say: "alive"; to: string }
-  | { say: "message"; to: string; message: ServerMessage; size: number }
-  | { say: "lost"; to: string; error: WireError };
+/** Names the form of `TabMessage`: tabs of pages that use another form do not share a connection with these. */
+const MESSAGE_FORM = 2;
+
+/** A message between tabs. `to` and `from` are numbers of transports, drawn at random. */
+type TabMessage =
+  | { type: "hello" | "bye"; from: string }
+  | { type: "op"; from: string; op: OpRequest }
+  | { type: "leads" }
+  | { type: "ack"; to: string }
+  | { type: "message"; to: string; message: ServerMessage; size: number }
+  | { type: "lost"; to: string; error: WireError };
 
 /** The tabs of one server, as one of them sees them. */
-export class Tabs {
+export class TabDialer {
   readonly #server: string;
   readonly #locks: TabLocks;
   readonly #direct: Dial;
-  readonly #alone: () => Connection;
+  readonly #newConnection: () => Connection;
   readonly #Feed: typeof Feed;
-  #group: Group | undefined;
+  #group: TabGroup | undefined;
 
-  constructor(server: string, locks: TabLocks, direct: Dial, alone: () => Connection, Made: typeof Feed) {
+  constructor(server: string, locks: TabLocks, direct: Dial, newConnection: () => Connection, FeedClass: typeof Feed) {
     this.#server = server;
     this.#locks = locks;
     this.#direct = direct;
-    this.#alone = alone;
-    this.#Feed = Made;
+    this.#newConnection = newConnection;
+    this.#Feed = FeedClass;
   }
 
   /** Dials the leader of the tabs that have the same rights; the server itself with a token that does not say its own. */
   readonly dial: Dial = (hello, sink) => {
     const { sub, iss, tenant, caps, agents } = claimsOf(hello.token);
     if (!sub) return this.#direct(hello, sink);
-    const name = `holdfast ${this.#server} ${JSON.stringify([sub, iss, tenant, caps, agents])}`;
+    const name = `holdfast ${MESSAGE_FORM} ${this.#server} ${JSON.stringify([sub, iss, tenant, caps, agents])}`;
     if (this.#group?.name !== name) {
       this.#group?.close();
-      this.#group = new Group(name, this.#locks, () => new Hub(this.#alone(), this.#Feed));
+      this.#group = new TabGroup(name, this.#locks, () => new TabLeader(this.#newConnection(), this.#Feed));
     }
     return this.#group.dial(sink);
   };
@@ -63,148 +66,148 @@ export class Tabs {
   }
 }
 
-class Group {
+class TabGroup {
   readonly name: string;
   readonly #locks: TabLocks;
-  readonly #lead: () => Hub;
+  readonly #newLeader: () => TabLeader;
   readonly #channel: BroadcastChannel;
-  readonly #ended = new AbortController();
+  readonly #closed = new AbortController();
   /** Transports of this tab, by number: there is one, but for the moment in which another replaces it. */
-  readonly #mine = new Map<string, TabTransport>();
-  #hub: Hub | null = null; // while this tab leads
+  readonly #transports = new Map<string, TabTransport>();
+  #leader: TabLeader | null = null; // while this tab leads
 
-  constructor(name: string, locks: TabLocks, lead: () => Hub) {
+  constructor(name: string, locks: TabLocks, newLeader: () => TabLeader) {
     this.name = name;
     this.#locks = locks;
-    this.#lead = lead;
+    this.#newLeader = newLeader;
     this.#channel = new BroadcastChannel(name);
-    this.#channel.onmessage = ({ data }: MessageEvent<Said>) => this.#heard(data);
-    this.#stand(false);
+    this.#channel.onmessage = ({ data }: MessageEvent<TabMessage>) => this.#receive(data);
+    this.#requestLead(false);
   }
 
   dial(sink: Sink): Transport {
     const number = crypto.getRandomValues(new Uint32Array(2)).join("-");
     const transport = new TabTransport(this, number, sink);
-    this.#mine.set(number, transport);
+    this.#transports.set(number, transport);
     transport.greet();
     return transport;
   }
 
-  get leads(): Hub | null {
-    return this.#hub;
+  get leader(): TabLeader | null {
+    return this.#leader;
   }
 
-  /** Say something to the leader, which may be this tab. */
-  up(said: Said & { from: string }): void {
-    if (this.#hub) this.#serve(this.#hub, said, (answer) => queueMicrotask(() => this.#heard(answer)));
-    else if (!this.#ended.signal.aborted) this.#channel.postMessage(said);
+  /** Send a message to the leader, which may be this tab. */
+  send(message: TabMessage & { from: string }): void {
+    if (this.#leader) this.#serve(this.#leader, message, (answer) => queueMicrotask(() => this.#receive(answer)));
+    else if (!this.#closed.signal.aborted) this.#channel.postMessage(message);
   }
 
   forget(number: string): void {
-    if (this.#mine.delete(number)) this.up({ say: "bye", from: number });
+    if (this.#transports.delete(number)) this.send({ type: "bye", from: number });
   }
 
   close(): void {
-    if (this.#ended.signal.aborted) return;
-    for (const number of [...this.#mine.keys()]) this.forget(number);
-    this.#ended.abort();
+    if (this.#closed.signal.aborted) return;
+    for (const number of [...this.#transports.keys()]) this.forget(number);
+    this.#closed.abort();
     this.#resign();
     this.#channel.close();
   }
 
   // --- leading
   /** Wait to lead; with `steal`, take the lead from a tab that does not answer. */
-  #stand(steal: boolean): void {
-    const { signal } = this.#ended;
-    const led = () =>
+  #requestLead(steal: boolean): void {
+    const { signal } = this.#closed;
+    const lead = () =>
       new Promise<void>((resolve) => {
         if (signal.aborted) return resolve();
         signal.addEventListener("abort", () => resolve());
-        this.#hub = this.#lead();
-        this.#lose(GONE);
-        this.#channel.postMessage({ say: "leads" } satisfies Said);
+        this.#leader = this.#newLeader();
+        this.#dropTransports(LEADER_CHANGED);
+        this.#channel.postMessage({ type: "leads" } satisfies TabMessage);
       });
-    this.#locks.request(this.name, steal ? { steal } : { signal }, led).catch(() => {
+    this.#locks.request(this.name, steal ? { steal } : { signal }, lead).catch(() => {
       if (signal.aborted) return;
       this.#resign(); // the lead was taken while this tab was frozen
-      this.#lose(GONE);
-      this.#stand(false);
+      this.#dropTransports(LEADER_CHANGED);
+      this.#requestLead(false);
     });
   }
 
   steal(): void {
-    if (!this.#hub) this.#stand(true);
+    if (!this.#leader) this.#requestLead(true);
   }
 
   #resign(): void {
-    this.#hub?.close();
-    this.#hub = null;
+    this.#leader?.close();
+    this.#leader = null;
   }
 
-  #lose(error: WireError): void {
-    for (const transport of [...this.#mine.values()]) transport.lost(error);
+  #dropTransports(error: WireError): void {
+    for (const transport of [...this.#transports.values()]) transport.lost(error);
   }
 
-  #serve(hub: Hub, said: Said & { from: string }, answer: (said: Said) => void): void {
-    const to = said.from;
-    if (said.say === "hello") {
-      answer({ say: "alive", to });
-      hub.join({
+  #serve(leader: TabLeader, message: TabMessage & { from: string }, reply: (message: TabMessage) => void): void {
+    const to = message.from;
+    if (message.type === "hello") {
+      reply({ type: "ack", to });
+      leader.join({
         id: to,
-        send: (message, size) => answer({ say: "message", to, message, size }),
-        lost: (error) => answer({ say: "lost", to, error }),
-      } satisfies Port);
-    } else if (said.say === "op") {
-      answer({ say: "alive", to });
-      if (!hub.serve(to, said.op)) answer({ say: "lost", to, error: GONE });
-    } else if (said.say === "bye") {
-      hub.leave(to);
+        send: (message, size) => reply({ type: "message", to, message, size }),
+        lost: (error) => reply({ type: "lost", to, error }),
+      } satisfies TabPort);
+    } else if (message.type === "op") {
+      reply({ type: "ack", to });
+      if (!leader.serve(to, message.op)) reply({ type: "lost", to, error: LEADER_CHANGED });
+    } else if (message.type === "bye") {
+      leader.leave(to);
     }
   }
 
   // --- from the channel
-  #heard(said: Said): void {
-    if ("from" in said) {
-      if (this.#hub) this.#serve(this.#hub, said, (answer) => this.#channel.postMessage(answer));
-    } else if (said.say === "leads") {
+  #receive(message: TabMessage): void {
+    if ("from" in message) {
+      if (this.#leader) this.#serve(this.#leader, message, (answer) => this.#channel.postMessage(answer));
+    } else if (message.type === "leads") {
       this.#resign(); // two lead only after one of them was frozen
-      this.#lose(GONE);
+      this.#dropTransports(LEADER_CHANGED);
     } else {
-      this.#mine.get(said.to)?.heard(said);
+      this.#transports.get(message.to)?.receive(message);
     }
   }
 }
 
 /** A tab's way to the connection of the leader. */
 class TabTransport implements Transport {
-  readonly #group: Group;
+  readonly #group: TabGroup;
   readonly #number: string;
   readonly #sink: Sink;
-  #patience: ReturnType<typeof setTimeout> | undefined;
+  #answerTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(group: Group, number: string, sink: Sink) {
+  constructor(group: TabGroup, number: string, sink: Sink) {
     this.#group = group;
     this.#number = number;
     this.#sink = sink;
   }
 
   get kind(): Transport["kind"] {
-    return this.#group.leads?.transport ?? "tab";
+    return this.#group.leader?.transport ?? "tab";
   }
 
   greet(): void {
-    this.#say({ say: "hello", from: this.#number });
+    this.#send({ type: "hello", from: this.#number });
   }
 
-  #say(said: Parameters<Group["up"]>[0]): void {
-    this.#patience ??= setTimeout(() => this.#group.steal(), ANSWER_MS);
-    this.#group.up(said);
+  #send(message: Parameters<TabGroup["send"]>[0]): void {
+    this.#answerTimer ??= setTimeout(() => this.#group.steal(), ANSWER_MS);
+    this.#group.send(message);
   }
 
-  heard(said: Said & { to: string }): void {
-    this.#calm();
-    if (said.say === "message") this.#sink.received(said.message, said.size);
-    else if (said.say === "lost") this.lost(said.error);
+  receive(message: TabMessage & { to: string }): void {
+    this.#stopTimer();
+    if (message.type === "message") this.#sink.received(message.message, message.size);
+    else if (message.type === "lost") this.lost(message.error);
   }
 
   lost(error: WireError): void {
@@ -213,16 +216,16 @@ class TabTransport implements Transport {
   }
 
   send(message: object): void {
-    this.#say({ say: "op", from: this.#number, op: message as Op & { id: number } });
+    this.#send({ type: "op", from: this.#number, op: message as OpRequest });
   }
 
   close(): void {
-    this.#calm();
+    this.#stopTimer();
     this.#group.forget(this.#number);
   }
 
-  #calm(): void {
-    clearTimeout(this.#patience);
-    this.#patience = undefined;
+  #stopTimer(): void {
+    clearTimeout(this.#answerTimer);
+    this.#answerTimer = undefined;
   }
 }

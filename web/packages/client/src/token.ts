@@ -1,6 +1,6 @@
 // Owns where access tokens come from: a string, or something to call for a fresh one.
 
-import { HoldfastError, lost } from "./errors.js";
+import { connectionLost, HoldfastError } from "./errors.js";
 
 /** A token, or a function that fetches one; it is called on every connect, and before the token expires. */
 export type TokenSource = string | (() => string | Promise<string>);
@@ -15,7 +15,7 @@ export async function fetchToken(source: TokenSource): Promise<string> {
   try {
     token = typeof source === "function" ? await source() : source;
   } catch (error) {
-    throw new HoldfastError(lost(`getToken failed: ${String(error)}`));
+    throw new HoldfastError(connectionLost(`getToken failed: ${String(error)}`));
   }
   if (token) return token;
   throw new HoldfastError({ code: "auth.required", message: "Pass token or getToken." });
@@ -23,6 +23,6 @@ export async function fetchToken(source: TokenSource): Promise<string> {
 
 /** Milliseconds until a token that ends at `expiresMs` (Unix) should be replaced. */
 export function refreshInMs(expiresMs: number): number {
-  const left = expiresMs - Date.now();
-  return Math.min(TIMER_MS, Math.max(LEAST_MS, left - Math.min(EARLY_MS, left / 5)));
+  const remaining = expiresMs - Date.now();
+  return Math.min(TIMER_MS, Math.max(LEAST_MS, remaining - Math.min(EARLY_MS, remaining / 5)));
 }

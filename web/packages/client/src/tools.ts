@@ -3,7 +3,7 @@
 import { putBlob } from "./blobs.js";
 import type { Client } from "./client.js";
 import { HoldfastError } from "./errors.js";
-import { newKey, type Keep } from "./outbox.js";
+import { newKey, type StorageLike } from "./outbox.js";
 import type { ApprovalItem, Decision } from "./protocol.js";
 import type { Session } from "./session.js";
 import { pageStorage } from "./store.js";
@@ -11,7 +11,7 @@ import { pageStorage } from "./store.js";
 const CLAIM = "browser.claim";
 const RESULT = "browser.result";
 const NOTE_CHARS = 200; // what an approval's note holds; a longer result is a blob
-const KEPT_CLAIMS = 64;
+const MAX_CLAIMS = 64;
 const HIDDEN_MS = 1_000; // the head start of tabs that somebody looks at
 const RETRY_MS = 1_000;
 
@@ -23,7 +23,7 @@ export interface ToolCall {
   signal: AbortSignal;
 }
 
-/** Runs a tool: gets the call's arguments, which a model wrote: check them. Gives a result that is JSON; what it throws is told to the agent. */
+/** Runs a tool: gets the call's arguments, which a model wrote: check them. Gives a result that is JSON; what it throws is reported to the agent. */
 export type ToolFunction = (args: any, call: ToolCall) => unknown;
 
 /** A tool, or one that may begin again: then a page that was reloaded in the middle runs it anew. */
@@ -32,10 +32,10 @@ export type Tools = Record<string, Tool>;
 
 export interface ServeToolsOptions {
   /** Where this tab remembers what it took: `sessionStorage`; null for nowhere. */
-  storage?: Keep | null;
+  storage?: StorageLike | null;
   /** Keeps a duplicated tab from running what the other runs: `navigator.locks`, where there are any. */
   locks?: Pick<LockManager, "request"> | undefined;
-  /** Is told when a call could not be taken or answered, such as `auth.denied`; the console, unless given. */
+  /** Called when a call could not be taken or answered, such as `auth.denied`; the console, unless given. */
   onError?: (error: HoldfastError) => void;
 }
 
@@ -43,11 +43,11 @@ export interface ServeToolsOptions {
 export const browserToolOf = ({ tool, args }: ApprovalItem): string | null =>
   tool === CLAIM || tool === RESULT ? String(args["name"]) : null;
 
-/** What a tab took: not begun yet, or begun. */
+/** The claims of a tab: taken, or begun. */
 type Claims = Record<string, "taken" | "begun">;
 
-/** A result as JSON. The tool has acted: of what is no JSON there are words. */
-function asJson(value: unknown): string {
+/** A result as JSON. The tool has acted: what is no JSON is described. */
+function toJson(value: unknown): string {
   try {
     return JSON.stringify(value, (_, each) => (typeof each === "bigint" ? String(each) : each)) ?? "null";
   } catch (error) {
@@ -60,7 +60,7 @@ const wellFormed = (text: string): string =>
   text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
 
 /** Claims whose tools run in this page now, whoever serves them. */
-const running = new WeakMap<Client, Set<string>>();
+const runningClaims = new WeakMap<Client, Set<string>>();
 
 /**
  * Have this page run tools of a session's agents (`run.browser_tool` in Python), until the returned function is called;
@@ -70,27 +70,27 @@ const running = new WeakMap<Client, Set<string>>();
 export function serveTools(
   client: Client, session: Session, tools: Tools | (() => Tools), options: ServeToolsOptions = {},
 ): () => void {
-  const serving = new Serving(client, session, typeof tools === "function" ? tools : () => tools, options);
-  const end = session.follow(() => serving.look());
-  serving.look();
+  const server = new ToolServer(client, session, typeof tools === "function" ? tools : () => tools, options);
+  const end = session.follow(() => server.update());
+  server.update();
   return () => {
-    serving.ended = true;
+    server.ended = true;
     end();
   };
 }
 
-class Serving {
+class ToolServer {
   ended = false;
   readonly #client: Client;
   readonly #session: Session;
   readonly #tools: () => Tools;
-  readonly #storage: Keep | null;
+  readonly #storage: StorageLike | null;
   readonly #name: string;
   readonly #locks: ServeToolsOptions["locks"];
   readonly #onError: (error: HoldfastError) => void;
   readonly #seen = new Set<string>();
   readonly #aborts = new Map<string, AbortController>();
-  readonly #running: Set<string>;
+  readonly #runningClaims: Set<string>;
   #claims: Claims = {};
 
   constructor(client: Client, session: Session, tools: () => Tools, options: ServeToolsOptions) {
@@ -101,19 +101,19 @@ class Serving {
     this.#name = `holdfast.tools ${client.server} ${session.id}`;
     this.#locks = "locks" in options ? options.locks : globalThis.navigator?.locks;
     this.#onError = options.onError ?? ((error) => console.error(error));
-    this.#running = running.get(client) ?? new Set();
-    running.set(client, this.#running);
+    this.#runningClaims = runningClaims.get(client) ?? new Set();
+    runningClaims.set(client, this.#runningClaims);
     try {
       this.#claims = JSON.parse(this.#storage?.getItem(this.#name) ?? "{}");
     } catch {} // nothing can be read: the calls are offered again in time
   }
 
-  /** Take what can be taken, run what was, and stop what nobody waits for. */
-  look(): void {
+  /** Claim what can be claimed, run what was, and stop what nobody waits for. */
+  update(): void {
     if (this.#session.status !== "live") return;
     for (const item of this.#approvals()) {
       if (item.status !== "pending") this.#aborts.get(item.id)?.abort();
-      else if (!this.#seen.has(item.id) && !this.ended && this.#isForUs(item)) this.#see(item);
+      else if (!this.#seen.has(item.id) && !this.ended && this.#isForUs(item)) this.#handle(item);
     }
   }
 
@@ -127,29 +127,29 @@ class Serving {
     return name !== null && Object.hasOwn(this.#tools(), name) && person === this.#client.principal;
   }
 
-  #see(item: ApprovalItem): void {
+  #handle(item: ApprovalItem): void {
     this.#seen.add(item.id);
     const claim = String(item.args["claim"]);
     if (item.tool === CLAIM) void this.#claim(item);
-    else if (Object.hasOwn(this.#claims, claim) && !this.#running.has(claim)) void this.#alone(item, claim);
+    else if (Object.hasOwn(this.#claims, claim) && !this.#runningClaims.has(claim)) void this.#runUnderLock(item, claim);
   }
 
   // --- taking
-  /** Approve with a name of our own. Whether it was first is told by the log: it asks that name for the result. */
+  /** Approve with a name of our own. The log says whether it was first: it asks that name for the result. */
   async #claim(item: ApprovalItem): Promise<void> {
     if (globalThis.document?.visibilityState === "hidden") {
       await new Promise((resolve) => setTimeout(resolve, HIDDEN_MS));
-      if (this.ended || !this.#waits(item)) return;
+      if (this.ended || !this.#isPending(item)) return;
     }
     const claim = newKey();
-    this.#remember(claim, "taken");
-    if (!(await this.#resolve(item, "approved", claim))) this.#forget(claim);
+    this.#storeClaim(claim, "taken");
+    if (!(await this.#resolve(item, "approved", claim))) this.#removeClaim(claim);
   }
 
   // --- running
   /** Run it, unless a copy of this tab, which remembers the same, does. */
-  async #alone(item: ApprovalItem, claim: string): Promise<void> {
-    this.#running.add(claim);
+  async #runUnderLock(item: ApprovalItem, claim: string): Promise<void> {
+    this.#runningClaims.add(claim);
     try {
       if (!this.#locks) await this.#run(item, claim);
       else {
@@ -158,7 +158,7 @@ class Serving {
         });
       }
     } finally {
-      this.#running.delete(claim);
+      this.#runningClaims.delete(claim);
     }
   }
 
@@ -171,16 +171,16 @@ class Serving {
     let note: string;
     try {
       if (this.#claims[claim] === "begun" && !idempotent) throw new Error("the page was reloaded");
-      this.#remember(claim, "begun");
+      this.#storeClaim(claim, "begun");
       const call = { id: String(item.args["toolCallId"]), signal: abort.signal };
-      note = await this.#note(asJson(await run(item.args["args"], call)), abort.signal);
+      note = await this.#note(toJson(await run(item.args["args"], call)), abort.signal);
     } catch (error) {
       decision = "denied";
       note = wellFormed((error instanceof Error ? error.message : String(error)).slice(0, NOTE_CHARS)) || "it failed";
     }
     this.#aborts.delete(item.id);
-    if (this.#waits(item)) await this.#resolve(item, decision, note);
-    this.#forget(claim);
+    if (this.#isPending(item)) await this.#resolve(item, decision, note);
+    this.#removeClaim(claim);
   }
 
   /** A result as an approval's note: itself, or the blob that holds it. */
@@ -198,7 +198,7 @@ class Serving {
 
   // --- answering
   /** Whether it is still to be decided, as far as this page knows. */
-  #waits({ id }: ApprovalItem): boolean {
+  #isPending({ id }: ApprovalItem): boolean {
     return (this.#approvals().find((item) => item.id === id)?.status ?? "pending") === "pending";
   }
 
@@ -209,25 +209,25 @@ class Serving {
       await (decision === "approved" ? this.#session.approve(item.id, options) : this.#session.deny(item.id, options));
       return true;
     } catch (error) {
-      const known = error as HoldfastError;
-      if (known.code !== "approval.resolved") this.#onError(known);
+      const refusal = error as HoldfastError;
+      if (refusal.code !== "approval.resolved") this.#onError(refusal);
       return false;
     }
   }
 
   // --- surviving a reload
-  #remember(claim: string, how: "taken" | "begun"): void {
-    this.#claims[claim] = how;
-    for (const old of Object.keys(this.#claims).slice(0, -KEPT_CLAIMS)) delete this.#claims[old];
-    this.#keep();
+  #storeClaim(claim: string, state: "taken" | "begun"): void {
+    this.#claims[claim] = state;
+    for (const old of Object.keys(this.#claims).slice(0, -MAX_CLAIMS)) delete this.#claims[old];
+    this.#persistClaims();
   }
 
-  #forget(claim: string): void {
+  #removeClaim(claim: string): void {
     delete this.#claims[claim];
-    this.#keep();
+    this.#persistClaims();
   }
 
-  #keep(): void {
+  #persistClaims(): void {
     try {
       this.#storage?.setItem(this.#name, JSON.stringify(this.#claims));
     } catch {} // storage is full or forbidden: a reload loses what was taken, and its time runs out

@@ -1,7 +1,7 @@
 // Owns what carries messages between this client and a server, whatever it is made of.
 
 import type { WireError } from "./errors.js";
-import type { ServerMessage } from "./protocol.js";
+import type { Op, ServerMessage } from "./protocol.js";
 
 /** The first message of a transport: who is asking, and what they use. */
 export interface Hello {
@@ -18,12 +18,15 @@ export interface Sink {
   lost(error: WireError): void;
 }
 
+/** An operation as it is sent: its answer names its number. */
+export type OpRequest = Op & { id: number };
+
 /** One transport's life. */
 export interface Transport {
   readonly kind: "websocket" | "sse" | "tab";
   /** Send an operation; called only after `welcome`. */
   send(message: object): void;
-  /** End it; the sink hears nothing more. */
+  /** End it; the sink is not called any more. */
   close(): void;
 }
 

@@ -13,7 +13,7 @@ export const ended = (run: { status: string }): boolean => ENDED.includes(run.st
 /** An item while it is folded: any kind, its fields by name. */
 export type Entry = Record<string, any>;
 
-const UNSETTLED = ["open", "called", "pending"];
+const UNFINISHED = ["open", "called", "pending"];
 const keyOf = (kind: string, id: string): string => `${kind}\n${id}`; // the key of an item in the indexes
 
 /** What a person sees of one session. It grows in place: look, do not change. */
@@ -43,7 +43,7 @@ export class View {
   readonly byId = new Map<string, Entry>();
   readonly open = new Map<string, Entry>();
   /** Run id or null to the items that its end settles. */
-  readonly unsettled = new Map<string | null, Entry[]>();
+  readonly unfinished = new Map<string | null, Entry[]>();
   private readonly changes = new WeakMap<object, number>();
 
   /** The `version` at which an item or run changed last: what a renderer compares before it draws again. */
@@ -87,11 +87,11 @@ export class View {
     const key = keyOf(item["kind"], item["id"]);
     this.byId.set(key, item);
     this.touch(item);
-    if (!UNSETTLED.includes(item["status"])) return;
+    if (!UNFINISHED.includes(item["status"])) return;
     const run: string | null = item["run"] ?? null;
-    const known = this.unsettled.get(run);
-    if (known) known.push(item);
-    else this.unsettled.set(run, [item]);
+    const entries = this.unfinished.get(run);
+    if (entries) entries.push(item);
+    else this.unfinished.set(run, [item]);
     if (item["status"] === "open" && "length" in item) this.open.set(key, item);
   }
 }

@@ -1,6 +1,6 @@
 // Owns the WebSocket transport. The token goes in the first message, never in the URL.
 
-import { lost, type WireError } from "./errors.js";
+import { connectionLost, type WireError } from "./errors.js";
 import type { Dial } from "./transport.js";
 
 interface Socket {
@@ -22,34 +22,34 @@ const REFUSALS: Record<number, string> = {
 };
 
 /** The error that a close code stands for. */
-function fromClose(number: number, message: string): WireError {
+function closeError(number: number, message: string): WireError {
   const code = REFUSALS[number];
-  return code ? { code, message, retry: number === 4410 } : lost(message || `The socket was closed (${number}).`);
+  return code ? { code, message, retry: number === 4410 } : connectionLost(message || `The socket was closed (${number}).`);
 }
 
 /** A socket to `/v1/connect` of a server, that is quiet until its callbacks are set. */
-export function socketTo(server: string, Made: WebSocketLike): Socket {
-  const socket = new Made(`${server.replace(/^http/, "ws")}/v1/connect`, "holdfast.v1");
+export function openSocket(server: string, SocketClass: WebSocketLike): Socket {
+  const socket = new SocketClass(`${server.replace(/^http/, "ws")}/v1/connect`, "holdfast.v1");
   socket.onerror = () => {}; // a close follows; without a listener some packages throw
   return socket;
 }
 
-/** Dials `/v1/connect` of a server; `opened` hears whether the socket itself came to be. */
-export const websocketDial = (server: string, Made: WebSocketLike, opened: (well: boolean) => void): Dial =>
+/** Dials `/v1/connect` of a server; `reportOpen` is called with whether the socket itself could be opened. */
+export const websocketDial = (server: string, SocketClass: WebSocketLike, reportOpen: (ok: boolean) => void): Dial =>
   (hello, sink) => {
-    const socket = socketTo(server, Made);
+    const socket = openSocket(server, SocketClass);
     let open = false;
     const quiet = () => (socket.onopen = socket.onmessage = socket.onclose = null);
     const send = (message: object) => socket.send(JSON.stringify(message));
     socket.onopen = () => {
-      opened((open = true));
+      reportOpen((open = true));
       send({ op: "hello", id: 0, ...hello });
     };
     socket.onmessage = ({ data }: { data: string }) => sink.received(JSON.parse(data), data.length);
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
       quiet();
-      if (!open) opened(false);
-      sink.lost(fromClose(code, reason));
+      if (!open) reportOpen(false);
+      sink.lost(closeError(code, reason));
     };
     return {
       kind: "websocket",

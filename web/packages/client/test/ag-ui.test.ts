@@ -11,7 +11,7 @@ function agent(threadId: string) {
   return { hf, agent: new HoldfastAgent({ client: hf, agent: "writer", threadId }), session: hf.session(threadId) };
 }
 
-const said = (one: HoldfastAgent) => one.messages.map(({ role, content }) => [role, content]);
+const transcript = (one: HoldfastAgent) => one.messages.map(({ role, content }) => [role, content]);
 
 test("runs, and another joins what runs", async () => {
   const id = fresh();
@@ -23,8 +23,8 @@ test("runs, and another joins what runs", async () => {
   await second.agent.connectAgent();
   await running;
   const all = [["user", "count 200"], ["assistant", numbers(200)]];
-  expect(said(first.agent)).toEqual(all);
-  expect(said(second.agent)).toEqual(all);
+  expect(transcript(first.agent)).toEqual(all);
+  expect(transcript(second.agent)).toEqual(all);
 });
 
 test("stops the run when it is told to, and only then", async () => {
@@ -51,7 +51,7 @@ test("waits for a decision, and goes on with it", async () => {
   const [interrupt] = one.pendingInterrupts;
   expect(interrupt).toMatchObject({ metadata: { holdfast: { tool: "mail", args: { to: "x@example.com" } } } });
   await one.runAgent({ resume: [{ interruptId: interrupt!.id, status: "resolved", payload: { approved: true } }] });
-  expect(said(one).at(-1)).toEqual(["assistant", "sent"]);
+  expect(transcript(one).at(-1)).toEqual(["assistant", "sent"]);
 });
 
 test("is cloned with what it needs", async () => {
@@ -59,5 +59,5 @@ test("is cloned with what it needs", async () => {
   const other = one.clone();
   other.addMessage({ id: "m1", role: "user", content: "hello" });
   await other.runAgent();
-  expect(said(other).at(-1)).toEqual(["assistant", "you said hello"]);
+  expect(transcript(other).at(-1)).toEqual(["assistant", "you said hello"]);
 });

@@ -9,7 +9,7 @@ import { serveTools } from "../src/index.js";
 import { client, fresh, until } from "./client.js";
 
 // each version takes the transport as it is
-const typed = (transport: HoldfastChatTransport): [Transport5<Message5>, Transport6<Message6>, Transport7<Message7>] =>
+const transports = (transport: HoldfastChatTransport): [Transport5<Message5>, Transport6<Message6>, Transport7<Message7>] =>
   [transport, transport, transport];
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => `${i} `).join("");
@@ -33,8 +33,8 @@ function chat(version: Version, id: string, options: { messages?: any[] } = {}) 
   const state = new State();
   state.messages = options.messages ?? [];
   class Chat extends (BASES[version] as new (given: object) => any) {}
-  const made: any = new Chat({ id, state, transport: typed(transport)[2], sendAutomaticallyWhen: ANSWERED[version] });
-  return { chat: made, hf, transport, session: hf.session(id) };
+  const instance: any = new Chat({ id, state, transport: transports(transport)[2], sendAutomaticallyWhen: ANSWERED[version] });
+  return { chat: instance, hf, transport, session: hf.session(id) };
 }
 
 const textOf = (message: any): string =>

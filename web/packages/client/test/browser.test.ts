@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { chromium, CHROMIUM, type Browser, type Tab } from "./chromium.js";
-import { client, closing, until } from "./client.js";
+import { client, closeAfterTest, until } from "./client.js";
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => `${i} `).join("");
 
@@ -15,7 +15,7 @@ describe.skipIf(!CHROMIUM)("in a browser", () => {
 
   /** A tab with a client, `hf`, that follows a session, `session`. */
   async function tab(session: string, options = "{}"): Promise<Tab> {
-    const page = closing(await browser.open(inject("pages")));
+    const page = closeAfterTest(await browser.open(inject("pages")));
     await begin(page, session, options);
     return page;
   }
@@ -59,7 +59,7 @@ describe.skipIf(!CHROMIUM)("in a browser", () => {
 
   test("a page of another origin does without WebSockets", async () => {
     const session = await client().create({ agent: "writer" });
-    const page = closing(await browser.open(inject("pages")));
+    const page = closeAfterTest(await browser.open(inject("pages")));
     await page.run("void (delete window.WebSocket)");
     await begin(page, session.id, "{ tabs: false }");
     expect(await transport(page)).toBe("sse");

@@ -1,4 +1,4 @@
-// Owns a browser for tests: Chromium, told what to do over its DevTools protocol.
+// Owns a browser for tests: Chromium, driven over its DevTools protocol.
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -28,40 +28,40 @@ export async function chromium(): Promise<Browser> {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-chromium-"));
   const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--renderer-process-limit=16", "--remote-debugging-port=0"];
   const child = spawn(CHROMIUM!, [...flags, `--user-data-dir=${folder}`, "about:blank"], { stdio: ["ignore", "ignore", "pipe"] });
-  const gone = new Promise((resolve) => child.once("exit", resolve));
+  const exited = new Promise((resolve) => child.once("exit", resolve));
   const address = await new Promise<string>((resolve, reject) => {
-    let said = "";
+    let output = "";
     child.stderr.on("data", (chunk: Buffer) => {
-      said += chunk;
-      const found = /DevTools listening on (\S+)/.exec(said)?.[1];
+      output += chunk;
+      const found = /DevTools listening on (\S+)/.exec(output)?.[1];
       if (found) resolve(found);
     });
-    child.once("exit", () => reject(new Error(`Chromium ended:\n${said}`)));
+    child.once("exit", () => reject(new Error(`Chromium ended:\n${output}`)));
   });
   const socket = new WebSocket(address);
   await new Promise((resolve) => socket.once("open", resolve));
-  const waiting = new Map<number, { resolve: (result: any) => void; reject: (error: Error) => void }>();
+  const pending = new Map<number, { resolve: (result: any) => void; reject: (error: Error) => void }>();
   let next = 1;
   socket.on("message", (data) => {
     const { id, result, error } = JSON.parse(String(data));
-    if (error) waiting.get(id)?.reject(new Error(error.message));
-    else waiting.get(id)?.resolve(result);
-    waiting.delete(id);
+    if (error) pending.get(id)?.reject(new Error(error.message));
+    else pending.get(id)?.resolve(result);
+    pending.delete(id);
   });
-  const ask = (method: string, params: object = {}, sessionId?: string): Promise<any> =>
+  const send = (method: string, params: object = {}, sessionId?: string): Promise<any> =>
     new Promise((resolve, reject) => {
       const id = next++;
-      waiting.set(id, { resolve, reject });
+      pending.set(id, { resolve, reject });
       socket.send(JSON.stringify({ id, method, params, sessionId }));
     });
   return {
     open: async (url) => {
-      const { targetId } = await ask("Target.createTarget", { url, newWindow: true });
-      const { sessionId } = await ask("Target.attachToTarget", { targetId, flatten: true });
+      const { targetId } = await send("Target.createTarget", { url, newWindow: true });
+      const { sessionId } = await send("Target.attachToTarget", { targetId, flatten: true });
       const run = async (body: string) => {
         const expression = `(async () => ${body.startsWith("{") ? body : `(${body})`})()`;
-        const how = { expression, awaitPromise: true, returnByValue: true };
-        const { result, exceptionDetails } = await ask("Runtime.evaluate", how, sessionId);
+        const params = { expression, awaitPromise: true, returnByValue: true };
+        const { result, exceptionDetails } = await send("Runtime.evaluate", params, sessionId);
         if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
         return result.value;
       };
@@ -73,18 +73,18 @@ export async function chromium(): Promise<Browser> {
       return {
         run,
         reload: async () => {
-          await ask("Page.enable", {}, sessionId);
+          await send("Page.enable", {}, sessionId);
           await run("void (delete window.client)");
-          await ask("Page.reload", {}, sessionId);
+          await send("Page.reload", {}, sessionId);
           await loaded();
         },
-        close: () => ask("Target.closeTarget", { targetId }).catch(() => {}), // closed already
+        close: () => send("Target.closeTarget", { targetId }).catch(() => {}), // closed already
       };
     },
     close: async () => {
       socket.close();
       child.kill("SIGKILL");
-      await gone;
+      await exited;
       rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     },
   };

@@ -3,13 +3,13 @@
 import { describe, expect, inject, test } from "vitest";
 import { canonical } from "../src/fold.js";
 import type { ApprovalItem } from "../src/index.js";
-import { client, closing, until } from "./client.js";
-import { line } from "./proxy.js";
+import { client, closeAfterTest, until } from "./client.js";
+import { faultProxy } from "./proxy.js";
 
-/** A line on which WebSockets are blocked, and a client on it. */
+/** A proxy that blocks WebSockets, and a client behind it. */
 async function blocked() {
-  const via = closing(await line(inject("url")));
-  via.plain = true;
+  const via = closeAfterTest(await faultProxy(inject("url")));
+  via.blocksWebSockets = true;
   return { via, hf: client({ url: via.url }) };
 }
 
@@ -28,8 +28,8 @@ describe("where WebSockets are blocked", () => {
     await waiting.steer("and go");
     expect(await waiting.text()).toBe("waiting and go");
     const mail = await session.send("mail x@example.com");
-    const asked = await until(() => session.view.items.find((item): item is ApprovalItem => item.kind === "approval"));
-    await session.deny(asked.id);
+    const approval = await until(() => session.view.items.find((item): item is ApprovalItem => item.kind === "approval"));
+    await session.deny(approval.id);
     expect(await mail.text()).toBe("not sent");
     await session.rename("Renamed");
     const other = await client().session(session.id).state();
@@ -77,12 +77,12 @@ describe("where WebSockets are blocked", () => {
   });
 
   test("nothing is tried but WebSockets when that is asked for", async () => {
-    const via = closing(await line(inject("url")));
-    via.plain = true;
+    const via = closeAfterTest(await faultProxy(inject("url")));
+    via.blocksWebSockets = true;
     const hf = client({ url: via.url, fallback: false });
     await until(() => hf.status.attempts > 3);
     expect(hf.status.state).toBe("offline");
-    via.plain = false;
+    via.blocksWebSockets = false;
     await until(() => hf.status.state === "live");
     expect(hf.status.transport).toBe("websocket");
   });
@@ -90,7 +90,7 @@ describe("where WebSockets are blocked", () => {
   test("a WebSocket is gone back to when one can be opened", async () => {
     const { via, hf } = await blocked();
     await hf.ready();
-    via.plain = false;
+    via.blocksWebSockets = false;
     via.cut(); // the stream is lost, and with it the reason to stay
     await until(() => hf.status.transport === "sse" || hf.status.transport === "websocket");
     hf.cut();
@@ -101,7 +101,7 @@ describe("where WebSockets are blocked", () => {
     const { via, hf } = await blocked();
     await hf.ready();
     expect(hf.status.transport).toBe("sse");
-    via.plain = false; // nothing is cut: it is found out
+    via.blocksWebSockets = false; // nothing is cut: it is found out
     await until(() => hf.status.transport === "websocket");
     expect(hf.status.state).not.toBe("offline");
   });
@@ -121,7 +121,7 @@ test("over HTTP it is tried again and again whether a WebSocket can be opened", 
   const lost = await new Promise<{ retry?: boolean }>((resolve) => {
     const leave = (whenOpen?: () => void) => void (++tried === 3 && whenOpen!());
     const hello = { token: http.token, surface: "", device: "" };
-    closing(sseDial(http, leave, 20)(hello, { received: () => {}, lost: resolve }));
+    closeAfterTest(sseDial(http, leave, 20)(hello, { received: () => {}, lost: resolve }));
   });
   expect(lost.retry).toBe(true);
   expect(tried).toBe(3);

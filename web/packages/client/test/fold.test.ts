@@ -31,15 +31,15 @@ describe("the fold", () => {
     for (const { seed, view: start, events, looks, joins, seen, end, shown } of cases) {
       let view = View.load(start);
       const joined: boolean[] = [];
-      const looked: string[] = [];
+      const checked: string[] = [];
       events.forEach((event, number) => {
         joined.push(apply(view, event));
         if (!looks.includes(number)) return;
-        looked.push(canonical(view.export()));
+        checked.push(canonical(view.export()));
         view = View.load(JSON.parse(JSON.stringify(view.export())));
       });
       expect(joined, `seed ${seed}`).toEqual(joins);
-      expect(looked, `seed ${seed}`).toEqual(seen);
+      expect(checked, `seed ${seed}`).toEqual(seen);
       expect(canonical(view.export()), `seed ${seed}`).toBe(end);
       expect(visible(view).map((item) => `${item.kind} ${item.id}`), `seed ${seed}`).toEqual(shown);
     }

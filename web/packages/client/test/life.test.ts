@@ -8,7 +8,7 @@ import { describe, expect, inject, test, vi } from "vitest";
 import { apply, canonical } from "../src/fold.js";
 import { View, type SessionEvent } from "../src/index.js";
 import { refreshInMs } from "../src/token.js";
-import { client, closing, until } from "./client.js";
+import { client, closeAfterTest, until } from "./client.js";
 import { HOLDFAST, start } from "./python.js";
 
 describe("a client", () => {
@@ -38,11 +38,11 @@ describe("a client", () => {
 
   test("replaces its token on the open connection before it ends", async () => {
     const short = execFileSync(HOLDFAST, ["token", "user:ann", "--ttl", "13", "--db", inject("db")], { encoding: "utf8" }).trim();
-    const given = [short, inject("tokens").ann];
-    const hf = client({ getToken: () => given.shift()! });
+    const tokens = [short, inject("tokens").ann];
+    const hf = client({ getToken: () => tokens.shift()! });
     await hf.ready();
     const { connection, expires_ms } = hf.connection.welcome!;
-    await until(() => given.length === 0);
+    await until(() => tokens.length === 0);
     await until(() => Date.now() > Number(expires_ms) + 500); // the first token has ended
     expect(hf.status.state).toBe("live");
     expect(hf.connection.welcome!.connection).toBe(connection);
@@ -90,7 +90,7 @@ describe("a client", () => {
   test("that reads slowly is not buffered, and misses nothing", async () => {
     const session = await client().create();
     await session.state();
-    const events = closing(session.events({ incarnation: session.cursor!.incarnation, seq: 0 }));
+    const events = closeAfterTest(session.events({ incarnation: session.cursor!.incarnation, seq: 0 }));
     const text = "x".repeat(100_000);
     for (let i = 0; i < 30; i++) await session.append([{ type: "CUSTOM", data: { name: "n", value: `${i}${text}` } }]);
     await until(() => events.lagging); // 3 MB are there, a third of them was taken
@@ -104,7 +104,7 @@ describe("a client", () => {
   test("folds for itself what a snapshot and events give", async () => {
     const session = await client().create({ agent: "writer" });
     await (await session.send("count 40")).finished();
-    const events = closing(session.events());
+    const events = closeAfterTest(session.events());
     const run = await session.send("count 40");
     let view = new View();
     for await (const item of events) {

@@ -3,19 +3,19 @@
 import type { TabLocks } from "../src/tabs.js";
 
 export function webLocks(): TabLocks {
-  const held = new Map<string, (reason: Error) => void>();
-  const waiting: { name: string; go: () => void }[] = [];
+  const owners = new Map<string, (reason: Error) => void>();
+  const waiting: { name: string; grant: () => void }[] = [];
   const next = (name: string) => {
     const at = waiting.findIndex((one) => one.name === name);
-    if (at >= 0 && !held.has(name)) waiting.splice(at, 1)[0]!.go();
+    if (at >= 0 && !owners.has(name)) waiting.splice(at, 1)[0]!.grant();
   };
   return {
     request: (name, { signal, steal }, granted) =>
       new Promise((resolve, reject) => {
-        const go = () => {
-          held.set(name, reject);
+        const grant = () => {
+          owners.set(name, reject);
           void granted().then((value) => {
-            if (held.get(name) === reject) held.delete(name);
+            if (owners.get(name) === reject) owners.delete(name);
             resolve(value);
             next(name);
           });
@@ -23,11 +23,11 @@ export function webLocks(): TabLocks {
         if (signal?.aborted) return reject(new Error("AbortError"));
         signal?.addEventListener("abort", () => reject(new Error("AbortError")));
         if (steal) {
-          held.get(name)?.(new Error("AbortError"));
-          held.delete(name);
-          return go();
+          owners.get(name)?.(new Error("AbortError"));
+          owners.delete(name);
+          return grant();
         }
-        waiting.push({ name, go: () => (signal?.aborted ? next(name) : go()) });
+        waiting.push({ name, grant: () => (signal?.aborted ? next(name) : grant()) });
         next(name);
       }),
   };

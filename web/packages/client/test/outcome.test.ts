@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { said } from "../src/outcome.js";
+import { joinText } from "../src/outcome.js";
 import type { Item, RunState } from "../src/protocol.js";
 
 const run = { id: "r1", status: "completed", losses: [{ attempt: 1, reason: "lease", ts: 1 }] } as unknown as RunState;
@@ -12,5 +12,5 @@ test("of what a lost attempt said only that counts which no later one says again
     message(1, "kept", { kept: true }), message(1, "in vain"), message(1, "half", { status: "cut" }), message(2, "again"),
     message(2, "stopped", { status: "cut" }), message(1, "somebody else", { run: "r2" }),
   ];
-  expect(said(items, run)).toBe("kept\n\nagain\n\nstopped");
+  expect(joinText(items, run)).toBe("kept\n\nagain\n\nstopped");
 });

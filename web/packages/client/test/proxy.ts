@@ -1,20 +1,20 @@
-// Owns a line to a server that can be cut, blocked and frozen, as networks do.
+// Owns a proxy before a server, whose connections can be cut, blocked and frozen, as networks do.
 
 import { connect as dial, createServer, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 
-export interface Line {
+export interface FaultProxy {
   url: string;
   /** End every connection that stands. */
   cut(): void;
   /** Take nothing and give nothing any more, without ending anything: a half-open connection. */
   frozen: boolean;
   /** Refuse what asks for a WebSocket, as some proxies do. */
-  plain: boolean;
+  blocksWebSockets: boolean;
   close(): Promise<void>;
 }
 
-export async function line(to: string): Promise<Line> {
+export async function faultProxy(to: string): Promise<FaultProxy> {
   const target = new URL(to);
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
@@ -23,7 +23,7 @@ export async function line(to: string): Promise<Line> {
       sockets.add(from);
       from.on("data", (data) => {
         if (self.frozen) return;
-        if (self.plain && from === near && /upgrade: websocket/i.test(data.toString("latin1"))) {
+        if (self.blocksWebSockets && from === near && /upgrade: websocket/i.test(data.toString("latin1"))) {
           near.end("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
           far.destroy();
           return;
@@ -38,10 +38,10 @@ export async function line(to: string): Promise<Line> {
     }
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const self: Line = {
+  const self: FaultProxy = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     frozen: false,
-    plain: false,
+    blocksWebSockets: false,
     cut: () => {
       for (const socket of sockets) socket.destroy();
     },

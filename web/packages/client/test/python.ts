@@ -10,29 +10,29 @@ if (!existsSync(`${bin}/python`)) throw new Error(`no Python at ${bin}: run make
 export const PYTHON = `${bin}/python`;
 export const HOLDFAST = `${bin}/holdfast`;
 
-export interface Running {
+export interface StartedProcess {
   /** What the first group of the pattern matched. */
   found: string;
   stop(): Promise<void>;
 }
 
 /** Start a process and wait until its output matches. */
-export function start(command: string, args: string[], pattern: RegExp): Promise<Running> {
+export function start(command: string, args: string[], pattern: RegExp): Promise<StartedProcess> {
   const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, COLUMNS: "200" } });
-  const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const stop = async () => {
     child.kill("SIGTERM");
-    await gone;
+    await exited;
   };
   return new Promise((resolve, reject) => {
-    let said = "";
+    let output = "";
     const read = (chunk: Buffer) => {
-      said += chunk;
-      const found = pattern.exec(said)?.[1];
+      output += chunk;
+      const found = pattern.exec(output)?.[1];
       if (found) resolve({ found, stop });
     };
     child.stdout.on("data", read);
     child.stderr.on("data", read);
-    child.once("exit", () => reject(new Error(`${command} ${args.join(" ")} ended:\n${said}`)));
+    child.once("exit", () => reject(new Error(`${command} ${args.join(" ")} ended:\n${output}`)));
   });
 }

@@ -9,7 +9,7 @@ import { type Client, type MessageItem } from "../src/index.js";
 import {
   HoldfastProvider, useApprovals, useItems, useMessages, usePresence, useRun, useSession, useSessions, useStatus,
 } from "../src/react/index.js";
-import { client, closing, until } from "./client.js";
+import { client, closeAfterTest, until } from "./client.js";
 
 let root: Root | undefined;
 afterEach(() => {
@@ -78,7 +78,7 @@ test("an approval is a button until it is decided", async () => {
 });
 
 test("a session is followed while something shows it, and no longer", async () => {
-  const hf = closing(hooked());
+  const hf = closeAfterTest(hooked());
   const session = await hf.create();
   draw(hf, session.id);
   await until(() => session.status === "live");

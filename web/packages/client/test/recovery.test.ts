@@ -3,18 +3,18 @@
 import { describe, expect, inject, test, vi } from "vitest";
 import { apply, canonical } from "../src/fold.js";
 import { View, type SessionEvent } from "../src/index.js";
-import { client, closing, fresh, storage, until } from "./client.js";
+import { client, closeAfterTest, fresh, storage, until } from "./client.js";
 import { websocketDial, type WebSocketLike } from "../src/websocket.js";
 import { WebSocket } from "ws";
-import { line } from "./proxy.js";
+import { faultProxy } from "./proxy.js";
 
 describe("a client", () => {
   test("reads every event once over many cuts, and says what each recovery came to", async () => {
-    const via = closing(await line(inject("url")));
+    const via = closeAfterTest(await faultProxy(inject("url")));
     const hf = client({ url: via.url });
     const session = await hf.create({ agent: "writer" });
     await session.state();
-    const events = closing(session.events({ incarnation: session.cursor!.incarnation, seq: 0 }));
+    const events = closeAfterTest(session.events({ incarnation: session.cursor!.incarnation, seq: 0 }));
     const end = session.follow();
     const run = await client().session(session.id).send("count 400");
     const cuts = (async () => {
@@ -75,7 +75,7 @@ describe("a client", () => {
   });
 
   test("does what was asked while offline, once, when it is back", async () => {
-    const via = closing(await line(inject("url")));
+    const via = closeAfterTest(await faultProxy(inject("url")));
     const hf = client({ url: via.url });
     const session = await hf.create({ agent: "writer" });
     hf.cut(200);
@@ -90,7 +90,7 @@ describe("a client", () => {
   });
 
   test("says that an outcome is not known, and settles it with the same key", async () => {
-    const via = closing(await line(inject("url")));
+    const via = closeAfterTest(await faultProxy(inject("url")));
     const hf = client({ url: via.url });
     const session = await hf.create();
     via.frozen = true;
@@ -103,7 +103,7 @@ describe("a client", () => {
   });
 
   test("notices a connection that only looks open", async () => {
-    const via = closing(await line(inject("url")));
+    const via = closeAfterTest(await faultProxy(inject("url")));
     const hf = client({ url: via.url });
     await hf.ready();
     via.frozen = true;
@@ -114,12 +114,12 @@ describe("a client", () => {
   });
 
   test("asks for a token on every connect", async () => {
-    let asked = 0;
-    const hf = client({ getToken: async () => (asked++, inject("tokens").ann) });
+    let calls = 0;
+    const hf = client({ getToken: async () => (calls++, inject("tokens").ann) });
     await hf.ready();
     hf.cut();
     await until(() => hf.status.state === "live");
-    expect(asked).toBe(2);
+    expect(calls).toBe(2);
   });
 
   test("ends for good when the token is no good, and goes on when told to", async () => {
@@ -132,17 +132,17 @@ describe("a client", () => {
   });
 
   test("resumes after a reload from the cursor, with the view it had", async () => {
-    const kept = storage();
+    const store = storage();
     const session = await client().create({ agent: "writer" });
     await (await session.send("count 50")).finished();
-    const before = client({ storage: kept });
+    const before = client({ storage: store });
     const end = before.session(session.id).follow();
     await until(() => before.session(session.id).status === "live");
     const shown = canonical(before.session(session.id).view.export());
     end();
     before.close();
     await session.send("while away", { silent: true });
-    const after = client({ storage: kept });
+    const after = client({ storage: store });
     const reloaded = after.session(session.id);
     expect(canonical(reloaded.view.export())).toBe(shown); // before anything was asked of the server
     await reloaded.state();
@@ -151,47 +151,47 @@ describe("a client", () => {
   });
 
   test("takes a snapshot when what it kept does not fit any more", async () => {
-    const kept = storage();
+    const store = storage();
     const id = fresh();
     await client().create({ session: id, title: "first life" });
-    const before = client({ storage: kept });
+    const before = client({ storage: store });
     await before.session(id).state();
     before.close();
     const other = client();
     await other.session(id).delete();
     await other.create({ session: id, title: "second life" });
-    const after = client({ storage: kept }).session(id);
+    const after = client({ storage: store }).session(id);
     expect(after.view.title).toBe("first life");
     expect((await after.state()).title).toBe("second life");
     expect(after.recovery).toMatchObject({ snapshot: "reset" });
   });
 
   test("does not show one person what was kept for another", async () => {
-    const kept = storage();
+    const store = storage();
     const session = await client().create({ title: "kept" });
-    const before = client({ storage: kept });
+    const before = client({ storage: store });
     await before.session(session.id).state();
     before.close();
-    const ben = client({ storage: kept, token: inject("tokens").ben }).session(session.id);
+    const ben = client({ storage: store, token: inject("tokens").ben }).session(session.id);
     await ben.state();
     expect(ben.recovery).toMatchObject({ from: null });
   });
 
   test("sends after a reload what had no answer before it", async () => {
-    const kept = storage();
+    const store = storage();
     const session = await client().create();
-    const before = client({ storage: kept });
+    const before = client({ storage: store });
     await before.ready();
     before.cut(60_000);
     before.session(session.id).send("kept", { silent: true }).catch(() => {});
-    const page = new Map(kept.kept); // the page goes without a word
+    const page = new Map(store.values); // the page goes without a word
     before.close();
-    kept.kept.clear();
-    for (const [name, value] of page) kept.kept.set(name, value);
-    const after = client({ storage: kept });
+    store.values.clear();
+    for (const [name, value] of page) store.values.set(name, value);
+    const after = client({ storage: store });
     after.session(session.id).send("new", { silent: true }).catch(() => {}); // before anybody knows whose page it is
     await session.until(({ items }) => items.some((item) => item.kind === "message" && item.text === "kept"));
-    await until(() => kept.kept.size === 0);
+    await until(() => store.values.size === 0);
   });
 
   test("what was begun while the line was away: the session is there before anybody reads it", async () => {
@@ -257,10 +257,10 @@ describe("a client", () => {
     });
     await hf.ready();
     vi.spyOn(Math, "random").mockReturnValue(0); // nothing but what is asked for
-    const told = Date.now();
+    const lostAt = Date.now();
     if (welcomed) last.received({ op: "error", error: slow }, 0);
     last.lost({ code: "connection.lost", message: "closed (4429)", retry: true });
-    await until(() => hf.status.retryAt !== null && hf.status.retryAt >= told + 7_000);
+    await until(() => hf.status.retryAt !== null && hf.status.retryAt >= lostAt + 7_000);
     expect(lines).toBe(welcomed ? 1 : 2);
     vi.restoreAllMocks();
   });

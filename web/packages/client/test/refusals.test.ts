@@ -2,8 +2,8 @@
 
 import { expect, inject, test } from "vitest";
 import type { Client, HoldfastError, Session } from "../src/index.js";
-import { client, closing, fresh } from "./client.js";
-import { line } from "./proxy.js";
+import { client, closeAfterTest, fresh } from "./client.js";
+import { faultProxy } from "./proxy.js";
 
 const LONG = "x".repeat(200_001);
 const event = { type: "CUSTOM", data: { name: "n", value: 1 } };
@@ -24,8 +24,8 @@ const FAULTS: [string, (session: Session, hf: Client) => Promise<unknown>, strin
 ];
 
 test.each(["websocket", "sse"])("over %s a fault has one code and one fix", async (transport) => {
-  const via = closing(await line(inject("url")));
-  via.plain = transport === "sse";
+  const via = closeAfterTest(await faultProxy(inject("url")));
+  via.blocksWebSockets = transport === "sse";
   const hf = client({ url: via.url });
   await hf.ready();
   expect(hf.status.transport).toBe(transport);

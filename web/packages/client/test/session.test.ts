@@ -3,7 +3,7 @@
 import { describe, expect, inject, test } from "vitest";
 import { apply, canonical } from "../src/fold.js";
 import { HoldfastError, View, visible, type ApprovalItem, type SessionEvent } from "../src/index.js";
-import { client, closing, fresh, until } from "./client.js";
+import { client, closeAfterTest, fresh, until } from "./client.js";
 
 const failure = (promise: Promise<unknown>): Promise<HoldfastError> =>
   promise.then(() => Promise.reject(new Error("it was not refused")), (error) => error);
@@ -24,7 +24,7 @@ describe("a session", () => {
   test("gives the same view to who reads its events and to who follows it", async () => {
     const hf = client();
     const session = await hf.create({ agent: "writer" });
-    const events = closing(session.events({ incarnation: (await session.state()) && session.cursor!.incarnation, seq: 0 }));
+    const events = closeAfterTest(session.events({ incarnation: (await session.state()) && session.cursor!.incarnation, seq: 0 }));
     const end = session.follow();
     const run = await session.send("count 200");
     await run.finished();
@@ -47,7 +47,7 @@ describe("a session", () => {
     for (let i = 0; i < 5; i++) await session.send(`said ${i}`, { silent: true });
     await session.state();
     const { incarnation, seq } = session.cursor!;
-    const readers = [seq, 0, 3].map((from) => [from, closing(session.events({ incarnation, seq: from }))] as const);
+    const readers = [seq, 0, 3].map((from) => [from, closeAfterTest(session.events({ incarnation, seq: from }))] as const);
     const last = (await session.send("last", { silent: true })) && seq + 1;
     for (const [from, events] of readers) {
       for (let next = from + 1; next <= last; next++) {

@@ -1,10 +1,10 @@
-// Tabs that share a connection, in one process: the hub, the channel, and who leads. browser.test.ts has real tabs.
+// Tabs that share a connection, in one process: the leader, the channel, and who leads. browser.test.ts has real tabs.
 
 import { describe, expect, inject, test } from "vitest";
 import { canonical } from "../src/fold.js";
-import { client, closing, until } from "./client.js";
+import { client, closeAfterTest, until } from "./client.js";
 import { webLocks } from "./locks.js";
-import { line } from "./proxy.js";
+import { faultProxy } from "./proxy.js";
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => `${i} `).join("");
 
@@ -66,7 +66,7 @@ describe("tabs of one browser", () => {
   });
 
   test("survive cuts of the shared connection, and what was being sent is sent once", async () => {
-    const via = closing(await line(inject("url")));
+    const via = closeAfterTest(await faultProxy(inject("url")));
     const locks = webLocks();
     const tabs = [client({ locks, url: via.url }), client({ locks, url: via.url })];
     await Promise.all(tabs.map((tab) => tab.ready()));

@@ -12,7 +12,7 @@ function tab(id: string, tools: Tools, { token = inject("tokens").ann, ...option
   return { hf, session, end };
 }
 
-async function asked(call: object, id = fresh()): Promise<{ session: Session; answer: Promise<string> }> {
+async function startCall(call: object, id = fresh()): Promise<{ session: Session; answer: Promise<string> }> {
   const session = await client().create({ session: id, agent: "writer" });
   const run = await session.send(`browser ${JSON.stringify({ args: {}, ...call })}`);
   const answer = run.text();
@@ -32,14 +32,14 @@ test("of many tabs exactly one runs a call, and it is a tool call as any other",
   const tabs = Array.from({ length: 5 }, (_, number) =>
     tab(id, { pick: ({ kind }) => (ran.push(number), { file: `${number}.${kind}` }) }));
   await Promise.all(tabs.map(({ session }) => until(() => session.status === "live")));
-  const { session, answer } = await asked({ name: "pick", args: { kind: "pdf" } }, id);
+  const { session, answer } = await startCall({ name: "pick", args: { kind: "pdf" } }, id);
   expect(await answer).toContain(`"file": "${ran[0]}.pdf"`);
   expect(ran).toHaveLength(1);
   expect(await toolOf(session)).toMatchObject({ name: "pick", status: "done", args: '{"kind":"pdf"}' });
 });
 
 test("a call waits for the tab that has its tool, and for the person it is for", async () => {
-  const { session, answer } = await asked({ name: "pick", person: "user:ben" });
+  const { session, answer } = await startCall({ name: "pick", person: "user:ben" });
   const ran: string[] = [];
   tab(session.id, { other: () => ran.push("other") });
   tab(session.id, { pick: () => ran.push("ann") });
@@ -50,7 +50,7 @@ test("a call waits for the tab that has its tool, and for the person it is for",
 });
 
 test("a large result is kept as a blob and comes whole", async () => {
-  const { session, answer } = await asked({ name: "read" });
+  const { session, answer } = await startCall({ name: "read" });
   const { hf } = tab(session.id, { read: () => "é".repeat(5_000) });
   expect(await answer).toMatch(/^30002 /); // the agent's JSON escapes it
   const result = (await session.state()).items.find((item) => item.kind === "approval" && item.tool === "browser.result");
@@ -60,7 +60,7 @@ test("a large result is kept as a blob and comes whole", async () => {
 });
 
 test("what a tool throws is told to the agent", async () => {
-  const { session, answer } = await asked({ name: "pick" });
+  const { session, answer } = await startCall({ name: "pick" });
   tab(session.id, { pick: () => Promise.reject(new Error("no file was chosen")) });
   expect(await answer).toContain("no file was chosen");
   expect((await toolOf(session)).error).toMatchObject({ code: "tool.failed" });
@@ -77,7 +77,7 @@ test("whatever a tool gives or throws, its call is answered", async () => {
     [() => Promise.reject(new Error("no \udf0a wave")), /no .+ wave/],
   ];
   for (const [pick, expected, result] of gives) {
-    const { session, answer } = await asked({ name: "pick" });
+    const { session, answer } = await startCall({ name: "pick" });
     tab(session.id, { pick });
     expect(await answer).toMatch(expected);
     const tool = await toolOf(session);
@@ -87,7 +87,7 @@ test("whatever a tool gives or throws, its call is answered", async () => {
 });
 
 test("a tab that does not answer loses the call to another, and is told to stop", async () => {
-  const { session, answer } = await asked({ name: "pick", claim_s: 0.5 });
+  const { session, answer } = await startCall({ name: "pick", claim_s: 0.5 });
   let stopped = false;
   let ran = 0;
   const pick = (_: unknown, { signal }: { signal: AbortSignal }) => {
@@ -104,37 +104,37 @@ test("a tab that does not answer loses the call to another, and is told to stop"
 
 test("a reloaded page says so, unless the tool may begin again", async () => {
   for (const [idempotent, expected] of [[false, "the page was reloaded"], [true, "again"]] as const) {
-    const kept = storage();
-    const { session, answer } = await asked({ name: "pick" });
+    const store = storage();
+    const { session, answer } = await startCall({ name: "pick" });
     let begun = false;
-    const before = tab(session.id, { pick: () => ((begun = true), never()) }, { storage: kept });
+    const before = tab(session.id, { pick: () => ((begun = true), never()) }, { storage: store });
     await until(() => begun);
     before.hf.close();
-    tab(session.id, { pick: { run: () => "again", idempotent } }, { storage: kept });
+    tab(session.id, { pick: { run: () => "again", idempotent } }, { storage: store });
     expect(await answer).toContain(expected);
-    await until(() => [...kept.kept.values()].every((text) => text === "{}"));
+    await until(() => [...store.values.values()].every((text) => text === "{}"));
   }
 });
 
 test("a call that was taken and not begun is run after the reload", async () => {
-  const kept = storage();
-  const { session, answer } = await asked({ name: "pick" });
+  const store = storage();
+  const { session, answer } = await startCall({ name: "pick" });
   const claim = (await session.until((view) => view.items.some(({ kind }) => kind === "approval"))).items.find(
     ({ kind }) => kind === "approval")!;
-  kept.setItem(`holdfast.tools ${inject("url")} ${session.id}`, JSON.stringify({ mine: "taken" }));
+  store.setItem(`holdfast.tools ${inject("url")} ${session.id}`, JSON.stringify({ mine: "taken" }));
   await session.approve(claim.id, { note: "mine" });
-  tab(session.id, { pick: () => "run" }, { storage: kept });
+  tab(session.id, { pick: () => "run" }, { storage: store });
   expect(await answer).toContain("run");
 });
 
 test("served anew in the same page, a tool that runs goes on and answers once", async () => {
-  const { session, answer } = await asked({ name: "pick" });
-  const kept = storage();
+  const { session, answer } = await startCall({ name: "pick" });
+  const store = storage();
   const hf = client();
   let finish: (value: string) => void = () => {};
   let ran = 0;
   const tools = { pick: () => (ran++, new Promise<string>((resolve) => (finish = resolve))) };
-  const serve = () => serveTools(hf, hf.session(session.id), tools, { storage: kept });
+  const serve = () => serveTools(hf, hf.session(session.id), tools, { storage: store });
   const end = serve();
   await until(() => ran);
   end();
@@ -146,20 +146,20 @@ test("served anew in the same page, a tool that runs goes on and answers once", 
 });
 
 test("a duplicated tab does not run what its original runs", async () => {
-  const held = new Set<string>();
+  const locked = new Set<string>();
   const request = async (name: string, _: object, granted: (lock: object | null) => Promise<void>) => {
-    if (held.has(name)) return granted(null);
-    held.add(name);
+    if (locked.has(name)) return granted(null);
+    locked.add(name);
     await granted({});
-    held.delete(name);
+    locked.delete(name);
   };
   const locks = { request } as unknown as LockManager;
-  const kept = storage();
-  const { session, answer } = await asked({ name: "pick" });
+  const store = storage();
+  const { session, answer } = await startCall({ name: "pick" });
   let finish: (value: string) => void = () => {};
-  const original = tab(session.id, { pick: () => new Promise((resolve) => (finish = resolve)) }, { storage: kept, locks });
-  await until(() => held.size);
-  const copy = tab(session.id, { pick: { run: () => "copy", idempotent: true } }, { storage: kept, locks });
+  const original = tab(session.id, { pick: () => new Promise((resolve) => (finish = resolve)) }, { storage: store, locks });
+  await until(() => locked.size);
+  const copy = tab(session.id, { pick: { run: () => "copy", idempotent: true } }, { storage: store, locks });
   await copy.session.state();
   finish("original");
   expect(await answer).toContain("original");
@@ -167,7 +167,7 @@ test("a duplicated tab does not run what its original runs", async () => {
 });
 
 test("who may not approve is told that the tool cannot be served", async () => {
-  const { session } = await asked({ name: "pick", deadline_s: 60 });
+  const { session } = await startCall({ name: "pick", deadline_s: 60 });
   const codes: string[] = [];
   tab(session.id, { pick: () => "never" }, { token: inject("tokens").reader, onError: ({ code }) => codes.push(code) });
   await until(() => codes.length);

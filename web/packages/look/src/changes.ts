@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 /** Draw again after changes that `follow` reports; it returns what ends that. Returns how often it was drawn for one. */
-export function useChanges(follow: (changed: () => void) => () => void, parts: readonly unknown[]): number {
+export function useChanges(follow: (changed: () => void) => () => void, dependencies: readonly unknown[]): number {
   const [count, setCount] = useState(0);
   useEffect(() => {
     let frame = 0;
@@ -19,6 +19,6 @@ export function useChanges(follow: (changed: () => void) => () => void, parts: r
       cancelAnimationFrame(frame);
       end();
     };
-  }, parts);
+  }, dependencies);
   return count;
 }

@@ -49,7 +49,7 @@ export function Glyph({ name }: { name: string }) {
 type ButtonProps = Omit<JSX.HTMLAttributes<HTMLButtonElement>, "icon"> & {
   icon: GlyphName;
   /** Its name, also where only the glyph is shown. */
-  words: ComponentChildren;
+  label: ComponentChildren;
   kind?: "primary" | "danger" | "quiet" | "icon" | "";
   /** The key that does the same. */
   hint?: string;
@@ -58,11 +58,11 @@ type ButtonProps = Omit<JSX.HTMLAttributes<HTMLButtonElement>, "icon"> & {
 };
 
 /** A button with a glyph and words. */
-export function Button({ icon, words, kind = "", hint, class: more, type = "button", ...rest }: ButtonProps) {
-  const names = [kind, more].filter(Boolean).join(" ");
+export function Button({ icon, label, kind = "", hint, class: extraClass, type = "button", ...rest }: ButtonProps) {
+  const names = [kind, extraClass].filter(Boolean).join(" ");
   return (
     <button type={type} class={names || undefined} {...rest}>
-      <Glyph name={icon} /><span class="words">{words}</span>
+      <Glyph name={icon} /><span class="words">{label}</span>
       {hint !== undefined && <kbd aria-hidden="true">{hint}</kbd>}
     </button>
   );

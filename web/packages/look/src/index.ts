@@ -1,11 +1,11 @@
 // What the pages share.
 
-export { ask, Unanswered } from "./asked.js";
+export { RequestError, requestJson } from "./request.js";
 export { clock, hueOf, nameOf } from "./actor.js";
 export { Button, Glyph, type GlyphName } from "./glyph.js";
-export { listen, type Keys } from "./keys.js";
-export { Growing, Inline, Prose } from "./markdown.js";
-export { StateBadge, WORDS } from "./state.js";
-export { arrive } from "./identity.js";
-export { bare, showAsItIs } from "./unseen.js";
+export { type Keys, listenToKeys } from "./keys.js";
+export { GrowingMarkdown, Inline, Prose } from "./markdown.js";
+export { STATE_LABELS, StateBadge } from "./state.js";
+export { startWithToken } from "./identity.js";
+export { escapeInvisible, escapeInvisibleEverywhere } from "./invisible.js";
 export { useChanges } from "./changes.js";

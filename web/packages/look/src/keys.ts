@@ -4,8 +4,8 @@
 export type Keys = Record<string, (event: KeyboardEvent) => unknown>;
 
 /** Listen to `keys`; "Escape" also works while typing. Returns what ends it. */
-export function listen(keys: () => Keys): () => void {
-  const heard = (event: KeyboardEvent) => {
+export function listenToKeys(keys: () => Keys): () => void {
+  const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const target = event.target as Element;
     const typing = target.closest("input:not([type=radio]):not([type=range]), textarea, select, [contenteditable]") !== null;
@@ -13,6 +13,6 @@ export function listen(keys: () => Keys): () => void {
     if (action === undefined || (typing && event.key !== "Escape")) return;
     if (action(event) !== false) event.preventDefault();
   };
-  document.addEventListener("keydown", heard);
-  return () => document.removeEventListener("keydown", heard);
+  document.addEventListener("keydown", onKeyDown);
+  return () => document.removeEventListener("keydown", onKeyDown);
 }

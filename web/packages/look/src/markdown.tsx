@@ -4,7 +4,7 @@
 
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-import { type Span, spansOf } from "./inline.js";
+import { type InlineSpan, spansOf } from "./inline.js";
 
 type Child = Node | string | null;
 
@@ -12,23 +12,23 @@ type Child = Node | string | null;
 function element<K extends keyof HTMLElementTagNameMap>(
   tag: K, attributes: Record<string, string>, ...children: Child[]
 ): HTMLElementTagNameMap[K] {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children.filter((child): child is Node | string => child !== null));
-  return made;
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children.filter((child): child is Node | string => child !== null));
+  return node;
 }
 
 const HEADING = /^#{1,6} /;
-const LISTED = /^( *)(?:[-*+]|\d{1,9}[.)]) /;
+const LIST_ITEM = /^( *)(?:[-*+]|\d{1,9}[.)]) /;
 const FENCE = /^ {0,3}```/;
 const INLINE_CHARS = 20_000; // a longer block is shown plain: it is drawn anew with every piece that comes
 
-type Kind = "heading" | "list" | "quote" | "table" | "paragraph" | "code";
-interface Block { kind: Kind; source: string }
+type BlockKind = "heading" | "list" | "quote" | "table" | "paragraph" | "code";
+interface Block { kind: BlockKind; source: string }
 
-function kindOf(line: string): Kind {
+function kindOf(line: string): BlockKind {
   if (HEADING.test(line)) return "heading";
-  if (LISTED.test(line)) return "list";
+  if (LIST_ITEM.test(line)) return "list";
   if (line.startsWith(">")) return "quote";
   if (line.startsWith("|")) return "table";
   return "paragraph";
@@ -37,7 +37,7 @@ function kindOf(line: string): Kind {
 /** The blocks of a text, as pieces of its source; joined they are the text. Blank lines end a block and belong to it. */
 export function blocksOf(text: string): Block[] {
   const blocks: Block[] = [];
-  let kind: Kind | "closed" | null = null;
+  let kind: BlockKind | "closed" | null = null;
   let ended = false;
   for (const line of text.match(/[^\n]*\n|[^\n]+$/g) ?? []) {
     const last = blocks.at(-1);
@@ -53,9 +53,9 @@ export function blocksOf(text: string): Block[] {
     }
     const next = FENCE.test(line) ? "code" : kindOf(line);
     const indented = kind === "list" && /^\s{2,}\S/.test(line);
-    const goesOn = last !== undefined && !ended && kind !== "heading" && next !== "code"
+    const continues = last !== undefined && !ended && kind !== "heading" && next !== "code"
       && (next === kind || (next === "paragraph" && (kind === "list" || kind === "quote")));
-    if (goesOn || (indented && next !== "code")) {
+    if (continues || (indented && next !== "code")) {
       last!.source += line;
       ended = false;
     } else {
@@ -71,10 +71,10 @@ const mark = (text: string): Child => (text ? element("span", { class: "mark" },
 
 /** Nodes of one line or paragraph of source. */
 function inline(source: string): Child[] {
-  return source.length > INLINE_CHARS ? [source] : spansOf(source).map(node);
+  return source.length > INLINE_CHARS ? [source] : spansOf(source).map(nodeOf);
 }
 
-function node(span: Span): Child {
+function nodeOf(span: InlineSpan): Child {
   if (typeof span === "string") return span;
   if (span.kind === "code") return element("code", {}, mark(span.mark), span.text, mark(span.mark));
   if (span.kind === "url") return element("a", { href: span.target, target: "_blank", rel: "noopener noreferrer" }, span.target);
@@ -84,14 +84,14 @@ function node(span: Span): Child {
       ? element("a", { href: span.target, target: "_blank", rel: "noopener noreferrer" }, ...parts)
       : element("span", {}, ...parts);
   }
-  return element(span.kind, {}, mark(span.mark), ...span.inside.map(node), mark(span.mark));
+  return element(span.kind, {}, mark(span.mark), ...span.inside.map(nodeOf), mark(span.mark));
 }
 
 /** A line cut into what is hidden before it, what is shown, and its end. */
 function lineParts(line: string, before: RegExp): [string, string, string] {
   const start = before.exec(line)?.[0] ?? "";
-  const shown = line.slice(start.length).trimEnd();
-  return [start, shown, line.slice(start.length + shown.length)];
+  const body = line.slice(start.length).trimEnd();
+  return [start, body, line.slice(start.length + body.length)];
 }
 
 const linesOf = (source: string): string[] => source.match(/[^\n]*\n|[^\n]+$/g) ?? [];
@@ -99,16 +99,16 @@ const linesOf = (source: string): string[] => source.match(/[^\n]*\n|[^\n]+$/g) 
 function listOf(source: string): HTMLElement {
   const items: string[] = [];
   for (const line of linesOf(source)) {
-    if (LISTED.test(line)) items.push(line);
+    if (LIST_ITEM.test(line)) items.push(line);
     else items[items.length - 1] += line;
   }
   const ordered = /^ *\d/.test(source);
   return element(ordered ? "ol" : "ul", {}, ...items.map((item) => {
-    const [start, shown, end] = lineParts(item, LISTED);
+    const [start, body, end] = lineParts(item, LIST_ITEM);
     const depth = Math.min(3, Math.floor(/^ */.exec(item)![0].length / 2));
-    const made = element("li", depth ? { "data-depth": String(depth) } : {}, mark(start), ...inline(shown), mark(end));
-    if (ordered) made.value = Number.parseInt(item, 10) || 1;
-    return made;
+    const node = element("li", depth ? { "data-depth": String(depth) } : {}, mark(start), ...inline(body), mark(end));
+    if (ordered) node.value = Number.parseInt(item, 10) || 1;
+    return node;
   }));
 }
 
@@ -123,31 +123,31 @@ function codeOf(source: string): HTMLElement {
   return element("pre", { tabindex: "0" }, element("code", {}, mark(opening), body, mark(closing + (closing ? blank.join("") : ""))));
 }
 
-const BLOCKS: Record<Kind, (source: string) => HTMLElement> = {
+const BLOCKS: Record<BlockKind, (source: string) => HTMLElement> = {
   heading(source) {
-    const [start, shown, end] = lineParts(source, /^#{1,6} /);
-    return element(`h${Math.min(6, start.trim().length + 2)}` as "h3", {}, mark(start), ...inline(shown), mark(end));
+    const [start, body, end] = lineParts(source, /^#{1,6} /);
+    return element(`h${Math.min(6, start.trim().length + 2)}` as "h3", {}, mark(start), ...inline(body), mark(end));
   },
   list: listOf,
   quote(source) {
     return element("blockquote", {}, ...linesOf(source).flatMap((line) => {
-      const [start, shown, end] = lineParts(line, /^>? ?/);
-      return [mark(start), ...inline(shown), end];
+      const [start, body, end] = lineParts(line, /^>? ?/);
+      return [mark(start), ...inline(body), end];
     }));
   },
   table: (source) => element("pre", { class: "table", tabindex: "0" }, source),
   code: codeOf,
   paragraph(source) {
-    const [, shown, end] = lineParts(source, /^/);
-    return element("p", {}, ...inline(shown), mark(end));
+    const [, body, end] = lineParts(source, /^/);
+    return element("p", {}, ...inline(body), mark(end));
   },
 };
 
 /** Renders one growing text into `root`. Blocks that are finished are never touched again. */
-export class Growing {
+export class GrowingMarkdown {
   readonly #root: HTMLElement;
-  #settled = 0; // characters in blocks that cannot change any more
-  #kept = 0; // number of those blocks
+  #finishedChars = 0; // characters in blocks that cannot change any more
+  #finishedBlocks = 0; // number of those blocks
   #sources: string[] = [];
   #text = "";
 
@@ -161,25 +161,25 @@ export class Growing {
     if (text === this.#text) return;
     if (!text.startsWith(this.#text)) {
       root.replaceChildren();
-      this.#settled = this.#kept = 0;
+      this.#finishedChars = this.#finishedBlocks = 0;
       this.#sources = [];
     }
     this.#text = text;
-    const blocks = blocksOf(text.slice(this.#settled));
+    const blocks = blocksOf(text.slice(this.#finishedChars));
     blocks.forEach(({ kind, source }, number) => {
-      const at = this.#kept + number;
+      const at = this.#finishedBlocks + number;
       if (this.#sources[at] === `${kind}${source}`) return;
-      const made = BLOCKS[kind](source);
-      const there = root.childNodes[at];
-      if (there) there.replaceWith(made);
-      else root.append(made);
+      const node = BLOCKS[kind](source);
+      const oldNode = root.childNodes[at];
+      if (oldNode) oldNode.replaceWith(node);
+      else root.append(node);
       this.#sources[at] = `${kind}${source}`;
     });
-    while (root.childNodes.length > this.#kept + blocks.length) root.lastChild!.remove();
-    this.#sources.length = this.#kept + blocks.length;
+    while (root.childNodes.length > this.#finishedBlocks + blocks.length) root.lastChild!.remove();
+    this.#sources.length = this.#finishedBlocks + blocks.length;
     for (const { source } of blocks.slice(0, -2)) {
-      this.#settled += source.length;
-      this.#kept += 1;
+      this.#finishedChars += source.length;
+      this.#finishedBlocks += 1;
     }
   }
 }
@@ -194,9 +194,9 @@ export function Inline({ text }: { text: string }) {
 /** A text that may still grow, as Markdown. */
 export function Prose({ text }: { text: string }) {
   const root = useRef<HTMLDivElement>(null);
-  const growing = useRef<Growing | null>(null);
+  const growing = useRef<GrowingMarkdown | null>(null);
   useLayoutEffect(() => {
-    growing.current ??= new Growing(root.current!);
+    growing.current ??= new GrowingMarkdown(root.current!);
     growing.current.show(text);
   }, [text]);
   return <div class="text prose" ref={root} />;

@@ -1,9 +1,9 @@
-// Owns how a run's state is told: a glyph and a word, never colour alone.
+// Owns how a run's state is shown: a glyph and a word, never colour alone.
 
 import { Glyph } from "./glyph.js";
 
 /** The state of a run in a person's words. */
-export const WORDS: Record<string, string> = {
+export const STATE_LABELS: Record<string, string> = {
   queued: "queued", running: "running", waiting: "waiting for you", completed: "completed", failed: "failed",
   cancelled: "stopped", lost: "lost", stopping: "stopping",
 };
@@ -13,7 +13,7 @@ export function StateBadge({ status }: { status: string }) {
   return (
     <span class="state" data-status={status}>
       <span class="icon"><Glyph name={status === "stopping" ? "cancelled" : status} /></span>
-      <span class="word">{WORDS[status] ?? status}</span>
+      <span class="word">{STATE_LABELS[status] ?? status}</span>
     </span>
   );
 }

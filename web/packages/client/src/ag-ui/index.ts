@@ -6,10 +6,10 @@ import {
 } from "@ag-ui/client";
 import type { Client } from "../client.js";
 import { HoldfastError } from "../errors.js";
-import { ask, wireOf } from "../http.js";
+import { httpRequest, wireErrorOf } from "../http.js";
 import { fetchToken } from "../token.js";
 
-type Events = ReturnType<HttpAgent["run"]>;
+type EventStream = ReturnType<HttpAgent["run"]>;
 
 export interface HoldfastAgentConfig extends Omit<HttpAgentConfig, "url" | "fetch"> {
   client: Client;
@@ -34,13 +34,13 @@ export class HoldfastAgent extends HttpAgent {
       const authorization = `Bearer ${await fetchToken(client.http.token)}`;
       return client.http.fetch(url, { ...init, headers: { ...(init.headers as Record<string, string>), authorization } });
     };
-    super({ ...config, url: `${client.server}${pathOf(agent)}/run`, fetch });
+    super({ ...config, url: `${client.server}${agentPath(agent)}/run`, fetch });
     this.client = client;
     this.agent = agent;
   }
 
-  protected override connect(input: RunAgentInput): Events {
-    const url = `${this.client.server}${pathOf(this.agent)}/connect`;
+  protected override connect(input: RunAgentInput): EventStream {
+    const url = `${this.client.server}${agentPath(this.agent)}/connect`;
     return transformHttpEventStream(runHttpRequest(() => this.fetch(url, this.requestInit(input))), this.debugLogger);
   }
 
@@ -51,10 +51,10 @@ export class HoldfastAgent extends HttpAgent {
   }
 
   private async stop(): Promise<void> {
-    const path = `${pathOf(this.agent)}/stop/${encodeURIComponent(this.threadId)}`;
+    const path = `${agentPath(this.agent)}/stop/${encodeURIComponent(this.threadId)}`;
     const token = await fetchToken(this.client.http.token);
-    await ask(this.client.http, token, path, { method: "POST" }).catch((error: unknown) => {
-      throw new HoldfastError(wireOf(error));
+    await httpRequest(this.client.http, token, path, { method: "POST" }).catch((error: unknown) => {
+      throw new HoldfastError(wireErrorOf(error));
     });
   }
 
@@ -68,4 +68,4 @@ export class HoldfastAgent extends HttpAgent {
   }
 }
 
-const pathOf = (agent: string): string => `/v1/ag-ui/agent/${encodeURIComponent(agent)}`;
+const agentPath = (agent: string): string => `/v1/ag-ui/agent/${encodeURIComponent(agent)}`;

@@ -1,21 +1,21 @@
-// Owns the parts of a UI message of the AI SDK, and how much of each was told. The server's own dialect tells the same
+// Owns the parts of a UI message of the AI SDK, and how much of each was sent. The server's own dialect sends the same
 // (src/holdfast/edge/dialects/ai_sdk/parts.py): a page may use either.
 
 import { browserToolOf } from "../tools.js";
 import { Calls, type Chunk, type Version } from "./calls.js";
 import type { ApprovalItem, Item, MessageItem, ReasoningItem, RunState, Source } from "../protocol.js";
 
-const WORDS = { message: "text", reasoning: "reasoning" } as const;
+const CHUNK_PREFIXES = { message: "text", reasoning: "reasoning" } as const;
 const keyOf = (item: Item): string => `${item.kind}:${item.id}`;
 
-/** What of a run's items has been told, and the chunks that tell the rest. */
+/** Which of a run's items were sent, and the chunks that send the rest. */
 export class Parts {
   readonly calls: Calls;
   readonly #root: string;
   readonly #version: Version;
-  readonly #told = new Map<string, string>(); // where each part stands
-  readonly #sent = new Map<string, number>(); // characters of a text
-  readonly #sources = new Map<string, number>();
+  readonly #textStates = new Map<string, string>(); // where each part stands
+  readonly #sentChars = new Map<string, number>(); // characters of a text
+  readonly #sentSources = new Map<string, number>();
   readonly #data = new Map<string, string>();
 
   constructor(root: string, version: Version) {
@@ -24,9 +24,9 @@ export class Parts {
     this.calls = new Calls(root, version);
   }
 
-  /** Whether anything was told. */
-  get begun(): boolean {
-    return this.#told.size > 0 || this.calls.begun;
+  /** Whether anything was sent. */
+  get started(): boolean {
+    return this.#textStates.size > 0 || this.calls.started;
   }
 
   /** The run and its sub-runs. */
@@ -39,8 +39,8 @@ export class Parts {
   }
 
   /** The SDK has these items already. */
-  known(items: readonly Item[]): void {
-    this.calls.learn(items);
+  markSent(items: readonly Item[]): void {
+    this.calls.index(items);
     for (const item of items) [...this.item(item)];
   }
 
@@ -50,8 +50,8 @@ export class Parts {
     else if (item.kind === "tool") yield* this.calls.call(item);
     else if (item.kind === "approval") yield* this.#approval(item);
     else if (item.kind === "activity") yield* this.data(item.name, item.id, item.content);
-    else if (item.kind === "step") yield* this.data("step", item.id, { name: item.name, status: item.status, ...this.#whose(item) });
-    else yield* this.data("steer", item.id, { text: item.text, by: item.actor, status: item.status, ...this.#whose(item) });
+    else if (item.kind === "step") yield* this.data("step", item.id, { name: item.name, status: item.status, ...this.#agentOf(item) });
+    else yield* this.data("steer", item.id, { text: item.text, by: item.actor, status: item.status, ...this.#agentOf(item) });
   }
 
   /** A data part, when it is new or differs; the SDK replaces the one with the same id. */
@@ -68,37 +68,37 @@ export class Parts {
   }
 
   /** A sub-agent's parts say so; the run's own need not. */
-  #whose({ run }: Item): Record<string, string> {
+  #agentOf({ run }: Item): Record<string, string> {
     const agent = run !== undefined && run !== this.#root ? this.runs.get(run)?.agent : undefined;
     return agent === undefined ? {} : { run: run!, agent };
   }
 
-  #marked(item: Item, more: object = {}): { providerMetadata?: unknown } {
-    const about = { ...this.#whose(item), ...more };
-    return Object.keys(about).length ? { providerMetadata: { holdfast: about } } : {};
+  #metadata(item: Item, extra: object = {}): { providerMetadata?: unknown } {
+    const facts = { ...this.#agentOf(item), ...extra };
+    return Object.keys(facts).length ? { providerMetadata: { holdfast: facts } } : {};
   }
 
   *#text(item: MessageItem | ReasoningItem): Generator<Chunk> {
     const key = keyOf(item);
     const { id, text, status } = item;
-    const word = WORDS[item.kind];
-    if (!this.#told.has(key)) {
-      this.#told.set(key, "open");
-      yield { type: `${word}-start`, id, ...this.#marked(item) };
+    const prefix = CHUNK_PREFIXES[item.kind];
+    if (!this.#textStates.has(key)) {
+      this.#textStates.set(key, "open");
+      yield { type: `${prefix}-start`, id, ...this.#metadata(item) };
     }
-    const sent = this.#sent.get(key) ?? 0;
-    if (this.#told.get(key) === "open") {
-      this.#sent.set(key, text.length);
-      if (text.length > sent) yield { type: `${word}-delta`, id, delta: text.slice(sent) };
+    const sent = this.#sentChars.get(key) ?? 0;
+    if (this.#textStates.get(key) === "open") {
+      this.#sentChars.set(key, text.length);
+      if (text.length > sent) yield { type: `${prefix}-delta`, id, delta: text.slice(sent) };
       if (status !== "open") {
-        this.#told.set(key, "done");
-        yield { type: `${word}-end`, id, ...(status === "cut" ? this.#marked(item, { status }) : {}) };
+        this.#textStates.set(key, "done");
+        yield { type: `${prefix}-end`, id, ...(status === "cut" ? this.#metadata(item, { status }) : {}) };
       }
     }
     const sources = (item.kind === "message" && item.sources) || [];
-    const known = this.#sources.get(key) ?? 0;
-    this.#sources.set(key, sources.length);
-    for (const [number, source] of sources.entries()) if (number >= known) yield sourceChunk(source, `${id}.${number}`);
+    const sentSources = this.#sentSources.get(key) ?? 0;
+    this.#sentSources.set(key, sources.length);
+    for (const [number, source] of sources.entries()) if (number >= sentSources) yield sourceChunk(source, `${id}.${number}`);
   }
 
   *#approval(item: ApprovalItem): Generator<Chunk> {
@@ -108,25 +108,25 @@ export class Parts {
       return;
     }
     const { id, tool, args, status, note, by, hash, deadline } = item;
-    yield* this.data("approval", id, { id, tool, args, hash, deadline, status, by, note, ...this.#whose(item) });
+    yield* this.data("approval", id, { id, tool, args, hash, deadline, status, by, note, ...this.#agentOf(item) });
   }
 
   // --- ends
   /** End the texts that are open for the SDK; the stream does not go on. */
   *closeTexts(items: readonly Item[]): Generator<Chunk> {
     for (const item of items) {
-      if ((item.kind !== "message" && item.kind !== "reasoning") || this.#told.get(keyOf(item)) !== "open") continue;
-      this.#told.set(keyOf(item), "done");
-      yield { type: `${WORDS[item.kind]}-end`, id: item.id };
+      if ((item.kind !== "message" && item.kind !== "reasoning") || this.#textStates.get(keyOf(item)) !== "open") continue;
+      this.#textStates.set(keyOf(item), "done");
+      yield { type: `${CHUNK_PREFIXES[item.kind]}-end`, id: item.id };
     }
   }
 }
 
 function sourceChunk({ uri = "", title, sourceId, quote, score }: Source, number: string): Chunk {
   const id = sourceId ?? number;
-  const about = quote === undefined && score === undefined ? {} : { providerMetadata: { holdfast: { quote, score } } };
-  const named = title ?? (uri || id);
+  const metadata = quote === undefined && score === undefined ? {} : { providerMetadata: { holdfast: { quote, score } } };
+  const label = title ?? (uri || id);
   return /^https?:/.test(uri)
-    ? { type: "source-url", sourceId: id, url: uri, title: named, ...about }
-    : { type: "source-document", sourceId: id, mediaType: "text/plain", title: named, ...about };
+    ? { type: "source-url", sourceId: id, url: uri, title: label, ...metadata }
+    : { type: "source-document", sourceId: id, mediaType: "text/plain", title: label, ...metadata };
 }

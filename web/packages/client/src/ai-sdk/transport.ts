@@ -7,9 +7,9 @@ import type { Attachment, RunState } from "../protocol.js";
 import type { Run } from "../run.js";
 import type { Session } from "../session.js";
 import { ended, type View } from "../view.js";
-import { Answer, family, streamOf } from "./answer.js";
-import type { UIMessageLike } from "./messages.js";
-import { read } from "./said.js";
+import { Answer, runTree, streamOf } from "./answer.js";
+import type { UIMessageLike } from "./ui-message.js";
+import { readUserMessage } from "./user-message.js";
 import type { Version } from "./calls.js";
 
 export interface ChatTransportOptions {
@@ -36,12 +36,12 @@ export interface SendMessagesOptions {
  * An approval ends the stream; the SDK's answer to it decides, and the same message goes on.
  */
 export class HoldfastChatTransport {
-  /** A resumed stream tells the answer from its beginning. */
+  /** A resumed stream has the answer from its beginning. */
   readonly resumeStreamIsReplay = true;
   readonly #client: Client;
   readonly #agent: string;
   readonly #version: Version;
-  readonly #answers = new Map<string, Answer>(); // by session and run: what was told of it here
+  readonly #answers = new Map<string, Answer>(); // by session and run: what was sent of it here
 
   constructor({ client, agent = "", version = 7 }: ChatTransportOptions) {
     this.#client = client;
@@ -54,20 +54,21 @@ export class HoldfastChatTransport {
     const last = messages.at(-1);
     if (!last) throw malformed("There is no message to send.");
     if (trigger !== "regenerate-message" && last.role === "assistant") return this.#decide(session, last, abortSignal);
+    const options = { ...this.#agentOption, ...incarnationOf(messageId, messages), select: true };
     const run = trigger === "regenerate-message"
-      ? await session.regenerate(await this.#inputOf(session, messages, messageId), { ...this.#named, ...lifeOf(messageId, messages), select: true })
-      : await this.#say(session, last, messageId === last.id);
+      ? await session.regenerate(await this.#inputOf(session, messages, messageId), options)
+      : await this.#send(session, last, messageId === last.id);
     if (!run.id) {
       throw new HoldfastError({ code: "run.muted", message: "It was said; no agent answers while a person has taken over." });
     }
-    return this.#answer(session, new Answer(session.id, run.id, this.#version), run.id, run.seq, abortSignal);
+    return this.#stream(session, new Answer(session.id, run.id, this.#version), run.id, run.seq, abortSignal);
   }
 
   /** The answer that is being given, from its beginning; null when there is none. */
   async reconnectToStream({ chatId, abortSignal }: { chatId: string; abortSignal?: AbortSignal | undefined }): Promise<ReadableStream<any> | null> {
     const session = this.#client.session(chatId);
     const run = await this.#active(session);
-    return run && this.#answer(session, new Answer(session.id, run.id, this.#version), run.id, 0, abortSignal);
+    return run && this.#stream(session, new Answer(session.id, run.id, this.#version), run.id, 0, abortSignal);
   }
 
   /** Put words into the answer that is being given; resolves with the steer's id. */
@@ -78,20 +79,20 @@ export class HoldfastChatTransport {
     return session.steer(run.id, text);
   }
 
-  get #named(): { agent?: string } {
+  get #agentOption(): { agent?: string } {
     return this.#agent ? { agent: this.#agent } : {};
   }
 
   async #active(session: Session): Promise<RunState | null> {
     try {
-      return live(await session.state()) ?? null;
+      return activeRun(await session.state()) ?? null;
     } catch (error) {
-      if (is(error, "session.not_found")) return null;
+      if (hasCode(error, "session.not_found")) return null;
       throw error;
     }
   }
 
-  #answer(session: Session, answer: Answer, run: string, since: number, signal?: AbortSignal): ReadableStream<unknown> {
+  #stream(session: Session, answer: Answer, run: string, since: number, signal?: AbortSignal): ReadableStream<unknown> {
     this.#answers.set(`${session.id} ${run}`, answer);
     const cancel = () => void session.cancel({ run }).catch(() => {}); // it has ended: nothing is left to stop
     if (signal?.aborted) cancel();
@@ -100,43 +101,43 @@ export class HoldfastChatTransport {
   }
 
   // --- what a chat asks for
-  async #say(session: Session, message: UIMessageLike, edited: boolean): Promise<Run> {
-    const { text, meta } = read(message);
+  async #send(session: Session, message: UIMessageLike, isEdit: boolean): Promise<Run> {
+    const { text, meta } = readUserMessage(message);
     const files = message.parts.filter(({ type }) => type === "file");
-    const say = async (): Promise<Run> => {
+    const send = async (): Promise<Run> => {
       const attachments = await Promise.all(files.map((file) => this.#attach(session, file)));
-      const given = { ...this.#named, ...(attachments.length ? { attachments } : {}), ...(meta && { meta }) };
+      const options = { ...this.#agentOption, ...(attachments.length ? { attachments } : {}), ...(meta && { meta }) };
       try {
-        if (edited) return await session.send(text, { ...given, edits: message.id });
+        if (isEdit) return await session.send(text, { ...options, edits: message.id });
       } catch (error) {
-        if (!is(error, "input.not_found")) throw error; // it never arrived: then this is the first time
+        if (!hasCode(error, "input.not_found")) throw error; // it never arrived: then this is the first time
       }
-      return session.send(text, { ...given, key: message.id });
+      return session.send(text, { ...options, key: message.id });
     };
     try {
-      return await say();
+      return await send();
     } catch (error) {
-      if (!is(error, "session.not_found")) throw error;
-      await session.create(this.#named);
-      return say();
+      if (!hasCode(error, "session.not_found")) throw error;
+      await session.create(this.#agentOption);
+      return send();
     }
   }
 
   async #attach(session: Session, { url, filename, mediaType }: any): Promise<Attachment> {
-    const about = { name: filename ?? "", media_type: mediaType };
-    const known = /^blob:([0-9a-f]{64})$/.exec(url)?.[1];
-    if (known) return { blob: known, ...about };
+    const facts = { name: filename ?? "", media_type: mediaType };
+    const blobId = /^blob:([0-9a-f]{64})$/.exec(url)?.[1];
+    if (blobId) return { blob: blobId, ...facts };
     if (!/^data:/.test(url)) throw malformed("The url of a file must be a data: address or a blob of this session.");
     const data = await (await fetch(url)).blob();
-    return { blob: await putBlob(this.#client, session.id, data, mediaType), ...about };
+    return { blob: await putBlob(this.#client, session.id, data, mediaType), ...facts };
   }
 
   async #inputOf(session: Session, messages: UIMessageLike[], messageId: string | undefined): Promise<string> {
     const view = await session.state();
     const run = view.runs.get(messageId ?? ""); // the id of an assistant message is its run's
-    const said = messages.findLast(({ role }) => role === "user")?.id;
-    const edit = view.items.findLast((item) => item.kind === "message" && (item.id === said || item.edits === said));
-    const input = run?.input ?? edit?.id ?? said;
+    const lastUserId = messages.findLast(({ role }) => role === "user")?.id;
+    const edit = view.items.findLast((item) => item.kind === "message" && (item.id === lastUserId || item.edits === lastUserId));
+    const input = run?.input ?? edit?.id ?? lastUserId;
     if (!input) throw malformed("There is no user message to answer again.");
     return input;
   }
@@ -145,41 +146,41 @@ export class HoldfastChatTransport {
   async #decide(session: Session, message: UIMessageLike, signal?: AbortSignal): Promise<ReadableStream<unknown>> {
     const answers = message.parts.filter(({ state, approval }) => state === "approval-responded" && approval);
     if (!answers.length) throw malformed("The last message is neither the user's nor does it answer an approval.");
-    const answer = this.#answers.get(`${session.id} ${message.id}`) ?? this.#resumed(await session.state(), session.id, message.id);
-    for (const { approval } of answers) answer.parts.calls.answered.add(approval.id);
-    answer.goOn();
-    const stream = this.#answer(session, answer, message.id, 0, signal);
+    const answer = this.#answers.get(`${session.id} ${message.id}`) ?? this.#restoreAnswer(await session.state(), session.id, message.id);
+    for (const { approval } of answers) answer.parts.calls.answeredApprovals.add(approval.id);
+    answer.resume();
+    const stream = this.#stream(session, answer, message.id, 0, signal);
     for (const { approval } of answers) {
-      const options = { ...lifeOf(message.id), ...(approval.reason ? { note: approval.reason } : {}) };
-      const decided = approval.approved ? session.approve(approval.id, options) : session.deny(approval.id, options);
-      await decided.catch((error: unknown) => {
-        if (!is(error, "approval.resolved")) throw error; // somebody was faster: the stream says who
+      const options = { ...incarnationOf(message.id), ...(approval.reason ? { note: approval.reason } : {}) };
+      const decision = approval.approved ? session.approve(approval.id, options) : session.deny(approval.id, options);
+      await decision.catch((error: unknown) => {
+        if (!hasCode(error, "approval.resolved")) throw error; // somebody was faster: the stream says who
       });
     }
     return stream;
   }
 
   /** An answer of which the chat has all that the view shows now: the page was loaded again meanwhile. */
-  #resumed(view: View, session: string, run: string): Answer {
+  #restoreAnswer(view: View, session: string, run: string): Answer {
     const answer = new Answer(session, run, this.#version);
-    answer.parts.runs = family(view, run);
-    answer.parts.known(view.items.filter((item) => answer.parts.runs.has(item.run ?? "")));
+    answer.parts.runs = runTree(view, run);
+    answer.parts.markSent(view.items.filter((item) => answer.parts.runs.has(item.run ?? "")));
     return answer;
   }
 }
 
 /** The root run that is being executed or waits, the earliest first. */
-export function live(view: View): RunState | undefined {
+export function activeRun(view: View): RunState | undefined {
   for (const run of view.runs.values()) if (run.parent === undefined && !ended(run)) return run;
   return undefined;
 }
 
 /** The life of the session in which a chat was shown this (LIFE-1): the id of an answer is its run's, which says it. */
-function lifeOf(id: string | undefined, messages: UIMessageLike[] = []): { incarnation?: string } {
-  const shown = [id ?? "", ...messages.map((message) => message.id).reverse()];
-  const incarnation = shown.map((one) => /^r\d+-([0-9a-f]{10,16})$/.exec(one)?.[1]).find(Boolean);
+function incarnationOf(id: string | undefined, messages: UIMessageLike[] = []): { incarnation?: string } {
+  const ids = [id ?? "", ...messages.map((message) => message.id).reverse()];
+  const incarnation = ids.map((one) => /^r\d+-([0-9a-f]{10,16})$/.exec(one)?.[1]).find(Boolean);
   return incarnation ? { incarnation } : {};
 }
 
-const is = (error: unknown, code: string): boolean => error instanceof HoldfastError && error.code === code;
+const hasCode = (error: unknown, code: string): boolean => error instanceof HoldfastError && error.code === code;
 const malformed = (message: string): HoldfastError => new HoldfastError({ code: "input.malformed", message });

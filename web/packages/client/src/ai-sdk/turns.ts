@@ -1,9 +1,10 @@
 // Owns what others do in a session that a chat shows: turns from other tabs, devices and people appear as they happen.
 
 import type { Session } from "../session.js";
-import { toUIMessages, type UIMessageLike } from "./messages.js";
+import { toUIMessages } from "./messages.js";
+import type { UIMessageLike } from "./ui-message.js";
 import type { Version } from "./calls.js";
-import { live } from "./transport.js";
+import { activeRun } from "./transport.js";
 
 /** The part of a `Chat`, or of what `useChat` returns, that is used. */
 export interface ChatLike {
@@ -21,24 +22,24 @@ export interface ChatLike {
  */
 export function followTurns(session: Session, chat: () => ChatLike, version: Version = 7): () => void {
   let resuming = false;
-  const look = () => {
-    const now = chat();
-    if (resuming || session.status !== "live" || now.status === "streaming" || now.status === "submitted") return;
-    const run = live(session.view);
+  const update = () => {
+    const current = chat();
+    if (resuming || session.status !== "live" || current.status === "streaming" || current.status === "submitted") return;
+    const run = activeRun(session.view);
     const messages = toUIMessages(session, version);
-    if (differ(messages, run ? withoutLast(now.messages, run.id) : now.messages)) {
-      if (now.setMessages) now.setMessages(messages);
-      else now.messages = messages;
+    if (differ(messages, run ? withoutLast(current.messages, run.id) : current.messages)) {
+      if (current.setMessages) current.setMessages(messages);
+      else current.messages = messages;
     }
-    if (!run || waits(now.messages, run.id)) return;
+    if (!run || waitsForDecision(current.messages, run.id)) return;
     resuming = true;
-    void Promise.resolve(now.resumeStream()).catch(() => {}).finally(() => {
+    void Promise.resolve(current.resumeStream()).catch(() => {}).finally(() => {
       resuming = false;
-      look();
+      update();
     });
   };
-  const end = session.follow(look);
-  queueMicrotask(look);
+  const end = session.follow(update);
+  queueMicrotask(update);
   return end;
 }
 
@@ -49,5 +50,5 @@ const differ = (ours: UIMessageLike[], theirs: UIMessageLike[]): boolean =>
   ours.length !== theirs.length || ours.some(({ id }, number) => id !== theirs[number]?.id);
 
 /** Whether the chat has the answer already, and it waits for the person. */
-const waits = (messages: UIMessageLike[], run: string): boolean =>
+const waitsForDecision = (messages: UIMessageLike[], run: string): boolean =>
   messages.some(({ id, parts }) => id === run && parts.some(({ state }) => state === "approval-requested"));

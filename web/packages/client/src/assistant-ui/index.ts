@@ -4,7 +4,7 @@
 import { useLayoutEffect, useMemo, useRef } from "react";
 
 /** What is used of an `HttpAgent` at `…/v1/ag-ui/agent/{agent}/run`. */
-export interface AgentOfServer {
+export interface HttpAgentLike {
   url: string;
   threadId: string;
   headers: Record<string, string>;
@@ -16,7 +16,7 @@ export interface SessionOptions {
   /** Cancels what the agent runs in the thread. Rejects when the server refuses. */
   onCancel: () => Promise<void>;
   adapters: {
-    /** The session is the history: it is asked for it, and joined, when the page opens; nothing is kept beside it. */
+    /** The session is the history: it is read and joined when the page opens; nothing is stored beside it. */
     history: {
       load: () => Promise<{ messages: never[]; unstable_resume: boolean }>;
       append: () => Promise<void>;
@@ -30,17 +30,17 @@ export interface SessionOptions {
  *
  * The runtime calls `onCancel` also when its component goes away. That stops nothing: only a person's Cancel does.
  */
-export function useAgentSession(agent: AgentOfServer): SessionOptions {
-  const left = useRef(false);
+export function useAgentSession(agent: HttpAgentLike): SessionOptions {
+  const unmounted = useRef(false);
   useLayoutEffect(() => { // its cleanup comes before that of the runtime, which is an effect
-    left.current = false;
-    return () => { left.current = true; };
+    unmounted.current = false;
+    return () => { unmounted.current = true; };
   }, []);
   return useMemo(() => ({
-    onCancel: async () => { if (!left.current) await stop(agent); },
+    onCancel: async () => { if (!unmounted.current) await stop(agent); },
     adapters: {
       history: {
-        load: async () => ({ messages: [], unstable_resume: await begun(agent) }), // the join tells what was said
+        load: async () => ({ messages: [], unstable_resume: await hasItems(agent) }), // the join streams the history
         append: async () => {},
       },
     },
@@ -48,26 +48,26 @@ export function useAgentSession(agent: AgentOfServer): SessionOptions {
 }
 
 /** Whether there is anything in the session: the runtime shows an empty answer where it joins nothing. */
-async function begun(agent: AgentOfServer): Promise<boolean> {
+async function hasItems(agent: HttpAgentLike): Promise<boolean> {
   const response = await request(agent, /\/v1\/ag-ui\/.*$/, `/v1/sessions/${encodeURIComponent(agent.threadId)}`);
   if (response.status === 404) return false;
-  const { view } = await sound(response).then((fine) => fine.json()) as { view: { items: unknown[] } };
+  const { view } = await requireOk(response).then((ok) => ok.json()) as { view: { items: unknown[] } };
   return view.items.length > 0;
 }
 
-async function stop(agent: AgentOfServer): Promise<void> {
-  await sound(await request(agent, /[^/]*$/, `stop/${encodeURIComponent(agent.threadId)}`, { method: "POST" }));
+async function stop(agent: HttpAgentLike): Promise<void> {
+  await requireOk(await request(agent, /[^/]*$/, `stop/${encodeURIComponent(agent.threadId)}`, { method: "POST" }));
 }
 
 /** Ask the server of an agent for another of its addresses. */
-function request(agent: AgentOfServer, part: RegExp, address: string, init: RequestInit = {}): Promise<Response> {
-  const whole = new URL(agent.url, globalThis.location?.href);
-  whole.pathname = whole.pathname.replace(part, address);
-  const given = { ...init, headers: { ...agent.headers } };
-  return agent.fetch ? agent.fetch(whole.href, given) : fetch(whole.href, given);
+function request(agent: HttpAgentLike, part: RegExp, address: string, init: RequestInit = {}): Promise<Response> {
+  const target = new URL(agent.url, globalThis.location?.href);
+  target.pathname = target.pathname.replace(part, address);
+  const options = { ...init, headers: { ...agent.headers } };
+  return agent.fetch ? agent.fetch(target.href, options) : fetch(target.href, options);
 }
 
-async function sound(response: Response): Promise<Response> {
+async function requireOk(response: Response): Promise<Response> {
   if (!response.ok) throw new Error(`HTTP ${response.status}: ${await response.text()}`);
   return response;
 }

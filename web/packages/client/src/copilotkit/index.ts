@@ -1,11 +1,11 @@
 // Owns what CopilotKit's runtime asks a runner: to run, join and stop an agent, all of it where the sessions are, so that
-// nothing is kept in the runtime (docs/howto/copilotkit.md). The agents are the runtime's own `HttpAgent`s, of whatever
+// nothing is stored in the runtime (docs/howto/copilotkit.md). The agents are the runtime's own `HttpAgent`s, of whatever
 // version of `@ag-ui/client` it has.
 
 import { Observable, type Subscriber } from "rxjs";
 
 /** What is used of an `HttpAgent` at `…/v1/ag-ui/agent/{agent}/run`. */
-export interface AgentOfServer {
+export interface RuntimeAgent {
   url: string;
   headers: Record<string, string>;
   fetch?: (url: string, init: RequestInit) => Promise<Response>;
@@ -14,29 +14,29 @@ export interface AgentOfServer {
 
 export interface HoldfastRunnerConfig {
   /** The runtime's `agents`. */
-  agents: Readonly<Record<string, AgentOfServer>>;
+  agents: Readonly<Record<string, RuntimeAgent>>;
   /** Headers of who asks to stop, beside the agent's own: the runtime does not say who that is. */
   headers?: () => Record<string, string> | Promise<Record<string, string>>;
 }
 
 /** One AG-UI event, as the versions of `@ag-ui/client` type it. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
-type Event = any;
-type Input = { threadId: string; runId?: string; messages?: unknown; state?: unknown };
+type AgUiEvent = any;
+type RunInput = { threadId: string; runId?: string; messages?: unknown; state?: unknown };
 
 /** What is done with a clone of an agent. */
-interface Running {
+interface AgentClient {
   url: string;
   headers: Record<string, string>;
   threadId: string;
   setMessages(messages: unknown): void;
-  runAgent(input: unknown, subscriber: { onEvent: (told: { event: Event }) => void }): Promise<unknown>;
+  runAgent(input: unknown, subscriber: { onEvent: (params: { event: AgUiEvent }) => void }): Promise<unknown>;
   detachActiveRun?(): Promise<void>;
 }
 
-const REMEMBERED = 10_000;
+const MAX_THREADS = 10_000;
 /** The AG-UI that CopilotKit's pages read, whatever the runtime's `HttpAgent` speaks. */
-const PAGES = "0.0.59";
+const PAGE_VERSION = "0.0.59";
 
 /**
  * A runner for CopilotKit's runtime over sessions: `new CopilotRuntime({ agents, runner: new HoldfastRunner({ agents }) })`.
@@ -47,8 +47,8 @@ const PAGES = "0.0.59";
 export class HoldfastRunner {
   private readonly agents: HoldfastRunnerConfig["agents"];
   private readonly headers: NonNullable<HoldfastRunnerConfig["headers"]>;
-  /** By thread, the agent that was asked there last: a stop does not name it. */
-  private readonly asked = new Map<string, string>();
+  /** By thread, the agent that ran there last: a stop does not name it. */
+  private readonly lastAgents = new Map<string, string>();
 
   constructor({ agents, headers = () => ({}) }: HoldfastRunnerConfig) {
     this.agents = agents;
@@ -56,78 +56,78 @@ export class HoldfastRunner {
   }
 
   /** Run the agent, and follow it to its end. Whoever leaves stops nothing. */
-  run({ threadId, agent, input }: { threadId: string; agent: object; input: object }): Observable<Event> {
-    const running = agent as Running & { agentId?: string };
+  run({ threadId, agent, input }: { threadId: string; agent: object; input: object }): Observable<AgUiEvent> {
+    const running = agent as AgentClient & { agentId?: string };
     if (running.agentId !== undefined) this.remember(threadId, running.agentId);
     running.url = address(running);
-    return followed(running, input as Input);
+    return observeRun(running, input as RunInput);
   }
 
   /** What the session's conversation is, and what runs in it to its end. Nothing is appended. */
-  connect({ threadId, agentId, headers }: { threadId: string; agentId?: string; headers?: Record<string, string> }): Observable<Event> {
-    const [name, agent] = this.one(agentId);
+  connect({ threadId, agentId, headers }: { threadId: string; agentId?: string; headers?: Record<string, string> }): Observable<AgUiEvent> {
+    const [name, agent] = this.findAgent(agentId);
     this.remember(threadId, name);
-    const joining = agent.clone() as Running;
+    const joining = agent.clone() as AgentClient;
     joining.url = address(agent, "connect");
     joining.headers = { ...agent.headers, ...headers };
     joining.threadId = threadId;
     joining.setMessages([]);
-    return followed(joining, { threadId });
+    return observeRun(joining, { threadId });
   }
 
   /** Whether anything runs in the thread. */
   async isRunning({ threadId }: { threadId: string }): Promise<boolean> {
-    const [, agent] = this.one(this.asked.get(threadId));
+    const [, agent] = this.findAgent(this.lastAgents.get(threadId));
     const url = new URL(address(agent));
     url.pathname = url.pathname.replace(/\/v1\/ag-ui\/.*$/, `/v1/sessions/${encodeURIComponent(threadId)}/runs`);
-    const answer = await this.ask(agent, url.href, { method: "GET" });
-    return (answer as { runs: { status: string }[] }).runs.some(({ status }) => status === "queued" || status === "running");
+    const body = await this.request(agent, url.href, { method: "GET" });
+    return (body as { runs: { status: string }[] }).runs.some(({ status }) => status === "queued" || status === "running");
   }
 
   /** Cancel what the thread's agent runs; whether anything did. Rejects when the server refuses. */
   async stop({ threadId, runId }: { threadId: string; runId?: string }): Promise<boolean> {
-    const name = this.asked.get(threadId);
-    const agents = name === undefined ? Object.values(this.agents) : [this.one(name)[1]];
+    const name = this.lastAgents.get(threadId);
+    const agents = name === undefined ? Object.values(this.agents) : [this.findAgent(name)[1]];
     const body = JSON.stringify(runId === undefined ? {} : { runId });
     const stopped = await Promise.all(agents.map(async (agent) => {
       const url = address(agent, `stop/${encodeURIComponent(threadId)}`);
-      return (await this.ask(agent, url, { method: "POST", body })) as { stopped: boolean };
+      return (await this.request(agent, url, { method: "POST", body })) as { stopped: boolean };
     }));
     return stopped.some((answer) => answer.stopped);
   }
 
-  private async ask(agent: AgentOfServer, url: string, init: RequestInit): Promise<unknown> {
+  private async request(agent: RuntimeAgent, url: string, init: RequestInit): Promise<unknown> {
     const headers = { "content-type": "application/json", ...agent.headers, ...await this.headers() };
     const response = await (agent.fetch ?? fetch)(url, { ...init, headers });
     if (!response.ok) throw new Error(`HTTP ${response.status}: ${await response.text()}`);
     return response.json();
   }
 
-  private one(name: string | undefined): [string, AgentOfServer] {
-    const found = Object.entries(this.agents).find(([known]) => name === undefined || known === name);
+  private findAgent(name: string | undefined): [string, RuntimeAgent] {
+    const found = Object.entries(this.agents).find(([id]) => name === undefined || id === name);
     if (found === undefined) throw new Error(`the runner was given no agent ${String(name)}`);
     return found;
   }
 
   private remember(threadId: string, name: string): void {
-    this.asked.delete(threadId);
-    this.asked.set(threadId, name);
-    const [oldest] = this.asked.keys();
-    if (this.asked.size > REMEMBERED && oldest !== undefined) this.asked.delete(oldest);
+    this.lastAgents.delete(threadId);
+    this.lastAgents.set(threadId, name);
+    const [oldest] = this.lastAgents.keys();
+    if (this.lastAgents.size > MAX_THREADS && oldest !== undefined) this.lastAgents.delete(oldest);
   }
 }
 
 /** The address of one of an agent's routes. */
 function address({ url }: { url: string }, route = "run"): string {
-  const whole = new URL(url);
-  whole.pathname = whole.pathname.replace(/[^/]*$/, route);
-  if (!whole.searchParams.has("version")) whole.searchParams.set("version", PAGES);
-  return whole.href;
+  const target = new URL(url);
+  target.pathname = target.pathname.replace(/[^/]*$/, route);
+  if (!target.searchParams.has("version")) target.searchParams.set("version", PAGE_VERSION);
+  return target.href;
 }
 
 /** An agent's run, as the runtime sends it to the page. Whoever no longer looks leaves the stream, not the run. */
-function followed(agent: Running, input: Input): Observable<Event> {
-  return new Observable((page: Subscriber<Event>) => {
+function observeRun(agent: AgentClient, input: RunInput): Observable<AgUiEvent> {
+  return new Observable((page: Subscriber<AgUiEvent>) => {
     agent.runAgent(input, { onEvent: ({ event }) => page.next(event) }).then(
       () => page.complete(),
       (error: unknown) => {

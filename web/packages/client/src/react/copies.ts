@@ -8,8 +8,8 @@ const copies = new WeakMap<object, { at: number; copy: object }>();
 /** A copy of an item or a run of a view: the same object until the item changes. */
 export function copyOf<T extends Item | RunState>(view: View, part: T): T {
   const at = view.changedAt(part);
-  const known = copies.get(part);
-  if (known?.at === at) return known.copy as T;
+  const cached = copies.get(part);
+  if (cached?.at === at) return cached.copy as T;
   const copy = { ...part };
   copies.set(part, { at, copy });
   return copy;

@@ -7,10 +7,10 @@ import type { View } from "../view.js";
 import { copyOf } from "./copies.js";
 import { useView } from "./useView.js";
 
-const pending = (view: View): ApprovalItem[] =>
+const pendingApprovals = (view: View): ApprovalItem[] =>
   view.items
     .filter((item): item is ApprovalItem => item.kind === "approval" && item.status === "pending" && browserToolOf(item) === null)
     .map((item) => copyOf(view, item));
 
 /** Approvals that wait for a person, oldest first; decide with `session.approve(id, { hash })` or `session.deny`. */
-export const useApprovals = (session: Session): ApprovalItem[] => useView(session, pending);
+export const useApprovals = (session: Session): ApprovalItem[] => useView(session, pendingApprovals);

@@ -7,8 +7,8 @@ import type { View } from "../view.js";
 import { copyOf } from "./copies.js";
 import { useView } from "./useView.js";
 
-const shown = (view: View): Item[] => visible(view).map((item) => copyOf(view, item));
+const itemsOf = (view: View): Item[] => visible(view).map((item) => copyOf(view, item));
 
 /** Messages, reasoning, tools, steps, activities, approvals and steers of the branch shown, in order. An item that did
  * not change is the same object as before, so that a memoised component is not drawn again. */
-export const useItems = (session: Session): Item[] => useView(session, shown);
+export const useItems = (session: Session): Item[] => useView(session, itemsOf);

@@ -7,8 +7,8 @@ import type { View } from "../view.js";
 import { copyOf } from "./copies.js";
 import { useView } from "./useView.js";
 
-const said = (view: View): MessageItem[] =>
+const messagesOf = (view: View): MessageItem[] =>
   visible(view).filter((item) => item.kind === "message").map((item) => copyOf(view, item));
 
 /** The messages of the branch shown, in order. A message that did not change is the same object as before. */
-export const useMessages = (session: Session): MessageItem[] => useView(session, said);
+export const useMessages = (session: Session): MessageItem[] => useView(session, messagesOf);

@@ -1,11 +1,11 @@
 // Owns the hook for who is here.
 
-import type { Here } from "../protocol.js";
+import type { PresenceEntry } from "../protocol.js";
 import type { Session } from "../session.js";
-import { usePulse } from "./pulse.js";
+import { useChangeCount } from "./frame-scheduler.js";
 
 /** Who is in the session now. */
-export function usePresence(session: Session): readonly Here[] {
-  usePulse(session);
+export function usePresence(session: Session): readonly PresenceEntry[] {
+  useChangeCount(session);
   return session.here;
 }

@@ -2,11 +2,11 @@
 
 import type { SessionRow } from "../protocol.js";
 import { useHoldfast } from "./context.js";
-import { usePulse } from "./pulse.js";
+import { useChangeCount } from "./frame-scheduler.js";
 
 /** The principal's sessions, most recently active first, live. */
 export function useSessions(): readonly SessionRow[] {
   const list = useHoldfast().sessions();
-  usePulse(list);
+  useChangeCount(list);
   return list.rows;
 }

@@ -2,11 +2,11 @@
 
 import type { Status } from "../connection.js";
 import { useHoldfast } from "./context.js";
-import { usePulse } from "./pulse.js";
+import { useChangeCount } from "./frame-scheduler.js";
 
 /** How the connection stands: a new object whenever that changes. */
 export function useStatus(): Status {
   const client = useHoldfast();
-  usePulse(client, "status");
+  useChangeCount(client, "status");
   return client.status;
 }

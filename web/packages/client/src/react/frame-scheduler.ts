@@ -3,21 +3,21 @@
 import { useCallback, useSyncExternalStore } from "react";
 
 /** Something that changes and is followed, or at least listened to. */
-interface Changing {
+interface ChangeSource {
   follow?(changed: () => void): () => void;
   on(name: string, changed: () => void): () => void;
 }
 
 /** Counts the frames in which something changed, and keeps what was computed for the present one. */
-class Pulse {
+class FrameScheduler {
   #count = 0;
-  #planned = false;
+  #scheduled = false;
   readonly #listeners = new Set<() => void>();
-  readonly #source: Changing;
+  readonly #source: ChangeSource;
   readonly #event: string;
   #end: (() => void) | undefined;
 
-  constructor(source: Changing, event: string) {
+  constructor(source: ChangeSource, event: string) {
     this.#source = source;
     this.#event = event;
   }
@@ -37,10 +37,10 @@ class Pulse {
   };
 
   #changed(): void {
-    if (this.#planned) return;
-    this.#planned = true;
+    if (this.#scheduled) return;
+    this.#scheduled = true;
     const draw = () => {
-      this.#planned = false;
+      this.#scheduled = false;
       this.#count++;
       for (const listener of [...this.#listeners]) listener();
     };
@@ -50,11 +50,11 @@ class Pulse {
   }
 }
 
-const pulses = new WeakMap<Changing, Pulse>();
+const schedulers = new WeakMap<ChangeSource, FrameScheduler>();
 
 /** Follow something while the component is mounted; draws again after it changed. Returns the count of changes. */
-export function usePulse(source: Changing, event = "change"): number {
-  let pulse = pulses.get(source);
-  if (!pulse) pulses.set(source, (pulse = new Pulse(source, event)));
-  return useSyncExternalStore(pulse.subscribe, pulse.count, useCallback(() => 0, []));
+export function useChangeCount(source: ChangeSource, event = "change"): number {
+  let scheduler = schedulers.get(source);
+  if (!scheduler) schedulers.set(source, (scheduler = new FrameScheduler(source, event)));
+  return useSyncExternalStore(scheduler.subscribe, scheduler.count, useCallback(() => 0, []));
 }

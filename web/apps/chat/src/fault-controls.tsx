@@ -1,6 +1,6 @@
-// Owns the controls that hurt, and the other devices. Only an admin's token, on the demo's machine, may hurt processes.
+// Owns the controls that break things, and the other devices. Only an admin's token, on the demo's machine, may kill processes.
 
-import { ask, Button, Glyph, Unanswered } from "holdfast-look";
+import { Button, Glyph, RequestError, requestJson } from "holdfast-look";
 import { useCallback, useEffect, useState } from "preact/hooks";
 
 import { useChat } from "./context.js";
@@ -8,9 +8,9 @@ import { useChat } from "./context.js";
 const KILL_SERVER = "demo/kill/server";
 
 /** What the demo's server says; other servers have no such route. */
-export interface Info {
+export interface DemoInfo {
   agents: string[];
-  /** This page may hurt processes. */
+  /** This page may kill processes. */
   here: boolean;
   /** Other devices can connect. */
   open: boolean;
@@ -20,16 +20,16 @@ export interface Info {
 }
 
 /** The demo's state, or null where this is not the demo. */
-export function useInfo(): { info: Info | null; call: (path: string) => Promise<void>; load: () => Promise<void> } {
+export function useDemoInfo(): { info: DemoInfo | null; call: (path: string) => Promise<void>; load: () => Promise<void> } {
   const chat = useChat();
-  const [info, setInfo] = useState<Info | null>(null);
+  const [info, setInfo] = useState<DemoInfo | null>(null);
   const load = useCallback(async () => {
     try {
-      setInfo(await ask<Info>(`demo/info?session=${encodeURIComponent(chat.session?.id ?? "")}`, chat.token));
+      setInfo(await requestJson<DemoInfo>(`demo/info?session=${encodeURIComponent(chat.session?.id ?? "")}`, chat.token));
     } catch { // not the demo's server, no admin, or it is away: what this page itself can do remains
     }
   }, [chat]);
-  const call = useCallback(async (path: string) => void (await ask(path, chat.token, "POST")), [chat]);
+  const call = useCallback(async (path: string) => void (await requestJson(path, chat.token, "POST")), [chat]);
   const live = chat.client.status.state !== "offline";
   useEffect(() => {
     if (live) void load();
@@ -37,47 +37,47 @@ export function useInfo(): { info: Info | null; call: (path: string) => Promise<
   return { info, call, load };
 }
 
-export function Breaking() {
+export function FaultControls() {
   const chat = useChat();
-  const { info, call, load } = useInfo();
-  const act = async (path: string, words: string) => {
+  const { info, call, load } = useDemoInfo();
+  const act = async (path: string, notice: string) => {
     try {
       await call(path);
-      chat.tell(words);
+      chat.showNotice(notice);
     } catch (error) {
-      if (error instanceof Unanswered && error.unheard && path === KILL_SERVER) chat.tell(words); // it took its answer with it
-      else chat.tell((error as Error).message, "error");
+      if (error instanceof RequestError && error.noResponse && path === KILL_SERVER) chat.showNotice(notice); // it took its answer with it
+      else chat.showNotice((error as Error).message, "error");
     }
     setTimeout(() => void load(), 300);
   };
   const cut = (ms: number) => {
     chat.client.cut(ms);
-    chat.tell(ms ? "Cut for ten seconds. What is written meanwhile is kept." : "Cut. It comes back by itself.");
+    chat.showNotice(ms ? "Cut for ten seconds. What is written meanwhile is kept." : "Cut. It comes back by itself.");
   };
   return (
     <>
       <section><h2>Break it</h2><div id="break">
         <Row name="the line">
-          <Button icon="scissors" words="cut" title="Drop the socket without a goodbye; it comes back at once" onClick={() => cut(0)} />
-          <Button icon="scissors" words="cut 10 s" title="Drop it and stay away for ten seconds" onClick={() => cut(10_000)} />
-          {info !== null && <Button icon="server" words="reset" title="Let the server reset this TCP connection"
+          <Button icon="scissors" label="cut" title="Drop the socket without a goodbye; it comes back at once" onClick={() => cut(0)} />
+          <Button icon="scissors" label="cut 10 s" title="Drop it and stay away for ten seconds" onClick={() => cut(10_000)} />
+          {info !== null && <Button icon="server" label="reset" title="Let the server reset this TCP connection"
             onClick={() => void act(`demo/cut/${chat.client.connection.welcome?.connection}`, "The server reset this connection.")} />}
         </Row>
         {(info?.here ? info.agents : []).map((name) => {
           const frozen = info?.processes?.[name] === "frozen";
           return (
             <Row key={name} name={name}>
-              <Button icon="skull" words="kill" title={`kill -9 the ${name}'s process`}
+              <Button icon="skull" label="kill" title={`kill -9 the ${name}'s process`}
                 onClick={() => void act(`demo/kill/${name}`, `The ${name} was killed: SIGKILL. It is started again in a moment.`)} />
-              <Button icon={frozen ? "sun" : "snow"} words={frozen ? "thaw" : "freeze"} title="SIGSTOP: it hangs without dying" data-frozen={String(frozen)}
+              <Button icon={frozen ? "sun" : "snow"} label={frozen ? "thaw" : "freeze"} title="SIGSTOP: it hangs without dying" data-frozen={String(frozen)}
                 onClick={() => void act(`demo/${frozen ? "thaw" : "freeze"}/${name}`, frozen ? `The ${name} goes on.` : `The ${name} hangs: SIGSTOP.`)} />
             </Row>
           );
         })}
-        {info?.here && <Row name="server"><Button icon="skull" words="kill" title="kill -9 the server's process"
+        {info?.here && <Row name="server"><Button icon="skull" label="kill" title="kill -9 the server's process"
           onClick={() => void act(KILL_SERVER, "The server was killed: SIGKILL. It is started again in a moment.")} /></Row>}
       </div></section>
-      <section><h2>Elsewhere</h2><div id="others"><Elsewhere info={info} /></div></section>
+      <section><h2>Elsewhere</h2><div id="others"><OtherDevices info={info} /></div></section>
     </>
   );
 }
@@ -86,7 +86,7 @@ const Row = ({ name, children }: { name: string; children: preact.ComponentChild
   <div class="break-row" role="group" aria-label={name}><span class="what">{name}</span><span class="buttons">{children}</span></div>
 );
 
-function Elsewhere({ info }: { info: Info | null }) {
+function OtherDevices({ info }: { info: DemoInfo | null }) {
   const chat = useChat();
   return (
     <>
@@ -94,7 +94,7 @@ function Elsewhere({ info }: { info: Info | null }) {
       {info?.share && (
         <>
           <img class="qr" alt="QR code of the address for another device" src={`data:image/svg+xml,${encodeURIComponent(info.qr ?? "")}`} />
-          <p class="hint">Scan it with a phone in this network, or <Button icon="copy" words="copy the address" kind="quiet"
+          <p class="hint">Scan it with a phone in this network, or <Button icon="copy" label="copy the address" kind="quiet"
             onClick={() => void navigator.clipboard?.writeText(info.share!)} /></p>
         </>
       )}

@@ -1,10 +1,10 @@
-// Owns the line: how the connection stands, what recoveries came to, who is here, and what arrives.
+// Owns the connection panel ("the line"): how the connection stands, what recoveries came to, who is here, and what arrives.
 
-import { ask, clock, hueOf, nameOf, useChanges } from "holdfast-look";
-import type { Here, Session, SessionEvent } from "holdfast-ai";
+import { clock, hueOf, nameOf, requestJson, useChanges } from "holdfast-look";
+import type { PresenceEntry, Session, SessionEvent } from "holdfast-ai";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { Breaking } from "./breaking.js";
+import { FaultControls } from "./fault-controls.js";
 import type { Chat } from "./chat.js";
 import { useChat } from "./context.js";
 
@@ -13,7 +13,7 @@ const BAR_PX = 5;
 const RAW_EVENTS = 40;
 
 /** "live", "catching up", "offline", "closed" or "refused". */
-export function lineState({ client, session }: Chat): string {
+export function connectionState({ client, session }: Chat): string {
   const { state, error } = client.status;
   if (state === "offline") return error?.code.startsWith("auth.") ? "refused" : "offline";
   if (session === null) return "live";
@@ -21,8 +21,8 @@ export function lineState({ client, session }: Chat): string {
 }
 
 /** The same in words, with the round trip or the time to the next try. */
-export function lineWords(chat: Chat): string {
-  const state = lineState(chat);
+export function connectionLabel(chat: Chat): string {
+  const state = connectionState(chat);
   const { retryAt, rttMs } = chat.client.status;
   if (state === "offline") {
     const seconds = retryAt === null ? 0 : Math.ceil((retryAt - Date.now()) / 1000);
@@ -31,7 +31,7 @@ export function lineWords(chat: Chat): string {
   return state === "live" && rttMs !== null ? `live · ${rttMs < 1 ? "< 1" : Math.round(rttMs)} ms` : state;
 }
 
-export function Line() {
+export function ConnectionPanel() {
   const chat = useChat();
   const { session, client } = chat;
   useSeconds();
@@ -39,10 +39,10 @@ export function Line() {
     <aside id="right" aria-label="The line">
       <section>
         <h2>The line {client.status.state === "offline" && <button type="button" id="now" class="quiet" onClick={() => client.reconnect()}><span class="words">try now</span></button>}</h2>
-        <p class="big"><span class="dot" aria-hidden="true" /><span>{lineWords(chat)}</span></p>
-        <Flow session={session} />
+        <p class="big"><span class="dot" aria-hidden="true" /><span>{connectionLabel(chat)}</span></p>
+        <EventRate session={session} />
       </section>
-      <Breaking />
+      <FaultControls />
       {chat.recoveries.length > 0 && (
         <section id="recoveries-box"><h2>Recoveries</h2>
           <ul id="recoveries">{chat.recoveries.map(({ at, text, exact }) => (
@@ -51,7 +51,7 @@ export function Line() {
         </section>
       )}
       <section><h2>Here now</h2><People here={session?.here ?? []} me={chat.me} away={client.status.state === "offline"} /></section>
-      <Raw session={session} />
+      <RawEventsPanel session={session} />
       <section class="keys"><details><summary>Keys</summary><dl>
         <dt>enter</dt><dd>send, or steer</dd><dt>s</dt><dd>stop; again: at once</dd><dt>a · d</dt><dd>approve, deny</dd>
         <dt>j · k</dt><dd>down, up</dd><dt>e</dt><dd>edit the message in focus</dd><dt>/</dt><dd>search</dd><dt>n</dt><dd>new</dd><dt>i</dt><dd>write</dd><dt>G</dt><dd>to the end</dd>
@@ -70,16 +70,16 @@ function useSeconds(): void {
 }
 
 /** Cursor, and events per second over the last three quarters of a minute. */
-function Flow({ session }: { session: Session | null }) {
+function EventRate({ session }: { session: Session | null }) {
   const counts = useRef<number[]>(Array<number>(SECONDS).fill(0));
-  const seen = useRef({ session, seq: session?.cursor?.seq ?? 0 });
+  const lastSeen = useRef({ session, seq: session?.cursor?.seq ?? 0 });
   const [shown, setShown] = useState<readonly number[]>(counts.current);
   useEffect(() => {
-    if (seen.current.session !== session) setShown((counts.current = Array<number>(SECONDS).fill(0)));
+    if (lastSeen.current.session !== session) setShown((counts.current = Array<number>(SECONDS).fill(0)));
     const timer = setInterval(() => {
       const seq = session?.cursor?.seq ?? 0;
-      const before = seen.current.session === session && seen.current.seq ? seen.current.seq : seq;
-      seen.current = { session, seq };
+      const before = lastSeen.current.session === session && lastSeen.current.seq ? lastSeen.current.seq : seq;
+      lastSeen.current = { session, seq };
       counts.current = [...counts.current.slice(1), Math.max(0, seq - before)];
       setShown(counts.current);
     }, 1_000);
@@ -102,8 +102,8 @@ function Flow({ session }: { session: Session | null }) {
   );
 }
 
-function People({ here, me, away }: { here: readonly Here[]; me: string; away: boolean }) {
-  const groups = new Map<string, Here[]>();
+function People({ here, me, away }: { here: readonly PresenceEntry[]; me: string; away: boolean }) {
+  const groups = new Map<string, PresenceEntry[]>();
   for (const entry of here) groups.set(entry.actor, [...(groups.get(entry.actor) ?? []), entry]);
   if (!groups.size) return <ul id="here"><li class="nobody">{away ? "not known while offline" : "nobody yet"}</li></ul>;
   return (
@@ -124,29 +124,29 @@ function People({ here, me, away }: { here: readonly Here[]; me: string; away: b
 }
 
 /** The newest events as they are in the log, and those that follow; read only while somebody looks. */
-function Raw({ session }: { session: Session | null }) {
+function RawEventsPanel({ session }: { session: Session | null }) {
   const [open, setOpen] = useState(false);
   return (
     <section><details id="raw" onToggle={({ currentTarget }) => setOpen(currentTarget.open)}><summary>Raw events</summary>
-      {open && session !== null && <Frames key={session.id} session={session} />}
+      {open && session !== null && <RawEvents key={session.id} session={session} />}
     </details></section>
   );
 }
 
-function Frames({ session }: { session: Session }) {
+function RawEvents({ session }: { session: Session }) {
   const chat = useChat();
-  const kept = useRef<SessionEvent[]>([]);
+  const newestFirst = useRef<SessionEvent[]>([]);
   useChanges((changed) => {
     const show = (newest: readonly SessionEvent[]) => {
-      kept.current = [...newest.toReversed(), ...kept.current].slice(0, RAW_EVENTS);
+      newestFirst.current = [...newest.toReversed(), ...newestFirst.current].slice(0, RAW_EVENTS);
       changed();
     };
-    let over = false;
+    let closed = false;
     let events: ReturnType<Session["events"]> | undefined;
     void (async () => {
       try {
         const { incarnation, tail, newest } = await newestOf(session, chat.token);
-        if (over) return;
+        if (closed) return;
         show(newest);
         events = session.events({ incarnation, seq: tail });
         for await (const item of events) if ("actor" in item) show([item]);
@@ -154,11 +154,11 @@ function Frames({ session }: { session: Session }) {
       }
     })();
     return () => {
-      over = true;
+      closed = true;
       void events?.return();
     };
   }, [session]);
-  const lines = kept.current.map(({ seq, type, run, data }) => `${seq} ${type} ${run ?? ""} ${JSON.stringify(data)}`);
+  const lines = newestFirst.current.map(({ seq, type, run, data }) => `${seq} ${type} ${run ?? ""} ${JSON.stringify(data)}`);
   return <pre id="raw-text" tabIndex={0}>{lines.join("\n") || "Events appear here as they arrive."}</pre>;
 }
 
@@ -166,6 +166,6 @@ function Frames({ session }: { session: Session }) {
 async function newestOf(session: Session, token: string) {
   const after = Math.max(0, session.tail - RAW_EVENTS);
   const path = `v1/sessions/${encodeURIComponent(session.id)}/events?after=${after}`;
-  const page = await ask<{ incarnation: string; tail: number; frames: { events?: SessionEvent[] }[] }>(path, token);
+  const page = await requestJson<{ incarnation: string; tail: number; frames: { events?: SessionEvent[] }[] }>(path, token);
   return { ...page, newest: page.frames.flatMap(({ events = [] }) => events).slice(-RAW_EVENTS) };
 }
