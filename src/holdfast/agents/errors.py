@@ -33,7 +33,7 @@ class ToolDenied(Refused):
         self.approval = approval
 
 
-class Unsettled(BaseException):
+class CallNotMade(BaseException):
     """Raised by what a journalled call executes: the call was not made after all; people are to decide first.
 
     Attributes:

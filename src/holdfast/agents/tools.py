@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from holdfast.agents.attempt import Attempt
-from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown, Unsettled
+from holdfast.agents.errors import CallNotMade, ToolFailed, ToolOutcomeUnknown
 from holdfast.agents.results import from_content, to_content, to_data
 from holdfast.client.retry import Backoff
 from holdfast.errors import HoldfastError, Refused, Unavailable
@@ -150,7 +150,7 @@ class Tools:
     ) -> Any:
         """Run the tool, or return what the journal has. See ``RunContext.tool``.
 
-        A tool that raises ``Unsettled`` has not been called after all: its call stays as it is, and may be made again.
+        A tool that raises ``CallNotMade`` has not been called after all: its call stays as it is, and may be made again.
         """
         args = well_formed_data(args)
         entry = self._known(call_id, name, args)
@@ -167,7 +167,7 @@ class Tools:
             value = tool(**args)
             if inspect.isawaitable(value):
                 value = await value
-        except Unsettled as unsettled:
+        except CallNotMade as unsettled:
             self._asking.add(call_id)
             if not unsettled.quiet:
                 self.asks(call_id, unsettled.how)

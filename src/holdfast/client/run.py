@@ -6,7 +6,7 @@ import copy
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from holdfast.client.said import Saying, said
+from holdfast.client.run_text import RunText, run_text
 from holdfast.errors import Refused
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
@@ -66,7 +66,7 @@ class Run:
         while page > 0 and (not items or items[0]["seq"] > run["seq"]):
             older = await self.session.history(page, incarnation=live.incarnation)
             items, page = [*older["page"]["items"], *items], older["older"]
-        return said(items, run)
+        return run_text(items, run)
 
     async def stream(self) -> AsyncIterator[str]:
         """What it says, piece by piece as it says it, from the beginning; all pieces together are ``text()``.
@@ -77,7 +77,7 @@ class Run:
             Refused: ``run.not_found``; ``run.fenced`` when an attempt was lost and the next one says something else:
                 what was given is void, and a new iteration gives what counts.
         """
-        saying = Saying(self.id)
+        saying = RunText(self.id)
         piece = ""
 
         def news(view: View) -> bool:

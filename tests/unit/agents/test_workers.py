@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.agents.run import RunContext
 from holdfast.client.retry import Backoff
-from holdfast.client.run import said
+from holdfast.client.run import run_text
 from holdfast.protocol import wire
 from tests.unit.agents.conftest import House, items, seen
 
@@ -130,7 +130,7 @@ class TestShortLease:
             ("first try ", "cut"),
             ("second try", "complete"),
         ]
-        assert said(view.items, view.runs[run.id]) == "second try"
+        assert run_text(view.items, view.runs[run.id]) == "second try"
         house.dials[0].down = False
         async with asyncio.timeout(10):
             while not ended:

@@ -1,6 +1,6 @@
 """What the adapters of providers have in common: reading a provider's stream to its end, and writing what comes into a run.
 
-A relay reads one stream with ``upstream``, which closes it whatever happens, and writes through a ``Scribe``, which gathers
+A relay reads one stream with ``upstream``, which closes it whatever happens, and writes through a ``RunWriter``, which gathers
 the ``Answer``. What a provider refuses or breaks off becomes ``ProviderFailed``, and with it the run's error.
 """
 
@@ -88,7 +88,7 @@ class Answer(msgspec.Struct):
     content: list[dict[str, Any]] = []
 
 
-class Scribe:
+class RunWriter:
     """Writes one answer into a run, piece by piece; pieces are told apart by the provider's own keys.
 
     Args:

@@ -1,7 +1,7 @@
 """What the adapters of frameworks have in common.
 
 A framework has a state of its own (its messages, its checkpoints), and a run may go on in another process, after days. So
-the state is kept in the session (``kept``). People's decisions are asked for together (``ask_all``), and the conversation is
+the state is kept in the session (``checkpoint``). People's decisions are asked for together (``ask_all``), and the conversation is
 taken from the session's view (``turns``).
 """
 

@@ -32,9 +32,9 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command, Interrupt
 
 from holdfast.agents.adapters.langgraph_saver import Place, SessionSaver
-from holdfast.agents.adapters.langgraph_voices import ident
-from holdfast.agents.adapters.mending import carried
-from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown, Unsettled
+from holdfast.agents.adapters.langgraph_speakers import ident
+from holdfast.agents.adapters.text_repair import carried
+from holdfast.agents.errors import CallNotMade, ToolFailed, ToolOutcomeUnknown
 from holdfast.agents.results import to_data, to_words
 from holdfast.agents.run import RunContext
 from holdfast.errors import HoldfastError
@@ -169,7 +169,7 @@ class Calls:
             try:
                 made.append(await execute(_forgiving(request)))
             except GraphInterrupt as asks:
-                raise Unsettled("interrupt", asks) from None
+                raise CallNotMade("interrupt", asks) from None
             except GraphBubbleUp as bubbled:  # a command for the graph above, for example
                 self._bubbled[call] = bubbled
                 return _shown(bubbled.args[0] if bubbled.args else None, request.tool_call["id"])
@@ -183,7 +183,7 @@ class Calls:
 
         try:
             recorded = await self._run.tool(name, args, make, call_id=call, idempotent=name in self._idempotent)
-        except Unsettled as unsettled:
+        except CallNotMade as unsettled:
             raise self._asks(call, unsettled.cause, len(answers), own=raised() > len(answers)) from None
         except _TellsFailure:
             return made[0]

@@ -12,8 +12,8 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from holdfast.agents.adapters.answer import Answer, Scribe, Stream, told, upstream
-from holdfast.agents.adapters.conversing import Attached, Conversation, Returned, Rules, Spoken, Tools
+from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, told, upstream
+from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
 from holdfast.protocol import limits
@@ -52,10 +52,10 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
     """
-    return await _read(Scribe(run, _Requests.name), stream)
+    return await _read(RunWriter(run, _Requests.name), stream)
 
 
-async def _read(scribe: Scribe, stream: Stream) -> Answer:
+async def _read(scribe: RunWriter, stream: Stream) -> Answer:
     responses = _Responses(scribe)
     try:
         async with upstream(stream) as events:
@@ -117,7 +117,7 @@ class _Requests:
         if options.get("store") is False:  # then reasoning has to travel with the calls it led to
             self._options["include"] = [*{*options.get("include", ()), "reasoning.encrypted_content"}]
 
-    def past(self, said: list[Spoken]) -> list[Any]:
+    def past(self, said: list[PastMessage]) -> list[Any]:
         items: list[Any] = []
         for piece in said:
             if piece.text:
@@ -127,7 +127,7 @@ class _Requests:
                 items.append({"type": "function_call_output", "call_id": turn.id, "output": turn.text})
         return items
 
-    def file(self, attached: Attached) -> dict[str, Any]:
+    def file(self, attached: FileContent) -> dict[str, Any]:
         if attached.media_type.startswith("image/"):
             return {"type": "input_image", "image_url": attached.url, "detail": "auto"}
         return {"type": "input_file", "filename": attached.name, "file_data": attached.url}
@@ -143,17 +143,17 @@ class _Requests:
         stream: Stream = self._client.responses.create(input=messages, **offered, **self._options)
         return stream
 
-    async def read(self, scribe: Scribe, stream: Stream) -> Answer:
+    async def read(self, scribe: RunWriter, stream: Stream) -> Answer:
         return await _read(scribe, stream)
 
     def heard(self, answer: Answer) -> list[Any]:
         return answer.content
 
-    def results(self, returned: list[Returned]) -> list[Any]:
+    def results(self, returned: list[CallResult]) -> list[Any]:
         return [_result(one) for one in returned]
 
 
-def _result(one: Returned) -> dict[str, Any]:
+def _result(one: CallResult) -> dict[str, Any]:
     if one.call.kind == "function":
         return {"type": "function_call_output", "call_id": one.call.upstream, "output": one.text}
     answer = {"approval_request_id": one.call.upstream, "approve": not one.failed}
@@ -161,7 +161,7 @@ def _result(one: Returned) -> dict[str, Any]:
 
 
 class _Responses:
-    def __init__(self, scribe: Scribe) -> None:
+    def __init__(self, scribe: RunWriter) -> None:
         self._scribe = scribe
         self._grown: set[Any] = set()  # keys of texts that came piece by piece
 

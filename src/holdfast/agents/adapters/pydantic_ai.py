@@ -19,14 +19,14 @@ from pydantic_ai.exceptions import ApprovalRequired, CallDeferred
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDefinition, ToolDenied
 
 import holdfast.agents.run as ours
+from holdfast.agents.adapters.checkpoint import Checkpoint
 from holdfast.agents.adapters.framework import Question, Turn, ask_all, current, plain_id, turns
-from holdfast.agents.adapters.kept import Kept
-from holdfast.agents.adapters.mending import carried, mend
 from holdfast.agents.adapters.rounds import Rounds
+from holdfast.agents.adapters.text_repair import carried, mend
 from holdfast.agents.adapters.texts import Texts
 from holdfast.agents.adapters.unknown import Unknown
+from holdfast.agents.errors import CallNotMade
 from holdfast.agents.errors import ToolFailed as RecordedFailure
-from holdfast.agents.errors import Unsettled
 from holdfast.agents.results import to_data
 from holdfast.errors import Refused
 from holdfast.protocol import limits
@@ -56,9 +56,9 @@ async def run(
     Raises:
         ToolOutcomeUnknown: see ``idempotent``. Whatever the agent raises is raised.
     """
-    kept = Kept(run, "pydantic_ai")
+    kept = Checkpoint(run, "pydantic_ai")
     told = _messages(turns(run))
-    before = await kept.recall()
+    before = await kept.load()
     if before is not None:
         told += m.ModelMessagesTypeAdapter.validate_json(before)
         if (done := _finished(agent, told)) is not None:
@@ -157,7 +157,7 @@ def _finished(agent: Agent[Any, Any], told: list[m.ModelMessage]) -> str | None:
 class _Relay:
     """Drives the agent node by node and writes what comes into the session."""
 
-    def __init__(self, run: ours.RunContext, going: AgentRun[Any, Any], kept: Kept) -> None:
+    def __init__(self, run: ours.RunContext, going: AgentRun[Any, Any], kept: Checkpoint) -> None:
         self._run = run
         self._going = going
         self._kept = kept
@@ -300,7 +300,7 @@ class _Durable(AbstractCapability[Any]):
     """Puts the journal around every tool call, and people behind every deferred one."""
 
     run: ours.RunContext
-    kept: Kept
+    kept: Checkpoint
     wait: bool
     deadline_s: float
     idempotent: Container[str]
@@ -319,7 +319,7 @@ class _Durable(AbstractCapability[Any]):
             try:
                 value = await handler(args)
             except (ApprovalRequired, CallDeferred) as deferred:
-                raise Unsettled(_APPROVAL if isinstance(deferred, ApprovalRequired) else _RESULT, deferred) from None
+                raise CallNotMade(_APPROVAL if isinstance(deferred, ApprovalRequired) else _RESULT, deferred) from None
             told = value.return_value if isinstance(value, m.ToolReturn) else value
             fits = carried(told, _carries)
             if isinstance(value, m.ToolReturn):
@@ -338,7 +338,7 @@ class _Durable(AbstractCapability[Any]):
             recorded = await self.run.tool(
                 call.tool_name, call.args_as_dict(), make, call_id=ident, idempotent=call.tool_name in self.idempotent
             )
-        except Unsettled as unsettled:
+        except CallNotMade as unsettled:
             assert unsettled.cause is not None
             raise unsettled.cause from None
         except RecordedFailure as failure:

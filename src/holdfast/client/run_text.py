@@ -12,7 +12,7 @@ BETWEEN = "\n\n"
 """Between two messages of a run."""
 
 
-def said(items: list[dict[str, Any]], run: dict[str, Any]) -> str:
+def run_text(items: list[dict[str, Any]], run: dict[str, Any]) -> str:
     """What a run has said so far, without its sub-runs and without what was said in vain by a lost attempt (RUN-8)."""
     return BETWEEN.join(item["text"] for item in items if _counts(item, run))
 
@@ -21,7 +21,7 @@ def _counts(item: dict[str, Any], run: dict[str, Any]) -> bool:
     return item["kind"] == "message" and item.get("run") == run["id"] and not withdrawn(item, run)
 
 
-class Saying:
+class RunText:
     """Reads what one run says, piece by piece, from a view that grows.
 
     A message is read when the one before it is over, so what was given never has to be taken back; unless an attempt was

@@ -29,7 +29,7 @@ _PLAIN_BYTES = 4_096  # a smaller state is not worth compressing
 _PACKED = b"\x78"  # what zlib begins with, and JSON does not
 
 
-class Kept:
+class Checkpoint:
     """A framework's state of one run.
 
     Args:
@@ -65,7 +65,7 @@ class Kept:
         """The steers taken so far are in the state from here on."""
         self._included |= self._taken
 
-    async def recall(self) -> bytes | None:
+    async def load(self) -> bytes | None:
         """The state an earlier attempt kept last, or None. It is read from the log: nobody but the run can write there.
 
         Also tells the run's tools which calls an earlier attempt wrote down without beginning them.

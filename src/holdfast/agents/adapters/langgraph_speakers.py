@@ -51,7 +51,7 @@ class _Below:
                 await out.close()
 
 
-class Voices:
+class Speakers:
     """Writes what models in the graph say, each namespace in its own voice."""
 
     def __init__(self, run: RunContext) -> None:

@@ -31,7 +31,7 @@ _QUIET = re.compile(
 """What says nothing of its own: it is said again when the response is whole."""
 
 
-class Voice:
+class Speaker:
     """One agent speaking: ``run`` is whose words they are, ``journal`` the run that has its tool calls.
 
     Args:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.client.said import Saying, said
+from holdfast.client.run_text import RunText, run_text
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol.codec import encode
@@ -61,7 +61,7 @@ class Log:
         self.view = View.load(msgspec.json.decode(encode(self.view.export())))
 
     def whole(self) -> str:
-        return said(self.view.export()["items"], self.view.runs[RUN])
+        return run_text(self.view.export()["items"], self.view.runs[RUN])
 
 
 NAMES = st.sampled_from("abc")
@@ -80,7 +80,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_the_pieces_add_up_wherever_one_looks(steps: list[tuple[str, ...]]) -> None:
     """Messages side by side, snapshots in between, somebody else's words: the order is that of the beginnings."""
-    log, saying, over = Log(), Saying(RUN), set[str]()
+    log, saying, over = Log(), RunText(RUN), set[str]()
     for step, *given_ in steps:
         if step == "write" and given_[0] not in over:
             log.write(*given_)
@@ -113,7 +113,7 @@ def test_every_character_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return text
 
     monkeypatch.setattr(View, "text_after", counted)
-    log, saying = Log(), Saying(RUN)
+    log, saying = Log(), RunText(RUN)
     for number in range(2_000):
         log.write("a", f"{number}ø ")
         assert saying.more(log.view) == f"{number}ø "
@@ -123,7 +123,7 @@ def test_every_character_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_of_a_lost_attempt_only_that_counts_which_no_later_one_says_again() -> None:
     """RUN-8."""
-    log, saying = Log(), Saying(RUN)
+    log, saying = Log(), RunText(RUN)
     log.write("a", "whole")
     log.end("a", kept=True)
     log.write("b", "half")
