@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.agents.adapters import conversation
 from holdfast.agents.adapters.checkpoint import Checkpoint
 from holdfast.agents.adapters.framework import Question, ask_all
 from holdfast.agents.adapters.rounds import Rounds

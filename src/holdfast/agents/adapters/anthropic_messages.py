@@ -9,14 +9,12 @@ Events as documented at https://docs.anthropic.com/en/docs/build-with-claude/str
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from typing import Any
 
 from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, told, upstream
 from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
-from holdfast.protocol import limits
 from holdfast.protocol.codec import parse
 
 _GROWS = {
@@ -62,11 +60,7 @@ async def converse(
     max_tokens: int,
     tools: Tools = (),
     prompt: str | None = None,
-    gated: Collection[str] = (),
-    idempotent: Collection[str] = (),
-    wait: bool = True,
-    deadline_s: float = limits.APPROVAL_DEADLINE_S,
-    requests: int = limits.MODEL_REQUESTS,
+    rules: Rules | None = None,
     **options: Any,
 ) -> Answer:
     """Answer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
@@ -79,21 +73,17 @@ async def converse(
         tools: Python functions; ``functions.Function`` where the schema is to be another; as dicts, tools that
             Anthropic runs itself.
         prompt: what to answer instead of the run's input and its attachments.
-        gated: names of tools that people are asked about before each call.
-        idempotent: names of tools that may run again when a lost attempt was inside them.
-        wait: let the worker go while people decide; the run's agent is called again from its top afterwards.
-        deadline_s: how long they have, seconds.
-        requests: how often the model may be asked.
+        rules: which tools people are asked about, which may run twice, and how often the model may be asked.
         options: of ``client.messages.create``: ``system``, ``thinking``, ``tool_choice`` …
 
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
-        ToolOutcomeUnknown: see ``idempotent``.
-        Refused: ``config.invalid``, ``gated`` or ``idempotent`` name a tool that is not there; ``agent.failed``, the
-            model was asked ``requests`` times.
+        ToolOutcomeUnknown: an attempt was lost inside a tool that is not ``idempotent``.
+        Refused: ``config.invalid``, ``rules`` name a tool that is not there; ``agent.failed``, the model was asked
+            ``rules.requests`` times.
     """
     provider = _Requests(client, model, max_tokens, options)
-    return await Conversation(run, provider, tools, Rules(gated, idempotent, wait, deadline_s, requests), prompt).go()
+    return await Conversation(run, provider, tools, rules or Rules(), prompt).go()
 
 
 class _Requests:

@@ -96,8 +96,16 @@ class Provider(Protocol):
         """What came of the calls of the answer before."""
 
 
-class Rules(msgspec.Struct, frozen=True):
-    """How ``converse`` treats tools: see there."""
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """How ``converse`` treats tools: ``converse(…, rules=Rules(gated=["refund"]))``.
+
+    Attributes:
+        gated: names of tools that people are asked about before each call.
+        idempotent: names of tools that may run again when a lost attempt was inside them.
+        wait: let the worker go while people decide; the run's agent is called again from its top afterwards.
+        deadline_s: how long they have, seconds.
+        requests: how often the model may be asked.
+    """
 
     gated: Collection[str] = ()
     idempotent: Collection[str] = ()

@@ -9,14 +9,12 @@ that the server runs (Groq's ``executed_tools``), sources (``annotations``; ``ci
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, told, upstream
 from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
-from holdfast.protocol import limits
 
 _KEY = 0  # of the one message of an answer
 _CHUNK = frozenset({
@@ -70,11 +68,7 @@ async def converse(
     tools: Tools = (),
     system: str = "",
     prompt: str | None = None,
-    gated: Collection[str] = (),
-    idempotent: Collection[str] = (),
-    wait: bool = True,
-    deadline_s: float = limits.APPROVAL_DEADLINE_S,
-    requests: int = limits.MODEL_REQUESTS,
+    rules: Rules | None = None,
     **options: Any,
 ) -> Answer:
     """Answer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
@@ -87,21 +81,17 @@ async def converse(
         tools: Python functions; ``functions.Function`` where the schema is to be another.
         system: instructions, before the conversation.
         prompt: what to answer instead of the run's input and its attachments.
-        gated: names of tools that people are asked about before each call.
-        idempotent: names of tools that may run again when a lost attempt was inside them.
-        wait: let the worker go while people decide; the run's agent is called again from its top afterwards.
-        deadline_s: how long they have, seconds.
-        requests: how often the model may be asked.
+        rules: which tools people are asked about, which may run twice, and how often the model may be asked.
         options: of ``client.chat.completions.create``: ``temperature``, ``reasoning_effort``, ``extra_body`` …
 
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
-        ToolOutcomeUnknown: see ``idempotent``.
-        Refused: ``config.invalid``, ``gated`` or ``idempotent`` name a tool that is not there; ``agent.failed``, the
-            model was asked ``requests`` times.
+        ToolOutcomeUnknown: an attempt was lost inside a tool that is not ``idempotent``.
+        Refused: ``config.invalid``, ``rules`` name a tool that is not there; ``agent.failed``, the model was asked
+            ``rules.requests`` times.
     """
     provider = _Completions(client, model, system, options)
-    return await Conversation(run, provider, tools, Rules(gated, idempotent, wait, deadline_s, requests), prompt).go()
+    return await Conversation(run, provider, tools, rules or Rules(), prompt).go()
 
 
 class _Completions:
