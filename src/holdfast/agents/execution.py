@@ -12,7 +12,7 @@ from holdfast.agents.input import Input
 from holdfast.agents.run import RunContext
 from holdfast.agents.tools import Tools, described
 from holdfast.client.client import Client
-from holdfast.client.messages import Assigned
+from holdfast.client.messages import Assignment
 from holdfast.protocol import limits, wire
 from holdfast.protocol.fold import View
 from holdfast.visible import logger
@@ -27,7 +27,7 @@ class Execution:
     """One attempt in this worker."""
 
     def __init__(
-        self, client: Client, assigned: Assigned, agent: Agent, track: Callable[[Attempt, bool], None]
+        self, client: Client, assigned: Assignment, agent: Agent, track: Callable[[Attempt, bool], None]
     ) -> None:
         self._agent = agent
         self._name = assigned.agent
@@ -45,7 +45,7 @@ class Execution:
         self.attempt.caught_up({"steers": assigned.steers, "approvals": assigned.approvals})
         self._cancel = assigned.cancel
 
-    def _context(self, client: Client, assigned: Assigned, track: Callable[[Attempt, bool], None]) -> RunContext:
+    def _context(self, client: Client, assigned: Assignment, track: Callable[[Attempt, bool], None]) -> RunContext:
         view = View.load(assigned.view) if assigned.view is not None else View()
         session = client.session(assigned.session)
         begun = {item["id"] for item in view.items if item["kind"] == "tool" and item.get("run") == assigned.run}

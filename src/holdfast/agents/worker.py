@@ -45,7 +45,7 @@ class Worker:
     async def serve(self, *, drain_s: float, signals: bool) -> None:
         """Work until cancelled, or told to drain; see ``Holdfast.serve``."""
         ends = [
-            self._connection.on_message(messages.Assigned, self._assigned),
+            self._connection.on_message(messages.Assignment, self._assigned),
             self._connection.on_message(messages.Signal, self._signalled),
             self._connection.on_connected(self._connected),
             self._connection.on_disconnected(self._disconnected),
@@ -97,7 +97,9 @@ class Worker:
 
     # --- the connection comes and goes
     def _connected(self) -> None:
-        self._connection.hurry(self._lease_s / 3)  # a server that comes back grants every lease anew: be there in time
+        self._connection.cap_backoff(
+            self._lease_s / 3
+        )  # a server that comes back grants every lease anew: be there in time
         self._offer()
         for attempt in list(self._attempts.values()):
             self._attach(attempt)
@@ -159,7 +161,7 @@ class Worker:
                     )
 
     # --- runs
-    def _assigned(self, message: messages.Assigned, size: int) -> None:
+    def _assigned(self, message: messages.Assignment, size: int) -> None:
         known = self._attempts.get((message.session, message.run))
         if known is not None and known.incarnation == message.incarnation and known.generation >= message.generation:
             return

@@ -176,7 +176,7 @@ class TestShortLease:
 
 
 async def test_an_assignment_repeated_by_the_server_starts_nothing_twice(house: House) -> None:
-    from holdfast.client.messages import Assigned
+    from holdfast.client.messages import Assignment
 
     worker = await house.worker()
     session = await house.session()
@@ -194,8 +194,8 @@ async def test_an_assignment_repeated_by_the_server_starts_nothing_twice(house: 
         while not started:
             await asyncio.sleep(0)
     life = next(iter(house.hub.sessions.values())).incarnation
-    again = Assigned("s1", run.id, 1, "writer", life)
-    for receiver in worker.connection._receivers[Assigned]:
+    again = Assignment("s1", run.id, 1, "writer", life)
+    for receiver in worker.connection._message_callbacks[Assignment]:
         receiver(again, 0)
     go.set()
     await run.finished()

@@ -94,11 +94,11 @@ def test_the_pieces_add_up_wherever_one_looks(steps: list[tuple[str, ...]]) -> N
         elif step == "export":
             log.view.export()
         elif step == "look":
-            saying.more(log.view)
-            assert log.whole().startswith("".join(saying.given))
-    saying.more(log.view)
+            saying.read_new(log.view)
+            assert log.whole().startswith("".join(saying.pieces))
+    saying.read_new(log.view)
     log.add(e.RUN_ENDED, {"status": "completed"})
-    assert "".join(saying.given) + saying.rest(log.whole()) == log.whole()
+    assert "".join(saying.pieces) + saying.remainder(log.whole()) == log.whole()
 
 
 def test_every_character_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,8 +116,8 @@ def test_every_character_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     log, saying = Log(), RunText(RUN)
     for number in range(2_000):
         log.write("a", f"{number}ø ")
-        assert saying.more(log.view) == f"{number}ø "
-        assert saying.more(log.view) == ""
+        assert saying.read_new(log.view) == f"{number}ø "
+        assert saying.read_new(log.view) == ""
     assert read == len(log.whole())
 
 
@@ -127,18 +127,18 @@ def test_of_a_lost_attempt_only_that_counts_which_no_later_one_says_again() -> N
     log.write("a", "whole")
     log.end("a", kept=True)
     log.write("b", "half")
-    assert saying.more(log.view) == "whole\n\nhalf"
+    assert saying.read_new(log.view) == "whole\n\nhalf"
     log.lose()
-    assert saying.more(log.view) == "", "it waits for what the next attempt says"
+    assert saying.read_new(log.view) == "", "it waits for what the next attempt says"
     log.write("b", "ha")
-    assert saying.more(log.view) == ""
+    assert saying.read_new(log.view) == ""
     log.write("b", "lf and more")
-    assert saying.more(log.view) == " and more"
-    assert log.whole() == "whole\n\nhalf and more" == "".join(saying.given)
+    assert saying.read_new(log.view) == " and more"
+    assert log.whole() == "whole\n\nhalf and more" == "".join(saying.pieces)
     log.lose()
     log.write("b", "other")
     with pytest.raises(Refused, match=r"run\.fenced"):
-        saying.more(log.view)
+        saying.read_new(log.view)
     assert log.whole() == "whole\n\nother"
     log.end("b")
     log.lose()

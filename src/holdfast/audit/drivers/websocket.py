@@ -20,7 +20,7 @@ from holdfast.audit.recipe import Call, Recipe, Verb
 from holdfast.audit.stream import Stream
 from holdfast.audit.transcript import End, Piece, Transcript
 from holdfast.audit.values import fill
-from holdfast.client.websocket import connected_socket
+from holdfast.client.websocket import connect_socket
 from holdfast.errors import Refused
 
 SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
@@ -186,7 +186,7 @@ class WebSocketEndpoint(Endpoint):
                 way.disconnect()
 
         async def connect(_: object) -> Any:
-            return await connected_socket("127.0.0.1", tab.proxy.port)
+            return await connect_socket("127.0.0.1", tab.proxy.port)
 
         try:
             way, _ = await picows.ws_connect(
