@@ -87,7 +87,7 @@ class Checkpoint:
                 if entry.type == e.RUN_STARTED and entry.data.get("generation") == run.attempt_number:
                     break
                 read.entry(entry)
-        run.tools.unbegun.update(read.announced)
+        run.tools.not_started.update(read.announced)
         self._taken, self._included = set(read.steers), read.steers
         self._again = [
             Steer(item["id"], item["text"], item["actor"])
@@ -112,12 +112,12 @@ class Checkpoint:
                 _LOG.warning(
                     "run %s: a state of %d bytes is not kept; a later attempt cannot go on", run.id, len(packed)
                 )
-            blob = await run.tools.keep(packed) if self.whole else ""
+            blob = await run.tools.store_blob(packed) if self.whole else ""
             steers = {"steers": sorted(self._included)} if self._included else {}
             await run.emit(e.CUSTOM, {"name": KEPT, "value": {"framework": self._framework, "blob": blob, **steers}})
             self._newest = state
         for out in ended:  # in the same append, unless a lot is on its way
-            await out.close(kept=not run.local)
+            await out.close(keep=not run.local)
 
 
 class _Reading:

@@ -21,7 +21,7 @@ from holdfast.agents.adapters.functions import Function, functions
 from holdfast.agents.adapters.rounds import Rounds
 from holdfast.agents.approvals import Approval
 from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown
-from holdfast.agents.results import to_words
+from holdfast.agents.results import to_model_text
 from holdfast.agents.run import RunContext
 from holdfast.errors import Refused
 from holdfast.protocol import limits
@@ -273,7 +273,7 @@ class Conversation:
     async def _refuse(self, call: Call, words: str, code: str = "tool.failed") -> CallResult:
         words = well_formed(words)
         error = {"code": code, "message": words[:500]}
-        await self.run.tools.settle(call.id, call.name, {}, "", error=error)
+        await self.run.tools.record_result(call.id, call.name, {}, "", error=error)
         return CallResult(call, words, failed=True)
 
     async def _decided(self, call: Call, approval: Approval) -> CallResult:
@@ -281,7 +281,7 @@ class Conversation:
             return await self._refuse(call, approval.note or "The tool call was denied.", "tool.denied")
         if call.kind == "function":
             return await self._call(call)
-        await self.run.tools.settle(call.id, call.name, {}, "approved")
+        await self.run.tools.record_result(call.id, call.name, {}, "approved")
         return CallResult(call, approval.note)
 
     async def _call(self, call: Call) -> CallResult:
@@ -302,7 +302,7 @@ class Conversation:
             if recorded is None:  # it was not the tool that failed
                 raise
             return CallResult(call, str(recorded.get("message", "")), failed=True)
-        return CallResult(call, to_words(value))
+        return CallResult(call, to_model_text(value))
 
 
 async def _together(calls: list[Coroutine[Any, Any, CallResult]]) -> list[CallResult]:

@@ -175,7 +175,7 @@ class _Going:
         if isinstance(message, ToolMessage):
             call, words = self.calls.ident(message.tool_call_id), str(message.text)
             error = {"code": "tool.failed", "message": words[:500]} if message.status == "error" else None
-            await self._run.tools.settle(call, message.name or "tool", {}, words, error=error)
+            await self._run.tools.record_result(call, message.name or "tool", {}, words, error=error)
         elif isinstance(message, AIMessage):
             await self._voices.write(namespace, message, last=_is_last(message))
 

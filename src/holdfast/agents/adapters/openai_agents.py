@@ -183,7 +183,7 @@ class _Going:
         self._state = _State(agent=speaking, state=told, nested=self._nested)
         await self._save()
         for call in self._asking:  # from here on they can go on where they are
-            self.run.tools.asks(call, _INSIDE)
+            self.run.tools.pause(call, _INSIDE)
         self._asking.clear()
         return state, False
 
@@ -235,7 +235,7 @@ class _Going:
         name, args = item.tool_name or "tool", _args(_field(item.raw_item, "arguments"))
         ident = f"{outer}.{call}" if outer else call
         shown = self.voice.ident(ident)
-        return Question(ident, name, args, shown if self.run.tools.known(shown) else None)
+        return Question(ident, name, args, shown if self.run.tools.has_call(shown) else None)
 
     # --- tools
     def _durable(self, agent: Agent[Any]) -> Agent[Any]:
@@ -312,7 +312,7 @@ class _Going:
                 return output
             self._nested.update(dict.fromkeys(asked, call))
             self._asking.add(self.voice.ident(call))
-            raise CallNotMade(_INSIDE, quiet=True)
+            raise CallNotMade(_INSIDE, silent=True)
         return "A person stopped this."
 
     @staticmethod

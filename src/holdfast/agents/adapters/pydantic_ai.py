@@ -250,14 +250,14 @@ class _Relay:
         elif isinstance(part, m.ThinkingPart):
             self._texts.end("reasoning", index)
         elif isinstance(part, m.NativeToolReturnPart):
-            await self._run.tools.settle(_ident(self._run, part.tool_call_id), part.tool_name, {}, part.content)
+            await self._run.tools.record_result(_ident(self._run, part.tool_call_id), part.tool_name, {}, part.content)
         elif isinstance(part, (m.ToolCallPart, m.NativeToolCallPart)) and part.tool_call_id not in self._streamed:
             await self._grow(part.tool_call_id, part.args_as_json_str())
 
     async def _grow(self, call: str, delta: str) -> None:
         if delta:
             self._streamed.add(call)
-        await self._run.tools.grow(_ident(self._run, call), delta)
+        await self._run.tools.append_args(_ident(self._run, call), delta)
 
     def _shown(self, tool: str) -> bool:
         """Whether a call is shown: the tool by which a model gives a structured answer is none to people."""
@@ -268,7 +268,9 @@ class _Relay:
         """The model is told what a call came to; record it, where the call was not made: denied, or not understood."""
         words = part.model_response_str()
         error = None if part.outcome == "success" else {"code": f"tool.{part.outcome}", "message": words[:500]}
-        await self._run.tools.settle(_ident(self._run, part.tool_call_id), part.tool_name, {}, words, error=error)
+        await self._run.tools.record_result(
+            _ident(self._run, part.tool_call_id), part.tool_name, {}, words, error=error
+        )
 
 
 def _ident(run: ours.RunContext, call: str) -> str:
@@ -350,7 +352,7 @@ class _Durable(AbstractCapability[Any]):
 
     def _asked_before(self, ident: str) -> Exception | None:
         """What the tool raised in an earlier attempt to ask people: it is not executed again for that."""
-        how = self.run.tools.paused(ident) or self._settled_as(ident)
+        how = self.run.tools.pause_reason(ident) or self._settled_as(ident)
         return {_APPROVAL: ApprovalRequired(), _RESULT: CallDeferred()}.get(how or "")
 
     def _settled_as(self, ident: str) -> str | None:
