@@ -29,13 +29,13 @@ async def start_runs(server: Holdfast, count: int) -> list[str]:
     assigned: dict[str, str] = {}
     everything = asyncio.Event()
 
-    def note(message: messages.Assigned, size: int) -> None:
+    def note(message: messages.Assignment, size: int) -> None:
         assigned[message.session] = message.run
         if len(assigned) == count:
             everything.set()
 
     async with Client(server.url, server.token("agent:writer")) as worker, Client(server.url, server.token()) as person:
-        worker.connection.on_message(messages.Assigned, note)
+        worker.connection.on_message(messages.Assignment, note)
         await worker.connection.request(wire.Serve(agents=[AGENT], slots=count))
 
         async def start(number: int) -> None:

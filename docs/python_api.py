@@ -21,7 +21,7 @@ from holdfast.agents.run import RunContext
 from holdfast.client import blocking
 from holdfast.client.client import Client
 from holdfast.client.events import Events
-from holdfast.client.feed import Reader, Snapshot
+from holdfast.client.feed import FeedReader, Snapshot
 from holdfast.client.live import LiveView
 from holdfast.client.producer import Producer
 from holdfast.client.run import Run
@@ -37,9 +37,9 @@ WIDE = 100
 """Characters of a signature on one line."""
 NOT_FOR_CALLERS = {
     Session: {"feed", "received", "disconnected", "reconnected"},
-    RunContext: {"below", "count", "close_texts"},
+    RunContext: {"child_context", "count", "close_texts"},
     Producer: {"put", "take_rest", "stop", "fence"},
-    Reader: {"take", "caught_up", "fail"},
+    FeedReader: {"take", "caught_up", "fail"},
     EmbeddedHub: {"check_started"},
     HoldfastError: {"code", "row", "wire"},
     View: {"add", "close", "reopen", "root", "settle", "trim", "text_after"},

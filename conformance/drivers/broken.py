@@ -26,7 +26,7 @@ def repeats() -> None:
                 reader.take(item, size)
                 reader.seq = item.last
 
-    feed.Feed._offer = offer  # type: ignore[method-assign]
+    feed.Feed._deliver = offer  # type: ignore[method-assign]
 
 
 def gaps() -> None:
@@ -39,7 +39,7 @@ def gaps() -> None:
                     reader.take(item, size)
                     reader.seq = item.last
 
-    feed.Feed._offer = offer  # type: ignore[method-assign]
+    feed.Feed._deliver = offer  # type: ignore[method-assign]
 
 
 def joins() -> None:
@@ -60,7 +60,7 @@ def spinners() -> None:
 
 def keys() -> None:
     """What is sent again has a new key (LOG-5)."""
-    to_send_again = pending.PendingOperations.to_send_again
+    to_send_again = pending.PendingOperations.to_resend
 
     def with_new_keys(self: pending.PendingOperations) -> list[pending.Pending]:
         found = to_send_again(self)
@@ -69,12 +69,12 @@ def keys() -> None:
             operation.message = head + b'"key":' + encode(new_key()) + tail.partition(b'"')[2]
         return found
 
-    pending.PendingOperations.to_send_again = with_new_keys  # type: ignore[method-assign]
+    pending.PendingOperations.to_resend = with_new_keys  # type: ignore[method-assign]
 
 
 def forgets() -> None:
     """What was not answered is not sent again (LOG-5)."""
-    pending.PendingOperations.to_send_again = lambda self: []  # type: ignore[method-assign]
+    pending.PendingOperations.to_resend = lambda self: []  # type: ignore[method-assign]
 
 
 def tails() -> None:
@@ -85,7 +85,7 @@ def tails() -> None:
 
 def lives() -> None:
     """A snapshot of another incarnation is not taken (SUB-3)."""
-    feed.Feed._replaces = lambda self, message, reader: reader.needs == "snapshot"  # type: ignore[method-assign]
+    feed.Feed._takes_snapshot = lambda self, message, reader: reader.needs == "snapshot"  # type: ignore[method-assign]
 
 
 def patches() -> None:

@@ -93,7 +93,7 @@ class _Pipe:
 
 
 class Loopback:
-    """A ``Dial`` to a hub in this process, as one principal."""
+    """A ``Dialer`` to a hub in this process, as one principal."""
 
     authenticates = False
 

@@ -37,7 +37,7 @@ async def test_an_assignment_carries_the_view_to_readers_only(site: Site, verbs:
     heard: list[Any] = []
     token = site.token("agent:w", agents=["w"], capabilities={"s*": verbs})
     async with site.http(site.token()) as ann, Client(site.url, token) as worker:
-        worker.connection.on_message(messages.Assigned, lambda message, size: heard.append(message))
+        worker.connection.on_message(messages.Assignment, lambda message, size: heard.append(message))
         worker.connection.on_message(messages.Signal, lambda message, size: heard.append(message))
         await worker.connection.request(wire.Serve(agents=["w"]))
         said = (await ann.post("/v1/sessions/s1/messages", json={"text": "for you", "agent": "w"})).json()

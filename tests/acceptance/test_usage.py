@@ -25,8 +25,8 @@ USAGE = {"model": "m", "input_tokens": 7}
 
 async def in_a_run(site: Site, http: Any, worker: Client) -> wire.Append:
     """An append by the holder of a run that ann's message queued."""
-    assigned: asyncio.Queue[messages.Assigned] = asyncio.Queue()
-    worker.connection.on_message(messages.Assigned, lambda message, size: assigned.put_nowait(message))
+    assigned: asyncio.Queue[messages.Assignment] = asyncio.Queue()
+    worker.connection.on_message(messages.Assignment, lambda message, size: assigned.put_nowait(message))
     await worker.connection.request(wire.Serve(agents=["w"]))
     answer = await http.post("/v1/sessions/s1/messages", json={"text": "x", "agent": "w"})
     assert answer.status_code == 201

@@ -33,10 +33,10 @@ class PendingApproval(NamedTuple):
     response: str
 
 
-def assignments(worker: Client) -> asyncio.Queue[messages.Assigned]:
+def assignments(worker: Client) -> asyncio.Queue[messages.Assignment]:
     """What the worker is assigned from now on."""
-    assigned: asyncio.Queue[messages.Assigned] = asyncio.Queue()
-    worker.connection.on_message(messages.Assigned, lambda message, size: assigned.put_nowait(message))
+    assigned: asyncio.Queue[messages.Assignment] = asyncio.Queue()
+    worker.connection.on_message(messages.Assignment, lambda message, size: assigned.put_nowait(message))
     return assigned
 
 

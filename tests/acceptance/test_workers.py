@@ -106,7 +106,7 @@ async def seen(session: holdfast.Session, condition: Callable[[View], Any]) -> V
 
 def run_text(view: View, run: str) -> str:
     view.export()  # makes open texts whole
-    return runs.said(view.items, view.runs[run]) if run in view.runs else ""
+    return runs.run_text(view.items, view.runs[run]) if run in view.runs else ""
 
 
 def numbers(count: int) -> str:

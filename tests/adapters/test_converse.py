@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import holdfast
+from holdfast.agents.adapters.conversation import Rules
 from holdfast.agents.adapters.functions import Function
 from holdfast.protocol import wire
 from tests.adapters.conftest import conversing
@@ -97,7 +98,7 @@ async def test_a_gated_tool_is_decided_elsewhere_while_no_worker_is_there(
         streamed(api, "One is sent."),
     ]
     provider.script = lambda number, asked: said[number]
-    worker = await bench.worker(writer=conversing(api, provider, send_mail, look_up, gated=["send_mail"]))
+    worker = await bench.worker(writer=conversing(api, provider, send_mail, look_up, rules=Rules(gated=["send_mail"])))
     session = await bench.session()
     run = await session.send("Mail them")
     view = await seen(session, lambda view: view.runs[run.id]["status"] == "waiting")
@@ -111,7 +112,7 @@ async def test_a_gated_tool_is_decided_elsewhere_while_no_worker_is_there(
     phone = (await bench.person("user:bob")).session("s1")
     await phone.approve(first["id"], hash=first["hash"])
     await phone.deny(second["id"], note="not to her")
-    await bench.worker(writer=conversing(api, provider, send_mail, look_up, gated=["send_mail"]))
+    await bench.worker(writer=conversing(api, provider, send_mail, look_up, rules=Rules(gated=["send_mail"])))
     view = await ended(session, run.id)
     assert view.runs[run.id]["status"] == "completed", view.runs[run.id]
     assert sent == ["ann"]
@@ -166,7 +167,7 @@ async def test_what_goes_wrong_with_a_tool_is_told_to_the_model(bench: Workshop,
     calls = [("a", "cancel", {"order": {"number": 7}}), ("b", "cancel", {"order": 7}), ("c", "erase", {})]
     said = [streamed(api, "", *calls), streamed(api, "I could not.")]
     provider.script = lambda number, asked: said[number]
-    await bench.worker(writer=conversing(api, provider, cancel, gated=["cancel"], wait=False))
+    await bench.worker(writer=conversing(api, provider, cancel, rules=Rules(gated=["cancel"], wait=False)))
     session = await bench.session()
     run = await session.send("Cancel it")
     view = await seen(session, lambda view: items(view, "approval"))
@@ -213,7 +214,7 @@ async def test_a_refusal_after_a_tool_fails_the_run(bench: Workshop, provider: P
 
 async def test_a_model_that_never_answers_is_not_asked_for_ever(bench: Workshop, provider: Provider) -> None:
     provider.script = lambda number, asked: streamed("openai.chat", "", ("0", "look_up", {"word": "x"}))
-    await bench.worker(writer=conversing("openai.chat", provider, look_up, requests=3))
+    await bench.worker(writer=conversing("openai.chat", provider, look_up, rules=Rules(requests=3)))
     session = await bench.session()
     run = await session.send("go")
     view = await ended(session, run.id)
@@ -223,7 +224,7 @@ async def test_a_model_that_never_answers_is_not_asked_for_ever(bench: Workshop,
 
 
 async def test_a_gate_around_nothing_is_refused(bench: Workshop, provider: Provider) -> None:
-    await bench.worker(writer=conversing("openai.chat", provider, look_up, gated=["lookup"]))
+    await bench.worker(writer=conversing("openai.chat", provider, look_up, rules=Rules(gated=["lookup"])))
     session = await bench.session()
     run = await session.send("go")
     view = await ended(session, run.id)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.agents.adapters.conversation import Rules
 from holdfast.agents.run import RunContext
 from holdfast.protocol import events as e
 from tests.adapters.conftest import conversing
@@ -76,7 +77,7 @@ async def test_lost_inside_a_tool(
     till, said = Till(), two_steps(api)
     till.go_on.clear()
     provider.script = lambda number, asked: said[number]
-    agent = conversing(api, provider, till.charge, idempotent=idempotent)
+    agent = conversing(api, provider, till.charge, rules=Rules(idempotent=idempotent))
     worker = await bench.worker(writer=agent)
     session = await bench.session()
     run = await session.send("Charge")

@@ -17,7 +17,7 @@ from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
 
 from holdfast.agents.adapters import langgraph
-from holdfast.agents.adapters.langgraph_asking import answered, questions
+from holdfast.agents.adapters.langgraph_interrupts import answered, questions
 from holdfast.agents.approvals import Approval
 from holdfast.agents.run import RunContext
 from tests.adapters.langgraph_scripts import Model, Talk, talking

@@ -30,6 +30,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 import holdfast
 from holdfast.agents.adapters import anthropic_messages, openai_agents, openai_chat, openai_responses, pydantic_ai
 from holdfast.agents.adapters import langgraph as graphs
+from holdfast.agents.adapters.conversation import Rules
 from holdfast.agents.run import RunContext
 from tests.adapters.langgraph_scripts import Model, talking
 from tests.adapters.replay import Provider
@@ -92,7 +93,7 @@ def conversing(which: str, outbox: Outbox, clients: Clients, *, wait: bool) -> A
         return outbox.send(to)
 
     async def agent(run: RunContext) -> None:
-        options: dict[str, Any] = {"tools": [send_mail], "gated": ["send_mail"], "wait": wait}
+        options: dict[str, Any] = {"tools": [send_mail], "rules": Rules(gated=["send_mail"], wait=wait)}
         if which == "messages":
             claude = clients.claude
             await anthropic_messages.converse(run, claude, model="claude", max_tokens=100, **options)

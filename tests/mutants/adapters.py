@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.mutants.plant import mutant
 
-ASKING = "tests/adapters/test_langgraph_asking.py"
-INSIDE = "tests/adapters/test_openai_agents_asking.py"
+ASKING = "tests/adapters/test_langgraph_interrupts.py"
+INSIDE = "tests/adapters/test_openai_agents_approvals.py"
 
 
 @mutant(
@@ -24,7 +24,7 @@ def answers_by_position() -> None:
 @mutant(
     "RUN-4",
     "a tool that asks leaves its node while another is at work",
-    "tests/adapters/test_langgraph_asking_lost.py::test_a_worker_lost_beside_a_tool_at_work_while_another_asks",
+    "tests/adapters/test_langgraph_interrupts_lost.py::test_a_worker_lost_beside_a_tool_at_work_while_another_asks",
 )
 def leaves_others_at_work() -> None:
     from holdfast.agents.adapters import langgraph_calls
@@ -49,7 +49,7 @@ def made_while_it_asks() -> None:
 @mutant(
     "RUN-1",
     "a loop that gets nowhere goes on",
-    "tests/adapters/test_kept_and_rounds.py::test_rounds_that_get_nowhere_end",
+    "tests/adapters/test_checkpoint_and_rounds.py::test_rounds_that_get_nowhere_end",
 )
 def endless_rounds() -> None:
     from holdfast.agents.adapters import rounds

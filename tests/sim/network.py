@@ -42,8 +42,8 @@ class Network:
         self.most_bytes = 0
         self._names = itertools.count(1)
 
-    def dial(self, principal: Principal) -> SimDial:
-        return SimDial(self, principal)
+    def dial(self, principal: Principal) -> SimDialer:
+        return SimDialer(self, principal)
 
     def down(self) -> None:
         """The hub's process is gone; so is every line."""
@@ -55,8 +55,8 @@ class Network:
         return f"c{next(self._names)}"
 
 
-class SimDial:
-    """A client's ``Dial``."""
+class SimDialer:
+    """A client's ``Dialer``."""
 
     authenticates = False
 

@@ -32,17 +32,17 @@ class Approval(msgspec.Struct, frozen=True):
         return self.approved
 
 
-def decision(attempt: Attempt, approval: str, tool: str, args: dict[str, Any]) -> dict[str, Any] | None:
+def find_decision(attempt: Attempt, approval: str, tool: str, args: dict[str, Any]) -> dict[str, Any] | None:
     """What people have decided about exactly this action. A decision about another action under the same id is none."""
-    known = attempt.decisions.get(approval)
-    if known is None or not known.get("decision"):
+    record = attempt.decisions.get(approval)
+    if record is None or not record.get("decision"):
         return None
-    if "args" in known and (known.get("tool"), known["args"]) != (tool, as_sent(args)):
+    if "args" in record and (record.get("tool"), record["args"]) != (tool, as_received(args)):
         return None
-    return known
+    return record
 
 
-def as_sent(args: dict[str, Any]) -> Any:
+def as_received(args: dict[str, Any]) -> Any:
     """Arguments as they arrive."""
     return msgspec.json.decode(encode(args))
 
@@ -62,18 +62,18 @@ async def ask(
     """Ask, and wait for the decision in place; None when the worker was let go instead (``wait``)."""
     check_value(args, "args")
     args = copy.deepcopy(args)  # what is decided on cannot change while people think
-    if decision(attempt, approval, tool, args) is None:
-        answer = await attempt.request(
+    if find_decision(attempt, approval, tool, args) is None:
+        result = await attempt.request(
             wire.Ask(
                 session=attempt.session, run=attempt.run, generation=attempt.generation, approval=approval, tool=tool,
                 args=args, deadline_s=deadline_s, default=default, self_approve=self_approve, wait=wait, call=call,
             )
         )  # fmt: skip
-        if answer.get("decision"):
-            attempt.decisions[approval] = answer
+        if result.get("decision"):
+            attempt.decisions[approval] = result
         elif wait:
             return None
-    while (decided := decision(attempt, approval, tool, args)) is None:
-        await attempt.change()
-    approved = decided["decision"] == "approved"
-    return Approval(approval, approved, args, str(decided.get("by", "")), str(decided.get("note") or ""))
+    while (record := find_decision(attempt, approval, tool, args)) is None:
+        await attempt.wait_for_change()
+    approved = record["decision"] == "approved"
+    return Approval(approval, approved, args, str(record.get("by", "")), str(record.get("note") or ""))

@@ -19,7 +19,7 @@ from holdfast.visible import logger
 
 _LOG = logger("holdfast.agents")
 
-_OVER = ("run.fenced", "run.ended", "run.not_found", "session.deleted", "session.not_found", "session.incarnation")
+_END_CODES = ("run.fenced", "run.ended", "run.not_found", "session.deleted", "session.not_found", "session.incarnation")
 """Refusals that say that nothing of an attempt is accepted any more; they are nobody's failure."""
 
 
@@ -53,7 +53,7 @@ class Attempt:
         self._interrupt = interrupt
         self.producer = Producer(
             connection, session, run, generation, incarnation,
-            on_refused=self._refused, on_stopping=lambda: self.cancel({}),
+            on_refused=self._append_refused, on_stopping=lambda: self.cancel({}),
         )  # fmt: skip
         self.cancelled: dict[str, Any] | None = None
         self.fenced = False
@@ -61,9 +61,9 @@ class Attempt:
         self.steers: deque[Steer] = deque()
         self.decisions: dict[str, dict[str, Any]] = {}
         self.children: dict[str, dict[str, Any]] = {}
-        self.awaited: set[str] = set()  # spawned runs whose end has not been heard of
-        self._kept: set[asyncio.Task[None]] = set()
-        self._known_steers: set[str] = set()
+        self.pending_children: set[str] = set()  # spawned runs whose end has not been heard of
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._seen_steers: set[str] = set()
         self._waiters: list[asyncio.Future[None]] = []
         self.on_change: Callable[[], None] | None = None
 
@@ -76,25 +76,25 @@ class Attempt:
     async def request(self, op: wire.RunOp) -> dict[str, Any]:
         """Do an operation of this attempt, after everything it has appended. It is tried until it is answered."""
         await self.producer.flush()
-        return await self.ask(op)
+        return await self.request_now(op)
 
-    async def ask(self, op: wire.RunOp) -> dict[str, Any]:
+    async def request_now(self, op: wire.RunOp) -> dict[str, Any]:
         """As ``request``, without waiting for appends. Texts in it are made well-formed, as the producer does it."""
         op.incarnation = self.incarnation
         try:
             encode(op)
         except UnicodeEncodeError:
-            said = {name: well_formed_data(getattr(op, name)) for name in op.__struct_fields__}
-            op = msgspec.structs.replace(op, **said)
+            fields = {name: well_formed_data(getattr(op, name)) for name in op.__struct_fields__}
+            op = msgspec.structs.replace(op, **fields)
         except (TypeError, ValueError, OverflowError, RecursionError):
             pass  # refused below, with a code
         try:
             return await self.connection.request(op, timeout_s=None)
         except Refused as error:
-            self._noticed(error)
+            self._handle_refusal(error)
             raise
 
-    def confirm(self, steer: str | None = None) -> None:
+    def confirm_receipt(self, steer: str | None = None) -> None:
         """Write the receipt of the cancel, or of a steer, without waiting for it."""
         op = wire.Received(
             session=self.session, run=self.run, generation=self.generation, steer=steer, incarnation=self.incarnation
@@ -102,7 +102,7 @@ class Attempt:
         self.connection.post(op, lambda outcome: None)
 
     # --- what happens to it
-    def signalled(self, signal: Signal) -> None:
+    def handle_signal(self, signal: Signal) -> None:
         """A signal of this run and generation."""
         data = signal.data
         if signal.what == "cancel":
@@ -110,21 +110,21 @@ class Attempt:
         elif signal.what == "fenced":
             self.fence(Refused("run.fenced", "the server ended this attempt", **data))
         elif signal.what == "steer":
-            self.steer(data)
+            self.add_steer(data)
         elif signal.what == "approval":
             self.decisions[str(data.get("approvalId"))] = data
         elif signal.what == "child":
-            self.child_ended(data)
-        self.changed()
+            self.record_child_end(data)
+        self.notify()
 
     def cancel(self, data: dict[str, Any]) -> None:
         """A person stops the run: the agent is cancelled like any asyncio task."""
         if self.cancelled is None and not self.fenced:
             self.cancelled = data
             self.producer.stop()
-            self.confirm()
+            self.confirm_receipt()
             self._interrupt()
-            self.changed()
+            self.notify()
 
     def fence(self, error: HoldfastError) -> None:
         """Stop at once and drop everything."""
@@ -132,53 +132,53 @@ class Attempt:
             self.fenced = True
             self.producer.fence(error)
             self._interrupt()
-            self.changed()
+            self.notify()
 
-    def steer(self, data: dict[str, Any]) -> None:
+    def add_steer(self, data: dict[str, Any]) -> None:
         """Words arrived; each steer counts once, however often the server repeats it."""
         ident = str(data.get("steerId", ""))
-        if ident not in self._known_steers:
-            self._known_steers.add(ident)
+        if ident not in self._seen_steers:
+            self._seen_steers.add(ident)
             self.steers.append(Steer(ident, str(data.get("text", "")), str(data.get("by", ""))))
 
-    def child_ended(self, data: dict[str, Any]) -> None:
+    def record_child_end(self, data: dict[str, Any]) -> None:
         """A spawned run is over: ``{run, name, status, error}``."""
         self.children[str(data.get("run"))] = data
-        self.awaited.discard(str(data.get("run")))
-        self.changed()
+        self.pending_children.discard(str(data.get("run")))
+        self.notify()
 
-    def keep(self, task: asyncio.Task[None]) -> None:
+    def add_task(self, task: asyncio.Task[None]) -> None:
         """Hold a task that works for this attempt until it is done."""
-        self._kept.add(task)
-        task.add_done_callback(self._kept.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    def caught_up(self, news: dict[str, Any]) -> None:
+    def catch_up(self, updates: dict[str, Any]) -> None:
         """After a reconnect: what the server says happened meanwhile."""
-        for steer in news.get("steers") or []:
-            self.steer(steer)
-        for ident, decision in (news.get("approvals") or {}).items():
+        for steer in updates.get("steers") or []:
+            self.add_steer(steer)
+        for ident, decision in (updates.get("approvals") or {}).items():
             if decision.get("decision"):
                 self.decisions[ident] = decision
-        if news.get("cancel"):
-            self.cancel(news["cancel"])
-        self.changed()
+        if updates.get("cancel"):
+            self.cancel(updates["cancel"])
+        self.notify()
 
-    def _noticed(self, error: Refused) -> None:
-        if error.code in _OVER:
+    def _handle_refusal(self, error: Refused) -> None:
+        if error.code in _END_CODES:
             self.fence(error)
         elif error.code == "run.stopping":
             self.cancel({})
 
-    def _refused(self, error: HoldfastError) -> None:
+    def _append_refused(self, error: HoldfastError) -> None:
         """The producer gave up. Being fenced ends the attempt; any other mistake is raised where the agent writes."""
         _LOG.info("run %s in %s: append refused: %s", self.run, self.session, error.code)
-        if error.code in _OVER:
+        if error.code in _END_CODES:
             self.fenced = True
             self._interrupt()
-        self.changed()
+        self.notify()
 
     # --- waiting
-    def changed(self) -> None:
+    def notify(self) -> None:
         """Wake whoever waits for a signal."""
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -187,7 +187,7 @@ class Attempt:
         if self.on_change is not None:
             self.on_change()
 
-    async def change(self) -> None:
+    async def wait_for_change(self) -> None:
         """Wait for the next signal. Raises ``CancelledError`` in a fenced attempt."""
         if self.fenced:
             raise asyncio.CancelledError("fenced")

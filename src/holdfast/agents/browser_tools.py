@@ -33,8 +33,8 @@ _BLOB = re.compile(r"blob:([0-9a-f]{64})")
 class BrowserToolFailed(ToolFailed):
     """No tab took the call, its tab did not answer in time, or the tool failed there; ``detail`` says which."""
 
-    def __init__(self, name: str, words: str, by: str = "") -> None:
-        HoldfastError.__init__(self, "tool.failed", f"tool {name!r} in the browser: {words}", by=by)
+    def __init__(self, name: str, detail: str, by: str = "") -> None:
+        HoldfastError.__init__(self, "tool.failed", f"tool {name!r} in the browser: {detail}", by=by)
 
 
 async def call(
@@ -48,43 +48,43 @@ async def call(
     if wait and run.local:
         raise Refused("run.state", "a sub-run lives inside its parent's attempt and cannot let the worker go")
 
-    async def in_a_tab(**_: Any) -> Any:
+    async def run_in_tab(**_: Any) -> Any:
         for number in range(1, tries + 1):
-            about = {"toolCallId": call_id, "name": name, "args": args, "try": number}
+            request = {"toolCallId": call_id, "name": name, "args": args, "try": number}
             if person is not None:
-                about["person"] = person
-            claim = await run.approve(CLAIM, about, wait=wait, deadline_s=deadline_s)
+                request["person"] = person
+            claim = await run.approve(CLAIM, request, wait=wait, deadline_s=deadline_s)
             if not claim:
-                raise _refused(name, claim, "no tab took it in time")
+                raise _refusal(name, claim, "no tab took it in time")
             if not claim.note or (person is not None and claim.by != person):
                 continue  # approved by hand, or by somebody it was not meant for: no tab has it that may
-            answer = await run.approve(RESULT, {**about, "claim": claim.note}, wait=wait, deadline_s=claim_s)
-            if _by_a_deadline(answer):
+            result = await run.approve(RESULT, {**request, "claim": claim.note}, wait=wait, deadline_s=claim_s)
+            if _is_expired(result):
                 continue  # its tab was closed, or is too slow: from now on its answer is refused
-            return await _value(run, name, claim, answer)
+            return await _result_value(run, name, claim, result)
         raise BrowserToolFailed(name, f"taken {tries} times, and never answered in time")
 
-    return await run.tools.call(call_id, name, args, in_a_tab, idempotent=True, message=None)
+    return await run.tools.call(call_id, name, args, run_in_tab, idempotent=True, message=None)
 
 
-def _by_a_deadline(decided: Approval) -> bool:
-    return decided.by.startswith("system:")
+def _is_expired(approval: Approval) -> bool:
+    return approval.by.startswith("system:")
 
 
-def _refused(name: str, decided: Approval, expired: str) -> BrowserToolFailed:
-    if _by_a_deadline(decided):
-        return BrowserToolFailed(name, expired)
-    return BrowserToolFailed(name, decided.note or "denied", decided.by)
+def _refusal(name: str, approval: Approval, expired_detail: str) -> BrowserToolFailed:
+    if _is_expired(approval):
+        return BrowserToolFailed(name, expired_detail)
+    return BrowserToolFailed(name, approval.note or "denied", approval.by)
 
 
-async def _value(run: RunContext, name: str, claim: Approval, answer: Approval) -> Any:
+async def _result_value(run: RunContext, name: str, claim: Approval, result: Approval) -> Any:
     """What the tab answered. The approval is open to all who may approve: only the claimer's word is a result."""
-    if answer.by != claim.by:
-        raise BrowserToolFailed(name, f"answered by {answer.by}, but {claim.by} has it", answer.by)
-    if not answer:
-        raise _refused(name, answer, "")
-    blob = _BLOB.fullmatch(answer.note)
+    if result.by != claim.by:
+        raise BrowserToolFailed(name, f"answered by {result.by}, but {claim.by} has it", result.by)
+    if not result:
+        raise _refusal(name, result, "")
+    blob = _BLOB.fullmatch(result.note)
     try:
-        return parse(await run.get_blob(blob[1]) if blob else answer.note)
+        return parse(await run.get_blob(blob[1]) if blob else result.note)
     except ValueError:
-        raise BrowserToolFailed(name, "the answer is not JSON", answer.by) from None
+        raise BrowserToolFailed(name, "the answer is not JSON", result.by) from None

@@ -18,32 +18,32 @@ async def end(attempt: Attempt, status: Status, error: dict[str, Any] | None = N
     rest: list[Draft] = []
     try:
         rest = await attempt.producer.take_rest()
-    except HoldfastError as refused:
+    except HoldfastError as refusal:
         if attempt.fenced or attempt.connection.error is not None:
             return
-        status, error = "failed", {"code": refused.code, "message": refused.detail[:500]}
+        status, error = "failed", {"code": refusal.code, "message": refusal.detail[:500]}
     if attempt.cancelled is not None:
         status = "cancelled"
     try:
-        await _ask(attempt, status, error, rest)
-    except Refused as refused:
-        if refused.code == "run.stopping":
-            await _last_try(attempt, "cancelled", None, [draft for draft in rest if draft.type in e.WHILE_STOPPING])
+        await _request_end(attempt, status, error, rest)
+    except Refused as refusal:
+        if refusal.code == "run.stopping":
+            await _try_end(attempt, "cancelled", None, [draft for draft in rest if draft.type in e.WHILE_STOPPING])
         elif not attempt.fenced:
-            await _last_try(attempt, "failed", {"code": refused.code, "message": refused.detail[:500]}, [])
+            await _try_end(attempt, "failed", {"code": refusal.code, "message": refusal.detail[:500]}, [])
     except HoldfastError:
         return  # the connection is gone for good; the lease decides
 
 
-async def _last_try(attempt: Attempt, status: Status, error: dict[str, Any] | None, rest: list[Draft]) -> None:
+async def _try_end(attempt: Attempt, status: Status, error: dict[str, Any] | None, rest: list[Draft]) -> None:
     try:
-        await _ask(attempt, status, error, rest)
+        await _request_end(attempt, status, error, rest)
     except HoldfastError:
         return
 
 
-async def _ask(attempt: Attempt, status: Status, error: dict[str, Any] | None, rest: list[Draft]) -> None:
-    await attempt.ask(
+async def _request_end(attempt: Attempt, status: Status, error: dict[str, Any] | None, rest: list[Draft]) -> None:
+    await attempt.request_now(
         wire.End(
             session=attempt.session, run=attempt.run, generation=attempt.generation, status=status,
             error=error if status == "failed" else None, events=rest,

@@ -33,19 +33,21 @@ class ToolDenied(Refused):
         self.approval = approval
 
 
-class Unsettled(BaseException):
+class CallNotMade(BaseException):
     """Raised by what a journalled call executes: the call was not made after all; people are to decide first.
 
     Attributes:
-        how: what is asked of people, in the adapter's word: it and later attempts find it again (``Tools.paused``).
+        reason: what is asked of people, in the adapter's word: it and later attempts find it again
+            (``Tools.pause_reason``).
         cause: what the framework raised for that, if anything.
-        quiet: the adapter itself says when the call may be made again (``Tools.asks``): not before something is kept.
+        silent: the adapter itself says when the call may be made again (``Tools.pause``): not before something is
+            saved.
     """
 
-    def __init__(self, how: str, cause: Exception | None = None, *, quiet: bool = False) -> None:
-        self.how = how
+    def __init__(self, reason: str, cause: Exception | None = None, *, silent: bool = False) -> None:
+        self.reason = reason
         self.cause = cause
-        self.quiet = quiet
+        self.silent = silent
 
 
 class Released(BaseException):

@@ -10,9 +10,9 @@ from holdfast.agents.attempt import Attempt
 from holdfast.agents.ending import Status, end
 from holdfast.agents.input import Input
 from holdfast.agents.run import RunContext
-from holdfast.agents.tools import Tools, described
+from holdfast.agents.tools import Tools, error_data
 from holdfast.client.client import Client
-from holdfast.client.messages import Assigned
+from holdfast.client.messages import Assignment
 from holdfast.protocol import limits, wire
 from holdfast.protocol.fold import View
 from holdfast.visible import logger
@@ -27,28 +27,32 @@ class Execution:
     """One attempt in this worker."""
 
     def __init__(
-        self, client: Client, assigned: Assigned, agent: Agent, track: Callable[[Attempt, bool], None]
+        self, client: Client, assignment: Assignment, agent: Agent, track: Callable[[Attempt, bool], None]
     ) -> None:
         self._agent = agent
-        self._name = assigned.agent
-        self._work: asyncio.Task[Any] | None = None
+        self._name = assignment.agent
+        self._task: asyncio.Task[Any] | None = None
         self._interrupted = asyncio.Event()
         self.attempt = Attempt(
             client.connection,
-            assigned.session,
-            assigned.run,
-            assigned.generation,
-            assigned.incarnation,
+            assignment.session,
+            assignment.run,
+            assignment.generation,
+            assignment.incarnation,
             self._interrupt,
         )
-        self.context = self._context(client, assigned, track)
-        self.attempt.caught_up({"steers": assigned.steers, "approvals": assigned.approvals})
-        self._cancel = assigned.cancel
+        self.context = self._create_context(client, assignment, track)
+        self.attempt.catch_up({"steers": assignment.steers, "approvals": assignment.approvals})
+        self._cancel = assignment.cancel
 
-    def _context(self, client: Client, assigned: Assigned, track: Callable[[Attempt, bool], None]) -> RunContext:
-        view = View.load(assigned.view) if assigned.view is not None else View()
-        session = client.session(assigned.session)
-        begun = {item["id"] for item in view.items if item["kind"] == "tool" and item.get("run") == assigned.run}
+    def _create_context(
+        self, client: Client, assignment: Assignment, track: Callable[[Attempt, bool], None]
+    ) -> RunContext:
+        view = View.load(assignment.view) if assignment.view is not None else View()
+        session = client.session(assignment.session)
+        started_calls = {
+            item["id"] for item in view.items if item["kind"] == "tool" and item.get("run") == assignment.run
+        }
 
         async def load(blob: str) -> bytes:
             return (await client.blobs.get(session.id, blob))[1]
@@ -56,45 +60,45 @@ class Execution:
         async def store(data: bytes) -> str:
             return await client.blobs.put(session.id, data, "application/json")
 
-        said = frozenset((*assigned.said, *view.said_by(assigned.run)))
-        began = int(view.runs.get(assigned.run, {}).get("seq", 1))
+        completed_messages = frozenset((*assignment.said, *view.said_by(assignment.run)))
+        run_seq = int(view.runs.get(assignment.run, {}).get("seq", 1))
         return RunContext(
-            self.attempt, session, assigned.agent, Input(assigned.input), view,
-            Tools(self.attempt, assigned.journal, begun, load, store),
-            by=assigned.by, parent=assigned.parent, turn=assigned.turn or (assigned.input or {}).get("messageId"),
-            since=wire.Cursor(assigned.incarnation, began - 1), said=said, track=track,
+            self.attempt, session, assignment.agent, Input(assignment.input), view,
+            Tools(self.attempt, assignment.journal, started_calls, load, store),
+            by=assignment.by, parent=assignment.parent, turn=assignment.turn or (assignment.input or {}).get("messageId"),
+            since=wire.Cursor(assignment.incarnation, run_seq - 1), completed_messages=completed_messages, track=track,
         )  # fmt: skip
 
     def _interrupt(self) -> None:
         self._interrupted.set()
-        if self._work is not None:
-            self._work.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     async def run(self) -> None:
         """Execute to the end. Cancelling this lets go of the run without ending it: its lease decides."""
-        self._work = asyncio.create_task(self._agent_task(), name=f"agent {self._name} {self.attempt.run}")
+        self._task = asyncio.create_task(self._run_agent(), name=f"agent {self._name} {self.attempt.run}")
         if self._cancel is not None:  # stopped before this attempt began
             self.attempt.cancel(self._cancel)
         try:
-            await self._settled(self._work)
+            await self._wait_for_agent(self._task)
         except asyncio.CancelledError:
-            self._work.cancel()
-            await asyncio.wait({self._work}, timeout=limits.CLOSE_S)
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=limits.CLOSE_S)
             raise
-        if not self.attempt.fenced and self._work.done():
-            await self._finish(self._work)
-        elif self._work.done() and not self._work.cancelled():
-            self._work.exception()  # whatever came of unwinding a fenced attempt is nobody's concern
+        if not self.attempt.fenced and self._task.done():
+            await self._finish(self._task)
+        elif self._task.done() and not self._task.cancelled():
+            self._task.exception()  # whatever came of unwinding a fenced attempt is nobody's concern
 
-    async def _agent_task(self) -> None:
+    async def _run_agent(self) -> None:
         await self._agent(self.context)
 
-    async def _settled(self, work: asyncio.Task[Any]) -> None:
+    async def _wait_for_agent(self, task: asyncio.Task[Any]) -> None:
         """Wait for the agent. One that does not stop is waited for until the session has ended its run, no longer."""
-        while not work.done():
+        while not task.done():
             if self.attempt.fenced:
-                work.cancel()
-                done, _ = await asyncio.wait({work}, timeout=limits.CLOSE_S)
+                task.cancel()
+                done, _ = await asyncio.wait({task}, timeout=limits.CLOSE_S)
                 if not done:
                     _LOG.warning(
                         "agent %s does not stop; its run %s is over all the same", self._name, self.attempt.run
@@ -102,19 +106,19 @@ class Execution:
                 return
             self._interrupted.clear()
             signal = asyncio.ensure_future(self._interrupted.wait())
-            await asyncio.wait({work, signal}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({task, signal}, return_when=asyncio.FIRST_COMPLETED)
             signal.cancel()
 
-    async def _finish(self, work: asyncio.Task[Any]) -> None:
-        error = None if work.cancelled() else work.exception()
+    async def _finish(self, task: asyncio.Task[Any]) -> None:
+        error = None if task.cancelled() else task.exception()
         if self.attempt.released:  # whatever came of unwinding, a group of exceptions for example
             return
         status: Status = "completed"
         if self.attempt.cancelled is not None:
             status = "cancelled"
-        elif work.cancelled():  # the agent cancelled itself: nobody asked for a stop, so it failed
+        elif task.cancelled():  # the agent cancelled itself: nobody asked for a stop, so it failed
             status, error = "failed", RuntimeError("the agent's task was cancelled by itself")
         elif error is not None:
             status = "failed"
             _LOG.error("agent %s failed in run %s", self._name, self.attempt.run, exc_info=error)
-        await end(self.attempt, status, described(error) if status == "failed" and error is not None else None)
+        await end(self.attempt, status, error_data(error) if status == "failed" and error is not None else None)

@@ -22,24 +22,24 @@ def as_agent(function: Agent | Generator) -> Agent:
     A generator without ``async`` runs in a thread; stopping the run takes effect between two of its pieces.
     """
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        return _speaking(function)
+        return _message_agent(function)
     return cast(Agent, function)
 
 
 @functools.cache  # the same generator is the same agent
-def _speaking(generator: Generator) -> Agent:
+def _message_agent(generator: Generator) -> Agent:
     @functools.wraps(generator)
-    async def speak(run: RunContext) -> None:
+    async def answer(run: RunContext) -> None:
         pieces = generator(run.input.text)
-        async with run.message() as out:
-            async for piece in pieces if isinstance(pieces, AsyncIterator) else _threaded(pieces):
-                await out.write(piece)
+        async with run.message() as message:
+            async for piece in pieces if isinstance(pieces, AsyncIterator) else _iterate_in_thread(pieces):
+                await message.write(piece)
 
-    return speak
+    return answer
 
 
-async def _threaded(pieces: Iterator[str]) -> AsyncIterator[str]:
+async def _iterate_in_thread(pieces: Iterator[str]) -> AsyncIterator[str]:
     context = contextvars.copy_context()  # one for all pieces, as the generator would have it
-    following = functools.partial(next, pieces, None)
-    while (piece := await asyncio.to_thread(context.run, following)) is not None:
+    next_piece = functools.partial(next, pieces, None)
+    while (piece := await asyncio.to_thread(context.run, next_piece)) is not None:
         yield piece

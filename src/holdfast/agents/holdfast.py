@@ -10,7 +10,7 @@ from holdfast.agents.execution import Agent
 from holdfast.agents.worker import Worker
 from holdfast.client.client import Client
 from holdfast.client.token import TokenSource
-from holdfast.client.transport import Dial
+from holdfast.client.transport import Dialer
 from holdfast.errors import Refused
 from holdfast.protocol import limits
 
@@ -20,7 +20,7 @@ _Agent = TypeVar("_Agent", bound=Agent)
 class Holdfast(Client):
     """A client with agents of its own; its arguments are those of ``Client``."""
 
-    def __init__(self, server: str | Dial, token: TokenSource = None, **options: Any) -> None:
+    def __init__(self, server: str | Dialer, token: TokenSource = None, **options: Any) -> None:
         super().__init__(server, token, **options)
         self._agents: dict[str, Agent] = {}
         self._worker: Worker | None = None
@@ -70,7 +70,7 @@ class Holdfast(Client):
 
 
 def connect(
-    server: str | Dial,
+    server: str | Dialer,
     *,
     token: TokenSource = None,
     surface: str = "",

@@ -35,7 +35,7 @@ class Input:
     @property
     def files(self) -> list[dict[str, Any]]:
         """Of these, what a person attached: without what a client sent beside the words, for your code to read."""
-        return [attached for attached in self.attachments if attached.get("mediaType") not in contexts.ALL]
+        return [attachment for attachment in self.attachments if attachment.get("mediaType") not in contexts.ALL]
 
     @property
     def meta(self) -> dict[str, Any]:

@@ -30,13 +30,13 @@ class TextOut:
         attempt: Attempt,
         kind: str,
         ident: str,
-        opening: dict[str, Any],
+        start_data: dict[str, Any],
         open_texts: dict[str, TextOut],
         replayed: bool,
-        keyed: bool = False,
+        has_key: bool = False,
     ) -> None:
         self._attempt = attempt
-        self._opening = opening
+        self._start_data = start_data
         self._open_texts = open_texts
         start, content, end = (
             (e.TEXT_START, e.TEXT_CONTENT, e.TEXT_END)
@@ -46,7 +46,7 @@ class TextOut:
         self._start, self._content, self._end = start, content, end
         self.id = ident
         self.replayed = replayed
-        self._keyed = keyed
+        self._has_key = has_key
 
     async def write(self, text: str) -> None:
         """Append text. It is on its way when this returns, and durable when the run goes on past the next tool call,
@@ -66,15 +66,15 @@ class TextOut:
         if not self.replayed:
             await self._attempt.producer.write(e.SOURCE_CITED, data)
 
-    async def close(self, *, kept: bool = False) -> None:
+    async def close(self, *, keep: bool = False) -> None:
         """Complete it, if it is open. ``kept``: no later attempt says it again, as is so for what has a key (RUN-8)."""
         if self._open_texts.pop(self.id, None) is not None:
-            about = {"kept": True} if kept or self._keyed else {}
-            await self._attempt.producer.write(self._end, {"messageId": self.id, **about})
+            flags = {"kept": True} if keep or self._has_key else {}
+            await self._attempt.producer.write(self._end, {"messageId": self.id, **flags})
 
     async def __aenter__(self) -> TextOut:
         if not self.replayed:
-            await self._attempt.producer.write(self._start, {"messageId": self.id, **self._opening})
+            await self._attempt.producer.write(self._start, {"messageId": self.id, **self._start_data})
             self._open_texts[self.id] = self
         return self
 

@@ -19,10 +19,10 @@ import msgspec
 from holdfast.protocol import limits
 from holdfast.protocol.codec import encode, parse, well_formed
 
-_DEEPER: Final = f"… nested more than {limits.RESULT_DEPTH} deep"
-_ITSELF: Final = "… this again"
-_MORE: Final = "… and more than can be shown"
-_WIDE: Final = range(-(1 << 63), 1 << 64)  # integers that every JSON codec here carries exactly
+_TOO_DEEP: Final = f"… nested more than {limits.RESULT_DEPTH} deep"
+_CYCLE: Final = "… this again"
+_CUT: Final = "… and more than can be shown"
+_INTEGERS: Final = range(-(1 << 63), 1 << 64)  # integers that every JSON codec here carries exactly
 
 
 def to_content(value: Any) -> str:
@@ -41,14 +41,14 @@ def from_content(content: str) -> Any:
         return content
 
 
-def to_words(value: Any) -> str:
+def to_model_text(value: Any) -> str:
     """A result as a model is told it, the same in every attempt."""
     return well_formed(value) if isinstance(value, str) else to_content(value)
 
 
 def to_data(value: Any) -> Any:
     """The nearest JSON data to any value. Nothing is raised."""
-    return _Telling().tell(value)
+    return _Converter().convert(value)
 
 
 def _is_plain(text: str) -> bool:
@@ -60,97 +60,97 @@ def _is_plain(text: str) -> bool:
     return False
 
 
-class _Telling:
+class _Converter:
     def __init__(self) -> None:
-        self._left = limits.RESULT_NODES
-        self._inside: list[int] = []  # ids of what is being told
+        self._nodes_left = limits.RESULT_NODES
+        self._ancestors: list[int] = []  # ids of what is being told
 
-    def tell(self, value: Any) -> Any:
-        self._left -= 1
+    def convert(self, value: Any) -> Any:
+        self._nodes_left -= 1
         if value is None or value is True or value is False:
             return value
         if isinstance(value, Enum):
-            return self.tell(value.value)
+            return self.convert(value.value)
         if isinstance(value, str):
             return well_formed(str(value))
         if isinstance(value, int):
-            return int(value) if value in _WIDE else _digits(value)
+            return int(value) if value in _INTEGERS else _digits(value)
         if isinstance(value, float):
             return float(value) if math.isfinite(value) else _not_finite(value)
         if isinstance(value, bytes | bytearray | memoryview):
             return base64.b64encode(value).decode()
-        if id(value) in self._inside:
-            return _ITSELF
-        if len(self._inside) >= limits.RESULT_DEPTH:
-            return _DEEPER
-        self._inside.append(id(value))
+        if id(value) in self._ancestors:
+            return _CYCLE
+        if len(self._ancestors) >= limits.RESULT_DEPTH:
+            return _TOO_DEEP
+        self._ancestors.append(id(value))
         try:
-            return self._whole(value)
+            return self._convert_value(value)
         except Exception:  # the value's own code, which may do anything
             return _as_text(value)
         finally:
-            self._inside.pop()
+            self._ancestors.pop()
 
-    def _whole(self, value: Any) -> Any:
+    def _convert_value(self, value: Any) -> Any:
         if isinstance(value, Mapping):
-            return self._object(value.items())
+            return self._convert_object(value.items())
         if isinstance(value, Sequence | Set):
-            return self._list(value)
+            return self._convert_list(value)
         if isinstance(value, type):
             return _as_text(value)
         if isinstance(value, msgspec.Struct):
-            return self._struct(value)
+            return self._convert_struct(value)
         if dataclasses.is_dataclass(value):
-            return self._object((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+            return self._convert_object((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
         if hasattr(value, "model_dump"):
-            return self._model(value)
+            return self._convert_model(value)
         if hasattr(value, "tolist"):  # what numbers come in
-            return self.tell(value.tolist())
-        return self._leaf(value)
+            return self.convert(value.tolist())
+        return self._convert_leaf(value)
 
-    def _list(self, values: Iterable[Any]) -> list[Any]:
-        told: list[Any] = []
+    def _convert_list(self, values: Iterable[Any]) -> list[Any]:
+        items: list[Any] = []
         for each in values:
-            if self._left <= 0:
-                told.append(_MORE)
+            if self._nodes_left <= 0:
+                items.append(_CUT)
                 break
-            told.append(self.tell(each))
-        return told
+            items.append(self.convert(each))
+        return items
 
-    def _object(self, pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
-        told: dict[str, Any] = {}
+    def _convert_object(self, pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
         for key, each in pairs:
-            if self._left <= 0:
-                told["…"] = _MORE
+            if self._nodes_left <= 0:
+                fields["…"] = _CUT
                 break
-            name = self.tell(key) if isinstance(key, str | Enum) else self._leaf(key)
-            told[name if isinstance(name, str) else encode(name).decode()] = self.tell(each)
-        return told
+            name = self.convert(key) if isinstance(key, str | Enum) else self._convert_leaf(key)
+            fields[name if isinstance(name, str) else encode(name).decode()] = self.convert(each)
+        return fields
 
-    def _struct(self, value: msgspec.Struct) -> Any:
+    def _convert_struct(self, value: msgspec.Struct) -> Any:
         config = value.__struct_config__
         values = [getattr(value, name) for name in value.__struct_fields__]
         tag = [] if config.tag is None else [config.tag]
         if config.array_like:
-            return self._list([*tag, *values])
+            return self._convert_list([*tag, *values])
         tagged = [(config.tag_field, config.tag)] if tag else []
-        return self._object([*tagged, *zip(value.__struct_encode_fields__, values, strict=True)])
+        return self._convert_object([*tagged, *zip(value.__struct_encode_fields__, values, strict=True)])
 
-    def _model(self, value: Any) -> Any:
+    def _convert_model(self, value: Any) -> Any:
         """A pydantic model, or what looks like one."""
         try:
             dumped = value.model_dump(mode="json")
         except Exception:  # bytes that are not UTF-8, for example
             dumped = value.model_dump()
-        return self.tell(dumped)
+        return self.convert(dumped)
 
-    def _leaf(self, value: Any) -> Any:
+    def _convert_leaf(self, value: Any) -> Any:
         """Dates, decimals, UUIDs … have a form that is usual; the rest has its ``str``."""
         try:
             plain = msgspec.to_builtins(value)
         except Exception:
             return _as_text(value)
-        return plain if plain is None or isinstance(plain, str | int | float) else self.tell(plain)
+        return plain if plain is None or isinstance(plain, str | int | float) else self.convert(plain)
 
 
 def _digits(value: int) -> str:

@@ -40,15 +40,15 @@ class RunContext:
     """
 
     def __init__(
-        self, attempt: Attempt, session: Session, agent: str, given: Input, view: View, tools: Tools, *,
+        self, attempt: Attempt, session: Session, agent: str, input: Input, view: View, tools: Tools, *,
         by: str = "", parent: str | None = None, turn: str | None = None, local: bool = False,
-        since: wire.Cursor | None = None, said: frozenset[str] = frozenset(), track: Callable[[Attempt, bool], None],
+        since: wire.Cursor | None = None, completed_messages: frozenset[str] = frozenset(), track: Callable[[Attempt, bool], None],
     ) -> None:  # fmt: skip
         self.attempt = attempt
         self.session = session
         self.id, self.agent, self.parent, self.by = attempt.run, agent, parent, by
         self.attempt_number = attempt.generation
-        self.input = given
+        self.input = input
         self.view = view
         self.turn = turn
         self.state = StateOut(attempt, view.state)
@@ -56,12 +56,12 @@ class RunContext:
         self.local = local
         self.tools = tools
         self.since = since
-        self._said = said
+        self._completed_messages = completed_messages
         self._ids = CallIds(attempt.run)
         self._open_texts: dict[str, TextOut] = {}
         self._counts: dict[str, int] = {}
         self._steer_callbacks: list[Callable[[Steer], None]] = []
-        attempt.on_change = self._give_steers
+        attempt.on_change = self._deliver_steers
 
     def __repr__(self) -> str:
         return f"<RunContext {self.id} of {self.agent}, attempt {self.attempt_number}>"
@@ -100,21 +100,21 @@ class RunContext:
             key: names it within the run. A later attempt that finds it complete does not show it again
                 (``out.replayed``); without a key every attempt speaks anew.
         """
-        opening = {"role": role, **({"name": name} if name else {})}
+        data = {"role": role, **({"name": name} if name else {})}
         if not key:
-            return self._text("message", f"{self.id}.{self.attempt_number}.m{self.count('message')}", opening)
+            return self._text("message", f"{self.id}.{self.attempt_number}.m{self.count('message')}", data)
         prefix = f"{self.id}.k.{key}."
-        replayed = any(ident.startswith(prefix) for ident in self._said)
-        return self._text("message", f"{prefix}{self.attempt_number}", opening, replayed, keyed=True)
+        replayed = any(ident.startswith(prefix) for ident in self._completed_messages)
+        return self._text("message", f"{prefix}{self.attempt_number}", data, replayed, keyed=True)
 
     def reasoning(self) -> TextOut:
         """A piece of reasoning, written as it comes."""
         return self._text("reasoning", f"{self.id}.{self.attempt_number}.r{self.count('reasoning')}", {})
 
     def _text(
-        self, kind: str, ident: str, opening: dict[str, Any], replayed: bool = False, *, keyed: bool = False
+        self, kind: str, ident: str, data: dict[str, Any], replayed: bool = False, *, keyed: bool = False
     ) -> TextOut:
-        return TextOut(self.attempt, kind, ident, opening, self._open_texts, replayed, keyed)
+        return TextOut(self.attempt, kind, ident, data, self._open_texts, replayed, keyed)
 
     async def say(self, text: str, *, role: str = "assistant", key: str = "") -> str:
         """A whole message at once; returns its id."""
@@ -217,17 +217,17 @@ class RunContext:
         if wait:
             await self.close_texts()
         if call_id is not None:
-            await self.tools.offer(call_id, tool, args)
-        decided = await approvals.ask(
+            await self.tools.show(call_id, tool, args)
+        approval = await approvals.ask(
             self.attempt, self._ids.next("a", tool, args), tool, args, wait=wait, deadline_s=deadline_s, default=default,
             self_approve=self_approve, call=call_id,
         )  # fmt: skip
         if call_id is not None:
-            self.tools.asked(call_id)
-        if decided is None:
+            self.tools.close_args(call_id)
+        if approval is None:
             self.attempt.released = True
             raise Released
-        return decided
+        return approval
 
     async def gated_tool(
         self, name: str, args: dict[str, Any], fn: Tool, *, wait: bool = False, idempotent: bool = False,
@@ -274,11 +274,11 @@ class RunContext:
         """
         return await spawn(self, agent, input, name or f"{agent}.{self.count('spawn:' + agent)}", attempts)
 
-    def below(self, attempt: Attempt, agent: str, given: Input, tools: Tools) -> RunContext:
+    def child_context(self, attempt: Attempt, agent: str, input: Input, tools: Tools) -> RunContext:
         """The context of a sub-run in this attempt."""
         return RunContext(
-            attempt, self.session, f"{self.agent}/{agent}", given, self.view, tools,
-            by=f"agent:{self.agent}", parent=self.id, turn=self.turn, local=True, said=self._said,
+            attempt, self.session, f"{self.agent}/{agent}", input, self.view, tools,
+            by=f"agent:{self.agent}", parent=self.id, turn=self.turn, local=True, completed_messages=self._completed_messages,
             track=self.track,
         )  # fmt: skip
 
@@ -303,22 +303,22 @@ class RunContext:
         while True:
             for steer in self.take_steers():
                 yield steer
-            await self.attempt.change()
+            await self.attempt.wait_for_change()
 
     def take_steers(self) -> list[Steer]:
         """The steers that have come, confirmed, without waiting: look between two model calls."""
         taken = list(self.attempt.steers)
         self.attempt.steers.clear()
         for steer in taken:
-            self.attempt.confirm(steer.id)
+            self.attempt.confirm_receipt(steer.id)
         return taken
 
     def on_steer(self, callback: Callable[[Steer], None]) -> None:
         """Call back with every steer, confirmed; those that have come already first."""
         self._steer_callbacks.append(callback)
-        self._give_steers()
+        self._deliver_steers()
 
-    def _give_steers(self) -> None:
+    def _deliver_steers(self) -> None:
         if self._steer_callbacks and self.attempt.steers:
             for steer in self.take_steers():
                 for callback in self._steer_callbacks:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from holdfast.agents.attempt import Attempt
 from holdfast.agents.ending import end
 from holdfast.agents.input import Input
-from holdfast.agents.tools import Tools, described
+from holdfast.agents.tools import Tools, error_data
 from holdfast.errors import Refused
 from holdfast.protocol import wire
 
@@ -34,7 +34,7 @@ class SpawnedRun:
         """Wait for its end: ``{"run", "name", "status", "error"}``."""
         attempt = self._parent.attempt
         while self.id not in attempt.children:
-            await attempt.change()
+            await attempt.wait_for_change()
         return attempt.children[self.id]
 
     async def text(self) -> str:
@@ -46,57 +46,57 @@ class SpawnedRun:
         await self._parent.session.cancel(self.id, force=force)
 
 
-async def spawn(parent: RunContext, agent: str, given: dict[str, Any] | str, name: str, attempts: int) -> SpawnedRun:
+async def spawn(parent: RunContext, agent: str, input: dict[str, Any] | str, name: str, attempts: int) -> SpawnedRun:
     """See ``RunContext.spawn``."""
     attempt = parent.attempt
-    answer = await attempt.request(
+    result = await attempt.request(
         wire.Spawn(
             session=attempt.session, run=attempt.run, generation=attempt.generation, agent=agent, name=name,
-            input=Input(given).data, local=False, attempts=attempts,
+            input=Input(input).data, local=False, attempts=attempts,
         )
     )  # fmt: skip
-    ident = str(answer["run"])
-    if answer.get("status") in ("completed", "failed", "cancelled", "lost"):
-        attempt.child_ended({"run": ident, "name": name, "status": answer["status"], "error": None})
+    ident = str(result["run"])
+    if result.get("status") in ("completed", "failed", "cancelled", "lost"):
+        attempt.record_child_end({"run": ident, "name": name, "status": result["status"], "error": None})
     elif ident not in attempt.children:
-        attempt.awaited.add(ident)
+        attempt.pending_children.add(ident)
     return SpawnedRun(parent, ident, name)
 
 
 class SubRun:
     """A sub-run inside its parent's attempt, as a block. The block gets a ``RunContext`` of its own."""
 
-    def __init__(self, parent: RunContext, agent: str, name: str, given: dict[str, Any] | str) -> None:
+    def __init__(self, parent: RunContext, agent: str, name: str, input: dict[str, Any] | str) -> None:
         self._parent = parent
         self._agent = agent
         self._name = name
-        self._input = Input(given)
+        self._input = Input(input)
         self._task: asyncio.Task[Any] | None = None
         self._interrupted = False
         self._inside = False
         self._child: RunContext | None = None
 
     async def __aenter__(self) -> RunContext:
-        above = self._parent.attempt
-        answer = await above.request(
+        parent = self._parent.attempt
+        result = await parent.request(
             wire.Spawn(
-                session=above.session, run=above.run, generation=above.generation, agent=self._agent, name=self._name,
+                session=parent.session, run=parent.run, generation=parent.generation, agent=self._agent, name=self._name,
                 input=self._input.data,
             )
         )  # fmt: skip
-        if answer.get("status") != "running":
-            raise Refused("run.ended", f"sub-run {self._name!r} was completed by an earlier attempt", run=answer["run"])
+        if result.get("status") != "running":
+            raise Refused("run.ended", f"sub-run {self._name!r} was completed by an earlier attempt", run=result["run"])
         self._task, self._inside = asyncio.current_task(), True
         attempt = Attempt(
-            above.connection,
-            above.session,
-            str(answer["run"]),
-            max(1, int(answer["generation"])),
-            above.incarnation,
+            parent.connection,
+            parent.session,
+            str(result["run"]),
+            max(1, int(result["generation"])),
+            parent.incarnation,
             self._interrupt,
         )
         tools = Tools(attempt, {}, set(), self._parent.tools.load, self._parent.tools.store)
-        self._child = self._parent.below(attempt, self._agent, self._input, tools)
+        self._child = self._parent.child_context(attempt, self._agent, self._input, tools)
         self._parent.track(attempt, True)
         return self._child
 
@@ -112,16 +112,16 @@ class SubRun:
         assert self._child is not None
         attempt = self._child.attempt
         self._inside = False
-        quiet = False
+        suppress = False
         if self._interrupted and self._task is not None:
             # as asyncio.timeout does: take the cancel back, unless somebody cancels the whole run as well
-            quiet = self._task.uncancel() <= 0 and (error is None or isinstance(error, asyncio.CancelledError))
+            suppress = self._task.uncancel() <= 0 and (error is None or isinstance(error, asyncio.CancelledError))
         try:
             if not attempt.fenced and not self._parent.attempt.fenced:
-                await end(attempt, self._status(error), described(error) if isinstance(error, Exception) else None)
+                await end(attempt, self._status(error), error_data(error) if isinstance(error, Exception) else None)
         finally:
             self._parent.track(attempt, False)
-        return quiet
+        return suppress
 
     def _status(self, error: BaseException | None) -> Literal["completed", "failed", "cancelled"]:
         assert self._child is not None

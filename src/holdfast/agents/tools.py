@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from holdfast.agents.attempt import Attempt
-from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown, Unsettled
+from holdfast.agents.errors import CallNotMade, ToolFailed, ToolOutcomeUnknown
 from holdfast.agents.results import from_content, to_content, to_data
 from holdfast.client.retry import Backoff
 from holdfast.errors import HoldfastError, Refused, Unavailable
@@ -19,9 +19,10 @@ from holdfast.protocol.codec import canonical, check_value, encode, well_formed,
 
 Tool = Callable[..., Any] | Callable[..., Awaitable[Any]]
 
-_OUTCOME = ("done", "content", "error", "blob")  # a journal's entry that has one of these is of a call that ended
-_HEAD_CHARS = 1_024  # of a result that is a blob, or cannot be kept
-_AROUND_BYTES = 1_024  # of an event with a result, beside the result
+_OUTCOME_FIELDS = ("done", "content", "error", "blob")
+"""An entry of the journal that has one of these is of a call that ended."""
+_PREVIEW_CHARS = 1_024  # of a result that is a blob, or cannot be kept
+_ENVELOPE_BYTES = 1_024  # of an event with a result, beside the result
 
 
 class CallIds:
@@ -46,103 +47,103 @@ class Tools:
 
     Args:
         journal: results earlier attempts recorded, by call id.
-        begun: ids of calls that earlier attempts began.
+        started: ids of calls that earlier attempts began.
         load, store: get and put large results as blobs; None where there are none.
 
     Attributes:
-        unbegun: of the calls that earlier attempts wrote down, those that are known not to have begun: a model had asked
+        not_started: of the calls that earlier attempts wrote down, those that are known not to have begun: a model had asked
             for them, and that was all.
-        awaited: calls that a model's provider makes itself and has not told the outcome of, by the provider's ids.
+        provider_calls: calls that a model's provider makes itself and whose outcome is not known, by the provider's ids.
     """
 
     def __init__(
         self,
         attempt: Attempt,
         journal: Mapping[str, Mapping[str, Any]],
-        begun: set[str],
+        started: set[str],
         load: Callable[[str], Awaitable[bytes]] | None = None,
         store: Callable[[bytes], Awaitable[str]] | None = None,
     ) -> None:
         self._attempt = attempt
         self._journal = journal
-        self._begun = begun
+        self._started = started
         self.load, self.store = load, store
         self._announced: set[str] = set()
-        self._made: dict[str, str] = {}  # calls of this attempt, and digests of what they were given
-        self._asking: set[str] = set()
-        self._ended: dict[str, dict[str, Any]] = {}
+        self._calls: dict[str, str] = {}  # calls of this attempt, and digests of what they were given
+        self._not_made: set[str] = set()
+        self._outcomes: dict[str, dict[str, Any]] = {}
         self._paused: dict[str, str] = {ident: call["paused"] for ident, call in journal.items() if call.get("paused")}
-        self._kept_bytes = sum(len(encode(entry)) for entry in journal.values())
-        self.unbegun: set[str] = set()
-        self.awaited: dict[Any, Any] = {}
+        self._journal_bytes = sum(len(encode(entry)) for entry in journal.values())
+        self.not_started: set[str] = set()
+        self.provider_calls: dict[Any, Any] = {}
 
     async def announce(self, call_id: str, name: str, *, message: str | None = None) -> None:
-        """Show a call while a model still writes it; ``grow`` shows its arguments. It begins with ``call``."""
-        if call_id not in self._announced and not self._settled(call_id):
+        """Show a call while a model still writes it; ``append_args`` shows its arguments. It begins with ``call``."""
+        if call_id not in self._announced and not self._has_ended(call_id):
             self._announced.add(call_id)
-            await self._attempt.producer.write(e.TOOL_START, _opening(call_id, name, message))
+            await self._attempt.producer.write(e.TOOL_START, _start_data(call_id, name, message))
 
-    async def grow(self, call_id: str, delta: str) -> None:
+    async def append_args(self, call_id: str, delta: str) -> None:
         """Append to the arguments, JSON text, of an announced call."""
         if delta and call_id in self._announced:
             await self._attempt.producer.write(e.TOOL_ARGS, {"toolCallId": call_id, "delta": delta})
 
-    async def offer(self, call_id: str, name: str, args: dict[str, Any]) -> None:
+    async def show(self, call_id: str, name: str, args: dict[str, Any]) -> None:
         """Show a call that people are about to be asked about, where it is not shown yet."""
-        if not self.known(call_id):
+        if not self.has_call(call_id):
             await self.announce(call_id, name)
-            await self.grow(call_id, encode(args).decode())
+            await self.append_args(call_id, encode(args).decode())
 
-    def asked(self, call_id: str) -> None:
+    def close_args(self, call_id: str) -> None:
         """People are asked about a call (``wire.Ask.call``): its arguments are closed, and it has not begun."""
         if call_id in self._announced:
             self._announced.discard(call_id)
             self._paused[call_id] = "asks"
 
-    def asks(self, call_id: str, how: str) -> None:
+    def pause(self, call_id: str, reason: str) -> None:
         """A call that has begun was not made after all: people are asked first. It may be made again, by a later attempt,
-        too; ``how`` is what is asked of them, in the adapter's word."""
-        self._attempt.producer.put(e.TOOL_PAUSED, {"toolCallId": call_id, "why": how})
-        self._made.pop(call_id, None)
-        self._paused[call_id] = how
+        too; ``reason`` is what is asked of them, in the adapter's word."""
+        self._attempt.producer.put(e.TOOL_PAUSED, {"toolCallId": call_id, "why": reason})
+        self._calls.pop(call_id, None)
+        self._paused[call_id] = reason
 
-    def paused(self, call_id: str) -> str:
-        """What a call that has not been made asks of people: the ``how`` of ``asks``; empty when it is not known to."""
-        return "" if self._settled(call_id) else self._paused.get(call_id, "")
+    def pause_reason(self, call_id: str) -> str:
+        """What a call that has not been made asks of people: the ``reason`` of ``pause``; empty when it is not known to."""
+        return "" if self._has_ended(call_id) else self._paused.get(call_id, "")
 
-    def known(self, call_id: str) -> bool:
+    def has_call(self, call_id: str) -> bool:
         """Whether the session has the call."""
         return any(
-            call_id in calls for calls in (self._announced, self._made, self._paused, self._journal, self._ended)
+            call_id in calls for calls in (self._announced, self._calls, self._paused, self._journal, self._outcomes)
         )
 
-    async def settle(
+    async def record_result(
         self, call_id: str, name: str, args: dict[str, Any], value: Any, *, error: dict[str, str] | None = None
     ) -> None:
         """Record how a call ended that was not made here: it was denied, say, or the model's provider made it."""
-        if self._settled(call_id):
+        if self._has_ended(call_id):
             return
-        if not self.known(call_id):
+        if not self.has_call(call_id):
             self._put_call(call_id, name, well_formed_data(args), None)
         self._announced.discard(call_id)
-        self._asking.discard(call_id)
-        content = {"content": "", "error": error} if error is not None else await self._content(value)
-        if self._settled(call_id):  # while the result was being stored
+        self._not_made.discard(call_id)
+        content = {"content": "", "error": error} if error is not None else await self._result_data(value)
+        if self._has_ended(call_id):  # while the result was being stored
             return
-        self._ended[call_id] = content
+        self._outcomes[call_id] = content
         await self._attempt.producer.write(e.TOOL_RESULT, {"toolCallId": call_id, **content})
 
     @property
-    def ends(self) -> int:
+    def ended_count(self) -> int:
         """How many calls have ended in this attempt."""
-        return len(self._ended)
+        return len(self._outcomes)
 
     def outcome(self, call_id: str) -> Mapping[str, Any] | None:
         """What is recorded of a call, in this attempt or an earlier one: ``{content?, error?, blob?}``; None until it ended."""
-        entry = self._ended.get(call_id) or self._journal.get(call_id, {})
-        return entry if any(field in entry for field in _OUTCOME) else None
+        entry = self._outcomes.get(call_id) or self._journal.get(call_id, {})
+        return entry if any(field in entry for field in _OUTCOME_FIELDS) else None
 
-    def _settled(self, call_id: str) -> bool:
+    def _has_ended(self, call_id: str) -> bool:
         return self.outcome(call_id) is not None
 
     async def call(
@@ -150,41 +151,41 @@ class Tools:
     ) -> Any:
         """Run the tool, or return what the journal has. See ``RunContext.tool``.
 
-        A tool that raises ``Unsettled`` has not been called after all: its call stays as it is, and may be made again.
+        A tool that raises ``CallNotMade`` has not been called after all: its call stays as it is, and may be made again.
         """
         args = well_formed_data(args)
-        entry = self._known(call_id, name, args)
-        if entry is not None and any(field in entry for field in _OUTCOME):
-            return await self._recorded(name, entry)
-        if call_id not in self._asking or call_id in self._paused:
-            known = entry is not None or call_id in self._begun
-            begun = known and call_id not in self.unbegun and call_id not in self._paused
-            if begun and not idempotent:
+        entry = self._find_entry(call_id, name, args)
+        if entry is not None and any(field in entry for field in _OUTCOME_FIELDS):
+            return await self._recorded_value(name, entry)
+        if call_id not in self._not_made or call_id in self._paused:
+            recorded = entry is not None or call_id in self._started
+            started = recorded and call_id not in self.not_started and call_id not in self._paused
+            if started and not idempotent:
                 raise ToolOutcomeUnknown(name, call_id)
-            await self._begin(call_id, name, args, message)
-        self._asking.discard(call_id)
+            await self._start_call(call_id, name, args, message)
+        self._not_made.discard(call_id)
         try:
             value = tool(**args)
             if inspect.isawaitable(value):
                 value = await value
-        except Unsettled as unsettled:
-            self._asking.add(call_id)
-            if not unsettled.quiet:
-                self.asks(call_id, unsettled.how)
+        except CallNotMade as not_made:
+            self._not_made.add(call_id)
+            if not not_made.silent:
+                self.pause(call_id, not_made.reason)
             raise
         except Exception as error:
-            await self._end(call_id, {"content": "", "error": described(error)})
+            await self._end(call_id, {"content": "", "error": error_data(error)})
             raise
-        await self._end(call_id, await self._content(value))
+        await self._end(call_id, await self._result_data(value))
         return value
 
-    def _known(self, call_id: str, name: str, args: dict[str, Any]) -> Mapping[str, Any] | None:
+    def _find_entry(self, call_id: str, name: str, args: dict[str, Any]) -> Mapping[str, Any] | None:
         """What is recorded of this call. Within an attempt an id that is used again names the same call, or none."""
-        if self._made.get(call_id) == _digest(name, to_data(args)):
-            return self._ended.get(call_id)
+        if self._calls.get(call_id) == _digest(name, to_data(args)):
+            return self._outcomes.get(call_id)
         return self._journal.get(call_id)
 
-    async def _recorded(self, name: str, entry: Mapping[str, Any]) -> Any:
+    async def _recorded_value(self, name: str, entry: Mapping[str, Any]) -> Any:
         if entry.get("error") is not None:
             raise ToolFailed(name, entry["error"])
         blob = entry.get("blob")
@@ -194,7 +195,7 @@ class Tools:
             raise Refused("blob.not_found", "the recorded result is a blob, and blobs cannot be read here")
         return from_content((await self.load(blob)).decode())
 
-    async def _begin(self, call_id: str, name: str, args: dict[str, Any], message: str | None) -> None:
+    async def _start_call(self, call_id: str, name: str, args: dict[str, Any], message: str | None) -> None:
         """The call must be durable before its side effect; a fenced attempt ends here and not after it."""
         producer = self._attempt.producer
         if self._paused.pop(call_id, None) is not None:
@@ -204,46 +205,46 @@ class Tools:
             producer.put(e.TOOL_END, {"toolCallId": call_id})
         else:
             self._put_call(call_id, name, args, message)
-        self._made.setdefault(call_id, _digest(name, to_data(args)))
-        await self._durable()
+        self._calls.setdefault(call_id, _digest(name, to_data(args)))
+        await self._flush()
 
-    async def _durable(self) -> None:
+    async def _flush(self) -> None:
         await self._attempt.producer.flush()
         if self._attempt.cancelled is not None or self._attempt.fenced:
             raise asyncio.CancelledError("the run is being stopped")
 
     def _put_call(self, call_id: str, name: str, args: dict[str, Any], message: str | None) -> None:
         producer = self._attempt.producer
-        producer.put(e.TOOL_START, _opening(call_id, name, message))
+        producer.put(e.TOOL_START, _start_data(call_id, name, message))
         producer.put(e.TOOL_ARGS, {"toolCallId": call_id, "delta": encode(to_data(args)).decode()})
         producer.put(e.TOOL_END, {"toolCallId": call_id})
 
     async def _end(self, call_id: str, data: dict[str, Any]) -> None:
-        self._ended[call_id] = data
+        self._outcomes[call_id] = data
         self._attempt.producer.put(e.TOOL_RESULT, {"toolCallId": call_id, **data})
         await self._attempt.producer.flush()
 
     # --- results
-    async def _content(self, value: Any) -> dict[str, Any]:
+    async def _result_data(self, value: Any) -> dict[str, Any]:
         """A result as the log keeps it: whatever it is, and whatever becomes of it, the tool has acted."""
         content = to_content(value)
         size = len(encode(content))
-        if size <= limits.EVENT_BYTES - _AROUND_BYTES and self._kept_bytes + size <= limits.JOURNAL_BYTES // 2:
-            self._kept_bytes += size
+        if size <= limits.EVENT_BYTES - _ENVELOPE_BYTES and self._journal_bytes + size <= limits.JOURNAL_BYTES // 2:
+            self._journal_bytes += size
             return {"content": content}
-        kept = await self._stored(content.encode())
-        self._kept_bytes += _HEAD_CHARS
-        return {"content": content[:_HEAD_CHARS], **kept}
+        reference = await self._store_result(content.encode())
+        self._journal_bytes += _PREVIEW_CHARS
+        return {"content": content[:_PREVIEW_CHARS], **reference}
 
-    async def _stored(self, content: bytes) -> dict[str, Any]:
+    async def _store_result(self, content: bytes) -> dict[str, Any]:
         """The blob of a large result, or why it is not kept."""
         try:
-            return {"blob": await self.keep(content, within_s=limits.RESULT_STORE_S)}
+            return {"blob": await self.store_blob(content, within_s=limits.RESULT_STORE_S)}
         except HoldfastError as error:
             message = f"the call was made; its result of {len(content)} bytes is not kept: {error.detail}"
             return {"error": {"code": error.code, "message": message[:500]}}
 
-    async def keep(self, data: bytes, *, within_s: float | None = None) -> str:
+    async def store_blob(self, data: bytes, *, within_s: float | None = None) -> str:
         """Store a blob, over any outage of the server that is not longer than ``within_s`` seconds; returns its id.
 
         Raises:
@@ -251,24 +252,24 @@ class Tools:
         """
         if self.store is None:
             raise Refused("input.too_large", "there is nowhere to keep it")
-        backoff, why = Backoff(), Unavailable("timeout")
+        backoff, last_error = Backoff(), Unavailable("timeout")
         try:
             async with asyncio.timeout(within_s):
                 while True:
                     try:
                         return await self.store(data)
                     except Unavailable as error:
-                        why = error
+                        last_error = error
                         await asyncio.sleep(backoff.after_s(error))
         except TimeoutError:
-            raise why from None
+            raise last_error from None
 
 
 def _digest(name: str, args: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_named(well_formed_data({"args": args, "name": name}))).hexdigest()
+    return hashlib.sha256(_canonical_bytes(well_formed_data({"args": args, "name": name}))).hexdigest()
 
 
-def _named(call: dict[str, Any]) -> bytes:
+def _canonical_bytes(call: dict[str, Any]) -> bytes:
     """A call as bytes that are its own: canonical JSON, or, for arguments that are none (dates, integers beyond a
     browser's), what they are encoded as."""
     try:
@@ -280,20 +281,20 @@ def _named(call: dict[str, Any]) -> bytes:
         return encode(to_data(call))
 
 
-def _opening(call_id: str, name: str, message: str | None) -> dict[str, Any]:
+def _start_data(call_id: str, name: str, message: str | None) -> dict[str, Any]:
     parent = {"parentMessageId": message} if message is not None else {}
     return {"toolCallId": call_id, "toolCallName": name, **parent}
 
 
-def described(error: BaseException) -> dict[str, str]:
+def error_data(error: BaseException) -> dict[str, str]:
     """An exception for the log: its class and words, bounded; no trace, which could hold anything."""
     if isinstance(error, HoldfastError):
         return {"code": error.code, "message": error.detail[:500]}
     try:
-        words = well_formed(str(error))
+        text = well_formed(str(error))
     except Exception:  # the exception's own code
-        words = ""
+        text = ""
     return {
         "code": "agent.failed",
-        "message": f"{type(error).__name__}: {words}"[:500] if words else type(error).__name__,
+        "message": f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__,
     }

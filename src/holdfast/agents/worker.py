@@ -44,13 +44,13 @@ class Worker:
     # --- life
     async def serve(self, *, drain_s: float, signals: bool) -> None:
         """Work until cancelled, or told to drain; see ``Holdfast.serve``."""
-        ends = [
-            self._connection.on_message(messages.Assigned, self._assigned),
+        registrations = [
+            self._connection.on_message(messages.Assignment, self._assigned),
             self._connection.on_message(messages.Signal, self._signalled),
             self._connection.on_connected(self._connected),
             self._connection.on_disconnected(self._disconnected),
         ]
-        beat = asyncio.create_task(self._heartbeats(), name="holdfast heartbeats")
+        heartbeats = asyncio.create_task(self._heartbeats(), name="holdfast heartbeats")
         try:
             with self._on_signals() if signals else contextlib.nullcontext():
                 if self._connection.connected:
@@ -62,9 +62,9 @@ class Worker:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            beat.cancel()
-            for end in ends:
-                end()
+            heartbeats.cancel()
+            for unregister in registrations:
+                unregister()
         if self._error is not None:
             raise self._error
 
@@ -97,7 +97,9 @@ class Worker:
 
     # --- the connection comes and goes
     def _connected(self) -> None:
-        self._connection.hurry(self._lease_s / 3)  # a server that comes back grants every lease anew: be there in time
+        self._connection.cap_backoff(
+            self._lease_s / 3
+        )  # a server that comes back grants every lease anew: be there in time
         self._offer()
         for attempt in list(self._attempts.values()):
             self._attach(attempt)
@@ -122,10 +124,10 @@ class Worker:
         self._stop.set()
 
     def _attach(self, attempt: Attempt) -> None:
-        def answered(outcome: dict[str, Any] | HoldfastError) -> None:
+        def on_outcome(outcome: dict[str, Any] | HoldfastError) -> None:
             if isinstance(outcome, dict):
                 self._attached.add(attempt)
-                attempt.caught_up(outcome)
+                attempt.catch_up(outcome)
                 self._look_for_children(attempt)
             elif isinstance(outcome, Refused):
                 attempt.fence(outcome)
@@ -135,36 +137,40 @@ class Worker:
         op = wire.Attach(
             session=attempt.session, run=attempt.run, generation=attempt.generation, incarnation=attempt.incarnation
         )
-        self._connection.post(op, answered)
+        self._connection.post(op, on_outcome)
 
     def _attach_again(self, attempt: Attempt) -> None:
-        held = self._attempts.get(attempt.key) is attempt
-        if held and self._connection.connected and attempt not in self._attached:
+        active = self._attempts.get(attempt.key) is attempt
+        if active and self._connection.connected and attempt not in self._attached:
             self._attach(attempt)
 
     def _look_for_children(self, attempt: Attempt) -> None:
         """A spawned run may have ended while nobody listened: the session's state says so."""
-        if attempt.awaited:
-            task = asyncio.get_running_loop().create_task(self._children(attempt))
-            attempt.keep(task)
+        if attempt.pending_children:
+            task = asyncio.get_running_loop().create_task(self._fetch_children(attempt))
+            attempt.add_task(task)
 
-    async def _children(self, attempt: Attempt) -> None:
+    async def _fetch_children(self, attempt: Attempt) -> None:
         with contextlib.suppress(HoldfastError):
             view = await self._client.session(attempt.session).state()
-            for ident in attempt.awaited & view.runs.keys():
+            for ident in attempt.pending_children & view.runs.keys():
                 run = view.runs[ident]
                 if run["status"] in ENDED:
-                    attempt.child_ended(
+                    attempt.record_child_end(
                         {"run": ident, "name": run.get("name"), "status": run["status"], "error": run.get("error")}
                     )
 
     # --- runs
-    def _assigned(self, message: messages.Assigned, size: int) -> None:
-        known = self._attempts.get((message.session, message.run))
-        if known is not None and known.incarnation == message.incarnation and known.generation >= message.generation:
+    def _assigned(self, message: messages.Assignment, size: int) -> None:
+        current = self._attempts.get((message.session, message.run))
+        if (
+            current is not None
+            and current.incarnation == message.incarnation
+            and current.generation >= message.generation
+        ):
             return
-        if known is not None:
-            known.fence(Refused("run.fenced", "a newer attempt was assigned"))
+        if current is not None:
+            current.fence(Refused("run.fenced", "a newer attempt was assigned"))
         agent = self._agents.get(message.agent)
         if agent is None:
             _LOG.warning("assigned a run of %s, which this worker does not serve", message.agent)
@@ -181,9 +187,9 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOG.error("run %s could not be ended", execution.attempt.run, exc_info=error)
 
-    def track(self, attempt: Attempt, held: bool) -> None:
+    def track(self, attempt: Attempt, active: bool) -> None:
         """An attempt begins here, or is over: its lease is renewed and its signals are heard in between."""
-        if held:
+        if active:
             self._attempts[attempt.key] = attempt
             self._attached.add(attempt)
             return
@@ -194,7 +200,7 @@ class Worker:
     def _signalled(self, message: messages.Signal, size: int) -> None:
         attempt = self._attempts.get((message.session, message.run))
         if attempt is not None and attempt.generation == message.generation:
-            attempt.signalled(message)
+            attempt.handle_signal(message)
 
     # --- leases
     @property
@@ -205,9 +211,11 @@ class Worker:
         """Renew every lease in one operation. It runs on the agents' own loop: a loop that hangs loses its leases."""
         while True:
             await asyncio.sleep(min(limits.HEARTBEAT_S, self._lease_s / 3))
-            held = [attempt for attempt in self._attempts.values() if attempt in self._attached and not attempt.fenced]
+            active = [
+                attempt for attempt in self._attempts.values() if attempt in self._attached and not attempt.fenced
+            ]
             if self._connection.connected:  # also without a run: that a worker is heard of says that it does not hang
-                leases = [wire.Held(a.session, a.run, a.generation, a.incarnation) for a in held]
+                leases = [wire.Held(a.session, a.run, a.generation, a.incarnation) for a in active]
                 op = wire.Heartbeat(runs=leases)
                 self._connection.post(op, self._renewed)
 

@@ -42,12 +42,12 @@ class HttpBlobs:
     async def put(self, session: str, data: bytes, media_type: str = "application/octet-stream") -> str:
         if len(data) > limits.BLOB_BYTES:
             raise too_large("blob", limits.BLOB_BYTES, "bytes")
-        answer = await self._ask("POST", self._path(session), content=data, headers={"content-type": media_type})
-        return str(answer.json()["blob"])
+        response = await self._request("POST", self._path(session), content=data, headers={"content-type": media_type})
+        return str(response.json()["blob"])
 
     async def get(self, session: str, blob: str) -> tuple[str, bytes]:
-        answer = await self._ask("GET", f"{self._path(session)}/{quote(blob, safe='')}")
-        return answer.headers.get("content-type", "application/octet-stream"), answer.content
+        response = await self._request("GET", f"{self._path(session)}/{quote(blob, safe='')}")
+        return response.headers.get("content-type", "application/octet-stream"), response.content
 
     async def close(self) -> None:
         if self._http is not None:
@@ -58,7 +58,7 @@ class HttpBlobs:
     def _path(session: str) -> str:
         return f"/v1/sessions/{quote(session, safe='')}/blobs"
 
-    async def _ask(self, method: str, path: str, **options: Any) -> Any:
+    async def _request(self, method: str, path: str, **options: Any) -> Any:
         import httpx  # a client that never touches blobs does not pay for it
 
         if self._server is None:
@@ -69,16 +69,16 @@ class HttpBlobs:
             )
         headers = {"authorization": f"Bearer {await self._token.fetch()}", **options.pop("headers", {})}
         try:
-            answer = await self._http.request(method, path, headers=headers, **options)
+            response = await self._http.request(method, path, headers=headers, **options)
         except httpx.TransportError as error:
             raise Unavailable("connection.lost", str(error)) from error
-        if answer.status_code >= 400:
-            raise self._error(answer)
-        return answer
+        if response.status_code >= 400:
+            raise self._error(response)
+        return response
 
     @staticmethod
-    def _error(answer: Any) -> HoldfastError:
+    def _error(response: Any) -> HoldfastError:
         try:
-            return from_wire(answer.json()["error"])
+            return from_wire(response.json()["error"])
         except (ValueError, KeyError, TypeError):
-            return Unavailable("server.internal", f"HTTP status {answer.status_code}")
+            return Unavailable("server.internal", f"HTTP status {response.status_code}")

@@ -14,9 +14,9 @@ from holdfast.client.connection import Connection, Status, new_key
 from holdfast.client.retry import Backoff
 from holdfast.client.session import Session
 from holdfast.client.token import TokenSource
-from holdfast.client.transport import Dial
+from holdfast.client.transport import Dialer
 from holdfast.client.watch import SessionList
-from holdfast.client.websocket import WebSocketDial
+from holdfast.client.websocket import WebSocketDialer
 from holdfast.protocol import limits
 
 
@@ -24,7 +24,7 @@ class Client:
     """What ``holdfast.connect`` gives: use it as an async context manager.
 
     Args:
-        server: ``http(s)://host[:port]``, or a ``Dial`` of one's own.
+        server: ``http(s)://host[:port]``, or a ``Dialer`` of one's own.
         token: an access token, or a function (plain or async) that returns one; it is called on every connect and
             before the token expires.
         surface, device: what the person uses, shown to others as presence.
@@ -36,7 +36,7 @@ class Client:
 
     def __init__(
         self,
-        server: str | Dial,
+        server: str | Dialer,
         token: TokenSource = None,
         *,
         surface: str = "",
@@ -46,16 +46,16 @@ class Client:
         backoff: Backoff | None = None,
         timeout_s: float = limits.REQUEST_TIMEOUT_S,
     ) -> None:
-        dial = WebSocketDial(server, tls) if isinstance(server, str) else server
-        self.connection = Connection(dial, token, surface=surface, device=device, backoff=backoff)
+        dialer = WebSocketDialer(server, tls) if isinstance(server, str) else server
+        self.connection = Connection(dialer, token, surface=surface, device=device, backoff=backoff)
         self.blobs: Blobs = blobs or HttpBlobs(server if isinstance(server, str) else None, token, tls)
         self._timeout_s = timeout_s
         self._sessions: WeakValueDictionary[str, Session] = WeakValueDictionary()
         self._list: SessionList | None = None
         for kind in messages.SESSION_MESSAGES:
             self.connection.on_message(kind, self._session_message)
-        self.connection.on_connected(lambda: self._each(Session.reconnected))
-        self.connection.on_disconnected(lambda: self._each(Session.disconnected))
+        self.connection.on_connected(lambda: self._for_each_session(Session.reconnected))
+        self.connection.on_disconnected(lambda: self._for_each_session(Session.disconnected))
 
     async def __aenter__(self) -> Self:
         """Connect. Raises as ``Connection.open`` does."""
@@ -94,10 +94,10 @@ class Client:
         Raises:
             Refused: ``input.session_id`` when it cannot be one.
         """
-        known = self._sessions.get(session)
-        if known is None:
-            known = self._sessions[session] = Session(self.connection, session)
-        return known
+        found = self._sessions.get(session)
+        if found is None:
+            found = self._sessions[session] = Session(self.connection, session)
+        return found
 
     async def create(
         self, session: str | None = None, *, title: str = "", agent: str = "", meta: dict[str, Any] | None = None
@@ -111,9 +111,9 @@ class Client:
         Raises:
             Refused: ``session.exists`` with other settings.
         """
-        created = self.session(session or f"s-{new_key()}")
-        await created.create(title=title, agent=agent, meta=meta)
-        return created
+        new = self.session(session or f"s-{new_key()}")
+        await new.create(title=title, agent=agent, meta=meta)
+        return new
 
     def sessions(self) -> SessionList:
         """The live list of the principal's sessions (SUB-8): an async context manager with ``rows``."""
@@ -127,6 +127,6 @@ class Client:
         if session is not None:
             session.received(message, size)
 
-    def _each(self, what: Callable[[Session], None]) -> None:
+    def _for_each_session(self, action: Callable[[Session], None]) -> None:
         for session in list(self._sessions.values()):
-            what(session)
+            action(session)

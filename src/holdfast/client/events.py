@@ -7,13 +7,13 @@ from collections import deque
 from types import TracebackType
 
 from holdfast.client import messages
-from holdfast.client.feed import Feed, Reader, Snapshot, Start
+from holdfast.client.feed import Feed, FeedReader, Snapshot, Start
 from holdfast.errors import HoldfastError
 from holdfast.protocol import limits, wire
 from holdfast.protocol.events import Event
 
 
-class Events(Reader):
+class Events(FeedReader):
     """An async iterator over a session: each event once, in order, without a gap, whatever happens to connections.
 
     It yields ``Event`` items, and a ``Snapshot`` at the start if that was asked for, and wherever the log can no
@@ -28,13 +28,13 @@ class Events(Reader):
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
         self._error: HoldfastError | None = None
-        self._given = (self.incarnation, self.seq)
+        self._position = (self.incarnation, self.seq)
         feed.add(self)
 
     @property
     def cursor(self) -> wire.Cursor | None:
         """The position after the last item yielded: store it, and give it to ``events(after=…)`` later."""
-        incarnation, seq = self._given
+        incarnation, seq = self._position
         return wire.Cursor(incarnation, seq) if incarnation else None
 
     def close(self) -> None:
@@ -55,8 +55,8 @@ class Events(Reader):
         return True
 
     def caught_up(self) -> None:
-        if self.incarnation and not self._given[0]:
-            self._given = (self.incarnation, self.seq)  # a reader from the tail has a cursor before its first event
+        if self.incarnation and not self._position[0]:
+            self._position = (self.incarnation, self.seq)  # a reader from the tail has a cursor before its first event
 
     def fail(self, error: HoldfastError) -> None:
         self._error = error
@@ -79,9 +79,9 @@ class Events(Reader):
                     if self.lagging:
                         self._feed.resume(self)
                 if isinstance(item, Snapshot):
-                    self._given = (item.incarnation, item.seq)
+                    self._position = (item.incarnation, item.seq)
                     return item
-                self._given = (self._given[0] or self.incarnation, item.last)
+                self._position = (self._position[0] or self.incarnation, item.last)
                 if isinstance(item, Event):
                     return item
             elif self._error is not None:

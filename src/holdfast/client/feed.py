@@ -45,7 +45,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         return wire.Cursor(self.incarnation, self.seq)
 
 
-class Reader:
+class FeedReader:
     """A position in a session that advances event by event. Subclasses say what happens with each."""
 
     def __init__(self, start: Start | wire.Cursor) -> None:
@@ -74,57 +74,57 @@ class Feed:
         self._session = session
         self._owner = owner  # the session object is found by its id only while somebody holds it: readers do
         # in the order they came
-        self._readers: weakref.WeakValueDictionary[int, Reader] = weakref.WeakValueDictionary()
-        self._turn = 0  # number of the newest subscribe; answers to older ones mean nothing
+        self._readers: weakref.WeakValueDictionary[int, FeedReader] = weakref.WeakValueDictionary()
+        self._subscription = 0  # number of the newest subscribe; answers to older ones mean nothing
         self._open = False  # whether the newest subscribe was answered: only then messages count
         self._tail = 0
-        self._stalled: tuple[str, int] | None = None  # where a gap was met last
+        self._last_gap: tuple[str, int] | None = None  # where a gap was met last
         self._backoff = Backoff()
         self._loop = asyncio.get_running_loop()
 
     @property
     def incarnation(self) -> str | None:
         """The life of the session that is being read; None while nothing is."""
-        reading = (reader.incarnation for reader in self._active() if reader.needs is None and reader.incarnation)
-        return next(reading, None)
+        incarnations = (reader.incarnation for reader in self._active() if reader.needs is None and reader.incarnation)
+        return next(incarnations, None)
 
     # --- readers come and go
-    def add(self, reader: Reader) -> None:
+    def add(self, reader: FeedReader) -> None:
         """Let a reader read from its start."""
         self._readers[id(reader)] = reader
-        weakref.finalize(reader, _forgotten, weakref.ref(self)).atexit = False
+        weakref.finalize(reader, _reader_collected, weakref.ref(self)).atexit = False
         self.subscribe()
 
-    def remove(self, reader: Reader) -> None:
+    def remove(self, reader: FeedReader) -> None:
         """End a reader."""
         self._readers.pop(id(reader), None)
         if not self._active():
             self._unsubscribe()
 
-    def resume(self, reader: Reader) -> None:
+    def resume(self, reader: FeedReader) -> None:
         """A reader that lagged has read what it had."""
         reader.lagging = False
         self.subscribe()
 
-    def restart(self, reader: Reader) -> None:
+    def restart(self, reader: FeedReader) -> None:
         """A reader needs a snapshot to go on."""
         reader.needs = "snapshot"
         self.subscribe()
 
-    def forgotten(self) -> None:
+    def reader_collected(self) -> None:
         """A reader was dropped without being closed; called from whichever thread collects it."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(lambda: None if self._active() else self._unsubscribe())
 
-    def _active(self) -> list[Reader]:
+    def _active(self) -> list[FeedReader]:
         return [reader for reader in self._readers.values() if not reader.lagging]
 
     # --- subscribing
     def subscribe(self) -> None:
         """Subscribe (again) from what the readers need; a later call makes an earlier one void."""
         self._open = False
-        self._turn += 1
-        turn, readers = self._turn, self._active()
+        self._subscription += 1
+        subscription, readers = self._subscription, self._active()
         if not readers:
             self._unsubscribe()
             return
@@ -133,7 +133,7 @@ class Feed:
             self._fail(self._connection.error)
         elif self._connection.connected:
             op = wire.Subscribe(session=self._session, start=_start(readers))
-            self._connection.post(op, lambda outcome: self._subscribed(turn, op.start, outcome))
+            self._connection.post(op, lambda outcome: self._subscribed(subscription, op.start, outcome))
 
     def resume_all(self) -> None:
         """There is a new connection."""
@@ -143,7 +143,7 @@ class Feed:
     def lost(self) -> None:
         """The connection is gone; ``resume_all`` follows when there is another."""
         self._open = False
-        self._turn += 1
+        self._subscription += 1
         if self._active():
             self._connection.mark_behind(self, True)
             if self._connection.error is not None:
@@ -151,17 +151,17 @@ class Feed:
 
     def _unsubscribe(self) -> None:
         self._open = False
-        self._turn += 1
+        self._subscription += 1
         self._connection.mark_behind(self, False)
         if self._connection.connected:
             self._connection.post(wire.Unsubscribe(session=self._session), lambda outcome: None)
 
-    def _subscribed(self, turn: int, start: object, outcome: dict[str, Any] | HoldfastError) -> None:
-        if turn != self._turn:
+    def _subscribed(self, subscription: int, start: object, outcome: dict[str, Any] | HoldfastError) -> None:
+        if subscription != self._subscription:
             return
         if isinstance(outcome, Unavailable):
             if self._connection.connected:
-                self._loop.call_later(self._backoff.after_s(outcome), self._subscribe_if, turn)
+                self._loop.call_later(self._backoff.after_s(outcome), self._subscribe_if, subscription)
             return
         if isinstance(outcome, HoldfastError):
             self._fail(outcome)
@@ -178,13 +178,13 @@ class Feed:
                 reader.incarnation, reader.seq = incarnation, self._tail
             elif reader.needs is None and reader.incarnation != incarnation:
                 reader.needs = "snapshot"
-        self._catch_up(self._tail if start == "tail" else 0)
+        self._resubscribe_if_behind(self._tail if start == "tail" else 0)
 
-    def _subscribe_if(self, turn: int) -> None:
-        if turn == self._turn:
+    def _subscribe_if(self, subscription: int) -> None:
+        if subscription == self._subscription:
             self.subscribe()
 
-    def _catch_up(self, position: int) -> None:
+    def _resubscribe_if_behind(self, position: int) -> None:
         """The wire stands at ``position``: subscribe again when a reader has not come that far."""
         if any(reader.needs is not None or reader.seq < position for reader in self._active()):
             self.subscribe()
@@ -204,14 +204,14 @@ class Feed:
             return
         if isinstance(message, EventsFrame):
             self._tail = max(self._tail, message.last)
-            self._offer(message.events, size)
+            self._deliver(message.events, size)
         elif isinstance(message, messages.Skip):
             self._tail = max(self._tail, message.last)
-            self._offer([message], size)
+            self._deliver([message], size)
         elif isinstance(message, messages.SnapshotMessage):
-            self._replace(message, size)
+            self._deliver_snapshot(message, size)
         elif isinstance(message, messages.Live):
-            self._stalled = None
+            self._last_gap = None
             self._connection.mark_behind(self, False)
             for reader in self._active():
                 reader.caught_up()
@@ -219,13 +219,13 @@ class Feed:
             code = message.code if message.code in CODES else "session.deleted"
             if CODES[code].retry:
                 self._open = False
-                self._loop.call_later(self._backoff.next_s(), self._subscribe_if, self._turn)
+                self._loop.call_later(self._backoff.next_s(), self._subscribe_if, self._subscription)
                 return
             self._fail(Refused(code, "the subscription was closed by the server"))
 
-    def _offer(self, items: list[Event] | list[messages.Skip], size: int) -> None:
+    def _deliver(self, items: list[Event] | list[messages.Skip], size: int) -> None:
         share = size // len(items) + 1
-        again = False
+        resubscribe = False
         for reader in self._active():
             if reader.needs is not None:
                 continue
@@ -235,45 +235,45 @@ class Feed:
                     continue
                 first = item.seq if isinstance(item, Event) else item.first
                 if first != reader.seq + 1 and not (isinstance(item, messages.Skip) and first <= reader.seq):
-                    self._gap(reader)
-                    again = True
+                    self._note_gap(reader)
+                    resubscribe = True
                     break
                 if not reader.take(item, share):
                     reader.needs = "snapshot"
-                    again = True
+                    resubscribe = True
                     break
                 reader.seq = last
                 if reader.lagging:
                     break
-        if again:
+        if resubscribe:
             self.subscribe()
         elif not self._active():
             self._unsubscribe()
 
-    def _gap(self, reader: Reader) -> None:
+    def _note_gap(self, reader: FeedReader) -> None:
         """What came does not follow; the same gap twice means that only a snapshot helps."""
-        place = (reader.incarnation, reader.seq)
-        if self._stalled == place:
+        position = (reader.incarnation, reader.seq)
+        if self._last_gap == position:
             reader.needs = "snapshot"
-        self._stalled = place
+        self._last_gap = position
 
-    def _replace(self, message: messages.SnapshotMessage, size: int) -> None:
-        view, taken = message.view, False
+    def _deliver_snapshot(self, message: messages.SnapshotMessage, size: int) -> None:
+        view, view_used = message.view, False
         for reader in self._active():
-            if not self._replaces(message, reader):
+            if not self._takes_snapshot(message, reader):
                 continue
             # a reader that had a position is told that it was replaced, whichever way the snapshot was asked for
             reason = "reset" if message.reason == "start" and reader.incarnation else message.reason
             reader.needs = None
             reader.incarnation, reader.seq = message.incarnation, message.seq
             reader.take(
-                Snapshot(message.incarnation, message.seq, copy.deepcopy(view) if taken else view, reason), size
+                Snapshot(message.incarnation, message.seq, copy.deepcopy(view) if view_used else view, reason), size
             )
-            taken = True
+            view_used = True
         self._tail = max(self._tail, message.seq)
-        self._catch_up(message.seq)
+        self._resubscribe_if_behind(message.seq)
 
-    def _replaces(self, message: messages.SnapshotMessage, reader: Reader) -> bool:
+    def _takes_snapshot(self, message: messages.SnapshotMessage, reader: FeedReader) -> bool:
         """Whether a snapshot concerns this reader, or only another one that shares the feed."""
         if reader.needs is not None:
             return reader.needs == "snapshot"
@@ -282,13 +282,13 @@ class Feed:
         return message.reason != "start" and (reader.seq < message.seq or reader.seq > self._tail)
 
 
-def _forgotten(feed: weakref.ref[Feed]) -> None:
-    held = feed()  # held weakly: what a finalizer holds lives as long as the reader, which may hold the feed
-    if held is not None:
-        held.forgotten()
+def _reader_collected(reference: weakref.ref[Feed]) -> None:
+    alive = reference()  # held weakly: what a finalizer holds lives as long as the reader, which may hold the feed
+    if alive is not None:
+        alive.reader_collected()
 
 
-def _start(readers: list[Reader]) -> Start | wire.Cursor:
+def _start(readers: list[FeedReader]) -> Start | wire.Cursor:
     needs = {reader.needs for reader in readers}
     if "snapshot" in needs:
         return "snapshot"

@@ -9,7 +9,7 @@ from holdfast.client import messages
 from holdfast.client.transport import Transport
 from holdfast.errors import HoldfastError, Refused, Unavailable
 
-_REFUSALS: Final = {
+_REFUSAL_CODES: Final = {
     4400: "input.malformed",
     4401: "auth.invalid",
     4403: "auth.denied",
@@ -19,7 +19,7 @@ _REFUSALS: Final = {
 """Close codes that a retry with the same token does not cure."""
 
 
-class Owner(Protocol):
+class LinkOwner(Protocol):
     """The connection a link belongs to."""
 
     def received(self, link: Link, raw: bytes) -> None:
@@ -32,7 +32,7 @@ class Owner(Protocol):
 class Link:
     """One transport's life as the connection's sink; a link that was replaced is not listened to."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: LinkOwner) -> None:
         self._owner = owner
         self.transport: Transport | None = None
         self.lost_event = asyncio.Event()
@@ -51,7 +51,7 @@ class Link:
         self.code, self.reason = code, reason
         self.lost_event.set()
         if not self.welcome.done():
-            self.fail(from_close(code, reason))
+            self.fail(error_from_close(code, reason))
         self._owner.lost(self)
 
     def fail(self, error: HoldfastError) -> None:
@@ -61,10 +61,10 @@ class Link:
             self.welcome.exception()  # looked at: whoever awaits it may be gone
 
 
-def from_close(code: int, reason: str) -> HoldfastError:
+def error_from_close(code: int, reason: str) -> HoldfastError:
     """The error that a close code stands for."""
-    if code in _REFUSALS:
-        return Refused(_REFUSALS[code], reason)
+    if code in _REFUSAL_CODES:
+        return Refused(_REFUSAL_CODES[code], reason)
     if code == 4410:
         return Unavailable("auth.expired", reason)
     return Unavailable("connection.lost", reason)

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from types import TracebackType
 
 from holdfast.client import messages
-from holdfast.client.feed import Feed, Reader, Snapshot
+from holdfast.client.feed import Feed, FeedReader, Snapshot
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import wire
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
 
-Change = Callable[["LiveView"], None]
+ViewCallback = Callable[["LiveView"], None]
 
 
-class LiveView(Reader):
+class LiveView(FeedReader):
     """Folds a session as it grows; heals itself with a snapshot when an event does not join (FOLD-3).
 
     Attributes:
@@ -27,9 +27,9 @@ class LiveView(Reader):
     def __init__(self, feed: Feed) -> None:
         super().__init__("snapshot")
         self._feed = feed
-        self._callbacks: list[Change] = []
+        self._callbacks: list[ViewCallback] = []
         self._waiters: list[asyncio.Future[None]] = []
-        self._announced = False
+        self._change_scheduled = False
         self._loop = asyncio.get_running_loop()
         self._error: HoldfastError | None = None
         self.view = View()
@@ -41,7 +41,7 @@ class LiveView(Reader):
         """The position of the view."""
         return wire.Cursor(self.incarnation, self.seq)
 
-    def on_change(self, callback: Change) -> Callable[[], None]:
+    def on_change(self, callback: ViewCallback) -> Callable[[], None]:
         """Call back after the view changed, at most once per turn of the event loop; returns what ends that."""
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback) if callback in self._callbacks else None
@@ -75,24 +75,24 @@ class LiveView(Reader):
                 self._error = Refused("config.invalid", str(error))
         elif isinstance(item, Event) and not self.view.apply(item):
             return False
-        self._announce()
+        self._schedule_change()
         return True
 
     def caught_up(self) -> None:
         self.live = True
-        self._announce()
+        self._schedule_change()
 
     def fail(self, error: HoldfastError) -> None:
         self._error = error
-        self._announce()
+        self._schedule_change()
 
-    def _announce(self) -> None:
-        if not self._announced:
-            self._announced = True
+    def _schedule_change(self) -> None:
+        if not self._change_scheduled:
+            self._change_scheduled = True
             self._loop.call_soon(self._changed)
 
     def _changed(self) -> None:
-        self._announced = False
+        self._change_scheduled = False
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():

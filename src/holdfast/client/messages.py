@@ -65,7 +65,7 @@ class Closed(msgspec.Struct, tag_field="op", tag="closed"):
     code: str
 
 
-class Here(msgspec.Struct, tag_field="op", tag="presence"):
+class PresenceMessage(msgspec.Struct, tag_field="op", tag="presence"):
     """Who is in a session now."""
 
     session: str
@@ -79,7 +79,7 @@ class Sessions(msgspec.Struct, tag_field="op", tag="sessions"):
     removed: list[str] = []
 
 
-class Assigned(msgspec.Struct, tag_field="op", tag="assigned"):
+class Assignment(msgspec.Struct, tag_field="op", tag="assigned"):
     """A run for this worker, with all it needs to begin or to begin again.
 
     ``view`` needs ``read``; a worker without it gets ``said``: ids of the run's messages that are complete already.
@@ -123,10 +123,10 @@ class Goaway(msgspec.Struct, tag_field="op", tag="goaway"):
 
 
 Message = (
-    Ok | Error | Welcome | SnapshotMessage | EventsFrame | Skip | Live | Closed | Here | Sessions | Assigned | Signal | Goaway
+    Ok | Error | Welcome | SnapshotMessage | EventsFrame | Skip | Live | Closed | PresenceMessage | Sessions | Assignment | Signal | Goaway
 )  # fmt: skip
-SessionMessage = SnapshotMessage | EventsFrame | Skip | Live | Closed | Here
-SESSION_MESSAGES: Final = (SnapshotMessage, EventsFrame, Skip, Live, Closed, Here)
+SessionMessage = SnapshotMessage | EventsFrame | Skip | Live | Closed | PresenceMessage
+SESSION_MESSAGES: Final = (SnapshotMessage, EventsFrame, Skip, Live, Closed, PresenceMessage)
 """Messages that name a session and belong to whoever reads it."""
 
 _DECODER: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)

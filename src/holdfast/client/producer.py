@@ -26,15 +26,15 @@ from holdfast.protocol.codec import check_value, encode, well_formed, well_forme
 from holdfast.protocol.events import Draft
 
 _YIELD_EVERY: Final = 32  # writes; so that an agent that never waits still lets acknowledgements in
-_LONE: Final = "\ufffd"
-_GROWN_BY: Final = {
+_REPLACEMENT: Final = "\ufffd"
+_DELTA_OF_END: Final = {
     e.TEXT_END: e.TEXT_CONTENT, e.REASONING_END: e.REASONING_CONTENT, e.TOOL_END: e.TOOL_ARGS,
     e.TOOL_RESULT: e.TOOL_ARGS,
 }  # fmt: skip
 """What closes a text, and what it was grown by."""
 
 
-class _Gathered:
+class _BufferedEvent:
     """An event that was not sent yet. A delta collects the text of its neighbours."""
 
     __slots__ = ("draft", "parts", "size")
@@ -44,13 +44,13 @@ class _Gathered:
         self.parts: list[str] | None = [draft.data["delta"]] if draft.type in e.DELTAS else None
         self.size = size
 
-    def joins(self, type_: str, data: dict[str, Any], size: int) -> bool:
+    def merges(self, type_: str, data: dict[str, Any], size: int) -> bool:
         """Whether a delta continues this one: the same text, nothing else said, and small enough together."""
-        mine = self.draft
-        if self.parts is None or mine.type != type_ or self.size + size > limits.DELTA_CHARS:
+        draft = self.draft
+        if self.parts is None or draft.type != type_ or self.size + size > limits.DELTA_CHARS:
             return False
         field = e.DELTAS[type_]
-        return len(data) == 2 and len(mine.data) == 2 and mine.data[field] == data[field]
+        return len(data) == 2 and len(draft.data) == 2 and draft.data[field] == data[field]
 
     def finish(self) -> Draft:
         if self.parts is not None and len(self.parts) > 1:
@@ -74,7 +74,7 @@ class _Batch:
         self.size = size
         self.failed = self.refused = False
 
-    def keep_allowed(self) -> None:
+    def drop_forbidden(self) -> None:
         """Drop what a run that is being cancelled may not append."""
         self.drafts = [draft for draft in self.drafts if draft.type in e.WHILE_STOPPING]
 
@@ -106,18 +106,18 @@ class Producer:
         self._on_refused, self._on_stopping = on_refused, on_stopping
         self._ident = secrets.token_hex(8)
         self._next_seq = 1
-        self._gathered: deque[_Gathered] = deque()
-        self._gathered_size = 0
-        self._halves: dict[tuple[str, str], str] = {}  # first halves of surrogate pairs, by the text they end
-        self._flight: deque[_Batch] = deque()
-        self._answers_due = 0
-        self._waiting_to_resend = False
+        self._buffer: deque[_BufferedEvent] = deque()
+        self._buffer_size = 0
+        self._high_surrogates: dict[tuple[str, str], str] = {}  # first halves of surrogate pairs, by the text they end
+        self._in_flight: deque[_Batch] = deque()
+        self._unanswered = 0
+        self._resend_scheduled = False
         self._backoff = Backoff()
-        self._slower = 0.0  # seconds that one of the answers since asks to wait
+        self._retry_after_s = 0.0  # seconds that one of the answers since asks to wait
         self._waiters: list[asyncio.Future[None]] = []
-        self._scheduled = False
-        self._since_yield = 0
-        self._held = False
+        self._send_scheduled = False
+        self._writes_since_yield = 0
+        self._sending_paused = False
         self._loop = asyncio.get_running_loop()
         self.stopping = False
         self.error: HoldfastError | None = None
@@ -129,11 +129,11 @@ class Producer:
         Raises:
             Refused: the event is too large or too deep, or an earlier append was refused for good.
         """
-        while self._gathered_size > limits.APPEND_BUFFER_BYTES and self.error is None:
-            await self._changed()
-        self._since_yield += 1
-        if self._since_yield >= _YIELD_EVERY:
-            self._since_yield = 0
+        while self._buffer_size > limits.APPEND_BUFFER_BYTES and self.error is None:
+            await self._wait_for_change()
+        self._writes_since_yield += 1
+        if self._writes_since_yield >= _YIELD_EVERY:
+            self._writes_since_yield = 0
             await asyncio.sleep(0)
         self.put(type_, data)
 
@@ -146,8 +146,8 @@ class Producer:
         if type_ in e.DELTAS:
             self._put_delta(type_, data)
             return
-        if self._halves and type_ in _GROWN_BY:
-            self._put_half(_GROWN_BY[type_], str(data.get(e.DELTAS[_GROWN_BY[type_]])))
+        if self._high_surrogates and type_ in _DELTA_OF_END:
+            self._flush_surrogate(_DELTA_OF_END[type_], str(data.get(e.DELTAS[_DELTA_OF_END[type_]])))
         check_value(data, type_)
         try:
             size = len(encode(data))
@@ -156,66 +156,66 @@ class Producer:
             size = len(encode(data))
         if size > limits.EVENT_BYTES:
             raise too_large(type_, limits.EVENT_BYTES, "bytes")
-        self._gather(_Gathered(Draft(type_, data), size))
+        self._enqueue(_BufferedEvent(Draft(type_, data), size))
 
-    def _put_half(self, type_: str, ident: str) -> None:
+    def _flush_surrogate(self, type_: str, ident: str) -> None:
         """Nothing more comes that could be the other half."""
-        if self._halves.pop((type_, ident), None):
-            self._put_delta(type_, {e.DELTAS[type_]: ident, "delta": _LONE})
+        if self._high_surrogates.pop((type_, ident), None):
+            self._put_delta(type_, {e.DELTAS[type_]: ident, "delta": _REPLACEMENT})
 
     def _put_delta(self, type_: str, data: dict[str, Any]) -> None:
         delta, text = data["delta"], (type_, data[e.DELTAS[type_]])
-        if self._halves:
-            delta = self._halves.pop(text, "") + delta
+        if self._high_surrogates:
+            delta = self._high_surrogates.pop(text, "") + delta
         if not delta.isascii():
             if "\ud800" <= delta[-1] <= "\udbff":
-                self._halves[text], delta = delta[-1], delta[:-1]
+                self._high_surrogates[text], delta = delta[-1], delta[:-1]
             delta = well_formed(delta)
         if len(data) > 2:
             data = well_formed_data(data)
         for start in range(0, len(delta), limits.DELTA_CHARS):
             part = delta[start : start + limits.DELTA_CHARS] if len(delta) > limits.DELTA_CHARS else delta
-            last = self._gathered[-1] if self._gathered else None
-            if last is not None and last.joins(type_, data, len(part)):
+            last = self._buffer[-1] if self._buffer else None
+            if last is not None and last.merges(type_, data, len(part)):
                 assert last.parts is not None
                 last.parts.append(part)
                 last.size += len(part)
-                self._gathered_size += len(part)
+                self._buffer_size += len(part)
             else:
-                self._gather(_Gathered(Draft(type_, {**data, "delta": part}), len(part) + 64))
+                self._enqueue(_BufferedEvent(Draft(type_, {**data, "delta": part}), len(part) + 64))
 
-    def _gather(self, gathered: _Gathered) -> None:
-        self._gathered.append(gathered)
-        self._gathered_size += gathered.size
-        if not self._scheduled:
-            self._scheduled = True
+    def _enqueue(self, event: _BufferedEvent) -> None:
+        self._buffer.append(event)
+        self._buffer_size += event.size
+        if not self._send_scheduled:
+            self._send_scheduled = True
             self._loop.call_soon(self._send)  # what is written in this turn of the loop goes out together
 
     async def flush(self) -> None:
         """Wait until everything written is durable. Raises what an append was refused with."""
-        while (self._gathered or self._flight) and self.error is None:
-            await self._changed()
+        while (self._buffer or self._in_flight) and self.error is None:
+            await self._wait_for_change()
         if self.error is not None:
             raise self.error
 
     async def take_rest(self) -> list[Draft]:
         """Wait until everything sent is durable and take what was not sent yet, for an append of the caller's own."""
-        for type_, ident in list(self._halves):
-            self._put_half(type_, ident)
-        self._held = True
+        for type_, ident in list(self._high_surrogates):
+            self._flush_surrogate(type_, ident)
+        self._sending_paused = True
         try:
-            while self._flight and self.error is None:
-                await self._changed()
+            while self._in_flight and self.error is None:
+                await self._wait_for_change()
         finally:
-            self._held = False
+            self._sending_paused = False
         if self.error is not None:
             raise self.error
-        if len(self._gathered) > limits.BATCH_EVENTS or self._gathered_size > limits.APPEND_BYTES:
+        if len(self._buffer) > limits.BATCH_EVENTS or self._buffer_size > limits.APPEND_BYTES:
             self._send()
             await self.flush()
-        rest = [gathered.finish() for gathered in self._gathered]
-        self._gathered.clear()
-        self._gathered_size = 0
+        rest = [event.finish() for event in self._buffer]
+        self._buffer.clear()
+        self._buffer_size = 0
         return rest
 
     def stop(self) -> None:
@@ -223,55 +223,55 @@ class Producer:
         if self.stopping:
             return
         self.stopping = True
-        self._halves.clear()
-        kept = [g for g in self._gathered if g.draft.type in e.WHILE_STOPPING]
-        self._gathered = deque(kept)
-        self._gathered_size = sum(g.size for g in kept)
+        self._high_surrogates.clear()
+        remaining = [event for event in self._buffer if event.draft.type in e.WHILE_STOPPING]
+        self._buffer = deque(remaining)
+        self._buffer_size = sum(event.size for event in remaining)
         self._wake()
 
     def fence(self, error: HoldfastError) -> None:
         """Nothing more will be accepted: drop everything."""
         if self.error is None:
             self.error = error
-            self._gathered.clear()
-            self._gathered_size = 0
-            self._halves.clear()
-            self._flight.clear()
+            self._buffer.clear()
+            self._buffer_size = 0
+            self._high_surrogates.clear()
+            self._in_flight.clear()
             self._wake()
 
     # --- sending
     def _send(self) -> None:
-        self._scheduled = False
-        while self._gathered and not self._held and not self._answers_failed and self.error is None:
-            full = self._gathered_size >= limits.APPEND_BYTES or len(self._gathered) >= limits.BATCH_EVENTS
-            if self._flight and not (full and len(self._flight) < limits.APPENDS_IN_FLIGHT):
+        self._send_scheduled = False
+        while self._buffer and not self._sending_paused and not self._has_failed_batch and self.error is None:
+            full = self._buffer_size >= limits.APPEND_BYTES or len(self._buffer) >= limits.BATCH_EVENTS
+            if self._in_flight and not (full and len(self._in_flight) < limits.APPENDS_IN_FLIGHT):
                 break
             batch = self._next_batch()
-            self._flight.append(batch)
+            self._in_flight.append(batch)
             self._post(batch)
         self._wake()
 
     @property
-    def _answers_failed(self) -> bool:
-        return self._waiting_to_resend or any(batch.failed for batch in self._flight)
+    def _has_failed_batch(self) -> bool:
+        return self._resend_scheduled or any(batch.failed for batch in self._in_flight)
 
     def _next_batch(self) -> _Batch:
         drafts: list[Draft] = []
         size = 0
-        while self._gathered and len(drafts) < limits.BATCH_EVENTS:
-            if drafts and size + self._gathered[0].size > limits.APPEND_BYTES:
+        while self._buffer and len(drafts) < limits.BATCH_EVENTS:
+            if drafts and size + self._buffer[0].size > limits.APPEND_BYTES:
                 break
-            gathered = self._gathered.popleft()
-            size += gathered.size
-            self._gathered_size -= gathered.size
-            drafts.append(gathered.finish())
+            event = self._buffer.popleft()
+            size += event.size
+            self._buffer_size -= event.size
+            drafts.append(event.finish())
         batch = _Batch(self._next_seq, drafts, size)
         self._next_seq += 1
         return batch
 
     def _post(self, batch: _Batch) -> None:
         batch.failed = batch.refused = False
-        self._answers_due += 1
+        self._unanswered += 1
         op = wire.Append(
             session=self._session, events=batch.drafts, run=self._run, generation=self._generation,
             producer=wire.Producer(self._ident, 0, batch.seq), incarnation=self._incarnation,
@@ -279,19 +279,19 @@ class Producer:
         self._connection.post(op, lambda outcome: self._answered(batch, outcome))
 
     def _answered(self, batch: _Batch, outcome: dict[str, Any] | HoldfastError) -> None:
-        self._answers_due -= 1
+        self._unanswered -= 1
         if self.error is not None:
             return
         if isinstance(outcome, HoldfastError):
-            self._slower = max(self._slower, outcome.retry_after_s)
+            self._retry_after_s = max(self._retry_after_s, outcome.retry_after_s)
             self._refused(batch, outcome)
         else:
             self._backoff.reset()
-            self._flight.remove(batch)
-        if self.error is None and self._answers_due == 0 and any(b.failed for b in self._flight):
-            self._waiting_to_resend = True
-            slower, self._slower = self._slower, 0.0
-            delay_s = max(slower, self._backoff.next_s() if isinstance(outcome, Unavailable) else 0.0)
+            self._in_flight.remove(batch)
+        if self.error is None and self._unanswered == 0 and any(b.failed for b in self._in_flight):
+            self._resend_scheduled = True
+            retry_after_s, self._retry_after_s = self._retry_after_s, 0.0
+            delay_s = max(retry_after_s, self._backoff.next_s() if isinstance(outcome, Unavailable) else 0.0)
             self._loop.call_later(delay_s, self._resend)
         self._send()
 
@@ -300,13 +300,13 @@ class Producer:
         if isinstance(error, Unavailable) and self._connection.error is None:
             return
         if error.code == "run.stopping" and any(d.type not in e.WHILE_STOPPING for d in batch.drafts):
-            batch.keep_allowed()
-            first, self.stopping = not self.stopping, False
+            batch.drop_forbidden()
+            first_time, self.stopping = not self.stopping, False
             self.stop()
-            if first and self._on_stopping is not None:
+            if first_time and self._on_stopping is not None:
                 self._on_stopping()
             return
-        if error.code == "producer.gap" and batch is not self._flight[0]:
+        if error.code == "producer.gap" and batch is not self._in_flight[0]:
             return  # an earlier append failed; this one waits for its turn
         if error.code == "producer.gap" and batch.seq > 1:  # earlier ones were acknowledged
             error = Refused("session.incarnation", "what was appended before is not there: the session was restored")
@@ -320,24 +320,24 @@ class Producer:
         An append of which nothing is left (the run is stopping) was refused and consumed no number, and so did those
         behind it: they move up. All others keep their numbers, which settle what their first try has come to.
         """
-        self._waiting_to_resend = False
+        self._resend_scheduled = False
         if self.error is not None:
             return
         dropped = 0
-        for batch in list(self._flight):
+        for batch in list(self._in_flight):
             batch.seq -= dropped
             if self.stopping and batch.refused:
-                batch.keep_allowed()
+                batch.drop_forbidden()
             if batch.drafts:
                 self._post(batch)
             else:
-                self._flight.remove(batch)
+                self._in_flight.remove(batch)
                 dropped += 1
         self._next_seq -= dropped
         self._send()
 
     # --- waiting
-    async def _changed(self) -> None:
+    async def _wait_for_change(self) -> None:
         future: asyncio.Future[None] = self._loop.create_future()
         self._waiters.append(future)
         await future

@@ -23,7 +23,7 @@ class Backoff:
         self._uniform = uniform if callable(uniform) else random.uniform
         self._failures = 0
 
-    def within(self, cap_s: float) -> None:
+    def lower_cap(self, cap_s: float) -> None:
         """From now on no delay is longer than this, nor than it would have been."""
         self._cap_s = min(self._cap_s, cap_s)
 

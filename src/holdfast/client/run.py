@@ -6,7 +6,7 @@ import copy
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from holdfast.client.said import Saying, said
+from holdfast.client.run_text import RunText, run_text
 from holdfast.errors import Refused
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
@@ -48,14 +48,14 @@ class Run:
             Refused: ``run.not_found`` when neither the session's state nor its history has it.
         """
         async with self.session.live() as live:
-            view = await live.until(lambda view: self._over(view) or self.id not in view.runs)
-            known, page, life = view.runs.get(self.id), view.older, live.incarnation
-        while known is None and page > 0:  # it ended long ago: it is on a page of history
-            older = await self.session.history(page, incarnation=life)
-            known, page = older["page"]["runs"].get(self.id), older["older"]
-        if known is None:
+            view = await live.until(lambda view: self._has_ended(view) or self.id not in view.runs)
+            run, page, incarnation = view.runs.get(self.id), view.older, live.incarnation
+        while run is None and page > 0:  # it ended long ago: it is on a page of history
+            older = await self.session.history(page, incarnation=incarnation)
+            run, page = older["page"]["runs"].get(self.id), older["older"]
+        if run is None:
             raise Refused("run.not_found", f"no run {self.id!r:.80}")
-        return dict(known)
+        return dict(run)
 
     async def text(self) -> str:
         """Wait for its end and return what it said: the texts of its messages, joined by blank lines."""
@@ -66,7 +66,7 @@ class Run:
         while page > 0 and (not items or items[0]["seq"] > run["seq"]):
             older = await self.session.history(page, incarnation=live.incarnation)
             items, page = [*older["page"]["items"], *items], older["older"]
-        return said(items, run)
+        return run_text(items, run)
 
     async def stream(self) -> AsyncIterator[str]:
         """What it says, piece by piece as it says it, from the beginning; all pieces together are ``text()``.
@@ -77,30 +77,30 @@ class Run:
             Refused: ``run.not_found``; ``run.fenced`` when an attempt was lost and the next one says something else:
                 what was given is void, and a new iteration gives what counts.
         """
-        saying = Saying(self.id)
+        reader = RunText(self.id)
         piece = ""
 
-        def news(view: View) -> bool:
+        def has_news(view: View) -> bool:
             nonlocal piece
-            if self._over(view) or not self._begun_in(view):
+            if self._has_ended(view) or not self._starts_in(view):
                 return True
-            piece = saying.more(view)
+            piece = reader.read_new(view)
             return bool(piece)
 
         async with self.session.live() as live:
-            view = await live.until(news)
-            while not self._over(view) and self._begun_in(view):
+            view = await live.until(has_news)
+            while not self._has_ended(view) and self._starts_in(view):
                 yield piece
-                view = await live.until(news)
-        piece = saying.rest(await self.text())
+                view = await live.until(has_news)
+        piece = reader.remainder(await self.text())
         if piece:
             yield piece
 
-    def _begun_in(self, view: View) -> bool:
+    def _starts_in(self, view: View) -> bool:
         """Whether the view holds the run's beginning, and not only a page of history (SUB-5)."""
         run = view.runs.get(self.id)
         return run is not None and (view.older == 0 or (bool(view.items) and view.items[0]["seq"] <= run["seq"]))
 
-    def _over(self, view: View) -> bool:
+    def _has_ended(self, view: View) -> bool:
         run = view.runs.get(self.id)
         return run is not None and run["status"] in ENDED

@@ -17,7 +17,7 @@ from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import check_session_id, well_formed
 from holdfast.protocol.fold import View
 
-Here = Callable[[list[dict[str, Any]]], None]
+PresenceCallback = Callable[[list[dict[str, Any]]], None]
 
 
 class Session:
@@ -32,7 +32,7 @@ class Session:
         self.id = check_session_id(session)
         self.connection = connection
         self._feed: Feed | None = None
-        self._here: list[Here] = []
+        self._presence_callbacks: list[PresenceCallback] = []
 
     # --- reading
     @property
@@ -67,26 +67,26 @@ class Session:
         Raises:
             Refused: ``history.not_found``, ``session.incarnation``.
         """
-        return await self._ask(wire.History(session=self.id, page=page), incarnation)
+        return await self._request(wire.History(session=self.id, page=page), incarnation)
 
     async def read(self, seq: int) -> None:
         """The person has seen everything up to ``seq``."""
-        await self._ask(wire.Read(session=self.id, seq=seq))
+        await self._request(wire.Read(session=self.id, seq=seq))
 
     async def presence(self, doing: dict[str, Any]) -> None:
         """Show others what the person does here now. Nothing happens while offline: presence is not kept."""
         if self.connection.connected:
             await self.connection.request(wire.Presence(session=self.id, doing=doing))
 
-    def on_presence(self, callback: Here) -> Callable[[], None]:
+    def on_presence(self, callback: PresenceCallback) -> Callable[[], None]:
         """Call back with everybody who is here, whenever that changes, while the session is being read."""
-        self._here.append(callback)
-        return lambda: self._here.remove(callback) if callback in self._here else None
+        self._presence_callbacks.append(callback)
+        return lambda: self._presence_callbacks.remove(callback) if callback in self._presence_callbacks else None
 
     def received(self, message: messages.SessionMessage, size: int) -> None:
         """A message of this session; called by the client."""
-        if isinstance(message, messages.Here):
-            for callback in list(self._here):
+        if isinstance(message, messages.PresenceMessage):
+            for callback in list(self._presence_callbacks):
                 callback(message.here)
         elif self._feed is not None:
             self._feed.received(message, size)
@@ -101,7 +101,9 @@ class Session:
         if self._feed is not None:
             self._feed.lost()
 
-    async def _ask(self, op: wire.Command | wire.History | wire.Read, incarnation: str | None = None) -> dict[str, Any]:
+    async def _request(
+        self, op: wire.Command | wire.History | wire.Read, incarnation: str | None = None
+    ) -> dict[str, Any]:
         """Ask what concerns the life of the session that is being read, and no other (LIFE-1)."""
         op.incarnation = incarnation or (self._feed.incarnation if self._feed is not None else None)
         return await self.connection.request(op)
@@ -117,11 +119,11 @@ class Session:
 
     async def rename(self, title: str) -> None:
         """Give the session a title."""
-        await self._ask(wire.Rename(session=self.id, title=well_formed(title)))
+        await self._request(wire.Rename(session=self.id, title=well_formed(title)))
 
     async def delete(self) -> None:
         """Erase the session. Needs ``admin``. Sent again after a loss, it deletes no other life of the session."""
-        await self._ask(wire.Delete(session=self.id, key=new_key()))
+        await self._request(wire.Delete(session=self.id, key=new_key()))
 
     # --- speaking
     async def send(
@@ -155,26 +157,26 @@ class Session:
             session=self.id, text=text, agent=agent, edits=edits, parent=parent, answer=answer,
             attachments=attachments or [], meta=meta or {}, attempts=attempts, concurrent=concurrent, silent=silent, key=key or new_key(),
         )  # fmt: skip
-        return self._run(await self._ask(op))
+        return self._run(await self._request(op))
 
     async def interrupt(
         self, text: str, *, run: str | None = None, agent: str = "", force: bool = False, key: str | None = None
     ) -> Run:
         """Stop what runs (or one run), say something, and queue its run behind the end of the old ones (CTL-5)."""
         op = wire.Interrupt(session=self.id, text=text, run=run, agent=agent, force=force, key=key or new_key())
-        return self._run(await self._ask(op))
+        return self._run(await self._request(op))
 
     async def regenerate(self, input: str, *, agent: str = "", select: bool = False) -> Run:
         """Answer an input again; the earlier answer stays as a sibling. ``select``: show the branch that ends there."""
         op = wire.Regenerate(session=self.id, input=input, agent=agent, select=select)
-        return self._run(await self._ask(op))
+        return self._run(await self._request(op))
 
     def run(self, run: str, input: str = "") -> Run:
         """A run of this session, by id."""
         return Run(self, run, input)
 
-    def _run(self, answer: dict[str, Any]) -> Run:
-        return Run(self, answer.get("run") or "", str(answer.get("messageId", "")), answer.get("served"))
+    def _run(self, result: dict[str, Any]) -> Run:
+        return Run(self, result.get("run") or "", str(result.get("messageId", "")), result.get("served"))
 
     def producer(self) -> Producer:
         """Append events outside any run, in order, each once."""
@@ -195,15 +197,15 @@ class Session:
         Returns:
             The ids of the runs that are being stopped, sub-runs included. ``force`` ends them at once.
         """
-        named: Literal["run", "input", "mine", "all"] = (
+        target: Literal["run", "input", "mine", "all"] = (
             "run" if run is not None else "input" if input is not None else scope
         )
-        op = wire.Cancel(session=self.id, run=run, input=input, scope=named, force=force, version=version)
-        return list((await self._ask(op)).get("runs", []))
+        op = wire.Cancel(session=self.id, run=run, input=input, scope=target, force=force, version=version)
+        return list((await self._request(op)).get("runs", []))
 
     async def steer(self, run: str, text: str) -> str:
         """Put words into a running run (CTL-4); returns the steer's id."""
-        return str((await self._ask(wire.Steer(session=self.id, run=run, text=text))).get("steerId", ""))
+        return str((await self._request(wire.Steer(session=self.id, run=run, text=text))).get("steerId", ""))
 
     async def approve(self, approval: str, *, note: str = "", hash: str | None = None) -> None:
         """Let the action happen. ``hash`` says which action the person was shown.
@@ -222,16 +224,16 @@ class Session:
         self, approval: str, decision: Literal["approved", "denied"], note: str, hash: str | None
     ) -> None:
         op = wire.Resolve(session=self.id, approval=approval, decision=decision, note=note, hash=hash)
-        await self._ask(op)
+        await self._request(op)
 
     async def select(self, *, input: str | None = None, run: str | None = None, version: int | None = None) -> None:
         """Show another branch: the one that ends at ``input``, or the sibling answer ``run``."""
-        await self._ask(wire.Select(session=self.id, input=input, run=run, version=version))
+        await self._request(wire.Select(session=self.id, input=input, run=run, version=version))
 
     async def take(self, *, force: bool = False) -> None:
         """Take over from the agents (CTL-8)."""
-        await self._ask(wire.Take(session=self.id, force=force))
+        await self._request(wire.Take(session=self.id, force=force))
 
     async def give_back(self, *, force: bool = False) -> None:
         """Give the session back to its agents."""
-        await self._ask(wire.GiveBack(session=self.id, force=force))
+        await self._request(wire.GiveBack(session=self.id, force=force))

@@ -50,5 +50,5 @@ class Token:
 
         A clock that is wrong here must not make a storm of refreshes, hence the floor.
         """
-        left_s = expires_ms / 1000 - time.time()
-        return max(left_s - min(limits.TOKEN_REFRESH_S, left_s / 5), limits.RETRY_CAP_S)
+        remaining_s = expires_ms / 1000 - time.time()
+        return max(remaining_s - min(limits.TOKEN_REFRESH_S, remaining_s / 5), limits.RETRY_CAP_S)

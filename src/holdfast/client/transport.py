@@ -25,7 +25,7 @@ class Transport(Protocol):
         """Close; ``lost`` follows. Idempotent."""
 
 
-class Dial(Protocol):
+class Dialer(Protocol):
     """Opens transports. ``authenticates`` says that the other side wants a ``hello`` with a token first."""
 
     authenticates: bool

@@ -12,7 +12,7 @@ from holdfast.client.connection import Connection
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import wire
 
-Change = Callable[["SessionList"], None]
+ListCallback = Callable[["SessionList"], None]
 
 
 class SessionList:
@@ -22,9 +22,9 @@ class SessionList:
         self._connection = connection
         self._rows: dict[str, dict[str, Any]] = {}
         self._fresh = False  # whether the rows are of this connection
-        self._callbacks: list[Change] = []
-        self._ends: list[Callable[[], None]] = []
-        self._first: asyncio.Future[None] | None = None
+        self._callbacks: list[ListCallback] = []
+        self._unregister: list[Callable[[], None]] = []
+        self._first_rows: asyncio.Future[None] | None = None
         self._users = 0
 
     @property
@@ -32,7 +32,7 @@ class SessionList:
         """The sessions, most recently active first: ``session, title, tail, active_ms, read, unread, card, …``."""
         return sorted(self._rows.values(), key=lambda row: -int(row.get("active_ms", 0)))
 
-    def on_change(self, callback: Change) -> Callable[[], None]:
+    def on_change(self, callback: ListCallback) -> Callable[[], None]:
         """Call back after the list changed; returns what ends that."""
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback) if callback in self._callbacks else None
@@ -41,15 +41,15 @@ class SessionList:
         """Follow the list; the first rows are there when this returns."""
         self._users += 1
         if self._users == 1:
-            self._first = asyncio.get_running_loop().create_future()
-            self._ends = [
+            self._first_rows = asyncio.get_running_loop().create_future()
+            self._unregister = [
                 self._connection.on_message(messages.Sessions, self._received),
                 self._connection.on_connected(self._watch),
             ]
             if self._connection.connected:
                 self._watch()
-        assert self._first is not None
-        await asyncio.shield(self._first)
+        assert self._first_rows is not None
+        await asyncio.shield(self._first_rows)
         return self
 
     async def __aexit__(
@@ -57,8 +57,8 @@ class SessionList:
     ) -> None:
         self._users -= 1
         if self._users == 0:
-            for end in self._ends:
-                end()
+            for unregister in self._unregister:
+                unregister()
             if self._connection.connected:
                 self._connection.post(wire.Unwatch(), lambda outcome: None)
 
@@ -67,17 +67,17 @@ class SessionList:
         self._connection.post(wire.Watch(), self._watched)
 
     def _watched(self, outcome: dict[str, Any] | HoldfastError) -> None:
-        if isinstance(outcome, Refused) and self._first is not None and not self._first.done():
-            self._first.set_exception(outcome)
+        if isinstance(outcome, Refused) and self._first_rows is not None and not self._first_rows.done():
+            self._first_rows.set_exception(outcome)
 
     def _received(self, message: messages.Sessions, size: int) -> None:
         if not self._fresh:  # after every connect all rows come first
             self._rows.clear()
             self._fresh = True
         self._rows.update({row["session"]: row for row in message.rows})
-        for gone in message.removed:
-            self._rows.pop(gone, None)
-        if self._first is not None and not self._first.done():
-            self._first.set_result(None)
+        for session in message.removed:
+            self._rows.pop(session, None)
+        if self._first_rows is not None and not self._first_rows.done():
+            self._first_rows.set_result(None)
         for callback in list(self._callbacks):
             callback(self)

@@ -39,18 +39,18 @@ def http_url(url: str) -> str:
     return urlunsplit((scheme, parts.netloc, parts.path.removesuffix(PATH), "", ""))
 
 
-async def connected_socket(host: str, port: int) -> socket.socket:
+async def connect_socket(host: str, port: int) -> socket.socket:
     """A TCP socket connected to ``host:port``. Raises ``OSError``."""
     loop = asyncio.get_running_loop()
     family, kind, protocol, _, address = (await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))[0]
-    made = socket.socket(family, kind, protocol)
-    made.setblocking(False)
+    connection = socket.socket(family, kind, protocol)
+    connection.setblocking(False)
     try:
-        await loop.sock_connect(made, address)
+        await loop.sock_connect(connection, address)
     except BaseException:
-        made.close()
+        connection.close()
         raise
-    return made
+    return connection
 
 
 class _Listener(picows.WSListener):
@@ -74,9 +74,9 @@ class _Listener(picows.WSListener):
         elif kind is picows.WSMsgType.TEXT and frame.fin:
             self._sink.received(frame.get_payload_as_bytes())
         elif kind in (picows.WSMsgType.TEXT, picows.WSMsgType.CONTINUATION):
-            self._gather(transport, frame)
+            self._append_fragment(transport, frame)
 
-    def _gather(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+    def _append_fragment(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         if self._parts is None:
             self._parts, self._size = [], 0
         self._parts.append(frame.get_payload_as_bytes())
@@ -105,7 +105,7 @@ class _WebSocket:
             self._transport.disconnect()
 
 
-class WebSocketDial:
+class WebSocketDialer:
     """Opens WebSockets to one server.
 
     Args:
@@ -122,7 +122,7 @@ class WebSocketDial:
         self._via = via
 
     async def _socket(self, _: object) -> socket.socket | None:
-        return None if self._via is None else await connected_socket(*self._via)
+        return None if self._via is None else await connect_socket(*self._via)
 
     async def __call__(self, sink: Sink) -> _WebSocket:
         try:

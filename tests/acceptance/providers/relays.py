@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from holdfast.agents.adapters import anthropic_messages, generator, openai_chat, openai_responses
-from holdfast.agents.adapters.answer import Answer, ProviderFailed, Scribe, upstream
+from holdfast.agents.adapters.answer import Answer, ProviderFailed, RunWriter, upstream
 from holdfast.agents.run import RunContext
 
 Event = dict[str, Any]
 Relay = Callable[[RunContext, AsyncIterator[Event]], Awaitable[Answer]]
-Read = Callable[[Scribe, Event], Awaitable[None]]
+Read = Callable[[RunWriter, Event], Awaitable[None]]
 
 TEXT = 0  # key of the one text of an answer
 
@@ -22,7 +22,7 @@ def by(read: Read) -> Relay:
     """A relay from what reads one event."""
 
     async def relay(run: RunContext, stream: AsyncIterator[Event]) -> Answer:
-        scribe = Scribe(run)
+        scribe = RunWriter(run)
         async with upstream(stream) as events:
             async for event in events:
                 await read(scribe, event)
@@ -31,13 +31,13 @@ def by(read: Read) -> Relay:
     return relay
 
 
-async def _whole_call(scribe: Scribe, ident: str, name: str, args: Any) -> None:
+async def _whole_call(scribe: RunWriter, ident: str, name: str, args: Any) -> None:
     key = len(scribe.answer.calls)
     await scribe.call(key, ident or f"call-{key}", name)
     await scribe.args(key, json.dumps(args, ensure_ascii=False))
 
 
-async def converse(scribe: Scribe, event: Event) -> None:
+async def converse(scribe: RunWriter, event: Event) -> None:
     """Amazon Bedrock's ConverseStream, which Nova also speaks without it; every piece of text may be a block."""
     start, grown = event.get("contentBlockStart"), event.get("contentBlockDelta")
     if start and "toolUse" in start["start"]:
@@ -64,7 +64,7 @@ async def invoke(run: RunContext, stream: AsyncIterator[Event]) -> Answer:
     return await (anthropic_messages.relay if "type" in first else by(converse))(run, whole())
 
 
-async def google(scribe: Scribe, event: Event) -> None:
+async def google(scribe: RunWriter, event: Event) -> None:
     """Gemini's streamGenerateContent."""
     for candidate in event.get("candidates", []):
         for part in candidate.get("content", {}).get("parts", []):
@@ -72,7 +72,7 @@ async def google(scribe: Scribe, event: Event) -> None:
         scribe.answer.finish = candidate.get("finishReason") or scribe.answer.finish
 
 
-async def _part(scribe: Scribe, part: Event) -> None:
+async def _part(scribe: RunWriter, part: Event) -> None:
     if "functionCall" in part:
         call = part["functionCall"]
         await _whole_call(scribe, call.get("id", ""), call["name"], call.get("args", {}))
@@ -85,7 +85,7 @@ async def _part(scribe: Scribe, part: Event) -> None:
         await (scribe.reasoning if part.get("thought") else scribe.text)(TEXT, part.get("text", ""))
 
 
-async def interactions(scribe: Scribe, event: Event) -> None:
+async def interactions(scribe: RunWriter, event: Event) -> None:
     """Google's interactions."""
     delta = event.get("delta", {})
     if delta.get("type") == "text":
@@ -94,7 +94,7 @@ async def interactions(scribe: Scribe, event: Event) -> None:
         scribe.answer.finish = event["interaction"]["status"]
 
 
-async def cohere(scribe: Scribe, event: Event) -> None:
+async def cohere(scribe: RunWriter, event: Event) -> None:
     """Cohere's chat, version 2; the plan for its tools is reasoning."""
     kind = event["type"]
     message = event.get("delta", {}).get("message", {})
@@ -111,7 +111,7 @@ async def cohere(scribe: Scribe, event: Event) -> None:
         scribe.answer.finish = event["delta"]["finish_reason"]
 
 
-async def realtime(scribe: Scribe, event: Event) -> None:
+async def realtime(scribe: RunWriter, event: Event) -> None:
     """The text, the transcripts and the calls of OpenAI's realtime API, of those who speak like it, and of Gemini Live."""
     kind, item = event.get("type", ""), event.get("item", {})
     if kind in ("response.text.delta", "response.output_text.delta", "response.output_audio_transcript.delta"):

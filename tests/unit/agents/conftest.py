@@ -22,7 +22,7 @@ from holdfast.session.access import Principal, anyone
 Item = dict[str, Any]
 
 
-class CuttableDial:
+class CuttableDialer:
     """A loopback whose transports a test can cut, and which it can keep from coming back."""
 
     authenticates = False
@@ -49,12 +49,12 @@ class House:
 
     def __init__(self, lease_s: float) -> None:
         self.hub = Hub(MemoryEngine(), lease_s=lease_s)
-        self.dials: list[CuttableDial] = []
+        self.dials: list[CuttableDialer] = []
         self._clients: list[Holdfast] = []
         self._serving: list[asyncio.Task[None]] = []
 
     async def client(self, actor: str, *, agents: tuple[str, ...] = (), backoff: Backoff | None = None) -> Holdfast:
-        dial = CuttableDial(self.hub, anyone("t", actor, agents))
+        dial = CuttableDialer(self.hub, anyone("t", actor, agents))
         self.dials.append(dial)
         client = Holdfast(dial, backoff=backoff or Backoff(0.001, 0.001))
         await client.connection.open()

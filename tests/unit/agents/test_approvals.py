@@ -247,11 +247,11 @@ class Mailer:
         call, args = f"{run.id}.c1", {"to": "bo"}
         if run.attempt_number == 1:
             await run.tools.announce(call, "mail")
-            await run.tools.grow(call, '{"to": "bo"}')
+            await run.tools.append_args(call, '{"to": "bo"}')
         approval = await run.approve("mail", args, call_id=call, wait=self.wait)
         if not approval:
             error = {"code": "tool.denied", "message": approval.note}
-            await run.tools.settle(call, "mail", args, "", error=error)
+            await run.tools.record_result(call, "mail", args, "", error=error)
         else:
             await run.tool("mail", args, self._mail, call_id=call)
 

@@ -92,11 +92,11 @@ async def test_arguments_that_a_model_writes(house: House) -> None:
     async def write(run: RunContext) -> None:
         await run.tools.announce("c1", "mail")
         for piece in ('{"to": "', HIGH, LOW, '", "cc": "' + HIGH, '"}'):
-            await run.tools.grow("c1", piece)
+            await run.tools.append_args("c1", piece)
         await run.tool("mail", {"to": HIGH + LOW, "cc": HIGH}, lambda to, cc: [to, cc], call_id="c1")
         await run.tools.announce("c2", "cut")
-        await run.tools.grow("c2", HIGH)
-        await run.tools.settle("c2", "cut", {}, "denied")
+        await run.tools.append_args("c2", HIGH)
+        await run.tools.record_result("c2", "cut", {}, "denied")
 
     view = await written(house, write)
     one, two = items(view, "tool")

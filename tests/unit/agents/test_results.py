@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.agents.results import from_content, to_content, to_data, to_words
+from holdfast.agents.results import from_content, to_content, to_data, to_model_text
 from holdfast.agents.run import RunContext
 from holdfast.errors import Refused, Unavailable
 from holdfast.protocol import limits
@@ -130,7 +130,7 @@ def test_the_nearest_json(what: str, make: Callable[[], Any], expected: Any) -> 
     content.encode()
     if expected is not None:
         assert from_content(content) == expected
-    assert to_words(make()).encode()
+    assert to_model_text(make()).encode()
 
 
 def test_what_is_too_deep_or_too_much_says_so() -> None:

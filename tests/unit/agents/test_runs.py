@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.agents.run import RunContext
-from holdfast.client.run import said
+from holdfast.client.run import run_text
 from holdfast.errors import Refused
 from tests.unit.agents.conftest import House, items, seen
 
@@ -109,7 +109,7 @@ async def test_stop_is_asyncio_cancellation(house: House) -> None:
     assert over["cancel"]["delivered"] and over["cancel"]["effective"] and over["cancel"]["by"] == "user:ann"
     view = await session.state()
     assert items(view, "message")[1]["status"] == "cut"
-    assert said(view.items, view.runs[run.id]) == "so far"
+    assert run_text(view.items, view.runs[run.id]) == "so far"
 
 
 async def test_an_agent_that_swallows_the_stop_is_ended_by_the_session(

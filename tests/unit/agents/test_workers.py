@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.agents.run import RunContext
 from holdfast.client.retry import Backoff
-from holdfast.client.run import said
+from holdfast.client.run import run_text
 from holdfast.protocol import wire
 from tests.unit.agents.conftest import House, items, seen
 
@@ -130,7 +130,7 @@ class TestShortLease:
             ("first try ", "cut"),
             ("second try", "complete"),
         ]
-        assert said(view.items, view.runs[run.id]) == "second try"
+        assert run_text(view.items, view.runs[run.id]) == "second try"
         house.dials[0].down = False
         async with asyncio.timeout(10):
             while not ended:
@@ -176,7 +176,7 @@ class TestShortLease:
 
 
 async def test_an_assignment_repeated_by_the_server_starts_nothing_twice(house: House) -> None:
-    from holdfast.client.messages import Assigned
+    from holdfast.client.messages import Assignment
 
     worker = await house.worker()
     session = await house.session()
@@ -194,8 +194,8 @@ async def test_an_assignment_repeated_by_the_server_starts_nothing_twice(house: 
         while not started:
             await asyncio.sleep(0)
     life = next(iter(house.hub.sessions.values())).incarnation
-    again = Assigned("s1", run.id, 1, "writer", life)
-    for receiver in worker.connection._receivers[Assigned]:
+    again = Assignment("s1", run.id, 1, "writer", life)
+    for receiver in worker.connection._message_callbacks[Assignment]:
         receiver(again, 0)
     go.set()
     await run.finished()

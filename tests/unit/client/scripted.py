@@ -63,7 +63,7 @@ class Line:
 
 
 class Scripted:
-    """A ``Dial``: every transport is welcomed, and every operation goes to ``answer``."""
+    """A ``Dialer``: every transport is welcomed, and every operation goes to ``answer``."""
 
     def __init__(self, *, authenticates: bool = False) -> None:
         self.authenticates = authenticates

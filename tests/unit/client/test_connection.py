@@ -297,8 +297,8 @@ def test_backoff_is_full_jitter_and_bounded() -> None:
     backoff.next_s()
     assert uppers[-1] == 0.25
     assert backoff.after_s(Unavailable("limit.rate", retry_after_s=3.0)) == 3.0
-    backoff.within(1.0)
-    backoff.within(5.0)  # nobody may lift what another needs
+    backoff.lower_cap(1.0)
+    backoff.lower_cap(5.0)  # nobody may lift what another needs
     for _ in range(4):
         backoff.next_s()
     assert uppers[-1] == 1.0

@@ -1,6 +1,6 @@
 """What the adapters of providers have in common: reading a provider's stream to its end, and writing what comes into a run.
 
-A relay reads one stream with ``upstream``, which closes it whatever happens, and writes through a ``Scribe``, which gathers
+A relay reads one stream with ``upstream``, which closes it whatever happens, and writes through a ``RunWriter``, which gathers
 the ``Answer``. What a provider refuses or breaks off becomes ``ProviderFailed``, and with it the run's error.
 """
 
@@ -88,7 +88,7 @@ class Answer(msgspec.Struct):
     content: list[dict[str, Any]] = []
 
 
-class Scribe:
+class RunWriter:
     """Writes one answer into a run, piece by piece; pieces are told apart by the provider's own keys.
 
     Args:
@@ -154,7 +154,7 @@ class Scribe:
         call = self._calls.get(key)
         if call is not None and delta:
             call.args += delta
-            await self.run.tools.grow(call.id, delta)
+            await self.run.tools.append_args(call.id, delta)
 
     def known(self, key: Any) -> Call | None:
         """The call of a key."""
@@ -164,18 +164,18 @@ class Scribe:
         """A call that the provider makes itself begins; ``settle`` says what came of it."""
         call = await self.call(key, upstream, name)
         self.answer.calls.remove(call)
-        self.awaited[call.upstream] = self.run.tools.awaited[call.upstream] = call
+        self.awaited[call.upstream] = self.run.tools.provider_calls[call.upstream] = call
 
     async def settle(self, key: Any, value: Any, error: str = "") -> None:
         """What came of a call that the provider made; ``key`` is that of the call, or the provider's id for it."""
-        call = self._calls.get(key) or self.awaited.get(key) or self.run.tools.awaited.get(key)
+        call = self._calls.get(key) or self.awaited.get(key) or self.run.tools.provider_calls.get(key)
         if call is None:
             self.unknown.met("the result of a call that was not made")
             return
         self.awaited.pop(call.upstream, None)
-        self.run.tools.awaited.pop(call.upstream, None)
+        self.run.tools.provider_calls.pop(call.upstream, None)
         failed = {"code": "tool.failed", "message": error[:500]} if error else None
-        await self.run.tools.settle(call.id, call.name, {}, value, error=failed)
+        await self.run.tools.record_result(call.id, call.name, {}, value, error=failed)
 
     async def settle_rest(self) -> None:
         """The answer is whole, and no more was said of calls that the provider made: they are done."""

@@ -9,14 +9,12 @@ Events as documented at https://docs.anthropic.com/en/docs/build-with-claude/str
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from typing import Any
 
-from holdfast.agents.adapters.answer import Answer, Scribe, Stream, told, upstream
-from holdfast.agents.adapters.conversing import Attached, Conversation, Returned, Rules, Spoken, Tools
+from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, told, upstream
+from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
-from holdfast.protocol import limits
 from holdfast.protocol.codec import parse
 
 _GROWS = {
@@ -40,10 +38,10 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
     """
-    return await _read(Scribe(run, _Requests.name), stream)
+    return await _read(RunWriter(run, _Requests.name), stream)
 
 
-async def _read(scribe: Scribe, stream: Stream) -> Answer:
+async def _read(scribe: RunWriter, stream: Stream) -> Answer:
     messages = _Messages(scribe)
     try:
         async with upstream(stream) as events:
@@ -62,11 +60,7 @@ async def converse(
     max_tokens: int,
     tools: Tools = (),
     prompt: str | None = None,
-    gated: Collection[str] = (),
-    idempotent: Collection[str] = (),
-    wait: bool = True,
-    deadline_s: float = limits.APPROVAL_DEADLINE_S,
-    requests: int = limits.MODEL_REQUESTS,
+    rules: Rules | None = None,
     **options: Any,
 ) -> Answer:
     """Answer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
@@ -79,21 +73,17 @@ async def converse(
         tools: Python functions; ``functions.Function`` where the schema is to be another; as dicts, tools that
             Anthropic runs itself.
         prompt: what to answer instead of the run's input and its attachments.
-        gated: names of tools that people are asked about before each call.
-        idempotent: names of tools that may run again when a lost attempt was inside them.
-        wait: let the worker go while people decide; the run's agent is called again from its top afterwards.
-        deadline_s: how long they have, seconds.
-        requests: how often the model may be asked.
+        rules: which tools people are asked about, which may run twice, and how often the model may be asked.
         options: of ``client.messages.create``: ``system``, ``thinking``, ``tool_choice`` …
 
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
-        ToolOutcomeUnknown: see ``idempotent``.
-        Refused: ``config.invalid``, ``gated`` or ``idempotent`` name a tool that is not there; ``agent.failed``, the
-            model was asked ``requests`` times.
+        ToolOutcomeUnknown: an attempt was lost inside a tool that is not ``idempotent``.
+        Refused: ``config.invalid``, ``rules`` name a tool that is not there; ``agent.failed``, the model was asked
+            ``rules.requests`` times.
     """
     provider = _Requests(client, model, max_tokens, options)
-    return await Conversation(run, provider, tools, Rules(gated, idempotent, wait, deadline_s, requests), prompt).go()
+    return await Conversation(run, provider, tools, rules or Rules(), prompt).go()
 
 
 class _Requests:
@@ -103,7 +93,7 @@ class _Requests:
         self._client = client
         self._options = {"model": model, "max_tokens": max_tokens, **options, "stream": True}
 
-    def past(self, said: list[Spoken]) -> list[Any]:
+    def past(self, said: list[PastMessage]) -> list[Any]:
         messages: list[Any] = []
         for piece in said:
             blocks: list[dict[str, Any]] = [{"type": "text", "text": piece.text}] if piece.text else []
@@ -118,7 +108,7 @@ class _Requests:
             messages.insert(0, {"role": "user", "content": "…"})
         return messages
 
-    def file(self, attached: Attached) -> dict[str, Any]:
+    def file(self, attached: FileContent) -> dict[str, Any]:
         kind = "image" if attached.media_type.startswith("image/") else "document"
         source = {"type": "base64", "media_type": attached.media_type, "data": attached.base64}
         return {"type": kind, "source": source}
@@ -131,14 +121,14 @@ class _Requests:
         stream: Stream = self._client.messages.create(messages=messages, **offered, **self._options)
         return stream
 
-    async def read(self, scribe: Scribe, stream: Stream) -> Answer:
+    async def read(self, scribe: RunWriter, stream: Stream) -> Answer:
         return await _read(scribe, stream)
 
     def heard(self, answer: Answer) -> list[Any]:
         blocks = [block for block in answer.content if block["type"] != "text" or block.get("text")]
         return [{"role": "assistant", "content": blocks}] if blocks else []
 
-    def results(self, returned: list[Returned]) -> list[Any]:
+    def results(self, returned: list[CallResult]) -> list[Any]:
         return [{"role": "user", "content": [_result(one.call.upstream, one.text, one.failed) for one in returned]}]
 
 
@@ -155,7 +145,7 @@ def _object(args: str) -> dict[str, Any]:
 
 
 class _Messages:
-    def __init__(self, scribe: Scribe) -> None:
+    def __init__(self, scribe: RunWriter) -> None:
         self._scribe = scribe
         self._number = 0  # of the message in the stream
         self._blocks: dict[Any, dict[str, Any]] = {}

@@ -1,7 +1,7 @@
 """What the adapters of frameworks have in common.
 
 A framework has a state of its own (its messages, its checkpoints), and a run may go on in another process, after days. So
-the state is kept in the session (``kept``). People's decisions are asked for together (``ask_all``), and the conversation is
+the state is kept in the session (``checkpoint``). People's decisions are asked for together (``ask_all``), and the conversation is
 taken from the session's view (``turns``).
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from holdfast.agents.approvals import Approval, as_sent, decision
+from holdfast.agents.approvals import Approval, as_received, find_decision
 from holdfast.agents.errors import Released
 from holdfast.agents.results import from_content, to_content
 from holdfast.agents.run import RunContext
@@ -50,7 +50,7 @@ async def ask_all(
             raise Refused("content.exists", f"two questions have the id {question.id!r:.80}")
 
     def decided(ident: str) -> dict[str, Any] | None:
-        return decision(attempt, ident, asked[ident].tool, asked[ident].args)
+        return find_decision(attempt, ident, asked[ident].tool, asked[ident].args)
 
     def pending() -> list[str]:
         return [ident for ident in asked if decided(ident) is None]
@@ -58,7 +58,7 @@ async def ask_all(
     for ident in pending():
         question = asked[ident]
         if question.call is not None:
-            await run.tools.offer(question.call, question.tool, question.args)
+            await run.tools.show(question.call, question.tool, question.args)
         answer = await attempt.request(
             wire.Ask(
                 session=attempt.session, run=attempt.run, generation=attempt.generation, approval=ident,
@@ -66,7 +66,7 @@ async def ask_all(
             )
         )  # fmt: skip
         if question.call is not None:
-            run.tools.asked(question.call)
+            run.tools.close_args(question.call)
         if answer.get("decision"):
             attempt.decisions[ident] = answer
     if wait and not run.local and pending():
@@ -78,7 +78,7 @@ async def ask_all(
             attempt.released = True
             raise Released
     while pending():
-        await attempt.change()
+        await attempt.wait_for_change()
     idents = [_named(run, question) for question in questions]
     return [_approval(ident, question, decided(ident)) for ident, question in zip(idents, questions, strict=True)]
 
@@ -98,7 +98,7 @@ def _tellable(question: Question) -> Question:
     tool, args = well_formed(question.tool), well_formed_data(question.args)
     try:
         check_value(args)
-        exact = as_sent(args) == args
+        exact = as_received(args) == args
     except (Refused, TypeError, ValueError):
         exact = False
     return question._replace(tool=tool, args=args if exact else {"json": to_content(args)})

@@ -23,7 +23,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from typing import Any
 
-from holdfast.agents.adapters.answer import Answer, Scribe
+from holdfast.agents.adapters.answer import Answer, RunWriter
 from holdfast.agents.results import to_data
 from holdfast.agents.run import RunContext
 from holdfast.errors import Refused
@@ -53,7 +53,7 @@ async def stream(run: RunContext, said: AsyncIterable[str | dict[str, Any]]) -> 
 class _Writing:
     def __init__(self, run: RunContext) -> None:
         self._run = run
-        self._scribe = Scribe(run)
+        self._scribe = RunWriter(run)
         self._step: contextlib.AsyncExitStack | None = None
         self._kinds: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
             "text": self._text, "reasoning": self._reasoning, "source": self._source, "step": self._begin_step,

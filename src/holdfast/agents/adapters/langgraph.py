@@ -21,13 +21,13 @@ from langgraph.pregel import Pregel
 from langgraph.runtime import RunControl
 from langgraph.types import Command, Interrupt
 
+from holdfast.agents.adapters.checkpoint import Checkpoint
 from holdfast.agents.adapters.framework import ask_all, turns
-from holdfast.agents.adapters.kept import Kept
-from holdfast.agents.adapters.langgraph_asking import Answer, answered, decided, questions
 from holdfast.agents.adapters.langgraph_calls import Calls
+from holdfast.agents.adapters.langgraph_history import conversation
+from holdfast.agents.adapters.langgraph_interrupts import Answer, answered, decided, questions
 from holdfast.agents.adapters.langgraph_saver import SessionSaver
-from holdfast.agents.adapters.langgraph_told import conversation
-from holdfast.agents.adapters.langgraph_voices import Voices
+from holdfast.agents.adapters.langgraph_speakers import Speakers
 from holdfast.agents.adapters.rounds import Rounds
 from holdfast.agents.results import to_data
 from holdfast.agents.run import RunContext
@@ -68,7 +68,7 @@ async def run(
     Raises:
         ToolOutcomeUnknown: an attempt was lost inside a tool that is not idempotent.
     """
-    saver = SessionSaver(Kept(run, "langgraph"))
+    saver = SessionSaver(Checkpoint(run, "langgraph"))
     going = _Going(run, graph, saver, answer, wait, deadline_s, idempotent)
     going.config = {
         **(config or {}), "configurable": {**(config or {}).get("configurable", {}), "thread_id": run.id}
@@ -109,7 +109,7 @@ class _Going:
         self._saver = saver
         self._answer, self._wait, self._deadline_s = answer, wait, deadline_s
         self.calls = Calls(run, saver, idempotent)
-        self._voices = Voices(run)
+        self._voices = Speakers(run)
         self._rounds = Rounds(run)
         self._talks = "messages" in graph.channels
         self.config: Any = {}
@@ -119,7 +119,7 @@ class _Going:
 
     async def go(self, given: Any) -> Any:
         """Until the graph has ended and nobody has anything to add."""
-        if await self._saver.recall():
+        if await self._saver.load():
             given = None
         try:
             while True:
@@ -175,7 +175,7 @@ class _Going:
         if isinstance(message, ToolMessage):
             call, words = self.calls.ident(message.tool_call_id), str(message.text)
             error = {"code": "tool.failed", "message": words[:500]} if message.status == "error" else None
-            await self._run.tools.settle(call, message.name or "tool", {}, words, error=error)
+            await self._run.tools.record_result(call, message.name or "tool", {}, words, error=error)
         elif isinstance(message, AIMessage):
             await self._voices.write(namespace, message, last=_is_last(message))
 

@@ -32,10 +32,10 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command, Interrupt
 
 from holdfast.agents.adapters.langgraph_saver import Place, SessionSaver
-from holdfast.agents.adapters.langgraph_voices import ident
-from holdfast.agents.adapters.mending import carried
-from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown, Unsettled
-from holdfast.agents.results import to_data, to_words
+from holdfast.agents.adapters.langgraph_speakers import ident
+from holdfast.agents.adapters.text_repair import carried
+from holdfast.agents.errors import CallNotMade, ToolFailed, ToolOutcomeUnknown
+from holdfast.agents.results import to_data, to_model_text
 from holdfast.agents.run import RunContext
 from holdfast.errors import HoldfastError
 
@@ -158,7 +158,7 @@ class Calls:
         known = self._saver.calls.results.get(call)
         if known is not None:
             result = self._saver.untyped(known)
-            await self._run.tools.settle(call, name, args, _shown(result, request.tool_call["id"]))
+            await self._run.tools.record_result(call, name, args, _shown(result, request.tool_call["id"]))
             return result
         answers = [self._saver.untyped(answer) for answer in self._saver.calls.answers.get(call, ())]
         raised = _own_place(call, request, answers)
@@ -169,7 +169,7 @@ class Calls:
             try:
                 made.append(await execute(_forgiving(request)))
             except GraphInterrupt as asks:
-                raise Unsettled("interrupt", asks) from None
+                raise CallNotMade("interrupt", asks) from None
             except GraphBubbleUp as bubbled:  # a command for the graph above, for example
                 self._bubbled[call] = bubbled
                 return _shown(bubbled.args[0] if bubbled.args else None, request.tool_call["id"])
@@ -178,12 +178,12 @@ class Calls:
             await self._keep(call, made[0])
             shown = _shown(made[0], request.tool_call["id"])
             if isinstance(made[0], ToolMessage) and made[0].status == "error":
-                raise _TellsFailure("tool.failed", to_words(shown)[:500])
+                raise _TellsFailure("tool.failed", to_model_text(shown)[:500])
             return shown
 
         try:
             recorded = await self._run.tool(name, args, make, call_id=call, idempotent=name in self._idempotent)
-        except Unsettled as unsettled:
+        except CallNotMade as unsettled:
             raise self._asks(call, unsettled.cause, len(answers), own=raised() > len(answers)) from None
         except _TellsFailure:
             return made[0]
@@ -294,7 +294,7 @@ def _carries(value: Any) -> None:
 
 
 def _told(request: ToolCallRequest, content: Any, **more: Any) -> ToolMessage:
-    words = content if isinstance(content, str | list) else to_words(content)
+    words = content if isinstance(content, str | list) else to_model_text(content)
     return ToolMessage(words, name=request.tool_call["name"], tool_call_id=request.tool_call["id"], **more)
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 from langgraph.checkpoint.memory import InMemorySaver
 
-from holdfast.agents.adapters.kept import Kept
+from holdfast.agents.adapters.checkpoint import Checkpoint
 from holdfast.agents.output import TextOut
 
 _Typed = tuple[str, bytes]  # LangGraph's serialised values: how, and what
 
 
-class _Checkpoint(msgspec.Struct, array_like=True):
+class _GraphCheckpoint(msgspec.Struct, array_like=True):
     thread: str
     namespace: str
     id: str
@@ -64,7 +64,7 @@ class CallState(msgspec.Struct):
 
 
 class _State(msgspec.Struct):
-    checkpoints: list[_Checkpoint] = []
+    checkpoints: list[_GraphCheckpoint] = []
     writes: list[_Write] = []
     values: list[_Value] = []
     calls: CallState = msgspec.field(default_factory=CallState)
@@ -77,14 +77,14 @@ class SessionSaver(InMemorySaver):
         calls: kept with them.
     """
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: Checkpoint) -> None:
         super().__init__()
         self.kept = kept
         self.calls = CallState()
 
-    async def recall(self) -> bool:
+    async def load(self) -> bool:
         """Take up what an earlier attempt kept; False when there is nothing."""
-        raw = await self.kept.recall()
+        raw = await self.kept.load()
         if raw is None:
             return False
         state = msgspec.json.decode(raw, type=_State)
@@ -120,7 +120,7 @@ class SessionSaver(InMemorySaver):
                     continue
                 newest = max(checkpoints)
                 checkpoint, metadata, parent = checkpoints[newest]
-                state.checkpoints.append(_Checkpoint(thread, namespace, newest, checkpoint, metadata, parent))
+                state.checkpoints.append(_GraphCheckpoint(thread, namespace, newest, checkpoint, metadata, parent))
                 versions = self.serde.loads_typed(checkpoint)["channel_versions"]
                 for (task, index), (_, channel, value, path) in self.writes.get(
                     (thread, namespace, newest), {}

@@ -25,12 +25,12 @@ from agents.items import ToolApprovalItem, ToolCallOutputItem
 from openai.types.responses import Response, ResponseCompletedEvent
 from pydantic_core import to_jsonable_python
 
+from holdfast.agents.adapters.checkpoint import Checkpoint
 from holdfast.agents.adapters.framework import Question, Turn, ask_all, turns
-from holdfast.agents.adapters.kept import Kept
-from holdfast.agents.adapters.mending import carried, mend
-from holdfast.agents.adapters.openai_agents_voice import Voice
+from holdfast.agents.adapters.openai_agents_speaker import Speaker
 from holdfast.agents.adapters.rounds import Rounds
-from holdfast.agents.errors import ToolFailed, Unsettled
+from holdfast.agents.adapters.text_repair import carried, mend
+from holdfast.agents.errors import CallNotMade, ToolFailed
 from holdfast.agents.results import to_data
 from holdfast.agents.run import RunContext
 from holdfast.protocol import limits
@@ -38,7 +38,7 @@ from holdfast.protocol.codec import parse, well_formed, well_formed_data
 
 _INSIDE = "inside"  # what a call asks inside which people are asked
 
-_child: ContextVar[Voice | None] = ContextVar("holdfast agent tool", default=None)
+_child: ContextVar[Speaker | None] = ContextVar("holdfast agent tool", default=None)
 
 
 async def run(
@@ -105,7 +105,7 @@ class _Going:
         self.context: Any = None
         self.config = copy.copy(config)
         self._override, self.config.model = config.model, None
-        self._kept = Kept(run, "openai_agents")
+        self._kept = Checkpoint(run, "openai_agents")
         self._state = _State()
         self._copies: dict[int, Agent[Any]] = {}
         self._stop_after_turn: Callable[[], None] = lambda: None
@@ -113,7 +113,7 @@ class _Going:
         self._nested: dict[str, str] = {}
         self._requests = 0
         self._rounds = Rounds(run)
-        self.voice = Voice(run, journal=run)
+        self.voice = Speaker(run, journal=run)
 
     # --- the loop
     async def go(
@@ -121,7 +121,7 @@ class _Going:
     ) -> Any:
         """Turn by turn, until there is a final output and nobody has anything to add."""
         durable = self._durable(agent)
-        kept = await self._kept.recall()
+        kept = await self._kept.load()
         if kept is not None:
             self._state = msgspec.json.decode(kept, type=_State)
             if self._state.done:
@@ -138,7 +138,7 @@ class _Going:
                 self._rounds.next(self._requests, [self._question(item).id for item in asked])
                 if asked:
                     await speaker.aclose()  # nobody speaks while the run waits
-                    self.voice = Voice(self.run, journal=self.run, called=self.voice.called)
+                    self.voice = Speaker(self.run, journal=self.run, called=self.voice.called)
                     await self._resolve(begin, asked, wait, deadline_s)
                 await self._give_word(speaker, self._state.agent, agent.name)
                 begin, done = await self._turn(durable, begin, options)
@@ -183,7 +183,7 @@ class _Going:
         self._state = _State(agent=speaking, state=told, nested=self._nested)
         await self._save()
         for call in self._asking:  # from here on they can go on where they are
-            self.run.tools.asks(call, _INSIDE)
+            self.run.tools.pause(call, _INSIDE)
         self._asking.clear()
         return state, False
 
@@ -213,7 +213,7 @@ class _Going:
         if name != self.voice.name:
             await speaker.aclose()
             run = await speaker.enter_async_context(self.run.sub(name)) if name else self.run
-            self.voice = Voice(run, journal=self.run, name=name, called=self.voice.called)
+            self.voice = Speaker(run, journal=self.run, name=name, called=self.voice.called)
 
     # --- people
     async def _resolve(
@@ -235,7 +235,7 @@ class _Going:
         name, args = item.tool_name or "tool", _args(_field(item.raw_item, "arguments"))
         ident = f"{outer}.{call}" if outer else call
         shown = self.voice.ident(ident)
-        return Question(ident, name, args, shown if self.run.tools.known(shown) else None)
+        return Question(ident, name, args, shown if self.run.tools.has_call(shown) else None)
 
     # --- tools
     def _durable(self, agent: Agent[Any]) -> Agent[Any]:
@@ -280,7 +280,7 @@ class _Going:
                 recorded = await self.run.tool(
                     tool.name, _args(args), make, call_id=ident, idempotent=tool.name in self.idempotent
                 )
-            except Unsettled:
+            except CallNotMade:
                 return None  # the SDK knows by itself what is asked inside
             except ToolFailed as failed:
                 return str((failed.fields.get("error") or {}).get("message", failed.detail))
@@ -294,7 +294,7 @@ class _Going:
         inside it, the call is not over: it goes on from there when they have decided."""
         call = context.tool_call_id
         async with self.run.sub(tool._agent_instance.name or tool.name, input=_args(args)) as child:
-            voice = Voice(child, journal=self.run, within=call)
+            voice = Speaker(child, journal=self.run, within=call)
             token = _child.set(voice)
             try:
                 output = await tool.on_invoke_tool(context, args)
@@ -312,7 +312,7 @@ class _Going:
                 return output
             self._nested.update(dict.fromkeys(asked, call))
             self._asking.add(self.voice.ident(call))
-            raise Unsettled(_INSIDE, quiet=True)
+            raise CallNotMade(_INSIDE, silent=True)
         return "A person stopped this."
 
     @staticmethod

@@ -9,14 +9,12 @@ that the server runs (Groq's ``executed_tools``), sources (``annotations``; ``ci
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
-from holdfast.agents.adapters.answer import Answer, Scribe, Stream, told, upstream
-from holdfast.agents.adapters.conversing import Attached, Conversation, Returned, Rules, Spoken, Tools
+from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, told, upstream
+from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
-from holdfast.protocol import limits
 
 _KEY = 0  # of the one message of an answer
 _CHUNK = frozenset({
@@ -45,10 +43,10 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
     """
-    return await _read(Scribe(run, _Completions.name), stream)
+    return await _read(RunWriter(run, _Completions.name), stream)
 
 
-async def _read(scribe: Scribe, stream: Stream) -> Answer:
+async def _read(scribe: RunWriter, stream: Stream) -> Answer:
     chat = _Chat(scribe)
     try:
         async with upstream(stream) as chunks:
@@ -70,11 +68,7 @@ async def converse(
     tools: Tools = (),
     system: str = "",
     prompt: str | None = None,
-    gated: Collection[str] = (),
-    idempotent: Collection[str] = (),
-    wait: bool = True,
-    deadline_s: float = limits.APPROVAL_DEADLINE_S,
-    requests: int = limits.MODEL_REQUESTS,
+    rules: Rules | None = None,
     **options: Any,
 ) -> Answer:
     """Answer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
@@ -87,21 +81,17 @@ async def converse(
         tools: Python functions; ``functions.Function`` where the schema is to be another.
         system: instructions, before the conversation.
         prompt: what to answer instead of the run's input and its attachments.
-        gated: names of tools that people are asked about before each call.
-        idempotent: names of tools that may run again when a lost attempt was inside them.
-        wait: let the worker go while people decide; the run's agent is called again from its top afterwards.
-        deadline_s: how long they have, seconds.
-        requests: how often the model may be asked.
+        rules: which tools people are asked about, which may run twice, and how often the model may be asked.
         options: of ``client.chat.completions.create``: ``temperature``, ``reasoning_effort``, ``extra_body`` …
 
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
-        ToolOutcomeUnknown: see ``idempotent``.
-        Refused: ``config.invalid``, ``gated`` or ``idempotent`` name a tool that is not there; ``agent.failed``, the
-            model was asked ``requests`` times.
+        ToolOutcomeUnknown: an attempt was lost inside a tool that is not ``idempotent``.
+        Refused: ``config.invalid``, ``rules`` name a tool that is not there; ``agent.failed``, the model was asked
+            ``rules.requests`` times.
     """
     provider = _Completions(client, model, system, options)
-    return await Conversation(run, provider, tools, Rules(gated, idempotent, wait, deadline_s, requests), prompt).go()
+    return await Conversation(run, provider, tools, rules or Rules(), prompt).go()
 
 
 class _Completions:
@@ -112,7 +102,7 @@ class _Completions:
         self._options = {"model": model, "stream_options": {"include_usage": True}, **options, "stream": True}
         self._head = [{"role": "system", "content": system}] if system else []
 
-    def past(self, said: list[Spoken]) -> list[Any]:
+    def past(self, said: list[PastMessage]) -> list[Any]:
         messages: list[Any] = []
         for piece in said:
             message: dict[str, Any] = {"role": piece.role, "content": piece.text or None}
@@ -121,7 +111,7 @@ class _Completions:
             messages += [message, *(_result(turn.id, turn.text) for turn in piece.calls)]
         return messages
 
-    def file(self, attached: Attached) -> dict[str, Any]:
+    def file(self, attached: FileContent) -> dict[str, Any]:
         if attached.media_type.startswith("image/"):
             return {"type": "image_url", "image_url": {"url": attached.url}}
         return {"type": "file", "file": {"filename": attached.name, "file_data": attached.url}}
@@ -137,13 +127,13 @@ class _Completions:
         )
         return stream
 
-    async def read(self, scribe: Scribe, stream: Stream) -> Answer:
+    async def read(self, scribe: RunWriter, stream: Stream) -> Answer:
         return await _read(scribe, stream)
 
     def heard(self, answer: Answer) -> list[Any]:
         return answer.content if answer.text or answer.refusal or answer.calls else []
 
-    def results(self, returned: list[Returned]) -> list[Any]:
+    def results(self, returned: list[CallResult]) -> list[Any]:
         return [_result(one.call.upstream, one.text) for one in returned]
 
 
@@ -156,7 +146,7 @@ def _result(ident: str, text: str) -> dict[str, Any]:
 
 
 class _Chat:
-    def __init__(self, scribe: Scribe) -> None:
+    def __init__(self, scribe: RunWriter) -> None:
         self._scribe = scribe
         self._at: dict[int, int] = {}  # which call is being written at an index: some servers use one index for all
         self._extra: dict[int, dict[str, Any]] = {}

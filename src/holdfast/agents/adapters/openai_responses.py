@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
 from typing import Any
 
-from holdfast.agents.adapters.answer import Answer, Scribe, Stream, told, upstream
-from holdfast.agents.adapters.conversing import Attached, Conversation, Returned, Rules, Spoken, Tools
+from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, told, upstream
+from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
-from holdfast.protocol import limits
 
 _OURS = {  # types of items that the one who called the model has to act on, and the field with what it wrote
     "function_call": "arguments", "custom_tool_call": "input", "apply_patch_call": "operation",
@@ -52,10 +50,10 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
     """
-    return await _read(Scribe(run, _Requests.name), stream)
+    return await _read(RunWriter(run, _Requests.name), stream)
 
 
-async def _read(scribe: Scribe, stream: Stream) -> Answer:
+async def _read(scribe: RunWriter, stream: Stream) -> Answer:
     responses = _Responses(scribe)
     try:
         async with upstream(stream) as events:
@@ -73,11 +71,7 @@ async def converse(
     model: str,
     tools: Tools = (),
     prompt: str | None = None,
-    gated: Collection[str] = (),
-    idempotent: Collection[str] = (),
-    wait: bool = True,
-    deadline_s: float = limits.APPROVAL_DEADLINE_S,
-    requests: int = limits.MODEL_REQUESTS,
+    rules: Rules | None = None,
     **options: Any,
 ) -> Answer:
     """Answer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
@@ -90,22 +84,18 @@ async def converse(
         tools: Python functions; ``functions.Function`` where the schema is to be another; as dicts, tools that
             OpenAI runs itself.
         prompt: what to answer instead of the run's input and its attachments.
-        gated: names of tools that people are asked about before each call. Approvals that an MCP server
-            requires are asked of people, too.
-        idempotent: names of tools that may run again when a lost attempt was inside them.
-        wait: let the worker go while people decide; the run's agent is called again from its top afterwards.
-        deadline_s: how long they have, seconds.
-        requests: how often the model may be asked.
+        rules: which tools people are asked about, which may run twice, and how often the model may be asked. Approvals
+            that an MCP server requires are asked of people in any case.
         options: of ``client.responses.create``: ``instructions``, ``reasoning``, ``text`` …
 
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
-        ToolOutcomeUnknown: see ``idempotent``.
-        Refused: ``config.invalid``, ``gated`` or ``idempotent`` name a tool that is not there; ``agent.failed``, the
-            model was asked ``requests`` times.
+        ToolOutcomeUnknown: an attempt was lost inside a tool that is not ``idempotent``.
+        Refused: ``config.invalid``, ``rules`` name a tool that is not there; ``agent.failed``, the model was asked
+            ``rules.requests`` times.
     """
     provider = _Requests(client, model, options)
-    return await Conversation(run, provider, tools, Rules(gated, idempotent, wait, deadline_s, requests), prompt).go()
+    return await Conversation(run, provider, tools, rules or Rules(), prompt).go()
 
 
 class _Requests:
@@ -117,7 +107,7 @@ class _Requests:
         if options.get("store") is False:  # then reasoning has to travel with the calls it led to
             self._options["include"] = [*{*options.get("include", ()), "reasoning.encrypted_content"}]
 
-    def past(self, said: list[Spoken]) -> list[Any]:
+    def past(self, said: list[PastMessage]) -> list[Any]:
         items: list[Any] = []
         for piece in said:
             if piece.text:
@@ -127,7 +117,7 @@ class _Requests:
                 items.append({"type": "function_call_output", "call_id": turn.id, "output": turn.text})
         return items
 
-    def file(self, attached: Attached) -> dict[str, Any]:
+    def file(self, attached: FileContent) -> dict[str, Any]:
         if attached.media_type.startswith("image/"):
             return {"type": "input_image", "image_url": attached.url, "detail": "auto"}
         return {"type": "input_file", "filename": attached.name, "file_data": attached.url}
@@ -143,17 +133,17 @@ class _Requests:
         stream: Stream = self._client.responses.create(input=messages, **offered, **self._options)
         return stream
 
-    async def read(self, scribe: Scribe, stream: Stream) -> Answer:
+    async def read(self, scribe: RunWriter, stream: Stream) -> Answer:
         return await _read(scribe, stream)
 
     def heard(self, answer: Answer) -> list[Any]:
         return answer.content
 
-    def results(self, returned: list[Returned]) -> list[Any]:
+    def results(self, returned: list[CallResult]) -> list[Any]:
         return [_result(one) for one in returned]
 
 
-def _result(one: Returned) -> dict[str, Any]:
+def _result(one: CallResult) -> dict[str, Any]:
     if one.call.kind == "function":
         return {"type": "function_call_output", "call_id": one.call.upstream, "output": one.text}
     answer = {"approval_request_id": one.call.upstream, "approve": not one.failed}
@@ -161,7 +151,7 @@ def _result(one: Returned) -> dict[str, Any]:
 
 
 class _Responses:
-    def __init__(self, scribe: Scribe) -> None:
+    def __init__(self, scribe: RunWriter) -> None:
         self._scribe = scribe
         self._grown: set[Any] = set()  # keys of texts that came piece by piece
 

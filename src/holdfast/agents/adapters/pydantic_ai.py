@@ -19,14 +19,14 @@ from pydantic_ai.exceptions import ApprovalRequired, CallDeferred
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDefinition, ToolDenied
 
 import holdfast.agents.run as ours
+from holdfast.agents.adapters.checkpoint import Checkpoint
 from holdfast.agents.adapters.framework import Question, Turn, ask_all, current, plain_id, turns
-from holdfast.agents.adapters.kept import Kept
-from holdfast.agents.adapters.mending import carried, mend
 from holdfast.agents.adapters.rounds import Rounds
+from holdfast.agents.adapters.text_repair import carried, mend
 from holdfast.agents.adapters.texts import Texts
 from holdfast.agents.adapters.unknown import Unknown
+from holdfast.agents.errors import CallNotMade
 from holdfast.agents.errors import ToolFailed as RecordedFailure
-from holdfast.agents.errors import Unsettled
 from holdfast.agents.results import to_data
 from holdfast.errors import Refused
 from holdfast.protocol import limits
@@ -56,9 +56,9 @@ async def run(
     Raises:
         ToolOutcomeUnknown: see ``idempotent``. Whatever the agent raises is raised.
     """
-    kept = Kept(run, "pydantic_ai")
+    kept = Checkpoint(run, "pydantic_ai")
     told = _messages(turns(run))
-    before = await kept.recall()
+    before = await kept.load()
     if before is not None:
         told += m.ModelMessagesTypeAdapter.validate_json(before)
         if (done := _finished(agent, told)) is not None:
@@ -157,7 +157,7 @@ def _finished(agent: Agent[Any, Any], told: list[m.ModelMessage]) -> str | None:
 class _Relay:
     """Drives the agent node by node and writes what comes into the session."""
 
-    def __init__(self, run: ours.RunContext, going: AgentRun[Any, Any], kept: Kept) -> None:
+    def __init__(self, run: ours.RunContext, going: AgentRun[Any, Any], kept: Checkpoint) -> None:
         self._run = run
         self._going = going
         self._kept = kept
@@ -250,14 +250,14 @@ class _Relay:
         elif isinstance(part, m.ThinkingPart):
             self._texts.end("reasoning", index)
         elif isinstance(part, m.NativeToolReturnPart):
-            await self._run.tools.settle(_ident(self._run, part.tool_call_id), part.tool_name, {}, part.content)
+            await self._run.tools.record_result(_ident(self._run, part.tool_call_id), part.tool_name, {}, part.content)
         elif isinstance(part, (m.ToolCallPart, m.NativeToolCallPart)) and part.tool_call_id not in self._streamed:
             await self._grow(part.tool_call_id, part.args_as_json_str())
 
     async def _grow(self, call: str, delta: str) -> None:
         if delta:
             self._streamed.add(call)
-        await self._run.tools.grow(_ident(self._run, call), delta)
+        await self._run.tools.append_args(_ident(self._run, call), delta)
 
     def _shown(self, tool: str) -> bool:
         """Whether a call is shown: the tool by which a model gives a structured answer is none to people."""
@@ -268,7 +268,9 @@ class _Relay:
         """The model is told what a call came to; record it, where the call was not made: denied, or not understood."""
         words = part.model_response_str()
         error = None if part.outcome == "success" else {"code": f"tool.{part.outcome}", "message": words[:500]}
-        await self._run.tools.settle(_ident(self._run, part.tool_call_id), part.tool_name, {}, words, error=error)
+        await self._run.tools.record_result(
+            _ident(self._run, part.tool_call_id), part.tool_name, {}, words, error=error
+        )
 
 
 def _ident(run: ours.RunContext, call: str) -> str:
@@ -300,7 +302,7 @@ class _Durable(AbstractCapability[Any]):
     """Puts the journal around every tool call, and people behind every deferred one."""
 
     run: ours.RunContext
-    kept: Kept
+    kept: Checkpoint
     wait: bool
     deadline_s: float
     idempotent: Container[str]
@@ -319,7 +321,7 @@ class _Durable(AbstractCapability[Any]):
             try:
                 value = await handler(args)
             except (ApprovalRequired, CallDeferred) as deferred:
-                raise Unsettled(_APPROVAL if isinstance(deferred, ApprovalRequired) else _RESULT, deferred) from None
+                raise CallNotMade(_APPROVAL if isinstance(deferred, ApprovalRequired) else _RESULT, deferred) from None
             told = value.return_value if isinstance(value, m.ToolReturn) else value
             fits = carried(told, _carries)
             if isinstance(value, m.ToolReturn):
@@ -338,7 +340,7 @@ class _Durable(AbstractCapability[Any]):
             recorded = await self.run.tool(
                 call.tool_name, call.args_as_dict(), make, call_id=ident, idempotent=call.tool_name in self.idempotent
             )
-        except Unsettled as unsettled:
+        except CallNotMade as unsettled:
             assert unsettled.cause is not None
             raise unsettled.cause from None
         except RecordedFailure as failure:
@@ -350,7 +352,7 @@ class _Durable(AbstractCapability[Any]):
 
     def _asked_before(self, ident: str) -> Exception | None:
         """What the tool raised in an earlier attempt to ask people: it is not executed again for that."""
-        how = self.run.tools.paused(ident) or self._settled_as(ident)
+        how = self.run.tools.pause_reason(ident) or self._settled_as(ident)
         return {_APPROVAL: ApprovalRequired(), _RESULT: CallDeferred()}.get(how or "")
 
     def _settled_as(self, ident: str) -> str | None:

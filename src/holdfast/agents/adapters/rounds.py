@@ -30,7 +30,7 @@ class Rounds:
         Raises:
             Refused: ``agent.stalled`` when nothing came of ``limits.STALLED_ROUNDS`` rounds, one after the other.
         """
-        mark = (pending, self._run.tools.ends, len(self._run.attempt.decisions))
+        mark = (pending, self._run.tools.ended_count, len(self._run.attempt.decisions))
         self._still = self._still + 1 if mark == self._mark else 0
         self._mark = mark
         if self._still >= limits.STALLED_ROUNDS:

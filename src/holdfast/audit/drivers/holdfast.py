@@ -17,7 +17,7 @@ from holdfast.audit.stream import ClientStream
 from holdfast.audit.transcript import Piece, StreamEnd, Transcript
 from holdfast.client.client import Client
 from holdfast.client.feed import Snapshot
-from holdfast.client.websocket import WebSocketDial, connect_url
+from holdfast.client.websocket import WebSocketDialer, connect_url
 from holdfast.errors import HoldfastError
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
@@ -203,7 +203,7 @@ class HoldfastEndpoint(Endpoint):
         if client_before is not None:
             await self._disconnect(client_before)
         self.budget.spend()
-        dial = WebSocketDial(self.url, via=("127.0.0.1", tab.proxy.port))
+        dial = WebSocketDialer(self.url, via=("127.0.0.1", tab.proxy.port))
         token = {**self._headers, **tab.headers}.get("authorization", "").partition(" ")[2]
         client = Client(dial, token or None, surface="audit", device=tab.name)
         await client.__aenter__()

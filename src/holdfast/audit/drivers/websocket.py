@@ -20,7 +20,7 @@ from holdfast.audit.recipe import Recipe, RecipeCall, Verb
 from holdfast.audit.stream import ClientStream
 from holdfast.audit.transcript import Piece, StreamEnd, Transcript
 from holdfast.audit.values import fill
-from holdfast.client.websocket import connected_socket
+from holdfast.client.websocket import connect_socket
 from holdfast.errors import Refused
 
 SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
@@ -186,7 +186,7 @@ class WebSocketEndpoint(Endpoint):
                 open_transport.disconnect()
 
         async def connect(_: object) -> Any:
-            return await connected_socket("127.0.0.1", tab.proxy.port)
+            return await connect_socket("127.0.0.1", tab.proxy.port)
 
         try:
             transport, _ = await picows.ws_connect(

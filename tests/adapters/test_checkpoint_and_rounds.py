@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from holdfast.agents.adapters import conversing
+from holdfast.agents.adapters import conversation
+from holdfast.agents.adapters.checkpoint import Checkpoint
 from holdfast.agents.adapters.framework import Question, ask_all
-from holdfast.agents.adapters.kept import Kept
 from holdfast.agents.adapters.rounds import Rounds
-from holdfast.agents.errors import Unsettled
+from holdfast.agents.errors import CallNotMade
 from holdfast.agents.run import RunContext
 from holdfast.client.session import Session
 from holdfast.embed import EmbeddedBlobs
@@ -65,8 +65,8 @@ async def test_a_later_attempt_has_the_state(brief: House, size: int) -> None:
     state, kept, recalled = b"{" + b"tide " * size, asyncio.Event(), list[Any]()
 
     async def write(run: RunContext) -> None:
-        mine = Kept(run, "test")
-        recalled.append(await mine.recall())
+        mine = Checkpoint(run, "test")
+        recalled.append(await mine.load())
         if run.attempt_number == 1:
             await mine.save(state)
             await run.flush()
@@ -93,8 +93,8 @@ async def test_a_state_too_large_to_be_kept_does_not_lose_the_run(
     asked = asyncio.Event()
 
     async def write(run: RunContext) -> None:
-        mine = Kept(run, "test")
-        await mine.recall()
+        mine = Checkpoint(run, "test")
+        await mine.load()
         await mine.save(b"small")
         assert mine.whole
         await mine.save(b"x" * 65)
@@ -118,8 +118,8 @@ async def test_an_attempt_after_one_that_could_not_be_kept_does_nothing_twice(
     kept, acted = asyncio.Event(), list[int]()
 
     async def write(run: RunContext) -> None:
-        mine = Kept(run, "test")
-        await mine.recall()
+        mine = Checkpoint(run, "test")
+        await mine.load()
         acted.append(run.attempt_number)
         await mine.save(b"x" * 65)
         await run.flush()
@@ -150,7 +150,7 @@ async def test_a_state_is_kept_over_an_outage(house: House) -> None:
             return await store(data)
 
         run.tools.store = flaky
-        await Kept(run, "test").save(b"state")
+        await Checkpoint(run, "test").save(b"state")
 
     session, _ = await working(house, write)
     run = await session.send("go")
@@ -163,18 +163,18 @@ async def test_a_call_that_asks_is_made_again_and_one_that_went_on_is_not(brief:
     reached, made = asyncio.Event(), list[str]()
 
     async def write(run: RunContext) -> None:
-        await Kept(run, "test").recall()
+        await Checkpoint(run, "test").load()
 
         async def asks(**_: Any) -> str:
             made.append(f"asks {run.attempt_number}")
             if run.attempt_number == 1:
-                raise Unsettled("people")
+                raise CallNotMade("people")
             return "asked"
 
         async def goes_on(**_: Any) -> str:
             made.append(f"goes on {run.attempt_number}")
             if made.count("goes on 1") == 1:
-                raise Unsettled("people")
+                raise CallNotMade("people")
             reached.set()
             await asyncio.Event().wait()
             return ""
@@ -183,7 +183,7 @@ async def test_a_call_that_asks_is_made_again_and_one_that_went_on_is_not(brief:
         for name in ("asks", "goes on", "goes on"):
             try:
                 await run.tool(name, {}, calls[name], call_id=f"{run.id}.{name.replace(' ', '')}")
-            except Unsettled:
+            except CallNotMade:
                 pass
 
     session, task = await working(brief, write)
@@ -287,7 +287,7 @@ async def test_rounds_that_get_somewhere_go_on(house: House) -> None:
 async def test_a_conversation_that_gets_nowhere_ends(
     bench: Workshop, provider: Provider, api: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversing.Conversation, "_ask", lambda self, before: asyncio.sleep(0))
+    monkeypatch.setattr(conversation.Conversation, "_ask", lambda self, before: asyncio.sleep(0))
     provider.script = lambda _, asked: streamed(api, "Hello.")
     await bench.worker(writer=an_agent(api, provider))
     session = await bench.session()
@@ -307,7 +307,7 @@ async def test_pydantic_ai_that_asks_the_same_again_ends(house: House) -> None:
     from holdfast.agents.adapters.pydantic_ai import _Durable
 
     async def write(run: RunContext) -> None:
-        durable = _Durable(run, Kept(run, "pydantic_ai"), False, 60.0, ())
+        durable = _Durable(run, Checkpoint(run, "pydantic_ai"), False, 60.0, ())
         requests = DeferredToolRequests(approvals=[m.ToolCallPart("pay", {"n": 1}, tool_call_id="c1")])
         for _ in range(100):
             await durable.handle_deferred_tool_calls(SimpleNamespace(messages=[]), requests=requests)  # type: ignore[arg-type]

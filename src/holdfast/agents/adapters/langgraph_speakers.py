@@ -51,7 +51,7 @@ class _Below:
                 await out.close()
 
 
-class Voices:
+class Speakers:
     """Writes what models in the graph say, each namespace in its own voice."""
 
     def __init__(self, run: RunContext) -> None:
@@ -99,7 +99,7 @@ class Voices:
             words = "it failed" if block.get("status") == "error" else ""
             error = {"code": "tool.failed", "message": words} if words else None
             call = ident(self._run, str(block.get("tool_call_id")))
-            await self._run.tools.settle(call, "tool", {}, block.get("output"), error=error)
+            await self._run.tools.record_result(call, "tool", {}, block.get("output"), error=error)
         elif kind not in _SAID:
             self._unknown.met(f"content.{kind}")
 
@@ -110,7 +110,7 @@ class Voices:
             self._calls[key] = ident(self._run, str(upstream))
             await self._run.tools.announce(self._calls[key], str(name or "tool"))
         if key in self._calls:
-            await self._run.tools.grow(self._calls[key], str(args or ""))
+            await self._run.tools.append_args(self._calls[key], str(args or ""))
 
     async def _count(self, message: AIMessage) -> None:
         used = message.usage_metadata

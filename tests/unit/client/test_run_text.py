@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.client.said import Saying, said
+from holdfast.client.run_text import RunText, run_text
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol.codec import encode
@@ -61,7 +61,7 @@ class Log:
         self.view = View.load(msgspec.json.decode(encode(self.view.export())))
 
     def whole(self) -> str:
-        return said(self.view.export()["items"], self.view.runs[RUN])
+        return run_text(self.view.export()["items"], self.view.runs[RUN])
 
 
 NAMES = st.sampled_from("abc")
@@ -80,7 +80,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_the_pieces_add_up_wherever_one_looks(steps: list[tuple[str, ...]]) -> None:
     """Messages side by side, snapshots in between, somebody else's words: the order is that of the beginnings."""
-    log, saying, over = Log(), Saying(RUN), set[str]()
+    log, saying, over = Log(), RunText(RUN), set[str]()
     for step, *given_ in steps:
         if step == "write" and given_[0] not in over:
             log.write(*given_)
@@ -94,11 +94,11 @@ def test_the_pieces_add_up_wherever_one_looks(steps: list[tuple[str, ...]]) -> N
         elif step == "export":
             log.view.export()
         elif step == "look":
-            saying.more(log.view)
-            assert log.whole().startswith("".join(saying.given))
-    saying.more(log.view)
+            saying.read_new(log.view)
+            assert log.whole().startswith("".join(saying.pieces))
+    saying.read_new(log.view)
     log.add(e.RUN_ENDED, {"status": "completed"})
-    assert "".join(saying.given) + saying.rest(log.whole()) == log.whole()
+    assert "".join(saying.pieces) + saying.remainder(log.whole()) == log.whole()
 
 
 def test_every_character_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,32 +113,32 @@ def test_every_character_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return text
 
     monkeypatch.setattr(View, "text_after", counted)
-    log, saying = Log(), Saying(RUN)
+    log, saying = Log(), RunText(RUN)
     for number in range(2_000):
         log.write("a", f"{number}ø ")
-        assert saying.more(log.view) == f"{number}ø "
-        assert saying.more(log.view) == ""
+        assert saying.read_new(log.view) == f"{number}ø "
+        assert saying.read_new(log.view) == ""
     assert read == len(log.whole())
 
 
 def test_of_a_lost_attempt_only_that_counts_which_no_later_one_says_again() -> None:
     """RUN-8."""
-    log, saying = Log(), Saying(RUN)
+    log, saying = Log(), RunText(RUN)
     log.write("a", "whole")
     log.end("a", kept=True)
     log.write("b", "half")
-    assert saying.more(log.view) == "whole\n\nhalf"
+    assert saying.read_new(log.view) == "whole\n\nhalf"
     log.lose()
-    assert saying.more(log.view) == "", "it waits for what the next attempt says"
+    assert saying.read_new(log.view) == "", "it waits for what the next attempt says"
     log.write("b", "ha")
-    assert saying.more(log.view) == ""
+    assert saying.read_new(log.view) == ""
     log.write("b", "lf and more")
-    assert saying.more(log.view) == " and more"
-    assert log.whole() == "whole\n\nhalf and more" == "".join(saying.given)
+    assert saying.read_new(log.view) == " and more"
+    assert log.whole() == "whole\n\nhalf and more" == "".join(saying.pieces)
     log.lose()
     log.write("b", "other")
     with pytest.raises(Refused, match=r"run\.fenced"):
-        saying.more(log.view)
+        saying.read_new(log.view)
     assert log.whole() == "whole\n\nother"
     log.end("b")
     log.lose()

@@ -29,7 +29,7 @@ _PLAIN_BYTES = 4_096  # a smaller state is not worth compressing
 _PACKED = b"\x78"  # what zlib begins with, and JSON does not
 
 
-class Kept:
+class Checkpoint:
     """A framework's state of one run.
 
     Args:
@@ -65,7 +65,7 @@ class Kept:
         """The steers taken so far are in the state from here on."""
         self._included |= self._taken
 
-    async def recall(self) -> bytes | None:
+    async def load(self) -> bytes | None:
         """The state an earlier attempt kept last, or None. It is read from the log: nobody but the run can write there.
 
         Also tells the run's tools which calls an earlier attempt wrote down without beginning them.
@@ -87,7 +87,7 @@ class Kept:
                 if entry.type == e.RUN_STARTED and entry.data.get("generation") == run.attempt_number:
                     break
                 read.entry(entry)
-        run.tools.unbegun.update(read.announced)
+        run.tools.not_started.update(read.announced)
         self._taken, self._included = set(read.steers), read.steers
         self._again = [
             Steer(item["id"], item["text"], item["actor"])
@@ -112,12 +112,12 @@ class Kept:
                 _LOG.warning(
                     "run %s: a state of %d bytes is not kept; a later attempt cannot go on", run.id, len(packed)
                 )
-            blob = await run.tools.keep(packed) if self.whole else ""
+            blob = await run.tools.store_blob(packed) if self.whole else ""
             steers = {"steers": sorted(self._included)} if self._included else {}
             await run.emit(e.CUSTOM, {"name": KEPT, "value": {"framework": self._framework, "blob": blob, **steers}})
             self._newest = state
         for out in ended:  # in the same append, unless a lot is on its way
-            await out.close(kept=not run.local)
+            await out.close(keep=not run.local)
 
 
 class _Reading:

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from holdfast.agents.adapters.answer import Answer, Call, Scribe, Stream, call_id
+from holdfast.agents.adapters.answer import Answer, Call, RunWriter, Stream, call_id
+from holdfast.agents.adapters.checkpoint import Checkpoint
 from holdfast.agents.adapters.framework import Question, Turn, ask_all, current, turns
 from holdfast.agents.adapters.functions import Function, functions
-from holdfast.agents.adapters.kept import Kept
 from holdfast.agents.adapters.rounds import Rounds
 from holdfast.agents.approvals import Approval
 from holdfast.agents.errors import ToolFailed, ToolOutcomeUnknown
-from holdfast.agents.results import to_words
+from holdfast.agents.results import to_model_text
 from holdfast.agents.run import RunContext
 from holdfast.errors import Refused
 from holdfast.protocol import limits
@@ -34,7 +34,7 @@ _PAUSED = "pause_turn"  # Anthropic's word for: send this back and I go on
 _TEXT_TYPES = ("text/", "application/json", "application/xml")
 
 
-class Spoken(NamedTuple):
+class PastMessage(NamedTuple):
     """A piece of the conversation before the input: words, and the calls that came with them, which have returned."""
 
     role: str
@@ -42,7 +42,7 @@ class Spoken(NamedTuple):
     calls: Sequence[Turn] = ()
 
 
-class Returned(NamedTuple):
+class CallResult(NamedTuple):
     """What came of a call, in words for the model."""
 
     call: Call
@@ -50,7 +50,7 @@ class Returned(NamedTuple):
     failed: bool = False
 
 
-class Attached(NamedTuple):
+class FileContent(NamedTuple):
     """A file that came with the input."""
 
     name: str
@@ -74,10 +74,10 @@ class Provider(Protocol):
     name: str
     text_part: str
 
-    def past(self, said: list[Spoken]) -> list[Any]:
+    def past(self, said: list[PastMessage]) -> list[Any]:
         """The conversation before the input."""
 
-    def file(self, attached: Attached) -> dict[str, Any]:
+    def file(self, attached: FileContent) -> dict[str, Any]:
         """An attachment as a part of the input."""
 
     def tool(self, function: Function) -> dict[str, Any]:
@@ -86,18 +86,26 @@ class Provider(Protocol):
     def ask(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
         """Request an answer."""
 
-    async def read(self, scribe: Scribe, stream: Stream) -> Answer:
+    async def read(self, scribe: RunWriter, stream: Stream) -> Answer:
         """Write the stream into the run."""
 
     def heard(self, answer: Answer) -> list[Any]:
         """An answer, to be sent back."""
 
-    def results(self, returned: list[Returned]) -> list[Any]:
+    def results(self, returned: list[CallResult]) -> list[Any]:
         """What came of the calls of the answer before."""
 
 
-class Rules(msgspec.Struct, frozen=True):
-    """How ``converse`` treats tools: see there."""
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """How ``converse`` treats tools: ``converse(…, rules=Rules(gated=["refund"]))``.
+
+    Attributes:
+        gated: names of tools that people are asked about before each call.
+        idempotent: names of tools that may run again when a lost attempt was inside them.
+        wait: let the worker go while people decide; the run's agent is called again from its top afterwards.
+        deadline_s: how long they have, seconds.
+        requests: how often the model may be asked.
+    """
 
     gated: Collection[str] = ()
     idempotent: Collection[str] = ()
@@ -136,7 +144,7 @@ class Conversation:
     prompt: str | None = None
     _known: dict[str, Function] = field(init=False)
     _offered: list[dict[str, Any]] = field(init=False)
-    _kept: Kept = field(init=False)
+    _kept: Checkpoint = field(init=False)
     _progress: _Progress = field(init=False, default_factory=_Progress)
 
     def __post_init__(self) -> None:
@@ -148,7 +156,7 @@ class Conversation:
         if missing := named - self._known.keys():
             raise Refused("config.invalid", f"gated and idempotent name tools that are not there: {sorted(missing)}")
         number = self.run.count("converse")
-        self._kept = Kept(self.run, f"converse.{self.provider.name}" + (f".{number}" if number > 1 else ""))
+        self._kept = Checkpoint(self.run, f"converse.{self.provider.name}" + (f".{number}" if number > 1 else ""))
 
     async def go(self) -> Answer:
         """Go on until the model has answered, and return its last answer."""
@@ -169,13 +177,13 @@ class Conversation:
             current.reset(token)
 
     async def _recall(self) -> None:
-        state = await self._kept.recall()
+        state = await self._kept.load()
         if state is not None:
             self._progress = msgspec.json.decode(state, type=_Progress)
         for upstream in self._progress.called:
             call_id(self.run, upstream)
 
-    async def _save(self, scribe: Scribe | None = None) -> None:
+    async def _save(self, scribe: RunWriter | None = None) -> None:
         await self._kept.save(msgspec.json.encode(self._progress), scribe.texts.take() if scribe else ())
 
     # --- the conversation
@@ -189,11 +197,11 @@ class Conversation:
         parts = [{"type": self.provider.text_part, "text": words}] if words else []
         return [*self.provider.past(spoken(told)), {"role": "user", "content": [*parts, *map(self._part, attached)]}]
 
-    async def _attached(self, attachment: dict[str, Any]) -> Attached:
+    async def _attached(self, attachment: dict[str, Any]) -> FileContent:
         kind = attachment.get("mediaType") or "application/octet-stream"
-        return Attached(attachment.get("name") or "file", kind, await self.run.get_blob(attachment["blob"]))
+        return FileContent(attachment.get("name") or "file", kind, await self.run.get_blob(attachment["blob"]))
 
-    def _part(self, attached: Attached) -> dict[str, Any]:
+    def _part(self, attached: FileContent) -> dict[str, Any]:
         if attached.media_type.startswith(_TEXT_TYPES):
             text = f"{attached.name}:\n{attached.data.decode(errors='replace')}"
             return {"type": self.provider.text_part, "text": text}
@@ -205,7 +213,7 @@ class Conversation:
         self._progress.steers += [steer.id for steer in fresh]
         return [_user(steer.text) for steer in fresh]
 
-    async def _fold(self, answer: Answer | None, returned: list[Returned], steered: list[Any]) -> None:
+    async def _fold(self, answer: Answer | None, returned: list[CallResult], steered: list[Any]) -> None:
         progress = self._progress
         if answer is not None:
             progress.said += self.provider.heard(answer)
@@ -220,7 +228,7 @@ class Conversation:
         progress = self._progress
         if progress.requests >= self.rules.requests:
             raise Refused("agent.failed", f"the model was asked {progress.requests} times and has not answered yet")
-        scribe = Scribe(self.run, self.provider.name, closes=False, awaited=progress.awaited)
+        scribe = RunWriter(self.run, self.provider.name, closes=False, awaited=progress.awaited)
         answer = await self.provider.read(scribe, self.provider.ask([*before, *progress.said], self._offered))
         progress.requests += 1
         progress.called += scribe.called
@@ -229,7 +237,7 @@ class Conversation:
         await self._save(scribe)
 
     # --- the calls
-    async def _make(self, calls: list[Call]) -> list[Returned]:
+    async def _make(self, calls: list[Call]) -> list[CallResult]:
         """Make the calls of an answer: at the same time, those that people have to allow after the others."""
         refused = {call.id: words for call in calls if (words := self._amiss(call))}
         asked = [call for call in calls if call.id not in refused and self._gated(call)]
@@ -262,21 +270,21 @@ class Conversation:
             return f"The arguments do not fit: {error}"[:500]
         return ""
 
-    async def _refuse(self, call: Call, words: str, code: str = "tool.failed") -> Returned:
+    async def _refuse(self, call: Call, words: str, code: str = "tool.failed") -> CallResult:
         words = well_formed(words)
         error = {"code": code, "message": words[:500]}
-        await self.run.tools.settle(call.id, call.name, {}, "", error=error)
-        return Returned(call, words, failed=True)
+        await self.run.tools.record_result(call.id, call.name, {}, "", error=error)
+        return CallResult(call, words, failed=True)
 
-    async def _decided(self, call: Call, approval: Approval) -> Returned:
+    async def _decided(self, call: Call, approval: Approval) -> CallResult:
         if not approval:
             return await self._refuse(call, approval.note or "The tool call was denied.", "tool.denied")
         if call.kind == "function":
             return await self._call(call)
-        await self.run.tools.settle(call.id, call.name, {}, "approved")
-        return Returned(call, approval.note)
+        await self.run.tools.record_result(call.id, call.name, {}, "approved")
+        return CallResult(call, approval.note)
 
-    async def _call(self, call: Call) -> Returned:
+    async def _call(self, call: Call) -> CallResult:
         known = self._known[call.name]
 
         async def make(**args: Any) -> Any:
@@ -293,13 +301,13 @@ class Conversation:
             recorded = recorded or (self.run.tools.outcome(call.id) or {}).get("error")
             if recorded is None:  # it was not the tool that failed
                 raise
-            return Returned(call, str(recorded.get("message", "")), failed=True)
-        return Returned(call, to_words(value))
+            return CallResult(call, str(recorded.get("message", "")), failed=True)
+        return CallResult(call, to_model_text(value))
 
 
-async def _together(calls: list[Coroutine[Any, Any, Returned]]) -> list[Returned]:
+async def _together(calls: list[Coroutine[Any, Any, CallResult]]) -> list[CallResult]:
     """At the same time; when one of them ends the run, after the others have recorded what came of them."""
-    made: list[Returned] = []
+    made: list[CallResult] = []
     for one in await asyncio.gather(*calls, return_exceptions=True):
         if isinstance(one, BaseException):
             raise one
@@ -311,15 +319,15 @@ def _user(text: str) -> dict[str, Any]:
     return {"role": "user", "content": text}
 
 
-def spoken(told: list[Turn]) -> list[Spoken]:
+def spoken(told: list[Turn]) -> list[PastMessage]:
     """Turns with what belongs together put together: an assistant's words, and the calls that followed them."""
-    pieces: list[Spoken] = []
+    pieces: list[PastMessage] = []
     for turn in told:
-        last = pieces[-1] if pieces else Spoken("user")
+        last = pieces[-1] if pieces else PastMessage("user")
         if turn.kind != "call":
-            pieces.append(Spoken(turn.kind, turn.text))
+            pieces.append(PastMessage(turn.kind, turn.text))
         elif last.role == "assistant":
             pieces[-1] = last._replace(calls=[*last.calls, turn])
         else:
-            pieces.append(Spoken("assistant", "", [turn]))
+            pieces.append(PastMessage("assistant", "", [turn]))
     return pieces

@@ -31,7 +31,7 @@ _QUIET = re.compile(
 """What says nothing of its own: it is said again when the response is whole."""
 
 
-class Voice:
+class Speaker:
     """One agent speaking: ``run`` is whose words they are, ``journal`` the run that has its tool calls.
 
     Args:
@@ -73,7 +73,7 @@ class Voice:
             await self._begun(event.output_index, event.item)
         elif event.type == "response.function_call_arguments.delta" and event.output_index in self._items:
             self._grown.add(("tool", event.output_index))
-            await self._journal.tools.grow(self._items[event.output_index], event.delta)
+            await self._journal.tools.append_args(self._items[event.output_index], event.delta)
         elif event.type == "response.output_text.annotation.added":
             await self._cited(event.output_index, event.content_index, event.annotation)
         elif event.type in ("response.completed", "response.incomplete"):
@@ -86,7 +86,7 @@ class Voice:
     async def returned(self, raw: Any, output: Any) -> None:
         """The model is told what a call came to; record it, where the call was not made here: denied, for example."""
         call = str(raw.get("call_id") if isinstance(raw, dict) else getattr(raw, "call_id", None))
-        await self._journal.tools.settle(self.ident(call), self.called.get(call, "tool"), {}, output)
+        await self._journal.tools.record_result(self.ident(call), self.called.get(call, "tool"), {}, output)
 
     async def _begun(self, index: int, item: Any) -> None:
         if item.type == "function_call" and item.name not in self.hidden:
@@ -118,7 +118,7 @@ class Voice:
             elif item.type == "function_call":
                 await self._begun(index, item)
                 if index in self._items and ("tool", index) not in self._grown:
-                    await self._journal.tools.grow(self._items[index], item.arguments)
+                    await self._journal.tools.append_args(self._items[index], item.arguments)
             elif _is_theirs(item):
                 await self._provider_called(item)
         await self.texts.end_all()
@@ -139,7 +139,9 @@ class Voice:
             for k, v in told.items()
             if k in ("action", "queries", "code", "arguments") and isinstance(v, dict | list | str)
         }
-        await self._journal.tools.settle(self.ident(item.id), name, args, told.get("results") or told.get("status"))
+        await self._journal.tools.record_result(
+            self.ident(item.id), name, args, told.get("results") or told.get("status")
+        )
 
 
 def _is_theirs(item: Any) -> bool:
