@@ -96,7 +96,7 @@ ROLES: dict[str, dict[str, list[str]]] = {
 def test_every_route_has_a_row() -> None:
     served = set()
     for dialect in (OpenAIResponses, AgUi, AiSdk, Operators):
-        listener = type("Door", (), {"hub": None, "kinds": []})()
+        listener = type("Listener", (), {"hub": None, "socket_kinds": []})()
         for route in dialect(listener, None).routes():  # type: ignore[arg-type]
             if hasattr(route, "methods"):
                 shape = re.sub(r"\{\w+\}", "*", route.path)

@@ -23,9 +23,9 @@ class Share:
 
     Attributes:
         rate: of work, in bytes.
-        begun: work that is begun and not answered; ``most`` of it at a time.
-        place: where it stands in the fair order.
-        lined: whether it stands in line.
+        in_progress: work that was begun and is not answered; ``most`` of it at a time.
+        start_tag: its place in the fair order.
+        queued: whether it is in the queue.
     """
 
     __slots__ = ("in_progress", "most", "queued", "rate", "start_tag")
@@ -50,7 +50,8 @@ class Share:
 
 
 class Tenant(Share):
-    """All of a tenant. ``line`` are its accounts that have something waiting; ``now`` is where their order has come to."""
+    """All of a tenant. ``queue`` are its accounts that have something waiting; ``virtual_time`` is where their order
+    has come to."""
 
     __slots__ = ("accounts", "queue", "virtual_time")
 
@@ -124,7 +125,7 @@ class Accounts:
         return Account(key, tenant, rate, Bucket(settings.requests_per_s, settings.requests_per_s * 2, clock))
 
     def _evict_idle(self) -> None:
-        """Those that were not asked for for longest, as far as they are at rest."""
+        """Forget the accounts that were not used for longest, as far as they are idle."""
         for key in list(itertools.islice(self._accounts, max(0, len(self._accounts) - _IDLE_ACCOUNTS))):
             account = self._accounts[key]
             if account.is_idle:

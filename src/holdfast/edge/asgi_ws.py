@@ -1,7 +1,7 @@
-"""The same door over plain ASGI WebSockets, for Holdfast inside somebody's own application and any ASGI server.
+"""The same connections over plain ASGI WebSockets, for Holdfast inside somebody's own application and any ASGI server.
 
 ASGI gives no write buffer to look at, so this transport keeps its own: what the hub delivers waits here until the server
-took it, and the visit is paused while more than the high mark waits. Then the log is the buffer, as everywhere.
+took it, and the connection is paused while more than the high mark waits. Then the log is the buffer, as everywhere.
 
 Nor does ASGI say how long a message may be: the server puts it together before we see it. uvicorn's WebSockets can be told
 (``_accept_up_to``), so that a stranger sends no more than a hello; others have a setting for it, the same for everybody.
@@ -28,7 +28,7 @@ _BOUNDS: Final = (("conn", "max_message_size"), ("buffer", "max_length"), ("", "
 
 
 class AsgiTransport:
-    """One accepted ASGI WebSocket as a ``door.Wire``."""
+    """One accepted ASGI WebSocket as a ``listener.SocketTransport``."""
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
@@ -44,7 +44,7 @@ class AsgiTransport:
         self.connection: ServerConnection | None = None
 
     def write(self, batch: Batch) -> None:
-        """See ``door.Wire``."""
+        """See ``listener.SocketTransport``."""
         if self._close_args is None:
             size = sum(map(len, batch.payloads))
             self._queue.extend(batch.payloads)
@@ -57,28 +57,28 @@ class AsgiTransport:
             self._changed.set()
 
     def unsent(self) -> int:
-        """See ``door.Wire``."""
+        """See ``listener.SocketTransport``."""
         return self._size
 
     def close(self, code: int, reason: str) -> None:
-        """See ``door.Wire``; what waits is sent first, for as long as a close may take."""
+        """See ``listener.SocketTransport``; what waits is sent first, for as long as a close may take."""
         if self._close_args is None:
             self._close_args = (code, reason)
             self._changed.set()
             asyncio.get_running_loop().call_later(limits.CLOSE_S, self.disconnected.set)
 
     def abort(self) -> None:
-        """See ``door.Wire``; ASGI has no way to drop a connection but to leave it."""
+        """See ``listener.SocketTransport``; ASGI has no way to drop a connection but to leave it."""
         self._close_args = self._close_args or (1001, "")
         self.disconnected.set()
 
     def pause_reading(self) -> None:
-        """See ``door.Wire``."""
+        """See ``listener.SocketTransport``."""
         self._pauses += 1
         self._may_read.clear()
 
     def resume_reading(self) -> None:
-        """See ``door.Wire``."""
+        """See ``listener.SocketTransport``."""
         self._pauses -= 1
         if not self._pauses:
             self._may_read.set()
@@ -101,7 +101,7 @@ class AsgiTransport:
             await self._changed.wait()
 
     async def receive_all(self, connection: ServerConnection, greeting_bytes: int) -> None:
-        """Hand over what comes, as long as it is listened to; ends when the peer has gone."""
+        """Hand over messages, unless reading is paused; ends when the peer disconnects."""
         while True:
             await self._may_read.wait()
             is_stranger = connection.account is None
@@ -131,7 +131,7 @@ class AsgiTransport:
 
 
 async def _allocate(connection: ServerConnection, size: int) -> int:
-    """Wait until there is room for a message that is longer than what is not counted."""
+    """Wait until there is memory for a message that is longer than what is free."""
     if connection.memory is None or size <= limits.HELD_FREE_BYTES:
         return 0
     granted = asyncio.Event()

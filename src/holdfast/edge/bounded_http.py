@@ -2,7 +2,7 @@
 
 One counter bounds every way of feeding the parser without end (a long head, a long header, trailers): the bytes received
 since something came out of it. Between two requests a connection is as one that has not sent any (``edge/head_reader.py``): the
-bytes of its next head are kept as they are until all are there, and it may be dropped when there are too many like it.
+bytes of its next head are buffered until all are there, and it may be dropped when there are too many like it.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Charges:
         memory: what is held for anybody while it arrives, is worked on, or leaves.
         bytes, nodes: how much was charged. waited, refused: how often something had to wait for its turn, or was refused
             for its rate.
-        begun: work of everybody that is begun and not answered.
+        in_progress: work of everybody that was begun and is not answered.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
@@ -73,7 +73,7 @@ class Charges:
 
     # --- charging
     def price(self, raw: bytes, base: int) -> int:
-        """What it takes to work on JSON, before any of it is decoded; ``asking`` is for the asking."""
+        """What it takes to work on JSON, before any of it is decoded; ``base`` is added for any request."""
         size = len(raw)
         nodes = size - len(raw.translate(None, _STRUCTURE))
         self.bytes += size
@@ -93,7 +93,7 @@ class Charges:
             raise too_fast(wait_s)
 
     def admit(self, account: Account, work: int) -> bool:
-        """Begin work now, if it may begin and nothing of the account goes before it; ``done`` says when it is answered."""
+        """Begin work now, if it may begin and nothing of the account goes before it; ``finish`` says when it is answered."""
         tenant = account.tenant
         if (
             self._begun_this_round >= limits.WORK_TURN_BYTES
@@ -230,7 +230,7 @@ class Charges:
             asyncio.get_running_loop().call_exception_handler(context)
 
     def _schedule_when_paid(self, skipped: list[Tenant]) -> None:
-        """Look again when the first of those who owe has paid; whoever waits for answers is called by ``done``."""
+        """Look again when the first of those who owe has paid; ``finish`` schedules those who wait for answers."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

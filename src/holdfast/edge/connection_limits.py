@@ -1,7 +1,7 @@
 """How many connections there are: WebSockets and SSE responses alike, of each tenant and root; and strangers.
 
-A stranger is a connection that has not said who it is. Strangers have room of their own, so that none of them keeps out
-anybody with a token; and when there is no more of it, the one that has been silent longest goes.
+A stranger is a connection that is not authenticated yet. Strangers have a limit of their own, so that none of them keeps
+out anybody with a token; beyond it the one that has been silent longest is dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from holdfast.edge.config import Settings
 from holdfast.edge.pool import AccountKey, Pool
 from holdfast.protocol import limits
 
-_ROUNDS = 2  # of the event loop, after which whoever came was listened to
+_ROUNDS = 2  # of the event loop, after which what a new connection sent was read
 
 
 class ConnectionLimits:
@@ -37,11 +37,11 @@ class ConnectionLimits:
         return self.connections.in_use
 
     def acquire(self, key: AccountKey) -> None:
-        """Somebody connected. Raises ``limit.connections``."""
+        """Count a new connection. Raises ``limit.connections``."""
         self.connections.acquire(key, 1)
 
     def release(self, key: AccountKey) -> None:
-        """Their connection is gone."""
+        """A connection is gone."""
         self.connections.release(key, 1)
 
 
@@ -55,7 +55,7 @@ class _Stranger:
 
 
 class Strangers:
-    """Connections that have not said who they are, in the order in which they came.
+    """Connections that are not authenticated, in the order in which they came.
 
     Args:
         most: how many may stay.
@@ -73,13 +73,13 @@ class Strangers:
         return len(self._connections)
 
     def add(self, key: Hashable, drop: Callable[[], None]) -> None:
-        """Somebody came, or is a stranger again; ``drop`` ends the connection."""
+        """Add a connection that is not authenticated, or not any more; ``drop`` ends it."""
         self._connections[key] = _Stranger(self._round, drop)
         if len(self._connections) > self._most:
             self._schedule_round()
 
     def set_buffered(self, key: Hashable, size: int) -> None:
-        """So much of a long first message is there. When all together have too much, the one silent longest goes."""
+        """So much of a long first message has arrived. When all together have too much, the one silent longest is dropped."""
         stranger = self._connections.get(key)
         if stranger is None:
             return
@@ -89,7 +89,7 @@ class Strangers:
             self._drop(next(other for other, about in self._connections.items() if about.buffered))
 
     def remove(self, key: Hashable) -> None:
-        """It is known who they are, or they are gone; idempotent."""
+        """The connection is authenticated or gone; idempotent."""
         stranger = self._connections.pop(key, None)
         if stranger is not None:
             self.buffered -= stranger.buffered
@@ -102,7 +102,7 @@ class Strangers:
 
     # --- too many
     def _schedule_round(self) -> None:
-        """Count rounds of the loop while there are too many: nobody goes before what they said could be read."""
+        """Count rounds of the loop while there are too many: nobody is dropped before what they sent could be read."""
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._next_round)

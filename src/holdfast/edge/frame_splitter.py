@@ -1,8 +1,8 @@
-"""What a WebSocket client sends, on its way into picows: long frames are cut into fragments (RFC 6455, 5.4).
+"""Splits what a WebSocket client sends before picows gets it: long frames become fragments (RFC 6455, 5.4).
 
 picows keeps a frame in a buffer that doubles until the frame is in it, and never shrinks. Cut into fragments of
-``PIECE_BYTES`` a message is put together by us instead, in memory that is counted and given back, and only once there is
-room for it. What picows itself keeps of a connection stays a few times ``PIECE_BYTES``, whatever comes.
+``FRAGMENT_BYTES`` a message is put together by us instead, in memory that is counted and given back, and only once there is
+enough of it. What picows itself keeps of a connection stays a few times ``FRAGMENT_BYTES``, whatever comes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _STEP_BYTES: Final = FRAGMENT_BYTES // 2  # given to picows at once
 _READ_BYTES: Final = 64 << 10
 _CONTINUATION: Final = 0
 
-_SCRATCH: Final = bytearray(_READ_BYTES)  # what was just read, of whichever connection: it is taken from here at once
+_SCRATCH: Final = bytearray(_READ_BYTES)  # what was just read, of whichever connection: it is copied from here at once
 _VIEW: Final = memoryview(_SCRATCH)
 
 _get_buffer = WSProtocol.get_buffer
@@ -27,13 +27,13 @@ _buffer_updated = WSProtocol.buffer_updated
 
 
 class FrameHeader(NamedTuple):
-    """The head of a frame.
+    """The header of a frame.
 
     Attributes:
         size: its bytes; ``length`` are those of the payload behind it.
         fin: the frame is the last of its message.
-        data: it carries a message, or a part of one, and not a control frame.
-        wrong: no server takes such a frame.
+        is_data: it carries a message, or a part of one, and is no control frame.
+        invalid: no server accepts such a frame.
     """
 
     size: int
@@ -44,7 +44,7 @@ class FrameHeader(NamedTuple):
 
 
 def parse_frame_header(data: bytes | bytearray, at: int) -> FrameHeader | None:
-    """The head of a client's frame at a position; None when it is not all there."""
+    """The header of a client's frame at a position; None when it is incomplete."""
     left = len(data) - at
     if left < 2:
         return None
@@ -83,7 +83,8 @@ def _skip_short(data: bytes, at: int) -> int:
 
 
 class FrameSplitter(WSProtocol):  # type: ignore[misc]
-    """picows' protocol behind a cut. Its listener is asked for ``room``, and put on hold, before a long frame is taken in."""
+    """picows' protocol, which gets long frames as fragments. Its listener is asked for memory (``request_memory``) before a long
+    frame is read, and reading waits for it."""
 
     __slots__ = ("_first_byte", "_fragment_left", "_frame_left", "_invalid", "_mask", "_pending")
 
@@ -92,7 +93,7 @@ class FrameSplitter(WSProtocol):  # type: ignore[misc]
         self._frame_left = self._fragment_left = 0  # payload until the frame's end, and until the fragment's
         self._first_byte = 0
         self._mask = b""
-        self._pending = b""  # the beginning of a head, or what waits for room
+        self._pending = b""  # the beginning of a header, or what waits for memory
         self._invalid = False
 
     # --- called by the transport
@@ -160,7 +161,7 @@ class FrameSplitter(WSProtocol):  # type: ignore[misc]
         self._pending = data[at:] if not self._invalid else b""
 
     def _resume(self) -> None:
-        """There is room now for the frame that waited."""
+        """There is memory now for the frame that waited."""
         pending, self._pending = self._pending, b""
         self.receive(pending)
 

@@ -1,7 +1,7 @@
-"""Where every connection begins: nothing is made of it, and next to nothing kept, until it has said something whole.
+"""Where every connection begins: only the bytes of its first request head are buffered until the head is complete.
 
-A ``Lobby`` keeps the bytes of a request's head as they come, and hands them over once the head is complete; only then is
-there a parser. What it costs to wait here is the bytes and a kilobyte or two, whatever the client sends (a head of many
+A ``HeadReader`` keeps the bytes of a request's head as they come, and hands them over once the head is complete; only then
+is there a parser. What it costs to wait here is the bytes and a kilobyte or two, whatever the client sends (a head of many
 short headers takes thirty times its size once it is parsed).
 """
 
@@ -42,7 +42,7 @@ class RequestHead:
 
 class HeadReader(asyncio.Protocol):
     """A connection that has not sent a head yet; the class that uvicorn makes for every connection (``Config(http=…)``)
-    is a subclass with the server's own ``next_room`` and ``strangers``."""
+    is a subclass with the server's own ``next_protocol`` and ``strangers``."""
 
     __slots__ = ("_head", "_timer", "_transport", "_uvicorn_args")
 

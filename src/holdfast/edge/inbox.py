@@ -24,15 +24,16 @@ class Source(Protocol):
         """Read nothing more for now; what was read already still comes."""
 
     def resume_reading(self) -> None:
-        """Read on. Holds are counted: reading goes on after as many of these."""
+        """Read on. Pauses are counted: reading goes on after as many of these."""
 
 
 class Inbox:
     """See the module.
 
     Args:
-        memory: what the connection holds of the server's.
-        work: does what a message asks for; it is told what was charged, and says ``done`` when it is answered.
+        memory: the connection's allocation of the server's memory.
+        handle: does what a message asks for; it gets the message and what was charged, which it gives back (``finish``)
+            when the message is answered.
     """
 
     __slots__ = (
@@ -68,7 +69,7 @@ class Inbox:
         self._closed = False
 
     def receive(self, raw: bytes, allocated: int = 0) -> None:
-        """A message, and the memory that was kept for it while it came."""
+        """A message, and the memory that was allocated for it while it came."""
         if self._closed:
             return
         queue = self._queue

@@ -1,7 +1,8 @@
-"""The door: what every WebSocket goes through, whatever serves it: hello, charges, operations, rates, refresh, expiry.
+"""What every WebSocket goes through, whatever serves it: hello, charges, operations, rates, refresh, expiry.
 
-``Door`` is per server, ``Visit`` per connection. A visit is driven by its transport (``received``, ``filled``,
-``drained``, ``lost``) and talks back through the few methods of ``Wire``.
+There is one ``Listener`` per server and one ``ServerConnection`` per WebSocket. A connection is driven by its transport
+(``message_received``, ``pause_writing``, ``resume_writing``, ``connection_lost``) and calls the few methods of
+``SocketTransport``.
 """
 
 from __future__ import annotations
@@ -48,11 +49,11 @@ LONGEST_TIMER_S = 86_400.0  # event loops take no timer of years
 
 
 class SocketTransport(Source, Protocol):
-    """What a transport does for a visit."""
+    """What a transport does for a connection."""
 
     def write(self, batch: Batch) -> None:
-        """Send payloads. When more is unsent than the high mark the visit is told by ``filled``, before this returns or
-        later, and by ``drained`` when there is room again."""
+        """Send payloads. When more is unsent than the high mark it calls ``pause_writing`` of the connection, before this
+        returns or later, and ``resume_writing`` when it can take more."""
 
     def unsent(self) -> int:
         """Bytes in this process on their way to the peer."""
@@ -68,8 +69,8 @@ class SocketKind(NamedTuple):
     """What a WebSocket at some path is.
 
     Attributes:
-        make: makes the visit of a new connection: the door, the wire, the connection's name.
-        greeting_bytes: how long the message may be in which it says who it is.
+        make: makes the connection, given the listener, the transport and the connection's id.
+        first_message_bytes: how long the message may be that authenticates it.
     """
 
     make: Callable[[Listener, SocketTransport, str], ServerConnection]
@@ -103,14 +104,14 @@ class Listener:
         return next((kind for find in self.socket_kinds if (kind := find(path)) is not None), None)
 
     def charge_load(self, account: Account, session: str) -> None:
-        """Somebody asks for something of a session: one that is not in memory has to be loaded, and they pay for it."""
+        """Charge for loading a session that is not in memory."""
         if Key(account.key.tenant, session) not in self.hub.sessions:
             self.charges.spend(account, LOAD_WORK)
 
     def connect(
         self, transport: SocketTransport, principal: Principal | None, kind: SocketKind | None = None
     ) -> ServerConnection:
-        """A new connection, authenticated already when it brought a header. Raises as ``Visit.enter`` does."""
+        """A new connection, authenticated already when it brought a header. Raises as ``register`` does."""
         self.admit()
         connection = (kind or self._native_kind).make(self, transport, f"c{next(self._numbers)}-{self._boot}")
         self.connections[connection.ident] = connection
@@ -127,9 +128,9 @@ class ServerConnection:
     """One WebSocket connection; the hub sees it as a ``Connection``.
 
     Attributes:
-        received: takes one message of the client, and the memory that was kept for it while it came.
-        account: whose work it brings; None while it has not said who it is.
-        memory: what it holds of the server's memory; None as long.
+        message_received: takes one message of the client, and the size of the memory allocated for it while it came.
+        account: whose work it brings; None while it is not authenticated.
+        memory: its allocation of the server's memory; None as long.
     """
 
     def __init__(self, listener: Listener, transport: SocketTransport, ident: str) -> None:
@@ -155,9 +156,9 @@ class ServerConnection:
         self._events = Bucket(settings.appends_per_s, settings.appends_per_s * 2, clock)
         self._refusals = Bucket(_REFUSALS_PER_S, _REFUSALS, clock)
 
-    # --- as the hub sees it
+    # --- called by the hub
     def _deliver_unread(self, batch: Batch) -> None:
-        """What is not a reader's frame: answers to somebody who asks and does not listen."""
+        """Deliver while the client does not read: answers to requests, no frames."""
         if self._transport is None:
             return
         size = sum(map(len, batch.payloads))
@@ -169,7 +170,7 @@ class ServerConnection:
             self._transport.write(batch)
 
     def _reserve_unsent(self, size: int) -> bool:
-        """Whether there is memory for more that is sent and not taken."""
+        """Whether there is memory for more that the client has not taken yet."""
         if self.memory is None:
             return True
         try:
@@ -180,7 +181,7 @@ class ServerConnection:
         return True
 
     def charge_sent(self, size: int) -> None:
-        """So much was written at once: a snapshot, a page, a long frame; whoever has it written pays for it."""
+        """Charge for so much written at once: a snapshot, a page, a long frame."""
         if self.account is not None:
             self.listener.charges.spend(self.account, size // SENT_TIMES)
 
@@ -195,7 +196,7 @@ class ServerConnection:
         if self._transport is not None:
             self._transport.abort()
 
-    # --- who
+    # --- authentication
     def register(self, principal: Principal) -> None:
         """The connection is authenticated: it becomes one of the hub's.
 
@@ -227,17 +228,17 @@ class ServerConnection:
             else:
                 self._timer = self.hub.loop.call_later(min(left_s, LONGEST_TIMER_S), self._watch_expiry)
 
-    # --- what it says
+    # --- messages
     def _first_message_received(self, raw: bytes, allocated: int = 0) -> None:
         if not self._closing:
             self._handle_first(raw)
 
     def finish_work(self, work: int) -> None:
-        """What this much work was for is answered."""
+        """This much work is done: what asked for it is answered."""
         self.listener.charges.finish(self.account, work)  # type: ignore[arg-type]  # it has one, or there was no work
 
     def _handle_first(self, raw: bytes) -> None:
-        """The first message: it says who it is, or ends the connection."""
+        """The first message: it authenticates, or ends the connection."""
         try:
             op: wire.Op = codec.decode(raw, wire.DECODER, most=limits.HELLO_BYTES)
         except HoldfastError as error:
@@ -256,7 +257,7 @@ class ServerConnection:
         operations.answer_ok(self, op.id, {})
 
     def _handle(self, raw: bytes, work: int) -> None:
-        """Do what a message asks for, whose work has begun."""
+        """Do what a message asks for; its work is charged already."""
         op = self._decode(raw)
         if op is None or not self._within_rates(op):
             self.finish_work(work)
@@ -268,7 +269,7 @@ class ServerConnection:
             operations.dispatch(self.hub, self, op, done)
 
     def _decode(self, raw: bytes) -> wire.Op | None:
-        """The operation; one that is none is answered."""
+        """The operation, or None after refusing what is none."""
         try:
             if len(raw) > limits.PRESENCE_MESSAGE_BYTES:
                 wire.check_size(raw)
@@ -331,7 +332,7 @@ class ServerConnection:
         if fatal:
             self.close(CLOSE_CODES.get(error.code, 4400), error.code)
 
-    # --- driven by the transport
+    # --- called by the transport
     def pause_writing(self) -> None:
         """More is unsent than the transport's high mark."""
         self.paused = True

@@ -1,7 +1,7 @@
 """A reader of one session inside this process, behind an HTTP response: the SSE tail and every dialect read through it.
 
 The hub sees a connection like any other, with an identity, a token that expires and a transport that pauses; what it
-delivers waits here until the response takes it, and at most a few batches do.
+delivers waits here until the response takes it; at most a few batches wait.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class LocalSubscription:
     async def __aexit__(self, *_: object) -> None:
         self.end()
 
-    # --- as the hub sees it
+    # --- called by the hub
     @property
     def paused(self) -> bool:
         """See ``hub.port.Connection``."""

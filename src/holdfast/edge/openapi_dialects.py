@@ -1,7 +1,7 @@
 """The routes of the dialects in the API's description.
 
 Their bodies are of other people's protocols, which say what may be in them; named here is what must be, what comes back,
-and in which shape a refusal is told. docs/reference has a page for each dialect.
+and in which shape an error is sent. docs/reference has a page for each dialect.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class DialectRoute(NamedTuple):
     """One route.
 
     Attributes:
-        needs: the verbs.
+        verbs: those a token needs.
         body: what a request must have; None when it has none.
         contents: what comes back, by media type.
-        refused: the media type and the shape of a refusal.
-        nothing: when the answer is 204, and has no content.
+        error: the media type and the shape of an error.
+        no_content: when the response is 204.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""WebSockets at the speed of send, on uvicorn's port: picows' protocol takes over once it is known who is there.
+"""WebSockets at the speed of send, on uvicorn's port: picows' protocol takes over once there is a first message or a token.
 
 What picows leaves to the listener is here: reserved bits (RFC 6455, 5.2), reassembly (5.4) within a bound, UTF-8 (8.1), the
 close handshake (5.5.1). How a connection gets here is in ``edge/upgrade.py``, what comes between in ``edge/frame_splitter.py``.
@@ -29,7 +29,7 @@ _TEXT = WSMsgType.TEXT  # looking it up takes as long as looking at it
 
 
 class FlushQueue:
-    """The connections of one server that were given something in this turn of the loop.
+    """The connections of one server to which something was written in this turn of the loop.
 
     They are written to at its end: one ``send`` for each, however many frames and answers came together. The system
     call is most of what a delivery costs.
@@ -94,13 +94,13 @@ class PicowsTransport(WSListener):
         self._fragments: bytearray | None = None
         self._is_text = False
         self._pauses = 0  # reasons not to read for now
-        self._allocated = 0  # kept for the message that is coming
+        self._allocated = 0  # memory for the message that is coming
         self._timer: asyncio.TimerHandle | None = None
         self.paused = False
 
     # --- out
     def write(self, batch: Batch) -> None:
-        """See ``door.Wire``."""
+        """See ``listener.SocketTransport``."""
         if self._out is not None:
             unsent, data = self._unsent, batch.framed or batch.ws
             if unsent is None:
@@ -125,7 +125,7 @@ class PicowsTransport(WSListener):
             self._out(unsent if isinstance(unsent, bytes) else b"".join(unsent))
 
     def unsent(self) -> int:
-        """See ``door.Wire``."""
+        """See ``listener.SocketTransport``."""
         size: int = self._tcp_transport.get_write_buffer_size()
         return size
 
@@ -140,32 +140,32 @@ class PicowsTransport(WSListener):
         asyncio.get_running_loop().call_later(limits.CLOSE_S, transport.disconnect, False)
 
     def abort(self) -> None:
-        """See ``door.Wire``."""
+        """See ``listener.SocketTransport``."""
         if self._ws_transport is not None:
             self._tcp_transport.abort()
 
-    # --- in, as the visit and the intake want it
+    # --- in, as ``Inbox`` and ``FrameSplitter`` want it
     def pause_reading(self) -> None:
-        """See ``door.Wire``."""
+        """See ``listener.SocketTransport``."""
         self._pauses += 1
         if self._pauses == 1 and not self._tcp_transport.is_closing():
             self._tcp_transport.pause_reading()
             asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._stay_alive_while_paused)
 
     def resume_reading(self) -> None:
-        """See ``door.Wire``."""
+        """See ``listener.SocketTransport``."""
         self._pauses -= 1
         if self._pauses == 0 and not self._tcp_transport.is_closing():
             self._tcp_transport.resume_reading()
 
     def _stay_alive_while_paused(self) -> None:
-        """A peer that is not listened to is not taken for dead because its answers to pings are not heard."""
+        """While nothing is read a peer is not taken for dead because its answers to pings are not read."""
         if self._pauses and self._ws_transport is not None:
             self._ws_transport.notify_user_specific_pong_received()
             asyncio.get_running_loop().call_later(limits.PING_REPLY_S / 2, self._stay_alive_while_paused)
 
     def request_memory(self, size: int, resume: Callable[[], None]) -> bool:
-        """Whether a message of this size may come in now. If not, nothing is read until it may, and then ``go`` is called.
+        """Whether a message of this size may come in now. If not, nothing is read until it may, and then ``resume`` is called.
         It must come within the time that bodies have."""
         memory = self._connection.memory if self._connection is not None else None
         if memory is None or self._allocated:
@@ -187,7 +187,7 @@ class PicowsTransport(WSListener):
         return not waited
 
     def _take_allocated(self) -> int:
-        """The message is there: the room that was kept for it goes with it."""
+        """The message is there: the memory that was allocated for it goes with it."""
         allocated, self._allocated = self._allocated, 0
         if self._timer is not None:
             self._timer.cancel()

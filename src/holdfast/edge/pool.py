@@ -1,8 +1,8 @@
-"""What there is only so much of: memory, connections, requests at a time; and each tenant's share of it.
+"""Limited resources (memory, connections, requests at a time) and each tenant's share of them.
 
-A tenant always has its ``own``, which nobody else can take. Beside that one tenant may have ``most``, and an eighth more
-than that is kept, of which it can take nothing: nobody may hold more than eight times what is left for others. Within a
-tenant each root (``session.access.root_of``) has at most ``each``.
+A tenant always has its ``tenant_guarantee``, which nobody else can take. Including that one tenant may have ``tenant_limit``,
+and an eighth more than that is set aside, of which it can take nothing: nobody may have more than eight times what is left
+for others. Within a tenant each root (``session.access.root_of``) has at most ``root_limit``.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Pool:
     Args:
         code: of the refusal.
         what: is too much, in the refusal's words.
-        most: of one tenant, when no other wants any.
-        each: of one root.
-        own: of every tenant, whatever the others hold.
+        tenant_limit: most of one tenant, when no other wants any.
+        root_limit: most of one root.
+        tenant_guarantee: of every tenant, whatever the others have.
     """
 
     def __init__(self, code: str, what: str, *, tenant_limit: int, root_limit: int, tenant_guarantee: int) -> None:
@@ -49,25 +49,25 @@ class Pool:
         self.refused = 0
 
     def fits(self, key: AccountKey, amount: int) -> bool:
-        """Whether there is room for so much more."""
+        """Whether so much more fits."""
         if self._roots[key] + amount > self.root_limit:
             return False
         before, after = self._shared_use(key.tenant), self._shared_use(key.tenant, amount)
         return after == before or after <= _HEADROOM_FACTOR * (self._shared - self._shared_in_use - (after - before))
 
     def _shared_use(self, tenant: str, more: int = 0) -> int:
-        """What a tenant holds of what is shared."""
+        """What a tenant has of what is shared."""
         return max(0, self._tenants[tenant] + more - self.tenant_guarantee)
 
     def acquire(self, key: AccountKey, amount: int) -> None:
-        """Hold so much more. Raises the pool's refusal, with a ``retry_after_s``, when there is no room for it."""
+        """Acquire so much. Raises the pool's refusal, with a ``retry_after_s``, when it does not fit."""
         if not self.fits(key, amount):
             self.refused += 1
             raise Unavailable(self._code, self._what, retry_after_s=limits.ROOM_RETRY_S)
         self._add(key, amount)
 
     def release(self, key: AccountKey, amount: int) -> None:
-        """Hold so much less; whoever waits for room is looked at."""
+        """Release so much; those who wait are looked at."""
         self._add(key, -amount)
         if self._waiting and amount:
             self._grant_waiting()
@@ -83,7 +83,7 @@ class Pool:
 
     # --- those who can wait
     def wait(self, key: AccountKey, amount: int, on_granted: Callable[[], None]) -> None:
-        """Call ``go`` once there is room, which is then held: at once, or in the order of asking."""
+        """Acquire as soon as it fits, then call ``on_granted``: at once, or in the order of asking."""
         if self.fits(key, amount):
             self._add(key, amount)
             on_granted()
@@ -97,7 +97,7 @@ class Pool:
 
     @property
     def root_count(self) -> int:
-        """How many roots hold any."""
+        """How many roots have any."""
         return len(self._roots)
 
 
@@ -106,7 +106,7 @@ def _with_an_eighth(most: int) -> int:
 
 
 class Allocation:
-    """What one connection or request holds of a pool."""
+    """What one connection or request has of a pool."""
 
     __slots__ = ("_key", "_pool", "_released", "size")
 
@@ -117,17 +117,17 @@ class Allocation:
         self.size = 0
 
     def grow(self, size: int) -> None:
-        """Hold more. Raises the pool's refusal."""
+        """Acquire more. Raises the pool's refusal."""
         self._pool.acquire(self._key, size)
         self.size += size
 
     def shrink(self, size: int) -> None:
-        """Hold less."""
+        """Release some."""
         self.size -= size
         self._pool.release(self._key, size)
 
     def wait(self, size: int, on_granted: Callable[[], None]) -> None:
-        """Hold more as soon as there is room, then call ``go``."""
+        """Acquire more as soon as it fits, then call ``on_granted``."""
 
         def granted() -> None:
             self.size += size
@@ -139,7 +139,7 @@ class Allocation:
         self._pool.wait(self._key, size, granted)
 
     def release(self) -> None:
-        """Hold nothing, for good; idempotent."""
+        """Release everything, for good; idempotent."""
         self._released = True
         size, self.size = self.size, 0
         self._pool.release(self._key, size)

@@ -14,7 +14,7 @@ class Bucket:
     It may be taken from when it holds what is asked for, or is full; what it did not hold it owes.
 
     Attributes:
-        left: what it holds as far as is known; the clock is read only when that is too little. Negative is a debt.
+        available: what it has as far as is known; the clock is read only when that is too little. Negative is a debt.
     """
 
     __slots__ = ("_at", "_clock", "available", "burst", "per_s")

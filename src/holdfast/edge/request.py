@@ -1,4 +1,4 @@
-"""What every request to a route goes through: token, rate, place, size, turn; and how every answer leaves."""
+"""What every request to a route goes through: token, rate, slot, size, turn; and its JSON responses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from holdfast.protocol.codec import encode
 from holdfast.session.access import Principal
 
 ON_AUTHENTICATED: Final = "holdfast.known"
-"""In an ASGI scope: what to call once it is known who asks."""
+"""In an ASGI scope: what to call once the request is authenticated."""
 _ACTIVE_REQUEST: Final = "holdfast.stay"
 _BLOB_BYTES_PER_WORK: Final = 4  # so many bytes of a blob are the work of one of JSON
 
@@ -53,12 +53,12 @@ def error_headers(error: HoldfastError) -> dict[str, str]:
 
 
 class ActiveRequest:
-    """A request while it is answered: what it holds is given back when that is over.
+    """A request while it is answered: what it has acquired is released when that is over.
 
     Attributes:
-        principal: who asks, once that is known; ``account`` is whose work it is, ``room`` what it holds of memory.
-        kept: memory that is kept for the answer already.
-        place: its place among the requests; a stream has one among the connections instead, and gives this one back.
+        principal: who asks, once that is known; ``account`` is whose work it is, ``allocation`` its memory.
+        response_bytes: memory that is allocated for the response already.
+        slot: its place among the requests at a time; a stream has one among the connections instead, and gives it back.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class ActiveRequest:
         self.slot = contextlib.ExitStack()
 
     def begin(self, listener: Listener, principal: Principal, account: Account) -> None:
-        """It is known who asks. Raises ``limit.connections`` when they ask for too much at a time."""
+        """The request is authenticated. Raises ``limit.connections`` for too many requests at a time."""
         pool = listener.connection_limits.requests
         pool.acquire(account.key, 1)
         self.slot.callback(pool.release, account.key, 1)
@@ -81,7 +81,7 @@ class ActiveRequest:
         )
 
     def start_streaming(self) -> None:
-        """What is sent from now on has its own place and its own bounds; what was asked is not needed any more."""
+        """The response is a stream, which has its own slot and its own bounds; the request's memory is released."""
         self.slot.close()
         if self.allocation is not None:
             self.allocation.shrink(self.allocation.size)
@@ -96,7 +96,7 @@ class ActiveRequest:
 
 @contextlib.contextmanager
 def active_request(scope: Scope) -> Iterator[ActiveRequest]:
-    """The ``Stay`` of a request, as long as it is answered."""
+    """The ``ActiveRequest`` of a request, as long as it is answered."""
     active = scope[_ACTIVE_REQUEST] = ActiveRequest()
     try:
         yield active
@@ -105,7 +105,7 @@ def active_request(scope: Scope) -> Iterator[ActiveRequest]:
 
 
 def active_request_of(scope: Scope) -> ActiveRequest:
-    """The ``Stay`` of a request that is being answered."""
+    """The ``ActiveRequest`` of a request that is being answered."""
     active: ActiveRequest = scope[_ACTIVE_REQUEST]
     return active
 
@@ -137,7 +137,7 @@ class Requests:
         return principal
 
     def spend(self, request: Request, work: int) -> None:
-        """Charge what a request asks for beside its body."""
+        """Charge for what a request asks for beside its body."""
         self._listener.charges.spend(_account_of(request), work)
 
     def charge_load(self, request: Request, session: str) -> None:
@@ -145,7 +145,7 @@ class Requests:
         self._listener.charge_load(_account_of(request), session)
 
     def allocate(self, request: Request, size: int) -> None:
-        """Keep memory for the answer. Raises ``server.busy``."""
+        """Allocate memory for the response. Raises ``server.busy``."""
         self._allocation(request).grow(size)
         active_request_of(request.scope).response_bytes += size
 
@@ -180,13 +180,13 @@ class Requests:
         return raw
 
     def _recheck(self, request: Request) -> None:
-        """Refuse somebody whose token was revoked while their body came and waited for its turn."""
+        """Refuse a request whose token was revoked while its body came and waited for its turn."""
         principal = active_request_of(request.scope).principal
         assert principal is not None, "nobody has said who asks"
         self._verifier.recheck(principal)
 
     async def _read(self, request: Request, most: int, bytes_per_work: int = 0) -> bytes:
-        """The body; what it takes in memory is kept for it until the request is answered. With ``times`` it is charged
+        """The body; its memory stays allocated until the request is answered. With ``bytes_per_work`` it is charged
         for as it comes."""
         declared = request.headers.get("content-length", "0" if "transfer-encoding" not in request.headers else "")
         expected = int(declared) if declared.isascii() and declared.isdigit() else most

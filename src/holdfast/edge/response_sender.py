@@ -1,6 +1,6 @@
-"""How an answer leaves over HTTP: with the headers that every answer has, in pieces, as fast as it is taken.
+"""How a response is sent over HTTP: with the headers that every response has, in chunks, as fast as the client takes it.
 
-What waits to be taken is in memory that is counted, and somebody who takes too slowly is cut off, as somebody who sends too
+What waits to be sent is in memory that is counted, and a client that takes it too slowly is dropped, as one that sends too
 slowly is.
 """
 
@@ -41,16 +41,16 @@ class ResponseSender:
         self._send = send
         self._stay = active
         self._headers = headers
-        self._held_start: Message | None = None  # held back until it is known that there is room for the rest
+        self._pending_start: Message | None = None  # sent once memory is allocated for the rest
         self.started = False
 
     async def send(self, message: Message) -> None:
-        """Send an ASGI message. Raises ``server.busy`` before anything has left, and ``NotTaken``."""
+        """Send an ASGI message. Raises ``server.busy`` before anything has left, and ``ClientTooSlow``."""
         if message["type"] == "http.response.start":
             names = {name for name, _ in message["headers"]}
             message["headers"] = [*message["headers"], *(pair for pair in self._headers if pair[0] not in names)]
             if b"content-length" in names and self._scope["method"] != "HEAD":
-                self._held_start = message
+                self._pending_start = message
             else:
                 self.started = True
                 await self._send(message)
@@ -63,13 +63,13 @@ class ResponseSender:
             await self._send_large(body, more=message.get("more_body", False))
 
     async def _send_start(self) -> None:
-        if self._held_start is not None:
-            start, self._held_start = self._held_start, None
+        if self._pending_start is not None:
+            start, self._pending_start = self._pending_start, None
             self.started = True
             await self._send(start)
 
     async def _send_large(self, body: bytes, *, more: bool) -> None:
-        """In pieces, each within its time; what is not sent yet is counted."""
+        """In chunks, each within its time; what is not sent yet is counted."""
         allocation, extra = self._stay.allocation, max(0, len(body) - self._stay.response_bytes)
         if allocation is not None:
             allocation.grow(extra)

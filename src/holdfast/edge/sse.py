@@ -23,7 +23,7 @@ from holdfast.protocol import codec, limits
 from holdfast.session.access import Principal, authorise
 
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no", "connection": "keep-alive"}
-"""Of every event stream: kept by nobody on the way, buffered by nobody."""
+"""Of every event stream: nothing on the way may cache or buffer it."""
 COMMENT = b": still here\n\n"
 
 
@@ -82,7 +82,7 @@ async def _body(subscription: LocalSubscription) -> AsyncIterator[bytes]:
 
 
 class SubscriptionResponse(StreamingResponse):
-    """A response that streams what a reader reads; whatever becomes of it, the reading ends with it."""
+    """A response that streams what a reader reads; whatever becomes of it, the subscription ends with it."""
 
     def __init__(
         self, subscription: LocalSubscription, body: AsyncIterator[bytes], headers: dict[str, str] | None = None,

@@ -1,7 +1,7 @@
-"""From a request to be a WebSocket to picows: the verdict, the answer, and the wait for whoever connected to say who it is.
+"""From an upgrade request to picows: the check, the response, and the wait for the first message.
 
-uvicorn parses the head and makes a ``WaitingRoom`` of it. Host, Origin and a token in the head are judged before any byte
-that follows is read. Without a token the connection waits here: its first message is kept as it came, within
+uvicorn parses the head and makes an ``UpgradeProtocol`` for it. Host, Origin and a token in the head are judged before any byte
+that follows is read. Without a token the connection waits here: its first message is buffered as it came, within
 ``limits.HELLO_BYTES``, and nothing else is made for it until that message is complete.
 """
 
@@ -36,14 +36,14 @@ _PLACEHOLDER_REQUEST: Final = (
     f"GET {PATH} HTTP/1.1\r\nHost: holdfast\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 ).encode()
-"""What picows is told of a request that was judged and answered here: it parses nothing of the client's."""
+"""The request that picows is given instead of the client's, which was checked and answered here."""
 
 _PLACEHOLDER_RESPONSE: Final = WSUpgradeResponse.create_101_response()
-"""What picows says to that, which nobody hears: one for all."""
+"""picows' response to that, which is discarded: one for all connections."""
 
 
 class AcceptedUpgrade(NamedTuple):
-    """An upgrade that is taken: who asks, as far as that is known; what it becomes; and the answer."""
+    """An upgrade that is accepted: the principal if there was a token; the kind of socket; and the response."""
 
     principal: Principal | None
     kind: SocketKind
@@ -51,7 +51,7 @@ class AcceptedUpgrade(NamedTuple):
 
 
 class _SilencedTransport:
-    """The transport as picows sees it, which writes nothing while it is told of the request."""
+    """The transport as picows sees it, whose writes are discarded while picows handles the placeholder request."""
 
     __slots__ = ("_real", "write")
 
@@ -64,7 +64,7 @@ class _SilencedTransport:
 
 
 class PicowsProtocol(FrameSplitter):
-    """picows' protocol for a connection that was let in."""
+    """picows' protocol for a connection whose upgrade was accepted."""
 
     __slots__ = ("_server",)
 
@@ -108,7 +108,7 @@ class PicowsProtocol(FrameSplitter):
 
 
 def _discard(data: bytes) -> None:
-    """The answer was given already."""
+    """The response was sent already."""
 
 
 class UpgradeProtocol(asyncio.Protocol):
@@ -135,7 +135,7 @@ class UpgradeProtocol(asyncio.Protocol):
         self._detach()
 
     def _detach(self) -> Any:
-        """Nobody waits here any more; the transport, if it still stood."""
+        """Stop waiting; the transport, if it is still connected."""
         transport, self._transport = self._transport, None
         self._buffer = bytearray()
         self._server.connections.discard(self)

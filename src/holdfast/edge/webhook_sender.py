@@ -1,4 +1,4 @@
-"""One webhook on its way: what is told, how it is signed, and what one try comes to."""
+"""One webhook: its body, its signature, and what one try comes to."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WebhookSender:
                 self._client.stream("POST", self._url, content=body, headers=headers) as response,
             ):
                 return None if response.is_success else str(response.status_code)
-        except Exception as error:  # whatever a receiver does, it is tried again
+        except Exception as error:  # whatever a receiver does, the webhook is tried again
             return type(error).__name__
 
 
@@ -46,7 +46,7 @@ def webhook_id(notice: Notice) -> str:
 
 
 def webhook_body(notice: Notice) -> str:
-    """What is told: what happened and where, never what was said."""
+    """The body: what happened and where, never what was said."""
     fields: dict[str, Any] = {k: v for k, v in notice.data.items() if k not in ("type", "ts", "connected")}
     when = datetime.fromtimestamp(notice.data["ts"] / 1_000, UTC)
     message = {

@@ -1,6 +1,6 @@
 """Word to people who are away: signed webhooks (Standard Webhooks), at least once.
 
-How far the feed was taken is a durable fact, and so is each notice that waits for another try, so a restart repeats
+How far the feed was read is a durable fact, and so is each notice that waits for another try, so a restart repeats
 rather than forgets; receivers drop repeats by ``webhook-id``, which is stable per notice. A notice that is not taken
 does not hold up those behind it, nor does one whose receiver does not answer: several are under way at a time, and of one
 tenant's not all of them. The first start begins with what happens from then on.
@@ -48,7 +48,7 @@ class _Retry(NamedTuple):
 
 
 class _Delivery(NamedTuple):
-    """A try under way."""
+    """A try in flight."""
 
     notice: Notice
     attempt: int
@@ -65,8 +65,8 @@ class Webhooks:
         self.secret = ""
         self._client = client
         self._task: asyncio.Task[None] | None = None
-        self._read_position = 0  # how far the feed was looked through
-        self._stored_position = 0  # how far that is remembered
+        self._read_position = 0  # how far the feed was read
+        self._stored_position = 0  # how far that is stored
         self._retries: dict[int, _Retry] = {}
         self._in_flight: dict[int, _Delivery] = {}
         self.delivered = 0
@@ -125,7 +125,7 @@ class Webhooks:
                     log.warning("webhooks wait: %s", error.code)
                     await asyncio.sleep(1.0)
                 finally:
-                    for delivery in self._in_flight.values():  # what is not settled is sent again
+                    for delivery in self._in_flight.values():  # what has no recorded result is sent again
                         delivery.task.cancel()
                     self._in_flight.clear()
 
@@ -144,7 +144,7 @@ class Webhooks:
                 await self._hub.notice_event.wait()
 
     async def _load(self) -> None:
-        """Read how far we are."""
+        """Read the stored position and the notices that wait for another try."""
         facts = self._hub.engine
         self._retries = {
             int(name.removeprefix(_RETRY_PREFIX)): _Retry(
@@ -163,7 +163,7 @@ class Webhooks:
         self._stored_position = self._read_position
 
     async def _store_position(self) -> None:
-        """Everything up to here has come to something, or is kept for another try."""
+        """Store the position up to which every notice was delivered, given up, or is stored for another try."""
         first_attempts = [
             position
             for position, flight in self._in_flight.items()
@@ -176,7 +176,7 @@ class Webhooks:
 
     # --- tries
     def _at_limit(self, tenant: str) -> bool:
-        """Whether a tenant has as many tries under way as it may: a receiver that hangs for one delays no other."""
+        """Whether a tenant has as many tries in flight as it may: a receiver that hangs for one delays no other."""
         return sum(f.notice.key.tenant == tenant for f in self._in_flight.values()) >= limits.WEBHOOKS_AT_ONCE_EACH
 
     def _send(self, sender: WebhookSender, notice: Notice, attempt: int) -> None:
@@ -185,7 +185,7 @@ class Webhooks:
         self._in_flight[notice.position] = _Delivery(notice, attempt, task)
 
     async def _send_new(self, sender: WebhookSender) -> None:
-        """A try for each notice that is new and concerns people of whom nobody was there."""
+        """A first try for each new notice that concerns people of whom nobody was connected."""
         while len(self._in_flight) < limits.WEBHOOKS_AT_ONCE and len(self._retries) < limits.WEBHOOK_WAITING:
             page = await self._hub.notices(self._read_position, limits.WEBHOOKS_AT_ONCE)
             if not page:
@@ -201,7 +201,7 @@ class Webhooks:
                 self._read_position = notice.position
 
     async def _send_due(self, sender: WebhookSender) -> None:
-        """The tries that are due, longest first; they leave room for news."""
+        """Send the tries that are due, longest first; they leave places for new notices."""
         now = self._hub.clock.wall_ms()
         due = sorted((w.due_ms, at) for at, w in self._retries.items() if w.due_ms <= now and at not in self._in_flight)
         for _, position in due:
@@ -222,7 +222,7 @@ class Webhooks:
             del self._in_flight[position]
 
     async def _record_result(self, notice: Notice, attempt: int, refusal: str | None) -> None:
-        """Keep what was not taken for another try, unless there were enough."""
+        """Schedule another try of what was not taken, unless there were enough."""
         if refusal is None:
             self.delivered += 1
             await self._remove_retry(notice.position)

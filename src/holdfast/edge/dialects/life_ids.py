@@ -1,6 +1,6 @@
 """Ids as clients of dialects have them, whose wires have no field for the life of a session (LIFE-1).
 
-What a client may send back to act on is given out bound to the life in which it is read, unless it says that by itself.
+An id that a client may send back is sent to it bound to the life in which it is read, unless the id names the life itself.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from holdfast.protocol import ids
 
 
 def outgoing_id(ident: str, life: str) -> str:
-    """An id as a client is given it: ``ids.bind``, for runs, approvals and messages; what somebody else named stays so."""
+    """The id to send to a client: bound to the life (``ids.bind``) for ids of the server; what a client named stays as it is."""
     return ids.bind(ident, life) if ids.made(ident) is not None else ident
 
 
 def incoming_id(ident: str, life: str) -> str:
-    """The id of the session that a client's id means.
+    """The session's own id of what a client's id names.
 
     Raises:
-        Refused: ``session.incarnation``: it was given out in another life.
+        Refused: ``session.incarnation``: it was sent in another life.
     """
-    known, bound = ids.unbind(ident)
+    bare, bound = ids.unbind(ident)
     if bound is not None and bound == life:
-        return known
-    if bound is not None or (ids.made(known) is not None and not ids.says(known, life)):
-        raise Refused("session.incarnation", f"{known!r:.80} was read in another life", incarnation=life)
-    return known
+        return bare
+    if bound is not None or (ids.made(bare) is not None and not ids.says(bare, life)):
+        raise Refused("session.incarnation", f"{bare!r:.80} was read in another life", incarnation=life)
+    return bare

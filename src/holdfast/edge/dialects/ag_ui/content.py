@@ -54,7 +54,7 @@ class Content:
         texts: what is open in the client, ``(kind, id)``, and the run it belongs to.
         lengths: UTF-16 code units of each text the client has.
         owners: the sub-agent a message is of; None for root runs and people.
-        calls: tool calls without a result, and their runs. ``answered``: those with one.
+        calls: tool calls without a result, and their runs. ``answered_calls``: those with one.
         state: the shared state the client has.
     """
 

@@ -1,4 +1,4 @@
-"""What an AG-UI client asks for (``RunAgentInput``), and what of it enters the log.
+"""The request of an AG-UI client (``RunAgentInput``), and what of it enters the log.
 
 Wire format: https://docs.ag-ui.com/sdk/js/core/types. Clients send the whole conversation with every request. None of it is
 believed but what is new: the last message when a person wrote it, results of calls the client was left to answer, and
@@ -110,7 +110,9 @@ class AgUiCommands:
         self._listener = listener
         self._hub = listener.hub
         self._runs: OrderedDict[tuple[str, str, str], tuple[str, str]] = OrderedDict()  # by run id: message and run
-        self._reported: OrderedDict[tuple[str, str, str, str], None] = OrderedDict()  # runs whose end somebody was told
+        self._reported: OrderedDict[tuple[str, str, str, str], None] = (
+            OrderedDict()
+        )  # runs whose end was sent to somebody
 
     async def execute(self, principal: Principal, agent: str, run_input: Input) -> set[str] | None:
         """Do what the input asks for; the runs to follow, or None to follow whatever runs.
@@ -136,7 +138,7 @@ class AgUiCommands:
             targets |= await self._answer_calls(principal, agent, run_input)
         return targets or None
 
-    # --- words
+    # --- messages
     async def _send_message(
         self, principal: Principal, agent: str, run_input: Input, message: dict[str, Any], options: Options
     ) -> str | None:
@@ -173,7 +175,7 @@ class AgUiCommands:
 
     async def _find_run(self, principal: Principal, agent: str, run_input: Input, ident: str, text: str) -> str | None:
         """The message is in the log. Asked with the same run id, it is the same run. Else its run is followed while it
-        lives, and once more when the one who asks was not told of its end, which is what a retry is; else this asks for
+        lives, and once more when its end was not sent to the one who asks, which is what a retry is; else this asks for
         another answer."""
         life, view = await self._view(principal, run_input.threadId)
         message = view.by_id.get(("message", ident))
@@ -286,7 +288,7 @@ class AgUiCommands:
 
 
 def _content(run_input: Input, message: dict[str, Any]) -> tuple[str, list[tuple[str, str, bytes]]]:
-    """A message's words, and what came with it as blobs: files, and the client's tools and context for the agent."""
+    """A message's text, and what came with it as blobs: files, and the client's tools and context for the agent."""
     content = message.get("content")
     if isinstance(content, str):
         texts, files = [content], []

@@ -26,8 +26,8 @@ def role_of(role: Any) -> str:
 
 def name_of(view_runs: dict[str, dict[str, Any]], run: str | None) -> str:
     """Whose words these are, when they are a sub-agent's: the last part of its agent's name; else empty."""
-    known = view_runs.get(run or "")
-    return str(known["agent"]).rpartition("/")[2] if known is not None and known.get("parent") else ""
+    info = view_runs.get(run or "")
+    return str(info["agent"]).rpartition("/")[2] if info is not None and info.get("parent") else ""
 
 
 def result_id(call: str) -> str:

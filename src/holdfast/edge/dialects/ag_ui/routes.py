@@ -1,7 +1,7 @@
 """AG-UI: an unmodified ``HttpAgent`` runs, joins and stops durable runs (https://docs.ag-ui.com).
 
 ``POST /v1/ag-ui/agent/{agent}/run`` takes a ``RunAgentInput`` and streams the run's events; ``…/connect`` joins what runs, or
-tells the state when nothing does; ``…/stop/{thread}`` stops. The thread is the session. Paths are those that CopilotKit's
+sends the state when nothing does; ``…/stop/{thread}`` stops. The thread is the session. Paths are those that CopilotKit's
 front end asks its runtime for. A client that goes away stops nothing (CTL-1).
 """
 
@@ -140,7 +140,7 @@ class AgUi:
     async def _body(
         self, subscription: LocalSubscription, stream: Stream, state: Any, client_messages: list[dict[str, Any]] | None
     ) -> AsyncIterator[bytes]:
-        """The response: the AG-UI run, whole, or until the reading ends."""
+        """The response: the AG-UI run, whole, or until the subscription ends."""
         try:
             async for message in subscription.messages():
                 events = await self._events_of(subscription, stream, message, client_messages, state)

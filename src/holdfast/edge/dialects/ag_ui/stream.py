@@ -92,8 +92,8 @@ class Stream(Content):
 
         Args:
             seq: the position of the view.
-            known: messages the client has; the log's are sent when they differ, and always for None.
-            state: the state the client has, where ``known`` is given.
+            client_messages: messages the client has; the log's are sent when they differ, and always for None.
+            state: the state the client has, where ``client_messages`` is given.
         """
         history = History(self.session, view, subagents=self.version.subagents)
         self._load(seq, view, history)
@@ -103,11 +103,11 @@ class Stream(Content):
             sent.append(self._run_started(seq, last_outcome(view) if self._joining else None))
         shown = view.visible()
         open_items = {(i["kind"], i["id"]): i for i in shown if i["kind"] in TEXTS and i["status"] == "open"}
-        begun = any(item["length"] for key, item in open_items.items() if key not in self.texts)
-        send_messages = client_messages is None or begun or not _covers(history, view, client_messages)
+        has_new_text = any(item["length"] for key, item in open_items.items() if key not in self.texts)
+        send_messages = client_messages is None or has_new_text or not _covers(history, view, client_messages)
         for key in [key for key in self.texts if send_messages or key not in open_items]:
             sent += self.close(key)
-        if send_messages:  # what is open has no text in it: it is told from its beginning below
+        if send_messages:  # what is open has no text in it: that is sent from its beginning below
             sent.append(
                 {"type": "MESSAGES_SNAPSHOT", "messages": history.without_text(open_items), "metadata": _ALL_ACTIVITIES}
             )
@@ -205,7 +205,7 @@ class Stream(Content):
         return message_events(ident, role_of(data.get("role") or "user"), content)
 
     def on_steer(self, event: Event) -> list[AgUiEvent]:
-        """Words put into a running run."""
+        """Text put into a running run."""
         return message_events(str(event.data.get("steerId")), "user", str(event.data.get("text", "")))
 
     def on_branch(self, event: Event) -> list[AgUiEvent]:
@@ -214,7 +214,7 @@ class Stream(Content):
         return []
 
     def on_approval_requested(self, event: Event) -> list[AgUiEvent]:
-        """An approval waits; ``ending`` makes an interrupt of it."""
+        """An approval waits; ``end_events`` makes an interrupt of it."""
         self._add_approval(str(event.data.get("approvalId")), event.run, event.data)
         return []
 

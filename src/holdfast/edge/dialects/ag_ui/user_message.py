@@ -1,5 +1,5 @@
-"""What a person says, as AG-UI has it and as a session keeps it. What the session has no words for (a name, metadata, an order
-of text and files of its own) is kept with the message, as its ``meta``.
+"""A person's message, as AG-UI has it and as a session stores it. What the session has no fields for (a name, metadata, an order
+of text and files of its own) is stored with the message, as its ``meta``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Part = dict[str, Any]
 
 
 def meta_of(message: dict[str, Any]) -> dict[str, Any]:
-    """What is kept with a client's message."""
+    """What is stored with a client's message."""
     meta = {field: message[field] for field in ("name", "metadata") if message.get(field)}
     content = message.get("content")
     if isinstance(content, list) and [part.get("type") for part in content] != _default_order(content):
@@ -24,7 +24,7 @@ def meta_of(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _default_order(content: list[Part]) -> list[Any]:
-    """The order in which a session shows words and files without being told."""
+    """The order in which a session shows text and files by default."""
     kinds = [part.get("type") for part in content]
     texts = ["text"] if "text" in kinds else []
     return texts + [kind for kind in kinds if kind != "text"]
@@ -35,7 +35,7 @@ def _shape(part: Part) -> Part:
 
 
 def content_of(session: str, text: str, attachments: Any, meta: Any = None) -> str | list[Part]:
-    """What a person said: text, or parts when files came with it; they are named by their address here."""
+    """A person's message: text, or parts when files came with it; they are named by their address here."""
     files = [a for a in attachments or [] if isinstance(a, dict) and a.get("mediaType") not in contexts.ALL]
     if not files:
         return text
@@ -64,7 +64,7 @@ def _file(session: str, file: dict[str, Any]) -> Part:
 
 
 def is_continue_request(data: dict[str, Any]) -> bool:
-    """Whether an input only asks the agent to go on: it has no words and no files. It is not shown."""
+    """Whether an input only asks the agent to go on: it has no text and no files. It is not shown."""
     return not data.get("text") and isinstance(content_of("", "", data.get("attachments")), str)
 
 

@@ -1,4 +1,4 @@
-"""The versions of AG-UI that are spoken, in one table.
+"""The versions of AG-UI that are supported, in one table.
 
 A client says which it speaks: from 1.0 on in ``protocolVersion`` of its input, any client in ``?version=`` of the address.
 Without either it is taken for 0.0.59, the newest version whose input names none.
@@ -13,12 +13,12 @@ from holdfast.errors import Refused
 
 
 class Version(NamedTuple):
-    """What a version of AG-UI can be told.
+    """What a version of AG-UI has.
 
     Attributes:
         name: as in the table below.
         declared: ``protocolVersion`` of RUN_STARTED, or empty where there is no such field.
-        subagents: whether SUBAGENT_* and ``subagentRunId`` exist; else sub-runs are told of in CUSTOM.
+        subagents: whether SUBAGENT_* and ``subagentRunId`` exist; else sub-runs are sent as CUSTOM.
         outcomes: whether RUN_FINISHED may be ``cancelled`` and name pending tool calls; else a cancel is a RUN_ERROR.
     """
 
@@ -44,7 +44,7 @@ def version_of(requested: str | None, declared: str | None) -> Version:
     """The version to speak.
 
     Args:
-        asked: ``?version=`` of the address.
+        requested: ``?version=`` of the address.
         declared: ``protocolVersion`` of the input.
 
     Raises:

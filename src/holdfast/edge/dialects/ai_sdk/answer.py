@@ -1,7 +1,7 @@
 """One run's answer as the chunks of a UI message stream (AI SDK 5 to 7; ``ai/src/ui-message-stream/ui-message-chunks.ts``).
 
 A snapshot and live events go one way: an event is folded into a small view of the run and its sub-runs, and what the
-client has not been told of an item is told. So a stream may begin anywhere, and go on after a snapshot, without a
+client does not have of an item yet is sent. So a stream may begin anywhere, and go on after a snapshot, without a
 repeat.
 """
 
@@ -43,9 +43,9 @@ class ClientPosition(msgspec.Struct, frozen=True):
     """What a client has that was let go at an approval or a call of its own, and comes back with the answer.
 
     Attributes:
-        seq: told so far, with ``incarnation``; None when the client did not say.
-        open: what was not finished then: characters told of a text, how far a tool call was (0, -1, -2), or an approval.
-        cited: how many sources it was told of the texts that were not finished.
+        seq: sent so far, with ``incarnation``; None when the client did not say.
+        open: what was not finished then: characters sent of a text, how far a tool call was (0, -1, -2), or an approval.
+        cited: how many sources were sent of the texts that were not finished.
         bound: calls shown as one part with their approval.
         places: the parts in which each approval was asked for.
         step: the parts of the last step in which there may be more to come.
@@ -63,15 +63,15 @@ class ClientPosition(msgspec.Struct, frozen=True):
 
 
 class Answer:
-    """A run's answer, told chunk by chunk. One SDK message is one root run; its id is the run's.
+    """A run's answer, chunk by chunk. One SDK message is one root run; its id is the run's.
 
     Args:
-        client: who is told; its version alone will do.
-        since: what the client has of this very message, when it goes on with it.
+        client: who it is sent to; its version alone will do.
+        position: what the client has of this very message, when it goes on with it.
         state: where the shared state stands in it, when that is known; else it stands first.
 
     Attributes:
-        done: the last chunk was told.
+        done: the last chunk was made.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Answer:
         self._parts = MessageParts(run, client)
         self._usage: Counter[str] = Counter()
 
-    # --- what the session tells its reader
+    # --- messages of the session
     def chunks(self, message: SubscriptionMessage) -> Iterator[Chunk]:
         """The chunks that a message of the session makes."""
         for chunk in self._chunks(message):
@@ -138,7 +138,7 @@ class Answer:
             yield {"type": "error", "errorText": why}
 
     def _open(self, view: dict[str, Any]) -> Iterator[Chunk]:
-        """Everything a client must be told before live events make sense to it."""
+        """Everything a client must have before live events make sense to it."""
         runs: dict[str, Any] = {}
         for ident, run in view["runs"].items():  # in the order they were queued: parents come first
             if ident == self.run or run.get("parent") in runs:
@@ -221,14 +221,14 @@ class Answer:
                 yield from self._parts.item_chunks(step)
         elif type_.startswith("run."):
             yield from self._all_items()
-        elif type_ == e.CUSTOM and isinstance(data.get("name"), str):  # in no view: told once, kept by nobody
+        elif type_ == e.CUSTOM and isinstance(data.get("name"), str):  # in no view: sent once, stored nowhere
             yield {"type": f"data-{data['name']}", "data": data.get("value"), "transient": True}
         elif type_ == e.USAGE_RECORDED:
             self._usage.update({k: v for k, v in data.items() if type(v) is int})
 
     # --- ends
     def _finish_if_done(self) -> Iterator[Chunk]:
-        """The end of the run, or of what can be told before somebody decides."""
+        """The end of the run, or of what can be sent before somebody decides."""
         root = self._view.runs[self.run]
         if root["status"] in ENDED:
             self.done = True

@@ -1,4 +1,4 @@
-"""Tool calls and what allows them, as parts of a UI message, and how much of each the client has been told.
+"""Tool calls and what allows them, as parts of a UI message, and how much of each was sent to the client.
 
 An approval of a call is one part with it. The SDK sends its user's answers when every tool part of the last step is done or
 answered, so what waits for an answer has to stand in a step without anything that still goes on (``step``).
@@ -34,7 +34,7 @@ def parse_json(text: str) -> Any:
 
 
 class SdkClient(NamedTuple):
-    """Who is told, which decides the calls to tools in a browser that are left to it.
+    """Who the answer is sent to, which decides the calls to tools in a browser that are left to it.
 
     Attributes:
         version: of the SDK: 5, 6 or 7.
@@ -48,12 +48,12 @@ class SdkClient(NamedTuple):
 
 
 class CallParts:
-    """What of a run's tool calls and approvals has been told, and the chunks that tell the rest.
+    """What of a run's tool calls and approvals was sent, and the chunks of the rest.
 
     Attributes:
         runs: the run and its sub-runs, as the view has them.
-        places: of each approval that was told, the ids of the parts that ask for it.
-        bound: the calls that are one part with an approval that did not name them.
+        approval_parts: of each approval that was sent, the ids of the parts that ask for it.
+        merged_approvals: the calls that are one part with an approval that did not name them.
     """
 
     def __init__(self, root: str, client: SdkClient) -> None:
@@ -78,7 +78,7 @@ class CallParts:
         self._calls, self._approvals, self._about_call = {}, {}, {}
 
     def add_item(self, item: Item) -> None:
-        """A call or an approval there is, before anything of it is told."""
+        """A call or an approval there is, before anything of it is sent."""
         if item["kind"] == "tool":
             self._calls[item["id"]] = item
             return
@@ -132,12 +132,12 @@ class CallParts:
         live = self.runs.get(call.get("run", ""), {}).get("status") not in ENDED
         return "called" if call["status"] == "cut" and live and self._in_browser(call) else call["status"]
 
-    # --- what an earlier stream told
+    # --- what an earlier stream sent
     def restore(
         self, items: list[Item], seq: int, open_: dict[str, int], merged_approvals: dict[str, str], approval_parts: dict[str, list[str]],
         step: list[str], decided: frozenset[str],
     ) -> None:  # fmt: skip
-        """The client was told everything up to ``seq`` by an earlier stream, except what was ``open_`` then."""
+        """An earlier stream sent the client everything up to ``seq``, except what was ``open_`` then."""
         self._decided, self.merged_approvals, self.approval_parts, self._step = (
             decided,
             dict(merged_approvals),
@@ -214,7 +214,7 @@ class CallParts:
             if not self._step.intersection(self.approval_parts.get(approval["id"], ())):
                 yield from self._separate_part(approval)
 
-    # --- telling
+    # --- chunks
     def _run_metadata(self, item: Item) -> dict[str, Any]:
         run = item.get("run")
         about = {"run": run, "agent": self.runs[run]["agent"]} if run != self._root and run in self.runs else {}
@@ -359,8 +359,8 @@ class CallParts:
         yield {"type": "tool-approval-request", "approvalId": item["id"], "toolCallId": part}
 
     def _offer_to_client(self, item: Item) -> Iterator[Chunk]:
-        """A call for a tool in a browser: this client's, as long as nobody has it. Its part is told once more then, as
-        one to run; the output that comes of it, from wherever, makes it one that is not (``_output``)."""
+        """A call for a tool in a browser: this client's, as long as nobody has it. Its part is sent once more then, as
+        one to run; the output that comes of it, from wherever, makes it one that is not (``_output_chunk``)."""
         key, call = _key(item), self._offered_call(item)
         if item["status"] != "pending" or call is None or key in self._stages:
             return
@@ -371,7 +371,7 @@ class CallParts:
         yield {"type": "tool-input-available", **about, **self._run_metadata(item)}
 
     def finish(self) -> Iterator[Chunk]:
-        """The run has ended: what was allowed and not done is told as decided, so that no part stays open."""
+        """The run has ended: what was allowed and not done is sent as decided, so that no part stays open."""
         for item in self.approvals:
             part = self._parts_of(item)[0]
             if self._stages.get(_key(item)) == "granted" and part not in self._calls:

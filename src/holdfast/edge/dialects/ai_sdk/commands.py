@@ -1,4 +1,4 @@
-"""What an SDK client asks for, as operations: its messages are not trusted, and only the last one is looked at."""
+"""The requests of an SDK client, as operations: its messages are not trusted, and only the last one is looked at."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from holdfast.session.approval import action_hash
 SURFACE: Final = "ai-sdk"
 TOOLS_HEADER: Final = "holdfast-tools"
 REPLAY_S: Final = 3_600.0
-"""An answer that ended is told again for so long to version 7, which replaces what it has of it: it may have been away."""
+"""An answer that ended is sent again for so long to version 7, which replaces what it has of it: it may have been away."""
 
 _ANY: Final = msgspec.json.Decoder()
 _POSITION: Final = msgspec.json.Decoder(ClientPosition)
@@ -45,7 +45,7 @@ class ChatCommands:
 
     Args:
         version: of the SDK: 5, 6 or 7.
-        tools: the browser's tools the page has, as its header says them (``tools_of``).
+        tools: the browser's tools the page has, as its header says them (``parse_tools``).
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class ChatCommands:
             return str(runs[-1]["id"])
         return None
 
-    # --- reading
+    # --- subscribing
     async def _subscribe(self, session: str, answer: Answer) -> tuple[LocalSubscription, Answer]:
         return await LocalSubscription.open(
             self._listener, self.principal, session, "snapshot", surface=SURFACE

@@ -1,4 +1,4 @@
-"""The parts of a UI message, and how much of each the client has been told. ``calls.py`` has tool calls and approvals."""
+"""The parts of a UI message, and how much of each was sent to the client. ``calls.py`` has tool calls and approvals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TEXTS: Final = {"message": "text", "reasoning": "reasoning"}
 
 
 class MessageParts:
-    """What of a run's items has been told, and the chunks that tell the rest.
+    """What of a run's items was sent, and the chunks of the rest.
 
     Attributes:
         runs: the run and its sub-runs, as the view has them.
@@ -32,7 +32,7 @@ class MessageParts:
         self._sent_sources: dict[str, int] = {}
 
     def start_message(self) -> bool:
-        """True the first time it is asked: the message has to be started."""
+        """True the first time it is called: the message has to be started."""
         first, self._started = not self._started, True
         return first
 
@@ -42,7 +42,7 @@ class MessageParts:
         self.calls.reset()
 
     def restore(self, items: list[Item], seq: int, open_: dict[str, int], cited: dict[str, int]) -> None:
-        """The client was told everything up to ``seq`` by an earlier stream, except what was ``open_`` then."""
+        """An earlier stream sent the client everything up to ``seq``, except what was ``open_`` then."""
         self._sent_sources = dict(cited)
         for item in items:
             key = _key(item)
@@ -62,10 +62,10 @@ class MessageParts:
         return {_key(item): self._sent_chars.get(_key(item), 0) for item in texts} | self.calls.unfinished(items)
 
     def source_counts(self, keys: Iterable[str]) -> dict[str, int]:
-        """How many sources of these texts were told."""
+        """How many sources of these texts were sent."""
         return {key: self._sent_sources[key] for key in keys if self._sent_sources.get(key)}
 
-    # --- telling
+    # --- chunks
     def item_chunks(self, item: Item) -> Iterator[Chunk]:
         """What the client does not know of an item."""
         kind = item["kind"]

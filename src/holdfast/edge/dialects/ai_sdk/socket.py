@@ -31,7 +31,7 @@ class _Frame(msgspec.Struct, tag_field="type", kw_only=True):
 
 
 class SendFrame(_Frame, tag="send", kw_only=True):
-    """A new turn, or one regenerated. Further fields are of ``Asked``."""
+    """A new turn, or one regenerated. Further fields are of ``ChatRequest``."""
 
     id: str
     headers: dict[str, str] = {}
@@ -81,7 +81,7 @@ class Exchange:
 
 
 class _MutedTransport:
-    """The wire without what the hub itself says, which is of another language; sessions are read beside it."""
+    """The transport without what the hub itself writes, which is of another protocol; sessions are read beside it."""
 
     def __init__(self, transport: SocketTransport) -> None:
         self.close, self.abort = transport.close, transport.abort
@@ -92,7 +92,7 @@ class _MutedTransport:
         )
 
     def write(self, batch: Batch) -> None:
-        """See ``door.Wire``."""
+        """See ``SocketTransport``."""
 
 
 class ChatConnection(ServerConnection):
@@ -108,16 +108,16 @@ class ChatConnection(ServerConnection):
         self._exchanges: dict[str, Exchange] = {}
         self._writable = asyncio.Event()
 
-    # --- driven by the transport
+    # --- called by the transport
     def _handle_first(self, raw: bytes) -> None:
-        """See ``Visit``: the first frame is as any other, with a token in it."""
+        """See ``ServerConnection``: the first frame is as any other, with a token in it."""
         work = self.listener.charges.price(raw, limits.OPERATION_BYTES)
         self._take(raw, _no_work)
         if self.account is not None:
             self.listener.charges.spend(self.account, work)
 
     def _handle(self, raw: bytes, work: int) -> None:
-        """See ``Visit``."""
+        """See ``ServerConnection``."""
         self._take(raw, partial(self.finish_work, work))
 
     def _take(self, raw: bytes, done: Callable[[], None]) -> None:
@@ -147,19 +147,19 @@ class ChatConnection(ServerConnection):
         self._begin(Exchange(frame), chat_request, done)
 
     def resume_writing(self) -> None:
-        """See ``Visit``."""
+        """See ``ServerConnection``."""
         self._writable.set()
         super().resume_writing()
 
     def connection_lost(self) -> None:
-        """The transport is gone. What was asked goes on (CTL-1)."""
+        """The transport is gone. What was requested goes on (CTL-1)."""
         super().connection_lost()
         self._writable.set()
         for exchange in self._exchanges.values():
             if exchange.subscription is not None:
                 exchange.subscription.close(0, "connection lost")
 
-    # --- who
+    # --- authentication
     def _authenticate(self, headers: dict[str, str]) -> None:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         token = token.strip() if scheme.lower() == "bearer" else ""
@@ -200,7 +200,7 @@ class ChatConnection(ServerConnection):
         if self._transport is None or self._closing:
             return
         raw = encode(frame)
-        if self.paused:  # what is told meanwhile to somebody who asks and does not listen is bounded
+        if self.paused:  # what is written meanwhile for a client that does not read is bounded
             self._unread += len(raw)
             if self._unread > limits.UNREAD_BYTES:
                 self.abort()
@@ -265,7 +265,7 @@ class ChatConnection(ServerConnection):
                 await self._wait_writable()
 
     async def _wait_writable(self) -> None:
-        """Wait while the client does not take what is sent; the reading waits with it, and the log is the buffer."""
+        """Wait while the client does not take what is sent; the subscription waits with it, and the log is the buffer."""
         while self._transport is not None and self.paused:
             self._writable.clear()
             await self._writable.wait()
@@ -288,7 +288,7 @@ class ChatConnection(ServerConnection):
 
 
 async def _log_refusal(connection: ChatConnection, exchange: Exchange, stopping: Coroutine[Any, Any, Any]) -> None:
-    """A refused abort has nobody to be told to in this language: the client has forgotten the request."""
+    """Log a refused abort: this protocol has no answer to one, and the client has forgotten the request."""
     try:
         await stopping
     except HoldfastError as error:
@@ -301,7 +301,7 @@ def socket_kind(version: int, agent: str) -> SocketKind:
 
 
 def _no_work() -> None:
-    """A first frame is charged when it is known who sent it."""
+    """A first frame is charged once its sender is authenticated."""
 
 
 def _request_id_of(raw: bytes) -> str:

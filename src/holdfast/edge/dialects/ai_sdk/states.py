@@ -1,4 +1,4 @@
-"""Where the shared state stands in each answer, and what it was: so that an answer told again looks as it did when it was given.
+"""Where the shared state stands in each answer, and what it was: so that an answer sent again looks as it did before.
 
 The view has the state as it is now. When an answer first showed it, and what it was at the answer's end, only the log says.
 """

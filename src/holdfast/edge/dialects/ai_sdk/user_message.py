@@ -1,5 +1,5 @@
-"""What a person says: a ``UIMessage`` as a message of the session, and back. What the session has no words for (the message's
-metadata, ``data-*`` parts, an order of parts of its own) is kept with the message, as its ``meta``.
+"""A person's message: a ``UIMessage`` as a message of the session, and back. What the session has no fields for (the message's
+metadata, ``data-*`` parts, an order of parts of its own) is stored with the message, as its ``meta``.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class UserMessage(NamedTuple):
 
 
 def parse(message: UIMessage) -> UserMessage:
-    """What a user's message says. Raises ``Refused``."""
+    """A user's message as the session takes it. Raises ``Refused``."""
     texts = [_text(part) for part in message.parts if part.get("type") == "text"]
     text = "\n\n".join(texts)
     if len(text) > limits.TEXT_CHARS:
@@ -112,7 +112,7 @@ def parse_file(part: dict[str, Any]) -> File:
 
 
 def ui_message(session: str, item: Item) -> dict[str, Any]:
-    """What a person said, or an agent outside of runs, as the message it was."""
+    """A message of a person, or of an agent outside of runs, as the ``UIMessage`` it was."""
     files = [
         {
             "type": "file", "mediaType": a.get("mediaType") or "application/octet-stream", "filename": a.get("name", ""),

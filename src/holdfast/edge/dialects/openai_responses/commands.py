@@ -42,7 +42,7 @@ class ResponseCommands:
 
         Raises:
             Refused: among others ``run.not_found`` for an unknown ``previous_response_id``, ``run.muted`` when a person
-                has taken over: what was said is kept, and no agent answers it.
+                has taken over: the message is stored, and no agent answers it.
         """
         # keys and ids of inputs are bounded and of few characters; what clients choose for keys is not
         ident = None if key is None else "in-" + _digest(principal.actor, key)[:32]
@@ -89,7 +89,7 @@ class ResponseCommands:
         return session
 
     async def _create(self, principal: Principal, session: str, text: str) -> bool:
-        """Create the session, titled by the first words, unless it exists; whether it did not."""
+        """Create the session, titled by the first line, unless it exists; whether it did not."""
         title = text.strip().partition("\n")[0][:_TITLE_CHARS]
         try:
             result = await self._hub.execute(principal, wire.Create(session=session, title=title))
@@ -102,7 +102,7 @@ class ResponseCommands:
     async def _append_past(
         self, principal: Principal, session: str, request: ResponseRequest, ident: str | None
     ) -> None:
-        """Write down what was said before, in a session that knows nothing of it."""
+        """Append the conversation so far to a session that knows nothing of it."""
         request.text = request.text or request.question
         past = past_drafts(request.past, {call for call, _ in request.results})
         for at in range(0, len(past), limits.BATCH_EVENTS):
@@ -111,13 +111,13 @@ class ResponseCommands:
             await self._hub.execute(principal, wire.Append(session=session, events=events, key=key))
 
     async def _discard(self, principal: Principal, session: str) -> None:
-        """A session was made for a response that was refused: it goes, unless something was said in it."""
+        """Delete a session that was made for a response that was refused, unless something was written to it."""
         hot = await self._hub.loaded(principal, session)
         untouched = wire.Cursor(hot.incarnation, 1)
         try:
             await hot.submit(wire.Delete(session=session, expect=untouched), "system:edge")
         except Refused:
-            pass  # somebody has said something in it
+            pass  # somebody has written to it
 
     async def _previous(self, principal: Principal, request: ResponseRequest) -> RunRecord | None:
         named = request.body.previous_response_id

@@ -28,7 +28,7 @@ from holdfast.protocol.events import Event
 _TERMINAL: Final = {
     "completed": "response.completed", "failed": "response.failed", "cancelled": "response.incomplete",
 }  # fmt: skip
-"""The client libraries know no event for a cancelled response: it is told as incomplete, with status ``cancelled``."""
+"""The client libraries know no event for a cancelled response: it is sent as incomplete, with status ``cancelled``."""
 _CACHED: Final = ("cached_tokens", "cached_input_tokens", "cache_read_input_tokens", "cache_read_tokens")
 
 
@@ -41,8 +41,8 @@ class ResponseFold:
         functions: names of the functions that the client offered.
 
     Attributes:
-        over: the response has ended; nothing that follows belongs to it.
-        begun: the part that ``ref`` names was reached.
+        ended: the response has ended; nothing that follows belongs to it.
+        started: the part that ``ref`` names was reached.
         waits: seqs of the root run's waits so far.
     """
 
@@ -59,7 +59,7 @@ class ResponseFold:
         self._reset()
 
     def _reset(self) -> None:
-        """Nothing is told yet."""
+        """Nothing is emitted yet."""
         self._emitter = Emitter()
         self._output: list[OutputItem] = []
         self._open: dict[tuple[str, str], OutputItem] = {}
@@ -68,7 +68,7 @@ class ResponseFold:
         self._progress = False
 
     def apply(self, event: Event) -> list[EmittedEvent]:
-        """Fold one event in; what it is to the client, if anything."""
+        """Fold one event in; the events for the client, if any."""
         if self.ended:
             return []
         if event.type == e.RUN_QUEUED:
@@ -166,7 +166,7 @@ class ResponseFold:
             item.end("incomplete")
         return [item for _, item in open_items]
 
-    # --- what is said
+    # --- items
     def _item_args(self, event: Event, prefix: str, ident: str) -> tuple[Any, ...]:
         run = event.run or ""
         return (self._emitter, len(self._output), f"{prefix}_{ident}", run, self._agents[run])

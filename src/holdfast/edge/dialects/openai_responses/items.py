@@ -1,4 +1,4 @@
-"""Output items of a response, and the events that tell how they grow.
+"""Output items of a response, and the events of how they grow.
 
 The shapes are those of OpenAI's Responses API (openai-python ``types/responses``), as recorded from its streams. Each
 event has a ``sequence_number``. A delta's is that of its last character: it counts as many as it has code points, so
@@ -41,12 +41,12 @@ class Emitter:
         self._events: list[EmittedEvent] = []
 
     def emit(self, type_: str, **fields: Any) -> None:
-        """Tell an event."""
+        """Add an event."""
         self._events.append(EmittedEvent(self.next, {"type": type_, "sequence_number": self.next, **fields}))
         self.next += 1
 
     def emit_delta(self, type_: str, delta: str, **fields: Any) -> None:
-        """Tell that a text has grown."""
+        """Add the event of a text that has grown."""
         if delta:
             last = self.next + len(delta) - 1
             self._events.append(
@@ -55,7 +55,7 @@ class Emitter:
             self.next = last + 1
 
     def take(self) -> list[EmittedEvent]:
-        """What was told since the last time."""
+        """The events since the last time."""
         events, self._events = self._events, []
         return events
 
@@ -66,7 +66,7 @@ class OutputItem:
     Attributes:
         index: its place in ``output``.
         run: whose it is.
-        agent: who says it; told as ``agent``, which is ours.
+        agent: whose item it is; sent as ``agent``, which is ours.
         withdrawn: it was cut by the loss of its attempt: in the response it keeps its place and loses its text.
     """
 
@@ -114,7 +114,7 @@ class OutputItem:
         return item
 
     def begin(self) -> None:
-        """Tell that it is there."""
+        """Add the event that it is there."""
         self._emitter.emit("response.output_item.added", output_index=self.index, item=self.to_json())
 
     def append(self, delta: str) -> None:
@@ -129,7 +129,7 @@ class OutputItem:
 
 
 class OutputMessage(OutputItem):
-    """What an agent says."""
+    """A message of an agent."""
 
     delta_type = "response.output_text.delta"
     _part_at: ClassVar[dict[str, Any]] = {"content_index": 0, "logprobs": []}
@@ -143,7 +143,7 @@ class OutputMessage(OutputItem):
         return {"type": "output_text", "text": self.text, "annotations": list(self._annotations), "logprobs": []}
 
     def to_json(self) -> dict[str, Any]:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         empty = self.open or self.withdrawn
         return {
             "id": self.id, "type": "message", "role": "assistant", "status": self.status, "agent": self.agent,
@@ -151,16 +151,16 @@ class OutputMessage(OutputItem):
         }  # fmt: skip
 
     def partial(self) -> dict[str, Any]:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         return {**self.to_json(), "content": [] if self.withdrawn else [self._content_part()]}
 
     def begin(self) -> None:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         super().begin()
         self._emitter.emit("response.content_part.added", **self._position, content_index=0, part=self._content_part())
 
     def restart(self, emitter: Emitter, index: int) -> Self:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         item = super().restart(emitter, index)
         item._annotations = []
         return item
@@ -174,7 +174,7 @@ class OutputMessage(OutputItem):
         self._emitter.emit("response.output_text.annotation.added", **at, annotation=citation)
 
     def end(self, status: str) -> None:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         at = {**self._position, "content_index": 0}
         self._emitter.emit("response.output_text.done", **at, text=self.text, logprobs=[])
         self._emitter.emit("response.content_part.done", **at, part=self._content_part())
@@ -182,7 +182,7 @@ class OutputMessage(OutputItem):
 
 
 class Reasoning(OutputItem):
-    """What an agent tells of its reasoning: one summary part."""
+    """An agent's reasoning: one summary part."""
 
     delta_type = "response.reasoning_summary_text.delta"
     _part_at: ClassVar[dict[str, Any]] = {"summary_index": 0}
@@ -191,7 +191,7 @@ class Reasoning(OutputItem):
         return {"type": "summary_text", "text": self.text}
 
     def to_json(self) -> dict[str, Any]:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         empty = self.open or self.withdrawn
         return {
             "id": self.id, "type": "reasoning", "status": self.status, "agent": self.agent,
@@ -199,18 +199,18 @@ class Reasoning(OutputItem):
         }  # fmt: skip
 
     def partial(self) -> dict[str, Any]:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         return {**self.to_json(), "summary": [] if self.withdrawn else [self._part()]}
 
     def begin(self) -> None:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         super().begin()
         self._emitter.emit(
             "response.reasoning_summary_part.added", **self._position, summary_index=0, part=self._part()
         )
 
     def end(self, status: str) -> None:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         at = {**self._position, "summary_index": 0}
         self._emitter.emit("response.reasoning_summary_text.done", **at, text=self.text)
         self._emitter.emit("response.reasoning_summary_part.done", **at, part=self._part())
@@ -227,7 +227,7 @@ class FunctionCall(OutputItem):
         self._call, self._name = call, name
 
     def to_json(self) -> dict[str, Any]:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         return {
             "id": self.id, "type": "function_call", "status": self.status, "agent": self.agent, "call_id": self._call,
             "name": self._name, "arguments": self.text,
@@ -238,7 +238,7 @@ class FunctionCall(OutputItem):
         self.end("completed")
 
     def end(self, status: str) -> None:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         done = "response.function_call_arguments.done"
         self._emitter.emit(done, **self._position, name=self._name, arguments=self.text)
         super().end(status)
@@ -258,7 +258,7 @@ class ToolCall(OutputItem):
         self._error: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         return {
             "id": self.id, "type": "mcp_call", "status": self.status, "agent": self.agent, "approval_request_id": self._request,
             "server_label": self.agent, "name": self._name, "arguments": self.text, "output": self._output,
@@ -266,13 +266,13 @@ class ToolCall(OutputItem):
         }  # fmt: skip
 
     def restart(self, emitter: Emitter, index: int) -> Self:
-        """See ``Output``; its arguments are needed to understand its result."""
+        """See ``OutputItem``; its arguments are needed to understand its result."""
         item = super().restart(emitter, index)
         item._parts = list(self._parts)
         return item
 
     def begin(self) -> None:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         super().begin()
         self._emitter.emit("response.mcp_call.in_progress", **self._position)
 
@@ -292,7 +292,7 @@ class ToolCall(OutputItem):
         super().end("completed" if error is None else "failed")
 
     def end(self, status: str) -> None:
-        """See ``Output``; without a result."""
+        """See ``OutputItem``; without a result."""
         self.arguments_complete()
         super().end(status)
 
@@ -305,7 +305,7 @@ class ApprovalRequest(OutputItem):
         self._name, self._arguments = name, arguments
 
     def to_json(self) -> dict[str, Any]:
-        """See ``Output``."""
+        """See ``OutputItem``."""
         return {
             "id": self.id, "type": "mcp_approval_request", "agent": self.agent, "server_label": self.agent,
             "name": self._name, "arguments": self._arguments,

@@ -34,7 +34,7 @@ class RunRecord(msgspec.Struct):
         ref: names it.
         input: id of its input message, if any.
         text: the words of that message.
-        body: the request as it came, or empty when it said nothing but words.
+        body: the request as it came, or empty when it had nothing but text.
     """
 
     ref: Ref
@@ -120,10 +120,10 @@ class ResponseLog:
     async def follow(
         self, principal: Principal, record: RunRecord, subscription: LocalSubscription
     ) -> AsyncGenerator[tuple[ResponseFold, list[EmittedEvent]], None]:
-        """Fold the response while its events come, until it ends or the reading does; nothing told: a quiet while.
+        """Fold the response while its events come, until it ends or the subscription does; no events: a quiet while.
 
         A reader who fell far behind, or behind a compaction, gets a snapshot; the run is then folded anew from its first
-        event. It is told with the same numbers, so callers skip those they had.
+        event. The events have the same numbers, so callers skip those they had.
         """
         try:
             while True:

@@ -1,7 +1,7 @@
-"""What was said before, as a client that keeps the conversation itself tells it with every request.
+"""The conversation so far, as a client that keeps it itself sends it with every request.
 
-A session that has the conversation knows better. One that is made for the request knows nothing: there it is written down
-before the new words, in the client's name, so that the agent has it as its memory, and other surfaces show it.
+A session that has the conversation knows better. One that is made for the request knows nothing: there it is appended
+before the new message, in the client's name, so that the agent has it as its memory, and other surfaces show it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ InputItem = dict[str, Any]
 
 
 def past_drafts(items: list[InputItem], later: set[str]) -> list[Draft]:
-    """The events that tell of a conversation's messages and finished calls. What has no words (reasoning, decisions, lists of
+    """The events of a conversation's messages and finished calls. What has no text (reasoning, decisions, lists of
     tools) is left out, and so are instructions, which the agent finds in the request.
 
     Args:
@@ -42,7 +42,7 @@ def past_drafts(items: list[InputItem], later: set[str]) -> list[Draft]:
 
 
 def text_of(content: Any) -> str:
-    """The words of a message's content: text, or parts of which some are."""
+    """The text of a message's content: a string, or parts of which some have text."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []

@@ -1,4 +1,4 @@
-"""What a client asks for: the body of ``POST /v1/responses``, read and checked before anything is written.
+"""A client's request: the body of ``POST /v1/responses``, parsed and checked before anything is written.
 
 Clients may send the whole conversation with every request; it is untrusted, and the session has it. Only what is new is
 taken: what follows the last thing an agent said.
@@ -23,7 +23,7 @@ _ANY: Final = msgspec.json.Decoder()
 _TEXT_ONLY_FIELDS: Final = frozenset(
     {"model", "input", "stream", "background", "conversation", "store", "include", "stream_options"}
 )
-"""Fields a request may have without saying more to the agent than its words."""
+"""Fields a request may have without saying more to the agent than its text."""
 _ECHO: Final[dict[str, Any]] = {
     "instructions": None, "max_output_tokens": None, "max_tool_calls": None, "metadata": {}, "parallel_tool_calls": True,
     "previous_response_id": None, "prompt_cache_key": None, "reasoning": {"effort": None, "summary": None},
@@ -78,16 +78,16 @@ class ResponseRequest(msgspec.Struct):
     """A request, read.
 
     Attributes:
-        fields, raw: the body, typed and as it came.
-        text: the new words.
+        body, raw: the body, typed and as it came.
+        text: the new text.
         files: new files: (name, media type, content).
         results: results of functions that the client carried out: (call id, content).
         calls: calls of functions that came with them, by call id: (name, arguments).
         unanswered: calls that came with them, and no result.
-        past: what was said before all that, which is news to a new session only.
-        words: what to ask again in a new session, when results are all that is new.
+        past: the conversation before all that, which is new to a new session only.
+        question: what to ask again in a new session, when results are all that is new.
         decisions: approvals decided.
-        plain: nothing of it is for the agent but the words.
+        text_only: nothing of it is for the agent but the text.
     """
 
     body: RequestBody
@@ -170,12 +170,12 @@ def parse(raw: bytes) -> ResponseRequest:
     return request
 
 
-def _read_past(request: ResponseRequest, items: list[dict[str, Any]], known: int) -> None:
-    """What was said before, and the calls whose results are new. A question that is asked again is not told of twice."""
+def _read_past(request: ResponseRequest, items: list[dict[str, Any]], old_count: int) -> None:
+    """The conversation so far, and the calls whose results are new. A question that is asked again is not repeated."""
     request.calls = dict(_call(item) for item in items if item.get("type") == "function_call")
     outputs = {item.get("call_id") for item in items if item.get("type") == "function_call_output"}
     request.unanswered = [call for call in request.calls if call not in outputs]
-    past = items[:known]
+    past = items[:old_count]
     if request.results and not request.text:
         user_items = [number for number, item in enumerate(past) if item.get("role") == "user"]
         if user_items:
@@ -203,7 +203,7 @@ def _new_items(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _sort_items(request: ResponseRequest, items: list[dict[str, Any]]) -> None:
-    """Sort what is new into words, files, results and decisions."""
+    """Sort what is new into text, files, results and decisions."""
     texts: list[str] = []
     for item in items:
         kind = item.get("type", "message")
@@ -239,7 +239,7 @@ def _decision(item: dict[str, Any]) -> Decision:
 
 
 def _text_of(request: ResponseRequest, content: Any) -> str:
-    """The words of a message; its files are kept beside, and what is neither makes the request more than words."""
+    """The text of a message; its files go into the request, and what is neither makes the request more than text."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
@@ -271,7 +271,7 @@ def _decode_data_url(url: str) -> tuple[str, bytes]:
         raise Refused("input.malformed", "input: a data: URL must be base64", param="input") from None
 
 
-# --- what was asked, seen from its response ---------------------------------------------------------------------------
+# --- a request, seen from its response --------------------------------------------------------------------------------
 def echo(body: dict[str, Any]) -> dict[str, Any]:
     """The fields of a request that its response repeats."""
     return {name: body[name] if body.get(name) is not None else default for name, default in _ECHO.items()}
