@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from holdfast.engines.port import Append, Index, Key
+from holdfast.engines.port import Index, Key, LogAppend
 from holdfast.engines.sqlite.backup import backup, restore
 from holdfast.engines.sqlite.check import Problem, verify
 from holdfast.engines.sqlite.engine import SqliteEngine
@@ -62,7 +62,7 @@ class Log:
     async def append(self, value: int, *, size: int = 50_000, essential: bool = False) -> None:
         seq = len(self.acknowledged) + 1
         frame = encode_frame(KEY.session, [Event(seq, 1, "agent:a", "RAW", {"event": value, "pad": "x" * size})])
-        what = Append(KEY, "i1", seq - 1, [frame], 2, essential=essential)
+        what = LogAppend(KEY, "i1", seq - 1, [frame], 2, essential=essential)
         stored = False
         while not stored:
             try:

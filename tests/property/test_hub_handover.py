@@ -111,7 +111,7 @@ async def act(hub: Hub, engine: Any, followers: list[Follower], step: Act) -> No
         session = hub.sessions.get(KEY)
         if session is not None and session.state is not None and session.idle:
             if what == "store":
-                session.keeper.store()
+                session.snapshotter.store()
             elif isinstance(engine, SqliteEngine):
                 await compact(session)
     await asyncio.sleep(much * 0.001)

@@ -21,7 +21,7 @@ from holdfast.agents.holdfast import Holdfast
 from holdfast.agents.run import RunContext
 from holdfast.client.feed import Snapshot
 from holdfast.client.retry import Backoff
-from holdfast.engines.port import Append, Head, Index, Key
+from holdfast.engines.port import Head, Index, Key, LogAppend
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hub import Hub
 from holdfast.protocol import events as e
@@ -64,7 +64,7 @@ class LivesEngine(SlowEngine):
             self.originals[key] = []
         return head
 
-    async def append(self, append: Append) -> None:
+    async def append(self, append: LogAppend) -> None:
         before = len(self.originals.get(append.key, []))
         try:
             await super().append(append)

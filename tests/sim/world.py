@@ -74,7 +74,7 @@ class World:
     async def crash(self) -> None:
         """The process is killed and started again."""
         self.network.down()
-        self.hub.upkeep.stop()
+        self.hub.maintenance.stop()
         for session in self.hub.sessions.values():
             session.close()
         self.engine = self.engine.crash()

@@ -13,7 +13,7 @@ from holdfast.engines.sqlite import reader
 from holdfast.engines.sqlite.check import Problem, Progress
 from holdfast.engines.sqlite.store import connect
 from holdfast.errors import HoldfastError
-from holdfast.hub.storing import Loaded, load
+from holdfast.hub.snapshotter import Loaded, load
 from holdfast.protocol.frames import Frame
 
 

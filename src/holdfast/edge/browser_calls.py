@@ -92,7 +92,7 @@ class Answering:
                     found[ident] = (approval.run, result)
             return found
 
-        return await session.at_rest(look) if by_call else {}
+        return await session.when_durable(look) if by_call else {}
 
     async def _note(self, result: Result) -> tuple[Literal["approved", "denied"], str]:
         """The decision that carries a result: it fits a note, or is a blob."""

@@ -18,7 +18,7 @@ from holdfast.edge.door import Door
 from holdfast.edge.request import Requests, answer
 from holdfast.errors import Refused
 from holdfast.hub.hot import HotSession
-from holdfast.hub.port import Connection
+from holdfast.hub.port import HubConnection
 from holdfast.hub.stats import BUCKETS
 from holdfast.protocol import limits
 from holdfast.session.access import Principal
@@ -56,7 +56,7 @@ class Operators:
         shown = mine[: limits.OPERATOR_ROWS]
         return answer({"connections": [self._connection(conn, asking) for conn in shown], "all": len(mine)})
 
-    def _connection(self, conn: Connection, asking: Principal) -> dict[str, Any]:
+    def _connection(self, conn: HubConnection, asking: Principal) -> dict[str, Any]:
         worker = self.hub.workers.by_connection.get(conn.ident)
         reads = self.hub.readers.by_connection.get(conn.ident, {})
         titles = {

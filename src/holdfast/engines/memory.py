@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Listed, Notice, Page, Queue
+from holdfast.engines.port import Capabilities, Head, Index, Key, Listed, LogAppend, Notice, Page, Queue
 from holdfast.engines.rules import (
     check_consecutive,
     check_cover,
@@ -110,7 +110,7 @@ class MemoryEngine:
         session = self._sessions.get(key)
         return session.head if session else None
 
-    async def append(self, append: Append) -> None:
+    async def append(self, append: LogAppend) -> None:
         """See ``Engine.append``."""
         session = self._present(append.key, append.incarnation)
         check_tail(append, session.head.tail)

@@ -54,7 +54,7 @@ class Head(msgspec.Struct, frozen=True):
     deleted: bool = False
 
 
-class Append(msgspec.Struct):
+class LogAppend(msgspec.Struct):
     """One atomic append: everything in it becomes durable together, or nothing does.
 
     Attributes:
@@ -136,7 +136,7 @@ class Engine(Protocol):
     async def head(self, key: Key) -> Head | None:
         """The head, also of a deleted session (``deleted=True``), or None."""
 
-    async def append(self, append: Append) -> None:
+    async def append(self, append: LogAppend) -> None:
         """Commit durably. Raises ``session.incarnation``, ``session.tail``, ``session.deleted``,
         ``session.not_found``, ``disk.full`` (nothing applied) or ``CommitFailed``."""
 

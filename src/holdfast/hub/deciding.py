@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.errors import Refused
-from holdfast.hub.pending import Pending
+from holdfast.hub.pending import PendingCommand
 from holdfast.hub.stats import Stats
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
@@ -21,7 +21,7 @@ URGENT: Final = frozenset({wire.Cancel, wire.Steer, wire.Interrupt, wire.Resolve
 _FIRST: Final = URGENT | {wire.Create}
 """The order within a batch; a session begins with its creation, whatever came with it."""
 
-LOUD: Final = frozenset(program.EVOLVE) - e.APPENDABLE
+CONTROL_EVENTS: Final = frozenset(program.EVOLVE) - e.APPENDABLE
 """Events that may change lists, leases, deadlines or assignments; the rest is content."""
 
 
@@ -46,12 +46,12 @@ class Decision:
         self.essential = True
 
     @property
-    def loud(self) -> bool:
+    def has_control(self) -> bool:
         """More than content was written."""
-        return not LOUD.isdisjoint(self.types)
+        return not CONTROL_EVENTS.isdisjoint(self.types)
 
 
-def decide(state: State, batch: list[Pending], now_ms: int, stats: Stats) -> Decision:
+def decide(state: State, batch: list[PendingCommand], now_ms: int, stats: Stats) -> Decision:
     """Decide a batch and fold it into the control state; every pending has its outcome then."""
     decision = Decision()
     ordered = batch
@@ -68,7 +68,7 @@ def decide(state: State, batch: list[Pending], now_ms: int, stats: Stats) -> Dec
     return decision
 
 
-def _decide(state: State, pending: Pending, now_ms: int, decision: Decision) -> None:
+def _decide(state: State, pending: PendingCommand, now_ms: int, decision: Decision) -> None:
     op = pending.op
     if type(op) is wire.Ping:
         pending.outcome = {}

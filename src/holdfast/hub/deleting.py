@@ -13,7 +13,7 @@ import msgspec
 
 from holdfast.engines.port import Head, Index
 from holdfast.errors import Refused
-from holdfast.hub.pending import Pending
+from holdfast.hub.pending import PendingCommand
 from holdfast.protocol import wire
 from holdfast.protocol.frames import ProducerKey
 from holdfast.session import life, producer
@@ -30,7 +30,7 @@ def key_of(tombstone: Head | None) -> ProducerKey | None:
     return msgspec.convert(kept, ProducerKey) if kept is not None else None
 
 
-async def delete(session: HotSession, pending: Pending, op: wire.Delete) -> None:
+async def delete(session: HotSession, pending: PendingCommand, op: wire.Delete) -> None:
     """Delete the session's life, and answer when its content is erased, or cannot be for now.
 
     A session that cannot be read can be deleted.
@@ -61,7 +61,7 @@ async def delete(session: HotSession, pending: Pending, op: wire.Delete) -> None
 
 
 async def _refused(
-    session: HotSession, pending: Pending, op: wire.Delete, ident: tuple[str, int, int] | None, content: str
+    session: HotSession, pending: PendingCommand, op: wire.Delete, ident: tuple[str, int, int] | None, content: str
 ) -> bool:
     """Whether what is deleted is not what was meant; whoever asked is told then."""
     try:
@@ -87,7 +87,7 @@ def _repeats(key: ProducerKey | None, ident: tuple[str, int, int], content: str)
     return key is not None and (key.id, key.epoch, key.seq, key.digest) == (*ident, content)
 
 
-async def _answer(session: HotSession, incarnation: str, pending: Pending) -> None:
+async def _answer(session: HotSession, incarnation: str, pending: PendingCommand) -> None:
     try:
         await session.hub.engine.erased(session.key, incarnation)
     finally:

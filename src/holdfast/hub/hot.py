@@ -12,14 +12,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from holdfast.engines.port import Append, Head, Index, Key
+from holdfast.engines.port import Head, Index, Key, LogAppend
 from holdfast.errors import CommitFailed, HoldfastError, Refused, Unavailable
 from holdfast.hub import deciding, deleting
 from holdfast.hub import index as indexing
 from holdfast.hub.activity import Activity
-from holdfast.hub.pending import Outcome, Pending, Tell, into
+from holdfast.hub.pending import Callback, Outcome, PendingCommand, resolve_into
 from holdfast.hub.port import Batch
-from holdfast.hub.storing import Keeper, Loaded, load
+from holdfast.hub.snapshotter import Loaded, Snapshotter, load
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
@@ -69,8 +69,8 @@ class HotSession:
         self.leases: dict[str, float] = {}
         self.activity = Activity()
         self.used = hub.clock.monotonic()
-        self.keeper = Keeper(self)
-        self._queue: list[Pending] = []
+        self.snapshotter = Snapshotter(self)
+        self._queue: list[PendingCommand] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._snapshot: tuple[int, bytes] | None = None
@@ -78,29 +78,29 @@ class HotSession:
         self._deletions = 0  # that wait or are under way: whoever comes behind them is of the next life
 
     # --- asking
-    def place(self, op: wire.Op, actor: str, principal: Principal | None, tell: Tell) -> None:
-        """Queue a command; its place in the order is taken before this returns, and ``tell`` is called when it is
+    def place(self, op: wire.Op, actor: str, principal: Principal | None, notify: Callback) -> None:
+        """Queue a command; its place in the order is taken before this returns, and ``notify`` is called when it is
         durable or refused, in the order of the places. Raises ``server.busy``.
 
         ``principal`` is None for what the hub itself asks; that is about this life and no other.
         """
         if self.over:
-            return tell(Refused("session.deleted"))
+            return notify(Refused("session.deleted"))
         room = limits.GATHER_COMMANDS
         if type(op) not in program.CONTENT:  # a flood of content leaves room for control
             room *= 2
         if len(self._queue) >= room and principal is not None:
             raise Unavailable("server.busy")
-        return self.take_over(Pending(op, actor, principal, tell))
+        return self.take_over(PendingCommand(op, actor, principal, notify))
 
     def submit(self, op: wire.Op, actor: str, principal: Principal | None = None) -> asyncio.Future[dict[str, Any]]:
         """As ``place``; the future holds the answer."""
         future: asyncio.Future[dict[str, Any]] = self.hub.loop.create_future()
-        tell = into(future)
+        notify = resolve_into(future)
         try:
-            self.place(op, actor, principal, tell)
+            self.place(op, actor, principal, notify)
         except Unavailable as error:
-            tell(error)
+            notify(error)
         return future
 
     async def ready(self) -> None:
@@ -108,14 +108,14 @@ class HotSession:
         if self.state is None or self._deletions:
             await self.submit(wire.Ping(), "system:hub")
 
-    def at_rest(self, look: Callable[[], T]) -> asyncio.Future[T]:
-        """Call ``look`` when the control state is exactly what is durable, and no sooner: it runs ahead of commits.
+    def when_durable(self, read: Callable[[], T]) -> asyncio.Future[T]:
+        """Call ``read`` when the control state is exactly what is durable, and no sooner: it runs ahead of commits.
 
-        Raises, from the future: what ``look`` raises, or why the session cannot be loaded.
+        Raises, from the future: what ``read`` raises, or why the session cannot be loaded.
         """
         future: asyncio.Future[T] = self.hub.loop.create_future()
 
-        def tell(outcome: Outcome) -> None:
+        def notify(outcome: Outcome) -> None:
             if future.done():
                 return
             try:
@@ -123,11 +123,11 @@ class HotSession:
                     raise outcome
                 if self.over:
                     raise Refused("session.deleted")
-                future.set_result(look())
+                future.set_result(read())
             except HoldfastError as error:
                 future.set_exception(error)
 
-        self.place(wire.Ping(), "system:hub", None, tell)
+        self.place(wire.Ping(), "system:hub", None, notify)
         return future
 
     @property
@@ -169,13 +169,13 @@ class HotSession:
             self._task = None
             self.used = self.hub.clock.monotonic()
 
-    def _next_batch(self) -> list[Pending]:
+    def _next_batch(self) -> list[PendingCommand]:
         """Everything that waits, up to a deletion, which is done by itself."""
         at = next((at for at, pending in enumerate(self._queue) if type(pending.op) is wire.Delete), len(self._queue))
         batch, self._queue = self._queue[: at or 1], self._queue[at or 1 :]
         return batch
 
-    def _spare(self, batch: list[Pending], error: HoldfastError) -> list[Pending]:
+    def _spare(self, batch: list[PendingCommand], error: HoldfastError) -> list[PendingCommand]:
         """On a full disk control and run ends are tried again by themselves; the rest is what failed."""
         spared = [p for p in batch if type(p.op) in program.ESSENTIAL and not isinstance(p.outcome, HoldfastError)]
         if error.code != "disk.full" or len(spared) == len(batch):
@@ -228,7 +228,7 @@ class HotSession:
         self.incarnation, self.tail = head.incarnation, head.tail
         self.index, self.created_ms, self.active_ms = head.index, head.created_ms, head.active_ms
         self._snapshot = None
-        self.keeper.kept, self.keeper.compacted = loaded.kept, loaded.compacted
+        self.snapshotter.kept, self.snapshotter.compacted = loaded.kept, loaded.compacted
         now = self.hub.clock.monotonic()
         running = [run for run in loaded.state.runs.values() if run.status == "running"]
         self.leases = {r.id: now + (r.lease_s if r.life in ("", head.incarnation) else 0.0) for r in running}
@@ -246,31 +246,31 @@ class HotSession:
         self.ring.clear()
         self.ring_bytes = 0
 
-    async def _commit(self, batch: list[Pending]) -> None:
+    async def _commit(self, batch: list[PendingCommand]) -> None:
         assert self.state is not None
         decision = deciding.decide(self.state, batch, self.hub.clock.wall_ms(), self.hub.stats)
         if decision.events:
-            loud = decision.loud or len(self.state.participants) != len(self.index.participants)
+            control = decision.has_control or len(self.state.participants) != len(self.index.participants)
             frames = encode_frames(self.key.session, decision.events, decision.types)
             frames[-1].keys = (*self._inherited, *decision.keys)
             events = decision.folded
             decision.events.clear()  # encoded: their memory is used again while it is in the processor's cache
             for pending in batch:
                 pending.let_go()
-            index = indexing.build(self, events) if loud else None
-            append = Append(
+            index = indexing.build(self, events) if control else None
+            append = LogAppend(
                 self.key, self.incarnation, self.tail, frames, events[-1].ts, index,
-                indexing.notices(self, events) if loud else [], decision.essential,
+                indexing.notices(self, events) if control else [], decision.essential,
             )  # fmt: skip
             await self._append(append)
             self._inherited.clear()
-            self._committed(events, frames, index, loud)
+            self._committed(events, frames, index, control)
             if e.UPSTREAM_UNKNOWN in decision.types:
                 self.hub.stats.met_unknown(events)
         for pending in batch:
             pending.settle()
 
-    async def _append(self, append: Append) -> None:
+    async def _append(self, append: LogAppend) -> None:
         """Make it durable, or forget what was decided on the way to it."""
         stats, clock = self.hub.stats, self.hub.clock
         started = clock.monotonic()
@@ -285,7 +285,7 @@ class HotSession:
         stats.commit_seconds.observe(clock.monotonic() - started)
 
     # --- evolve, fan out
-    def _committed(self, events: list[Event], frames: list[Frame], index: Index | None, loud: bool) -> None:
+    def _committed(self, events: list[Event], frames: list[Frame], index: Index | None, control: bool) -> None:
         stats, view = self.hub.stats, self.view
         stats.commits += 1
         stats.events += (written := frames[-1].last - frames[0].first + 1)
@@ -305,13 +305,13 @@ class HotSession:
             self.index = index
         if self.readers:
             self.hub.readers.fan_out(self, frames, size)
-        if loud:
+        if control:
             self.hub.workers.committed(self, events)
             self.arm()
             if any(event.type in (e.RUN_ENDED, e.APPROVAL_REQUESTED) for event in events):
                 self.hub.notice_event.set()
         self.hub.lists.touch(self)
-        self.keeper.committed(frames[-1].last - frames[0].first + 1, size)
+        self.snapshotter.committed(frames[-1].last - frames[0].first + 1, size)
 
     def forget_snapshot(self) -> None:
         """The view changed without an event (a page was turned)."""
@@ -363,14 +363,14 @@ class HotSession:
         waiting, self._queue = self._queue, []
         self._pass_on(waiting)
 
-    def _pass_on(self, waiting: list[Pending]) -> None:
+    def _pass_on(self, waiting: list[PendingCommand]) -> None:
         for pending in waiting:
             if pending.principal is not None or type(pending.op) is wire.Ping:
                 self.hub.hot(self.key).take_over(pending)
             else:
                 pending.fail(Refused("session.deleted"))
 
-    def take_over(self, pending: Pending) -> None:
+    def take_over(self, pending: PendingCommand) -> None:
         """A command that came when the life before this one ended."""
         self._queue.append(pending)
         self._deletions += type(pending.op) is wire.Delete

@@ -14,11 +14,11 @@ from holdfast.hub.blobs import Blobs
 from holdfast.hub.clock import Clock
 from holdfast.hub.hot import HotSession, batch_of
 from holdfast.hub.lists import Lists
-from holdfast.hub.port import Batch, Connection
+from holdfast.hub.maintenance import Maintenance
+from holdfast.hub.port import Batch, HubConnection
 from holdfast.hub.presence import Presence
 from holdfast.hub.readers import Readers, splits_cover
 from holdfast.hub.stats import Stats
-from holdfast.hub.upkeep import Upkeep
 from holdfast.hub.workers import Workers
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.session.access import Principal, authorise
@@ -42,13 +42,13 @@ class Hub:
         self.log = logger("holdfast.hub")
         self.stats = Stats()
         self.sessions: dict[Key, HotSession] = {}
-        self.connections: dict[str, Connection] = {}
+        self.connections: dict[str, HubConnection] = {}
         self.readers = Readers(self)
         self.workers = Workers(self)
         self.presence = Presence(self)
         self.lists = Lists(self)
         self.blobs = Blobs(self)
-        self.upkeep = Upkeep(self)
+        self.maintenance = Maintenance(self)
         self.notice_event = asyncio.Event()
         self.closing = False
         self.loop: asyncio.AbstractEventLoop
@@ -59,7 +59,7 @@ class Hub:
         """Open the engine and begin to watch deadlines."""
         self.loop = asyncio.get_running_loop()
         await self.engine.open()
-        self.upkeep.start()
+        self.maintenance.start()
 
     async def close(self, drain_s: float = limits.DRAIN_S) -> None:
         """Tell everybody to reconnect, finish what was accepted, store snapshots, close the engine."""
@@ -69,13 +69,13 @@ class Hub:
         farewell = Batch([codec.encode({"op": "goaway", "reason": "restart", "retry_after_s": 1.0})])
         for conn in list(self.connections.values()):
             conn.deliver(farewell)
-        self.upkeep.stop()
+        self.maintenance.stop()
         busy = [self.loop.create_task(s.settled()) for s in self.sessions.values() if not s.idle]
         if busy:
             await asyncio.wait(busy, timeout=drain_s)
         for session in list(self.sessions.values()):
             session.close()
-            await session.keeper.settle(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
+            await session.snapshotter.settle(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
         for conn in list(self.connections.values()):
             conn.close(1012, "restart")
         for task in self._tasks:
@@ -116,7 +116,7 @@ class Hub:
                 return session
 
     # --- connections
-    def connect(self, conn: Connection) -> None:
+    def connect(self, conn: HubConnection) -> None:
         """An authenticated connection; it is welcomed."""
         self.connections[conn.ident] = conn
         self.stats.connections = len(self.connections)
@@ -127,7 +127,7 @@ class Hub:
         }  # fmt: skip
         conn.deliver(Batch([codec.encode(welcome)]))
 
-    def disconnect(self, conn: Connection) -> None:
+    def disconnect(self, conn: HubConnection) -> None:
         """A connection closed. That means nothing beyond presence (CTL-1)."""
         self.connections.pop(conn.ident, None)
         self.stats.connections = len(self.connections)
@@ -136,29 +136,29 @@ class Hub:
             self.presence.left(session, conn)
         self.workers.gone(conn)
 
-    def refreshed(self, conn: Connection, principal: Principal) -> None:
+    def refreshed(self, conn: HubConnection, principal: Principal) -> None:
         """The connection has another token of the same principal: what it may no longer read, it stops reading (ACC-4)."""
         conn.principal = principal
         self.readers.reauthorise(conn)
 
-    def resume(self, conn: Connection) -> None:
+    def resume(self, conn: HubConnection) -> None:
         """The connection's transport has drained."""
         self.readers.resume(conn)
         self.lists.resume(conn)
 
     # --- operations
-    def dispatch(self, conn: Connection, op: wire.Op, done: Callable[[], None] = operations.not_asked) -> None:
+    def dispatch(self, conn: HubConnection, op: wire.Op, done: Callable[[], None] = operations.ignore_done) -> None:
         """Execute one operation of a connection and answer it there. Operations take effect in the order of the calls.
 
         ``done`` is called once, when the operation is answered and nothing of it is kept any more.
         """
         operations.dispatch(self, conn, op, done)
 
-    async def perform(self, conn: Connection, op: wire.Op) -> None:
+    async def perform(self, conn: HubConnection, op: wire.Op) -> None:
         """``dispatch`` for callers that await."""
         self.dispatch(conn, op)
 
-    async def handle(self, conn: Connection, raw: bytes | str) -> None:
+    async def handle(self, conn: HubConnection, raw: bytes | str) -> None:
         """Decode one message of a connection and dispatch it; malformed input is answered, never raised."""
         try:
             op: wire.Op = codec.decode(raw, wire.DECODER)
@@ -167,11 +167,11 @@ class Hub:
             return
         self.dispatch(conn, op)
 
-    async def execute(self, principal: Principal, op: wire.Op, conn: Connection | None = None) -> dict[str, Any]:
+    async def execute(self, principal: Principal, op: wire.Op, conn: HubConnection | None = None) -> dict[str, Any]:
         """Execute an operation and return what follows in its ``ok``. Raises ``Refused`` or ``Unavailable``."""
         return await operations.execute(self, principal, op, conn)
 
-    async def attach_reader(self, conn: Connection, session: str, start: Any) -> None:
+    async def attach_reader(self, conn: HubConnection, session: str, start: Any) -> None:
         """Begin to read, for connections that speak no operations (SSE)."""
         await operations.subscribe(self, conn, wire.Subscribe(session=session, start=start), answer=None)
 

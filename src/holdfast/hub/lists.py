@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from holdfast.engines.port import Head, Index, Key, Listed
-from holdfast.hub.port import Batch, Connection
+from holdfast.hub.port import Batch, HubConnection
 from holdfast.protocol import limits
 from holdfast.protocol.codec import encode
 from holdfast.session.access import Principal
@@ -50,7 +50,7 @@ class Watcher:
 
     __slots__ = ("conn", "everything", "missed", "stale")
 
-    def __init__(self, conn: Connection, *, everything: bool) -> None:
+    def __init__(self, conn: HubConnection, *, everything: bool) -> None:
         self.conn = conn
         self.everything = everything
         self.missed: dict[Key, HotSession] = {}
@@ -99,7 +99,7 @@ class Lists:
         return row(item.head, max(item.read, read))
 
     # --- watching
-    async def watch(self, conn: Connection, *, everything: bool = False) -> None:
+    async def watch(self, conn: HubConnection, *, everything: bool = False) -> None:
         """Send the list now and its changes from now on."""
         who = (conn.principal.tenant, conn.principal.actor)
         watcher = self.watchers[conn.ident] = Watcher(conn, everything=everything)  # changes from here on are told
@@ -111,7 +111,7 @@ class Lists:
         self._reads.setdefault(who, {}).update({item["session"]: item["read"] for item in rows})
         conn.deliver(Batch([encode({"op": "sessions", "rows": rows, "removed": []})]))
 
-    def unwatch(self, conn: Connection) -> None:
+    def unwatch(self, conn: HubConnection) -> None:
         """No more changes."""
         if self.watchers.pop(conn.ident, None) is None:
             return
@@ -184,7 +184,7 @@ class Lists:
         ]  # fmt: skip
         conn.deliver(Batch([encode({"op": "sessions", "rows": rows, "removed": []})]))
 
-    def resume(self, conn: Connection) -> None:
+    def resume(self, conn: HubConnection) -> None:
         """The connection reads again."""
         watcher = self.watchers.get(conn.ident)
         if watcher is None or conn.paused:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from holdfast.hub.port import Batch, Connection
+from holdfast.hub.port import Batch, HubConnection
 from holdfast.protocol.codec import encode
 
 if TYPE_CHECKING:
@@ -24,18 +24,18 @@ class Presence:
         self._dirty: dict[str, HotSession] = {}
         self._scheduled = False
 
-    def joined(self, session: HotSession, conn: Connection) -> None:
+    def joined(self, session: HotSession, conn: HubConnection) -> None:
         """A connection began to read the session."""
         self._since.setdefault((conn.ident, session.key.session), self.hub.clock.wall_ms())
         self.changed(session)
 
-    def left(self, session: HotSession, conn: Connection) -> None:
+    def left(self, session: HotSession, conn: HubConnection) -> None:
         """A connection reads the session no more."""
         self._since.pop((conn.ident, session.key.session), None)
         self._doing.pop((conn.ident, session.key.session), None)
         self.changed(session)
 
-    def doing(self, session: HotSession, conn: Connection, what: dict[str, Any]) -> None:
+    def doing(self, session: HotSession, conn: HubConnection, what: dict[str, Any]) -> None:
         """What the person does here now."""
         self._doing[conn.ident, session.key.session] = what
         self.changed(session)

@@ -13,7 +13,7 @@ from holdfast.engines.port import Key
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hot import HotSession
 from holdfast.hub.pending import Outcome
-from holdfast.hub.port import Batch, Connection
+from holdfast.hub.port import Batch, HubConnection
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.codec import encode
@@ -26,7 +26,7 @@ from holdfast.session.state import Run
 if TYPE_CHECKING:
     from holdfast.hub.hub import Hub
 
-Held = tuple[Key, str]
+RunKey = tuple[Key, str]
 
 
 class Worker:
@@ -36,11 +36,11 @@ class Worker:
     nothing more until it is heard of again; else it would cost a run all its attempts.
     """
 
-    def __init__(self, conn: Connection) -> None:
+    def __init__(self, conn: HubConnection) -> None:
         self.conn = conn
         self.agents: frozenset[str] = frozenset()
         self.slots = 0
-        self.held: dict[Held, int] = {}
+        self.held: dict[RunKey, int] = {}
         self.claims = 0
         self.gone = False
         self.silent = False
@@ -57,11 +57,11 @@ class Workers:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.by_connection: dict[str, Worker] = {}
-        self.holders: dict[Held, Worker] = {}
-        self._claiming: set[Held] = set()
+        self.holders: dict[RunKey, Worker] = {}
+        self._claiming: set[RunKey] = set()
 
     # --- offering
-    async def serve(self, conn: Connection, op: wire.Serve) -> dict[str, Any]:
+    async def serve(self, conn: HubConnection, op: wire.Serve) -> dict[str, Any]:
         """Register what a connection serves and give it what waits. ``slots=0`` withdraws the offer."""
         for agent in op.agents:
             authorise_agent(conn.principal, agent)
@@ -71,14 +71,14 @@ class Workers:
         await self._look_for_work(worker)
         return {"agents": sorted(worker.agents), "slots": worker.slots}
 
-    def gone(self, conn: Connection) -> None:
+    def gone(self, conn: HubConnection) -> None:
         """The connection closed; its attempts go on until their leases run out or somebody attaches."""
         worker = self.by_connection.pop(conn.ident, None)
         if worker is not None:
             worker.gone = True
-            for held in [held for held, holder in self.holders.items() if holder is worker]:
-                del self.holders[held]
-                session = self.hub.sessions.get(held[0])
+            for run_key in [run_key for run_key, holder in self.holders.items() if holder is worker]:
+                del self.holders[run_key]
+                session = self.hub.sessions.get(run_key[0])
                 if session is not None:
                     self.hub.presence.changed(session)
         self.hub.stats.workers = len(self.by_connection)
@@ -128,8 +128,8 @@ class Workers:
         if state is None or not self.by_connection:
             return
         for run in list(state.runs.values()):
-            held = (session.key, run.id)
-            if run.status == "queued" and held not in self._claiming and runs.claimable(state, run):
+            run_key = (session.key, run.id)
+            if run.status == "queued" and run_key not in self._claiming and runs.claimable(state, run):
                 worker = self._pick(session, run)
                 if worker is not None:
                     self._claim(session, run, worker)
@@ -139,20 +139,20 @@ class Workers:
         return min(fit, key=lambda worker: len(worker.held) + worker.claims, default=None)
 
     def _claim(self, session: HotSession, run: Run, worker: Worker) -> None:
-        held = (session.key, run.id)
-        self._claiming.add(held)
+        run_key = (session.key, run.id)
+        self._claiming.add(run_key)
         worker.claims += 1
         name = f"{worker.conn.principal.actor}@{worker.conn.ident}"
         op = runs.Claim(session=session.key.session, run=run.id, worker=name, lease_s=self.hub.lease_s)
 
-        def tell(outcome: Outcome) -> None:
+        def notify(outcome: Outcome) -> None:
             # told in the step that ends the commit: the brief must hold nothing that is decided and not yet durable
-            self._claiming.discard(held)
+            self._claiming.discard(run_key)
             worker.claims -= 1
             if not isinstance(outcome, HoldfastError):
                 self._assign(session, run.id, outcome["generation"], worker)
 
-        session.place(op, worker.conn.principal.actor, None, tell)
+        session.place(op, worker.conn.principal.actor, None, notify)
 
     def _assign(self, session: HotSession, ident: str, generation: int, worker: Worker) -> None:
         state = session.state
@@ -165,33 +165,37 @@ class Workers:
             return
         self.hub.stats.runs_claimed += 1
         self._hold(session, ident, generation, worker)
-        told = {"op": "assigned", **self.brief(session, run)}
+        message = {"op": "assigned", **self.assignment(session, run)}
         if worker.conn.principal.may("read", session.key.session):
-            told["view"] = session.view.export()
+            message["view"] = session.view.export()
         else:  # which of its own words count already: they are all it may know of the log
-            told["said"] = session.view.said_by(ident)
-        worker.conn.deliver(Batch([encode(told)]))
+            message["said"] = session.view.said_by(ident)
+        worker.conn.deliver(Batch([encode(message)]))
 
     def _hold(self, session: HotSession, ident: str, generation: int, worker: Worker) -> None:
-        held = (session.key, ident)
-        before = self.holders.get(held)
+        run_key = (session.key, ident)
+        before = self.holders.get(run_key)
         if before is not None and before is not worker:
-            before.held.pop(held, None)
-        worker.held[held] = generation
-        self.holders[held] = worker
+            before.held.pop(run_key, None)
+        worker.held[run_key] = generation
+        self.holders[run_key] = worker
         self.renew(session, ident)
         self.hub.presence.changed(session)
 
-    def brief(self, session: HotSession, run: Run) -> dict[str, Any]:
+    def assignment(self, session: HotSession, run: Run) -> dict[str, Any]:
         """Everything an attempt needs to begin, or to go on."""
         state = session.state
         assert state is not None
         message = session.view.by_id.get(("message", run.input or ""))
-        given: dict[str, Any] = dict(run.task)
+        input_: dict[str, Any] = dict(run.task)
         if message is not None and run.parent is None:
-            given = {"messageId": message["id"], "text": message["text"], "attachments": message.get("attachments", [])}
-            given |= {"meta": message["meta"]} if "meta" in message else {}
-        decided = {
+            input_ = {
+                "messageId": message["id"],
+                "text": message["text"],
+                "attachments": message.get("attachments", []),
+            }
+            input_ |= {"meta": message["meta"]} if "meta" in message else {}
+        decisions = {
             ident: {"decision": a.decision, "args": a.args, "tool": a.tool, "by": a.by, "note": a.note}
             for ident, a in state.approvals.items()
             if a.run == run.id and a.decision
@@ -199,9 +203,9 @@ class Workers:
         cancel = {"by": run.cancel.by, "deadline": run.cancel.deadline_ms, "force": False} if run.cancel else None
         return {
             "session": session.key.session, "run": run.id, "generation": run.generation, "agent": run.agent,
-            "incarnation": session.incarnation, "lease_s": run.lease_s, "input": given, "by": run.by,
+            "incarnation": session.incarnation, "lease_s": run.lease_s, "input": input_, "by": run.by,
             "turn": run.input, "parent": run.parent, "name": run.name, "attempts": run.attempts, "losses": run.losses,
-            "journal": run.journal, "approvals": decided,
+            "journal": run.journal, "approvals": decisions,
             "steers": [{"steerId": i, "text": s.text, "by": s.by} for i, s in run.steers.items()],
             "cancel": cancel, "seq": session.tail,
         }  # fmt: skip
@@ -216,21 +220,27 @@ class Workers:
             if fresh:
                 session.arm()
 
-    async def heartbeat(self, conn: Connection, op: wire.Heartbeat) -> dict[str, Any]:
+    async def heartbeat(self, conn: HubConnection, op: wire.Heartbeat) -> dict[str, Any]:
         """Renew the leases named; those not held any more are answered as fenced."""
         fenced: list[list[Any]] = []
         worker = self.by_connection.get(conn.ident)
         if worker is not None and worker.silent:
             worker.silent = False
             self._freed(worker)
-        present = {name: await self._present(conn, name) for name in dict.fromkeys(held.session for held in op.runs)}
-        for held in op.runs:
-            name, ident, generation = held.session, held.run, held.generation
+        present = {
+            name: await self._present(conn, name) for name in dict.fromkeys(attempt.session for attempt in op.runs)
+        }
+        for attempt in op.runs:
+            name, ident, generation = attempt.session, attempt.run, attempt.generation
             session = present[name]
             run = session.state.runs.get(ident) if session is not None and session.state is not None else None
             if session is not None and session.state is None:
                 continue  # it cannot be loaded now; when it can, it grants a full lease
-            if run is None or (run.status, run.generation) != ("running", generation) or self._foreign(session, held):
+            if (
+                run is None
+                or (run.status, run.generation) != ("running", generation)
+                or self._foreign(session, attempt)
+            ):
                 fenced.append([name, ident, generation])
                 continue
             authorise_agent(conn.principal, run.agent.partition("/")[0])
@@ -238,7 +248,7 @@ class Workers:
             self.renew(session, ident)
         return {"fenced": fenced}
 
-    async def _present(self, conn: Connection, name: str) -> HotSession | None:
+    async def _present(self, conn: HubConnection, name: str) -> HotSession | None:
         """The session, loaded: a hub that was restarted does not hold it yet. None when there is none (any more)."""
         if not conn.principal.may("append", name):
             return None
@@ -251,11 +261,11 @@ class Workers:
             return self.hub.hot(key)
 
     @staticmethod
-    def _foreign(session: HotSession | None, held: wire.Held) -> bool:
+    def _foreign(session: HotSession | None, attempt: wire.ActiveAttempt) -> bool:
         """Whether an attempt is of another life of its session, or does not say of which (LIFE-1)."""
-        return session is not None and not life.is_of(session.incarnation, held.run, held.incarnation)
+        return session is not None and not life.is_of(session.incarnation, attempt.run, attempt.incarnation)
 
-    def attach(self, conn: Connection, session: HotSession, op: wire.Attach) -> dict[str, Any]:
+    def attach(self, conn: HubConnection, session: HotSession, op: wire.Attach) -> dict[str, Any]:
         """A reconnected worker goes on with an attempt it still holds."""
         assert session.state is not None
         run = runs.holder(session.state, op.run, op.generation)
@@ -267,9 +277,9 @@ class Workers:
             self.renew(session, run.id)
         else:
             self._hold(session, run.id, run.generation, worker)
-        return self.brief(session, run)
+        return self.assignment(session, run)
 
-    def adopt_local(self, conn: Connection, session: HotSession, ident: str) -> None:
+    def adopt_local(self, conn: HubConnection, session: HotSession, ident: str) -> None:
         """A sub-run that lives inside its parent's attempt is held by the same worker, without a slot."""
         worker = self.by_connection.get(conn.ident)
         if worker is not None:
@@ -278,7 +288,7 @@ class Workers:
 
     def expire(self, session: HotSession) -> None:
         """Record the attempts whose lease has run out (RUN-3)."""
-        if self.hub.upkeep.behind:
+        if self.hub.maintenance.behind:
             return  # nobody was heard meanwhile: the next pulse adds what the stall took
         now = self.hub.clock.monotonic()
         for ident, until in list(session.leases.items()):
@@ -299,10 +309,10 @@ class Workers:
 
     def forget(self, session: HotSession) -> None:
         """The session was deleted: whoever executes its runs is told to stop."""
-        for held, worker in [(h, w) for h, w in self.holders.items() if h[0] == session.key]:
-            self._signal(session, held[1], "fenced", {"status": "deleted"})
-            del self.holders[held]
-            if worker.held.pop(held, None) is not None:
+        for run_key, worker in [(h, w) for h, w in self.holders.items() if h[0] == session.key]:
+            self._signal(session, run_key[1], "fenced", {"status": "deleted"})
+            del self.holders[run_key]
+            if worker.held.pop(run_key, None) is not None:
                 self._freed(worker)
 
     def extend_all(self, seconds: float) -> None:
@@ -317,9 +327,9 @@ class Workers:
         """After a commit: tell holders what concerns their attempts, let go of what ended, claim what is claimable."""
         state = session.state
         for event in events:
-            tell = _TELL.get(event.type)
-            if tell is not None:
-                tell(self, session, event)
+            handler = _HANDLERS.get(event.type)
+            if handler is not None:
+                handler(self, session, event)
         if state is not None and any(run.status == "queued" for run in state.runs.values()):
             self.consider(session)
 
@@ -343,17 +353,17 @@ class Workers:
         }  # fmt: skip
         worker.conn.deliver(Batch([encode(message)]))
 
-    def _tell_cancel(self, session: HotSession, event: Event) -> None:
+    def _on_cancel(self, session: HotSession, event: Event) -> None:
         self.hub.stats.cancels += 1
         data = {"by": event.actor, "deadline": event.data["deadline"], "force": event.data["force"]}
         for ident in event.data["runs"]:
             self._signal(session, ident, "cancel", data)
 
-    def _tell_steer(self, session: HotSession, event: Event) -> None:
+    def _on_steer(self, session: HotSession, event: Event) -> None:
         data = {"steerId": event.data["steerId"], "text": event.data["text"], "by": event.actor}
         self._signal(session, event.run or "", "steer", data)
 
-    def _tell_approval(self, session: HotSession, event: Event) -> None:
+    def _on_approval(self, session: HotSession, event: Event) -> None:
         ident = event.data["approvalId"]
         approval = session.state.approvals.get(ident) if session.state is not None else None
         if approval is not None:
@@ -363,7 +373,7 @@ class Workers:
             }  # fmt: skip
             self._signal(session, event.run or "", "approval", data)
 
-    def _tell_over(self, session: HotSession, event: Event) -> None:
+    def _on_attempt_over(self, session: HotSession, event: Event) -> None:
         """An attempt is over, however: its holder is told to stop, unless it said so itself, and has a slot again."""
         ident = event.run or ""
         session.leases.pop(ident, None)
@@ -381,12 +391,12 @@ class Workers:
             self._freed(worker)
 
 
-_TELL = {
-    e.CANCEL_REQUESTED: Workers._tell_cancel,
-    e.INPUT_STEER: Workers._tell_steer,
-    e.APPROVAL_RESOLVED: Workers._tell_approval,
-    e.APPROVAL_EXPIRED: Workers._tell_approval,
-    e.RUN_ENDED: Workers._tell_over,
-    e.RUN_ATTEMPT_LOST: Workers._tell_over,
-    e.RUN_WAITING: Workers._tell_over,
+_HANDLERS = {
+    e.CANCEL_REQUESTED: Workers._on_cancel,
+    e.INPUT_STEER: Workers._on_steer,
+    e.APPROVAL_RESOLVED: Workers._on_approval,
+    e.APPROVAL_EXPIRED: Workers._on_approval,
+    e.RUN_ENDED: Workers._on_attempt_over,
+    e.RUN_ATTEMPT_LOST: Workers._on_attempt_over,
+    e.RUN_WAITING: Workers._on_attempt_over,
 }

@@ -260,7 +260,7 @@ class Serve(Op, tag="serve", kw_only=True):
     slots: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 1
 
 
-class Held(msgspec.Struct, array_like=True, frozen=True):
+class ActiveAttempt(msgspec.Struct, array_like=True, frozen=True):
     """An attempt that a worker executes: ``[session, run, generation, incarnation]``."""
 
     session: Session
@@ -272,7 +272,7 @@ class Held(msgspec.Struct, array_like=True, frozen=True):
 class Heartbeat(Op, tag="heartbeat", kw_only=True):
     """Renew leases. Answers those that are no longer held as ``fenced``: ``[[session, run, generation], …]``."""
 
-    runs: Annotated[list[Held], msgspec.Meta(max_length=10_000)]
+    runs: Annotated[list[ActiveAttempt], msgspec.Meta(max_length=10_000)]
 
 
 class RunOp(Command, kw_only=True):

@@ -52,15 +52,15 @@ def _id(state: State, key: str | None, writer: Writer) -> str:
 
     Raises ``producer.expired`` for a key that this actor used before, so long ago that its answer is forgotten.
     """
-    made = ids.make("m", writer.next_seq, state.incarnation)
+    server_id = ids.make("m", writer.next_seq, state.incarnation)
     if key is None:
-        return made
+        return server_id
     check_entity_id(key, "key")
     known = state.inputs.get(key)
     if f"{writer.actor} {key}" in state.aliases or (known is not None and known.by in ("", writer.actor)):
         raise Refused("producer.expired", f"a message was sent with the key {key!r:.80} before")
     taken = known is not None or f"m:{key}" in state.texts or life.owner(state, key) is not None
-    return made if taken else key
+    return server_id if taken else key
 
 
 def _check_meta(meta: dict[str, Any]) -> None:

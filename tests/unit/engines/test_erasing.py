@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 import pytest
 
-from holdfast.engines.port import Append, Index, Key
+from holdfast.engines.port import Index, Key, LogAppend
 from holdfast.engines.sqlite import schema, writes
 from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.engines.sqlite.transaction import Transaction
@@ -49,7 +49,7 @@ class Busy:
         while True:
             event = Event(self.appended + 1, 1, "user:eve", "CUSTOM", {})
             frame = encode_frame(OTHER.session, [event])
-            await self.engine.append(Append(OTHER, "o1", self.appended, [frame], 1))
+            await self.engine.append(LogAppend(OTHER, "o1", self.appended, [frame], 1))
             self.appended += 1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.engines.memory import MemoryEngine
-from holdfast.engines.port import Append, Key
+from holdfast.engines.port import Key, LogAppend
 from holdfast.hub.hub import Hub
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
@@ -28,7 +28,7 @@ class GatedEngine(MemoryEngine):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def append(self, append: Append) -> None:
+    async def append(self, append: LogAppend) -> None:
         await self.gate.wait()
         await super().append(append)
 

@@ -54,7 +54,7 @@ async def test_an_attempt_of_a_former_life_has_no_authority_in_the_next(hub: Hub
     assert new["incarnation"] != old["incarnation"]
     for life in (True, False):
         theirs = attempt(old, life=life)
-        beat = await frozen.ask(wire.Heartbeat(runs=[wire.Held(*theirs.values())]))
+        beat = await frozen.ask(wire.Heartbeat(runs=[wire.ActiveAttempt(*theirs.values())]))
         assert beat["fenced"] == [[theirs["session"], theirs["run"], theirs["generation"]]]
         for op in (
             wire.Append(**theirs, events=words(old["run"], "secret", "x")), wire.Attach(**theirs), wire.Received(**theirs),
@@ -62,7 +62,7 @@ async def test_an_attempt_of_a_former_life_has_no_authority_in_the_next(hub: Hub
         ):  # fmt: skip
             assert (await frozen.ask(op))["error"]["code"] == "run.fenced", op
     mine = attempt(new, life=True)
-    assert (await rightful.ask(wire.Heartbeat(runs=[wire.Held(*mine.values())])))["fenced"] == []
+    assert (await rightful.ask(wire.Heartbeat(runs=[wire.ActiveAttempt(*mine.values())])))["fenced"] == []
     assert (await rightful.ask(wire.Append(**mine, events=words(new["run"], "rightful", "y"))))["op"] == "ok"
     assert (await rightful.ask(wire.End(**mine)))["status"] == "completed"
     _, _, view = await hub.snapshot(user(), "s1")
@@ -78,7 +78,7 @@ async def test_the_very_numbers_of_a_former_life_are_of_no_use(hub: Hub) -> None
     _, new = await assigned(hub, ann)
     guessed = {**attempt(old, life=True), "run": new["run"]}
     assert (await frozen.ask(wire.End(**guessed)))["error"]["code"] == "run.fenced"
-    beat = await frozen.ask(wire.Heartbeat(runs=[wire.Held(*guessed.values())]))
+    beat = await frozen.ask(wire.Heartbeat(runs=[wire.ActiveAttempt(*guessed.values())]))
     assert beat["fenced"] == [["s1", new["run"], 1]]
 
 

@@ -68,7 +68,7 @@ def test_an_id_of_this_life_says_enough_and_another_life_beside_it_does_not(room
 
 def test_a_position_without_a_life_is_not_guessed(room: Room) -> None:
     attempt = room.running()
-    number = ids.made(attempt["run"]).seq  # type: ignore[union-attr]
+    number = ids.parse(attempt["run"]).seq  # type: ignore[union-attr]
     room.refuse("run.not_found", wire.Cancel(session=SESSION, run=f"r{number}"))
     room.refuse("run.not_found", wire.End(session=SESSION, run=f"r{number}", generation=1), WRITER)
     room.state.runs[f"r{number}"] = room.state.runs.pop(attempt["run"])  # as version 0.1 named it
@@ -128,7 +128,7 @@ def test_what_is_bound_is_unbound(ident: str) -> None:
 
 def test_an_id_that_only_looks_like_one_of_the_server_s_is_its_maker_s() -> None:
     for ident in ("r", "r0", "run7", "r7x", "m7", "s1", "m7-xyz", "x-r7-3f9a0c21be", "r7-3f9a0c21bez", "R7", "r7_"):
-        known = ids.made(ident)
+        known = ids.parse(ident)
         assert known is None or known.life == "", ident
 
 

@@ -11,7 +11,7 @@ from holdfast.protocol import ids
 
 def told(ident: str, life: str) -> str:
     """An id as a client is given it: ``ids.bind``, for runs, approvals and messages; what somebody else named stays so."""
-    return ids.bind(ident, life) if ids.made(ident) is not None else ident
+    return ids.bind(ident, life) if ids.parse(ident) is not None else ident
 
 
 def meant(ident: str, life: str) -> str:
@@ -23,6 +23,6 @@ def meant(ident: str, life: str) -> str:
     known, bound = ids.unbind(ident)
     if bound is not None and bound == life:
         return known
-    if bound is not None or (ids.made(known) is not None and not ids.says(known, life)):
+    if bound is not None or (ids.parse(known) is not None and not ids.says(known, life)):
         raise Refused("session.incarnation", f"{known!r:.80} was read in another life", incarnation=life)
     return known

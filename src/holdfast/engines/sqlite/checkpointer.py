@@ -8,7 +8,7 @@ from typing import Final
 import apsw
 
 from holdfast.engines.sqlite.store import Store
-from holdfast.engines.sqlite.watch import Lost
+from holdfast.engines.sqlite.watch import DatabaseLost
 from holdfast.engines.sqlite.writer import FAILED, FULL, Writer
 
 PASSES: Final = 8
@@ -52,7 +52,7 @@ class Checkpointer:
         while not self._stopped.wait(pause_s):
             pause_s = self._interval_s
             if self._writer.mode != FAILED and (why := self._store.watch.gone()):
-                self._writer.fail(Lost(why))
+                self._writer.fail(DatabaseLost(why))
                 continue
             commits = self._writer.counters["commits"]
             if commits == self._seen_commits and self._writer.mode != FULL:

@@ -11,18 +11,18 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 
-from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Notice, Page, Queue
+from holdfast.engines.port import Capabilities, Head, Index, Key, LogAppend, Notice, Page, Queue
 from holdfast.engines.rules import check_consecutive
 from holdfast.engines.sqlite import finding, reader, schema, writes
-from holdfast.engines.sqlite.breather import Breather
 from holdfast.engines.sqlite.checkpointer import Checkpointer
 from holdfast.engines.sqlite.eraser import Eraser
+from holdfast.engines.sqlite.gil_fairness import GilFairness
 from holdfast.engines.sqlite.lock import FileLock
 from holdfast.engines.sqlite.reserve import DiskReserve
 from holdfast.engines.sqlite.rows import encode_json
 from holdfast.engines.sqlite.store import Store
 from holdfast.engines.sqlite.transaction import Transaction
-from holdfast.engines.sqlite.watch import Lost
+from holdfast.engines.sqlite.watch import DatabaseLost
 from holdfast.engines.sqlite.writer import OK, Writer
 from holdfast.engines.sqlite.writes import Write
 from holdfast.errors import CHECK_THE_PATH, HoldfastError, Unavailable
@@ -68,7 +68,7 @@ class SqliteEngine:
         self._checkpoint_s, self._checkpoint_pages = checkpoint_s, checkpoint_pages
         self._writer: Writer | None = None
         self._checkpointer: Checkpointer | None = None
-        self._breather = Breather()
+        self._gil_fairness = GilFairness()
         self._eraser = Eraser(partial(self._write, essential=True), self._store, probe_s)
 
     async def open(self) -> None:
@@ -109,7 +109,7 @@ class SqliteEngine:
             raise Unavailable("disk.full", f"cannot open {self._store.path}: {error}") from error
         except apsw.Error as error:
             raise Unavailable("disk.failed", f"cannot open {self._store.path}: {error}") from error
-        except Lost as error:
+        except DatabaseLost as error:
             raise Unavailable("disk.lost", str(error)) from error
 
     async def close(self) -> None:
@@ -140,7 +140,7 @@ class SqliteEngine:
         """See ``Engine.head``."""
         return await self._read(reader.head, key)
 
-    async def append(self, append: Append) -> None:
+    async def append(self, append: LogAppend) -> None:
         """See ``Engine.append``."""
         check_consecutive(append.frames, append.expected + 1)
         notices = [encode_json(notice) for notice in append.notices]
@@ -257,12 +257,12 @@ class SqliteEngine:
             raise Unavailable("disk.failed", "the storage is not open")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._writer.submit(Write(apply, done, size_bytes, essential))
-        with self._breather:
+        with self._gil_fairness:
             return await done
 
     async def _read(self, query: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         readers = self._store.readers
         if readers is None:
             raise Unavailable("disk.failed", "the storage is not open")
-        with self._breather:
+        with self._gil_fairness:
             return await readers.run(query, *args, **kwargs)

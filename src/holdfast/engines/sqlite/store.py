@@ -11,7 +11,7 @@ import apsw
 
 from holdfast.engines.sqlite import lives, schema
 from holdfast.engines.sqlite.reader import Readers
-from holdfast.engines.sqlite.watch import Lost, Watch
+from holdfast.engines.sqlite.watch import DatabaseLost, Watch
 from holdfast.errors import HoldfastError
 from holdfast.visible import logger
 
@@ -109,7 +109,7 @@ class Store:
             )
             self.watch.learn("-wal", "-shm")
             if why := self.watch.gone():
-                raise Lost(why)
+                raise DatabaseLost(why)
         except BaseException:
             self.close()
             raise

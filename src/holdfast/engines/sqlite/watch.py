@@ -16,7 +16,7 @@ COMMITTED: Final = ("", "-wal")
 """Where a commit is: what must be there when one is acknowledged."""
 
 
-class Lost(Exception):
+class DatabaseLost(Exception):
     """A file is not that of its name any more; its words say which, and what became of it."""
 
 

@@ -21,7 +21,7 @@ from holdfast.engines.sqlite.reserve import DiskReserve
 from holdfast.engines.sqlite.rows import Stored
 from holdfast.engines.sqlite.store import Store
 from holdfast.engines.sqlite.transaction import Transaction
-from holdfast.engines.sqlite.watch import COMMITTED, Lost
+from holdfast.engines.sqlite.watch import COMMITTED, DatabaseLost
 from holdfast.engines.sqlite.writes import Write
 from holdfast.errors import CommitFailed, HoldfastError
 from holdfast.protocol import limits
@@ -80,7 +80,7 @@ class Writer:
         """Queue a write; its ``done`` is told the outcome on the loop."""
         self._queue.put(write)
 
-    def fail(self, error: apsw.Error | Lost) -> None:
+    def fail(self, error: apsw.Error | DatabaseLost) -> None:
         """What was met elsewhere (a disk error at a checkpoint, a file that is gone) concerns the writer too. Any thread
         may say so."""
         self._queue.put(error)
@@ -106,7 +106,7 @@ class Writer:
                 self._finish_checkpoint()
             if isinstance(rest, apsw.Error):
                 self._met(rest)
-            if isinstance(rest, Lost) and self.mode != FAILED:
+            if isinstance(rest, DatabaseLost) and self.mode != FAILED:
                 self._enter_lost(str(rest))
             if self.mode != OK and time.monotonic() >= self._next_probe:
                 self._probe()
@@ -301,7 +301,7 @@ class Writer:
             self._store.probe()
             self._store.close()
             self._store.open()
-        except (apsw.Error, HoldfastError, OSError, Lost) as error:
+        except (apsw.Error, HoldfastError, OSError, DatabaseLost) as error:
             self.error = _describe(error)
             if _is_full(error, at_commit=False):
                 self._reserve.release()

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from holdfast.engines.port import Append, Head, Index, Key
+from holdfast.engines.port import Head, Index, Key, LogAppend
 from holdfast.engines.rules import check_cover, check_tail
 from holdfast.engines.sqlite import schema, statements
 from holdfast.engines.sqlite.rows import frame_row
@@ -52,7 +52,7 @@ def create(tx: Transaction, key: Key, incarnation: str, now_ms: int, index: Inde
     return tx.insert_session(Head(key, incarnation, 0, now_ms, now_ms, index)).head
 
 
-def append(tx: Transaction, what: Append, notices: list[bytes]) -> None:
+def append(tx: Transaction, what: LogAppend, notices: list[bytes]) -> None:
     """Check, then add frames, head, index and notices."""
     session = tx.present(what.key, what.incarnation)
     check_tail(what, session.head.tail)

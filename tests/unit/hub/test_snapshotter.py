@@ -11,7 +11,7 @@ from holdfast.errors import Refused
 from holdfast.hub.compacting import compact
 from holdfast.hub.hot import HotSession
 from holdfast.hub.hub import Hub
-from holdfast.hub.storing import load
+from holdfast.hub.snapshotter import load
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.codec import encode
@@ -41,8 +41,8 @@ def state_of(session: HotSession) -> bytes:
 
 
 async def store(session: HotSession) -> None:
-    session.keeper.store()
-    await session.keeper.settle(at_least=1 << 60)
+    session.snapshotter.store()
+    await session.snapshotter.settle(at_least=1 << 60)
 
 
 async def test_a_session_loads_as_it_was_evicted(hub: Hub) -> None:
@@ -60,7 +60,7 @@ async def test_a_session_loads_as_it_was_evicted(hub: Hub) -> None:
         again.close()
         assert state_of(again) == before
         assert encode(again.view.export()) == view
-        assert again.keeper.kept == (session.tail if stored else 0)
+        assert again.snapshotter.kept == (session.tail if stored else 0)
 
 
 async def test_a_snapshot_that_compaction_overtook_is_not_used(hub: Hub) -> None:
@@ -92,7 +92,7 @@ async def test_merged_frames_do_not_repeat_the_keys_a_snapshot_has(hub: Hub) -> 
     await compact(session)
     hub.sessions.pop(KEY).close()
     await hub.snapshot(ann.principal, "s1")
-    assert hub.sessions[KEY].keeper.kept > 0
+    assert hub.sessions[KEY].snapshotter.kept > 0
     assert state_of(hub.sessions[KEY]) == before
 
 

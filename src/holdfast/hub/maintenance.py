@@ -12,11 +12,11 @@ from holdfast.protocol import limits
 if TYPE_CHECKING:
     from holdfast.hub.hub import Hub
 
-_PULSE_S = 1.0
+_TICK_S = 1.0
 _STALL_S = 1.0
 
 
-class Upkeep:
+class Maintenance:
     """A pulse, once a second."""
 
     def __init__(self, hub: Hub) -> None:
@@ -27,25 +27,25 @@ class Upkeep:
     @property
     def behind(self) -> bool:
         """The process stood still, and the pulse that will notice is not there yet."""
-        return self.hub.clock.monotonic() - self._last > _PULSE_S + _STALL_S
+        return self.hub.clock.monotonic() - self._last > _TICK_S + _STALL_S
 
     def start(self) -> None:
         """Begin."""
         self._last = self.hub.clock.monotonic()
-        self._task = self.hub.loop.create_task(self._beat())
+        self._task = self.hub.loop.create_task(self._run_ticks())
 
     def stop(self) -> None:
         """End."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _beat(self) -> None:
+    async def _run_ticks(self) -> None:
         clock = self.hub.clock
         work: asyncio.Task[None] | None = None
         while True:
-            await asyncio.sleep(_PULSE_S)
+            await asyncio.sleep(_TICK_S)
             now = clock.monotonic()
-            stalled = now - self._last - _PULSE_S
+            stalled = now - self._last - _TICK_S
             self._last = now
             if stalled > _STALL_S:
                 self.hub.stats.stalls += 1
@@ -82,10 +82,10 @@ class Upkeep:
             idle_s = 1.0 if crowded or session.state is None else limits.HOT_IDLE_S
             if session.readers or session.leases or not session.idle or now - session.used < idle_s:
                 continue
-            if session.state is not None and session.tail - session.keeper.compacted >= limits.COMPACT_EVENTS:
+            if session.state is not None and session.tail - session.snapshotter.compacted >= limits.COMPACT_EVENTS:
                 self.hub.stats.merged += await compact(session)
-                await session.keeper.settle(at_least=1)  # a snapshot inside a cover is of no use
-            await session.keeper.settle(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
+                await session.snapshotter.settle(at_least=1)  # a snapshot inside a cover is of no use
+            await session.snapshotter.settle(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
             if session.idle and not session.readers and not session.leases and self.hub.sessions.get(key) is session:
                 session.close()
                 del self.hub.sessions[key]

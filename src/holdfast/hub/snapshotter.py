@@ -94,7 +94,7 @@ async def load(engine: Log, head: Head, *, from_log: bool = False) -> Loaded:
     return Loaded(state, view, base, compacted)
 
 
-class Keeper:
+class Snapshotter:
     """Decides when a hot session's snapshot and pages are stored, and stores them in the background.
 
     Attributes:
