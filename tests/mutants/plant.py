@@ -119,7 +119,7 @@ def early_ack() -> None:
     def decide(state: Any, batch: Any, now_ms: int, stats: Any) -> Any:
         decision = real(state, batch, now_ms, stats)
         for pending in batch:
-            pending.settle()
+            pending.notify()
         return decision
 
     deciding.decide = decide
@@ -152,7 +152,7 @@ def forgotten_window() -> None:
 def refusal_of_the_lost() -> None:
     def fail(self: Any, error: HoldfastError) -> None:
         self.outcome = self.outcome if isinstance(self.outcome, HoldfastError) else error
-        self.settle()
+        self.notify()
 
     PendingCommand.fail = fail  # type: ignore[method-assign]
 
@@ -271,10 +271,10 @@ def compaction_reorders() -> None:
 # --- runs and control -------------------------------------------------------------------------------------------------------
 @mutant("LOG-6", "a superseded attempt may go on appending", RUNS)
 def dropped_fence() -> None:
-    def holder(state: Any, ident: str, generation: int) -> Any:
+    def run_of_attempt(state: Any, ident: str, generation: int) -> Any:
         return run.find(state, ident)
 
-    run.holder = content.holder = holder
+    run.run_of_attempt = content.run_of_attempt = run_of_attempt
 
 
 @mutant("CTL-2", "a cancel does not reach the worker", "tests/unit/hub/test_hub.py")
@@ -289,7 +289,7 @@ def endless_grace() -> None:
             known = state.runs.get(ident)
             if known is not None:
                 known.cancel = None
-        control.cancel_requested(state, event)
+        control.on_cancel_requested(state, event)
 
     program.EVOLVE[e.CANCEL_REQUESTED] = requested
 

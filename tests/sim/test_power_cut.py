@@ -124,7 +124,7 @@ class Life:
             elif self.rng.random() < 0.04:
                 await engine.delete(key, f"i{promise.life}", 5, Index())
                 if self.rng.random() < 0.5:
-                    await engine.erased(key, f"i{promise.life}")
+                    await engine.wait_until_erased(key, f"i{promise.life}")
                 self.promises[key] = Promise(promise.life, True)
             else:
                 await self.append(engine, key, promise)

@@ -56,7 +56,7 @@ class Execution:
         async def store(data: bytes) -> str:
             return await client.blobs.put(session.id, data, "application/json")
 
-        said = frozenset((*assigned.said, *view.said_by(assigned.run)))
+        said = frozenset((*assigned.said, *view.completed_messages(assigned.run)))
         began = int(view.runs.get(assigned.run, {}).get("seq", 1))
         return RunContext(
             self.attempt, session, assigned.agent, Input(assigned.input), view,

@@ -15,7 +15,7 @@ from holdfast.edge.reading import Message, Reading
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol import events as e
-from holdfast.protocol.browser_tools import claimed, offered
+from holdfast.protocol.browser_tools import claim_of, offered_call
 from holdfast.session.access import Principal
 
 WAIT_S: Final = 300.0
@@ -78,7 +78,7 @@ class Answering:
 
     async def _waiting(self, results: list[Result]) -> dict[str, tuple[str, Result]]:
         """The claims that wait for one of these results, with their runs."""
-        session = await self._hub.loaded(self._principal, self._session)
+        session = await self._hub.load_session(self._principal, self._session)
         by_call = {result.call: result for result in results}
 
         def look() -> dict[str, tuple[str, Result]]:
@@ -86,7 +86,7 @@ class Answering:
             self._life = session.state.incarnation
             found: dict[str, tuple[str, Result]] = {}
             for ident, approval in session.state.approvals.items():
-                call = offered(approval.tool, approval.args, self._principal.actor, None)
+                call = offered_call(approval.tool, approval.args, self._principal.actor, None)
                 result = by_call.get(call or "")
                 if result is not None and not approval.decision and approval.args.get("name") == result.name:
                     found[ident] = (approval.run, result)
@@ -144,7 +144,7 @@ def _asked(message: Message) -> list[tuple[str, Any]]:
     """The approvals that ask for the result of a claim."""
     asks = [(i["id"], i) for i in (message.view or {}).get("items", ()) if i["kind"] == "approval"]
     asks += [(ev.data.get("approvalId"), ev.data) for ev in message.events if ev.type == e.APPROVAL_REQUESTED]
-    return [(ident, claimed(about.get("tool"), about.get("args"))) for ident, about in asks]
+    return [(ident, claim_of(about.get("tool"), about.get("args"))) for ident, about in asks]
 
 
 def _ended(message: Message) -> set[str | None]:

@@ -66,7 +66,7 @@ class Operators:
             "connection": conn.ident, "actor": conn.principal.actor, "surface": conn.surface, "device": conn.device,
             "paused": conn.paused, "sessions": list(reads), "titles": titles,
             "serves": sorted(worker.agents) if worker is not None else [],
-            "runs": [{"session": key.session, "run": run} for key, run in worker.held] if worker is not None else [],
+            "runs": [{"session": key.session, "run": run} for key, run in worker.attempts] if worker is not None else [],
         }  # fmt: skip
 
     async def cut(self, request: Request) -> Response:

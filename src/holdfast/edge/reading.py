@@ -92,7 +92,7 @@ class Reading:
         self._enter()
         door.opens(self._account, session)
         try:
-            self.incarnation = (await door.hub.loaded(principal, session)).incarnation
+            self.incarnation = (await door.hub.load_session(principal, session)).incarnation
             await door.hub.attach_reader(self, session, start)
         except BaseException:
             self.end()

@@ -69,14 +69,14 @@ def check_cover(stored: Sequence[tuple[int, int]], first: int, last: int) -> Non
 def ranges(names: Sequence[str]) -> list[tuple[str, str]]:
     """The names that ``names`` stand for, as ranges: from, and up to but not including. A name that ends in ``*`` stands
     for all that begin so."""
-    found = []
+    spans = []
     for name in names:
         start = name.removesuffix("*")
         if start == name:
-            found.append((name, name + "\0"))
+            spans.append((name, name + "\0"))
         else:
-            found.append((start, start[:-1] + chr(ord(start[-1]) + 1) if start else chr(0x10FFFF)))
-    return found
+            spans.append((start, start[:-1] + chr(ord(start[-1]) + 1) if start else chr(0x10FFFF)))
+    return spans
 
 
 def searchable(index: Index) -> str:

@@ -10,13 +10,13 @@ from typing import Any
 from holdfast.engines.port import Engine, Key, Notice
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub import operations
-from holdfast.hub.blobs import Blobs
+from holdfast.hub.blobs import BlobStore
 from holdfast.hub.clock import Clock
 from holdfast.hub.hot import HotSession, batch_of
 from holdfast.hub.lists import Lists
 from holdfast.hub.maintenance import Maintenance
 from holdfast.hub.port import Batch, HubConnection
-from holdfast.hub.presence import Presence
+from holdfast.hub.presence import PresenceTracker
 from holdfast.hub.readers import Readers, splits_cover
 from holdfast.hub.stats import Stats
 from holdfast.hub.workers import Workers
@@ -45,9 +45,9 @@ class Hub:
         self.connections: dict[str, HubConnection] = {}
         self.readers = Readers(self)
         self.workers = Workers(self)
-        self.presence = Presence(self)
+        self.presence = PresenceTracker(self)
         self.lists = Lists(self)
-        self.blobs = Blobs(self)
+        self.blobs = BlobStore(self)
         self.maintenance = Maintenance(self)
         self.notice_event = asyncio.Event()
         self.closing = False
@@ -66,16 +66,16 @@ class Hub:
         if self.closing:
             return
         self.closing = True
-        farewell = Batch([codec.encode({"op": "goaway", "reason": "restart", "retry_after_s": 1.0})])
+        goaway = Batch([codec.encode({"op": "goaway", "reason": "restart", "retry_after_s": 1.0})])
         for conn in list(self.connections.values()):
-            conn.deliver(farewell)
+            conn.deliver(goaway)
         self.maintenance.stop()
-        busy = [self.loop.create_task(s.settled()) for s in self.sessions.values() if not s.idle]
+        busy = [self.loop.create_task(s.wait_until_idle()) for s in self.sessions.values() if not s.idle]
         if busy:
             await asyncio.wait(busy, timeout=drain_s)
         for session in list(self.sessions.values()):
             session.close()
-            await session.snapshotter.settle(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
+            await session.snapshotter.flush(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
         for conn in list(self.connections.values()):
             conn.close(1012, "restart")
         for task in self._tasks:
@@ -112,7 +112,7 @@ class Hub:
         while True:
             session = self.hot(key)
             await session.ready()
-            if not session.over:
+            if not session.ended:
                 return session
 
     # --- connections
@@ -134,9 +134,9 @@ class Hub:
         self.lists.unwatch(conn)
         for session in self.readers.detach_all(conn):
             self.presence.left(session, conn)
-        self.workers.gone(conn)
+        self.workers.disconnect(conn)
 
-    def refreshed(self, conn: HubConnection, principal: Principal) -> None:
+    def replace_principal(self, conn: HubConnection, principal: Principal) -> None:
         """The connection has another token of the same principal: what it may no longer read, it stops reading (ACC-4)."""
         conn.principal = principal
         self.readers.reauthorise(conn)
@@ -176,7 +176,7 @@ class Hub:
         await operations.subscribe(self, conn, wire.Subscribe(session=session, start=start), answer=None)
 
     # --- reading beside connections
-    async def loaded(self, principal: Principal, session: str, verb: str = "read") -> HotSession:
+    async def load_session(self, principal: Principal, session: str, verb: str = "read") -> HotSession:
         """The session, when the principal may use it."""
         authorise(principal, verb, session)
         hot = await self.ready(Key(principal.tenant, session))
@@ -185,7 +185,7 @@ class Hub:
 
     async def snapshot(self, principal: Principal, session: str) -> tuple[str, int, bytes]:
         """``(incarnation, seq, encoded view)``, windowed."""
-        hot = await self.loaded(principal, session)
+        hot = await self.load_session(principal, session)
         seq, view = hot.snapshot()
         return hot.incarnation, seq, view
 
@@ -197,11 +197,11 @@ class Hub:
 
         ``incarnation``: the life in which the position was read; another is refused with ``session.incarnation``.
         """
-        hot = await self.loaded(principal, session)
+        hot = await self.load_session(principal, session)
         check_life(hot.incarnation, incarnation)
         tail = hot.tail
-        most = min(max_bytes, limits.PAGE_BYTES)
-        frames = await self.engine.read(hot.key, after, max_bytes=most, incarnation=hot.incarnation)
+        page_bytes = min(max_bytes, limits.PAGE_BYTES)
+        frames = await self.engine.read(hot.key, after, max_bytes=page_bytes, incarnation=hot.incarnation)
         frames = [frame for frame in frames if frame.first <= tail]
         if frames and splits_cover(frames[0], after):
             raise Refused("session.compacted", f"{after} lies inside merged events")
@@ -210,7 +210,7 @@ class Hub:
 
     async def here(self, principal: Principal, session: str) -> list[dict[str, Any]]:
         """Who is here now."""
-        return self.presence.here(await self.loaded(principal, session, "presence"))
+        return self.presence.here(await self.load_session(principal, session, "presence"))
 
     async def notices(self, after: int, limit: int) -> Sequence[Notice]:
         """What those who are away should hear of, in commit order."""

@@ -45,11 +45,11 @@ class Maintenance:
         while True:
             await asyncio.sleep(_TICK_S)
             now = clock.monotonic()
-            stalled = now - self._last - _TICK_S
+            stall_s = now - self._last - _TICK_S
             self._last = now
-            if stalled > _STALL_S:
+            if stall_s > _STALL_S:
                 self.hub.stats.stalls += 1
-                self.hub.workers.extend_all(stalled)
+                self.hub.workers.extend_all(stall_s)
             clock.follow()
             if work is None or work.done():
                 work = self.hub.background(self._work(now))
@@ -57,7 +57,7 @@ class Maintenance:
     async def _work(self, now: float) -> None:
         try:
             await self._wake_due()
-            await self._let_go(now)
+            await self._evict_idle(now)
         except HoldfastError as error:
             self.hub.log.warning("upkeep: %s", error.code)
 
@@ -75,7 +75,7 @@ class Maintenance:
                 except HoldfastError as error:
                     self.hub.log.warning("session %s is due and cannot be loaded: %s", key.session, error.code)
 
-    async def _let_go(self, now: float) -> None:
+    async def _evict_idle(self, now: float) -> None:
         """Idle sessions cost no memory."""
         crowded = len(self.hub.sessions) > limits.HOT_SESSIONS
         for key, session in list(self.hub.sessions.items()):
@@ -84,8 +84,8 @@ class Maintenance:
                 continue
             if session.state is not None and session.tail - session.snapshotter.compacted >= limits.COMPACT_EVENTS:
                 self.hub.stats.merged += await compact(session)
-                await session.snapshotter.settle(at_least=1)  # a snapshot inside a cover is of no use
-            await session.snapshotter.settle(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
+                await session.snapshotter.flush(at_least=1)  # a snapshot inside a cover is of no use
+            await session.snapshotter.flush(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
             if session.idle and not session.readers and not session.leases and self.hub.sessions.get(key) is session:
                 session.close()
                 del self.hub.sessions[key]

@@ -10,7 +10,7 @@ import msgspec
 
 from holdfast.engines.port import Key
 from holdfast.errors import HoldfastError, Refused, Unavailable
-from holdfast.hub.deciding import authorise_holder
+from holdfast.hub.deciding import authorise_attempt
 from holdfast.hub.pending import Callback, Outcome, resolve_into
 from holdfast.hub.port import Batch, HubConnection
 from holdfast.protocol import limits, wire
@@ -41,7 +41,7 @@ def answer_error(conn: HubConnection, ident: int | None, error: HoldfastError) -
     conn.deliver(Batch([encode(message)]))
 
 
-def place(hub: Hub, principal: Principal, op: wire.SessionOp, notify: Callback) -> None:
+def enqueue(hub: Hub, principal: Principal, op: wire.SessionOp, notify: Callback) -> None:
     """Authorise a command and give it its place in its session's order. Raises when it may not have one."""
     key = Key(principal.tenant, op.session)
     if key not in hub.sessions:
@@ -53,7 +53,7 @@ def place(hub: Hub, principal: Principal, op: wire.SessionOp, notify: Callback) 
         authorise(principal, "admin", op.session)
     if isinstance(op, _QUEUES_RUNS):
         notify = _with_served(hub, key, notify)
-    hub.hot(key).place(op, principal.actor, principal, notify)
+    hub.hot(key).enqueue(op, principal.actor, principal, notify)
 
 
 _QUEUES_RUNS: Final = (wire.Send, wire.Interrupt, wire.Regenerate)
@@ -76,7 +76,7 @@ def _with_served(hub: Hub, key: Key, notify: Callback) -> Callback:
 async def submit(hub: Hub, principal: Principal, op: wire.SessionOp) -> dict[str, Any]:
     """``place`` a command and wait for its answer."""
     future: asyncio.Future[dict[str, Any]] = hub.loop.create_future()
-    place(hub, principal, op, resolve_into(future))
+    enqueue(hub, principal, op, resolve_into(future))
     return await future
 
 
@@ -100,8 +100,8 @@ def ignore_done() -> None:
 
 def dispatch(hub: Hub, conn: HubConnection, op: wire.Op, done: Callable[[], None] = ignore_done) -> None:
     """Execute and answer on the connection, in the order of the calls; see ``Hub.dispatch``."""
-    waits = isinstance(op, wire.Send) and not hub.blobs.sure(conn.principal, op)
-    if waits or type(op) in _SPECIAL or not isinstance(op, wire.SessionOp):
+    must_wait = isinstance(op, wire.Send) and not hub.blobs.are_known(conn.principal, op)
+    if must_wait or type(op) in _SPECIAL or not isinstance(op, wire.SessionOp):
         task = hub.background(_run_special(hub, conn, op))
         task.add_done_callback(lambda _: done())
         return
@@ -123,7 +123,7 @@ def dispatch(hub: Hub, conn: HubConnection, op: wire.Op, done: Callable[[], None
     try:
         if type(op) not in _QUEUED:
             raise Refused("input.unknown_op", f"{type(op).__struct_config__.tag} is not possible here")
-        place(hub, conn.principal, op, notify)
+        enqueue(hub, conn.principal, op, notify)
     except HoldfastError as error:
         done()
         answer_error(conn, op.id, error)
@@ -150,10 +150,10 @@ async def subscribe(
     hub: Hub, conn: HubConnection, op: wire.Subscribe, answer: Callable[[dict[str, Any]], None] | None
 ) -> None:
     """Begin to read a session: the answer first, then what is read."""
-    session = await hub.loaded(conn.principal, check_session_id(op.session))
+    session = await hub.load_session(conn.principal, check_session_id(op.session))
     if conn.ident not in hub.connections:
         return
-    hub.readers.check_room(conn, op.session)
+    hub.readers.check_subscriptions(conn, op.session)
     if answer is not None:
         answer({"session": op.session, "incarnation": session.incarnation, "tail": session.tail})
     await hub.readers.attach(conn, session, op.start)
@@ -183,7 +183,7 @@ async def _unsubscribe(
 
 
 async def _history(hub: Hub, principal: Principal, op: wire.History, conn: HubConnection | None) -> dict[str, Any]:
-    session = await hub.loaded(principal, op.session)
+    session = await hub.load_session(principal, op.session)
     life.check_life(session.incarnation, op.incarnation)
     page = await session.snapshotter.page(op.page) if 0 < op.page <= session.view.older else None
     if page is None:
@@ -192,7 +192,7 @@ async def _history(hub: Hub, principal: Principal, op: wire.History, conn: HubCo
 
 
 async def _read(hub: Hub, principal: Principal, op: wire.Read, conn: HubConnection | None) -> dict[str, Any]:
-    session = await hub.loaded(principal, op.session)
+    session = await hub.load_session(principal, op.session)
     life.check_life(session.incarnation, op.incarnation)
     await hub.lists.read(session, principal, op.seq)
     return {}
@@ -203,7 +203,7 @@ async def _presence(hub: Hub, principal: Principal, op: wire.Presence, conn: Hub
     check_value(op.doing, "doing")
     if len(encode(op.doing)) > limits.PRESENCE_BYTES:
         raise too_large("doing", limits.PRESENCE_BYTES, "bytes")
-    session = await hub.loaded(principal, op.session, "presence")
+    session = await hub.load_session(principal, op.session, "presence")
     if conn.ident not in session.readers:
         raise Refused("input.malformed", "subscribe before you say what you do")
     hub.presence.doing(session, conn, op.doing)
@@ -211,12 +211,12 @@ async def _presence(hub: Hub, principal: Principal, op: wire.Presence, conn: Hub
 
 
 async def _attach(hub: Hub, principal: Principal, op: wire.Attach, conn: HubConnection | None) -> dict[str, Any]:
-    session, conn = await hub.loaded(principal, op.session, "append"), _connection(conn)
+    session, conn = await hub.load_session(principal, op.session, "append"), _connection(conn)
 
     def attach() -> dict[str, Any]:
         assert session.state is not None
         life.check(session.state, op)
-        authorise_holder(session.state, principal, op)
+        authorise_attempt(session.state, principal, op)
         return hub.workers.attach(conn, session, op)
 
     return await session.when_durable(attach)

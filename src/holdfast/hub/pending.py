@@ -37,12 +37,12 @@ class PendingCommand:
         self.notified = False
         self._notify = notify
 
-    def let_go(self) -> None:
+    def drop_content(self) -> None:
         """What it appends is encoded: nobody needs the content in this form any more."""
         if type(self.op) is wire.Append:
             self.op = _ENCODED
 
-    def settle(self) -> None:
+    def notify(self) -> None:
         """Tell the outcome."""
         if not self.notified and self.outcome is not None:
             self.notified = True
@@ -51,7 +51,7 @@ class PendingCommand:
     def fail(self, error: HoldfastError) -> None:
         """The commit failed: whatever was decided is void, refusals too, for they saw what was never stored (LOG-4)."""
         self.outcome = error
-        self.settle()
+        self.notify()
 
 
 def resolve_into(future: asyncio.Future[dict[str, Any]]) -> Callback:

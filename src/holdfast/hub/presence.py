@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _COALESCE_S = 0.05
 
 
-class Presence:
+class PresenceTracker:
     """Who is where, told to everybody reading the same session, a moment after it changes."""
 
     def __init__(self, hub: Hub) -> None:
@@ -43,7 +43,7 @@ class Presence:
     def here(self, session: HotSession) -> list[dict[str, Any]]:
         """Everybody here: readers, and the workers executing attempts."""
         name = session.key.session
-        found = [
+        entries = [
             {
                 **entry, "doing": self._doing.get((entry["connection"], name), {}),
                 "since_ms": self._since.get((entry["connection"], name), 0),
@@ -51,15 +51,15 @@ class Presence:
             for entry in self.hub.readers.here(session)
         ]  # fmt: skip
         for run in session.state.runs.values() if session.state is not None else []:
-            worker = self.hub.workers.holders.get((session.key, run.id))
-            if run.status == "running" and worker is not None and not worker.gone:
-                found.append(
+            worker = self.hub.workers.by_run.get((session.key, run.id))
+            if run.status == "running" and worker is not None and not worker.disconnected:
+                entries.append(
                     {
                         "actor": f"agent:{run.agent}", "surface": "worker", "device": worker.conn.device,
                         "connection": worker.conn.ident, "doing": {"run": run.id}, "since_ms": run.queued_ms,
                     }
                 )  # fmt: skip
-        return found
+        return entries
 
     def changed(self, session: HotSession) -> None:
         """Tell the readers soon."""

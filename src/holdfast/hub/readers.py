@@ -53,7 +53,7 @@ class Readers:
         self._reading: dict[str, asyncio.Lock] = {}  # of a connection's many readers one has a page in hand
 
     # --- coming and going
-    def check_room(self, conn: HubConnection, session: str) -> None:
+    def check_subscriptions(self, conn: HubConnection, session: str) -> None:
         """Refuse (``limit.subscriptions``) another session on a connection that reads as many as it may."""
         mine = self.by_connection.get(conn.ident, {})
         if session not in mine and len(mine) >= limits.SUBSCRIPTIONS:

@@ -55,17 +55,17 @@ def is_first(life: str) -> bool:
     return len(life) == 2 * FIRST_LIFE_BYTES
 
 
-def says(ident: str, life: str) -> bool:
+def names_life(ident: str, life: str) -> bool:
     """Whether an id alone says that it was read in this life."""
-    known = parse(ident)
-    return is_first(life) if known is None else known.life == life
+    server_id = parse(ident)
+    return is_first(life) if server_id is None else server_id.life == life
 
 
 def bind(ident: str, life: str) -> str:
     """An id as it is handed out where a wire has no field for the life in which it is read: with that life behind it,
     unless it says so itself.
     """
-    return ident if says(ident, life) else f"{ident}@{life}"
+    return ident if names_life(ident, life) else f"{ident}@{life}"
 
 
 def unbind(ident: str) -> tuple[str, str | None]:

@@ -42,7 +42,7 @@ def check(state: State, op: wire.Op) -> None:
         read_in = bound or named
         if read_in is None and (server_id is None or not server_id.life) and not _is_here(state, ident):
             continue  # there is no such thing in any life that could be meant
-        if not (read_in == state.incarnation if read_in is not None else ids.says(ident, state.incarnation)):
+        if not (read_in == state.incarnation if read_in is not None else ids.names_life(ident, state.incarnation)):
             raise _refusal(state, op, f"{ident!r:.80} was read in another life, or does not say in which")
         if bound is not None:
             setattr(op, field, ident)
@@ -52,9 +52,9 @@ def _is_here(state: State, ident: str) -> bool:
     return ident in state.runs or ident in state.ended or ident in state.approvals
 
 
-def is_of(life: str, run: str, named: str | None) -> bool:
+def is_of_life(life: str, run: str, named: str | None) -> bool:
     """Whether a run is meant that lives in this life: as it is ``named``, or as the run's id says."""
-    return named == life if named is not None else ids.parse(run) is not None and ids.says(run, life)
+    return named == life if named is not None else ids.parse(run) is not None and ids.names_life(run, life)
 
 
 def owner(state: State, ident: str) -> str | None:
@@ -81,10 +81,10 @@ def check_life(present: str, named: str | None) -> None:
 
 
 def _refusal(state: State, op: wire.Op, why: str) -> Refused:
-    code = "run.fenced" if of_attempt(op) else "session.incarnation"
+    code = "run.fenced" if is_attempt_op(op) else "session.incarnation"
     return Refused(code, f"the session lives another life now: {why}", incarnation=state.incarnation)
 
 
-def of_attempt(op: wire.Op) -> bool:
+def is_attempt_op(op: wire.Op) -> bool:
     """Whether the operation is one of an attempt at a run."""
     return isinstance(op, wire.RunOp) or (isinstance(op, wire.Append) and op.run is not None)

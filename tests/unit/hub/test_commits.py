@@ -67,7 +67,7 @@ async def test_a_failed_commit_is_reported_and_a_retry_settles_it(hub: Hub, outc
     await ann.ask(wire.Subscribe(**S))
     await ann.until(lambda m: m["op"] == "live")
     engine_of(hub).fail_next(outcome, applied=applied)
-    op = wire.Append(**S, events=[Draft(e.CUSTOM, {"value": 1})], producer=wire.Producer("p", 1, 1))
+    op = wire.Append(**S, events=[Draft(e.CUSTOM, {"value": 1})], producer=wire.AppendId("p", 1, 1))
     failed = await ann.ask(op)
     assert failed["error"]["code"] == "commit.unknown" and failed["error"]["retry"]
     again = await ann.ask(op)

@@ -121,7 +121,7 @@ class Slow(MemoryEngine):
         await super().delete(key, incarnation, now_ms, index)
         await self._turns()
 
-    async def erased(self, key: Key, incarnation: str) -> None:
+    async def wait_until_erased(self, key: Key, incarnation: str) -> None:
         await asyncio.sleep(0.01)
 
 
@@ -166,7 +166,7 @@ async def test_what_is_asked_behind_a_deletion_is_for_the_next_life_in_its_order
     ]  # fmt: skip
     _, tail, view = await hub.snapshot(user(), "s1")
     assert tail == 1 and msgspec.json.decode(view)["title"] == "newest"
-    assert len(hub.sessions) == 1 and not hub.sessions[KEY].over
+    assert len(hub.sessions) == 1 and not hub.sessions[KEY].ended
 
 
 async def test_a_deletion_that_is_sent_again_deletes_no_later_life(hub: Hub) -> None:
@@ -181,7 +181,7 @@ async def test_a_deletion_that_is_sent_again_deletes_no_later_life(hub: Hub) -> 
     again = Hub(hub.engine)  # also after a restart
     await again.open()
     assert (await Pipe(again, user()).ask(wire.Delete(**S, key="once")))["duplicate"] is True
-    assert (await again.loaded(user(), "s1")).incarnation == second["incarnation"]
+    assert (await again.load_session(user(), "s1")).incarnation == second["incarnation"]
     assert (await ann.ask(wire.Delete(**S, key="once", expect=wire.Cursor("x", 1))))["error"]["code"] in (
         "producer.conflict", "session.incarnation",
     )  # fmt: skip

@@ -31,7 +31,7 @@ def named(run: str, message: str) -> list[wire.Op]:
 
 
 def code(op: wire.Op) -> str:
-    return "run.fenced" if life.of_attempt(op) else "session.incarnation"
+    return "run.fenced" if life.is_attempt_op(op) else "session.incarnation"
 
 
 def test_every_operation_that_names_something_is_listed() -> None:
@@ -123,7 +123,7 @@ def test_what_is_bound_is_unbound(ident: str) -> None:
     for present in ("3f9a0c21be", OTHER):
         bound = ids.bind(ident, present)
         assert ids.unbind(bound) in ((ident, present), (ident, None))
-        assert (ids.unbind(bound)[1] is None) == ids.says(ident, present)
+        assert (ids.unbind(bound)[1] is None) == ids.names_life(ident, present)
 
 
 def test_an_id_that_only_looks_like_one_of_the_server_s_is_its_maker_s() -> None:

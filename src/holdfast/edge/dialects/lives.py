@@ -23,6 +23,6 @@ def meant(ident: str, life: str) -> str:
     known, bound = ids.unbind(ident)
     if bound is not None and bound == life:
         return known
-    if bound is not None or (ids.parse(known) is not None and not ids.says(known, life)):
+    if bound is not None or (ids.parse(known) is not None and not ids.names_life(known, life)):
         raise Refused("session.incarnation", f"{known!r:.80} was read in another life", incarnation=life)
     return known

@@ -213,7 +213,7 @@ class Stream(Content):
     def _ask(self, ident: str, run: str | None, data: dict[str, Any]) -> None:
         tool = data.get("tool")
         if tool in browser_tools.ASKS:
-            self._asks[ident] = run, browser_tools.offered(tool, data.get("args"), self._actor, self._tools)
+            self._asks[ident] = run, browser_tools.offered_call(tool, data.get("args"), self._actor, self._tools)
         else:
             self._approvals[ident] = self._interrupt(ident, run, data)
 

@@ -171,11 +171,11 @@ class SdkVisit(Visit):
         elif (principal.actor, principal.tenant) != (self.principal.actor, self.principal.tenant):
             raise Refused("auth.denied", "the token names another principal; open another connection for it")
         else:
-            self.hub.refreshed(self, principal)
+            self.hub.replace_principal(self, principal)
             self._watch_expiry()
             for exchange in self._exchanges.values():
                 if exchange.reading is not None:
-                    self.hub.refreshed(exchange.reading, principal)
+                    self.hub.replace_principal(exchange.reading, principal)
         self._token = token
 
     def _refuse_frame(self, ident: str, error: HoldfastError) -> None:

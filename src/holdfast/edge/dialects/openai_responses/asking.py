@@ -110,7 +110,7 @@ class Asking:
 
     async def _discard(self, principal: Principal, session: str) -> None:
         """A session was made for a response that was refused: it goes, unless something was said in it."""
-        made = await self._hub.loaded(principal, session)
+        made = await self._hub.load_session(principal, session)
         untouched = wire.Cursor(made.incarnation, 1)
         try:
             await made.submit(wire.Delete(session=session, expect=untouched), "system:edge")
@@ -162,7 +162,7 @@ class Asking:
             raise Refused(
                 "run.muted", "a person has taken over this session: what you said is kept, and no agent answers"
             )
-        return Ref.of_run(session, (await self._hub.loaded(principal, session)).incarnation, result["run"])
+        return Ref.of_run(session, (await self._hub.load_session(principal, session)).incarnation, result["run"])
 
     async def _check_calls(self, principal: Principal, session: str, asked: Asked) -> None:
         """A result answers a call that the session has or the request brought; calls of older pages are taken on trust. All
