@@ -160,7 +160,7 @@ def operations() -> str:
         rows = field_rows(op, skip=("id",))
         fields = table(("field", "type", "default"), rows) if rows else "No fields.\n"
         parts.append(f"### {name}\n\n{summary}\n\n{fields}")
-    for struct in (wire.Cursor, wire.Producer, wire.Attachment, events.Draft):
+    for struct in (wire.Cursor, wire.AppendId, wire.Attachment, events.Draft):
         fields = table(("field", "type", "default"), field_rows(struct))
         parts.append(f"### `{struct.__name__}`\n\n{sentence(struct.__doc__)}\n\n{fields}")
     return "\n".join(parts)

@@ -35,7 +35,7 @@ from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.events import RUN_ENDED
 from holdfast.protocol.frames import encode_frame
 from holdfast.protocol.view import ENDED
-from holdfast.session.access import Principal, anyone
+from holdfast.session.access import Principal, full_access
 
 _F = TypeVar("_F", bound=Agent | Generator)
 
@@ -87,7 +87,7 @@ class _Pipe:
         try:
             op = codec.decode(message, wire.DECODER)
         except HoldfastError as error:
-            operations.answer_error(self, wire.asked(message)[1], error)
+            operations.answer_error(self, wire.op_and_id(message)[1], error)
         else:
             self._hub.dispatch(self, op)
 
@@ -265,7 +265,7 @@ class EmbeddedHub:
         self.check_started()
         holdfast = self._clients.get(actor)
         if holdfast is None:
-            principal = anyone(self.tenant, actor, agents)
+            principal = full_access(self.tenant, actor, agents)
             holdfast = Holdfast(Loopback(self.hub, principal), blobs=EmbeddedBlobs(self.hub, principal))
             self._clients[actor] = holdfast
             await holdfast.connection.open()
@@ -342,7 +342,7 @@ class EmbeddedSession:
         await session.create()
         request = session.connection.request
         answer = await request(wire.Send(session=self.id, text=text, agent=name, key=key or new_key()))
-        hot = await self._hub.hub.loaded(anyone(self._hub.tenant, self._actor), self.id)
+        hot = await self._hub.hub.load_session(full_access(self._hub.tenant, self._actor), self.id)
         before = wire.Cursor(hot.incarnation, max(0, int(answer["first"]) - 1))
         return EmbeddedRun(session, str(answer["run"] or ""), str(answer["messageId"]), before)
 

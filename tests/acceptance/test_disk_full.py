@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from holdfast.engines.port import Append, Index, Key
+from holdfast.engines.port import Index, Key, LogAppend
 from holdfast.engines.sqlite.backup import backup, restore
 from holdfast.engines.sqlite.check import Problem, verify
 from holdfast.engines.sqlite.engine import SqliteEngine
@@ -62,7 +62,7 @@ class Log:
     async def append(self, value: int, *, size: int = 50_000, essential: bool = False) -> None:
         seq = len(self.acknowledged) + 1
         frame = encode_frame(KEY.session, [Event(seq, 1, "agent:a", "RAW", {"event": value, "pad": "x" * size})])
-        what = Append(KEY, "i1", seq - 1, [frame], 2, essential=essential)
+        what = LogAppend(KEY, "i1", seq - 1, [frame], 2, essential=essential)
         stored = False
         while not stored:
             try:
@@ -191,7 +191,7 @@ async def test_deleting_on_a_full_disk_makes_room(small_disk: Path) -> None:
     await log.fill()
     assert engine.health()["mode"] == "full"
     await engine.delete(large, "l1", 5, Index())
-    await engine.erased(large, "l1")
+    await engine.wait_until_erased(large, "l1")
     await mode(engine, "ok")
     for value in range(50):
         await log.append(value)
@@ -215,7 +215,7 @@ async def test_a_deletion_that_finds_no_room_to_erase_answers_and_goes_on_when_t
                 pass
         except OSError:
             pass
-    await engine.erased(KEY, "i1")
+    await engine.wait_until_erased(KEY, "i1")
     ballast.unlink()
     await mode(engine, "ok")
     while await asyncio.to_thread(lambda: sqlite_count(small_disk / "x.db", "erasing")):

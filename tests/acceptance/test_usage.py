@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.client import messages
 from holdfast.client.client import Client
-from holdfast.engines.port import Append, Index, Key
+from holdfast.engines.port import Index, Key, LogAppend
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
@@ -78,7 +78,7 @@ async def test_usage_that_stands_outside_a_run_stays_readable(site: Site) -> Non
         encode_frame("old", [Event(1, 1, "user:ann", e.SESSION_CREATED, {})]),
         encode_frame("old", [Event(2, 2, "user:ann", e.USAGE_RECORDED, USAGE)], OPERATORS),
     ]
-    await site.hub.engine.append(Append(key, "i1", 0, frames, 2))
+    await site.hub.engine.append(LogAppend(key, "i1", 0, frames, 2))
     async with site.http(site.token()) as ann:
         assert "input_tokens" in (await ann.get("/v1/sessions/old/events")).text
         assert (await ann.get("/v1/sessions/old")).json()["seq"] == 2

@@ -18,7 +18,7 @@ from holdfast.client.session import Session
 from holdfast.embed import EmbeddedBlobs
 from holdfast.errors import Refused, Unavailable
 from holdfast.protocol import limits
-from holdfast.session.access import anyone
+from holdfast.session.access import full_access
 from tests.adapters.conftest import conversing as an_agent
 from tests.adapters.replay import Provider
 from tests.adapters.scripts import ALL, streamed
@@ -48,7 +48,7 @@ async def brief(anyio_backend: str) -> AsyncIterator[House]:
 async def working(house: House, agent: Any) -> tuple[Session, asyncio.Task[None]]:
     """A worker that has blobs and serves an agent, and a session for it."""
     worker = await house.worker()
-    worker.blobs = EmbeddedBlobs(house.hub, anyone("t", "agent:worker", ("*",)))
+    worker.blobs = EmbeddedBlobs(house.hub, full_access("t", "agent:worker", ("*",)))
     worker.add_agent("writer", agent)
     return await house.session(), house.serve(worker)
 
@@ -78,7 +78,7 @@ async def test_a_later_attempt_has_the_state(brief: House, size: int) -> None:
     await kept.wait()
     await lost(task)
     worker = await brief.worker()
-    worker.blobs = EmbeddedBlobs(brief.hub, anyone("t", "agent:worker", ("*",)))
+    worker.blobs = EmbeddedBlobs(brief.hub, full_access("t", "agent:worker", ("*",)))
     worker.add_agent("writer", write)
     brief.serve(worker)
     assert (await run.finished())["status"] == "completed"

@@ -24,7 +24,7 @@ from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 from holdfast.agents.adapters import langgraph, openai_agents, openai_chat, pydantic_ai
 from holdfast.agents.run import RunContext
 from holdfast.embed import EmbeddedBlobs
-from holdfast.session.access import anyone
+from holdfast.session.access import full_access
 from tests.adapters.langgraph_scripts import Model, last_result, talking
 from tests.adapters.test_openai_agents import Scripted, outputs
 from tests.adapters.test_provider_events import OVER, chunk, cites, item, messages, relayed, said, text
@@ -150,7 +150,7 @@ FRAMEWORKS = [converse, with_pydantic_ai, with_langgraph, with_openai_agents]
 async def ran(house: House, *writers: Any) -> list[tuple[str, Any]]:
     """Run each in a session of its own; ids of the runs, and the sessions' views."""
     worker = await house.worker()
-    worker.blobs = EmbeddedBlobs(house.hub, anyone("t", "agent:worker", ("*",)))
+    worker.blobs = EmbeddedBlobs(house.hub, full_access("t", "agent:worker", ("*",)))
 
     @worker.agent("writer")
     async def write(run: RunContext) -> None:

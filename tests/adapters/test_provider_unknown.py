@@ -11,7 +11,7 @@ import pytest
 from holdfast.agents.run import RunContext
 from holdfast.embed import EmbeddedBlobs
 from holdfast.protocol import limits
-from holdfast.session.access import anyone
+from holdfast.session.access import full_access
 from tests.adapters.conftest import conversing
 from tests.adapters.replay import Provider, framed
 from tests.adapters.test_provider_events import (
@@ -149,7 +149,7 @@ async def test_the_openai_agents_sdk_tells_sources_and_tools_and_what_is_not_kno
             yield event("completed", response=response.model_dump(by_alias=True, exclude_unset=True))
 
     worker = await house.worker()
-    worker.blobs = EmbeddedBlobs(house.hub, anyone("t", "agent:worker", ("*",)))
+    worker.blobs = EmbeddedBlobs(house.hub, full_access("t", "agent:worker", ("*",)))
 
     @worker.agent("writer")
     async def write(run: RunContext) -> None:

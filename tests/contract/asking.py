@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.engines.port import Append, Engine, Index, Key
+from holdfast.engines.port import Engine, Index, Key, LogAppend
 from holdfast.errors import HoldfastError
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import Frame, decode_frame, encode_frame
@@ -29,7 +29,7 @@ async def add(engine: Engine, key: Key, expected: int, count: int = 1, **more: o
     """Append one frame; answers the new tail."""
     fields: dict[str, object] = {"incarnation": "i1", "ts_ms": 2, **more}
     frames = [frame(key, expected + 1, count)]
-    await engine.append(Append(key=key, expected=expected, frames=frames, **fields))  # type: ignore[arg-type]
+    await engine.append(LogAppend(key=key, expected=expected, frames=frames, **fields))  # type: ignore[arg-type]
     return expected + count
 
 

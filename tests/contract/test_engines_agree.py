@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from holdfast.engines.memory import MemoryEngine
-from holdfast.engines.port import Append, Engine, Index, Key
+from holdfast.engines.port import Engine, Index, Key, LogAppend
 from holdfast.errors import HoldfastError
 from holdfast.protocol.frames import Frame, ProducerKey
 from tests.contract.asking import frame
@@ -62,7 +62,7 @@ class Script:
         expected = self.tails[key] + self.rng.choice([0] * 9 + [1])
         frames = self._frames(expected + 1) if self.rng.random() < 0.95 else []
         index = self._index() if self.rng.random() < 0.3 else None
-        what = Append(key, self._incarnation(key), expected, frames, self.now_ms, index, [{"n": 1}] if index else [])
+        what = LogAppend(key, self._incarnation(key), expected, frames, self.now_ms, index, [{"n": 1}] if index else [])
 
         async def verb(engine: Engine) -> None:
             await engine.append(what)

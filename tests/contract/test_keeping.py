@@ -8,7 +8,7 @@ import random
 import msgspec
 import pytest
 
-from holdfast.engines.port import Append, Engine, Index, Key
+from holdfast.engines.port import Engine, Index, Key, LogAppend
 from holdfast.protocol.frames import ProducerKey
 from tests.contract.asking import KEY, add, all_frames, create, frame, refused, seqs
 
@@ -49,7 +49,7 @@ async def test_everything_survives_closing_and_opening(store: object, engine: En
     await engine.create(KEY, "i1", 1, index)
     sent = frame(KEY, 1, 4)
     sent.keys = [ProducerKey("p", 1, 1, "d", 1, 4, 5, {"run": "r1"})]
-    await engine.append(Append(KEY, "i1", 0, [sent], 2, notices=[{"n": 1}]))
+    await engine.append(LogAppend(KEY, "i1", 0, [sent], 2, notices=[{"n": 1}]))
     await engine.put_snapshot(KEY, "i1", 4, b"snap", {0: b"page"})
     await engine.put_blob(KEY, "i1", "b", "text/plain", b"blob")
     await engine.put_fact("f", b"fact")

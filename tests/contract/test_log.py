@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from holdfast.engines.port import Append, Engine, Index, Key
+from holdfast.engines.port import Engine, Index, Key, LogAppend
 from holdfast.errors import Refused
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import OPERATORS, ProducerKey, decode_frame, encode_frame
@@ -58,7 +58,7 @@ async def test_appends_are_read_back_in_order_byte_for_byte(engine: Engine) -> N
     at = 0
     for count in (1, 5, 2, 40):
         sent.append(frame(KEY, at + 1, count, audience=OPERATORS if count == 2 else 0))
-        await engine.append(Append(KEY, "i1", at, [sent[-1]], 7))
+        await engine.append(LogAppend(KEY, "i1", at, [sent[-1]], 7))
         at += count
     assert await all_frames(engine) == sent
     assert await seqs(engine) == list(range(1, 49))
@@ -70,7 +70,7 @@ async def test_appends_are_read_back_in_order_byte_for_byte(engine: Engine) -> N
 async def test_several_frames_are_one_append(engine: Engine) -> None:
     await create(engine)
     frames = [frame(KEY, 1, 2), frame(KEY, 3, 1, audience=OPERATORS), frame(KEY, 4, 3)]
-    await engine.append(Append(KEY, "i1", 0, frames, 2))
+    await engine.append(LogAppend(KEY, "i1", 0, frames, 2))
     assert await all_frames(engine) == frames
     assert await tail(engine) == 6
 
@@ -79,7 +79,7 @@ async def test_producer_keys_come_back_with_their_frame(engine: Engine) -> None:
     await create(engine)
     sent = frame(KEY, 1, 2)
     sent.keys = [ProducerKey("p", 1, 7, "d1", 1, 1, 5), ProducerKey("k", 0, 1, "d2", 2, 2, 6, {"run": "r1"})]
-    await engine.append(Append(KEY, "i1", 0, [sent], 2))
+    await engine.append(LogAppend(KEY, "i1", 0, [sent], 2))
     assert (await all_frames(engine))[0].keys == sent.keys
 
 
@@ -107,13 +107,13 @@ async def test_another_incarnation_is_refused(engine: Engine) -> None:
 async def test_frames_that_are_not_consecutive_are_a_bug(engine: Engine) -> None:
     await create(engine)
     with pytest.raises(ValueError, match="due"):
-        await engine.append(Append(KEY, "i1", 0, [frame(KEY, 1), frame(KEY, 3)], 2))
+        await engine.append(LogAppend(KEY, "i1", 0, [frame(KEY, 1), frame(KEY, 3)], 2))
     assert await tail(engine) == 0
 
 
 async def test_an_append_without_frames_changes_the_index_alone(engine: Engine) -> None:
     await create(engine)
-    await engine.append(Append(KEY, "i1", 0, [], 4, index=Index(due_ms=50)))
+    await engine.append(LogAppend(KEY, "i1", 0, [], 4, index=Index(due_ms=50)))
     head = await engine.head(KEY)
     assert head is not None
     assert (head.tail, head.active_ms, head.index.due_ms) == (0, 4, 50)
@@ -168,7 +168,7 @@ async def test_content_of_any_bytes_and_size(engine: Engine) -> None:
     await create(engine)
     texts = ["", "\u0000\n\"'", "🌊" * 500, "x" * 200_000]
     for at, text in enumerate(texts):
-        await engine.append(Append(KEY, "i1", at, [frame(KEY, at + 1, text=text)], 2))
+        await engine.append(LogAppend(KEY, "i1", at, [frame(KEY, at + 1, text=text)], 2))
     events = [decode_frame(frame.payload).events[0] for frame in await all_frames(engine)]
     assert [event.data["delta"] for event in events] == [f"{text} {n}" for n, text in enumerate(texts, 1)]
 

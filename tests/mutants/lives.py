@@ -24,25 +24,25 @@ PURE = "tests/unit/session/test_life.py"
 def former_life() -> None:
     ids.make = lambda kind, seq, life: f"{kind}{seq}"
     life.check = lambda state, op: None
-    life.is_of = lambda life, run, named: True
+    life.is_of_life = lambda life, run, named: True
 
 
 @mutant("LIFE-1", "what was read in the life before a restore acts after it", HISTORIES, LIVES)
 def unchecked_life() -> None:
     life.check = lambda state, op: None
-    life.is_of = lambda life, run, named: True
+    life.is_of_life = lambda life, run, named: True
 
 
 @mutant("LIFE-2", "a deletion awaits the engine while the same object loads the next life", HISTORIES, LIVES)
 def deletion_beside() -> None:
     """As version 0.1 did it."""
-    place = hot.HotSession.place
+    place = hot.HotSession.enqueue
 
     async def delete(self: Any, tell: Any) -> None:
         try:
             await self.ready()
             while self._task is not None:
-                await self.settled()
+                await self.wait_until_idle()
             self.state, incarnation = None, self.incarnation
             self.incarnation = ""
             await self.hub.engine.delete(self.key, incarnation, self.hub.clock.wall_ms(), hot.Index())
@@ -61,7 +61,7 @@ def deletion_beside() -> None:
         else:
             place(self, op, actor, principal, tell)
 
-    hot.HotSession.place = placed  # type: ignore[method-assign]
+    hot.HotSession.enqueue = placed  # type: ignore[method-assign]
 
 
 @mutant("LOG-5", "one person's key refuses another's message", PURE)
@@ -72,4 +72,4 @@ def shared_keys() -> None:
             raise Refused("content.exists", f"input {ident!r:.80} exists")
         return ident
 
-    branch._id = _id
+    branch._message_id = _id

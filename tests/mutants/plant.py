@@ -17,8 +17,8 @@ import msgspec
 from holdfast.edge import revocation
 from holdfast.engines.sqlite import store
 from holdfast.errors import HoldfastError, Refused
-from holdfast.hub import compacting, deciding, hot, readers, storing, workers
-from holdfast.hub.pending import Pending
+from holdfast.hub import compacting, deciding, hot, readers, snapshotter, workers
+from holdfast.hub.pending import PendingCommand
 from holdfast.protocol import compaction, fold, wire
 from holdfast.protocol import events as e
 from holdfast.protocol.codec import encode
@@ -77,15 +77,15 @@ def dirty_read() -> None:
 @mutant(
     "LOG-4",
     "a worker hears of what is not durable yet",
-    "tests/unit/hub/test_at_rest.py::test_who_attaches_is_told_what_is_durable",
+    "tests/unit/hub/test_when_durable.py::test_who_attaches_is_told_what_is_durable",
 )
-def brief_ahead() -> None:
-    def at_rest(self: Any, look: Callable[[], Any]) -> Any:
+def assignment_ahead() -> None:
+    def when_durable(self: Any, read: Callable[[], Any]) -> Any:
         future = self.hub.loop.create_future()
-        future.set_result(look())
+        future.set_result(read())
         return future
 
-    hot.HotSession.at_rest = at_rest  # type: ignore[method-assign]
+    hot.HotSession.when_durable = when_durable  # type: ignore[method-assign]
 
 
 @mutant("LOG-4", "a snapshot holds what is not durable yet", SEES)
@@ -119,7 +119,7 @@ def early_ack() -> None:
     def decide(state: Any, batch: Any, now_ms: int, stats: Any) -> Any:
         decision = real(state, batch, now_ms, stats)
         for pending in batch:
-            pending.settle()
+            pending.notify()
         return decision
 
     deciding.decide = decide
@@ -139,9 +139,9 @@ def skipped_fsync() -> None:
     store.Store.__init__ = init  # type: ignore[method-assign]
 
 
-@mutant("LOG-5", "a restart forgets what producers have appended", FAILED, "tests/unit/hub/test_storing.py")
+@mutant("LOG-5", "a restart forgets what producers have appended", FAILED, "tests/unit/hub/test_snapshotter.py")
 def forgotten_window() -> None:
-    storing.producer = SimpleNamespace(remember=lambda state, key: None)  # type: ignore[assignment]
+    snapshotter.producer = SimpleNamespace(remember=lambda state, key: None)  # type: ignore[assignment]
 
 
 @mutant(
@@ -152,9 +152,9 @@ def forgotten_window() -> None:
 def refusal_of_the_lost() -> None:
     def fail(self: Any, error: HoldfastError) -> None:
         self.outcome = self.outcome if isinstance(self.outcome, HoldfastError) else error
-        self.settle()
+        self.notify()
 
-    Pending.fail = fail  # type: ignore[method-assign]
+    PendingCommand.fail = fail  # type: ignore[method-assign]
 
 
 @mutant(
@@ -225,7 +225,7 @@ def split_cover() -> None:
 
 @mutant("SUB-5", "windows are never cut", f"{HANDOVER}::test_windows_and_pages_hold_the_whole_conversation")
 def endless_window() -> None:
-    storing.Keeper._turn_page = lambda self: None  # type: ignore[method-assign]
+    snapshotter.Snapshotter._turn_page = lambda self: None  # type: ignore[method-assign]
 
 
 @mutant("ACC-4", "a revoked token goes on reading", "tests/unit/edge/test_connections.py")
@@ -271,15 +271,15 @@ def compaction_reorders() -> None:
 # --- runs and control -------------------------------------------------------------------------------------------------------
 @mutant("LOG-6", "a superseded attempt may go on appending", RUNS)
 def dropped_fence() -> None:
-    def holder(state: Any, ident: str, generation: int) -> Any:
+    def run_of_attempt(state: Any, ident: str, generation: int) -> Any:
         return run.find(state, ident)
 
-    run.holder = content.holder = holder
+    run.run_of_attempt = content.run_of_attempt = run_of_attempt
 
 
 @mutant("CTL-2", "a cancel does not reach the worker", "tests/unit/hub/test_hub.py")
 def lost_cancel() -> None:
-    workers._TELL[e.CANCEL_REQUESTED] = lambda self, session, event: None
+    workers._HANDLERS[e.CANCEL_REQUESTED] = lambda self, session, event: None
 
 
 @mutant("CTL-3", "pressing stop again puts off the end", CONTROL)
@@ -289,7 +289,7 @@ def endless_grace() -> None:
             known = state.runs.get(ident)
             if known is not None:
                 known.cancel = None
-        control.cancel_requested(state, event)
+        control.on_cancel_requested(state, event)
 
     program.EVOLVE[e.CANCEL_REQUESTED] = requested
 

@@ -26,7 +26,7 @@ def orphans_live() -> None:
 
 @mutant("ACC-4", "revoking an agent spares its sub-agents", LINEAGE)
 def sub_agents_live() -> None:
-    revocation.above = lambda actor: iter((actor,))
+    revocation.actor_and_parents = lambda actor: iter((actor,))
 
 
 @mutant("CTL-6", "a name that an agent minted may decide", "tests/acceptance/test_who_decides.py")
@@ -39,7 +39,7 @@ LOST = "tests/unit/engines/test_lost_files.py"
 
 @mutant("LOG-3", "writes are acknowledged into a file that is not there", LOST)
 def written_into_nothing() -> None:
-    watch.Watch.gone = lambda self, *names: ""  # type: ignore[method-assign]
+    watch.FileWatch.describe_loss = lambda self, *names: ""  # type: ignore[method-assign]
 
 
 @mutant("LOG-9", "a hard link to the database lets a second server in", LOST)

@@ -15,7 +15,7 @@ from holdfast.hub.port import Batch
 from holdfast.protocol import wire
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
-from holdfast.session.access import anyone
+from holdfast.session.access import full_access
 
 KEY = Key("acme", "s1")
 Log = Callable[[], list[Event]]
@@ -35,7 +35,7 @@ class Follower:
     def __init__(self, hub: Hub, log: Log | None, *, operator: bool = True) -> None:
         self.hub, self._log = hub, log
         self.ident = f"f{next(_names)}"
-        self.principal = anyone("acme", f"user:{self.ident}")
+        self.principal = full_access("acme", f"user:{self.ident}")
         if not operator:
             verbs = self.principal.capabilities[0].verbs - {"admin"}
             capability = msgspec.structs.replace(self.principal.capabilities[0], verbs=verbs)

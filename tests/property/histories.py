@@ -197,7 +197,7 @@ def _append(h: History, a: int, b: int, c: int) -> None:
 def _append_loose(h: History, a: int, b: int, c: int) -> None:
     who = pick((*PEOPLE, "agent:writer"), c)
     number = len([k for k in h.keys if k.id == f"p {who} p1"]) + 1
-    identity = wire.Producer("p1", 1, number) if a % 3 else None
+    identity = wire.AppendId("p1", 1, number) if a % 3 else None
     h.ask(wire.Append(session=SESSION, events=drafts(h.state.tail, h.state.loose, [], a, b, c), producer=identity), who)
 
 

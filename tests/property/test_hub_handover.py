@@ -31,12 +31,12 @@ from holdfast.protocol.events import Draft, Event
 from holdfast.protocol.fold import View
 from holdfast.protocol.frames import decode_frame
 from holdfast.session import run as runs
-from holdfast.session.access import anyone
+from holdfast.session.access import full_access
 from tests.property.follower import KEY, Follower, Log, settle
 from tests.sim.engine import SlowEngine
 from tests.sim.loop import SimClock, SimLoop
 
-WRITER = anyone("acme", "user:writer", ("writer",))
+WRITER = full_access("acme", "user:writer", ("writer",))
 WORDS = ("tide ", "🌊", "é", "long " * 20)
 EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "80"))
 
@@ -61,7 +61,7 @@ async def write(hub: Hub, run: dict[str, Any], count: int, seed: int) -> list[in
         if rng.random() < 0.2:
             drafts.insert(rng.randrange(len(drafts)), Draft(e.USAGE_RECORDED, {"model": "m"}))
         opened = True
-        op = wire.Append(session="s1", events=drafts, producer=wire.Producer(f"p{seed}", 1, n), **run)
+        op = wire.Append(session="s1", events=drafts, producer=wire.AppendId(f"p{seed}", 1, n), **run)
         while True:
             try:
                 answer = await hub.execute(WRITER, op)
@@ -111,7 +111,7 @@ async def act(hub: Hub, engine: Any, followers: list[Follower], step: Act) -> No
         session = hub.sessions.get(KEY)
         if session is not None and session.state is not None and session.idle:
             if what == "store":
-                session.keeper.store()
+                session.snapshotter.store()
             elif isinstance(engine, SqliteEngine):
                 await compact(session)
     await asyncio.sleep(much * 0.001)

@@ -14,7 +14,7 @@ from holdfast.protocol.codec import encode
 from holdfast.protocol.compaction import merge
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import HANDLERS, View
-from holdfast.protocol.view import UNSETTLED
+from holdfast.protocol.view import UNFINISHED
 from holdfast.session import producer, program
 from holdfast.session.state import State
 
@@ -98,7 +98,7 @@ def test_nothing_stays_open_under_a_run_that_has_ended(history: History) -> None
     for item in history.view.items:
         run = history.view.runs.get(item.get("run", ""))
         if run is not None and run["status"] in ("completed", "failed", "cancelled", "lost"):
-            assert item.get("status") not in UNSETTLED, item
+            assert item.get("status") not in UNFINISHED, item
         if run is not None and run["status"] in ("queued", "waiting"):
             assert item.get("status") not in ("open", "called"), item
     for approval in history.state.approvals.values():

@@ -8,7 +8,7 @@ import random
 from typing import Any
 
 from holdfast.engines.memory import MemoryEngine
-from holdfast.engines.port import Append, Head, Key
+from holdfast.engines.port import Head, Key, LogAppend
 from holdfast.errors import CommitFailed
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import Frame, decode_frame
@@ -37,7 +37,7 @@ class SlowEngine(MemoryEngine):
         if self.crashed:
             await asyncio.get_running_loop().create_future()  # nobody answers
 
-    async def append(self, append: Append) -> None:
+    async def append(self, append: LogAppend) -> None:
         await self._wait(self.commit_s)
         failure = self._chance()
         if failure is not None and failure[1] is False:

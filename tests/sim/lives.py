@@ -21,7 +21,7 @@ from holdfast.agents.holdfast import Holdfast
 from holdfast.agents.run import RunContext
 from holdfast.client.feed import Snapshot
 from holdfast.client.retry import Backoff
-from holdfast.engines.port import Append, Head, Index, Key
+from holdfast.engines.port import Head, Index, Key, LogAppend
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hub import Hub
 from holdfast.protocol import events as e
@@ -29,7 +29,7 @@ from holdfast.protocol import wire
 from holdfast.protocol.codec import canonical
 from holdfast.protocol.events import Draft, Event
 from holdfast.protocol.frames import decode_frame
-from holdfast.session.access import anyone
+from holdfast.session.access import full_access
 from tests.sim.engine import SlowEngine
 from tests.sim.loop import SimClock, SimLoop
 from tests.sim.network import Network
@@ -64,7 +64,7 @@ class LivesEngine(SlowEngine):
             self.originals[key] = []
         return head
 
-    async def append(self, append: Append) -> None:
+    async def append(self, append: LogAppend) -> None:
         before = len(self.originals.get(append.key, []))
         try:
             await super().append(append)
@@ -77,7 +77,7 @@ class LivesEngine(SlowEngine):
         await super().delete(key, incarnation, now_ms, index)
         await self._wait(self.commit_s)
 
-    async def erased(self, key: Key, incarnation: str) -> None:
+    async def wait_until_erased(self, key: Key, incarnation: str) -> None:
         await self._wait(self.commit_s * 5)
 
     def put_back(self, copy: bytes) -> None:
@@ -119,7 +119,7 @@ class Lives:
 
     async def client(self, actor: str, agents: tuple[str, ...] = ()) -> Holdfast:
         backoff = Backoff(0.05, 0.5, random.Random(self.rng.randrange(1 << 30)).uniform)
-        client = Holdfast(self.network.dial(anyone(KEY.tenant, actor, agents)), backoff=backoff, timeout_s=30.0)
+        client = Holdfast(self.network.dial(full_access(KEY.tenant, actor, agents)), backoff=backoff, timeout_s=30.0)
         await client.connection.open(30.0)
         self.clients.append(client)
         return client
@@ -258,7 +258,7 @@ class Lives:
             attempt = dict(rng.choice(old))
             if rng.random() < 0.5:
                 del attempt["incarnation"]
-            worker = anyone(KEY.tenant, "agent:ghost", ("*",))
+            worker = full_access(KEY.tenant, "agent:ghost", ("*",))
             words = Draft(e.CUSTOM, {"name": "ghost", "value": "boo"})
             op = rng.choice((wire.Append(**attempt, events=[words]), wire.End(**attempt, events=[words])))
             await self._refused(worker, op, life)
@@ -268,7 +268,7 @@ class Lives:
                 "session": NAME,
                 "incarnation": rng.choice([known for known in self.engine.lives if known != life] or ["x"]),
             }
-            person = anyone(KEY.tenant, "user:ghost")
+            person = full_access(KEY.tenant, "user:ghost")
             if kind == "run":
                 await self._refused(person, wire.Cancel(**mine, run=ident), life)
             else:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.engines.port import Append, Index, Key
+from holdfast.engines.port import Index, Key, LogAppend
 from holdfast.engines.sqlite.check import Problem, verify
 from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.engines.sqlite.store import Store
@@ -124,7 +124,7 @@ class Life:
             elif self.rng.random() < 0.04:
                 await engine.delete(key, f"i{promise.life}", 5, Index())
                 if self.rng.random() < 0.5:
-                    await engine.erased(key, f"i{promise.life}")
+                    await engine.wait_until_erased(key, f"i{promise.life}")
                 self.promises[key] = Promise(promise.life, True)
             else:
                 await self.append(engine, key, promise)
@@ -149,7 +149,9 @@ class Life:
         frame = build(key, events, self.rng.choice([0, 0, 0, 900, 5_000]))
         index = Index(title=str(tail), queued=("writer",)) if self.rng.random() < 0.2 else None
         incarnation = f"i{promise.life}"
-        await engine.append(Append(key, incarnation, tail, [frame], 2 + tail, index, [{"tail": tail}] if index else []))
+        await engine.append(
+            LogAppend(key, incarnation, tail, [frame], 2 + tail, index, [{"tail": tail}] if index else [])
+        )
         promise.events.update(events)
         if self.rng.random() < 0.1:
             await engine.compact(key, incarnation, 1, len(promise.events), [build(key, promise.events, 0)])
@@ -298,7 +300,7 @@ async def kill_then_cut() -> tuple[int, int]:
     async def append(engine: SqliteEngine) -> int:
         await engine.create(key, "i1", 1, Index())
         disk.on_operation = lambda kind, name: image.append(disk.image(rng, "kill")) if kind == "sync" else None
-        await engine.append(Append(key, "i1", 0, [build(key, {1: 1, 2: 2, 3: 3}, 0)], 1))
+        await engine.append(LogAppend(key, "i1", 0, [build(key, {1: 1, 2: 2, 3: 3}, 0)], 1))
         disk.on_operation = None
         return 3
 

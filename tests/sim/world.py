@@ -35,7 +35,7 @@ from holdfast.protocol.compaction import merge
 from holdfast.protocol.events import CUSTOM, Event
 from holdfast.protocol.fold import View
 from holdfast.protocol.frames import decode_frame
-from holdfast.session.access import anyone
+from holdfast.session.access import full_access
 from tests.property.histories import RunModel
 from tests.sim.engine import SlowEngine
 from tests.sim.loop import SimClock, SimLoop
@@ -74,7 +74,7 @@ class World:
     async def crash(self) -> None:
         """The process is killed and started again."""
         self.network.down()
-        self.hub.upkeep.stop()
+        self.hub.maintenance.stop()
         for session in self.hub.sessions.values():
             session.close()
         self.engine = self.engine.crash()
@@ -83,7 +83,7 @@ class World:
 
     async def client(self, actor: str, agents: tuple[str, ...] = ()) -> Holdfast:
         backoff = Backoff(0.05, 1.0, random.Random(self.rng.randrange(1 << 30)).uniform)
-        client = Holdfast(self.network.dial(anyone(TENANT, actor, agents)), backoff=backoff, timeout_s=60.0)
+        client = Holdfast(self.network.dial(full_access(TENANT, actor, agents)), backoff=backoff, timeout_s=60.0)
         await client.connection.open(60.0)
         self.clients.append(client)
         return client

@@ -60,7 +60,7 @@ class Execution:
         async def store(data: bytes) -> str:
             return await client.blobs.put(session.id, data, "application/json")
 
-        completed_messages = frozenset((*assignment.said, *view.said_by(assignment.run)))
+        completed_messages = frozenset((*assignment.said, *view.completed_messages(assignment.run)))
         run_seq = int(view.runs.get(assignment.run, {}).get("seq", 1))
         return RunContext(
             self.attempt, session, assignment.agent, Input(assignment.input), view,

@@ -215,7 +215,7 @@ class Worker:
                 attempt for attempt in self._attempts.values() if attempt in self._attached and not attempt.fenced
             ]
             if self._connection.connected:  # also without a run: that a worker is heard of says that it does not hang
-                leases = [wire.Held(a.session, a.run, a.generation, a.incarnation) for a in active]
+                leases = [wire.ActiveAttempt(a.session, a.run, a.generation, a.incarnation) for a in active]
                 op = wire.Heartbeat(runs=leases)
                 self._connection.post(op, self._renewed)
 

@@ -10,10 +10,10 @@ import msgspec
 
 from holdfast.engines.port import Head, Key
 from holdfast.engines.sqlite import reader
-from holdfast.engines.sqlite.check import Problem, Progress
+from holdfast.engines.sqlite.check import CheckProgress, Problem
 from holdfast.engines.sqlite.store import connect
 from holdfast.errors import HoldfastError
-from holdfast.hub.storing import Loaded, load
+from holdfast.hub.snapshotter import Loaded, load
 from holdfast.protocol.frames import Frame
 
 
@@ -30,7 +30,7 @@ class _Log:
         return None
 
 
-def fold_all(path: str) -> Iterator[Progress | Problem]:
+def fold_all(path: str) -> Iterator[CheckProgress | Problem]:
     """Fold every session of a database; yields progress, and what does not fold."""
     connection = connect(path, vfs=None, write=False)
     try:
@@ -45,7 +45,7 @@ def fold_all(path: str) -> Iterator[Progress | Problem]:
                         yield from (Problem(where, detail) for detail in disagreements(head, loaded))
             except (HoldfastError, msgspec.MsgspecError, apsw.Error, LookupError, ValueError, TypeError) as error:
                 yield Problem(where, f"does not fold ({error})")
-            yield Progress(done, len(keys), 0)
+            yield CheckProgress(done, len(keys), 0)
     finally:
         connection.close(True)
 

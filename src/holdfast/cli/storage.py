@@ -67,5 +67,5 @@ def restore(
     """Restore a backup. Every session becomes a new incarnation, so readers take a snapshot and resume in no other past."""
     with report_errors():
         with output.Bar("restoring", "pages") as step:
-            sessions = copying.restore(str(source), str(database), force=force, report=step)
+            sessions = copying.restore(str(source), str(database), force=force, on_progress=step)
         output.say(f"✓ {database}: {sessions:,} sessions", style="green")

@@ -274,7 +274,7 @@ class Producer:
         self._unanswered += 1
         op = wire.Append(
             session=self._session, events=batch.drafts, run=self._run, generation=self._generation,
-            producer=wire.Producer(self._ident, 0, batch.seq), incarnation=self._incarnation,
+            producer=wire.AppendId(self._ident, 0, batch.seq), incarnation=self._incarnation,
         )  # fmt: skip
         self._connection.post(op, lambda outcome: self._answered(batch, outcome))
 

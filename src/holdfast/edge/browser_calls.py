@@ -15,7 +15,7 @@ from holdfast.edge.local_subscription import LocalSubscription, SubscriptionMess
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol import events as e
-from holdfast.protocol.browser_tools import claimed, offered
+from holdfast.protocol.browser_tools import claim_of, offered_call
 from holdfast.session.access import Principal
 
 WAIT_S: Final = 300.0
@@ -80,7 +80,7 @@ class BrowserCallResponder:
 
     async def _waiting(self, results: list[BrowserResult]) -> dict[str, tuple[str, BrowserResult]]:
         """The claims that wait for one of these results, with their runs."""
-        session = await self._hub.loaded(self._principal, self._session)
+        session = await self._hub.load_session(self._principal, self._session)
         by_call = {result.call: result for result in results}
 
         def look() -> dict[str, tuple[str, BrowserResult]]:
@@ -88,13 +88,13 @@ class BrowserCallResponder:
             self._life = session.state.incarnation
             found: dict[str, tuple[str, BrowserResult]] = {}
             for ident, approval in session.state.approvals.items():
-                call = offered(approval.tool, approval.args, self._principal.actor, None)
+                call = offered_call(approval.tool, approval.args, self._principal.actor, None)
                 result = by_call.get(call or "")
                 if result is not None and not approval.decision and approval.args.get("name") == result.name:
                     found[ident] = (approval.run, result)
             return found
 
-        return await session.at_rest(look) if by_call else {}
+        return await session.when_durable(look) if by_call else {}
 
     async def _decision(self, result: BrowserResult) -> tuple[Literal["approved", "denied"], str]:
         """The decision that carries a result: it fits a note, or is a blob."""
@@ -146,7 +146,7 @@ def _claim_requests(message: SubscriptionMessage) -> list[tuple[str, Any]]:
     """The approvals that ask for the result of a claim."""
     found = [(i["id"], i) for i in (message.view or {}).get("items", ()) if i["kind"] == "approval"]
     found += [(ev.data.get("approvalId"), ev.data) for ev in message.events if ev.type == e.APPROVAL_REQUESTED]
-    return [(ident, claimed(about.get("tool"), about.get("args"))) for ident, about in found]
+    return [(ident, claim_of(about.get("tool"), about.get("args"))) for ident, about in found]
 
 
 def _ended_runs(message: SubscriptionMessage) -> set[str | None]:

@@ -186,7 +186,7 @@ class Rest:
         """Store the body as a blob: ``{blob, size}``."""
         principal, session = self.requests.principal(request), session_of(request)
         self.requests.charge_load(request, session)
-        await self.listener.hub.loaded(principal, session, "append")  # before the body is waited for
+        await self.listener.hub.load_session(principal, session, "append")  # before the body is waited for
         media = request.headers.get("content-type", "").lower()[: limits.NAME_CHARS]
         data = await self.requests.blob(request)
         blob = await self.listener.hub.put_blob(principal, session, media or "application/octet-stream", data)

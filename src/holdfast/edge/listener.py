@@ -277,7 +277,7 @@ class ServerConnection:
             return op
         except HoldfastError as error:
             if self._within_rate(None, self._operations, 1):
-                name, ident = wire.asked(raw)
+                name, ident = wire.op_and_id(raw)
                 unknown = name is not None and name not in wire.OPS
                 self._refuse(ident, Refused("input.unknown_op", f"{name:.40}") if unknown else error, fatal=False)
             return None
@@ -320,7 +320,7 @@ class ServerConnection:
         except HoldfastError as error:
             self._refuse(op.id, error, fatal=False)
             return
-        self.hub.refreshed(self, principal)
+        self.hub.replace_principal(self, principal)
         self._watch_expiry()
         operations.answer_ok(self, op.id, {"expires_ms": principal.expires_ms})
 

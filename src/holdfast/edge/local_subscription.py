@@ -92,7 +92,7 @@ class LocalSubscription:
         self._register()
         listener.charge_load(self._account, session)
         try:
-            self.incarnation = (await listener.hub.loaded(principal, session)).incarnation
+            self.incarnation = (await listener.hub.load_session(principal, session)).incarnation
             await listener.hub.attach_reader(self, session, start)
         except BaseException:
             self.end()

@@ -18,7 +18,7 @@ from holdfast.edge.listener import Listener
 from holdfast.edge.request import Requests, json_response
 from holdfast.errors import Refused
 from holdfast.hub.hot import HotSession
-from holdfast.hub.port import Connection
+from holdfast.hub.port import HubConnection
 from holdfast.hub.stats import BUCKETS
 from holdfast.protocol import limits
 from holdfast.session.access import Principal
@@ -56,7 +56,7 @@ class Operators:
         shown = mine[: limits.OPERATOR_ROWS]
         return json_response({"connections": [self._connection(conn, principal) for conn in shown], "all": len(mine)})
 
-    def _connection(self, conn: Connection, principal: Principal) -> dict[str, Any]:
+    def _connection(self, conn: HubConnection, principal: Principal) -> dict[str, Any]:
         worker = self.hub.workers.by_connection.get(conn.ident)
         reads = self.hub.readers.by_connection.get(conn.ident, {})
         titles = {
@@ -66,7 +66,7 @@ class Operators:
             "connection": conn.ident, "actor": conn.principal.actor, "surface": conn.surface, "device": conn.device,
             "paused": conn.paused, "sessions": list(reads), "titles": titles,
             "serves": sorted(worker.agents) if worker is not None else [],
-            "runs": [{"session": key.session, "run": run} for key, run in worker.held] if worker is not None else [],
+            "runs": [{"session": key.session, "run": run} for key, run in worker.attempts] if worker is not None else [],
         }  # fmt: skip
 
     async def cut(self, request: Request) -> Response:

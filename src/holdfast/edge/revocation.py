@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.hub.hub import Hub
-from holdfast.session.access import Principal, above
+from holdfast.session.access import Principal, actor_and_parents
 
 _PREFIX = "revoked/"
 
@@ -88,4 +88,4 @@ class Revocations:
 def actors_of(principal: Principal) -> Iterator[str]:
     """Every actor whose revocation ends this principal: itself, who minted for it, and whose sub-agents they are."""
     for actor in (principal.actor, *principal.minters):
-        yield from above(actor)
+        yield from actor_and_parents(actor)

@@ -18,7 +18,7 @@ from holdfast.session.access import Principal
 class NarrowRequest(msgspec.Struct, forbid_unknown_fields=True):
     """What may be asked of a minted token; everything within what the asking token grants."""
 
-    sub: wire.Id
+    sub: wire.EntityId
     caps: Annotated[dict[str, list[str]], msgspec.Meta(min_length=1, max_length=limits.CAPABILITIES)]
     agents: Annotated[list[wire.Name], msgspec.Meta(max_length=limits.CAPABILITIES)] = []
     ttl_s: Annotated[float, msgspec.Meta(ge=1, le=limits.NARROW_TTL_S)] = 900.0
@@ -27,8 +27,8 @@ class NarrowRequest(msgspec.Struct, forbid_unknown_fields=True):
 class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The ``jti`` of the token to revoke, or the subject (``sub``) all of whose tokens are to be void."""
 
-    jti: wire.Id | None = None
-    sub: wire.Id | None = None
+    jti: wire.EntityId | None = None
+    sub: wire.EntityId | None = None
 
 
 class Tokens:

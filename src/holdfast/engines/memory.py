@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Listed, Notice, Page, Queue
+from holdfast.engines.port import Capabilities, Head, Index, Key, ListedSession, LogAppend, Notice, Queue, SessionPage
 from holdfast.engines.rules import (
     check_consecutive,
     check_cover,
@@ -60,7 +60,7 @@ class MemoryEngine:
         self._sessions: dict[Key, _Session] = {}
         self._names: dict[str, list[str]] = {}  # of each tenant's sessions, sorted
         self._feed: deque[Notice] = deque()
-        self._noticed = 0
+        self._last_position = 0
         self._facts: dict[str, bytes] = {}
         self._failures: list[_PlantedFailure] = []
         self._appends = 0
@@ -110,9 +110,9 @@ class MemoryEngine:
         session = self._sessions.get(key)
         return session.head if session else None
 
-    async def append(self, append: Append) -> None:
+    async def append(self, append: LogAppend) -> None:
         """See ``Engine.append``."""
-        session = self._present(append.key, append.incarnation)
+        session = self._require_session(append.key, append.incarnation)
         check_tail(append, session.head.tail)
         tail = check_consecutive(append.frames, append.expected + 1) - 1
         failure = self._failures.pop(0) if self._failures else None
@@ -121,8 +121,8 @@ class MemoryEngine:
             session.head = msgspec.structs.replace(session.head, tail=tail, active_ms=append.ts_ms, index=index)
             session.frames.extend(append.frames)
             for data in append.notices:
-                self._noticed += 1
-                self._feed.append(Notice(self._noticed, append.key, data))
+                self._last_position += 1
+                self._feed.append(Notice(self._last_position, append.key, data))
             while len(self._feed) > limits.FEED_NOTICES:
                 self._feed.popleft()
             self._appends += 1
@@ -146,29 +146,29 @@ class MemoryEngine:
 
     async def compact(self, key: Key, incarnation: str, first: int, last: int, frames: builtins.list[Frame]) -> None:
         """See ``Engine.compact``."""
-        session = self._present(key, incarnation)
+        session = self._require_session(key, incarnation)
         if check_consecutive(frames, first) != last + 1:
             raise ValueError(f"the new frames do not cover {first}..{last}")
-        within = [n for n, frame in enumerate(session.frames) if first <= frame.first and frame.last <= last]
-        check_cover([(session.frames[n].first, session.frames[n].last) for n in within], first, last)
-        session.frames[within[0] : within[-1] + 1] = frames
+        covered = [n for n, frame in enumerate(session.frames) if first <= frame.first and frame.last <= last]
+        check_cover([(session.frames[n].first, session.frames[n].last) for n in covered], first, last)
+        session.frames[covered[0] : covered[-1] + 1] = frames
 
     async def delete(self, key: Key, incarnation: str, now_ms: int, index: Index) -> None:
         """See ``Engine.delete``."""
         session = self._sessions.get(key)
         if session is not None and session.head.deleted:
             return
-        head = self._present(key, incarnation).head
+        head = self._require_session(key, incarnation).head
         tombstone = Head(key, incarnation, head.tail, head.created_ms, now_ms, index, deleted=True)
         self._sessions[key] = _Session(tombstone)
 
-    async def erased(self, key: Key, incarnation: str) -> None:
+    async def wait_until_erased(self, key: Key, incarnation: str) -> None:
         """See ``Engine.erased``."""
 
     # --- derived
     async def put_snapshot(self, key: Key, incarnation: str, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
         """See ``Engine.put_snapshot``."""
-        session = self._present(key, incarnation)
+        session = self._require_session(key, incarnation)
         if session.snapshot is None or session.snapshot[0] <= seq:
             session.snapshot = (seq, data)
         session.pages.update(pages)
@@ -180,7 +180,7 @@ class MemoryEngine:
 
     async def get_page(self, key: Key, incarnation: str, page: int) -> bytes | None:
         """See ``Engine.get_page``."""
-        session = self._living(key, incarnation)
+        session = self._session_of_life(key, incarnation)
         return session.pages.get(page) if session else None
 
     # --- finding sessions
@@ -193,49 +193,49 @@ class MemoryEngine:
         search: str = "",
         before: tuple[int, str] | None = None,
         limit: int,
-    ) -> Page:
+    ) -> SessionPage:
         """See ``Engine.list``; it looks at everything that the names leave, but not at more."""
         words = search_words(search)
         rows = [
-            Listed(s.head, s.read.get(user, 0) if user is not None else 0)
-            for s in self._named(tenant, names)
+            ListedSession(s.head, s.read.get(user, 0) if user is not None else 0)
+            for s in self._sessions_named(tenant, names)
             if not s.head.deleted
             and (user is None or user in s.head.index.participants)
             and (before is None or _place(s.head) < before)
             and (not words or all(word in searchable(s.head.index) for word in words))
         ]
         page = heapq.nlargest(limit, rows, key=lambda row: _place(row.head))
-        return Page(page, _place(page[-1].head) if len(page) == limit else None)
+        return SessionPage(page, _place(page[-1].head) if len(page) == limit else None)
 
-    def _named(self, tenant: str, names: Sequence[str] | None) -> Iterator[_Session]:
+    def _sessions_named(self, tenant: str, names: Sequence[str] | None) -> Iterator[_Session]:
         """The sessions of a tenant with these names."""
-        known = self._names.get(tenant, [])
+        all_names = self._names.get(tenant, [])
         if names is None:
-            found: Iterable[str] = known
+            matching: Iterable[str] = all_names
         else:
-            spans = [(bisect_left(known, first), bisect_left(known, beyond)) for first, beyond in ranges(names)]
-            found = {name for begin, end in spans for name in known[begin:end]}
-        return (self._sessions[Key(tenant, name)] for name in found)
+            spans = [(bisect_left(all_names, first), bisect_left(all_names, beyond)) for first, beyond in ranges(names)]
+            matching = {name for begin, end in spans for name in all_names[begin:end]}
+        return (self._sessions[Key(tenant, name)] for name in matching)
 
     async def due(self, now_ms: int, limit: int) -> Sequence[Key]:
         """See ``Engine.due``."""
-        found = [
+        keys = [
             (s.head.index.due_ms, key)
             for key, s in self._sessions.items()
             if s.head.index.due_ms is not None and s.head.index.due_ms <= now_ms
         ]
-        return [key for _, key in sorted(found)][:limit]
+        return [key for _, key in sorted(keys)][:limit]
 
     async def queued(
         self, tenant: str, agent: str, *, names: Sequence[str] | None = None, after: int | None = None
     ) -> Queue:
         """See ``Engine.queued``; the first lot holds all."""
-        found = [s.head for s in self._named(tenant, names) if agent in s.head.index.queued]
-        return Queue([head.key for head in sorted(found, key=_place)])
+        heads = [s.head for s in self._sessions_named(tenant, names) if agent in s.head.index.queued]
+        return Queue([head.key for head in sorted(heads, key=_place)])
 
     async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
         """See ``Engine.mark_read``."""
-        session = self._living(key, incarnation)
+        session = self._session_of_life(key, incarnation)
         if session is not None:
             session.read[user] = max(seq, session.read.get(user, 0))
 
@@ -261,29 +261,29 @@ class MemoryEngine:
 
     async def put_blob(self, key: Key, incarnation: str, blob: str, media_type: str, data: bytes) -> None:
         """See ``Engine.put_blob``."""
-        session = self._present(key, incarnation)
+        session = self._require_session(key, incarnation)
         if session.blobs.setdefault(blob, (media_type, data)) != (media_type, data):
             raise Refused("content.exists", f"blob {blob!r} exists with other content")
 
     async def get_blob(self, key: Key, incarnation: str, blob: str) -> tuple[str, bytes] | None:
         """See ``Engine.get_blob``."""
-        session = self._living(key, incarnation)
+        session = self._session_of_life(key, incarnation)
         return session.blobs.get(blob) if session else None
 
     async def blob_size(self, key: Key, incarnation: str, blob: str) -> int | None:
         """See ``Engine.blob_size``."""
-        found = await self.get_blob(key, incarnation, blob)
-        return len(found[1]) if found else None
+        blob_ = await self.get_blob(key, incarnation, blob)
+        return len(blob_[1]) if blob_ else None
 
     def health(self) -> dict[str, Any]:
         """See ``Engine.health``."""
         return {"mode": self.mode, "sessions": len(self._sessions), "appends": self._appends}
 
-    def _living(self, key: Key, incarnation: str) -> _Session | None:
+    def _session_of_life(self, key: Key, incarnation: str) -> _Session | None:
         session = self._sessions.get(key)
         return session if session is not None and session.head.incarnation == incarnation else None
 
-    def _present(self, key: Key, incarnation: str | None = None) -> _Session:
+    def _require_session(self, key: Key, incarnation: str | None = None) -> _Session:
         session = self._sessions.get(key)
         if session is None:
             raise Refused("session.not_found", f"no session {key.session!r}")

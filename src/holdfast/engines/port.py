@@ -54,7 +54,7 @@ class Head(msgspec.Struct, frozen=True):
     deleted: bool = False
 
 
-class Append(msgspec.Struct):
+class LogAppend(msgspec.Struct):
     """One atomic append: everything in it becomes durable together, or nothing does.
 
     Attributes:
@@ -84,14 +84,14 @@ class Notice(NamedTuple):
     data: dict[str, Any]
 
 
-class Listed(NamedTuple):
+class ListedSession(NamedTuple):
     """A row of a list of sessions: its head, and how far the asking user has read it (0: never)."""
 
     head: Head
     read: int
 
 
-class Page(NamedTuple):
+class SessionPage(NamedTuple):
     """A page of a list of sessions.
 
     Attributes:
@@ -99,7 +99,7 @@ class Page(NamedTuple):
         before: where the next page begins, or None when there is none.
     """
 
-    rows: Sequence[Listed]
+    rows: Sequence[ListedSession]
     before: tuple[int, str] | None = None
 
 
@@ -136,7 +136,7 @@ class Engine(Protocol):
     async def head(self, key: Key) -> Head | None:
         """The head, also of a deleted session (``deleted=True``), or None."""
 
-    async def append(self, append: Append) -> None:
+    async def append(self, append: LogAppend) -> None:
         """Commit durably. Raises ``session.incarnation``, ``session.tail``, ``session.deleted``,
         ``session.not_found``, ``disk.full`` (nothing applied) or ``CommitFailed``."""
 
@@ -153,7 +153,7 @@ class Engine(Protocol):
         """End a life: it is unreachable when this returns, and its events, snapshots, pages and blobs are being erased.
         A tombstone with ``index`` stays. Idempotent; admitted when the disk is full."""
 
-    async def erased(self, key: Key, incarnation: str) -> None:
+    async def wait_until_erased(self, key: Key, incarnation: str) -> None:
         """Wait until nothing of a deleted life is left on the disk, or the disk does not let it be erased for now."""
 
     # --- derived: may be lost and rebuilt from the log
@@ -178,7 +178,7 @@ class Engine(Protocol):
         search: str = "",
         before: tuple[int, str] | None = None,
         limit: int,
-    ) -> Page:
+    ) -> SessionPage:
         """Sessions by last activity, newest first. ``user`` keeps those that user takes part in (and fills ``read``);
         ``search`` matches words in title and card; ``before`` is that of the page before."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from holdfast.engines.port import Append, Head, Index, Key
+from holdfast.engines.port import Head, Index, Key, LogAppend
 from holdfast.errors import Refused
 from holdfast.protocol.frames import Frame
 
@@ -36,7 +36,7 @@ def check_life(head: Head | None, named: str | None) -> None:
         raise Refused("session.incarnation", incarnation=head.incarnation if head is not None else None)
 
 
-def check_tail(append: Append, tail: int) -> None:
+def check_tail(append: LogAppend, tail: int) -> None:
     """Refuse an append that expects another tail (LOG-8). Raises ``session.tail`` with the present one."""
     if append.expected != tail:
         raise Refused("session.tail", f"expected the tail at {append.expected}, it is at {tail}", tail=tail)
@@ -69,14 +69,14 @@ def check_cover(stored: Sequence[tuple[int, int]], first: int, last: int) -> Non
 def ranges(names: Sequence[str]) -> list[tuple[str, str]]:
     """The names that ``names`` stand for, as ranges: from, and up to but not including. A name that ends in ``*`` stands
     for all that begin so."""
-    found = []
+    spans = []
     for name in names:
         start = name.removesuffix("*")
         if start == name:
-            found.append((name, name + "\0"))
+            spans.append((name, name + "\0"))
         else:
-            found.append((start, start[:-1] + chr(ord(start[-1]) + 1) if start else chr(0x10FFFF)))
-    return found
+            spans.append((start, start[:-1] + chr(ord(start[-1]) + 1) if start else chr(0x10FFFF)))
+    return spans
 
 
 def searchable(index: Index) -> str:

@@ -18,7 +18,7 @@ class Activity:
     def __init__(self) -> None:
         self._seconds: deque[list[int]] = deque(maxlen=limits.ACTIVITY_S)
 
-    def wrote(self, count: int, now_s: float) -> None:
+    def record(self, count: int, now_s: float) -> None:
         """So many events were committed."""
         second = int(now_s)
         if self._seconds and self._seconds[-1][0] == second:
@@ -29,8 +29,8 @@ class Activity:
     def seconds(self, now_s: float) -> list[int]:
         """Events by second, the newest, unfinished second last; empty when none were written for so long."""
         now = int(now_s)
-        row = [0] * limits.ACTIVITY_S
+        counts = [0] * limits.ACTIVITY_S
         for second, count in self._seconds:
             if second > now - limits.ACTIVITY_S:
-                row[second - now - 1] += count
-        return row if any(row) else []
+                counts[second - now - 1] += count
+        return counts if any(counts) else []

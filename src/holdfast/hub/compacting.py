@@ -19,8 +19,8 @@ async def compact(session: HotSession) -> int:
     Each page is swapped atomically, so it may stop anywhere. Readers whose cursor ends up inside a cover get a snapshot.
     """
     engine, saved = session.hub.engine, 0
-    while session.keeper.compacted < session.tail:
-        start = session.keeper.compacted
+    while session.snapshotter.compacted < session.tail:
+        start = session.snapshotter.compacted
         frames = await engine.read(session.key, start, max_bytes=limits.PAGE_BYTES, incarnation=session.incarnation)
         if not frames:
             break
@@ -32,7 +32,7 @@ async def compact(session: HotSession) -> int:
                 session.key, session.incarnation, first, last, _frames(session.key.session, after, frames)
             )
             saved += len(before) - len(after)
-        session.keeper.compacted = frames[-1].last
+        session.snapshotter.compacted = frames[-1].last
     session.drop_ring()
     return saved
 

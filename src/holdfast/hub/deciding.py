@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.errors import Refused
-from holdfast.hub.pending import Pending
+from holdfast.hub.pending import PendingCommand
 from holdfast.hub.stats import Stats
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
@@ -21,11 +21,11 @@ URGENT: Final = frozenset({wire.Cancel, wire.Steer, wire.Interrupt, wire.Resolve
 _FIRST: Final = URGENT | {wire.Create}
 """The order within a batch; a session begins with its creation, whatever came with it."""
 
-LOUD: Final = frozenset(program.EVOLVE) - e.APPENDABLE
+CONTROL_EVENTS: Final = frozenset(program.EVOLVE) - e.APPENDABLE
 """Events that may change lists, leases, deadlines or assignments; the rest is content."""
 
 
-class Decision:
+class BatchDecision:
     """What a batch of commands writes in one append.
 
     Attributes:
@@ -36,24 +36,24 @@ class Decision:
         essential: a full disk admits it.
     """
 
-    __slots__ = ("essential", "events", "folded", "keys", "types")
+    __slots__ = ("essential", "events", "keys", "merged_events", "types")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.folded: list[Event] = []
+        self.merged_events: list[Event] = []
         self.keys: list[ProducerKey] = []
         self.types: set[str] = set()
         self.essential = True
 
     @property
-    def loud(self) -> bool:
+    def has_control(self) -> bool:
         """More than content was written."""
-        return not LOUD.isdisjoint(self.types)
+        return not CONTROL_EVENTS.isdisjoint(self.types)
 
 
-def decide(state: State, batch: list[Pending], now_ms: int, stats: Stats) -> Decision:
+def decide(state: State, batch: list[PendingCommand], now_ms: int, stats: Stats) -> BatchDecision:
     """Decide a batch and fold it into the control state; every pending has its outcome then."""
-    decision = Decision()
+    decision = BatchDecision()
     ordered = batch
     if any(type(pending.op) in _FIRST for pending in batch):
         ordered = sorted(batch, key=lambda p: (type(p.op) is not wire.Create, type(p.op) not in URGENT))
@@ -64,11 +64,11 @@ def decide(state: State, batch: list[Pending], now_ms: int, stats: Stats) -> Dec
             stats.refused += 1
             pending.outcome = refusal
     stats.commands += len(batch)
-    decision.types = {event.type for event in decision.folded}
+    decision.types = {event.type for event in decision.merged_events}
     return decision
 
 
-def _decide(state: State, pending: Pending, now_ms: int, decision: Decision) -> None:
+def _decide(state: State, pending: PendingCommand, now_ms: int, decision: BatchDecision) -> None:
     op = pending.op
     if type(op) is wire.Ping:
         pending.outcome = {}
@@ -78,31 +78,31 @@ def _decide(state: State, pending: Pending, now_ms: int, decision: Decision) -> 
     content = ""
     if ident is not None:
         content = producer.digest(op)  # type: ignore[arg-type]
-        known = producer.find(state, ident, content)
-        if known is not None:
-            pending.outcome = {"first": known.first, "last": known.last, "duplicate": True, **known.result}
+        earlier = producer.find(state, ident, content)
+        if earlier is not None:
+            pending.outcome = {"first": earlier.first, "last": earlier.last, "duplicate": True, **earlier.result}
             return
     if pending.principal is not None:
-        authorise_holder(state, pending.principal, op)
+        authorise_attempt(state, pending.principal, op)
         if type(op) is wire.Resolve:
             authorise_decider(pending.principal)
     written = program.decide(state, op, pending.actor, now_ms)
     events, result = written.events, written.result
     first = state.tail + 1
     if events:
-        program.evolve_all(state, written.folded)
+        program.evolve_all(state, written.merged_events)
         decision.events += events
-        decision.folded += written.folded
+        decision.merged_events += written.merged_events
         decision.essential = decision.essential and type(op) in program.ESSENTIAL
     if ident is not None:
-        facts = {k: v for k, v in result.items() if isinstance(v, (str, int, list)) or v is None}
-        key = ProducerKey(*ident, content, first, state.tail, written.ts, facts)
+        answer = {k: v for k, v in result.items() if isinstance(v, (str, int, list)) or v is None}
+        key = ProducerKey(*ident, content, first, state.tail, written.ts, answer)
         producer.remember(state, key)
         decision.keys.append(key)
     pending.outcome = {"first": first, "last": state.tail, **result}
 
 
-def authorise_holder(state: State, principal: Principal, op: wire.Op) -> None:
+def authorise_attempt(state: State, principal: Principal, op: wire.Op) -> None:
     """Only who acts for a run's agent may act in its attempt; knowing the generation is not enough."""
     ident = op.run if isinstance(op, (wire.RunOp, wire.Append)) else None
     run = state.runs.get(ident) if ident is not None else None

@@ -13,7 +13,7 @@ import msgspec
 
 from holdfast.engines.port import Head, Index
 from holdfast.errors import Refused
-from holdfast.hub.pending import Pending
+from holdfast.hub.pending import PendingCommand
 from holdfast.protocol import wire
 from holdfast.protocol.frames import ProducerKey
 from holdfast.session import life, producer
@@ -26,11 +26,11 @@ _KEY: Final = "deleted"
 
 def key_of(tombstone: Head | None) -> ProducerKey | None:
     """The key of the deletion that left a tombstone; None when it had none."""
-    kept = tombstone.index.card.get(_KEY) if tombstone is not None else None
-    return msgspec.convert(kept, ProducerKey) if kept is not None else None
+    card_key = tombstone.index.card.get(_KEY) if tombstone is not None else None
+    return msgspec.convert(card_key, ProducerKey) if card_key is not None else None
 
 
-async def delete(session: HotSession, pending: Pending, op: wire.Delete) -> None:
+async def delete(session: HotSession, pending: PendingCommand, op: wire.Delete) -> None:
     """Delete the session's life, and answer when its content is erased, or cannot be for now.
 
     A session that cannot be read can be deleted.
@@ -44,9 +44,9 @@ async def delete(session: HotSession, pending: Pending, op: wire.Delete) -> None
     if head is None or head.deleted:
         if ident is not None and _repeats(key_of(head), ident, content):
             pending.outcome = {"duplicate": True}
-            return pending.settle()
+            return pending.notify()
         raise Refused("session.deleted" if head is not None else "session.not_found")
-    if await _refused(session, pending, op, ident, content):
+    if await _is_refused(session, pending, op, ident, content):
         return None
     key = ProducerKey(*ident, content, head.tail, head.tail - 1, now_ms) if ident is not None else None
     try:
@@ -60,8 +60,8 @@ async def delete(session: HotSession, pending: Pending, op: wire.Delete) -> None
     return None
 
 
-async def _refused(
-    session: HotSession, pending: Pending, op: wire.Delete, ident: tuple[str, int, int] | None, content: str
+async def _is_refused(
+    session: HotSession, pending: PendingCommand, op: wire.Delete, ident: tuple[str, int, int] | None, content: str
 ) -> bool:
     """Whether what is deleted is not what was meant; whoever asked is told then."""
     try:
@@ -74,12 +74,12 @@ async def _refused(
     try:
         life.check(session.state, op)
         life.check_tail(session.state, op.expect)
-        known = producer.find(session.state, ident, content) if ident is not None else None
+        earlier = producer.find(session.state, ident, content) if ident is not None else None
     except Refused as refusal:
         pending.outcome = refusal
     else:
-        pending.outcome = {"duplicate": True} if known is not None else None
-    pending.settle()
+        pending.outcome = {"duplicate": True} if earlier is not None else None
+    pending.notify()
     return pending.outcome is not None
 
 
@@ -87,8 +87,8 @@ def _repeats(key: ProducerKey | None, ident: tuple[str, int, int], content: str)
     return key is not None and (key.id, key.epoch, key.seq, key.digest) == (*ident, content)
 
 
-async def _answer(session: HotSession, incarnation: str, pending: Pending) -> None:
+async def _answer(session: HotSession, incarnation: str, pending: PendingCommand) -> None:
     try:
-        await session.hub.engine.erased(session.key, incarnation)
+        await session.hub.engine.wait_until_erased(session.key, incarnation)
     finally:
-        pending.settle()
+        pending.notify()

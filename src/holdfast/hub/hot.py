@@ -12,14 +12,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from holdfast.engines.port import Append, Head, Index, Key
+from holdfast.engines.port import Head, Index, Key, LogAppend
 from holdfast.errors import CommitFailed, HoldfastError, Refused, Unavailable
 from holdfast.hub import deciding, deleting
 from holdfast.hub import index as indexing
 from holdfast.hub.activity import Activity
-from holdfast.hub.pending import Outcome, Pending, Tell, into
+from holdfast.hub.pending import Callback, Outcome, PendingCommand, resolve_into
 from holdfast.hub.port import Batch
-from holdfast.hub.storing import Keeper, Loaded, load
+from holdfast.hub.snapshotter import Loaded, Snapshotter, load
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
@@ -54,7 +54,7 @@ class HotSession:
     def __init__(self, hub: Hub, key: Key) -> None:
         self.hub = hub
         self.key = key
-        self.over = False
+        self.ended = False
         self.state: State | None = None
         self.view = View()
         self.incarnation = ""
@@ -69,38 +69,38 @@ class HotSession:
         self.leases: dict[str, float] = {}
         self.activity = Activity()
         self.used = hub.clock.monotonic()
-        self.keeper = Keeper(self)
-        self._queue: list[Pending] = []
+        self.snapshotter = Snapshotter(self)
+        self._queue: list[PendingCommand] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._snapshot: tuple[int, bytes] | None = None
-        self._inherited: list[ProducerKey] = []
+        self._inherited_keys: list[ProducerKey] = []
         self._deletions = 0  # that wait or are under way: whoever comes behind them is of the next life
 
     # --- asking
-    def place(self, op: wire.Op, actor: str, principal: Principal | None, tell: Tell) -> None:
-        """Queue a command; its place in the order is taken before this returns, and ``tell`` is called when it is
+    def enqueue(self, op: wire.Op, actor: str, principal: Principal | None, notify: Callback) -> None:
+        """Queue a command; its place in the order is taken before this returns, and ``notify`` is called when it is
         durable or refused, in the order of the places. Raises ``server.busy``.
 
         ``principal`` is None for what the hub itself asks; that is about this life and no other.
         """
-        if self.over:
-            return tell(Refused("session.deleted"))
-        room = limits.GATHER_COMMANDS
+        if self.ended:
+            return notify(Refused("session.deleted"))
+        capacity = limits.GATHER_COMMANDS
         if type(op) not in program.CONTENT:  # a flood of content leaves room for control
-            room *= 2
-        if len(self._queue) >= room and principal is not None:
+            capacity *= 2
+        if len(self._queue) >= capacity and principal is not None:
             raise Unavailable("server.busy")
-        return self.take_over(Pending(op, actor, principal, tell))
+        return self.enqueue_pending(PendingCommand(op, actor, principal, notify))
 
     def submit(self, op: wire.Op, actor: str, principal: Principal | None = None) -> asyncio.Future[dict[str, Any]]:
         """As ``place``; the future holds the answer."""
         future: asyncio.Future[dict[str, Any]] = self.hub.loop.create_future()
-        tell = into(future)
+        notify = resolve_into(future)
         try:
-            self.place(op, actor, principal, tell)
+            self.enqueue(op, actor, principal, notify)
         except Unavailable as error:
-            tell(error)
+            notify(error)
         return future
 
     async def ready(self) -> None:
@@ -108,26 +108,26 @@ class HotSession:
         if self.state is None or self._deletions:
             await self.submit(wire.Ping(), "system:hub")
 
-    def at_rest(self, look: Callable[[], T]) -> asyncio.Future[T]:
-        """Call ``look`` when the control state is exactly what is durable, and no sooner: it runs ahead of commits.
+    def when_durable(self, read: Callable[[], T]) -> asyncio.Future[T]:
+        """Call ``read`` when the control state is exactly what is durable, and no sooner: it runs ahead of commits.
 
-        Raises, from the future: what ``look`` raises, or why the session cannot be loaded.
+        Raises, from the future: what ``read`` raises, or why the session cannot be loaded.
         """
         future: asyncio.Future[T] = self.hub.loop.create_future()
 
-        def tell(outcome: Outcome) -> None:
+        def notify(outcome: Outcome) -> None:
             if future.done():
                 return
             try:
                 if isinstance(outcome, HoldfastError):
                     raise outcome
-                if self.over:
+                if self.ended:
                     raise Refused("session.deleted")
-                future.set_result(look())
+                future.set_result(read())
             except HoldfastError as error:
                 future.set_exception(error)
 
-        self.place(wire.Ping(), "system:hub", None, tell)
+        self.enqueue(wire.Ping(), "system:hub", None, notify)
         return future
 
     @property
@@ -149,16 +149,16 @@ class HotSession:
                         continue
                     if self.state is None:
                         await self.load(create=any(type(pending.op) is wire.Create for pending in batch))
-                    if self.over:  # a deletion that was reported as failed was done after all
-                        self._pass_on(batch)
+                    if self.ended:  # a deletion that was reported as failed was done after all
+                        self._forward(batch)
                         continue
                     for pending in batch:
                         if type(pending.op) is wire.Ping:  # it asked to be loaded; no failed commit stops reading
                             pending.outcome = {}
-                            pending.settle()
+                            pending.notify()
                     await self._commit(batch)
                 except HoldfastError as error:
-                    for pending in self._spare(batch, error):
+                    for pending in self._requeue_essential(batch, error):
                         pending.fail(error)
                 except Exception:
                     self.hub.log.exception("session %s: a batch failed", self.key.session)
@@ -169,21 +169,21 @@ class HotSession:
             self._task = None
             self.used = self.hub.clock.monotonic()
 
-    def _next_batch(self) -> list[Pending]:
+    def _next_batch(self) -> list[PendingCommand]:
         """Everything that waits, up to a deletion, which is done by itself."""
         at = next((at for at, pending in enumerate(self._queue) if type(pending.op) is wire.Delete), len(self._queue))
         batch, self._queue = self._queue[: at or 1], self._queue[at or 1 :]
         return batch
 
-    def _spare(self, batch: list[Pending], error: HoldfastError) -> list[Pending]:
+    def _requeue_essential(self, batch: list[PendingCommand], error: HoldfastError) -> list[PendingCommand]:
         """On a full disk control and run ends are tried again by themselves; the rest is what failed."""
-        spared = [p for p in batch if type(p.op) in program.ESSENTIAL and not isinstance(p.outcome, HoldfastError)]
-        if error.code != "disk.full" or len(spared) == len(batch):
+        essential = [p for p in batch if type(p.op) in program.ESSENTIAL and not isinstance(p.outcome, HoldfastError)]
+        if error.code != "disk.full" or len(essential) == len(batch):
             return batch
-        self._queue[:0] = spared
-        return [p for p in batch if p not in spared]
+        self._queue[:0] = essential
+        return [p for p in batch if p not in essential]
 
-    async def settled(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is queued or committing."""
         while self._task is not None:
             await asyncio.wait([self._task])
@@ -196,13 +196,13 @@ class HotSession:
         head = await engine.head(self.key)
         if self.incarnation and (head is None or head.deleted or head.incarnation != self.incarnation):
             return self.end()
-        former: ProducerKey | None = None
+        inherited: ProducerKey | None = None
         if head is None or head.deleted:
             if not create:
                 raise Refused("session.deleted" if head else "session.not_found")
-            former, life = deleting.key_of(head), self.hub.new_incarnation(first=head is None)
+            inherited, life = deleting.key_of(head), self.hub.new_incarnation(first=head is None)
             head = await engine.create(self.key, life, self.hub.clock.wall_ms(), Index())
-        seen = self.tail if self.incarnation else head.tail
+        handled = self.tail if self.incarnation else head.tail
         try:
             loaded = await load(engine, head)
         except HoldfastError:
@@ -211,16 +211,16 @@ class HotSession:
                 raise
             return await self.load(create=create)  # it was deleted while it was read: nothing of it is damaged
         self._adopt(head, loaded)
-        if former is not None:
-            self._inherited.append(former)
-        for key in self._inherited:
+        if inherited is not None:
+            self._inherited_keys.append(inherited)
+        for key in self._inherited_keys:
             producer.remember(loaded.state, key)
         self.hub.stats.loads += 1
-        while seen < self.tail:  # a commit of unknown outcome was applied: workers hear of it now
-            frames = await engine.read(self.key, seen, max_bytes=limits.PAGE_BYTES)
-            events = [event for frame in frames for event in decode_frame(frame.payload).events if event.seq > seen]
+        while handled < self.tail:  # a commit of unknown outcome was applied: workers hear of it now
+            frames = await engine.read(self.key, handled, max_bytes=limits.PAGE_BYTES)
+            events = [event for frame in frames for event in decode_frame(frame.payload).events if event.seq > handled]
             self.hub.workers.missed(self, events)
-            seen = frames[-1].last
+            handled = frames[-1].last
         return None
 
     def _adopt(self, head: Head, loaded: Loaded) -> None:
@@ -228,7 +228,7 @@ class HotSession:
         self.incarnation, self.tail = head.incarnation, head.tail
         self.index, self.created_ms, self.active_ms = head.index, head.created_ms, head.active_ms
         self._snapshot = None
-        self.keeper.kept, self.keeper.compacted = loaded.kept, loaded.compacted
+        self.snapshotter.snapshot_seq, self.snapshotter.compacted = loaded.snapshot_seq, loaded.compacted
         now = self.hub.clock.monotonic()
         running = [run for run in loaded.state.runs.values() if run.status == "running"]
         self.leases = {r.id: now + (r.lease_s if r.life in ("", head.incarnation) else 0.0) for r in running}
@@ -246,31 +246,31 @@ class HotSession:
         self.ring.clear()
         self.ring_bytes = 0
 
-    async def _commit(self, batch: list[Pending]) -> None:
+    async def _commit(self, batch: list[PendingCommand]) -> None:
         assert self.state is not None
         decision = deciding.decide(self.state, batch, self.hub.clock.wall_ms(), self.hub.stats)
         if decision.events:
-            loud = decision.loud or len(self.state.participants) != len(self.index.participants)
+            control = decision.has_control or len(self.state.participants) != len(self.index.participants)
             frames = encode_frames(self.key.session, decision.events, decision.types)
-            frames[-1].keys = (*self._inherited, *decision.keys)
-            events = decision.folded
+            frames[-1].keys = (*self._inherited_keys, *decision.keys)
+            events = decision.merged_events
             decision.events.clear()  # encoded: their memory is used again while it is in the processor's cache
             for pending in batch:
-                pending.let_go()
-            index = indexing.build(self, events) if loud else None
-            append = Append(
+                pending.drop_content()
+            index = indexing.build(self, events) if control else None
+            append = LogAppend(
                 self.key, self.incarnation, self.tail, frames, events[-1].ts, index,
-                indexing.notices(self, events) if loud else [], decision.essential,
+                indexing.notices(self, events) if control else [], decision.essential,
             )  # fmt: skip
             await self._append(append)
-            self._inherited.clear()
-            self._committed(events, frames, index, loud)
+            self._inherited_keys.clear()
+            self._committed(events, frames, index, control)
             if e.UPSTREAM_UNKNOWN in decision.types:
-                self.hub.stats.met_unknown(events)
+                self.hub.stats.count_unknown(events)
         for pending in batch:
-            pending.settle()
+            pending.notify()
 
-    async def _append(self, append: Append) -> None:
+    async def _append(self, append: LogAppend) -> None:
         """Make it durable, or forget what was decided on the way to it."""
         stats, clock = self.hub.stats, self.hub.clock
         started = clock.monotonic()
@@ -285,11 +285,11 @@ class HotSession:
         stats.commit_seconds.observe(clock.monotonic() - started)
 
     # --- evolve, fan out
-    def _committed(self, events: list[Event], frames: list[Frame], index: Index | None, loud: bool) -> None:
+    def _committed(self, events: list[Event], frames: list[Frame], index: Index | None, control: bool) -> None:
         stats, view = self.hub.stats, self.view
         stats.commits += 1
         stats.events += (written := frames[-1].last - frames[0].first + 1)
-        self.activity.wrote(written, self.hub.clock.monotonic())
+        self.activity.record(written, self.hub.clock.monotonic())
         stats.frames += len(frames)
         view.apply_all(events)
         self.tail, self.active_ms = events[-1].last, events[-1].ts
@@ -305,13 +305,13 @@ class HotSession:
             self.index = index
         if self.readers:
             self.hub.readers.fan_out(self, frames, size)
-        if loud:
+        if control:
             self.hub.workers.committed(self, events)
             self.arm()
             if any(event.type in (e.RUN_ENDED, e.APPROVAL_REQUESTED) for event in events):
                 self.hub.notice_event.set()
         self.hub.lists.touch(self)
-        self.keeper.committed(frames[-1].last - frames[0].first + 1, size)
+        self.snapshotter.committed(frames[-1].last - frames[0].first + 1, size)
 
     def forget_snapshot(self) -> None:
         """The view changed without an event (a page was turned)."""
@@ -338,9 +338,9 @@ class HotSession:
             waits.append((due - self.hub.clock.wall_ms()) / 1_000)
         if waits:
             wait = min(max(min(waits), 0.0) + 0.002, 3_600.0)
-            self._timer = self.hub.loop.call_later(wait, self._ring_bell)
+            self._timer = self.hub.loop.call_later(wait, self._on_deadline)
 
-    def _ring_bell(self) -> None:
+    def _on_deadline(self) -> None:
         self._timer = None
         if self.state is None:
             return
@@ -353,7 +353,7 @@ class HotSession:
 
     def end(self) -> None:
         """This life is over: whoever reads or executes it is told, and what still waits is for the next life."""
-        self.over, self.state = True, None
+        self.ended, self.state = True, None
         self.close()
         if self.hub.sessions.get(self.key) is self:
             del self.hub.sessions[self.key]
@@ -361,16 +361,16 @@ class HotSession:
         self.hub.workers.forget(self)
         self.hub.lists.removed(self.key)
         waiting, self._queue = self._queue, []
-        self._pass_on(waiting)
+        self._forward(waiting)
 
-    def _pass_on(self, waiting: list[Pending]) -> None:
+    def _forward(self, waiting: list[PendingCommand]) -> None:
         for pending in waiting:
             if pending.principal is not None or type(pending.op) is wire.Ping:
-                self.hub.hot(self.key).take_over(pending)
+                self.hub.hot(self.key).enqueue_pending(pending)
             else:
                 pending.fail(Refused("session.deleted"))
 
-    def take_over(self, pending: Pending) -> None:
+    def enqueue_pending(self, pending: PendingCommand) -> None:
         """A command that came when the life before this one ended."""
         self._queue.append(pending)
         self._deletions += type(pending.op) is wire.Delete

@@ -10,15 +10,15 @@ from typing import Any
 from holdfast.engines.port import Engine, Key, Notice
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub import operations
-from holdfast.hub.blobs import Blobs
+from holdfast.hub.blobs import BlobStore
 from holdfast.hub.clock import Clock
 from holdfast.hub.hot import HotSession, batch_of
 from holdfast.hub.lists import Lists
-from holdfast.hub.port import Batch, Connection
-from holdfast.hub.presence import Presence
+from holdfast.hub.maintenance import Maintenance
+from holdfast.hub.port import Batch, HubConnection
+from holdfast.hub.presence import PresenceTracker
 from holdfast.hub.readers import Readers, splits_cover
 from holdfast.hub.stats import Stats
-from holdfast.hub.upkeep import Upkeep
 from holdfast.hub.workers import Workers
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.session.access import Principal, authorise
@@ -42,13 +42,13 @@ class Hub:
         self.log = logger("holdfast.hub")
         self.stats = Stats()
         self.sessions: dict[Key, HotSession] = {}
-        self.connections: dict[str, Connection] = {}
+        self.connections: dict[str, HubConnection] = {}
         self.readers = Readers(self)
         self.workers = Workers(self)
-        self.presence = Presence(self)
+        self.presence = PresenceTracker(self)
         self.lists = Lists(self)
-        self.blobs = Blobs(self)
-        self.upkeep = Upkeep(self)
+        self.blobs = BlobStore(self)
+        self.maintenance = Maintenance(self)
         self.notice_event = asyncio.Event()
         self.closing = False
         self.loop: asyncio.AbstractEventLoop
@@ -59,23 +59,23 @@ class Hub:
         """Open the engine and begin to watch deadlines."""
         self.loop = asyncio.get_running_loop()
         await self.engine.open()
-        self.upkeep.start()
+        self.maintenance.start()
 
     async def close(self, drain_s: float = limits.DRAIN_S) -> None:
         """Tell everybody to reconnect, finish what was accepted, store snapshots, close the engine."""
         if self.closing:
             return
         self.closing = True
-        farewell = Batch([codec.encode({"op": "goaway", "reason": "restart", "retry_after_s": 1.0})])
+        goaway = Batch([codec.encode({"op": "goaway", "reason": "restart", "retry_after_s": 1.0})])
         for conn in list(self.connections.values()):
-            conn.deliver(farewell)
-        self.upkeep.stop()
-        busy = [self.loop.create_task(s.settled()) for s in self.sessions.values() if not s.idle]
+            conn.deliver(goaway)
+        self.maintenance.stop()
+        busy = [self.loop.create_task(s.wait_until_idle()) for s in self.sessions.values() if not s.idle]
         if busy:
             await asyncio.wait(busy, timeout=drain_s)
         for session in list(self.sessions.values()):
             session.close()
-            await session.keeper.settle(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
+            await session.snapshotter.flush(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
         for conn in list(self.connections.values()):
             conn.close(1012, "restart")
         for task in self._tasks:
@@ -112,11 +112,11 @@ class Hub:
         while True:
             session = self.hot(key)
             await session.ready()
-            if not session.over:
+            if not session.ended:
                 return session
 
     # --- connections
-    def connect(self, conn: Connection) -> None:
+    def connect(self, conn: HubConnection) -> None:
         """An authenticated connection; it is welcomed."""
         self.connections[conn.ident] = conn
         self.stats.connections = len(self.connections)
@@ -127,38 +127,38 @@ class Hub:
         }  # fmt: skip
         conn.deliver(Batch([codec.encode(welcome)]))
 
-    def disconnect(self, conn: Connection) -> None:
+    def disconnect(self, conn: HubConnection) -> None:
         """A connection closed. That means nothing beyond presence (CTL-1)."""
         self.connections.pop(conn.ident, None)
         self.stats.connections = len(self.connections)
         self.lists.unwatch(conn)
         for session in self.readers.detach_all(conn):
             self.presence.left(session, conn)
-        self.workers.gone(conn)
+        self.workers.disconnect(conn)
 
-    def refreshed(self, conn: Connection, principal: Principal) -> None:
+    def replace_principal(self, conn: HubConnection, principal: Principal) -> None:
         """The connection has another token of the same principal: what it may no longer read, it stops reading (ACC-4)."""
         conn.principal = principal
         self.readers.reauthorise(conn)
 
-    def resume(self, conn: Connection) -> None:
+    def resume(self, conn: HubConnection) -> None:
         """The connection's transport has drained."""
         self.readers.resume(conn)
         self.lists.resume(conn)
 
     # --- operations
-    def dispatch(self, conn: Connection, op: wire.Op, done: Callable[[], None] = operations.not_asked) -> None:
+    def dispatch(self, conn: HubConnection, op: wire.Op, done: Callable[[], None] = operations.ignore_done) -> None:
         """Execute one operation of a connection and answer it there. Operations take effect in the order of the calls.
 
         ``done`` is called once, when the operation is answered and nothing of it is kept any more.
         """
         operations.dispatch(self, conn, op, done)
 
-    async def perform(self, conn: Connection, op: wire.Op) -> None:
+    async def perform(self, conn: HubConnection, op: wire.Op) -> None:
         """``dispatch`` for callers that await."""
         self.dispatch(conn, op)
 
-    async def handle(self, conn: Connection, raw: bytes | str) -> None:
+    async def handle(self, conn: HubConnection, raw: bytes | str) -> None:
         """Decode one message of a connection and dispatch it; malformed input is answered, never raised."""
         try:
             op: wire.Op = codec.decode(raw, wire.DECODER)
@@ -167,16 +167,16 @@ class Hub:
             return
         self.dispatch(conn, op)
 
-    async def execute(self, principal: Principal, op: wire.Op, conn: Connection | None = None) -> dict[str, Any]:
+    async def execute(self, principal: Principal, op: wire.Op, conn: HubConnection | None = None) -> dict[str, Any]:
         """Execute an operation and return what follows in its ``ok``. Raises ``Refused`` or ``Unavailable``."""
         return await operations.execute(self, principal, op, conn)
 
-    async def attach_reader(self, conn: Connection, session: str, start: Any) -> None:
+    async def attach_reader(self, conn: HubConnection, session: str, start: Any) -> None:
         """Begin to read, for connections that speak no operations (SSE)."""
         await operations.subscribe(self, conn, wire.Subscribe(session=session, start=start), answer=None)
 
     # --- reading beside connections
-    async def loaded(self, principal: Principal, session: str, verb: str = "read") -> HotSession:
+    async def load_session(self, principal: Principal, session: str, verb: str = "read") -> HotSession:
         """The session, when the principal may use it."""
         authorise(principal, verb, session)
         hot = await self.ready(Key(principal.tenant, session))
@@ -185,7 +185,7 @@ class Hub:
 
     async def snapshot(self, principal: Principal, session: str) -> tuple[str, int, bytes]:
         """``(incarnation, seq, encoded view)``, windowed."""
-        hot = await self.loaded(principal, session)
+        hot = await self.load_session(principal, session)
         seq, view = hot.snapshot()
         return hot.incarnation, seq, view
 
@@ -197,11 +197,11 @@ class Hub:
 
         ``incarnation``: the life in which the position was read; another is refused with ``session.incarnation``.
         """
-        hot = await self.loaded(principal, session)
+        hot = await self.load_session(principal, session)
         check_life(hot.incarnation, incarnation)
         tail = hot.tail
-        most = min(max_bytes, limits.PAGE_BYTES)
-        frames = await self.engine.read(hot.key, after, max_bytes=most, incarnation=hot.incarnation)
+        page_bytes = min(max_bytes, limits.PAGE_BYTES)
+        frames = await self.engine.read(hot.key, after, max_bytes=page_bytes, incarnation=hot.incarnation)
         frames = [frame for frame in frames if frame.first <= tail]
         if frames and splits_cover(frames[0], after):
             raise Refused("session.compacted", f"{after} lies inside merged events")
@@ -210,7 +210,7 @@ class Hub:
 
     async def here(self, principal: Principal, session: str) -> list[dict[str, Any]]:
         """Who is here now."""
-        return self.presence.here(await self.loaded(principal, session, "presence"))
+        return self.presence.here(await self.load_session(principal, session, "presence"))
 
     async def notices(self, after: int, limit: int) -> Sequence[Notice]:
         """What those who are away should hear of, in commit order."""

@@ -44,8 +44,8 @@ def _card(state: State, events: list[Event], before: dict[str, Any]) -> dict[str
         if run.parent not in state.runs:
             counts[run.status] += 1
     card: dict[str, Any] = {name: count for name, count in counts.items() if count}
-    asked = (a for a in state.approvals.values() if a.tool not in browser_tools.ASKS)
-    pending = sum(not a.decision and a.run in state.runs for a in asked)
+    approvals = (a for a in state.approvals.values() if a.tool not in browser_tools.ASKS)
+    pending = sum(not a.decision and a.run in state.runs for a in approvals)
     if pending:
         card["approvals"] = pending
     if state.taken_by:
@@ -55,8 +55,12 @@ def _card(state: State, events: list[Event], before: dict[str, Any]) -> dict[str
         newest = next((r.status for r in reversed(state.ended.values()) if r.parent is None), None)
     if newest is not None:
         card["run"] = newest
-    said = next((ev for ev in reversed(events) if ev.type == e.INPUT_MESSAGE), None)
-    last = {"actor": said.actor, "text": said.data["text"][:_PREVIEW_CHARS]} if said is not None else before.get("last")
+    newest_input = next((ev for ev in reversed(events) if ev.type == e.INPUT_MESSAGE), None)
+    last = (
+        {"actor": newest_input.actor, "text": newest_input.data["text"][:_PREVIEW_CHARS]}
+        if newest_input is not None
+        else before.get("last")
+    )
     if last is not None:
         card["last"] = last
     if state.agent:
@@ -75,7 +79,7 @@ def notices(session: HotSession, events: Iterable[Event]) -> list[dict[str, Any]
     """What somebody who is away should hear of: the end of a top run, an approval that waits."""
     state = session.state
     assert state is not None
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for event in events:
         if event.type == e.RUN_ENDED:
             ended = state.ended.get(event.run or "")
@@ -93,10 +97,10 @@ def notices(session: HotSession, events: Iterable[Event]) -> list[dict[str, Any]
             continue
         people = list(state.participants)
         here = {reader.conn.principal.actor for reader in session.readers.values()}
-        found.append(
+        entries.append(
             {
                 "type": event.type, "session": session.key.session, "incarnation": session.incarnation, "seq": event.seq,
                 "ts": event.ts, "participants": people, "connected": any(p in here for p in people), **facts,
             }
         )  # fmt: skip
-    return found
+    return entries

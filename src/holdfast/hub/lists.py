@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from holdfast.engines.port import Head, Index, Key, Listed
-from holdfast.hub.port import Batch, Connection
+from holdfast.engines.port import Head, Index, Key, ListedSession
+from holdfast.hub.port import Batch, HubConnection
 from holdfast.protocol import limits
 from holdfast.protocol.codec import encode
 from holdfast.session.access import Principal
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _COALESCE_S = 0.1
 
-Who = tuple[str, str]
+ListOwner = tuple[str, str]
 """Tenant and actor."""
 
 
@@ -31,7 +31,7 @@ def row(head: Head, read: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def concerns(principal: Principal, session: str, index: Index, *, everything: bool = False) -> bool:
+def belongs_on_list(principal: Principal, session: str, index: Index, *, everything: bool = False) -> bool:
     """Whether a session belongs on the principal's list: people see those they take part in, unless they ask for
     everything; others all they may read."""
     if not principal.may("read", session):
@@ -50,7 +50,7 @@ class Watcher:
 
     __slots__ = ("conn", "everything", "missed", "stale")
 
-    def __init__(self, conn: Connection, *, everything: bool) -> None:
+    def __init__(self, conn: HubConnection, *, everything: bool) -> None:
         self.conn = conn
         self.everything = everything
         self.missed: dict[Key, HotSession] = {}
@@ -63,9 +63,9 @@ class Lists:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.watchers: dict[str, Watcher] = {}
-        self._by_who: dict[Who, dict[str, Watcher]] = {}
+        self._by_owner: dict[ListOwner, dict[str, Watcher]] = {}
         self._by_tenant: dict[str, dict[str, Watcher]] = {}
-        self._reads: dict[Who, dict[str, int]] = {}  # how far those who watch have read
+        self._reads: dict[ListOwner, dict[str, int]] = {}  # how far those who watch have read
         self._dirty: dict[Key, HotSession] = {}
         self._scheduled = False
 
@@ -78,56 +78,56 @@ class Lists:
         may read. A page that would take too long to fill is given as far as it got."""
         user = principal.actor if principal.actor.startswith("user:") and not everything else None
         names = principal.names("read")
-        found: list[Listed] = []
+        sessions: list[ListedSession] = []
         for _ in range(limits.LIST_SCANS):
             page = await self.hub.engine.list(
-                principal.tenant, user=user, names=names, search=search, before=before, limit=limit - len(found)
+                principal.tenant, user=user, names=names, search=search, before=before, limit=limit - len(sessions)
             )
-            found += page.rows
+            sessions += page.rows
             before = page.before
-            if before is None or len(found) == limit:
+            if before is None or len(sessions) == limit:
                 break
-        return [self._row(item, principal) for item in found], before
+        return [self._row(item, principal) for item in sessions], before
 
     async def rows(self, principal: Principal, *, limit: int, everything: bool = False) -> list[dict[str, Any]]:
         """The first page."""
         rows, _ = await self.page(principal, limit=limit, everything=everything)
         return rows
 
-    def _row(self, item: Listed, principal: Principal) -> dict[str, Any]:
+    def _row(self, item: ListedSession, principal: Principal) -> dict[str, Any]:
         read = self._reads.get((principal.tenant, principal.actor), {}).get(item.head.key.session, 0)
         return row(item.head, max(item.read, read))
 
     # --- watching
-    async def watch(self, conn: Connection, *, everything: bool = False) -> None:
+    async def watch(self, conn: HubConnection, *, everything: bool = False) -> None:
         """Send the list now and its changes from now on."""
-        who = (conn.principal.tenant, conn.principal.actor)
+        owner = (conn.principal.tenant, conn.principal.actor)
         watcher = self.watchers[conn.ident] = Watcher(conn, everything=everything)  # changes from here on are told
-        self._by_who.setdefault(who, {})[conn.ident] = watcher
-        self._by_tenant.setdefault(who[0], {})[conn.ident] = watcher
+        self._by_owner.setdefault(owner, {})[conn.ident] = watcher
+        self._by_tenant.setdefault(owner[0], {})[conn.ident] = watcher
         rows = await self.rows(conn.principal, limit=limits.LIST_SESSIONS, everything=everything)
         if self.watchers.get(conn.ident) is not watcher:
             return
-        self._reads.setdefault(who, {}).update({item["session"]: item["read"] for item in rows})
+        self._reads.setdefault(owner, {}).update({item["session"]: item["read"] for item in rows})
         conn.deliver(Batch([encode({"op": "sessions", "rows": rows, "removed": []})]))
 
-    def unwatch(self, conn: Connection) -> None:
+    def unwatch(self, conn: HubConnection) -> None:
         """No more changes."""
         if self.watchers.pop(conn.ident, None) is None:
             return
-        who = (conn.principal.tenant, conn.principal.actor)
-        _forget(self._by_tenant, who[0], conn.ident)
-        if _forget(self._by_who, who, conn.ident):
-            self._reads.pop(who, None)
+        owner = (conn.principal.tenant, conn.principal.actor)
+        _forget(self._by_tenant, owner[0], conn.ident)
+        if _forget(self._by_owner, owner, conn.ident):
+            self._reads.pop(owner, None)
 
     async def read(self, session: HotSession, principal: Principal, seq: int) -> None:
         """The person has seen the session up to ``seq``."""
         seq = min(seq, session.tail)
         await self.hub.engine.mark_read(session.key, session.incarnation, principal.actor, seq)
-        who = (principal.tenant, principal.actor)
-        if who in self._by_who:
-            known = self._reads.setdefault(who, {})
-            known[session.key.session] = max(seq, known.get(session.key.session, 0))
+        owner = (principal.tenant, principal.actor)
+        if owner in self._by_owner:
+            reads = self._reads.setdefault(owner, {})
+            reads[session.key.session] = max(seq, reads.get(session.key.session, 0))
             self.touch(session)
 
     # --- changes
@@ -144,30 +144,30 @@ class Lists:
         dirty, self._dirty = self._dirty, {}
         changed: defaultdict[str, list[HotSession]] = defaultdict(list)
         for session in dirty.values():
-            for concerned in self._concerned(session):
-                changed[concerned.conn.ident].append(session)
+            for watcher in self._watchers_of(session):
+                changed[watcher.conn.ident].append(session)
         for ident, sessions in changed.items():
-            if (watcher := self.watchers.get(ident)) is not None:
-                self._tell(watcher, sessions)
+            if (current := self.watchers.get(ident)) is not None:
+                self._send_changes(current, sessions)
 
-    def _concerned(self, session: HotSession) -> Iterable[Watcher]:
+    def _watchers_of(self, session: HotSession) -> Iterable[Watcher]:
         """Whose lists show the session: of people only those who take part in it are looked at."""
         tenant, index = session.key.tenant, session.index
-        found = {
+        watchers = {
             ident: watcher
             for actor in index.participants
-            for ident, watcher in self._by_who.get((tenant, actor), {}).items()
+            for ident, watcher in self._by_owner.get((tenant, actor), {}).items()
         }
         for ident, watcher in self._by_tenant.get(tenant, {}).items():
             if watcher.everything or not watcher.conn.principal.actor.startswith("user:"):
-                found[ident] = watcher
-        for watcher in found.values():
+                watchers[ident] = watcher
+        for watcher in watchers.values():
             principal = watcher.conn.principal
             everything = watcher.everything and principal.may("admin", "*")
-            if concerns(principal, session.key.session, index, everything=everything):
+            if belongs_on_list(principal, session.key.session, index, everything=everything):
                 yield watcher
 
-    def _tell(self, watcher: Watcher, sessions: Iterable[HotSession]) -> None:
+    def _send_changes(self, watcher: Watcher, sessions: Iterable[HotSession]) -> None:
         conn = watcher.conn
         if conn.paused:  # it hears of them when it reads again
             watcher.missed.update((session.key, session) for session in sessions)
@@ -184,7 +184,7 @@ class Lists:
         ]  # fmt: skip
         conn.deliver(Batch([encode({"op": "sessions", "rows": rows, "removed": []})]))
 
-    def resume(self, conn: Connection) -> None:
+    def resume(self, conn: HubConnection) -> None:
         """The connection reads again."""
         watcher = self.watchers.get(conn.ident)
         if watcher is None or conn.paused:
@@ -193,7 +193,7 @@ class Lists:
             self.hub.background(self.watch(conn, everything=watcher.everything))
         elif watcher.missed:
             missed, watcher.missed = watcher.missed, {}
-            self._tell(watcher, missed.values())
+            self._send_changes(watcher, missed.values())
 
     def removed(self, key: Key) -> None:
         """The session was deleted."""
@@ -205,10 +205,10 @@ class Lists:
                 watcher.conn.deliver(batch)
 
 
-def _forget(known: dict[Any, dict[str, Watcher]], name: Any, ident: str) -> bool:
+def _forget(groups: dict[Any, dict[str, Watcher]], name: Any, ident: str) -> bool:
     """Take one out; whether it was the last of its kind."""
-    mine = known.get(name, {})
-    mine.pop(ident, None)
-    if not mine:
-        known.pop(name, None)
-    return not mine
+    group = groups.get(name, {})
+    group.pop(ident, None)
+    if not group:
+        groups.pop(name, None)
+    return not group

@@ -10,9 +10,9 @@ import msgspec
 
 from holdfast.engines.port import Key
 from holdfast.errors import HoldfastError, Refused, Unavailable
-from holdfast.hub.deciding import authorise_holder
-from holdfast.hub.pending import Outcome, Tell, into
-from holdfast.hub.port import Batch, Connection
+from holdfast.hub.deciding import authorise_attempt
+from holdfast.hub.pending import Callback, Outcome, resolve_into
+from holdfast.hub.port import Batch, HubConnection
 from holdfast.protocol import limits, wire
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_session_id, check_value, encode
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from holdfast.hub.hub import Hub
 
 
-_PLACED: Final = frozenset({*program.DECIDE, wire.Delete})
+_QUEUED: Final = frozenset({*program.DECIDE, wire.Delete})
 """Operations that take a place among a session's commands."""
 
 
-def answer_ok(conn: Connection, ident: int | None, result: dict[str, Any]) -> None:
+def answer_ok(conn: HubConnection, ident: int | None, result: dict[str, Any]) -> None:
     """Answer an operation that asked for it."""
     if ident is not None:
         conn.deliver(Batch([encode({"op": "ok", "id": ident, **result})]))
 
 
-def answer_error(conn: Connection, ident: int | None, error: HoldfastError) -> None:
+def answer_error(conn: HubConnection, ident: int | None, error: HoldfastError) -> None:
     """Say why an operation was not carried out."""
     message: dict[str, Any] = {"op": "error", "error": error.wire()}
     if ident is not None:
@@ -41,7 +41,7 @@ def answer_error(conn: Connection, ident: int | None, error: HoldfastError) -> N
     conn.deliver(Batch([encode(message)]))
 
 
-def place(hub: Hub, principal: Principal, op: wire.SessionOp, tell: Tell) -> None:
+def enqueue(hub: Hub, principal: Principal, op: wire.SessionOp, notify: Callback) -> None:
     """Authorise a command and give it its place in its session's order. Raises when it may not have one."""
     key = Key(principal.tenant, op.session)
     if key not in hub.sessions:
@@ -51,57 +51,57 @@ def place(hub: Hub, principal: Principal, op: wire.SessionOp, tell: Tell) -> Non
         raise Unavailable("server.restarting")
     if isinstance(op, (wire.Take, wire.GiveBack)) and op.force:
         authorise(principal, "admin", op.session)
-    if isinstance(op, _QUEUEING):
-        tell = _saying_who_serves(hub, key, tell)
-    hub.hot(key).place(op, principal.actor, principal, tell)
+    if isinstance(op, _QUEUES_RUNS):
+        notify = _with_served(hub, key, notify)
+    hub.hot(key).enqueue(op, principal.actor, principal, notify)
 
 
-_QUEUEING: Final = (wire.Send, wire.Interrupt, wire.Regenerate)
+_QUEUES_RUNS: Final = (wire.Send, wire.Interrupt, wire.Regenerate)
 
 
-def _saying_who_serves(hub: Hub, key: Key, tell: Tell) -> Tell:
+def _with_served(hub: Hub, key: Key, notify: Callback) -> Callback:
     """The answer says too whether a worker is there for the run that was queued: without one it waits (RUN-7)."""
 
-    def told(outcome: Outcome) -> None:
+    def notify_served(outcome: Outcome) -> None:
         if not isinstance(outcome, HoldfastError) and (ident := outcome.get("run")) is not None:
             state = hub.hot(key).state
             run = state.runs.get(ident) if state is not None else None
             if run is not None:
                 outcome = {**outcome, "served": hub.workers.serves(key, run.agent)}
-        tell(outcome)
+        notify(outcome)
 
-    return told
+    return notify_served
 
 
 async def submit(hub: Hub, principal: Principal, op: wire.SessionOp) -> dict[str, Any]:
     """``place`` a command and wait for its answer."""
     future: asyncio.Future[dict[str, Any]] = hub.loop.create_future()
-    place(hub, principal, op, into(future))
+    enqueue(hub, principal, op, resolve_into(future))
     return await future
 
 
-async def execute(hub: Hub, principal: Principal, op: wire.Op, conn: Connection | None) -> dict[str, Any]:
+async def execute(hub: Hub, principal: Principal, op: wire.Op, conn: HubConnection | None) -> dict[str, Any]:
     """Execute one operation; see ``Hub.execute``."""
     special = _SPECIAL.get(type(op))
     if special is not None:
         if type(op) in NEEDS:
             authorise(principal, NEEDS[type(op)], check_session_id(op.session))  # type: ignore[attr-defined]
         return await special(hub, principal, op, conn)
-    if type(op) not in _PLACED or type(op) not in NEEDS or not isinstance(op, wire.SessionOp):
+    if type(op) not in _QUEUED or type(op) not in NEEDS or not isinstance(op, wire.SessionOp):
         raise Refused("input.unknown_op", f"{type(op).__struct_config__.tag} is not possible here")
     if isinstance(op, wire.Send):
         await hub.blobs.check(principal, op)
     return await submit(hub, principal, op)
 
 
-def not_asked() -> None:
+def ignore_done() -> None:
     """Nobody wants to know that an operation is answered."""
 
 
-def dispatch(hub: Hub, conn: Connection, op: wire.Op, done: Callable[[], None] = not_asked) -> None:
+def dispatch(hub: Hub, conn: HubConnection, op: wire.Op, done: Callable[[], None] = ignore_done) -> None:
     """Execute and answer on the connection, in the order of the calls; see ``Hub.dispatch``."""
-    waits = isinstance(op, wire.Send) and not hub.blobs.sure(conn.principal, op)
-    if waits or type(op) in _SPECIAL or not isinstance(op, wire.SessionOp):
+    must_wait = isinstance(op, wire.Send) and not hub.blobs.are_known(conn.principal, op)
+    if must_wait or type(op) in _SPECIAL or not isinstance(op, wire.SessionOp):
         task = hub.background(_run_special(hub, conn, op))
         task.add_done_callback(lambda _: done())
         return
@@ -109,7 +109,7 @@ def dispatch(hub: Hub, conn: Connection, op: wire.Op, done: Callable[[], None] =
     ident = op.id  # the answer holds on to no content
     spawned = Key(conn.principal.tenant, op.session) if type(op) is wire.Spawn and op.local else None
 
-    def tell(outcome: Outcome) -> None:
+    def notify(outcome: Outcome) -> None:
         done()
         if conn.ident not in hub.connections:
             return
@@ -121,15 +121,15 @@ def dispatch(hub: Hub, conn: Connection, op: wire.Op, done: Callable[[], None] =
             answer_ok(conn, ident, outcome)
 
     try:
-        if type(op) not in _PLACED:
+        if type(op) not in _QUEUED:
             raise Refused("input.unknown_op", f"{type(op).__struct_config__.tag} is not possible here")
-        place(hub, conn.principal, op, tell)
+        enqueue(hub, conn.principal, op, notify)
     except HoldfastError as error:
         done()
         answer_error(conn, op.id, error)
 
 
-async def _run_special(hub: Hub, conn: Connection, op: wire.Op) -> None:
+async def _run_special(hub: Hub, conn: HubConnection, op: wire.Op) -> None:
     try:
         if isinstance(op, wire.Subscribe):
             authorise(conn.principal, "read", check_session_id(op.session))
@@ -147,31 +147,33 @@ async def _run_special(hub: Hub, conn: Connection, op: wire.Op) -> None:
 
 # --- operations that are not commands of the session program ---------------------------------------------------------
 async def subscribe(
-    hub: Hub, conn: Connection, op: wire.Subscribe, answer: Callable[[dict[str, Any]], None] | None
+    hub: Hub, conn: HubConnection, op: wire.Subscribe, answer: Callable[[dict[str, Any]], None] | None
 ) -> None:
     """Begin to read a session: the answer first, then what is read."""
-    session = await hub.loaded(conn.principal, check_session_id(op.session))
+    session = await hub.load_session(conn.principal, check_session_id(op.session))
     if conn.ident not in hub.connections:
         return
-    hub.readers.check_room(conn, op.session)
+    hub.readers.check_subscriptions(conn, op.session)
     if answer is not None:
         answer({"session": op.session, "incarnation": session.incarnation, "tail": session.tail})
     await hub.readers.attach(conn, session, op.start)
     hub.presence.joined(session, conn)
 
 
-def _connection(conn: Connection | None) -> Connection:
+def _connection(conn: HubConnection | None) -> HubConnection:
     if conn is None:
         raise Refused("input.unknown_op", "this needs a WebSocket connection")
     return conn
 
 
-async def _subscribe(hub: Hub, principal: Principal, op: wire.Subscribe, conn: Connection | None) -> dict[str, Any]:
+async def _subscribe(hub: Hub, principal: Principal, op: wire.Subscribe, conn: HubConnection | None) -> dict[str, Any]:
     await subscribe(hub, _connection(conn), op, answer=None)
     return {}
 
 
-async def _unsubscribe(hub: Hub, principal: Principal, op: wire.Unsubscribe, conn: Connection | None) -> dict[str, Any]:
+async def _unsubscribe(
+    hub: Hub, principal: Principal, op: wire.Unsubscribe, conn: HubConnection | None
+) -> dict[str, Any]:
     conn = _connection(conn)
     hub.readers.detach(conn, op.session)
     session = hub.sessions.get(Key(principal.tenant, op.session))
@@ -180,71 +182,71 @@ async def _unsubscribe(hub: Hub, principal: Principal, op: wire.Unsubscribe, con
     return {}
 
 
-async def _history(hub: Hub, principal: Principal, op: wire.History, conn: Connection | None) -> dict[str, Any]:
-    session = await hub.loaded(principal, op.session)
+async def _history(hub: Hub, principal: Principal, op: wire.History, conn: HubConnection | None) -> dict[str, Any]:
+    session = await hub.load_session(principal, op.session)
     life.check_life(session.incarnation, op.incarnation)
-    page = await session.keeper.page(op.page) if 0 < op.page <= session.view.older else None
+    page = await session.snapshotter.page(op.page) if 0 < op.page <= session.view.older else None
     if page is None:
         raise Refused("history.not_found", f"no page {op.page}")
     return {"page": msgspec.Raw(page), "older": op.page - 1}
 
 
-async def _read(hub: Hub, principal: Principal, op: wire.Read, conn: Connection | None) -> dict[str, Any]:
-    session = await hub.loaded(principal, op.session)
+async def _read(hub: Hub, principal: Principal, op: wire.Read, conn: HubConnection | None) -> dict[str, Any]:
+    session = await hub.load_session(principal, op.session)
     life.check_life(session.incarnation, op.incarnation)
     await hub.lists.read(session, principal, op.seq)
     return {}
 
 
-async def _presence(hub: Hub, principal: Principal, op: wire.Presence, conn: Connection | None) -> dict[str, Any]:
+async def _presence(hub: Hub, principal: Principal, op: wire.Presence, conn: HubConnection | None) -> dict[str, Any]:
     conn = _connection(conn)
     check_value(op.doing, "doing")
     if len(encode(op.doing)) > limits.PRESENCE_BYTES:
         raise too_large("doing", limits.PRESENCE_BYTES, "bytes")
-    session = await hub.loaded(principal, op.session, "presence")
+    session = await hub.load_session(principal, op.session, "presence")
     if conn.ident not in session.readers:
         raise Refused("input.malformed", "subscribe before you say what you do")
     hub.presence.doing(session, conn, op.doing)
     return {}
 
 
-async def _attach(hub: Hub, principal: Principal, op: wire.Attach, conn: Connection | None) -> dict[str, Any]:
-    session, conn = await hub.loaded(principal, op.session, "append"), _connection(conn)
+async def _attach(hub: Hub, principal: Principal, op: wire.Attach, conn: HubConnection | None) -> dict[str, Any]:
+    session, conn = await hub.load_session(principal, op.session, "append"), _connection(conn)
 
     def attach() -> dict[str, Any]:
         assert session.state is not None
         life.check(session.state, op)
-        authorise_holder(session.state, principal, op)
+        authorise_attempt(session.state, principal, op)
         return hub.workers.attach(conn, session, op)
 
-    return await session.at_rest(attach)
+    return await session.when_durable(attach)
 
 
-async def _serve(hub: Hub, principal: Principal, op: wire.Serve, conn: Connection | None) -> dict[str, Any]:
+async def _serve(hub: Hub, principal: Principal, op: wire.Serve, conn: HubConnection | None) -> dict[str, Any]:
     return await hub.workers.serve(_connection(conn), op)
 
 
-async def _heartbeat(hub: Hub, principal: Principal, op: wire.Heartbeat, conn: Connection | None) -> dict[str, Any]:
+async def _heartbeat(hub: Hub, principal: Principal, op: wire.Heartbeat, conn: HubConnection | None) -> dict[str, Any]:
     return await hub.workers.heartbeat(_connection(conn), op)
 
 
-async def _watch(hub: Hub, principal: Principal, op: wire.Watch, conn: Connection | None) -> dict[str, Any]:
+async def _watch(hub: Hub, principal: Principal, op: wire.Watch, conn: HubConnection | None) -> dict[str, Any]:
     if op.all:
         authorise(principal, "admin", "*")
     await hub.lists.watch(_connection(conn), everything=op.all)
     return {}
 
 
-async def _unwatch(hub: Hub, principal: Principal, op: wire.Unwatch, conn: Connection | None) -> dict[str, Any]:
+async def _unwatch(hub: Hub, principal: Principal, op: wire.Unwatch, conn: HubConnection | None) -> dict[str, Any]:
     hub.lists.unwatch(_connection(conn))
     return {}
 
 
-async def _ping(hub: Hub, principal: Principal, op: wire.Ping, conn: Connection | None) -> dict[str, Any]:
+async def _ping(hub: Hub, principal: Principal, op: wire.Ping, conn: HubConnection | None) -> dict[str, Any]:
     return {"now_ms": hub.clock.wall_ms()}
 
 
-Special = Callable[["Hub", Principal, Any, "Connection | None"], Awaitable[dict[str, Any]]]
+Special = Callable[["Hub", Principal, Any, "HubConnection | None"], Awaitable[dict[str, Any]]]
 
 _SPECIAL: Final[dict[type[wire.Op], Special]] = {
     wire.Ping: _ping,

@@ -11,14 +11,14 @@ from holdfast.protocol import wire
 from holdfast.session.access import Principal
 
 Outcome = dict[str, Any] | HoldfastError
-Tell = Callable[[Outcome], None]
+Callback = Callable[[Outcome], None]
 """Called once with what follows in ``ok``, or with the error."""
 
 _ENCODED: Final = wire.Append(session="", events=[])
 """What is left of an append once it is encoded."""
 
 
-class Pending:
+class PendingCommand:
     """One command.
 
     Attributes:
@@ -27,37 +27,37 @@ class Pending:
         told: whoever asked knows.
     """
 
-    __slots__ = ("_tell", "actor", "op", "outcome", "principal", "told")
+    __slots__ = ("_notify", "actor", "notified", "op", "outcome", "principal")
 
-    def __init__(self, op: wire.Op, actor: str, principal: Principal | None, tell: Tell) -> None:
+    def __init__(self, op: wire.Op, actor: str, principal: Principal | None, notify: Callback) -> None:
         self.op = op
         self.actor = actor
         self.principal = principal
         self.outcome: Outcome | None = None
-        self.told = False
-        self._tell = tell
+        self.notified = False
+        self._notify = notify
 
-    def let_go(self) -> None:
+    def drop_content(self) -> None:
         """What it appends is encoded: nobody needs the content in this form any more."""
         if type(self.op) is wire.Append:
             self.op = _ENCODED
 
-    def settle(self) -> None:
+    def notify(self) -> None:
         """Tell the outcome."""
-        if not self.told and self.outcome is not None:
-            self.told = True
-            self._tell(self.outcome)
+        if not self.notified and self.outcome is not None:
+            self.notified = True
+            self._notify(self.outcome)
 
     def fail(self, error: HoldfastError) -> None:
         """The commit failed: whatever was decided is void, refusals too, for they saw what was never stored (LOG-4)."""
         self.outcome = error
-        self.settle()
+        self.notify()
 
 
-def into(future: asyncio.Future[dict[str, Any]]) -> Tell:
+def resolve_into(future: asyncio.Future[dict[str, Any]]) -> Callback:
     """Tell a future."""
 
-    def tell(outcome: Outcome) -> None:
+    def notify(outcome: Outcome) -> None:
         if future.done():
             return
         if isinstance(outcome, HoldfastError):
@@ -66,4 +66,4 @@ def into(future: asyncio.Future[dict[str, Any]]) -> Tell:
         else:
             future.set_result(outcome)
 
-    return tell
+    return notify

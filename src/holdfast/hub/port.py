@@ -39,7 +39,7 @@ class Batch:
         return self.framed
 
 
-class Connection(Protocol):
+class HubConnection(Protocol):
     """A connection as the hub sees it. All methods are called on the event loop and never block.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from holdfast.hub.port import Batch, Connection
+from holdfast.hub.port import Batch, HubConnection
 from holdfast.protocol.codec import encode
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _COALESCE_S = 0.05
 
 
-class Presence:
+class PresenceTracker:
     """Who is where, told to everybody reading the same session, a moment after it changes."""
 
     def __init__(self, hub: Hub) -> None:
@@ -24,18 +24,18 @@ class Presence:
         self._dirty: dict[str, HotSession] = {}
         self._scheduled = False
 
-    def joined(self, session: HotSession, conn: Connection) -> None:
+    def joined(self, session: HotSession, conn: HubConnection) -> None:
         """A connection began to read the session."""
         self._since.setdefault((conn.ident, session.key.session), self.hub.clock.wall_ms())
         self.changed(session)
 
-    def left(self, session: HotSession, conn: Connection) -> None:
+    def left(self, session: HotSession, conn: HubConnection) -> None:
         """A connection reads the session no more."""
         self._since.pop((conn.ident, session.key.session), None)
         self._doing.pop((conn.ident, session.key.session), None)
         self.changed(session)
 
-    def doing(self, session: HotSession, conn: Connection, what: dict[str, Any]) -> None:
+    def doing(self, session: HotSession, conn: HubConnection, what: dict[str, Any]) -> None:
         """What the person does here now."""
         self._doing[conn.ident, session.key.session] = what
         self.changed(session)
@@ -43,7 +43,7 @@ class Presence:
     def here(self, session: HotSession) -> list[dict[str, Any]]:
         """Everybody here: readers, and the workers executing attempts."""
         name = session.key.session
-        found = [
+        entries = [
             {
                 **entry, "doing": self._doing.get((entry["connection"], name), {}),
                 "since_ms": self._since.get((entry["connection"], name), 0),
@@ -51,15 +51,15 @@ class Presence:
             for entry in self.hub.readers.here(session)
         ]  # fmt: skip
         for run in session.state.runs.values() if session.state is not None else []:
-            worker = self.hub.workers.holders.get((session.key, run.id))
-            if run.status == "running" and worker is not None and not worker.gone:
-                found.append(
+            worker = self.hub.workers.by_run.get((session.key, run.id))
+            if run.status == "running" and worker is not None and not worker.disconnected:
+                entries.append(
                     {
                         "actor": f"agent:{run.agent}", "surface": "worker", "device": worker.conn.device,
                         "connection": worker.conn.ident, "doing": {"run": run.id}, "since_ms": run.queued_ms,
                     }
                 )  # fmt: skip
-        return found
+        return entries
 
     def changed(self, session: HotSession) -> None:
         """Tell the readers soon."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hot import HotSession, batch_of
-from holdfast.hub.port import Batch, Connection
+from holdfast.hub.port import Batch, HubConnection
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
 from holdfast.protocol.frames import EVERYONE, Frame, decode_frame
@@ -32,7 +32,7 @@ class Reader:
 
     __slots__ = ("conn", "cursor", "drained", "live", "mark", "operator", "reason", "session", "task")
 
-    def __init__(self, conn: Connection, session: HotSession, cursor: int) -> None:
+    def __init__(self, conn: HubConnection, session: HotSession, cursor: int) -> None:
         self.conn = conn
         self.session = session
         self.cursor = cursor
@@ -53,14 +53,14 @@ class Readers:
         self._reading: dict[str, asyncio.Lock] = {}  # of a connection's many readers one has a page in hand
 
     # --- coming and going
-    def check_room(self, conn: Connection, session: str) -> None:
+    def check_subscriptions(self, conn: HubConnection, session: str) -> None:
         """Refuse (``limit.subscriptions``) another session on a connection that reads as many as it may."""
         mine = self.by_connection.get(conn.ident, {})
         if session not in mine and len(mine) >= limits.SUBSCRIPTIONS:
             raise Refused("limit.subscriptions")
 
     async def attach(
-        self, conn: Connection, session: HotSession, start: Literal["snapshot", "tail"] | wire.Cursor
+        self, conn: HubConnection, session: HotSession, start: Literal["snapshot", "tail"] | wire.Cursor
     ) -> Reader:
         """Begin to read; the answer to the subscription must have been written before this is called."""
         mine = self.by_connection.setdefault(conn.ident, {})
@@ -92,13 +92,13 @@ class Readers:
         else:
             self.send_snapshot(reader, reason)
 
-    def detach(self, conn: Connection, session: str) -> None:
+    def detach(self, conn: HubConnection, session: str) -> None:
         """Stop reading one session."""
         reader = self.by_connection.get(conn.ident, {}).pop(session, None)
         if reader is not None:
             self._end(reader)
 
-    def reauthorise(self, conn: Connection) -> None:
+    def reauthorise(self, conn: HubConnection) -> None:
         """The connection's capabilities changed."""
         for name, reader in list(self.by_connection.get(conn.ident, {}).items()):
             if conn.principal.may("read", name):
@@ -107,7 +107,7 @@ class Readers:
                 self.detach(conn, name)
                 conn.deliver(Batch([encode({"op": "closed", "session": name, "code": "auth.denied"})]))
 
-    def detach_all(self, conn: Connection) -> list[HotSession]:
+    def detach_all(self, conn: HubConnection) -> list[HotSession]:
         """The connection is gone: returns the sessions it was reading."""
         readers = self.by_connection.pop(conn.ident, {}).values()
         self._reading.pop(conn.ident, None)
@@ -181,7 +181,7 @@ class Readers:
         reader.conn.deliver(Batch([encode(notice)]))
         return True
 
-    def resume(self, conn: Connection) -> None:
+    def resume(self, conn: HubConnection) -> None:
         """The connection has drained."""
         for reader in self.by_connection.get(conn.ident, {}).values():
             reader.drained.set()

@@ -57,7 +57,7 @@ class Stats:
     stalls: int = 0
     commit_seconds: Histogram = field(default_factory=Histogram)
 
-    def met_unknown(self, events: list[Event]) -> None:
+    def count_unknown(self, events: list[Event]) -> None:
         """Count what adapters did not know of their providers' events, as they told it."""
         for event in events:
             counts = event.data.get("events") if event.type == e.UPSTREAM_UNKNOWN else None

@@ -13,7 +13,7 @@ from holdfast.engines.port import Key
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hot import HotSession
 from holdfast.hub.pending import Outcome
-from holdfast.hub.port import Batch, Connection
+from holdfast.hub.port import Batch, HubConnection
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.codec import encode
@@ -21,34 +21,34 @@ from holdfast.protocol.events import Event
 from holdfast.session import life
 from holdfast.session import run as runs
 from holdfast.session.access import authorise_agent
-from holdfast.session.state import Run
+from holdfast.session.state import RunState
 
 if TYPE_CHECKING:
     from holdfast.hub.hub import Hub
 
-Held = tuple[Key, str]
+RunKey = tuple[Key, str]
 
 
-class Worker:
+class ConnectedWorker:
     """A connection that offers to run agents.
 
     ``held`` are the attempts it executes, with their generation. ``silent``: it let a lease run out, so it hangs, and gets
     nothing more until it is heard of again; else it would cost a run all its attempts.
     """
 
-    def __init__(self, conn: Connection) -> None:
+    def __init__(self, conn: HubConnection) -> None:
         self.conn = conn
         self.agents: frozenset[str] = frozenset()
         self.slots = 0
-        self.held: dict[Held, int] = {}
+        self.attempts: dict[RunKey, int] = {}
         self.claims = 0
-        self.gone = False
-        self.silent = False
+        self.disconnected = False
+        self.unresponsive = False
 
     @property
-    def free(self) -> bool:
+    def has_free_slot(self) -> bool:
         """Whether it takes another run. Sub-runs inside an attempt take no slot of their own."""
-        return not self.gone and not self.silent and len(self.held) + self.claims < self.slots
+        return not self.disconnected and not self.unresponsive and len(self.attempts) + self.claims < self.slots
 
 
 class Workers:
@@ -56,49 +56,49 @@ class Workers:
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self.by_connection: dict[str, Worker] = {}
-        self.holders: dict[Held, Worker] = {}
-        self._claiming: set[Held] = set()
+        self.by_connection: dict[str, ConnectedWorker] = {}
+        self.by_run: dict[RunKey, ConnectedWorker] = {}
+        self._claiming: set[RunKey] = set()
 
     # --- offering
-    async def serve(self, conn: Connection, op: wire.Serve) -> dict[str, Any]:
+    async def serve(self, conn: HubConnection, op: wire.Serve) -> dict[str, Any]:
         """Register what a connection serves and give it what waits. ``slots=0`` withdraws the offer."""
         for agent in op.agents:
             authorise_agent(conn.principal, agent)
-        worker = self.by_connection.setdefault(conn.ident, Worker(conn))
+        worker = self.by_connection.setdefault(conn.ident, ConnectedWorker(conn))
         worker.agents, worker.slots = frozenset(op.agents), op.slots
         self.hub.stats.workers = len(self.by_connection)
         await self._look_for_work(worker)
         return {"agents": sorted(worker.agents), "slots": worker.slots}
 
-    def gone(self, conn: Connection) -> None:
+    def disconnect(self, conn: HubConnection) -> None:
         """The connection closed; its attempts go on until their leases run out or somebody attaches."""
         worker = self.by_connection.pop(conn.ident, None)
         if worker is not None:
-            worker.gone = True
-            for held in [held for held, holder in self.holders.items() if holder is worker]:
-                del self.holders[held]
-                session = self.hub.sessions.get(held[0])
+            worker.disconnected = True
+            for run_key in [run_key for run_key, other in self.by_run.items() if other is worker]:
+                del self.by_run[run_key]
+                session = self.hub.sessions.get(run_key[0])
                 if session is not None:
                     self.hub.presence.changed(session)
         self.hub.stats.workers = len(self.by_connection)
 
-    async def _look_for_work(self, worker: Worker) -> None:
+    async def _look_for_work(self, worker: ConnectedWorker) -> None:
         """Load the sessions in which a run waits for one of the worker's agents, as long as it has slots."""
         principal = worker.conn.principal
         names = principal.names("append")
         for agent in sorted(worker.agents):
             after = None
-            while worker.free:
-                lot = await self.hub.engine.queued(principal.tenant, agent, names=names, after=after)
-                await self._offer(worker, lot.keys)
-                if lot.after is None:
+            while worker.has_free_slot:
+                batch = await self.hub.engine.queued(principal.tenant, agent, names=names, after=after)
+                await self._offer(worker, batch.keys)
+                if batch.after is None:
                     break
-                after = lot.after
+                after = batch.after
 
-    async def _offer(self, worker: Worker, keys: Sequence[Key]) -> None:
+    async def _offer(self, worker: ConnectedWorker, keys: Sequence[Key]) -> None:
         for key in keys:
-            if not worker.free:
+            if not worker.has_free_slot:
                 return
             session = self.hub.hot(key)
             if session.state is not None:
@@ -109,15 +109,15 @@ class Workers:
                 except HoldfastError:
                     continue
 
-    def _freed(self, worker: Worker) -> None:
-        if worker.free:
+    def _offer_free_slot(self, worker: ConnectedWorker) -> None:
+        if worker.has_free_slot:
             self.hub.background(self._look_for_work(worker))
 
     def serves(self, key: Key, agent: str) -> bool:
         """Whether any worker that is connected may run the agent in the session, now or when it has a slot."""
         return any(self._may(worker, key, agent) for worker in self.by_connection.values())
 
-    def _may(self, worker: Worker, key: Key, agent: str) -> bool:
+    def _may(self, worker: ConnectedWorker, key: Key, agent: str) -> bool:
         principal = worker.conn.principal
         return agent in worker.agents and principal.tenant == key.tenant and principal.may("append", key.session)
 
@@ -128,70 +128,74 @@ class Workers:
         if state is None or not self.by_connection:
             return
         for run in list(state.runs.values()):
-            held = (session.key, run.id)
-            if run.status == "queued" and held not in self._claiming and runs.claimable(state, run):
+            run_key = (session.key, run.id)
+            if run.status == "queued" and run_key not in self._claiming and runs.claimable(state, run):
                 worker = self._pick(session, run)
                 if worker is not None:
                     self._claim(session, run, worker)
 
-    def _pick(self, session: HotSession, run: Run) -> Worker | None:
-        fit = [w for w in self.by_connection.values() if w.free and self._may(w, session.key, run.agent)]
-        return min(fit, key=lambda worker: len(worker.held) + worker.claims, default=None)
+    def _pick(self, session: HotSession, run: RunState) -> ConnectedWorker | None:
+        fit = [w for w in self.by_connection.values() if w.has_free_slot and self._may(w, session.key, run.agent)]
+        return min(fit, key=lambda worker: len(worker.attempts) + worker.claims, default=None)
 
-    def _claim(self, session: HotSession, run: Run, worker: Worker) -> None:
-        held = (session.key, run.id)
-        self._claiming.add(held)
+    def _claim(self, session: HotSession, run: RunState, worker: ConnectedWorker) -> None:
+        run_key = (session.key, run.id)
+        self._claiming.add(run_key)
         worker.claims += 1
         name = f"{worker.conn.principal.actor}@{worker.conn.ident}"
         op = runs.Claim(session=session.key.session, run=run.id, worker=name, lease_s=self.hub.lease_s)
 
-        def tell(outcome: Outcome) -> None:
+        def notify(outcome: Outcome) -> None:
             # told in the step that ends the commit: the brief must hold nothing that is decided and not yet durable
-            self._claiming.discard(held)
+            self._claiming.discard(run_key)
             worker.claims -= 1
             if not isinstance(outcome, HoldfastError):
                 self._assign(session, run.id, outcome["generation"], worker)
 
-        session.place(op, worker.conn.principal.actor, None, tell)
+        session.enqueue(op, worker.conn.principal.actor, None, notify)
 
-    def _assign(self, session: HotSession, ident: str, generation: int, worker: Worker) -> None:
+    def _assign(self, session: HotSession, ident: str, generation: int, worker: ConnectedWorker) -> None:
         state = session.state
         run = state.runs.get(ident) if state is not None else None
         if run is None or run.generation != generation:
             return
-        if worker.gone:  # nobody has seen this attempt: it need not wait for its lease
+        if worker.disconnected:  # nobody has seen this attempt: it need not wait for its lease
             op = runs.LeaseExpired(session=session.key.session, run=ident, generation=generation, reason="worker left")
             session.submit(op, "system:session")
             return
         self.hub.stats.runs_claimed += 1
-        self._hold(session, ident, generation, worker)
-        told = {"op": "assigned", **self.brief(session, run)}
+        self._record_attempt(session, ident, generation, worker)
+        message = {"op": "assigned", **self.assignment(session, run)}
         if worker.conn.principal.may("read", session.key.session):
-            told["view"] = session.view.export()
+            message["view"] = session.view.export()
         else:  # which of its own words count already: they are all it may know of the log
-            told["said"] = session.view.said_by(ident)
-        worker.conn.deliver(Batch([encode(told)]))
+            message["said"] = session.view.completed_messages(ident)
+        worker.conn.deliver(Batch([encode(message)]))
 
-    def _hold(self, session: HotSession, ident: str, generation: int, worker: Worker) -> None:
-        held = (session.key, ident)
-        before = self.holders.get(held)
+    def _record_attempt(self, session: HotSession, ident: str, generation: int, worker: ConnectedWorker) -> None:
+        run_key = (session.key, ident)
+        before = self.by_run.get(run_key)
         if before is not None and before is not worker:
-            before.held.pop(held, None)
-        worker.held[held] = generation
-        self.holders[held] = worker
+            before.attempts.pop(run_key, None)
+        worker.attempts[run_key] = generation
+        self.by_run[run_key] = worker
         self.renew(session, ident)
         self.hub.presence.changed(session)
 
-    def brief(self, session: HotSession, run: Run) -> dict[str, Any]:
+    def assignment(self, session: HotSession, run: RunState) -> dict[str, Any]:
         """Everything an attempt needs to begin, or to go on."""
         state = session.state
         assert state is not None
         message = session.view.by_id.get(("message", run.input or ""))
-        given: dict[str, Any] = dict(run.task)
+        input_: dict[str, Any] = dict(run.task)
         if message is not None and run.parent is None:
-            given = {"messageId": message["id"], "text": message["text"], "attachments": message.get("attachments", [])}
-            given |= {"meta": message["meta"]} if "meta" in message else {}
-        decided = {
+            input_ = {
+                "messageId": message["id"],
+                "text": message["text"],
+                "attachments": message.get("attachments", []),
+            }
+            input_ |= {"meta": message["meta"]} if "meta" in message else {}
+        decisions = {
             ident: {"decision": a.decision, "args": a.args, "tool": a.tool, "by": a.by, "note": a.note}
             for ident, a in state.approvals.items()
             if a.run == run.id and a.decision
@@ -199,9 +203,9 @@ class Workers:
         cancel = {"by": run.cancel.by, "deadline": run.cancel.deadline_ms, "force": False} if run.cancel else None
         return {
             "session": session.key.session, "run": run.id, "generation": run.generation, "agent": run.agent,
-            "incarnation": session.incarnation, "lease_s": run.lease_s, "input": given, "by": run.by,
+            "incarnation": session.incarnation, "lease_s": run.lease_s, "input": input_, "by": run.by,
             "turn": run.input, "parent": run.parent, "name": run.name, "attempts": run.attempts, "losses": run.losses,
-            "journal": run.journal, "approvals": decided,
+            "journal": run.journal, "approvals": decisions,
             "steers": [{"steerId": i, "text": s.text, "by": s.by} for i, s in run.steers.items()],
             "cancel": cancel, "seq": session.tail,
         }  # fmt: skip
@@ -216,21 +220,27 @@ class Workers:
             if fresh:
                 session.arm()
 
-    async def heartbeat(self, conn: Connection, op: wire.Heartbeat) -> dict[str, Any]:
+    async def heartbeat(self, conn: HubConnection, op: wire.Heartbeat) -> dict[str, Any]:
         """Renew the leases named; those not held any more are answered as fenced."""
         fenced: list[list[Any]] = []
         worker = self.by_connection.get(conn.ident)
-        if worker is not None and worker.silent:
-            worker.silent = False
-            self._freed(worker)
-        present = {name: await self._present(conn, name) for name in dict.fromkeys(held.session for held in op.runs)}
-        for held in op.runs:
-            name, ident, generation = held.session, held.run, held.generation
+        if worker is not None and worker.unresponsive:
+            worker.unresponsive = False
+            self._offer_free_slot(worker)
+        present = {
+            name: await self._present(conn, name) for name in dict.fromkeys(attempt.session for attempt in op.runs)
+        }
+        for attempt in op.runs:
+            name, ident, generation = attempt.session, attempt.run, attempt.generation
             session = present[name]
             run = session.state.runs.get(ident) if session is not None and session.state is not None else None
             if session is not None and session.state is None:
                 continue  # it cannot be loaded now; when it can, it grants a full lease
-            if run is None or (run.status, run.generation) != ("running", generation) or self._foreign(session, held):
+            if (
+                run is None
+                or (run.status, run.generation) != ("running", generation)
+                or self._foreign(session, attempt)
+            ):
                 fenced.append([name, ident, generation])
                 continue
             authorise_agent(conn.principal, run.agent.partition("/")[0])
@@ -238,7 +248,7 @@ class Workers:
             self.renew(session, ident)
         return {"fenced": fenced}
 
-    async def _present(self, conn: Connection, name: str) -> HotSession | None:
+    async def _present(self, conn: HubConnection, name: str) -> HotSession | None:
         """The session, loaded: a hub that was restarted does not hold it yet. None when there is none (any more)."""
         if not conn.principal.may("append", name):
             return None
@@ -251,34 +261,34 @@ class Workers:
             return self.hub.hot(key)
 
     @staticmethod
-    def _foreign(session: HotSession | None, held: wire.Held) -> bool:
+    def _foreign(session: HotSession | None, attempt: wire.ActiveAttempt) -> bool:
         """Whether an attempt is of another life of its session, or does not say of which (LIFE-1)."""
-        return session is not None and not life.is_of(session.incarnation, held.run, held.incarnation)
+        return session is not None and not life.is_of_life(session.incarnation, attempt.run, attempt.incarnation)
 
-    def attach(self, conn: Connection, session: HotSession, op: wire.Attach) -> dict[str, Any]:
+    def attach(self, conn: HubConnection, session: HotSession, op: wire.Attach) -> dict[str, Any]:
         """A reconnected worker goes on with an attempt it still holds."""
         assert session.state is not None
-        run = runs.holder(session.state, op.run, op.generation)
+        run = runs.run_of_attempt(session.state, op.run, op.generation)
         worker = self.by_connection.get(conn.ident)
         if worker is None:
             raise Refused("run.state", "say serve before attach")
         if run.local:
-            self.holders[session.key, run.id] = worker
+            self.by_run[session.key, run.id] = worker
             self.renew(session, run.id)
         else:
-            self._hold(session, run.id, run.generation, worker)
-        return self.brief(session, run)
+            self._record_attempt(session, run.id, run.generation, worker)
+        return self.assignment(session, run)
 
-    def adopt_local(self, conn: Connection, session: HotSession, ident: str) -> None:
+    def adopt_local(self, conn: HubConnection, session: HotSession, ident: str) -> None:
         """A sub-run that lives inside its parent's attempt is held by the same worker, without a slot."""
         worker = self.by_connection.get(conn.ident)
         if worker is not None:
-            self.holders[session.key, ident] = worker
+            self.by_run[session.key, ident] = worker
         self.renew(session, ident)
 
     def expire(self, session: HotSession) -> None:
         """Record the attempts whose lease has run out (RUN-3)."""
-        if self.hub.upkeep.behind:
+        if self.hub.maintenance.behind:
             return  # nobody was heard meanwhile: the next pulse adds what the stall took
         now = self.hub.clock.monotonic()
         for ident, until in list(session.leases.items()):
@@ -288,8 +298,8 @@ class Workers:
             elif until <= now:
                 del session.leases[ident]
                 self.hub.stats.leases_lost += 1
-                if (holder := self.holders.get((session.key, ident))) is not None:
-                    holder.silent = True
+                if (worker := self.by_run.get((session.key, ident))) is not None:
+                    worker.unresponsive = True
                 restored = run.life not in ("", session.incarnation)
                 op = runs.LeaseExpired(
                     session=session.key.session, run=ident, generation=run.generation,
@@ -299,11 +309,11 @@ class Workers:
 
     def forget(self, session: HotSession) -> None:
         """The session was deleted: whoever executes its runs is told to stop."""
-        for held, worker in [(h, w) for h, w in self.holders.items() if h[0] == session.key]:
-            self._signal(session, held[1], "fenced", {"status": "deleted"})
-            del self.holders[held]
-            if worker.held.pop(held, None) is not None:
-                self._freed(worker)
+        for run_key, worker in [(h, w) for h, w in self.by_run.items() if h[0] == session.key]:
+            self._signal(session, run_key[1], "fenced", {"status": "deleted"})
+            del self.by_run[run_key]
+            if worker.attempts.pop(run_key, None) is not None:
+                self._offer_free_slot(worker)
 
     def extend_all(self, seconds: float) -> None:
         """Time in which the hub did not run does not count (RUN-2)."""
@@ -317,9 +327,9 @@ class Workers:
         """After a commit: tell holders what concerns their attempts, let go of what ended, claim what is claimable."""
         state = session.state
         for event in events:
-            tell = _TELL.get(event.type)
-            if tell is not None:
-                tell(self, session, event)
+            handler = _HANDLERS.get(event.type)
+            if handler is not None:
+                handler(self, session, event)
         if state is not None and any(run.status == "queued" for run in state.runs.values()):
             self.consider(session)
 
@@ -328,32 +338,32 @@ class Workers:
         self.committed(session, events)
         for event in [event for event in events if event.type == e.RUN_STARTED]:
             worker = self.by_connection.get(event.data["worker"].rpartition("@")[2])
-            if worker is not None and (session.key, event.run) not in self.holders:
+            if worker is not None and (session.key, event.run) not in self.by_run:
                 self._assign(session, event.run or "", event.data["generation"], worker)
         self.hub.notice_event.set()
 
-    def _signal(self, session: HotSession, ident: str, what: str, data: dict[str, Any]) -> None:
-        worker = self.holders.get((session.key, ident))
+    def _signal(self, session: HotSession, ident: str, signal: str, data: dict[str, Any]) -> None:
+        worker = self.by_run.get((session.key, ident))
         run = session.state.runs.get(ident) if session.state is not None else None
-        if worker is None or worker.gone:
+        if worker is None or worker.disconnected:
             return
-        generation = worker.held.get((session.key, ident)) or (run.generation if run is not None else 1)
+        generation = worker.attempts.get((session.key, ident)) or (run.generation if run is not None else 1)
         message = {
-            "op": "signal", "session": session.key.session, "run": ident, "generation": generation, "what": what, "data": data,
+            "op": "signal", "session": session.key.session, "run": ident, "generation": generation, "what": signal, "data": data,
         }  # fmt: skip
         worker.conn.deliver(Batch([encode(message)]))
 
-    def _tell_cancel(self, session: HotSession, event: Event) -> None:
+    def _on_cancel(self, session: HotSession, event: Event) -> None:
         self.hub.stats.cancels += 1
         data = {"by": event.actor, "deadline": event.data["deadline"], "force": event.data["force"]}
         for ident in event.data["runs"]:
             self._signal(session, ident, "cancel", data)
 
-    def _tell_steer(self, session: HotSession, event: Event) -> None:
+    def _on_steer(self, session: HotSession, event: Event) -> None:
         data = {"steerId": event.data["steerId"], "text": event.data["text"], "by": event.actor}
         self._signal(session, event.run or "", "steer", data)
 
-    def _tell_approval(self, session: HotSession, event: Event) -> None:
+    def _on_approval(self, session: HotSession, event: Event) -> None:
         ident = event.data["approvalId"]
         approval = session.state.approvals.get(ident) if session.state is not None else None
         if approval is not None:
@@ -363,7 +373,7 @@ class Workers:
             }  # fmt: skip
             self._signal(session, event.run or "", "approval", data)
 
-    def _tell_over(self, session: HotSession, event: Event) -> None:
+    def _on_attempt_over(self, session: HotSession, event: Event) -> None:
         """An attempt is over, however: its holder is told to stop, unless it said so itself, and has a slot again."""
         ident = event.run or ""
         session.leases.pop(ident, None)
@@ -375,18 +385,18 @@ class Workers:
                 self._signal(session, ended.parent, "child", data)
         if not event.actor.startswith("agent:"):
             self._signal(session, ident, "fenced", {"status": event.data.get("status", "lost")})
-        worker = self.holders.pop((session.key, ident), None)
+        worker = self.by_run.pop((session.key, ident), None)
         self.hub.presence.changed(session)
-        if worker is not None and worker.held.pop((session.key, ident), None) is not None:
-            self._freed(worker)
+        if worker is not None and worker.attempts.pop((session.key, ident), None) is not None:
+            self._offer_free_slot(worker)
 
 
-_TELL = {
-    e.CANCEL_REQUESTED: Workers._tell_cancel,
-    e.INPUT_STEER: Workers._tell_steer,
-    e.APPROVAL_RESOLVED: Workers._tell_approval,
-    e.APPROVAL_EXPIRED: Workers._tell_approval,
-    e.RUN_ENDED: Workers._tell_over,
-    e.RUN_ATTEMPT_LOST: Workers._tell_over,
-    e.RUN_WAITING: Workers._tell_over,
+_HANDLERS = {
+    e.CANCEL_REQUESTED: Workers._on_cancel,
+    e.INPUT_STEER: Workers._on_steer,
+    e.APPROVAL_RESOLVED: Workers._on_approval,
+    e.APPROVAL_EXPIRED: Workers._on_approval,
+    e.RUN_ENDED: Workers._on_attempt_over,
+    e.RUN_ATTEMPT_LOST: Workers._on_attempt_over,
+    e.RUN_WAITING: Workers._on_attempt_over,
 }

@@ -13,7 +13,7 @@ ASKS: Final = frozenset({CLAIM, RESULT})
 """The tools such approvals name."""
 
 
-def offered(tool: object, args: object, actor: str, tools: frozenset[str] | None) -> str | None:
+def offered_call(tool: object, args: object, actor: str, tools: frozenset[str] | None) -> str | None:
     """The id of the tool call that an approval offers to a client of this actor; None when it offers none to it.
 
     Args:
@@ -29,6 +29,6 @@ def offered(tool: object, args: object, actor: str, tools: frozenset[str] | None
     return call if isinstance(call, str) else None
 
 
-def claimed(tool: object, args: object) -> Any:
+def claim_of(tool: object, args: object) -> Any:
     """The claim that an approval asks a result of; None when it is no such approval."""
     return args.get("claim") if tool == RESULT and isinstance(args, dict) else None

@@ -84,29 +84,29 @@ def convert(value: Any, shape: type[_Shape], what: str = "body", **fields: Any) 
     try:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
-        refused = refusal(error, what)
-        refused.fields.update(fields)
-        raise refused from None
+        failure = refusal(error, what)
+        failure.fields.update(fields)
+        raise failure from None
 
 
 def refusal(error: msgspec.ValidationError, what: str) -> Refused:
     """What a value that is not of the expected shape is refused with: one code and one fix, wherever it came in."""
-    words = str(error)
-    if long := _TOO_LONG.fullmatch(words):
-        kind, most, field = long.groups()
+    message = str(error)
+    if match := _TOO_LONG.fullmatch(message):
+        kind, most, field = match.groups()
         return too_large(field or what, int(most), "characters" if kind == "str" else "entries")
-    if SESSION_ID in words or words.endswith(" - at `$.session`"):
-        return Refused("input.session_id", f"{what}: {_short(words)}")
-    if ENTITY_ID in words:
-        return Refused("input.malformed", f"{what}: {_short(words)}", fix=_ID_FIX)
-    if "out of range" in words or f"<= {limits.INTEGER_MAX}" in words:
-        return Refused("input.number_range", f"{what}: {words}")
-    return Refused("input.malformed", f"{what}: {words}")
+    if SESSION_ID in message or message.endswith(" - at `$.session`"):
+        return Refused("input.session_id", f"{what}: {_short(message)}")
+    if ENTITY_ID in message:
+        return Refused("input.malformed", f"{what}: {_short(message)}", fix=_ID_FIX)
+    if "out of range" in message or f"<= {limits.INTEGER_MAX}" in message:
+        return Refused("input.number_range", f"{what}: {message}")
+    return Refused("input.malformed", f"{what}: {message}")
 
 
-def _short(words: str) -> str:
+def _short(message: str) -> str:
     """A validation error without the expression that did not match."""
-    return re.sub(r"Expected `str` matching regex '.*'(?= - at|$)", "not an id", words)
+    return re.sub(r"Expected `str` matching regex '.*'(?= - at|$)", "not an id", message)
 
 
 def check_value(value: Any, what: str = "data", depth: int = 1, most: int = limits.JSON_DEPTH) -> None:
@@ -222,7 +222,7 @@ def canonical(value: Any) -> bytes:
             for half a surrogate pair, or what is no JSON value.
     """
     try:
-        return _text(value, 1).encode()
+        return _canonical_text(value, 1).encode()
     except UnicodeEncodeError:
         raise Refused("input.malformed", "canonical JSON: contains a lone surrogate") from None
 
@@ -230,21 +230,21 @@ def canonical(value: Any) -> bytes:
 def canonical_size(value: Any) -> int:
     """How many bytes ``canonical`` of a JSON value has, for less: only fractions are written otherwise than in ``encode``."""
     fractions: list[float] = []
-    _gather(value, fractions)
+    _collect_floats(value, fractions)
     between = len(fractions) + 1 if fractions else 2  # brackets and commas
     return len(encode(value)) + sum(map(len, map(_number, fractions))) - len(encode(fractions)) + between
 
 
-def _gather(value: Any, fractions: list[float]) -> None:
+def _collect_floats(value: Any, fractions: list[float]) -> None:
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else (value,):
         kind = type(item)
         if kind is float:
             fractions.append(item)
         elif kind is dict or kind is list:
-            _gather(item, fractions)
+            _collect_floats(item, fractions)
 
 
-def _text(value: Any, depth: int) -> str:
+def _canonical_text(value: Any, depth: int) -> str:
     if isinstance(value, str) or value is None or isinstance(value, bool):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, (int, float)):
@@ -252,15 +252,17 @@ def _text(value: Any, depth: int) -> str:
     if depth > limits.MESSAGE_DEPTH:
         raise too_deep("canonical JSON", limits.MESSAGE_DEPTH)
     if isinstance(value, dict):
-        names = sorted(value, key=_units)
-        members = (f"{json.dumps(name, ensure_ascii=False)}:{_text(value[name], depth + 1)}" for name in names)
+        names = sorted(value, key=_utf16_key)
+        members = (
+            f"{json.dumps(name, ensure_ascii=False)}:{_canonical_text(value[name], depth + 1)}" for name in names
+        )
         return "{" + ",".join(members) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_text(item, depth + 1) for item in value) + "]"
+        return "[" + ",".join(_canonical_text(item, depth + 1) for item in value) + "]"
     raise Refused("input.malformed", f"canonical JSON: {type(value).__name__} is no JSON value")
 
 
-def _units(name: Any) -> bytes:
+def _utf16_key(name: Any) -> bytes:
     """A key by its UTF-16 code units."""
     if not isinstance(name, str):
         raise Refused("input.malformed", "canonical JSON: a key that is no string")
@@ -278,11 +280,11 @@ def _number(value: int | float) -> str:
         return plain.removesuffix(".0") if value else "0"
     mantissa, _, exponent = plain.partition("e")
     whole, _, fraction = mantissa.lstrip("-").partition(".")  # one digit before the point
-    shown, point = (whole + fraction).rstrip("0"), 1 + int(exponent)  # the value is 0.SHOWN × 10^POINT
+    digits, point = (whole + fraction).rstrip("0"), 1 + int(exponent)  # the value is 0.SHOWN × 10^POINT
     if 0 < point <= 21:
-        text = shown.ljust(point, "0")
+        text = digits.ljust(point, "0")
     elif -6 < point <= 0:
-        text = "0." + "0" * -point + shown
+        text = "0." + "0" * -point + digits
     else:
-        text = shown[0] + ("." + shown[1:] if len(shown) > 1 else "") + f"e{point - 1:+d}"
+        text = digits[0] + ("." + digits[1:] if len(digits) > 1 else "") + f"e{point - 1:+d}"
     return "-" + text if value < 0 else text

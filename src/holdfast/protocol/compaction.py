@@ -45,15 +45,15 @@ def _close(merged: list[Event], parts: list[str]) -> None:
         merged[-1].data["delta"] = "".join(parts)
 
 
-def _continues(before: Event, event: Event) -> bool:
+def _continues(previous: Event, event: Event) -> bool:
     field = DELTAS.get(event.type)
     return (
         field is not None
-        and before.type == event.type
-        and before.last + 1 == event.seq
-        and before.data.get(field) == event.data.get(field)
-        and isinstance(before.data.get("delta"), str)
-        and (before.actor, before.run, before.attempt) == (event.actor, event.run, event.attempt)
-        and before.offset is not None
+        and previous.type == event.type
+        and previous.last + 1 == event.seq
+        and previous.data.get(field) == event.data.get(field)
+        and isinstance(previous.data.get("delta"), str)
+        and (previous.actor, previous.run, previous.attempt) == (event.actor, event.run, event.attempt)
+        and previous.offset is not None
         and event.offset is not None
     )

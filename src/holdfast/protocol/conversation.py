@@ -21,10 +21,10 @@ class _Turn(NamedTuple):
     there.
     """
 
-    began: int
+    start_seq: int
     answer: str | None
-    first: int
-    again: int
+    first_answer_seq: int
+    queued_seq: int
 
 
 def conversation(view: ViewState, head: str | None = None, *, answering: str | None = None) -> list[Item]:
@@ -40,7 +40,7 @@ def conversation(view: ViewState, head: str | None = None, *, answering: str | N
     ids = _inputs(view, view.branch["head"] if head is None and answering is None else head)
     turns = _turns(view, ids, answering)
     rank = {ident: number for number, ident in enumerate(ids)}
-    begins, last = [turn.began for turn in turns], len(ids) - 1
+    start_seqs, last = [turn.start_seq for turn in turns], len(ids) - 1
     places: list[tuple[int, bool, int, Item]] = []
     for item in view.items:
         run, seq, after = item.get("run"), item["seq"], False
@@ -54,8 +54,8 @@ def conversation(view: ViewState, head: str | None = None, *, answering: str | N
         elif root is not None and answering is not None:
             continue
         else:
-            number = max(0, bisect_left(begins, seq) - 1)
-            after = bool(turns) and turns[number].first < seq < turns[number].again
+            number = max(0, bisect_left(start_seqs, seq) - 1)
+            after = bool(turns) and turns[number].first_answer_seq < seq < turns[number].queued_seq
             if after and answering is not None and number == last:
                 continue
         places.append((number, after, seq, item))
@@ -65,11 +65,11 @@ def conversation(view: ViewState, head: str | None = None, *, answering: str | N
 
 def _inputs(view: ViewState, head: str | None) -> list[str]:
     """The branch that ends at an input, oldest first."""
-    found: dict[str, None] = {}
-    while head is not None and head not in found:
-        found[head] = None
+    branch: dict[str, None] = {}
+    while head is not None and head not in branch:
+        branch[head] = None
         head = view.by_id.get(("message", head), {}).get("parent")
-    return list(found)[::-1]
+    return list(branch)[::-1]
 
 
 def _age(run: tuple[str, Item]) -> int:
@@ -83,14 +83,14 @@ def _turns(view: ViewState, ids: list[str], answering: str | None) -> list[_Turn
             answers[run["input"]] = ident
     if ids and answering is not None:
         answers[ids[-1]] = view.root(answering)
-    words: dict[str, int] = {}  # where the first answer to each begins
+    answer_starts: dict[str, int] = {}  # where the first answer to each begins
     for item in view.items:
         if "run" in item and "turn" in item:
-            words.setdefault(item["turn"], item["seq"])
+            answer_starts.setdefault(item["turn"], item["seq"])
     turns = []
     for ident in ids:
         answer = answers.get(ident)
-        again = view.runs.get(answer or "", {}).get("seq", 0)
-        began = view.by_id.get(("message", ident), {}).get("seq", 0)
-        turns.append(_Turn(began, answer, words.get(ident, again), again))
+        queued_seq = view.runs.get(answer or "", {}).get("seq", 0)
+        start_seq = view.by_id.get(("message", ident), {}).get("seq", 0)
+        turns.append(_Turn(start_seq, answer, answer_starts.get(ident, queued_seq), queued_seq))
     return turns

@@ -30,21 +30,21 @@ class View(ViewState):
         for event in events:
             type_, data = event.type, event.data
             if type_ != kind or data.get(field) != ident:
-                grows = GROWS.get(type_)
-                if grows is None:
+                target = DELTA_TARGETS.get(type_)
+                if target is None:
                     kind, text = "", None
                     self.apply(event)
                     continue
-                kind, field = type_, grows[1]
+                kind, field = type_, target[1]
                 ident = data.get(field)
-                text = self.open.get((grows[0], _text(data, field)))
+                text = self.open.get((target[0], _text(data, field)))
             if text is not None:
                 self.size += text.grow(event.offset, data.get("delta")) or 0
 
 
 Handler = Callable[[View, Event], bool | None]
 
-GROWS: Final = {
+DELTA_TARGETS: Final = {
     e.TEXT_CONTENT: ("message", "messageId"),
     e.REASONING_CONTENT: ("reasoning", "messageId"),
     e.TOOL_ARGS: ("tool", "toolCallId"),
@@ -57,7 +57,7 @@ def _text(data: dict[str, Any], field: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _some(**fields: Any) -> dict[str, Any]:
+def _without_empty(**fields: Any) -> dict[str, Any]:
     """The fields that are there: absent means "none" in a view."""
     return {name: value for name, value in fields.items() if value not in (None, "", [], {})}
 
@@ -67,7 +67,7 @@ def _start_message(view: View, event: Event) -> None:
     ident = _text(event.data, "messageId")
     if ident and ("message", ident) not in view.by_id:
         role = _text(event.data, "role") or "assistant"
-        name = _some(name=event.data.get("name"))
+        name = _without_empty(name=event.data.get("name"))
         view.add(event, "message", ident, role=role, text="", length=0, status="open", **name)
 
 
@@ -86,17 +86,17 @@ def _start_tool(view: View, event: Event) -> None:
     ):  # made again: by a later attempt, or allowed now (RUN-4)
         view.reopen(tool, event.attempt)
     elif ident and tool is None:
-        message = _some(message=event.data.get("parentMessageId"))
+        message = _without_empty(message=event.data.get("parentMessageId"))
         name = _text(event.data, "toolCallName")
         view.add(event, "tool", ident, name=name, args="", length=0, status="open", **message)
 
 
 def _delta(view: View, event: Event) -> bool:
-    kind, field = GROWS[event.type]
+    kind, field = DELTA_TARGETS[event.type]
     text = view.open.get((kind, _text(event.data, field)))
-    grown = text.grow(event.offset, event.data.get("delta")) if text is not None else 0
-    view.size += grown or 0
-    return grown is not None
+    growth = text.grow(event.offset, event.data.get("delta")) if text is not None else 0
+    view.size += growth or 0
+    return growth is not None
 
 
 def _close(kind: str, field: str, status: str) -> Handler:
@@ -127,7 +127,7 @@ def _source(view: View, event: Event) -> None:
     message = view.by_id.get(("message", _text(event.data, "messageId")))
     if message is not None:
         fields = ("sourceId", "title", "uri", "quote", "score")
-        message.setdefault("sources", []).append(_some(**{f: event.data.get(f) for f in fields}))
+        message.setdefault("sources", []).append(_without_empty(**{f: event.data.get(f) for f in fields}))
         view.size += len(encode(event.data))
 
 
@@ -139,7 +139,7 @@ def _step_started(view: View, event: Event) -> None:
 
 def _step_finished(view: View, event: Event) -> None:
     name = _text(event.data, "stepName")
-    for item in reversed(view.unsettled.get(event.run, [])):
+    for item in reversed(view.unfinished.get(event.run, [])):
         if item["kind"] == "step" and item["name"] == name and item["status"] == "open":
             item["status"] = "complete"
             return
@@ -158,7 +158,7 @@ def _activity_snapshot(view: View, event: Event) -> None:
 def _activity_delta(view: View, event: Event) -> None:
     item = view.by_id.get(("activity", _text(event.data, "messageId")))
     if item is not None:
-        item["content"] = _patched(item["content"], event.data.get("patch"))
+        item["content"] = _apply_or_keep(item["content"], event.data.get("patch"))
         view.size += len(encode(event.data.get("patch")))
 
 
@@ -167,10 +167,10 @@ def _state_snapshot(view: View, event: Event) -> None:
 
 
 def _state_delta(view: View, event: Event) -> None:
-    view.state = _patched(view.state, event.data.get("delta"))
+    view.state = _apply_or_keep(view.state, event.data.get("delta"))
 
 
-def _patched(document: Any, patch: Any) -> Any:
+def _apply_or_keep(document: Any, patch: Any) -> Any:
     """The document patched, or as it was when the patch does not fit."""
     try:
         return apply_patch(document, patch)
@@ -179,12 +179,12 @@ def _patched(document: Any, patch: Any) -> Any:
 
 
 # --- people -------------------------------------------------------------------------------------------------------------
-def _input(view: View, event: Event) -> None:
+def _input_message(view: View, event: Event) -> None:
     data, ident = event.data, _text(event.data, "messageId")
     if not ident or ("message", ident) in view.by_id:
         return
     text = _text(data, "text")
-    optional = _some(
+    optional = _without_empty(
         parent=data.get("parent"), edits=data.get("edits"), agent=data.get("agent"), attachments=data.get("attachments"),
         meta=data.get("meta"),
     )  # fmt: skip
@@ -197,7 +197,7 @@ def _input(view: View, event: Event) -> None:
     view.branch["version"] += 1
 
 
-def _steer(view: View, event: Event) -> None:
+def _input_steer(view: View, event: Event) -> None:
     ident = _text(event.data, "steerId")
     if ident and ("steer", ident) not in view.by_id:
         text = _text(event.data, "text")
@@ -205,7 +205,7 @@ def _steer(view: View, event: Event) -> None:
         view.size += len(text)
 
 
-def _steer_settled(status: str) -> Handler:
+def _set_steer_status(status: str) -> Handler:
     def handler(view: View, event: Event) -> None:
         item = view.by_id.get(("steer", _text(event.data, "steerId")))
         if item is not None and item["status"] == "pending":
@@ -214,7 +214,7 @@ def _steer_settled(status: str) -> Handler:
     return handler
 
 
-def _branch(view: View, event: Event) -> None:
+def _branch_selected(view: View, event: Event) -> None:
     head, run = event.data.get("input"), event.data.get("run")
     if isinstance(head, str):
         view.branch["head"] = head
@@ -228,47 +228,52 @@ def _handoff(view: View, event: Event) -> None:
     view.handoff = {"by": event.actor, "ts": event.ts} if taken else None
 
 
-def _created(view: View, event: Event) -> None:
+def _session_created(view: View, event: Event) -> None:
     view.title, view.agent = _text(event.data, "title"), _text(event.data, "agent")
     view.meta = event.data.get("meta") or {}
 
 
-def _renamed(view: View, event: Event) -> None:
+def _session_renamed(view: View, event: Event) -> None:
     view.title = _text(event.data, "title")
 
 
 # --- approvals ------------------------------------------------------------------------------------------------------------
-def _approval(view: View, event: Event) -> None:
+def _approval_requested(view: View, event: Event) -> None:
     data, ident = event.data, _text(event.data, "approvalId")
     if ident and ("approval", ident) not in view.by_id:
         fields = {f: data.get(f) for f in ("tool", "args", "hash", "deadline", "default")}
         call = _text(data, "toolCallId")
         tool = view.by_id.get(("tool", call))
         if tool is not None and tool["status"] != "done":
-            view.asked(tool, approval=ident)
+            view.mark_asked(tool, approval=ident)
         view.add(
-            event, "approval", ident, status="pending", **fields, **_some(requester=data.get("requester"), call=call)
+            event,
+            "approval",
+            ident,
+            status="pending",
+            **fields,
+            **_without_empty(requester=data.get("requester"), call=call),
         )
         view.size += len(encode(data))
 
 
-def _paused(view: View, event: Event) -> None:
+def _tool_paused(view: View, event: Event) -> None:
     tool, why = view.by_id.get(("tool", _text(event.data, "toolCallId"))), _text(event.data, "why")
     if tool is not None and tool["status"] in ("called", "cut"):
-        view.asked(tool, paused=why or "asks")
+        view.mark_asked(tool, paused=why or "asks")
 
 
-def _approval_settled(view: View, event: Event) -> None:
+def _approval_decided(view: View, event: Event) -> None:
     item = view.by_id.get(("approval", _text(event.data, "approvalId")))
     if item is None or item["status"] != "pending":
         return
     decision = _text(event.data, "decision")
     item["status"] = "expired" if event.type == e.APPROVAL_EXPIRED else decision
-    item.update(_some(decision=decision, by=event.data.get("by"), note=event.data.get("note")))
+    item.update(_without_empty(decision=decision, by=event.data.get("by"), note=event.data.get("note")))
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------------
-def _queued(view: View, event: Event) -> None:
+def _run_queued(view: View, event: Event) -> None:
     run, data = view.runs.get(event.run or ""), event.data
     if run is not None:  # queued again: a wait is over
         run["status"] = "queued"
@@ -276,7 +281,7 @@ def _queued(view: View, event: Event) -> None:
         return
     if not event.run:
         return
-    optional = _some(**{f: data.get(f) for f in ("name", "input", "parent", "after")})
+    optional = _without_empty(**{f: data.get(f) for f in ("name", "input", "parent", "after")})
     view.runs[event.run] = {
         "id": event.run, "seq": event.seq, "agent": _text(data, "agent"), "status": "queued", "attempt": 0,
         "attempts": data.get("attempts", 1), "version": 1, "queued_ts": event.ts, "by": event.actor, **optional,
@@ -285,7 +290,7 @@ def _queued(view: View, event: Event) -> None:
         view.branch["runs"].pop(optional["input"], None)  # a new answer is the one shown
 
 
-def _changes(change: Callable[[View, Event, dict[str, Any]], None]) -> Handler:
+def _run_handler(change: Callable[[View, Event, dict[str, Any]], None]) -> Handler:
     """A handler that changes a known run and counts its version."""
 
     def handler(view: View, event: Event) -> None:
@@ -297,35 +302,35 @@ def _changes(change: Callable[[View, Event, dict[str, Any]], None]) -> Handler:
     return handler
 
 
-def _started(view: View, event: Event, run: dict[str, Any]) -> None:
+def _run_started(view: View, event: Event, run: dict[str, Any]) -> None:
     run.update(status="running", attempt=event.data.get("generation", 1), worker=_text(event.data, "worker"))
     run.setdefault("started_ts", event.ts)
 
 
-def _waiting(view: View, event: Event, run: dict[str, Any]) -> None:
+def _run_waiting(view: View, event: Event, run: dict[str, Any]) -> None:
     run["status"] = "waiting"
-    view.settle(run["id"], pending=False)
+    view.finish_items(run["id"], pending=False)
 
 
-def _lost(view: View, event: Event, run: dict[str, Any]) -> None:
+def _attempt_lost(view: View, event: Event, run: dict[str, Any]) -> None:
     loss = {"attempt": event.data.get("generation", 0), "reason": _text(event.data, "reason"), "ts": event.ts}
     run.setdefault("losses", []).append(loss)
     run["status"] = "queued"
-    view.settle(run["id"], pending=False)
+    view.finish_items(run["id"], pending=False)
 
 
-def _ended(view: View, event: Event, run: dict[str, Any]) -> None:
-    run.update(status=_text(event.data, "status"), ended_ts=event.ts, **_some(error=event.data.get("error")))
-    view.settle(run["id"], pending=True)
+def _run_ended(view: View, event: Event, run: dict[str, Any]) -> None:
+    run.update(status=_text(event.data, "status"), ended_ts=event.ts, **_without_empty(error=event.data.get("error")))
+    view.finish_items(run["id"], pending=True)
 
 
 def _cancel_requested(view: View, event: Event) -> None:
-    named = event.data.get("runs")
-    for ident in named if isinstance(named, list) else []:
+    run_ids = event.data.get("runs")
+    for ident in run_ids if isinstance(run_ids, list) else []:
         run = view.runs.get(ident) if isinstance(ident, str) else None
         if run is not None and run["status"] not in ENDED:
-            known = run.get("cancel", {"delivered": False, "effective": False})
-            run["cancel"] = {**known, "by": event.actor, "ts": event.ts, "force": bool(event.data.get("force"))}
+            cancel = run.get("cancel", {"delivered": False, "effective": False})
+            run["cancel"] = {**cancel, "by": event.actor, "ts": event.ts, "force": bool(event.data.get("force"))}
             run["version"] += 1
 
 
@@ -355,25 +360,25 @@ HANDLERS: Final[dict[str, Handler]] = {
     e.ACTIVITY_DELTA: _activity_delta,
     e.STATE_SNAPSHOT: _state_snapshot,
     e.STATE_DELTA: _state_delta,
-    e.INPUT_MESSAGE: _input,
-    e.INPUT_STEER: _steer,
-    e.STEER_DELIVERED: _steer_settled("delivered"),
-    e.STEER_DROPPED: _steer_settled("dropped"),
-    e.BRANCH_SELECTED: _branch,
+    e.INPUT_MESSAGE: _input_message,
+    e.INPUT_STEER: _input_steer,
+    e.STEER_DELIVERED: _set_steer_status("delivered"),
+    e.STEER_DROPPED: _set_steer_status("dropped"),
+    e.BRANCH_SELECTED: _branch_selected,
     e.HANDOFF_TAKEN: _handoff,
     e.HANDOFF_RETURNED: _handoff,
-    e.SESSION_CREATED: _created,
-    e.SESSION_RENAMED: _renamed,
-    e.TOOL_PAUSED: _paused,
-    e.APPROVAL_REQUESTED: _approval,
-    e.APPROVAL_RESOLVED: _approval_settled,
-    e.APPROVAL_EXPIRED: _approval_settled,
-    e.RUN_QUEUED: _queued,
-    e.RUN_STARTED: _changes(_started),
-    e.RUN_WAITING: _changes(_waiting),
-    e.RUN_ATTEMPT_LOST: _changes(_lost),
-    e.RUN_ENDED: _changes(_ended),
+    e.SESSION_CREATED: _session_created,
+    e.SESSION_RENAMED: _session_renamed,
+    e.TOOL_PAUSED: _tool_paused,
+    e.APPROVAL_REQUESTED: _approval_requested,
+    e.APPROVAL_RESOLVED: _approval_decided,
+    e.APPROVAL_EXPIRED: _approval_decided,
+    e.RUN_QUEUED: _run_queued,
+    e.RUN_STARTED: _run_handler(_run_started),
+    e.RUN_WAITING: _run_handler(_run_waiting),
+    e.RUN_ATTEMPT_LOST: _run_handler(_attempt_lost),
+    e.RUN_ENDED: _run_handler(_run_ended),
     e.CANCEL_REQUESTED: _cancel_requested,
-    e.CANCEL_DELIVERED: _changes(_receipt("delivered")),
-    e.CANCEL_EFFECTIVE: _changes(_receipt("effective")),
+    e.CANCEL_DELIVERED: _run_handler(_receipt("delivered")),
+    e.CANCEL_EFFECTIVE: _run_handler(_receipt("effective")),
 }

@@ -96,16 +96,16 @@ def encode_frames(session: str, events: list[Event], types: Iterable[str] = e.OP
     if e.OPERATORS_ONLY.isdisjoint(types):
         _encode_within(session, events, EVERYONE, frames)
         return frames
-    for secret, group in groupby(events, key=lambda event: event.type in e.OPERATORS_ONLY):
-        _encode_within(session, list(group), OPERATORS if secret else EVERYONE, frames)
+    for operators_only, group in groupby(events, key=lambda event: event.type in e.OPERATORS_ONLY):
+        _encode_within(session, list(group), OPERATORS if operators_only else EVERYONE, frames)
     return frames
 
 
-def _encode_within(session: str, events: list[Event], whom: int, frames: list[Frame]) -> None:
-    frame = encode_frame(session, events, whom)
+def _encode_within(session: str, events: list[Event], audience: int, frames: list[Frame]) -> None:
+    frame = encode_frame(session, events, audience)
     if len(frame.payload) <= limits.FRAME_BYTES or len(events) == 1:
         frames.append(frame)
         return
     half = len(events) // 2
-    _encode_within(session, events[:half], whom, frames)
-    _encode_within(session, events[half:], whom, frames)
+    _encode_within(session, events[:half], audience, frames)
+    _encode_within(session, events[half:], audience, frames)

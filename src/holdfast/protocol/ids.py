@@ -16,11 +16,11 @@ LATER_LIFE_BYTES: Final = 6
 _LIFE: Final = "[0-9a-f]{10,16}"
 _RUN: Final = rf"(r)([1-9]\d{{0,15}})(?:-({_LIFE}))?"  # version 0.1 made run ids from the position alone
 _OTHER: Final = rf"([ms])([1-9]\d{{0,15}})-({_LIFE})"
-_MADE: Final = re.compile(rf"(?:{_RUN}|{_OTHER})(?![0-9A-Za-z-])")
+_SERVER_ID: Final = re.compile(rf"(?:{_RUN}|{_OTHER})(?![0-9A-Za-z-])")
 _BOUND: Final = re.compile(rf"(.+)@({_LIFE})")
 
 
-class Made(NamedTuple):
+class ServerId(NamedTuple):
     """What an id of the server says.
 
     Attributes:
@@ -41,13 +41,13 @@ def make(kind: str, seq: int, life: str) -> str:
     return f"{kind}{seq}-{life}"
 
 
-def made(ident: str) -> Made | None:
+def parse(ident: str) -> ServerId | None:
     """What an id says that the server made, or that begins with one; None for an id of somebody else's."""
-    found = _MADE.match(ident)
-    if found is None:
+    match = _SERVER_ID.match(ident)
+    if match is None:
         return None
-    kind, seq, life = found.groups()[:3] if found[1] else found.groups()[3:]
-    return Made(kind, int(seq), life or "", found[0])
+    kind, seq, life = match.groups()[:3] if match[1] else match.groups()[3:]
+    return ServerId(kind, int(seq), life or "", match[0])
 
 
 def is_first(life: str) -> bool:
@@ -55,20 +55,20 @@ def is_first(life: str) -> bool:
     return len(life) == 2 * FIRST_LIFE_BYTES
 
 
-def says(ident: str, life: str) -> bool:
+def names_life(ident: str, life: str) -> bool:
     """Whether an id alone says that it was read in this life."""
-    known = made(ident)
-    return is_first(life) if known is None else known.life == life
+    server_id = parse(ident)
+    return is_first(life) if server_id is None else server_id.life == life
 
 
 def bind(ident: str, life: str) -> str:
     """An id as it is handed out where a wire has no field for the life in which it is read: with that life behind it,
     unless it says so itself.
     """
-    return ident if says(ident, life) else f"{ident}@{life}"
+    return ident if names_life(ident, life) else f"{ident}@{life}"
 
 
 def unbind(ident: str) -> tuple[str, str | None]:
     """What ``bind`` was given: the id, and the life in which it was read, if that stands behind it."""
-    found = _BOUND.fullmatch(ident) if "@" in ident else None
-    return (found[1], found[2]) if found is not None else (ident, None)
+    match = _BOUND.fullmatch(ident) if "@" in ident else None
+    return (match[1], match[2]) if match is not None else (ident, None)

@@ -26,55 +26,55 @@ def apply_patch(document: Any, patch: Any) -> Any:
     """
     if not isinstance(patch, list):
         raise PatchError("a patch is a list of operations")
-    root = [_copied(document)]  # one level up, so that the whole document can be replaced like any member
-    copied = 0
-    for step in patch:
-        if not isinstance(step, dict) or not isinstance(step.get("path"), str):
+    root = [_copy(document)]  # one level up, so that the whole document can be replaced like any member
+    copied_bytes = 0
+    for operation in patch:
+        if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
             raise PatchError("an operation is an object with a path")
-        copied += _apply(root, step, step.get("op"))
-        if copied > limits.SESSION_STATE_BYTES:
+        copied_bytes += _apply(root, operation, operation.get("op"))
+        if copied_bytes > limits.SESSION_STATE_BYTES:
             raise PatchError("it copies too much")
     if canonical_size(root[0]) > limits.SESSION_STATE_BYTES:
         raise PatchError("the document would be too large")
     return root[0]
 
 
-def _apply(root: list[Any], step: dict[str, Any], op: Any) -> int:
+def _apply(root: list[Any], operation: dict[str, Any], op: Any) -> int:
     """Apply one operation; returns the bytes it copied."""
-    path = _tokens(step["path"])
+    path = _tokens(operation["path"])
     if op in ("add", "replace", "test"):
-        if "value" not in step:
+        if "value" not in operation:
             raise PatchError(f"{op} needs a value")
         if op == "test":
-            if not _equal(_get(root, path), step["value"]):
+            if not _equal(_get(root, path), operation["value"]):
                 raise PatchError("test failed")
         else:
-            _put(root, path, _copied(step["value"], len(path)), replace=op == "replace")
+            _put(root, path, _copy(operation["value"], len(path)), replace=op == "replace")
     elif op == "remove":
-        _take(root, path)
+        _remove(root, path)
     elif op in ("move", "copy"):
-        if not isinstance(step.get("from"), str):
+        if not isinstance(operation.get("from"), str):
             raise PatchError(f"{op} needs from")
-        source = _tokens(step["from"])
+        source = _tokens(operation["from"])
         if op == "move" and path[: len(source)] == source and len(path) > len(source):
             raise PatchError("cannot move a value into itself")
-        value = _take(root, source) if op == "move" else _get(root, source)
-        _put(root, path, _copied(value, len(path)), replace=False)
+        value = _remove(root, source) if op == "move" else _get(root, source)
+        _put(root, path, _copy(value, len(path)), replace=False)
         return canonical_size(value) if op == "copy" else 0
     else:
         raise PatchError("unknown operation")
     return 0
 
 
-def _copied(value: Any, above: int = 0) -> Any:
+def _copy(value: Any, above: int = 0) -> Any:
     """A copy of a value that is to stand below so many levels."""
     if not isinstance(value, (dict, list)):
         return value
     if above >= limits.JSON_DEPTH:
         raise PatchError("the document would be too deep")
     if isinstance(value, dict):
-        return {name: _copied(item, above + 1) for name, item in value.items()}
-    return [_copied(item, above + 1) for item in value]
+        return {name: _copy(item, above + 1) for name, item in value.items()}
+    return [_copy(item, above + 1) for item in value]
 
 
 def _tokens(pointer: str) -> list[str]:
@@ -129,7 +129,7 @@ def _put(root: list[Any], path: list[str], value: Any, *, replace: bool) -> None
         raise PatchError("not a container")
 
 
-def _take(root: list[Any], path: list[str]) -> Any:
+def _remove(root: list[Any], path: list[str]) -> Any:
     if not path:
         raise PatchError("the whole document cannot be removed")
     parent, token = _parent(root, path)

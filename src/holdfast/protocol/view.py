@@ -14,7 +14,7 @@ from holdfast.protocol.events import Event
 
 FOLD_VERSION: Final = 1
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "lost"})
-UNSETTLED: Final = frozenset({"open", "called", "pending"})
+UNFINISHED: Final = frozenset({"open", "called", "pending"})
 """Item statuses that the end of the item's run settles."""
 
 _ITEM_COST: Final = 160  # bytes of an item's JSON beyond its text, roughly
@@ -93,7 +93,7 @@ class ViewState:
         self.size = 0
         self.by_id: dict[tuple[str, str], Item] = {}
         self.open: dict[tuple[str, str], OpenText] = {}
-        self.unsettled: dict[str | None, list[Item]] = {}
+        self.unfinished: dict[str | None, list[Item]] = {}
 
     # --- growing
     def add(self, event: Event, kind: str, ident: str, **fields: Any) -> Item:
@@ -108,15 +108,15 @@ class ViewState:
                 item["turn"] = run["input"]
         self.items.append(item)
         self.size += _ITEM_COST
-        self._note(item)
+        self._index(item)
         return item
 
-    def _note(self, item: Item) -> None:
+    def _index(self, item: Item) -> None:
         """Index an item."""
         self.by_id[item["kind"], item["id"]] = item
         status = item.get("status")
-        if status in UNSETTLED:
-            self.unsettled.setdefault(item.get("run"), []).append(item)
+        if status in UNFINISHED:
+            self.unfinished.setdefault(item.get("run"), []).append(item)
             field = {"message": "text", "reasoning": "text", "tool": "args"}.get(item["kind"])
             if status == "open" and field:
                 self.open[item["kind"], item["id"]] = OpenText(item, field)
@@ -125,19 +125,19 @@ class ViewState:
         """A tool call that was cut, or waited for people, is made again."""
         item.pop("approval", None)
         item.pop("paused", None)
-        waiting = self.unsettled.get(item.get("run"), [])
-        waiting[:] = [other for other in waiting if other is not item]
+        unfinished = self.unfinished.get(item.get("run"), [])
+        unfinished[:] = [other for other in unfinished if other is not item]
         item.update(args="", length=0, status="open")
         if attempt is not None:
             item["attempt"] = attempt
-        self._note(item)
+        self._index(item)
 
-    def asked(self, item: Item, **about: str) -> None:
+    def mark_asked(self, item: Item, **about: str) -> None:
         """People are asked about a tool call, also about one that a lost attempt left: it waits for them."""
         item.update(about)
         if item["status"] == "cut":
             item["status"] = "called"
-            self._note(item)
+            self._index(item)
 
     def close(self, kind: str, ident: str, status: str, *, kept: bool = False) -> None:
         """An open text is complete. ``kept``: it counts as said also when its attempt is lost (RUN-8)."""
@@ -148,22 +148,22 @@ class ViewState:
             if kept:
                 text.item["kept"] = True
 
-    def settle(self, run: str, *, pending: bool) -> None:
+    def finish_items(self, run: str, *, pending: bool) -> None:
         """The run ended (``pending``), waits, or lost an attempt: nothing of it stays open (FOLD-4), but a tool call that
         people were asked about and that was not made since."""
-        left = []
-        for item in self.unsettled.pop(run, []):
+        unfinished = []
+        for item in self.unfinished.pop(run, []):
             if not pending and item["status"] == "called" and ("approval" in item or "paused" in item):
-                left.append(item)
+                unfinished.append(item)
             elif item["status"] in ("open", "called"):
                 self.close(item["kind"], item["id"], "cut")
                 item["status"] = "cut"
             elif item["status"] == "pending" and pending:
                 item["status"] = "expired" if item["kind"] == "approval" else "dropped"
             elif item["status"] == "pending":
-                left.append(item)
-        if left:
-            self.unsettled[run] = left
+                unfinished.append(item)
+        if unfinished:
+            self.unfinished[run] = unfinished
 
     # --- in and out
     def export(self) -> dict[str, Any]:
@@ -185,7 +185,7 @@ class ViewState:
         view.state, view.items, view.runs = data["state"], data["items"], data["runs"]
         view.branch, view.handoff, view.older = data["branch"], data["handoff"], data["older"]
         for item in view.items:
-            view._note(item)
+            view._index(item)
             view.size += len(encode(item))
         return view
 
@@ -200,42 +200,42 @@ class ViewState:
         sizes = [len(encode(item)) for item in self.items]
         self.size, count = sum(sizes), 0
         for item, size in zip(self.items, sizes, strict=True):
-            if self.size <= max_bytes or not self._settled(item):
+            if self.size <= max_bytes or not self._is_finished(item):
                 break
             self.size -= size
             count += 1
         if not count:
             return None
-        gone, self.items = self.items[:count], self.items[count:]
-        edge = self.items[0]["seq"] if self.items else gone[-1]["seq"] + 1
-        runs = {i: r for i, r in self.runs.items() if r["status"] in ENDED and r["seq"] < edge}
-        for item in gone:
+        page_items, self.items = self.items[:count], self.items[count:]
+        first_seq = self.items[0]["seq"] if self.items else page_items[-1]["seq"] + 1
+        runs = {i: r for i, r in self.runs.items() if r["status"] in ENDED and r["seq"] < first_seq}
+        for item in page_items:
             del self.by_id[item["kind"], item["id"]]
             self.branch["runs"].pop(item["id"], None)
         for ident in runs:
             del self.runs[ident]
         self.older += 1
-        return {"items": gone, "runs": runs}
+        return {"items": page_items, "runs": runs}
 
-    def _settled(self, item: Item) -> bool:
+    def _is_finished(self, item: Item) -> bool:
         run = self.runs.get(item.get("run", ""))
-        if item.get("status") in UNSETTLED or (run is not None and run["status"] not in ENDED):
+        if item.get("status") in UNFINISHED or (run is not None and run["status"] not in ENDED):
             return False
         return not any(r["status"] not in ENDED and r.get("input") == item["id"] for r in self.runs.values())
 
     # --- looking
     def text_after(self, message: str, start: int) -> str:
         """A message's text from a character on, at the cost of what is new also while it grows."""
-        growing = self.open.get(("message", message))
-        return growing.after(start) if growing is not None else str(self.by_id["message", message]["text"][start:])
+        text = self.open.get(("message", message))
+        return text.after(start) if text is not None else str(self.by_id["message", message]["text"][start:])
 
     def root(self, run: str) -> str:
         """The topmost known ancestor of a run."""
-        while (known := self.runs.get(run)) is not None and known.get("parent") in self.runs:
-            run = known["parent"]
+        while (record := self.runs.get(run)) is not None and record.get("parent") in self.runs:
+            run = record["parent"]
         return run
 
-    def said_by(self, run: str) -> list[str]:
+    def completed_messages(self, run: str) -> list[str]:
         """Ids of the messages that a run has completed."""
         return [
             i["id"] for i in self.items if i["kind"] == "message" and i.get("run") == run and i["status"] == "complete"

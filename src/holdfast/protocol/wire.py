@@ -16,13 +16,13 @@ from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import ENTITY_ID, SESSION_ID, decode
 from holdfast.protocol.events import Draft
 
-Session = Annotated[str, msgspec.Meta(pattern=SESSION_ID)]
-Id = Annotated[str, msgspec.Meta(pattern=ENTITY_ID)]
+SessionId = Annotated[str, msgspec.Meta(pattern=SESSION_ID)]
+EntityId = Annotated[str, msgspec.Meta(pattern=ENTITY_ID)]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARS)]
 Name = Annotated[str, msgspec.Meta(max_length=limits.NAME_CHARS)]
 Text = Annotated[str, msgspec.Meta(max_length=limits.TEXT_CHARS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=limits.INTEGER_MAX)]
-Life = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.INCARNATION_CHARS)]
+Incarnation = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.INCARNATION_CHARS)]
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -32,10 +32,10 @@ class Cursor(msgspec.Struct, frozen=True):
     seq: Count
 
 
-class Producer(msgspec.Struct, frozen=True):
+class AppendId(msgspec.Struct, frozen=True):
     """Identity of one append (LOG-5): instance ``epoch`` of producer ``id``, its append number ``seq`` from 1."""
 
-    id: Id
+    id: EntityId
     epoch: Count
     seq: Count
 
@@ -43,7 +43,7 @@ class Producer(msgspec.Struct, frozen=True):
 class Attachment(msgspec.Struct, omit_defaults=True):
     """A blob named by an input."""
 
-    blob: Id
+    blob: EntityId
     name: Name = ""
     media_type: Name = "application/octet-stream"
 
@@ -87,7 +87,7 @@ class Unwatch(Op, tag="unwatch", kw_only=True):
 class SessionOp(Op, kw_only=True):
     """Base of operations on one session."""
 
-    session: Session
+    session: SessionId
 
 
 class Subscribe(SessionOp, tag="subscribe", kw_only=True):
@@ -104,14 +104,14 @@ class History(SessionOp, tag="history", kw_only=True):
     """One page of items older than the snapshot's window; ``page`` is the snapshot's ``older`` (SUB-5)."""
 
     page: Count
-    incarnation: Life | None = None
+    incarnation: Incarnation | None = None
 
 
 class Read(SessionOp, tag="read", kw_only=True):
     """The person has seen everything up to ``seq`` (unread marks)."""
 
     seq: Count
-    incarnation: Life | None = None
+    incarnation: Incarnation | None = None
 
 
 class Presence(SessionOp, tag="presence", kw_only=True):
@@ -128,8 +128,8 @@ class Command(SessionOp, kw_only=True):
     in that life say it as well.
     """
 
-    key: Id | None = None
-    incarnation: Life | None = None
+    key: EntityId | None = None
+    incarnation: Incarnation | None = None
 
 
 class Create(Command, tag="create", kw_only=True):
@@ -156,9 +156,9 @@ class Append(Command, tag="append", kw_only=True):
     """Append events atomically (LOG-2). Inside a run, ``run`` and ``generation`` say by whose authority (LOG-6)."""
 
     events: Annotated[list[Draft], msgspec.Meta(min_length=1, max_length=limits.BATCH_EVENTS)]
-    run: Id | None = None
+    run: EntityId | None = None
     generation: Count = 0
-    producer: Producer | None = None
+    producer: AppendId | None = None
     expect: Cursor | None = None
 
 
@@ -173,9 +173,9 @@ class Send(Command, tag="send", kw_only=True):
 
     text: Text
     agent: Name = ""
-    parent: Id | None = None
-    answer: Id | None = None
-    edits: Id | None = None
+    parent: EntityId | None = None
+    answer: EntityId | None = None
+    edits: EntityId | None = None
     attachments: Annotated[list[Attachment], msgspec.Meta(max_length=limits.INPUT_FILES)] = []
     meta: dict[str, Any] = {}
     attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = limits.ATTEMPTS
@@ -189,8 +189,8 @@ class Cancel(Command, tag="cancel", kw_only=True):
     ``input`` is a message's id, or the ``key`` with which this actor sends it: it may be stopped before it arrives.
     """
 
-    run: Id | None = None
-    input: Id | None = None
+    run: EntityId | None = None
+    input: EntityId | None = None
     scope: Literal["run", "input", "mine", "all"] = "run"
     force: bool = False
     version: Count | None = None
@@ -199,7 +199,7 @@ class Cancel(Command, tag="cancel", kw_only=True):
 class Steer(Command, tag="steer", kw_only=True):
     """Put words into a running run (CTL-4)."""
 
-    run: Id
+    run: EntityId
     text: Text
 
 
@@ -207,7 +207,7 @@ class Interrupt(Command, tag="interrupt", kw_only=True):
     """Cancel a run (or all of the branch), say something, and queue a run that starts after it ended (CTL-5)."""
 
     text: Text
-    run: Id | None = None
+    run: EntityId | None = None
     agent: Name = ""
     force: bool = False
 
@@ -215,7 +215,7 @@ class Interrupt(Command, tag="interrupt", kw_only=True):
 class Resolve(Command, tag="resolve", kw_only=True):
     """Decide an approval (CTL-6). The first decision in log order stands. No agent decides (``approval.self``)."""
 
-    approval: Id
+    approval: EntityId
     decision: Literal["approved", "denied"]
     note: Name = ""
     hash: str | None = None
@@ -227,7 +227,7 @@ class Regenerate(Command, tag="regenerate", kw_only=True):
     ``select`` also shows the branch that ends at this input: for chats that drop what came after the answer.
     """
 
-    input: Id
+    input: EntityId
     agent: Name = ""
     select: bool = False
 
@@ -235,8 +235,8 @@ class Regenerate(Command, tag="regenerate", kw_only=True):
 class Select(Command, tag="select", kw_only=True):
     """Show another branch: the one that ends at ``input``, or sibling answer ``run``."""
 
-    input: Id | None = None
-    run: Id | None = None
+    input: EntityId | None = None
+    run: EntityId | None = None
     version: Count | None = None
 
 
@@ -260,25 +260,25 @@ class Serve(Op, tag="serve", kw_only=True):
     slots: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 1
 
 
-class Held(msgspec.Struct, array_like=True, frozen=True):
+class ActiveAttempt(msgspec.Struct, array_like=True, frozen=True):
     """An attempt that a worker executes: ``[session, run, generation, incarnation]``."""
 
-    session: Session
-    run: Id
+    session: SessionId
+    run: EntityId
     generation: Count
-    incarnation: Life | None = None
+    incarnation: Incarnation | None = None
 
 
 class Heartbeat(Op, tag="heartbeat", kw_only=True):
     """Renew leases. Answers those that are no longer held as ``fenced``: ``[[session, run, generation], …]``."""
 
-    runs: Annotated[list[Held], msgspec.Meta(max_length=10_000)]
+    runs: Annotated[list[ActiveAttempt], msgspec.Meta(max_length=10_000)]
 
 
 class RunOp(Command, kw_only=True):
     """Base of what the holder of a lease may do with its run."""
 
-    run: Id
+    run: EntityId
     generation: Count
 
 
@@ -289,7 +289,7 @@ class Attach(RunOp, tag="attach", kw_only=True):
 class Received(RunOp, tag="received", kw_only=True):
     """The worker has it: the run's cancel, or a steer. Writes the receipt."""
 
-    steer: Id | None = None
+    steer: EntityId | None = None
 
 
 class End(RunOp, tag="end", kw_only=True):
@@ -320,10 +320,10 @@ class Ask(RunOp, tag="ask", kw_only=True):
     ``self_approve``, and a ``default`` of ``approved``, are refused with ``approval.rule``: the asker does not loosen the rule.
     """
 
-    approval: Id
+    approval: EntityId
     tool: Name
     args: dict[str, Any]
-    call: Id | None = None
+    call: EntityId | None = None
     deadline_s: Annotated[float, msgspec.Meta(gt=0, le=limits.APPROVAL_DEADLINE_MAX_S)] = limits.APPROVAL_DEADLINE_S
     default: Literal["approved", "denied"] = "denied"
     self_approve: bool = False
@@ -333,18 +333,18 @@ class Ask(RunOp, tag="ask", kw_only=True):
 class Wait(RunOp, tag="wait", kw_only=True):
     """Let the worker go until the approvals named are decided (RUN-5)."""
 
-    approvals: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=32)]
+    approvals: Annotated[list[EntityId], msgspec.Meta(min_length=1, max_length=32)]
 
 
-Any_ = (
+AnyOp = (
     Hello | Auth | Ping | Watch | Unwatch | Subscribe | Unsubscribe | History | Read | Presence | Create | Rename | Delete
     | Append | Send | Cancel | Steer | Interrupt | Resolve | Regenerate | Select | Take | GiveBack | Serve | Heartbeat
     | Attach | Received | End | Spawn | Ask | Wait
 )  # fmt: skip
 """Every operation; the decoder below tells them apart by ``op``."""
 
-DECODER: msgspec.json.Decoder[Any_] = msgspec.json.Decoder(Any_)
-OPS: dict[str, type[Op]] = {str(cls.__struct_config__.tag): cls for cls in Any_.__args__}
+DECODER: msgspec.json.Decoder[AnyOp] = msgspec.json.Decoder(AnyOp)
+OPS: dict[str, type[Op]] = {str(cls.__struct_config__.tag): cls for cls in AnyOp.__args__}
 
 
 BULKY = frozenset({"append", "end", "send", "interrupt", "steer", "create", "ask", "spawn", "heartbeat"})
@@ -362,25 +362,25 @@ def check_size(raw: bytes) -> None:
     """Refuse a message that is longer than its operation can be (``input.too_large``), before it is decoded."""
     if raw.startswith(b'{"op":"append"'):  # as our clients write it
         return
-    name, _ = asked(raw)
+    name, _ = op_and_id(raw)
     if name in OPS and len(raw) > most_bytes(name):
         raise too_large(name, most_bytes(name), "bytes")
 
 
-class _Asked(msgspec.Struct):
+class _Header(msgspec.Struct):
     """What can be said of an operation that is not one."""
 
     op: str | None = None
     id: Count | None = None
 
 
-_ASKED: msgspec.json.Decoder[_Asked] = msgspec.json.Decoder(_Asked)
+_HEADER: msgspec.json.Decoder[_Header] = msgspec.json.Decoder(_Header)
 
 
-def asked(raw: bytes | str) -> tuple[str | None, int | None]:
+def op_and_id(raw: bytes | str) -> tuple[str | None, int | None]:
     """The ``op`` and the ``id`` of a message that did not decode, as far as they can be read: whose answer it is."""
     try:
-        found = decode(raw, _ASKED)
+        header = decode(raw, _HEADER)
     except Refused:
         return None, None
-    return found.op, found.id
+    return header.op, header.id

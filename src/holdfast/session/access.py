@@ -137,7 +137,7 @@ def authorise_agent(principal: Principal, agent: str) -> None:
         raise Refused("auth.denied", f"the token does not act for agent {agent!r}")
 
 
-def above(actor: str) -> Iterator[str]:
+def actor_and_parents(actor: str) -> Iterator[str]:
     """The actor, and the agents whose sub-agent it is: ``agent:a/b`` and ``agent:a``."""
     yield actor
     while actor.startswith("agent:") and "/" in actor:
@@ -145,6 +145,6 @@ def above(actor: str) -> Iterator[str]:
         yield actor
 
 
-def anyone(tenant: str, actor: str, agents: tuple[str, ...] = ()) -> Principal:
+def full_access(tenant: str, actor: str, agents: tuple[str, ...] = ()) -> Principal:
     """A principal with every verb on every session of a tenant, for code inside this process."""
     return Principal(actor, tenant, (Capability("*", VERBS),), frozenset(agents))

@@ -17,7 +17,7 @@ from holdfast.protocol.codec import canonical, check_entity_id, check_value, enc
 from holdfast.protocol.events import Event
 from holdfast.session import content, life
 from holdfast.session import run as runs
-from holdfast.session.state import Approval, Run, State
+from holdfast.session.state import ApprovalState, RunState, State
 from holdfast.session.writer import SYSTEM, Writer
 
 UNDECIDED: Final = "denied"
@@ -31,7 +31,7 @@ def action_hash(tool: str, args: dict[str, Any]) -> str:
 
 def ask(state: State, op: wire.Ask, writer: Writer) -> None:
     """Request an approval. Asking again for the same action answers what is known of it: an attempt may be retried."""
-    run = runs.holder(state, op.run, op.generation)
+    run = runs.run_of_attempt(state, op.run, op.generation)
     if run.cancel is not None:
         raise Refused("run.stopping")
     ident = check_entity_id(op.approval, "approval")
@@ -40,16 +40,16 @@ def ask(state: State, op: wire.Ask, writer: Writer) -> None:
     check_value(op.args, "args")
     if len(encode(op.args)) > limits.EVENT_BYTES:
         raise too_large("args", limits.EVENT_BYTES, "bytes")
-    hashed = action_hash(op.tool, op.args)
-    known = state.approvals.get(ident)
-    if known is not None and (known.run != run.id or known.hash != hashed):
+    digest = action_hash(op.tool, op.args)
+    existing = state.approvals.get(ident)
+    if existing is not None and (existing.run != run.id or existing.hash != digest):
         raise Refused("content.exists", f"approval {ident!r:.80} is about another action")
-    if known is None:
+    if existing is None:
         _check_rule(op)
         if sum(not a.decision for a in state.approvals.values()) >= limits.PENDING_APPROVALS:
             raise Refused("session.full", f"more than {limits.PENDING_APPROVALS} approvals wait")
         data = {
-            "approvalId": ident, "tool": op.tool, "args": op.args, "hash": hashed,
+            "approvalId": ident, "tool": op.tool, "args": op.args, "hash": digest,
             "deadline": writer.ts + int(op.deadline_s * 1_000), "default": UNDECIDED,
         }  # fmt: skip
         if op.call is not None:
@@ -57,16 +57,16 @@ def ask(state: State, op: wire.Ask, writer: Writer) -> None:
         if person := requester(state, run):
             data["requester"] = person
         writer.write(e.APPROVAL_REQUESTED, data, run=run.id, actor=f"agent:{run.agent}")
-    decision = known.decision if known is not None else ""
-    by, note = (known.by, known.note) if known is not None else ("", "")
-    writer.result = {"approvalId": ident, "decision": decision, "by": by, "note": note, "hash": hashed}
+    decision = existing.decision if existing is not None else ""
+    by, note = (existing.by, existing.note) if existing is not None else ("", "")
+    writer.result = {"approvalId": ident, "decision": decision, "by": by, "note": note, "hash": digest}
     if op.wait and not decision:
         runs.release(state, run, [ident], writer)
 
 
-def _close(run: Run, call: str, writer: Writer) -> str:
+def _close(run: RunState, call: str, writer: Writer) -> str:
     """Complete the arguments of the call that is asked about, in the append that says it has not begun."""
-    content.check_unmade(run, call)
+    content.check_call_open(run, call)
     if f"t:{call}" in run.open:
         writer.write(e.TOOL_END, {"toolCallId": call}, run=run.id, actor=f"agent:{run.agent}")
     return call
@@ -80,7 +80,7 @@ def _check_rule(op: wire.Ask) -> None:
         raise Refused("approval.rule", f"an agent asked that silence means {op.default!r} (default)")
 
 
-def requester(state: State, run: Run) -> str:
+def requester(state: State, run: RunState) -> str:
     """The person whose message led to the run, or to the topmost run above it; empty when it was no person."""
     while run.parent in state.runs:
         run = state.runs[run.parent]
@@ -122,31 +122,31 @@ def tick(state: State, writer: Writer) -> None:
             _wake(state, run, idents, writer)
 
 
-def _wake(state: State, ident: str, decided: set[str], writer: Writer) -> None:
+def _wake(state: State, ident: str, decided_ids: set[str], writer: Writer) -> None:
     """Queue a waiting run again once everything it waits for is decided (RUN-5)."""
     run = state.runs.get(ident)
     if run is None or run.status != "waiting":
         return
-    if any(w not in decided and not state.approvals[w].decision for w in run.waits):
+    if any(w not in decided_ids and not state.approvals[w].decision for w in run.waits):
         return
     data = {"agent": run.agent, "answers": run.waits, "attempts": run.attempts}
     writer.write(e.RUN_QUEUED, data, run=run.id, actor=SYSTEM)
 
 
 # --- evolve -----------------------------------------------------------------------------------------------------------
-def requested(state: State, event: Event) -> None:
+def on_requested(state: State, event: Event) -> None:
     """An approval waits for a decision."""
     data = event.data
-    state.approvals[data["approvalId"]] = Approval(
+    state.approvals[data["approvalId"]] = ApprovalState(
         event.run or "", data["tool"], data["args"], data["hash"], event.actor, data["deadline"],
     )  # fmt: skip
-    content.pause(state, event)
+    content.on_paused(state, event)
     excess = len(state.approvals) - limits.KEPT_APPROVALS
     for ident in [i for i, a in state.approvals.items() if a.decision and a.run not in state.runs][: max(0, excess)]:
         del state.approvals[ident]
 
 
-def decided(state: State, event: Event) -> None:
+def on_decided(state: State, event: Event) -> None:
     """An approval was decided, by a person or by its deadline."""
     approval = state.approvals.get(event.data["approvalId"])
     if approval is not None:

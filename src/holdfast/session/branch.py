@@ -11,14 +11,14 @@ from holdfast.protocol.codec import check_entity_id, check_text, check_value, en
 from holdfast.protocol.events import Event
 from holdfast.session import life
 from holdfast.session import run as runs
-from holdfast.session.state import Input, State, trim_oldest
+from holdfast.session.state import InputState, State, trim_oldest
 from holdfast.session.writer import SYSTEM, Writer
 
 
-def say(state: State, op: wire.Send, writer: Writer, *, after: list[str] | None = None) -> None:
+def send(state: State, op: wire.Send, writer: Writer, *, after: list[str] | None = None) -> None:
     """Write an input message and, when it is addressed to an agent, queue the run that answers it."""
-    ident = _id(state, op.key, writer)
-    edits = input_of(state, writer.actor, op.edits) if op.edits is not None else None
+    ident = _message_id(state, op.key, writer)
+    edits = resolve_input(state, writer.actor, op.edits) if op.edits is not None else None
     parent = _parent(state, op, writer.actor, edits)
     operator = state.taken_by is not None and state.taken_by == writer.actor
     agent = op.agent or state.agent
@@ -46,21 +46,21 @@ def say(state: State, op: wire.Send, writer: Writer, *, after: list[str] | None 
         writer.write(e.RUN_ENDED, {"status": "cancelled", "forced": True}, run=run, actor=SYSTEM)
 
 
-def _id(state: State, key: str | None, writer: Writer) -> str:
+def _message_id(state: State, key: str | None, writer: Writer) -> str:
     """The message's id: its key, unless something has that id or the server makes such ids itself; else one of the
     server's. Keys are the actor's own: what somebody else said under the same key, or an agent, is no obstacle.
 
     Raises ``producer.expired`` for a key that this actor used before, so long ago that its answer is forgotten.
     """
-    made = ids.make("m", writer.next_seq, state.incarnation)
+    server_id = ids.make("m", writer.next_seq, state.incarnation)
     if key is None:
-        return made
+        return server_id
     check_entity_id(key, "key")
-    known = state.inputs.get(key)
-    if f"{writer.actor} {key}" in state.aliases or (known is not None and known.by in ("", writer.actor)):
+    existing = state.inputs.get(key)
+    if f"{writer.actor} {key}" in state.aliases or (existing is not None and existing.by in ("", writer.actor)):
         raise Refused("producer.expired", f"a message was sent with the key {key!r:.80} before")
-    taken = known is not None or f"m:{key}" in state.texts or life.owner(state, key) is not None
-    return made if taken else key
+    in_use = existing is not None or f"m:{key}" in state.texts or life.owner(state, key) is not None
+    return server_id if in_use else key
 
 
 def _check_meta(meta: dict[str, Any]) -> None:
@@ -71,20 +71,20 @@ def _check_meta(meta: dict[str, Any]) -> None:
 
 def _parent(state: State, op: wire.Send, actor: str, edits: str | None) -> str | None:
     if edits is not None:
-        return _known(state, edits).parent
+        return _find_input(state, edits).parent
     if op.parent is not None:
-        parent = input_of(state, actor, op.parent)
-        _known(state, parent)
+        parent = resolve_input(state, actor, op.parent)
+        _find_input(state, parent)
         return parent
     return state.head
 
 
-def input_of(state: State, actor: str, named: str) -> str:
+def resolve_input(state: State, actor: str, reference: str) -> str:
     """The id of an input that an actor names, by its id or by the key with which this actor sent it."""
-    return state.aliases.get(f"{actor} {named}", named)
+    return state.aliases.get(f"{actor} {reference}", reference)
 
 
-def _known(state: State, ident: str) -> Input:
+def _find_input(state: State, ident: str) -> InputState:
     if ident not in state.inputs:
         raise Refused("input.not_found", f"no input {ident!r:.80}")
     return state.inputs[ident]
@@ -98,9 +98,9 @@ def _check_answers(state: State, answer: str, parent: str | None) -> None:
 
 def regenerate(state: State, op: wire.Regenerate, writer: Writer) -> None:
     """Queue another answer to an input; the earlier answer stays as a sibling."""
-    ident = input_of(state, writer.actor, op.input)
-    known = _known(state, ident)
-    agent = op.agent or known.agent or state.agent
+    ident = resolve_input(state, writer.actor, op.input)
+    input_ = _find_input(state, ident)
+    agent = op.agent or input_.agent or state.agent
     if not agent:
         raise Refused("run.no_agent")
     if state.taken_by is not None:
@@ -115,12 +115,12 @@ def select(state: State, op: wire.Select, writer: Writer) -> None:
     """Show another branch."""
     if op.version is not None and op.version != state.branch_version:
         raise Refused("session.version", "the branch changed", version=state.branch_version)
-    shown = input_of(state, writer.actor, op.input) if op.input is not None else None
-    if shown is not None:
-        _known(state, shown)
+    input_id = resolve_input(state, writer.actor, op.input) if op.input is not None else None
+    if input_id is not None:
+        _find_input(state, input_id)
     if op.run is not None and op.run not in state.runs and op.run not in state.ended:
         raise Refused("run.not_found", f"no run {op.run!r:.80}")
-    data = {name: value for name, value in (("input", shown), ("run", op.run)) if value is not None}
+    data = {name: value for name, value in (("input", input_id), ("run", op.run)) if value is not None}
     if not data:
         raise Refused("input.malformed", "select: name an input or a run")
     writer.write(e.BRANCH_SELECTED, data)
@@ -128,10 +128,10 @@ def select(state: State, op: wire.Select, writer: Writer) -> None:
 
 
 # --- evolve -----------------------------------------------------------------------------------------------------------
-def said(state: State, event: Event) -> None:
+def on_input_message(state: State, event: Event) -> None:
     """An input message is in the log; the branch shown ends at it."""
     ident = event.data["messageId"]
-    state.inputs[ident] = Input(event.data.get("parent"), event.data.get("agent", ""), event.actor)
+    state.inputs[ident] = InputState(event.data.get("parent"), event.data.get("agent", ""), event.actor)
     trim_oldest(state.inputs, limits.KEPT_INPUTS)
     if "key" in event.data:
         state.aliases[f"{event.actor} {event.data['key']}"] = ident
@@ -140,7 +140,7 @@ def said(state: State, event: Event) -> None:
     state.branch_version += 1
 
 
-def selected(state: State, event: Event) -> None:
+def on_branch_selected(state: State, event: Event) -> None:
     """Another branch is shown."""
     state.head = event.data.get("input", state.head)
     state.branch_version += 1

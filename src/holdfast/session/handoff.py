@@ -34,11 +34,11 @@ def give_back(state: State, op: wire.GiveBack, writer: Writer) -> None:
     writer.write(e.HANDOFF_RETURNED, {"by": writer.actor})
 
 
-def taken(state: State, event: Event) -> None:
+def on_taken(state: State, event: Event) -> None:
     """The agents are muted."""
     state.taken_by = event.data["by"]
 
 
-def returned(state: State, event: Event) -> None:
+def on_returned(state: State, event: Event) -> None:
     """The agents may speak again."""
     state.taken_by = None

@@ -32,17 +32,17 @@ def check(state: State, op: wire.Op) -> None:
     if named is not None and named != state.incarnation:
         raise _refusal(state, op, f"it was read in life {named!r:.40}")
     for field, kind in NAMES.get(type(op), {}).items():
-        given = getattr(op, field)
-        if given is None:
+        value = getattr(op, field)
+        if value is None:
             continue
-        ident, bound = ids.unbind(given)
-        made = ids.made(ident)
-        if kind and (made is None or made.kind != kind):
+        ident, bound = ids.unbind(value)
+        server_id = ids.parse(ident)
+        if kind and (server_id is None or server_id.kind != kind):
             continue
-        read = bound or named
-        if read is None and (made is None or not made.life) and not _is_here(state, ident):
+        read_in = bound or named
+        if read_in is None and (server_id is None or not server_id.life) and not _is_here(state, ident):
             continue  # there is no such thing in any life that could be meant
-        if not (read == state.incarnation if read is not None else ids.says(ident, state.incarnation)):
+        if not (read_in == state.incarnation if read_in is not None else ids.names_life(ident, state.incarnation)):
             raise _refusal(state, op, f"{ident!r:.80} was read in another life, or does not say in which")
         if bound is not None:
             setattr(op, field, ident)
@@ -52,16 +52,18 @@ def _is_here(state: State, ident: str) -> bool:
     return ident in state.runs or ident in state.ended or ident in state.approvals
 
 
-def is_of(life: str, run: str, named: str | None) -> bool:
+def is_of_life(life: str, run: str, named: str | None) -> bool:
     """Whether a run is meant that lives in this life: as it is ``named``, or as the run's id says."""
-    return named == life if named is not None else ids.made(run) is not None and ids.says(run, life)
+    return named == life if named is not None else ids.parse(run) is not None and ids.names_life(run, life)
 
 
 def owner(state: State, ident: str) -> str | None:
     """The id of this session with which another id begins: only what it names may make such ids. None: anybody may."""
-    made = ids.made(ident)
-    ours = made is not None and (made.life == state.incarnation or (bool(made.life) and made.ident in state.runs))
-    return made.ident if made is not None and ours else None
+    server_id = ids.parse(ident)
+    ours = server_id is not None and (
+        server_id.life == state.incarnation or (bool(server_id.life) and server_id.ident in state.runs)
+    )
+    return server_id.ident if server_id is not None and ours else None
 
 
 def check_tail(state: State, expect: wire.Cursor | None) -> None:
@@ -79,10 +81,10 @@ def check_life(present: str, named: str | None) -> None:
 
 
 def _refusal(state: State, op: wire.Op, why: str) -> Refused:
-    code = "run.fenced" if of_attempt(op) else "session.incarnation"
+    code = "run.fenced" if is_attempt_op(op) else "session.incarnation"
     return Refused(code, f"the session lives another life now: {why}", incarnation=state.incarnation)
 
 
-def of_attempt(op: wire.Op) -> bool:
+def is_attempt_op(op: wire.Op) -> bool:
     """Whether the operation is one of an attempt at a run."""
     return isinstance(op, wire.RunOp) or (isinstance(op, wire.Append) and op.run is not None)

@@ -45,7 +45,7 @@ def find(state: State, ident: tuple[str, int, int], content: str) -> ProducerKey
         Refused: ``producer.conflict``, ``producer.expired``, ``producer.gap`` or ``producer.fenced``.
     """
     name, epoch, seq = ident
-    window = _known(state, name).get(name)
+    window = _windows(state, name).get(name)
     if not window:
         if seq > 1:
             raise Refused("producer.gap", f"append {seq} came first", expected=1)
@@ -69,21 +69,21 @@ def find(state: State, ident: tuple[str, int, int], content: str) -> ProducerKey
 
 def remember(state: State, key: ProducerKey) -> None:
     """Note an accepted append. A pure function of the stored keys, so a reload remembers the same."""
-    known = _known(state, key.id)
-    window = known.pop(key.id, None) or []
+    windows = _windows(state, key.id)
+    window = windows.pop(key.id, None) or []
     if window and key.epoch > window[-1].epoch:
         window = []
     window.append(key)
-    known[key.id] = window[-limits.PRODUCER_WINDOW_APPENDS :]
-    most = limits.PRODUCERS if known is state.producers else limits.KEYED_COMMANDS
+    windows[key.id] = window[-limits.PRODUCER_WINDOW_APPENDS :]
+    max_windows = limits.PRODUCERS if windows is state.producers else limits.KEYED_COMMANDS
     expired = key.ts - limits.PRODUCER_EXPIRY_S * 1_000
-    while known:
-        oldest = next(iter(known))
-        if len(known) <= most and known[oldest][-1].ts >= expired:
+    while windows:
+        oldest = next(iter(windows))
+        if len(windows) <= max_windows and windows[oldest][-1].ts >= expired:
             break
-        trim_oldest(known, len(known) - 1)
+        trim_oldest(windows, len(windows) - 1)
 
 
-def _known(state: State, name: str) -> dict[str, list[ProducerKey]]:
+def _windows(state: State, name: str) -> dict[str, list[ProducerKey]]:
     """Producers and keyed commands are bounded apart: many of the one must not make the session forget the other."""
     return state.keyed if name.startswith(_KEYED) else state.producers

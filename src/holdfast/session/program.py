@@ -44,16 +44,16 @@ def _rename(state: State, op: wire.Rename, writer: Writer) -> None:
 
 def _end(state: State, op: wire.End, writer: Writer) -> None:
     """A run's last events and its end, in one append."""
-    holder = run.holder(state, op.run, op.generation)
+    attempt = run.run_of_attempt(state, op.run, op.generation)
     if op.events:
-        content.write_drafts(state, holder, op.events, writer)
+        content.write_drafts(state, attempt, op.events, writer)
     run.end(state, op, writer)
 
 
 def _tick(state: State, op: run.Tick, writer: Writer) -> None:
     control.tick(state, writer)
-    gone = {event.run for event in writer.events if event.type == e.RUN_ENDED}
-    if not gone:
+    ended = {event.run for event in writer.events if event.type == e.RUN_ENDED}
+    if not ended:
         approval.tick(state, writer)
 
 
@@ -61,13 +61,13 @@ DECIDE: Final[dict[type[wire.Op], Decide]] = {
     wire.Create: _create,
     wire.Rename: _rename,
     wire.Append: content.append,
-    wire.Send: branch.say,
+    wire.Send: branch.send,
     wire.Regenerate: branch.regenerate,
     wire.Select: branch.select,
     wire.Cancel: control.cancel,
     wire.Steer: control.steer,
     wire.Interrupt: control.interrupt,
-    wire.Received: control.received,
+    wire.Received: control.confirm_received,
     wire.Ask: approval.ask,
     wire.Resolve: approval.resolve,
     wire.Take: handoff.take,
@@ -76,7 +76,7 @@ DECIDE: Final[dict[type[wire.Op], Decide]] = {
     wire.Wait: run.wait,
     wire.End: _end,
     run.Claim: run.claim,
-    run.LeaseExpired: run.lease_expired,
+    run.LeaseExpired: run.expire_lease,
     run.Tick: _tick,
 }
 
@@ -87,31 +87,31 @@ ESSENTIAL: Final = frozenset({wire.Cancel, wire.End, wire.Received, run.LeaseExp
 """Commands a full disk still admits, from the reserve."""
 
 EVOLVE: Final[dict[str, Evolve]] = {
-    e.INPUT_MESSAGE: branch.said,
-    e.BRANCH_SELECTED: branch.selected,
-    e.RUN_QUEUED: run.queued,
-    e.RUN_STARTED: run.started,
-    e.RUN_WAITING: run.waiting,
-    e.RUN_ATTEMPT_LOST: run.attempt_lost,
-    e.RUN_ENDED: run.ended,
-    e.CANCEL_REQUESTED: control.cancel_requested,
-    e.CANCEL_DELIVERED: control.cancel_delivered,
-    e.CANCEL_EFFECTIVE: control.cancel_effective,
-    e.INPUT_STEER: control.steered,
-    e.STEER_DELIVERED: control.steer_settled,
-    e.STEER_DROPPED: control.steer_settled,
-    e.APPROVAL_REQUESTED: approval.requested,
-    e.APPROVAL_RESOLVED: approval.decided,
-    e.APPROVAL_EXPIRED: approval.decided,
-    e.HANDOFF_TAKEN: handoff.taken,
-    e.HANDOFF_RETURNED: handoff.returned,
-    e.TOOL_RESULT: content.tool_result,
-    e.TOOL_PAUSED: content.pause,
-    e.STATE_SNAPSHOT: content.state_changed,
-    e.STATE_DELTA: content.state_changed,
-    **dict.fromkeys(e.OPENING, content.opened),
-    **dict.fromkeys(e.DELTAS, content.grown),
-    **dict.fromkeys(e.CLOSING, content.closed),
+    e.INPUT_MESSAGE: branch.on_input_message,
+    e.BRANCH_SELECTED: branch.on_branch_selected,
+    e.RUN_QUEUED: run.on_queued,
+    e.RUN_STARTED: run.on_started,
+    e.RUN_WAITING: run.on_waiting,
+    e.RUN_ATTEMPT_LOST: run.on_attempt_lost,
+    e.RUN_ENDED: run.on_ended,
+    e.CANCEL_REQUESTED: control.on_cancel_requested,
+    e.CANCEL_DELIVERED: control.on_cancel_delivered,
+    e.CANCEL_EFFECTIVE: control.on_cancel_effective,
+    e.INPUT_STEER: control.on_steer,
+    e.STEER_DELIVERED: control.on_steer_closed,
+    e.STEER_DROPPED: control.on_steer_closed,
+    e.APPROVAL_REQUESTED: approval.on_requested,
+    e.APPROVAL_RESOLVED: approval.on_decided,
+    e.APPROVAL_EXPIRED: approval.on_decided,
+    e.HANDOFF_TAKEN: handoff.on_taken,
+    e.HANDOFF_RETURNED: handoff.on_returned,
+    e.TOOL_RESULT: content.on_tool_result,
+    e.TOOL_PAUSED: content.on_paused,
+    e.STATE_SNAPSHOT: content.on_state_changed,
+    e.STATE_DELTA: content.on_state_changed,
+    **dict.fromkeys(e.OPENING, content.on_opened),
+    **dict.fromkeys(e.DELTAS, content.on_grown),
+    **dict.fromkeys(e.CLOSING, content.on_closed),
 }
 
 

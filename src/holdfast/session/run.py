@@ -15,7 +15,7 @@ from holdfast.protocol import ids, limits, wire
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_value, encode
 from holdfast.protocol.events import Event
-from holdfast.session.state import Ended, Run, State, trim_oldest
+from holdfast.session.state import EndedRun, RunState, State, trim_oldest
 from holdfast.session.writer import SYSTEM, Writer
 
 TRANSITIONS: Final[dict[tuple[str, str], str]] = {
@@ -57,7 +57,7 @@ def check(status: str, event_type: str) -> None:
         raise Refused("run.state", f"a {status} run cannot take {event_type}", status=status)
 
 
-def find(state: State, ident: str) -> Run:
+def find(state: State, ident: str) -> RunState:
     """The live run, or ``run.ended`` / ``run.not_found``."""
     run = state.runs.get(ident)
     if run is None:
@@ -67,7 +67,7 @@ def find(state: State, ident: str) -> Run:
     return run
 
 
-def holder(state: State, ident: str, generation: int) -> Run:
+def run_of_attempt(state: State, ident: str, generation: int) -> RunState:
     """The run, when ``generation`` is the attempt that executes it now; else it is fenced (LOG-6)."""
     run = state.runs.get(ident)
     if run is None:
@@ -79,12 +79,12 @@ def holder(state: State, ident: str, generation: int) -> Run:
     return run
 
 
-def children(state: State, ident: str) -> list[Run]:
+def children(state: State, ident: str) -> list[RunState]:
     """Live runs whose parent is ``ident``, oldest first."""
     return [run for run in state.runs.values() if run.parent == ident]
 
 
-def descendants(state: State, ident: str) -> list[Run]:
+def descendants(state: State, ident: str) -> list[RunState]:
     """Live runs below ``ident``, children before their own children."""
     found = children(state, ident)
     for child in found:
@@ -92,7 +92,7 @@ def descendants(state: State, ident: str) -> list[Run]:
     return found
 
 
-def claimable(state: State, run: Run) -> bool:
+def claimable(state: State, run: RunState) -> bool:
     """Whether a worker may start the run now: not stopping, not muted, its predecessors ended, and its turn has come."""
     if run.status != "queued" or run.cancel or state.taken_by or any(after in state.runs for after in run.after):
         return False
@@ -135,20 +135,25 @@ def _start(state: State, ident: str, agent: str, generation: int, worker: str, l
 
 def spawn(state: State, op: wire.Spawn, writer: Writer) -> None:
     """Start a sub-run, or answer the one of that name that exists (RUN-6)."""
-    parent = holder(state, op.run, op.generation)
+    parent = run_of_attempt(state, op.run, op.generation)
     if parent.cancel is not None:
         raise Refused("run.stopping")
-    for known in children(state, parent.id):
-        if known.name == op.name:
-            writer.result = {"run": known.id, "generation": known.generation, "status": known.status, "existing": True}
+    for existing in children(state, parent.id):
+        if existing.name == op.name:
+            writer.result = {
+                "run": existing.id,
+                "generation": existing.generation,
+                "status": existing.status,
+                "existing": True,
+            }
             return
     for ident, ended in state.ended.items():
         if (ended.parent, ended.name, ended.status) == (parent.id, op.name, "completed"):
             writer.result = {"run": ident, "generation": 0, "status": "completed", "existing": True}
             return
-    depth, above = 1, parent
-    while above.parent in state.runs:
-        above, depth = state.runs[above.parent], depth + 1
+    depth, ancestor = 1, parent
+    while ancestor.parent in state.runs:
+        ancestor, depth = state.runs[ancestor.parent], depth + 1
     if depth >= limits.RUN_DEPTH:
         raise Refused("session.full", f"runs are nested more than {limits.RUN_DEPTH} deep")
     check_value(op.input, "input")
@@ -166,7 +171,9 @@ def spawn(state: State, op: wire.Spawn, writer: Writer) -> None:
         writer.result.update(status="running", existing=False)
 
 
-def finish(state: State, run: Run, status: str, writer: Writer, *, error: Any = None, forced: bool = False) -> None:
+def finish(
+    state: State, run: RunState, status: str, writer: Writer, *, error: Any = None, forced: bool = False
+) -> None:
     """Write the end of a live run: its children first, then what it still owes, then the end itself."""
     check(run.status, e.RUN_ENDED)
     for child in children(state, run.id):
@@ -183,7 +190,7 @@ def finish(state: State, run: Run, status: str, writer: Writer, *, error: Any = 
     writer.write(e.RUN_ENDED, data, run=run.id, actor=actor)
 
 
-def _drop(state: State, run: Run, writer: Writer, actor: str) -> None:
+def _drop(state: State, run: RunState, writer: Writer, actor: str) -> None:
     """What people put in and the run will not take any more is answered in the same append (CTL-4)."""
     for ident in run.steers:
         writer.write(e.STEER_DROPPED, {"steerId": ident, "reason": "run ended"}, run=run.id, actor=SYSTEM)
@@ -193,9 +200,9 @@ def _drop(state: State, run: Run, writer: Writer, actor: str) -> None:
             writer.write(e.APPROVAL_EXPIRED, data, run=run.id, actor=SYSTEM)
 
 
-def end(state: State, op: wire.End, writer: Writer) -> Run:
+def end(state: State, op: wire.End, writer: Writer) -> RunState:
     """The attempt says it is done; a run being cancelled ends as cancelled whatever the attempt says."""
-    run = holder(state, op.run, op.generation)
+    run = run_of_attempt(state, op.run, op.generation)
     status = "cancelled" if run.cancel is not None and op.status != "failed" else op.status
     error = _bounded_error(op.error) if op.status == "failed" or op.error else None
     finish(state, run, status, writer, error=error)
@@ -208,7 +215,7 @@ def _bounded_error(error: dict[str, Any] | None) -> dict[str, str]:
     return {"code": str(error.get("code", "agent.failed"))[:64], "message": str(error.get("message", ""))[:2_000]}
 
 
-def lease_expired(state: State, op: LeaseExpired, writer: Writer) -> None:
+def expire_lease(state: State, op: LeaseExpired, writer: Writer) -> None:
     """An attempt is lost: queue the run again while tries remain, else end it as lost (RUN-3)."""
     run = state.runs.get(op.run)
     if run is None or run.status != "running" or run.generation != op.generation:
@@ -228,7 +235,7 @@ def lease_expired(state: State, op: LeaseExpired, writer: Writer) -> None:
 
 def wait(state: State, op: wire.Wait, writer: Writer) -> None:
     """Let the worker go until approvals are decided; those decided already are answered at once (RUN-5)."""
-    run = holder(state, op.run, op.generation)
+    run = run_of_attempt(state, op.run, op.generation)
     if run.cancel is not None:
         raise Refused("run.stopping")
     pending = []
@@ -242,7 +249,7 @@ def wait(state: State, op: wire.Wait, writer: Writer) -> None:
         release(state, run, pending, writer)
 
 
-def release(state: State, run: Run, approvals: list[str], writer: Writer) -> None:
+def release(state: State, run: RunState, approvals: list[str], writer: Writer) -> None:
     """Write ``run.waiting``; sub-runs that live inside the attempt must have ended."""
     check(run.status, e.RUN_WAITING)
     if any(child.local for child in children(state, run.id)):
@@ -251,22 +258,22 @@ def release(state: State, run: Run, approvals: list[str], writer: Writer) -> Non
 
 
 # --- evolve -----------------------------------------------------------------------------------------------------------
-def queued(state: State, event: Event) -> None:
+def on_queued(state: State, event: Event) -> None:
     """A run appears, or comes back from a wait."""
-    known, data = state.runs.get(event.run or ""), event.data
-    if known is not None:
-        known.status, known.waits = "queued", []
-        known.version += 1
+    existing, data = state.runs.get(event.run or ""), event.data
+    if existing is not None:
+        existing.status, existing.waits = "queued", []
+        existing.version += 1
         return
     assert event.run is not None
-    state.runs[event.run] = Run(
+    state.runs[event.run] = RunState(
         event.run, data["agent"], "queued", event.actor, data.get("attempts", 1), event.ts, input=data.get("input"),
         parent=data.get("parent"), name=data.get("name"), task=data.get("task", {}), local=data.get("local", False),
         concurrent=data.get("concurrent", False), after=data.get("after", []),
     )  # fmt: skip
 
 
-def started(state: State, event: Event) -> None:
+def on_started(state: State, event: Event) -> None:
     """An attempt begins."""
     run = state.runs[event.run or ""]
     run.status, run.generation = "running", event.data["generation"]
@@ -275,7 +282,7 @@ def started(state: State, event: Event) -> None:
     run.version += 1
 
 
-def waiting(state: State, event: Event) -> None:
+def on_waiting(state: State, event: Event) -> None:
     """The worker was let go; what it left open is closed."""
     run = state.runs[event.run or ""]
     run.status, run.waits, run.worker = "waiting", list(event.data["approvals"]), ""
@@ -283,7 +290,7 @@ def waiting(state: State, event: Event) -> None:
     run.version += 1
 
 
-def attempt_lost(state: State, event: Event) -> None:
+def on_attempt_lost(state: State, event: Event) -> None:
     """An attempt is gone; the run is queued until its end, if any, follows."""
     run = state.runs[event.run or ""]
     run.status, run.worker = "queued", ""
@@ -292,8 +299,8 @@ def attempt_lost(state: State, event: Event) -> None:
     run.version += 1
 
 
-def ended(state: State, event: Event) -> None:
+def on_ended(state: State, event: Event) -> None:
     """A run is over; only its outcome is remembered."""
     run = state.runs.pop(event.run or "")
-    state.ended[run.id] = Ended(event.data["status"], run.agent, run.input, run.parent, run.name)
+    state.ended[run.id] = EndedRun(event.data["status"], run.agent, run.input, run.parent, run.name)
     trim_oldest(state.ended, limits.KEPT_RUNS)

@@ -13,7 +13,7 @@ import msgspec
 from holdfast.protocol.frames import ProducerKey
 
 
-class Cancel(msgspec.Struct):
+class CancelState(msgspec.Struct):
     """A cancel on its way: who asked, when the grace ends (Unix ms), and whether the worker has it."""
 
     by: str
@@ -21,14 +21,14 @@ class Cancel(msgspec.Struct):
     delivered: bool = False
 
 
-class Steer(msgspec.Struct):
+class SteerState(msgspec.Struct):
     """Words for a run that its worker has not confirmed yet."""
 
     text: str
     by: str
 
 
-class Call(msgspec.Struct, omit_defaults=True):
+class CallState(msgspec.Struct, omit_defaults=True):
     """A journalled tool call. ``done`` with its result, or started by ``generation`` with an unknown outcome (RUN-4).
 
     ``paused`` says why it is known not to have been made after all: people are asked first. Then it may be started again.
@@ -43,7 +43,7 @@ class Call(msgspec.Struct, omit_defaults=True):
     blob: str | None = None
 
 
-class Run(msgspec.Struct, omit_defaults=True):
+class RunState(msgspec.Struct, omit_defaults=True):
     """A run that has not ended. ``status`` is ``queued``, ``running`` or ``waiting``.
 
     Attributes:
@@ -76,16 +76,16 @@ class Run(msgspec.Struct, omit_defaults=True):
     worker: str = ""
     lease_s: float = 0.0
     version: int = 1
-    cancel: Cancel | None = None
-    steers: dict[str, Steer] = {}
+    cancel: CancelState | None = None
+    steers: dict[str, SteerState] = {}
     waits: list[str] = []
     open: dict[str, int] = {}
-    journal: dict[str, Call] = {}
+    journal: dict[str, CallState] = {}
     journal_bytes: int = 0
     life: str = ""
 
 
-class Ended(msgspec.Struct, omit_defaults=True):
+class EndedRun(msgspec.Struct, omit_defaults=True):
     """What is remembered of a run that ended."""
 
     status: str
@@ -95,7 +95,7 @@ class Ended(msgspec.Struct, omit_defaults=True):
     name: str | None = None
 
 
-class Approval(msgspec.Struct, omit_defaults=True):
+class ApprovalState(msgspec.Struct, omit_defaults=True):
     """An approval asked for by an agent, the asker; ``decision`` is empty while it is pending, ``by`` is the approver."""
 
     run: str
@@ -109,7 +109,7 @@ class Approval(msgspec.Struct, omit_defaults=True):
     note: str = ""
 
 
-class Input(msgspec.Struct, omit_defaults=True):
+class InputState(msgspec.Struct, omit_defaults=True):
     """An input message: what it continues, the agent it was for, and who said it."""
 
     parent: str | None
@@ -135,10 +135,10 @@ class State(msgspec.Struct):
     agent: str = ""
     state_bytes: int = 0
     participants: dict[str, int] = {}
-    runs: dict[str, Run] = {}
-    ended: dict[str, Ended] = {}
-    approvals: dict[str, Approval] = {}
-    inputs: dict[str, Input] = {}
+    runs: dict[str, RunState] = {}
+    ended: dict[str, EndedRun] = {}
+    approvals: dict[str, ApprovalState] = {}
+    inputs: dict[str, InputState] = {}
     aliases: dict[str, str] = {}
     head: str | None = None
     branch_version: int = 0

@@ -19,13 +19,13 @@ class Writer:
         result: what the command answers, JSON values.
     """
 
-    __slots__ = ("_first", "_ts", "actor", "events", "folded", "now_ms", "result")
+    __slots__ = ("_first", "_ts", "actor", "events", "merged_events", "now_ms", "result")
 
     def __init__(self, state: State, actor: str, now_ms: int) -> None:
         self.now_ms = now_ms
         self.actor = actor
         self.events: list[Event] = []
-        self.folded: list[Event] = []
+        self.merged_events: list[Event] = []
         self.result: dict[str, Any] = {}
         self._first = state.tail + 1
         self._ts = max(now_ms, state.ts)  # LOG-10: never backwards
@@ -44,7 +44,7 @@ class Writer:
         """Write one event at the next position."""
         event = Event(self.next_seq, self._ts, actor or self.actor, type_, data, run)
         self.events.append(event)
-        self.folded.append(event)
+        self.merged_events.append(event)
 
 
 SYSTEM = "system:session"

@@ -19,7 +19,7 @@ from holdfast.edge.dialects.ag_ui.versions import VERSIONS
 from holdfast.engines.port import Key
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
-from holdfast.session.access import anyone
+from holdfast.session.access import full_access
 from holdfast.session.run import LeaseExpired
 from tests.dialects.ag_ui.conftest import HERE, Agents, Site
 
@@ -101,7 +101,7 @@ async def everything(site: Site, agents: Agents) -> list[Event]:
             await again.finished()
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
-    _, _, frames = await site.hub.read(anyone("acme", "user:ann"), "all", 0)
+    _, _, frames = await site.hub.read(full_access("acme", "user:ann"), "all", 0)
     return [event for frame in frames for event in msgspec.json.decode(frame, type=Frame).events]
 
 
@@ -110,7 +110,7 @@ class Frame(msgspec.Struct):
 
 
 async def state(site: Site) -> dict[str, Any]:
-    _, _, view = await site.hub.snapshot(anyone("acme", "user:ann"), "all")
+    _, _, view = await site.hub.snapshot(full_access("acme", "user:ann"), "all")
     return dict(msgspec.json.decode(view))
 
 

@@ -23,7 +23,7 @@ from holdfast.edge.server import port_of, running
 from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.hub.hub import Hub
 from holdfast.protocol.fold import View
-from holdfast.session.access import anyone
+from holdfast.session.access import full_access
 from tests.dialects.ai_sdk.agents import serve
 
 FOLDER = Path(__file__).parent
@@ -179,11 +179,11 @@ class Site:
 
     async def ended(self, session: str = "c1", runs: int = 1) -> View:
         """The session once so many root runs have ended."""
-        someone = anyone("default", "user:test")
+        someone = full_access("default", "user:test")
         async with asyncio.timeout(30):
             while True:
                 with contextlib.suppress(holdfast.Refused):  # not there yet
-                    held = (await self.hub.loaded(someone, session)).view
+                    held = (await self.hub.load_session(someone, session)).view
                     if sum("ended_ts" in r for r in held.runs.values() if "parent" not in r) >= runs:
                         return await self.log(session)
                 await asyncio.sleep(0.02)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from holdfast.session.access import anyone
+from holdfast.session.access import full_access
 from tests.browser.chromium import Chromium, Tab
 from tests.browser.conftest import browser
 from tests.dialects.ai_sdk.conftest import Line
@@ -48,7 +48,7 @@ class Served:
         self.url = f"http://127.0.0.1:{line.port}/"
 
     async def runs(self, chat: str) -> list[dict[str, Any]]:
-        _, _, view = await self.hub.hub.snapshot(anyone(self.hub.tenant, "system:test"), chat)
+        _, _, view = await self.hub.hub.snapshot(full_access(self.hub.tenant, "system:test"), chat)
         return list(json.loads(view)["runs"].values())
 
 

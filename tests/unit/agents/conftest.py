@@ -17,7 +17,7 @@ from holdfast.engines.memory import MemoryEngine
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
 from holdfast.protocol.fold import View
-from holdfast.session.access import Principal, anyone
+from holdfast.session.access import Principal, full_access
 
 Item = dict[str, Any]
 
@@ -54,7 +54,7 @@ class House:
         self._serving: list[asyncio.Task[None]] = []
 
     async def client(self, actor: str, *, agents: tuple[str, ...] = (), backoff: Backoff | None = None) -> Holdfast:
-        dial = CuttableDialer(self.hub, anyone("t", actor, agents))
+        dial = CuttableDialer(self.hub, full_access("t", actor, agents))
         self.dials.append(dial)
         client = Holdfast(dial, backoff=backoff or Backoff(0.001, 0.001))
         await client.connection.open()

@@ -12,7 +12,7 @@ from holdfast.agents.errors import ToolFailed
 from holdfast.agents.run import RunContext
 from holdfast.client.session import Session
 from holdfast.protocol.fold import View
-from holdfast.session.access import anyone
+from holdfast.session.access import full_access
 from tests.unit.agents.conftest import House, Item, items, refusal, seen
 
 pytestmark = pytest.mark.anyio
@@ -217,7 +217,7 @@ async def test_what_tabs_are_asked_waits_for_no_person(house: House) -> None:
         """What lists count, and what webhooks are told of."""
         notices = await house.hub.notices(0, 100)
         told = [n.data for n in notices if n.data["type"] == "approval.requested"]
-        hot = await house.hub.loaded(anyone("t", "user:ann"), session.id)
+        hot = await house.hub.load_session(full_access("t", "user:ann"), session.id)
         return hot.index.card.get("approvals", 0), [data["tool"] for data in told]
 
     assert await told() == (0, [])

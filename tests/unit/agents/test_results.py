@@ -261,10 +261,10 @@ async def test_what_grows_when_it_is_written_as_json_is_measured_so(house: House
 
 async def test_a_journal_that_is_nearly_full_keeps_results_as_blobs(house: House) -> None:
     from holdfast.embed import EmbeddedBlobs
-    from holdfast.session.access import anyone
+    from holdfast.session.access import full_access
 
     worker, session = await house.worker(), await house.session()
-    worker.blobs = EmbeddedBlobs(house.hub, anyone("t", "agent:worker", ("*",)))
+    worker.blobs = EmbeddedBlobs(house.hub, full_access("t", "agent:worker", ("*",)))
     many, each = 24, "x" * (limits.JOURNAL_BYTES // 20)
     again: list[str] = []
 

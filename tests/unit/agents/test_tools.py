@@ -144,7 +144,7 @@ async def test_a_failure_is_recorded_and_raised_again_as_recorded(house: House) 
 
 async def test_a_large_result_becomes_a_blob_and_comes_back_whole(house: House) -> None:
     from holdfast.embed import EmbeddedBlobs
-    from holdfast.session.access import anyone
+    from holdfast.session.access import full_access
 
     session = await house.session()
     values: list[Any] = []
@@ -159,7 +159,7 @@ async def test_a_large_result_becomes_a_blob_and_comes_back_whole(house: House) 
         await run.approve("go", {}, wait=True)
 
     worker = await house.worker()
-    worker.blobs = EmbeddedBlobs(house.hub, anyone("t", "agent:worker", ("*",)))
+    worker.blobs = EmbeddedBlobs(house.hub, full_access("t", "agent:worker", ("*",)))
     worker.add_agent("writer", write)
     house.serve(worker)
     run = await session.send("hi")

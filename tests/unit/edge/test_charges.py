@@ -15,7 +15,7 @@ from holdfast.edge.config import Settings
 from holdfast.edge.rate import Bucket
 from holdfast.errors import Unavailable
 from holdfast.protocol import limits
-from holdfast.session.access import Principal, anyone, root_of
+from holdfast.session.access import Principal, full_access, root_of
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ def charges(clock: Clock) -> Charges:
 
 
 def who(charges: Charges, actor: str = "user:ann", tenant: str = "acme") -> Account:
-    return charges.account(anyone(tenant, actor))
+    return charges.account(full_access(tenant, actor))
 
 
 # --- what is charged, and to whom

@@ -17,7 +17,7 @@ from holdfast.edge.local_subscription import LocalSubscription
 from holdfast.edge.revocation import Revocations
 from holdfast.errors import Refused
 from holdfast.protocol import limits
-from holdfast.session.access import VERBS, Principal, above
+from holdfast.session.access import VERBS, Principal, actor_and_parents
 
 from ...acceptance.test_hostile_input import Raw
 from .conftest import Site
@@ -106,8 +106,8 @@ async def test_revoking_an_agent_ends_its_sub_agents_and_whom_it_minted(site: Si
 
 
 def test_names_above_a_name() -> None:
-    assert list(above("agent:writer/x/y")) == ["agent:writer/x/y", "agent:writer/x", "agent:writer"]
-    assert list(above("user:corp/ann")) == ["user:corp/ann"], "people are nobody's sub-agents"
+    assert list(actor_and_parents("agent:writer/x/y")) == ["agent:writer/x/y", "agent:writer/x", "agent:writer"]
+    assert list(actor_and_parents("user:corp/ann")) == ["user:corp/ann"], "people are nobody's sub-agents"
 
 
 # --- what is open

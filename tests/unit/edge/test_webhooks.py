@@ -19,11 +19,11 @@ from holdfast.engines.memory import MemoryEngine
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
 from holdfast.protocol import limits, wire
-from holdfast.session.access import anyone
+from holdfast.session.access import full_access
 
 pytestmark = pytest.mark.anyio
 
-ANN = anyone("acme", "user:ann")
+ANN = full_access("acme", "user:ann")
 URL = "http://receiver.example/hook"
 
 
@@ -216,7 +216,7 @@ async def test_a_receiver_that_hangs_delays_no_other_notice(hub: Hub) -> None:
 
 
 async def test_a_tenant_whose_receiver_hangs_leaves_room_for_others(hub: Hub) -> None:
-    other = anyone("other", "user:bob")
+    other = full_access("other", "user:bob")
     await hub.execute(other, wire.Create(session="s1", agent="w"))
     receiver = Hanging(lambda told: bool(told["tenant"] == "acme"))
     sender = receiver.sender(hub)

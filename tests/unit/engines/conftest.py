@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.engines.port import Append, Engine, Index, Key
+from holdfast.engines.port import Engine, Index, Key, LogAppend
 from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import Frame, encode_frame
@@ -21,7 +21,9 @@ def frame(first: int, count: int = 1, size: int = 0) -> Frame:
 
 
 async def add(engine: Engine, expected: int, *, size: int = 0, essential: bool = False, **more: Any) -> None:
-    await engine.append(Append(KEY, "i1", expected, [frame(expected + 1, size=size)], 2, essential=essential, **more))
+    await engine.append(
+        LogAppend(KEY, "i1", expected, [frame(expected + 1, size=size)], 2, essential=essential, **more)
+    )
 
 
 async def tail(engine: Engine) -> int:

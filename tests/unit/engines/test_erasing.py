@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 import pytest
 
-from holdfast.engines.port import Append, Index, Key
+from holdfast.engines.port import Index, Key, LogAppend
 from holdfast.engines.sqlite import schema, writes
 from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.engines.sqlite.transaction import Transaction
@@ -49,7 +49,7 @@ class Busy:
         while True:
             event = Event(self.appended + 1, 1, "user:eve", "CUSTOM", {})
             frame = encode_frame(OTHER.session, [event])
-            await self.engine.append(Append(OTHER, "o1", self.appended, [frame], 1))
+            await self.engine.append(LogAppend(OTHER, "o1", self.appended, [frame], 1))
             self.appended += 1
 
 
@@ -69,7 +69,7 @@ async def test_others_commit_between_the_pieces(engine: SqliteEngine, monkeypatc
     await fill(engine)
     working = asyncio.ensure_future(busy.work())
     await engine.delete(KEY, "i1", 5, Index())
-    await engine.erased(KEY, "i1")
+    await engine.wait_until_erased(KEY, "i1")
     working.cancel()
     assert sum(size for size, _ in pieces) == sum(len(b"zebra %03d " % n) * (BLOB_BYTES // 10) for n in range(BLOBS))
     assert max(size for size, _ in pieces) <= writes.ERASE_BYTES
@@ -89,7 +89,7 @@ async def test_the_file_gives_back_what_was_erased(engine: SqliteEngine) -> None
     await fill(engine, Key("acme", "second"))
     await fill(engine, Key("acme", "third"), blobs=2)  # behind it in the file: moves to the front
     await engine.delete(Key("acme", "second"), "i1", 5, Index())
-    await engine.erased(Key("acme", "second"), "i1")
+    await engine.wait_until_erased(Key("acme", "second"), "i1")
     assert os.stat(path).st_size <= 2 * small + (1 << 18)
     assert await engine.get_blob(Key("acme", "third"), "i1", "b1") is not None
     content = Path(path).read_bytes() + Path(path + "-wal").read_bytes()
@@ -102,7 +102,7 @@ async def test_creating_it_again_does_not_wait_for_the_erasure(engine: SqliteEng
     head = await engine.create(KEY, "i2", 6, Index(title="new"))
     await engine.put_blob(KEY, "i2", "b0", "text/plain", b"new")
     assert head.incarnation == "i2"
-    await engine.erased(KEY, "i1")
+    await engine.wait_until_erased(KEY, "i1")
     assert await engine.get_blob(KEY, "i2", "b0") == ("text/plain", b"new")
     assert await engine.get_blob(KEY, "i2", "b1") is None
 
@@ -117,6 +117,6 @@ async def test_a_database_of_version_0_1_keeps_its_pages_and_overwrites_them(tmp
     await engine.open()
     await fill(engine, blobs=3)
     await engine.delete(KEY, "i1", 5, Index())
-    await engine.erased(KEY, "i1")
+    await engine.wait_until_erased(KEY, "i1")
     assert b"zebra" not in Path(path).read_bytes() + Path(path + "-wal").read_bytes()
     await engine.close()

@@ -19,7 +19,7 @@ from holdfast.engines.sqlite import lock as locking
 from holdfast.engines.sqlite.backup import backup, restore
 from holdfast.engines.sqlite.check import Problem, verify
 from holdfast.engines.sqlite.engine import SqliteEngine
-from holdfast.engines.sqlite.watch import Watch
+from holdfast.engines.sqlite.watch import FileWatch
 from holdfast.errors import CommitFailed, HoldfastError
 from tests.unit.engines.conftest import KEY, add, tail
 from tests.unit.engines.test_fail_stop import mode
@@ -183,16 +183,16 @@ async def test_a_file_that_goes_during_the_commit(path: str, monkeypatch: pytest
     engine = SqliteEngine(path, reserve_bytes=0, checkpoint_s=3_600.0)
     await engine.open()
     await engine.create(KEY, "i1", 1, Index())
-    real = Watch.gone
+    real = FileWatch.describe_loss
     looks = []
 
-    def look(self: Watch, *names: str) -> str:
+    def look(self: FileWatch, *names: str) -> str:
         looks.append(names)
         if len(looks) == 2:  # before the commit, and after it
             os.rename(path, path + ".away")
         return real(self, *names)
 
-    monkeypatch.setattr(Watch, "gone", look)
+    monkeypatch.setattr(FileWatch, "describe_loss", look)
     with pytest.raises(CommitFailed) as caught:
         await add(engine, 0)
     assert (caught.value.code, caught.value.outcome) == ("commit.unknown", "unknown")

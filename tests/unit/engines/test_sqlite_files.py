@@ -149,7 +149,7 @@ async def test_deleted_content_is_gone_from_every_file(path: str) -> None:
     await engine.put_snapshot(KEY, "i1", 400, b"zebra snapshot", {0: b"zebra page"})
     assert any(b"zebra" in Path(path + suffix).read_bytes() for suffix in ("", "-wal"))
     await engine.delete(KEY, "i1", 5, Index())
-    await engine.erased(KEY, "i1")
+    await engine.wait_until_erased(KEY, "i1")
     for suffix in ("", "-wal"):
         content = Path(path + suffix).read_bytes()
         assert b"zebra" not in content

@@ -12,7 +12,7 @@ import pytest
 
 from holdfast.engines.port import Index, Key
 from holdfast.engines.sqlite.backup import backup, restore
-from holdfast.engines.sqlite.check import Problem, Progress, verify
+from holdfast.engines.sqlite.check import CheckProgress, Problem, verify
 from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol.events import Event
@@ -50,7 +50,7 @@ def problems(path: str) -> list[Problem]:
 
 async def test_a_sound_database_has_no_problems(database: str) -> None:
     found = list(verify(database))
-    assert found == [Progress(1, 3, 16), Progress(2, 3, 16), Progress(3, 3, 16)]
+    assert found == [CheckProgress(1, 3, 16), CheckProgress(2, 3, 16), CheckProgress(3, 3, 16)]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from holdfast.engines.memory import MemoryEngine
 from holdfast.hub.hub import Hub
 from holdfast.hub.port import Batch
 from holdfast.protocol import wire
-from holdfast.session.access import Principal, anyone
+from holdfast.session.access import Principal, full_access
 
 _COUNTER = itertools.count(1)
 
@@ -82,8 +82,8 @@ async def hub() -> AsyncIterator[Hub]:
 
 
 def user(name: str = "ann", tenant: str = "acme") -> Principal:
-    return anyone(tenant, f"user:{name}")
+    return full_access(tenant, f"user:{name}")
 
 
 def agent(name: str = "writer", tenant: str = "acme") -> Principal:
-    return anyone(tenant, f"agent:{name}", (name,))
+    return full_access(tenant, f"agent:{name}", (name,))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.engines.memory import MemoryEngine
-from holdfast.engines.port import Append, Key
+from holdfast.engines.port import Key, LogAppend
 from holdfast.hub.hub import Hub
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
@@ -28,7 +28,7 @@ class GatedEngine(MemoryEngine):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def append(self, append: Append) -> None:
+    async def append(self, append: LogAppend) -> None:
         await self.gate.wait()
         await super().append(append)
 
@@ -67,7 +67,7 @@ async def test_a_failed_commit_is_reported_and_a_retry_settles_it(hub: Hub, outc
     await ann.ask(wire.Subscribe(**S))
     await ann.until(lambda m: m["op"] == "live")
     engine_of(hub).fail_next(outcome, applied=applied)
-    op = wire.Append(**S, events=[Draft(e.CUSTOM, {"value": 1})], producer=wire.Producer("p", 1, 1))
+    op = wire.Append(**S, events=[Draft(e.CUSTOM, {"value": 1})], producer=wire.AppendId("p", 1, 1))
     failed = await ann.ask(op)
     assert failed["error"]["code"] == "commit.unknown" and failed["error"]["retry"]
     again = await ann.ask(op)

@@ -37,7 +37,7 @@ class House:
 
     async def crash(self) -> Hub:
         """The process is gone, and another one is there."""
-        self.hub.upkeep.stop()
+        self.hub.maintenance.stop()
         for session in self.hub.sessions.values():
             session.close()
         self.engine = self.engine.crash()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from holdfast.engines.memory import MemoryEngine
-from holdfast.engines.port import Page, Queue
+from holdfast.engines.port import Queue, SessionPage
 from holdfast.hub import lists
 from holdfast.hub.hub import Hub
 from holdfast.protocol import limits, wire
@@ -31,7 +31,7 @@ class Looked(MemoryEngine):
         super().__init__()
         self.queries = self.rows = 0
 
-    async def list(self, tenant: str, **what: Any) -> Page:
+    async def list(self, tenant: str, **what: Any) -> SessionPage:
         page = await super().list(tenant, **what)
         self.queries += 1
         self.rows += len(page.rows)
@@ -77,9 +77,9 @@ async def test_a_page_that_is_hard_to_fill_ends_and_says_where_to_go_on(
     hub: Hub, looked: Looked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Reluctant(Looked):
-        async def list(self, tenant: str, **what: Any) -> Page:
+        async def list(self, tenant: str, **what: Any) -> SessionPage:
             looked.queries += 1
-            return Page((), (looked.queries, "s"))
+            return SessionPage((), (looked.queries, "s"))
 
     monkeypatch.setattr(hub, "engine", Reluctant())
     assert await hub.list(user(), search="x", limit=9) == ([], (limits.LIST_SCANS, "s"))
@@ -163,4 +163,4 @@ async def test_who_stops_watching_leaves_nothing(hub: Hub) -> None:
     await one.ask(wire.Unwatch())
     assert hub.lists._reads == {("acme", "user:ann"): {"s1": 1}}
     hub.disconnect(two)
-    assert (hub.lists._reads, hub.lists._by_who, hub.lists._by_tenant, hub.lists.watchers) == ({}, {}, {}, {})
+    assert (hub.lists._reads, hub.lists._by_owner, hub.lists._by_tenant, hub.lists.watchers) == ({}, {}, {}, {})

@@ -54,7 +54,7 @@ async def test_an_attempt_of_a_former_life_has_no_authority_in_the_next(hub: Hub
     assert new["incarnation"] != old["incarnation"]
     for life in (True, False):
         theirs = attempt(old, life=life)
-        beat = await frozen.ask(wire.Heartbeat(runs=[wire.Held(*theirs.values())]))
+        beat = await frozen.ask(wire.Heartbeat(runs=[wire.ActiveAttempt(*theirs.values())]))
         assert beat["fenced"] == [[theirs["session"], theirs["run"], theirs["generation"]]]
         for op in (
             wire.Append(**theirs, events=words(old["run"], "secret", "x")), wire.Attach(**theirs), wire.Received(**theirs),
@@ -62,7 +62,7 @@ async def test_an_attempt_of_a_former_life_has_no_authority_in_the_next(hub: Hub
         ):  # fmt: skip
             assert (await frozen.ask(op))["error"]["code"] == "run.fenced", op
     mine = attempt(new, life=True)
-    assert (await rightful.ask(wire.Heartbeat(runs=[wire.Held(*mine.values())])))["fenced"] == []
+    assert (await rightful.ask(wire.Heartbeat(runs=[wire.ActiveAttempt(*mine.values())])))["fenced"] == []
     assert (await rightful.ask(wire.Append(**mine, events=words(new["run"], "rightful", "y"))))["op"] == "ok"
     assert (await rightful.ask(wire.End(**mine)))["status"] == "completed"
     _, _, view = await hub.snapshot(user(), "s1")
@@ -78,7 +78,7 @@ async def test_the_very_numbers_of_a_former_life_are_of_no_use(hub: Hub) -> None
     _, new = await assigned(hub, ann)
     guessed = {**attempt(old, life=True), "run": new["run"]}
     assert (await frozen.ask(wire.End(**guessed)))["error"]["code"] == "run.fenced"
-    beat = await frozen.ask(wire.Heartbeat(runs=[wire.Held(*guessed.values())]))
+    beat = await frozen.ask(wire.Heartbeat(runs=[wire.ActiveAttempt(*guessed.values())]))
     assert beat["fenced"] == [["s1", new["run"], 1]]
 
 
@@ -121,7 +121,7 @@ class Slow(MemoryEngine):
         await super().delete(key, incarnation, now_ms, index)
         await self._turns()
 
-    async def erased(self, key: Key, incarnation: str) -> None:
+    async def wait_until_erased(self, key: Key, incarnation: str) -> None:
         await asyncio.sleep(0.01)
 
 
@@ -166,7 +166,7 @@ async def test_what_is_asked_behind_a_deletion_is_for_the_next_life_in_its_order
     ]  # fmt: skip
     _, tail, view = await hub.snapshot(user(), "s1")
     assert tail == 1 and msgspec.json.decode(view)["title"] == "newest"
-    assert len(hub.sessions) == 1 and not hub.sessions[KEY].over
+    assert len(hub.sessions) == 1 and not hub.sessions[KEY].ended
 
 
 async def test_a_deletion_that_is_sent_again_deletes_no_later_life(hub: Hub) -> None:
@@ -181,7 +181,7 @@ async def test_a_deletion_that_is_sent_again_deletes_no_later_life(hub: Hub) -> 
     again = Hub(hub.engine)  # also after a restart
     await again.open()
     assert (await Pipe(again, user()).ask(wire.Delete(**S, key="once")))["duplicate"] is True
-    assert (await again.loaded(user(), "s1")).incarnation == second["incarnation"]
+    assert (await again.load_session(user(), "s1")).incarnation == second["incarnation"]
     assert (await ann.ask(wire.Delete(**S, key="once", expect=wire.Cursor("x", 1))))["error"]["code"] in (
         "producer.conflict", "session.incarnation",
     )  # fmt: skip

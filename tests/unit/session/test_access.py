@@ -89,8 +89,8 @@ def test_agents_are_named_in_the_token() -> None:
 def test_every_command_a_client_can_send_needs_a_verb() -> None:
     """An operation without a row cannot be executed; each row is one of the six verbs."""
     assert set(NEEDS.values()) <= VERBS
-    for cls in wire.Any_.__args__:
+    for cls in wire.AnyOp.__args__:
         if issubclass(cls, wire.SessionOp):
             assert cls in NEEDS, cls
-    hubs_own = {op for op in program.DECIDE if op not in wire.Any_.__args__}
+    hubs_own = {op for op in program.DECIDE if op not in wire.AnyOp.__args__}
     assert not hubs_own & NEEDS.keys(), "what only the hub may ask"

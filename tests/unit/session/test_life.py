@@ -31,7 +31,7 @@ def named(run: str, message: str) -> list[wire.Op]:
 
 
 def code(op: wire.Op) -> str:
-    return "run.fenced" if life.of_attempt(op) else "session.incarnation"
+    return "run.fenced" if life.is_attempt_op(op) else "session.incarnation"
 
 
 def test_every_operation_that_names_something_is_listed() -> None:
@@ -68,7 +68,7 @@ def test_an_id_of_this_life_says_enough_and_another_life_beside_it_does_not(room
 
 def test_a_position_without_a_life_is_not_guessed(room: Room) -> None:
     attempt = room.running()
-    number = ids.made(attempt["run"]).seq  # type: ignore[union-attr]
+    number = ids.parse(attempt["run"]).seq  # type: ignore[union-attr]
     room.refuse("run.not_found", wire.Cancel(session=SESSION, run=f"r{number}"))
     room.refuse("run.not_found", wire.End(session=SESSION, run=f"r{number}", generation=1), WRITER)
     room.state.runs[f"r{number}"] = room.state.runs.pop(attempt["run"])  # as version 0.1 named it
@@ -123,12 +123,12 @@ def test_what_is_bound_is_unbound(ident: str) -> None:
     for present in ("3f9a0c21be", OTHER):
         bound = ids.bind(ident, present)
         assert ids.unbind(bound) in ((ident, present), (ident, None))
-        assert (ids.unbind(bound)[1] is None) == ids.says(ident, present)
+        assert (ids.unbind(bound)[1] is None) == ids.names_life(ident, present)
 
 
 def test_an_id_that_only_looks_like_one_of_the_server_s_is_its_maker_s() -> None:
     for ident in ("r", "r0", "run7", "r7x", "m7", "s1", "m7-xyz", "x-r7-3f9a0c21be", "r7-3f9a0c21bez", "R7", "r7_"):
-        known = ids.made(ident)
+        known = ids.parse(ident)
         assert known is None or known.life == "", ident
 
 

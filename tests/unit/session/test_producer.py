@@ -131,7 +131,7 @@ def test_producers_are_bounded_and_the_oldest_goes() -> None:
 
 
 def test_names_of_producers_and_keys_and_actors_do_not_meet() -> None:
-    append = wire.Append(session="s", events=[Draft("CUSTOM", {})], producer=wire.Producer("k", 0, 1))
+    append = wire.Append(session="s", events=[Draft("CUSTOM", {})], producer=wire.AppendId("k", 0, 1))
     send = wire.Send(session="s", text="x", key="k")
     names = {
         producer.identify("user:ann", append), producer.identify("user:ann", send),

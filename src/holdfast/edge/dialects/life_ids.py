@@ -11,7 +11,7 @@ from holdfast.protocol import ids
 
 def outgoing_id(ident: str, life: str) -> str:
     """The id to send to a client: bound to the life (``ids.bind``) for ids of the server; what a client named stays as it is."""
-    return ids.bind(ident, life) if ids.made(ident) is not None else ident
+    return ids.bind(ident, life) if ids.parse(ident) is not None else ident
 
 
 def incoming_id(ident: str, life: str) -> str:
@@ -23,6 +23,6 @@ def incoming_id(ident: str, life: str) -> str:
     bare, bound = ids.unbind(ident)
     if bound is not None and bound == life:
         return bare
-    if bound is not None or (ids.made(bare) is not None and not ids.says(bare, life)):
+    if bound is not None or (ids.parse(bare) is not None and not ids.names_life(bare, life)):
         raise Refused("session.incarnation", f"{bare!r:.80} was read in another life", incarnation=life)
     return bare

@@ -21,11 +21,11 @@ STEP_PAGES: Final = 1_024
 _SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
-Report = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Told ``(pages done, pages in all)``."""
 
 
-def backup(path: str, target: str, report: Report | None = None) -> None:
+def backup(path: str, target: str, on_progress: OnProgress | None = None) -> None:
     """Write a consistent copy of ``path``, as of now, to the new file ``target``. The server may go on writing.
 
     Raises:
@@ -34,12 +34,12 @@ def backup(path: str, target: str, report: Report | None = None) -> None:
         Unavailable: ``disk.full``.
     """
     _refuse_existing(target)
-    with _making(target) as part:
-        _copy(path, part, report)
-        _put(part, target)
+    with _temporary_file(target) as part:
+        _copy(path, part, on_progress)
+        _publish(part, target)
 
 
-def restore(source: str, path: str, *, force: bool = False, report: Report | None = None) -> int:
+def restore(source: str, path: str, *, force: bool = False, on_progress: OnProgress | None = None) -> int:
     """Make ``path`` a database with the content of a backup; answers the number of sessions.
 
     Every session gets a new incarnation: a reader's cursor may lie beyond what the backup holds, or mean other events,
@@ -61,19 +61,19 @@ def restore(source: str, path: str, *, force: bool = False, report: Report | Non
     lock = FileLock(path)
     lock.acquire(create=False)
     try:
-        with _making(path) as part:
-            _copy(source, part, report)
+        with _temporary_file(path) as part:
+            _copy(source, part, on_progress)
             sessions = _new_lives(part)
             for suffix in ("-wal", "-shm", ""):  # a log of the old file must never meet the new one
                 _remove(path + suffix)
-            _put(part, path)
+            _publish(part, path)
         return sessions
     finally:
         lock.release()
 
 
 @contextlib.contextmanager
-def _making(target: str) -> Iterator[str]:
+def _temporary_file(target: str) -> Iterator[str]:
     """A file beside the target to be made and given its name; nothing of it is left when that fails."""
     part = target + ".part"
     try:
@@ -86,8 +86,8 @@ def _making(target: str) -> Iterator[str]:
             with contextlib.suppress(OSError):
                 os.unlink(part + suffix)
         if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
-            words = f"there is no room for {target}: the disk it goes to is full, and nothing was left there"
-            raise Unavailable("disk.full", words, fix="Free space there, or name a file on another disk.") from error
+            detail = f"there is no room for {target}: the disk it goes to is full, and nothing was left there"
+            raise Unavailable("disk.full", detail, fix="Free space there, or name a file on another disk.") from error
         if isinstance(error, OSError):
             raise HoldfastError(
                 "config.invalid", f"cannot write {part}: {error.strerror}", fix=CHECK_THE_PATH
@@ -95,18 +95,18 @@ def _making(target: str) -> Iterator[str]:
         raise
 
 
-def _copy(source: str, part: str, report: Report | None) -> None:
+def _copy(source: str, part: str, on_progress: OnProgress | None) -> None:
     try:
         origin = connect(source, vfs=None, write=False)
         try:
             with origin:  # held open: otherwise every commit of the server would start the copy again
                 schema.check_format(origin)
-                whole = not lacks_log(origin, source)
+                complete = not lacks_log(origin, source)
                 target = apsw.Connection(part)
                 try:
-                    _copy_pages(origin, target, report)
+                    _copy_pages(origin, target, on_progress)
                     target.pragma("journal_mode", "delete")  # one file, complete in itself
-                    if whole:
+                    if complete:
                         schema.mark_closed(target)
                 finally:
                     target.close(True)
@@ -120,12 +120,12 @@ def _copy(source: str, part: str, report: Report | None) -> None:
         raise HoldfastError("engine.corrupt", f"{source}: {error}") from error
 
 
-def _copy_pages(origin: apsw.Connection, target: apsw.Connection, report: Report | None) -> None:
-    with target.backup("main", origin, "main") as copying:
-        while not copying.done:
-            copying.step(STEP_PAGES)
-            if report is not None:
-                report(copying.page_count - copying.remaining, copying.page_count)
+def _copy_pages(origin: apsw.Connection, target: apsw.Connection, on_progress: OnProgress | None) -> None:
+    with target.backup("main", origin, "main") as transfer:
+        while not transfer.done:
+            transfer.step(STEP_PAGES)
+            if on_progress is not None:
+                on_progress(transfer.page_count - transfer.remaining, transfer.page_count)
 
 
 def _new_lives(path: str) -> int:
@@ -142,7 +142,7 @@ def _new_lives(path: str) -> int:
         connection.close(True)
 
 
-def _put(part: str, target: str) -> None:
+def _publish(part: str, target: str) -> None:
     """Give a finished file its name, durably."""
     _sync(part)
     os.rename(part, target)

@@ -26,10 +26,10 @@ _DERIVED: Final = (
     ("blob", "SELECT name, crc, data FROM blob WHERE session = ?"),
 )
 _HEADER_BYTES: Final = 100  # of a SQLite file: https://www.sqlite.org/fileformat.html#the_database_header
-_HUNG_ON: Final = ("frame", "snapshot", "page", "blob", "read_mark", "participant", "queued")
+_SESSION_TABLES: Final = ("frame", "snapshot", "page", "blob", "read_mark", "participant", "queued")
 
 
-class Progress(NamedTuple):
+class CheckProgress(NamedTuple):
     """How far a check has come: ``done`` of ``total`` sessions; ``frames`` seen so far."""
 
     done: int
@@ -44,7 +44,7 @@ class Problem(NamedTuple):
     detail: str
 
 
-def verify(path: str, *, vfs: str | None = None) -> Iterator[Progress | Problem]:
+def verify(path: str, *, vfs: str | None = None) -> Iterator[CheckProgress | Problem]:
     """Check a database, also one that is being written to (each session in a short transaction of its own).
 
     Yields progress after every session, and every problem found.
@@ -69,8 +69,8 @@ def verify(path: str, *, vfs: str | None = None) -> Iterator[Progress | Problem]
             raise HoldfastError("engine.corrupt", f"{path}: {error}") from error
         yield from _file(connection)
         if vfs is None and lacks_log(connection, path):
-            words = f"{os.path.basename(path)}-wal is missing: the file was copied without it, or it was removed after a server"
-            yield Problem("file", f"{words} ended without closing; what was committed last is not here")
+            detail = f"{os.path.basename(path)}-wal is missing: the file was copied without it, or it was removed after a server"
+            yield Problem("file", f"{detail} ended without closing; what was committed last is not here")
         frames = 0
         for done, id_ in enumerate(ids, 1):
             problems: list[Problem] = []
@@ -80,7 +80,7 @@ def verify(path: str, *, vfs: str | None = None) -> Iterator[Progress | Problem]
             except (apsw.Error, HoldfastError) as error:
                 problems.append(Problem(f"session row {id_}", str(error)))
             yield from problems
-            yield Progress(done, len(ids), frames)
+            yield CheckProgress(done, len(ids), frames)
         yield from _orphans(connection)
     finally:
         connection.close(True)
@@ -99,65 +99,65 @@ def _session(connection: apsw.Connection, id_: int, problems: list[Problem]) -> 
     row: Any = connection.execute(_SESSIONS, (id_,)).fetchone()
     if row is None:
         return 0  # deleted while the check ran
-    head = rows.stored(row).head
+    head = rows.decode_session(row).head
     where = f"session {head.key.tenant}/{head.key.session}"
-    found: list[str] = []
+    details: list[str] = []
     at, count = 1, 0
     for frame_row in connection.execute(_FRAMES, (id_,)):
         count += 1
-        at = _frame(frame_row, at, head.key.session, found)
+        at = _frame(frame_row, at, head.key.session, details)
     if head.deleted and count:
-        found.append(f"{count} frames of a deleted session")
+        details.append(f"{count} frames of a deleted session")
     if not head.deleted and at != head.tail + 1:
-        found.append(f"the head says {head.tail}, the frames end at {at - 1}")
+        details.append(f"the head says {head.tail}, the frames end at {at - 1}")
     for what, statement in _DERIVED:
         for name, crc, data in connection.execute(statement, (id_,)):
             if type(data) is not bytes or zlib.crc32(data) != crc:
-                found.append(f"{what} {name} is damaged")
+                details.append(f"{what} {name} is damaged")
     late: Any = connection.execute(
         "SELECT seq FROM snapshot WHERE session = ? AND seq > ?", (id_, head.tail)
     ).fetchone()
     if late:
-        found.append(f"a snapshot at {late[0]} is beyond the tail at {head.tail}")
+        details.append(f"a snapshot at {late[0]} is beyond the tail at {head.tail}")
     if row[9] != head.index.due_ms or row[10] != searchable(head.index):
-        found.append("the columns copied from the index disagree with it")
+        details.append("the columns copied from the index disagree with it")
     for table, column, names in (
         ("participant", "user", head.index.participants),
         ("queued", "agent", head.index.queued),
     ):
         statement = f"SELECT {column} FROM {table} WHERE tenant = ? AND session = ?"
         if {name for (name,) in connection.execute(statement, (head.key.tenant, id_))} != set(names):
-            found.append(f"the rows of {table} disagree with the index")
-    problems += [Problem(where, detail) for detail in found]
+            details.append(f"the rows of {table} disagree with the index")
+    problems += [Problem(where, detail) for detail in details]
     return count
 
 
-def _frame(row: tuple[Any, ...], at: int, session: str, found: list[str]) -> int:
+def _frame(row: tuple[Any, ...], at: int, session: str, details: list[str]) -> int:
     """Check one frame that should begin at ``at``; answers where the next should."""
     first, last = row[0], row[1]
     if first != at:
-        found.append(f"a frame begins at {first} where {at} was due")
+        details.append(f"a frame begins at {first} where {at} was due")
     try:
-        frame: Frame = rows.frame(row, "the session")
+        frame: Frame = rows.frame_from_row(row, "the session")
         content = decode_frame(frame.payload)
     except (HoldfastError, msgspec.DecodeError) as error:
-        found.append(f"frame {first}..{last}: {error}")
+        details.append(f"frame {first}..{last}: {error}")
         return int(last) + 1
     if (content.session, content.first, content.last) != (session, first, last):
-        found.append(f"frame {first}..{last} holds {content.session!r} {content.first}..{content.last}")
-    due = first
+        details.append(f"frame {first}..{last} holds {content.session!r} {content.first}..{content.last}")
+    expected_seq = first
     for event in content.events:
-        if event.seq != due:
-            found.append(f"frame {first}..{last}: event {event.seq} where {due} was due")
-        due = event.last + 1
-    if due != last + 1:
-        found.append(f"frame {first}..{last}: its events end at {due - 1}")
+        if event.seq != expected_seq:
+            details.append(f"frame {first}..{last}: event {event.seq} where {expected_seq} was due")
+        expected_seq = event.last + 1
+    if expected_seq != last + 1:
+        details.append(f"frame {first}..{last}: its events end at {expected_seq - 1}")
     return int(last) + 1
 
 
 def _orphans(connection: apsw.Connection) -> Iterator[Problem]:
     try:
-        for table in _HUNG_ON:
+        for table in _SESSION_TABLES:
             statement = (
                 f"SELECT DISTINCT session FROM {table} WHERE session NOT IN (SELECT id FROM session) "
                 "AND session NOT IN (SELECT session FROM erasing)"

@@ -8,8 +8,8 @@ from typing import Final
 import apsw
 
 from holdfast.engines.sqlite.store import Store
-from holdfast.engines.sqlite.watch import Lost
-from holdfast.engines.sqlite.writer import FAILED, FULL, Writer
+from holdfast.engines.sqlite.watch import DatabaseLost
+from holdfast.engines.sqlite.writer import FAILED, FULL, WriterThread
 
 PASSES: Final = 8
 """Most attempts to catch up with the writer in one checkpoint."""
@@ -29,7 +29,7 @@ class Checkpointer:
     the passes go on until what came meanwhile is little, and the writer copies that rest between two commits.
     """
 
-    def __init__(self, store: Store, writer: Writer, interval_s: float, pages: int) -> None:
+    def __init__(self, store: Store, writer: WriterThread, interval_s: float, pages: int) -> None:
         self._store = store
         self._writer = writer
         self._interval_s = interval_s
@@ -51,8 +51,8 @@ class Checkpointer:
         pause_s = self._interval_s
         while not self._stopped.wait(pause_s):
             pause_s = self._interval_s
-            if self._writer.mode != FAILED and (why := self._store.watch.gone()):
-                self._writer.fail(Lost(why))
+            if self._writer.mode != FAILED and (why := self._store.watch.describe_loss()):
+                self._writer.fail(DatabaseLost(why))
                 continue
             commits = self._writer.counters["commits"]
             if commits == self._seen_commits and self._writer.mode != FULL:

@@ -11,19 +11,19 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 
-from holdfast.engines.port import Append, Capabilities, Head, Index, Key, Notice, Page, Queue
+from holdfast.engines.port import Capabilities, Head, Index, Key, LogAppend, Notice, Queue, SessionPage
 from holdfast.engines.rules import check_consecutive
-from holdfast.engines.sqlite import finding, reader, schema, writes
-from holdfast.engines.sqlite.breather import Breather
+from holdfast.engines.sqlite import reader, schema, session_queries, writes
 from holdfast.engines.sqlite.checkpointer import Checkpointer
 from holdfast.engines.sqlite.eraser import Eraser
+from holdfast.engines.sqlite.gil_fairness import GilFairness
 from holdfast.engines.sqlite.lock import FileLock
 from holdfast.engines.sqlite.reserve import DiskReserve
 from holdfast.engines.sqlite.rows import encode_json
 from holdfast.engines.sqlite.store import Store
 from holdfast.engines.sqlite.transaction import Transaction
-from holdfast.engines.sqlite.watch import Lost
-from holdfast.engines.sqlite.writer import OK, Writer
+from holdfast.engines.sqlite.watch import DatabaseLost
+from holdfast.engines.sqlite.writer import OK, WriterThread
 from holdfast.engines.sqlite.writes import Write
 from holdfast.errors import CHECK_THE_PATH, HoldfastError, Unavailable
 from holdfast.protocol import limits
@@ -66,9 +66,9 @@ class SqliteEngine:
         self._store = Store(path, vfs=vfs, synchronous=synchronous, readers=readers)
         self._probe_s = probe_s
         self._checkpoint_s, self._checkpoint_pages = checkpoint_s, checkpoint_pages
-        self._writer: Writer | None = None
+        self._writer: WriterThread | None = None
         self._checkpointer: Checkpointer | None = None
-        self._breather = Breather()
+        self._gil_fairness = GilFairness()
         self._eraser = Eraser(partial(self._write, essential=True), self._store, probe_s)
 
     async def open(self) -> None:
@@ -81,7 +81,7 @@ class SqliteEngine:
         except BaseException:
             self._lock.release()
             raise
-        self._writer = Writer(self._store, self._reserve, asyncio.get_running_loop(), self._probe_s)
+        self._writer = WriterThread(self._store, self._reserve, asyncio.get_running_loop(), self._probe_s)
         self._checkpointer = Checkpointer(self._store, self._writer, self._checkpoint_s, self._checkpoint_pages)
         self._writer.start()
         self._checkpointer.start()
@@ -109,7 +109,7 @@ class SqliteEngine:
             raise Unavailable("disk.full", f"cannot open {self._store.path}: {error}") from error
         except apsw.Error as error:
             raise Unavailable("disk.failed", f"cannot open {self._store.path}: {error}") from error
-        except Lost as error:
+        except DatabaseLost as error:
             raise Unavailable("disk.lost", str(error)) from error
 
     async def close(self) -> None:
@@ -140,12 +140,12 @@ class SqliteEngine:
         """See ``Engine.head``."""
         return await self._read(reader.head, key)
 
-    async def append(self, append: Append) -> None:
+    async def append(self, append: LogAppend) -> None:
         """See ``Engine.append``."""
         check_consecutive(append.frames, append.expected + 1)
         notices = [encode_json(notice) for notice in append.notices]
         size = sum(len(frame.payload) for frame in append.frames)
-        await self._write(partial(writes.append, what=append, notices=notices), size, essential=append.essential)
+        await self._write(partial(writes.append, log_append=append, notices=notices), size, essential=append.essential)
 
     async def read(self, key: Key, after: int, *, max_bytes: int, incarnation: str | None = None) -> list[Frame]:
         """See ``Engine.read``."""
@@ -161,14 +161,14 @@ class SqliteEngine:
 
     async def delete(self, key: Key, incarnation: str, now_ms: int, index: Index) -> None:
         """See ``Engine.delete``. Erasing goes on after the next opening when it is cut short."""
-        bury = partial(writes.delete, key=key, incarnation=incarnation, now_ms=now_ms, index=index)
-        session = await self._write(bury, essential=True)
+        delete = partial(writes.delete, key=key, incarnation=incarnation, now_ms=now_ms, index=index)
+        session = await self._write(delete, essential=True)
         if session is not None:
             self._eraser.start(session, (key, incarnation))
 
-    async def erased(self, key: Key, incarnation: str) -> None:
+    async def wait_until_erased(self, key: Key, incarnation: str) -> None:
         """See ``Engine.erased``."""
-        await self._eraser.erased((key, incarnation))
+        await self._eraser.wait_until_erased((key, incarnation))
 
     # --- derived
     async def put_snapshot(self, key: Key, incarnation: str, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
@@ -195,9 +195,9 @@ class SqliteEngine:
         search: str = "",
         before: tuple[int, str] | None = None,
         limit: int,
-    ) -> Page:
+    ) -> SessionPage:
         """See ``Engine.list``."""
-        return await self._read(finding.list_sessions, tenant, user, names, search, before, limit)
+        return await self._read(session_queries.list_sessions, tenant, user, names, search, before, limit)
 
     async def due(self, now_ms: int, limit: int) -> Sequence[Key]:
         """See ``Engine.due``."""
@@ -207,7 +207,7 @@ class SqliteEngine:
         self, tenant: str, agent: str, *, names: Sequence[str] | None = None, after: int | None = None
     ) -> Queue:
         """See ``Engine.queued``."""
-        return await self._read(finding.queued, tenant, agent, names, after)
+        return await self._read(session_queries.queued, tenant, agent, names, after)
 
     async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
         """See ``Engine.mark_read``."""
@@ -257,12 +257,12 @@ class SqliteEngine:
             raise Unavailable("disk.failed", "the storage is not open")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._writer.submit(Write(apply, done, size_bytes, essential))
-        with self._breather:
+        with self._gil_fairness:
             return await done
 
     async def _read(self, query: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         readers = self._store.readers
         if readers is None:
             raise Unavailable("disk.failed", "the storage is not open")
-        with self._breather:
+        with self._gil_fairness:
             return await readers.run(query, *args, **kwargs)

@@ -21,9 +21,9 @@ from holdfast.engines.sqlite.store import Store
 from holdfast.errors import HoldfastError, Unavailable
 from holdfast.visible import logger
 
-Life = tuple[Key, str]
+LifeKey = tuple[Key, str]
 
-Write = Callable[[Callable[[Any], bool]], Awaitable[bool]]
+CommitPiece = Callable[[Callable[[Any], bool]], Awaitable[bool]]
 """Does one piece in a group commit, also on a full disk; True while there is more."""
 
 _LOG: Final = logger(__name__)
@@ -38,14 +38,14 @@ class Eraser:
         pause_s: between two tries while the disk fails or is full.
     """
 
-    def __init__(self, write: Write, store: Store, pause_s: float) -> None:
+    def __init__(self, write: CommitPiece, store: Store, pause_s: float) -> None:
         self._write = write
         self._store = store
         self._pause_s = pause_s
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._waiting: dict[Life, asyncio.Event] = {}
+        self._waiting: dict[LifeKey, asyncio.Event] = {}
 
-    def start(self, session: int, life: Life | None = None) -> None:
+    def start(self, session: int, life: LifeKey | None = None) -> None:
         """Erase what hangs on a session's row id; ``life`` is by what ``erased`` asks for it."""
         done = asyncio.Event()
         if life is not None:
@@ -53,7 +53,7 @@ class Eraser:
         task = asyncio.create_task(self._erase(session, done))
         self._tasks[session] = task
 
-        def over(task: asyncio.Task[None]) -> None:
+        def on_done(task: asyncio.Task[None]) -> None:
             del self._tasks[session]
             done.set()
             if life is not None and self._waiting.get(life) is done:
@@ -61,9 +61,9 @@ class Eraser:
             if not task.cancelled() and (error := task.exception()) is not None:
                 _LOG.error("a deleted session could not be erased; it is tried again at the next start", exc_info=error)
 
-        task.add_done_callback(over)
+        task.add_done_callback(on_done)
 
-    async def erased(self, life: Life) -> None:
+    async def wait_until_erased(self, life: LifeKey) -> None:
         """Wait until a life is erased, or the disk does not let it be for now."""
         done = self._waiting.get(life)
         if done is not None:
@@ -77,18 +77,18 @@ class Eraser:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _erase(self, session: int, done: asyncio.Event) -> None:
-        await self._each(partial(writes.erase, session=session), done)
-        await self._each(writes.give_back, done)
+        await self._commit_pieces(partial(writes.erase, session=session), done)
+        await self._commit_pieces(writes.give_back, done)
         await self._cut_log()
-        await self._each(partial(writes.end_erasing, session=session), done)
+        await self._commit_pieces(partial(writes.end_erasing, session=session), done)
 
-    async def _each(self, piece: Callable[[Any], bool], done: asyncio.Event) -> None:
+    async def _commit_pieces(self, piece: Callable[[Any], bool], done: asyncio.Event) -> None:
         more = True
         while more:
-            began = time.monotonic()
+            started = time.monotonic()
             try:
                 more = await self._write(piece)
-                pause_s = time.monotonic() - began  # others get as much time as this took
+                pause_s = time.monotonic() - started  # others get as much time as this took
                 if self._store.scarce:
                     await self._cut_log()
             except Unavailable:

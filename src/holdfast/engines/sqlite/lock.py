@@ -28,7 +28,7 @@ _OUR_BYTE: Final = 1 << 62
 """SQLite's are at 2^30 (https://www.sqlite.org/src/file/src/os.h, PENDING_BYTE)."""
 
 _GUARD: Final = threading.Lock()
-_HELD: Final[set[tuple[int, int]]] = set()
+_LOCKED_INODES: Final[set[tuple[int, int]]] = set()
 """Device and inode of every database this process has locked."""
 
 
@@ -60,18 +60,18 @@ class FileLock:
             self.release()
             raise
         assert self._name_fd is not None
-        told = b"%d\n" % os.getpid()
+        pid_line = b"%d\n" % os.getpid()
         with contextlib.suppress(OSError):  # a full disk has no room for it, and it is only to be read by people
-            os.ftruncate(self._name_fd, os.pwrite(self._name_fd, told, 0))
+            os.ftruncate(self._name_fd, os.pwrite(self._name_fd, pid_line, 0))
 
     def _lock_name(self) -> None:
         while True:
-            fd = self._name_fd = _opened(self._name, os.O_RDWR | os.O_CREAT)
+            fd = self._name_fd = _open(self._name, os.O_RDWR | os.O_CREAT)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 pid = os.read(fd, 32).decode(errors="replace").strip()
-                raise _locked(pid) from None
+                raise _locked_error(pid) from None
             with contextlib.suppress(FileNotFoundError):
                 if _inode_of(os.stat(self._name)) == _inode_of(os.fstat(fd)):
                     return
@@ -80,30 +80,30 @@ class FileLock:
     def _lock_file(self, create: bool) -> None:
         with _GUARD:
             try:
-                if _inode_of(os.stat(self._file)) in _HELD:
-                    raise _locked(str(os.getpid()))
+                if _inode_of(os.stat(self._file)) in _LOCKED_INODES:
+                    raise _locked_error(str(os.getpid()))
             except FileNotFoundError:
                 if not create:
                     return
-            self._file_fd = _opened(self._file, os.O_RDWR | (os.O_CREAT if create else 0))
+            self._file_fd = _open(self._file, os.O_RDWR | (os.O_CREAT if create else 0))
             inode = _inode_of(os.fstat(self._file_fd))
             if OFD_SETLK is not None:
-                wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, _OUR_BYTE, 1, 0)  # struct flock
+                lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, _OUR_BYTE, 1, 0)  # struct flock
                 try:
-                    fcntl.fcntl(self._file_fd, OFD_SETLK, wanted)
+                    fcntl.fcntl(self._file_fd, OFD_SETLK, lock)
                 except OSError as error:
                     if error.errno in (errno.EAGAIN, errno.EACCES):
-                        raise _locked(_holder(inode)) from None
+                        raise _locked_error(_holder(inode)) from None
                     # this file system has no such locks
             self._inode = inode
-            _HELD.add(inode)
+            _LOCKED_INODES.add(inode)
 
     def release(self) -> None:
         """Give the locks up, after SQLite has closed the file. Idempotent; ``DB.lock`` stays, so that nobody can lock a
         deleted one."""
         with _GUARD:
             if self._inode is not None:
-                _HELD.discard(self._inode)
+                _LOCKED_INODES.discard(self._inode)
                 self._inode = None
             for fd in (self._file_fd, self._name_fd):
                 if fd is not None:
@@ -111,21 +111,21 @@ class FileLock:
             self._file_fd = self._name_fd = None
 
 
-def _opened(path: str, flags: int) -> int:
+def _open(path: str, flags: int) -> int:
     try:
         return os.open(path, flags | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        words = f"cannot open {path} to write to it: {error.strerror}"
+        detail = f"cannot open {path} to write to it: {error.strerror}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Unavailable("disk.full", words) from None
-        raise HoldfastError("config.invalid", words, fix=CHECK_THE_PATH) from None
+            raise Unavailable("disk.full", detail) from None
+        raise HoldfastError("config.invalid", detail, fix=CHECK_THE_PATH) from None
 
 
-def _inode_of(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
+def _inode_of(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
-def _locked(pid: str) -> HoldfastError:
+def _locked_error(pid: str) -> HoldfastError:
     return HoldfastError("engine.locked", f"process {pid or '?'} is writing to this database", pid=pid)
 
 
@@ -141,5 +141,5 @@ def _holder(inode: tuple[int, int]) -> str:
 
 
 def _locks(pid: str, fd: str) -> bool:
-    with open(f"/proc/{pid}/fdinfo/{fd}") as told:
-        return any(line.startswith("lock:") and "OFDLCK" in line for line in told)
+    with open(f"/proc/{pid}/fdinfo/{fd}") as lines:
+        return any(line.startswith("lock:") and "OFDLCK" in line for line in lines)

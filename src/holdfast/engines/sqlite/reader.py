@@ -13,7 +13,7 @@ import apsw
 from holdfast.engines.port import Head, Key, Notice
 from holdfast.engines.rules import check_life
 from holdfast.engines.sqlite import statements
-from holdfast.engines.sqlite.rows import Stored, checked, decode_notice, frame, stored
+from holdfast.engines.sqlite.rows import StoredSession, decode_notice, decode_session, frame_from_row, verify_checksum
 from holdfast.errors import HoldfastError, Unavailable
 from holdfast.protocol.frames import Frame
 
@@ -21,7 +21,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Readers:
+class ReaderPool:
     """A pool of reading connections, closed as a whole."""
 
     def __init__(self, connections: Sequence[apsw.Connection], path: str) -> None:
@@ -64,8 +64,8 @@ class Readers:
 
 def head(connection: apsw.Connection, key: Key) -> Head | None:
     """The head of a session."""
-    found = _row(connection, key)
-    return found.head if found is not None else None
+    session = _row(connection, key)
+    return session.head if session is not None else None
 
 
 def keys(connection: apsw.Connection) -> list[Key]:
@@ -73,61 +73,61 @@ def keys(connection: apsw.Connection) -> list[Key]:
     return [Key(*row) for row in connection.execute(statements.KEYS)]
 
 
-def _row(connection: apsw.Connection, key: Key) -> Stored | None:
+def _row(connection: apsw.Connection, key: Key) -> StoredSession | None:
     """The session's present life. What hangs on its id is of that life and no other, whatever happens meanwhile."""
     row = connection.execute(statements.HEAD, key).fetchone()
-    return stored(row) if row else None
+    return decode_session(row) if row else None
 
 
-def _living(connection: apsw.Connection, key: Key, incarnation: str) -> int | None:
+def _row_id_of_life(connection: apsw.Connection, key: Key, incarnation: str) -> int | None:
     """The id of a life, unless it is over."""
-    found = _row(connection, key)
-    return found.id if found is not None and found.head.incarnation == incarnation else None
+    session = _row(connection, key)
+    return session.id if session is not None and session.head.incarnation == incarnation else None
 
 
 def read(
     connection: apsw.Connection, key: Key, after: int, max_bytes: int, incarnation: str | None = None
 ) -> list[Frame]:
     """One page of frames."""
-    found = _row(connection, key)
-    check_life(found.head if found is not None else None, incarnation)
-    if found is None:
+    session = _row(connection, key)
+    check_life(session.head if session is not None else None, incarnation)
+    if session is None:
         return []
     page: list[Frame] = []
     size = 0
     where = f"session {key.session!r}"
-    cursor = connection.execute(statements.READ, (found.id, after))
+    cursor = connection.execute(statements.READ, (session.id, after))
     for row in cursor:
         size += len(row[5])
         if page and size > max_bytes:
             cursor.close(True)
             break
-        page.append(frame(row, where))
+        page.append(frame_from_row(row, where))
     return page
 
 
 def get_snapshot(connection: apsw.Connection, key: Key) -> tuple[int, bytes] | None:
     """The newest snapshot."""
-    found = _row(connection, key)
-    row = connection.execute(statements.GET_SNAPSHOT, (found.id,)).fetchone() if found is not None else None
-    return (row[0], checked(row[1], row[2], f"snapshot of session {key.session!r}")) if row else None
+    session = _row(connection, key)
+    row = connection.execute(statements.GET_SNAPSHOT, (session.id,)).fetchone() if session is not None else None
+    return (row[0], verify_checksum(row[1], row[2], f"snapshot of session {key.session!r}")) if row else None
 
 
 def get_page(connection: apsw.Connection, key: Key, incarnation: str, page: int) -> bytes | None:
     """One page of history."""
-    row = connection.execute(statements.GET_PAGE, (_living(connection, key, incarnation), page)).fetchone()
-    return checked(row[0], row[1], f"page {page} of session {key.session!r}") if row else None
+    row = connection.execute(statements.GET_PAGE, (_row_id_of_life(connection, key, incarnation), page)).fetchone()
+    return verify_checksum(row[0], row[1], f"page {page} of session {key.session!r}") if row else None
 
 
 def get_blob(connection: apsw.Connection, key: Key, incarnation: str, blob: str) -> tuple[str, bytes] | None:
     """A blob."""
-    row = connection.execute(statements.GET_BLOB, (_living(connection, key, incarnation), blob)).fetchone()
-    return (row[0], checked(row[1], row[2], f"blob {blob!r} of session {key.session!r}")) if row else None
+    row = connection.execute(statements.GET_BLOB, (_row_id_of_life(connection, key, incarnation), blob)).fetchone()
+    return (row[0], verify_checksum(row[1], row[2], f"blob {blob!r} of session {key.session!r}")) if row else None
 
 
 def blob_size(connection: apsw.Connection, key: Key, incarnation: str, blob: str) -> int | None:
     """How long a blob is; its content is not read."""
-    row = connection.execute(statements.BLOB_SIZE, (_living(connection, key, incarnation), blob)).fetchone()
+    row = connection.execute(statements.BLOB_SIZE, (_row_id_of_life(connection, key, incarnation), blob)).fetchone()
     return row[0] if row else None
 
 

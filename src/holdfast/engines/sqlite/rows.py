@@ -18,21 +18,21 @@ encode_json = msgspec.json.Encoder().encode
 decode_notice = _NOTICE.decode
 
 
-class Stored(msgspec.Struct, frozen=True):
+class StoredSession(msgspec.Struct, frozen=True):
     """A session's row: its head, and the id its frames hang on."""
 
     id: int
     head: Head
 
 
-def stored(row: tuple[Any, ...]) -> Stored:
+def decode_session(row: tuple[Any, ...]) -> StoredSession:
     """A session from the columns of ``statements.HEAD``."""
     id_, tenant, name, incarnation, tail, created_ms, active_ms, deleted, index = row[:9]
     try:
         decoded = _INDEX.decode(index)
     except msgspec.DecodeError:
         raise HoldfastError("engine.corrupt", f"the index of session {name!r} is damaged") from None
-    return Stored(id_, Head(Key(tenant, name), incarnation, tail, created_ms, active_ms, decoded, bool(deleted)))
+    return StoredSession(id_, Head(Key(tenant, name), incarnation, tail, created_ms, active_ms, decoded, bool(deleted)))
 
 
 def frame_crc(first: int, last: int, audience: int, keys: bytes | None, payload: bytes) -> int:
@@ -47,7 +47,7 @@ def frame_row(session: int, frame: Frame) -> tuple[Any, ...]:
     return (session, frame.first, frame.last, frame.audience, crc, keys, frame.payload)
 
 
-def frame(row: tuple[Any, ...], where: str) -> Frame:
+def frame_from_row(row: tuple[Any, ...], where: str) -> Frame:
     """A frame from ``first, last, audience, crc, keys, payload``.
 
     Raises:
@@ -55,15 +55,15 @@ def frame(row: tuple[Any, ...], where: str) -> Frame:
     """
     first, last, audience, crc, keys, payload = row
     try:
-        sound = frame_crc(first, last, audience, keys, payload) == crc
+        valid = frame_crc(first, last, audience, keys, payload) == crc
     except TypeError:  # a column of another type than was written
-        sound = False
-    if not sound:
+        valid = False
+    if not valid:
         raise HoldfastError("engine.corrupt", f"frame {first}..{last} of {where} is damaged")
     return Frame(first, last, audience, payload, _KEYS.decode(keys) if keys else ())
 
 
-def checked(crc: int, data: bytes, what: str) -> bytes:
+def verify_checksum(crc: int, data: bytes, what: str) -> bytes:
     """Bytes whose checksum stands beside them. Raises ``engine.corrupt`` when it does not fit."""
     if type(data) is not bytes or zlib.crc32(data) != crc:
         raise HoldfastError("engine.corrupt", f"{what} is damaged")

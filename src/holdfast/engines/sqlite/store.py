@@ -10,8 +10,8 @@ from urllib.parse import quote
 import apsw
 
 from holdfast.engines.sqlite import lives, schema
-from holdfast.engines.sqlite.reader import Readers
-from holdfast.engines.sqlite.watch import Lost, Watch
+from holdfast.engines.sqlite.reader import ReaderPool
+from holdfast.engines.sqlite.watch import DatabaseLost, FileWatch
 from holdfast.errors import HoldfastError
 from holdfast.visible import logger
 
@@ -74,7 +74,7 @@ class Store:
 
     def __init__(self, path: str, *, vfs: str | None, synchronous: str, readers: int) -> None:
         self.path = path
-        self.watch = Watch(path)
+        self.watch = FileWatch(path)
         self._vfs = vfs
         self._synchronous = synchronous
         self._reader_count = readers
@@ -82,7 +82,7 @@ class Store:
         self._spare_bytes: int | None = None
         self._checkpoint_connection: apsw.Connection | None = None
         self.writer: apsw.Connection | None = None
-        self.readers: Readers | None = None
+        self.readers: ReaderPool | None = None
 
     def open(self) -> None:
         """Open everything and make the recovered tail durable before anyone can see it (LOG-4).
@@ -104,12 +104,12 @@ class Store:
             self._checkpoint_connection = connect(self.path, vfs=self._vfs, write=True)
             self._checkpoint_connection.set_busy_timeout(CHECKPOINT_BUSY_MS)
             self._checkpoint_connection.pragma("synchronous", self._synchronous)
-            self.readers = Readers(
+            self.readers = ReaderPool(
                 [connect(self.path, vfs=self._vfs, write=False) for _ in range(self._reader_count)], self.path
             )
             self.watch.learn("-wal", "-shm")
-            if why := self.watch.gone():
-                raise Lost(why)
+            if why := self.watch.describe_loss():
+                raise DatabaseLost(why)
         except BaseException:
             self.close()
             raise
@@ -128,14 +128,14 @@ class Store:
     def _begin_anew(self, connection: apsw.Connection) -> None:
         """The log was lost while nobody looked: what was read may lie beyond what is left, as after a restore."""
         if schema.is_marked_open(connection):
-            words = "%s-wal is gone, and the server before this did not close: what was committed last is lost"
-            log.error(words, self.path)
+            message = "%s-wal is gone, and the server before this did not close: what was committed last is lost"
+            log.error(message, self.path)
             with connection:
                 lives.begin_new(connection)
 
     def mark_closed(self) -> None:
         """Nothing will be written any more: from the next checkpoint on the file is complete in itself."""
-        if self.writer is not None and not self.watch.gone():
+        if self.writer is not None and not self.watch.describe_loss():
             schema.mark_closed(self.writer)
 
     def rescue(self) -> None:

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from holdfast.engines.port import Head, Index, Key
 from holdfast.engines.rules import check_present, searchable
 from holdfast.engines.sqlite import statements
-from holdfast.engines.sqlite.rows import Stored, encode_json, stored
+from holdfast.engines.sqlite.rows import StoredSession, decode_session, encode_json
 from holdfast.errors import Refused
 from holdfast.protocol import limits
 
-REMEMBERED_SESSIONS = 10_000
+CACHED_SESSIONS = 10_000
 
 
 class Transaction:
@@ -27,40 +27,40 @@ class Transaction:
 
     Args:
         connection: the writing connection, inside a transaction.
-        known: heads as of the last commit; brought up to date by ``committed`` and left alone by a rollback.
+        cached: heads as of the last commit; brought up to date by ``committed`` and left alone by a rollback.
     """
 
-    def __init__(self, connection: apsw.Connection, known: dict[Key, Stored]) -> None:
+    def __init__(self, connection: apsw.Connection, cached: dict[Key, StoredSession]) -> None:
         self.connection = connection
-        self._known = known
-        self._changed: dict[Key, Stored] = {}
-        self._moved: dict[int, Head] = {}
+        self._cached = cached
+        self._changed: dict[Key, StoredSession] = {}
+        self._advanced: dict[int, Head] = {}
         self._frames: list[tuple[Any, ...]] = []
         self._notices: list[tuple[Any, ...]] = []
 
-    def find(self, key: Key) -> Stored | None:
+    def find(self, key: Key) -> StoredSession | None:
         """The session as this transaction sees it."""
-        found = self._changed.get(key) or self._known.get(key)
-        if found is None:
+        session = self._changed.get(key) or self._cached.get(key)
+        if session is None:
             row = self.connection.execute(statements.HEAD, key).fetchone()
             if row is not None:
-                found = self._known[key] = stored(row)
-        return found
+                session = self._cached[key] = decode_session(row)
+        return session
 
-    def present(self, key: Key, incarnation: str | None = None) -> Stored:
+    def require(self, key: Key, incarnation: str | None = None) -> StoredSession:
         """The session, or the refusal of ``check_present``."""
-        found = self.find(key)
-        if found is None:
+        session = self.find(key)
+        if session is None:
             raise Refused("session.not_found", f"no session {key.session!r}")
-        check_present(key, found.head.incarnation, found.head.deleted, incarnation)
-        return found
+        check_present(key, session.head.incarnation, session.head.deleted, incarnation)
+        return session
 
     # --- gathered: written by flush
-    def advance(self, session: Stored, tail: int, active_ms: int, rows: list[tuple[Any, ...]]) -> None:
+    def advance(self, session: StoredSession, tail: int, active_ms: int, rows: list[tuple[Any, ...]]) -> None:
         """Move a head, adding frames."""
         head = replace(session.head, tail=tail, active_ms=active_ms)
-        self._changed[head.key] = Stored(session.id, head)
-        self._moved[session.id] = head
+        self._changed[head.key] = StoredSession(session.id, head)
+        self._advanced[session.id] = head
         self._frames += rows
 
     def notify(self, key: Key, notices: list[bytes]) -> None:
@@ -68,7 +68,7 @@ class Transaction:
         self._notices += [(*key, data) for data in notices]
 
     # --- at once
-    def insert_session(self, head: Head) -> Stored:
+    def insert_session(self, head: Head) -> StoredSession:
         """A new row, with a new id."""
         self.flush()
         rows: Any = self.connection.execute(
@@ -78,12 +78,12 @@ class Transaction:
                 head.index.due_ms, searchable(head.index), encode_json(head.index),
             ),
         )  # fmt: skip
-        session = Stored(next(rows)[0], head)
+        session = StoredSession(next(rows)[0], head)
         self._changed[head.key] = session
         self._index_differences(session, Index(), head.index)
         return session
 
-    def delete_session(self, session: Stored) -> None:
+    def delete_session(self, session: StoredSession) -> None:
         """Drop the row and the copies of its index; frames and the rest stay for the eraser."""
         self.flush()
         self._index_differences(session, session.head.index, Index())
@@ -98,11 +98,11 @@ class Transaction:
         )
         self._index_differences(session, session.head.index, index)
         head = replace(session.head, index=index)
-        self._changed[key] = Stored(session.id, head)
-        if session.id in self._moved:
-            self._moved[session.id] = head
+        self._changed[key] = StoredSession(session.id, head)
+        if session.id in self._advanced:
+            self._advanced[session.id] = head
 
-    def _index_differences(self, session: Stored, old: Index, new: Index) -> None:
+    def _index_differences(self, session: StoredSession, old: Index, new: Index) -> None:
         tenant = session.head.key.tenant
         for before, after, insert, delete in (
             (old.participants, new.participants, statements.INSERT_PARTICIPANT, statements.DELETE_PARTICIPANT),
@@ -117,12 +117,14 @@ class Transaction:
     def flush(self) -> None:
         """Write what was gathered."""
         self._insert(statements.insert_frames, self._frames)
-        self._insert(statements.update_heads, [(id_, head.tail, head.active_ms) for id_, head in self._moved.items()])
+        self._insert(
+            statements.update_heads, [(id_, head.tail, head.active_ms) for id_, head in self._advanced.items()]
+        )
         if self._notices:
             self._insert(statements.insert_notices, self._notices)
             newest = self.connection.last_insert_rowid()
             self.connection.execute(statements.TRIM_NOTICES, (newest - limits.FEED_NOTICES,))
-        self._frames, self._moved, self._notices = [], {}, []
+        self._frames, self._advanced, self._notices = [], {}, []
 
     def _insert(self, statement: Callable[[int], str], rows: list[tuple[Any, ...]]) -> None:
         at = 0
@@ -134,7 +136,7 @@ class Transaction:
     def committed(self) -> None:
         """The commit succeeded: what changed is what is known from now on."""
         for key, session in self._changed.items():
-            self._known.pop(key, None)  # to the end: least recently written go first
-            self._known[key] = session
-        while len(self._known) > REMEMBERED_SESSIONS:
-            del self._known[next(iter(self._known))]
+            self._cached.pop(key, None)  # to the end: least recently written go first
+            self._cached[key] = session
+        while len(self._cached) > CACHED_SESSIONS:
+            del self._cached[next(iter(self._cached))]

@@ -16,11 +16,11 @@ COMMITTED: Final = ("", "-wal")
 """Where a commit is: what must be there when one is acknowledged."""
 
 
-class Lost(Exception):
+class DatabaseLost(Exception):
     """A file is not that of its name any more; its words say which, and what became of it."""
 
 
-class Watch:
+class FileWatch:
     """The files of one database, as they were when it was opened.
 
     Args:
@@ -29,31 +29,31 @@ class Watch:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._known: dict[str, tuple[str, int, int]] = {}
+        self._identities: dict[str, tuple[str, int, int]] = {}
 
     def learn(self, *names: str) -> None:
         """Take what these names mean now for the files that are open."""
         for name in names:
-            self._known.pop(name, None)
+            self._identities.pop(name, None)
             try:
-                found = os.stat(self._path + name)
+                status = os.stat(self._path + name)
             except OSError:
                 continue  # a file system of a kind that has none: it is not looked for
-            self._known[name] = (self._path + name, found.st_dev, found.st_ino)
+            self._identities[name] = (self._path + name, status.st_dev, status.st_ino)
 
-    def gone(self, *names: str) -> str:
+    def describe_loss(self, *names: str) -> str:
         """What became of the first of these files (of all, without names) that is not there; empty when they all are."""
         for name in names or NAMES:
-            known = self._known.get(name)
-            if known is None:
+            identity = self._identities.get(name)
+            if identity is None:
                 continue
-            path, device, inode = known
+            path, device, inode = identity
             try:
-                found = os.stat(path)
+                status = os.stat(path)
             except (FileNotFoundError, NotADirectoryError):
                 return f"{os.path.basename(path)} was deleted or moved away while the server used it"
             except OSError:
                 continue  # it cannot be looked at; the next read or write will tell
-            if found.st_ino != inode or found.st_dev != device:
+            if status.st_ino != inode or status.st_dev != device:
                 return f"{os.path.basename(path)} was replaced by another file while the server used the first"
         return ""

@@ -18,10 +18,10 @@ import apsw
 
 from holdfast.engines.port import Key
 from holdfast.engines.sqlite.reserve import DiskReserve
-from holdfast.engines.sqlite.rows import Stored
+from holdfast.engines.sqlite.rows import StoredSession
 from holdfast.engines.sqlite.store import Store
 from holdfast.engines.sqlite.transaction import Transaction
-from holdfast.engines.sqlite.watch import COMMITTED, Lost
+from holdfast.engines.sqlite.watch import COMMITTED, DatabaseLost
 from holdfast.engines.sqlite.writes import Write
 from holdfast.errors import CommitFailed, HoldfastError
 from holdfast.protocol import limits
@@ -31,7 +31,7 @@ OK: Final = "ok"
 FULL: Final = "full"
 FAILED: Final = "failed"
 
-LOOK_BYTES: Final = 1 << 20
+CHECK_BYTES: Final = 1 << 20
 """Committed between two looks at the disk."""
 
 log = logger(__name__)
@@ -40,7 +40,7 @@ _STOP: Final = object()
 _FINISH_CHECKPOINT: Final = object()
 
 
-class Writer:
+class WriterThread:
     """The writing thread and the mode of the engine: ``ok``, ``full`` or ``failed``.
 
     Args:
@@ -56,10 +56,10 @@ class Writer:
         self._loop = loop
         self._probe_s = probe_s
         self._queue: SimpleQueue[Any] = SimpleQueue()
-        self._known: dict[Key, Stored] = {}
+        self._cached: dict[Key, StoredSession] = {}
         self._thread = threading.Thread(target=self._main, name="holdfast-write", daemon=True)
         self._next_probe = 0.0
-        self._unseen_bytes = 0  # committed since the disk was looked at
+        self._unchecked_bytes = 0  # committed since the disk was looked at
         self.error = ""
         self.mode = OK
         self._code = "disk.failed"  # what writes are refused with while it is failed
@@ -80,7 +80,7 @@ class Writer:
         """Queue a write; its ``done`` is told the outcome on the loop."""
         self._queue.put(write)
 
-    def fail(self, error: apsw.Error | Lost) -> None:
+    def fail(self, error: apsw.Error | DatabaseLost) -> None:
         """What was met elsewhere (a disk error at a checkpoint, a file that is gone) concerns the writer too. Any thread
         may say so."""
         self._queue.put(error)
@@ -105,8 +105,8 @@ class Writer:
             if rest is _FINISH_CHECKPOINT:
                 self._finish_checkpoint()
             if isinstance(rest, apsw.Error):
-                self._met(rest)
-            if isinstance(rest, Lost) and self.mode != FAILED:
+                self._note_error(rest)
+            if isinstance(rest, DatabaseLost) and self.mode != FAILED:
                 self._enter_lost(str(rest))
             if self.mode != OK and time.monotonic() >= self._next_probe:
                 self._probe()
@@ -139,7 +139,7 @@ class Writer:
 
     def _commit(self, group: Sequence[Write[Any]]) -> None:
         watch = self._store.watch
-        if self.mode != FAILED and (why := watch.gone(*COMMITTED)):
+        if self.mode != FAILED and (why := watch.describe_loss(*COMMITTED)):
             self._enter_lost(why)
         if self.mode == FULL:
             group = self._refuse(group, "disk.full", lambda write: not write.essential)
@@ -154,7 +154,7 @@ class Writer:
             self._commit(group)
             return
         at_commit = False
-        transaction = Transaction(connection, self._known)
+        transaction = Transaction(connection, self._cached)
         results: list[tuple[Write[Any], Any]] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -170,7 +170,7 @@ class Writer:
         except Exception as error:
             self._not_committed(group, error, at_commit)
             return
-        if why := watch.gone(*COMMITTED):  # in a file that nobody will find
+        if why := watch.describe_loss(*COMMITTED):  # in a file that nobody will find
             self._enter_lost(why)
             self._deliver([(write, CommitFailed("unknown", "commit.unknown", why)) for write in group])
             return
@@ -186,12 +186,12 @@ class Writer:
         What is written stands in the log first and then in the database as well: a disk that is full before that has no
         room for anything that would free some. It is looked at now and then, and before large writes.
         """
-        self._unseen_bytes += size_bytes
-        if self._unseen_bytes < LOOK_BYTES:
+        self._unchecked_bytes += size_bytes
+        if self._unchecked_bytes < CHECK_BYTES:
             return True
-        self._unseen_bytes = 0
+        self._unchecked_bytes = 0
         try:
-            return self._store.room_bytes() >= 2 * size_bytes + 2 * LOOK_BYTES
+            return self._store.room_bytes() >= 2 * size_bytes + 2 * CHECK_BYTES
         except (apsw.Error, OSError):
             return True  # the write itself will tell
 
@@ -220,12 +220,12 @@ class Writer:
             self._deliver([(write, CommitFailed("not_applied", _code(error), _describe(error))) for write in group])
 
     def _refuse(
-        self, group: Sequence[Write[Any]], code: str, refused: Callable[[Write[Any]], bool]
+        self, group: Sequence[Write[Any]], code: str, is_refused: Callable[[Write[Any]], bool]
     ) -> list[Write[Any]]:
         """Refuse some of a group, nothing applied; answers the others."""
         why = self.error if code == "disk.lost" else ""
-        self._deliver([(write, CommitFailed("not_applied", code, why)) for write in group if refused(write)])
-        return [write for write in group if not refused(write)]
+        self._deliver([(write, CommitFailed("not_applied", code, why)) for write in group if is_refused(write)])
+        return [write for write in group if not is_refused(write)]
 
     def _roll_back(self) -> None:
         connection = self._store.writer
@@ -235,7 +235,7 @@ class Writer:
         except apsw.Error:
             self._enter_failed()
 
-    def _met(self, error: apsw.Error) -> None:
+    def _note_error(self, error: apsw.Error) -> None:
         self.error = _describe(error)
         if self.mode == OK and _is_full(error, at_commit=False):
             self._enter_full()
@@ -258,7 +258,7 @@ class Writer:
     def _enter_failed(self, code: str = "disk.failed") -> None:
         self.mode, self._code = FAILED, code
         self.counters["failures"] += 1
-        self._known.clear()
+        self._cached.clear()
         self._store.close_writing()
         self._next_probe = time.monotonic() + self._probe_s
 
@@ -270,7 +270,7 @@ class Writer:
             except apsw.BusyError:
                 pass
             except apsw.Error as error:
-                self._met(error)
+                self._note_error(error)
 
     # --- recovery
     def _probe(self) -> None:
@@ -294,14 +294,14 @@ class Writer:
 
     def _reopen(self) -> bool:
         """Reads go on from the last durable commit until a probe succeeds; then everything is closed and reopened."""
-        if why := self._store.watch.gone():
+        if why := self._store.watch.describe_loss():
             self.error, self._code = why, "disk.lost"
             return False
         try:
             self._store.probe()
             self._store.close()
             self._store.open()
-        except (apsw.Error, HoldfastError, OSError, Lost) as error:
+        except (apsw.Error, HoldfastError, OSError, DatabaseLost) as error:
             self.error = _describe(error)
             if _is_full(error, at_commit=False):
                 self._reserve.release()

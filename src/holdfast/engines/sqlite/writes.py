@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from holdfast.engines.port import Append, Head, Index, Key
+from holdfast.engines.port import Head, Index, Key, LogAppend
 from holdfast.engines.rules import check_cover, check_tail
 from holdfast.engines.sqlite import schema, statements
 from holdfast.engines.sqlite.rows import frame_row
@@ -44,29 +44,29 @@ class Write(msgspec.Struct, Generic[T]):
 
 def create(tx: Transaction, key: Key, incarnation: str, now_ms: int, index: Index) -> Head:
     """Create, or return what is there."""
-    found = tx.find(key)
-    if found is not None and not found.head.deleted:
-        return found.head
-    if found is not None:
-        tx.delete_session(found)
+    existing = tx.find(key)
+    if existing is not None and not existing.head.deleted:
+        return existing.head
+    if existing is not None:
+        tx.delete_session(existing)
     return tx.insert_session(Head(key, incarnation, 0, now_ms, now_ms, index)).head
 
 
-def append(tx: Transaction, what: Append, notices: list[bytes]) -> None:
+def append(tx: Transaction, log_append: LogAppend, notices: list[bytes]) -> None:
     """Check, then add frames, head, index and notices."""
-    session = tx.present(what.key, what.incarnation)
-    check_tail(what, session.head.tail)
-    tail = what.frames[-1].last if what.frames else what.expected
-    tx.advance(session, tail, what.ts_ms, [frame_row(session.id, frame) for frame in what.frames])
+    session = tx.require(log_append.key, log_append.incarnation)
+    check_tail(log_append, session.head.tail)
+    tail = log_append.frames[-1].last if log_append.frames else log_append.expected
+    tx.advance(session, tail, log_append.ts_ms, [frame_row(session.id, frame) for frame in log_append.frames])
     if notices:
-        tx.notify(what.key, notices)
-    if what.index is not None and what.index != session.head.index:
-        tx.update_index(what.key, what.index)
+        tx.notify(log_append.key, notices)
+    if log_append.index is not None and log_append.index != session.head.index:
+        tx.update_index(log_append.key, log_append.index)
 
 
 def compact(tx: Transaction, key: Key, incarnation: str, first: int, last: int, frames: list[Frame]) -> None:
     """Swap frames for others that cover the same span."""
-    session = tx.present(key, incarnation)
+    session = tx.require(key, incarnation)
     tx.flush()
     covered: list[Any] = tx.connection.execute(statements.COVERED, (session.id, first, last, last)).fetchall()
     check_cover(covered, first, last)
@@ -76,10 +76,10 @@ def compact(tx: Transaction, key: Key, incarnation: str, first: int, last: int, 
 
 def delete(tx: Transaction, key: Key, incarnation: str, now_ms: int, index: Index) -> int | None:
     """Leave a tombstone; answers the id whose content is now to be erased, None when it was deleted before."""
-    found = tx.find(key)
-    if found is not None and found.head.deleted:
+    existing = tx.find(key)
+    if existing is not None and existing.head.deleted:
         return None
-    session = tx.present(key, incarnation)
+    session = tx.require(key, incarnation)
     old = session.head
     tx.delete_session(session)
     tx.insert_session(Head(key, incarnation, old.tail, old.created_ms, now_ms, index, deleted=True))
@@ -125,7 +125,7 @@ def end_erasing(tx: Transaction, session: int) -> bool:
 
 def put_snapshot(tx: Transaction, key: Key, incarnation: str, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
     """Keep a snapshot and pages."""
-    session = tx.present(key, incarnation)
+    session = tx.require(key, incarnation)
     tx.connection.execute(statements.PUT_SNAPSHOT, (session.id, seq, zlib.crc32(data), data))
     for number, page in pages.items():
         tx.connection.execute(statements.PUT_PAGE, (session.id, number, zlib.crc32(page), page))
@@ -148,9 +148,9 @@ def put_fact(tx: Transaction, name: str, data: bytes | None) -> None:
 
 def put_blob(tx: Transaction, key: Key, incarnation: str, name: str, media_type: str, data: bytes) -> None:
     """Store a blob, once."""
-    session = tx.present(key, incarnation)
-    found = tx.connection.execute(statements.GET_BLOB, (session.id, name)).fetchone()
-    if found is None:
+    session = tx.require(key, incarnation)
+    existing = tx.connection.execute(statements.GET_BLOB, (session.id, name)).fetchone()
+    if existing is None:
         tx.connection.execute(statements.INSERT_BLOB, (session.id, name, media_type, zlib.crc32(data), data))
-    elif (found[0], found[2]) != (media_type, data):
+    elif (existing[0], existing[2]) != (media_type, data):
         raise Refused("content.exists", f"blob {name!r} exists with other content")

@@ -77,7 +77,7 @@ class Options(msgspec.Struct):
 class Input(msgspec.Struct):
     """``RunAgentInput``, as far as it is read."""
 
-    threadId: wire.Session
+    threadId: wire.SessionId
     runId: wire.Label
     messages: list[dict[str, Any]] = []
     protocolVersion: str | None = None
@@ -167,7 +167,7 @@ class AgUiCommands:
     async def _ensure_session(self, principal: Principal, session: str) -> None:
         """Create the session when there never was one of this name; a deleted one stays deleted."""
         try:
-            await self._hub.loaded(principal, session, "append")
+            await self._hub.load_session(principal, session, "append")
         except Refused as error:
             if error.code != "session.not_found":
                 raise

@@ -221,7 +221,10 @@ class Stream(Content):
     def _add_approval(self, ident: str, run: str | None, data: dict[str, Any]) -> None:
         tool = data.get("tool")
         if tool in browser_tools.ASKS:
-            self._browser_calls[ident] = run, browser_tools.offered(tool, data.get("args"), self._actor, self._tools)
+            self._browser_calls[ident] = (
+                run,
+                browser_tools.offered_call(tool, data.get("args"), self._actor, self._tools),
+            )
         else:
             self._approvals[ident] = self._interrupt(ident, run, data)
 

@@ -23,7 +23,7 @@ from holdfast.protocol import ids
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
-from holdfast.protocol.view import ENDED, UNSETTLED, Item
+from holdfast.protocol.view import ENDED, UNFINISHED, Item
 
 _CHANGED_ITEM: Final = {
     e.TEXT_START: ("message", "messageId"), e.TEXT_CONTENT: ("message", "messageId"), e.TEXT_END: ("message", "messageId"),
@@ -280,7 +280,7 @@ class Answer:
                     blocked.add(run)
                     run = self._view.runs.get(run, {}).get("parent")
         return bool(blocked) and all(
-            item.get("status") not in UNSETTLED
+            item.get("status") not in UNFINISHED
             or item["run"] in blocked
             or item["kind"] in ("approval", "steer", "step")
             for item in self._view.items

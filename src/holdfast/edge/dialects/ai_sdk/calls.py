@@ -102,7 +102,7 @@ class CallParts:
 
     def _offered_call(self, approval: Item) -> str | None:
         """The call to a tool in a browser that an approval offers to this client."""
-        return browser_tools.offered(approval["tool"], approval["args"], self._client.actor, self._client.tools)
+        return browser_tools.offered_call(approval["tool"], approval["args"], self._client.actor, self._client.tools)
 
     def _approvals_of(self, call: Item) -> Iterable[Item]:
         return self._about_call.get(call["id"], {}).values()

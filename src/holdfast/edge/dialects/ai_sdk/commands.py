@@ -110,7 +110,7 @@ class ChatCommands:
             return {"runs": []}
 
     async def _incarnation(self, session: str) -> str:
-        return (await self.hub.loaded(self.principal, codec.check_session_id(session))).incarnation
+        return (await self.hub.load_session(self.principal, codec.check_session_id(session))).incarnation
 
     async def view(self, session: str) -> dict[str, Any]:
         """The session's view as JSON data."""
@@ -173,7 +173,7 @@ class ChatCommands:
 
     async def _create(self, session: str) -> None:
         try:
-            await self.hub.loaded(self.principal, session, "append")
+            await self.hub.load_session(self.principal, session, "append")
         except Refused as error:
             if error.code != "session.not_found":
                 raise

@@ -175,11 +175,11 @@ class ChatConnection(ServerConnection):
         elif (principal.actor, principal.tenant) != (self.principal.actor, self.principal.tenant):
             raise Refused("auth.denied", "the token names another principal; open another connection for it")
         else:
-            self.hub.refreshed(self, principal)
+            self.hub.replace_principal(self, principal)
             self._watch_expiry()
             for exchange in self._exchanges.values():
                 if exchange.subscription is not None:
-                    self.hub.refreshed(exchange.subscription, principal)
+                    self.hub.replace_principal(exchange.subscription, principal)
         self._token = token
 
     def _refuse_frame(self, ident: str, error: HoldfastError) -> None:

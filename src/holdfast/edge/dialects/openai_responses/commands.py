@@ -112,7 +112,7 @@ class ResponseCommands:
 
     async def _discard(self, principal: Principal, session: str) -> None:
         """Delete a session that was made for a response that was refused, unless something was written to it."""
-        hot = await self._hub.loaded(principal, session)
+        hot = await self._hub.load_session(principal, session)
         untouched = wire.Cursor(hot.incarnation, 1)
         try:
             await hot.submit(wire.Delete(session=session, expect=untouched), "system:edge")
@@ -166,7 +166,7 @@ class ResponseCommands:
             raise Refused(
                 "run.muted", "a person has taken over this session: what you said is kept, and no agent answers"
             )
-        return Ref.of_run(session, (await self._hub.loaded(principal, session)).incarnation, result["run"])
+        return Ref.of_run(session, (await self._hub.load_session(principal, session)).incarnation, result["run"])
 
     async def _check_calls(self, principal: Principal, session: str, request: ResponseRequest) -> None:
         """A result answers a call that the session has or the request brought; calls of older pages are taken on trust. All

@@ -38,7 +38,7 @@ class Ref(msgspec.Struct, frozen=True):
     @property
     def queued_seq(self) -> int:
         """The seq of the run's ``run.queued``."""
-        made = ids.made(self.run)
+        made = ids.parse(self.run)
         return made.seq if made is not None else 0
 
     @property

@@ -16,11 +16,11 @@ from typing import Final
 PATIENCE_S: Final = 0.002
 """How long work may wait before the loop steps aside; also how often it does."""
 
-BREATH_S: Final = 0.000_05
+SLEEP_S: Final = 0.000_05
 """How long the loop sleeps; with the timer slack of Linux about 0.1 ms."""
 
 
-class Breather:
+class GilFairness:
     """Counts work under way in threads, and lets them breathe while it takes too long."""
 
     def __init__(self) -> None:
@@ -41,5 +41,5 @@ class Breather:
         self._timer = None
         if self._under_way:
             if self._finished == finished_before:
-                time.sleep(BREATH_S)
+                time.sleep(SLEEP_S)
             self._timer = asyncio.get_running_loop().call_later(PATIENCE_S, self._look, self._finished)

@@ -12,11 +12,11 @@ from holdfast.protocol import limits
 if TYPE_CHECKING:
     from holdfast.hub.hub import Hub
 
-_PULSE_S = 1.0
+_TICK_S = 1.0
 _STALL_S = 1.0
 
 
-class Upkeep:
+class Maintenance:
     """A pulse, once a second."""
 
     def __init__(self, hub: Hub) -> None:
@@ -27,29 +27,29 @@ class Upkeep:
     @property
     def behind(self) -> bool:
         """The process stood still, and the pulse that will notice is not there yet."""
-        return self.hub.clock.monotonic() - self._last > _PULSE_S + _STALL_S
+        return self.hub.clock.monotonic() - self._last > _TICK_S + _STALL_S
 
     def start(self) -> None:
         """Begin."""
         self._last = self.hub.clock.monotonic()
-        self._task = self.hub.loop.create_task(self._beat())
+        self._task = self.hub.loop.create_task(self._run_ticks())
 
     def stop(self) -> None:
         """End."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _beat(self) -> None:
+    async def _run_ticks(self) -> None:
         clock = self.hub.clock
         work: asyncio.Task[None] | None = None
         while True:
-            await asyncio.sleep(_PULSE_S)
+            await asyncio.sleep(_TICK_S)
             now = clock.monotonic()
-            stalled = now - self._last - _PULSE_S
+            stall_s = now - self._last - _TICK_S
             self._last = now
-            if stalled > _STALL_S:
+            if stall_s > _STALL_S:
                 self.hub.stats.stalls += 1
-                self.hub.workers.extend_all(stalled)
+                self.hub.workers.extend_all(stall_s)
             clock.follow()
             if work is None or work.done():
                 work = self.hub.background(self._work(now))
@@ -57,7 +57,7 @@ class Upkeep:
     async def _work(self, now: float) -> None:
         try:
             await self._wake_due()
-            await self._let_go(now)
+            await self._evict_idle(now)
         except HoldfastError as error:
             self.hub.log.warning("upkeep: %s", error.code)
 
@@ -75,17 +75,17 @@ class Upkeep:
                 except HoldfastError as error:
                     self.hub.log.warning("session %s is due and cannot be loaded: %s", key.session, error.code)
 
-    async def _let_go(self, now: float) -> None:
+    async def _evict_idle(self, now: float) -> None:
         """Idle sessions cost no memory."""
         crowded = len(self.hub.sessions) > limits.HOT_SESSIONS
         for key, session in list(self.hub.sessions.items()):
             idle_s = 1.0 if crowded or session.state is None else limits.HOT_IDLE_S
             if session.readers or session.leases or not session.idle or now - session.used < idle_s:
                 continue
-            if session.state is not None and session.tail - session.keeper.compacted >= limits.COMPACT_EVENTS:
+            if session.state is not None and session.tail - session.snapshotter.compacted >= limits.COMPACT_EVENTS:
                 self.hub.stats.merged += await compact(session)
-                await session.keeper.settle(at_least=1)  # a snapshot inside a cover is of no use
-            await session.keeper.settle(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
+                await session.snapshotter.flush(at_least=1)  # a snapshot inside a cover is of no use
+            await session.snapshotter.flush(at_least=limits.SNAPSHOT_EVERY_EVENTS // 16)
             if session.idle and not session.readers and not session.leases and self.hub.sessions.get(key) is session:
                 session.close()
                 del self.hub.sessions[key]

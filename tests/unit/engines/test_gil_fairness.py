@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from holdfast.engines.sqlite import breather
-from holdfast.engines.sqlite.breather import Breather
+from holdfast.engines.sqlite import gil_fairness
+from holdfast.engines.sqlite.gil_fairness import GilFairness
 
 pytestmark = pytest.mark.anyio
 
@@ -15,26 +15,26 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def breaths(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     taken: list[float] = []
-    monkeypatch.setattr(breather.time, "sleep", taken.append)
+    monkeypatch.setattr(gil_fairness.time, "sleep", taken.append)
     return taken
 
 
 async def test_work_that_waits_makes_the_loop_breathe_until_it_is_done(breaths: list[float]) -> None:
-    subject = Breather()
+    subject = GilFairness()
     with subject:
         while len(breaths) < 3:
             await asyncio.sleep(0)
     taken = len(breaths)
-    await asyncio.sleep(breather.PATIENCE_S * 5)
+    await asyncio.sleep(gil_fairness.PATIENCE_S * 5)
     assert len(breaths) == taken
 
 
 async def test_progress_since_the_last_look_costs_no_breath(breaths: list[float]) -> None:
-    subject = Breather()
+    subject = GilFairness()
     with subject:
         with subject:
             pass
         subject._look(0)  # one was finished since
         assert breaths == []
         subject._look(1)
-        assert breaths == [breather.BREATH_S]
+        assert breaths == [gil_fairness.SLEEP_S]

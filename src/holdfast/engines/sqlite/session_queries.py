@@ -13,13 +13,13 @@ from typing import Any, Final, Literal
 
 import apsw
 
-from holdfast.engines.port import Key, Listed, Page, Queue
+from holdfast.engines.port import Key, ListedSession, Queue, SessionPage
 from holdfast.engines.rules import ranges, search_words
 from holdfast.engines.sqlite import statements
-from holdfast.engines.sqlite.rows import stored
+from holdfast.engines.sqlite.rows import decode_session
 from holdfast.protocol import limits
 
-Way = Literal["names", "user", "activity"]
+AccessPath = Literal["names", "user", "activity"]
 
 _COUNT_NAMES: Final = "SELECT count(*) FROM (SELECT 1 FROM session WHERE tenant = ? AND name >= ? AND name < ? LIMIT ?)"
 _COUNT_USER: Final = "SELECT count(*) FROM (SELECT 1 FROM participant WHERE tenant = ? AND user = ? LIMIT ?)"
@@ -32,47 +32,47 @@ ORDER BY active_ms DESC, name DESC LIMIT 1 OFFSET ?
 """
 _NEWEST: Final = ((1 << 63) - 1, "")  # before it come all
 
-_LOT: Final = "SELECT session FROM queued WHERE tenant = :tenant AND agent = :agent AND session > :after ORDER BY session LIMIT :scan"
-_LOT_ENDS: Final = f"SELECT count(*), max(session) FROM ({_LOT})"
+_BATCH: Final = "SELECT session FROM queued WHERE tenant = :tenant AND agent = :agent AND session > :after ORDER BY session LIMIT :scan"
+_BATCH_END: Final = f"SELECT count(*), max(session) FROM ({_BATCH})"
 
 
 def list_sessions(
     connection: apsw.Connection, tenant: str, user: str | None, names: Sequence[str] | None, search: str,
     before: tuple[int, str] | None, limit: int,
-) -> Page:  # fmt: skip
+) -> SessionPage:  # fmt: skip
     """See ``Engine.list``."""
     words = search_words(search)
     ms, name = before or _NEWEST
-    told: dict[str, Any] = {"tenant": tenant, "user": user, "ms": ms, "name": name, "limit": limit}
-    told |= {f"w{n}": word for n, word in enumerate(words)} | _told(names)
-    way: Way = "activity"
+    params: dict[str, Any] = {"tenant": tenant, "user": user, "ms": ms, "name": name, "limit": limit}
+    params |= {f"w{n}": word for n, word in enumerate(words)} | _range_params(names)
+    path: AccessPath = "activity"
     if names is not None and _few_names(connection, tenant, names):
-        way = "names"
+        path = "names"
     elif user is not None and _count(connection, _COUNT_USER, (tenant, user)) <= limits.LIST_SCAN:
-        way = "user"
+        path = "user"
     last = None
-    if way == "activity":
+    if path == "activity":
         last = connection.execute(_STRETCH, (tenant, ms, name, limits.LIST_SCAN - 1)).fetchone()
-        told |= {"last_ms": last[0], "last_name": last[1]} if last else {}
-    sql = _list(way, user is not None, last is not None, None if names is None else len(names), len(words))
-    rows = [Listed(stored(row).head, row[9]) for row in connection.execute(sql, told)]
+        params |= {"last_ms": last[0], "last_name": last[1]} if last else {}
+    sql = _list(path, user is not None, last is not None, None if names is None else len(names), len(words))
+    rows = [ListedSession(decode_session(row).head, row[9]) for row in connection.execute(sql, params)]
     if len(rows) == limit:
-        return Page(rows, (rows[-1].head.active_ms, rows[-1].head.key.session))
-    return Page(rows, last)
+        return SessionPage(rows, (rows[-1].head.active_ms, rows[-1].head.key.session))
+    return SessionPage(rows, last)
 
 
 def queued(
     connection: apsw.Connection, tenant: str, agent: str, names: Sequence[str] | None, after: int | None
 ) -> Queue:
     """See ``Engine.queued``."""
-    told = {"tenant": tenant, "agent": agent, "after": after or 0, "scan": limits.LIST_SCAN, **_told(names)}
+    params = {"tenant": tenant, "agent": agent, "after": after or 0, "scan": limits.LIST_SCAN, **_range_params(names)}
     few = names is not None and _few_names(connection, tenant, names)
     count: Any = 0
     last: Any = None
     if not few:
-        ((count, last),) = connection.execute(_LOT_ENDS, told)
+        ((count, last),) = connection.execute(_BATCH_END, params)
     sql = _queued(few, None if names is None else len(names))
-    keys = [Key(*row) for row in connection.execute(sql, told)]
+    keys = [Key(*row) for row in connection.execute(sql, params)]
     return Queue(keys, last if count == limits.LIST_SCAN else None)
 
 
@@ -86,17 +86,17 @@ def _few_names(connection: apsw.Connection, tenant: str, names: Sequence[str]) -
     return True
 
 
-def _count(connection: apsw.Connection, sql: str, told: tuple[Any, ...], most: int | None = None) -> int:
+def _count(connection: apsw.Connection, sql: str, params: tuple[Any, ...], most: int | None = None) -> int:
     """Count rows, no farther than ``most``, or one beyond what is few."""
-    (row,) = connection.execute(sql, (*told, limits.LIST_SCAN + 1 if most is None else most))
+    (row,) = connection.execute(sql, (*params, limits.LIST_SCAN + 1 if most is None else most))
     return int(row[0])
 
 
-def _told(names: Sequence[str] | None) -> dict[str, str]:
-    told: dict[str, str] = {}
+def _range_params(names: Sequence[str] | None) -> dict[str, str]:
+    params: dict[str, str] = {}
     for n, (first, beyond) in enumerate(ranges(names or ())):
-        told |= {f"from{n}": first, f"to{n}": beyond}
-    return told
+        params |= {f"from{n}": first, f"to{n}": beyond}
+    return params
 
 
 # --- the statements ---------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def _lies_within(names: int) -> str:
 
 
 @lru_cache(256)
-def _list(way: Way, by_user: bool, stretch: bool, names: int | None, words: int) -> str:
+def _list(path: AccessPath, by_user: bool, stretch: bool, names: int | None, words: int) -> str:
     """A page of a list. Parameters: ``:tenant :user :ms :name :limit``, with a stretch ``:last_ms :last_name``, the
     ranges' ``:from0 :to0`` …, the words' ``:w0`` …"""
     columns = ", ".join(f"session.{column}" for column in statements.SESSION)
@@ -120,7 +120,7 @@ def _list(way: Way, by_user: bool, stretch: bool, names: int | None, words: int)
         "names": f"({_named(names or 0)}) AS named CROSS JOIN session ON session.id = named.id",
         "user": "participant CROSS JOIN session ON session.id = participant.session",
         "activity": "session INDEXED BY session_active",
-    }[way]
+    }[path]
     where = ["session.tenant = :tenant", "session.deleted = 0", "(session.active_ms, session.name) < (:ms, :name)"]
     read = "0"
     if by_user:
@@ -128,10 +128,10 @@ def _list(way: Way, by_user: bool, stretch: bool, names: int | None, words: int)
         read = "coalesce(read_mark.seq, 0)"
         mine = "participant.tenant = :tenant AND participant.user = :user"
         within = f"EXISTS (SELECT 1 FROM participant WHERE {mine} AND participant.session = session.id)"
-        where.append(mine if way == "user" else within)
+        where.append(mine if path == "user" else within)
     if stretch:
         where.append("(session.active_ms, session.name) >= (:last_ms, :last_name)")
-    if names is not None and way != "names":
+    if names is not None and path != "names":
         where.append(f"({_lies_within(names)})")
     where += [f"instr(session.words, :w{n}) > 0" for n in range(words)]
     return (
@@ -150,6 +150,6 @@ def _queued(few: bool, names: int | None) -> str:
         )
         where = "1"
     else:
-        source = f"({_LOT}) AS lot CROSS JOIN session ON session.id = lot.session"
+        source = f"({_BATCH}) AS lot CROSS JOIN session ON session.id = lot.session"
         where = "1" if names is None else _lies_within(names)
     return f"SELECT session.tenant, session.name FROM {source} WHERE {where} ORDER BY session.active_ms, session.name"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logger("holdfast.hub")
 
 
-class Stored(msgspec.Struct):
+class StoredSnapshot(msgspec.Struct):
     """A stored snapshot: the control state and the view at one seq, with the fold version of both.
 
     ``compacted`` is the seq up to which the log was compacted when it was stored.
@@ -44,15 +44,15 @@ class Loaded(NamedTuple):
 
     state: State
     view: View
-    kept: int
+    snapshot_seq: int
     compacted: int
 
 
-_DECODER = msgspec.msgpack.Decoder(Stored)
+_DECODER = msgspec.msgpack.Decoder(StoredSnapshot)
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-class Log(Protocol):
+class LogReader(Protocol):
     """The part of an engine that loading needs."""
 
     async def read(self, key: Key, after: int, *, max_bytes: int) -> list[Frame]: ...
@@ -60,13 +60,13 @@ class Log(Protocol):
     async def get_snapshot(self, key: Key) -> tuple[int, bytes] | None: ...
 
 
-async def load(engine: Log, head: Head, *, from_log: bool = False) -> Loaded:
+async def load(engine: LogReader, head: Head, *, from_log: bool = False) -> Loaded:
     """Fold a session from its newest snapshot and the frames after it, or from its whole log."""
     state, view, compacted = State(head.key.session, head.incarnation), View(), 0
-    kept = None if from_log else await engine.get_snapshot(head.key)
-    if kept is not None and kept[0] <= head.tail:
+    snapshot = None if from_log else await engine.get_snapshot(head.key)
+    if snapshot is not None and snapshot[0] <= head.tail:
         try:
-            stored = _DECODER.decode(kept[1])
+            stored = _DECODER.decode(snapshot[1])
             if stored.fold == FOLD_VERSION:
                 state, view, compacted = stored.state, View.load(stored.view), stored.compacted
                 state.incarnation = head.incarnation  # a restored session: the same log in a new life
@@ -94,7 +94,7 @@ async def load(engine: Log, head: Head, *, from_log: bool = False) -> Loaded:
     return Loaded(state, view, base, compacted)
 
 
-class Keeper:
+class Snapshotter:
     """Decides when a hot session's snapshot and pages are stored, and stores them in the background.
 
     Attributes:
@@ -104,7 +104,7 @@ class Keeper:
 
     def __init__(self, session: HotSession) -> None:
         self.session = session
-        self.kept = 0
+        self.snapshot_seq = 0
         self.compacted = 0
         self.pages: dict[int, bytes] = {}
         self._events = 0
@@ -136,14 +136,14 @@ class Keeper:
         if session.state is None or session.state.tail != session.tail:
             return  # the control state is ahead of a commit: the next commit stores
         self._events = self._bytes = 0
-        data = _ENCODER.encode(Stored(FOLD_VERSION, session.state, session.view.export(), self.compacted))
+        data = _ENCODER.encode(StoredSnapshot(FOLD_VERSION, session.state, session.view.export(), self.compacted))
         self._task = session.hub.loop.create_task(self._write(session.tail, data, dict(self.pages)))
 
     async def _write(self, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
         session = self.session
         try:
             await session.hub.engine.put_snapshot(session.key, session.incarnation, seq, data, pages)
-            self.kept = seq
+            self.snapshot_seq = seq
             for page in pages:
                 self.pages.pop(page, None)
         except HoldfastError as error:
@@ -151,18 +151,18 @@ class Keeper:
         finally:
             self._task = None
 
-    async def settle(self, *, at_least: int) -> None:
+    async def flush(self, *, at_least: int) -> None:
         """Before a session goes cold: wait for what is being stored, and store when ``at_least`` events would be refolded."""
         if self._task is not None:
             await self._task
-        if self.session.tail - self.kept >= at_least or self.pages:
+        if self.session.tail - self.snapshot_seq >= at_least or self.pages:
             self.store()
             if self._task is not None:
                 await self._task
 
     async def page(self, number: int) -> bytes | None:
         """One history page, also one on its way to the engine."""
-        held = self.pages.get(number)
-        if held is not None:
-            return held
+        page = self.pages.get(number)
+        if page is not None:
+            return page
         return await self.session.hub.engine.get_page(self.session.key, self.session.incarnation, number)

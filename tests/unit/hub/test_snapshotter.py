@@ -11,7 +11,7 @@ from holdfast.errors import Refused
 from holdfast.hub.compacting import compact
 from holdfast.hub.hot import HotSession
 from holdfast.hub.hub import Hub
-from holdfast.hub.storing import load
+from holdfast.hub.snapshotter import load
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.codec import encode
@@ -30,7 +30,7 @@ async def talk(hub: Hub, ann: Pipe, count: int, *, producer: str = "", first: in
         drafts = [Draft(e.TEXT_CONTENT, {"messageId": "m", "delta": f"{n} 🌊 "})]
         if n == 1:
             drafts.insert(0, Draft(e.TEXT_START, {"messageId": "m"}))
-        identity = wire.Producer(producer, 1, n) if producer else None
+        identity = wire.AppendId(producer, 1, n) if producer else None
         answer = await ann.ask(wire.Append(session="s1", events=drafts, producer=identity))
         assert answer["op"] == "ok", answer
 
@@ -41,8 +41,8 @@ def state_of(session: HotSession) -> bytes:
 
 
 async def store(session: HotSession) -> None:
-    session.keeper.store()
-    await session.keeper.settle(at_least=1 << 60)
+    session.snapshotter.store()
+    await session.snapshotter.flush(at_least=1 << 60)
 
 
 async def test_a_session_loads_as_it_was_evicted(hub: Hub) -> None:
@@ -60,7 +60,7 @@ async def test_a_session_loads_as_it_was_evicted(hub: Hub) -> None:
         again.close()
         assert state_of(again) == before
         assert encode(again.view.export()) == view
-        assert again.keeper.kept == (session.tail if stored else 0)
+        assert again.snapshotter.snapshot_seq == (session.tail if stored else 0)
 
 
 async def test_a_snapshot_that_compaction_overtook_is_not_used(hub: Hub) -> None:
@@ -92,7 +92,7 @@ async def test_merged_frames_do_not_repeat_the_keys_a_snapshot_has(hub: Hub) -> 
     await compact(session)
     hub.sessions.pop(KEY).close()
     await hub.snapshot(ann.principal, "s1")
-    assert hub.sessions[KEY].keeper.kept > 0
+    assert hub.sessions[KEY].snapshotter.snapshot_seq > 0
     assert state_of(hub.sessions[KEY]) == before
 
 
@@ -110,7 +110,7 @@ async def test_a_snapshot_of_another_fold_is_refolded(hub: Hub, monkeypatch: pyt
         head = await engine.head(KEY)
         assert head is not None
         loaded = await load(engine, head)
-        assert encode(loaded.view.export()) == before and loaded.kept == 0
+        assert encode(loaded.view.export()) == before and loaded.snapshot_seq == 0
 
 
 class DeletedMeanwhile(MemoryEngine):
@@ -137,9 +137,9 @@ async def test_a_session_deleted_while_it_is_loaded_is_deleted_and_not_damaged()
     await second.open()
     engine.armed = True
     with pytest.raises(Refused) as refused:
-        await second.loaded(ann, "s1")
+        await second.load_session(ann, "s1")
     assert refused.value.code == "session.deleted"
     await second.execute(ann, wire.Create(session="s1", agent="writer"))
-    assert (await second.loaded(ann, "s1")).tail == 1
+    assert (await second.load_session(ann, "s1")).tail == 1
     await first.close(0)
     await second.close(0)
