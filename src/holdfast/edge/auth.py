@@ -25,7 +25,7 @@ from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import limits
 from holdfast.session.access import VERBS, Capability, Principal
 
-ACTOR = re.compile(r"(user|agent|policy|system):[!-~]{1,190}")
+ACTOR = re.compile(r"(user|agent|policy|check|system):[!-~]{1,190}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOKEN_ID = re.compile(rf"[!-~]{{1,{limits.ENTITY_ID_CHARS}}}")
 _PATTERN = re.compile(rf"[A-Za-z0-9._~:-]{{1,{limits.SESSION_ID_CHARS}}}\*?|\*")
@@ -212,7 +212,7 @@ def principal_of(claims: Mapping[str, Any], expires_s: float, issued_s: float | 
     subject, tenant, caps = claims.get("sub"), claims.get("tenant", "default"), claims.get("caps", {})
     agents, token_id = claims.get("agents", []), claims.get("jti")
     if not isinstance(subject, str) or not ACTOR.fullmatch(subject):
-        raise Refused("auth.invalid", "sub must be user:…, agent:…, policy:… or system:…")
+        raise Refused("auth.invalid", "sub must be user:…, agent:…, policy:…, check:… or system:…")
     if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
         raise Refused("auth.invalid", "tenant is not usable")
     if not isinstance(token_id, str) or not _TOKEN_ID.fullmatch(token_id):

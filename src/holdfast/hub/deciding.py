@@ -21,6 +21,9 @@ URGENT: Final = frozenset({wire.Cancel, wire.Steer, wire.Interrupt, wire.Resolve
 _FIRST: Final = URGENT | {wire.Create}
 """The order within a batch; a session begins with its creation, whatever came with it."""
 
+_REFUSED: Final = "refused"
+"""In a producer key's result: the append was refused, and what it used was recorded all the same."""
+
 LOUD: Final = frozenset(program.EVOLVE) - e.APPENDABLE
 """Events that may change lists, leases, deadlines or assignments; the rest is content."""
 
@@ -80,13 +83,22 @@ def _decide(state: State, pending: Pending, now_ms: int, decision: Decision) -> 
         content = producer.digest(op)  # type: ignore[arg-type]
         known = producer.find(state, ident, content)
         if known is not None:
+            if (code := known.result.get(_REFUSED)) is not None:
+                raise Refused(code)
             pending.outcome = {"first": known.first, "last": known.last, "duplicate": True, **known.result}
             return
     if pending.principal is not None:
         authorise_holder(state, pending.principal, op)
         if type(op) is wire.Resolve:
             authorise_decider(pending.principal)
-    written = program.decide(state, op, pending.actor, now_ms)
+    refusal: Refused | None = None
+    try:
+        written = program.decide(state, op, pending.actor, now_ms, pending.principal)
+    except Refused as refused:
+        rescued = program.rescue(state, op, refused, now_ms)
+        if rescued is None:
+            raise
+        refusal, written, rescued.result = refused, rescued, {_REFUSED: refused.code}
     events, result = written.events, written.result
     first = state.tail + 1
     if events:
@@ -99,12 +111,12 @@ def _decide(state: State, pending: Pending, now_ms: int, decision: Decision) -> 
         key = ProducerKey(*ident, content, first, state.tail, written.ts, facts)
         producer.remember(state, key)
         decision.keys.append(key)
-    pending.outcome = {"first": first, "last": state.tail, **result}
+    pending.outcome = refusal or {"first": first, "last": state.tail, **result}
 
 
 def authorise_holder(state: State, principal: Principal, op: wire.Op) -> None:
     """Only who acts for a run's agent may act in its attempt; knowing the generation is not enough."""
     ident = op.run if isinstance(op, (wire.RunOp, wire.Append)) else None
-    run = state.runs.get(ident) if ident is not None else None
+    run = (state.runs.get(ident) or state.ended.get(ident)) if ident is not None else None
     if run is not None:
         authorise_agent(principal, run.agent.partition("/")[0])

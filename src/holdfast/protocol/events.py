@@ -22,7 +22,7 @@ class Event(msgspec.Struct, omit_defaults=True, gc=False):
     Attributes:
         seq: position in the session, from 1, contiguous (LOG-1). With ``to`` set, the event covers ``seq..to``.
         ts: when it was given its position, Unix milliseconds, never running backwards in a session (LOG-10).
-        actor: the authenticated principal: ``user:…``, ``agent:…``, ``policy:…`` or ``system:…``.
+        actor: the authenticated principal: ``user:…``, ``agent:…``, ``policy:…``, ``check:…`` or ``system:…``.
         type: a name of the vocabulary below, or any other.
         data: a JSON object.
         run: the run it belongs to.
@@ -116,23 +116,10 @@ APPENDABLE: Final = frozenset(
         UPSTREAM_UNKNOWN,
     }
 )  # fmt: skip
-"""Known types a client may append as they are. Unknown types are appendable too, unless they look like ours."""
+"""Known types that clients append, and folds and dialects understand. Who may write which others: ``session/families.py``."""
 
 WHILE_STOPPING: Final = frozenset({*CLOSING, TOOL_RESULT, STEP_FINISHED, USAGE_RECORDED, UPSTREAM_UNKNOWN})
 """What a run may still append between its cancel and the end of the grace (CTL-3)."""
 
 OPERATORS_ONLY: Final = frozenset({USAGE_RECORDED, UPSTREAM_UNKNOWN})
 """Types delivered to operators only; other readers get a skip."""
-
-RUNS_ONLY: Final = frozenset({USAGE_RECORDED})
-"""Types that only the holder of an attempt may append, in its run: they are said of that run."""
-
-RESERVED_PREFIXES: Final = (
-    "session.", "input.", "steer.", "run.", "cancel.", "approval.", "branch.", "handoff.", "budget.", "route.",
-)  # fmt: skip
-"""Dotted families only the session program writes."""
-
-
-def appendable(type_: str) -> bool:
-    """Whether a client may append this type directly: agent output, or a type unknown to this version."""
-    return type_ in APPENDABLE or not type_.startswith(RESERVED_PREFIXES)

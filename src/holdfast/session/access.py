@@ -14,7 +14,7 @@ import msgspec
 from holdfast.errors import Refused
 from holdfast.protocol import wire
 
-VERBS: Final = frozenset({"read", "append", "control", "approve", "presence", "admin"})
+VERBS: Final = frozenset({"read", "append", "control", "approve", "presence", "admin", "record"})
 
 
 class Capability(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class Principal(msgspec.Struct, frozen=True):
     """Who is asking, as its access token says.
 
     Attributes:
-        actor: ``user:…``, ``agent:…``, ``policy:…`` or ``system:…``; events are stamped with it.
+        actor: ``user:…``, ``agent:…``, ``policy:…``, ``check:…`` or ``system:…``; events are stamped with it.
         tenant: the only source of the tenant.
         capabilities: what it may do.
         agents: names of agents it may act for (workers).

@@ -10,7 +10,7 @@ from holdfast.protocol import limits, wire
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_entity_id, check_value, encode, utf16_len
 from holdfast.protocol.events import Draft, Event
-from holdfast.session import life
+from holdfast.session import families, life
 from holdfast.session.run import holder
 from holdfast.session.state import Call, Run, State, trim_oldest
 from holdfast.session.writer import Writer
@@ -48,7 +48,7 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
             raise Refused("run.stopping")
         if type_ not in e.DELTAS:
             check_value(data, type_)
-            _check_other(state, run, type_, data, opened, fresh)
+            _check_other(state, run, type_, data, opened, fresh, writer)
             event = Event(seq, ts, actor, type_, data, ident, attempt)
             events.append(event)
             folded.append(event)
@@ -94,11 +94,12 @@ def write_drafts(state: State, run: Run | None, drafts: list[Draft], writer: Wri
 
 
 def _check_other(
-    state: State, run: Run | None, type_: str, data: dict[str, Any], opened: dict[str, int], fresh: dict[str, int]
-) -> None:
+    state: State, run: Run | None, type_: str, data: dict[str, Any], opened: dict[str, int], fresh: dict[str, int],
+    writer: Writer,
+) -> None:  # fmt: skip
     """Events that are not deltas."""
     if type_ not in _KIND:
-        _check_beside(state, run, type_, data, fresh)
+        _check_beside(state, run, type_, data, fresh, writer)
         return
     key = _text_key(type_, data)
     if type_ in e.OPENING:
@@ -139,15 +140,13 @@ def _check_open(
             raise Refused("session.full", f"more than {limits.KEPT_TOOL_RESULTS} tool calls in one run")
 
 
-def _check_beside(state: State, run: Run | None, type_: str, data: dict[str, Any], fresh: dict[str, int]) -> None:
+def _check_beside(
+    state: State, run: Run | None, type_: str, data: dict[str, Any], fresh: dict[str, int], writer: Writer
+) -> None:
     """Events that neither open, grow nor close a text."""
-    if not 1 <= len(type_) <= limits.TYPE_CHARS or not type_.isprintable() or not e.appendable(type_):
+    if not 1 <= len(type_) <= limits.TYPE_CHARS or not type_.isprintable():
         raise Refused("input.event_type", f"{type_[: limits.TYPE_CHARS]!r} may not be appended")
-    if run is None and type_ in e.RUNS_ONLY:
-        raise Refused(
-            "input.event_type", f"{type_} may be appended inside a run only",
-            fix="Append it with the run and the generation of the attempt that it is about.",
-        )  # fmt: skip
+    families.check(type_, writer, state.session, in_run=run is not None)
     size = _check_size(type_, data)
     about = data.get("messageId")
     if type(about) is str and (owner := life.owner(state, about)) is not None and (run is None or owner != run.id):

@@ -15,9 +15,10 @@ from holdfast.protocol import limits, wire
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_text, check_value, encode
 from holdfast.protocol.events import Event
-from holdfast.session import approval, branch, content, control, handoff, run
+from holdfast.session import approval, branch, content, control, handoff, run, usage
+from holdfast.session.access import Principal
 from holdfast.session.state import State, trim_oldest
-from holdfast.session.writer import Writer
+from holdfast.session.writer import SYSTEM, Writer
 
 Decide = Callable[[State, Any, Writer], Any]
 Evolve = Callable[[State, Event], None]
@@ -129,7 +130,7 @@ EVOLVE[e.SESSION_CREATED] = _created
 EVOLVE[e.SESSION_RENAMED] = _renamed
 
 
-def decide(state: State, op: wire.Op, actor: str, now_ms: int) -> Writer:
+def decide(state: State, op: wire.Op, actor: str, now_ms: int, principal: Principal | None = None) -> Writer:
     """What a command writes, and what it answers.
 
     Args:
@@ -137,13 +138,20 @@ def decide(state: State, op: wire.Op, actor: str, now_ms: int) -> Writer:
         op: a command of ``DECIDE``; authorised already.
         actor: who asks.
         now_ms: wall time, Unix milliseconds.
+        principal: what the token of the one who asks says; None for what the hub itself asks.
 
     Raises:
         Refused: the command cannot be accepted; nothing is written.
     """
-    writer = Writer(state, actor, now_ms)
+    writer = Writer(state, actor, now_ms, principal)
     DECIDE[type(op)](state, op, writer)
     return writer
+
+
+def rescue(state: State, op: wire.Op, refusal: Refused, now_ms: int) -> Writer | None:
+    """What is written although a command is refused, or None: see ``session/usage.py``."""
+    writer = Writer(state, SYSTEM, now_ms)
+    return writer if usage.of_fenced(state, op, refusal, writer) else None
 
 
 def evolve(state: State, event: Event) -> None:

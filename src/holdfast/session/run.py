@@ -295,5 +295,5 @@ def attempt_lost(state: State, event: Event) -> None:
 def ended(state: State, event: Event) -> None:
     """A run is over; only its outcome is remembered."""
     run = state.runs.pop(event.run or "")
-    state.ended[run.id] = Ended(event.data["status"], run.agent, run.input, run.parent, run.name)
+    state.ended[run.id] = Ended(event.data["status"], run.agent, run.input, run.parent, run.name, run.generation)
     trim_oldest(state.ended, limits.KEPT_RUNS)

@@ -86,13 +86,14 @@ class Run(msgspec.Struct, omit_defaults=True):
 
 
 class Ended(msgspec.Struct, omit_defaults=True):
-    """What is remembered of a run that ended."""
+    """What is remembered of a run that ended. ``generation`` is 0 where version 0.1 remembered it."""
 
     status: str
     agent: str
     input: str | None = None
     parent: str | None = None
     name: str | None = None
+    generation: int = 0
 
 
 class Approval(msgspec.Struct, omit_defaults=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from holdfast.protocol.events import Event
+from holdfast.session.access import Principal
 from holdfast.session.state import State
 
 
@@ -13,17 +14,19 @@ class Writer:
 
     Attributes:
         now_ms: the wall time the command was judged at.
-        actor: the principal that asked; events carry it unless they say otherwise.
+        actor: who asked; events carry it unless they say otherwise.
+        principal: what its token says; None for what the hub itself asks.
         events: written so far, at the positions after the state's tail.
         folded: the same for whoever folds them: deltas of one text that came in a row are one event that covers them.
         result: what the command answers, JSON values.
     """
 
-    __slots__ = ("_first", "_ts", "actor", "events", "folded", "now_ms", "result")
+    __slots__ = ("_first", "_ts", "actor", "events", "folded", "now_ms", "principal", "result")
 
-    def __init__(self, state: State, actor: str, now_ms: int) -> None:
+    def __init__(self, state: State, actor: str, now_ms: int, principal: Principal | None = None) -> None:
         self.now_ms = now_ms
         self.actor = actor
+        self.principal = principal
         self.events: list[Event] = []
         self.folded: list[Event] = []
         self.result: dict[str, Any] = {}
@@ -40,9 +43,16 @@ class Writer:
         """The time every event of this command is stamped with."""
         return self._ts
 
-    def write(self, type_: str, data: dict[str, Any], run: str | None = None, actor: str | None = None) -> None:
+    def write(
+        self,
+        type_: str,
+        data: dict[str, Any],
+        run: str | None = None,
+        actor: str | None = None,
+        attempt: int | None = None,
+    ) -> None:
         """Write one event at the next position."""
-        event = Event(self.next_seq, self._ts, actor or self.actor, type_, data, run)
+        event = Event(self.next_seq, self._ts, actor or self.actor, type_, data, run, attempt)
         self.events.append(event)
         self.folded.append(event)
 
