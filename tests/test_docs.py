@@ -236,7 +236,7 @@ def everything() -> tuple[dict[str, list[set[str]]], View]:
     do(wire.Append(**held, events=started), "agent:writer")
     do(wire.Ask(**held, approval="a3", tool="mail", args={}, call="c2"), "agent:writer")
     do(wire.Steer(**s, run=first, text="slower"))
-    do(wire.Cancel(**s, input="m1"))
+    do(wire.Cancel(**s, input="m1", reason="enough"))
     do(wire.Received(**held), "agent:writer")
     do(Tick(**s), "system:session", at=60_000)
     again = start(do(wire.Regenerate(**s, input="m1"))["run"])

@@ -315,6 +315,7 @@ class Fold:
             if run is not None and run["status"] not in ENDED:
                 receipts = {field: run.get("cancel", {}).get(field, False) for field in ("delivered", "effective")}
                 run["cancel"] = {"by": event["actor"], "ts": event["ts"], "force": there(data.get("force")), **receipts}
+                run["cancel"] |= {"reason": text(data, "reason")} if text(data, "reason") else {}
                 run["version"] += 1
 
     def receipt(self, event: dict[str, Json], field: str) -> None:

@@ -189,8 +189,12 @@ class Session:
         scope: Literal["mine", "all"] = "mine",
         force: bool = False,
         version: int | None = None,
+        reason: str = "",
     ) -> list[str]:
         """Stop a run, the run of an input (even before it exists), or without either my runs or all (CTL-2).
+
+        Args:
+            reason: why, for everybody who watches; at most ``limits.REASON_CHARS`` characters.
 
         Returns:
             The ids of the runs that are being stopped, sub-runs included. ``force`` ends them at once.
@@ -198,7 +202,9 @@ class Session:
         named: Literal["run", "input", "mine", "all"] = (
             "run" if run is not None else "input" if input is not None else scope
         )
-        op = wire.Cancel(session=self.id, run=run, input=input, scope=named, force=force, version=version)
+        op = wire.Cancel(
+            session=self.id, run=run, input=input, scope=named, force=force, version=version, reason=reason
+        )
         return list((await self._ask(op)).get("runs", []))
 
     async def steer(self, run: str, text: str) -> str:

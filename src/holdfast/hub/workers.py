@@ -197,6 +197,8 @@ class Workers:
             if a.run == run.id and a.decision
         }
         cancel = {"by": run.cancel.by, "deadline": run.cancel.deadline_ms, "force": False} if run.cancel else None
+        if cancel is not None and run.cancel is not None and run.cancel.reason:
+            cancel["reason"] = run.cancel.reason
         return {
             "session": session.key.session, "run": run.id, "generation": run.generation, "agent": run.agent,
             "incarnation": session.incarnation, "lease_s": run.lease_s, "input": given, "by": run.by,
@@ -346,6 +348,7 @@ class Workers:
     def _tell_cancel(self, session: HotSession, event: Event) -> None:
         self.hub.stats.cancels += 1
         data = {"by": event.actor, "deadline": event.data["deadline"], "force": event.data["force"]}
+        data |= {"reason": event.data["reason"]} if "reason" in event.data else {}
         for ident in event.data["runs"]:
             self._signal(session, ident, "cancel", data)
 

@@ -87,7 +87,7 @@ RUN_STARTED: Final = "run.started"  # {agent, generation, worker, lease_s, incar
 RUN_WAITING: Final = "run.waiting"  # {approvals: [id]}
 RUN_ATTEMPT_LOST: Final = "run.attempt_lost"  # {generation, reason, retry}
 RUN_ENDED: Final = "run.ended"  # {status, error?: {code, message}, forced?}
-CANCEL_REQUESTED: Final = "cancel.requested"  # {scope, runs: [id], force, deadline, input?}
+CANCEL_REQUESTED: Final = "cancel.requested"  # {scope, runs: [id], force, deadline, input?, reason?}
 CANCEL_DELIVERED: Final = "cancel.delivered"  # {}; run = the run whose worker has it
 CANCEL_EFFECTIVE: Final = "cancel.effective"  # {}; run = the run that ended by it
 APPROVAL_REQUESTED: Final = "approval.requested"  # {approvalId, tool, args, hash, deadline, default, requester?, toolCallId?} # fmt: skip

@@ -325,7 +325,9 @@ def _cancel_requested(view: View, event: Event) -> None:
         run = view.runs.get(ident) if isinstance(ident, str) else None
         if run is not None and run["status"] not in ENDED:
             known = run.get("cancel", {"delivered": False, "effective": False})
-            run["cancel"] = {**known, "by": event.actor, "ts": event.ts, "force": bool(event.data.get("force"))}
+            receipts = {field: known[field] for field in ("delivered", "effective")}
+            cancel = {**receipts, "by": event.actor, "ts": event.ts, "force": bool(event.data.get("force"))}
+            run["cancel"] = {**cancel, **_some(reason=_text(event.data, "reason"))}
             run["version"] += 1
 
 

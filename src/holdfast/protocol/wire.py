@@ -20,6 +20,7 @@ Session = Annotated[str, msgspec.Meta(pattern=SESSION_ID)]
 Id = Annotated[str, msgspec.Meta(pattern=ENTITY_ID)]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARS)]
 Name = Annotated[str, msgspec.Meta(max_length=limits.NAME_CHARS)]
+Reason = Annotated[str, msgspec.Meta(max_length=limits.REASON_CHARS)]
 Text = Annotated[str, msgspec.Meta(max_length=limits.TEXT_CHARS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=limits.INTEGER_MAX)]
 Life = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.INCARNATION_CHARS)]
@@ -187,6 +188,7 @@ class Cancel(Command, tag="cancel", kw_only=True):
     """Stop a run, the run of an input, my runs, or all (CTL-2). ``force`` ends it at once.
 
     ``input`` is a message's id, or the ``key`` with which this actor sends it: it may be stopped before it arrives.
+    ``reason`` is for everybody who watches: why it is stopped.
     """
 
     run: Id | None = None
@@ -194,6 +196,7 @@ class Cancel(Command, tag="cancel", kw_only=True):
     scope: Literal["run", "input", "mine", "all"] = "run"
     force: bool = False
     version: Count | None = None
+    reason: Reason = ""
 
 
 class Steer(Command, tag="steer", kw_only=True):

@@ -14,11 +14,12 @@ from holdfast.protocol.frames import ProducerKey
 
 
 class Cancel(msgspec.Struct):
-    """A cancel on its way: who asked, when the grace ends (Unix ms), and whether the worker has it."""
+    """A cancel on its way: who asked and why, when the grace ends (Unix ms), and whether the worker has it."""
 
     by: str
     deadline_ms: int
     delivered: bool = False
+    reason: str = ""
 
 
 class Steer(msgspec.Struct):

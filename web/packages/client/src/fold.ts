@@ -322,9 +322,9 @@ const cancelRequested: Handler = (view, event, data) => {
   for (const id of Array.isArray(data["runs"]) ? (data["runs"] as unknown[]) : []) {
     const run = view.runs.get(id as string);
     if (!run || view.ended(run)) continue;
-    const receipts = run.cancel ?? { delivered: false, effective: false };
+    const { delivered, effective } = run.cancel ?? { delivered: false, effective: false };
     const force = Boolean(data["force"]) && !none(data["force"]);
-    run.cancel = { ...receipts, by: event.actor, ts: event.ts, force };
+    run.cancel = { delivered, effective, by: event.actor, ts: event.ts, force, ...some({ reason: text(data, "reason") }) };
     run.version++;
     view.touch(run);
   }

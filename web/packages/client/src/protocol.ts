@@ -154,7 +154,7 @@ export interface RunState {
   started_ts?: number;
   ended_ts?: number;
   error?: { code: string; message: string };
-  cancel?: { by: string; ts: number; delivered: boolean; effective: boolean; force: boolean };
+  cancel?: { by: string; ts: number; delivered: boolean; effective: boolean; force: boolean; reason?: string };
   losses?: { attempt: number; reason: string; ts: number }[];
 }
 
