@@ -17,6 +17,7 @@ from holdfast.errors import CODES
 from holdfast.protocol import events, limits, wire
 from holdfast.protocol.fold import View
 from holdfast.session import families, program
+from holdfast.session.access import VERBS, Capability, Principal
 from holdfast.session.run import Claim, LeaseExpired, Tick
 from holdfast.session.state import State
 
@@ -183,13 +184,17 @@ def test_the_page_of_events_says_what_a_stopping_run_may_append_and_which_famili
     }
 
 
+def labelled(actor: str) -> Principal:
+    return Principal(actor, "acme", (Capability("*", VERBS),), labels=(("team", "sales"),))
+
+
 def everything() -> tuple[dict[str, list[set[str]]], View]:
     """The fields of every event in a session in which everything happens, and its view."""
     state, view, seen, now = State("s1", "i1"), View(), {}, 1_000
     s: dict[str, Any] = {"session": "s1"}
 
     def do(op: wire.Op, actor: str = "user:ann", at: int = 0) -> dict[str, Any]:
-        written = program.decide(state, op, actor, now + at)
+        written = program.decide(state, op, actor, now + at, labelled(actor))
         for event in written.events:
             seen.setdefault(event.type, []).append(set(event.data))
             program.evolve(state, event)

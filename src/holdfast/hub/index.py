@@ -11,13 +11,12 @@ from holdfast.protocol import events as e
 from holdfast.protocol.events import Event
 from holdfast.session import program
 from holdfast.session.run import claimable
-from holdfast.session.state import State
+from holdfast.session.state import Ended, Run, State
 
 if TYPE_CHECKING:
     from holdfast.hub.hot import HotSession
 
 _PREVIEW_CHARS = 120
-_NAME_CHARS = 60
 _PEOPLE = 4  # of those who take part, the earliest
 
 
@@ -61,14 +60,20 @@ def _card(state: State, events: list[Event], before: dict[str, Any]) -> dict[str
         card["last"] = last
     if state.agent:
         card["agent"] = state.agent
-    created = next((ev for ev in events if ev.type == e.SESSION_CREATED), None)
-    workflow = (created.data.get("meta") or {}).get("workflow") if created is not None else before.get("workflow")
-    if isinstance(workflow, str):
-        card["workflow"] = workflow[:_NAME_CHARS]
+    if labels := _labels(state):
+        card["labels"] = labels
     people = [actor for actor in state.participants if actor.startswith("user:")][:_PEOPLE]
     if people:
         card["people"] = people
     return card
+
+
+def _labels(state: State) -> dict[str, str]:
+    """Of the newest top-level run: what the session is for, as far as a token has said so."""
+    newest: Run | Ended | None = next((run for run in reversed(state.runs.values()) if run.parent is None), None)
+    if newest is None:
+        newest = next((run for run in reversed(state.ended.values()) if run.parent is None), None)
+    return dict(newest.labels) if newest is not None else {}
 
 
 def notices(session: HotSession, events: Iterable[Event]) -> list[dict[str, Any]]:

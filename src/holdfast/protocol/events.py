@@ -82,7 +82,7 @@ INPUT_MESSAGE: Final = "input.message"  # {messageId, text, agent?, parent?, edi
 INPUT_STEER: Final = "input.steer"  # {steerId, text}; run = the run steered
 STEER_DELIVERED: Final = "steer.delivered"  # {steerId}
 STEER_DROPPED: Final = "steer.dropped"  # {steerId, reason}
-RUN_QUEUED: Final = "run.queued"  # {agent, input?, attempts?, concurrent?, after?, regenerates?, parent?, name?, task?, local?, answers?}
+RUN_QUEUED: Final = "run.queued"  # {agent, input?, attempts?, concurrent?, after?, regenerates?, parent?, name?, task?, local?, answers?, labels?}
 RUN_STARTED: Final = "run.started"  # {agent, generation, worker, lease_s, incarnation}
 RUN_WAITING: Final = "run.waiting"  # {approvals: [id]}
 RUN_ATTEMPT_LOST: Final = "run.attempt_lost"  # {generation, reason, retry}

@@ -13,6 +13,7 @@ import msgspec
 
 from holdfast.errors import Refused
 from holdfast.protocol import wire
+from holdfast.session.labels import Labels
 
 VERBS: Final = frozenset({"read", "append", "control", "approve", "presence", "admin", "record"})
 
@@ -53,6 +54,7 @@ class Principal(msgspec.Struct, frozen=True):
         issued_s: Unix seconds at which the token was issued; None when it does not say.
         lineage: ``jti`` of the tokens it was minted from, outermost first.
         minters: the actors of those tokens.
+        labels: what the token says of the work done with it; see ``session/labels.py``.
         root: the actor of the outermost token, who answers for all that was minted from it; the actor itself when
             nobody minted it here.
     """
@@ -67,6 +69,7 @@ class Principal(msgspec.Struct, frozen=True):
     lineage: tuple[str, ...] = ()
     minters: tuple[str, ...] = ()
     root: str = ""
+    labels: Labels = ()
 
     def __post_init__(self) -> None:
         if not self.root:

@@ -56,6 +56,7 @@ class Run(msgspec.Struct, omit_defaults=True):
         open: texts the run has open, ``kind:id`` to length in UTF-16 code units.
         after: runs that must end before this one may be claimed.
         version: counts changes, for compare-and-set (LOG-8).
+        labels: of whoever queued it, or of its parent.
         life: the incarnation in which the newest attempt began; empty before the first, and in logs of version 0.1.
     """
 
@@ -84,6 +85,7 @@ class Run(msgspec.Struct, omit_defaults=True):
     journal: dict[str, Call] = {}
     journal_bytes: int = 0
     life: str = ""
+    labels: dict[str, str] = {}
 
 
 class Ended(msgspec.Struct, omit_defaults=True):
@@ -95,6 +97,7 @@ class Ended(msgspec.Struct, omit_defaults=True):
     parent: str | None = None
     name: str | None = None
     generation: int = 0
+    labels: dict[str, str] = {}
 
 
 class Approval(msgspec.Struct, omit_defaults=True):

@@ -34,6 +34,11 @@ class Writer:
         self._ts = max(now_ms, state.ts)  # LOG-10: never backwards
 
     @property
+    def labels(self) -> dict[str, str]:
+        """Those of the runs it queues."""
+        return dict(self.principal.labels) if self.principal is not None else {}
+
+    @property
     def next_seq(self) -> int:
         """The position the next event will get; ids allocated by the server are made from it."""
         return self._first + len(self.events)
