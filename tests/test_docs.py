@@ -18,6 +18,7 @@ from holdfast.protocol import events, limits, wire
 from holdfast.protocol.fold import View
 from holdfast.session import families, program
 from holdfast.session.access import VERBS, Capability, Principal
+from holdfast.session.policy import Allow, DefaultPolicy, Facts, RequireApproval, Verdict
 from holdfast.session.run import Claim, LeaseExpired, Tick
 from holdfast.session.state import State
 
@@ -188,13 +189,19 @@ def labelled(actor: str) -> Principal:
     return Principal(actor, "acme", (Capability("*", VERBS),), labels=(("team", "sales"),))
 
 
+class AsksAboutTitles(DefaultPolicy):
+    def judge(self, facts: Facts, principal: Principal, command: wire.Op) -> Verdict:
+        asks = isinstance(command, wire.Rename) and command.title == "asked about"
+        return RequireApproval("titles", "people read them") if asks else Allow()
+
+
 def everything() -> tuple[dict[str, list[set[str]]], View]:
     """The fields of every event in a session in which everything happens, and its view."""
     state, view, seen, now = State("s1", "i1"), View(), {}, 1_000
     s: dict[str, Any] = {"session": "s1"}
 
     def do(op: wire.Op, actor: str = "user:ann", at: int = 0) -> dict[str, Any]:
-        written = program.decide(state, op, actor, now + at, labelled(actor))
+        written = program.decide(state, op, actor, now + at, labelled(actor), AsksAboutTitles())
         for event in written.events:
             seen.setdefault(event.type, []).append(set(event.data))
             program.evolve(state, event)
@@ -252,6 +259,9 @@ def everything() -> tuple[dict[str, list[set[str]]], View]:
     do(wire.Send(**s, text="with a key of somebody else", key="m1"), "user:bob")
     do(wire.GiveBack(**s))
     do(wire.End(**again), "agent:writer")
+    do(wire.Rename(**s, title="asked about"))
+    do(wire.Resolve(**s, approval=next(reversed(state.approvals)), decision="approved"))
+    do(wire.Rename(**s, title="asked about"))
     return seen, view
 
 

@@ -11,8 +11,9 @@ from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import ProducerKey
-from holdfast.session import life, producer, program
-from holdfast.session.access import Principal, authorise_agent, authorise_decider
+from holdfast.session import life, producer, program, usage
+from holdfast.session.access import Principal, authorise_agent
+from holdfast.session.policy import DEFAULT, Policy
 from holdfast.session.state import State
 
 URGENT: Final = frozenset({wire.Cancel, wire.Steer, wire.Interrupt, wire.Resolve, wire.Take})
@@ -20,9 +21,6 @@ URGENT: Final = frozenset({wire.Cancel, wire.Steer, wire.Interrupt, wire.Resolve
 
 _FIRST: Final = URGENT | {wire.Create}
 """The order within a batch; a session begins with its creation, whatever came with it."""
-
-_REFUSED: Final = "refused"
-"""In a producer key's result: the append was refused, and what it used was recorded all the same."""
 
 LOUD: Final = frozenset(program.EVOLVE) - e.APPENDABLE
 """Events that may change lists, leases, deadlines or assignments; the rest is content."""
@@ -54,7 +52,7 @@ class Decision:
         return not LOUD.isdisjoint(self.types)
 
 
-def decide(state: State, batch: list[Pending], now_ms: int, stats: Stats) -> Decision:
+def decide(state: State, batch: list[Pending], now_ms: int, stats: Stats, policy: Policy = DEFAULT) -> Decision:
     """Decide a batch and fold it into the control state; every pending has its outcome then."""
     decision = Decision()
     ordered = batch
@@ -62,7 +60,7 @@ def decide(state: State, batch: list[Pending], now_ms: int, stats: Stats) -> Dec
         ordered = sorted(batch, key=lambda p: (type(p.op) is not wire.Create, type(p.op) not in URGENT))
     for pending in ordered:
         try:
-            _decide(state, pending, now_ms, decision)
+            _decide(state, pending, now_ms, decision, policy)
         except Refused as refusal:
             stats.refused += 1
             pending.outcome = refusal
@@ -71,7 +69,7 @@ def decide(state: State, batch: list[Pending], now_ms: int, stats: Stats) -> Dec
     return decision
 
 
-def _decide(state: State, pending: Pending, now_ms: int, decision: Decision) -> None:
+def _decide(state: State, pending: Pending, now_ms: int, decision: Decision, policy: Policy) -> None:
     op = pending.op
     if type(op) is wire.Ping:
         pending.outcome = {}
@@ -83,22 +81,13 @@ def _decide(state: State, pending: Pending, now_ms: int, decision: Decision) -> 
         content = producer.digest(op)  # type: ignore[arg-type]
         known = producer.find(state, ident, content)
         if known is not None:
-            if (code := known.result.get(_REFUSED)) is not None:
+            if (code := known.result.get(usage.REFUSED)) is not None:
                 raise Refused(code)
             pending.outcome = {"first": known.first, "last": known.last, "duplicate": True, **known.result}
             return
     if pending.principal is not None:
         authorise_holder(state, pending.principal, op)
-        if type(op) is wire.Resolve:
-            authorise_decider(pending.principal)
-    refusal: Refused | None = None
-    try:
-        written = program.decide(state, op, pending.actor, now_ms, pending.principal)
-    except Refused as refused:
-        rescued = program.rescue(state, op, refused, now_ms)
-        if rescued is None:
-            raise
-        refusal, written, rescued.result = refused, rescued, {_REFUSED: refused.code}
+    written = program.decide(state, op, pending.actor, now_ms, pending.principal, policy)
     events, result = written.events, written.result
     first = state.tail + 1
     if events:
@@ -106,12 +95,12 @@ def _decide(state: State, pending: Pending, now_ms: int, decision: Decision) -> 
         decision.events += events
         decision.folded += written.folded
         decision.essential = decision.essential and type(op) in program.ESSENTIAL
-    if ident is not None:
+    if ident is not None and (written.refusal is None or result):
         facts = {k: v for k, v in result.items() if isinstance(v, (str, int, list)) or v is None}
         key = ProducerKey(*ident, content, first, state.tail, written.ts, facts)
         producer.remember(state, key)
         decision.keys.append(key)
-    pending.outcome = refusal or {"first": first, "last": state.tail, **result}
+    pending.outcome = written.refusal or {"first": first, "last": state.tail, **result}
 
 
 def authorise_holder(state: State, principal: Principal, op: wire.Op) -> None:

@@ -9,7 +9,7 @@ from holdfast.engines.port import Index
 from holdfast.protocol import browser_tools
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Event
-from holdfast.session import program
+from holdfast.session import approval, program
 from holdfast.session.run import claimable
 from holdfast.session.state import Ended, Run, State
 
@@ -44,7 +44,7 @@ def _card(state: State, events: list[Event], before: dict[str, Any]) -> dict[str
             counts[run.status] += 1
     card: dict[str, Any] = {name: count for name, count in counts.items() if count}
     asked = (a for a in state.approvals.values() if a.tool not in browser_tools.ASKS)
-    pending = sum(not a.decision and a.run in state.runs for a in asked)
+    pending = sum(approval.waits(state, a) for a in asked)
     if pending:
         card["approvals"] = pending
     if state.taken_by:

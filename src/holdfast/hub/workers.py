@@ -359,7 +359,7 @@ class Workers:
     def _tell_approval(self, session: HotSession, event: Event) -> None:
         ident = event.data["approvalId"]
         approval = session.state.approvals.get(ident) if session.state is not None else None
-        if approval is not None:
+        if approval is not None and event.run is not None:
             data = {
                 "approvalId": ident, "decision": approval.decision, "by": approval.by, "args": approval.args,
                 "tool": approval.tool, "note": approval.note,

@@ -70,6 +70,7 @@ MODEL_REQUESTS = 100  # how often `converse` of a provider's adapter asks the mo
 STALLED_ROUNDS = 3  # of an adapter's loop, one after the other, from which nothing came
 KEPT_STATE_BYTES = 512 << 20  # the state of an adapter's run, before it is compressed into a blob
 SOURCE_URI_CHARS = 8_192  # of a source that an adapter cites; a longer address is not cited
+POLICY_FACTS_S = 30.0  # age at which what a policy knows counts for nothing: it denies
 REASON_CHARS = 500  # why a run is cancelled
 SOURCE_TITLE_CHARS = 1_000  # of its title, and
 SOURCE_QUOTE_CHARS = 4_000  # of what is quoted from it, the rest is cut

@@ -124,16 +124,6 @@ def authorise(principal: Principal, verb: str, session: str) -> None:
         raise Refused("auth.denied", f"the token does not grant {verb!r} on this session")
 
 
-def authorise_decider(principal: Principal) -> None:
-    """Let the principal decide approvals, or refuse with ``approval.self``.
-
-    No agent may, nor whoever an agent minted a token for: an agent with another name is an agent (CTL-6).
-    """
-    for actor in (principal.actor, *principal.minters):
-        if actor.startswith("agent:"):
-            raise Refused("approval.self")
-
-
 def authorise_agent(principal: Principal, agent: str) -> None:
     """Let the principal act for an agent, or refuse with ``auth.denied``."""
     if agent not in principal.agents and "*" not in principal.agents:
@@ -151,3 +141,8 @@ def above(actor: str) -> Iterator[str]:
 def anyone(tenant: str, actor: str, agents: tuple[str, ...] = ()) -> Principal:
     """A principal with every verb on every session of a tenant, for code inside this process."""
     return Principal(actor, tenant, (Capability("*", VERBS),), frozenset(agents))
+
+
+def inside(actor: str) -> Principal:
+    """An actor of this process that no token speaks for."""
+    return Principal(actor, "", ())

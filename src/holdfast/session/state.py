@@ -101,7 +101,14 @@ class Ended(msgspec.Struct, omit_defaults=True):
 
 
 class Approval(msgspec.Struct, omit_defaults=True):
-    """An approval asked for by an agent, the asker; ``decision`` is empty while it is pending, ``by`` is the approver."""
+    """An approval asked for by an agent, the asker; ``decision`` is empty while it is pending, ``by`` is the approver.
+
+    Attributes:
+        default: what silence means.
+        requester: the person whose message led to it; of a command, whoever asked for it.
+        command: the digest of the command that a policy wants approved; empty for an agent's action.
+        used: the command was let through, which happens once.
+    """
 
     run: str
     tool: str
@@ -112,6 +119,10 @@ class Approval(msgspec.Struct, omit_defaults=True):
     decision: str = ""
     by: str = ""
     note: str = ""
+    default: str = "denied"
+    requester: str = ""
+    command: str = ""
+    used: bool = False
 
 
 class Input(msgspec.Struct, omit_defaults=True):

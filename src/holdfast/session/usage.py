@@ -9,6 +9,9 @@ from holdfast.protocol.codec import check_value
 from holdfast.session.state import State
 from holdfast.session.writer import SYSTEM, Writer
 
+REFUSED = "refused"
+"""In what is remembered of a command that is refused and has written something: sent again, it is refused again."""
+
 
 def of_fenced(state: State, op: wire.Op, refusal: Refused, writer: Writer) -> bool:
     """Write what a fenced attempt's append says that it used, and nothing else of it; whether there was anything.
@@ -24,4 +27,5 @@ def of_fenced(state: State, op: wire.Op, refusal: Refused, writer: Writer) -> bo
         if draft.type == e.USAGE_RECORDED:
             check_value(draft.data, draft.type)
             writer.write(e.USAGE_RECORDED, draft.data, run=op.run, actor=SYSTEM, attempt=op.generation)
+    writer.result = {REFUSED: refusal.code}
     return bool(writer.events)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from holdfast.errors import Refused
 from holdfast.protocol.events import Event
 from holdfast.session.access import Principal
+from holdfast.session.policy import DEFAULT, Policy
 from holdfast.session.state import State
 
 
@@ -18,15 +20,21 @@ class Writer:
         principal: what its token says; None for what the hub itself asks.
         events: written so far, at the positions after the state's tail.
         folded: the same for whoever folds them: deltas of one text that came in a row are one event that covers them.
+        policy: who is asked about rules.
         result: what the command answers, JSON values.
+        refusal: the command is refused, and what was written stands all the same.
     """
 
-    __slots__ = ("_first", "_ts", "actor", "events", "folded", "now_ms", "principal", "result")
+    __slots__ = ("_first", "_ts", "actor", "events", "folded", "now_ms", "policy", "principal", "refusal", "result")
 
-    def __init__(self, state: State, actor: str, now_ms: int, principal: Principal | None = None) -> None:
+    def __init__(
+        self, state: State, actor: str, now_ms: int, principal: Principal | None = None, policy: Policy = DEFAULT
+    ) -> None:
         self.now_ms = now_ms
         self.actor = actor
         self.principal = principal
+        self.policy = policy
+        self.refusal: Refused | None = None
         self.events: list[Event] = []
         self.folded: list[Event] = []
         self.result: dict[str, Any] = {}
