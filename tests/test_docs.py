@@ -246,7 +246,7 @@ def everything() -> tuple[dict[str, list[set[str]]], View]:
         events.Draft("tool.paused", {**mail, "why": "asks"}),
     ]  # fmt: skip
     do(wire.Append(**held, events=started), "agent:writer")
-    do(wire.Ask(**held, approval="a3", tool="mail", args={}, call="c2"), "agent:writer")
+    do(wire.Ask(**held, approval="a3", tool="mail", args={}, call="c2", purpose="call"), "agent:writer")
     do(wire.Steer(**s, run=first, text="slower"))
     do(wire.Cancel(**s, input="m1", reason="enough"))
     do(wire.Received(**held), "agent:writer")

@@ -210,7 +210,9 @@ class Fold:
             tool = self.find("tool", call)
             if tool is not None and tool["status"] != "done":
                 tool |= {"approval": ident, "status": "called" if tool["status"] == "cut" else tool["status"]}
-            optional = {**some(data, "requester"), **({"call": call} if call else {})}
+            optional = {**some(data, "requester", "rule", "why", "purpose"), **({"call": call} if call else {})}
+            if data.get("purpose") is None and data.get("tool") in ("browser.claim", "browser.result"):
+                optional["purpose"] = "call"
             self.begin(event, "approval", ident, **fields, status="pending", **optional)
 
     def on_tool_paused(self, event: dict[str, Json], data: dict[str, Json]) -> None:

@@ -43,7 +43,7 @@ def _card(state: State, events: list[Event], before: dict[str, Any]) -> dict[str
         if run.parent not in state.runs:
             counts[run.status] += 1
     card: dict[str, Any] = {name: count for name, count in counts.items() if count}
-    asked = (a for a in state.approvals.values() if a.tool not in browser_tools.ASKS)
+    asked = (a for a in state.approvals.values() if a.purpose == "decision")
     pending = sum(approval.waits(state, a) for a in asked)
     if pending:
         card["approvals"] = pending
@@ -87,7 +87,7 @@ def notices(session: HotSession, events: Iterable[Event]) -> list[dict[str, Any]
             if ended is None or ended.parent is not None:
                 continue
             facts: dict[str, Any] = {"run": event.run, "agent": ended.agent, "status": event.data["status"]}
-        elif event.type == e.APPROVAL_REQUESTED and event.data["tool"] not in browser_tools.ASKS:
+        elif event.type == e.APPROVAL_REQUESTED and browser_tools.purpose(event.data) != browser_tools.CALL:
             facts = {
                 "run": event.run,
                 "approval": event.data["approvalId"],

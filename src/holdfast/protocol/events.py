@@ -90,7 +90,7 @@ RUN_ENDED: Final = "run.ended"  # {status, error?: {code, message}, forced?}
 CANCEL_REQUESTED: Final = "cancel.requested"  # {scope, runs: [id], force, deadline, input?, reason?}
 CANCEL_DELIVERED: Final = "cancel.delivered"  # {}; run = the run whose worker has it
 CANCEL_EFFECTIVE: Final = "cancel.effective"  # {}; run = the run that ended by it
-APPROVAL_REQUESTED: Final = "approval.requested"  # {approvalId, tool, args, hash, deadline, default, requester?, toolCallId?, rule?, why?, command?} # fmt: skip
+APPROVAL_REQUESTED: Final = "approval.requested"  # {approvalId, tool, args, hash, deadline, default, requester?, toolCallId?, purpose?, rule?, why?, command?} # fmt: skip
 APPROVAL_USED: Final = "approval.used"  # {approvalId}
 APPROVAL_RESOLVED: Final = "approval.resolved"  # {approvalId, decision: approved|denied, by, note?}
 APPROVAL_EXPIRED: Final = "approval.expired"  # {approvalId, decision, reason?}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from holdfast.protocol import browser_tools
 from holdfast.protocol import events as e
 from holdfast.protocol.codec import encode, utf16_len
 from holdfast.protocol.events import Event
@@ -246,9 +247,9 @@ def _approval(view: View, event: Event) -> None:
         tool = view.by_id.get(("tool", call))
         if tool is not None and tool["status"] != "done":
             view.asked(tool, approval=ident)
-        view.add(
-            event, "approval", ident, status="pending", **fields, **_some(requester=data.get("requester"), call=call)
-        )
+        about = {field: data.get(field) for field in ("requester", "rule", "why")}
+        optional = _some(**about, call=call, purpose=browser_tools.purpose(data))
+        view.add(event, "approval", ident, status="pending", **fields, **optional)
         view.size += len(encode(data))
 
 

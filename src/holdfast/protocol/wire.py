@@ -320,13 +320,14 @@ class Ask(RunOp, tag="ask", kw_only=True):
     """Request an approval of one exact action (CTL-6). ``wait`` lets the worker go until it is decided (RUN-5).
 
     ``call`` is the tool call of this run that is asked about: its arguments are closed, and it has not begun (RUN-4).
-    ``self_approve``, and a ``default`` of ``approved``, are refused with ``approval.rule``: the asker does not loosen the rule.
+    ``purpose`` is a person's ``decision``, or a ``call`` that a program answers. ``self_approve``, and a ``default`` of ``approved``, are refused with ``approval.rule``: the asker does not loosen the rule.
     """
 
     approval: Id
     tool: Name
     args: dict[str, Any]
     call: Id | None = None
+    purpose: Literal["decision", "call"] = "decision"
     deadline_s: Annotated[float, msgspec.Meta(gt=0, le=limits.APPROVAL_DEADLINE_MAX_S)] = limits.APPROVAL_DEADLINE_S
     default: Literal["approved", "denied"] = "denied"
     self_approve: bool = False

@@ -10,8 +10,8 @@ import hashlib
 from typing import Any, Final
 
 from holdfast.errors import Refused
+from holdfast.protocol import browser_tools, limits, wire
 from holdfast.protocol import events as e
-from holdfast.protocol import limits, wire
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import canonical, check_entity_id, check_value, encode
 from holdfast.protocol.events import Event
@@ -63,6 +63,8 @@ def ask(state: State, op: wire.Ask, writer: Writer) -> None:
             data["requester"] = person
         if rule:
             data["rule"] = rule
+        if op.purpose != "decision":
+            data["purpose"] = op.purpose
         writer.write(e.APPROVAL_REQUESTED, data, run=run.id, actor=f"agent:{run.agent}")
     decision = known.decision if known is not None else ""
     by, note = (known.by, known.note) if known is not None else ("", "")
@@ -160,6 +162,7 @@ def requested(state: State, event: Event) -> None:
         # what an asker said without a rule, in logs of version 0.1, counts no more
         default=data["default"] if "rule" in data else UNDECIDED,
         requester=data.get("requester", ""), command=data.get("command", ""),
+        purpose=browser_tools.purpose(data) or "decision",
     )  # fmt: skip
     content.pause(state, event)
     excess = len(state.approvals) - limits.KEPT_APPROVALS

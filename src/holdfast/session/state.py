@@ -107,6 +107,7 @@ class Approval(msgspec.Struct, omit_defaults=True):
         default: what silence means.
         requester: the person whose message led to it; of a command, whoever asked for it.
         command: the digest of the command that a policy wants approved; empty for an agent's action.
+        purpose: ``decision`` of a person, or ``call``, which a program answers.
         used: the command was let through, which happens once.
     """
 
@@ -122,6 +123,7 @@ class Approval(msgspec.Struct, omit_defaults=True):
     default: str = "denied"
     requester: str = ""
     command: str = ""
+    purpose: str = "decision"
     used: bool = False
 
 

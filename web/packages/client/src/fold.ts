@@ -248,7 +248,9 @@ const approval: Handler = (view, event, data) => {
   const call = text(data, "toolCallId");
   const tool = view.find("tool", call);
   if (tool && tool.status !== "done") asked(view, tool, { approval: id });
-  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields), ...some({ requester: data["requester"], call }) });
+  const { requester, rule, why, tool: name } = data;
+  const purpose = data["purpose"] ?? (name === "browser.claim" || name === "browser.result" ? "call" : undefined); // as version 0.1 said it
+  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields), ...some({ requester, rule, why, call, purpose }) });
 };
 
 const approvalSettled: Handler = (view, event, data) => {
