@@ -16,7 +16,9 @@ from holdfast.edge.webhooks import Webhooks
 from holdfast.errors import CODES
 from holdfast.protocol import events, limits, wire
 from holdfast.protocol.fold import View
-from holdfast.session import program
+from holdfast.session import families, program
+from holdfast.session.access import VERBS, Capability, Principal
+from holdfast.session.policy import Allow, DefaultPolicy, Facts, RequireApproval, Verdict
 from holdfast.session.run import Claim, LeaseExpired, Tick
 from holdfast.session.state import State
 
@@ -178,7 +180,19 @@ def test_the_page_of_events_says_what_a_stopping_run_may_append_and_which_famili
     line = next(line for line in text.splitlines() if line.startswith("While a run is being stopped"))
     assert set(re.findall(r"`([A-Z_]+|[a-z]+\.[a-z]+)`", line)) == events.WHILE_STOPPING
     line = next(line for line in text.splitlines() if line.startswith("The vocabulary is open"))
-    assert set(re.findall(r"`([a-z]+\.)`", line)) == set(events.RESERVED_PREFIXES)
+    assert set(re.findall(r"`([a-z]+\.)`", line)) == {
+        f"{name}." for name in families.FAMILIES if families.is_program(f"{name}.x")
+    }
+
+
+def labelled(actor: str) -> Principal:
+    return Principal(actor, "acme", (Capability("*", VERBS),), labels=(("team", "sales"),))
+
+
+class AsksAboutTitles(DefaultPolicy):
+    def judge(self, facts: Facts, principal: Principal, command: wire.Op) -> Verdict:
+        asks = isinstance(command, wire.Rename) and command.title == "asked about"
+        return RequireApproval("titles", "people read them") if asks else Allow()
 
 
 def everything() -> tuple[dict[str, list[set[str]]], View]:
@@ -187,7 +201,7 @@ def everything() -> tuple[dict[str, list[set[str]]], View]:
     s: dict[str, Any] = {"session": "s1"}
 
     def do(op: wire.Op, actor: str = "user:ann", at: int = 0) -> dict[str, Any]:
-        written = program.decide(state, op, actor, now + at)
+        written = program.decide(state, op, actor, now + at, labelled(actor), AsksAboutTitles())
         for event in written.events:
             seen.setdefault(event.type, []).append(set(event.data))
             program.evolve(state, event)
@@ -232,9 +246,9 @@ def everything() -> tuple[dict[str, list[set[str]]], View]:
         events.Draft("tool.paused", {**mail, "why": "asks"}),
     ]  # fmt: skip
     do(wire.Append(**held, events=started), "agent:writer")
-    do(wire.Ask(**held, approval="a3", tool="mail", args={}, call="c2"), "agent:writer")
+    do(wire.Ask(**held, approval="a3", tool="mail", args={}, call="c2", purpose="call"), "agent:writer")
     do(wire.Steer(**s, run=first, text="slower"))
-    do(wire.Cancel(**s, input="m1"))
+    do(wire.Cancel(**s, input="m1", reason="enough"))
     do(wire.Received(**held), "agent:writer")
     do(Tick(**s), "system:session", at=60_000)
     again = start(do(wire.Regenerate(**s, input="m1"))["run"])
@@ -245,13 +259,16 @@ def everything() -> tuple[dict[str, list[set[str]]], View]:
     do(wire.Send(**s, text="with a key of somebody else", key="m1"), "user:bob")
     do(wire.GiveBack(**s))
     do(wire.End(**again), "agent:writer")
+    do(wire.Rename(**s, title="asked about"))
+    do(wire.Resolve(**s, approval=next(reversed(state.approvals)), decision="approved"))
+    do(wire.Rename(**s, title="asked about"))
     return seen, view
 
 
 def test_the_events_a_session_writes_have_the_documented_fields() -> None:
     seen, documented = everything()[0], documented_events()
-    ours = {type_ for type_ in documented if type_.startswith(events.RESERVED_PREFIXES)}
-    assert ours == {type_ for type_ in seen if type_.startswith(events.RESERVED_PREFIXES)}
+    ours = {type_ for type_ in documented if families.is_program(type_)}
+    assert ours == {type_ for type_ in seen if families.is_program(type_)}
     for type_, shapes in ((type_, seen[type_]) for type_ in ours):
         fields = names(documented[type_])
         for shape in shapes:

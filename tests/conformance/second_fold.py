@@ -210,7 +210,9 @@ class Fold:
             tool = self.find("tool", call)
             if tool is not None and tool["status"] != "done":
                 tool |= {"approval": ident, "status": "called" if tool["status"] == "cut" else tool["status"]}
-            optional = {**some(data, "requester"), **({"call": call} if call else {})}
+            optional = {**some(data, "requester", "rule", "why", "purpose"), **({"call": call} if call else {})}
+            if data.get("purpose") is None and data.get("tool") in ("browser.claim", "browser.result"):
+                optional["purpose"] = "call"
             self.begin(event, "approval", ident, **fields, status="pending", **optional)
 
     def on_tool_paused(self, event: dict[str, Json], data: dict[str, Json]) -> None:
@@ -315,6 +317,7 @@ class Fold:
             if run is not None and run["status"] not in ENDED:
                 receipts = {field: run.get("cancel", {}).get(field, False) for field in ("delivered", "effective")}
                 run["cancel"] = {"by": event["actor"], "ts": event["ts"], "force": there(data.get("force")), **receipts}
+                run["cancel"] |= {"reason": text(data, "reason")} if text(data, "reason") else {}
                 run["version"] += 1
 
     def receipt(self, event: dict[str, Json], field: str) -> None:

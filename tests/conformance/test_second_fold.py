@@ -89,4 +89,4 @@ def test_it_goes_on_from_a_window_as_ours_does(seed: int) -> None:
 def test_it_knows_every_type_that_a_fold_does_something_with() -> None:
     assert set(HANDLERS) == TYPES
     known = {value for name, value in vars(e).items() if name.isupper() and isinstance(value, str)}
-    assert known - TYPES == {e.RAW, e.CUSTOM, e.USAGE_RECORDED, e.UPSTREAM_UNKNOWN}
+    assert known - TYPES == {e.RAW, e.CUSTOM, e.USAGE_RECORDED, e.UPSTREAM_UNKNOWN, e.APPROVAL_USED}

@@ -7,7 +7,7 @@ from typing import Any
 from holdfast.edge import revocation
 from holdfast.engines.sqlite import lock, watch
 from holdfast.errors import Refused
-from holdfast.hub import deciding
+from holdfast.session import policy
 from tests.mutants.plant import mutant
 
 LINEAGE = "tests/unit/edge/test_lineage.py"
@@ -31,7 +31,7 @@ def sub_agents_live() -> None:
 
 @mutant("CTL-6", "a name that an agent minted may decide", "tests/acceptance/test_who_decides.py")
 def minted_approver() -> None:
-    deciding.authorise_decider = lambda principal: None
+    policy.DefaultPolicy.may_decide = lambda self, facts, approval, decider: policy.ALLOWED
 
 
 LOST = "tests/unit/engines/test_lost_files.py"

@@ -24,6 +24,7 @@ from holdfast.protocol.frames import ProducerKey
 from holdfast.session import life, producer, program
 from holdfast.session import run as runs
 from holdfast.session.state import State
+from holdfast.session.writer import SYSTEM
 from tests.property.output import WORDS, drafts, pick
 
 SESSION = "s1"
@@ -70,6 +71,8 @@ class RunModel:
         elif event.type == e.RUN_ENDED:
             assert now in ("queued", "running", "waiting"), f"the end of a {now} run"
             self.status[ident] = event.data["status"]
+        elif event.actor == SYSTEM and event.type == e.USAGE_RECORDED:
+            assert 1 <= (event.attempt or 0) <= self.generation[ident], "usage of an attempt that never was"
         elif event.attempt is not None:
             assert now == "running", f"{event.type} of a {now} run"
             assert event.attempt == self.generation[ident], "an event of a fenced attempt was accepted (LOG-6)"
@@ -115,7 +118,9 @@ class History:
         encode(written.result)
         for event in written.events:
             self._fold(msgspec.json.decode(encode(event), type=Event))  # as a restart would read it
-        if ident is not None:
+        if written.refusal is not None:
+            self.refused.append(written.refusal.code)
+        if ident is not None and (written.refusal is None or written.result):
             first = self.state.tail - len(written.events) + 1
             facts = {k: v for k, v in written.result.items() if isinstance(v, (str, int, list)) or v is None}
             content = producer.digest(op)  # type: ignore[arg-type]
@@ -123,7 +128,7 @@ class History:
             producer.remember(self.state, key)
             self.keys.append(key)
         self._check()
-        return written.result
+        return None if written.refusal is not None else written.result
 
     def _fold(self, event: Event) -> None:
         assert event.seq == len(self.events) + 1, "positions are contiguous (LOG-1)"

@@ -230,6 +230,7 @@ def cancel(
     run_id: Annotated[str | None, typer.Option("--run", help="One run.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every run of the session.")] = False,
     force: Annotated[bool, typer.Option("--force", help="At once, without waiting for the agent.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for everybody who watches.")] = "",
     url: Url = "http://127.0.0.1:7417", token: Token = None, db: Db = "holdfast.db", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Stop runs: mine by default, one with --run, all with --all."""
@@ -239,7 +240,11 @@ def cancel(
     async def work() -> None:
         async with connect(url, token, db) as hf:
             op = wire.Cancel(
-                session=session, run=run_id, scope="all" if everything else "run" if run_id else "mine", force=force
+                session=session,
+                run=run_id,
+                scope="all" if everything else "run" if run_id else "mine",
+                force=force,
+                reason=reason,
             )
             answer = await hf.connection.request(op)
         if as_json:

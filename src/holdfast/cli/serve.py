@@ -115,6 +115,7 @@ def token(
     grant: Annotated[list[str] | None, typer.Option(help="PATTERN=verb,verb; repeatable. Everything by default.", show_default=False)] = None,
     agent: Annotated[list[str] | None, typer.Option(help="Agent it may act for; repeatable.", show_default=False)] = None,
     ttl: Annotated[float, typer.Option(help="Seconds until it expires.", min=1)] = 3600.0,
+    label: Annotated[list[str] | None, typer.Option(help="NAME=VALUE said of the work done with it: team, workflow, …; repeatable.", show_default=False)] = None,
     db: Db = "holdfast.db", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Mint an access token with the secret beside the database."""
@@ -130,12 +131,22 @@ def token(
             caps = {**(caps or {}), pattern: [verb for verb in verbs.split(",") if verb]}
             if not caps[pattern]:
                 raise typer.BadParameter(f"{one!r} grants nothing; write PATTERN=verb,verb", param_hint="--grant")
+        labels = dict(one.partition("=")[::2] for one in label or [])
         try:  # as the server will
-            claims = {"sub": subject, "tenant": tenant, "caps": caps or {}, "agents": agent or [], "jti": "new"}
+            claims = {
+                "sub": subject,
+                "tenant": tenant,
+                "caps": caps or {},
+                "agents": agent or [],
+                "jti": "new",
+                "labels": labels,
+            }
             auth.principal_of(claims, ttl)
         except HoldfastError as error:
             raise typer.BadParameter(error.detail) from None
-        minted = auth.mint(secret, subject=subject, tenant=tenant, capabilities=caps, agents=agent or [], ttl_s=ttl)
+        minted = auth.mint(
+            secret, subject=subject, tenant=tenant, capabilities=caps, agents=agent or [], ttl_s=ttl, labels=labels
+        )
         if as_json:
             output.say_json({"token": minted, "subject": subject, "tenant": tenant, "ttl_s": ttl})
         else:

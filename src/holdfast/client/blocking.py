@@ -41,9 +41,9 @@ class BlockingRun:
         """Wait for its end and return it as the view shows it."""
         return self._bridge.wait(self.run.finished())
 
-    def cancel(self, *, force: bool = False) -> None:
+    def cancel(self, *, force: bool = False, reason: str = "") -> None:
         """Stop it."""
-        self._bridge.wait(self.run.cancel(force=force))
+        self._bridge.wait(self.run.cancel(force=force, reason=reason))
 
 
 class BlockingSession:

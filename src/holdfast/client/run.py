@@ -33,9 +33,9 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self.id} in {self.session.id}>"
 
-    async def cancel(self, *, force: bool = False) -> None:
+    async def cancel(self, *, force: bool = False, reason: str = "") -> None:
         """Stop it; ``force`` without any grace. Raises ``run.ended`` when there is nothing left to stop."""
-        await self.session.cancel(self.id, force=force)
+        await self.session.cancel(self.id, force=force, reason=reason)
 
     async def steer(self, text: str) -> str:
         """Put words into it while it runs; returns the steer's id."""

@@ -191,8 +191,12 @@ class Session:
         scope: Literal["mine", "all"] = "mine",
         force: bool = False,
         version: int | None = None,
+        reason: str = "",
     ) -> list[str]:
         """Stop a run, the run of an input (even before it exists), or without either my runs or all (CTL-2).
+
+        Args:
+            reason: why, for everybody who watches; at most ``limits.REASON_CHARS`` characters.
 
         Returns:
             The ids of the runs that are being stopped, sub-runs included. ``force`` ends them at once.
@@ -200,7 +204,9 @@ class Session:
         target: Literal["run", "input", "mine", "all"] = (
             "run" if run is not None else "input" if input is not None else scope
         )
-        op = wire.Cancel(session=self.id, run=run, input=input, scope=target, force=force, version=version)
+        op = wire.Cancel(
+            session=self.id, run=run, input=input, scope=target, force=force, version=version, reason=reason
+        )
         return list((await self._request(op)).get("runs", []))
 
     async def steer(self, run: str, text: str) -> str:

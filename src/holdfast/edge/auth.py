@@ -23,9 +23,10 @@ from holdfast.edge.jwks import KeySet
 from holdfast.edge.revocation import Revocations
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import limits
+from holdfast.session import labels as session_labels
 from holdfast.session.access import VERBS, Capability, Principal
 
-ACTOR = re.compile(r"(user|agent|policy|system):[!-~]{1,190}")
+ACTOR = re.compile(r"(user|agent|policy|check|system):[!-~]{1,190}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOKEN_ID = re.compile(rf"[!-~]{{1,{limits.ENTITY_ID_CHARS}}}")
 _PATTERN = re.compile(rf"[A-Za-z0-9._~:-]{{1,{limits.SESSION_ID_CHARS}}}\*?|\*")
@@ -94,6 +95,7 @@ def mint(
     ttl_s: float = limits.TOKEN_TTL_S,
     not_after_s: float | None = None,
     lineage: Sequence[tuple[str, str]] = (),
+    labels: Mapping[str, str] | None = None,
     issuer: str = "holdfast",
     audience: str = "holdfast",
 ) -> str:
@@ -106,6 +108,7 @@ def mint(
         ttl_s: seconds until it expires.
         not_after_s: Unix seconds at which it expires at the latest.
         lineage: ``(jti, sub)`` of the tokens it is minted from, outermost first.
+        labels: of the work that is done with it, for example ``{"team": "sales"}``.
     """
     now = time.time()
     until_s = now + ttl_s if not_after_s is None else min(now + ttl_s, not_after_s)
@@ -116,6 +119,8 @@ def mint(
     }  # fmt: skip
     if lineage:
         claims["lineage"] = [[token_id, actor] for token_id, actor in lineage]
+    if labels:
+        claims["labels"] = dict(labels)
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
@@ -212,7 +217,7 @@ def principal_of(claims: Mapping[str, Any], expires_s: float, issued_s: float | 
     subject, tenant, caps = claims.get("sub"), claims.get("tenant", "default"), claims.get("caps", {})
     agents, token_id = claims.get("agents", []), claims.get("jti")
     if not isinstance(subject, str) or not ACTOR.fullmatch(subject):
-        raise Refused("auth.invalid", "sub must be user:…, agent:…, policy:… or system:…")
+        raise Refused("auth.invalid", "sub must be user:…, agent:…, policy:…, check:… or system:…")
     if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
         raise Refused("auth.invalid", "tenant is not usable")
     if not isinstance(token_id, str) or not _TOKEN_ID.fullmatch(token_id):
@@ -226,6 +231,7 @@ def principal_of(claims: Mapping[str, Any], expires_s: float, issued_s: float | 
     return Principal(
         subject, tenant, capabilities, frozenset(agents), token_id, int(expires_s * 1_000), issued_s,
         tuple(token for token, _ in lineage), tuple(actor for _, actor in lineage),
+        labels=session_labels.parse(claims.get("labels", {})),
     )  # fmt: skip
 
 

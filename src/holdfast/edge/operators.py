@@ -98,7 +98,7 @@ class Operators:
             yield {
                 "session": hot.key.session, "title": hot.index.title if readable else "", "run": run.id, "agent": run.agent, "status": run.status,
                 "parent": run.parent, "name": run.name, "by": run.by, "attempt": run.generation, "attempts": run.attempts,
-                "losses": run.losses, "queued_ms": run.queued_ms, "worker": run.worker, "stopping": run.cancel is not None,
+                "losses": run.losses, "labels": run.labels, "queued_ms": run.queued_ms, "worker": run.worker, "stopping": run.cancel is not None,
                 "lease_s": run.lease_s, "lease_left_s": round(lease - now, 3) if lease is not None else None,
             }  # fmt: skip
 

@@ -71,7 +71,7 @@ class Tokens:
             self._secret, subject=request.sub, tenant=principal.tenant, capabilities=request.caps,
             agents=request.agents or ([""] if request.sub.startswith("agent:") else []), ttl_s=request.ttl_s,
             not_after_s=principal.expires_ms / 1_000 if principal.expires_ms is not None else None,
-            lineage=list(lineage), issuer=self._settings.issuer, audience=self._settings.audience,
+            lineage=list(lineage), labels=dict(principal.labels), issuer=self._settings.issuer, audience=self._settings.audience,
         )  # fmt: skip
         if len(token) > limits.TOKEN_CHARS:
             raise Refused("input.too_large", f"the token would be longer than {limits.TOKEN_CHARS} characters")

@@ -11,8 +11,9 @@ from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import ProducerKey
-from holdfast.session import life, producer, program
-from holdfast.session.access import Principal, authorise_agent, authorise_decider
+from holdfast.session import life, producer, program, usage
+from holdfast.session.access import Principal, authorise_agent
+from holdfast.session.policy import DEFAULT, Policy
 from holdfast.session.state import State
 
 URGENT: Final = frozenset({wire.Cancel, wire.Steer, wire.Interrupt, wire.Resolve, wire.Take})
@@ -30,7 +31,7 @@ class BatchDecision:
 
     Attributes:
         events: in order, to be encoded.
-        folded: the same as the state was, and the view will be, folded with (``Writer.folded``).
+        merged_events: the same as the state was, and the view will be, folded with (``Writer.merged_events``).
         keys: the producer keys of the appends among them.
         types: which types of events there are.
         essential: a full disk admits it.
@@ -51,7 +52,9 @@ class BatchDecision:
         return not CONTROL_EVENTS.isdisjoint(self.types)
 
 
-def decide(state: State, batch: list[PendingCommand], now_ms: int, stats: Stats) -> BatchDecision:
+def decide(
+    state: State, batch: list[PendingCommand], now_ms: int, stats: Stats, policy: Policy = DEFAULT
+) -> BatchDecision:
     """Decide a batch and fold it into the control state; every pending has its outcome then."""
     decision = BatchDecision()
     ordered = batch
@@ -59,7 +62,7 @@ def decide(state: State, batch: list[PendingCommand], now_ms: int, stats: Stats)
         ordered = sorted(batch, key=lambda p: (type(p.op) is not wire.Create, type(p.op) not in URGENT))
     for pending in ordered:
         try:
-            _decide(state, pending, now_ms, decision)
+            _decide(state, pending, now_ms, decision, policy)
         except Refused as refusal:
             stats.refused += 1
             pending.outcome = refusal
@@ -68,7 +71,7 @@ def decide(state: State, batch: list[PendingCommand], now_ms: int, stats: Stats)
     return decision
 
 
-def _decide(state: State, pending: PendingCommand, now_ms: int, decision: BatchDecision) -> None:
+def _decide(state: State, pending: PendingCommand, now_ms: int, decision: BatchDecision, policy: Policy) -> None:
     op = pending.op
     if type(op) is wire.Ping:
         pending.outcome = {}
@@ -80,13 +83,13 @@ def _decide(state: State, pending: PendingCommand, now_ms: int, decision: BatchD
         content = producer.digest(op)  # type: ignore[arg-type]
         earlier = producer.find(state, ident, content)
         if earlier is not None:
+            if (code := earlier.result.get(usage.REFUSED)) is not None:
+                raise Refused(code)
             pending.outcome = {"first": earlier.first, "last": earlier.last, "duplicate": True, **earlier.result}
             return
     if pending.principal is not None:
         authorise_attempt(state, pending.principal, op)
-        if type(op) is wire.Resolve:
-            authorise_decider(pending.principal)
-    written = program.decide(state, op, pending.actor, now_ms)
+    written = program.decide(state, op, pending.actor, now_ms, pending.principal, policy)
     events, result = written.events, written.result
     first = state.tail + 1
     if events:
@@ -94,17 +97,17 @@ def _decide(state: State, pending: PendingCommand, now_ms: int, decision: BatchD
         decision.events += events
         decision.merged_events += written.merged_events
         decision.essential = decision.essential and type(op) in program.ESSENTIAL
-    if ident is not None:
+    if ident is not None and (written.refusal is None or result):
         answer = {k: v for k, v in result.items() if isinstance(v, (str, int, list)) or v is None}
         key = ProducerKey(*ident, content, first, state.tail, written.ts, answer)
         producer.remember(state, key)
         decision.keys.append(key)
-    pending.outcome = {"first": first, "last": state.tail, **result}
+    pending.outcome = written.refusal or {"first": first, "last": state.tail, **result}
 
 
 def authorise_attempt(state: State, principal: Principal, op: wire.Op) -> None:
     """Only who acts for a run's agent may act in its attempt; knowing the generation is not enough."""
     ident = op.run if isinstance(op, (wire.RunOp, wire.Append)) else None
-    run = state.runs.get(ident) if ident is not None else None
+    run = (state.runs.get(ident) or state.ended.get(ident)) if ident is not None else None
     if run is not None:
         authorise_agent(principal, run.agent.partition("/")[0])

@@ -17,6 +17,7 @@ from holdfast.hub.pending import PendingCommand
 from holdfast.protocol import wire
 from holdfast.protocol.frames import ProducerKey
 from holdfast.session import life, producer
+from holdfast.session import policy as policies
 
 if TYPE_CHECKING:
     from holdfast.hub.hot import HotSession
@@ -74,6 +75,7 @@ async def _is_refused(
     try:
         life.check(session.state, op)
         life.check_tail(session.state, op.expect)
+        _permitted(session, pending, op)
         earlier = producer.find(session.state, ident, content) if ident is not None else None
     except Refused as refusal:
         pending.outcome = refusal
@@ -81,6 +83,19 @@ async def _is_refused(
         pending.outcome = {"duplicate": True} if earlier is not None else None
     pending.notify()
     return pending.outcome is not None
+
+
+def _permitted(session: HotSession, pending: PendingCommand, op: wire.Delete) -> None:
+    """Ask the policy. A deletion waits for no approval: nothing would be left to ask in."""
+    policy, principal, state = session.hub.policy, pending.principal, session.state
+    if principal is None or state is None:
+        return
+    facts = policies.facts_of(state, principal, op)
+    verdict = policies.answer_of(policy, lambda: policy.judge(facts, principal, op))
+    if isinstance(verdict, policies.RequireApproval):
+        verdict = policies.Deny("policy.denied", f"{verdict.rule}: a deletion cannot wait for an approval")
+    if isinstance(verdict, policies.Deny):
+        raise policies.refusal_of(verdict)
 
 
 def _repeats(key: ProducerKey | None, ident: tuple[str, int, int], content: str) -> bool:

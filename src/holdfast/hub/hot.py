@@ -248,7 +248,7 @@ class HotSession:
 
     async def _commit(self, batch: list[PendingCommand]) -> None:
         assert self.state is not None
-        decision = deciding.decide(self.state, batch, self.hub.clock.wall_ms(), self.hub.stats)
+        decision = deciding.decide(self.state, batch, self.hub.clock.wall_ms(), self.hub.stats, self.hub.policy)
         if decision.events:
             control = decision.has_control or len(self.state.participants) != len(self.index.participants)
             frames = encode_frames(self.key.session, decision.events, decision.types)

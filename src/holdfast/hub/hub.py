@@ -23,6 +23,7 @@ from holdfast.hub.workers import Workers
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.session.access import Principal, authorise
 from holdfast.session.life import check_life
+from holdfast.session.policy import DEFAULT, Policy
 from holdfast.visible import logger
 
 
@@ -33,12 +34,16 @@ class Hub:
         engine: where logs are kept; opened and closed by the hub.
         clock: time; replaced in tests.
         lease_s: how long an attempt lives without a heartbeat, seconds.
+        policy: what the owner lets happen, beyond what tokens grant.
     """
 
-    def __init__(self, engine: Engine, *, clock: Clock | None = None, lease_s: float = limits.LEASE_S) -> None:
+    def __init__(
+        self, engine: Engine, *, clock: Clock | None = None, lease_s: float = limits.LEASE_S, policy: Policy = DEFAULT
+    ) -> None:
         self.engine = engine
         self.clock = clock or Clock()
         self.lease_s = lease_s
+        self.policy = policy
         self.log = logger("holdfast.hub")
         self.stats = Stats()
         self.sessions: dict[Key, HotSession] = {}

@@ -9,15 +9,14 @@ from holdfast.engines.port import Index
 from holdfast.protocol import browser_tools
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Event
-from holdfast.session import program
+from holdfast.session import approval, program
 from holdfast.session.run import claimable
-from holdfast.session.state import State
+from holdfast.session.state import EndedRun, RunState, State
 
 if TYPE_CHECKING:
     from holdfast.hub.hot import HotSession
 
 _PREVIEW_CHARS = 120
-_NAME_CHARS = 60
 _PEOPLE = 4  # of those who take part, the earliest
 
 
@@ -44,8 +43,8 @@ def _card(state: State, events: list[Event], before: dict[str, Any]) -> dict[str
         if run.parent not in state.runs:
             counts[run.status] += 1
     card: dict[str, Any] = {name: count for name, count in counts.items() if count}
-    approvals = (a for a in state.approvals.values() if a.tool not in browser_tools.ASKS)
-    pending = sum(not a.decision and a.run in state.runs for a in approvals)
+    approvals = (a for a in state.approvals.values() if a.purpose == "decision")
+    pending = sum(approval.waits(state, a) for a in approvals)
     if pending:
         card["approvals"] = pending
     if state.taken_by:
@@ -65,14 +64,22 @@ def _card(state: State, events: list[Event], before: dict[str, Any]) -> dict[str
         card["last"] = last
     if state.agent:
         card["agent"] = state.agent
-    created = next((ev for ev in events if ev.type == e.SESSION_CREATED), None)
-    workflow = (created.data.get("meta") or {}).get("workflow") if created is not None else before.get("workflow")
-    if isinstance(workflow, str):
-        card["workflow"] = workflow[:_NAME_CHARS]
+    if labels := _labels(state):
+        card["labels"] = labels
     people = [actor for actor in state.participants if actor.startswith("user:")][:_PEOPLE]
     if people:
         card["people"] = people
     return card
+
+
+def _labels(state: State) -> dict[str, str]:
+    """Of the newest top-level run: what the session is for, as far as a token has said so."""
+    newest: RunState | EndedRun | None = next(
+        (run for run in reversed(state.runs.values()) if run.parent is None), None
+    )
+    if newest is None:
+        newest = next((run for run in reversed(state.ended.values()) if run.parent is None), None)
+    return dict(newest.labels) if newest is not None else {}
 
 
 def notices(session: HotSession, events: Iterable[Event]) -> list[dict[str, Any]]:
@@ -86,7 +93,7 @@ def notices(session: HotSession, events: Iterable[Event]) -> list[dict[str, Any]
             if ended is None or ended.parent is not None:
                 continue
             facts: dict[str, Any] = {"run": event.run, "agent": ended.agent, "status": event.data["status"]}
-        elif event.type == e.APPROVAL_REQUESTED and event.data["tool"] not in browser_tools.ASKS:
+        elif event.type == e.APPROVAL_REQUESTED and browser_tools.purpose(event.data) != browser_tools.CALL:
             facts = {
                 "run": event.run,
                 "approval": event.data["approvalId"],

@@ -201,6 +201,8 @@ class Workers:
             if a.run == run.id and a.decision
         }
         cancel = {"by": run.cancel.by, "deadline": run.cancel.deadline_ms, "force": False} if run.cancel else None
+        if cancel is not None and run.cancel is not None and run.cancel.reason:
+            cancel["reason"] = run.cancel.reason
         return {
             "session": session.key.session, "run": run.id, "generation": run.generation, "agent": run.agent,
             "incarnation": session.incarnation, "lease_s": run.lease_s, "input": input_, "by": run.by,
@@ -356,6 +358,7 @@ class Workers:
     def _on_cancel(self, session: HotSession, event: Event) -> None:
         self.hub.stats.cancels += 1
         data = {"by": event.actor, "deadline": event.data["deadline"], "force": event.data["force"]}
+        data |= {"reason": event.data["reason"]} if "reason" in event.data else {}
         for ident in event.data["runs"]:
             self._signal(session, ident, "cancel", data)
 
@@ -366,7 +369,7 @@ class Workers:
     def _on_approval(self, session: HotSession, event: Event) -> None:
         ident = event.data["approvalId"]
         approval = session.state.approvals.get(ident) if session.state is not None else None
-        if approval is not None:
+        if approval is not None and event.run is not None:
             data = {
                 "approvalId": ident, "decision": approval.decision, "by": approval.by, "args": approval.args,
                 "tool": approval.tool, "note": approval.note,

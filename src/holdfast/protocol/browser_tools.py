@@ -5,12 +5,22 @@ They are answered by pages, not by people: whatever shows or counts what waits f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 CLAIM: Final = "browser.claim"
 RESULT: Final = "browser.result"
 ASKS: Final = frozenset({CLAIM, RESULT})
 """The tools such approvals name."""
+
+CALL: Final = "call"
+"""The ``purpose`` of an approval that a program answers. Without one it is a decision, which a person takes."""
+
+
+def purpose(data: Mapping[str, Any]) -> Any:
+    """What an ``approval.requested`` is for; logs of version 0.1 do not say, and name one of the tools above."""
+    given = data.get("purpose")
+    return CALL if given is None and data.get("tool") in ASKS else given
 
 
 def offered_call(tool: object, args: object, actor: str, tools: frozenset[str] | None) -> str | None:

@@ -22,7 +22,7 @@ class Event(msgspec.Struct, omit_defaults=True, gc=False):
     Attributes:
         seq: position in the session, from 1, contiguous (LOG-1). With ``to`` set, the event covers ``seq..to``.
         ts: when it was given its position, Unix milliseconds, never running backwards in a session (LOG-10).
-        actor: the authenticated principal: ``user:…``, ``agent:…``, ``policy:…`` or ``system:…``.
+        actor: the authenticated principal: ``user:…``, ``agent:…``, ``policy:…``, ``check:…`` or ``system:…``.
         type: a name of the vocabulary below, or any other.
         data: a JSON object.
         run: the run it belongs to.
@@ -82,15 +82,16 @@ INPUT_MESSAGE: Final = "input.message"  # {messageId, text, agent?, parent?, edi
 INPUT_STEER: Final = "input.steer"  # {steerId, text}; run = the run steered
 STEER_DELIVERED: Final = "steer.delivered"  # {steerId}
 STEER_DROPPED: Final = "steer.dropped"  # {steerId, reason}
-RUN_QUEUED: Final = "run.queued"  # {agent, input?, attempts?, concurrent?, after?, regenerates?, parent?, name?, task?, local?, answers?}
+RUN_QUEUED: Final = "run.queued"  # {agent, input?, attempts?, concurrent?, after?, regenerates?, parent?, name?, task?, local?, answers?, labels?}
 RUN_STARTED: Final = "run.started"  # {agent, generation, worker, lease_s, incarnation}
 RUN_WAITING: Final = "run.waiting"  # {approvals: [id]}
 RUN_ATTEMPT_LOST: Final = "run.attempt_lost"  # {generation, reason, retry}
 RUN_ENDED: Final = "run.ended"  # {status, error?: {code, message}, forced?}
-CANCEL_REQUESTED: Final = "cancel.requested"  # {scope, runs: [id], force, deadline, input?}
+CANCEL_REQUESTED: Final = "cancel.requested"  # {scope, runs: [id], force, deadline, input?, reason?}
 CANCEL_DELIVERED: Final = "cancel.delivered"  # {}; run = the run whose worker has it
 CANCEL_EFFECTIVE: Final = "cancel.effective"  # {}; run = the run that ended by it
-APPROVAL_REQUESTED: Final = "approval.requested"  # {approvalId, tool, args, hash, deadline, default, requester?, toolCallId?} # fmt: skip
+APPROVAL_REQUESTED: Final = "approval.requested"  # {approvalId, tool, args, hash, deadline, default, requester?, toolCallId?, purpose?, rule?, why?, command?} # fmt: skip
+APPROVAL_USED: Final = "approval.used"  # {approvalId}
 APPROVAL_RESOLVED: Final = "approval.resolved"  # {approvalId, decision: approved|denied, by, note?}
 APPROVAL_EXPIRED: Final = "approval.expired"  # {approvalId, decision, reason?}
 BRANCH_SELECTED: Final = "branch.selected"  # {input?: id, run?: id}
@@ -116,23 +117,10 @@ APPENDABLE: Final = frozenset(
         UPSTREAM_UNKNOWN,
     }
 )  # fmt: skip
-"""Known types a client may append as they are. Unknown types are appendable too, unless they look like ours."""
+"""Known types that clients append, and folds and dialects understand. Who may write which others: ``session/families.py``."""
 
 WHILE_STOPPING: Final = frozenset({*CLOSING, TOOL_RESULT, STEP_FINISHED, USAGE_RECORDED, UPSTREAM_UNKNOWN})
 """What a run may still append between its cancel and the end of the grace (CTL-3)."""
 
 OPERATORS_ONLY: Final = frozenset({USAGE_RECORDED, UPSTREAM_UNKNOWN})
 """Types delivered to operators only; other readers get a skip."""
-
-RUNS_ONLY: Final = frozenset({USAGE_RECORDED})
-"""Types that only the holder of an attempt may append, in its run: they are said of that run."""
-
-RESERVED_PREFIXES: Final = (
-    "session.", "input.", "steer.", "run.", "cancel.", "approval.", "branch.", "handoff.", "budget.", "route.",
-)  # fmt: skip
-"""Dotted families only the session program writes."""
-
-
-def appendable(type_: str) -> bool:
-    """Whether a client may append this type directly: agent output, or a type unknown to this version."""
-    return type_ in APPENDABLE or not type_.startswith(RESERVED_PREFIXES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from holdfast.protocol import browser_tools
 from holdfast.protocol import events as e
 from holdfast.protocol.codec import encode, utf16_len
 from holdfast.protocol.events import Event
@@ -246,14 +247,9 @@ def _approval_requested(view: View, event: Event) -> None:
         tool = view.by_id.get(("tool", call))
         if tool is not None and tool["status"] != "done":
             view.mark_asked(tool, approval=ident)
-        view.add(
-            event,
-            "approval",
-            ident,
-            status="pending",
-            **fields,
-            **_without_empty(requester=data.get("requester"), call=call),
-        )
+        about = {field: data.get(field) for field in ("requester", "rule", "why")}
+        optional = _without_empty(**about, call=call, purpose=browser_tools.purpose(data))
+        view.add(event, "approval", ident, status="pending", **fields, **optional)
         view.size += len(encode(data))
 
 
@@ -329,8 +325,10 @@ def _cancel_requested(view: View, event: Event) -> None:
     for ident in run_ids if isinstance(run_ids, list) else []:
         run = view.runs.get(ident) if isinstance(ident, str) else None
         if run is not None and run["status"] not in ENDED:
-            cancel = run.get("cancel", {"delivered": False, "effective": False})
-            run["cancel"] = {**cancel, "by": event.actor, "ts": event.ts, "force": bool(event.data.get("force"))}
+            cancelled = run.get("cancel", {"delivered": False, "effective": False})
+            receipts = {field: cancelled[field] for field in ("delivered", "effective")}
+            cancel = {**receipts, "by": event.actor, "ts": event.ts, "force": bool(event.data.get("force"))}
+            run["cancel"] = {**cancel, **_without_empty(reason=_text(event.data, "reason"))}
             run["version"] += 1
 
 

@@ -15,7 +15,7 @@ LATER_LIFE_BYTES: Final = 6
 
 _LIFE: Final = "[0-9a-f]{10,16}"
 _RUN: Final = rf"(r)([1-9]\d{{0,15}})(?:-({_LIFE}))?"  # version 0.1 made run ids from the position alone
-_OTHER: Final = rf"([ms])([1-9]\d{{0,15}})-({_LIFE})"
+_OTHER: Final = rf"([msp])([1-9]\d{{0,15}})-({_LIFE})"
 _SERVER_ID: Final = re.compile(rf"(?:{_RUN}|{_OTHER})(?![0-9A-Za-z-])")
 _BOUND: Final = re.compile(rf"(.+)@({_LIFE})")
 
@@ -24,7 +24,7 @@ class ServerId(NamedTuple):
     """What an id of the server says.
 
     Attributes:
-        kind: ``r`` a run, ``m`` an input message, ``s`` a steer.
+        kind: ``r`` a run, ``m`` an input message, ``s`` a steer, ``p`` an approval that a policy asks for.
         seq: the position in the log from which it was made.
         life: the incarnation in which it was made; empty in run ids of version 0.1.
         ident: the id itself, without what somebody put behind it (``r7-3f9a0c21be`` of ``r7-3f9a0c21be.1.m2``).

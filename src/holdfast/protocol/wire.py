@@ -20,6 +20,7 @@ SessionId = Annotated[str, msgspec.Meta(pattern=SESSION_ID)]
 EntityId = Annotated[str, msgspec.Meta(pattern=ENTITY_ID)]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARS)]
 Name = Annotated[str, msgspec.Meta(max_length=limits.NAME_CHARS)]
+Reason = Annotated[str, msgspec.Meta(max_length=limits.REASON_CHARS)]
 Text = Annotated[str, msgspec.Meta(max_length=limits.TEXT_CHARS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=limits.INTEGER_MAX)]
 Incarnation = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.INCARNATION_CHARS)]
@@ -187,6 +188,7 @@ class Cancel(Command, tag="cancel", kw_only=True):
     """Stop a run, the run of an input, my runs, or all (CTL-2). ``force`` ends it at once.
 
     ``input`` is a message's id, or the ``key`` with which this actor sends it: it may be stopped before it arrives.
+    ``reason`` is for everybody who watches: why it is stopped.
     """
 
     run: EntityId | None = None
@@ -194,6 +196,7 @@ class Cancel(Command, tag="cancel", kw_only=True):
     scope: Literal["run", "input", "mine", "all"] = "run"
     force: bool = False
     version: Count | None = None
+    reason: Reason = ""
 
 
 class Steer(Command, tag="steer", kw_only=True):
@@ -317,13 +320,14 @@ class Ask(RunOp, tag="ask", kw_only=True):
     """Request an approval of one exact action (CTL-6). ``wait`` lets the worker go until it is decided (RUN-5).
 
     ``call`` is the tool call of this run that is asked about: its arguments are closed, and it has not begun (RUN-4).
-    ``self_approve``, and a ``default`` of ``approved``, are refused with ``approval.rule``: the asker does not loosen the rule.
+    ``purpose`` is a person's ``decision``, or a ``call`` that a program answers. ``self_approve``, and a ``default`` of ``approved``, are refused with ``approval.rule``: the asker does not loosen the rule.
     """
 
     approval: EntityId
     tool: Name
     args: dict[str, Any]
     call: EntityId | None = None
+    purpose: Literal["decision", "call"] = "decision"
     deadline_s: Annotated[float, msgspec.Meta(gt=0, le=limits.APPROVAL_DEADLINE_MAX_S)] = limits.APPROVAL_DEADLINE_S
     default: Literal["approved", "denied"] = "denied"
     self_approve: bool = False

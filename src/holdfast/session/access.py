@@ -13,8 +13,9 @@ import msgspec
 
 from holdfast.errors import Refused
 from holdfast.protocol import wire
+from holdfast.session.labels import Labels
 
-VERBS: Final = frozenset({"read", "append", "control", "approve", "presence", "admin"})
+VERBS: Final = frozenset({"read", "append", "control", "approve", "presence", "admin", "record"})
 
 
 class Capability(msgspec.Struct, frozen=True):
@@ -44,7 +45,7 @@ class Principal(msgspec.Struct, frozen=True):
     """Who is asking, as its access token says.
 
     Attributes:
-        actor: ``user:…``, ``agent:…``, ``policy:…`` or ``system:…``; events are stamped with it.
+        actor: ``user:…``, ``agent:…``, ``policy:…``, ``check:…`` or ``system:…``; events are stamped with it.
         tenant: the only source of the tenant.
         capabilities: what it may do.
         agents: names of agents it may act for (workers).
@@ -53,6 +54,7 @@ class Principal(msgspec.Struct, frozen=True):
         issued_s: Unix seconds at which the token was issued; None when it does not say.
         lineage: ``jti`` of the tokens it was minted from, outermost first.
         minters: the actors of those tokens.
+        labels: what the token says of the work done with it; see ``session/labels.py``.
         root: the actor of the outermost token, who answers for all that was minted from it; the actor itself when
             nobody minted it here.
     """
@@ -67,6 +69,7 @@ class Principal(msgspec.Struct, frozen=True):
     lineage: tuple[str, ...] = ()
     minters: tuple[str, ...] = ()
     root: str = ""
+    labels: Labels = ()
 
     def __post_init__(self) -> None:
         if not self.root:
@@ -121,16 +124,6 @@ def authorise(principal: Principal, verb: str, session: str) -> None:
         raise Refused("auth.denied", f"the token does not grant {verb!r} on this session")
 
 
-def authorise_decider(principal: Principal) -> None:
-    """Let the principal decide approvals, or refuse with ``approval.self``.
-
-    No agent may, nor whoever an agent minted a token for: an agent with another name is an agent (CTL-6).
-    """
-    for actor in (principal.actor, *principal.minters):
-        if actor.startswith("agent:"):
-            raise Refused("approval.self")
-
-
 def authorise_agent(principal: Principal, agent: str) -> None:
     """Let the principal act for an agent, or refuse with ``auth.denied``."""
     if agent not in principal.agents and "*" not in principal.agents:
@@ -148,3 +141,8 @@ def actor_and_parents(actor: str) -> Iterator[str]:
 def full_access(tenant: str, actor: str, agents: tuple[str, ...] = ()) -> Principal:
     """A principal with every verb on every session of a tenant, for code inside this process."""
     return Principal(actor, tenant, (Capability("*", VERBS),), frozenset(agents))
+
+
+def inside(actor: str) -> Principal:
+    """An actor of this process that no token speaks for."""
+    return Principal(actor, "", ())

@@ -10,18 +10,23 @@ import hashlib
 from typing import Any, Final
 
 from holdfast.errors import Refused
+from holdfast.protocol import browser_tools, limits, wire
 from holdfast.protocol import events as e
-from holdfast.protocol import limits, wire
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import canonical, check_entity_id, check_value, encode
 from holdfast.protocol.events import Event
 from holdfast.session import content, life
+from holdfast.session import policy as policies
 from holdfast.session import run as runs
+from holdfast.session.access import inside
 from holdfast.session.state import ApprovalState, RunState, State
 from holdfast.session.writer import SYSTEM, Writer
 
 UNDECIDED: Final = "denied"
 """What the deadline decides. An agent could say otherwise once; what it said then stands in the log and counts no more."""
+
+_UNKNOWN: Final = ApprovalState("", "", {}, "", "", 0)
+"""What a policy is asked about when there is no such approval: whoever may decide none learns no more."""
 
 
 def action_hash(tool: str, args: dict[str, Any]) -> str:
@@ -45,17 +50,21 @@ def ask(state: State, op: wire.Ask, writer: Writer) -> None:
     if existing is not None and (existing.run != run.id or existing.hash != digest):
         raise Refused("content.exists", f"approval {ident!r:.80} is about another action")
     if existing is None:
-        _check_rule(op)
+        rule = _rule(state, op, writer)
         if sum(not a.decision for a in state.approvals.values()) >= limits.PENDING_APPROVALS:
             raise Refused("session.full", f"more than {limits.PENDING_APPROVALS} approvals wait")
         data = {
             "approvalId": ident, "tool": op.tool, "args": op.args, "hash": digest,
-            "deadline": writer.ts + int(op.deadline_s * 1_000), "default": UNDECIDED,
+            "deadline": writer.ts + int(op.deadline_s * 1_000), "default": op.default if rule else UNDECIDED,
         }  # fmt: skip
         if op.call is not None:
             data["toolCallId"] = _close(run, op.call, writer)
         if person := requester(state, run):
             data["requester"] = person
+        if rule:
+            data["rule"] = rule
+        if op.purpose != "decision":
+            data["purpose"] = op.purpose
         writer.write(e.APPROVAL_REQUESTED, data, run=run.id, actor=f"agent:{run.agent}")
     decision = existing.decision if existing is not None else ""
     by, note = (existing.by, existing.note) if existing is not None else ("", "")
@@ -72,12 +81,15 @@ def _close(run: RunState, call: str, writer: Writer) -> str:
     return call
 
 
-def _check_rule(op: wire.Ask) -> None:
-    """The one who asks does not say who may decide, nor what silence means."""
-    if op.self_approve:
-        raise Refused("approval.rule", "an agent asked to decide for itself (self_approve)")
-    if op.default != UNDECIDED:
-        raise Refused("approval.rule", f"an agent asked that silence means {op.default!r} (default)")
+def _rule(state: State, op: wire.Ask, writer: Writer) -> str:
+    """The rule of the owner's policy that lets the asker say what silence means; empty where it says nothing of its own."""
+    if not op.self_approve and op.default == UNDECIDED:
+        return ""
+    facts = policies.facts_of(state, writer.principal or inside(writer.actor), op)
+    verdict = policies.answer_of(writer.policy, lambda: writer.policy.may_ask(facts, op))
+    if isinstance(verdict, policies.Deny):
+        raise policies.refusal_of(verdict)
+    return verdict.rule or "policy"
 
 
 def requester(state: State, run: RunState) -> str:
@@ -89,37 +101,45 @@ def requester(state: State, run: RunState) -> str:
 
 def resolve(state: State, op: wire.Resolve, writer: Writer) -> None:
     """Decide an approval. The first decision in log order stands; its deadline is tested at this position."""
-    if writer.actor.startswith("agent:"):
-        raise Refused("approval.self")
     approval = state.approvals.get(op.approval)
+    decider = writer.principal or inside(writer.actor)
+    facts, about = policies.facts_of(state, decider, op), approval or _UNKNOWN
+    verdict = policies.answer_of(writer.policy, lambda: writer.policy.may_decide(facts, about, decider))
+    if isinstance(verdict, policies.Deny):
+        raise policies.refusal_of(verdict)
     if approval is None:
         raise Refused("approval.not_found", f"no approval {op.approval!r:.80}")
     if approval.decision:
         raise Refused("approval.resolved", by=approval.by, decision=approval.decision)
     if writer.now_ms >= approval.deadline_ms:
-        raise Refused("approval.resolved", "the deadline has passed", by=SYSTEM, decision=UNDECIDED)
+        raise Refused("approval.resolved", "the deadline has passed", by=SYSTEM, decision=approval.default)
     if op.hash is not None and op.hash != approval.hash:
         raise Refused("session.version", "the action is not the one shown", hash=approval.hash)
     data = {"approvalId": op.approval, "decision": op.decision, "by": writer.actor}
     if op.note:
         data["note"] = op.note
-    writer.write(e.APPROVAL_RESOLVED, data, run=approval.run)
+    writer.write(e.APPROVAL_RESOLVED, data, run=approval.run or None)
     writer.result = {"decision": op.decision, "by": writer.actor}
     _wake(state, approval.run, {op.approval}, writer)
 
 
 def tick(state: State, writer: Writer) -> None:
-    """Deny every approval whose deadline has passed, and wake the runs that waited."""
+    """Decide every approval whose deadline has passed as silence means, and wake the runs that waited."""
     expired: dict[str, set[str]] = {}
     for ident, approval in state.approvals.items():
-        if not approval.decision and approval.deadline_ms <= writer.now_ms and approval.run in state.runs:
-            data = {"approvalId": ident, "decision": UNDECIDED}
-            writer.write(e.APPROVAL_EXPIRED, data, run=approval.run, actor=SYSTEM)
+        if not approval.decision and approval.deadline_ms <= writer.now_ms and waits(state, approval):
+            data = {"approvalId": ident, "decision": approval.default}
+            writer.write(e.APPROVAL_EXPIRED, data, run=approval.run or None, actor=SYSTEM)
             expired.setdefault(approval.run, set()).add(ident)
     for run, idents in expired.items():
-        cancel = state.runs[run].cancel
+        cancel = state.runs[run].cancel if run in state.runs else None
         if cancel is None or cancel.deadline_ms > writer.now_ms:  # else this very tick ends it
             _wake(state, run, idents, writer)
+
+
+def waits(state: State, approval: ApprovalState) -> bool:
+    """Whether anything can still come of a decision: the run goes on, or it is about a command."""
+    return not approval.decision and (bool(approval.command) or approval.run in state.runs)
 
 
 def _wake(state: State, ident: str, decided_ids: set[str], writer: Writer) -> None:
@@ -139,10 +159,16 @@ def on_requested(state: State, event: Event) -> None:
     data = event.data
     state.approvals[data["approvalId"]] = ApprovalState(
         event.run or "", data["tool"], data["args"], data["hash"], event.actor, data["deadline"],
+        # what an asker said without a rule, in logs of version 0.1, counts no more
+        default=data["default"] if "rule" in data else UNDECIDED,
+        requester=data.get("requester", ""), command=data.get("command", ""),
+        purpose=browser_tools.purpose(data) or "decision",
     )  # fmt: skip
     content.on_paused(state, event)
     excess = len(state.approvals) - limits.KEPT_APPROVALS
-    for ident in [i for i, a in state.approvals.items() if a.decision and a.run not in state.runs][: max(0, excess)]:
+    for ident in [i for i, a in state.approvals.items() if not waits(state, a) and a.run not in state.runs][
+        : max(0, excess)
+    ]:
         del state.approvals[ident]
 
 

@@ -10,7 +10,7 @@ from holdfast.protocol import limits, wire
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_entity_id, check_value, encode, utf16_len
 from holdfast.protocol.events import Draft, Event
-from holdfast.session import life
+from holdfast.session import families, life
 from holdfast.session.run import run_of_attempt
 from holdfast.session.state import CallState, RunState, State, trim_oldest
 from holdfast.session.writer import Writer
@@ -48,7 +48,7 @@ def write_drafts(state: State, run: RunState | None, drafts: list[Draft], writer
             raise Refused("run.stopping")
         if type_ not in e.DELTAS:
             check_value(data, type_)
-            _check_other(state, run, type_, data, open_texts, changes)
+            _check_other(state, run, type_, data, open_texts, changes, writer)
             event = Event(seq, ts, actor, type_, data, ident, attempt)
             events.append(event)
             merged.append(event)
@@ -94,16 +94,12 @@ def write_drafts(state: State, run: RunState | None, drafts: list[Draft], writer
 
 
 def _check_other(
-    state: State,
-    run: RunState | None,
-    type_: str,
-    data: dict[str, Any],
-    open_texts: dict[str, int],
-    changes: dict[str, int],
-) -> None:
+    state: State, run: RunState | None, type_: str, data: dict[str, Any], open_texts: dict[str, int], changes: dict[str, int],
+    writer: Writer,
+) -> None:  # fmt: skip
     """Events that are not deltas."""
     if type_ not in _KIND:
-        _check_standalone(state, run, type_, data, changes)
+        _check_standalone(state, run, type_, data, changes, writer)
         return
     key = _text_key(type_, data)
     if type_ in e.OPENING:
@@ -158,16 +154,12 @@ def _check_open(
 
 
 def _check_standalone(
-    state: State, run: RunState | None, type_: str, data: dict[str, Any], changes: dict[str, int]
+    state: State, run: RunState | None, type_: str, data: dict[str, Any], changes: dict[str, int], writer: Writer
 ) -> None:
     """Events that neither open, grow nor close a text."""
-    if not 1 <= len(type_) <= limits.TYPE_CHARS or not type_.isprintable() or not e.appendable(type_):
+    if not 1 <= len(type_) <= limits.TYPE_CHARS or not type_.isprintable():
         raise Refused("input.event_type", f"{type_[: limits.TYPE_CHARS]!r} may not be appended")
-    if run is None and type_ in e.RUNS_ONLY:
-        raise Refused(
-            "input.event_type", f"{type_} may be appended inside a run only",
-            fix="Append it with the run and the generation of the attempt that it is about.",
-        )  # fmt: skip
+    families.check(type_, writer, state.session, in_run=run is not None)
     size = _check_size(type_, data)
     message_id = data.get("messageId")
     if (

@@ -24,7 +24,9 @@ def cancel(state: State, op: wire.Cancel, writer: Writer) -> None:
         return
     if op.version is not None and (len(targets) != 1 or targets[0].version != op.version):
         raise Refused("session.version", "the run changed", version=targets[0].version if targets else None)
-    write_cancel(state, targets, writer, force=op.force, scope=_scope(op), input_=input_)
+    write_cancel(
+        state, targets, writer, force=op.force, scope=_scope(op), input_=input_, reason=check_text(op.reason, "reason")
+    )
 
 
 def _scope(op: wire.Cancel) -> str:
@@ -47,7 +49,14 @@ def _targets(state: State, op: wire.Cancel, input_: str | None, actor: str) -> l
 
 
 def write_cancel(
-    state: State, targets: list[RunState], writer: Writer, *, force: bool, scope: str, input_: str | None = None
+    state: State,
+    targets: list[RunState],
+    writer: Writer,
+    *,
+    force: bool,
+    scope: str,
+    input_: str | None = None,
+    reason: str = "",
 ) -> list[str]:
     """Write the cancel; what no worker executes, and everything when forced, ends in the same append.
 
@@ -58,6 +67,8 @@ def write_cancel(
     data: dict[str, Any] = {"scope": scope, "runs": [r.id for r in all_runs], "force": force, "deadline": deadline}
     if input_ is not None:
         data["input"] = input_
+    if reason:
+        data["reason"] = reason
     writer.write(e.CANCEL_REQUESTED, data)
     still_running = []
     for target in targets:
@@ -131,7 +142,7 @@ def on_cancel_requested(state: State, event: Event) -> None:
             deadline, delivered = event.data["deadline"], False
             if run.cancel is not None:  # pressing stop again does not put off the end
                 deadline, delivered = min(deadline, run.cancel.deadline_ms), run.cancel.delivered
-            run.cancel = CancelState(event.actor, deadline, delivered)
+            run.cancel = CancelState(event.actor, deadline, delivered, str(event.data.get("reason") or ""))
             run.version += 1
     ident = event.data.get("input")
     if ident is not None and not event.data["runs"] and ident not in state.inputs:

@@ -26,7 +26,7 @@ def identify(actor: str, op: wire.Command) -> tuple[str, int, int] | None:
     return (f"{_KEYED}{actor} {op.key}", 0, 1) if op.key is not None else None
 
 
-def digest(op: wire.Command) -> str:
+def digest(op: wire.SessionOp) -> str:
     """A digest of what the command asks for, without the transport's request id and the generation."""
     if isinstance(op, wire.Append):
         body: Any = [op.run, op.events]

@@ -15,9 +15,11 @@ from holdfast.protocol import limits, wire
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_text, check_value, encode
 from holdfast.protocol.events import Event
-from holdfast.session import approval, branch, content, control, handoff, run
+from holdfast.session import approval, branch, content, control, handoff, permission, run, usage
+from holdfast.session.access import Principal
+from holdfast.session.policy import DEFAULT, Policy
 from holdfast.session.state import State, trim_oldest
-from holdfast.session.writer import Writer
+from holdfast.session.writer import SYSTEM, Writer
 
 Decide = Callable[[State, Any, Writer], Any]
 Evolve = Callable[[State, Event], None]
@@ -103,6 +105,7 @@ EVOLVE: Final[dict[str, Evolve]] = {
     e.APPROVAL_REQUESTED: approval.on_requested,
     e.APPROVAL_RESOLVED: approval.on_decided,
     e.APPROVAL_EXPIRED: approval.on_decided,
+    e.APPROVAL_USED: permission.on_used,
     e.HANDOFF_TAKEN: handoff.on_taken,
     e.HANDOFF_RETURNED: handoff.on_returned,
     e.TOOL_RESULT: content.on_tool_result,
@@ -129,20 +132,34 @@ EVOLVE[e.SESSION_CREATED] = _created
 EVOLVE[e.SESSION_RENAMED] = _renamed
 
 
-def decide(state: State, op: wire.Op, actor: str, now_ms: int) -> Writer:
-    """What a command writes, and what it answers.
+def decide(
+    state: State, op: wire.Op, actor: str, now_ms: int, principal: Principal | None = None, policy: Policy = DEFAULT
+) -> Writer:
+    """What a command writes, and what it answers; or its ``refusal``, when something is written all the same.
 
     Args:
         state: the control state; not changed.
         op: a command of ``DECIDE``; authorised already.
         actor: who asks.
         now_ms: wall time, Unix milliseconds.
+        principal: what the token of the one who asks says; None for what the hub itself asks.
+        policy: who is asked about rules.
 
     Raises:
         Refused: the command cannot be accepted; nothing is written.
     """
-    writer = Writer(state, actor, now_ms)
-    DECIDE[type(op)](state, op, writer)
+    writer = Writer(state, actor, now_ms, principal, policy)
+    permission.check(state, op, writer)
+    if writer.refusal is not None:
+        return writer
+    try:
+        DECIDE[type(op)](state, op, writer)
+    except Refused as refusal:
+        left = Writer(state, SYSTEM, now_ms)
+        if not usage.of_fenced(state, op, refusal, left):
+            raise
+        left.refusal = refusal
+        return left
     return writer
 
 
@@ -188,5 +205,5 @@ def evolve_all(state: State, events: Sequence[Event]) -> None:
 def due_ms(state: State) -> int | None:
     """The earliest deadline the session keeps by itself: the end of a grace, or of an approval's time."""
     graces = (r.cancel.deadline_ms for r in state.runs.values() if r.cancel is not None)
-    approvals = (a.deadline_ms for a in state.approvals.values() if not a.decision and a.run in state.runs)
+    approvals = (a.deadline_ms for a in state.approvals.values() if approval.waits(state, a))
     return min((*graces, *approvals), default=None)

@@ -107,10 +107,11 @@ def claimable(state: State, run: RunState) -> bool:
 
 
 def queue(state: State, writer: Writer, agent: str, **fields: Any) -> str:
-    """Write ``run.queued`` for a new run and return its id."""
+    """Write ``run.queued`` for a new run and return its id. Its labels are those of who asks, if not said otherwise."""
     if len(state.runs) + 1 > limits.OPEN_RUNS:
         raise Refused("session.full", f"more than {limits.OPEN_RUNS} open runs")
     ident = ids.make("r", writer.next_seq, state.incarnation)
+    fields.setdefault("labels", writer.labels)
     data = {name: value for name, value in fields.items() if value not in (None, [], {}, False)}
     writer.write(e.RUN_QUEUED, {"agent": agent, **data}, run=ident)
     return ident
@@ -163,6 +164,7 @@ def spawn(state: State, op: wire.Spawn, writer: Writer) -> None:
     if len(agent) > limits.NAME_CHARS:
         raise too_large("agent", limits.NAME_CHARS, "characters")
     facts = {"parent": parent.id, "name": op.name, "input": parent.input, "task": op.input, "local": op.local}
+    facts["labels"] = parent.labels
     writer.actor = f"agent:{parent.agent}"
     ident = queue(state, writer, agent, attempts=op.attempts, **facts)
     writer.result = {"run": ident, "generation": 0, "status": "queued", "existing": False}
@@ -270,6 +272,7 @@ def on_queued(state: State, event: Event) -> None:
         event.run, data["agent"], "queued", event.actor, data.get("attempts", 1), event.ts, input=data.get("input"),
         parent=data.get("parent"), name=data.get("name"), task=data.get("task", {}), local=data.get("local", False),
         concurrent=data.get("concurrent", False), after=data.get("after", []),
+        labels=data.get("labels", {}),
     )  # fmt: skip
 
 
@@ -302,5 +305,7 @@ def on_attempt_lost(state: State, event: Event) -> None:
 def on_ended(state: State, event: Event) -> None:
     """A run is over; only its outcome is remembered."""
     run = state.runs.pop(event.run or "")
-    state.ended[run.id] = EndedRun(event.data["status"], run.agent, run.input, run.parent, run.name)
+    state.ended[run.id] = EndedRun(
+        event.data["status"], run.agent, run.input, run.parent, run.name, run.generation, run.labels
+    )
     trim_oldest(state.ended, limits.KEPT_RUNS)

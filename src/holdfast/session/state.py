@@ -14,11 +14,12 @@ from holdfast.protocol.frames import ProducerKey
 
 
 class CancelState(msgspec.Struct):
-    """A cancel on its way: who asked, when the grace ends (Unix ms), and whether the worker has it."""
+    """A cancel on its way: who asked and why, when the grace ends (Unix ms), and whether the worker has it."""
 
     by: str
     deadline_ms: int
     delivered: bool = False
+    reason: str = ""
 
 
 class SteerState(msgspec.Struct):
@@ -55,6 +56,7 @@ class RunState(msgspec.Struct, omit_defaults=True):
         open: texts the run has open, ``kind:id`` to length in UTF-16 code units.
         after: runs that must end before this one may be claimed.
         version: counts changes, for compare-and-set (LOG-8).
+        labels: of whoever queued it, or of its parent.
         life: the incarnation in which the newest attempt began; empty before the first, and in logs of version 0.1.
     """
 
@@ -83,20 +85,31 @@ class RunState(msgspec.Struct, omit_defaults=True):
     journal: dict[str, CallState] = {}
     journal_bytes: int = 0
     life: str = ""
+    labels: dict[str, str] = {}
 
 
 class EndedRun(msgspec.Struct, omit_defaults=True):
-    """What is remembered of a run that ended."""
+    """What is remembered of a run that ended. ``generation`` is 0 where version 0.1 remembered it."""
 
     status: str
     agent: str
     input: str | None = None
     parent: str | None = None
     name: str | None = None
+    generation: int = 0
+    labels: dict[str, str] = {}
 
 
 class ApprovalState(msgspec.Struct, omit_defaults=True):
-    """An approval asked for by an agent, the asker; ``decision`` is empty while it is pending, ``by`` is the approver."""
+    """An approval asked for by an agent, the asker; ``decision`` is empty while it is pending, ``by`` is the approver.
+
+    Attributes:
+        default: what silence means.
+        requester: the person whose message led to it; of a command, whoever asked for it.
+        command: the digest of the command that a policy wants approved; empty for an agent's action.
+        purpose: ``decision`` of a person, or ``call``, which a program answers.
+        used: the command was let through, which happens once.
+    """
 
     run: str
     tool: str
@@ -107,6 +120,11 @@ class ApprovalState(msgspec.Struct, omit_defaults=True):
     decision: str = ""
     by: str = ""
     note: str = ""
+    default: str = "denied"
+    requester: str = ""
+    command: str = ""
+    purpose: str = "decision"
+    used: bool = False
 
 
 class InputState(msgspec.Struct, omit_defaults=True):

@@ -16,8 +16,10 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_connections_runs_and_counters(site: Site) -> None:
-    async with Client(site.url, site.token(), surface="web") as ann, Client(site.url, site.token("user:bob")) as bob:
-        session = await ann.create(title="Tides", agent="writer", meta={"workflow": "refunds"})
+    labels = {"workflow": "refunds", "usage": "seated"}
+    token = site.token(labels=labels)
+    async with Client(site.url, token, surface="web") as ann, Client(site.url, site.token("user:bob")) as bob:
+        session = await ann.create(title="Tides", agent="writer")
         run = await session.send("hello")
         async with session.live() as live, site.http(site.token("user:op")) as http:
             told = (await http.get("/v1/connections")).json()
@@ -29,6 +31,7 @@ async def test_connections_runs_and_counters(site: Site) -> None:
             assert {ident: sum(row) for ident, row in active["sessions"].items()} == {session.id: live.seq}
             runs = (await http.get("/v1/runs")).json()["runs"]
             assert [(one["run"], one["status"], one["lease_left_s"]) for one in runs] == [(run.id, "queued", None)]
+            assert runs[0]["labels"] == labels
             stats = (await http.get("/v1/stats")).json()
             assert stats["stats"]["connections"] == 2 and sum(stats["commit"]["counts"]) == stats["stats"]["commits"]
             assert (await http.delete(f"/v1/connections/{mine['connection']}")).status_code == 200
@@ -56,10 +59,15 @@ async def test_only_operators_look_and_only_at_their_own(site: Site, path: str) 
 
 
 async def test_operators_watch_every_session(site: Site) -> None:
-    async with Client(site.url, site.token()) as ann, Client(site.url, site.token("user:op")) as op:
-        session = await ann.create(title="Tides", agent="writer", meta={"workflow": "refunds"})
+    token = site.token(labels={"workflow": "refunds"})
+    async with Client(site.url, token) as ann, Client(site.url, site.token("user:op")) as op:
+        session = await ann.create(title="Tides", agent="writer", meta={"workflow": "what anybody says"})
+        assert (await site.hub.lists.rows(op_principal(site), limit=9, everything=True))[0]["card"].get(
+            "labels"
+        ) is None
+        await session.send("hello")
         found = await site.hub.lists.rows(op_principal(site), limit=9, everything=True)
-        assert [(row["session"], row["card"]["agent"], row["card"]["workflow"]) for row in found] == [
+        assert [(row["session"], row["card"]["agent"], row["card"]["labels"]["workflow"]) for row in found] == [
             (session.id, "writer", "refunds")
         ]
         assert await site.hub.lists.rows(op_principal(site), limit=9) == []

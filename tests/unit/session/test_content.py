@@ -175,14 +175,14 @@ def test_what_is_known_of_a_session_from_the_start_is_bounded() -> None:
     assert refused.value.code == "input.too_large"
 
 
-def test_usage_is_recorded_inside_a_run_only(room: Room) -> None:
+def test_usage_is_recorded_by_its_run_or_by_a_recorder(room: Room) -> None:
     """Whoever may append could bill anybody for anything otherwise."""
     attempt = room.running()
     usage = Draft(e.USAGE_RECORDED, {"model": "m", "input_tokens": 7})
-    for actor in (ANN, WRITER, "policy:meter"):
+    for actor in (ANN, WRITER, "check:golden"):
         room.refuse("input.event_type", wire.Append(session=SESSION, events=[usage]), actor)
         room.refuse("input.event_type", wire.Append(session=SESSION, events=[*said("x", "y"), usage]), actor)
     room.append(usage, **attempt)
     room.end(attempt, events=[usage])
-    assert room.types().count(e.USAGE_RECORDED) == 2
-    room.refuse("run.fenced", wire.Append(session=SESSION, events=[usage], **attempt), WRITER)
+    room.do(wire.Append(session=SESSION, events=[usage]), "policy:meter")
+    assert room.types().count(e.USAGE_RECORDED) == 3

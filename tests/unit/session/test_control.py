@@ -236,3 +236,14 @@ def test_a_tick_with_nothing_due_writes_nothing(room: Room, actor: str) -> None:
     tail = room.state.tail
     room.tick(10)
     assert room.state.tail == tail
+
+
+def test_a_cancel_says_why_to_everybody(room: Room) -> None:
+    run = room.running()["run"]
+    room.do(cancel(run=run, reason="the budget of sales is spent"), "policy:budget")
+    assert room.last(e.CANCEL_REQUESTED).data["reason"] == "the budget of sales is spent"
+    assert room.view.runs[run]["cancel"]["reason"] == "the budget of sales is spent"
+    state = room.state.runs[run].cancel
+    assert state is not None and state.reason == "the budget of sales is spent"
+    room.do(cancel(run=run))
+    assert "reason" not in room.view.runs[run]["cancel"], "the last one who stopped it did not say"

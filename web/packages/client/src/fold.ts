@@ -248,8 +248,9 @@ const approvalRequested: Handler = (view, event, data) => {
   const call = stringField(data, "toolCallId");
   const tool = view.find("tool", call);
   if (tool && tool.status !== "done") markAsked(view, tool, { approval: id });
-  const optional = withoutEmpty({ requester: data["requester"], call });
-  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields), ...optional });
+  const { requester, rule, why, tool: name } = data;
+  const purpose = data["purpose"] ?? (name === "browser.claim" || name === "browser.result" ? "call" : undefined); // as version 0.1 said it
+  add(view, event, "approval", id, { status: "pending", ...Object.fromEntries(fields), ...withoutEmpty({ requester, rule, why, call, purpose }) });
 };
 
 const approvalDecided: Handler = (view, event, data) => {
@@ -323,9 +324,9 @@ const cancelRequested: Handler = (view, event, data) => {
   for (const id of Array.isArray(data["runs"]) ? (data["runs"] as unknown[]) : []) {
     const run = view.runs.get(id as string);
     if (!run || view.ended(run)) continue;
-    const receipts = run.cancel ?? { delivered: false, effective: false };
+    const { delivered, effective } = run.cancel ?? { delivered: false, effective: false };
     const force = Boolean(data["force"]) && !isEmpty(data["force"]);
-    run.cancel = { ...receipts, by: event.actor, ts: event.ts, force };
+    run.cancel = { delivered, effective, by: event.actor, ts: event.ts, force, ...withoutEmpty({ reason: text(data, "reason") }) };
     run.version++;
     view.touch(run);
   }

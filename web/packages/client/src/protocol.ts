@@ -126,6 +126,11 @@ export interface ApprovalItem extends ItemBase {
   decision?: Decision;
   /** The tool call it is about. */
   call?: string;
+  /** `call`: a program answers it, as a page answers calls to tools in the browser. Absent: a person decides. */
+  purpose?: "call";
+  /** The rule of the server's policy that asks for it, or lets silence approve, and why. */
+  rule?: string;
+  why?: string;
 }
 
 export interface SteerItem extends ItemBase {
@@ -154,7 +159,7 @@ export interface RunState {
   started_ts?: number;
   ended_ts?: number;
   error?: { code: string; message: string };
-  cancel?: { by: string; ts: number; delivered: boolean; effective: boolean; force: boolean };
+  cancel?: { by: string; ts: number; delivered: boolean; effective: boolean; force: boolean; reason?: string };
   losses?: { attempt: number; reason: string; ts: number }[];
 }
 

@@ -27,7 +27,7 @@ export class Run<InSession extends SessionPort = SessionPort> implements RunRefe
   }
 
   /** Stop it; `force` without any grace. Rejects with `run.ended` when there is nothing left to stop. */
-  async cancel(options: { force?: boolean; version?: number } = {}): Promise<void> {
+  async cancel(options: { force?: boolean; version?: number; reason?: string } = {}): Promise<void> {
     await this.session.cancel({ run: this.id, ...options });
   }
 

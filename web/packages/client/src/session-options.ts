@@ -47,6 +47,8 @@ export interface CancelOptions extends WriteOptions {
   force?: boolean;
   /** The run's version as it was seen. */
   version?: number;
+  /** Why, for everybody who watches; at most 500 characters. */
+  reason?: string;
 }
 
 export interface ResolveOptions extends WriteOptions {

@@ -22,6 +22,7 @@ from holdfast.protocol import events as e
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
+from holdfast.session import families
 
 _CUSTOM_EVENTS: Final = frozenset(
     {e.SOURCE_CITED, e.CANCEL_REQUESTED, e.CANCEL_DELIVERED, e.CANCEL_EFFECTIVE, e.STEER_DELIVERED, e.STEER_DROPPED,
@@ -180,7 +181,7 @@ class Stream(Content):
         handler = _HANDLERS.get(event.type)
         if handler is not None:
             return handler(self, event)
-        if event.type in _CUSTOM_EVENTS or (e.appendable(event.type) and event.type not in e.OPERATORS_ONLY):
+        if event.type in _CUSTOM_EVENTS or (not families.is_program(event.type) and event.type not in e.OPERATORS_ONLY):
             return [self._as_custom(event)]
         return []
 

@@ -261,11 +261,14 @@ class Answer:
             yield {"type": "finish", **reason, "messageMetadata": {"holdfast": about}}
             return
         error = root.get("error") or {}
-        by = root.get("cancel", {}).get("by")
-        about |= {name: value for name, value in (("error", error), ("by", by)) if value}
+        by, why = (root.get("cancel", {}).get(field) for field in ("by", "reason"))
+        about |= {name: value for name, value in (("error", error), ("by", by), ("reason", why)) if value}
         yield {"type": "message-metadata", "messageMetadata": {"holdfast": about}}
         if status == "cancelled":
-            yield {"type": "abort", **({"reason": f"cancelled by {by}"} if by and self._version >= 6 else {})}
+            yield {
+                "type": "abort",
+                **({"reason": f"cancelled by {by}{f': {why}' if why else ''}"} if by and self._version >= 6 else {}),
+            }
         else:
             words = error.get("message") or ("no worker finished it" if status == "lost" else "the agent failed")
             yield {"type": "error", "errorText": f"{status}: {words}"}

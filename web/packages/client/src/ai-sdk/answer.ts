@@ -80,7 +80,7 @@ export class Answer {
   *#end({ status, error, cancel }: RunState): Generator<Chunk> {
     this.done = true;
     yield* this.parts.calls.finishGrants();
-    const messageMetadata = { holdfast: { status, ...(error && { error }), ...(cancel && { by: cancel.by }) } };
+    const messageMetadata = { holdfast: { status, ...(error && { error }), ...(cancel && { by: cancel.by, ...(cancel.reason && { reason: cancel.reason }) }) } };
     if (status === "completed") {
       yield { type: "finish-step" };
       yield { type: "finish", ...(this.#version < 6 ? {} : { finishReason: "stop" }), messageMetadata };
