@@ -42,7 +42,7 @@ export class View {
   readonly ended = ended;
   readonly byId = new Map<string, Entry>();
   readonly open = new Map<string, Entry>();
-  /** Run id or null to the items that its end settles. */
+  /** Run id or null to the items that its end closes. */
   readonly unfinished = new Map<string | null, Entry[]>();
   private readonly changes = new WeakMap<object, number>();
 
