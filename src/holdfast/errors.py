@@ -146,15 +146,15 @@ class HoldfastError(Exception):
         return str(self.fields.get("fix") or self.row.fix)
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """What is wrong and what to do, in one line, for protocols whose errors have only a text."""
         return f"{self.detail.rstrip('.')}. {self.fix}"
 
     @property
     def retry_after_s(self) -> float:
         """Seconds until the same may succeed, as far as the server has said; else 0."""
-        asked = self.fields.get("retry_after_s")
-        return float(asked) if isinstance(asked, (int, float)) else 0.0
+        value = self.fields.get("retry_after_s")
+        return float(value) if isinstance(value, (int, float)) else 0.0
 
     def wire(self) -> dict[str, Any]:
         """The error as sent on every surface: ``{code, message, fix, retry, …fields}``."""

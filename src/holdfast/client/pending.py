@@ -80,7 +80,7 @@ def _encoded(op: wire.Op) -> bytes:
     name = type(op).__name__.lower()
     appended = isinstance(op, wire.Append) and op.producer is not None
     if not appended:
-        check_value(msgspec.structs.astuple(op), name, most=limits.MESSAGE_DEPTH)
+        check_value(msgspec.structs.astuple(op), name, max_depth=limits.MESSAGE_DEPTH)
     try:
         message = encode(op)
     except (TypeError, ValueError) as error:

@@ -237,7 +237,7 @@ class Visit:
     def _greet(self, raw: bytes) -> None:
         """The first message: it says who it is, or ends the connection."""
         try:
-            op: wire.Op = codec.decode(raw, wire.DECODER, most=limits.HELLO_BYTES)
+            op: wire.Op = codec.decode(raw, wire.DECODER, max_bytes=limits.HELLO_BYTES)
         except HoldfastError as error:
             self._refuse(None, error, fatal=True)
             return

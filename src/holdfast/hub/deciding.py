@@ -30,7 +30,7 @@ class BatchDecision:
 
     Attributes:
         events: in order, to be encoded.
-        folded: the same as the state was, and the view will be, folded with (``Writer.folded``).
+        merged_events: the same as the state was, and the view will be, folded with (``Writer.merged_events``).
         keys: the producer keys of the appends among them.
         types: which types of events there are.
         essential: a full disk admits it.

@@ -49,9 +49,13 @@ def ask(state: State, op: wire.Ask, writer: Writer) -> None:
         if sum(not a.decision for a in state.approvals.values()) >= limits.PENDING_APPROVALS:
             raise Refused("session.full", f"more than {limits.PENDING_APPROVALS} approvals wait")
         data = {
-            "approvalId": ident, "tool": op.tool, "args": op.args, "hash": digest,
-            "deadline": writer.ts + int(op.deadline_s * 1_000), "default": UNDECIDED,
-        }  # fmt: skip
+            "approvalId": ident,
+            "tool": op.tool,
+            "args": op.args,
+            "hash": digest,
+            "deadline": writer.ts + int(op.deadline_s * 1_000),
+            "default": UNDECIDED,
+        }
         if op.call is not None:
             data["toolCallId"] = _close(run, op.call, writer)
         if person := requester(state, run):
@@ -138,8 +142,13 @@ def on_requested(state: State, event: Event) -> None:
     """An approval waits for a decision."""
     data = event.data
     state.approvals[data["approvalId"]] = ApprovalState(
-        event.run or "", data["tool"], data["args"], data["hash"], event.actor, data["deadline"],
-    )  # fmt: skip
+        event.run or "",
+        data["tool"],
+        data["args"],
+        data["hash"],
+        event.actor,
+        data["deadline"],
+    )
     content.on_paused(state, event)
     excess = len(state.approvals) - limits.KEPT_APPROVALS
     for ident in [i for i, a in state.approvals.items() if a.decision and a.run not in state.runs][: max(0, excess)]:

@@ -165,9 +165,10 @@ def _check_standalone(
         raise Refused("input.event_type", f"{type_[: limits.TYPE_CHARS]!r} may not be appended")
     if run is None and type_ in e.RUNS_ONLY:
         raise Refused(
-            "input.event_type", f"{type_} may be appended inside a run only",
+            "input.event_type",
+            f"{type_} may be appended inside a run only",
             fix="Append it with the run and the generation of the attempt that it is about.",
-        )  # fmt: skip
+        )
     size = _check_size(type_, data)
     message_id = data.get("messageId")
     if (

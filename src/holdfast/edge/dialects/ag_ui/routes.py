@@ -151,7 +151,7 @@ class AgUi:
                     await self._hub.attach_reader(reading, stream.session, "snapshot")
             yield _encoded([stream.failed("connection.lost", f"{reading.closed}: the run goes on; connect again.")])
         except HoldfastError as error:
-            yield _encoded([stream.failed(error.code, error.words)])
+            yield _encoded([stream.failed(error.code, error.text)])
 
     async def _sent(
         self, reading: Reading, stream: Stream, message: Message | None, known: list[dict[str, Any]] | None, state: Any

@@ -122,7 +122,7 @@ def _told_as_text(handle: Callable[[Request], Awaitable[Response]]) -> Callable[
 
 def told(error: HoldfastError) -> str:
     """An error as a person may read it, and a program may recognise it."""
-    return f"{error.code}: {error.words}"
+    return f"{error.code}: {error.text}"
 
 
 def streamed(reading: Reading, answer_: Answer) -> Response:
