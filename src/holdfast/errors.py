@@ -149,7 +149,7 @@ class HoldfastError(Exception):
         return str(self.fields.get("fix") or self.row.fix)
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """What is wrong and what to do, in one line, for protocols whose errors have only a text."""
         return f"{self.detail.rstrip('.')}. {self.fix}"
 

@@ -2,7 +2,7 @@
 
 A tool's name, a title, an error of another server may hold characters that move the cursor, set the clipboard, or turn the
 letters after them around: what is shown is not what is there then. ``visible`` is the one function for whatever is printed;
-``logger`` gives the loggers through which it passes everything they are told.
+``logger`` gives the loggers through which it passes everything they log.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _is_seen(character: str) -> bool:
     return character.isprintable() or character in _JOINERS or unicodedata.category(character) not in _UNSEEN
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     code = ord(character)
     if code < 0x100:
         return _SHORT.get(character) or f"\\x{code:02x}"
@@ -48,7 +48,7 @@ def visible(text: object, *, lines: bool = False) -> str:
     if lines:
         raw = raw.replace("\r\n", "\n")
     keep = "\n\t" if lines else ""
-    return "".join(c if c in keep or _is_seen(c) else _escaped(c) for c in raw)
+    return "".join(c if c in keep or _is_seen(c) else _escape(c) for c in raw)
 
 
 _STRING: Final = re.compile(r"[^ -~]")
@@ -57,8 +57,8 @@ _STRING: Final = re.compile(r"[^ -~]")
 def visible_json(document: str) -> str:
     """A JSON document that means the same and can be looked at: inside its strings the same characters as JSON escapes."""
 
-    def escaped(found: re.Match[str]) -> str:
-        character = found[0]
+    def escaped(match: re.Match[str]) -> str:
+        character = match[0]
         return character if character == "\n" or _is_seen(character) else json.dumps(character)[1:-1]
 
     return document if document.isprintable() else _STRING.sub(escaped, document)

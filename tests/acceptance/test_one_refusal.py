@@ -256,6 +256,6 @@ async def test_a_value_of_wrong_size_in_a_message_of_any_size_names_whose_answer
 
 def test_a_refusal_in_words_says_what_to_do() -> None:
     assert (
-        Refused("input.session_id").words
+        Refused("input.session_id").text
         == f"{CODES['input.session_id'].wrong.rstrip('.')}. {CODES['input.session_id'].fix}"
     )

@@ -52,7 +52,7 @@ def deletion_beside() -> None:
         self.hub.sessions.pop(self.key, None)
         self.hub.readers.close_session(self, "session.deleted")
         self.hub.workers.forget(self)
-        self.hub.lists.removed(self.key)
+        self.hub.lists.remove(self.key)
         return tell({})
 
     def placed(self: Any, op: Any, actor: str, principal: Any, tell: Any) -> None:

@@ -163,7 +163,7 @@ def refusal_of_the_lost() -> None:
     f"{COMMITS}::test_workers_hear_of_what_was_stored_by_a_commit_that_failed",
 )
 def unheard_commit() -> None:
-    workers.Workers.missed = lambda self, session, events: None  # type: ignore[method-assign]
+    workers.Workers.on_missed_commit = lambda self, session, events: None  # type: ignore[method-assign]
 
 
 @mutant("LOG-10", "time follows a wall clock that steps back", PROGRAM)

@@ -273,7 +273,7 @@ def _canonical_bytes(call: dict[str, Any]) -> bytes:
     """A call as bytes that are its own: canonical JSON, or, for arguments that are none (dates, integers beyond a
     browser's), what they are encoded as."""
     try:
-        check_value(call, "args", most=limits.MESSAGE_DEPTH)
+        check_value(call, "args", max_depth=limits.MESSAGE_DEPTH)
         return canonical(call)
     except Refused as error:
         if error.code == "input.too_deep":

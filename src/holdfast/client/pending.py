@@ -80,7 +80,7 @@ def _encode(op: wire.Op) -> bytes:
     name = type(op).__name__.lower()
     is_producer_append = isinstance(op, wire.Append) and op.producer is not None
     if not is_producer_append:
-        check_value(msgspec.structs.astuple(op), name, most=limits.MESSAGE_DEPTH)
+        check_value(msgspec.structs.astuple(op), name, max_depth=limits.MESSAGE_DEPTH)
     try:
         message = encode(op)
     except (TypeError, ValueError) as error:

@@ -87,7 +87,7 @@ class Rest:
         return found
 
     def _operation(self, route: OpRoute) -> Any:
-        most = wire.most_bytes(str(route.op.__struct_config__.tag))
+        most = wire.max_bytes(str(route.op.__struct_config__.tag))
 
         async def handle(request: Request) -> Response:
             principal = self.requests.principal(request)
@@ -161,7 +161,7 @@ class Rest:
     async def presence(self, request: Request) -> Response:
         """Who is here now."""
         principal = self.requests.principal(request)
-        return json_response({"here": await self.listener.hub.here(principal, session_of(request))})
+        return json_response({"here": await self.listener.hub.list_present(principal, session_of(request))})
 
     async def events(self, request: Request) -> Response:
         """Events after a position as JSON, or followed live as SSE when the client accepts ``text/event-stream``."""

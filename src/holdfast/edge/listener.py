@@ -240,7 +240,7 @@ class ServerConnection:
     def _handle_first(self, raw: bytes) -> None:
         """The first message: it authenticates, or ends the connection."""
         try:
-            op: wire.Op = codec.decode(raw, wire.DECODER, most=limits.HELLO_BYTES)
+            op: wire.Op = codec.decode(raw, wire.DECODER, max_bytes=limits.HELLO_BYTES)
         except HoldfastError as error:
             self._refuse(None, error, fatal=True)
             return

@@ -163,7 +163,7 @@ class MemoryEngine:
         self._sessions[key] = _Session(tombstone)
 
     async def wait_until_erased(self, key: Key, incarnation: str) -> None:
-        """See ``Engine.erased``."""
+        """See ``Engine.wait_until_erased``."""
 
     # --- derived
     async def put_snapshot(self, key: Key, incarnation: str, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
@@ -229,7 +229,7 @@ class MemoryEngine:
     async def queued(
         self, tenant: str, agent: str, *, names: Sequence[str] | None = None, after: int | None = None
     ) -> Queue:
-        """See ``Engine.queued``; the first lot holds all."""
+        """See ``Engine.queued``; the first batch holds all."""
         heads = [s.head for s in self._sessions_named(tenant, names) if agent in s.head.index.queued]
         return Queue([head.key for head in sorted(heads, key=_place)])
 

@@ -104,7 +104,7 @@ class SessionPage(NamedTuple):
 
 
 class Queue(NamedTuple):
-    """Sessions in which a run waits, oldest activity first; ``after`` is where the next lot begins, or None."""
+    """Sessions in which a run waits, oldest activity first; ``after`` is where the next batch begins, or None."""
 
     keys: Sequence[Key]
     after: int | None = None
@@ -188,7 +188,7 @@ class Engine(Protocol):
     async def queued(
         self, tenant: str, agent: str, *, names: Sequence[str] | None = None, after: int | None = None
     ) -> Queue:
-        """Sessions with a run of that agent waiting for a worker, a lot at a time; ``after`` is that of the lot before."""
+        """Sessions with a run of that agent waiting for a worker, a batch at a time; ``after`` is that of the batch before."""
 
     async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
         """Remember how far a user has read in this life (never moves back). May be written lazily."""

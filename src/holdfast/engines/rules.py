@@ -10,29 +10,29 @@ from holdfast.errors import Refused
 from holdfast.protocol.frames import Frame
 
 
-def check_present(key: Key, incarnation: str | None, deleted: bool | None, named: str | None = None) -> None:
-    """Refuse a verb on a session that is not there, was deleted, or lives another life than the one ``named``.
+def check_present(key: Key, incarnation: str | None, deleted: bool | None, expected: str | None = None) -> None:
+    """Refuse a verb on a session that is not there, was deleted, or lives another life than the one ``expected``.
 
     Args:
         key: the session.
         incarnation: its present incarnation, or None when there is no such session.
         deleted: whether only a tombstone is left.
-        named: the incarnation the caller means, or None for whichever is present.
+        expected: the incarnation the caller means, or None for whichever is present.
 
     Raises:
         Refused: ``session.not_found``, ``session.deleted`` or ``session.incarnation``.
     """
     if incarnation is None:
         raise Refused("session.not_found", f"no session {key.session!r}")
-    if named is not None and named != incarnation:
+    if expected is not None and expected != incarnation:
         raise Refused("session.incarnation", incarnation=incarnation)
     if deleted:
         raise Refused("session.deleted", f"session {key.session!r} was deleted")
 
 
-def check_life(head: Head | None, named: str | None) -> None:
+def check_life(head: Head | None, incarnation: str | None) -> None:
     """Refuse (``session.incarnation``) to read a life that is not the present one; None reads whichever is."""
-    if named is not None and (head is None or head.incarnation != named):
+    if incarnation is not None and (head is None or head.incarnation != incarnation):
         raise Refused("session.incarnation", incarnation=head.incarnation if head is not None else None)
 
 

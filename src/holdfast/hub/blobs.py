@@ -1,4 +1,4 @@
-"""Blobs: what is kept beside a session's log and named in it. Nobody can say something with a blob that is not there."""
+"""Blobs: content stored beside a session's log and named in it. A message cannot name a blob that is not there."""
 
 from __future__ import annotations
 

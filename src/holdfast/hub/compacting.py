@@ -18,7 +18,7 @@ async def compact(session: HotSession) -> int:
 
     Each page is swapped atomically, so it may stop anywhere. Readers whose cursor ends up inside a cover get a snapshot.
     """
-    engine, saved = session.hub.engine, 0
+    engine, merged_count = session.hub.engine, 0
     while session.snapshotter.compacted < session.tail:
         start = session.snapshotter.compacted
         frames = await engine.read(session.key, start, max_bytes=limits.PAGE_BYTES, incarnation=session.incarnation)
@@ -31,15 +31,15 @@ async def compact(session: HotSession) -> int:
             await engine.compact(
                 session.key, session.incarnation, first, last, _frames(session.key.session, after, frames)
             )
-            saved += len(before) - len(after)
+            merged_count += len(before) - len(after)
         session.snapshotter.compacted = frames[-1].last
     session.drop_ring()
-    return saved
+    return merged_count
 
 
-def _frames(session: str, events: list[Event], replaced: list[Frame]) -> list[Frame]:
+def _frames(session: str, events: list[Event], old_frames: list[Frame]) -> list[Frame]:
     """The merged events as frames; the producer keys of what they replace go on with the last of them."""
     frames = encode_frames(session, events)
-    keys: list[ProducerKey] = [key for frame in replaced for key in frame.keys]
+    keys: list[ProducerKey] = [key for frame in old_frames for key in frame.keys]
     frames[-1].keys = keys
     return frames

@@ -64,7 +64,7 @@ async def delete(session: HotSession, pending: PendingCommand, op: wire.Delete) 
 async def _is_refused(
     session: HotSession, pending: PendingCommand, op: wire.Delete, ident: tuple[str, int, int] | None, content: str
 ) -> bool:
-    """Whether what is deleted is not what was meant; whoever asked is told then."""
+    """Whether the deletion is refused, or was done before; it is answered then."""
     try:
         await session.load()
     except Exception as error:

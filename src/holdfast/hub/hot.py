@@ -42,7 +42,7 @@ class HotSession:
     """One life of one session, in memory. When the life is over so is this object; the next life gets its own.
 
     Attributes:
-        over: the life has ended, and nothing more is done here.
+        ended: the life has ended, and nothing more is done here.
         state: control state, ahead of the commit in flight; None while not loaded.
         view: what people see, at ``tail``.
         tail: newest durable seq.
@@ -68,7 +68,7 @@ class HotSession:
         self.readers: dict[str, Reader] = {}
         self.leases: dict[str, float] = {}
         self.activity = Activity()
-        self.used = hub.clock.monotonic()
+        self.last_used = hub.clock.monotonic()
         self.snapshotter = Snapshotter(self)
         self._queue: list[PendingCommand] = []
         self._task: asyncio.Task[None] | None = None
@@ -87,14 +87,14 @@ class HotSession:
         if self.ended:
             return notify(Refused("session.deleted"))
         capacity = limits.GATHER_COMMANDS
-        if type(op) not in program.CONTENT:  # a flood of content leaves room for control
+        if type(op) not in program.CONTENT:  # a flood of content leaves capacity for control
             capacity *= 2
         if len(self._queue) >= capacity and principal is not None:
             raise Unavailable("server.busy")
         return self.enqueue_pending(PendingCommand(op, actor, principal, notify))
 
     def submit(self, op: wire.Op, actor: str, principal: Principal | None = None) -> asyncio.Future[dict[str, Any]]:
-        """As ``place``; the future holds the answer."""
+        """As ``enqueue``; the future holds the answer."""
         future: asyncio.Future[dict[str, Any]] = self.hub.loop.create_future()
         notify = resolve_into(future)
         try:
@@ -167,7 +167,7 @@ class HotSession:
                         pending.fail(Unavailable("server.internal"))
         finally:
             self._task = None
-            self.used = self.hub.clock.monotonic()
+            self.last_used = self.hub.clock.monotonic()
 
     def _next_batch(self) -> list[PendingCommand]:
         """Everything that waits, up to a deletion, which is done by itself."""
@@ -219,7 +219,7 @@ class HotSession:
         while handled < self.tail:  # a commit of unknown outcome was applied: workers hear of it now
             frames = await engine.read(self.key, handled, max_bytes=limits.PAGE_BYTES)
             events = [event for frame in frames for event in decode_frame(frame.payload).events if event.seq > handled]
-            self.hub.workers.missed(self, events)
+            self.hub.workers.on_missed_commit(self, events)
             handled = frames[-1].last
         return None
 
@@ -259,12 +259,18 @@ class HotSession:
                 pending.drop_content()
             index = indexing.build(self, events) if control else None
             append = LogAppend(
-                self.key, self.incarnation, self.tail, frames, events[-1].ts, index,
-                indexing.notices(self, events) if control else [], decision.essential,
-            )  # fmt: skip
+                self.key,
+                self.incarnation,
+                self.tail,
+                frames,
+                events[-1].ts,
+                index,
+                indexing.notices(self, events) if control else [],
+                decision.essential,
+            )
             await self._append(append)
             self._inherited_keys.clear()
-            self._committed(events, frames, index, control)
+            self._on_commit(events, frames, index, control)
             if e.UPSTREAM_UNKNOWN in decision.types:
                 self.hub.stats.count_unknown(events)
         for pending in batch:
@@ -285,7 +291,7 @@ class HotSession:
         stats.commit_seconds.observe(clock.monotonic() - started)
 
     # --- evolve, fan out
-    def _committed(self, events: list[Event], frames: list[Frame], index: Index | None, control: bool) -> None:
+    def _on_commit(self, events: list[Event], frames: list[Frame], index: Index | None, control: bool) -> None:
         stats, view = self.hub.stats, self.view
         stats.commits += 1
         stats.events += (written := frames[-1].last - frames[0].first + 1)
@@ -306,12 +312,12 @@ class HotSession:
         if self.readers:
             self.hub.readers.fan_out(self, frames, size)
         if control:
-            self.hub.workers.committed(self, events)
+            self.hub.workers.on_commit(self, events)
             self.arm()
             if any(event.type in (e.RUN_ENDED, e.APPROVAL_REQUESTED) for event in events):
                 self.hub.notice_event.set()
         self.hub.lists.touch(self)
-        self.snapshotter.committed(frames[-1].last - frames[0].first + 1, size)
+        self.snapshotter.on_commit(frames[-1].last - frames[0].first + 1, size)
 
     def forget_snapshot(self) -> None:
         """The view changed without an event (a page was turned)."""
@@ -352,14 +358,14 @@ class HotSession:
             self.arm()
 
     def end(self) -> None:
-        """This life is over: whoever reads or executes it is told, and what still waits is for the next life."""
+        """End this life: its readers and workers are notified, and commands that still wait go to the next life."""
         self.ended, self.state = True, None
         self.close()
         if self.hub.sessions.get(self.key) is self:
             del self.hub.sessions[self.key]
         self.hub.readers.close_session(self, "session.deleted")
         self.hub.workers.forget(self)
-        self.hub.lists.removed(self.key)
+        self.hub.lists.remove(self.key)
         waiting, self._queue = self._queue, []
         self._forward(waiting)
 

@@ -126,10 +126,17 @@ class Hub:
         self.connections[conn.ident] = conn
         self.stats.connections = len(self.connections)
         welcome = {
-            "op": "welcome", "principal": conn.principal.actor, "tenant": conn.principal.tenant,
-            "expires_ms": conn.principal.expires_ms, "connection": conn.ident,
-            "limits": {"message_bytes": limits.MESSAGE_BYTES, "batch_events": limits.BATCH_EVENTS, "lease_s": self.lease_s},
-        }  # fmt: skip
+            "op": "welcome",
+            "principal": conn.principal.actor,
+            "tenant": conn.principal.tenant,
+            "expires_ms": conn.principal.expires_ms,
+            "connection": conn.ident,
+            "limits": {
+                "message_bytes": limits.MESSAGE_BYTES,
+                "batch_events": limits.BATCH_EVENTS,
+                "lease_s": self.lease_s,
+            },
+        }
         conn.deliver(Batch([codec.encode(welcome)]))
 
     def disconnect(self, conn: HubConnection) -> None:
@@ -138,7 +145,7 @@ class Hub:
         self.stats.connections = len(self.connections)
         self.lists.unwatch(conn)
         for session in self.readers.detach_all(conn):
-            self.presence.left(session, conn)
+            self.presence.leave(session, conn)
         self.workers.disconnect(conn)
 
     def replace_principal(self, conn: HubConnection, principal: Principal) -> None:
@@ -155,7 +162,7 @@ class Hub:
     def dispatch(self, conn: HubConnection, op: wire.Op, done: Callable[[], None] = operations.ignore_done) -> None:
         """Execute one operation of a connection and answer it there. Operations take effect in the order of the calls.
 
-        ``done`` is called once, when the operation is answered and nothing of it is kept any more.
+        ``done`` is called once, when the operation is answered and none of it is in memory any more.
         """
         operations.dispatch(self, conn, op, done)
 
@@ -185,7 +192,7 @@ class Hub:
         """The session, when the principal may use it."""
         authorise(principal, verb, session)
         hot = await self.ready(Key(principal.tenant, session))
-        hot.used = self.clock.monotonic()
+        hot.last_used = self.clock.monotonic()
         return hot
 
     async def snapshot(self, principal: Principal, session: str) -> tuple[str, int, bytes]:
@@ -195,9 +202,13 @@ class Hub:
         return hot.incarnation, seq, view
 
     async def read(
-        self, principal: Principal, session: str, after: int, max_bytes: int = limits.PAGE_BYTES,
+        self,
+        principal: Principal,
+        session: str,
+        after: int,
+        max_bytes: int = limits.PAGE_BYTES,
         incarnation: str | None = None,
-    ) -> tuple[str, int, list[bytes]]:  # fmt: skip
+    ) -> tuple[str, int, list[bytes]]:
         """``(incarnation, tail, frames)`` beyond a position, as the principal's audience gets them.
 
         ``incarnation``: the life in which the position was read; another is refused with ``session.incarnation``.
@@ -213,9 +224,9 @@ class Hub:
         batch = batch_of(frames, session, operator=principal.may("admin", session))
         return hot.incarnation, tail, batch.payloads
 
-    async def here(self, principal: Principal, session: str) -> list[dict[str, Any]]:
+    async def list_present(self, principal: Principal, session: str) -> list[dict[str, Any]]:
         """Who is here now."""
-        return self.presence.here(await self.load_session(principal, session, "presence"))
+        return self.presence.list_present(await self.load_session(principal, session, "presence"))
 
     async def notices(self, after: int, limit: int) -> Sequence[Notice]:
         """What those who are away should hear of, in commit order."""

@@ -103,11 +103,17 @@ def notices(session: HotSession, events: Iterable[Event]) -> list[dict[str, Any]
         else:
             continue
         people = list(state.participants)
-        here = {reader.conn.principal.actor for reader in session.readers.values()}
+        connected = {reader.conn.principal.actor for reader in session.readers.values()}
         entries.append(
             {
-                "type": event.type, "session": session.key.session, "incarnation": session.incarnation, "seq": event.seq,
-                "ts": event.ts, "participants": people, "connected": any(p in here for p in people), **facts,
+                "type": event.type,
+                "session": session.key.session,
+                "incarnation": session.incarnation,
+                "seq": event.seq,
+                "ts": event.ts,
+                "participants": people,
+                "connected": any(p in connected for p in people),
+                **facts,
             }
-        )  # fmt: skip
+        )
     return entries

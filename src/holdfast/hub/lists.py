@@ -25,10 +25,16 @@ ListOwner = tuple[str, str]
 def row(head: Head, read: int) -> dict[str, Any]:
     """One line of a list; ``unread`` is whether something came after what the person has seen."""
     return {
-        "session": head.key.session, "title": head.index.title, "incarnation": head.incarnation, "tail": head.tail,
-        "created_ms": head.created_ms, "active_ms": head.active_ms, "read": read, "unread": head.tail > read,
+        "session": head.key.session,
+        "title": head.index.title,
+        "incarnation": head.incarnation,
+        "tail": head.tail,
+        "created_ms": head.created_ms,
+        "active_ms": head.active_ms,
+        "read": read,
+        "unread": head.tail > read,
         "card": head.index.card,
-    }  # fmt: skip
+    }
 
 
 def belongs_on_list(principal: Principal, session: str, index: Index, *, everything: bool = False) -> bool:
@@ -71,9 +77,14 @@ class Lists:
 
     # --- pages
     async def page(
-        self, principal: Principal, *, search: str = "", before: tuple[int, str] | None = None, limit: int,
+        self,
+        principal: Principal,
+        *,
+        search: str = "",
+        before: tuple[int, str] | None = None,
+        limit: int,
         everything: bool = False,
-    ) -> tuple[list[dict[str, Any]], tuple[int, str] | None]:  # fmt: skip
+    ) -> tuple[list[dict[str, Any]], tuple[int, str] | None]:
         """A page of the principal's list, newest activity first, and where the next begins; ``everything``: of all it
         may read. A page that would take too long to fill is given as far as it got."""
         user = principal.actor if principal.actor.startswith("user:") and not everything else None
@@ -102,7 +113,7 @@ class Lists:
     async def watch(self, conn: HubConnection, *, everything: bool = False) -> None:
         """Send the list now and its changes from now on."""
         owner = (conn.principal.tenant, conn.principal.actor)
-        watcher = self.watchers[conn.ident] = Watcher(conn, everything=everything)  # changes from here on are told
+        watcher = self.watchers[conn.ident] = Watcher(conn, everything=everything)  # it gets the changes from here on
         self._by_owner.setdefault(owner, {})[conn.ident] = watcher
         self._by_tenant.setdefault(owner[0], {})[conn.ident] = watcher
         rows = await self.rows(conn.principal, limit=limits.LIST_SESSIONS, everything=everything)
@@ -181,7 +192,7 @@ class Lists:
                 reads.get(s.key.session, 0),
             )
             for s in sessions
-        ]  # fmt: skip
+        ]
         conn.deliver(Batch([encode({"op": "sessions", "rows": rows, "removed": []})]))
 
     def resume(self, conn: HubConnection) -> None:
@@ -195,7 +206,7 @@ class Lists:
             missed, watcher.missed = watcher.missed, {}
             self._send_changes(watcher, missed.values())
 
-    def removed(self, key: Key) -> None:
+    def remove(self, key: Key) -> None:
         """The session was deleted."""
         self._dirty.pop(key, None)
         batch = Batch([encode({"op": "sessions", "rows": [], "removed": [key.session]})])

@@ -1,4 +1,4 @@
-"""Upkeep: deadlines of sessions that are not in memory, stalls of the process, and letting idle sessions go."""
+"""Maintenance: deadlines of sessions that are not in memory, stalls of the process, and letting idle sessions go."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STALL_S = 1.0
 
 
 class Maintenance:
-    """A pulse, once a second."""
+    """What is done once a second, at each tick."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
@@ -26,7 +26,7 @@ class Maintenance:
 
     @property
     def behind(self) -> bool:
-        """The process stood still, and the pulse that will notice is not there yet."""
+        """The process stood still, and the tick that will notice has not come yet."""
         return self.hub.clock.monotonic() - self._last > _TICK_S + _STALL_S
 
     def start(self) -> None:
@@ -59,7 +59,7 @@ class Maintenance:
             await self._wake_due()
             await self._evict_idle(now)
         except HoldfastError as error:
-            self.hub.log.warning("upkeep: %s", error.code)
+            self.hub.log.warning("maintenance: %s", error.code)
 
     async def _wake_due(self) -> None:
         """Load the sessions whose deadline has come, or that a failed commit unloaded; loading arms their timers."""
@@ -80,7 +80,7 @@ class Maintenance:
         crowded = len(self.hub.sessions) > limits.HOT_SESSIONS
         for key, session in list(self.hub.sessions.items()):
             idle_s = 1.0 if crowded or session.state is None else limits.HOT_IDLE_S
-            if session.readers or session.leases or not session.idle or now - session.used < idle_s:
+            if session.readers or session.leases or not session.idle or now - session.last_used < idle_s:
                 continue
             if session.state is not None and session.tail - session.snapshotter.compacted >= limits.COMPACT_EVENTS:
                 self.hub.stats.merged += await compact(session)

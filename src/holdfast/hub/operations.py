@@ -1,4 +1,4 @@
-"""Executing operations: authorise, hand to the session or to the room that keeps what is not in the log, answer."""
+"""Executing operations: authorise, hand to the session, or to the module that keeps what is not in the log, answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 _QUEUED: Final = frozenset({*program.DECIDE, wire.Delete})
-"""Operations that take a place among a session's commands."""
+"""Operations that are queued among a session's commands."""
 
 
 def answer_ok(conn: HubConnection, ident: int | None, result: dict[str, Any]) -> None:
@@ -42,7 +42,7 @@ def answer_error(conn: HubConnection, ident: int | None, error: HoldfastError) -
 
 
 def enqueue(hub: Hub, principal: Principal, op: wire.SessionOp, notify: Callback) -> None:
-    """Authorise a command and give it its place in its session's order. Raises when it may not have one."""
+    """Authorise a command and queue it in its session. Raises when it is refused."""
     key = Key(principal.tenant, op.session)
     if key not in hub.sessions:
         check_session_id(op.session)
@@ -74,7 +74,7 @@ def _with_served(hub: Hub, key: Key, notify: Callback) -> Callback:
 
 
 async def submit(hub: Hub, principal: Principal, op: wire.SessionOp) -> dict[str, Any]:
-    """``place`` a command and wait for its answer."""
+    """``enqueue`` a command and wait for its answer."""
     future: asyncio.Future[dict[str, Any]] = hub.loop.create_future()
     enqueue(hub, principal, op, resolve_into(future))
     return await future
@@ -95,7 +95,7 @@ async def execute(hub: Hub, principal: Principal, op: wire.Op, conn: HubConnecti
 
 
 def ignore_done() -> None:
-    """Nobody wants to know that an operation is answered."""
+    """The default ``done``: the caller need not know when an operation is answered."""
 
 
 def dispatch(hub: Hub, conn: HubConnection, op: wire.Op, done: Callable[[], None] = ignore_done) -> None:
@@ -106,7 +106,7 @@ def dispatch(hub: Hub, conn: HubConnection, op: wire.Op, done: Callable[[], None
         task.add_done_callback(lambda _: done())
         return
 
-    ident = op.id  # the answer holds on to no content
+    ident = op.id  # the callback references no content
     spawned = Key(conn.principal.tenant, op.session) if type(op) is wire.Spawn and op.local else None
 
     def notify(outcome: Outcome) -> None:
@@ -157,7 +157,7 @@ async def subscribe(
     if answer is not None:
         answer({"session": op.session, "incarnation": session.incarnation, "tail": session.tail})
     await hub.readers.attach(conn, session, op.start)
-    hub.presence.joined(session, conn)
+    hub.presence.join(session, conn)
 
 
 def _connection(conn: HubConnection | None) -> HubConnection:
@@ -178,7 +178,7 @@ async def _unsubscribe(
     hub.readers.detach(conn, op.session)
     session = hub.sessions.get(Key(principal.tenant, op.session))
     if session is not None:
-        hub.presence.left(session, conn)
+        hub.presence.leave(session, conn)
     return {}
 
 
@@ -206,7 +206,7 @@ async def _presence(hub: Hub, principal: Principal, op: wire.Presence, conn: Hub
     session = await hub.load_session(principal, op.session, "presence")
     if conn.ident not in session.readers:
         raise Refused("input.malformed", "subscribe before you say what you do")
-    hub.presence.doing(session, conn, op.doing)
+    hub.presence.set_activity(session, conn, op.doing)
     return {}
 
 

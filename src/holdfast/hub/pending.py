@@ -1,4 +1,4 @@
-"""Commands that wait for their commit, and how whoever asked is told."""
+"""Commands that wait for their commit, and the callbacks by which they are answered."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class PendingCommand:
 
     Attributes:
         principal: who asks, for checks that need the state; None for what the hub itself asks.
-        outcome: what was decided; it is told when the decision is durable.
-        told: whoever asked knows.
+        outcome: what was decided; the callback gets it when the decision is durable.
+        notified: the callback was called.
     """
 
     __slots__ = ("_notify", "actor", "notified", "op", "outcome", "principal")
@@ -43,7 +43,7 @@ class PendingCommand:
             self.op = _ENCODED
 
     def notify(self) -> None:
-        """Tell the outcome."""
+        """Call the callback with the outcome, once."""
         if not self.notified and self.outcome is not None:
             self.notified = True
             self._notify(self.outcome)
@@ -55,7 +55,7 @@ class PendingCommand:
 
 
 def resolve_into(future: asyncio.Future[dict[str, Any]]) -> Callback:
-    """Tell a future."""
+    """A callback that resolves a future."""
 
     def notify(outcome: Outcome) -> None:
         if future.done():

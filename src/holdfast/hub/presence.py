@@ -15,7 +15,7 @@ _COALESCE_S = 0.05
 
 
 class PresenceTracker:
-    """Who is where, told to everybody reading the same session, a moment after it changes."""
+    """Who is where, sent to everybody reading the same session, a moment after it changes."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
@@ -24,45 +24,50 @@ class PresenceTracker:
         self._dirty: dict[str, HotSession] = {}
         self._scheduled = False
 
-    def joined(self, session: HotSession, conn: HubConnection) -> None:
+    def join(self, session: HotSession, conn: HubConnection) -> None:
         """A connection began to read the session."""
         self._since.setdefault((conn.ident, session.key.session), self.hub.clock.wall_ms())
-        self.changed(session)
+        self.mark_changed(session)
 
-    def left(self, session: HotSession, conn: HubConnection) -> None:
+    def leave(self, session: HotSession, conn: HubConnection) -> None:
         """A connection reads the session no more."""
         self._since.pop((conn.ident, session.key.session), None)
         self._doing.pop((conn.ident, session.key.session), None)
-        self.changed(session)
+        self.mark_changed(session)
 
-    def doing(self, session: HotSession, conn: HubConnection, what: dict[str, Any]) -> None:
+    def set_activity(self, session: HotSession, conn: HubConnection, activity: dict[str, Any]) -> None:
         """What the person does here now."""
-        self._doing[conn.ident, session.key.session] = what
-        self.changed(session)
+        self._doing[conn.ident, session.key.session] = activity
+        self.mark_changed(session)
 
-    def here(self, session: HotSession) -> list[dict[str, Any]]:
+    def list_present(self, session: HotSession) -> list[dict[str, Any]]:
         """Everybody here: readers, and the workers executing attempts."""
         name = session.key.session
         entries = [
             {
-                **entry, "doing": self._doing.get((entry["connection"], name), {}),
+                **entry,
+                "doing": self._doing.get((entry["connection"], name), {}),
                 "since_ms": self._since.get((entry["connection"], name), 0),
             }
-            for entry in self.hub.readers.here(session)
-        ]  # fmt: skip
+            for entry in self.hub.readers.list_connections(session)
+        ]
         for run in session.state.runs.values() if session.state is not None else []:
             worker = self.hub.workers.by_run.get((session.key, run.id))
             if run.status == "running" and worker is not None and not worker.disconnected:
                 entries.append(
                     {
-                        "actor": f"agent:{run.agent}", "surface": "worker", "device": worker.conn.device,
-                        "connection": worker.conn.ident, "doing": {"run": run.id}, "since_ms": run.queued_ms,
+                        "actor": f"agent:{run.agent}",
+                        "surface": "worker",
+                        "device": worker.conn.device,
+                        "connection": worker.conn.ident,
+                        "doing": {"run": run.id},
+                        "since_ms": run.queued_ms,
                     }
-                )  # fmt: skip
+                )
         return entries
 
-    def changed(self, session: HotSession) -> None:
-        """Tell the readers soon."""
+    def mark_changed(self, session: HotSession) -> None:
+        """Send the new presence to the readers soon."""
         self._dirty[f"{session.key.tenant}/{session.key.session}"] = session
         if not self._scheduled:
             self._scheduled = True
@@ -74,7 +79,7 @@ class PresenceTracker:
         for session in dirty.values():
             if not session.readers:
                 continue
-            message = {"op": "presence", "session": session.key.session, "here": self.here(session)}
+            message = {"op": "presence", "session": session.key.session, "here": self.list_present(session)}
             batch = Batch([encode(message)])
             for reader in session.readers.values():
                 if not reader.conn.paused and reader.conn.principal.may("presence", session.key.session):

@@ -55,20 +55,20 @@ class Readers:
     # --- coming and going
     def check_subscriptions(self, conn: HubConnection, session: str) -> None:
         """Refuse (``limit.subscriptions``) another session on a connection that reads as many as it may."""
-        mine = self.by_connection.get(conn.ident, {})
-        if session not in mine and len(mine) >= limits.SUBSCRIPTIONS:
+        readers = self.by_connection.get(conn.ident, {})
+        if session not in readers and len(readers) >= limits.SUBSCRIPTIONS:
             raise Refused("limit.subscriptions")
 
     async def attach(
         self, conn: HubConnection, session: HotSession, start: Literal["snapshot", "tail"] | wire.Cursor
     ) -> Reader:
         """Begin to read; the answer to the subscription must have been written before this is called."""
-        mine = self.by_connection.setdefault(conn.ident, {})
+        readers = self.by_connection.setdefault(conn.ident, {})
         name = session.key.session
-        if name in mine:
+        if name in readers:
             self.detach(conn, name)
         reader = Reader(conn, session, session.tail)
-        mine[name] = reader
+        readers[name] = reader
         session.readers[conn.ident] = reader
         self.hub.stats.subscriptions += 1
         if isinstance(start, wire.Cursor):
@@ -86,7 +86,7 @@ class Readers:
         return reader
 
     def _begin_with_snapshot(self, reader: Reader, reason: str) -> None:
-        """Now, or when the connection has room for it: somebody may subscribe to much and read slowly."""
+        """Now, or when the connection is not paused: somebody may subscribe to much and read slowly."""
         if reader.conn.paused:
             reader.cursor, reader.reason = -1, reason
         else:
@@ -117,7 +117,7 @@ class Readers:
 
     def _end(self, reader: Reader) -> None:
         reader.session.readers.pop(reader.conn.ident, None)
-        reader.session.used = self.hub.clock.monotonic()
+        reader.session.last_used = self.hub.clock.monotonic()
         self.hub.stats.subscriptions -= 1
         if reader.task is not None:
             reader.task.cancel()
@@ -143,7 +143,7 @@ class Readers:
         open_ = batch_of(frames, session.key.session, operator=True)
         masked = open_ if everyone else batch_of(frames, session.key.session, operator=False)
         tail = frames[-1].last
-        reached = 0
+        deliveries = 0
         for reader in list(session.readers.values()):
             if not reader.live:
                 continue
@@ -153,9 +153,9 @@ class Readers:
                 continue
             reader.cursor = tail
             conn.deliver(open_ if reader.operator else masked)
-            reached += 1
-        stats.deliveries += reached
-        stats.bytes_out += reached * size
+            deliveries += 1
+        stats.deliveries += deliveries
+        stats.bytes_out += deliveries * size
 
     def _fall_behind(self, reader: Reader) -> None:
         reader.live = False
@@ -200,10 +200,10 @@ class Readers:
                     if not reader.conn.paused:
                         await self._step(reader)
         except HoldfastError as error:
-            closed = {"op": "closed", "session": reader.session.key.session, "code": error.code}
+            message = {"op": "closed", "session": reader.session.key.session, "code": error.code}
             reader.task = None
             self.detach(reader.conn, reader.session.key.session)
-            reader.conn.deliver(Batch([encode(closed)]))
+            reader.conn.deliver(Batch([encode(message)]))
         finally:
             reader.task = None
 
@@ -264,15 +264,19 @@ class Readers:
         session, stats = reader.session, self.hub.stats
         seq, view = session.snapshot()
         payload = b'{"op":"snapshot","session":%b,"incarnation":"%b","seq":%d,"reason":"%b","view":%b}' % (
-            encode(session.key.session), session.incarnation.encode(), seq, reason.encode(), view,
-        )  # fmt: skip
+            encode(session.key.session),
+            session.incarnation.encode(),
+            seq,
+            reason.encode(),
+            view,
+        )
         reader.cursor, reader.mark, reader.reason = seq, None, "reset"
         stats.snapshots += 1
         stats.resets += reason != "start"
         stats.bytes_out += len(payload)
         reader.conn.deliver(Batch([payload]))
 
-    def here(self, session: HotSession) -> list[dict[str, Any]]:
+    def list_connections(self, session: HotSession) -> list[dict[str, Any]]:
         """The connections reading a session."""
         return [
             {

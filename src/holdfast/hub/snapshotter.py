@@ -1,4 +1,4 @@
-"""Keeping and loading what is derived: stored snapshots of a session's state, and history pages.
+"""Storing and loading what is derived: snapshots of a session's state, and history pages.
 
 They only save time. A session without them, or with ones of another version, is folded from its log.
 """
@@ -40,7 +40,7 @@ class StoredSnapshot(msgspec.Struct):
 
 
 class Loaded(NamedTuple):
-    """A session folded from its log. ``kept`` is the seq of the snapshot that shortened it."""
+    """A session folded from its log. ``snapshot_seq`` is that of the snapshot that shortened it."""
 
     state: State
     view: View
@@ -74,7 +74,7 @@ async def load(engine: LogReader, head: Head, *, from_log: bool = False) -> Load
             log.warning(
                 "session %s: its snapshot is not usable (%s); folding its log", head.key.session, type(error).__name__
             )
-    base = state.tail
+    snapshot_seq = state.tail
     while state.tail < head.tail:
         frames = await engine.read(head.key, state.tail, max_bytes=limits.PAGE_BYTES)
         if not frames:
@@ -88,17 +88,17 @@ async def load(engine: LogReader, head: Head, *, from_log: bool = False) -> Load
             program.evolve_all(state, events)
             view.apply_all(events)
             for key in frame.keys:
-                if frame.first > base or key.last > base:  # else the snapshot has it
+                if frame.first > snapshot_seq or key.last > snapshot_seq:  # else the snapshot has it
                     producer.remember(state, key)
         await asyncio.sleep(0)  # a long log must not hold the loop
-    return Loaded(state, view, base, compacted)
+    return Loaded(state, view, snapshot_seq, compacted)
 
 
 class Snapshotter:
     """Decides when a hot session's snapshot and pages are stored, and stores them in the background.
 
     Attributes:
-        kept: seq of the stored snapshot.
+        snapshot_seq: seq of the stored snapshot.
         compacted: seq up to which the log is compacted.
     """
 
@@ -111,7 +111,7 @@ class Snapshotter:
         self._bytes = 0
         self._task: asyncio.Task[None] | None = None
 
-    def committed(self, events: int, size: int) -> None:
+    def on_commit(self, events: int, size: int) -> None:
         """Count what was committed; store when enough has come together or the window has grown too large."""
         self._events += events
         self._bytes += size

@@ -58,7 +58,7 @@ class Stats:
     commit_seconds: Histogram = field(default_factory=Histogram)
 
     def count_unknown(self, events: list[Event]) -> None:
-        """Count what adapters did not know of their providers' events, as they told it."""
+        """Count the events of providers that adapters did not know, as they reported them."""
         for event in events:
             counts = event.data.get("events") if event.type == e.UPSTREAM_UNKNOWN else None
             if isinstance(counts, dict):

@@ -1,4 +1,4 @@
-"""Workers: who serves which agent, which attempt runs where, and what the holder of an attempt must hear.
+"""Workers: who serves which agent, which attempt runs where, and what the worker of an attempt is sent.
 
 Nothing here is durable. Runs, attempts and what is asked of them are in the sessions; a worker's connection may close
 and come back (``attach``), and only the lease decides whether its attempt is lost (CTL-1, RUN-2).
@@ -32,7 +32,7 @@ RunKey = tuple[Key, str]
 class ConnectedWorker:
     """A connection that offers to run agents.
 
-    ``held`` are the attempts it executes, with their generation. ``silent``: it let a lease run out, so it hangs, and gets
+    ``attempts`` are those it executes, with their generation. ``unresponsive``: it let a lease run out, so it hangs, and gets
     nothing more until it is heard of again; else it would cost a run all its attempts.
     """
 
@@ -80,7 +80,7 @@ class Workers:
                 del self.by_run[run_key]
                 session = self.hub.sessions.get(run_key[0])
                 if session is not None:
-                    self.hub.presence.changed(session)
+                    self.hub.presence.mark_changed(session)
         self.hub.stats.workers = len(self.by_connection)
 
     async def _look_for_work(self, worker: ConnectedWorker) -> None:
@@ -146,7 +146,7 @@ class Workers:
         op = runs.Claim(session=session.key.session, run=run.id, worker=name, lease_s=self.hub.lease_s)
 
         def notify(outcome: Outcome) -> None:
-            # told in the step that ends the commit: the brief must hold nothing that is decided and not yet durable
+            # called in the step that ends the commit: the assignment must hold nothing that is decided and not yet durable
             self._claiming.discard(run_key)
             worker.claims -= 1
             if not isinstance(outcome, HoldfastError):
@@ -180,7 +180,7 @@ class Workers:
         worker.attempts[run_key] = generation
         self.by_run[run_key] = worker
         self.renew(session, ident)
-        self.hub.presence.changed(session)
+        self.hub.presence.mark_changed(session)
 
     def assignment(self, session: HotSession, run: RunState) -> dict[str, Any]:
         """Everything an attempt needs to begin, or to go on."""
@@ -204,22 +204,34 @@ class Workers:
         if cancel is not None and run.cancel is not None and run.cancel.reason:
             cancel["reason"] = run.cancel.reason
         return {
-            "session": session.key.session, "run": run.id, "generation": run.generation, "agent": run.agent,
-            "incarnation": session.incarnation, "lease_s": run.lease_s, "input": input_, "by": run.by,
-            "turn": run.input, "parent": run.parent, "name": run.name, "attempts": run.attempts, "losses": run.losses,
-            "journal": run.journal, "approvals": decisions,
+            "session": session.key.session,
+            "run": run.id,
+            "generation": run.generation,
+            "agent": run.agent,
+            "incarnation": session.incarnation,
+            "lease_s": run.lease_s,
+            "input": input_,
+            "by": run.by,
+            "turn": run.input,
+            "parent": run.parent,
+            "name": run.name,
+            "attempts": run.attempts,
+            "losses": run.losses,
+            "journal": run.journal,
+            "approvals": decisions,
             "steers": [{"steerId": i, "text": s.text, "by": s.by} for i, s in run.steers.items()],
-            "cancel": cancel, "seq": session.tail,
-        }  # fmt: skip
+            "cancel": cancel,
+            "seq": session.tail,
+        }
 
     # --- executing
     def renew(self, session: HotSession, ident: str) -> None:
         """Start the run's lease anew; the session's timer finds it when it runs out."""
         run = session.state.runs.get(ident) if session.state is not None else None
         if run is not None:
-            fresh = ident not in session.leases
+            is_new = ident not in session.leases
             session.leases[ident] = self.hub.clock.monotonic() + run.lease_s
-            if fresh:
+            if is_new:
                 session.arm()
 
     async def heartbeat(self, conn: HubConnection, op: wire.Heartbeat) -> dict[str, Any]:
@@ -291,7 +303,7 @@ class Workers:
     def expire(self, session: HotSession) -> None:
         """Record the attempts whose lease has run out (RUN-3)."""
         if self.hub.maintenance.behind:
-            return  # nobody was heard meanwhile: the next pulse adds what the stall took
+            return  # nothing was received meanwhile: the next tick adds what the stall took
         now = self.hub.clock.monotonic()
         for ident, until in list(session.leases.items()):
             run = session.state.runs.get(ident) if session.state is not None else None
@@ -304,13 +316,15 @@ class Workers:
                     worker.unresponsive = True
                 restored = run.life not in ("", session.incarnation)
                 op = runs.LeaseExpired(
-                    session=session.key.session, run=ident, generation=run.generation,
+                    session=session.key.session,
+                    run=ident,
+                    generation=run.generation,
                     reason="restored from a backup" if restored else "lease expired",
-                )  # fmt: skip
+                )
                 session.submit(op, "system:session")
 
     def forget(self, session: HotSession) -> None:
-        """The session was deleted: whoever executes its runs is told to stop."""
+        """The session was deleted: signal the workers that execute its runs to stop."""
         for run_key, worker in [(h, w) for h, w in self.by_run.items() if h[0] == session.key]:
             self._signal(session, run_key[1], "fenced", {"status": "deleted"})
             del self.by_run[run_key]
@@ -325,8 +339,8 @@ class Workers:
             session.arm()
 
     # --- telling
-    def committed(self, session: HotSession, events: list[Event]) -> None:
-        """After a commit: tell holders what concerns their attempts, let go of what ended, claim what is claimable."""
+    def on_commit(self, session: HotSession, events: list[Event]) -> None:
+        """After a commit: signal workers what concerns their attempts, release what ended, claim what is claimable."""
         state = session.state
         for event in events:
             handler = _HANDLERS.get(event.type)
@@ -335,9 +349,9 @@ class Workers:
         if state is not None and any(run.status == "queued" for run in state.runs.values()):
             self.consider(session)
 
-    def missed(self, session: HotSession, events: list[Event]) -> None:
+    def on_missed_commit(self, session: HotSession, events: list[Event]) -> None:
         """As ``committed``, for events whose commit was reported as failed: an attempt they began has not been assigned."""
-        self.committed(session, events)
+        self.on_commit(session, events)
         for event in [event for event in events if event.type == e.RUN_STARTED]:
             worker = self.by_connection.get(event.data["worker"].rpartition("@")[2])
             if worker is not None and (session.key, event.run) not in self.by_run:
@@ -351,8 +365,13 @@ class Workers:
             return
         generation = worker.attempts.get((session.key, ident)) or (run.generation if run is not None else 1)
         message = {
-            "op": "signal", "session": session.key.session, "run": ident, "generation": generation, "what": signal, "data": data,
-        }  # fmt: skip
+            "op": "signal",
+            "session": session.key.session,
+            "run": ident,
+            "generation": generation,
+            "what": signal,
+            "data": data,
+        }
         worker.conn.deliver(Batch([encode(message)]))
 
     def _on_cancel(self, session: HotSession, event: Event) -> None:
@@ -371,13 +390,17 @@ class Workers:
         approval = session.state.approvals.get(ident) if session.state is not None else None
         if approval is not None and event.run is not None:
             data = {
-                "approvalId": ident, "decision": approval.decision, "by": approval.by, "args": approval.args,
-                "tool": approval.tool, "note": approval.note,
-            }  # fmt: skip
+                "approvalId": ident,
+                "decision": approval.decision,
+                "by": approval.by,
+                "args": approval.args,
+                "tool": approval.tool,
+                "note": approval.note,
+            }
             self._signal(session, event.run or "", "approval", data)
 
     def _on_attempt_over(self, session: HotSession, event: Event) -> None:
-        """An attempt is over, however: its holder is told to stop, unless it said so itself, and has a slot again."""
+        """An attempt is over, however: its worker is signalled to stop, unless it ended the run itself, and has a slot again."""
         ident = event.run or ""
         session.leases.pop(ident, None)
         if event.type == e.RUN_ENDED:
@@ -389,7 +412,7 @@ class Workers:
         if not event.actor.startswith("agent:"):
             self._signal(session, ident, "fenced", {"status": event.data.get("status", "lost")})
         worker = self.by_run.pop((session.key, ident), None)
-        self.hub.presence.changed(session)
+        self.hub.presence.mark_changed(session)
         if worker is not None and worker.attempts.pop((session.key, ident), None) is not None:
             self._offer_free_slot(worker)
 

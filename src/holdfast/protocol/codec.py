@@ -37,22 +37,24 @@ encode = _ENCODER.encode
 
 
 def decode(
-    raw: bytes | str | memoryview, decoder: msgspec.json.Decoder[Any], what: str = "message",
-    most: int = limits.MESSAGE_BYTES,
-) -> Any:  # fmt: skip
+    raw: bytes | str | memoryview,
+    decoder: msgspec.json.Decoder[Any],
+    what: str = "message",
+    max_bytes: int = limits.MESSAGE_BYTES,
+) -> Any:
     """Decode untrusted JSON with a typed decoder.
 
     Args:
         raw: the bytes as received.
         decoder: a ``msgspec.json.Decoder`` of the expected shape.
         what: named in errors.
-        most: how many bytes there may be.
+        max_bytes: how many bytes there may be.
 
     Raises:
         Refused: ``input.…``; the code says which bound, see ``refusal``.
     """
-    if len(raw) > most:
-        raise too_large(what, most, "bytes")
+    if len(raw) > max_bytes:
+        raise too_large(what, max_bytes, "bytes")
     check_nesting(raw, what)
     try:
         return decoder.decode(raw)
@@ -62,14 +64,14 @@ def decode(
         raise Refused("input.malformed", f"{what}: not valid JSON in UTF-8") from None
 
 
-def parse(text: str | bytes, most: int = limits.MESSAGE_DEPTH) -> Any:
+def parse(text: str | bytes, max_depth: int = limits.MESSAGE_DEPTH) -> Any:
     """The value of JSON text that stands in a value: a tool's arguments, or what it answered.
 
     Raises:
-        ValueError: it is not JSON, or nested more than ``most`` levels deep.
+        ValueError: it is not JSON, or nested more than ``max_depth`` levels deep.
     """
     try:
-        check_nesting(text, most=most)
+        check_nesting(text, max_depth=max_depth)
     except Refused as error:
         raise ValueError(error.detail) from None
     return json.loads(text, parse_constant=_no_number)
@@ -93,8 +95,8 @@ def refusal(error: msgspec.ValidationError, what: str) -> Refused:
     """What a value that is not of the expected shape is refused with: one code and one fix, wherever it came in."""
     message = str(error)
     if match := _TOO_LONG.fullmatch(message):
-        kind, most, field = match.groups()
-        return too_large(field or what, int(most), "characters" if kind == "str" else "entries")
+        kind, limit, field = match.groups()
+        return too_large(field or what, int(limit), "characters" if kind == "str" else "entries")
     if SESSION_ID in message or message.endswith(" - at `$.session`"):
         return Refused("input.session_id", f"{what}: {_short(message)}")
     if ENTITY_ID in message:
@@ -109,7 +111,7 @@ def _short(message: str) -> str:
     return re.sub(r"Expected `str` matching regex '.*'(?= - at|$)", "not an id", message)
 
 
-def check_value(value: Any, what: str = "data", depth: int = 1, most: int = limits.JSON_DEPTH) -> None:
+def check_value(value: Any, what: str = "data", depth: int = 1, max_depth: int = limits.JSON_DEPTH) -> None:
     """Refuse what some reader could not represent: depth and integers. Strings are already valid UTF-8.
 
     Values of an application's own types count as the arrays and objects that they become.
@@ -118,26 +120,26 @@ def check_value(value: Any, what: str = "data", depth: int = 1, most: int = limi
         value: an array or object.
         what: named in errors.
         depth: its own level.
-        most: how many levels there may be.
+        max_depth: how many levels there may be.
 
     Raises:
         Refused: ``input.too_deep`` (also for a value that contains itself) or ``input.number_range``.
     """
-    if depth > most:
-        raise too_deep(what, most)
+    if depth > max_depth:
+        raise too_deep(what, max_depth)
     for item in value.values() if type(value) is dict else value:
         kind = type(item)
         if kind is str or kind in _LEAVES:
             continue
         if kind is dict or kind is list:
-            check_value(item, what, depth + 1, most)
+            check_value(item, what, depth + 1, max_depth)
         elif isinstance(item, int):
             if not -limits.INTEGER_MAX <= item <= limits.INTEGER_MAX:
                 raise Refused("input.number_range", f"{what}: an integer is beyond ±(2^53-1)")
         else:
             inner = _members(item)
             if inner is not None:
-                check_value(inner, what, depth + 1, most)
+                check_value(inner, what, depth + 1, max_depth)
 
 
 def _members(value: Any) -> Iterable[Any] | None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class _Turn(NamedTuple):
     """An input of the branch and what answers it.
 
-    ``began`` is the input's seq, 0 when it has left the window; ``answer`` the run chosen. What was said between ``first``,
-    where an answer began to be given, and ``again``, where the chosen one was queued, was said after an answer: it stays
-    there.
+    ``start_seq`` is the input's, 0 when it has left the window; ``answer`` the run chosen. What came between
+    ``first_answer_seq``, where an answer began, and ``queued_seq``, where the chosen one was queued, came after an answer:
+    it stays there.
     """
 
     start_seq: int

@@ -186,9 +186,12 @@ def _input_message(view: View, event: Event) -> None:
         return
     text = _text(data, "text")
     optional = _without_empty(
-        parent=data.get("parent"), edits=data.get("edits"), agent=data.get("agent"), attachments=data.get("attachments"),
+        parent=data.get("parent"),
+        edits=data.get("edits"),
+        agent=data.get("agent"),
+        attachments=data.get("attachments"),
         meta=data.get("meta"),
-    )  # fmt: skip
+    )
     role = _text(data, "role") or "user"
     view.add(
         event, "message", ident, role=role, text=text, length=utf16_len(text), status="complete", turn=ident, **optional
@@ -279,9 +282,17 @@ def _run_queued(view: View, event: Event) -> None:
         return
     optional = _without_empty(**{f: data.get(f) for f in ("name", "input", "parent", "after")})
     view.runs[event.run] = {
-        "id": event.run, "seq": event.seq, "agent": _text(data, "agent"), "status": "queued", "attempt": 0,
-        "attempts": data.get("attempts", 1), "version": 1, "queued_ts": event.ts, "by": event.actor, **optional,
-    }  # fmt: skip
+        "id": event.run,
+        "seq": event.seq,
+        "agent": _text(data, "agent"),
+        "status": "queued",
+        "attempt": 0,
+        "attempts": data.get("attempts", 1),
+        "version": 1,
+        "queued_ts": event.ts,
+        "by": event.actor,
+        **optional,
+    }
     if "parent" not in optional and isinstance(optional.get("input"), str):
         view.branch["runs"].pop(optional["input"], None)  # a new answer is the one shown
 

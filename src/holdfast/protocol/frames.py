@@ -75,8 +75,11 @@ def encode_frame(session: str, events: list[Event], audience: int = EVERYONE) ->
     """Encode consecutive events into one frame; this is the only place where events become bytes."""
     first, last = events[0].seq, events[-1].last
     payload = b'{"op":"events","session":"%b","from":%d,"to":%d,"events":%b}' % (
-        session.encode(), first, last, encode(events),
-    )  # fmt: skip
+        session.encode(),
+        first,
+        last,
+        encode(events),
+    )
     return Frame(first, last, audience, payload)
 
 

@@ -15,7 +15,7 @@ from holdfast.protocol.events import Event
 FOLD_VERSION: Final = 1
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "lost"})
 UNFINISHED: Final = frozenset({"open", "called", "pending"})
-"""Item statuses that the end of the item's run settles."""
+"""Item statuses that the end of the item's run changes."""
 
 _ITEM_COST: Final = 160  # bytes of an item's JSON beyond its text, roughly
 
@@ -171,9 +171,17 @@ class ViewState:
         for text in self.open.values():
             text.flush()
         return {
-            "fold": FOLD_VERSION, "title": self.title, "agent": self.agent, "meta": self.meta, "state": self.state,
-            "items": self.items, "runs": self.runs, "branch": self.branch, "handoff": self.handoff, "older": self.older,
-        }  # fmt: skip
+            "fold": FOLD_VERSION,
+            "title": self.title,
+            "agent": self.agent,
+            "meta": self.meta,
+            "state": self.state,
+            "items": self.items,
+            "runs": self.runs,
+            "branch": self.branch,
+            "handoff": self.handoff,
+            "older": self.older,
+        }
 
     @classmethod
     def load(cls, data: dict[str, Any]) -> Self:
@@ -191,7 +199,7 @@ class ViewState:
 
     # --- windowing (SUB-5)
     def trim(self, max_bytes: int) -> dict[str, Any] | None:
-        """Take the oldest settled items out until about ``max_bytes`` remain; they become one history page.
+        """Take the oldest finished items out until about ``max_bytes`` remain; they become one history page.
 
         Items of live runs, and everything after the first of them, stay. Returns ``{items, runs}`` or None when
         nothing could go. The view's ``older`` counts the page.

@@ -355,7 +355,7 @@ BULKY = frozenset({"append", "end", "send", "interrupt", "steer", "create", "ask
 """Operations that carry text, data, or many names."""
 
 
-def most_bytes(name: str) -> int:
+def max_bytes(name: str) -> int:
     """How long the message of an operation may be, however it is written."""
     if name == "presence":
         return limits.PRESENCE_MESSAGE_BYTES
@@ -367,8 +367,8 @@ def check_size(raw: bytes) -> None:
     if raw.startswith(b'{"op":"append"'):  # as our clients write it
         return
     name, _ = op_and_id(raw)
-    if name in OPS and len(raw) > most_bytes(name):
-        raise too_large(name, most_bytes(name), "bytes")
+    if name in OPS and len(raw) > max_bytes(name):
+        raise too_large(name, max_bytes(name), "bytes")
 
 
 class _Header(msgspec.Struct):

@@ -84,11 +84,11 @@ class Principal(msgspec.Struct, frozen=True):
 
     def names(self, verb: str) -> tuple[str, ...] | None:
         """The ids, and the prefixes ending in ``*``, of the sessions on which ``verb`` is granted; None when on all."""
-        granted = {capability.pattern for capability in self.capabilities if verb in capability.verbs}
-        if "*" in granted:
+        patterns = {capability.pattern for capability in self.capabilities if verb in capability.verbs}
+        if "*" in patterns:
             return None
-        prefixes = tuple(pattern[:-1] for pattern in granted if pattern.endswith("*"))
-        return tuple(sorted(p for p in granted if not any(p.startswith(q) and p != f"{q}*" for q in prefixes)))
+        prefixes = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
+        return tuple(sorted(p for p in patterns if not any(p.startswith(q) and p != f"{q}*" for q in prefixes)))
 
 
 def root_of(principal: Principal) -> str:

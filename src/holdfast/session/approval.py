@@ -54,9 +54,13 @@ def ask(state: State, op: wire.Ask, writer: Writer) -> None:
         if sum(not a.decision for a in state.approvals.values()) >= limits.PENDING_APPROVALS:
             raise Refused("session.full", f"more than {limits.PENDING_APPROVALS} approvals wait")
         data = {
-            "approvalId": ident, "tool": op.tool, "args": op.args, "hash": digest,
-            "deadline": writer.ts + int(op.deadline_s * 1_000), "default": op.default if rule else UNDECIDED,
-        }  # fmt: skip
+            "approvalId": ident,
+            "tool": op.tool,
+            "args": op.args,
+            "hash": digest,
+            "deadline": writer.ts + int(op.deadline_s * 1_000),
+            "default": op.default if rule else UNDECIDED,
+        }
         if op.call is not None:
             data["toolCallId"] = _close(run, op.call, writer)
         if person := requester(state, run):
@@ -158,12 +162,18 @@ def on_requested(state: State, event: Event) -> None:
     """An approval waits for a decision."""
     data = event.data
     state.approvals[data["approvalId"]] = ApprovalState(
-        event.run or "", data["tool"], data["args"], data["hash"], event.actor, data["deadline"],
+        event.run or "",
+        data["tool"],
+        data["args"],
+        data["hash"],
+        event.actor,
+        data["deadline"],
         # what an asker said without a rule, in logs of version 0.1, counts no more
         default=data["default"] if "rule" in data else UNDECIDED,
-        requester=data.get("requester", ""), command=data.get("command", ""),
+        requester=data.get("requester", ""),
+        command=data.get("command", ""),
         purpose=browser_tools.purpose(data) or "decision",
-    )  # fmt: skip
+    )
     content.on_paused(state, event)
     excess = len(state.approvals) - limits.KEPT_APPROVALS
     for ident in [i for i, a in state.approvals.items() if not waits(state, a) and a.run not in state.runs][

@@ -25,11 +25,14 @@ def send(state: State, op: wire.Send, writer: Writer, *, after: list[str] | None
     _check_meta(op.meta)
     data: dict[str, Any] = {"messageId": ident, "text": check_text(op.text, "text")}
     optional = {
-        "agent": agent, "parent": parent, "edits": edits, "role": "operator" if operator else "",
+        "agent": agent,
+        "parent": parent,
+        "edits": edits,
+        "role": "operator" if operator else "",
         "key": op.key if op.key != ident else None,
         "attachments": [{"blob": a.blob, "name": a.name, "mediaType": a.media_type} for a in op.attachments],
         "meta": op.meta,
-    }  # fmt: skip
+    }
     data.update({name: value for name, value in optional.items() if value})
     if op.answer is not None:
         _check_answers(state, op.answer, parent)

@@ -28,9 +28,9 @@ def check(state: State, op: wire.Op) -> None:
 
     From ids that were handed out together with their life (``ids.bind``) it is taken off.
     """
-    named = getattr(op, "incarnation", None)
-    if named is not None and named != state.incarnation:
-        raise _refusal(state, op, f"it was read in life {named!r:.40}")
+    incarnation = getattr(op, "incarnation", None)
+    if incarnation is not None and incarnation != state.incarnation:
+        raise _refusal(state, op, f"it was read in life {incarnation!r:.40}")
     for field, kind in NAMES.get(type(op), {}).items():
         value = getattr(op, field)
         if value is None:
@@ -39,7 +39,7 @@ def check(state: State, op: wire.Op) -> None:
         server_id = ids.parse(ident)
         if kind and (server_id is None or server_id.kind != kind):
             continue
-        read_in = bound or named
+        read_in = bound or incarnation
         if read_in is None and (server_id is None or not server_id.life) and not _is_here(state, ident):
             continue  # there is no such thing in any life that could be meant
         if not (read_in == state.incarnation if read_in is not None else ids.names_life(ident, state.incarnation)):
@@ -52,9 +52,9 @@ def _is_here(state: State, ident: str) -> bool:
     return ident in state.runs or ident in state.ended or ident in state.approvals
 
 
-def is_of_life(life: str, run: str, named: str | None) -> bool:
-    """Whether a run is meant that lives in this life: as it is ``named``, or as the run's id says."""
-    return named == life if named is not None else ids.parse(run) is not None and ids.names_life(run, life)
+def is_of_life(life: str, run: str, incarnation: str | None) -> bool:
+    """Whether a run is meant that lives in this life: as it is ``incarnation``, or as the run's id says."""
+    return incarnation == life if incarnation is not None else ids.parse(run) is not None and ids.names_life(run, life)
 
 
 def owner(state: State, ident: str) -> str | None:
@@ -74,15 +74,15 @@ def check_tail(state: State, expect: wire.Cursor | None) -> None:
             raise Refused("session.tail", f"the tail is {state.tail}", tail=state.tail)
 
 
-def check_life(present: str, named: str | None) -> None:
+def check_life(current: str, incarnation: str | None) -> None:
     """Refuse (``session.incarnation``) a position that was read in another life than the present one."""
-    if named is not None and named != present:
-        raise Refused("session.incarnation", incarnation=present)
+    if incarnation is not None and incarnation != current:
+        raise Refused("session.incarnation", incarnation=current)
 
 
-def _refusal(state: State, op: wire.Op, why: str) -> Refused:
+def _refusal(state: State, op: wire.Op, reason: str) -> Refused:
     code = "run.fenced" if is_attempt_op(op) else "session.incarnation"
-    return Refused(code, f"the session lives another life now: {why}", incarnation=state.incarnation)
+    return Refused(code, f"the session lives another life now: {reason}", incarnation=state.incarnation)
 
 
 def is_attempt_op(op: wire.Op) -> bool:

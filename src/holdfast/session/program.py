@@ -118,18 +118,18 @@ EVOLVE: Final[dict[str, Evolve]] = {
 }
 
 
-def _created(state: State, event: Event) -> None:
+def _on_created(state: State, event: Event) -> None:
     state.created_by = event.actor
     state.title = event.data.get("title", "")
     state.agent = event.data.get("agent", "")
 
 
-def _renamed(state: State, event: Event) -> None:
+def _on_renamed(state: State, event: Event) -> None:
     state.title = event.data["title"]
 
 
-EVOLVE[e.SESSION_CREATED] = _created
-EVOLVE[e.SESSION_RENAMED] = _renamed
+EVOLVE[e.SESSION_CREATED] = _on_created
+EVOLVE[e.SESSION_RENAMED] = _on_renamed
 
 
 def decide(

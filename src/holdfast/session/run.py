@@ -86,10 +86,10 @@ def children(state: State, ident: str) -> list[RunState]:
 
 def descendants(state: State, ident: str) -> list[RunState]:
     """Live runs below ``ident``, children before their own children."""
-    found = children(state, ident)
-    for child in found:
-        found.extend(children(state, child.id))
-    return found
+    below = children(state, ident)
+    for child in below:
+        below.extend(children(state, child.id))
+    return below
 
 
 def claimable(state: State, run: RunState) -> bool:
@@ -128,8 +128,12 @@ def claim(state: State, op: Claim, writer: Writer) -> None:
 
 def _start(state: State, ident: str, agent: str, generation: int, worker: str, lease_s: float, writer: Writer) -> None:
     data = {
-        "agent": agent, "generation": generation, "worker": worker, "lease_s": lease_s, "incarnation": state.incarnation,
-    }  # fmt: skip
+        "agent": agent,
+        "generation": generation,
+        "worker": worker,
+        "lease_s": lease_s,
+        "incarnation": state.incarnation,
+    }
     writer.write(e.RUN_STARTED, data, run=ident, actor=f"agent:{agent}")
     writer.result = {"run": ident, "generation": generation}
 
@@ -269,11 +273,21 @@ def on_queued(state: State, event: Event) -> None:
         return
     assert event.run is not None
     state.runs[event.run] = RunState(
-        event.run, data["agent"], "queued", event.actor, data.get("attempts", 1), event.ts, input=data.get("input"),
-        parent=data.get("parent"), name=data.get("name"), task=data.get("task", {}), local=data.get("local", False),
-        concurrent=data.get("concurrent", False), after=data.get("after", []),
+        event.run,
+        data["agent"],
+        "queued",
+        event.actor,
+        data.get("attempts", 1),
+        event.ts,
+        input=data.get("input"),
+        parent=data.get("parent"),
+        name=data.get("name"),
+        task=data.get("task", {}),
+        local=data.get("local", False),
+        concurrent=data.get("concurrent", False),
+        after=data.get("after", []),
         labels=data.get("labels", {}),
-    )  # fmt: skip
+    )
 
 
 def on_started(state: State, event: Event) -> None:

@@ -23,7 +23,7 @@ class CancelState(msgspec.Struct):
 
 
 class SteerState(msgspec.Struct):
-    """Words for a run that its worker has not confirmed yet."""
+    """A steer's text for a run, which its worker has not confirmed yet."""
 
     text: str
     by: str
@@ -168,7 +168,7 @@ class State(msgspec.Struct):
     keyed: dict[str, list[ProducerKey]] = {}
 
 
-def trim_oldest(entries: dict[str, Any], most: int) -> None:
+def trim_oldest(entries: dict[str, Any], max_entries: int) -> None:
     """Forget the oldest entries beyond a bound."""
-    while len(entries) > most:
+    while len(entries) > max_entries:
         del entries[next(iter(entries))]

@@ -168,7 +168,7 @@ async def test_a_mistake_in_the_writer_leaves_nobody_waiting(
     said = threading.Event()
     monkeypatch.setattr("holdfast.engines.sqlite.writer.log.exception", lambda *_: said.set())
     with monkeypatch.context() as patch:
-        patch.setattr("holdfast.engines.sqlite.transaction.Transaction.committed", mistaken)
+        patch.setattr("holdfast.engines.sqlite.transaction.Transaction.update_cache", mistaken)
         await fails(add(engine, 0), "unknown", "commit.unknown")
     async with asyncio.timeout(10):  # the writer's thread tells its caller first, and then the log
         while not said.is_set():

@@ -22,7 +22,7 @@ _SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 OnProgress = Callable[[int, int], None]
-"""Told ``(pages done, pages in all)``."""
+"""Called with ``(pages done, pages in all)``."""
 
 
 def backup(path: str, target: str, on_progress: OnProgress | None = None) -> None:

@@ -51,8 +51,8 @@ class Checkpointer:
         pause_s = self._interval_s
         while not self._stopped.wait(pause_s):
             pause_s = self._interval_s
-            if self._writer.mode != FAILED and (why := self._store.watch.describe_loss()):
-                self._writer.fail(DatabaseLost(why))
+            if self._writer.mode != FAILED and (reason := self._store.watch.describe_loss()):
+                self._writer.fail(DatabaseLost(reason))
                 continue
             commits = self._writer.counters["commits"]
             if commits == self._seen_commits and self._writer.mode != FULL:

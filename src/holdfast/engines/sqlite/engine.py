@@ -167,7 +167,7 @@ class SqliteEngine:
             self._eraser.start(session, (key, incarnation))
 
     async def wait_until_erased(self, key: Key, incarnation: str) -> None:
-        """See ``Engine.erased``."""
+        """See ``Engine.wait_until_erased``."""
         await self._eraser.wait_until_erased((key, incarnation))
 
     # --- derived

@@ -46,7 +46,7 @@ class Eraser:
         self._waiting: dict[LifeKey, asyncio.Event] = {}
 
     def start(self, session: int, life: LifeKey | None = None) -> None:
-        """Erase what hangs on a session's row id; ``life`` is by what ``erased`` asks for it."""
+        """Erase what hangs on a session's row id; ``life`` is the key for ``wait_until_erased``."""
         done = asyncio.Event()
         if life is not None:
             self._waiting[life] = done

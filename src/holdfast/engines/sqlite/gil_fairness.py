@@ -21,7 +21,7 @@ SLEEP_S: Final = 0.000_05
 
 
 class GilFairness:
-    """Counts work under way in threads, and lets them breathe while it takes too long."""
+    """Counts work under way in threads, and gives them the interpreter lock while it takes too long."""
 
     def __init__(self) -> None:
         self._under_way = 0

@@ -1,8 +1,8 @@
 """Finding sessions: lists and queues, each page within a bounded number of rows whatever is asked for.
 
-Three ways lead to the rows of a list: the names that were asked for, the sessions of a user, and all sessions by last
-activity. The first that has few rows is gone whole and sorted; the last is gone a stretch at a time, and whoever asked is
-told where the next begins.
+Three access paths lead to the rows of a list: the names that were asked for, the sessions of a user, and all sessions by last
+activity. The first that has few rows is read whole and sorted; the last is read a stretch at a time, and the page says where the
+next begins.
 """
 
 from __future__ import annotations
@@ -37,9 +37,14 @@ _BATCH_END: Final = f"SELECT count(*), max(session) FROM ({_BATCH})"
 
 
 def list_sessions(
-    connection: apsw.Connection, tenant: str, user: str | None, names: Sequence[str] | None, search: str,
-    before: tuple[int, str] | None, limit: int,
-) -> SessionPage:  # fmt: skip
+    connection: apsw.Connection,
+    tenant: str,
+    user: str | None,
+    names: Sequence[str] | None,
+    search: str,
+    before: tuple[int, str] | None,
+    limit: int,
+) -> SessionPage:
     """See ``Engine.list``."""
     words = search_words(search)
     ms, name = before or _NEWEST
@@ -66,29 +71,29 @@ def queued(
 ) -> Queue:
     """See ``Engine.queued``."""
     params = {"tenant": tenant, "agent": agent, "after": after or 0, "scan": limits.LIST_SCAN, **_range_params(names)}
-    few = names is not None and _few_names(connection, tenant, names)
+    few_names = names is not None and _few_names(connection, tenant, names)
     count: Any = 0
     last: Any = None
-    if not few:
+    if not few_names:
         ((count, last),) = connection.execute(_BATCH_END, params)
-    sql = _queued(few, None if names is None else len(names))
+    sql = _queued(few_names, None if names is None else len(names))
     keys = [Key(*row) for row in connection.execute(sql, params)]
     return Queue(keys, last if count == limits.LIST_SCAN else None)
 
 
 def _few_names(connection: apsw.Connection, tenant: str, names: Sequence[str]) -> bool:
     """Whether there are few sessions of these names."""
-    left = limits.LIST_SCAN
+    remaining = limits.LIST_SCAN
     for first, beyond in ranges(names):
-        left -= _count(connection, _COUNT_NAMES, (tenant, first, beyond), left + 1)
-        if left < 0:
+        remaining -= _count(connection, _COUNT_NAMES, (tenant, first, beyond), remaining + 1)
+        if remaining < 0:
             return False
     return True
 
 
-def _count(connection: apsw.Connection, sql: str, params: tuple[Any, ...], most: int | None = None) -> int:
-    """Count rows, no farther than ``most``, or one beyond what is few."""
-    (row,) = connection.execute(sql, (*params, limits.LIST_SCAN + 1 if most is None else most))
+def _count(connection: apsw.Connection, sql: str, params: tuple[Any, ...], limit: int | None = None) -> int:
+    """Count rows, no farther than ``limit``, or one beyond what is few."""
+    (row,) = connection.execute(sql, (*params, limits.LIST_SCAN + 1 if limit is None else limit))
     return int(row[0])
 
 
@@ -100,7 +105,7 @@ def _range_params(names: Sequence[str] | None) -> dict[str, str]:
 
 
 # --- the statements ---------------------------------------------------------------------------------------------------
-def _named(names: int) -> str:
+def _ids_by_name(names: int) -> str:
     """The ids of sessions whose name lies in one of the ranges; each range is a search of the index of names."""
     one = "SELECT id FROM session WHERE tenant = :tenant AND name >= :from{n} AND name < :to{n}"
     return " UNION ".join(one.format(n=n) for n in range(names)) or "SELECT 0 AS id WHERE 0"
@@ -117,7 +122,7 @@ def _list(path: AccessPath, by_user: bool, stretch: bool, names: int | None, wor
     ranges' ``:from0 :to0`` …, the words' ``:w0`` …"""
     columns = ", ".join(f"session.{column}" for column in statements.SESSION)
     source = {
-        "names": f"({_named(names or 0)}) AS named CROSS JOIN session ON session.id = named.id",
+        "names": f"({_ids_by_name(names or 0)}) AS named CROSS JOIN session ON session.id = named.id",
         "user": "participant CROSS JOIN session ON session.id = participant.session",
         "activity": "session INDEXED BY session_active",
     }[path]
@@ -141,11 +146,11 @@ def _list(path: AccessPath, by_user: bool, stretch: bool, names: int | None, wor
 
 
 @lru_cache(64)
-def _queued(few: bool, names: int | None) -> str:
+def _queued(few_names: bool, names: int | None) -> str:
     """Sessions with work for an agent: of the names asked for where they are few, else of the next lot."""
-    if few:
+    if few_names:
         source = (
-            f"({_named(names or 0)}) AS named CROSS JOIN session ON session.id = named.id CROSS JOIN queued "
+            f"({_ids_by_name(names or 0)}) AS named CROSS JOIN session ON session.id = named.id CROSS JOIN queued "
             "ON queued.tenant = :tenant AND queued.agent = :agent AND queued.session = session.id"
         )
         where = "1"

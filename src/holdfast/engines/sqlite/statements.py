@@ -9,7 +9,7 @@ MULTI_ROWS: Final = (128, 32, 8, 2, 1)
 """Sizes of multi-row statements: few, so that each is compiled once and kept."""
 
 SESSION: Final = ("id", "tenant", "name", "incarnation", "tail", "created_ms", "active_ms", "deleted", "idx")
-"""The columns of a session, as ``rows.stored`` reads them."""
+"""The columns of a session, as ``rows.decode_session`` reads them."""
 
 
 # --- writing ------------------------------------------------------------------------------------------------------

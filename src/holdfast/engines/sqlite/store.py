@@ -34,7 +34,7 @@ def connect(path: str, *, vfs: str | None, write: bool) -> apsw.Connection:
     """Open one connection; nothing is written yet.
 
     A database without a log is in nobody's use. Whoever only reads it opens it as a file that does not change, which leaves
-    no empty log behind: that there was none is something to tell.
+    no empty log behind: that there was none matters.
     """
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if write else apsw.SQLITE_OPEN_READONLY
     if not write and vfs is None and os.path.exists(path) and not has_log(path):
@@ -108,8 +108,8 @@ class Store:
                 [connect(self.path, vfs=self._vfs, write=False) for _ in range(self._reader_count)], self.path
             )
             self.watch.learn("-wal", "-shm")
-            if why := self.watch.describe_loss():
-                raise DatabaseLost(why)
+            if reason := self.watch.describe_loss():
+                raise DatabaseLost(reason)
         except BaseException:
             self.close()
             raise
@@ -186,7 +186,7 @@ class Store:
         disk = os.statvfs(os.path.dirname(os.path.abspath(self.path)))
         return bool(grown_bytes - os.stat(self.path).st_size + spare_bytes <= disk.f_bavail * disk.f_frsize)
 
-    def room_bytes(self) -> int:
+    def free_bytes(self) -> int:
         """What the disk has left once the database has taken in what its log holds; for the writer's thread.
 
         As long as that is not negative a checkpoint succeeds, and with it all that frees space.

@@ -74,10 +74,17 @@ class Transaction:
         rows: Any = self.connection.execute(
             statements.INSERT_SESSION,
             (
-                *head.key, head.incarnation, head.tail, head.created_ms, head.active_ms, head.deleted,
-                head.index.due_ms, searchable(head.index), encode_json(head.index),
+                *head.key,
+                head.incarnation,
+                head.tail,
+                head.created_ms,
+                head.active_ms,
+                head.deleted,
+                head.index.due_ms,
+                searchable(head.index),
+                encode_json(head.index),
             ),
-        )  # fmt: skip
+        )
         session = StoredSession(next(rows)[0], head)
         self._changed[head.key] = session
         self._index_differences(session, Index(), head.index)
@@ -133,7 +140,7 @@ class Transaction:
                 self.connection.execute(statement(size), [value for row in rows[at : at + size] for value in row])
                 at += size
 
-    def committed(self) -> None:
+    def update_cache(self) -> None:
         """The commit succeeded: what changed is what is known from now on."""
         for key, session in self._changed.items():
             self._cached.pop(key, None)  # to the end: least recently written go first

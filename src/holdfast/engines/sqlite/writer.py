@@ -77,7 +77,7 @@ class WriterThread:
         self._thread.join()
 
     def submit(self, write: Write[Any]) -> None:
-        """Queue a write; its ``done`` is told the outcome on the loop."""
+        """Queue a write; its ``done`` gets the outcome on the loop."""
         self._queue.put(write)
 
     def fail(self, error: apsw.Error | DatabaseLost) -> None:
@@ -97,17 +97,17 @@ class WriterThread:
     # --- the thread
     def _main(self) -> None:
         while True:
-            group, rest = self._gather()
+            group, item = self._gather()
             if group:
                 self._commit_or_stop(group)
-            if rest is _STOP:
+            if item is _STOP:
                 return
-            if rest is _FINISH_CHECKPOINT:
+            if item is _FINISH_CHECKPOINT:
                 self._finish_checkpoint()
-            if isinstance(rest, apsw.Error):
-                self._note_error(rest)
-            if isinstance(rest, DatabaseLost) and self.mode != FAILED:
-                self._enter_lost(str(rest))
+            if isinstance(item, apsw.Error):
+                self._note_error(item)
+            if isinstance(item, DatabaseLost) and self.mode != FAILED:
+                self._enter_lost(str(item))
             if self.mode != OK and time.monotonic() >= self._next_probe:
                 self._probe()
                 self._next_probe = time.monotonic() + self._probe_s
@@ -139,8 +139,8 @@ class WriterThread:
 
     def _commit(self, group: Sequence[Write[Any]]) -> None:
         watch = self._store.watch
-        if self.mode != FAILED and (why := watch.describe_loss(*COMMITTED)):
-            self._enter_lost(why)
+        if self.mode != FAILED and (reason := watch.describe_loss(*COMMITTED)):
+            self._enter_lost(reason)
         if self.mode == FULL:
             group = self._refuse(group, "disk.full", lambda write: not write.essential)
         elif self.mode == FAILED:
@@ -168,13 +168,13 @@ class WriterThread:
             at_commit = True
             connection.execute("COMMIT")
         except Exception as error:
-            self._not_committed(group, error, at_commit)
+            self._on_commit_failure(group, error, at_commit)
             return
-        if why := watch.describe_loss(*COMMITTED):  # in a file that nobody will find
-            self._enter_lost(why)
-            self._deliver([(write, CommitFailed("unknown", "commit.unknown", why)) for write in group])
+        if reason := watch.describe_loss(*COMMITTED):  # in a file that nobody will find
+            self._enter_lost(reason)
+            self._deliver([(write, CommitFailed("unknown", "commit.unknown", reason)) for write in group])
             return
-        transaction.committed()
+        transaction.update_cache()
         self.counters["commits"] += 1
         self.counters["writes"] += len(group)
         self.counters["commit_bytes"] += sum(write.size_bytes for write in group)
@@ -191,12 +191,12 @@ class WriterThread:
             return True
         self._unchecked_bytes = 0
         try:
-            return self._store.room_bytes() >= 2 * size_bytes + 2 * CHECK_BYTES
+            return self._store.free_bytes() >= 2 * size_bytes + 2 * CHECK_BYTES
         except (apsw.Error, OSError):
             return True  # the write itself will tell
 
     # --- failures
-    def _not_committed(self, group: Sequence[Write[Any]], error: Exception, at_commit: bool) -> None:
+    def _on_commit_failure(self, group: Sequence[Write[Any]], error: Exception, at_commit: bool) -> None:
         self.error = _describe(error)
         if _is_full(error, at_commit):
             self._roll_back()
@@ -223,8 +223,8 @@ class WriterThread:
         self, group: Sequence[Write[Any]], code: str, is_refused: Callable[[Write[Any]], bool]
     ) -> list[Write[Any]]:
         """Refuse some of a group, nothing applied; answers the others."""
-        why = self.error if code == "disk.lost" else ""
-        self._deliver([(write, CommitFailed("not_applied", code, why)) for write in group if is_refused(write)])
+        reason = self.error if code == "disk.lost" else ""
+        self._deliver([(write, CommitFailed("not_applied", code, reason)) for write in group if is_refused(write)])
         return [write for write in group if not is_refused(write)]
 
     def _roll_back(self) -> None:
@@ -248,10 +248,10 @@ class WriterThread:
         self._reserve.release()
         self._next_probe = time.monotonic() + self._probe_s
 
-    def _enter_lost(self, why: str) -> None:
+    def _enter_lost(self, reason: str) -> None:
         """Not into a file that is not that of its name. Nothing is opened anew before the very same is back."""
-        log.error("%s; writing stops", why)
-        self.error = why
+        log.error("%s; writing stops", reason)
+        self.error = reason
         self._store.rescue()
         self._enter_failed("disk.lost")
 
@@ -276,13 +276,13 @@ class WriterThread:
     def _probe(self) -> None:
         if self.mode == FAILED and not self._reopen():
             return
-        if self._has_room():
+        if self._has_space():
             self.mode = OK
             self._store.save_space(None)
         else:
             self._enter_full()
 
-    def _has_room(self) -> bool:
+    def _has_space(self) -> bool:
         """Whether what the log holds found its place in the database, and the reserve its own beside it."""
         try:
             self._store.checkpoint()
@@ -294,8 +294,8 @@ class WriterThread:
 
     def _reopen(self) -> bool:
         """Reads go on from the last durable commit until a probe succeeds; then everything is closed and reopened."""
-        if why := self._store.watch.describe_loss():
-            self.error, self._code = why, "disk.lost"
+        if reason := self._store.watch.describe_loss():
+            self.error, self._code = reason, "disk.lost"
             return False
         try:
             self._store.probe()

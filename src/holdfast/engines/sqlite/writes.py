@@ -31,7 +31,7 @@ class Write(msgspec.Struct, Generic[T]):
 
     Attributes:
         apply: does it; raises ``HoldfastError`` before it changed anything, to refuse this write alone.
-        done: told the result or the error, from the writer's thread's ``deliver``.
+        done: gets the result or the error, from the writer's thread's ``deliver``.
         size_bytes: what it adds to its group.
         essential: admitted when the disk is full.
     """

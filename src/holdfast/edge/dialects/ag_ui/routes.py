@@ -159,7 +159,7 @@ class AgUi:
                 [stream.run_error("connection.lost", f"{subscription.close_reason}: the run goes on; connect again.")]
             )
         except HoldfastError as error:
-            yield _encode([stream.run_error(error.code, error.words)])
+            yield _encode([stream.run_error(error.code, error.text)])
 
     async def _events_of(
         self,

@@ -126,7 +126,7 @@ def _text_errors(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[
 
 def error_text(error: HoldfastError) -> str:
     """An error as a person may read it, and a program may recognise it."""
-    return f"{error.code}: {error.words}"
+    return f"{error.code}: {error.text}"
 
 
 def stream_response(subscription: LocalSubscription, answer_: Answer) -> Response:

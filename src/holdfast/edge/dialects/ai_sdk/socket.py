@@ -185,7 +185,7 @@ class ChatConnection(ServerConnection):
     def _refuse_frame(self, ident: str, error: HoldfastError) -> None:
         """In the SDK's shape; a frame that names no request can only end the connection."""
         if ident:
-            self._send_frame({"type": "error", "requestId": ident, "errorText": f"{error.code}: {error.words}"})
+            self._send_frame({"type": "error", "requestId": ident, "errorText": f"{error.code}: {error.text}"})
         if not self.principal.actor:
             self.close(CLOSE_CODES.get(error.code, 1008), error.code)
         elif not ident:
@@ -234,9 +234,7 @@ class ChatConnection(ServerConnection):
                 return
             await self._stream(exchange, *found)
         except HoldfastError as error:
-            self._send_frame(
-                {"type": "error", "requestId": exchange.ident, "errorText": f"{error.code}: {error.words}"}
-            )
+            self._send_frame({"type": "error", "requestId": exchange.ident, "errorText": f"{error.code}: {error.text}"})
         except Exception:
             self.hub.log.exception("a request of an AI SDK client failed")
             self._send_frame({"type": "error", "requestId": exchange.ident, "errorText": "server.internal"})

@@ -142,6 +142,6 @@ def answer_as_openai(error: HoldfastError) -> Response:
     """An error as OpenAI's clients read it; ``x-should-retry`` is what they go by."""
     status = error.row.status
     kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    body = {"message": error.words, "type": kind, "param": error.fields.get("param"), "code": error.code}
+    body = {"message": error.text, "type": kind, "param": error.fields.get("param"), "code": error.code}
     retry = {"x-should-retry": "true" if error.row.retry else "false"}
     return json_response({"error": body}, status, {**retry, **error_headers(error)})
