@@ -96,11 +96,11 @@ async def test_a_state_too_large_to_be_kept_does_not_lose_the_run(
         mine = Checkpoint(run, "test")
         await mine.load()
         await mine.save(b"small")
-        assert mine.whole
+        assert mine.is_saved
         await mine.save(b"x" * 65)
-        assert not mine.whole
+        assert not mine.is_saved
         asked.set()
-        await ask_all(run, [Question("q", "go", {})], wait=mine.whole)
+        await ask_all(run, [Question("q", "go", {})], wait=mine.is_saved)
         await run.say("done")
 
     session, _ = await working(house, write)
@@ -287,7 +287,7 @@ async def test_rounds_that_get_somewhere_go_on(house: House) -> None:
 async def test_a_conversation_that_gets_nowhere_ends(
     bench: Workshop, provider: Provider, api: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation.Conversation, "_ask", lambda self, before: asyncio.sleep(0))
+    monkeypatch.setattr(conversation.Conversation, "_request", lambda self, history: asyncio.sleep(0))
     provider.script = lambda _, asked: streamed(api, "Hello.")
     await bench.worker(writer=an_agent(api, provider))
     session = await bench.session()

@@ -40,12 +40,12 @@ def test_a_signature_becomes_a_schema_and_arguments_what_it_names() -> None:
     assert told.parameters["properties"]["boat"] == {"$ref": "#/$defs/Boat"}
     assert set(told.parameters["$defs"]) == {"Boat", "Kind"}
     given = {"boat": {"length": 7}, "day": "2026-11-23", "hours": 2, "pay": "cash"}
-    assert told.taken(given) == {
+    assert told.convert_args(given) == {
         "boat": Boat(7), "day": datetime.date(2026, 11, 23), "hours": 2, "crew": [], "pay": "cash", "note": None,
     }  # fmt: skip
     for wrong in ({"hours": 0}, {"hours": "2"}, {"boat": 7}, {"pay": "gold"}, {"more": 1}):
         with pytest.raises(ValueError):
-            told.taken(given | wrong)
+            told.convert_args(given | wrong)
 
 
 def test_a_type_named_like_its_tool() -> None:

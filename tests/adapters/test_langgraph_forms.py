@@ -17,7 +17,7 @@ from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
 
 from holdfast.agents.adapters import langgraph
-from holdfast.agents.adapters.langgraph_interrupts import answered, questions
+from holdfast.agents.adapters.langgraph_interrupts import questions, resume_value
 from holdfast.agents.approvals import Approval
 from holdfast.agents.run import RunContext
 from tests.adapters.langgraph_scripts import Model, Talk, talking
@@ -153,7 +153,7 @@ def test_the_form_of_an_inbox_is_a_list_of_requests_and_of_answers() -> None:
     assert [(q.id, q.tool, q.args) for q in questions("i", value)] == [
         ("i.1", "mail", {"n": 1}), ("i.2", "pay", {"n": 1}), ("i.3", "call", {"n": 1})
     ]  # fmt: skip
-    assert answered(value, [approval(True), approval(False), approval(False, "later")], None) == [
+    assert resume_value(value, [approval(True), approval(False), approval(False, "later")], None) == [
         {"type": "accept", "args": None}, {"type": "ignore", "args": None}, {"type": "response", "args": "later"}
     ]  # fmt: skip
 
@@ -168,7 +168,7 @@ def test_the_form_of_an_inbox_is_a_list_of_requests_and_of_answers() -> None:
 def test_a_value_of_any_other_form_is_one_approval(value: Any) -> None:
     (question,) = questions("i", value)
     assert question.id == "i" and isinstance(question.args, dict) and question.tool
-    assert answered(value, [approval(False, "no")], None) in (False, {"type": "reject", "message": "no"})
+    assert resume_value(value, [approval(False, "no")], None) in (False, {"type": "reject", "message": "no"})
 
 
 async def test_what_a_model_does_at_its_provider_is_shown_and_what_is_not_known_is_counted(shop: Workshop) -> None:

@@ -211,7 +211,7 @@ async def test_one_that_fails_beside_one_that_asks_fails_the_run(shop: Workshop)
 
 async def test_a_loop_that_gets_nowhere_fails(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """An interrupt whose answer never arrives: whatever the cause, the run ends."""
-    monkeypatch.setattr(langgraph._Going, "_resolve", lambda self, interrupts: asyncio.sleep(0))
+    monkeypatch.setattr(langgraph._GraphRun, "_resolve", lambda self, interrupts: asyncio.sleep(0))
 
     def think(state: Talk) -> Any:
         return {"messages": [AIMessage(str(interrupt("well?")))]}

@@ -230,7 +230,7 @@ async def test_a_worker_lost_after_the_decision_does_not_act_again(shop: Worksho
 
 async def test_a_loop_that_gets_nowhere_fails(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A decision that the SDK never hears of: whatever the cause, the run ends, and soon."""
-    monkeypatch.setattr(openai_agents._Going, "_resolve", lambda *_: asyncio.sleep(0))
+    monkeypatch.setattr(openai_agents._AgentRun, "_resolve", lambda *_: asyncio.sleep(0))
     desk = Desk()
     await shop.worker(writer=serving(desk.above(desk.clerk(PAY), ASK)))
     session = await shop.session()

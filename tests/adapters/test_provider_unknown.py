@@ -185,9 +185,9 @@ async def test_pydantic_ai_makes_one_message_of_an_answer_and_counts_what_is_not
             m.FilePart(m.BinaryContent(b"", media_type="image/png")),
         ]
         for index, part in enumerate(parts):
-            await relay._said(m.PartStartEvent(index=index, part=part))
-            await relay._said(m.PartEndEvent(index=index, part=part))
-        await relay._said(SimpleNamespace(kind="applause"))
+            await relay._handle_event(m.PartStartEvent(index=index, part=part))
+            await relay._handle_event(m.PartEndEvent(index=index, part=part))
+        await relay._handle_event(SimpleNamespace(kind="applause"))
         await relay._texts.end_all()
         await relay._unknown.record()
 

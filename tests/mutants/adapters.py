@@ -18,7 +18,7 @@ INSIDE = "tests/adapters/test_openai_agents_approvals.py"
 def answers_by_position() -> None:
     from holdfast.agents.adapters import langgraph_calls
 
-    langgraph_calls._own_place = lambda call, request, answers: lambda: 0
+    langgraph_calls._isolate_interrupts = lambda call, request, answers: lambda: 0
 
 
 @mutant(
@@ -32,7 +32,7 @@ def leaves_others_at_work() -> None:
     async def rest(self: Any) -> None:
         return None
 
-    langgraph_calls._Siblings.rest = rest  # type: ignore[method-assign]
+    langgraph_calls._Siblings.wait = rest  # type: ignore[method-assign]
 
 
 @mutant(
@@ -43,7 +43,7 @@ def leaves_others_at_work() -> None:
 def made_while_it_asks() -> None:
     from holdfast.agents.adapters import openai_agents
 
-    openai_agents._Going._asked_inside = staticmethod(lambda context: [])  # type: ignore[method-assign]
+    openai_agents._AgentRun._pending_nested_calls = staticmethod(lambda context: [])  # type: ignore[method-assign]
 
 
 @mutant(
@@ -79,7 +79,7 @@ def late_source() -> None:
     real = texts.Texts.cite
 
     async def cite(self: Any, key: Any, uri: str, title: str = "", quote: str = "") -> None:
-        if texts._place("message", key) in self._open:
+        if texts._text_key("message", key) in self._open:
             await real(self, key, uri, title, quote)
 
     texts.Texts.cite = cite  # type: ignore[method-assign]

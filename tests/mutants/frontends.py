@@ -15,8 +15,8 @@ from tests.mutants.plant import mutant
 def asks_beside_the_call() -> None:
     from holdfast.agents.adapters import framework
 
-    tellable = framework._tellable
-    framework._tellable = lambda question: tellable(question)._replace(call=None)
+    tellable = framework._normalize
+    framework._normalize = lambda question: tellable(question)._replace(call=None)
 
 
 @mutant(

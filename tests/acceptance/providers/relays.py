@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from holdfast.agents.adapters import anthropic_messages, generator, openai_chat, openai_responses
-from holdfast.agents.adapters.answer import Answer, ProviderFailed, RunWriter, upstream
+from holdfast.agents.adapters.answer import Answer, ProviderFailed, RunWriter, open_stream
 from holdfast.agents.run import RunContext
 
 Event = dict[str, Any]
@@ -23,7 +23,7 @@ def by(read: Read) -> Relay:
 
     async def relay(run: RunContext, stream: AsyncIterator[Event]) -> Answer:
         scribe = RunWriter(run)
-        async with upstream(stream) as events:
+        async with open_stream(stream) as events:
             async for event in events:
                 await read(scribe, event)
         return await scribe.complete()
@@ -33,8 +33,8 @@ def by(read: Read) -> Relay:
 
 async def _whole_call(scribe: RunWriter, ident: str, name: str, args: Any) -> None:
     key = len(scribe.answer.calls)
-    await scribe.call(key, ident or f"call-{key}", name)
-    await scribe.args(key, json.dumps(args, ensure_ascii=False))
+    await scribe.start_call(key, ident or f"call-{key}", name)
+    await scribe.append_args(key, json.dumps(args, ensure_ascii=False))
 
 
 async def converse(scribe: RunWriter, event: Event) -> None:
@@ -42,12 +42,12 @@ async def converse(scribe: RunWriter, event: Event) -> None:
     start, grown = event.get("contentBlockStart"), event.get("contentBlockDelta")
     if start and "toolUse" in start["start"]:
         tool = start["start"]["toolUse"]
-        await scribe.call(start["contentBlockIndex"], tool["toolUseId"], tool["name"])
+        await scribe.start_call(start["contentBlockIndex"], tool["toolUseId"], tool["name"])
     if grown:
         delta = grown["delta"]
-        await scribe.text(TEXT, delta.get("text", ""))
-        await scribe.reasoning(TEXT, delta.get("reasoningContent", {}).get("text", ""))
-        await scribe.args(grown["contentBlockIndex"], delta.get("toolUse", {}).get("input", ""))
+        await scribe.write_text(TEXT, delta.get("text", ""))
+        await scribe.write_reasoning(TEXT, delta.get("reasoningContent", {}).get("text", ""))
+        await scribe.append_args(grown["contentBlockIndex"], delta.get("toolUse", {}).get("input", ""))
     if "messageStop" in event:
         scribe.answer.finish = event["messageStop"]["stopReason"]
 
@@ -77,19 +77,19 @@ async def _part(scribe: RunWriter, part: Event) -> None:
         call = part["functionCall"]
         await _whole_call(scribe, call.get("id", ""), call["name"], call.get("args", {}))
     elif "executableCode" in part:
-        await scribe.theirs("code", "code", "code_execution")
-        await scribe.args("code", json.dumps(part["executableCode"]))
+        await scribe.start_provider_call("code", "code", "code_execution")
+        await scribe.append_args("code", json.dumps(part["executableCode"]))
     elif "codeExecutionResult" in part:
-        await scribe.settle("code", part["codeExecutionResult"])
+        await scribe.record_result("code", part["codeExecutionResult"])
     else:
-        await (scribe.reasoning if part.get("thought") else scribe.text)(TEXT, part.get("text", ""))
+        await (scribe.write_reasoning if part.get("thought") else scribe.write_text)(TEXT, part.get("text", ""))
 
 
 async def interactions(scribe: RunWriter, event: Event) -> None:
     """Google's interactions."""
     delta = event.get("delta", {})
     if delta.get("type") == "text":
-        await scribe.text(event["index"], delta["text"])
+        await scribe.write_text(event["index"], delta["text"])
     if event["event_type"] == "interaction.completed":
         scribe.answer.finish = event["interaction"]["status"]
 
@@ -99,14 +99,14 @@ async def cohere(scribe: RunWriter, event: Event) -> None:
     kind = event["type"]
     message = event.get("delta", {}).get("message", {})
     if kind in ("content-start", "content-delta"):
-        await scribe.text(event["index"], message["content"].get("text", ""))
-        await scribe.reasoning(event["index"], message["content"].get("thinking", ""))
+        await scribe.write_text(event["index"], message["content"].get("text", ""))
+        await scribe.write_reasoning(event["index"], message["content"].get("thinking", ""))
     elif kind == "tool-plan-delta":
-        await scribe.reasoning("plan", message["tool_plan"])
+        await scribe.write_reasoning("plan", message["tool_plan"])
     elif kind == "tool-call-start":
-        await scribe.call(event["index"], message["tool_calls"]["id"], message["tool_calls"]["function"]["name"])
+        await scribe.start_call(event["index"], message["tool_calls"]["id"], message["tool_calls"]["function"]["name"])
     if kind in ("tool-call-start", "tool-call-delta"):
-        await scribe.args(event["index"], message["tool_calls"]["function"]["arguments"])
+        await scribe.append_args(event["index"], message["tool_calls"]["function"]["arguments"])
     elif kind == "message-end":
         scribe.answer.finish = event["delta"]["finish_reason"]
 
@@ -115,17 +115,17 @@ async def realtime(scribe: RunWriter, event: Event) -> None:
     """The text, the transcripts and the calls of OpenAI's realtime API, of those who speak like it, and of Gemini Live."""
     kind, item = event.get("type", ""), event.get("item", {})
     if kind in ("response.text.delta", "response.output_text.delta", "response.output_audio_transcript.delta"):
-        await scribe.text(event["item_id"], event["delta"])
+        await scribe.write_text(event["item_id"], event["delta"])
     elif kind == "response.output_item.added" and item["type"] == "function_call":
-        await scribe.call(item["id"], item["call_id"], item["name"])
+        await scribe.start_call(item["id"], item["call_id"], item["name"])
     elif kind == "response.function_call_arguments.delta":
-        await scribe.args(event["item_id"], event["delta"])
+        await scribe.append_args(event["item_id"], event["delta"])
     elif kind == "response.done":
         scribe.answer.finish = event["response"]["status"]
     for call in event.get("toolCall", {}).get("functionCalls", []):
         await _whole_call(scribe, call["id"], call["name"], call["args"])
     content = event.get("serverContent", {})
-    await scribe.text(TEXT, content.get("outputTranscription", {}).get("text", ""))
+    await scribe.write_text(TEXT, content.get("outputTranscription", {}).get("text", ""))
     for part in content.get("modelTurn", {}).get("parts", []):
         if "text" in part:
             await _part(scribe, part)
@@ -139,7 +139,7 @@ def plain(read: Callable[[Event], tuple[str, Any]]) -> Relay:
     async def relay(run: RunContext, stream: AsyncIterator[Event]) -> Answer:
         async def said() -> AsyncIterator[str]:
             over: Any = False
-            async with upstream(stream) as events:
+            async with open_stream(stream) as events:
                 async for event in events:
                     text, last = read(event)
                     over = over or last

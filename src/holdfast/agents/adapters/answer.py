@@ -17,7 +17,7 @@ import msgspec
 
 from holdfast.agents.adapters.framework import plain_id
 from holdfast.agents.adapters.texts import Texts
-from holdfast.agents.adapters.unknown import Unknown
+from holdfast.agents.adapters.unknown import UnknownEvents
 from holdfast.agents.run import RunContext
 from holdfast.errors import HoldfastError
 from holdfast.protocol import limits
@@ -26,7 +26,7 @@ from holdfast.protocol.codec import parse, well_formed, well_formed_data
 Stream = AsyncIterable[Any] | Awaitable[AsyncIterable[Any]]
 """A provider's stream, or what gives one when it is awaited: the call of the provider's client, as it is."""
 
-_CLIENTS = frozenset({"openai", "anthropic", "httpx", "httpx2", "httpcore", "httpcore2"})
+_CLIENT_PACKAGES = frozenset({"openai", "anthropic", "httpx", "httpx2", "httpcore", "httpcore2"})
 _ADDRESS = re.compile(r"\b\w+://\S+")
 _KEY = re.compile(r"[\w*.+/=-]{20,}")
 
@@ -39,8 +39,8 @@ class ProviderFailed(HoldfastError):
     """
 
     def __init__(self, detail: str, *, status: int | None = None, reason: str = "") -> None:
-        known: dict[str, Any] = {"status": status, "reason": reason}
-        super().__init__("upstream.failed", detail, **{name: value for name, value in known.items() if value})
+        fields: dict[str, Any] = {"status": status, "reason": reason}
+        super().__init__("upstream.failed", detail, **{name: value for name, value in fields.items() if value})
 
 
 class Call(msgspec.Struct):
@@ -103,95 +103,100 @@ class RunWriter:
     """
 
     def __init__(
-        self, run: RunContext, adapter: str = "adapter", *, closes: bool = True, awaited: dict[str, Call] | None = None
+        self,
+        run: RunContext,
+        adapter: str = "adapter",
+        *,
+        close_texts: bool = True,
+        pending_calls: dict[str, Call] | None = None,
     ) -> None:
         self.run = run
-        self.closes = closes
+        self.close_texts = close_texts
         self.answer = Answer()
         self.texts = Texts(run)
-        self.unknown = Unknown(run, adapter)
-        self.called: list[str] = []
-        self.awaited: dict[str, Call] = dict(awaited or {})
-        self._calls: dict[Any, Call] = dict(self.awaited)
+        self.unknown = UnknownEvents(run, adapter)
+        self.call_ids: list[str] = []
+        self.pending_calls: dict[str, Call] = dict(pending_calls or {})
+        self._calls: dict[Any, Call] = dict(self.pending_calls)
         self._keys: dict[Any, str] = {}
 
-    async def text(self, key: Any, delta: str) -> None:
+    async def write_text(self, key: Any, delta: str) -> None:
         """Append to a message."""
         self.answer.text += delta
         self._keys[key] = "message"
         await self.texts.write("message", key, delta)
 
-    async def refusal(self, key: Any, delta: str) -> None:
+    async def write_refusal(self, key: Any, delta: str) -> None:
         """Append to the words with which the model refuses: a message, to people."""
         self.answer.refusal += delta
         self._keys[key] = "message"
         await self.texts.write("message", key, delta)
 
-    async def reasoning(self, key: Any, delta: str) -> None:
+    async def write_reasoning(self, key: Any, delta: str) -> None:
         """Append to a piece of reasoning."""
         self.answer.reasoning += delta
         self._keys[key] = "reasoning"
         await self.texts.write("reasoning", key, delta)
 
-    def end(self, key: Any) -> None:
+    def end_text(self, key: Any) -> None:
         """Nothing more comes under a key, or under the keys that begin with it."""
-        for known, kind in self._keys.items():
-            if known == key or (isinstance(known, tuple) and known[0] == key):
-                self.texts.end(kind, known)
+        for open_key, kind in self._keys.items():
+            if open_key == key or (isinstance(open_key, tuple) and open_key[0] == key):
+                self.texts.end(kind, open_key)
 
-    async def call(self, key: Any, upstream: str, name: str, kind: str = "function") -> Call:
+    async def start_call(self, key: Any, upstream: str, name: str, kind: str = "function") -> Call:
         """A call begins; it is shown while the model writes its arguments."""
         call = Call(call_id(self.run, upstream), well_formed(upstream), well_formed(name), kind=kind)
         self._calls[key] = call
-        self.called.append(call.upstream)
+        self.call_ids.append(call.upstream)
         self.answer.calls.append(call)
-        self.texts.between()
+        self.texts.break_message()
         await self.run.tools.announce(call.id, call.name)
         return call
 
-    async def args(self, key: Any, delta: str) -> None:
+    async def append_args(self, key: Any, delta: str) -> None:
         """Append to the arguments of a call."""
         call = self._calls.get(key)
         if call is not None and delta:
             call.args += delta
             await self.run.tools.append_args(call.id, delta)
 
-    def known(self, key: Any) -> Call | None:
+    def find_call(self, key: Any) -> Call | None:
         """The call of a key."""
         return self._calls.get(key)
 
-    async def theirs(self, key: Any, upstream: str, name: str) -> None:
+    async def start_provider_call(self, key: Any, upstream: str, name: str) -> None:
         """A call that the provider makes itself begins; ``settle`` says what came of it."""
-        call = await self.call(key, upstream, name)
+        call = await self.start_call(key, upstream, name)
         self.answer.calls.remove(call)
-        self.awaited[call.upstream] = self.run.tools.provider_calls[call.upstream] = call
+        self.pending_calls[call.upstream] = self.run.tools.provider_calls[call.upstream] = call
 
-    async def settle(self, key: Any, value: Any, error: str = "") -> None:
+    async def record_result(self, key: Any, value: Any, error: str = "") -> None:
         """What came of a call that the provider made; ``key`` is that of the call, or the provider's id for it."""
-        call = self._calls.get(key) or self.awaited.get(key) or self.run.tools.provider_calls.get(key)
+        call = self._calls.get(key) or self.pending_calls.get(key) or self.run.tools.provider_calls.get(key)
         if call is None:
-            self.unknown.met("the result of a call that was not made")
+            self.unknown.count("the result of a call that was not made")
             return
-        self.awaited.pop(call.upstream, None)
+        self.pending_calls.pop(call.upstream, None)
         self.run.tools.provider_calls.pop(call.upstream, None)
         failed = {"code": "tool.failed", "message": error[:500]} if error else None
         await self.run.tools.record_result(call.id, call.name, {}, value, error=failed)
 
-    async def settle_rest(self) -> None:
+    async def complete_pending(self) -> None:
         """The answer is whole, and no more was said of calls that the provider made: they are done."""
-        for ident in list(self.awaited):
-            await self.settle(ident, "completed")
+        for ident in list(self.pending_calls):
+            await self.record_result(ident, "completed")
 
     async def show(self, name: str, content: dict[str, Any]) -> None:
         """Something else that people may look at, whole."""
-        self.texts.between()
+        self.texts.break_message()
         await self.run.activity(name, content)
 
-    async def source(self, key: Any, uri: str, title: str = "", quote: str = "") -> None:
+    async def cite(self, key: Any, uri: str, title: str = "", quote: str = "") -> None:
         """Cite a source for the message of a key, whose first word may still come."""
         await self.texts.cite(key, uri, title, quote)
 
-    def used(self, **counts: int | None) -> None:
+    def set_usage(self, **counts: int | None) -> None:
         """Tokens used so far; a later count replaces an earlier one."""
         self.answer.usage.update({name: count for name, count in counts.items() if count})
 
@@ -210,18 +215,18 @@ class RunWriter:
         if not self.answer.finish:
             raise ProviderFailed("the provider's stream ended before the answer did")
         await self.texts.end_all()
-        if self.closes:
-            for out in self.texts.take():
-                await out.close()
-        self._mend()
+        if self.close_texts:
+            for text in self.texts.take():
+                await text.close()
+        self._repair()
         return self.answer
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         """What is sent back to the provider and kept is UTF-8, too: pieces were put together as they came."""
         answer = self.answer
         answer.text, answer.reasoning = well_formed(answer.text), well_formed(answer.reasoning)
         answer.refusal, answer.content = well_formed(answer.refusal), well_formed_data(answer.content)
-        for call in [*answer.calls, *self.awaited.values()]:
+        for call in [*answer.calls, *self.pending_calls.values()]:
             call.args = well_formed(call.args)
 
 
@@ -233,63 +238,63 @@ def call_id(run: RunContext, upstream: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def upstream(stream: Stream) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+async def open_stream(stream: Stream) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
     """The chunks of a provider's stream as plain objects. The stream is closed at the end, and with it its connection.
 
     Raises:
         ProviderFailed: in place of what the provider's client raises.
     """
-    opened: Any = None
+    chunks: Any = None
     try:
-        opened = await stream if inspect.isawaitable(stream) else stream
-        yield (_plain(chunk) async for chunk in opened)
+        chunks = await stream if inspect.isawaitable(stream) else stream
+        yield (_to_dict(chunk) async for chunk in chunks)
     except Exception as error:
-        known = failure(error)
-        if known is None:
+        wrapped = client_error(error)
+        if wrapped is None:
             raise
-        raise known from error
+        raise wrapped from error
     finally:
-        close = getattr(opened, "aclose", None) or getattr(opened, "close", None)
+        close = getattr(chunks, "aclose", None) or getattr(chunks, "close", None)
         if close is not None:
             with contextlib.suppress(Exception):
-                closing = close()
-                if inspect.isawaitable(closing):
+                result = close()
+                if inspect.isawaitable(result):
                     async with asyncio.timeout(limits.CLOSE_S):
-                        await closing
+                        await result
 
 
-def _plain(chunk: Any) -> dict[str, Any]:
+def _to_dict(chunk: Any) -> dict[str, Any]:
     if isinstance(chunk, dict):
         return chunk
-    plain: dict[str, Any] = chunk.model_dump(mode="json", exclude_unset=True, warnings=False)
-    return plain
+    fields: dict[str, Any] = chunk.model_dump(mode="json", exclude_unset=True, warnings=False)
+    return fields
 
 
-def failure(error: Exception) -> ProviderFailed | None:
+def client_error(error: Exception) -> ProviderFailed | None:
     """What a provider's client raised, as our own; None when it is of somebody else."""
-    if type(error).__module__.split(".")[0] not in _CLIENTS:
+    if type(error).__module__.split(".")[0] not in _CLIENT_PACKAGES:
         return None
     status = getattr(error, "status_code", None)
     body = getattr(error, "body", None)
     if status is None and not isinstance(body, dict):
         return ProviderFailed(f"the provider could not be reached, or broke off: {type(error).__name__}")
-    return told(body if isinstance(body, dict) else {}, status)
+    return provider_error(body if isinstance(body, dict) else {}, status)
 
 
-def told(body: dict[str, Any], status: int | None = None) -> ProviderFailed:
+def provider_error(body: dict[str, Any], status: int | None = None) -> ProviderFailed:
     """An error as a provider tells it: ``{code?, type?, message?}``, or the same under ``error``."""
-    inner = body.get("error")
-    about = inner if isinstance(inner, dict) else body
-    reason = str(about.get("code") or about.get("type") or "")[:100]
-    words = "" if status in (401, 403) else scrubbed(str(about.get("message") or ""))
-    head = " ".join(part for part in (str(status or ""), reason) if part)
+    nested = body.get("error")
+    fields = nested if isinstance(nested, dict) else body
+    reason = str(fields.get("code") or fields.get("type") or "")[:100]
+    message = "" if status in (401, 403) else scrub(str(fields.get("message") or ""))
+    label = " ".join(part for part in (str(status or ""), reason) if part)
     detail = ": ".join(
-        part for part in (f"the provider refused ({head})" if head else "the provider failed", words) if part
+        part for part in (f"the provider refused ({label})" if label else "the provider failed", message) if part
     )
     return ProviderFailed(detail, status=status, reason=reason)
 
 
-def scrubbed(words: str) -> str:
+def scrub(text: str) -> str:
     """Words for the log: no addresses, nothing that could be a key, at most 300 characters."""
-    hidden = _KEY.sub(lambda m: "…" if any(c.isdigit() or c == "*" for c in m[0]) else m[0], _ADDRESS.sub("…", words))
-    return hidden[:300]
+    scrubbed = _KEY.sub(lambda m: "…" if any(c.isdigit() or c == "*" for c in m[0]) else m[0], _ADDRESS.sub("…", text))
+    return scrubbed[:300]

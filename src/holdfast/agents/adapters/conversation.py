@@ -16,7 +16,7 @@ import msgspec
 
 from holdfast.agents.adapters.answer import Answer, Call, RunWriter, Stream, call_id
 from holdfast.agents.adapters.checkpoint import Checkpoint
-from holdfast.agents.adapters.framework import Question, Turn, ask_all, current, turns
+from holdfast.agents.adapters.framework import Question, Turn, ask_all, current_run, turns
 from holdfast.agents.adapters.functions import Function, functions
 from holdfast.agents.adapters.rounds import Rounds
 from holdfast.agents.approvals import Approval
@@ -30,7 +30,7 @@ from holdfast.protocol.codec import well_formed
 Tools = Iterable[Callable[..., Any] | Function | dict[str, Any]]
 """What the model may call: functions, ``Function``, and, as dicts in the provider's own form, tools it runs itself."""
 
-_PAUSED = "pause_turn"  # Anthropic's word for: send this back and I go on
+_PAUSE_TURN = "pause_turn"  # Anthropic's word for: send this back and I go on
 _TEXT_TYPES = ("text/", "application/json", "application/xml")
 
 
@@ -74,25 +74,25 @@ class Provider(Protocol):
     name: str
     text_part: str
 
-    def past(self, said: list[PastMessage]) -> list[Any]:
+    def history(self, past: list[PastMessage]) -> list[Any]:
         """The conversation before the input."""
 
-    def file(self, attached: FileContent) -> dict[str, Any]:
+    def file_part(self, file: FileContent) -> dict[str, Any]:
         """An attachment as a part of the input."""
 
-    def tool(self, function: Function) -> dict[str, Any]:
+    def tool_schema(self, function: Function) -> dict[str, Any]:
         """A tool, as the API is told of it."""
 
-    def ask(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
+    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
         """Request an answer."""
 
-    async def read(self, scribe: RunWriter, stream: Stream) -> Answer:
+    async def read(self, writer: RunWriter, stream: Stream) -> Answer:
         """Write the stream into the run."""
 
-    def heard(self, answer: Answer) -> list[Any]:
+    def answer_messages(self, answer: Answer) -> list[Any]:
         """An answer, to be sent back."""
 
-    def results(self, returned: list[CallResult]) -> list[Any]:
+    def result_messages(self, results: list[CallResult]) -> list[Any]:
         """What came of the calls of the answer before."""
 
 
@@ -115,13 +115,20 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Progress(msgspec.Struct):
-    """What is kept. ``answer`` is the newest one, as long as ``said`` has not got it and what came of its calls.
-    ``awaited`` are calls that the provider makes itself and was in the middle of when it paused."""
+    """What is saved; the names of the fields there are those of the first version.
 
-    said: list[Any] = []
+    Attributes:
+        messages: what came after the input, in the provider's own form.
+        answer: the newest one, as long as ``messages`` does not have it and the results of its calls.
+        call_ids: the provider's ids of all calls: ours are counted from them.
+        pending_calls: calls that the provider makes itself and was in the middle of when it paused.
+        steers: ids of the steers in ``messages``.
+    """
+
+    messages: list[Any] = msgspec.field(name="said", default_factory=list)
     answer: Answer | None = None
-    called: list[str] = []  # the provider's ids of all calls: ours are counted from them
-    awaited: dict[str, Call] = {}
+    call_ids: list[str] = msgspec.field(name="called", default_factory=list)
+    pending_calls: dict[str, Call] = msgspec.field(name="awaited", default_factory=dict)
     steers: list[str] = []
     requests: int = 0
 
@@ -142,153 +149,160 @@ class Conversation:
     tools: Tools
     rules: Rules
     prompt: str | None = None
-    _known: dict[str, Function] = field(init=False)
-    _offered: list[dict[str, Any]] = field(init=False)
-    _kept: Checkpoint = field(init=False)
+    _functions: dict[str, Function] = field(init=False)
+    _tool_schemas: list[dict[str, Any]] = field(init=False)
+    _checkpoint: Checkpoint = field(init=False)
     _progress: _Progress = field(init=False, default_factory=_Progress)
 
     def __post_init__(self) -> None:
         tools = list(self.tools)
-        self._known = functions(tool for tool in tools if not isinstance(tool, dict))
+        self._functions = functions(tool for tool in tools if not isinstance(tool, dict))
         own = [tool for tool in tools if isinstance(tool, dict)]
-        self._offered = [*map(self.provider.tool, self._known.values()), *own]
+        self._tool_schemas = [*map(self.provider.tool_schema, self._functions.values()), *own]
         named = {*self.rules.gated, *self.rules.idempotent}
-        if missing := named - self._known.keys():
+        if missing := named - self._functions.keys():
             raise Refused("config.invalid", f"gated and idempotent name tools that are not there: {sorted(missing)}")
         number = self.run.count("converse")
-        self._kept = Checkpoint(self.run, f"converse.{self.provider.name}" + (f".{number}" if number > 1 else ""))
+        self._checkpoint = Checkpoint(self.run, f"converse.{self.provider.name}" + (f".{number}" if number > 1 else ""))
 
-    async def go(self) -> Answer:
+    async def converse(self) -> Answer:
         """Go on until the model has answered, and return its last answer."""
-        await self._recall()
-        before = await self._before()
-        token, rounds = current.set(self.run), Rounds(self.run)
+        await self._load()
+        history = await self._history()
+        token, rounds = current_run.set(self.run), Rounds(self.run)
         try:
             while True:
                 answer = self._progress.answer
-                rounds.next(self._progress.requests, len(self._progress.said))
-                returned = await self._make(answer.calls) if answer is not None else []
-                steered = self._steers()
-                if answer is not None and not (returned or steered or answer.finish == _PAUSED):
+                rounds.next(self._progress.requests, len(self._progress.messages))
+                results = await self._make_calls(answer.calls) if answer is not None else []
+                steers = self._take_steers()
+                if answer is not None and not (results or steers or answer.finish == _PAUSE_TURN):
                     return answer
-                await self._fold(answer, returned, steered)
-                await self._ask(before)
+                await self._append_turn(answer, results, steers)
+                await self._request(history)
         finally:
-            current.reset(token)
+            current_run.reset(token)
 
-    async def _recall(self) -> None:
-        state = await self._kept.load()
+    async def _load(self) -> None:
+        state = await self._checkpoint.load()
         if state is not None:
             self._progress = msgspec.json.decode(state, type=_Progress)
-        for upstream in self._progress.called:
-            call_id(self.run, upstream)
+        for upstream_id in self._progress.call_ids:
+            call_id(self.run, upstream_id)
 
-    async def _save(self, scribe: RunWriter | None = None) -> None:
-        await self._kept.save(msgspec.json.encode(self._progress), scribe.texts.take() if scribe else ())
+    async def _save(self, writer: RunWriter | None = None) -> None:
+        await self._checkpoint.save(msgspec.json.encode(self._progress), writer.texts.take() if writer else ())
 
     # --- the conversation
-    async def _before(self) -> list[Any]:
+    async def _history(self) -> list[Any]:
         """The conversation up to the input, as the session has it."""
-        told = [turn for turn in turns(self.run) if turn.kind != "call" or self._offered]
-        words = self.run.input.text if self.prompt is None else self.prompt
-        attached = [await self._attached(a) for a in self.run.input.files] if self.prompt is None else []
-        if not attached:
-            return [*self.provider.past(spoken(told)), _user(words)]
-        parts = [{"type": self.provider.text_part, "text": words}] if words else []
-        return [*self.provider.past(spoken(told)), {"role": "user", "content": [*parts, *map(self._part, attached)]}]
+        past = [turn for turn in turns(self.run) if turn.kind != "call" or self._tool_schemas]
+        text = self.run.input.text if self.prompt is None else self.prompt
+        files = [await self._load_file(a) for a in self.run.input.files] if self.prompt is None else []
+        if not files:
+            return [*self.provider.history(past_messages(past)), _user_message(text)]
+        parts = [{"type": self.provider.text_part, "text": text}] if text else []
+        return [
+            *self.provider.history(past_messages(past)),
+            {"role": "user", "content": [*parts, *map(self._file_part, files)]},
+        ]
 
-    async def _attached(self, attachment: dict[str, Any]) -> FileContent:
-        kind = attachment.get("mediaType") or "application/octet-stream"
-        return FileContent(attachment.get("name") or "file", kind, await self.run.get_blob(attachment["blob"]))
+    async def _load_file(self, attachment: dict[str, Any]) -> FileContent:
+        media_type = attachment.get("mediaType") or "application/octet-stream"
+        return FileContent(attachment.get("name") or "file", media_type, await self.run.get_blob(attachment["blob"]))
 
-    def _part(self, attached: FileContent) -> dict[str, Any]:
-        if attached.media_type.startswith(_TEXT_TYPES):
-            text = f"{attached.name}:\n{attached.data.decode(errors='replace')}"
+    def _file_part(self, file: FileContent) -> dict[str, Any]:
+        if file.media_type.startswith(_TEXT_TYPES):
+            text = f"{file.name}:\n{file.data.decode(errors='replace')}"
             return {"type": self.provider.text_part, "text": text}
-        return self.provider.file(attached)
+        return self.provider.file_part(file)
 
-    def _steers(self) -> list[Any]:
+    def _take_steers(self) -> list[Any]:
         """What people put in since; each once, whatever was lost in between."""
-        fresh = [steer for steer in self._kept.take_steers() if steer.id not in self._progress.steers]
+        fresh = [steer for steer in self._checkpoint.take_steers() if steer.id not in self._progress.steers]
         self._progress.steers += [steer.id for steer in fresh]
-        return [_user(steer.text) for steer in fresh]
+        return [_user_message(steer.text) for steer in fresh]
 
-    async def _fold(self, answer: Answer | None, returned: list[CallResult], steered: list[Any]) -> None:
+    async def _append_turn(self, answer: Answer | None, results: list[CallResult], steers: list[Any]) -> None:
         progress = self._progress
         if answer is not None:
-            progress.said += self.provider.heard(answer)
-            progress.said += self.provider.results(returned) if returned else []
+            progress.messages += self.provider.answer_messages(answer)
+            progress.messages += self.provider.result_messages(results) if results else []
             progress.answer = None
-        progress.said += steered
-        if steered:
-            self._kept.include_steers()
+        progress.messages += steers
+        if steers:
+            self._checkpoint.include_steers()
             await self._save()
 
-    async def _ask(self, before: list[Any]) -> None:
+    async def _request(self, history: list[Any]) -> None:
         progress = self._progress
         if progress.requests >= self.rules.requests:
             raise Refused("agent.failed", f"the model was asked {progress.requests} times and has not answered yet")
-        scribe = RunWriter(self.run, self.provider.name, closes=False, awaited=progress.awaited)
-        answer = await self.provider.read(scribe, self.provider.ask([*before, *progress.said], self._offered))
+        writer = RunWriter(self.run, self.provider.name, close_texts=False, pending_calls=progress.pending_calls)
+        answer = await self.provider.read(
+            writer, self.provider.request([*history, *progress.messages], self._tool_schemas)
+        )
         progress.requests += 1
-        progress.called += scribe.called
+        progress.call_ids += writer.call_ids
         progress.answer = answer
-        progress.awaited = scribe.awaited if answer.finish == _PAUSED else {}
-        await self._save(scribe)
+        progress.pending_calls = writer.pending_calls if answer.finish == _PAUSE_TURN else {}
+        await self._save(writer)
 
     # --- the calls
-    async def _make(self, calls: list[Call]) -> list[CallResult]:
+    async def _make_calls(self, calls: list[Call]) -> list[CallResult]:
         """Make the calls of an answer: at the same time, those that people have to allow after the others."""
-        refused = {call.id: words for call in calls if (words := self._amiss(call))}
-        asked = [call for call in calls if call.id not in refused and self._gated(call)]
-        free = [call for call in calls if call.id not in refused and call not in asked]
-        made = [await self._refuse(call, refused[call.id]) for call in calls if call.id in refused]
-        made += await _together([self._call(call) for call in free])
-        if asked:
-            decided = await ask_all(
-                self.run, [Question(call.id.removeprefix(f"{self.run.id}."), call.name, call.arguments, call.id) for call in asked],
-                wait=self.rules.wait and self._kept.whole, deadline_s=self.rules.deadline_s,
+        errors = {call.id: error for call in calls if (error := self._call_error(call))}
+        gated = [call for call in calls if call.id not in errors and self._needs_approval(call)]
+        free = [call for call in calls if call.id not in errors and call not in gated]
+        results = [await self._refuse(call, errors[call.id]) for call in calls if call.id in errors]
+        results += await _gather([self._make_call(call) for call in free])
+        if gated:
+            approvals = await ask_all(
+                self.run, [Question(call.id.removeprefix(f"{self.run.id}."), call.name, call.arguments, call.id) for call in gated],
+                wait=self.rules.wait and self._checkpoint.is_saved, deadline_s=self.rules.deadline_s,
             )  # fmt: skip
-            made += await _together([self._decided(c, approval) for c, approval in zip(asked, decided, strict=True)])
+            results += await _gather(
+                [self._make_decided(c, approval) for c, approval in zip(gated, approvals, strict=True)]
+            )
         order = {call.id: number for number, call in enumerate(calls)}
-        return sorted(made, key=lambda returned: order[returned.call.id])
+        return sorted(results, key=lambda returned: order[returned.call.id])
 
-    def _gated(self, call: Call) -> bool:
+    def _needs_approval(self, call: Call) -> bool:
         return call.name in self.rules.gated or call.kind == "mcp_approval_request"
 
-    def _amiss(self, call: Call) -> str:
+    def _call_error(self, call: Call) -> str:
         """Why a call cannot be made, for the model to do better; empty when it can."""
         if call.kind not in ("function", "mcp_approval_request"):
             raise Refused("config.invalid", f"converse makes calls of functions, not a {call.kind}: use relay")
         try:
             args = call.arguments
             if call.kind == "function":
-                if call.name not in self._known:
+                if call.name not in self._functions:
                     return f"There is no tool {call.name!r}."
-                self._known[call.name].taken(args)
+                self._functions[call.name].convert_args(args)
         except ValueError as error:
             return f"The arguments do not fit: {error}"[:500]
         return ""
 
-    async def _refuse(self, call: Call, words: str, code: str = "tool.failed") -> CallResult:
-        words = well_formed(words)
-        error = {"code": code, "message": words[:500]}
+    async def _refuse(self, call: Call, message: str, code: str = "tool.failed") -> CallResult:
+        message = well_formed(message)
+        error = {"code": code, "message": message[:500]}
         await self.run.tools.record_result(call.id, call.name, {}, "", error=error)
-        return CallResult(call, words, failed=True)
+        return CallResult(call, message, failed=True)
 
-    async def _decided(self, call: Call, approval: Approval) -> CallResult:
+    async def _make_decided(self, call: Call, approval: Approval) -> CallResult:
         if not approval:
             return await self._refuse(call, approval.note or "The tool call was denied.", "tool.denied")
         if call.kind == "function":
-            return await self._call(call)
+            return await self._make_call(call)
         await self.run.tools.record_result(call.id, call.name, {}, "approved")
         return CallResult(call, approval.note)
 
-    async def _call(self, call: Call) -> CallResult:
-        known = self._known[call.name]
+    async def _make_call(self, call: Call) -> CallResult:
+        function = self._functions[call.name]
 
         async def make(**args: Any) -> Any:
-            return await known.make(self.run, args)
+            return await function.invoke(self.run, args)
 
         try:
             value = await self.run.tool(
@@ -305,29 +319,29 @@ class Conversation:
         return CallResult(call, to_model_text(value))
 
 
-async def _together(calls: list[Coroutine[Any, Any, CallResult]]) -> list[CallResult]:
+async def _gather(calls: list[Coroutine[Any, Any, CallResult]]) -> list[CallResult]:
     """At the same time; when one of them ends the run, after the others have recorded what came of them."""
-    made: list[CallResult] = []
-    for one in await asyncio.gather(*calls, return_exceptions=True):
-        if isinstance(one, BaseException):
-            raise one
-        made.append(one)
-    return made
+    results: list[CallResult] = []
+    for result in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+        results.append(result)
+    return results
 
 
-def _user(text: str) -> dict[str, Any]:
+def _user_message(text: str) -> dict[str, Any]:
     return {"role": "user", "content": text}
 
 
-def spoken(told: list[Turn]) -> list[PastMessage]:
+def past_messages(turns: list[Turn]) -> list[PastMessage]:
     """Turns with what belongs together put together: an assistant's words, and the calls that followed them."""
-    pieces: list[PastMessage] = []
-    for turn in told:
-        last = pieces[-1] if pieces else PastMessage("user")
+    messages: list[PastMessage] = []
+    for turn in turns:
+        last = messages[-1] if messages else PastMessage("user")
         if turn.kind != "call":
-            pieces.append(PastMessage(turn.kind, turn.text))
+            messages.append(PastMessage(turn.kind, turn.text))
         elif last.role == "assistant":
-            pieces[-1] = last._replace(calls=[*last.calls, turn])
+            messages[-1] = last._replace(calls=[*last.calls, turn])
         else:
-            pieces.append(PastMessage("assistant", "", [turn]))
-    return pieces
+            messages.append(PastMessage("assistant", "", [turn]))
+    return messages

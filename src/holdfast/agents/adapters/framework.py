@@ -22,7 +22,7 @@ from holdfast.errors import Refused
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import check_value, well_formed, well_formed_data
 
-current: ContextVar[RunContext] = ContextVar("holdfast run")
+current_run: ContextVar[RunContext] = ContextVar("holdfast run")
 """The run on whose behalf code is executing: for what a framework calls back, tools for example."""
 
 
@@ -44,22 +44,22 @@ async def ask_all(
     With ``wait`` the worker is let go until then (``Released``), except in a local sub-run, which lives in its parent's
     attempt. The agent is then called again from its top, and asks the same again.
     """
-    attempt, asked = run.attempt, dict[str, Question]()
-    for question in map(_tellable, questions):
-        if asked.setdefault(_named(run, question), question) != question:
+    attempt, by_id = run.attempt, dict[str, Question]()
+    for question in map(_normalize, questions):
+        if by_id.setdefault(_approval_id(run, question), question) != question:
             raise Refused("content.exists", f"two questions have the id {question.id!r:.80}")
 
-    def decided(ident: str) -> dict[str, Any] | None:
-        return find_decision(attempt, ident, asked[ident].tool, asked[ident].args)
+    def find(ident: str) -> dict[str, Any] | None:
+        return find_decision(attempt, ident, by_id[ident].tool, by_id[ident].args)
 
-    def pending() -> list[str]:
-        return [ident for ident in asked if decided(ident) is None]
+    def undecided() -> list[str]:
+        return [ident for ident in by_id if find(ident) is None]
 
-    for ident in pending():
-        question = asked[ident]
+    for ident in undecided():
+        question = by_id[ident]
         if question.call is not None:
             await run.tools.show(question.call, question.tool, question.args)
-        answer = await attempt.request(
+        result = await attempt.request(
             wire.Ask(
                 session=attempt.session, run=attempt.run, generation=attempt.generation, approval=ident,
                 tool=question.tool, args=question.args, deadline_s=deadline_s, call=question.call,
@@ -67,33 +67,33 @@ async def ask_all(
         )  # fmt: skip
         if question.call is not None:
             run.tools.close_args(question.call)
-        if answer.get("decision"):
-            attempt.decisions[ident] = answer
-    if wait and not run.local and pending():
+        if result.get("decision"):
+            attempt.decisions[ident] = result
+    if wait and not run.local and undecided():
         await run.close_texts()
-        answer = await attempt.request(
-            wire.Wait(session=attempt.session, run=attempt.run, generation=attempt.generation, approvals=pending())
+        result = await attempt.request(
+            wire.Wait(session=attempt.session, run=attempt.run, generation=attempt.generation, approvals=undecided())
         )
-        if answer.get("waiting"):
+        if result.get("waiting"):
             attempt.released = True
             raise Released
-    while pending():
+    while undecided():
         await attempt.wait_for_change()
-    idents = [_named(run, question) for question in questions]
-    return [_approval(ident, question, decided(ident)) for ident, question in zip(idents, questions, strict=True)]
+    idents = [_approval_id(run, question) for question in questions]
+    return [_to_approval(ident, question, find(ident)) for ident, question in zip(idents, questions, strict=True)]
 
 
-def _named(run: RunContext, question: Question) -> str:
+def _approval_id(run: RunContext, question: Question) -> str:
     return f"{run.id}.a.{plain_id(question.id)}"
 
 
-def _approval(ident: str, question: Question, decided: dict[str, Any] | None) -> Approval:
-    known = decided or {}
-    by, note = str(known.get("by", "")), str(known.get("note") or "")
-    return Approval(ident, known.get("decision") == "approved", question.args, by, note)
+def _to_approval(ident: str, question: Question, decided: dict[str, Any] | None) -> Approval:
+    record = decided or {}
+    by, note = str(record.get("by", "")), str(record.get("note") or "")
+    return Approval(ident, record.get("decision") == "approved", question.args, by, note)
 
 
-def _tellable(question: Question) -> Question:
+def _normalize(question: Question) -> Question:
     """The question with arguments that people can be told exactly: as text where JSON does not carry them so."""
     tool, args = well_formed(question.tool), well_formed_data(question.args)
     try:
@@ -132,18 +132,20 @@ def turns(run: RunContext, *, children: bool = False) -> list[Turn]:
     Args:
         children: also what sub-runs said: where a framework hands the conversation from agent to agent.
     """
-    told: list[Turn] = []
+    result: list[Turn] = []
     for item in run.items:
-        below = "parent" in run.view.runs.get(item.get("run", ""), {})
-        if item["id"] == run.input.message_id or (below and not children):
+        is_child = "parent" in run.view.runs.get(item.get("run", ""), {})
+        if item["id"] == run.input.message_id or (is_child and not children):
             continue
-        by = item.get("run", "")
+        run_id = item.get("run", "")
         if item["kind"] == "message" and item["text"]:
-            told.append(Turn("user" if item["role"] == "user" else "assistant", item["text"], item["id"], run=by))
+            result.append(Turn("user" if item["role"] == "user" else "assistant", item["text"], item["id"], run=run_id))
         elif item["kind"] == "tool" and item["status"] == "done":
-            result = from_content(item.get("result") or json.dumps(str(item.get("error", {}).get("message", ""))))
-            result = result if isinstance(result, str) else item["result"]
-            told.append(
-                Turn("call", result, _NOT_IN_IDS.sub("_", item["id"])[-40:], item["name"], item["args"] or "{}", by)
+            content = from_content(item.get("result") or json.dumps(str(item.get("error", {}).get("message", ""))))
+            content = content if isinstance(content, str) else item["result"]
+            result.append(
+                Turn(
+                    "call", content, _NOT_IN_IDS.sub("_", item["id"])[-40:], item["name"], item["args"] or "{}", run_id
+                )
             )
-    return told
+    return result

@@ -15,7 +15,7 @@ from holdfast.agents.run import RunContext
 from holdfast.errors import Refused
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what every provider accepts
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,22 @@ class Function:
     description: str
     parameters: dict[str, Any]
     call: Callable[..., Any]
-    accepts: type[msgspec.Struct] | None = None
-    takes_run: str = ""
+    args_type: type[msgspec.Struct] | None = None
+    run_parameter: str = ""
 
-    def taken(self, args: dict[str, Any]) -> dict[str, Any]:
+    def convert_args(self, args: dict[str, Any]) -> dict[str, Any]:
         """The arguments as the function takes them. Raises ``ValueError`` when they do not fit."""
-        if self.accepts is None:
+        if self.args_type is None:
             return args
-        fitting = msgspec.convert(args, self.accepts)
-        return {name: getattr(fitting, name) for name in self.accepts.__struct_fields__}
+        converted = msgspec.convert(args, self.args_type)
+        return {name: getattr(converted, name) for name in self.args_type.__struct_fields__}
 
-    async def make(self, run: RunContext, args: dict[str, Any]) -> Any:
+    async def invoke(self, run: RunContext, args: dict[str, Any]) -> Any:
         """Call it. What blocks goes into a thread: the run's lease has to be renewed meanwhile."""
-        given = self.taken(args) | ({self.takes_run: run} if self.takes_run else {})
+        arguments = self.convert_args(args) | ({self.run_parameter: run} if self.run_parameter else {})
         if inspect.iscoroutinefunction(self.call):
-            return await self.call(**given)
-        value = await asyncio.to_thread(self.call, **given)
+            return await self.call(**arguments)
+        value = await asyncio.to_thread(self.call, **arguments)
         return await value if inspect.isawaitable(value) else value
 
 
@@ -63,25 +63,25 @@ def function(call: Callable[..., Any]) -> Function:
     """
     name = getattr(call, "__name__", "")
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-    takes_run = ""
+    run_parameter = ""
     try:
         for parameter in inspect.signature(call, eval_str=True).parameters.values():
             kind = Any if parameter.annotation is parameter.empty else parameter.annotation
-            if parameter.kind not in _NAMED:
+            if parameter.kind not in _BY_NAME:
                 raise TypeError(f"{parameter} cannot be given by name")
             if kind is RunContext:
-                takes_run = parameter.name
+                run_parameter = parameter.name
             else:
                 fields.append(_field(parameter.name, kind, parameter.default))
-        accepts = msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
-        (reference,), schemas = msgspec.json.schema_components([accepts], ref_template="#/$defs/{name}")
+        args_type = msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
+        (reference,), schemas = msgspec.json.schema_components([args_type], ref_template="#/$defs/{name}")
     except (TypeError, ValueError, NameError) as error:
         raise Refused("config.invalid", f"tool {name or call!r}: {error}; say a Function with its schema") from error
     parameters = schemas.pop(reference["$ref"].removeprefix("#/$defs/"))
     parameters.pop("title", None)
     if schemas:
         parameters["$defs"] = schemas
-    return Function(name, inspect.getdoc(call) or "", parameters, call, accepts, takes_run)
+    return Function(name, inspect.getdoc(call) or "", parameters, call, args_type, run_parameter)
 
 
 def _field(name: str, kind: Any, default: Any) -> tuple[str, Any] | tuple[str, Any, Any]:
@@ -98,10 +98,10 @@ def functions(tools: Iterable[Callable[..., Any] | Function]) -> dict[str, Funct
     Raises:
         Refused: ``config.invalid`` when a name is not one for providers, or used twice.
     """
-    known: dict[str, Function] = {}
+    by_name: dict[str, Function] = {}
     for tool in tools:
-        made = tool if isinstance(tool, Function) else function(tool)
-        if not _NAME.fullmatch(made.name) or made.name in known:
-            raise Refused("config.invalid", f"tool {made.name!r}: the name is not allowed, or used twice")
-        known[made.name] = made
-    return known
+        entry = tool if isinstance(tool, Function) else function(tool)
+        if not _NAME.fullmatch(entry.name) or entry.name in by_name:
+            raise Refused("config.invalid", f"tool {entry.name!r}: the name is not allowed, or used twice")
+        by_name[entry.name] = entry
+    return by_name

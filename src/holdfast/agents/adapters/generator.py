@@ -29,10 +29,10 @@ from holdfast.agents.run import RunContext
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 
-_KEY = 0
+_TEXT_KEY = 0
 
 
-async def stream(run: RunContext, said: AsyncIterable[str | dict[str, Any]]) -> Answer:
+async def stream(run: RunContext, pieces: AsyncIterable[str | dict[str, Any]]) -> Answer:
     """Write what a generator yields into the run as it comes. A stop closes the generator: its ``finally`` runs.
 
     A later attempt calls the generator anew; what a lost one said stays, marked as cut.
@@ -40,59 +40,59 @@ async def stream(run: RunContext, said: AsyncIterable[str | dict[str, Any]]) -> 
     Raises:
         Refused: ``input.malformed``, an object without a known type or without what its type needs.
     """
-    writing = _Writing(run)
+    writer = _PieceWriter(run)
     try:
-        async for piece in said:
-            await writing.take({"type": "text", "text": piece} if isinstance(piece, str) else piece)
+        async for piece in pieces:
+            await writer.write({"type": "text", "text": piece} if isinstance(piece, str) else piece)
     finally:
-        if isinstance(said, AsyncGenerator):
-            await said.aclose()
-    return await writing.end()
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
+    return await writer.end()
 
 
-class _Writing:
+class _PieceWriter:
     def __init__(self, run: RunContext) -> None:
         self._run = run
-        self._scribe = RunWriter(run)
+        self._writer = RunWriter(run)
         self._step: contextlib.AsyncExitStack | None = None
-        self._kinds: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
-            "text": self._text, "reasoning": self._reasoning, "source": self._source, "step": self._begin_step,
-            "tool": self._tool, "result": self._result, "usage": self._usage, "state": self._state,
-            "activity": self._activity, "custom": self._custom,
+        self._handlers: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
+            "text": self._write_text, "reasoning": self._write_reasoning, "source": self._cite, "step": self._start_step,
+            "tool": self._start_call, "result": self._record_result, "usage": self._record_usage, "state": self._set_state,
+            "activity": self._show_activity, "custom": self._emit_custom,
         }  # fmt: skip
 
-    async def take(self, piece: dict[str, Any]) -> None:
+    async def write(self, piece: dict[str, Any]) -> None:
         kind = str(piece.get("type"))
-        if kind not in self._kinds:
+        if kind not in self._handlers:
             raise Refused("input.malformed", f"the generator yielded an object of type {kind!r:.80}")
         try:
-            await self._kinds[kind](piece)
+            await self._handlers[kind](piece)
         except KeyError as missing:
             raise Refused("input.malformed", f"the generator yielded a {kind} without {missing}") from None
 
     async def end(self) -> Answer:
         await self._end_step()
-        self._scribe.answer.finish = "stop"
-        return await self._scribe.complete()
+        self._writer.answer.finish = "stop"
+        return await self._writer.complete()
 
-    async def _text(self, piece: dict[str, Any]) -> None:
-        await self._close("reasoning")
-        await self._scribe.text(_KEY, piece["text"])
+    async def _write_text(self, piece: dict[str, Any]) -> None:
+        await self._close_text("reasoning")
+        await self._writer.write_text(_TEXT_KEY, piece["text"])
 
-    async def _reasoning(self, piece: dict[str, Any]) -> None:
-        await self._close("message")
-        await self._scribe.reasoning(_KEY, piece["text"])
+    async def _write_reasoning(self, piece: dict[str, Any]) -> None:
+        await self._close_text("message")
+        await self._writer.write_reasoning(_TEXT_KEY, piece["text"])
 
-    async def _close(self, kind: str) -> None:
-        texts = self._scribe.texts
-        texts.end(kind, _KEY)
+    async def _close_text(self, kind: str) -> None:
+        texts = self._writer.texts
+        texts.end(kind, _TEXT_KEY)
         for out in texts.take():
             await out.close()
 
-    async def _source(self, piece: dict[str, Any]) -> None:
-        await self._scribe.source(_KEY, piece["uri"], piece.get("title", ""), piece.get("quote", ""))
+    async def _cite(self, piece: dict[str, Any]) -> None:
+        await self._writer.cite(_TEXT_KEY, piece["uri"], piece.get("title", ""), piece.get("quote", ""))
 
-    async def _begin_step(self, piece: dict[str, Any]) -> None:
+    async def _start_step(self, piece: dict[str, Any]) -> None:
         name = str(piece["name"])
         await self._end_step()
         self._step = contextlib.AsyncExitStack()
@@ -103,27 +103,27 @@ class _Writing:
         if step is not None:
             await step.aclose()
 
-    async def _tool(self, piece: dict[str, Any]) -> None:
+    async def _start_call(self, piece: dict[str, Any]) -> None:
         ident, name = str(piece["id"]), str(piece["name"])
-        await self._close("message")
-        await self._scribe.theirs(ident, ident, name)
-        await self._scribe.args(ident, json.dumps(to_data(piece.get("args") or {}), ensure_ascii=False))
+        await self._close_text("message")
+        await self._writer.start_provider_call(ident, ident, name)
+        await self._writer.append_args(ident, json.dumps(to_data(piece.get("args") or {}), ensure_ascii=False))
 
-    async def _result(self, piece: dict[str, Any]) -> None:
+    async def _record_result(self, piece: dict[str, Any]) -> None:
         ident = str(piece["id"])
-        if self._scribe.known(ident) is None:
+        if self._writer.find_call(ident) is None:
             raise Refused("input.malformed", f"the generator yielded a result of {ident!r:.80}, which it did not call")
         error = piece.get("error")
-        await self._scribe.settle(ident, None if error else piece["result"], str(error or ""))
+        await self._writer.record_result(ident, None if error else piece["result"], str(error or ""))
 
-    async def _usage(self, piece: dict[str, Any]) -> None:
+    async def _record_usage(self, piece: dict[str, Any]) -> None:
         await self._run.usage(**{name: value for name, value in piece.items() if name != "type"})
 
-    async def _state(self, piece: dict[str, Any]) -> None:
+    async def _set_state(self, piece: dict[str, Any]) -> None:
         await self._run.state.set(piece["value"])
 
-    async def _activity(self, piece: dict[str, Any]) -> None:
+    async def _show_activity(self, piece: dict[str, Any]) -> None:
         await self._run.activity(str(piece["name"]), to_data(piece["content"]))
 
-    async def _custom(self, piece: dict[str, Any]) -> None:
+    async def _emit_custom(self, piece: dict[str, Any]) -> None:
         await self._run.emit(e.CUSTOM, {"name": str(piece["name"]), "value": to_data(piece["value"])})

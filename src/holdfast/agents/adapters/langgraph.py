@@ -25,7 +25,7 @@ from holdfast.agents.adapters.checkpoint import Checkpoint
 from holdfast.agents.adapters.framework import ask_all, turns
 from holdfast.agents.adapters.langgraph_calls import Calls
 from holdfast.agents.adapters.langgraph_history import conversation
-from holdfast.agents.adapters.langgraph_interrupts import Answer, answered, decided, questions
+from holdfast.agents.adapters.langgraph_interrupts import Responder, default_answer, questions, resume_value
 from holdfast.agents.adapters.langgraph_saver import SessionSaver
 from holdfast.agents.adapters.langgraph_speakers import Speakers
 from holdfast.agents.adapters.rounds import Rounds
@@ -36,9 +36,9 @@ from holdfast.protocol import events as e
 from holdfast.protocol import limits
 from holdfast.protocol.codec import check_value, encode
 
-__all__ = ["Answer", "decided", "journal", "run"]
+__all__ = ["Responder", "default_answer", "journal", "run"]
 
-_going: ContextVar[_Going] = ContextVar("holdfast langgraph run")
+_current_graph_run: ContextVar[_GraphRun] = ContextVar("holdfast langgraph run")
 
 
 async def run(
@@ -48,7 +48,7 @@ async def run(
     *,
     config: dict[str, Any] | None = None,
     context: Any = None,
-    answer: Answer | None = None,
+    answer: Responder | None = None,
     wait: bool = True,
     deadline_s: float = limits.APPROVAL_DEADLINE_S,
     idempotent: Container[str] = (),
@@ -69,17 +69,17 @@ async def run(
         ToolOutcomeUnknown: an attempt was lost inside a tool that is not idempotent.
     """
     saver = SessionSaver(Checkpoint(run, "langgraph"))
-    going = _Going(run, graph, saver, answer, wait, deadline_s, idempotent)
-    going.config = {
+    graph_run = _GraphRun(run, graph, saver, answer, wait, deadline_s, idempotent)
+    graph_run.config = {
         **(config or {}), "configurable": {**(config or {}).get("configurable", {}), "thread_id": run.id}
     }  # fmt: skip
-    going.context = context
-    given = {"messages": [*conversation(turns(run)), HumanMessage(run.input.text)]} if input is None else input
-    token = _going.set(going)
+    graph_run.context = context
+    graph_input = {"messages": [*conversation(turns(run)), HumanMessage(run.input.text)]} if input is None else input
+    token = _current_graph_run.set(graph_run)
     try:
-        return await going.go(given)
+        return await graph_run.execute(graph_input)
     finally:
-        _going.reset(token)
+        _current_graph_run.reset(token)
 
 
 async def journal(
@@ -90,96 +90,96 @@ async def journal(
     ``run`` puts this around the tools of every ``ToolNode`` it finds in a graph. Where it cannot find one (it is made
     inside a node), say ``ToolNode(tools, awrap_tool_call=langgraph.journal)``.
     """
-    going = _going.get(None)
-    if going is None:
+    graph_run = _current_graph_run.get(None)
+    if graph_run is None:
         return await execute(request)
-    made: ToolMessage | Command[Any] = await going.calls.make(request, execute)
-    return made
+    result: ToolMessage | Command[Any] = await graph_run.calls.make(request, execute)
+    return result
 
 
-class _Going:
+class _GraphRun:
     """One run of a graph: from its input, or from where the last attempt was, to its end."""
 
     def __init__(
-        self, run: RunContext, graph: Pregel[Any, Any, Any, Any], saver: SessionSaver, answer: Answer | None, wait: bool,
+        self, run: RunContext, graph: Pregel[Any, Any, Any, Any], saver: SessionSaver, responder: Responder | None, wait: bool,
         deadline_s: float, idempotent: Container[str],
     ) -> None:  # fmt: skip
         self._run = run
         self._graph = graph.copy({"checkpointer": saver})
         self._saver = saver
-        self._answer, self._wait, self._deadline_s = answer, wait, deadline_s
+        self._responder, self._wait, self._deadline_s = responder, wait, deadline_s
         self.calls = Calls(run, saver, idempotent)
-        self._voices = Speakers(run)
+        self._speakers = Speakers(run)
         self._rounds = Rounds(run)
-        self._talks = "messages" in graph.channels
+        self._has_messages = "messages" in graph.channels
         self.config: Any = {}
         self.context: Any = None
-        for name, node in [*graph.nodes.items(), *_nodes_below(graph)]:
-            _put_journal(name, node.bound)
+        for name, node in [*graph.nodes.items(), *_subgraph_nodes(graph)]:
+            _wrap_tools(name, node.bound)
 
-    async def go(self, given: Any) -> Any:
+    async def execute(self, graph_input: Any) -> Any:
         """Until the graph has ended and nobody has anything to add."""
         if await self._saver.load():
-            given = None
+            graph_input = None
         try:
             while True:
-                state = await self._graph.aget_state(self.config) if given is None else None
+                state = await self._graph.aget_state(self.config) if graph_input is None else None
                 self._rounds.next(*self._pending(state))
                 if state is not None and state.interrupts:
-                    given = await self._resolve(state.interrupts)
+                    graph_input = await self._resolve(state.interrupts)
                 elif state is not None and not state.next:
-                    given = self._steers()
-                    if given is None:
+                    graph_input = self._take_steers()
+                    if graph_input is None:
                         return state.values
                 elif state is not None and not _calls_pending(state.values):
-                    words = self._steers()
-                    if words is not None:
-                        await self._graph.aupdate_state(self.config, words)
-                await self._stream(given)
-                given = None
+                    steers = self._take_steers()
+                    if steers is not None:
+                        await self._graph.aupdate_state(self.config, steers)
+                await self._stream(graph_input)
+                graph_input = None
         finally:
-            await self._voices.leave()
+            await self._speakers.cancel()
 
     def _pending(self, state: Any) -> tuple[Any, ...]:
         """Where the graph stands, and what it waits for."""
         if state is None:
             return ()
-        asked = tuple(sorted((one.id, self.calls.unanswered(one)) for one in state.interrupts))
-        return state.config.get("configurable", {}).get("checkpoint_id"), asked
+        interrupts = tuple(sorted((interrupt.id, self.calls.needs_answer(interrupt)) for interrupt in state.interrupts))
+        return state.config.get("configurable", {}).get("checkpoint_id"), interrupts
 
-    async def _stream(self, given: Any) -> None:
+    async def _stream(self, graph_input: Any) -> None:
         """Until the graph ends, interrupts itself, or a step is over and people have put in a word."""
         control = RunControl()
         stream: Any = self._graph.astream(
-            given, self.config, context=self.context, stream_mode=["messages", "tasks", "checkpoints", "custom"],
+            graph_input, self.config, context=self.context, stream_mode=["messages", "tasks", "checkpoints", "custom"],
             subgraphs=True, durability="sync", control=control,
         )  # fmt: skip
         with contextlib.suppress(GraphDrained):
             async with contextlib.aclosing(stream):
                 async for namespace, mode, data in stream:
                     if mode == "messages":
-                        await self._message(namespace, *data)
+                        await self._write_message(namespace, *data)
                     elif mode == "tasks":
-                        await self._task(namespace, data)
-                        if self._talks and not namespace and self._saver.kept.steered:
+                        await self._show_task(namespace, data)
+                        if self._has_messages and not namespace and self._saver.checkpoint.has_steers:
                             control.request_drain("steer")
                     elif mode == "checkpoints":
-                        await self._saver.save(self._voices.take(namespace))
+                        await self._saver.save(self._speakers.take(namespace))
                     else:
                         await self._run.emit(e.CUSTOM, {"name": "langgraph.custom", "value": _bounded(data)})
-        await self._voices.end_all()
-        await self._saver.save(self._voices.take(()))
+        await self._speakers.end_all()
+        await self._saver.save(self._speakers.take(()))
 
     # --- what the graph says
-    async def _message(self, namespace: tuple[str, ...], message: BaseMessage, about: dict[str, Any]) -> None:
+    async def _write_message(self, namespace: tuple[str, ...], message: BaseMessage, metadata: dict[str, Any]) -> None:
         if isinstance(message, ToolMessage):
-            call, words = self.calls.ident(message.tool_call_id), str(message.text)
-            error = {"code": "tool.failed", "message": words[:500]} if message.status == "error" else None
-            await self._run.tools.record_result(call, message.name or "tool", {}, words, error=error)
+            call, text = self.calls.session_id(message.tool_call_id), str(message.text)
+            error = {"code": "tool.failed", "message": text[:500]} if message.status == "error" else None
+            await self._run.tools.record_result(call, message.name or "tool", {}, text, error=error)
         elif isinstance(message, AIMessage):
-            await self._voices.write(namespace, message, last=_is_last(message))
+            await self._speakers.write(namespace, message, last=_is_last(message))
 
-    async def _task(self, namespace: tuple[str, ...], task: dict[str, Any]) -> None:
+    async def _show_task(self, namespace: tuple[str, ...], task: dict[str, Any]) -> None:
         """A node begins (it has an ``input``) or is done (it has a ``result``)."""
         if not namespace:
             step = {"stepName": task["name"]}
@@ -187,36 +187,39 @@ class _Going:
         if "input" not in task:
             place = (*namespace, f"{task['name']}:{task['id']}")
             if not task.get("interrupts") and not task.get("error"):
-                self.calls.done("|".join(place))
-            await self._voices.end(place)
+                self.calls.forget("|".join(place))
+            await self._speakers.end(place)
 
     # --- people
-    def _steers(self) -> Any:
-        steers = self._saver.kept.take_steers() if self._talks else []
-        self._saver.kept.include_steers()
+    def _take_steers(self) -> Any:
+        steers = self._saver.checkpoint.take_steers() if self._has_messages else []
+        self._saver.checkpoint.include_steers()
         return {"messages": [HumanMessage(steer.text) for steer in steers]} if steers else None
 
     async def _resolve(self, interrupts: tuple[Interrupt[Any], ...]) -> Command[Any] | None:
         """Ask people; what LangGraph is told of their decisions. Tool calls take their own from ``calls``."""
-        unanswered = [one for one in interrupts if self.calls.unanswered(one)]
-        asked = [(one, questions(f"i.{one.id}", one.value, self.calls.of(one))) for one in unanswered]
-        wait = self._wait and self._saver.kept.whole
-        every = [question for _, each in asked for question in each]
-        told = iter(await ask_all(self._run, every, wait=wait, deadline_s=self._deadline_s))
+        unanswered = [interrupt for interrupt in interrupts if self.calls.needs_answer(interrupt)]
+        questions_by_interrupt = [
+            (interrupt, questions(f"i.{interrupt.id}", interrupt.value, self.calls.call_of(interrupt)))
+            for interrupt in unanswered
+        ]
+        wait = self._wait and self._saver.checkpoint.is_saved
+        all_questions = [question for _, each in questions_by_interrupt for question in each]
+        decisions = iter(await ask_all(self._run, all_questions, wait=wait, deadline_s=self._deadline_s))
         resume: dict[str, Any] = {}
-        for one, each in asked:
-            value = answered(one.value, [next(told) for _ in each], self._answer)
-            if not self.calls.answer(one, value):
-                resume[one.id] = value
+        for interrupt, each in questions_by_interrupt:
+            value = resume_value(interrupt.value, [next(decisions) for _ in each], self._responder)
+            if not self.calls.add_answer(interrupt, value):
+                resume[interrupt.id] = value
         return Command(resume=resume) if resume else None
 
 
-def _nodes_below(graph: Pregel[Any, Any, Any, Any]) -> list[tuple[str, Any]]:
+def _subgraph_nodes(graph: Pregel[Any, Any, Any, Any]) -> list[tuple[str, Any]]:
     below = (each for _, each in graph.get_subgraphs(recurse=True))
     return [pair for each in below if isinstance(each, Pregel) for pair in each.nodes.items()]
 
 
-def _put_journal(name: str, bound: Any) -> None:
+def _wrap_tools(name: str, bound: Any) -> None:
     """Put the journal around a node's tools. Outside ``run`` it does nothing, so the graph may go on being used."""
     if not isinstance(bound, ToolNode) or getattr(
         bound._awrap_tool_call, "journals", bound._awrap_tool_call is journal
@@ -229,14 +232,14 @@ def _put_journal(name: str, bound: Any) -> None:
         bound._awrap_tool_call = journal
         return
 
-    async def both(request: ToolCallRequest, execute: Any) -> Any:
+    async def wrapper(request: ToolCallRequest, execute: Any) -> Any:
         async def wrapped(again: ToolCallRequest) -> Any:
             return await inner(again, execute)
 
         return await journal(request, wrapped)
 
-    both.journals = True  # type: ignore[attr-defined]
-    bound._awrap_tool_call = both
+    wrapper.journals = True  # type: ignore[attr-defined]
+    bound._awrap_tool_call = wrapper
 
 
 def _calls_pending(values: Any) -> bool:
@@ -251,10 +254,10 @@ def _is_last(message: AIMessage) -> bool:
 
 def _bounded(value: Any) -> Any:
     """What a node tells on the side, as far as an event carries it."""
-    told = to_data(value)
-    whole = encode(told)
+    data = to_data(value)
+    encoded = encode(data)
     with contextlib.suppress(Refused):
-        check_value([told])
-        if len(whole) <= limits.EVENT_BYTES // 2:
-            return told
-    return {"json": whole.decode()[: limits.EVENT_BYTES // 8]}
+        check_value([data])
+        if len(encoded) <= limits.EVENT_BYTES // 2:
+            return data
+    return {"json": encoded.decode()[: limits.EVENT_BYTES // 8]}

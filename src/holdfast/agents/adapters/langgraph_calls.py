@@ -31,9 +31,9 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command, Interrupt
 
-from holdfast.agents.adapters.langgraph_saver import Place, SessionSaver
-from holdfast.agents.adapters.langgraph_speakers import ident
-from holdfast.agents.adapters.text_repair import carried
+from holdfast.agents.adapters.langgraph_saver import InterruptPosition, SessionSaver
+from holdfast.agents.adapters.langgraph_speakers import session_call_id
+from holdfast.agents.adapters.text_repair import ensure_encodable
 from holdfast.agents.errors import CallNotMade, ToolFailed, ToolOutcomeUnknown
 from holdfast.agents.results import to_data, to_model_text
 from holdfast.agents.run import RunContext
@@ -42,10 +42,10 @@ from holdfast.errors import HoldfastError
 Result = ToolMessage | Command[Any] | list[ToolMessage | Command[Any]]
 Execute = Callable[[ToolCallRequest], Awaitable[Any]]
 
-_inside: ContextVar[str] = ContextVar("holdfast langgraph call", default="")
+_current_call: ContextVar[str] = ContextVar("holdfast langgraph call", default="")
 
 
-class _TellsFailure(HoldfastError):
+class _FailedResult(HoldfastError):
     """A tool's result is the words of its failure: it is shown as one."""
 
 
@@ -58,26 +58,26 @@ class _Siblings:
 
     def __init__(self) -> None:
         self._busy = 0
-        self._rested = asyncio.Event()
-        self.asked: list[Interrupt] = []
+        self._idle = asyncio.Event()
+        self.interrupts: list[Interrupt] = []
 
     async def enter(self) -> None:
         """A call begins. When this returns all have, that the node makes."""
         self._busy += 1
-        self._rested.clear()
+        self._idle.clear()
         await asyncio.sleep(0)
 
     def leave(self) -> bool:
         """A call has come to rest; whether it was the last one."""
         self._busy -= 1
         if not self._busy:
-            self._rested.set()
+            self._idle.set()
         return not self._busy
 
-    async def rest(self) -> None:
+    async def wait(self) -> None:
         """Until all have."""
         while self._busy:
-            await self._rested.wait()
+            await self._idle.wait()
 
 
 class Calls:
@@ -88,12 +88,12 @@ class Calls:
         self._saver = saver
         self._idempotent = idempotent
         self._siblings: dict[tuple[str, str], _Siblings] = {}
-        self._at: dict[str, set[str]] = {}  # calls by the namespace of the node that makes them
+        self._calls_by_node: dict[str, set[str]] = {}  # calls by the namespace of the node that makes them
         self._bubbled: dict[str, GraphBubbleUp] = {}
 
-    def ident(self, upstream: str | None) -> str:
+    def session_id(self, upstream: str | None) -> str:
         """A call's id in the session. What an older version settled as asking, and began anew, has another one."""
-        first = call = ident(self._run, upstream or "")
+        first = call = session_call_id(self._run, upstream or "")
         for number in itertools.count(2):
             error = (self._run.tools.outcome(call) or {}).get("error") or {}
             if error.get("code") != "tool.asks":
@@ -102,122 +102,124 @@ class Calls:
         return call
 
     # --- interrupts
-    def unanswered(self, one: Interrupt[Any]) -> bool:
+    def needs_answer(self, interrupt: Interrupt[Any]) -> bool:
         """Whether people are to be asked for this interrupt, or it has its answer and only waits for its node."""
-        place = self._saver.calls.places.get(one.id)
-        return place is None or len(self._saver.calls.answers.get(place.call, ())) < place.number
+        position = self._saver.calls.places.get(interrupt.id)
+        return position is None or len(self._saver.calls.answers.get(position.call, ())) < position.number
 
-    def of(self, one: Interrupt[Any]) -> str | None:
+    def call_of(self, interrupt: Interrupt[Any]) -> str | None:
         """The tool call that raised an interrupt, if one did."""
-        place = self._saver.calls.places.get(one.id)
-        return place.call if place is not None else None
+        position = self._saver.calls.places.get(interrupt.id)
+        return position.call if position is not None else None
 
-    def answer(self, one: Interrupt[Any], value: Any) -> bool:
+    def add_answer(self, interrupt: Interrupt[Any], value: Any) -> bool:
         """Give an interrupt its answer, if a tool call raised it; otherwise LangGraph has to be told."""
-        place = self._saver.calls.places.get(one.id)
-        if place is not None:
-            self._saver.calls.answers.setdefault(place.call, []).append(self._saver.typed(value))
-        return place is not None
+        position = self._saver.calls.places.get(interrupt.id)
+        if position is not None:
+            self._saver.calls.answers.setdefault(position.call, []).append(self._saver.serialize(value))
+        return position is not None
 
-    def done(self, namespace: str) -> None:
+    def forget(self, namespace: str) -> None:
         """A node is done: what its calls asked and returned is in the graph's state."""
-        known = self._saver.calls
-        for call in self._at.pop(namespace, ()):
-            known.answers.pop(call, None)
-            known.results.pop(call, None)
+        state = self._saver.calls
+        for call in self._calls_by_node.pop(namespace, ()):
+            state.answers.pop(call, None)
+            state.results.pop(call, None)
             self._bubbled.pop(call, None)
-            known.places = {one: place for one, place in known.places.items() if place.call != call}
+            state.places = {ident: position for ident, position in state.places.items() if position.call != call}
 
     # --- calls
     async def make(self, request: ToolCallRequest, execute: Execute) -> Any:
         """Make a call, or give what it gave; leave by an exception only when no call beside it is at work."""
         namespace = str(_configurable(request).get(CONFIG_KEY_CHECKPOINT_NS, ""))
-        key = (namespace, _inside.get())
+        key = (namespace, _current_call.get())
         siblings = self._siblings.setdefault(key, _Siblings())
-        call = self.ident(request.tool_call["id"])
-        self._at.setdefault(namespace, set()).add(call)
+        call = self.session_id(request.tool_call["id"])
+        self._calls_by_node.setdefault(namespace, set()).add(call)
         try:
             await siblings.enter()
-            return await self._made(call, request, execute)
-        except GraphInterrupt as asks:
-            siblings.asked.extend(asks.args[0])
-            failed: Exception = asks
+            return await self._make_once(call, request, execute)
+        except GraphInterrupt as interrupt:
+            siblings.interrupts.extend(interrupt.args[0])
+            failure: Exception = interrupt
         except Exception as error:
-            failed = error
+            failure = error
         finally:
             if siblings.leave():
                 self._siblings.pop(key, None)
-        await siblings.rest()
-        if isinstance(failed, GraphInterrupt):
+        await siblings.wait()
+        if isinstance(failure, GraphInterrupt):
             await asyncio.sleep(0)  # a failure beside it comes first
-            raise GraphInterrupt(tuple(siblings.asked))
-        raise failed
+            raise GraphInterrupt(tuple(siblings.interrupts))
+        raise failure
 
-    async def _made(self, call: str, request: ToolCallRequest, execute: Execute) -> Any:
+    async def _make_once(self, call: str, request: ToolCallRequest, execute: Execute) -> Any:
         name, args = request.tool_call["name"], to_data(request.tool_call["args"])
-        known = self._saver.calls.results.get(call)
-        if known is not None:
-            result = self._saver.untyped(known)
-            await self._run.tools.record_result(call, name, args, _shown(result, request.tool_call["id"]))
+        saved = self._saver.calls.results.get(call)
+        if saved is not None:
+            result = self._saver.deserialize(saved)
+            await self._run.tools.record_result(call, name, args, _display_value(result, request.tool_call["id"]))
             return result
-        answers = [self._saver.untyped(answer) for answer in self._saver.calls.answers.get(call, ())]
-        raised = _own_place(call, request, answers)
-        made: list[Any] = []
+        answers = [self._saver.deserialize(answer) for answer in self._saver.calls.answers.get(call, ())]
+        interrupt_count = _isolate_interrupts(call, request, answers)
+        results: list[Any] = []
 
         async def make(**_: Any) -> Any:
-            token = _inside.set(call)
+            token = _current_call.set(call)
             try:
-                made.append(await execute(_forgiving(request)))
-            except GraphInterrupt as asks:
-                raise CallNotMade("interrupt", asks) from None
-            except GraphBubbleUp as bubbled:  # a command for the graph above, for example
-                self._bubbled[call] = bubbled
-                return _shown(bubbled.args[0] if bubbled.args else None, request.tool_call["id"])
+                results.append(await execute(_with_encodable_results(request)))
+            except GraphInterrupt as interrupt:
+                raise CallNotMade("interrupt", interrupt) from None
+            except GraphBubbleUp as command:  # a command for the graph above, for example
+                self._bubbled[call] = command
+                return _display_value(command.args[0] if command.args else None, request.tool_call["id"])
             finally:
-                _inside.reset(token)
-            await self._keep(call, made[0])
-            shown = _shown(made[0], request.tool_call["id"])
-            if isinstance(made[0], ToolMessage) and made[0].status == "error":
-                raise _TellsFailure("tool.failed", to_model_text(shown)[:500])
-            return shown
+                _current_call.reset(token)
+            await self._save_result(call, results[0])
+            display = _display_value(results[0], request.tool_call["id"])
+            if isinstance(results[0], ToolMessage) and results[0].status == "error":
+                raise _FailedResult("tool.failed", to_model_text(display)[:500])
+            return display
 
         try:
             recorded = await self._run.tool(name, args, make, call_id=call, idempotent=name in self._idempotent)
-        except CallNotMade as unsettled:
-            raise self._asks(call, unsettled.cause, len(answers), own=raised() > len(answers)) from None
-        except _TellsFailure:
-            return made[0]
-        except ToolFailed as failed:
-            words = (failed.fields.get("error") or {}).get("message", failed.detail)
-            return made[0] if made else _told(request, words, status="error")
+        except CallNotMade as not_made:
+            raise self._own_interrupt(
+                call, not_made.cause, len(answers), own=interrupt_count() > len(answers)
+            ) from None
+        except _FailedResult:
+            return results[0]
+        except ToolFailed as failure:
+            message = (failure.fields.get("error") or {}).get("message", failure.detail)
+            return results[0] if results else _tool_message(request, message, status="error")
         if call in self._bubbled:
             raise self._bubbled[call]
-        return made[0] if made else self._again(call, request, recorded)
+        return results[0] if results else self._recorded_message(call, request, recorded)
 
-    def _again(self, call: str, request: ToolCallRequest, recorded: Any) -> ToolMessage:
+    def _recorded_message(self, call: str, request: ToolCallRequest, recorded: Any) -> ToolMessage:
         """What the journal has, where nothing more of the result was kept."""
         if isinstance(recorded, dict) and "command" in recorded:
             raise ToolOutcomeUnknown(request.tool_call["name"], call)  # what it did to the graph's state is not known
-        return _told(request, recorded)
+        return _tool_message(request, recorded)
 
-    def _asks(self, call: str, cause: Exception | None, answers: int, *, own: bool) -> Exception:
+    def _own_interrupt(self, call: str, cause: Exception | None, answers: int, *, own: bool) -> Exception:
         """The interrupt of a call, under an id that is of this call and of how often it has asked."""
         assert isinstance(cause, GraphInterrupt)
         if not own:
             return cause  # of a graph that the tool runs, which has places of its own
-        one: Interrupt[Any] = cause.args[0][0]
-        place = Place(call, answers + 1)
-        named = Interrupt(
-            one.value, hashlib.sha256(f"{call}|{place.number}".encode()).hexdigest()[:32],
-            **({"response_schema": schema} if (schema := getattr(one, "response_schema", None)) is not None else {}),
+        interrupt: Interrupt[Any] = cause.args[0][0]
+        position = InterruptPosition(call, answers + 1)
+        renamed = Interrupt(
+            interrupt.value, hashlib.sha256(f"{call}|{position.number}".encode()).hexdigest()[:32],
+            **({"response_schema": schema} if (schema := getattr(interrupt, "response_schema", None)) is not None else {}),
         )  # fmt: skip
-        self._saver.calls.places[named.id] = place
-        return GraphInterrupt((named,))
+        self._saver.calls.places[renamed.id] = position
+        return GraphInterrupt((renamed,))
 
-    async def _keep(self, call: str, result: Any) -> None:
+    async def _save_result(self, call: str, result: Any) -> None:
         """Keep what a call returned. What the journal alone could not give again must be kept before the journal has it."""
         try:
-            self._saver.calls.results[call] = self._saver.typed(result)
+            self._saver.calls.results[call] = self._saver.serialize(result)
         except Exception:  # LangGraph cannot carry it: the graph's own state may still be able to
             return
         plain = isinstance(result, ToolMessage) and isinstance(result.content, str) and result.artifact is None
@@ -227,64 +229,64 @@ class Calls:
 
 def _configurable(request: ToolCallRequest) -> dict[str, Any]:
     config = getattr(request.runtime, "config", None) or {}
-    found: dict[str, Any] = config.get("configurable") or {}
-    return found
+    configurable: dict[str, Any] = config.get("configurable") or {}
+    return configurable
 
 
-def _own_place(call: str, request: ToolCallRequest, answers: list[Any]) -> Callable[[], int]:
+def _isolate_interrupts(call: str, request: ToolCallRequest, answers: list[Any]) -> Callable[[], int]:
     """Give a call its own count of interrupts and subgraphs, with the answers it has; says how many it came to.
 
     In LangGraph these belong to the node, and so to all calls that it makes.
     """
-    outer, raised = _configurable(request), 0
+    configurable, count = _configurable(request), 0
 
-    def interrupts() -> int:
-        nonlocal raised
-        raised += 1
-        return raised - 1
+    def next_interrupt() -> int:
+        nonlocal count
+        count += 1
+        return count - 1
 
-    pad = outer.get(CONFIG_KEY_SCRATCHPAD)
-    if pad is not None:
-        send = outer[CONFIG_KEY_SEND]
+    scratchpad = configurable.get(CONFIG_KEY_SCRATCHPAD)
+    if scratchpad is not None:
+        send = configurable[CONFIG_KEY_SEND]
         number = int.from_bytes(hashlib.sha256(call.encode()).digest()[:6])
         request.runtime.config["configurable"] = {
-            **outer,
+            **configurable,
             CONFIG_KEY_SCRATCHPAD: dataclasses.replace(
-                pad, interrupt_counter=interrupts, subgraph_counter=itertools.count().__next__, resume=answers,
+                scratchpad, interrupt_counter=next_interrupt, subgraph_counter=itertools.count().__next__, resume=answers,
                 get_null_resume=lambda consume=False: None,
             ),
-            CONFIG_KEY_CHECKPOINT_NS: f"{outer[CONFIG_KEY_CHECKPOINT_NS]}{NS_SEP}{number}",
+            CONFIG_KEY_CHECKPOINT_NS: f"{configurable[CONFIG_KEY_CHECKPOINT_NS]}{NS_SEP}{number}",
             CONFIG_KEY_SEND: lambda writes: send([write for write in writes if write[0] != RESUME]),
         }  # fmt: skip
         var_child_runnable_config.set(request.runtime.config)
-    return lambda: raised
+    return lambda: count
 
 
-def _forgiving(request: ToolCallRequest) -> ToolCallRequest:
+def _with_encodable_results(request: ToolCallRequest) -> ToolCallRequest:
     """The request with a tool whose result LangChain can write down, whatever it is: by then the tool has acted."""
     tool = request.tool
     if not isinstance(tool, StructuredTool):
         return request
 
-    def fit(value: Any) -> Any:
+    def encodable(value: Any) -> Any:
         if tool.response_format == "content_and_artifact" and isinstance(value, tuple) and len(value) == 2:
-            return carried(value[0], _carries), value[1]
-        return carried(value, _carries)
+            return ensure_encodable(value[0], _check_encodable), value[1]
+        return ensure_encodable(value, _check_encodable)
 
-    made: dict[str, Any] = {}
+    wrapped: dict[str, Any] = {}
     if (func := tool.func) is not None:
-        made["func"] = functools.wraps(func)(lambda *args, **kwargs: fit(func(*args, **kwargs)))
+        wrapped["func"] = functools.wraps(func)(lambda *args, **kwargs: encodable(func(*args, **kwargs)))
     if (coroutine := tool.coroutine) is not None:
 
         @functools.wraps(coroutine)
         async def call(*args: Any, **kwargs: Any) -> Any:
-            return fit(await coroutine(*args, **kwargs))
+            return encodable(await coroutine(*args, **kwargs))
 
-        made["coroutine"] = call
-    return request.override(tool=tool.model_copy(update=made))
+        wrapped["coroutine"] = call
+    return request.override(tool=tool.model_copy(update=wrapped))
 
 
-def _carries(value: Any) -> None:
+def _check_encodable(value: Any) -> None:
     """Raises when LangChain could not write a value down."""
     if not isinstance(value, str):
         try:
@@ -293,18 +295,18 @@ def _carries(value: Any) -> None:
             str(value)
 
 
-def _told(request: ToolCallRequest, content: Any, **more: Any) -> ToolMessage:
-    words = content if isinstance(content, str | list) else to_model_text(content)
-    return ToolMessage(words, name=request.tool_call["name"], tool_call_id=request.tool_call["id"], **more)
+def _tool_message(request: ToolCallRequest, content: Any, **more: Any) -> ToolMessage:
+    text = content if isinstance(content, str | list) else to_model_text(content)
+    return ToolMessage(text, name=request.tool_call["name"], tool_call_id=request.tool_call["id"], **more)
 
 
-def _shown(result: Any, upstream: str | None) -> Any:
+def _display_value(result: Any, upstream: str | None) -> Any:
     """A result for people: what the model is told of it, also when it came with a change of the graph's state."""
     if isinstance(result, ToolMessage):
         return to_data(result.content)
     if isinstance(result, list):
-        told = [each for each in result if isinstance(each, ToolMessage)]
-        return _shown(told[0] if told else result[0] if result else None, upstream)
+        tool_messages = [each for each in result if isinstance(each, ToolMessage)]
+        return _display_value(tool_messages[0] if tool_messages else result[0] if result else None, upstream)
     update = getattr(result, "update", None)
     messages = update.get("messages", ()) if isinstance(update, dict) else ()
     for message in messages if isinstance(messages, list | tuple) else ():

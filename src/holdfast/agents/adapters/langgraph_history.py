@@ -10,26 +10,26 @@ from holdfast.agents.adapters.framework import Turn
 from holdfast.protocol.codec import parse
 
 
-def conversation(told: list[Turn]) -> list[BaseMessage]:
+def conversation(turns: list[Turn]) -> list[BaseMessage]:
     """What was said before, calls with what they returned."""
-    out: list[BaseMessage] = []
-    for turn in told:
+    messages: list[BaseMessage] = []
+    for turn in turns:
         if turn.kind == "user":
-            out.append(HumanMessage(turn.text))
+            messages.append(HumanMessage(turn.text))
         elif turn.kind == "assistant":
-            out.append(AIMessage(turn.text))
+            messages.append(AIMessage(turn.text))
         else:
             call = {"name": turn.name, "args": _args(turn.args), "id": turn.id, "type": "tool_call"}
-            last = out[-1] if out else None
+            last = messages[-1] if messages else None
             if not (isinstance(last, ToolMessage) or (isinstance(last, AIMessage) and not last.tool_calls)):
                 last = AIMessage("")
-                out.append(last)
-            place = next(i for i in range(len(out) - 1, -1, -1) if isinstance(out[i], AIMessage))
-            asking = out[place]
-            assert isinstance(asking, AIMessage)
-            out[place] = AIMessage(asking.content, tool_calls=[*asking.tool_calls, call])
-            out.append(ToolMessage(turn.text, name=turn.name, tool_call_id=turn.id))
-    return out
+                messages.append(last)
+            index = next(i for i in range(len(messages) - 1, -1, -1) if isinstance(messages[i], AIMessage))
+            message = messages[index]
+            assert isinstance(message, AIMessage)
+            messages[index] = AIMessage(message.content, tool_calls=[*message.tool_calls, call])
+            messages.append(ToolMessage(turn.text, name=turn.name, tool_call_id=turn.id))
+    return messages
 
 
 def _args(text: str) -> dict[str, Any]:

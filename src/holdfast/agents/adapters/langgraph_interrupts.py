@@ -13,7 +13,7 @@ from holdfast.agents.adapters.framework import Question
 from holdfast.agents.approvals import Approval
 from holdfast.agents.results import to_data
 
-Answer = Callable[[Any, Approval], Any]
+Responder = Callable[[Any, Approval], Any]
 """From what people were asked, an interrupt's value or one request of several, and their decision to the answer."""
 
 
@@ -21,26 +21,26 @@ def questions(ident: str, value: Any, call: str | None = None) -> list[Question]
     """What people are asked; ``ident`` names the interrupt within the run, ``call`` the tool call that raised it."""
     requests = _requests(value)
     if requests is None:
-        return [Question(ident, *_action(value), call)]
+        return [Question(ident, *_value_action(value), call)]
     many = len(requests) > 1
     return [
-        Question(f"{ident}.{number}" if many else ident, *_requested(request), call)
+        Question(f"{ident}.{number}" if many else ident, *_request_action(request), call)
         for number, request in enumerate(requests, 1)
     ]
 
 
-def answered(value: Any, decisions: Sequence[Approval], answer: Answer | None) -> Any:
+def resume_value(value: Any, decisions: Sequence[Approval], answer: Responder | None) -> Any:
     """What ``interrupt(value)`` returns once people have decided."""
     requests = _requests(value)
     if requests is None:
-        return (answer or decided)(value, decisions[0])
+        return (answer or default_answer)(value, decisions[0])
     inbox = isinstance(value, list | tuple)
-    tell = answer or (_inbox if inbox else decided)
-    told = [tell(request, approval) for request, approval in zip(requests, decisions, strict=True)]
-    return told if inbox else {"decisions": told}
+    respond = answer or (_inbox_answer if inbox else default_answer)
+    answers = [respond(request, approval) for request, approval in zip(requests, decisions, strict=True)]
+    return answers if inbox else {"decisions": answers}
 
 
-def decided(value: Any, approval: Approval) -> Any:
+def default_answer(value: Any, approval: Approval) -> Any:
     """The answer by default.
 
     For requests of LangChain's human-in-the-loop middleware its decision, ``{"type": "approve"}`` or ``"reject"`` with the
@@ -53,7 +53,7 @@ def decided(value: Any, approval: Approval) -> Any:
     return (approval.note or True) if approval else False
 
 
-def _inbox(request: Any, approval: Approval) -> dict[str, Any]:
+def _inbox_answer(request: Any, approval: Approval) -> dict[str, Any]:
     """The answer to one request of LangGraph's ``HumanInterrupt``."""
     if approval:
         return {"type": "accept", "args": None}
@@ -63,11 +63,11 @@ def _inbox(request: Any, approval: Approval) -> dict[str, Any]:
 def _requests(value: Any) -> list[dict[str, Any]] | None:
     """The requests of a value that has a human-in-the-loop form, or None."""
     if isinstance(value, dict):
-        found = value.get("action_requests")
-        return found if isinstance(found, list) and found and all(map(_is_request, found)) else None
+        requests = value.get("action_requests")
+        return requests if isinstance(requests, list) and requests and all(map(_is_request, requests)) else None
     if isinstance(value, list | tuple) and value:
-        whole = all(isinstance(each, dict) and isinstance(each.get("action_request"), dict) for each in value)
-        return list(value) if whole else None
+        is_inbox = all(isinstance(each, dict) and isinstance(each.get("action_request"), dict) for each in value)
+        return list(value) if is_inbox else None
     return None
 
 
@@ -77,13 +77,13 @@ def _is_request(value: Any) -> bool:
     )  # fmt: skip
 
 
-def _requested(request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _request_action(request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     request = to_data(request.get("action_request", request))
     args = request.get("args", request.get("arguments"))
     return str(request.get("name") or request.get("action")), args if isinstance(args, dict) else {"input": args}
 
 
-def _action(value: Any) -> tuple[str, dict[str, Any]]:
+def _value_action(value: Any) -> tuple[str, dict[str, Any]]:
     """The name of an action and its arguments, of a value of any form."""
     value = to_data(value)
     if not isinstance(value, dict):

@@ -42,7 +42,7 @@ class _Value(msgspec.Struct, array_like=True):
     value: _Typed
 
 
-class Place(msgspec.Struct, array_like=True, frozen=True):
+class InterruptPosition(msgspec.Struct, array_like=True, frozen=True):
     """Which interrupt of a tool call one is: the first, the second …"""
 
     call: str
@@ -58,7 +58,7 @@ class CallState(msgspec.Struct):
         results: what calls returned.
     """
 
-    places: dict[str, Place] = {}
+    places: dict[str, InterruptPosition] = {}
     answers: dict[str, list[_Typed]] = {}
     results: dict[str, _Typed] = {}
 
@@ -77,14 +77,14 @@ class SessionSaver(InMemorySaver):
         calls: kept with them.
     """
 
-    def __init__(self, kept: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
-        self.kept = kept
+        self.checkpoint = checkpoint
         self.calls = CallState()
 
     async def load(self) -> bool:
         """Take up what an earlier attempt kept; False when there is nothing."""
-        raw = await self.kept.load()
+        raw = await self.checkpoint.load()
         if raw is None:
             return False
         state = msgspec.json.decode(raw, type=_State)
@@ -98,20 +98,20 @@ class SessionSaver(InMemorySaver):
         self.calls = state.calls
         return bool(state.checkpoints)
 
-    async def save(self, ended: Iterable[TextOut] = ()) -> None:
+    async def save(self, finished_texts: Iterable[TextOut] = ()) -> None:
         """Keep the checkpoints, and complete the texts that were written up to here."""
-        await self.kept.save(msgspec.json.encode(self._state()), ended)
+        await self.checkpoint.save(msgspec.json.encode(self._to_state()), finished_texts)
 
-    def typed(self, value: Any) -> _Typed:
+    def serialize(self, value: Any) -> _Typed:
         """A value as it is kept."""
         typed: _Typed = self.serde.dumps_typed(value)
         return typed
 
-    def untyped(self, typed: _Typed) -> Any:
+    def deserialize(self, typed: _Typed) -> Any:
         """The value again."""
         return self.serde.loads_typed(typed)
 
-    def _state(self) -> _State:
+    def _to_state(self) -> _State:
         """The newest checkpoint of each namespace with its ancestors' snapshots left out: a run only goes forward."""
         state = _State(calls=self.calls)
         for thread, namespaces in self.storage.items():
@@ -127,7 +127,7 @@ class SessionSaver(InMemorySaver):
                 ).items():
                     state.writes.append(_Write(thread, namespace, newest, task, index, channel, value, path))
                 for channel, version in versions.items():
-                    held = self.blobs.get((thread, namespace, channel, version))
-                    if held is not None:
-                        state.values.append(_Value(thread, namespace, channel, version, held))
+                    blob = self.blobs.get((thread, namespace, channel, version))
+                    if blob is not None:
+                        state.values.append(_Value(thread, namespace, channel, version, blob))
         return state

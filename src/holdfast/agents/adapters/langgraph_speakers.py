@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from holdfast.agents.adapters.framework import plain_id
 from holdfast.agents.adapters.texts import Texts
-from holdfast.agents.adapters.unknown import Unknown
+from holdfast.agents.adapters.unknown import UnknownEvents
 from holdfast.agents.output import TextOut
 from holdfast.agents.run import RunContext
 
@@ -19,36 +19,36 @@ Namespace = tuple[str, ...]
 """Where a subgraph is: ``("node:task", "node:task")``; empty for the graph itself."""
 
 
-_SAID = frozenset({"text", "reasoning", "tool_call", "tool_call_chunk", "invalid_tool_call"})
+_KNOWN_BLOCKS = frozenset({"text", "reasoning", "tool_call", "tool_call_chunk", "invalid_tool_call"})
 
 
-def ident(run: RunContext, call: str) -> str:
+def session_call_id(run: RunContext, call: str) -> str:
     """A call's id in the session, where models' ids need not be unique."""
     return f"{run.id}.{plain_id(call)}"
 
 
-class _Below:
+class _SubgraphSpeaker:
     """A subgraph's sub-run, in a task of its own: people can stop it, and the graph goes on without its voice."""
 
     def __init__(self, run: RunContext, name: str) -> None:
         self._queue: asyncio.Queue[Callable[[Texts], Awaitable[None]] | None] = asyncio.Queue()
-        self.task = asyncio.create_task(self._speak(run, name))
+        self.task = asyncio.create_task(self._run(run, name))
 
-    def tell(self, write: Callable[[Texts], Awaitable[None]]) -> None:
+    def write(self, write: Callable[[Texts], Awaitable[None]]) -> None:
         self._queue.put_nowait(write)
 
     async def end(self) -> None:
         self._queue.put_nowait(None)
         await asyncio.wait({self.task})
 
-    async def _speak(self, run: RunContext, name: str) -> None:
+    async def _run(self, run: RunContext, name: str) -> None:
         async with run.sub(name) as child:
             texts = Texts(child)
             while (write := await self._queue.get()) is not None:
                 await write(texts)
             await texts.end_all()
-            for out in texts.take():
-                await out.close()
+            for text in texts.take():
+                await text.close()
 
 
 class Speakers:
@@ -57,71 +57,73 @@ class Speakers:
     def __init__(self, run: RunContext) -> None:
         self._run = run
         self._texts = Texts(run)
-        self._below: dict[Namespace, _Below] = {}
+        self._subgraphs: dict[Namespace, _SubgraphSpeaker] = {}
         self._calls: dict[tuple[str | None, Any], str] = {}
-        self._unknown = Unknown(run, "langgraph")
+        self._unknown = UnknownEvents(run, "langgraph")
 
     async def write(self, namespace: Namespace, message: AIMessage, *, last: bool) -> None:
         """Write a message, or the next chunk of one."""
 
-        async def speak(texts: Texts) -> None:
-            await _speak(texts, message, last=last)
+        async def write_message(texts: Texts) -> None:
+            await _write_message(texts, message, last=last)
 
         if namespace:
-            voice = self._below.get(namespace)
-            if voice is None:
-                voice = self._below[namespace] = _Below(self._run, _node(namespace))
-            voice.tell(speak)
+            speaker = self._subgraphs.get(namespace)
+            if speaker is None:
+                speaker = self._subgraphs[namespace] = _SubgraphSpeaker(self._run, _node(namespace))
+            speaker.write(write_message)
         else:
-            await speak(self._texts)
-        await self._announce(message)
-        await self._count(message)
+            await write_message(self._texts)
+        await self._show_calls(message)
+        await self._record_usage(message)
 
-    async def _announce(self, message: AIMessage) -> None:
+    async def _show_calls(self, message: AIMessage) -> None:
         """Tool calls are the run's, also those of subgraphs: its journal has them."""
         if isinstance(message, AIMessageChunk):
             for chunk in message.tool_call_chunks:
-                await self._call(message, chunk.get("index"), chunk.get("id"), chunk.get("name"), chunk.get("args"))
+                await self._show_call(
+                    message, chunk.get("index"), chunk.get("id"), chunk.get("name"), chunk.get("args")
+                )
         for block in message.content_blocks:
-            await self._block(message, block)
+            await self._read_block(message, block)
 
-    async def _block(self, message: AIMessage, block: Any) -> None:
+    async def _read_block(self, message: AIMessage, block: Any) -> None:
         """What a model's provider did itself; and what is not known here is counted."""
         kind = block["type"]
         if kind in ("server_tool_call", "server_tool_call_chunk"):
             args = block.get("args")
-            written = json.dumps(args, ensure_ascii=False) if isinstance(args, dict) and args else args
+            json_args = json.dumps(args, ensure_ascii=False) if isinstance(args, dict) and args else args
             place = ("server", block.get("index"))
-            await self._call(
-                message, place, block.get("id"), block.get("name"), written if isinstance(written, str) else ""
+            await self._show_call(
+                message, place, block.get("id"), block.get("name"), json_args if isinstance(json_args, str) else ""
             )
         elif kind == "server_tool_result":
-            words = "it failed" if block.get("status") == "error" else ""
-            error = {"code": "tool.failed", "message": words} if words else None
-            call = ident(self._run, str(block.get("tool_call_id")))
+            detail = "it failed" if block.get("status") == "error" else ""
+            error = {"code": "tool.failed", "message": detail} if detail else None
+            call = session_call_id(self._run, str(block.get("tool_call_id")))
             await self._run.tools.record_result(call, "tool", {}, block.get("output"), error=error)
-        elif kind not in _SAID:
-            self._unknown.met(f"content.{kind}")
+        elif kind not in _KNOWN_BLOCKS:
+            self._unknown.count(f"content.{kind}")
 
-    async def _call(self, message: AIMessage, index: Any, upstream: Any, name: Any, args: Any) -> None:
+    async def _show_call(self, message: AIMessage, index: Any, upstream: Any, name: Any, args: Any) -> None:
         """A call begins, or more of its arguments comes."""
         key = (message.id, index)
         if upstream:
-            self._calls[key] = ident(self._run, str(upstream))
+            self._calls[key] = session_call_id(self._run, str(upstream))
             await self._run.tools.announce(self._calls[key], str(name or "tool"))
         if key in self._calls:
             await self._run.tools.append_args(self._calls[key], str(args or ""))
 
-    async def _count(self, message: AIMessage) -> None:
-        used = message.usage_metadata
-        if used:
+    async def _record_usage(self, message: AIMessage) -> None:
+        usage = message.usage_metadata
+        if usage:
             model = str(message.response_metadata.get("model_name", ""))
-            await self._run.usage(model, input_tokens=used["input_tokens"], output_tokens=used["output_tokens"])
+            await self._run.usage(model, input_tokens=usage["input_tokens"], output_tokens=usage["output_tokens"])
 
     async def end(self, namespace: Namespace) -> None:
         """The subgraph of a namespace is done, and those below it."""
-        for known in [n for n in self._below if n[: len(namespace)] == namespace]:
-            await self._below.pop(known).end()
+        for child in [n for n in self._subgraphs if n[: len(namespace)] == namespace]:
+            await self._subgraphs.pop(child).end()
 
     async def end_all(self) -> None:
         """The graph has stopped: nobody says more for now."""
@@ -129,9 +131,9 @@ class Speakers:
         await self._texts.end_all()
         await self._unknown.record()
 
-    async def leave(self) -> None:
+    async def cancel(self) -> None:
         """Stop whoever still speaks."""
-        tasks = [voice.task for voice in self._below.values()]
+        tasks = [speaker.task for speaker in self._subgraphs.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -146,18 +148,18 @@ def _node(namespace: Namespace) -> str:
     return next((part for part in reversed(namespace) if ":" in part), namespace[-1]).partition(":")[0]
 
 
-async def _speak(texts: Texts, message: AIMessage, *, last: bool) -> None:
+async def _write_message(texts: Texts, message: AIMessage, *, last: bool) -> None:
     reasoning = "".join(
         str(block.get("reasoning") or "") for block in message.content_blocks if block["type"] == "reasoning"
     )
     await texts.write("reasoning", message.id, reasoning)
-    words = str(message.text)
-    if words:
+    text = str(message.text)
+    if text:
         texts.end("reasoning", message.id)
-    await texts.write("message", message.id, words)
+    await texts.write("message", message.id, text)
     await _cite(texts, message)
     if any(block["type"].startswith("server_tool_") for block in message.content_blocks):
-        texts.between()
+        texts.break_message()
     if last:
         texts.end("reasoning", message.id)
         texts.end("message", message.id)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, told, upstream
+from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, open_stream, provider_error
 from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
 
-_KEY = 0  # of the one message of an answer
+_TEXT_KEY = 0  # of the one message of an answer
 _CHUNK = frozenset({
     "id", "object", "created", "model", "choices", "usage", "error", "x_groq", "citations", "search_results",
     "system_fingerprint", "service_tier", "provider", "obfuscation", "moderation", "prompt_filter_results", "timings",
@@ -30,7 +30,7 @@ _DELTA = frozenset({
     "executed_tools", "audio", "index", "channel", "token_id",
 })  # fmt: skip
 """The fields that are read, or say nothing to people."""
-_EXECUTED = frozenset({"index", "type", "name", "id", "arguments"})
+_EXECUTED_FIELDS = frozenset({"index", "type", "name", "id", "arguments"})
 
 
 async def relay(run: RunContext, stream: Stream) -> Answer:
@@ -46,18 +46,18 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     return await _read(RunWriter(run, _Completions.name), stream)
 
 
-async def _read(scribe: RunWriter, stream: Stream) -> Answer:
-    chat = _Chat(scribe)
+async def _read(writer: RunWriter, stream: Stream) -> Answer:
+    reader = _ChunkReader(writer)
     try:
-        async with upstream(stream) as chunks:
+        async with open_stream(stream) as chunks:
             async for chunk in chunks:
-                await chat.chunk(chunk)
+                await reader.chunk(chunk)
     finally:
-        await scribe.record()
-    if scribe.answer.finish:
-        await scribe.settle_rest()
-    scribe.answer.content = [chat.message()]
-    return await scribe.complete()
+        await writer.record()
+    if writer.answer.finish:
+        await writer.complete_pending()
+    writer.answer.content = [reader.answer_message()]
+    return await writer.complete()
 
 
 async def converse(
@@ -91,7 +91,7 @@ async def converse(
             ``rules.requests`` times.
     """
     provider = _Completions(client, model, system, options)
-    return await Conversation(run, provider, tools, rules or Rules(), prompt).go()
+    return await Conversation(run, provider, tools, rules or Rules(), prompt).converse()
 
 
 class _Completions:
@@ -100,175 +100,177 @@ class _Completions:
     def __init__(self, client: Any, model: str, system: str, options: dict[str, Any]) -> None:
         self._client = client
         self._options = {"model": model, "stream_options": {"include_usage": True}, **options, "stream": True}
-        self._head = [{"role": "system", "content": system}] if system else []
+        self._system = [{"role": "system", "content": system}] if system else []
 
-    def past(self, said: list[PastMessage]) -> list[Any]:
+    def history(self, past: list[PastMessage]) -> list[Any]:
         messages: list[Any] = []
-        for piece in said:
+        for piece in past:
             message: dict[str, Any] = {"role": piece.role, "content": piece.text or None}
             if piece.calls:
-                message["tool_calls"] = [_called(turn.id, turn.name, turn.args) for turn in piece.calls]
-            messages += [message, *(_result(turn.id, turn.text) for turn in piece.calls)]
+                message["tool_calls"] = [_tool_call(turn.id, turn.name, turn.args) for turn in piece.calls]
+            messages += [message, *(_tool_result(turn.id, turn.text) for turn in piece.calls)]
         return messages
 
-    def file(self, attached: FileContent) -> dict[str, Any]:
-        if attached.media_type.startswith("image/"):
-            return {"type": "image_url", "image_url": {"url": attached.url}}
-        return {"type": "file", "file": {"filename": attached.name, "file_data": attached.url}}
+    def file_part(self, file: FileContent) -> dict[str, Any]:
+        if file.media_type.startswith("image/"):
+            return {"type": "image_url", "image_url": {"url": file.url}}
+        return {"type": "file", "file": {"filename": file.name, "file_data": file.url}}
 
-    def tool(self, function: Function) -> dict[str, Any]:
-        told = {"name": function.name, "description": function.description, "parameters": function.parameters}
-        return {"type": "function", "function": told}
+    def tool_schema(self, function: Function) -> dict[str, Any]:
+        schema = {"name": function.name, "description": function.description, "parameters": function.parameters}
+        return {"type": "function", "function": schema}
 
-    def ask(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
-        offered = {"tools": tools} if tools else {}
+    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
+        tool_options = {"tools": tools} if tools else {}
         stream: Stream = self._client.chat.completions.create(
-            messages=[*self._head, *messages], **offered, **self._options
+            messages=[*self._system, *messages], **tool_options, **self._options
         )
         return stream
 
-    async def read(self, scribe: RunWriter, stream: Stream) -> Answer:
-        return await _read(scribe, stream)
+    async def read(self, writer: RunWriter, stream: Stream) -> Answer:
+        return await _read(writer, stream)
 
-    def heard(self, answer: Answer) -> list[Any]:
+    def answer_messages(self, answer: Answer) -> list[Any]:
         return answer.content if answer.text or answer.refusal or answer.calls else []
 
-    def results(self, returned: list[CallResult]) -> list[Any]:
-        return [_result(one.call.upstream, one.text) for one in returned]
+    def result_messages(self, results: list[CallResult]) -> list[Any]:
+        return [_tool_result(result.call.upstream, result.text) for result in results]
 
 
-def _called(ident: str, name: str, args: str) -> dict[str, Any]:
+def _tool_call(ident: str, name: str, args: str) -> dict[str, Any]:
     return {"id": ident, "type": "function", "function": {"name": name, "arguments": args or "{}"}}
 
 
-def _result(ident: str, text: str) -> dict[str, Any]:
+def _tool_result(ident: str, text: str) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": ident, "content": text}
 
 
-class _Chat:
-    def __init__(self, scribe: RunWriter) -> None:
-        self._scribe = scribe
-        self._at: dict[int, int] = {}  # which call is being written at an index: some servers use one index for all
+class _ChunkReader:
+    def __init__(self, writer: RunWriter) -> None:
+        self._writer = writer
+        self._call_number: dict[
+            int, int
+        ] = {}  # which call is being written at an index: some servers use one index for all
         self._extra: dict[int, dict[str, Any]] = {}
 
     async def chunk(self, chunk: dict[str, Any]) -> None:
-        answer = self._scribe.answer
+        answer = self._writer.answer
         answer.model = chunk.get("model") or answer.model
         usage = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage") or {}
-        self._scribe.used(
+        self._writer.set_usage(
             input_tokens=usage.get("prompt_tokens"), output_tokens=usage.get("completion_tokens"),
             cache_read_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
             reasoning_tokens=(usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
         )  # fmt: skip
-        self._look("chunk", chunk, _CHUNK)
+        self._count_unknown("chunk", chunk, _CHUNK)
         if chunk.get("error"):
-            raise told(chunk)
+            raise provider_error(chunk)
         if usage and not chunk.get("choices"):  # the last chunk; not every server says why it stopped
             answer.finish = answer.finish or "stop"
         for choice in chunk.get("choices") or []:
             if choice.get("index", 0) != 0:
-                self._scribe.unknown.met("another choice")
+                self._writer.unknown.count("another choice")
                 continue
-            self._look("choice", choice, _CHOICE)
-            await self._delta(choice.get("delta") or {})
+            self._count_unknown("choice", choice, _CHOICE)
+            await self._read_delta(choice.get("delta") or {})
             answer.finish = choice.get("finish_reason") or answer.finish
-        await self._found(chunk)
+        await self._cite_search_results(chunk)
 
-    def _look(self, where: str, said: dict[str, Any], known: frozenset[str]) -> None:
+    def _count_unknown(self, where: str, fields: dict[str, Any], known: frozenset[str]) -> None:
         """Count what is not known, unless it says nothing."""
-        for name in said.keys() - known:
-            if _says(said[name]):
-                self._scribe.unknown.met(f"{where}.{name}")
+        for name in fields.keys() - known:
+            if _has_content(fields[name]):
+                self._writer.unknown.count(f"{where}.{name}")
 
-    async def _delta(self, delta: dict[str, Any]) -> None:
-        scribe = self._scribe
-        self._look("delta", delta, _DELTA)
-        await self._think(delta)
+    async def _read_delta(self, delta: dict[str, Any]) -> None:
+        writer = self._writer
+        self._count_unknown("delta", delta, _DELTA)
+        await self._write_reasoning(delta)
         content: Any = delta.get("content")
         for part in content if isinstance(content, list) else [{"type": "text", "text": content}]:
-            await self._part(part)
+            await self._write_part(part)
         audio = delta.get("audio")
         if isinstance(audio, dict) and audio.get("transcript"):
-            await scribe.text(_KEY, audio["transcript"])
+            await writer.write_text(_TEXT_KEY, audio["transcript"])
         if delta.get("refusal"):
-            await scribe.refusal(_KEY, delta["refusal"])
+            await writer.write_refusal(_TEXT_KEY, delta["refusal"])
         for note in delta.get("annotations") or []:
-            cited = note.get("url_citation") or note
-            await scribe.source(_KEY, cited.get("url") or "", cited.get("title") or "")
+            citation = note.get("url_citation") or note
+            await writer.cite(_TEXT_KEY, citation.get("url") or "", citation.get("title") or "")
         for tool in delta.get("executed_tools") or []:
-            await self._executed(tool)
+            await self._read_executed_tool(tool)
         for piece in delta.get("tool_calls") or []:
-            await self._call(piece)
+            await self._read_call(piece)
 
-    async def _think(self, delta: dict[str, Any]) -> None:
-        thought = delta.get("reasoning_content") or delta.get("reasoning")
-        if not isinstance(thought, str):
+    async def _write_reasoning(self, delta: dict[str, Any]) -> None:
+        text = delta.get("reasoning_content") or delta.get("reasoning")
+        if not isinstance(text, str):
             details = [d for d in delta.get("reasoning_details") or [] if isinstance(d, dict)]
-            thought = "".join(str(d.get("text") or d.get("summary") or "") for d in details)
-        await self._scribe.reasoning(_KEY, thought)
+            text = "".join(str(d.get("text") or d.get("summary") or "") for d in details)
+        await self._writer.write_reasoning(_TEXT_KEY, text)
 
-    async def _part(self, part: dict[str, Any]) -> None:
-        scribe, kind = self._scribe, part.get("type")
+    async def _write_part(self, part: dict[str, Any]) -> None:
+        writer, kind = self._writer, part.get("type")
         if kind == "thinking":
             for piece in part.get("thinking") or []:
-                await scribe.reasoning(_KEY, piece.get("text") or "")
+                await writer.write_reasoning(_TEXT_KEY, piece.get("text") or "")
         elif part.get("text"):
-            scribe.texts.end("reasoning", _KEY)
-            await scribe.text(_KEY, part["text"])
+            writer.texts.end("reasoning", _TEXT_KEY)
+            await writer.write_text(_TEXT_KEY, part["text"])
         elif part.get("url"):  # Mistral's references
-            await scribe.source(_KEY, str(part["url"]), str(part.get("title") or ""))
+            await writer.cite(_TEXT_KEY, str(part["url"]), str(part.get("title") or ""))
         elif kind not in ("text", None):
-            scribe.unknown.met(f"content.{kind}")
+            writer.unknown.count(f"content.{kind}")
 
-    async def _found(self, chunk: dict[str, Any]) -> None:
+    async def _cite_search_results(self, chunk: dict[str, Any]) -> None:
         """What a server that searches says it found, beside the choices and again with each of them."""
         results = [r for r in chunk.get("search_results") or [] if isinstance(r, dict)]
-        for found in results or [{"url": url} for url in chunk.get("citations") or [] if isinstance(url, str)]:
-            await self._scribe.source(_KEY, str(found.get("url") or ""), str(found.get("title") or ""))
+        for result in results or [{"url": url} for url in chunk.get("citations") or [] if isinstance(url, str)]:
+            await self._writer.cite(_TEXT_KEY, str(result.get("url") or ""), str(result.get("title") or ""))
 
-    async def _executed(self, tool: dict[str, Any]) -> None:
+    async def _read_executed_tool(self, tool: dict[str, Any]) -> None:
         """A tool that the server ran: told when it begins, and again, with its outcome, when it ended."""
         key = ("executed", tool.get("index") or 0)
-        known = self._scribe.known(key)
-        if known is None:
+        call = self._writer.find_call(key)
+        if call is None:
             name = str(tool.get("name") or tool.get("type") or "tool")
-            await self._scribe.theirs(key, str(tool.get("id") or f"executed-{key[1]}"), name)
-        if tool.get("arguments") and (known is None or not known.args):
-            await self._scribe.args(key, str(tool["arguments"]))
-        outcome = {name: tool[name] for name in tool if name not in _EXECUTED and _says(tool[name])}
+            await self._writer.start_provider_call(key, str(tool.get("id") or f"executed-{key[1]}"), name)
+        if tool.get("arguments") and (call is None or not call.args):
+            await self._writer.append_args(key, str(tool["arguments"]))
+        outcome = {name: tool[name] for name in tool if name not in _EXECUTED_FIELDS and _has_content(tool[name])}
         if outcome:
-            await self._scribe.settle(key, next(iter(outcome.values())) if len(outcome) == 1 else outcome)
+            await self._writer.record_result(key, next(iter(outcome.values())) if len(outcome) == 1 else outcome)
 
-    async def _call(self, piece: dict[str, Any]) -> None:
+    async def _read_call(self, piece: dict[str, Any]) -> None:
         index = piece.get("index") or 0
         function = piece.get("function") or {}
         ident, name = piece.get("id") or "", function.get("name") or ""
-        known = self._scribe.known(self._at.get(index))
-        if known is None or (ident and name and ident != known.upstream):
-            self._at[index] = len(self._scribe.answer.calls)
-            await self._scribe.call(self._at[index], ident or f"call-{self._at[index]}", name)
-        await self._scribe.args(self._at[index], function.get("arguments") or "")
+        call = self._writer.find_call(self._call_number.get(index))
+        if call is None or (ident and name and ident != call.upstream):
+            self._call_number[index] = len(self._writer.answer.calls)
+            await self._writer.start_call(self._call_number[index], ident or f"call-{self._call_number[index]}", name)
+        await self._writer.append_args(self._call_number[index], function.get("arguments") or "")
         if piece.get("extra_content"):
-            self._extra[self._at[index]] = {"extra_content": piece["extra_content"]}
+            self._extra[self._call_number[index]] = {"extra_content": piece["extra_content"]}
 
-    def message(self) -> dict[str, Any]:
+    def answer_message(self) -> dict[str, Any]:
         """The answer as a message of the next request."""
-        answer = self._scribe.answer
+        answer = self._writer.answer
         message: dict[str, Any] = {"role": "assistant", "content": answer.text or None}
         if answer.refusal:
             message["refusal"] = answer.refusal
         if answer.calls:
             message["tool_calls"] = [
-                _called(call.upstream, call.name, call.args) | self._extra.get(number, {})
+                _tool_call(call.upstream, call.name, call.args) | self._extra.get(number, {})
                 for number, call in enumerate(answer.calls)
             ]
         return message
 
 
-def _says(value: Any) -> bool:
+def _has_content(value: Any) -> bool:
     """Whether a value holds anything."""
     if isinstance(value, dict):
-        return any(map(_says, value.values()))
+        return any(map(_has_content, value.values()))
     if isinstance(value, list):
-        return any(map(_says, value))
+        return any(map(_has_content, value))
     return value not in (None, "", False)

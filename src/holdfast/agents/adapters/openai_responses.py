@@ -11,22 +11,22 @@ import json
 import re
 from typing import Any
 
-from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, told, upstream
+from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, open_stream, provider_error
 from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
 
-_OURS = {  # types of items that the one who called the model has to act on, and the field with what it wrote
+_CALLER_CALLS = {  # types of items that the one who called the model has to act on, and the field with what it wrote
     "function_call": "arguments", "custom_tool_call": "input", "apply_patch_call": "operation",
     "mcp_approval_request": "arguments", "computer_call": "action", "local_shell_call": "action",
 }  # fmt: skip
-_SILENT = frozenset(
+_IGNORED_ITEMS = frozenset(
     {"message", "reasoning", "mcp_list_tools", "compaction", "additional_tools", "mcp_approval_response"}
 )
-_TEXTS = frozenset({"response.output_text.delta", "response.audio.transcript.delta"})
-_THOUGHTS = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
-_ARGS = frozenset({"response.function_call_arguments.delta", "response.mcp_call_arguments.delta"})
-_QUIET = re.compile(
+_TEXT_EVENTS = frozenset({"response.output_text.delta", "response.audio.transcript.delta"})
+_REASONING_EVENTS = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
+_ARGUMENT_EVENTS = frozenset({"response.function_call_arguments.delta", "response.mcp_call_arguments.delta"})
+_IGNORED_EVENTS = re.compile(
     r"keepalive|ping|response\.(created|queued|in_progress|content_part\.\w+|compaction\.\w+|reasoning_summary_part\.\w+"
     r"|(output_text|refusal|reasoning_text|reasoning_summary_text|audio|audio\.transcript)\.done|audio\.delta"
     r"|(web_search|file_search|image_generation|code_interpreter|computer|mcp)_call\.\w+|mcp_list_tools\.\w+"
@@ -34,8 +34,8 @@ _QUIET = re.compile(
     r"|shell_call_output_content|apply_patch_call_operation_diff)\.\w+)"
 )
 """What says nothing of its own: it is said again when its item is whole."""
-_OUTCOME = ("output", "outputs", "results", "result", "tools")
-_FRAME = frozenset({"id", "type", "status", "call_id", "name", "error", *_OUTCOME})
+_OUTCOME_FIELDS = ("output", "outputs", "results", "result", "tools")
+_NOT_INPUT = frozenset({"id", "type", "status", "call_id", "name", "error", *_OUTCOME_FIELDS})
 
 
 async def relay(run: RunContext, stream: Stream) -> Answer:
@@ -53,15 +53,15 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     return await _read(RunWriter(run, _Requests.name), stream)
 
 
-async def _read(scribe: RunWriter, stream: Stream) -> Answer:
-    responses = _Responses(scribe)
+async def _read(writer: RunWriter, stream: Stream) -> Answer:
+    reader = _EventReader(writer)
     try:
-        async with upstream(stream) as events:
+        async with open_stream(stream) as events:
             async for event in events:
-                await responses.event(event)
+                await reader.event(event)
     finally:
-        await scribe.record()
-    return await scribe.complete()
+        await writer.record()
+    return await writer.complete()
 
 
 async def converse(
@@ -95,7 +95,7 @@ async def converse(
             ``rules.requests`` times.
     """
     provider = _Requests(client, model, options)
-    return await Conversation(run, provider, tools, rules or Rules(), prompt).go()
+    return await Conversation(run, provider, tools, rules or Rules(), prompt).converse()
 
 
 class _Requests:
@@ -107,9 +107,9 @@ class _Requests:
         if options.get("store") is False:  # then reasoning has to travel with the calls it led to
             self._options["include"] = [*{*options.get("include", ()), "reasoning.encrypted_content"}]
 
-    def past(self, said: list[PastMessage]) -> list[Any]:
+    def history(self, past: list[PastMessage]) -> list[Any]:
         items: list[Any] = []
-        for piece in said:
+        for piece in past:
             if piece.text:
                 items.append({"role": piece.role, "content": piece.text})
             for turn in piece.calls:
@@ -117,159 +117,159 @@ class _Requests:
                 items.append({"type": "function_call_output", "call_id": turn.id, "output": turn.text})
         return items
 
-    def file(self, attached: FileContent) -> dict[str, Any]:
-        if attached.media_type.startswith("image/"):
-            return {"type": "input_image", "image_url": attached.url, "detail": "auto"}
-        return {"type": "input_file", "filename": attached.name, "file_data": attached.url}
+    def file_part(self, file: FileContent) -> dict[str, Any]:
+        if file.media_type.startswith("image/"):
+            return {"type": "input_image", "image_url": file.url, "detail": "auto"}
+        return {"type": "input_file", "filename": file.name, "file_data": file.url}
 
-    def tool(self, function: Function) -> dict[str, Any]:
+    def tool_schema(self, function: Function) -> dict[str, Any]:
         return {
             "type": "function", "name": function.name, "description": function.description,
             "parameters": function.parameters, "strict": False,
         }  # fmt: skip
 
-    def ask(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
-        offered = {"tools": tools} if tools else {}
-        stream: Stream = self._client.responses.create(input=messages, **offered, **self._options)
+    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
+        tool_options = {"tools": tools} if tools else {}
+        stream: Stream = self._client.responses.create(input=messages, **tool_options, **self._options)
         return stream
 
-    async def read(self, scribe: RunWriter, stream: Stream) -> Answer:
-        return await _read(scribe, stream)
+    async def read(self, writer: RunWriter, stream: Stream) -> Answer:
+        return await _read(writer, stream)
 
-    def heard(self, answer: Answer) -> list[Any]:
+    def answer_messages(self, answer: Answer) -> list[Any]:
         return answer.content
 
-    def results(self, returned: list[CallResult]) -> list[Any]:
-        return [_result(one) for one in returned]
+    def result_messages(self, results: list[CallResult]) -> list[Any]:
+        return [_call_output(result) for result in results]
 
 
-def _result(one: CallResult) -> dict[str, Any]:
-    if one.call.kind == "function":
-        return {"type": "function_call_output", "call_id": one.call.upstream, "output": one.text}
-    answer = {"approval_request_id": one.call.upstream, "approve": not one.failed}
-    return {"type": "mcp_approval_response", **answer, **({"reason": one.text} if one.text else {})}
+def _call_output(result: CallResult) -> dict[str, Any]:
+    if result.call.kind == "function":
+        return {"type": "function_call_output", "call_id": result.call.upstream, "output": result.text}
+    answer = {"approval_request_id": result.call.upstream, "approve": not result.failed}
+    return {"type": "mcp_approval_response", **answer, **({"reason": result.text} if result.text else {})}
 
 
-class _Responses:
-    def __init__(self, scribe: RunWriter) -> None:
-        self._scribe = scribe
-        self._grown: set[Any] = set()  # keys of texts that came piece by piece
+class _EventReader:
+    def __init__(self, writer: RunWriter) -> None:
+        self._writer = writer
+        self._streamed: set[Any] = set()  # keys of texts that came piece by piece
 
     async def event(self, event: dict[str, Any]) -> None:
-        scribe, kind, item = self._scribe, str(event.get("type", "")), event.get("output_index")
+        writer, kind, item = self._writer, str(event.get("type", "")), event.get("output_index")
         key = (item, event.get("content_index", event.get("summary_index", 0)))
-        if kind in _TEXTS:
-            self._grown.add(key)
-            await scribe.text(key, event["delta"])
+        if kind in _TEXT_EVENTS:
+            self._streamed.add(key)
+            await writer.write_text(key, event["delta"])
         elif kind == "response.refusal.delta":
-            self._grown.add(key)
-            await scribe.refusal(key, event["delta"])
-        elif kind in _THOUGHTS:
-            thought = (item, kind, key[1])
-            self._grown.add(thought)
-            await scribe.reasoning(thought, event["delta"])
+            self._streamed.add(key)
+            await writer.write_refusal(key, event["delta"])
+        elif kind in _REASONING_EVENTS:
+            reasoning_key = (item, kind, key[1])
+            self._streamed.add(reasoning_key)
+            await writer.write_reasoning(reasoning_key, event["delta"])
         elif kind == "response.output_text.annotation.added":
-            await self._cited(key, event.get("annotation") or {})
-        elif kind in _ARGS:
-            await scribe.args(item, event["delta"])
+            await self._cite(key, event.get("annotation") or {})
+        elif kind in _ARGUMENT_EVENTS:
+            await writer.append_args(item, event["delta"])
         elif kind == "response.output_item.added":
-            await self._begun(item, event["item"])
+            await self._start_item(item, event["item"])
         elif kind == "response.output_item.done":
-            await self._done(item, event["item"])
+            await self._end_item(item, event["item"])
         elif kind in ("response.completed", "response.incomplete", "response.failed"):
-            await self._ended(event["response"])
+            await self._finish(event["response"])
         elif kind == "error":
-            raise told(event)
-        elif not _QUIET.fullmatch(kind):
-            scribe.unknown.met(kind)
+            raise provider_error(event)
+        elif not _IGNORED_EVENTS.fullmatch(kind):
+            writer.unknown.count(kind)
 
-    async def _cited(self, key: tuple[Any, Any], note: dict[str, Any]) -> None:
-        uri = note.get("url") or note.get("file_id") or ""
-        await self._scribe.source(key, uri, note.get("title") or note.get("filename") or "")
+    async def _cite(self, key: tuple[Any, Any], annotation: dict[str, Any]) -> None:
+        uri = annotation.get("url") or annotation.get("file_id") or ""
+        await self._writer.cite(key, uri, annotation.get("title") or annotation.get("filename") or "")
 
-    async def _begun(self, key: Any, item: dict[str, Any]) -> None:
+    async def _start_item(self, key: Any, item: dict[str, Any]) -> None:
         kind = item["type"]
         name = item.get("name") or kind.removesuffix("_call")
         ident = item.get("call_id") or item.get("id") or f"item-{key}"
-        if kind in _OURS:
-            await self._scribe.call(key, ident, name, "function" if kind == "function_call" else kind)
+        if kind in _CALLER_CALLS:
+            await self._writer.start_call(key, ident, name, "function" if kind == "function_call" else kind)
         elif kind == "reasoning":
-            self._scribe.texts.between()
-        elif kind not in _SILENT and not kind.endswith("_output"):
-            await self._scribe.theirs(key, ident, name)
+            self._writer.texts.break_message()
+        elif kind not in _IGNORED_ITEMS and not kind.endswith("_output"):
+            await self._writer.start_provider_call(key, ident, name)
 
-    async def _done(self, key: Any, item: dict[str, Any]) -> None:
-        scribe, kind = self._scribe, item["type"]
-        scribe.answer.content.append(item)
+    async def _end_item(self, key: Any, item: dict[str, Any]) -> None:
+        writer, kind = self._writer, item["type"]
+        writer.answer.content.append(item)
         if kind in ("message", "reasoning"):
-            await self._whole(key, item)
-            scribe.end(key)
+            await self._complete_text(key, item)
+            writer.end_text(key)
             return
-        outcome = {name: item[name] for name in _OUTCOME if item.get(name) is not None}
+        outcome = {name: item[name] for name in _OUTCOME_FIELDS if item.get(name) is not None}
         value = next(iter(outcome.values())) if len(outcome) == 1 else outcome
         if kind.endswith("_output"):  # of a call that OpenAI made, which came before
-            if item.get("call_id") in scribe.awaited:
-                await scribe.settle(item["call_id"], value or item.get("status", "completed"))
+            if item.get("call_id") in writer.pending_calls:
+                await writer.record_result(item["call_id"], value or item.get("status", "completed"))
             return
-        call = scribe.known(key)
+        call = writer.find_call(key)
         if call is None:
             return
         if not call.args:
-            await scribe.args(key, _written(item, _OURS.get(kind)))
+            await writer.append_args(key, _input_json(item, _CALLER_CALLS.get(kind)))
         error = item.get("error")
         failed = item.get("status") == "failed" or error is not None
-        if kind not in _OURS and (outcome or failed or not item.get("call_id")):
-            words = (json.dumps(error) if error else "it failed") if failed else ""
-            await scribe.settle(key, value or item.get("status", "completed"), words)
+        if kind not in _CALLER_CALLS and (outcome or failed or not item.get("call_id")):
+            message = (json.dumps(error) if error else "it failed") if failed else ""
+            await writer.record_result(key, value or item.get("status", "completed"), message)
 
-    async def _whole(self, key: Any, item: dict[str, Any]) -> None:
+    async def _complete_text(self, key: Any, item: dict[str, Any]) -> None:
         """A message or reasoning is whole: what did not come in pieces is written now, and the sources not told yet."""
-        scribe = self._scribe
-        for place, part in enumerate(item.get("content") or []):
-            kind, at = part.get("type"), (key, place)
+        writer = self._writer
+        for index, part in enumerate(item.get("content") or []):
+            kind, at = part.get("type"), (key, index)
             if kind == "reasoning_text":
-                await self._thought((key, "response.reasoning_text.delta", place), part)
+                await self._complete_reasoning((key, "response.reasoning_text.delta", index), part)
             elif kind not in ("output_text", "refusal"):
-                scribe.unknown.met(f"content.{kind}")
-            elif at not in self._grown:
-                await (scribe.refusal if kind == "refusal" else scribe.text)(
+                writer.unknown.count(f"content.{kind}")
+            elif at not in self._streamed:
+                await (writer.write_refusal if kind == "refusal" else writer.write_text)(
                     at, part.get("text") or part.get("refusal") or ""
                 )
-            for note in part.get("annotations") or []:
-                await self._cited(at, note)
-        for place, part in enumerate(item.get("summary") or []):
-            await self._thought((key, "response.reasoning_summary_text.delta", place), part)
+            for annotation in part.get("annotations") or []:
+                await self._cite(at, annotation)
+        for index, part in enumerate(item.get("summary") or []):
+            await self._complete_reasoning((key, "response.reasoning_summary_text.delta", index), part)
 
-    async def _thought(self, key: Any, part: dict[str, Any]) -> None:
-        if key not in self._grown:
-            await self._scribe.reasoning(key, part.get("text") or "")
+    async def _complete_reasoning(self, key: Any, part: dict[str, Any]) -> None:
+        if key not in self._streamed:
+            await self._writer.write_reasoning(key, part.get("text") or "")
 
-    async def _ended(self, response: dict[str, Any]) -> None:
+    async def _finish(self, response: dict[str, Any]) -> None:
         if response.get("status") == "completed":
-            await self._scribe.settle_rest()
-        answer, usage = self._scribe.answer, response.get("usage") or {}
+            await self._writer.complete_pending()
+        answer, usage = self._writer.answer, response.get("usage") or {}
         answer.model = response.get("model") or answer.model
-        self._scribe.used(
+        self._writer.set_usage(
             input_tokens=usage.get("input_tokens"), output_tokens=usage.get("output_tokens"),
             cache_read_tokens=(usage.get("input_tokens_details") or {}).get("cached_tokens"),
             reasoning_tokens=(usage.get("output_tokens_details") or {}).get("reasoning_tokens"),
         )  # fmt: skip
         if response.get("status") == "failed":
-            raise told(response.get("error") or {})
+            raise provider_error(response.get("error") or {})
         answer.finish = (
             (response.get("incomplete_details") or {}).get("reason") or response.get("status") or "completed"
         )
 
 
-def _written(item: dict[str, Any], field: str | None) -> str:
+def _input_json(item: dict[str, Any], field: str | None) -> str:
     """What an item that was not streamed was given, as JSON text."""
     if field is None:
-        given: Any = {name: value for name, value in item.items() if name not in _FRAME and value is not None}
-        if isinstance(given.get("arguments"), str):
-            return str(given["arguments"])
+        fields: Any = {name: value for name, value in item.items() if name not in _NOT_INPUT and value is not None}
+        if isinstance(fields.get("arguments"), str):
+            return str(fields["arguments"])
     else:
-        given = item.get(field)
+        fields = item.get(field)
         if field == "arguments":
-            return str(given or "")
-        given = {field: given} if isinstance(given, str) else given
-    return json.dumps(given, ensure_ascii=False) if given else ""
+            return str(fields or "")
+        fields = {field: fields} if isinstance(fields, str) else fields
+    return json.dumps(fields, ensure_ascii=False) if fields else ""

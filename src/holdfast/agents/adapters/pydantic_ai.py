@@ -20,11 +20,11 @@ from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApp
 
 import holdfast.agents.run as ours
 from holdfast.agents.adapters.checkpoint import Checkpoint
-from holdfast.agents.adapters.framework import Question, Turn, ask_all, current, plain_id, turns
+from holdfast.agents.adapters.framework import Question, Turn, ask_all, current_run, plain_id, turns
 from holdfast.agents.adapters.rounds import Rounds
-from holdfast.agents.adapters.text_repair import carried, mend
+from holdfast.agents.adapters.text_repair import ensure_encodable, repair
 from holdfast.agents.adapters.texts import Texts
-from holdfast.agents.adapters.unknown import Unknown
+from holdfast.agents.adapters.unknown import UnknownEvents
 from holdfast.agents.errors import CallNotMade
 from holdfast.agents.errors import ToolFailed as RecordedFailure
 from holdfast.agents.results import to_data
@@ -56,31 +56,31 @@ async def run(
     Raises:
         ToolOutcomeUnknown: see ``idempotent``. Whatever the agent raises is raised.
     """
-    kept = Checkpoint(run, "pydantic_ai")
-    told = _messages(turns(run))
-    before = await kept.load()
-    if before is not None:
-        told += m.ModelMessagesTypeAdapter.validate_json(before)
-        if (done := _finished(agent, told)) is not None:
-            return done
-    token = current.set(run)
+    checkpoint = Checkpoint(run, "pydantic_ai")
+    history = _history_messages(turns(run))
+    recorded = await checkpoint.load()
+    if recorded is not None:
+        history += m.ModelMessagesTypeAdapter.validate_json(recorded)
+        if (answer := _final_answer(agent, history)) is not None:
+            return answer
+    token = current_run.set(run)
     capabilities = [
         *options.pop("capabilities", ()),
-        _Durable(run, kept, wait, deadline_s, idempotent),
+        _Durable(run, checkpoint, wait, deadline_s, idempotent),
         ReinjectSystemPrompt(),
     ]
     try:
         async with agent.iter(
-            None if before is not None else prompt or await _prompt(run), message_history=told or None,
+            None if recorded is not None else prompt or await _prompt(run), message_history=history or None,
             capabilities=capabilities, run_id=f"{run.id}.{run.attempt_number}", conversation_id=run.session.id, **options,
-        ) as going:  # fmt: skip
-            await _Relay(run, going, kept).go()
-            assert going.result is not None
-            output = going.result.output
+        ) as agent_run:  # fmt: skip
+            await _Relay(run, agent_run, checkpoint).execute()
+            assert agent_run.result is not None
+            output = agent_run.result.output
     finally:
-        current.reset(token)
+        current_run.reset(token)
     if not isinstance(output, str):
-        await run.say(output_words(output), key="output")
+        await run.say(output_text(output), key="output")
     return output
 
 
@@ -96,59 +96,59 @@ async def sub(agent: Agent[Any, Any], prompt: str, *, name: str = "", **options:
     Raises:
         ToolFailed: of Pydantic AI, telling the model that a person stopped the sub-agent.
     """
-    above = current.get(None)
-    if above is None:
+    parent = current_run.get(None)
+    if parent is None:
         raise Refused("run.state", "pydantic_ai.sub is for tools of an agent run by pydantic_ai.run")
-    async with above.sub(name or agent.name or "agent", input=prompt) as child:
+    async with parent.sub(name or agent.name or "agent", input=prompt) as child:
         return await run(child, agent, prompt, **options)
     raise ToolFailed("a person stopped this")
 
 
-def output_words(output: Any) -> str:
+def output_text(output: Any) -> str:
     """A structured answer as people read it."""
     return json.dumps(to_data(output), ensure_ascii=False)
 
 
 async def _prompt(run: ours.RunContext) -> str | list[m.UserContent]:
-    attached: list[m.UserContent] = [
+    files: list[m.UserContent] = [
         m.BinaryContent(await run.get_blob(a["blob"]), media_type=a.get("mediaType") or "application/octet-stream")
         for a in run.input.files
     ]
-    return [run.input.text, *attached] if attached else run.input.text
+    return [run.input.text, *files] if files else run.input.text
 
 
-def _messages(told: list[Turn]) -> list[m.ModelMessage]:
+def _history_messages(turns: list[Turn]) -> list[m.ModelMessage]:
     """The conversation as Pydantic AI's messages: calls of one response together, then what they returned."""
-    out: list[m.ModelMessage] = []
-    said: list[m.ModelResponsePart] = []
-    returned: list[m.ModelRequestPart] = []
+    messages: list[m.ModelMessage] = []
+    response_parts: list[m.ModelResponsePart] = []
+    return_parts: list[m.ModelRequestPart] = []
 
     def flush() -> None:
-        if said:
-            out.append(m.ModelResponse(parts=list(said)))
-        if returned:
-            out.append(m.ModelRequest(parts=list(returned)))
-        said.clear()
-        returned.clear()
+        if response_parts:
+            messages.append(m.ModelResponse(parts=list(response_parts)))
+        if return_parts:
+            messages.append(m.ModelRequest(parts=list(return_parts)))
+        response_parts.clear()
+        return_parts.clear()
 
-    for turn in told:
+    for turn in turns:
         if turn.kind == "call":
-            said.append(m.ToolCallPart(turn.name, turn.args, tool_call_id=turn.id))
-            returned.append(m.ToolReturnPart(turn.name, turn.text, tool_call_id=turn.id))
+            response_parts.append(m.ToolCallPart(turn.name, turn.args, tool_call_id=turn.id))
+            return_parts.append(m.ToolReturnPart(turn.name, turn.text, tool_call_id=turn.id))
             continue
-        if turn.kind == "user" or returned:
+        if turn.kind == "user" or return_parts:
             flush()
         if turn.kind == "user":
-            out.append(m.ModelRequest(parts=[m.UserPromptPart(turn.text)]))
+            messages.append(m.ModelRequest(parts=[m.UserPromptPart(turn.text)]))
         else:
-            said.append(m.TextPart(turn.text))
+            response_parts.append(m.TextPart(turn.text))
     flush()
-    return out
+    return messages
 
 
-def _finished(agent: Agent[Any, Any], told: list[m.ModelMessage]) -> str | None:
+def _final_answer(agent: Agent[Any, Any], messages: list[m.ModelMessage]) -> str | None:
     """The answer, when the attempt was lost after it was whole and before the run ended."""
-    last = told[-1] if told else None
+    last = messages[-1] if messages else None
     if agent.output_type is str and isinstance(last, m.ModelResponse) and not last.tool_calls:
         return last.text
     return None
@@ -157,45 +157,45 @@ def _finished(agent: Agent[Any, Any], told: list[m.ModelMessage]) -> str | None:
 class _Relay:
     """Drives the agent node by node and writes what comes into the session."""
 
-    def __init__(self, run: ours.RunContext, going: AgentRun[Any, Any], kept: Checkpoint) -> None:
+    def __init__(self, run: ours.RunContext, agent_run: AgentRun[Any, Any], checkpoint: Checkpoint) -> None:
         self._run = run
-        self._going = going
-        self._kept = kept
+        self._agent_run = agent_run
+        self._checkpoint = checkpoint
         self._texts = Texts(run)
-        self._unknown = Unknown(run, "pydantic_ai")
-        self._units: dict[int, Any] = {}  # what each text is a part of, by its place in the response
+        self._unknown = UnknownEvents(run, "pydantic_ai")
+        self._part_ids: dict[int, Any] = {}  # what each text is a part of, by its place in the response
         self._streamed: set[str] = set()
 
-    async def go(self) -> None:
-        async for node in self._going:
-            for steer in self._kept.take_steers():
-                self._going.enqueue(steer.text)
+    async def execute(self) -> None:
+        async for node in self._agent_run:
+            for steer in self._checkpoint.take_steers():
+                self._agent_run.enqueue(steer.text)
             if Agent.is_model_request_node(node):
-                async with node.stream(self._going.ctx) as events:
+                async with node.stream(self._agent_run.ctx) as events:
                     async for event in events:
-                        await self._said(event)
-                self._kept.include_steers()  # the request had them
+                        await self._handle_event(event)
+                self._checkpoint.include_steers()  # the request had them
                 await self._texts.end_all()
                 await self._unknown.record()
             elif Agent.is_call_tools_node(node):
-                await self._responded(node.model_response)
-                async with node.stream(self._going.ctx) as results:
+                await self._save_response(node.model_response)
+                async with node.stream(self._agent_run.ctx) as results:
                     async for result in results:
                         if isinstance(result, m.FunctionToolResultEvent):
-                            await self._returned(result.part)
-        await self._kept.save(self._state(), self._texts.take())
+                            await self._record_return(result.part)
+        await self._checkpoint.save(self._dump_messages(), self._texts.take())
 
-    def _state(self) -> bytes:
-        mine = [msg for msg in self._going.all_messages() if (msg.run_id or "").startswith(f"{self._run.id}.")]
+    def _dump_messages(self) -> bytes:
+        messages = [msg for msg in self._agent_run.all_messages() if (msg.run_id or "").startswith(f"{self._run.id}.")]
         try:
-            return m.ModelMessagesTypeAdapter.dump_json(mine)
+            return m.ModelMessagesTypeAdapter.dump_json(messages)
         except ValueError:  # half a character, in what a tool raised for example
-            mend(mine)
-            return m.ModelMessagesTypeAdapter.dump_json(mine)
+            repair(messages)
+            return m.ModelMessagesTypeAdapter.dump_json(messages)
 
-    async def _responded(self, response: m.ModelResponse) -> None:
+    async def _save_response(self, response: m.ModelResponse) -> None:
         """A response is whole: keep it, before any of its tools is called."""
-        mend(response.parts)
+        repair(response.parts)
         usage = response.usage
         if usage.has_values():
             more = {"cache_read_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
@@ -203,95 +203,97 @@ class _Relay:
                 response.model_name or "", input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
                 **{name: count for name, count in more.items() if count},
             )  # fmt: skip
-        await self._kept.save(self._state(), self._texts.take())
+        await self._checkpoint.save(self._dump_messages(), self._texts.take())
 
-    async def _said(self, event: Any) -> None:
+    async def _handle_event(self, event: Any) -> None:
         if isinstance(event, m.PartStartEvent):
-            await self._part(event.index, event.part)
+            await self._start_part(event.index, event.part)
         elif isinstance(event, m.PartEndEvent):
-            await self._part_ended(event.index, event.part)
+            await self._end_part(event.index, event.part)
         elif isinstance(event, m.PartDeltaEvent):
             delta = event.delta
             if isinstance(delta, m.TextPartDelta):
-                await self._texts.write("message", self._key(event.index), delta.content_delta)
+                await self._texts.write("message", self._text_key(event.index), delta.content_delta)
             elif isinstance(delta, m.ThinkingPartDelta):
                 await self._texts.write("reasoning", event.index, delta.content_delta or "")
             elif isinstance(delta, m.ToolCallPartDelta) and isinstance(delta.args_delta, str) and delta.tool_call_id:
-                await self._grow(delta.tool_call_id, delta.args_delta)
+                await self._append_args(delta.tool_call_id, delta.args_delta)
         elif not isinstance(event, m.FinalResultEvent):
-            self._unknown.met(type(event).__name__)
+            self._unknown.count(type(event).__name__)
 
-    def _key(self, index: int) -> tuple[Any, int]:
+    def _text_key(self, index: int) -> tuple[Any, int]:
         """The key of a text: parts that follow each other are one message, unless the provider had several."""
-        return self._units.get(index), index
+        return self._part_ids.get(index), index
 
-    async def _part(self, index: int, part: m.ModelResponsePart) -> None:
+    async def _start_part(self, index: int, part: m.ModelResponsePart) -> None:
         if isinstance(part, m.TextPart):
-            self._units[index] = part.id
-            await self._texts.write("message", self._key(index), part.content)
+            self._part_ids[index] = part.id
+            await self._texts.write("message", self._text_key(index), part.content)
         elif isinstance(part, m.ThinkingPart):
-            self._texts.between()
+            self._texts.break_message()
             await self._texts.write("reasoning", index, part.content)
         elif isinstance(part, m.NativeToolCallPart) or (
-            isinstance(part, m.ToolCallPart) and self._shown(part.tool_name)
+            isinstance(part, m.ToolCallPart) and self._is_shown(part.tool_name)
         ):
-            self._texts.between()
-            await self._run.tools.announce(_ident(self._run, part.tool_call_id), part.tool_name)
+            self._texts.break_message()
+            await self._run.tools.announce(_session_call_id(self._run, part.tool_call_id), part.tool_name)
             if isinstance(part.args, str):
-                await self._grow(part.tool_call_id, part.args)
+                await self._append_args(part.tool_call_id, part.args)
         elif not isinstance(part, m.ToolCallPart | m.NativeToolReturnPart):
-            self._unknown.met(type(part).__name__)
+            self._unknown.count(type(part).__name__)
 
-    async def _part_ended(self, index: int, part: m.ModelResponsePart) -> None:
+    async def _end_part(self, index: int, part: m.ModelResponsePart) -> None:
         if isinstance(part, m.TextPart):
             for citation in part.citations or ():
                 for source in citation.sources:
-                    await self._texts.cite(self._key(index), *_source(source))
+                    await self._texts.cite(self._text_key(index), *_source_uri(source))
         elif isinstance(part, m.ThinkingPart):
             self._texts.end("reasoning", index)
         elif isinstance(part, m.NativeToolReturnPart):
-            await self._run.tools.record_result(_ident(self._run, part.tool_call_id), part.tool_name, {}, part.content)
+            await self._run.tools.record_result(
+                _session_call_id(self._run, part.tool_call_id), part.tool_name, {}, part.content
+            )
         elif isinstance(part, (m.ToolCallPart, m.NativeToolCallPart)) and part.tool_call_id not in self._streamed:
-            await self._grow(part.tool_call_id, part.args_as_json_str())
+            await self._append_args(part.tool_call_id, part.args_as_json_str())
 
-    async def _grow(self, call: str, delta: str) -> None:
+    async def _append_args(self, call: str, delta: str) -> None:
         if delta:
             self._streamed.add(call)
-        await self._run.tools.append_args(_ident(self._run, call), delta)
+        await self._run.tools.append_args(_session_call_id(self._run, call), delta)
 
-    def _shown(self, tool: str) -> bool:
+    def _is_shown(self, tool: str) -> bool:
         """Whether a call is shown: the tool by which a model gives a structured answer is none to people."""
-        known = self._going.ctx.deps.tool_manager.tools or {}
-        return tool not in known or known[tool].tool_def.kind != "output"
+        tools = self._agent_run.ctx.deps.tool_manager.tools or {}
+        return tool not in tools or tools[tool].tool_def.kind != "output"
 
-    async def _returned(self, part: m.ToolReturnPart) -> None:
+    async def _record_return(self, part: m.ToolReturnPart) -> None:
         """The model is told what a call came to; record it, where the call was not made: denied, or not understood."""
-        words = part.model_response_str()
-        error = None if part.outcome == "success" else {"code": f"tool.{part.outcome}", "message": words[:500]}
+        text = part.model_response_str()
+        error = None if part.outcome == "success" else {"code": f"tool.{part.outcome}", "message": text[:500]}
         await self._run.tools.record_result(
-            _ident(self._run, part.tool_call_id), part.tool_name, {}, words, error=error
+            _session_call_id(self._run, part.tool_call_id), part.tool_name, {}, text, error=error
         )
 
 
-def _ident(run: ours.RunContext, call: str) -> str:
+def _session_call_id(run: ours.RunContext, call: str) -> str:
     """A call's id in the session, where models' ids need not be unique."""
     return f"{run.id}.{plain_id(call)}"
 
 
-def _source(source: m.CitationSource) -> tuple[str]:
+def _source_uri(source: m.CitationSource) -> tuple[str]:
     return (
         source.url if isinstance(source, m.WebCitationSource) else source.document_id or source.title or "document",
     )
 
 
-_APPROVAL, _RESULT = "approval", "result"  # what a call asks of people
-_OLD = {
-    "tool.asks": _APPROVAL,
-    "tool.defers": _RESULT,
+_NEEDS_APPROVAL, _NEEDS_RESULT = "approval", "result"  # what a call asks of people
+_LEGACY_CODES = {
+    "tool.asks": _NEEDS_APPROVAL,
+    "tool.defers": _NEEDS_RESULT,
 }  # how an older version settled such a call; it had another id then
 
 
-def _carries(value: Any) -> None:
+def _check_encodable(value: Any) -> None:
     """Raises when Pydantic AI could not tell a value to a model, or keep it in its messages."""
     m.tool_return_ta.dump_json(value)
     str(value).encode()
@@ -302,7 +304,7 @@ class _Durable(AbstractCapability[Any]):
     """Puts the journal around every tool call, and people behind every deferred one."""
 
     run: ours.RunContext
-    kept: Checkpoint
+    checkpoint: Checkpoint
     wait: bool
     deadline_s: float
     idempotent: Container[str]
@@ -315,66 +317,70 @@ class _Durable(AbstractCapability[Any]):
         handler: Callable[[dict[str, Any]], Any],
     ) -> Any:  # fmt: skip
         """Call the tool, or return what the journal has."""
-        made: list[Any] = []
+        results: list[Any] = []
 
         async def make(**_: Any) -> Any:
             try:
                 value = await handler(args)
             except (ApprovalRequired, CallDeferred) as deferred:
-                raise CallNotMade(_APPROVAL if isinstance(deferred, ApprovalRequired) else _RESULT, deferred) from None
-            told = value.return_value if isinstance(value, m.ToolReturn) else value
-            fits = carried(told, _carries)
+                raise CallNotMade(
+                    _NEEDS_APPROVAL if isinstance(deferred, ApprovalRequired) else _NEEDS_RESULT, deferred
+                ) from None
+            content = value.return_value if isinstance(value, m.ToolReturn) else value
+            encodable = ensure_encodable(content, _check_encodable)
             if isinstance(value, m.ToolReturn):
-                fits = replace(value, return_value=fits, metadata=carried(value.metadata, _carries))
-            made.append(fits)
-            return told
+                encodable = replace(
+                    value, return_value=encodable, metadata=ensure_encodable(value.metadata, _check_encodable)
+                )
+            results.append(encodable)
+            return content
 
-        ident = _ident(self.run, call.tool_call_id)
-        asked = self._asked_before(ident)
-        if asked is not None and not ctx.tool_call_approved:
-            raise asked
-        if self._settled_as(ident) is not None:
+        ident = _session_call_id(self.run, call.tool_call_id)
+        request = self._earlier_request(ident)
+        if request is not None and not ctx.tool_call_approved:
+            raise request
+        if self._legacy_reason(ident) is not None:
             ident += ".approved"
-        token = current.set(self.run)
+        token = current_run.set(self.run)
         try:
             recorded = await self.run.tool(
                 call.tool_name, call.args_as_dict(), make, call_id=ident, idempotent=call.tool_name in self.idempotent
             )
-        except CallNotMade as unsettled:
-            assert unsettled.cause is not None
-            raise unsettled.cause from None
+        except CallNotMade as not_made:
+            assert not_made.cause is not None
+            raise not_made.cause from None
         except RecordedFailure as failure:
-            words = (failure.fields.get("error") or {}).get("message", failure.detail)
-            raise ModelRetry(str(words)) from None
+            message = (failure.fields.get("error") or {}).get("message", failure.detail)
+            raise ModelRetry(str(message)) from None
         finally:
-            current.reset(token)
-        return made[0] if made else recorded
+            current_run.reset(token)
+        return results[0] if results else recorded
 
-    def _asked_before(self, ident: str) -> Exception | None:
+    def _earlier_request(self, ident: str) -> Exception | None:
         """What the tool raised in an earlier attempt to ask people: it is not executed again for that."""
-        how = self.run.tools.pause_reason(ident) or self._settled_as(ident)
-        return {_APPROVAL: ApprovalRequired(), _RESULT: CallDeferred()}.get(how or "")
+        reason = self.run.tools.pause_reason(ident) or self._legacy_reason(ident)
+        return {_NEEDS_APPROVAL: ApprovalRequired(), _NEEDS_RESULT: CallDeferred()}.get(reason or "")
 
-    def _settled_as(self, ident: str) -> str | None:
+    def _legacy_reason(self, ident: str) -> str | None:
         error = (self.run.tools.outcome(ident) or {}).get("error") or {}
-        return _OLD.get(str(error.get("code")))
+        return _LEGACY_CODES.get(str(error.get("code")))
 
     async def handle_deferred_tool_calls(
         self, ctx: RunContext[Any], *, requests: DeferredToolRequests
     ) -> DeferredToolResults:
         """Ask people: may it be called, or, for a call that is made elsewhere, what came of it (in their note)."""
-        asked = [*requests.approvals, *requests.calls]
-        self.rounds.next([call.tool_call_id for call in asked], len(ctx.messages))
+        calls = [*requests.approvals, *requests.calls]
+        self.rounds.next([call.tool_call_id for call in calls], len(ctx.messages))
         answers = await ask_all(
             self.run,
             [
-                Question(call.tool_call_id, call.tool_name, call.args_as_dict(), _ident(self.run, call.tool_call_id))
-                for call in asked
+                Question(call.tool_call_id, call.tool_name, call.args_as_dict(), _session_call_id(self.run, call.tool_call_id))
+                for call in calls
             ],
-            wait=self.wait and self.kept.whole, deadline_s=self.deadline_s,
+            wait=self.wait and self.checkpoint.is_saved, deadline_s=self.deadline_s,
         )  # fmt: skip
         results = DeferredToolResults()
-        for call, answer in zip(asked, answers, strict=True):
+        for call, answer in zip(calls, answers, strict=True):
             denied = answer.note or "The tool call was denied."
             if call in requests.approvals:
                 results.approvals[call.tool_call_id] = ToolApproved() if answer else ToolDenied(denied)

@@ -10,11 +10,11 @@ from typing import Any, Final
 from holdfast.agents.results import to_data
 from holdfast.protocol.codec import parse, well_formed, well_formed_data
 
-_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
-_ARGUMENTS: Final = frozenset({"args", "arguments"})
+_ESCAPED_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_ARGUMENT_FIELDS: Final = frozenset({"args", "arguments"})
 
 
-def carried(value: Any, check: Callable[[Any], object]) -> Any:
+def ensure_encodable(value: Any, check: Callable[[Any], object]) -> Any:
     """A tool's result for the framework: itself where ``check`` does not raise, else the nearest JSON to it."""
     try:
         check(value)
@@ -23,38 +23,38 @@ def carried(value: Any, check: Callable[[Any], object]) -> Any:
     return value
 
 
-def mend(said: Any) -> None:
+def repair(response: Any) -> None:
     """Make every text in a model's response well-formed, in place, and the JSON of its calls' arguments, too."""
-    _mend(said, 0)
+    _repair(response, 0)
 
 
-def _mend(said: Any, depth: int) -> None:
+def _repair(value: Any, depth: int) -> None:
     if depth > 20:
         return
-    if isinstance(said, list):
-        for each in said:
-            _mend(each, depth + 1)
+    if isinstance(value, list):
+        for item in value:
+            _repair(item, depth + 1)
         return
-    for name, value in list(getattr(said, "__dict__", {}).items()):
-        if isinstance(value, str):
-            told = arguments(value) if name in _ARGUMENTS else well_formed(value)
-        elif isinstance(value, dict):
-            told = well_formed_data(value)
+    for name, field in list(getattr(value, "__dict__", {}).items()):
+        if isinstance(field, str):
+            repaired = repair_arguments(field) if name in _ARGUMENT_FIELDS else well_formed(field)
+        elif isinstance(field, dict):
+            repaired = well_formed_data(field)
         else:
-            _mend(value, depth + 1)
+            _repair(field, depth + 1)
             continue
-        if told is not value:
-            setattr(said, name, told)
+        if repaired is not field:
+            setattr(value, name, repaired)
 
 
-def arguments(text: str) -> str:
+def repair_arguments(text: str) -> str:
     """Arguments as a model wrote them, with whole characters also where JSON escapes halves of them."""
     text = well_formed(text)
-    if not _HALF.search(text):
+    if not _ESCAPED_HALF.search(text):
         return text
     try:
         value = parse(text)
     except ValueError:
         return text
-    mended = well_formed_data(value)
-    return text if mended is value else json.dumps(mended, ensure_ascii=False)
+    repaired = well_formed_data(value)
+    return text if repaired is value else json.dumps(repaired, ensure_ascii=False)

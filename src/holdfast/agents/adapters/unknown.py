@@ -8,11 +8,11 @@ from holdfast.protocol import limits
 from holdfast.visible import logger
 
 _LOG = logger("holdfast.agents")
-_OTHERS = "…"
+_OTHER_NAMES = "…"
 _logged: set[tuple[str, str]] = set()  # a worker's log names each kind once
 
 
-class Unknown:
+class UnknownEvents:
     """Counts by name what an adapter met and could not show.
 
     Args:
@@ -24,11 +24,11 @@ class Unknown:
         self._adapter = adapter
         self._counts: dict[str, int] = {}
 
-    def met(self, what: object) -> None:
+    def count(self, kind: object) -> None:
         """Count one. ``what`` names its kind, never its content: ``delta.audio`` for example."""
-        name = "".join(c if c.isprintable() else "?" for c in str(what))[: limits.UNKNOWN_NAME_CHARS] or "?"
+        name = "".join(c if c.isprintable() else "?" for c in str(kind))[: limits.UNKNOWN_NAME_CHARS] or "?"
         if name not in self._counts and len(self._counts) >= limits.UNKNOWN_NAMES:
-            name = _OTHERS
+            name = _OTHER_NAMES
         self._counts[name] = self._counts.get(name, 0) + 1
 
     async def record(self) -> None:
