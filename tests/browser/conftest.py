@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from holdfast.client.client import Client
+from holdfast.edge import auth
 from holdfast.edge.pages import PAGES
 from holdfast.protocol.codec import canonical
 from holdfast.protocol.fold import View
@@ -83,6 +84,12 @@ class Demo:
     def client(self) -> Client:
         """A Python client with the page's token."""
         return Client(self.server, self.token)
+
+    def minted(self, subject: str, **more: Any) -> str:
+        """A token of somebody else's."""
+        secret = auth.read_secret(str(self.folder / "demo.db"))
+        assert secret is not None
+        return auth.mint(secret, subject=subject, **more)
 
     async def log(self, session: str) -> View:
         """The whole log, read over REST and folded here: what the page is held to."""

@@ -52,14 +52,16 @@ async def folded(demo: Demo, session: str, seq: int) -> View:
 async def long_session(demo: Demo) -> str:
     """A session of ten thousand events."""
     async with demo.client() as client:
-        session = await client.create(title="Ten thousand", agent="librarian", meta={"workflow": "tides"})
+        session = await client.create(title="Ten thousand", agent="librarian")
         for number in range(EVENTS // 100):
             ident = {"messageId": f"m{number}"}
             drafts = [Draft("TEXT_MESSAGE_START", {**ident, "role": "assistant"})]
             drafts += [Draft("TEXT_MESSAGE_CONTENT", {**ident, "delta": f"{word} tide "}) for word in range(98)]
             drafts += [Draft("TEXT_MESSAGE_END", ident)]
             await client.connection.request(wire.Append(session=session.id, events=drafts))
-        return session.id
+    async with Client(demo.server, demo.minted("user:ann", labels={"workflow": "tides"})) as ann:
+        await ann.session(session.id).send("for whom is it?", agent="nobody")
+    return session.id
 
 
 async def test_sessions_are_found_and_filtered(console: Tab, chat: Chat) -> None:

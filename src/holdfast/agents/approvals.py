@@ -58,6 +58,7 @@ async def ask(
     default: Literal["approved", "denied"],
     self_approve: bool,
     call: str | None = None,
+    purpose: Literal["decision", "call"] = "decision",
 ) -> Approval | None:
     """Ask, and wait for the decision in place; None when the worker was let go instead (``wait``)."""
     check_value(args, "args")
@@ -67,6 +68,7 @@ async def ask(
             wire.Ask(
                 session=attempt.session, run=attempt.run, generation=attempt.generation, approval=approval, tool=tool,
                 args=args, deadline_s=deadline_s, default=default, self_approve=self_approve, wait=wait, call=call,
+                purpose=purpose,
             )
         )  # fmt: skip
         if result.get("decision"):

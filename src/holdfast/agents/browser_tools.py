@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.agents.approvals import Approval
 from holdfast.agents.errors import ToolFailed
 from holdfast.errors import HoldfastError, Refused
-from holdfast.protocol.browser_tools import CLAIM, RESULT
+from holdfast.protocol.browser_tools import CALL, CLAIM, RESULT
 from holdfast.protocol.codec import parse
 
 if TYPE_CHECKING:
@@ -53,12 +53,13 @@ async def call(
             request = {"toolCallId": call_id, "name": name, "args": args, "try": number}
             if person is not None:
                 request["person"] = person
-            claim = await run.approve(CLAIM, request, wait=wait, deadline_s=deadline_s)
+            claim = await run.approve(CLAIM, request, wait=wait, deadline_s=deadline_s, purpose=CALL)
             if not claim:
                 raise _refusal(name, claim, "no tab took it in time")
             if not claim.note or (person is not None and claim.by != person):
                 continue  # approved by hand, or by somebody it was not meant for: no tab has it that may
-            result = await run.approve(RESULT, {**request, "claim": claim.note}, wait=wait, deadline_s=claim_s)
+            asked_of = {**request, "claim": claim.note}
+            result = await run.approve(RESULT, asked_of, wait=wait, deadline_s=claim_s, purpose=CALL)
             if _is_expired(result):
                 continue  # its tab was closed, or is too slow: from now on its answer is refused
             return await _result_value(run, name, claim, result)

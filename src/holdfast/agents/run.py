@@ -194,7 +194,7 @@ class RunContext:
     async def approve(
         self, tool: str, args: dict[str, Any] | None = None, *, wait: bool = False,
         deadline_s: float = limits.APPROVAL_DEADLINE_S, default: Literal["approved", "denied"] = "denied",
-        self_approve: bool = False, call_id: str | None = None,
+        self_approve: bool = False, call_id: str | None = None, purpose: Literal["decision", "call"] = "decision",
     ) -> Approval:  # fmt: skip
         """Ask people whether exactly this may be done; truthy when it may.
 
@@ -207,6 +207,7 @@ class RunContext:
                 agent does not loosen the rule about itself.
             call_id: the tool call that is asked about, when a model has made one: people see one thing then, and
                 ``tool`` makes the call once they have allowed it.
+            purpose: ``call`` when a program answers, and nobody is to be shown a decision.
 
         Raises:
             Refused: ``approval.rule`` when ``default`` or ``self_approve`` asks for more.
@@ -220,7 +221,7 @@ class RunContext:
             await self.tools.show(call_id, tool, args)
         approval = await approvals.ask(
             self.attempt, self._ids.next("a", tool, args), tool, args, wait=wait, deadline_s=deadline_s, default=default,
-            self_approve=self_approve, call=call_id,
+            self_approve=self_approve, call=call_id, purpose=purpose,
         )  # fmt: skip
         if call_id is not None:
             self.tools.close_args(call_id)

@@ -83,6 +83,8 @@ class Webhooks:
         """Begin, when an address is set. Raises ``config.invalid`` when the signing secret cannot be used."""
         if self._url:
             signer = self._signer()
+            with contextlib.suppress(HoldfastError):  # ``_run`` tries again
+                await self._load()  # what happens from here on is sent
             self._task = self._hub.loop.create_task(self._run(signer), name="holdfast webhooks")
 
     async def stop(self) -> None:

@@ -6,21 +6,26 @@ They are answered by pages, not by people: whatever shows or counts what waits f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 CLAIM: Final = "browser.claim"
 RESULT: Final = "browser.result"
 ASKS: Final = frozenset({CLAIM, RESULT})
 """The tools such approvals name."""
 
-CALL: Final = "call"
+CALL: Final[Literal["call"]] = "call"
 """The ``purpose`` of an approval that a program answers. Without one it is a decision, which a person takes."""
 
 
 def purpose(data: Mapping[str, Any]) -> Any:
     """What an ``approval.requested`` is for; logs of version 0.1 do not say, and name one of the tools above."""
-    given = data.get("purpose")
-    return CALL if given is None and data.get("tool") in ASKS else given
+    stated = data.get("purpose")
+    return CALL if stated is None and data.get("tool") in ASKS else stated
+
+
+def is_call(item: Mapping[str, Any]) -> bool:
+    """Whether an approval of a view is answered by a program, and so is nobody's to decide."""
+    return item.get("purpose") == CALL
 
 
 def offered_call(tool: object, args: object, actor: str, tools: frozenset[str] | None) -> str | None:

@@ -102,7 +102,7 @@ def _delta(view: View, event: Event) -> bool:
 
 def _close(kind: str, field: str, status: str) -> Handler:
     def close(view: View, event: Event) -> None:
-        view.close(kind, _text(event.data, field), status, kept=event.data.get("kept") is True)
+        view.close(kind, _text(event.data, field), status, is_kept=event.data.get("kept") is True)
 
     return close
 

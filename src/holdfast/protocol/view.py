@@ -139,13 +139,13 @@ class ViewState:
             item["status"] = "called"
             self._index(item)
 
-    def close(self, kind: str, ident: str, status: str, *, kept: bool = False) -> None:
-        """An open text is complete. ``kept``: it counts as said also when its attempt is lost (RUN-8)."""
+    def close(self, kind: str, ident: str, status: str, *, is_kept: bool = False) -> None:
+        """An open text is complete. ``is_kept``: it counts as said also when its attempt is lost (RUN-8)."""
         text = self.open.pop((kind, ident), None)
         if text is not None:
             text.flush()
             text.item["status"] = status
-            if kept:
+            if is_kept:
                 text.item["kept"] = True
 
     def finish_items(self, run: str, *, pending: bool) -> None:

@@ -20,8 +20,8 @@ def of_fenced(state: State, op: wire.Op, refusal: Refused, writer: Writer) -> bo
     """
     if refusal.code != "run.fenced" or not isinstance(op, (wire.Append, wire.End)) or op.run is None:
         return False
-    known = state.runs.get(op.run) or state.ended.get(op.run)
-    if known is None or not 1 <= (op.generation or 0) <= known.generation:
+    run = state.runs.get(op.run) or state.ended.get(op.run)
+    if run is None or not 1 <= (op.generation or 0) <= run.generation:
         return False  # there was no such attempt
     for draft in op.events:
         if draft.type == e.USAGE_RECORDED:

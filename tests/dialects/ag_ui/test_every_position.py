@@ -12,7 +12,7 @@ from ag_ui.core import Event as AnyEvent
 from pydantic import TypeAdapter
 
 import holdfast
-from holdfast.edge.dialects.ag_ui.messages import History
+from holdfast.edge.dialects.ag_ui.messages import MessageHistory
 from holdfast.edge.dialects.ag_ui.routes import _encode
 from holdfast.edge.dialects.ag_ui.stream import Stream
 from holdfast.edge.dialects.ag_ui.versions import VERSIONS
@@ -178,7 +178,7 @@ async def test_every_position(site: Site, agents: Agents, version: str) -> None:
     told, _ = await asyncio.wait_for(process.communicate(raw), 120)
     for (at, end, _), line in zip(cases, told.splitlines(), strict=True):
         view = view_at(events, end)
-        want = History("t", view, subagents=VERSIONS[version].subagents).messages
+        want = MessageHistory("t", view, subagents=VERSIONS[version].subagents).messages
         held = json.loads(line)[-1]
         assert held["error"] is None, (at, held)
         assert held["complaints"] == [], at

@@ -1,7 +1,7 @@
 """What the adapters of providers have in common: reading a provider's stream to its end, and writing what comes into a run.
 
 A relay reads one stream with ``upstream``, which closes it whatever happens, and writes through a ``RunWriter``, which gathers
-the ``Answer``. What a provider refuses or breaks off becomes ``ProviderFailed``, and with it the run's error.
+the ``ModelAnswer``. What a provider refuses or breaks off becomes ``ProviderFailed``, and with it the run's error.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Call(msgspec.Struct):
         return arguments
 
 
-class Answer(msgspec.Struct):
+class ModelAnswer(msgspec.Struct):
     """What came of one stream.
 
     Attributes:
@@ -112,7 +112,7 @@ class RunWriter:
     ) -> None:
         self.run = run
         self.close_texts = close_texts
-        self.answer = Answer()
+        self.answer = ModelAnswer()
         self.texts = Texts(run)
         self.unknown = UnknownEvents(run, adapter)
         self.call_ids: list[str] = []
@@ -206,7 +206,7 @@ class RunWriter:
             await self.run.usage(self.answer.model, **self.answer.usage)
         await self.unknown.record()
 
-    async def complete(self) -> Answer:
+    async def complete(self) -> ModelAnswer:
         """Complete the texts.
 
         Raises:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, open_stream, provider_error
+from holdfast.agents.adapters.answer import ModelAnswer, RunWriter, Stream, open_stream, provider_error
 from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
@@ -25,7 +25,7 @@ _SHOWN = frozenset({"compaction", "container_upload"})  # blocks that are shown 
 _IGNORED = frozenset({"redacted_thinking", "mcp_tool_listing", "ping"})
 
 
-async def relay(run: RunContext, stream: Stream) -> Answer:
+async def relay(run: RunContext, stream: Stream) -> ModelAnswer:
     """Write a stream of message events into the run as it comes: text, thinking, tool calls, sources, usage.
 
     Tools that Anthropic runs itself (web search, code execution, MCP …) are shown with what they were given and gave. The
@@ -41,7 +41,7 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     return await _read(RunWriter(run, _Requests.name), stream)
 
 
-async def _read(writer: RunWriter, stream: Stream) -> Answer:
+async def _read(writer: RunWriter, stream: Stream) -> ModelAnswer:
     reader = _EventReader(writer)
     try:
         async with open_stream(stream) as events:
@@ -62,8 +62,8 @@ async def converse(
     prompt: str | None = None,
     rules: Rules | None = None,
     **options: Any,
-) -> Answer:
-    """Answer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
+) -> ModelAnswer:
+    """ModelAnswer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
 
     The conversation comes from the session. A later attempt goes on where a lost one was: what the model said is kept,
     and no tool is called twice. Steers come before the next request.
@@ -121,10 +121,10 @@ class _Requests:
         stream: Stream = self._client.messages.create(messages=messages, **tool_options, **self._options)
         return stream
 
-    async def read(self, writer: RunWriter, stream: Stream) -> Answer:
+    async def read(self, writer: RunWriter, stream: Stream) -> ModelAnswer:
         return await _read(writer, stream)
 
-    def answer_messages(self, answer: Answer) -> list[Any]:
+    def answer_messages(self, answer: ModelAnswer) -> list[Any]:
         blocks = [block for block in answer.content if block["type"] != "text" or block.get("text")]
         return [{"role": "assistant", "content": blocks}] if blocks else []
 

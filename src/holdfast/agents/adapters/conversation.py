@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from holdfast.agents.adapters.answer import Answer, Call, RunWriter, Stream, call_id
+from holdfast.agents.adapters.answer import Call, ModelAnswer, RunWriter, Stream, call_id
 from holdfast.agents.adapters.checkpoint import Checkpoint
 from holdfast.agents.adapters.framework import Question, Turn, ask_all, current_run, turns
 from holdfast.agents.adapters.functions import Function, functions
@@ -86,10 +86,10 @@ class Provider(Protocol):
     def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
         """Request an answer."""
 
-    async def read(self, writer: RunWriter, stream: Stream) -> Answer:
+    async def read(self, writer: RunWriter, stream: Stream) -> ModelAnswer:
         """Write the stream into the run."""
 
-    def answer_messages(self, answer: Answer) -> list[Any]:
+    def answer_messages(self, answer: ModelAnswer) -> list[Any]:
         """An answer, to be sent back."""
 
     def result_messages(self, results: list[CallResult]) -> list[Any]:
@@ -126,7 +126,7 @@ class _Progress(msgspec.Struct):
     """
 
     messages: list[Any] = msgspec.field(name="said", default_factory=list)
-    answer: Answer | None = None
+    answer: ModelAnswer | None = None
     call_ids: list[str] = msgspec.field(name="called", default_factory=list)
     pending_calls: dict[str, Call] = msgspec.field(name="awaited", default_factory=dict)
     steers: list[str] = []
@@ -165,7 +165,7 @@ class Conversation:
         number = self.run.count("converse")
         self._checkpoint = Checkpoint(self.run, f"converse.{self.provider.name}" + (f".{number}" if number > 1 else ""))
 
-    async def converse(self) -> Answer:
+    async def converse(self) -> ModelAnswer:
         """Go on until the model has answered, and return its last answer."""
         await self._load()
         history = await self._history()
@@ -223,7 +223,7 @@ class Conversation:
         self._progress.steers += [steer.id for steer in fresh]
         return [_user_message(steer.text) for steer in fresh]
 
-    async def _append_turn(self, answer: Answer | None, results: list[CallResult], steers: list[Any]) -> None:
+    async def _append_turn(self, answer: ModelAnswer | None, results: list[CallResult], steers: list[Any]) -> None:
         progress = self._progress
         if answer is not None:
             progress.messages += self.provider.answer_messages(answer)

@@ -23,7 +23,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from typing import Any
 
-from holdfast.agents.adapters.answer import Answer, RunWriter
+from holdfast.agents.adapters.answer import ModelAnswer, RunWriter
 from holdfast.agents.results import to_data
 from holdfast.agents.run import RunContext
 from holdfast.errors import Refused
@@ -32,7 +32,7 @@ from holdfast.protocol import events as e
 _TEXT_KEY = 0
 
 
-async def stream(run: RunContext, pieces: AsyncIterable[str | dict[str, Any]]) -> Answer:
+async def stream(run: RunContext, pieces: AsyncIterable[str | dict[str, Any]]) -> ModelAnswer:
     """Write what a generator yields into the run as it comes. A stop closes the generator: its ``finally`` runs.
 
     A later attempt calls the generator anew; what a lost one said stays, marked as cut.
@@ -70,7 +70,7 @@ class _PieceWriter:
         except KeyError as missing:
             raise Refused("input.malformed", f"the generator yielded a {kind} without {missing}") from None
 
-    async def end(self) -> Answer:
+    async def end(self) -> ModelAnswer:
         await self._end_step()
         self._writer.answer.finish = "stop"
         return await self._writer.complete()

@@ -49,7 +49,7 @@ class InterruptPosition(msgspec.Struct, array_like=True, frozen=True):
     number: int
 
 
-class CallState(msgspec.Struct):
+class NodeCallState(msgspec.Struct):
     """What is known of tool calls whose node is not done: LangGraph starts it again from its top after an interrupt.
 
     Attributes:
@@ -67,7 +67,7 @@ class _State(msgspec.Struct):
     checkpoints: list[_GraphCheckpoint] = []
     writes: list[_Write] = []
     values: list[_Value] = []
-    calls: CallState = msgspec.field(default_factory=CallState)
+    calls: NodeCallState = msgspec.field(default_factory=NodeCallState)
 
 
 class SessionSaver(InMemorySaver):
@@ -80,7 +80,7 @@ class SessionSaver(InMemorySaver):
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
         self.checkpoint = checkpoint
-        self.calls = CallState()
+        self.calls = NodeCallState()
 
     async def load(self) -> bool:
         """Take up what an earlier attempt kept; False when there is nothing."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, open_stream, provider_error
+from holdfast.agents.adapters.answer import ModelAnswer, RunWriter, Stream, open_stream, provider_error
 from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
@@ -33,7 +33,7 @@ _DELTA = frozenset({
 _EXECUTED_FIELDS = frozenset({"index", "type", "name", "id", "arguments"})
 
 
-async def relay(run: RunContext, stream: Stream) -> Answer:
+async def relay(run: RunContext, stream: Stream) -> ModelAnswer:
     """Write a stream of chat completion chunks into the run as it comes: text, reasoning, refusal, tool calls, usage.
 
     Args:
@@ -46,7 +46,7 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     return await _read(RunWriter(run, _Completions.name), stream)
 
 
-async def _read(writer: RunWriter, stream: Stream) -> Answer:
+async def _read(writer: RunWriter, stream: Stream) -> ModelAnswer:
     reader = _ChunkReader(writer)
     try:
         async with open_stream(stream) as chunks:
@@ -70,8 +70,8 @@ async def converse(
     prompt: str | None = None,
     rules: Rules | None = None,
     **options: Any,
-) -> Answer:
-    """Answer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
+) -> ModelAnswer:
+    """ModelAnswer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
 
     The conversation comes from the session. A later attempt goes on where a lost one was: what the model said is kept,
     and no tool is called twice. Steers come before the next request.
@@ -127,10 +127,10 @@ class _Completions:
         )
         return stream
 
-    async def read(self, writer: RunWriter, stream: Stream) -> Answer:
+    async def read(self, writer: RunWriter, stream: Stream) -> ModelAnswer:
         return await _read(writer, stream)
 
-    def answer_messages(self, answer: Answer) -> list[Any]:
+    def answer_messages(self, answer: ModelAnswer) -> list[Any]:
         return answer.content if answer.text or answer.refusal or answer.calls else []
 
     def result_messages(self, results: list[CallResult]) -> list[Any]:
@@ -176,9 +176,9 @@ class _ChunkReader:
             answer.finish = choice.get("finish_reason") or answer.finish
         await self._cite_search_results(chunk)
 
-    def _count_unknown(self, where: str, fields: dict[str, Any], known: frozenset[str]) -> None:
+    def _count_unknown(self, where: str, fields: dict[str, Any], shown: frozenset[str]) -> None:
         """Count what is not known, unless it says nothing."""
-        for name in fields.keys() - known:
+        for name in fields.keys() - shown:
             if _has_content(fields[name]):
                 self._writer.unknown.count(f"{where}.{name}")
 

@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, open_stream, provider_error
+from holdfast.agents.adapters.answer import ModelAnswer, RunWriter, Stream, open_stream, provider_error
 from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
@@ -38,7 +38,7 @@ _OUTCOME_FIELDS = ("output", "outputs", "results", "result", "tools")
 _NOT_INPUT = frozenset({"id", "type", "status", "call_id", "name", "error", *_OUTCOME_FIELDS})
 
 
-async def relay(run: RunContext, stream: Stream) -> Answer:
+async def relay(run: RunContext, stream: Stream) -> ModelAnswer:
     """Write a stream of response events into the run as it comes: text, reasoning, refusal, tool calls, sources, usage.
 
     Tools that OpenAI runs itself (web search, code interpreter, MCP …) are shown with what they were given and gave.
@@ -53,7 +53,7 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     return await _read(RunWriter(run, _Requests.name), stream)
 
 
-async def _read(writer: RunWriter, stream: Stream) -> Answer:
+async def _read(writer: RunWriter, stream: Stream) -> ModelAnswer:
     reader = _EventReader(writer)
     try:
         async with open_stream(stream) as events:
@@ -73,8 +73,8 @@ async def converse(
     prompt: str | None = None,
     rules: Rules | None = None,
     **options: Any,
-) -> Answer:
-    """Answer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
+) -> ModelAnswer:
+    """ModelAnswer the run's input: ask the model, make the tool calls it asks for, and so on until it has answered.
 
     The conversation comes from the session. A later attempt goes on where a lost one was: what the model said is kept,
     and no tool is called twice. Steers come before the next request.
@@ -133,10 +133,10 @@ class _Requests:
         stream: Stream = self._client.responses.create(input=messages, **tool_options, **self._options)
         return stream
 
-    async def read(self, writer: RunWriter, stream: Stream) -> Answer:
+    async def read(self, writer: RunWriter, stream: Stream) -> ModelAnswer:
         return await _read(writer, stream)
 
-    def answer_messages(self, answer: Answer) -> list[Any]:
+    def answer_messages(self, answer: ModelAnswer) -> list[Any]:
         return answer.content
 
     def result_messages(self, results: list[CallResult]) -> list[Any]:

@@ -66,9 +66,9 @@ function SearchBox() {
     const words = box.current!.value.trim();
     const [first = "", second = ""] = words.split(/[\s@]+/);
     const rows = operator.client.sessions({ all: true }).rows;
-    const known = rows.some(({ session }) => session === first);
-    if (known && /^\d+$/.test(second)) navigate("session", first, { at: second });
-    else if (known) navigate("session", first, second ? { pane: "runs" } : {});
+    const exists = rows.some(({ session }) => session === first);
+    if (exists && /^\d+$/.test(second)) navigate("session", first, { at: second });
+    else if (exists) navigate("session", first, second ? { pane: "runs" } : {});
     else navigate("sessions", "", words ? { q: words } : {});
     box.current!.blur();
   };

@@ -85,7 +85,7 @@ function CopyCommand({ id, at }: { id: string; at: string | null }) {
 function PendingApprovals({ session }: { session: Session }) {
   const operator = useConsole();
   const pending = session.view.items.filter((item): item is ApprovalItem => item.kind === "approval" && item.status === "pending");
-  const decisions = pending.filter((item) => browserToolOf(item) === null);
+  const decisions = pending.filter((item) => item.purpose !== "call");
   const decide = (item: ApprovalItem, approve: boolean) =>
     operator.perform(() => (approve ? session.approve(item.id, { hash: item.hash }) : session.deny(item.id, { hash: item.hash })), `${item.tool} was ${approve ? "approved" : "denied"}.`);
   return <>

@@ -11,7 +11,7 @@ const POLL_MS = 1_000;
 const NO_EVENTS = Array<number>(30).fill(0); // events of each second
 
 /** What the server tells in a row's card beyond what the chat needs. */
-type Card = SessionRow["card"] & { agent?: string; workflow?: string; people?: string[] };
+type Card = SessionRow["card"] & { agent?: string; labels?: Record<string, string>; people?: string[] };
 
 export function SessionTable({ query }: { query: URLSearchParams }) {
   const { client } = useConsole();
@@ -28,7 +28,7 @@ export function SessionTable({ query }: { query: URLSearchParams }) {
         <h1>Sessions</h1><span class="count">{rows.length === list.rows.length ? rows.length : `${rows.length} of ${list.rows.length}`}</span>
         <Choice name="agent" value={filter.agent} options={optionsOf(({ agent }) => [agent])} choose={(value) => set("agent", value)} />
         <Choice name="person" value={filter.user} options={optionsOf(({ people }) => people ?? [])} choose={(value) => set("user", value)} />
-        <Choice name="workflow" value={filter.workflow} options={optionsOf(({ workflow }) => [workflow])} choose={(value) => set("workflow", value)} />
+        <Choice name="workflow" value={filter.workflow} options={optionsOf(({ labels }) => [labels?.["workflow"]])} choose={(value) => set("workflow", value)} />
         {Object.values(filter).some(Boolean) && <a class="button quiet" href="#/sessions">show all</a>}
       </header>
       {rows.length
@@ -42,9 +42,9 @@ const withoutEmpty = (fields: Record<string, string>) => Object.fromEntries(Obje
 
 function matches({ session, title, card }: SessionRow, { q, agent, user, workflow }: { q: string; agent: string; user: string; workflow: string }): boolean {
   const details = card as Card;
-  const words = `${session} ${title} ${details.agent ?? ""} ${details.workflow ?? ""} ${(details.people ?? []).join(" ")} ${details.last?.text ?? ""}`.toLowerCase();
+  const words = `${session} ${title} ${details.agent ?? ""} ${Object.values(details.labels ?? {}).join(" ")} ${(details.people ?? []).join(" ")} ${details.last?.text ?? ""}`.toLowerCase();
   return (!q || q.toLowerCase().split(/\s+/).every((word) => words.includes(word))) && (!agent || details.agent === agent)
-    && (!user || (details.people ?? []).includes(user)) && (!workflow || details.workflow === workflow);
+    && (!user || (details.people ?? []).includes(user)) && (!workflow || details.labels?.["workflow"] === workflow);
 }
 
 function Choice({ name, value, options, choose }: { name: string; value: string; options: string[]; choose: (value: string) => void }) {
@@ -65,7 +65,7 @@ function Row({ row, rate }: { row: SessionRow; rate: readonly number[] }) {
     <a class="line" data-row role="listitem" href={addressOf("session", row.session)} data-status={status}>
       <span class="icon"><Glyph name={status} /></span>
       <span class="what"><b>{row.title || row.session}</b><small>{card.last?.text ?? row.session}</small></span>
-      <span class="who"><b>{card.agent ?? "–"}</b><small>{(card.people ?? []).map(nameOf).join(", ")}{card.workflow ? ` · ${card.workflow}` : ""}</small></span>
+      <span class="who"><b>{card.agent ?? "–"}</b><small>{(card.people ?? []).map(nameOf).join(", ")}{card.labels?.["workflow"] ? ` · ${card.labels["workflow"]}` : ""}</small></span>
       <span class="state" data-status={status}>{card.approvals ? `${card.approvals} to approve` : card.taken_by ? "taken over" : STATE_LABELS[status]}</span>
       <Spark counts={rate} />
       <span class="num"><b>{row.tail.toLocaleString()}</b><small>events</small></span>

@@ -37,12 +37,12 @@ function add(view: View, event: SessionEvent, kind: Kind, id: string, fields: En
 }
 
 /** An open text is complete. */
-function closeText(view: View, kind: string, id: string, status: string, kept = false): void {
+function closeText(view: View, kind: string, id: string, status: string, wasKept = false): void {
   const item = view.open.get(keyOf(kind, id));
   if (!item) return;
   view.open.delete(keyOf(kind, id));
   item["status"] = status;
-  if (kept) item["kept"] = true;
+  if (wasKept) item["kept"] = true;
   view.touch(item);
 }
 
@@ -326,7 +326,7 @@ const cancelRequested: Handler = (view, event, data) => {
     if (!run || view.ended(run)) continue;
     const { delivered, effective } = run.cancel ?? { delivered: false, effective: false };
     const force = Boolean(data["force"]) && !isEmpty(data["force"]);
-    run.cancel = { delivered, effective, by: event.actor, ts: event.ts, force, ...withoutEmpty({ reason: text(data, "reason") }) };
+    run.cancel = { delivered, effective, by: event.actor, ts: event.ts, force, ...withoutEmpty({ reason: stringField(data, "reason") }) };
     run.version++;
     view.touch(run);
   }

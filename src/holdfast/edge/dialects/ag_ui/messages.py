@@ -48,7 +48,7 @@ def content_of(content: Any) -> dict[str, Any]:
     return content if isinstance(content, dict) else {"value": content}
 
 
-class History:
+class MessageHistory:
     """Messages as an AG-UI client holds them.
 
     Attributes:
@@ -167,8 +167,8 @@ class History:
 
 
 _ADD: Final = {
-    "message": History.message, "reasoning": History.reasoning, "tool": History.tool, "activity": History.activity,
-    "steer": History.steer,
+    "message": MessageHistory.message, "reasoning": MessageHistory.reasoning, "tool": MessageHistory.tool, "activity": MessageHistory.activity,
+    "steer": MessageHistory.steer,
 }  # fmt: skip
 
 

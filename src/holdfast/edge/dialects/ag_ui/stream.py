@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from holdfast.edge.dialects.ag_ui.content import KIND_OF, TEXTS, AgUiEvent, Content, RunInfo
 from holdfast.edge.dialects.ag_ui.ends import error_of, last_outcome
-from holdfast.edge.dialects.ag_ui.messages import AgUiMessage, History, comparable, role_of
+from holdfast.edge.dialects.ag_ui.messages import AgUiMessage, MessageHistory, comparable, role_of
 from holdfast.edge.dialects.ag_ui.user_message import content_of, is_continue_request, message_events, stored_meta
 from holdfast.edge.dialects.ag_ui.versions import Version
 from holdfast.edge.dialects.life_ids import outgoing_id
@@ -84,7 +84,7 @@ class Stream(Content):
     # --- snapshots
     def covers_view(self, view: View, client_messages: list[AgUiMessage]) -> bool:
         """Whether a client that has these messages needs none of the view's."""
-        return _covers(History(self.session, view, subagents=self.version.subagents), view, client_messages)
+        return _covers(MessageHistory(self.session, view, subagents=self.version.subagents), view, client_messages)
 
     def snapshot(
         self, seq: int, view: View, client_messages: list[AgUiMessage] | None, state: Any = None
@@ -96,7 +96,7 @@ class Stream(Content):
             client_messages: messages the client has; the log's are sent when they differ, and always for None.
             state: the state the client has, where ``client_messages`` is given.
         """
-        history = History(self.session, view, subagents=self.version.subagents)
+        history = MessageHistory(self.session, view, subagents=self.version.subagents)
         self._load(seq, view, history)
         sent: list[AgUiEvent] = []
         if not self._started:
@@ -127,7 +127,7 @@ class Stream(Content):
         )
         return sent
 
-    def _load(self, seq: int, view: View, history: History) -> None:
+    def _load(self, seq: int, view: View, history: MessageHistory) -> None:
         self.stale = False
         self.seq = seq
         self._head = view.branch["head"]
@@ -221,7 +221,7 @@ class Stream(Content):
 
     def _add_approval(self, ident: str, run: str | None, data: dict[str, Any]) -> None:
         tool = data.get("tool")
-        if tool in browser_tools.ASKS:
+        if browser_tools.purpose(data) == browser_tools.CALL:
             self._browser_calls[ident] = (
                 run,
                 browser_tools.offered_call(tool, data.get("args"), self._actor, self._tools),
@@ -378,7 +378,7 @@ class Stream(Content):
         return sent
 
 
-def _covers(history: History, view: View, client_messages: list[AgUiMessage]) -> bool:
+def _covers(history: MessageHistory, view: View, client_messages: list[AgUiMessage]) -> bool:
     """Whether a client has these messages already; of a windowed view, as the last ones it has."""
     have, want = comparable(client_messages), comparable(history.messages)
     return have == want or (bool(view.older and want) and have[-len(want) :] == want)

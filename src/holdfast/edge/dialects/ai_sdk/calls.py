@@ -83,7 +83,7 @@ class CallParts:
             self._calls[item["id"]] = item
             return
         self._approvals[item["id"]] = item
-        call = item["args"].get("toolCallId") if item["tool"] in browser_tools.ASKS else item.get("call")
+        call = item["args"].get("toolCallId") if browser_tools.is_call(item) else item.get("call")
         if isinstance(call, str):
             self._about_call.setdefault(call, {})[item["id"]] = item
 
@@ -96,7 +96,7 @@ class CallParts:
         """Whether nothing can come of an approval before the client comes back: it has not answered, and can."""
         if approval["status"] != "pending" or approval["id"] in self._decided:
             return False
-        if approval["tool"] in browser_tools.ASKS:
+        if browser_tools.is_call(approval):
             return self._offered_call(approval) is not None
         return self._client.version >= 6
 
@@ -108,7 +108,7 @@ class CallParts:
         return self._about_call.get(call["id"], {}).values()
 
     def _in_browser(self, call: Item) -> bool:
-        return any(a["tool"] in browser_tools.ASKS for a in self._approvals_of(call))
+        return any(browser_tools.is_call(a) for a in self._approvals_of(call))
 
     def _matching_approvals(self, call: Item) -> list[Item]:
         """The approvals of the very action that a call is."""
@@ -207,7 +207,7 @@ class CallParts:
 
     def pause(self) -> Iterator[Chunk]:
         """The client is to answer now: what it is asked stands in the last step, and nothing there goes on."""
-        approvals = [a for a in self.approvals if a["tool"] not in browser_tools.ASKS and self.awaits(a)]
+        approvals = [a for a in self.approvals if not browser_tools.is_call(a) and self.awaits(a)]
         if approvals and self._step_in_progress():
             yield from self._start_step()
         for approval in approvals:
@@ -290,7 +290,7 @@ class CallParts:
     # --- what allows them
     def approval_chunks(self, item: Item) -> Iterator[Chunk]:
         """What the client does not know of an approval; of versions that know approvals."""
-        if item["tool"] in browser_tools.ASKS:
+        if browser_tools.is_call(item):
             yield from self._offer_to_client(item)
             return
         key, ident, status = _key(item), item["id"], item["status"]

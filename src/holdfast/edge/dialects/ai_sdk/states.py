@@ -81,21 +81,21 @@ class _StateFold:
         self._first_shown: dict[str, int] = {}
         self._at_end: dict[str, Any] = {}
         self._state: Any = {}
-        self._known = whole
+        self._is_whole = whole
 
     def apply(self, event: Event) -> None:
         """One event; others than those of the state and the ends of runs are of no interest."""
         self._begin(event.seq)
         if event.type == e.STATE_SNAPSHOT:
-            self._state, self._known = event.data.get("snapshot"), True
+            self._state, self._is_whole = event.data.get("snapshot"), True
         elif event.type == e.STATE_DELTA:
             try:
-                self._state = apply_patch(self._state, event.data.get("delta")) if self._known else self._state
+                self._state = apply_patch(self._state, event.data.get("delta")) if self._is_whole else self._state
             except PatchError:
                 return
         elif event.type == e.RUN_ENDED and event.run in self._live:
             self._live.discard(event.run)
-            self._at_end[event.run] = copy.deepcopy(self._state) if self._known else None
+            self._at_end[event.run] = copy.deepcopy(self._state) if self._is_whole else None
             return
         else:
             return
@@ -106,7 +106,7 @@ class _StateFold:
         for run in [run for run, queued in self._not_started.items() if queued < seq]:
             del self._not_started[run]
             self._live.add(run)
-            if self._state or not self._known:
+            if self._state or not self._is_whole:
                 self._first_shown[run] = 0
 
     def result(self, view: dict[str, Any]) -> dict[str, AnswerState]:

@@ -7,7 +7,6 @@
 import { canonical } from "../canonical.js";
 import { JSON_DEPTH, MESSAGE_DEPTH } from "../limits.js";
 import { isTooDeep } from "../sendable.js";
-import { browserToolOf } from "../tools.js";
 import { ended } from "../view.js";
 import type { ApprovalItem, Item, RunState, ToolItem } from "../protocol.js";
 
@@ -72,7 +71,7 @@ export class Calls {
       if (item.kind === "tool") this.#calls.set(item.id, item);
       if (item.kind !== "approval") continue;
       this.#approvals.set(item.id, item);
-      const call = browserToolOf(item) === null ? item.call : String(item.args["toolCallId"]);
+      const call = item.purpose !== "call" ? item.call : String(item.args["toolCallId"]);
       if (call === undefined) continue;
       if (!this.#approvalsByCall.has(call)) this.#approvalsByCall.set(call, new Set());
       this.#approvalsByCall.get(call)!.add(item.id);
@@ -81,7 +80,7 @@ export class Calls {
 
   /** Whether people must decide about it before anything can come of it. */
   awaitsDecision(item: ApprovalItem): boolean {
-    return this.#version >= 6 && item.status === "pending" && !this.answeredApprovals.has(item.id) && browserToolOf(item) === null;
+    return this.#version >= 6 && item.status === "pending" && !this.answeredApprovals.has(item.id) && item.purpose !== "call";
   }
 
   #approvalsOf(call: ToolItem): ApprovalItem[] {
@@ -95,7 +94,7 @@ export class Calls {
   }
 
   #inBrowser(call: ToolItem): boolean {
-    return this.#approvalsOf(call).some((item) => browserToolOf(item) !== null); // `serveTools` answers those
+    return this.#approvalsOf(call).some((item) => item.purpose === "call"); // `serveTools` answers those
   }
 
   /** Whether people are asked about a call in its own part. */

@@ -1,7 +1,6 @@
 // Owns the parts of a UI message of the AI SDK, and how much of each was sent. The server's own dialect sends the same
 // (src/holdfast/edge/dialects/ai_sdk/parts.py): a page may use either.
 
-import { browserToolOf } from "../tools.js";
 import { Calls, type Chunk, type Version } from "./calls.js";
 import type { ApprovalItem, Item, MessageItem, ReasoningItem, RunState, Source } from "../protocol.js";
 
@@ -102,7 +101,7 @@ export class Parts {
   }
 
   *#approval(item: ApprovalItem): Generator<Chunk> {
-    if (browserToolOf(item) !== null) return; // its call is shown
+    if (item.purpose === "call") return; // its call is shown
     if (this.#version >= 6) {
       yield* this.calls.approval(item);
       return;
