@@ -35,7 +35,7 @@ FORMER = frozenset({
 TS_WHIMS = frozenset({"Hub", "Pulse", "Said"})
 """Former names of classes and types in TypeScript."""
 
-SAME_NAME: dict[str, str] = {}
+SAME_NAME: dict[str, str] = {"Steer": "what people send, and what an agent reads of it"}
 """Public classes of one name in several files of ``src/holdfast``, each with its reason."""
 ALLOWED: dict[tuple[str, str], str] = {}
 """``(path, name)`` of a binding that stays, with its reason: a name that others type, say."""

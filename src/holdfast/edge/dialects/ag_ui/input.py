@@ -74,7 +74,7 @@ class Options(msgspec.Struct):
     state: bool = False
 
 
-class Input(msgspec.Struct):
+class RunAgentInput(msgspec.Struct):
     """``RunAgentInput``, as far as it is read."""
 
     threadId: wire.SessionId
@@ -100,7 +100,7 @@ class Input(msgspec.Struct):
         return codec.convert(run_input or {}, Options, "forwardedProps.holdfast")
 
 
-DECODER: Final = msgspec.json.Decoder(Input)
+DECODER: Final = msgspec.json.Decoder(RunAgentInput)
 
 
 class AgUiCommands:
@@ -114,7 +114,7 @@ class AgUiCommands:
             OrderedDict()
         )  # runs whose end was sent to somebody
 
-    async def execute(self, principal: Principal, agent: str, run_input: Input) -> set[str] | None:
+    async def execute(self, principal: Principal, agent: str, run_input: RunAgentInput) -> set[str] | None:
         """Do what the input asks for; the runs to follow, or None to follow whatever runs.
 
         Raises:
@@ -140,7 +140,7 @@ class AgUiCommands:
 
     # --- messages
     async def _send_message(
-        self, principal: Principal, agent: str, run_input: Input, message: dict[str, Any], options: Options
+        self, principal: Principal, agent: str, run_input: RunAgentInput, message: dict[str, Any], options: Options
     ) -> str | None:
         session, ident = run_input.threadId, codec.check_entity_id(message.get("id"), "messages: id")
         text, blobs = _content(run_input, message)
@@ -173,7 +173,9 @@ class AgUiCommands:
                 raise
             await self._hub.execute(principal, wire.Create(session=session))
 
-    async def _find_run(self, principal: Principal, agent: str, run_input: Input, ident: str, text: str) -> str | None:
+    async def _find_run(
+        self, principal: Principal, agent: str, run_input: RunAgentInput, ident: str, text: str
+    ) -> str | None:
         """The message is in the log. Asked with the same run id, it is the same run. Else its run is followed while it
         lives, and once more when its end was not sent to the one who asks, which is what a retry is; else this asks for
         another answer."""
@@ -217,7 +219,7 @@ class AgUiCommands:
 
     # --- answers
     async def _resolve(
-        self, principal: Principal, run_input: Input, entries: list[Resume], life: str, view: View
+        self, principal: Principal, run_input: RunAgentInput, entries: list[Resume], life: str, view: View
     ) -> set[str]:
         """Decide approvals; the first decision stands, so one that came late is no error."""
         runs = set()
@@ -238,7 +240,7 @@ class AgUiCommands:
                 runs.add(view.root(approval["run"]))
         return runs
 
-    async def _answer_calls(self, principal: Principal, agent: str, run_input: Input) -> set[str]:
+    async def _answer_calls(self, principal: Principal, agent: str, run_input: RunAgentInput) -> set[str]:
         """Results of tools that run in the client: of calls to a browser's tools, which go on in the runs that made them,
         and of calls that a run has left unanswered, whose agent is asked to go on."""
         _, view = await self._view(principal, run_input.threadId)
@@ -274,7 +276,7 @@ class AgUiCommands:
         op = build_op(wire.Send, session=session, text="", agent=agent, key=last)
         return (await self._hub.execute(principal, op)).get("run")
 
-    async def _put_state(self, principal: Principal, run_input: Input) -> None:
+    async def _put_state(self, principal: Principal, run_input: RunAgentInput) -> None:
         codec.check_value({"state": run_input.state}, "state")
         await self._ensure_session(principal, run_input.threadId)
         drafts = [Draft(e.STATE_SNAPSHOT, {"snapshot": run_input.state})]
@@ -287,7 +289,7 @@ class AgUiCommands:
         return life, View.load(msgspec.json.decode(view))
 
 
-def _content(run_input: Input, message: dict[str, Any]) -> tuple[str, list[tuple[str, str, bytes]]]:
+def _content(run_input: RunAgentInput, message: dict[str, Any]) -> tuple[str, list[tuple[str, str, bytes]]]:
     """A message's text, and what came with it as blobs: files, and the client's tools and context for the agent."""
     content = message.get("content")
     if isinstance(content, str):

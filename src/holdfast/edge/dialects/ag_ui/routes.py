@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from holdfast.edge.dialects.ag_ui.content import AgUiEvent
-from holdfast.edge.dialects.ag_ui.input import DECODER, AgUiCommands, Input
+from holdfast.edge.dialects.ag_ui.input import DECODER, AgUiCommands, RunAgentInput
 from holdfast.edge.dialects.ag_ui.stream import Stream
 from holdfast.edge.dialects.ag_ui.versions import Version, version_of
 from holdfast.edge.dialects.life_ids import incoming_id, outgoing_id
@@ -79,7 +79,7 @@ class AgUi:
         authorise(principal, "read", run_input.threadId)
         return await self._join(principal, run_input, version)
 
-    async def _join(self, principal: Principal, run_input: Input, version: Version) -> Response:
+    async def _join(self, principal: Principal, run_input: RunAgentInput, version: Version) -> Response:
         try:
             stream = Stream(version, run_input.threadId, "", None, principal.actor, run_input.declared)
             return await self._stream(principal, run_input, stream, None)
@@ -122,15 +122,19 @@ class AgUi:
         return json_response({"stopped": bool(runs), "runs": [outgoing_id(run, life) for run in runs]})
 
     # --- streaming
-    async def _read_input(self, request: Request) -> tuple[Principal, Input, Version]:
+    async def _read_input(self, request: Request) -> tuple[Principal, RunAgentInput, Version]:
         principal = self._requests.principal(request)
         async with self._requests.body(request, limits.CONVERSATION_BYTES) as raw:
-            run_input: Input = codec.decode(raw, DECODER, "body", limits.CONVERSATION_BYTES)
+            run_input: RunAgentInput = codec.decode(raw, DECODER, "body", limits.CONVERSATION_BYTES)
         codec.check_session_id(run_input.threadId)
         return principal, run_input, version_of(request.query_params.get("version"), run_input.protocolVersion)
 
     async def _stream(
-        self, principal: Principal, run_input: Input, stream: Stream, client_messages: list[dict[str, Any]] | None
+        self,
+        principal: Principal,
+        run_input: RunAgentInput,
+        stream: Stream,
+        client_messages: list[dict[str, Any]] | None,
     ) -> Response:
         subscription = await LocalSubscription.open(
             self._listener, principal, run_input.threadId, "snapshot", surface="ag-ui"
