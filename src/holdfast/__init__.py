@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from holdfast.client.feed import Snapshot as Snapshot
     from holdfast.client.session import Session as Session
     from holdfast.embed import EmbeddedHub as EmbeddedHub
+    from holdfast.errors import ApprovalNeeded as ApprovalNeeded
+    from holdfast.errors import ApprovalResolved as ApprovalResolved
     from holdfast.errors import HoldfastError as HoldfastError
     from holdfast.errors import Refused as Refused
+    from holdfast.errors import RunEnded as RunEnded
+    from holdfast.errors import RunFenced as RunFenced
+    from holdfast.errors import SessionExists as SessionExists
+    from holdfast.errors import SessionNotFound as SessionNotFound
     from holdfast.errors import Unavailable as Unavailable
     from holdfast.protocol.events import Event as Event
     from holdfast.protocol.fold import View as View
@@ -25,6 +31,8 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "Approval": "holdfast.agents.approvals",
+    "ApprovalNeeded": "holdfast.errors",
+    "ApprovalResolved": "holdfast.errors",
     "Cursor": "holdfast.protocol.wire",
     "EmbeddedHub": "holdfast.embed",
     "Event": "holdfast.protocol.events",
@@ -32,7 +40,11 @@ _NAMES = {
     "HoldfastError": "holdfast.errors",
     "Refused": "holdfast.errors",
     "RunContext": "holdfast.agents.run",
+    "RunEnded": "holdfast.errors",
+    "RunFenced": "holdfast.errors",
     "Session": "holdfast.client.session",
+    "SessionExists": "holdfast.errors",
+    "SessionNotFound": "holdfast.errors",
     "Snapshot": "holdfast.client.feed",
     "ToolDenied": "holdfast.agents.errors",
     "ToolFailed": "holdfast.agents.errors",

@@ -138,6 +138,9 @@ class HoldfastError(Exception):
         self.fields = fields
         super().__init__(f"{code}: {self.detail}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
+
     @property
     def row(self) -> Code:
         """This error's row of the table."""
@@ -164,8 +167,82 @@ class HoldfastError(Exception):
         return {"code": self.code, "message": self.detail, "retry": self.row.retry, **self.fields, "fix": self.fix}
 
 
+def _restore(cls: type[HoldfastError], args: tuple[Any, ...], attributes: dict[str, Any]) -> HoldfastError:
+    """A copied or pickled error: its message is made from its code, so the code cannot be made from the message."""
+    error: HoldfastError = Exception.__new__(cls, *args)
+    error.__dict__.update(attributes)
+    return error
+
+
 class Refused(HoldfastError):
-    """The request is at fault: nothing was changed and nothing was consumed by it."""
+    """The request is at fault: nothing was changed and nothing was consumed by it.
+
+    Codes that callers catch have classes of their own, below: ``Refused("run.ended")`` is a ``RunEnded``, here as at a
+    client that was refused by a server.
+    """
+
+    def __new__(cls, code: str, detail: str = "", **fields: Any) -> Refused:
+        """An instance of the class that is the code's own."""
+        return super().__new__(BY_CODE.get(code, cls) if cls is Refused else cls)
+
+
+class SessionNotFound(Refused):
+    """There is no such session, or the token may not know of it (``session.not_found``)."""
+
+
+class SessionExists(Refused):
+    """A session with this id exists with other settings (``session.exists``)."""
+
+
+class RunEnded(Refused):
+    """There is nothing left of the run to be done (``run.ended``); ``fields["status"]`` says how it ended."""
+
+
+class RunFenced(Refused):
+    """Another attempt, or the end of the run, has superseded this one (``run.fenced``)."""
+
+
+class ApprovalResolved(Refused):
+    """Somebody was first (``approval.resolved``).
+
+    Attributes:
+        by: who.
+        decision: ``approved`` or ``denied``.
+    """
+
+    @property
+    def by(self) -> str:
+        """Who decided."""
+        return str(self.fields.get("by", ""))
+
+    @property
+    def decision(self) -> str:
+        """What was decided."""
+        return str(self.fields.get("decision", ""))
+
+
+class ApprovalNeeded(Refused):
+    """A policy wants a person to approve exactly this first (``approval.needed``).
+
+    Attributes:
+        approval: its id: once it is approved, the same passes once.
+    """
+
+    @property
+    def approval(self) -> str:
+        """The id of what waits for a decision."""
+        return str(self.fields.get("approval", ""))
+
+
+BY_CODE: dict[str, type[Refused]] = {
+    "session.not_found": SessionNotFound,
+    "session.exists": SessionExists,
+    "run.ended": RunEnded,
+    "run.fenced": RunFenced,
+    "approval.resolved": ApprovalResolved,
+    "approval.needed": ApprovalNeeded,
+}
+"""The classes of codes that callers catch."""
 
 
 class Unavailable(HoldfastError):
