@@ -75,10 +75,10 @@ def _decide(state: State, pending: PendingCommand, now_ms: int, decision: BatchD
         return
     life.check(state, op)
     ident = producer.identify(pending.actor, op) if isinstance(op, wire.Command) else None
-    content = ""
+    digest = ""
     if ident is not None:
-        content = producer.digest(op)  # type: ignore[arg-type]
-        earlier = producer.find(state, ident, content)
+        digest = producer.digest(op)  # type: ignore[arg-type]
+        earlier = producer.find(state, ident, digest)
         if earlier is not None:
             pending.outcome = {"first": earlier.first, "last": earlier.last, "duplicate": True, **earlier.result}
             return
@@ -86,17 +86,17 @@ def _decide(state: State, pending: PendingCommand, now_ms: int, decision: BatchD
         authorise_attempt(state, pending.principal, op)
         if type(op) is wire.Resolve:
             authorise_decider(pending.principal)
-    written = program.decide(state, op, pending.actor, now_ms)
-    events, result = written.events, written.result
+    writer = program.decide(state, op, pending.actor, now_ms)
+    events, result = writer.events, writer.result
     first = state.tail + 1
     if events:
-        program.evolve_all(state, written.merged_events)
+        program.evolve_all(state, writer.merged_events)
         decision.events += events
-        decision.merged_events += written.merged_events
+        decision.merged_events += writer.merged_events
         decision.essential = decision.essential and type(op) in program.ESSENTIAL
     if ident is not None:
         answer = {k: v for k, v in result.items() if isinstance(v, (str, int, list)) or v is None}
-        key = ProducerKey(*ident, content, first, state.tail, written.ts, answer)
+        key = ProducerKey(*ident, digest, first, state.tail, writer.ts, answer)
         producer.remember(state, key)
         decision.keys.append(key)
     pending.outcome = {"first": first, "last": state.tail, **result}
