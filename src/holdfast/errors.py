@@ -153,8 +153,8 @@ class HoldfastError(Exception):
     @property
     def retry_after_s(self) -> float:
         """Seconds until the same may succeed, as far as the server has said; else 0."""
-        value = self.fields.get("retry_after_s")
-        return float(value) if isinstance(value, (int, float)) else 0.0
+        seconds = self.fields.get("retry_after_s")
+        return float(seconds) if isinstance(seconds, (int, float)) else 0.0
 
     def wire(self) -> dict[str, Any]:
         """The error as sent on every surface: ``{code, message, fix, retry, …fields}``."""

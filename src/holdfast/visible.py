@@ -27,7 +27,7 @@ def _is_seen(character: str) -> bool:
     return character.isprintable() or character in _JOINERS or unicodedata.category(character) not in _UNSEEN
 
 
-def _escape(character: str) -> str:
+def _escaped(character: str) -> str:
     code = ord(character)
     if code < 0x100:
         return _SHORT.get(character) or f"\\x{code:02x}"
@@ -42,13 +42,13 @@ def visible(text: object, *, lines: bool = False) -> str:
         lines: it may have several: line breaks and tabs stay. Else it is one line whatever it holds, so that nobody
             writes a line of his own beneath it.
     """
-    string = text if isinstance(text, str) else str(text)
-    if string.isprintable():
-        return string
+    raw = text if isinstance(text, str) else str(text)
+    if raw.isprintable():
+        return raw
     if lines:
-        string = string.replace("\r\n", "\n")
+        raw = raw.replace("\r\n", "\n")
     keep = "\n\t" if lines else ""
-    return "".join(c if c in keep or _is_seen(c) else _escape(c) for c in string)
+    return "".join(c if c in keep or _is_seen(c) else _escaped(c) for c in raw)
 
 
 _STRING: Final = re.compile(r"[^ -~]")
@@ -88,7 +88,7 @@ class Visible(logging.Filter):
 
 def logger(name: str) -> logging.Logger:
     """A logger whose messages, and the exceptions with them, are made visible before any handler has them."""
-    log = logging.getLogger(name)
-    if not any(isinstance(filter_, Visible) for filter_ in log.filters):
-        log.addFilter(Visible())
-    return log
+    found = logging.getLogger(name)
+    if not any(isinstance(attached, Visible) for attached in found.filters):
+        found.addFilter(Visible())
+    return found
