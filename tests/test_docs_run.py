@@ -26,6 +26,8 @@ FILE = re.compile(r"^(?:#|//) ([\w-]+\.\w+)\n")
 PAGES = [p for p in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if "<!-- run -->" in p.read_text()]
 SERVE = re.compile(r"(^.*holdfast serve .*& *(?:#.*)?\n(?:SERVER=.*\n)?)", re.MULTILINE)
 READY = "until curl -sf -o ready.json http://127.0.0.1:7417/readyz; do sleep 0.05; done\\n"
+GONE = "for _ in {1..40}; do curl -sf -o /dev/null http://127.0.0.1:7417/readyz || break; sleep 0.05; done\\n"
+"""One that was just killed may still answer."""
 TIMEOUT_S = 120
 
 pytestmark = pytest.mark.process
@@ -77,7 +79,7 @@ def follow(page: Path, folder: Path, *more: Step, checkout: Path = ROOT) -> list
     steps, port = [*read(page.read_text()), *more], free_port()
     script = "set -eu\ntrap 'code=$?; echo; echo \"--- end $code\"' EXIT\n"
     for number, step in enumerate(steps):
-        typed = SERVE.sub(rf"\1{READY}", step.typed)  # people wait until it says that it is ready
+        typed = SERVE.sub(rf"{GONE}\1{READY}", step.typed)  # people wait until it says that it is ready
         script += f"echo; echo '--- step {number}'\n{typed}"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST_", "COLUMNS", "PYTHON"))}
     env |= {

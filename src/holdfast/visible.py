@@ -27,7 +27,7 @@ def _is_seen(character: str) -> bool:
     return character.isprintable() or character in _JOINERS or unicodedata.category(character) not in _UNSEEN
 
 
-def _escape(character: str) -> str:
+def _escaped(character: str) -> str:
     code = ord(character)
     if code < 0x100:
         return _SHORT.get(character) or f"\\x{code:02x}"
@@ -48,7 +48,7 @@ def visible(text: object, *, lines: bool = False) -> str:
     if lines:
         raw = raw.replace("\r\n", "\n")
     keep = "\n\t" if lines else ""
-    return "".join(c if c in keep or _is_seen(c) else _escape(c) for c in raw)
+    return "".join(c if c in keep or _is_seen(c) else _escaped(c) for c in raw)
 
 
 _STRING: Final = re.compile(r"[^ -~]")

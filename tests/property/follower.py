@@ -48,7 +48,7 @@ class Follower:
         self.view = View()
         self.resets = 0
         self.fresh = True
-        self.asked = 1
+        self.next_id = 1
         self.answers: dict[int, tuple[asyncio.Future[None], int, View | None]] = {}
         hub.connect(self)
 
@@ -97,9 +97,9 @@ class Follower:
     async def join(self, start: Any, cursor: int = 0, view: View | None = None) -> None:
         """Subscribe. What arrives before the answer belongs to the subscription before."""
         done = asyncio.get_running_loop().create_future()
-        self.answers[self.asked] = (done, cursor, view)
-        self.hub.dispatch(self, wire.Subscribe(session="s1", start=start, id=self.asked))
-        self.asked += 1
+        self.answers[self.next_id] = (done, cursor, view)
+        self.hub.dispatch(self, wire.Subscribe(session="s1", start=start, id=self.next_id))
+        self.next_id += 1
         await done
 
     def _answered(self, message: dict[str, Any]) -> None:
@@ -125,7 +125,7 @@ class Follower:
         self.hub.resume(self)
 
 
-async def settle(followers: list[Follower], hub: Hub) -> None:
+async def drain(followers: list[Follower], hub: Hub) -> None:
     """Wait until all have caught up with the tail, whatever state they were left in."""
     for follower in followers:
         follower.drain()

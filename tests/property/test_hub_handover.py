@@ -32,7 +32,7 @@ from holdfast.protocol.fold import View
 from holdfast.protocol.frames import decode_frame
 from holdfast.session import run as runs
 from holdfast.session.access import full_access
-from tests.property.follower import KEY, Follower, Log, settle
+from tests.property.follower import KEY, Follower, Log, drain
 from tests.sim.engine import SlowEngine
 from tests.sim.loop import SimClock, SimLoop
 
@@ -140,7 +140,7 @@ async def play(hub: Hub, engine: Any, log: Log, steps: list[Act], appends: int) 
     if isinstance(engine, SlowEngine):
         engine.failures = (0.0, 0.0, 0.0)
     acknowledged = [position for writer in await asyncio.gather(*writing) for position in writer]
-    await settle(followers, hub)
+    await drain(followers, hub)
     events = log()
     assert sorted(acknowledged) == list(range(before_all + 1, len(events) + 1)), (
         "each append is stored once, and acknowledged"
@@ -237,7 +237,7 @@ def test_a_reader_that_stands_still_costs_bounded_memory_while_50_mb_pass(tmp_pa
         assert sum(f.cursor for f in stuck) == len(stuck), "nothing was written to who does not read"
         assert max(sizes) < 3 * limits.RING_BYTES + limits.SNAPSHOT_EVERY_BYTES + (4 << 20), sizes
         assert sizes[-1] < sizes[2] + (2 << 20), f"it grows: {sizes}"
-        await settle(stuck, hub)
+        await drain(stuck, hub)
         assert all(f.resets == 1 for f in stuck), "too far behind: a snapshot, not 50 MB"
 
     with_sqlite(tmp_path / "a.db", work)
@@ -255,7 +255,7 @@ def test_a_million_events_behind_resumes_exactly_with_flat_memory(tmp_path: Path
         reader.incarnation = hub.sessions[KEY].incarnation
         hub.sessions[KEY].drop_ring()
         await reader.again()
-        await settle([reader], hub)
+        await drain([reader], hub)
         assert reader.resets == 0 and reader.cursor == 20_001
 
     with_sqlite(tmp_path / "a.db", work)

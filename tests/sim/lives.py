@@ -96,7 +96,7 @@ class Lives:
         self.rng = random.Random(seed)
         self.engine = LivesEngine(self.rng.randrange(1 << 30))
         self.network = Network(random.Random(self.rng.randrange(1 << 30)))
-        self.happened: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self.seen: list[tuple[str, str]] = []  # (kind, id) as somebody read it once, with the life
         self.attempts: list[dict[str, Any]] = []
         self.clients: list[Holdfast] = []
@@ -174,7 +174,7 @@ class Lives:
                     self.copies.append(self.engine.backup())
                 elif self.copies:
                     await self.put_back(rng.choice(self.copies))
-                self.happened[choice] += 1
+                self.counts[choice] += 1
         with contextlib.suppress(HoldfastError):
             await client.session(NAME).create(agent="writer")
 
@@ -210,7 +210,7 @@ class Lives:
                         await asyncio.sleep(rng.expovariate(4))
                         await self._act(session, live, rng)
             except HoldfastError as error:
-                self.happened[f"a person heard {error.code}"] += 1
+                self.counts[f"a person heard {error.code}"] += 1
                 await asyncio.sleep(0.1)
 
     async def _act(self, session: Any, live: Any, rng: random.Random) -> None:
@@ -278,7 +278,7 @@ class Lives:
         try:
             await self.hub.execute(who, op)
         except Refused as error:
-            self.happened[f"a ghost heard {error.code}"] += 1
+            self.counts[f"a ghost heard {error.code}"] += 1
             return
         head = await self.engine.head(KEY)
         assert head is None or head.incarnation != life or op.incarnation == life, f"{op} was done in another life"  # type: ignore[attr-defined]
@@ -290,7 +290,7 @@ class Lives:
             if self.network.lines:
                 line = rng.choice(self.network.lines)
                 fault = rng.choice(("freeze", "freeze", "cut"))
-                self.happened[fault] += 1
+                self.counts[fault] += 1
                 if fault == "freeze":
                     line.stall(rng.uniform(0.1, 5.0))
                 else:
@@ -310,7 +310,7 @@ class Lives:
 
     # --- what must hold
     def check(self) -> None:
-        self.happened["lives"] += len(self.engine.lives)
+        self.counts["lives"] += len(self.engine.lives)
         for incarnation, life in self.engine.lives.items():
             assert [event.seq for event in life.events] == list(range(1, len(life.events) + 1))
             texts: dict[str, str] = {}

@@ -83,9 +83,9 @@ class Line:
         self.ident = network.name()
         self.principal = principal
         self.paused = False
-        self.silent = False  # half open: nothing arrives, nobody knows
-        self.held = False  # stalled: everything arrives later
-        self.gone = False
+        self.is_half_open = False  # half open: nothing arrives, nobody knows
+        self.is_stalled = False  # stalled: everything arrives later
+        self.is_lost = False
         self._network, self._hub, self._sink = network, hub, sink
         self._loop = asyncio.get_running_loop()
         self._bytes = 0
@@ -94,7 +94,7 @@ class Line:
 
     # --- the hub's end
     def deliver(self, batch: Batch) -> None:
-        if self.gone:
+        if self.is_lost:
             return
         for payload in batch.payloads:
             if self._network.watch is not None:
@@ -110,7 +110,7 @@ class Line:
 
     # --- the client's end
     def send(self, message: bytes) -> None:
-        if not self.gone:
+        if not self.is_lost:
             self._send("up", message)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
@@ -118,9 +118,9 @@ class Line:
 
     # --- in between
     def _send(self, way: str, message: bytes) -> None:
-        if self.silent:
+        if self.is_half_open:
             return
-        if self.held:
+        if self.is_stalled:
             self._waiting.append((way, message))
             return
         delay = self._network.rng.expovariate(1 / self._network.latency_s)
@@ -128,9 +128,9 @@ class Line:
         self._loop.call_at(self._at[way], self._arrive, way, message)
 
     def _arrive(self, way: str, message: bytes) -> None:
-        if self.gone or self.silent:
+        if self.is_lost or self.is_half_open:
             return
-        if self.held:
+        if self.is_stalled:
             self._waiting.append((way, message))
             return
         if way == "up":
@@ -145,26 +145,26 @@ class Line:
     # --- faults
     def stall(self, seconds: float) -> None:
         """Nothing moves for a while; nothing is lost. A stall longer than the pings' patience is a cut."""
-        if not self.held:
-            self.held = True
+        if not self.is_stalled:
+            self.is_stalled = True
             self._loop.call_later(seconds, self._move_on)
 
     def _move_on(self) -> None:
-        self.held = False
+        self.is_stalled = False
         waiting, self._waiting = self._waiting, []
         for way, message in waiting:
             self._send(way, message)
 
     def half_open(self) -> None:
         """Everything is dropped, and each end finds out by its pings."""
-        self.silent = True
+        self.is_half_open = True
         self._loop.call_later(DETECT_S, self.lose, 1006)
 
     def lose(self, code: int, *, tell_hub: bool = True) -> None:
         """The line is gone; both ends hear of it."""
-        if self.gone:
+        if self.is_lost:
             return
-        self.gone = True
+        self.is_lost = True
         if self in self._network.lines:
             self._network.lines.remove(self)
         if tell_hub:

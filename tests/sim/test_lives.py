@@ -25,7 +25,7 @@ def test_nothing_of_a_former_life_acts_in_a_later_one(
     happened: Counter[str] = Counter()
     for seed in range(first, min(first + PART, FIRST + SEEDS)):
         try:
-            happened.update(run_lives(seed).happened)
+            happened.update(run_lives(seed).counts)
         except BaseException as error:
             raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}") from error
     record_property("seed", first)

@@ -116,13 +116,13 @@ class World:
             for name in SESSIONS:
                 self.readers.append(Watcher(self, person.session(name), number))
         lives = [self._begin(self._person(person, n)) for n, person in enumerate(people)]
-        lives += [self._begin(self._empty_rooms())]
+        lives += [self._begin(self._evict_sessions())]
         lives += [self._begin(self._producer(person, n)) for n, person in enumerate(people[:2])]
         nemesis = self._begin(self._nemesis())
         try:
             async with asyncio.timeout(600):
                 await asyncio.gather(*lives, nemesis)
-                await self._settled()
+                await self._wait_until_idle()
             self.check()
         finally:
             await self._close()
@@ -210,7 +210,7 @@ class World:
                     line.lose(1006)
         self.engine.failures = (0.0, 0.0, 0.0)
 
-    async def _empty_rooms(self) -> None:
+    async def _evict_sessions(self) -> None:
         """Now and then everybody leaves a session, long enough for the hub to let it go, and comes back."""
         rng = random.Random(self.rng.randrange(1 << 30))
         while self.loop.now < self.calm_after_s:
@@ -224,7 +224,7 @@ class World:
                 watcher.come_back()
             self.faults["left alone"] += 1
 
-    async def _settled(self) -> None:
+    async def _wait_until_idle(self) -> None:
         """Calm: approve what waits until every run has ended and every reader is at the tail."""
         ann = self.clients[0]
         async with asyncio.timeout(300):
@@ -269,8 +269,8 @@ class World:
             assert set(model.status.values()) <= {"completed", "failed", "cancelled", "lost"}
             values = [event.data["value"] for event in log if event.type == CUSTOM]
             assert len(values) == len(set(values)), "an append was stored twice (LOG-5)"
-            told = [value for session, value in self.acknowledged if session == name]
-            assert set(told) <= set(values), "an acknowledged event is lost (LOG-3)"
+            acknowledged = [value for session, value in self.acknowledged if session == name]
+            assert set(acknowledged) <= set(values), "an acknowledged event is lost (LOG-3)"
             by_producer: dict[str, list[int]] = {}
             for value in values:
                 producer, _, number = value[1:].partition(".")
@@ -282,8 +282,8 @@ class World:
             for watcher in self.readers:
                 if watcher.session.id == name:
                     watcher.check(log, whole)
-        most = limits.WRITE_HIGH_BYTES + 2 * limits.SNAPSHOT_BYTES + limits.PAGE_BYTES
-        assert self.network.most_bytes < most, f"{self.network.most_bytes} bytes waited for one reader (SUB-4)"
+        limit = limits.WRITE_HIGH_BYTES + 2 * limits.SNAPSHOT_BYTES + limits.PAGE_BYTES
+        assert self.network.most_bytes < limit, f"{self.network.most_bytes} bytes waited for one reader (SUB-4)"
 
 
 class Watcher:

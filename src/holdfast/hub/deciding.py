@@ -78,10 +78,10 @@ def _decide(state: State, pending: PendingCommand, now_ms: int, decision: BatchD
         return
     life.check(state, op)
     ident = producer.identify(pending.actor, op) if isinstance(op, wire.Command) else None
-    content = ""
+    digest = ""
     if ident is not None:
-        content = producer.digest(op)  # type: ignore[arg-type]
-        earlier = producer.find(state, ident, content)
+        digest = producer.digest(op)  # type: ignore[arg-type]
+        earlier = producer.find(state, ident, digest)
         if earlier is not None:
             if (code := earlier.result.get(usage.REFUSED)) is not None:
                 raise Refused(code)
@@ -89,20 +89,20 @@ def _decide(state: State, pending: PendingCommand, now_ms: int, decision: BatchD
             return
     if pending.principal is not None:
         authorise_attempt(state, pending.principal, op)
-    written = program.decide(state, op, pending.actor, now_ms, pending.principal, policy)
-    events, result = written.events, written.result
+    writer = program.decide(state, op, pending.actor, now_ms, pending.principal, policy)
+    events, result = writer.events, writer.result
     first = state.tail + 1
     if events:
-        program.evolve_all(state, written.merged_events)
+        program.evolve_all(state, writer.merged_events)
         decision.events += events
-        decision.merged_events += written.merged_events
+        decision.merged_events += writer.merged_events
         decision.essential = decision.essential and type(op) in program.ESSENTIAL
-    if ident is not None and (written.refusal is None or result):
+    if ident is not None and (writer.refusal is None or result):
         answer = {k: v for k, v in result.items() if isinstance(v, (str, int, list)) or v is None}
-        key = ProducerKey(*ident, content, first, state.tail, written.ts, answer)
+        key = ProducerKey(*ident, digest, first, state.tail, writer.ts, answer)
         producer.remember(state, key)
         decision.keys.append(key)
-    pending.outcome = written.refusal or {"first": first, "last": state.tail, **result}
+    pending.outcome = writer.refusal or {"first": first, "last": state.tail, **result}
 
 
 def authorise_attempt(state: State, principal: Principal, op: wire.Op) -> None:

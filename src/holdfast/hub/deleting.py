@@ -40,16 +40,16 @@ async def delete(session: HotSession, pending: PendingCommand, op: wire.Delete) 
         HoldfastError: ``session.not_found``, ``session.deleted``, or why the tombstone could not be made durable.
     """
     hub, now_ms = session.hub, session.hub.clock.wall_ms()
-    ident, content = producer.identify(pending.actor, op), producer.digest(op)
+    ident, digest = producer.identify(pending.actor, op), producer.digest(op)
     head = await hub.engine.head(session.key)
     if head is None or head.deleted:
-        if ident is not None and _repeats(key_of(head), ident, content):
+        if ident is not None and _repeats(key_of(head), ident, digest):
             pending.outcome = {"duplicate": True}
             return pending.notify()
         raise Refused("session.deleted" if head is not None else "session.not_found")
-    if await _is_refused(session, pending, op, ident, content):
+    if await _is_refused(session, pending, op, ident, digest):
         return None
-    key = ProducerKey(*ident, content, head.tail, head.tail - 1, now_ms) if ident is not None else None
+    key = ProducerKey(*ident, digest, head.tail, head.tail - 1, now_ms) if ident is not None else None
     try:
         await hub.engine.delete(session.key, head.incarnation, now_ms, Index(card={_KEY: key} if key else {}))
     except BaseException:
@@ -62,7 +62,7 @@ async def delete(session: HotSession, pending: PendingCommand, op: wire.Delete) 
 
 
 async def _is_refused(
-    session: HotSession, pending: PendingCommand, op: wire.Delete, ident: tuple[str, int, int] | None, content: str
+    session: HotSession, pending: PendingCommand, op: wire.Delete, ident: tuple[str, int, int] | None, digest: str
 ) -> bool:
     """Whether the deletion is refused, or was done before; it is answered then."""
     try:
@@ -76,7 +76,7 @@ async def _is_refused(
         life.check(session.state, op)
         life.check_tail(session.state, op.expect)
         _permitted(session, pending, op)
-        earlier = producer.find(session.state, ident, content) if ident is not None else None
+        earlier = producer.find(session.state, ident, digest) if ident is not None else None
     except Refused as refusal:
         pending.outcome = refusal
     else:
@@ -98,8 +98,8 @@ def _permitted(session: HotSession, pending: PendingCommand, op: wire.Delete) ->
         raise policies.refusal_of(verdict)
 
 
-def _repeats(key: ProducerKey | None, ident: tuple[str, int, int], content: str) -> bool:
-    return key is not None and (key.id, key.epoch, key.seq, key.digest) == (*ident, content)
+def _repeats(key: ProducerKey | None, ident: tuple[str, int, int], digest: str) -> bool:
+    return key is not None and (key.id, key.epoch, key.seq, key.digest) == (*ident, digest)
 
 
 async def _answer(session: HotSession, incarnation: str, pending: PendingCommand) -> None:

@@ -77,7 +77,7 @@ class HotSession:
         self._inherited_keys: list[ProducerKey] = []
         self._deletions = 0  # that wait or are under way: whoever comes behind them is of the next life
 
-    # --- asking
+    # --- commands
     def enqueue(self, op: wire.Op, actor: str, principal: Principal | None, notify: Callback) -> None:
         """Queue a command; its place in the order is taken before this returns, and ``notify`` is called when it is
         durable or refused, in the order of the places. Raises ``server.busy``.

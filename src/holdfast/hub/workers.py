@@ -235,7 +235,7 @@ class Workers:
                 session.arm()
 
     async def heartbeat(self, conn: HubConnection, op: wire.Heartbeat) -> dict[str, Any]:
-        """Renew the leases named; those not held any more are answered as fenced."""
+        """Renew the leases named; those no longer executed by it are answered as fenced."""
         fenced: list[list[Any]] = []
         worker = self.by_connection.get(conn.ident)
         if worker is not None and worker.unresponsive:
@@ -263,7 +263,7 @@ class Workers:
         return {"fenced": fenced}
 
     async def _present(self, conn: HubConnection, name: str) -> HotSession | None:
-        """The session, loaded: a hub that was restarted does not hold it yet. None when there is none (any more)."""
+        """The session, loaded: a hub that was restarted does not have it yet. None when there is none (any more)."""
         if not conn.principal.may("append", name):
             return None
         key = Key(conn.principal.tenant, name)
@@ -280,7 +280,7 @@ class Workers:
         return session is not None and not life.is_of_life(session.incarnation, attempt.run, attempt.incarnation)
 
     def attach(self, conn: HubConnection, session: HotSession, op: wire.Attach) -> dict[str, Any]:
-        """A reconnected worker goes on with an attempt it still holds."""
+        """A reconnected worker goes on with an attempt it still executes."""
         assert session.state is not None
         run = runs.run_of_attempt(session.state, op.run, op.generation)
         worker = self.by_connection.get(conn.ident)
@@ -294,7 +294,7 @@ class Workers:
         return self.assignment(session, run)
 
     def adopt_local(self, conn: HubConnection, session: HotSession, ident: str) -> None:
-        """A sub-run that lives inside its parent's attempt is held by the same worker, without a slot."""
+        """A sub-run that lives inside its parent's attempt is executed by the same worker, without a slot."""
         worker = self.by_connection.get(conn.ident)
         if worker is not None:
             self.by_run[session.key, ident] = worker
@@ -338,7 +338,7 @@ class Workers:
                 session.leases[ident] += seconds
             session.arm()
 
-    # --- telling
+    # --- after a commit
     def on_commit(self, session: HotSession, events: list[Event]) -> None:
         """After a commit: signal workers what concerns their attempts, release what ended, claim what is claimable."""
         state = session.state
@@ -350,7 +350,7 @@ class Workers:
             self.consider(session)
 
     def on_missed_commit(self, session: HotSession, events: list[Event]) -> None:
-        """As ``committed``, for events whose commit was reported as failed: an attempt they began has not been assigned."""
+        """As ``on_commit``, for events whose commit was reported as failed: an attempt they began has not been assigned."""
         self.on_commit(session, events)
         for event in [event for event in events if event.type == e.RUN_STARTED]:
             worker = self.by_connection.get(event.data["worker"].rpartition("@")[2])

@@ -53,7 +53,7 @@ def _is_here(state: State, ident: str) -> bool:
 
 
 def is_of_life(life: str, run: str, incarnation: str | None) -> bool:
-    """Whether a run is meant that lives in this life: as it is ``incarnation``, or as the run's id says."""
+    """Whether a run is meant that lives in this life: as ``incarnation`` says, or else the run's id."""
     return incarnation == life if incarnation is not None else ids.parse(run) is not None and ids.names_life(run, life)
 
 

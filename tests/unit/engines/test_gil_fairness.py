@@ -13,28 +13,28 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def breaths(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    taken: list[float] = []
-    monkeypatch.setattr(gil_fairness.time, "sleep", taken.append)
-    return taken
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    durations: list[float] = []
+    monkeypatch.setattr(gil_fairness.time, "sleep", durations.append)
+    return durations
 
 
-async def test_work_that_waits_makes_the_loop_breathe_until_it_is_done(breaths: list[float]) -> None:
+async def test_work_that_waits_makes_the_loop_step_aside_until_it_is_done(sleeps: list[float]) -> None:
     subject = GilFairness()
     with subject:
-        while len(breaths) < 3:
+        while len(sleeps) < 3:
             await asyncio.sleep(0)
-    taken = len(breaths)
+    count = len(sleeps)
     await asyncio.sleep(gil_fairness.PATIENCE_S * 5)
-    assert len(breaths) == taken
+    assert len(sleeps) == count
 
 
-async def test_progress_since_the_last_look_costs_no_breath(breaths: list[float]) -> None:
+async def test_progress_since_the_last_look_costs_no_sleep(sleeps: list[float]) -> None:
     subject = GilFairness()
     with subject:
         with subject:
             pass
         subject._look(0)  # one was finished since
-        assert breaths == []
+        assert sleeps == []
         subject._look(1)
-        assert breaths == [gil_fairness.SLEEP_S]
+        assert sleeps == [gil_fairness.SLEEP_S]

@@ -98,7 +98,7 @@ async def test_nor_is_there_a_second_writer_in_the_same_process(
     """Closing any descriptor of the file would drop SQLite's own locks in this process: it is not even opened."""
     other = linked(path, str(tmp_path / "other"), how)
     before = locks_on(path)
-    assert any("POSIX" in told for told in before)
+    assert any("POSIX" in problem for problem in before)
     with pytest.raises(HoldfastError) as caught:
         await SqliteEngine(other).open()
     assert (caught.value.code, caught.value.fields["pid"]) == ("engine.locked", str(os.getpid()))
@@ -281,7 +281,7 @@ async def test_verify_tells_a_log_that_is_lost(path: str, tmp_path: Path) -> Non
     for suffix in ("-wal", "-shm"):
         os.unlink(left + suffix)
     for _ in range(2):  # looking changes nothing
-        assert any("-wal" in told for told in problems(left))
+        assert any("-wal" in problem for problem in problems(left))
         assert not os.path.exists(left + "-wal")
     copied = str(tmp_path / "copied.db")
     backup(path, copied)
@@ -307,10 +307,10 @@ async def test_restoring_what_was_copied_without_its_log(path: str, tmp_path: Pa
     left = await killed(path, tmp_path)
     for suffix in ("-wal", "-shm"):
         os.unlink(left + suffix)
-    assert any("-wal" in told for told in problems(left))
+    assert any("-wal" in problem for problem in problems(left))
     made = str(tmp_path / "made.db")
     backup(left, made)
-    assert any("-wal" in told for told in problems(made)), "a copy of it lacks as much"
+    assert any("-wal" in problem for problem in problems(made)), "a copy of it lacks as much"
     again = str(tmp_path / "again.db")
     assert restore(made, again) == 1
     assert problems(again) == []

@@ -35,8 +35,8 @@ class Counted:
         (connection,) = engine._store.readers._connections
         connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, self._ran)
 
-    def _ran(self, told: Any) -> None:
-        self.steps += told["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]
+    def _ran(self, profile: Any) -> None:
+        self.steps += profile["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]
 
     async def cost(self, verb: str, *what: Any, **how: Any) -> int:
         self.steps = 0

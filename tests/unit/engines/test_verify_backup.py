@@ -54,7 +54,7 @@ async def test_a_sound_database_has_no_problems(database: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "expected"),
     [
         ("DELETE FROM frame WHERE first = 3", "a frame begins at 4 where 3 was due"),
         ("DELETE FROM frame WHERE first = 20", "the head says 20, the frames end at 19"),
@@ -77,17 +77,17 @@ async def test_a_sound_database_has_no_problems(database: str) -> None:
         ("UPDATE frame SET session = (SELECT id FROM session WHERE name = 'gone') WHERE first > 10", "10 frames of a deleted"),
     ],
 )  # fmt: skip
-async def test_damage_is_found(database: str, damage: str, told: str | None) -> None:
+async def test_damage_is_found(database: str, damage: str, expected: str | None) -> None:
     with apsw.Connection(database) as connection:
         connection.execute(damage)
         changed = connection.changes()
     connection.close()
-    if told is None:
+    if expected is None:
         assert not changed
         assert problems(database) == []
     else:
         assert changed
-        assert any(told in str(problem) for problem in problems(database)), problems(database)
+        assert any(expected in str(problem) for problem in problems(database)), problems(database)
 
 
 async def test_frames_whose_content_lies_are_found_behind_a_right_checksum(database: str, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ async def test_frames_whose_content_lies_are_found_behind_a_right_checksum(datab
         (lambda payload: payload.replace(b'"s1"', b'"s2"'), "frame 2..2 holds 's2'"),
         (lambda payload: payload[:-1], "frame 2..2"),
     ]
-    for lie, told in lies:
+    for lie, expected in lies:
         connection = apsw.Connection(database)
         (original,) = connection.execute("SELECT payload FROM frame WHERE first = 2").fetchone() or (b"",)
         for payload in (lie(original), original):
@@ -107,7 +107,7 @@ async def test_frames_whose_content_lies_are_found_behind_a_right_checksum(datab
             connection.execute("UPDATE frame SET payload = ?, crc = ? WHERE first = 2", (payload, crc))
             found = problems(database)
             assert (found == []) == (payload == original)
-            assert payload == original or any(told in problem.detail for problem in found), found
+            assert payload == original or any(expected in problem.detail for problem in found), found
         connection.close()
 
 
@@ -124,7 +124,7 @@ async def test_a_damaged_page_is_found(database: str) -> None:
 async def test_whichever_page_is_damaged_is_told_as_what_it_is(database: str) -> None:
     with open(database, "rb") as file:
         sound = file.read()
-    told = set()
+    details = set()
     for page in range(4_096, len(sound), 4_096):
         for rest in (b"\xff" * 4_096 + sound[page + 4_096 :], b"", b"\xff" * 100):
             with open(database, "wb") as file:
@@ -135,8 +135,8 @@ async def test_whichever_page_is_damaged_is_told_as_what_it_is(database: str) ->
                 assert error.code == "engine.corrupt"
                 found = [str(error)]
             assert found, page // 4_096
-            told.update(found)
-    assert not [detail for detail in told if "rollback" in detail or "transaction" in detail]
+            details.update(found)
+    assert not [detail for detail in details if "rollback" in detail or "transaction" in detail]
 
 
 async def test_a_missing_file_is_not_created(path: str) -> None:

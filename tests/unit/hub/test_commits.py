@@ -56,8 +56,8 @@ async def running(hub: Hub, ann: Pipe) -> tuple[Pipe, dict[str, Any]]:
     worker = Pipe(hub, agent())
     await worker.ask(wire.Serve(agents=["writer"]))
     await ann.ask(wire.Send(**S, text="x"))
-    given = await worker.until(lambda m: m["op"] == "assigned")
-    return worker, {"run": given["run"], "generation": given["generation"]}
+    assignment = await worker.until(lambda m: m["op"] == "assigned")
+    return worker, {"run": assignment["run"], "generation": assignment["generation"]}
 
 
 @pytest.mark.parametrize(("outcome", "applied"), [("not_applied", False), ("unknown", False), ("unknown", True)])
@@ -109,9 +109,9 @@ async def test_a_claim_stored_by_a_commit_that_failed_is_assigned(hub: Hub) -> N
     await ann.ask(wire.Send(**S, text="x"))
     engine_of(hub).fail_next("unknown", applied=True)
     await worker.ask(wire.Serve(agents=["writer"]))
-    given = await worker.until(lambda m: m["op"] == "assigned")
-    assert given["generation"] == 1
-    answer = await worker.ask(wire.End(**S, run=given["run"], generation=1))
+    assignment = await worker.until(lambda m: m["op"] == "assigned")
+    assert assignment["generation"] == 1
+    answer = await worker.ask(wire.End(**S, run=assignment["run"], generation=1))
     assert answer["op"] == "ok"
 
 

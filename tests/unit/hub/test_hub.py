@@ -41,9 +41,9 @@ def text_events(message: str, *deltas: str) -> list[Draft]:
 async def test_an_answer_reaches_readers_and_a_joiner_gets_a_snapshot(hub: Hub) -> None:
     ann = await create(hub)
     await ann.ask(wire.Subscribe(**S))
-    worker, given = await running(hub, ann)
-    assert given["input"]["text"] == "hello"
-    run = {"run": given["run"], "generation": given["generation"]}
+    worker, assignment = await running(hub, ann)
+    assert assignment["input"]["text"] == "hello"
+    run = {"run": assignment["run"], "generation": assignment["generation"]}
     answer = await worker.ask(wire.Append(**S, **run, events=text_events("m9", "wa", "ve 🌊", "s")))
     assert answer["op"] == "ok", answer
     assert (await worker.ask(wire.End(**S, **run)))["op"] == "ok"
@@ -58,7 +58,7 @@ async def test_an_answer_reaches_readers_and_a_joiner_gets_a_snapshot(hub: Hub) 
     snapshot = await late.until(lambda m: m["op"] == "snapshot")
     items = snapshot["view"]["items"]
     assert [i["text"] for i in items] == ["hello", "wave 🌊s"]
-    assert snapshot["view"]["runs"][given["run"]]["status"] == "completed"
+    assert snapshot["view"]["runs"][assignment["run"]]["status"] == "completed"
 
     first = await ann.until(lambda m: m["op"] == "snapshot")
     view = View.load(first["view"])
@@ -70,9 +70,9 @@ async def test_an_answer_reaches_readers_and_a_joiner_gets_a_snapshot(hub: Hub) 
 async def test_cancel_reaches_the_worker_and_its_receipts_come_in_order(hub: Hub) -> None:
     ann = await create(hub)
     await ann.ask(wire.Subscribe(**S))
-    worker, given = await running(hub, ann)
-    run = {"run": given["run"], "generation": given["generation"]}
-    await ann.ask(wire.Cancel(**S, run=given["run"]))
+    worker, assignment = await running(hub, ann)
+    run = {"run": assignment["run"], "generation": assignment["generation"]}
+    await ann.ask(wire.Cancel(**S, run=assignment["run"]))
     await worker.until(lambda m: m["op"] == "signal" and m["what"] == "cancel")
     await worker.ask(wire.Received(**S, **run))
     refused = await worker.ask(wire.Append(**S, **run, events=text_events("m9", "x")))
@@ -93,8 +93,8 @@ async def test_a_paused_reader_ends_exact(hub: Hub) -> None:
     await slow.ask(wire.Subscribe(**S))
     await slow.until(lambda m: m["op"] == "live")
     slow.paused = True
-    worker, given = await running(hub, ann)
-    run = {"run": given["run"], "generation": given["generation"]}
+    worker, assignment = await running(hub, ann)
+    run = {"run": assignment["run"], "generation": assignment["generation"]}
     for i in range(20):
         await worker.ask(wire.Append(**S, **run, events=text_events(f"m{i}", "a", "b")))
     assert slow.events() == []
@@ -127,10 +127,10 @@ async def test_presence_follows_readers_and_workers(hub: Hub) -> None:
         return lambda m: m["op"] == "presence" and [h["actor"] for h in m["here"]] == list(actors)
 
     await ann.until(shown("user:ann"))
-    worker, given = await running(hub, ann)
+    worker, assignment = await running(hub, ann)
     await ann.until(shown("user:ann", "agent:writer"))
     ann.received.clear()
-    await worker.ask(wire.End(**S, run=given["run"], generation=given["generation"]))
+    await worker.ask(wire.End(**S, run=assignment["run"], generation=assignment["generation"]))
     await ann.until(shown("user:ann"))
     bob = Pipe(hub, user("bob"))
     await bob.ask(wire.Subscribe(**S))

@@ -23,7 +23,7 @@ KEY = Key("acme", "s1")
 S = {"session": "s1"}
 
 
-class House:
+class HubHarness:
     """A hub on virtual time, and its restart."""
 
     def __init__(self, loop: SimLoop) -> None:
@@ -57,12 +57,12 @@ class House:
         return [event.type for payload in self.engine.payloads(key) for event in decode_frame(payload).events]
 
 
-def on_virtual_time(test: Callable[[House], Awaitable[None]]) -> Callable[[], None]:
+def on_virtual_time(test: Callable[[HubHarness], Awaitable[None]]) -> Callable[[], None]:
     def run() -> None:
         loop = SimLoop()
 
         async def work() -> None:
-            house = House(loop)
+            house = HubHarness(loop)
             await house.open()
             await test(house)
             await house.hub.close(drain_s=1.0)
@@ -82,7 +82,7 @@ def attempt(message: dict[str, Any]) -> dict[str, Any]:
 
 
 @on_virtual_time
-async def test_a_silent_worker_loses_its_attempt_and_another_gets_it(house: House) -> None:
+async def test_a_silent_worker_loses_its_attempt_and_another_gets_it(house: HubHarness) -> None:
     ann, worker = await house.begin(), await house.worker()
     await ann.ask(wire.Send(**S, text="x"))
     first = await worker.until(assigned)
@@ -97,48 +97,48 @@ async def test_a_silent_worker_loses_its_attempt_and_another_gets_it(house: Hous
 
 
 @on_virtual_time
-async def test_heartbeats_keep_a_lease_without_writing(house: House) -> None:
+async def test_heartbeats_keep_a_lease_without_writing(house: HubHarness) -> None:
     ann, worker = await house.begin(), await house.worker()
     await ann.ask(wire.Send(**S, text="x"))
-    held = attempt(await worker.until(assigned))
+    claimed = attempt(await worker.until(assigned))
     tail = len(house.log())
     for _ in range(40):
         await asyncio.sleep(limits.HEARTBEAT_S)
-        answer = await worker.ask(wire.Heartbeat(runs=[("s1", held["run"], held["generation"])]))
+        answer = await worker.ask(wire.Heartbeat(runs=[("s1", claimed["run"], claimed["generation"])]))
         assert answer["fenced"] == []
     assert len(house.log()) == tail
-    assert (await worker.ask(wire.Heartbeat(runs=[("s1", held["run"], 2), ("s2", "r1", 1)])))["fenced"] == [
-        ["s1", held["run"], 2],
+    assert (await worker.ask(wire.Heartbeat(runs=[("s1", claimed["run"], 2), ("s2", "r1", 1)])))["fenced"] == [
+        ["s1", claimed["run"], 2],
         ["s2", "r1", 1],
     ]
 
 
 @on_virtual_time
-async def test_a_closed_connection_means_nothing_until_the_lease_is_over(house: House) -> None:
+async def test_a_closed_connection_means_nothing_until_the_lease_is_over(house: HubHarness) -> None:
     """CTL-1; and who attaches in time goes on."""
     ann, worker = await house.begin(), await house.worker()
     await ann.ask(wire.Send(**S, text="x"))
-    held = attempt(await worker.until(assigned))
+    claimed = attempt(await worker.until(assigned))
     house.hub.disconnect(worker)
     await asyncio.sleep(limits.LEASE_S - 1)
     again = await house.worker(slots=0)
-    brief = await again.ask(wire.Attach(**S, **held))
-    assert brief["op"] == "ok" and brief["generation"] == 1
+    attached = await again.ask(wire.Attach(**S, **claimed))
+    assert attached["op"] == "ok" and attached["generation"] == 1
     await asyncio.sleep(limits.LEASE_S - 1)
-    assert (await again.ask(wire.End(**S, **held)))["op"] == "ok"
+    assert (await again.ask(wire.End(**S, **claimed)))["op"] == "ok"
     assert e.RUN_ATTEMPT_LOST not in house.log()
 
 
 @on_virtual_time
-async def test_time_in_which_the_hub_stood_still_does_not_count(house: House) -> None:
+async def test_time_in_which_the_hub_stood_still_does_not_count(house: HubHarness) -> None:
     """The lease's timer is overdue before the hub knows that it stood still."""
     ann, worker = await house.begin(), await house.worker()
     await ann.ask(wire.Send(**S, text="x"))
-    held = attempt(await worker.until(assigned))
+    claimed = attempt(await worker.until(assigned))
     for stall in (limits.LEASE_S - 0.5, limits.LEASE_S + 0.3, 100.0):
         house.loop.now += stall  # nothing ran
         await asyncio.sleep(2.0)
-        answer = await worker.ask(wire.Heartbeat(runs=[("s1", held["run"], 1)]))
+        answer = await worker.ask(wire.Heartbeat(runs=[("s1", claimed["run"], 1)]))
         assert answer["fenced"] == []
     assert house.hub.stats.stalls == 3
     await asyncio.sleep(limits.LEASE_S + 2)
@@ -146,14 +146,16 @@ async def test_time_in_which_the_hub_stood_still_does_not_count(house: House) ->
 
 
 @on_virtual_time
-async def test_a_restarted_hub_grants_a_full_lease(house: House) -> None:
+async def test_a_restarted_hub_grants_a_full_lease(house: HubHarness) -> None:
     ann, worker = await house.begin(), await house.worker()
     await ann.ask(wire.Send(**S, text="x"))
-    held = attempt(await worker.until(assigned))
+    claimed = attempt(await worker.until(assigned))
     await asyncio.sleep(limits.LEASE_S - 1)
     await house.crash()
     worker = await house.worker(slots=0)
-    answer = await worker.ask(wire.Heartbeat(runs=[("s1", held["run"], 1)]))  # before anything has loaded the session
+    answer = await worker.ask(
+        wire.Heartbeat(runs=[("s1", claimed["run"], 1)])
+    )  # before anything has loaded the session
     assert answer["fenced"] == []
     await asyncio.sleep(limits.LEASE_S - 1)
     assert e.RUN_ATTEMPT_LOST not in house.log()
@@ -162,7 +164,7 @@ async def test_a_restarted_hub_grants_a_full_lease(house: House) -> None:
 
 
 @on_virtual_time
-async def test_nobody_asks_for_it_and_a_lost_attempt_is_recorded_all_the_same(house: House) -> None:
+async def test_nobody_asks_for_it_and_a_lost_attempt_is_recorded_all_the_same(house: HubHarness) -> None:
     """Cold sessions wake for their deadlines, however many there are."""
     count = limits.LIST_SESSIONS + 40
     worker = await house.worker(slots=count)
@@ -177,12 +179,12 @@ async def test_nobody_asks_for_it_and_a_lost_attempt_is_recorded_all_the_same(ho
 
 
 @on_virtual_time
-async def test_running_sessions_do_not_crowd_out_those_that_are_due(house: House) -> None:
+async def test_running_sessions_do_not_crowd_out_those_that_are_due(house: HubHarness) -> None:
     ann = await house.begin("cold")
     worker = await house.worker(slots=limits.LIST_SESSIONS + 60)
     await ann.ask(wire.Send(session="cold", text="x"))
-    held = await worker.until(assigned)
-    ask = wire.Ask(session="cold", approval="a", tool="t", args={}, deadline_s=200.0, wait=True, **attempt(held))
+    assignment = await worker.until(assigned)
+    ask = wire.Ask(session="cold", approval="a", tool="t", args={}, deadline_s=200.0, wait=True, **attempt(assignment))
     assert (await worker.ask(ask))["op"] == "ok"
     await asyncio.sleep(limits.HOT_IDLE_S + 5)
     assert Key("acme", "cold") not in house.hub.sessions
@@ -198,7 +200,7 @@ async def test_running_sessions_do_not_crowd_out_those_that_are_due(house: House
 
 
 @on_virtual_time
-async def test_a_claim_that_could_not_be_stored_is_made_again(house: House) -> None:
+async def test_a_claim_that_could_not_be_stored_is_made_again(house: HubHarness) -> None:
     """Nobody else touches the session: the hub itself must come back to it."""
     ann = await house.begin()
     await ann.ask(wire.Send(**S, text="x"))
@@ -214,11 +216,11 @@ async def test_a_claim_that_could_not_be_stored_is_made_again(house: House) -> N
 @pytest.mark.parametrize("failures", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)])
 def test_the_end_of_a_grace_survives_a_failed_commit(failures: tuple[float, float, float]) -> None:
     @on_virtual_time
-    async def run(house: House) -> None:
+    async def run(house: HubHarness) -> None:
         ann, worker = await house.begin(), await house.worker()
         await ann.ask(wire.Send(**S, text="x"))
-        held = await worker.until(assigned)
-        await ann.ask(wire.Cancel(**S, run=held["run"]))
+        assignment = await worker.until(assigned)
+        await ann.ask(wire.Cancel(**S, run=assignment["run"]))
         house.engine.failures = failures
         await asyncio.sleep(limits.CANCEL_GRACE_S + 1)
         house.engine.failures = (0.0, 0.0, 0.0)
@@ -230,7 +232,7 @@ def test_the_end_of_a_grace_survives_a_failed_commit(failures: tuple[float, floa
 
 
 @on_virtual_time
-async def test_a_worker_that_left_before_it_was_told_does_not_hold_the_run_up(house: House) -> None:
+async def test_a_worker_that_left_before_it_was_told_does_not_hold_the_run_up(house: HubHarness) -> None:
     ann = await house.begin()
     worker = await house.worker()
     ann_says = asyncio.ensure_future(ann.ask(wire.Send(**S, text="x")))
@@ -245,12 +247,12 @@ async def test_a_worker_that_left_before_it_was_told_does_not_hold_the_run_up(ho
 
 
 @on_virtual_time
-async def test_the_wall_clock_may_step_and_no_deadline_fires_early(house: House) -> None:
+async def test_the_wall_clock_may_step_and_no_deadline_fires_early(house: HubHarness) -> None:
     """LOG-10: time in the log never runs backwards either."""
     ann, worker = await house.begin(), await house.worker()
     await ann.ask(wire.Send(**S, text="x"))
-    held = await worker.until(assigned)
-    await worker.ask(wire.Ask(**S, approval="a", tool="t", args={}, deadline_s=30.0, **attempt(held)))
+    assignment = await worker.until(assigned)
+    await worker.ask(wire.Ask(**S, approval="a", tool="t", args={}, deadline_s=30.0, **attempt(assignment)))
     house.hub.clock._epoch_ms -= 3_600_000  # type: ignore[attr-defined]
     await ann.ask(wire.Send(**S, text="y"))
     stamps = [event.ts for payload in house.engine.payloads(KEY) for event in decode_frame(payload).events]

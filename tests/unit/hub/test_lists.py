@@ -24,34 +24,34 @@ def narrow(*patterns: str, actor: str = "agent:writer", agents: tuple[str, ...] 
     return Principal(actor, "acme", tuple(Capability(p, VERBS) for p in patterns), frozenset(agents))
 
 
-class Looked(MemoryEngine):
+class CountingEngine(MemoryEngine):
     """Counts the queries and the rows that come back."""
 
     def __init__(self) -> None:
         super().__init__()
         self.queries = self.rows = 0
 
-    async def list(self, tenant: str, **what: Any) -> SessionPage:
-        page = await super().list(tenant, **what)
+    async def list(self, tenant: str, **options: Any) -> SessionPage:
+        page = await super().list(tenant, **options)
         self.queries += 1
         self.rows += len(page.rows)
         return page
 
-    async def queued(self, tenant: str, agent: str, **what: Any) -> Queue:
-        found = await super().queued(tenant, agent, **what)
+    async def queued(self, tenant: str, agent: str, **options: Any) -> Queue:
+        queue = await super().queued(tenant, agent, **options)
         self.queries += 1
-        self.rows += len(found.keys)
-        return found
+        self.rows += len(queue.keys)
+        return queue
 
 
 @pytest.fixture
-async def looked() -> Looked:
-    return Looked()
+async def engine() -> CountingEngine:
+    return CountingEngine()
 
 
 @pytest.fixture
-async def hub(looked: Looked):  # type: ignore[no-untyped-def]
-    hub = Hub(looked)
+async def hub(engine: CountingEngine):  # type: ignore[no-untyped-def]
+    hub = Hub(engine)
     await hub.open()
     yield hub
     await hub.close(drain_s=2.0)
@@ -62,11 +62,11 @@ async def create(hub: Hub, names: Sequence[str], **more: Any) -> None:
         await hub.execute(user(), wire.Create(session=name, **more))
 
 
-async def test_a_narrow_token_looks_at_its_own_sessions_only(hub: Hub, looked: Looked) -> None:
+async def test_a_narrow_token_looks_at_its_own_sessions_only(hub: Hub, engine: CountingEngine) -> None:
     await create(hub, ["mine-1", *(f"other-{n}" for n in range(50))])
     rows, before = await hub.list(narrow("mine*"), limit=1)
     assert [row["session"] for row in rows] == ["mine-1"]
-    assert (looked.queries, looked.rows) == (1, 1)
+    assert (engine.queries, engine.rows) == (1, 1)
     rows, before = await hub.list(narrow("mine-1", "none"), limit=9)
     assert ([row["session"] for row in rows], before) == (["mine-1"], None)
     rows, before = await hub.list(Principal("user:ann", "acme", ()), limit=9)
@@ -74,31 +74,31 @@ async def test_a_narrow_token_looks_at_its_own_sessions_only(hub: Hub, looked: L
 
 
 async def test_a_page_that_is_hard_to_fill_ends_and_says_where_to_go_on(
-    hub: Hub, looked: Looked, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Reluctant(Looked):
+    class Reluctant(CountingEngine):
         async def list(self, tenant: str, **what: Any) -> SessionPage:
-            looked.queries += 1
-            return SessionPage((), (looked.queries, "s"))
+            engine.queries += 1
+            return SessionPage((), (engine.queries, "s"))
 
     monkeypatch.setattr(hub, "engine", Reluctant())
     assert await hub.list(user(), search="x", limit=9) == ([], (limits.LIST_SCANS, "s"))
-    assert looked.queries == limits.LIST_SCANS
-    monkeypatch.setattr(hub, "engine", looked)
+    assert engine.queries == limits.LIST_SCANS
+    monkeypatch.setattr(hub, "engine", engine)
 
 
-async def test_a_look_for_work_loads_no_session_of_others(hub: Hub, looked: Looked) -> None:
+async def test_a_look_for_work_loads_no_session_of_others(hub: Hub, engine: CountingEngine) -> None:
     await create(hub, ["mine-1", *(f"other-{n}" for n in range(20))])
     for name in ["mine-1", *(f"other-{n}" for n in range(20))]:
         await hub.execute(user(), wire.Send(session=name, text="hi", agent="writer"))
     for session in list(hub.sessions.values()):
         session.close()
     hub.sessions.clear()
-    looked.queries = looked.rows = 0
+    engine.queries = engine.rows = 0
     worker = Pipe(hub, narrow("mine*"))
     await worker.ask(wire.Serve(agents=["writer"], slots=9))
     assert (await worker.until(lambda m: m["op"] == "assigned"))["session"] == "mine-1"
-    assert (looked.queries, looked.rows) == (1, 1)
+    assert (engine.queries, engine.rows) == (1, 1)
     assert [key.session for key in hub.sessions] == ["mine-1"]
 
 
@@ -129,8 +129,8 @@ async def test_changes_reach_those_they_concern(hub: Hub) -> None:
     await ann.ask(wire.Unwatch())
     await create(hub, ["s2"])
     await writer.until(lambda m: m["op"] == "sessions" and [row["session"] for row in m["rows"]] == ["s2"])
-    for pipe, told in ((ann, 2), (bob, 1), (eve, 1), (other, 1)):
-        assert len([m for m in pipe.received if m["op"] == "sessions"]) == told
+    for pipe, count in ((ann, 2), (bob, 1), (eve, 1), (other, 1)):
+        assert len([m for m in pipe.received if m["op"] == "sessions"]) == count
 
 
 @pytest.mark.usefixtures("flushed")

@@ -40,9 +40,9 @@ async def assigned(hub: Hub, ann: Pipe) -> tuple[Pipe, dict[str, Any]]:
     return worker, await worker.until(lambda m: m["op"] == "assigned")
 
 
-def attempt(given: dict[str, Any], *, life: bool) -> dict[str, Any]:
+def attempt(assignment: dict[str, Any], *, life: bool) -> dict[str, Any]:
     names = ("session", "run", "generation", *(["incarnation"] if life else []))
-    return {name: given[name] for name in names}
+    return {name: assignment[name] for name in names}
 
 
 async def test_an_attempt_of_a_former_life_has_no_authority_in_the_next(hub: Hub) -> None:
@@ -213,7 +213,7 @@ async def test_a_deletion_of_unknown_outcome_that_was_done_ends_the_life() -> No
     hub = Hub(Undecided())
     await hub.open()
     ann = Pipe(hub, user())
-    worker, given = await assigned(hub, ann)
+    worker, assignment = await assigned(hub, ann)
     await ann.ask(wire.Subscribe(**S))
     assert (await ann.ask(wire.Delete(**S, key="k")))["error"]["code"] == "commit.unknown"
     assert (await ann.ask(wire.Send(**S, text="x")))["error"]["code"] == "session.deleted"
@@ -221,7 +221,7 @@ async def test_a_deletion_of_unknown_outcome_that_was_done_ends_the_life() -> No
     await ann.until(lambda m: m["op"] == "closed" and m["code"] == "session.deleted")
     await worker.until(lambda m: m["op"] == "signal" and m["what"] == "fenced")
     assert (await ann.ask(wire.Create(**S)))["op"] == "ok"
-    assert given["run"] not in hub.sessions[KEY].state.runs  # type: ignore[union-attr]
+    assert assignment["run"] not in hub.sessions[KEY].state.runs  # type: ignore[union-attr]
     await hub.close(0)
 
 

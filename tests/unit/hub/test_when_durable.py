@@ -10,25 +10,25 @@ from holdfast.protocol import events as e
 from holdfast.protocol import wire
 
 from .conftest import Pipe
-from .test_leases import House, S, assigned, attempt, on_virtual_time
+from .test_leases import HubHarness, S, assigned, attempt, on_virtual_time
 
 
-def remember_log(house: House, pipe: Pipe) -> list[tuple[dict[str, Any], list[str]]]:
+def remember_log(house: HubHarness, pipe: Pipe) -> list[tuple[dict[str, Any], list[str]]]:
     """Every message of a connection, with what was durable when it came."""
-    seen: list[tuple[dict[str, Any], list[str]]] = []
-    deliver = pipe.deliver
+    deliveries: list[tuple[dict[str, Any], list[str]]] = []
+    real_deliver = pipe.deliver
 
-    def told(batch: Batch) -> None:
+    def deliver(batch: Batch) -> None:
         before = len(pipe.received)
-        deliver(batch)
-        seen.extend((message, house.log()) for message in pipe.received[before:])
+        real_deliver(batch)
+        deliveries.extend((message, house.log()) for message in pipe.received[before:])
 
-    pipe.deliver = told  # type: ignore[method-assign]
-    return seen
+    pipe.deliver = deliver  # type: ignore[method-assign]
+    return deliveries
 
 
 @on_virtual_time
-async def test_a_brief_holds_nothing_that_is_decided_and_not_durable(house: House) -> None:
+async def test_an_assignment_holds_nothing_that_is_decided_and_not_durable(house: HubHarness) -> None:
     ann, worker = await house.begin(), await house.worker()
     seen = remember_log(house, worker)
     sent = await ann.ask(wire.Send(**S, text="x"))
@@ -40,14 +40,14 @@ async def test_a_brief_holds_nothing_that_is_decided_and_not_durable(house: Hous
     stopping = asyncio.ensure_future(ann.ask(wire.Cancel(**S, run=sent["run"], scope="run")))
     await worker.until(lambda m: m["op"] == "signal" and m["what"] == "cancel")
     await stopping
-    told, durable = next((message, log) for message, log in seen if assigned(message))
-    assert told["cancel"] is None and e.CANCEL_REQUESTED not in durable
-    told, durable = next((message, log) for message, log in seen if message["op"] == "signal")
+    message, durable = next((message, log) for message, log in seen if assigned(message))
+    assert message["cancel"] is None and e.CANCEL_REQUESTED not in durable
+    message, durable = next((message, log) for message, log in seen if message["op"] == "signal")
     assert e.CANCEL_REQUESTED in durable
 
 
 @on_virtual_time
-async def test_who_attaches_is_told_what_is_durable(house: House) -> None:
+async def test_who_attaches_is_told_what_is_durable(house: HubHarness) -> None:
     ann, worker = await house.begin(), await house.worker()
     await ann.ask(wire.Send(**S, text="x"))
     mine = attempt(await worker.until(assigned))
@@ -66,7 +66,7 @@ async def test_who_attaches_is_told_what_is_durable(house: House) -> None:
 
 
 @on_virtual_time
-async def test_a_spawn_is_not_overtaken_by_the_end_that_was_sent_after_it(house: House) -> None:
+async def test_a_spawn_is_not_overtaken_by_the_end_that_was_sent_after_it(house: HubHarness) -> None:
     ann, worker = await house.begin(), await house.worker()
     await ann.ask(wire.Send(**S, text="x"))
     mine = attempt(await worker.until(assigned))

@@ -184,22 +184,22 @@ any_text = st.text(st.characters(exclude_categories=[]))
 
 @given(any_text)
 def test_well_formed_text_is_what_utf16_readers_make_of_it(text: str) -> None:
-    told = well_formed(text)
-    told.encode()
-    assert told == text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    assert well_formed(told) == told
-    assert ("\ufffd" in told) <= ("\ufffd" in text or any("\ud800" <= c <= "\udfff" for c in text))
+    result = well_formed(text)
+    result.encode()
+    assert result == text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    assert well_formed(result) == result
+    assert ("\ufffd" in result) <= ("\ufffd" in text or any("\ud800" <= c <= "\udfff" for c in text))
 
 
 @given(st.recursive(st.none() | st.integers(-9, 9) | any_text, lambda i: st.lists(i) | st.dictionaries(any_text, i)))
 def test_well_formed_data_can_be_encoded_and_is_itself_when_it_was(value: Any) -> None:
-    told = well_formed_data(value)
+    result = well_formed_data(value)
     try:
         encode(value)
     except UnicodeEncodeError:
-        encode(told)
+        encode(result)
     else:
-        assert told is value
+        assert result is value
 
 
 def test_lone_surrogates_are_not_text() -> None:

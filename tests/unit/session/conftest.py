@@ -15,7 +15,7 @@ from tests.property.histories import SESSION, History
 ANN, BOB, WRITER = "user:ann", "user:bob", "agent:writer"
 
 
-class Room(History):
+class SessionHarness(History):
     """``History`` with short names. ``do`` expects to be accepted, ``refuse`` to be refused."""
 
     def do(self, op: wire.Op, actor: str = ANN) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Room(History):
         return self.view.by_id[kind, ident]
 
 
-def said(message: str, *deltas: str, end: bool = True) -> list[Draft]:
+def text_drafts(message: str, *deltas: str, end: bool = True) -> list[Draft]:
     """A message, whole or left open."""
     name = {"messageId": message}
     parts = [Draft(e.TEXT_CONTENT, {**name, "delta": delta}) for delta in deltas]
@@ -75,5 +75,5 @@ def said(message: str, *deltas: str, end: bool = True) -> list[Draft]:
 
 
 @pytest.fixture
-def room() -> Room:
-    return Room()
+def session() -> SessionHarness:
+    return SessionHarness()

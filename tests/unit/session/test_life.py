@@ -10,7 +10,7 @@ from holdfast.protocol.events import Draft
 from holdfast.session import life
 from tests.property.histories import LIFE, SESSION
 
-from .conftest import ANN, BOB, WRITER, Room, said
+from .conftest import ANN, BOB, WRITER, SessionHarness, text_drafts
 
 OTHER = "ffeeddccbbaa"
 
@@ -44,40 +44,42 @@ def test_every_operation_that_names_something_is_listed() -> None:
 
 
 @pytest.mark.parametrize("number", range(len(named("r", "m"))))
-def test_an_id_of_a_former_life_names_nothing_here(room: Room, number: int) -> None:
-    room.running()
+def test_an_id_of_a_former_life_names_nothing_here(session: SessionHarness, number: int) -> None:
+    session.running()
     for run, message in ((ids.make("r", 3, OTHER), ids.make("m", 2, OTHER)), ("r3-" + OTHER, "m2-" + OTHER)):
         op = named(run, message)[number]
         with pytest.raises(Exception) as refused:
-            life.check(room.state, op)
+            life.check(session.state, op)
         assert refused.value.code == code(op)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("number", range(len(named("r", "m"))))
-def test_an_id_of_this_life_says_enough_and_another_life_beside_it_does_not(room: Room, number: int) -> None:
-    attempt = room.running()
-    message = next(iter(room.state.inputs))
-    life.check(room.state, named(attempt["run"], message)[number])
+def test_an_id_of_this_life_says_enough_and_another_life_beside_it_does_not(
+    session: SessionHarness, number: int
+) -> None:
+    attempt = session.running()
+    message = next(iter(session.state.inputs))
+    life.check(session.state, named(attempt["run"], message)[number])
     for incarnation in (OTHER, "x"):
         op = named(attempt["run"], message)[number]
         op.incarnation = incarnation  # type: ignore[attr-defined]
         with pytest.raises(Exception) as refused:
-            life.check(room.state, op)
+            life.check(session.state, op)
         assert refused.value.code == code(op)  # type: ignore[attr-defined]
 
 
-def test_a_position_without_a_life_is_not_guessed(room: Room) -> None:
-    attempt = room.running()
+def test_a_position_without_a_life_is_not_guessed(session: SessionHarness) -> None:
+    attempt = session.running()
     number = ids.parse(attempt["run"]).seq  # type: ignore[union-attr]
-    room.refuse("run.not_found", wire.Cancel(session=SESSION, run=f"r{number}"))
-    room.refuse("run.not_found", wire.End(session=SESSION, run=f"r{number}", generation=1), WRITER)
-    room.state.runs[f"r{number}"] = room.state.runs.pop(attempt["run"])  # as version 0.1 named it
-    room.refuse("session.incarnation", wire.Cancel(session=SESSION, run=f"r{number}"))
-    room.refuse("run.fenced", wire.End(session=SESSION, run=f"r{number}", generation=1), WRITER)
-    life.check(room.state, wire.Cancel(session=SESSION, run=f"r{number}", incarnation=LIFE))
+    session.refuse("run.not_found", wire.Cancel(session=SESSION, run=f"r{number}"))
+    session.refuse("run.not_found", wire.End(session=SESSION, run=f"r{number}", generation=1), WRITER)
+    session.state.runs[f"r{number}"] = session.state.runs.pop(attempt["run"])  # as version 0.1 named it
+    session.refuse("session.incarnation", wire.Cancel(session=SESSION, run=f"r{number}"))
+    session.refuse("run.fenced", wire.End(session=SESSION, run=f"r{number}", generation=1), WRITER)
+    life.check(session.state, wire.Cancel(session=SESSION, run=f"r{number}", incarnation=LIFE))
 
 
-class Restored(Room):
+class Restored(SessionHarness):
     """The log of one life, going on in another: ids of the former life name what is there."""
 
     def __init__(self) -> None:
@@ -89,31 +91,31 @@ class Restored(Room):
 
 
 def test_in_a_restored_session_one_says_the_life_in_which_one_reads() -> None:
-    room = Restored()
-    run: str = room.attempt["run"]
+    session = Restored()
+    run: str = session.attempt["run"]
     steer = {"session": SESSION, "run": run, "text": "x"}
-    room.refuse("session.incarnation", wire.Steer(**steer))
-    room.refuse("session.incarnation", wire.Steer(**steer, incarnation=LIFE))
-    room.do(wire.Steer(**steer, incarnation=OTHER))
-    room.do(wire.Steer(**{**steer, "run": ids.bind(run, OTHER)}))
-    room.refuse("session.incarnation", wire.Steer(**{**steer, "run": ids.bind(run, "0" * 12)}))
-    room.do(wire.Regenerate(session=SESSION, input=ids.bind(room.message, OTHER), agent="writer"))
+    session.refuse("session.incarnation", wire.Steer(**steer))
+    session.refuse("session.incarnation", wire.Steer(**steer, incarnation=LIFE))
+    session.do(wire.Steer(**steer, incarnation=OTHER))
+    session.do(wire.Steer(**{**steer, "run": ids.bind(run, OTHER)}))
+    session.refuse("session.incarnation", wire.Steer(**{**steer, "run": ids.bind(run, "0" * 12)}))
+    session.do(wire.Regenerate(session=SESSION, input=ids.bind(session.message, OTHER), agent="writer"))
 
 
 def test_an_attempt_of_the_former_life_is_fenced_in_the_restored_one() -> None:
-    room = Restored()
-    end = {"session": SESSION, **room.attempt}
-    room.refuse("run.fenced", wire.End(**end), WRITER)
-    room.refuse("run.fenced", wire.End(**end, incarnation=LIFE), WRITER)
-    room.do(wire.End(**end, incarnation=OTHER), WRITER)
+    session = Restored()
+    end = {"session": SESSION, **session.attempt}
+    session.refuse("run.fenced", wire.End(**end), WRITER)
+    session.refuse("run.fenced", wire.End(**end, incarnation=LIFE), WRITER)
+    session.do(wire.End(**end, incarnation=OTHER), WRITER)
 
 
 def test_the_names_agents_give_approvals_say_enough_in_a_first_life_only() -> None:
-    room = Restored()
+    session = Restored()
     resolve = {"session": SESSION, "approval": "a", "decision": "approved"}
-    room.refuse("session.incarnation", wire.Resolve(**resolve))
-    room.do(wire.Resolve(**{**resolve, "approval": ids.bind("a", OTHER)}))
-    first = Room()
+    session.refuse("session.incarnation", wire.Resolve(**resolve))
+    session.do(wire.Resolve(**{**resolve, "approval": ids.bind("a", OTHER)}))
+    first = SessionHarness()
     first.do(wire.Ask(session=SESSION, approval="a", tool="t", args={}, **first.running()), WRITER)
     first.do(wire.Resolve(**resolve))
 
@@ -133,70 +135,78 @@ def test_an_id_that_only_looks_like_one_of_the_server_s_is_its_maker_s() -> None
 
 
 # --- whose ids are whose
-def test_only_a_run_makes_ids_that_begin_with_its_own(room: Room) -> None:
-    attempt = room.running()
+def test_only_a_run_makes_ids_that_begin_with_its_own(session: SessionHarness) -> None:
+    attempt = session.running()
     mine = f"{attempt['run']}.1.m1"
-    ahead = f"r{room.state.tail + 2}-{LIFE}.1.m1"  # of the run that the next input queues
+    ahead = f"r{session.state.tail + 2}-{LIFE}.1.m1"  # of the run that the next input queues
     for ident in (mine, ahead):
-        room.refuse("content.exists", wire.Append(session=SESSION, events=said(ident, "mine!")), BOB)
-    other = room.running(agent="critic")
-    room.refuse("content.exists", wire.Append(session=SESSION, events=said(mine, "x"), **other), "agent:critic")
-    room.append(*said(mine, "as it should be"), **attempt)
-    room.refuse("auth.denied", wire.Append(session=SESSION, events=[Draft(e.SOURCE_CITED, {"messageId": mine})]), BOB)
+        session.refuse("content.exists", wire.Append(session=SESSION, events=text_drafts(ident, "mine!")), BOB)
+    other = session.running(agent="critic")
+    session.refuse(
+        "content.exists", wire.Append(session=SESSION, events=text_drafts(mine, "x"), **other), "agent:critic"
+    )
+    session.append(*text_drafts(mine, "as it should be"), **attempt)
+    session.refuse(
+        "auth.denied", wire.Append(session=SESSION, events=[Draft(e.SOURCE_CITED, {"messageId": mine})]), BOB
+    )
 
 
-def test_nobody_else_answers_a_call_of_a_run_that_goes_on(room: Room) -> None:
-    attempt = room.running()
-    room.append(Draft(e.TOOL_START, {"toolCallId": "c1", "toolCallName": "t"}), **attempt)
+def test_nobody_else_answers_a_call_of_a_run_that_goes_on(session: SessionHarness) -> None:
+    attempt = session.running()
+    session.append(Draft(e.TOOL_START, {"toolCallId": "c1", "toolCallName": "t"}), **attempt)
     forged = wire.Append(session=SESSION, events=[Draft(e.TOOL_RESULT, {"toolCallId": "c1", "content": "x"})])
-    room.refuse("run.state", forged, BOB)
-    room.end(attempt)
-    room.do(forged, BOB)  # a page answers what an agent left to it
+    session.refuse("run.state", forged, BOB)
+    session.end(attempt)
+    session.do(forged, BOB)  # a page answers what an agent left to it
 
 
-def test_a_key_is_each_actor_s_own(room: Room) -> None:
-    first = room.do(wire.Send(session=SESSION, text="a", key="msg-1"), ANN)
-    second = room.do(wire.Send(session=SESSION, text="b", key="msg-1"), BOB)
+def test_a_key_is_each_actor_s_own(session: SessionHarness) -> None:
+    first = session.do(wire.Send(session=SESSION, text="a", key="msg-1"), ANN)
+    second = session.do(wire.Send(session=SESSION, text="b", key="msg-1"), BOB)
     assert first["messageId"] == "msg-1" and second["messageId"] != "msg-1"
-    assert [room.item("message", said["messageId"])["text"] for said in (first, second)] == ["a", "b"]
-    assert room.do(wire.Send(session=SESSION, text="b", key="msg-1"), BOB)["messageId"] == second["messageId"]
-    room.refuse("producer.conflict", wire.Send(session=SESSION, text="c", key="msg-1"), BOB)
+    assert [session.item("message", said["messageId"])["text"] for said in (first, second)] == ["a", "b"]
+    assert session.do(wire.Send(session=SESSION, text="b", key="msg-1"), BOB)["messageId"] == second["messageId"]
+    session.refuse("producer.conflict", wire.Send(session=SESSION, text="c", key="msg-1"), BOB)
 
 
 @pytest.mark.parametrize("taken", ["k1", "r9-0a1b2c3d4e.1.m1"])
-def test_a_key_that_an_agent_s_message_has_or_will_have_is_a_key_all_the_same(room: Room, taken: str) -> None:
+def test_a_key_that_an_agent_s_message_has_or_will_have_is_a_key_all_the_same(
+    session: SessionHarness, taken: str
+) -> None:
     if taken == "k1":
-        room.append(*said(taken, "x"), **room.running())
-    answer = room.do(wire.Send(session=SESSION, text="hi", key=taken))
-    assert answer["messageId"] != taken and room.item("message", answer["messageId"])["text"] == "hi"
+        session.append(*text_drafts(taken, "x"), **session.running())
+    answer = session.do(wire.Send(session=SESSION, text="hi", key=taken))
+    assert answer["messageId"] != taken and session.item("message", answer["messageId"])["text"] == "hi"
 
 
-def test_a_key_whose_answer_is_forgotten_is_no_new_message(room: Room) -> None:
-    room.do(wire.Send(session=SESSION, text="a", key="k"), ANN)
-    room.do(wire.Send(session=SESSION, text="b", key="k"), BOB)
-    room.state.keyed.clear()
-    room.refuse("producer.expired", wire.Send(session=SESSION, text="a", key="k"), ANN)
-    room.refuse("producer.expired", wire.Send(session=SESSION, text="b", key="k"), BOB)
+def test_a_key_whose_answer_is_forgotten_is_no_new_message(session: SessionHarness) -> None:
+    session.do(wire.Send(session=SESSION, text="a", key="k"), ANN)
+    session.do(wire.Send(session=SESSION, text="b", key="k"), BOB)
+    session.state.keyed.clear()
+    session.refuse("producer.expired", wire.Send(session=SESSION, text="a", key="k"), ANN)
+    session.refuse("producer.expired", wire.Send(session=SESSION, text="b", key="k"), BOB)
 
 
-def test_who_names_an_input_by_its_key_means_their_own(room: Room) -> None:
-    first = room.do(wire.Send(session=SESSION, text="a", key="k", agent="writer"), ANN)["messageId"]
-    mine = room.do(wire.Send(session=SESSION, text="b", key="k", agent="writer"), BOB)["messageId"]
-    assert room.do(wire.Regenerate(session=SESSION, input="k"), BOB)["messageId"] == mine
-    room.do(wire.Select(session=SESSION, input="k"), ANN)
-    assert room.state.head == first
-    room.do(wire.Select(session=SESSION, input="k"), BOB)
-    assert room.state.head == mine
-    again = room.do(wire.Send(session=SESSION, text="c", edits="k"), BOB)["messageId"]
-    assert room.view.by_id["message", again]["edits"] == mine
-    below = room.do(wire.Send(session=SESSION, text="d", parent="k"), BOB)["messageId"]
-    assert room.view.by_id["message", below]["parent"] == mine
+def test_who_names_an_input_by_its_key_means_their_own(session: SessionHarness) -> None:
+    first = session.do(wire.Send(session=SESSION, text="a", key="k", agent="writer"), ANN)["messageId"]
+    mine = session.do(wire.Send(session=SESSION, text="b", key="k", agent="writer"), BOB)["messageId"]
+    assert session.do(wire.Regenerate(session=SESSION, input="k"), BOB)["messageId"] == mine
+    session.do(wire.Select(session=SESSION, input="k"), ANN)
+    assert session.state.head == first
+    session.do(wire.Select(session=SESSION, input="k"), BOB)
+    assert session.state.head == mine
+    again = session.do(wire.Send(session=SESSION, text="c", edits="k"), BOB)["messageId"]
+    assert session.view.by_id["message", again]["edits"] == mine
+    below = session.do(wire.Send(session=SESSION, text="d", parent="k"), BOB)["messageId"]
+    assert session.view.by_id["message", below]["parent"] == mine
 
 
-def test_who_stops_an_input_by_its_key_stops_their_own(room: Room) -> None:
-    room.do(wire.Send(session=SESSION, text="a", key="k", agent="writer"), ANN)
-    answer = room.do(wire.Send(session=SESSION, text="b", key="k", agent="writer"), BOB)
-    assert room.do(wire.Cancel(session=SESSION, input="k"), BOB)["runs"] == [answer["run"]]
-    assert [run.input for run in room.state.runs.values()] == ["k"]
-    room.do(wire.Cancel(session=SESSION, input="later"), "user:eve")
-    assert room.do(wire.Send(session=SESSION, text="c", key="later", agent="writer"), BOB)["run"] in room.state.runs
+def test_who_stops_an_input_by_its_key_stops_their_own(session: SessionHarness) -> None:
+    session.do(wire.Send(session=SESSION, text="a", key="k", agent="writer"), ANN)
+    answer = session.do(wire.Send(session=SESSION, text="b", key="k", agent="writer"), BOB)
+    assert session.do(wire.Cancel(session=SESSION, input="k"), BOB)["runs"] == [answer["run"]]
+    assert [run.input for run in session.state.runs.values()] == ["k"]
+    session.do(wire.Cancel(session=SESSION, input="later"), "user:eve")
+    assert (
+        session.do(wire.Send(session=SESSION, text="c", key="later", agent="writer"), BOB)["run"] in session.state.runs
+    )
