@@ -45,16 +45,26 @@ class Attempt:
     """
 
     def __init__(
-        self, connection: Connection, session: str, run: str, generation: int, incarnation: str,
+        self,
+        connection: Connection,
+        session: str,
+        run: str,
+        generation: int,
+        incarnation: str,
         interrupt: Callable[[], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.connection = connection
         self.session, self.run, self.generation, self.incarnation = session, run, generation, incarnation
         self._interrupt = interrupt
         self.producer = Producer(
-            connection, session, run, generation, incarnation,
-            on_refused=self._append_refused, on_stopping=lambda: self.cancel({}),
-        )  # fmt: skip
+            connection,
+            session,
+            run,
+            generation,
+            incarnation,
+            on_refused=self._append_refused,
+            on_stopping=lambda: self.cancel({}),
+        )
         self.cancelled: dict[str, Any] | None = None
         self.fenced = False
         self.released = False

@@ -273,9 +273,13 @@ class Producer:
         batch.failed = batch.refused = False
         self._unanswered += 1
         op = wire.Append(
-            session=self._session, events=batch.drafts, run=self._run, generation=self._generation,
-            producer=wire.Producer(self._ident, 0, batch.seq), incarnation=self._incarnation,
-        )  # fmt: skip
+            session=self._session,
+            events=batch.drafts,
+            run=self._run,
+            generation=self._generation,
+            producer=wire.Producer(self._ident, 0, batch.seq),
+            incarnation=self._incarnation,
+        )
         self._connection.post(op, lambda outcome: self._answered(batch, outcome))
 
     def _answered(self, batch: _Batch, outcome: dict[str, Any] | HoldfastError) -> None:

@@ -92,9 +92,11 @@ class Checkpoint:
         self._lost_steers = [
             Steer(item["id"], item["text"], item["actor"])
             for item in run.view.items
-            if item["kind"] == "steer" and item.get("run") == run.id and item["status"] == "delivered"
+            if item["kind"] == "steer"
+            and item.get("run") == run.id
+            and item["status"] == "delivered"
             and item["id"] not in reader.steers
-        ]  # fmt: skip
+        ]
         if reader.blob == "":
             raise Refused("agent.not_kept", "an earlier attempt knew more than could be kept")
         return _decompress(await run.get_blob(reader.blob)) if reader.blob is not None else None

@@ -258,9 +258,14 @@ class Conversation:
         results += await _gather([self._make_call(call) for call in free])
         if gated:
             approvals = await ask_all(
-                self.run, [Question(call.id.removeprefix(f"{self.run.id}."), call.name, call.arguments, call.id) for call in gated],
-                wait=self.rules.wait and self._checkpoint.is_saved, deadline_s=self.rules.deadline_s,
-            )  # fmt: skip
+                self.run,
+                [
+                    Question(call.id.removeprefix(f"{self.run.id}."), call.name, call.arguments, call.id)
+                    for call in gated
+                ],
+                wait=self.rules.wait and self._checkpoint.is_saved,
+                deadline_s=self.rules.deadline_s,
+            )
             results += await _gather(
                 [self._make_decided(c, approval) for c, approval in zip(gated, approvals, strict=True)]
             )

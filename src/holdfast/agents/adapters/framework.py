@@ -61,10 +61,16 @@ async def ask_all(
             await run.tools.show(question.call, question.tool, question.args)
         result = await attempt.request(
             wire.Ask(
-                session=attempt.session, run=attempt.run, generation=attempt.generation, approval=ident,
-                tool=question.tool, args=question.args, deadline_s=deadline_s, call=question.call,
+                session=attempt.session,
+                run=attempt.run,
+                generation=attempt.generation,
+                approval=ident,
+                tool=question.tool,
+                args=question.args,
+                deadline_s=deadline_s,
+                call=question.call,
             )
-        )  # fmt: skip
+        )
         if question.call is not None:
             run.tools.close_args(question.call)
         if result.get("decision"):

@@ -71,8 +71,9 @@ async def run(
     saver = SessionSaver(Checkpoint(run, "langgraph"))
     graph_run = _GraphRun(run, graph, saver, answer, wait, deadline_s, idempotent)
     graph_run.config = {
-        **(config or {}), "configurable": {**(config or {}).get("configurable", {}), "thread_id": run.id}
-    }  # fmt: skip
+        **(config or {}),
+        "configurable": {**(config or {}).get("configurable", {}), "thread_id": run.id},
+    }
     graph_run.context = context
     graph_input = {"messages": [*conversation(turns(run)), HumanMessage(run.input.text)]} if input is None else input
     token = _current_graph_run.set(graph_run)
@@ -101,9 +102,15 @@ class _GraphRun:
     """One run of a graph: from its input, or from where the last attempt was, to its end."""
 
     def __init__(
-        self, run: RunContext, graph: Pregel[Any, Any, Any, Any], saver: SessionSaver, responder: Responder | None, wait: bool,
-        deadline_s: float, idempotent: Container[str],
-    ) -> None:  # fmt: skip
+        self,
+        run: RunContext,
+        graph: Pregel[Any, Any, Any, Any],
+        saver: SessionSaver,
+        responder: Responder | None,
+        wait: bool,
+        deadline_s: float,
+        idempotent: Container[str],
+    ) -> None:
         self._run = run
         self._graph = graph.copy({"checkpointer": saver})
         self._saver = saver
@@ -151,9 +158,14 @@ class _GraphRun:
         """Until the graph ends, interrupts itself, or a step is over and people have put in a word."""
         control = RunControl()
         stream: Any = self._graph.astream(
-            graph_input, self.config, context=self.context, stream_mode=["messages", "tasks", "checkpoints", "custom"],
-            subgraphs=True, durability="sync", control=control,
-        )  # fmt: skip
+            graph_input,
+            self.config,
+            context=self.context,
+            stream_mode=["messages", "tasks", "checkpoints", "custom"],
+            subgraphs=True,
+            durability="sync",
+            control=control,
+        )
         with contextlib.suppress(GraphDrained):
             async with contextlib.aclosing(stream):
                 async for namespace, mode, data in stream:

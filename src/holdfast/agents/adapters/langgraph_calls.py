@@ -210,9 +210,14 @@ class Calls:
         interrupt: Interrupt[Any] = cause.args[0][0]
         position = InterruptPosition(call, answers + 1)
         renamed = Interrupt(
-            interrupt.value, hashlib.sha256(f"{call}|{position.number}".encode()).hexdigest()[:32],
-            **({"response_schema": schema} if (schema := getattr(interrupt, "response_schema", None)) is not None else {}),
-        )  # fmt: skip
+            interrupt.value,
+            hashlib.sha256(f"{call}|{position.number}".encode()).hexdigest()[:32],
+            **(
+                {"response_schema": schema}
+                if (schema := getattr(interrupt, "response_schema", None)) is not None
+                else {}
+            ),
+        )
         self._saver.calls.places[renamed.id] = position
         return GraphInterrupt((renamed,))
 
@@ -252,12 +257,15 @@ def _isolate_interrupts(call: str, request: ToolCallRequest, answers: list[Any])
         request.runtime.config["configurable"] = {
             **configurable,
             CONFIG_KEY_SCRATCHPAD: dataclasses.replace(
-                scratchpad, interrupt_counter=next_interrupt, subgraph_counter=itertools.count().__next__, resume=answers,
+                scratchpad,
+                interrupt_counter=next_interrupt,
+                subgraph_counter=itertools.count().__next__,
+                resume=answers,
                 get_null_resume=lambda consume=False: None,
             ),
             CONFIG_KEY_CHECKPOINT_NS: f"{configurable[CONFIG_KEY_CHECKPOINT_NS]}{NS_SEP}{number}",
             CONFIG_KEY_SEND: lambda writes: send([write for write in writes if write[0] != RESUME]),
-        }  # fmt: skip
+        }
         var_child_runnable_config.set(request.runtime.config)
     return lambda: count
 

@@ -72,9 +72,11 @@ def _requests(value: Any) -> list[dict[str, Any]] | None:
 
 
 def _is_request(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("name") or value.get("action"), str) and (
-        isinstance(value.get("args", value.get("arguments")), dict)
-    )  # fmt: skip
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("name") or value.get("action"), str)
+        and (isinstance(value.get("args", value.get("arguments")), dict))
+    )
 
 
 def _request_action(request: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -44,9 +44,14 @@ class Speaker:
     """
 
     def __init__(
-        self, run: RunContext, *, journal: RunContext, name: str = "", call_names: dict[str, str] | None = None,
+        self,
+        run: RunContext,
+        *,
+        journal: RunContext,
+        name: str = "",
+        call_names: dict[str, str] | None = None,
         within: str = "",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.name = name
         self.texts = Texts(run)
         self.unknown = UnknownEvents(run, "openai_agents")

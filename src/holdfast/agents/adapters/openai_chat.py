@@ -158,10 +158,11 @@ class _ChunkReader:
         answer.model = chunk.get("model") or answer.model
         usage = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage") or {}
         self._writer.set_usage(
-            input_tokens=usage.get("prompt_tokens"), output_tokens=usage.get("completion_tokens"),
+            input_tokens=usage.get("prompt_tokens"),
+            output_tokens=usage.get("completion_tokens"),
             cache_read_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
             reasoning_tokens=(usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
-        )  # fmt: skip
+        )
         self._count_unknown("chunk", chunk, _CHUNK)
         if chunk.get("error"):
             raise provider_error(chunk)

@@ -124,9 +124,12 @@ class _Requests:
 
     def tool_schema(self, function: Function) -> dict[str, Any]:
         return {
-            "type": "function", "name": function.name, "description": function.description,
-            "parameters": function.parameters, "strict": False,
-        }  # fmt: skip
+            "type": "function",
+            "name": function.name,
+            "description": function.description,
+            "parameters": function.parameters,
+            "strict": False,
+        }
 
     def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
         tool_options = {"tools": tools} if tools else {}
@@ -250,10 +253,11 @@ class _EventReader:
         answer, usage = self._writer.answer, response.get("usage") or {}
         answer.model = response.get("model") or answer.model
         self._writer.set_usage(
-            input_tokens=usage.get("input_tokens"), output_tokens=usage.get("output_tokens"),
+            input_tokens=usage.get("input_tokens"),
+            output_tokens=usage.get("output_tokens"),
             cache_read_tokens=(usage.get("input_tokens_details") or {}).get("cached_tokens"),
             reasoning_tokens=(usage.get("output_tokens_details") or {}).get("reasoning_tokens"),
-        )  # fmt: skip
+        )
         if response.get("status") == "failed":
             raise provider_error(response.get("error") or {})
         answer.finish = (

@@ -71,9 +71,13 @@ async def run(
     ]
     try:
         async with agent.iter(
-            None if recorded is not None else prompt or await _prompt(run), message_history=history or None,
-            capabilities=capabilities, run_id=f"{run.id}.{run.attempt_number}", conversation_id=run.session.id, **options,
-        ) as agent_run:  # fmt: skip
+            None if recorded is not None else prompt or await _prompt(run),
+            message_history=history or None,
+            capabilities=capabilities,
+            run_id=f"{run.id}.{run.attempt_number}",
+            conversation_id=run.session.id,
+            **options,
+        ) as agent_run:
             await _Relay(run, agent_run, checkpoint).execute()
             assert agent_run.result is not None
             output = agent_run.result.output
@@ -200,9 +204,11 @@ class _Relay:
         if usage.has_values():
             more = {"cache_read_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
             await self._run.usage(
-                response.model_name or "", input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
+                response.model_name or "",
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
                 **{name: count for name, count in more.items() if count},
-            )  # fmt: skip
+            )
         await self._checkpoint.save(self._dump_messages(), self._texts.take())
 
     async def _handle_event(self, event: Any) -> None:
@@ -313,9 +319,14 @@ class _Durable(AbstractCapability[Any]):
         self.rounds = Rounds(self.run)
 
     async def wrap_tool_execute(
-        self, ctx: RunContext[Any], *, call: m.ToolCallPart, tool_def: ToolDefinition, args: dict[str, Any],
+        self,
+        ctx: RunContext[Any],
+        *,
+        call: m.ToolCallPart,
+        tool_def: ToolDefinition,
+        args: dict[str, Any],
         handler: Callable[[dict[str, Any]], Any],
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Call the tool, or return what the journal has."""
         results: list[Any] = []
 
@@ -374,11 +385,17 @@ class _Durable(AbstractCapability[Any]):
         answers = await ask_all(
             self.run,
             [
-                Question(call.tool_call_id, call.tool_name, call.args_as_dict(), _session_call_id(self.run, call.tool_call_id))
+                Question(
+                    call.tool_call_id,
+                    call.tool_name,
+                    call.args_as_dict(),
+                    _session_call_id(self.run, call.tool_call_id),
+                )
                 for call in calls
             ],
-            wait=self.wait and self.checkpoint.is_saved, deadline_s=self.deadline_s,
-        )  # fmt: skip
+            wait=self.wait and self.checkpoint.is_saved,
+            deadline_s=self.deadline_s,
+        )
         results = DeferredToolResults()
         for call, answer in zip(calls, answers, strict=True):
             denied = answer.note or "The tool call was denied."
