@@ -71,7 +71,7 @@ class Attempt:
         self.steers: deque[Steer] = deque()
         self.decisions: dict[str, dict[str, Any]] = {}
         self.children: dict[str, dict[str, Any]] = {}
-        self.pending_children: set[str] = set()  # spawned runs whose end has not been heard of
+        self.pending_children: set[str] = set()  # spawned runs that have not ended yet
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen_steers: set[str] = set()
         self._waiters: list[asyncio.Future[None]] = []
@@ -111,7 +111,7 @@ class Attempt:
         )
         self.connection.post(op, lambda outcome: None)
 
-    # --- what happens to it
+    # --- signals
     def handle_signal(self, signal: Signal) -> None:
         """A signal of this run and generation."""
         data = signal.data

@@ -1,4 +1,4 @@
-"""What an agent is given: its input, the conversation, and everything it can do in its run."""
+"""The context of a run: its input, the conversation, and everything it can do in its run."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class RunContext:
         self._counts[what] = self._counts.get(what, 0) + 1
         return self._counts[what]
 
-    # --- what to answer
+    # --- input
     @property
     def items(self) -> list[dict[str, Any]]:
         """The items of the conversation that this run answers (PROTOCOL.md, section 6), tools and sub-agents included."""
@@ -104,7 +104,7 @@ class RunContext:
         """Whether somebody stops this run. The agent's task is cancelled then; this is for code that cannot be."""
         return self.attempt.cancelled is not None or self.attempt.fenced
 
-    # --- saying
+    # --- output
     def message(self, role: str = "assistant", *, name: str = "", key: str = "") -> TextOut:
         """A message, written as it comes: ``async with run.message() as out: await out.write(token)``.
 
@@ -162,7 +162,7 @@ class RunContext:
         """Wait until everything said so far is durable."""
         await self.attempt.producer.flush()
 
-    # --- keeping
+    # --- blobs
     async def put_blob(self, data: bytes) -> str:
         """Keep bytes beside the log, for whoever may read the session; returns their id, to be named in an event.
 
@@ -179,7 +179,7 @@ class RunContext:
             raise Refused("blob.not_found", "blobs cannot be read here")
         return await self.tools.load(blob)
 
-    # --- doing
+    # --- tools and approvals
     async def tool(
         self,
         name: str,

@@ -45,7 +45,7 @@ class _BufferedEvent:
         self.size = size
 
     def merges(self, type_: str, data: dict[str, Any], size: int) -> bool:
-        """Whether a delta continues this one: the same text, nothing else said, and small enough together."""
+        """Whether a delta continues this one: the same text, no other field, and small enough together."""
         draft = self.draft
         if self.parts is None or draft.type != type_ or self.size + size > limits.DELTA_CHARS:
             return False

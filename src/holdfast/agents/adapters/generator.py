@@ -35,7 +35,7 @@ _TEXT_KEY = 0
 async def stream(run: RunContext, pieces: AsyncIterable[str | dict[str, Any]]) -> Answer:
     """Write what a generator yields into the run as it comes. A stop closes the generator: its ``finally`` runs.
 
-    A later attempt calls the generator anew; what a lost one said stays, marked as cut.
+    A later attempt calls the generator anew; the texts of a lost one stay, marked as cut.
 
     Raises:
         Refused: ``input.malformed``, an object without a known type or without what its type needs.

@@ -59,8 +59,8 @@ async def run(
         input: of the graph; by default ``{"messages": […]}``, the conversation with the run's input last.
         config: of LangGraph: ``recursion_limit``, ``callbacks``, more ``configurable`` values …
         context: the graph's static context.
-        answer: from what people were asked and their decision to what ``interrupt()`` returns; see ``decided`` for what it
-            is by default. Of an interrupt with several requests each is answered by itself.
+        answer: from the question and people's decision to what ``interrupt()`` returns; ``default_answer`` unless
+            given. Of an interrupt with several requests each is answered by itself.
         wait: let the worker go while people decide.
         deadline_s: how long they have, seconds.
         idempotent: names of tools that may run again when a lost attempt was inside them.
@@ -182,7 +182,7 @@ class _GraphRun:
         await self._speakers.end_all()
         await self._saver.save(self._speakers.take(()))
 
-    # --- what the graph says
+    # --- output of the graph
     async def _write_message(self, namespace: tuple[str, ...], message: BaseMessage, metadata: dict[str, Any]) -> None:
         if isinstance(message, ToolMessage):
             call, text = self.calls.session_id(message.tool_call_id), str(message.text)
@@ -209,7 +209,7 @@ class _GraphRun:
         return {"messages": [HumanMessage(steer.text) for steer in steers]} if steers else None
 
     async def _resolve(self, interrupts: tuple[Interrupt[Any], ...]) -> Command[Any] | None:
-        """Ask people; what LangGraph is told of their decisions. Tool calls take their own from ``calls``."""
+        """Ask people; returns their decisions for LangGraph. Tool calls take their own from ``calls``."""
         unanswered = [interrupt for interrupt in interrupts if self.calls.needs_answer(interrupt)]
         questions_by_interrupt = [
             (interrupt, questions(f"i.{interrupt.id}", interrupt.value, self.calls.call_of(interrupt)))
@@ -265,7 +265,7 @@ def _is_last(message: AIMessage) -> bool:
 
 
 def _bounded(value: Any) -> Any:
-    """What a node tells on the side, as far as an event carries it."""
+    """A node's custom data, as far as an event carries it."""
     data = to_data(value)
     encoded = encode(data)
     with contextlib.suppress(Refused):

@@ -14,11 +14,11 @@ from holdfast.agents.approvals import Approval
 from holdfast.agents.results import to_data
 
 Responder = Callable[[Any, Approval], Any]
-"""From what people were asked, an interrupt's value or one request of several, and their decision to the answer."""
+"""From a question to people (an interrupt's value, or one request of several) and their decision to the answer."""
 
 
 def questions(ident: str, value: Any, call: str | None = None) -> list[Question]:
-    """What people are asked; ``ident`` names the interrupt within the run, ``call`` the tool call that raised it."""
+    """The questions to people; ``ident`` names the interrupt within the run, ``call`` the tool call that raised it."""
     requests = _requests(value)
     if requests is None:
         return [Question(ident, *_value_action(value), call)]

@@ -1,4 +1,4 @@
-"""LangGraph's checkpoints of one run, kept in the session (an implementation of its checkpoint saver)."""
+"""LangGraph's checkpoints of one run, saved in the session (an implementation of its checkpoint saver)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class InterruptPosition(msgspec.Struct, array_like=True, frozen=True):
 
 
 class CallState(msgspec.Struct):
-    """What is known of tool calls whose node is not done: LangGraph starts it again from its top after an interrupt.
+    """The state of tool calls whose node is not done: LangGraph starts it again from its top after an interrupt.
 
     Attributes:
         places: of interrupts that tool calls raised, by the interrupts' ids.
@@ -74,7 +74,7 @@ class SessionSaver(InMemorySaver):
     """Checkpoints in memory while the graph runs, and in the session whenever a step is over.
 
     Attributes:
-        calls: kept with them.
+        calls: saved with them.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -83,7 +83,7 @@ class SessionSaver(InMemorySaver):
         self.calls = CallState()
 
     async def load(self) -> bool:
-        """Take up what an earlier attempt kept; False when there is nothing."""
+        """Load what an earlier attempt saved; False when there is nothing."""
         raw = await self.checkpoint.load()
         if raw is None:
             return False
@@ -99,11 +99,11 @@ class SessionSaver(InMemorySaver):
         return bool(state.checkpoints)
 
     async def save(self, finished_texts: Iterable[TextOut] = ()) -> None:
-        """Keep the checkpoints, and complete the texts that were written up to here."""
+        """Save the checkpoints, and complete the texts that were written up to here."""
         await self.checkpoint.save(msgspec.json.encode(self._to_state()), finished_texts)
 
     def serialize(self, value: Any) -> _Typed:
-        """A value as it is kept."""
+        """A value as it is saved."""
         typed: _Typed = self.serde.dumps_typed(value)
         return typed
 

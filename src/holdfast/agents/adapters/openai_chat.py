@@ -29,7 +29,7 @@ _DELTA = frozenset({
     "role", "content", "refusal", "reasoning", "reasoning_content", "reasoning_details", "tool_calls", "annotations",
     "executed_tools", "audio", "index", "channel", "token_id",
 })  # fmt: skip
-"""The fields that are read, or say nothing to people."""
+"""The fields that are read, or mean nothing to people."""
 _EXECUTED_FIELDS = frozenset({"index", "type", "name", "id", "arguments"})
 
 
@@ -38,7 +38,7 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
 
     Args:
         stream: what ``client.chat.completions.create(stream=True)`` gives, awaited or not, or any async iterable of
-            such chunks, as objects or dicts. Of several choices the first is told. It is closed when this ends.
+            such chunks, as objects or dicts. Of several choices the first is written. It is closed when this ends.
 
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
@@ -178,7 +178,7 @@ class _ChunkReader:
         await self._cite_search_results(chunk)
 
     def _count_unknown(self, where: str, fields: dict[str, Any], known: frozenset[str]) -> None:
-        """Count what is not known, unless it says nothing."""
+        """Count unknown fields, unless they are empty."""
         for name in fields.keys() - known:
             if _has_content(fields[name]):
                 self._writer.unknown.count(f"{where}.{name}")
@@ -230,7 +230,7 @@ class _ChunkReader:
             await self._writer.cite(_TEXT_KEY, str(result.get("url") or ""), str(result.get("title") or ""))
 
     async def _read_executed_tool(self, tool: dict[str, Any]) -> None:
-        """A tool that the server ran: told when it begins, and again, with its outcome, when it ended."""
+        """A tool that the server ran: it comes when it begins, and again, with its outcome, when it ended."""
         key = ("executed", tool.get("index") or 0)
         call = self._writer.find_call(key)
         if call is None:
