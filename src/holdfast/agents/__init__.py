@@ -1,1 +1,1 @@
-"""Agents: what a run is given, and the worker that executes it. Knows the client only."""
+"""Agents: the context of a run, and the worker that executes it. Knows the client only."""

@@ -66,11 +66,20 @@ async def ask(
     if find_decision(attempt, approval, tool, args) is None:
         result = await attempt.request(
             wire.Ask(
-                session=attempt.session, run=attempt.run, generation=attempt.generation, approval=approval, tool=tool,
-                args=args, deadline_s=deadline_s, default=default, self_approve=self_approve, wait=wait, call=call,
+                session=attempt.session,
+                run=attempt.run,
+                generation=attempt.generation,
+                approval=approval,
+                tool=tool,
+                args=args,
+                deadline_s=deadline_s,
+                default=default,
+                self_approve=self_approve,
+                wait=wait,
+                call=call,
                 purpose=purpose,
             )
-        )  # fmt: skip
+        )
         if result.get("decision"):
             attempt.decisions[approval] = result
         elif wait:

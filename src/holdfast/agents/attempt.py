@@ -45,23 +45,33 @@ class Attempt:
     """
 
     def __init__(
-        self, connection: Connection, session: str, run: str, generation: int, incarnation: str,
+        self,
+        connection: Connection,
+        session: str,
+        run: str,
+        generation: int,
+        incarnation: str,
         interrupt: Callable[[], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.connection = connection
         self.session, self.run, self.generation, self.incarnation = session, run, generation, incarnation
         self._interrupt = interrupt
         self.producer = Producer(
-            connection, session, run, generation, incarnation,
-            on_refused=self._append_refused, on_stopping=lambda: self.cancel({}),
-        )  # fmt: skip
+            connection,
+            session,
+            run,
+            generation,
+            incarnation,
+            on_refused=self._append_refused,
+            on_stopping=lambda: self.cancel({}),
+        )
         self.cancelled: dict[str, Any] | None = None
         self.fenced = False
         self.released = False
         self.steers: deque[Steer] = deque()
         self.decisions: dict[str, dict[str, Any]] = {}
         self.children: dict[str, dict[str, Any]] = {}
-        self.pending_children: set[str] = set()  # spawned runs whose end has not been heard of
+        self.pending_children: set[str] = set()  # spawned runs that have not ended yet
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen_steers: set[str] = set()
         self._waiters: list[asyncio.Future[None]] = []
@@ -101,7 +111,7 @@ class Attempt:
         )
         self.connection.post(op, lambda outcome: None)
 
-    # --- what happens to it
+    # --- signals
     def handle_signal(self, signal: Signal) -> None:
         """A signal of this run and generation."""
         data = signal.data

@@ -38,9 +38,17 @@ class BrowserToolFailed(ToolFailed):
 
 
 async def call(
-    run: RunContext, call_id: str, name: str, args: dict[str, Any], *, person: str | None, wait: bool,
-    deadline_s: float, claim_s: float, tries: int,
-) -> Any:  # fmt: skip
+    run: RunContext,
+    call_id: str,
+    name: str,
+    args: dict[str, Any],
+    *,
+    person: str | None,
+    wait: bool,
+    deadline_s: float,
+    claim_s: float,
+    tries: int,
+) -> Any:
     """Have one tab run the tool. See ``RunContext.browser_tool``.
 
     An attempt that repeats the call asks the same approvals again, and is answered from where they stand.

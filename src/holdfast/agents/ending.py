@@ -45,7 +45,11 @@ async def _try_end(attempt: Attempt, status: Status, error: dict[str, Any] | Non
 async def _request_end(attempt: Attempt, status: Status, error: dict[str, Any] | None, rest: list[Draft]) -> None:
     await attempt.request_now(
         wire.End(
-            session=attempt.session, run=attempt.run, generation=attempt.generation, status=status,
-            error=error if status == "failed" else None, events=rest,
+            session=attempt.session,
+            run=attempt.run,
+            generation=attempt.generation,
+            status=status,
+            error=error if status == "failed" else None,
+            events=rest,
         )
-    )  # fmt: skip
+    )

@@ -63,11 +63,19 @@ class Execution:
         completed_messages = frozenset((*assignment.said, *view.completed_messages(assignment.run)))
         run_seq = int(view.runs.get(assignment.run, {}).get("seq", 1))
         return RunContext(
-            self.attempt, session, assignment.agent, Input(assignment.input), view,
+            self.attempt,
+            session,
+            assignment.agent,
+            Input(assignment.input),
+            view,
             Tools(self.attempt, assignment.journal, started_calls, load, store),
-            by=assignment.by, parent=assignment.parent, turn=assignment.turn or (assignment.input or {}).get("messageId"),
-            since=wire.Cursor(assignment.incarnation, run_seq - 1), completed_messages=completed_messages, track=track,
-        )  # fmt: skip
+            by=assignment.by,
+            parent=assignment.parent,
+            turn=assignment.turn or (assignment.input or {}).get("messageId"),
+            since=wire.Cursor(assignment.incarnation, run_seq - 1),
+            completed_messages=completed_messages,
+            track=track,
+        )
 
     def _interrupt(self) -> None:
         self._interrupted.set()

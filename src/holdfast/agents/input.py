@@ -1,4 +1,4 @@
-"""What a run is asked."""
+"""The input of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from holdfast.protocol import contexts
 
 
 class Input:
-    """What a run was given.
+    """The input of a run.
 
     Attributes:
         data: all of it: for a person's message ``{text, messageId, attachments, meta?}``, for a sub-run what ``spawn`` gave.

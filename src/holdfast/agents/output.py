@@ -67,7 +67,7 @@ class TextOut:
             await self._attempt.producer.write(e.SOURCE_CITED, data)
 
     async def close(self, *, keep: bool = False) -> None:
-        """Complete it, if it is open. ``kept``: no later attempt says it again, as is so for what has a key (RUN-8)."""
+        """Complete it, if it is open. ``keep``: no later attempt says it again, as is so for what has a key (RUN-8)."""
         if self._open_texts.pop(self.id, None) is not None:
             flags = {"kept": True} if keep or self._has_key else {}
             await self._attempt.producer.write(self._end, {"messageId": self.id, **flags})

@@ -1,4 +1,4 @@
-"""What a tool returned, as text for the log. It has acted: whatever it returned, something can be said of it.
+"""What a tool returned, as text for the log. It has acted: whatever it returned, there is a text of it.
 
 JSON is kept as it is. Of anything else the nearest JSON is kept: bytes as base64, sets as lists, models and dataclasses as
 objects, what has no JSON at all as its ``str``; and words stand where something is nested too deeply or holds itself.
@@ -26,7 +26,7 @@ _INTEGERS: Final = range(-(1 << 63), 1 << 64)  # integers that every JSON codec 
 
 
 def to_content(value: Any) -> str:
-    """A result as the text a log keeps: a string as it is, anything else as JSON; told apart without doubt."""
+    """A result as the text a log keeps: a string as it is, anything else as JSON; the two cannot be confused."""
     if isinstance(value, str):
         text = well_formed(str(value))
         return text if _is_plain(text) else json.dumps(text, ensure_ascii=False)
@@ -42,7 +42,7 @@ def from_content(content: str) -> Any:
 
 
 def to_model_text(value: Any) -> str:
-    """A result as a model is told it, the same in every attempt."""
+    """A result as text for a model, the same in every attempt."""
     return well_formed(value) if isinstance(value, str) else to_content(value)
 
 
@@ -63,7 +63,7 @@ def _is_plain(text: str) -> bool:
 class _Converter:
     def __init__(self) -> None:
         self._nodes_left = limits.RESULT_NODES
-        self._ancestors: list[int] = []  # ids of what is being told
+        self._ancestors: list[int] = []  # ids of the values that are being converted
 
     def convert(self, value: Any) -> Any:
         self._nodes_left -= 1

@@ -1,4 +1,4 @@
-"""What an agent is given: its input, the conversation, and everything it can do in its run."""
+"""The context of a run: its input, the conversation, and everything it can do in its run."""
 
 from __future__ import annotations
 
@@ -40,10 +40,22 @@ class RunContext:
     """
 
     def __init__(
-        self, attempt: Attempt, session: Session, agent: str, input: Input, view: View, tools: Tools, *,
-        by: str = "", parent: str | None = None, turn: str | None = None, local: bool = False,
-        since: wire.Cursor | None = None, completed_messages: frozenset[str] = frozenset(), track: Callable[[Attempt, bool], None],
-    ) -> None:  # fmt: skip
+        self,
+        attempt: Attempt,
+        session: Session,
+        agent: str,
+        input: Input,
+        view: View,
+        tools: Tools,
+        *,
+        by: str = "",
+        parent: str | None = None,
+        turn: str | None = None,
+        local: bool = False,
+        since: wire.Cursor | None = None,
+        completed_messages: frozenset[str] = frozenset(),
+        track: Callable[[Attempt, bool], None],
+    ) -> None:
         self.attempt = attempt
         self.session = session
         self.id, self.agent, self.parent, self.by = attempt.run, agent, parent, by
@@ -71,7 +83,7 @@ class RunContext:
         self._counts[what] = self._counts.get(what, 0) + 1
         return self._counts[what]
 
-    # --- what to answer
+    # --- input
     @property
     def items(self) -> list[dict[str, Any]]:
         """The items of the conversation that this run answers (PROTOCOL.md, section 6), tools and sub-agents included."""
@@ -92,7 +104,7 @@ class RunContext:
         """Whether somebody stops this run. The agent's task is cancelled then; this is for code that cannot be."""
         return self.attempt.cancelled is not None or self.attempt.fenced
 
-    # --- saying
+    # --- output
     def message(self, role: str = "assistant", *, name: str = "", key: str = "") -> TextOut:
         """A message, written as it comes: ``async with run.message() as out: await out.write(token)``.
 
@@ -150,7 +162,7 @@ class RunContext:
         """Wait until everything said so far is durable."""
         await self.attempt.producer.flush()
 
-    # --- keeping
+    # --- blobs
     async def put_blob(self, data: bytes) -> str:
         """Keep bytes beside the log, for whoever may read the session; returns their id, to be named in an event.
 
@@ -167,11 +179,17 @@ class RunContext:
             raise Refused("blob.not_found", "blobs cannot be read here")
         return await self.tools.load(blob)
 
-    # --- doing
+    # --- tools and approvals
     async def tool(
-        self, name: str, args: dict[str, Any], fn: Tool, *, call_id: str | None = None, idempotent: bool = False,
+        self,
+        name: str,
+        args: dict[str, Any],
+        fn: Tool,
+        *,
+        call_id: str | None = None,
+        idempotent: bool = False,
         message: str | None = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Call a tool as ``fn(**args)`` and return its result, which should be JSON.
 
         The call is durable before it begins and its result after it ended. An attempt that repeats a call whose result
@@ -192,10 +210,17 @@ class RunContext:
         return await self.tools.call(ident, name, args, fn, idempotent=idempotent, message=message)
 
     async def approve(
-        self, tool: str, args: dict[str, Any] | None = None, *, wait: bool = False,
-        deadline_s: float = limits.APPROVAL_DEADLINE_S, default: Literal["approved", "denied"] = "denied",
-        self_approve: bool = False, call_id: str | None = None, purpose: Literal["decision", "call"] = "decision",
-    ) -> Approval:  # fmt: skip
+        self,
+        tool: str,
+        args: dict[str, Any] | None = None,
+        *,
+        wait: bool = False,
+        deadline_s: float = limits.APPROVAL_DEADLINE_S,
+        default: Literal["approved", "denied"] = "denied",
+        self_approve: bool = False,
+        call_id: str | None = None,
+        purpose: Literal["decision", "call"] = "decision",
+    ) -> Approval:
         """Ask people whether exactly this may be done; truthy when it may.
 
         Args:
@@ -220,9 +245,17 @@ class RunContext:
         if call_id is not None:
             await self.tools.show(call_id, tool, args)
         approval = await approvals.ask(
-            self.attempt, self._ids.next("a", tool, args), tool, args, wait=wait, deadline_s=deadline_s, default=default,
-            self_approve=self_approve, call=call_id, purpose=purpose,
-        )  # fmt: skip
+            self.attempt,
+            self._ids.next("a", tool, args),
+            tool,
+            args,
+            wait=wait,
+            deadline_s=deadline_s,
+            default=default,
+            self_approve=self_approve,
+            call=call_id,
+            purpose=purpose,
+        )
         if call_id is not None:
             self.tools.close_args(call_id)
         if approval is None:
@@ -231,9 +264,15 @@ class RunContext:
         return approval
 
     async def gated_tool(
-        self, name: str, args: dict[str, Any], fn: Tool, *, wait: bool = False, idempotent: bool = False,
+        self,
+        name: str,
+        args: dict[str, Any],
+        fn: Tool,
+        *,
+        wait: bool = False,
+        idempotent: bool = False,
         deadline_s: float = limits.APPROVAL_DEADLINE_S,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Ask, and call the tool with exactly the approved arguments. Raises ``ToolDenied`` when it may not be done."""
         approval = await self.approve(name, args, wait=wait, deadline_s=deadline_s)
         if not approval:
@@ -241,10 +280,17 @@ class RunContext:
         return await self.tool(name, approval.args, fn, idempotent=idempotent)
 
     async def browser_tool(
-        self, name: str, args: dict[str, Any], *, person: str | None = None, wait: bool = False,
-        deadline_s: float = browser_tools.DEADLINE_S, claim_s: float = browser_tools.CLAIM_S,
-        tries: int = browser_tools.TRIES, call_id: str | None = None,
-    ) -> Any:  # fmt: skip
+        self,
+        name: str,
+        args: dict[str, Any],
+        *,
+        person: str | None = None,
+        wait: bool = False,
+        deadline_s: float = browser_tools.DEADLINE_S,
+        claim_s: float = browser_tools.CLAIM_S,
+        tries: int = browser_tools.TRIES,
+        call_id: str | None = None,
+    ) -> Any:
         """Call a tool that a page has (``serveTools`` of the TypeScript client); exactly one tab of all runs it.
 
         It is journalled as ``tool`` is: a later attempt gets the recorded result, or waits for the same tab.
@@ -278,10 +324,19 @@ class RunContext:
     def child_context(self, attempt: Attempt, agent: str, input: Input, tools: Tools) -> RunContext:
         """The context of a sub-run in this attempt."""
         return RunContext(
-            attempt, self.session, f"{self.agent}/{agent}", input, self.view, tools,
-            by=f"agent:{self.agent}", parent=self.id, turn=self.turn, local=True, completed_messages=self._completed_messages,
+            attempt,
+            self.session,
+            f"{self.agent}/{agent}",
+            input,
+            self.view,
+            tools,
+            by=f"agent:{self.agent}",
+            parent=self.id,
+            turn=self.turn,
+            local=True,
+            completed_messages=self._completed_messages,
             track=self.track,
-        )  # fmt: skip
+        )
 
     def sub(self, agent: str, name: str = "", input: dict[str, Any] | str = "") -> SubRun:
         """A sub-run in this very attempt, with its own actor and its own cancel:

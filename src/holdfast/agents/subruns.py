@@ -51,10 +51,16 @@ async def spawn(parent: RunContext, agent: str, input: dict[str, Any] | str, nam
     attempt = parent.attempt
     result = await attempt.request(
         wire.Spawn(
-            session=attempt.session, run=attempt.run, generation=attempt.generation, agent=agent, name=name,
-            input=Input(input).data, local=False, attempts=attempts,
+            session=attempt.session,
+            run=attempt.run,
+            generation=attempt.generation,
+            agent=agent,
+            name=name,
+            input=Input(input).data,
+            local=False,
+            attempts=attempts,
         )
-    )  # fmt: skip
+    )
     ident = str(result["run"])
     if result.get("status") in ("completed", "failed", "cancelled", "lost"):
         attempt.record_child_end({"run": ident, "name": name, "status": result["status"], "error": None})
@@ -80,10 +86,14 @@ class SubRun:
         parent = self._parent.attempt
         result = await parent.request(
             wire.Spawn(
-                session=parent.session, run=parent.run, generation=parent.generation, agent=self._agent, name=self._name,
+                session=parent.session,
+                run=parent.run,
+                generation=parent.generation,
+                agent=self._agent,
+                name=self._name,
                 input=self._input.data,
             )
-        )  # fmt: skip
+        )
         if result.get("status") != "running":
             raise Refused("run.ended", f"sub-run {self._name!r} was completed by an earlier attempt", run=result["run"])
         self._task, self._inside = asyncio.current_task(), True

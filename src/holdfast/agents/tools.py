@@ -21,7 +21,7 @@ Tool = Callable[..., Any] | Callable[..., Awaitable[Any]]
 
 _OUTCOME_FIELDS = ("done", "content", "error", "blob")
 """An entry of the journal that has one of these is of a call that ended."""
-_PREVIEW_CHARS = 1_024  # of a result that is a blob, or cannot be kept
+_PREVIEW_CHARS = 1_024  # of a result that is a blob, or cannot be stored
 _ENVELOPE_BYTES = 1_024  # of an event with a result, beside the result
 
 
@@ -69,7 +69,7 @@ class Tools:
         self._started = started
         self.load, self.store = load, store
         self._announced: set[str] = set()
-        self._calls: dict[str, str] = {}  # calls of this attempt, and digests of what they were given
+        self._calls: dict[str, str] = {}  # calls of this attempt, and digests of their arguments
         self._not_made: set[str] = set()
         self._outcomes: dict[str, dict[str, Any]] = {}
         self._paused: dict[str, str] = {ident: call["paused"] for ident, call in journal.items() if call.get("paused")}
@@ -108,7 +108,7 @@ class Tools:
         self._paused[call_id] = reason
 
     def pause_reason(self, call_id: str) -> str:
-        """What a call that has not been made asks of people: the ``reason`` of ``pause``; empty when it is not known to."""
+        """What a call that has not been made asks of people: the ``reason`` of ``pause``; empty when it asks nothing."""
         return "" if self._has_ended(call_id) else self._paused.get(call_id, "")
 
     def has_call(self, call_id: str) -> bool:
@@ -237,7 +237,7 @@ class Tools:
         return {"content": content[:_PREVIEW_CHARS], **reference}
 
     async def _store_result(self, content: bytes) -> dict[str, Any]:
-        """The blob of a large result, or why it is not kept."""
+        """The blob of a large result, or why it could not be stored."""
         try:
             return {"blob": await self.store_blob(content, within_s=limits.RESULT_STORE_S)}
         except HoldfastError as error:

@@ -43,7 +43,7 @@ class Worker:
 
     # --- life
     async def serve(self, *, drain_s: float, signals: bool) -> None:
-        """Work until cancelled, or told to drain; see ``Holdfast.serve``."""
+        """Work until cancelled or drained; see ``Holdfast.serve``."""
         registrations = [
             self._connection.on_message(messages.Assignment, self._assigned),
             self._connection.on_message(messages.Signal, self._signalled),
@@ -58,7 +58,7 @@ class Worker:
                 await self._stop.wait()
                 await self._drain(drain_s)
         finally:
-            self.drain()  # a connection that outlives this must not be given more
+            self.drain()  # a connection that outlives this must not be assigned more
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -188,7 +188,7 @@ class Worker:
             _LOG.error("run %s could not be ended", execution.attempt.run, exc_info=error)
 
     def track(self, attempt: Attempt, active: bool) -> None:
-        """An attempt begins here, or is over: its lease is renewed and its signals are heard in between."""
+        """An attempt begins here, or is over: its lease is renewed and its signals are handled in between."""
         if active:
             self._attempts[attempt.key] = attempt
             self._attached.add(attempt)
@@ -214,7 +214,7 @@ class Worker:
             active = [
                 attempt for attempt in self._attempts.values() if attempt in self._attached and not attempt.fenced
             ]
-            if self._connection.connected:  # also without a run: that a worker is heard of says that it does not hang
+            if self._connection.connected:  # also without a run: a heartbeat shows that the worker does not hang
                 leases = [wire.ActiveAttempt(a.session, a.run, a.generation, a.incarnation) for a in active]
                 op = wire.Heartbeat(runs=leases)
                 self._connection.post(op, self._renewed)

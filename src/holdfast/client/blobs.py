@@ -27,7 +27,7 @@ class Blobs(Protocol):
         """``(media_type, data)`` of a blob. Raises ``Refused`` with ``blob.not_found``."""
 
     async def close(self) -> None:
-        """Release what is held open."""
+        """Close the HTTP client."""
 
 
 class HttpBlobs:

@@ -44,7 +44,7 @@ class Connection:
     """See the module. ``open`` it before use and ``close`` it after; ``agents`` and sessions build on it.
 
     Args:
-        dial: opens transports.
+        dialer: opens transports.
         token: sent on every connect, for dials that authenticate.
         surface, device: what the person uses; shown to others as presence.
     """

@@ -78,7 +78,7 @@ class Feed:
         self._subscription = 0  # number of the newest subscribe; answers to older ones mean nothing
         self._open = False  # whether the newest subscribe was answered: only then messages count
         self._tail = 0
-        self._last_gap: tuple[str, int] | None = None  # where a gap was met last
+        self._last_gap: tuple[str, int] | None = None  # where the last gap was
         self._backoff = Backoff()
         self._loop = asyncio.get_running_loop()
 

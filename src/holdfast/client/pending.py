@@ -1,4 +1,4 @@
-"""Operations that wait for an answer, in the order they were asked for."""
+"""Operations that wait for an answer, in the order of their requests."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class _BufferedEvent:
         self.size = size
 
     def merges(self, type_: str, data: dict[str, Any], size: int) -> bool:
-        """Whether a delta continues this one: the same text, nothing else said, and small enough together."""
+        """Whether a delta continues this one: the same text, no other field, and small enough together."""
         draft = self.draft
         if self.parts is None or draft.type != type_ or self.size + size > limits.DELTA_CHARS:
             return False
@@ -273,9 +273,13 @@ class Producer:
         batch.failed = batch.refused = False
         self._unanswered += 1
         op = wire.Append(
-            session=self._session, events=batch.drafts, run=self._run, generation=self._generation,
-            producer=wire.AppendId(self._ident, 0, batch.seq), incarnation=self._incarnation,
-        )  # fmt: skip
+            session=self._session,
+            events=batch.drafts,
+            run=self._run,
+            generation=self._generation,
+            producer=wire.AppendId(self._ident, 0, batch.seq),
+            incarnation=self._incarnation,
+        )
         self._connection.post(op, lambda outcome: self._answered(batch, outcome))
 
     def _answered(self, batch: _Batch, outcome: dict[str, Any] | HoldfastError) -> None:

@@ -24,17 +24,17 @@ def _is_counted(item: dict[str, Any], run: dict[str, Any]) -> bool:
 class RunText:
     """Reads what one run says, piece by piece, from a view that grows.
 
-    A message is read when the one before it is over, so what was given never has to be taken back; unless an attempt was
+    A message is read when the one before it is over, so a piece never has to be taken back; unless an attempt was
     lost and the next one says something else.
 
     Attributes:
-        given: the pieces so far.
+        pieces: what was read so far.
     """
 
     def __init__(self, run: str) -> None:
         self._run = run
         self.pieces: list[str] = []
-        self._pieces_chars = 0  # characters given
+        self._pieces_chars = 0  # characters in ``pieces``
         self._view: View | None = None
         self._losses = 0
         self._next_item = 0  # items of the view looked at
@@ -47,7 +47,7 @@ class RunText:
         """What is new since the last call, or nothing.
 
         Raises:
-            Refused: ``run.fenced``, when what was given does not count any more.
+            Refused: ``run.fenced``, when the pieces so far do not count any more.
         """
         run = view.runs[self._run]
         losses = len(run.get("losses", ()))
@@ -70,21 +70,21 @@ class RunText:
         return piece
 
     def remainder(self, text: str) -> str:
-        """What the whole text has beyond what was given. Raises as ``more`` does."""
+        """What the whole text has beyond the pieces so far. Raises as ``read_new`` does."""
         text_so_far = "".join(self.pieces)
         if not text.startswith(text_so_far):
             raise self._outdated()
         return text[len(text_so_far) :]
 
     def _restart(self, view: View, losses: int) -> None:
-        """Another view, or an attempt less: read from the beginning, past what was given."""
+        """Another view, or an attempt less: read from the beginning, past the pieces so far."""
         self._view, self._losses = view, losses
         self._next_item = self._message_index = self._message_chars = self._total_chars = 0
         self._messages = []
         self.pieces = ["".join(self.pieces)]
 
     def _skip_known(self, text: str, *, in_message: bool = True) -> str:
-        """Count text as read; answers the part of it that is beyond what was given."""
+        """Count text as read; returns the part of it that is beyond the pieces so far."""
         start, self._total_chars = self._total_chars, self._total_chars + len(text)
         if in_message:
             self._message_chars += len(text)

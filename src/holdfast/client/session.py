@@ -154,9 +154,19 @@ class Session:
             key: makes a retry safe and becomes the message's id.
         """
         op = wire.Send(
-            session=self.id, text=text, agent=agent, edits=edits, parent=parent, answer=answer,
-            attachments=attachments or [], meta=meta or {}, attempts=attempts, concurrent=concurrent, silent=silent, key=key or new_key(),
-        )  # fmt: skip
+            session=self.id,
+            text=text,
+            agent=agent,
+            edits=edits,
+            parent=parent,
+            answer=answer,
+            attachments=attachments or [],
+            meta=meta or {},
+            attempts=attempts,
+            concurrent=concurrent,
+            silent=silent,
+            key=key or new_key(),
+        )
         return self._run(await self._request(op))
 
     async def interrupt(

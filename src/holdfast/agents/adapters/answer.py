@@ -1,6 +1,6 @@
 """What the adapters of providers have in common: reading a provider's stream to its end, and writing what comes into a run.
 
-A relay reads one stream with ``upstream``, which closes it whatever happens, and writes through a ``RunWriter``, which gathers
+A relay reads one stream with ``open_stream``, which closes it whatever happens, and writes through a ``RunWriter``, which gathers
 the ``ModelAnswer``. What a provider refuses or breaks off becomes ``ProviderFailed``, and with it the run's error.
 """
 
@@ -89,17 +89,17 @@ class ModelAnswer(msgspec.Struct):
 
 
 class RunWriter:
-    """Writes one answer into a run, piece by piece; pieces are told apart by the provider's own keys.
+    """Writes one answer into a run, piece by piece; the provider's own keys tell which text a piece belongs to.
 
     Args:
         adapter: whose events are read, for operators.
-        closes: complete the texts at the end of the answer; otherwise ``texts.take`` gives them for completion.
-        awaited: calls that the provider makes itself, of the answers before, whose outcome is not known, by the provider's
+        close_texts: complete the texts at the end of the answer; otherwise ``texts.take`` gives them for completion.
+        pending_calls: calls that the provider makes itself, of the answers before, whose outcome is not known, by the provider's
             ids: an answer that paused in the middle of one goes on in the next.
 
     Attributes:
-        called: the provider's ids of all calls, of those it made itself, too, in their order.
-        awaited: as the argument, after this answer.
+        call_ids: the provider's ids of all calls, of those it made itself, too, in their order.
+        pending_calls: as the argument, after this answer.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class RunWriter:
         return self._calls.get(key)
 
     async def start_provider_call(self, key: Any, upstream: str, name: str) -> None:
-        """A call that the provider makes itself begins; ``settle`` says what came of it."""
+        """A call that the provider makes itself begins; ``record_result`` says what came of it."""
         call = await self.start_call(key, upstream, name)
         self.answer.calls.remove(call)
         self.pending_calls[call.upstream] = self.run.tools.provider_calls[call.upstream] = call
@@ -183,7 +183,7 @@ class RunWriter:
         await self.run.tools.record_result(call.id, call.name, {}, value, error=failed)
 
     async def complete_pending(self) -> None:
-        """The answer is whole, and no more was said of calls that the provider made: they are done."""
+        """The answer is whole, and calls that the provider made have no result: they are done."""
         for ident in list(self.pending_calls):
             await self.record_result(ident, "completed")
 
@@ -222,7 +222,7 @@ class RunWriter:
         return self.answer
 
     def _repair(self) -> None:
-        """What is sent back to the provider and kept is UTF-8, too: pieces were put together as they came."""
+        """What is sent back to the provider and saved is UTF-8, too: pieces were put together as they came."""
         answer = self.answer
         answer.text, answer.reasoning = well_formed(answer.text), well_formed(answer.reasoning)
         answer.refusal, answer.content = well_formed(answer.refusal), well_formed_data(answer.content)
@@ -282,7 +282,7 @@ def client_error(error: Exception) -> ProviderFailed | None:
 
 
 def provider_error(body: dict[str, Any], status: int | None = None) -> ProviderFailed:
-    """An error as a provider tells it: ``{code?, type?, message?}``, or the same under ``error``."""
+    """The error in a provider's response: ``{code?, type?, message?}``, or the same under ``error``."""
     nested = body.get("error")
     fields = nested if isinstance(nested, dict) else body
     reason = str(fields.get("code") or fields.get("type") or "")[:100]
@@ -295,6 +295,6 @@ def provider_error(body: dict[str, Any], status: int | None = None) -> ProviderF
 
 
 def scrub(text: str) -> str:
-    """Words for the log: no addresses, nothing that could be a key, at most 300 characters."""
+    """Text for the log: no addresses, nothing that could be a key, at most 300 characters."""
     scrubbed = _KEY.sub(lambda m: "…" if any(c.isdigit() or c == "*" for c in m[0]) else m[0], _ADDRESS.sub("…", text))
     return scrubbed[:300]

@@ -181,10 +181,11 @@ class _EventReader:
 
     def _set_usage(self, usage: dict[str, Any]) -> None:
         self._writer.set_usage(
-            input_tokens=usage.get("input_tokens"), output_tokens=usage.get("output_tokens"),
+            input_tokens=usage.get("input_tokens"),
+            output_tokens=usage.get("output_tokens"),
             cache_read_tokens=usage.get("cache_read_input_tokens"),
             cache_write_tokens=usage.get("cache_creation_input_tokens"),
-        )  # fmt: skip
+        )
 
     async def _start_block(self, key: Any, block: dict[str, Any]) -> None:
         kind, writer = block["type"], self._writer

@@ -37,7 +37,7 @@ class Checkpoint:
             states of one framework in one run apart.
 
     Attributes:
-        whole: a later attempt can go on from here: the newest state is kept.
+        is_saved: a later attempt can go on from here: the newest state is saved.
     """
 
     def __init__(self, run: RunContext, framework: str) -> None:
@@ -66,7 +66,7 @@ class Checkpoint:
         self._included_steers |= self._taken_steers
 
     async def load(self) -> bytes | None:
-        """The state an earlier attempt kept last, or None. It is read from the log: nobody but the run can write there.
+        """The state an earlier attempt saved last, or None. It is read from the log: nobody but the run can write there.
 
         Also tells the run's tools which calls an earlier attempt wrote down without beginning them.
 
@@ -92,17 +92,19 @@ class Checkpoint:
         self._lost_steers = [
             Steer(item["id"], item["text"], item["actor"])
             for item in run.view.items
-            if item["kind"] == "steer" and item.get("run") == run.id and item["status"] == "delivered"
+            if item["kind"] == "steer"
+            and item.get("run") == run.id
+            and item["status"] == "delivered"
             and item["id"] not in reader.steers
-        ]  # fmt: skip
+        ]
         if reader.blob == "":
             raise Refused("agent.not_kept", "an earlier attempt knew more than could be kept")
         return _decompress(await run.get_blob(reader.blob)) if reader.blob is not None else None
 
     async def save(self, state: bytes, finished_texts: Iterable[TextOut] = ()) -> None:
-        """Keep the state, and complete the texts that are in it: a later attempt says neither more nor less again.
+        """Save the state, and complete the texts that are in it: a later attempt says neither more nor less again.
 
-        In a local sub-run nothing is kept: a later attempt of its parent makes another one.
+        In a local sub-run nothing is saved: a later attempt of its parent makes another one.
         """
         run = self._run
         if not run.local and state != self._last_saved:

@@ -1,6 +1,6 @@
 """What the adapters of providers' ``converse`` have in common: a loop of model and tools that outlives its worker.
 
-The conversation since the input is kept after every answer, before any of its calls is made. A later attempt goes on from
+The conversation since the input is saved after every answer, before any of its calls is made. A later attempt goes on from
 there: an answer that was whole is not asked for again, its calls have the same ids, and the journal has their results.
 """
 
@@ -35,7 +35,7 @@ _TEXT_TYPES = ("text/", "application/json", "application/xml")
 
 
 class PastMessage(NamedTuple):
-    """A piece of the conversation before the input: words, and the calls that came with them, which have returned."""
+    """A message of the conversation before the input: text, and the calls that came with them, which have returned."""
 
     role: str
     text: str = ""
@@ -43,7 +43,7 @@ class PastMessage(NamedTuple):
 
 
 class CallResult(NamedTuple):
-    """What came of a call, in words for the model."""
+    """The result of a call, as text for the model."""
 
     call: Call
     text: str
@@ -69,7 +69,7 @@ class FileContent(NamedTuple):
 
 
 class Provider(Protocol):
-    """How one API is spoken to. Messages are in its own form."""
+    """How one API is used. Messages are in its own form."""
 
     name: str
     text_part: str
@@ -81,7 +81,7 @@ class Provider(Protocol):
         """An attachment as a part of the input."""
 
     def tool_schema(self, function: Function) -> dict[str, Any]:
-        """A tool, as the API is told of it."""
+        """A tool, in the API's form."""
 
     def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
         """Request an answer."""
@@ -93,7 +93,7 @@ class Provider(Protocol):
         """An answer, to be sent back."""
 
     def result_messages(self, results: list[CallResult]) -> list[Any]:
-        """What came of the calls of the answer before."""
+        """The results of the calls of the answer before."""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,7 +218,7 @@ class Conversation:
         return self.provider.file_part(file)
 
     def _take_steers(self) -> list[Any]:
-        """What people put in since; each once, whatever was lost in between."""
+        """The steers that came since; each once, whatever was lost in between."""
         fresh = [steer for steer in self._checkpoint.take_steers() if steer.id not in self._progress.steers]
         self._progress.steers += [steer.id for steer in fresh]
         return [_user_message(steer.text) for steer in fresh]
@@ -258,9 +258,14 @@ class Conversation:
         results += await _gather([self._make_call(call) for call in free])
         if gated:
             approvals = await ask_all(
-                self.run, [Question(call.id.removeprefix(f"{self.run.id}."), call.name, call.arguments, call.id) for call in gated],
-                wait=self.rules.wait and self._checkpoint.is_saved, deadline_s=self.rules.deadline_s,
-            )  # fmt: skip
+                self.run,
+                [
+                    Question(call.id.removeprefix(f"{self.run.id}."), call.name, call.arguments, call.id)
+                    for call in gated
+                ],
+                wait=self.rules.wait and self._checkpoint.is_saved,
+                deadline_s=self.rules.deadline_s,
+            )
             results += await _gather(
                 [self._make_decided(c, approval) for c, approval in zip(gated, approvals, strict=True)]
             )

@@ -1,7 +1,7 @@
 """What the adapters of frameworks have in common.
 
 A framework has a state of its own (its messages, its checkpoints), and a run may go on in another process, after days. So
-the state is kept in the session (``checkpoint``). People's decisions are asked for together (``ask_all``), and the conversation is
+the state is saved in the session (``checkpoint``). People's decisions are asked for together (``ask_all``), and the conversation is
 taken from the session's view (``turns``).
 """
 
@@ -61,10 +61,16 @@ async def ask_all(
             await run.tools.show(question.call, question.tool, question.args)
         result = await attempt.request(
             wire.Ask(
-                session=attempt.session, run=attempt.run, generation=attempt.generation, approval=ident,
-                tool=question.tool, args=question.args, deadline_s=deadline_s, call=question.call,
+                session=attempt.session,
+                run=attempt.run,
+                generation=attempt.generation,
+                approval=ident,
+                tool=question.tool,
+                args=question.args,
+                deadline_s=deadline_s,
+                call=question.call,
             )
-        )  # fmt: skip
+        )
         if question.call is not None:
             run.tools.close_args(question.call)
         if result.get("decision"):
@@ -94,7 +100,7 @@ def _to_approval(ident: str, question: Question, decided: dict[str, Any] | None)
 
 
 def _normalize(question: Question) -> Question:
-    """The question with arguments that people can be told exactly: as text where JSON does not carry them so."""
+    """The question with arguments that people can be shown exactly: as text where JSON does not carry them so."""
     tool, args = well_formed(question.tool), well_formed_data(question.args)
     try:
         check_value(args)
@@ -116,7 +122,7 @@ _NOT_IN_IDS = re.compile("[^A-Za-z0-9_-]")  # what providers accept in a call's 
 
 
 class Turn(NamedTuple):
-    """One piece of the conversation: ``kind`` is ``user``, ``assistant`` or ``call``; a call has what it returned."""
+    """One piece of the conversation: ``kind`` is ``user``, ``assistant`` or ``call``; a call has its result."""
 
     kind: str
     text: str = ""

@@ -26,8 +26,8 @@ class Function:
         name: 1 to 64 of ``A-Z a-z 0-9 _ -``.
         parameters: JSON Schema of an object.
         call: gets the arguments by name; async, or executed in a thread.
-        accepts: what checks the arguments, made by ``function``; without it the model's arguments are passed as they are.
-        takes_run: name of the parameter that gets the run, if any.
+        args_type: what checks the arguments, made by ``function``; without it the model's arguments are passed as they are.
+        run_parameter: name of the parameter that gets the run, if any.
     """
 
     name: str
@@ -59,7 +59,7 @@ def function(call: Callable[..., Any]) -> Function:
     Types are what ``msgspec`` knows: JSON's own, dataclasses, enums, dates, ``Literal``, ``Annotated[…, msgspec.Meta(…)]``.
 
     Raises:
-        Refused: ``config.invalid`` when the signature cannot be told in JSON Schema.
+        Refused: ``config.invalid`` when the signature cannot be expressed in JSON Schema.
     """
     name = getattr(call, "__name__", "")
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []

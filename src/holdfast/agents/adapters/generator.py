@@ -35,7 +35,7 @@ _TEXT_KEY = 0
 async def stream(run: RunContext, pieces: AsyncIterable[str | dict[str, Any]]) -> ModelAnswer:
     """Write what a generator yields into the run as it comes. A stop closes the generator: its ``finally`` runs.
 
-    A later attempt calls the generator anew; what a lost one said stays, marked as cut.
+    A later attempt calls the generator anew; the texts of a lost one stay, marked as cut.
 
     Raises:
         Refused: ``input.malformed``, an object without a known type or without what its type needs.
@@ -56,10 +56,17 @@ class _PieceWriter:
         self._writer = RunWriter(run)
         self._step: contextlib.AsyncExitStack | None = None
         self._handlers: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
-            "text": self._write_text, "reasoning": self._write_reasoning, "source": self._cite, "step": self._start_step,
-            "tool": self._start_call, "result": self._record_result, "usage": self._record_usage, "state": self._set_state,
-            "activity": self._show_activity, "custom": self._emit_custom,
-        }  # fmt: skip
+            "text": self._write_text,
+            "reasoning": self._write_reasoning,
+            "source": self._cite,
+            "step": self._start_step,
+            "tool": self._start_call,
+            "result": self._record_result,
+            "usage": self._record_usage,
+            "state": self._set_state,
+            "activity": self._show_activity,
+            "custom": self._emit_custom,
+        }
 
     async def write(self, piece: dict[str, Any]) -> None:
         kind = str(piece.get("type"))

@@ -59,8 +59,8 @@ async def run(
         input: of the graph; by default ``{"messages": […]}``, the conversation with the run's input last.
         config: of LangGraph: ``recursion_limit``, ``callbacks``, more ``configurable`` values …
         context: the graph's static context.
-        answer: from what people were asked and their decision to what ``interrupt()`` returns; see ``decided`` for what it
-            is by default. Of an interrupt with several requests each is answered by itself.
+        answer: from the question and people's decision to what ``interrupt()`` returns; ``default_answer`` unless
+            given. Of an interrupt with several requests each is answered by itself.
         wait: let the worker go while people decide.
         deadline_s: how long they have, seconds.
         idempotent: names of tools that may run again when a lost attempt was inside them.
@@ -71,8 +71,9 @@ async def run(
     saver = SessionSaver(Checkpoint(run, "langgraph"))
     graph_run = _GraphRun(run, graph, saver, answer, wait, deadline_s, idempotent)
     graph_run.config = {
-        **(config or {}), "configurable": {**(config or {}).get("configurable", {}), "thread_id": run.id}
-    }  # fmt: skip
+        **(config or {}),
+        "configurable": {**(config or {}).get("configurable", {}), "thread_id": run.id},
+    }
     graph_run.context = context
     graph_input = {"messages": [*conversation(turns(run)), HumanMessage(run.input.text)]} if input is None else input
     token = _current_graph_run.set(graph_run)
@@ -101,9 +102,15 @@ class _GraphRun:
     """One run of a graph: from its input, or from where the last attempt was, to its end."""
 
     def __init__(
-        self, run: RunContext, graph: Pregel[Any, Any, Any, Any], saver: SessionSaver, responder: Responder | None, wait: bool,
-        deadline_s: float, idempotent: Container[str],
-    ) -> None:  # fmt: skip
+        self,
+        run: RunContext,
+        graph: Pregel[Any, Any, Any, Any],
+        saver: SessionSaver,
+        responder: Responder | None,
+        wait: bool,
+        deadline_s: float,
+        idempotent: Container[str],
+    ) -> None:
         self._run = run
         self._graph = graph.copy({"checkpointer": saver})
         self._saver = saver
@@ -151,9 +158,14 @@ class _GraphRun:
         """Until the graph ends, interrupts itself, or a step is over and people have put in a word."""
         control = RunControl()
         stream: Any = self._graph.astream(
-            graph_input, self.config, context=self.context, stream_mode=["messages", "tasks", "checkpoints", "custom"],
-            subgraphs=True, durability="sync", control=control,
-        )  # fmt: skip
+            graph_input,
+            self.config,
+            context=self.context,
+            stream_mode=["messages", "tasks", "checkpoints", "custom"],
+            subgraphs=True,
+            durability="sync",
+            control=control,
+        )
         with contextlib.suppress(GraphDrained):
             async with contextlib.aclosing(stream):
                 async for namespace, mode, data in stream:
@@ -170,7 +182,7 @@ class _GraphRun:
         await self._speakers.end_all()
         await self._saver.save(self._speakers.take(()))
 
-    # --- what the graph says
+    # --- output of the graph
     async def _write_message(self, namespace: tuple[str, ...], message: BaseMessage, metadata: dict[str, Any]) -> None:
         if isinstance(message, ToolMessage):
             call, text = self.calls.session_id(message.tool_call_id), str(message.text)
@@ -197,7 +209,7 @@ class _GraphRun:
         return {"messages": [HumanMessage(steer.text) for steer in steers]} if steers else None
 
     async def _resolve(self, interrupts: tuple[Interrupt[Any], ...]) -> Command[Any] | None:
-        """Ask people; what LangGraph is told of their decisions. Tool calls take their own from ``calls``."""
+        """Ask people; returns their decisions for LangGraph. Tool calls take their own from ``calls``."""
         unanswered = [interrupt for interrupt in interrupts if self.calls.needs_answer(interrupt)]
         questions_by_interrupt = [
             (interrupt, questions(f"i.{interrupt.id}", interrupt.value, self.calls.call_of(interrupt)))
@@ -253,7 +265,7 @@ def _is_last(message: AIMessage) -> bool:
 
 
 def _bounded(value: Any) -> Any:
-    """What a node tells on the side, as far as an event carries it."""
+    """A node's custom data, as far as an event carries it."""
     data = to_data(value)
     encoded = encode(data)
     with contextlib.suppress(Refused):

@@ -46,13 +46,13 @@ _current_call: ContextVar[str] = ContextVar("holdfast langgraph call", default="
 
 
 class _FailedResult(HoldfastError):
-    """A tool's result is the words of its failure: it is shown as one."""
+    """A tool's result is the text of its failure: it is shown as one."""
 
 
 class _Siblings:
     """Calls that a node makes at the same time.
 
-    None of them leaves by an exception before all have come to rest: LangGraph would go on without those still at work, and
+    None of them leaves by an exception before all are idle: LangGraph would go on without those still at work, and
     start them again.
     """
 
@@ -68,14 +68,14 @@ class _Siblings:
         await asyncio.sleep(0)
 
     def leave(self) -> bool:
-        """A call has come to rest; whether it was the last one."""
+        """A call is idle; whether it was the last one."""
         self._busy -= 1
         if not self._busy:
             self._idle.set()
         return not self._busy
 
     async def wait(self) -> None:
-        """Until all have."""
+        """Wait until all are idle."""
         while self._busy:
             await self._idle.wait()
 
@@ -92,7 +92,7 @@ class Calls:
         self._bubbled: dict[str, GraphBubbleUp] = {}
 
     def session_id(self, upstream: str | None) -> str:
-        """A call's id in the session. What an older version settled as asking, and began anew, has another one."""
+        """A call's id in the session. A call that an older version ended as asking, and started anew, has another one."""
         first = call = session_call_id(self._run, upstream or "")
         for number in itertools.count(2):
             error = (self._run.tools.outcome(call) or {}).get("error") or {}
@@ -113,7 +113,7 @@ class Calls:
         return position.call if position is not None else None
 
     def add_answer(self, interrupt: Interrupt[Any], value: Any) -> bool:
-        """Give an interrupt its answer, if a tool call raised it; otherwise LangGraph has to be told."""
+        """Give an interrupt its answer, if a tool call raised it; otherwise it goes to LangGraph."""
         position = self._saver.calls.places.get(interrupt.id)
         if position is not None:
             self._saver.calls.answers.setdefault(position.call, []).append(self._saver.serialize(value))
@@ -130,7 +130,7 @@ class Calls:
 
     # --- calls
     async def make(self, request: ToolCallRequest, execute: Execute) -> Any:
-        """Make a call, or give what it gave; leave by an exception only when no call beside it is at work."""
+        """Make a call, or return its saved result; leave by an exception only when no call beside it is at work."""
         namespace = str(_configurable(request).get(CONFIG_KEY_CHECKPOINT_NS, ""))
         key = (namespace, _current_call.get())
         siblings = self._siblings.setdefault(key, _Siblings())
@@ -197,7 +197,7 @@ class Calls:
         return results[0] if results else self._recorded_message(call, request, recorded)
 
     def _recorded_message(self, call: str, request: ToolCallRequest, recorded: Any) -> ToolMessage:
-        """What the journal has, where nothing more of the result was kept."""
+        """What the journal has, where nothing more of the result was saved."""
         if isinstance(recorded, dict) and "command" in recorded:
             raise ToolOutcomeUnknown(request.tool_call["name"], call)  # what it did to the graph's state is not known
         return _tool_message(request, recorded)
@@ -210,14 +210,19 @@ class Calls:
         interrupt: Interrupt[Any] = cause.args[0][0]
         position = InterruptPosition(call, answers + 1)
         renamed = Interrupt(
-            interrupt.value, hashlib.sha256(f"{call}|{position.number}".encode()).hexdigest()[:32],
-            **({"response_schema": schema} if (schema := getattr(interrupt, "response_schema", None)) is not None else {}),
-        )  # fmt: skip
+            interrupt.value,
+            hashlib.sha256(f"{call}|{position.number}".encode()).hexdigest()[:32],
+            **(
+                {"response_schema": schema}
+                if (schema := getattr(interrupt, "response_schema", None)) is not None
+                else {}
+            ),
+        )
         self._saver.calls.places[renamed.id] = position
         return GraphInterrupt((renamed,))
 
     async def _save_result(self, call: str, result: Any) -> None:
-        """Keep what a call returned. What the journal alone could not give again must be kept before the journal has it."""
+        """Save what a call returned. What the journal alone could not give again must be saved before the journal has it."""
         try:
             self._saver.calls.results[call] = self._saver.serialize(result)
         except Exception:  # LangGraph cannot carry it: the graph's own state may still be able to
@@ -252,12 +257,15 @@ def _isolate_interrupts(call: str, request: ToolCallRequest, answers: list[Any])
         request.runtime.config["configurable"] = {
             **configurable,
             CONFIG_KEY_SCRATCHPAD: dataclasses.replace(
-                scratchpad, interrupt_counter=next_interrupt, subgraph_counter=itertools.count().__next__, resume=answers,
+                scratchpad,
+                interrupt_counter=next_interrupt,
+                subgraph_counter=itertools.count().__next__,
+                resume=answers,
                 get_null_resume=lambda consume=False: None,
             ),
             CONFIG_KEY_CHECKPOINT_NS: f"{configurable[CONFIG_KEY_CHECKPOINT_NS]}{NS_SEP}{number}",
             CONFIG_KEY_SEND: lambda writes: send([write for write in writes if write[0] != RESUME]),
-        }  # fmt: skip
+        }
         var_child_runnable_config.set(request.runtime.config)
     return lambda: count
 
@@ -301,7 +309,7 @@ def _tool_message(request: ToolCallRequest, content: Any, **more: Any) -> ToolMe
 
 
 def _display_value(result: Any, upstream: str | None) -> Any:
-    """A result for people: what the model is told of it, also when it came with a change of the graph's state."""
+    """A result for people: the model's text of it, also when it came with a change of the graph's state."""
     if isinstance(result, ToolMessage):
         return to_data(result.content)
     if isinstance(result, list):

@@ -11,7 +11,7 @@ from holdfast.protocol.codec import parse
 
 
 def conversation(turns: list[Turn]) -> list[BaseMessage]:
-    """What was said before, calls with what they returned."""
+    """The conversation so far, calls with their results."""
     messages: list[BaseMessage] = []
     for turn in turns:
         if turn.kind == "user":

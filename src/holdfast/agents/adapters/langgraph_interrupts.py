@@ -14,11 +14,11 @@ from holdfast.agents.approvals import Approval
 from holdfast.agents.results import to_data
 
 Responder = Callable[[Any, Approval], Any]
-"""From what people were asked, an interrupt's value or one request of several, and their decision to the answer."""
+"""From a question to people (an interrupt's value, or one request of several) and their decision to the answer."""
 
 
 def questions(ident: str, value: Any, call: str | None = None) -> list[Question]:
-    """What people are asked; ``ident`` names the interrupt within the run, ``call`` the tool call that raised it."""
+    """The questions to people; ``ident`` names the interrupt within the run, ``call`` the tool call that raised it."""
     requests = _requests(value)
     if requests is None:
         return [Question(ident, *_value_action(value), call)]
@@ -72,9 +72,11 @@ def _requests(value: Any) -> list[dict[str, Any]] | None:
 
 
 def _is_request(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("name") or value.get("action"), str) and (
-        isinstance(value.get("args", value.get("arguments")), dict)
-    )  # fmt: skip
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("name") or value.get("action"), str)
+        and (isinstance(value.get("args", value.get("arguments")), dict))
+    )
 
 
 def _request_action(request: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""LangGraph's checkpoints of one run, kept in the session (an implementation of its checkpoint saver)."""
+"""LangGraph's checkpoints of one run, saved in the session (an implementation of its checkpoint saver)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class SessionSaver(InMemorySaver):
     """Checkpoints in memory while the graph runs, and in the session whenever a step is over.
 
     Attributes:
-        calls: kept with them.
+        calls: saved with them.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -83,7 +83,7 @@ class SessionSaver(InMemorySaver):
         self.calls = NodeCallState()
 
     async def load(self) -> bool:
-        """Take up what an earlier attempt kept; False when there is nothing."""
+        """Load what an earlier attempt saved; False when there is nothing."""
         raw = await self.checkpoint.load()
         if raw is None:
             return False
@@ -99,11 +99,11 @@ class SessionSaver(InMemorySaver):
         return bool(state.checkpoints)
 
     async def save(self, finished_texts: Iterable[TextOut] = ()) -> None:
-        """Keep the checkpoints, and complete the texts that were written up to here."""
+        """Save the checkpoints, and complete the texts that were written up to here."""
         await self.checkpoint.save(msgspec.json.encode(self._to_state()), finished_texts)
 
     def serialize(self, value: Any) -> _Typed:
-        """A value as it is kept."""
+        """A value as it is saved."""
         typed: _Typed = self.serde.dumps_typed(value)
         return typed
 

@@ -28,7 +28,7 @@ def session_call_id(run: RunContext, call: str) -> str:
 
 
 class _SubgraphSpeaker:
-    """A subgraph's sub-run, in a task of its own: people can stop it, and the graph goes on without its voice."""
+    """A subgraph's sub-run, in a task of its own: people can stop it, and the graph goes on without its output."""
 
     def __init__(self, run: RunContext, name: str) -> None:
         self._queue: asyncio.Queue[Callable[[Texts], Awaitable[None]] | None] = asyncio.Queue()
@@ -52,7 +52,7 @@ class _SubgraphSpeaker:
 
 
 class Speakers:
-    """Writes what models in the graph say, each namespace in its own voice."""
+    """Writes what models in the graph say, each namespace as a speaker of its own."""
 
     def __init__(self, run: RunContext) -> None:
         self._run = run
@@ -88,7 +88,7 @@ class Speakers:
             await self._read_block(message, block)
 
     async def _read_block(self, message: AIMessage, block: Any) -> None:
-        """What a model's provider did itself; and what is not known here is counted."""
+        """What a model's provider did itself; and unknown blocks are counted."""
         kind = block["type"]
         if kind in ("server_tool_call", "server_tool_call_chunk"):
             args = block.get("args")
@@ -132,7 +132,7 @@ class Speakers:
         await self._unknown.record()
 
     async def cancel(self) -> None:
-        """Stop whoever still speaks."""
+        """Stop the sub-runs of subgraphs."""
         tasks = [speaker.task for speaker in self._subgraphs.values()]
         for task in tasks:
             task.cancel()

@@ -36,7 +36,7 @@ from holdfast.agents.run import RunContext
 from holdfast.protocol import limits
 from holdfast.protocol.codec import parse, well_formed, well_formed_data
 
-_NESTED_APPROVAL = "inside"  # what a call asks inside which people are asked
+_NESTED_APPROVAL = "inside"  # why a call is paused inside which people are asked
 
 _nested_speaker: ContextVar[Speaker | None] = ContextVar("holdfast agent tool", default=None)
 
@@ -57,7 +57,7 @@ async def run(
 
     Args:
         input: instead of the conversation with the run's input last.
-        context: the SDK's context object, given to tools. It is not kept: every attempt gets what is passed here.
+        context: the SDK's context object, given to tools. It is not saved: every attempt gets what is passed here.
         wait: let the worker go while people decide about tools that need approval.
         deadline_s: how long they have, seconds.
         idempotent: names of tools that may run again when a lost attempt was inside them.
@@ -88,7 +88,7 @@ async def speak(event: AgentToolStreamEvent) -> None:
 
 
 class _State(msgspec.Struct):
-    """What is kept: the SDK's state after the last whole turn, and the response that came after it; and by which call of an
+    """What is saved: the SDK's state after the last whole turn, and the response that came after it; and by which call of an
     agent used as a tool a call was made that waits for people."""
 
     agent: str = ""
@@ -199,11 +199,11 @@ class _AgentRun:
         return state, False
 
     def count_request(self) -> None:
-        """A model is asked."""
+        """Count a request to a model."""
         self._requests += 1
 
     async def save_response(self, response: Response) -> None:
-        """A response is whole: keep it, before any of its tools is called, and complete its texts."""
+        """A response is whole: save it, before any of its tools is called, and complete its texts."""
         self._state.response = response.model_dump(mode="json", by_alias=True, exclude_unset=True)
         await self._save()
 
@@ -216,7 +216,7 @@ class _AgentRun:
     async def _save(self) -> None:
         await self._checkpoint.save(msgspec.json.encode(self._state), self.speaker.texts.take())
 
-    # --- who speaks
+    # --- speakers
     async def _switch_speaker(self, sub_run: contextlib.AsyncExitStack, name: str, first_agent: str) -> None:
         """An agent that was handed the conversation speaks as a sub-agent, until it is handed on."""
         if name in ("", first_agent):
@@ -295,7 +295,7 @@ class _AgentRun:
                     tool.name, _parse_args(args), make, call_id=ident, idempotent=tool.name in self.idempotent
                 )
             except CallNotMade:
-                return None  # the SDK knows by itself what is asked inside
+                return None  # the SDK itself knows the questions inside
             except ToolFailed as failure:
                 return str((failure.fields.get("error") or {}).get("message", failure.detail))
             return results.pop(ident, recorded)
@@ -338,13 +338,13 @@ class _AgentRun:
 
 
 def _check_encodable(value: Any) -> None:
-    """Raises when the SDK could not tell a value to a model, or keep it."""
+    """Raises when the SDK could not send a value to a model, or save it."""
     json.dumps(to_jsonable_python(value, fallback=str), ensure_ascii=False).encode()
     str(value).encode()
 
 
 class _Model(Model):
-    """A model whose responses are written into the session as they come, and kept when they are whole."""
+    """A model whose responses are written into the session as they come, and saved when they are whole."""
 
     def __init__(self, agent_run: _AgentRun, inner: Model) -> None:
         self._agent_run = agent_run

@@ -28,11 +28,11 @@ _IGNORED_EVENTS = re.compile(
     r"|\w+_call\.\w+|mcp_list_tools\.\w+|\w+_call_arguments\.\w+"
     r"|(code_interpreter_call_code|custom_tool_call_input|shell_call_\w+|apply_patch_call_operation_diff)\.\w+)"
 )
-"""What says nothing of its own: it is said again when the response is whole."""
+"""Events that add nothing: their content comes again when the response is whole."""
 
 
 class Speaker:
-    """One agent speaking: ``run`` is whose words they are, ``journal`` the run that has its tool calls.
+    """Writes what one agent says: ``run`` is the run that says it, ``journal`` the run that has its tool calls.
 
     Args:
         within: the call by which an agent works that is used as a tool; its calls are named with it.
@@ -40,13 +40,18 @@ class Speaker:
     Attributes:
         name: the sub-agent's, or empty for the run's own agent.
         hidden: tools that are no tools to people: hand-offs.
-        called: names of the calls heard of, by their ids.
+        call_names: names of the calls so far, by their ids.
     """
 
     def __init__(
-        self, run: RunContext, *, journal: RunContext, name: str = "", call_names: dict[str, str] | None = None,
+        self,
+        run: RunContext,
+        *,
+        journal: RunContext,
+        name: str = "",
+        call_names: dict[str, str] | None = None,
         within: str = "",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.name = name
         self.texts = Texts(run)
         self.unknown = UnknownEvents(run, "openai_agents")
@@ -63,7 +68,7 @@ class Speaker:
         return f"{self._journal.id}.{plain_id(self._within + call)}"
 
     async def handle_event(self, event: Any) -> None:
-        """Write what a streamed event of the Responses API says (its types are those of the ``openai`` package)."""
+        """Write the content of a streamed event of the Responses API (its types are those of the ``openai`` package)."""
         kind = _DELTA_EVENTS.get(event.type)
         if kind is not None:
             part = getattr(event, "content_index", None), getattr(event, "summary_index", None)
@@ -84,7 +89,7 @@ class Speaker:
             self.unknown.count(event.type)
 
     async def record_output(self, raw: Any, output: Any) -> None:
-        """The model is told what a call came to; record it, where the call was not made here: denied, for example."""
+        """A result goes to the model; record it, where the call was not made here: denied, for example."""
         call = str(raw.get("call_id") if isinstance(raw, dict) else getattr(raw, "call_id", None))
         await self._journal.tools.record_result(self.call_id(call), self.call_names.get(call, "tool"), {}, output)
 

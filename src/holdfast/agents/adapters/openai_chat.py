@@ -29,7 +29,7 @@ _DELTA = frozenset({
     "role", "content", "refusal", "reasoning", "reasoning_content", "reasoning_details", "tool_calls", "annotations",
     "executed_tools", "audio", "index", "channel", "token_id",
 })  # fmt: skip
-"""The fields that are read, or say nothing to people."""
+"""The fields that are read, or mean nothing to people."""
 _EXECUTED_FIELDS = frozenset({"index", "type", "name", "id", "arguments"})
 
 
@@ -38,7 +38,7 @@ async def relay(run: RunContext, stream: Stream) -> ModelAnswer:
 
     Args:
         stream: what ``client.chat.completions.create(stream=True)`` gives, awaited or not, or any async iterable of
-            such chunks, as objects or dicts. Of several choices the first is told. It is closed when this ends.
+            such chunks, as objects or dicts. Of several choices the first is written. It is closed when this ends.
 
     Raises:
         ProviderFailed: the provider refused, failed or broke off.
@@ -158,10 +158,11 @@ class _ChunkReader:
         answer.model = chunk.get("model") or answer.model
         usage = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage") or {}
         self._writer.set_usage(
-            input_tokens=usage.get("prompt_tokens"), output_tokens=usage.get("completion_tokens"),
+            input_tokens=usage.get("prompt_tokens"),
+            output_tokens=usage.get("completion_tokens"),
             cache_read_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
             reasoning_tokens=(usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
-        )  # fmt: skip
+        )
         self._count_unknown("chunk", chunk, _CHUNK)
         if chunk.get("error"):
             raise provider_error(chunk)
@@ -229,7 +230,7 @@ class _ChunkReader:
             await self._writer.cite(_TEXT_KEY, str(result.get("url") or ""), str(result.get("title") or ""))
 
     async def _read_executed_tool(self, tool: dict[str, Any]) -> None:
-        """A tool that the server ran: told when it begins, and again, with its outcome, when it ended."""
+        """A tool that the server ran: it comes when it begins, and again, with its outcome, when it ended."""
         key = ("executed", tool.get("index") or 0)
         call = self._writer.find_call(key)
         if call is None:

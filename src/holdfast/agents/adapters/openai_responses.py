@@ -33,7 +33,7 @@ _IGNORED_EVENTS = re.compile(
     r"|(function|mcp)_call_arguments\.done|(code_interpreter_call_code|custom_tool_call_input|shell_call_command"
     r"|shell_call_output_content|apply_patch_call_operation_diff)\.\w+)"
 )
-"""What says nothing of its own: it is said again when its item is whole."""
+"""Events that add nothing: their content comes again when the item is whole."""
 _OUTCOME_FIELDS = ("output", "outputs", "results", "result", "tools")
 _NOT_INPUT = frozenset({"id", "type", "status", "call_id", "name", "error", *_OUTCOME_FIELDS})
 
@@ -124,9 +124,12 @@ class _Requests:
 
     def tool_schema(self, function: Function) -> dict[str, Any]:
         return {
-            "type": "function", "name": function.name, "description": function.description,
-            "parameters": function.parameters, "strict": False,
-        }  # fmt: skip
+            "type": "function",
+            "name": function.name,
+            "description": function.description,
+            "parameters": function.parameters,
+            "strict": False,
+        }
 
     def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
         tool_options = {"tools": tools} if tools else {}
@@ -223,7 +226,7 @@ class _EventReader:
             await writer.record_result(key, value or item.get("status", "completed"), message)
 
     async def _complete_text(self, key: Any, item: dict[str, Any]) -> None:
-        """A message or reasoning is whole: what did not come in pieces is written now, and the sources not told yet."""
+        """A message or reasoning is whole: what did not come in pieces is written now, and the sources that did not come yet."""
         writer = self._writer
         for index, part in enumerate(item.get("content") or []):
             kind, at = part.get("type"), (key, index)
@@ -250,10 +253,11 @@ class _EventReader:
         answer, usage = self._writer.answer, response.get("usage") or {}
         answer.model = response.get("model") or answer.model
         self._writer.set_usage(
-            input_tokens=usage.get("input_tokens"), output_tokens=usage.get("output_tokens"),
+            input_tokens=usage.get("input_tokens"),
+            output_tokens=usage.get("output_tokens"),
             cache_read_tokens=(usage.get("input_tokens_details") or {}).get("cached_tokens"),
             reasoning_tokens=(usage.get("output_tokens_details") or {}).get("reasoning_tokens"),
-        )  # fmt: skip
+        )
         if response.get("status") == "failed":
             raise provider_error(response.get("error") or {})
         answer.finish = (
@@ -262,7 +266,7 @@ class _EventReader:
 
 
 def _input_json(item: dict[str, Any], field: str | None) -> str:
-    """What an item that was not streamed was given, as JSON text."""
+    """The input of an item that was not streamed, as JSON text."""
     if field is None:
         fields: Any = {name: value for name, value in item.items() if name not in _NOT_INPUT and value is not None}
         if isinstance(fields.get("arguments"), str):

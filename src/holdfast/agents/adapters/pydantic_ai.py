@@ -1,6 +1,6 @@
 """Pydantic AI: ``await pydantic_ai.run(run, agent)`` inside an agent makes a Pydantic AI agent durable.
 
-Its text, thinking, tool calls and results, citations and usage go into the session as they come. Its messages are kept
+Its text, thinking, tool calls and results, citations and usage go into the session as they come. Its messages are saved
 after every response, so a later attempt goes on where the last one was, with the results its tools had. Tools that
 require approval ask people and let the worker go. Steers are enqueued. Tested with Pydantic AI 2.68.
 """
@@ -71,9 +71,13 @@ async def run(
     ]
     try:
         async with agent.iter(
-            None if recorded is not None else prompt or await _prompt(run), message_history=history or None,
-            capabilities=capabilities, run_id=f"{run.id}.{run.attempt_number}", conversation_id=run.session.id, **options,
-        ) as agent_run:  # fmt: skip
+            None if recorded is not None else prompt or await _prompt(run),
+            message_history=history or None,
+            capabilities=capabilities,
+            run_id=f"{run.id}.{run.attempt_number}",
+            conversation_id=run.session.id,
+            **options,
+        ) as agent_run:
             await _Relay(run, agent_run, checkpoint).execute()
             assert agent_run.result is not None
             output = agent_run.result.output
@@ -85,7 +89,7 @@ async def run(
 
 
 async def sub(agent: Agent[Any, Any], prompt: str, *, name: str = "", **options: Any) -> Any:
-    """Run another agent from inside a tool, as a sub-run with its own voice, and return its output.
+    """Run another agent from inside a tool, as a sub-run with an actor of its own, and return its output.
 
     Use it where a tool would ``await agent.run(prompt)``. Sub-runs of several tools go on at the same time, and people
     can stop each of them.
@@ -194,15 +198,17 @@ class _Relay:
             return m.ModelMessagesTypeAdapter.dump_json(messages)
 
     async def _save_response(self, response: m.ModelResponse) -> None:
-        """A response is whole: keep it, before any of its tools is called."""
+        """A response is whole: save it, before any of its tools is called."""
         repair(response.parts)
         usage = response.usage
         if usage.has_values():
             more = {"cache_read_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
             await self._run.usage(
-                response.model_name or "", input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
+                response.model_name or "",
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
                 **{name: count for name, count in more.items() if count},
-            )  # fmt: skip
+            )
         await self._checkpoint.save(self._dump_messages(), self._texts.take())
 
     async def _handle_event(self, event: Any) -> None:
@@ -267,7 +273,7 @@ class _Relay:
         return tool not in tools or tools[tool].tool_def.kind != "output"
 
     async def _record_return(self, part: m.ToolReturnPart) -> None:
-        """The model is told what a call came to; record it, where the call was not made: denied, or not understood."""
+        """A result goes to the model; record it, where the call was not made: denied, or not understood."""
         text = part.model_response_str()
         error = None if part.outcome == "success" else {"code": f"tool.{part.outcome}", "message": text[:500]}
         await self._run.tools.record_result(
@@ -290,11 +296,11 @@ _NEEDS_APPROVAL, _NEEDS_RESULT = "approval", "result"  # what a call asks of peo
 _LEGACY_CODES = {
     "tool.asks": _NEEDS_APPROVAL,
     "tool.defers": _NEEDS_RESULT,
-}  # how an older version settled such a call; it had another id then
+}  # how an older version ended such a call; it had another id then
 
 
 def _check_encodable(value: Any) -> None:
-    """Raises when Pydantic AI could not tell a value to a model, or keep it in its messages."""
+    """Raises when Pydantic AI could not send a value to a model, or save it in its messages."""
     m.tool_return_ta.dump_json(value)
     str(value).encode()
 
@@ -313,9 +319,14 @@ class _Durable(AbstractCapability[Any]):
         self.rounds = Rounds(self.run)
 
     async def wrap_tool_execute(
-        self, ctx: RunContext[Any], *, call: m.ToolCallPart, tool_def: ToolDefinition, args: dict[str, Any],
+        self,
+        ctx: RunContext[Any],
+        *,
+        call: m.ToolCallPart,
+        tool_def: ToolDefinition,
+        args: dict[str, Any],
         handler: Callable[[dict[str, Any]], Any],
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Call the tool, or return what the journal has."""
         results: list[Any] = []
 
@@ -374,11 +385,17 @@ class _Durable(AbstractCapability[Any]):
         answers = await ask_all(
             self.run,
             [
-                Question(call.tool_call_id, call.tool_name, call.args_as_dict(), _session_call_id(self.run, call.tool_call_id))
+                Question(
+                    call.tool_call_id,
+                    call.tool_name,
+                    call.args_as_dict(),
+                    _session_call_id(self.run, call.tool_call_id),
+                )
                 for call in calls
             ],
-            wait=self.wait and self.checkpoint.is_saved, deadline_s=self.deadline_s,
-        )  # fmt: skip
+            wait=self.wait and self.checkpoint.is_saved,
+            deadline_s=self.deadline_s,
+        )
         results = DeferredToolResults()
         for call, answer in zip(calls, answers, strict=True):
             denied = answer.note or "The tool call was denied."

@@ -27,7 +27,7 @@ class Texts:
         self._open: dict[tuple[str, Any], TextOut] = {}
         self._ended: list[TextOut] = []
         self._last: TextOut | None = None  # the newest message
-        self._early_sources: dict[Any, list[_Source]] = {}  # by what they are of: its message has not begun
+        self._early_sources: dict[Any, list[_Source]] = {}  # by the key of a message that has not begun
         self._sources: dict[str, set[_Source]] = {}
 
     async def write(self, kind: str, key: Any, text: str) -> None:
@@ -67,7 +67,7 @@ class Texts:
             await out.source(source.uri, title=source.title, quote=source.quote)
 
     def end(self, kind: str, key: Any) -> None:
-        """Nothing more comes under this key; ``take`` gives it for completion."""
+        """Nothing more comes under this key; ``take`` returns it for completion."""
         out = self._open.pop(_text_key(kind, key), None)
         if out is not None:
             self._ended.append(out)

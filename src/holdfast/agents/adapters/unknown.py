@@ -1,4 +1,4 @@
-"""What a provider or a framework said that its adapter does not know: counted, and told to operators."""
+"""Events of a provider or a framework that its adapter does not know: counted, and reported to operators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _logged: set[tuple[str, str]] = set()  # a worker's log names each kind once
 
 
 class UnknownEvents:
-    """Counts by name what an adapter met and could not show.
+    """Counts by name the events that an adapter could not show.
 
     Args:
         adapter: which one, as operators read it.
@@ -25,14 +25,14 @@ class UnknownEvents:
         self._counts: dict[str, int] = {}
 
     def count(self, kind: object) -> None:
-        """Count one. ``what`` names its kind, never its content: ``delta.audio`` for example."""
+        """Count one. ``kind`` names it, never its content: ``delta.audio`` for example."""
         name = "".join(c if c.isprintable() else "?" for c in str(kind))[: limits.UNKNOWN_NAME_CHARS] or "?"
         if name not in self._counts and len(self._counts) >= limits.UNKNOWN_NAMES:
             name = _OTHER_NAMES
         self._counts[name] = self._counts.get(name, 0) + 1
 
     async def record(self) -> None:
-        """Tell operators what was met since the last time: as an event, and in the worker's log."""
+        """Report to operators what was counted since the last time: as an event, and in the worker's log."""
         counts, self._counts = self._counts, {}
         fresh = {name for name in counts if (self._adapter, name) not in _logged}
         if fresh and len(_logged) < limits.UNKNOWN_LOGGED:
