@@ -55,7 +55,7 @@ def units() -> None:
 
 def spinners() -> None:
     """The end of a run leaves open what was open (FOLD-4)."""
-    view.ViewState.settle = lambda self, run, *, pending: None  # type: ignore[method-assign]
+    view.ViewState.finish_items = lambda self, run, *, pending: None  # type: ignore[method-assign]
 
 
 def keys() -> None:

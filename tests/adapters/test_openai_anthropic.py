@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from holdfast.agents.adapters import anthropic_messages, openai_chat, openai_responses
-from holdfast.agents.adapters.answer import Answer
+from holdfast.agents.adapters.answer import ModelAnswer
 from holdfast.agents.run import RunContext
 from tests.adapters.replay import FOLDER, Provider, body_of, events, framed, recordings, refusal
 from tests.adapters.workshop import Workshop, answers, ended, items, logged, seen
@@ -41,7 +41,7 @@ async def closed_clients(anyio_backend: str) -> AsyncIterator[None]:
     CLIENTS.clear()
 
 
-def asking(api: str, provider: Provider, told: list[Answer] | None = None) -> Any:
+def asking(api: str, provider: Provider, told: list[ModelAnswer] | None = None) -> Any:
     """An agent of three lines, for each API."""
     told = [] if told is None else told
     gpt = openai.AsyncOpenAI(base_url=provider.url, api_key=SECRET, max_retries=0)
@@ -130,7 +130,7 @@ def cited(said: Any) -> set[str]:
 async def test_every_recorded_stream_is_in_the_session(
     bench: Workshop, provider: Provider, api: str, least: int
 ) -> None:
-    told: list[Answer] = []
+    told: list[ModelAnswer] = []
     await bench.worker(writer=asking(api, provider, told))
     person = await bench.person()
     found = recordings(api)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast.agents.adapters import anthropic_messages, generator, openai_chat, openai_responses
-from holdfast.agents.adapters.answer import Answer
+from holdfast.agents.adapters.answer import ModelAnswer
 from holdfast.agents.run import RunContext
 from holdfast.protocol.fold import View
 from tests.adapters.conftest import conversing
@@ -34,9 +34,9 @@ async def house(anyio_backend: str) -> AsyncIterator[House]:
     await house.close()
 
 
-async def relayed(house: House, api: str, said: list[Event]) -> tuple[View, Answer]:
+async def relayed(house: House, api: str, said: list[Event]) -> tuple[View, ModelAnswer]:
     """A session after an agent relayed these events, and the answer."""
-    worker, told = await house.worker(), list[Answer]()
+    worker, told = await house.worker(), list[ModelAnswer]()
 
     async def stream() -> AsyncIterator[Event]:
         for event in said:

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from holdfast.agents.adapters import anthropic_messages, generator, openai_chat, openai_responses
-from holdfast.agents.adapters.answer import Answer, ProviderFailed, RunWriter, open_stream
+from holdfast.agents.adapters.answer import ModelAnswer, ProviderFailed, RunWriter, open_stream
 from holdfast.agents.run import RunContext
 
 Event = dict[str, Any]
-Relay = Callable[[RunContext, AsyncIterator[Event]], Awaitable[Answer]]
+Relay = Callable[[RunContext, AsyncIterator[Event]], Awaitable[ModelAnswer]]
 Read = Callable[[RunWriter, Event], Awaitable[None]]
 
 TEXT = 0  # key of the one text of an answer
@@ -21,7 +21,7 @@ TEXT = 0  # key of the one text of an answer
 def by(read: Read) -> Relay:
     """A relay from what reads one event."""
 
-    async def relay(run: RunContext, stream: AsyncIterator[Event]) -> Answer:
+    async def relay(run: RunContext, stream: AsyncIterator[Event]) -> ModelAnswer:
         scribe = RunWriter(run)
         async with open_stream(stream) as events:
             async for event in events:
@@ -52,7 +52,7 @@ async def converse(scribe: RunWriter, event: Event) -> None:
         scribe.answer.finish = event["messageStop"]["stopReason"]
 
 
-async def invoke(run: RunContext, stream: AsyncIterator[Event]) -> Answer:
+async def invoke(run: RunContext, stream: AsyncIterator[Event]) -> ModelAnswer:
     """Amazon Bedrock's InvokeModelWithResponseStream carries what the model itself speaks: Claude's events, or Nova's."""
     first = await anext(stream)
 
@@ -136,7 +136,7 @@ async def realtime(scribe: RunWriter, event: Event) -> None:
 def plain(read: Callable[[Event], tuple[str, Any]]) -> Relay:
     """A relay of what is nothing but text, as a generator; ``read`` gives an event's text, and whether it is the last."""
 
-    async def relay(run: RunContext, stream: AsyncIterator[Event]) -> Answer:
+    async def relay(run: RunContext, stream: AsyncIterator[Event]) -> ModelAnswer:
         async def said() -> AsyncIterator[str]:
             over: Any = False
             async with open_stream(stream) as events:
