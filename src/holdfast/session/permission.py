@@ -35,6 +35,8 @@ def check(state: State, op: wire.Op, writer: Writer) -> None:
     if isinstance(verdict, policies.Deny):
         raise policies.refusal_of(verdict)
     if isinstance(verdict, policies.RequireApproval):
+        if not state.tail:
+            raise Refused("policy.denied", f"{verdict.rule}: there is no session yet to ask for an approval in")
         _pass_once(state, op, verdict, writer)
 
 

@@ -199,3 +199,14 @@ async def test_a_deletion_waits_for_no_approval(owned: Hub, monkeypatch: pytest.
     assert code(answer) == "policy.denied" and "deletion" in answer["error"]["message"]
     monkeypatch.undo()
     assert code(await ann.ask(wire.Delete(**S))) == ""
+
+
+async def test_a_session_that_is_not_there_yet_waits_for_no_approval(
+    owned: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HousePolicy, "judge", lambda self, facts, principal, command: RequireApproval("all"))
+    ann = Pipe(owned, user())
+    answer = await ann.ask(wire.Create(**S, agent="writer"))
+    assert code(answer) == "policy.denied" and "no session yet" in answer["error"]["message"]
+    monkeypatch.undo()
+    assert code(await ann.ask(wire.Create(**S, agent="writer"))) == ""
