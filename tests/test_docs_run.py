@@ -79,7 +79,9 @@ def follow(page: Path, folder: Path, *more: Step, checkout: Path = ROOT) -> list
     steps, port = [*read(page.read_text()), *more], free_port()
     script = "set -eu\ntrap 'code=$?; echo; echo \"--- end $code\"' EXIT\n"
     for number, step in enumerate(steps):
-        typed = SERVE.sub(rf"{GONE}\1{READY}", step.typed)  # people wait until it says that it is ready
+        typed = SERVE.sub(rf"\1{READY}", step.typed)  # people wait until it says that it is ready
+        if typed != step.typed:
+            typed = re.sub(r"^(kill .*\n)", rf"\1{GONE}", typed, flags=re.MULTILINE)
         script += f"echo; echo '--- step {number}'\n{typed}"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST_", "COLUMNS", "PYTHON"))}
     env |= {

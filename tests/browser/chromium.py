@@ -177,7 +177,11 @@ class Tab:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
-                    value = await self.run(expression)
+                    try:
+                        value = await self.run(expression)
+                    except RuntimeError as error:  # the page goes somewhere else just now
+                        if "navigated" not in str(error) and "context was destroyed" not in str(error):
+                            raise
                     if value not in (None, False, 0, ""):  # a node comes as {}
                         return value
                     await asyncio.sleep(0.05)

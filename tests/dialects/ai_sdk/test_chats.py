@@ -106,7 +106,7 @@ async def test_a_line_that_breaks_again_and_again(site: Site, version: str, wire
     for _ in range(4):
         before = await chat.do("look")
         have = len("".join(spoken(before))) if before["messages"] else 0
-        await chat.do("until", chars=have + 60)
+        await chat.do("until", chars=have + 20)
         site.line.cut()
         assert (await going)["status"] == "error"
         going = chat.begin("resume")

@@ -154,7 +154,7 @@ def bare(part: dict[str, Any]) -> dict[str, Any]:
 async def test_sub_agents_are_shown_under_their_own_names(site: Site, version: str, wire: str) -> None:
     chat, late = await site.chat(version, wire, agent="editor"), await site.chat(version, wire, agent="editor")
     sending = chat.begin("send", text="go")
-    await chat.do("until", chars=200)
+    await chat.do("until", chars=40)
     joined = await late.do("resume")
     shown = await sending
     view = await site.ended()
