@@ -45,13 +45,13 @@ async def main() -> None:
                 call, args = f"{run.id}.c1", {"to": "bo"}
                 if run.attempt_number == 1:
                     await run.tools.announce(call, "mail")
-                    await run.tools.grow(call, json.dumps(args))
+                    await run.tools.append_args(call, json.dumps(args))
                 approval = await run.approve("mail", args, call_id=call, wait=rest == "wait")
                 if approval:
                     await run.say(await run.tool("mail", args, lambda to: f"sent to {to}", call_id=call))
                 else:
                     error = {"code": "tool.denied", "message": approval.note}
-                    await run.tools.settle(call, "mail", args, "", error=error)
+                    await run.tools.record_result(call, "mail", args, "", error=error)
                     await run.say(f"not sent: {approval.note}")
             else:
                 await run.say(f"you said {run.input.text}")
