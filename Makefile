@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 PORT   ?= 7417
 HOST   ?= 127.0.0.1
 # Tests at a time: most of what a test does is wait, so more than there are cores.
-WORKERS ?= 4
+WORKERS ?= 3
 
 .PHONY: help setup demo test lint unit core web dist prove mutants bench lock clean
 

@@ -96,12 +96,18 @@ def _send(to: str, text: str) -> str:
     return f"Sent to {to}"
 
 
+goes_on: asyncio.Event | None = None
+"""Where a test has set one, the editor's scouts wait for it in the middle of what they say."""
+
+
 async def editor(run: Any) -> None:
     """Two sub-agents at the same time, then a word of its own."""
 
     async def scout(name: str) -> None:
         async with run.sub(name) as child, child.message() as out:
-            for word in words(40):
+            for number, word in enumerate(words(40)):
+                if number == 20 and goes_on is not None:
+                    await goes_on.wait()
                 await out.write(f"{name}-{word}")
                 await asyncio.sleep(PACE_S)
 

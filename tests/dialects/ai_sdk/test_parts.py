@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
 import pytest
 
+from tests.dialects.ai_sdk import agents
 from tests.dialects.ai_sdk.agents import words
 from tests.dialects.ai_sdk.conftest import Site
 from tests.dialects.ai_sdk.test_chats import WIRES, every_wire, folded, spoken, whole
@@ -151,12 +153,17 @@ def bare(part: dict[str, Any]) -> dict[str, Any]:
 
 
 @every_wire
-async def test_sub_agents_are_shown_under_their_own_names(site: Site, version: str, wire: str) -> None:
+async def test_sub_agents_are_shown_under_their_own_names(
+    site: Site, version: str, wire: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents, "goes_on", goes_on := asyncio.Event())
     chat, late = await site.chat(version, wire, agent="editor"), await site.chat(version, wire, agent="editor")
     sending = chat.begin("send", text="go")
-    await chat.do("until", chars=40)
-    joined = await late.do("resume")
-    shown = await sending
+    await chat.do("until", chars=200)
+    joining = late.begin("resume")
+    await late.do("until", chars=200)
+    goes_on.set()
+    joined, shown = await joining, await sending
     view = await site.ended()
     assert sorted(spoken(shown)) == sorted(spoken(joined)) == sorted(folded(view))
     for seen in (shown, joined):
