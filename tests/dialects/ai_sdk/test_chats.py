@@ -87,7 +87,7 @@ async def test_a_reload_and_a_second_client_join_the_active_answer(site: Site, v
     sending = first.begin("send", text="hello")
     await first.do("until", chars=100)
     joined = second.begin("resume")
-    await first.do("until", chars=400)
+    await first.do("until", chars=200)
     await second.do("fresh")  # reloaded in the middle
     reloaded = await second.do("resume")
     await joined
