@@ -116,8 +116,8 @@ def snapshot_ahead() -> None:
 def early_ack() -> None:
     real = deciding.decide
 
-    def decide(state: Any, batch: Any, now_ms: int, stats: Any) -> Any:
-        decision = real(state, batch, now_ms, stats)
+    def decide(state: Any, batch: Any, *more: Any) -> Any:
+        decision = real(state, batch, *more)
         for pending in batch:
             pending.notify()
         return decision
