@@ -18,6 +18,7 @@ import msgspec
 from holdfast.providers.decoder import StreamDecoder, bounded, failure
 from holdfast.providers.fields import Fields, has_content, mapping, mappings, number, text, word
 from holdfast.providers.pieces import (
+    AnswerEnd,
     AnswerFinish,
     AnswerStart,
     ArgumentsDelta,
@@ -30,7 +31,6 @@ from holdfast.providers.pieces import (
     RefusalDelta,
     SourceCited,
     Stop,
-    StreamEnd,
     TextDelta,
     UnknownPart,
 )
@@ -72,7 +72,7 @@ class ChatDecoder(StreamDecoder):
     def __init__(self, *, deltas: bool = True) -> None:
         super().__init__(deltas=deltas)
         self._model = ""
-        self._begun = self._finished = self._spent = False
+        self._started = self._finished = self._spent = False
         self._calls: dict[int, _WireCall] = {}  # by index: some servers use one index for all, one after the other
         self._executed: dict[int, _WireCall] = {}
         self._items = self._call_number = 0
@@ -102,11 +102,11 @@ class ChatDecoder(StreamDecoder):
 
     def _start(self, event: Fields, pieces: list[Piece]) -> None:
         model = text(event, "model")
-        if self._begun and (not model or model == self._model):
+        if self._started and (not model or model == self._model):
             return
         if not (model or event.get("id")):
             return
-        self._begun, self._model = True, model
+        self._started, self._model = True, model
         created = event.get("created")
         pieces.append(AnswerStart(text(event, "id"), model, created if isinstance(created, int) else 0))
 
@@ -120,7 +120,7 @@ class ChatDecoder(StreamDecoder):
         self._spent = self._spent or not chosen
 
     def _done(self) -> list[Piece]:
-        return [] if self.ended else [*self._rest(), StreamEnd()]
+        return [] if self.ended else [*self._rest(), AnswerEnd()]
 
     def _rest(self) -> list[Piece]:
         """Not every server says why it stopped: the chunk with nothing but usage is the last."""

@@ -14,7 +14,7 @@ from holdfast.protocol.bounds import check_nesting
 from holdfast.protocol.codec import parse
 from holdfast.providers.errors import MalformedStream
 from holdfast.providers.fields import Fields, word
-from holdfast.providers.pieces import CONTROL, AnswerFailure, Piece, StreamEnd
+from holdfast.providers.pieces import CONTROL, AnswerEnd, AnswerFailure, Piece
 from holdfast.providers.sse import SseParser
 from holdfast.providers.usage import TokenUsage
 
@@ -103,7 +103,7 @@ class StreamDecoder:
 
     def _ends(self, pieces: list[Piece]) -> list[Piece]:
         for piece in pieces:
-            if isinstance(piece, (StreamEnd, AnswerFailure)):
+            if isinstance(piece, (AnswerEnd, AnswerFailure)):
                 self.ended = True
         return pieces
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 from holdfast.providers.decoder import StreamDecoder, bounded, failure
 from holdfast.providers.fields import Fields, mapping, mappings, number, text, word
 from holdfast.providers.pieces import (
+    AnswerEnd,
     AnswerFinish,
     AnswerStart,
     ArgumentsDelta,
@@ -27,7 +28,6 @@ from holdfast.providers.pieces import (
     ReasoningDelta,
     SourceCited,
     Stop,
-    StreamEnd,
     TextDelta,
     UnknownPart,
 )
@@ -68,7 +68,7 @@ class MessagesDecoder(StreamDecoder):
             if reason := text(mapping(event, "delta"), "stop_reason"):
                 pieces.append(AnswerFinish(reason, STOPS.get(reason, "")))
         elif kind == "message_stop":
-            pieces.append(StreamEnd())
+            pieces.append(AnswerEnd())
         elif kind == "error":
             pieces.append(failure(event))
         elif kind not in _IGNORED:
@@ -119,13 +119,13 @@ class MessagesDecoder(StreamDecoder):
         pieces.extend(_citation(item, each) for each in citations)
 
     def _start_call(self, item: int, kind: str, block: Fields, pieces: list[Piece]) -> None:
-        given = block.get("input")
-        native = {**block, "input": {}} if given else block
+        args = block.get("input")
+        native = {**block, "input": {}} if args else block
         ident, name = text(block, "id") or f"call-{item}", text(block, "name")
         call = CallStart if kind == "tool_use" else ProviderCallStart
         pieces.append(call(item, ident, name, native=native))
-        if given:
-            pieces.append(ArgumentsDelta(json.dumps(given, ensure_ascii=False), item))
+        if args:
+            pieces.append(ArgumentsDelta(json.dumps(args, ensure_ascii=False), item))
 
     def _read_delta(self, item: int, delta: Fields, pieces: list[Piece]) -> None:
         kind = text(delta, "type")

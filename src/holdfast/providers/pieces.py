@@ -162,7 +162,7 @@ class AnswerFailure(msgspec.Struct, frozen=True, gc=False):
     message: str = ""
 
 
-class StreamEnd(msgspec.Struct, frozen=True, gc=False):
+class AnswerEnd(msgspec.Struct, frozen=True, gc=False):
     """The dialect's own end: without it, or a failure, a stream was cut."""
 
 
@@ -188,11 +188,11 @@ Piece: TypeAlias = (
     | TokenUsage
     | AnswerFinish
     | AnswerFailure
-    | StreamEnd
+    | AnswerEnd
     | UnknownPart
 )
 DELTAS = (TextDelta, RefusalDelta, ReasoningDelta, ArgumentsDelta)
-CONTROL = (AnswerStart, TokenUsage, AnswerFinish, AnswerFailure, StreamEnd)
+CONTROL = (AnswerStart, TokenUsage, AnswerFinish, AnswerFailure, AnswerEnd)
 """What is left of an answer when its content is not read."""
 
 

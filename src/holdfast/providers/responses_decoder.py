@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from holdfast.providers.decoder import StreamDecoder, bounded, failure
 from holdfast.providers.fields import Fields, mapping, mappings, number, text, word
 from holdfast.providers.pieces import (
+    AnswerEnd,
     AnswerFailure,
     AnswerFinish,
     AnswerStart,
@@ -28,7 +29,6 @@ from holdfast.providers.pieces import (
     RefusalDelta,
     SourceCited,
     Stop,
-    StreamEnd,
     TextDelta,
     UnknownPart,
 )
@@ -71,7 +71,7 @@ class ResponsesDecoder(StreamDecoder):
         super().__init__(deltas=deltas)
         self.sequence = -1
         self._model = ""
-        self._begun = False
+        self._started = False
         self._streamed: set[_Key] = set()  # texts that came piece by piece
         self._cited: set[tuple[int, int, int]] = set()
         self._calls: dict[int, bool] = {}  # calls by item: whether some of their arguments came
@@ -128,9 +128,9 @@ class ResponsesDecoder(StreamDecoder):
 
     def _start(self, response: Fields, pieces: list[Piece]) -> None:
         model = text(response, "model")
-        if self._begun and (not model or model == self._model):
+        if self._started and (not model or model == self._model):
             return
-        self._begun, self._model = True, model
+        self._started, self._model = True, model
         created = response.get("created_at")
         pieces.append(
             AnswerStart(text(response, "id"), model, created if isinstance(created, int) else 0, native=response)
@@ -230,11 +230,11 @@ class ResponsesDecoder(StreamDecoder):
             self._cut = AnswerFinish("incomplete")
             return
         pieces.append(AnswerFinish(reason or status or "completed", STOPS.get(reason or status or "completed", "")))
-        pieces.append(StreamEnd())
+        pieces.append(AnswerEnd())
 
     def _rest(self) -> list[Piece]:
         finish, self._cut = self._cut, None
-        return [finish, StreamEnd()] if finish is not None else []
+        return [finish, AnswerEnd()] if finish is not None else []
 
 
 def _part(event: Fields) -> int:
@@ -243,14 +243,14 @@ def _part(event: Fields) -> int:
 
 def _input_json(fields: Fields, field: str | None) -> str:
     """What an item that was not streamed was given, as JSON text."""
-    given: Any
+    value: Any
     if field is None:
-        given = {name: value for name, value in fields.items() if name not in _NOT_INPUT and value is not None}
-        if isinstance(given.get("arguments"), str):
-            return str(given["arguments"])
+        value = {name: each for name, each in fields.items() if name not in _NOT_INPUT and each is not None}
+        if isinstance(value.get("arguments"), str):
+            return str(value["arguments"])
     else:
-        given = fields.get(field)
+        value = fields.get(field)
         if field == "arguments":
-            return str(given or "")
-        given = {field: given} if isinstance(given, str) else given
-    return json.dumps(given, ensure_ascii=False) if given else ""
+            return str(value or "")
+        value = {field: value} if isinstance(value, str) else value
+    return json.dumps(value, ensure_ascii=False) if value else ""

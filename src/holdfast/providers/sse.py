@@ -26,7 +26,7 @@ class SseParser:
         self._max = max_bytes
         self._buffer = bytearray()
         self._return = False  # a carriage return came last: the newline after it is the same line's end
-        self._begun = False
+        self._started = False
 
     def feed(self, data: bytes, wanted: re.Pattern[bytes] | None = None) -> list[bytes]:
         """The data of the events that are whole now.
@@ -66,8 +66,8 @@ class SseParser:
         return data
 
     def _events(self, block: bytes, wanted: re.Pattern[bytes] | None) -> list[bytes]:
-        if not self._begun:
-            self._begun = True
+        if not self._started:
+            self._started = True
             block = block.removeprefix(_BOM)
         if wanted is not None and len(block) <= self._max and not wanted.search(block):
             return []

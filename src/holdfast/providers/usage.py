@@ -135,8 +135,8 @@ def _first(one: int | None, other: int | None) -> int | None:
 # --- and back
 def to_chat(usage: TokenUsage) -> Counts:
     """As chat completions count."""
-    inside = _given(cached_tokens=usage.cache_read, cache_write_tokens=usage.cache_write)
-    within = _given(reasoning_tokens=usage.reasoning)
+    inside = _named(cached_tokens=usage.cache_read, cache_write_tokens=usage.cache_write)
+    within = _named(reasoning_tokens=usage.reasoning)
     output = usage.output or 0
     return {
         "prompt_tokens": usage.total_input, "completion_tokens": output, "total_tokens": usage.total_input + output,
@@ -150,7 +150,7 @@ def to_responses(usage: TokenUsage) -> Counts:
     output = usage.output or 0
     return {
         "input_tokens": usage.total_input,
-        "input_tokens_details": _given(cached_tokens=usage.cache_read or 0, cache_write_tokens=usage.cache_write),
+        "input_tokens_details": _named(cached_tokens=usage.cache_read or 0, cache_write_tokens=usage.cache_write),
         "output_tokens": output,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
         "total_tokens": usage.total_input + output,
@@ -159,15 +159,15 @@ def to_responses(usage: TokenUsage) -> Counts:
 
 def to_messages(usage: TokenUsage) -> Counts:
     """As Anthropic counts."""
-    within = _given(thinking_tokens=usage.reasoning)
+    within = _named(thinking_tokens=usage.reasoning)
     return {
         "input_tokens": usage.input or 0,
-        **_given(cache_read_input_tokens=usage.cache_read, cache_creation_input_tokens=usage.cache_write),
+        **_named(cache_read_input_tokens=usage.cache_read, cache_creation_input_tokens=usage.cache_write),
         "output_tokens": usage.output or 0,
         **({"output_tokens_details": within} if within else {}),
         **({"service_tier": usage.tier} if usage.tier else {}),
     }
 
 
-def _given(**counts: int | None) -> Counts:
+def _named(**counts: int | None) -> Counts:
     return {name: count for name, count in counts.items() if count is not None}

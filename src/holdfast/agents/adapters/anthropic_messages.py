@@ -222,7 +222,7 @@ class _EventWriter(PieceWriter):
     async def finish(self, piece: p.AnswerFinish) -> None:
         self._stop_reason = piece.reason
 
-    async def end(self, piece: p.StreamEnd) -> None:
+    async def end(self, piece: p.AnswerEnd) -> None:
         self.writer.answer.finish = self._stop_reason or "end_turn"
 
     async def end_item(self, piece: p.ItemEnd) -> None:

@@ -37,7 +37,7 @@ class PieceWriter:
             TokenUsage: self._set_usage,
             p.AnswerFinish: self.finish,
             p.AnswerFailure: self._fail,
-            p.StreamEnd: self.end,
+            p.AnswerEnd: self.end,
             p.UnknownPart: self._count,
         }
 
@@ -115,7 +115,7 @@ class PieceWriter:
         """Why the model stopped."""
         self.writer.answer.finish = piece.reason
 
-    async def end(self, piece: p.StreamEnd) -> None:
+    async def end(self, piece: p.AnswerEnd) -> None:
         """The stream said that it ends."""
 
     async def _set_usage(self, usage: TokenUsage) -> None:
