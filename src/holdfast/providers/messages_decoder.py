@@ -71,7 +71,7 @@ class MessagesDecoder(StreamDecoder):
             pieces.append(AnswerEnd())
         elif kind == "error":
             pieces.append(failure(event))
-        elif kind not in _IGNORED:
+        elif not isinstance(kind, str) or kind not in _IGNORED:
             pieces.append(UnknownPart(str(kind)))
 
     def _start(self, message: Fields, pieces: list[Piece]) -> None:

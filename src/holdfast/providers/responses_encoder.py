@@ -44,7 +44,7 @@ class _Item(msgspec.Struct):
     id: str
     kind: str
     fields: _Fields
-    parts: dict[tuple[bool, int], _Part]
+    parts: dict[tuple[str, int], _Part]
     args: list[str]
 
 
@@ -134,7 +134,7 @@ class ResponsesEncoder(StreamEncoder):
         for part in item.parts.values():
             self._end_part(item, part)
         args = "".join(item.args)
-        if item.args and item.fields["type"] in _STREAMED_ARGS:
+        if item.args and item.fields.get("type") in _STREAMED_ARGS:
             kind = f"response.{item.fields['type']}_arguments.done"
             self._event(kind, item_id=item.id, output_index=item.index, arguments=args)
         whole = whole or _whole(item, args, status)
@@ -152,10 +152,10 @@ class ResponsesEncoder(StreamEncoder):
         self._event(f"response.{name}.delta", **where, delta=text, **logs)
 
     def _part(self, item: _Item, kind: str, index: int) -> tuple[_Part, _Fields]:
-        key = (kind == "summary", index)
-        part = item.parts.get(key)
+        part = item.parts.get((kind, index))
         if part is None:
-            part = item.parts[key] = _Part(kind, index, [], [])
+            beside = [each for each in item.parts.values() if (each.kind == "summary") == (kind == "summary")]
+            part = item.parts[kind, index] = _Part(kind, index if self._native else len(beside), [], [])
             name = "reasoning_summary_part" if kind == "summary" else "content_part"
             self._event(f"response.{name}.added", **_where(item, part), part=part.whole)
         return part, _where(item, part)
@@ -174,8 +174,7 @@ class ResponsesEncoder(StreamEncoder):
         self._grow(self._item(piece.item, "text"), "text", piece.part, piece.text)
 
     def _refusal(self, piece: p.RefusalDelta) -> None:
-        part = piece.part if self._native else piece.part + 1  # beside the text, where a dialect has one of each
-        self._grow(self._item(piece.item, "text"), "refusal", part, piece.text)
+        self._grow(self._item(piece.item, "text"), "refusal", piece.part, piece.text)
 
     def _reasoning(self, piece: p.ReasoningDelta) -> None:
         kind = "summary" if piece.summary else "reasoning"
@@ -213,7 +212,7 @@ class ResponsesEncoder(StreamEncoder):
             self._said_not("arguments of no call")
             return
         item.args.append(piece.text)
-        if item.fields["type"] in _STREAMED_ARGS:
+        if item.fields.get("type") in _STREAMED_ARGS:
             kind = f"response.{item.fields['type']}_arguments.delta"
             self._event(kind, item_id=item.id, output_index=item.index, delta=piece.text)
 
@@ -283,9 +282,9 @@ def _whole(item: _Item, args: str, status: str) -> _Fields:
     whole = dict(item.fields)
     content = [part.whole for part in item.parts.values() if part.kind != "summary"]
     summary = [part.whole for part in item.parts.values() if part.kind == "summary"]
-    if content or whole["type"] == "message":
+    if content or whole.get("type") == "message":
         whole["content"] = content
-    if summary or whole["type"] == "reasoning":
+    if summary or whole.get("type") == "reasoning":
         whole["summary"] = summary
     if args:
         whole["arguments"] = args

@@ -76,7 +76,7 @@ class SseParser:
             if len(event.strip(b"\n")) > self._max:
                 self._fail()
                 break
-            if event.startswith(b"data: ") and b"\n" not in event:
+            if event.startswith(b"data: ") and len(event) > 6 and b"\n" not in event:
                 events.append(event[6:])
             elif data := _data(event):
                 events.append(data)

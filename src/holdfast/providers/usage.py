@@ -158,11 +158,12 @@ def to_responses(usage: TokenUsage) -> Counts:
 
 
 def to_messages(usage: TokenUsage) -> Counts:
-    """As Anthropic counts."""
+    """As Anthropic counts. Its readers merge what comes later into what came before, so no count is left out."""
     within = _named(thinking_tokens=usage.reasoning)
     return {
         "input_tokens": usage.input or 0,
-        **_named(cache_read_input_tokens=usage.cache_read, cache_creation_input_tokens=usage.cache_write),
+        "cache_read_input_tokens": usage.cache_read or 0,
+        "cache_creation_input_tokens": usage.cache_write or 0,
         "output_tokens": usage.output or 0,
         **({"output_tokens_details": within} if within else {}),
         **({"service_tier": usage.tier} if usage.tier else {}),
