@@ -10,7 +10,6 @@ choices the first is read, the others are counted as not known.
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar
 
 import msgspec
@@ -52,6 +51,7 @@ _DELTA = frozenset({
     "executed_tools", "audio", "index", "channel", "token_id",
 })  # fmt: skip
 """The fields that are read, or say nothing to people."""
+_PLAIN = frozenset({"role", "content"})
 _EXECUTED_HEAD = ("index", "type", "name", "id", "arguments")
 
 
@@ -67,7 +67,7 @@ class ChatDecoder(StreamDecoder):
     """Reads one stream of chat completion chunks."""
 
     dialect = "openai.chat"
-    control: ClassVar[re.Pattern[bytes]] = re.compile(rb'"usage"\s*:\s*\{|"error"\s*:|"finish_reason"\s*:\s*"|\[DONE\]')
+    control: ClassVar[tuple[bytes, ...]] = (b'"usage"', b'"error"', b'"finish_reason"', b"[DONE]")
 
     def __init__(self, *, deltas: bool = True) -> None:
         super().__init__(deltas=deltas)
@@ -131,10 +131,14 @@ class ChatDecoder(StreamDecoder):
 
     # --- what a choice says
     def _read_delta(self, delta: Fields, pieces: list[Piece]) -> None:
+        content = delta.get("content")
+        if isinstance(content, str) and delta.keys() <= _PLAIN:  # nearly every chunk
+            if content:
+                pieces.append(TextDelta(content))
+            return
         _count_unknown("delta", delta, _DELTA, pieces)
         if thought := _reasoning(delta):
             pieces.append(ReasoningDelta(thought))
-        content = delta.get("content")
         if isinstance(content, str):
             if content:
                 pieces.append(TextDelta(content))

@@ -34,8 +34,11 @@ def mappings(fields: Fields, name: str) -> list[Fields]:
     value = fields.get(name)
     if value is None:
         return []
-    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise _wrong(name, "a list of objects")
+    if not isinstance(value, list):
+        raise _wrong(name, "a list")
+    for each in value:
+        if not isinstance(each, dict):
+            raise _wrong(name, "a list of objects")
     return value
 
 

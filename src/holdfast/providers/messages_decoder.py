@@ -8,7 +8,6 @@ the other: each begins with an ``AnswerStart``.
 from __future__ import annotations
 
 import json
-import re
 from typing import ClassVar
 
 from holdfast.providers.decoder import StreamDecoder, bounded, failure
@@ -46,7 +45,9 @@ class MessagesDecoder(StreamDecoder):
     """Reads one stream of message events."""
 
     dialect = "anthropic.messages"
-    control: ClassVar[re.Pattern[bytes]] = re.compile(rb'"(?:message_start|message_delta|message_stop|error)"')
+    control: ClassVar[tuple[bytes, ...]] = (
+        b'"message_start"', b'"message_delta"', b'"message_stop"', b'"error"',
+    )  # fmt: skip
 
     def __init__(self, *, deltas: bool = True) -> None:
         super().__init__(deltas=deltas)

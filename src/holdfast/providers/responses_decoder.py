@@ -63,9 +63,10 @@ class ResponsesDecoder(StreamDecoder):
     """
 
     dialect = "openai.responses"
-    control: ClassVar[re.Pattern[bytes]] = re.compile(
-        rb'"(?:response\.(?:created|queued|in_progress|completed|incomplete|failed)|error)"'
-    )
+    control: ClassVar[tuple[bytes, ...]] = (
+        b'"response.created"', b'"response.queued"', b'"response.in_progress"', b'"response.completed"',
+        b'"response.incomplete"', b'"response.failed"', b'"error"',
+    )  # fmt: skip
 
     def __init__(self, *, deltas: bool = True) -> None:
         super().__init__(deltas=deltas)

@@ -5,11 +5,13 @@ Names of events are left out: in the dialects that have them, the data says the 
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
+from typing import TypeAlias
 
 from holdfast.protocol import limits
 from holdfast.providers.errors import MalformedStream
 
+Wanted: TypeAlias = Callable[[bytes], bool]
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b"\n\n"
 
@@ -28,11 +30,11 @@ class SseParser:
         self._return = False  # a carriage return came last: the newline after it is the same line's end
         self._started = False
 
-    def feed(self, data: bytes, wanted: re.Pattern[bytes] | None = None) -> list[bytes]:
+    def feed(self, data: bytes, wanted: Wanted | None = None) -> list[bytes]:
         """The data of the events that are whole now.
 
         Args:
-            wanted: where it is found in nothing of what is whole now, that is dropped unread.
+            wanted: is asked about all that is whole now; what nobody wants is dropped unread.
         """
         if self.error is not None:
             return []
@@ -65,11 +67,11 @@ class SseParser:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return data
 
-    def _events(self, block: bytes, wanted: re.Pattern[bytes] | None) -> list[bytes]:
+    def _events(self, block: bytes, wanted: Wanted | None) -> list[bytes]:
         if not self._started:
             self._started = True
             block = block.removeprefix(_BOM)
-        if wanted is not None and len(block) <= self._max and not wanted.search(block):
+        if wanted is not None and len(block) <= self._max and not wanted(block):
             return []
         events = []
         for event in block.split(_BLANK):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from holdfast.providers.errors import MalformedStream
@@ -47,6 +45,5 @@ def test_no_more_is_remembered_than_the_event_that_has_not_ended() -> None:
 
 def test_what_nobody_wants_is_not_even_taken_apart() -> None:
     parser = SseParser()
-    wanted = re.compile(b"usage")
-    assert parser.feed(b"data: one\n\ndata: two\n\nda", wanted) == []
-    assert parser.feed(b"ta: three usage\n\n", wanted) == [b"three usage"]
+    assert parser.feed(b"data: one\n\ndata: two\n\nda", lambda block: b"usage" in block) == []
+    assert parser.feed(b"ta: three usage\n\n", lambda block: b"usage" in block) == [b"three usage"]
