@@ -120,7 +120,10 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
             yield node.module or "", node in typing_only
 
 
-@pytest.mark.parametrize("room", ["protocol", "session"])
+PURE = ("protocol", "session", "providers")
+
+
+@pytest.mark.parametrize("room", PURE)
 def test_the_pure_rooms_import_nothing_that_acts(room: str) -> None:
     for path in (SRC / room).rglob("*.py"):
         for module, _ in imports(path):
@@ -128,7 +131,7 @@ def test_the_pure_rooms_import_nothing_that_acts(room: str) -> None:
 
 
 def test_pure_rooms_call_no_clock_and_open_nothing() -> None:
-    for room in ("protocol", "session"):
+    for room in PURE:
         for path in (SRC / room).rglob("*.py"):
             for node in ast.walk(tree(path)):
                 assert not isinstance(node, (ast.AsyncFunctionDef, ast.Await)), path

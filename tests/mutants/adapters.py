@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from tests.mutants.plant import mutant
 
 ASKING = "tests/adapters/test_langgraph_interrupts.py"
@@ -83,3 +85,41 @@ def late_source() -> None:
             await real(self, key, uri, title, quote)
 
     texts.Texts.cite = cite  # type: ignore[method-assign]
+
+
+@mutant(
+    "FOLD-1",
+    "a provider's line that ends between two reads ends twice",
+    "tests/unit/providers/test_sse.py",
+)
+def line_ends_twice() -> None:
+    from holdfast.providers import sse
+
+    def newlines(self: Any, data: bytes) -> bytes:
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    sse.SseParser._newlines = newlines  # type: ignore[method-assign]
+
+
+@mutant("LOG-6", "input that was read from a cache is counted twice", "tests/unit/providers/test_usage.py")
+def cache_counted_twice() -> None:
+    from holdfast.providers import chat_decoder, usage
+
+    real = usage.chat_usage
+
+    def chat_usage(reported: Any, tier: str = "") -> Any:
+        found = real(reported, tier)
+        return msgspec.structs.replace(found, input=reported.get("prompt_tokens"))
+
+    usage.chat_usage = chat_decoder.chat_usage = chat_usage
+
+
+@mutant(
+    "LOG-6",
+    "a stream is ended without what it used",
+    "tests/adapters/test_codecs_with_clients.py::test_a_stream_that_is_ended_on_the_way_has_its_usage_and_raises_the_reason",
+)
+def ended_without_usage() -> None:
+    from holdfast.providers import encoder
+
+    encoder.StreamEncoder._count = lambda self, piece: None  # type: ignore[method-assign]

@@ -3,26 +3,26 @@
 In an agent: ``await anthropic_messages.converse(run, client, model="claude-sonnet-4-5", max_tokens=8_000, tools=[…])``, or
 ``relay`` for one stream.
 
-Events as documented at https://docs.anthropic.com/en/docs/build-with-claude/streaming.
+What its events say is in ``providers/messages_decoder.py``.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Hashable
 from typing import Any
 
-from holdfast.agents.adapters.answer import ModelAnswer, RunWriter, Stream, open_stream, provider_error
+from holdfast.agents.adapters.answer import ModelAnswer, RunWriter, Stream, open_stream
 from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
 from holdfast.agents.adapters.functions import Function
+from holdfast.agents.adapters.piece_writer import PieceWriter
 from holdfast.agents.run import RunContext
 from holdfast.protocol.codec import parse
+from holdfast.providers import pieces as p
+from holdfast.providers.messages_decoder import MessagesDecoder
+from holdfast.providers.usage import TokenUsage
 
-_DELTA_FIELDS = {
-    "text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature", "compaction_delta": "content",
-}  # fmt: skip
-_CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _SHOWN = frozenset({"compaction", "container_upload"})  # blocks that are shown whole, by their names
-_IGNORED = frozenset({"redacted_thinking", "mcp_tool_listing", "ping"})
+_APPENDED = frozenset({"signature", "content"})  # fields that come in pieces
 
 
 async def relay(run: RunContext, stream: Stream) -> ModelAnswer:
@@ -42,11 +42,12 @@ async def relay(run: RunContext, stream: Stream) -> ModelAnswer:
 
 
 async def _read(writer: RunWriter, stream: Stream) -> ModelAnswer:
-    reader = _EventReader(writer)
+    pieces = _EventWriter(writer)
     try:
         async with open_stream(stream) as events:
             async for event in events:
-                await reader.event(event)
+                await pieces.event(event)
+        await pieces.close()
     finally:
         await writer.record()
     return await writer.complete()
@@ -149,103 +150,85 @@ def _parse_object(args: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-class _EventReader:
+class _EventWriter(PieceWriter):
     def __init__(self, writer: RunWriter) -> None:
-        self._writer = writer
+        super().__init__(writer, MessagesDecoder())
         self._number = 0  # of the message in the stream
-        self._blocks: dict[Any, dict[str, Any]] = {}
-        self._inputs: dict[Any, str] = {}
+        self._blocks: dict[Hashable, dict[str, Any]] = {}
+        self._inputs: dict[Hashable, str] = {}
         self._stop_reason = ""
 
-    async def event(self, event: dict[str, Any]) -> None:
-        kind, key = event.get("type"), (self._number, event.get("index"))
-        if kind == "message_start":
-            self._number += 1
-            self._writer.answer.model = event["message"].get("model") or ""
-            self._set_usage(event["message"].get("usage") or {})
-        elif kind == "content_block_start":
-            await self._start_block(key, event["content_block"])
-        elif kind == "content_block_delta":
-            await self._append_delta(key, event["delta"])
-        elif kind == "content_block_stop":
-            await self._end_block(key)
-        elif kind == "message_delta":
-            self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
-            self._set_usage(event.get("usage") or {})
-        elif kind == "message_stop":
-            self._writer.answer.finish = self._stop_reason or "end_turn"
-        elif kind == "error":
-            raise provider_error(event)
-        elif kind not in _IGNORED:
-            self._writer.unknown.count(kind)
+    def key(self, item: int, part: int = 0) -> tuple[int, int]:
+        return self._number, item
 
-    def _set_usage(self, usage: dict[str, Any]) -> None:
-        self._writer.set_usage(
-            input_tokens=usage.get("input_tokens"),
-            output_tokens=usage.get("output_tokens"),
-            cache_read_tokens=usage.get("cache_read_input_tokens"),
-            cache_write_tokens=usage.get("cache_creation_input_tokens"),
-        )
+    def usage_counts(self, usage: TokenUsage) -> dict[str, int | None]:
+        return {
+            "input_tokens": usage.input,
+            "output_tokens": usage.output,
+            "cache_read_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+        }
 
-    async def _start_block(self, key: Any, block: dict[str, Any]) -> None:
-        kind, writer = block["type"], self._writer
-        self._blocks[key] = block = dict(block)
-        writer.answer.content.append(block)
-        if kind == "text":
-            await writer.write_text(key, block.get("text") or "")
-            for citation in block.get("citations") or []:
-                await self._cite(key, citation)
-        elif kind == "thinking":
-            writer.texts.break_message()
-            await writer.write_reasoning(key, block.get("thinking") or "")
-        elif kind in _CALLS:
-            start = writer.start_call if kind == "tool_use" else writer.start_provider_call
-            await start(key if kind == "tool_use" else block["id"], block["id"], block["name"])
-            if block.get("input"):
-                await self._append_input(key, json.dumps(block["input"], ensure_ascii=False))
-        elif "tool_use_id" in block:
-            content = block.get("content")
-            code = content.get("error_code") if isinstance(content, dict) else None
-            error = str(code or "") or ("it failed" if block.get("is_error") else "")
-            await writer.record_result(block["tool_use_id"], content, error)
-        elif kind not in _SHOWN and kind not in _IGNORED:
-            writer.unknown.count(f"content_block.{kind}")
+    async def start_answer(self, piece: p.AnswerStart) -> None:
+        self._number += 1
+        await super().start_answer(piece)
 
-    async def _append_input(self, key: Any, text: str) -> None:
+    def _start_block(self, item: int, native: dict[str, Any]) -> None:
+        self._blocks[self.key(item)] = block = dict(native)
+        self.writer.answer.content.append(block)
+
+    async def start_item(self, piece: p.ItemStart) -> None:
+        self._start_block(piece.item, piece.native)
+        await super().start_item(piece)
+
+    async def write_text(self, piece: p.TextDelta) -> None:
+        _append(self._blocks[self.key(piece.item)], "text", piece.text)
+        await super().write_text(piece)
+
+    async def write_reasoning(self, piece: p.ReasoningDelta) -> None:
+        _append(self._blocks[self.key(piece.item)], "thinking", piece.text)
+        await super().write_reasoning(piece)
+
+    async def start_call(self, piece: p.CallStart) -> None:
+        self._start_block(piece.item, piece.native)
+        await self.writer.start_call(self.key(piece.item), piece.id, piece.name)
+
+    async def start_provider_call(self, piece: p.ProviderCallStart) -> None:
+        self._start_block(piece.item, piece.native)
+        await self.writer.start_provider_call(piece.id, piece.id, piece.name)
+
+    async def append_args(self, piece: p.ArgumentsDelta) -> None:
+        key = self.key(piece.item)
         block = self._blocks[key]
-        self._inputs[key] = self._inputs.get(key, "") + text
-        await self._writer.append_args(key if block["type"] == "tool_use" else block["id"], text)
+        self._inputs[key] = self._inputs.get(key, "") + piece.text
+        await self.writer.append_args(key if block["type"] == "tool_use" else block.get("id"), piece.text)
 
-    async def _append_delta(self, key: Any, delta: dict[str, Any]) -> None:
-        writer, kind, block = self._writer, delta["type"], self._blocks.get(key)
-        if block is None:
-            writer.unknown.count(f"content_block_delta.{kind} of no block")
-            return
-        if kind in _DELTA_FIELDS:
-            field = _DELTA_FIELDS[kind]
-            block[field] = (block.get(field) or "") + (delta.get(field) or "")
-        if kind == "text_delta":
-            await writer.write_text(key, delta["text"])
-        elif kind == "thinking_delta":
-            await writer.write_reasoning(key, delta["thinking"])
-        elif kind == "input_json_delta":
-            await self._append_input(key, delta["partial_json"])
-        elif kind == "citations_delta":
-            block["citations"] = [*(block.get("citations") or []), delta["citation"]]
-            await self._cite(key, delta["citation"])
-        elif kind == "compaction_delta":
-            block.update({name: value for name, value in delta.items() if name not in ("type", "content") and value})
-        elif kind not in _DELTA_FIELDS:
-            writer.unknown.count(f"content_block_delta.{kind}")
+    async def record_result(self, piece: p.ProviderCallResult) -> None:
+        self._start_block(piece.item, piece.native)
+        await self.writer.record_result(piece.id, piece.value, piece.error)
 
-    async def _cite(self, key: Any, citation: dict[str, Any]) -> None:
-        uri = citation.get("url") or citation.get("source") or citation.get("document_title") or "document"
-        title = citation.get("title") or citation.get("document_title") or ""
-        await self._writer.cite(key, str(uri), title, citation.get("cited_text") or "")
+    async def cite(self, piece: p.SourceCited) -> None:
+        block = self._blocks[self.key(piece.item)]
+        block["citations"] = [*(block.get("citations") or []), piece.native]
+        await super().cite(piece)
 
-    async def _end_block(self, key: Any) -> None:
-        block, writer = self._blocks.get(key, {"type": "text"}), self._writer
-        if block["type"] in _CALLS and self._inputs.get(key):
+    async def add_field(self, piece: p.OpaqueField) -> None:
+        block = self._blocks[self.key(piece.item)]
+        if piece.name in _APPENDED:
+            _append(block, piece.name, piece.value)
+        else:
+            block[piece.name] = piece.value
+
+    async def finish(self, piece: p.AnswerFinish) -> None:
+        self._stop_reason = piece.reason
+
+    async def end(self, piece: p.AnswerEnd) -> None:
+        self.writer.answer.finish = self._stop_reason or "end_turn"
+
+    async def end_item(self, piece: p.ItemEnd) -> None:
+        key = self.key(piece.item)
+        block, writer = self._blocks.get(key, {"type": "text"}), self.writer
+        if self._inputs.get(key):
             try:
                 block["input"] = parse(self._inputs[key])
             except ValueError:
@@ -255,3 +238,7 @@ class _EventReader:
             await writer.show(block["type"], content)
         elif block["type"] != "text":  # the text of the next block belongs to the same message
             writer.end_text(key)
+
+
+def _append(block: dict[str, Any], name: str, text: str) -> None:
+    block[name] = (block.get(name) or "") + text

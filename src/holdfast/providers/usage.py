@@ -1,0 +1,174 @@
+"""What an answer used, by the classes that are billed apart, from what each dialect counts and into it.
+
+Chat completions and Responses count cached input inside their input, Anthropic counts it beside: here ``input`` is always
+what was neither read from a cache nor written to one, and ``output`` always all that is billed as output. A class that
+the provider did not name is None; a zero that it did name stays a zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+Counts = dict[str, Any]
+
+
+class TokenUsage(msgspec.Struct, frozen=True):
+    """Tokens used so far; a later one replaces an earlier one.
+
+    Attributes:
+        input: plain input, neither read from a cache nor written to one.
+        cache_read: input read from a cache.
+        cache_write: input written to a cache.
+        output: all output that is billed, reasoning included.
+        reasoning: the part of it that nobody sees.
+        tier: the service tier that served the answer, which decides the price.
+        odd: how the provider's counts contradict each other; empty when they do not. No class is negative all the same.
+        reported: what the provider said, in its own form: for further classes, and to be written again. ``tool_usage`` of
+            Responses, which stands beside the usage there, is in it.
+    """
+
+    input: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    output: int | None = None
+    reasoning: int | None = None
+    tier: str = ""
+    odd: str = ""
+    reported: Counts = {}
+
+    @property
+    def total_input(self) -> int:
+        """All input, however it came."""
+        return (self.input or 0) + (self.cache_read or 0) + (self.cache_write or 0)
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """Every count the provider reported, by its path: ``cache_creation.ephemeral_1h_input_tokens`` for example."""
+        return dict(_flat(self.reported, ""))
+
+    @property
+    def iterations(self) -> list[Counts]:
+        """Anthropic's usage of each model that took part, billed at its own rates."""
+        found = self.reported.get("iterations")
+        return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _flat(counts: Counts, prefix: str) -> Iterator[tuple[str, int]]:
+    for name, value in counts.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield f"{prefix}{name}", value
+
+
+def chat_usage(reported: Counts, tier: str = "") -> TokenUsage:
+    """The usage of a chat completion; xAI counts its reasoning beside the output, which its total shows."""
+    prompt, output, total = (_count(reported, f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    inside, within = _inner(reported, "prompt_tokens_details"), _inner(reported, "completion_tokens_details")
+    read = _first(_count(inside, "cached_tokens"), _count(reported, "prompt_cache_hit_tokens"))
+    read = _first(read, _count(reported, "cached_tokens"))
+    reasoning = _count(within, "reasoning_tokens")
+    if reasoning and total is not None and total == (prompt or 0) + (output or 0) + reasoning:
+        output = (output or 0) + reasoning
+    return _usage(prompt, read, _count(inside, "cache_write_tokens"), output, reasoning, tier, reported)
+
+
+def responses_usage(reported: Counts, tier: str = "") -> TokenUsage:
+    """The usage of a response."""
+    inside, within = _inner(reported, "input_tokens_details"), _inner(reported, "output_tokens_details")
+    return _usage(
+        _count(reported, "input_tokens"), _count(inside, "cached_tokens"), _count(inside, "cache_write_tokens"),
+        _count(reported, "output_tokens"), _count(within, "reasoning_tokens"), tier, reported,
+    )  # fmt: skip
+
+
+def messages_usage(reported: Counts) -> TokenUsage:
+    """The usage of a message of Anthropic's, from all that its events said of it together."""
+    tier = reported.get("service_tier")
+    output = _count(reported, "output_tokens")
+    reasoning = _count(_inner(reported, "output_tokens_details"), "thinking_tokens")
+    return TokenUsage(
+        _count(reported, "input_tokens"), _count(reported, "cache_read_input_tokens"),
+        _count(reported, "cache_creation_input_tokens"), output, reasoning, tier if isinstance(tier, str) else "",
+        _oddity(0, 0, output, reasoning), reported,
+    )  # fmt: skip
+
+
+def _usage(
+    total: int | None, read: int | None, write: int | None, output: int | None, reasoning: int | None, tier: str,
+    reported: Counts,
+) -> TokenUsage:  # fmt: skip
+    cached = (read or 0) + (write or 0)
+    plain = max(0, total - cached) if total is not None else None
+    odd = _oddity(total, cached, output, reasoning)
+    return TokenUsage(plain, read, write, output, reasoning, tier, odd, reported)
+
+
+def _oddity(total: int | None, cached: int, output: int | None, reasoning: int | None) -> str:
+    if total is not None and cached > total:
+        return "more input was cached than there was"
+    if output is not None and (reasoning or 0) > output:
+        return "more reasoning than output"
+    return ""
+
+
+def _count(counts: Counts, name: str) -> int | None:
+    """A count, where the provider named one that can be."""
+    value = counts.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _inner(counts: Counts, name: str) -> Counts:
+    value = counts.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _first(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one
+
+
+# --- and back
+def to_chat(usage: TokenUsage) -> Counts:
+    """As chat completions count."""
+    inside = _named(cached_tokens=usage.cache_read, cache_write_tokens=usage.cache_write)
+    within = _named(reasoning_tokens=usage.reasoning)
+    output = usage.output or 0
+    return {
+        "prompt_tokens": usage.total_input, "completion_tokens": output, "total_tokens": usage.total_input + output,
+        **({"prompt_tokens_details": inside} if inside else {}),
+        **({"completion_tokens_details": within} if within else {}),
+    }  # fmt: skip
+
+
+def to_responses(usage: TokenUsage) -> Counts:
+    """As Responses count; its clients expect the details."""
+    output = usage.output or 0
+    return {
+        "input_tokens": usage.total_input,
+        "input_tokens_details": _named(cached_tokens=usage.cache_read or 0, cache_write_tokens=usage.cache_write),
+        "output_tokens": output,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
+        "total_tokens": usage.total_input + output,
+    }
+
+
+def to_messages(usage: TokenUsage) -> Counts:
+    """As Anthropic counts. Its readers merge what comes later into what came before, so no count is left out."""
+    within = _named(thinking_tokens=usage.reasoning)
+    return {
+        "input_tokens": usage.input or 0,
+        "cache_read_input_tokens": usage.cache_read or 0,
+        "cache_creation_input_tokens": usage.cache_write or 0,
+        "output_tokens": usage.output or 0,
+        **({"output_tokens_details": within} if within else {}),
+        **({"service_tier": usage.tier} if usage.tier else {}),
+    }
+
+
+def _named(**counts: int | None) -> Counts:
+    return {name: count for name, count in counts.items() if count is not None}
