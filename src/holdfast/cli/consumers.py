@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.text import Text
 
 from holdfast.cli import output
 from holdfast.cli.options import CONNECT_S, AsJson, Db, Token, Url, run, token_for
@@ -56,9 +55,9 @@ def consumers(
     run(work, as_json)
 
 
-def _row(row: dict[str, Any]) -> list[str | Text]:
+def _row(row: dict[str, Any]) -> list[str]:
     since = output.ago(row["oldest_ms"]) if row["oldest_ms"] is not None else ""
-    late = Text(f"! overdue by {row['overdue']}", style="yellow") if row["overdue"] else ""
+    late = f"! overdue by {row['overdue']}" if row["overdue"] else ""
     return [row["consumer"], f"{row['unread']:,}", since, late]
 
 
