@@ -23,7 +23,7 @@ from holdfast.cli.parser import app
 from holdfast.client import messages
 from holdfast.edge.config import Settings
 from holdfast.edge.http import OP_ROUTES, Rest
-from holdfast.edge.metrics import COMMIT_SECONDS, EDGE, METRICS, RESOURCES
+from holdfast.edge.metrics import COMMIT_SECONDS, EDGE, FEED, METRICS, RESOURCES
 from holdfast.errors import CODES
 from holdfast.protocol import codec, events, limits, wire
 from holdfast.protocol.frames import EventsFrame
@@ -198,7 +198,7 @@ def settings() -> str:
 def metrics() -> str:
     """Every metric."""
     named = {"gauge": "holdfast_{}", "counter": "holdfast_{}_total"}
-    every = {**METRICS, **EDGE, **RESOURCES}
+    every = {**METRICS, **EDGE, **FEED, **RESOURCES}
     rows = [(code(named[kind_].format(name)), kind_, text) for name, (kind_, text) in every.items()]
     rows.append(
         (code(f"holdfast_{COMMIT_SECONDS}"), "histogram", "From deciding a batch to its being durable, seconds.")

@@ -12,6 +12,7 @@ from docs import tables
 from holdfast.edge import http as rest
 from holdfast.edge import metrics, sse
 from holdfast.edge.config import Settings
+from holdfast.edge.consumers import Consumers
 from holdfast.edge.webhooks import Webhooks
 from holdfast.errors import CODES
 from holdfast.protocol import events, limits, wire
@@ -132,7 +133,7 @@ def test_every_metric_name_is_one_a_server_exposes() -> None:
     exposed: set[str] = set()
     hub = Hub(MemoryEngine())
     listener = Listener(hub, Settings(), None)  # type: ignore[arg-type]
-    for family in metrics._Collector(listener, Webhooks(hub, Settings())).collect():
+    for family in metrics._Collector(listener, Webhooks(hub, Settings()), Consumers(listener, None)).collect():
         exposed.add(family.name + ("_total" if family.type == "counter" else ""))
     documented = set(re.findall(r"^\| `(holdfast_\w+)`", page("metrics.md"), re.MULTILINE))
     assert documented == exposed

@@ -93,6 +93,7 @@ CODES: dict[str, Code] = {
     "history.not_found": Code(404, False, "There is no such page of history.", "Start from the snapshot's `older`."),
     # HTTP
     "connection.not_found": Code(404, False, "There is no such connection to this server.", "List them with GET /v1/connections; it may have gone by itself."),
+    "consumer.not_found": Code(404, False, "There is no such consumer of the feed.", "List them with GET /v1/consumers, or `holdfast consumers`."),
     "route.not_found": Code(404, False, "There is nothing at this path.", "See /openapi.json for the routes."),
     "route.method": Code(405, False, "This path does not take this method.", "See /openapi.json for the routes."),
     # server

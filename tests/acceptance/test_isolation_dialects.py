@@ -15,6 +15,7 @@ import jwt
 import pytest
 import websockets
 
+from holdfast.edge.consumers import Consumers
 from holdfast.edge.dialects.ag_ui.routes import AgUi
 from holdfast.edge.dialects.ai_sdk.http import AiSdk
 from holdfast.edge.dialects.openai_responses.routes import OpenAIResponses
@@ -83,6 +84,8 @@ OPERATORS = (
     ("GET", "/v1/runs"),
     ("GET", "/v1/activity"),
     ("GET", "/v1/stats"),
+    ("GET", "/v1/consumers"),
+    ("DELETE", "/v1/consumers/c1"),
 )
 ROLES: dict[str, dict[str, list[str]]] = {
     "nothing": {}, "another session": {"s2": sorted(VERBS)}, "a longer prefix": {"s1x*": sorted(VERBS)},
@@ -95,7 +98,7 @@ ROLES: dict[str, dict[str, list[str]]] = {
 
 def test_every_route_has_a_row() -> None:
     served = set()
-    for dialect in (OpenAIResponses, AgUi, AiSdk, Operators):
+    for dialect in (OpenAIResponses, AgUi, AiSdk, Operators, Consumers):
         listener = type("Listener", (), {"hub": None, "socket_kinds": []})()
         for route in dialect(listener, None).routes():  # type: ignore[arg-type]
             if hasattr(route, "methods"):

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import httpx
 import pytest
 
@@ -22,6 +23,7 @@ from holdfast.edge import auth
 from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
 from holdfast.edge.server import port_of, running
+from holdfast.edge.webhooks import Webhooks
 from holdfast.engines.sqlite.backup import backup, restore
 from holdfast.engines.sqlite.check import Problem, verify
 from holdfast.engines.sqlite.engine import SqliteEngine
@@ -136,6 +138,44 @@ async def test_a_backup_of_it_is_restored_as_a_database_that_gives_space_back(da
     writer = engine._store.writer
     assert writer is not None and writer.pragma("auto_vacuum") == 2
     await engine.close()
+
+
+async def test_webhooks_go_on_where_that_version_stopped(database: Path) -> None:
+    """One waited for another try, one had not been read yet."""
+    notices = [
+        {"type": "run.ended", "session": "s1", "incarnation": "i9", "seq": seq, "ts": 1_700, "participants": ["user:me"],
+         "connected": False, "run": f"r{seq}", "agent": "w", "status": "completed"}
+        for seq in (4, 9)
+    ]  # fmt: skip
+    connection = apsw.Connection(str(database))
+    at = 0
+    for notice in notices:
+        connection.execute(
+            "INSERT INTO notice (tenant, name, data) VALUES ('t', 's1', ?)", (json.dumps(notice).encode(),)
+        )
+        at = at or connection.last_insert_rowid()
+    retry = json.dumps({"attempt": 2, "due_ms": 1, "tenant": "t"}).encode()
+    facts = {"webhooks:position": str(at).encode(), f"webhooks:again:{at}": retry}
+    connection.executemany("INSERT INTO fact VALUES (?, ?)", facts.items())
+    connection.close()
+    sent: dict[str, Any] = {}
+
+    def take(request: httpx.Request) -> httpx.Response:
+        sent[request.headers["webhook-id"]] = json.loads(request.content)["data"]["run"]
+        return httpx.Response(200)
+
+    hub = Hub(SqliteEngine(str(database), reserve_bytes=0))
+    await hub.open()
+    client = httpx.AsyncClient(transport=httpx.MockTransport(take))
+    settings = Settings(db="memory:", webhook_url="http://receiver.example/")
+    webhooks = Webhooks(hub, settings, client=client)
+    await webhooks.start()
+    async with asyncio.timeout(10):
+        while len(sent) < 2 or webhooks.waiting:
+            await asyncio.sleep(0.01)
+    await webhooks.stop()
+    await hub.close()
+    assert sent == {"msg_i9_4": "r4", "msg_i9_9": "r9"} and webhooks.gaps == 0
 
 
 WORKER = """

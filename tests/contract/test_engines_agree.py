@@ -49,8 +49,8 @@ class Script:
     def draw(self) -> tuple[str, Verb]:
         key = self.rng.choice(KEYS)
         name = self.rng.choices(
-            ["append", "create", "delete", "compact", "snapshot", "blob", "fact", "mark", "read", "find"],
-            [40, 8, 3, 6, 5, 4, 3, 4, 20, 15],
+            ["append", "create", "delete", "compact", "snapshot", "blob", "fact", "mark", "read", "find", "consumer"],
+            [40, 8, 3, 6, 5, 4, 3, 4, 20, 15, 4],
         )[0]
         self.now_ms += self.rng.randint(0, 2)
         return f"{name} {key}", getattr(self, f"_{name}")(key)
@@ -110,6 +110,17 @@ class Script:
         name, data = self.rng.choice(["a", "a/b", "a/c", "b"]), self.rng.choice([None, b"", b"1"])
         return lambda engine: engine.put_fact(name, data)
 
+    def _consumer(self, key: Key) -> Verb:
+        name, count = self.rng.choice(NAMES), self.rng.choice([None, *range(30)])
+
+        async def verb(engine: Engine) -> object:
+            if count is None:
+                return await engine.release(name)
+            await engine.advance(name, (await engine.feed("", count)).position)
+            return None
+
+        return verb
+
     def _mark(self, key: Key) -> Verb:
         user, seq = self.rng.choice(NAMES), self.rng.randint(0, 50)
         incarnation = self._incarnation(key)
@@ -141,14 +152,21 @@ class Script:
             return list(page.rows), page.before
 
         async def verb(engine: Engine) -> object:
-            feed = [(notice.key, notice.data) for notice in await engine.feed(0, 1_000)]
+            feed = [(notice.key, notice.data) for notice in (await engine.feed("", 1_000)).notices]
             return [
                 await listed(engine), list(await engine.due(now_ms, limit)),
                 list((await engine.queued(key.tenant, "writer", names=names)).keys),
-                feed, len(await engine.feed(after, limit)), await engine.facts("a/"),
+                feed, await beyond(engine, after, limit), await engine.facts("a/"),
             ]  # fmt: skip
 
         return verb
+
+
+async def beyond(engine: Engine, count: int, limit: int) -> object:
+    """How many notices stand beyond the first few, and who has read how far: positions are each engine's own."""
+    after = (await engine.feed("", count)).position
+    consumers = [(consumer.name, consumer.unread, consumer.oldest_ms) for consumer in await engine.consumers()]
+    return len((await engine.feed(after, limit)).notices), consumers
 
 
 async def outcome(verb: Verb, engine: Engine) -> object:

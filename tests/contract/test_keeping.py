@@ -53,6 +53,7 @@ async def test_everything_survives_closing_and_opening(store: object, engine: En
     await engine.put_snapshot(KEY, "i1", 4, b"snap", {0: b"page"})
     await engine.put_blob(KEY, "i1", "b", "text/plain", b"blob")
     await engine.put_fact("f", b"fact")
+    await engine.advance("bills", await engine.feed_end())
     await engine.mark_read(KEY, "i1", "ada", 2)
     await create(engine, Key("acme", "gone"))
     await engine.delete(Key("acme", "gone"), "i1", 3, Index())
@@ -61,7 +62,7 @@ async def test_everything_survives_closing_and_opening(store: object, engine: En
         return [
             await engine.head(KEY), await all_frames(engine), await engine.get_snapshot(KEY),
             await engine.get_page(KEY, "i1", 0), await engine.get_blob(KEY, "i1", "b"), await engine.facts(""),
-            await engine.feed(0, 9), await engine.due(9, 9), await engine.queued("acme", "writer"),
+            await engine.feed("", 9), await engine.consumers(), await engine.due(9, 9), await engine.queued("acme", "writer"),
             await engine.list("acme", user="ada", limit=9), await engine.head(Key("acme", "gone")),
         ]  # fmt: skip
 
@@ -70,7 +71,7 @@ async def test_everything_survives_closing_and_opening(store: object, engine: En
     engine = await store.reopen()  # type: ignore[attr-defined]
     assert await everything(engine) == before
     assert await add(engine, KEY, 4, notices=[{"n": 2}]) == 5
-    assert [notice.data["n"] for notice in await engine.feed(0, 9)] == [1, 2]
+    assert [notice.data["n"] for notice in (await engine.feed("", 9)).notices] == [1, 2]
 
 
 async def test_close_finishes_what_was_accepted_and_is_idempotent(store: object, engine: Engine) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.engines.port import Engine, Index, Key, Notice
+from holdfast.engines.port import Engine, Index, Key
 from holdfast.protocol import limits
 from tests.contract.asking import KEY, add, create
 
@@ -156,34 +156,3 @@ async def test_read_marks_never_move_back(engine: Engine) -> None:
     assert [row.read for row in (await engine.list("acme", user="ada", limit=9)).rows] == [7]
     assert [row.read for row in (await engine.list("acme", user="bob", limit=9)).rows] == [0]
     assert [row.read for row in (await engine.list("acme", limit=9)).rows] == [0]
-
-
-async def test_the_feed_keeps_the_newest(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "FEED_NOTICES", 5)
-    await create(engine)
-    for tail in range(4):
-        await add(engine, KEY, tail, notices=[{"at": tail}, {"at": tail}])
-    feed = await engine.feed(0, 9)
-    assert [notice.data["at"] for notice in feed] == [1, 2, 2, 3, 3]
-    assert [notice.position for notice in feed] == [4, 5, 6, 7, 8]
-    assert await engine.feed(6, 9) == feed[3:]
-
-
-async def test_the_feed_is_in_commit_order(engine: Engine) -> None:
-    other = Key("globex", "s2")
-    await create(engine)
-    await create(engine, other)
-    await add(engine, KEY, 0, notices=[{"type": "a"}, {"type": "b", "deep": [1, {"x": None}]}])
-    await add(engine, other, 0)
-    await add(engine, other, 1, notices=[{"type": "c"}])
-    feed = await engine.feed(0, 9)
-    assert [(notice.key, notice.data["type"]) for notice in feed] == [(KEY, "a"), (KEY, "b"), (other, "c")]
-    assert feed[1].data == {"type": "b", "deep": [1, {"x": None}]}
-    positions = [notice.position for notice in feed]
-    assert positions == sorted(set(positions))
-    assert positions[0] > 0
-    assert isinstance(feed[0], Notice)
-    assert await engine.feed(positions[0], 1) == feed[1:2]
-    assert await engine.feed(positions[2], 9) == []
-    await engine.delete(KEY, "i1", 5, Index())
-    assert [notice.position for notice in await engine.feed(0, 9)] == positions

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import holdfast
-from holdfast.cli import audit, bench, client_commands, output, serve, storage
+from holdfast.cli import audit, bench, client_commands, consumers, output, serve, storage
 
 app = typer.Typer(
     name="holdfast",
@@ -36,6 +36,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(audit.app, name="audit")
+app.add_typer(consumers.app, name="consumers")
 
 
 @app.callback(invoke_without_command=True)

@@ -12,6 +12,7 @@ from holdfast.edge import auth
 from holdfast.edge.asgi_ws import serve_socket
 from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.config import Settings
+from holdfast.edge.consumers import Consumers
 from holdfast.edge.dialects.ag_ui.routes import AgUi
 from holdfast.edge.dialects.ai_sdk.http import AiSdk
 from holdfast.edge.dialects.openai_responses.routes import PATH as RESPONSES
@@ -52,10 +53,12 @@ class Edge:
         self.requests = Requests(self.listener, self.verifier)
         self.tokens = Tokens(settings, self.secret, self.verifier, self.revocations)
         self.webhooks = Webhooks(hub, settings)
+        self.consumers = Consumers(self.listener, self.requests)
         self.routes: list[BaseRoute] = [
             *Rest(self.listener, self.requests, self.tokens).routes(),
             *Operators(self.listener, self.requests).routes(),
-            *Health(self.listener, self.requests, self.webhooks).routes(),
+            *self.consumers.routes(),
+            *Health(self.listener, self.requests, self.webhooks, self.consumers).routes(),
             *OpenAIResponses(self.listener, self.requests).routes(),
             *AgUi(self.listener, self.requests).routes(),
             WebSocketRoute(PATH, self._socket),
@@ -73,11 +76,13 @@ class Edge:
         if self.verifier.keys is not None:
             self.verifier.keys.start()
         await self.webhooks.start()
+        await self.consumers.start()
 
     async def stop(self) -> None:
         """Stop what runs beside the requests; the hub is closed by whoever opened it."""
         if self.verifier.keys is not None:
             await self.verifier.keys.stop()
+        await self.consumers.stop()
         await self.webhooks.stop()
 
     async def _socket(self, socket: WebSocket) -> None:

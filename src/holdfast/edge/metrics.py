@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.edge.browser import LOOPBACK
+from holdfast.edge.consumers import Consumers
 from holdfast.edge.listener import Listener
 from holdfast.edge.request import Requests, json_response
 from holdfast.edge.webhooks import Webhooks
@@ -53,6 +54,11 @@ EDGE: Final[dict[str, tuple[str, str]]] = {
     "webhooks_delivered": ("counter", "Webhooks that were taken."),
     "webhooks_given_up": ("counter", "Webhooks that nobody took in all their tries."),
     "webhooks_waiting": ("gauge", "Webhooks that wait for another try."),
+    "webhooks_gaps": ("counter", "Times the feed no longer had what webhooks had not read."),
+}
+FEED: Final[dict[str, tuple[str, str]]] = {
+    "consumers_unread": ("gauge", "Notices of the feed that the slowest consumer has not read."),
+    "consumers_overdue": ("gauge", "Consumers of the feed that have left too much unread, or for too long."),
 }
 RESOURCES: Final[dict[str, tuple[str, str]]] = {
     "work_bytes": ("counter", "Bytes of messages and bodies charged before they were decoded."),
@@ -70,10 +76,11 @@ _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 class _Collector:
-    def __init__(self, listener: Listener, webhooks: Webhooks) -> None:
+    def __init__(self, listener: Listener, webhooks: Webhooks, consumers: Consumers) -> None:
         self._listener = listener
         self._hub = listener.hub
         self._webhooks = webhooks
+        self._consumers = consumers
 
     def collect(self) -> Iterator[Metric]:
         """Read the counters now."""
@@ -82,6 +89,8 @@ class _Collector:
             yield _family(name, row, getattr(stats, name))
         for name, row in EDGE.items():
             yield _family(name, row, getattr(self._webhooks, name.removeprefix("webhooks_")))
+        for name, row in FEED.items():
+            yield _family(name, row, getattr(self._consumers, name.removeprefix("consumers_")))
         for name, value in self._resources().items():
             yield _family(name, RESOURCES[name], value)
         buckets, running = [], 0
@@ -115,12 +124,12 @@ def _family(name: str, row: tuple[str, str], value: float) -> Metric:
 class Health:
     """The three routes operators look at."""
 
-    def __init__(self, listener: Listener, requests: Requests, webhooks: Webhooks) -> None:
+    def __init__(self, listener: Listener, requests: Requests, webhooks: Webhooks, consumers: Consumers) -> None:
         self._hub = listener.hub
         self._open = listener.settings.metrics_open
         self._requests = requests
         self._registry = CollectorRegistry()
-        self._registry.register(_Collector(listener, webhooks))
+        self._registry.register(_Collector(listener, webhooks, consumers))
 
     def routes(self) -> list[BaseRoute]:
         """All routes."""

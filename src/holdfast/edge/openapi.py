@@ -29,6 +29,8 @@ _PLAIN = (
     ("GET", "/v1/runs", "Runs that have not ended, of sessions in memory", _OPERATOR, ()),
     ("GET", "/v1/activity", "What was written in which session, second by second", _OPERATOR, ()),
     ("GET", "/v1/stats", "The hub's counters and gauges", _OPERATOR, ()),
+    ("GET", "/v1/consumers", "Who reads the feed under a name", _OPERATOR, ()),
+    ("DELETE", "/v1/consumers/{consumer}", "Keep nothing for a consumer of the feed any more", _OPERATOR, ()),
 )  # fmt: skip
 _WRITES = (
     ("POST", "/v1/sessions/{session}/blobs", "Store the body as a blob", "append", 201),

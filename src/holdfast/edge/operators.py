@@ -24,6 +24,14 @@ from holdfast.protocol import limits
 from holdfast.session.access import Principal
 
 
+def require_operator(requests: Requests, request: Request) -> Principal:
+    """Whoever asks, with admin over all sessions. Raises ``auth.denied`` without."""
+    principal = requests.principal(request)
+    if not principal.may("admin", "*"):
+        raise Refused("auth.denied", "this needs admin over all sessions")
+    return principal
+
+
 class Operators:
     """The operators' routes of one server."""
 
@@ -43,10 +51,7 @@ class Operators:
         ]
 
     def _operator(self, request: Request) -> Principal:
-        principal = self.requests.principal(request)
-        if not principal.may("admin", "*"):
-            raise Refused("auth.denied", "this needs admin over all sessions")
-        return principal
+        return require_operator(self.requests, request)
 
     async def connections(self, request: Request) -> Response:
         """Open connections: `{connections: [{connection, actor, surface, device, paused, sessions, titles, …}], all}`."""

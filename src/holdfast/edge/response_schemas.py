@@ -83,6 +83,8 @@ ROUTES: Final[dict[tuple[str, str], Schema]] = {
     ("GET", "/v1/runs"): object_with(runs=array_of(ANY), all=COUNT),
     ("GET", "/v1/activity"): object_with(sessions=ANY),
     ("GET", "/v1/stats"): object_with(now_ms=COUNT, stats=ANY, commit=ANY),
+    ("GET", "/v1/consumers"): object_with(consumers=array_of(ANY), kept=COUNT),
+    ("DELETE", "/v1/consumers/{consumer}"): object_with(),
     ("POST", f"{_S}/blobs"): object_with(blob=TEXT, size=COUNT),
     ("POST", "/v1/tokens"): object_with(token=TEXT, jti=TEXT, expires_in_s=COUNT),
     ("POST", "/v1/tokens/revoke"): object_with(),

@@ -5,13 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import httpx
 from standardwebhooks.webhooks import Webhook
 
 from holdfast.engines.port import Notice
+from holdfast.protocol import events as e
 from holdfast.protocol import limits
+from holdfast.protocol.browser_tools import CALL
+
+_COMMON: Final = ("session", "incarnation", "seq", "participants")
+FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    e.RUN_ENDED: (*_COMMON, "run", "agent", "status"),
+    e.APPROVAL_REQUESTED: (*_COMMON, "run", "approval", "tool", "deadline"),
+}
+"""The kinds of notices that are sent, and what of each; the feed knows more kinds and more of them."""
+
+
+def is_sent(notice: Notice) -> bool:
+    """Whether people are called by it: a top-level run ended, or a decision waits, and none of them was connected."""
+    data = notice.data
+    if data["type"] not in FIELDS or data["connected"] or not data["participants"]:
+        return False
+    if data["type"] == e.RUN_ENDED:
+        return "agent" in data and "parent" not in data
+    return data.get("purpose") != CALL
 
 
 class WebhookSender:
@@ -47,7 +66,7 @@ def webhook_id(notice: Notice) -> str:
 
 def webhook_body(notice: Notice) -> str:
     """The body: what happened and where, never what was said."""
-    fields: dict[str, Any] = {k: v for k, v in notice.data.items() if k not in ("type", "ts", "connected")}
+    fields: dict[str, Any] = {name: notice.data[name] for name in FIELDS[notice.data["type"]] if name in notice.data}
     when = datetime.fromtimestamp(notice.data["ts"] / 1_000, UTC)
     message = {
         "type": notice.data["type"],

@@ -1,7 +1,7 @@
 """Word to people who are away: signed webhooks (Standard Webhooks), at least once.
 
-How far the feed was read is a durable fact, and so is each notice that waits for another try, so a restart repeats
-rather than forgets; receivers drop repeats by ``webhook-id``, which is stable per notice. A notice that is not taken
+They read the feed as its consumer ``webhooks``, and each notice that waits for another try is a durable fact, so a restart
+repeats rather than forgets; receivers drop repeats by ``webhook-id``, which is stable per notice. A notice that is not taken
 does not hold up those behind it, nor does one whose receiver does not answer: several are under way at a time, and of one
 tenant's not all of them. The first start begins with what happens from then on.
 """
@@ -23,8 +23,8 @@ from standardwebhooks.webhooks import Webhook
 
 from holdfast.edge import auth
 from holdfast.edge.config import Settings
-from holdfast.edge.webhook_sender import WebhookSender, webhook_id
-from holdfast.engines.port import Notice
+from holdfast.edge.webhook_sender import WebhookSender, is_sent, webhook_id
+from holdfast.engines.port import Key, Notice
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
 from holdfast.protocol import limits
@@ -32,7 +32,7 @@ from holdfast.visible import logger
 
 log = logger("holdfast.edge")
 
-_POSITION = "webhooks:position"
+CONSUMER = "webhooks"
 _RETRY_PREFIX = "webhooks:again:"
 _PAGE = 100
 _POLL_S = 30.0
@@ -42,15 +42,16 @@ SECRET_BYTES = (24, 64)  # of a signing key, as Standard Webhooks asks for
 class _Retry(NamedTuple):
     """A notice that waits for another try: tries so far, when the next is due (Unix ms)."""
 
+    notice: Notice
     attempt: int
     due_ms: int
-    tenant: str
 
 
 class _Delivery(NamedTuple):
-    """A try in flight."""
+    """A try in flight; ``before`` is the position of the feed right before the notice, for a first try."""
 
     notice: Notice
+    before: str
     attempt: int
     task: asyncio.Task[str | None]
 
@@ -65,11 +66,12 @@ class Webhooks:
         self.secret = ""
         self._client = client
         self._task: asyncio.Task[None] | None = None
-        self._read_position = 0  # how far the feed was read
-        self._stored_position = 0  # how far that is stored
-        self._retries: dict[int, _Retry] = {}
-        self._in_flight: dict[int, _Delivery] = {}
+        self._read_position = ""  # how far the feed was read
+        self._stored_position = ""  # how far that is stored
+        self._retries: dict[str, _Retry] = {}  # both by ``webhook_id``
+        self._in_flight: dict[str, _Delivery] = {}
         self.delivered = 0
+        self.gaps = 0
         self.given_up = 0
         if self._url and urlsplit(self._url).scheme not in ("http", "https"):
             raise HoldfastError("config.invalid", "webhook_url must be http or https")
@@ -146,34 +148,26 @@ class Webhooks:
                 await self._hub.notice_event.wait()
 
     async def _load(self) -> None:
-        """Read the stored position and the notices that wait for another try."""
-        facts = self._hub.engine
-        self._retries = {
-            int(name.removeprefix(_RETRY_PREFIX)): _Retry(
-                int(stored["attempt"]), int(stored["due_ms"]), stored.get("tenant", "")
-            )
-            for name, data in (await facts.facts(_RETRY_PREFIX)).items()
-            if (stored := json.loads(data))
-        }
-        stored = await facts.get_fact(_POSITION)
-        if stored is not None:
-            self._read_position = self._stored_position = int(stored)
-            return
-        while page := await self._hub.notices(self._read_position, _PAGE):
-            self._read_position = page[-1].position
-        await self._hub.engine.put_fact(_POSITION, str(self._read_position).encode())
-        self._stored_position = self._read_position
+        """Read how far the feed was read, and the notices that wait for another try."""
+        engine = self._hub.engine
+        facts = await engine.facts(_RETRY_PREFIX)
+        self._retries = {name.removeprefix(_RETRY_PREFIX): _decode_retry(data) for name, data in facts.items()}
+        position = next((consumer.position for consumer in await engine.consumers() if consumer.name == CONSUMER), None)
+        if position is None:
+            position = await engine.feed_end()
+            await engine.advance(CONSUMER, position)
+        self._read_position = self._stored_position = position
 
     async def _store_position(self) -> None:
         """Store the position up to which every notice was delivered, given up, or is stored for another try."""
-        first_attempts = [
-            position
-            for position, flight in self._in_flight.items()
-            if flight.attempt == 1 and position not in self._retries
-        ]
-        position = min([self._read_position, *(at - 1 for at in first_attempts)])
+        first_attempts = (
+            delivery.before
+            for ident, delivery in self._in_flight.items()
+            if delivery.attempt == 1 and ident not in self._retries
+        )
+        position = next(first_attempts, self._read_position)  # they are begun in the order of the feed
         if position != self._stored_position:
-            await self._hub.engine.put_fact(_POSITION, str(position).encode())
+            await self._hub.engine.advance(CONSUMER, position)
             self._stored_position = position
 
     # --- tries
@@ -181,57 +175,61 @@ class Webhooks:
         """Whether a tenant has as many tries in flight as it may: a receiver that hangs for one delays no other."""
         return sum(f.notice.key.tenant == tenant for f in self._in_flight.values()) >= limits.WEBHOOKS_AT_ONCE_EACH
 
-    def _send(self, sender: WebhookSender, notice: Notice, attempt: int) -> None:
+    def _send(self, sender: WebhookSender, notice: Notice, attempt: int, before: str = "") -> None:
         task = self._hub.loop.create_task(sender.send(notice), name="holdfast webhook")
         task.add_done_callback(lambda _: self._hub.notice_event.set())
-        self._in_flight[notice.position] = _Delivery(notice, attempt, task)
+        self._in_flight[webhook_id(notice)] = _Delivery(notice, before, attempt, task)
 
     async def _send_new(self, sender: WebhookSender) -> None:
         """A first try for each new notice that concerns people of whom nobody was connected."""
         while len(self._in_flight) < limits.WEBHOOKS_AT_ONCE and len(self._retries) < limits.WEBHOOK_WAITING:
-            page = await self._hub.notices(self._read_position, limits.WEBHOOKS_AT_ONCE)
-            if not page:
-                return
-            for notice in page:
+            page = await self._hub.notices(self._read_position, _PAGE)
+            if page.gap:
+                self.gaps += 1
+                log.error("webhooks: the feed no longer has what came after their position; some were not sent")
+            for notice in page.notices:
                 if len(self._in_flight) >= limits.WEBHOOKS_AT_ONCE:
                     return
-                if not notice.data["connected"] and notice.data["participants"]:
+                if is_sent(notice) and not self._is_waiting(notice):
                     if self._at_limit(notice.key.tenant):
                         await self._schedule_retry(notice, 0, self._hub.clock.wall_ms())
                     else:
-                        self._send(sender, notice, 1)
+                        self._send(sender, notice, 1, self._read_position)
                 self._read_position = notice.position
+            self._read_position = page.position
+            if not page.notices:
+                return
+
+    def _is_waiting(self, notice: Notice) -> bool:
+        """Whether it was read before, by a server that ended before it stored how far it had read."""
+        ident = webhook_id(notice)
+        return ident in self._retries or ident in self._in_flight
 
     async def _send_due(self, sender: WebhookSender) -> None:
         """Send the tries that are due, longest first; they leave places for new notices."""
         now = self._hub.clock.wall_ms()
         due = sorted((w.due_ms, at) for at, w in self._retries.items() if w.due_ms <= now and at not in self._in_flight)
-        for _, position in due:
+        for _, ident in due:
             if len(self._in_flight) >= limits.WEBHOOKS_AT_ONCE * 3 // 4:
                 return
-            retry = self._retries[position]
-            if self._at_limit(retry.tenant):
-                continue
-            page = await self._hub.notices(position - 1, 1)
-            if page and page[0].position == position:
-                self._send(sender, page[0], retry.attempt + 1)
-            else:
-                await self._remove_retry(position)
+            retry = self._retries[ident]
+            if not self._at_limit(retry.notice.key.tenant):
+                self._send(sender, retry.notice, retry.attempt + 1)
 
     async def _record_results(self) -> None:
-        for position, delivery in [(at, f) for at, f in self._in_flight.items() if f.task.done()]:
+        for ident, delivery in [(ident, f) for ident, f in self._in_flight.items() if f.task.done()]:
             await self._record_result(delivery.notice, delivery.attempt, delivery.task.result())
-            del self._in_flight[position]
+            del self._in_flight[ident]
 
     async def _record_result(self, notice: Notice, attempt: int, refusal: str | None) -> None:
         """Schedule another try of what was not taken, unless there were enough."""
         if refusal is None:
             self.delivered += 1
-            await self._remove_retry(notice.position)
+            await self._remove_retry(webhook_id(notice))
         elif attempt >= limits.WEBHOOK_ATTEMPTS or refusal == "410":
             self.given_up += 1
             log.warning("webhook %s was given up after %d tries (%s)", webhook_id(notice), attempt, refusal)
-            await self._remove_retry(notice.position)
+            await self._remove_retry(webhook_id(notice))
         else:
             wait_s = min(limits.WEBHOOK_BACKOFF_MAX_S, limits.WEBHOOK_BACKOFF_S * 4 ** (attempt - 1))
             due_ms = self._hub.clock.wall_ms() + round(wait_s * random.uniform(500, 1_000))
@@ -239,13 +237,26 @@ class Webhooks:
             await self._schedule_retry(notice, attempt, due_ms)
 
     async def _schedule_retry(self, notice: Notice, attempt: int, due_ms: int) -> None:
-        data = json.dumps({"attempt": attempt, "due_ms": due_ms, "tenant": notice.key.tenant}).encode()
-        await self._hub.engine.put_fact(f"{_RETRY_PREFIX}{notice.position}", data)
-        self._retries[notice.position] = _Retry(attempt, due_ms, notice.key.tenant)
+        retry, ident = _Retry(notice, attempt, due_ms), webhook_id(notice)
+        await self._hub.engine.put_fact(f"{_RETRY_PREFIX}{ident}", _encode_retry(retry))
+        self._retries[ident] = retry
 
-    async def _remove_retry(self, position: int) -> None:
-        if self._retries.pop(position, None) is not None:
-            await self._hub.engine.put_fact(f"{_RETRY_PREFIX}{position}", None)
+    async def _remove_retry(self, ident: str) -> None:
+        if self._retries.pop(ident, None) is not None:
+            await self._hub.engine.put_fact(f"{_RETRY_PREFIX}{ident}", None)
+
+
+def _encode_retry(retry: _Retry) -> bytes:
+    """With the notice itself: the feed need not keep it until the last try."""
+    tenant, session = retry.notice.key
+    stored = {"attempt": retry.attempt, "due_ms": retry.due_ms, "tenant": tenant, "session": session}
+    return json.dumps({**stored, "notice": retry.notice.data}).encode()
+
+
+def _decode_retry(data: bytes) -> _Retry:
+    stored = json.loads(data)
+    notice = Notice("", Key(stored["tenant"], stored["session"]), stored["notice"])
+    return _Retry(notice, int(stored["attempt"]), int(stored["due_ms"]))
 
 
 def secret_file(settings: Settings) -> Path | None:

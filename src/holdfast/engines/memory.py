@@ -12,11 +12,25 @@ import secrets
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
 
-from holdfast.engines.port import Capabilities, Head, Index, Key, ListedSession, LogAppend, Notice, Queue, SessionPage
+from holdfast.engines.feed import FeedSpan, check_name, forgettable
+from holdfast.engines.port import (
+    Capabilities,
+    Consumer,
+    FeedPage,
+    Head,
+    Index,
+    Key,
+    ListedSession,
+    LogAppend,
+    Notice,
+    Queue,
+    SessionPage,
+)
 from holdfast.engines.rules import (
     check_consecutive,
     check_cover,
@@ -46,6 +60,31 @@ def _place(head: Head) -> tuple[int, str]:
     return head.active_ms, head.key.session
 
 
+class _FeedLog:
+    """The feed and who reads it under a name."""
+
+    def __init__(self) -> None:
+        self.epoch = secrets.token_hex(6)
+        self.newest = 0
+        self.rows: deque[tuple[int, int, Key, dict[str, Any]]] = deque()  # number, ts_ms, where, what
+        self.positions: dict[str, int] = {}
+
+    @property
+    def span(self) -> FeedSpan:
+        return FeedSpan(self.epoch, self.rows[0][0] if self.rows else self.newest + 1, self.newest)
+
+    def add(self, append: LogAppend) -> None:
+        for data in append.notices:
+            self.newest += 1
+            self.rows.append((self.newest, append.ts_ms, append.key, data))
+        last = forgettable(self.newest, limits.FEED_NOTICES, list(self.positions.values()))
+        while append.notices and self.rows and self.rows[0][0] <= last:
+            self.rows.popleft()
+
+    def unread(self, number: int) -> list[tuple[int, int, Key, dict[str, Any]]]:
+        return list(islice(self.rows, max(0, number + 1 - self.span.oldest), None))
+
+
 class _PlantedFailure(msgspec.Struct):
     outcome: str
     code: str
@@ -59,8 +98,7 @@ class MemoryEngine:
         self.capabilities = Capabilities("memory", "memory", False)
         self._sessions: dict[Key, _Session] = {}
         self._names: dict[str, list[str]] = {}  # of each tenant's sessions, sorted
-        self._feed: deque[Notice] = deque()
-        self._last_position = 0
+        self._feed = _FeedLog()
         self._facts: dict[str, bytes] = {}
         self._failures: list[_PlantedFailure] = []
         self._appends = 0
@@ -87,6 +125,7 @@ class MemoryEngine:
         for session in self._sessions.values():
             life = secrets.token_hex(ids.LATER_LIFE_BYTES)
             session.head = msgspec.structs.replace(session.head, incarnation=life)
+        self._feed.epoch = secrets.token_hex(6)
 
     async def open(self) -> None:
         """Nothing to open."""
@@ -120,11 +159,7 @@ class MemoryEngine:
             index = session.head.index if append.index is None else append.index
             session.head = msgspec.structs.replace(session.head, tail=tail, active_ms=append.ts_ms, index=index)
             session.frames.extend(append.frames)
-            for data in append.notices:
-                self._last_position += 1
-                self._feed.append(Notice(self._last_position, append.key, data))
-            while len(self._feed) > limits.FEED_NOTICES:
-                self._feed.popleft()
+            self._feed.add(append)
             self._appends += 1
         if failure is not None:
             raise CommitFailed(failure.outcome, failure.code)
@@ -239,9 +274,36 @@ class MemoryEngine:
         if session is not None:
             session.read[user] = max(seq, session.read.get(user, 0))
 
-    async def feed(self, after: int, limit: int) -> Sequence[Notice]:
+    # --- the feed
+    async def feed(self, after: str, limit: int) -> FeedPage:
         """See ``Engine.feed``."""
-        return [notice for notice in self._feed if notice.position > after][:limit]
+        span = self._feed.span
+        begin, gap = span.start(after)
+        rows = self._feed.unread(begin)[:limit]
+        end = rows[-1][0] if rows else begin
+        return FeedPage([Notice(span.position(n), key, data) for n, _, key, data in rows], span.position(end), gap)
+
+    async def feed_end(self) -> str:
+        """See ``Engine.feed_end``."""
+        return self._feed.span.position(self._feed.newest)
+
+    async def consumers(self) -> Sequence[Consumer]:
+        """See ``Engine.consumers``."""
+        found = []
+        for name, number in sorted(self._feed.positions.items()):
+            rows = self._feed.unread(number)
+            oldest_ms = rows[0][1] if rows else None
+            found.append(Consumer(name, self._feed.span.position(number), len(rows), oldest_ms))
+        return found
+
+    async def advance(self, name: str, position: str) -> None:
+        """See ``Engine.advance``."""
+        number, _ = self._feed.span.start(position)
+        self._feed.positions[check_name(name)] = max(number, self._feed.positions.get(name, 0))
+
+    async def release(self, name: str) -> bool:
+        """See ``Engine.release``."""
+        return self._feed.positions.pop(name, None) is not None
 
     # --- facts and blobs
     async def get_fact(self, name: str) -> bytes | None:

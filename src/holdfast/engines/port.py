@@ -77,11 +77,42 @@ class LogAppend(msgspec.Struct):
 
 
 class Notice(NamedTuple):
-    """An entry of the feed: ``position`` grows with every commit and is never reused."""
+    """An entry of the feed. ``position`` is its place, a string that only the engine reads."""
 
-    position: int
+    position: str
     key: Key
     data: dict[str, Any]
+
+
+class FeedPage(NamedTuple):
+    """A page of the feed.
+
+    Attributes:
+        notices: in commit order; none when there is no more.
+        position: where the next page begins.
+        gap: what came right after the position asked for is not there any more, or the position is of another feed (a
+            backup was put back, say): ``notices`` begin with the oldest there are, and whoever reads has missed some.
+    """
+
+    notices: Sequence[Notice]
+    position: str
+    gap: bool
+
+
+class Consumer(NamedTuple):
+    """Somebody who reads the feed under a name; what they have not read is kept for them.
+
+    Attributes:
+        name: theirs alone.
+        position: as they last advanced to it.
+        unread: how many notices stand beyond it.
+        oldest_ms: when the first of these was appended (``LogAppend.ts_ms``, Unix ms); None when there is none.
+    """
+
+    name: str
+    position: str
+    unread: int
+    oldest_ms: int | None
 
 
 class ListedSession(NamedTuple):
@@ -193,8 +224,24 @@ class Engine(Protocol):
     async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
         """Remember how far a user has read in this life (never moves back). May be written lazily."""
 
-    async def feed(self, after: int, limit: int) -> Sequence[Notice]:
-        """Notices beyond a position, in commit order; of all there ever were, the newest ``limits.FEED_NOTICES``."""
+    # --- the feed
+    async def feed(self, after: str, limit: int) -> FeedPage:
+        """Up to ``limit`` notices beyond a position, in commit order. The empty position is before the oldest there are.
+
+        The newest ``limits.FEED_NOTICES`` are kept, and all that a consumer has not read."""
+
+    async def feed_end(self) -> str:
+        """The position after the newest notice."""
+
+    async def consumers(self) -> Sequence[Consumer]:
+        """Everybody who reads the feed under a name, by name."""
+
+    async def advance(self, name: str, position: str) -> None:
+        """A consumer has read up to a position, durably; the first time makes it one. It never moves back: an earlier
+        position changes nothing, nor does one of another feed, with which a new consumer begins before the oldest notice."""
+
+    async def release(self, name: str) -> bool:
+        """Forget a consumer, durably; nothing is kept for it any more. Whether there was one."""
 
     # --- small durable facts beside the logs
     async def get_fact(self, name: str) -> bytes | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.engines.port import Head, Index, Key, LogAppend
 from holdfast.errors import CommitFailed, HoldfastError, Refused, Unavailable
-from holdfast.hub import deciding, deleting
+from holdfast.hub import deciding, deleting, notices
 from holdfast.hub import index as indexing
 from holdfast.hub.activity import Activity
 from holdfast.hub.pending import Callback, Outcome, PendingCommand, resolve_into
@@ -258,6 +258,7 @@ class HotSession:
             for pending in batch:
                 pending.drop_content()
             index = indexing.build(self, events) if control else None
+            news = self._notices(events) if any(map(notices.is_notable, decision.types)) else []
             append = LogAppend(
                 self.key,
                 self.incarnation,
@@ -265,16 +266,23 @@ class HotSession:
                 frames,
                 events[-1].ts,
                 index,
-                indexing.notices(self, events) if control else [],
+                news,
                 decision.essential,
             )
             await self._append(append)
             self._inherited_keys.clear()
             self._on_commit(events, frames, index, control)
+            if news:
+                self.hub.notice_event.set()
             if e.UPSTREAM_UNKNOWN in decision.types:
                 self.hub.stats.count_unknown(events)
         for pending in batch:
             pending.notify()
+
+    def _notices(self, events: list[Event]) -> list[dict[str, Any]]:
+        assert self.state is not None
+        readers = self.readers.values()
+        return notices.build(self.state, events, lambda: {reader.conn.principal.actor for reader in readers})
 
     async def _append(self, append: LogAppend) -> None:
         """Make it durable, or forget what was decided on the way to it."""
@@ -314,8 +322,6 @@ class HotSession:
         if control:
             self.hub.workers.on_commit(self, events)
             self.arm()
-            if any(event.type in (e.RUN_ENDED, e.APPROVAL_REQUESTED) for event in events):
-                self.hub.notice_event.set()
         self.hub.lists.touch(self)
         self.snapshotter.on_commit(frames[-1].last - frames[0].first + 1, size)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from holdfast.engines.port import Engine, Key, Notice
+from holdfast.engines.port import Engine, FeedPage, Key
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub import operations
 from holdfast.hub.blobs import BlobStore
@@ -228,8 +228,8 @@ class Hub:
         """Who is here now."""
         return self.presence.list_present(await self.load_session(principal, session, "presence"))
 
-    async def notices(self, after: int, limit: int) -> Sequence[Notice]:
-        """What those who are away should hear of, in commit order."""
+    async def notices(self, after: str, limit: int) -> FeedPage:
+        """A page of what happened in all sessions (``hub/notices.py``), in commit order."""
         return await self.engine.feed(after, limit)
 
     # --- blobs

@@ -1,12 +1,10 @@
-"""What is written beside the log with each append: the index by which sessions are found, and notices for the feed."""
+"""The index by which sessions are found, written beside the log with each append that changes it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from holdfast.engines.port import Index
-from holdfast.protocol import browser_tools
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Event
 from holdfast.session import approval, program
@@ -80,40 +78,3 @@ def _labels(state: State) -> dict[str, str]:
     if newest is None:
         newest = next((run for run in reversed(state.ended.values()) if run.parent is None), None)
     return dict(newest.labels) if newest is not None else {}
-
-
-def notices(session: HotSession, events: Iterable[Event]) -> list[dict[str, Any]]:
-    """What somebody who is away should hear of: the end of a top run, an approval that waits."""
-    state = session.state
-    assert state is not None
-    entries: list[dict[str, Any]] = []
-    for event in events:
-        if event.type == e.RUN_ENDED:
-            ended = state.ended.get(event.run or "")
-            if ended is None or ended.parent is not None:
-                continue
-            facts: dict[str, Any] = {"run": event.run, "agent": ended.agent, "status": event.data["status"]}
-        elif event.type == e.APPROVAL_REQUESTED and browser_tools.purpose(event.data) != browser_tools.CALL:
-            facts = {
-                "run": event.run,
-                "approval": event.data["approvalId"],
-                "tool": event.data["tool"],
-                "deadline": event.data["deadline"],
-            }
-        else:
-            continue
-        people = list(state.participants)
-        connected = {reader.conn.principal.actor for reader in session.readers.values()}
-        entries.append(
-            {
-                "type": event.type,
-                "session": session.key.session,
-                "incarnation": session.incarnation,
-                "seq": event.seq,
-                "ts": event.ts,
-                "participants": people,
-                "connected": any(p in connected for p in people),
-                **facts,
-            }
-        )
-    return entries

@@ -11,6 +11,7 @@ from holdfast.agents.browser_tools import CLAIM, RESULT, BrowserToolFailed
 from holdfast.agents.errors import ToolFailed
 from holdfast.agents.run import RunContext
 from holdfast.client.session import Session
+from holdfast.edge.webhook_sender import is_sent
 from holdfast.protocol.fold import View
 from holdfast.session.access import full_access
 from tests.unit.agents.conftest import House, Item, items, refusal, seen
@@ -215,8 +216,9 @@ async def test_what_tabs_are_asked_waits_for_no_person(house: House) -> None:
 
     async def told() -> tuple[int, list[str]]:
         """What lists count, and what webhooks are told of."""
-        notices = await house.hub.notices(0, 100)
-        told = [n.data for n in notices if n.data["type"] == "approval.requested"]
+        notices = (await house.hub.notices("", 100)).notices
+        told = [n.data for n in notices if is_sent(n._replace(data={**n.data, "connected": False}))]
+        told = [data for data in told if data["type"] == "approval.requested"]
         hot = await house.hub.load_session(full_access("t", "user:ann"), session.id)
         return hot.index.card.get("approvals", 0), [data["tool"] for data in told]
 

@@ -42,7 +42,7 @@ async def test_connections_runs_and_counters(site: Site) -> None:
         assert bob.connection.connected
 
 
-@pytest.mark.parametrize("path", ["/v1/connections", "/v1/runs", "/v1/activity", "/v1/stats"])
+@pytest.mark.parametrize("path", ["/v1/connections", "/v1/runs", "/v1/activity", "/v1/stats", "/v1/consumers"])
 async def test_only_operators_look_and_only_at_their_own(site: Site, path: str) -> None:
     async with Client(site.url, site.token()) as ann:
         await (await ann.create(agent="writer")).send("hello")

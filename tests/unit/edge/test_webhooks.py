@@ -14,11 +14,14 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from holdfast.edge.config import Settings
+from holdfast.edge.webhook_sender import is_sent
 from holdfast.edge.webhooks import Webhooks
 from holdfast.engines.memory import MemoryEngine
+from holdfast.engines.port import Key, Notice
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
 from holdfast.protocol import limits, wire
+from holdfast.protocol.events import Draft
 from holdfast.session.access import full_access
 
 pytestmark = pytest.mark.anyio
@@ -79,7 +82,7 @@ async def test_what_was_before_the_first_start_is_history(hub: Hub) -> None:
     receiver = Receiver()
     sender = receiver.sender(hub)
     await sender.start()
-    await until(lambda: sender._stored_position > 0)
+    await until(lambda: bool(sender._stored_position))
     run = await ended(hub)
     await until(lambda: bool(receiver.seen))
     await sender.stop()
@@ -200,7 +203,7 @@ async def test_a_receiver_that_hangs_delays_no_other_notice(hub: Hub) -> None:
     receiver = Hanging(lambda told: told["run"] in hanging or not hanging)
     sender = receiver.sender(hub)
     await sender.start()
-    await until(lambda: sender._stored_position > 0 or bool(hub.engine._facts))  # type: ignore[attr-defined]
+    await until(lambda: bool(sender._stored_position))
     hanging.append(await ended(hub))
     await until(lambda: len(receiver.begun) == 1)
     others = [await ended(hub) for _ in range(20)]
@@ -217,7 +220,7 @@ async def test_a_tenant_whose_receiver_hangs_leaves_room_for_others(hub: Hub) ->
     receiver = Hanging(lambda told: bool(told["tenant"] == "acme"))
     sender = receiver.sender(hub)
     await sender.start()
-    await until(lambda: bool(hub.engine._facts))  # type: ignore[attr-defined]
+    await until(lambda: bool(sender._stored_position))
     runs = [await ended(hub) for _ in range(40)]
     await until(lambda: len(receiver.begun) == limits.WEBHOOKS_AT_ONCE_EACH)
     for _ in range(3):
@@ -235,7 +238,7 @@ async def test_what_was_under_way_when_the_server_ended_is_sent_again(hub: Hub) 
     receiver = Hanging(lambda told: True)
     sender = receiver.sender(hub)
     await sender.start()
-    await until(lambda: bool(hub.engine._facts))  # type: ignore[attr-defined]
+    await until(lambda: bool(sender._stored_position))
     runs = [await ended(hub) for _ in range(3)]
     await until(lambda: len(receiver.begun) == 3)
     await sender.stop()
@@ -244,3 +247,104 @@ async def test_what_was_under_way_when_the_server_ended_is_sent_again(hub: Hub) 
     await sender.start()
     await until(lambda: set(later.taken) == set(runs))
     await sender.stop()
+
+
+# --- the feed
+async def test_they_read_the_feed_as_a_consumer_that_holds_it_back(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FEED_NOTICES", 1)
+    sender = Receiver().sender(hub)
+    await sender.start()
+    await sender.stop()
+    runs = [await ended(hub) for _ in range(3)]
+    (consumer,) = await hub.engine.consumers()
+    assert consumer.name == "webhooks" and consumer.unread >= 3
+    later = Receiver()
+    sender = later.sender(hub)
+    await sender.start()
+    await until(lambda: set(later.taken) == set(runs))
+    end = await hub.engine.feed_end()
+    await until(lambda: sender._stored_position == end)
+    await sender.stop()
+    assert sender.gaps == 0 and (await hub.engine.consumers())[0].unread == 0
+
+
+async def test_a_gap_is_reported_and_what_is_left_is_sent(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limits, "FEED_NOTICES", 1)
+    receiver = Hanging(lambda told: True)
+    sender = receiver.sender(hub)
+    await sender.start()
+    await sender.stop()
+    stored = hub.engine.consumers
+
+    async def as_in_a_database_of_version_0_1() -> Any:
+        return [consumer._replace(position="ffff.1") for consumer in await stored()]
+
+    monkeypatch.setattr(hub.engine, "consumers", as_in_a_database_of_version_0_1)
+    later = Receiver()
+    sender = later.sender(hub)
+    await sender.start()
+    run = await ended(hub)
+    await until(lambda: later.taken == [run])
+    await sender.stop()
+    assert sender.gaps == 1 and "no longer has" in caplog.text
+
+
+async def test_kinds_that_were_not_sent_before_are_not_sent_now(hub: Hub) -> None:
+    receiver = Receiver()
+    sender = receiver.sender(hub)
+    await sender.start()
+    recorder = full_access("acme", "policy:budget")
+    await hub.execute(recorder, wire.Append(session="s1", events=[Draft("budget.warned", {"left": 3})]))
+    run = await ended(hub)
+    await until(lambda: bool(receiver.seen))
+    await sender.stop()
+    types = [notice.data["type"] for notice in (await hub.notices("", 99)).notices]
+    assert {"budget.warned", "run.queued", "cancel.requested", "run.ended"} == set(types)
+    ((_, told, _),) = receiver.seen
+    assert told["data"] == {
+        "tenant": "acme", "session": "s1", "incarnation": told["data"]["incarnation"], "seq": told["data"]["seq"],
+        "participants": ["user:ann"], "run": run, "agent": "w", "status": "cancelled",
+    }  # fmt: skip
+
+
+async def test_what_was_read_twice_is_sent_once_more_at_most(hub: Hub) -> None:
+    """A server that ended before it stored how far it had read: what waits for another try is not begun anew."""
+    receiver = Receiver(lambda told: 503)
+    sender = receiver.sender(hub)
+    await sender.start()
+    before = sender._stored_position
+    await ended(hub)
+    await until(lambda: sender.waiting == 1)
+    await sender.stop()
+    await hub.engine.release("webhooks")
+    await hub.engine.advance("webhooks", before)
+    later = Receiver()
+    sender = later.sender(hub)
+    await sender.start()
+    await until(lambda: bool(later.seen) and sender.waiting == 0)
+    await asyncio.sleep(0.1)
+    await sender.stop()
+    assert len(later.seen) == 1
+
+
+CALLED = {"participants": ["user:ann"], "connected": False}
+
+
+@pytest.mark.parametrize(
+    ("data", "sent"),
+    [
+        ({"type": "run.ended", **CALLED, "agent": "w"}, True),
+        ({"type": "run.ended", **CALLED, "agent": "w", "parent": "r1"}, False),
+        ({"type": "run.ended", **CALLED}, False),  # of a run that nothing is remembered of
+        ({"type": "run.ended", **CALLED, "agent": "w", "connected": True}, False),
+        ({"type": "run.ended", **CALLED, "agent": "w", "participants": []}, False),
+        ({"type": "approval.requested", **CALLED}, True),  # of version 0.1
+        ({"type": "approval.requested", **CALLED, "purpose": "decision"}, True),
+        ({"type": "approval.requested", **CALLED, "purpose": "call"}, False),
+        *(({"type": type_}, False) for type_ in ("run.queued", "usage.recorded", "approval.resolved", "budget.warned")),
+    ],
+)
+def test_people_are_called_by_what_concerns_them(data: dict[str, Any], sent: bool) -> None:
+    assert is_sent(Notice("p", Key("acme", "s1"), data)) is sent

@@ -201,7 +201,7 @@ async def test_a_restored_session_is_a_new_incarnation_with_its_content(database
     assert await engine.get_page(KEY, head.incarnation, 0) == b"page"
     assert await engine.get_blob(KEY, head.incarnation, "b") == ("text/plain", b"blob")
     assert await engine.get_fact("f") == b"fact"
-    assert len(await engine.feed(0, 99)) == 20
+    assert len((await engine.feed("", 99)).notices) == 20
     assert [row.read for row in (await engine.list("acme", user="ada", search="tides", limit=9)).rows] == [3]
     gone = await engine.head(Key("acme", "gone"))
     assert gone is not None
@@ -209,6 +209,22 @@ async def test_a_restored_session_is_a_new_incarnation_with_its_content(database
     with pytest.raises(Refused) as caught:
         await add(engine, 20)
     assert caught.value.code == "session.incarnation"
+    await engine.close()
+
+
+async def test_positions_of_the_feed_from_before_a_restore_are_a_gap(database: str, tmp_path: Path) -> None:
+    """What came after them is not what was read then: numbers come again for other happenings."""
+    backup(database, str(tmp_path / "backup.db"))
+    engine = SqliteEngine(database, reserve_bytes=0)
+    await engine.open()
+    page = await engine.feed("", 5)
+    await engine.close()
+    new = str(tmp_path / "new.db")
+    restore(str(tmp_path / "backup.db"), new)
+    engine = SqliteEngine(new, reserve_bytes=0)
+    await engine.open()
+    assert (await engine.feed(page.position, 99)).gap
+    assert not (await engine.feed("", 99)).gap
     await engine.close()
 
 

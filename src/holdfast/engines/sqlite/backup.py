@@ -131,6 +131,7 @@ def _copy_pages(origin: apsw.Connection, target: apsw.Connection, on_progress: O
 def _new_lives(path: str) -> int:
     connection = apsw.Connection(path)
     try:
+        schema.prepare(connection)  # a backup of an older format becomes a database of this one
         with connection:
             sessions = lives.begin_new(connection)
             schema.mark_closed(connection)  # what is here is all there is now

@@ -50,8 +50,8 @@ def verify(path: str, *, vfs: str | None = None) -> Iterator[CheckProgress | Pro
     Yields progress after every session, and every problem found.
 
     Raises:
-        HoldfastError: ``config.invalid`` when there is no such file, ``engine.version`` when the file is not a Holdfast database of this version, or
-            ``engine.corrupt`` when it cannot be read at all.
+        HoldfastError: ``config.invalid`` when there is no such file, ``engine.version`` when the file is not a Holdfast database
+            or of a newer format, or ``engine.corrupt`` when it cannot be read at all.
     """
     if vfs is None and os.path.isfile(path) and os.path.getsize(path) < _HEADER_BYTES:
         raise HoldfastError("engine.corrupt", f"{path}: too short to be a database")

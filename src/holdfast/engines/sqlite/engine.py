@@ -11,9 +11,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 
-from holdfast.engines.port import Capabilities, Head, Index, Key, LogAppend, Notice, Queue, SessionPage
+from holdfast.engines.feed import check_name
+from holdfast.engines.port import Capabilities, Consumer, FeedPage, Head, Index, Key, LogAppend, Queue, SessionPage
 from holdfast.engines.rules import check_consecutive
-from holdfast.engines.sqlite import reader, schema, session_queries, writes
+from holdfast.engines.sqlite import feed, reader, schema, session_queries, writes
 from holdfast.engines.sqlite.checkpointer import Checkpointer
 from holdfast.engines.sqlite.eraser import Eraser
 from holdfast.engines.sqlite.gil_fairness import GilFairness
@@ -213,9 +214,26 @@ class SqliteEngine:
         """See ``Engine.mark_read``."""
         await self._write(partial(writes.mark_read, key=key, incarnation=incarnation, user=user, seq=seq))
 
-    async def feed(self, after: int, limit: int) -> Sequence[Notice]:
+    # --- the feed
+    async def feed(self, after: str, limit: int) -> FeedPage:
         """See ``Engine.feed``."""
-        return await self._read(reader.feed, after, limit)
+        return await self._read(feed.read, after, limit)
+
+    async def feed_end(self) -> str:
+        """See ``Engine.feed_end``."""
+        return await self._read(feed.end)
+
+    async def consumers(self) -> Sequence[Consumer]:
+        """See ``Engine.consumers``."""
+        return await self._read(feed.consumers)
+
+    async def advance(self, name: str, position: str) -> None:
+        """See ``Engine.advance``. A consumer that goes on frees space: it is admitted when the disk is full."""
+        await self._write(partial(feed.advance, name=check_name(name), position=position), essential=True)
+
+    async def release(self, name: str) -> bool:
+        """See ``Engine.release``."""
+        return await self._write(partial(feed.release, name=name), essential=True)
 
     # --- facts and blobs
     async def get_fact(self, name: str) -> bytes | None:

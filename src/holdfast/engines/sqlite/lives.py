@@ -10,7 +10,8 @@ from holdfast.protocol import ids
 
 
 def begin_new(connection: apsw.Connection) -> int:
-    """Give every session another incarnation, in the caller's transaction; answers how many there are.
+    """Give every session another incarnation, and the feed another epoch, in the caller's transaction; answers how many
+    sessions there are.
 
     Logs, snapshots, pages and blobs hang on row ids, not on incarnations, and stay.
     """
@@ -18,4 +19,5 @@ def begin_new(connection: apsw.Connection) -> int:
     for id_ in rows:
         life = secrets.token_hex(ids.LATER_LIFE_BYTES)
         connection.execute("UPDATE session SET incarnation = ? WHERE id = ?", (life, id_))
+    connection.execute("UPDATE feed SET epoch = lower(hex(randomblob(6)))")
     return len(rows)

@@ -10,10 +10,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 
-from holdfast.engines.port import Head, Key, Notice
+from holdfast.engines.port import Head, Key
 from holdfast.engines.rules import check_life
 from holdfast.engines.sqlite import statements
-from holdfast.engines.sqlite.rows import StoredSession, decode_notice, decode_session, frame_from_row, verify_checksum
+from holdfast.engines.sqlite.rows import StoredSession, decode_session, frame_from_row, verify_checksum
 from holdfast.errors import HoldfastError, Unavailable
 from holdfast.protocol.frames import Frame
 
@@ -134,12 +134,6 @@ def blob_size(connection: apsw.Connection, key: Key, incarnation: str, blob: str
 def due(connection: apsw.Connection, now_ms: int, limit: int) -> list[Key]:
     """Sessions that need attention."""
     return [Key(*row) for row in connection.execute(statements.DUE, (now_ms, limit))]
-
-
-def feed(connection: apsw.Connection, after: int, limit: int) -> list[Notice]:
-    """Notices in commit order."""
-    rows = connection.execute(statements.FEED, (after, limit))
-    return [Notice(position, Key(tenant, name), decode_notice(data)) for position, tenant, name, data in rows]
 
 
 def get_fact(connection: apsw.Connection, name: str) -> bytes | None:

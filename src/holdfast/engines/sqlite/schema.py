@@ -6,7 +6,9 @@ from typing import Final
 
 import apsw
 
+from holdfast.engines.sqlite import migrations
 from holdfast.errors import HoldfastError
+from holdfast.visible import logger
 
 APPLICATION_ID: Final = 0x486F6C64
 """``Hold`` in ASCII: marks the file as ours (https://www.sqlite.org/pragma.html#pragma_application_id)."""
@@ -14,8 +16,8 @@ APPLICATION_ID: Final = 0x486F6C64
 INCREMENTAL: Final = 2
 """``auto_vacuum`` of files that give free pages back to the disk when they are told to."""
 
-VERSION: Final = 1
-"""Version of the tables below, kept in ``user_version``."""
+VERSION: Final = 2
+"""Format of the tables below, kept in ``user_version``; ``migrations.py`` brings older ones to it."""
 
 FIXED_RELEASE: Final = (3, 51, 3)
 FIXED_BACKPORTS: Final[dict[tuple[int, ...], int]] = {(3, 50): 7, (3, 44): 6}
@@ -66,8 +68,16 @@ CREATE TABLE notice (
   position INTEGER PRIMARY KEY AUTOINCREMENT,
   tenant   TEXT NOT NULL,
   name     TEXT NOT NULL,
-  data     BLOB NOT NULL
+  data     BLOB NOT NULL,
+  ts_ms    INTEGER NOT NULL DEFAULT 0
 );
+
+-- What the feed's positions belong to: after a restore, or a lost log, numbers come again for other happenings.
+CREATE TABLE feed (id INTEGER PRIMARY KEY CHECK (id = 1), epoch TEXT NOT NULL);
+INSERT INTO feed VALUES (1, lower(hex(randomblob(6))));
+
+-- Who reads the feed under a name, and how far: what lies beyond the least position is kept.
+CREATE TABLE consumer (name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
 
 -- Derived from the log, may be dropped at any time: the newest snapshot of a session, and pages of its history.
 CREATE TABLE snapshot (session INTEGER PRIMARY KEY, seq INTEGER NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL);
@@ -100,6 +110,9 @@ CREATE TABLE erasing (session INTEGER PRIMARY KEY);
 CREATE TABLE opening (id INTEGER PRIMARY KEY CHECK (id = 1), times INTEGER NOT NULL);
 INSERT INTO opening VALUES (1, 0);
 """
+
+
+log = logger(__name__)
 
 
 def check_library(version: str | None = None) -> None:
@@ -142,7 +155,7 @@ def is_marked_open(connection: apsw.Connection) -> bool:
 
 
 def prepare(connection: apsw.Connection) -> None:
-    """Create the tables in an empty database; refuse one that is not ours or of another version.
+    """Create the tables in an empty database, bring an older one to this format; refuse one that is not ours or newer.
 
     Raises:
         HoldfastError: ``engine.version``.
@@ -152,7 +165,9 @@ def prepare(connection: apsw.Connection) -> None:
             connection.execute(TABLES)
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", VERSION)
-    check_format(connection)
+    format_ = check_format(connection)
+    if migrations.migrate(connection, VERSION):
+        log.warning("the database had format %d and has %d now; only a backup leads back", format_, VERSION)
 
 
 def is_empty(connection: apsw.Connection) -> bool:
@@ -161,10 +176,23 @@ def is_empty(connection: apsw.Connection) -> bool:
     return owner == 0 and version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
 
 
-def check_format(connection: apsw.Connection) -> None:
-    """Refuse a file that is not a Holdfast database of this version. Raises ``engine.version``."""
-    owner, version = connection.pragma("application_id"), connection.pragma("user_version")
+def check_format(connection: apsw.Connection) -> int:
+    """The format of a file, this version's or an older one. Writes nothing.
+
+    Raises:
+        HoldfastError: ``engine.version`` when it is not a Holdfast database, or of a format that this version cannot read.
+    """
+    owner, version = connection.pragma("application_id"), int(connection.pragma("user_version"))
     if owner != APPLICATION_ID:
         raise HoldfastError("engine.version", "the file is a SQLite database of some other program")
-    if version != VERSION:
-        raise HoldfastError("engine.version", f"the database has format {version}, this version works with {VERSION}")
+    if version > VERSION:
+        raise HoldfastError(
+            "engine.version",
+            f"the database has format {version}, made by a newer version; this one reads {migrations.OLDEST} to {VERSION}",
+            fix="Run the newer version, or restore a backup from before the upgrade.",
+        )
+    if version < migrations.OLDEST:
+        raise HoldfastError(
+            "engine.version", f"the database has format {version}; this version reads {migrations.OLDEST} to {VERSION}"
+        )
+    return version

@@ -32,8 +32,8 @@ def update_heads(rows: int) -> str:
 
 @cache
 def insert_notices(rows: int) -> str:
-    """Entries of the feed; parameters ``tenant, name, data`` per row."""
-    return f"INSERT INTO notice (tenant, name, data) VALUES {','.join(['(?,?,?)'] * rows)}"
+    """Entries of the feed; parameters ``tenant, name, data, ts_ms`` per row."""
+    return f"INSERT INTO notice (tenant, name, data, ts_ms) VALUES {','.join(['(?,?,?,?)'] * rows)}"
 
 
 INSERT_SESSION: Final = (
@@ -74,6 +74,17 @@ INSERT_BLOB: Final = "INSERT INTO blob (session, name, media_type, crc, data) VA
 PUT_FACT: Final = "INSERT INTO fact (name, data) VALUES (?,?) ON CONFLICT (name) DO UPDATE SET data = excluded.data"
 DELETE_FACT: Final = "DELETE FROM fact WHERE name = ?"
 
+# A consumer never moves back.
+ADVANCE: Final = (
+    "INSERT INTO consumer (name, position) VALUES (?,?) "
+    "ON CONFLICT (name) DO UPDATE SET position = max(position, excluded.position)"
+)
+RELEASE: Final = "DELETE FROM consumer WHERE name = ? RETURNING name"
+POSITIONS: Final = "SELECT position FROM consumer"
+FORGET_NOTICES: Final = (
+    "DELETE FROM notice WHERE position IN (SELECT position FROM notice WHERE position <= ? ORDER BY position LIMIT ?)"
+)
+
 # Erasing a deleted life, a bounded piece at a time: which rows, with their sizes, and how one goes.
 START_ERASING: Final = "INSERT INTO erasing (session) VALUES (?)"
 ERASING: Final = "SELECT session FROM erasing ORDER BY session"
@@ -105,7 +116,16 @@ GET_FACT: Final = "SELECT data FROM fact WHERE name = ?"
 FACTS: Final = "SELECT name, data FROM fact WHERE name BETWEEN ?1 AND ?1 || char(0x10FFFF) ORDER BY name"
 
 DUE: Final = "SELECT tenant, name FROM session WHERE due_ms <= ? ORDER BY due_ms, tenant, name LIMIT ?"
-TRIM_NOTICES: Final = "DELETE FROM notice WHERE position <= ?"
+
+# The feed: what there is of it, a page of it, and who reads it with the age of what they have not read.
+FEED_SPAN: Final = """
+SELECT epoch, (SELECT min(position) FROM notice), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'notice'), 0)
+FROM feed
+"""
+CONSUMERS: Final = """
+SELECT name, position, (SELECT ts_ms FROM notice WHERE notice.position > consumer.position ORDER BY notice.position LIMIT 1)
+FROM consumer ORDER BY name
+"""
 FEED: Final = "SELECT position, tenant, name, data FROM notice WHERE position > ? ORDER BY position LIMIT ?"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import apsw
 from msgspec.structs import replace
 
+from holdfast.engines.feed import forgettable
 from holdfast.engines.port import Head, Index, Key
 from holdfast.engines.rules import check_present, searchable
 from holdfast.engines.sqlite import statements
@@ -20,6 +21,9 @@ from holdfast.errors import Refused
 from holdfast.protocol import limits
 
 CACHED_SESSIONS = 10_000
+
+FORGET_ROWS = 1_000
+"""Notices that one transaction forgets, so that it delays nobody after a consumer was released."""
 
 
 class Transaction:
@@ -63,9 +67,9 @@ class Transaction:
         self._advanced[session.id] = head
         self._frames += rows
 
-    def notify(self, key: Key, notices: list[bytes]) -> None:
+    def notify(self, key: Key, ts_ms: int, notices: list[bytes]) -> None:
         """Add to the feed."""
-        self._notices += [(*key, data) for data in notices]
+        self._notices += [(*key, data, ts_ms) for data in notices]
 
     # --- at once
     def insert_session(self, head: Head) -> StoredSession:
@@ -129,9 +133,15 @@ class Transaction:
         )
         if self._notices:
             self._insert(statements.insert_notices, self._notices)
-            newest = self.connection.last_insert_rowid()
-            self.connection.execute(statements.TRIM_NOTICES, (newest - limits.FEED_NOTICES,))
+            self._forget_notices(self.connection.last_insert_rowid(), len(self._notices))
         self._frames, self._advanced, self._notices = [], {}, []
+
+    def _forget_notices(self, newest: int, added: int) -> None:
+        """Forget what need not be kept, a piece at a time: more than was added, so that it comes to an end."""
+        positions = [row[0] for row in self.connection.execute(statements.POSITIONS)]
+        last = forgettable(newest, limits.FEED_NOTICES, positions)
+        if last > 0:
+            self.connection.execute(statements.FORGET_NOTICES, (last, max(FORGET_ROWS, 2 * added)))
 
     def _insert(self, statement: Callable[[int], str], rows: list[tuple[Any, ...]]) -> None:
         at = 0

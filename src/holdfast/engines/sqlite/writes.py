@@ -59,7 +59,7 @@ def append(tx: Transaction, log_append: LogAppend, notices: list[bytes]) -> None
     tail = log_append.frames[-1].last if log_append.frames else log_append.expected
     tx.advance(session, tail, log_append.ts_ms, [frame_row(session.id, frame) for frame in log_append.frames])
     if notices:
-        tx.notify(log_append.key, notices)
+        tx.notify(log_append.key, log_append.ts_ms, notices)
     if log_append.index is not None and log_append.index != session.head.index:
         tx.update_index(log_append.key, log_append.index)
 
