@@ -3,6 +3,8 @@
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
+from holdfast.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from holdfast.agents.approvals import Approval as Approval
     from holdfast.agents.errors import ToolDenied as ToolDenied
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from holdfast.protocol.events import Event as Event
     from holdfast.protocol.fold import View as View
     from holdfast.protocol.wire import Cursor as Cursor
-
-__version__ = "0.1.0"
 
 _NAMES = {
     "Approval": "holdfast.agents.approvals",

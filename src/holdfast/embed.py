@@ -89,7 +89,7 @@ class _Pipe:
         except HoldfastError as error:
             operations.answer_error(self, wire.op_and_id(message)[1], error)
         else:
-            self._hub.dispatch(self, op)
+            operations.dispatch(self._hub, self, op)
 
 
 class Loopback:
@@ -305,10 +305,10 @@ class EmbeddedBlobs:
         self._principal = principal
 
     async def put(self, session: str, data: bytes, media_type: str = "application/octet-stream") -> str:
-        return await self._hub.put_blob(self._principal, session, media_type, data)
+        return await self._hub.blobs.put(self._principal, session, media_type, data)
 
     async def get(self, session: str, blob: str) -> tuple[str, bytes]:
-        return await self._hub.get_blob(self._principal, session, blob)
+        return await self._hub.blobs.get(self._principal, session, blob)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -342,7 +342,7 @@ class EmbeddedSession:
         await session.create()
         request = session.connection.request
         answer = await request(wire.Send(session=self.id, text=text, agent=name, key=key or new_key()))
-        hot = await self._hub.hub.load_session(full_access(self._hub.tenant, self._actor), self.id)
+        hot = await self._hub.hub.sessions.load(full_access(self._hub.tenant, self._actor), self.id)
         before = wire.Cursor(hot.incarnation, max(0, int(answer["first"]) - 1))
         return EmbeddedRun(session, str(answer["run"] or ""), str(answer["messageId"]), before)
 

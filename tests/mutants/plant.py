@@ -68,7 +68,9 @@ def dirty_read() -> None:
     real = hot.HotSession._append
 
     async def append(self: Any, append: Any) -> None:
-        self.hub.readers.fan_out(self, append.frames, 0)
+        for observer in self._observers:
+            if isinstance(observer, readers.Readers):
+                observer.fan_out(self, append.frames, 0)
         await real(self, append)
 
     hot.HotSession._append = append  # type: ignore[method-assign]
@@ -81,7 +83,7 @@ def dirty_read() -> None:
 )
 def assignment_ahead() -> None:
     def when_durable(self: Any, read: Callable[[], Any]) -> Any:
-        future = self.hub.loop.create_future()
+        future = self.runtime.loop.create_future()
         future.set_result(read())
         return future
 
@@ -163,7 +165,7 @@ def refusal_of_the_lost() -> None:
     f"{COMMITS}::test_workers_hear_of_what_was_stored_by_a_commit_that_failed",
 )
 def unheard_commit() -> None:
-    workers.Workers.on_missed_commit = lambda self, session, events: None  # type: ignore[method-assign]
+    workers.Workers.missed = lambda self, session, events: None  # type: ignore[method-assign]
 
 
 @mutant("LOG-10", "time follows a wall clock that steps back", PROGRAM)
@@ -209,7 +211,7 @@ def off_by_one_resume() -> None:
 )
 def slow_reader_buffered() -> None:
     def fan_out(self: Any, session: Any, frames: Any, size: int) -> None:
-        batch = hot.batch_of(frames, session.key.session, operator=True)
+        batch = readers.batch_of(frames, session.key.session, operator=True)
         for reader in list(session.readers.values()):
             if reader.live:
                 reader.cursor = frames[-1].last
@@ -326,12 +328,12 @@ def no_turns() -> None:
 
 @mutant("RUN-2", "time in which the hub stood still counts against leases", LEASES)
 def stall_counts() -> None:
-    workers.Workers.extend_all = lambda self, seconds: None  # type: ignore[method-assign]
+    hot.HotSession.extend_leases = lambda self, seconds: None  # type: ignore[method-assign]
 
 
 @mutant("RUN-3", "a lease never runs out", LEASES)
 def endless_lease() -> None:
-    workers.Workers.expire = lambda self, session: None  # type: ignore[method-assign]
+    hot.HotSession._expire_leases = lambda self, state: None  # type: ignore[method-assign]
 
 
 @mutant("RUN-5", "a decision does not wake the run that waits for it", "tests/unit/session/test_approvals.py")

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 from holdfast.edge.listener import Listener
 from holdfast.edge.local_subscription import LocalSubscription, SubscriptionMessage
 from holdfast.errors import HoldfastError, Refused
+from holdfast.hub import operations
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol import events as e
 from holdfast.protocol.browser_tools import claim_of, offered_call
@@ -74,13 +75,13 @@ class BrowserCallResponder:
                     claims[claim] = _Claim(run, *notes[approval])
         finally:
             if claims:
-                self._hub.background(self._deliver(subscription, claims))
+                self._hub.runtime.background(self._deliver(subscription, claims))
             else:
                 subscription.end()
 
     async def _waiting(self, results: list[BrowserResult]) -> dict[str, tuple[str, BrowserResult]]:
         """The claims that wait for one of these results, with their runs."""
-        session = await self._hub.load_session(self._principal, self._session)
+        session = await self._hub.sessions.load(self._principal, self._session)
         by_call = {result.call: result for result in results}
 
         def look() -> dict[str, tuple[str, BrowserResult]]:
@@ -105,7 +106,7 @@ class BrowserCallResponder:
         if len(note) <= limits.NAME_CHARS:
             return "approved", note
         try:
-            blob = await self._hub.put_blob(self._principal, self._session, "application/json", raw)
+            blob = await self._hub.blobs.put(self._principal, self._session, "application/json", raw)
         except Refused as error:
             if error.code != "input.too_large":
                 raise
@@ -118,7 +119,7 @@ class BrowserCallResponder:
             session=self._session, approval=approval, decision=decision, note=note, incarnation=self._life
         )  # fmt: skip
         try:
-            await self._hub.execute(self._principal, op)
+            await operations.execute(self._hub, self._principal, op)
         except Refused as error:
             if error.code != "approval.resolved":
                 raise
@@ -139,7 +140,7 @@ class BrowserCallResponder:
                     if not claims:
                         return
         except (HoldfastError, TimeoutError) as error:  # the agent offers the call anew
-            self._hub.log.info("a browser's result was not delivered: %r", error)
+            self._hub.runtime.log.info("a browser's result was not delivered: %r", error)
 
 
 def _claim_requests(message: SubscriptionMessage) -> list[tuple[str, Any]]:

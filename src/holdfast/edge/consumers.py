@@ -66,7 +66,7 @@ class Consumers:
         """Look, and go on looking."""
         with contextlib.suppress(HoldfastError):
             await self.look()
-        self._task = self._hub.loop.create_task(self._run(), name="holdfast consumers")
+        self._task = self._hub.runtime.loop.create_task(self._run(), name="holdfast consumers")
 
     async def stop(self) -> None:
         """Look no more."""

@@ -16,6 +16,7 @@ from holdfast.edge.listener import Listener
 from holdfast.edge.request import Requests, json_response, matches_etag
 from holdfast.edge.tokens import Tokens
 from holdfast.errors import Refused
+from holdfast.hub import operations
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.session.life import check_life
 
@@ -96,7 +97,7 @@ class Rest:
                 self.requests.spend(request, EXTRA_WORK.get(route.op, 0))
                 if "session" in request.path_params:
                     self.requests.charge_load(request, request.path_params["session"])
-                return json_response(await self.listener.hub.execute(principal, op), route.status)
+                return json_response(await operations.execute(self.listener.hub, principal, op), route.status)
 
         return handle
 
@@ -112,7 +113,7 @@ class Rest:
             before = (number(ms, "before"), name)
         self.requests.spend(request, LIST_WORK)
         search = codec.check_text(request.query_params.get("search", ""), "search")[: limits.NAME_CHARS]
-        rows, after = await self.listener.hub.list(principal, search=search, before=before, limit=limit)
+        rows, after = await self.listener.hub.lists.page(principal, search=search, before=before, limit=limit)
         return json_response({"sessions": rows, "next": None if after is None else f"{after[0]}~{after[1]}"})
 
     async def _view(self, request: Request) -> tuple[str, int, bytes]:
@@ -186,20 +187,20 @@ class Rest:
         """Store the body as a blob: ``{blob, size}``."""
         principal, session = self.requests.principal(request), session_of(request)
         self.requests.charge_load(request, session)
-        await self.listener.hub.load_session(principal, session, "append")  # before the body is waited for
+        await self.listener.hub.sessions.load(principal, session, "append")  # before the body is waited for
         media = request.headers.get("content-type", "").lower()[: limits.NAME_CHARS]
         data = await self.requests.blob(request)
-        blob = await self.listener.hub.put_blob(principal, session, media or "application/octet-stream", data)
+        blob = await self.listener.hub.blobs.put(principal, session, media or "application/octet-stream", data)
         return json_response({"blob": blob, "size": len(data)}, 201)
 
     async def get_blob(self, request: Request) -> Response:
         """A blob's content, which no browser will run."""
         principal, session = self.requests.principal(request), session_of(request)
         self.requests.charge_load(request, session)
-        size = await self.listener.hub.blob_size(principal, session, request.path_params["blob"])
+        size = await self.listener.hub.blobs.size(principal, session, request.path_params["blob"])
         self.requests.allocate(request, size)  # before it is read
         self.requests.spend(request, size // SENT_TIMES)
-        media, data = await self.listener.hub.get_blob(principal, session, request.path_params["blob"])
+        media, data = await self.listener.hub.blobs.get(principal, session, request.path_params["blob"])
         headers = {
             "content-disposition": "attachment", "content-security-policy": "default-src 'none'; sandbox",
             "cache-control": "private, max-age=31536000, immutable",

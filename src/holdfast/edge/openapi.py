@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-import holdfast
 from holdfast.edge import openapi_dialects, response_schemas
 from holdfast.edge.tokens import NarrowRequest, RevokeRequest
 from holdfast.errors import CODES
 from holdfast.session.access import NEEDS
+from holdfast.version import __version__
 
 _OPERATOR = "admin over all sessions"
 _PLAIN = (
@@ -80,7 +80,7 @@ def document(routes: Sequence[Any]) -> dict[str, Any]:
         _relax(name, schema)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Holdfast", "version": holdfast.__version__, "description": "Durable sessions; see PROTOCOL.md."},
+        "info": {"title": "Holdfast", "version": __version__, "description": "Durable sessions; see PROTOCOL.md."},
         "paths": paths,
         "components": {
             "schemas": {**components, "Error": _error()},

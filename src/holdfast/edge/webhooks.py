@@ -61,6 +61,7 @@ class Webhooks:
 
     def __init__(self, hub: Hub, settings: Settings, *, client: httpx.AsyncClient | None = None) -> None:
         self._hub = hub
+        self._news = hub.news.listen()
         self._url = settings.webhook_url
         self._secret_file = secret_file(settings)
         self.secret = ""
@@ -87,7 +88,7 @@ class Webhooks:
             signer = self._signer()
             with contextlib.suppress(HoldfastError):  # ``_run`` tries again
                 await self._load()  # what happens from here on is sent
-            self._task = self._hub.loop.create_task(self._run(signer), name="holdfast webhooks")
+            self._task = self._hub.runtime.loop.create_task(self._run(signer), name="holdfast webhooks")
 
     async def stop(self) -> None:
         """End; what was not delivered is delivered after the next start."""
@@ -119,7 +120,7 @@ class Webhooks:
                 try:
                     await self._load()
                     while True:
-                        self._hub.notice_event.clear()
+                        self._news.clear()
                         await self._record_results()
                         await self._send_due(sender)
                         await self._send_new(sender)
@@ -145,7 +146,7 @@ class Webhooks:
             async with asyncio.timeout(
                 min([_POLL_S, *waits])
             ):  # wait_for of 3.11 loses a cancel that comes with the news
-                await self._hub.notice_event.wait()
+                await self._news.wait()
 
     async def _load(self) -> None:
         """Read how far the feed was read, and the notices that wait for another try."""
@@ -176,14 +177,14 @@ class Webhooks:
         return sum(f.notice.key.tenant == tenant for f in self._in_flight.values()) >= limits.WEBHOOKS_AT_ONCE_EACH
 
     def _send(self, sender: WebhookSender, notice: Notice, attempt: int, before: str = "") -> None:
-        task = self._hub.loop.create_task(sender.send(notice), name="holdfast webhook")
-        task.add_done_callback(lambda _: self._hub.notice_event.set())
+        task = self._hub.runtime.loop.create_task(sender.send(notice), name="holdfast webhook")
+        task.add_done_callback(lambda _: self._news.set())
         self._in_flight[webhook_id(notice)] = _Delivery(notice, before, attempt, task)
 
     async def _send_new(self, sender: WebhookSender) -> None:
         """A first try for each new notice that concerns people of whom nobody was connected."""
         while len(self._in_flight) < limits.WEBHOOKS_AT_ONCE and len(self._retries) < limits.WEBHOOK_WAITING:
-            page = await self._hub.notices(self._read_position, _PAGE)
+            page = await self._hub.engine.feed(self._read_position, _PAGE)
             if page.gap:
                 self.gaps += 1
                 log.error("webhooks: the feed no longer has what came after their position; some were not sent")

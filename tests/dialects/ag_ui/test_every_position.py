@@ -88,7 +88,7 @@ async def everything(site: Site, agents: Agents) -> list[Event]:
             run = await session.send("Pump!", agent="flaky")
             await flaky.stuck.wait()
             lost = LeaseExpired(session="all", run=run.id, generation=1, reason="lease")
-            await site.hub.hot(Key("acme", "all")).submit(lost, "system:session")
+            await site.hub.sessions.hot(Key("acme", "all")).submit(lost, "system:session")
             await run.finished()
             run = await session.send("Mail it.", agent="clerk")
             async with asyncio.timeout(20):

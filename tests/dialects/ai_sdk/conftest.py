@@ -183,7 +183,7 @@ class Site:
         async with asyncio.timeout(30):
             while True:
                 with contextlib.suppress(holdfast.Refused):  # not there yet
-                    held = (await self.hub.load_session(someone, session)).view
+                    held = (await self.hub.sessions.load(someone, session)).view
                     if sum("ended_ts" in r for r in held.runs.values() if "parent" not in r) >= runs:
                         return await self.log(session)
                 await asyncio.sleep(0.02)

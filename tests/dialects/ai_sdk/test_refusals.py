@@ -297,7 +297,7 @@ async def test_a_client_that_does_not_listen_holds_nobody_up_and_misses_nothing(
         async with asyncio.timeout(30):
             while True:
                 with contextlib.suppress(Refused):  # not there yet
-                    state = (await site.hub.load_session(full_access("default", "user:test"), "c1")).state
+                    state = (await site.hub.sessions.load(full_access("default", "user:test"), "c1")).state
                     if state is not None and state.ended:  # the view's window is too small for so much
                         break
                 await asyncio.sleep(0.02)

@@ -216,10 +216,10 @@ async def test_what_tabs_are_asked_waits_for_no_person(house: House) -> None:
 
     async def told() -> tuple[int, list[str]]:
         """What lists count, and what webhooks are told of."""
-        notices = (await house.hub.notices("", 100)).notices
+        notices = (await house.hub.engine.feed("", 100)).notices
         told = [n.data for n in notices if is_sent(n._replace(data={**n.data, "connected": False}))]
         told = [data for data in told if data["type"] == "approval.requested"]
-        hot = await house.hub.load_session(full_access("t", "user:ann"), session.id)
+        hot = await house.hub.sessions.load(full_access("t", "user:ann"), session.id)
         return hot.index.card.get("approvals", 0), [data["tool"] for data in told]
 
     assert await told() == (0, [])

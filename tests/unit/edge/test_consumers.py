@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.edge.consumers import Consumers, overdue
 from holdfast.engines.port import Consumer
+from holdfast.hub import operations
 from holdfast.protocol import limits, wire
 from holdfast.session.access import full_access
 from tests.unit.cli.test_client_commands import run_command
@@ -21,8 +22,8 @@ pytestmark = pytest.mark.anyio
 async def leave_unread(site: Site, session: str) -> None:
     """Something happens that consumers have not read."""
     ann = full_access("acme", "user:ann")
-    await site.hub.execute(ann, wire.Create(session=session, agent="w"))
-    await site.hub.execute(ann, wire.Send(session=session, text="x"))
+    await operations.execute(site.hub, ann, wire.Create(session=session, agent="w"))
+    await operations.execute(site.hub, ann, wire.Send(session=session, text="x"))
 
 
 def test_too_much_and_too_long() -> None:

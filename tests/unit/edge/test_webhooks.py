@@ -19,6 +19,7 @@ from holdfast.edge.webhooks import Webhooks
 from holdfast.engines.memory import MemoryEngine
 from holdfast.engines.port import Key, Notice
 from holdfast.errors import HoldfastError
+from holdfast.hub import operations
 from holdfast.hub.hub import Hub
 from holdfast.protocol import limits, wire
 from holdfast.protocol.events import Draft
@@ -59,15 +60,15 @@ async def hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
     monkeypatch.setattr(limits, "WEBHOOK_BACKOFF_S", 0.02)
     hub = Hub(MemoryEngine())
     await hub.open()
-    await hub.execute(ANN, wire.Create(session="s1", agent="w"))
+    await operations.execute(hub, ANN, wire.Create(session="s1", agent="w"))
     yield hub
     await hub.close(1)
 
 
 async def ended(hub: Hub) -> str:
     """A run that ends while nobody is there."""
-    run = str((await hub.execute(ANN, wire.Send(session="s1", text="secret words")))["run"])
-    await hub.execute(ANN, wire.Cancel(session="s1", run=run, force=True))
+    run = str((await operations.execute(hub, ANN, wire.Send(session="s1", text="secret words")))["run"])
+    await operations.execute(hub, ANN, wire.Cancel(session="s1", run=run, force=True))
     return run
 
 
@@ -216,7 +217,7 @@ async def test_a_receiver_that_hangs_delays_no_other_notice(hub: Hub) -> None:
 
 async def test_a_tenant_whose_receiver_hangs_leaves_room_for_others(hub: Hub) -> None:
     other = full_access("other", "user:bob")
-    await hub.execute(other, wire.Create(session="s1", agent="w"))
+    await operations.execute(hub, other, wire.Create(session="s1", agent="w"))
     receiver = Hanging(lambda told: bool(told["tenant"] == "acme"))
     sender = receiver.sender(hub)
     await sender.start()
@@ -224,8 +225,8 @@ async def test_a_tenant_whose_receiver_hangs_leaves_room_for_others(hub: Hub) ->
     runs = [await ended(hub) for _ in range(40)]
     await until(lambda: len(receiver.begun) == limits.WEBHOOKS_AT_ONCE_EACH)
     for _ in range(3):
-        run = str((await hub.execute(other, wire.Send(session="s1", text="x")))["run"])
-        await hub.execute(other, wire.Cancel(session="s1", run=run, force=True))
+        run = str((await operations.execute(hub, other, wire.Send(session="s1", text="x")))["run"])
+        await operations.execute(hub, other, wire.Cancel(session="s1", run=run, force=True))
         await until(lambda run=run: run in receiver.taken)  # type: ignore[misc]
     assert sum(told["tenant"] == "acme" for told in receiver.begun) == limits.WEBHOOKS_AT_ONCE_EACH
     receiver.go_on.set()
@@ -296,11 +297,11 @@ async def test_kinds_that_were_not_sent_before_are_not_sent_now(hub: Hub) -> Non
     sender = receiver.sender(hub)
     await sender.start()
     recorder = full_access("acme", "policy:budget")
-    await hub.execute(recorder, wire.Append(session="s1", events=[Draft("budget.warned", {"left": 3})]))
+    await operations.execute(hub, recorder, wire.Append(session="s1", events=[Draft("budget.warned", {"left": 3})]))
     run = await ended(hub)
     await until(lambda: bool(receiver.seen))
     await sender.stop()
-    types = [notice.data["type"] for notice in (await hub.notices("", 99)).notices]
+    types = [notice.data["type"] for notice in (await hub.engine.feed("", 99)).notices]
     assert {"budget.warned", "run.queued", "cancel.requested", "run.ended"} == set(types)
     ((_, told, _),) = receiver.seen
     assert told["data"] == {

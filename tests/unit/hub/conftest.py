@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from holdfast.engines.memory import MemoryEngine
+from holdfast.hub import operations
 from holdfast.hub.hub import Hub
 from holdfast.hub.port import Batch
 from holdfast.protocol import wire
@@ -59,7 +60,7 @@ class Pipe:
         """Send an operation through the front door and return its answer."""
         ident = next(self._ids)
         op.id = ident
-        await self.hub.handle(self, msgspec.json.encode(op))
+        operations.handle(self.hub, self, msgspec.json.encode(op))
         return await self.until(lambda m: m.get("id") == ident)
 
     def events(self, session: str = "s1") -> list[dict[str, Any]]:

@@ -96,10 +96,10 @@ async def test_one_that_fails_denies_and_says_nothing_of_why(owned: Hub) -> None
 
 async def test_facts_that_are_old_deny_everything_it_judges(owned: Hub) -> None:
     ann = await begin(owned)
-    owned.policy.age = limits.POLICY_FACTS_S + 1  # type: ignore[attr-defined]
+    owned.runtime.policy.age = limits.POLICY_FACTS_S + 1  # type: ignore[attr-defined]
     for op in (wire.Rename(**S, title="x"), wire.Send(**S, text="x"), wire.Delete(**S), wire.Cancel(**S, scope="all")):
         assert code(await ann.ask(op)) == "policy.unavailable"
-    owned.policy.age = 0.0  # type: ignore[attr-defined]
+    owned.runtime.policy.age = 0.0  # type: ignore[attr-defined]
     assert code(await ann.ask(wire.Rename(**S, title="x"))) == ""
 
 
@@ -155,7 +155,7 @@ async def test_it_survives_a_restart_and_its_deadline_denies(owned: Hub) -> None
     ann = await begin(owned)
     op = wire.Send(**S, text="$3", agent="writer")
     ident = (await ann.ask(op))["error"]["approval"]
-    session = owned.hot(next(iter(owned.sessions)))
+    session = owned.sessions.hot(next(iter(owned.sessions)))
     session.forget()  # folded again from the log
     assert (await ann.ask(op))["error"]["approval"] == ident
     card = session.index.card

@@ -20,6 +20,7 @@ from holdfast.edge.dialects.ag_ui.user_message import meta_of
 from holdfast.edge.dialects.life_ids import incoming_id
 from holdfast.edge.listener import Listener
 from holdfast.errors import Refused
+from holdfast.hub import operations
 from holdfast.protocol import codec, contexts, limits, wire
 from holdfast.protocol import events as e
 from holdfast.protocol.bounds import too_large
@@ -150,11 +151,11 @@ class AgUiCommands:
         )  # fmt: skip
         await self._ensure_session(principal, session)
         op.attachments = [
-            wire.Attachment(await self._hub.put_blob(principal, session, media, data), name, media)
+            wire.Attachment(await self._hub.blobs.put(principal, session, media, data), name, media)
             for media, name, data in blobs
         ]
         try:
-            answer = await self._hub.execute(principal, op)
+            answer = await operations.execute(self._hub, principal, op)
         except Refused as error:
             if error.code not in _DUPLICATE_CODES:
                 raise
@@ -167,11 +168,11 @@ class AgUiCommands:
     async def _ensure_session(self, principal: Principal, session: str) -> None:
         """Create the session when there never was one of this name; a deleted one stays deleted."""
         try:
-            await self._hub.load_session(principal, session, "append")
+            await self._hub.sessions.load(principal, session, "append")
         except Refused as error:
             if error.code != "session.not_found":
                 raise
-            await self._hub.execute(principal, wire.Create(session=session))
+            await operations.execute(self._hub, principal, wire.Create(session=session))
 
     async def _find_run(
         self, principal: Principal, agent: str, run_input: RunAgentInput, ident: str, text: str
@@ -196,7 +197,7 @@ class AgUiCommands:
             wire.Regenerate, session=run_input.threadId, input=ident, agent=agent, select=True, key=_key("run", run_input.runId),
             incarnation=life,
         )  # fmt: skip
-        answer = await self._hub.execute(principal, op)
+        answer = await operations.execute(self._hub, principal, op)
         return str(answer["run"])
 
     def mark_reported(self, principal: Principal, session: str, runs: set[str]) -> None:
@@ -232,7 +233,7 @@ class AgUiCommands:
                 decision="approved" if entry.approved else "denied",
             )  # fmt: skip
             try:
-                await self._hub.execute(principal, op)
+                await operations.execute(self._hub, principal, op)
             except Refused as error:
                 if error.code != "approval.resolved":
                     raise
@@ -272,16 +273,18 @@ class AgUiCommands:
                 Draft(e.TOOL_RESULT, {**data, "error": {"message": error}} if isinstance(error, str) else data)
             )
         append = wire.Append(session=session, events=drafts, key=_key("results", last))
-        await self._hub.execute(principal, append)
+        await operations.execute(self._hub, principal, append)
         op = build_op(wire.Send, session=session, text="", agent=agent, key=last)
-        return (await self._hub.execute(principal, op)).get("run")
+        return (await operations.execute(self._hub, principal, op)).get("run")
 
     async def _put_state(self, principal: Principal, run_input: RunAgentInput) -> None:
         codec.check_value({"state": run_input.state}, "state")
         await self._ensure_session(principal, run_input.threadId)
         drafts = [Draft(e.STATE_SNAPSHOT, {"snapshot": run_input.state})]
-        await self._hub.execute(
-            principal, wire.Append(session=run_input.threadId, events=drafts, key=_key("state", run_input.runId))
+        await operations.execute(
+            self._hub,
+            principal,
+            wire.Append(session=run_input.threadId, events=drafts, key=_key("state", run_input.runId)),
         )
 
     async def _view(self, principal: Principal, session: str) -> tuple[str, View]:

@@ -25,6 +25,7 @@ from holdfast.edge.local_subscription import LocalSubscription, SubscriptionMess
 from holdfast.edge.request import Requests, json_response
 from holdfast.edge.sse import COMMENT, HEADERS, SubscriptionResponse
 from holdfast.errors import HoldfastError, Refused
+from holdfast.hub import operations
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
@@ -115,7 +116,7 @@ class AgUi:
         for run in runs:
             try:
                 op = wire.Cancel(session=thread, run=run, force=stop_request.force, incarnation=life)
-                await self._hub.execute(principal, op)
+                await operations.execute(self._hub, principal, op)
             except Refused as error:
                 if error.code != "run.ended":
                     raise
@@ -158,7 +159,9 @@ class AgUi:
                 if message is None:
                     yield COMMENT
                 elif stream.stale:
-                    await self._hub.attach_reader(subscription, stream.session, "snapshot")
+                    await operations.subscribe(
+                        self._hub, subscription, wire.Subscribe(session=stream.session, start="snapshot")
+                    )
             yield _encode(
                 [stream.run_error("connection.lost", f"{subscription.close_reason}: the run goes on; connect again.")]
             )
@@ -201,7 +204,7 @@ class AgUi:
         return stream.snapshot(message.seq or 0, View.load(view), client_messages, state)
 
     async def _older(self, principal: Principal, session: str, page: int) -> dict[str, Any]:
-        found = await self._hub.execute(principal, wire.History(session=session, page=page))
+        found = await operations.execute(self._hub, principal, wire.History(session=session, page=page))
         older: dict[str, Any] = msgspec.json.decode(found["page"])
         return older
 

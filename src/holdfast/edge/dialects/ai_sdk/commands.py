@@ -16,6 +16,7 @@ from holdfast.edge.dialects.life_ids import incoming_id
 from holdfast.edge.listener import Listener
 from holdfast.edge.local_subscription import LocalSubscription
 from holdfast.errors import Refused
+from holdfast.hub import operations
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.view import ENDED
@@ -103,14 +104,14 @@ class ChatCommands:
             return {"runs": []}
         try:
             op = wire.Cancel(session=session, run=run, incarnation=await self._incarnation(session))
-            return await self.hub.execute(self.principal, op)
+            return await operations.execute(self.hub, self.principal, op)
         except Refused as error:
             if error.code != "run.ended":
                 raise
             return {"runs": []}
 
     async def _incarnation(self, session: str) -> str:
-        return (await self.hub.load_session(self.principal, codec.check_session_id(session))).incarnation
+        return (await self.hub.sessions.load(self.principal, codec.check_session_id(session))).incarnation
 
     async def view(self, session: str) -> dict[str, Any]:
         """The session's view as JSON data."""
@@ -157,30 +158,30 @@ class ChatCommands:
         }  # fmt: skip
         if edited:
             try:
-                result = await self.hub.execute(self.principal, wire.Send(edits=key, **fields))
+                result = await operations.execute(self.hub, self.principal, wire.Send(edits=key, **fields))
                 return result["run"]  # type: ignore[no-any-return]
             except Refused as error:
                 if error.code != "input.not_found":  # it never arrived: then this is the first time
                     raise
-        return (await self.hub.execute(self.principal, wire.Send(key=key, **fields)))["run"]  # type: ignore[no-any-return]
+        return (await operations.execute(self.hub, self.principal, wire.Send(key=key, **fields)))["run"]  # type: ignore[no-any-return]
 
     async def _check_blob(self, session: str, blob: str) -> None:
         """Raises ``blob.not_found``, also for a chat that nobody has written to yet."""
         try:
-            await self.hub.get_blob(self.principal, session, blob)
+            await self.hub.blobs.get(self.principal, session, blob)
         except Refused as error:
             raise Refused("blob.not_found") if error.code == "session.not_found" else error from None
 
     async def _create(self, session: str) -> None:
         try:
-            await self.hub.load_session(self.principal, session, "append")
+            await self.hub.sessions.load(self.principal, session, "append")
         except Refused as error:
             if error.code != "session.not_found":
                 raise
-            await self.hub.execute(self.principal, wire.Create(session=session, agent=self._agent))
+            await operations.execute(self.hub, self.principal, wire.Create(session=session, agent=self._agent))
 
     async def _attach(self, session: str, file: File) -> wire.Attachment:
-        blob = file.blob or await self.hub.put_blob(self.principal, session, file.media_type, file.data)
+        blob = file.blob or await self.hub.blobs.put(self.principal, session, file.media_type, file.data)
         return wire.Attachment(blob, file.name, file.media_type)
 
     async def _regenerate(self, session: str, request: ChatRequest) -> str | None:
@@ -200,7 +201,7 @@ class ChatCommands:
             op = wire.Regenerate(
                 session=session, input=ident, agent=self._agent, select=True, incarnation=life
             )  # as the SDK, which drops the rest
-            return str((await self.hub.execute(self.principal, op))["run"])
+            return str((await operations.execute(self.hub, self.principal, op))["run"])
         except Refused as error:
             if error.code not in ("session.not_found", "input.not_found") or last is None:
                 raise
@@ -223,7 +224,7 @@ class ChatCommands:
         try:
             for op in resolutions:
                 try:
-                    await self.hub.execute(self.principal, op)
+                    await operations.execute(self.hub, self.principal, op)
                 except Refused as error:
                     if error.code != "approval.resolved":  # somebody was faster: the stream says who
                         raise

@@ -215,7 +215,7 @@ class ChatConnection(ServerConnection):
                     other.stop_timer.cancel()
                     other.stop_timer = None
         self._exchanges[exchange.ident] = exchange
-        self.hub.background(self._serve(exchange, chat_request, done))
+        self.hub.runtime.background(self._serve(exchange, chat_request, done))
 
     async def _serve(self, exchange: Exchange, chat_request: ChatRequest | None, done: Callable[[], None]) -> None:
         commands = ChatCommands(self.listener, self.principal, self._agent, self._version, exchange.tools)
@@ -236,7 +236,7 @@ class ChatConnection(ServerConnection):
         except HoldfastError as error:
             self._send_frame({"type": "error", "requestId": exchange.ident, "errorText": f"{error.code}: {error.text}"})
         except Exception:
-            self.hub.log.exception("a request of an AI SDK client failed")
+            self.hub.runtime.log.exception("a request of an AI SDK client failed")
             self._send_frame({"type": "error", "requestId": exchange.ident, "errorText": "server.internal"})
         finally:
             self._exchanges.pop(exchange.ident, None)
@@ -274,7 +274,7 @@ class ChatConnection(ServerConnection):
         if exchange is None or exchange.aborted or exchange.stop_timer is not None:
             return
         if exchange.is_resume:
-            exchange.stop_timer = self.hub.loop.call_later(RESUME_GRACE_S, self._stop, exchange)
+            exchange.stop_timer = self.hub.runtime.loop.call_later(RESUME_GRACE_S, self._stop, exchange)
         else:
             self._stop(exchange)
 
@@ -282,7 +282,7 @@ class ChatConnection(ServerConnection):
         exchange.aborted, exchange.stop_timer = True, None
         if exchange.run is not None:
             commands = ChatCommands(self.listener, self.principal, self._agent, self._version)
-            self.hub.background(_log_refusal(self, exchange, commands.stop(exchange.chat, exchange.run)))
+            self.hub.runtime.background(_log_refusal(self, exchange, commands.stop(exchange.chat, exchange.run)))
 
 
 async def _log_refusal(connection: ChatConnection, exchange: Exchange, stopping: Coroutine[Any, Any, Any]) -> None:
@@ -290,7 +290,9 @@ async def _log_refusal(connection: ChatConnection, exchange: Exchange, stopping:
     try:
         await stopping
     except HoldfastError as error:
-        connection.hub.log.info("%s may not stop run %s: %s", connection.principal.actor, exchange.run, error.code)
+        connection.hub.runtime.log.info(
+            "%s may not stop run %s: %s", connection.principal.actor, exchange.run, error.code
+        )
 
 
 def socket_kind(version: int, agent: str) -> SocketKind:

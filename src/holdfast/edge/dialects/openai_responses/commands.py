@@ -14,6 +14,7 @@ from holdfast.edge.dialects.openai_responses.past import past_drafts
 from holdfast.edge.dialects.openai_responses.request import Decision, ResponseRequest, functions
 from holdfast.edge.listener import Listener
 from holdfast.errors import Refused
+from holdfast.hub import operations
 from holdfast.protocol import contexts, ids, limits, wire
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Draft
@@ -92,7 +93,7 @@ class ResponseCommands:
         """Create the session, titled by the first line, unless it exists; whether it did not."""
         title = text.strip().partition("\n")[0][:_TITLE_CHARS]
         try:
-            result = await self._hub.execute(principal, wire.Create(session=session, title=title))
+            result = await operations.execute(self._hub, principal, wire.Create(session=session, title=title))
         except Refused as error:
             if error.code != "session.exists":  # with other words: the key tells that apart
                 raise
@@ -108,11 +109,11 @@ class ResponseCommands:
         for at in range(0, len(past), limits.BATCH_EVENTS):
             key = None if ident is None else f"{ident}.past.{at}"
             events = past[at : at + limits.BATCH_EVENTS]
-            await self._hub.execute(principal, wire.Append(session=session, events=events, key=key))
+            await operations.execute(self._hub, principal, wire.Append(session=session, events=events, key=key))
 
     async def _discard(self, principal: Principal, session: str) -> None:
         """Delete a session that was made for a response that was refused, unless something was written to it."""
-        hot = await self._hub.load_session(principal, session)
+        hot = await self._hub.sessions.load(principal, session)
         untouched = wire.Cursor(hot.incarnation, 1)
         try:
             await hot.submit(wire.Delete(session=session, expect=untouched), "system:edge")
@@ -148,7 +149,7 @@ class ResponseCommands:
             await self._check_calls(principal, session, request)
             results = [draft for call, content in request.results for draft in _result(request, call, content)]
             key = None if ident is None else f"{ident}.results"
-            await self._hub.execute(principal, wire.Append(session=session, events=results, key=key))
+            await operations.execute(self._hub, principal, wire.Append(session=session, events=results, key=key))
         attachments = []
         files = (
             [*request.files]
@@ -156,17 +157,17 @@ class ResponseCommands:
             else [*request.files, ("request.json", contexts.OPENAI_REQUEST, request.stored())]
         )
         for name, media, content in files:
-            blob = await self._hub.put_blob(principal, session, media, content)
+            blob = await self._hub.blobs.put(principal, session, media, content)
             attachments.append(wire.Attachment(blob, name[: limits.NAME_CHARS], media[: limits.NAME_CHARS]))
         op = wire.Send(
             session=session, text=request.text, agent=request.body.model, key=ident, attachments=attachments, **after
         )  # fmt: skip
-        result = await self._hub.execute(principal, op)
+        result = await operations.execute(self._hub, principal, op)
         if result.get("run") is None:
             raise Refused(
                 "run.muted", "a person has taken over this session: what you said is kept, and no agent answers"
             )
-        return Ref.of_run(session, (await self._hub.load_session(principal, session)).incarnation, result["run"])
+        return Ref.of_run(session, (await self._hub.sessions.load(principal, session)).incarnation, result["run"])
 
     async def _check_calls(self, principal: Principal, session: str, request: ResponseRequest) -> None:
         """A result answers a call that the session has or the request brought; calls of older pages are taken on trust. All
@@ -198,7 +199,7 @@ class ResponseCommands:
             session=session, approval=decision.approval, decision=choice, note=decision.note, key=key, incarnation=life
         )
         try:
-            await self._hub.execute(principal, op)
+            await operations.execute(self._hub, principal, op)
         except Refused as error:
             if error.code != "approval.resolved" or error.fields.get("decision") != choice:
                 raise
@@ -220,7 +221,7 @@ class ResponseCommands:
             raise Refused(
                 "input.unknown_op", "a response of a conversation is not deleted by itself; delete the session"
             )
-        await self._hub.execute(principal, wire.Delete(session=ref.session, incarnation=ref.incarnation))
+        await operations.execute(self._hub, principal, wire.Delete(session=ref.session, incarnation=ref.incarnation))
 
 
 def _result(request: ResponseRequest, call: str, content: str) -> list[Draft]:

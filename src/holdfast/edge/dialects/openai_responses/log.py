@@ -68,7 +68,7 @@ class ResponseLog:
             record.text = str(input_.data.get("text", ""))
             for attached in input_.data.get("attachments", []):
                 if attached.get("mediaType") == contexts.OPENAI_REQUEST:
-                    _, raw = await self.listener.hub.get_blob(principal, ref.session, attached["blob"])
+                    _, raw = await self.listener.hub.blobs.get(principal, ref.session, attached["blob"])
                     record.body = requests_.stored(raw)
         return record
 

@@ -23,6 +23,7 @@ from holdfast.edge.listener import Listener
 from holdfast.edge.request import Requests, error_headers, json_response
 from holdfast.edge.sse import SubscriptionResponse
 from holdfast.errors import HoldfastError, Refused
+from holdfast.hub import operations
 from holdfast.protocol import limits, wire
 from holdfast.session.access import Principal
 
@@ -97,7 +98,8 @@ class OpenAIResponses:
         """Stop the run and answer with what became of it; a run that has ended stays as it is."""
         record = await self._find_record(request, principal)
         try:
-            await self.listener.hub.execute(
+            await operations.execute(
+                self.listener.hub,
                 principal,
                 wire.Cancel(session=record.ref.session, run=record.ref.run, incarnation=record.ref.incarnation),
             )
