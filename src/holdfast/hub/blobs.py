@@ -9,7 +9,7 @@ from collections import OrderedDict
 from holdfast.engines.port import Key
 from holdfast.errors import Refused
 from holdfast.hub.runtime import Runtime
-from holdfast.hub.sessions import Sessions
+from holdfast.hub.sessions import SessionRegistry
 from holdfast.protocol import limits, wire
 from holdfast.protocol.bounds import too_large
 from holdfast.session.access import Principal
@@ -20,7 +20,7 @@ _INLINE_HASH_BYTES = 256 << 10  # of content that is hashed without leaving the 
 class BlobStore:
     """The blobs of all sessions, and which of them are known to be there."""
 
-    def __init__(self, runtime: Runtime, sessions: Sessions) -> None:
+    def __init__(self, runtime: Runtime, sessions: SessionRegistry) -> None:
         self._runtime = runtime
         self._sessions = sessions
         self._verified: OrderedDict[tuple[Key, str, str], None] = OrderedDict()

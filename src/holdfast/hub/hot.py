@@ -115,7 +115,7 @@ class HotSession:
         return future
 
     async def ready(self) -> None:
-        """Wait until the session is loaded; see ``Sessions.ready``. Raises ``session.not_found`` or ``session.deleted``."""
+        """Wait until the session is loaded; see ``SessionRegistry.ready``. Raises ``session.not_found`` or ``session.deleted``."""
         if self.state is None or self._deletions:
             await self.submit(wire.Ping(), "system:hub")
 

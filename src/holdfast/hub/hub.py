@@ -20,7 +20,7 @@ from holdfast.hub.port import Batch, HubConnection, batch_of
 from holdfast.hub.presence import PresenceTracker
 from holdfast.hub.readers import Readers, splits_cover
 from holdfast.hub.runtime import Runtime
-from holdfast.hub.sessions import Sessions
+from holdfast.hub.sessions import SessionRegistry
 from holdfast.hub.stats import Stats
 from holdfast.hub.workers import Workers
 from holdfast.protocol import codec, limits
@@ -51,7 +51,7 @@ class Hub:
         self, engine: Engine, *, clock: Clock | None = None, lease_s: float = limits.LEASE_S, policy: Policy = DEFAULT
     ) -> None:
         self.runtime = runtime = Runtime(engine, clock=clock, lease_s=lease_s, policy=policy)
-        self.sessions = Sessions(runtime)
+        self.sessions = SessionRegistry(runtime)
         self.connections: dict[str, HubConnection] = {}
         self.readers = Readers(runtime)
         self.workers = Workers(runtime, self.sessions)

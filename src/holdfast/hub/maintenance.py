@@ -7,14 +7,14 @@ import asyncio
 from holdfast.errors import HoldfastError
 from holdfast.hub.compacting import compact
 from holdfast.hub.runtime import STALL_S, TICK_S, Runtime
-from holdfast.hub.sessions import Sessions
+from holdfast.hub.sessions import SessionRegistry
 from holdfast.protocol import limits
 
 
 class Maintenance:
     """What is done once a second, at each tick."""
 
-    def __init__(self, runtime: Runtime, sessions: Sessions) -> None:
+    def __init__(self, runtime: Runtime, sessions: SessionRegistry) -> None:
         self._runtime = runtime
         self._sessions = sessions
         self._task: asyncio.Task[None] | None = None

@@ -16,7 +16,7 @@ from holdfast.hub.runtime import Runtime
 from holdfast.session.access import Principal, authorise
 
 
-class Sessions(Mapping[Key, HotSession], SessionObserver[HotSession]):
+class SessionRegistry(Mapping[Key, HotSession], SessionObserver[HotSession]):
     """The registry of sessions in memory; as a mapping it holds those that are there now."""
 
     def __init__(self, runtime: Runtime) -> None:

@@ -19,7 +19,7 @@ from holdfast.hub.observer import Commit, SessionObserver
 from holdfast.hub.pending import Outcome
 from holdfast.hub.port import Batch, HubConnection
 from holdfast.hub.runtime import Runtime
-from holdfast.hub.sessions import Sessions
+from holdfast.hub.sessions import SessionRegistry
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.codec import encode
@@ -33,7 +33,7 @@ from holdfast.session.state import RunState
 class Workers(SessionObserver[HotSession]):
     """All workers of one hub."""
 
-    def __init__(self, runtime: Runtime, sessions: Sessions) -> None:
+    def __init__(self, runtime: Runtime, sessions: SessionRegistry) -> None:
         self._runtime = runtime
         self._sessions = sessions
         self.by_connection: dict[str, ConnectedWorker] = {}
