@@ -30,7 +30,7 @@ from holdfast.edge.config import Settings
 from holdfast.edge.metrics import loopback
 from holdfast.edge.request import json_response
 from holdfast.edge.server import running, wait_for_shutdown
-from holdfast.engines.sqlite.engine import SqliteEngine
+from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub.hub import Hub
 from holdfast.session.access import VERBS, Principal
@@ -149,7 +149,7 @@ def lan_address() -> str | None:
 
 async def serve(host: str, port: int, database: str) -> None:
     """Run until a signal stops it."""
-    hub = Hub(SqliteEngine(database), lease_s=LEASE_S)
+    hub = Hub(engine_for(database), lease_s=LEASE_S)
     await hub.open()
     address = lan_address()
     hosts = (address,) if host in EVERYWHERE and address else ()
