@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from holdfast.cli.options import report_errors
 from holdfast.edge.config import PREFIX
-from holdfast.edge.extensions.loader import find
+from holdfast.edge.extensions.loader import find, import_extension
 from holdfast.edge.extensions.port import Extension
 from holdfast.errors import HoldfastError
 
@@ -70,9 +70,9 @@ def commands_of(kinds: Sequence[type[Extension]], own: Collection[str]) -> dict[
 
 def _shipped() -> Iterator[type[Extension]]:
     """Those that come with the package and are there; an installation may have left them out."""
-    for name in SHIPPED:
+    for name, value in SHIPPED.items():
         try:
-            yield find(name, SHIPPED)
+            yield import_extension(name, value)
         except HoldfastError as error:
             if not isinstance(error.__cause__, ImportError):
                 raise

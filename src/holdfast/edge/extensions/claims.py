@@ -23,10 +23,10 @@ class PathClaim(NamedTuple):
 def overlap(one: str, other: str) -> bool:
     """Whether some path matches both patterns."""
     for part, rival in zip_longest(one.strip("/").split("/"), other.strip("/").split("/")):
-        if any(side is not None and side.endswith(":path}") for side in (part, rival)):
-            return True
         if part is None or rival is None:
             return False
+        if part.endswith(":path}") or rival.endswith(":path}"):
+            return True
         if part != rival and not part.startswith("{") and not rival.startswith("{"):
             return False
     return True

@@ -44,6 +44,10 @@ class ExtensionSet:
         """Their names."""
         return tuple(extension.name for extension in self._extensions)
 
+    def of(self, name: str) -> Extension:
+        """The extension of a name. Raises ``KeyError``."""
+        return {extension.name: extension for extension in self._extensions}[name]
+
     @property
     def kinds(self) -> tuple[type[Extension], ...]:
         """Their classes."""

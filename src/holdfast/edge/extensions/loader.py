@@ -38,7 +38,7 @@ def find(name: str, shipped: Mapping[str, str] = NOBODY) -> type[Extension]:
     if len(values) > 1:
         owners = " and ".join(sorted(owner for _, owner in declared) if len(declared) > 1 else sorted(values))
         raise HoldfastError("config.invalid", f"extension {name!r} is declared twice, by {owners}")
-    return _imported(name, values.pop())
+    return import_extension(name, values.pop())
 
 
 def load(
@@ -61,7 +61,8 @@ def load(
     return ExtensionSet([*named, *more])
 
 
-def _imported(name: str, value: str) -> type[Extension]:
+def import_extension(name: str, value: str) -> type[Extension]:
+    """The extension at ``module:class``. Raises ``config.invalid``, caused by the ``ImportError`` where there is one."""
     module, _, attribute = value.partition(":")
     try:
         found = getattr(import_module(module), attribute)
