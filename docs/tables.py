@@ -283,7 +283,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": errors, "limits": limit_table, "operations": operations, "frames": frames, "settings": settings,
     "metrics": metrics, "http": http, "cli": cli, "measured": measured,
     "probes": probes, "drivers": drivers, "client": python_api.client, "agents": python_api.agents,
-    "embedding": python_api.embedding, "blocking": python_api.blocking_client, "raised": python_api.raised,
+    "embedding": python_api.embedding, "extensions": python_api.extensions,
+    "blocking": python_api.blocking_client, "raised": python_api.raised,
 }  # fmt: skip
 
 

@@ -124,7 +124,7 @@ class EmbeddedHub:
         tenant: the tenant of everything that this process itself does.
         slots: how many runs this process executes at a time.
         extensions: what plugs in, beside those that ``HOLDFAST_EXTENSIONS`` names. Their routes have to be under ``/v1``,
-            which is what the router includes.
+            which is what the router includes; pages it has none.
         clock: time; replaced in tests.
         settings: of the HTTP edge (``edge/config.py``), for example ``origins`` and ``hosts``.
     """
@@ -203,10 +203,7 @@ class EmbeddedHub:
         """REST, SSE and WebSocket over this hub, and the tokens they take."""
         if self._edge is None:
             self._edge = Edge(self.hub, self.settings, extensions=self._extensions)
-            for name, route in self._extensions.routes:
-                if not route.path.startswith("/v1/"):
-                    words = f"extension {name!r} has the route {route.path}: an embedded hub's are all under /v1"
-                    raise HoldfastError("config.invalid", words)
+            self._extensions.check_prefix("/v1/")
         return self._edge
 
     @cached_property

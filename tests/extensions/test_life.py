@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from holdfast.edge.app import Edge
 from holdfast.edge.extensions.extension_set import ExtensionSet
 from holdfast.edge.extensions.port import Extension, ExtensionSettings
 from holdfast.edge.extensions.services import Services
+from holdfast.edge.extensions.static_pages import ExtensionPages
 from holdfast.edge.server import running
 from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError
@@ -92,7 +94,11 @@ async def test_an_embedded_hub_starts_and_stops_them_too() -> None:
 
 
 async def test_an_embedded_hub_asks_their_policy() -> None:
-    quiet = QuietHours(QuietSettings(closed=True), SETTINGS)
+    class WithoutPages(QuietHours):
+        def pages(self) -> Sequence[ExtensionPages]:
+            return ()
+
+    quiet = WithoutPages(QuietSettings(closed=True), SETTINGS)
     async with holdfast.EmbeddedHub("memory:", extensions=[quiet]) as hub:
         with pytest.raises(holdfast.Refused, match="closed"):
             await hub.session("s1").start(lambda text: iter([text]), "hello")

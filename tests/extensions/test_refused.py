@@ -153,8 +153,10 @@ async def test_one_that_the_settings_name_and_nobody_loaded() -> None:
 
 
 async def test_a_route_that_an_embedded_hub_does_not_have() -> None:
-    with pytest.raises(HoldfastError, match="all under /v1"):
+    with pytest.raises(HoldfastError, match="only what is under /v1/"):
         holdfast.EmbeddedHub("memory:", extensions=[extension("a", routes=[route("/a/x")])]).router  # noqa: B018
+    with pytest.raises(HoldfastError, match="'a' serves /a"):
+        holdfast.EmbeddedHub("memory:", extensions=[extension("a", pages=[ExtensionPages("/a", PAGES)])]).edge  # noqa: B018
     hub = holdfast.EmbeddedHub("memory:", extensions=[extension("a", routes=[route("/v1/x/a")])])
     assert "/v1/x/a" in [one.path for one in hub.router.routes]
 

@@ -101,6 +101,15 @@ class ExtensionSet:
             raise HoldfastError("config.invalid", f"{words}: one request could mean both")
         return found
 
+    def check_prefix(self, prefix: str) -> None:
+        """Refuse (``config.invalid``) what is not served where only paths under a prefix are, as in a router."""
+        paths = [(name, route.path) for name, route in self.routes]
+        paths += [(extension.name, pages.path) for extension in self._extensions for pages in extension.pages()]
+        for name, path in paths:
+            if not path.startswith(prefix):
+                words = f"extension {name!r} serves {path}: here only what is under {prefix} is served"
+                raise HoldfastError("config.invalid", words)
+
     async def start(self, services: Services) -> None:
         """Start them one after the other; when one fails, those before it are stopped. Raises what it raises, or
         ``config.invalid`` with it."""
