@@ -11,6 +11,7 @@ from typing import Any
 import griffe
 
 import holdfast
+from holdfast import testing
 from holdfast.agents import output, subruns
 from holdfast.agents.approvals import Approval
 from holdfast.agents.attempt import Steer
@@ -48,6 +49,7 @@ NOT_FOR_CALLERS = {
     ExtensionRoute: {"problem", "served_by"},
     ExtensionPages: {"problem", "policy", "served"},
     HoldfastError: {"code", "row", "wire"},
+    testing.FakeClock: {"drive", "follow", "monotonic"},
     View: {"add", "close", "reopen", "root", "finish_items", "trim", "text_after"},
 }
 """Methods that other parts of Holdfast call."""
@@ -197,6 +199,14 @@ def extensions() -> str:
     """What plugs into a server."""
     shown = (Extension, ExtensionSettings, ExtensionRoute, RouteCall, ExtensionPages, Services)
     return classes(*shown, constructed=(Extension, ExtensionRoute, ExtensionPages))
+
+
+def for_tests() -> str:
+    """What tests use."""
+    return "\n".join((
+        functions(testing.hub, testing.server),
+        classes(testing.ScriptedAgent, testing.FakeClock, testing.RunningServer, constructed=(testing.ScriptedAgent, testing.FakeClock)),
+    ))  # fmt: skip
 
 
 def blocking_client() -> str:

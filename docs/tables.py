@@ -283,7 +283,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": errors, "limits": limit_table, "operations": operations, "frames": frames, "settings": settings,
     "metrics": metrics, "http": http, "cli": cli, "measured": measured,
     "probes": probes, "drivers": drivers, "client": python_api.client, "agents": python_api.agents,
-    "embedding": python_api.embedding, "extensions": python_api.extensions,
+    "embedding": python_api.embedding, "extensions": python_api.extensions, "testing": python_api.for_tests,
     "blocking": python_api.blocking_client, "raised": python_api.raised,
 }  # fmt: skip
 
