@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 import holdfast
+from holdfast.edge import auth
 from holdfast.edge.app import Edge
 from holdfast.edge.extensions.extension_set import ExtensionSet
 from holdfast.edge.extensions.port import Extension, ExtensionSettings
@@ -135,3 +136,24 @@ async def test_nobody_connects_while_they_start() -> None:
     await hub.open()
     async with running(Edge(hub, SETTINGS, extensions=plugged)):
         assert found == ["nobody listens"]
+
+
+async def test_a_request_that_comes_before_the_start_or_after_the_stop_is_told_to_come_again() -> None:
+    plugged = ExtensionSet([QuietHours(QuietSettings(), SETTINGS)])
+    hub = Hub(engine_for("memory:"), policy=plugged.policy)
+    await hub.open()
+    edge = Edge(hub, SETTINGS, extensions=plugged)
+    assert edge.secret is not None
+    headers = {"authorization": f"Bearer {auth.mint(edge.secret, subject='user:ann')}"}
+    transport = httpx.ASGITransport(edge.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as http:
+        for status in (503, 200, 503):
+            answer = await http.get("/v1/x/quiet_hours/report")
+            assert answer.status_code == status, answer.text
+            if status == 503:
+                assert answer.json()["error"]["code"] == "server.restarting"
+                await edge.start()
+            else:
+                await edge.stop()
+        await edge.stop()
+    await hub.close(0)

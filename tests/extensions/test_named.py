@@ -95,3 +95,11 @@ def test_a_server_with_what_it_cannot_honour_does_not_start(tmp_path: Path) -> N
     assert not list(tmp_path.glob("*.db"))
     missing = holdfast(tmp_path, "serve", "--extension", "nobody")
     assert missing.returncode == 1 and "there is no extension 'nobody'" in missing.stderr + missing.stdout
+
+
+def test_the_demo_is_an_extension_that_travels_with_the_package(tmp_path: Path) -> None:
+    assert "--browser" in holdfast(tmp_path, "demo", "--help").stdout
+    distribution(tmp_path, "other-demo", "elsewhere:Demo", extension="demo")
+    assert holdfast(tmp_path, "demo", "--help").returncode == 0
+    refused = holdfast(tmp_path, "serve", "--port", "0", "--extension", "demo")
+    assert refused.returncode == 1 and "declared twice" in refused.stderr + refused.stdout

@@ -52,7 +52,9 @@ async def site(tmp_path: Path, host: str, anyio_backend: str) -> AsyncIterator[S
     hub = Hub(MemoryEngine())
     await hub.open()
     site = Site(tmp_path, hub, host)
+    await site.edge.start()
     yield site
+    await site.edge.stop()
     site.victim.kill()
     site.victim.wait()
     await hub.close(1.0)
@@ -127,3 +129,10 @@ async def test_another_device_gets_a_token_that_cannot_administer(site: Site) ->
     principal = site.edge.verifier.verify(token)
     assert principal.may("control", "s1")
     assert not principal.may("admin", "s1")
+
+
+async def test_where_no_supervisor_runs_nothing_is_there_to_break(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "pids.json").unlink()
+    async with site.http() as http:
+        assert (await http.get("/demo/info")).json()["processes"] == {}
+        assert (await http.post("/demo/kill/librarian")).json()["error"]["code"] == "input.malformed"

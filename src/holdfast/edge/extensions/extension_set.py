@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -84,7 +85,7 @@ class ExtensionSet:
                         "config.invalid", f"{owner} has the route {route.method} {route.path}: {problem}"
                     )
                 self.routes.append((extension.name, route))
-                served = route.served_by(services.requests)
+                served = route.served_by(services.requests, functools.partial(self._is_started, extension))
                 claimed += claims.claims_of(owner, [served])
                 found.append(served)
             for pages in extension.pages():
@@ -100,6 +101,9 @@ class ExtensionSet:
             )
             raise HoldfastError("config.invalid", f"{words}: one request could mean both")
         return found
+
+    def _is_started(self, extension: Extension) -> bool:
+        return extension in self._started
 
     def check_prefix(self, prefix: str) -> None:
         """Refuse (``config.invalid``) what is not served where only paths under a prefix are, as in a router."""

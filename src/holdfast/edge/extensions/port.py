@@ -72,4 +72,5 @@ class Extension:
         server from serving; what was started before is stopped."""
 
     async def stop(self) -> None:
-        """End it, within ``limits.EXTENSION_STOP_S``. The hub is still open. Called once after a ``start`` that returned."""
+        """End it, within ``limits.EXTENSION_STOP_S``. The hub is still open; no request comes any more,
+        and one that is being answered may still be. Called once after a ``start`` that returned."""

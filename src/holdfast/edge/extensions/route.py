@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from holdfast.edge.request import Requests, json_response
+from holdfast.errors import Unavailable
 from holdfast.protocol import codec, limits
 from holdfast.session.access import VERBS, Principal, authorise
 
@@ -90,11 +91,18 @@ class ExtensionRoute:
             return f"a body has 1 to {limits.MESSAGE_BYTES:,} bytes, not {self.body_bytes:,}"
         return None
 
-    def served_by(self, requests: Requests) -> Route:
-        """The route as Starlette serves it, with all doors before the handler."""
+    def served_by(self, requests: Requests, started: Callable[[], bool]) -> Route:
+        """The route as Starlette serves it, with all doors before the handler.
+
+        Args:
+            requests: who asks, and what it costs.
+            started: whether the extension runs; while it does not, requests are told to come again.
+        """
         decoder = msgspec.json.Decoder(self.body) if self.body not in (None, bytes) else None
 
         async def handle(request: Request) -> Response:
+            if not started():
+                raise Unavailable("server.restarting")
             principal = requests.principal(request)
             self._authorise(request, principal)
             if "session" in request.path_params:
