@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from holdfast.edge.config import Settings
 from holdfast.edge.listener import Listener
@@ -27,4 +27,4 @@ class Services:
     settings: Settings
     requests: Requests
     listener: Listener
-    secret: str | None
+    secret: str | None = field(repr=False)
