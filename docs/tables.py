@@ -182,7 +182,14 @@ def frames() -> str:
 
 
 # --- the server ------------------------------------------------------------------------------------------------------------
-_SERVE = {"db": "--db", "host": "--host", "port": "--port", "origins": "--origin", "hosts": "--allow-host"}
+_SERVE = {
+    "db": "--db",
+    "host": "--host",
+    "port": "--port",
+    "origins": "--origin",
+    "hosts": "--allow-host",
+    "extensions": "--extension",
+}
 
 
 def settings() -> str:
@@ -225,7 +232,8 @@ def http() -> str:
 
 def _commands(group: Any) -> Iterable[tuple[str, Any]]:
     """Every command by its words, those of a group right after it."""
-    for name, command in group.commands.items():
+    for name in group.list_commands(None):  # those of the extensions that come with it, too
+        command = group.get_command(None, name)
         yield name, command
         yield from (
             ((f"{name} {inner}", found) for inner, found in _commands(command)) if hasattr(command, "commands") else ()
@@ -275,7 +283,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": errors, "limits": limit_table, "operations": operations, "frames": frames, "settings": settings,
     "metrics": metrics, "http": http, "cli": cli, "measured": measured,
     "probes": probes, "drivers": drivers, "client": python_api.client, "agents": python_api.agents,
-    "embedding": python_api.embedding, "blocking": python_api.blocking_client, "raised": python_api.raised,
+    "embedding": python_api.embedding, "extensions": python_api.extensions, "testing": python_api.for_tests,
+    "blocking": python_api.blocking_client, "raised": python_api.raised,
 }  # fmt: skip
 
 

@@ -139,10 +139,10 @@ def test_pure_rooms_call_no_clock_and_open_nothing() -> None:
                     assert node.func.id not in ("open", "print", "input", "exec", "eval"), path
 
 
-def test_concrete_engines_are_named_in_two_places_only() -> None:
-    allowed = {SRC / "embed.py", SRC / "cli" / "storage.py", SRC / "cli" / "folding.py"}
+def test_concrete_engines_are_imported_by_their_registry_and_by_what_works_on_files() -> None:
+    allowed = {SRC / "cli" / "storage.py", SRC / "cli" / "folding.py"}
     for path in modules():
-        if path not in allowed and SRC / "engines" not in path.parents and SRC / "demo" not in path.parents:
+        if path not in allowed and SRC / "engines" not in path.parents:
             for module, _ in imports(path):
                 assert not module.startswith(("holdfast.engines.sqlite", "holdfast.engines.memory")), path
 

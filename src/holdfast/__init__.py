@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from holdfast.agents.run import RunContext as RunContext
     from holdfast.client.feed import Snapshot as Snapshot
     from holdfast.client.session import Session as Session
+    from holdfast.edge.extensions.port import Extension as Extension
+    from holdfast.edge.extensions.port import ExtensionSettings as ExtensionSettings
+    from holdfast.edge.extensions.route import ExtensionRoute as ExtensionRoute
+    from holdfast.edge.extensions.static_pages import ExtensionPages as ExtensionPages
     from holdfast.embed import EmbeddedHub as EmbeddedHub
     from holdfast.errors import ApprovalNeeded as ApprovalNeeded
     from holdfast.errors import ApprovalResolved as ApprovalResolved
@@ -36,6 +40,10 @@ _NAMES = {
     "Cursor": "holdfast.protocol.wire",
     "EmbeddedHub": "holdfast.embed",
     "Event": "holdfast.protocol.events",
+    "Extension": "holdfast.edge.extensions.port",
+    "ExtensionPages": "holdfast.edge.extensions.static_pages",
+    "ExtensionRoute": "holdfast.edge.extensions.route",
+    "ExtensionSettings": "holdfast.edge.extensions.port",
     "Holdfast": "holdfast.agents.holdfast",
     "HoldfastError": "holdfast.errors",
     "Refused": "holdfast.errors",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -25,10 +26,13 @@ from holdfast.client.session import Session
 from holdfast.client.transport import Sink
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
+from holdfast.edge.extensions.loader import load
+from holdfast.edge.extensions.port import Extension
 from holdfast.edge.middleware import Middleware
 from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub import operations
+from holdfast.hub.clock import Clock
 from holdfast.hub.hub import Hub as SessionHub
 from holdfast.hub.port import Batch
 from holdfast.protocol import codec, limits, wire
@@ -119,6 +123,9 @@ class EmbeddedHub:
         app: a FastAPI application, or a router, to include the hub's router in.
         tenant: the tenant of everything that this process itself does.
         slots: how many runs this process executes at a time.
+        extensions: what plugs in, beside those that ``HOLDFAST_EXTENSIONS`` names. Their routes have to be under ``/v1``,
+            which is what the router includes; pages it has none.
+        clock: time; replaced in tests.
         settings: of the HTTP edge (``edge/config.py``), for example ``origins`` and ``hosts``.
     """
 
@@ -129,11 +136,15 @@ class EmbeddedHub:
         app: Any = None,
         tenant: str = "default",
         slots: int = 64,
+        extensions: Sequence[Extension] = (),
+        clock: Clock | None = None,
         **settings: Any,
     ) -> None:
         self.tenant = tenant
         self.settings = config.load({**settings, "db": address})
-        self.hub = SessionHub(engine_for(address), lease_s=self.settings.lease_s)
+        self._extensions = load(self.settings, os.environ, more=extensions)
+        policy = self._extensions.policy
+        self.hub = SessionHub(engine_for(address), clock=clock, lease_s=self.settings.lease_s, policy=policy)
         self._edge: Edge | None = None
         self._slots = slots
         self._agents: dict[str, Agent] = {}
@@ -146,14 +157,19 @@ class EmbeddedHub:
 
     # --- life
     async def open(self) -> None:
-        """Open the engine. Raises ``engine.locked`` when another process writes to the file."""
+        """Open the engine and start the extensions. Raises ``engine.locked`` when another process writes to the file,
+        and what an extension that does not start raises."""
         if not self._started:
             await self.hub.open()
             self._started = True
-            if self._edge is not None:
-                await self._edge.start()
-            if self._agents:
-                await self._serve()
+            try:
+                if self._edge is not None or self._extensions.names:
+                    await self.edge.start()
+                if self._agents:
+                    await self._serve()
+            except BaseException:
+                await self.close()
+                raise
 
     async def close(self) -> None:
         """Finish what was accepted and close. Runs that are executing are let go; another start takes them over."""
@@ -186,7 +202,8 @@ class EmbeddedHub:
     def edge(self) -> Edge:
         """REST, SSE and WebSocket over this hub, and the tokens they take."""
         if self._edge is None:
-            self._edge = Edge(self.hub, self.settings)
+            self._edge = Edge(self.hub, self.settings, extensions=self._extensions)
+            self._extensions.check_prefix("/v1/")
         return self._edge
 
     @cached_property

@@ -341,7 +341,7 @@ def sleeps_on() -> None:
     approval._wake = lambda state, ident, decided, out: None
 
 
-for _domain in ("adapters", "frontends", "lives", "neighbours", "trust"):  # each registers its own
+for _domain in ("adapters", "extensions", "frontends", "lives", "neighbours", "trust"):  # each registers its own
     importlib.import_module(f"tests.mutants.{_domain}")
 
 

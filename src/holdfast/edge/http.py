@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.edge import openapi, sse
 from holdfast.edge.charges import EXTRA_WORK, LIST_WORK, SENT_TIMES, TOKEN_WORK, VIEW_TIMES
+from holdfast.edge.extensions.route import ExtensionRoute
 from holdfast.edge.listener import Listener
 from holdfast.edge.request import Requests, json_response, matches_etag
 from holdfast.edge.tokens import Tokens
@@ -61,6 +62,7 @@ class Rest:
     """The REST edge of one server."""
 
     def __init__(self, listener: Listener, requests: Requests, tokens: Tokens) -> None:
+        self.extension_routes: list[tuple[str, ExtensionRoute]] = []  # what ``/openapi.json`` describes beside its own
         self.listener = listener
         self.requests = requests
         self.tokens = tokens
@@ -226,7 +228,7 @@ class Rest:
     async def openapi(self, request: Request) -> Response:
         """This API, described (OpenAPI 3.1)."""
         if self._openapi_body is None:
-            self._openapi_body = json_response(openapi.document(OP_ROUTES)).body
+            self._openapi_body = json_response(openapi.document(OP_ROUTES, self.extension_routes)).body
         return Response(self._openapi_body, headers={"cache-control": "no-store"}, media_type="application/json")
 
 

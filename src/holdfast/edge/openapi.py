@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from holdfast.edge import openapi_dialects, response_schemas
+from holdfast.edge.extensions.route import ExtensionRoute
 from holdfast.edge.tokens import NarrowRequest, RevokeRequest
 from holdfast.errors import CODES
 from holdfast.session.access import NEEDS
@@ -41,8 +42,8 @@ _WITH_ETAG = {("GET", "/v1/sessions/{session}")}
 _QUERY = {"limit": "integer", "after": "integer", "max_bytes": "integer"}
 
 
-def document(routes: Sequence[Any]) -> dict[str, Any]:
-    """The whole document; ``routes`` are the ``OpRoute`` rows of ``http.py``."""
+def document(routes: Sequence[Any], extension_routes: Sequence[tuple[str, ExtensionRoute]] = ()) -> dict[str, Any]:
+    """The whole document; ``routes`` are the ``OpRoute`` rows of ``http.py``, those of extensions come with their names."""
     schemas, components = msgspec.json.schema_components(
         [*(r.op for r in routes), NarrowRequest, RevokeRequest], ref_template="#/components/schemas/{name}"
     )
@@ -78,6 +79,10 @@ def document(routes: Sequence[Any]) -> dict[str, Any]:
         paths.setdefault(row.path, {})[row.method.lower()] = _dialect_operation(row)
     for name, schema in components.items():
         _relax(name, schema)
+    for owner, own in extension_routes:
+        operation, shapes = _extension_operation(owner, own)
+        paths.setdefault(own.path.replace(":path}", "}"), {})[own.method.lower()] = operation
+        components |= shapes
     return {
         "openapi": "3.1.0",
         "info": {"title": "Holdfast", "version": __version__, "description": "Durable sessions; see PROTOCOL.md."},
@@ -125,6 +130,24 @@ def _dialect_operation(row: openapi_dialects.DialectRoute) -> dict[str, Any]:
         required = bool(row.body["required"])
         operation["requestBody"] = {"required": required, "content": {openapi_dialects.JSON: {"schema": row.body}}}
     return operation
+
+
+def _extension_operation(owner: str, route: ExtensionRoute) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A route of an extension, and the shapes it names: under the extension's own name, beside others of theirs."""
+    path = route.path.replace(":path}", "}")
+    operation = _operation(route.summary, route.verb or "any valid token", path, route.status)
+    operation["parameters"] += [_parameter(name, "query", "") for name in route.query]
+    operation["tags"] = [owner]
+    _add_response(operation, route.status, dict(route.answer) or None)
+    shapes: dict[str, Any] = {}
+    if route.body is bytes:
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
+    elif route.body is not None:
+        template = f"#/components/schemas/{owner}.{{name}}"
+        (schema,), named = msgspec.json.schema_components([route.body], ref_template=template)
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        shapes = {f"{owner}.{name}": shape for name, shape in named.items()}
+    return operation, shapes
 
 
 def _operation(summary: str, verb: str, path: str, status: int) -> dict[str, Any]:
