@@ -279,6 +279,21 @@ TABLES: dict[str, Callable[[], str]] = {
 }  # fmt: skip
 
 
+def typescript_codes() -> str:
+    """The module of the TypeScript client that names every error code."""
+    union = "".join(f'\n  | "{name}"' for name in CODES)
+    return (
+        "// Owns the union of error codes (docs/reference/errors.md). Made by python -m docs.tables: types only.\n\n"
+        f"/** What a refusal is called; a code never changes its meaning. */\nexport type Code ={union};\n"
+    )
+
+
+MODULES: dict[Path, Callable[[], str]] = {
+    ROOT / "web" / "packages" / "client" / "src" / "codes.ts": typescript_codes,
+}
+"""Files that are made whole."""
+
+
 def pages() -> list[Path]:
     """Pages with tables."""
     return [ROOT / "README.md", *sorted(REFERENCE.glob("*.md"))]
@@ -297,6 +312,10 @@ def main() -> int:
         if after != before:
             page.write_text(after)
             sys.stdout.write(f"{page.name}\n")
+    for path, make in MODULES.items():
+        if not path.exists() or path.read_text() != make():
+            path.write_text(make())
+            sys.stdout.write(f"{path.name}\n")
     return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Literal
 
-from holdfast.errors import HoldfastError, Refused
+from holdfast.errors import Code, HoldfastError, Refused
 from holdfast.hub.hot import HotSession, batch_of
 from holdfast.hub.port import Batch, HubConnection
 from holdfast.protocol import limits, wire
@@ -122,7 +122,7 @@ class Readers:
         if reader.task is not None:
             reader.task.cancel()
 
-    def close_session(self, session: HotSession, code: str) -> None:
+    def close_session(self, session: HotSession, code: Code) -> None:
         """The session is gone (deleted): tell its readers."""
         batch = Batch([encode({"op": "closed", "session": session.key.session, "code": code})])
         for reader in list(session.readers.values()):
