@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from holdfast.client import messages
 from holdfast.client.connection import Connection, new_key
@@ -16,6 +16,7 @@ from holdfast.client.run import Run
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import check_session_id, well_formed
 from holdfast.protocol.fold import View
+from holdfast.protocol.view_data import HistoryPage
 
 PresenceCallback = Callable[[list[dict[str, Any]]], None]
 
@@ -58,7 +59,7 @@ class Session:
         async with self.live() as live:
             return View.load(copy.deepcopy(live.view.export()))
 
-    async def history(self, page: int, *, incarnation: str | None = None) -> dict[str, Any]:
+    async def history(self, page: int, *, incarnation: str | None = None) -> HistoryPage:
         """One page of older items: ``{"page": {"items", "runs"}, "older"}``; begin with the view's ``older``.
 
         Args:
@@ -67,7 +68,8 @@ class Session:
         Raises:
             Refused: ``history.not_found``, ``session.incarnation``.
         """
-        return await self._request(wire.History(session=self.id, page=page), incarnation)
+        answer = await self._request(wire.History(session=self.id, page=page), incarnation)
+        return cast(HistoryPage, answer)
 
     async def read(self, seq: int) -> None:
         """The person has seen everything up to ``seq``."""
