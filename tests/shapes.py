@@ -60,10 +60,10 @@ def _deviating_keys(value: Any, shape: Any, path: str) -> Iterator[str]:
 
 def _deviating_from_all(value: Any, shapes: tuple[Any, ...], path: str) -> Iterator[str]:
     """Of shapes that a literal tells apart only the one it names is compared, so that the report says what is wrong."""
-    told_apart = [one for one in shapes if is_typeddict(one) and "kind" in get_type_hints(one)]
-    if told_apart and isinstance(value, dict):
-        for one in told_apart:
-            if value.get("kind") in get_args(get_type_hints(one)["kind"]):
+    for field in ("kind", "type"):
+        for one in shapes:
+            named = get_args(get_type_hints(one).get(field)) if is_typeddict(one) else ()
+            if isinstance(value, dict) and value.get(field) in named:
                 yield from deviations(value, one, path)
                 return
     if all(any(deviations(value, one, path)) for one in shapes):

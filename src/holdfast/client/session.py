@@ -14,11 +14,13 @@ from holdfast.client.live import LiveView
 from holdfast.client.producer import Producer
 from holdfast.client.run import Run
 from holdfast.protocol import limits, wire
+from holdfast.protocol.answers import CreateAnswer
 from holdfast.protocol.codec import check_session_id, well_formed
 from holdfast.protocol.fold import View
+from holdfast.protocol.rows import PresenceEntry
 from holdfast.protocol.view_data import HistoryPage
 
-PresenceCallback = Callable[[list[dict[str, Any]]], None]
+PresenceCallback = Callable[[list[PresenceEntry]], None]
 
 
 class Session:
@@ -89,7 +91,7 @@ class Session:
         """A message of this session; called by the client."""
         if isinstance(message, messages.PresenceMessage):
             for callback in list(self._presence_callbacks):
-                callback(message.here)
+                callback(cast(list[PresenceEntry], message.here))
         elif self._feed is not None:
             self._feed.received(message, size)
 
@@ -111,13 +113,14 @@ class Session:
         return await self.connection.request(op)
 
     # --- life
-    async def create(self, *, title: str = "", agent: str = "", meta: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def create(self, *, title: str = "", agent: str = "", meta: dict[str, Any] | None = None) -> CreateAnswer:
         """Create the session, or find that it exists with these settings.
 
         Raises:
             Refused: ``session.exists`` with other settings.
         """
-        return await self.connection.request(wire.Create(session=self.id, title=title, agent=agent, meta=meta or {}))
+        op = wire.Create(session=self.id, title=title, agent=agent, meta=meta or {})
+        return cast(CreateAnswer, await self.connection.request(op))
 
     async def rename(self, title: str) -> None:
         """Give the session a title."""

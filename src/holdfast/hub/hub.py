@@ -21,6 +21,7 @@ from holdfast.hub.readers import Readers, splits_cover
 from holdfast.hub.stats import Stats
 from holdfast.hub.workers import Workers
 from holdfast.protocol import codec, ids, limits, wire
+from holdfast.protocol.rows import PresenceEntry, SessionRow
 from holdfast.session.access import Principal, authorise
 from holdfast.session.life import check_life
 from holdfast.session.policy import DEFAULT, Policy
@@ -224,7 +225,7 @@ class Hub:
         batch = batch_of(frames, session, operator=principal.may("admin", session))
         return hot.incarnation, tail, batch.payloads
 
-    async def list_present(self, principal: Principal, session: str) -> list[dict[str, Any]]:
+    async def list_present(self, principal: Principal, session: str) -> list[PresenceEntry]:
         """Who is here now."""
         return self.presence.list_present(await self.load_session(principal, session, "presence"))
 
@@ -252,6 +253,6 @@ class Hub:
         search: str = "",
         before: tuple[int, str] | None = None,
         limit: int = limits.LIST_SESSIONS,
-    ) -> tuple[list[dict[str, Any]], tuple[int, str] | None]:
+    ) -> tuple[list[SessionRow], tuple[int, str] | None]:
         """A page of the principal's sessions, and where the next begins."""
         return await self.lists.page(principal, search=search, before=before, limit=min(limit, limits.LIST_SESSIONS))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.hub.port import Batch, HubConnection
 from holdfast.protocol.codec import encode
+from holdfast.protocol.rows import PresenceEntry
 
 if TYPE_CHECKING:
     from holdfast.hub.hot import HotSession
@@ -40,10 +41,10 @@ class PresenceTracker:
         self._doing[conn.ident, session.key.session] = activity
         self.mark_changed(session)
 
-    def list_present(self, session: HotSession) -> list[dict[str, Any]]:
+    def list_present(self, session: HotSession) -> list[PresenceEntry]:
         """Everybody here: readers, and the workers executing attempts."""
         name = session.key.session
-        entries = [
+        entries: list[PresenceEntry] = [
             {
                 **entry,
                 "doing": self._doing.get((entry["connection"], name), {}),

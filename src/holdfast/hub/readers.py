@@ -7,7 +7,7 @@ A reader whose transport pauses becomes a cursor again and reads on from the rin
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from holdfast.errors import Code, HoldfastError, Refused
 from holdfast.hub.hot import HotSession, batch_of
@@ -15,6 +15,7 @@ from holdfast.hub.port import Batch, HubConnection
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
 from holdfast.protocol.frames import EVERYONE, Frame, decode_frame
+from holdfast.protocol.rows import ConnectionEntry
 
 if TYPE_CHECKING:
     from holdfast.hub.hub import Hub
@@ -276,7 +277,7 @@ class Readers:
         stats.bytes_out += len(payload)
         reader.conn.deliver(Batch([payload]))
 
-    def list_connections(self, session: HotSession) -> list[dict[str, Any]]:
+    def list_connections(self, session: HotSession) -> list[ConnectionEntry]:
         """The connections reading a session."""
         return [
             {

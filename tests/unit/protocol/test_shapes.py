@@ -12,7 +12,7 @@ import pytest
 from conformance.cases import Case, filled, load
 from hypothesis import given, settings
 
-from holdfast.protocol import items, view_data
+from holdfast.protocol import items, rows, view_data
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
@@ -70,7 +70,7 @@ TWINS = {
     "Source": items.SourceEntry, "MessageItem": items.MessageItem, "ReasoningItem": items.ReasoningItem,
     "ToolItem": items.ToolItem, "StepItem": items.StepItem, "ActivityItem": items.ActivityItem,
     "ApprovalItem": items.ApprovalItem, "SteerItem": items.SteerItem, "RunState": view_data.RunEntry,
-    "ViewData": view_data.ViewData, "HistoryPage": view_data.HistoryPage,
+    "SessionRow": rows.SessionRow, "PresenceEntry": rows.PresenceEntry, "ViewData": view_data.ViewData, "HistoryPage": view_data.HistoryPage,
 }  # fmt: skip
 """Interfaces of the TypeScript client, and what they are called here."""
 
