@@ -101,7 +101,8 @@ def _line(element: Any, kind: str, types: dict[str, Any]) -> str:
     return f"- {typed}: {text}" if name else f"- {text}"
 
 
-_MEMBERS = (types.FunctionType, property, functools.cached_property, classmethod, staticmethod)
+FUNCTIONS = (types.FunctionType, classmethod, staticmethod)
+_MEMBERS = (*FUNCTIONS, property, functools.cached_property)
 
 
 def members(cls: type) -> Iterator[tuple[str, Any]]:

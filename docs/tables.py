@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import typer
-from docs import python_api
+from docs import public_api, python_api
 
 from holdfast.audit.drivers.registry import RECIPES
 from holdfast.audit.examine import PROBES
@@ -276,6 +276,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "metrics": metrics, "http": http, "cli": cli, "measured": measured,
     "probes": probes, "drivers": drivers, "client": python_api.client, "agents": python_api.agents,
     "embedding": python_api.embedding, "blocking": python_api.blocking_client, "raised": python_api.raised,
+    "modules": public_api.modules,
 }  # fmt: skip
 
 

@@ -98,9 +98,9 @@ def test_packages_have_no_logic_in_init() -> None:
         if path.name != "__init__.py":
             continue
         body = tree(path).body
-        if path.parent == SRC:  # public names, imported when they are asked for
-            functions = [n.name for n in body if isinstance(n, ast.FunctionDef)]
-            assert functions == ["__getattr__", "__dir__"]
+        if "_exported(" in path.read_text():  # of a public package: its names, imported when they are asked for
+            allowed = (ast.Expr, ast.ImportFrom, ast.Assign, ast.If)
+            assert all(isinstance(n, allowed) for n in body), path
             continue
         assert all(isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant) for n in body), path
 

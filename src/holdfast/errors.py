@@ -8,6 +8,24 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple, cast
 
+__all__ = [
+    "BY_CODE",
+    "CODES",
+    "ApprovalNeeded",
+    "ApprovalResolved",
+    "Code",
+    "CommitFailed",
+    "ErrorRow",
+    "HoldfastError",
+    "Refused",
+    "RunEnded",
+    "RunFenced",
+    "SessionExists",
+    "SessionNotFound",
+    "Unavailable",
+    "from_wire",
+]
+
 Code = Literal[
     "input.malformed", "input.too_large", "input.too_deep", "input.number_range", "input.unknown_op",
     "input.event_type", "input.session_id", "auth.required", "auth.invalid", "auth.expired", "auth.revoked",
@@ -134,6 +152,7 @@ CODES: dict[Code, ErrorRow] = {
     "engine.corrupt": ErrorRow(500, False, "The database failed a check.", "Run `holdfast verify` and restore from a backup."),
 }
 # fmt: on
+"""What each code means: the one table."""
 
 
 CHECK_THE_PATH = "Check the path, and that this user may read and write there."

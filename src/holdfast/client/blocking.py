@@ -23,6 +23,8 @@ from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
 from holdfast.protocol.view_data import RunEntry
 
+__all__ = ["BlockingClient", "BlockingRun", "BlockingSession", "connect"]
+
 T = TypeVar("T")
 
 

@@ -25,6 +25,7 @@ from holdfast.protocol.frames import EventsFrame
 from holdfast.protocol.view_data import ViewData
 
 Start = Literal["snapshot", "tail"]
+"""Where a reader without a cursor begins."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
