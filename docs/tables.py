@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import typer
-from docs import public_api, python_api
+from docs import layers, public_api, python_api
 
 from holdfast.audit.drivers.registry import RECIPES
 from holdfast.audit.examine import PROBES
@@ -277,6 +277,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "probes": probes, "drivers": drivers, "client": python_api.client, "agents": python_api.agents,
     "embedding": python_api.embedding, "blocking": python_api.blocking_client, "raised": python_api.raised,
     "modules": public_api.modules,
+    "layers": layers.picture,
 }  # fmt: skip
 
 
@@ -297,7 +298,7 @@ MODULES: dict[Path, Callable[[], str]] = {
 
 def pages() -> list[Path]:
     """Pages with tables."""
-    return [ROOT / "README.md", *sorted(REFERENCE.glob("*.md"))]
+    return [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted(REFERENCE.glob("*.md"))]
 
 
 def filled(text: str) -> str:
