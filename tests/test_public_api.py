@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, is_typeddict
 
 import pytest
 from docs import public_api, python_api
@@ -108,3 +108,14 @@ def test_documents_and_examples_import_public_names_only() -> None:
     assert not private, "\n" + "\n".join(private)
     assert is_public("holdfast", "Session") and is_public("holdfast.agents.adapters", "langgraph")
     assert not is_public("holdfast.hub.hub", "Hub") and not is_public("holdfast", "Hub")
+
+
+def test_every_typed_dict_of_the_protocol_is_a_public_type() -> None:
+    from holdfast import types
+
+    for path in sorted((ROOT / "src/holdfast/protocol").glob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and is_typeddict(
+                getattr(importlib.import_module(f"holdfast.protocol.{path.stem}"), node.name)
+            ):
+                assert node.name in types.__all__, node.name

@@ -9,6 +9,7 @@ postponed here, so that ``__required_keys__`` tells the truth in every version o
 from typing import Any, Literal, NotRequired, TypedDict
 
 Decision = Literal["approved", "denied"]
+"""What a person says to an action."""
 TextStatus = Literal["open", "complete", "cut"]
 """How a text stands: it grows, it is whole, or it was left unfinished."""
 
