@@ -42,7 +42,7 @@ NOT_FOR_CALLERS = {
     FeedReader: {"take", "caught_up", "fail"},
     EmbeddedHub: {"check_started"},
     HoldfastError: {"code", "row", "wire"},
-    View: {"add", "close", "reopen", "root", "finish_items", "trim", "text_after"},
+    View: {"add", "mark_asked", "close", "reopen", "root", "finish_items", "trim", "text_after"},
 }
 """Methods that other parts of Holdfast call."""
 SHOWN_ELSEWHERE = (Client, Run, HoldfastError, Refused)

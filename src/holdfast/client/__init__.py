@@ -12,7 +12,9 @@ __all__ = [
     "Dialer",
     "Event",
     "Events",
+    "ListCallback",
     "LiveView",
+    "PresenceCallback",
     "Producer",
     "Run",
     "Session",
@@ -22,6 +24,7 @@ __all__ = [
     "Status",
     "TokenSource",
     "View",
+    "ViewCallback",
 ]
 
 if TYPE_CHECKING:
@@ -32,11 +35,14 @@ if TYPE_CHECKING:
     from holdfast.client.feed import Snapshot as Snapshot
     from holdfast.client.feed import Start as Start
     from holdfast.client.live import LiveView as LiveView
+    from holdfast.client.live import ViewCallback as ViewCallback
     from holdfast.client.producer import Producer as Producer
     from holdfast.client.run import Run as Run
+    from holdfast.client.session import PresenceCallback as PresenceCallback
     from holdfast.client.session import Session as Session
     from holdfast.client.token import TokenSource as TokenSource
     from holdfast.client.transport import Dialer as Dialer
+    from holdfast.client.watch import ListCallback as ListCallback
     from holdfast.client.watch import SessionList as SessionList
     from holdfast.protocol.events import Event as Event
     from holdfast.protocol.fold import View as View
@@ -46,6 +52,9 @@ else:
     __getattr__, __dir__ = _exported(
         __name__,
         {
+            "ViewCallback": "holdfast.client.live",
+            "PresenceCallback": "holdfast.client.session",
+            "ListCallback": "holdfast.client.watch",
             "Attachment": "holdfast.protocol.wire",
             "Blobs": "holdfast.client.blobs",
             "Client": "holdfast.client.client",

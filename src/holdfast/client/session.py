@@ -21,6 +21,7 @@ from holdfast.protocol.rows import PresenceEntry
 from holdfast.protocol.view_data import HistoryPage
 
 PresenceCallback = Callable[[list[PresenceEntry]], None]
+"""A function that is called with everybody who is in the session."""
 
 
 class Session:

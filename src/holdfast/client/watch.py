@@ -14,6 +14,7 @@ from holdfast.protocol import wire
 from holdfast.protocol.rows import SessionRow
 
 ListCallback = Callable[["SessionList"], None]
+"""A function that is called with the ``SessionList`` that changed."""
 
 
 class SessionList:

@@ -28,7 +28,7 @@ from holdfast.protocol import limits
 from holdfast.protocol.codec import well_formed
 from holdfast.protocol.items import AttachmentEntry
 
-__all__ = ["Rules"]
+__all__ = ["Rules", "Tools"]
 
 Tools = Iterable[Callable[..., Any] | Function | dict[str, Any]]
 """What the model may call: functions, ``Function``, and, as dicts in the provider's own form, tools it runs itself."""
