@@ -50,7 +50,7 @@ NOT_FOR_CALLERS = {
     ExtensionPages: {"problem", "policy", "served"},
     HoldfastError: {"code", "row", "wire"},
     testing.FakeClock: {"drive", "follow", "monotonic"},
-    View: {"add", "close", "reopen", "root", "finish_items", "trim", "text_after"},
+    View: {"add", "mark_asked", "close", "reopen", "root", "finish_items", "trim", "text_after"},
 }
 """Methods that other parts of Holdfast call."""
 SHOWN_ELSEWHERE = (Client, Run, HoldfastError, Refused)
@@ -109,7 +109,8 @@ def _line(element: Any, kind: str, types: dict[str, Any]) -> str:
     return f"- {typed}: {text}" if name else f"- {text}"
 
 
-_MEMBERS = (types.FunctionType, property, functools.cached_property, classmethod, staticmethod)
+FUNCTIONS = (types.FunctionType, classmethod, staticmethod)
+_MEMBERS = (*FUNCTIONS, property, functools.cached_property)
 
 
 def members(cls: type) -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import typer
-from docs import python_api
+from docs import layers, public_api, python_api
 
 from holdfast.audit.drivers.registry import RECIPES
 from holdfast.audit.examine import PROBES
@@ -285,12 +285,29 @@ TABLES: dict[str, Callable[[], str]] = {
     "probes": probes, "drivers": drivers, "client": python_api.client, "agents": python_api.agents,
     "embedding": python_api.embedding, "extensions": python_api.extensions, "testing": python_api.for_tests,
     "blocking": python_api.blocking_client, "raised": python_api.raised,
+    "modules": public_api.modules,
+    "layers": layers.picture,
 }  # fmt: skip
+
+
+def typescript_codes() -> str:
+    """The module of the TypeScript client that names every error code."""
+    union = "".join(f'\n  | "{name}"' for name in CODES)
+    return (
+        "// Owns the union of error codes (docs/reference/errors.md). Made by python -m docs.tables: types only.\n\n"
+        f"/** What a refusal is called; a code never changes its meaning. */\nexport type Code ={union};\n"
+    )
+
+
+MODULES: dict[Path, Callable[[], str]] = {
+    ROOT / "web" / "packages" / "client" / "src" / "codes.ts": typescript_codes,
+}
+"""Files that are made whole."""
 
 
 def pages() -> list[Path]:
     """Pages with tables."""
-    return [ROOT / "README.md", *sorted(REFERENCE.glob("*.md"))]
+    return [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted(REFERENCE.glob("*.md"))]
 
 
 def filled(text: str) -> str:
@@ -306,6 +323,10 @@ def main() -> int:
         if after != before:
             page.write_text(after)
             sys.stdout.write(f"{page.name}\n")
+    for path, make in MODULES.items():
+        if not path.exists() or path.read_text() != make():
+            path.write_text(make())
+            sys.stdout.write(f"{path.name}\n")
     return 0
 
 

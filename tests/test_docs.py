@@ -50,6 +50,11 @@ def test_tables_are_current(path: Path) -> None:
     assert tables.filled(path.read_text()) == path.read_text(), "run: python -m docs.tables"
 
 
+@pytest.mark.parametrize("path", tables.MODULES, ids=lambda p: p.name)
+def test_modules_made_from_the_source_are_current(path: Path) -> None:
+    assert tables.MODULES[path]() == path.read_text(), "run: python -m docs.tables"
+
+
 def test_every_table_stands_on_a_page() -> None:
     used = {name for path in tables.pages() for _, name, _ in tables.BLOCK.findall(path.read_text())}
     assert used == set(tables.TABLES)

@@ -41,6 +41,8 @@ from holdfast.protocol.frames import encode_frame
 from holdfast.protocol.view import ENDED
 from holdfast.session.access import Principal, full_access
 
+__all__ = ["EmbeddedHub", "EmbeddedRun", "EmbeddedSession"]
+
 _F = TypeVar("_F", bound=Agent | Generator)
 
 

@@ -61,7 +61,8 @@ class Execution:
             return await client.blobs.put(session.id, data, "application/json")
 
         completed_messages = frozenset((*assignment.said, *view.completed_messages(assignment.run)))
-        run_seq = int(view.runs.get(assignment.run, {}).get("seq", 1))
+        run = view.runs.get(assignment.run)
+        run_seq = run["seq"] if run is not None else 1
         return RunContext(
             self.attempt,
             session,

@@ -19,6 +19,7 @@ from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import well_formed, well_formed_data
 from holdfast.protocol.fold import View
+from holdfast.protocol.items import Item
 
 
 class RunContext:
@@ -85,7 +86,7 @@ class RunContext:
 
     # --- input
     @property
-    def items(self) -> list[dict[str, Any]]:
+    def items(self) -> list[Item]:
         """The items of the conversation that this run answers (PROTOCOL.md, section 6), tools and sub-agents included."""
         return history.branch(self.view, self.turn, self.id)
 

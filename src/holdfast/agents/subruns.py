@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from holdfast.agents.attempt import Attempt
 from holdfast.agents.ending import end
@@ -12,6 +12,7 @@ from holdfast.agents.input import Input
 from holdfast.agents.tools import Tools, error_data
 from holdfast.errors import Refused
 from holdfast.protocol import wire
+from holdfast.protocol.answers import ChildEnd
 
 if TYPE_CHECKING:
     from holdfast.agents.run import RunContext
@@ -30,12 +31,12 @@ class SpawnedRun:
         self.id = ident
         self.name = name
 
-    async def finished(self) -> dict[str, Any]:
+    async def finished(self) -> ChildEnd:
         """Wait for its end: ``{"run", "name", "status", "error"}``."""
         attempt = self._parent.attempt
         while self.id not in attempt.children:
             await attempt.wait_for_change()
-        return attempt.children[self.id]
+        return cast(ChildEnd, attempt.children[self.id])
 
     async def text(self) -> str:
         """Wait for its end and return what it said."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from holdfast.client.run_text import RunText, run_text
 from holdfast.errors import Refused
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
+from holdfast.protocol.view_data import RunEntry
 
 if TYPE_CHECKING:
     from holdfast.client.session import Session
@@ -41,7 +42,7 @@ class Run:
         """Put words into it while it runs; returns the steer's id."""
         return await self.session.steer(self.id, text)
 
-    async def finished(self) -> dict[str, Any]:
+    async def finished(self) -> RunEntry:
         """Wait for its end and return it as the view shows it: ``status``, and ``error`` when it failed.
 
         Raises:
@@ -55,7 +56,7 @@ class Run:
             run, page = older["page"]["runs"].get(self.id), older["older"]
         if run is None:
             raise Refused("run.not_found", f"no run {self.id!r:.80}")
-        return dict(run)
+        return run.copy()
 
     async def text(self) -> str:
         """Wait for its end and return what it said: the texts of its messages, joined by blank lines."""

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from holdfast.edge.config import Settings
 from holdfast.edge.jwks import KeySet
 from holdfast.edge.revocation import Revocations
-from holdfast.errors import HoldfastError, Refused
+from holdfast.errors import Code, HoldfastError, Refused
 from holdfast.protocol import limits
 from holdfast.session import labels as session_labels
 from holdfast.session.access import VERBS, Capability, Principal
@@ -247,7 +247,7 @@ def _lineage(claim: Any) -> list[list[str]]:
     return claim
 
 
-def parse_capabilities(caps: Any, code: str = "auth.invalid") -> tuple[Capability, ...]:
+def parse_capabilities(caps: Any, code: Code = "auth.invalid") -> tuple[Capability, ...]:
     """Capabilities from their JSON form ``{"pattern": ["verb", …]}``, or a refusal with ``code``."""
     if not isinstance(caps, dict) or len(caps) > limits.CAPABILITIES:
         raise Refused(code, f"caps must be an object of at most {limits.CAPABILITIES} patterns")

@@ -6,7 +6,6 @@ or a caller asks for is executed above (``hub/operations.py``).
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from holdfast.engines.port import Engine
 from holdfast.errors import Refused
@@ -24,6 +23,7 @@ from holdfast.hub.sessions import SessionRegistry
 from holdfast.hub.stats import Stats
 from holdfast.hub.workers import Workers
 from holdfast.protocol import codec, limits
+from holdfast.protocol.rows import PresenceEntry
 from holdfast.session.access import Principal
 from holdfast.session.life import check_life
 from holdfast.session.policy import DEFAULT, Policy
@@ -174,6 +174,6 @@ class Hub:
         batch = batch_of(frames, session, operator=principal.may("admin", session))
         return hot.incarnation, tail, batch.payloads
 
-    async def list_present(self, principal: Principal, session: str) -> list[dict[str, Any]]:
+    async def list_present(self, principal: Principal, session: str) -> list[PresenceEntry]:
         """Who is here now."""
         return self.presence.list_present(await self.sessions.load(principal, session, "presence"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from holdfast.engines.port import Head, Index, Key, ListedSession
 from holdfast.hub.hot import HotSession
@@ -13,6 +13,7 @@ from holdfast.hub.port import Batch, HubConnection
 from holdfast.hub.runtime import Runtime
 from holdfast.protocol import limits
 from holdfast.protocol.codec import encode
+from holdfast.protocol.rows import SessionCard, SessionRow
 from holdfast.session.access import Principal
 
 _COALESCE_S = 0.1
@@ -21,7 +22,7 @@ ListOwner = tuple[str, str]
 """Tenant and actor."""
 
 
-def row(head: Head, read: int) -> dict[str, Any]:
+def row(head: Head, read: int) -> SessionRow:
     """One line of a list; ``unread`` is whether something came after what the person has seen."""
     return {
         "session": head.key.session,
@@ -32,7 +33,7 @@ def row(head: Head, read: int) -> dict[str, Any]:
         "active_ms": head.active_ms,
         "read": read,
         "unread": head.tail > read,
-        "card": head.index.card,
+        "card": cast(SessionCard, head.index.card),
     }
 
 
@@ -83,7 +84,7 @@ class Lists(SessionObserver[HotSession]):
         before: tuple[int, str] | None = None,
         limit: int = limits.LIST_SESSIONS,
         everything: bool = False,
-    ) -> tuple[list[dict[str, Any]], tuple[int, str] | None]:
+    ) -> tuple[list[SessionRow], tuple[int, str] | None]:
         """A page of the principal's list, newest activity first, and where the next begins; ``everything``: of all it
         may read. A page that would take too long to fill is given as far as it got."""
         limit = min(limit, limits.LIST_SESSIONS)
@@ -100,12 +101,12 @@ class Lists(SessionObserver[HotSession]):
                 break
         return [self._row(item, principal) for item in sessions], before
 
-    async def rows(self, principal: Principal, *, limit: int, everything: bool = False) -> list[dict[str, Any]]:
+    async def rows(self, principal: Principal, *, limit: int, everything: bool = False) -> list[SessionRow]:
         """The first page."""
         rows, _ = await self.page(principal, limit=limit, everything=everything)
         return rows
 
-    def _row(self, item: ListedSession, principal: Principal) -> dict[str, Any]:
+    def _row(self, item: ListedSession, principal: Principal) -> SessionRow:
         read = self._reads.get((principal.tenant, principal.actor), {}).get(item.head.key.session, 0)
         return row(item.head, max(item.read, read))
 

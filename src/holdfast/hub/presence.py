@@ -12,6 +12,7 @@ from holdfast.hub.workers import Workers
 from holdfast.protocol import events as e
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
+from holdfast.protocol.rows import PresenceEntry
 
 _COALESCE_S = 0.05
 
@@ -57,10 +58,10 @@ class PresenceTracker(SessionObserver[HotSession]):
         self._doing[conn.ident, session.key.session] = activity
         self.mark_changed(session)
 
-    def list_present(self, session: HotSession) -> list[dict[str, Any]]:
+    def list_present(self, session: HotSession) -> list[PresenceEntry]:
         """Everybody here: readers, and the workers executing attempts."""
         name = session.key.session
-        entries = [
+        entries: list[PresenceEntry] = [
             {
                 "actor": reader.conn.principal.actor,
                 "surface": reader.conn.surface,

@@ -6,7 +6,7 @@ They only save time. A session without them, or with ones of another version, is
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 
@@ -147,7 +147,8 @@ class Snapshotter:
         if session.state is None or session.state.tail != session.tail:
             return  # the control state is ahead of a commit: the next commit stores
         self._events = self._bytes = 0
-        data = _ENCODER.encode(StoredSnapshot(FOLD_VERSION, session.state, session.view.export(), self.compacted))
+        view = cast(dict[str, Any], session.view.export())
+        data = _ENCODER.encode(StoredSnapshot(FOLD_VERSION, session.state, view, self.compacted))
         self._task = self._runtime.loop.create_task(self._write(session.tail, data, dict(self.pages)))
 
     async def _write(self, seq: int, data: bytes, pages: dict[int, bytes]) -> None:

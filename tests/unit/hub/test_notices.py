@@ -12,10 +12,12 @@ from holdfast.hub.hub import Hub
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.events import Draft, Event
+from holdfast.protocol.notice_data import NoticeData
 from holdfast.session.access import full_access
 from holdfast.session.families import FAMILIES
 from holdfast.session.run import LeaseExpired
 from holdfast.session.state import State
+from tests.shapes import deviations
 
 from .conftest import Pipe, agent, user
 
@@ -25,6 +27,8 @@ SECRET = "what ann said"
 
 async def feed(hub: Hub, type_: str = "") -> list[dict[str, Any]]:
     page = await hub.engine.feed("", 1_000)
+    for notice in page.notices:
+        assert not list(deviations(notice.data, NoticeData)), notice.data["type"]
     return [notice.data for notice in page.notices if type_ in ("", notice.data["type"])]
 
 

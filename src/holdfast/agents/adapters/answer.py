@@ -23,6 +23,8 @@ from holdfast.errors import HoldfastError
 from holdfast.protocol import limits
 from holdfast.protocol.codec import parse, well_formed, well_formed_data
 
+__all__ = ["Call", "ModelAnswer", "ProviderFailed", "Stream"]
+
 Stream = AsyncIterable[Any] | Awaitable[AsyncIterable[Any]]
 """A provider's stream, or what gives one when it is awaited: the call of the provider's client, as it is."""
 

@@ -21,6 +21,8 @@ from holdfast.providers import pieces as p
 from holdfast.providers.messages_decoder import MessagesDecoder
 from holdfast.providers.usage import TokenUsage
 
+__all__ = ["converse", "relay"]
+
 _SHOWN = frozenset({"compaction", "container_upload"})  # blocks that are shown whole, by their names
 _APPENDED = frozenset({"signature", "content"})  # fields that come in pieces
 

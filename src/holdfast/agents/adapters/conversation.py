@@ -26,6 +26,9 @@ from holdfast.agents.run import RunContext
 from holdfast.errors import Refused
 from holdfast.protocol import limits
 from holdfast.protocol.codec import well_formed
+from holdfast.protocol.items import AttachmentEntry
+
+__all__ = ["Rules", "Tools"]
 
 Tools = Iterable[Callable[..., Any] | Function | dict[str, Any]]
 """What the model may call: functions, ``Function``, and, as dicts in the provider's own form, tools it runs itself."""
@@ -207,7 +210,7 @@ class Conversation:
             {"role": "user", "content": [*parts, *map(self._file_part, files)]},
         ]
 
-    async def _load_file(self, attachment: dict[str, Any]) -> FileContent:
+    async def _load_file(self, attachment: AttachmentEntry) -> FileContent:
         media_type = attachment.get("mediaType") or "application/octet-stream"
         return FileContent(attachment.get("name") or "file", media_type, await self.run.get_blob(attachment["blob"]))
 

@@ -18,6 +18,8 @@ from holdfast.providers import pieces as p
 from holdfast.providers.chat_decoder import ChatDecoder
 from holdfast.providers.usage import TokenUsage
 
+__all__ = ["converse", "relay"]
+
 _TEXT_KEY = 0  # of the one message of an answer
 
 

@@ -17,6 +17,8 @@ from holdfast.providers import pieces as p
 from holdfast.providers.responses_decoder import ResponsesDecoder
 from holdfast.providers.usage import TokenUsage
 
+__all__ = ["converse", "relay"]
+
 
 async def relay(run: RunContext, stream: Stream) -> ModelAnswer:
     """Write a stream of response events into the run as it comes: text, reasoning, refusal, tool calls, sources, usage.

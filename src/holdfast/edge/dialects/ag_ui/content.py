@@ -15,6 +15,7 @@ from holdfast.edge.dialects.ag_ui.messages import content_of, result_id, result_
 from holdfast.edge.dialects.ag_ui.versions import Version
 from holdfast.protocol.events import Event
 from holdfast.protocol.patch import PatchError, apply_patch
+from holdfast.protocol.view import Entry
 
 AgUiEvent = dict[str, Any]
 """An AG-UI event."""
@@ -43,7 +44,7 @@ class RunInfo(msgspec.Struct):
     status: str
     parent: str | None = None
     name: str = ""
-    error: dict[str, Any] | None = None
+    error: Any = None
 
 
 class Content:
@@ -119,7 +120,7 @@ class Content:
             sent["name"] = self.name_of(str(run))
         return sent
 
-    def open_item(self, key: tuple[str, str], item: dict[str, Any]) -> list[AgUiEvent]:
+    def open_item(self, key: tuple[str, str], item: Entry) -> list[AgUiEvent]:
         """What is open in a view: its START and all its text, for a client takes what follows a START for the whole."""
         kind, ident = key
         _, content, _, field = TEXTS[kind]

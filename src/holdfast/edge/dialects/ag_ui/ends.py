@@ -21,7 +21,7 @@ def last_outcome(view: View) -> dict[str, Any] | None:
     """What the newest turn of the conversation came to: ``{run, status}`` and an ``error``; None while it goes on."""
     head = view.branch["head"]
     answers = [ident for ident, run in view.runs.items() if run.get("input") == head and "parent" not in run]
-    answer = view.branch["runs"].get(head) or (answers[-1] if answers else None)
+    answer = view.branch["runs"].get(head or "") or (answers[-1] if answers else None)
     run = view.runs.get(answer or "")
     if run is None or run["status"] not in ENDED:
         return None

@@ -8,7 +8,7 @@ front end asks its runtime for. A client that goes away stops nothing (CTL-1).
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from starlette.requests import Request
@@ -24,7 +24,7 @@ from holdfast.edge.listener import Listener
 from holdfast.edge.local_subscription import LocalSubscription, SubscriptionMessage
 from holdfast.edge.request import Requests, json_response
 from holdfast.edge.sse import COMMENT, HEADERS, SubscriptionResponse
-from holdfast.errors import HoldfastError, Refused
+from holdfast.errors import Code, HoldfastError, Refused
 from holdfast.hub import operations
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.fold import View
@@ -182,7 +182,7 @@ class AgUi:
         if message.op == "snapshot":
             return await self._snapshot_events(subscription.principal, stream, message, client_messages, state)
         if message.op == "closed":
-            raise Refused(message.code or "session.deleted")
+            raise Refused(cast(Code, message.code or "session.deleted"))
         return stream.events(message.events)
 
     async def _snapshot_events(

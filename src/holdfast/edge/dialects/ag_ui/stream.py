@@ -7,7 +7,7 @@ does that waits for a tool of the client's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from holdfast.protocol import browser_tools, ids
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
-from holdfast.protocol.view import ENDED
+from holdfast.protocol.view import ENDED, Entry
 from holdfast.session import families
 
 _CUSTOM_EVENTS: Final = frozenset(
@@ -102,7 +102,7 @@ class Stream(Content):
         if not self._started:
             self._started = True
             sent.append(self._run_started(seq, last_outcome(view) if self._joining else None))
-        shown = view.visible()
+        shown: list[Entry] = [*view.visible()]
         open_items = {(i["kind"], i["id"]): i for i in shown if i["kind"] in TEXTS and i["status"] == "open"}
         has_new_text = any(item["length"] for key, item in open_items.items() if key not in self.texts)
         send_messages = client_messages is None or has_new_text or not _covers(history, view, client_messages)
@@ -219,7 +219,7 @@ class Stream(Content):
         self._add_approval(str(event.data.get("approvalId")), event.run, event.data)
         return []
 
-    def _add_approval(self, ident: str, run: str | None, data: dict[str, Any]) -> None:
+    def _add_approval(self, ident: str, run: str | None, data: Mapping[str, Any]) -> None:
         tool = data.get("tool")
         if browser_tools.purpose(data) == browser_tools.CALL:
             self._browser_calls[ident] = (
@@ -237,7 +237,7 @@ class Stream(Content):
         self._approvals.pop(ident, None)
         return [self._as_custom(event)]
 
-    def _interrupt(self, ident: str, run: str | None, data: dict[str, Any]) -> AgUiEvent:
+    def _interrupt(self, ident: str, run: str | None, data: Mapping[str, Any]) -> AgUiEvent:
         """An approval as an interrupt of AG-UI 1.0."""
         tool, deadline = data.get("tool"), data.get("deadline")
         action = {name: data.get(name) for name in ("tool", "args", "hash", "default")}

@@ -23,7 +23,7 @@ from holdfast.protocol import ids
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
-from holdfast.protocol.view import ENDED, UNFINISHED, Item
+from holdfast.protocol.view import ENDED, UNFINISHED, Entry
 
 _CHANGED_ITEM: Final = {
     e.TEXT_START: ("message", "messageId"), e.TEXT_CONTENT: ("message", "messageId"), e.TEXT_END: ("message", "messageId"),
@@ -164,7 +164,7 @@ class Answer:
                 yield {"type": "start-step"}
         yield from self._all_items(self._answer_state(root))
 
-    def _add_call(self, item: Item) -> None:
+    def _add_call(self, item: Entry) -> None:
         if item["kind"] in ("tool", "approval"):
             self._parts.calls.add_item(item)
 
@@ -183,7 +183,7 @@ class Answer:
 
     def _all_items(self, state: AnswerState | None = None) -> Iterator[Chunk]:
         self._view.export()  # open texts are joined now
-        entries: list[tuple[int, Item | None, dict[str, Any]]] = [(i["seq"], i, {}) for i in self._view.items]
+        entries: list[tuple[int, Entry, Entry]] = [(i["seq"], i, {}) for i in self._view.items]
         entries += [(run["seq"], None, run) for ident, run in self._view.runs.items() if ident != self.run]
         entries += [(state.seq, None, {})] if state is not None and state.value else []
         for _, item, run in sorted(entries, key=lambda thing: thing[0]):
@@ -249,7 +249,7 @@ class Answer:
             reason = {} if self._version < 6 else {"finishReason": "tool-calls"}
             yield {"type": "finish", **reason, "messageMetadata": {"holdfast": metadata}}
 
-    def _end(self, root: dict[str, Any]) -> Iterator[Chunk]:
+    def _end(self, root: Entry) -> Iterator[Chunk]:
         yield from self._parts.calls.finish()
         status = root["status"]
         about: dict[str, Any] = {"status": status}
@@ -281,7 +281,8 @@ class Answer:
                 run = item["run"]
                 while run is not None:  # those above wait for it
                     blocked.add(run)
-                    run = self._view.runs.get(run, {}).get("parent")
+                    above = self._view.runs.get(run)
+                    run = above.get("parent") if above is not None else None
         return bool(blocked) and all(
             item.get("status") not in UNFINISHED
             or item["run"] in blocked

@@ -15,7 +15,7 @@ import msgspec
 from holdfast.errors import Refused
 from holdfast.protocol import contexts, limits
 from holdfast.protocol.bounds import too_large
-from holdfast.protocol.view import Item
+from holdfast.protocol.view import Entry
 
 META: Final = "aiSdk"
 """In a message's ``meta``: ``{metadata?, parts?}``."""
@@ -111,7 +111,7 @@ def parse_file(part: dict[str, Any]) -> File:
         raise Refused("input.malformed", "parts: a file is not base64") from None
 
 
-def ui_message(session: str, item: Item) -> dict[str, Any]:
+def ui_message(session: str, item: Entry) -> dict[str, Any]:
     """A message of a person, or of an agent outside of runs, as the ``UIMessage`` it was."""
     files = [
         {
