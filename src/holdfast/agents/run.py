@@ -64,7 +64,7 @@ class RunContext:
         self.view = view
         self.turn = turn
         self.state = StateOut(attempt, view.state)
-        self.track = track
+        self._track = track
         self.local = local
         self.tools = tools
         self.since = since
@@ -102,7 +102,7 @@ class RunContext:
     @property
     def cancelled(self) -> bool:
         """Whether somebody stops this run. The agent's task is cancelled then; this is for code that cannot be."""
-        return self.attempt.cancelled is not None or self.attempt.fenced
+        return self.attempt.is_over
 
     # --- output
     def message(self, role: str = "assistant", *, name: str = "", key: str = "") -> TextOut:
@@ -238,8 +238,7 @@ class RunContext:
             Refused: ``approval.rule`` when ``default`` or ``self_approve`` asks for more.
         """
         tool, args = well_formed(tool), well_formed_data(args or {})
-        if wait and self.local:
-            raise Refused("run.state", "a sub-run lives inside its parent's attempt and cannot let the worker go")
+        self._check_may_wait(wait)
         if wait:
             await self.close_texts()
         if call_id is not None:
@@ -262,6 +261,10 @@ class RunContext:
             self.attempt.released = True
             raise Released
         return approval
+
+    def _check_may_wait(self, wait: bool) -> None:
+        if wait and self.local:
+            raise Refused("run.state", "a sub-run lives inside its parent's attempt and cannot let the worker go")
 
     async def gated_tool(
         self,
@@ -307,9 +310,19 @@ class RunContext:
         Raises:
             ToolFailed: no tab took or answered it in time, a person denied it, or the tool failed there.
         """
-        ident = call_id or self._ids.next("c", name, args)
+        self._check_may_wait(wait)
         return await browser_tools.call(
-            self, ident, name, args, person=person, wait=wait, deadline_s=deadline_s, claim_s=claim_s, tries=tries
+            self.tools,
+            self.approve,
+            self.get_blob,
+            call_id or self._ids.next("c", name, args),
+            name,
+            args,
+            person=person,
+            wait=wait,
+            deadline_s=deadline_s,
+            claim_s=claim_s,
+            tries=tries,
         )
 
     # --- other agents
@@ -319,10 +332,12 @@ class RunContext:
         Args:
             name: names it within this run, so that a later attempt finds it; by default the agent's name and a number.
         """
-        return await spawn(self, agent, input, name or f"{agent}.{self.count('spawn:' + agent)}", attempts)
+        name = name or f"{agent}.{self.count('spawn:' + agent)}"
+        return await spawn(self.attempt, self.session, agent, input, name, attempts)
 
-    def child_context(self, attempt: Attempt, agent: str, input: Input, tools: Tools) -> RunContext:
+    def _child_context(self, attempt: Attempt, agent: str, input: Input) -> RunContext:
         """The context of a sub-run in this attempt."""
+        tools = Tools(attempt, {}, set(), self.tools.load, self.tools.store)
         return RunContext(
             attempt,
             self.session,
@@ -335,10 +350,10 @@ class RunContext:
             turn=self.turn,
             local=True,
             completed_messages=self._completed_messages,
-            track=self.track,
+            track=self._track,
         )
 
-    def sub(self, agent: str, name: str = "", input: dict[str, Any] | str = "") -> SubRun:
+    def sub(self, agent: str, name: str = "", input: dict[str, Any] | str = "") -> SubRun[RunContext]:
         """A sub-run in this very attempt, with its own actor and its own cancel:
         ``async with run.sub("searcher") as child: await child.say(…)``.
 
@@ -351,7 +366,15 @@ class RunContext:
             Refused: ``run.ended``, on entering, when an earlier attempt has completed a sub-run of that name.
         """
         number = self.count("sub:" + agent)
-        return SubRun(self, agent, name or f"{agent}.{number}.{self.attempt_number}", input)
+        name, child_input = name or f"{agent}.{number}.{self.attempt_number}", Input(input)
+        return SubRun(
+            self.attempt,
+            agent,
+            name,
+            child_input,
+            lambda attempt: self._child_context(attempt, agent, child_input),
+            self._track,
+        )
 
     # --- people
     async def steers(self) -> AsyncIterator[Steer]:

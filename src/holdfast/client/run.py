@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from holdfast.client.live import LiveView
 from holdfast.client.run_text import RunText, run_text
 from holdfast.errors import Refused
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
 
-if TYPE_CHECKING:
-    from holdfast.client.session import Session
+
+class _Session(Protocol):
+    """What a run asks of the session it is in; ``client.session.Session`` has it."""
+
+    id: str
+
+    def live(self) -> LiveView: ...
+
+    async def history(self, page: int, *, incarnation: str | None = None) -> dict[str, Any]: ...
+
+    async def cancel(self, run: str | None = None, *, force: bool = False, reason: str = "") -> list[str]: ...
+
+    async def steer(self, run: str, text: str) -> str: ...
 
 
 class Run:
@@ -24,7 +36,7 @@ class Run:
         served: whether a worker was there for it when it was queued; without one it waits. None when that is not known.
     """
 
-    def __init__(self, session: Session, run: str, input: str = "", served: bool | None = None) -> None:
+    def __init__(self, session: _Session, run: str, input: str = "", served: bool | None = None) -> None:
         self.session = session
         self.id = run
         self.input = input

@@ -7,10 +7,9 @@ in TypeScript, and the cases of ``conformance/cases/conversation.yaml`` hold bot
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from holdfast.protocol.view import Item, ViewState
+from holdfast.protocol.view import Item, ViewState
 
 
 class _Turn(NamedTuple):
