@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from holdfast.agents import approvals, browser_tools, history
@@ -30,6 +31,8 @@ class RunContext:
         parent: id of the run that started it, or None.
         attempt_number: 1 for the first try. A later one gets the journal of the earlier ones.
         by: the actor who asked.
+        labels: what the work is for, by name, for example ``{"team": "sales"}``; from the token of who asked, read-only.
+            A sub-run has its parent's.
         input: what to answer.
         session: the session, for everything that is not of this run.
         view: the session as it was when this attempt began; empty when the worker's token does not grant ``read``.
@@ -49,6 +52,7 @@ class RunContext:
         tools: Tools,
         *,
         by: str = "",
+        labels: Mapping[str, str] = MappingProxyType({}),
         parent: str | None = None,
         turn: str | None = None,
         local: bool = False,
@@ -59,6 +63,7 @@ class RunContext:
         self.attempt = attempt
         self.session = session
         self.id, self.agent, self.parent, self.by = attempt.run, agent, parent, by
+        self.labels: Mapping[str, str] = MappingProxyType(dict(labels))
         self.attempt_number = attempt.generation
         self.input = input
         self.view = view
@@ -346,6 +351,7 @@ class RunContext:
             self.view,
             tools,
             by=f"agent:{self.agent}",
+            labels=self.labels,
             parent=self.id,
             turn=self.turn,
             local=True,

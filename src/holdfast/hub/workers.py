@@ -212,6 +212,7 @@ class Workers:
             "lease_s": run.lease_s,
             "input": input_,
             "by": run.by,
+            "labels": run.labels,
             "turn": run.input,
             "parent": run.parent,
             "name": run.name,
