@@ -108,7 +108,7 @@ async def test_a_stopped_run_says_why(site: Site, session: Session, browser: Chr
     )
     await console.run("location.hash = '#/session/s1?pane=runs'")
     await console.until("document.querySelector('.tree .stop-reason')")
-    assert await console.run("document.querySelector('.tree .stop-reason').textContent") == wanted
+    assert await console.run("[...document.querySelectorAll('.stop-reason')].map((n) => n.textContent)") == [wanted]
     await close(chat, console)
 
 

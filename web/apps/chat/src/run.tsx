@@ -64,7 +64,7 @@ function SubRun({ node, ...context }: { node: RunNode } & RenderContext) {
       <div class="body scroll" tabIndex={0} ref={body} onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
         atTail.current = scrollHeight - scrollTop - clientHeight < TAIL_PX;
       }}><RunParts node={node} {...context} /></div>
-      {run.cancel?.ts !== context.view.runs.get(run.parent ?? "")?.cancel?.ts && <StopReason run={run} me={me} />}
+      <StopReason run={run} above={context.view.runs.get(run.parent ?? "")} me={me} />
       {run.error && <p class="failure">{run.error.message || run.error.code}</p>}
     </section>
   );

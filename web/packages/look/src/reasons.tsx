@@ -5,7 +5,7 @@ import { nameOf } from "./actor.js";
 
 interface Cancelled {
   status: string;
-  cancel?: { by: string; reason?: string };
+  cancel?: { by: string; ts: number; reason?: string };
 }
 
 interface Ruled {
@@ -17,9 +17,9 @@ interface Ruled {
   requester?: string;
 }
 
-/** Why somebody stopped a run; nothing when they gave no reason. */
-export function StopReason({ run, me = "" }: { run: Cancelled; me?: string }) {
-  if (!run.cancel?.reason) return null;
+/** Why somebody stopped a run; nothing when they gave no reason, or stopped the run above it, which says so already. */
+export function StopReason({ run, above, me = "" }: { run: Cancelled; above?: Cancelled | undefined; me?: string }) {
+  if (!run.cancel?.reason || run.cancel.ts === above?.cancel?.ts) return null;
   const by = run.cancel.by === me ? "you" : nameOf(run.cancel.by);
   return <p class="stop-reason"><Glyph name="stop" /><span>{run.status === "cancelled" ? "Stopped" : "Asked to stop"} by {by}: {run.cancel.reason}</span></p>;
 }
