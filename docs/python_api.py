@@ -42,7 +42,7 @@ WIDE = 100
 """Characters of a signature on one line."""
 NOT_FOR_CALLERS = {
     Session: {"feed", "received", "disconnected", "reconnected"},
-    RunContext: {"child_context", "count", "close_texts"},
+    RunContext: {"count", "close_texts"},
     Producer: {"put", "take_rest", "stop", "fence"},
     FeedReader: {"take", "caught_up", "fail"},
     EmbeddedHub: {"check_started"},

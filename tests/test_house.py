@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -203,11 +204,55 @@ def test_a_cancel_is_never_lost_beside_what_is_waited_for() -> None:
         assert "asyncio.wait_for(" not in path.read_text(), f"{path}: async with asyncio.timeout(…)"
 
 
-def test_every_dependency_has_its_reason() -> None:
-    wanted = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]
-    names = {re.match(r"[A-Za-z0-9_-]+", line)[0] for line in wanted}  # type: ignore[index]
-    reasons = set(re.findall(r"^\| `([a-z0-9-]+)", section("Dependencies"), re.MULTILINE))
-    assert names == reasons
+PERMISSIVE = {"MIT", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "ISC", "any-OSI"}
+EXTRAS = {"pyjwt[crypto]": ["cryptography"], "pydantic-ai-slim[openai,anthropic]": ["openai", "anthropic"]}
+"""What an extra brings: a dependency of ours like any other."""
+
+
+def names_of(requirements: list[str]) -> set[str]:
+    """The packages that requirements name, those of their extras too."""
+    found: set[str] = set()
+    for requirement in requirements:
+        name, extras = re.match(r"([A-Za-z0-9_-]+)(\[[^\]]*\])?", requirement).groups()  # type: ignore[union-attr]
+        found |= {name, *(EXTRAS[name + extras] if extras else [])}
+    return found
+
+
+def dependencies() -> dict[str, tuple[str, str]]:
+    """Reason and licence of every row of the architecture's table."""
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.+?) \| ([^|]+?) \|$", section("Dependencies"), re.MULTILINE)
+    return {name: (reason, licence) for name, reason, licence in rows}
+
+
+def test_every_dependency_has_its_reason_and_its_licence() -> None:
+    project, groups = PROJECT["project"], PROJECT["dependency-groups"]
+    needed = names_of(project["dependencies"]).union(*map(names_of, project.get("optional-dependencies", {}).values()))
+    wanted = needed.union(*map(names_of, groups.values()), names_of(PROJECT["build-system"]["requires"]))
+    table = dependencies()
+    assert set(table) == wanted
+    for name in needed:
+        assert set(re.split(r" AND | OR ", table[name][1])) <= PERMISSIVE, f"{name}: {table[name][1]}"
+
+
+@pytest.mark.parametrize("name", sorted(dependencies()))
+def test_a_licence_in_the_table_is_the_one_that_the_package_declares(name: str) -> None:
+    try:
+        declared = importlib.metadata.metadata(name)
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("not installed here")
+    licence = dependencies()[name][1]
+    expression = declared.get("License-Expression")
+    if expression:
+        assert licence == expression
+        return
+    # older metadata have no expression: words, a classifier, or only the file
+    files = [file for file in importlib.metadata.files(name) or () if "licen" in file.name.lower()]
+    texts = [str(file.locate().read_text()) for file in files if file.suffix != ".py"]
+    words = " ".join([declared.get("License") or "", *(declared.get_all("Classifier") or []), *texts]).lower()
+    for part in re.split(r" AND | OR ", licence):
+        assert part.lower().split("-")[0] in words or (part.startswith("BSD") and "redistribution and use" in words), (
+            part
+        )
 
 
 def test_every_module_and_public_name_says_what_it_is() -> None:

@@ -371,6 +371,7 @@ class EmbeddedRun(Run):
 
     def __init__(self, session: Session, run: str, input: str, before: wire.Cursor) -> None:
         super().__init__(session, run, input)
+        self._session = session
         self._before = before
 
     def sse(self) -> StreamingResponse:
@@ -397,8 +398,8 @@ class EmbeddedRun(Run):
             raise HoldfastError("agent.failed", f"{self.id} in {self.session.id} failed; its response breaks off")
 
     async def _sse(self) -> AsyncIterator[bytes]:
-        session = self.session.id
-        async with self.session.events(after=self._before) as events:
+        session = self._session.id
+        async with self._session.events(after=self._before) as events:
             while True:
                 following = asyncio.ensure_future(anext(events))
                 try:

@@ -71,6 +71,7 @@ class Execution:
             view,
             Tools(self.attempt, assignment.journal, started_calls, load, store),
             by=assignment.by,
+            labels=assignment.labels,
             parent=assignment.parent,
             turn=assignment.turn or (assignment.input or {}).get("messageId"),
             since=wire.Cursor(assignment.incarnation, run_seq - 1),

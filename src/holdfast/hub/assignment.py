@@ -49,6 +49,7 @@ def assignment_of(session: AssignedSession, run: RunState) -> dict[str, Any]:
         "lease_s": run.lease_s,
         "input": input_,
         "by": run.by,
+        "labels": run.labels,
         "turn": run.input,
         "parent": run.parent,
         "name": run.name,

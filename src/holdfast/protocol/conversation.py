@@ -7,12 +7,11 @@ in TypeScript, and the cases of ``conformance/cases/conversation.yaml`` hold bot
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from holdfast.protocol.items import Item
-    from holdfast.protocol.view import ViewState
-    from holdfast.protocol.view_data import RunEntry
+from holdfast.protocol.items import Item
+from holdfast.protocol.view import ViewState
+from holdfast.protocol.view_data import RunEntry
 
 
 class _Turn(NamedTuple):

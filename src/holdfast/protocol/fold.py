@@ -12,7 +12,9 @@ from typing import Any, Final
 from holdfast.protocol import browser_tools
 from holdfast.protocol import events as e
 from holdfast.protocol.codec import encode, utf16_len
+from holdfast.protocol.conversation import conversation
 from holdfast.protocol.events import Event
+from holdfast.protocol.items import Item
 from holdfast.protocol.patch import PatchError, apply_patch
 from holdfast.protocol.view import ENDED, Entry, ViewState
 
@@ -41,6 +43,12 @@ class View(ViewState):
                 text = self.open.get((target[0], _text(data, field)))
             if text is not None:
                 self.size += text.grow(event.offset, data.get("delta")) or 0
+
+    def visible(self) -> list[Item]:
+        """The items of the branch shown, turn by turn (CTL-7): ``conversation.conversation``."""
+        for text in self.open.values():
+            text.flush()
+        return conversation(self)
 
 
 Handler = Callable[[View, Event], bool | None]

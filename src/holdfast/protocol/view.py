@@ -1,7 +1,7 @@
 """The view: what a person sees of a session, folded from its events. Its shape is stated in PROTOCOL.md, section 6.
 
 The hub keeps one per hot session to answer joins, clients keep one to render. It is plain JSON data plus indexes that
-can be rebuilt from it, so ``View.load(view.export())`` is the same view. ``fold.View`` adds how events change it.
+can be rebuilt from it, so ``View.load(view.export())`` is the same view. ``fold.View`` adds how events change it, and the conversation it shows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from holdfast.protocol.codec import encode, utf16_len
-from holdfast.protocol.conversation import conversation
 from holdfast.protocol.events import Event
 from holdfast.protocol.items import Item
 from holdfast.protocol.view_data import BranchEntry, HandoffEntry, PageData, RunEntry, ViewData
@@ -252,9 +251,3 @@ class ViewState:
         return [
             i["id"] for i in self.items if i["kind"] == "message" and i.get("run") == run and i["status"] == "complete"
         ]
-
-    def visible(self) -> list[Item]:
-        """The items of the branch shown, turn by turn (CTL-7): ``conversation.conversation``."""
-        for text in self.open.values():
-            text.flush()
-        return conversation(self)
