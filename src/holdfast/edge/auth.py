@@ -64,7 +64,7 @@ def ensure_secret(settings: Settings) -> str:
     return secret
 
 
-def load_or_create_secret(path: Path, fresh: str) -> str:
+def load_or_create_secret(path: Path, new_secret: str) -> str:
     """The secret in a file that only its owner may read; ``fresh`` is written when there is none.
 
     Raises:
@@ -74,7 +74,7 @@ def load_or_create_secret(path: Path, fresh: str) -> str:
         if not path.exists():
             temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
             with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(fresh)
+                file.write(new_secret)
             with contextlib.suppress(FileExistsError):  # made whole, by whoever came first
                 os.link(temporary, path)
             temporary.unlink()
@@ -245,11 +245,11 @@ def parse_capabilities(caps: Any, code: str = "auth.invalid") -> tuple[Capabilit
     """Capabilities from their JSON form ``{"pattern": ["verb", …]}``, or a refusal with ``code``."""
     if not isinstance(caps, dict) or len(caps) > limits.CAPABILITIES:
         raise Refused(code, f"caps must be an object of at most {limits.CAPABILITIES} patterns")
-    found = []
+    capabilities = []
     for pattern, verbs in caps.items():
         if not isinstance(pattern, str) or not _PATTERN.fullmatch(pattern):
             raise Refused(code, "a pattern is a session id, or a prefix that ends in *")
         if not isinstance(verbs, list) or not all(isinstance(verb, str) and verb in VERBS for verb in verbs):
             raise Refused(code, f"verbs are {', '.join(sorted(VERBS))}")
-        found.append(Capability(pattern, frozenset(verbs)))
-    return tuple(found)
+        capabilities.append(Capability(pattern, frozenset(verbs)))
+    return tuple(capabilities)

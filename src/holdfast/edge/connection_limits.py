@@ -48,8 +48,8 @@ class ConnectionLimits:
 class _Stranger:
     __slots__ = ("buffered", "drop", "round_added")
 
-    def __init__(self, came: int, drop: Callable[[], None]) -> None:
-        self.round_added = came
+    def __init__(self, round_added: int, drop: Callable[[], None]) -> None:
+        self.round_added = round_added
         self.drop = drop
         self.buffered = 0
 
@@ -86,7 +86,7 @@ class Strangers:
         self.buffered += size - stranger.buffered
         stranger.buffered = size
         while self.buffered > limits.STRANGERS_BYTES:
-            self._drop(next(other for other, about in self._connections.items() if about.buffered))
+            self._drop(next(other for other, stranger_ in self._connections.items() if stranger_.buffered))
 
     def remove(self, key: Hashable) -> None:
         """The connection is authenticated or gone; idempotent."""

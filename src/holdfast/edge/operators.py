@@ -52,9 +52,11 @@ class Operators:
         """Open connections: `{connections: [{connection, actor, surface, device, paused, sessions, titles, …}], all}`."""
         principal = self._operator(request)
         tenant = principal.tenant
-        mine = [conn for conn in self.hub.connections.values() if conn.principal.tenant == tenant]
-        shown = mine[: limits.OPERATOR_ROWS]
-        return json_response({"connections": [self._connection(conn, principal) for conn in shown], "all": len(mine)})
+        connections = [conn for conn in self.hub.connections.values() if conn.principal.tenant == tenant]
+        page = connections[: limits.OPERATOR_ROWS]
+        return json_response(
+            {"connections": [self._connection(conn, principal) for conn in page], "all": len(connections)}
+        )
 
     def _connection(self, conn: Connection, principal: Principal) -> dict[str, Any]:
         worker = self.hub.workers.by_connection.get(conn.ident)
@@ -86,10 +88,10 @@ class Operators:
     async def runs(self, request: Request) -> Response:
         """Runs that have not ended, of sessions in memory: lost and retried first, then by time."""
         principal = self._operator(request)
-        mine = (hot for hot in self.hub.sessions.values() if hot.key.tenant == principal.tenant)
-        found = [run for hot in mine for run in self._runs(hot, principal.may("read", hot.key.session))]
-        found.sort(key=lambda run: (-run["losses"], run["queued_ms"]))
-        return json_response({"runs": found[: limits.OPERATOR_ROWS], "all": len(found)})
+        sessions = (hot for hot in self.hub.sessions.values() if hot.key.tenant == principal.tenant)
+        runs = [run for hot in sessions for run in self._runs(hot, principal.may("read", hot.key.session))]
+        runs.sort(key=lambda run: (-run["losses"], run["queued_ms"]))
+        return json_response({"runs": runs[: limits.OPERATOR_ROWS], "all": len(runs)})
 
     def _runs(self, hot: HotSession, readable: bool) -> Iterator[dict[str, Any]]:
         now = self.hub.clock.monotonic()

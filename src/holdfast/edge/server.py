@@ -99,8 +99,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 def _cannot_listen(host: str, port: int, error: OSError) -> HoldfastError:
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-    words = f"cannot listen on {host} port {port}: {reason}"
-    return HoldfastError("config.invalid", words, fix="Stop what listens there, or choose another port.")
+    detail = f"cannot listen on {host} port {port}: {reason}"
+    return HoldfastError("config.invalid", detail, fix="Stop what listens there, or choose another port.")
 
 
 def allow_open_files(connections: int, strangers: int) -> None:

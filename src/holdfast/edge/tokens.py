@@ -64,8 +64,8 @@ class Tokens:
         if not ("*" in principal.agents or set(request.agents) <= principal.agents):
             raise Refused("auth.denied", "the asking token does not act for these agents")
         if len(principal.lineage) >= limits.LINEAGE_TOKENS:
-            words = f"the asking token is the last of {limits.LINEAGE_TOKENS + 1} that were minted one from another"
-            raise Refused("auth.denied", words, fix="Mint it from a token nearer to the first.")
+            detail = f"the asking token is the last of {limits.LINEAGE_TOKENS + 1} that were minted one from another"
+            raise Refused("auth.denied", detail, fix="Mint it from a token nearer to the first.")
         lineage = zip((*principal.lineage, principal.token_id), (*principal.minters, principal.actor), strict=True)
         token = auth.mint(
             self._secret, subject=request.sub, tenant=principal.tenant, capabilities=request.caps,

@@ -102,7 +102,7 @@ class AgUi:
         authorise(principal, "control", thread)  # whether or not anything runs
         life, _, raw = await self._hub.snapshot(principal, thread)
         view = msgspec.json.decode(raw)
-        named = (
+        run_id = (
             incoming_id(self._commands.run_of(principal, thread, stop_request.runId), life)
             if stop_request.runId
             else None
@@ -110,7 +110,7 @@ class AgUi:
         runs = [
             run["id"]
             for run in view["runs"].values()
-            if run["status"] not in ENDED and (run["id"] == named if named else _is_of(run, agent))
+            if run["status"] not in ENDED and (run["id"] == run_id if run_id else _is_of(run, agent))
         ]
         for run in runs:
             try:
@@ -197,8 +197,8 @@ class AgUi:
         return stream.snapshot(message.seq or 0, View.load(view), client_messages, state)
 
     async def _older(self, principal: Principal, session: str, page: int) -> dict[str, Any]:
-        found = await self._hub.execute(principal, wire.History(session=session, page=page))
-        older: dict[str, Any] = msgspec.json.decode(found["page"])
+        result = await self._hub.execute(principal, wire.History(session=session, page=page))
+        older: dict[str, Any] = msgspec.json.decode(result["page"])
         return older
 
 

@@ -235,7 +235,7 @@ class ChatCommands:
 
 def resolve_ops(session: str, message: UIMessage) -> list[wire.Resolve]:
     """The approvals that the message's tool parts answer; what was shown is what is decided on."""
-    found = []
+    ops = []
     for part in message.parts:
         approval = part.get("approval")
         if part.get("state") != "approval-responded" or not isinstance(approval, dict):
@@ -247,13 +247,13 @@ def resolve_ops(session: str, message: UIMessage) -> list[wire.Resolve]:
         decision: Literal["approved", "denied"] = "approved" if approval.get("approved") is True else "denied"
         note = approval.get("reason")
         note = note[: limits.NAME_CHARS] if isinstance(note, str) else ""
-        found.append(wire.Resolve(session=session, approval=ident, decision=decision, note=note, hash=hash_))
-    return found
+        ops.append(wire.Resolve(session=session, approval=ident, decision=decision, note=note, hash=hash_))
+    return ops
 
 
 def tool_results(message: UIMessage) -> list[BrowserResult]:
     """What the page's own tools came to: outputs of the calls that were left to it (``parts.Parts``)."""
-    found = []
+    results = []
     for part in message.parts:
         state, call, type_ = part.get("state"), part.get("toolCallId"), str(part.get("type", ""))
         if part.get("providerExecuted") or not isinstance(call, str):
@@ -261,10 +261,10 @@ def tool_results(message: UIMessage) -> list[BrowserResult]:
         if state not in ("output-available", "output-error") or part.get("preliminary"):
             continue
         error = str(part.get("errorText") or "") if state == "output-error" else None
-        found.append(
+        results.append(
             BrowserResult(call, str(part.get("toolName") or type_.removeprefix("tool-")), part.get("output"), error)
         )
-    return found
+    return results
 
 
 def parse_tools(header: str | None) -> frozenset[str] | None:
@@ -274,8 +274,8 @@ def parse_tools(header: str | None) -> frozenset[str] | None:
 
 def client_position(message: UIMessage, answered: frozenset[str]) -> ClientPosition:
     """Where the client's message stands, as its metadata says; it concerns only what this client is shown."""
-    about = message.metadata.get("holdfast") if isinstance(message.metadata, dict) else None
-    raw = about.get("since") if isinstance(about, dict) else None
+    metadata = message.metadata.get("holdfast") if isinstance(message.metadata, dict) else None
+    raw = metadata.get("since") if isinstance(metadata, dict) else None
     if not isinstance(raw, str):
         return ClientPosition(answered)
     try:

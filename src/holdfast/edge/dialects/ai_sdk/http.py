@@ -61,17 +61,17 @@ class AiSdk:
         commands = self._commands(request)
         async with self.requests.body(request) as raw:
             chat_request: ChatRequest = codec.decode(raw, _CHAT_REQUEST, "body")
-            found = await commands.send(chat_request)
+            stream = await commands.send(chat_request)
         return (
-            stream_response(*found)
-            if found is not None
+            stream_response(*stream)
+            if stream is not None
             else Response(_END, headers=HEADERS, media_type="text/event-stream")
         )
 
     async def resume(self, request: Request) -> Response:
         """Stream the answer that is being given, from its beginning; 204 when there is none."""
-        found = await self._commands(request).resume(_chat(request))
-        return stream_response(*found) if found is not None else Response(status_code=204)
+        stream = await self._commands(request).resume(_chat(request))
+        return stream_response(*stream) if stream is not None else Response(status_code=204)
 
     async def stop(self, request: Request) -> Response:
         """Cancel the answer that is being given: ``{runs}``. Closing a request does not."""
@@ -91,10 +91,10 @@ class AiSdk:
 
     # --- WebSocket
     def _socket_kind(self, path: str) -> SocketKind | None:
-        found = _API.fullmatch(path)
-        if found is None or found["version"] not in VERSIONS:
+        match = _API.fullmatch(path)
+        if match is None or match["version"] not in VERSIONS:
             return None
-        return socket_kind(VERSIONS[found["version"]], unquote(found["agent"]))
+        return socket_kind(VERSIONS[match["version"]], unquote(match["agent"]))
 
     async def _socket(self, socket: WebSocket) -> None:
         kind = socket_kind(_version(socket.path_params), socket.path_params["agent"])
@@ -139,15 +139,15 @@ async def _body(subscription: LocalSubscription, answer_: Answer) -> AsyncIterat
         if message is None:
             yield COMMENT
             continue
-        lines = [_line(chunk) for chunk in answer_.chunks(message)]
+        lines = [_sse(chunk) for chunk in answer_.chunks(message)]
         if lines:
             yield b"".join(lines)
         if answer_.done:
             break
     for chunk in answer_.close_with_error(f"interrupted: {subscription.close_reason or 'the session ended'}"):
-        yield _line(chunk)
+        yield _sse(chunk)
     yield _END
 
 
-def _line(chunk: Chunk) -> bytes:
+def _sse(chunk: Chunk) -> bytes:
     return b"data: %b\n\n" % codec.encode(chunk)

@@ -222,8 +222,8 @@ class ResponseFold:
         item = self._open.pop(("tool", str(event.data.get("toolCallId"))), None)
         error = event.data.get("error")
         if isinstance(item, ToolCall):
-            words = error.get("message", error.get("code")) if isinstance(error, dict) else error
-            item.result(_text(event.data.get("content")), None if error is None else _text(words))
+            message = error.get("message", error.get("code")) if isinstance(error, dict) else error
+            item.result(_text(event.data.get("content")), None if error is None else _text(message))
         elif item is not None:
             item.end("completed")
 
@@ -263,8 +263,8 @@ def _text(value: Any) -> str:
 
 
 def _count(data: dict[str, Any], *names: str) -> int:
-    found = next((data[name] for name in names if isinstance(data.get(name), int)), 0)
-    return max(0, found)
+    value = next((data[name] for name in names if isinstance(data.get(name), int)), 0)
+    return max(0, value)
 
 
 _DELTAS: Final = {
