@@ -111,9 +111,16 @@ def mint(
     until_s = now + ttl_s if not_after_s is None else min(now + ttl_s, not_after_s)
     caps = EVERYTHING if capabilities is None else {p: list(v) for p, v in capabilities.items()}
     claims: dict[str, Any] = {
-        "sub": subject, "tenant": tenant, "caps": caps, "agents": list(agents), "jti": secrets.token_hex(12),
-        "iss": issuer, "aud": audience, "iat": round(now, 3), "exp": int(until_s),
-    }  # fmt: skip
+        "sub": subject,
+        "tenant": tenant,
+        "caps": caps,
+        "agents": list(agents),
+        "jti": secrets.token_hex(12),
+        "iss": issuer,
+        "aud": audience,
+        "iat": round(now, 3),
+        "exp": int(until_s),
+    }
     if lineage:
         claims["lineage"] = [[token_id, actor] for token_id, actor in lineage]
     return jwt.encode(claims, secret, algorithm="HS256")
@@ -149,9 +156,14 @@ class Verifier:
             raise Refused("auth.invalid", "the token is too long")
         try:
             claims = jwt.decode(
-                token, self._key(token), algorithms=list(self._settings.algorithms), issuer=self._settings.issuer,
-                audience=self._settings.audience, leeway=limits.TOKEN_SKEW_S, options={"require": _REQUIRED},
-            )  # fmt: skip
+                token,
+                self._key(token),
+                algorithms=list(self._settings.algorithms),
+                issuer=self._settings.issuer,
+                audience=self._settings.audience,
+                leeway=limits.TOKEN_SKEW_S,
+                options={"require": _REQUIRED},
+            )
             expires_s, issued_s = _seconds(claims["exp"]), _seconds(claims["iat"]) if "iat" in claims else None
         except HoldfastError:
             raise
@@ -224,9 +236,16 @@ def principal_of(claims: Mapping[str, Any], expires_s: float, issued_s: float | 
     if subject.startswith("agent:") and not agents:
         agents = [subject.removeprefix("agent:")]
     return Principal(
-        subject, tenant, capabilities, frozenset(agents), token_id, int(expires_s * 1_000), issued_s,
-        tuple(token for token, _ in lineage), tuple(actor for _, actor in lineage),
-    )  # fmt: skip
+        subject,
+        tenant,
+        capabilities,
+        frozenset(agents),
+        token_id,
+        int(expires_s * 1_000),
+        issued_s,
+        tuple(token for token, _ in lineage),
+        tuple(actor for _, actor in lineage),
+    )
 
 
 def _lineage(claim: Any) -> list[list[str]]:

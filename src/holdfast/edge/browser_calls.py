@@ -116,7 +116,7 @@ class BrowserCallResponder:
         """Whether this was the first decision."""
         op = wire.Resolve(
             session=self._session, approval=approval, decision=decision, note=note, incarnation=self._life
-        )  # fmt: skip
+        )
         try:
             await self._hub.execute(self._principal, op)
         except Refused as error:

@@ -22,13 +22,19 @@ class ConnectionLimits:
 
     def __init__(self, settings: Settings) -> None:
         self.connections = Pool(
-            "limit.connections", "as many connections as are allowed", tenant_limit=settings.connections,
-            root_limit=settings.connections_per_principal, tenant_guarantee=min(limits.CONNECTIONS_OWN, -(-settings.connections // 8)),
-        )  # fmt: skip
+            "limit.connections",
+            "as many connections as are allowed",
+            tenant_limit=settings.connections,
+            root_limit=settings.connections_per_principal,
+            tenant_guarantee=min(limits.CONNECTIONS_OWN, -(-settings.connections // 8)),
+        )
         self.requests = Pool(
-            "limit.connections", "as many requests at a time as are allowed", tenant_limit=limits.REQUESTS_AT_ONCE,
-            root_limit=limits.REQUESTS_EACH, tenant_guarantee=limits.REQUESTS_OWN,
-        )  # fmt: skip
+            "limit.connections",
+            "as many requests at a time as are allowed",
+            tenant_limit=limits.REQUESTS_AT_ONCE,
+            root_limit=limits.REQUESTS_EACH,
+            tenant_guarantee=limits.REQUESTS_OWN,
+        )
         self.strangers = Strangers(settings.strangers)
 
     @property

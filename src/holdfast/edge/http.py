@@ -177,8 +177,11 @@ class Rest:
         joined = b",".join(frames)
         self.requests.spend(request, len(joined) // SENT_TIMES)
         body = b'{"session":%b,"incarnation":"%b","tail":%d,"frames":[%b]}' % (
-            codec.encode(session_of(request)), incarnation.encode(), tail, joined,
-        )  # fmt: skip
+            codec.encode(session_of(request)),
+            incarnation.encode(),
+            tail,
+            joined,
+        )
         return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
     # --- blobs
@@ -201,9 +204,10 @@ class Rest:
         self.requests.spend(request, size // SENT_TIMES)
         media, data = await self.listener.hub.get_blob(principal, session, request.path_params["blob"])
         headers = {
-            "content-disposition": "attachment", "content-security-policy": "default-src 'none'; sandbox",
+            "content-disposition": "attachment",
+            "content-security-policy": "default-src 'none'; sandbox",
             "cache-control": "private, max-age=31536000, immutable",
-        }  # fmt: skip
+        }
         safe = media if _INLINE_MEDIA.fullmatch(media) else "application/octet-stream"
         return Response(data, 200, headers, safe)
 

@@ -78,14 +78,18 @@ def document(routes: Sequence[Any]) -> dict[str, Any]:
         _relax(name, schema)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Holdfast", "version": holdfast.__version__, "description": "Durable sessions; see PROTOCOL.md."},
+        "info": {
+            "title": "Holdfast",
+            "version": holdfast.__version__,
+            "description": "Durable sessions; see PROTOCOL.md.",
+        },
         "paths": paths,
         "components": {
             "schemas": {**components, "Error": _error()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
         "security": [{"token": []}],
-    }  # fmt: skip
+    }
 
 
 def _relax(name: str, schema: dict[str, Any]) -> None:
@@ -144,8 +148,11 @@ def _parameter(name: str, where: str, description: str, kind: str = "string") ->
 
 def _error() -> dict[str, Any]:
     fields = {
-        "code": {"type": "string", "enum": sorted(CODES)}, "message": {"type": "string"}, "fix": {"type": "string"},
-        "retry": {"type": "boolean"}, "request_id": {"type": "string"},
-    }  # fmt: skip
+        "code": {"type": "string", "enum": sorted(CODES)},
+        "message": {"type": "string"},
+        "fix": {"type": "string"},
+        "retry": {"type": "boolean"},
+        "request_id": {"type": "string"},
+    }
     inner = {"type": "object", "properties": fields, "required": ["code", "message"]}
     return {"type": "object", "properties": {"error": inner}, "required": ["error"]}

@@ -65,11 +65,16 @@ class Operators:
             session: reader.session.index.title for session, reader in reads.items() if principal.may("read", session)
         }
         return {
-            "connection": conn.ident, "actor": conn.principal.actor, "surface": conn.surface, "device": conn.device,
-            "paused": conn.paused, "sessions": list(reads), "titles": titles,
+            "connection": conn.ident,
+            "actor": conn.principal.actor,
+            "surface": conn.surface,
+            "device": conn.device,
+            "paused": conn.paused,
+            "sessions": list(reads),
+            "titles": titles,
             "serves": sorted(worker.agents) if worker is not None else [],
             "runs": [{"session": key.session, "run": run} for key, run in worker.held] if worker is not None else [],
-        }  # fmt: skip
+        }
 
     async def cut(self, request: Request) -> Response:
         """Drop a connection without a word, as a dead network would. Nothing else happens by that (CTL-1)."""
@@ -98,11 +103,23 @@ class Operators:
         for run in hot.state.runs.values() if hot.state is not None else ():
             lease = hot.leases.get(run.id)
             yield {
-                "session": hot.key.session, "title": hot.index.title if readable else "", "run": run.id, "agent": run.agent, "status": run.status,
-                "parent": run.parent, "name": run.name, "by": run.by, "attempt": run.generation, "attempts": run.attempts,
-                "losses": run.losses, "queued_ms": run.queued_ms, "worker": run.worker, "stopping": run.cancel is not None,
-                "lease_s": run.lease_s, "lease_left_s": round(lease - now, 3) if lease is not None else None,
-            }  # fmt: skip
+                "session": hot.key.session,
+                "title": hot.index.title if readable else "",
+                "run": run.id,
+                "agent": run.agent,
+                "status": run.status,
+                "parent": run.parent,
+                "name": run.name,
+                "by": run.by,
+                "attempt": run.generation,
+                "attempts": run.attempts,
+                "losses": run.losses,
+                "queued_ms": run.queued_ms,
+                "worker": run.worker,
+                "stopping": run.cancel is not None,
+                "lease_s": run.lease_s,
+                "lease_left_s": round(lease - now, 3) if lease is not None else None,
+            }
 
     async def activity(self, request: Request) -> Response:
         """Events by second over the last half minute, of the sessions in which any were written, the busiest first."""

@@ -65,8 +65,16 @@ VIEW: Final = object_with(
 )
 RUN: Final = object_with(id=TEXT, seq=COUNT, agent=TEXT, status=TEXT, attempt=COUNT, attempts=COUNT, version=COUNT)
 ROW: Final = object_with(
-    session=TEXT, title=TEXT, incarnation=TEXT, tail=COUNT, created_ms=COUNT, active_ms=COUNT, read=COUNT, unread=FLAG, card=ANY
-)  # fmt: skip
+    session=TEXT,
+    title=TEXT,
+    incarnation=TEXT,
+    tail=COUNT,
+    created_ms=COUNT,
+    active_ms=COUNT,
+    read=COUNT,
+    unread=FLAG,
+    card=ANY,
+)
 PRESENCE: Final = object_with(actor=TEXT, surface=TEXT, device=TEXT, connection=TEXT, doing=ANY, since_ms=COUNT)
 
 _S: Final = "/v1/sessions/{session}"

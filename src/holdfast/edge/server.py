@@ -44,11 +44,21 @@ async def running(edge: Edge, sockets: list[socket.socket] | None = None) -> Asy
     """
     settings = edge.settings
     config = uvicorn.Config(
-        edge.app, ws=websocket_class(edge.listener, edge.browser), http=http_class(edge.listener.connection_limits.strangers), loop="none", lifespan="off",
-        access_log=False, log_config=None, log_level="error", server_header=False, date_header=False,
-        timeout_keep_alive=int(limits.KEEP_ALIVE_S), timeout_graceful_shutdown=int(settings.drain_s) or 1,
-        backlog=_BACKLOG, proxy_headers=False,
-    )  # fmt: skip
+        edge.app,
+        ws=websocket_class(edge.listener, edge.browser),
+        http=http_class(edge.listener.connection_limits.strangers),
+        loop="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="error",
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=int(limits.KEEP_ALIVE_S),
+        timeout_graceful_shutdown=int(settings.drain_s) or 1,
+        backlog=_BACKLOG,
+        proxy_headers=False,
+    )
     server = _Server(config)
     serving: asyncio.Task[None] | None = None
     try:

@@ -68,11 +68,17 @@ class Tokens:
             raise Refused("auth.denied", detail, fix="Mint it from a token nearer to the first.")
         lineage = zip((*principal.lineage, principal.token_id), (*principal.minters, principal.actor), strict=True)
         token = auth.mint(
-            self._secret, subject=request.sub, tenant=principal.tenant, capabilities=request.caps,
-            agents=request.agents or ([""] if request.sub.startswith("agent:") else []), ttl_s=request.ttl_s,
+            self._secret,
+            subject=request.sub,
+            tenant=principal.tenant,
+            capabilities=request.caps,
+            agents=request.agents or ([""] if request.sub.startswith("agent:") else []),
+            ttl_s=request.ttl_s,
             not_after_s=principal.expires_ms / 1_000 if principal.expires_ms is not None else None,
-            lineage=list(lineage), issuer=self._settings.issuer, audience=self._settings.audience,
-        )  # fmt: skip
+            lineage=list(lineage),
+            issuer=self._settings.issuer,
+            audience=self._settings.audience,
+        )
         if len(token) > limits.TOKEN_CHARS:
             raise Refused("input.too_large", f"the token would be longer than {limits.TOKEN_CHARS} characters")
         minted = self._verifier.verify(token)

@@ -207,9 +207,12 @@ class Content:
         if not isinstance(ident, str):
             return []
         sent_event = self.tag_event(
-            event.run, type="ACTIVITY_SNAPSHOT", messageId=ident, activityType=str(data.get("activityType", "")),
+            event.run,
+            type="ACTIVITY_SNAPSHOT",
+            messageId=ident,
+            activityType=str(data.get("activityType", "")),
             content=content_of(data.get("content")),
-        )  # fmt: skip
+        )
         return [{**sent_event, "replace": False} if data.get("replace") is False else sent_event]
 
     def on_activity_delta(self, event: Event) -> list[AgUiEvent]:

@@ -167,9 +167,12 @@ class History:
 
 
 _ADD: Final = {
-    "message": History.message, "reasoning": History.reasoning, "tool": History.tool, "activity": History.activity,
+    "message": History.message,
+    "reasoning": History.reasoning,
+    "tool": History.tool,
+    "activity": History.activity,
     "steer": History.steer,
-}  # fmt: skip
+}
 
 
 def _list(value: Any) -> list[Any]:

@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from holdfast.edge.dialects.ag_ui.commands import AgUiCommands
 from holdfast.edge.dialects.ag_ui.content import AgUiEvent
-from holdfast.edge.dialects.ag_ui.input import DECODER, AgUiCommands, Input
+from holdfast.edge.dialects.ag_ui.input import DECODER, Input
 from holdfast.edge.dialects.ag_ui.stream import Stream
 from holdfast.edge.dialects.ag_ui.versions import Version, version_of
 from holdfast.edge.dialects.life_ids import incoming_id, outgoing_id
@@ -90,8 +91,9 @@ class AgUi:
         nothing: list[AgUiEvent] = [] if run_input.messages else [{"type": "MESSAGES_SNAPSHOT", "messages": []}]
         return StreamingResponse(
             _once(_encode([{"type": "RUN_STARTED", **run}, *nothing, {"type": "RUN_FINISHED", **run}])),
-            headers=HEADERS, media_type="text/event-stream",
-        )  # fmt: skip
+            headers=HEADERS,
+            media_type="text/event-stream",
+        )
 
     async def stop(self, request: Request) -> Response:
         """Stop the agent's runs in a thread: ``{"stopped": true, "runs": […]}``."""

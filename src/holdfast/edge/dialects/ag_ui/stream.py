@@ -24,9 +24,17 @@ from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
 
 _CUSTOM_EVENTS: Final = frozenset(
-    {e.SOURCE_CITED, e.CANCEL_REQUESTED, e.CANCEL_DELIVERED, e.CANCEL_EFFECTIVE, e.STEER_DELIVERED, e.STEER_DROPPED,
-     e.HANDOFF_TAKEN, e.HANDOFF_RETURNED}
-)  # fmt: skip
+    {
+        e.SOURCE_CITED,
+        e.CANCEL_REQUESTED,
+        e.CANCEL_DELIVERED,
+        e.CANCEL_EFFECTIVE,
+        e.STEER_DELIVERED,
+        e.STEER_DROPPED,
+        e.HANDOFF_TAKEN,
+        e.HANDOFF_RETURNED,
+    }
+)
 """Events of ours that AG-UI has no name for and an application may want to show: CUSTOM."""
 _ANSWER_SCHEMA: Final = {
     "type": "object",
@@ -57,9 +65,14 @@ class Stream(Content):
     """
 
     def __init__(
-        self, version: Version, session: str, run: str, targets: set[str] | None, actor: str = "",
+        self,
+        version: Version,
+        session: str,
+        run: str,
+        targets: set[str] | None,
+        actor: str = "",
         tools: frozenset[str] = frozenset(),
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(version)
         self._actor = actor
         self._tools = tools
@@ -238,9 +251,13 @@ class Stream(Content):
         tool, deadline = data.get("tool"), data.get("deadline")
         action = {name: data.get(name) for name in ("tool", "args", "hash", "default")}
         interrupt = self.tag_event(
-            run, id=ids.bind(ident, self.life), reason="confirmation", message=f"May {tool} be called?", responseSchema=_ANSWER_SCHEMA,
+            run,
+            id=ids.bind(ident, self.life),
+            reason="confirmation",
+            message=f"May {tool} be called?",
+            responseSchema=_ANSWER_SCHEMA,
             metadata={"holdfast": {**action, "run": run}},
-        )  # fmt: skip
+        )
         call = data.get("toolCallId", data.get("call"))
         if isinstance(call, str):
             interrupt["toolCallId"] = call

@@ -134,9 +134,15 @@ class CallParts:
 
     # --- what an earlier stream sent
     def restore(
-        self, items: list[Item], seq: int, open_: dict[str, int], merged_approvals: dict[str, str], approval_parts: dict[str, list[str]],
-        step: list[str], decided: frozenset[str],
-    ) -> None:  # fmt: skip
+        self,
+        items: list[Item],
+        seq: int,
+        open_: dict[str, int],
+        merged_approvals: dict[str, str],
+        approval_parts: dict[str, list[str]],
+        step: list[str],
+        decided: frozenset[str],
+    ) -> None:
         """An earlier stream sent the client everything up to ``seq``, except what was ``open_`` then."""
         self._decided, self.merged_approvals, self.approval_parts, self._step = (
             decided,

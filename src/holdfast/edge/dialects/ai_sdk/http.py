@@ -19,7 +19,8 @@ from holdfast.edge.asgi_ws import serve_socket
 from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.dialects.ai_sdk.answer import Answer
 from holdfast.edge.dialects.ai_sdk.calls import Chunk
-from holdfast.edge.dialects.ai_sdk.commands import TOOLS_HEADER, ChatCommands, ChatRequest, parse_tools
+from holdfast.edge.dialects.ai_sdk.commands import ChatCommands
+from holdfast.edge.dialects.ai_sdk.request import TOOLS_HEADER, ChatRequest, parse_tools
 from holdfast.edge.dialects.ai_sdk.socket import socket_kind
 from holdfast.edge.listener import Listener, SocketKind
 from holdfast.edge.local_subscription import LocalSubscription

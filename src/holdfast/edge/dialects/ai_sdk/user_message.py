@@ -115,12 +115,14 @@ def ui_message(session: str, item: Item) -> dict[str, Any]:
     """A message of a person, or of an agent outside of runs, as the ``UIMessage`` it was."""
     files = [
         {
-            "type": "file", "mediaType": a.get("mediaType") or "application/octet-stream", "filename": a.get("name", ""),
+            "type": "file",
+            "mediaType": a.get("mediaType") or "application/octet-stream",
+            "filename": a.get("name", ""),
             "url": f"/v1/sessions/{session}/blobs/{a['blob']}",
         }
         for a in item.get("attachments", [])
         if a.get("mediaType") not in contexts.ALL
-    ]  # fmt: skip
+    ]
     meta = item.get("meta", {}).get(META)
     meta = meta if isinstance(meta, dict) else {}
     shapes = meta.get("parts") or _default_parts(item["text"], len(files))

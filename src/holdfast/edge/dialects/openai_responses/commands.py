@@ -160,7 +160,7 @@ class ResponseCommands:
             attachments.append(wire.Attachment(blob, name[: limits.NAME_CHARS], media[: limits.NAME_CHARS]))
         op = wire.Send(
             session=session, text=request.text, agent=request.body.model, key=ident, attachments=attachments, **after
-        )  # fmt: skip
+        )
         result = await self._hub.execute(principal, op)
         if result.get("run") is None:
             raise Refused(
