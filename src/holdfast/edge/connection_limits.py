@@ -92,7 +92,7 @@ class Strangers:
         self.buffered += size - stranger.buffered
         stranger.buffered = size
         while self.buffered > limits.STRANGERS_BYTES:
-            self._drop(next(other for other, stranger_ in self._connections.items() if stranger_.buffered))
+            self._drop(next(other for other, candidate in self._connections.items() if candidate.buffered))
 
     def remove(self, key: Hashable) -> None:
         """The connection is authenticated or gone; idempotent."""

@@ -144,12 +144,12 @@ class Rest:
     async def run(self, request: Request) -> Response:
         """One run."""
         incarnation, view = await self._decoded_view(request)
-        run, read = ids.unbind(request.path_params["run"])
+        run_id, read = ids.unbind(request.path_params["run"])
         check_life(incarnation, read or request.query_params.get("incarnation"))
-        run_ = view["runs"].get(run)
-        if run_ is None:
+        run = view["runs"].get(run_id)
+        if run is None:
             raise Refused("run.not_found")
-        return json_response(run_)
+        return json_response(run)
 
     async def approvals(self, request: Request) -> Response:
         """The approvals of the window; ``?status=pending`` keeps those that wait."""

@@ -96,9 +96,9 @@ def _relax(name: str, schema: dict[str, Any]) -> None:
     """Over REST the path says the operation and the session: the body need not."""
     properties = schema.get("properties", {})
     if "op" in properties and "session" in properties:
-        for name_ in ("op", "id", "run", "approval", "input"):
-            if name_ in ("op", "id") or (name_ in schema.get("required", []) and name_ != "session"):
-                properties.pop(name_, None)
+        for field in ("op", "id", "run", "approval", "input"):
+            if field in ("op", "id") or (field in schema.get("required", []) and field != "session"):
+                properties.pop(field, None)
         schema["required"] = [
             r for r in schema.get("required", []) if r in properties and (r != "session" or name == "Create")
         ]

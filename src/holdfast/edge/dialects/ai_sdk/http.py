@@ -130,22 +130,22 @@ def error_text(error: HoldfastError) -> str:
     return f"{error.code}: {error.words}"
 
 
-def stream_response(subscription: LocalSubscription, answer_: Answer) -> Response:
+def stream_response(subscription: LocalSubscription, answer: Answer) -> Response:
     """A UI message stream (SSE, protocol ``v1``) of an answer."""
-    return SubscriptionResponse(subscription, _body(subscription, answer_), HEADERS)
+    return SubscriptionResponse(subscription, _body(subscription, answer), HEADERS)
 
 
-async def _body(subscription: LocalSubscription, answer_: Answer) -> AsyncIterator[bytes]:
+async def _body(subscription: LocalSubscription, answer: Answer) -> AsyncIterator[bytes]:
     async for message in subscription.messages():
         if message is None:
             yield COMMENT
             continue
-        lines = [_sse(chunk) for chunk in answer_.chunks(message)]
+        lines = [_sse(chunk) for chunk in answer.chunks(message)]
         if lines:
             yield b"".join(lines)
-        if answer_.done:
+        if answer.done:
             break
-    for chunk in answer_.close_with_error(f"interrupted: {subscription.close_reason or 'the session ended'}"):
+    for chunk in answer.close_with_error(f"interrupted: {subscription.close_reason or 'the session ended'}"):
         yield _sse(chunk)
     yield _END
 

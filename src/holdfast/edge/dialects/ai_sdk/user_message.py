@@ -136,6 +136,10 @@ def ui_message(session: str, item: Item) -> dict[str, Any]:
             parts.append(shape)
     role = "assistant" if item["role"] in ("assistant", "operator") else "user"  # who took over speaks in its place
     fields = {"by": item["actor"], "ts": item["ts"]}
-    metadata_ = meta.get("metadata")
-    metadata = {**metadata_, "holdfast": fields} if isinstance(metadata_, dict) else metadata_ or {"holdfast": fields}
+    stored_metadata = meta.get("metadata")
+    metadata = (
+        {**stored_metadata, "holdfast": fields}
+        if isinstance(stored_metadata, dict)
+        else stored_metadata or {"holdfast": fields}
+    )
     return {"id": item["id"], "role": role, "parts": parts, "metadata": metadata}

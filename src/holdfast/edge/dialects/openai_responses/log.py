@@ -89,7 +89,7 @@ class ResponseLog:
         """The response as it stands at the tail.
 
         Args:
-            waits: fold the whole run, to know all its waits.
+            all_waits: fold the whole run, to know all its waits.
         """
         ref = record.ref
         fold = (
@@ -138,7 +138,12 @@ class ResponseLog:
                         restart = message.incarnation == record.ref.incarnation
                     if message.op in ("snapshot", "closed"):
                         break
-                    emitted = [event_ for event in message.events if event.last > at for event_ in fold.apply(event)]
+                    emitted = [
+                        emitted_event
+                        for event in message.events
+                        if event.last > at
+                        for emitted_event in fold.apply(event)
+                    ]
                     at = max(at, message.to or 0)
                     if emitted:
                         yield fold, emitted

@@ -290,8 +290,8 @@ def stored(raw: bytes) -> dict[str, Any]:
 def functions(body: dict[str, Any]) -> frozenset[str]:
     """Names of the functions a request offers for the client to carry out."""
     tools = body.get("tools")
-    tools_ = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
-    return frozenset(str(tool.get("name")) for tool in tools_ if tool.get("type") == "function")
+    listed = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    return frozenset(str(tool.get("name")) for tool in listed if tool.get("type") == "function")
 
 
 def input_items(ident: str, text: str, body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -301,9 +301,9 @@ def input_items(ident: str, text: str, body: dict[str, Any]) -> list[dict[str, A
         items = [{"role": "user", "content": text}]
     result = []
     for number, item in enumerate(items):
-        item_ = {"type": "message", "status": "completed", "id": f"in_{ident}.{number}", **item}
-        if isinstance(item_.get("content"), str):
-            part = "output_text" if item_.get("role") == "assistant" else "input_text"
-            item_["content"] = [{"type": part, "text": item_["content"]}]
-        result.append(item_)
+        shown_item = {"type": "message", "status": "completed", "id": f"in_{ident}.{number}", **item}
+        if isinstance(shown_item.get("content"), str):
+            part = "output_text" if shown_item.get("role") == "assistant" else "input_text"
+            shown_item["content"] = [{"type": part, "text": shown_item["content"]}]
+        result.append(shown_item)
     return result
