@@ -50,11 +50,11 @@ class Outbox:
     """Where mails end up."""
 
     def __init__(self) -> None:
-        self.sent: list[str] = []
+        self.mails: list[str] = []
 
     def send(self, to: str) -> str:
         """Send a mail."""
-        self.sent.append(to)
+        self.mails.append(to)
         return f"Sent to {to}."
 
 
@@ -189,7 +189,7 @@ def langgraph(outbox: Outbox, *, wait: bool) -> Agent:
     return agent
 
 
-def made(which: str, outbox: Outbox, clients: Clients, *, wait: bool) -> Agent:
+def agent_of(which: str, outbox: Outbox, clients: Clients, *, wait: bool) -> Agent:
     """The agent of an adapter."""
     if which in CONVERSE:
         return conversing(which, outbox, clients, wait=wait)
@@ -219,7 +219,7 @@ async def serving(url: str, token: str) -> AsyncIterator[Outbox]:
         claude = await stack.enter_async_context(anthropic.AsyncAnthropic(**about))
         for which in ADAPTERS:
             for wait, name in HELD.items():
-                hf.add_agent(f"{which}-{name}", made(which, outbox, Clients(gpt, claude), wait=wait))
+                hf.add_agent(f"{which}-{name}", agent_of(which, outbox, Clients(gpt, claude), wait=wait))
         task = asyncio.create_task(hf.serve(slots=32))
         try:
             yield outbox

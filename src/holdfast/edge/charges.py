@@ -62,9 +62,12 @@ class Charges:
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self.memory = Pool(
-            "server.busy", "too much in memory at a time", tenant_limit=limits.HELD_BYTES, root_limit=limits.HELD_EACH_BYTES,
+            "server.busy",
+            "too much in memory at a time",
+            tenant_limit=limits.HELD_BYTES,
+            root_limit=limits.HELD_EACH_BYTES,
             tenant_guarantee=limits.HELD_OWN_BYTES,
-        )  # fmt: skip
+        )
         self.bytes = self.nodes = self.in_progress = self.waited = self.refused = 0
 
     def account(self, principal: Principal) -> Account:
@@ -102,9 +105,12 @@ class Charges:
         ):
             return False
         if (
-            account.rate.available <= 0 or tenant.rate.available <= 0  # else all is well, most often
-            or account.in_progress >= account.most or tenant.in_progress >= tenant.most or self.in_progress >= limits.WORK_BYTES
-        ) and not self._may_begin(account, work):  # fmt: skip
+            account.rate.available <= 0
+            or tenant.rate.available <= 0  # else all is well, most often
+            or account.in_progress >= account.most
+            or tenant.in_progress >= tenant.most
+            or self.in_progress >= limits.WORK_BYTES
+        ) and not self._may_begin(account, work):
             return False
         account.rate.available -= work  # as ``_begin``, without a call: this is once per message
         tenant.rate.available -= work

@@ -67,10 +67,10 @@ class Rest:
 
     def routes(self) -> list[BaseRoute]:
         """All routes, for an application or a router."""
-        found: list[BaseRoute] = [
+        routes: list[BaseRoute] = [
             Route(r.path, self._operation(r), methods=[r.method], name=f"{r.method} {r.path}") for r in OP_ROUTES
         ]
-        found += [
+        routes += [
             Route("/v1/sessions", self.sessions, methods=["GET"]),
             Route(S, self.state, methods=["GET"]),
             Route(f"{S}/events", self.events, methods=["GET"]),
@@ -84,7 +84,7 @@ class Rest:
             Route("/v1/tokens/revoke", self.revoke, methods=["POST"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
         ]
-        return found
+        return routes
 
     def _operation(self, route: OpRoute) -> Any:
         most = wire.max_bytes(str(route.op.__struct_config__.tag))
@@ -118,9 +118,9 @@ class Rest:
     async def _view(self, request: Request) -> tuple[str, int, bytes]:
         principal, session = self.requests.principal(request), session_of(request)
         self.requests.charge_load(request, session)
-        found = await self.listener.hub.snapshot(principal, session)
-        self.requests.spend(request, len(found[2]) // SENT_TIMES)
-        return found
+        snapshot = await self.listener.hub.snapshot(principal, session)
+        self.requests.spend(request, len(snapshot[2]) // SENT_TIMES)
+        return snapshot
 
     async def _decoded_view(self, request: Request) -> tuple[str, Any]:
         incarnation, _, view = await self._view(request)
@@ -144,19 +144,19 @@ class Rest:
     async def run(self, request: Request) -> Response:
         """One run."""
         incarnation, view = await self._decoded_view(request)
-        run, read = ids.unbind(request.path_params["run"])
+        run_id, read = ids.unbind(request.path_params["run"])
         check_life(incarnation, read or request.query_params.get("incarnation"))
-        found = view["runs"].get(run)
-        if found is None:
+        run = view["runs"].get(run_id)
+        if run is None:
             raise Refused("run.not_found")
-        return json_response(found)
+        return json_response(run)
 
     async def approvals(self, request: Request) -> Response:
         """The approvals of the window; ``?status=pending`` keeps those that wait."""
         incarnation, view = await self._decoded_view(request)
         status = request.query_params.get("status")
-        found = [i for i in view["items"] if i["kind"] == "approval" and status in (None, i["status"])]
-        return json_response({"approvals": found, "incarnation": incarnation})
+        approvals = [i for i in view["items"] if i["kind"] == "approval" and status in (None, i["status"])]
+        return json_response({"approvals": approvals, "incarnation": incarnation})
 
     async def presence(self, request: Request) -> Response:
         """Who is here now."""
@@ -177,8 +177,11 @@ class Rest:
         joined = b",".join(frames)
         self.requests.spend(request, len(joined) // SENT_TIMES)
         body = b'{"session":%b,"incarnation":"%b","tail":%d,"frames":[%b]}' % (
-            codec.encode(session_of(request)), incarnation.encode(), tail, joined,
-        )  # fmt: skip
+            codec.encode(session_of(request)),
+            incarnation.encode(),
+            tail,
+            joined,
+        )
         return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
     # --- blobs
@@ -201,9 +204,10 @@ class Rest:
         self.requests.spend(request, size // SENT_TIMES)
         media, data = await self.listener.hub.get_blob(principal, session, request.path_params["blob"])
         headers = {
-            "content-disposition": "attachment", "content-security-policy": "default-src 'none'; sandbox",
+            "content-disposition": "attachment",
+            "content-security-policy": "default-src 'none'; sandbox",
             "cache-control": "private, max-age=31536000, immutable",
-        }  # fmt: skip
+        }
         safe = media if _INLINE_MEDIA.fullmatch(media) else "application/octet-stream"
         return Response(data, 200, headers, safe)
 

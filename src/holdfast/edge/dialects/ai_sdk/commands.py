@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
-from holdfast.edge.browser_calls import BrowserCallResponder, BrowserResult
-from holdfast.edge.dialects.ai_sdk.answer import Answer, ClientPosition
+from holdfast.edge.browser_calls import BrowserCallResponder
+from holdfast.edge.dialects.ai_sdk.answer import Answer
 from holdfast.edge.dialects.ai_sdk.calls import SdkClient
 from holdfast.edge.dialects.ai_sdk.history import conversation
+from holdfast.edge.dialects.ai_sdk.request import ChatRequest, client_position, resolve_ops, tool_results
 from holdfast.edge.dialects.ai_sdk.states import answer_states
 from holdfast.edge.dialects.ai_sdk.user_message import File, UIMessage, parse
 from holdfast.edge.dialects.life_ids import incoming_id
@@ -20,24 +21,12 @@ from holdfast.protocol import codec, ids, limits, wire
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.view import ENDED
 from holdfast.session.access import Principal, authorise
-from holdfast.session.approval import action_hash
 
 SURFACE: Final = "ai-sdk"
-TOOLS_HEADER: Final = "holdfast-tools"
 REPLAY_S: Final = 3_600.0
 """An answer that ended is sent again for so long to version 7, which replaces what it has of it: it may have been away."""
 
 _ANY: Final = msgspec.json.Decoder()
-_POSITION: Final = msgspec.json.Decoder(ClientPosition)
-
-
-class ChatRequest(msgspec.Struct):
-    """The body of a POST, and the part of a ``send`` frame that is the same."""
-
-    id: str
-    messages: list[UIMessage]
-    trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
-    messageId: str | None = None
 
 
 class ChatCommands:
@@ -152,9 +141,12 @@ class ChatCommands:
                 await self._check_blob(session, file.blob)
         await self._create(session)
         fields: dict[str, Any] = {
-            "session": session, "agent": self._agent, "text": user_message.text, "meta": user_message.meta,
+            "session": session,
+            "agent": self._agent,
+            "text": user_message.text,
+            "meta": user_message.meta,
             "attachments": [await self._attach(session, file) for file in user_message.files],
-        }  # fmt: skip
+        }
         if edited:
             try:
                 result = await self.hub.execute(self.principal, wire.Send(edits=key, **fields))
@@ -231,55 +223,3 @@ class ChatCommands:
             subscription.end()
             raise
         return subscription, answer
-
-
-def resolve_ops(session: str, message: UIMessage) -> list[wire.Resolve]:
-    """The approvals that the message's tool parts answer; what was shown is what is decided on."""
-    found = []
-    for part in message.parts:
-        approval = part.get("approval")
-        if part.get("state") != "approval-responded" or not isinstance(approval, dict):
-            continue
-        ident = codec.check_entity_id(approval.get("id"), "parts: approval.id")
-        tool = part.get("toolName") or str(part.get("type", "")).removeprefix("tool-")
-        input_ = part.get("input")
-        hash_ = action_hash(str(tool), input_) if isinstance(input_, dict) else None
-        decision: Literal["approved", "denied"] = "approved" if approval.get("approved") is True else "denied"
-        note = approval.get("reason")
-        note = note[: limits.NAME_CHARS] if isinstance(note, str) else ""
-        found.append(wire.Resolve(session=session, approval=ident, decision=decision, note=note, hash=hash_))
-    return found
-
-
-def tool_results(message: UIMessage) -> list[BrowserResult]:
-    """What the page's own tools came to: outputs of the calls that were left to it (``parts.Parts``)."""
-    found = []
-    for part in message.parts:
-        state, call, type_ = part.get("state"), part.get("toolCallId"), str(part.get("type", ""))
-        if part.get("providerExecuted") or not isinstance(call, str):
-            continue
-        if state not in ("output-available", "output-error") or part.get("preliminary"):
-            continue
-        error = str(part.get("errorText") or "") if state == "output-error" else None
-        found.append(
-            BrowserResult(call, str(part.get("toolName") or type_.removeprefix("tool-")), part.get("output"), error)
-        )
-    return found
-
-
-def parse_tools(header: str | None) -> frozenset[str] | None:
-    """The names in ``holdfast-tools: pick_file, selection``; None without the header: the page may have any tool."""
-    return None if header is None else frozenset(header.replace(",", " ").split())
-
-
-def client_position(message: UIMessage, answered: frozenset[str]) -> ClientPosition:
-    """Where the client's message stands, as its metadata says; it concerns only what this client is shown."""
-    about = message.metadata.get("holdfast") if isinstance(message.metadata, dict) else None
-    raw = about.get("since") if isinstance(about, dict) else None
-    if not isinstance(raw, str):
-        return ClientPosition(answered)
-    try:
-        position: ClientPosition = codec.decode(raw, _POSITION, "since")
-    except Refused:
-        return ClientPosition(answered)
-    return msgspec.structs.replace(position, answered=answered)

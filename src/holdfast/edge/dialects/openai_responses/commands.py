@@ -120,10 +120,10 @@ class ResponseCommands:
             pass  # somebody has written to it
 
     async def _previous(self, principal: Principal, request: ResponseRequest) -> RunRecord | None:
-        named = request.body.previous_response_id
-        if named is not None:
+        response_id = request.body.previous_response_id
+        if response_id is not None:
             try:
-                return await self._log.find_record(principal, Ref.parse(named))
+                return await self._log.find_record(principal, Ref.parse(response_id))
             except Refused as error:
                 raise Refused(error.code, error.detail, param="previous_response_id") from None
         return None
@@ -137,8 +137,8 @@ class ResponseCommands:
         answers = [
             ident for ident, run in view.runs.items() if run.get("input") == previous.input and "parent" not in run
         ]
-        shown = view.branch["runs"].get(previous.input, answers[-1] if answers else previous.ref.run)
-        chosen = {} if shown == previous.ref.run else {"answer": previous.ref.run}
+        shown_run = view.branch["runs"].get(previous.input, answers[-1] if answers else previous.ref.run)
+        chosen = {} if shown_run == previous.ref.run else {"answer": previous.ref.run}
         return {"parent": previous.input, **chosen}
 
     async def _send_message(
@@ -160,7 +160,7 @@ class ResponseCommands:
             attachments.append(wire.Attachment(blob, name[: limits.NAME_CHARS], media[: limits.NAME_CHARS]))
         op = wire.Send(
             session=session, text=request.text, agent=request.body.model, key=ident, attachments=attachments, **after
-        )  # fmt: skip
+        )
         result = await self._hub.execute(principal, op)
         if result.get("run") is None:
             raise Refused(
@@ -179,8 +179,12 @@ class ResponseCommands:
                 raise Refused("input.malformed", f"function_call_output: no call {call!r:.80}", param="input")
         for run in {view.by_id["tool", call].get("run") for call in answered if ("tool", call) in view.by_id} - {None}:
             record = await self._log.find_record(principal, Ref.of_run(session, incarnation, str(run)))
-            theirs = [i for i in view.items if i["kind"] == "tool" and i.get("run") == run and i["status"] != "done"]
-            for call in [i["id"] for i in theirs if i["name"] in functions(record.body) and i["id"] not in answered]:
+            open_calls = [
+                i for i in view.items if i["kind"] == "tool" and i.get("run") == run and i["status"] != "done"
+            ]
+            for call in [
+                i["id"] for i in open_calls if i["name"] in functions(record.body) and i["id"] not in answered
+            ]:
                 raise _unanswered(call)
 
     async def _decide(
@@ -202,13 +206,13 @@ class ResponseCommands:
         except Refused as error:
             if error.code != "approval.resolved" or error.fields.get("decision") != choice:
                 raise
-        whole = Ref.of_run(session, incarnation, view.root(item["run"]))
+        whole_run = Ref.of_run(session, incarnation, view.root(item["run"]))
         waits = (
-            await self._log.fold_to_tail(principal, await self._log.find_record(principal, whole), waits=True)
+            await self._log.fold_to_tail(principal, await self._log.find_record(principal, whole_run), all_waits=True)
         ).waits
         later = [wait for wait in waits if wait >= item["seq"]]
         earlier = [wait for wait in waits if wait < item["seq"]]
-        return msgspec.structs.replace(whole, start=later[0] if later else earlier[-1] if earlier else 0)
+        return msgspec.structs.replace(whole_run, start=later[0] if later else earlier[-1] if earlier else 0)
 
     async def erase(self, principal: Principal, ref: Ref) -> None:
         """Delete the session of a response that has one to itself."""
