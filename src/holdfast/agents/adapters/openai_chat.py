@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, open_stream, provider_error
-from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
+from holdfast.agents.adapters.answer import Answer, ProviderStream, RunWriter, open_stream, provider_error
+from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, ToolSpecs
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
 
@@ -33,7 +33,7 @@ _DELTA = frozenset({
 _EXECUTED_FIELDS = frozenset({"index", "type", "name", "id", "arguments"})
 
 
-async def relay(run: RunContext, stream: Stream) -> Answer:
+async def relay(run: RunContext, stream: ProviderStream) -> Answer:
     """Write a stream of chat completion chunks into the run as it comes: text, reasoning, refusal, tool calls, usage.
 
     Args:
@@ -46,7 +46,7 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     return await _read(RunWriter(run, _Completions.name), stream)
 
 
-async def _read(writer: RunWriter, stream: Stream) -> Answer:
+async def _read(writer: RunWriter, stream: ProviderStream) -> Answer:
     reader = _ChunkReader(writer)
     try:
         async with open_stream(stream) as chunks:
@@ -65,7 +65,7 @@ async def converse(
     client: Any,
     *,
     model: str,
-    tools: Tools = (),
+    tools: ToolSpecs = (),
     system: str = "",
     prompt: str | None = None,
     rules: Rules | None = None,
@@ -120,14 +120,14 @@ class _Completions:
         schema = {"name": function.name, "description": function.description, "parameters": function.parameters}
         return {"type": "function", "function": schema}
 
-    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
+    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> ProviderStream:
         tool_options = {"tools": tools} if tools else {}
-        stream: Stream = self._client.chat.completions.create(
+        stream: ProviderStream = self._client.chat.completions.create(
             messages=[*self._system, *messages], **tool_options, **self._options
         )
         return stream
 
-    async def read(self, writer: RunWriter, stream: Stream) -> Answer:
+    async def read(self, writer: RunWriter, stream: ProviderStream) -> Answer:
         return await _read(writer, stream)
 
     def answer_messages(self, answer: Answer) -> list[Any]:

@@ -11,8 +11,8 @@ import json
 import re
 from typing import Any
 
-from holdfast.agents.adapters.answer import Answer, RunWriter, Stream, open_stream, provider_error
-from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
+from holdfast.agents.adapters.answer import Answer, ProviderStream, RunWriter, open_stream, provider_error
+from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, ToolSpecs
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.run import RunContext
 
@@ -38,7 +38,7 @@ _OUTCOME_FIELDS = ("output", "outputs", "results", "result", "tools")
 _NOT_INPUT = frozenset({"id", "type", "status", "call_id", "name", "error", *_OUTCOME_FIELDS})
 
 
-async def relay(run: RunContext, stream: Stream) -> Answer:
+async def relay(run: RunContext, stream: ProviderStream) -> Answer:
     """Write a stream of response events into the run as it comes: text, reasoning, refusal, tool calls, sources, usage.
 
     Tools that OpenAI runs itself (web search, code interpreter, MCP …) are shown with what they were given and gave.
@@ -53,7 +53,7 @@ async def relay(run: RunContext, stream: Stream) -> Answer:
     return await _read(RunWriter(run, _Requests.name), stream)
 
 
-async def _read(writer: RunWriter, stream: Stream) -> Answer:
+async def _read(writer: RunWriter, stream: ProviderStream) -> Answer:
     reader = _EventReader(writer)
     try:
         async with open_stream(stream) as events:
@@ -69,7 +69,7 @@ async def converse(
     client: Any,
     *,
     model: str,
-    tools: Tools = (),
+    tools: ToolSpecs = (),
     prompt: str | None = None,
     rules: Rules | None = None,
     **options: Any,
@@ -131,12 +131,12 @@ class _Requests:
             "strict": False,
         }
 
-    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
+    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> ProviderStream:
         tool_options = {"tools": tools} if tools else {}
-        stream: Stream = self._client.responses.create(input=messages, **tool_options, **self._options)
+        stream: ProviderStream = self._client.responses.create(input=messages, **tool_options, **self._options)
         return stream
 
-    async def read(self, writer: RunWriter, stream: Stream) -> Answer:
+    async def read(self, writer: RunWriter, stream: ProviderStream) -> Answer:
         return await _read(writer, stream)
 
     def answer_messages(self, answer: Answer) -> list[Any]:
