@@ -34,7 +34,7 @@ from holdfast.agents.adapters.conversation import Rules
 from holdfast.agents.run import RunContext
 from tests.adapters.langgraph_scripts import Model, talking
 from tests.adapters.replay import Provider
-from tests.adapters.scripts import said_to, streamed
+from tests.adapters.scripts import conversation_of, streamed
 from tests.adapters.test_openai_agents import Scripted
 
 Agent = Callable[[RunContext], Awaitable[None]]
@@ -70,16 +70,16 @@ def answer(results: list[str], to: str, number: int) -> str | tuple[str, str, di
     return results[-1] if results else (f"c{number}", "send_mail", {"to": to})
 
 
-def scripted(number: int, asked: dict[str, Any]) -> bytes:
+def scripted(number: int, request: dict[str, Any]) -> bytes:
     """What a provider streams, in the form in which it was asked."""
     api = (
         "openai.responses"
-        if "input" in asked
+        if "input" in request
         else "anthropic.messages"
-        if asked["model"] == "claude"
+        if request["model"] == "claude"
         else "openai.chat"
     )
-    told = said_to(api, asked)
+    told = conversation_of(api, request)
     last = max(n for n, (kind, _) in enumerate(told) if kind == "user")
     results = [str(what) for kind, what in told[last:] if kind == "result"]
     said = answer([r if r.startswith("Sent") else f"Not sent: {r}" for r in results], told[last][1], number)
