@@ -35,7 +35,7 @@ EXTRA_WORK: Final[dict[type[wire.Op], int]] = {
 """What operations take beside their bytes, in bytes of work; what they have sent is charged as it goes out."""
 SENT_TIMES: Final = 4  # so many bytes that are sent are the work of one that is received
 LIST_WORK: Final = 512 << 10  # a page of a list
-VIEW_TIMES: Final = 4  # a view that is decoded to answer from it, for each of its bytes
+VIEW_ITEM_WORK: Final = 8  # a view that is looked through to answer from it, for each of its items
 LOAD_WORK: Final = 512 << 10  # a session that is not in memory
 TOKEN_WORK: Final = 64 << 10  # signing a token
 

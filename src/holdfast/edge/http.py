@@ -11,12 +11,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.edge import openapi, sse
-from holdfast.edge.charges import EXTRA_WORK, LIST_WORK, SENT_TIMES, TOKEN_WORK, VIEW_TIMES
+from holdfast.edge.charges import EXTRA_WORK, LIST_WORK, SENT_TIMES, TOKEN_WORK, VIEW_ITEM_WORK
 from holdfast.edge.listener import Listener
 from holdfast.edge.request import Requests, json_response, matches_etag
 from holdfast.edge.tokens import Tokens
 from holdfast.errors import Refused
 from holdfast.protocol import codec, ids, limits, wire
+from holdfast.protocol.fold import View
 from holdfast.session.life import check_life
 
 _ANY: Final = msgspec.json.Decoder()
@@ -122,10 +123,19 @@ class Rest:
         self.requests.spend(request, len(snapshot[2]) // SENT_TIMES)
         return snapshot
 
-    async def _decoded_view(self, request: Request) -> tuple[str, Any]:
-        incarnation, _, view = await self._view(request)
-        self.requests.spend(request, len(view) * VIEW_TIMES)
-        return incarnation, _ANY.decode(view)
+    async def _shared_view(self, request: Request) -> tuple[str, View]:
+        """The session's life, and the view as ``Hub.view`` gives it: to be looked at before the next ``await``."""
+        principal, session = self.requests.principal(request), session_of(request)
+        self.requests.charge_load(request, session)
+        incarnation, _, view = await self.listener.hub.view(principal, session)
+        self.requests.spend(request, len(view.items) * VIEW_ITEM_WORK)
+        return incarnation, view
+
+    def _json_of_view(self, request: Request, body: Any) -> Response:
+        """A response made of parts of the view: what is sent of it is charged."""
+        response = json_response(body)
+        self.requests.spend(request, len(response.body) // SENT_TIMES)
+        return response
 
     async def state(self, request: Request) -> Response:
         """The folded state: ``{session, incarnation, seq, view}``; nothing for whoever names its tag (If-None-Match)."""
@@ -138,25 +148,25 @@ class Rest:
 
     async def runs(self, request: Request) -> Response:
         """The runs of the window, in the order they were queued."""
-        incarnation, view = await self._decoded_view(request)
-        return json_response({"runs": list(view["runs"].values()), "incarnation": incarnation})
+        incarnation, view = await self._shared_view(request)
+        return self._json_of_view(request, {"runs": list(view.runs.values()), "incarnation": incarnation})
 
     async def run(self, request: Request) -> Response:
         """One run."""
-        incarnation, view = await self._decoded_view(request)
+        incarnation, view = await self._shared_view(request)
         run_id, read = ids.unbind(request.path_params["run"])
         check_life(incarnation, read or request.query_params.get("incarnation"))
-        run = view["runs"].get(run_id)
+        run = view.runs.get(run_id)
         if run is None:
             raise Refused("run.not_found")
-        return json_response(run)
+        return self._json_of_view(request, run)
 
     async def approvals(self, request: Request) -> Response:
         """The approvals of the window; ``?status=pending`` keeps those that wait."""
-        incarnation, view = await self._decoded_view(request)
+        incarnation, view = await self._shared_view(request)
         status = request.query_params.get("status")
-        approvals = [i for i in view["items"] if i["kind"] == "approval" and status in (None, i["status"])]
-        return json_response({"approvals": approvals, "incarnation": incarnation})
+        approvals = [i for i in view.items if i["kind"] == "approval" and status in (None, i["status"])]
+        return self._json_of_view(request, {"approvals": approvals, "incarnation": incarnation})
 
     async def presence(self, request: Request) -> Response:
         """Who is here now."""

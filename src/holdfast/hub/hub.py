@@ -21,6 +21,7 @@ from holdfast.hub.readers import Readers, splits_cover
 from holdfast.hub.stats import Stats
 from holdfast.hub.workers import Workers
 from holdfast.protocol import codec, ids, limits, wire
+from holdfast.protocol.fold import View
 from holdfast.session.access import Principal, authorise
 from holdfast.session.life import check_life
 from holdfast.session.policy import DEFAULT, Policy
@@ -200,6 +201,15 @@ class Hub:
         hot = await self.load_session(principal, session)
         seq, view = hot.snapshot()
         return hot.incarnation, seq, view
+
+    async def view(self, principal: Principal, session: str) -> tuple[str, int, View]:
+        """``(incarnation, seq, view)`` at the durable tail, windowed, for whoever reads a few things of it.
+
+        It is the hub's own: change nothing in it, and take what is needed before the next ``await``; it goes on then.
+        """
+        hot = await self.load_session(principal, session)
+        hot.view.export()  # texts that grow hold all that has come
+        return hot.incarnation, hot.tail, hot.view
 
     async def read(
         self,

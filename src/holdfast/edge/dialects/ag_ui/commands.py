@@ -60,7 +60,7 @@ class AgUiCommands:
         repeated = False  # a resume comes with the conversation, whose last message may be what began the run
         if run_input.resume:
             authorise(principal, "approve", run_input.threadId)  # whether or not there is such an approval
-            life, view = await self._view(principal, run_input.threadId)
+            life, _, view = await self._hub.view(principal, run_input.threadId)
             repeated = ("message", str(last.get("id"))) in view.by_id
             targets |= await self._resolve(principal, run_input, run_input.resume, life, view)
         if options.state and run_input.state is not None:
@@ -119,7 +119,7 @@ class AgUiCommands:
         """The message is in the log. Asked with the same run id, it is the same run. Else its run is followed while it
         lives, and once more when its end was not sent to the one who asks, which is what a retry is; else this asks for
         another answer."""
-        life, view = await self._view(principal, run_input.threadId)
+        life, _, view = await self._hub.view(principal, run_input.threadId)
         message = view.by_id.get(("message", ident))
         if message is not None and message["text"] != text:
             raise Refused("content.exists", f"messages: {ident!r:.80} has other words in the session")
@@ -168,9 +168,14 @@ class AgUiCommands:
     ) -> set[str]:
         """Decide approvals; the first decision stands, so one that came late is no error."""
         runs = set()
+        root_runs = {  # of approvals; taken at once, for the view goes on meanwhile
+            ident: view.root(item["run"]) if "run" in item else None
+            for ident in {incoming_id(entry.interruptId, life) for entry in entries}
+            if (item := view.by_id.get(("approval", ident))) is not None
+        }
         for entry in entries:
-            approval = view.by_id.get(("approval", incoming_id(entry.interruptId, life)))
-            if approval is None:
+            ident = incoming_id(entry.interruptId, life)
+            if ident not in root_runs:
                 raise Refused("approval.not_found", f"resume: no approval {entry.interruptId!r:.80}")
             op = wire.Resolve(
                 session=run_input.threadId,
@@ -183,14 +188,15 @@ class AgUiCommands:
             except Refused as error:
                 if error.code != "approval.resolved":
                     raise
-            if "run" in approval:
-                runs.add(view.root(approval["run"]))
+            root = root_runs[ident]
+            if root is not None:
+                runs.add(root)
         return runs
 
     async def _answer_calls(self, principal: Principal, agent: str, run_input: RunAgentInput) -> set[str]:
         """Results of tools that run in the client: of calls to a browser's tools, which go on in the runs that made them,
         and of calls that a run has left unanswered, whose agent is asked to go on."""
-        _, view = await self._view(principal, run_input.threadId)
+        _, _, view = await self._hub.view(principal, run_input.threadId)
         results, unanswered, runs = [], [], set()
         for message in reversed(run_input.messages):
             if message.get("role") != "tool":
@@ -199,7 +205,7 @@ class AgUiCommands:
             if call is None or call["name"] not in run_input.declared or call["status"] == "done":
                 continue
             if _has_no_answer(view, call):
-                unanswered.append((call, message))
+                unanswered.append((str(call["id"]), message))
             else:
                 results.append(_result(call, message))
                 runs.add(view.root(call["run"]))
@@ -208,13 +214,13 @@ class AgUiCommands:
         return runs | ({run} if run else set())
 
     async def _continue_run(
-        self, principal: Principal, agent: str, session: str, results: list[tuple[dict[str, Any], dict[str, Any]]]
+        self, principal: Principal, agent: str, session: str, results: list[tuple[str, dict[str, Any]]]
     ) -> str | None:
         """Append the results of calls whose runs have ended, and ask the agent to go on."""
         drafts, last = [], codec.check_entity_id(results[-1][1].get("id"), "messages: id")
         for call, message in results:
             content, error = message.get("content"), message.get("error")
-            data = {"toolCallId": call["id"], "content": content if isinstance(content, str) else _to_json(content)}
+            data = {"toolCallId": call, "content": content if isinstance(content, str) else _to_json(content)}
             drafts.append(
                 Draft(e.TOOL_RESULT, {**data, "error": {"message": error}} if isinstance(error, str) else data)
             )
@@ -230,10 +236,6 @@ class AgUiCommands:
         await self._hub.execute(
             principal, wire.Append(session=run_input.threadId, events=drafts, key=_key("state", run_input.runId))
         )
-
-    async def _view(self, principal: Principal, session: str) -> tuple[str, View]:
-        life, _, view = await self._hub.snapshot(principal, session)
-        return life, View.load(msgspec.json.decode(view))
 
 
 def _content(run_input: RunAgentInput, message: dict[str, Any]) -> tuple[str, list[tuple[str, str, bytes]]]:

@@ -102,8 +102,7 @@ class AgUi:
             stop_request = codec.decode(raw, _STOP, "body") if raw.strip() else _Stop()
         thread, agent = codec.check_session_id(request.path_params["thread"]), request.path_params["agent"]
         authorise(principal, "control", thread)  # whether or not anything runs
-        life, _, raw = await self._hub.snapshot(principal, thread)
-        view = msgspec.json.decode(raw)
+        life, _, view = await self._hub.view(principal, thread)
         run_id = (
             incoming_id(self._commands.run_of(principal, thread, stop_request.runId), life)
             if stop_request.runId
@@ -111,7 +110,7 @@ class AgUi:
         )
         runs = [
             run["id"]
-            for run in view["runs"].values()
+            for run in view.runs.values()
             if run["status"] not in ENDED and (run["id"] == run_id if run_id else _is_of(run, agent))
         ]
         for run in runs:

@@ -11,7 +11,7 @@ from holdfast.edge.dialects.ai_sdk.answer import Answer
 from holdfast.edge.dialects.ai_sdk.calls import SdkClient
 from holdfast.edge.dialects.ai_sdk.history import conversation
 from holdfast.edge.dialects.ai_sdk.request import ChatRequest, client_position, resolve_ops, tool_results
-from holdfast.edge.dialects.ai_sdk.states import answer_states
+from holdfast.edge.dialects.ai_sdk.states import AnswerState, answer_states
 from holdfast.edge.dialects.ai_sdk.user_message import File, UIMessage, parse
 from holdfast.edge.dialects.life_ids import incoming_id
 from holdfast.edge.listener import Listener
@@ -19,6 +19,7 @@ from holdfast.edge.local_subscription import LocalSubscription
 from holdfast.errors import Refused
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.protocol.bounds import too_large
+from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
 from holdfast.session.access import Principal, authorise
 
@@ -75,14 +76,19 @@ class ChatCommands:
         run = await self.active(session, ended_s=REPLAY_S if self._version >= 7 else 0)
         if run is None:
             return None
-        state = (await answer_states(self.hub, self.principal, session, await self.view(session))).get(run)
+        states = await answer_states(self.hub, self.principal, session, (await self._view(session))[1])
+        state = states.get(run)
         return await self._subscribe(session, Answer(session, run, self._client, state=state))
 
     async def messages(self, session: str) -> list[dict[str, Any]]:
         """The conversation as ``UIMessage[]``, without the answer that is being given: ``resume`` brings that."""
-        view = await self.view(session)
-        states = await answer_states(self.hub, self.principal, session, view)
-        return conversation(session, await self._incarnation(session), view, self._version, states)
+        life, view = await self._view(session)
+        states: dict[str, AnswerState] = {}
+        if view.state:  # the log is read for it, and the view goes on meanwhile: this one stays as it is
+            life, _, raw = await self.hub.snapshot(self.principal, session)
+            view = View.load(_ANY.decode(raw))
+            states = await answer_states(self.hub, self.principal, session, view)
+        return conversation(session, life, view, self._version, states)
 
     async def stop(self, session: str, run: str | None = None) -> dict[str, Any]:
         """Cancel a run, by default the one that ``resume`` would read. Nothing to stop is no error."""
@@ -101,11 +107,10 @@ class ChatCommands:
     async def _incarnation(self, session: str) -> str:
         return (await self.hub.load_session(self.principal, codec.check_session_id(session))).incarnation
 
-    async def view(self, session: str) -> dict[str, Any]:
-        """The session's view as JSON data."""
-        _, _, raw = await self.hub.snapshot(self.principal, codec.check_session_id(session))
-        view: dict[str, Any] = _ANY.decode(raw)
-        return view
+    async def _view(self, session: str) -> tuple[str, View]:
+        """The session's life, and the view as ``Hub.view`` gives it: to be looked at before the next ``await``."""
+        life, _, view = await self.hub.view(self.principal, codec.check_session_id(session))
+        return life, view
 
     async def active(self, session: str, ended_s: float = 0) -> str | None:
         """The root run that is being executed or waits: of this agent before any other's, the earliest first.
@@ -113,11 +118,12 @@ class ChatCommands:
         With ``ended_s`` also the newest one, when it ended no longer ago.
         """
         try:
-            runs = [r for r in (await self.view(session))["runs"].values() if "parent" not in r]
+            _, view = await self._view(session)
         except Refused as error:
             if error.code != "session.not_found":
                 raise
             return None
+        runs = [run for run in view.runs.values() if "parent" not in run]
         live = [run for run in runs if run["status"] not in ENDED]
         if live:
             return str(min(live, key=lambda run: (run["agent"] != self._agent, run["seq"]))["id"])
@@ -179,13 +185,13 @@ class ChatCommands:
         """Another answer to the input that the named answer answers, or to the last user message."""
         last = next((message for message in reversed(request.messages) if message.role == "user"), None)
         try:
-            view, life = await self.view(session), await self._incarnation(session)
-            run = view["runs"].get(incoming_id(request.messageId or "", life))  # an assistant message's id is its run's
+            life, view = await self._view(session)
+            run = view.runs.get(incoming_id(request.messageId or "", life))  # an assistant message's id is its run's
             if run is not None and run.get("input"):
                 ident = run["input"]
             elif last is not None:
                 ident = incoming_id(codec.check_entity_id(last.id, "messages: id"), life)
-                edits = [i["id"] for i in view["items"] if i["kind"] == "message" and i.get("edits") == ident]
+                edits = [i["id"] for i in view.items if i["kind"] == "message" and i.get("edits") == ident]
                 ident = edits[-1] if edits else ident  # to the SDK an edited message keeps its id
             else:
                 raise Refused("input.malformed", "messages: no user message to answer again")

@@ -17,14 +17,12 @@ from holdfast.errors import Refused
 from holdfast.protocol import contexts, ids, limits, wire
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Draft
-from holdfast.protocol.fold import View
 from holdfast.session.access import Principal, authorise
 
 OWN_SESSION_PREFIX: Final = "response-"
 """Sessions made for one response, because the request named none, begin with this."""
 
 _TITLE_CHARS: Final = 80
-_ANY: Final = msgspec.json.Decoder()
 
 
 class ResponseCommands:
@@ -132,8 +130,7 @@ class ResponseCommands:
         """What of the session a message after that response goes on from: its input, and its answer among several."""
         if previous.input is None:
             return {}
-        _, _, raw = await self._hub.snapshot(principal, previous.ref.session)
-        view = View.load(_ANY.decode(raw))
+        _, _, view = await self._hub.view(principal, previous.ref.session)
         answers = [
             ident for ident, run in view.runs.items() if run.get("input") == previous.input and "parent" not in run
         ]
@@ -171,31 +168,32 @@ class ResponseCommands:
     async def _check_calls(self, principal: Principal, session: str, request: ResponseRequest) -> None:
         """A result answers a call that the session has or the request brought; calls of older pages are taken on trust. All
         the calls that a response left to its client are answered together."""
-        incarnation, _, raw = await self._hub.snapshot(principal, session)
-        view = View.load(_ANY.decode(raw))
+        incarnation, _, view = await self._hub.view(principal, session)
         answered = {call for call, _ in request.results}
         for call in answered - request.calls.keys():
             if ("tool", call) not in view.by_id and not view.older:
                 raise Refused("input.malformed", f"function_call_output: no call {call!r:.80}", param="input")
-        for run in {view.by_id["tool", call].get("run") for call in answered if ("tool", call) in view.by_id} - {None}:
+        runs = {view.by_id["tool", call].get("run") for call in answered if ("tool", call) in view.by_id} - {None}
+        open_calls = [  # as they are now: the view goes on meanwhile
+            (i["run"], i["id"], i["name"])
+            for i in view.items
+            if i["kind"] == "tool" and i.get("run") in runs and i["status"] != "done" and i["id"] not in answered
+        ]
+        for run in runs:
             record = await self._log.find_record(principal, Ref.of_run(session, incarnation, str(run)))
-            open_calls = [
-                i for i in view.items if i["kind"] == "tool" and i.get("run") == run and i["status"] != "done"
-            ]
-            for call in [
-                i["id"] for i in open_calls if i["name"] in functions(record.body) and i["id"] not in answered
-            ]:
+            declared = functions(record.body)
+            for call in [call for of_run, call, name in open_calls if of_run == run and name in declared]:
                 raise _unanswered(call)
 
     async def _decide(
         self, principal: Principal, session: str, decision: Decision, ident: str | None, life: str | None
     ) -> Ref:
         """Decide an approval; its run, from the wait for it on, is the response."""
-        incarnation, _, raw = await self._hub.snapshot(principal, session)
-        view = View.load(_ANY.decode(raw))
+        incarnation, _, view = await self._hub.view(principal, session)
         item = view.by_id.get(("approval", ids.unbind(decision.approval)[0]))
         if item is None:
             raise Refused("approval.not_found", f"no approval {decision.approval!r:.80}", param="input")
+        asked_seq, whole_run = item["seq"], Ref.of_run(session, incarnation, view.root(item["run"]))
         choice: Any = "approved" if decision.approve else "denied"
         key = None if ident is None else f"{ident}.{_digest(decision.approval)[:32]}"
         op = wire.Resolve(
@@ -206,19 +204,17 @@ class ResponseCommands:
         except Refused as error:
             if error.code != "approval.resolved" or error.fields.get("decision") != choice:
                 raise
-        whole_run = Ref.of_run(session, incarnation, view.root(item["run"]))
         waits = (
             await self._log.fold_to_tail(principal, await self._log.find_record(principal, whole_run), all_waits=True)
         ).waits
-        later = [wait for wait in waits if wait >= item["seq"]]
-        earlier = [wait for wait in waits if wait < item["seq"]]
+        later = [wait for wait in waits if wait >= asked_seq]
+        earlier = [wait for wait in waits if wait < asked_seq]
         return msgspec.structs.replace(whole_run, start=later[0] if later else earlier[-1] if earlier else 0)
 
     async def erase(self, principal: Principal, ref: Ref) -> None:
         """Delete the session of a response that has one to itself."""
         authorise(principal, "admin", ref.session)
-        _, _, raw = await self._hub.snapshot(principal, ref.session)
-        view = View.load(_ANY.decode(raw))
+        _, _, view = await self._hub.view(principal, ref.session)
         roots = [ident for ident, run in view.runs.items() if "parent" not in run]
         if not ref.session.startswith(OWN_SESSION_PREFIX) or roots != [ref.run] or view.older:
             raise Refused(
