@@ -123,7 +123,7 @@ class Rest:
         self.requests.spend(request, len(snapshot[2]) // SENT_TIMES)
         return snapshot
 
-    async def _shared_view(self, request: Request) -> tuple[str, View]:
+    async def _hub_view(self, request: Request) -> tuple[str, View]:
         """The session's life, and the view as ``Hub.view`` gives it: to be looked at before the next ``await``."""
         principal, session = self.requests.principal(request), session_of(request)
         self.requests.charge_load(request, session)
@@ -148,12 +148,12 @@ class Rest:
 
     async def runs(self, request: Request) -> Response:
         """The runs of the window, in the order they were queued."""
-        incarnation, view = await self._shared_view(request)
+        incarnation, view = await self._hub_view(request)
         return self._json_of_view(request, {"runs": list(view.runs.values()), "incarnation": incarnation})
 
     async def run(self, request: Request) -> Response:
         """One run."""
-        incarnation, view = await self._shared_view(request)
+        incarnation, view = await self._hub_view(request)
         run_id, read = ids.unbind(request.path_params["run"])
         check_life(incarnation, read or request.query_params.get("incarnation"))
         run = view.runs.get(run_id)
@@ -163,7 +163,7 @@ class Rest:
 
     async def approvals(self, request: Request) -> Response:
         """The approvals of the window; ``?status=pending`` keeps those that wait."""
-        incarnation, view = await self._shared_view(request)
+        incarnation, view = await self._hub_view(request)
         status = request.query_params.get("status")
         approvals = [i for i in view.items if i["kind"] == "approval" and status in (None, i["status"])]
         return self._json_of_view(request, {"approvals": approvals, "incarnation": incarnation})
