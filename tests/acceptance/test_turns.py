@@ -91,7 +91,7 @@ async def test_a_rest_body_is_charged_and_whoever_owes_is_refused_before_it_come
         assert (charges.bytes - before[0], charges.nodes - before[1]) == (len(body), 2_005)
         (evil,) = [account for key, account in charges._accounts._accounts.items() if key == EVIL]
         for share in (evil, evil.tenant):
-            share.rate.holds(share.rate.burst)
+            share.rate.has(share.rate.burst)
             share.rate._clock = lambda now=share.rate._at: now  # type: ignore[misc]  # time stands still
         charges.spend(evil, int(evil.rate.available) + 20 * MIB)
         asked = (charges.bytes, charges.refused)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from holdfast.agents.attempt import Attempt
-from holdfast.agents.ending import Status, end
+from holdfast.agents.ending import EndStatus, end
 from holdfast.agents.input import Input
 from holdfast.agents.run import RunContext
 from holdfast.agents.tools import Tools, error_data
@@ -123,7 +123,7 @@ class Execution:
         error = None if task.cancelled() else task.exception()
         if self.attempt.released:  # whatever came of unwinding, a group of exceptions for example
             return
-        status: Status = "completed"
+        status: EndStatus = "completed"
         if self.attempt.cancelled is not None:
             status = "cancelled"
         elif task.cancelled():  # the agent cancelled itself: nobody asked for a stop, so it failed

@@ -1,4 +1,4 @@
-"""Assembling the edge: verifier, door, routes, middleware. It only assembles."""
+"""Assembling the edge: verifier, listener, routes, middleware. It only assembles."""
 
 from __future__ import annotations
 

@@ -84,18 +84,18 @@ class BrowserCallResponder:
         session = await self._hub.sessions.load(self._principal, self._session)
         by_call = {result.call: result for result in results}
 
-        def look() -> dict[str, tuple[str, BrowserResult]]:
+        def find_waiting() -> dict[str, tuple[str, BrowserResult]]:
             assert session.state is not None
             self._life = session.state.incarnation
-            found: dict[str, tuple[str, BrowserResult]] = {}
+            waiting: dict[str, tuple[str, BrowserResult]] = {}
             for ident, approval in session.state.approvals.items():
                 call = offered_call(approval.tool, approval.args, self._principal.actor, None)
                 result = by_call.get(call or "")
                 if result is not None and not approval.decision and approval.args.get("name") == result.name:
-                    found[ident] = (approval.run, result)
-            return found
+                    waiting[ident] = (approval.run, result)
+            return waiting
 
-        return await session.when_durable(look) if by_call else {}
+        return await session.when_durable(find_waiting) if by_call else {}
 
     async def _decision(self, result: BrowserResult) -> tuple[Literal["approved", "denied"], str]:
         """The decision that carries a result: it fits a note, or is a blob."""
@@ -117,7 +117,7 @@ class BrowserCallResponder:
         """Whether this was the first decision."""
         op = wire.Resolve(
             session=self._session, approval=approval, decision=decision, note=note, incarnation=self._life
-        )  # fmt: skip
+        )
         try:
             await operations.execute(self._hub, self._principal, op)
         except Refused as error:
@@ -145,9 +145,9 @@ class BrowserCallResponder:
 
 def _claim_requests(message: SubscriptionMessage) -> list[tuple[str, Any]]:
     """The approvals that ask for the result of a claim."""
-    found = [(i["id"], i) for i in (message.view or {}).get("items", ()) if i["kind"] == "approval"]
-    found += [(ev.data.get("approvalId"), ev.data) for ev in message.events if ev.type == e.APPROVAL_REQUESTED]
-    return [(ident, claim_of(about.get("tool"), about.get("args"))) for ident, about in found]
+    requests = [(i["id"], i) for i in (message.view or {}).get("items", ()) if i["kind"] == "approval"]
+    requests += [(ev.data.get("approvalId"), ev.data) for ev in message.events if ev.type == e.APPROVAL_REQUESTED]
+    return [(ident, claim_of(request.get("tool"), request.get("args"))) for ident, request in requests]
 
 
 def _ended_runs(message: SubscriptionMessage) -> set[str | None]:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.edge import openapi, sse
-from holdfast.edge.charges import EXTRA_WORK, LIST_WORK, SENT_TIMES, TOKEN_WORK, VIEW_TIMES
+from holdfast.edge.charges import EXTRA_WORK, LIST_WORK, SENT_TIMES, TOKEN_WORK, VIEW_ITEM_WORK
 from holdfast.edge.extensions.route import ExtensionRoute
 from holdfast.edge.listener import Listener
 from holdfast.edge.request import Requests, json_response, matches_etag
@@ -19,6 +19,7 @@ from holdfast.edge.tokens import Tokens
 from holdfast.errors import Refused
 from holdfast.hub import operations
 from holdfast.protocol import codec, ids, limits, wire
+from holdfast.protocol.fold import View
 from holdfast.session.life import check_life
 
 _ANY: Final = msgspec.json.Decoder()
@@ -70,10 +71,10 @@ class Rest:
 
     def routes(self) -> list[BaseRoute]:
         """All routes, for an application or a router."""
-        found: list[BaseRoute] = [
+        routes: list[BaseRoute] = [
             Route(r.path, self._operation(r), methods=[r.method], name=f"{r.method} {r.path}") for r in OP_ROUTES
         ]
-        found += [
+        routes += [
             Route("/v1/sessions", self.sessions, methods=["GET"]),
             Route(S, self.state, methods=["GET"]),
             Route(f"{S}/events", self.events, methods=["GET"]),
@@ -87,7 +88,7 @@ class Rest:
             Route("/v1/tokens/revoke", self.revoke, methods=["POST"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
         ]
-        return found
+        return routes
 
     def _operation(self, route: OpRoute) -> Any:
         most = wire.max_bytes(str(route.op.__struct_config__.tag))
@@ -121,14 +122,23 @@ class Rest:
     async def _view(self, request: Request) -> tuple[str, int, bytes]:
         principal, session = self.requests.principal(request), session_of(request)
         self.requests.charge_load(request, session)
-        found = await self.listener.hub.snapshot(principal, session)
-        self.requests.spend(request, len(found[2]) // SENT_TIMES)
-        return found
+        snapshot = await self.listener.hub.snapshot(principal, session)
+        self.requests.spend(request, len(snapshot[2]) // SENT_TIMES)
+        return snapshot
 
-    async def _decoded_view(self, request: Request) -> tuple[str, Any]:
-        incarnation, _, view = await self._view(request)
-        self.requests.spend(request, len(view) * VIEW_TIMES)
-        return incarnation, _ANY.decode(view)
+    async def _hub_view(self, request: Request) -> tuple[str, View]:
+        """The session's life, and the view as ``Hub.view`` gives it: to be looked at before the next ``await``."""
+        principal, session = self.requests.principal(request), session_of(request)
+        self.requests.charge_load(request, session)
+        incarnation, _, view = await self.listener.hub.view(principal, session)
+        self.requests.spend(request, len(view.items) * VIEW_ITEM_WORK)
+        return incarnation, view
+
+    def _json_of_view(self, request: Request, body: Any) -> Response:
+        """A response made of parts of the view: what is sent of it is charged."""
+        response = json_response(body)
+        self.requests.spend(request, len(response.body) // SENT_TIMES)
+        return response
 
     async def state(self, request: Request) -> Response:
         """The folded state: ``{session, incarnation, seq, view}``; nothing for whoever names its tag (If-None-Match)."""
@@ -141,25 +151,25 @@ class Rest:
 
     async def runs(self, request: Request) -> Response:
         """The runs of the window, in the order they were queued."""
-        incarnation, view = await self._decoded_view(request)
-        return json_response({"runs": list(view["runs"].values()), "incarnation": incarnation})
+        incarnation, view = await self._hub_view(request)
+        return self._json_of_view(request, {"runs": list(view.runs.values()), "incarnation": incarnation})
 
     async def run(self, request: Request) -> Response:
         """One run."""
-        incarnation, view = await self._decoded_view(request)
-        run, read = ids.unbind(request.path_params["run"])
+        incarnation, view = await self._hub_view(request)
+        run_id, read = ids.unbind(request.path_params["run"])
         check_life(incarnation, read or request.query_params.get("incarnation"))
-        found = view["runs"].get(run)
-        if found is None:
+        run = view.runs.get(run_id)
+        if run is None:
             raise Refused("run.not_found")
-        return json_response(found)
+        return self._json_of_view(request, run)
 
     async def approvals(self, request: Request) -> Response:
         """The approvals of the window; ``?status=pending`` keeps those that wait."""
-        incarnation, view = await self._decoded_view(request)
+        incarnation, view = await self._hub_view(request)
         status = request.query_params.get("status")
-        found = [i for i in view["items"] if i["kind"] == "approval" and status in (None, i["status"])]
-        return json_response({"approvals": found, "incarnation": incarnation})
+        approvals = [i for i in view.items if i["kind"] == "approval" and status in (None, i["status"])]
+        return self._json_of_view(request, {"approvals": approvals, "incarnation": incarnation})
 
     async def presence(self, request: Request) -> Response:
         """Who is here now."""
@@ -180,8 +190,11 @@ class Rest:
         joined = b",".join(frames)
         self.requests.spend(request, len(joined) // SENT_TIMES)
         body = b'{"session":%b,"incarnation":"%b","tail":%d,"frames":[%b]}' % (
-            codec.encode(session_of(request)), incarnation.encode(), tail, joined,
-        )  # fmt: skip
+            codec.encode(session_of(request)),
+            incarnation.encode(),
+            tail,
+            joined,
+        )
         return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
     # --- blobs
@@ -204,9 +217,10 @@ class Rest:
         self.requests.spend(request, size // SENT_TIMES)
         media, data = await self.listener.hub.blobs.get(principal, session, request.path_params["blob"])
         headers = {
-            "content-disposition": "attachment", "content-security-policy": "default-src 'none'; sandbox",
+            "content-disposition": "attachment",
+            "content-security-policy": "default-src 'none'; sandbox",
             "cache-control": "private, max-age=31536000, immutable",
-        }  # fmt: skip
+        }
         safe = media if _INLINE_MEDIA.fullmatch(media) else "application/octet-stream"
         return Response(data, 200, headers, safe)
 

@@ -50,7 +50,8 @@ _MESSAGE = msgspec.json.Decoder(SubscriptionMessage)
 
 
 class LocalSubscription:
-    """A reader behind a response: ``async with await Reading.open(…) as reading: async for payload in reading.payloads()``.
+    """A reader behind a response: ``async with await LocalSubscription.open(…) as subscription: async for payload in
+    subscription.payloads()``.
 
     Attributes:
         incarnation: the session's life that is read.

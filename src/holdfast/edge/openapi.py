@@ -85,23 +85,27 @@ def document(routes: Sequence[Any], extension_routes: Sequence[tuple[str, Extens
         components |= shapes
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Holdfast", "version": __version__, "description": "Durable sessions; see PROTOCOL.md."},
+        "info": {
+            "title": "Holdfast",
+            "version": __version__,
+            "description": "Durable sessions; see PROTOCOL.md.",
+        },
         "paths": paths,
         "components": {
             "schemas": {**components, "Error": _error()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
         "security": [{"token": []}],
-    }  # fmt: skip
+    }
 
 
 def _relax(name: str, schema: dict[str, Any]) -> None:
     """Over REST the path says the operation and the session: the body need not."""
     properties = schema.get("properties", {})
     if "op" in properties and "session" in properties:
-        for name_ in ("op", "id", "run", "approval", "input"):
-            if name_ in ("op", "id") or (name_ in schema.get("required", []) and name_ != "session"):
-                properties.pop(name_, None)
+        for field in ("op", "id", "run", "approval", "input"):
+            if field in ("op", "id") or (field in schema.get("required", []) and field != "session"):
+                properties.pop(field, None)
         schema["required"] = [
             r for r in schema.get("required", []) if r in properties and (r != "session" or name == "Create")
         ]
@@ -169,8 +173,11 @@ def _parameter(name: str, where: str, description: str, kind: str = "string") ->
 
 def _error() -> dict[str, Any]:
     fields = {
-        "code": {"type": "string", "enum": sorted(CODES)}, "message": {"type": "string"}, "fix": {"type": "string"},
-        "retry": {"type": "boolean"}, "request_id": {"type": "string"},
-    }  # fmt: skip
+        "code": {"type": "string", "enum": sorted(CODES)},
+        "message": {"type": "string"},
+        "fix": {"type": "string"},
+        "retry": {"type": "boolean"},
+        "request_id": {"type": "string"},
+    }
     inner = {"type": "object", "properties": fields, "required": ["code", "message"]}
     return {"type": "object", "properties": {"error": inner}, "required": ["error"]}

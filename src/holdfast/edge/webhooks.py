@@ -97,17 +97,19 @@ class Webhooks:
             await asyncio.wait([self._task])
 
     def _signer(self) -> Webhook:
-        fresh = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
-        self.secret = fresh if self._secret_file is None else auth.load_or_create_secret(self._secret_file, fresh)
+        new_secret = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
+        self.secret = (
+            new_secret if self._secret_file is None else auth.load_or_create_secret(self._secret_file, new_secret)
+        )
         try:
             key = b64decode(self.secret.removeprefix("whsec_"), validate=True)
             if self.secret.startswith("whsec_") and SECRET_BYTES[0] <= len(key) <= SECRET_BYTES[1]:
                 return Webhook(self.secret)
         except ValueError:  # no base64
             pass
-        words = "the webhook secret must be whsec_ and the base64 of {} to {} bytes".format(*SECRET_BYTES)
+        detail = "the webhook secret must be whsec_ and the base64 of {} to {} bytes".format(*SECRET_BYTES)
         raise HoldfastError(
-            "config.invalid", words, fix="Correct the file HOLDFAST_WEBHOOK_SECRET_FILE names, or remove it."
+            "config.invalid", detail, fix="Correct the file HOLDFAST_WEBHOOK_SECRET_FILE names, or remove it."
         )
 
     async def _run(self, signer: Webhook) -> None:
@@ -139,12 +141,12 @@ class Webhooks:
         if any(flight.task.done() for flight in self._in_flight.values()):
             return
         now = self._hub.clock.wall_ms()
-        waits = [
+        delays = [
             (w.due_ms - now) / 1_000 for w in self._retries.values() if w.due_ms > now
         ]  # the others wait for a place
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(
-                min([_POLL_S, *waits])
+                min([_POLL_S, *delays])
             ):  # wait_for of 3.11 loses a cancel that comes with the news
                 await self._news.wait()
 

@@ -23,6 +23,7 @@ from holdfast.hub.sessions import SessionRegistry
 from holdfast.hub.stats import Stats
 from holdfast.hub.workers import Workers
 from holdfast.protocol import codec, limits
+from holdfast.protocol.fold import View
 from holdfast.protocol.rows import PresenceEntry
 from holdfast.session.access import Principal
 from holdfast.session.life import check_life
@@ -150,6 +151,15 @@ class Hub:
         hot = await self.sessions.load(principal, session)
         seq, view = hot.snapshot()
         return hot.incarnation, seq, view
+
+    async def view(self, principal: Principal, session: str) -> tuple[str, int, View]:
+        """``(incarnation, seq, view)`` at the durable tail, windowed, for whoever reads a few things of it.
+
+        It is the hub's own: change nothing in it, and take what is needed before the next ``await``; it goes on then.
+        """
+        hot = await self.sessions.load(principal, session)
+        hot.view.export()  # texts that grow hold all that has come
+        return hot.incarnation, hot.tail, hot.view
 
     async def read(
         self,

@@ -12,8 +12,8 @@ from holdfast.protocol.view import ENDED
 def error_of(run: RunInfo) -> tuple[str, str]:
     """Code and words for a run that did not complete."""
     error = run.error if isinstance(run.error, dict) else {}
-    words = {"cancelled": "The run was stopped.", "lost": "The run was lost: no attempt is left."}
-    message = str(error.get("message") or words.get(run.status, "The run failed."))
+    messages = {"cancelled": "The run was stopped.", "lost": "The run was lost: no attempt is left."}
+    message = str(error.get("message") or messages.get(run.status, "The run failed."))
     return str(error.get("code") or f"run.{run.status}"), message
 
 

@@ -71,7 +71,7 @@ class MessageHistory:
 
     def without_text(self, texts: Container[tuple[str, str]]) -> list[AgUiMessage]:
         """The messages, without the text of these, by ``(kind, id)``: each is where it belongs, and empty."""
-        found = []
+        messages = []
         for message in self.messages:
             kind = "reasoning" if message["role"] == "reasoning" else "message"
             if (kind, message["id"]) in texts:
@@ -84,8 +84,8 @@ class MessageHistory:
                     for call in message["toolCalls"]
                 ]
                 message = {**message, "toolCalls": calls}
-            found.append(message)
-        return found
+            messages.append(message)
+        return messages
 
     def _add(self, item: Entry, ident: str, **fields: Any) -> AgUiMessage:
         message: AgUiMessage = {"id": ident, **fields}
@@ -120,8 +120,8 @@ class MessageHistory:
             else text
         )
         message = self._add(item, item["id"], role=role_of(item["role"]), content=content)
-        meta = user_message.stored_meta(meta)
-        message.update({field: meta[field] for field in ("name", "metadata") if field in meta})
+        stored = user_message.stored_meta(meta)
+        message.update({field: stored[field] for field in ("name", "metadata") if field in stored})
         if isinstance(item.get("name"), str) and item["name"]:
             message["name"] = item["name"]
 
@@ -167,9 +167,12 @@ class MessageHistory:
 
 
 _ADD: Final = {
-    "message": MessageHistory.message, "reasoning": MessageHistory.reasoning, "tool": MessageHistory.tool, "activity": MessageHistory.activity,
+    "message": MessageHistory.message,
+    "reasoning": MessageHistory.reasoning,
+    "tool": MessageHistory.tool,
+    "activity": MessageHistory.activity,
     "steer": MessageHistory.steer,
-}  # fmt: skip
+}
 
 
 def _list(value: Any) -> list[Any]:
@@ -178,7 +181,7 @@ def _list(value: Any) -> list[Any]:
 
 def comparable(messages: list[AgUiMessage]) -> list[tuple[Any, ...]]:
     """What makes two lists of messages the same to their reader; a client keeps its activities to itself."""
-    found = []
+    keys = []
     for message in messages:
         if message.get("role") == "activity":
             continue
@@ -192,5 +195,5 @@ def comparable(messages: list[AgUiMessage]) -> list[tuple[Any, ...]]:
             for call in _list(message.get("toolCalls"))
             if isinstance(call, dict) and isinstance(call.get("function", {}), dict)
         ]
-        found.append((message.get("id"), message.get("role"), content or "", calls))
-    return found
+        keys.append((message.get("id"), message.get("role"), content or "", calls))
+    return keys

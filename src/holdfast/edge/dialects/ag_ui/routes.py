@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from holdfast.edge.dialects.ag_ui.commands import AgUiCommands
 from holdfast.edge.dialects.ag_ui.content import AgUiEvent
-from holdfast.edge.dialects.ag_ui.input import DECODER, AgUiCommands, RunAgentInput
+from holdfast.edge.dialects.ag_ui.input import DECODER, RunAgentInput
 from holdfast.edge.dialects.ag_ui.stream import Stream
 from holdfast.edge.dialects.ag_ui.versions import Version, version_of
 from holdfast.edge.dialects.life_ids import incoming_id, outgoing_id
@@ -29,6 +30,7 @@ from holdfast.hub import operations
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
+from holdfast.protocol.view_data import RunEntry
 from holdfast.session.access import Principal, authorise
 
 PREFIX: Final = "/v1/ag-ui/agent/{agent}"
@@ -91,8 +93,9 @@ class AgUi:
         nothing: list[AgUiEvent] = [] if run_input.messages else [{"type": "MESSAGES_SNAPSHOT", "messages": []}]
         return StreamingResponse(
             _once(_encode([{"type": "RUN_STARTED", **run}, *nothing, {"type": "RUN_FINISHED", **run}])),
-            headers=HEADERS, media_type="text/event-stream",
-        )  # fmt: skip
+            headers=HEADERS,
+            media_type="text/event-stream",
+        )
 
     async def stop(self, request: Request) -> Response:
         """Stop the agent's runs in a thread: ``{"stopped": true, "runs": […]}``."""
@@ -101,17 +104,16 @@ class AgUi:
             stop_request = codec.decode(raw, _STOP, "body") if raw.strip() else _Stop()
         thread, agent = codec.check_session_id(request.path_params["thread"]), request.path_params["agent"]
         authorise(principal, "control", thread)  # whether or not anything runs
-        life, _, raw = await self._hub.snapshot(principal, thread)
-        view = msgspec.json.decode(raw)
-        named = (
+        life, _, view = await self._hub.view(principal, thread)
+        run_id = (
             incoming_id(self._commands.run_of(principal, thread, stop_request.runId), life)
             if stop_request.runId
             else None
         )
         runs = [
             run["id"]
-            for run in view["runs"].values()
-            if run["status"] not in ENDED and (run["id"] == named if named else _is_of(run, agent))
+            for run in view.runs.values()
+            if run["status"] not in ENDED and (run["id"] == run_id if run_id else _is_of(run, agent))
         ]
         for run in runs:
             try:
@@ -204,12 +206,12 @@ class AgUi:
         return stream.snapshot(message.seq or 0, View.load(view), client_messages, state)
 
     async def _older(self, principal: Principal, session: str, page: int) -> dict[str, Any]:
-        found = await operations.execute(self._hub, principal, wire.History(session=session, page=page))
-        older: dict[str, Any] = msgspec.json.decode(found["page"])
+        result = await operations.execute(self._hub, principal, wire.History(session=session, page=page))
+        older: dict[str, Any] = msgspec.json.decode(result["page"])
         return older
 
 
-def _is_of(run: dict[str, Any], agent: str) -> bool:
+def _is_of(run: RunEntry, agent: str) -> bool:
     return run["agent"] == agent and "parent" not in run
 
 

@@ -134,9 +134,15 @@ class CallParts:
 
     # --- what an earlier stream sent
     def restore(
-        self, items: list[Entry], seq: int, open_: dict[str, int], merged_approvals: dict[str, str], approval_parts: dict[str, list[str]],
-        step: list[str], decided: frozenset[str],
-    ) -> None:  # fmt: skip
+        self,
+        items: list[Entry],
+        seq: int,
+        open_: dict[str, int],
+        merged_approvals: dict[str, str],
+        approval_parts: dict[str, list[str]],
+        step: list[str],
+        decided: frozenset[str],
+    ) -> None:
         """An earlier stream sent the client everything up to ``seq``, except what was ``open_`` then."""
         self._decided, self.merged_approvals, self.approval_parts, self._step = (
             decided,
@@ -176,14 +182,14 @@ class CallParts:
 
     def unfinished(self, items: Iterable[Entry]) -> dict[str, int]:
         """What ``restore`` must know later, as it travels in the message's metadata."""
-        found = {}
+        open_ = {}
         for item in items:
             key = _key(item)
             if item["kind"] == "tool" and self._stages.get(key) != DONE:
-                found[key] = {None: 0, "called": -2, "cut": -3}.get(self._stages.get(key), -1)
+                open_[key] = {None: 0, "called": -2, "cut": -3}.get(self._stages.get(key), -1)
             elif item["kind"] == "approval" and self._stages.get(key) in ("pending", "granted"):
-                found[key] = -1 if self._stages[key] == "pending" else -2
-        return found
+                open_[key] = -1 if self._stages[key] == "pending" else -2
+        return open_
 
     # --- steps
     def _step_in_progress(self, *, but: str = "") -> bool:
@@ -217,8 +223,8 @@ class CallParts:
     # --- chunks
     def _run_metadata(self, item: Entry) -> dict[str, Any]:
         run = item.get("run")
-        about = {"run": run, "agent": self.runs[run]["agent"]} if run != self._root and run in self.runs else {}
-        return {"providerMetadata": {"holdfast": about}} if about else {}
+        fields = {"run": run, "agent": self.runs[run]["agent"]} if run != self._root and run in self.runs else {}
+        return {"providerMetadata": {"holdfast": fields}} if fields else {}
 
     def append_delta(self, ident: str, delta: str) -> Iterator[Chunk]:
         """The arguments of a call that the client knows grow."""
@@ -354,8 +360,8 @@ class CallParts:
         part = item["id"] if item["id"] not in parts else f"{item['id']}~{len(parts)}"
         parts.append(part)
         self._step.add(part)
-        about = {"toolCallId": part, "toolName": item["tool"], "input": item["args"], "providerExecuted": True}
-        yield {"type": "tool-input-available", **about, **self._run_metadata(item)}
+        fields = {"toolCallId": part, "toolName": item["tool"], "input": item["args"], "providerExecuted": True}
+        yield {"type": "tool-input-available", **fields, **self._run_metadata(item)}
         yield {"type": "tool-approval-request", "approvalId": item["id"], "toolCallId": part}
 
     def _offer_to_client(self, item: Entry) -> Iterator[Chunk]:
@@ -367,8 +373,13 @@ class CallParts:
         self._stages[key] = DONE
         self._client_calls.add(call)
         args = item["args"]
-        about = {"toolCallId": call, "toolName": args.get("name"), "input": args.get("args"), "providerExecuted": False}
-        yield {"type": "tool-input-available", **about, **self._run_metadata(item)}
+        fields = {
+            "toolCallId": call,
+            "toolName": args.get("name"),
+            "input": args.get("args"),
+            "providerExecuted": False,
+        }
+        yield {"type": "tool-input-available", **fields, **self._run_metadata(item)}
 
     def finish(self) -> Iterator[Chunk]:
         """The run has ended: what was allowed and not done is sent as decided, so that no part stays open."""
@@ -378,8 +389,8 @@ class CallParts:
                 yield self._approval_output(item, part)
 
     def _approval_output(self, item: Entry, part: str) -> Chunk:
-        about = {f: item[f] for f in ("by", "note") if item.get(f)}
-        return {"type": "tool-output-available", "toolCallId": part, "output": {"approved": True, **about}}
+        fields = {f: item[f] for f in ("by", "note") if item.get(f)}
+        return {"type": "tool-output-available", "toolCallId": part, "output": {"approved": True, **fields}}
 
 
 def _key(item: Entry) -> str:
@@ -394,14 +405,14 @@ def _same_action(call: Entry, approval: Entry) -> bool:
 
 
 def _output_chunk(item: Entry, ident: str) -> Chunk:
-    about = {"toolCallId": ident, "providerExecuted": True}
+    fields = {"toolCallId": ident, "providerExecuted": True}
     if item["status"] == "cut":
-        return {"type": "tool-output-error", **about, "errorText": "cut before there was a result"}
+        return {"type": "tool-output-error", **fields, "errorText": "cut before there was a result"}
     if "error" in item:
         error = item["error"]
-        words = error.get("message", "") if isinstance(error, dict) else str(error)
-        return {"type": "tool-output-error", **about, "errorText": words or "the tool failed"}
+        text = error.get("message", "") if isinstance(error, dict) else str(error)
+        return {"type": "tool-output-error", **fields, "errorText": text or "the tool failed"}
     output = parse_json(item.get("result", ""))
     if "blob" in item:  # what is kept in the log is only the beginning
         output = {"blob": item["blob"], "preview": item.get("result", "")}
-    return {"type": "tool-output-available", **about, "output": output}
+    return {"type": "tool-output-available", **fields, "output": output}

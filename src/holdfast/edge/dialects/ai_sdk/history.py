@@ -17,10 +17,12 @@ MessageDict = dict[str, Any]
 
 
 def conversation(
-    session: str, life: str, data: dict[str, Any], version: int, states: dict[str, AnswerState]
+    session: str, life: str, view: View, version: int, states: dict[str, AnswerState]
 ) -> list[MessageDict]:
-    """The messages of the branch shown, within the view's window. An answer that is being given is left out."""
-    view = View.load(data)
+    """The messages of the branch shown, within the view's window. An answer that is being given is left out.
+
+    The view is read, not changed; what is returned may share parts with it.
+    """
     messages: list[MessageDict] = []
     done_runs: set[str] = set()
     for item in view.visible():

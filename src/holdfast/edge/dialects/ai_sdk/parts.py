@@ -77,8 +77,8 @@ class MessageParts:
             return self._approval_chunks(item)
         if kind == "activity":
             return self._activity_chunks(item)
-        about = {"name": item["name"]} if kind == "step" else {"text": item["text"], "by": item["actor"]}
-        return self.data_chunks(kind, item["id"], {**about, "status": item["status"], **self._run_fields(item)})
+        fields = {"name": item["name"]} if kind == "step" else {"text": item["text"], "by": item["actor"]}
+        return self.data_chunks(kind, item["id"], {**fields, "status": item["status"], **self._run_fields(item)})
 
     def append_delta(self, kind: str, ident: str, delta: str) -> Iterator[Chunk]:
         """A text or arguments that the client knows grow."""
@@ -108,8 +108,8 @@ class MessageParts:
         return {"run": run, "agent": self.runs[run]["agent"]} if run != self._root and run in self.runs else {}
 
     def _metadata(self, item: Entry, **more: Any) -> dict[str, Any]:
-        about = {**self._run_fields(item), **more}
-        return {"providerMetadata": {"holdfast": about}} if about else {}
+        fields = {**self._run_fields(item), **more}
+        return {"providerMetadata": {"holdfast": fields}} if fields else {}
 
     def _text_chunks(self, item: Entry, type_: str) -> Iterator[Chunk]:
         key, ident, text = _key(item), item["id"], item["text"]
@@ -134,8 +134,8 @@ class MessageParts:
     def _source_chunk(self, source: dict[str, Any], ident: str) -> Chunk:
         uri, ident = str(source.get("uri", "")), str(source.get("sourceId", ident))
         title = str(source.get("title") or uri or ident)
-        about = {k: source[k] for k in ("quote", "score") if k in source}
-        more = {"providerMetadata": {"holdfast": about}} if about else {}
+        fields = {k: source[k] for k in ("quote", "score") if k in source}
+        more = {"providerMetadata": {"holdfast": fields}} if fields else {}
         if uri.startswith(("http://", "https://")):
             return {"type": "source-url", "sourceId": ident, "url": uri, "title": title, **more}
         return {"type": "source-document", "sourceId": ident, "mediaType": "text/plain", "title": title, **more}

@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer
-from holdfast.edge.dialects.ai_sdk.commands import TOOLS_HEADER, ChatCommands, ChatRequest, parse_tools
+from holdfast.edge.dialects.ai_sdk.commands import ChatCommands
+from holdfast.edge.dialects.ai_sdk.request import TOOLS_HEADER, ChatRequest, parse_tools
 from holdfast.edge.listener import CLOSE_CODES, Listener, ServerConnection, SocketKind, SocketTransport
 from holdfast.edge.local_subscription import LocalSubscription
 from holdfast.errors import HoldfastError, Refused, Unavailable
@@ -221,7 +222,7 @@ class ChatConnection(ServerConnection):
         commands = ChatCommands(self.listener, self.principal, self._agent, self._version, exchange.tools)
         try:
             try:
-                found = await (
+                stream = await (
                     commands.send(chat_request)
                     if chat_request is not None
                     else commands.resume(codec.check_session_id(exchange.chat))
@@ -229,10 +230,10 @@ class ChatConnection(ServerConnection):
             finally:
                 chat_request = None
                 done()
-            if found is None:
+            if stream is None:
                 self._send_frame({"type": "no-active", "requestId": exchange.ident})
                 return
-            await self._stream(exchange, *found)
+            await self._stream(exchange, *stream)
         except HoldfastError as error:
             self._send_frame({"type": "error", "requestId": exchange.ident, "errorText": f"{error.code}: {error.text}"})
         except Exception:

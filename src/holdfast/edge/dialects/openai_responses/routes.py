@@ -28,7 +28,7 @@ from holdfast.protocol import limits, wire
 from holdfast.session.access import Principal
 
 PATH: Final = "/v1/responses"
-_ONE: Final = f"{PATH}/{{response}}"
+_RESPONSE_PATH: Final = f"{PATH}/{{response}}"
 _TYPES: Final = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -45,10 +45,10 @@ class OpenAIResponses:
         """All routes."""
         table: list[tuple[str, str, Callable[[Request, Principal], Awaitable[Response]]]] = [
             ("POST", PATH, self._create),
-            ("GET", _ONE, self._retrieve),
-            ("DELETE", _ONE, self._delete),
-            ("POST", f"{_ONE}/cancel", self._cancel),
-            ("GET", f"{_ONE}/input_items", self._input_items),
+            ("GET", _RESPONSE_PATH, self._retrieve),
+            ("DELETE", _RESPONSE_PATH, self._delete),
+            ("POST", f"{_RESPONSE_PATH}/cancel", self._cancel),
+            ("GET", f"{_RESPONSE_PATH}/input_items", self._input_items),
         ]
         return [Route(path, self._openai_errors(handle), methods=[method]) for method, path, handle in table]
 
