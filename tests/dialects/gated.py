@@ -1,7 +1,7 @@
 """Agents that ask people about a call which a model has made: one for every adapter, all doing the same.
 
 A person says whom to write to; the model calls ``send_mail``, people are asked, and the agent says what came of it:
-``Sent to bo.`` or ``Not sent: …``. ``Outbox.sent`` are the mails that were sent, whatever anybody was told.
+``Sent to bo.`` or ``Not sent: …``. ``Outbox.mails`` are the mails that were sent, whatever anybody was told.
 """
 
 from __future__ import annotations

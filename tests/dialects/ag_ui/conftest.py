@@ -36,7 +36,7 @@ class Node:
         self.process.stdin.write(json.dumps({"do": what, **fields}).encode() + b"\n")
 
     async def until(self, condition: Callable[[Line], Any]) -> Line:
-        """The next line for which ``wanted`` is true."""
+        """The next line for which ``condition`` is true."""
         assert self.process.stdout is not None
         async with asyncio.timeout(30):
             while True:
