@@ -18,6 +18,8 @@ LINE_BYTES = 64 << 20
 WAIT_S = 20.0
 """How long anything may take before the suite calls it missing. Generous: it is a fault's limit, not a measurement."""
 
+ENDED = "the driver ended"
+
 Answer = dict[str, Any]
 
 
@@ -108,7 +110,7 @@ class Driver:
         self._task.cancel()
 
     async def _listen(self) -> None:
-        error = DriverGone("the driver ended")
+        error = DriverGone(ENDED)
         assert self._process.stdout is not None
         try:
             while line := await self._process.stdout.readline():

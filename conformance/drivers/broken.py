@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from conformance.drivers.python import main
+from conformance.planting import Hollow, end, replace
 from holdfast.client import feed, pending
 from holdfast.client.connection import new_key
 from holdfast.protocol import fold, view
@@ -26,7 +27,7 @@ def repeats() -> None:
                 reader.take(item, size)
                 reader.seq = item.last
 
-    feed.Feed._deliver = offer  # type: ignore[method-assign]
+    replace(feed.Feed, "_deliver", offer)
 
 
 def gaps() -> None:
@@ -39,23 +40,23 @@ def gaps() -> None:
                     reader.take(item, size)
                     reader.seq = item.last
 
-    feed.Feed._deliver = offer  # type: ignore[method-assign]
+    replace(feed.Feed, "_deliver", offer)
 
 
 def joins() -> None:
     """A delta is appended wherever it says it begins (FOLD-3)."""
     grow = view.OpenText.grow
-    view.OpenText.grow = lambda self, offset, delta: grow(self, None, delta)  # type: ignore[method-assign]
+    replace(view.OpenText, "grow", lambda self, offset, delta: grow(self, None, delta))
 
 
 def units() -> None:
     """Lengths count characters instead of UTF-16 code units (FOLD-3)."""
-    view.utf16_len = fold.utf16_len = len
+    replace(view, "utf16_len", lambda text: len(text))
 
 
 def spinners() -> None:
     """The end of a run leaves open what was open (FOLD-4)."""
-    view.ViewState.finish_items = lambda self, run, *, pending: None  # type: ignore[method-assign]
+    replace(view.ViewState, "finish_items", lambda self, run, *, pending: None)
 
 
 def keys() -> None:
@@ -69,23 +70,23 @@ def keys() -> None:
             operation.message = head + b'"key":' + encode(new_key()) + tail.partition(b'"')[2]
         return found
 
-    pending.PendingOperations.to_resend = with_new_keys  # type: ignore[method-assign]
+    replace(pending.PendingOperations, "to_resend", with_new_keys)
 
 
 def forgets() -> None:
     """What was not answered is not sent again (LOG-5)."""
-    pending.PendingOperations.to_resend = lambda self: []  # type: ignore[method-assign]
+    replace(pending.PendingOperations, "to_resend", lambda self: [])
 
 
 def tails() -> None:
     """After a reconnect it reads on from the tail (SUB-1)."""
     start = feed._start
-    feed._start = lambda readers: "tail" if isinstance(start(readers), feed.wire.Cursor) else start(readers)
+    replace(feed, "_start", lambda readers: "tail" if isinstance(start(readers), feed.wire.Cursor) else start(readers))
 
 
 def lives() -> None:
     """A snapshot of another incarnation is not taken (SUB-3)."""
-    feed.Feed._takes_snapshot = lambda self, message, reader: reader.needs == "snapshot"  # type: ignore[method-assign]
+    replace(feed.Feed, "_takes_snapshot", lambda self, message, reader: reader.needs == "snapshot")
 
 
 def patches() -> None:
@@ -99,7 +100,8 @@ def patches() -> None:
                 break
         return document
 
-    whole, fold.apply_patch = fold.apply_patch, apply
+    whole = fold.apply_patch
+    replace(fold, "apply_patch", apply)
 
 
 BUGS: dict[str, Callable[[], None]] = {
@@ -107,5 +109,8 @@ BUGS: dict[str, Callable[[], None]] = {
 }
 
 if __name__ == "__main__":
-    BUGS[sys.argv[1]]()
+    try:
+        BUGS[sys.argv[1]]()
+    except Hollow as problem:
+        end(problem)
     asyncio.run(main())

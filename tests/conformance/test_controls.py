@@ -7,6 +7,7 @@ import shlex
 import sys
 
 import pytest
+from conformance.driver import ENDED
 from conformance.drivers.broken import BUGS
 
 from conformance import cases, run
@@ -27,4 +28,6 @@ def test_a_planted_bug_is_noticed(bug: str) -> None:
     chosen = [case for case in chosen if not case.body.get("slow")]
     driver = f"{shlex.quote(sys.executable)} -m conformance.drivers.broken {bug}"
     outcomes = asyncio.run(run.run(chosen, driver, jobs=2, wait_s=3, first=True))
-    assert [outcome for outcome in outcomes if not outcome.passed], f"no case of {RULES[bug]} noticed {bug}"
+    problems = [outcome.problem for outcome in outcomes if not outcome.passed]
+    assert problems, f"no case of {RULES[bug]} noticed {bug}"
+    assert not any(ENDED in problem for problem in problems), "a driver that ends plants nothing: see what it wrote"

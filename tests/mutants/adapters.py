@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from conformance.planting import replace
 
 from tests.mutants.plant import mutant
 
@@ -20,7 +21,7 @@ INSIDE = "tests/adapters/test_openai_agents_approvals.py"
 def answers_by_position() -> None:
     from holdfast.agents.adapters import langgraph_calls
 
-    langgraph_calls._isolate_interrupts = lambda call, request, answers: lambda: 0
+    replace(langgraph_calls, "_isolate_interrupts", lambda call, request, answers: lambda: 0)
 
 
 @mutant(
@@ -34,7 +35,7 @@ def leaves_others_at_work() -> None:
     async def rest(self: Any) -> None:
         return None
 
-    langgraph_calls._Siblings.wait = rest  # type: ignore[method-assign]
+    replace(langgraph_calls._Siblings, "wait", rest)
 
 
 @mutant(
@@ -45,7 +46,7 @@ def leaves_others_at_work() -> None:
 def made_while_it_asks() -> None:
     from holdfast.agents.adapters import openai_agents
 
-    openai_agents._AgentRun._pending_nested_calls = staticmethod(lambda context: [])  # type: ignore[method-assign]
+    replace(openai_agents._AgentRun, "_pending_nested_calls", lambda context: [])
 
 
 @mutant(
@@ -56,7 +57,7 @@ def made_while_it_asks() -> None:
 def endless_rounds() -> None:
     from holdfast.agents.adapters import rounds
 
-    rounds.Rounds.next = lambda self, *pending: None  # type: ignore[method-assign]
+    replace(rounds.Rounds, "next", lambda self, *pending: None)
 
 
 @mutant(
@@ -71,7 +72,7 @@ def lonely_half() -> None:
     def put(self: Any, type_: str, data: dict[str, Any]) -> None:
         real(self, type_, {**data, "delta": well_formed(data["delta"])})
 
-    producer.Producer._put_delta = put  # type: ignore[method-assign]
+    replace(producer.Producer, "_put_delta", put)
 
 
 @mutant("FOLD-1", "a source told before its message's first word is dropped", "tests/adapters/test_provider_events.py")
@@ -84,7 +85,7 @@ def late_source() -> None:
         if texts._text_key("message", key) in self._open:
             await real(self, key, uri, title, quote)
 
-    texts.Texts.cite = cite  # type: ignore[method-assign]
+    replace(texts.Texts, "cite", cite)
 
 
 @mutant(
@@ -98,12 +99,12 @@ def line_ends_twice() -> None:
     def newlines(self: Any, data: bytes) -> bytes:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    sse.SseParser._newlines = newlines  # type: ignore[method-assign]
+    replace(sse.SseParser, "_newlines", newlines)
 
 
 @mutant("LOG-6", "input that was read from a cache is counted twice", "tests/unit/providers/test_usage.py")
 def cache_counted_twice() -> None:
-    from holdfast.providers import chat_decoder, usage
+    from holdfast.providers import usage
 
     real = usage.chat_usage
 
@@ -111,7 +112,7 @@ def cache_counted_twice() -> None:
         found = real(reported, tier)
         return msgspec.structs.replace(found, input=reported.get("prompt_tokens"))
 
-    usage.chat_usage = chat_decoder.chat_usage = chat_usage
+    replace(usage, "chat_usage", chat_usage)
 
 
 @mutant(
@@ -122,4 +123,4 @@ def cache_counted_twice() -> None:
 def ended_without_usage() -> None:
     from holdfast.providers import encoder
 
-    encoder.StreamEncoder._count = lambda self, piece: None  # type: ignore[method-assign]
+    replace(encoder.StreamEncoder, "_count", lambda self, piece: None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from conformance.planting import replace
+
 from holdfast.edge.extensions import claims, extension_set, own_settings, route, static_pages
 from holdfast.session import composed_policy
 from holdfast.session.policy import Deny, RequireApproval
@@ -17,7 +19,7 @@ COMPOSED = "tests/unit/session/test_composed_policy.py"
 
 @mutant("ACC-2", "a route of an extension asks for no verb", QUIET)
 def no_verb() -> None:
-    route.ExtensionRoute._authorise = lambda self, request, principal: None  # type: ignore[method-assign]
+    replace(route.ExtensionRoute, "_authorise", lambda self, request, principal: None)
 
 
 @mutant("ACC-8", "the first policy that allows is enough", COMPOSED)
@@ -29,7 +31,7 @@ def one_allows() -> None:
         allowed = [answer for answer in found[1:] if not isinstance(answer, (Deny, RequireApproval))]
         return iter(allowed or found)
 
-    composed_policy.ComposedPolicy._answers = answers  # type: ignore[method-assign]
+    replace(composed_policy.ComposedPolicy, "_answers", answers)
 
 
 @mutant("CTL-6", "a policy may loosen what holds without one", COMPOSED)
@@ -37,17 +39,17 @@ def loosened() -> None:
     def init(self: Any, policies: Any) -> None:
         self._policies = tuple(policies)
 
-    composed_policy.ComposedPolicy.__init__ = init  # type: ignore[method-assign]
+    replace(composed_policy.ComposedPolicy, "__init__", init)
 
 
 @mutant("ACC-8", "a hub without the policy of its extensions serves", REFUSED)
 def policy_not_asked() -> None:
-    extension_set.ExtensionSet.check = lambda self, named, policy: None  # type: ignore[method-assign]
+    replace(extension_set.ExtensionSet, "check", lambda self, named, policy: None)
 
 
 @mutant("ACC-6", "the second of two extensions with one path is never asked, and nobody says so", REFUSED)
 def same_path() -> None:
-    claims.conflict = lambda found: None  # type: ignore[assignment]
+    replace(claims, "conflict", lambda found: None)
 
 
 @mutant("ACC-6", "a setting that nobody has changes nothing, and nobody says so", REFUSED)
@@ -58,12 +60,12 @@ def unknown_setting() -> None:
         keys = own_settings.keys_of(kind)
         return real(kind, kinds, {name: value for name, value in environ.items() if name in keys})
 
-    own_settings.read = read
+    replace(own_settings, "read", read)
 
 
 @mutant("ACC-5", "an extension's pages say where scripts come from", REFUSED)
 def foreign_scripts() -> None:
-    static_pages.LOOSENED = static_pages.LOOSENED | {"script-src"}  # type: ignore[misc]
+    replace(static_pages, "LOOSENED", static_pages.LOOSENED | {"script-src"})
 
 
 @mutant("ACC-6", "what was started before an extension that fails goes on", LIFE)
@@ -80,7 +82,7 @@ def left_running() -> None:
         finally:
             self.stop = stop
 
-    extension_set.ExtensionSet.start = start  # type: ignore[method-assign]
+    replace(extension_set.ExtensionSet, "start", start)
 
 
 async def _nothing() -> None:

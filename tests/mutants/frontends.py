@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from conformance.planting import replace, stand_in
 
 from tests.mutants.plant import mutant
 
@@ -16,7 +16,7 @@ def asks_beside_the_call() -> None:
     from holdfast.agents.adapters import framework
 
     tellable = framework._normalize
-    framework._normalize = lambda question: tellable(question)._replace(call=None)
+    replace(framework, "_normalize", lambda question: tellable(question)._replace(call=None))
 
 
 @mutant(
@@ -27,4 +27,4 @@ def asks_beside_the_call() -> None:
 def approvals_of_any_life() -> None:
     from holdfast.edge.dialects.ai_sdk import answer
 
-    answer.ids = SimpleNamespace(bind=lambda ident, life: ident)  # type: ignore[assignment]
+    replace(answer, "ids", stand_in(answer.ids, bind=lambda ident, life: ident))

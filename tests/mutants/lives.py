@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from conformance.planting import ending_by_own_mistake, replace
+
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub import hot
 from holdfast.protocol import ids, wire
@@ -22,15 +24,15 @@ PURE = "tests/unit/session/test_life.py"
     f"{LIVES}::test_an_attempt_of_a_former_life_has_no_authority_in_the_next",
 )
 def former_life() -> None:
-    ids.make = lambda kind, seq, life: f"{kind}{seq}"
-    life.check = lambda state, op: None
-    life.is_of_life = lambda life, run, named: True
+    replace(ids, "make", lambda kind, seq, life: f"{kind}{seq}")
+    replace(life, "check", lambda state, op: None)
+    replace(life, "is_of_life", lambda life, run, incarnation: True)
 
 
 @mutant("LIFE-1", "what was read in the life before a restore acts after it", HISTORIES, LIVES)
 def unchecked_life() -> None:
-    life.check = lambda state, op: None
-    life.is_of_life = lambda life, run, named: True
+    replace(life, "check", lambda state, op: None)
+    replace(life, "is_of_life", lambda life, run, incarnation: True)
 
 
 @mutant("LIFE-2", "a deletion awaits the engine while the same object loads the next life", HISTORIES, LIVES)
@@ -38,7 +40,8 @@ def deletion_beside() -> None:
     """As version 0.1 did it."""
     place = hot.HotSession.enqueue
 
-    async def delete(self: Any, tell: Any) -> None:
+    @ending_by_own_mistake
+    async def delete(self: Any, notify: Any) -> None:
         try:
             await self.ready()
             while self._task is not None:
@@ -47,19 +50,19 @@ def deletion_beside() -> None:
             self.incarnation = ""
             await self.runtime.engine.delete(self.key, incarnation, self.runtime.clock.wall_ms(), hot.Index())
         except HoldfastError as error:
-            return tell(error)
+            return notify(error)
         self.close()
         for observer in self._observers:
             observer.deleted(self)
-        return tell({})
+        return notify({})
 
-    def placed(self: Any, op: Any, actor: str, principal: Any, tell: Any) -> None:
+    def placed(self: Any, op: Any, actor: str, principal: Any, notify: Any) -> None:
         if type(op) is wire.Delete:
-            self.runtime.background(delete(self, tell))
+            self.runtime.background(delete(self, notify))
         else:
-            place(self, op, actor, principal, tell)
+            place(self, op, actor, principal, notify)
 
-    hot.HotSession.enqueue = placed  # type: ignore[method-assign]
+    replace(hot.HotSession, "enqueue", placed)
 
 
 @mutant("LOG-5", "one person's key refuses another's message", PURE)
@@ -70,4 +73,4 @@ def shared_keys() -> None:
             raise Refused("content.exists", f"input {ident!r:.80} exists")
         return ident
 
-    branch._message_id = _id
+    replace(branch, "_message_id", _id)

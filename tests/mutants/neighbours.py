@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from conformance.planting import replace
+
 from holdfast.edge import accounts, charges, listener, pool, upgrade
 from holdfast.protocol import limits
 from tests.mutants.plant import mutant
@@ -20,12 +22,12 @@ CHARGES = "tests/unit/edge/test_charges.py"
     f"{NEIGHBOURS}::test_a_minted_name_has_no_connections_of_its_own",
 )
 def own_bounds() -> None:
-    accounts.root_of = lambda principal: principal.actor
+    replace(accounts, "root_of", lambda principal: principal.actor)
 
 
 @mutant("ACC-7", "one tenant may take everything there is", "tests/unit/edge/test_pool.py")
 def no_share() -> None:
-    pool.Pool._shared_use = lambda self, tenant, more=0: 0  # type: ignore[method-assign]
+    replace(pool.Pool, "_shared_use", lambda self, tenant, more=0: 0)
 
 
 @mutant("ACC-7", "whoever sends most is served most", CHARGES)
@@ -37,7 +39,7 @@ def first_come() -> None:
         real(self, account, work, go)
         account.start_tag = account.tenant.start_tag = -1 << 60
 
-    charges.Charges.wait = wait  # type: ignore[method-assign]
+    replace(charges.Charges, "wait", wait)
 
 
 @mutant(
@@ -48,16 +50,16 @@ def first_come() -> None:
 def charged_late() -> None:
     real = listener.ServerConnection._handle
 
-    def work(self: Any, raw: bytes, price: int) -> None:
+    def handle(self: Any, raw: bytes, work: int) -> None:
         charged, listener_ = (self.listener.charges.bytes, self.listener.charges.nodes), self.listener
         listener_.charges.bytes = listener_.charges.nodes = 0
-        real(self, raw, price)
+        real(self, raw, work)
         listener_.charges.bytes, listener_.charges.nodes = charged
 
-    listener.ServerConnection._handle = work  # type: ignore[method-assign]
+    replace(listener.ServerConnection, "_handle", handle)
 
 
 @mutant("ACC-7", "what a stranger sends is kept, whatever it comes to", "tests/acceptance/test_strangers.py")
 def kept_whole() -> None:
     real = upgrade.first_message_complete
-    upgrade.first_message_complete = lambda came, most: real(came, limits.MESSAGE_BYTES)
+    replace(upgrade, "first_message_complete", lambda data, most: real(data, limits.MESSAGE_BYTES))

@@ -9,15 +9,15 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import msgspec
+from conformance.planting import end, replace, stand_in
 
 from holdfast.edge import revocation
 from holdfast.engines.sqlite import store
 from holdfast.errors import HoldfastError, Refused
-from holdfast.hub import compacting, deciding, hot, readers, snapshotter, workers
+from holdfast.hub import deciding, hot, readers, snapshotter, workers
 from holdfast.hub.pending import PendingCommand
 from holdfast.protocol import compaction, fold, wire
 from holdfast.protocol import events as e
@@ -31,7 +31,8 @@ VARIABLE = "HOLDFAST_MUTANT"
 
 
 class Mutant(NamedTuple):
-    """``plant`` plants it; ``tests`` are pytest's arguments for the few that should kill it."""
+    """``plant`` plants it; ``tests`` are pytest's arguments for the few that should kill it. ``rule`` is the promise it
+    breaks, of PROTOCOL.md or, for ``engine``, of the port of engines."""
 
     plant: Callable[[], None]
     rule: str
@@ -73,7 +74,7 @@ def dirty_read() -> None:
                 observer.fan_out(self, append.frames, 0)
         await real(self, append)
 
-    hot.HotSession._append = append  # type: ignore[method-assign]
+    replace(hot.HotSession, "_append", append)
 
 
 @mutant(
@@ -87,7 +88,7 @@ def assignment_ahead() -> None:
         future.set_result(read())
         return future
 
-    hot.HotSession.when_durable = when_durable  # type: ignore[method-assign]
+    replace(hot.HotSession, "when_durable", when_durable)
 
 
 @mutant("LOG-4", "a snapshot holds what is not durable yet", SEES)
@@ -124,7 +125,7 @@ def early_ack() -> None:
             pending.notify()
         return decision
 
-    deciding.decide = decide
+    replace(deciding, "decide", decide)
 
 
 @mutant(
@@ -138,12 +139,12 @@ def skipped_fsync() -> None:
     def init(self: Any, path: str, **options: Any) -> None:
         real(self, path, **{**options, "synchronous": "NORMAL"})
 
-    store.Store.__init__ = init  # type: ignore[method-assign]
+    replace(store.Store, "__init__", init)
 
 
 @mutant("LOG-5", "a restart forgets what producers have appended", FAILED, "tests/unit/hub/test_snapshotter.py")
 def forgotten_window() -> None:
-    snapshotter.producer = SimpleNamespace(remember=lambda state, key: None)  # type: ignore[assignment]
+    replace(snapshotter, "producer", stand_in(snapshotter.producer, remember=lambda state, key: None))
 
 
 @mutant(
@@ -165,18 +166,18 @@ def refusal_of_the_lost() -> None:
     f"{COMMITS}::test_workers_hear_of_what_was_stored_by_a_commit_that_failed",
 )
 def unheard_commit() -> None:
-    workers.Workers.missed = lambda self, session, events: None  # type: ignore[method-assign]
+    replace(workers.Workers, "missed", lambda self, session, events: None)
 
 
 @mutant("LOG-10", "time follows a wall clock that steps back", PROGRAM)
 def time_runs_back() -> None:
     real = writer.Writer.__init__
 
-    def init(self: Any, state: Any, actor: str, now_ms: int) -> None:
-        real(self, state, actor, now_ms)
+    def init(self: Any, state: Any, actor: str, now_ms: int, *more: Any, **named: Any) -> None:
+        real(self, state, actor, now_ms, *more, **named)
         self._ts = now_ms
 
-    writer.Writer.__init__ = init  # type: ignore[method-assign]
+    replace(writer.Writer, "__init__", init)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------------
@@ -188,7 +189,7 @@ def double_replay() -> None:
         reader.cursor -= reader.cursor > 1
         await real(self, reader)
 
-    readers.Readers._step = step  # type: ignore[method-assign]
+    replace(readers.Readers, "_step", step)
 
 
 @mutant("SUB-2", "resuming skips one event", HANDOVER)
@@ -200,7 +201,7 @@ def off_by_one_resume() -> None:
             start = wire.Cursor(start.incarnation, start.seq + 1)
         return await real(self, conn, session, start)
 
-    readers.Readers.attach = attach  # type: ignore[method-assign]
+    replace(readers.Readers, "attach", attach)
 
 
 @mutant(
@@ -217,17 +218,17 @@ def slow_reader_buffered() -> None:
                 reader.cursor = frames[-1].last
                 reader.conn.deliver(batch)
 
-    readers.Readers.fan_out = fan_out  # type: ignore[method-assign]
+    replace(readers.Readers, "fan_out", fan_out)
 
 
 @mutant("SUB-3", "a cursor inside merged events is read on from", "tests/unit/hub/test_compacting.py")
 def split_cover() -> None:
-    readers.splits_cover = lambda frame, cursor: False
+    replace(readers, "splits_cover", lambda frame, cursor: False)
 
 
 @mutant("SUB-5", "windows are never cut", f"{HANDOVER}::test_windows_and_pages_hold_the_whole_conversation")
 def endless_window() -> None:
-    snapshotter.Snapshotter._turn_page = lambda self: None  # type: ignore[method-assign]
+    replace(snapshotter.Snapshotter, "_turn_page", lambda self: None)
 
 
 @mutant("ACC-4", "a revoked token goes on reading", "tests/unit/edge/test_connections.py")
@@ -237,13 +238,13 @@ def revoked_reads() -> None:
             raise Refused("auth.denied")
         self._tokens.add((principal.tenant, token_id))
 
-    revocation.Revocations.token = token  # type: ignore[method-assign]
+    replace(revocation.Revocations, "token", token)
 
 
 # --- folding --------------------------------------------------------------------------------------------------------------
 @mutant("FOLD-3", "offsets count code points, not what browsers count", "tests/unit/session/test_content.py")
 def offset_in_code_points() -> None:
-    content.utf16_len = len
+    replace(content, "utf16_len", lambda text: len(text))
 
 
 @mutant("FOLD-4", "the end of a run leaves texts open", CONTROL, PROGRAM)
@@ -254,7 +255,7 @@ def open_after_the_end() -> None:
             known.update(status=event.data["status"], ended_ts=event.ts)
             known["version"] += 1
 
-    fold.HANDLERS[e.RUN_ENDED] = ended
+    replace(fold.HANDLERS, e.RUN_ENDED, ended)
 
 
 @mutant("FOLD-5", "compaction moves deltas ahead of other events", PROGRAM)
@@ -267,7 +268,7 @@ def compaction_reorders() -> None:
         moved = sorted(events, key=lambda event: (event.type not in e.DELTAS, event.seq))
         return real([msgspec.structs.replace(event, seq=first + n) for n, event in enumerate(moved)])
 
-    compaction.merge = compacting.merge = merge  # type: ignore[assignment]
+    replace(compaction, "merge", merge)
 
 
 # --- runs and control -------------------------------------------------------------------------------------------------------
@@ -276,12 +277,12 @@ def dropped_fence() -> None:
     def run_of_attempt(state: Any, ident: str, generation: int) -> Any:
         return run.find(state, ident)
 
-    run.run_of_attempt = content.run_of_attempt = run_of_attempt
+    replace(run, "run_of_attempt", run_of_attempt)
 
 
 @mutant("CTL-2", "a cancel does not reach the worker", "tests/unit/hub/test_hub.py")
 def lost_cancel() -> None:
-    workers._HANDLERS[e.CANCEL_REQUESTED] = lambda self, session, event: None
+    replace(workers._HANDLERS, e.CANCEL_REQUESTED, lambda self, session, event: None)
 
 
 @mutant("CTL-3", "pressing stop again puts off the end", CONTROL)
@@ -293,55 +294,64 @@ def endless_grace() -> None:
                 known.cancel = None
         control.on_cancel_requested(state, event)
 
-    program.EVOLVE[e.CANCEL_REQUESTED] = requested
+    replace(program.EVOLVE, e.CANCEL_REQUESTED, requested)
 
 
 @mutant("CTL-3", "a stopping run may go on speaking", CONTROL)
 def speaks_on() -> None:
-    e.WHILE_STOPPING = e.APPENDABLE  # type: ignore[misc]
+    replace(e, "WHILE_STOPPING", e.APPENDABLE)
 
 
 @mutant("CTL-4", "the end of a run forgets steers that wait", CONTROL)
 def forgotten_steer() -> None:
-    run._drop = lambda state, run, writer, actor: None
+    replace(run, "_drop", lambda state, run, writer, actor: None)
 
 
 @mutant("CTL-6", "an approval has two winners", "tests/unit/session/test_approvals.py")
 def two_winners() -> None:
-    def resolve(state: Any, op: wire.Resolve, out: Any) -> None:
+    def resolve(state: Any, op: wire.Resolve, writer: Any) -> None:
         known = state.approvals.get(op.approval)
         if known is not None and known.decision:
             again = {**state.approvals, op.approval: msgspec.structs.replace(known, decision="")}
             state = msgspec.structs.replace(state, approvals=again)
-        approval.resolve(state, op, out)
+        approval.resolve(state, op, writer)
 
-    program.DECIDE[wire.Resolve] = resolve
+    replace(program.DECIDE, wire.Resolve, resolve)
 
 
 @mutant("RUN-1", "runs of one agent start side by side", RUNS)
 def no_turns() -> None:
-    def claimable(state: Any, one: Any) -> bool:
-        return one.status == "queued" and not state.taken_by and not any(after in state.runs for after in one.after)
+    def claimable(state: Any, run: Any) -> bool:
+        return run.status == "queued" and not state.taken_by and not any(after in state.runs for after in run.after)
 
-    run.claimable = claimable
+    replace(run, "claimable", claimable)
 
 
 @mutant("RUN-2", "time in which the hub stood still counts against leases", LEASES)
 def stall_counts() -> None:
-    hot.HotSession.extend_leases = lambda self, seconds: None  # type: ignore[method-assign]
+    replace(hot.HotSession, "extend_leases", lambda self, seconds: None)
 
 
 @mutant("RUN-3", "a lease never runs out", LEASES)
 def endless_lease() -> None:
-    hot.HotSession._expire_leases = lambda self, state: None  # type: ignore[method-assign]
+    replace(hot.HotSession, "_expire_leases", lambda self, state: None)
 
 
 @mutant("RUN-5", "a decision does not wake the run that waits for it", "tests/unit/session/test_approvals.py")
 def sleeps_on() -> None:
-    approval._wake = lambda state, ident, decided, out: None
+    replace(approval, "_wake", lambda state, ident, decided_ids, writer: None)
 
 
-for _domain in ("adapters", "extensions", "frontends", "lives", "neighbours", "trust"):  # each registers its own
+for _domain in (
+    "adapters",
+    "extensions",
+    "feed",
+    "frontends",
+    "governance",
+    "lives",
+    "neighbours",
+    "trust",
+):  # each registers its own
     importlib.import_module(f"tests.mutants.{_domain}")
 
 
@@ -349,4 +359,7 @@ def pytest_configure() -> None:
     """Plant what the environment names."""
     name = os.environ.get(VARIABLE)
     if name:
-        MUTANTS[name].plant()
+        try:
+            MUTANTS[name].plant()
+        except Exception as problem:
+            end(repr(problem))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+
+from conformance.planting import replace
 
 from holdfast.edge import revocation
 from holdfast.engines.sqlite import lock, watch
@@ -21,17 +24,20 @@ def orphans_live() -> None:
         if revoked or (principal.tenant, principal.token_id) in self._tokens:
             raise Refused("auth.revoked")
 
-    revocation.Revocations.check = check  # type: ignore[method-assign]
+    replace(revocation.Revocations, "check", check)
 
 
 @mutant("ACC-4", "revoking an agent spares its sub-agents", LINEAGE)
 def sub_agents_live() -> None:
-    revocation.actor_and_parents = lambda actor: iter((actor,))
+    def alone(actor: str) -> Iterator[str]:
+        yield actor
+
+    replace(revocation, "actor_and_parents", alone)
 
 
 @mutant("CTL-6", "a name that an agent minted may decide", "tests/acceptance/test_who_decides.py")
 def minted_approver() -> None:
-    policy.DefaultPolicy.may_decide = lambda self, facts, approval, decider: policy.ALLOWED
+    replace(policy.DefaultPolicy, "may_decide", lambda self, facts, approval, decider: policy.ALLOWED)
 
 
 LOST = "tests/unit/engines/test_lost_files.py"
@@ -39,9 +45,9 @@ LOST = "tests/unit/engines/test_lost_files.py"
 
 @mutant("LOG-3", "writes are acknowledged into a file that is not there", LOST)
 def written_into_nothing() -> None:
-    watch.FileWatch.describe_loss = lambda self, *names: ""  # type: ignore[method-assign]
+    replace(watch.FileWatch, "describe_loss", lambda self, *names: "")
 
 
 @mutant("LOG-9", "a hard link to the database lets a second server in", LOST)
 def two_names_two_writers() -> None:
-    lock.OFD_SETLK = None
+    replace(lock, "OFD_SETLK", None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,6 +25,33 @@ def flood() -> list[str]:
     return [str(number).ljust(10_000) for number in range(500)]
 
 
+class Pace:
+    """How far the writer gets: as many words of each answer as a test lets it write."""
+
+    def __init__(self) -> None:
+        self._words = 0
+        self._more = asyncio.Event()
+
+    def let(self, words: int) -> None:
+        """It may write so many words of an answer, those that it has written counted."""
+        self._words = words
+        self._more.set()
+
+    def free(self) -> None:
+        """It may write to the end."""
+        self.let(sys.maxsize)
+
+    async def turn(self, number: int) -> None:
+        """Wait until the word of this number, from 0 on, may be written."""
+        while number >= self._words:
+            self._more.clear()
+            await self._more.wait()
+
+
+pace: Pace | None = None
+"""Where a test has set one, the writer goes by it; else it writes a hundred words a second."""
+
+
 async def writer(run: Any) -> None:
     """Writes for a while; longer when asked to; a flood at once."""
     async with run.message() as out:
@@ -31,9 +59,9 @@ async def writer(run: Any) -> None:
             for piece in flood():
                 await out.write(piece)
             return
-        for word in words(1_000 if "long" in run.input.text else WORDS):
+        for number, word in enumerate(words(1_000 if "long" in run.input.text else WORDS)):
+            await (pace.turn(number) if pace is not None else asyncio.sleep(PACE_S))
             await out.write(word)
-            await asyncio.sleep(PACE_S)
 
 
 async def echo(run: Any) -> None:

@@ -24,7 +24,8 @@ from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.hub.hub import Hub
 from holdfast.protocol.fold import View
 from holdfast.session.access import full_access
-from tests.dialects.ai_sdk.agents import serve
+from tests.dialects.ai_sdk import agents
+from tests.dialects.ai_sdk.agents import Pace, serve
 
 FOLDER = Path(__file__).parent
 NODE = shutil.which("node")
@@ -42,6 +43,13 @@ def packages() -> None:
         if os.environ.get("CI"):
             pytest.fail("no Node or no tests/dialects/node_modules, and in CI these tests must run")
         pytest.skip("needs Node and `npm ci` in tests/dialects")
+
+
+@pytest.fixture
+def pace(monkeypatch: pytest.MonkeyPatch) -> Pace:
+    """The writer writes nothing until the test says how much."""
+    monkeypatch.setattr(agents, "pace", made := Pace())
+    return made
 
 
 class Line:

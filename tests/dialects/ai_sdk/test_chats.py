@@ -15,7 +15,7 @@ from holdfast.edge.server import port_of, running
 from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.hub.hub import Hub
 from holdfast.protocol.fold import View
-from tests.dialects.ai_sdk.agents import serve, words
+from tests.dialects.ai_sdk.agents import Pace, serve, words
 from tests.dialects.ai_sdk.conftest import Line, Site
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
@@ -61,8 +61,9 @@ async def test_an_answer_is_what_the_log_holds(site: Site, version: str, wire: s
 
 
 @every_wire
-async def test_a_cut_line_is_resumed_without_a_repeat(site: Site, version: str, wire: str) -> None:
+async def test_a_cut_line_is_resumed_without_a_repeat(site: Site, version: str, wire: str, pace: Pace) -> None:
     chat = await site.chat(version, wire, through=site.line.port)
+    pace.let(50)
     sending = chat.begin("send", text="hello")
     await chat.do("until", chars=200)
     assert site.line.cut()
@@ -73,7 +74,10 @@ async def test_a_cut_line_is_resumed_without_a_repeat(site: Site, version: str, 
             messages = (await http.get(f"/v1/ai-sdk/{version}/writer/c1")).json()
         assert [m["role"] for m in messages] == ["user"]
         await chat.do("fresh", messages=messages)
-    shown = await chat.do("resume")
+    resuming = chat.begin("resume")
+    await chat.do("until", status="streaming")
+    pace.free()
+    shown = await resuming
     view = await site.ended()
     assert shown["status"] == "ready"
     assert texts_of(shown) == folded(view) == ["".join(words())]
@@ -82,14 +86,22 @@ async def test_a_cut_line_is_resumed_without_a_repeat(site: Site, version: str, 
 
 
 @every_wire
-async def test_a_reload_and_a_second_client_join_the_active_answer(site: Site, version: str, wire: str) -> None:
+async def test_a_reload_and_a_second_client_join_the_active_answer(
+    site: Site, version: str, wire: str, pace: Pace
+) -> None:
     first, second = await site.chat(version, wire), await site.chat(version, wire)
+    pace.let(30)
     sending = first.begin("send", text="hello")
     await first.do("until", chars=100)
     joined = second.begin("resume")
-    await first.do("until", chars=200)
+    await second.do("until", chars=100)
+    pace.let(60)
+    await first.do("until", chars=300)
     await second.do("fresh")  # reloaded in the middle
-    reloaded = await second.do("resume")
+    reloading = second.begin("resume")
+    await second.do("until", chars=300)
+    pace.free()
+    reloaded = await reloading
     await joined
     shown = await sending
     view = await site.ended()
@@ -100,28 +112,31 @@ async def test_a_reload_and_a_second_client_join_the_active_answer(site: Site, v
 
 
 @pytest.mark.parametrize(("version", "wire"), WIRES[:3])
-async def test_a_line_that_breaks_again_and_again(site: Site, version: str, wire: str) -> None:
+async def test_a_line_that_breaks_again_and_again(site: Site, version: str, wire: str, pace: Pace) -> None:
     chat = await site.chat(version, wire, through=site.line.port)
     going = chat.begin("send", text="hello")
-    for _ in range(4):
-        before = await chat.do("look")
-        have = len("".join(texts_of(before))) if before["messages"] else 0
-        await chat.do("until", chars=have + 20)
-        site.line.cut()
+    for count in (20, 40, 60, 80):
+        pace.let(count)
+        await chat.do("until", chars=len("hello" + "".join(words(count))))
+        assert site.line.cut()
         assert (await going)["status"] == "error"
         going = chat.begin("resume")
+    await chat.do("until", status="streaming")
+    pace.free()
     shown = await going
     assert texts_of(shown) == folded(await site.ended()) == ["".join(words())]
     assert_complete(shown)
 
 
-async def test_an_answer_that_ended_meanwhile_is_told_to_version_7(site: Site) -> None:
+async def test_an_answer_that_ended_meanwhile_is_told_to_version_7(site: Site, pace: Pace) -> None:
     for version, wire in WIRES[:3]:
+        pace.let(50)
         chat = await site.chat(version, wire, chat=f"c-{version}-{wire}", through=site.line.port)
         sending = chat.begin("send", text="hello")
         await chat.do("until", chars=100)
         site.line.cut()
         broken = await sending
+        pace.free()
         view = await site.ended(f"c-{version}-{wire}")
         shown = await chat.do("resume")
         assert texts_of(shown) == (folded(view) if version == "v7" else texts_of(broken))
@@ -136,7 +151,8 @@ async def test_idle_chats_have_nothing_to_resume(site: Site) -> None:
         assert (await http.get("/v1/ai-sdk/v6/writer/nobody/stream")).status_code == 204
 
 
-async def test_stop_over_the_socket_cancels_the_run_and_a_closed_socket_does_not(site: Site) -> None:
+async def test_stop_over_the_socket_cancels_the_run_and_a_closed_socket_does_not(site: Site, pace: Pace) -> None:
+    pace.let(50)
     first, second = await site.chat(), await site.chat(through=site.line.port)
     sending = first.begin("send", text="long")
     await first.do("until", chars=100)
@@ -160,7 +176,8 @@ async def test_stop_over_the_socket_cancels_the_run_and_a_closed_socket_does_not
 
 
 @pytest.mark.parametrize("version", ["v5", "v6", "v7"])
-async def test_stop_over_http_is_a_request_of_its_own(site: Site, version: str) -> None:
+async def test_stop_over_http_is_a_request_of_its_own(site: Site, version: str, pace: Pace) -> None:
+    pace.let(50)
     chat = await site.chat(version, "sse")
     sending = chat.begin("send", text="long")
     await chat.do("until", chars=100)
@@ -180,14 +197,17 @@ async def test_stop_over_http_is_a_request_of_its_own(site: Site, version: str) 
     assert_complete(shown)
 
 
-async def test_a_resume_that_gives_way_to_another_stops_nothing(site: Site) -> None:
+async def test_a_resume_that_gives_way_to_another_stops_nothing(site: Site, pace: Pace) -> None:
+    pace.let(50)
     first, second = await site.chat(), await site.chat()
     sending = first.begin("send", text="hello")
     await first.do("until", chars=50)
     given_up = second.begin("resume")
     await second.do("until", chars=50)
-    shown = await second.do("resume")  # the SDK aborts the one before
-    await asyncio.gather(given_up, sending)
+    resuming = second.begin("resume")  # the SDK aborts the one before
+    await given_up
+    pace.free()
+    shown, _ = await asyncio.gather(resuming, sending)
     view = await site.ended()
     assert next(iter(view.runs.values()))["status"] == "completed"
     assert texts_of(shown) == folded(view)
@@ -210,8 +230,9 @@ async def test_a_person_takes_over(site: Site, version: str, wire: str) -> None:
 
 
 @pytest.mark.parametrize(("version", "wire"), [("v7", "ws"), ("v6", "sse")])
-async def test_a_restart_of_the_server(tmp_path: Path, packages: None, version: str, wire: str) -> None:
+async def test_a_restart_of_the_server(tmp_path: Path, packages: None, version: str, wire: str, pace: Pace) -> None:
     db = str(tmp_path / "holdfast.db")
+    pace.let(50)
 
     async def edge() -> Edge:
         hub = Hub(SqliteEngine(db))
@@ -232,7 +253,10 @@ async def test_a_restart_of_the_server(tmp_path: Path, packages: None, version: 
         assert (await sending)["status"] == "error"
         async with running(await edge()) as server:
             line.server_port = port_of(server)
-            shown = await chat.do("resume")
+            resuming = chat.begin("resume")
+            await chat.do("until", status="streaming")
+            pace.free()
+            shown = await resuming
             view = await site.log()
             assert texts_of(shown) == folded(view) == ["".join(words())]
             assert_complete(shown)

@@ -14,7 +14,7 @@ import websockets
 from holdfast.edge.auth import mint
 from holdfast.errors import Refused
 from holdfast.session.access import VERBS, full_access
-from tests.dialects.ai_sdk.agents import flood, words
+from tests.dialects.ai_sdk.agents import Pace, flood, words
 from tests.dialects.ai_sdk.conftest import Site
 from tests.dialects.ai_sdk.sdk_fold import FoldedMessage
 from tests.dialects.ai_sdk.test_chats import assert_complete, every_wire, texts_of
@@ -210,7 +210,8 @@ async def test_what_a_token_does_not_grant_is_not_done(site: Site, version: str,
         assert (await http.delete(f"/v1/ai-sdk/{version}/writer/c1/stream")).status_code == 403
 
 
-async def test_who_may_only_read_stops_nothing(site: Site) -> None:
+async def test_who_may_only_read_stops_nothing(site: Site, pace: Pace) -> None:
+    pace.let(50)
     assert site.edge.secret is not None
     first = await site.chat()
     sending = first.begin("send", text="hello")
@@ -220,6 +221,7 @@ async def test_who_may_only_read_stops_nothing(site: Site) -> None:
     await reader.do("until", chars=50)
     await reader.do("stop")
     await joined
+    pace.free()
     shown = await sending
     assert "".join(texts_of(shown)) == "".join(words())
     assert next(iter((await site.ended()).runs.values()))["status"] == "completed"
@@ -312,7 +314,10 @@ async def test_a_client_that_does_not_listen_holds_nobody_up_and_misses_nothing(
 
 
 @every_wire
-async def test_a_deleted_session_ends_its_streams_with_an_error(site: Site, version: str, wire: str) -> None:
+async def test_a_deleted_session_ends_its_streams_with_an_error(
+    site: Site, version: str, wire: str, pace: Pace
+) -> None:
+    pace.let(50)
     chat = await site.chat(version, wire)
     sending = chat.begin("send", text="long")
     await chat.do("until", chars=50)

@@ -54,6 +54,19 @@ def test_a_run_has_the_labels_of_who_asked_and_its_sub_runs_those_of_the_run() -
     assert state.ended[run].labels == wanted
 
 
+def test_they_come_from_nothing_that_a_client_says_itself() -> None:
+    state = State("s1", "3f9a0c21be")
+    said: dict[str, Any] = {"labels": {"team": "engines", "cost": "0"}, "team": "engines"}
+    for op in (
+        wire.Create(**S, agent="writer", meta=said),
+        wire.Send(**S, text="x", meta=said),
+        wire.Send(**S, text="y", meta=said, concurrent=True),
+    ):
+        written = program.decide(state, op, "user:ann", 1_000, SALES)
+        program.evolve_all(state, written.merged_events)
+    assert [run.labels for run in state.runs.values()] == [{"team": "sales", "usage": "seated"}] * 2
+
+
 def test_the_event_says_them() -> None:
     state = State("s1", "3f9a0c21be")
     written = program.decide(state, wire.Send(**S, text="x", agent="writer"), "user:ann", 1_000, SALES)
