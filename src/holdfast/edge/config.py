@@ -38,6 +38,10 @@ class Settings(BaseModel):
     )
     issuer: str = Field(default="holdfast", description="Required `iss` of access tokens.")
     audience: str = Field(default="holdfast", description="Required `aud` of access tokens.")
+    operator_tenant: str = Field(
+        default="default",
+        description="The tenant whose operators look after what belongs to no tenant: the consumers of the feed.",
+    )
     algorithms: tuple[Literal["HS256", "EdDSA", "RS256", "ES256"], ...] = Field(
         default=("HS256",), min_length=1, description="Accepted signature algorithms: HS256, EdDSA, RS256, ES256."
     )

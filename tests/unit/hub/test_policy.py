@@ -28,6 +28,7 @@ class HousePolicy(DefaultPolicy):
     approver; an agent may say that silence means yes."""
 
     age = 0.0
+    rule = "prices"
 
     def age_s(self) -> float:
         return self.age
@@ -40,7 +41,7 @@ class HousePolicy(DefaultPolicy):
         if isinstance(command, wire.Steer) and facts.run is not None and facts.labels.get("team") == "sales":
             return Deny("no.such.code", f"{facts.run.agent} is not to be steered")
         if isinstance(command, wire.Send) and "$" in command.text:
-            return RequireApproval("prices", "it names a price")
+            return RequireApproval(self.rule, "it names a price")
         if isinstance(command, wire.Append) and any(draft.type == e.TOOL_START for draft in command.events):
             return Deny("policy.denied", "no tools today")
         return Allow()
@@ -135,6 +136,18 @@ async def test_what_needs_an_approval_passes_once_when_it_has_it(owned: Hub) -> 
     assert code(again) == "approval.needed" and again["error"]["approval"] != ident, "once"
     used = [event["data"] for event in ann.events() if event["type"] == e.APPROVAL_USED]
     assert used == [{"approvalId": ident}]
+
+
+async def test_an_approval_is_for_the_rule_that_asked(owned: Hub) -> None:
+    ann, bob = await begin(owned), Pipe(owned, user("bob"))
+    op = wire.Send(**S, text="it costs $5", agent="writer")
+    first = (await ann.ask(op))["error"]["approval"]
+    await bob.ask(wire.Resolve(**S, approval=first, decision="approved"))
+    owned.runtime.policy.rule = "exports"  # type: ignore[attr-defined]
+    second = await ann.ask(op)
+    assert code(second) == "approval.needed" and second["error"]["approval"] != first
+    await bob.ask(wire.Resolve(**S, approval=second["error"]["approval"], decision="approved"))
+    assert (await ann.ask(op))["run"]
 
 
 async def test_a_denied_command_stays_denied_and_a_key_is_not_spent(owned: Hub) -> None:
