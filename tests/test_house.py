@@ -16,6 +16,10 @@ from pathlib import Path
 import pytest
 from docs import layers
 
+from holdfast.edge.config import Settings
+from holdfast.errors import CODES
+from holdfast.session.access import VERBS
+
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "holdfast"
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
@@ -87,6 +91,67 @@ def test_files_and_functions_are_small_or_the_exception_has_its_reason() -> None
 
 def test_architecture_itself_is_short() -> None:
     assert len(ARCHITECTURE.splitlines()) <= 300
+
+
+MEANT = {
+    "utils", "helpers", "common",  # what nothing may be called
+    "r7-3f9a0c21be", "synchronous=FULL", "HOLDFAST_<NAME>_<FIELD>", "await",
+    "--extension", "holdfast.extensions", "holdfast-ai",
+    "src/holdfast/pages",  # built, and not in git
+    "ok", "closed", "live", "reset", "fenced", "cancel", "cancelled", "lost",  # words on the wire, which other tests look at
+}  # fmt: skip
+"""Code on the page that names nothing in the source."""
+
+
+@functools.cache
+def defined() -> frozenset[str]:
+    """What Python in ``src`` defines: ``name``, ``Class.member`` and, by the name of its file, ``module.name``."""
+    found: set[str] = set()
+    for path in modules():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                found |= {f"{node.name}.{name}" for part in node.body for name in names_bound(part)}
+        top = {name for part in tree(path).body for name in names_bound(part)}
+        found |= top | {f"{path.stem}.{name}" for name in top}
+        found.add(".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"))
+    return frozenset(found)
+
+
+def names_bound(node: ast.stmt) -> set[str]:
+    if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def exists(name: str) -> bool:
+    """Whether there is what a piece of code on the page names: a file, a name of the source, or a word it has."""
+    if name in MEANT or name in CODES or name in VERBS or name in defined():
+        return True
+    if name.startswith(("make ", "npm ", "python -m ", "holdfast ")):
+        return True  # commands are looked at in test_docs
+    if re.fullmatch(r"HOLDFAST_[A-Z_]+", name):
+        return name.removeprefix("HOLDFAST_").lower() in Settings.model_fields
+    if name.startswith("GET "):
+        return any(f'"{name.removeprefix("GET ")}"' in path.read_text() for path in modules())
+    if re.fullmatch(r"[a-z-]+[.-][a-z_]+", name) and any(f'"{name}"' in path.read_text() for path in modules()):
+        return True  # an event type, or the name of a thread
+    pattern = name.rstrip("/").replace("…", "*")
+    return any(any(room.glob(pattern)) for room in (ROOT, SRC)) or ("/" not in pattern and any(SRC.rglob(pattern)))
+
+
+def test_what_the_architecture_names_exists() -> None:
+    text = re.sub(r"^```.*?^```", "", ARCHITECTURE, flags=re.DOTALL | re.MULTILINE)
+    for title in ("Dependencies", "Exceptions to the sizes"):
+        text = text.replace(section(title), "")
+    spans = set(re.findall(r"`([^`\n]+)`", text))
+    assert len(spans) > 200
+    assert sorted(name for name in spans if not exists(name)) == []
+
+
+@pytest.mark.parametrize("name", ["hub/cold.py", "HotSession.melt", "program.undo", "gone.py", "log.eaten", "Nobody"])
+def test_what_does_not_exist_is_found(name: str) -> None:
+    assert not exists(name)
 
 
 def test_no_room_has_a_vague_name() -> None:

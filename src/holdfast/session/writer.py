@@ -19,7 +19,7 @@ class Writer:
         actor: who asked; events carry it unless they say otherwise.
         principal: what its token says; None for what the hub itself asks.
         events: written so far, at the positions after the state's tail.
-        folded: the same for whoever folds them: deltas of one text that came in a row are one event that covers them.
+        merged_events: the same for whoever folds them: deltas of one text that came in a row are one event that covers them.
         policy: who is asked about rules.
         result: what the command answers, JSON values.
         refusal: the command is refused, and what was written stands all the same.
