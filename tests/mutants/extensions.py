@@ -29,7 +29,7 @@ def one_allows() -> None:
     def answers(self: Any, ask: Any) -> Any:
         found = list(real(self, ask))
         allowed = [answer for answer in found[1:] if not isinstance(answer, (Deny, RequireApproval))]
-        return iter(allowed or found)
+        yield from allowed or found
 
     replace(composed_policy.ComposedPolicy, "_answers", answers)
 
@@ -49,7 +49,7 @@ def policy_not_asked() -> None:
 
 @mutant("ACC-6", "the second of two extensions with one path is never asked, and nobody says so", REFUSED)
 def same_path() -> None:
-    replace(claims, "conflict", lambda found: None)
+    replace(claims, "conflict", lambda claims: None)
 
 
 @mutant("ACC-6", "a setting that nobody has changes nothing, and nobody says so", REFUSED)

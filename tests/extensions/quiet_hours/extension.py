@@ -67,6 +67,7 @@ class FeedCounter:
 
     def __init__(self, services: Services) -> None:
         self._hub = services.hub
+        self._fresh = services.hub.news.listen()
         self.counts: dict[str, int] = {}
         self.news = asyncio.Event()
 
@@ -78,7 +79,7 @@ class FeedCounter:
             position = await engine.feed_end()
             await engine.advance(CONSUMER, position)
         while True:
-            self._hub.notice_event.clear()
+            self._fresh.clear()
             page = await self._hub.engine.feed(position, 100)
             for notice in page.notices:
                 self._count(notice)
@@ -86,19 +87,11 @@ class FeedCounter:
             await engine.advance(CONSUMER, position)
             self.news.set()
             if not page.notices:
-                await self._wait()
+                await self._fresh.wait()
 
     def _count(self, notice: Notice) -> None:
         type_ = str(notice.data["type"])
         self.counts[type_] = self.counts.get(type_, 0) + 1
-
-    async def _wait(self) -> None:
-        """Until there is news. Others wait for it too and may clear it first, so now and then it looks by itself."""
-        try:
-            async with asyncio.timeout(0.2):
-                await self._hub.notice_event.wait()
-        except TimeoutError:
-            pass
 
 
 def quiet_words(text: str) -> None:
