@@ -11,6 +11,7 @@ from typing import Any
 import griffe
 
 import holdfast
+from holdfast import testing
 from holdfast.agents import output, subruns
 from holdfast.agents.approvals import Approval
 from holdfast.agents.attempt import Steer
@@ -27,6 +28,10 @@ from holdfast.client.producer import Producer
 from holdfast.client.run import Run
 from holdfast.client.session import Session
 from holdfast.client.watch import SessionList
+from holdfast.edge.extensions.port import Extension, ExtensionSettings
+from holdfast.edge.extensions.route import ExtensionRoute, RouteCall
+from holdfast.edge.extensions.services import Services
+from holdfast.edge.extensions.static_pages import ExtensionPages
 from holdfast.embed import EmbeddedHub, EmbeddedRun, EmbeddedSession
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.protocol.events import Event
@@ -37,12 +42,15 @@ WIDE = 100
 """Characters of a signature on one line."""
 NOT_FOR_CALLERS = {
     Session: {"feed", "received", "disconnected", "reconnected"},
-    RunContext: {"child_context", "count", "close_texts"},
+    RunContext: {"count", "close_texts"},
     Producer: {"put", "take_rest", "stop", "fence"},
     FeedReader: {"take", "caught_up", "fail"},
     EmbeddedHub: {"check_started"},
+    ExtensionRoute: {"problem", "served_by"},
+    ExtensionPages: {"problem", "policy", "served"},
     HoldfastError: {"code", "row", "wire"},
-    View: {"add", "close", "reopen", "root", "finish_items", "trim", "text_after"},
+    testing.FakeClock: {"drive", "follow", "monotonic"},
+    View: {"add", "mark_asked", "close", "reopen", "root", "finish_items", "trim", "text_after"},
 }
 """Methods that other parts of Holdfast call."""
 SHOWN_ELSEWHERE = (Client, Run, HoldfastError, Refused)
@@ -101,7 +109,8 @@ def _line(element: Any, kind: str, types: dict[str, Any]) -> str:
     return f"- {typed}: {text}" if name else f"- {text}"
 
 
-_MEMBERS = (types.FunctionType, property, functools.cached_property, classmethod, staticmethod)
+FUNCTIONS = (types.FunctionType, classmethod, staticmethod)
+_MEMBERS = (*FUNCTIONS, property, functools.cached_property)
 
 
 def members(cls: type) -> Iterator[tuple[str, Any]]:
@@ -185,6 +194,20 @@ def agents() -> str:
 def embedding() -> str:
     """Holdfast in a process of one's own."""
     return classes(EmbeddedHub, EmbeddedSession, EmbeddedRun, constructed=(EmbeddedHub,))
+
+
+def extensions() -> str:
+    """What plugs into a server."""
+    shown = (Extension, ExtensionSettings, ExtensionRoute, RouteCall, ExtensionPages, Services)
+    return classes(*shown, constructed=(Extension, ExtensionRoute, ExtensionPages))
+
+
+def for_tests() -> str:
+    """What tests use."""
+    return "\n".join((
+        functions(testing.hub, testing.server),
+        classes(testing.ScriptedAgent, testing.FakeClock, testing.RunningServer, constructed=(testing.ScriptedAgent, testing.FakeClock)),
+    ))  # fmt: skip
 
 
 def blocking_client() -> str:

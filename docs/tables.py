@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import typer
-from docs import python_api
+from docs import layers, public_api, python_api
 
 from holdfast.audit.drivers.registry import RECIPES
 from holdfast.audit.examine import PROBES
@@ -182,7 +182,14 @@ def frames() -> str:
 
 
 # --- the server ------------------------------------------------------------------------------------------------------------
-_SERVE = {"db": "--db", "host": "--host", "port": "--port", "origins": "--origin", "hosts": "--allow-host"}
+_SERVE = {
+    "db": "--db",
+    "host": "--host",
+    "port": "--port",
+    "origins": "--origin",
+    "hosts": "--allow-host",
+    "extensions": "--extension",
+}
 
 
 def settings() -> str:
@@ -225,7 +232,8 @@ def http() -> str:
 
 def _commands(group: Any) -> Iterable[tuple[str, Any]]:
     """Every command by its words, those of a group right after it."""
-    for name, command in group.commands.items():
+    for name in group.list_commands(None):  # those of the extensions that come with it, too
+        command = group.get_command(None, name)
         yield name, command
         yield from (
             ((f"{name} {inner}", found) for inner, found in _commands(command)) if hasattr(command, "commands") else ()
@@ -275,13 +283,31 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": errors, "limits": limit_table, "operations": operations, "frames": frames, "settings": settings,
     "metrics": metrics, "http": http, "cli": cli, "measured": measured,
     "probes": probes, "drivers": drivers, "client": python_api.client, "agents": python_api.agents,
-    "embedding": python_api.embedding, "blocking": python_api.blocking_client, "raised": python_api.raised,
+    "embedding": python_api.embedding, "extensions": python_api.extensions, "testing": python_api.for_tests,
+    "blocking": python_api.blocking_client, "raised": python_api.raised,
+    "modules": public_api.modules,
+    "layers": layers.picture,
 }  # fmt: skip
+
+
+def typescript_codes() -> str:
+    """The module of the TypeScript client that names every error code."""
+    union = "".join(f'\n  | "{name}"' for name in CODES)
+    return (
+        "// Owns the union of error codes (docs/reference/errors.md). Made by python -m docs.tables: types only.\n\n"
+        f"/** What a refusal is called; a code never changes its meaning. */\nexport type Code ={union};\n"
+    )
+
+
+MODULES: dict[Path, Callable[[], str]] = {
+    ROOT / "web" / "packages" / "client" / "src" / "codes.ts": typescript_codes,
+}
+"""Files that are made whole."""
 
 
 def pages() -> list[Path]:
     """Pages with tables."""
-    return [ROOT / "README.md", *sorted(REFERENCE.glob("*.md"))]
+    return [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted(REFERENCE.glob("*.md"))]
 
 
 def filled(text: str) -> str:
@@ -297,6 +323,10 @@ def main() -> int:
         if after != before:
             page.write_text(after)
             sys.stdout.write(f"{page.name}\n")
+    for path, make in MODULES.items():
+        if not path.exists() or path.read_text() != make():
+            path.write_text(make())
+            sys.stdout.write(f"{path.name}\n")
     return 0
 
 

@@ -51,14 +51,14 @@ RESERVED = (
 
 # --- Python -------------------------------------------------------------------------------------------------------------
 def encoded_fields(tree: ast.Module) -> set[ast.AST]:
-    """The fields of encoded structs: they have the name that stands on the wire or in what is stored."""
-    return {
-        statement.target
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("Struct") for base in node.bases)
-        for statement in node.body
-        if isinstance(statement, ast.AnnAssign)
-    }
+    """The fields of encoded structs and of typed dicts: they have the name that stands on the wire or in what is stored."""
+    encoded: dict[str, ast.ClassDef] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            bases = [ast.unparse(base) for base in node.bases]
+            if any(base in encoded or base.endswith(("Struct", "TypedDict")) for base in bases):
+                encoded[node.name] = node
+    return {s.target for node in encoded.values() for s in node.body if isinstance(s, ast.AnnAssign)}
 
 
 def bindings(tree: ast.Module) -> Iterator[tuple[int, str, bool]]:
@@ -224,7 +224,7 @@ def test_what_looks_for_names_finds_them() -> None:
     assert {name for _, name, outlasts in bindings(ast.parse(python)) if banned(name, outlasts)} == {
         "Told", "asked", "kept", "said", "met",
     }  # fmt: skip
-    wire = "class A(msgspec.Struct):\n    said: list[str] = []\nmade = 1\n"
+    wire = "class A(msgspec.Struct):\n    said: list[str] = []\nmade = 1\nclass B(TypedDict): ...\nclass C(B):\n    kept: bool\n"
     assert not [name for _, name, outlasts in bindings(ast.parse(wire)) if banned(name, outlasts)]
     script = (
         "const told = 1; let { a, b: known } = x;\nfunction f(asked: string, n = 2): void {\n}\n#said(): void {}\n"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -25,10 +26,13 @@ from holdfast.client.session import Session
 from holdfast.client.transport import Sink
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
+from holdfast.edge.extensions.loader import load
+from holdfast.edge.extensions.port import Extension
 from holdfast.edge.middleware import Middleware
 from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError, Refused
 from holdfast.hub import operations
+from holdfast.hub.clock import Clock
 from holdfast.hub.hub import Hub as SessionHub
 from holdfast.hub.port import Batch
 from holdfast.protocol import codec, limits, wire
@@ -36,6 +40,8 @@ from holdfast.protocol.events import RUN_ENDED
 from holdfast.protocol.frames import encode_frame
 from holdfast.protocol.view import ENDED
 from holdfast.session.access import Principal, full_access
+
+__all__ = ["EmbeddedHub", "EmbeddedRun", "EmbeddedSession"]
 
 _F = TypeVar("_F", bound=Agent | Generator)
 
@@ -89,7 +95,7 @@ class _Pipe:
         except HoldfastError as error:
             operations.answer_error(self, wire.op_and_id(message)[1], error)
         else:
-            self._hub.dispatch(self, op)
+            operations.dispatch(self._hub, self, op)
 
 
 class Loopback:
@@ -119,6 +125,9 @@ class EmbeddedHub:
         app: a FastAPI application, or a router, to include the hub's router in.
         tenant: the tenant of everything that this process itself does.
         slots: how many runs this process executes at a time.
+        extensions: what plugs in, beside those that ``HOLDFAST_EXTENSIONS`` names. Their routes have to be under ``/v1``,
+            which is what the router includes; pages it has none.
+        clock: time; replaced in tests.
         settings: of the HTTP edge (``edge/config.py``), for example ``origins`` and ``hosts``.
     """
 
@@ -129,11 +138,15 @@ class EmbeddedHub:
         app: Any = None,
         tenant: str = "default",
         slots: int = 64,
+        extensions: Sequence[Extension] = (),
+        clock: Clock | None = None,
         **settings: Any,
     ) -> None:
         self.tenant = tenant
         self.settings = config.load({**settings, "db": address})
-        self.hub = SessionHub(engine_for(address), lease_s=self.settings.lease_s)
+        self._extensions = load(self.settings, os.environ, more=extensions)
+        policy = self._extensions.policy
+        self.hub = SessionHub(engine_for(address), clock=clock, lease_s=self.settings.lease_s, policy=policy)
         self._edge: Edge | None = None
         self._slots = slots
         self._agents: dict[str, Agent] = {}
@@ -146,14 +159,19 @@ class EmbeddedHub:
 
     # --- life
     async def open(self) -> None:
-        """Open the engine. Raises ``engine.locked`` when another process writes to the file."""
+        """Open the engine and start the extensions. Raises ``engine.locked`` when another process writes to the file,
+        and what an extension that does not start raises."""
         if not self._started:
             await self.hub.open()
             self._started = True
-            if self._edge is not None:
-                await self._edge.start()
-            if self._agents:
-                await self._serve()
+            try:
+                if self._edge is not None or self._extensions.names:
+                    await self.edge.start()
+                if self._agents:
+                    await self._serve()
+            except BaseException:
+                await self.close()
+                raise
 
     async def close(self) -> None:
         """Finish what was accepted and close. Runs that are executing are let go; another start takes them over."""
@@ -186,7 +204,8 @@ class EmbeddedHub:
     def edge(self) -> Edge:
         """REST, SSE and WebSocket over this hub, and the tokens they take."""
         if self._edge is None:
-            self._edge = Edge(self.hub, self.settings)
+            self._edge = Edge(self.hub, self.settings, extensions=self._extensions)
+            self._extensions.check_prefix("/v1/")
         return self._edge
 
     @cached_property
@@ -305,10 +324,10 @@ class EmbeddedBlobs:
         self._principal = principal
 
     async def put(self, session: str, data: bytes, media_type: str = "application/octet-stream") -> str:
-        return await self._hub.put_blob(self._principal, session, media_type, data)
+        return await self._hub.blobs.put(self._principal, session, media_type, data)
 
     async def get(self, session: str, blob: str) -> tuple[str, bytes]:
-        return await self._hub.get_blob(self._principal, session, blob)
+        return await self._hub.blobs.get(self._principal, session, blob)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -342,7 +361,7 @@ class EmbeddedSession:
         await session.create()
         request = session.connection.request
         answer = await request(wire.Send(session=self.id, text=text, agent=name, key=key or new_key()))
-        hot = await self._hub.hub.load_session(full_access(self._hub.tenant, self._actor), self.id)
+        hot = await self._hub.hub.sessions.load(full_access(self._hub.tenant, self._actor), self.id)
         before = wire.Cursor(hot.incarnation, max(0, int(answer["first"]) - 1))
         return EmbeddedRun(session, str(answer["run"] or ""), str(answer["messageId"]), before)
 
@@ -352,6 +371,7 @@ class EmbeddedRun(Run):
 
     def __init__(self, session: Session, run: str, input: str, before: wire.Cursor) -> None:
         super().__init__(session, run, input)
+        self._session = session
         self._before = before
 
     def sse(self) -> StreamingResponse:
@@ -378,8 +398,8 @@ class EmbeddedRun(Run):
             raise HoldfastError("agent.failed", f"{self.id} in {self.session.id} failed; its response breaks off")
 
     async def _sse(self) -> AsyncIterator[bytes]:
-        session = self.session.id
-        async with self.session.events(after=self._before) as events:
+        session = self._session.id
+        async with self._session.events(after=self._before) as events:
             while True:
                 following = asyncio.ensure_future(anext(events))
                 try:

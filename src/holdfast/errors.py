@@ -6,10 +6,46 @@ idempotency key can succeed, what is wrong, and what to do. The reference page o
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
+
+__all__ = [
+    "BY_CODE",
+    "CODES",
+    "ApprovalNeeded",
+    "ApprovalResolved",
+    "Code",
+    "CommitFailed",
+    "ErrorRow",
+    "HoldfastError",
+    "Refused",
+    "RunEnded",
+    "RunFenced",
+    "SessionExists",
+    "SessionNotFound",
+    "Unavailable",
+    "from_wire",
+]
+
+Code = Literal[
+    "input.malformed", "input.too_large", "input.too_deep", "input.number_range", "input.unknown_op",
+    "input.event_type", "input.session_id", "auth.required", "auth.invalid", "auth.expired", "auth.revoked",
+    "auth.keys", "auth.denied", "auth.origin", "auth.host", "session.not_found", "session.exists",
+    "session.deleted", "session.incarnation", "session.tail", "session.version", "session.full",
+    "session.compacted", "producer.conflict", "producer.expired", "producer.gap", "producer.fenced",
+    "run.not_found", "run.ended", "run.fenced", "run.stopping", "run.state", "run.muted", "run.no_agent",
+    "content.not_open", "content.exists", "approval.not_found", "approval.resolved", "approval.self",
+    "approval.rule", "approval.needed", "policy.denied", "policy.unavailable", "input.not_found", "handoff.taken",
+    "handoff.not_taken", "agent.failed", "agent.stalled", "agent.not_kept", "tool.failed", "tool.denied",
+    "tool.outcome_unknown", "upstream.failed", "blob.not_found", "history.not_found", "connection.not_found",
+    "consumer.not_found", "route.not_found", "route.method", "limit.rate", "limit.connections",
+    "limit.subscriptions", "disk.full", "disk.failed", "disk.lost", "commit.unknown", "server.restarting",
+    "server.busy", "server.internal", "timeout", "connection.lost", "config.invalid", "engine.locked",
+    "engine.version", "engine.corrupt",
+]  # fmt: skip
+"""Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
 
-class Code(NamedTuple):
+class ErrorRow(NamedTuple):
     """One row of the error table.
 
     Attributes:
@@ -26,96 +62,97 @@ class Code(NamedTuple):
 
 
 # fmt: off
-CODES: dict[str, Code] = {
+CODES: dict[Code, ErrorRow] = {
     # input: what a client sent cannot be accepted as it stands
-    "input.malformed": Code(400, False, "The input is not valid JSON of the expected shape.", "Send UTF-8 JSON that matches PROTOCOL.md."),
-    "input.too_large": Code(413, False, "The input is larger than a limit allows.", "Send less, or put large content into a blob and refer to it."),
-    "input.too_deep": Code(400, False, "The JSON is nested more deeply than allowed.", "Flatten the value, or send it as a string or a blob."),
-    "input.number_range": Code(400, False, "A number is outside what every reader can represent (±(2^53−1), finite).", "Send large integers as strings."),
-    "input.unknown_op": Code(400, False, "There is no such operation.", "See the list of operations in PROTOCOL.md."),
-    "input.event_type": Code(400, False, "This event type may not be appended directly.", "Use the operation that produces it (for example send, cancel, approve)."),
-    "input.session_id": Code(400, False, "The session id has characters or a length that are not allowed.", "Use 1 to 128 of A-Z a-z 0-9 . _ ~ : - and start with a letter, a digit or _."),
+    "input.malformed": ErrorRow(400, False, "The input is not valid JSON of the expected shape.", "Send UTF-8 JSON that matches PROTOCOL.md."),
+    "input.too_large": ErrorRow(413, False, "The input is larger than a limit allows.", "Send less, or put large content into a blob and refer to it."),
+    "input.too_deep": ErrorRow(400, False, "The JSON is nested more deeply than allowed.", "Flatten the value, or send it as a string or a blob."),
+    "input.number_range": ErrorRow(400, False, "A number is outside what every reader can represent (±(2^53−1), finite).", "Send large integers as strings."),
+    "input.unknown_op": ErrorRow(400, False, "There is no such operation.", "See the list of operations in PROTOCOL.md."),
+    "input.event_type": ErrorRow(400, False, "This event type may not be appended directly.", "Use the operation that produces it (for example send, cancel, approve)."),
+    "input.session_id": ErrorRow(400, False, "The session id has characters or a length that are not allowed.", "Use 1 to 128 of A-Z a-z 0-9 . _ ~ : - and start with a letter, a digit or _."),
     # auth: who is asking
-    "auth.required": Code(401, False, "No access token was given.", "Send a token: Authorization: Bearer …, or the hello frame on a WebSocket."),
-    "auth.invalid": Code(401, False, "The access token is not valid here.", "Check issuer, audience, algorithm and signing key, or mint a new token."),
-    "auth.expired": Code(401, False, "The access token has expired.", "Fetch a fresh token and send it with auth, or reconnect with it."),
-    "auth.revoked": Code(401, False, "The access token was revoked.", "Ask whoever issued it for a new one."),
-    "auth.keys": Code(503, True, "The signing keys of the token issuer are not known yet.", "Retry in a moment; if it lasts, the operator should look at jwks_url."),
-    "auth.denied": Code(403, False, "The access token does not grant this.", "Ask for a token whose capabilities include the operation on this session."),
-    "auth.origin": Code(403, False, "This Origin may not use the server from a browser.", "Add it to the server's list of origins."),
-    "auth.host": Code(421, False, "The Host header names a host this server does not answer for.", "Add it to the server's list of hosts, or use an allowed name."),
+    "auth.required": ErrorRow(401, False, "No access token was given.", "Send a token: Authorization: Bearer …, or the hello frame on a WebSocket."),
+    "auth.invalid": ErrorRow(401, False, "The access token is not valid here.", "Check issuer, audience, algorithm and signing key, or mint a new token."),
+    "auth.expired": ErrorRow(401, False, "The access token has expired.", "Fetch a fresh token and send it with auth, or reconnect with it."),
+    "auth.revoked": ErrorRow(401, False, "The access token was revoked.", "Ask whoever issued it for a new one."),
+    "auth.keys": ErrorRow(503, True, "The signing keys of the token issuer are not known yet.", "Retry in a moment; if it lasts, the operator should look at jwks_url."),
+    "auth.denied": ErrorRow(403, False, "The access token does not grant this.", "Ask for a token whose capabilities include the operation on this session."),
+    "auth.origin": ErrorRow(403, False, "This Origin may not use the server from a browser.", "Add it to the server's list of origins."),
+    "auth.host": ErrorRow(421, False, "The Host header names a host this server does not answer for.", "Add it to the server's list of hosts, or use an allowed name."),
     # session
-    "session.not_found": Code(404, False, "There is no such session, or the token may not know of it.", "Create the session first, or check its id."),
-    "session.exists": Code(409, False, "A session with this id exists with other settings.", "Use the existing session or choose another id."),
-    "session.deleted": Code(410, False, "The session was deleted.", "Create a new one; its incarnation will differ."),
-    "session.incarnation": Code(409, False, "The session is another incarnation than the one named.", "Take a snapshot and go on from its cursor."),
-    "session.tail": Code(409, False, "The tail is not where the request expected it.", "Read what was appended since and decide again."),
-    "session.version": Code(409, False, "The run, approval or branch changed since the version named.", "Read its present version and decide again."),
-    "session.full": Code(409, False, "The session has reached a limit on its open entities.", "End runs or resolve approvals first, or start a new session."),
-    "session.compacted": Code(410, False, "The events asked for were compacted or erased.", "Take a snapshot; it contains their effect."),
+    "session.not_found": ErrorRow(404, False, "There is no such session, or the token may not know of it.", "Create the session first, or check its id."),
+    "session.exists": ErrorRow(409, False, "A session with this id exists with other settings.", "Use the existing session or choose another id."),
+    "session.deleted": ErrorRow(410, False, "The session was deleted.", "Create a new one; its incarnation will differ."),
+    "session.incarnation": ErrorRow(409, False, "The session is another incarnation than the one named.", "Take a snapshot and go on from its cursor."),
+    "session.tail": ErrorRow(409, False, "The tail is not where the request expected it.", "Read what was appended since and decide again."),
+    "session.version": ErrorRow(409, False, "The run, approval or branch changed since the version named.", "Read its present version and decide again."),
+    "session.full": ErrorRow(409, False, "The session has reached a limit on its open entities.", "End runs or resolve approvals first, or start a new session."),
+    "session.compacted": ErrorRow(410, False, "The events asked for were compacted or erased.", "Take a snapshot; it contains their effect."),
     # producer
-    "producer.conflict": Code(409, False, "This producer key was used before with other content.", "Use a new key for new content; never reuse one."),
-    "producer.expired": Code(409, False, "This producer key is older than the retained window.", "Read the session to see whether it was applied."),
-    "producer.gap": Code(409, False, "The producer skipped a sequence number.", "Resend from the number named in `expected`."),
-    "producer.fenced": Code(409, False, "A newer epoch of this producer has appended.", "Stop: another instance took over."),
+    "producer.conflict": ErrorRow(409, False, "This producer key was used before with other content.", "Use a new key for new content; never reuse one."),
+    "producer.expired": ErrorRow(409, False, "This producer key is older than the retained window.", "Read the session to see whether it was applied."),
+    "producer.gap": ErrorRow(409, False, "The producer skipped a sequence number.", "Resend from the number named in `expected`."),
+    "producer.fenced": ErrorRow(409, False, "A newer epoch of this producer has appended.", "Stop: another instance took over."),
     # run
-    "run.not_found": Code(404, False, "There is no such run in this session.", "Check the run id, or read the session's state."),
-    "run.ended": Code(409, False, "The run has ended; nothing more can be done to it.", "Send a new input to start another run."),
-    "run.fenced": Code(409, False, "A newer attempt, or the end of the run, has superseded this one.", "Stop this attempt; nothing it appends will be accepted."),
-    "run.stopping": Code(409, False, "The run is being cancelled; only ends, tool results and usage are accepted.", "Close what is open and end the run."),
-    "run.state": Code(409, False, "The run's state does not allow this.", "Read its state; the table of transitions is in PROTOCOL.md."),
-    "run.muted": Code(409, False, "A person has taken over this session; agents are muted.", "Wait until it is handed back."),
-    "run.no_agent": Code(409, False, "No agent is named and the session has no default agent.", "Name the agent the input is for."),
+    "run.not_found": ErrorRow(404, False, "There is no such run in this session.", "Check the run id, or read the session's state."),
+    "run.ended": ErrorRow(409, False, "The run has ended; nothing more can be done to it.", "Send a new input to start another run."),
+    "run.fenced": ErrorRow(409, False, "A newer attempt, or the end of the run, has superseded this one.", "Stop this attempt; nothing it appends will be accepted."),
+    "run.stopping": ErrorRow(409, False, "The run is being cancelled; only ends, tool results and usage are accepted.", "Close what is open and end the run."),
+    "run.state": ErrorRow(409, False, "The run's state does not allow this.", "Read its state; the table of transitions is in PROTOCOL.md."),
+    "run.muted": ErrorRow(409, False, "A person has taken over this session; agents are muted.", "Wait until it is handed back."),
+    "run.no_agent": ErrorRow(409, False, "No agent is named and the session has no default agent.", "Name the agent the input is for."),
     # content
-    "content.not_open": Code(409, False, "The message, reasoning or tool call is not open.", "Send its START first, and nothing after its END."),
-    "content.exists": Code(409, False, "An entity with this id exists already.", "Use a new id."),
+    "content.not_open": ErrorRow(409, False, "The message, reasoning or tool call is not open.", "Send its START first, and nothing after its END."),
+    "content.exists": ErrorRow(409, False, "An entity with this id exists already.", "Use a new id."),
     # approval, steer, branch, hand-off
-    "approval.not_found": Code(404, False, "There is no such approval in this session.", "Check its id, or read the session's state."),
-    "approval.resolved": Code(409, False, "The approval was decided already; `by` and `decision` say how.", "Nothing: the first decision stands."),
-    "approval.self": Code(403, False, "An agent may not decide, nor may anybody whose token an agent minted.", "Let a person decide, with a token that no agent minted."),
-    "approval.rule": Code(403, False, "The one who asks may not loosen the rule about who decides.", "Leave out `self_approve` and `default`: without a decision it is denied. A policy of the owner may allow more; an agent may not."),
-    "approval.needed": Code(403, False, "A policy asks for a person's approval of exactly this; `approval` is its id.", "Have it approved, then send the same again: it passes once."),
-    "policy.denied": Code(403, False, "A policy of this server does not let this happen.", "Read the reason, and ask the owner of the policy."),
-    "policy.unavailable": Code(503, True, "The policy of this server cannot be asked now, so nothing is allowed that it would judge.", "Retry in a moment; if it lasts, the operator should look at the policy."),
-    "input.not_found": Code(404, False, "There is no such input message in this session.", "Check the id, or read the session's state."),
-    "handoff.taken": Code(409, False, "Somebody else has taken over this session.", "Ask them to hand it back, or use force with admin."),
-    "handoff.not_taken": Code(409, False, "Nobody has taken over this session.", "Nothing to give back."),
+    "approval.not_found": ErrorRow(404, False, "There is no such approval in this session.", "Check its id, or read the session's state."),
+    "approval.resolved": ErrorRow(409, False, "The approval was decided already; `by` and `decision` say how.", "Nothing: the first decision stands."),
+    "approval.self": ErrorRow(403, False, "An agent may not decide, nor may anybody whose token an agent minted.", "Let a person decide, with a token that no agent minted."),
+    "approval.rule": ErrorRow(403, False, "The one who asks may not loosen the rule about who decides.", "Leave out `self_approve` and `default`: without a decision it is denied. A policy of the owner may allow more; an agent may not."),
+    "approval.needed": ErrorRow(403, False, "A policy asks for a person's approval of exactly this; `approval` is its id.", "Have it approved, then send the same again: it passes once."),
+    "policy.denied": ErrorRow(403, False, "A policy of this server does not let this happen.", "Read the reason, and ask the owner of the policy."),
+    "policy.unavailable": ErrorRow(503, True, "The policy of this server cannot be asked now, so nothing is allowed that it would judge.", "Retry in a moment; if it lasts, the operator should look at the policy."),
+    "input.not_found": ErrorRow(404, False, "There is no such input message in this session.", "Check the id, or read the session's state."),
+    "handoff.taken": ErrorRow(409, False, "Somebody else has taken over this session.", "Ask them to hand it back, or use force with admin."),
+    "handoff.not_taken": ErrorRow(409, False, "Nobody has taken over this session.", "Nothing to give back."),
     # agents: what ends up in a run's error, or is raised inside an agent
-    "agent.failed": Code(500, False, "The agent raised an exception.", "Look at the worker's log; send the input again."),
-    "agent.stalled": Code(500, False, "The agent went round and round, and nothing came of it.", "Look at what it waits for in the session; report it with the framework's version."),
-    "agent.not_kept": Code(500, False, "What the agent knew was too much to be kept, so another attempt cannot go on.", "Send the input again; let tools return less."),
-    "tool.failed": Code(502, False, "The tool failed; an earlier attempt recorded how.", "Handle it, or call again with another call id."),
-    "tool.denied": Code(403, False, "The action was not approved.", "Do without it, or ask for another action."),
-    "tool.outcome_unknown": Code(409, False, "An earlier attempt began this tool call and did not record how it ended.", "Find out what happened, or mark the tool as idempotent."),
-    "upstream.failed": Code(502, True, "The model's provider refused, failed or broke off.", "See the provider's words; send the input again when they say that it can succeed."),
+    "agent.failed": ErrorRow(500, False, "The agent raised an exception.", "Look at the worker's log; send the input again."),
+    "agent.stalled": ErrorRow(500, False, "The agent went round and round, and nothing came of it.", "Look at what it waits for in the session; report it with the framework's version."),
+    "agent.not_kept": ErrorRow(500, False, "What the agent knew was too much to be kept, so another attempt cannot go on.", "Send the input again; let tools return less."),
+    "tool.failed": ErrorRow(502, False, "The tool failed; an earlier attempt recorded how.", "Handle it, or call again with another call id."),
+    "tool.denied": ErrorRow(403, False, "The action was not approved.", "Do without it, or ask for another action."),
+    "tool.outcome_unknown": ErrorRow(409, False, "An earlier attempt began this tool call and did not record how it ended.", "Find out what happened, or mark the tool as idempotent."),
+    "upstream.failed": ErrorRow(502, True, "The model's provider refused, failed or broke off.", "See the provider's words; send the input again when they say that it can succeed."),
     # blob, history
-    "blob.not_found": Code(404, False, "There is no such blob in this session.", "Upload it again."),
-    "history.not_found": Code(404, False, "There is no such page of history.", "Start from the snapshot's `older`."),
+    "blob.not_found": ErrorRow(404, False, "There is no such blob in this session.", "Upload it again."),
+    "history.not_found": ErrorRow(404, False, "There is no such page of history.", "Start from the snapshot's `older`."),
     # HTTP
-    "connection.not_found": Code(404, False, "There is no such connection to this server.", "List them with GET /v1/connections; it may have gone by itself."),
-    "consumer.not_found": Code(404, False, "There is no such consumer of the feed.", "List them with GET /v1/consumers, or `holdfast consumers`."),
-    "route.not_found": Code(404, False, "There is nothing at this path.", "See /openapi.json for the routes."),
-    "route.method": Code(405, False, "This path does not take this method.", "See /openapi.json for the routes."),
+    "connection.not_found": ErrorRow(404, False, "There is no such connection to this server.", "List them with GET /v1/connections; it may have gone by itself."),
+    "consumer.not_found": ErrorRow(404, False, "There is no such consumer of the feed.", "List them with GET /v1/consumers, or `holdfast consumers`."),
+    "route.not_found": ErrorRow(404, False, "There is nothing at this path.", "See /openapi.json for the routes."),
+    "route.method": ErrorRow(405, False, "This path does not take this method.", "See /openapi.json for the routes."),
     # server
-    "limit.rate": Code(429, True, "Too many requests from this connection or principal.", "Wait for retry_after_s and send more slowly."),
-    "limit.connections": Code(503, True, "The server has as many connections as it allows.", "Retry with backoff."),
-    "limit.subscriptions": Code(409, False, "The connection has as many subscriptions as it allows.", "Unsubscribe, or open another connection."),
-    "disk.full": Code(507, True, "The disk is full; only control and run ends are admitted.", "Free space; the server recovers without a restart."),
-    "disk.failed": Code(503, True, "The storage failed; writes are stopped, reads go on.", "Look at the server's log and disk; retry with the same key."),
-    "disk.lost": Code(503, True, "The database file was deleted, moved or replaced while the server runs; writes are stopped, reads go on.", "Stop the server, put the file back or restore a backup, and start it again; retry with the same key then."),
-    "commit.unknown": Code(503, True, "Whether this was stored is not known.", "Retry with the same key; that settles it."),
-    "server.restarting": Code(503, True, "The server is shutting down.", "Reconnect after a moment; cursors stay valid."),
-    "server.busy": Code(503, True, "The session's queue is full.", "Retry with backoff."),
-    "server.internal": Code(500, False, "The server made a mistake; it was logged.", "Report it with the request id."),
-    "timeout": Code(504, True, "No answer came in time.", "Retry with the same key."),
-    "connection.lost": Code(503, True, "The connection was lost before an answer came.", "The client reconnects; the same key settles the outcome."),
+    "limit.rate": ErrorRow(429, True, "Too many requests from this connection or principal.", "Wait for retry_after_s and send more slowly."),
+    "limit.connections": ErrorRow(503, True, "The server has as many connections as it allows.", "Retry with backoff."),
+    "limit.subscriptions": ErrorRow(409, False, "The connection has as many subscriptions as it allows.", "Unsubscribe, or open another connection."),
+    "disk.full": ErrorRow(507, True, "The disk is full; only control and run ends are admitted.", "Free space; the server recovers without a restart."),
+    "disk.failed": ErrorRow(503, True, "The storage failed; writes are stopped, reads go on.", "Look at the server's log and disk; retry with the same key."),
+    "disk.lost": ErrorRow(503, True, "The database file was deleted, moved or replaced while the server runs; writes are stopped, reads go on.", "Stop the server, put the file back or restore a backup, and start it again; retry with the same key then."),
+    "commit.unknown": ErrorRow(503, True, "Whether this was stored is not known.", "Retry with the same key; that settles it."),
+    "server.restarting": ErrorRow(503, True, "The server is shutting down.", "Reconnect after a moment; cursors stay valid."),
+    "server.busy": ErrorRow(503, True, "The session's queue is full.", "Retry with backoff."),
+    "server.internal": ErrorRow(500, False, "The server made a mistake; it was logged.", "Report it with the request id."),
+    "timeout": ErrorRow(504, True, "No answer came in time.", "Retry with the same key."),
+    "connection.lost": ErrorRow(503, True, "The connection was lost before an answer came.", "The client reconnects; the same key settles the outcome."),
     # set-up and files
-    "config.invalid": Code(500, False, "A setting is not valid.", "Correct what the message names; the reference of settings says what is allowed."),
-    "engine.locked": Code(503, False, "Another process is writing to this database.", "Stop it, or point this one at another file."),
-    "engine.version": Code(500, False, "The SQLite library or the database's format is not one this version can use safely.", "Upgrade as the message says."),
-    "engine.corrupt": Code(500, False, "The database failed a check.", "Run `holdfast verify` and restore from a backup."),
+    "config.invalid": ErrorRow(500, False, "A setting is not valid.", "Correct what the message names; the reference of settings says what is allowed."),
+    "engine.locked": ErrorRow(503, False, "Another process is writing to this database.", "Stop it, or point this one at another file."),
+    "engine.version": ErrorRow(500, False, "The SQLite library or the database's format is not one this version can use safely.", "Upgrade as the message says."),
+    "engine.corrupt": ErrorRow(500, False, "The database failed a check.", "Run `holdfast verify` and restore from a backup."),
 }
 # fmt: on
+"""What each code means: the one table."""
 
 
 CHECK_THE_PATH = "Check the path, and that this user may read and write there."
@@ -125,15 +162,15 @@ class HoldfastError(Exception):
     """The root of everything Holdfast raises on purpose.
 
     Attributes:
-        code: a key of ``CODES``; stable for ever.
+        code: a key of ``CODES``; stable for ever. A newer server may send one that is not there.
         detail: what exactly was wrong, and where; never holds secrets or content.
         fields: further facts for the one who asked (JSON values), such as ``expected`` or ``by``; ``fix`` says what to do
             where that can be said better than the table does.
     """
 
-    code: str = "server.internal"
+    code: Code = "server.internal"
 
-    def __init__(self, code: str, detail: str = "", **fields: Any) -> None:
+    def __init__(self, code: Code, detail: str = "", **fields: Any) -> None:
         self.code = code
         self.detail = detail or CODES[code].wrong
         self.fields = fields
@@ -143,7 +180,7 @@ class HoldfastError(Exception):
         return _restore, (type(self), self.args, self.__dict__)
 
     @property
-    def row(self) -> Code:
+    def row(self) -> ErrorRow:
         """This error's row of the table."""
         return CODES.get(self.code, CODES["server.internal"])
 
@@ -182,7 +219,7 @@ class Refused(HoldfastError):
     client that was refused by a server.
     """
 
-    def __new__(cls, code: str, detail: str = "", **fields: Any) -> Refused:
+    def __new__(cls, code: Code, detail: str = "", **fields: Any) -> Refused:
         """An instance of the class that is the code's own."""
         return super().__new__(BY_CODE.get(code, cls) if cls is Refused else cls)
 
@@ -235,7 +272,7 @@ class ApprovalNeeded(Refused):
         return str(self.fields.get("approval", ""))
 
 
-BY_CODE: dict[str, type[Refused]] = {
+BY_CODE: dict[Code, type[Refused]] = {
     "session.not_found": SessionNotFound,
     "session.exists": SessionExists,
     "run.ended": RunEnded,
@@ -253,14 +290,14 @@ class Unavailable(HoldfastError):
 class CommitFailed(Unavailable):
     """An engine could not commit. ``outcome`` is ``"not_applied"`` or ``"unknown"`` (LOG-7)."""
 
-    def __init__(self, outcome: str, code: str = "commit.unknown", detail: str = "") -> None:
+    def __init__(self, outcome: str, code: Code = "commit.unknown", detail: str = "") -> None:
         super().__init__(code, detail, outcome=outcome)
         self.outcome = outcome
 
 
 def from_wire(error: dict[str, Any]) -> HoldfastError:
     """Rebuild an error received from a server; unknown codes are kept as they are."""
-    code = str(error.get("code", "server.internal"))
+    code = cast(Code, str(error.get("code", "server.internal")))  # or that of a newer server
     fields = {k: v for k, v in error.items() if k not in ("code", "message", "retry")}
     if code in CODES and fields.get("fix") == CODES[code].fix:
         del fields["fix"]

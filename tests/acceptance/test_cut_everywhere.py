@@ -71,7 +71,7 @@ async def read_answer(session: Any, run: str, incarnation: str) -> tuple[str, li
 async def incarnation_of(site: Site, session: str) -> str:
     from holdfast.session.access import full_access
 
-    return (await site.hub.load_session(full_access("acme", "user:ann"), session)).incarnation
+    return (await site.hub.sessions.load(full_access("acme", "user:ann"), session)).incarnation
 
 
 async def one_answer(

@@ -125,7 +125,7 @@ async def test_tenants_that_take_all_they_can_leave_every_other_its_own(site: Si
 
 async def test_a_blob_is_not_read_before_there_is_room_for_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    real = site.hub.get_blob
+    real = site.hub.blobs.get
 
     async def get_blob(principal: Any, session: str, blob: str) -> Any:
         read.append(blob)
@@ -134,7 +134,7 @@ async def test_a_blob_is_not_read_before_there_is_room_for_it(site: Site, monkey
     async with site.http(site.token()) as http:
         await http.post("/v1/sessions", json={"session": "s1"})
         blob = (await http.post("/v1/sessions/s1/blobs", content=b"x" * MIB)).json()["blob"]
-        monkeypatch.setattr(site.hub, "get_blob", get_blob)
+        monkeypatch.setattr(site.hub.blobs, "get", get_blob)
         monkeypatch.setattr(site.edge.listener.charges.memory, "root_limit", MIB - 1)
         refused = await http.get(f"/v1/sessions/s1/blobs/{blob}")
         assert (refused.status_code, refused.json()["error"]["code"], read) == (503, "server.busy", [])

@@ -91,7 +91,7 @@ async def test_a_rest_body_is_charged_and_whoever_owes_is_refused_before_it_come
         assert (charges.bytes - before[0], charges.nodes - before[1]) == (len(body), 2_005)
         (evil,) = [account for key, account in charges._accounts._accounts.items() if key == EVIL]
         for share in (evil, evil.tenant):
-            share.rate.holds(share.rate.burst)
+            share.rate.has(share.rate.burst)
             share.rate._clock = lambda now=share.rate._at: now  # type: ignore[misc]  # time stands still
         charges.spend(evil, int(evil.rate.available) + 20 * MIB)
         asked = (charges.bytes, charges.refused)
@@ -129,7 +129,8 @@ async def test_what_is_sent_is_paid_for_by_whoever_has_it_sent(site: Site) -> No
             async for _ in stream.aiter_bytes():
                 break
         before = connection.account.rate.available
-        site.hub.sessions.clear()
+        for session in list(site.hub.sessions.values()):
+            site.hub.sessions.evict(session)
         raw.say({"op": "read", "id": 2, "session": "s1", "seq": 1})
         await raw.answer(op="ok")
         assert before - connection.account.rate.available >= 512 << 10, "a session had to be loaded"

@@ -47,7 +47,7 @@ async def warm(provider: Provider) -> None:
     if WARM:
         return
     WARM.update(ALL)
-    provider.script = lambda number, asked: streamed(ALL[number], "Hello.", ("a", "look", {}))
+    provider.script = lambda number, request: streamed(ALL[number], "Hello.", ("a", "look", {}))
     say: Any = [{"role": "user", "content": "hello"}]
     async with (
         openai.AsyncOpenAI(base_url=provider.url, api_key="sk-1") as gpt,
@@ -59,10 +59,10 @@ async def warm(provider: Provider) -> None:
             await claude.messages.create(model="claude", max_tokens=9, messages=say, stream=True),
         ):
             assert [event async for event in stream]
-    provider.asked.clear()
+    provider.requests.clear()
 
 
-def conversing(api: str, provider: Provider, *tools: Any, **options: Any) -> Any:
+def converse_agent(api: str, provider: Provider, *tools: Any, **options: Any) -> Any:
     """An agent of one line, for each API."""
     gpt = openai.AsyncOpenAI(base_url=provider.url, api_key="sk-1", max_retries=0)
     claude = anthropic.AsyncAnthropic(base_url=provider.url, api_key="sk-1", max_retries=0)

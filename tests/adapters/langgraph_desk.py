@@ -59,8 +59,8 @@ class Desk:
         @tool
         async def ask_twice(key: str) -> str:
             """Asks, and asks the same again."""
-            said = [interrupt({"tool": "ask_twice", "key": key}) is not False for _ in range(2)]
-            return desk.act(key) if all(said) else f"{said} {key}"
+            answers = [interrupt({"tool": "ask_twice", "key": key}) is not False for _ in range(2)]
+            return desk.act(key) if all(answers) else f"{answers} {key}"
 
         @tool
         async def slow(key: str) -> str:
@@ -82,8 +82,8 @@ class Desk:
         @tool
         async def commands(key: str, call: Annotated[str, InjectedToolCallId]) -> Command[Any]:
             """Changes the graph's state."""
-            said = ToolMessage(desk.act(key), tool_call_id=call, artifact={"key": key})
-            return Command(update={"messages": [said], "noted": [key]})
+            message = ToolMessage(desk.act(key), tool_call_id=call, artifact={"key": key})
+            return Command(update={"messages": [message], "noted": [key]})
 
         return [ask, ask_in_thread, ask_twice, slow, quick, broken, commands]
 
@@ -96,7 +96,9 @@ class Desk:
                     for place, (name, args) in enumerate(self.rounds[number])
                 ]
                 return {"messages": [AIMessage("", tool_calls=calls)]}
-            return {"messages": [AIMessage("; ".join([*told(state["messages"]), *sorted(state.get("noted", []))]))]}
+            return {
+                "messages": [AIMessage("; ".join([*tool_results(state["messages"]), *sorted(state.get("noted", []))]))]
+            }
 
         def one_by_one(state: Noted) -> Any:
             last = state["messages"][-1]
@@ -117,7 +119,7 @@ class Noted(Talk):
     noted: Annotated[list[str], more]
 
 
-def told(messages: list[BaseMessage]) -> list[str]:
+def tool_results(messages: list[BaseMessage]) -> list[str]:
     """What the tools returned, in the order of the calls."""
     found = {m.tool_call_id: m.text for m in messages if isinstance(m, ToolMessage)}
     return [found[key] for key in sorted(found)]
@@ -133,25 +135,25 @@ def serving(graph: Any, **options: Any) -> Any:
 async def plainly(desk: Desk, yes: dict[tuple[str, int], bool]) -> str:
     """What the graph says in plain LangGraph, when people decide so about the n-th question of each key."""
     graph, config = desk.graph(InMemorySaver()), {"configurable": {"thread_id": "1"}}
-    asked: Counter[str] = Counter()
-    given: Any = {"messages": [HumanMessage("go")]}
+    counts: Counter[str] = Counter()
+    graph_input: Any = {"messages": [HumanMessage("go")]}
     for _ in range(60):
-        await graph.ainvoke(given, config)
+        await graph.ainvoke(graph_input, config)
         state = await graph.aget_state(config)
         if not state.interrupts:
             return str(state.values["messages"][-1].text)
         resume = {}
         for one in state.interrupts:
             key = one.value["key"]
-            asked[key] += 1
-            resume[one.id] = yes[key, asked[key]]
-        given = Command(resume=resume)
+            counts[key] += 1
+            resume[one.id] = yes[key, counts[key]]
+        graph_input = Command(resume=resume)
     raise AssertionError("plain LangGraph does not end")
 
 
 async def decide(session: Session, run: str, yes: dict[tuple[str, int], bool], dice: random.Random) -> View:
     """Decide as it is written, in any order, until the run is over."""
-    asked: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     decided: set[str] = set()
 
     def pending(view: View) -> list[Any]:
@@ -164,9 +166,9 @@ async def decide(session: Session, run: str, yes: dict[tuple[str, int], bool], d
         dice.shuffle(left)
         for approval in left:
             key = approval["args"]["key"]
-            asked[key] += 1
+            counts[key] += 1
             decided.add(approval["id"])
-            await (session.approve if yes[key, asked[key]] else session.deny)(approval["id"], hash=approval["hash"])
+            await (session.approve if yes[key, counts[key]] else session.deny)(approval["id"], hash=approval["hash"])
 
 
 def shows(view: View, desk: Desk) -> None:
@@ -183,15 +185,15 @@ def shows(view: View, desk: Desk) -> None:
 
 def expected(rounds: list[Calls], yes: dict[tuple[str, int], bool]) -> tuple[str, list[str]]:
     """What the graph says, and what is done: every tool by itself."""
-    said, noted, acted = list[str](), list[str](), list[str]()
+    results, noted, acted = list[str](), list[str](), list[str]()
     for name, key in ((name, args["key"]) for calls in rounds for name, args in calls):
         decided = [yes[key, n] for n in range(1, {"ask_twice": 3, "ask": 2, "ask_in_thread": 2}.get(name, 1))]
         acted += [key] if all(decided) else []
         denied = f"{decided} {key}" if name == "ask_twice" else f"no {key}"
         done = f"Error: did {key}" if name == "broken" else f"did {key}"
-        said.append(done if all(decided) else denied)
+        results.append(done if all(decided) else denied)
         noted += [key] if name == "commands" else []
-    return "; ".join([*said, *sorted(noted)]), acted
+    return "; ".join([*results, *sorted(noted)]), acted
 
 
 async def hired(shop: Workshop, *desks: tuple[Desk, dict[str, Any]]) -> list[tuple[Session, str]]:

@@ -31,17 +31,17 @@ class Model(BaseChatModel):
 
     async def _astream(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         self.requests += 1
-        said = self.say(messages)
+        answer = self.say(messages)
         pieces: list[AIMessageChunk] = []
-        if isinstance(said, dict):
-            args_ = said["args"]
+        if isinstance(answer, dict):
+            args_ = answer["args"]
             for number, text in enumerate((args_[:4], args_[4:])):
-                first = {"name": said["name"], "id": said["id"]} if number == 0 else {"name": None, "id": None}
+                first = {"name": answer["name"], "id": answer["id"]} if number == 0 else {"name": None, "id": None}
                 pieces.append(AIMessageChunk("", tool_call_chunks=[{**first, "args": text, "index": 0}]))  # type: ignore[list-item]
         else:
-            pieces = [AIMessageChunk(word) for word in said.split("|")]
+            pieces = [AIMessageChunk(word) for word in answer.split("|")]
         for number, piece in enumerate(pieces):
-            if number == 1 and self.hold is not None and not isinstance(said, dict):
+            if number == 1 and self.hold is not None and not isinstance(answer, dict):
                 self.holding.set()
                 await self.hold.wait()
             yield ChatGenerationChunk(message=piece)

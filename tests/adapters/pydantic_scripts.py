@@ -16,7 +16,7 @@ def returned(messages: list[m.ModelMessage]) -> dict[str, Any]:
     return {part.tool_name: part.content for part in parts}
 
 
-def asked(messages: list[m.ModelMessage]) -> list[str]:
+def prompts(messages: list[m.ModelMessage]) -> list[str]:
     """What people said."""
     return [str(p.content) for message in messages for p in message.parts if isinstance(p, m.UserPromptPart)]
 

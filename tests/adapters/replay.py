@@ -26,8 +26,8 @@ APIS = {"openai.chat": "/chat/completions", "openai.responses": "/responses", "a
 def recordings(api: str) -> list[dict[str, Any]]:
     """Every recorded stream of an API that this project can be held to."""
     read = (json.loads(path.read_text()) for path in sorted(FOLDER.rglob("*.json")))
-    wanted = ("sse", "chunk-lines")
-    return [r for r in read if r.get("streaming") and r.get("api") == api and r.get("framing") in wanted]
+    framings = ("sse", "chunk-lines")
+    return [r for r in read if r.get("streaming") and r.get("api") == api and r.get("framing") in framings]
 
 
 def events(recording: dict[str, Any]) -> list[dict[str, Any]]:
@@ -43,13 +43,13 @@ def events(recording: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def framed(said: list[dict[str, Any]]) -> bytes:
+def framed(events: list[dict[str, Any]]) -> bytes:
     """Events as a body of server-sent events."""
     lines = []
-    for event in said:
+    for event in events:
         name = f"event: {event['type']}\n" if "type" in event else ""
         lines.append(f"{name}data: {json.dumps(event)}\n\n")
-    return "".join([*lines, "data: [DONE]\n\n"] if said and "choices" in said[0] else lines).encode()
+    return "".join([*lines, "data: [DONE]\n\n"] if events and "choices" in events[0] else lines).encode()
 
 
 def body_of(recording: dict[str, Any]) -> bytes:
@@ -69,13 +69,13 @@ class Provider:
     """A server of all three APIs that answers as it is told.
 
     Attributes:
-        asked: the bodies of the requests.
+        requests: the bodies of the requests.
         cut: set when a client closed a connection before its answer was over.
     """
 
     def __init__(self) -> None:
-        self.script: Script = lambda number, asked: b""
-        self.asked: list[dict[str, Any]] = []
+        self.script: Script = lambda number, request: b""
+        self.requests: list[dict[str, Any]] = []
         self.cut = asyncio.Event()
         routes = [Route(path, self._answer, methods=["POST"]) for path in APIS.values()]
         self._server = uvicorn.Server(
@@ -87,12 +87,12 @@ class Provider:
         return f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
 
     async def _answer(self, request: Request) -> Response:
-        asked = await request.json()
-        self.asked.append(asked)
-        told = self.script(len(self.asked) - 1, asked)
-        if isinstance(told, Response):
-            return told
-        body, *held = told if isinstance(told, tuple) else (told,)
+        content = await request.json()
+        self.requests.append(content)
+        response = self.script(len(self.requests) - 1, content)
+        if isinstance(response, Response):
+            return response
+        body, *held = response if isinstance(response, tuple) else (response,)
         return StreamingResponse(self._pieces(body, *held), media_type="text/event-stream")
 
     async def _pieces(self, body: bytes, hold: asyncio.Event | None = None, rest: bytes = b"") -> AsyncIterator[bytes]:

@@ -43,38 +43,38 @@ def _chat(text: str, calls: tuple[Call, ...]) -> list[dict[str, Any]]:
 
 
 def _responses(text: str, calls: tuple[Call, ...]) -> list[dict[str, Any]]:
-    said: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
     if text:
         item = {"id": "m", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
         at = {"output_index": 0, "item_id": "m"}
-        said.append({"type": "response.output_item.added", "output_index": 0, "item": item})
-        said += [
+        events.append({"type": "response.output_item.added", "output_index": 0, "item": item})
+        events += [
             {"type": "response.output_text.delta", **at, "content_index": 0, "delta": half, "logprobs": []}
             for half in _halves(text)
         ]
         part = {"type": "output_text", "text": text, "annotations": []}
         done = item | {"status": "completed", "content": [part]}
-        said.append({"type": "response.output_item.done", "output_index": 0, "item": done})
+        events.append({"type": "response.output_item.done", "output_index": 0, "item": done})
     for number, (ident, name, args) in enumerate(calls, 1):
         call = {"id": f"fc{ident}", "type": "function_call", "call_id": ident, "name": name, "arguments": ""}
         at = {"output_index": number, "item_id": f"fc{ident}"}
-        said.append({"type": "response.output_item.added", "output_index": number, "item": call})
-        said += [
+        events.append({"type": "response.output_item.added", "output_index": number, "item": call})
+        events += [
             {"type": "response.function_call_arguments.delta", **at, "delta": half}
             for half in _halves(json.dumps(args))
         ]
         done = call | {"arguments": json.dumps(args), "status": "completed"}
-        said.append({"type": "response.output_item.done", "output_index": number, "item": done})
+        events.append({"type": "response.output_item.done", "output_index": number, "item": done})
     usage = {"input_tokens": 7, "output_tokens": 5, "total_tokens": 12}
     over = {"id": "r", "object": "response", "model": "gpt", "status": "completed", "output": [], "usage": usage}
-    said.append({"type": "response.completed", "response": over})
-    return [event | {"sequence_number": number} for number, event in enumerate(said)]
+    events.append({"type": "response.completed", "response": over})
+    return [event | {"sequence_number": number} for number, event in enumerate(events)]
 
 
 def _messages(text: str, calls: tuple[Call, ...]) -> list[dict[str, Any]]:
     usage = {"input_tokens": 7, "output_tokens": 1}
     message = {"id": "m", "type": "message", "role": "assistant", "content": [], "model": "claude", "usage": usage}
-    said: list[dict[str, Any]] = [{"type": "message_start", "message": message}]
+    events: list[dict[str, Any]] = [{"type": "message_start", "message": message}]
     blocks: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
     if text:
         blocks.append(({"type": "text", "text": ""}, [{"type": "text_delta", "text": half} for half in _halves(text)]))
@@ -82,32 +82,32 @@ def _messages(text: str, calls: tuple[Call, ...]) -> list[dict[str, Any]]:
         deltas = [{"type": "input_json_delta", "partial_json": half} for half in _halves(json.dumps(args))]
         blocks.append(({"type": "tool_use", "id": ident, "name": name, "input": {}}, deltas))
     for number, (block, deltas) in enumerate(blocks):
-        said.append({"type": "content_block_start", "index": number, "content_block": block})
-        said += [{"type": "content_block_delta", "index": number, "delta": delta} for delta in deltas]
-        said.append({"type": "content_block_stop", "index": number})
+        events.append({"type": "content_block_start", "index": number, "content_block": block})
+        events += [{"type": "content_block_delta", "index": number, "delta": delta} for delta in deltas]
+        events.append({"type": "content_block_stop", "index": number})
     why = {"stop_reason": "tool_use" if calls else "end_turn", "stop_sequence": None}
-    said.append({"type": "message_delta", "delta": why, "usage": {"output_tokens": 5}})
-    return [*said, {"type": "message_stop"}]
+    events.append({"type": "message_delta", "delta": why, "usage": {"output_tokens": 5}})
+    return [*events, {"type": "message_stop"}]
 
 
-def said_to(api: str, asked: dict[str, Any]) -> list[tuple[str, Any]]:
+def conversation_of(api: str, request: dict[str, Any]) -> list[tuple[str, Any]]:
     """What a request tells the model, in one form for all APIs: ``(user | assistant | call | result, what)``."""
-    told: list[tuple[str, Any]] = []
-    for message in asked["input" if api == "openai.responses" else "messages"]:
+    conversation: list[tuple[str, Any]] = []
+    for message in request["input" if api == "openai.responses" else "messages"]:
         kind, role, content = message.get("type"), message.get("role"), message.get("content")
         if kind == "function_call":
-            told.append(("call", (message["name"], json.loads(message["arguments"]))))
+            conversation.append(("call", (message["name"], json.loads(message["arguments"]))))
         elif kind == "function_call_output" or role == "tool":
-            told.append(("result", message["output"] if kind else content))
+            conversation.append(("result", message["output"] if kind else content))
         else:
             parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
             for part in parts:
                 if part["type"] == "tool_use":
-                    told.append(("call", (part["name"], part["input"])))
+                    conversation.append(("call", (part["name"], part["input"])))
                 elif part["type"] == "tool_result":
-                    told.append(("result", part["content"]))
+                    conversation.append(("result", part["content"]))
                 else:
-                    told.append((role, part.get("text", part)))
+                    conversation.append((role, part.get("text", part)))
         for call in message.get("tool_calls") or []:
-            told.append(("call", (call["function"]["name"], json.loads(call["function"]["arguments"]))))
-    return told
+            conversation.append(("call", (call["function"]["name"], json.loads(call["function"]["arguments"]))))
+    return conversation

@@ -19,7 +19,7 @@ from holdfast.embed import EmbeddedBlobs
 from holdfast.errors import Refused, Unavailable
 from holdfast.protocol import limits
 from holdfast.session.access import full_access
-from tests.adapters.conftest import conversing as an_agent
+from tests.adapters.conftest import converse_agent as an_agent
 from tests.adapters.replay import Provider
 from tests.adapters.scripts import ALL, streamed
 from tests.adapters.workshop import Workshop, ended, logged
@@ -62,7 +62,7 @@ async def lost(task: asyncio.Task[None]) -> None:
 # --- the state
 @pytest.mark.parametrize("size", [10, 100_000])
 async def test_a_later_attempt_has_the_state(brief: House, size: int) -> None:
-    state, kept, recalled = b"{" + b"tide " * size, asyncio.Event(), list[Any]()
+    state, saved, recalled = b"{" + b"tide " * size, asyncio.Event(), list[Any]()
 
     async def write(run: RunContext) -> None:
         mine = Checkpoint(run, "test")
@@ -70,12 +70,12 @@ async def test_a_later_attempt_has_the_state(brief: House, size: int) -> None:
         if run.attempt_number == 1:
             await mine.save(state)
             await run.flush()
-            kept.set()
+            saved.set()
             await asyncio.Event().wait()
 
     session, task = await working(brief, write)
     run = await session.send("go")
-    await kept.wait()
+    await saved.wait()
     await lost(task)
     worker = await brief.worker()
     worker.blobs = EmbeddedBlobs(brief.hub, full_access("t", "agent:worker", ("*",)))
@@ -90,7 +90,7 @@ async def test_a_state_too_large_to_be_kept_does_not_lose_the_run(
 ) -> None:
     """It goes on, and keeps its worker while people think; a later attempt says why it cannot go on."""
     monkeypatch.setattr(limits, "BLOB_BYTES", 64)
-    asked = asyncio.Event()
+    approval_requested = asyncio.Event()
 
     async def write(run: RunContext) -> None:
         mine = Checkpoint(run, "test")
@@ -99,7 +99,7 @@ async def test_a_state_too_large_to_be_kept_does_not_lose_the_run(
         assert mine.is_saved
         await mine.save(b"x" * 65)
         assert not mine.is_saved
-        asked.set()
+        approval_requested.set()
         await ask_all(run, [Question("q", "go", {})], wait=mine.is_saved)
         await run.say("done")
 
@@ -115,7 +115,7 @@ async def test_an_attempt_after_one_that_could_not_be_kept_does_nothing_twice(
     brief: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "BLOB_BYTES", 64)
-    kept, acted = asyncio.Event(), list[int]()
+    saved, acted = asyncio.Event(), list[int]()
 
     async def write(run: RunContext) -> None:
         mine = Checkpoint(run, "test")
@@ -123,12 +123,12 @@ async def test_an_attempt_after_one_that_could_not_be_kept_does_nothing_twice(
         acted.append(run.attempt_number)
         await mine.save(b"x" * 65)
         await run.flush()
-        kept.set()
+        saved.set()
         await asyncio.Event().wait()
 
     session, task = await working(brief, write)
     run = await session.send("go")
-    await kept.wait()
+    await saved.wait()
     await lost(task)
     worker = await brief.worker()
     worker.add_agent("writer", write)
@@ -203,12 +203,12 @@ async def test_a_call_that_asks_is_made_again_and_one_that_went_on_is_not(brief:
 # --- decisions
 async def test_a_decision_about_another_action_is_none(house: House) -> None:
     """Were an id used again, for something else, it must not be taken for allowed."""
-    given: list[Any] = []
+    received: list[Any] = []
 
     async def write(run: RunContext) -> None:
-        given.extend(await ask_all(run, [Question("q", "pay", {"amount": 5})], wait=False))
-        given.extend(await ask_all(run, [Question("q", "pay", {"amount": 5})], wait=False))
-        given.extend(await ask_all(run, [Question("q", "pay", {"amount": 5_000})], wait=False))
+        received.extend(await ask_all(run, [Question("q", "pay", {"amount": 5})], wait=False))
+        received.extend(await ask_all(run, [Question("q", "pay", {"amount": 5})], wait=False))
+        received.extend(await ask_all(run, [Question("q", "pay", {"amount": 5_000})], wait=False))
 
     session, _ = await working(house, write)
     run = await session.send("go", attempts=1)
@@ -216,7 +216,7 @@ async def test_a_decision_about_another_action_is_none(house: House) -> None:
     await session.approve(items(view, "approval")[0]["id"])
     over = await run.finished()
     assert over["error"]["code"] == "content.exists", over
-    assert [bool(approval) for approval in given] == [True, True]
+    assert [bool(approval) for approval in received] == [True, True]
 
 
 async def test_two_questions_at_once_with_one_id_are_refused(house: House) -> None:
@@ -238,10 +238,10 @@ async def test_arguments_that_an_approval_cannot_carry_are_told_as_text(house: H
         for _ in range(5_000):
             value = [value]
         args = {"deep": value}
-    given: list[Any] = []
+    received: list[Any] = []
 
     async def write(run: RunContext) -> None:
-        given.extend(await ask_all(run, [Question("q", "pay", args)], wait=False))
+        received.extend(await ask_all(run, [Question("q", "pay", args)], wait=False))
 
     session, _ = await working(house, write)
     run = await session.send("go", attempts=1)
@@ -250,7 +250,7 @@ async def test_arguments_that_an_approval_cannot_carry_are_told_as_text(house: H
     assert list(approval["args"]) == ["json"] and isinstance(approval["args"]["json"], str)
     await session.approve(approval["id"])
     assert (await run.finished())["status"] == "completed"
-    assert given[0] and given[0].args is args
+    assert received[0] and received[0].args is args
 
 
 # --- rounds
@@ -288,7 +288,7 @@ async def test_a_conversation_that_gets_nowhere_ends(
     bench: Workshop, provider: Provider, api: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conversation.Conversation, "_request", lambda self, history: asyncio.sleep(0))
-    provider.script = lambda _, asked: streamed(api, "Hello.")
+    provider.script = lambda _, request: streamed(api, "Hello.")
     await bench.worker(writer=an_agent(api, provider))
     session = await bench.session()
     run = await session.send("go", attempts=1)

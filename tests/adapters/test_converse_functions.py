@@ -34,18 +34,18 @@ def rent(
 
 
 def test_a_signature_becomes_a_schema_and_arguments_what_it_names() -> None:
-    told = function(rent)
-    assert (told.name, told.description) == ("rent", "Rent a boat.")
-    assert told.parameters["required"] == ["boat", "day", "hours"]
-    assert told.parameters["properties"]["boat"] == {"$ref": "#/$defs/Boat"}
-    assert set(told.parameters["$defs"]) == {"Boat", "Kind"}
-    given = {"boat": {"length": 7}, "day": "2026-11-23", "hours": 2, "pay": "cash"}
-    assert told.convert_args(given) == {
+    tool = function(rent)
+    assert (tool.name, tool.description) == ("rent", "Rent a boat.")
+    assert tool.parameters["required"] == ["boat", "day", "hours"]
+    assert tool.parameters["properties"]["boat"] == {"$ref": "#/$defs/Boat"}
+    assert set(tool.parameters["$defs"]) == {"Boat", "Kind"}
+    arguments = {"boat": {"length": 7}, "day": "2026-11-23", "hours": 2, "pay": "cash"}
+    assert tool.convert_args(arguments) == {
         "boat": Boat(7), "day": datetime.date(2026, 11, 23), "hours": 2, "crew": [], "pay": "cash", "note": None,
     }  # fmt: skip
     for wrong in ({"hours": 0}, {"hours": "2"}, {"boat": 7}, {"pay": "gold"}, {"more": 1}):
         with pytest.raises(ValueError):
-            told.convert_args(given | wrong)
+            tool.convert_args(arguments | wrong)
 
 
 def test_a_type_named_like_its_tool() -> None:

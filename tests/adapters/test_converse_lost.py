@@ -12,9 +12,9 @@ import pytest
 from holdfast.agents.adapters.conversation import Rules
 from holdfast.agents.run import RunContext
 from holdfast.protocol import events as e
-from tests.adapters.conftest import conversing
+from tests.adapters.conftest import converse_agent
 from tests.adapters.replay import Provider
-from tests.adapters.scripts import ALL, said_to, streamed
+from tests.adapters.scripts import ALL, conversation_of, streamed
 from tests.adapters.workshop import Workshop, answers, ended, items, open_workshop, seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
@@ -42,9 +42,9 @@ def two_steps(api: str) -> list[bytes]:
 @pytest.mark.parametrize("api", ALL)
 async def test_lost_between_the_answer_and_its_call(bench: Workshop, provider: Provider, api: str) -> None:
     till, reached = Till(), asyncio.Event()
-    said = two_steps(api)
-    provider.script = lambda number, asked: said[number]
-    inner = conversing(api, provider, till.charge)
+    responses = two_steps(api)
+    provider.script = lambda number, request: responses[number]
+    inner = converse_agent(api, provider, till.charge)
 
     async def dying(run: RunContext) -> None:
         async def call(*_: Any, **__: Any) -> None:
@@ -64,7 +64,7 @@ async def test_lost_between_the_answer_and_its_call(bench: Workshop, provider: P
     await bench.worker(writer=inner)
     view = await ended(session, run.id)
     assert view.runs[run.id]["losses"] and view.runs[run.id]["status"] == "completed", view.runs[run.id]
-    assert till.charged == [7] and len(provider.asked) == 2
+    assert till.charged == [7] and len(provider.requests) == 2
     assert answers(view, run.id) == ["Let me see.", "It is paid."]
     assert [(i["id"], i["status"]) for i in items(view, "tool")] == [(f"{run.id}.c", "done")]
 
@@ -74,10 +74,10 @@ async def test_lost_between_the_answer_and_its_call(bench: Workshop, provider: P
 async def test_lost_inside_a_tool(
     bench: Workshop, provider: Provider, api: str, idempotent: tuple[str, ...], status: str, times: int
 ) -> None:
-    till, said = Till(), two_steps(api)
+    till, responses = Till(), two_steps(api)
     till.go_on.clear()
-    provider.script = lambda number, asked: said[number]
-    agent = conversing(api, provider, till.charge, rules=Rules(idempotent=idempotent))
+    provider.script = lambda number, request: responses[number]
+    agent = converse_agent(api, provider, till.charge, rules=Rules(idempotent=idempotent))
     worker = await bench.worker(writer=agent)
     session = await bench.session()
     run = await session.send("Charge")
@@ -88,17 +88,19 @@ async def test_lost_inside_a_tool(
     view = await ended(session, run.id)
     assert view.runs[run.id]["status"] == status
     assert till.charged == [7] * times
-    assert len(provider.asked) == times
+    assert len(provider.requests) == times
     if status == "failed":
         assert view.runs[run.id]["error"]["code"] == "tool.outcome_unknown"
 
 
 @pytest.mark.parametrize("api", ALL)
 async def test_lost_in_the_answer_after_a_tool(bench: Workshop, provider: Provider, api: str) -> None:
-    till, said = Till(), two_steps(api)
-    half = said[1].index(b"\n\n", said[1].index(b"It is")) + 2
-    provider.script = lambda number, asked: (said[1][:half], asyncio.Event()) if number == 1 else said[min(number, 1)]
-    agent = conversing(api, provider, till.charge)
+    till, responses = Till(), two_steps(api)
+    half = responses[1].index(b"\n\n", responses[1].index(b"It is")) + 2
+    provider.script = lambda number, request: (
+        (responses[1][:half], asyncio.Event()) if number == 1 else responses[min(number, 1)]
+    )
+    agent = converse_agent(api, provider, till.charge)
     worker = await bench.worker(writer=agent)
     session = await bench.session()
     run = await session.send("Charge")
@@ -107,8 +109,8 @@ async def test_lost_in_the_answer_after_a_tool(bench: Workshop, provider: Provid
     await bench.worker(writer=agent)
     view = await ended(session, run.id)
     assert view.runs[run.id]["status"] == "completed", view.runs[run.id]
-    assert till.charged == [7] and len(provider.asked) == 3
-    assert said_to(api, provider.asked[1]) == said_to(api, provider.asked[2])
+    assert till.charged == [7] and len(provider.requests) == 3
+    assert conversation_of(api, provider.requests[1]) == conversation_of(api, provider.requests[2])
     shown = [(i["text"], i["status"]) for i in items(view, "message", run=run.id)]
     assert shown == [("Let me see.", "complete"), ("It is", "cut"), ("It is paid.", "complete")]
 
@@ -116,8 +118,8 @@ async def test_lost_in_the_answer_after_a_tool(bench: Workshop, provider: Provid
 @pytest.mark.parametrize("api", ALL)
 async def test_lost_after_everything_was_said(bench: Workshop, provider: Provider, api: str) -> None:
     over = asyncio.Event()
-    provider.script = lambda number, asked: streamed(api, "It is paid.")
-    inner = conversing(api, provider)
+    provider.script = lambda number, request: streamed(api, "It is paid.")
+    inner = converse_agent(api, provider)
 
     async def dying(run: RunContext) -> None:
         await inner(run)
@@ -133,7 +135,7 @@ async def test_lost_after_everything_was_said(bench: Workshop, provider: Provide
     await bench.worker(writer=inner)
     view = await ended(session, run.id)
     assert view.runs[run.id]["status"] == "completed" and view.runs[run.id]["losses"]
-    assert answers(view, run.id) == ["It is paid."] and len(provider.asked) == 1
+    assert answers(view, run.id) == ["It is paid."] and len(provider.requests) == 1
 
 
 @pytest.mark.parametrize("api", ALL)
@@ -149,7 +151,7 @@ async def test_a_steer_that_a_lost_attempt_had_taken_is_told_once(
 
     asked_again = asyncio.Event()
 
-    def script(number: int, asked: dict[str, Any]) -> Any:
+    def script(number: int, request: dict[str, Any]) -> Any:
         if number == 0:
             return streamed(api, "", ("a", "price", {}))
         if number == 1:
@@ -158,7 +160,7 @@ async def test_a_steer_that_a_lost_attempt_had_taken_is_told_once(
         return streamed(api, "3 €")
 
     provider.script = script
-    agent = conversing(api, provider, price)
+    agent = converse_agent(api, provider, price)
     worker = await bench.worker(writer=agent)
     run = await session.send("How much?")
     await asyncio.wait_for(asked_again.wait(), 20)
@@ -166,7 +168,7 @@ async def test_a_steer_that_a_lost_attempt_had_taken_is_told_once(
     await bench.worker(writer=agent)
     view = await ended(session, run.id)
     assert answers(view, run.id) == ["3 €"], view.runs[run.id]
-    assert said_to(api, provider.asked[2]) == [
+    assert conversation_of(api, provider.requests[2]) == [
         ("user", "How much?"), ("call", ("price", {})), ("result", "3"), ("user", "In euros"),
     ]  # fmt: skip
 
@@ -174,15 +176,15 @@ async def test_a_steer_that_a_lost_attempt_had_taken_is_told_once(
 async def test_two_conversations_in_one_run_are_kept_apart(bench: Workshop, provider: Provider) -> None:
     api, till = "openai.chat", Till()
     done = asyncio.Event()
-    said = [
+    responses = [
         streamed(api, "", ("0", "charge", {"order": 7})), streamed(api, "Paid."),
         streamed(api, "", ("0", "charge", {"order": 8})), streamed(api, "Paid, too."),
     ]  # fmt: skip
-    provider.script = lambda number, asked: said[number]
+    provider.script = lambda number, request: responses[number]
 
     async def twice(run: RunContext) -> None:
-        await conversing(api, provider, till.charge, prompt="Charge 7")(run)
-        await conversing(api, provider, till.charge, prompt="Charge 8")(run)
+        await converse_agent(api, provider, till.charge, prompt="Charge 7")(run)
+        await converse_agent(api, provider, till.charge, prompt="Charge 8")(run)
 
     async def dying(run: RunContext) -> None:
         await twice(run)
@@ -198,7 +200,7 @@ async def test_two_conversations_in_one_run_are_kept_apart(bench: Workshop, prov
     await bench.worker(writer=twice)
     view = await ended(session, run.id)
     assert view.runs[run.id]["status"] == "completed" and view.runs[run.id]["losses"], view.runs[run.id]
-    assert till.charged == [7, 8] and len(provider.asked) == 4
+    assert till.charged == [7, 8] and len(provider.requests) == 4
     assert answers(view, run.id) == ["Paid.", "Paid, too."]
 
 
@@ -212,14 +214,14 @@ def dying_at(event: int, died: asyncio.Event, inner: Callable[[RunContext], Awai
         if run.attempt_number > 1:
             await inner(run)
             return
-        producer, count, kept = run.attempt.producer, 0, False
+        producer, count, saved = run.attempt.producer, 0, False
         put, flush = producer.put, producer.flush
 
         def dying_put(type_: str, data: dict[str, Any]) -> None:
-            nonlocal count, kept
+            nonlocal count, saved
             count += 1
-            if count < event or (kept and type_ == e.TEXT_END):
-                kept = type_ in (e.CUSTOM, e.TEXT_END)
+            if count < event or (saved and type_ == e.TEXT_END):
+                saved = type_ in (e.CUSTOM, e.TEXT_END)
                 put(type_, data)
             else:
                 died.set()
@@ -244,32 +246,32 @@ async def test_wherever_a_worker_dies_nothing_happens_twice(tmp_path: Path, prov
         charged.setdefault(run.session.id, []).append(order)
         return "charged"
 
-    said = [
+    responses = [
         streamed(api, "Let me see.", ("0", "charge", {"order": 1}), ("1", "charge", {"order": 2})),
         streamed(api, "", ("0", "charge", {"order": 3})),
         streamed(api, "All is paid."),
     ]
     results = [0, 2, 3]
-    provider.script = lambda number, asked: said[
-        results.index(sum(kind == "result" for kind, _ in said_to(api, asked)))
+    provider.script = lambda number, request: responses[
+        results.index(sum(kind == "result" for kind, _ in conversation_of(api, request)))
     ]
-    inner = conversing(api, provider, charge)
+    inner = converse_agent(api, provider, charge)
     async with open_workshop(tmp_path, lease_s=3.0) as shop:
-        person, begun = await shop.person(), []
+        person, attempts = await shop.person(), []
         for number in range(1, clients):
             died = asyncio.Event()
             worker = await shop.worker(**{f"w{number}": dying_at(number, died, inner)})
             session = await person.create(f"s{number}", agent=f"w{number}")
-            begun.append((worker, session, await session.send("Charge"), died))
-        for worker, session, run, died in begun:
+            attempts.append((worker, session, await session.send("Charge"), died))
+        for worker, session, run, died in attempts:
             over = asyncio.create_task(ended(session, run.id))
             await asyncio.wait({over, asyncio.create_task(died.wait())}, return_when="FIRST_COMPLETED")
             await worker.leave()
             over.cancel()
-        assert not begun[-1][3].is_set(), "the loop has more events than this test kills it at"
+        assert not attempts[-1][3].is_set(), "the loop has more events than this test kills it at"
         await shop.worker(**{f"w{number}": inner for number in range(1, clients)})
         outcomes = set()
-        for _, session, run, died in begun:
+        for _, session, run, died in attempts:
             view = await ended(session, run.id)
             status = view.runs[run.id]["status"]
             outcomes.add(status)

@@ -62,14 +62,14 @@ class Provider:
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
-        gone = asyncio.ensure_future(reader.read(1))
+        disconnected = asyncio.ensure_future(reader.read(1))
         delta = {"role": "assistant", "content": "on and "}
         choice = {"index": 0, "delta": delta, "finish_reason": None}
         chunk = {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [choice]}
-        while not gone.done():
+        while not disconnected.done():
             writer.write(f"data: {json.dumps(chunk)}\n\n".encode())
             await writer.drain()
-            await asyncio.wait({gone}, timeout=0.01)
+            await asyncio.wait({disconnected}, timeout=0.01)
         self.left.set()
 
 

@@ -32,10 +32,10 @@ async def test_everything_a_generator_can_say(bench: Workshop) -> None:
         yield {"type": "activity", "name": "plan", "content": ["a"]}
         yield {"type": "custom", "name": "ping", "value": 1}
 
-    told = []
+    results = []
 
     async def writer(run: RunContext) -> None:
-        told.append(await generator.stream(run, answer(run.input.text)))
+        results.append(await generator.stream(run, answer(run.input.text)))
 
     await bench.worker(writer=writer)
     session = await bench.session()
@@ -43,7 +43,7 @@ async def test_everything_a_generator_can_say(bench: Workshop) -> None:
     view = await ended(session, run.id)
     assert view.runs[run.id]["status"] == "completed"
     assert answers(view, run.id) == ["It is two."]
-    assert told[0].text == "It is two."
+    assert results[0].text == "It is two."
     assert [i["text"] for i in items(view, "reasoning", status="complete")] == ["Hm."]
     assert [(i["name"], i["status"]) for i in items(view, "step")] == [("look", "complete"), ("tell", "complete")]
     first, second = items(view, "tool")

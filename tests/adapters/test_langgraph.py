@@ -64,10 +64,10 @@ async def test_text_tool_calls_steps_and_usage(shop: Workshop) -> None:
 
 
 async def test_the_conversation_before_is_told_with_its_tool_calls(shop: Workshop) -> None:
-    told: list[list[BaseMessage]] = []
+    requests: list[list[BaseMessage]] = []
 
     def say(messages: list[BaseMessage]) -> str | dict[str, Any]:
-        told.append(messages)
+        requests.append(messages)
         return uses("price", '{"of": "tea"}')(messages)
 
     @tool
@@ -79,11 +79,11 @@ async def test_the_conversation_before_is_told_with_its_tool_calls(shop: Worksho
     session = await shop.session()
     for words in "What is tea?", "And again?":
         await ended(session, (await session.send(words)).id)
-    types = [(m.type, m.text) for m in told[-1]]
+    types = [(m.type, m.text) for m in requests[-1]]
     assert types == [
         ("human", "What is tea?"), ("ai", ""), ("tool", "250"), ("ai", "It came to 250"), ("human", "And again?")
     ]  # fmt: skip
-    assert told[-1][1].tool_calls[0]["args"] == {"of": "tea"}  # type: ignore[attr-defined]
+    assert requests[-1][1].tool_calls[0]["args"] == {"of": "tea"}  # type: ignore[attr-defined]
 
 
 class Letter(TypedDict):
@@ -325,8 +325,8 @@ async def test_subgraphs_speak_for_themselves_and_a_second_reader_sees_the_same(
         mine = await ended(session, run.id)
         theirs = await live.until(lambda view: view.runs[run.id]["status"] == "completed")
         assert theirs.export() == mine.export()
-    said = [(i["actor"], i["text"]) for i in items(mine, "message")][1:]
-    assert said == [("agent:editor/scout", "tides rise"), ("agent:editor", "They say: tides rise")]
+    texts = [(i["actor"], i["text"]) for i in items(mine, "message")][1:]
+    assert texts == [("agent:editor/scout", "tides rise"), ("agent:editor", "They say: tides rise")]
     (child,) = [r for r in mine.runs.values() if r.get("parent") == run.id]
     assert (child["agent"], child["status"]) == ("editor/scout", "completed")
 

@@ -69,13 +69,13 @@ async def test_each_request_is_an_approval_and_the_decisions_come_in_order(
     session = await shop.session()
     run = await session.send("go")
     view = await seen(session, lambda v: len(items(v, "approval", status="pending")) == 3)
-    asked = sorted(items(view, "approval"), key=lambda a: a["args"]["n"])
-    assert [(a["tool"], a["args"]) for a in asked] == [("mail", {"n": 0}), ("pay", {"n": 1}), ("mail", {"n": 2})]
+    approvals = sorted(items(view, "approval"), key=lambda a: a["args"]["n"])
+    assert [(a["tool"], a["args"]) for a in approvals] == [("mail", {"n": 0}), ("pay", {"n": 1}), ("mail", {"n": 2})]
     for number in order:
         if number == 1:
-            await session.deny(asked[number]["id"], note="too much", hash=asked[number]["hash"])
+            await session.deny(approvals[number]["id"], note="too much", hash=approvals[number]["hash"])
         else:
-            await session.approve(asked[number]["id"], hash=asked[number]["hash"])
+            await session.approve(approvals[number]["id"], hash=approvals[number]["hash"])
     view = await ended(session, run.id)
     decisions = [{"type": "approve"}, {"type": "reject", "message": "too much"}, {"type": "approve"}]
     assert answers(view, run.id) == [str({"decisions": decisions})], view.runs[run.id]
@@ -91,8 +91,8 @@ async def test_a_graph_of_its_own_says_how_each_is_answered(shop: Workshop) -> N
     view = await seen(session, lambda v: len(items(v, "approval", status="pending")) == 2)
     for approval in items(view, "approval"):
         await (session.approve if approval["tool"] == "mail" else session.deny)(approval["id"])
-    told = [{"type": "respond", "message": "mail True"}, {"type": "respond", "message": "pay False"}]
-    assert answers(await ended(session, run.id), run.id) == [str({"decisions": told})]
+    expected = [{"type": "respond", "message": "mail True"}, {"type": "respond", "message": "pay False"}]
+    assert answers(await ended(session, run.id), run.id) == [str({"decisions": expected})]
 
 
 @pytest.mark.parametrize("wait", [True, False])
@@ -109,10 +109,10 @@ async def test_a_wrapper_of_tools_asks_for_each_call(shop: Workshop, wait: bool)
     async def gate(request: Any, execute: Any) -> Any:
         call = request.tool_call
         about = {"type": "tool_approval", "tool_call_id": call["id"], "name": call["name"], "args": call["args"]}
-        said = interrupt({**about, "description": "pay"})
-        if said["type"] == "approve":
+        decision = interrupt({**about, "description": "pay"})
+        if decision["type"] == "approve":
             return await execute(request)
-        return ToolMessage(f"rejected: {said.get('message')}", tool_call_id=call["id"], status="error")
+        return ToolMessage(f"rejected: {decision.get('message')}", tool_call_id=call["id"], status="error")
 
     def think(state: Talk) -> Any:
         results = [m.text for m in state["messages"] if isinstance(m, ToolMessage)]

@@ -61,9 +61,9 @@ async def test_of_two_that_ask_only_the_approved_one_acts(shop: Workshop, wait: 
         assert answers(view, run) == [("did refund; no close", "no refund; did close")[first]]
         shows(view, desk)
 
-    begun = await hired(shop, *((desk, {"wait": wait}) for desk in desks))
+    hires = await hired(shop, *((desk, {"wait": wait}) for desk in desks))
     await asyncio.gather(
-        *(one(*at, desk, first, last) for at, desk, (first, last, _) in zip(begun, desks, ways, strict=True))
+        *(one(*at, desk, first, last) for at, desk, (first, last, _) in zip(hires, desks, ways, strict=True))
     )
 
 
@@ -95,17 +95,17 @@ async def test_a_tool_that_asks_beside_another(shop: Workshop, what: str) -> Non
         decisions = {(key, n): yes for key in "abcdefg" for n in (1, 2)}
         view = await decide(session, run, decisions, random.Random(1))
         assert view.runs[run]["status"] == "completed", view.runs[run]
-        said, acted = expected([BESIDE[what]], decisions)
-        assert answers(view, run) == [said]
+        result, acted = expected([BESIDE[what]], decisions)
+        assert answers(view, run) == [result]
         assert sorted(desk.acted) == sorted(acted), "each acts once"
         shows(view, desk)
         if what not in BY_CHANCE:
             plain = Desk(BESIDE[what])
-            assert await plainly(plain, decisions) == said
+            assert await plainly(plain, decisions) == result
             assert sorted(set(plain.acted)) == sorted(acted)
 
-    begun = await hired(shop, *((desk, {"wait": wait}) for desk, (wait, _) in zip(desks, ways, strict=True)))
-    await asyncio.gather(*(one(*at, desk, yes) for at, desk, (_, yes) in zip(begun, desks, ways, strict=True)))
+    hires = await hired(shop, *((desk, {"wait": wait}) for desk, (wait, _) in zip(desks, ways, strict=True)))
+    await asyncio.gather(*(one(*at, desk, yes) for at, desk, (_, yes) in zip(hires, desks, ways, strict=True)))
 
 
 async def test_many_rounds_of_any_tools_come_to_what_was_decided(shop: Workshop) -> None:
@@ -122,24 +122,24 @@ async def test_many_rounds_of_any_tools_come_to_what_was_decided(shop: Workshop)
         decisions = {(f"k{n}", m): dice.random() < 0.5 for n in range(40) for m in (1, 2)}
         view = await decide(session, run, decisions, dice)
         assert view.runs[run]["status"] == "completed", (rounds, view.runs[run])
-        said, acted = expected(rounds, decisions)
-        assert answers(view, run) == [said], rounds
+        result, acted = expected(rounds, decisions)
+        assert answers(view, run) == [result], rounds
         assert sorted(desk.acted) == sorted(acted), rounds
         shows(view, desk)
 
-    begun = await hired(shop, *((desk, options) for _, _, desk, options in plans))
+    hires = await hired(shop, *((desk, options) for _, _, desk, options in plans))
     await asyncio.gather(
-        *(one(*at, dice, rounds, desk) for at, (dice, rounds, desk, _) in zip(begun, plans, strict=True))
+        *(one(*at, dice, rounds, desk) for at, (dice, rounds, desk, _) in zip(hires, plans, strict=True))
     )
 
 
 # --- other forms
 async def test_a_node_that_asks_twice_is_answered_twice(shop: Workshop) -> None:
-    said: list[Any] = []
+    responses: list[Any] = []
 
     def think(state: Talk) -> Any:
-        said[:] = [interrupt({"action": "pay", "amount": 5}) for _ in range(2)]
-        return {"messages": [AIMessage(str(said))]}
+        responses[:] = [interrupt({"action": "pay", "amount": 5}) for _ in range(2)]
+        return {"messages": [AIMessage(str(responses))]}
 
     graph = StateGraph(Talk).add_node("think", think).add_edge(START, "think").compile()
     await shop.worker(writer=serving(graph))

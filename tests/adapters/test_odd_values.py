@@ -74,8 +74,8 @@ def converse(tool: Tool, args: str, words: list[str]) -> Any:
             else:
                 for piece in ("", args[:9], args[9:]):
                     call = {"index": 0, "function": {"arguments": piece}}
-                    begun = {"id": "c1", "function": {"name": "use", "arguments": ""}} if not piece else {}
-                    yield {"choices": [{"index": 0, "delta": {"tool_calls": [call | begun]}}]}
+                    start = {"id": "c1", "function": {"name": "use", "arguments": ""}} if not piece else {}
+                    yield {"choices": [{"index": 0, "delta": {"tool_calls": [call | start]}}]}
             yield {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
     async def writer(run: RunContext) -> None:
@@ -132,9 +132,9 @@ def with_openai_agents(tool: Tool, args: str, words: list[str]) -> Any:
     def use(of: str) -> Any:
         return tool(of)
 
-    def say(given: list[Any]) -> Any:
-        json.dumps(given, ensure_ascii=False, default=str).encode()
-        return "|".join(words) if outputs(given) or not args else [(CALL, "use", args)]
+    def say(items: list[Any]) -> Any:
+        json.dumps(items, ensure_ascii=False, default=str).encode()
+        return "|".join(words) if outputs(items) or not args else [(CALL, "use", args)]
 
     agent = agents.Agent(name="a", model=Scripted(say), tools=[use])
 
@@ -158,13 +158,13 @@ async def ran(house: House, *writers: Any) -> list[tuple[str, Any]]:
 
     house.serve(worker)
     person = await house.client("user:ann")
-    told = []
+    results = []
     for number in range(len(writers)):
         session = await person.create(f"s{number}", agent="writer")
         run = await session.send(str(number), attempts=1)
         await run.finished()
-        told.append((run.id, await session.state()))
-    return told
+        results.append((run.id, await session.state()))
+    return results
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -192,26 +192,28 @@ HIGH, LOW = "\ud83c", "\udf0a"
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 async def test_halves_in_words_and_arguments(house: House, framework: Any) -> None:
-    given: list[str] = []
+    received: list[str] = []
 
     def note(of: str) -> str:
-        given.append(of)
+        received.append(of)
         return "noted"
 
     texts = [["sea " + HIGH, LOW + " end"], ["sea " + HIGH, " end"], ["sea " + HIGH]]
     arguments = [f'{{"of": "{HIGH}{LOW}"}}', f'{{"of": "{HIGH} x"}}', '{"of": "\\ud83c\\udf0a"}', '{"of": "\\ud83c x"}']
     writers = [framework(note, "", words) for words in texts]
     writers += [framework(note, args, ["Done " + HIGH, LOW]) for args in arguments]
-    told = await ran(house, *writers)
-    assert [view.runs[run]["status"] for run, view in told] == ["completed"] * len(told), [v.runs[r] for r, v in told]
-    said = ["sea 🌊 end", "sea \ufffd end", "sea \ufffd", *["Done 🌊"] * len(arguments)]
-    assert [answers(view, run) for run, view in told] == [[text] for text in said]
-    assert [of.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for of in given] == [
+    results = await ran(house, *writers)
+    assert [view.runs[run]["status"] for run, view in results] == ["completed"] * len(results), [
+        v.runs[r] for r, v in results
+    ]
+    expected = ["sea 🌊 end", "sea \ufffd end", "sea \ufffd", *["Done 🌊"] * len(arguments)]
+    assert [answers(view, run) for run, view in results] == [[text] for text in expected]
+    assert [of.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for of in received] == [
         "🌊", "\ufffd x", "🌊", "\ufffd x"
     ]  # fmt: skip
-    shown = [items(view, "tool")[0]["args"] for _, view in told[len(texts) :]]
+    shown = [items(view, "tool")[0]["args"] for _, view in results[len(texts) :]]
     assert [json.loads(args)["of"] for args in shown[:3]] == ["🌊", "\ufffd x", "🌊"]
-    assert not [1 for _, view in told for call in items(view, "tool") if call["status"] != "done"]
+    assert not [1 for _, view in results for call in items(view, "tool") if call["status"] != "done"]
 
 
 PIECES = ["sea " + HIGH, LOW + " end " + HIGH, " " + LOW]

@@ -50,24 +50,24 @@ class Scripted(Model):
     ) -> None:
         self.say, self.hold, self.whole = say, hold, whole
         self.holding, self.closed = asyncio.Event(), asyncio.Event()
-        self.told: list[list[Any]] = []
+        self.requests: list[list[Any]] = []
 
     async def get_response(self, *args: Any, **kwargs: Any) -> Any:
         raise AssertionError("not streamed")
 
     async def stream_response(self, system: Any, input: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:  # type: ignore[override]
-        given = [{"role": "user", "content": input}] if isinstance(input, str) else list(input)
-        self.told.append(given)
+        items = [{"role": "user", "content": input}] if isinstance(input, str) else list(input)
+        self.requests.append(items)
         try:
-            async for event in self._events(self.say(given)):
+            async for event in self._events(self.say(items)):
                 yield event
         finally:
             self.closed.set()
 
-    async def _events(self, said: Any) -> AsyncIterator[Any]:
+    async def _events(self, answer: Any) -> AsyncIterator[Any]:
         output: list[Any] = []
-        if isinstance(said, str):
-            for number, word in enumerate(said.split("|")):
+        if isinstance(answer, str):
+            for number, word in enumerate(answer.split("|")):
                 if number == 1 and self.hold is not None:
                     self.holding.set()
                     await self.hold.wait()
@@ -75,11 +75,11 @@ class Scripted(Model):
                     yield event(
                         "output_text.delta", item_id="m", content_index=0, output_index=0, delta=word, logprobs=[]
                     )
-            part = {"type": "output_text", "text": said.replace("|", ""), "annotations": []}
+            part = {"type": "output_text", "text": answer.replace("|", ""), "annotations": []}
             output.append(ResponseOutputMessage.model_validate(
                 {"id": "m", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
             ))  # fmt: skip
-        for index, (call, name, args) in enumerate(said if isinstance(said, list) else []):
+        for index, (call, name, args) in enumerate(answer if isinstance(answer, list) else []):
             item = {"id": f"i{call}", "type": "function_call", "call_id": call, "name": name, "arguments": ""}
             if not self.whole:
                 yield event("output_item.added", output_index=index, item=item)
@@ -101,13 +101,13 @@ def event(kind: str, **fields: Any) -> Any:
     return EVENT.validate_python({"type": f"response.{kind}", "sequence_number": 0, **fields})
 
 
-def outputs(given: list[Any]) -> list[str]:
+def outputs(items: list[Any]) -> list[str]:
     """What tools returned, as the model is told."""
-    return [str(i["output"]) for i in given if i.get("type") == "function_call_output"]
+    return [str(i["output"]) for i in items if i.get("type") == "function_call_output"]
 
 
-def people(given: list[Any]) -> list[str]:
-    return [i["content"] for i in given if i.get("role") == "user"]
+def people(items: list[Any]) -> list[str]:
+    return [i["content"] for i in items if i.get("role") == "user"]
 
 
 def uses(name: str, args: str) -> Callable[[list[Any]], Any]:
@@ -143,8 +143,8 @@ async def test_text_tool_calls_and_usage(shop: Workshop, whole: bool) -> None:
     assert [u["output_tokens"] for u in await logged(operator, "usage.recorded")] == [3, 3]
     second = await session.send("And again?")
     await ended(session, second.id)
-    assert people(model.told[-1]) == ["What is tea?", "And again?"]
-    assert outputs(model.told[-1]) == ["tea 250"]
+    assert people(model.requests[-1]) == ["What is tea?", "And again?"]
+    assert outputs(model.requests[-1]) == ["tea 250"]
 
 
 async def test_approval_after_the_worker_was_let_go(shop: Workshop) -> None:
@@ -174,7 +174,7 @@ async def test_approval_after_the_worker_was_let_go(shop: Workshop) -> None:
     assert view.runs[run.id]["status"] == "completed", view.runs[run.id]
     assert sent == ["bob"]
     assert answers(view, run.id) == ["It came to sent"]
-    assert (len(first.told), len(second.told)) == (1, 1)
+    assert (len(first.requests), len(second.requests)) == (1, 1)
     assert [i["status"] for i in items(view, "tool")] == ["done"]
 
 
@@ -219,7 +219,7 @@ async def test_a_lost_attempt_calls_no_tool_twice_and_says_nothing_twice(shop: W
     assert view.runs[run.id]["losses"] and view.runs[run.id]["status"] == "completed", view.runs[run.id]
     assert called == ["7"]
     assert answers(view, run.id) == ["It came to charged"]
-    assert (len(first.told), len(second.told)) == (2, 1)
+    assert (len(first.requests), len(second.requests)) == (2, 1)
 
 
 @pytest.mark.parametrize("again", [True, False])
@@ -257,7 +257,7 @@ async def test_a_worker_lost_inside_a_tool(shop: Workshop, again: bool) -> None:
     assert called.count("quick") == 1
     if again:
         assert answers(view, run.id) == ["done done at last"], view.runs[run.id]
-        assert (called.count("slow"), len(second.told)) == (2, 1)
+        assert (called.count("slow"), len(second.requests)) == (2, 1)
     else:
         assert called.count("slow") == 1
         assert view.runs[run.id]["status"] == "failed"

@@ -39,8 +39,8 @@ class Whole(Scripted):
     """Also answers without a stream, as the SDK asks for an agent used as a tool that nobody listens to."""
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
-        given = kwargs["input"] if "input" in kwargs else args[1]
-        events = [event async for event in self.stream_response(None, given)]
+        items = kwargs["input"] if "input" in kwargs else args[1]
+        events = [event async for event in self.stream_response(None, items)]
         return ModelResponse(output=events[-1].response.output, usage=Usage(), response_id=None)
 
 
@@ -122,14 +122,14 @@ async def test_it_is_asked_once_and_done_once_or_not_at_all(
     assert desk.acted == (["O1"] if yes else [])
     (approval,) = items(view, "approval")
     assert (approval["tool"], approval["args"]) == ("pay", {"order": "O1"})
-    said = "paid O1" if yes else DENIED
-    assert (await run.text()).endswith(said) and answers(view, run.id) == [said]
+    expected = "paid O1" if yes else DENIED
+    assert (await run.text()).endswith(expected) and answers(view, run.id) == [expected]
     calls = {call["name"]: (call["status"], call["result"], json.loads(call["args"])) for call in items(view, "tool")}
-    assert calls["ask"] == ("done", said, {"input": "pay"})
+    assert calls["ask"] == ("done", expected, {"input": "pay"})
     if speaks:
-        assert calls["pay"] == ("done", said, {"order": "O1"})
+        assert calls["pay"] == ("done", expected, {"order": "O1"})
     assert len(items(view, "tool")) == (2 if speaks else 1)
-    assert [m["text"] for m in items(view, "message", actor="agent:writer/clerk")] == [said]
+    assert [m["text"] for m in items(view, "message", actor="agent:writer/clerk")] == [expected]
 
 
 @pytest.mark.parametrize("wait", [True, False])

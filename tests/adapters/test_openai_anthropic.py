@@ -21,7 +21,7 @@ from tests.adapters.workshop import Workshop, answers, ended, items, logged, see
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
 
-def played(body: bytes, number: int, asked: dict[str, Any]) -> bytes:
+def played(body: bytes, number: int, request: dict[str, Any]) -> bytes:
     """The same answer to every request."""
     return body
 
@@ -41,32 +41,34 @@ async def closed_clients(anyio_backend: str) -> AsyncIterator[None]:
     CLIENTS.clear()
 
 
-def asking(api: str, provider: Provider, told: list[ModelAnswer] | None = None) -> Any:
+def asking(api: str, provider: Provider, answers: list[ModelAnswer] | None = None) -> Any:
     """An agent of three lines, for each API."""
-    told = [] if told is None else told
+    answers = [] if answers is None else answers
     gpt = openai.AsyncOpenAI(base_url=provider.url, api_key=SECRET, max_retries=0)
     claude = anthropic.AsyncAnthropic(base_url=provider.url, api_key=SECRET, max_retries=0)
     CLIENTS.extend((gpt, claude))
     say: Any = [{"role": "user", "content": "hello"}]
 
     async def chat(run: RunContext) -> None:
-        told.append(await openai_chat.relay(run, gpt.chat.completions.create(model="gpt", messages=say, stream=True)))
+        answers.append(
+            await openai_chat.relay(run, gpt.chat.completions.create(model="gpt", messages=say, stream=True))
+        )
 
     async def responses(run: RunContext) -> None:
-        told.append(await openai_responses.relay(run, gpt.responses.create(model="gpt", input=say, stream=True)))
+        answers.append(await openai_responses.relay(run, gpt.responses.create(model="gpt", input=say, stream=True)))
 
     async def messages(run: RunContext) -> None:
         stream = claude.messages.create(model="claude", max_tokens=100, messages=say, stream=True)
-        told.append(await anthropic_messages.relay(run, stream))
+        answers.append(await anthropic_messages.relay(run, stream))
 
     return {"openai.chat": chat, "openai.responses": responses, "anthropic.messages": messages}[api]
 
 
-def expected(api: str, said: list[dict[str, Any]]) -> tuple[str, str, list[tuple[str, str]]]:
+def expected(api: str, events: list[dict[str, Any]]) -> tuple[str, str, list[tuple[str, str]]]:
     """Text, reasoning and calls (name, arguments), folded from the events in the plainest way."""
     text, thought, calls = "", "", dict[Any, list[str]]()
     message = 0
-    for event in said:
+    for event in events:
         kind = event.get("type", "")
         if api == "openai.chat":
             for choice in event.get("choices") or []:
@@ -109,20 +111,20 @@ def expected(api: str, said: list[dict[str, Any]]) -> tuple[str, str, list[tuple
     return text, thought, [(name, args) for name, args in calls.values()]
 
 
-def blocks(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def blocks(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Anthropic's blocks, as they begin."""
-    return [event["content_block"] for event in said if event["type"] == "content_block_start"]
+    return [event["content_block"] for event in events if event["type"] == "content_block_start"]
 
 
-def cited(said: Any) -> set[str]:
+def cited(events: Any) -> set[str]:
     """Every address that is cited, wherever it stands: what is called a citation or an annotation has one."""
-    if isinstance(said, list):
-        return set().union(*map(cited, said))
-    if not isinstance(said, dict):
+    if isinstance(events, list):
+        return set().union(*map(cited, events))
+    if not isinstance(events, dict):
         return set()
-    if said.get("type") in ("url_citation", "web_search_result_location"):
-        return {(said.get("url_citation") or said)["url"]}
-    return set().union(*map(cited, said.values()))
+    if events.get("type") in ("url_citation", "web_search_result_location"):
+        return {(events.get("url_citation") or events)["url"]}
+    return set().union(*map(cited, events.values()))
 
 
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="the recorded streams are not beside this checkout")
@@ -130,22 +132,22 @@ def cited(said: Any) -> set[str]:
 async def test_every_recorded_stream_is_in_the_session(
     bench: Workshop, provider: Provider, api: str, least: int
 ) -> None:
-    told: list[ModelAnswer] = []
-    await bench.worker(writer=asking(api, provider, told))
+    returned_answers: list[ModelAnswer] = []
+    await bench.worker(writer=asking(api, provider, returned_answers))
     person = await bench.person()
     found = recordings(api)
     assert len(found) > least
     failed, unknown = 0, set[str]()
     for number, recording in enumerate(found):
-        said = events(recording)
+        expected_events = events(recording)
         provider.script = partial(played, body_of(recording))
         session = await person.create(f"r{number}", agent="writer")
         run = await session.send("go")
         view = await ended(session, run.id)
-        text, thought, calls = expected(api, said)
+        text, thought, calls = expected(api, expected_events)
         shown = [(i["name"], i["args"]) for i in items(view, "tool") if i["status"] != "done"]
         where = recording["id"]
-        if any(event.get("error") for event in said):
+        if any(event.get("error") for event in expected_events):
             failed += 1
             assert view.runs[run.id]["error"]["code"] == "upstream.failed", where
             continue
@@ -153,14 +155,20 @@ async def test_every_recorded_stream_is_in_the_session(
         assert "".join(answers(view, run.id)) == text, where
         assert "".join(i["text"] for i in items(view, "reasoning")) == thought, where
         assert [c for c in calls if c not in shown] == [], where
-        answer = told[-1]
+        answer = returned_answers[-1]
         assert answer.text + answer.refusal == text, where
         assert [(c.name, c.args) for c in answer.calls if c.kind == "function"] == calls, where
         assert items(view, "tool", status="open") == [], where
-        assert {s["uri"] for m in items(view, "message") for s in m.get("sources", [])} == cited(said), where
-        unknown.update(name for told in await logged(session, "upstream.unknown") for name in told["events"])
+        assert {s["uri"] for m in items(view, "message") for s in m.get("sources", [])} == cited(expected_events), where
+        unknown.update(
+            name
+            for returned_answers in await logged(session, "upstream.unknown")
+            for name in returned_answers["events"]
+        )
         if api == "anthropic.messages":  # the provider's own tools have their results, and one answer is one message
-            calls_made = {block["id"] for block in blocks(said) if block["type"] in ("server_tool_use", "mcp_tool_use")}
+            calls_made = {
+                block["id"] for block in blocks(expected_events) if block["type"] in ("server_tool_use", "mcp_tool_use")
+            }
             assert sum(i["status"] == "done" for i in items(view, "tool")) == len(calls_made), where
             assert len(answers(view, run.id)) <= 1 + len(calls_made) + bool(thought), where
     assert failed < 4
@@ -187,7 +195,7 @@ CHUNKS = {
 
 @pytest.mark.parametrize("api", ALL)
 async def test_a_stop_closes_the_connection_to_the_provider(bench: Workshop, provider: Provider, api: str) -> None:
-    provider.script = lambda _, asked: (framed(CHUNKS[api]).replace(b"data: [DONE]\n\n", b""), asyncio.Event())
+    provider.script = lambda _, request: (framed(CHUNKS[api]).replace(b"data: [DONE]\n\n", b""), asyncio.Event())
     await bench.worker(writer=asking(api, provider))
     session = await bench.session()
     run = await session.send("go")
@@ -203,7 +211,7 @@ async def test_a_stop_closes_the_connection_to_the_provider(bench: Workshop, pro
 
 @pytest.mark.parametrize("api", ALL)
 async def test_a_stream_that_breaks_off_fails_the_run(bench: Workshop, provider: Provider, api: str) -> None:
-    provider.script = lambda _, asked: framed(CHUNKS[api])
+    provider.script = lambda _, request: framed(CHUNKS[api])
     await bench.worker(writer=asking(api, provider))
     session = await bench.session()
     run = await session.send("go")
@@ -217,7 +225,7 @@ async def test_a_stream_that_breaks_off_fails_the_run(bench: Workshop, provider:
 async def test_a_refusal_is_the_runs_error_and_shows_no_secret(
     bench: Workshop, provider: Provider, api: str, status: int, words: str
 ) -> None:
-    provider.script = lambda _, asked: refusal(
+    provider.script = lambda _, request: refusal(
         status, type=words, message=f"No: {SECRET}. See https://example.com/account for why."
     )
     await bench.worker(writer=asking(api, provider))

@@ -13,7 +13,7 @@ from holdfast.agents.adapters import anthropic_messages, generator, openai_chat,
 from holdfast.agents.adapters.answer import ModelAnswer
 from holdfast.agents.run import RunContext
 from holdfast.protocol.fold import View
-from tests.adapters.conftest import conversing
+from tests.adapters.conftest import converse_agent
 from tests.adapters.replay import Provider, framed
 from tests.adapters.workshop import Workshop, answers, ended, items
 from tests.unit.agents.conftest import House
@@ -34,24 +34,24 @@ async def house(anyio_backend: str) -> AsyncIterator[House]:
     await house.close()
 
 
-async def relayed(house: House, api: str, said: list[Event]) -> tuple[View, ModelAnswer]:
+async def relayed(house: House, api: str, events: list[Event]) -> tuple[View, ModelAnswer]:
     """A session after an agent relayed these events, and the answer."""
-    worker, told = await house.worker(), list[ModelAnswer]()
+    worker, answers = await house.worker(), list[ModelAnswer]()
 
     async def stream() -> AsyncIterator[Event]:
-        for event in said:
+        for event in events:
             yield event
 
     @worker.agent("writer")
     async def write(run: RunContext) -> None:
-        told.append(await RELAYS[api](run, stream()))
+        answers.append(await RELAYS[api](run, stream()))
 
     house.serve(worker)
     session = await house.session()
     run = await session.send("go")
     over = await run.finished()
     assert over["status"] == "completed", over
-    return await session.state(), told[0]
+    return await session.state(), answers[0]
 
 
 def said(view: View) -> list[tuple[str, str]]:
@@ -105,9 +105,9 @@ def chunk(delta: Event, finish: str | None = None, **more: Any) -> Event:
 
 
 def item(index: int, item: Event, *between: Event) -> list[Event]:
-    begun = {**item, "content": []} if "content" in item else item
+    started = {**item, "content": []} if "content" in item else item
     return [
-        {"type": "response.output_item.added", "output_index": index, "item": begun},
+        {"type": "response.output_item.added", "output_index": index, "item": started},
         *({"output_index": index, **event} for event in between),
         {"type": "response.output_item.done", "output_index": index, "item": item},
     ]
@@ -154,8 +154,13 @@ async def test_sources_of_a_server_that_searches_stand_once(house: House) -> Non
 async def test_sources_that_are_told_only_with_the_whole_message(house: House) -> None:
     early = {"type": "url_citation", "url": "https://a.example", "title": "A"}
     late = {"type": "file_citation", "file_id": "f1", "filename": "tides.pdf"}
-    told = {"type": "response.output_text.annotation.added", "output_index": 0, "content_index": 0, "annotation": early}
-    view, _ = await relayed(house, "responses", [told, *message(0, "High tide.", early, late), OVER])
+    annotation = {
+        "type": "response.output_text.annotation.added",
+        "output_index": 0,
+        "content_index": 0,
+        "annotation": early,
+    }
+    view, _ = await relayed(house, "responses", [annotation, *message(0, "High tide.", early, late), OVER])
     assert (said(view), sources(view)) == ([("message", "High tide.")], [["https://a.example", "f1"]])
 
 
@@ -323,27 +328,27 @@ async def test_a_search_that_goes_on_after_a_pause_has_its_result(
     rest = messages(found("s1"), text("At six."))
     hold, asked_again = asyncio.Event(), asyncio.Event()
 
-    def script(number: int, asked: dict[str, Any]) -> Any:
-        if "s1" not in json.dumps(asked["messages"]):  # also when the worker left before what it had was stored
+    def script(number: int, request: dict[str, Any]) -> Any:
+        if "s1" not in json.dumps(request["messages"]):  # also when the worker left before what it had was stored
             return framed(paused)
         holds = lost and not asked_again.is_set()
         asked_again.set()
         return (b"", hold) if holds else framed(rest)
 
     provider.script = script
-    worker = await bench.worker(writer=conversing("anthropic.messages", provider, SEARCH))
+    worker = await bench.worker(writer=converse_agent("anthropic.messages", provider, SEARCH))
     session = await bench.session()
     run = await session.send("When is high tide?")
     if lost:
         await asked_again.wait()
         await worker.leave()
-        await bench.worker(writer=conversing("anthropic.messages", provider, SEARCH))
+        await bench.worker(writer=converse_agent("anthropic.messages", provider, SEARCH))
     view = await ended(session, run.id)
     assert view.runs[run.id]["status"] == "completed", view.runs[run.id]
     (call,) = items(view, "tool")
     assert (call["name"], call["status"], call["args"]) == ("web_search", "done", '{"query": "tide"}')
     assert json.loads(call["result"]) == [{"url": "https://a.example"}]
     assert answers(view, run.id) == ["I look.", "At six."]
-    sent = provider.asked[-1]["messages"][-1]
+    sent = provider.requests[-1]["messages"][-1]
     assert [block["type"] for block in sent["content"]] == ["text", "server_tool_use"]
     assert bool(view.runs[run.id].get("losses")) == lost

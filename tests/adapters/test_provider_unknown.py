@@ -12,7 +12,7 @@ from holdfast.agents.run import RunContext
 from holdfast.embed import EmbeddedBlobs
 from holdfast.protocol import limits
 from holdfast.session.access import full_access
-from tests.adapters.conftest import conversing
+from tests.adapters.conftest import converse_agent
 from tests.adapters.replay import Provider, framed
 from tests.adapters.test_provider_events import (
     OVER,
@@ -86,30 +86,30 @@ async def test_what_is_not_known_is_counted_for_operators(house: House, api: str
     events, counts = UNKNOWN[api]
     view, _ = await relayed(house, api, events)
     assert said(view) == [("message", "Hi.")]
-    (told,) = await logged((await house.client("user:operator")).session("s1"), "upstream.unknown")
-    assert told["events"] == counts
-    assert told["adapter"] in ("openai_chat", "openai_responses", "anthropic_messages")
+    (recorded,) = await logged((await house.client("user:operator")).session("s1"), "upstream.unknown")
+    assert recorded["events"] == counts
+    assert recorded["adapter"] in ("openai_chat", "openai_responses", "anthropic_messages")
     assert house.hub.stats.unknown_upstream == sum(counts.values())
 
 
 async def test_people_do_not_read_what_operators_are_told(bench: Workshop, provider: Provider) -> None:
-    provider.script = lambda _, asked: framed([{"type": "applause"}, *messages(text("Hi."))])
-    await bench.worker(writer=conversing("anthropic.messages", provider))
+    provider.script = lambda _, request: framed([{"type": "applause"}, *messages(text("Hi."))])
+    await bench.worker(writer=converse_agent("anthropic.messages", provider))
     session = await bench.session()
     await ended(session, (await session.send("go")).id)
     reader = (await bench.person("user:ben", "read")).session("s1")
     assert await logged(reader, "upstream.unknown") == []
     operator = (await bench.person("user:operator", "read", "admin")).session("s1")
-    assert [told["events"] for told in await logged(operator, "upstream.unknown")] == [{"applause": 1}]
+    assert [recorded["events"] for recorded in await logged(operator, "upstream.unknown")] == [{"applause": 1}]
 
 
 async def test_kinds_without_end_are_counted_together(house: House) -> None:
     many = [{"type": f"kind-{n}\x1b"} for n in range(limits.UNKNOWN_NAMES + 8)]
     await relayed(house, "messages", [*many, {"type": "x" * 10_000}, *messages(text("Hi."))])
     operator = (await house.client("user:operator")).session("s1")
-    (told,) = await logged(operator, "upstream.unknown")
-    assert len(told["events"]) == limits.UNKNOWN_NAMES + 1 and told["events"]["…"] == 9
-    assert all(name.isprintable() and len(name) <= limits.UNKNOWN_NAME_CHARS for name in told["events"])
+    (recorded,) = await logged(operator, "upstream.unknown")
+    assert len(recorded["events"]) == limits.UNKNOWN_NAMES + 1 and recorded["events"]["…"] == 9
+    assert all(name.isprintable() and len(name) <= limits.UNKNOWN_NAME_CHARS for name in recorded["events"])
 
 
 async def test_the_openai_agents_sdk_tells_sources_and_tools_and_what_is_not_known(house: House) -> None:
@@ -162,8 +162,8 @@ async def test_the_openai_agents_sdk_tells_sources_and_tools_and_what_is_not_kno
     view = await session.state()
     assert said(view) == [("tool", "web_search"), ("message", "High tide.")]
     assert sources(view) == [["https://a.example", "https://b.example"]]
-    (told,) = await logged((await house.client("user:operator")).session("s1"), "upstream.unknown")
-    assert told == {"adapter": "openai_agents", "events": {"response.applause": 1}}
+    (recorded,) = await logged((await house.client("user:operator")).session("s1"), "upstream.unknown")
+    assert recorded == {"adapter": "openai_agents", "events": {"response.applause": 1}}
 
 
 async def test_pydantic_ai_makes_one_message_of_an_answer_and_counts_what_is_not_known(house: House) -> None:
@@ -198,5 +198,5 @@ async def test_pydantic_ai_makes_one_message_of_an_answer_and_counts_what_is_not
     assert said(view) == [
         ("message", "tide 0 tide 1 tide 2 tide 3 tide 4 "), ("reasoning", "Hm."), ("message", "six"), ("message", "!")
     ]  # fmt: skip
-    (told,) = await logged((await house.client("user:operator")).session("s1"), "upstream.unknown")
-    assert told == {"adapter": "pydantic_ai", "events": {"FilePart": 1, "SimpleNamespace": 1}}
+    (recorded,) = await logged((await house.client("user:operator")).session("s1"), "upstream.unknown")
+    assert recorded == {"adapter": "pydantic_ai", "events": {"FilePart": 1, "SimpleNamespace": 1}}

@@ -21,7 +21,7 @@ from pydantic_ai.models.test import TestModel
 
 from holdfast.agents.adapters import pydantic_ai
 from holdfast.agents.run import RunContext
-from tests.adapters.pydantic_scripts import Scripted, asked, returned
+from tests.adapters.pydantic_scripts import Scripted, prompts, returned
 from tests.adapters.workshop import Workshop, answers, ended, items, logged, open_workshop, seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
@@ -63,20 +63,20 @@ async def test_a_run_is_text_tool_call_and_result(shop: Workshop) -> None:
 
 
 async def test_the_conversation_before_is_told_with_its_tool_calls(shop: Workshop) -> None:
-    told: list[list[m.ModelMessage]] = []
+    requests: list[list[m.ModelMessage]] = []
     agent = Agent(Scripted("price", '{"of": "tea"}').model, system_prompt="Be brief.")
 
     @agent.tool_plain
     def price(of: str) -> int:
-        told.append([])
+        requests.append([])
         return 250
 
     async def recalls(messages: list[m.ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
-        told.append(messages)
+        requests.append(messages)
         yield "As I said."
 
     async def writer(run: RunContext) -> None:
-        await pydantic_ai.run(run, agent, model=FunctionModel(stream_function=recalls) if told else None)
+        await pydantic_ai.run(run, agent, model=FunctionModel(stream_function=recalls) if requests else None)
 
     await shop.worker(writer=writer)
     session = await shop.session()
@@ -84,8 +84,8 @@ async def test_the_conversation_before_is_told_with_its_tool_calls(shop: Worksho
     await ended(session, first.id)
     second = await session.send("And again?")
     await ended(session, second.id)
-    messages = told[-1]
-    assert asked(messages) == ["What is tea?", "And again?"]
+    messages = requests[-1]
+    assert prompts(messages) == ["What is tea?", "And again?"]
     assert returned(messages) == {"price": "250"}
     assert [p.content for msg in messages for p in msg.parts if isinstance(p, m.SystemPromptPart)] == ["Be brief."]
     calls = [msg for msg in messages if isinstance(msg, m.ModelResponse)]

@@ -17,7 +17,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from holdfast.agents.adapters import pydantic_ai
 from holdfast.agents.run import RunContext
-from tests.adapters.pydantic_scripts import Scripted, asked, returned
+from tests.adapters.pydantic_scripts import Scripted, prompts, returned
 from tests.adapters.workshop import Workshop, answers, ended, items, open_workshop, seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
@@ -173,7 +173,7 @@ async def test_steering_between_two_responses(shop: Workshop) -> None:
         if not returned(messages):
             yield {0: DeltaToolCall(name="price", json_args="{}", tool_call_id="c1")}
         else:
-            yield " + ".join(asked(messages))
+            yield " + ".join(prompts(messages))
 
     agent = Agent(FunctionModel(stream_function=model), tools=[price])
 
@@ -198,7 +198,7 @@ async def test_a_steer_that_a_lost_attempt_had_taken_reaches_the_next(shop: Work
         if not holding.is_set():
             holding.set()
             await asyncio.Event().wait()
-        yield " + ".join(asked(messages))
+        yield " + ".join(prompts(messages))
 
     async def price() -> int:
         await session.run(run.id).steer("In euros, please")

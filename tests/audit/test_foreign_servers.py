@@ -78,7 +78,7 @@ async def anthropic(script: replay.Script, *only: str) -> tuple[Contact, dict[st
         probes = [probe for probe in PROBES if probe.id in only]
         given = AuditOptions(prompt="one", second_prompt="two")
         contact, found = await examine(endpoint, given, budget, Redactor(), probes=probes)
-        return contact, {finding.id: finding for finding in found}, provider.asked
+        return contact, {finding.id: finding for finding in found}, provider.requests
 
 
 async def test_anthropic_as_recorded() -> None:

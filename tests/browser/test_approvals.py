@@ -57,12 +57,12 @@ async def test_the_button_works(
     await tab.type("textarea", whom)
     await tab.press("Enter")
     await tab.until("!!document.querySelector('.approval .approve')", 20)
-    assert whom not in clients.outbox.sent
+    assert whom not in clients.outbox.mails
     if then == "reload":
         await tab.reload()
     await tab.click(".approval .deny" if denied else ".approval .approve")
     states = await shown(tab, denied)
-    assert clients.outbox.sent.count(whom) == (0 if denied else 1)
+    assert clients.outbox.mails.count(whom) == (0 if denied else 1)
     wanted = ("output-denied" if denied else "output-available") if way in DONE else "complete"
     allowed = {wanted, "output-available"} if way in DONE else {wanted}
     assert set(states) <= allowed and (wanted in states or (not states and denied)), states

@@ -1,7 +1,7 @@
 """Agents that ask people about a call which a model has made: one for every adapter, all doing the same.
 
 A person says whom to write to; the model calls ``send_mail``, people are asked, and the agent says what came of it:
-``Sent to bo.`` or ``Not sent: …``. ``Outbox.sent`` are the mails that were sent, whatever anybody was told.
+``Sent to bo.`` or ``Not sent: …``. ``Outbox.mails`` are the mails that were sent, whatever anybody was told.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from holdfast.agents.adapters.conversation import Rules
 from holdfast.agents.run import RunContext
 from tests.adapters.langgraph_scripts import Model, talking
 from tests.adapters.replay import Provider
-from tests.adapters.scripts import said_to, streamed
+from tests.adapters.scripts import conversation_of, streamed
 from tests.adapters.test_openai_agents import Scripted
 
 Agent = Callable[[RunContext], Awaitable[None]]
@@ -50,11 +50,11 @@ class Outbox:
     """Where mails end up."""
 
     def __init__(self) -> None:
-        self.sent: list[str] = []
+        self.mails: list[str] = []
 
     def send(self, to: str) -> str:
         """Send a mail."""
-        self.sent.append(to)
+        self.mails.append(to)
         return f"Sent to {to}."
 
 
@@ -70,16 +70,16 @@ def answer(results: list[str], to: str, number: int) -> str | tuple[str, str, di
     return results[-1] if results else (f"c{number}", "send_mail", {"to": to})
 
 
-def scripted(number: int, asked: dict[str, Any]) -> bytes:
+def scripted(number: int, request: dict[str, Any]) -> bytes:
     """What a provider streams, in the form in which it was asked."""
     api = (
         "openai.responses"
-        if "input" in asked
+        if "input" in request
         else "anthropic.messages"
-        if asked["model"] == "claude"
+        if request["model"] == "claude"
         else "openai.chat"
     )
-    told = said_to(api, asked)
+    told = conversation_of(api, request)
     last = max(n for n, (kind, _) in enumerate(told) if kind == "user")
     results = [str(what) for kind, what in told[last:] if kind == "result"]
     said = answer([r if r.startswith("Sent") else f"Not sent: {r}" for r in results], told[last][1], number)
@@ -189,7 +189,7 @@ def langgraph(outbox: Outbox, *, wait: bool) -> Agent:
     return agent
 
 
-def made(which: str, outbox: Outbox, clients: Clients, *, wait: bool) -> Agent:
+def agent_of(which: str, outbox: Outbox, clients: Clients, *, wait: bool) -> Agent:
     """The agent of an adapter."""
     if which in CONVERSE:
         return conversing(which, outbox, clients, wait=wait)
@@ -219,7 +219,7 @@ async def serving(url: str, token: str) -> AsyncIterator[Outbox]:
         claude = await stack.enter_async_context(anthropic.AsyncAnthropic(**about))
         for which in ADAPTERS:
             for wait, name in HELD.items():
-                hf.add_agent(f"{which}-{name}", made(which, outbox, Clients(gpt, claude), wait=wait))
+                hf.add_agent(f"{which}-{name}", agent_of(which, outbox, Clients(gpt, claude), wait=wait))
         task = asyncio.create_task(hf.serve(slots=32))
         try:
             yield outbox

@@ -48,19 +48,17 @@ def deletion_beside() -> None:
                 await self.wait_until_idle()
             self.state, incarnation = None, self.incarnation
             self.incarnation = ""
-            await self.hub.engine.delete(self.key, incarnation, self.hub.clock.wall_ms(), hot.Index())
+            await self.runtime.engine.delete(self.key, incarnation, self.runtime.clock.wall_ms(), hot.Index())
         except HoldfastError as error:
             return notify(error)
         self.close()
-        self.hub.sessions.pop(self.key, None)
-        self.hub.readers.close_session(self, "session.deleted")
-        self.hub.workers.forget(self)
-        self.hub.lists.remove(self.key)
+        for observer in self._observers:
+            observer.deleted(self)
         return notify({})
 
     def placed(self: Any, op: Any, actor: str, principal: Any, notify: Any) -> None:
         if type(op) is wire.Delete:
-            self.hub.background(delete(self, notify))
+            self.runtime.background(delete(self, notify))
         else:
             place(self, op, actor, principal, notify)
 

@@ -69,7 +69,9 @@ def dirty_read() -> None:
     real = hot.HotSession._append
 
     async def append(self: Any, append: Any) -> None:
-        self.hub.readers.fan_out(self, append.frames, 0)
+        for observer in self._observers:
+            if isinstance(observer, readers.Readers):
+                observer.fan_out(self, append.frames, 0)
         await real(self, append)
 
     replace(hot.HotSession, "_append", append)
@@ -82,7 +84,7 @@ def dirty_read() -> None:
 )
 def assignment_ahead() -> None:
     def when_durable(self: Any, read: Callable[[], Any]) -> Any:
-        future = self.hub.loop.create_future()
+        future = self.runtime.loop.create_future()
         future.set_result(read())
         return future
 
@@ -110,7 +112,8 @@ def snapshot_ahead() -> None:
             folded.apply_all(decode_frame(frame.payload).events)
         return seq, encode(folded.export())
 
-    hot.HotSession._append, hot.HotSession.snapshot = append, snapshot  # type: ignore[method-assign]
+    replace(hot.HotSession, "_append", append)
+    replace(hot.HotSession, "snapshot", snapshot)
 
 
 @mutant("LOG-3", "an append is acknowledged before its commit", SEES, FAILED)
@@ -155,7 +158,7 @@ def refusal_of_the_lost() -> None:
         self.outcome = self.outcome if isinstance(self.outcome, HoldfastError) else error
         self.notify()
 
-    PendingCommand.fail = fail  # type: ignore[method-assign]
+    replace(PendingCommand, "fail", fail)
 
 
 @mutant(
@@ -164,7 +167,7 @@ def refusal_of_the_lost() -> None:
     f"{COMMITS}::test_workers_hear_of_what_was_stored_by_a_commit_that_failed",
 )
 def unheard_commit() -> None:
-    replace(workers.Workers, "on_missed_commit", lambda self, session, events: None)
+    replace(workers.Workers, "missed", lambda self, session, events: None)
 
 
 @mutant("LOG-10", "time follows a wall clock that steps back", PROGRAM)
@@ -210,7 +213,7 @@ def off_by_one_resume() -> None:
 )
 def slow_reader_buffered() -> None:
     def fan_out(self: Any, session: Any, frames: Any, size: int) -> None:
-        batch = hot.batch_of(frames, session.key.session, operator=True)
+        batch = readers.batch_of(frames, session.key.session, operator=True)
         for reader in list(session.readers.values()):
             if reader.live:
                 reader.cursor = frames[-1].last
@@ -327,12 +330,12 @@ def no_turns() -> None:
 
 @mutant("RUN-2", "time in which the hub stood still counts against leases", LEASES)
 def stall_counts() -> None:
-    replace(workers.Workers, "extend_all", lambda self, seconds: None)
+    replace(hot.HotSession, "extend_leases", lambda self, seconds: None)
 
 
 @mutant("RUN-3", "a lease never runs out", LEASES)
 def endless_lease() -> None:
-    replace(workers.Workers, "expire", lambda self, session: None)
+    replace(hot.HotSession, "_expire_leases", lambda self, state: None)
 
 
 @mutant("RUN-5", "a decision does not wake the run that waits for it", "tests/unit/session/test_approvals.py")
@@ -340,15 +343,7 @@ def sleeps_on() -> None:
     replace(approval, "_wake", lambda state, ident, decided_ids, writer: None)
 
 
-for _domain in (
-    "adapters",
-    "feed",
-    "frontends",
-    "governance",
-    "lives",
-    "neighbours",
-    "trust",
-):  # each registers its own
+for _domain in ("adapters", "extensions", "feed", "frontends", "governance", "lives", "neighbours", "trust"):
     importlib.import_module(f"tests.mutants.{_domain}")
 
 

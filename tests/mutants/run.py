@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from conformance.planting import HOLLOW, MISTAKES
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -115,7 +116,7 @@ def main() -> int:
     clean, found = run(names, out)
     table = Table("promise", "bug", "what it breaks", "noticed by", "s", box=None)
     for name, one in found.items():
-        by = one.by if one.failed else "[red]nobody[/]" if not one.broken else "[red]could not run[/]"
+        by = escape(one.by) if one.failed else "[red]nobody[/]" if not one.broken else "[red]could not run[/]"
         table.add_row(MUTANTS[name].rule, name, MUTANTS[name].what, by, f"{one.seconds:.0f}")
     out.print(table)
     for name, one in found.items():

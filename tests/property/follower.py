@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from holdfast.engines.port import Key
+from holdfast.hub import operations
 from holdfast.hub.hub import Hub
 from holdfast.hub.port import Batch
 from holdfast.protocol import wire
@@ -98,7 +99,7 @@ class Follower:
         """Subscribe. What arrives before the answer belongs to the subscription before."""
         done = asyncio.get_running_loop().create_future()
         self.answers[self.next_id] = (done, cursor, view)
-        self.hub.dispatch(self, wire.Subscribe(session="s1", start=start, id=self.next_id))
+        operations.dispatch(self.hub, self, wire.Subscribe(session="s1", start=start, id=self.next_id))
         self.next_id += 1
         await done
 
@@ -118,7 +119,7 @@ class Follower:
 
     async def leave(self) -> None:
         self.open = False
-        await self.hub.execute(self.principal, wire.Unsubscribe(session="s1"), self)
+        await operations.execute(self.hub, self.principal, wire.Unsubscribe(session="s1"), self)
 
     def drain(self) -> None:
         self.paused = False

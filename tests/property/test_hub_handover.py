@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.errors import Unavailable
+from holdfast.hub import operations
 from holdfast.hub.compacting import compact
 from holdfast.hub.hub import Hub
 from holdfast.protocol import events as e
@@ -43,9 +44,9 @@ EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "80"))
 
 async def running(hub: Hub) -> tuple[dict[str, Any], int]:
     """A run that executes for ever, and the tail: usage is said inside runs only."""
-    said = await hub.execute(WRITER, wire.Send(session="s1", text="go", agent="writer"))
+    said = await operations.execute(hub, WRITER, wire.Send(session="s1", text="go", agent="writer"))
     claim = runs.Claim(session="s1", run=said["run"], worker="w", lease_s=1e9)
-    started = await hub.hot(KEY).submit(claim, "system:hub")
+    started = await hub.sessions.hot(KEY).submit(claim, "system:hub")
     return {"run": said["run"], "generation": started["generation"]}, started["last"]
 
 
@@ -64,7 +65,7 @@ async def write(hub: Hub, run: dict[str, Any], count: int, seed: int) -> list[in
         op = wire.Append(session="s1", events=drafts, producer=wire.AppendId(f"p{seed}", 1, n), **run)
         while True:
             try:
-                answer = await hub.execute(WRITER, op)
+                answer = await operations.execute(hub, WRITER, op)
             except Unavailable:
                 await asyncio.sleep(0.003)
                 continue
@@ -113,7 +114,7 @@ async def act(hub: Hub, engine: Any, followers: list[Follower], step: Act) -> No
             if what == "store":
                 session.snapshotter.store()
             elif isinstance(engine, SqliteEngine):
-                await compact(session)
+                await compact(session, hub.engine)
     await asyncio.sleep(much * 0.001)
 
 
@@ -127,7 +128,7 @@ BOUNDS = {
 
 
 async def play(hub: Hub, engine: Any, log: Log, steps: list[Act], appends: int) -> None:
-    await hub.execute(WRITER, wire.Create(session="s1"))
+    await operations.execute(hub, WRITER, wire.Create(session="s1"))
     run, before_all = await running(hub)
     if isinstance(engine, SlowEngine) and appends % 2:
         engine.failures = (0.1, 0.1, 0.1)
@@ -219,7 +220,7 @@ def test_a_reader_that_stands_still_costs_bounded_memory_while_50_mb_pass(tmp_pa
     """SUB-4, measured: what the hub holds for it does not grow with what passes."""
 
     async def work(hub: Hub) -> None:
-        await hub.execute(WRITER, wire.Create(session="s1"))
+        await operations.execute(hub, WRITER, wire.Create(session="s1"))
         stuck = [Follower(hub, None) for _ in range(5)]
         for follower in stuck:
             await follower.again()
@@ -229,7 +230,7 @@ def test_a_reader_that_stands_still_costs_bounded_memory_while_50_mb_pass(tmp_pa
         tracemalloc.start()
         try:
             for n in range(260):
-                await hub.execute(WRITER, wire.Append(session="s1", events=[big]))
+                await operations.execute(hub, WRITER, wire.Append(session="s1", events=[big]))
                 if n % 20 == 19:
                     sizes.append(tracemalloc.get_traced_memory()[0])
         finally:
@@ -247,13 +248,13 @@ def test_a_million_events_behind_resumes_exactly_with_flat_memory(tmp_path: Path
     """SUB-3 (twenty thousand here): a cursor however old reads the log page by page."""
 
     async def work(hub: Hub) -> None:
-        await hub.execute(WRITER, wire.Create(session="s1"))
+        await operations.execute(hub, WRITER, wire.Create(session="s1"))
         drafts = [Draft(e.CUSTOM, {"value": n}) for n in range(1_000)]
         for _ in range(20):
-            await hub.execute(WRITER, wire.Append(session="s1", events=drafts))
+            await operations.execute(hub, WRITER, wire.Append(session="s1", events=drafts))
         reader = Follower(hub, None)
         reader.incarnation = hub.sessions[KEY].incarnation
-        hub.sessions[KEY].drop_ring()
+        hub.sessions[KEY].ring.clear()
         await reader.again()
         await drain([reader], hub)
         assert reader.resets == 0 and reader.cursor == 20_001
@@ -268,17 +269,17 @@ def test_windows_and_pages_hold_the_whole_conversation(tmp_path: Path) -> None:
     total = 60
 
     async def talk(hub: Hub) -> None:
-        await hub.execute(WRITER, wire.Create(session="s1"))
+        await operations.execute(hub, WRITER, wire.Create(session="s1"))
         for n in range(total):
             text = f"{n} " + "word " * 200
-            await hub.execute(WRITER, wire.Send(session="s1", text=text, key=f"k{n}"))
+            await operations.execute(hub, WRITER, wire.Send(session="s1", text=text, key=f"k{n}"))
             drafts = [
                 Draft(e.TEXT_START, {"messageId": f"m.{n}"}),
                 Draft(e.TEXT_CONTENT, {"messageId": f"m.{n}", "delta": text.upper()}),
                 Draft(e.TEXT_END, {"messageId": f"m.{n}"}),
                 Draft(e.ACTIVITY_SNAPSHOT, {"messageId": f"a.{n}", "activityType": "plan", "content": {"text": text}}),
             ]
-            await hub.execute(WRITER, wire.Append(session="s1", events=drafts))
+            await operations.execute(hub, WRITER, wire.Append(session="s1", events=drafts))
         await conversation(hub)
 
     async def conversation(hub: Hub) -> None:
@@ -288,7 +289,7 @@ def test_windows_and_pages_hold_the_whole_conversation(tmp_path: Path) -> None:
         assert window["older"] > 2
         items = window["items"]
         for page in range(window["older"], 0, -1):
-            answer = await hub.execute(WRITER, wire.History(session="s1", page=page))
+            answer = await operations.execute(hub, WRITER, wire.History(session="s1", page=page))
             assert answer["older"] == page - 1
             items = msgspec.json.decode(encode(answer["page"]))["items"] + items
         texts = [item["text"] for item in items if item["kind"] == "message"]
@@ -305,11 +306,11 @@ def test_whatever_an_agent_shows_counts_for_the_window(tmp_path: Path) -> None:
     """Activities, steers and tool results fill a view as words do."""
 
     async def work(hub: Hub) -> None:
-        await hub.execute(WRITER, wire.Create(session="s1"))
+        await operations.execute(hub, WRITER, wire.Create(session="s1"))
         for n in range(60):
             content = {"text": "x" * 1_000}
             drafts = [Draft(e.ACTIVITY_SNAPSHOT, {"messageId": f"a{n}", "activityType": "plan", "content": content})]
-            await hub.execute(WRITER, wire.Append(session="s1", events=drafts))
+            await operations.execute(hub, WRITER, wire.Append(session="s1", events=drafts))
         _, _, view = await hub.snapshot(WRITER, "s1")
         assert len(view) < 4 * limits.SNAPSHOT_BYTES
 

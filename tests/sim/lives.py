@@ -23,6 +23,7 @@ from holdfast.client.feed import Snapshot
 from holdfast.client.retry import Backoff
 from holdfast.engines.port import Head, Index, Key, LogAppend
 from holdfast.errors import HoldfastError, Refused
+from holdfast.hub import operations
 from holdfast.hub.hub import Hub
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
@@ -276,7 +277,7 @@ class Lives:
 
     async def _refused(self, who: Any, op: wire.Op, life: str) -> None:
         try:
-            await self.hub.execute(who, op)
+            await operations.execute(self.hub, who, op)
         except Refused as error:
             self.counts[f"a ghost heard {error.code}"] += 1
             return

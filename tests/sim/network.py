@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from holdfast.client.transport import Sink
+from holdfast.hub import operations
 from holdfast.hub.hub import Hub
 from holdfast.hub.port import Batch
 from holdfast.protocol import codec, limits, wire
@@ -134,7 +135,7 @@ class Line:
             self._waiting.append((way, message))
             return
         if way == "up":
-            self._hub.dispatch(self, codec.decode(message, wire.DECODER))
+            operations.dispatch(self._hub, self, codec.decode(message, wire.DECODER))
             return
         self._bytes -= len(message)
         self._sink.received(message)

@@ -82,6 +82,11 @@ class Attempt:
         """``(session, run)``."""
         return self.session, self.run
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its agent is to stop: somebody stops the run, or nothing of this attempt is accepted any more."""
+        return self.cancelled is not None or self.fenced
+
     # --- operations
     async def request(self, op: wire.RunOp) -> dict[str, Any]:
         """Do an operation of this attempt, after everything it has appended. It is tried until it is answered."""

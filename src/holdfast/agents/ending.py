@@ -10,10 +10,10 @@ from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.events import Draft
 
-Status = Literal["completed", "failed", "cancelled"]
+EndStatus = Literal["completed", "failed", "cancelled"]
 
 
-async def end(attempt: Attempt, status: Status, error: dict[str, Any] | None = None) -> None:
+async def end(attempt: Attempt, status: EndStatus, error: dict[str, Any] | None = None) -> None:
     """End the run, unless somebody did before. Nothing is raised: there is nobody left to tell but the log."""
     rest: list[Draft] = []
     try:
@@ -35,14 +35,14 @@ async def end(attempt: Attempt, status: Status, error: dict[str, Any] | None = N
         return  # the connection is gone for good; the lease decides
 
 
-async def _try_end(attempt: Attempt, status: Status, error: dict[str, Any] | None, rest: list[Draft]) -> None:
+async def _try_end(attempt: Attempt, status: EndStatus, error: dict[str, Any] | None, rest: list[Draft]) -> None:
     try:
         await _request_end(attempt, status, error, rest)
     except HoldfastError:
         return
 
 
-async def _request_end(attempt: Attempt, status: Status, error: dict[str, Any] | None, rest: list[Draft]) -> None:
+async def _request_end(attempt: Attempt, status: EndStatus, error: dict[str, Any] | None, rest: list[Draft]) -> None:
     await attempt.request_now(
         wire.End(
             session=attempt.session,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from holdfast.agents.attempt import Attempt
-from holdfast.agents.ending import Status, end
+from holdfast.agents.ending import EndStatus, end
 from holdfast.agents.input import Input
 from holdfast.agents.run import RunContext
 from holdfast.agents.tools import Tools, error_data
@@ -61,7 +61,8 @@ class Execution:
             return await client.blobs.put(session.id, data, "application/json")
 
         completed_messages = frozenset((*assignment.said, *view.completed_messages(assignment.run)))
-        run_seq = int(view.runs.get(assignment.run, {}).get("seq", 1))
+        run = view.runs.get(assignment.run)
+        run_seq = run["seq"] if run is not None else 1
         return RunContext(
             self.attempt,
             session,
@@ -70,6 +71,7 @@ class Execution:
             view,
             Tools(self.attempt, assignment.journal, started_calls, load, store),
             by=assignment.by,
+            labels=assignment.labels,
             parent=assignment.parent,
             turn=assignment.turn or (assignment.input or {}).get("messageId"),
             since=wire.Cursor(assignment.incarnation, run_seq - 1),
@@ -121,7 +123,7 @@ class Execution:
         error = None if task.cancelled() else task.exception()
         if self.attempt.released:  # whatever came of unwinding, a group of exceptions for example
             return
-        status: Status = "completed"
+        status: EndStatus = "completed"
         if self.attempt.cancelled is not None:
             status = "cancelled"
         elif task.cancelled():  # the agent cancelled itself: nobody asked for a stop, so it failed

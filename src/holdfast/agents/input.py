@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from holdfast.protocol import contexts
+from holdfast.protocol.items import AttachmentEntry
 
 
 class Input:
@@ -28,12 +29,12 @@ class Input:
         return str(self.data.get("messageId", ""))
 
     @property
-    def attachments(self) -> list[dict[str, Any]]:
+    def attachments(self) -> list[AttachmentEntry]:
         """Blobs that came with it: ``{blob, name, mediaType}``."""
         return list(self.data.get("attachments") or [])
 
     @property
-    def files(self) -> list[dict[str, Any]]:
+    def files(self) -> list[AttachmentEntry]:
         """Of these, what a person attached: without what a client sent beside the words, for your code to read."""
         return [attachment for attachment in self.attachments if attachment.get("mediaType") not in contexts.ALL]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from holdfast.agents import approvals, browser_tools, history
@@ -19,6 +20,7 @@ from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import well_formed, well_formed_data
 from holdfast.protocol.fold import View
+from holdfast.protocol.items import Item
 
 
 class RunContext:
@@ -30,6 +32,8 @@ class RunContext:
         parent: id of the run that started it, or None.
         attempt_number: 1 for the first try. A later one gets the journal of the earlier ones.
         by: the actor who asked.
+        labels: what the work is for, by name, for example ``{"team": "sales"}``; from the token of who asked, read-only.
+            A sub-run has its parent's.
         input: what to answer.
         session: the session, for everything that is not of this run.
         view: the session as it was when this attempt began; empty when the worker's token does not grant ``read``.
@@ -49,6 +53,7 @@ class RunContext:
         tools: Tools,
         *,
         by: str = "",
+        labels: Mapping[str, str] = MappingProxyType({}),
         parent: str | None = None,
         turn: str | None = None,
         local: bool = False,
@@ -59,12 +64,13 @@ class RunContext:
         self.attempt = attempt
         self.session = session
         self.id, self.agent, self.parent, self.by = attempt.run, agent, parent, by
+        self.labels: Mapping[str, str] = MappingProxyType(dict(labels))
         self.attempt_number = attempt.generation
         self.input = input
         self.view = view
         self.turn = turn
         self.state = StateOut(attempt, view.state)
-        self.track = track
+        self._track = track
         self.local = local
         self.tools = tools
         self.since = since
@@ -85,7 +91,7 @@ class RunContext:
 
     # --- input
     @property
-    def items(self) -> list[dict[str, Any]]:
+    def items(self) -> list[Item]:
         """The items of the conversation that this run answers (PROTOCOL.md, section 6), tools and sub-agents included."""
         return history.branch(self.view, self.turn, self.id)
 
@@ -102,7 +108,7 @@ class RunContext:
     @property
     def cancelled(self) -> bool:
         """Whether somebody stops this run. The agent's task is cancelled then; this is for code that cannot be."""
-        return self.attempt.cancelled is not None or self.attempt.fenced
+        return self.attempt.is_over
 
     # --- output
     def message(self, role: str = "assistant", *, name: str = "", key: str = "") -> TextOut:
@@ -238,8 +244,7 @@ class RunContext:
             Refused: ``approval.rule`` when ``default`` or ``self_approve`` asks for more.
         """
         tool, args = well_formed(tool), well_formed_data(args or {})
-        if wait and self.local:
-            raise Refused("run.state", "a sub-run lives inside its parent's attempt and cannot let the worker go")
+        self._check_may_wait(wait)
         if wait:
             await self.close_texts()
         if call_id is not None:
@@ -262,6 +267,10 @@ class RunContext:
             self.attempt.released = True
             raise Released
         return approval
+
+    def _check_may_wait(self, wait: bool) -> None:
+        if wait and self.local:
+            raise Refused("run.state", "a sub-run lives inside its parent's attempt and cannot let the worker go")
 
     async def gated_tool(
         self,
@@ -307,9 +316,19 @@ class RunContext:
         Raises:
             ToolFailed: no tab took or answered it in time, a person denied it, or the tool failed there.
         """
-        ident = call_id or self._ids.next("c", name, args)
+        self._check_may_wait(wait)
         return await browser_tools.call(
-            self, ident, name, args, person=person, wait=wait, deadline_s=deadline_s, claim_s=claim_s, tries=tries
+            self.tools,
+            self.approve,
+            self.get_blob,
+            call_id or self._ids.next("c", name, args),
+            name,
+            args,
+            person=person,
+            wait=wait,
+            deadline_s=deadline_s,
+            claim_s=claim_s,
+            tries=tries,
         )
 
     # --- other agents
@@ -319,10 +338,12 @@ class RunContext:
         Args:
             name: names it within this run, so that a later attempt finds it; by default the agent's name and a number.
         """
-        return await spawn(self, agent, input, name or f"{agent}.{self.count('spawn:' + agent)}", attempts)
+        name = name or f"{agent}.{self.count('spawn:' + agent)}"
+        return await spawn(self.attempt, self.session, agent, input, name, attempts)
 
-    def child_context(self, attempt: Attempt, agent: str, input: Input, tools: Tools) -> RunContext:
+    def _child_context(self, attempt: Attempt, agent: str, input: Input) -> RunContext:
         """The context of a sub-run in this attempt."""
+        tools = Tools(attempt, {}, set(), self.tools.load, self.tools.store)
         return RunContext(
             attempt,
             self.session,
@@ -331,14 +352,15 @@ class RunContext:
             self.view,
             tools,
             by=f"agent:{self.agent}",
+            labels=self.labels,
             parent=self.id,
             turn=self.turn,
             local=True,
             completed_messages=self._completed_messages,
-            track=self.track,
+            track=self._track,
         )
 
-    def sub(self, agent: str, name: str = "", input: dict[str, Any] | str = "") -> SubRun:
+    def sub(self, agent: str, name: str = "", input: dict[str, Any] | str = "") -> SubRun[RunContext]:
         """A sub-run in this very attempt, with its own actor and its own cancel:
         ``async with run.sub("searcher") as child: await child.say(…)``.
 
@@ -351,7 +373,15 @@ class RunContext:
             Refused: ``run.ended``, on entering, when an earlier attempt has completed a sub-run of that name.
         """
         number = self.count("sub:" + agent)
-        return SubRun(self, agent, name or f"{agent}.{number}.{self.attempt_number}", input)
+        name, child_input = name or f"{agent}.{number}.{self.attempt_number}", Input(input)
+        return SubRun(
+            self.attempt,
+            agent,
+            name,
+            child_input,
+            lambda attempt: self._child_context(attempt, agent, child_input),
+            self._track,
+        )
 
     # --- people
     async def steers(self) -> AsyncIterator[Steer]:

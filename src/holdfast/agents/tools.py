@@ -18,6 +18,7 @@ from holdfast.protocol import limits
 from holdfast.protocol.codec import canonical, check_value, encode, well_formed, well_formed_data
 
 Tool = Callable[..., Any] | Callable[..., Awaitable[Any]]
+"""What a tool is to us: a function, plain or async, that is called with the arguments by name."""
 
 _OUTCOME_FIELDS = ("done", "content", "error", "blob")
 """An entry of the journal that has one of these is of a call that ended."""

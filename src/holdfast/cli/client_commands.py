@@ -17,6 +17,7 @@ from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
+from holdfast.protocol.rows import SessionRow
 
 SessionId = Annotated[str, typer.Argument(help="Id of the session.", show_default=False)]
 
@@ -44,7 +45,7 @@ def sessions(
     run(work, as_json)
 
 
-def _row(row: dict[str, Any]) -> list[str | Text]:
+def _row(row: SessionRow) -> list[str | Text]:
     card = row["card"]
     return [
         "•" if row["unread"] else "",

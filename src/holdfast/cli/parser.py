@@ -8,9 +8,11 @@ import typer
 
 import holdfast
 from holdfast.cli import audit, bench, client_commands, consumers, output, serve, storage
+from holdfast.cli.extensions import Commands
 
 app = typer.Typer(
     name="holdfast",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
@@ -20,7 +22,6 @@ app = typer.Typer(
 
 for command in (
     serve.serve,
-    serve.demo,
     serve.token,
     client_commands.sessions,
     client_commands.tail,

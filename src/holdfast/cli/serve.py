@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 from typing import Annotated, Any
 
 import typer
 
 from holdfast.cli import output
+from holdfast.cli.extensions import SHIPPED, commands_of
 from holdfast.cli.options import AsJson, Db, report_errors, secret_beside
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
+from holdfast.edge.extensions.extension_set import ExtensionSet
+from holdfast.edge.extensions.loader import load
+from holdfast.edge.extensions.own_settings import keys_of
 from holdfast.edge.server import bind, port_of, running, wait_for_shutdown
 from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError
@@ -37,11 +42,13 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 def serve(
+    context: typer.Context,
     db: Annotated[str | None, typer.Option(help="Database: a path, or memory: for a trial that forgets.", show_default="holdfast.db")] = None,
     host: Annotated[str | None, typer.Option(help="Address to bind.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(help="Port for everything; 0 takes a free one.", show_default="7417")] = None,
     origin: Annotated[list[str] | None, typer.Option(help="Origin browsers may come from; repeatable.", show_default=False)] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Host name to answer for; repeatable.", show_default=False)] = None,
+    extension: Annotated[list[str] | None, typer.Option(help="Name of an extension to load; repeatable.", show_default=False)] = None,
     quiet: Annotated[bool, typer.Option(help="Print no token; only say that the server is ready.")] = False,
 ) -> None:  # fmt: skip
     """Run a server: sessions, WebSocket, REST and SSE on one port. Every setting: docs/reference/settings.md."""
@@ -53,22 +60,36 @@ def serve(
                 "port": port,
                 "origins": tuple(origin) if origin else None,
                 "hosts": tuple(allow_host) if allow_host else None,
+                "extensions": tuple(extension) if extension else None,
             }
         )
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
         for handler in logging.getLogger().handlers:  # what libraries say of a request, others wrote as well
             handler.addFilter(Visible())
-        for name, suggestion in config.misspelt().items():
+        extensions = load(settings, os.environ, shipped=SHIPPED)
+        _check_commands(extensions, context)
+        read_elsewhere = {key for kind in extensions.kinds for key in keys_of(kind)}
+        for name, suggestion in config.misspelt(elsewhere=read_elsewhere).items():
             log.warning("%s is no setting and changes nothing; did you mean %s?", name, suggestion)
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(_serve(settings, quiet))
+            runner.run(_serve(settings, extensions, quiet))
 
 
-async def _serve(settings: config.Settings, quiet: bool) -> None:
-    hub = Hub(engine_for(settings.db), lease_s=settings.lease_s)
+def _check_commands(extensions: ExtensionSet, context: typer.Context) -> None:
+    """Refuse extensions whose commands are taken, though nobody calls them now: they could not be called later."""
+    own = getattr(context.parent.command, "commands", {}) if context.parent is not None else {}
+    commands_of(extensions.kinds, {*own, *(name for name in SHIPPED if name not in extensions.names)})
+
+
+async def _serve(settings: config.Settings, extensions: ExtensionSet, quiet: bool) -> None:
+    hub = Hub(engine_for(settings.db), lease_s=settings.lease_s, policy=extensions.policy)
     sockets = bind(settings.host, settings.port)  # first: where that fails, no database and no secret is left behind
     await hub.open()
-    edge = Edge(hub, settings, pages=True)
+    try:
+        edge = Edge(hub, settings, pages=True, extensions=extensions)
+    except HoldfastError:
+        await hub.close(0)
+        raise
     async with running(edge, sockets) as server:
         tune_gc()
         where = f"http://{settings.host}:{port_of(server)}"
@@ -94,19 +115,6 @@ def tune_gc() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_OBJECTS, 20, 20)
-
-
-def demo(
-    host: Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 lets other devices in.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the page and the server.")] = 7417,
-    data: Annotated[str, typer.Option(help="Folder for the demo's sessions and notes.")] = ".holdfast/demo",
-    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
-) -> None:
-    """Run the demo: a server, two agents in processes of their own, and a chat page to break."""
-    from holdfast.demo.run import run_demo
-
-    with report_errors():
-        raise typer.Exit(run_demo(host=host, port=port, data_dir=data, open_browser=browser))
 
 
 def token(

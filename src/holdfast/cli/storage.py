@@ -1,4 +1,4 @@
-"""Commands on a database file: verify, backup, restore."""
+"""Commands on a database file: verify, backup, restore. The engine that reads it is imported by the command that needs it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from typing import Annotated
 import typer
 
 from holdfast.cli import output
-from holdfast.cli.folding import fold_all
 from holdfast.cli.options import AsJson, report_errors
-from holdfast.engines.sqlite import backup as copying
-from holdfast.engines.sqlite import check
 from holdfast.errors import HoldfastError
 
 Database = Annotated[Path, typer.Argument(help="The database file.", show_default=False)]
@@ -20,6 +17,9 @@ Database = Annotated[Path, typer.Argument(help="The database file.", show_defaul
 
 def verify(database: Database, as_json: AsJson = False) -> None:
     """Check a database: contiguous positions, checksums, heads, and that every session folds. Exit code 3 on a finding."""
+    from holdfast.cli.folding import fold_all
+    from holdfast.engines.sqlite import check
+
     with report_errors(as_json):
         problems: list[check.Problem] = []
         sessions = frames = 0
@@ -53,6 +53,8 @@ def backup(
     target: Annotated[Path, typer.Argument(help="The new file the copy goes to.", show_default=False)],
 ) -> None:
     """Copy a database while it is in use. The copy is one consistent moment of it."""
+    from holdfast.engines.sqlite import backup as copying
+
     with report_errors():
         with output.Bar("copying", "pages") as step:
             copying.backup(str(database), str(target), step)
@@ -65,6 +67,8 @@ def restore(
     force: Annotated[bool, typer.Option("--force", help="Replace a database that is there.")] = False,
 ) -> None:
     """Restore a backup. Every session becomes a new incarnation, so readers take a snapshot and resume in no other past."""
+    from holdfast.engines.sqlite import backup as copying
+
     with report_errors():
         with output.Bar("restoring", "pages") as step:
             sessions = copying.restore(str(source), str(database), force=force, on_progress=step)

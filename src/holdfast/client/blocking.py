@@ -21,6 +21,9 @@ from holdfast.client.token import TokenSource
 from holdfast.protocol import wire
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
+from holdfast.protocol.view_data import RunEntry
+
+__all__ = ["BlockingClient", "BlockingRun", "BlockingSession", "connect"]
 
 T = TypeVar("T")
 
@@ -37,7 +40,7 @@ class BlockingRun:
         """Wait for its end and return what it said."""
         return self._bridge.wait(self.run.text())
 
-    def finished(self) -> dict[str, Any]:
+    def finished(self) -> RunEntry:
         """Wait for its end and return it as the view shows it."""
         return self._bridge.wait(self.run.finished())
 

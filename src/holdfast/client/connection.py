@@ -24,6 +24,7 @@ from holdfast.protocol.codec import encode
 from holdfast.visible import logger
 
 Status = Literal["live", "catching_up", "offline"]
+"""How a client stands to its server."""
 MessageCallback = Callable[[Any, int], None]
 _Callback = TypeVar("_Callback")
 

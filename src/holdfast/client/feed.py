@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import weakref
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -22,8 +22,10 @@ from holdfast.errors import CODES, HoldfastError, Refused, Unavailable
 from holdfast.protocol import wire
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import EventsFrame
+from holdfast.protocol.view_data import ViewData
 
 Start = Literal["snapshot", "tail"]
+"""Where a reader without a cursor begins."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -36,7 +38,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     incarnation: str
     seq: int
-    view: dict[str, Any]
+    view: ViewData
     reason: str
 
     @property
@@ -258,7 +260,7 @@ class Feed:
         self._last_gap = position
 
     def _deliver_snapshot(self, message: messages.SnapshotMessage, size: int) -> None:
-        view, view_used = message.view, False
+        view, view_used = cast(ViewData, message.view), False
         for reader in self._active():
             if not self._takes_snapshot(message, reader):
                 continue

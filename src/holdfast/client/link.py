@@ -7,9 +7,9 @@ from typing import Final, Protocol
 
 from holdfast.client import messages
 from holdfast.client.transport import Transport
-from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.errors import Code, HoldfastError, Refused, Unavailable
 
-_REFUSAL_CODES: Final = {
+_REFUSAL_CODES: Final[dict[int, Code]] = {
     4400: "input.malformed",
     4401: "auth.invalid",
     4403: "auth.denied",

@@ -14,6 +14,7 @@ from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
 
 ViewCallback = Callable[["LiveView"], None]
+"""A function that is called with the ``LiveView`` that changed."""
 
 
 class LiveView(FeedReader):

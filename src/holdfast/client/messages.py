@@ -93,6 +93,7 @@ class Assignment(msgspec.Struct, tag_field="op", tag="assigned"):
     lease_s: float = 0.0
     input: dict[str, Any] | None = None
     by: str = ""
+    labels: dict[str, str] = {}
     turn: str | None = None
     parent: str | None = None
     name: str | None = None

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
+from holdfast.client.live import LiveView
 from holdfast.client.run_text import RunText, run_text
 from holdfast.errors import Refused
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
+from holdfast.protocol.view_data import HistoryPage, RunEntry
 
-if TYPE_CHECKING:
-    from holdfast.client.session import Session
+
+class _Session(Protocol):
+    """What a run asks of the session it is in; ``client.session.Session`` has it."""
+
+    id: str
+
+    def live(self) -> LiveView: ...
+
+    async def history(self, page: int, *, incarnation: str | None = None) -> HistoryPage: ...
+
+    async def cancel(self, run: str | None = None, *, force: bool = False, reason: str = "") -> list[str]: ...
+
+    async def steer(self, run: str, text: str) -> str: ...
 
 
 class Run:
@@ -24,7 +37,7 @@ class Run:
         served: whether a worker was there for it when it was queued; without one it waits. None when that is not known.
     """
 
-    def __init__(self, session: Session, run: str, input: str = "", served: bool | None = None) -> None:
+    def __init__(self, session: _Session, run: str, input: str = "", served: bool | None = None) -> None:
         self.session = session
         self.id = run
         self.input = input
@@ -41,7 +54,7 @@ class Run:
         """Put words into it while it runs; returns the steer's id."""
         return await self.session.steer(self.id, text)
 
-    async def finished(self) -> dict[str, Any]:
+    async def finished(self) -> RunEntry:
         """Wait for its end and return it as the view shows it: ``status``, and ``error`` when it failed.
 
         Raises:
@@ -55,7 +68,7 @@ class Run:
             run, page = older["page"]["runs"].get(self.id), older["older"]
         if run is None:
             raise Refused("run.not_found", f"no run {self.id!r:.80}")
-        return dict(run)
+        return run.copy()
 
     async def text(self) -> str:
         """Wait for its end and return what it said: the texts of its messages, joined by blank lines."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeGuard
 
 from holdfast.errors import Refused
 from holdfast.protocol.fold import View
+from holdfast.protocol.items import Item, MessageItem
 from holdfast.protocol.view import withdrawn
+from holdfast.protocol.view_data import RunEntry
 
 SEPARATOR = "\n\n"
 """Between two messages of a run."""
 
 
-def run_text(items: list[dict[str, Any]], run: dict[str, Any]) -> str:
+def run_text(items: Sequence[Item], run: RunEntry) -> str:
     """What a run has said so far, without its sub-runs and without what was said in vain by a lost attempt (RUN-8)."""
     return SEPARATOR.join(item["text"] for item in items if _is_counted(item, run))
 
 
-def _is_counted(item: dict[str, Any], run: dict[str, Any]) -> bool:
+def _is_counted(item: Item, run: RunEntry) -> TypeGuard[MessageItem]:
     return item["kind"] == "message" and item.get("run") == run["id"] and not withdrawn(item, run)
 
 
@@ -38,7 +41,7 @@ class RunText:
         self._view: View | None = None
         self._losses = 0
         self._next_item = 0  # items of the view looked at
-        self._messages: list[dict[str, Any]] = []
+        self._messages: list[MessageItem] = []
         self._message_index = 0  # the message being read,
         self._message_chars = 0  # how much of it was,
         self._total_chars = 0  # and of all of them

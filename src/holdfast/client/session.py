@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from holdfast.client import messages
 from holdfast.client.connection import Connection, new_key
@@ -14,10 +14,14 @@ from holdfast.client.live import LiveView
 from holdfast.client.producer import Producer
 from holdfast.client.run import Run
 from holdfast.protocol import limits, wire
+from holdfast.protocol.answers import CreateAnswer
 from holdfast.protocol.codec import check_session_id, well_formed
 from holdfast.protocol.fold import View
+from holdfast.protocol.rows import PresenceEntry
+from holdfast.protocol.view_data import HistoryPage
 
-PresenceCallback = Callable[[list[dict[str, Any]]], None]
+PresenceCallback = Callable[[list[PresenceEntry]], None]
+"""A function that is called with everybody who is in the session."""
 
 
 class Session:
@@ -58,7 +62,7 @@ class Session:
         async with self.live() as live:
             return View.load(copy.deepcopy(live.view.export()))
 
-    async def history(self, page: int, *, incarnation: str | None = None) -> dict[str, Any]:
+    async def history(self, page: int, *, incarnation: str | None = None) -> HistoryPage:
         """One page of older items: ``{"page": {"items", "runs"}, "older"}``; begin with the view's ``older``.
 
         Args:
@@ -67,7 +71,8 @@ class Session:
         Raises:
             Refused: ``history.not_found``, ``session.incarnation``.
         """
-        return await self._request(wire.History(session=self.id, page=page), incarnation)
+        answer = await self._request(wire.History(session=self.id, page=page), incarnation)
+        return cast(HistoryPage, answer)
 
     async def read(self, seq: int) -> None:
         """The person has seen everything up to ``seq``."""
@@ -87,7 +92,7 @@ class Session:
         """A message of this session; called by the client."""
         if isinstance(message, messages.PresenceMessage):
             for callback in list(self._presence_callbacks):
-                callback(message.here)
+                callback(cast(list[PresenceEntry], message.here))
         elif self._feed is not None:
             self._feed.received(message, size)
 
@@ -109,13 +114,14 @@ class Session:
         return await self.connection.request(op)
 
     # --- life
-    async def create(self, *, title: str = "", agent: str = "", meta: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def create(self, *, title: str = "", agent: str = "", meta: dict[str, Any] | None = None) -> CreateAnswer:
         """Create the session, or find that it exists with these settings.
 
         Raises:
             Refused: ``session.exists`` with other settings.
         """
-        return await self.connection.request(wire.Create(session=self.id, title=title, agent=agent, meta=meta or {}))
+        op = wire.Create(session=self.id, title=title, agent=agent, meta=meta or {})
+        return cast(CreateAnswer, await self.connection.request(op))
 
     async def rename(self, title: str) -> None:
         """Give the session a title."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from holdfast.client import messages
 from holdfast.client.connection import Connection
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import wire
+from holdfast.protocol.rows import SessionRow
 
 ListCallback = Callable[["SessionList"], None]
+"""A function that is called with the ``SessionList`` that changed."""
 
 
 class SessionList:
@@ -20,7 +22,7 @@ class SessionList:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._rows: dict[str, dict[str, Any]] = {}
+        self._rows: dict[str, SessionRow] = {}
         self._fresh = False  # whether the rows are of this connection
         self._callbacks: list[ListCallback] = []
         self._unregister: list[Callable[[], None]] = []
@@ -28,9 +30,9 @@ class SessionList:
         self._users = 0
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[SessionRow]:
         """The sessions, most recently active first: ``session, title, tail, active_ms, read, unread, card, …``."""
-        return sorted(self._rows.values(), key=lambda row: -int(row.get("active_ms", 0)))
+        return sorted(self._rows.values(), key=lambda row: -row.get("active_ms", 0))
 
     def on_change(self, callback: ListCallback) -> Callable[[], None]:
         """Call back after the list changed; returns what ends that."""
@@ -74,7 +76,7 @@ class SessionList:
         if not self._fresh:  # after every connect all rows come first
             self._rows.clear()
             self._fresh = True
-        self._rows.update({row["session"]: row for row in message.rows})
+        self._rows.update({row["session"]: cast(SessionRow, row) for row in message.rows})
         for session in message.removed:
             self._rows.pop(session, None)
         if self._first_rows is not None and not self._first_rows.done():

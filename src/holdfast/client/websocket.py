@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import picows
 
 from holdfast.client.transport import Sink
-from holdfast.errors import Refused
+from holdfast.errors import Code, Refused
 from holdfast.protocol import limits
 
 PATH = "/v1/connect"
 SUBPROTOCOL = "holdfast.v1"
 
+_REFUSALS: Final[dict[int, Code]] = {401: "auth.invalid", 403: "auth.denied", 421: "auth.host"}
+"""HTTP statuses of a handshake that trying again does not cure."""
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
@@ -141,9 +144,10 @@ class WebSocketDialer:
             )
         except picows.WSHandshakeError as error:
             status = error.response.status if error.response is not None else 0
-            if status in (401, 403, 421):
-                code = {401: "auth.invalid", 403: "auth.denied", 421: "auth.host"}[int(status)]
-                raise Refused(code, f"the server refused the connection with HTTP status {int(status)}") from None
+            if int(status) in _REFUSALS:
+                raise Refused(
+                    _REFUSALS[int(status)], f"the server refused the connection with HTTP status {int(status)}"
+                ) from None
             raise ConnectionError(f"no WebSocket at {self.url}: HTTP status {int(status)}") from error
         except TimeoutError as error:
             raise ConnectionError(f"no answer from {self.url}") from error

@@ -41,12 +41,12 @@ class Share:
         """Whether this much may begin: small work also for somebody who owes, up to as much as a second gives."""
         rate = self.rate
         least = 1 if work > limits.SMALL_WORK_BYTES else 1 - rate.burst
-        return self.in_progress < self.most and (rate.available >= least or rate.holds(least))
+        return self.in_progress < self.most and (rate.available >= least or rate.has(least))
 
     def delay_s(self, work: int) -> float:
         """Seconds until work of this size may begin, as far as it is for the rate."""
         least = 1 if work > limits.SMALL_WORK_BYTES else 1 - self.rate.burst
-        return 0.0 if self.rate.holds(least) else self.rate.wait_s(least)
+        return 0.0 if self.rate.has(least) else self.rate.wait_s(least)
 
 
 class Tenant(Share):
@@ -90,7 +90,7 @@ class Account(Share):
     @property
     def is_idle(self) -> bool:
         """Nothing is lost when it is forgotten: nothing is under way, and it has its whole rates again."""
-        full = all(rate.holds(rate.burst) for rate in (self.rate, self.requests))
+        full = all(rate.has(rate.burst) for rate in (self.rate, self.requests))
         return full and not (self.users or self.in_progress or self.queued)
 
 

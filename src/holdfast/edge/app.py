@@ -1,4 +1,4 @@
-"""Assembling the edge: verifier, door, routes, middleware. It only assembles."""
+"""Assembling the edge: verifier, listener, routes, middleware. It only assembles."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from holdfast.edge.dialects.ag_ui.routes import AgUi
 from holdfast.edge.dialects.ai_sdk.http import AiSdk
 from holdfast.edge.dialects.openai_responses.routes import PATH as RESPONSES
 from holdfast.edge.dialects.openai_responses.routes import OpenAIResponses, answer_as_openai
+from holdfast.edge.extensions.claims import SERVER, PathClaim, claims_of
+from holdfast.edge.extensions.extension_set import ExtensionSet
+from holdfast.edge.extensions.services import Services
 from holdfast.edge.http import Rest
 from holdfast.edge.listener import PATH, Listener
 from holdfast.edge.metrics import Health
 from holdfast.edge.middleware import Middleware, not_found_handler
 from holdfast.edge.operators import Operators
-from holdfast.edge.pages import page_routes
+from holdfast.edge.pages import PATHS, page_routes
 from holdfast.edge.request import Requests
 from holdfast.edge.revocation import Revocations
 from holdfast.edge.tokens import Tokens
@@ -37,12 +40,17 @@ class Edge:
         hub: opened by the caller before ``start``.
         settings: see ``edge/config.py``.
         pages: whether the chat and the console are served beside the API (``edge/pages.py``).
-        routes: further routes, before the pages.
+        extensions: what plugs in (``edge/extensions``); the hub was made with their policy.
+
+    Raises:
+        HoldfastError: ``config.invalid`` for settings or extensions that cannot be honoured.
     """
 
     def __init__(
-        self, hub: Hub, settings: Settings, *, pages: bool = False, routes: list[BaseRoute] | None = None
+        self, hub: Hub, settings: Settings, *, pages: bool = False, extensions: ExtensionSet | None = None
     ) -> None:
+        self.extensions = ExtensionSet() if extensions is None else extensions
+        self.extensions.check(settings.extensions, hub.runtime.policy)
         self.hub = hub
         self.settings = settings
         self.secret = auth.ensure_secret(settings) if "HS256" in settings.algorithms else None
@@ -54,8 +62,9 @@ class Edge:
         self.tokens = Tokens(settings, self.secret, self.verifier, self.revocations)
         self.webhooks = Webhooks(hub, settings)
         self.consumers = Consumers(self.listener, self.requests)
-        self.routes: list[BaseRoute] = [
-            *Rest(self.listener, self.requests, self.tokens).routes(),
+        rest = Rest(self.listener, self.requests, self.tokens)
+        own: list[BaseRoute] = [
+            *rest.routes(),
             *Operators(self.listener, self.requests).routes(),
             *self.consumers.routes(),
             *Health(self.listener, self.requests, self.webhooks, self.consumers).routes(),
@@ -64,22 +73,29 @@ class Edge:
             WebSocketRoute(PATH, self._socket),
             *AiSdk(self.listener, self.requests).routes(),
         ]
+        self._services = Services(hub, settings, self.requests, self.listener, self.secret)
+        claimed = [*claims_of(SERVER, own), *(PathClaim(SERVER, "GET", path) for path in (PATHS if pages else ()))]
+        self.routes = [*own, *self.extensions.plug(self._services, claimed)]
+        rest.extension_routes = self.extensions.routes
         self.app = Starlette(
-            routes=[*self.routes, *(routes or []), *(page_routes() if pages else [])],
+            routes=[*self.routes, *(page_routes() if pages else [])],
             middleware=[StarletteMiddleware(Middleware, browser=self.browser)],
             exception_handlers={HTTPException: not_found_handler({RESPONSES: answer_as_openai})},
         )
 
     async def start(self) -> None:
-        """Read what must be known before the first request. Begin to fetch the issuer's keys and to send webhooks."""
+        """Read what must be known before the first request. Begin to fetch the issuer's keys and to send webhooks;
+        extensions come last. When one of them fails, what was started is for ``stop``."""
         await self.revocations.load()
         if self.verifier.keys is not None:
             self.verifier.keys.start()
         await self.webhooks.start()
         await self.consumers.start()
+        await self.extensions.start(self._services)
 
     async def stop(self) -> None:
         """Stop what runs beside the requests; the hub is closed by whoever opened it."""
+        await self.extensions.stop()
         if self.verifier.keys is not None:
             await self.verifier.keys.stop()
         await self.consumers.stop()

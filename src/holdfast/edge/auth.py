@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from holdfast.edge.config import Settings
 from holdfast.edge.jwks import KeySet
 from holdfast.edge.revocation import Revocations
-from holdfast.errors import HoldfastError, Refused
+from holdfast.errors import Code, HoldfastError, Refused
 from holdfast.protocol import limits
 from holdfast.session import labels as session_labels
 from holdfast.session.access import VERBS, Capability, Principal
@@ -65,7 +65,7 @@ def ensure_secret(settings: Settings) -> str:
     return secret
 
 
-def load_or_create_secret(path: Path, fresh: str) -> str:
+def load_or_create_secret(path: Path, new_secret: str) -> str:
     """The secret in a file that only its owner may read; ``fresh`` is written when there is none.
 
     Raises:
@@ -75,7 +75,7 @@ def load_or_create_secret(path: Path, fresh: str) -> str:
         if not path.exists():
             temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
             with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(fresh)
+                file.write(new_secret)
             with contextlib.suppress(FileExistsError):  # made whole, by whoever came first
                 os.link(temporary, path)
             temporary.unlink()
@@ -114,9 +114,16 @@ def mint(
     until_s = now + ttl_s if not_after_s is None else min(now + ttl_s, not_after_s)
     caps = EVERYTHING if capabilities is None else {p: list(v) for p, v in capabilities.items()}
     claims: dict[str, Any] = {
-        "sub": subject, "tenant": tenant, "caps": caps, "agents": list(agents), "jti": secrets.token_hex(12),
-        "iss": issuer, "aud": audience, "iat": round(now, 3), "exp": int(until_s),
-    }  # fmt: skip
+        "sub": subject,
+        "tenant": tenant,
+        "caps": caps,
+        "agents": list(agents),
+        "jti": secrets.token_hex(12),
+        "iss": issuer,
+        "aud": audience,
+        "iat": round(now, 3),
+        "exp": int(until_s),
+    }
     if lineage:
         claims["lineage"] = [[token_id, actor] for token_id, actor in lineage]
     if labels:
@@ -154,9 +161,14 @@ class Verifier:
             raise Refused("auth.invalid", "the token is too long")
         try:
             claims = jwt.decode(
-                token, self._key(token), algorithms=list(self._settings.algorithms), issuer=self._settings.issuer,
-                audience=self._settings.audience, leeway=limits.TOKEN_SKEW_S, options={"require": _REQUIRED},
-            )  # fmt: skip
+                token,
+                self._key(token),
+                algorithms=list(self._settings.algorithms),
+                issuer=self._settings.issuer,
+                audience=self._settings.audience,
+                leeway=limits.TOKEN_SKEW_S,
+                options={"require": _REQUIRED},
+            )
             expires_s, issued_s = _seconds(claims["exp"]), _seconds(claims["iat"]) if "iat" in claims else None
         except HoldfastError:
             raise
@@ -229,10 +241,17 @@ def principal_of(claims: Mapping[str, Any], expires_s: float, issued_s: float | 
     if subject.startswith("agent:") and not agents:
         agents = [subject.removeprefix("agent:")]
     return Principal(
-        subject, tenant, capabilities, frozenset(agents), token_id, int(expires_s * 1_000), issued_s,
-        tuple(token for token, _ in lineage), tuple(actor for _, actor in lineage),
+        subject,
+        tenant,
+        capabilities,
+        frozenset(agents),
+        token_id,
+        int(expires_s * 1_000),
+        issued_s,
+        tuple(token for token, _ in lineage),
+        tuple(actor for _, actor in lineage),
         labels=session_labels.parse(claims.get("labels", {})),
-    )  # fmt: skip
+    )
 
 
 def _lineage(claim: Any) -> list[list[str]]:
@@ -247,15 +266,15 @@ def _lineage(claim: Any) -> list[list[str]]:
     return claim
 
 
-def parse_capabilities(caps: Any, code: str = "auth.invalid") -> tuple[Capability, ...]:
+def parse_capabilities(caps: Any, code: Code = "auth.invalid") -> tuple[Capability, ...]:
     """Capabilities from their JSON form ``{"pattern": ["verb", …]}``, or a refusal with ``code``."""
     if not isinstance(caps, dict) or len(caps) > limits.CAPABILITIES:
         raise Refused(code, f"caps must be an object of at most {limits.CAPABILITIES} patterns")
-    found = []
+    capabilities = []
     for pattern, verbs in caps.items():
         if not isinstance(pattern, str) or not _PATTERN.fullmatch(pattern):
             raise Refused(code, "a pattern is a session id, or a prefix that ends in *")
         if not isinstance(verbs, list) or not all(isinstance(verb, str) and verb in VERBS for verb in verbs):
             raise Refused(code, f"verbs are {', '.join(sorted(VERBS))}")
-        found.append(Capability(pattern, frozenset(verbs)))
-    return tuple(found)
+        capabilities.append(Capability(pattern, frozenset(verbs)))
+    return tuple(capabilities)

@@ -43,12 +43,12 @@ def http_class(strangers: Strangers) -> type[asyncio.Protocol]:
             if self._head is not None:
                 self._unset_keepalive_if_required()
                 self._await_head()
-                whole = self._head.add(data)
-                if whole is None:
+                complete = self._head.add(data)
+                if complete is None:
                     if self._head.too_large:
                         self._refuse_large()
                     return
-                self._head, data = None, whole
+                self._head, data = None, complete
             self._bytes_since_output += len(data)
             super().data_received(data)
             if self._upgraded or self.transport.is_closing():

@@ -51,7 +51,7 @@ class BrowserCheck:
 
 def single_header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
     """The one value of a header; two of them would let two readers see different things."""
-    found = [value for key, value in headers if key == name]
-    if len(found) > 1:
+    values = [value for key, value in headers if key == name]
+    if len(values) > 1:
         raise Refused("input.malformed", f"{name.decode()}: given more than once", fix="Send this header once.")
-    return found[0].decode("latin1") if found else None
+    return values[0].decode("latin1") if values else None

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 from holdfast.edge.listener import Listener
 from holdfast.edge.local_subscription import LocalSubscription, SubscriptionMessage
 from holdfast.errors import HoldfastError, Refused
+from holdfast.hub import operations
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol import events as e
 from holdfast.protocol.browser_tools import claim_of, offered_call
@@ -74,27 +75,27 @@ class BrowserCallResponder:
                     claims[claim] = _Claim(run, *notes[approval])
         finally:
             if claims:
-                self._hub.background(self._deliver(subscription, claims))
+                self._hub.runtime.background(self._deliver(subscription, claims))
             else:
                 subscription.end()
 
     async def _waiting(self, results: list[BrowserResult]) -> dict[str, tuple[str, BrowserResult]]:
         """The claims that wait for one of these results, with their runs."""
-        session = await self._hub.load_session(self._principal, self._session)
+        session = await self._hub.sessions.load(self._principal, self._session)
         by_call = {result.call: result for result in results}
 
-        def look() -> dict[str, tuple[str, BrowserResult]]:
+        def find_waiting() -> dict[str, tuple[str, BrowserResult]]:
             assert session.state is not None
             self._life = session.state.incarnation
-            found: dict[str, tuple[str, BrowserResult]] = {}
+            waiting: dict[str, tuple[str, BrowserResult]] = {}
             for ident, approval in session.state.approvals.items():
                 call = offered_call(approval.tool, approval.args, self._principal.actor, None)
                 result = by_call.get(call or "")
                 if result is not None and not approval.decision and approval.args.get("name") == result.name:
-                    found[ident] = (approval.run, result)
-            return found
+                    waiting[ident] = (approval.run, result)
+            return waiting
 
-        return await session.when_durable(look) if by_call else {}
+        return await session.when_durable(find_waiting) if by_call else {}
 
     async def _decision(self, result: BrowserResult) -> tuple[Literal["approved", "denied"], str]:
         """The decision that carries a result: it fits a note, or is a blob."""
@@ -105,7 +106,7 @@ class BrowserCallResponder:
         if len(note) <= limits.NAME_CHARS:
             return "approved", note
         try:
-            blob = await self._hub.put_blob(self._principal, self._session, "application/json", raw)
+            blob = await self._hub.blobs.put(self._principal, self._session, "application/json", raw)
         except Refused as error:
             if error.code != "input.too_large":
                 raise
@@ -116,9 +117,9 @@ class BrowserCallResponder:
         """Whether this was the first decision."""
         op = wire.Resolve(
             session=self._session, approval=approval, decision=decision, note=note, incarnation=self._life
-        )  # fmt: skip
+        )
         try:
-            await self._hub.execute(self._principal, op)
+            await operations.execute(self._hub, self._principal, op)
         except Refused as error:
             if error.code != "approval.resolved":
                 raise
@@ -139,14 +140,14 @@ class BrowserCallResponder:
                     if not claims:
                         return
         except (HoldfastError, TimeoutError) as error:  # the agent offers the call anew
-            self._hub.log.info("a browser's result was not delivered: %r", error)
+            self._hub.runtime.log.info("a browser's result was not delivered: %r", error)
 
 
 def _claim_requests(message: SubscriptionMessage) -> list[tuple[str, Any]]:
     """The approvals that ask for the result of a claim."""
-    found = [(i["id"], i) for i in (message.view or {}).get("items", ()) if i["kind"] == "approval"]
-    found += [(ev.data.get("approvalId"), ev.data) for ev in message.events if ev.type == e.APPROVAL_REQUESTED]
-    return [(ident, claim_of(about.get("tool"), about.get("args"))) for ident, about in found]
+    requests = [(i["id"], i) for i in (message.view or {}).get("items", ()) if i["kind"] == "approval"]
+    requests += [(ev.data.get("approvalId"), ev.data) for ev in message.events if ev.type == e.APPROVAL_REQUESTED]
+    return [(ident, claim_of(request.get("tool"), request.get("args"))) for ident, request in requests]
 
 
 def _ended_runs(message: SubscriptionMessage) -> set[str | None]:

@@ -35,7 +35,7 @@ EXTRA_WORK: Final[dict[type[wire.Op], int]] = {
 """What operations take beside their bytes, in bytes of work; what they have sent is charged as it goes out."""
 SENT_TIMES: Final = 4  # so many bytes that are sent are the work of one that is received
 LIST_WORK: Final = 512 << 10  # a page of a list
-VIEW_TIMES: Final = 4  # a view that is decoded to answer from it, for each of its bytes
+VIEW_ITEM_WORK: Final = 8  # a view that is looked through to answer from it, for each of its items
 LOAD_WORK: Final = 512 << 10  # a session that is not in memory
 TOKEN_WORK: Final = 64 << 10  # signing a token
 
@@ -62,9 +62,12 @@ class Charges:
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self.memory = Pool(
-            "server.busy", "too much in memory at a time", tenant_limit=limits.HELD_BYTES, root_limit=limits.HELD_EACH_BYTES,
+            "server.busy",
+            "too much in memory at a time",
+            tenant_limit=limits.HELD_BYTES,
+            root_limit=limits.HELD_EACH_BYTES,
             tenant_guarantee=limits.HELD_OWN_BYTES,
-        )  # fmt: skip
+        )
         self.bytes = self.nodes = self.in_progress = self.waited = self.refused = 0
 
     def account(self, principal: Principal) -> Account:
@@ -102,9 +105,12 @@ class Charges:
         ):
             return False
         if (
-            account.rate.available <= 0 or tenant.rate.available <= 0  # else all is well, most often
-            or account.in_progress >= account.most or tenant.in_progress >= tenant.most or self.in_progress >= limits.WORK_BYTES
-        ) and not self._may_begin(account, work):  # fmt: skip
+            account.rate.available <= 0
+            or tenant.rate.available <= 0  # else all is well, most often
+            or account.in_progress >= account.most
+            or tenant.in_progress >= tenant.most
+            or self.in_progress >= limits.WORK_BYTES
+        ) and not self._may_begin(account, work):
             return False
         account.rate.available -= work  # as ``_begin``, without a call: this is once per message
         tenant.rate.available -= work

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -17,8 +17,9 @@ from holdfast.errors import HoldfastError
 from holdfast.protocol import limits
 
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@,*]+/?")
-_LISTS = {"origins", "hosts", "algorithms"}
-_PREFIX = "HOLDFAST_"
+_LISTS = {"origins", "hosts", "algorithms", "extensions"}
+PREFIX = "HOLDFAST_"
+"""What every setting begins with in the environment."""
 
 
 class Settings(BaseModel):
@@ -37,6 +38,10 @@ class Settings(BaseModel):
     )
     issuer: str = Field(default="holdfast", description="Required `iss` of access tokens.")
     audience: str = Field(default="holdfast", description="Required `aud` of access tokens.")
+    operator_tenant: str = Field(
+        default="default",
+        description="The tenant whose operators look after what belongs to no tenant: the consumers of the feed.",
+    )
     algorithms: tuple[Literal["HS256", "EdDSA", "RS256", "ES256"], ...] = Field(
         default=("HS256",), min_length=1, description="Accepted signature algorithms: HS256, EdDSA, RS256, ES256."
     )
@@ -85,6 +90,9 @@ class Settings(BaseModel):
     metrics_open: bool = Field(
         default=False, description="Serve /metrics to anybody who can connect, not only to loopback and admins."
     )
+    extensions: tuple[str, ...] = Field(
+        default=(), description="Names of extensions to load, in the order in which they start; none by default."
+    )
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="How much is logged.")
 
     @field_validator("origins")
@@ -113,7 +121,7 @@ def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] 
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     for name in Settings.model_fields:
-        raw = environ.get(_PREFIX + name.upper())
+        raw = environ.get(PREFIX + name.upper())
         if raw is not None:
             values[name] = tuple(part.strip() for part in raw.split(",") if part.strip()) if name in _LISTS else raw
     values.update({name: value for name, value in (overrides or {}).items() if value is not None})
@@ -125,15 +133,15 @@ def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] 
         raise HoldfastError("config.invalid", f"setting {where!r}: {first['msg']}") from None
 
 
-def misspelt(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+def misspelt(environ: Mapping[str, str] | None = None, elsewhere: Collection[str] = ()) -> dict[str, str]:
     """Names in the environment that are no setting and look like one, and what was probably meant.
 
     Others stay unmentioned: clients have variables of the same prefix, and so has every program of a cluster in which
-    a service is called ``holdfast``.
+    a service is called ``holdfast``. ``elsewhere``: names that somebody else reads, such as those of extensions.
     """
-    names = [_PREFIX + name.upper() for name in Settings.model_fields]
-    present = sorted({*(os.environ if environ is None else environ)} - {*names})
+    names = [PREFIX + name.upper() for name in Settings.model_fields]
+    present = sorted({*(os.environ if environ is None else environ)} - {*names, *elsewhere})
     close_matches = {
-        name: difflib.get_close_matches(name, names, 1, 0.85) for name in present if name.startswith(_PREFIX)
+        name: difflib.get_close_matches(name, names, 1, 0.85) for name in present if name.startswith(PREFIX)
     }
     return {name: close[0] for name, close in close_matches.items() if close}

@@ -22,13 +22,19 @@ class ConnectionLimits:
 
     def __init__(self, settings: Settings) -> None:
         self.connections = Pool(
-            "limit.connections", "as many connections as are allowed", tenant_limit=settings.connections,
-            root_limit=settings.connections_per_principal, tenant_guarantee=min(limits.CONNECTIONS_OWN, -(-settings.connections // 8)),
-        )  # fmt: skip
+            "limit.connections",
+            "as many connections as are allowed",
+            tenant_limit=settings.connections,
+            root_limit=settings.connections_per_principal,
+            tenant_guarantee=min(limits.CONNECTIONS_OWN, -(-settings.connections // 8)),
+        )
         self.requests = Pool(
-            "limit.connections", "as many requests at a time as are allowed", tenant_limit=limits.REQUESTS_AT_ONCE,
-            root_limit=limits.REQUESTS_EACH, tenant_guarantee=limits.REQUESTS_OWN,
-        )  # fmt: skip
+            "limit.connections",
+            "as many requests at a time as are allowed",
+            tenant_limit=limits.REQUESTS_AT_ONCE,
+            root_limit=limits.REQUESTS_EACH,
+            tenant_guarantee=limits.REQUESTS_OWN,
+        )
         self.strangers = Strangers(settings.strangers)
 
     @property
@@ -48,8 +54,8 @@ class ConnectionLimits:
 class _Stranger:
     __slots__ = ("buffered", "drop", "round_added")
 
-    def __init__(self, came: int, drop: Callable[[], None]) -> None:
-        self.round_added = came
+    def __init__(self, round_added: int, drop: Callable[[], None]) -> None:
+        self.round_added = round_added
         self.drop = drop
         self.buffered = 0
 
@@ -86,7 +92,7 @@ class Strangers:
         self.buffered += size - stranger.buffered
         stranger.buffered = size
         while self.buffered > limits.STRANGERS_BYTES:
-            self._drop(next(other for other, about in self._connections.items() if about.buffered))
+            self._drop(next(other for other, candidate in self._connections.items() if candidate.buffered))
 
     def remove(self, key: Hashable) -> None:
         """The connection is authenticated or gone; idempotent."""

@@ -21,6 +21,7 @@ from holdfast.edge.request import Requests, json_response
 from holdfast.engines.port import Consumer
 from holdfast.errors import HoldfastError, Refused
 from holdfast.protocol import limits
+from holdfast.session.access import Principal
 from holdfast.visible import logger
 
 log = logger("holdfast.edge")
@@ -48,6 +49,7 @@ class Consumers:
 
     def __init__(self, listener: Listener, requests: Requests) -> None:
         self._hub = listener.hub
+        self._listener = listener
         self._requests = requests
         self._task: asyncio.Task[None] | None = None
         self._reported: set[str] = set()  # overdue, and in the log already
@@ -66,7 +68,7 @@ class Consumers:
         """Look, and go on looking."""
         with contextlib.suppress(HoldfastError):
             await self.look()
-        self._task = self._hub.loop.create_task(self._run(), name="holdfast consumers")
+        self._task = self._hub.runtime.loop.create_task(self._run(), name="holdfast consumers")
 
     async def stop(self) -> None:
         """Look no more."""
@@ -101,14 +103,23 @@ class Consumers:
         ]
 
     # --- for operators
+    def _require_owner(self, request: Request) -> Principal:
+        """An operator of the tenant that looks after the server: an operator of another must not let go of its words."""
+        principal = require_operator(self._requests, request)
+        if principal.tenant != self._listener.settings.operator_tenant:
+            raise Refused(
+                "auth.denied", "consumers are of the whole server; this needs an operator of HOLDFAST_OPERATOR_TENANT"
+            )
+        return principal
+
     async def listing(self, request: Request) -> Response:
         """Who reads the feed: `{consumers: [{consumer, unread, oldest_ms, overdue}], kept}`."""
-        require_operator(self._requests, request)
+        self._require_owner(request)
         return json_response({"consumers": await self.look(), "kept": limits.FEED_NOTICES})
 
     async def release(self, request: Request) -> Response:
         """Forget a consumer: nothing is kept for it any more, and when it comes again it may have missed something."""
-        principal = require_operator(self._requests, request)
+        principal = self._require_owner(request)
         name = request.path_params["consumer"]
         if not await self._hub.engine.release(name):
             raise Refused("consumer.not_found", f"no consumer {name!r:.80}")

@@ -45,8 +45,8 @@ class FrameHeader(NamedTuple):
 
 def parse_frame_header(data: bytes | bytearray, at: int) -> FrameHeader | None:
     """The header of a client's frame at a position; None when it is incomplete."""
-    left = len(data) - at
-    if left < 2:
+    available = len(data) - at
+    if available < 2:
         return None
     first, second = data[at], data[at + 1]
     length, size = second & 0x7F, 6
@@ -56,7 +56,7 @@ def parse_frame_header(data: bytes | bytearray, at: int) -> FrameHeader | None:
     elif length == 127:
         size = 14
         length = int.from_bytes(data[at + 2 : at + 10], "big")
-    if left < size:
+    if available < size:
         return None
     invalid = not second & 0x80 or length > limits.MESSAGE_BYTES or (size == 14 and length < 1 << 16)
     return FrameHeader(
@@ -179,10 +179,10 @@ class FrameSplitter(WSProtocol):  # type: ignore[misc]
 
     def feed(self, data: bytes) -> None:
         """Give it to picows, a step at a time."""
-        left = memoryview(data)
-        while left:
+        rest = memoryview(data)
+        while rest:
             buffer = _get_buffer(self, -1)
-            step = min(len(buffer), len(left), _STEP_BYTES)
-            buffer[:step] = left[:step]
+            step = min(len(buffer), len(rest), _STEP_BYTES)
+            buffer[:step] = rest[:step]
             _buffer_updated(self, step)
-            left = left[step:]
+            rest = rest[step:]

@@ -11,12 +11,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.edge import openapi, sse
-from holdfast.edge.charges import EXTRA_WORK, LIST_WORK, SENT_TIMES, TOKEN_WORK, VIEW_TIMES
+from holdfast.edge.charges import EXTRA_WORK, LIST_WORK, SENT_TIMES, TOKEN_WORK, VIEW_ITEM_WORK
+from holdfast.edge.extensions.route import ExtensionRoute
 from holdfast.edge.listener import Listener
 from holdfast.edge.request import Requests, json_response, matches_etag
 from holdfast.edge.tokens import Tokens
 from holdfast.errors import Refused
+from holdfast.hub import operations
 from holdfast.protocol import codec, ids, limits, wire
+from holdfast.protocol.fold import View
 from holdfast.session.life import check_life
 
 _ANY: Final = msgspec.json.Decoder()
@@ -60,6 +63,7 @@ class Rest:
     """The REST edge of one server."""
 
     def __init__(self, listener: Listener, requests: Requests, tokens: Tokens) -> None:
+        self.extension_routes: list[tuple[str, ExtensionRoute]] = []  # what ``/openapi.json`` describes beside its own
         self.listener = listener
         self.requests = requests
         self.tokens = tokens
@@ -67,10 +71,10 @@ class Rest:
 
     def routes(self) -> list[BaseRoute]:
         """All routes, for an application or a router."""
-        found: list[BaseRoute] = [
+        routes: list[BaseRoute] = [
             Route(r.path, self._operation(r), methods=[r.method], name=f"{r.method} {r.path}") for r in OP_ROUTES
         ]
-        found += [
+        routes += [
             Route("/v1/sessions", self.sessions, methods=["GET"]),
             Route(S, self.state, methods=["GET"]),
             Route(f"{S}/events", self.events, methods=["GET"]),
@@ -84,7 +88,7 @@ class Rest:
             Route("/v1/tokens/revoke", self.revoke, methods=["POST"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
         ]
-        return found
+        return routes
 
     def _operation(self, route: OpRoute) -> Any:
         most = wire.max_bytes(str(route.op.__struct_config__.tag))
@@ -96,7 +100,7 @@ class Rest:
                 self.requests.spend(request, EXTRA_WORK.get(route.op, 0))
                 if "session" in request.path_params:
                     self.requests.charge_load(request, request.path_params["session"])
-                return json_response(await self.listener.hub.execute(principal, op), route.status)
+                return json_response(await operations.execute(self.listener.hub, principal, op), route.status)
 
         return handle
 
@@ -112,20 +116,29 @@ class Rest:
             before = (number(ms, "before"), name)
         self.requests.spend(request, LIST_WORK)
         search = codec.check_text(request.query_params.get("search", ""), "search")[: limits.NAME_CHARS]
-        rows, after = await self.listener.hub.list(principal, search=search, before=before, limit=limit)
+        rows, after = await self.listener.hub.lists.page(principal, search=search, before=before, limit=limit)
         return json_response({"sessions": rows, "next": None if after is None else f"{after[0]}~{after[1]}"})
 
     async def _view(self, request: Request) -> tuple[str, int, bytes]:
         principal, session = self.requests.principal(request), session_of(request)
         self.requests.charge_load(request, session)
-        found = await self.listener.hub.snapshot(principal, session)
-        self.requests.spend(request, len(found[2]) // SENT_TIMES)
-        return found
+        snapshot = await self.listener.hub.snapshot(principal, session)
+        self.requests.spend(request, len(snapshot[2]) // SENT_TIMES)
+        return snapshot
 
-    async def _decoded_view(self, request: Request) -> tuple[str, Any]:
-        incarnation, _, view = await self._view(request)
-        self.requests.spend(request, len(view) * VIEW_TIMES)
-        return incarnation, _ANY.decode(view)
+    async def _hub_view(self, request: Request) -> tuple[str, View]:
+        """The session's life, and the view as ``Hub.view`` gives it: to be looked at before the next ``await``."""
+        principal, session = self.requests.principal(request), session_of(request)
+        self.requests.charge_load(request, session)
+        incarnation, _, view = await self.listener.hub.view(principal, session)
+        self.requests.spend(request, len(view.items) * VIEW_ITEM_WORK)
+        return incarnation, view
+
+    def _json_of_view(self, request: Request, body: Any) -> Response:
+        """A response made of parts of the view: what is sent of it is charged."""
+        response = json_response(body)
+        self.requests.spend(request, len(response.body) // SENT_TIMES)
+        return response
 
     async def state(self, request: Request) -> Response:
         """The folded state: ``{session, incarnation, seq, view}``; nothing for whoever names its tag (If-None-Match)."""
@@ -138,25 +151,25 @@ class Rest:
 
     async def runs(self, request: Request) -> Response:
         """The runs of the window, in the order they were queued."""
-        incarnation, view = await self._decoded_view(request)
-        return json_response({"runs": list(view["runs"].values()), "incarnation": incarnation})
+        incarnation, view = await self._hub_view(request)
+        return self._json_of_view(request, {"runs": list(view.runs.values()), "incarnation": incarnation})
 
     async def run(self, request: Request) -> Response:
         """One run."""
-        incarnation, view = await self._decoded_view(request)
-        run, read = ids.unbind(request.path_params["run"])
+        incarnation, view = await self._hub_view(request)
+        run_id, read = ids.unbind(request.path_params["run"])
         check_life(incarnation, read or request.query_params.get("incarnation"))
-        found = view["runs"].get(run)
-        if found is None:
+        run = view.runs.get(run_id)
+        if run is None:
             raise Refused("run.not_found")
-        return json_response(found)
+        return self._json_of_view(request, run)
 
     async def approvals(self, request: Request) -> Response:
         """The approvals of the window; ``?status=pending`` keeps those that wait."""
-        incarnation, view = await self._decoded_view(request)
+        incarnation, view = await self._hub_view(request)
         status = request.query_params.get("status")
-        found = [i for i in view["items"] if i["kind"] == "approval" and status in (None, i["status"])]
-        return json_response({"approvals": found, "incarnation": incarnation})
+        approvals = [i for i in view.items if i["kind"] == "approval" and status in (None, i["status"])]
+        return self._json_of_view(request, {"approvals": approvals, "incarnation": incarnation})
 
     async def presence(self, request: Request) -> Response:
         """Who is here now."""
@@ -177,8 +190,11 @@ class Rest:
         joined = b",".join(frames)
         self.requests.spend(request, len(joined) // SENT_TIMES)
         body = b'{"session":%b,"incarnation":"%b","tail":%d,"frames":[%b]}' % (
-            codec.encode(session_of(request)), incarnation.encode(), tail, joined,
-        )  # fmt: skip
+            codec.encode(session_of(request)),
+            incarnation.encode(),
+            tail,
+            joined,
+        )
         return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
     # --- blobs
@@ -186,24 +202,25 @@ class Rest:
         """Store the body as a blob: ``{blob, size}``."""
         principal, session = self.requests.principal(request), session_of(request)
         self.requests.charge_load(request, session)
-        await self.listener.hub.load_session(principal, session, "append")  # before the body is waited for
+        await self.listener.hub.sessions.load(principal, session, "append")  # before the body is waited for
         media = request.headers.get("content-type", "").lower()[: limits.NAME_CHARS]
         data = await self.requests.blob(request)
-        blob = await self.listener.hub.put_blob(principal, session, media or "application/octet-stream", data)
+        blob = await self.listener.hub.blobs.put(principal, session, media or "application/octet-stream", data)
         return json_response({"blob": blob, "size": len(data)}, 201)
 
     async def get_blob(self, request: Request) -> Response:
         """A blob's content, which no browser will run."""
         principal, session = self.requests.principal(request), session_of(request)
         self.requests.charge_load(request, session)
-        size = await self.listener.hub.blob_size(principal, session, request.path_params["blob"])
+        size = await self.listener.hub.blobs.size(principal, session, request.path_params["blob"])
         self.requests.allocate(request, size)  # before it is read
         self.requests.spend(request, size // SENT_TIMES)
-        media, data = await self.listener.hub.get_blob(principal, session, request.path_params["blob"])
+        media, data = await self.listener.hub.blobs.get(principal, session, request.path_params["blob"])
         headers = {
-            "content-disposition": "attachment", "content-security-policy": "default-src 'none'; sandbox",
+            "content-disposition": "attachment",
+            "content-security-policy": "default-src 'none'; sandbox",
             "cache-control": "private, max-age=31536000, immutable",
-        }  # fmt: skip
+        }
         safe = media if _INLINE_MEDIA.fullmatch(media) else "application/octet-stream"
         return Response(data, 200, headers, safe)
 
@@ -225,7 +242,7 @@ class Rest:
     async def openapi(self, request: Request) -> Response:
         """This API, described (OpenAPI 3.1)."""
         if self._openapi_body is None:
-            self._openapi_body = json_response(openapi.document(OP_ROUTES)).body
+            self._openapi_body = json_response(openapi.document(OP_ROUTES, self.extension_routes)).body
         return Response(self._openapi_body, headers={"cache-control": "no-store"}, media_type="application/json")
 
 

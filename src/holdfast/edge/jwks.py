@@ -80,10 +80,10 @@ class KeySet:
             timeout=limits.KEYS_TIMEOUT_S, follow_redirects=False, trust_env=self._trust_env
         ) as client:
             while True:
-                fresh = await self._fetch(client)
+                fetched = await self._fetch(client)
                 self._attempted_at_s = asyncio.get_running_loop().time()
                 self._refresh_requested.clear()
-                if not fresh:
+                if not fetched:
                     await asyncio.sleep(limits.KEYS_RETRY_S)
                     continue
                 try:

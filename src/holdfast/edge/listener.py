@@ -151,7 +151,7 @@ class ServerConnection:
         self._closing = False
         self._unread = 0  # answered while it did not read
         self._unsent = 0  # of that and of what filled the transport, what is counted as memory
-        settings, clock = listener.settings, self.hub.loop.time
+        settings, clock = listener.settings, self.hub.runtime.loop.time
         self._operations = Bucket(settings.requests_per_s, settings.requests_per_s * 2, clock)
         self._events = Bucket(settings.appends_per_s, settings.appends_per_s * 2, clock)
         self._refusals = Bucket(_REFUSALS_PER_S, _REFUSALS, clock)
@@ -226,7 +226,7 @@ class ServerConnection:
             if left_s <= 0:
                 self.close(4410, "token expired")
             else:
-                self._timer = self.hub.loop.call_later(min(left_s, LONGEST_TIMER_S), self._watch_expiry)
+                self._timer = self.hub.runtime.loop.call_later(min(left_s, LONGEST_TIMER_S), self._watch_expiry)
 
     # --- messages
     def _first_message_received(self, raw: bytes, allocated: int = 0) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from holdfast.edge.charges import SENT_TIMES
 from holdfast.edge.listener import LONGEST_TIMER_S, Listener
 from holdfast.errors import Refused
+from holdfast.hub import operations
 from holdfast.hub.port import Batch
 from holdfast.protocol import limits, wire
 from holdfast.protocol.events import Event
@@ -49,7 +50,8 @@ _MESSAGE = msgspec.json.Decoder(SubscriptionMessage)
 
 
 class LocalSubscription:
-    """A reader behind a response: ``async with await Reading.open(…) as reading: async for payload in reading.payloads()``.
+    """A reader behind a response: ``async with await LocalSubscription.open(…) as subscription: async for payload in
+    subscription.payloads()``.
 
     Attributes:
         incarnation: the session's life that is read.
@@ -92,8 +94,8 @@ class LocalSubscription:
         self._register()
         listener.charge_load(self._account, session)
         try:
-            self.incarnation = (await listener.hub.load_session(principal, session)).incarnation
-            await listener.hub.attach_reader(self, session, start)
+            self.incarnation = (await listener.hub.sessions.load(principal, session)).incarnation
+            await operations.subscribe(listener.hub, self, wire.Subscribe(session=session, start=start))
         except BaseException:
             self.end()
             raise
@@ -126,7 +128,7 @@ class LocalSubscription:
             self.close_reason = reason
             self._changed.set()
             if self.task is not None:
-                self.hub.loop.call_later(limits.CLOSE_S, self.task.cancel)
+                self.hub.runtime.loop.call_later(limits.CLOSE_S, self.task.cancel)
 
     # --- life
     def _register(self) -> None:
@@ -154,7 +156,7 @@ class LocalSubscription:
         if left_s <= 0:
             self.close(4410, "token expired")
         else:
-            self._timer = self.hub.loop.call_later(min(left_s, LONGEST_TIMER_S), self._watch_expiry)
+            self._timer = self.hub.runtime.loop.call_later(min(left_s, LONGEST_TIMER_S), self._watch_expiry)
 
     # --- what arrived
     async def payloads(self, idle_s: float = limits.SSE_COMMENT_S) -> AsyncIterator[bytes | None]:

@@ -98,9 +98,11 @@ class _Collector:
             running += count
             buckets.append(("+Inf" if bound == float("inf") else str(bound), float(running)))
         yield HistogramMetricFamily(
-            f"holdfast_{COMMIT_SECONDS}", "From deciding a batch to its being durable.", buckets=buckets,
+            f"holdfast_{COMMIT_SECONDS}",
+            "From deciding a batch to its being durable.",
+            buckets=buckets,
             sum_value=stats.commit_seconds.total_s,
-        )  # fmt: skip
+        )
         mode = self._hub.engine.health()["mode"]
         yield GaugeMetricFamily(
             "holdfast_engine_ok", "1 while the engine takes every append.", value=float(mode == "ok")
@@ -109,10 +111,16 @@ class _Collector:
     def _resources(self) -> dict[str, int]:
         charges, strangers = self._listener.charges, self._listener.connection_limits.strangers
         return {
-            "work_bytes": charges.bytes, "work_values": charges.nodes, "work_begun_bytes": charges.in_progress,
-            "work_waited": charges.waited, "work_refused": charges.refused, "held_bytes": charges.memory.in_use,
-            "held_refused": charges.memory.refused, "strangers": len(strangers), "strangers_dropped": strangers.dropped,
-        }  # fmt: skip
+            "work_bytes": charges.bytes,
+            "work_values": charges.nodes,
+            "work_begun_bytes": charges.in_progress,
+            "work_waited": charges.waited,
+            "work_refused": charges.refused,
+            "held_bytes": charges.memory.in_use,
+            "held_refused": charges.memory.refused,
+            "strangers": len(strangers),
+            "strangers_dropped": strangers.dropped,
+        }
 
 
 def _family(name: str, row: tuple[str, str], value: float) -> Metric:

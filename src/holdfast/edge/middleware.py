@@ -23,6 +23,12 @@ ErrorShape = Callable[[HoldfastError], Response]
 
 log = logger("holdfast.edge")
 
+CONTENT_SECURITY: Final = {
+    "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self' data: blob:",
+    "connect-src": "'self' ws: wss:", "font-src": "'self'", "base-uri": "'none'", "form-action": "'none'",
+    "frame-ancestors": "'none'",
+}  # fmt: skip
+"""What a browser may do on the server's pages; an answer that has a policy of its own keeps it."""
 _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -30,8 +36,7 @@ _HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (
         b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-        b"connect-src 'self' ws: wss:; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "; ".join(f"{directive} {sources}" for directive, sources in CONTENT_SECURITY.items()).encode(),
     ),
 )
 _CORS_ANSWER: Final = (b"access-control-expose-headers", b"etag, retry-after, x-request-id")

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
-import holdfast
 from holdfast.edge import openapi_dialects, response_schemas
+from holdfast.edge.extensions.route import ExtensionRoute
 from holdfast.edge.tokens import NarrowRequest, RevokeRequest
 from holdfast.errors import CODES
 from holdfast.session.access import NEEDS
+from holdfast.version import __version__
 
 _OPERATOR = "admin over all sessions"
 _PLAIN = (
@@ -41,8 +42,8 @@ _WITH_ETAG = {("GET", "/v1/sessions/{session}")}
 _QUERY = {"limit": "integer", "after": "integer", "max_bytes": "integer"}
 
 
-def document(routes: Sequence[Any]) -> dict[str, Any]:
-    """The whole document; ``routes`` are the ``OpRoute`` rows of ``http.py``."""
+def document(routes: Sequence[Any], extension_routes: Sequence[tuple[str, ExtensionRoute]] = ()) -> dict[str, Any]:
+    """The whole document; ``routes`` are the ``OpRoute`` rows of ``http.py``, those of extensions come with their names."""
     schemas, components = msgspec.json.schema_components(
         [*(r.op for r in routes), NarrowRequest, RevokeRequest], ref_template="#/components/schemas/{name}"
     )
@@ -78,25 +79,33 @@ def document(routes: Sequence[Any]) -> dict[str, Any]:
         paths.setdefault(row.path, {})[row.method.lower()] = _dialect_operation(row)
     for name, schema in components.items():
         _relax(name, schema)
+    for owner, own in extension_routes:
+        operation, shapes = _extension_operation(owner, own)
+        paths.setdefault(own.path.replace(":path}", "}"), {})[own.method.lower()] = operation
+        components |= shapes
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Holdfast", "version": holdfast.__version__, "description": "Durable sessions; see PROTOCOL.md."},
+        "info": {
+            "title": "Holdfast",
+            "version": __version__,
+            "description": "Durable sessions; see PROTOCOL.md.",
+        },
         "paths": paths,
         "components": {
             "schemas": {**components, "Error": _error()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
         "security": [{"token": []}],
-    }  # fmt: skip
+    }
 
 
 def _relax(name: str, schema: dict[str, Any]) -> None:
     """Over REST the path says the operation and the session: the body need not."""
     properties = schema.get("properties", {})
     if "op" in properties and "session" in properties:
-        for name_ in ("op", "id", "run", "approval", "input"):
-            if name_ in ("op", "id") or (name_ in schema.get("required", []) and name_ != "session"):
-                properties.pop(name_, None)
+        for field in ("op", "id", "run", "approval", "input"):
+            if field in ("op", "id") or (field in schema.get("required", []) and field != "session"):
+                properties.pop(field, None)
         schema["required"] = [
             r for r in schema.get("required", []) if r in properties and (r != "session" or name == "Create")
         ]
@@ -127,6 +136,24 @@ def _dialect_operation(row: openapi_dialects.DialectRoute) -> dict[str, Any]:
     return operation
 
 
+def _extension_operation(owner: str, route: ExtensionRoute) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A route of an extension, and the shapes it names: under the extension's own name, beside others of theirs."""
+    path = route.path.replace(":path}", "}")
+    operation = _operation(route.summary, route.verb or "any valid token", path, route.status)
+    operation["parameters"] += [_parameter(name, "query", "") for name in route.query]
+    operation["tags"] = [owner]
+    _add_response(operation, route.status, dict(route.answer) or None)
+    shapes: dict[str, Any] = {}
+    if route.body is bytes:
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
+    elif route.body is not None:
+        template = f"#/components/schemas/{owner}.{{name}}"
+        (schema,), named = msgspec.json.schema_components([route.body], ref_template=template)
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        shapes = {f"{owner}.{name}": shape for name, shape in named.items()}
+    return operation, shapes
+
+
 def _operation(summary: str, verb: str, path: str, status: int) -> dict[str, Any]:
     failed = {
         "description": "Refused: see the code",
@@ -146,8 +173,11 @@ def _parameter(name: str, where: str, description: str, kind: str = "string") ->
 
 def _error() -> dict[str, Any]:
     fields = {
-        "code": {"type": "string", "enum": sorted(CODES)}, "message": {"type": "string"}, "fix": {"type": "string"},
-        "retry": {"type": "boolean"}, "request_id": {"type": "string"},
-    }  # fmt: skip
+        "code": {"type": "string", "enum": sorted(CODES)},
+        "message": {"type": "string"},
+        "fix": {"type": "string"},
+        "retry": {"type": "boolean"},
+        "request_id": {"type": "string"},
+    }
     inner = {"type": "object", "properties": fields, "required": ["code", "message"]}
     return {"type": "object", "properties": {"error": inner}, "required": ["error"]}

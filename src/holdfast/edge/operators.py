@@ -57,9 +57,11 @@ class Operators:
         """Open connections: `{connections: [{connection, actor, surface, device, paused, sessions, titles, …}], all}`."""
         principal = self._operator(request)
         tenant = principal.tenant
-        mine = [conn for conn in self.hub.connections.values() if conn.principal.tenant == tenant]
-        shown = mine[: limits.OPERATOR_ROWS]
-        return json_response({"connections": [self._connection(conn, principal) for conn in shown], "all": len(mine)})
+        connections = [conn for conn in self.hub.connections.values() if conn.principal.tenant == tenant]
+        page = connections[: limits.OPERATOR_ROWS]
+        return json_response(
+            {"connections": [self._connection(conn, principal) for conn in page], "all": len(connections)}
+        )
 
     def _connection(self, conn: HubConnection, principal: Principal) -> dict[str, Any]:
         worker = self.hub.workers.by_connection.get(conn.ident)
@@ -68,11 +70,18 @@ class Operators:
             session: reader.session.index.title for session, reader in reads.items() if principal.may("read", session)
         }
         return {
-            "connection": conn.ident, "actor": conn.principal.actor, "surface": conn.surface, "device": conn.device,
-            "paused": conn.paused, "sessions": list(reads), "titles": titles,
+            "connection": conn.ident,
+            "actor": conn.principal.actor,
+            "surface": conn.surface,
+            "device": conn.device,
+            "paused": conn.paused,
+            "sessions": list(reads),
+            "titles": titles,
             "serves": sorted(worker.agents) if worker is not None else [],
-            "runs": [{"session": key.session, "run": run} for key, run in worker.attempts] if worker is not None else [],
-        }  # fmt: skip
+            "runs": [{"session": key.session, "run": run} for key, run in worker.attempts]
+            if worker is not None
+            else [],
+        }
 
     async def cut(self, request: Request) -> Response:
         """Drop a connection without a word, as a dead network would. Nothing else happens by that (CTL-1)."""
@@ -91,21 +100,34 @@ class Operators:
     async def runs(self, request: Request) -> Response:
         """Runs that have not ended, of sessions in memory: lost and retried first, then by time."""
         principal = self._operator(request)
-        mine = (hot for hot in self.hub.sessions.values() if hot.key.tenant == principal.tenant)
-        found = [run for hot in mine for run in self._runs(hot, principal.may("read", hot.key.session))]
-        found.sort(key=lambda run: (-run["losses"], run["queued_ms"]))
-        return json_response({"runs": found[: limits.OPERATOR_ROWS], "all": len(found)})
+        sessions = (hot for hot in self.hub.sessions.values() if hot.key.tenant == principal.tenant)
+        runs = [run for hot in sessions for run in self._runs(hot, principal.may("read", hot.key.session))]
+        runs.sort(key=lambda run: (-run["losses"], run["queued_ms"]))
+        return json_response({"runs": runs[: limits.OPERATOR_ROWS], "all": len(runs)})
 
     def _runs(self, hot: HotSession, readable: bool) -> Iterator[dict[str, Any]]:
         now = self.hub.clock.monotonic()
         for run in hot.state.runs.values() if hot.state is not None else ():
             lease = hot.leases.get(run.id)
             yield {
-                "session": hot.key.session, "title": hot.index.title if readable else "", "run": run.id, "agent": run.agent, "status": run.status,
-                "parent": run.parent, "name": run.name, "by": run.by, "attempt": run.generation, "attempts": run.attempts,
-                "losses": run.losses, "labels": run.labels, "queued_ms": run.queued_ms, "worker": run.worker, "stopping": run.cancel is not None,
-                "lease_s": run.lease_s, "lease_left_s": round(lease - now, 3) if lease is not None else None,
-            }  # fmt: skip
+                "session": hot.key.session,
+                "title": hot.index.title if readable else "",
+                "run": run.id,
+                "agent": run.agent,
+                "status": run.status,
+                "parent": run.parent,
+                "name": run.name,
+                "by": run.by,
+                "attempt": run.generation,
+                "attempts": run.attempts,
+                "losses": run.losses,
+                "labels": run.labels,
+                "queued_ms": run.queued_ms,
+                "worker": run.worker,
+                "stopping": run.cancel is not None,
+                "lease_s": run.lease_s,
+                "lease_left_s": round(lease - now, 3) if lease is not None else None,
+            }
 
     async def activity(self, request: Request) -> Response:
         """Events by second over the last half minute, of the sessions in which any were written, the busiest first."""

@@ -15,6 +15,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 PAGES: Final = Path(__file__).parents[1] / "pages"
+PATHS: Final = ("/", "/index.html", "/icon.svg", "/assets/{rest:path}", "/console", "/console/{rest:path}")
+"""What nobody else may serve beside them."""
 _UNBUILT: Final = "The pages are not built. In a checkout, run: make web\n"
 
 

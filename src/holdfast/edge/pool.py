@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from holdfast.errors import Unavailable
+from holdfast.errors import Code, Unavailable
 from holdfast.protocol import limits
 
 _HEADROOM_FACTOR = 8
@@ -35,7 +35,7 @@ class Pool:
         tenant_guarantee: of every tenant, whatever the others have.
     """
 
-    def __init__(self, code: str, what: str, *, tenant_limit: int, root_limit: int, tenant_guarantee: int) -> None:
+    def __init__(self, code: Code, what: str, *, tenant_limit: int, root_limit: int, tenant_guarantee: int) -> None:
         self._code = code
         self._what = what
         self.root_limit = root_limit

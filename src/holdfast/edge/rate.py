@@ -30,11 +30,11 @@ class Bucket:
         """Use ``amount``. Raises ``limit.rate``, with the ``retry_after_s`` after which the same succeeds unless somebody
         else takes meanwhile."""
         need = min(amount, self.burst)
-        if self.available < need and not self.holds(need):
+        if self.available < need and not self.has(need):
             raise too_fast(self.wait_s(need))
         self.available -= amount
 
-    def holds(self, amount: float) -> bool:
+    def has(self, amount: float) -> bool:
         """Whether it holds so much now."""
         if self.available < amount:
             now = self._clock()

@@ -36,8 +36,8 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
 
 def matches_etag(request: Request, tag: str) -> bool:
     """Whether the caller has what this entity tag names already (RFC 9110, 13.1.2)."""
-    named = ",".join(request.headers.getlist("if-none-match"))
-    return any(one.strip().removeprefix("W/") in (tag, "*") for one in named.split(","))
+    etags = ",".join(request.headers.getlist("if-none-match"))
+    return any(etag.strip().removeprefix("W/") in (tag, "*") for etag in etags.split(","))
 
 
 def error_headers(error: HoldfastError) -> dict[str, str]:

@@ -65,9 +65,17 @@ VIEW: Final = object_with(
 )
 RUN: Final = object_with(id=TEXT, seq=COUNT, agent=TEXT, status=TEXT, attempt=COUNT, attempts=COUNT, version=COUNT)
 ROW: Final = object_with(
-    session=TEXT, title=TEXT, incarnation=TEXT, tail=COUNT, created_ms=COUNT, active_ms=COUNT, read=COUNT, unread=FLAG, card=ANY
-)  # fmt: skip
-HERE: Final = object_with(actor=TEXT, surface=TEXT, device=TEXT, connection=TEXT, doing=ANY, since_ms=COUNT)
+    session=TEXT,
+    title=TEXT,
+    incarnation=TEXT,
+    tail=COUNT,
+    created_ms=COUNT,
+    active_ms=COUNT,
+    read=COUNT,
+    unread=FLAG,
+    card=ANY,
+)
+PRESENCE: Final = object_with(actor=TEXT, surface=TEXT, device=TEXT, connection=TEXT, doing=ANY, since_ms=COUNT)
 
 _S: Final = "/v1/sessions/{session}"
 ROUTES: Final[dict[tuple[str, str], Schema]] = {
@@ -77,7 +85,7 @@ ROUTES: Final[dict[tuple[str, str], Schema]] = {
     ("GET", f"{_S}/runs"): object_with(runs=array_of(RUN), incarnation=TEXT),
     ("GET", f"{_S}/runs/{{run}}"): RUN,
     ("GET", f"{_S}/approvals"): object_with(approvals=array_of(ANY), incarnation=TEXT),
-    ("GET", f"{_S}/presence"): object_with(here=array_of(HERE)),
+    ("GET", f"{_S}/presence"): object_with(here=array_of(PRESENCE)),
     ("GET", "/v1/connections"): object_with(connections=array_of(ANY), all=COUNT),
     ("DELETE", "/v1/connections/{connection}"): object_with(),
     ("GET", "/v1/runs"): object_with(runs=array_of(ANY), all=COUNT),

@@ -39,7 +39,7 @@ class ResponseSender:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._stay = active
+        self._active = active
         self._headers = headers
         self._pending_start: Message | None = None  # sent once memory is allocated for the rest
         self.started = False
@@ -70,7 +70,7 @@ class ResponseSender:
 
     async def _send_large(self, body: bytes, *, more: bool) -> None:
         """In chunks, each within its time; what is not sent yet is counted."""
-        allocation, extra = self._stay.allocation, max(0, len(body) - self._stay.response_bytes)
+        allocation, extra = self._active.allocation, max(0, len(body) - self._active.response_bytes)
         if allocation is not None:
             allocation.grow(extra)
         view, began = memoryview(body), asyncio.get_running_loop().time()

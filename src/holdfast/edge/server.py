@@ -44,11 +44,21 @@ async def running(edge: Edge, sockets: list[socket.socket] | None = None) -> Asy
     """
     settings = edge.settings
     config = uvicorn.Config(
-        edge.app, ws=websocket_class(edge.listener, edge.browser), http=http_class(edge.listener.connection_limits.strangers), loop="none", lifespan="off",
-        access_log=False, log_config=None, log_level="error", server_header=False, date_header=False,
-        timeout_keep_alive=int(limits.KEEP_ALIVE_S), timeout_graceful_shutdown=int(settings.drain_s) or 1,
-        backlog=_BACKLOG, proxy_headers=False,
-    )  # fmt: skip
+        edge.app,
+        ws=websocket_class(edge.listener, edge.browser),
+        http=http_class(edge.listener.connection_limits.strangers),
+        loop="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="error",
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=int(limits.KEEP_ALIVE_S),
+        timeout_graceful_shutdown=int(settings.drain_s) or 1,
+        backlog=_BACKLOG,
+        proxy_headers=False,
+    )
     server = _Server(config)
     serving: asyncio.Task[None] | None = None
     try:
@@ -99,8 +109,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 def _cannot_listen(host: str, port: int, error: OSError) -> HoldfastError:
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-    words = f"cannot listen on {host} port {port}: {reason}"
-    return HoldfastError("config.invalid", words, fix="Stop what listens there, or choose another port.")
+    detail = f"cannot listen on {host} port {port}: {reason}"
+    return HoldfastError("config.invalid", detail, fix="Stop what listens there, or choose another port.")
 
 
 def allow_open_files(connections: int, strangers: int) -> None:

@@ -85,9 +85,12 @@ class SubscriptionResponse(StreamingResponse):
     """A response that streams what a reader reads; whatever becomes of it, the subscription ends with it."""
 
     def __init__(
-        self, subscription: LocalSubscription, body: AsyncIterator[bytes], headers: dict[str, str] | None = None,
+        self,
+        subscription: LocalSubscription,
+        body: AsyncIterator[bytes],
+        headers: dict[str, str] | None = None,
         media_type: str = "text/event-stream",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._subscription = subscription
         super().__init__(body, headers={**HEADERS, **(headers or {})}, media_type=media_type)
 

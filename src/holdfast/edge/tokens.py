@@ -64,15 +64,22 @@ class Tokens:
         if not ("*" in principal.agents or set(request.agents) <= principal.agents):
             raise Refused("auth.denied", "the asking token does not act for these agents")
         if len(principal.lineage) >= limits.LINEAGE_TOKENS:
-            words = f"the asking token is the last of {limits.LINEAGE_TOKENS + 1} that were minted one from another"
-            raise Refused("auth.denied", words, fix="Mint it from a token nearer to the first.")
+            detail = f"the asking token is the last of {limits.LINEAGE_TOKENS + 1} that were minted one from another"
+            raise Refused("auth.denied", detail, fix="Mint it from a token nearer to the first.")
         lineage = zip((*principal.lineage, principal.token_id), (*principal.minters, principal.actor), strict=True)
         token = auth.mint(
-            self._secret, subject=request.sub, tenant=principal.tenant, capabilities=request.caps,
-            agents=request.agents or ([""] if request.sub.startswith("agent:") else []), ttl_s=request.ttl_s,
+            self._secret,
+            subject=request.sub,
+            tenant=principal.tenant,
+            capabilities=request.caps,
+            agents=request.agents or ([""] if request.sub.startswith("agent:") else []),
+            ttl_s=request.ttl_s,
             not_after_s=principal.expires_ms / 1_000 if principal.expires_ms is not None else None,
-            lineage=list(lineage), labels=dict(principal.labels), issuer=self._settings.issuer, audience=self._settings.audience,
-        )  # fmt: skip
+            lineage=list(lineage),
+            labels=dict(principal.labels),
+            issuer=self._settings.issuer,
+            audience=self._settings.audience,
+        )
         if len(token) > limits.TOKEN_CHARS:
             raise Refused("input.too_large", f"the token would be longer than {limits.TOKEN_CHARS} characters")
         minted = self._verifier.verify(token)

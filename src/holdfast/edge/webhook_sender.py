@@ -46,9 +46,11 @@ class WebhookSender:
         ident, body = webhook_id(notice), webhook_body(notice)
         now = datetime.now(UTC)
         headers = {
-            "webhook-id": ident, "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._signer.sign(ident, now, body), "content-type": "application/json",
-        }  # fmt: skip
+            "webhook-id": ident,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._signer.sign(ident, now, body),
+            "content-type": "application/json",
+        }
         try:
             async with (
                 asyncio.timeout(limits.WEBHOOK_TIMEOUT_S),

@@ -61,6 +61,7 @@ class Webhooks:
 
     def __init__(self, hub: Hub, settings: Settings, *, client: httpx.AsyncClient | None = None) -> None:
         self._hub = hub
+        self._news = hub.news.listen()
         self._url = settings.webhook_url
         self._secret_file = secret_file(settings)
         self.secret = ""
@@ -87,7 +88,7 @@ class Webhooks:
             signer = self._signer()
             with contextlib.suppress(HoldfastError):  # ``_run`` tries again
                 await self._load()  # what happens from here on is sent
-            self._task = self._hub.loop.create_task(self._run(signer), name="holdfast webhooks")
+            self._task = self._hub.runtime.loop.create_task(self._run(signer), name="holdfast webhooks")
 
     async def stop(self) -> None:
         """End; what was not delivered is delivered after the next start."""
@@ -96,17 +97,19 @@ class Webhooks:
             await asyncio.wait([self._task])
 
     def _signer(self) -> Webhook:
-        fresh = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
-        self.secret = fresh if self._secret_file is None else auth.load_or_create_secret(self._secret_file, fresh)
+        new_secret = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
+        self.secret = (
+            new_secret if self._secret_file is None else auth.load_or_create_secret(self._secret_file, new_secret)
+        )
         try:
             key = b64decode(self.secret.removeprefix("whsec_"), validate=True)
             if self.secret.startswith("whsec_") and SECRET_BYTES[0] <= len(key) <= SECRET_BYTES[1]:
                 return Webhook(self.secret)
         except ValueError:  # no base64
             pass
-        words = "the webhook secret must be whsec_ and the base64 of {} to {} bytes".format(*SECRET_BYTES)
+        detail = "the webhook secret must be whsec_ and the base64 of {} to {} bytes".format(*SECRET_BYTES)
         raise HoldfastError(
-            "config.invalid", words, fix="Correct the file HOLDFAST_WEBHOOK_SECRET_FILE names, or remove it."
+            "config.invalid", detail, fix="Correct the file HOLDFAST_WEBHOOK_SECRET_FILE names, or remove it."
         )
 
     async def _run(self, signer: Webhook) -> None:
@@ -119,7 +122,7 @@ class Webhooks:
                 try:
                     await self._load()
                     while True:
-                        self._hub.notice_event.clear()
+                        self._news.clear()
                         await self._record_results()
                         await self._send_due(sender)
                         await self._send_new(sender)
@@ -138,14 +141,14 @@ class Webhooks:
         if any(flight.task.done() for flight in self._in_flight.values()):
             return
         now = self._hub.clock.wall_ms()
-        waits = [
+        delays = [
             (w.due_ms - now) / 1_000 for w in self._retries.values() if w.due_ms > now
         ]  # the others wait for a place
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(
-                min([_POLL_S, *waits])
+                min([_POLL_S, *delays])
             ):  # wait_for of 3.11 loses a cancel that comes with the news
-                await self._hub.notice_event.wait()
+                await self._news.wait()
 
     async def _load(self) -> None:
         """Read how far the feed was read, and the notices that wait for another try."""
@@ -176,14 +179,14 @@ class Webhooks:
         return sum(f.notice.key.tenant == tenant for f in self._in_flight.values()) >= limits.WEBHOOKS_AT_ONCE_EACH
 
     def _send(self, sender: WebhookSender, notice: Notice, attempt: int, before: str = "") -> None:
-        task = self._hub.loop.create_task(sender.send(notice), name="holdfast webhook")
-        task.add_done_callback(lambda _: self._hub.notice_event.set())
+        task = self._hub.runtime.loop.create_task(sender.send(notice), name="holdfast webhook")
+        task.add_done_callback(lambda _: self._news.set())
         self._in_flight[webhook_id(notice)] = _Delivery(notice, before, attempt, task)
 
     async def _send_new(self, sender: WebhookSender) -> None:
         """A first try for each new notice that concerns people of whom nobody was connected."""
         while len(self._in_flight) < limits.WEBHOOKS_AT_ONCE and len(self._retries) < limits.WEBHOOK_WAITING:
-            page = await self._hub.notices(self._read_position, _PAGE)
+            page = await self._hub.engine.feed(self._read_position, _PAGE)
             if page.gap:
                 self.gaps += 1
                 log.error("webhooks: the feed no longer has what came after their position; some were not sent")

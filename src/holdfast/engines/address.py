@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from holdfast.engines.memory import MemoryEngine
+from holdfast.engines import registry
 from holdfast.engines.port import Engine
-from holdfast.engines.sqlite.engine import SqliteEngine
 from holdfast.errors import HoldfastError
 
 
@@ -15,8 +14,8 @@ def engine_for(address: str) -> Engine:
         HoldfastError: ``config.invalid``.
     """
     if address in ("memory:", "memory://"):
-        return MemoryEngine()
+        return registry.make("memory")
     path = address.removeprefix("sqlite:///") if address.startswith("sqlite:") else address
     if not path or "://" in path:
         raise HoldfastError("config.invalid", f"no engine for {address!r}: name a file, or memory:")
-    return SqliteEngine(path)
+    return registry.make("sqlite", path)

@@ -41,7 +41,7 @@ from holdfast.engines.rules import (
     search_words,
     searchable,
 )
-from holdfast.errors import CommitFailed, Refused
+from holdfast.errors import Code, CommitFailed, Refused
 from holdfast.protocol import ids, limits
 from holdfast.protocol.frames import Frame
 
@@ -87,7 +87,7 @@ class _FeedLog:
 
 class _PlantedFailure(msgspec.Struct):
     outcome: str
-    code: str
+    code: Code
     applied: bool
 
 
@@ -104,7 +104,7 @@ class MemoryEngine:
         self._appends = 0
         self.mode = "ok"
 
-    def fail_next(self, outcome: str, code: str = "commit.unknown", *, applied: bool = False) -> None:
+    def fail_next(self, outcome: str, code: Code = "commit.unknown", *, applied: bool = False) -> None:
         """Make one of the next appends fail with ``CommitFailed`` (test hook; several queue up).
 
         Args:

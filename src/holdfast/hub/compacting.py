@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from holdfast.engines.port import Engine, Key
+from holdfast.hub.ring import Ring
+from holdfast.hub.snapshotter import Snapshotter
 from holdfast.protocol import limits
 from holdfast.protocol.compaction import merge
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import Frame, ProducerKey, decode_frame, encode_frames
 
-if TYPE_CHECKING:
-    from holdfast.hub.hot import HotSession
+
+class RestingSession(Protocol):
+    """The part of a session in memory that compacting needs."""
+
+    key: Key
+    incarnation: str
+    tail: int
+    ring: Ring
+    snapshotter: Snapshotter
 
 
-async def compact(session: HotSession) -> int:
+async def compact(session: RestingSession, engine: Engine) -> int:
     """Merge what was appended since the last time, page by page; returns how many events were merged away.
 
     Each page is swapped atomically, so it may stop anywhere. Readers whose cursor ends up inside a cover get a snapshot.
     """
-    engine, merged_count = session.hub.engine, 0
+    merged_count = 0
     while session.snapshotter.compacted < session.tail:
         start = session.snapshotter.compacted
         frames = await engine.read(session.key, start, max_bytes=limits.PAGE_BYTES, incarnation=session.incarnation)
@@ -33,7 +43,7 @@ async def compact(session: HotSession) -> int:
             )
             merged_count += len(before) - len(after)
         session.snapshotter.compacted = frames[-1].last
-    session.drop_ring()
+    session.ring.clear()
     return merged_count
 
 

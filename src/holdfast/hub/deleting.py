@@ -7,20 +7,19 @@ delete the life that came after: the tombstone keeps its key, and the next life 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import msgspec
 
-from holdfast.engines.port import Head, Index
+from holdfast.engines.port import Head, Index, Key
 from holdfast.errors import Refused
 from holdfast.hub.pending import PendingCommand
+from holdfast.hub.runtime import Runtime
 from holdfast.protocol import wire
 from holdfast.protocol.frames import ProducerKey
 from holdfast.session import life, producer
 from holdfast.session import policy as policies
-
-if TYPE_CHECKING:
-    from holdfast.hub.hot import HotSession
+from holdfast.session.state import State
 
 _KEY: Final = "deleted"
 
@@ -31,7 +30,21 @@ def key_of(tombstone: Head | None) -> ProducerKey | None:
     return msgspec.convert(card_key, ProducerKey) if card_key is not None else None
 
 
-async def delete(session: HotSession, pending: PendingCommand, op: wire.Delete) -> None:
+class DeletableSession(Protocol):
+    """The part of a session in memory that deleting needs."""
+
+    key: Key
+    state: State | None
+    runtime: Runtime
+
+    async def load(self) -> None: ...
+
+    def forget(self) -> None: ...
+
+    def end(self) -> None: ...
+
+
+async def delete(session: DeletableSession, pending: PendingCommand, op: wire.Delete) -> None:
     """Delete the session's life, and answer when its content is erased, or cannot be for now.
 
     A session that cannot be read can be deleted.
@@ -39,9 +52,9 @@ async def delete(session: HotSession, pending: PendingCommand, op: wire.Delete) 
     Raises:
         HoldfastError: ``session.not_found``, ``session.deleted``, or why the tombstone could not be made durable.
     """
-    hub, now_ms = session.hub, session.hub.clock.wall_ms()
+    runtime, now_ms = session.runtime, session.runtime.clock.wall_ms()
     ident, digest = producer.identify(pending.actor, op), producer.digest(op)
-    head = await hub.engine.head(session.key)
+    head = await runtime.engine.head(session.key)
     if head is None or head.deleted:
         if ident is not None and _repeats(key_of(head), ident, digest):
             pending.outcome = {"duplicate": True}
@@ -51,24 +64,24 @@ async def delete(session: HotSession, pending: PendingCommand, op: wire.Delete) 
         return None
     key = ProducerKey(*ident, digest, head.tail, head.tail - 1, now_ms) if ident is not None else None
     try:
-        await hub.engine.delete(session.key, head.incarnation, now_ms, Index(card={_KEY: key} if key else {}))
+        await runtime.engine.delete(session.key, head.incarnation, now_ms, Index(card={_KEY: key} if key else {}))
     except BaseException:
         session.forget()
         raise
     session.end()
     pending.outcome = {}
-    hub.background(_answer(session, head.incarnation, pending))
+    runtime.background(_answer(session, head.incarnation, pending))
     return None
 
 
 async def _is_refused(
-    session: HotSession, pending: PendingCommand, op: wire.Delete, ident: tuple[str, int, int] | None, digest: str
+    session: DeletableSession, pending: PendingCommand, op: wire.Delete, ident: tuple[str, int, int] | None, digest: str
 ) -> bool:
     """Whether the deletion is refused, or was done before; it is answered then."""
     try:
         await session.load()
     except Exception as error:
-        session.hub.log.warning("session %s is deleted and cannot be read: %r", session.key.session, error)
+        session.runtime.log.warning("session %s is deleted and cannot be read: %r", session.key.session, error)
         return False
     if session.state is None:  # its life was over
         return False
@@ -85,9 +98,9 @@ async def _is_refused(
     return pending.outcome is not None
 
 
-def _permitted(session: HotSession, pending: PendingCommand, op: wire.Delete) -> None:
+def _permitted(session: DeletableSession, pending: PendingCommand, op: wire.Delete) -> None:
     """Ask the policy. A deletion waits for no approval: nothing would be left to ask in."""
-    policy, principal, state = session.hub.policy, pending.principal, session.state
+    policy, principal, state = session.runtime.policy, pending.principal, session.state
     if principal is None or state is None:
         return
     facts = policies.facts_of(state, principal, op)
@@ -102,8 +115,8 @@ def _repeats(key: ProducerKey | None, ident: tuple[str, int, int], digest: str) 
     return key is not None and (key.id, key.epoch, key.seq, key.digest) == (*ident, digest)
 
 
-async def _answer(session: HotSession, incarnation: str, pending: PendingCommand) -> None:
+async def _answer(session: DeletableSession, incarnation: str, pending: PendingCommand) -> None:
     try:
-        await session.hub.engine.wait_until_erased(session.key, incarnation)
+        await session.runtime.engine.wait_until_erased(session.key, incarnation)
     finally:
         pending.notify()

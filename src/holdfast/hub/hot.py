@@ -8,32 +8,30 @@ commit fails; the view and every reader see an event only when it is durable (LO
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from holdfast.engines.port import Head, Index, Key, LogAppend
 from holdfast.errors import CommitFailed, HoldfastError, Refused, Unavailable
-from holdfast.hub import deciding, deleting, notices
+from holdfast.hub import deciding, deleting, leases, notices
 from holdfast.hub import index as indexing
 from holdfast.hub.activity import Activity
+from holdfast.hub.observer import Commit, SessionObserver
 from holdfast.hub.pending import Callback, Outcome, PendingCommand, resolve_into
-from holdfast.hub.port import Batch
+from holdfast.hub.reader import Reader
+from holdfast.hub.ring import Ring
+from holdfast.hub.runtime import Runtime
 from holdfast.hub.snapshotter import Loaded, Snapshotter, load
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
-from holdfast.protocol.frames import EVERYONE, Frame, ProducerKey, decode_frame, encode_frames, skip_payload
+from holdfast.protocol.frames import ProducerKey, decode_frame, encode_frames
 from holdfast.session import producer, program
 from holdfast.session.access import Principal
 from holdfast.session.run import Tick
 from holdfast.session.state import State
-
-if TYPE_CHECKING:
-    from holdfast.hub.hub import Hub
-    from holdfast.hub.readers import Reader
 
 T = TypeVar("T")
 
@@ -41,18 +39,30 @@ T = TypeVar("T")
 class HotSession:
     """One life of one session, in memory. When the life is over so is this object; the next life gets its own.
 
+    Args:
+        runtime: what it runs on.
+        key: which session.
+        observers: who is told what becomes durable.
+        next_life: takes the commands that waited when this life ended.
+
     Attributes:
         ended: the life has ended, and nothing more is done here.
         state: control state, ahead of the commit in flight; None while not loaded.
         view: what people see, at ``tail``.
         tail: newest durable seq.
-        ring: the newest encoded frames, capped in bytes.
+        ring: the newest encoded frames.
         readers: subscriptions.
         leases: live attempts, run id to the monotonic time at which the lease runs out.
     """
 
-    def __init__(self, hub: Hub, key: Key) -> None:
-        self.hub = hub
+    def __init__(
+        self,
+        runtime: Runtime,
+        key: Key,
+        observers: Sequence[SessionObserver[HotSession]],
+        next_life: Callable[[PendingCommand], None],
+    ) -> None:
+        self.runtime = runtime
         self.key = key
         self.ended = False
         self.state: State | None = None
@@ -63,13 +73,14 @@ class HotSession:
         self.created_ms = 0
         self.active_ms = 0
         self.bytes = 0
-        self.ring: deque[Frame] = deque()
-        self.ring_bytes = 0
-        self.readers: dict[str, Reader] = {}
+        self.ring = Ring(limits.RING_BYTES)
+        self.readers: dict[str, Reader[HotSession]] = {}
         self.leases: dict[str, float] = {}
         self.activity = Activity()
-        self.last_used = hub.clock.monotonic()
-        self.snapshotter = Snapshotter(self)
+        self.last_used = runtime.clock.monotonic()
+        self.snapshotter = Snapshotter(self, runtime)
+        self._observers = observers
+        self._next_life = next_life
         self._queue: list[PendingCommand] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -95,7 +106,7 @@ class HotSession:
 
     def submit(self, op: wire.Op, actor: str, principal: Principal | None = None) -> asyncio.Future[dict[str, Any]]:
         """As ``enqueue``; the future holds the answer."""
-        future: asyncio.Future[dict[str, Any]] = self.hub.loop.create_future()
+        future: asyncio.Future[dict[str, Any]] = self.runtime.loop.create_future()
         notify = resolve_into(future)
         try:
             self.enqueue(op, actor, principal, notify)
@@ -104,7 +115,7 @@ class HotSession:
         return future
 
     async def ready(self) -> None:
-        """Wait until the session is loaded; see ``Hub.ready``. Raises ``session.not_found`` or ``session.deleted``."""
+        """Wait until the session is loaded; see ``SessionRegistry.ready``. Raises ``session.not_found`` or ``session.deleted``."""
         if self.state is None or self._deletions:
             await self.submit(wire.Ping(), "system:hub")
 
@@ -113,7 +124,7 @@ class HotSession:
 
         Raises, from the future: what ``read`` raises, or why the session cannot be loaded.
         """
-        future: asyncio.Future[T] = self.hub.loop.create_future()
+        future: asyncio.Future[T] = self.runtime.loop.create_future()
 
         def notify(outcome: Outcome) -> None:
             if future.done():
@@ -161,13 +172,13 @@ class HotSession:
                     for pending in self._requeue_essential(batch, error):
                         pending.fail(error)
                 except Exception:
-                    self.hub.log.exception("session %s: a batch failed", self.key.session)
+                    self.runtime.log.exception("session %s: a batch failed", self.key.session)
                     self.forget()
                     for pending in batch:
                         pending.fail(Unavailable("server.internal"))
         finally:
             self._task = None
-            self.last_used = self.hub.clock.monotonic()
+            self.last_used = self.runtime.clock.monotonic()
 
     def _next_batch(self) -> list[PendingCommand]:
         """Everything that waits, up to a deletion, which is done by itself."""
@@ -192,7 +203,7 @@ class HotSession:
         """Fold the session from the engine; ``create`` begins a life when there is none. Ends this object when its
         life turns out to be over. Raises ``session.not_found``, ``session.deleted``, or why it cannot be read.
         """
-        engine = self.hub.engine
+        engine = self.runtime.engine
         head = await engine.head(self.key)
         if self.incarnation and (head is None or head.deleted or head.incarnation != self.incarnation):
             return self.end()
@@ -200,8 +211,8 @@ class HotSession:
         if head is None or head.deleted:
             if not create:
                 raise Refused("session.deleted" if head else "session.not_found")
-            inherited, life = deleting.key_of(head), self.hub.new_incarnation(first=head is None)
-            head = await engine.create(self.key, life, self.hub.clock.wall_ms(), Index())
+            inherited, life = deleting.key_of(head), self.runtime.new_incarnation(first=head is None)
+            head = await engine.create(self.key, life, self.runtime.clock.wall_ms(), Index())
         handled = self.tail if self.incarnation else head.tail
         try:
             loaded = await load(engine, head)
@@ -215,11 +226,12 @@ class HotSession:
             self._inherited_keys.append(inherited)
         for key in self._inherited_keys:
             producer.remember(loaded.state, key)
-        self.hub.stats.loads += 1
+        self.runtime.stats.loads += 1
         while handled < self.tail:  # a commit of unknown outcome was applied: workers hear of it now
             frames = await engine.read(self.key, handled, max_bytes=limits.PAGE_BYTES)
             events = [event for frame in frames for event in decode_frame(frame.payload).events if event.seq > handled]
-            self.hub.workers.on_missed_commit(self, events)
+            for observer in self._observers:
+                observer.missed(self, events)
             handled = frames[-1].last
         return None
 
@@ -229,26 +241,21 @@ class HotSession:
         self.index, self.created_ms, self.active_ms = head.index, head.created_ms, head.active_ms
         self._snapshot = None
         self.snapshotter.snapshot_seq, self.snapshotter.compacted = loaded.snapshot_seq, loaded.compacted
-        now = self.hub.clock.monotonic()
-        running = [run for run in loaded.state.runs.values() if run.status == "running"]
-        self.leases = {r.id: now + (r.lease_s if r.life in ("", head.incarnation) else 0.0) for r in running}
-        self.hub.readers.recheck(self)
+        self.leases = leases.granted(loaded.state, self.runtime.clock.monotonic())
+        for observer in self._observers:
+            observer.loaded(self)
         self.arm()
-        self.hub.workers.consider(self)
 
     def forget(self) -> None:
         """The control state ran ahead of a commit that failed: fold it again before the next command."""
         self.state = None
-        self.drop_ring()
-
-    def drop_ring(self) -> None:
-        """Forget the frames in memory; readers that want them read the log."""
         self.ring.clear()
-        self.ring_bytes = 0
 
     async def _commit(self, batch: list[PendingCommand]) -> None:
         assert self.state is not None
-        decision = deciding.decide(self.state, batch, self.hub.clock.wall_ms(), self.hub.stats, self.hub.policy)
+        decision = deciding.decide(
+            self.state, batch, self.runtime.clock.wall_ms(), self.runtime.stats, self.runtime.policy
+        )
         if decision.events:
             control = decision.has_control or len(self.state.participants) != len(self.index.participants)
             frames = encode_frames(self.key.session, decision.events, decision.types)
@@ -257,7 +264,7 @@ class HotSession:
             decision.events.clear()  # encoded: their memory is used again while it is in the processor's cache
             for pending in batch:
                 pending.drop_content()
-            index = indexing.build(self, events) if control else None
+            index = indexing.build(self.state, events, self.index) if control else None
             news = self._notices(events) if any(map(notices.is_notable, decision.types)) else []
             append = LogAppend(
                 self.key,
@@ -271,11 +278,10 @@ class HotSession:
             )
             await self._append(append)
             self._inherited_keys.clear()
-            self._on_commit(events, frames, index, control)
-            if news:
-                self.hub.notice_event.set()
+            commit = Commit(events, frames, decision.types, has_control=control, has_notices=bool(news))
+            self._on_commit(commit, index)
             if e.UPSTREAM_UNKNOWN in decision.types:
-                self.hub.stats.count_unknown(events)
+                self.runtime.stats.count_unknown(events)
         for pending in batch:
             pending.notify()
 
@@ -286,10 +292,10 @@ class HotSession:
 
     async def _append(self, append: LogAppend) -> None:
         """Make it durable, or forget what was decided on the way to it."""
-        stats, clock = self.hub.stats, self.hub.clock
+        stats, clock = self.runtime.stats, self.runtime.clock
         started = clock.monotonic()
         try:
-            await self.hub.engine.append(append)
+            await self.runtime.engine.append(append)
         except BaseException as error:
             stats.commit_failures += 1
             self.forget()
@@ -299,31 +305,23 @@ class HotSession:
         stats.commit_seconds.observe(clock.monotonic() - started)
 
     # --- evolve, fan out
-    def _on_commit(self, events: list[Event], frames: list[Frame], index: Index | None, control: bool) -> None:
-        stats, view = self.hub.stats, self.view
+    def _on_commit(self, commit: Commit, index: Index | None) -> None:
+        stats, written = self.runtime.stats, commit.frames[-1].last - commit.frames[0].first + 1
         stats.commits += 1
-        stats.events += (written := frames[-1].last - frames[0].first + 1)
-        self.activity.record(written, self.hub.clock.monotonic())
-        stats.frames += len(frames)
-        view.apply_all(events)
-        self.tail, self.active_ms = events[-1].last, events[-1].ts
-        size = 0
-        for frame in frames:
-            self.ring.append(frame)
-            size += len(frame.payload)
-        self.bytes += size
-        self.ring_bytes += size
-        while self.ring_bytes > limits.RING_BYTES and len(self.ring) > 1:
-            self.ring_bytes -= len(self.ring.popleft().payload)
+        stats.events += written
+        stats.frames += len(commit.frames)
+        self.activity.record(written, self.runtime.clock.monotonic())
+        self.view.apply_all(commit.events)
+        self.tail, self.active_ms = commit.events[-1].last, commit.events[-1].ts
+        self.ring.append(commit.frames, commit.size)
+        self.bytes += commit.size
         if index is not None:
             self.index = index
-        if self.readers:
-            self.hub.readers.fan_out(self, frames, size)
-        if control:
-            self.hub.workers.on_commit(self, events)
+        for observer in self._observers:
+            observer.committed(self, commit)
+        if commit.has_control:
             self.arm()
-        self.hub.lists.touch(self)
-        self.snapshotter.on_commit(frames[-1].last - frames[0].first + 1, size)
+        self.snapshotter.on_commit(written, commit.size)
 
     def forget_snapshot(self) -> None:
         """The view changed without an event (a page was turned)."""
@@ -343,42 +341,62 @@ class HotSession:
             self._timer = None
         if self.state is None:
             return
-        now = self.hub.clock.monotonic()
+        now = self.runtime.clock.monotonic()
         waits = [lease - now for lease in self.leases.values()]
         due = program.due_ms(self.state)
         if due is not None:
-            waits.append((due - self.hub.clock.wall_ms()) / 1_000)
+            waits.append((due - self.runtime.clock.wall_ms()) / 1_000)
         if waits:
             wait = min(max(min(waits), 0.0) + 0.002, 3_600.0)
-            self._timer = self.hub.loop.call_later(wait, self._on_deadline)
+            self._timer = self.runtime.loop.call_later(wait, self._on_deadline)
 
     def _on_deadline(self) -> None:
         self._timer = None
         if self.state is None:
             return
-        self.hub.workers.expire(self)
+        self._expire_leases(self.state)
         due = program.due_ms(self.state)
-        if due is not None and due <= self.hub.clock.wall_ms():
+        if due is not None and due <= self.runtime.clock.wall_ms():
             self.submit(Tick(session=self.key.session), "system:session")
         else:
             self.arm()
 
+    def _expire_leases(self, state: State) -> None:
+        """Record the attempts whose lease has run out (RUN-3)."""
+        if self.runtime.behind:
+            return  # nothing was received meanwhile: the next tick adds what the stall took
+        for op in leases.expire(self.leases, state, self.runtime.clock.monotonic()):
+            self.runtime.stats.leases_lost += 1
+            self.submit(op, "system:session")
+
+    def renew(self, ident: str) -> None:
+        """Start a run's lease anew; the timer finds it when it runs out."""
+        run = self.state.runs.get(ident) if self.state is not None else None
+        if run is not None:
+            is_new = ident not in self.leases
+            self.leases[ident] = self.runtime.clock.monotonic() + run.lease_s
+            if is_new:
+                self.arm()
+
+    def extend_leases(self, seconds: float) -> None:
+        """Time in which the hub did not run does not count (RUN-2)."""
+        self.leases = {ident: until + seconds for ident, until in self.leases.items()}
+        self.arm()
+
+    # --- the end
     def end(self) -> None:
-        """End this life: its readers and workers are notified, and commands that still wait go to the next life."""
+        """End this life: those who watch it are told, and commands that still wait go to the next life."""
         self.ended, self.state = True, None
         self.close()
-        if self.hub.sessions.get(self.key) is self:
-            del self.hub.sessions[self.key]
-        self.hub.readers.close_session(self, "session.deleted")
-        self.hub.workers.forget(self)
-        self.hub.lists.remove(self.key)
+        for observer in self._observers:
+            observer.deleted(self)
         waiting, self._queue = self._queue, []
         self._forward(waiting)
 
     def _forward(self, waiting: list[PendingCommand]) -> None:
         for pending in waiting:
             if pending.principal is not None or type(pending.op) is wire.Ping:
-                self.hub.hot(self.key).enqueue_pending(pending)
+                self._next_life(pending)
             else:
                 pending.fail(Refused("session.deleted"))
 
@@ -387,17 +405,10 @@ class HotSession:
         self._queue.append(pending)
         self._deletions += type(pending.op) is wire.Delete
         if self._task is None:
-            self._task = self.hub.loop.create_task(self._pump())
+            self._task = self.runtime.loop.create_task(self._pump())
 
     def close(self) -> None:
         """Drop what would keep a timer alive."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def batch_of(frames: list[Frame], session: str, *, operator: bool) -> Batch:
-    """Frames as one reader of an audience gets them."""
-    return Batch(
-        [f.payload if operator or f.audience == EVERYONE else skip_payload(session, f.first, f.last) for f in frames]
-    )

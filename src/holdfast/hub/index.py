@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from holdfast.engines.port import Index
 from holdfast.protocol import events as e
@@ -11,20 +11,15 @@ from holdfast.session import approval, program
 from holdfast.session.run import claimable
 from holdfast.session.state import EndedRun, RunState, State
 
-if TYPE_CHECKING:
-    from holdfast.hub.hot import HotSession
-
 _PREVIEW_CHARS = 120
 _PEOPLE = 4  # of those who take part, the earliest
 
 
-def build(session: HotSession, events: list[Event]) -> Index | None:
-    """The index after these events, or None when it is as before."""
-    state = session.state
-    assert state is not None
+def build(state: State, events: list[Event], before: Index) -> Index | None:
+    """The index after these events, which ``state`` has folded already; None when it is as ``before``."""
     queued = tuple(sorted({run.agent for run in state.runs.values() if claimable(state, run)}))
-    index = Index(_due(state), queued, tuple(state.participants), state.title, _card(state, events, session.index.card))
-    return None if index == session.index else index
+    index = Index(_due(state), queued, tuple(state.participants), state.title, _card(state, events, before.card))
+    return None if index == before else index
 
 
 def _due(state: State) -> int | None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from holdfast.engines.port import Head, Index, Key, ListedSession
+from holdfast.hub.hot import HotSession
+from holdfast.hub.observer import Commit, SessionObserver
 from holdfast.hub.port import Batch, HubConnection
+from holdfast.hub.runtime import Runtime
 from holdfast.protocol import limits
 from holdfast.protocol.codec import encode
+from holdfast.protocol.rows import SessionCard, SessionRow
 from holdfast.session.access import Principal
-
-if TYPE_CHECKING:
-    from holdfast.hub.hot import HotSession
-    from holdfast.hub.hub import Hub
 
 _COALESCE_S = 0.1
 
@@ -22,7 +22,7 @@ ListOwner = tuple[str, str]
 """Tenant and actor."""
 
 
-def row(head: Head, read: int) -> dict[str, Any]:
+def row(head: Head, read: int) -> SessionRow:
     """One line of a list; ``unread`` is whether something came after what the person has seen."""
     return {
         "session": head.key.session,
@@ -33,7 +33,7 @@ def row(head: Head, read: int) -> dict[str, Any]:
         "active_ms": head.active_ms,
         "read": read,
         "unread": head.tail > read,
-        "card": head.index.card,
+        "card": cast(SessionCard, head.index.card),
     }
 
 
@@ -63,11 +63,11 @@ class Watcher:
         self.stale = False
 
 
-class Lists:
+class Lists(SessionObserver[HotSession]):
     """Lists, and the connections that watch theirs."""
 
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self.watchers: dict[str, Watcher] = {}
         self._by_owner: dict[ListOwner, dict[str, Watcher]] = {}
         self._by_tenant: dict[str, dict[str, Watcher]] = {}
@@ -82,16 +82,17 @@ class Lists:
         *,
         search: str = "",
         before: tuple[int, str] | None = None,
-        limit: int,
+        limit: int = limits.LIST_SESSIONS,
         everything: bool = False,
-    ) -> tuple[list[dict[str, Any]], tuple[int, str] | None]:
+    ) -> tuple[list[SessionRow], tuple[int, str] | None]:
         """A page of the principal's list, newest activity first, and where the next begins; ``everything``: of all it
         may read. A page that would take too long to fill is given as far as it got."""
+        limit = min(limit, limits.LIST_SESSIONS)
         user = principal.actor if principal.actor.startswith("user:") and not everything else None
         names = principal.names("read")
         sessions: list[ListedSession] = []
         for _ in range(limits.LIST_SCANS):
-            page = await self.hub.engine.list(
+            page = await self._runtime.engine.list(
                 principal.tenant, user=user, names=names, search=search, before=before, limit=limit - len(sessions)
             )
             sessions += page.rows
@@ -100,12 +101,12 @@ class Lists:
                 break
         return [self._row(item, principal) for item in sessions], before
 
-    async def rows(self, principal: Principal, *, limit: int, everything: bool = False) -> list[dict[str, Any]]:
+    async def rows(self, principal: Principal, *, limit: int, everything: bool = False) -> list[SessionRow]:
         """The first page."""
         rows, _ = await self.page(principal, limit=limit, everything=everything)
         return rows
 
-    def _row(self, item: ListedSession, principal: Principal) -> dict[str, Any]:
+    def _row(self, item: ListedSession, principal: Principal) -> SessionRow:
         read = self._reads.get((principal.tenant, principal.actor), {}).get(item.head.key.session, 0)
         return row(item.head, max(item.read, read))
 
@@ -134,7 +135,7 @@ class Lists:
     async def read(self, session: HotSession, principal: Principal, seq: int) -> None:
         """The person has seen the session up to ``seq``."""
         seq = min(seq, session.tail)
-        await self.hub.engine.mark_read(session.key, session.incarnation, principal.actor, seq)
+        await self._runtime.engine.mark_read(session.key, session.incarnation, principal.actor, seq)
         owner = (principal.tenant, principal.actor)
         if owner in self._by_owner:
             reads = self._reads.setdefault(owner, {})
@@ -142,13 +143,17 @@ class Lists:
             self.touch(session)
 
     # --- changes
+    def committed(self, session: HotSession, commit: Commit) -> None:
+        """See ``SessionObserver``."""
+        self.touch(session)
+
     def touch(self, session: HotSession) -> None:
         """The session changed; its watchers hear of it a moment later, once."""
         if session.key.tenant in self._by_tenant:
             self._dirty[session.key] = session
             if not self._scheduled:
                 self._scheduled = True
-                self.hub.loop.call_later(_COALESCE_S, self._flush)
+                self._runtime.loop.call_later(_COALESCE_S, self._flush)
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -201,13 +206,14 @@ class Lists:
         if watcher is None or conn.paused:
             return
         if watcher.stale:
-            self.hub.background(self.watch(conn, everything=watcher.everything))
+            self._runtime.background(self.watch(conn, everything=watcher.everything))
         elif watcher.missed:
             missed, watcher.missed = watcher.missed, {}
             self._send_changes(watcher, missed.values())
 
-    def remove(self, key: Key) -> None:
-        """The session was deleted."""
+    def deleted(self, session: HotSession) -> None:
+        """Take the session off the lists that show it."""
+        key = session.key
         self._dirty.pop(key, None)
         batch = Batch([encode({"op": "sessions", "rows": [], "removed": [key.session]})])
         for watcher in self._by_tenant.get(key.tenant, {}).values():

@@ -1,27 +1,27 @@
-"""Executing operations: authorise, hand to the session, or to the module that keeps what is not in the log, answer."""
+"""Executing operations: authorise, hand to the session, or to the part that keeps what is not in the log, answer.
+
+This stands above the hub: whoever carries operations, of a connection or of a caller in this process, calls it with a hub.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from holdfast.engines.port import Key
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.hub.deciding import authorise_attempt
+from holdfast.hub.hub import Hub
 from holdfast.hub.pending import Callback, Outcome, resolve_into
 from holdfast.hub.port import Batch, HubConnection
 from holdfast.protocol import limits, wire
 from holdfast.protocol.bounds import too_large
-from holdfast.protocol.codec import check_session_id, check_value, encode
+from holdfast.protocol.codec import check_session_id, check_value, decode, encode
 from holdfast.session import life, program
 from holdfast.session.access import NEEDS, Principal, authorise
-
-if TYPE_CHECKING:
-    from holdfast.hub.hub import Hub
-
 
 _QUEUED: Final = frozenset({*program.DECIDE, wire.Delete})
 """Operations that are queued among a session's commands."""
@@ -53,7 +53,7 @@ def enqueue(hub: Hub, principal: Principal, op: wire.SessionOp, notify: Callback
         authorise(principal, "admin", op.session)
     if isinstance(op, _QUEUES_RUNS):
         notify = _with_served(hub, key, notify)
-    hub.hot(key).enqueue(op, principal.actor, principal, notify)
+    hub.sessions.hot(key).enqueue(op, principal.actor, principal, notify)
 
 
 _QUEUES_RUNS: Final = (wire.Send, wire.Interrupt, wire.Regenerate)
@@ -64,7 +64,7 @@ def _with_served(hub: Hub, key: Key, notify: Callback) -> Callback:
 
     def notify_served(outcome: Outcome) -> None:
         if not isinstance(outcome, HoldfastError) and (ident := outcome.get("run")) is not None:
-            state = hub.hot(key).state
+            state = hub.sessions.hot(key).state
             run = state.runs.get(ident) if state is not None else None
             if run is not None:
                 outcome = {**outcome, "served": hub.workers.serves(key, run.agent)}
@@ -75,13 +75,21 @@ def _with_served(hub: Hub, key: Key, notify: Callback) -> Callback:
 
 async def submit(hub: Hub, principal: Principal, op: wire.SessionOp) -> dict[str, Any]:
     """``enqueue`` a command and wait for its answer."""
-    future: asyncio.Future[dict[str, Any]] = hub.loop.create_future()
+    future: asyncio.Future[dict[str, Any]] = hub.runtime.loop.create_future()
     enqueue(hub, principal, op, resolve_into(future))
     return await future
 
 
-async def execute(hub: Hub, principal: Principal, op: wire.Op, conn: HubConnection | None) -> dict[str, Any]:
-    """Execute one operation; see ``Hub.execute``."""
+async def execute(hub: Hub, principal: Principal, op: wire.Op, conn: HubConnection | None = None) -> dict[str, Any]:
+    """Execute one operation, and return what follows in its ``ok``.
+
+    Args:
+        conn: the connection that asks, for operations that are about one; None without.
+
+    Raises:
+        Refused: why it is not done.
+        Unavailable: why it cannot be done now.
+    """
     special = _SPECIAL.get(type(op))
     if special is not None:
         if type(op) in NEEDS:
@@ -99,10 +107,13 @@ def ignore_done() -> None:
 
 
 def dispatch(hub: Hub, conn: HubConnection, op: wire.Op, done: Callable[[], None] = ignore_done) -> None:
-    """Execute and answer on the connection, in the order of the calls; see ``Hub.dispatch``."""
+    """Execute one operation of a connection and answer it there. Operations take effect in the order of the calls.
+
+    ``done`` is called once, when the operation is answered and none of it is in memory any more.
+    """
     must_wait = isinstance(op, wire.Send) and not hub.blobs.are_known(conn.principal, op)
     if must_wait or type(op) in _SPECIAL or not isinstance(op, wire.SessionOp):
-        task = hub.background(_run_special(hub, conn, op))
+        task = hub.runtime.background(_run_special(hub, conn, op))
         task.add_done_callback(lambda _: done())
         return
 
@@ -117,7 +128,7 @@ def dispatch(hub: Hub, conn: HubConnection, op: wire.Op, done: Callable[[], None
             answer_error(conn, ident, outcome)
         else:
             if spawned is not None and outcome.get("status") == "running":
-                hub.workers.adopt_local(conn, hub.hot(spawned), outcome["run"])
+                hub.workers.adopt_local(conn, hub.sessions.hot(spawned), outcome["run"])
             answer_ok(conn, ident, outcome)
 
     try:
@@ -127,6 +138,15 @@ def dispatch(hub: Hub, conn: HubConnection, op: wire.Op, done: Callable[[], None
     except HoldfastError as error:
         done()
         answer_error(conn, op.id, error)
+
+
+def handle(hub: Hub, conn: HubConnection, raw: bytes | str) -> None:
+    """Decode one message of a connection and dispatch it; malformed input is answered, never raised."""
+    try:
+        op: wire.Op = decode(raw, wire.DECODER)
+    except HoldfastError as error:
+        return answer_error(conn, None, error)
+    return dispatch(hub, conn, op)
 
 
 async def _run_special(hub: Hub, conn: HubConnection, op: wire.Op) -> None:
@@ -141,16 +161,16 @@ async def _run_special(hub: Hub, conn: HubConnection, op: wire.Op) -> None:
     except HoldfastError as error:
         answer_error(conn, op.id, error)
     except Exception:
-        hub.log.exception("operation %s failed", type(op).__name__)
+        hub.runtime.log.exception("operation %s failed", type(op).__name__)
         answer_error(conn, op.id, Unavailable("server.internal"))
 
 
 # --- operations that are not commands of the session program ---------------------------------------------------------
 async def subscribe(
-    hub: Hub, conn: HubConnection, op: wire.Subscribe, answer: Callable[[dict[str, Any]], None] | None
+    hub: Hub, conn: HubConnection, op: wire.Subscribe, answer: Callable[[dict[str, Any]], None] | None = None
 ) -> None:
     """Begin to read a session: the answer first, then what is read."""
-    session = await hub.load_session(conn.principal, check_session_id(op.session))
+    session = await hub.sessions.load(conn.principal, check_session_id(op.session))
     if conn.ident not in hub.connections:
         return
     hub.readers.check_subscriptions(conn, op.session)
@@ -167,7 +187,7 @@ def _connection(conn: HubConnection | None) -> HubConnection:
 
 
 async def _subscribe(hub: Hub, principal: Principal, op: wire.Subscribe, conn: HubConnection | None) -> dict[str, Any]:
-    await subscribe(hub, _connection(conn), op, answer=None)
+    await subscribe(hub, _connection(conn), op)
     return {}
 
 
@@ -183,7 +203,7 @@ async def _unsubscribe(
 
 
 async def _history(hub: Hub, principal: Principal, op: wire.History, conn: HubConnection | None) -> dict[str, Any]:
-    session = await hub.load_session(principal, op.session)
+    session = await hub.sessions.load(principal, op.session)
     life.check_life(session.incarnation, op.incarnation)
     page = await session.snapshotter.page(op.page) if 0 < op.page <= session.view.older else None
     if page is None:
@@ -192,7 +212,7 @@ async def _history(hub: Hub, principal: Principal, op: wire.History, conn: HubCo
 
 
 async def _read(hub: Hub, principal: Principal, op: wire.Read, conn: HubConnection | None) -> dict[str, Any]:
-    session = await hub.load_session(principal, op.session)
+    session = await hub.sessions.load(principal, op.session)
     life.check_life(session.incarnation, op.incarnation)
     await hub.lists.read(session, principal, op.seq)
     return {}
@@ -203,7 +223,7 @@ async def _presence(hub: Hub, principal: Principal, op: wire.Presence, conn: Hub
     check_value(op.doing, "doing")
     if len(encode(op.doing)) > limits.PRESENCE_BYTES:
         raise too_large("doing", limits.PRESENCE_BYTES, "bytes")
-    session = await hub.load_session(principal, op.session, "presence")
+    session = await hub.sessions.load(principal, op.session, "presence")
     if conn.ident not in session.readers:
         raise Refused("input.malformed", "subscribe before you say what you do")
     hub.presence.set_activity(session, conn, op.doing)
@@ -211,7 +231,7 @@ async def _presence(hub: Hub, principal: Principal, op: wire.Presence, conn: Hub
 
 
 async def _attach(hub: Hub, principal: Principal, op: wire.Attach, conn: HubConnection | None) -> dict[str, Any]:
-    session, conn = await hub.load_session(principal, op.session, "append"), _connection(conn)
+    session, conn = await hub.sessions.load(principal, op.session, "append"), _connection(conn)
 
     def attach() -> dict[str, Any]:
         assert session.state is not None
@@ -219,7 +239,9 @@ async def _attach(hub: Hub, principal: Principal, op: wire.Attach, conn: HubConn
         authorise_attempt(session.state, principal, op)
         return hub.workers.attach(conn, session, op)
 
-    return await session.when_durable(attach)
+    assignment = await session.when_durable(attach)
+    hub.presence.mark_changed(session)
+    return assignment
 
 
 async def _serve(hub: Hub, principal: Principal, op: wire.Serve, conn: HubConnection | None) -> dict[str, Any]:
@@ -246,7 +268,7 @@ async def _ping(hub: Hub, principal: Principal, op: wire.Ping, conn: HubConnecti
     return {"now_ms": hub.clock.wall_ms()}
 
 
-Special = Callable[["Hub", Principal, Any, "HubConnection | None"], Awaitable[dict[str, Any]]]
+Special = Callable[[Hub, Principal, Any, HubConnection | None], Awaitable[dict[str, Any]]]
 
 _SPECIAL: Final[dict[type[wire.Op], Special]] = {
     wire.Ping: _ping,

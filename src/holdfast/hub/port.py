@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from holdfast.protocol.frames import EVERYONE, Frame, skip_payload
 from holdfast.session.access import Principal
 
 
@@ -37,6 +38,13 @@ class Batch:
             payloads = self.payloads
             self.framed = ws_text(payloads[0]) if len(payloads) == 1 else b"".join(map(ws_text, payloads))
         return self.framed
+
+
+def batch_of(frames: list[Frame], session: str, *, operator: bool) -> Batch:
+    """Frames as one reader of an audience gets them."""
+    return Batch(
+        [f.payload if operator or f.audience == EVERYONE else skip_payload(session, f.first, f.last) for f in frames]
+    )
 
 
 class HubConnection(Protocol):

@@ -7,48 +7,26 @@ A reader whose transport pauses becomes a cursor again and reads on from the rin
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from holdfast.errors import HoldfastError, Refused
-from holdfast.hub.hot import HotSession, batch_of
-from holdfast.hub.port import Batch, HubConnection
+from holdfast.hub.hot import HotSession
+from holdfast.hub.observer import Commit, SessionObserver
+from holdfast.hub.port import Batch, HubConnection, batch_of
+from holdfast.hub.reader import Reader as AnyReader
+from holdfast.hub.runtime import Runtime
 from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
 from holdfast.protocol.frames import EVERYONE, Frame, decode_frame
 
-if TYPE_CHECKING:
-    from holdfast.hub.hub import Hub
+Reader = AnyReader[HotSession]
 
 
-class Reader:
-    """One subscription.
-
-    Attributes:
-        cursor: last seq written to the connection.
-        live: gets commits as they happen; otherwise ``task`` is reading on.
-        mark: bytes the session had committed when the reader fell behind, to tell how far that is.
-        reason: why it gets a snapshot next, when its cursor is none.
-    """
-
-    __slots__ = ("conn", "cursor", "drained", "live", "mark", "operator", "reason", "session", "task")
-
-    def __init__(self, conn: HubConnection, session: HotSession, cursor: int) -> None:
-        self.conn = conn
-        self.session = session
-        self.cursor = cursor
-        self.live = False
-        self.mark: int | None = None
-        self.reason = "reset"
-        self.operator = conn.principal.may("admin", session.key.session)
-        self.drained = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
-
-
-class Readers:
+class Readers(SessionObserver[HotSession]):
     """All subscriptions of one hub."""
 
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self.by_connection: dict[str, dict[str, Reader]] = {}
         self._reading: dict[str, asyncio.Lock] = {}  # of a connection's many readers one has a page in hand
 
@@ -67,10 +45,10 @@ class Readers:
         name = session.key.session
         if name in readers:
             self.detach(conn, name)
-        reader = Reader(conn, session, session.tail)
+        reader = Reader(conn, session, session.tail, operator=conn.principal.may("admin", name))
         readers[name] = reader
         session.readers[conn.ident] = reader
-        self.hub.stats.subscriptions += 1
+        self._runtime.stats.subscriptions += 1
         if isinstance(start, wire.Cursor):
             foreign = start.incarnation != session.incarnation or start.seq > session.tail
             inside = not foreign and await self._inside_cover(session, start.seq)
@@ -117,28 +95,34 @@ class Readers:
 
     def _end(self, reader: Reader) -> None:
         reader.session.readers.pop(reader.conn.ident, None)
-        reader.session.last_used = self.hub.clock.monotonic()
-        self.hub.stats.subscriptions -= 1
+        reader.session.last_used = self._runtime.clock.monotonic()
+        self._runtime.stats.subscriptions -= 1
         if reader.task is not None:
             reader.task.cancel()
 
-    def close_session(self, session: HotSession, code: str) -> None:
-        """The session is gone (deleted): tell its readers."""
-        batch = Batch([encode({"op": "closed", "session": session.key.session, "code": code})])
+    # --- what happens to sessions
+    def deleted(self, session: HotSession) -> None:
+        """Tell its readers that the session is gone."""
+        batch = Batch([encode({"op": "closed", "session": session.key.session, "code": "session.deleted"})])
         for reader in list(session.readers.values()):
             self.detach(reader.conn, session.key.session)
             reader.conn.deliver(batch)
 
-    def recheck(self, session: HotSession) -> None:
-        """The session was loaded again: whoever is not at its tail reads on."""
+    def loaded(self, session: HotSession) -> None:
+        """Whoever is not at the tail of a session that was loaded again reads on."""
         for reader in list(session.readers.values()):
             if reader.live and reader.cursor != session.tail:
                 self._fall_behind(reader)
 
+    def committed(self, session: HotSession, commit: Commit) -> None:
+        """See ``SessionObserver``."""
+        if session.readers:
+            self.fan_out(session, commit.frames, commit.size)
+
     # --- live
     def fan_out(self, session: HotSession, frames: list[Frame], size: int) -> None:
         """Write freshly committed frames (of ``size`` bytes) to every live reader: encoded once, framed once."""
-        before, stats = frames[0].first - 1, self.hub.stats
+        before, stats = frames[0].first - 1, self._runtime.stats
         everyone = all(frame.audience == EVERYONE for frame in frames)
         open_ = batch_of(frames, session.key.session, operator=True)
         masked = open_ if everyone else batch_of(frames, session.key.session, operator=False)
@@ -160,7 +144,7 @@ class Readers:
     def _fall_behind(self, reader: Reader) -> None:
         reader.live = False
         reader.mark = reader.session.bytes
-        self.hub.stats.slow_readers += 1
+        self._runtime.stats.slow_readers += 1
         self.read_on(reader)
 
     # --- catching up
@@ -169,7 +153,7 @@ class Readers:
         if reader.task is None:
             if self._arrive(reader):
                 return
-            reader.task = self.hub.loop.create_task(self._catch_up(reader))
+            reader.task = self._runtime.loop.create_task(self._catch_up(reader))
 
     def _arrive(self, reader: Reader) -> bool:
         """Turn live in the same step in which the cursor is seen to be the tail: no await lies between."""
@@ -209,14 +193,14 @@ class Readers:
 
     async def _step(self, reader: Reader) -> None:
         """Write one page, or the snapshot that replaces what cannot or should not be read."""
-        session, stats = reader.session, self.hub.stats
+        session, stats = reader.session, self._runtime.stats
         behind = session.bytes - reader.mark if reader.mark is not None else 0
         if reader.cursor < 0 or reader.cursor > session.tail:
             return self.send_snapshot(reader, reader.reason)
         if behind > limits.SLOW_READER_SNAPSHOT_BYTES:
             return self.send_snapshot(reader, "slow")
         cursor = reader.cursor
-        frames = self._from_ring(session, cursor)
+        frames = session.ring.after(cursor, limits.PAGE_BYTES)
         if frames is None:
             frames = await self._read(session, cursor, limits.PAGE_BYTES)
             stats.pages_read += 1
@@ -236,32 +220,20 @@ class Readers:
         await asyncio.sleep(0)
         return None
 
-    def _from_ring(self, session: HotSession, cursor: int) -> list[Frame] | None:
-        """Frames beyond a cursor that are still in memory, up to a page; None when the log must be read."""
-        if not session.ring or session.ring[0].first > cursor + 1:
-            return None
-        frames: list[Frame] = []
-        size = 0
-        for frame in session.ring:
-            if frame.last > cursor:
-                frames.append(frame)
-                size += len(frame.payload)
-                if size > limits.PAGE_BYTES:
-                    break
-        return frames
-
     async def _read(self, session: HotSession, cursor: int, max_bytes: int) -> list[Frame]:
-        return await self.hub.engine.read(session.key, cursor, max_bytes=max_bytes, incarnation=session.incarnation)
+        return await self._runtime.engine.read(
+            session.key, cursor, max_bytes=max_bytes, incarnation=session.incarnation
+        )
 
     async def _inside_cover(self, session: HotSession, cursor: int) -> bool:
         if cursor == session.tail or cursor == 0:
             return False
-        frames = self._from_ring(session, cursor) or await self._read(session, cursor, 1)
+        frames = session.ring.after(cursor, limits.PAGE_BYTES) or await self._read(session, cursor, 1)
         return bool(frames) and splits_cover(frames[0], cursor)
 
     def send_snapshot(self, reader: Reader, reason: str) -> None:
         """Replace the reader's state by the folded one at the durable tail."""
-        session, stats = reader.session, self.hub.stats
+        session, stats = reader.session, self._runtime.stats
         seq, view = session.snapshot()
         payload = b'{"op":"snapshot","session":%b,"incarnation":"%b","seq":%d,"reason":"%b","view":%b}' % (
             encode(session.key.session),
@@ -275,18 +247,6 @@ class Readers:
         stats.resets += reason != "start"
         stats.bytes_out += len(payload)
         reader.conn.deliver(Batch([payload]))
-
-    def list_connections(self, session: HotSession) -> list[dict[str, Any]]:
-        """The connections reading a session."""
-        return [
-            {
-                "actor": r.conn.principal.actor,
-                "surface": r.conn.surface,
-                "device": r.conn.device,
-                "connection": r.conn.ident,
-            }
-            for r in session.readers.values()
-        ]
 
 
 def splits_cover(frame: Frame, cursor: int) -> bool:

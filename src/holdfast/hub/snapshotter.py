@@ -6,12 +6,13 @@ They only save time. A session without them, or with ones of another version, is
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 
 from holdfast.engines.port import Head, Key
 from holdfast.errors import HoldfastError
+from holdfast.hub.runtime import Runtime
 from holdfast.protocol import limits
 from holdfast.protocol.codec import encode
 from holdfast.protocol.fold import View
@@ -20,9 +21,6 @@ from holdfast.protocol.view import FOLD_VERSION
 from holdfast.session import producer, program
 from holdfast.session.state import State
 from holdfast.visible import logger
-
-if TYPE_CHECKING:
-    from holdfast.hub.hot import HotSession
 
 log = logger("holdfast.hub")
 
@@ -94,6 +92,18 @@ async def load(engine: LogReader, head: Head, *, from_log: bool = False) -> Load
     return Loaded(state, view, snapshot_seq, compacted)
 
 
+class FoldedSession(Protocol):
+    """The part of a session in memory that storing needs: what it was folded to, and at which seq."""
+
+    key: Key
+    incarnation: str
+    tail: int
+    state: State | None
+    view: View
+
+    def forget_snapshot(self) -> None: ...
+
+
 class Snapshotter:
     """Decides when a hot session's snapshot and pages are stored, and stores them in the background.
 
@@ -102,8 +112,9 @@ class Snapshotter:
         compacted: seq up to which the log is compacted.
     """
 
-    def __init__(self, session: HotSession) -> None:
+    def __init__(self, session: FoldedSession, runtime: Runtime) -> None:
         self.session = session
+        self._runtime = runtime
         self.snapshot_seq = 0
         self.compacted = 0
         self.pages: dict[int, bytes] = {}
@@ -136,13 +147,14 @@ class Snapshotter:
         if session.state is None or session.state.tail != session.tail:
             return  # the control state is ahead of a commit: the next commit stores
         self._events = self._bytes = 0
-        data = _ENCODER.encode(StoredSnapshot(FOLD_VERSION, session.state, session.view.export(), self.compacted))
-        self._task = session.hub.loop.create_task(self._write(session.tail, data, dict(self.pages)))
+        view = cast(dict[str, Any], session.view.export())
+        data = _ENCODER.encode(StoredSnapshot(FOLD_VERSION, session.state, view, self.compacted))
+        self._task = self._runtime.loop.create_task(self._write(session.tail, data, dict(self.pages)))
 
     async def _write(self, seq: int, data: bytes, pages: dict[int, bytes]) -> None:
         session = self.session
         try:
-            await session.hub.engine.put_snapshot(session.key, session.incarnation, seq, data, pages)
+            await self._runtime.engine.put_snapshot(session.key, session.incarnation, seq, data, pages)
             self.snapshot_seq = seq
             for page in pages:
                 self.pages.pop(page, None)
@@ -165,4 +177,4 @@ class Snapshotter:
         page = self.pages.get(number)
         if page is not None:
             return page
-        return await self.session.hub.engine.get_page(self.session.key, self.session.incarnation, number)
+        return await self._runtime.engine.get_page(self.session.key, self.session.incarnation, number)

@@ -7,13 +7,19 @@ and come back (``attach``), and only the lease decides whether its attempt is lo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from holdfast.engines.port import Key
 from holdfast.errors import HoldfastError, Refused
+from holdfast.hub import leases
+from holdfast.hub.assignment import assignment_of
+from holdfast.hub.connected_worker import ConnectedWorker, RunKey
 from holdfast.hub.hot import HotSession
+from holdfast.hub.observer import Commit, SessionObserver
 from holdfast.hub.pending import Outcome
 from holdfast.hub.port import Batch, HubConnection
+from holdfast.hub.runtime import Runtime
+from holdfast.hub.sessions import SessionRegistry
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.codec import encode
@@ -23,39 +29,13 @@ from holdfast.session import run as runs
 from holdfast.session.access import authorise_agent
 from holdfast.session.state import RunState
 
-if TYPE_CHECKING:
-    from holdfast.hub.hub import Hub
 
-RunKey = tuple[Key, str]
-
-
-class ConnectedWorker:
-    """A connection that offers to run agents.
-
-    ``attempts`` are those it executes, with their generation. ``unresponsive``: it let a lease run out, so it hangs, and gets
-    nothing more until it is heard of again; else it would cost a run all its attempts.
-    """
-
-    def __init__(self, conn: HubConnection) -> None:
-        self.conn = conn
-        self.agents: frozenset[str] = frozenset()
-        self.slots = 0
-        self.attempts: dict[RunKey, int] = {}
-        self.claims = 0
-        self.disconnected = False
-        self.unresponsive = False
-
-    @property
-    def has_free_slot(self) -> bool:
-        """Whether it takes another run. Sub-runs inside an attempt take no slot of their own."""
-        return not self.disconnected and not self.unresponsive and len(self.attempts) + self.claims < self.slots
-
-
-class Workers:
+class Workers(SessionObserver[HotSession]):
     """All workers of one hub."""
 
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
+    def __init__(self, runtime: Runtime, sessions: SessionRegistry) -> None:
+        self._runtime = runtime
+        self._sessions = sessions
         self.by_connection: dict[str, ConnectedWorker] = {}
         self.by_run: dict[RunKey, ConnectedWorker] = {}
         self._claiming: set[RunKey] = set()
@@ -67,21 +47,25 @@ class Workers:
             authorise_agent(conn.principal, agent)
         worker = self.by_connection.setdefault(conn.ident, ConnectedWorker(conn))
         worker.agents, worker.slots = frozenset(op.agents), op.slots
-        self.hub.stats.workers = len(self.by_connection)
+        self._runtime.stats.workers = len(self.by_connection)
         await self._look_for_work(worker)
         return {"agents": sorted(worker.agents), "slots": worker.slots}
 
-    def disconnect(self, conn: HubConnection) -> None:
-        """The connection closed; its attempts go on until their leases run out or somebody attaches."""
+    def disconnect(self, conn: HubConnection) -> list[HotSession]:
+        """The connection closed; its attempts go on until their leases run out or somebody attaches.
+
+        Returns the sessions in which it has executed any.
+        """
         worker = self.by_connection.pop(conn.ident, None)
-        if worker is not None:
-            worker.disconnected = True
-            for run_key in [run_key for run_key, other in self.by_run.items() if other is worker]:
-                del self.by_run[run_key]
-                session = self.hub.sessions.get(run_key[0])
-                if session is not None:
-                    self.hub.presence.mark_changed(session)
-        self.hub.stats.workers = len(self.by_connection)
+        self._runtime.stats.workers = len(self.by_connection)
+        if worker is None:
+            return []
+        worker.disconnected = True
+        run_keys = [run_key for run_key, other in self.by_run.items() if other is worker]
+        for run_key in run_keys:
+            del self.by_run[run_key]
+        sessions = (self._sessions.get(key) for key in {key for key, _ in run_keys})
+        return [session for session in sessions if session is not None]
 
     async def _look_for_work(self, worker: ConnectedWorker) -> None:
         """Load the sessions in which a run waits for one of the worker's agents, as long as it has slots."""
@@ -90,7 +74,7 @@ class Workers:
         for agent in sorted(worker.agents):
             after = None
             while worker.has_free_slot:
-                batch = await self.hub.engine.queued(principal.tenant, agent, names=names, after=after)
+                batch = await self._runtime.engine.queued(principal.tenant, agent, names=names, after=after)
                 await self._offer(worker, batch.keys)
                 if batch.after is None:
                     break
@@ -100,7 +84,7 @@ class Workers:
         for key in keys:
             if not worker.has_free_slot:
                 return
-            session = self.hub.hot(key)
+            session = self._sessions.hot(key)
             if session.state is not None:
                 self.consider(session)
             else:
@@ -111,7 +95,7 @@ class Workers:
 
     def _offer_free_slot(self, worker: ConnectedWorker) -> None:
         if worker.has_free_slot:
-            self.hub.background(self._look_for_work(worker))
+            self._runtime.background(self._look_for_work(worker))
 
     def serves(self, key: Key, agent: str) -> bool:
         """Whether any worker that is connected may run the agent in the session, now or when it has a slot."""
@@ -143,7 +127,7 @@ class Workers:
         self._claiming.add(run_key)
         worker.claims += 1
         name = f"{worker.conn.principal.actor}@{worker.conn.ident}"
-        op = runs.Claim(session=session.key.session, run=run.id, worker=name, lease_s=self.hub.lease_s)
+        op = runs.Claim(session=session.key.session, run=run.id, worker=name, lease_s=self._runtime.lease_s)
 
         def notify(outcome: Outcome) -> None:
             # called in the step that ends the commit: the assignment must hold nothing that is decided and not yet durable
@@ -160,12 +144,12 @@ class Workers:
         if run is None or run.generation != generation:
             return
         if worker.disconnected:  # nobody has seen this attempt: it need not wait for its lease
-            op = runs.LeaseExpired(session=session.key.session, run=ident, generation=generation, reason="worker left")
+            op = runs.LeaseExpired(session=session.key.session, run=ident, generation=generation, reason=leases.UNSEEN)
             session.submit(op, "system:session")
             return
-        self.hub.stats.runs_claimed += 1
+        self._runtime.stats.runs_claimed += 1
         self._record_attempt(session, ident, generation, worker)
-        message = {"op": "assigned", **self.assignment(session, run)}
+        message = {"op": "assigned", **assignment_of(session, run)}
         if worker.conn.principal.may("read", session.key.session):
             message["view"] = session.view.export()
         else:  # which of its own words count already: they are all it may know of the log
@@ -179,61 +163,9 @@ class Workers:
             before.attempts.pop(run_key, None)
         worker.attempts[run_key] = generation
         self.by_run[run_key] = worker
-        self.renew(session, ident)
-        self.hub.presence.mark_changed(session)
-
-    def assignment(self, session: HotSession, run: RunState) -> dict[str, Any]:
-        """Everything an attempt needs to begin, or to go on."""
-        state = session.state
-        assert state is not None
-        message = session.view.by_id.get(("message", run.input or ""))
-        input_: dict[str, Any] = dict(run.task)
-        if message is not None and run.parent is None:
-            input_ = {
-                "messageId": message["id"],
-                "text": message["text"],
-                "attachments": message.get("attachments", []),
-            }
-            input_ |= {"meta": message["meta"]} if "meta" in message else {}
-        decisions = {
-            ident: {"decision": a.decision, "args": a.args, "tool": a.tool, "by": a.by, "note": a.note}
-            for ident, a in state.approvals.items()
-            if a.run == run.id and a.decision
-        }
-        cancel = {"by": run.cancel.by, "deadline": run.cancel.deadline_ms, "force": False} if run.cancel else None
-        if cancel is not None and run.cancel is not None and run.cancel.reason:
-            cancel["reason"] = run.cancel.reason
-        return {
-            "session": session.key.session,
-            "run": run.id,
-            "generation": run.generation,
-            "agent": run.agent,
-            "incarnation": session.incarnation,
-            "lease_s": run.lease_s,
-            "input": input_,
-            "by": run.by,
-            "turn": run.input,
-            "parent": run.parent,
-            "name": run.name,
-            "attempts": run.attempts,
-            "losses": run.losses,
-            "journal": run.journal,
-            "approvals": decisions,
-            "steers": [{"steerId": i, "text": s.text, "by": s.by} for i, s in run.steers.items()],
-            "cancel": cancel,
-            "seq": session.tail,
-        }
+        session.renew(ident)
 
     # --- executing
-    def renew(self, session: HotSession, ident: str) -> None:
-        """Start the run's lease anew; the session's timer finds it when it runs out."""
-        run = session.state.runs.get(ident) if session.state is not None else None
-        if run is not None:
-            is_new = ident not in session.leases
-            session.leases[ident] = self.hub.clock.monotonic() + run.lease_s
-            if is_new:
-                session.arm()
-
     async def heartbeat(self, conn: HubConnection, op: wire.Heartbeat) -> dict[str, Any]:
         """Renew the leases named; those no longer executed by it are answered as fenced."""
         fenced: list[list[Any]] = []
@@ -259,7 +191,7 @@ class Workers:
                 continue
             authorise_agent(conn.principal, run.agent.partition("/")[0])
             assert session is not None
-            self.renew(session, ident)
+            session.renew(ident)
         return {"fenced": fenced}
 
     async def _present(self, conn: HubConnection, name: str) -> HotSession | None:
@@ -268,11 +200,11 @@ class Workers:
             return None
         key = Key(conn.principal.tenant, name)
         try:
-            return await self.hub.ready(key)
+            return await self._sessions.ready(key)
         except Refused:
             return None
         except HoldfastError:
-            return self.hub.hot(key)
+            return self._sessions.hot(key)
 
     @staticmethod
     def _foreign(session: HotSession | None, attempt: wire.ActiveAttempt) -> bool:
@@ -288,59 +220,38 @@ class Workers:
             raise Refused("run.state", "say serve before attach")
         if run.local:
             self.by_run[session.key, run.id] = worker
-            self.renew(session, run.id)
+            session.renew(run.id)
         else:
             self._record_attempt(session, run.id, run.generation, worker)
-        return self.assignment(session, run)
+        return assignment_of(session, run)
 
     def adopt_local(self, conn: HubConnection, session: HotSession, ident: str) -> None:
         """A sub-run that lives inside its parent's attempt is executed by the same worker, without a slot."""
         worker = self.by_connection.get(conn.ident)
         if worker is not None:
             self.by_run[session.key, ident] = worker
-        self.renew(session, ident)
+        session.renew(ident)
 
-    def expire(self, session: HotSession) -> None:
-        """Record the attempts whose lease has run out (RUN-3)."""
-        if self.hub.maintenance.behind:
-            return  # nothing was received meanwhile: the next tick adds what the stall took
-        now = self.hub.clock.monotonic()
-        for ident, until in list(session.leases.items()):
-            run = session.state.runs.get(ident) if session.state is not None else None
-            if run is None or run.status != "running":
-                del session.leases[ident]
-            elif until <= now:
-                del session.leases[ident]
-                self.hub.stats.leases_lost += 1
-                if (worker := self.by_run.get((session.key, ident))) is not None:
-                    worker.unresponsive = True
-                restored = run.life not in ("", session.incarnation)
-                op = runs.LeaseExpired(
-                    session=session.key.session,
-                    run=ident,
-                    generation=run.generation,
-                    reason="restored from a backup" if restored else "lease expired",
-                )
-                session.submit(op, "system:session")
+    # --- what happens to sessions
+    def loaded(self, session: HotSession) -> None:
+        """See ``SessionObserver``."""
+        self.consider(session)
 
-    def forget(self, session: HotSession) -> None:
-        """The session was deleted: signal the workers that execute its runs to stop."""
+    def deleted(self, session: HotSession) -> None:
+        """Signal the workers that execute the session's runs to stop."""
         for run_key, worker in [(h, w) for h, w in self.by_run.items() if h[0] == session.key]:
             self._signal(session, run_key[1], "fenced", {"status": "deleted"})
             del self.by_run[run_key]
             if worker.attempts.pop(run_key, None) is not None:
                 self._offer_free_slot(worker)
 
-    def extend_all(self, seconds: float) -> None:
-        """Time in which the hub did not run does not count (RUN-2)."""
-        for session in self.hub.sessions.values():
-            for ident in session.leases:
-                session.leases[ident] += seconds
-            session.arm()
+    def committed(self, session: HotSession, commit: Commit) -> None:
+        """See ``SessionObserver``."""
+        if commit.has_control:
+            self._on_events(session, commit.events)
 
-    # --- after a commit
-    def on_commit(self, session: HotSession, events: list[Event]) -> None:
-        """After a commit: signal workers what concerns their attempts, release what ended, claim what is claimable."""
+    def _on_events(self, session: HotSession, events: list[Event]) -> None:
+        """Signal workers what concerns their attempts, release what ended, claim what is claimable."""
         state = session.state
         for event in events:
             handler = _HANDLERS.get(event.type)
@@ -349,14 +260,13 @@ class Workers:
         if state is not None and any(run.status == "queued" for run in state.runs.values()):
             self.consider(session)
 
-    def on_missed_commit(self, session: HotSession, events: list[Event]) -> None:
-        """As ``on_commit``, for events whose commit was reported as failed: an attempt they began has not been assigned."""
-        self.on_commit(session, events)
+    def missed(self, session: HotSession, events: list[Event]) -> None:
+        """As after a commit; and an attempt that they began has not been assigned."""
+        self._on_events(session, events)
         for event in [event for event in events if event.type == e.RUN_STARTED]:
             worker = self.by_connection.get(event.data["worker"].rpartition("@")[2])
             if worker is not None and (session.key, event.run) not in self.by_run:
                 self._assign(session, event.run or "", event.data["generation"], worker)
-        self.hub.notice_event.set()
 
     def _signal(self, session: HotSession, ident: str, signal: str, data: dict[str, Any]) -> None:
         worker = self.by_run.get((session.key, ident))
@@ -375,7 +285,7 @@ class Workers:
         worker.conn.deliver(Batch([encode(message)]))
 
     def _on_cancel(self, session: HotSession, event: Event) -> None:
-        self.hub.stats.cancels += 1
+        self._runtime.stats.cancels += 1
         data = {"by": event.actor, "deadline": event.data["deadline"], "force": event.data["force"]}
         data |= {"reason": event.data["reason"]} if "reason" in event.data else {}
         for ident in event.data["runs"]:
@@ -404,7 +314,7 @@ class Workers:
         ident = event.run or ""
         session.leases.pop(ident, None)
         if event.type == e.RUN_ENDED:
-            self.hub.stats.runs_ended += 1
+            self._runtime.stats.runs_ended += 1
             ended = session.state.ended.get(ident) if session.state is not None else None
             if ended is not None and ended.parent is not None:
                 data = {"run": ident, "name": ended.name, "status": ended.status, "error": event.data.get("error")}
@@ -412,7 +322,8 @@ class Workers:
         if not event.actor.startswith("agent:"):
             self._signal(session, ident, "fenced", {"status": event.data.get("status", "lost")})
         worker = self.by_run.pop((session.key, ident), None)
-        self.hub.presence.mark_changed(session)
+        if worker is not None and event.data.get("reason") in (leases.EXPIRED, leases.RESTORED):
+            worker.unresponsive = True
         if worker is not None and worker.attempts.pop((session.key, ident), None) is not None:
             self._offer_free_slot(worker)
 

@@ -7,10 +7,11 @@ in TypeScript, and the cases of ``conformance/cases/conversation.yaml`` hold bot
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from holdfast.protocol.view import Item, ViewState
+from holdfast.protocol.items import Item
+from holdfast.protocol.view import ViewState
+from holdfast.protocol.view_data import RunEntry
 
 
 class _Turn(NamedTuple):
@@ -37,6 +38,7 @@ def conversation(view: ViewState, head: str | None = None, *, answering: str | N
         head: the input at which the branch ends; by default that of the branch shown, unless ``answering`` is given.
         answering: a run that answers ``head``: what it has to go by, which ends where its answer stands.
     """
+    runs: dict[str, Any] = view.runs
     ids = _inputs(view, view.branch["head"] if head is None and answering is None else head)
     turns = _turns(view, ids, answering)
     rank = {ident: number for number, ident in enumerate(ids)}
@@ -45,7 +47,7 @@ def conversation(view: ViewState, head: str | None = None, *, answering: str | N
     for item in view.items:
         run, seq, after = item.get("run"), item["seq"], False
         root = view.root(run) if run is not None else None
-        turn = item.get("turn") or view.runs.get(root or "", {}).get("input")
+        turn = item.get("turn") or runs.get(root or "", {}).get("input")
         if turn is not None:
             number = rank.get(turn, -1)
             left_out = number < 0 or (root is not None and root != (turns[number].answer or root))
@@ -72,8 +74,8 @@ def _inputs(view: ViewState, head: str | None) -> list[str]:
     return list(branch)[::-1]
 
 
-def _age(run: tuple[str, Item]) -> int:
-    return int(run[1]["seq"])
+def _age(run: tuple[str, RunEntry]) -> int:
+    return run[1]["seq"]
 
 
 def _turns(view: ViewState, ids: list[str], answering: str | None) -> list[_Turn]:
@@ -90,7 +92,8 @@ def _turns(view: ViewState, ids: list[str], answering: str | None) -> list[_Turn
     turns = []
     for ident in ids:
         answer = answers.get(ident)
-        queued_seq = view.runs.get(answer or "", {}).get("seq", 0)
+        queued = view.runs.get(answer or "")
+        queued_seq = queued["seq"] if queued is not None else 0
         start_seq = view.by_id.get(("message", ident), {}).get("seq", 0)
         turns.append(_Turn(start_seq, answer, answer_starts.get(ident, queued_seq), queued_seq))
     return turns

@@ -12,9 +12,11 @@ from typing import Any, Final
 from holdfast.protocol import browser_tools
 from holdfast.protocol import events as e
 from holdfast.protocol.codec import encode, utf16_len
+from holdfast.protocol.conversation import conversation
 from holdfast.protocol.events import Event
+from holdfast.protocol.items import Item
 from holdfast.protocol.patch import PatchError, apply_patch
-from holdfast.protocol.view import ENDED, ViewState
+from holdfast.protocol.view import ENDED, Entry, ViewState
 
 
 class View(ViewState):
@@ -41,6 +43,12 @@ class View(ViewState):
                 text = self.open.get((target[0], _text(data, field)))
             if text is not None:
                 self.size += text.grow(event.offset, data.get("delta")) or 0
+
+    def visible(self) -> list[Item]:
+        """The items of the branch shown, turn by turn (CTL-7): ``conversation.conversation``."""
+        for text in self.open.values():
+            text.flush()
+        return conversation(self)
 
 
 Handler = Callable[[View, Event], bool | None]
@@ -281,7 +289,7 @@ def _run_queued(view: View, event: Event) -> None:
     if not event.run:
         return
     optional = _without_empty(**{f: data.get(f) for f in ("name", "input", "parent", "after")})
-    view.runs[event.run] = {
+    queued: Entry = {
         "id": event.run,
         "seq": event.seq,
         "agent": _text(data, "agent"),
@@ -293,11 +301,12 @@ def _run_queued(view: View, event: Event) -> None:
         "by": event.actor,
         **optional,
     }
+    view.runs[event.run] = queued
     if "parent" not in optional and isinstance(optional.get("input"), str):
         view.branch["runs"].pop(optional["input"], None)  # a new answer is the one shown
 
 
-def _run_handler(change: Callable[[View, Event, dict[str, Any]], None]) -> Handler:
+def _run_handler(change: Callable[[View, Event, Entry], None]) -> Handler:
     """A handler that changes a known run and counts its version."""
 
     def handler(view: View, event: Event) -> None:
@@ -309,24 +318,24 @@ def _run_handler(change: Callable[[View, Event, dict[str, Any]], None]) -> Handl
     return handler
 
 
-def _run_started(view: View, event: Event, run: dict[str, Any]) -> None:
+def _run_started(view: View, event: Event, run: Entry) -> None:
     run.update(status="running", attempt=event.data.get("generation", 1), worker=_text(event.data, "worker"))
     run.setdefault("started_ts", event.ts)
 
 
-def _run_waiting(view: View, event: Event, run: dict[str, Any]) -> None:
+def _run_waiting(view: View, event: Event, run: Entry) -> None:
     run["status"] = "waiting"
     view.finish_items(run["id"], pending=False)
 
 
-def _attempt_lost(view: View, event: Event, run: dict[str, Any]) -> None:
+def _attempt_lost(view: View, event: Event, run: Entry) -> None:
     loss = {"attempt": event.data.get("generation", 0), "reason": _text(event.data, "reason"), "ts": event.ts}
     run.setdefault("losses", []).append(loss)
     run["status"] = "queued"
     view.finish_items(run["id"], pending=False)
 
 
-def _run_ended(view: View, event: Event, run: dict[str, Any]) -> None:
+def _run_ended(view: View, event: Event, run: Entry) -> None:
     run.update(status=_text(event.data, "status"), ended_ts=event.ts, **_without_empty(error=event.data.get("error")))
     view.finish_items(run["id"], pending=True)
 
@@ -334,7 +343,7 @@ def _run_ended(view: View, event: Event, run: dict[str, Any]) -> None:
 def _cancel_requested(view: View, event: Event) -> None:
     run_ids = event.data.get("runs")
     for ident in run_ids if isinstance(run_ids, list) else []:
-        run = view.runs.get(ident) if isinstance(ident, str) else None
+        run: Entry = view.runs.get(ident) if isinstance(ident, str) else None
         if run is not None and run["status"] not in ENDED:
             cancelled = run.get("cancel", {"delivered": False, "effective": False})
             receipts = {field: cancelled[field] for field in ("delivered", "effective")}
@@ -343,8 +352,8 @@ def _cancel_requested(view: View, event: Event) -> None:
             run["version"] += 1
 
 
-def _receipt(field: str) -> Callable[[View, Event, dict[str, Any]], None]:
-    def change(view: View, event: Event, run: dict[str, Any]) -> None:
+def _receipt(field: str) -> Callable[[View, Event, Entry], None]:
+    def change(view: View, event: Event, run: Entry) -> None:
         if "cancel" in run:
             run["cancel"][field] = True
 

@@ -174,6 +174,9 @@ WEBHOOK_TIMEOUT_S = 10.0  # one try
 WEBHOOK_BACKOFF_S = 5.0  # before the second try; four times as long before each further one
 WEBHOOK_BACKOFF_MAX_S = 3_600.0  # the longest pause between two tries
 
+# extensions
+EXTENSION_STOP_S = 10.0  # an extension has so long to stop
+
 # clients
 RETRY_BASE_S = 0.25  # before the first reconnect, randomised, doubling
 RETRY_CAP_S = 10.0  # the longest pause between two reconnects

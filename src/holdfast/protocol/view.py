@@ -1,16 +1,18 @@
 """The view: what a person sees of a session, folded from its events. Its shape is stated in PROTOCOL.md, section 6.
 
 The hub keeps one per hot session to answer joins, clients keep one to render. It is plain JSON data plus indexes that
-can be rebuilt from it, so ``View.load(view.export())`` is the same view. ``fold.View`` adds how events change it.
+can be rebuilt from it, so ``View.load(view.export())`` is the same view. ``fold.View`` adds how events change it, and the conversation it shows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from holdfast.protocol.codec import encode, utf16_len
-from holdfast.protocol.conversation import conversation
 from holdfast.protocol.events import Event
+from holdfast.protocol.items import Item
+from holdfast.protocol.view_data import BranchEntry, HandoffEntry, PageData, RunEntry, ViewData
 
 FOLD_VERSION: Final = 1
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "lost"})
@@ -19,10 +21,11 @@ UNFINISHED: Final = frozenset({"open", "called", "pending"})
 
 _ITEM_COST: Final = 160  # bytes of an item's JSON beyond its text, roughly
 
-Item = dict[str, Any]
+Entry = Any
+"""An item while it is folded: any kind, its fields by name. Whoever reads has ``items.Item``."""
 
 
-def withdrawn(item: Item, run: dict[str, Any]) -> bool:
+def withdrawn(item: Entry, run: RunEntry) -> bool:
     """Whether it is a text of a lost attempt which the next attempt says anew: it does not count as said (RUN-8)."""
     if item["kind"] not in ("message", "reasoning") or item.get("kept"):
         return False
@@ -34,7 +37,7 @@ class OpenText:
 
     __slots__ = ("field", "item", "length", "parts", "size")
 
-    def __init__(self, item: Item, field: str) -> None:
+    def __init__(self, item: Entry, field: str) -> None:
         self.item = item
         self.field = field
         self.parts: list[str] = [item[field]]
@@ -86,19 +89,19 @@ class ViewState:
         self.meta: dict[str, Any] = {}
         self.state: Any = {}
         self.items: list[Item] = []
-        self.runs: dict[str, dict[str, Any]] = {}
-        self.branch: dict[str, Any] = {"head": None, "runs": {}, "version": 0}
-        self.handoff: dict[str, Any] | None = None
+        self.runs: dict[str, RunEntry] = {}
+        self.branch: BranchEntry = {"head": None, "runs": {}, "version": 0}
+        self.handoff: HandoffEntry | None = None
         self.older = 0
         self.size = 0
-        self.by_id: dict[tuple[str, str], Item] = {}
+        self.by_id: dict[tuple[str, str], Entry] = {}
         self.open: dict[tuple[str, str], OpenText] = {}
-        self.unfinished: dict[str | None, list[Item]] = {}
+        self.unfinished: dict[str | None, list[Entry]] = {}
 
     # --- growing
-    def add(self, event: Event, kind: str, ident: str, **fields: Any) -> Item:
+    def add(self, event: Event, kind: str, ident: str, **fields: Any) -> Entry:
         """Append an item that begins with this event."""
-        item: Item = {"kind": kind, "id": ident, "seq": event.seq, "ts": event.ts, "actor": event.actor, **fields}
+        item: Entry = {"kind": kind, "id": ident, "seq": event.seq, "ts": event.ts, "actor": event.actor, **fields}
         if event.run is not None:
             item["run"] = event.run
             if event.attempt is not None:
@@ -111,7 +114,7 @@ class ViewState:
         self._index(item)
         return item
 
-    def _index(self, item: Item) -> None:
+    def _index(self, item: Entry) -> None:
         """Index an item."""
         self.by_id[item["kind"], item["id"]] = item
         status = item.get("status")
@@ -121,7 +124,7 @@ class ViewState:
             if status == "open" and field:
                 self.open[item["kind"], item["id"]] = OpenText(item, field)
 
-    def reopen(self, item: Item, attempt: int | None) -> None:
+    def reopen(self, item: Entry, attempt: int | None) -> None:
         """A tool call that was cut, or waited for people, is made again."""
         item.pop("approval", None)
         item.pop("paused", None)
@@ -132,7 +135,7 @@ class ViewState:
             item["attempt"] = attempt
         self._index(item)
 
-    def mark_asked(self, item: Item, **about: str) -> None:
+    def mark_asked(self, item: Entry, **about: str) -> None:
         """People are asked about a tool call, also about one that a lost attempt left: it waits for them."""
         item.update(about)
         if item["status"] == "cut":
@@ -166,7 +169,7 @@ class ViewState:
             self.unfinished[run] = unfinished
 
     # --- in and out
-    def export(self) -> dict[str, Any]:
+    def export(self) -> ViewData:
         """The view as JSON data. It shares its parts with the view: encode or copy it before the next ``apply``."""
         for text in self.open.values():
             text.flush()
@@ -184,8 +187,8 @@ class ViewState:
         }
 
     @classmethod
-    def load(cls, data: dict[str, Any]) -> Self:
-        """The view exported as ``data``, which it takes over. Raises ``ValueError`` for another fold version (FOLD-7)."""
+    def load(cls, data: Mapping[str, Any]) -> Self:
+        """The view exported as ``data`` (a ``ViewData``), which it takes over. Raises ``ValueError`` for another fold version (FOLD-7)."""
         if data.get("fold") != FOLD_VERSION:
             raise ValueError(f"view of fold version {data.get('fold')!r}; this is {FOLD_VERSION}")
         view = cls()
@@ -198,7 +201,7 @@ class ViewState:
         return view
 
     # --- windowing (SUB-5)
-    def trim(self, max_bytes: int) -> dict[str, Any] | None:
+    def trim(self, max_bytes: int) -> PageData | None:
         """Take the oldest finished items out until about ``max_bytes`` remain; they become one history page.
 
         Items of live runs, and everything after the first of them, stay. Returns ``{items, runs}`` or None when
@@ -225,7 +228,7 @@ class ViewState:
         self.older += 1
         return {"items": page_items, "runs": runs}
 
-    def _is_finished(self, item: Item) -> bool:
+    def _is_finished(self, item: Entry) -> bool:
         run = self.runs.get(item.get("run", ""))
         if item.get("status") in UNFINISHED or (run is not None and run["status"] not in ENDED):
             return False
@@ -248,9 +251,3 @@ class ViewState:
         return [
             i["id"] for i in self.items if i["kind"] == "message" and i.get("run") == run and i["status"] == "complete"
         ]
-
-    def visible(self) -> list[Item]:
-        """The items of the branch shown, turn by turn (CTL-7): ``conversation.conversation``."""
-        for text in self.open.values():
-            text.flush()
-        return conversation(self)

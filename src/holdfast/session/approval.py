@@ -172,6 +172,7 @@ def on_requested(state: State, event: Event) -> None:
         default=data["default"] if "rule" in data else UNDECIDED,
         requester=data.get("requester", ""),
         command=data.get("command", ""),
+        rule=data["rule"] if "command" in data else "",
         purpose=browser_tools.purpose(data) or "decision",
     )
     content.on_paused(state, event)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.errors import Refused
+from holdfast.errors import Code, Refused
 from holdfast.protocol import ids, wire
 from holdfast.session.state import State
 
@@ -81,7 +81,7 @@ def check_life(current: str, incarnation: str | None) -> None:
 
 
 def _refusal(state: State, op: wire.Op, reason: str) -> Refused:
-    code = "run.fenced" if is_attempt_op(op) else "session.incarnation"
+    code: Code = "run.fenced" if is_attempt_op(op) else "session.incarnation"
     return Refused(code, f"the session lives another life now: {reason}", incarnation=state.incarnation)
 
 

@@ -42,7 +42,7 @@ def check(state: State, op: wire.Op, writer: Writer) -> None:
 
 def _pass_once(state: State, op: wire.SessionOp, needed: policies.RequireApproval, writer: Writer) -> None:
     digest = f"{writer.actor} {producer.digest(op)}"
-    ident, approval = _newest(state, digest)
+    ident, approval = _newest(state, digest, needed.rule)
     if approval is not None and approval.decision == "approved" and not approval.used:
         writer.write(e.APPROVAL_USED, {"approvalId": ident}, actor=SYSTEM)
         return
@@ -53,9 +53,9 @@ def _pass_once(state: State, op: wire.SessionOp, needed: policies.RequireApprova
     writer.refusal = Refused("approval.needed", needed.why or needed.rule, approval=ident)
 
 
-def _newest(state: State, digest: str) -> tuple[str, ApprovalState | None]:
+def _newest(state: State, digest: str, rule: str) -> tuple[str, ApprovalState | None]:
     for ident, approval in reversed(state.approvals.items()):
-        if approval.command == digest:
+        if (approval.command, approval.rule) == (digest, rule):
             return ident, approval
     return "", None
 

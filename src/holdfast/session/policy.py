@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol, TypeVar
 
-from holdfast.errors import CODES, Refused
+from holdfast.errors import CODES, Code, Refused
 from holdfast.protocol import limits, wire
 from holdfast.session.access import Principal
 from holdfast.session.state import ApprovalState, RunState, State
@@ -25,7 +25,7 @@ class Allow(NamedTuple):
 class Deny(NamedTuple):
     """It may not be done: a code of the error table, and why in a sentence."""
 
-    code: str
+    code: Code
     why: str
 
 

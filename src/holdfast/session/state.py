@@ -107,6 +107,7 @@ class ApprovalState(msgspec.Struct, omit_defaults=True):
         default: what silence means.
         requester: the person whose message led to it; of a command, whoever asked for it.
         command: the digest of the command that a policy wants approved; empty for an agent's action.
+        rule: the rule for which that policy wants it: another rule is another approval.
         purpose: ``decision`` of a person, or ``call``, which a program answers.
         used: the command was let through, which happens once.
     """
@@ -123,6 +124,7 @@ class ApprovalState(msgspec.Struct, omit_defaults=True):
     default: str = "denied"
     requester: str = ""
     command: str = ""
+    rule: str = ""
     purpose: str = "decision"
     used: bool = False
 

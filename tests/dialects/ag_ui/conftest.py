@@ -35,8 +35,8 @@ class Node:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"do": what, **fields}).encode() + b"\n")
 
-    async def until(self, wanted: Callable[[Line], Any]) -> Line:
-        """The next line for which ``wanted`` is true."""
+    async def until(self, condition: Callable[[Line], Any]) -> Line:
+        """The next line for which ``condition`` is true."""
         assert self.process.stdout is not None
         async with asyncio.timeout(30):
             while True:
@@ -47,23 +47,23 @@ class Node:
                     self.events.append(line["event"])
                 if "warn" in line:
                     self.warnings.append(line["warn"])
-                if wanted(line):
+                if condition(line):
                     return line
 
     async def done(self) -> Line:
         """The end of the run or join at hand."""
         return await self.until(lambda line: "done" in line)
 
-    async def seen(self, type_: str, **fields: Any) -> Line:
+    async def until_event(self, type_: str, **fields: Any) -> Line:
         """The next event of a type with these fields."""
 
-        def wanted(line: Line) -> bool:
+        def condition(line: Line) -> bool:
             event = line.get("event", {})
             return event.get("type") == type_ and all(event.get(name) == value for name, value in fields.items())
 
-        return (await self.until(wanted))["event"]
+        return (await self.until(condition))["event"]
 
-    async def heard(self, words: str) -> None:
+    async def until_text(self, words: str) -> None:
         """Wait until messages have streamed in that hold these words; deltas may have been merged on the way."""
 
         def text() -> str:
@@ -119,7 +119,7 @@ class Agents:
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.calls = 0
-        self.given: list[Any] = []
+        self.media_types: list[Any] = []
 
     async def writer(self, run: holdfast.RunContext) -> None:
         """Thinks, looks something up, answers in two halves."""
@@ -178,7 +178,7 @@ class Agents:
         """Leaves a tool call to the client, and reads the answer when it is asked to go on."""
         answered = [i for i in run.items if i["kind"] == "tool" and i.get("result")]
         if answered:
-            self.given = [attachment["mediaType"] for i in run.items for attachment in i.get("attachments", [])]
+            self.media_types = [attachment["mediaType"] for i in run.items for attachment in i.get("attachments", [])]
             await run.say(f"It is {answered[-1]['result']}.")
             return
         call = f"{run.id}.colour"

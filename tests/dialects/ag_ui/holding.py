@@ -21,13 +21,13 @@ async def assert_same(site: Site, thread: str, done: dict[str, Any], node: Node)
          i["args"] if i["kind"] == "tool" else i["text"])
         for i in view["items"] if i["kind"] in ("message", "reasoning", "tool") and (i["kind"] == "tool" or i["text"])
     ]  # fmt: skip
-    held = []
+    messages = []
     for message in done["messages"]:
-        held += [("tool", call["function"]["arguments"]) for call in message.get("toolCalls") or []]
+        messages += [("tool", call["function"]["arguments"]) for call in message.get("toolCalls") or []]
         if message["role"] in ("user", "assistant", "reasoning") and message.get("content"):
-            held.append((message["role"], message["content"]))
-    assert sorted(held) == sorted(words)
-    assert [w for w in held if w[0] == "user"] == [w for w in words if w[0] == "user"]
+            messages.append((message["role"], message["content"]))
+    assert sorted(messages) == sorted(words)
+    assert [w for w in messages if w[0] == "user"] == [w for w in words if w[0] == "user"]
     results = [m["content"] for m in done["messages"] if m["role"] == "tool"]
     assert results == [i["result"] for i in view["items"] if i["kind"] == "tool" and "result" in i]
     assert done["state"] == view["state"]

@@ -17,7 +17,7 @@ TOOLS = [{"name": "pick_file", "description": "A file of the person's.", "parame
 DECLARED = {"tools": TOOLS}
 
 
-def left(done: dict[str, Any]) -> str:
+def pending_call(done: dict[str, Any]) -> str:
     """The one call that waits for the client."""
     answered = {m["toolCallId"] for m in done["messages"] if m["role"] == "tool"}
     calls = [call for m in done["messages"] for call in m.get("toolCalls") or [] if call["id"] not in answered]
@@ -32,7 +32,7 @@ def answer(client: Node, call: str, content: str, **more: Any) -> None:
     client.do("run", parameters=DECLARED)
 
 
-async def asks(site: Site, thread: str) -> list[tuple[str, str, str]]:
+async def claims_of(site: Site, thread: str) -> list[tuple[str, str, str]]:
     """The asks in the log: tool, status, by whom decided."""
     items = (await view_of(site, thread))["items"]
     return [(i["tool"], i["status"], i.get("by", "")) for i in items if i["kind"] == "approval"]
@@ -46,10 +46,10 @@ async def test_a_declared_tool_is_left_to_the_client(
     client = await node("b1", version, agent="librarian")
     client.do("say", id="u1", text=json.dumps({"wait": wait}))
     client.do("run", parameters=DECLARED)
-    waits = await client.done()
-    await assert_same(site, "b1", waits, client)
-    assert waits["interrupts"] == []
-    call = left(waits)
+    outcome = await client.done()
+    await assert_same(site, "b1", outcome, client)
+    assert outcome["interrupts"] == []
+    call = pending_call(outcome)
     assert client.events[-1]["type"] == "RUN_FINISHED"
     if version == "1.0":
         assert client.events[-1]["outcome"] == {"type": "success", "pendingToolCallIds": [call]}
@@ -57,7 +57,7 @@ async def test_a_declared_tool_is_left_to_the_client(
     done = await client.done()
     await assert_same(site, "b1", done, client)
     assert done["messages"][-1]["content"] == 'Got {"name": "tides.pdf"}.'
-    assert await asks(site, "b1") == [(CLAIM, "approved", "user:ann"), (RESULT, "approved", "user:ann")]
+    assert await claims_of(site, "b1") == [(CLAIM, "approved", "user:ann"), (RESULT, "approved", "user:ann")]
     assert [e for e in client.events if e["type"] == "CUSTOM"] == []
 
 
@@ -74,7 +74,7 @@ async def test_text_long_results_and_failures(site: Site, agents: Agents, node: 
         client = await node(f"c{number}", version, agent="librarian")
         client.do("say", id="u1", text="{}")
         client.do("run", parameters=DECLARED)
-        answer(client, left(await client.done()), content, **more)
+        answer(client, pending_call(await client.done()), content, **more)
         assert said in (await client.done())["messages"][-1]["content"]
 
 
@@ -84,11 +84,11 @@ async def test_a_client_without_the_tool_reads_on_and_one_that_is_late_too(
     other, first, late = [await node("b2", agent="librarian") for _ in range(3)]
     other.do("say", id="u1", text="{}")
     other.do("run")
-    await other.seen("TOOL_CALL_END")
+    await other.until_event("TOOL_CALL_END")
     for client in (first, late):
         client.do("connect", parameters=DECLARED)
-    call = left(await first.done())
-    assert left(await late.done()) == call
+    call = pending_call(await first.done())
+    assert pending_call(await late.done()) == call
     answer(first, call, "1")
     answer(late, call, "2")
     for client in (other, first, late):
@@ -96,26 +96,26 @@ async def test_a_client_without_the_tool_reads_on_and_one_that_is_late_too(
         await assert_same(site, "b2", done, client)
         assert done["messages"][-1]["content"] in ("Got 1.", "Got 2.")
         assert done["interrupts"] == []
-    assert len(await asks(site, "b2")) == 2
+    assert len(await claims_of(site, "b2")) == 2
 
 
 async def test_a_call_for_somebody_else_is_not_for_this_client(site: Site, agents: Agents, node: Start) -> None:
     ann, bob = await node("b3", agent="librarian"), await node("b3", agent="librarian", subject="user:bob")
     ann.do("say", id="u1", text=json.dumps({"person": "user:bob"}))
     ann.do("run", parameters=DECLARED)
-    await ann.seen("TOOL_CALL_END")
+    await ann.until_event("TOOL_CALL_END")
     bob.do("connect", parameters=DECLARED)
-    call = left(await bob.done())
+    call = pending_call(await bob.done())
     forger = await node("b3", agent="librarian")
     forger.do("connect", parameters=DECLARED)
-    await forger.seen("MESSAGES_SNAPSHOT")
+    await forger.until_event("MESSAGES_SNAPSHOT")
     forger.do("abort")
     await forger.done()
     answer(forger, call, '"forged"')
     answer(bob, call, '"true"')
     for client in (ann, bob, forger):
         assert (await client.done())["messages"][-1]["content"] == 'Got "true".'
-    assert {by for _, _, by in await asks(site, "b3")} == {"user:bob"}
+    assert {by for _, _, by in await claims_of(site, "b3")} == {"user:bob"}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -123,7 +123,7 @@ async def test_a_sub_agent_calls(site: Site, agents: Agents, node: Start, versio
     client = await node("b4", version, agent="chief")
     client.do("say", id="u1", text="go")
     client.do("run", parameters=DECLARED)
-    answer(client, left(await client.done()), "7")
+    answer(client, pending_call(await client.done()), "7")
     done = await client.done()
     await assert_same(site, "b4", done, client)
     assert done["messages"][-1]["content"] == "Got 7."

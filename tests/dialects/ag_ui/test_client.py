@@ -34,12 +34,12 @@ async def test_a_client_that_goes_away_and_comes_back(site: Site, agents: Agents
     client = await node("t2", version)
     client.do("say", id="u1", text="When?")
     client.do("run")
-    await client.seen("TEXT_MESSAGE_CONTENT")
+    await client.until_event("TEXT_MESSAGE_CONTENT")
     client.do("abort")
     cut = await client.done()
     assert not cut["messages"][-1]["content"].endswith("o'clock.")
     client.do("connect")
-    await client.seen("MESSAGES_SNAPSHOT")
+    await client.until_event("MESSAGES_SNAPSHOT")
     agents.gate.set()
     done = await client.done()
     await assert_same(site, "t2", done, client)
@@ -72,12 +72,12 @@ async def test_a_page_that_is_reloaded(site: Site, agents: Agents, node: Start, 
     client = await node("t3", version)
     client.do("say", id="u1", text="When?")
     client.do("run")
-    await client.heard("rises at ")
+    await client.until_text("rises at ")
     client.do("abort")
     await client.done()
     client.do("reload")
     client.do("connect")
-    await client.seen("TEXT_MESSAGE_START")
+    await client.until_event("TEXT_MESSAGE_START")
     agents.gate.set()
     await assert_same(site, "t3", await client.done(), client)
     client.do("reload")
@@ -93,16 +93,16 @@ async def test_a_second_client_joins_and_speaks(site: Site, agents: Agents, node
     ann, bo = await node("t4"), await node("t4", "0.0.59", subject="user:bo")
     ann.do("say", id="u1", text="When?")
     ann.do("run")
-    await ann.heard("rises at ")
+    await ann.until_text("rises at ")
     bo.do("connect")
-    joined = await bo.seen("MESSAGES_SNAPSHOT")
+    joined = await bo.until_event("MESSAGES_SNAPSHOT")
     assert joined["messages"][-1]["content"] == "", "what is open is told after its START, from its beginning"
-    await bo.heard("The tide 🌊 rises at ")
+    await bo.until_text("The tide 🌊 rises at ")
     async with site.http(site.token("user:cy")) as http:
         said = await http.post("/v1/sessions/t4/messages", json={"text": "I listen too.", "silent": True})
         assert said.status_code == 201
     for client in (ann, bo):
-        await client.heard("I listen too.")
+        await client.until_text("I listen too.")
     agents.gate.set()
     for client in (ann, bo):
         await assert_same(site, "t4", await client.done(), client)
@@ -113,7 +113,7 @@ async def test_stop(site: Site, agents: Agents, node: Start, version: str) -> No
     client = await node("t5", version)
     client.do("say", id="u1", text="When?")
     client.do("run", parameters={"runId": "mine"})
-    await client.heard("rises at ")
+    await client.until_text("rises at ")
     async with site.http(site.token()) as http:
         stopped = await http.post("/v1/ag-ui/agent/writer/stop/t5", json={"runId": "mine"})
         assert stopped.json()["stopped"] is True
@@ -165,9 +165,9 @@ async def test_three_sub_agents(site: Site, agents: Agents, node: Start, version
     client.do("say", id="u1", text="Report.")
     client.do("run")
     for name in ("north", "south", "west"):
-        await client.heard(f"{name} begins, ")
+        await client.until_text(f"{name} begins, ")
     late.do("connect")
-    await late.seen("MESSAGES_SNAPSHOT")
+    await late.until_event("MESSAGES_SNAPSHOT")
     agents.gate.set()
     done, joined = await client.done(), await late.done()
     for one, node_ in ((done, client), (joined, late)):
@@ -221,7 +221,7 @@ async def test_a_session_that_is_deleted(site: Site, agents: Agents, node: Start
     client = await node("t18")
     client.do("say", id="u1", text="When?")
     client.do("run")
-    await client.heard("rises at ")
+    await client.until_text("rises at ")
     async with site.http(site.token(capabilities={"*": ["admin", "read"]})) as http:
         assert (await http.delete("/v1/sessions/t18")).status_code == 200
     await client.done()

@@ -35,7 +35,7 @@ async def test_an_interrupt_is_answered(
         assert [(call["id"], call["function"]["arguments"].replace(" ", "")) for call in calls] == [
             (interrupt["toolCallId"], '{"to":"bo"}')
         ]
-    assert outbox.sent == []
+    assert outbox.mails == []
     if then == "reload":
         client.do("reload")
         client.do("connect")
@@ -45,7 +45,7 @@ async def test_an_interrupt_is_answered(
     client.do("run", parameters={"resume": resume})
     done = await client.done()
     assert done["error"] is None and done["interrupts"] == [] and client.warnings == []
-    assert outbox.sent == ([] if then == "deny" else ["bo"])
+    assert outbox.mails == ([] if then == "deny" else ["bo"])
     said = [m["content"] for m in done["messages"] if m["role"] == "assistant" and m.get("content")]
     assert len(said) == 1 and said[0].startswith("Not sent" if then == "deny" else "Sent to bo.")
     now = [call for m in done["messages"] for call in m.get("toolCalls") or []]

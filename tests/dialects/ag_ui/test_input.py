@@ -28,7 +28,7 @@ async def test_a_tool_in_the_client(site: Site, agents: Agents, node: Start) -> 
     done = await client.done()
     assert done["messages"][-1]["content"] == "It is teal."
     await assert_same(site, "t10", done, client)
-    assert agents.given == ["application/vnd.ag-ui.context+json"]
+    assert agents.media_types == ["application/vnd.ag-ui.context+json"]
     assert [m["role"] for m in done["messages"]] == ["user", "assistant", "tool", "assistant"]
 
 
@@ -187,8 +187,8 @@ async def test_a_long_history(site: Site, agents: Agents) -> None:
             said = await http.post("/v1/sessions/long/messages", json={"text": text, "key": f"u{n}", "silent": True})
             assert said.status_code == 201
         assert (await http.get("/v1/sessions/long")).json()["view"]["older"] > 0
-        given = {"threadId": "long", "runId": "a", "messages": []}
-        joined = events_of((await http.post("/v1/ag-ui/agent/writer/connect", json=given)).text)
+        run_input = {"threadId": "long", "runId": "a", "messages": []}
+        joined = events_of((await http.post("/v1/ag-ui/agent/writer/connect", json=run_input)).text)
         [snapshot] = [event for event in joined if event["type"] == "MESSAGES_SNAPSHOT"]
         assert [m["content"] for m in snapshot["messages"]] == words
         ask = {"id": "ask", "role": "user", "content": "When?"}

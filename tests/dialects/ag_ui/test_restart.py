@@ -52,13 +52,13 @@ async def test_a_restart_in_the_middle_of_an_answer(tmp_path: Path) -> None:
             client = Node(process)
             client.do("say", id="u1", text="When?")
             client.do("run", parameters={"runId": "mine"})
-            await client.heard("rises at ")
+            await client.until_text("rises at ")
         await client.done()
         assert (client.events[-1]["type"], client.events[-1]["code"]) == ("RUN_ERROR", "connection.lost")
         async with serving(db, port) as site:
             client.do("keep", count=1)  # a client that has lost everything but its question
             client.do("run", parameters={"runId": "mine"})
-            await client.seen("RUN_STARTED")
+            await client.until_event("RUN_STARTED")
             agents.gate.set()
             done = await client.done()
             await assert_same(site, "t", done, client)

@@ -164,12 +164,12 @@ class Site:
         return f"http://127.0.0.1:{port or self.port}/v1/ai-sdk/{version}/{agent}"
 
     async def chat(
-        self, version: str = "v7", wire: str = "ws", *, chat: str = "c1", agent: str = "writer", token: str = "",
+        self, version: str = "v7", transport: str = "ws", *, chat: str = "c1", agent: str = "writer", token: str = "",
         through: int = 0, tools: str | None = None,
     ) -> SdkChat:  # fmt: skip
         assert NODE is not None
         process = await asyncio.create_subprocess_exec(
-            NODE, str(FOLDER / "chat.mjs"), version, wire, self.api(version, agent, through), token or self.token(), chat,
+            NODE, str(FOLDER / "chat.mjs"), version, transport, self.api(version, agent, through), token or self.token(), chat,
             *(() if tools is None else (tools,)),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24,
         )  # fmt: skip
@@ -191,8 +191,8 @@ class Site:
         async with asyncio.timeout(30):
             while True:
                 with contextlib.suppress(holdfast.Refused):  # not there yet
-                    held = (await self.hub.load_session(someone, session)).view
-                    if sum("ended_ts" in r for r in held.runs.values() if "parent" not in r) >= runs:
+                    view = (await self.hub.sessions.load(someone, session)).view
+                    if sum("ended_ts" in r for r in view.runs.values() if "parent" not in r) >= runs:
                         return await self.log(session)
                 await asyncio.sleep(0.02)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class Shown:
+class FoldedMessage:
     """One message as a client shows it.
 
     Attributes:
@@ -23,21 +23,21 @@ class Shown:
         self.ends: list[str] = []
         self.starts = 0
 
-    def take(self, chunks: Any) -> Shown:
+    def apply(self, chunks: Any) -> FoldedMessage:
         for chunk in chunks:
             assert not self.ends, f"{chunk} after the end"
-            self._one(chunk, chunk["type"])
+            self._apply_chunk(chunk, chunk["type"])
         return self
 
-    def go_on(self) -> None:
+    def continue_stream(self) -> None:
         """Another stream goes on with this message."""
         assert self.ends == ["finish"] and not self.open
         self.ends = []
 
-    def _one(self, chunk: dict[str, Any], type_: str) -> None:
+    def _apply_chunk(self, chunk: dict[str, Any], type_: str) -> None:
         word, _, what = type_.partition("-")
-        about = chunk.get("messageMetadata", {}).get("holdfast", {})
-        self.metadata = merged(self.metadata, about)
+        metadata = chunk.get("messageMetadata", {}).get("holdfast", {})
+        self.metadata = merged(self.metadata, metadata)
         if type_ == "start":
             self.id = chunk["messageId"]
             self.starts += 1
@@ -108,8 +108,8 @@ class Shown:
 
     def last_step(self) -> list[dict[str, Any]]:
         """The tool parts of the last step."""
-        begun = max((number for number, p in enumerate(self.parts) if p["type"] == "step"), default=-1)
-        return [p for p in self.parts[begun + 1 :] if p["type"] == "tool"]
+        start = max((number for number, p in enumerate(self.parts) if p["type"] == "step"), default=-1)
+        return [p for p in self.parts[start + 1 :] if p["type"] == "tool"]
 
     def answerable(self, approvals: set[str]) -> None:
         """All of these can be answered, and then the SDK sends the answers by itself: after

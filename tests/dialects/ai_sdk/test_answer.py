@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer, ClientPosition
 from holdfast.edge.dialects.ai_sdk.calls import SdkClient
-from holdfast.edge.dialects.ai_sdk.commands import UIMessage, client_position
 from holdfast.edge.dialects.ai_sdk.history import fold_chunks
+from holdfast.edge.dialects.ai_sdk.request import UIMessage, client_position
 from holdfast.edge.local_subscription import SubscriptionMessage
 from holdfast.protocol import wire
 from holdfast.protocol.browser_tools import CLAIM, RESULT
@@ -22,7 +22,7 @@ from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
 from holdfast.session import run as runs
 from tests.dialects.ai_sdk.lively import Lively, lively
-from tests.dialects.ai_sdk.sdk_fold import Shown
+from tests.dialects.ai_sdk.sdk_fold import FoldedMessage
 from tests.property.histories import LIFE, SESSION, History
 
 quick = settings(
@@ -45,37 +45,37 @@ def pending(events: list[Event], run: str) -> set[str]:
     """The approvals of a run and its sub-runs that people have not decided."""
     view = View()
     view.apply_all(events)
-    asked = [i for i in view.items if i["kind"] == "approval" and i["tool"] not in (CLAIM, RESULT)]
-    return {i["id"] for i in asked if i["status"] == "pending" and view.root(i["run"]) == run}
+    approvals = [i for i in view.items if i["kind"] == "approval" and i["tool"] not in (CLAIM, RESULT)]
+    return {i["id"] for i in approvals if i["status"] == "pending" and view.root(i["run"]) == run}
 
 
-def told(events: list[Event], at: int, run: str, version: int, step: int = 3) -> Shown:
+def fold_from(events: list[Event], at: int, run: str, version: int, step: int = 3) -> FoldedMessage:
     """The run's answer for a client that comes at ``at`` and, when let go at an approval, comes back at once."""
-    shown, answer = Shown(), Answer(SESSION, run, version)
-    shown.take(answer.chunks(snapshot(events[:at])))
+    folded_message, answer = FoldedMessage(), Answer(SESSION, run, version)
+    folded_message.apply(answer.chunks(snapshot(events[:at])))
     position, answered = at, frozenset[str]()
-    while position < len(events) and shown.ends in ([], ["finish"]):
+    while position < len(events) and folded_message.ends in ([], ["finish"]):
         if answer.done:
-            if shown.metadata.get("status"):
+            if folded_message.metadata.get("status"):
                 break
             waiting = pending(events[:position], run) - answered
             if waiting and version >= 6:
-                shown.answerable(waiting)
-            shown.go_on()
-            message = UIMessage(run, "assistant", metadata={"holdfast": shown.metadata})
-            open_ = json.loads(shown.metadata["since"])["open"]
-            shown.answer({k.partition(":")[2] for k in open_ if k.startswith("approval:")})
-            answered = frozenset(p["approval"] for p in shown.parts if p.get("state") == "responded")
+                folded_message.answerable(waiting)
+            folded_message.continue_stream()
+            message = UIMessage(run, "assistant", metadata={"holdfast": folded_message.metadata})
+            open_ = json.loads(folded_message.metadata["since"])["open"]
+            folded_message.answer({k.partition(":")[2] for k in open_ if k.startswith("approval:")})
+            answered = frozenset(p["approval"] for p in folded_message.parts if p.get("state") == "responded")
             answer = Answer(SESSION, run, version, client_position(message, answered))
-            shown.take(answer.chunks(snapshot(events[:position])))
+            folded_message.apply(answer.chunks(snapshot(events[:position])))
         frame = events[position : position + step]
         position += len(frame)
-        shown.take(
+        folded_message.apply(
             answer.chunks(
                 SubscriptionMessage("events", to=position, events=events[max(0, position - step - 1) : position])
             )
         )
-    return shown
+    return folded_message
 
 
 def talking(history: History) -> str:
@@ -115,10 +115,10 @@ def test_a_client_that_comes_anywhere_is_told_the_same(live: Lively, data: st.Da
     for run in ended_roots(history):
         queued = history.view.runs[run]["seq"]
         for version in (5, 6, 7):
-            first = told(history.events, queued, run, version, step=1)
+            first = fold_from(history.events, queued, run, version, step=1)
             assert first.ends and not first.open
             at = data.draw(st.integers(queued, len(history.events)))
-            later = told(history.events, at, run, version, step=data.draw(st.integers(1, 5)))
+            later = fold_from(history.events, at, run, version, step=data.draw(st.integers(1, 5)))
             one, other = first.content(), later.content()
             for content in (one, other):  # the shared state is what it was while somebody looked
                 content["data"].pop("data-state state", None)
@@ -134,19 +134,19 @@ def test_an_answer_holds_what_the_fold_holds(live: Lively) -> None:
     history = live.history
     view = history.view
     for run in ended_roots(history):
-        shown = told(history.events, view.runs[run]["seq"], run, 7, step=2)
+        folded_message = fold_from(history.events, view.runs[run]["seq"], run, 7, step=2)
         items = [i for i in view.items if view.root(i.get("run", "")) == run]
         words = {"message": "text", "reasoning": "reasoning"}
         texts = {f"{words[i['kind']]} {i['id']}": i["text"] for i in items if i["kind"] in words}
-        assert shown.content()["texts"] == texts
+        assert folded_message.content()["texts"] == texts
         assert all(
             p["state"] in ("output", "tool-output-error", "tool-output-denied")
-            for p in shown.parts
+            for p in folded_message.parts
             if p["type"] == "tool"
         )
         status = view.runs[run]["status"]
-        assert shown.ends == [{"completed": "finish", "cancelled": "abort"}.get(status, "error")]
-        assert (shown.id, shown.starts >= 1) == (run, True)
+        assert folded_message.ends == [{"completed": "finish", "cancelled": "abort"}.get(status, "error")]
+        assert (folded_message.id, folded_message.starts >= 1) == (run, True)
 
 
 @quick
@@ -155,26 +155,26 @@ def test_the_history_is_what_a_stream_of_it_shows(live: Lively) -> None:
     history = live.history
     for run in ended_roots(history):
         chunks = list(Answer(SESSION, run, 7).chunks(snapshot(history.events)))
-        shown, message = Shown().take(chunks), fold_chunks(chunks)
+        folded_message, message = FoldedMessage().apply(chunks), fold_chunks(chunks)
         assert message["id"] == run
         texts = [p["text"] for p in message["parts"] if p["type"] in ("text", "reasoning")]
-        assert texts == [p["text"] for p in shown.parts if p["type"] in ("text", "reasoning")]
+        assert texts == [p["text"] for p in folded_message.parts if p["type"] in ("text", "reasoning")]
         states = {p["toolCallId"]: p["state"] for p in message["parts"] if p["type"].startswith("tool-")}
         assert all(state.startswith("output-") for state in states.values())
-        assert states.keys() == {p["id"] for p in shown.parts if p["type"] == "tool"}
+        assert states.keys() == {p["id"] for p in folded_message.parts if p["type"] == "tool"}
 
 
 def test_a_second_snapshot_repeats_nothing() -> None:
     """A slow reader gets one in the middle."""
     history = History()
     run = talking(history)
-    answer, shown = Answer(SESSION, run, 7), Shown()
+    answer, folded_message = Answer(SESSION, run, 7), FoldedMessage()
     for at in range(history.view.runs[run]["seq"], len(history.events) + 1):
-        shown.take(answer.chunks(snapshot(history.events[:at])))
+        folded_message.apply(answer.chunks(snapshot(history.events[:at])))
         if answer.done:
             break
-    assert shown.content() == told(history.events, history.view.runs[run]["seq"], run, 7, 1).content()
-    assert shown.starts == 1
+    assert folded_message.content() == fold_from(history.events, history.view.runs[run]["seq"], run, 7, 1).content()
+    assert folded_message.starts == 1
 
 
 @pytest.mark.parametrize("said", [None, 3, "", "{", "{}", '{"seq":-1,"open":[]}', '{"open":{"m":"x"}}', "[" * 10_000])
@@ -233,11 +233,11 @@ def calling(history: History) -> str:
 def test_a_call_for_a_browser_is_one_part_from_anywhere(version: int) -> None:
     history = History()
     run = calling(history)
-    first = told(history.events, history.view.runs[run]["seq"], run, version, 1).content()
+    first = fold_from(history.events, history.view.runs[run]["seq"], run, version, 1).content()
     assert first["tools"] == {"c1": ("output", {"n": 1}, 7, None)}
     assert first["data"] == {}
     for at in range(history.view.runs[run]["seq"], len(history.events) + 1):
-        assert told(history.events, at, run, version, 1).content() == first, at
+        assert fold_from(history.events, at, run, version, 1).content() == first, at
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.protocol.browser_tools import CLAIM, RESULT
 from tests.dialects.ai_sdk.conftest import SdkChat, Site
-from tests.dialects.ai_sdk.test_chats import every_wire, spoken, whole
+from tests.dialects.ai_sdk.test_chats import assert_complete, every_wire, texts_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 PICK = {"name": "pick_file", "args": {"accept": ".pdf"}}
@@ -31,7 +31,7 @@ def tool_part(shown: dict[str, Any]) -> dict[str, Any]:
     return dict(part)
 
 
-async def asks(site: Site) -> list[tuple[str, str, str]]:
+async def claims_of(site: Site) -> list[tuple[str, str, str]]:
     """The asks in the log: tool, status, by whom decided."""
     items = (await site.log()).items
     return [(i["tool"], i["status"], i.get("by", "")) for i in items if i["kind"] == "approval"]
@@ -44,14 +44,14 @@ async def test_the_page_runs_the_tool_and_the_answer_goes_on(site: Site, version
     await chat.do("send", text=call(wait=wait))
     shown = await chat.do("until", said="Got")
     assert shown["notes"]["errors"] == []
-    assert spoken(shown) == ["I ask you. ", 'Got [{"name": "tides.pdf"}].']
+    assert texts_of(shown) == ["I ask you. ", 'Got [{"name": "tides.pdf"}].']
     part = tool_part(shown)
     assert (part["type"], part["state"], part["input"]) == ("tool-pick_file", "output-available", {"accept": ".pdf"})
     assert part["output"] == {"name": "tides.pdf"}
     assert shown["notes"]["calls"] == ["pick_file"]
     assert [m["role"] for m in shown["messages"]] == ["user", "assistant"]
-    whole(shown)
-    assert await asks(site) == [(CLAIM, "approved", "user:ann"), (RESULT, "approved", "user:ann")]
+    assert_complete(shown)
+    assert await claims_of(site) == [(CLAIM, "approved", "user:ann"), (RESULT, "approved", "user:ann")]
     await site.ended()
     async with site.http() as http:
         history = (await http.get(f"/v1/ai-sdk/{version}/librarian/c1")).json()
@@ -63,9 +63,9 @@ async def test_a_tool_that_fails_in_the_page(site: Site, version: str, wire: str
     chat = await page(site, version, wire, tools={"pick_file": {"error": "no such file"}})
     await chat.do("send", text=call())
     shown = await chat.do("until", said="Got")
-    assert "no such file" in spoken(shown)[-1]
+    assert "no such file" in texts_of(shown)[-1]
     assert tool_part(shown)["state"] == "output-error"
-    assert await asks(site) == [(CLAIM, "approved", "user:ann"), (RESULT, "denied", "user:ann")]
+    assert await claims_of(site) == [(CLAIM, "approved", "user:ann"), (RESULT, "denied", "user:ann")]
 
 
 @pytest.mark.parametrize(("version", "wire"), [("v7", "ws"), ("v5", "sse")])
@@ -74,7 +74,7 @@ async def test_a_long_result_travels_as_a_blob(site: Site, version: str, wire: s
     chat = await page(site, version, wire, tools={"pick_file": {"output": text}})
     await chat.do("send", text=call())
     shown = await chat.do("until", said="Got")
-    assert spoken(shown)[-1] == f"Got {json.dumps([text])}."
+    assert texts_of(shown)[-1] == f"Got {json.dumps([text])}."
 
 
 @every_wire
@@ -83,9 +83,9 @@ async def test_several_calls_at_once(site: Site, version: str, wire: str) -> Non
     chat = await page(site, version, wire)
     await chat.do("send", text=json.dumps(calls))
     shown = await chat.do("until", said="Got")
-    assert spoken(shown)[-1] == "Got " + json.dumps([{"name": "tides.pdf"}] * 3) + "."
+    assert texts_of(shown)[-1] == "Got " + json.dumps([{"name": "tides.pdf"}] * 3) + "."
     assert shown["notes"]["errors"] == []
-    whole(shown)
+    assert_complete(shown)
 
 
 @every_wire
@@ -99,13 +99,13 @@ async def test_who_comes_late_reads_on(site: Site, version: str, wire: str) -> N
     ident = tool_part(joined)["toolCallId"]
     assert joined["notes"]["calls"] == ["pick_file"]
     await first.do("output", tool="pick_file", call=ident, output="first")
-    assert spoken(await first.do("until", said="Got"))[-1] == 'Got ["first"].'
+    assert texts_of(await first.do("until", said="Got"))[-1] == 'Got ["first"].'
     await second.do("output", tool="pick_file", call=ident, output="second")
     late = await second.do("until", said="Got")
-    assert spoken(late)[-1] == 'Got ["first"].'
+    assert texts_of(late)[-1] == 'Got ["first"].'
     assert tool_part(late)["output"] == "first"
     assert late["notes"]["errors"] == []
-    assert len(await asks(site)) == 2
+    assert len(await claims_of(site)) == 2
 
 
 @every_wire
@@ -114,13 +114,13 @@ async def test_a_call_for_somebody_else_is_not_for_this_page(site: Site, version
     sending = ann.begin("send", text=call(person="user:bob"))
     await ann.do("until", part="tool-pick_file")
     shown = await bob.do("resume")
-    assert 'Got [{"name": "tides.pdf"}].' in spoken(await bob.do("until", said="Got"))
+    assert 'Got [{"name": "tides.pdf"}].' in texts_of(await bob.do("until", said="Got"))
     assert shown["notes"]["calls"] == ["pick_file"]
     read = await sending  # one stream: it never waited for ann
-    assert spoken(read)[-1] == 'Got [{"name": "tides.pdf"}].'
+    assert texts_of(read)[-1] == 'Got [{"name": "tides.pdf"}].'
     assert read["notes"]["calls"] == []
     assert tool_part(read)["providerExecuted"] is True
-    assert {by for _, _, by in await asks(site)} == {"user:bob"}
+    assert {by for _, _, by in await claims_of(site)} == {"user:bob"}
 
 
 @pytest.mark.parametrize(("version", "wire"), [("v7", "ws"), ("v7", "sse"), ("v5", "sse")])
@@ -136,7 +136,7 @@ async def test_a_page_that_says_it_has_other_tools_reads_on(site: Site, version:
     await has.do("resume")
     await has.do("until", said="Got [7]")
     shown = await sending
-    assert spoken(shown)[-1] == "Got [7]."
+    assert texts_of(shown)[-1] == "Got [7]."
     assert shown["notes"]["calls"] == []
 
 
@@ -160,7 +160,7 @@ async def test_without_the_right_to_approve_nothing_is_taken(site: Site) -> None
     await chat.do("send", text=call())
     shown = await chat.do("until", status="error")
     assert "auth.denied" in shown["error"]
-    assert await asks(site) == [(CLAIM, "pending", "")]
+    assert await claims_of(site) == [(CLAIM, "pending", "")]
     async with site.http(token) as http:  # and it is no approval that waits for a person
         (row,) = (await http.get("/v1/sessions")).json()["sessions"]
     assert "approvals" not in row.get("card", {})
@@ -176,8 +176,8 @@ async def test_a_tool_of_the_page_and_then_an_approval(site: Site, version: str,
     await chat.do("until", status="ready")
     await chat.do("approve", approval=approval, approved=True)
     shown = await chat.do("until", said="Got")
-    assert spoken(shown) == ["Got signed tides.pdf."]
+    assert texts_of(shown) == ["Got signed tides.pdf."]
     states = {p["type"]: p["state"] for p in shown["messages"][-1]["parts"] if p["type"].startswith("tool-")}
     assert states == {"tool-pick_file": "output-available", "tool-sign": "output-available"}
     assert shown["notes"]["errors"] == []
-    whole(shown)
+    assert_complete(shown)

@@ -25,7 +25,7 @@ every_wire = pytest.mark.parametrize(("version", "wire"), WIRES)
 SETTLED = {"output-available", "output-error", "output-denied"}
 
 
-def spoken(chat: dict[str, Any]) -> list[str]:
+def texts_of(chat: dict[str, Any]) -> list[str]:
     """The texts of the last message, in order."""
     return [part["text"] for part in chat["messages"][-1]["parts"] if part["type"] == "text"]
 
@@ -35,7 +35,7 @@ def folded(view: View) -> list[str]:
     return [item["text"] for item in view.visible() if item["kind"] == "message" and "run" in item]
 
 
-def whole(chat: dict[str, Any]) -> None:
+def assert_complete(chat: dict[str, Any]) -> None:
     """Nothing of any message is left open, and no message is there twice."""
     idents = [message["id"] for message in chat["messages"]]
     assert len(idents) == len(set(idents))
@@ -49,15 +49,15 @@ async def test_an_answer_is_what_the_log_holds(site: Site, version: str, wire: s
     shown = await chat.do("send", text="hello")
     assert (shown["status"], shown.get("error", None)) == ("ready", None)
     assert [m["role"] for m in shown["messages"]] == ["user", "assistant"]
-    assert "".join(spoken(shown)) == "".join(words())
+    assert "".join(texts_of(shown)) == "".join(words())
     view = await site.ended()
-    assert spoken(shown) == folded(view)
+    assert texts_of(shown) == folded(view)
     assert shown["messages"][0]["id"] == view.items[0]["id"]
     assert shown["messages"][1]["id"] in view.runs
-    whole(shown)
+    assert_complete(shown)
     again = await chat.do("send", text="and again")
     assert [m["role"] for m in again["messages"]] == ["user", "assistant"] * 2
-    whole(again)
+    assert_complete(again)
 
 
 @every_wire
@@ -80,9 +80,9 @@ async def test_a_cut_line_is_resumed_without_a_repeat(site: Site, version: str, 
     shown = await resuming
     view = await site.ended()
     assert shown["status"] == "ready"
-    assert spoken(shown) == folded(view) == ["".join(words())]
+    assert texts_of(shown) == folded(view) == ["".join(words())]
     assert next(iter(view.runs.values()))["status"] == "completed"
-    whole(shown)
+    assert_complete(shown)
 
 
 @every_wire
@@ -105,9 +105,9 @@ async def test_a_reload_and_a_second_client_join_the_active_answer(
     await joined
     shown = await sending
     view = await site.ended()
-    assert spoken(shown) == spoken(reloaded) == folded(view)
+    assert texts_of(shown) == texts_of(reloaded) == folded(view)
     assert shown["messages"][-1]["id"] == reloaded["messages"][-1]["id"]
-    whole(reloaded)
+    assert_complete(reloaded)
     assert next(iter(view.runs.values()))["status"] == "completed"
 
 
@@ -124,8 +124,8 @@ async def test_a_line_that_breaks_again_and_again(site: Site, version: str, wire
     await chat.do("until", status="streaming")
     pace.free()
     shown = await going
-    assert spoken(shown) == folded(await site.ended()) == ["".join(words())]
-    whole(shown)
+    assert texts_of(shown) == folded(await site.ended()) == ["".join(words())]
+    assert_complete(shown)
 
 
 async def test_an_answer_that_ended_meanwhile_is_told_to_version_7(site: Site, pace: Pace) -> None:
@@ -139,7 +139,7 @@ async def test_an_answer_that_ended_meanwhile_is_told_to_version_7(site: Site, p
         pace.free()
         view = await site.ended(f"c-{version}-{wire}")
         shown = await chat.do("resume")
-        assert spoken(shown) == (folded(view) if version == "v7" else spoken(broken))
+        assert texts_of(shown) == (folded(view) if version == "v7" else texts_of(broken))
         assert len(shown["messages"]) == 2
 
 
@@ -170,9 +170,9 @@ async def test_stop_over_the_socket_cancels_the_run_and_a_closed_socket_does_not
     run = next(iter(view.runs.values()))
     assert (run["status"], run["cancel"]["by"]) == ("cancelled", "user:ann")
     assert other["status"] == "ready"
-    assert spoken(other) == folded(view)
+    assert texts_of(other) == folded(view)
     assert other["messages"][-1]["metadata"]["holdfast"]["status"] == "cancelled"
-    whole(other)
+    assert_complete(other)
 
 
 @pytest.mark.parametrize("version", ["v5", "v6", "v7"])
@@ -193,8 +193,8 @@ async def test_stop_over_http_is_a_request_of_its_own(site: Site, version: str, 
     shown = await sending
     view = await site.ended()
     assert next(iter(view.runs.values()))["status"] == "cancelled"
-    assert (shown["status"], spoken(shown)) == ("ready", folded(view))
-    whole(shown)
+    assert (shown["status"], texts_of(shown)) == ("ready", folded(view))
+    assert_complete(shown)
 
 
 async def test_a_resume_that_gives_way_to_another_stops_nothing(site: Site, pace: Pace) -> None:
@@ -210,7 +210,7 @@ async def test_a_resume_that_gives_way_to_another_stops_nothing(site: Site, pace
     shown, _ = await asyncio.gather(resuming, sending)
     view = await site.ended()
     assert next(iter(view.runs.values()))["status"] == "completed"
-    assert spoken(shown) == folded(view)
+    assert texts_of(shown) == folded(view)
 
 
 @every_wire
@@ -258,8 +258,8 @@ async def test_a_restart_of_the_server(tmp_path: Path, packages: None, version: 
             pace.free()
             shown = await resuming
             view = await site.log()
-            assert spoken(shown) == folded(view) == ["".join(words())]
-            whole(shown)
+            assert texts_of(shown) == folded(view) == ["".join(words())]
+            assert_complete(shown)
 
 
 def texts(messages: list[dict[str, Any]]) -> list[tuple[str, str, str]]:

@@ -37,7 +37,7 @@ async def test_the_button_works(site: Site, outbox: Outbox, adapter: str, held: 
     asked = [part for part in parts(shown) if part["state"] == "approval-requested"]
     assert len(asked) == 1, parts(shown)
     assert (asked[0]["type"], asked[0]["input"]["to"]) == ("tool-send_mail", "bo")
-    assert outbox.sent == []
+    assert outbox.mails == []
     if then == "reload":
         async with site.http() as http:
             so_far = (await http.get(f"/v1/ai-sdk/{version}/{adapter}-{held}/c1")).json()
@@ -48,7 +48,7 @@ async def test_the_button_works(site: Site, outbox: Outbox, adapter: str, held: 
     await chat.do("approve", approval=asked[0]["approval"]["id"], approved=then != "deny", reason="no")
     shown = await chat.do("until", said="Not sent" if then == "deny" else "Sent to bo.")
     view = await site.ended()
-    assert outbox.sent == ([] if then == "deny" else ["bo"])
+    assert outbox.mails == ([] if then == "deny" else ["bo"])
     assert next(iter(view.runs.values()))["status"] == "completed"
     assert shown.get("error") is None
     states = {part["toolCallId"]: part["state"] for part in parts(shown)}

@@ -11,7 +11,7 @@ import pytest
 from tests.dialects.ai_sdk import agents
 from tests.dialects.ai_sdk.agents import words
 from tests.dialects.ai_sdk.conftest import Site
-from tests.dialects.ai_sdk.test_chats import WIRES, every_wire, folded, spoken, whole
+from tests.dialects.ai_sdk.test_chats import WIRES, assert_complete, every_wire, folded, texts_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
@@ -42,13 +42,13 @@ async def test_every_kind_of_part(site: Site, version: str, wire: str) -> None:
     assert [p["url"] for p in parts(shown, "file")] == ["https://example.com/a.png"]
     (source,) = parts(shown, "source-url")
     assert (source["sourceId"], source["url"], source["title"]) == ("s1", "https://example.com/tides", "Tides")
-    assert spoken(shown) == ["Six o'clock 😀."]
+    assert texts_of(shown) == ["Six o'clock 😀."]
     custom = [part for part in shown["notes"]["data"] if part["type"] == "data-ping"]
     assert [part["data"] for part in custom] == [{"n": 1}] and not parts(shown, "data-ping")
     assert shown["notes"]["calls"] == []  # tools ran at the agent's: not the page's business
     about = shown["messages"][-1]["metadata"]["holdfast"]
     assert (about["agent"], about["status"], about["session"]) == ("maker", "completed", "c1")
-    whole(shown)
+    assert_complete(shown)
 
 
 @every_wire
@@ -64,7 +64,7 @@ async def test_the_history_route_gives_what_the_chat_shows(site: Site, version: 
     await chat.do("fresh", messages=messages)  # the SDK goes on from it
     again = await chat.do("send", text="and moons?")
     assert [m["role"] for m in again["messages"]] == ["user", "assistant"] * 3
-    whole(again)
+    assert_complete(again)
 
 
 @every_wire
@@ -165,7 +165,7 @@ async def test_sub_agents_are_shown_under_their_own_names(
     goes_on.set()
     joined, shown = await joining, await sending
     view = await site.ended()
-    assert sorted(spoken(shown)) == sorted(spoken(joined)) == sorted(folded(view))
+    assert sorted(texts_of(shown)) == sorted(texts_of(joined)) == sorted(folded(view))
     for seen in (shown, joined):
         texts = {
             p["providerMetadata"]["holdfast"]["agent"]: p["text"]
@@ -178,16 +178,16 @@ async def test_sub_agents_are_shown_under_their_own_names(
             ("editor/north", "completed"),
             ("editor/south", "completed"),
         ]
-        whole(seen)
+        assert_complete(seen)
 
 
 @pytest.mark.parametrize("text", ["tide at six", "tide at six, wait"])
 @pytest.mark.parametrize(("version", "wire"), WIRES[:3])
 async def test_an_approval_is_answered_in_the_chat(site: Site, version: str, wire: str, text: str) -> None:
     chat = await site.chat(version, wire, agent="clerk")
-    asked = await chat.do("send", text=text)
-    assert asked["status"] == "ready"
-    (part,) = parts(asked, "tool-send_mail")
+    pending = await chat.do("send", text=text)
+    assert pending["status"] == "ready"
+    (part,) = parts(pending, "tool-send_mail")
     assert (part["state"], part["input"]) == ("approval-requested", {"to": "ann@example.com", "text": text})
     await chat.do("approve", approval=part["approval"]["id"], approved=True)
     await site.ended()
@@ -196,24 +196,24 @@ async def test_an_approval_is_answered_in_the_chat(site: Site, version: str, wir
     assert (part["state"], part["output"]) == ("output-available", "Sent to ann@example.com")
     assert [m["role"] for m in shown["messages"]] == ["user", "assistant"]
     view = await site.log()
-    assert spoken(shown) == folded(view) == ["I have a draft. ", "Sent to ann@example.com."]
+    assert texts_of(shown) == folded(view) == ["I have a draft. ", "Sent to ann@example.com."]
     (approval,) = [item for item in view.items if item["kind"] == "approval"]
     assert (approval["status"], approval["by"]) == ("approved", "user:ann")
-    whole(shown)
+    assert_complete(shown)
 
 
 @pytest.mark.parametrize(("version", "wire"), WIRES[:3])
 async def test_a_reloaded_chat_may_deny(site: Site, version: str, wire: str) -> None:
     await (await site.chat(version, wire, agent="clerk")).do("send", text="tide at six")
     other = await site.chat(version, wire, agent="clerk")
-    asked = await other.do("resume")
-    (part,) = parts(asked, "tool-send_mail")
+    pending = await other.do("resume")
+    (part,) = parts(pending, "tool-send_mail")
     await other.do("approve", approval=part["approval"]["id"], approved=False, reason="wrong day")
     await site.ended()
     shown = await other.do("until", status="ready")
     assert [p["state"] for p in parts(shown, "tool-send_mail")] == ["output-denied"]
-    assert spoken(shown) == ["I have a draft. ", "Not sent: wrong day."]
-    whole(shown)
+    assert texts_of(shown) == ["I have a draft. ", "Not sent: wrong day."]
+    assert_complete(shown)
 
 
 async def test_version_5_shows_approvals_as_data_and_answers_over_http(site: Site) -> None:
@@ -227,15 +227,15 @@ async def test_version_5_shows_approvals_as_data_and_answers_over_http(site: Sit
         assert (await http.post(f"/v1/sessions/c1/approvals/{approval['id']}", json=body)).status_code == 200
     shown = await sending
     assert [p["data"]["status"] for p in parts(shown, "data-approval")] == ["approved"]
-    assert spoken(shown) == ["I have a draft. ", "Sent to ann@example.com."]
-    whole(shown)
+    assert texts_of(shown) == ["I have a draft. ", "Sent to ann@example.com."]
+    assert_complete(shown)
 
 
 @pytest.mark.parametrize(("version", "wire"), WIRES[:3])
 async def test_only_the_first_decision_stands(site: Site, version: str, wire: str) -> None:
     chat = await site.chat(version, wire, agent="clerk")
-    asked = await chat.do("send", text="tide at six")
-    (part,) = parts(asked, "tool-send_mail")
+    pending = await chat.do("send", text="tide at six")
+    (part,) = parts(pending, "tool-send_mail")
     async with site.http(site.token("user:bob")) as http:
         path = f"/v1/sessions/c1/approvals/{part['approval']['id']}"
         assert (await http.post(path, json={"decision": "denied", "note": "too late"})).status_code == 200
@@ -243,7 +243,7 @@ async def test_only_the_first_decision_stands(site: Site, version: str, wire: st
     await site.ended()
     shown = await chat.do("until", status="ready")
     assert [p["state"] for p in parts(shown, "tool-send_mail")] == ["output-denied"]
-    assert spoken(shown)[-1] == "Not sent: too late."
+    assert texts_of(shown)[-1] == "Not sent: too late."
 
 
 @every_wire
@@ -251,8 +251,8 @@ async def test_a_failed_run_is_an_error_with_nothing_left_open(site: Site, versi
     chat = await site.chat(version, wire, agent="failing")
     shown = await chat.do("send", text="go")
     assert (shown["status"], shown["error"]) == ("error", "failed: RuntimeError: out of ink")
-    assert spoken(shown) == ["I try. "]
-    whole(shown)
+    assert texts_of(shown) == ["I try. "]
+    assert_complete(shown)
     async with site.http() as http:
         messages = (await http.get(f"/v1/ai-sdk/{version}/failing/c1")).json()
     assert messages[-1]["metadata"]["holdfast"]["status"] == "failed"
@@ -268,8 +268,8 @@ async def test_regenerate_and_edit_branch_the_conversation(site: Site, version: 
     named = await chat.do("regenerate", messageId=again["messages"][-1]["id"])
     assert [m["role"] for m in named["messages"]] == ["user", "assistant"]
     edited = await chat.do("send", text="two", messageId=said)
-    assert spoken(edited) == ["You said: two"]
-    assert spoken(await chat.do("regenerate")) == ["You said: two"]
+    assert texts_of(edited) == ["You said: two"]
+    assert texts_of(await chat.do("regenerate")) == ["You said: two"]
     view = await site.ended(runs=5)
     inputs = [i for i in view.items if i["kind"] == "message" and i["role"] == "user"]
     assert [(i["text"], i.get("edits")) for i in inputs] == [("one", None), ("two", said)]
@@ -284,7 +284,7 @@ async def test_a_message_that_never_arrived_is_sent_by_trying_again(site: Site, 
         await chat.do(
             "fresh", messages=[*before, {"id": f"u{number}", "role": "user", "parts": [{"type": "text", "text": text}]}]
         )
-        assert spoken(await chat.do("regenerate")) == [f"You said: {text}"]
+        assert texts_of(await chat.do("regenerate")) == [f"You said: {text}"]
     assert [i["id"] for i in (await site.log()).items if i.get("role") == "user"] == ["u1", "u2"]
 
 

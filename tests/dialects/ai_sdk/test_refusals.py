@@ -16,8 +16,8 @@ from holdfast.errors import Refused
 from holdfast.session.access import VERBS, full_access
 from tests.dialects.ai_sdk.agents import Pace, flood, words
 from tests.dialects.ai_sdk.conftest import Site
-from tests.dialects.ai_sdk.sdk_fold import Shown
-from tests.dialects.ai_sdk.test_chats import every_wire, spoken, whole
+from tests.dialects.ai_sdk.sdk_fold import FoldedMessage
+from tests.dialects.ai_sdk.test_chats import assert_complete, every_wire, texts_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
@@ -85,10 +85,10 @@ class Raw:
         about = {"type": "resume", "requestId": request, "id": "c1", "headers": self._headers, "body": {}}
         await self.say({**about, **changed})
 
-    async def hear(self) -> dict[str, Any]:
+    async def receive(self) -> dict[str, Any]:
         async with asyncio.timeout(20):
-            heard: dict[str, Any] = json.loads(await self.socket.recv())
-            return heard
+            received_frame: dict[str, Any] = json.loads(await self.socket.recv())
+            return received_frame
 
     async def closed(self) -> int:
         async with asyncio.timeout(20):
@@ -108,34 +108,34 @@ async def raw(site: Site, token: str | None = None, **options: Any) -> AsyncIter
 async def test_malformed_frames_are_refused_and_the_connection_stays(site: Site) -> None:
     async with raw(site) as line:
         await line.resume("q0")
-        assert await line.hear() == {"type": "no-active", "requestId": "q0"}
+        assert await line.receive() == {"type": "no-active", "requestId": "q0"}
         for number, asked in enumerate(asked for asked in MALFORMED if isinstance(asked, dict)):
             await line.send(**{"id": None, "messages": None, **asked, "requestId": f"q{number}x"})
-            heard = await line.hear()
-            assert (heard["type"], heard["requestId"]) == ("error", f"q{number}x"), asked
-            assert heard["errorText"].partition(": ")[0].count(".") == 1
+            received_frame = await line.receive()
+            assert (received_frame["type"], received_frame["requestId"]) == ("error", f"q{number}x"), asked
+            assert received_frame["errorText"].partition(": ")[0].count(".") == 1
         for frame in (
             {"type": "what", "requestId": "z"},
             {"requestId": "z"},
             {"type": "resume", "requestId": "z", "id": 3},
         ):
             await line.say(frame)
-            assert (await line.hear())["requestId"] == "z"
+            assert (await line.receive())["requestId"] == "z"
         await line.say({"type": "abort", "requestId": "never heard of"})
         await line.resume("q1")
-        assert await line.hear() == {"type": "no-active", "requestId": "q1"}
+        assert await line.receive() == {"type": "no-active", "requestId": "q1"}
     await nothing(site)
 
 
 async def test_malformed_frames_are_counted_as_others_are(site: Site) -> None:
     async with raw(site) as line:
         await line.resume("q0")
-        await line.hear()
+        await line.receive()
         codes = set()
         with contextlib.suppress(websockets.ConnectionClosed):
             for _ in range(5_000):
                 await line.say({"type": "what", "requestId": "z"})
-                codes.add((await line.hear())["errorText"].partition(":")[0])
+                codes.add((await line.receive())["errorText"].partition(":")[0])
         assert await line.closed() == 4429
     assert codes == {"input.malformed", "limit.rate"}
 
@@ -144,7 +144,7 @@ async def test_malformed_frames_are_counted_as_others_are(site: Site) -> None:
 async def test_what_names_no_request_ends_the_connection(site: Site, frame: str) -> None:
     async with raw(site) as line:
         await line.resume("q1")
-        await line.hear()
+        await line.receive()
         await line.say(frame)
         assert await line.closed() == 1008
     async with raw(site) as line:
@@ -156,25 +156,25 @@ async def test_who_one_is_comes_in_the_first_frame(site: Site) -> None:
     for token, code, close in (("", "auth.required", 4401), ("nonsense", "auth.invalid", 4401)):
         async with raw(site, token) as line:
             await line.send()
-            heard = await line.hear()
-            assert (heard["type"], heard["errorText"].partition(":")[0]) == ("error", code)
+            received_frame = await line.receive()
+            assert (received_frame["type"], received_frame["errorText"].partition(":")[0]) == ("error", code)
             assert await line.closed() == close
     await nothing(site)
     async with raw(site) as line:
         await line.resume("q1")
-        await line.hear()
+        await line.receive()
         other = {"authorization": f"Bearer {site.token('user:bob')}"}
         await line.send("q2", headers=other)
-        assert (await line.hear())["errorText"].startswith("auth.denied")
+        assert (await line.receive())["errorText"].startswith("auth.denied")
         (connection,) = (v for v in site.edge.listener.connections.values() if v.surface == "ai-sdk")
         before = connection.principal.expires_ms
         newer = {"authorization": f"Bearer {site.token(ttl_s=86_000)}"}
         await line.resume("q3", headers=newer)
-        await line.hear()
+        await line.receive()
         assert before is not None and (connection.principal.expires_ms or 0) > before
     async with raw(site, "", additional_headers={"authorization": f"Bearer {site.token()}"}) as line:
         await line.resume("q1")  # outside browsers the handshake may carry it
-        assert (await line.hear())["type"] == "no-active"
+        assert (await line.receive())["type"] == "no-active"
     async with site.http() as http:
         asked = {
             "connection": "Upgrade",
@@ -223,7 +223,7 @@ async def test_who_may_only_read_stops_nothing(site: Site, pace: Pace) -> None:
     await joined
     pace.free()
     shown = await sending
-    assert "".join(spoken(shown)) == "".join(words())
+    assert "".join(texts_of(shown)) == "".join(words())
     assert next(iter((await site.ended()).runs.values()))["status"] == "completed"
 
 
@@ -244,7 +244,7 @@ async def test_only_the_last_message_counts_and_only_once(site: Site, version: s
         assert (told.status_code, told.headers["x-vercel-ai-ui-message-stream"]) == (200, "v1")
         lines = [line.removeprefix("data: ") for line in told.text.split("\n\n") if line.startswith("data: ")]
         assert lines.pop() == "[DONE]"
-        shown = Shown().take(map(json.loads, lines))
+        shown = FoldedMessage().apply(map(json.loads, lines))
         assert [p["text"] for p in shown.parts if p["type"] == "text"] == ["You said: so?"]
         other = {**again, "parts": [{"type": "text", "text": "something else"}]}
         refused = await http.post(f"/v1/ai-sdk/{version}/echo", json=body(messages=[other]))
@@ -255,25 +255,26 @@ async def test_only_the_last_message_counts_and_only_once(site: Site, version: s
 async def test_sequences_begin_at_zero_have_no_gap_and_may_be_begun_later(site: Site) -> None:
     async with raw(site) as line:
         await line.send("q1")
-        heard = [await line.hear()]
+        received_frame = [await line.receive()]
         await line.send("q1")
-        while heard[-1]["type"] != "end":
-            heard.append(await line.hear())
-        (error,) = [frame for frame in heard if frame["type"] == "error"]
+        while received_frame[-1]["type"] != "end":
+            received_frame.append(await line.receive())
+        (error,) = [frame for frame in received_frame if frame["type"] == "error"]
         assert "in use" in error["errorText"]
-        chunks = [frame for frame in heard if frame["type"] == "chunk"]
+        chunks = [frame for frame in received_frame if frame["type"] == "chunk"]
         assert [frame["sequence"] for frame in chunks] == list(range(len(chunks)))
         await line.resume("q2")
-        assert await line.hear() == {"type": "start", "requestId": "q2"}
-        again = [await line.hear()]
+        assert await line.receive() == {"type": "start", "requestId": "q2"}
+        again = [await line.receive()]
         while again[-1]["type"] != "end":
-            again.append(await line.hear())
+            again.append(await line.receive())
         assert (
-            Shown().take(f["chunk"] for f in again[:-1]).content() == Shown().take(f["chunk"] for f in chunks).content()
+            FoldedMessage().apply(f["chunk"] for f in again[:-1]).content()
+            == FoldedMessage().apply(f["chunk"] for f in chunks).content()
         )
         await line.resume("q3", lastSequence=again[-2]["sequence"] - 1)
-        await line.hear()
-        assert await line.hear() == {**again[-2], "requestId": "q3"}
+        await line.receive()
+        assert await line.receive() == {**again[-2], "requestId": "q3"}
 
 
 async def test_a_stop_that_overtakes_its_own_message(site: Site) -> None:
@@ -282,9 +283,9 @@ async def test_a_stop_that_overtakes_its_own_message(site: Site) -> None:
         for _ in range(3):
             await line.say({"type": "abort", "requestId": "q1"})
         chunks = []
-        while (frame := await line.hear())["type"] != "end":
+        while (frame := await line.receive())["type"] != "end":
             chunks.append(frame["chunk"])
-        assert Shown().take(chunks).ends == ["abort"]
+        assert FoldedMessage().apply(chunks).ends == ["abort"]
     view = await site.ended()
     assert [run["status"] for run in view.runs.values()] == ["cancelled"]
     async with site.http() as http:
@@ -299,15 +300,15 @@ async def test_a_client_that_does_not_listen_holds_nobody_up_and_misses_nothing(
         async with asyncio.timeout(30):
             while True:
                 with contextlib.suppress(Refused):  # not there yet
-                    state = (await site.hub.load_session(full_access("default", "user:test"), "c1")).state
+                    state = (await site.hub.sessions.load(full_access("default", "user:test"), "c1")).state
                     if state is not None and state.ended:  # the view's window is too small for so much
                         break
                 await asyncio.sleep(0.02)
         (connection,) = (v for v in site.edge.listener.connections.values() if v.surface == "ai-sdk")
         assert connection.paused
-        shown = Shown()
-        while (frame := await line.hear())["type"] != "end":
-            shown.take([frame["chunk"]])
+        shown = FoldedMessage()
+        while (frame := await line.receive())["type"] != "end":
+            shown.apply([frame["chunk"]])
         assert "".join(p["text"] for p in shown.parts if p["type"] == "text") == "".join(flood())
         assert (await http.get("/healthz")).status_code == 200
 
@@ -324,4 +325,4 @@ async def test_a_deleted_session_ends_its_streams_with_an_error(
         assert (await http.delete("/v1/sessions/c1")).status_code == 200
     shown = await sending
     assert shown["status"] == "error" and shown["error"].startswith("session.deleted"), shown
-    whole(shown)
+    assert_complete(shown)

@@ -245,8 +245,8 @@ async def test_functions_are_called_by_the_client(site: Site) -> None:
     first = events[-1].response  # type: ignore[union-attr]
     (call,) = first.output
     assert call.type == "function_call" and json.loads(call.arguments) == {"city": "Oslo"}
-    told = {event.type for event in events if "function_call" in event.type}
-    assert told == {"response.function_call_arguments.delta", "response.function_call_arguments.done"}
+    types = {event.type for event in events if "function_call" in event.type}
+    assert types == {"response.function_call_arguments.delta", "response.function_call_arguments.done"}
     output: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "-3 degrees"}
     second = await client.responses.create(
         model="forecaster",

@@ -30,7 +30,7 @@ async def test_every_number_resumes_exactly_also_inside_merged_text(site: Site) 
     client = site.client()
     whole = [event async for event in await client.responses.create(model="teller", input="go", stream=True)]
     response = whole[-1].response  # type: ignore[union-attr]
-    merged = await compact(site.hub.hot(key_of(response)))
+    merged = await compact(site.hub.sessions.hot(key_of(response)))
     assert merged > 30
     received: dict[int, str] = {}
     said = ""
@@ -101,7 +101,7 @@ async def test_a_reader_who_is_reset_in_the_middle_misses_and_repeats_nothing(si
     async for event in await site.client().responses.create(model="halting", input="go", stream=True):
         read.append(event)
         if event.type == "response.created":
-            session = site.hub.hot(key_of(event.response))
+            session = site.hub.sessions.hot(key_of(event.response))
         if deltas(read) == "".join(WORDS[:20]) and not gate.is_set():
             (reader,) = [r for r in session.readers.values() if r.conn.surface == "openai"]
             site.hub.readers.send_snapshot(reader, "slow")

@@ -77,15 +77,15 @@ class History:
 
 def fold(events: list[Event]) -> tuple[list[EmittedEvent], dict[str, Any]]:
     folding = ResponseFold(REF, {}, frozenset({"weather"}))
-    told = [one for event in events for one in folding.apply(event)]
+    emitted = [one for event in events for one in folding.apply(event)]
     assert folding.ended
-    return told, folding.response()
+    return emitted, folding.response()
 
 
-def flat(told: list[dict[str, Any]]) -> list[Any]:
+def flat(emitted: list[dict[str, Any]]) -> list[Any]:
     """Events with neighbouring deltas of one text joined: what a client has in the end."""
     found: list[Any] = []
-    for data in told:
+    for data in emitted:
         data = dict(data)
         number, delta = data.pop("sequence_number"), data.pop("delta", None)
         if delta is not None and found and found[-1][0] == data:
@@ -102,26 +102,26 @@ def test_numbers_are_the_logs_and_every_number_resumes(steps: list[tuple[str, in
     for step in steps:
         history.step(*step)
     history.write(e.RUN_ENDED, {"status": "completed"})
-    told, response = fold(history.events)
+    emitted, response = fold(history.events)
     merged, same = fold(merge(history.events))
     assert same == response
-    assert flat([one.data for one in merged]) == flat([one.data for one in told])
-    numbers = [one.data["sequence_number"] for one in told]
-    assert numbers == sorted(set(numbers)) and told[0].data["sequence_number"] == 0
-    for way in (told, merged):  # read from one, cut anywhere, go on from the other
+    assert flat([one.data for one in merged]) == flat([one.data for one in emitted])
+    numbers = [one.data["sequence_number"] for one in emitted]
+    assert numbers == sorted(set(numbers)) and emitted[0].data["sequence_number"] == 0
+    for way in (emitted, merged):  # read from one, cut anywhere, go on from the other
         place = data.draw(st.integers(0, len(way) - 1))
         seen = [one.data for one in way[: place + 1]]
-        for rest in (told, merged):
+        for rest in (emitted, merged):
             after = [one.after(seen[-1]["sequence_number"]) for one in rest]
-            assert flat([*seen, *(one for one in after if one is not None)]) == flat([one.data for one in told])
+            assert flat([*seen, *(one for one in after if one is not None)]) == flat([one.data for one in emitted])
 
 
 def test_what_is_open_at_the_end_is_incomplete_and_keeps_its_text() -> None:
     history = History()
     history.step("m", 0, "half")
     history.write(e.RUN_ENDED, {"status": "cancelled"})
-    told, response = fold(history.events)
-    assert told[-1].data["type"] == "response.incomplete" and response["status"] == "cancelled"
+    emitted, response = fold(history.events)
+    assert emitted[-1].data["type"] == "response.incomplete" and response["status"] == "cancelled"
     assert [(item["status"], item["content"][0]["text"]) for item in response["output"]] == [("incomplete", "half")]
 
 

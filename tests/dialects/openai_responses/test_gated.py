@@ -33,7 +33,7 @@ async def test_a_request_is_answered(site: Site, outbox: Outbox, adapter: str, h
             await asyncio.sleep(0.02)
             first = await client.responses.retrieve(first.id)
     request = first.output[-1]
-    assert (request.name, outbox.sent) == ("send_mail", [])
+    assert (request.name, outbox.mails) == ("send_mail", [])
     assert [item.status for item in first.output[:-1]] == ([] if adapter == "plain" else ["incomplete"])  # type: ignore[union-attr]
     approve = then == "approve"
     answer: Any = {
@@ -41,7 +41,7 @@ async def test_a_request_is_answered(site: Site, outbox: Outbox, adapter: str, h
     }  # fmt: skip
     last = await client.responses.create(model=f"{adapter}-{held}", previous_response_id=first.id, input=[answer])
     assert last.status == "completed"
-    assert outbox.sent == (["bo"] if approve else [])
+    assert outbox.mails == (["bo"] if approve else [])
     assert last.output_text.startswith("Sent to bo." if approve else "Not sent")
     made = [item for item in last.output if item.type == "mcp_call" and item.status == "completed"]
     if approve:

@@ -106,7 +106,7 @@ async def test_a_session_that_knows_better_believes_nothing(site: Site) -> None:
 async def test_what_came_beside_the_words_is_no_file_for_the_model(site: Site) -> None:
     """The request is there for the agent's code; a model is told the words."""
     async with Provider().running() as provider, openai.AsyncOpenAI(base_url=provider.url, api_key="sk-1") as gpt:
-        provider.script = lambda number, asked: streamed("openai.chat", "Fine.")
+        provider.script = lambda number, request: streamed("openai.chat", "Fine.")
 
         async def converser(run: RunContext) -> None:
             assert [attached["name"] for attached in run.input.attachments] == ["request.json"]
@@ -115,7 +115,7 @@ async def test_what_came_beside_the_words_is_no_file_for_the_model(site: Site) -
         await site.serve(converser=converser)
         answer = await site.client().responses.create(model="converser", input="hi", instructions="Be kind.")
         assert answer.output_text == "Fine."
-        assert provider.asked[0]["messages"] == [{"role": "user", "content": "hi"}]
+        assert provider.requests[0]["messages"] == [{"role": "user", "content": "hi"}]
 
 
 async def two_calls(run: RunContext) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from holdfast.agents.holdfast import Holdfast
@@ -18,6 +19,7 @@ from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
 from holdfast.protocol.fold import View
 from holdfast.session.access import Principal, full_access
+from holdfast.session.labels import parse
 
 Item = dict[str, Any]
 
@@ -53,8 +55,16 @@ class House:
         self._clients: list[Holdfast] = []
         self._serving: list[asyncio.Task[None]] = []
 
-    async def client(self, actor: str, *, agents: tuple[str, ...] = (), backoff: Backoff | None = None) -> Holdfast:
-        dial = CuttableDialer(self.hub, full_access("t", actor, agents))
+    async def client(
+        self,
+        actor: str,
+        *,
+        agents: tuple[str, ...] = (),
+        backoff: Backoff | None = None,
+        labels: dict[str, str] | None = None,
+    ) -> Holdfast:
+        principal = msgspec.structs.replace(full_access("t", actor, agents), labels=parse(labels or {}))
+        dial = CuttableDialer(self.hub, principal)
         self.dials.append(dial)
         client = Holdfast(dial, backoff=backoff or Backoff(0.001, 0.001))
         await client.connection.open()

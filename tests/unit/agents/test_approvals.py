@@ -42,9 +42,13 @@ async def test_an_approval_awaited_in_place(house: House, decision: str) -> None
 
     house.serve(worker)
     run = await session.send("hi")
-    asked = await pending(session)
-    assert (asked["tool"], asked["args"], asked["actor"]) == ("send_email", {"to": "x@example.com"}, "agent:writer")
-    await (session.approve if decision == "approved" else session.deny)(asked["id"], note="ok", hash=asked["hash"])
+    request = await pending(session)
+    assert (request["tool"], request["args"], request["actor"]) == (
+        "send_email",
+        {"to": "x@example.com"},
+        "agent:writer",
+    )
+    await (session.approve if decision == "approved" else session.deny)(request["id"], note="ok", hash=request["hash"])
     assert (await run.finished())["status"] == "completed"
     assert got == [(decision == "approved", {"to": "x@example.com"}, "user:ann", "ok")]
 
@@ -59,9 +63,9 @@ async def test_the_first_decision_stands_and_the_second_person_learns_who_won(ho
 
     house.serve(worker)
     await session.send("hi")
-    asked = await pending(session)
-    await session.deny(asked["id"])
-    late = await refusal(other.approve(asked["id"]))
+    approval = await pending(session)
+    await session.deny(approval["id"])
+    late = await refusal(other.approve(approval["id"]))
     assert (late.code, late.fields["by"], late.fields["decision"]) == ("approval.resolved", "user:ann", "denied")
 
 
@@ -188,8 +192,8 @@ async def test_an_agent_may_not_approve_what_it_asked(house: House) -> None:
     @worker.agent("writer")
     async def write(run: RunContext) -> None:
         asking = asyncio.ensure_future(run.approve("x", {}))
-        asked = await pending(run.session)
-        codes.append((await refusal(run.session.approve(asked["id"]))).code)
+        approval = await pending(run.session)
+        codes.append((await refusal(run.session.approve(approval["id"]))).code)
         asking.cancel()
 
     person = await house.client("agent:writer", agents=("writer",))
@@ -271,14 +275,14 @@ async def test_a_call_and_its_approval_name_each_other(house: House, decision: s
     worker.add_agent("writer", mailer)
     house.serve(worker)
     run = await session.send("hi")
-    asked = await pending(session)
+    approval = await pending(session)
     if wait:
         await seen(session, waiting)
     (tool,) = items(await session.state(), "tool")
-    assert (asked["call"], tool["approval"], tool["status"], tool["args"]) == (
-        tool["id"], asked["id"], "called", '{"to": "bo"}',
+    assert (approval["call"], tool["approval"], tool["status"], tool["args"]) == (
+        tool["id"], approval["id"], "called", '{"to": "bo"}',
     )  # fmt: skip
-    await (session.approve if decision == "approved" else session.deny)(asked["id"], note="no")
+    await (session.approve if decision == "approved" else session.deny)(approval["id"], note="no")
     assert (await run.finished())["status"] == "completed"
     (tool,) = items(await session.state(), "tool")
     assert tool["status"] == "done" and "bo" in tool["args"]
@@ -287,8 +291,8 @@ async def test_a_call_and_its_approval_name_each_other(house: House, decision: s
 
 
 @pytest.mark.parametrize("lease_s", [0.15])
-@pytest.mark.parametrize("begun", [False, True])
-async def test_whether_a_call_had_begun_is_known_after_a_loss(house: House, begun: bool) -> None:
+@pytest.mark.parametrize("started", [False, True])
+async def test_whether_a_call_had_begun_is_known_after_a_loss(house: House, started: bool) -> None:
     """Lost while people think: it is made once. Lost inside the call, that they allowed: nobody knows."""
     session = await house.session()
     mailer = Mailer()
@@ -297,20 +301,20 @@ async def test_whether_a_call_had_begun_is_known_after_a_loss(house: House, begu
     first.add_agent("writer", mailer)
     house.serve(first)
     run = await session.send("hi")
-    asked = await pending(session)
-    if begun:
-        await session.approve(asked["id"])
+    approval = await pending(session)
+    if started:
+        await session.approve(approval["id"])
         await mailer.inside.wait()
     house.dials[1].down = True
     house.dials[1].cut()
     await seen(session, lambda view: view.runs[run.id].get("losses"))
-    if not begun:
+    if not started:
         mailer.hold = None
-        await session.approve(asked["id"])
+        await session.approve(approval["id"])
     other = await house.worker()
     other.add_agent("writer", mailer)
     house.serve(other)
     over = await run.finished()
-    assert over["status"] == ("failed" if begun else "completed")
-    assert over.get("error", {}).get("code") == ("tool.outcome_unknown" if begun else None)
+    assert over["status"] == ("failed" if started else "completed")
+    assert over.get("error", {}).get("code") == ("tool.outcome_unknown" if started else None)
     assert mailer.sent == ["bo"]

@@ -19,7 +19,7 @@ from tests.unit.agents.conftest import House, Item, items, refusal, seen
 pytestmark = pytest.mark.anyio
 
 
-async def asked(session: Session, tool: str, number: int = 1) -> Item:
+async def pending_request(session: Session, tool: str, number: int = 1) -> Item:
     """The pending approval of this tool, of the n-th time the call is offered."""
 
     def found(view: View) -> list[Item]:
@@ -33,8 +33,8 @@ async def asked(session: Session, tool: str, number: int = 1) -> Item:
 
 async def take(session: Session, claim: str = "tab-1", number: int = 1) -> Item:
     """Claim the call as a tab does, and give the approval that waits for its result."""
-    await session.approve((await asked(session, CLAIM, number))["id"], note=claim)
-    result = await asked(session, RESULT, number)
+    await session.approve((await pending_request(session, CLAIM, number))["id"], note=claim)
+    result = await pending_request(session, RESULT, number)
     assert result["args"]["claim"] == claim
     return result
 
@@ -64,7 +64,7 @@ async def test_the_tab_that_took_it_answers_and_the_others_learn_who_it_was(hous
     got = calling(worker)
     house.serve(worker)
     run = await session.send("hi")
-    claim = await asked(session, CLAIM)
+    claim = await pending_request(session, CLAIM)
     assert claim["args"] | {"toolCallId": ""} == {"toolCallId": "", "name": "pick", "args": {"kind": "pdf"}, "try": 1}
     result = await take(session)
     late = await refusal(other.approve(claim["id"], note="tab-2"))
@@ -116,7 +116,7 @@ async def test_a_person_can_refuse_the_call(house: House) -> None:
     got = calling(worker)
     house.serve(worker)
     run = await session.send("hi")
-    await session.deny((await asked(session, CLAIM))["id"], note="not my files")
+    await session.deny((await pending_request(session, CLAIM))["id"], note="not my files")
     await run.finished()
     assert "not my files" in got[0].detail
     assert got[0].fields["by"] == "user:ann"
@@ -141,7 +141,7 @@ async def test_a_call_that_is_taken_and_never_answered_is_offered_only_so_often(
     house.serve(worker)
     run = await session.send("hi")
     for number in (1, 2):
-        await session.approve((await asked(session, CLAIM, number))["id"], note=f"tab-{number}")
+        await session.approve((await pending_request(session, CLAIM, number))["id"], note=f"tab-{number}")
     await run.finished()
     assert "taken 2 times" in got[0].detail
 
@@ -152,8 +152,8 @@ async def test_a_claim_by_hand_or_by_another_person_gives_the_call_to_nobody(hou
     got = calling(worker, person="user:ann")
     house.serve(worker)
     run = await session.send("hi")
-    await session.approve((await asked(session, CLAIM, 1))["id"])
-    await other.approve((await asked(session, CLAIM, 2))["id"], note="tab-of-bob")
+    await session.approve((await pending_request(session, CLAIM, 1))["id"])
+    await other.approve((await pending_request(session, CLAIM, 2))["id"], note="tab-of-bob")
     result = await take(session, "tab-of-ann", 3)
     await session.approve(result["id"], note="7")
     await run.finished()
@@ -212,19 +212,19 @@ async def test_what_tabs_are_asked_waits_for_no_person(house: House) -> None:
 
     house.serve(worker)
     await session.send("hi")
-    claim = await asked(session, CLAIM)
+    claim = await pending_request(session, CLAIM)
 
     async def told() -> tuple[int, list[str]]:
         """What lists count, and what webhooks are told of."""
-        notices = (await house.hub.notices("", 100)).notices
+        notices = (await house.hub.engine.feed("", 100)).notices
         told = [n.data for n in notices if is_sent(n._replace(data={**n.data, "connected": False}))]
         told = [data for data in told if data["type"] == "approval.requested"]
-        hot = await house.hub.load_session(full_access("t", "user:ann"), session.id)
+        hot = await house.hub.sessions.load(full_access("t", "user:ann"), session.id)
         return hot.index.card.get("approvals", 0), [data["tool"] for data in told]
 
     assert await told() == (0, [])
     await session.approve(claim["id"], note="tab-1")
-    await asked(session, RESULT)
+    await pending_request(session, RESULT)
     assert await told() == (0, [])
     await session.send("hi", agent="clerk")
     await seen(session, lambda view: [i for i in items(view, "approval") if i["tool"] == "mail"])

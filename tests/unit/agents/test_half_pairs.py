@@ -152,12 +152,12 @@ async def test_everything_else_an_agent_says(house: House) -> None:
     assert (activity["name"], activity["content"]) == (f"files {SHOWN}", {SHOWN: [SHOWN], "more": SHOWN})
     assert view.title == f"title {SHOWN}"
     assert view.state == {"file": SHOWN, "other": "🌊"}
-    said = [i for i in items(view, "message") if "run" in i]
-    assert said[0]["name"] == "n" + SHOWN
-    assert said[0]["sources"] == [
+    messages = [i for i in items(view, "message") if "run" in i]
+    assert messages[0]["name"] == "n" + SHOWN
+    assert messages[0]["sources"] == [
         {"sourceId": f"file:///{SHOWN}", "uri": f"file:///{SHOWN}", "title": SHOWN, "quote": SHOWN}
     ]
-    assert (said[1]["text"], said[1]["actor"]) == (SHOWN, f"agent:writer/helper {SHOWN}")
+    assert (messages[1]["text"], messages[1]["actor"]) == (SHOWN, f"agent:writer/helper {SHOWN}")
 
 
 async def test_what_people_are_asked_is_what_is_done(house: House) -> None:

@@ -134,8 +134,8 @@ def test_the_nearest_json(what: str, make: Callable[[], Any], expected: Any) -> 
 
 
 def test_what_is_too_deep_or_too_much_says_so() -> None:
-    told = to_content(deep(5_000))
-    assert told == "[" * 100 + f'"… nested more than {limits.RESULT_DEPTH} deep"' + "]" * 100
+    content = to_content(deep(5_000))
+    assert content == "[" * 100 + f'"… nested more than {limits.RESULT_DEPTH} deep"' + "]" * 100
     assert from_content(to_content(deep(99))) == deep(99)
     assert from_content(to_content("[" * 100_000)) == "[" * 100_000
 
@@ -145,8 +145,8 @@ def test_what_is_shared_many_times_does_not_grow_without_end(monkeypatch: pytest
     value: Any = ["x"]
     for _ in range(60):
         value = [value, value, {"a": value}]
-    told = to_content(value)
-    assert len(told) < 100_000 and "and more than can be shown" in told
+    content = to_content(value)
+    assert len(content) < 100_000 and "and more than can be shown" in content
 
 
 json_values = st.recursive(
@@ -288,7 +288,7 @@ async def test_a_journal_that_is_nearly_full_keeps_results_as_blobs(house: House
 async def test_a_call_id_that_is_used_again_gives_what_it_gave(house: House) -> None:
     worker, session = await house.worker(), await house.session()
     acted: list[int] = []
-    given: list[Any] = []
+    values: list[Any] = []
 
     @worker.agent("writer")
     async def write(run: RunContext) -> None:
@@ -296,15 +296,15 @@ async def test_a_call_id_that_is_used_again_gives_what_it_gave(house: House) -> 
             acted.append(n)
             return 10 * n
 
-        given.extend([await run.tool("act", {"n": 1}, act, call_id="c1") for _ in range(2)])
+        values.extend([await run.tool("act", {"n": 1}, act, call_id="c1") for _ in range(2)])
         try:
             await run.tool("act", {"n": 2}, act, call_id="c1")
         except (Refused, asyncio.CancelledError) as error:
-            given.append(type(error))
+            values.append(type(error))
             raise
 
     house.serve(worker)
     run = await session.send("hi", attempts=1)
     over = await run.finished()
     assert over["error"]["code"] == "content.exists", "another call must not be taken for this one"
-    assert (acted, given[:2]) == ([1], [10, 10])
+    assert (acted, values[:2]) == ([1], [10, 10])

@@ -119,12 +119,12 @@ async def test_an_agent_that_swallows_the_stop_is_ended_by_the_session(
     monkeypatch.setattr("holdfast.protocol.limits.CLOSE_S", 0.05)
     worker, session = await house.worker(), await house.session()
     swallowed = 0
-    gone = asyncio.Event()
+    finished = asyncio.Event()
 
     @worker.agent("writer")
     async def write(run: RunContext) -> None:
         nonlocal swallowed
-        while not gone.is_set():
+        while not finished.is_set():
             try:
                 async with run.message() as out:
                     await out.write("no ")
@@ -145,7 +145,7 @@ async def test_an_agent_that_swallows_the_stop_is_ended_by_the_session(
     view = await session.state()
     assert view.runs[run.id]["version"] == tail and swallowed
     assert all(item["status"] != "open" for item in items(view, "message"))
-    gone.set()
+    finished.set()
 
 
 async def test_a_forced_stop_ends_the_run_at_once(house: House) -> None:

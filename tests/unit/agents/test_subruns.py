@@ -37,8 +37,8 @@ async def test_sub_runs_write_straight_to_the_session_as_their_own_actors(house:
         ("writer/searcher", "a", "completed"),
         ("writer/searcher", "b", "completed"),
     ]
-    said = {i["text"]: i["actor"] for i in items(view, "message")[1:]}
-    assert said == {"found a": "agent:writer/searcher", "found b": "agent:writer/searcher", "merged": "agent:writer"}
+    actors = {i["text"]: i["actor"] for i in items(view, "message")[1:]}
+    assert actors == {"found a": "agent:writer/searcher", "found b": "agent:writer/searcher", "merged": "agent:writer"}
 
 
 async def test_stopping_a_sub_run_leaves_its_block_quietly(house: House) -> None:

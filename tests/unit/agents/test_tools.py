@@ -82,13 +82,13 @@ async def test_a_later_attempt_gets_the_recorded_results(house: House) -> None:
 @pytest.mark.parametrize("idempotent", [False, True])
 async def test_a_call_whose_outcome_is_unknown(house: House, idempotent: bool) -> None:
     session = await house.session()
-    begun: list[int] = []
+    attempts: list[int] = []
     reached = asyncio.Event()
     outcome: list[Any] = []
 
     async def write(run: RunContext) -> None:
         async def charge() -> str:
-            begun.append(run.attempt_number)
+            attempts.append(run.attempt_number)
             reached.set()
             if run.attempt_number == 1:
                 await asyncio.Event().wait()
@@ -111,7 +111,7 @@ async def test_a_call_whose_outcome_is_unknown(house: House, idempotent: bool) -
     house.serve(other)
     assert (await run.finished())["attempt"] == 2
     assert outcome[-1:] == (["charged"] if idempotent else ["tool.outcome_unknown"])
-    assert begun == ([1, 2] if idempotent else [1])
+    assert attempts == ([1, 2] if idempotent else [1])
     if idempotent:
         assert items(await session.state(), "tool")[0]["status"] == "done"
 
@@ -194,20 +194,20 @@ async def test_keyed_messages_are_said_once(house: House) -> None:
 async def test_a_keyed_message_of_a_lost_attempt_counts_and_others_do_not(house: House) -> None:
     """RUN-8: the next attempt does not say it again, so it would be missing from what the run said."""
     first, session = await house.worker(), await house.session()
-    said = asyncio.Event()
+    written = asyncio.Event()
 
     async def write(run: RunContext) -> None:
         await run.say("the plan", key="plan")
         await run.say(f"try {run.attempt_number}")
         if run.attempt_number == 1:
             await run.flush()
-            said.set()
+            written.set()
             await asyncio.Event().wait()
 
     first.agent("writer")(write)
     serving = house.serve(first)
     run = await session.send("hi")
-    await said.wait()
+    await written.wait()
     serving.cancel()  # it ends nothing: the lease runs out
     await asyncio.wait({serving})
     second = await house.worker()

@@ -43,7 +43,7 @@ async def test_a_cut_line_costs_a_running_agent_nothing(house: House) -> None:
 async def test_signals_that_came_while_away_are_heard_on_return(house: House) -> None:
     worker = await house.worker()
     session = await house.session()
-    heard: list[str] = []
+    received: list[str] = []
     ready = asyncio.Event()
 
     @worker.agent("writer")
@@ -52,10 +52,10 @@ async def test_signals_that_came_while_away_are_heard_on_return(house: House) ->
         await seen(session, lambda v: items(v, "approval"))
         ready.set()
         async for steer in run.steers():
-            heard.append(steer.text)
+            received.append(steer.text)
             if steer.text == "two":
                 break
-        heard.append(str(bool(await asking)))
+        received.append(str(bool(await asking)))
         await asyncio.Event().wait()
 
     house.serve(worker)
@@ -76,7 +76,7 @@ async def test_signals_that_came_while_away_are_heard_on_return(house: House) ->
     away.down = False
     over = await run.finished()
     assert over["status"] == "cancelled" and over["cancel"]["delivered"]
-    assert heard == ["one", "two", "True"]
+    assert received == ["one", "two", "True"]
 
 
 class TestShortLease:

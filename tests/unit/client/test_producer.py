@@ -27,7 +27,7 @@ def nested(levels: int) -> Any:
     return value
 
 
-def told(line: Line) -> list[list[str]]:
+def appended(line: Line) -> list[list[str]]:
     """What was appended, one list of words per append."""
     return [[draft.data.get("delta", draft.type) for draft in op.events] for op in line.of(wire.Append)]
 
@@ -41,7 +41,7 @@ async def test_what_is_written_in_one_turn_goes_out_together() -> None:
         await producer.write(*content("b"))
         await producer.write(e.TEXT_END, {"messageId": "m"})
         await server.until(lambda: server.line.sent)
-        assert told(server.line) == [[e.TEXT_START, "ab", e.TEXT_END]]
+        assert appended(server.line) == [[e.TEXT_START, "ab", e.TEXT_END]]
         append = server.line.sent[0]
         assert (append.run, append.generation, append.key) == ("r1", 3, None)
         assert (append.producer.epoch, append.producer.seq) == (0, 1)
@@ -57,9 +57,9 @@ async def test_tokens_that_arrive_while_an_append_is_in_flight_become_one_delta(
         await server.until(lambda: server.line.sent)
         for _ in range(5):
             await asyncio.sleep(0)
-        assert told(server.line) == [["a"]]
+        assert appended(server.line) == [["a"]]
         server.line.ok(server.line.sent[0])
-        assert told(server.line) == [["a"], ["bcde"]]
+        assert appended(server.line) == [["a"], ["bcde"]]
         assert [op.producer.seq for op in server.line.sent] == [1, 2]
 
 
@@ -72,7 +72,7 @@ async def test_only_neighbours_of_one_text_are_merged() -> None:
         await producer.write(e.REASONING_CONTENT, {"messageId": "m1", "delta": "e"})
         await producer.write(e.TEXT_CONTENT, {"messageId": "m1", "delta": "f", "extra": 1})
         await server.until(lambda: server.line.sent)
-        assert told(server.line) == [["a", "b", "cd", "e", "f"]]
+        assert appended(server.line) == [["a", "b", "cd", "e", "f"]]
 
 
 async def test_much_is_pipelined_within_a_window() -> None:
@@ -96,7 +96,7 @@ async def test_much_is_pipelined_within_a_window() -> None:
             server.line.ok(op)
         await writing
         await producer.flush()
-        assert sum(len(word) for words in told(server.line) for word in words) == 40 * len(part)
+        assert sum(len(word) for words in appended(server.line) for word in words) == 40 * len(part)
         assert [op.producer.seq for op in server.line.sent] == list(range(1, len(server.line.sent) + 1))
 
 
@@ -108,7 +108,7 @@ async def test_long_deltas_are_split_and_nothing_is_lost() -> None:
         text = "🌊é" * limits.DELTA_CHARS
         await producer.write(*content(text))
         await producer.flush()
-        words = [word for words in told(server.line) for word in words]
+        words = [word for words in appended(server.line) for word in words]
         assert "".join(words) == text
         assert max(map(len, words)) <= limits.DELTA_CHARS
 
@@ -124,7 +124,7 @@ async def test_a_lost_connection_neither_doubles_nor_loses() -> None:
         first.cut()
         server.answer = lambda line, op: line.ok(op)
         await producer.flush()
-        assert told(server.line) == [["a"], ["b"]]
+        assert appended(server.line) == [["a"], ["b"]]
         assert server.line.sent[0].producer == first.sent[0].producer
 
 
@@ -146,7 +146,7 @@ async def test_a_retryable_refusal_is_sent_again_with_the_same_number_and_conten
         await server.until(lambda: len(server.line.sent) == 1)
         await producer.write(*content("b"))
         await producer.flush()
-        assert told(server.line) == [["a"], ["a"], ["a"], ["b"]]
+        assert appended(server.line) == [["a"], ["a"], ["a"], ["b"]]
         assert [op.producer.seq for op in server.line.sent] == [1, 1, 1, 2]
 
 
@@ -203,7 +203,7 @@ async def test_a_final_refusal_drops_everything_and_is_raised_from_then_on(code:
         assert [r.code for r in refused] == [code]
         with pytest.raises(Refused):
             await producer.write(*content("c"))
-        assert told(server.line) == [["a"]]
+        assert appended(server.line) == [["a"]]
 
 
 async def test_while_stopping_only_ends_and_results_go_out() -> None:
@@ -223,7 +223,7 @@ async def test_while_stopping_only_ends_and_results_go_out() -> None:
         server.line.ok(server.line.sent[1])
         server.answer = lambda line, op: line.ok(op)
         await producer.flush()
-        assert told(server.line) == [["a", e.TEXT_END], [e.TEXT_END], [e.TOOL_RESULT]]
+        assert appended(server.line) == [["a", e.TEXT_END], [e.TEXT_END], [e.TOOL_RESULT]]
         assert [op.producer.seq for op in server.line.sent] == [1, 1, 2]
 
 
@@ -287,7 +287,7 @@ async def test_the_rest_can_be_taken_for_the_end_of_the_run() -> None:
         rest = await taking
         assert [draft.data["delta"] for draft in rest] == ["b"]
         await asyncio.sleep(0)
-        assert told(server.line) == [["a"]]
+        assert appended(server.line) == [["a"]]
 
 
 async def test_who_is_told_to_slow_down_waits_whatever_else_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,10 +216,10 @@ async def test_a_reader_that_does_not_read_becomes_a_cursor() -> None:
             log.tail = seq
             log.script.line.say(frame("s1", event(seq, data=big)))
         await log.script.until(lambda: log.script.line.of(wire.Unsubscribe))
-        held = sum(isinstance(item, Event) for item in events._queue)
-        assert held <= 5
+        buffered = sum(isinstance(item, Event) for item in events._queue)
+        assert buffered <= 5
         assert await take(events, 10) == list(range(1, 11))
-        assert log.script.line.of(wire.Subscribe)[-1].start == wire.Cursor(INC, held)
+        assert log.script.line.of(wire.Subscribe)[-1].start == wire.Cursor(INC, buffered)
 
 
 async def test_a_lagging_reader_does_not_hold_up_another() -> None:

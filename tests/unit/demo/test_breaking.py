@@ -13,10 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from holdfast.demo.server import FaultRoutes
+from holdfast.demo.extension import Demo, DemoSettings
 from holdfast.edge import auth
 from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
+from holdfast.edge.extensions.extension_set import ExtensionSet
 from holdfast.engines.memory import MemoryEngine
 from holdfast.hub.hub import Hub
 
@@ -27,10 +28,9 @@ class Site:
     """The demo's routes in this process, and a victim in another."""
 
     def __init__(self, folder: Path, hub: Hub, host: str) -> None:
-        self.breaking = FaultRoutes(str(folder / "demo.db"), host, 7417)
-        self.edge = self.breaking.edge = Edge(
-            hub, Settings(db="memory:", host=host), pages=True, routes=self.breaking.routes()
-        )
+        settings = Settings(db="memory:", host=host)
+        demo = Demo(DemoSettings(pids_file=str(folder / "pids.json")), settings)
+        self.edge = Edge(hub, settings, pages=True, extensions=ExtensionSet([demo]))
         self.victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         (folder / "pids.json").write_text(json.dumps({"librarian": self.victim.pid}))
 
@@ -52,7 +52,9 @@ async def site(tmp_path: Path, host: str, anyio_backend: str) -> AsyncIterator[S
     hub = Hub(MemoryEngine())
     await hub.open()
     site = Site(tmp_path, hub, host)
+    await site.edge.start()
     yield site
+    await site.edge.stop()
     site.victim.kill()
     site.victim.wait()
     await hub.close(1.0)
@@ -127,3 +129,10 @@ async def test_another_device_gets_a_token_that_cannot_administer(site: Site) ->
     principal = site.edge.verifier.verify(token)
     assert principal.may("control", "s1")
     assert not principal.may("admin", "s1")
+
+
+async def test_where_no_supervisor_runs_nothing_is_there_to_break(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "pids.json").unlink()
+    async with site.http() as http:
+        assert (await http.get("/demo/info")).json()["processes"] == {}
+        assert (await http.post("/demo/kill/librarian")).json()["error"]["code"] == "input.malformed"

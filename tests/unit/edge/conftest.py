@@ -10,22 +10,20 @@ from typing import Any
 import httpx
 import pytest
 
-from holdfast.edge import auth
 from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
 from holdfast.edge.server import port_of, running
 from holdfast.engines.memory import MemoryEngine
 from holdfast.hub.hub import Hub
+from holdfast.testing import RunningServer
 
 
-class Site:
-    """A running server and ways to talk to it."""
+class Site(RunningServer):
+    """A running server and ways to talk to it; tokens are of the tenant ``acme``."""
 
     def __init__(self, edge: Edge, port: int) -> None:
-        self.edge = edge
-        self.hub = edge.hub
+        super().__init__(edge, port)
         self.port = port
-        self.url = f"http://127.0.0.1:{port}"
         self._lines: list[asyncio.StreamWriter] = []
 
     async def line(
@@ -45,8 +43,7 @@ class Site:
             writer.transport.abort()
 
     def token(self, subject: str = "user:ann", tenant: str = "acme", **more: Any) -> str:
-        assert self.edge.secret is not None
-        return auth.mint(self.edge.secret, subject=subject, tenant=tenant, **more)
+        return super().token(subject, tenant=tenant, **more)
 
     def http(self, token: str | None = None) -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {token}"} if token else {}

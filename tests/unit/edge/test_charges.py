@@ -120,15 +120,15 @@ def test_a_refusal_says_when_the_same_is_let_through(clock: Clock) -> None:
 
 
 def test_a_bucket_gives_no_more_than_its_rate(clock: Clock) -> None:
-    bucket, began, given = Bucket(100.0, 200.0, clock), clock.now, 0
+    bucket, began, taken_sum = Bucket(100.0, 200.0, clock), clock.now, 0
     for step in range(2_000):
         clock.now += 0.01
         try:
             bucket.take(1 + step % 7)
-            given += 1 + step % 7
+            taken_sum += 1 + step % 7
         except Unavailable:
             pass
-    assert 0.95 < given / (200 + 100 * (clock.now - began)) <= 1
+    assert 0.95 < taken_sum / (200 + 100 * (clock.now - began)) <= 1
 
 
 async def test_who_owes_is_told_how_long_and_small_work_still_goes(charges: Charges, clock: Clock) -> None:
@@ -283,14 +283,14 @@ async def test_who_owes_waits_and_goes_on_when_it_is_paid(desk: Desk, clock: Clo
 
 
 async def test_one_whose_work_fails_costs_nobody_else_a_turn(desk: Desk) -> None:
-    ann, told = who(desk.charges), []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, about: told.append(about))
+    ann, contexts = who(desk.charges), []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, about: contexts.append(about))
     desk.bring("0", ann, 100)
     desk.charges.wait(ann, 20, lambda: 1 / 0)
     desk.charges.wait(who(desk.charges, "user:bob"), 20, lambda: desk.began.append("bob"))
     desk.charges.wait(ann, 20, lambda: desk.began.append("ann"))
     await desk.turns(2)
-    assert sorted(desk.began) == ["0", "ann", "bob"] and len(told) == 1
+    assert sorted(desk.began) == ["0", "ann", "bob"] and len(contexts) == 1
 
 
 async def test_who_waits_and_goes_holds_nothing(desk: Desk) -> None:
@@ -308,24 +308,24 @@ async def test_no_order_of_coming_leaves_anybody_behind(desk: Desk) -> None:
     """However work of many sizes comes and is answered, all of it begins."""
     random_ = random.Random(7)
     expected = 0
-    begun: list[tuple[Account, int]] = []
+    in_progress: list[tuple[Account, int]] = []
     for _ in range(400):
         account = who(desk.charges, f"user:{random_.randint(0, 5)}", f"t{random_.randint(0, 3)}")
         work = random_.choice([1, 5, 20, 100, 500, 1_500])
         expected += 1
         if desk.charges.admit(account, work):
-            begun.append((account, work))
+            in_progress.append((account, work))
         else:
-            desk.charges.wait(account, work, lambda a=account, w=work: begun.append((a, w)))  # type: ignore[misc]
+            desk.charges.wait(account, work, lambda a=account, w=work: in_progress.append((a, w)))  # type: ignore[misc]
         if random_.random() < 0.4:
             await desk.turns(1)
-        while begun and random_.random() < 0.3:
-            desk.charges.finish(*begun.pop())
+        while in_progress and random_.random() < 0.3:
+            desk.charges.finish(*in_progress.pop())
             expected -= 1
     for _ in range(2_000):
         await desk.turns(1)
-        if begun:
-            desk.charges.finish(*begun.pop(0))
+        if in_progress:
+            desk.charges.finish(*in_progress.pop(0))
             expected -= 1
         if not expected:
             break

@@ -40,18 +40,18 @@ async def rounds(count: int = 3) -> None:
 
 
 async def test_the_one_silent_longest_goes_when_there_are_too_many() -> None:
-    strangers, gone = Strangers(3), []
+    strangers, dropped = Strangers(3), []
     for n in range(5):
-        strangers.add(n, lambda n=n: gone.append(n))  # type: ignore[misc]
-    assert gone == [], "nobody goes before they could be listened to"
+        strangers.add(n, lambda n=n: dropped.append(n))  # type: ignore[misc]
+    assert dropped == [], "nobody goes before they could be listened to"
     await rounds(1)
-    assert gone == []
+    assert dropped == []
     await rounds(1)
-    assert (gone, len(strangers), strangers.dropped) == ([0, 1], 3, 2)
+    assert (dropped, len(strangers), strangers.dropped) == ([0, 1], 3, 2)
     strangers.remove(2)
-    strangers.add(5, lambda: gone.append(5))
+    strangers.add(5, lambda: dropped.append(5))
     await rounds()
-    assert (gone, len(strangers)) == ([0, 1], 3)
+    assert (dropped, len(strangers)) == ([0, 1], 3)
     strangers.remove("nobody")
 
 
@@ -70,15 +70,15 @@ async def test_strangers_never_are_more_than_came_meanwhile() -> None:
 
 async def test_long_first_messages_share_what_there_is_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "STRANGERS_BYTES", 1_000)
-    strangers, gone = Strangers(100), []
+    strangers, dropped = Strangers(100), []
     for n in range(4):
-        strangers.add(n, lambda n=n: gone.append(n))  # type: ignore[misc]
+        strangers.add(n, lambda n=n: dropped.append(n))  # type: ignore[misc]
     strangers.set_buffered(1, 400)
     strangers.set_buffered(2, 300)
     strangers.set_buffered(1, 600)
-    assert (gone, strangers.buffered) == ([], 900)
+    assert (dropped, strangers.buffered) == ([], 900)
     strangers.set_buffered(3, 500)
-    assert (gone, strangers.buffered) == ([1], 800)
+    assert (dropped, strangers.buffered) == ([1], 800)
     strangers.remove(2)
     strangers.set_buffered(2, 999)
     assert strangers.buffered == 500

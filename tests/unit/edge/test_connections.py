@@ -35,15 +35,15 @@ pytestmark = pytest.mark.anyio
 async def test_a_token_expires_with_its_own_code_and_can_be_refreshed_before(site: Site) -> None:
     short = await Raw.open(site, token=site.token(ttl_s=4))
     await short.answer(op="welcome")
-    kept = await Raw.open(site, token=site.token(ttl_s=4))
-    await kept.answer(op="welcome")
-    kept.say({"op": "auth", "id": 1, "token": site.token("user:bob")})
-    assert (await kept.answer(op="error"))["error"]["code"] == "auth.denied"
-    kept.say({"op": "auth", "id": 2, "token": site.token()})
-    assert (await kept.answer(op="ok"))["id"] == 2
+    refreshed = await Raw.open(site, token=site.token(ttl_s=4))
+    await refreshed.answer(op="welcome")
+    refreshed.say({"op": "auth", "id": 1, "token": site.token("user:bob")})
+    assert (await refreshed.answer(op="error"))["error"]["code"] == "auth.denied"
+    refreshed.say({"op": "auth", "id": 2, "token": site.token()})
+    assert (await refreshed.answer(op="ok"))["id"] == 2
     assert await short.close_code() == 4410
-    kept.say({"op": "ping", "id": 3})
-    assert (await kept.answer(op="ok"))["id"] == 3
+    refreshed.say({"op": "ping", "id": 3})
+    assert (await refreshed.answer(op="ok"))["id"] == 3
 
 
 async def test_a_refresh_that_grants_less_ends_subscriptions(site: Site) -> None:
@@ -193,11 +193,11 @@ async def test_asgi_websockets_close_as_the_others_do(embedded: Site) -> None:
     short = await Raw.open(embedded, token=embedded.token(ttl_s=3))
     await short.answer(op="welcome")
     assert await short.close_code() == 4410
-    gone = await Raw.open(embedded, token=embedded.token("user:gone"))
-    await gone.answer(op="welcome")
+    dropped = await Raw.open(embedded, token=embedded.token("user:gone"))
+    await dropped.answer(op="welcome")
     async with embedded.http(embedded.token()) as admin:
         assert (await admin.post("/v1/tokens/revoke", json={"sub": "user:gone"})).status_code == 200
-    assert await gone.close_code() == 4411
+    assert await dropped.close_code() == 4411
     binary = await Raw.open(embedded, token=embedded.token())
     await binary.answer(op="welcome")
     binary.frame(b"{}", op=2)
@@ -209,7 +209,7 @@ async def test_asgi_websockets_close_as_the_others_do(embedded: Site) -> None:
 
 async def test_webhooks_reach_those_who_are_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "WEBHOOK_BACKOFF_S", 0.01)
-    taken: list[tuple[dict[str, str], bytes]] = []
+    requests: list[tuple[dict[str, str], bytes]] = []
     failures = 2
 
     async def receive(request: Request) -> Response:
@@ -217,7 +217,7 @@ async def test_webhooks_reach_those_who_are_away(monkeypatch: pytest.MonkeyPatch
         if failures:
             failures -= 1
             return PlainTextResponse("later", 503)
-        taken.append((dict(request.headers), await request.body()))
+        requests.append((dict(request.headers), await request.body()))
         return PlainTextResponse("ok")
 
     receiver = uvicorn.Server(
@@ -237,7 +237,7 @@ async def test_webhooks_reach_those_who_are_away(monkeypatch: pytest.MonkeyPatch
             run = (await http.post("/v1/sessions/s1/messages", json={"text": "x"})).json()["run"]
             await http.post(f"/v1/sessions/s1/runs/{run}/cancel")
         async with asyncio.timeout(5):
-            while not taken:
+            while not requests:
                 await asyncio.sleep(0.01)
         secret = edge.webhooks.secret
         async with Client(site.url, site.token()) as hf:  # somebody is here: no webhook
@@ -246,11 +246,11 @@ async def test_webhooks_reach_those_who_are_away(monkeypatch: pytest.MonkeyPatch
                 answer = await hf.connection.request(wire.Send(session="s1", text="y"))
                 await session.cancel(answer["run"])
             await asyncio.sleep(0.2)
-    headers, body = taken[0]
+    headers, body = requests[0]
     assert Webhook(secret).verify(body, headers)["type"] == "run.ended"
-    told = json.loads(body)["data"]
-    assert told["session"] == "s1" and told["status"] == "cancelled" and "text" not in told
-    assert len({h["webhook-id"] for h, _ in taken}) == len(taken) == 1
+    data = json.loads(body)["data"]
+    assert data["session"] == "s1" and data["status"] == "cancelled" and "text" not in data
+    assert len({h["webhook-id"] for h, _ in requests}) == len(requests) == 1
     receiver.should_exit = True
     await receiving
 
@@ -287,8 +287,8 @@ async def test_a_session_too_many_is_refused_and_answered_once(site: Site, monke
     async with Client(site.url, site.token()) as hf:
         for name in ("s1", "s2", "s3"):
             await hf.create(name)
-        held = [hf.session(name).events() for name in ("s1", "s2")]
-        for events in held:
+        streams = [hf.session(name).events() for name in ("s1", "s2")]
+        for events in streams:
             await asyncio.wait_for(anext(events), 5)
         with pytest.raises(HoldfastError) as refused:
             await asyncio.wait_for(anext(hf.session("s3").events()), 5)

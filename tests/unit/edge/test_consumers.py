@@ -7,8 +7,10 @@ import logging
 
 import pytest
 
+from holdfast.edge.config import Settings
 from holdfast.edge.consumers import Consumers, overdue
 from holdfast.engines.port import Consumer
+from holdfast.hub import operations
 from holdfast.protocol import limits, wire
 from holdfast.session.access import full_access
 from tests.unit.cli.test_client_commands import run_command
@@ -21,8 +23,8 @@ pytestmark = pytest.mark.anyio
 async def leave_unread(site: Site, session: str) -> None:
     """Something happens that consumers have not read."""
     ann = full_access("acme", "user:ann")
-    await site.hub.execute(ann, wire.Create(session=session, agent="w"))
-    await site.hub.execute(ann, wire.Send(session=session, text="x"))
+    await operations.execute(site.hub, ann, wire.Create(session=session, agent="w"))
+    await operations.execute(site.hub, ann, wire.Send(session=session, text="x"))
 
 
 def test_too_much_and_too_long() -> None:
@@ -32,6 +34,20 @@ def test_too_much_and_too_long() -> None:
     assert overdue(Consumer("c", "p", limits.CONSUMER_UNREAD + 1, now_ms), now_ms) == "count"
     assert overdue(Consumer("c", "p", 1, now_ms - week_ms - 1), now_ms) == "age"
     assert overdue(Consumer("c", "p", 0, None), now_ms) is None
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(db="memory:", port=0, drain_s=1, operator_tenant="acme")
+
+
+async def test_an_operator_of_another_tenant_lets_nobody_go(site: Site) -> None:
+    await site.hub.engine.advance("bills", await site.hub.engine.feed_end())
+    async with site.http(site.token("user:op", tenant="default")) as http:
+        for method, path in (("GET", "/v1/consumers"), ("DELETE", "/v1/consumers/bills")):
+            refused = await http.request(method, path)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "auth.denied")
+    assert [consumer.name for consumer in await site.hub.engine.consumers()] == ["bills"]
 
 
 async def test_operators_see_it_and_release_it(

@@ -35,13 +35,13 @@ def frame(payload: bytes, op: int = 1, fin: bool = True, mask: bytes = MASK) -> 
     return bytes(((0x80 if fin else 0) | op,)) + length + mask + masked
 
 
-class Heard(WSListener):
+class RecordingListener(WSListener):
     """Puts messages together, and lets long ones in when it is told to."""
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
         self.pings: list[bytes] = []
-        self.asked: list[int] = []
+        self.requested_sizes: list[int] = []
         self.longest = 0
         self.full = False
         self._go: Callable[[], None] | None = None
@@ -63,19 +63,19 @@ class Heard(WSListener):
         if self._granted:
             self._granted = False
             return True
-        self.asked.append(size)
+        self.requested_sizes.append(size)
         if self.full:
             self._go = go
             return False
         return True
 
-    def let_in(self) -> None:
+    def grant(self) -> None:
         go, self._go, self._granted = self._go, None, True
         assert go is not None
         go()
 
 
-class Nowhere:
+class NullTransport:
     """A transport that goes nowhere."""
 
     def __init__(self) -> None:
@@ -108,18 +108,18 @@ class Server:
     connections: set[Any] = set()
 
 
-def through(work: Callable[[PicowsProtocol, Heard, Nowhere], None]) -> None:
+def through(work: Callable[[PicowsProtocol, RecordingListener, NullTransport], None]) -> None:
     """Do something with a protocol that was just let in."""
 
     async def run() -> None:
-        heard, nowhere = Heard(), Nowhere()
-        protocol = PicowsProtocol(Server, heard)  # type: ignore[arg-type]
-        protocol.take_over(nowhere, b"")
+        recorder, transport = RecordingListener(), NullTransport()
+        protocol = PicowsProtocol(Server, recorder)  # type: ignore[arg-type]
+        protocol.take_over(transport, b"")
         try:
-            work(protocol, heard, nowhere)
+            work(protocol, recorder, transport)
         finally:
             protocol.connection_lost(None)
-            nowhere.socket.close()
+            transport.socket.close()
 
     asyncio.run(run())
 
@@ -157,11 +157,11 @@ def test_what_is_sent_is_what_is_heard(sent: list[tuple[int, int, bool]], portio
                 data += frame(b"x" * 125, op=10)
                 pings += 1
 
-    def work(protocol: PicowsProtocol, heard: Heard, _: Nowhere) -> None:
+    def work(protocol: PicowsProtocol, recorder: RecordingListener, _: NullTransport) -> None:
         arrive(protocol, data, portions)
-        assert heard.messages == messages
-        assert len(heard.pings) == pings
-        assert heard.longest <= FRAGMENT_BYTES
+        assert recorder.messages == messages
+        assert len(recorder.pings) == pings
+        assert recorder.longest <= FRAGMENT_BYTES
         assert len(WSProtocol.get_buffer(protocol, -1)) <= 4 * FRAGMENT_BYTES, "what picows keeps stays small"
 
     through(work)
@@ -170,23 +170,23 @@ def test_what_is_sent_is_what_is_heard(sent: list[tuple[int, int, bool]], portio
 def test_a_long_frame_waits_for_room_and_what_was_read_with_it_waits_too() -> None:
     long = frame(b"y" * 100_000)
 
-    def work(protocol: PicowsProtocol, heard: Heard, _: Nowhere) -> None:
-        heard.full = True
+    def work(protocol: PicowsProtocol, recorder: RecordingListener, _: NullTransport) -> None:
+        recorder.full = True
         arrive(protocol, frame(b"x") + long[:50_000], [60_000])
-        assert (heard.messages, heard.asked) == ([b"x"], [100_000])
+        assert (recorder.messages, recorder.requested_sizes) == ([b"x"], [100_000])
         assert len(protocol._pending) == 50_000
-        heard.let_in()
+        recorder.grant()
         arrive(protocol, long[50_000:] + frame(b"z"), [9_000])
-        assert heard.messages == [b"x", b"y" * 100_000, b"z"]
+        assert recorder.messages == [b"x", b"y" * 100_000, b"z"]
 
     through(work)
 
 
 def test_a_message_in_pieces_asks_for_as_much_as_a_message_may_have() -> None:
-    def work(protocol: PicowsProtocol, heard: Heard, _: Nowhere) -> None:
+    def work(protocol: PicowsProtocol, recorder: RecordingListener, _: NullTransport) -> None:
         arrive(protocol, frame(b"x" * 20_000, fin=False) + frame(b"x" * 20_000, op=0), [9_999])
-        assert heard.asked == [limits.MESSAGE_BYTES, 20_000]
-        assert heard.messages == [b"x" * 40_000]
+        assert recorder.requested_sizes == [limits.MESSAGE_BYTES, 20_000]
+        assert recorder.messages == [b"x" * 40_000]
 
     through(work)
 
@@ -204,9 +204,9 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("portions", [[1], [7], [70_000]])
 def test_what_is_wrong_is_closed_by_picows_and_nothing_after_it_heard(name: str, portions: list[int]) -> None:
-    def work(protocol: PicowsProtocol, heard: Heard, nowhere: Nowhere) -> None:
+    def work(protocol: PicowsProtocol, recorder: RecordingListener, transport: NullTransport) -> None:
         arrive(protocol, frame(b"before") + WRONG[name] + frame(b"after") * 3, portions)
-        assert heard.messages in ([b"before"], [])  # picows looks one frame ahead
+        assert recorder.messages in ([b"before"], [])  # picows looks one frame ahead
         assert protocol.transport.is_close_frame_sent
         assert len(WSProtocol.get_buffer(protocol, -1)) <= 8 * FRAGMENT_BYTES
 
@@ -224,7 +224,7 @@ def test_heads_are_read_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("came", "whole"),
+    ("data", "whole"),
     [
         (b"", False),
         (frame(b"hello"), True),
@@ -241,26 +241,26 @@ def test_heads_are_read_as_they_are() -> None:
         (b"\x81\xff" + b"\x7f" * 8 + MASK, None),
     ],
 )
-def test_a_first_message_is_whole_or_too_long(came: bytes, whole: bool | None) -> None:
-    assert first_message_complete(came, 80) is whole
+def test_a_first_message_is_whole_or_too_long(data: bytes, whole: bool | None) -> None:
+    assert first_message_complete(data, 80) is whole
 
 
 def test_the_scratch_is_for_any_connection() -> None:
     """Two that are read from in turns do not see what the other got."""
 
     async def run() -> None:
-        pairs = [(Heard(), Nowhere()) for _ in range(2)]
-        protocols = [PicowsProtocol(Server, heard) for heard, _ in pairs]  # type: ignore[arg-type]
-        for protocol, (_, nowhere) in zip(protocols, pairs, strict=True):
-            protocol.take_over(nowhere, b"")
+        pairs = [(RecordingListener(), NullTransport()) for _ in range(2)]
+        protocols = [PicowsProtocol(Server, recorder) for recorder, _ in pairs]  # type: ignore[arg-type]
+        for protocol, (_, transport) in zip(protocols, pairs, strict=True):
+            protocol.take_over(transport, b"")
         data = [frame(bytes((65 + n,)) * 50_000) for n in range(2)]
         for at in range(0, len(data[0]), 777):
             for n in range(2):
                 arrive(protocols[n], data[n][at : at + 777], [777])
         assert [heard.messages for heard, _ in pairs] == [[b"A" * 50_000], [b"B" * 50_000]]
         assert protocols[0].get_buffer(-1).obj is frame_splitter._SCRATCH
-        for protocol, (_, nowhere) in zip(protocols, pairs, strict=True):
+        for protocol, (_, transport) in zip(protocols, pairs, strict=True):
             protocol.connection_lost(None)
-            nowhere.socket.close()
+            transport.socket.close()
 
     asyncio.run(run())

@@ -50,11 +50,11 @@ class Issuer:
 
     def __init__(self) -> None:
         self.keys: Any = KEYS
-        self.asked = 0
+        self.requests = 0
         self.answer: Response | None = None
 
     async def serve(self, request: Request) -> Response:
-        self.asked += 1
+        self.requests += 1
         return self.answer or Response(json.dumps({"keys": self.keys}), media_type="application/json")
 
 
@@ -77,7 +77,7 @@ def verifier_of(url: str) -> auth.Verifier:
 
 async def fetched(verifier: auth.Verifier, issuer: Issuer, times: int = 1) -> None:
     async with asyncio.timeout(5):
-        while issuer.asked < times:
+        while issuer.requests < times:
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
 
@@ -130,7 +130,7 @@ async def test_tokens_do_not_make_the_server_ask(issuer: tuple[Issuer, str], mon
         with pytest.raises(Refused):
             verifier.verify(token(RSA, "RS256", f"unknown-{i}"))
     await asyncio.sleep(0.1)
-    assert serving.asked == 1
+    assert serving.requests == 1
     monkeypatch.setattr(limits, "KEYS_RETRY_S", 0.05)
     await asyncio.sleep(0.1)
     serving.keys = [*KEYS, described(jwt.algorithms.RSAAlgorithm, RSA, "rotated", alg="RS256")]
@@ -166,7 +166,7 @@ async def test_an_issuer_that_errs_changes_nothing(
     verifier.keys.start()
     await fetched(verifier, serving)
     serving.answer = answer
-    await fetched(verifier, serving, serving.asked + 3)
+    await fetched(verifier, serving, serving.requests + 3)
     assert verifier.verify(token(RSA, "RS256", "rsa"))
     monkeypatch.setattr(limits, "KEYS_KEEP_S", 0.0)
     with pytest.raises(Unavailable) as stale:

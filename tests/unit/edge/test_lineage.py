@@ -93,14 +93,14 @@ async def test_revoking_in_the_middle_spares_what_is_above(site: Site) -> None:
 async def test_revoking_an_agent_ends_its_sub_agents_and_whom_it_minted(site: Site) -> None:
     writer = site.token("agent:writer", agents=["writer"])
     pool = site.token("agent:pool", agents=["writer", "writer2"])
-    gone = [
+    revoked = [
         writer, await minted(site, writer, "agent:writer/x"), await minted(site, pool, "agent:writer/x"),
         await minted(site, writer, "user:made-up"), site.token("agent:writer/x/y"),
     ]  # fmt: skip
-    active = [pool, site.token("agent:writer2"), site.token("user:agent:writer"), site.token("agent:writer", "other")]
+    valid = [pool, site.token("agent:writer2"), site.token("user:agent:writer"), site.token("agent:writer", "other")]
     await revoke(site, sub="agent:writer")
-    assert [await code(site, token) for token in gone] == ["auth.revoked"] * len(gone)
-    assert [await code(site, token) for token in active] == ["ok"] * len(active)
+    assert [await code(site, token) for token in revoked] == ["auth.revoked"] * len(revoked)
+    assert [await code(site, token) for token in valid] == ["ok"] * len(valid)
     await asyncio.sleep(0.002)  # tokens of the same millisecond count as issued before
     assert await code(site, site.token("agent:writer/x")) == "ok"
 
@@ -172,10 +172,10 @@ async def test_everything_that_is_open_closes(site: Site) -> None:
         await ann.post("/v1/sessions/s1/messages", json={"text": "go"})
     stays = await Raw.open(site, token=site.token("user:ann"))
     await stays.answer(op="welcome")
-    async with everything_open(site, grandchild) as waits:
+    async with everything_open(site, grandchild) as waiters:
         async with asyncio.timeout(5):
             await revoke(site, jti=ident(root))
-            assert [await wait() for wait in waits] == [4411] * 4 + ["ended"] * 4
+            assert [await wait() for wait in waiters] == [4411] * 4 + ["ended"] * 4
     stays.say({"op": "ping", "id": 1})
     await stays.answer(op="ok")
 
@@ -189,12 +189,12 @@ async def test_what_was_let_in_before_and_acts_after(site: Site, what: str) -> N
         await ann.post("/v1/sessions", json={"session": "s1"})
     principal = site.edge.verifier.verify(child)
     if what == "body":
-        told = asyncio.Event()
+        revoked = asyncio.Event()
 
         async def slowly() -> AsyncIterator[bytes]:
             body = json.dumps({"text": "late"}).encode()
             yield body[:5]
-            await told.wait()
+            await revoked.wait()
             yield body[5:]
 
         async with site.http(child) as http:
@@ -202,21 +202,21 @@ async def test_what_was_let_in_before_and_acts_after(site: Site, what: str) -> N
             while not site.edge.listener.connection_limits.requests.in_use:
                 await asyncio.sleep(0)
             await revoke(site, jti=ident(root))
-            told.set()
+            revoked.set()
             assert (await posting).json()["error"]["code"] == "auth.revoked"
         assert (await site.hub.snapshot(principal, "s1"))[1] == 1, "nothing was said"
         return
     await revoke(site, jti=ident(root))
     with pytest.raises(Refused) as refused:
         if what == "visit":
-            site.edge.listener.connect(Deaf(), principal)
+            site.edge.listener.connect(NullTransport(), principal)
         else:
             await LocalSubscription.open(site.edge.listener, principal, "s1", "tail", surface="sse")
     assert refused.value.code == "auth.revoked"
     assert not [conn for conn in site.hub.connections.values() if conn.principal == principal]
 
 
-class Deaf:
+class NullTransport:
     def write(self, batch: Any) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
     def abort(self) -> None: ...

@@ -22,9 +22,9 @@ async def test_connections_runs_and_counters(site: Site) -> None:
         session = await ann.create(title="Tides", agent="writer")
         run = await session.send("hello")
         async with session.live() as live, site.http(site.token("user:op")) as http:
-            told = (await http.get("/v1/connections")).json()
-            assert told["all"] == 2
-            mine = next(one for one in told["connections"] if one["actor"] == "user:ann")
+            answer = (await http.get("/v1/connections")).json()
+            assert answer["all"] == 2
+            mine = next(one for one in answer["connections"] if one["actor"] == "user:ann")
             assert (mine["surface"], mine["sessions"]) == ("web", [session.id])
             assert mine["titles"] == {session.id: "Tides"}
             active = (await http.get("/v1/activity")).json()
@@ -50,9 +50,9 @@ async def test_only_operators_look_and_only_at_their_own(site: Site, path: str) 
             async with site.http(token) as http:
                 assert (await http.get(path)).json()["error"]["code"] == "auth.denied"
         async with site.http(site.token("user:op", tenant="other")) as http:
-            told = (await http.get(path)).json()
-            assert told.get("connections", []) == [] and told.get("runs", []) == []
-            assert "sessions" not in told or told["sessions"] == {}
+            answer = (await http.get(path)).json()
+            assert answer.get("connections", []) == [] and answer.get("runs", []) == []
+            assert "sessions" not in answer or answer["sessions"] == {}
             ident = next(iter(site.hub.connections))
             assert (await http.delete(f"/v1/connections/{ident}")).status_code == 404
         assert ann.connection.connected

@@ -16,11 +16,11 @@ def pool(most: int = 80, each: int = 30, own: int = 8) -> Pool:
 
 def fill(pool: Pool, key: AccountKey) -> int:
     """How much one takes that takes what it gets."""
-    taken = 0
+    amount_sum = 0
     while pool.fits(key, 1):
         pool.acquire(key, 1)
-        taken += 1
-    return taken
+        amount_sum += 1
+    return amount_sum
 
 
 def test_a_root_has_no_more_than_its_share_however_many_names_it_mints() -> None:
@@ -43,33 +43,33 @@ def test_a_tenant_alone_has_it_all_and_no_other_is_kept_out(most: int, own: int)
 
 
 def test_room_comes_back_whole() -> None:
-    random_, shared, held = random.Random(3), pool(most=200, each=60, own=10), []
+    random_, shared, allocations = random.Random(3), pool(most=200, each=60, own=10), []
     for _ in range(5_000):
         key = AccountKey(f"t{random_.randint(0, 6)}", f"r{random_.randint(0, 3)}")
         amount = random_.randint(1, 40)
-        if held and random_.random() < 0.5:
-            shared.release(*held.pop(random_.randrange(len(held))))
+        if allocations and random_.random() < 0.5:
+            shared.release(*allocations.pop(random_.randrange(len(allocations))))
         elif shared.fits(key, amount):
             shared.acquire(key, amount)
-            held.append((key, amount))
-        assert shared.in_use == sum(amount for _, amount in held)
-    for key, amount in held:
+            allocations.append((key, amount))
+        assert shared.in_use == sum(amount for _, amount in allocations)
+    for key, amount in allocations:
         shared.release(key, amount)
     assert (shared.in_use, shared._shared_in_use, shared.root_count) == (0, 0, 0)
     assert fill(shared, AccountKey("one", "a")) == 60
 
 
 def test_who_can_wait_is_let_in_in_the_order_of_asking() -> None:
-    shared, key, came = pool(each=10), AccountKey("acme", "agent:a"), []
-    rooms = [Allocation(shared, key) for _ in range(4)]
+    shared, key, granted = pool(each=10), AccountKey("acme", "agent:a"), []
+    allocations = [Allocation(shared, key) for _ in range(4)]
     for n, size in enumerate((8, 8, 3, 2)):
-        rooms[n].wait(size, lambda n=n: came.append(n))  # type: ignore[misc]
-    assert came == [0, 3]  # what fits does not wait behind what does not
-    rooms[2].release()  # gone while it waited
-    rooms[0].release()
-    assert came == [0, 3, 1] and shared.in_use == 10
-    rooms[1].release()
-    rooms[3].shrink(2)
-    assert came == [0, 3, 1] and shared.in_use == 0
-    rooms[0].release()
+        allocations[n].wait(size, lambda n=n: granted.append(n))  # type: ignore[misc]
+    assert granted == [0, 3]  # what fits does not wait behind what does not
+    allocations[2].release()  # gone while it waited
+    allocations[0].release()
+    assert granted == [0, 3, 1] and shared.in_use == 10
+    allocations[1].release()
+    allocations[3].shrink(2)
+    assert granted == [0, 3, 1] and shared.in_use == 0
+    allocations[0].release()
     assert shared.in_use == 0

@@ -19,6 +19,7 @@ from holdfast.edge.webhooks import Webhooks
 from holdfast.engines.memory import MemoryEngine
 from holdfast.engines.port import Key, Notice
 from holdfast.errors import HoldfastError
+from holdfast.hub import operations
 from holdfast.hub.hub import Hub
 from holdfast.protocol import limits, wire
 from holdfast.protocol.events import Draft
@@ -35,19 +36,19 @@ class Receiver:
 
     def __init__(self, answer: Callable[[dict[str, Any]], int] = lambda told: 200) -> None:
         self.answer = answer
-        self.seen: list[tuple[str, dict[str, Any], int]] = []
+        self.answered_requests: list[tuple[str, dict[str, Any], int]] = []
         self.requests: list[httpx.Request] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        told = json.loads(request.content)
-        status = self.answer(told["data"])
-        self.seen.append((request.headers["webhook-id"], told, status))
+        payload = json.loads(request.content)
+        status = self.answer(payload["data"])
+        self.answered_requests.append((request.headers["webhook-id"], payload, status))
         return httpx.Response(status, headers={"location": "http://elsewhere.example/"})
 
     @property
-    def taken(self) -> list[str]:
-        return [told["data"]["run"] for _, told, status in self.seen if status < 300]
+    def delivered_runs(self) -> list[str]:
+        return [payload["data"]["run"] for _, payload, status in self.answered_requests if status < 300]
 
     def sender(self, hub: Hub, **settings: Any) -> Webhooks:
         client = httpx.AsyncClient(transport=httpx.MockTransport(self))
@@ -59,15 +60,15 @@ async def hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
     monkeypatch.setattr(limits, "WEBHOOK_BACKOFF_S", 0.02)
     hub = Hub(MemoryEngine())
     await hub.open()
-    await hub.execute(ANN, wire.Create(session="s1", agent="w"))
+    await operations.execute(hub, ANN, wire.Create(session="s1", agent="w"))
     yield hub
     await hub.close(1)
 
 
 async def ended(hub: Hub) -> str:
     """A run that ends while nobody is there."""
-    run = str((await hub.execute(ANN, wire.Send(session="s1", text="secret words")))["run"])
-    await hub.execute(ANN, wire.Cancel(session="s1", run=run, force=True))
+    run = str((await operations.execute(hub, ANN, wire.Send(session="s1", text="secret words")))["run"])
+    await operations.execute(hub, ANN, wire.Cancel(session="s1", run=run, force=True))
     return run
 
 
@@ -84,23 +85,23 @@ async def test_what_was_before_the_first_start_is_history(hub: Hub) -> None:
     await sender.start()
     await until(lambda: bool(sender._stored_position))
     run = await ended(hub)
-    await until(lambda: bool(receiver.seen))
+    await until(lambda: bool(receiver.answered_requests))
     await sender.stop()
-    assert receiver.taken == [run]
+    assert receiver.delivered_runs == [run]
 
 
 async def test_one_that_is_refused_holds_up_no_other_and_is_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "WEBHOOK_BACKOFF_MAX_S", 0.02)
     refused: list[str] = []
-    receiver = Receiver(lambda told: 500 if told["run"] in refused or not refused else 200)
+    receiver = Receiver(lambda payload: 500 if payload["run"] in refused or not refused else 200)
     sender = receiver.sender(hub)
     await sender.start()
     refused.append(await ended(hub))
     runs = [*refused, await ended(hub), await ended(hub)]
-    await until(lambda: set(receiver.taken) == set(runs[1:]))
+    await until(lambda: set(receiver.delivered_runs) == set(runs[1:]))
     await until(lambda: sender.given_up == 1)
     await sender.stop()
-    tries = [ident for ident, told, _ in receiver.seen if told["data"]["run"] == runs[0]]
+    tries = [ident for ident, told, _ in receiver.answered_requests if told["data"]["run"] == runs[0]]
     assert len(tries) == limits.WEBHOOK_ATTEMPTS and len(set(tries)) == 1
     assert sender.waiting == 0 and not await hub.engine.facts("webhooks:again:")
 
@@ -115,9 +116,9 @@ async def test_what_waits_is_tried_again_after_a_restart(hub: Hub) -> None:
     later = Receiver()
     sender = later.sender(hub)
     await sender.start()
-    await until(lambda: later.taken == [run])
+    await until(lambda: later.delivered_runs == [run])
     await sender.stop()
-    assert later.seen[0][0] == receiver.seen[0][0], "the same webhook-id"
+    assert later.answered_requests[0][0] == receiver.answered_requests[0][0], "the same webhook-id"
 
 
 @pytest.mark.parametrize(("status", "tries"), [(410, 1), (302, 2), (400, 2)])
@@ -131,7 +132,7 @@ async def test_gone_means_gone_and_redirects_are_not_followed(
     await ended(hub)
     await until(lambda: sender.given_up == 1)
     await sender.stop()
-    assert len(receiver.seen) == tries
+    assert len(receiver.answered_requests) == tries
     assert {str(request.url) for request in receiver.requests} == {URL}
 
 
@@ -140,11 +141,11 @@ async def test_it_is_signed_and_tells_nothing_that_was_said(hub: Hub) -> None:
     sender = receiver.sender(hub)
     await sender.start()
     await ended(hub)
-    await until(lambda: bool(receiver.seen))
+    await until(lambda: bool(receiver.answered_requests))
     await sender.stop()
     (request,) = receiver.requests
-    told = Webhook(sender.secret).verify(request.content, dict(request.headers))
-    assert told["type"] == "run.ended" and told["data"]["tenant"] == "acme"
+    payload = Webhook(sender.secret).verify(request.content, dict(request.headers))
+    assert payload["type"] == "run.ended" and payload["data"]["tenant"] == "acme"
     assert b"secret words" not in request.content
     with pytest.raises(Exception, match="signature"):
         Webhook(f"whsec_{base64.b64encode(bytes(32)).decode()}").verify(request.content, dict(request.headers))
@@ -183,18 +184,18 @@ class Hanging(Receiver):
     def __init__(self, hangs: Callable[[dict[str, Any]], bool]) -> None:
         super().__init__()
         self.hangs = hangs
-        self.begun: list[dict[str, Any]] = []
+        self.started: list[dict[str, Any]] = []
         self.go_on = asyncio.Event()
 
-    async def taking(self, request: httpx.Request) -> httpx.Response:
-        told = json.loads(request.content)["data"]
-        self.begun.append(told)
-        if self.hangs(told):
+    async def handle(self, request: httpx.Request) -> httpx.Response:
+        payload = json.loads(request.content)["data"]
+        self.started.append(payload)
+        if self.hangs(payload):
             await self.go_on.wait()
         return self(request)
 
     def sender(self, hub: Hub, **settings: Any) -> Webhooks:
-        client = httpx.AsyncClient(transport=httpx.MockTransport(self.taking))
+        client = httpx.AsyncClient(transport=httpx.MockTransport(self.handle))
         return Webhooks(hub, Settings(db="memory:", webhook_url=URL, **settings), client=client)
 
 
@@ -205,31 +206,31 @@ async def test_a_receiver_that_hangs_delays_no_other_notice(hub: Hub) -> None:
     await sender.start()
     await until(lambda: bool(sender._stored_position))
     hanging.append(await ended(hub))
-    await until(lambda: len(receiver.begun) == 1)
+    await until(lambda: len(receiver.started) == 1)
     others = [await ended(hub) for _ in range(20)]
-    await until(lambda: set(receiver.taken) == set(others))
+    await until(lambda: set(receiver.delivered_runs) == set(others))
     receiver.go_on.set()
-    await until(lambda: set(receiver.taken) == {*others, *hanging})
-    assert len(receiver.begun) == 21, "each was sent once"
+    await until(lambda: set(receiver.delivered_runs) == {*others, *hanging})
+    assert len(receiver.started) == 21, "each was sent once"
     await sender.stop()
 
 
 async def test_a_tenant_whose_receiver_hangs_leaves_room_for_others(hub: Hub) -> None:
     other = full_access("other", "user:bob")
-    await hub.execute(other, wire.Create(session="s1", agent="w"))
-    receiver = Hanging(lambda told: bool(told["tenant"] == "acme"))
+    await operations.execute(hub, other, wire.Create(session="s1", agent="w"))
+    receiver = Hanging(lambda payload: bool(payload["tenant"] == "acme"))
     sender = receiver.sender(hub)
     await sender.start()
     await until(lambda: bool(sender._stored_position))
     runs = [await ended(hub) for _ in range(40)]
-    await until(lambda: len(receiver.begun) == limits.WEBHOOKS_AT_ONCE_EACH)
+    await until(lambda: len(receiver.started) == limits.WEBHOOKS_AT_ONCE_EACH)
     for _ in range(3):
-        run = str((await hub.execute(other, wire.Send(session="s1", text="x")))["run"])
-        await hub.execute(other, wire.Cancel(session="s1", run=run, force=True))
-        await until(lambda run=run: run in receiver.taken)  # type: ignore[misc]
-    assert sum(told["tenant"] == "acme" for told in receiver.begun) == limits.WEBHOOKS_AT_ONCE_EACH
+        run = str((await operations.execute(hub, other, wire.Send(session="s1", text="x")))["run"])
+        await operations.execute(hub, other, wire.Cancel(session="s1", run=run, force=True))
+        await until(lambda run=run: run in receiver.delivered_runs)  # type: ignore[misc]
+    assert sum(told["tenant"] == "acme" for told in receiver.started) == limits.WEBHOOKS_AT_ONCE_EACH
     receiver.go_on.set()
-    await until(lambda: set(runs) <= set(receiver.taken) and sender.waiting == 0)  # taken, and known to be
+    await until(lambda: set(runs) <= set(receiver.delivered_runs) and sender.waiting == 0)  # taken, and known to be
     await sender.stop()
     assert not await hub.engine.facts("webhooks:again:")
 
@@ -240,12 +241,12 @@ async def test_what_was_under_way_when_the_server_ended_is_sent_again(hub: Hub) 
     await sender.start()
     await until(lambda: bool(sender._stored_position))
     runs = [await ended(hub) for _ in range(3)]
-    await until(lambda: len(receiver.begun) == 3)
+    await until(lambda: len(receiver.started) == 3)
     await sender.stop()
     later = Receiver()
     sender = later.sender(hub)
     await sender.start()
-    await until(lambda: set(later.taken) == set(runs))
+    await until(lambda: set(later.delivered_runs) == set(runs))
     await sender.stop()
 
 
@@ -261,7 +262,7 @@ async def test_they_read_the_feed_as_a_consumer_that_holds_it_back(hub: Hub, mon
     later = Receiver()
     sender = later.sender(hub)
     await sender.start()
-    await until(lambda: set(later.taken) == set(runs))
+    await until(lambda: set(later.delivered_runs) == set(runs))
     end = await hub.engine.feed_end()
     await until(lambda: sender._stored_position == end)
     await sender.stop()
@@ -286,7 +287,7 @@ async def test_a_gap_is_reported_and_what_is_left_is_sent(
     sender = later.sender(hub)
     await sender.start()
     run = await ended(hub)
-    await until(lambda: later.taken == [run])
+    await until(lambda: later.delivered_runs == [run])
     await sender.stop()
     assert sender.gaps == 1 and "no longer has" in caplog.text
 
@@ -296,15 +297,15 @@ async def test_kinds_that_were_not_sent_before_are_not_sent_now(hub: Hub) -> Non
     sender = receiver.sender(hub)
     await sender.start()
     recorder = full_access("acme", "policy:budget")
-    await hub.execute(recorder, wire.Append(session="s1", events=[Draft("budget.warned", {"left": 3})]))
+    await operations.execute(hub, recorder, wire.Append(session="s1", events=[Draft("budget.warned", {"left": 3})]))
     run = await ended(hub)
-    await until(lambda: bool(receiver.seen))
+    await until(lambda: bool(receiver.answered_requests))
     await sender.stop()
-    types = [notice.data["type"] for notice in (await hub.notices("", 99)).notices]
+    types = [notice.data["type"] for notice in (await hub.engine.feed("", 99)).notices]
     assert {"budget.warned", "run.queued", "cancel.requested", "run.ended"} == set(types)
-    ((_, told, _),) = receiver.seen
-    assert told["data"] == {
-        "tenant": "acme", "session": "s1", "incarnation": told["data"]["incarnation"], "seq": told["data"]["seq"],
+    ((_, payload, _),) = receiver.answered_requests
+    assert payload["data"] == {
+        "tenant": "acme", "session": "s1", "incarnation": payload["data"]["incarnation"], "seq": payload["data"]["seq"],
         "participants": ["user:ann"], "run": run, "agent": "w", "status": "cancelled",
     }  # fmt: skip
 
@@ -323,10 +324,10 @@ async def test_what_was_read_twice_is_sent_once_more_at_most(hub: Hub) -> None:
     later = Receiver()
     sender = later.sender(hub)
     await sender.start()
-    await until(lambda: bool(later.seen) and sender.waiting == 0)
+    await until(lambda: bool(later.answered_requests) and sender.waiting == 0)
     await asyncio.sleep(0.1)
     await sender.stop()
-    assert len(later.seen) == 1
+    assert len(later.answered_requests) == 1
 
 
 CALLED = {"participants": ["user:ann"], "connected": False}

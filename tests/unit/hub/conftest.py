@@ -11,12 +11,31 @@ import msgspec
 import pytest
 
 from holdfast.engines.memory import MemoryEngine
+from holdfast.hub import operations
 from holdfast.hub.hub import Hub
 from holdfast.hub.port import Batch
 from holdfast.protocol import wire
+from holdfast.protocol.answers import ANSWERS
+from holdfast.protocol.rows import PresenceEntry, SessionRow
 from holdfast.session.access import Principal, full_access
+from tests.shapes import deviations
 
 _COUNTER = itertools.count(1)
+
+
+def check_lists(message: dict[str, Any]) -> None:
+    """Rows of lists have the shape that ``protocol/rows.py`` says."""
+    if message["op"] == "sessions":
+        assert not list(deviations(message["rows"], list[SessionRow]))
+    if message["op"] == "presence":
+        assert not list(deviations(message["here"], list[PresenceEntry]))
+
+
+def check_answer(op: wire.Op, answer: dict[str, Any]) -> None:
+    """An answer has the shape that ``protocol/answers.py`` says."""
+    if answer["op"] == "ok" and type(op) in ANSWERS:
+        fields = {name: value for name, value in answer.items() if name not in ("op", "id")}
+        assert not list(deviations(fields, ANSWERS[type(op)])), type(op).__name__
 
 
 class Pipe:
@@ -35,7 +54,10 @@ class Pipe:
         hub.connect(self)
 
     def deliver(self, batch: Batch) -> None:
-        self.received += [msgspec.json.decode(payload) for payload in batch.payloads]
+        messages = [msgspec.json.decode(payload) for payload in batch.payloads]
+        for message in messages:
+            check_lists(message)
+        self.received += messages
         self.arrived.set()
 
     def close(self, code: int, reason: str) -> None:
@@ -59,8 +81,10 @@ class Pipe:
         """Send an operation through the front door and return its answer."""
         ident = next(self._ids)
         op.id = ident
-        await self.hub.handle(self, msgspec.json.encode(op))
-        return await self.until(lambda m: m.get("id") == ident)
+        operations.handle(self.hub, self, msgspec.json.encode(op))
+        answer = await self.until(lambda m: m.get("id") == ident)
+        check_answer(op, answer)
+        return answer
 
     def events(self, session: str = "s1") -> list[dict[str, Any]]:
         """Every event received of a session, skips left out."""

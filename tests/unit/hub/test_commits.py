@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.engines.memory import MemoryEngine
 from holdfast.engines.port import Key, LogAppend
+from holdfast.hub import operations
 from holdfast.hub.hub import Hub
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
@@ -169,7 +170,7 @@ async def test_a_flood_of_content_leaves_room_for_control(gated: Hub) -> None:
     words = [Draft(e.CUSTOM, {})]
     flood = [wire.Append(**S, events=words, id=10_000 + n, **attempt) for n in range(limits.GATHER_COMMANDS + 5)]
     for op in flood:
-        gated.dispatch(worker, op)
+        operations.dispatch(gated, worker, op)
     busy = [m for m in worker.received if m.get("error", {}).get("code") == "server.busy"]
     assert len(busy) == 5
     stop = asyncio.ensure_future(ann.ask(wire.Cancel(**S, run=attempt["run"], force=True)))
@@ -200,16 +201,16 @@ async def test_a_subscription_that_is_replaced_while_it_begins_does_not_go_on(ga
             await self.gate.wait()
             return frames
 
-    gated.engine = SlowReads()
+    gated.runtime.engine = SlowReads()
     ann = await begin(gated)
     for n in range(5):
         await ann.ask(wire.Send(**S, text=str(n)))
     session = gated.sessions[KEY]
-    session.drop_ring()
+    session.ring.clear()
     engine_of(gated).gate.clear()
     bob = Pipe(gated, user("bob"))
     for start in (wire.Cursor(session.incarnation, 3), wire.Cursor(session.incarnation, 5)):
-        gated.dispatch(bob, wire.Subscribe(**S, start=start))
+        operations.dispatch(gated, bob, wire.Subscribe(**S, start=start))
         await asyncio.sleep(0.01)
     engine_of(gated).gate.set()
     await bob.until(lambda m: m["op"] == "live")

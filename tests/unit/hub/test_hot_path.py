@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from holdfast.engines.memory import MemoryEngine
+from holdfast.hub import operations
 from holdfast.hub.hub import Hub
 from holdfast.protocol import limits, wire
 from holdfast.protocol.events import Draft, Event
@@ -79,7 +80,7 @@ async def test_answers_come_in_the_order_of_the_operations(hub: Hub) -> None:
     assert (await pipe.ask(wire.Create(session="s1")))["op"] == "ok"
     good, bad = [Draft("CUSTOM", {"name": "n", "value": 1})], [Draft("run.ended", {})]
     for ident, events in ((101, good), (102, bad), (103, good), (104, bad)):
-        hub.dispatch(pipe, wire.Append(id=ident, session="s1", events=events))
+        operations.dispatch(hub, pipe, wire.Append(id=ident, session="s1", events=events))
     await pipe.until(lambda m: m.get("id") == 104)
     answers = [(m["id"], m["op"]) for m in pipe.received if m.get("id", 0) > 100]
     assert answers == [(101, "ok"), (102, "error"), (103, "ok"), (104, "error")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.errors import Refused
+from holdfast.hub import operations
 from holdfast.hub.hub import Hub
 from holdfast.protocol import wire
 from holdfast.protocol.events import Draft, Event
@@ -106,7 +107,7 @@ async def test_a_paused_reader_ends_exact(hub: Hub) -> None:
 
 async def test_a_session_that_is_not_there(hub: Hub) -> None:
     with pytest.raises(Refused) as refused:
-        await hub.execute(user(), wire.Send(session="nope", text="x"))
+        await operations.execute(hub, user(), wire.Send(session="nope", text="x"))
     assert refused.value.code == "session.not_found"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.engines.memory import MemoryEngine
 from holdfast.engines.port import Queue, SessionPage
-from holdfast.hub import lists
+from holdfast.hub import lists, operations
 from holdfast.hub.hub import Hub
 from holdfast.protocol import limits, wire
 from holdfast.session.access import VERBS, Capability, Principal
@@ -59,17 +59,17 @@ async def hub(engine: CountingEngine):  # type: ignore[no-untyped-def]
 
 async def create(hub: Hub, names: Sequence[str], **more: Any) -> None:
     for name in names:
-        await hub.execute(user(), wire.Create(session=name, **more))
+        await operations.execute(hub, user(), wire.Create(session=name, **more))
 
 
 async def test_a_narrow_token_looks_at_its_own_sessions_only(hub: Hub, engine: CountingEngine) -> None:
     await create(hub, ["mine-1", *(f"other-{n}" for n in range(50))])
-    rows, before = await hub.list(narrow("mine*"), limit=1)
+    rows, before = await hub.lists.page(narrow("mine*"), limit=1)
     assert [row["session"] for row in rows] == ["mine-1"]
     assert (engine.queries, engine.rows) == (1, 1)
-    rows, before = await hub.list(narrow("mine-1", "none"), limit=9)
+    rows, before = await hub.lists.page(narrow("mine-1", "none"), limit=9)
     assert ([row["session"] for row in rows], before) == (["mine-1"], None)
-    rows, before = await hub.list(Principal("user:ann", "acme", ()), limit=9)
+    rows, before = await hub.lists.page(Principal("user:ann", "acme", ()), limit=9)
     assert (rows, before) == ([], None)
 
 
@@ -81,19 +81,18 @@ async def test_a_page_that_is_hard_to_fill_ends_and_says_where_to_go_on(
             engine.queries += 1
             return SessionPage((), (engine.queries, "s"))
 
-    monkeypatch.setattr(hub, "engine", Reluctant())
-    assert await hub.list(user(), search="x", limit=9) == ([], (limits.LIST_SCANS, "s"))
+    monkeypatch.setattr(hub.runtime, "engine", Reluctant())
+    assert await hub.lists.page(user(), search="x", limit=9) == ([], (limits.LIST_SCANS, "s"))
     assert engine.queries == limits.LIST_SCANS
-    monkeypatch.setattr(hub, "engine", engine)
+    monkeypatch.setattr(hub.runtime, "engine", engine)
 
 
 async def test_a_look_for_work_loads_no_session_of_others(hub: Hub, engine: CountingEngine) -> None:
     await create(hub, ["mine-1", *(f"other-{n}" for n in range(20))])
     for name in ["mine-1", *(f"other-{n}" for n in range(20))]:
-        await hub.execute(user(), wire.Send(session=name, text="hi", agent="writer"))
+        await operations.execute(hub, user(), wire.Send(session=name, text="hi", agent="writer"))
     for session in list(hub.sessions.values()):
-        session.close()
-    hub.sessions.clear()
+        hub.sessions.evict(session)
     engine.queries = engine.rows = 0
     worker = Pipe(hub, narrow("mine*"))
     await worker.ask(wire.Serve(agents=["writer"], slots=9))

@@ -181,7 +181,7 @@ async def test_a_deletion_that_is_sent_again_deletes_no_later_life(hub: Hub) -> 
     again = Hub(hub.engine)  # also after a restart
     await again.open()
     assert (await Pipe(again, user()).ask(wire.Delete(**S, key="once")))["duplicate"] is True
-    assert (await again.load_session(user(), "s1")).incarnation == second["incarnation"]
+    assert (await again.sessions.load(user(), "s1")).incarnation == second["incarnation"]
     assert (await ann.ask(wire.Delete(**S, key="once", expect=wire.Cursor("x", 1))))["error"]["code"] in (
         "producer.conflict", "session.incarnation",
     )  # fmt: skip

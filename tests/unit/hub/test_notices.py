@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from holdfast.hub import notices
+from holdfast.hub import notices, operations
 from holdfast.hub.hub import Hub
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.events import Draft, Event
+from holdfast.protocol.notice_data import NoticeData
 from holdfast.session.access import full_access
 from holdfast.session.families import FAMILIES
 from holdfast.session.run import LeaseExpired
 from holdfast.session.state import State
+from tests.shapes import deviations
 
 from .conftest import Pipe, agent, user
 
@@ -24,7 +26,9 @@ SECRET = "what ann said"
 
 
 async def feed(hub: Hub, type_: str = "") -> list[dict[str, Any]]:
-    page = await hub.notices("", 1_000)
+    page = await hub.engine.feed("", 1_000)
+    for notice in page.notices:
+        assert not list(deviations(notice.data, NoticeData)), notice.data["type"]
     return [notice.data for notice in page.notices if type_ in ("", notice.data["type"])]
 
 
@@ -70,13 +74,13 @@ async def test_a_run_from_its_queue_to_its_end(hub: Hub) -> None:
 
 
 async def test_families_that_recorders_and_policies_write(hub: Hub) -> None:
-    await hub.execute(full_access("acme", "user:ann"), wire.Create(session="s1"))
+    await operations.execute(hub, full_access("acme", "user:ann"), wire.Create(session="s1"))
     written = []
     for family, writers in FAMILIES.items():
         if writers.kinds:
             written.append(f"{family}.noted")
             event = Draft(written[-1], {"left": 3, "ok": True, "why": SECRET})
-            await hub.execute(full_access("acme", "policy:p"), wire.Append(session="s1", events=[event]))
+            await operations.execute(hub, full_access("acme", "policy:p"), wire.Append(session="s1", events=[event]))
     seen = await feed(hub)
     assert [notice["type"] for notice in seen] == written
     assert all(notice["numbers"] == {"left": 3, "ok": True} for notice in seen)

@@ -28,6 +28,7 @@ class HousePolicy(DefaultPolicy):
     approver; an agent may say that silence means yes."""
 
     age = 0.0
+    rule = "prices"
 
     def age_s(self) -> float:
         return self.age
@@ -40,7 +41,7 @@ class HousePolicy(DefaultPolicy):
         if isinstance(command, wire.Steer) and facts.run is not None and facts.labels.get("team") == "sales":
             return Deny("no.such.code", f"{facts.run.agent} is not to be steered")
         if isinstance(command, wire.Send) and "$" in command.text:
-            return RequireApproval("prices", "it names a price")
+            return RequireApproval(self.rule, "it names a price")
         if isinstance(command, wire.Append) and any(draft.type == e.TOOL_START for draft in command.events):
             return Deny("policy.denied", "no tools today")
         return Allow()
@@ -96,10 +97,10 @@ async def test_one_that_fails_denies_and_says_nothing_of_why(owned: Hub) -> None
 
 async def test_facts_that_are_old_deny_everything_it_judges(owned: Hub) -> None:
     ann = await begin(owned)
-    owned.policy.age = limits.POLICY_FACTS_S + 1  # type: ignore[attr-defined]
+    owned.runtime.policy.age = limits.POLICY_FACTS_S + 1  # type: ignore[attr-defined]
     for op in (wire.Rename(**S, title="x"), wire.Send(**S, text="x"), wire.Delete(**S), wire.Cancel(**S, scope="all")):
         assert code(await ann.ask(op)) == "policy.unavailable"
-    owned.policy.age = 0.0  # type: ignore[attr-defined]
+    owned.runtime.policy.age = 0.0  # type: ignore[attr-defined]
     assert code(await ann.ask(wire.Rename(**S, title="x"))) == ""
 
 
@@ -137,6 +138,18 @@ async def test_what_needs_an_approval_passes_once_when_it_has_it(owned: Hub) -> 
     assert used == [{"approvalId": ident}]
 
 
+async def test_an_approval_is_for_the_rule_that_asked(owned: Hub) -> None:
+    ann, bob = await begin(owned), Pipe(owned, user("bob"))
+    op = wire.Send(**S, text="it costs $5", agent="writer")
+    first = (await ann.ask(op))["error"]["approval"]
+    await bob.ask(wire.Resolve(**S, approval=first, decision="approved"))
+    owned.runtime.policy.rule = "exports"  # type: ignore[attr-defined]
+    second = await ann.ask(op)
+    assert code(second) == "approval.needed" and second["error"]["approval"] != first
+    await bob.ask(wire.Resolve(**S, approval=second["error"]["approval"], decision="approved"))
+    assert (await ann.ask(op))["run"]
+
+
 async def test_a_denied_command_stays_denied_and_a_key_is_not_spent(owned: Hub) -> None:
     ann, bob = await begin(owned), Pipe(owned, user("bob"))
     op = wire.Send(**S, text="$1", agent="writer", key="k1")
@@ -155,7 +168,7 @@ async def test_it_survives_a_restart_and_its_deadline_denies(owned: Hub) -> None
     ann = await begin(owned)
     op = wire.Send(**S, text="$3", agent="writer")
     ident = (await ann.ask(op))["error"]["approval"]
-    session = owned.hot(next(iter(owned.sessions)))
+    session = owned.sessions.hot(next(iter(owned.sessions)))
     session.forget()  # folded again from the log
     assert (await ann.ask(op))["error"]["approval"] == ident
     card = session.index.card

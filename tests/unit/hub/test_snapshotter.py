@@ -8,6 +8,7 @@ import pytest
 from holdfast.engines.memory import MemoryEngine
 from holdfast.engines.port import Index, Key
 from holdfast.errors import Refused
+from holdfast.hub import operations
 from holdfast.hub.compacting import compact
 from holdfast.hub.hot import HotSession
 from holdfast.hub.hub import Hub
@@ -49,15 +50,14 @@ async def test_a_session_loads_as_it_was_evicted(hub: Hub) -> None:
     ann = Pipe(hub, user())
     await ann.ask(wire.Create(session="s1"))
     await talk(hub, ann, 20, producer="p")
-    session = hub.sessions.pop(KEY)
-    session.close()
+    session = hub.sessions[KEY]
+    hub.sessions.evict(session)
     before, view = state_of(session), encode(session.view.export())
     for stored in (False, True):
         if stored:
             await store(session)
         await hub.snapshot(ann.principal, "s1")
-        again = hub.sessions.pop(KEY)
-        again.close()
+        hub.sessions.evict(again := hub.sessions[KEY])
         assert state_of(again) == before
         assert encode(again.view.export()) == view
         assert again.snapshotter.snapshot_seq == (session.tail if stored else 0)
@@ -72,8 +72,8 @@ async def test_a_snapshot_that_compaction_overtook_is_not_used(hub: Hub) -> None
     await store(session)
     await talk(hub, ann, 10, first=11)
     before, view = state_of(session), encode(session.view.export())
-    assert await compact(session) == 19
-    hub.sessions.pop(KEY).close()
+    assert await compact(session, hub.engine) == 19
+    hub.sessions.evict(hub.sessions[KEY])
     await hub.snapshot(ann.principal, "s1")
     again = hub.sessions[KEY]
     assert encode(again.view.export()) == view
@@ -89,8 +89,8 @@ async def test_merged_frames_do_not_repeat_the_keys_a_snapshot_has(hub: Hub) -> 
     await store(session)
     await talk(hub, ann, 10, producer="p", first=11)
     before = state_of(session)
-    await compact(session)
-    hub.sessions.pop(KEY).close()
+    await compact(session, hub.engine)
+    hub.sessions.evict(hub.sessions[KEY])
     await hub.snapshot(ann.principal, "s1")
     assert hub.sessions[KEY].snapshotter.snapshot_seq > 0
     assert state_of(hub.sessions[KEY]) == before
@@ -132,14 +132,14 @@ async def test_a_session_deleted_while_it_is_loaded_is_deleted_and_not_damaged()
     first = Hub(engine)
     await first.open()
     ann = user()
-    await first.execute(ann, wire.Create(session="s1", agent="writer"))
+    await operations.execute(first, ann, wire.Create(session="s1", agent="writer"))
     second = Hub(engine)  # holds nothing in memory
     await second.open()
     engine.armed = True
     with pytest.raises(Refused) as refused:
-        await second.load_session(ann, "s1")
+        await second.sessions.load(ann, "s1")
     assert refused.value.code == "session.deleted"
-    await second.execute(ann, wire.Create(session="s1", agent="writer"))
-    assert (await second.load_session(ann, "s1")).tail == 1
+    await operations.execute(second, ann, wire.Create(session="s1", agent="writer"))
+    assert (await second.sessions.load(ann, "s1")).tail == 1
     await first.close(0)
     await second.close(0)

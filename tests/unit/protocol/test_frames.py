@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.hub.hot import batch_of
+from holdfast.hub.port import batch_of
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
 from holdfast.protocol.events import Event

@@ -23,7 +23,9 @@ from holdfast.errors import HoldfastError
 from holdfast.protocol import limits
 from holdfast.protocol.codec import parse, well_formed, well_formed_data
 
-Stream = AsyncIterable[Any] | Awaitable[AsyncIterable[Any]]
+__all__ = ["Call", "ModelAnswer", "ProviderFailed", "ProviderStream"]
+
+ProviderStream = AsyncIterable[Any] | Awaitable[AsyncIterable[Any]]
 """A provider's stream, or what gives one when it is awaited: the call of the provider's client, as it is."""
 
 _CLIENT_PACKAGES = frozenset({"openai", "anthropic", "httpx", "httpx2", "httpcore", "httpcore2"})
@@ -238,7 +240,7 @@ def call_id(run: RunContext, upstream: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def open_stream(stream: Stream) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+async def open_stream(stream: ProviderStream) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
     """The chunks of a provider's stream as plain objects. The stream is closed at the end, and with it its connection.
 
     Raises:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from holdfast.agents.adapters.answer import ModelAnswer, RunWriter, Stream, open_stream
-from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
+from holdfast.agents.adapters.answer import ModelAnswer, ProviderStream, RunWriter, open_stream
+from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, ToolSpecs
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.adapters.piece_writer import PieceWriter
 from holdfast.agents.run import RunContext
@@ -21,11 +21,13 @@ from holdfast.providers import pieces as p
 from holdfast.providers.messages_decoder import MessagesDecoder
 from holdfast.providers.usage import TokenUsage
 
+__all__ = ["converse", "relay"]
+
 _SHOWN = frozenset({"compaction", "container_upload"})  # blocks that are shown whole, by their names
 _APPENDED = frozenset({"signature", "content"})  # fields that come in pieces
 
 
-async def relay(run: RunContext, stream: Stream) -> ModelAnswer:
+async def relay(run: RunContext, stream: ProviderStream) -> ModelAnswer:
     """Write a stream of message events into the run as it comes: text, thinking, tool calls, sources, usage.
 
     Tools that Anthropic runs itself (web search, code execution, MCP …) are shown with what they were given and gave. The
@@ -41,7 +43,7 @@ async def relay(run: RunContext, stream: Stream) -> ModelAnswer:
     return await _read(RunWriter(run, _Requests.name), stream)
 
 
-async def _read(writer: RunWriter, stream: Stream) -> ModelAnswer:
+async def _read(writer: RunWriter, stream: ProviderStream) -> ModelAnswer:
     pieces = _EventWriter(writer)
     try:
         async with open_stream(stream) as events:
@@ -59,7 +61,7 @@ async def converse(
     *,
     model: str,
     max_tokens: int,
-    tools: Tools = (),
+    tools: ToolSpecs = (),
     prompt: str | None = None,
     rules: Rules | None = None,
     **options: Any,
@@ -117,12 +119,12 @@ class _Requests:
     def tool_schema(self, function: Function) -> dict[str, Any]:
         return {"name": function.name, "description": function.description, "input_schema": function.parameters}
 
-    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
+    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> ProviderStream:
         tool_options = {"tools": tools} if tools else {}
-        stream: Stream = self._client.messages.create(messages=messages, **tool_options, **self._options)
+        stream: ProviderStream = self._client.messages.create(messages=messages, **tool_options, **self._options)
         return stream
 
-    async def read(self, writer: RunWriter, stream: Stream) -> ModelAnswer:
+    async def read(self, writer: RunWriter, stream: ProviderStream) -> ModelAnswer:
         return await _read(writer, stream)
 
     def answer_messages(self, answer: ModelAnswer) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from holdfast.agents.adapters.answer import Call, ModelAnswer, RunWriter, Stream, call_id
+from holdfast.agents.adapters.answer import Call, ModelAnswer, ProviderStream, RunWriter, call_id
 from holdfast.agents.adapters.checkpoint import Checkpoint
 from holdfast.agents.adapters.framework import Question, Turn, ask_all, current_run, turns
 from holdfast.agents.adapters.functions import Function, functions
@@ -26,8 +26,11 @@ from holdfast.agents.run import RunContext
 from holdfast.errors import Refused
 from holdfast.protocol import limits
 from holdfast.protocol.codec import well_formed
+from holdfast.protocol.items import AttachmentEntry
 
-Tools = Iterable[Callable[..., Any] | Function | dict[str, Any]]
+__all__ = ["Rules", "ToolSpecs"]
+
+ToolSpecs = Iterable[Callable[..., Any] | Function | dict[str, Any]]
 """What the model may call: functions, ``Function``, and, as dicts in the provider's own form, tools it runs itself."""
 
 _PAUSE_TURN = "pause_turn"  # Anthropic's word for: send this back and I go on
@@ -83,10 +86,10 @@ class Provider(Protocol):
     def tool_schema(self, function: Function) -> dict[str, Any]:
         """A tool, in the API's form."""
 
-    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
+    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> ProviderStream:
         """Request an answer."""
 
-    async def read(self, writer: RunWriter, stream: Stream) -> ModelAnswer:
+    async def read(self, writer: RunWriter, stream: ProviderStream) -> ModelAnswer:
         """Write the stream into the run."""
 
     def answer_messages(self, answer: ModelAnswer) -> list[Any]:
@@ -146,7 +149,7 @@ class Conversation:
 
     run: RunContext
     provider: Provider
-    tools: Tools
+    tools: ToolSpecs
     rules: Rules
     prompt: str | None = None
     _functions: dict[str, Function] = field(init=False)
@@ -207,7 +210,7 @@ class Conversation:
             {"role": "user", "content": [*parts, *map(self._file_part, files)]},
         ]
 
-    async def _load_file(self, attachment: dict[str, Any]) -> FileContent:
+    async def _load_file(self, attachment: AttachmentEntry) -> FileContent:
         media_type = attachment.get("mediaType") or "application/octet-stream"
         return FileContent(attachment.get("name") or "file", media_type, await self.run.get_blob(attachment["blob"]))
 

@@ -147,7 +147,8 @@ def turns(run: RunContext, *, children: bool = False) -> list[Turn]:
         if item["kind"] == "message" and item["text"]:
             result.append(Turn("user" if item["role"] == "user" else "assistant", item["text"], item["id"], run=run_id))
         elif item["kind"] == "tool" and item["status"] == "done":
-            content = from_content(item.get("result") or json.dumps(str(item.get("error", {}).get("message", ""))))
+            error: Any = item.get("error", {})
+            content = from_content(item.get("result") or json.dumps(str(error.get("message", ""))))
             content = content if isinstance(content, str) else item["result"]
             result.append(
                 Turn(

@@ -14,6 +14,8 @@ import msgspec
 from holdfast.agents.run import RunContext
 from holdfast.errors import Refused
 
+__all__ = ["Function"]
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what every provider accepts
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 

@@ -29,6 +29,8 @@ from holdfast.agents.run import RunContext
 from holdfast.errors import Refused
 from holdfast.protocol import events as e
 
+__all__ = ["stream"]
+
 _TEXT_KEY = 0
 
 

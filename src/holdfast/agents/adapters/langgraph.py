@@ -23,7 +23,7 @@ from langgraph.types import Command, Interrupt
 
 from holdfast.agents.adapters.checkpoint import Checkpoint
 from holdfast.agents.adapters.framework import ask_all, turns
-from holdfast.agents.adapters.langgraph_calls import Calls
+from holdfast.agents.adapters.langgraph_calls import GraphCalls
 from holdfast.agents.adapters.langgraph_history import conversation
 from holdfast.agents.adapters.langgraph_interrupts import Responder, default_answer, questions, resume_value
 from holdfast.agents.adapters.langgraph_saver import SessionSaver
@@ -115,7 +115,7 @@ class _GraphRun:
         self._graph = graph.copy({"checkpointer": saver})
         self._saver = saver
         self._responder, self._wait, self._deadline_s = responder, wait, deadline_s
-        self.calls = Calls(run, saver, idempotent)
+        self.calls = GraphCalls(run, saver, idempotent)
         self._speakers = Speakers(run)
         self._rounds = Rounds(run)
         self._has_messages = "messages" in graph.channels

@@ -29,7 +29,7 @@ from langgraph._internal._constants import (
 )
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.prebuilt.tool_node import ToolCallRequest
-from langgraph.types import Command, Interrupt
+from langgraph.types import Interrupt
 
 from holdfast.agents.adapters.langgraph_saver import InterruptPosition, SessionSaver
 from holdfast.agents.adapters.langgraph_speakers import session_call_id
@@ -39,8 +39,7 @@ from holdfast.agents.results import to_data, to_model_text
 from holdfast.agents.run import RunContext
 from holdfast.errors import HoldfastError
 
-Result = ToolMessage | Command[Any] | list[ToolMessage | Command[Any]]
-Execute = Callable[[ToolCallRequest], Awaitable[Any]]
+ExecuteTool = Callable[[ToolCallRequest], Awaitable[Any]]
 
 _current_call: ContextVar[str] = ContextVar("holdfast langgraph call", default="")
 
@@ -80,7 +79,7 @@ class _Siblings:
             await self._idle.wait()
 
 
-class Calls:
+class GraphCalls:
     """The tool calls of one run of a graph."""
 
     def __init__(self, run: RunContext, saver: SessionSaver, idempotent: Container[str]) -> None:
@@ -129,7 +128,7 @@ class Calls:
             state.places = {ident: position for ident, position in state.places.items() if position.call != call}
 
     # --- calls
-    async def make(self, request: ToolCallRequest, execute: Execute) -> Any:
+    async def make(self, request: ToolCallRequest, execute: ExecuteTool) -> Any:
         """Make a call, or return its saved result; leave by an exception only when no call beside it is at work."""
         namespace = str(_configurable(request).get(CONFIG_KEY_CHECKPOINT_NS, ""))
         key = (namespace, _current_call.get())
@@ -153,7 +152,7 @@ class Calls:
             raise GraphInterrupt(tuple(siblings.interrupts))
         raise failure
 
-    async def _make_once(self, call: str, request: ToolCallRequest, execute: Execute) -> Any:
+    async def _make_once(self, call: str, request: ToolCallRequest, execute: ExecuteTool) -> Any:
         name, args = request.tool_call["name"], to_data(request.tool_call["args"])
         saved = self._saver.calls.results.get(call)
         if saved is not None:

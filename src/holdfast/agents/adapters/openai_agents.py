@@ -36,6 +36,8 @@ from holdfast.agents.run import RunContext
 from holdfast.protocol import limits
 from holdfast.protocol.codec import parse, well_formed, well_formed_data
 
+__all__ = ["run", "speak"]
+
 _NESTED_APPROVAL = "inside"  # why a call is paused inside which people are asked
 
 _nested_speaker: ContextVar[Speaker | None] = ContextVar("holdfast agent tool", default=None)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.agents.adapters.answer import ModelAnswer, RunWriter, Stream, open_stream
-from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
+from holdfast.agents.adapters.answer import ModelAnswer, ProviderStream, RunWriter, open_stream
+from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, ToolSpecs
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.adapters.piece_writer import PieceWriter, count
 from holdfast.agents.run import RunContext
@@ -18,10 +18,12 @@ from holdfast.providers import pieces as p
 from holdfast.providers.chat_decoder import ChatDecoder
 from holdfast.providers.usage import TokenUsage
 
+__all__ = ["converse", "relay"]
+
 _TEXT_KEY = 0  # of the one message of an answer
 
 
-async def relay(run: RunContext, stream: Stream) -> ModelAnswer:
+async def relay(run: RunContext, stream: ProviderStream) -> ModelAnswer:
     """Write a stream of chat completion chunks into the run as it comes: text, reasoning, refusal, tool calls, usage.
 
     Args:
@@ -34,7 +36,7 @@ async def relay(run: RunContext, stream: Stream) -> ModelAnswer:
     return await _read(RunWriter(run, _Completions.name), stream)
 
 
-async def _read(writer: RunWriter, stream: Stream) -> ModelAnswer:
+async def _read(writer: RunWriter, stream: ProviderStream) -> ModelAnswer:
     pieces = _ChunkWriter(writer)
     try:
         async with open_stream(stream) as chunks:
@@ -54,7 +56,7 @@ async def converse(
     client: Any,
     *,
     model: str,
-    tools: Tools = (),
+    tools: ToolSpecs = (),
     system: str = "",
     prompt: str | None = None,
     rules: Rules | None = None,
@@ -109,14 +111,14 @@ class _Completions:
         schema = {"name": function.name, "description": function.description, "parameters": function.parameters}
         return {"type": "function", "function": schema}
 
-    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
+    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> ProviderStream:
         tool_options = {"tools": tools} if tools else {}
-        stream: Stream = self._client.chat.completions.create(
+        stream: ProviderStream = self._client.chat.completions.create(
             messages=[*self._system, *messages], **tool_options, **self._options
         )
         return stream
 
-    async def read(self, writer: RunWriter, stream: Stream) -> ModelAnswer:
+    async def read(self, writer: RunWriter, stream: ProviderStream) -> ModelAnswer:
         return await _read(writer, stream)
 
     def answer_messages(self, answer: ModelAnswer) -> list[Any]:

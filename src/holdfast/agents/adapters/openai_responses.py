@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.agents.adapters.answer import ModelAnswer, RunWriter, Stream, open_stream
-from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, Tools
+from holdfast.agents.adapters.answer import ModelAnswer, ProviderStream, RunWriter, open_stream
+from holdfast.agents.adapters.conversation import CallResult, Conversation, FileContent, PastMessage, Rules, ToolSpecs
 from holdfast.agents.adapters.functions import Function
 from holdfast.agents.adapters.piece_writer import PieceWriter, count
 from holdfast.agents.run import RunContext
@@ -17,8 +17,10 @@ from holdfast.providers import pieces as p
 from holdfast.providers.responses_decoder import ResponsesDecoder
 from holdfast.providers.usage import TokenUsage
 
+__all__ = ["converse", "relay"]
 
-async def relay(run: RunContext, stream: Stream) -> ModelAnswer:
+
+async def relay(run: RunContext, stream: ProviderStream) -> ModelAnswer:
     """Write a stream of response events into the run as it comes: text, reasoning, refusal, tool calls, sources, usage.
 
     Tools that OpenAI runs itself (web search, code interpreter, MCP …) are shown with what they were given and gave.
@@ -33,7 +35,7 @@ async def relay(run: RunContext, stream: Stream) -> ModelAnswer:
     return await _read(RunWriter(run, _Requests.name), stream)
 
 
-async def _read(writer: RunWriter, stream: Stream) -> ModelAnswer:
+async def _read(writer: RunWriter, stream: ProviderStream) -> ModelAnswer:
     pieces = _EventWriter(writer)
     try:
         async with open_stream(stream) as events:
@@ -50,7 +52,7 @@ async def converse(
     client: Any,
     *,
     model: str,
-    tools: Tools = (),
+    tools: ToolSpecs = (),
     prompt: str | None = None,
     rules: Rules | None = None,
     **options: Any,
@@ -112,12 +114,12 @@ class _Requests:
             "strict": False,
         }
 
-    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> Stream:
+    def request(self, messages: list[Any], tools: list[dict[str, Any]]) -> ProviderStream:
         tool_options = {"tools": tools} if tools else {}
-        stream: Stream = self._client.responses.create(input=messages, **tool_options, **self._options)
+        stream: ProviderStream = self._client.responses.create(input=messages, **tool_options, **self._options)
         return stream
 
-    async def read(self, writer: RunWriter, stream: Stream) -> ModelAnswer:
+    async def read(self, writer: RunWriter, stream: ProviderStream) -> ModelAnswer:
         return await _read(writer, stream)
 
     def answer_messages(self, answer: ModelAnswer) -> list[Any]:

@@ -31,6 +31,8 @@ from holdfast.agents.results import to_data
 from holdfast.errors import Refused
 from holdfast.protocol import limits
 
+__all__ = ["output_text", "run", "sub"]
+
 
 async def run(
     run: ours.RunContext,

@@ -22,6 +22,8 @@ from holdfast.errors import HoldfastError
 from holdfast.protocol import events as e
 from holdfast.protocol import wire
 from holdfast.protocol.events import Event
+from holdfast.protocol.items import Item
+from holdfast.protocol.view_data import ViewData
 
 RECIPE: Final = Recipe(
     name="holdfast",
@@ -65,11 +67,12 @@ class EventTranslator:
                     self._piece("resolved", id=part["id"], word=part["status"])
             elif part["kind"] == "steer":
                 self._piece("steer", id=part["id"], text=part["text"])
-        for run in view["runs"].values():
-            self._run(run["id"], run["status"])
+        for entry in view["runs"].values():
+            self._run(entry["id"], entry["status"])
 
-    def _lost(self, view: dict[str, Any], part: dict[str, Any]) -> bool:
-        losses = view["runs"].get(part.get("run", ""), {}).get("losses", [])
+    def _lost(self, view: ViewData, part: Item) -> bool:
+        run = view["runs"].get(part.get("run", ""))
+        losses = run.get("losses", []) if run is not None else []
         return any(loss["attempt"] == part.get("attempt") for loss in losses)
 
     def event(self, event: Event) -> None:

@@ -23,7 +23,7 @@ from holdfast.engines.sqlite.store import Store
 from holdfast.engines.sqlite.transaction import Transaction
 from holdfast.engines.sqlite.watch import COMMITTED, DatabaseLost
 from holdfast.engines.sqlite.writes import Write
-from holdfast.errors import CommitFailed, HoldfastError
+from holdfast.errors import Code, CommitFailed, HoldfastError
 from holdfast.protocol import limits
 from holdfast.visible import logger
 
@@ -62,7 +62,7 @@ class WriterThread:
         self._unchecked_bytes = 0  # committed since the disk was looked at
         self.error = ""
         self.mode = OK
-        self._code = "disk.failed"  # what writes are refused with while it is failed
+        self._code: Code = "disk.failed"  # what writes are refused with while it is failed
         if not reserve.allocate():
             self._enter_full()
         self.counters = {"commits": 0, "writes": 0, "commit_bytes": 0, "refused": 0, "failures": 0, "reopened": 0}
@@ -220,7 +220,7 @@ class WriterThread:
             self._deliver([(write, CommitFailed("not_applied", _code(error), _describe(error))) for write in group])
 
     def _refuse(
-        self, group: Sequence[Write[Any]], code: str, is_refused: Callable[[Write[Any]], bool]
+        self, group: Sequence[Write[Any]], code: Code, is_refused: Callable[[Write[Any]], bool]
     ) -> list[Write[Any]]:
         """Refuse some of a group, nothing applied; answers the others."""
         reason = self.error if code == "disk.lost" else ""
@@ -255,7 +255,7 @@ class WriterThread:
         self._store.rescue()
         self._enter_failed("disk.lost")
 
-    def _enter_failed(self, code: str = "disk.failed") -> None:
+    def _enter_failed(self, code: Code = "disk.failed") -> None:
         self.mode, self._code = FAILED, code
         self.counters["failures"] += 1
         self._cached.clear()
@@ -340,7 +340,7 @@ def _describe(error: Exception) -> str:
     return f"{error} ({name})" if name else str(error)
 
 
-def _code(error: Exception) -> str:
+def _code(error: Exception) -> Code:
     if isinstance(error, apsw.BusyError):
         return "server.busy"
     return "engine.corrupt" if isinstance(error, (apsw.CorruptError, apsw.NotADBError)) else "server.internal"

@@ -1,6 +1,6 @@
 // Owns a run as people see it: who works, in what state, what became of each attempt, and its sub-agents below it.
 
-import { Button, clock, Glyph, hueOf, StateBadge } from "holdfast-look";
+import { Button, clock, Glyph, hueOf, StateBadge, StopReason } from "holdfast-look";
 import { ended, type Op, type RunState, siblingRuns, type View } from "holdfast-ai";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
@@ -31,6 +31,7 @@ export function RootRun({ node, ...context }: { node: RunNode } & RenderContext)
         <span class="siblings"><Versions all={siblingRuns(context.view.runs, run.input ?? "")} current={run} choose={(other) => chat.select({ run: other.id })} /></span>
       </header>
       <div class="body"><RunParts node={node} {...context} /></div>
+      <StopReason run={run} me={chat.me} />
       {run.error && <p class="failure">{run.error.message || run.error.code}</p>}
       {ended(run) && (
         <footer class="actions">
@@ -44,6 +45,7 @@ export function RootRun({ node, ...context }: { node: RunNode } & RenderContext)
 
 /** A sub-agent: a card that scrolls by itself, and folds to one line. */
 function SubRun({ node, ...context }: { node: RunNode } & RenderContext) {
+  const { me } = useChat();
   const [foldChoice, setFoldChoice] = useState<boolean | null>(null);
   const folded = foldChoice ?? node.superseded;
   const body = useRef<HTMLDivElement>(null);
@@ -62,6 +64,7 @@ function SubRun({ node, ...context }: { node: RunNode } & RenderContext) {
       <div class="body scroll" tabIndex={0} ref={body} onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
         atTail.current = scrollHeight - scrollTop - clientHeight < TAIL_PX;
       }}><RunParts node={node} {...context} /></div>
+      <StopReason run={run} above={context.view.runs.get(run.parent ?? "")} me={me} />
       {run.error && <p class="failure">{run.error.message || run.error.code}</p>}
     </section>
   );

@@ -50,7 +50,7 @@ function Row({ row, current }: { row: SessionRow; current: boolean }) {
   const chat = useChat();
   const { card = {} } = row;
   const status = card.approvals ? "waiting" : card.running || card.waiting ? "running" : card.queued ? "queued" : card.run ?? "completed";
-  const unread = row.unread > 0 && !current;
+  const unread = row.unread && !current;
   const preview = card.last?.text ?? "";
   const label = card.approvals ? `${card.approvals} waiting` : card.taken_by ? "taken over" : LABELLED_STATES.has(status) ? STATE_LABELS[status] : unread ? "new" : "";
   return (

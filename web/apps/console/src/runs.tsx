@@ -1,6 +1,6 @@
 // Owns runs: all that have not ended, lost and retried first; and one session's as a tree, with leases and attempts.
 
-import { Button, clock, hueOf, nameOf, StateBadge } from "holdfast-look";
+import { Button, clock, hueOf, nameOf, StateBadge, StopReason } from "holdfast-look";
 import { ended, type RunState, type Session } from "holdfast-ai";
 import { useState } from "preact/hooks";
 
@@ -74,6 +74,7 @@ function Branch({ run, runs, session }: { run: RunState; runs: readonly RunState
         {session !== null && !over && run.parent === undefined && <Button icon="stop" label="stop" kind="danger"
           onClick={() => void operator.perform(() => session.cancel({ run: run.id, force: run.cancel !== undefined }), `${run.agent} was asked to stop.`)} />}
       </div>
+      <StopReason run={run} above={runs.find(({ id }) => id === run.parent)} />
       {run.losses?.map(({ attempt, reason, ts }) => <p key={attempt} class="loss">Attempt {attempt} was lost at {clock(ts)}: {reason}.</p>)}
       {below.length > 0 && <ul>{below.map((child) => <Branch key={child.id} run={child} runs={runs} session={session} />)}</ul>}
     </li>

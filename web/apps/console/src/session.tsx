@@ -1,6 +1,6 @@
 // Owns the page of one session: who is here, what waits, what can be done; and its timeline, runs or raw events.
 
-import { Button, Glyph, hueOf, nameOf, useChanges } from "holdfast-look";
+import { Button, Glyph, hueOf, nameOf, Rule, StopReason, useChanges, wantedBy } from "holdfast-look";
 import { browserToolOf, ended, type ApprovalItem, type Session, type View } from "holdfast-ai";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
@@ -91,8 +91,9 @@ function PendingApprovals({ session }: { session: Session }) {
   return <>
     {decisions.length > 0 && <section><h2>Waits for a person</h2>{decisions.map((item) => (
       <article class="approval" key={item.id} data-status="pending">
-        <h3><Glyph name="waiting" />{nameOf(item.actor)} wants to run <code>{item.tool}</code>{item.requester ? ` for ${nameOf(item.requester)}` : ""}</h3>
+        <h3><Glyph name="waiting" />{nameOf(wantedBy(item))} wants to run <code>{item.tool}</code>{item.requester && wantedBy(item) !== item.requester ? ` for ${nameOf(item.requester)}` : ""}</h3>
         <pre tabIndex={0}>{JSON.stringify(item.args, null, 2)}</pre>
+        <Rule item={item} />
         <div class="row">
           <Button icon="completed" label="Approve" kind="primary" onClick={() => void decide(item, true)} />
           <Button icon="close" label="Deny" kind="danger" onClick={() => void decide(item, false)} />
@@ -127,6 +128,7 @@ function RunControls({ session, view }: { session: Session; view: View }) {
           <span><b>{run.agent}</b> <small>{run.id} · {run.status}{run.cancel ? ", stopping" : ""}</small></span>
           <Button icon="stop" label={run.cancel ? "stop now" : "stop"} kind="danger"
             onClick={() => void operator.perform(() => session.cancel({ run: run.id, force: run.cancel !== undefined }), `${run.agent} was asked to stop.`)} />
+          <StopReason run={run} />
         </div>
       ))}
       {running && (

@@ -1,13 +1,18 @@
 // Owns the one error this package throws on purpose.
 
+import type { Code } from "./codes.js";
+
 /** An error as the server sends it; further facts (`expected`, `by` …) ride along. */
 export interface WireError {
-  code: string;
+  code: AnyCode;
   message: string;
   fix?: string;
   retry?: boolean;
   [fact: string]: unknown;
 }
+
+/** A code of the table, or one that a newer server has. */
+export type AnyCode = Code | (string & {});
 
 /**
  * A refusal, or a failure to get an answer.
@@ -17,7 +22,7 @@ export interface WireError {
  */
 export class HoldfastError extends Error {
   override readonly name = "HoldfastError";
-  declare readonly code: string;
+  declare readonly code: AnyCode;
   declare readonly fix: string;
   declare readonly retry: boolean;
   /** Further facts the server gave, such as `by` and `decision`. */

@@ -1,7 +1,8 @@
 // The public names of holdfast-ai.
 
 export { Client, connect, type ConnectOptions } from "./client.js";
-export { HoldfastError, type WireError } from "./errors.js";
+export type { Code } from "./codes.js";
+export { HoldfastError, type AnyCode, type WireError } from "./errors.js";
 export type { Connection, RequestOptions, Status } from "./connection.js";
 export { Session } from "./session.js";
 export type { CancelOptions, InterruptOptions, ResolveOptions, SendOptions, WriteOptions } from "./session-options.js";

@@ -203,8 +203,12 @@ export interface SessionRow {
   created_ms: number;
   active_ms: number;
   read: number;
-  unread: number;
+  /** Whether something came after what the person has seen. */
+  unread: boolean;
   card: {
+    agent?: string;
+    labels?: Record<string, string>;
+    people?: string[];
     queued?: number;
     running?: number;
     waiting?: number;

@@ -15,6 +15,7 @@ from holdfast.edge.dialects.ag_ui.messages import content_of, result_id, result_
 from holdfast.edge.dialects.ag_ui.versions import Version
 from holdfast.protocol.events import Event
 from holdfast.protocol.patch import PatchError, apply_patch
+from holdfast.protocol.view import Entry
 
 AgUiEvent = dict[str, Any]
 """An AG-UI event."""
@@ -43,7 +44,7 @@ class RunInfo(msgspec.Struct):
     status: str
     parent: str | None = None
     name: str = ""
-    error: dict[str, Any] | None = None
+    error: Any = None
 
 
 class Content:
@@ -105,26 +106,28 @@ class Content:
             owner = self.subagent_of(run)
             self.calls[ident] = run
             name, parent = data.get("toolCallName", data.get("name")), data.get("parentMessageId", data.get("message"))
-            sent = self.tag_event(run, type="TOOL_CALL_START", toolCallId=ident, toolCallName=str(name or ""))
+            event = self.tag_event(run, type="TOOL_CALL_START", toolCallId=ident, toolCallName=str(name or ""))
             if isinstance(parent, str) and parent and self.owners.get(("message", parent), owner) == owner:
-                sent["parentMessageId"] = parent
-            return sent
+                event["parentMessageId"] = parent
+            return event
         self.owners[key] = self.subagent_of(run)
         role = "reasoning" if kind == "reasoning" else role_of(data.get("role", "assistant"))
-        sent = self.tag_event(run, type=TEXTS[kind][0], messageId=ident, role=role)
+        event = self.tag_event(run, type=TEXTS[kind][0], messageId=ident, role=role)
         name = data.get("name")
         if kind == "message" and isinstance(name, str) and name:
-            sent["name"] = name
+            event["name"] = name
         elif role == "assistant" and self.subagent_of(run):
-            sent["name"] = self.name_of(str(run))
-        return sent
+            event["name"] = self.name_of(str(run))
+        return event
 
-    def open_item(self, key: tuple[str, str], item: dict[str, Any]) -> list[AgUiEvent]:
+    def open_item(self, key: tuple[str, str], item: Entry) -> list[AgUiEvent]:
         """What is open in a view: its START and all its text, for a client takes what follows a START for the whole."""
         kind, ident = key
         _, content, _, field = TEXTS[kind]
-        sent, text = [self.start_event(key, item.get("run"), item)], item["args" if kind == "tool" else "text"]
-        return [*sent, self.tag_event(item.get("run"), type=content, **{field: ident}, delta=text)] if text else sent
+        events, text = [self.start_event(key, item.get("run"), item)], item["args" if kind == "tool" else "text"]
+        return (
+            [*events, self.tag_event(item.get("run"), type=content, **{field: ident}, delta=text)] if text else events
+        )
 
     def name_of(self, run: str) -> str:
         return self.runs[run].agent.rpartition("/")[2]
@@ -148,7 +151,7 @@ class Content:
         if not isinstance(ident, str) or ident in self.answered_calls:
             return []
         self.answered_calls.add(ident)
-        sent = self.close(("tool", ident)) if ("tool", ident) in self.texts else []
+        events = self.close(("tool", ident)) if ("tool", ident) in self.texts else []
         run = self.calls.pop(ident, event.run)
         result = {
             "messageId": result_id(ident),
@@ -156,7 +159,7 @@ class Content:
             "content": result_text(event.data),
             "role": "tool",
         }
-        return [*sent, self.tag_event(run, type="TOOL_CALL_RESULT", **result)]
+        return [*events, self.tag_event(run, type="TOOL_CALL_RESULT", **result)]
 
     # steps, state, activities, whatever else
     def set_steps(self, steps: list[tuple[str, str | None]]) -> list[AgUiEvent]:
@@ -204,11 +207,14 @@ class Content:
         ident, data = event.data.get("messageId"), event.data
         if not isinstance(ident, str):
             return []
-        sent = self.tag_event(
-            event.run, type="ACTIVITY_SNAPSHOT", messageId=ident, activityType=str(data.get("activityType", "")),
+        sent_event = self.tag_event(
+            event.run,
+            type="ACTIVITY_SNAPSHOT",
+            messageId=ident,
+            activityType=str(data.get("activityType", "")),
             content=content_of(data.get("content")),
-        )  # fmt: skip
-        return [{**sent, "replace": False} if data.get("replace") is False else sent]
+        )
+        return [{**sent_event, "replace": False} if data.get("replace") is False else sent_event]
 
     def on_activity_delta(self, event: Event) -> list[AgUiEvent]:
         ident, patch = event.data.get("messageId"), event.data.get("patch")
@@ -218,9 +224,9 @@ class Content:
         return [self.tag_event(event.run, type="ACTIVITY_DELTA", messageId=ident, activityType=kind, patch=patch)]
 
     def on_raw(self, event: Event) -> list[AgUiEvent]:
-        sent = self.tag_event(event.run, type="RAW", event=event.data.get("event", event.data))
+        sent_event = self.tag_event(event.run, type="RAW", event=event.data.get("event", event.data))
         source = event.data.get("source")
-        return [{**sent, "source": source} if isinstance(source, str) else sent]
+        return [{**sent_event, "source": source} if isinstance(source, str) else sent_event]
 
     def on_custom(self, event: Event) -> list[AgUiEvent]:
         name = str(event.data.get("name", ""))
@@ -232,13 +238,13 @@ class Content:
 
     def close_run(self, run: str | None) -> list[AgUiEvent]:
         """What a run has open, closed (FOLD-4)."""
-        sent = [one for key in [k for k, owner in self.texts.items() if owner == run] for one in self.close(key)]
+        events = [event for key in [k for k, owner in self.texts.items() if owner == run] for event in self.close(key)]
         for key, runs in list(self._steps.items()):
             self._steps[key] = [owner for owner in runs if owner != run]
             if not self._steps[key]:
                 del self._steps[key]
-                sent.append(self.tag_event(run, type="STEP_FINISHED", stepName=key[1]))
-        return sent
+                events.append(self.tag_event(run, type="STEP_FINISHED", stepName=key[1]))
+        return events
 
 
 def is_patch(patch: Any) -> bool:

@@ -6,13 +6,13 @@ message; what a client folds from events and what it is given here are the same 
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
 from holdfast.edge.dialects.ag_ui import user_message
 from holdfast.protocol import codec
 from holdfast.protocol.fold import View
-from holdfast.protocol.view import Item
+from holdfast.protocol.view import Entry
 
 ROLES: Final = frozenset({"developer", "system", "assistant", "user"})
 
@@ -24,7 +24,7 @@ def role_of(role: Any) -> str:
     return role if role in ROLES else "assistant"
 
 
-def name_of(view_runs: dict[str, dict[str, Any]], run: str | None) -> str:
+def name_of(view_runs: Mapping[str, Any], run: str | None) -> str:
     """Whose words these are, when they are a sub-agent's: the last part of its agent's name; else empty."""
     info = view_runs.get(run or "")
     return str(info["agent"]).rpartition("/")[2] if info is not None and info.get("parent") else ""
@@ -71,7 +71,7 @@ class MessageHistory:
 
     def without_text(self, texts: Container[tuple[str, str]]) -> list[AgUiMessage]:
         """The messages, without the text of these, by ``(kind, id)``: each is where it belongs, and empty."""
-        found = []
+        messages = []
         for message in self.messages:
             kind = "reasoning" if message["role"] == "reasoning" else "message"
             if (kind, message["id"]) in texts:
@@ -84,10 +84,10 @@ class MessageHistory:
                     for call in message["toolCalls"]
                 ]
                 message = {**message, "toolCalls": calls}
-            found.append(message)
-        return found
+            messages.append(message)
+        return messages
 
-    def _add(self, item: Item, ident: str, **fields: Any) -> AgUiMessage:
+    def _add(self, item: Entry, ident: str, **fields: Any) -> AgUiMessage:
         message: AgUiMessage = {"id": ident, **fields}
         run = item.get("run")
         name = name_of(self._view.runs, run)
@@ -99,11 +99,11 @@ class MessageHistory:
         self._by_id[ident] = message
         return message
 
-    def _set_owner(self, item: Item, kind: str) -> None:
+    def _set_owner(self, item: Entry, kind: str) -> None:
         run = item.get("run")
         self.owners[kind, item["id"]] = run if name_of(self._view.runs, run) else None
 
-    def message(self, item: Item) -> None:
+    def message(self, item: Entry) -> None:
         """Words of a person or an agent."""
         self._set_owner(item, "message")
         if item["role"] == "user" and user_message.is_continue_request(item):
@@ -120,25 +120,25 @@ class MessageHistory:
             else text
         )
         message = self._add(item, item["id"], role=role_of(item["role"]), content=content)
-        meta = user_message.stored_meta(meta)
-        message.update({field: meta[field] for field in ("name", "metadata") if field in meta})
+        stored = user_message.stored_meta(meta)
+        message.update({field: stored[field] for field in ("name", "metadata") if field in stored})
         if isinstance(item.get("name"), str) and item["name"]:
             message["name"] = item["name"]
 
-    def steer(self, item: Item) -> None:
+    def steer(self, item: Entry) -> None:
         """Words a person put into a running run."""
         self._add({**item, "run": None}, item["id"], role="user", content=item["text"])
 
-    def reasoning(self, item: Item) -> None:
+    def reasoning(self, item: Entry) -> None:
         """A piece of reasoning."""
         self._set_owner(item, "reasoning")
         self._add(item, item["id"], role="reasoning", content=item["text"])
 
-    def activity(self, item: Item) -> None:
+    def activity(self, item: Entry) -> None:
         """Something structured to show."""
         self._add(item, item["id"], role="activity", activityType=item["name"], content=content_of(item["content"]))
 
-    def tool(self, item: Item) -> None:
+    def tool(self, item: Entry) -> None:
         """A tool call, inside the assistant message it belongs to, and its result after that."""
         self._set_owner(item, "tool")
         parent = self.parent_of(item.get("message"), self.owners["tool", item["id"]])
@@ -167,9 +167,12 @@ class MessageHistory:
 
 
 _ADD: Final = {
-    "message": MessageHistory.message, "reasoning": MessageHistory.reasoning, "tool": MessageHistory.tool, "activity": MessageHistory.activity,
+    "message": MessageHistory.message,
+    "reasoning": MessageHistory.reasoning,
+    "tool": MessageHistory.tool,
+    "activity": MessageHistory.activity,
     "steer": MessageHistory.steer,
-}  # fmt: skip
+}
 
 
 def _list(value: Any) -> list[Any]:
@@ -178,7 +181,7 @@ def _list(value: Any) -> list[Any]:
 
 def comparable(messages: list[AgUiMessage]) -> list[tuple[Any, ...]]:
     """What makes two lists of messages the same to their reader; a client keeps its activities to itself."""
-    found = []
+    keys = []
     for message in messages:
         if message.get("role") == "activity":
             continue
@@ -192,5 +195,5 @@ def comparable(messages: list[AgUiMessage]) -> list[tuple[Any, ...]]:
             for call in _list(message.get("toolCalls"))
             if isinstance(call, dict) and isinstance(call.get("function", {}), dict)
         ]
-        found.append((message.get("id"), message.get("role"), content or "", calls))
-    return found
+        keys.append((message.get("id"), message.get("role"), content or "", calls))
+    return keys

@@ -8,15 +8,16 @@ front end asks its runtime for. A client that goes away stops nothing (CTL-1).
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from holdfast.edge.dialects.ag_ui.commands import AgUiCommands
 from holdfast.edge.dialects.ag_ui.content import AgUiEvent
-from holdfast.edge.dialects.ag_ui.input import DECODER, AgUiCommands, RunAgentInput
+from holdfast.edge.dialects.ag_ui.input import DECODER, RunAgentInput
 from holdfast.edge.dialects.ag_ui.stream import Stream
 from holdfast.edge.dialects.ag_ui.versions import Version, version_of
 from holdfast.edge.dialects.life_ids import incoming_id, outgoing_id
@@ -24,10 +25,12 @@ from holdfast.edge.listener import Listener
 from holdfast.edge.local_subscription import LocalSubscription, SubscriptionMessage
 from holdfast.edge.request import Requests, json_response
 from holdfast.edge.sse import COMMENT, HEADERS, SubscriptionResponse
-from holdfast.errors import HoldfastError, Refused
+from holdfast.errors import Code, HoldfastError, Refused
+from holdfast.hub import operations
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
+from holdfast.protocol.view_data import RunEntry
 from holdfast.session.access import Principal, authorise
 
 PREFIX: Final = "/v1/ag-ui/agent/{agent}"
@@ -90,8 +93,9 @@ class AgUi:
         nothing: list[AgUiEvent] = [] if run_input.messages else [{"type": "MESSAGES_SNAPSHOT", "messages": []}]
         return StreamingResponse(
             _once(_encode([{"type": "RUN_STARTED", **run}, *nothing, {"type": "RUN_FINISHED", **run}])),
-            headers=HEADERS, media_type="text/event-stream",
-        )  # fmt: skip
+            headers=HEADERS,
+            media_type="text/event-stream",
+        )
 
     async def stop(self, request: Request) -> Response:
         """Stop the agent's runs in a thread: ``{"stopped": true, "runs": […]}``."""
@@ -100,22 +104,21 @@ class AgUi:
             stop_request = codec.decode(raw, _STOP, "body") if raw.strip() else _Stop()
         thread, agent = codec.check_session_id(request.path_params["thread"]), request.path_params["agent"]
         authorise(principal, "control", thread)  # whether or not anything runs
-        life, _, raw = await self._hub.snapshot(principal, thread)
-        view = msgspec.json.decode(raw)
-        named = (
+        life, _, view = await self._hub.view(principal, thread)
+        run_id = (
             incoming_id(self._commands.run_of(principal, thread, stop_request.runId), life)
             if stop_request.runId
             else None
         )
         runs = [
             run["id"]
-            for run in view["runs"].values()
-            if run["status"] not in ENDED and (run["id"] == named if named else _is_of(run, agent))
+            for run in view.runs.values()
+            if run["status"] not in ENDED and (run["id"] == run_id if run_id else _is_of(run, agent))
         ]
         for run in runs:
             try:
                 op = wire.Cancel(session=thread, run=run, force=stop_request.force, incarnation=life)
-                await self._hub.execute(principal, op)
+                await operations.execute(self._hub, principal, op)
             except Refused as error:
                 if error.code != "run.ended":
                     raise
@@ -158,7 +161,9 @@ class AgUi:
                 if message is None:
                     yield COMMENT
                 elif stream.stale:
-                    await self._hub.attach_reader(subscription, stream.session, "snapshot")
+                    await operations.subscribe(
+                        self._hub, subscription, wire.Subscribe(session=stream.session, start="snapshot")
+                    )
             yield _encode(
                 [stream.run_error("connection.lost", f"{subscription.close_reason}: the run goes on; connect again.")]
             )
@@ -179,7 +184,7 @@ class AgUi:
         if message.op == "snapshot":
             return await self._snapshot_events(subscription.principal, stream, message, client_messages, state)
         if message.op == "closed":
-            raise Refused(message.code or "session.deleted")
+            raise Refused(cast(Code, message.code or "session.deleted"))
         return stream.events(message.events)
 
     async def _snapshot_events(
@@ -201,12 +206,12 @@ class AgUi:
         return stream.snapshot(message.seq or 0, View.load(view), client_messages, state)
 
     async def _older(self, principal: Principal, session: str, page: int) -> dict[str, Any]:
-        found = await self._hub.execute(principal, wire.History(session=session, page=page))
-        older: dict[str, Any] = msgspec.json.decode(found["page"])
+        result = await operations.execute(self._hub, principal, wire.History(session=session, page=page))
+        older: dict[str, Any] = msgspec.json.decode(result["page"])
         return older
 
 
-def _is_of(run: dict[str, Any], agent: str) -> bool:
+def _is_of(run: RunEntry, agent: str) -> bool:
     return run["agent"] == agent and "parent" not in run
 
 

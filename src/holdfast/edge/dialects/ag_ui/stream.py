@@ -7,7 +7,7 @@ does that waits for a tool of the client's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,13 +21,21 @@ from holdfast.protocol import browser_tools, ids
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
-from holdfast.protocol.view import ENDED
+from holdfast.protocol.view import ENDED, Entry
 from holdfast.session import families
 
 _CUSTOM_EVENTS: Final = frozenset(
-    {e.SOURCE_CITED, e.CANCEL_REQUESTED, e.CANCEL_DELIVERED, e.CANCEL_EFFECTIVE, e.STEER_DELIVERED, e.STEER_DROPPED,
-     e.HANDOFF_TAKEN, e.HANDOFF_RETURNED}
-)  # fmt: skip
+    {
+        e.SOURCE_CITED,
+        e.CANCEL_REQUESTED,
+        e.CANCEL_DELIVERED,
+        e.CANCEL_EFFECTIVE,
+        e.STEER_DELIVERED,
+        e.STEER_DROPPED,
+        e.HANDOFF_TAKEN,
+        e.HANDOFF_RETURNED,
+    }
+)
 """Events of ours that AG-UI has no name for and an application may want to show: CUSTOM."""
 _ANSWER_SCHEMA: Final = {
     "type": "object",
@@ -58,9 +66,14 @@ class Stream(Content):
     """
 
     def __init__(
-        self, version: Version, session: str, run: str, targets: set[str] | None, actor: str = "",
+        self,
+        version: Version,
+        session: str,
+        run: str,
+        targets: set[str] | None,
+        actor: str = "",
         tools: frozenset[str] = frozenset(),
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(version)
         self._actor = actor
         self._tools = tools
@@ -98,34 +111,34 @@ class Stream(Content):
         """
         history = MessageHistory(self.session, view, subagents=self.version.subagents)
         self._load(seq, view, history)
-        sent: list[AgUiEvent] = []
+        events: list[AgUiEvent] = []
         if not self._started:
             self._started = True
-            sent.append(self._run_started(seq, last_outcome(view) if self._joining else None))
-        shown = view.visible()
-        open_items = {(i["kind"], i["id"]): i for i in shown if i["kind"] in TEXTS and i["status"] == "open"}
+            events.append(self._run_started(seq, last_outcome(view) if self._joining else None))
+        visible: list[Entry] = [*view.visible()]
+        open_items = {(i["kind"], i["id"]): i for i in visible if i["kind"] in TEXTS and i["status"] == "open"}
         has_new_text = any(item["length"] for key, item in open_items.items() if key not in self.texts)
         send_messages = client_messages is None or has_new_text or not _covers(history, view, client_messages)
         for key in [key for key in self.texts if send_messages or key not in open_items]:
-            sent += self.close(key)
+            events += self.close(key)
         if send_messages:  # what is open has no text in it: that is sent from its beginning below
-            sent.append(
+            events.append(
                 {"type": "MESSAGES_SNAPSHOT", "messages": history.without_text(open_items), "metadata": _ALL_ACTIVITIES}
             )
         if client_messages is None or state != view.state:
-            sent.append({"type": "STATE_SNAPSHOT", "snapshot": view.state})
+            events.append({"type": "STATE_SNAPSHOT", "snapshot": view.state})
         self.state = view.state
         for ident, run in self.runs.items():
             if run.parent is not None:
-                sent += self._subagent_ended(ident) if run.status in ENDED else self._subagent_started(ident)
+                events += self._subagent_ended(ident) if run.status in ENDED else self._subagent_started(ident)
         for key, item in open_items.items():
             self.lengths[key] = item["length"]
             if key not in self.texts:
-                sent += self.open_item(key, item)
-        sent += self.set_steps(
-            [(i["name"], i.get("run")) for i in shown if i["kind"] == "step" and i["status"] == "open"]
+                events += self.open_item(key, item)
+        events += self.set_steps(
+            [(i["name"], i.get("run")) for i in visible if i["kind"] == "step" and i["status"] == "open"]
         )
-        return sent
+        return events
 
     def _load(self, seq: int, view: View, history: MessageHistory) -> None:
         self.stale = False
@@ -152,15 +165,15 @@ class Stream(Content):
         self.run = self.run or next(
             (outgoing_id(run, self.life) for run in sorted(self.targets)), f"{self.session}.{seq}"
         )
-        sent = {"type": "RUN_STARTED", "threadId": self.session, "runId": self.run}
+        event = {"type": "RUN_STARTED", "threadId": self.session, "runId": self.run}
         if self.version.declared:
-            sent["protocolVersion"] = self.version.declared
-        about = {
+            event["protocolVersion"] = self.version.declared
+        metadata = {
             "runs": [outgoing_id(run, self.life) for run in sorted(self.targets)],
             "seq": seq,
             **({"last": last} if last else {}),
         }
-        return {**sent, "metadata": {"holdfast": about}}
+        return {**event, "metadata": {"holdfast": metadata}}
 
     # --- events
     def events(self, events: list[Event]) -> list[AgUiEvent]:
@@ -170,8 +183,8 @@ class Stream(Content):
             if event.last <= self.seq:
                 continue
             self.seq = event.last
-            for one in self._event(event):
-                sent.append({**one, "timestamp": event.ts})
+            for wire_event in self._event(event):
+                sent.append({**wire_event, "timestamp": event.ts})
         return sent
 
     def _event(self, event: Event) -> list[AgUiEvent]:
@@ -219,7 +232,7 @@ class Stream(Content):
         self._add_approval(str(event.data.get("approvalId")), event.run, event.data)
         return []
 
-    def _add_approval(self, ident: str, run: str | None, data: dict[str, Any]) -> None:
+    def _add_approval(self, ident: str, run: str | None, data: Mapping[str, Any]) -> None:
         tool = data.get("tool")
         if browser_tools.purpose(data) == browser_tools.CALL:
             self._browser_calls[ident] = (
@@ -237,20 +250,24 @@ class Stream(Content):
         self._approvals.pop(ident, None)
         return [self._as_custom(event)]
 
-    def _interrupt(self, ident: str, run: str | None, data: dict[str, Any]) -> AgUiEvent:
+    def _interrupt(self, ident: str, run: str | None, data: Mapping[str, Any]) -> AgUiEvent:
         """An approval as an interrupt of AG-UI 1.0."""
         tool, deadline = data.get("tool"), data.get("deadline")
         action = {name: data.get(name) for name in ("tool", "args", "hash", "default")}
-        sent = self.tag_event(
-            run, id=ids.bind(ident, self.life), reason="confirmation", message=f"May {tool} be called?", responseSchema=_ANSWER_SCHEMA,
+        interrupt = self.tag_event(
+            run,
+            id=ids.bind(ident, self.life),
+            reason="confirmation",
+            message=f"May {tool} be called?",
+            responseSchema=_ANSWER_SCHEMA,
             metadata={"holdfast": {**action, "run": run}},
-        )  # fmt: skip
+        )
         call = data.get("toolCallId", data.get("call"))
         if isinstance(call, str):
-            sent["toolCallId"] = call
+            interrupt["toolCallId"] = call
         if isinstance(deadline, int):
-            sent["expiresAt"] = datetime.fromtimestamp(deadline / 1_000, UTC).isoformat().replace("+00:00", "Z")
-        return sent
+            interrupt["expiresAt"] = datetime.fromtimestamp(deadline / 1_000, UTC).isoformat().replace("+00:00", "Z")
+        return interrupt
 
     # --- runs
     def on_run_queued(self, event: Event) -> list[AgUiEvent]:
@@ -293,7 +310,9 @@ class Stream(Content):
             self._last = ident
         for approval in [a for a, i in self._approvals.items() if i["metadata"]["holdfast"]["run"] == ident]:
             del self._approvals[approval]
-        self._browser_calls = {ask: about for ask, about in self._browser_calls.items() if about[0] != ident}
+        self._browser_calls = {
+            ask: browser_call for ask, browser_call in self._browser_calls.items() if browser_call[0] != ident
+        }
         return [*self.close_run(event.run), *self._subagent_ended(ident)]
 
     def _subagent_started(self, ident: str) -> list[AgUiEvent]:
@@ -301,12 +320,12 @@ class Stream(Content):
             return []
         self._subagents[ident] = None
         run = self.runs[ident]
-        sent: AgUiEvent = {"type": "SUBAGENT_STARTED", "subagentRunId": ident, "name": self.name_of(ident)}
+        event: AgUiEvent = {"type": "SUBAGENT_STARTED", "subagentRunId": ident, "name": self.name_of(ident)}
         if run.name:
-            sent["description"] = run.name
+            event["description"] = run.name
         if run.parent in self._subagents or run.parent in self._ended_subagents:
-            sent["parentSubagentRunId"] = run.parent
-        return [self._for_version(sent)]
+            event["parentSubagentRunId"] = run.parent
+        return [self._for_version(event)]
 
     def _subagent_ended(self, ident: str) -> list[AgUiEvent]:
         if ident not in self._subagents:
@@ -321,29 +340,29 @@ class Stream(Content):
         code, message = error_of(run)
         return [self._for_version({"type": "SUBAGENT_ERROR", "subagentRunId": ident, "code": code, "message": message})]
 
-    def _for_version(self, sent: AgUiEvent) -> AgUiEvent:
+    def _for_version(self, event: AgUiEvent) -> AgUiEvent:
         """A SUBAGENT event, in words the client's version has."""
         if self.version.subagents:
-            return sent
-        value = {name: field for name, field in sent.items() if name != "type"}
-        return {"type": "CUSTOM", "name": sent["type"], "value": value}
+            return event
+        value = {name: field for name, field in event.items() if name != "type"}
+        return {"type": "CUSTOM", "name": event["type"], "value": value}
 
     # --- the end
     def end_events(self) -> list[AgUiEvent]:
         """The end of the AG-UI run, when its time has come: all its runs have ended, or one waits for people or the client."""
         if self.stale or not self._started:
             return []
-        waits = [
+        interrupts = [
             sent for ident, sent in self._approvals.items() if self._is_target(sent["metadata"]["holdfast"]["run"])
         ]
         calls = [call for run, call in self._browser_calls.values() if call is not None and self._is_target(run)]
         live = [ident for ident in self.targets if ident in self.runs and self.runs[ident].status not in ENDED]
-        if live and not waits and not calls:
+        if live and not interrupts and not calls:
             return []
-        sent = self._close_all([i["id"] for i in waits])
+        sent = self._close_all([i["id"] for i in interrupts])
         finished: AgUiEvent = {"type": "RUN_FINISHED", "threadId": self.session, "runId": self.run}
-        if waits:
-            return [*sent, {**finished, "outcome": {"type": "interrupt", "interrupts": waits}}]
+        if interrupts:
+            return [*sent, {**finished, "outcome": {"type": "interrupt", "interrupts": interrupts}}]
         if live:
             return [*sent, {**finished, "outcome": self._success(calls)}]
         last = self.runs.get(self._last or next((run for run in reversed(self.runs) if run in self.targets), ""))
@@ -368,14 +387,14 @@ class Stream(Content):
             run = info.parent if info is not None else None
         return run is not None
 
-    def _close_all(self, waits: list[str]) -> list[AgUiEvent]:
+    def _close_all(self, interrupts: list[str]) -> list[AgUiEvent]:
         """Everything that is still open, closed: a client takes no end before that."""
-        sent = [one for run in dict.fromkeys(self.open_runs()) for one in self.close_run(run)]
+        events = [closing for run in dict.fromkeys(self.open_runs()) for closing in self.close_run(run)]
         for ident in reversed(list(self._subagents)):
-            outcome: AgUiEvent = {"type": "suspended", **({"interruptIds": waits} if waits else {})}
-            sent.append(self._for_version({"type": "SUBAGENT_FINISHED", "subagentRunId": ident, "outcome": outcome}))
+            outcome: AgUiEvent = {"type": "suspended", **({"interruptIds": interrupts} if interrupts else {})}
+            events.append(self._for_version({"type": "SUBAGENT_FINISHED", "subagentRunId": ident, "outcome": outcome}))
         self._subagents.clear()
-        return sent
+        return events
 
 
 def _covers(history: MessageHistory, view: View, client_messages: list[AgUiMessage]) -> bool:

@@ -23,7 +23,7 @@ from holdfast.protocol import ids
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.protocol.fold import View
-from holdfast.protocol.view import ENDED, UNFINISHED, Item
+from holdfast.protocol.view import ENDED, UNFINISHED, Entry
 
 _CHANGED_ITEM: Final = {
     e.TEXT_START: ("message", "messageId"), e.TEXT_CONTENT: ("message", "messageId"), e.TEXT_END: ("message", "messageId"),
@@ -158,13 +158,13 @@ class Answer:
             yield {"type": "error", "errorText": f"run {self.run!r:.80} is not in this session's window"}
             return
         if self._parts.start_message():
-            about = {"session": self.session, "run": self.run, "agent": root["agent"], "input": root.get("input")}
-            yield {"type": "start", "messageId": self.run, "messageMetadata": {"holdfast": about}}
+            metadata = {"session": self.session, "run": self.run, "agent": root["agent"], "input": root.get("input")}
+            yield {"type": "start", "messageId": self.run, "messageMetadata": {"holdfast": metadata}}
             if not continues:  # within a step the SDK finds the tool calls it has
                 yield {"type": "start-step"}
         yield from self._all_items(self._answer_state(root))
 
-    def _add_call(self, item: Item) -> None:
+    def _add_call(self, item: Entry) -> None:
         if item["kind"] in ("tool", "approval"):
             self._parts.calls.add_item(item)
 
@@ -183,10 +183,10 @@ class Answer:
 
     def _all_items(self, state: AnswerState | None = None) -> Iterator[Chunk]:
         self._view.export()  # open texts are joined now
-        entries: list[tuple[int, Item | None, dict[str, Any]]] = [(i["seq"], i, {}) for i in self._view.items]
+        entries: list[tuple[int, Entry, Entry]] = [(i["seq"], i, {}) for i in self._view.items]
         entries += [(run["seq"], None, run) for ident, run in self._view.runs.items() if ident != self.run]
         entries += [(state.seq, None, {})] if state is not None and state.value else []
-        for _, item, run in sorted(entries, key=lambda thing: thing[0]):
+        for _, item, run in sorted(entries, key=lambda entry: entry[0]):
             if item is not None or run:
                 yield from self._parts.item_chunks(item) if item is not None else self._parts.sub_run_chunks(run)
             elif state is not None:
@@ -239,8 +239,8 @@ class Answer:
             yield from self._parts.calls.pause()
             open_, calls = self._parts.unfinished(self._view.items), self._parts.calls
             cited = self._parts.source_counts(open_)
-            about = (open_, cited, calls.merged_approvals, calls.pending_parts, calls.step)
-            position = ClientPosition(frozenset(), self._incarnation, self._seq, *about)
+            position_fields = (open_, cited, calls.merged_approvals, calls.pending_parts, calls.step)
+            position = ClientPosition(frozenset(), self._incarnation, self._seq, *position_fields)
             metadata = {
                 "since": encode(position).decode()
             }  # one string: the SDK merges objects, and would keep what is over
@@ -249,29 +249,29 @@ class Answer:
             reason = {} if self._version < 6 else {"finishReason": "tool-calls"}
             yield {"type": "finish", **reason, "messageMetadata": {"holdfast": metadata}}
 
-    def _end(self, root: dict[str, Any]) -> Iterator[Chunk]:
+    def _end(self, root: Entry) -> Iterator[Chunk]:
         yield from self._parts.calls.finish()
         status = root["status"]
-        about: dict[str, Any] = {"status": status}
+        metadata: dict[str, Any] = {"status": status}
         if self._usage:
-            about["usage"] = dict(self._usage)
+            metadata["usage"] = dict(self._usage)
         if status == "completed":
             reason = {} if self._version < 6 else {"finishReason": "stop"}
             yield {"type": "finish-step"}
-            yield {"type": "finish", **reason, "messageMetadata": {"holdfast": about}}
+            yield {"type": "finish", **reason, "messageMetadata": {"holdfast": metadata}}
             return
         error = root.get("error") or {}
         by, why = (root.get("cancel", {}).get(field) for field in ("by", "reason"))
-        about |= {name: value for name, value in (("error", error), ("by", by), ("reason", why)) if value}
-        yield {"type": "message-metadata", "messageMetadata": {"holdfast": about}}
+        metadata |= {name: value for name, value in (("error", error), ("by", by), ("reason", why)) if value}
+        yield {"type": "message-metadata", "messageMetadata": {"holdfast": metadata}}
         if status == "cancelled":
             yield {
                 "type": "abort",
                 **({"reason": f"cancelled by {by}{f': {why}' if why else ''}"} if by and self._version >= 6 else {}),
             }
         else:
-            words = error.get("message") or ("no worker finished it" if status == "lost" else "the agent failed")
-            yield {"type": "error", "errorText": f"{status}: {words}"}
+            text = error.get("message") or ("no worker finished it" if status == "lost" else "the agent failed")
+            yield {"type": "error", "errorText": f"{status}: {text}"}
 
     def _waits_for_client(self) -> bool:
         """It must decide, or run a tool, before more can be expected: the SDK sends its answer when the stream has ended."""
@@ -281,7 +281,8 @@ class Answer:
                 run = item["run"]
                 while run is not None:  # those above wait for it
                     blocked.add(run)
-                    run = self._view.runs.get(run, {}).get("parent")
+                    above = self._view.runs.get(run)
+                    run = above.get("parent") if above is not None else None
         return bool(blocked) and all(
             item.get("status") not in UNFINISHED
             or item["run"] in blocked

@@ -14,7 +14,7 @@ import msgspec
 from holdfast.errors import Refused
 from holdfast.protocol import browser_tools, limits
 from holdfast.protocol.codec import canonical, check_value, decode
-from holdfast.protocol.view import ENDED, Item
+from holdfast.protocol.view import ENDED, Entry
 
 Chunk = dict[str, Any]
 _ANY: Final = msgspec.json.Decoder()
@@ -64,9 +64,9 @@ class CallParts:
         self._client = client
         self._stages: dict[str, str] = {}  # where each stands
         self._sent_chars: dict[str, int] = {}  # characters of arguments
-        self._calls: dict[str, Item] = {}
-        self._approvals: dict[str, Item] = {}
-        self._about_call: dict[str, dict[str, Item]] = {}  # approvals by the call they are about
+        self._calls: dict[str, Entry] = {}
+        self._approvals: dict[str, Entry] = {}
+        self._about_call: dict[str, dict[str, Entry]] = {}  # approvals by the call they are about
         self._decided: frozenset[str] = frozenset()
         self._approved_actions: dict[tuple[str, str, bytes], str] = {}  # run, tool, arguments: the approval
         self._client_calls: set[str] = set()  # calls to tools in a browser that the client is to run
@@ -77,7 +77,7 @@ class CallParts:
         """The view is another one: its items are learned anew."""
         self._calls, self._approvals, self._about_call = {}, {}, {}
 
-    def add_item(self, item: Item) -> None:
+    def add_item(self, item: Entry) -> None:
         """A call or an approval there is, before anything of it is sent."""
         if item["kind"] == "tool":
             self._calls[item["id"]] = item
@@ -88,11 +88,11 @@ class CallParts:
             self._about_call.setdefault(call, {})[item["id"]] = item
 
     @property
-    def approvals(self) -> Iterable[Item]:
+    def approvals(self) -> Iterable[Entry]:
         """All there are."""
         return self._approvals.values()
 
-    def awaits(self, approval: Item) -> bool:
+    def awaits(self, approval: Entry) -> bool:
         """Whether nothing can come of an approval before the client comes back: it has not answered, and can."""
         if approval["status"] != "pending" or approval["id"] in self._decided:
             return False
@@ -100,43 +100,49 @@ class CallParts:
             return self._offered_call(approval) is not None
         return self._client.version >= 6
 
-    def _offered_call(self, approval: Item) -> str | None:
+    def _offered_call(self, approval: Entry) -> str | None:
         """The call to a tool in a browser that an approval offers to this client."""
         return browser_tools.offered_call(approval["tool"], approval["args"], self._client.actor, self._client.tools)
 
-    def _approvals_of(self, call: Item) -> Iterable[Item]:
+    def _approvals_of(self, call: Entry) -> Iterable[Entry]:
         return self._about_call.get(call["id"], {}).values()
 
-    def _in_browser(self, call: Item) -> bool:
+    def _in_browser(self, call: Entry) -> bool:
         return any(browser_tools.is_call(a) for a in self._approvals_of(call))
 
-    def _matching_approvals(self, call: Item) -> list[Item]:
+    def _matching_approvals(self, call: Entry) -> list[Entry]:
         """The approvals of the very action that a call is."""
         return [a for a in self._approvals_of(call) if _same_action(call, a)] if self._client.version >= 6 else []
 
-    def _in_progress(self, call: Item) -> bool:
+    def _in_progress(self, call: Entry) -> bool:
         """Whether a call is neither done, nor its part waits for an answer."""
         return (
             self._status(call) in ("open", "called") and not self._in_browser(call) and not self._awaits_approval(call)
         )
 
-    def _awaits_approval(self, call: Item) -> bool:
+    def _awaits_approval(self, call: Entry) -> bool:
         """Whether people are asked about a call in its own part."""
         return any(
             a["status"] == "pending" and call["id"] in self.approval_parts.get(a["id"], ())
             for a in self._approvals_of(call)
         )
 
-    def _status(self, call: Item) -> Any:
+    def _status(self, call: Entry) -> Any:
         """A call that a browser is asked for is not cut when the worker is let go or lost: the next attempt waits on."""
         live = self.runs.get(call.get("run", ""), {}).get("status") not in ENDED
         return "called" if call["status"] == "cut" and live and self._in_browser(call) else call["status"]
 
     # --- what an earlier stream sent
     def restore(
-        self, items: list[Item], seq: int, open_: dict[str, int], merged_approvals: dict[str, str], approval_parts: dict[str, list[str]],
-        step: list[str], decided: frozenset[str],
-    ) -> None:  # fmt: skip
+        self,
+        items: list[Entry],
+        seq: int,
+        open_: dict[str, int],
+        merged_approvals: dict[str, str],
+        approval_parts: dict[str, list[str]],
+        step: list[str],
+        decided: frozenset[str],
+    ) -> None:
         """An earlier stream sent the client everything up to ``seq``, except what was ``open_`` then."""
         self._decided, self.merged_approvals, self.approval_parts, self._step = (
             decided,
@@ -174,16 +180,16 @@ class CallParts:
             if self._stages.get(f"approval:{ident}") != DONE
         }
 
-    def unfinished(self, items: Iterable[Item]) -> dict[str, int]:
+    def unfinished(self, items: Iterable[Entry]) -> dict[str, int]:
         """What ``restore`` must know later, as it travels in the message's metadata."""
-        found = {}
+        open_ = {}
         for item in items:
             key = _key(item)
             if item["kind"] == "tool" and self._stages.get(key) != DONE:
-                found[key] = {None: 0, "called": -2, "cut": -3}.get(self._stages.get(key), -1)
+                open_[key] = {None: 0, "called": -2, "cut": -3}.get(self._stages.get(key), -1)
             elif item["kind"] == "approval" and self._stages.get(key) in ("pending", "granted"):
-                found[key] = -1 if self._stages[key] == "pending" else -2
-        return found
+                open_[key] = -1 if self._stages[key] == "pending" else -2
+        return open_
 
     # --- steps
     def _step_in_progress(self, *, but: str = "") -> bool:
@@ -192,7 +198,7 @@ class CallParts:
             ident != but and ident in self._calls and self._in_progress(self._calls[ident]) for ident in self._step
         )
 
-    def _parent_in_progress(self, call: Item) -> bool:
+    def _parent_in_progress(self, call: Entry) -> bool:
         """Whether a call of a run above goes on in the last step: an agent that is used as a tool has made this one."""
         ancestors, run = set(), self.runs.get(call.get("run", ""), {}).get("parent")
         while run in self.runs:
@@ -215,10 +221,10 @@ class CallParts:
                 yield from self._separate_part(approval)
 
     # --- chunks
-    def _run_metadata(self, item: Item) -> dict[str, Any]:
+    def _run_metadata(self, item: Entry) -> dict[str, Any]:
         run = item.get("run")
-        about = {"run": run, "agent": self.runs[run]["agent"]} if run != self._root and run in self.runs else {}
-        return {"providerMetadata": {"holdfast": about}} if about else {}
+        fields = {"run": run, "agent": self.runs[run]["agent"]} if run != self._root and run in self.runs else {}
+        return {"providerMetadata": {"holdfast": fields}} if fields else {}
 
     def append_delta(self, ident: str, delta: str) -> Iterator[Chunk]:
         """The arguments of a call that the client knows grow."""
@@ -227,7 +233,7 @@ class CallParts:
             self._sent_chars[key] += len(delta)
             yield {"type": "tool-input-delta", "toolCallId": ident, "inputTextDelta": delta}
 
-    def call_chunks(self, item: Item) -> Iterator[Chunk]:
+    def call_chunks(self, item: Entry) -> Iterator[Chunk]:
         """What the client does not know of a call."""
         key, ident, status, args = _key(item), item["id"], self._status(item), item["args"]
         stage = self._stages.get(key)
@@ -269,14 +275,14 @@ class CallParts:
             self._stages[key] = DONE if status == "done" else "cut"
             yield _output_chunk(item, self.merged_approvals.get(ident) or ident)
 
-    def _call_fields(self, item: Item) -> Chunk:
+    def _call_fields(self, item: Entry) -> Chunk:
         ident = item["id"]
         return {"toolCallId": ident, "toolName": item["name"], "providerExecuted": ident not in self._client_calls}
 
-    def _may_be_approved(self, item: Item) -> bool:
+    def _may_be_approved(self, item: Entry) -> bool:
         return any(run == item.get("run") and tool == item["name"] for run, tool, _ in self._approved_actions)
 
-    def _merge(self, item: Item) -> bool:
+    def _merge(self, item: Entry) -> bool:
         """Whether the call is the very action that was approved; they are one part then."""
         approval = self._approved_actions.pop(
             (item.get("run", ""), item["name"], canonical(parse_json(item["args"]))), None
@@ -288,7 +294,7 @@ class CallParts:
         return True
 
     # --- what allows them
-    def approval_chunks(self, item: Item) -> Iterator[Chunk]:
+    def approval_chunks(self, item: Entry) -> Iterator[Chunk]:
         """What the client does not know of an approval; of versions that know approvals."""
         if browser_tools.is_call(item):
             yield from self._offer_to_client(item)
@@ -318,22 +324,22 @@ class CallParts:
         if call is not None:
             yield from self.call_chunks(call)
 
-    def _record_approved(self, item: Item) -> None:
+    def _record_approved(self, item: Entry) -> None:
         """An approval that names no call is one with the first call of the same action."""
         if "call" not in item:
             self._approved_actions[item["run"], item["tool"], canonical(item["args"])] = item["id"]
 
-    def _matching_call(self, approval: Item) -> Item | None:
+    def _matching_call(self, approval: Entry) -> Entry | None:
         """The call that an approval is one with."""
         call = self._calls.get(approval.get("call", ""))
         return call if call is not None and _same_action(call, approval) else None
 
-    def _parts_of(self, approval: Item) -> list[str]:
+    def _parts_of(self, approval: Entry) -> list[str]:
         """The parts in which an approval was asked for; where a client forgot that, the part where it would be."""
         call = self._matching_call(approval)
         return self.approval_parts.get(approval["id"]) or [call["id"] if call is not None else approval["id"]]
 
-    def _request_approval(self, item: Item, call: Item | None) -> Iterator[Chunk]:
+    def _request_approval(self, item: Entry, call: Entry | None) -> Iterator[Chunk]:
         """Ask for an approval: in the part of its call where that can be answered, else in one of its own."""
         if call is not None:
             yield from self.call_chunks(call)
@@ -349,16 +355,16 @@ class CallParts:
             yield from self._start_step()
         yield from self._separate_part(item)
 
-    def _separate_part(self, item: Item) -> Iterator[Chunk]:
+    def _separate_part(self, item: Entry) -> Iterator[Chunk]:
         parts = self.approval_parts.setdefault(item["id"], [])
         part = item["id"] if item["id"] not in parts else f"{item['id']}~{len(parts)}"
         parts.append(part)
         self._step.add(part)
-        about = {"toolCallId": part, "toolName": item["tool"], "input": item["args"], "providerExecuted": True}
-        yield {"type": "tool-input-available", **about, **self._run_metadata(item)}
+        fields = {"toolCallId": part, "toolName": item["tool"], "input": item["args"], "providerExecuted": True}
+        yield {"type": "tool-input-available", **fields, **self._run_metadata(item)}
         yield {"type": "tool-approval-request", "approvalId": item["id"], "toolCallId": part}
 
-    def _offer_to_client(self, item: Item) -> Iterator[Chunk]:
+    def _offer_to_client(self, item: Entry) -> Iterator[Chunk]:
         """A call for a tool in a browser: this client's, as long as nobody has it. Its part is sent once more then, as
         one to run; the output that comes of it, from wherever, makes it one that is not (``_output_chunk``)."""
         key, call = _key(item), self._offered_call(item)
@@ -367,8 +373,13 @@ class CallParts:
         self._stages[key] = DONE
         self._client_calls.add(call)
         args = item["args"]
-        about = {"toolCallId": call, "toolName": args.get("name"), "input": args.get("args"), "providerExecuted": False}
-        yield {"type": "tool-input-available", **about, **self._run_metadata(item)}
+        fields = {
+            "toolCallId": call,
+            "toolName": args.get("name"),
+            "input": args.get("args"),
+            "providerExecuted": False,
+        }
+        yield {"type": "tool-input-available", **fields, **self._run_metadata(item)}
 
     def finish(self) -> Iterator[Chunk]:
         """The run has ended: what was allowed and not done is sent as decided, so that no part stays open."""
@@ -377,31 +388,31 @@ class CallParts:
             if self._stages.get(_key(item)) == "granted" and part not in self._calls:
                 yield self._approval_output(item, part)
 
-    def _approval_output(self, item: Item, part: str) -> Chunk:
-        about = {f: item[f] for f in ("by", "note") if item.get(f)}
-        return {"type": "tool-output-available", "toolCallId": part, "output": {"approved": True, **about}}
+    def _approval_output(self, item: Entry, part: str) -> Chunk:
+        fields = {f: item[f] for f in ("by", "note") if item.get(f)}
+        return {"type": "tool-output-available", "toolCallId": part, "output": {"approved": True, **fields}}
 
 
-def _key(item: Item) -> str:
+def _key(item: Entry) -> str:
     return f"{item['kind']}:{item['id']}"
 
 
-def _same_action(call: Item, approval: Item) -> bool:
+def _same_action(call: Entry, approval: Entry) -> bool:
     """Whether an approval is of the very action that a call is; while it is written anew, it has been."""
     if call["name"] != approval["tool"]:
         return False
     return call["status"] == "open" or canonical(parse_json(call["args"])) == canonical(approval["args"])
 
 
-def _output_chunk(item: Item, ident: str) -> Chunk:
-    about = {"toolCallId": ident, "providerExecuted": True}
+def _output_chunk(item: Entry, ident: str) -> Chunk:
+    fields = {"toolCallId": ident, "providerExecuted": True}
     if item["status"] == "cut":
-        return {"type": "tool-output-error", **about, "errorText": "cut before there was a result"}
+        return {"type": "tool-output-error", **fields, "errorText": "cut before there was a result"}
     if "error" in item:
         error = item["error"]
-        words = error.get("message", "") if isinstance(error, dict) else str(error)
-        return {"type": "tool-output-error", **about, "errorText": words or "the tool failed"}
+        text = error.get("message", "") if isinstance(error, dict) else str(error)
+        return {"type": "tool-output-error", **fields, "errorText": text or "the tool failed"}
     output = parse_json(item.get("result", ""))
     if "blob" in item:  # what is kept in the log is only the beginning
         output = {"blob": item["blob"], "preview": item.get("result", "")}
-    return {"type": "tool-output-available", **about, "output": output}
+    return {"type": "tool-output-available", **fields, "output": output}

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
-from holdfast.edge.browser_calls import BrowserCallResponder, BrowserResult
-from holdfast.edge.dialects.ai_sdk.answer import Answer, ClientPosition
+from holdfast.edge.browser_calls import BrowserCallResponder
+from holdfast.edge.dialects.ai_sdk.answer import Answer
 from holdfast.edge.dialects.ai_sdk.calls import SdkClient
 from holdfast.edge.dialects.ai_sdk.history import conversation
-from holdfast.edge.dialects.ai_sdk.states import answer_states
+from holdfast.edge.dialects.ai_sdk.request import ChatRequest, client_position, resolve_ops, tool_results
+from holdfast.edge.dialects.ai_sdk.states import AnswerState, answer_states
 from holdfast.edge.dialects.ai_sdk.user_message import File, UIMessage, parse
 from holdfast.edge.dialects.life_ids import incoming_id
 from holdfast.edge.listener import Listener
 from holdfast.edge.local_subscription import LocalSubscription
 from holdfast.errors import Refused
+from holdfast.hub import operations
 from holdfast.protocol import codec, ids, limits, wire
 from holdfast.protocol.bounds import too_large
+from holdfast.protocol.fold import View
 from holdfast.protocol.view import ENDED
 from holdfast.session.access import Principal, authorise
-from holdfast.session.approval import action_hash
 
 SURFACE: Final = "ai-sdk"
-TOOLS_HEADER: Final = "holdfast-tools"
 REPLAY_S: Final = 3_600.0
 """An answer that ended is sent again for so long to version 7, which replaces what it has of it: it may have been away."""
 
 _ANY: Final = msgspec.json.Decoder()
-_POSITION: Final = msgspec.json.Decoder(ClientPosition)
-
-
-class ChatRequest(msgspec.Struct):
-    """The body of a POST, and the part of a ``send`` frame that is the same."""
-
-    id: str
-    messages: list[UIMessage]
-    trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
-    messageId: str | None = None
 
 
 class ChatCommands:
@@ -86,14 +77,19 @@ class ChatCommands:
         run = await self.active(session, ended_s=REPLAY_S if self._version >= 7 else 0)
         if run is None:
             return None
-        state = (await answer_states(self.hub, self.principal, session, await self.view(session))).get(run)
+        states = await answer_states(self.hub, self.principal, session, (await self._view(session))[1])
+        state = states.get(run)
         return await self._subscribe(session, Answer(session, run, self._client, state=state))
 
     async def messages(self, session: str) -> list[dict[str, Any]]:
         """The conversation as ``UIMessage[]``, without the answer that is being given: ``resume`` brings that."""
-        view = await self.view(session)
-        states = await answer_states(self.hub, self.principal, session, view)
-        return conversation(session, await self._incarnation(session), view, self._version, states)
+        life, view = await self._view(session)
+        states: dict[str, AnswerState] = {}
+        if view.state:  # the log is read for it, and the view goes on meanwhile: this one stays as it is
+            life, _, raw = await self.hub.snapshot(self.principal, session)
+            view = View.load(_ANY.decode(raw))
+            states = await answer_states(self.hub, self.principal, session, view)
+        return conversation(session, life, view, self._version, states)
 
     async def stop(self, session: str, run: str | None = None) -> dict[str, Any]:
         """Cancel a run, by default the one that ``resume`` would read. Nothing to stop is no error."""
@@ -103,20 +99,19 @@ class ChatCommands:
             return {"runs": []}
         try:
             op = wire.Cancel(session=session, run=run, incarnation=await self._incarnation(session))
-            return await self.hub.execute(self.principal, op)
+            return await operations.execute(self.hub, self.principal, op)
         except Refused as error:
             if error.code != "run.ended":
                 raise
             return {"runs": []}
 
     async def _incarnation(self, session: str) -> str:
-        return (await self.hub.load_session(self.principal, codec.check_session_id(session))).incarnation
+        return (await self.hub.sessions.load(self.principal, codec.check_session_id(session))).incarnation
 
-    async def view(self, session: str) -> dict[str, Any]:
-        """The session's view as JSON data."""
-        _, _, raw = await self.hub.snapshot(self.principal, codec.check_session_id(session))
-        view: dict[str, Any] = _ANY.decode(raw)
-        return view
+    async def _view(self, session: str) -> tuple[str, View]:
+        """The session's life, and the view as ``Hub.view`` gives it: to be looked at before the next ``await``."""
+        life, _, view = await self.hub.view(self.principal, codec.check_session_id(session))
+        return life, view
 
     async def active(self, session: str, ended_s: float = 0) -> str | None:
         """The root run that is being executed or waits: of this agent before any other's, the earliest first.
@@ -124,11 +119,12 @@ class ChatCommands:
         With ``ended_s`` also the newest one, when it ended no longer ago.
         """
         try:
-            runs = [r for r in (await self.view(session))["runs"].values() if "parent" not in r]
+            _, view = await self._view(session)
         except Refused as error:
             if error.code != "session.not_found":
                 raise
             return None
+        runs = [run for run in view.runs.values() if "parent" not in run]
         live = [run for run in runs if run["status"] not in ENDED]
         if live:
             return str(min(live, key=lambda run: (run["agent"] != self._agent, run["seq"]))["id"])
@@ -152,55 +148,58 @@ class ChatCommands:
                 await self._check_blob(session, file.blob)
         await self._create(session)
         fields: dict[str, Any] = {
-            "session": session, "agent": self._agent, "text": user_message.text, "meta": user_message.meta,
+            "session": session,
+            "agent": self._agent,
+            "text": user_message.text,
+            "meta": user_message.meta,
             "attachments": [await self._attach(session, file) for file in user_message.files],
-        }  # fmt: skip
+        }
         if edited:
             try:
-                result = await self.hub.execute(self.principal, wire.Send(edits=key, **fields))
+                result = await operations.execute(self.hub, self.principal, wire.Send(edits=key, **fields))
                 return result["run"]  # type: ignore[no-any-return]
             except Refused as error:
                 if error.code != "input.not_found":  # it never arrived: then this is the first time
                     raise
-        return (await self.hub.execute(self.principal, wire.Send(key=key, **fields)))["run"]  # type: ignore[no-any-return]
+        return (await operations.execute(self.hub, self.principal, wire.Send(key=key, **fields)))["run"]  # type: ignore[no-any-return]
 
     async def _check_blob(self, session: str, blob: str) -> None:
         """Raises ``blob.not_found``, also for a chat that nobody has written to yet."""
         try:
-            await self.hub.get_blob(self.principal, session, blob)
+            await self.hub.blobs.get(self.principal, session, blob)
         except Refused as error:
             raise Refused("blob.not_found") if error.code == "session.not_found" else error from None
 
     async def _create(self, session: str) -> None:
         try:
-            await self.hub.load_session(self.principal, session, "append")
+            await self.hub.sessions.load(self.principal, session, "append")
         except Refused as error:
             if error.code != "session.not_found":
                 raise
-            await self.hub.execute(self.principal, wire.Create(session=session, agent=self._agent))
+            await operations.execute(self.hub, self.principal, wire.Create(session=session, agent=self._agent))
 
     async def _attach(self, session: str, file: File) -> wire.Attachment:
-        blob = file.blob or await self.hub.put_blob(self.principal, session, file.media_type, file.data)
+        blob = file.blob or await self.hub.blobs.put(self.principal, session, file.media_type, file.data)
         return wire.Attachment(blob, file.name, file.media_type)
 
     async def _regenerate(self, session: str, request: ChatRequest) -> str | None:
         """Another answer to the input that the named answer answers, or to the last user message."""
         last = next((message for message in reversed(request.messages) if message.role == "user"), None)
         try:
-            view, life = await self.view(session), await self._incarnation(session)
-            run = view["runs"].get(incoming_id(request.messageId or "", life))  # an assistant message's id is its run's
+            life, view = await self._view(session)
+            run = view.runs.get(incoming_id(request.messageId or "", life))  # an assistant message's id is its run's
             if run is not None and run.get("input"):
                 ident = run["input"]
             elif last is not None:
                 ident = incoming_id(codec.check_entity_id(last.id, "messages: id"), life)
-                edits = [i["id"] for i in view["items"] if i["kind"] == "message" and i.get("edits") == ident]
+                edits = [i["id"] for i in view.items if i["kind"] == "message" and i.get("edits") == ident]
                 ident = edits[-1] if edits else ident  # to the SDK an edited message keeps its id
             else:
                 raise Refused("input.malformed", "messages: no user message to answer again")
             op = wire.Regenerate(
                 session=session, input=ident, agent=self._agent, select=True, incarnation=life
             )  # as the SDK, which drops the rest
-            return str((await self.hub.execute(self.principal, op))["run"])
+            return str((await operations.execute(self.hub, self.principal, op))["run"])
         except Refused as error:
             if error.code not in ("session.not_found", "input.not_found") or last is None:
                 raise
@@ -223,7 +222,7 @@ class ChatCommands:
         try:
             for op in resolutions:
                 try:
-                    await self.hub.execute(self.principal, op)
+                    await operations.execute(self.hub, self.principal, op)
                 except Refused as error:
                     if error.code != "approval.resolved":  # somebody was faster: the stream says who
                         raise
@@ -231,55 +230,3 @@ class ChatCommands:
             subscription.end()
             raise
         return subscription, answer
-
-
-def resolve_ops(session: str, message: UIMessage) -> list[wire.Resolve]:
-    """The approvals that the message's tool parts answer; what was shown is what is decided on."""
-    found = []
-    for part in message.parts:
-        approval = part.get("approval")
-        if part.get("state") != "approval-responded" or not isinstance(approval, dict):
-            continue
-        ident = codec.check_entity_id(approval.get("id"), "parts: approval.id")
-        tool = part.get("toolName") or str(part.get("type", "")).removeprefix("tool-")
-        input_ = part.get("input")
-        hash_ = action_hash(str(tool), input_) if isinstance(input_, dict) else None
-        decision: Literal["approved", "denied"] = "approved" if approval.get("approved") is True else "denied"
-        note = approval.get("reason")
-        note = note[: limits.NAME_CHARS] if isinstance(note, str) else ""
-        found.append(wire.Resolve(session=session, approval=ident, decision=decision, note=note, hash=hash_))
-    return found
-
-
-def tool_results(message: UIMessage) -> list[BrowserResult]:
-    """What the page's own tools came to: outputs of the calls that were left to it (``parts.Parts``)."""
-    found = []
-    for part in message.parts:
-        state, call, type_ = part.get("state"), part.get("toolCallId"), str(part.get("type", ""))
-        if part.get("providerExecuted") or not isinstance(call, str):
-            continue
-        if state not in ("output-available", "output-error") or part.get("preliminary"):
-            continue
-        error = str(part.get("errorText") or "") if state == "output-error" else None
-        found.append(
-            BrowserResult(call, str(part.get("toolName") or type_.removeprefix("tool-")), part.get("output"), error)
-        )
-    return found
-
-
-def parse_tools(header: str | None) -> frozenset[str] | None:
-    """The names in ``holdfast-tools: pick_file, selection``; None without the header: the page may have any tool."""
-    return None if header is None else frozenset(header.replace(",", " ").split())
-
-
-def client_position(message: UIMessage, answered: frozenset[str]) -> ClientPosition:
-    """Where the client's message stands, as its metadata says; it concerns only what this client is shown."""
-    about = message.metadata.get("holdfast") if isinstance(message.metadata, dict) else None
-    raw = about.get("since") if isinstance(about, dict) else None
-    if not isinstance(raw, str):
-        return ClientPosition(answered)
-    try:
-        position: ClientPosition = codec.decode(raw, _POSITION, "since")
-    except Refused:
-        return ClientPosition(answered)
-    return msgspec.structs.replace(position, answered=answered)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer
 from holdfast.edge.dialects.ai_sdk.calls import Chunk, parse_json
@@ -17,10 +17,12 @@ MessageDict = dict[str, Any]
 
 
 def conversation(
-    session: str, life: str, data: dict[str, Any], version: int, states: dict[str, AnswerState]
+    session: str, life: str, view: View, version: int, states: dict[str, AnswerState]
 ) -> list[MessageDict]:
-    """The messages of the branch shown, within the view's window. An answer that is being given is left out."""
-    view = View.load(data)
+    """The messages of the branch shown, within the view's window. An answer that is being given is left out.
+
+    The view is read, not changed; what is returned may share parts with it.
+    """
     messages: list[MessageDict] = []
     done_runs: set[str] = set()
     for item in view.visible():
@@ -30,12 +32,16 @@ def conversation(
                 messages.append({**ui_message(session, item), "id": outgoing_id(item["id"], life)})
         elif run not in done_runs:
             done_runs.add(run)
-            if view.runs.get(run, {}).get("status") in ENDED:
+            if (entry := view.runs.get(run)) is not None and entry["status"] in ENDED:
                 answer = Answer(session, run, version, state=states.get(run))
                 messages.append(
                     fold_chunks(
                         list(
-                            answer.chunks(SubscriptionMessage("snapshot", seq=0, incarnation=life, view=view.export()))
+                            answer.chunks(
+                                SubscriptionMessage(
+                                    "snapshot", seq=0, incarnation=life, view=cast(dict[str, Any], view.export())
+                                )
+                            )
                         )
                     )
                 )

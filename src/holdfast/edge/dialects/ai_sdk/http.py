@@ -19,7 +19,8 @@ from holdfast.edge.asgi_ws import serve_socket
 from holdfast.edge.browser import BrowserCheck
 from holdfast.edge.dialects.ai_sdk.answer import Answer
 from holdfast.edge.dialects.ai_sdk.calls import Chunk
-from holdfast.edge.dialects.ai_sdk.commands import TOOLS_HEADER, ChatCommands, ChatRequest, parse_tools
+from holdfast.edge.dialects.ai_sdk.commands import ChatCommands
+from holdfast.edge.dialects.ai_sdk.request import TOOLS_HEADER, ChatRequest, parse_tools
 from holdfast.edge.dialects.ai_sdk.socket import socket_kind
 from holdfast.edge.listener import Listener, SocketKind
 from holdfast.edge.local_subscription import LocalSubscription
@@ -61,17 +62,17 @@ class AiSdk:
         commands = self._commands(request)
         async with self.requests.body(request) as raw:
             chat_request: ChatRequest = codec.decode(raw, _CHAT_REQUEST, "body")
-            found = await commands.send(chat_request)
+            stream = await commands.send(chat_request)
         return (
-            stream_response(*found)
-            if found is not None
+            stream_response(*stream)
+            if stream is not None
             else Response(_END, headers=HEADERS, media_type="text/event-stream")
         )
 
     async def resume(self, request: Request) -> Response:
         """Stream the answer that is being given, from its beginning; 204 when there is none."""
-        found = await self._commands(request).resume(_chat(request))
-        return stream_response(*found) if found is not None else Response(status_code=204)
+        stream = await self._commands(request).resume(_chat(request))
+        return stream_response(*stream) if stream is not None else Response(status_code=204)
 
     async def stop(self, request: Request) -> Response:
         """Cancel the answer that is being given: ``{runs}``. Closing a request does not."""
@@ -91,10 +92,10 @@ class AiSdk:
 
     # --- WebSocket
     def _socket_kind(self, path: str) -> SocketKind | None:
-        found = _API.fullmatch(path)
-        if found is None or found["version"] not in VERSIONS:
+        match = _API.fullmatch(path)
+        if match is None or match["version"] not in VERSIONS:
             return None
-        return socket_kind(VERSIONS[found["version"]], unquote(found["agent"]))
+        return socket_kind(VERSIONS[match["version"]], unquote(match["agent"]))
 
     async def _socket(self, socket: WebSocket) -> None:
         kind = socket_kind(_version(socket.path_params), socket.path_params["agent"])
@@ -129,25 +130,25 @@ def error_text(error: HoldfastError) -> str:
     return f"{error.code}: {error.text}"
 
 
-def stream_response(subscription: LocalSubscription, answer_: Answer) -> Response:
+def stream_response(subscription: LocalSubscription, answer: Answer) -> Response:
     """A UI message stream (SSE, protocol ``v1``) of an answer."""
-    return SubscriptionResponse(subscription, _body(subscription, answer_), HEADERS)
+    return SubscriptionResponse(subscription, _body(subscription, answer), HEADERS)
 
 
-async def _body(subscription: LocalSubscription, answer_: Answer) -> AsyncIterator[bytes]:
+async def _body(subscription: LocalSubscription, answer: Answer) -> AsyncIterator[bytes]:
     async for message in subscription.messages():
         if message is None:
             yield COMMENT
             continue
-        lines = [_line(chunk) for chunk in answer_.chunks(message)]
+        lines = [_sse(chunk) for chunk in answer.chunks(message)]
         if lines:
             yield b"".join(lines)
-        if answer_.done:
+        if answer.done:
             break
-    for chunk in answer_.close_with_error(f"interrupted: {subscription.close_reason or 'the session ended'}"):
-        yield _line(chunk)
+    for chunk in answer.close_with_error(f"interrupted: {subscription.close_reason or 'the session ended'}"):
+        yield _sse(chunk)
     yield _END
 
 
-def _line(chunk: Chunk) -> bytes:
+def _sse(chunk: Chunk) -> bytes:
     return b"data: %b\n\n" % codec.encode(chunk)

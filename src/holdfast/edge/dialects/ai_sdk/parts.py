@@ -8,7 +8,7 @@ from typing import Any, Final
 from holdfast.edge.dialects.ai_sdk.calls import DONE, CallParts, Chunk, SdkClient
 from holdfast.protocol.browser_tools import ASKS
 from holdfast.protocol.codec import encode
-from holdfast.protocol.view import Item
+from holdfast.protocol.view import Entry
 
 _TEXTS: Final = {"message": "text", "reasoning": "reasoning"}
 
@@ -41,7 +41,7 @@ class MessageParts:
         self.runs = self.calls.runs = runs
         self.calls.reset()
 
-    def restore(self, items: list[Item], seq: int, open_: dict[str, int], cited: dict[str, int]) -> None:
+    def restore(self, items: list[Entry], seq: int, open_: dict[str, int], cited: dict[str, int]) -> None:
         """An earlier stream sent the client everything up to ``seq``, except what was ``open_`` then."""
         self._sent_sources = dict(cited)
         for item in items:
@@ -56,7 +56,7 @@ class MessageParts:
                 if item["status"] != "open" and len(item["text"]) <= open_[key]:
                     self._stages[key] = DONE
 
-    def unfinished(self, items: list[Item]) -> dict[str, int]:
+    def unfinished(self, items: list[Entry]) -> dict[str, int]:
         """What ``restore`` must know later, as it travels in the message's metadata."""
         texts = (item for item in items if item["kind"] in _TEXTS and item["status"] == "open")
         return {_key(item): self._sent_chars.get(_key(item), 0) for item in texts} | self.calls.unfinished(items)
@@ -66,7 +66,7 @@ class MessageParts:
         return {key: self._sent_sources[key] for key in keys if self._sent_sources.get(key)}
 
     # --- chunks
-    def item_chunks(self, item: Item) -> Iterator[Chunk]:
+    def item_chunks(self, item: Entry) -> Iterator[Chunk]:
         """What the client does not know of an item."""
         kind = item["kind"]
         if kind in _TEXTS:
@@ -77,8 +77,8 @@ class MessageParts:
             return self._approval_chunks(item)
         if kind == "activity":
             return self._activity_chunks(item)
-        about = {"name": item["name"]} if kind == "step" else {"text": item["text"], "by": item["actor"]}
-        return self.data_chunks(kind, item["id"], {**about, "status": item["status"], **self._run_fields(item)})
+        fields = {"name": item["name"]} if kind == "step" else {"text": item["text"], "by": item["actor"]}
+        return self.data_chunks(kind, item["id"], {**fields, "status": item["status"], **self._run_fields(item)})
 
     def append_delta(self, kind: str, ident: str, delta: str) -> Iterator[Chunk]:
         """A text or arguments that the client knows grow."""
@@ -102,16 +102,16 @@ class MessageParts:
         fields = ("agent", "name", "parent", "status", "error")
         return self.data_chunks("run", run["id"], {"run": run["id"], **{f: run[f] for f in fields if run.get(f)}})
 
-    def _run_fields(self, item: Item) -> dict[str, Any]:
+    def _run_fields(self, item: Entry) -> dict[str, Any]:
         """A sub-agent's parts say so; the run's own need not."""
         run = item.get("run")
         return {"run": run, "agent": self.runs[run]["agent"]} if run != self._root and run in self.runs else {}
 
-    def _metadata(self, item: Item, **more: Any) -> dict[str, Any]:
-        about = {**self._run_fields(item), **more}
-        return {"providerMetadata": {"holdfast": about}} if about else {}
+    def _metadata(self, item: Entry, **more: Any) -> dict[str, Any]:
+        fields = {**self._run_fields(item), **more}
+        return {"providerMetadata": {"holdfast": fields}} if fields else {}
 
-    def _text_chunks(self, item: Item, type_: str) -> Iterator[Chunk]:
+    def _text_chunks(self, item: Entry, type_: str) -> Iterator[Chunk]:
         key, ident, text = _key(item), item["id"], item["text"]
         stage = self._stages.get(key)
         if stage is None:
@@ -134,13 +134,13 @@ class MessageParts:
     def _source_chunk(self, source: dict[str, Any], ident: str) -> Chunk:
         uri, ident = str(source.get("uri", "")), str(source.get("sourceId", ident))
         title = str(source.get("title") or uri or ident)
-        about = {k: source[k] for k in ("quote", "score") if k in source}
-        more = {"providerMetadata": {"holdfast": about}} if about else {}
+        fields = {k: source[k] for k in ("quote", "score") if k in source}
+        more = {"providerMetadata": {"holdfast": fields}} if fields else {}
         if uri.startswith(("http://", "https://")):
             return {"type": "source-url", "sourceId": ident, "url": uri, "title": title, **more}
         return {"type": "source-document", "sourceId": ident, "mediaType": "text/plain", "title": title, **more}
 
-    def _activity_chunks(self, item: Item) -> Iterator[Chunk]:
+    def _activity_chunks(self, item: Entry) -> Iterator[Chunk]:
         content = item["content"]
         file = item["name"] == "file" and isinstance(content, dict)
         if file and isinstance(content.get("url"), str) and isinstance(content.get("mediaType"), str):
@@ -150,7 +150,7 @@ class MessageParts:
             return
         yield from self.data_chunks(item["name"], item["id"], content)
 
-    def _approval_chunks(self, item: Item) -> Iterator[Chunk]:
+    def _approval_chunks(self, item: Entry) -> Iterator[Chunk]:
         if self._version >= 6 or item["tool"] in ASKS:
             return self.calls.approval_chunks(item)
         fields = ("id", "tool", "args", "hash", "deadline", "status", "by", "note")
@@ -159,7 +159,7 @@ class MessageParts:
         )
 
     # --- ends
-    def close_texts(self, items: Iterable[Item]) -> Iterator[Chunk]:
+    def close_texts(self, items: Iterable[Entry]) -> Iterator[Chunk]:
         """End the texts that are open for the client; the stream does not go on."""
         for item in items:
             if item["kind"] in _TEXTS and self._stages.get(_key(item)) == "open":
@@ -167,5 +167,5 @@ class MessageParts:
                 yield {"type": f"{_TEXTS[item['kind']]}-end", "id": item["id"]}
 
 
-def _key(item: Item) -> str:
+def _key(item: Entry) -> str:
     return f"{item['kind']}:{item['id']}"

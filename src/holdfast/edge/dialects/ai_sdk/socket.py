@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.edge.dialects.ai_sdk.answer import Answer
-from holdfast.edge.dialects.ai_sdk.commands import TOOLS_HEADER, ChatCommands, ChatRequest, parse_tools
+from holdfast.edge.dialects.ai_sdk.commands import ChatCommands
+from holdfast.edge.dialects.ai_sdk.request import TOOLS_HEADER, ChatRequest, parse_tools
 from holdfast.edge.listener import CLOSE_CODES, Listener, ServerConnection, SocketKind, SocketTransport
 from holdfast.edge.local_subscription import LocalSubscription
 from holdfast.errors import HoldfastError, Refused, Unavailable
@@ -215,13 +216,13 @@ class ChatConnection(ServerConnection):
                     other.stop_timer.cancel()
                     other.stop_timer = None
         self._exchanges[exchange.ident] = exchange
-        self.hub.background(self._serve(exchange, chat_request, done))
+        self.hub.runtime.background(self._serve(exchange, chat_request, done))
 
     async def _serve(self, exchange: Exchange, chat_request: ChatRequest | None, done: Callable[[], None]) -> None:
         commands = ChatCommands(self.listener, self.principal, self._agent, self._version, exchange.tools)
         try:
             try:
-                found = await (
+                stream = await (
                     commands.send(chat_request)
                     if chat_request is not None
                     else commands.resume(codec.check_session_id(exchange.chat))
@@ -229,14 +230,14 @@ class ChatConnection(ServerConnection):
             finally:
                 chat_request = None
                 done()
-            if found is None:
+            if stream is None:
                 self._send_frame({"type": "no-active", "requestId": exchange.ident})
                 return
-            await self._stream(exchange, *found)
+            await self._stream(exchange, *stream)
         except HoldfastError as error:
             self._send_frame({"type": "error", "requestId": exchange.ident, "errorText": f"{error.code}: {error.text}"})
         except Exception:
-            self.hub.log.exception("a request of an AI SDK client failed")
+            self.hub.runtime.log.exception("a request of an AI SDK client failed")
             self._send_frame({"type": "error", "requestId": exchange.ident, "errorText": "server.internal"})
         finally:
             self._exchanges.pop(exchange.ident, None)
@@ -274,7 +275,7 @@ class ChatConnection(ServerConnection):
         if exchange is None or exchange.aborted or exchange.stop_timer is not None:
             return
         if exchange.is_resume:
-            exchange.stop_timer = self.hub.loop.call_later(RESUME_GRACE_S, self._stop, exchange)
+            exchange.stop_timer = self.hub.runtime.loop.call_later(RESUME_GRACE_S, self._stop, exchange)
         else:
             self._stop(exchange)
 
@@ -282,7 +283,7 @@ class ChatConnection(ServerConnection):
         exchange.aborted, exchange.stop_timer = True, None
         if exchange.run is not None:
             commands = ChatCommands(self.listener, self.principal, self._agent, self._version)
-            self.hub.background(_log_refusal(self, exchange, commands.stop(exchange.chat, exchange.run)))
+            self.hub.runtime.background(_log_refusal(self, exchange, commands.stop(exchange.chat, exchange.run)))
 
 
 async def _log_refusal(connection: ChatConnection, exchange: Exchange, stopping: Coroutine[Any, Any, Any]) -> None:
@@ -290,7 +291,9 @@ async def _log_refusal(connection: ChatConnection, exchange: Exchange, stopping:
     try:
         await stopping
     except HoldfastError as error:
-        connection.hub.log.info("%s may not stop run %s: %s", connection.principal.actor, exchange.run, error.code)
+        connection.hub.runtime.log.info(
+            "%s may not stop run %s: %s", connection.principal.actor, exchange.run, error.code
+        )
 
 
 def socket_kind(version: int, agent: str) -> SocketKind:

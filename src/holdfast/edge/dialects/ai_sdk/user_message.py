@@ -15,7 +15,7 @@ import msgspec
 from holdfast.errors import Refused
 from holdfast.protocol import contexts, limits
 from holdfast.protocol.bounds import too_large
-from holdfast.protocol.view import Item
+from holdfast.protocol.view import Entry
 
 META: Final = "aiSdk"
 """In a message's ``meta``: ``{metadata?, parts?}``."""
@@ -98,29 +98,31 @@ def parse_file(part: dict[str, Any]) -> File:
     url, name, media = part.get("url"), part.get("filename") or "", part.get("mediaType") or "application/octet-stream"
     if not isinstance(url, str) or not isinstance(name, str) or not isinstance(media, str):
         raise Refused("input.malformed", "parts: a file part has a url and a mediaType")
-    about = (name[: limits.NAME_CHARS], media.lower()[: limits.NAME_CHARS])
+    fields = (name[: limits.NAME_CHARS], media.lower()[: limits.NAME_CHARS])
     blob, data_url = _BLOB.search(url), _DATA_URL.fullmatch(url)
     if blob is not None:
-        return File(*about, blob=blob[1])
+        return File(*fields, blob=blob[1])
     if data_url is None:
         raise Refused("input.malformed", "parts: the url of a file must be a data: address or a blob of this session")
     raw = unquote_to_bytes(data_url[2])
     try:
-        return File(*about, data=base64.b64decode(raw, validate=True) if data_url[1] else raw)
+        return File(*fields, data=base64.b64decode(raw, validate=True) if data_url[1] else raw)
     except binascii.Error:
         raise Refused("input.malformed", "parts: a file is not base64") from None
 
 
-def ui_message(session: str, item: Item) -> dict[str, Any]:
+def ui_message(session: str, item: Entry) -> dict[str, Any]:
     """A message of a person, or of an agent outside of runs, as the ``UIMessage`` it was."""
     files = [
         {
-            "type": "file", "mediaType": a.get("mediaType") or "application/octet-stream", "filename": a.get("name", ""),
+            "type": "file",
+            "mediaType": a.get("mediaType") or "application/octet-stream",
+            "filename": a.get("name", ""),
             "url": f"/v1/sessions/{session}/blobs/{a['blob']}",
         }
         for a in item.get("attachments", [])
         if a.get("mediaType") not in contexts.ALL
-    ]  # fmt: skip
+    ]
     meta = item.get("meta", {}).get(META)
     meta = meta if isinstance(meta, dict) else {}
     shapes = meta.get("parts") or _default_parts(item["text"], len(files))
@@ -133,7 +135,11 @@ def ui_message(session: str, item: Item) -> dict[str, Any]:
         else:
             parts.append(shape)
     role = "assistant" if item["role"] in ("assistant", "operator") else "user"  # who took over speaks in its place
-    about = {"by": item["actor"], "ts": item["ts"]}
-    metadata_ = meta.get("metadata")
-    metadata = {**metadata_, "holdfast": about} if isinstance(metadata_, dict) else metadata_ or {"holdfast": about}
+    fields = {"by": item["actor"], "ts": item["ts"]}
+    stored_metadata = meta.get("metadata")
+    metadata = (
+        {**stored_metadata, "holdfast": fields}
+        if isinstance(stored_metadata, dict)
+        else stored_metadata or {"holdfast": fields}
+    )
     return {"id": item["id"], "role": role, "parts": parts, "metadata": metadata}

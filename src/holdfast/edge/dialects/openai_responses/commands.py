@@ -14,17 +14,16 @@ from holdfast.edge.dialects.openai_responses.past import past_drafts
 from holdfast.edge.dialects.openai_responses.request import Decision, ResponseRequest, functions
 from holdfast.edge.listener import Listener
 from holdfast.errors import Refused
+from holdfast.hub import operations
 from holdfast.protocol import contexts, ids, limits, wire
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Draft
-from holdfast.protocol.fold import View
 from holdfast.session.access import Principal, authorise
 
 OWN_SESSION_PREFIX: Final = "response-"
 """Sessions made for one response, because the request named none, begin with this."""
 
 _TITLE_CHARS: Final = 80
-_ANY: Final = msgspec.json.Decoder()
 
 
 class ResponseCommands:
@@ -92,7 +91,7 @@ class ResponseCommands:
         """Create the session, titled by the first line, unless it exists; whether it did not."""
         title = text.strip().partition("\n")[0][:_TITLE_CHARS]
         try:
-            result = await self._hub.execute(principal, wire.Create(session=session, title=title))
+            result = await operations.execute(self._hub, principal, wire.Create(session=session, title=title))
         except Refused as error:
             if error.code != "session.exists":  # with other words: the key tells that apart
                 raise
@@ -108,11 +107,11 @@ class ResponseCommands:
         for at in range(0, len(past), limits.BATCH_EVENTS):
             key = None if ident is None else f"{ident}.past.{at}"
             events = past[at : at + limits.BATCH_EVENTS]
-            await self._hub.execute(principal, wire.Append(session=session, events=events, key=key))
+            await operations.execute(self._hub, principal, wire.Append(session=session, events=events, key=key))
 
     async def _discard(self, principal: Principal, session: str) -> None:
         """Delete a session that was made for a response that was refused, unless something was written to it."""
-        hot = await self._hub.load_session(principal, session)
+        hot = await self._hub.sessions.load(principal, session)
         untouched = wire.Cursor(hot.incarnation, 1)
         try:
             await hot.submit(wire.Delete(session=session, expect=untouched), "system:edge")
@@ -120,10 +119,10 @@ class ResponseCommands:
             pass  # somebody has written to it
 
     async def _previous(self, principal: Principal, request: ResponseRequest) -> RunRecord | None:
-        named = request.body.previous_response_id
-        if named is not None:
+        response_id = request.body.previous_response_id
+        if response_id is not None:
             try:
-                return await self._log.find_record(principal, Ref.parse(named))
+                return await self._log.find_record(principal, Ref.parse(response_id))
             except Refused as error:
                 raise Refused(error.code, error.detail, param="previous_response_id") from None
         return None
@@ -132,13 +131,12 @@ class ResponseCommands:
         """What of the session a message after that response goes on from: its input, and its answer among several."""
         if previous.input is None:
             return {}
-        _, _, raw = await self._hub.snapshot(principal, previous.ref.session)
-        view = View.load(_ANY.decode(raw))
+        _, _, view = await self._hub.view(principal, previous.ref.session)
         answers = [
             ident for ident, run in view.runs.items() if run.get("input") == previous.input and "parent" not in run
         ]
-        shown = view.branch["runs"].get(previous.input, answers[-1] if answers else previous.ref.run)
-        chosen = {} if shown == previous.ref.run else {"answer": previous.ref.run}
+        shown_run = view.branch["runs"].get(previous.input, answers[-1] if answers else previous.ref.run)
+        chosen = {} if shown_run == previous.ref.run else {"answer": previous.ref.run}
         return {"parent": previous.input, **chosen}
 
     async def _send_message(
@@ -148,7 +146,7 @@ class ResponseCommands:
             await self._check_calls(principal, session, request)
             results = [draft for call, content in request.results for draft in _result(request, call, content)]
             key = None if ident is None else f"{ident}.results"
-            await self._hub.execute(principal, wire.Append(session=session, events=results, key=key))
+            await operations.execute(self._hub, principal, wire.Append(session=session, events=results, key=key))
         attachments = []
         files = (
             [*request.files]
@@ -156,71 +154,74 @@ class ResponseCommands:
             else [*request.files, ("request.json", contexts.OPENAI_REQUEST, request.stored())]
         )
         for name, media, content in files:
-            blob = await self._hub.put_blob(principal, session, media, content)
+            blob = await self._hub.blobs.put(principal, session, media, content)
             attachments.append(wire.Attachment(blob, name[: limits.NAME_CHARS], media[: limits.NAME_CHARS]))
         op = wire.Send(
             session=session, text=request.text, agent=request.body.model, key=ident, attachments=attachments, **after
-        )  # fmt: skip
-        result = await self._hub.execute(principal, op)
+        )
+        result = await operations.execute(self._hub, principal, op)
         if result.get("run") is None:
             raise Refused(
                 "run.muted", "a person has taken over this session: what you said is kept, and no agent answers"
             )
-        return Ref.of_run(session, (await self._hub.load_session(principal, session)).incarnation, result["run"])
+        return Ref.of_run(session, (await self._hub.sessions.load(principal, session)).incarnation, result["run"])
 
     async def _check_calls(self, principal: Principal, session: str, request: ResponseRequest) -> None:
         """A result answers a call that the session has or the request brought; calls of older pages are taken on trust. All
         the calls that a response left to its client are answered together."""
-        incarnation, _, raw = await self._hub.snapshot(principal, session)
-        view = View.load(_ANY.decode(raw))
+        incarnation, _, view = await self._hub.view(principal, session)
         answered = {call for call, _ in request.results}
         for call in answered - request.calls.keys():
             if ("tool", call) not in view.by_id and not view.older:
                 raise Refused("input.malformed", f"function_call_output: no call {call!r:.80}", param="input")
-        for run in {view.by_id["tool", call].get("run") for call in answered if ("tool", call) in view.by_id} - {None}:
+        runs = {view.by_id["tool", call].get("run") for call in answered if ("tool", call) in view.by_id} - {None}
+        open_calls = [  # as they are now: the view goes on meanwhile
+            (i["run"], i["id"], i["name"])
+            for i in view.items
+            if i["kind"] == "tool" and i.get("run") in runs and i["status"] != "done" and i["id"] not in answered
+        ]
+        for run in runs:
             record = await self._log.find_record(principal, Ref.of_run(session, incarnation, str(run)))
-            theirs = [i for i in view.items if i["kind"] == "tool" and i.get("run") == run and i["status"] != "done"]
-            for call in [i["id"] for i in theirs if i["name"] in functions(record.body) and i["id"] not in answered]:
+            declared = functions(record.body)
+            for call in [call for of_run, call, name in open_calls if of_run == run and name in declared]:
                 raise _unanswered(call)
 
     async def _decide(
         self, principal: Principal, session: str, decision: Decision, ident: str | None, life: str | None
     ) -> Ref:
         """Decide an approval; its run, from the wait for it on, is the response."""
-        incarnation, _, raw = await self._hub.snapshot(principal, session)
-        view = View.load(_ANY.decode(raw))
+        incarnation, _, view = await self._hub.view(principal, session)
         item = view.by_id.get(("approval", ids.unbind(decision.approval)[0]))
         if item is None:
             raise Refused("approval.not_found", f"no approval {decision.approval!r:.80}", param="input")
+        asked_seq, whole_run = item["seq"], Ref.of_run(session, incarnation, view.root(item["run"]))
         choice: Any = "approved" if decision.approve else "denied"
         key = None if ident is None else f"{ident}.{_digest(decision.approval)[:32]}"
         op = wire.Resolve(
             session=session, approval=decision.approval, decision=choice, note=decision.note, key=key, incarnation=life
         )
         try:
-            await self._hub.execute(principal, op)
+            await operations.execute(self._hub, principal, op)
         except Refused as error:
             if error.code != "approval.resolved" or error.fields.get("decision") != choice:
                 raise
-        whole = Ref.of_run(session, incarnation, view.root(item["run"]))
         waits = (
-            await self._log.fold_to_tail(principal, await self._log.find_record(principal, whole), waits=True)
+            await self._log.fold_to_tail(principal, await self._log.find_record(principal, whole_run), all_waits=True)
         ).waits
-        later = [wait for wait in waits if wait >= item["seq"]]
-        earlier = [wait for wait in waits if wait < item["seq"]]
-        return msgspec.structs.replace(whole, start=later[0] if later else earlier[-1] if earlier else 0)
+        later = [wait for wait in waits if wait >= asked_seq]
+        earlier = [wait for wait in waits if wait < asked_seq]
+        return msgspec.structs.replace(whole_run, start=later[0] if later else earlier[-1] if earlier else 0)
 
     async def erase(self, principal: Principal, ref: Ref) -> None:
         """Delete the session of a response that has one to itself."""
         authorise(principal, "admin", ref.session)
-        _, _, raw = await self._hub.snapshot(principal, ref.session)
-        view = View.load(_ANY.decode(raw))
+        _, _, view = await self._hub.view(principal, ref.session)
         roots = [ident for ident, run in view.runs.items() if "parent" not in run]
         if not ref.session.startswith(OWN_SESSION_PREFIX) or roots != [ref.run] or view.older:
             raise Refused(
                 "input.unknown_op", "a response of a conversation is not deleted by itself; delete the session"
             )
-        await self._hub.execute(principal, wire.Delete(session=ref.session, incarnation=ref.incarnation))
+        await operations.execute(self._hub, principal, wire.Delete(session=ref.session, incarnation=ref.incarnation))
 
 
 def _result(request: ResponseRequest, call: str, content: str) -> list[Draft]:

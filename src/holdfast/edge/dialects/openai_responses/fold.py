@@ -26,8 +26,10 @@ from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 
 _TERMINAL: Final = {
-    "completed": "response.completed", "failed": "response.failed", "cancelled": "response.incomplete",
-}  # fmt: skip
+    "completed": "response.completed",
+    "failed": "response.failed",
+    "cancelled": "response.incomplete",
+}
 """The client libraries know no event for a cancelled response: it is sent as incomplete, with status ``cancelled``."""
 _CACHED: Final = ("cached_tokens", "cached_input_tokens", "cache_read_input_tokens", "cache_read_tokens")
 
@@ -82,22 +84,32 @@ class ResponseFold:
     def response(self) -> dict[str, Any]:
         """The response as it stands."""
         return {
-            "id": self.ref.id, "object": "response", "created_at": self._created // 1_000, "status": self._status,
-            "background": True, "completed_at": self._completed // 1_000 if self._status == "completed" else None,
-            "error": self._error, "incomplete_details": None, "model": self._agents.get(self.ref.run, ""),
-            "conversation": {"id": self.ref.session}, "output": [item.partial() for item in self._output],
-            "usage": self._totals(), **self._echo,
-        }  # fmt: skip
+            "id": self.ref.id,
+            "object": "response",
+            "created_at": self._created // 1_000,
+            "status": self._status,
+            "background": True,
+            "completed_at": self._completed // 1_000 if self._status == "completed" else None,
+            "error": self._error,
+            "incomplete_details": None,
+            "model": self._agents.get(self.ref.run, ""),
+            "conversation": {"id": self.ref.session},
+            "output": [item.partial() for item in self._output],
+            "usage": self._totals(),
+            **self._echo,
+        }
 
     def _totals(self) -> dict[str, Any] | None:
         if self._usage is None:
             return None
         used = self._usage
         return {
-            "input_tokens": used["input"], "input_tokens_details": {"cached_tokens": used["cached"]},
-            "output_tokens": used["output"], "output_tokens_details": {"reasoning_tokens": used["reasoning"]},
+            "input_tokens": used["input"],
+            "input_tokens_details": {"cached_tokens": used["cached"]},
+            "output_tokens": used["output"],
+            "output_tokens_details": {"reasoning_tokens": used["reasoning"]},
             "total_tokens": used["input"] + used["output"],
-        }  # fmt: skip
+        }
 
     # --- the run
     def _on_run_queued(self, event: Event) -> None:
@@ -222,8 +234,8 @@ class ResponseFold:
         item = self._open.pop(("tool", str(event.data.get("toolCallId"))), None)
         error = event.data.get("error")
         if isinstance(item, ToolCall):
-            words = error.get("message", error.get("code")) if isinstance(error, dict) else error
-            item.result(_text(event.data.get("content")), None if error is None else _text(words))
+            message = error.get("message", error.get("code")) if isinstance(error, dict) else error
+            item.result(_text(event.data.get("content")), None if error is None else _text(message))
         elif item is not None:
             item.end("completed")
 
@@ -263,8 +275,8 @@ def _text(value: Any) -> str:
 
 
 def _count(data: dict[str, Any], *names: str) -> int:
-    found = next((data[name] for name in names if isinstance(data.get(name), int)), 0)
-    return max(0, found)
+    value = next((data[name] for name in names if isinstance(data.get(name), int)), 0)
+    return max(0, value)
 
 
 _DELTAS: Final = {

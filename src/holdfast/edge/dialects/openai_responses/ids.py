@@ -38,8 +38,8 @@ class Ref(msgspec.Struct, frozen=True):
     @property
     def queued_seq(self) -> int:
         """The seq of the run's ``run.queued``."""
-        made = ids.parse(self.run)
-        return made.seq if made is not None else 0
+        parsed = ids.parse(self.run)
+        return parsed.seq if parsed is not None else 0
 
     @property
     def id(self) -> str:
@@ -49,10 +49,10 @@ class Ref(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, ident: str) -> Self:
         """The reference in a response id, or ``run.not_found``."""
-        found = _ID.fullmatch(ident)
-        if found is None:
+        match = _ID.fullmatch(ident)
+        if match is None:
             raise Refused("run.not_found", f"no response {ident!r:.80}")
-        run, start, incarnation, session = found.groups()
+        run, start, incarnation, session = match.groups()
         return cls(session, incarnation, run if run.startswith("r") else f"r{run}", int(start))
 
     @classmethod
@@ -69,5 +69,5 @@ def approval_request_id(session: str, incarnation: str, approval: str) -> str:
 
 def parse_approval_request_id(ident: str) -> tuple[str | None, str]:
     """The session and the approval that an id of a request names; an older id names the approval alone."""
-    session, found, approval = ident.removeprefix("mcpr_").partition("/")
-    return (session, approval) if found and _SESSION.fullmatch(session) else (None, ident.removeprefix("mcpr_"))
+    session, separator, approval = ident.removeprefix("mcpr_").partition("/")
+    return (session, approval) if separator and _SESSION.fullmatch(session) else (None, ident.removeprefix("mcpr_"))

@@ -146,9 +146,14 @@ class OutputMessage(OutputItem):
         """See ``OutputItem``."""
         empty = self.open or self.withdrawn
         return {
-            "id": self.id, "type": "message", "role": "assistant", "status": self.status, "agent": self.agent,
-            "content": [] if empty else [self._content_part()], **({"phase": "commentary"} if self._commentary else {}),
-        }  # fmt: skip
+            "id": self.id,
+            "type": "message",
+            "role": "assistant",
+            "status": self.status,
+            "agent": self.agent,
+            "content": [] if empty else [self._content_part()],
+            **({"phase": "commentary"} if self._commentary else {}),
+        }
 
     def partial(self) -> dict[str, Any]:
         """See ``OutputItem``."""
@@ -194,9 +199,12 @@ class Reasoning(OutputItem):
         """See ``OutputItem``."""
         empty = self.open or self.withdrawn
         return {
-            "id": self.id, "type": "reasoning", "status": self.status, "agent": self.agent,
+            "id": self.id,
+            "type": "reasoning",
+            "status": self.status,
+            "agent": self.agent,
             "summary": [] if empty else [self._part()],
-        }  # fmt: skip
+        }
 
     def partial(self) -> dict[str, Any]:
         """See ``OutputItem``."""
@@ -229,9 +237,14 @@ class FunctionCall(OutputItem):
     def to_json(self) -> dict[str, Any]:
         """See ``OutputItem``."""
         return {
-            "id": self.id, "type": "function_call", "status": self.status, "agent": self.agent, "call_id": self._call,
-            "name": self._name, "arguments": self.text,
-        }  # fmt: skip
+            "id": self.id,
+            "type": "function_call",
+            "status": self.status,
+            "agent": self.agent,
+            "call_id": self._call,
+            "name": self._name,
+            "arguments": self.text,
+        }
 
     def arguments_complete(self) -> None:
         """The arguments are complete, and with them the item."""
@@ -260,10 +273,17 @@ class ToolCall(OutputItem):
     def to_json(self) -> dict[str, Any]:
         """See ``OutputItem``."""
         return {
-            "id": self.id, "type": "mcp_call", "status": self.status, "agent": self.agent, "approval_request_id": self._request,
-            "server_label": self.agent, "name": self._name, "arguments": self.text, "output": self._output,
+            "id": self.id,
+            "type": "mcp_call",
+            "status": self.status,
+            "agent": self.agent,
+            "approval_request_id": self._request,
+            "server_label": self.agent,
+            "name": self._name,
+            "arguments": self.text,
+            "output": self._output,
             "error": self._error,
-        }  # fmt: skip
+        }
 
     def restart(self, emitter: Emitter, index: int) -> Self:
         """See ``OutputItem``; its arguments are needed to understand its result."""
@@ -307,6 +327,10 @@ class ApprovalRequest(OutputItem):
     def to_json(self) -> dict[str, Any]:
         """See ``OutputItem``."""
         return {
-            "id": self.id, "type": "mcp_approval_request", "agent": self.agent, "server_label": self.agent,
-            "name": self._name, "arguments": self._arguments,
-        }  # fmt: skip
+            "id": self.id,
+            "type": "mcp_approval_request",
+            "agent": self.agent,
+            "server_label": self.agent,
+            "name": self._name,
+            "arguments": self._arguments,
+        }

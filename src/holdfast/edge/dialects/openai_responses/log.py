@@ -68,7 +68,7 @@ class ResponseLog:
             record.text = str(input_.data.get("text", ""))
             for attached in input_.data.get("attachments", []):
                 if attached.get("mediaType") == contexts.OPENAI_REQUEST:
-                    _, raw = await self.listener.hub.get_blob(principal, ref.session, attached["blob"])
+                    _, raw = await self.listener.hub.blobs.get(principal, ref.session, attached["blob"])
                     record.body = requests_.stored(raw)
         return record
 
@@ -82,17 +82,19 @@ class ResponseLog:
             return None
         if incarnation != ref.incarnation:
             raise _unknown(ref)
-        found = (event for frame in frames for event in _MESSAGE.decode(frame).events if event.seq == seq)
-        return next(found, None)
+        events = (event for frame in frames for event in _MESSAGE.decode(frame).events if event.seq == seq)
+        return next(events, None)
 
-    async def fold_to_tail(self, principal: Principal, record: RunRecord, *, waits: bool = False) -> ResponseFold:
+    async def fold_to_tail(self, principal: Principal, record: RunRecord, *, all_waits: bool = False) -> ResponseFold:
         """The response as it stands at the tail.
 
         Args:
-            waits: fold the whole run, to know all its waits.
+            all_waits: fold the whole run, to know all its waits.
         """
         ref = record.ref
-        fold = ResponseFold(msgspec.structs.replace(ref, start=limits.INTEGER_MAX), {}) if waits else record.new_fold()
+        fold = (
+            ResponseFold(msgspec.structs.replace(ref, start=limits.INTEGER_MAX), {}) if all_waits else record.new_fold()
+        )
         at = ref.queued_seq - 1
         while not fold.ended:
             try:
@@ -100,7 +102,7 @@ class ResponseLog:
             except Refused as error:
                 if error.code != "session.compacted":
                     raise
-                return await self.fold_to_tail(principal, record, waits=waits)  # compacted meanwhile, behind us
+                return await self.fold_to_tail(principal, record, all_waits=all_waits)  # compacted meanwhile, behind us
             if incarnation != ref.incarnation:
                 raise _unknown(ref)
             for message in map(_MESSAGE.decode, frames):
@@ -127,22 +129,27 @@ class ResponseLog:
         """
         try:
             while True:
-                fold, at, again = record.new_fold(), record.ref.queued_seq - 1, False
+                fold, at, restart = record.new_fold(), record.ref.queued_seq - 1, False
                 async for message in subscription.messages():
                     if message is None:
                         yield fold, []
                         continue
                     if message.op == "snapshot":
-                        again = message.incarnation == record.ref.incarnation
+                        restart = message.incarnation == record.ref.incarnation
                     if message.op in ("snapshot", "closed"):
                         break
-                    emitted = [one for event in message.events if event.last > at for one in fold.apply(event)]
+                    emitted = [
+                        emitted_event
+                        for event in message.events
+                        if event.last > at
+                        for emitted_event in fold.apply(event)
+                    ]
                     at = max(at, message.to or 0)
                     if emitted:
                         yield fold, emitted
                     if fold.ended:
                         return
-                if not again:
+                if not restart:
                     return
                 task = subscription.task
                 subscription.end()

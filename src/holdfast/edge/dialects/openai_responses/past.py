@@ -46,26 +46,26 @@ def text_of(content: Any) -> str:
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
-    found = [part.get("text") or part.get("refusal") for part in parts if isinstance(part, dict)]
-    return "\n".join(text for text in found if isinstance(text, str))
+    texts = [part.get("text") or part.get("refusal") for part in parts if isinstance(part, dict)]
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _message_drafts(ident: str, role: str, text: str) -> Iterator[Draft]:
     if not text:
         return
-    named = {"messageId": ident}
-    yield Draft(e.TEXT_START, {**named, "role": role})
+    fields = {"messageId": ident}
+    yield Draft(e.TEXT_START, {**fields, "role": role})
     for at in range(0, len(text), limits.DELTA_CHARS):
-        yield Draft(e.TEXT_CONTENT, {**named, "delta": text[at : at + limits.DELTA_CHARS]})
-    yield Draft(e.TEXT_END, named)
+        yield Draft(e.TEXT_CONTENT, {**fields, "delta": text[at : at + limits.DELTA_CHARS]})
+    yield Draft(e.TEXT_END, fields)
 
 
 def _call_drafts(ident: str, item: InputItem, result: dict[str, Any]) -> Iterator[Draft]:
-    named = {"toolCallId": ident}
-    yield Draft(e.TOOL_START, {**named, "toolCallName": _text(item.get("name"))})
-    yield Draft(e.TOOL_ARGS, {**named, "delta": _text(item.get("arguments"))})
-    yield Draft(e.TOOL_END, named)
-    yield Draft(e.TOOL_RESULT, {**named, **result})
+    fields = {"toolCallId": ident}
+    yield Draft(e.TOOL_START, {**fields, "toolCallName": _text(item.get("name"))})
+    yield Draft(e.TOOL_ARGS, {**fields, "delta": _text(item.get("arguments"))})
+    yield Draft(e.TOOL_END, fields)
+    yield Draft(e.TOOL_RESULT, {**fields, **result})
 
 
 def _text(value: Any) -> str:

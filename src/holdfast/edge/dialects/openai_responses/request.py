@@ -115,8 +115,8 @@ class ResponseRequest(msgspec.Struct):
     @property
     def conversation(self) -> str | None:
         """The session asked for by name."""
-        named = self.body.conversation
-        ident = (named.get("id") or "") if isinstance(named, dict) else named
+        field = self.body.conversation
+        ident = (field.get("id") or "") if isinstance(field, dict) else field
         if ident is None:
             ident = (self.body.metadata or {}).get("session")
         elif self.body.previous_response_id is not None:
@@ -186,8 +186,8 @@ def _read_past(request: ResponseRequest, items: list[dict[str, Any]], old_count:
 
 def _param(message: str) -> str | None:
     """The field that a validation error names: ``… - at `$.input[…].x` ``."""
-    _, found, path = message.partition("`$.")
-    return path.rstrip("`") if found else None
+    _, separator, path = message.partition("`$.")
+    return path.rstrip("`") if separator else None
 
 
 def _is_from_agent(item: dict[str, Any]) -> bool:
@@ -290,8 +290,8 @@ def stored(raw: bytes) -> dict[str, Any]:
 def functions(body: dict[str, Any]) -> frozenset[str]:
     """Names of the functions a request offers for the client to carry out."""
     tools = body.get("tools")
-    found = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
-    return frozenset(str(tool.get("name")) for tool in found if tool.get("type") == "function")
+    listed = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    return frozenset(str(tool.get("name")) for tool in listed if tool.get("type") == "function")
 
 
 def input_items(ident: str, text: str, body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -299,11 +299,11 @@ def input_items(ident: str, text: str, body: dict[str, Any]) -> list[dict[str, A
     items = body.get("input")
     if not isinstance(items, list):
         items = [{"role": "user", "content": text}]
-    found = []
+    result = []
     for number, item in enumerate(items):
-        shown = {"type": "message", "status": "completed", "id": f"in_{ident}.{number}", **item}
-        if isinstance(shown.get("content"), str):
-            part = "output_text" if shown.get("role") == "assistant" else "input_text"
-            shown["content"] = [{"type": part, "text": shown["content"]}]
-        found.append(shown)
-    return found
+        shown_item = {"type": "message", "status": "completed", "id": f"in_{ident}.{number}", **item}
+        if isinstance(shown_item.get("content"), str):
+            part = "output_text" if shown_item.get("role") == "assistant" else "input_text"
+            shown_item["content"] = [{"type": part, "text": shown_item["content"]}]
+        result.append(shown_item)
+    return result

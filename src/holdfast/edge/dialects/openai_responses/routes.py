@@ -23,11 +23,12 @@ from holdfast.edge.listener import Listener
 from holdfast.edge.request import Requests, error_headers, json_response
 from holdfast.edge.sse import SubscriptionResponse
 from holdfast.errors import HoldfastError, Refused
+from holdfast.hub import operations
 from holdfast.protocol import limits, wire
 from holdfast.session.access import Principal
 
 PATH: Final = "/v1/responses"
-_ONE: Final = f"{PATH}/{{response}}"
+_RESPONSE_PATH: Final = f"{PATH}/{{response}}"
 _TYPES: Final = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -44,10 +45,10 @@ class OpenAIResponses:
         """All routes."""
         table: list[tuple[str, str, Callable[[Request, Principal], Awaitable[Response]]]] = [
             ("POST", PATH, self._create),
-            ("GET", _ONE, self._retrieve),
-            ("DELETE", _ONE, self._delete),
-            ("POST", f"{_ONE}/cancel", self._cancel),
-            ("GET", f"{_ONE}/input_items", self._input_items),
+            ("GET", _RESPONSE_PATH, self._retrieve),
+            ("DELETE", _RESPONSE_PATH, self._delete),
+            ("POST", f"{_RESPONSE_PATH}/cancel", self._cancel),
+            ("GET", f"{_RESPONSE_PATH}/input_items", self._input_items),
         ]
         return [Route(path, self._openai_errors(handle), methods=[method]) for method, path, handle in table]
 
@@ -97,7 +98,8 @@ class OpenAIResponses:
         """Stop the run and answer with what became of it; a run that has ended stays as it is."""
         record = await self._find_record(request, principal)
         try:
-            await self.listener.hub.execute(
+            await operations.execute(
+                self.listener.hub,
                 principal,
                 wire.Cancel(session=record.ref.session, run=record.ref.run, incarnation=record.ref.incarnation),
             )

@@ -1,0 +1,92 @@
+"""Commands of extensions: those that come with Holdfast, and those of extensions that ``HOLDFAST_EXTENSIONS`` names.
+
+An extension is imported when a command is asked for that is none of Holdfast's own, and never for one that is.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from holdfast.cli.options import report_errors
+from holdfast.edge.config import PREFIX
+from holdfast.edge.extensions.loader import find, import_extension
+from holdfast.edge.extensions.port import Extension
+from holdfast.errors import HoldfastError
+
+SHIPPED: Final = {"demo": "holdfast.demo.extension:Demo"}
+"""Extensions that travel with the package: name to ``module:class``. Others are entry points of their distributions."""
+
+
+class Commands(TyperGroup):
+    """The commands of ``holdfast``, and after them those of extensions."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all; an extension that cannot be loaded ends it with a sentence."""
+        return [*self.commands, *self._extended()]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by name; None where there is none."""
+        own = self.commands.get(cmd_name)
+        return own if own is not None else self._extended().get(cmd_name)
+
+    def _extended(self) -> dict[str, Any]:
+        with report_errors():
+            kinds = [*_shipped(), *(find(name, SHIPPED) for name in named() if name not in SHIPPED)]
+            return {name: _command(name, call) for name, call in commands_of(kinds, self.commands).items()}
+
+
+def named() -> tuple[str, ...]:
+    """The extensions that the environment names."""
+    return tuple(part.strip() for part in os.environ.get(f"{PREFIX}EXTENSIONS", "").split(",") if part.strip())
+
+
+def commands_of(kinds: Sequence[type[Extension]], own: Collection[str]) -> dict[str, Callable[..., Any]]:
+    """The commands of extensions by name.
+
+    Args:
+        kinds: of which extensions.
+        own: the names of Holdfast's own commands.
+
+    Raises:
+        HoldfastError: ``config.invalid`` for a name that is taken, naming whose it is.
+    """
+    found: dict[str, Callable[..., Any]] = {}
+    owners = dict.fromkeys(own, "holdfast itself")
+    for kind in kinds:
+        for name, call in kind.commands().items():
+            if name in owners:
+                words = f"{owners[name]} and extension {kind.name!r} both have a command {name!r}"
+                raise HoldfastError("config.invalid", words, fix="Name one of the two extensions only.")
+            owners[name] = f"extension {kind.name!r}"
+            found[name] = call
+    return found
+
+
+def _shipped() -> Iterator[type[Extension]]:
+    """Those that come with the package and are there; an installation may have left them out."""
+    for name, value in SHIPPED.items():
+        try:
+            yield import_extension(name, value)
+        except HoldfastError as error:
+            if not isinstance(error.__cause__, ImportError):
+                raise
+
+
+def _command(name: str, call: Callable[..., Any]) -> Any:
+    """A function as a command: what it raises on purpose is a sentence, what it returns is the exit code."""
+
+    @functools.wraps(call)
+    def run(*arguments: Any, **options: Any) -> None:
+        with report_errors():
+            code = call(*arguments, **options)
+        raise typer.Exit(code if isinstance(code, int) else 0)
+
+    alone = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+    alone.command(name)(run)
+    return typer.main.get_command(alone)
