@@ -96,10 +96,11 @@ def follow(page: Path, folder: Path, *more: Step, checkout: Path = ROOT) -> list
     timer.start()
     printed = ""
     assert shell.stdout is not None
-    for line in shell.stdout:  # until the shell's own end, not that of what it left in the background
-        printed += line
-        if line.startswith("--- end"):
-            break
+    with shell.stdout:
+        for line in shell.stdout:  # until the shell's own end, not that of what it left in the background
+            printed += line
+            if line.startswith("--- end"):
+                break
     timer.cancel()
     os.killpg(shell.pid, signal.SIGKILL)  # the group is this test's own
     shell.wait()

@@ -33,7 +33,9 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     await hub.open()
     edge = Edge(hub, Settings(db=str(tmp_path / "sessions.db"), port=0, drain_s=1))
     async with running(edge) as server:
-        yield Site(edge, port_of(server))
+        site = Site(edge, port_of(server))
+        yield site
+        site.hang_up()
 
 
 calls: list[str] = []

@@ -24,7 +24,7 @@ class Line:
 
     @classmethod
     async def open(cls, site: Site) -> Line:
-        return cls(*await asyncio.open_connection("127.0.0.1", site.port))
+        return cls(*await site.line())
 
     def say(self, data: bytes) -> None:
         self.writer.write(data)

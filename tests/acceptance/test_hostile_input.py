@@ -45,7 +45,7 @@ class Raw:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", site.port))
-        reader, writer = await asyncio.open_connection(sock=sock, limit=window or 65_536)
+        reader, writer = await site.line(sock, window or 65_536)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [
             f"{method} {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{site.port}'}", "Upgrade: websocket",
@@ -293,7 +293,7 @@ async def test_large_and_slow_bodies(site: Site) -> None:
 
 
 async def test_half_open_handshakes_are_not_kept(site: Site) -> None:
-    held = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(50)]
+    held = [await site.line() for _ in range(50)]
     for _, writer in held:
         writer.write(b"GET /v1/connect HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: ")
     await lives(site)

@@ -53,7 +53,7 @@ class Upload:
 
     @classmethod
     async def begin(cls, site: Site, token: str, path: str, size: int, sent: int) -> Upload:
-        line = cls(*await asyncio.open_connection("127.0.0.1", site.port))
+        line = cls(*await site.line())
         head = (
             f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
             f"Content-Type: application/octet-stream\r\nContent-Length: {size}\r\n\r\n"

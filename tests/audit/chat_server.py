@@ -182,14 +182,13 @@ class ChatServer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with contextlib.closing(writer), contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             method, path, _ = head.split("\r\n")[0].split(" ")
             headers = {k.lower(): v for k, v in re.findall(r"^([\w-]+): ?(.*?)\r$", head, re.MULTILINE)}
             raw = await reader.readexactly(int(headers.get("content-length", 0)))
             body = json.loads(raw) if raw else {}
             await self._route(method, path, headers, body, reader, writer)
-        writer.close()
 
     async def _route(
         self, method: str, path: str, headers: dict[str, str], body: dict[str, Any], reader: asyncio.StreamReader,

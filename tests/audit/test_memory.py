@@ -69,8 +69,9 @@ async def test_the_proxy_as_a_command() -> None:
         )  # fmt: skip
         assert process.stdout is not None
         told = (await process.stdout.readline()).decode()
-        reader, _ = await asyncio.open_connection("127.0.0.1", int(told.rpartition(":")[2]))
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(told.rpartition(":")[2]))
         assert await reader.read() == (b"0123456789" * 10)[:42]
+        writer.close()
         process.terminate()
         await process.wait()
 

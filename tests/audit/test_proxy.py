@@ -140,13 +140,15 @@ async def test_faults_can_happen_to_lines_that_are_open() -> None:
         assert await reader.readexactly(5) == b"hello"
         assert proxy.apply(Fault(fault="cut", how="fin")) == 1
         assert await reader.read() == b""
+        writer.close()
         assert proxy.alive() == []
 
 
 async def test_a_close_after_a_time_closes_even_a_silent_line() -> None:
     async with proxied(Fault(fault="cut", how="fin", after_s=0.1), serve=send_back) as proxy:
-        reader, _ = await asyncio.open_connection("127.0.0.1", proxy.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         assert await reader.read() == b""
+        writer.close()
 
 
 async def test_what_goes_up_can_be_cut_too() -> None:
@@ -160,6 +162,7 @@ async def test_what_goes_up_can_be_cut_too() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(b"abcdef")
         assert await reader.read() == b""
+        writer.close()
         await asyncio.sleep(0.05)
     assert bytes(seen) == b"abc"
 

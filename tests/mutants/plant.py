@@ -112,7 +112,8 @@ def snapshot_ahead() -> None:
             folded.apply_all(decode_frame(frame.payload).events)
         return seq, encode(folded.export())
 
-    hot.HotSession._append, hot.HotSession.snapshot = append, snapshot  # type: ignore[method-assign]
+    replace(hot.HotSession, "_append", append)
+    replace(hot.HotSession, "snapshot", snapshot)
 
 
 @mutant("LOG-3", "an append is acknowledged before its commit", SEES, FAILED)
@@ -157,7 +158,7 @@ def refusal_of_the_lost() -> None:
         self.outcome = self.outcome if isinstance(self.outcome, HoldfastError) else error
         self.notify()
 
-    PendingCommand.fail = fail  # type: ignore[method-assign]
+    replace(PendingCommand, "fail", fail)
 
 
 @mutant(
@@ -342,16 +343,7 @@ def sleeps_on() -> None:
     replace(approval, "_wake", lambda state, ident, decided_ids, writer: None)
 
 
-for _domain in (
-    "adapters",
-    "extensions",
-    "feed",
-    "frontends",
-    "governance",
-    "lives",
-    "neighbours",
-    "trust",
-):  # each registers its own
+for _domain in ("adapters", "extensions", "feed", "frontends", "governance", "lives", "neighbours", "trust"):
     importlib.import_module(f"tests.mutants.{_domain}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,6 +84,23 @@ def test_a_function_is_replaced_wherever_it_was_imported(monkeypatch: pytest.Mon
     assert (other.real(1), home.real(1)) == (0, -1)
     with pytest.raises(Hollow):
         stand_in(home, unreal=lambda a: 0)
+
+
+def test_every_plant_goes_through_it() -> None:
+    root = Path(__file__).parents[2]
+    files = [path for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_")]
+    for file in [*files, root / "conformance" / "drivers" / "broken.py"]:
+        tree = ast.parse(file.read_text())
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+        imported = {name.asname or name.name for node in imports for name in node.names}
+        for node in ast.walk(tree):
+            for target in node.targets if isinstance(node, ast.Assign) else ():
+                for one in ast.walk(target):
+                    if isinstance(one, ast.Attribute | ast.Subscript) and isinstance(
+                        one.value, ast.Name | ast.Attribute
+                    ):
+                        root_of = ast.unparse(one).partition(".")[0].partition("[")[0]
+                        assert root_of not in imported or root_of == "MUTANTS", f"{file.name}:{one.lineno}"
 
 
 PLANT = """

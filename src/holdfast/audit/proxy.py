@@ -11,6 +11,7 @@ import contextlib
 import socket
 import struct
 import time
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Literal
@@ -267,6 +268,7 @@ class FaultProxy:
         self._opened = opened
         self._narrow_bytes = narrow_bytes
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ends: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[FaultProxy]:
@@ -282,6 +284,15 @@ class FaultProxy:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._close_ends()
+
+    async def _close_ends(self) -> None:
+        """Close what ends in order later: there is no later. What nobody reads any more is dropped."""
+        for writer in list(self._ends):
+            if writer.transport.get_write_buffer_size():
+                writer.transport.abort()
+            writer.close()
+        await asyncio.sleep(0)  # a transport lets go of its socket in the turn after
 
     @property
     def cuts(self) -> int:
@@ -327,6 +338,7 @@ class FaultProxy:
             self.connect_error = f"{type(error).__name__}: {error}"
             to_client.transport.abort()
             return
+        self._ends.update((to_client, to_server))
         line = Line(number, client, server)
         self.lines.append(line)
         if self._opened is not None:

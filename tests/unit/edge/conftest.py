@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -22,6 +24,23 @@ class Site(RunningServer):
     def __init__(self, edge: Edge, port: int) -> None:
         super().__init__(edge, port)
         self.port = port
+        self._lines: list[asyncio.StreamWriter] = []
+
+    async def line(
+        self, sock: socket.socket | None = None, limit: int = 65_536
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A TCP connection to the server, over a socket of one's own if given, until ``hang_up``."""
+        if sock is None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=limit)
+        else:
+            reader, writer = await asyncio.open_connection(sock=sock, limit=limit)
+        self._lines.append(writer)
+        return reader, writer
+
+    def hang_up(self) -> None:
+        """End the lines that are open still."""
+        for writer in self._lines:
+            writer.transport.abort()
 
     def token(self, subject: str = "user:ann", tenant: str = "acme", **more: Any) -> str:
         return super().token(subject, tenant=tenant, **more)
@@ -47,4 +66,6 @@ async def site(settings: Settings) -> AsyncIterator[Site]:
     await hub.open()
     edge = Edge(hub, settings)
     async with running(edge) as server:
-        yield Site(edge, port_of(server))
+        site = Site(edge, port_of(server))
+        yield site
+        site.hang_up()

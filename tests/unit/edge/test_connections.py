@@ -73,11 +73,14 @@ async def test_revocation_closes_open_connections_and_outlives_a_restart() -> No
             assert (await admin.post("/v1/tokens/revoke", json={"jti": jti})).status_code == 200
         assert await asyncio.wait_for(raw.close_code(), 1) == 4411
         assert (await Raw.open(site, token=token)).status == 401
+        site.hang_up()
     again = Hub(engine)
     await again.open()
     restarted = Edge(again, Settings(db="memory:", port=0, drain_s=1))
     async with running(restarted) as server:
-        assert (await Raw.open(Site(restarted, port_of(server)), token=token)).status == 401
+        site = Site(restarted, port_of(server))
+        assert (await Raw.open(site, token=token)).status == 401
+        site.hang_up()
 
 
 async def test_minted_tokens_are_narrower(site: Site) -> None:
@@ -106,6 +109,7 @@ async def test_shutdown_tells_clients_to_reconnect() -> None:
         await raw.answer(op="welcome")
     assert (await raw.answer())["op"] == "goaway"
     assert await raw.close_code() == 1012
+    site.hang_up()
 
 
 async def read_sse(response: httpx.Response, until: str) -> list[dict[str, Any]]:
@@ -157,7 +161,9 @@ async def embedded() -> AsyncIterator[Site]:
         while not server.started:
             assert not task.done(), task
             await asyncio.sleep(0.01)
-        yield Site(edge, sock.getsockname()[1])
+        site = Site(edge, sock.getsockname()[1])
+        yield site
+        site.hang_up()
         await hub.close(1)
         server.should_exit = True
         await task
