@@ -10,14 +10,14 @@ import os
 import signal
 import sys
 
-from holdfast.cli.serve import serve
+from holdfast.cli.parser import app
 
 
 def child(path: str, port: str) -> None:
     """A server, until it is killed."""
     os.close(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    serve(db=path, host="127.0.0.1", port=int(port), origin=None, allow_host=None, quiet=True)
+    app(["serve", "--db", path, "--host", "127.0.0.1", "--port", port, "--quiet"], standalone_mode=False)
 
 
 def main() -> None:

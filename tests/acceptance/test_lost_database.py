@@ -45,14 +45,15 @@ def server(tmp_path: Path) -> Iterator[Server]:
     assert running.url, running.said
     yield running
     running.process.kill()
-    running.process.wait()
+    running.process.communicate()
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
 def test_a_second_server_is_refused_whatever_the_file_is_called(server: Server, tmp_path: Path, link: object) -> None:
     link(str(tmp_path / "a.db"), str(tmp_path / "b.db"))  # type: ignore[operator]
     second = Server(str(tmp_path / "b.db"))
-    assert second.process.wait(30) == 1 and second.url == ""
+    second.process.communicate(timeout=30)
+    assert second.process.returncode == 1 and second.url == ""
     assert "engine.locked" in second.said and str(server.process.pid) in second.said
     with server.http(str(tmp_path / "a.db")) as http:
         assert http.post("/v1/sessions", json={"session": "s1"}).status_code == 201

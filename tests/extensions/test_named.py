@@ -59,7 +59,8 @@ def test_a_server_serves_the_extension_that_is_named(tmp_path: Path) -> None:
             assert http.get("/quiet/").status_code == 200
     finally:
         server.terminate()
-        assert server.wait(20) == 0
+        server.communicate(timeout=20)
+    assert server.returncode == 0
 
 
 def test_one_that_is_not_named_is_not_imported(tmp_path: Path) -> None:

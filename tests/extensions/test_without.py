@@ -71,7 +71,8 @@ def test_a_server_without_extensions_runs_an_agent(tmp_path: Path) -> None:
         assert agent.stdout.strip() == "You said: hello.", agent.stderr
     finally:
         server.terminate()
-        assert server.wait(20) == 0
+        server.communicate(timeout=20)
+    assert server.returncode == 0
 
 
 def test_help_without_the_demo_names_no_demo() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -84,26 +85,29 @@ def _check_commands(extensions: ExtensionSet, context: typer.Context) -> None:
 async def _serve(settings: config.Settings, extensions: ExtensionSet, quiet: bool) -> None:
     hub = Hub(engine_for(settings.db), lease_s=settings.lease_s, policy=extensions.policy)
     sockets = bind(settings.host, settings.port)  # first: where that fails, no database and no secret is left behind
-    await hub.open()
-    try:
-        edge = Edge(hub, settings, pages=True, extensions=extensions)
-    except HoldfastError:
-        await hub.close(0)
-        raise
-    async with running(edge, sockets) as server:
-        tune_gc()
-        where = f"http://{settings.host}:{port_of(server)}"
-        output.say(f"Holdfast is ready on {where}")
-        if edge.secret is not None and not quiet and output.out.is_terminal:
-            token = auth.mint(
-                edge.secret, subject="user:me", agents=["*"], issuer=settings.issuer, audience=settings.audience
-            )
-            output.say("A token for one hour:", style="dim")
-            output.say(token, style="dim", wrap=False)
-            for page, path in (("chat", "/"), ("console", "/console/")):
-                output.say(f"{page:<8} {where}{path}#t={token}", style="dim", wrap=False)
-        output.out.file.flush()
-        await wait_for_shutdown()
+    with contextlib.ExitStack() as bound:
+        for sock in sockets:
+            bound.enter_context(sock)
+        await hub.open()
+        try:
+            edge = Edge(hub, settings, pages=True, extensions=extensions)
+        except HoldfastError:
+            await hub.close(0)
+            raise
+        async with running(edge, sockets) as server:
+            tune_gc()
+            where = f"http://{settings.host}:{port_of(server)}"
+            output.say(f"Holdfast is ready on {where}")
+            if edge.secret is not None and not quiet and output.out.is_terminal:
+                token = auth.mint(
+                    edge.secret, subject="user:me", agents=["*"], issuer=settings.issuer, audience=settings.audience
+                )
+                output.say("A token for one hour:", style="dim")
+                output.say(token, style="dim", wrap=False)
+                for page, path in (("chat", "/"), ("console", "/console/")):
+                    output.say(f"{page:<8} {where}{path}#t={token}", style="dim", wrap=False)
+            output.out.file.flush()
+            await wait_for_shutdown()
 
 
 def tune_gc() -> None:

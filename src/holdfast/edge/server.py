@@ -37,7 +37,7 @@ async def running(edge: Edge, sockets: list[socket.socket] | None = None) -> Asy
     """A server while the context lasts: it answers when this enters; leaving drains and closes it.
 
     The hub must be open already; it is closed on the way out. ``sockets`` come from ``bind``, for those who want to
-    know that the address is theirs before they open anything.
+    know that the address is theirs before they open anything; they are closed on the way out.
 
     Raises:
         HoldfastError: ``config.invalid`` when the address cannot be listened on.
@@ -83,6 +83,8 @@ async def running(edge: Edge, sockets: list[socket.socket] | None = None) -> Asy
         server.should_exit = True
         if serving is not None:
             await serving
+        for sock in sockets or ():  # a server that ran has closed them
+            sock.close()
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
