@@ -45,7 +45,7 @@ def origin(module: ModuleType, name: str) -> ModuleType:
 def words_of(module: ModuleType, name: str) -> str:
     """The docstring of a public name: its own, or the string that stands under an alias or a constant; else empty."""
     value = getattr(module, name)
-    if inspect.isclass(value) or inspect.isfunction(value):
+    if inspect.isclass(value) or inspect.isfunction(value) or inspect.ismodule(value):
         return value.__doc__ or ""
     body = _tree(Path(str(origin(module, name).__file__))).body
     for node, after in itertools.pairwise(body):

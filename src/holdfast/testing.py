@@ -31,6 +31,8 @@ from holdfast.hub.hub import Hub
 EPOCH_MS: Final = 1_750_000_000_000
 """Where a ``FakeClock`` begins, Unix ms."""
 
+__all__ = ["PAUSE", "FakeClock", "RunningServer", "ScriptedAgent", "hub", "server"]
+
 
 class _Pause:
     """The type of ``PAUSE``."""

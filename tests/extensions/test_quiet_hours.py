@@ -84,8 +84,8 @@ async def test_it_reads_the_feed_under_a_name(site: Site) -> None:
             await counter.news.wait()
         report = (await http.get("/v1/x/quiet_hours/report")).json()
         assert report["counts"]["usage.recorded"] == 1
-    async with site.http(site.token("user:op", tenant="default")) as operator:
-        consumers = (await operator.get("/v1/consumers")).json()["consumers"]
+    async with site.http(site.token("user:op", tenant=site.edge.listener.settings.operator_tenant)) as http:
+        consumers = (await http.get("/v1/consumers")).json()["consumers"]
         assert CONSUMER in [one["consumer"] for one in consumers]
 
 

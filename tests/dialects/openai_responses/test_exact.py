@@ -30,7 +30,7 @@ async def test_every_number_resumes_exactly_also_inside_merged_text(site: Site) 
     client = site.client()
     whole = [event async for event in await client.responses.create(model="teller", input="go", stream=True)]
     response = whole[-1].response  # type: ignore[union-attr]
-    merged = await compact(site.hub.sessions.hot(key_of(response)))
+    merged = await compact(site.hub.sessions.hot(key_of(response)), site.hub.engine)
     assert merged > 30
     received: dict[int, str] = {}
     said = ""
