@@ -97,8 +97,9 @@ class Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.stop()
+        with self.process:  # its pipes are closed, too
+            if self.process.poll() is None:
+                self.stop()
 
 
 class Server(Process):
