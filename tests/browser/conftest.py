@@ -66,7 +66,8 @@ class Demo:
                 break
         else:
             raise RuntimeError("the demo did not start:\n" + "".join(said))
-        threading.Thread(target=self._process.stdout.read, daemon=True).start()
+        self._reading = threading.Thread(target=self._process.stdout.read, daemon=True)
+        self._reading.start()
 
     def page(self, session: str = "") -> str:
         """The page's address, as the terminal or the second-tab link gives it."""
@@ -80,6 +81,9 @@ class Demo:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._reading.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def client(self) -> Client:
         """A Python client with the page's token."""
