@@ -22,10 +22,6 @@ class News(SessionObserver[S]):
         self._listeners.append(event := asyncio.Event())
         return event
 
-    def forget(self, event: asyncio.Event) -> None:
-        """The listener has left."""
-        self._listeners.remove(event)
-
     def committed(self, session: S, commit: Commit) -> None:
         """See ``SessionObserver``."""
         if commit.has_notices:
