@@ -17,14 +17,13 @@ from urllib.parse import urlencode
 
 import pytest
 
-from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
-from holdfast.edge.server import port_of, running
 from holdfast.engines.memory import MemoryEngine
 from holdfast.hub.hub import Hub
 from tests.browser import chromium
 from tests.dialects.gated import ADAPTERS, HELD, Outbox, serving
 from tests.unit.edge.conftest import Site
+from tests.unit.edge.conftest import serving as serving_site
 
 HERE = Path(__file__).parent / "clients"
 ROOT = HERE.parents[2]
@@ -120,11 +119,9 @@ class Clients:
 
 @pytest.fixture(scope="module")
 async def clients(pages: str, browser: chromium.Chromium) -> AsyncIterator[Clients]:
-    hub = Hub(MemoryEngine())
-    await hub.open()
-    edge = Edge(hub, Settings(db="memory:", port=0, drain_s=1, origins=(pages,)))
     async with contextlib.AsyncExitStack() as stack:
-        site = Site(edge, port_of(await stack.enter_async_context(running(edge))))
+        settings = Settings(db="memory:", port=0, drain_s=1, origins=(pages,))
+        site = await stack.enter_async_context(serving_site(Hub(MemoryEngine()), settings))
         outbox = await stack.enter_async_context(serving(site.url, site.token("agent:clerks", agents=["*"])))
         found = Clients(site, outbox, pages, browser)
         stack.push_async_callback(found.end_runtime)

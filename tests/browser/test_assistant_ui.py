@@ -10,15 +10,13 @@ from typing import Any
 import pytest
 
 import holdfast
-from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
-from holdfast.edge.server import port_of, running
 from holdfast.engines.memory import MemoryEngine
 from holdfast.hub.hub import Hub
 from holdfast.protocol.view import ENDED
 from tests.browser.chromium import Chromium, Tab
 from tests.browser.frontends import needed, pages
-from tests.unit.edge.conftest import Site
+from tests.unit.edge.conftest import Site, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.process]
 
@@ -64,11 +62,8 @@ class World:
 async def world(anyio_backend: str) -> AsyncIterator[World]:
     needed()
     with pages() as site:
-        hub = Hub(MemoryEngine())
-        await hub.open()
-        edge = Edge(hub, Settings(db="memory:", port=0, drain_s=1, origins=(site.url,)))
-        async with running(edge) as server:
-            ours = Site(edge, port_of(server))
+        settings = Settings(db="memory:", port=0, drain_s=1, origins=(site.url,))
+        async with serving(Hub(MemoryEngine()), settings) as ours:
             await asyncio.to_thread(site.build, ["assistant-ui.md", "tanstack-ai.md"], ours.url)
             site.token = ours.token()
             async with (

@@ -12,15 +12,13 @@ import pytest
 
 import holdfast
 from holdfast.client.session import Session
-from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
-from holdfast.edge.server import port_of, running
 from holdfast.engines.memory import MemoryEngine
 from holdfast.hub.hub import Hub
 from holdfast.protocol.browser_tools import CLAIM
 from tests.browser.chromium import Chromium, Tab
 from tests.browser.test_page import WEB, bundled
-from tests.unit.edge.conftest import Site
+from tests.unit.edge.conftest import Site, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.process]
 
@@ -43,11 +41,8 @@ Open = Callable[..., Awaitable[Tab]]
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     """A server with its pages."""
-    hub = Hub(MemoryEngine())
-    await hub.open()
-    edge = Edge(hub, Settings(db="memory:", port=0, drain_s=1), pages=True)
-    async with running(edge) as server:
-        yield Site(edge, port_of(server))
+    async with serving(Hub(MemoryEngine()), Settings(db="memory:", port=0, drain_s=1), pages=True) as site:
+        yield site
 
 
 @pytest.fixture

@@ -11,10 +11,8 @@ from holdfast.agents.holdfast import Holdfast
 from holdfast.agents.run import RunContext
 from holdfast.client.client import Client
 from holdfast.client.session import Session
-from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
 from holdfast.edge.pages import PAGES
-from holdfast.edge.server import port_of, running
 from holdfast.engines.memory import MemoryEngine
 from holdfast.errors import ApprovalNeeded
 from holdfast.hub.hub import Hub
@@ -22,7 +20,7 @@ from holdfast.protocol import wire
 from holdfast.session.access import Principal
 from holdfast.session.policy import Allow, DefaultPolicy, Facts, RequireApproval, Verdict
 from tests.browser.chromium import Chromium, Tab
-from tests.unit.edge.conftest import Site
+from tests.unit.edge.conftest import Site, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.process]
 
@@ -47,10 +45,8 @@ async def site(anyio_backend: str) -> AsyncIterator[Site]:
     if not (PAGES / "chat").is_dir():
         pytest.skip("the pages are not built: make web")
     hub = Hub(MemoryEngine(), policy=_Owner())
-    await hub.open()
-    edge = Edge(hub, Settings(db="memory:", port=0, drain_s=1), pages=True)
-    async with running(edge) as server:
-        yield Site(edge, port_of(server))
+    async with serving(hub, Settings(db="memory:", port=0, drain_s=1), pages=True) as site:
+        yield site
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from holdfast.edge.extensions.services import Services
 from holdfast.edge.extensions.static_pages import ExtensionPages
 from holdfast.engines.port import Notice
 from holdfast.errors import HoldfastError
-from holdfast.hub import operations
 from holdfast.protocol import limits, wire
 from holdfast.protocol.events import USAGE_RECORDED, Draft
 from holdfast.session.access import Principal, full_access
@@ -122,7 +121,7 @@ class QuietHours(Extension):
         return QuietPolicy(self.settings)
 
     def routes(self, services: Services) -> Sequence[ExtensionRoute]:
-        self._hub = services.hub
+        self._services = services
         bills = "/v1/x/quiet_hours/sessions/{session}/bills"
         return (
             ExtensionRoute("POST", bills, "Record what was billed", self.bill, "record", body=Bill, body_bytes=2_000, status=201),
@@ -149,7 +148,7 @@ class QuietHours(Extension):
         session = call.request.path_params["session"]
         draft = Draft(USAGE_RECORDED, {**msgspec.to_builtins(call.body), "by": call.principal.actor})
         recorder = full_access(call.principal.tenant, RECORDER)
-        return await operations.execute(self._hub, recorder, wire.Append(session=session, events=[draft]))
+        return await self._services.execute(recorder, wire.Append(session=session, events=[draft]))
 
     async def report(self, call: RouteCall) -> dict[str, Any]:
         return {"counts": self.counter.counts}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -50,6 +51,17 @@ class Site(RunningServer):
         return httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False)
 
 
+@contextlib.asynccontextmanager
+async def serving(hub: Hub, settings: Settings, *, pages: bool = False) -> AsyncIterator[Site]:
+    """A server of the hub, which it opens and closes."""
+    await hub.open()
+    edge = Edge(hub, settings, pages=pages)
+    async with running(edge) as server:
+        site = Site(edge, port_of(server))
+        yield site
+        site.hang_up()
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -62,10 +74,5 @@ def settings() -> Settings:
 
 @pytest.fixture
 async def site(settings: Settings) -> AsyncIterator[Site]:
-    hub = Hub(MemoryEngine())
-    await hub.open()
-    edge = Edge(hub, settings)
-    async with running(edge) as server:
-        site = Site(edge, port_of(server))
+    async with serving(Hub(MemoryEngine()), settings) as site:
         yield site
-        site.hang_up()
