@@ -87,8 +87,9 @@ class Contender:
         """A publisher and its readers, connected; without readers one that publishes to nobody."""
         port = self.server.port
         if isinstance(self.server, Holdfast):
-            session = sessions.name(0 if readers else 1)
-            script = [line.replace("bench-$s", session) for line in self.script]
+            number = 0 if readers else 1
+            runs, *lines = self.script  # the load has one session: this one, with its run
+            script = [f"#{runs[1:].split()[number]}", *(line.replace("$s", str(number)) for line in lines)]
             return sessions.load(self.server, readers=readers, publishers=1, script=script)
         if self.name == SOCKET_IO:
             path = "/socket.io/?EIO=4&transport=websocket"
