@@ -180,7 +180,7 @@ async def test_cancel_stops_the_run(world: World, browser: Chromium, page: str) 
     assert await world.ended(session) == ["cancelled"]
     await tab.until("!document.querySelector('.cancel')")
     await tab.reload()
-    await tab.until("document.querySelector('.assistant') !== null")
+    await tab.until("document.body.innerText.includes('first half,')")
     assert await shown(tab) == [["user", f"{page} stopped"], ["assistant", f"To {page} stopped: first half,"]]
     assert tab.errors == []
     await tab.close()
