@@ -81,8 +81,8 @@ bench: $(VENV)/.dev  ## side-by-side benchmarks; writes benchmarks/RESULTS.md an
 	$(BIN)/python -m docs.tables
 
 lock: $(VENV)/.dev  ## lock dependency versions with hashes and without addresses (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet pyproject.toml -o requirements/run.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --group dev pyproject.toml -o requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --all-extras pyproject.toml -o requirements/run.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --all-extras --group dev pyproject.toml -o requirements/dev.txt
 
 clean:
 	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
