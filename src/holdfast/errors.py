@@ -42,7 +42,7 @@ Code = Literal[
     "server.busy", "server.internal", "timeout", "connection.lost", "config.invalid", "engine.locked",
     "engine.version", "engine.corrupt",
     "key.required", "key.unknown", "key.expired", "key.revoked", "key.unnamed", "key.denied", "model.unknown",
-    "call.unmetered", "price.missing", "store.unavailable", "upstream.key", "upstream.refused", "upstream.unreachable",
+    "call.unmetered", "call.stopped", "price.missing", "store.unavailable", "upstream.key", "upstream.refused", "upstream.unreachable",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -156,6 +156,7 @@ CODES: dict[Code, ErrorRow] = {
     "key.denied": ErrorRow(403, False, "The key may not do this.", "Ask for a key that may."),
     "model.unknown": ErrorRow(404, False, "No upstream of this gateway serves this model here.", "GET /v1/models lists what the key may ask."),
     "call.unmetered": ErrorRow(404, False, "What is asked for is not metered, so it is not served.", "Use chat completions, Responses, messages or embeddings; what is not metered would be a hole in every budget."),
+    "call.stopped": ErrorRow(409, False, "Somebody stopped this answer.", "Look at its session; ask again for another answer."),
     "price.missing": ErrorRow(402, False, "The model has no price, so what it spends could not be told.", "Approve a catalogue that has it, or let its owner waive the price: holdfast prices waive …"),
     "store.unavailable": ErrorRow(503, True, "What is spent cannot be put on record now, so nothing is spent.", "Retry in a moment; if it lasts, the operator should look at the governance store."),
     "upstream.key": ErrorRow(503, False, "The gateway's own key for the upstream cannot be had.", "The operator should look at the upstream's `key`."),
