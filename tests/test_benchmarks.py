@@ -65,7 +65,7 @@ def nothing(fake: FakeUpstream, place: Path) -> Iterator[contenders.Contender]:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"ONE_BY_ONE": 3, "CONNECTIONS": 2, "SECONDS": 0.2, "WARM_STREAMS": 4}.items():
+    for name, value in {"ONE_BY_ONE": 3, "CONNECTIONS": 2, "SECONDS": 0.2, "SLICES": 2, "WARM_STREAMS": 4}.items():
         monkeypatch.setattr(gateway, name, value)
 
 
@@ -111,15 +111,15 @@ def test_streams_that_the_upstream_knows_nothing_of_are_no_figures(monkeypatch: 
 
 @pytest.mark.process
 def test_the_load_counts_whole_streams_only() -> None:
-    with FakeUpstream(keep=False) as fake, contenders.direct(fake, Path()) as contender:
+    with FakeUpstream(keep=False) as fake, contenders.direct(fake, Path()) as contender, gateway.Load() as load:
         wanted = gateway.plan(contender, streams=12, connections=2)
         fake.next({"cut": 5}, {"usage": False}, {"tokens": 19}, {"status": 429}, {"close": 20})
-        figures = gateway.load(wanted)
+        figures = load.measure(wanted)
         assert (figures.streams, figures.errors, len(figures.first_ms)) == (7, 5, 7)
         assert fake.stats(ended=12).ended == 12
         assert figures.first_error.startswith("HTTP/1.1 200")
         fake.next({"status": 429})
-        assert "rate_limit_exceeded" in gateway.load(gateway.plan(contender, streams=1)).first_error
+        assert "rate_limit_exceeded" in load.measure(gateway.plan(contender, streams=1)).first_error
 
 
 def test_what_holdfast_must_reach_is_judged_by_ratios_within_a_round() -> None:
@@ -135,11 +135,11 @@ def test_what_holdfast_must_reach_is_judged_by_ratios_within_a_round() -> None:
         HOLDFAST: rounds([1.5, 9.5, 4.0], [1000, 100, 800]),
         LITELLM: rounds([9.0, 20.0, 9.0], [90, 9, 90]),
     }
-    latency, rate = gateway.verdicts(found, {})
+    latency, rate = gateway.verdicts(found)
     assert (latency.measured, latency.met) == ("0.50 ms (0.50–2.00)", True)
     assert (rate.measured, rate.met) == ("11.11× (8.89–11.11)", True)
     found[LITELLM] = rounds([9.0, 20.0, 9.0], [200, 20, 200])
-    assert not gateway.verdicts(found, {})[1].met
+    assert not gateway.verdicts(found)[1].met
     assert "5.0×" in gateway.tables(found, {})[0].rows[1]
 
 

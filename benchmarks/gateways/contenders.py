@@ -22,7 +22,8 @@ _KEY: Final = "sk-bench-key-of-a-caller"
 _READY_S: Final = 120.0
 """LiteLLM's proxy needs more than half a minute on a busy core."""
 
-DIRECT, HOLDFAST, LITELLM = "direct", "Holdfast", "LiteLLM"
+DIRECT, LITELLM = "direct", "LiteLLM"
+HOLDFAST, HOLDFAST_BARE = "Holdfast", "Holdfast, no ledger"
 PORTKEY, PORTKEY_COPIES = "Portkey", "Portkey, with the preload"
 
 
@@ -70,10 +71,28 @@ def holdfast_command(fake: FakeUpstream, place: Path, port: int) -> list[str | P
 
 
 @contextlib.contextmanager
+def holdfast_bare(fake: FakeUpstream, place: Path) -> Iterator[Contender]:
+    """The same gateway, when nobody writes down what is spent: as LiteLLM runs here."""
+    port = free_port()
+    command: list[str | Path] = [sys.executable, "-m", "benchmarks.gateways.bare", str(port)]
+    with _started(
+        [*command, _holdfast_settings(fake, place), _KEY], port, dict(os.environ), _HERE.parents[1]
+    ) as server:
+        yield Contender(HOLDFAST_BARE, __version__, port, server)
+
+
+def _holdfast_settings(fake: FakeUpstream, place: Path) -> Path:
+    """A gateway's settings, with the fake upstream and nothing else."""
+    settings = place / "gateway.yaml"
+    settings.write_text(json.dumps({"upstreams": [{"name": "fake", "url": f"{fake.url}/v1"}]}))  # JSON is YAML
+    return settings
+
+
+@contextlib.contextmanager
 def litellm(fake: FakeUpstream, place: Path) -> Iterator[Contender]:
     """LiteLLM's proxy with one worker: a master key is checked; it has no database, so it keeps no account."""
     folder = _environment("litellm", _HERE / "litellm.txt")
-    config = place / "litellm.json"  # JSON is YAML
+    config = place / "litellm.yaml"
     model = {"model": "openai/gpt-4o", "api_base": f"{fake.url}/v1", "api_key": "sk-upstream"}
     models = [{"model_name": "gpt-4o", "litellm_params": model}]
     config.write_text(json.dumps({"model_list": models, "general_settings": {"master_key": _KEY}}))
@@ -128,6 +147,7 @@ Start = Callable[[FakeUpstream, Path], contextlib.AbstractContextManager[Contend
 ALL: Final[dict[str, Start]] = {
     DIRECT: direct,
     HOLDFAST: holdfast,
+    HOLDFAST_BARE: holdfast_bare,
     LITELLM: litellm,
     PORTKEY: portkey,
     PORTKEY_COPIES: portkey_copies,
@@ -136,9 +156,9 @@ ALL: Final[dict[str, Start]] = {
 
 # --- installing and starting
 @contextlib.contextmanager
-def _started(command: list[str | Path], port: int, env: dict[str, str]) -> Iterator[Server]:
+def _started(command: list[str | Path], port: int, env: dict[str, str], cwd: Path | None = None) -> Iterator[Server]:
     try:
-        server = Server(command, port, ready_s=_READY_S, env=env, stderr=subprocess.DEVNULL)
+        server = Server(command, port, ready_s=_READY_S, env=env, cwd=cwd, stderr=subprocess.DEVNULL)
     except (OSError, RuntimeError) as error:
         raise CannotRun(str(error)) from None
     with server:

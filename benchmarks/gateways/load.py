@@ -1,4 +1,5 @@
-"""The load of the gateway benchmark: ``python -m benchmarks.gateways.load`` makes one measurement and prints it as JSON.
+"""The load of the gateway benchmark: ``python -m benchmarks.gateways.load`` is given plans, one JSON object a line, and
+answers each with a line of figures.
 
 A number of connections, each with one request of Chat Completions after another, for a number of streams or of seconds.
 A stream counts when it has every token, usage and its end; anything else is an error, and the first of them is told. The
@@ -18,6 +19,7 @@ import uvloop
 
 _TOKEN = re.compile(rb'"content": ?"[^"]')
 _STALLED_S = 20.0
+_TIMED = 1_000
 _CHUNKED, _LAST = -1, b"0\r\n\r\n"
 
 
@@ -52,7 +54,7 @@ class Plan(msgspec.Struct):
 
 
 class Figures(msgspec.Struct):
-    """What came. Times are milliseconds; the rate is of whole streams."""
+    """What came of whole streams: how many, in how many seconds, and milliseconds to the first tokens of some of them."""
 
     streams: int = 0
     errors: int = 0
@@ -65,11 +67,6 @@ class Figures(msgspec.Struct):
         """Whole streams a second."""
         return self.streams / self.seconds if self.seconds else 0.0
 
-    def quantile(self, share: float) -> float:
-        """Of the time to the first token, in milliseconds; 0 when nothing came."""
-        ordered = sorted(self.first_ms)
-        return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else 0.0
-
 
 class Run:
     """One measurement. All connections take from it until it is over."""
@@ -77,7 +74,7 @@ class Run:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.request = plan.request()
-        self.figures = Figures()
+        self._figures = Figures()
         self._begun = 0
         self._ends = time.perf_counter() + plan.seconds
 
@@ -92,12 +89,18 @@ class Run:
         """Count an answer."""
         whole = complete and answer.startswith(b"HTTP/1.1 200") and b"[DONE]" in answer and b'"total_tokens"' in answer
         if whole and len(_TOKEN.findall(answer)) == self.plan.tokens:
-            self.figures.streams += 1
-            self.figures.first_ms.append(first_ms)
+            self._figures.streams += 1
+            if len(self._figures.first_ms) < _TIMED:
+                self._figures.first_ms.append(first_ms)
             return
-        self.figures.errors += 1
-        if not self.figures.first_error:
-            self.figures.first_error = answer[:300].decode(errors="replace") or "the connection was closed"
+        self._figures.errors += 1
+        if not self._figures.first_error:
+            self._figures.first_error = answer[:300].decode(errors="replace") or "the connection was closed"
+
+    def result(self, seconds: float) -> Figures:
+        """All that came."""
+        self._figures.seconds = seconds
+        return self._figures
 
 
 class Connection(asyncio.Protocol):
@@ -159,8 +162,7 @@ async def measure(plan: Plan) -> Figures:
     """Do as planned."""
     run, began = Run(plan), time.perf_counter()
     await asyncio.gather(*(_streams(run) for _ in range(plan.connections)))
-    run.figures.seconds = time.perf_counter() - began
-    return run.figures
+    return run.result(time.perf_counter() - began)
 
 
 async def _streams(run: Run) -> None:
@@ -184,5 +186,6 @@ async def _streams(run: Run) -> None:
 
 
 if __name__ == "__main__":
-    found = uvloop.run(measure(msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)))
-    sys.stdout.buffer.write(msgspec.json.encode(found))
+    for line in sys.stdin:
+        sys.stdout.write(msgspec.json.encode(uvloop.run(measure(msgspec.json.decode(line, type=Plan)))).decode() + "\n")
+        sys.stdout.flush()
