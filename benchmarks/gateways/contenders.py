@@ -66,7 +66,8 @@ def holdfast_command(fake: FakeUpstream, place: Path, port: int) -> list[str | P
     program = Path(sys.executable).parent / "holdfast"
     if subprocess.run([program, "gateway", "--help"], capture_output=True, check=False).returncode:
         raise CannotRun("this version has no `holdfast gateway`")
-    # The one place where the command, its upstream and the caller's key are given.
+    # The one place where the command is given: its settings are _holdfast_settings(fake, place), and holdfast() above gives
+    # the caller's key to Contender.headers.
     raise CannotRun("the benchmark does not know how `holdfast gateway` is configured")
 
 
