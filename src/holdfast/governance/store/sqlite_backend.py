@@ -13,12 +13,12 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.engines.sqlite.gil_fairness import GilFairness
 from holdfast.engines.sqlite.lock import FileLock
-from holdfast.errors import Unavailable
+from holdfast.errors import HoldfastError, Unavailable
 from holdfast.governance import limits
+from holdfast.governance.store import schema
 from holdfast.governance.store.backend import Rows, StoreHealth, T, Work
 from holdfast.governance.store.sqlite_file import SqliteFile, close, raw
 from holdfast.governance.store.sqlite_writer import QueuedWork, SqliteWriter
-from holdfast.governance.store.tables import schema
 
 
 class SqliteBackend:
@@ -115,9 +115,13 @@ def _prepare(file: SqliteFile) -> Connection:
     connection = file.connect(write=True)
     database = raw(connection)
     try:
+        database.pragma("foreign_keys", False)  # a step may make a table anew that others point to
         database.execute("BEGIN IMMEDIATE")
         schema.prepare(connection)
+        if broken := database.execute("PRAGMA foreign_key_check").fetchall():
+            raise HoldfastError("engine.corrupt", f"{file.path}: {len(broken)} rows point to rows that are not there")
         database.execute("COMMIT")
+        database.pragma("foreign_keys", True)
     except BaseException:
         close(connection)
         raise
