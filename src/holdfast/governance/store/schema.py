@@ -82,8 +82,8 @@ def prepare(connection: Connection) -> None:
 
 
 def _check(connection: Connection, script: ScriptDirectory, applied: tuple[str, ...]) -> None:
-    known = {step.revision for step in script.walk_revisions()}
-    if unknown := sorted(set(applied) - known):
+    revisions = {step.revision for step in script.walk_revisions()}
+    if unknown := sorted(set(applied) - revisions):
         raise HoldfastError(
             "engine.version",
             f"the store was made by a newer version, which knows {', '.join(unknown)}; nothing was changed",
