@@ -19,7 +19,7 @@ from holdfast.governance import limits
 from holdfast.governance.store import schema
 from holdfast.governance.store.backend import Rows, StoreHealth, T, Work
 from holdfast.governance.store.group import QueuedWork, Statements, is_of_the_disk
-from holdfast.governance.store.sqlite_file import SqliteFile, close, raw
+from holdfast.governance.store.sqlite_file import SqliteFile, close, mend, raw
 from holdfast.governance.store.sqlite_writer import SqliteWriter, make_durable
 
 
@@ -105,6 +105,7 @@ class SqliteBackend:
             reason = getattr(error, "orig", error)
             raise Unavailable("store.unavailable", f"cannot read {self._file.path}: {reason}") from error
         finally:
+            mend(connection)
             if database.in_transaction:
                 database.execute("ROLLBACK")
             self._readers.put(connection)

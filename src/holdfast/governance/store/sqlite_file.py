@@ -110,6 +110,17 @@ def raw(connection: Connection) -> apsw.Connection:
     return _face(connection).raw
 
 
+def mend(connection: Connection) -> None:
+    """After work that tried to end the transaction: SQLAlchemy takes it for ended, or broken, and SQLite's goes on."""
+    transaction = connection.get_transaction()
+    if transaction is None or not transaction.is_active:
+        face = _face(connection)
+        face.deaf = True
+        connection.rollback()
+        connection.begin()
+        face.deaf = False
+
+
 def close(connection: Connection) -> None:
     """Close both; what was not committed is undone. Never fails: what the disk refuses is seen by whoever opens next."""
     face = _face(connection)

@@ -152,6 +152,8 @@ class SqliteWriter:
     def _finish_checkpoint(self, database: apsw.Connection) -> None:
         try:
             database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.BusyError:
+            pass  # the other thread is at it again
         except apsw.Error as error:
             log.warning("the store's log could not be copied into %s: %s", self._file.path, error)
 
