@@ -1,0 +1,168 @@
+"""What the gateway asks of whoever owns keys and money. It names no governance: three small protocols, and facts.
+
+The order of one call: ``Keys.identify`` says who asks (in memory, no waiting); for every attempt at an upstream
+``Meter.open`` is answered durably before the upstream is asked, so that what was spent is known whatever happens after;
+``Meter.settle`` replaces the open attempt by what was served. An attempt that was opened and never settled is billed from
+what its opening says, as an estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from holdfast.providers.billing.model import BilledAttempt
+
+Outcome = Literal["served", "failed", "cut", "drained", "refused"]
+"""How an attempt ended: whole; with an error of the upstream; cut by us or by the network before its end; read to its
+end for nobody; not answered at all by the upstream (it refused: nothing was produced)."""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Whose call it is, as its key says.
+
+    Attributes:
+        key: id of the key, never the key.
+        tenant: of the sessions the key may use.
+        actor: ``user:…`` or ``agent:…``: who the calls are of.
+        labels: names with values, sorted: ``team``, ``workflow``, ``task``, ``cost_centre``, ``usage`` (seated or
+            headless), ``user``.
+        models: patterns of models the key may ask for; ``("*",)`` for all.
+        agents: names of agents that may be asked as models; ``"*"`` for all.
+        session: the session every call of the key is a run of; empty for none.
+        sessions: pattern of sessions that a header may name; empty for none.
+    """
+
+    key: str
+    tenant: str = "default"
+    actor: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    models: tuple[str, ...] = ("*",)
+    agents: frozenset[str] = frozenset()
+    session: str = ""
+    sessions: str = ""
+
+    def label(self, name: str) -> str:
+        """The value of a label; empty where the key has none."""
+        return dict(self.labels).get(name, "")
+
+
+class Stranger(msgspec.Struct, frozen=True):
+    """A call without a key that is known: for the list of unknown callers. Nothing of it is secret.
+
+    Attributes:
+        fingerprint: of what was sent as a key: a short hash, empty when nothing was sent.
+        address: network address it came from.
+        agent: its ``User-Agent``, bounded.
+        path: the path it asked for.
+        at_ms: Unix ms.
+    """
+
+    fingerprint: str
+    address: str
+    agent: str
+    path: str
+    at_ms: int
+
+
+class Keys(Protocol):
+    """Who calls."""
+
+    def identify(self, secret: str) -> Caller:
+        """The caller of a key.
+
+        Raises:
+            Refused: ``key.unknown``, ``key.expired``, ``key.revoked``, ``key.unnamed`` (a key that names no workflow,
+                team or task type), each with the sentence that mends it.
+        """
+
+    def note(self, stranger: Stranger) -> None:
+        """Remember who came without a key that is known. Never waits, never fails."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One request of a caller.
+
+    Attributes:
+        id: of the call; its attempts share it.
+        wire: name of its wire: ``openai.chat``, ``openai.responses``, ``anthropic.messages``, ``openai.embeddings``.
+        model: what was asked for.
+        at_ms: Unix ms at which it came.
+        input_bytes: size of what goes to the model, for an estimate where the provider says nothing.
+        output_limit: the most output tokens it asks for; None when it does not say.
+        session, run: of which run it is a part, if any; ``attempt`` of that run.
+        facts: what helps to find waste: ``prompt``, a hash of its instructions and tools; ``retry``, which try of the
+            caller's own it is.
+    """
+
+    id: str
+    caller: Caller
+    wire: str
+    model: str
+    at_ms: int
+    input_bytes: int = 0
+    output_limit: int | None = None
+    session: str = ""
+    run: str = ""
+    attempt: int = 0
+    facts: dict[str, str] = {}
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """An attempt at an upstream, before it is asked.
+
+    Attributes:
+        id: of the attempt.
+        number: from 1, within its call.
+        upstream: name of the upstream, which has its rate card.
+        provider: whose models it serves, as price catalogues name it.
+        model: what the upstream is asked for.
+    """
+
+    id: str
+    call: Call
+    number: int
+    upstream: str
+    provider: str
+    model: str
+    at_ms: int
+
+
+class Served(msgspec.Struct, frozen=True):
+    """What became of an attempt.
+
+    Attributes:
+        billed: what the provider says it bills, one entry for each model that took part; empty when it said nothing.
+        outcome: how it ended.
+        estimated: output tokens that were seen, and input that was sent, where the provider said nothing; None when
+            ``billed`` is what counts.
+        reason: why, where it did not end as it should: an error's code.
+        at_ms: Unix ms of its end.
+        first_ms: ms to the first byte of content; None when there was none.
+    """
+
+    id: str
+    outcome: Outcome
+    billed: Sequence[BilledAttempt] = ()
+    estimated: BilledAttempt | None = None
+    reason: str = ""
+    at_ms: int = 0
+    first_ms: int | None = None
+
+
+class Meter(Protocol):
+    """Counts what is spent."""
+
+    async def open(self, opening: Opening) -> None:
+        """Answered when the attempt is durably on record.
+
+        Raises:
+            Refused: ``price.missing`` for a model nobody has priced or waived.
+            Unavailable: ``store.unavailable``: nothing may be spent that cannot be recorded.
+        """
+
+    async def settle(self, served: Served) -> None:
+        """Answered when what was served is durably on record. Never loses it: where the store is down it is kept and
+        tried again; what is lost with the process is billed from the opening."""

@@ -1,0 +1,1 @@
+"""What was spent, one row for every attempt that a provider served."""
