@@ -39,10 +39,11 @@ Code = Literal[
     "tool.outcome_unknown", "upstream.failed", "blob.not_found", "history.not_found", "connection.not_found",
     "consumer.not_found", "route.not_found", "route.method", "limit.rate", "limit.connections",
     "limit.subscriptions", "disk.full", "disk.failed", "disk.lost", "commit.unknown", "server.restarting",
-    "server.busy", "server.internal", "timeout", "connection.lost", "config.invalid", "engine.locked",
-    "engine.version", "engine.corrupt",
+    "server.busy", "server.internal", "timeout", "connection.lost",
     "key.required", "key.unknown", "key.expired", "key.revoked", "key.unnamed", "key.denied", "model.unknown",
-    "call.unmetered", "call.stopped", "price.missing", "store.unavailable", "upstream.key", "upstream.refused", "upstream.unreachable",
+    "call.unmetered", "call.stopped", "price.missing", "store.unavailable", "upstream.key", "upstream.refused",
+    "upstream.unreachable", "config.invalid", "engine.locked", "engine.version", "engine.corrupt", "store.busy",
+    "store.mismatch",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -167,6 +168,9 @@ CODES: dict[Code, ErrorRow] = {
     "engine.locked": ErrorRow(503, False, "Another process is writing to this database.", "Stop it, or point this one at another file."),
     "engine.version": ErrorRow(500, False, "The SQLite library or the database's format is not one this version can use safely.", "Upgrade as the message says."),
     "engine.corrupt": ErrorRow(500, False, "The database failed a check.", "Run `holdfast verify` and restore from a backup."),
+    # what the governance half keeps
+    "store.busy": ErrorRow(503, True, "More waits to be written to the store than it admits.", "Retry with backoff."),
+    "store.mismatch": ErrorRow(500, False, "The store and the session log do not belong together.", "Restore both from one backup, or name the store that belongs to this log."),
 }
 # fmt: on
 """What each code means: the one table."""
