@@ -78,7 +78,7 @@ class MessagesUsageReader(UsageReader):
                 self._start({})
             delta = event.get("delta")
             self._take(event.get("usage"), name_of(delta, "stop_reason") if isinstance(delta, dict) else "")
-        elif kind == "message" or ("usage" in event and "role" in event):
+        elif kind == "message" or (kind is None and isinstance(event.get("usage"), dict)):
             self._start(event)
 
     def end(self) -> None:
@@ -154,6 +154,9 @@ def _iterations(usage: Fields, stop: str, whole_split: Split) -> list[_Part] | N
         parts.append((kind or "message", name_of(iteration, "model"), iteration, split))
     if len(found) > limits.PROVIDER_PARTS and parts:
         note(parts[-1][3].odd, "more iterations than are read")
+    if len(served) == 1 and served[0].total_output == whole_split.total_output and "reasoning" in whole_split.counts:
+        for name in ("output", "reasoning"):  # thinking is told only beside the iterations
+            served[0].counts[name] = whole_split.counts[name]
     if not served and (whole_split.total_input or whole_split.total_output):
         parts.append(("message", "", usage, whole_split))  # only what stands outside it was listed
     elif served and all(kind != "fallback_message" for kind, *_ in parts):

@@ -42,8 +42,10 @@ class CohereUsageReader(UsageReader):
             billed = usage.inner("tokens")
             note(split.odd, "what is billed was not said, all tokens are counted")
         split.total_input, split.total_output = billed.take("input_tokens"), billed.take("output_tokens")
-        split.one_sided = self.kind == "embedding"
-        divide(split.counts, split.odd, split.total_input, {}, "input")
+        drawn = billed.take("image_tokens")  # beside the others
+        if drawn is not None:
+            split.total_input = (split.total_input or 0) + drawn
+        divide(split.counts, split.odd, split.total_input, {"input_image": drawn}, "input")
         divide(split.counts, split.odd, split.total_output, {}, "output")
         images = billed.take("images")
         if images is not None:

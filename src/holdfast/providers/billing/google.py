@@ -14,10 +14,13 @@ import msgspec
 
 from holdfast.protocol import limits
 from holdfast.providers.billing.counting import CountReader, Fields, Split, divide, merged, note
-from holdfast.providers.billing.model import BilledAttempt
+from holdfast.providers.billing.model import AttemptKind, BilledAttempt
 from holdfast.providers.billing.usage_reader import UsageReader, name_of, objects
 
-_MODALITIES: Final[dict[Any, str]] = {2: "image", 4: "audio", "IMAGE": "image", "AUDIO": "audio"}
+_MODALITIES: Final[dict[Any, str]] = {
+    2: "image", 4: "audio", 5: "image", "IMAGE": "image", "AUDIO": "audio", "DOCUMENT": "image"
+}  # fmt: skip
+"""Pages of documents are billed as images: https://ai.google.dev/gemini-api/docs/document-processing."""
 _TRAFFIC: Final[dict[Any, str]] = {1: "ON_DEMAND", 2: "PROVISIONED_THROUGHPUT"}
 _GENERATION: Final = re.compile(r"gemini-(\d+)")
 _PER_SEARCH: Final = 3
@@ -42,7 +45,7 @@ class _Names(msgspec.Struct, frozen=True):
 
 
 _GENERATE: Final = _Names(
-    ("promptTokenCount",), ("promptTokensDetails",), ("cachedContentTokenCount",), ("cacheTokensDetails",),
+    ("promptTokenCount",), ("promptTokensDetails", "promptTokenDetails"), ("cachedContentTokenCount",), ("cacheTokensDetails",),
     ("toolUsePromptTokenCount",), ("toolUsePromptTokensDetails",), ("candidatesTokenCount", "responseTokenCount"),
     ("candidatesTokensDetails", "responseTokensDetails"), ("thoughtsTokenCount",), "totalTokenCount", "tokenCount",
 )  # fmt: skip
@@ -72,7 +75,7 @@ def _split(usage: Fields, names: _Names) -> Split:
         split.counts["input"] = tools
     if visible is not None or thoughts is not None:
         split.total_output = (visible or 0) + (thoughts or 0)
-        if visible is None:
+        if visible is None and total is None:
             note(split.odd, "the visible output is missing")
     _divide(reader, names, split, thoughts)
     if visible is None and not split.counts.get("output"):
@@ -102,10 +105,10 @@ def _divide(reader: CountReader, names: _Names, split: Split, thoughts: int | No
 
 
 def _by_mode(reader: CountReader, lists: tuple[str, ...], names: _Names) -> dict[str, int]:
-    """Counts of sounds and images; the other modalities are billed as text."""
+    """Counts of sounds and images, by the first of these names that has some; videos are billed as text."""
     found: dict[str, int] = {}
     for name in lists:
-        for each in reader.listed(name):
+        for each in [] if found else reader.listed(name):
             mode = each.fields.get("modality")
             kind = _MODALITIES.get(mode.upper() if isinstance(mode, str) else mode if isinstance(mode, int) else None)
             count = each.take(names.mode_count)
@@ -119,6 +122,7 @@ class GenerateUsageReader(UsageReader):
 
     markers: ClassVar[tuple[bytes, ...]] = (b'"usageMetadata"', b'"finishReason"', b'"webSearchQueries"')
     model_marker: ClassVar[bytes] = b'"modelVersion"'
+    kind: ClassVar[AttemptKind] = "message"
 
     def __init__(self, provider: str = "") -> None:
         super().__init__(provider)
@@ -150,7 +154,13 @@ class GenerateUsageReader(UsageReader):
         tier = name_of(self._usage, "serviceTier")
         if not tier:
             tier = _TRAFFIC.get(traffic, "") if isinstance(traffic, int) else name_of(self._usage, "trafficType")
-        return (self._attempt(self._usage, split, final=self._ended or self._last, tier=tier),)
+        return (self._attempt(self._usage, split, final=self._ended or self._last, kind=self.kind, tier=tier),)
+
+
+class EmbedContentUsageReader(GenerateUsageReader):
+    """Reads an answer of the embeddings endpoint."""
+
+    kind: ClassVar[AttemptKind] = "embedding"
 
 
 class InteractionsUsageReader(UsageReader):

@@ -71,7 +71,7 @@ class UsageMeter:
             self._read(payloads)
         if framer.error is not None and not self._failed:
             self._failed = True
-            note(self._reader.odd, str(framer.error))
+            note(self._reader.odd, framer.error.detail)
 
     def so_far(self) -> tuple[BilledAttempt, ...]:
         """What was reported until now."""
@@ -99,7 +99,7 @@ class UsageMeter:
                     value = value_of(event.replace(b"\n", b" ") if self._framing == "sse" else event)
                 except MalformedStream as error:
                     if not cut:
-                        note(reader.odd, str(error))
+                        note(reader.odd, error.detail)
                     continue
                 _take(reader, value)
                 if self._framing == "json":
@@ -145,6 +145,6 @@ def of_response(
             raise MalformedStream(f"the provider's answer has more than {limits.PROVIDER_EVENT_BYTES:,} bytes")
         _take(reader, value_of(body))
     except MalformedStream as error:
-        note(reader.odd, str(error))
+        note(reader.odd, error.detail)
     reader.end()
     return reader.attempts()

@@ -10,7 +10,7 @@ import msgspec
 from holdfast.providers.billing.anthropic_messages import MessagesUsageReader
 from holdfast.providers.billing.bedrock import ConverseUsageReader, InvokeUsageReader
 from holdfast.providers.billing.cohere import CohereEmbeddingsUsageReader, CohereUsageReader
-from holdfast.providers.billing.google import GenerateUsageReader, InteractionsUsageReader
+from holdfast.providers.billing.google import EmbedContentUsageReader, GenerateUsageReader, InteractionsUsageReader
 from holdfast.providers.billing.ollama import OllamaEmbeddingsUsageReader, OllamaUsageReader
 from holdfast.providers.billing.openai_chat import ChatUsageReader, EmbeddingsUsageReader
 from holdfast.providers.billing.openai_responses import ResponsesUsageReader
@@ -42,6 +42,7 @@ WIRES: Final[Mapping[str, BilledWire]] = {
         BilledWire("anthropic.messages", MessagesUsageReader),
         BilledWire("google.generateContent", GenerateUsageReader),
         BilledWire("google.streamGenerateContent", GenerateUsageReader),
+        BilledWire("google.embedContent", EmbedContentUsageReader),
         BilledWire("google.interactions", InteractionsUsageReader),
         BilledWire("bedrock.converse", ConverseUsageReader),
         BilledWire("bedrock.converse-stream", ConverseUsageReader),
@@ -66,7 +67,6 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
     "openai.files": "storage is billed by the day",
     "openai.moderations": "the answer says nothing of usage",
     "cohere.rerank": "it is billed by search units, which no class counts",
-    "google.embedContent": "the answer says nothing of usage",
 }
 """Wires that are refused, and why."""
 
