@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from holdfast.errors import CommitFailed, Unavailable
 from holdfast.governance import limits
-from holdfast.governance.store.backend import StoreHealth, Rows, T, Work
+from holdfast.governance.store.backend import Rows, StoreHealth, T, Work
 from holdfast.governance.store.tables import schema
 
 _AGAIN: Final = frozenset({"40001", "40P01"})

@@ -15,7 +15,7 @@ from holdfast.engines.sqlite.gil_fairness import GilFairness
 from holdfast.engines.sqlite.lock import FileLock
 from holdfast.errors import Unavailable
 from holdfast.governance import limits
-from holdfast.governance.store.backend import StoreHealth, Rows, T, Work
+from holdfast.governance.store.backend import Rows, StoreHealth, T, Work
 from holdfast.governance.store.sqlite_file import SqliteFile, close, raw
 from holdfast.governance.store.sqlite_writer import QueuedWork, SqliteWriter
 from holdfast.governance.store.tables import schema

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import Table
 
 from holdfast.governance.store.address import FileAddress, parse
-from holdfast.governance.store.backend import Backend, StoreHealth, Rows, T, Work
+from holdfast.governance.store.backend import Backend, Rows, StoreHealth, T, Work
 from holdfast.governance.store.postgres_backend import PostgresBackend
 from holdfast.governance.store.sqlite_backend import SqliteBackend
 
