@@ -40,7 +40,11 @@ Code = Literal[
     "consumer.not_found", "route.not_found", "route.method", "limit.rate", "limit.connections",
     "limit.subscriptions", "disk.full", "disk.failed", "disk.lost", "commit.unknown", "server.restarting",
     "server.busy", "server.internal", "timeout", "connection.lost", "config.invalid", "engine.locked",
-    "engine.version", "engine.corrupt", "store.unavailable", "store.busy", "store.mismatch",
+    "engine.version", "engine.corrupt",
+    "key.required", "key.unknown", "key.expired", "key.revoked", "key.unnamed", "key.denied", "model.unknown",
+    "call.unmetered", "price.missing", "store.unavailable", "upstream.key", "upstream.refused", "upstream.unreachable",
+    "store.busy", "store.mismatch",
+    "key.invalid", "key.not_found", "org.invalid", "login.refused",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -145,6 +149,19 @@ CODES: dict[Code, ErrorRow] = {
     "server.internal": ErrorRow(500, False, "The server made a mistake; it was logged.", "Report it with the request id."),
     "timeout": ErrorRow(504, True, "No answer came in time.", "Retry with the same key."),
     "connection.lost": ErrorRow(503, True, "The connection was lost before an answer came.", "The client reconnects; the same key settles the outcome."),
+    # the model gateway
+    "key.required": ErrorRow(401, False, "No key was given.", "Send the key that you were given for this workflow, as you would send the provider's."),
+    "key.unknown": ErrorRow(401, False, "The key is none of this gateway's.", "Ask for one: holdfast keys create --workflow … --team … --task …"),
+    "key.expired": ErrorRow(401, False, "The key has expired.", "Ask for a new one: holdfast keys rotate …"),
+    "key.revoked": ErrorRow(401, False, "The key was revoked.", "Ask whoever owns the workflow for a new one."),
+    "key.unnamed": ErrorRow(403, False, "The key does not say which workflow, team and task its calls belong to.", "Name them: holdfast keys name KEY --workflow … --team … --task …"),
+    "key.denied": ErrorRow(403, False, "The key may not do this.", "Ask for a key that may."),
+    "model.unknown": ErrorRow(404, False, "No upstream of this gateway serves this model here.", "GET /v1/models lists what the key may ask."),
+    "call.unmetered": ErrorRow(404, False, "What is asked for is not metered, so it is not served.", "Use chat completions, Responses, messages or embeddings; what is not metered would be a hole in every budget."),
+    "price.missing": ErrorRow(402, False, "The model has no price, so what it spends could not be told.", "Approve a catalogue that has it, or let its owner waive the price: holdfast prices waive …"),
+    "upstream.key": ErrorRow(503, False, "The gateway's own key for the upstream cannot be had.", "The operator should look at the upstream's `key`."),
+    "upstream.refused": ErrorRow(502, False, "The upstream refuses the gateway's own key.", "The operator should look at the upstream's `key`."),
+    "upstream.unreachable": ErrorRow(502, True, "The upstream cannot be reached.", "Retry in a moment; if it lasts, the operator should look at the upstream."),
     # set-up and files
     "config.invalid": ErrorRow(500, False, "A setting is not valid.", "Correct what the message names; the reference of settings says what is allowed."),
     "engine.locked": ErrorRow(503, False, "Another process is writing to this database.", "Stop it, or point this one at another file."),
@@ -154,6 +171,11 @@ CODES: dict[Code, ErrorRow] = {
     "store.unavailable": ErrorRow(503, True, "The store of the governance half cannot be reached or written to.", "Retry in a moment; if it lasts, the operator should look at the store's disk or server."),
     "store.busy": ErrorRow(503, True, "More waits to be written to the store than it admits.", "Retry with backoff."),
     "store.mismatch": ErrorRow(500, False, "The store and the session log do not belong together.", "Restore both from one backup, or name the store that belongs to this log."),
+    # who may call, whose it is, who may look
+    "key.invalid": ErrorRow(400, False, "A gateway key cannot be like this.", "Correct what the message names."),
+    "key.not_found": ErrorRow(404, False, "There is no such gateway key.", "See `holdfast keys list`; the id is the first column."),
+    "org.invalid": ErrorRow(400, False, "The description of the organisation does not hold together.", "Correct what the message names, and look at it with --dry-run first."),
+    "login.refused": ErrorRow(403, False, "The login did not succeed.", "Log in again; if it lasts, show the message to the operator of the console."),
 }
 # fmt: on
 """What each code means: the one table."""

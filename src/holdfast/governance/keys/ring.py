@@ -87,7 +87,7 @@ class KeyRing:
 
 def _unknown(text: str) -> Refused:
     if not text:
-        return Refused("key.unknown", "no gateway key was sent", fingerprint="")
+        return Refused("key.required", fingerprint="")
     if is_token(text):
         detail = "this is an access token for sessions, and no gateway key"
         fix = "Send a gateway key to the gateway: `holdfast keys create` makes one. Tokens are for sessions."

@@ -200,7 +200,7 @@ class GatewayKeys:
         """Another secret for a key. The former ones stay good for ``overlap_s`` more seconds at most, 0: not at all.
 
         Raises:
-            Refused: ``key.invalid``, ``key.unknown`` for an id that is not there, ``key.revoked``.
+            Refused: ``key.invalid``, ``key.not_found``, ``key.revoked``.
             Unavailable: ``store.unavailable``.
         """
         if not 0 <= overlap_s <= limits.KEY_OVERLAP_MOST_S:
@@ -228,7 +228,7 @@ class GatewayKeys:
         """End a key with all its secrets: here at once, in every other process within a second. Twice is once.
 
         Raises:
-            Refused: ``key.unknown`` for an id that is not there.
+            Refused: ``key.not_found``.
             Unavailable: ``store.unavailable``.
         """
         now_ms = self._now_ms()
@@ -281,8 +281,7 @@ def _secret(made: NewSecret, key: str, now_ms: int, until_ms: int) -> Secret:
 def _found(connection: Connection, tenant: str, ident: str) -> tuple[GatewayKey, list[Secret]]:
     found = statements.find(connection, tenant, ident)
     if found is None:
-        fix = "See `holdfast keys list`; the id is the first column."
-        raise Refused("key.unknown", f"there is no key with the id {ident!r:.80}", fix=fix)
+        raise Refused("key.not_found", f"there is no key with the id {ident!r:.80}")
     return found
 
 
