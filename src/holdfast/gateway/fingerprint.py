@@ -31,6 +31,8 @@ def fingerprint(secret: str) -> str:
         return NO_KEY
     if is_token(secret):
         return f"{GUESSABLE}token"
-    digest = hashlib.blake2b(secret.encode("utf-8", "surrogatepass"), digest_size=16, person=b"holdfast-caller").hexdigest()
+    digest = hashlib.blake2b(
+        secret.encode("utf-8", "surrogatepass"), digest_size=16, person=b"holdfast-caller"
+    ).hexdigest()
     plain = len(secret) < _SHORTEST or len(set(secret)) < _DISTINCT
     return f"{GUESSABLE}{digest}" if plain else digest

@@ -17,7 +17,9 @@ STORE_RETRIES = 20  # of a transaction that PostgreSQL could not put in an order
 # what other processes changed
 CHANGES_EVERY_S = 0.4  # between two looks: a key revoked elsewhere is refused here within a second
 CHANGES_LOOK_S = 2.0  # one look, before it counts as failed
-CHANGES_FAILED_LOOKS = 5  # one after the other; then what is in memory is not trusted, and callers are told to come again
+CHANGES_FAILED_LOOKS = (
+    5  # one after the other; then what is in memory is not trusted, and callers are told to come again
+)
 
 # the organisation
 ORG_NAME_CHARS = 128  # of a team, a workflow, a cost centre, a person

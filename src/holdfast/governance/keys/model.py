@@ -44,7 +44,7 @@ class GatewayKey(msgspec.Struct, frozen=True):
 
     Attributes:
         name: what people call it.
-        actor: ``user:…`` or ``agent:…`` that its calls are of.
+        actor: ``user:…`` or ``agent:…`` that its calls are of in sessions; empty: the gateway calls it by the key's id.
         labels: of its calls.
         models: patterns of models that it may ask for.
         agents: names of agents that may be asked as models; ``*`` for all.
@@ -185,7 +185,7 @@ def key_of(request: KeyRequest, ident: str, tenant: str, now_ms: int, by: str) -
         raise Refused("key.unnamed", wrong)
     _check_labels(said)
     user = said.get(labels.USER)
-    actor = request.actor or (f"user:{user}" if user else f"agent:{said[labels.WORKFLOW]}").replace(" ", "-")
+    actor = request.actor or (f"user:{user}" if user else "")
     key = GatewayKey(
         ident,
         tenant,
@@ -220,7 +220,7 @@ def _check_labels(said: dict[str, str]) -> None:
 def _check(key: GatewayKey) -> None:
     if not _NAME.fullmatch(key.name) or len(key.name) > limits.KEY_NAME_CHARS:
         raise Refused("key.invalid", f"name: 1 to {limits.KEY_NAME_CHARS} plain characters; give one with --name")
-    if not _ACTOR.fullmatch(key.actor):
+    if key.actor and not _ACTOR.fullmatch(key.actor):
         raise Refused("key.invalid", "actor: user:NAME or agent:NAME, without spaces; give one with --actor")
     if not key.models and not key.agents:
         raise Refused("key.invalid", "the key may ask for nothing: name a model or an agent")

@@ -109,7 +109,7 @@ class GatewayKeys:
         self._strangers.note(stranger)
 
     # --- asked by people -----------------------------------------------------------------------------------------------
-    def list(self, tenant: str = "default") -> list[KeyRow]:
+    def rows(self, tenant: str = "default") -> list[KeyRow]:
         """Every key of a tenant, the newest first; nothing of it lets anybody call."""
         now_ms = self._now_ms()
         rows = [

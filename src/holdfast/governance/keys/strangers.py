@@ -34,9 +34,7 @@ class Count(NamedTuple):
     def plus(self, other: Count) -> Count:
         """Both."""
         newest = max(self, other, key=lambda count: count.last_ms)
-        return Count(
-            self.calls + other.calls, min(self.first_ms, other.first_ms), newest.last_ms, newest.address
-        )
+        return Count(self.calls + other.calls, min(self.first_ms, other.first_ms), newest.last_ms, newest.address)
 
 
 class Strangers:

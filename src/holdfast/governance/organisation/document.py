@@ -20,7 +20,7 @@ import re
 from typing import Any, Final, Literal
 
 import msgspec
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from holdfast.errors import Refused
 from holdfast.governance import limits
@@ -96,7 +96,8 @@ def parse(data: bytes, format: Format) -> OrganisationFile:
         file = msgspec.convert(raw, _File)
     except msgspec.ValidationError as error:
         raise Refused("org.invalid", f"the file: {error}") from None
-    if sum(map(len, (file.cost_centres, file.teams, file.workflows, file.users))) > limits.ORG_UNITS:
+    units = len(file.cost_centres) + len(file.teams) + len(file.workflows) + len(file.users)
+    if units > limits.ORG_UNITS:
         raise Refused("input.too_large", f"the file describes more than {limits.ORG_UNITS:,} units")
     return _described(file)
 
@@ -106,7 +107,9 @@ def _described(file: _File) -> OrganisationFile:
     if file.organisation is not None:
         zone_of(file.organisation.time_zone)
         if not _CURRENCY.fullmatch(file.organisation.currency):
-            raise Refused("org.invalid", f"currency {file.organisation.currency!r:.20}: write the ISO 4217 code, as EUR")
+            raise Refused(
+                "org.invalid", f"currency {file.organisation.currency!r:.20}: write the ISO 4217 code, as EUR"
+            )
         organisation = file.organisation
         units.append(
             Unit("organisation", ROOT, organisation.name, zone=organisation.time_zone, currency=organisation.currency)
@@ -123,11 +126,11 @@ def _described(file: _File) -> OrganisationFile:
     return OrganisationFile(Described(tuple(units), workflows), users)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """Plain YAML: an alias could make a short file a very large value, and names nothing that is needed here."""
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not read")
         return super().compose_node(parent, index)
 

@@ -46,8 +46,9 @@ class Plan(msgspec.Struct, frozen=True):
 def placed(timeline: Sequence[Period], unit: Unit | None, since_ms: int, by: str, now_ms: int) -> tuple[Period, ...]:
     """The periods of a unit once it stands otherwise from a moment on; None: is not there any more.
 
-    What was said for a later time stays: the new period ends where the next one that is there begins.
+    What was said for a later time stays: the new period ends where the one it replaces ended, or the next one begins.
     """
+    here = next((period for period in timeline if period.holds(since_ms)), None)
     later = [period for period in timeline if period.since_ms > since_ms]
     before = [
         period if period.until_ms is not None and period.until_ms <= since_ms else _until(period, since_ms)
@@ -56,7 +57,9 @@ def placed(timeline: Sequence[Period], unit: Unit | None, since_ms: int, by: str
     ]
     if unit is None:
         return (*before, *later)
-    until_ms = later[0].since_ms if later else None
+    until_ms = here.until_ms if here is not None else None
+    if until_ms is None and later:
+        until_ms = later[0].since_ms
     return (*before, Period(unit, since_ms, until_ms, by, now_ms), *later)
 
 
@@ -130,9 +133,7 @@ def _text(value: object) -> str:
     return ", ".join(f"{k}={v}" for k, v in sorted(value.items())) if isinstance(value, dict) else str(value)
 
 
-def _workflows(
-    present: Iterable[Workflow], wanted: Described, now_ms: int
-) -> tuple[list[Workflow], list[Difference]]:
+def _workflows(present: Iterable[Workflow], wanted: Described, now_ms: int) -> tuple[list[Workflow], list[Difference]]:
     there = {workflow.name: workflow for workflow in present}
     changed: list[Workflow] = []
     lines: list[Difference] = []
@@ -157,13 +158,21 @@ def _workflows(
 def _boundaries(tree: Tree, since_ms: int) -> Iterator[int]:
     for timeline in tree.timelines.values():
         yield from (period.since_ms for period in timeline if period.since_ms > since_ms)
-        yield from (period.until_ms for period in timeline if period.until_ms is not None and period.until_ms > since_ms)
+        yield from (
+            period.until_ms for period in timeline if period.until_ms is not None and period.until_ms > since_ms
+        )
 
 
 def _check(unit: Unit) -> None:
     where = f"{unit.kind} {unit.name!r:.140}"
-    if not 1 <= len(unit.name) <= limits.ORG_NAME_CHARS or not unit.name.isprintable() or unit.name != unit.name.strip():
-        raise Refused("org.invalid", f"{where}: a name is a text of 1 to {limits.ORG_NAME_CHARS} characters in one line")
+    if (
+        not 1 <= len(unit.name) <= limits.ORG_NAME_CHARS
+        or not unit.name.isprintable()
+        or unit.name != unit.name.strip()
+    ):
+        raise Refused(
+            "org.invalid", f"{where}: a name is a text of 1 to {limits.ORG_NAME_CHARS} characters in one line"
+        )
     if len(unit.title) > limits.ORG_NAME_CHARS:
         raise Refused("org.invalid", f"{where}: its title is longer than {limits.ORG_NAME_CHARS} characters")
     if len(unit.tags) > limits.ORG_TAGS:
@@ -182,10 +191,10 @@ def _check_tree(tree: Tree, at_ms: int, names: Container[Key]) -> None:
         if unit.parent and tree.find("team", unit.parent, at_ms) is None:
             raise Refused("org.invalid", f"{where} is in team {unit.parent!r:.140}, which is not there then")
         if unit.cost_centre and tree.find("cost_centre", unit.cost_centre, at_ms) is None:
-            raise Refused("org.invalid", f"{where} names cost centre {unit.cost_centre!r:.140}, which is not there then")
+            raise Refused(
+                "org.invalid", f"{where} names cost centre {unit.cost_centre!r:.140}, which is not there then"
+            )
         if unit.kind == "team":
             chain = tree.teams(unit.name, at_ms)
             if len(chain) == limits.ORG_DEPTH and chain[-1].parent:
                 raise Refused("org.invalid", f"{where} is in itself, or more than {limits.ORG_DEPTH} teams deep")
-
-

@@ -274,7 +274,9 @@ class Organisation:
                 }
                 statements.put_people(connection, tenant, fresh, now_ms)
             news = [
-                statements.see_workflows(connection, tenant, {name: at for (t, name), at in seen.items() if t == tenant})
+                statements.see_workflows(
+                    connection, tenant, {name: at for (t, name), at in seen.items() if t == tenant}
+                )
                 for tenant in {tenant for tenant, _ in seen}
             ]
             if new or any(news):
@@ -305,4 +307,3 @@ def _applied(
         return True
 
     return work
-

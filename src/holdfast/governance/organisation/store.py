@@ -55,9 +55,7 @@ def put_timelines(connection: Connection, tenant: str, timelines: Mapping[Key, S
     """Replace the periods of units by those they have now."""
     table = org_units
     for kind, name in timelines:
-        connection.execute(
-            delete(table).where(table.c.tenant == tenant, table.c.kind == kind, table.c.name == name)
-        )
+        connection.execute(delete(table).where(table.c.tenant == tenant, table.c.kind == kind, table.c.name == name))
     rows = [
         {
             "tenant": tenant,
@@ -74,9 +72,7 @@ def put_timelines(connection: Connection, tenant: str, timelines: Mapping[Key, S
 def put_workflows(connection: Connection, tenant: str, some: Iterable[Workflow]) -> None:
     """Replace what is known of workflows."""
     for workflow in some:
-        connection.execute(
-            delete(workflows).where(workflows.c.tenant == tenant, workflows.c.name == workflow.name)
-        )
+        connection.execute(delete(workflows).where(workflows.c.tenant == tenant, workflows.c.name == workflow.name))
         connection.execute(workflows.insert(), {"tenant": tenant, **msgspec.structs.asdict(workflow)})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, MetaData
 
-from holdfast.governance.store.tables import changes, facts, keys, logins, organisation
+from holdfast.governance.store.tables import facts
 
 metadata: MetaData = facts.store_facts.metadata
 """Complete once this module is imported: a domain's tables are named in its imports."""
