@@ -94,11 +94,22 @@ class KeyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     usage: str = ""
     tags: dict[str, str] = {}
     actor: str = ""
-    models: list[str] = ["*"]
-    agents: list[str] = []
+    models: tuple[str, ...] = ("*",)
+    agents: tuple[str, ...] = ()
     session: str = ""
     sessions: str = ""
     ttl_s: float = limits.KEY_TTL_S
+
+
+class NameRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an existing key is to say of its calls from now on; what is not named stays, an empty text takes it away."""
+
+    workflow: str | None = None
+    team: str | None = None
+    task: str | None = None
+    user: str | None = None
+    cost_centre: str | None = None
+    usage: str | None = None
 
 
 class KeySecretRow(msgspec.Struct, frozen=True):
@@ -154,13 +165,12 @@ def row_of(key: GatewayKey, secrets: list[Secret], now_ms: int) -> KeyRow:
     )
 
 
-def missing_labels(said: dict[str, str]) -> str:
-    """What a key does not say of its calls and has to: a sentence, empty when nothing is missing."""
-    missing = [name for name in NAMED if not said.get(name)]
+def missing_labels(claims: dict[str, str]) -> str:
+    """What a key does not say of its calls and has to; empty when nothing is missing."""
+    missing = [name for name in NAMED if not claims.get(name)]
     if not missing:
         return ""
-    options = " ".join(f"--{name} {name.upper()}" for name in missing)
-    return f"the key names no {' and no '.join(missing)}: give it {options}"
+    return f"the key names no {' and no '.join(missing)}"
 
 
 def key_of(request: KeyRequest, ident: str, tenant: str, now_ms: int, by: str) -> GatewayKey:
@@ -169,7 +179,7 @@ def key_of(request: KeyRequest, ident: str, tenant: str, now_ms: int, by: str) -
     Raises:
         Refused: ``key.unnamed`` without workflow, team or task; ``key.invalid``, naming the field.
     """
-    said = {
+    claims = {
         labels.WORKFLOW: request.workflow,
         labels.TEAM: request.team,
         labels.TASK: request.task,
@@ -177,23 +187,24 @@ def key_of(request: KeyRequest, ident: str, tenant: str, now_ms: int, by: str) -
         labels.USAGE: request.usage,
         labels.USER: request.user.removeprefix("user:"),
     }
-    said = {name: value for name, value in said.items() if value}
+    claims = {name: value for name, value in claims.items() if value}
     if reserved := sorted(labels.NAMES & set(request.tags)):
         raise Refused("key.invalid", f"tag {reserved[0]!r} has an option of its own: --{reserved[0].replace('_', '-')}")
-    said |= request.tags
-    if wrong := missing_labels(said):
-        raise Refused("key.unnamed", wrong)
-    _check_labels(said)
-    user = said.get(labels.USER)
+    claims |= request.tags
+    if wrong := missing_labels(claims):
+        fix = "Say what its calls are for: --workflow, --team and --task, for example --task summarise."
+        raise Refused("key.unnamed", wrong, fix=fix)
+    _check_labels(claims)
+    user = claims.get(labels.USER)
     actor = request.actor or (f"user:{user}" if user else "")
     key = GatewayKey(
         ident,
         tenant,
-        request.name or f"{said[labels.WORKFLOW]}-{said[labels.TASK]}"[: limits.KEY_NAME_CHARS],
+        request.name or f"{claims[labels.WORKFLOW]}-{claims[labels.TASK]}"[: limits.KEY_NAME_CHARS],
         actor,
-        said,
-        tuple(request.models),
-        tuple(request.agents),
+        claims,
+        request.models,
+        request.agents,
         request.session,
         request.sessions,
         created_ms=now_ms,
@@ -205,16 +216,26 @@ def key_of(request: KeyRequest, ident: str, tenant: str, now_ms: int, by: str) -
     return key
 
 
-def _check_labels(said: dict[str, str]) -> None:
-    if len(said) > LABELS:
+def named(key: GatewayKey, request: NameRequest) -> GatewayKey:
+    """A key that says something else of its calls. Raises as ``key_of`` does."""
+    changes = {name: value for name, value in msgspec.structs.asdict(request).items() if value is not None}
+    claims = {name: value for name, value in (key.labels | changes).items() if value}
+    if wrong := missing_labels(claims):
+        raise Refused("key.unnamed", wrong)
+    _check_labels(claims)
+    return msgspec.structs.replace(key, labels=claims)
+
+
+def _check_labels(claims: dict[str, str]) -> None:
+    if len(claims) > LABELS:
         raise Refused("key.invalid", f"a key has at most {LABELS} labels")
-    for name, value in said.items():
+    for name, value in claims.items():
         if not _LABEL.fullmatch(name):
             raise Refused("key.invalid", f"label {name!r:.80}: a name is of a-z, 0-9 and _, and begins with a letter")
         if not 1 <= len(value) <= LABEL_CHARS or not value.isprintable():
             raise Refused("key.invalid", f"{name}: 1 to {LABEL_CHARS} characters in one line")
-    if said.get(labels.USAGE, labels.SEATED) not in labels.USAGES:
-        raise Refused("key.invalid", f"usage {said[labels.USAGE]!r:.80}: seated or headless")
+    if claims.get(labels.USAGE, labels.SEATED) not in labels.USAGES:
+        raise Refused("key.invalid", f"usage {claims[labels.USAGE]!r:.80}: seated or headless")
 
 
 def _check(key: GatewayKey) -> None:

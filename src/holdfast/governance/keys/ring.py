@@ -12,13 +12,13 @@ from holdfast.errors import Refused
 from holdfast.gateway.fingerprint import fingerprint, is_token
 from holdfast.gateway.port import Caller
 from holdfast.governance import limits
-from holdfast.governance.keys.model import GatewayKey, Secret, missing_labels
+from holdfast.governance.keys.model import NAMED, GatewayKey, Secret, missing_labels
 from holdfast.governance.keys.secret import hash_of, id_of
 
 _NOBODY: Final = "0" * 64
 
 
-class Entry(NamedTuple):
+class RingEntry(NamedTuple):
     """A secret with its key, and what is wrong with that one's labels."""
 
     secret: Secret
@@ -33,12 +33,12 @@ class KeyRing:
     def __init__(self, keys: Iterable[GatewayKey] = (), secrets: Iterable[Secret] = ()) -> None:
         self.keys = {key.id: key for key in keys}
         self.secrets: dict[str, list[Secret]] = {ident: [] for ident in self.keys}
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, RingEntry] = {}
         for secret in secrets:
             key = self.keys.get(secret.key)
             if key is not None:
                 self.secrets[key.id].append(secret)
-                self._entries[secret.id] = Entry(secret, key, key.caller(), missing_labels(key.labels))
+                self._entries[secret.id] = RingEntry(secret, key, key.caller(), missing_labels(key.labels))
 
     def __contains__(self, ident: object) -> bool:
         """Whether a secret, or a fingerprint that was adopted, is somebody's."""
@@ -53,7 +53,7 @@ class KeyRing:
                 self._entries[ident] = entry._replace(secret=secret)
                 self.secrets[entry.key.id] = [secret if s.id == ident else s for s in self.secrets[entry.key.id]]
 
-    def find(self, text: str, now_ms: int) -> Entry:
+    def find(self, text: str, now_ms: int) -> RingEntry:
         """Whose a secret is.
 
         Raises:
@@ -69,10 +69,12 @@ class KeyRing:
             fix = f"Have it rotated: `holdfast keys rotate {key.id}`."
             raise Refused("key.expired", f"the gateway key {key.name!r} has expired", fix=fix)
         if unnamed:
-            raise Refused("key.unnamed", f"{key.name!r}: {unnamed}")
+            options = " ".join(f"--{name} …" for name in NAMED if not key.labels.get(name))
+            fix = f"Name what its calls are for: `holdfast keys name {key.id} {options}`."
+            raise Refused("key.unnamed", f"{key.name!r}: {unnamed}", fix=fix)
         return entry
 
-    def _entry(self, text: str) -> Entry | None:
+    def _entry(self, text: str) -> RingEntry | None:
         if len(text) > limits.KEY_CHARS:
             return None
         ident, digest = id_of(text), hash_of(text)

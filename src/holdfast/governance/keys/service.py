@@ -18,11 +18,11 @@ from holdfast.gateway.fingerprint import GUESSABLE
 from holdfast.gateway.port import Caller, Stranger
 from holdfast.governance import labels, limits
 from holdfast.governance.keys import store as statements
-from holdfast.governance.keys.model import GatewayKey, KeyRequest, KeyRow, Secret, key_of, row_of
+from holdfast.governance.keys.model import GatewayKey, KeyRequest, KeyRow, NameRequest, Secret, key_of, named, row_of
 from holdfast.governance.keys.ring import KeyRing
 from holdfast.governance.keys.secret import NewSecret, new_id, new_secret
 from holdfast.governance.keys.store import Unknown
-from holdfast.governance.keys.strangers import Strangers
+from holdfast.governance.keys.strangers import StrangerCounts
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
@@ -58,7 +58,7 @@ class GatewayKeys:
         self._changes = changes
         self._now_ms = now_ms
         self._ring = KeyRing()
-        self._strangers = Strangers()
+        self._strangers = StrangerCounts()
         self._used: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -188,6 +188,27 @@ class GatewayKeys:
             await self._organisation.declare(workflow, team, by=by, tenant=key.tenant)
         if user := key.labels.get(labels.USER):
             await self._organisation.pseudonym(user, key.tenant)
+
+    async def name(
+        self, ident: str, request: NameRequest, *, by: str = "", declare: bool = False, tenant: str = "default"
+    ) -> KeyRow:
+        """Let a key say something else of its calls, from now on; rows that are there stay as they are.
+
+        Raises:
+            Refused: ``key.not_found``; else as ``create``.
+            Unavailable: ``store.unavailable``.
+        """
+        before, _ = await self._store.read(lambda connection: _found(connection, tenant, ident))
+        await self._place(named(before, request), declare, by)
+
+        def work(connection: Connection) -> tuple[GatewayKey, list[Secret]]:
+            key, _ = _found(connection, tenant, ident)
+            statements.put_labels(connection, ident, named(key, request).labels)
+            return _found(connection, tenant, ident)
+
+        key, secrets = await self._store.write(work)
+        await self.refresh()
+        return row_of(key, secrets, self._now_ms())
 
     async def rotate(
         self,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from holdfast.governance import limits
 from holdfast.governance.keys.model import GatewayKey, Secret
-from holdfast.governance.keys.strangers import Count, Kind
+from holdfast.governance.keys.strangers import Count, StrangerKey
 from holdfast.governance.store.changes import count_change
 from holdfast.governance.store.tables.keys import gateway_keys, gateway_secrets, unknown_callers
 
@@ -73,6 +73,12 @@ def add_secret(connection: Connection, secret: Secret, until_ms: int) -> None:
     count_change(connection, DOMAIN)
 
 
+def put_labels(connection: Connection, ident: str, claims: dict[str, str]) -> None:
+    """What a key says of its calls from now on."""
+    connection.execute(update(gateway_keys).where(gateway_keys.c.id == ident).values(labels=claims))
+    count_change(connection, DOMAIN)
+
+
 def revoke(connection: Connection, ident: str, by: str, now_ms: int) -> None:
     """End a key; the first who does it counts."""
     table = gateway_keys
@@ -89,7 +95,7 @@ def put_used(connection: Connection, used: Mapping[str, int]) -> None:
         connection.execute(update(table).where(table.c.id == ident, older).values(used_ms=at_ms))
 
 
-def put_strangers(connection: Connection, counts: Mapping[Kind, Count], oldest_day: str) -> None:
+def put_strangers(connection: Connection, counts: Mapping[StrangerKey, Count], oldest_day: str) -> None:
     """Add to the counts of unknown callers, and forget those before a day."""
     table = unknown_callers
     for kind, count in counts.items():

@@ -14,7 +14,7 @@ OTHERS: Final = "~others"
 _ADDRESS_CHARS: Final = 64
 
 
-class Kind(NamedTuple):
+class StrangerKey(NamedTuple):
     """Calls that are counted together. ``day``: in UTC, as the gateway has no other."""
 
     day: str
@@ -37,20 +37,20 @@ class Count(NamedTuple):
         return Count(self.calls + other.calls, min(self.first_ms, other.first_ms), newest.last_ms, newest.address)
 
 
-class Strangers:
+class StrangerCounts:
     """The counts since they were taken last."""
 
     def __init__(self) -> None:
-        self._counts: dict[Kind, Count] = {}
+        self._counts: dict[StrangerKey, Count] = {}
         self._day = ""
-        self._today: set[Kind] = set()
+        self._today: set[StrangerKey] = set()
 
     def note(self, stranger: Stranger) -> None:
         """Count one call."""
         day = datetime.datetime.fromtimestamp(stranger.at_ms / 1_000, datetime.UTC).date().isoformat()
         if day != self._day:
             self._day, self._today = day, set()
-        kind = Kind(
+        kind = StrangerKey(
             day,
             stranger.fingerprint[: limits.STRANGER_PATH_CHARS],
             visible(stranger.agent)[: limits.STRANGER_AGENT_CHARS],
@@ -58,17 +58,17 @@ class Strangers:
         )
         if kind not in self._today:
             if len(self._today) >= limits.STRANGERS_SEEN:
-                kind = Kind(day, OTHERS, "", "")
+                kind = StrangerKey(day, OTHERS, "", "")
             else:
                 self._today.add(kind)
         self.put(kind, Count(1, stranger.at_ms, stranger.at_ms, visible(stranger.address)[:_ADDRESS_CHARS]))
 
-    def put(self, kind: Kind, count: Count) -> None:
+    def put(self, kind: StrangerKey, count: Count) -> None:
         """Count calls that were counted before."""
         there = self._counts.get(kind)
         self._counts[kind] = count if there is None else there.plus(count)
 
-    def take(self) -> dict[Kind, Count]:
+    def take(self) -> dict[StrangerKey, Count]:
         """The counts, which begin anew."""
         taken, self._counts = self._counts, {}
         return taken

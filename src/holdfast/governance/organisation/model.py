@@ -14,8 +14,8 @@ import msgspec
 
 from holdfast.governance import labels, limits
 
-Kind = Literal["organisation", "cost_centre", "team", "workflow", "user"]
-KINDS: Final[tuple[Kind, ...]] = ("organisation", "cost_centre", "team", "workflow", "user")
+UnitKind = Literal["organisation", "cost_centre", "team", "workflow", "user"]
+KINDS: Final[tuple[UnitKind, ...]] = ("organisation", "cost_centre", "team", "workflow", "user")
 Stage = Literal["", "chat", "pilot", "stateful"]
 STAGES: Final[tuple[Stage, ...]] = ("", "chat", "pilot", "stateful")
 ROOT: Final = "organisation"
@@ -34,7 +34,7 @@ class Unit(msgspec.Struct, frozen=True):
         zone, currency: of the organisation only: IANA name and ISO 4217 code.
     """
 
-    kind: Kind
+    kind: UnitKind
     name: str
     title: str = ""
     parent: str = ""
@@ -101,7 +101,7 @@ class Whose(msgspec.Struct, frozen=True):
 DEFAULT: Final = Unit("organisation", ROOT, zone="UTC", currency="USD")
 """An organisation that nobody has described."""
 
-Timelines = Mapping[tuple[Kind, str], tuple[Period, ...]]
+Timelines = Mapping[tuple[UnitKind, str], tuple[Period, ...]]
 """The periods of each unit, in order."""
 
 
@@ -109,7 +109,7 @@ class Tree:
     """All units of one tenant, at all times."""
 
     def __init__(self, periods: Iterable[Period] = ()) -> None:
-        gathered: dict[tuple[Kind, str], list[Period]] = {}
+        gathered: dict[tuple[UnitKind, str], list[Period]] = {}
         for period in periods:
             gathered.setdefault((period.unit.kind, period.unit.name), []).append(period)
         self.timelines: Timelines = {
@@ -117,7 +117,7 @@ class Tree:
         }
         self._starts = {key: [p.since_ms for p in some] for key, some in self.timelines.items()}
 
-    def find(self, kind: Kind, name: str, at_ms: int) -> Unit | None:
+    def find(self, kind: UnitKind, name: str, at_ms: int) -> Unit | None:
         """A unit as it stands at a moment; None when it is not there then."""
         starts = self._starts.get((kind, name))
         if starts is None:
@@ -155,7 +155,7 @@ class Tree:
             team = unit.parent
         return found
 
-    def whose(self, said: Mapping[str, str], at_ms: int, person: str = "") -> Whose:
+    def whose(self, claims: Mapping[str, str], at_ms: int, person: str = "") -> Whose:
         """Whose a piece of work with these labels is at a moment.
 
         The workflow's place in the tree says which team it is of, so that a workflow that moves needs no new keys; a
@@ -163,22 +163,22 @@ class Tree:
         label names counts when it is one, or when none are described; else the workflow's, else that of the nearest team.
 
         Args:
-            said: labels, by name.
+            claims: labels, by name.
             person: pseudonym of whoever the label ``user`` names.
         """
-        workflow = self.find("workflow", said.get(labels.WORKFLOW, ""), at_ms)
-        team = self._team(workflow, said, at_ms, person)
+        workflow = self.find("workflow", claims.get(labels.WORKFLOW, ""), at_ms)
+        team = self._team(workflow, claims, at_ms, person)
         chain = self.teams(team, at_ms)
-        centre = self._centre(workflow, chain, said, at_ms)
+        centre = self._centre(workflow, chain, claims, at_ms)
         tags = {name: value for unit in reversed(chain) for name, value in unit.tags.items()}
         tags |= workflow.tags if workflow is not None else {}
-        tags |= {name: value for name, value in said.items() if name not in labels.NAMES}
+        tags |= {name: value for name, value in claims.items() if name not in labels.NAMES}
         name = labels.UNASSIGNED if workflow is None else workflow.name
         for label, value in ((labels.WORKFLOW, name), (labels.TEAM, team), (labels.COST_CENTRE, centre)):
-            if said.get(label, value) != value:
-                tags[f"label_{label}"] = said[label]
+            if claims.get(label, value) != value:
+                tags[f"label_{label}"] = claims[label]
         organisation = self.organisation(at_ms)
-        usage = said.get(labels.USAGE, "")
+        usage = claims.get(labels.USAGE, "")
         return Whose(
             organisation.title,
             team,
@@ -189,21 +189,21 @@ class Tree:
             tags,
         )
 
-    def _team(self, workflow: Unit | None, said: Mapping[str, str], at_ms: int, person: str) -> str:
+    def _team(self, workflow: Unit | None, claims: Mapping[str, str], at_ms: int, person: str) -> str:
         if workflow is not None:
             return workflow.parent
-        if self.find("team", said.get(labels.TEAM, ""), at_ms) is not None:
-            return said[labels.TEAM]
+        if self.find("team", claims.get(labels.TEAM, ""), at_ms) is not None:
+            return claims[labels.TEAM]
         user = self.find("user", person, at_ms) if person else None
         return user.parent if user is not None and self.find("team", user.parent, at_ms) is not None else ""
 
-    def _centre(self, workflow: Unit | None, chain: list[Unit], said: Mapping[str, str], at_ms: int) -> str:
-        label = said.get(labels.COST_CENTRE, "")
+    def _centre(self, workflow: Unit | None, chain: list[Unit], claims: Mapping[str, str], at_ms: int) -> str:
+        label = claims.get(labels.COST_CENTRE, "")
         if label and (self.find("cost_centre", label, at_ms) is not None or not self.has("cost_centre")):
             return label
         units = [workflow, *chain] if workflow is not None else chain
         return next((unit.cost_centre for unit in units if unit.cost_centre), "")
 
-    def has(self, kind: Kind) -> bool:
+    def has(self, kind: UnitKind) -> bool:
         """Whether any unit of a kind was ever described."""
         return any(key[0] == kind for key in self.timelines)

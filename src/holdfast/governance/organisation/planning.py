@@ -8,9 +8,9 @@ import msgspec
 
 from holdfast.errors import Refused
 from holdfast.governance import limits
-from holdfast.governance.organisation.model import STAGES, Kind, Period, Tree, Unit, Workflow
+from holdfast.governance.organisation.model import STAGES, Period, Tree, Unit, UnitKind, Workflow
 
-Key = tuple[Kind, str]
+Key = tuple[UnitKind, str]
 
 
 class Described(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class Described(msgspec.Struct, frozen=True):
     workflows: tuple[Workflow, ...] = ()
 
 
-class Difference(msgspec.Struct, frozen=True):
+class ChangeLine(msgspec.Struct, frozen=True):
     """One line of what would change.
 
     Attributes:
@@ -29,7 +29,7 @@ class Difference(msgspec.Struct, frozen=True):
     """
 
     action: str
-    kind: Kind
+    kind: UnitKind
     name: str
     fields: dict[str, tuple[str, str]] = {}
 
@@ -40,7 +40,7 @@ class Plan(msgspec.Struct, frozen=True):
     since_ms: int
     timelines: dict[Key, tuple[Period, ...]] = {}
     workflows: tuple[Workflow, ...] = ()
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[ChangeLine, ...] = ()
 
 
 def placed(timeline: Sequence[Period], unit: Unit | None, since_ms: int, by: str, now_ms: int) -> tuple[Period, ...]:
@@ -87,7 +87,7 @@ def plan(
         Refused: ``org.invalid``, naming the unit and what is wrong with it.
     """
     timelines: dict[Key, tuple[Period, ...]] = {}
-    lines: list[Difference] = []
+    lines: list[ChangeLine] = []
     names = _names(wanted)
     ended = {"cost_centre", "team", "workflow", *({"user"} if any(kind == "user" for kind, _ in names) else ())}
     for unit in wanted.units:
@@ -102,7 +102,7 @@ def plan(
             if unit.kind in ended and (unit.kind, unit.name) not in names:
                 key = (unit.kind, unit.name)
                 timelines[key] = placed(tree.timelines[key], None, since_ms, by, now_ms)
-                lines.append(Difference("end", unit.kind, unit.name))
+                lines.append(ChangeLine("end", unit.kind, unit.name))
     new = Tree(period for timeline in ({**tree.timelines, **timelines}).values() for period in timeline)
     for moment in sorted({since_ms, *_boundaries(new, since_ms)}):
         _check_tree(new, moment, names)
@@ -121,22 +121,22 @@ def _names(wanted: Described) -> set[Key]:
     return names
 
 
-def _difference(old: Unit | None, new: Unit) -> Difference:
+def _difference(old: Unit | None, new: Unit) -> ChangeLine:
     if old is None:
-        return Difference("add", new.kind, new.name)
+        return ChangeLine("add", new.kind, new.name)
     before, after = msgspec.structs.asdict(old), msgspec.structs.asdict(new)
     fields = {name: (_text(before[name]), _text(after[name])) for name in after if before[name] != after[name]}
-    return Difference("change", new.kind, new.name, fields)
+    return ChangeLine("change", new.kind, new.name, fields)
 
 
 def _text(value: object) -> str:
     return ", ".join(f"{k}={v}" for k, v in sorted(value.items())) if isinstance(value, dict) else str(value)
 
 
-def _workflows(present: Iterable[Workflow], wanted: Described, now_ms: int) -> tuple[list[Workflow], list[Difference]]:
+def _workflows(present: Iterable[Workflow], wanted: Described, now_ms: int) -> tuple[list[Workflow], list[ChangeLine]]:
     there = {workflow.name: workflow for workflow in present}
     changed: list[Workflow] = []
-    lines: list[Difference] = []
+    lines: list[ChangeLine] = []
     for workflow in wanted.workflows:
         if workflow.stage not in STAGES:
             raise Refused("org.invalid", f"workflow {workflow.name!r:.140}: stage is chat, pilot or stateful")
@@ -151,7 +151,7 @@ def _workflows(present: Iterable[Workflow], wanted: Described, now_ms: int) -> t
         }
         if old is None or fields:
             changed.append(new)
-            lines.append(Difference("add" if old is None else "change", "workflow", new.name, fields))
+            lines.append(ChangeLine("add" if old is None else "change", "workflow", new.name, fields))
     return changed, lines
 
 

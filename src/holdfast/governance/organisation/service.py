@@ -17,9 +17,9 @@ from holdfast.governance import labels, limits
 from holdfast.governance.organisation import store as statements
 from holdfast.governance.organisation.dates import day_at, day_start_ms, zone_of
 from holdfast.governance.organisation.document import OrganisationFile
-from holdfast.governance.organisation.model import Kind, Tree, Unit, Whose, Workflow
+from holdfast.governance.organisation.model import Tree, Unit, UnitKind, Whose, Workflow
 from holdfast.governance.organisation.people import Pseudonyms, new_pseudonym, plain_name
-from holdfast.governance.organisation.planning import Described, Difference, Plan, plan
+from holdfast.governance.organisation.planning import ChangeLine, Described, Plan, plan
 from holdfast.governance.store.changes import change_number
 from holdfast.governance.store.store import Store
 from holdfast.visible import logger
@@ -76,12 +76,12 @@ class Organisation:
                 log.warning("who was seen could not be written down: %s", error)
 
     # --- asked for every row, without waiting ---------------------------------------------------------------------------
-    def resolve(self, said: Mapping[str, str], at_ms: int, tenant: str = "default") -> Whose:
+    def resolve(self, claims: Mapping[str, str], at_ms: int, tenant: str = "default") -> Whose:
         """Whose a piece of work with these labels is at a moment. A workflow that nobody declared is ``unassigned``, and
         remembered as seen. Never waits and never fails."""
-        user = said.get(labels.USER, "")
-        whose = self.tree(tenant).whose(said, at_ms, self._people.of(tenant, user) if user else "")
-        name = said.get(labels.WORKFLOW, "")
+        user = claims.get(labels.USER, "")
+        whose = self.tree(tenant).whose(claims, at_ms, self._people.of(tenant, user) if user else "")
+        name = claims.get(labels.WORKFLOW, "")
         if name and whose.workflow == labels.UNASSIGNED and name != labels.UNASSIGNED:
             self._see(tenant, name[: limits.ORG_NAME_CHARS], at_ms)
         return whose
@@ -154,9 +154,9 @@ class Organisation:
             statements.changed(connection)
             return statements.forget(connection, tenant, name)
 
-        gone = await self._store.write(work)
+        deleted = await self._store.write(work)
         await self.refresh()
-        return gone
+        return deleted
 
     async def change(
         self,
@@ -167,7 +167,7 @@ class Organisation:
         complete: bool = False,
         dry_run: bool = False,
         tenant: str = "default",
-    ) -> Sequence[Difference]:
+    ) -> Sequence[ChangeLine]:
         """Let the organisation be, from a day on, as a file describes it; doing it twice changes nothing.
 
         Args:
@@ -217,7 +217,7 @@ class Organisation:
 
     async def move(
         self,
-        kind: Kind,
+        kind: UnitKind,
         name: str,
         team: str,
         *,
@@ -225,7 +225,7 @@ class Organisation:
         by: str = "",
         dry_run: bool = False,
         tenant: str = "default",
-    ) -> Sequence[Difference]:
+    ) -> Sequence[ChangeLine]:
         """Let a team, a workflow or a user be in another team from a day on; empty: directly below the organisation.
 
         Raises:
@@ -243,7 +243,7 @@ class Organisation:
             file = OrganisationFile(Described((msgspec.structs.replace(unit, parent=team),)))
         return await self.change(file, since=since, by=by, dry_run=dry_run, tenant=tenant)
 
-    async def declare(self, workflow: str, team: str, *, by: str = "", tenant: str = "default") -> Sequence[Difference]:
+    async def declare(self, workflow: str, team: str, *, by: str = "", tenant: str = "default") -> Sequence[ChangeLine]:
         """Have a workflow, and its team, from today on; what is there stays as it is. For who begins with a key."""
         now_ms = self._now_ms()
         units: list[Unit] = []

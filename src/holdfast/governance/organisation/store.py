@@ -113,7 +113,7 @@ def pseudonym_of(connection: Connection, tenant: str, person: str) -> str | None
 
 def forget(connection: Connection, tenant: str, person: str) -> int:
     """Take somebody's name out of everything here; how many pseudonyms were theirs."""
-    gone = connection.execute(
+    deleted = connection.execute(
         delete(org_people).where(org_people.c.tenant == tenant, org_people.c.person == person)
     ).rowcount
     for column in (workflows.c.owner, workflows.c.deputy):
@@ -123,7 +123,7 @@ def forget(connection: Connection, tenant: str, person: str) -> int:
     connection.execute(
         update(org_units).where(org_units.c.tenant == tenant, org_units.c.set_by == f"user:{person}").values(set_by="")
     )
-    return gone
+    return deleted
 
 
 def changed(connection: Connection) -> None:

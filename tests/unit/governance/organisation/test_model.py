@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -96,7 +97,7 @@ def test_periods_never_overlap_and_what_was_said_last_of_a_moment_holds(steps: l
         said = {
             at: said[at] for n, at in enumerate(order) if said[at] is not None or (n and said[order[n - 1]] is not None)
         }
-    for first, second in zip(timeline, timeline[1:], strict=False):
+    for first, second in itertools.pairwise(timeline):
         assert first.until_ms is not None and first.since_ms < first.until_ms <= second.since_ms
     made = Tree(timeline)
     for moment in range(22):
@@ -136,7 +137,7 @@ def test_what_does_not_hold_together_is_refused(units: tuple[Unit, ...], words: 
 
 
 def test_a_team_cannot_end_under_a_workflow_that_is_in_it() -> None:
-    with pytest.raises(Refused, match="answer-mail.*inside"):
+    with pytest.raises(Refused, match=r"answer-mail.*inside"):
         plan(tree(), (), Described((*CENTRES, SALES, MARKETING, MAIL)), LATER, by="", now_ms=NOW, complete=True)
 
 
@@ -145,7 +146,7 @@ def test_a_change_that_breaks_what_was_said_for_later_is_refused_now() -> None:
     planned = plan(base, (), Described((Unit("workflow", "w", parent="marketing"),)), NOW, by="", now_ms=NOW)
     later = Tree(p for timeline in {**base.timelines, **planned.timelines}.values() for p in timeline)
     everything = Described((*CENTRES, SALES, INSIDE, MAIL))
-    with pytest.raises(Refused, match="'w'.*marketing"):
+    with pytest.raises(Refused, match=r"'w'.*marketing"):
         plan(later, (), everything, LATER, by="", now_ms=NOW, complete=True)
 
 
