@@ -39,11 +39,11 @@ Code = Literal[
     "tool.outcome_unknown", "upstream.failed", "blob.not_found", "history.not_found", "connection.not_found",
     "consumer.not_found", "route.not_found", "route.method", "limit.rate", "limit.connections",
     "limit.subscriptions", "disk.full", "disk.failed", "disk.lost", "commit.unknown", "server.restarting",
-    "server.busy", "server.internal", "timeout", "connection.lost",
-    "key.required", "key.unknown", "key.expired", "key.revoked", "key.unnamed", "key.denied", "model.unknown",
-    "call.unmetered", "call.stopped", "price.missing", "store.unavailable", "upstream.key", "upstream.refused",
-    "upstream.unreachable", "config.invalid", "engine.locked", "engine.version", "engine.corrupt", "store.busy",
-    "store.mismatch",
+    "server.busy", "server.internal", "timeout", "connection.lost", "key.required", "key.unknown", "key.expired",
+    "key.revoked", "key.unnamed", "key.denied", "model.unknown", "call.unmetered", "call.stopped", "price.missing",
+    "store.unavailable", "upstream.key", "upstream.refused", "upstream.unreachable", "config.invalid",
+    "engine.locked", "engine.version", "engine.corrupt", "store.busy", "store.mismatch", "key.invalid",
+    "key.not_found", "org.invalid", "login.refused",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -159,7 +159,6 @@ CODES: dict[Code, ErrorRow] = {
     "call.unmetered": ErrorRow(404, False, "What is asked for is not metered, so it is not served.", "Use chat completions, Responses, messages or embeddings; what is not metered would be a hole in every budget."),
     "call.stopped": ErrorRow(409, False, "Somebody stopped this answer.", "Look at its session; ask again for another answer."),
     "price.missing": ErrorRow(402, False, "The model has no price, so what it spends could not be told.", "Approve a catalogue that has it, or let its owner waive the price: holdfast prices waive …"),
-    "store.unavailable": ErrorRow(503, True, "What is spent cannot be put on record now, so nothing is spent.", "Retry in a moment; if it lasts, the operator should look at the governance store."),
     "upstream.key": ErrorRow(503, False, "The gateway's own key for the upstream cannot be had.", "The operator should look at the upstream's `key`."),
     "upstream.refused": ErrorRow(502, False, "The upstream refuses the gateway's own key.", "The operator should look at the upstream's `key`."),
     "upstream.unreachable": ErrorRow(502, True, "The upstream cannot be reached.", "Retry in a moment; if it lasts, the operator should look at the upstream."),
@@ -169,8 +168,14 @@ CODES: dict[Code, ErrorRow] = {
     "engine.version": ErrorRow(500, False, "The SQLite library or the database's format is not one this version can use safely.", "Upgrade as the message says."),
     "engine.corrupt": ErrorRow(500, False, "The database failed a check.", "Run `holdfast verify` and restore from a backup."),
     # what the governance half keeps
+    "store.unavailable": ErrorRow(503, True, "What is spent cannot be put on record now, so nothing is spent.", "Retry in a moment; if it lasts, the operator should look at the governance store."),
     "store.busy": ErrorRow(503, True, "More waits to be written to the store than it admits.", "Retry with backoff."),
     "store.mismatch": ErrorRow(500, False, "The store and the session log do not belong together.", "Restore both from one backup, or name the store that belongs to this log."),
+    # who may call, whose it is, who may look
+    "key.invalid": ErrorRow(400, False, "A gateway key cannot be like this.", "Correct what the message names."),
+    "key.not_found": ErrorRow(404, False, "There is no such gateway key.", "See `holdfast keys list`; the id is the first column."),
+    "org.invalid": ErrorRow(400, False, "The description of the organisation does not hold together.", "Correct what the message names, and look at it with --dry-run first."),
+    "login.refused": ErrorRow(403, False, "The login did not succeed.", "Log in again; if it lasts, show the message to the operator of the console."),
 }
 # fmt: on
 """What each code means: the one table."""

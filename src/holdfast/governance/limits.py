@@ -22,3 +22,51 @@ STORE_CONNECTIONS = 16  # to PostgreSQL, of one process
 STORE_CONNECT_S = 10.0  # to get one of them
 STORE_STATEMENT_S = 60.0  # of PostgreSQL, before it is given up
 STORE_RETRIES = 20  # of a transaction that PostgreSQL could not put in an order with those beside it
+
+# what other processes changed
+CHANGES_EVERY_S = 0.4  # between two looks: a key revoked elsewhere is refused here within a second
+CHANGES_LOOK_S = 2.0  # one look, before it counts as failed
+CHANGES_FAILED_LOOKS = (
+    5  # one after the other; then what is in memory is not trusted, and callers are told to come again
+)
+
+# the organisation
+ORG_NAME_CHARS = 128  # of a team, a workflow, a cost centre, a person
+ORG_IMPORT_BYTES = 4 << 20  # a file that describes it
+ORG_UNITS = 20_000  # described by one file
+ORG_DEPTH = 16  # teams within teams
+ORG_TAGS = 16  # of a team or a workflow
+ORG_TAG_CHARS = 200  # the value of a tag
+ORG_SEEN_WORKFLOWS = 1_000  # named by callers and declared by nobody, that are remembered
+ORG_NEW_PEOPLE = 10_000  # seen since the last writing; beyond, rows stand under no pseudonym
+ORG_FLUSH_S = 5.0  # between two writings of what was seen
+
+# keys
+KEY_SECRET_BYTES = 32  # of randomness
+KEY_CHARS = 512  # what is sent as a key; longer is no key
+KEY_NAME_CHARS = 64  # what people call it
+KEY_PATTERNS = 64  # models, or agents, that one key names
+KEY_TTL_S = 365 * 86_400.0  # the longest life of a key
+KEY_OVERLAP_S = 86_400.0  # of the former secret after a rotation, unless said otherwise
+KEY_OVERLAP_MOST_S = 30 * 86_400.0  # the longest
+KEY_SECRETS = 8  # of one key that are still good
+KEY_ADOPTED_S = 30 * 86_400.0  # the longest life of a key that is the old one of a program
+KEY_FLUSH_S = 10.0  # between two writings of what was used, and of who came unknown
+KEY_USED_S = 3_600.0  # when a key was last used is known to the hour
+STRANGERS_SEEN = 5_000  # callers without a known key, told apart in a day; others are counted together
+STRANGERS_KEEP_DAYS = 90  # they are listed
+STRANGER_AGENT_CHARS = 200  # of a User-Agent
+STRANGER_PATH_CHARS = 200  # of a path
+STRANGER_ROWS = 1_000  # in one answer
+
+# login
+LOGIN_S = 600.0  # from the beginning of a login to its end
+LOGIN_SESSION_S = 8 * 3_600.0  # how long somebody stays logged in
+LOGIN_TOKEN_S = 300.0  # life of an access token that a login gives
+LOGIN_HTTP_S = 10.0  # for an answer of the identity provider
+LOGIN_HTTP_BYTES = 1 << 20  # the largest of them
+LOGIN_METADATA_S = 3_600.0  # for which what the identity provider says of itself counts
+LOGIN_SKEW_S = 60.0  # between its clock and ours
+LOGIN_PATH_CHARS = 1_000  # of the page to open afterwards
+LOGIN_GROUPS = 1_000  # of one person
+LOGIN_STATES = 10_000  # logins that ended a moment ago and may not end again

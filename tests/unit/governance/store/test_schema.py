@@ -45,7 +45,7 @@ async def test_a_database_with_tables_of_somebody_else_is_refused(database: str,
     store = await Store.open(database, clock.wall_ms)
     await store.write(lambda c: c.execute(text("DROP TABLE store_versions")) and None)
     await store.close()
-    with pytest.raises(HoldfastError, match="has a table store_facts already"):
+    with pytest.raises(HoldfastError, match=r"has a table \w+ already"):
         await Store.open(database, clock.wall_ms)
 
 

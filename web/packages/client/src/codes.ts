@@ -81,8 +81,8 @@ export type Code =
   | "key.denied"
   | "model.unknown"
   | "call.unmetered"
+  | "call.stopped"
   | "price.missing"
-  | "store.unavailable"
   | "upstream.key"
   | "upstream.refused"
   | "upstream.unreachable"
@@ -90,5 +90,10 @@ export type Code =
   | "engine.locked"
   | "engine.version"
   | "engine.corrupt"
+  | "store.unavailable"
   | "store.busy"
-  | "store.mismatch";
+  | "store.mismatch"
+  | "key.invalid"
+  | "key.not_found"
+  | "org.invalid"
+  | "login.refused";
