@@ -40,8 +40,11 @@ Code = Literal[
     "consumer.not_found", "route.not_found", "route.method", "limit.rate", "limit.connections",
     "limit.subscriptions", "disk.full", "disk.failed", "disk.lost", "commit.unknown", "server.restarting",
     "server.busy", "server.internal", "timeout", "connection.lost", "config.invalid", "engine.locked",
-    "engine.version", "engine.corrupt", "price.missing", "price.counts", "price.invalid", "price.catalogue", "price.currency",
-    "price.stale", "price.own_change", "price.decided", "price.not_found", "price.waiver",
+    "engine.version", "engine.corrupt",
+    "key.required", "key.unknown", "key.expired", "key.revoked", "key.unnamed", "key.denied", "model.unknown",
+    "call.unmetered", "price.missing", "store.unavailable", "upstream.key", "upstream.refused", "upstream.unreachable",
+    "price.counts", "price.invalid", "price.catalogue", "price.currency", "price.stale", "price.own_change",
+    "price.decided", "price.not_found", "price.waiver",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -146,8 +149,21 @@ CODES: dict[Code, ErrorRow] = {
     "server.internal": ErrorRow(500, False, "The server made a mistake; it was logged.", "Report it with the request id."),
     "timeout": ErrorRow(504, True, "No answer came in time.", "Retry with the same key."),
     "connection.lost": ErrorRow(503, True, "The connection was lost before an answer came.", "The client reconnects; the same key settles the outcome."),
+    # the model gateway
+    "key.required": ErrorRow(401, False, "No key was given.", "Send the key that you were given for this workflow, as you would send the provider's."),
+    "key.unknown": ErrorRow(401, False, "The key is none of this gateway's.", "Ask for one: holdfast keys create --workflow … --team … --task …"),
+    "key.expired": ErrorRow(401, False, "The key has expired.", "Ask for a new one: holdfast keys rotate …"),
+    "key.revoked": ErrorRow(401, False, "The key was revoked.", "Ask whoever owns the workflow for a new one."),
+    "key.unnamed": ErrorRow(403, False, "The key does not say which workflow, team and task its calls belong to.", "Name them: holdfast keys name KEY --workflow … --team … --task …"),
+    "key.denied": ErrorRow(403, False, "The key may not do this.", "Ask for a key that may."),
+    "model.unknown": ErrorRow(404, False, "No upstream of this gateway serves this model here.", "GET /v1/models lists what the key may ask."),
+    "call.unmetered": ErrorRow(404, False, "What is asked for is not metered, so it is not served.", "Use chat completions, Responses, messages or embeddings; what is not metered would be a hole in every budget."),
+    "price.missing": ErrorRow(402, False, "The model has no price, so what it spends could not be told.", "Approve a catalogue that has it, or let its owner waive the price: holdfast prices waive …"),
+    "store.unavailable": ErrorRow(503, True, "What is spent cannot be put on record now, so nothing is spent.", "Retry in a moment; if it lasts, the operator should look at the governance store."),
+    "upstream.key": ErrorRow(503, False, "The gateway's own key for the upstream cannot be had.", "The operator should look at the upstream's `key`."),
+    "upstream.refused": ErrorRow(502, False, "The upstream refuses the gateway's own key.", "The operator should look at the upstream's `key`."),
+    "upstream.unreachable": ErrorRow(502, True, "The upstream cannot be reached.", "Retry in a moment; if it lasts, the operator should look at the upstream."),
     # prices: what a call costs, and who may change that
-    "price.missing": ErrorRow(403, False, "Nobody has priced this model, and no waiver lets it be called.", "Propose a price with `holdfast prices propose`, or have somebody who may waive give a waiver with `holdfast prices waive`."),
     "price.counts": ErrorRow(400, False, "A count of what was used is below zero or no whole number.", "Report each class by itself: the classes must not overlap, and nothing is subtracted twice."),
     "price.invalid": ErrorRow(400, False, "A price, rate card or waiver is not written as it must be.", "Correct what the message names; the reference of prices says what is allowed."),
     "price.catalogue": ErrorRow(500, False, "The installed price catalogue says something that this version does not know.", "Install the version of genai-prices that this version names."),

@@ -1,0 +1,166 @@
+"""What a caller is answered: a stream whose bytes pass as they come, or the one answer it waits for.
+
+A caller that leaves is not written to any more; whether its upstream is read on is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from starlette.types import Send
+
+from holdfast.errors import HoldfastError
+from holdfast.gateway import refusal
+from holdfast.gateway.collecting import Collected
+from holdfast.gateway.wires import Wire
+
+Headers = Sequence[tuple[bytes, bytes]]
+_JSON: Final = (b"content-type", b"application/json")
+_STREAM: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+
+
+class Answer(Protocol):
+    """Where the answer of a call goes.
+
+    Attributes:
+        started: some of it was given; another upstream cannot be asked any more.
+    """
+
+    started: bool
+
+    async def feed(self, data: bytes, headers: Headers) -> None:
+        """More of a stream; the first of it brings the headers."""
+
+    async def end(self, headers: Headers) -> None:
+        """The stream is whole. Raises ``upstream.failed`` where it is not an answer after all."""
+
+    async def fail(self, ending: bytes) -> None:
+        """The stream ends here, with these bytes."""
+
+    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """An answer in one piece, in place of a stream."""
+
+
+class HttpAnswer:
+    """The answer to an HTTP request, in one piece."""
+
+    def __init__(self, wire: Wire | None, send: Send) -> None:
+        self.wire = wire
+        self.started = False
+        self._send = send
+
+    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """See ``Answer``."""
+        self.started = True
+        length = (b"content-length", str(len(body)).encode())
+        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def refuse(self, error: HoldfastError, request_id: str) -> None:
+        """Answer with an error of the wire."""
+        body = refusal.body(self.wire, error, request_id)
+        await self.whole(
+            error.row.status, [_JSON, (b"x-request-id", request_id.encode()), *refusal.headers(error)], body
+        )
+
+
+class WholeAnswer(HttpAnswer):
+    """The answer of a wire that has no streams."""
+
+    async def feed(self, data: bytes, headers: Headers) -> None:
+        """Not on this wire."""
+        raise NotImplementedError
+
+    async def end(self, headers: Headers) -> None:
+        """Not on this wire."""
+        raise NotImplementedError
+
+    async def fail(self, ending: bytes) -> None:
+        """The error of the call is its answer."""
+
+
+class StreamAnswer(HttpAnswer):
+    """A stream.
+
+    Args:
+        without_usage: the caller did not ask for the chunk that only tells the usage, so it is left out.
+    """
+
+    def __init__(self, wire: Wire, send: Send, *, without_usage: bool) -> None:
+        super().__init__(wire, send)
+        self._filter = UsageFilter() if without_usage else None
+
+    async def feed(self, data: bytes, headers: Headers) -> None:
+        """See ``Answer``."""
+        if self._filter is not None:
+            data = self._filter.feed(data)
+        if not self.started:
+            self.started = True
+            await self._send({"type": "http.response.start", "status": 200, "headers": [*_STREAM, *headers]})
+        if data:
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, headers: Headers) -> None:
+        """See ``Answer``."""
+        rest = self._filter.close() if self._filter is not None else b""
+        if not self.started:
+            await self.feed(b"", headers)
+        await self._send({"type": "http.response.body", "body": rest})
+
+    async def fail(self, ending: bytes) -> None:
+        """See ``Answer``."""
+        await self._send({"type": "http.response.body", "body": ending})
+
+
+class CollectedAnswer(HttpAnswer):
+    """One JSON answer, for a caller who does not stream; the upstream streams all the same."""
+
+    def __init__(self, wire: Wire, send: Send) -> None:
+        super().__init__(wire, send)
+        self._collected = Collected(wire)
+
+    async def feed(self, data: bytes, headers: Headers) -> None:
+        """See ``Answer``."""
+        self._collected.feed(data)
+
+    async def end(self, headers: Headers) -> None:
+        """See ``Answer``."""
+        await self.whole(200, [_JSON, *headers], self._collected.close())
+
+    async def fail(self, ending: bytes) -> None:
+        """Nothing was given: the error of the call is its answer."""
+
+
+class UsageFilter:
+    """Takes the chunk with the usage, and without choices, out of a stream of chat completions."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What of it goes on now. Only what may be the beginning of such a chunk is held back."""
+        if not self._held and b'"usage"' not in data and data.endswith(b"\n\n"):
+            return data
+        data = self._held + data
+        cut = data.rfind(b"\n\n") + 2
+        if cut < 2:
+            cut = 0
+        whole, self._held = data[:cut], data[cut:]
+        if b'"usage"' not in whole:
+            return whole
+        return b"".join(event + b"\n\n" for event in whole.split(b"\n\n") if event and not _tells_usage(event))
+
+    def close(self) -> bytes:
+        """The rest."""
+        held, self._held = self._held, b""
+        return b"" if _tells_usage(held) else held
+
+
+def _tells_usage(event: bytes) -> bool:
+    flat = event.replace(b" ", b"").replace(b"\n", b"")
+    return b'"usage":{' in flat and b'"choices":[]' in flat

@@ -1,0 +1,245 @@
+"""The gateway as an ASGI application: who calls, what is asked, and the way to an answer. It assembles and routes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+from starlette.types import Receive, Scope, Send
+
+from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.gateway.answers import Answer, CollectedAnswer, HttpAnswer, StreamAnswer, WholeAnswer
+from holdfast.gateway.exchange import Exchange
+from holdfast.gateway.incoming import Incoming
+from holdfast.gateway.models import listing
+from holdfast.gateway.port import Call, Caller, Keys, Meter, Served, Stranger
+from holdfast.gateway.settings import GatewaySettings, Shape
+from holdfast.gateway.upstreams import Upstreams
+from holdfast.gateway.wires import MODELS, WIRES, Wire, unmetered
+from holdfast.protocol import limits
+from holdfast.protocol.bounds import too_large
+from holdfast.visible import logger
+
+log = logger("holdfast.gateway")
+_NAMES: Final = ("authorization", "x-api-key", "api-key")
+
+
+class Gateway:
+    """A model gateway.
+
+    Args:
+        keys: who calls.
+        meter: what is spent.
+        now_ms: Unix ms.
+        monotonic: seconds that only grow, for health and keys.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        keys: Keys,
+        meter: Meter,
+        *,
+        now_ms: Callable[[], int],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.upstreams = Upstreams(settings.upstreams, monotonic)
+        self._keys = keys
+        self._meter = meter
+        self._now_ms = now_ms
+        self._calls: Counter[str] = Counter()
+        self._bodies = 0
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Open connections."""
+        await self.upstreams.start()
+
+    async def stop(self) -> None:
+        """Wait until everything that was served is on record."""
+        while self._settling:
+            await asyncio.wait(set(self._settling))
+        await self.upstreams.stop()
+
+    # --- ASGI
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        path = scope["path"]
+        wire = WIRES.get(path)
+        answer = HttpAnswer(wire, send)
+        ident = f"c-{secrets.token_hex(10)}"
+        try:
+            headers = _headers(scope)
+            caller = self._caller(scope, headers, path)
+            if path == MODELS and scope["method"] == "GET":
+                shape: Shape = "anthropic" if "anthropic-version" in headers else "openai"
+                await answer.whole(
+                    200, [(b"content-type", b"application/json")], listing(self.upstreams, caller, shape)
+                )
+            elif wire is None or scope["method"] != "POST":
+                raise _no_route(path)
+            else:
+                await self._serve(wire, caller, headers, ident, receive, send, answer)
+        except HoldfastError as error:
+            if not answer.started:
+                await answer.refuse(error, ident)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception:
+            log.exception("call %s failed", ident)
+            if answer.started:
+                raise
+            await answer.refuse(Unavailable("server.internal"), ident)
+
+    def _caller(self, scope: Scope, headers: dict[str, str], path: str) -> Caller:
+        secret = _secret(headers)
+        try:
+            if not secret:
+                raise Refused("key.required")
+            if len(secret) > limits.KEY_CHARS:
+                raise Refused("key.unknown")
+            return self._keys.identify(secret)
+        except Refused as error:
+            if error.code in ("key.required", "key.unknown"):
+                fingerprint = hashlib.sha256(secret.encode()).hexdigest()[:16] if secret else ""
+                client = scope.get("client") or ("", 0)
+                agent = headers.get("user-agent", "")[: limits.STRANGER_CHARS]
+                self._keys.note(
+                    Stranger(fingerprint, str(client[0]), agent, path[: limits.STRANGER_CHARS], self._now_ms())
+                )
+            raise
+
+    async def _serve(
+        self,
+        wire: Wire,
+        caller: Caller,
+        headers: dict[str, str],
+        ident: str,
+        receive: Receive,
+        send: Send,
+        refusing: HttpAnswer,
+    ) -> None:
+        if self._calls[caller.key] >= limits.KEY_CALLS or self._calls.total() >= limits.GATEWAY_CALLS:
+            raise Unavailable("server.busy", "there are as many calls at a time as may be")
+        self._calls[caller.key] += 1
+        held = 0
+        try:
+            body, held = await self._body(headers, receive)
+            incoming = Incoming(wire, body, headers)
+            _may(caller, incoming.model)
+            call = Call(
+                ident, caller, wire.name, incoming.model, self._now_ms(), incoming.text_bytes, incoming.output_limit,
+                facts=_facts(incoming),
+            )  # fmt: skip
+            answer: Answer = (
+                StreamAnswer(wire, send, without_usage=not incoming.tells_usage)
+                if incoming.streams
+                else CollectedAnswer(wire, send)
+                if wire.streams
+                else WholeAnswer(wire, send)
+            )
+            exchange = Exchange(self.upstreams, self._meter, incoming, call, answer, self._now_ms, self._settle)
+            watching = asyncio.ensure_future(_watch(receive, exchange))
+            try:
+                await exchange.run()
+            finally:
+                refusing.started = answer.started
+                watching.cancel()
+        finally:
+            self._bodies -= held
+            self._calls[caller.key] -= 1
+            if not self._calls[caller.key]:
+                del self._calls[caller.key]
+
+    async def _body(self, headers: dict[str, str], receive: Receive) -> tuple[bytes, int]:
+        """The body, and how much memory it holds until the call is over."""
+        declared = headers.get("content-length", "")
+        expected = int(declared) if declared.isdigit() else 0
+        if expected > limits.GATEWAY_BODY_BYTES:
+            raise too_large("body", limits.GATEWAY_BODY_BYTES, "bytes")
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(limits.BODY_S + expected / limits.BODY_BYTES_PER_S):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Refused("input.malformed", "the caller left before its body was there")
+                    part = message.get("body", b"")
+                    size += len(part)
+                    self._bodies += len(part)
+                    if size > limits.GATEWAY_BODY_BYTES:
+                        raise too_large("body", limits.GATEWAY_BODY_BYTES, "bytes")
+                    if self._bodies > limits.GATEWAY_BODIES_BYTES:
+                        raise Unavailable("server.busy", "requests hold as much memory as they may")
+                    parts.append(part)
+                    if not message.get("more_body"):
+                        return b"".join(parts), size
+        except TimeoutError:
+            self._bodies -= size
+            raise Unavailable("timeout", "the body did not arrive in time") from None
+        except BaseException:
+            self._bodies -= size
+            raise
+
+    def _settle(self, served: Served) -> None:
+        task = asyncio.ensure_future(self._meter.settle(served))
+        self._settling.add(task)
+        task.add_done_callback(self._settled)
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._settling.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("what was served could not be put on record: %s", error)
+
+
+async def _watch(receive: Receive, exchange: Exchange) -> None:
+    """Tell the call when its caller has left."""
+    while True:
+        if (await receive())["type"] == "http.disconnect":
+            exchange.leave("caller.left")
+            return
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin1"): value.decode("latin1") for name, value in scope["headers"]}
+
+
+def _secret(headers: dict[str, str]) -> str:
+    for name in _NAMES:
+        if found := headers.get(name):
+            return found[7:].strip() if name == "authorization" and found[:7].lower() == "bearer " else found.strip()
+    return ""
+
+
+def _may(caller: Caller, model: str) -> None:
+    if not any(
+        pattern in ("*", model) or (pattern.endswith("*") and model.startswith(pattern[:-1]))
+        for pattern in caller.models
+    ):
+        raise Refused("key.denied", f"the key may not ask model {model!r:.200}")
+
+
+def _no_route(path: str) -> Refused:
+    what = unmetered(path)
+    if what:
+        return Refused("call.unmetered", f"{path:.200} ({what}) is not metered yet, so it is not served")
+    if path in WIRES or path == MODELS:
+        return Refused("route.method", f"{path} does not take this method")
+    return Refused("call.unmetered", f"{path:.200} is no path of this gateway")
+
+
+def _facts(incoming: Incoming) -> dict[str, str]:
+    """What helps to find waste later: which prompt, and which try of the caller's own."""
+    facts: dict[str, Any] = {
+        "prompt": incoming.prompt_hash,
+        "retry": incoming.headers.get("x-stainless-retry-count", ""),
+    }
+    return {name: value[:32] for name, value in facts.items() if value and value != "0"}
