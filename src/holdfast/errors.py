@@ -159,7 +159,6 @@ CODES: dict[Code, ErrorRow] = {
     "model.unknown": ErrorRow(404, False, "No upstream of this gateway serves this model here.", "GET /v1/models lists what the key may ask."),
     "call.unmetered": ErrorRow(404, False, "What is asked for is not metered, so it is not served.", "Use chat completions, Responses, messages or embeddings; what is not metered would be a hole in every budget."),
     "price.missing": ErrorRow(402, False, "The model has no price, so what it spends could not be told.", "Approve a catalogue that has it, or let its owner waive the price: holdfast prices waive …"),
-    "store.unavailable": ErrorRow(503, True, "What is spent cannot be put on record now, so nothing is spent.", "Retry in a moment; if it lasts, the operator should look at the governance store."),
     "upstream.key": ErrorRow(503, False, "The gateway's own key for the upstream cannot be had.", "The operator should look at the upstream's `key`."),
     "upstream.refused": ErrorRow(502, False, "The upstream refuses the gateway's own key.", "The operator should look at the upstream's `key`."),
     "upstream.unreachable": ErrorRow(502, True, "The upstream cannot be reached.", "Retry in a moment; if it lasts, the operator should look at the upstream."),

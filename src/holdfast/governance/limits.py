@@ -15,3 +15,8 @@ STORE_CONNECTIONS = 16  # to PostgreSQL, of one process
 STORE_CONNECT_S = 10.0  # to get one of them
 STORE_STATEMENT_S = 60.0  # of PostgreSQL, before it is given up
 STORE_RETRIES = 20  # of a transaction that PostgreSQL could not put in an order with those beside it
+
+# prices
+PRICE_DOCUMENT_BYTES = 64 << 10  # a change of prices that is proposed
+PRICE_WORDS_CHARS = 1_000  # a reason, or the name of a model
+WAIVER_DAYS = 30  # a model may be called without a price; once more after that

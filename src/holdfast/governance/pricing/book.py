@@ -16,11 +16,11 @@ from holdfast.governance.pricing.contract import amortised, contracted
 from holdfast.governance.pricing.cost import CountedCost, cost
 from holdfast.governance.pricing.currency import Currencies
 from holdfast.governance.pricing.matching import provider_id
-from holdfast.governance.pricing.model import STANDARD, Priced, Waiver
+from holdfast.governance.pricing.model import STANDARD, Priced, UsedModel, Waiver
 from holdfast.governance.pricing.reported import stated_nano
 from holdfast.governance.pricing.resolving import DAY_MS, RowPrices, tabulate
 from holdfast.governance.pricing.tiers import PROVISIONED, region_of, speed_of, tier_of
-from holdfast.providers.billing.model import BilledAttempt
+from holdfast.providers.billing.model import INPUT, BilledAttempt
 
 _FOREVER: Final = 1 << 62
 _KEPT_LINES: Final = 4_096
@@ -125,6 +125,15 @@ class PriceBook:
             currency=line.card.currency if line.card else "USD",
             rate=line.rate,
         )
+
+    def estimate(self, use: UsedModel, at_ms: int) -> int | None:
+        """What usage would cost by the contract, in nano-USD: every request as large as their mean. None where there is no
+        price. Raises ``price.counts``."""
+        line = self._line(use.provider, use.upstream, use.model, use.tier, use.speed, use.region, at_ms)
+        if line.agreed is None or line.lacking:
+            return None
+        whole = sum(use.counts.get(name, 0) for name in INPUT)
+        return cost(line.agreed, use.counts, whole // max(1, use.requests)).nano
 
     def _waived(self, waiver: Waiver, billed: BilledAttempt, provider: str, card: str) -> Priced:
         stated = stated_nano(provider_id(provider), billed.raw)

@@ -6,6 +6,7 @@ row is resolved (``resolving.py``) and never a float.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -177,6 +178,24 @@ class Priced(msgspec.Struct, frozen=True):
     stated: bool = False
     currency: str = "USD"
     rate: str = ""
+
+
+class UsedModel(msgspec.Struct, frozen=True):
+    """What was used of a model in a period, summed.
+
+    Attributes:
+        counts: units by class of all requests.
+        requests: how many there were.
+    """
+
+    provider: str
+    upstream: str
+    model: str
+    counts: Mapping[str, int]
+    requests: int
+    tier: str = ""
+    region: str = ""
+    speed: str = ""
 
 
 def matches(pattern: str, name: str) -> bool:

@@ -76,14 +76,15 @@ def resolve(entry: ModelEntry, at_ms: int, tier: str = STANDARD, speed: str = ""
             lacking.append(f"region:{region}")
         else:
             factor = region_factor
-    dated = f"@{_day(standard.since_ms)}" if standard.since_ms else ""
+    dated = f"@{day_of(standard.since_ms)}" if standard.since_ms else ""
     name = "/".join([f"{entry.provider}:{entry.model}{dated}", *special.values(), *([region] if region else [])])
     since, until = _holds(entry, at_ms)
     thresholds, tables, over = tabulate({} if lacking else rates, factor)
     return RowPrices(name, tier, since, until, thresholds, tables, over, entry.least, tuple(lacking))
 
 
-def _day(at_ms: int) -> str:
+def day_of(at_ms: int) -> str:
+    """The date of a moment in UTC."""
     return (datetime.date(1970, 1, 1) + datetime.timedelta(days=at_ms // DAY_MS)).isoformat()
 
 
