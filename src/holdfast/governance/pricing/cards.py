@@ -277,11 +277,13 @@ def _decimal(written: str) -> Decimal:
 def _texts(raw: Any) -> Any:
     """What YAML made numbers and dates of, as the text that was written; floats stay, and are refused."""
     if isinstance(raw, dict):
-        return {
-            key: value if key in ("units", "capacity", "only_stated") else _texts(value) for key, value in raw.items()
-        }
+        return {key: value if _as_it_is(key, value) else _texts(value) for key, value in raw.items()}
     if isinstance(raw, (list, tuple)):
         return [_texts(value) for value in raw]
     if isinstance(raw, (datetime.date, datetime.datetime)):
         return raw.isoformat()
     return str(raw) if type(raw) is int else raw
+
+
+def _as_it_is(key: object, value: Any) -> bool:
+    return key in ("units", "capacity", "only_stated") or (key == "prices" and isinstance(value, dict))
