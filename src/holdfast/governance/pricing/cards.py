@@ -192,7 +192,7 @@ def read_card(raw: Any, card_id: str) -> RateCard:
         Refused: ``price.invalid``, naming the field.
     """
     try:
-        card = msgspec.convert(_texts(raw), _Card)
+        card = msgspec.convert(_texts(raw), _Card, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(f"rate card: {error}", "See the fields of a rate card in docs/reference/prices.md.") from None
     own = tuple(OwnPrices(p.models, read_rates(p.prices, f"prices of {p.models}"), p.tier) for p in card.prices)

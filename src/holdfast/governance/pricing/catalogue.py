@@ -160,7 +160,7 @@ def read_override(raw: Mapping[str, Any], origin: str) -> ModelEntry:
     """
     dated = {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in raw.items()}
     try:
-        document = msgspec.convert(dated, _Override)
+        document = msgspec.convert(dated, _Override, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(f"override: {error}", "See the fields of an override in docs/reference/prices.md.") from None
     where = f"{document.provider}/{document.model}"

@@ -94,7 +94,7 @@ def _read_rate(raw: Any, name: str, where: str) -> UnitRate:
     ):
         steps = raw.get("steps", [])
         if len(steps) <= STEPS and all(_is_step(step) for step in steps):
-            read = tuple((step[0], parse_rate(step[1], name)) for step in steps)
+            read = tuple((int(step[0]), parse_rate(step[1], name)) for step in steps)
             if all(a[0] < b[0] for a, b in itertools.pairwise(read)):
                 return UnitRate(parse_rate(raw["base"], name), read)
     raise invalid(
@@ -103,13 +103,10 @@ def _read_rate(raw: Any, name: str, where: str) -> UnitRate:
 
 
 def _is_step(step: Any) -> bool:
-    return (
-        isinstance(step, (list, tuple))
-        and len(step) == 2
-        and type(step[0]) is int
-        and step[0] >= 0
-        and isinstance(step[1], str)
-    )
+    if not isinstance(step, (list, tuple)) or len(step) != 2 or not isinstance(step[1], str):
+        return False
+    above = step[0]  # text where the document was read as text
+    return (type(above) is int and above >= 0) or (isinstance(above, str) and above.isdecimal() and len(above) < 13)
 
 
 def invalid(detail: str, fix: str) -> Refused:
