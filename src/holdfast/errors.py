@@ -43,7 +43,8 @@ Code = Literal[
     "key.revoked", "key.unnamed", "key.denied", "model.unknown", "call.unmetered", "call.stopped", "price.missing",
     "store.unavailable", "upstream.key", "upstream.refused", "upstream.unreachable", "config.invalid",
     "engine.locked", "engine.version", "engine.corrupt", "store.busy", "store.mismatch", "key.invalid",
-    "key.not_found", "org.invalid", "login.refused",
+    "key.not_found", "org.invalid", "login.refused", "price.counts", "price.invalid", "price.catalogue",
+    "price.currency", "price.stale", "price.own_change", "price.decided", "price.not_found", "price.waiver",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -162,6 +163,16 @@ CODES: dict[Code, ErrorRow] = {
     "upstream.key": ErrorRow(503, False, "The gateway's own key for the upstream cannot be had.", "The operator should look at the upstream's `key`."),
     "upstream.refused": ErrorRow(502, False, "The upstream refuses the gateway's own key.", "The operator should look at the upstream's `key`."),
     "upstream.unreachable": ErrorRow(502, True, "The upstream cannot be reached.", "Retry in a moment; if it lasts, the operator should look at the upstream."),
+    # prices: what a call costs, and who may change that
+    "price.counts": ErrorRow(400, False, "A count of what was used is below zero or no whole number.", "Report each class by itself: the classes must not overlap, and nothing is subtracted twice."),
+    "price.invalid": ErrorRow(400, False, "A price, rate card or waiver is not written as it must be.", "Correct what the message names; the reference of prices says what is allowed."),
+    "price.catalogue": ErrorRow(500, False, "The installed price catalogue says something that this version does not know.", "Install the version of genai-prices that this version names."),
+    "price.currency": ErrorRow(409, False, "There is no rate for a currency on that day.", "Import one with `holdfast prices currency FILE`."),
+    "price.stale": ErrorRow(409, False, "Prices have changed since this change was proposed, so what was shown is not what would happen.", "Propose it again and look at its difference."),
+    "price.own_change": ErrorRow(403, False, "Whoever proposed a change of prices may not approve it while there is somebody else who may.", "Let another person with the right `catalogue` look at it."),
+    "price.decided": ErrorRow(409, False, "The change of prices was decided already.", "Nothing: the first decision stands."),
+    "price.not_found": ErrorRow(404, False, "There is no such change, rate card, waiver or catalogue of prices.", "List them with `holdfast prices`."),
+    "price.waiver": ErrorRow(400, False, "A waiver has no reason, no end, or one that is too far.", "Give a reason, and an end within thirty days; it can be renewed once."),
     # set-up and files
     "config.invalid": ErrorRow(500, False, "A setting is not valid.", "Correct what the message names; the reference of settings says what is allowed."),
     "engine.locked": ErrorRow(503, False, "Another process is writing to this database.", "Stop it, or point this one at another file."),

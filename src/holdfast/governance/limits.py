@@ -26,9 +26,8 @@ STORE_RETRIES = 20  # of a transaction that PostgreSQL could not put in an order
 # what other processes changed
 CHANGES_EVERY_S = 0.4  # between two looks: a key revoked elsewhere is refused here within a second
 CHANGES_LOOK_S = 2.0  # one look, before it counts as failed
-CHANGES_FAILED_LOOKS = (
-    5  # one after the other; then what is in memory is not trusted, and callers are told to come again
-)
+# one look after the other that failed; then what is in memory is not trusted, and callers are told to come again
+CHANGES_FAILED_LOOKS = 5
 
 # the organisation
 ORG_NAME_CHARS = 128  # of a team, a workflow, a cost centre, a person
@@ -70,3 +69,7 @@ LOGIN_SKEW_S = 60.0  # between its clock and ours
 LOGIN_PATH_CHARS = 1_000  # of the page to open afterwards
 LOGIN_GROUPS = 1_000  # of one person
 LOGIN_STATES = 10_000  # logins that ended a moment ago and may not end again
+# prices
+PRICE_DOCUMENT_BYTES = 64 << 10  # a change of prices that is proposed
+PRICE_WORDS_CHARS = 1_000  # a reason, or the name of a model
+WAIVER_DAYS = 30  # a model may be called without a price; once more after that
