@@ -40,7 +40,7 @@ Code = Literal[
     "consumer.not_found", "route.not_found", "route.method", "limit.rate", "limit.connections",
     "limit.subscriptions", "disk.full", "disk.failed", "disk.lost", "commit.unknown", "server.restarting",
     "server.busy", "server.internal", "timeout", "connection.lost", "config.invalid", "engine.locked",
-    "engine.version", "engine.corrupt",
+    "engine.version", "engine.corrupt", "store.unavailable", "store.busy", "store.mismatch",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -150,6 +150,10 @@ CODES: dict[Code, ErrorRow] = {
     "engine.locked": ErrorRow(503, False, "Another process is writing to this database.", "Stop it, or point this one at another file."),
     "engine.version": ErrorRow(500, False, "The SQLite library or the database's format is not one this version can use safely.", "Upgrade as the message says."),
     "engine.corrupt": ErrorRow(500, False, "The database failed a check.", "Run `holdfast verify` and restore from a backup."),
+    # what the governance half keeps
+    "store.unavailable": ErrorRow(503, True, "The store of the governance half cannot be reached or written to.", "Retry in a moment; if it lasts, the operator should look at the store's disk or server."),
+    "store.busy": ErrorRow(503, True, "More waits to be written to the store than it admits.", "Retry with backoff."),
+    "store.mismatch": ErrorRow(500, False, "The store and the session log do not belong together.", "Restore both from one backup, or name the store that belongs to this log."),
 }
 # fmt: on
 """What each code means: the one table."""

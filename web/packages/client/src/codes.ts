@@ -76,4 +76,7 @@ export type Code =
   | "config.invalid"
   | "engine.locked"
   | "engine.version"
-  | "engine.corrupt";
+  | "engine.corrupt"
+  | "store.unavailable"
+  | "store.busy"
+  | "store.mismatch";
