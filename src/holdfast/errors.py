@@ -41,6 +41,8 @@ Code = Literal[
     "limit.subscriptions", "disk.full", "disk.failed", "disk.lost", "commit.unknown", "server.restarting",
     "server.busy", "server.internal", "timeout", "connection.lost", "config.invalid", "engine.locked",
     "engine.version", "engine.corrupt", "store.unavailable", "store.busy", "store.mismatch",
+    "ledger.row_not_found", "ledger.corrected", "ledger.busy", "period.closed", "period.open",
+    "import.malformed", "import.unknown", "import.overlap",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -154,6 +156,15 @@ CODES: dict[Code, ErrorRow] = {
     "store.unavailable": ErrorRow(503, True, "The store of the governance half cannot be reached or written to.", "Retry in a moment; if it lasts, the operator should look at the store's disk or server."),
     "store.busy": ErrorRow(503, True, "More waits to be written to the store than it admits.", "Retry with backoff."),
     "store.mismatch": ErrorRow(500, False, "The store and the session log do not belong together.", "Restore both from one backup, or name the store that belongs to this log."),
+    # the ledger
+    "ledger.row_not_found": ErrorRow(404, False, "There is no such row in the ledger.", "List them with `holdfast ledger show`."),
+    "ledger.corrected": ErrorRow(409, False, "The row was replaced by another one already.", "Replace the one that replaced it."),
+    "ledger.busy": ErrorRow(409, True, "Attempts of the month are not settled yet.", "Retry when they have ended."),
+    "period.closed": ErrorRow(409, False, "The month is closed; nothing can be added to its books.", "What comes late goes into the first open month by itself."),
+    "period.open": ErrorRow(409, False, "The month cannot be closed yet.", "Wait for its end, and close the months before it first."),
+    "import.malformed": ErrorRow(400, False, "The file is not the report that its format says.", "Correct the place that the message names, or say its format."),
+    "import.unknown": ErrorRow(400, False, "The file's format is not known.", "Say one of the formats that the message lists."),
+    "import.overlap": ErrorRow(409, False, "Some of this spend is in the ledger already.", "Import it as a bill, or leave out what the message names."),
 }
 # fmt: on
 """What each code means: the one table."""

@@ -79,4 +79,12 @@ export type Code =
   | "engine.corrupt"
   | "store.unavailable"
   | "store.busy"
-  | "store.mismatch";
+  | "store.mismatch"
+  | "ledger.row_not_found"
+  | "ledger.corrected"
+  | "ledger.busy"
+  | "period.closed"
+  | "period.open"
+  | "import.malformed"
+  | "import.unknown"
+  | "import.overlap";

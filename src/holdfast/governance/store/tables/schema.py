@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, MetaData
 
-from holdfast.governance.store.tables import facts
+from holdfast.governance.store.tables import facts, ledger
 
+DOMAINS = (facts, ledger)
 metadata: MetaData = facts.store_facts.metadata
 """Complete once this module is imported: a domain's tables are named in its imports."""
 
