@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from holdfast.errors import CommitFailed, Unavailable
 from holdfast.governance import limits
+from holdfast.governance.store import schema
 from holdfast.governance.store.backend import Rows, StoreHealth, T, Work
-from holdfast.governance.store.tables import schema
 
 _AGAIN: Final = frozenset({"40001", "40P01"})
 """No order could be found with what ran beside it, or they waited for each other

@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 import apsw
-from sqlalchemy import Connection, Engine, NullPool, create_engine
+from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.engines.sqlite.schema import check_library
@@ -36,30 +36,41 @@ class SqliteFile:
         self._vfs = vfs
 
     def connect(self, *, write: bool) -> Connection:
-        """A connection of SQLAlchemy, with a transaction of SQLAlchemy's that begins nothing in SQLite: whoever owns the
-        connection says ``BEGIN`` and ``COMMIT`` to what ``raw`` gives.
+        """A connection of SQLAlchemy. Whoever owns it says ``BEGIN`` and ``COMMIT`` to what ``raw`` gives; whoever works
+        with it can say neither.
 
         Raises:
             HoldfastError: ``config.invalid``, ``engine.corrupt``, ``engine.version``.
             Unavailable: ``disk.full``, ``store.unavailable``.
         """
-        try:
-            opened = self._open(write)
-        except (apsw.NotADBError, apsw.CorruptError) as error:
-            raise HoldfastError("engine.corrupt", f"{self.path}: {error}") from error
-        except apsw.CantOpenError as error:
-            raise HoldfastError("config.invalid", f"cannot open {self.path}: {error}", fix=CHECK_THE_PATH) from error
-        except apsw.FullError as error:
-            raise Unavailable("disk.full", f"cannot open {self.path}: {error}") from error
-        except apsw.Error as error:
-            raise Unavailable("store.unavailable", f"cannot open {self.path}: {error}") from error
-        engine = _engine(opened)
+        opened = apsw_dbapi.ApswConnection(self.connect_raw(write=write))
+        engine = create_engine(
+            "sqlite://", module=apsw_dbapi, creator=lambda: opened, poolclass=NullPool, hide_parameters=True
+        )
         connection = engine.connect()
-        connection.begin()
+        connection.begin()  # begins nothing in SQLite
+        opened.lent = True
         return connection
 
-    def _open(self, write: bool) -> apsw_dbapi.ApswConnection:
-        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if write else apsw.SQLITE_OPEN_READONLY
+    def connect_raw(self, *, write: bool) -> apsw.Connection:
+        """APSW's connection alone. Raises what ``connect`` does."""
+        try:
+            return self._open(write)
+        except apsw.Error as error:
+            raise self.explain(error, "open") from error
+
+    def explain(self, error: apsw.Error, doing: str) -> HoldfastError:
+        """What an error of SQLite means to whoever wanted to do that to the file."""
+        detail = f"cannot {doing} {self.path}: {error}"
+        if isinstance(error, (apsw.NotADBError, apsw.CorruptError)):
+            return HoldfastError("engine.corrupt", detail, fix="Restore a backup.")
+        if isinstance(error, apsw.CantOpenError):
+            return HoldfastError("config.invalid", detail, fix=CHECK_THE_PATH)
+        return Unavailable("disk.full" if isinstance(error, apsw.FullError) else "store.unavailable", detail)
+
+    def _open(self, write: bool) -> apsw.Connection:
+        # the file itself is made by the lock that its owner takes: one that is lost must not be begun anew
+        flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
         connection = apsw.Connection(self.path, flags=flags, vfs=self._vfs)
         try:
             connection.set_busy_timeout(limits.STORE_BUSY_MS)
@@ -74,7 +85,7 @@ class SqliteFile:
         except BaseException:
             connection.close(True)
             raise
-        return apsw_dbapi.ApswConnection(connection)
+        return connection
 
     def _set_up(self, connection: apsw.Connection) -> None:
         owner = connection.pragma("application_id")
@@ -89,28 +100,28 @@ class SqliteFile:
         if mode != "wal":
             raise HoldfastError("engine.version", f"{self.path}: this file system cannot hold a write-ahead log")
         connection.pragma("synchronous", "full")
+        connection.pragma("journal_size_limit", limits.STORE_LOG_BYTES)
         if empty:
             connection.pragma("application_id", APPLICATION_ID)
 
 
 def raw(connection: Connection) -> apsw.Connection:
     """APSW's connection beneath one of SQLAlchemy."""
-    face = connection.connection.dbapi_connection
-    assert isinstance(face, apsw_dbapi.ApswConnection)
-    return face.raw
+    return _face(connection).raw
 
 
 def close(connection: Connection) -> None:
     """Close both; what was not committed is undone. Never fails: what the disk refuses is seen by whoever opens next."""
-    database = raw(connection)
+    face = _face(connection)
+    face.lent = False
     try:
         connection.close()
     except DBAPIError as error:
         log.warning("a connection to the store could not end what it had begun: %s", error.orig)
-    database.close(True)
+    face.close()
 
 
-def _engine(opened: apsw_dbapi.ApswConnection) -> Engine:
-    return create_engine(
-        "sqlite://", module=apsw_dbapi, creator=lambda: opened, poolclass=NullPool, hide_parameters=True
-    )
+def _face(connection: Connection) -> apsw_dbapi.ApswConnection:
+    face = connection.connection.dbapi_connection
+    assert isinstance(face, apsw_dbapi.ApswConnection)
+    return face

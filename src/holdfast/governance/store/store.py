@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from sqlalchemy import Table
 
@@ -43,7 +45,9 @@ class Store:
         """
         address = parse(url)
         if isinstance(address, FileAddress):
-            return cls(await SqliteBackend.open(address.path, vfs), address.where, now_ms)
+            began = datetime.fromtimestamp(now_ms() / 1_000, UTC).isoformat(timespec="seconds")
+            note = f"on {socket.gethostname()} since {began}"
+            return cls(await SqliteBackend.open(address.path, note, vfs), address.where, now_ms)
         return cls(await PostgresBackend.open(address.url), address.where, now_ms)
 
     async def write(self, work: Work[T]) -> T:
