@@ -45,6 +45,8 @@ Code = Literal[
     "engine.locked", "engine.version", "engine.corrupt", "store.busy", "store.mismatch", "key.invalid",
     "key.not_found", "org.invalid", "login.refused", "price.counts", "price.invalid", "price.catalogue",
     "price.currency", "price.stale", "price.own_change", "price.decided", "price.not_found", "price.waiver",
+    "ledger.row_not_found", "ledger.corrected", "ledger.busy", "period.closed", "period.open", "import.malformed",
+    "import.unknown", "import.overlap",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -187,6 +189,15 @@ CODES: dict[Code, ErrorRow] = {
     "key.not_found": ErrorRow(404, False, "There is no such gateway key.", "See `holdfast keys list`; the id is the first column."),
     "org.invalid": ErrorRow(400, False, "The description of the organisation does not hold together.", "Correct what the message names, and look at it with --dry-run first."),
     "login.refused": ErrorRow(403, False, "The login did not succeed.", "Log in again; if it lasts, show the message to the operator of the console."),
+    # the ledger
+    "ledger.row_not_found": ErrorRow(404, False, "There is no such row in the ledger.", "List them with `holdfast ledger show`."),
+    "ledger.corrected": ErrorRow(409, False, "The row was replaced by another one already.", "Replace the one that replaced it."),
+    "ledger.busy": ErrorRow(409, True, "Attempts of the month are not settled yet.", "Retry when they have ended."),
+    "period.closed": ErrorRow(409, False, "The month is closed; nothing can be added to its books.", "What comes late goes into the first open month by itself."),
+    "period.open": ErrorRow(409, False, "The month cannot be closed yet.", "Wait for its end, and close the months before it first."),
+    "import.malformed": ErrorRow(400, False, "The file is not the report that its format says.", "Correct the place that the message names, or say its format."),
+    "import.unknown": ErrorRow(400, False, "The file's format is not known.", "Say one of the formats that the message lists."),
+    "import.overlap": ErrorRow(409, False, "Some of this spend is in the ledger already.", "Import it as a bill, or leave out what the message names."),
 }
 # fmt: on
 """What each code means: the one table."""

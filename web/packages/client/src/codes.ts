@@ -105,4 +105,12 @@ export type Code =
   | "key.invalid"
   | "key.not_found"
   | "org.invalid"
-  | "login.refused";
+  | "login.refused"
+  | "ledger.row_not_found"
+  | "ledger.corrected"
+  | "ledger.busy"
+  | "period.closed"
+  | "period.open"
+  | "import.malformed"
+  | "import.unknown"
+  | "import.overlap";
