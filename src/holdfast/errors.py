@@ -42,7 +42,10 @@ Code = Literal[
     "server.busy", "server.internal", "timeout", "connection.lost", "config.invalid", "engine.locked",
     "engine.version", "engine.corrupt",
     "key.required", "key.unknown", "key.expired", "key.revoked", "key.unnamed", "key.denied", "model.unknown",
-    "call.unmetered", "price.missing", "store.unavailable", "upstream.key", "upstream.refused", "upstream.unreachable",
+    "call.unmetered", "price.missing", "upstream.key", "upstream.refused", "upstream.unreachable",
+    "store.unavailable", "store.busy", "store.mismatch",
+    "ledger.row_not_found", "ledger.corrected", "ledger.busy", "period.closed", "period.open",
+    "import.malformed", "import.unknown", "import.overlap",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -157,7 +160,6 @@ CODES: dict[Code, ErrorRow] = {
     "model.unknown": ErrorRow(404, False, "No upstream of this gateway serves this model here.", "GET /v1/models lists what the key may ask."),
     "call.unmetered": ErrorRow(404, False, "What is asked for is not metered, so it is not served.", "Use chat completions, Responses, messages or embeddings; what is not metered would be a hole in every budget."),
     "price.missing": ErrorRow(402, False, "The model has no price, so what it spends could not be told.", "Approve a catalogue that has it, or let its owner waive the price: holdfast prices waive …"),
-    "store.unavailable": ErrorRow(503, True, "What is spent cannot be put on record now, so nothing is spent.", "Retry in a moment; if it lasts, the operator should look at the governance store."),
     "upstream.key": ErrorRow(503, False, "The gateway's own key for the upstream cannot be had.", "The operator should look at the upstream's `key`."),
     "upstream.refused": ErrorRow(502, False, "The upstream refuses the gateway's own key.", "The operator should look at the upstream's `key`."),
     "upstream.unreachable": ErrorRow(502, True, "The upstream cannot be reached.", "Retry in a moment; if it lasts, the operator should look at the upstream."),
@@ -166,6 +168,19 @@ CODES: dict[Code, ErrorRow] = {
     "engine.locked": ErrorRow(503, False, "Another process is writing to this database.", "Stop it, or point this one at another file."),
     "engine.version": ErrorRow(500, False, "The SQLite library or the database's format is not one this version can use safely.", "Upgrade as the message says."),
     "engine.corrupt": ErrorRow(500, False, "The database failed a check.", "Run `holdfast verify` and restore from a backup."),
+    # what the governance half keeps
+    "store.unavailable": ErrorRow(503, True, "The store of the governance half cannot be reached or written to.", "Retry in a moment; if it lasts, the operator should look at the store's disk or server."),
+    "store.busy": ErrorRow(503, True, "More waits to be written to the store than it admits.", "Retry with backoff."),
+    "store.mismatch": ErrorRow(500, False, "The store and the session log do not belong together.", "Restore both from one backup, or name the store that belongs to this log."),
+    # the ledger
+    "ledger.row_not_found": ErrorRow(404, False, "There is no such row in the ledger.", "List them with `holdfast ledger show`."),
+    "ledger.corrected": ErrorRow(409, False, "The row was replaced by another one already.", "Replace the one that replaced it."),
+    "ledger.busy": ErrorRow(409, True, "Attempts of the month are not settled yet.", "Retry when they have ended."),
+    "period.closed": ErrorRow(409, False, "The month is closed; nothing can be added to its books.", "What comes late goes into the first open month by itself."),
+    "period.open": ErrorRow(409, False, "The month cannot be closed yet.", "Wait for its end, and close the months before it first."),
+    "import.malformed": ErrorRow(400, False, "The file is not the report that its format says.", "Correct the place that the message names, or say its format."),
+    "import.unknown": ErrorRow(400, False, "The file's format is not known.", "Say one of the formats that the message lists."),
+    "import.overlap": ErrorRow(409, False, "Some of this spend is in the ledger already.", "Import it as a bill, or leave out what the message names."),
 }
 # fmt: on
 """What each code means: the one table."""
