@@ -1,0 +1,208 @@
+"""Causes of differences, one function each. Every one looks at what is still open and gives parts of it a name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence, Set
+from typing import Final
+
+from holdfast.governance.ledger.bills.compare.grid import Grid, OpenCell
+from holdfast.governance.ledger.bills.compare.ratios import find_ratios
+
+ESTIMATE_FACTOR: Final = 3
+"""The truth of an estimated row is taken to lie between nothing and this many times its estimate more."""
+_MOSTLY: Final = 2  # a key that the ledger knows on one day in so many is used through the gateway
+
+
+def unpriced(cells: Sequence[OpenCell]) -> list[OpenCell]:
+    """Cells with rows that have no price: what the bill has more is theirs, and how much of it nobody knows."""
+    found = [cell for cell in cells if cell.unpriced and cell.rest > 0 and not cell.closed]
+    for cell in found:
+        cell.take("unknown", cell.rest, close=True)
+    return found
+
+
+def missed_in_ledger(grid: Grid, cells: Sequence[OpenCell]) -> list[OpenCell]:
+    """Days of which the bill has spend of an account and the ledger has no row, although it has rows on most days."""
+    if grid.wide:
+        return []
+    billed, kept = _active(cells)
+    found = []
+    for key, days in billed.items():
+        silent = days - kept[key]
+        if kept[key] and len(silent) * _MOSTLY <= len(days | kept[key]):
+            found += [cell for cell in cells if cell.key == key and cell.day in silent and not cell.closed]
+    for cell in found:
+        cell.take("missed_day", cell.rest, close=True)
+    return found
+
+
+def missed_in_bill(grid: Grid, cells: Sequence[OpenCell]) -> list[OpenCell]:
+    """Days of which the ledger has rows of an account and the report has nothing, although it has lines on most days."""
+    if grid.wide:
+        return []
+    billed, kept = _active(cells)
+    any_line = set().union(*billed.values()) if billed else set()
+    found = []
+    for key, days in kept.items():
+        silent = days - billed[key]
+        sparse = billed[key] and len(silent) * _MOSTLY > len(days | billed[key])
+        for cell in cells:
+            lacks = cell.key == key and cell.day in silent and not cell.closed and cell.rows
+            if lacks and (cell.day not in any_line or (billed[key] and not sparse)):
+                found.append(cell)
+    for cell in found:
+        cell.take("missed_day", cell.rest, close=True)
+    return found
+
+
+def truncated(grid: Grid, cells: Sequence[OpenCell]) -> list[OpenCell]:
+    """Cells that the report does not list, on days where it stops: at its limit, or because all it leaves out is small."""
+    limit = grid.context.group_limit
+    by_day: dict[str, list[OpenCell]] = defaultdict(list)
+    for cell in cells:
+        by_day[cell.day].append(cell)
+    found = []
+    for day in by_day.values():
+        listed = [cell for cell in day if cell.lines]
+        lacking = [cell for cell in day if not cell.lines and cell.ledger > 0 and not cell.closed]
+        if not listed or not lacking:
+            continue
+        smallest = min(cell.bill for cell in listed)
+        small = [cell for cell in lacking if cell.ledger <= smallest + cell.tolerance]
+        full = limit in (len(listed), sum(len(cell.lines) for cell in listed))
+        if full or not grid.context.complete or (len(small) >= 5 and len(small) == len(lacking)):
+            found += small if full and grid.context.complete else lacking
+    for cell in found:
+        cell.take("truncated", cell.rest, close=True)
+    return found
+
+
+def absent(cells: Iterable[OpenCell], missing: Set[str]) -> list[OpenCell]:
+    """Cells of upstreams that the report has no account for."""
+    found = [cell for cell in cells if cell.key in missing and not cell.closed]
+    for cell in found:
+        cell.take("unknown", cell.rest, close=True)
+    return found
+
+
+def outside(cells: Sequence[OpenCell]) -> list[OpenCell]:
+    """Accounts, and models of an account, that the bill knows and the ledger has never seen."""
+    kept = {(cell.key, cell.model) for cell in cells if cell.rows}
+    keys = {key for key, _ in kept}
+    found = [
+        cell
+        for cell in cells
+        if cell.lines
+        and not cell.rows
+        and not cell.closed
+        and (cell.key not in keys or (cell.key, cell.model) not in kept)
+    ]
+    for cell in found:
+        cell.take("outside", cell.rest, close=True)
+    return found
+
+
+def repriced(cells: Sequence[OpenCell]) -> list[OpenCell]:
+    """Cells whose bill stands in the constant ratio to the ledger that a price or a discount makes."""
+    by_key: dict[str, list[OpenCell]] = defaultdict(list)
+    for cell in cells:
+        if not cell.closed:
+            by_key[cell.key].append(cell)
+    found = []
+    for group in by_key.values():
+        for cell in find_ratios(group):
+            top, bottom = cell.scale
+            cell.take("price", (cell.ledger * top + bottom // 2) // bottom - cell.ledger)
+            found.append(cell)
+    return found
+
+
+def priced_otherwise(cells: Iterable[OpenCell]) -> list[OpenCell]:
+    """Cells whose units agree and whose money does not: the price is another one, whatever the ratio elsewhere."""
+    found = []
+    for cell in cells:
+        same = cell.bill_counts and cell.ledger_counts and not cell.estimates and _same_counts(cell)
+        if same and cell.still_open and cell.bill > 0 and cell.ledger > 0:
+            cell.take("price", cell.rest, close=True)
+            found.append(cell)
+    return found
+
+
+def rounding(cells: Iterable[OpenCell]) -> list[OpenCell]:
+    """Cells of which no more is left than the report's rounding allows."""
+    found = [cell for cell in cells if not cell.closed and abs(cell.rest) <= cell.tolerance]
+    for cell in found:
+        cell.take("rounding", cell.rest, close=True)
+    return [cell for cell in found if cell.shares]
+
+
+def fallback_credit(cells: Iterable[OpenCell]) -> list[OpenCell]:
+    """Cells in which the bill has less, and rows of calls that another model took over may have been taken back."""
+    found = []
+    for cell in cells:
+        if cell.still_open and cell.rest < 0 and cell.fallback:
+            cell.take("fallback_credit", -min(-cell.rest, cell.fallback + cell.tolerance))
+            found.append(cell)
+    return found
+
+
+def counted_twice(cells: Iterable[OpenCell]) -> list[OpenCell]:
+    """Cells in which the ledger has more by exactly what agents reported themselves."""
+    found = []
+    for cell in cells:
+        if cell.still_open and cell.agent and abs(cell.rest + cell.agent) <= cell.tolerance:
+            cell.take("counted_twice", cell.rest, close=True)
+            found.append(cell)
+    return found
+
+
+def estimated(cells: Iterable[OpenCell]) -> list[OpenCell]:
+    """Cells with rows that are estimates: what differs is theirs, as far as their truth can be away."""
+    found = []
+    for cell in cells:
+        if not cell.closed and cell.estimates and abs(cell.rest) > cell.tolerance:
+            cell.take("estimated", within(cell, cell.rest))
+            found.append(cell)
+    return found
+
+
+def within(cell: OpenCell, amount: int) -> int:
+    """The part of a difference that the estimated rows of a cell can account for."""
+    top, bottom = cell.scale
+    guess = cell.estimated * top // bottom
+    return max(-guess - cell.tolerance, min(ESTIMATE_FACTOR * guess + cell.tolerance, amount))
+
+
+def beyond(cells: Iterable[OpenCell]) -> list[OpenCell]:
+    """What the bill has more at known accounts and models: the ledger opens every attempt before it is made, so it is
+    most likely usage that went past the gateway."""
+    found = [cell for cell in cells if cell.still_open and cell.rest > 0]
+    for cell in found:
+        cell.take("outside", cell.rest, close=True)
+    return found
+
+
+def unknown(cells: Iterable[OpenCell]) -> list[OpenCell]:
+    """The rest."""
+    found = [cell for cell in cells if cell.still_open]
+    for cell in found:
+        cell.take("unknown", cell.rest, close=True)
+    return found
+
+
+def _active(cells: Iterable[OpenCell]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """Days with lines and days with rows, by key."""
+    billed: dict[str, set[str]] = defaultdict(set)
+    kept: dict[str, set[str]] = defaultdict(set)
+    for cell in cells:
+        if cell.lines:
+            billed[cell.key].add(cell.day)
+        if cell.rows:
+            kept[cell.key].add(cell.day)
+    return billed, kept
+
+
+def _same_counts(cell: OpenCell) -> bool:
+    names = [name for name, count in cell.bill_counts.items() if count]
+    return bool(names) and all(cell.ledger_counts.get(name, 0) == cell.bill_counts[name] for name in names)
