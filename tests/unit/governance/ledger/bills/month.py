@@ -26,7 +26,10 @@ MODELS = (
     "claude-opus-4-8-20260115", "claude-sonnet-4-6", "claude-haiku-4-5-20251001", "gpt-5-mini", "gpt-5-2025-08-07",
     "gemini-3-pro", "deepseek-chat", "grok-4",
 )  # fmt: skip
-RATES = {name: {"input": 1_000 * (n + 1), "output": 6_000 * (n + 1), "cache_read": 100 * (n + 1)} for n, name in enumerate(MODELS)}
+RATES = {
+    name: {"input": 1_000 * (n + 1), "output": 6_000 * (n + 1), "cache_read": 100 * (n + 1)}
+    for n, name in enumerate(MODELS)
+}
 """Nano-USD a token."""
 DAY_MS = 86_400_000
 
@@ -51,15 +54,17 @@ class Month:
         counts: whether the report says units, too.
         keys: how many upstreams; each is one key at the provider.
         busy: rows of a model, key and day, at most.
+        scale: how many times larger the requests are.
     """
 
     def __init__(
         self, seed: int, *, step: int = 1_000, by_class: bool = False, counts: bool = False, keys: int = 2,
-        models: int = 4, busy: int = 12, first: str = "2026-09-01", days: int = 30,
+        models: int = 4, busy: int = 12, scale: int = 1, first: str = "2026-09-01", days: int = 30,
     ) -> None:  # fmt: skip
         self.random = random.Random(seed)
         self.step, self.by_class, self.with_counts = step, by_class, counts
         self.first = datetime.date.fromisoformat(first)
+        self.scale = scale
         self.days = [(self.first + datetime.timedelta(days=n)).isoformat() for n in range(days)]
         self.keys = [f"upstream-{n}" for n in range(keys)]
         self.models = self.random.sample(MODELS, models)
@@ -83,7 +88,10 @@ class Month:
 
     def _use(self, at_ms: int, key: str, model: str) -> None:
         r, rates = self.random, RATES[model]
-        counts = {"input": r.randint(200, 40_000), "cache_read": r.choice([0, r.randint(0, 60_000)]), "output": r.randint(20, 4_000)}
+        counts = {
+            "input": r.randint(200, 40_000) * self.scale, "cache_read": r.choice([0, r.randint(0, 60_000)]) * self.scale,
+            "output": r.randint(20, 4_000) * self.scale,
+        }  # fmt: skip
         number = len(self.rows)
         row = Row(
             id=f"a{number}", call=f"c{number}", at_ms=at_ms, day=self.day(at_ms), month=self.day(at_ms)[:7], upstream=key,
@@ -104,6 +112,11 @@ class Month:
 
     def pick_day(self) -> str:
         return self.random.choice(self.days[2:-2])
+
+    def quiet_day(self) -> str:
+        """A day on which no pair is planted: with one side gone nobody could see the pair."""
+        paired = {day for plant in self.plants if plant.cause == "netting_pair" for day, _, _ in plant.cells}
+        return self.random.choice([day for day in self.days[2:-2] if day not in paired])
 
     # --- the report
     def lines(self) -> list[BillLine]:
@@ -128,19 +141,25 @@ class Month:
                 exact = amount * self.factor(at[0], at[2])
                 rounded = round(exact / self.step) * self.step
                 counts = ({name: units[at][name]} if self.by_class else dict(units[at])) if self.with_counts else {}
+                if "input" in counts:
+                    counts["input"] += self.moved.get(at, 0) // RATES[at[1]]["input"]
                 found.append(self.line(len(found), *at, rounded, counts))
-        if self.top is not None:
-            found = self._truncate(found)
-        return found + self.extra
+        found += [line for line in self.extra if not self.drop(line.day, line.model, line.key)]
+        return found if self.top is None else self._truncate(found)
 
     def _truncate(self, lines: list[BillLine]) -> list[BillLine]:
-        kept: list[BillLine] = []
+        kept = [line for line in lines if line.kind != "usage"]
         for day in self.days:
-            of_day = sorted((line for line in lines if line.day == day), key=lambda line: -(line.amount_nano or 0))
+            of_day = sorted(
+                (line for line in lines if line.day == day and line.kind == "usage"),
+                key=lambda line: -(line.amount_nano or 0),
+            )
             kept += of_day[: self.top]
         return kept
 
-    def line(self, number: int, day: str, model: str, key: str, amount: int, counts: dict[str, int], **more: str) -> BillLine:
+    def line(
+        self, number: int, day: str, model: str, key: str, amount: int, counts: dict[str, int], **more: str
+    ) -> BillLine:
         begin = int(datetime.datetime.fromisoformat(day).replace(tzinfo=datetime.UTC).timestamp() * 1000)
         return BillLine(
             id=f"b/{len(self.extra)}/{number}/{day}", batch="b", day=day, since_ms=begin, until_ms=begin + DAY_MS,
@@ -160,13 +179,19 @@ class Month:
 def costs(counts: dict[str, int], rates: dict[str, int]) -> dict[str, object]:
     parts = {name: count * rates[name] for name, count in counts.items()}
     amount = sum(parts.values())
-    return {"parts": parts, "list_nano": amount, "contracted_nano": amount, "effective_nano": amount, "billed_nano": amount}
+    return {
+        "parts": parts,
+        "list_nano": amount,
+        "contracted_nano": amount,
+        "effective_nano": amount,
+        "billed_nano": amount,
+    }
 
 
 # --- plants -------------------------------------------------------------------------------------------------------------
 def missed_day(month: Month, key: str = "") -> None:
     """The ledger lost a day, of all keys or of one."""
-    day = month.pick_day()
+    day = month.quiet_day()
     gone = [row for row in month.rows if month.day(row.at_ms) == day and key in ("", row.upstream)]
     month.rows = [row if row not in gone else replace(row, upstream="lost") for row in month.rows]
     lost = {row.id for row in gone}
@@ -205,8 +230,9 @@ def netting_pair(month: Month, kind: str = "model") -> None:
             after = datetime.date.fromisoformat(day) + datetime.timedelta(days=1)
             other = after.isoformat(), model, key
         one = day, model, key
-        spent = sum(month.truth[row.id][0] for row in month.rows if month.cell(row) == one)
-        amount = spent * r.randint(20, 60) // 100
+        tokens = sum(month.truth[row.id][1]["input"] for row in month.rows if month.cell(row) == one)
+        unit = RATES[model]["input"] * RATES[other[1]]["input"] // 1_000
+        amount = tokens * RATES[model]["input"] * r.randint(20, 60) // 100 // unit * unit
         if amount > 40 * month.step and not {one, other} & taken:
             month.moved[one] -= amount
             month.moved[other] += amount
@@ -240,13 +266,18 @@ def outside(month: Month, kind: str = "key") -> None:
         model = r.choice(month.models) if kind != "model" else "outside-model-1"
         key = r.choice(month.keys) if kind != "key" else "somebody"
         amount = r.randint(50, 3_000) * max(month.step, 1_000_000)
-        if kind == "more":
-            if any((day, model, key) in plant.cells for plant in month.plants) or (day, model, key) in cells:
-                continue
-        month.extra.append(month.line(0, day, model, key, amount, {}))
+        if kind == "more" and any((day, model, key) in plant.cells for plant in month.plants):
+            continue
+        counts = {}
+        if month.with_counts and model in RATES:
+            amount -= amount % RATES[model]["input"]
+            counts = {"input": amount // RATES[model]["input"]}
+            amount = round(amount * month.factor(day, key) / month.step) * month.step
+        month.extra.append(month.line(0, day, model, key, amount, counts))
         cells.add((day, model, "key-of-somebody" if kind == "key" else key))
         whole += amount
-    month.plants.append(Plant("outside", cells, whole))
+    if cells:
+        month.plants.append(Plant("outside", cells, whole))
 
 
 def cut_streams(month: Month, share: float = 0.01) -> None:
@@ -260,12 +291,15 @@ def cut_streams(month: Month, share: float = 0.01) -> None:
             month.rows[number] = replace(row, basis="estimated", outcome="cut", counts=guess, **cost)
             cells.add(month.cell(row))
             amount += abs(month.truth[row.id][0] - int(str(cost["billed_nano"])))
-    month.plants.append(Plant("estimated", cells, amount))
+    if cells:
+        month.plants.append(Plant("estimated", cells, amount))
 
 
 def other_zone(month: Month, name: str = "America/Los_Angeles") -> None:
     """The report's days begin at another hour than was said."""
-    month.zone = ZoneInfo(name) if not name.startswith("+") else datetime.timezone(datetime.timedelta(hours=int(name[1:])))
+    month.zone = (
+        ZoneInfo(name) if not name.startswith("+") else datetime.timezone(datetime.timedelta(hours=int(name[1:])))
+    )
     month.plants.append(Plant("time_zone", set(), 0, name))
 
 
@@ -277,7 +311,7 @@ def truncate(month: Month, top: int) -> None:
 
 def lacking_day(month: Month) -> None:
     """The report lacks a day."""
-    day = month.pick_day()
+    day = month.quiet_day()
     month.drop = lambda d, model, key: d == day
     month.plants.append(Plant("missed_day", set(), 0, day))
 

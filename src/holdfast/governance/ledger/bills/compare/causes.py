@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Final
 
 from holdfast.governance.ledger.bills.compare.grid import Grid, OpenCell
@@ -57,25 +57,65 @@ def missed_in_bill(grid: Grid, cells: Sequence[OpenCell]) -> list[OpenCell]:
 
 
 def truncated(grid: Grid, cells: Sequence[OpenCell]) -> list[OpenCell]:
-    """Cells that the report does not list, on days where it stops: at its limit, or because all it leaves out is small."""
-    limit = grid.context.group_limit
-    by_day: dict[str, list[OpenCell]] = defaultdict(list)
-    for cell in cells:
-        by_day[cell.day].append(cell)
+    """Cells that the report does not list, on days where it stops: at its limit, at the same number of lines every day, or
+    because all that it leaves out is small."""
     found = []
-    for day in by_day.values():
-        listed = [cell for cell in day if cell.lines]
-        lacking = [cell for cell in day if not cell.lines and cell.ledger > 0 and not cell.closed]
-        if not listed or not lacking:
-            continue
-        smallest = min(cell.bill for cell in listed)
-        small = [cell for cell in lacking if cell.ledger <= smallest + cell.tolerance]
-        full = limit in (len(listed), sum(len(cell.lines) for cell in listed))
-        if full or not grid.context.complete or (len(small) >= 5 and len(small) == len(lacking)):
-            found += small if full and grid.context.complete else lacking
+    for day, smallest in stops(grid, cells).items():
+        for cell in cells:
+            lacks = cell.day == day and not cell.lines and cell.ledger > 0 and not cell.closed
+            if lacks and (_may_lack(grid, cell, smallest) or not grid.context.complete):
+                found.append(cell)
     for cell in found:
         cell.take("truncated", cell.rest, close=True)
     return found
+
+
+def cut_short(grid: Grid, cells: Sequence[OpenCell], days: Mapping[str, int]) -> list[OpenCell]:
+    """Cells of such days of which the report lists only some classes: what it has less is no more than it may leave out."""
+    found = []
+    for cell in cells:
+        if cell.day in days and cell.still_open and cell.rest < 0 and len(cell.lines) < grid.classes:
+            lacking = grid.classes - len(cell.lines)
+            if -cell.rest <= days[cell.day] * lacking + cell.tolerance:
+                cell.take("truncated", cell.rest, close=True)
+                found.append(cell)
+    return found
+
+
+def stops(grid: Grid, cells: Sequence[OpenCell]) -> dict[str, int]:
+    """Days on which a report stops before its end, with the amount of the smallest line that it lists there."""
+    by_day: dict[str, list[OpenCell]] = defaultdict(list)
+    for cell in cells:
+        by_day[cell.day].append(cell)
+    lines = {day: sum(len(cell.lines) for cell in of_day) for day, of_day in by_day.items()}
+    usual, days = Counter(lines.values()).most_common(1)[0] if lines else (0, 0)
+    even = days * 5 >= len(lines) * 3
+    found = {}
+    limit, lacked = grid.context.group_limit, 0
+    for day, of_day in by_day.items():
+        listed = [cell for cell in of_day if cell.lines]
+        lacking = [cell for cell in of_day if not cell.lines and cell.ledger > 0 and not cell.closed]
+        partial = [cell for cell in listed if cell.partial and cell.rest < -cell.tolerance]
+        if not listed or not (lacking or partial):
+            continue
+        smallest = min(grid.smallest.get(day, 0), min(cell.bill for cell in listed))
+        small = all(_may_lack(grid, cell, smallest) for cell in lacking)
+        full = limit in (len(listed), lines[day])
+        lacked += 1
+        if full or not grid.context.complete or (small and (len(lacking) >= 5 or (even and lines[day] >= usual))):
+            found[day] = smallest
+    if limit in lines.values() or not grid.context.complete:
+        return found
+    # the same number of lines every day is an accident unless something is lacking on many of them
+    if lacked * 3 < len(lines) or not found:
+        return {}
+    return found | {day: grid.smallest[day] for day in by_day if lines[day] >= usual and day not in found and even}
+
+
+def _may_lack(grid: Grid, cell: OpenCell, smallest: int) -> bool:
+    """Whether a cell is so small that a report of the largest lines leaves it out; half as much more, since the report's
+    price may be lower than the ledger's."""
+    return cell.ledger <= smallest * grid.classes * 3 // 2 + cell.tolerance
 
 
 def absent(cells: Iterable[OpenCell], missing: Set[str]) -> list[OpenCell]:
@@ -147,12 +187,20 @@ def fallback_credit(cells: Iterable[OpenCell]) -> list[OpenCell]:
     return found
 
 
-def counted_twice(cells: Iterable[OpenCell]) -> list[OpenCell]:
-    """Cells in which the ledger has more by exactly what agents reported themselves."""
+def counted_twice(cells: Iterable[OpenCell], *, exactly: bool) -> list[OpenCell]:
+    """Cells in which the ledger has more by what agents reported themselves: by all of it, or by as much as can be."""
     found = []
     for cell in cells:
-        if cell.still_open and cell.agent and abs(cell.rest + cell.agent) <= cell.tolerance:
+        if not cell.still_open or not cell.agent or cell.rest >= 0:
+            continue
+        top, bottom = cell.scale
+        doubled = cell.agent * top // bottom
+        if abs(cell.rest + doubled) <= cell.tolerance:
             cell.take("counted_twice", cell.rest, close=True)
+            found.append(cell)
+        elif not exactly:
+            accounted = abs(cell.rest + doubled - within(cell, cell.rest + doubled)) <= cell.tolerance
+            cell.take("counted_twice", -doubled if accounted else -min(-cell.rest, doubled))
             found.append(cell)
     return found
 
@@ -204,5 +252,5 @@ def _active(cells: Iterable[OpenCell]) -> tuple[dict[str, set[str]], dict[str, s
 
 
 def _same_counts(cell: OpenCell) -> bool:
-    names = [name for name, count in cell.bill_counts.items() if count]
-    return bool(names) and all(cell.ledger_counts.get(name, 0) == cell.bill_counts[name] for name in names)
+    theirs = {name: count for name, count in cell.bill_counts.items() if count}
+    return bool(theirs) and theirs == {name: count for name, count in cell.ledger_counts.items() if count}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -33,6 +34,7 @@ class OpenCell:
     Attributes:
         rest: of bill minus ledger, what has no cause yet.
         scale: what the bill charges for a dollar of the ledger, as numerator and denominator.
+        partial: it has fewer lines than its model and key usually have.
         closed: nothing more is looked for here.
     """
 
@@ -53,6 +55,7 @@ class OpenCell:
     tolerance: int = 0
     rest: int = 0
     scale: tuple[int, int] = (1, 1)
+    partial: bool = False
     closed: bool = False
     shares: list[Share] = dataclasses.field(default_factory=list)
 
@@ -95,6 +98,8 @@ class Grid:
         grain: what the report tells apart.
         days: all dates of the period; one span where lines span several days.
         step: what the report is rounded to, nano-USD.
+        smallest: amount of the smallest line of each day.
+        classes: how many lines a cell has: the most that one in five of them has.
     """
 
     def __init__(
@@ -107,6 +112,7 @@ class Grid:
         self.days = [f"{context.since}/{context.until}"] if self.wide else days_between(context.since, context.until)
         self.step = context.step_nano or rounded_to(line.amount_nano or 0 for line in usage)
         self.cells: dict[tuple[str, str, str], OpenCell] = {}
+        self.smallest: dict[str, int] = {}
         self._since, self._until = bounds_ms(context.since, context.until, zone)
         self._day: Callable[[int], str] = (lambda _: self.days[0]) if self.wide else (lambda at_ms: day_of(at_ms, zone))
         self._apart = {name for line in usage if (name := beside(line))} if self.named else set()
@@ -120,7 +126,14 @@ class Grid:
                 at = self._day(estimate.at_ms), model, keys.common(estimate.key)
                 if at in self.cells:
                     self.cells[at].estimates.append(estimate)
+        counts = sorted((len(cell.lines) for cell in self.cells.values() if cell.lines), reverse=True)
+        self.classes = counts[len(counts) // 5] if counts else 1
+        usual: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
         for cell in self.cells.values():
+            usual[cell.model, cell.key][len(cell.lines)] += bool(cell.lines)
+        for cell in self.cells.values():
+            often = usual[cell.model, cell.key].most_common(1)
+            cell.partial = bool(often) and len(cell.lines) < often[0][0]
             cell.rest = cell.bill - cell.ledger
             cell.tolerance = self.step * max(1, len(cell.lines)) + cell.rows
 
@@ -150,7 +163,9 @@ class Grid:
         if self.named:
             model = beside(line) or self.names.in_report(line.model) or f"({line.line})"
         cell = self._at(self.days[0] if self.wide else line.day, model, self.keys.in_report(line))
-        cell.bill += line.amount_nano or 0
+        amount = line.amount_nano or 0
+        cell.bill += amount
+        self.smallest[cell.day] = min(self.smallest.get(cell.day, amount), amount)
         cell.lines.append(line.id)
         for name, count in line.counts.items():
             cell.bill_counts[name] = cell.bill_counts.get(name, 0) + count

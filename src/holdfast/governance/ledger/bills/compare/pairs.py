@@ -24,6 +24,12 @@ def related(one: OpenCell, other: OpenCell) -> bool:
     return one.day == other.day or days_apart(one.day, other.day) <= 2
 
 
+def unscaled(cell: OpenCell) -> int:
+    """What is left of a cell's difference, at the ledger's price."""
+    top, bottom = cell.scale
+    return cell.rest * bottom // top
+
+
 def days_apart(one: str, other: str) -> int:
     """Days between two dates."""
     first, second = datetime.date.fromisoformat(one[:10]), datetime.date.fromisoformat(other[:10])
@@ -40,7 +46,7 @@ def exact_pairs(cells: Sequence[OpenCell]) -> list[tuple[OpenCell, ...]]:
     candidates = []
     for low in negative:
         for high in _neighbours(low, open_cells):
-            off = abs(low.rest + high.rest)
+            off = min(abs(low.rest + high.rest), abs(unscaled(low) + unscaled(high)))
             if high.rest > 0 and off <= low.tolerance + high.tolerance and not _both_estimated(low, high):
                 candidates.append((off, low.at, high.at, low, high))
     found: list[tuple[OpenCell, ...]] = []
@@ -56,29 +62,29 @@ def exact_pairs(cells: Sequence[OpenCell]) -> list[tuple[OpenCell, ...]]:
 def loose_pairs(cells: Sequence[OpenCell]) -> list[tuple[OpenCell, ...]]:
     """Pairs of which one side has something else beside: estimates that account for the rest, or spend outside.
 
-    Only for differences that nothing else explains: less in the bill, without estimates that could account for it.
+    Only for what nothing else explains: a cell in which the bill has less than the ledger, without estimates that could be
+    the reason.
     """
     found: list[tuple[OpenCell, ...]] = []
     open_cells = [cell for cell in cells if _plain(cell)]
-    # what is least explained first: less in the bill than in the ledger, and no estimate that could be the reason
     for cell in sorted(open_cells, key=lambda cell: (cell.rest, cell.at)):
-        if cell.closed or abs(cell.rest - within(cell, cell.rest)) <= cell.tolerance:
+        if cell.closed or cell.rest >= 0 or abs(cell.rest - within(cell, cell.rest)) <= cell.tolerance:
             continue
         fits = []
         for other in _neighbours(cell, open_cells):
-            left = other.rest + cell.rest
-            if other.closed or (other.rest > 0) == (cell.rest > 0):
+            if other.closed or other.rest <= 0:
                 continue
-            accounted = other.estimates and abs(left - within(other, left)) <= other.tolerance
-            if accounted or cell.rest < 0 < left:
-                fits.append((abs(left), other.at, other))
-        if not fits:
-            continue
-        _, _, other = min(fits, key=lambda entry: entry[:2])
-        amount = cell.rest
-        cell.take("netting_pair", amount, close=True)
-        other.take("netting_pair", -amount)
-        found.append((cell, other))
+            amount = other.rest if cell.estimates and not other.estimates else -cell.rest
+            left = cell.rest + amount, other.rest - amount
+            mine = abs(left[0] - within(cell, left[0])) <= cell.tolerance
+            theirs = left[1] >= 0 or abs(left[1] - within(other, left[1])) <= other.tolerance
+            if mine and theirs:
+                fits.append((max(map(abs, left)), other.at, amount, other))
+        if fits:
+            _, _, amount, other = min(fits, key=lambda entry: entry[:2])
+            cell.take("netting_pair", -amount)
+            other.take("netting_pair", amount)
+            found.append((cell, other))
     return found
 
 

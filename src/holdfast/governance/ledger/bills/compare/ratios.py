@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Final
@@ -33,12 +33,12 @@ def find_ratios(cells: Iterable[OpenCell]) -> list[OpenCell]:
     else differs there, too) or that are too small to tell take that of the nearest day of their model, else of the key.
     """
     known = [cell for cell in cells if usable(cell)]
-    left = [cell for cell in known if _telling(cell)]
+    left = [cell for cell in known if _telling(cell)] or [cell for cell in known if _fine(cell)]
     ratios = [Fraction(1)]
     for group in (left, *_by_model(left).values()):
         while True:
             open_cells = [cell for cell in group if not any(agree(cell, ratio) for ratio in ratios)]
-            found = _most_agreed(open_cells)
+            found = _most_agreed(open_cells, group)
             if found is None:
                 break
             ratios.append(found)
@@ -47,16 +47,16 @@ def find_ratios(cells: Iterable[OpenCell]) -> list[OpenCell]:
         if found is None:
             return []
         ratios.append(found)
-    changed: list[OpenCell] = []
-    models = sorted(_by_model(known).values(), key=lambda model: -sum(map(_telling, model)))
-    for model in models:  # those that tell come first: others follow them
-        _settle(model, ratios, known)
-        changed.extend(cell for cell in model if cell.scale != (1, 1))
-    return changed
+    _settle(known, ratios)
+    return [cell for cell in known if cell.scale != (1, 1)]
 
 
 def _telling(cell: OpenCell) -> bool:
     """Whether its rounding is small enough that agreement is no accident."""
+    return _fine(cell) and not cell.partial
+
+
+def _fine(cell: OpenCell) -> bool:
     return cell.tolerance * 200 <= cell.ledger
 
 
@@ -67,8 +67,11 @@ def _by_model(cells: Iterable[OpenCell]) -> dict[str, list[OpenCell]]:
     return found
 
 
-def _most_agreed(cells: Sequence[OpenCell]) -> Fraction | None:
-    """The ratio that most cells agree on; a sweep over the intervals that rounding leaves to each."""
+def _most_agreed(cells: Sequence[OpenCell], group: Sequence[OpenCell]) -> Fraction | None:
+    """The ratio that most cells agree on; a sweep over the intervals that rounding leaves to each.
+
+    It must hold for at least half of its models' cells from its first day to its last: a price does not come and go.
+    """
     edges: list[tuple[int, int, int]] = []
     spans = []
     for number, cell in enumerate(cells):
@@ -95,7 +98,11 @@ def _most_agreed(cells: Sequence[OpenCell]) -> Fraction | None:
         return None
     # Of cells whose rounding is wide many agree by accident: each must tell the ratio from one, and by far.
     telling = [cells[n] for n in voters if abs(ratio - 1) * cells[n].ledger >= 5 * cells[n].tolerance]
-    return ratio if len(telling) >= VOTES and len({cell.day for cell in telling}) >= 2 else None
+    days, models = {cell.day for cell in telling}, {cell.model for cell in telling}
+    if len(telling) < VOTES or len(days) < 2:
+        return None
+    span = [cell for cell in group if cell.model in models and min(days) <= cell.day <= max(days)]
+    return ratio if 2 * len(voters) >= len(span) else None
 
 
 def _by_accident(spans: Sequence[tuple[int, int]]) -> float:
@@ -127,29 +134,34 @@ def _of_small_cells(cells: Sequence[OpenCell]) -> Fraction | None:
     return ratio if better and fits * 10 >= len(cells) * 9 and abs(ratio - 1) >= LEAST else None
 
 
-def _settle(model: list[OpenCell], ratios: list[Fraction], key: list[OpenCell]) -> None:
-    """Give every cell of one model its ratio."""
-    sure: list[tuple[str, Fraction]] = []
-    open_cells = []
-    for cell in sorted(model, key=lambda cell: cell.day):
+def _settle(known: Sequence[OpenCell], ratios: Sequence[Fraction]) -> None:
+    """Give every cell its ratio: first those that agree on one only, then the others as their neighbours have it."""
+    sure: dict[str, list[tuple[int, Fraction]]] = defaultdict(list)
+    of_day: dict[str, Counter[Fraction]] = defaultdict(Counter)
+    left = []
+    for cell in sorted(known, key=lambda cell: cell.day):
         fitting = [ratio for ratio in ratios if agree(cell, ratio)]
         if len(fitting) == 1:
             cell.scale = fitting[0].numerator, fitting[0].denominator
-            sure.append((cell.day, fitting[0]))
+            sure[cell.model].append((_ordinal(cell.day), fitting[0]))
+            of_day[cell.day][fitting[0]] += 1
         else:
-            open_cells.append((cell, fitting))
-    others = [
-        (cell.day, Fraction(*cell.scale)) for cell in key if cell.model != model[0].model and cell.scale != (1, 1)
-    ]
-    for cell, fitting in open_cells:
-        near = sure or others
-        if not near:
+            left.append((cell, fitting))
+    everywhere = sorted(entry for entries in sure.values() for entry in entries)
+    for cell, fitting in left:
+        place, own = _ordinal(cell.day), sure[cell.model]
+        around = own or everywhere
+        if not around:
             continue
-        place = _ordinal(cell.day)
-        ratio = min(near, key=lambda at: (abs(_ordinal(at[0]) - place), at[0]))[1]
-        if not sure and ratio not in fitting:
-            continue
-        cell.scale = ratio.numerator, ratio.denominator
+        before = [ratio for day, ratio in around if day <= place][-1:]
+        after = [ratio for day, ratio in around if day >= place][:1]
+        likely = {*before, *after}
+        if len(likely) > 1 and of_day[cell.day]:  # the price changes here: on which day is what the other models tell
+            likely = {max(likely, key=lambda ratio: of_day[cell.day][ratio])}
+        nearest = min(around, key=lambda at: (abs(at[0] - place), at[0]))[1]
+        ratio = nearest if nearest in likely else next(iter(likely))
+        if own or ratio in fitting:
+            cell.scale = ratio.numerator, ratio.denominator
 
 
 def _ordinal(day: str) -> int:

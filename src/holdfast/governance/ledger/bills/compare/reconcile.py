@@ -100,7 +100,10 @@ def _name(grid: Grid, cells: Sequence[OpenCell]) -> list[Difference]:
         if those:
             found.append(plain_difference(cause, those, certain=certain, blocks=blocks))
 
-    tell("truncated", causes.truncated(grid, cells), certain=not grid.context.complete, blocks=True)
+    stopped = causes.stops(grid, cells)
+    for cell in cells:
+        cell.partial = cell.partial or (cell.day in stopped and len(cell.lines) < grid.classes)
+    lacking = causes.truncated(grid, cells)
     if absent := causes.absent(cells, grid.keys.missing):
         what = f"The report has no account for {listing(sorted({c.key for c in absent}), 'upstreams')}."
         found.append(difference("unknown", absent, what, fix="Export the report of all accounts.", blocks=True))
@@ -114,11 +117,14 @@ def _name(grid: Grid, cells: Sequence[OpenCell]) -> list[Difference]:
         )
     found += _prices(grid, causes.repriced(cells))
     tell("rounding", causes.rounding(cells))
+    lacking += causes.cut_short(grid, cells, stopped)
+    tell("truncated", lacking, certain=not grid.context.complete, blocks=True)
     found += _paired(pairs.exact_pairs(cells), certain=True)
     found += _prices(grid, causes.priced_otherwise(cells), constant=False)
     tell("fallback_credit", causes.fallback_credit(cells), certain=False)
-    tell("counted_twice", causes.counted_twice(cells))
+    tell("counted_twice", causes.counted_twice(cells, exactly=True))
     found += _paired(pairs.loose_pairs(cells), certain=False)
+    tell("counted_twice", causes.counted_twice(cells, exactly=False), certain=False)
     tell("estimated", causes.estimated(cells), certain=False)
     causes.rounding(cells)
     tell("outside", causes.beyond(cells), certain=False)

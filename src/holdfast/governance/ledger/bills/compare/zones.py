@@ -18,6 +18,7 @@ WORTH_PPM: Final = 2_000
 """Differences below this share of the bill are not worth another zone."""
 _BETTER: Final = 0.5
 _DAYS: Final = 0.6
+_NEAR_DAYS: Final = 4
 
 _Series = dict[tuple[str, str], dict[str, int]]
 
@@ -45,7 +46,7 @@ def find_zone(
     """The zone in which the days agree, where it is another one than ``context.zone`` and the difference is plain.
 
     It must at least halve what differs, on most of the days. A discount does not hide it: every model and key is compared
-    at its own usual ratio.
+    at its own usual ratio of bill to ledger.
     """
     bill: _Series = defaultdict(lambda: defaultdict(int))
     named = any(line.model for line in usage)
@@ -80,7 +81,7 @@ def find_zone(
 def _gaps(
     bill: _Series, quarters: Mapping[tuple[str, str], Mapping[int, int]], zone: str, context: Context
 ) -> dict[str, int]:
-    """What differs on each day, nano-USD, every (model, key) at its usual ratio."""
+    """What differs on each day, nano-USD, every (model, key) at the usual ratio of the days around."""
     gaps: dict[str, int] = defaultdict(int)
     for at, days in bill.items():
         ledger: dict[str, int] = defaultdict(int)
@@ -88,10 +89,9 @@ def _gaps(
             day = day_of(at_ms, zone)
             if context.since <= day <= context.until:
                 ledger[day] += amount
-        ratios = [days[day] / ledger[day] for day in days if days[day] > 0 and ledger.get(day, 0) > 0]
-        usual = statistics.median(ratios) if ratios else 1.0
-        for day in (
-            days.keys() & ledger.keys()
-        ):  # a day that one side lacks says nothing of the hour at which days begin
+        both = sorted(day for day in days if days[day] > 0 and ledger.get(day, 0) > 0)
+        ratios = [days[day] / ledger[day] for day in both]
+        for place, day in enumerate(both):  # a day that one side lacks says nothing of the hour at which days begin
+            usual = statistics.median(ratios[max(0, place - _NEAR_DAYS) : place + _NEAR_DAYS + 1])
             gaps[day] += abs(days[day] - round(ledger[day] * usual))
     return gaps
