@@ -26,11 +26,11 @@ def missed_in_ledger(grid: Grid, cells: Sequence[OpenCell]) -> list[OpenCell]:
     """Days of which the bill has spend of an account and the ledger has no row, although it has rows on most days."""
     if grid.wide:
         return []
-    billed, kept = _active(cells)
+    billed, active = _active(cells)
     found = []
     for key, days in billed.items():
-        silent = days - kept[key]
-        if kept[key] and len(silent) * _MOSTLY <= len(days | kept[key]):
+        silent = days - active[key]
+        if active[key] and len(silent) * _MOSTLY <= len(days | active[key]):
             found += [cell for cell in cells if cell.key == key and cell.day in silent and not cell.closed]
     for cell in found:
         cell.take("missed_day", cell.rest, close=True)
@@ -41,10 +41,10 @@ def missed_in_bill(grid: Grid, cells: Sequence[OpenCell]) -> list[OpenCell]:
     """Days of which the ledger has rows of an account and the report has nothing, although it has lines on most days."""
     if grid.wide:
         return []
-    billed, kept = _active(cells)
+    billed, active = _active(cells)
     any_line = set().union(*billed.values()) if billed else set()
     found = []
-    for key, days in kept.items():
+    for key, days in active.items():
         silent = days - billed[key]
         sparse = billed[key] and len(silent) * _MOSTLY > len(days | billed[key])
         for cell in cells:
@@ -128,15 +128,15 @@ def absent(cells: Iterable[OpenCell], missing: Set[str]) -> list[OpenCell]:
 
 def outside(cells: Sequence[OpenCell]) -> list[OpenCell]:
     """Accounts, and models of an account, that the bill knows and the ledger has never seen."""
-    kept = {(cell.key, cell.model) for cell in cells if cell.rows}
-    keys = {key for key, _ in kept}
+    active = {(cell.key, cell.model) for cell in cells if cell.rows}
+    keys = {key for key, _ in active}
     found = [
         cell
         for cell in cells
         if cell.lines
         and not cell.rows
         and not cell.closed
-        and (cell.key not in keys or (cell.key, cell.model) not in kept)
+        and (cell.key not in keys or (cell.key, cell.model) not in active)
     ]
     for cell in found:
         cell.take("outside", cell.rest, close=True)
@@ -242,13 +242,13 @@ def unknown(cells: Iterable[OpenCell]) -> list[OpenCell]:
 def _active(cells: Iterable[OpenCell]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     """Days with lines and days with rows, by key."""
     billed: dict[str, set[str]] = defaultdict(set)
-    kept: dict[str, set[str]] = defaultdict(set)
+    active: dict[str, set[str]] = defaultdict(set)
     for cell in cells:
         if cell.lines:
             billed[cell.key].add(cell.day)
         if cell.rows:
-            kept[cell.key].add(cell.day)
-    return billed, kept
+            active[cell.key].add(cell.day)
+    return billed, active
 
 
 def _same_counts(cell: OpenCell) -> bool:

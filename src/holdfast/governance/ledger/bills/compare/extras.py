@@ -9,7 +9,7 @@ from typing import Final
 
 from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.bills.amounts import dollars
-from holdfast.governance.ledger.bills.compare.model import MEANING, Cause, Cell, Context, Difference, Share
+from holdfast.governance.ledger.bills.compare.model import MEANING, BillFinding, Cause, CauseShare, Cell, Context
 from holdfast.governance.ledger.bills.compare.words import FIX, SHOWN, listing
 
 _FALLBACK: Final = ("fallback", "fall-back", "refusal")
@@ -20,7 +20,7 @@ class Extras:
     """Cells and findings of what is no usage."""
 
     cells: tuple[Cell, ...]
-    findings: tuple[Difference, ...]
+    findings: tuple[BillFinding, ...]
 
 
 def cause_of(line: BillLine) -> Cause | None:
@@ -52,8 +52,8 @@ def beside_usage(bill: Sequence[BillLine], context: Context) -> Extras:
     span = f"{context.since}/{context.until}"
     for (cause, kind), lines in sorted(groups.items()):
         amount = sum(line.amount_nano or 0 for line in lines)
-        known = expected.get(kind, 0) if cause != "fallback_credit" else 0
-        rest = amount - known
+        expected_here = expected.get(kind, 0) if cause != "fallback_credit" else 0
+        rest = amount - expected_here
         keys = sorted({line.key or line.account for line in lines})
         cells.append(
             Cell(
@@ -61,8 +61,8 @@ def beside_usage(bill: Sequence[BillLine], context: Context) -> Extras:
                 model=f"({kind})",
                 key=keys[0] if len(keys) == 1 else "*",
                 bill_nano=amount if lines else None,
-                ledger_nano=known if kind in expected else None,
-                shares=(Share(cause, rest),) if rest else (),
+                ledger_nano=expected_here if kind in expected else None,
+                shares=(CauseShare(cause, rest),) if rest else (),
                 lines=tuple(line.id for line in lines),
             )
         )
@@ -70,7 +70,7 @@ def beside_usage(bill: Sequence[BillLine], context: Context) -> Extras:
             words = listing(sorted({line.line or line.kind for line in lines}), "lines")
             what = f"{dollars(rest)} in {len(lines)} lines ({words}): {MEANING[cause]}."
             findings.append(
-                Difference(
+                BillFinding(
                     cause=cause,
                     amount_nano=abs(rest),
                     net_nano=rest,
@@ -79,7 +79,7 @@ def beside_usage(bill: Sequence[BillLine], context: Context) -> Extras:
                     cells=1,
                     where=((span, f"({kind})", "*"),),
                     lines=tuple(line.id for line in lines[:SHOWN]),
-                    facts={"kind": kind, "expected_nano": known},
+                    facts={"kind": kind, "expected_nano": expected_here},
                 )
             )
     return Extras(tuple(cells), tuple(findings))

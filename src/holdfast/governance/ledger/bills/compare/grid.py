@@ -9,14 +9,14 @@ from typing import Final
 
 from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.bills.compare.days import DAY_MS, bounds_ms, day_of, days_between
-from holdfast.governance.ledger.bills.compare.keys import Keys
+from holdfast.governance.ledger.bills.compare.keys import AccountNames
 from holdfast.governance.ledger.bills.compare.model import (
     EVERYTHING,
     Cause,
+    CauseShare,
     Cell,
     Context,
     Estimate,
-    Share,
     Slot,
 )  # fmt: skip
 from holdfast.governance.ledger.bills.compare.names import Names
@@ -57,7 +57,7 @@ class OpenCell:
     scale: tuple[int, int] = (1, 1)
     partial: bool = False
     closed: bool = False
-    shares: list[Share] = dataclasses.field(default_factory=list)
+    shares: list[CauseShare] = dataclasses.field(default_factory=list)
 
     @property
     def at(self) -> tuple[str, str, str]:
@@ -77,7 +77,7 @@ class OpenCell:
     def take(self, cause: Cause, amount: int, *, close: bool = False) -> None:
         """Give a part of the rest its name."""
         if amount:
-            self.shares.append(Share(cause, amount))
+            self.shares.append(CauseShare(cause, amount))
             self.rest -= amount
         self.closed = self.closed or close
 
@@ -104,7 +104,7 @@ class Grid:
 
     def __init__(
         self, usage: Sequence[BillLine], slots: Sequence[Slot], estimates: Sequence[Estimate], *,
-        names: Names, keys: Keys, context: Context, zone: str,
+        names: Names, keys: AccountNames, context: Context, zone: str,
     ) -> None:  # fmt: skip
         self.names, self.keys, self.context = names, keys, context
         self.wide = any(line.until_ms - line.since_ms > _WIDE_MS for line in usage)

@@ -19,7 +19,7 @@ _NEAR: Final = 0.02
 _Profile = dict[tuple[str, str], int]
 
 
-class Keys:
+class AccountNames:
     """One name for each account of a report and of the ledger: the upstream's.
 
     What ``context.keys`` says counts. Names that are equal mean the same. What is left is joined when there is one on either
@@ -46,9 +46,9 @@ class Keys:
             if theirs <= {""}:
                 continue
             joined = self._join(theirs, ours, read, lines, slots, names, context)
-            known = len(ours & {joined.get(name, name) for name in theirs})
-            if known and (best is None or known > best[0]):
-                best = known, joined, read
+            joins = len(ours & {joined.get(name, name) for name in theirs})
+            if joins and (best is None or joins > best[0]):
+                best = joins, joined, read
         if best is None:
             return
         self.apart = True

@@ -117,7 +117,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     group_limit: int = 100
 
 
-class Share(msgspec.Struct, frozen=True):
+class CauseShare(msgspec.Struct, frozen=True):
     """A part of a cell's difference, with its cause: bill minus ledger, so the sign says who has more."""
 
     cause: Cause
@@ -139,7 +139,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     bill_nano: int | None
     ledger_nano: int | None
-    shares: tuple[Share, ...] = ()
+    shares: tuple[CauseShare, ...] = ()
     lines: tuple[str, ...] = ()
     rows: int = 0
     estimated: int = 0
@@ -150,7 +150,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         return (self.bill_nano or 0) - (self.ledger_nano or 0)
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
+class BillFinding(msgspec.Struct, frozen=True, kw_only=True):
     """What was found: one cause with all cells that show it.
 
     Attributes:
@@ -222,7 +222,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     catch_all_nano: int
     remainder: dict[str, int]
     cells: tuple[Cell, ...]
-    findings: tuple[Difference, ...]
+    findings: tuple[BillFinding, ...]
     settlements: tuple[Settlement, ...]
     verdict: Verdict
     reasons: tuple[str, ...]

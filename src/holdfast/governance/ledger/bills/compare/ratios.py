@@ -32,8 +32,8 @@ def find_ratios(cells: Iterable[OpenCell]) -> list[OpenCell]:
     A ratio holds where at least ``VOTES`` cells agree on it to within their rounding. Cells that agree on none (something
     else differs there, too) or that are too small to tell take that of the nearest day of their model, else of the key.
     """
-    known = [cell for cell in cells if usable(cell)]
-    left = [cell for cell in known if _telling(cell)] or [cell for cell in known if _fine(cell)]
+    usables = [cell for cell in cells if usable(cell)]
+    left = [cell for cell in usables if _telling(cell)] or [cell for cell in usables if _fine(cell)]
     ratios = [Fraction(1)]
     for group in (left, *_by_model(left).values()):
         while True:
@@ -43,12 +43,12 @@ def find_ratios(cells: Iterable[OpenCell]) -> list[OpenCell]:
                 break
             ratios.append(found)
     if len(ratios) == 1:
-        found = _of_small_cells(known)
+        found = _of_small_cells(usables)
         if found is None:
             return []
         ratios.append(found)
-    _settle(known, ratios)
-    return [cell for cell in known if cell.scale != (1, 1)]
+    _settle(usables, ratios)
+    return [cell for cell in usables if cell.scale != (1, 1)]
 
 
 def _telling(cell: OpenCell) -> bool:
@@ -134,12 +134,12 @@ def _of_small_cells(cells: Sequence[OpenCell]) -> Fraction | None:
     return ratio if better and fits * 10 >= len(cells) * 9 and abs(ratio - 1) >= LEAST else None
 
 
-def _settle(known: Sequence[OpenCell], ratios: Sequence[Fraction]) -> None:
+def _settle(usables: Sequence[OpenCell], ratios: Sequence[Fraction]) -> None:
     """Give every cell its ratio: first those that agree on one only, then the others as their neighbours have it."""
     sure: dict[str, list[tuple[int, Fraction]]] = defaultdict(list)
     of_day: dict[str, Counter[Fraction]] = defaultdict(Counter)
     left = []
-    for cell in sorted(known, key=lambda cell: cell.day):
+    for cell in sorted(usables, key=lambda cell: cell.day):
         fitting = [ratio for ratio in ratios if agree(cell, ratio)]
         if len(fitting) == 1:
             cell.scale = fitting[0].numerator, fitting[0].denominator

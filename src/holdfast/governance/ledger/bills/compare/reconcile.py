@@ -14,16 +14,16 @@ from holdfast.governance.ledger.bills.amounts import dollars
 from holdfast.governance.ledger.bills.compare import causes, pairs, verdict
 from holdfast.governance.ledger.bills.compare.extras import beside_usage
 from holdfast.governance.ledger.bills.compare.grid import Grid, OpenCell
-from holdfast.governance.ledger.bills.compare.keys import Keys
+from holdfast.governance.ledger.bills.compare.keys import AccountNames
 from holdfast.governance.ledger.bills.compare.model import (
+    BillFinding,
     Cause,
+    CauseShare,
     Cell,
     Context,
-    Difference,
     Estimate,
     Reconciliation,
     Settlement,
-    Share,
     Slot,
 )  # fmt: skip
 from holdfast.governance.ledger.bills.compare.names import Names
@@ -52,15 +52,15 @@ def reconcile(
     names = Names(
         {line.model for line in usage if line.model}, {slot.model for slot in slots if slot.model}, context.aliases
     )
-    keys = Keys(usage, slots, names, context)
-    found: list[Difference] = []
+    keys = AccountNames(usage, slots, names, context)
+    found: list[BillFinding] = []
     zone = find_zone(usage, slots, names=names, keys=keys, context=context) if usage else None
     grid = Grid(
         usage, slots, estimates, names=names, keys=keys, context=context, zone=zone.zone if zone else context.zone
     )
     if zone:
         found.append(
-            Difference(
+            BillFinding(
                 cause="time_zone",
                 amount_nano=zone.before - zone.after,
                 net_nano=0,
@@ -74,7 +74,7 @@ def reconcile(
     if names.matched:
         pairs_of_names = ", ".join(f"{theirs} = {ours}" for theirs, ours in names.matched[:5])
         found.append(
-            Difference(
+            BillFinding(
                 cause="alias",
                 amount_nano=0,
                 net_nano=0,
@@ -92,9 +92,9 @@ def reconcile(
     return _conclude(grid, keys, context, for_verdict, found, bill, tuple(settlements(cells)))
 
 
-def _name(grid: Grid, cells: Sequence[OpenCell]) -> list[Difference]:
+def _name(grid: Grid, cells: Sequence[OpenCell]) -> list[BillFinding]:
     """Give every part of every difference its cause."""
-    found: list[Difference] = []
+    found: list[BillFinding] = []
 
     def tell(cause: Cause, those: Sequence[OpenCell], *, certain: bool = True, blocks: bool = False) -> None:
         if those:
@@ -132,7 +132,7 @@ def _name(grid: Grid, cells: Sequence[OpenCell]) -> list[Difference]:
     return found
 
 
-def _missed(cells: Sequence[OpenCell], side: str) -> list[Difference]:
+def _missed(cells: Sequence[OpenCell], side: str) -> list[BillFinding]:
     """One finding for each run of days of one account."""
     groups: dict[tuple[str, ...], list[OpenCell]] = defaultdict(list)
     for cell in cells:
@@ -152,7 +152,7 @@ def _missed(cells: Sequence[OpenCell], side: str) -> list[Difference]:
     return found
 
 
-def _prices(grid: Grid, cells: Sequence[OpenCell], *, constant: bool = True) -> list[Difference]:
+def _prices(grid: Grid, cells: Sequence[OpenCell], *, constant: bool = True) -> list[BillFinding]:
     """One finding for each ratio of each key."""
     groups: dict[tuple[str, tuple[int, int]], list[OpenCell]] = defaultdict(list)
     for cell in cells:
@@ -176,9 +176,9 @@ def _prices(grid: Grid, cells: Sequence[OpenCell], *, constant: bool = True) -> 
     return found
 
 
-def _paired(found: Sequence[tuple[OpenCell, ...]], *, certain: bool) -> list[Difference]:
+def _paired(found: Sequence[tuple[OpenCell, ...]], *, certain: bool) -> list[BillFinding]:
     """One finding for each pair."""
-    told = []
+    findings = []
     for cells in found:
         amount = max(abs(share.amount_nano) for cell in cells for share in cell.shares if share.cause == "netting_pair")
         first, second = cells[0], cells[-1]
@@ -188,18 +188,18 @@ def _paired(found: Sequence[tuple[OpenCell, ...]], *, certain: bool) -> list[Dif
             if one != other
         ]  # fmt: skip
         what = f"{dollars(amount)} less in one cell and more in another cancel each other out ({'; '.join(names)})."
-        told.append(difference("netting_pair", cells, what, certain=certain))
-    return told
+        findings.append(difference("netting_pair", cells, what, certain=certain))
+    return findings
 
 
-def _unassigned(cells: Iterable[OpenCell]) -> list[Difference]:
+def _unassigned(cells: Iterable[OpenCell]) -> list[BillFinding]:
     those = [cell for cell in cells if cell.unassigned]
     amount = sum(cell.unassigned for cell in those)
     if not amount:
         return []
     entry = difference("unassigned", those, f"{dollars(amount)} belong to no workflow: {places(those)}.")
     return [
-        Difference(
+        BillFinding(
             cause="unassigned",
             amount_nano=amount,
             net_nano=0,
@@ -213,7 +213,7 @@ def _unassigned(cells: Iterable[OpenCell]) -> list[Difference]:
 
 
 def _conclude(
-    grid: Grid, keys: Keys, context: Context, cells: Sequence[Cell], findings: Sequence[Difference],
+    grid: Grid, keys: AccountNames, context: Context, cells: Sequence[Cell], findings: Sequence[BillFinding],
     bill: Sequence[BillLine], settled: tuple[Settlement, ...],
 ) -> Reconciliation:  # fmt: skip
     remainder: dict[str, int] = defaultdict(int)
@@ -239,5 +239,5 @@ def _conclude(
     )  # fmt: skip
 
 
-def _unknown(shares: Iterable[Share]) -> int:
+def _unknown(shares: Iterable[CauseShare]) -> int:
     return sum(share.amount_nano for share in shares if share.cause == "unknown")

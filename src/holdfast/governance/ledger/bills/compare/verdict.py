@@ -8,8 +8,8 @@ from typing import Final
 from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.bills.amounts import dollars, percent
 from holdfast.governance.ledger.bills.compare.grid import Grid
-from holdfast.governance.ledger.bills.compare.keys import Keys
-from holdfast.governance.ledger.bills.compare.model import Cell, Difference, Verdict
+from holdfast.governance.ledger.bills.compare.keys import AccountNames
+from holdfast.governance.ledger.bills.compare.model import BillFinding, Cell, Verdict
 
 GAP_PERCENT: Final = 2
 """Sum of absolute differences, of the bill."""
@@ -22,7 +22,7 @@ CATCH_ALL_PERCENT: Final = 5
 
 def judge(
     *, cells: Sequence[Cell], whole: int, gap: int, catch_all: int,
-    findings: Sequence[Difference], grid: Grid, keys: Keys, bill: Sequence[BillLine],
+    findings: Sequence[BillFinding], grid: Grid, keys: AccountNames, bill: Sequence[BillLine],
 ) -> tuple[Verdict, list[str]]:  # fmt: skip
     """The verdict, and why it is no pass."""
     missing = evidence_missing(findings=findings, grid=grid, keys=keys, bill=bill, whole=whole)
@@ -61,7 +61,7 @@ def _gap(gap: int, whole: int) -> str:
 
 
 def evidence_missing(
-    *, findings: Sequence[Difference], grid: Grid, keys: Keys, bill: Sequence[BillLine], whole: int
+    *, findings: Sequence[BillFinding], grid: Grid, keys: AccountNames, bill: Sequence[BillLine], whole: int
 ) -> list[str]:
     """What would have to be there before a comparison can pass."""
     context = grid.context
@@ -81,6 +81,9 @@ def evidence_missing(
     found += [f"the report has no account for the upstream {name}" for name in sorted(keys.missing)]
     there = {line.key for line in bill} | {line.account for line in bill}
     found += [f"the account {name} is not in the report" for name in sorted(context.accounts - there)]
-    found += [entry.what for entry in findings if entry.blocks and entry.cause != "unknown"]
+    # A day that the ledger missed is a proven difference, and missing evidence of the same day's rows: small, it is unknown.
+    found += [
+        entry.what for entry in findings if entry.cause == "missed_day" or (entry.blocks and entry.cause != "unknown")
+    ]
     found += [entry.what for entry in findings if entry.blocks and entry.cause == "unknown" and not keys.missing]
     return found

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from holdfast.governance.ledger.bills.amounts import dollars
 from holdfast.governance.ledger.bills.compare.grid import OpenCell
-from holdfast.governance.ledger.bills.compare.model import MEANING, Cause, Difference
+from holdfast.governance.ledger.bills.compare.model import MEANING, BillFinding, Cause
 
 SHOWN: Final = 200
 """So many cells and lines are listed with a finding; all of them are counted, and stand in the comparison itself."""
@@ -35,12 +35,12 @@ FIX: Final[Mapping[Cause, str]] = {
 def difference(
     cause: Cause, cells: Sequence[OpenCell], what: str, *,
     fix: str = "", certain: bool = True, blocks: bool = False, facts: Mapping[str, Any] | None = None,
-) -> Difference:  # fmt: skip
+) -> BillFinding:  # fmt: skip
     """One finding over cells that have a share of its cause."""
     amounts = [share.amount_nano for cell in cells for share in cell.shares if share.cause == cause]
     largest = sorted(cells, key=lambda cell: (-_of(cell, cause), cell.at))[:SHOWN]
     lines = [line for cell in largest for line in cell.lines][:SHOWN]
-    return Difference(
+    return BillFinding(
         cause=cause, amount_nano=sum(map(abs, amounts)), net_nano=sum(amounts), what=what, fix=fix or FIX[cause],
         certain=certain, blocks=blocks, cells=len(cells), where=tuple(cell.at for cell in largest), lines=tuple(lines),
         facts=dict(facts or {}),
@@ -49,7 +49,7 @@ def difference(
 
 def plain_difference(
     cause: Cause, cells: Sequence[OpenCell], *, certain: bool = True, blocks: bool = False
-) -> Difference:
+) -> BillFinding:
     """A finding that says what its cause means, how much it is and where."""
     amount = sum(_of(cell, cause) for cell in cells)
     return difference(

@@ -10,7 +10,7 @@ from typing import Final
 
 from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.bills.compare.days import OFFSETS, ZONES, day_of
-from holdfast.governance.ledger.bills.compare.keys import Keys
+from holdfast.governance.ledger.bills.compare.keys import AccountNames
 from holdfast.governance.ledger.bills.compare.model import EVERYTHING, Context, Slot
 from holdfast.governance.ledger.bills.compare.names import Names
 
@@ -41,7 +41,7 @@ class ZoneFound:
 
 
 def find_zone(
-    usage: Sequence[BillLine], slots: Sequence[Slot], *, names: Names, keys: Keys, context: Context
+    usage: Sequence[BillLine], slots: Sequence[Slot], *, names: Names, keys: AccountNames, context: Context
 ) -> ZoneFound | None:
     """The zone in which the days agree, where it is another one than ``context.zone`` and the difference is plain.
 
