@@ -12,13 +12,15 @@ from typing import Any, Final
 from starlette.types import Receive, Scope, Send
 
 from holdfast.errors import HoldfastError, Refused, Unavailable
-from holdfast.gateway.answers import Answer, CollectedAnswer, HttpAnswer, StreamAnswer, WholeAnswer
+from holdfast.gateway.answers import Answers
 from holdfast.gateway.exchange import Exchange
 from holdfast.gateway.incoming import Incoming
-from holdfast.gateway.models import listing
+from holdfast.gateway.models import listing, may_ask
 from holdfast.gateway.port import Call, Caller, Keys, Meter, Served, Stranger
+from holdfast.gateway.relay import CallerStalled
 from holdfast.gateway.settings import GatewaySettings, Shape
 from holdfast.gateway.upstreams import Upstreams
+from holdfast.gateway.websockets import drop_connection, refuse_websocket
 from holdfast.gateway.wires import MODELS, WIRES, Wire, unmetered
 from holdfast.protocol import limits
 from holdfast.protocol.bounds import too_large
@@ -69,11 +71,14 @@ class Gateway:
     # --- ASGI
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] == "websocket":
+            await refuse_websocket(scope, receive, send)
+            return
         if scope["type"] != "http":
             return
         path = scope["path"]
         wire = WIRES.get(path)
-        answer = HttpAnswer(wire, send)
+        answer = Answers(wire, send)
         ident = f"c-{secrets.token_hex(10)}"
         try:
             headers = _headers(scope)
@@ -86,12 +91,14 @@ class Gateway:
             elif wire is None or scope["method"] != "POST":
                 raise _no_route(path)
             else:
-                await self._serve(wire, caller, headers, ident, receive, send, answer)
+                await self._serve(wire, caller, headers, ident, receive, answer)
         except HoldfastError as error:
             if not answer.started:
                 await answer.refuse(error, ident)
         except (asyncio.CancelledError, ConnectionError):
             raise
+        except CallerStalled:
+            drop_connection(scope)
         except Exception:
             log.exception("call %s failed", ident)
             if answer.started:
@@ -123,8 +130,7 @@ class Gateway:
         headers: dict[str, str],
         ident: str,
         receive: Receive,
-        send: Send,
-        refusing: HttpAnswer,
+        answer: Answers,
     ) -> None:
         if self._calls[caller.key] >= limits.KEY_CALLS or self._calls.total() >= limits.GATEWAY_CALLS:
             raise Unavailable("server.busy", "there are as many calls at a time as may be")
@@ -133,24 +139,19 @@ class Gateway:
         try:
             body, held = await self._body(headers, receive)
             incoming = Incoming(wire, body, headers)
-            _may(caller, incoming.model)
+            if not may_ask(caller, incoming.model):
+                raise Refused("key.denied", f"the key may not ask model {incoming.model!r:.200}")
             call = Call(
                 ident, caller, wire.name, incoming.model, self._now_ms(), incoming.text_bytes, incoming.output_limit,
                 facts=_facts(incoming),
             )  # fmt: skip
-            answer: Answer = (
-                StreamAnswer(wire, send, without_usage=not incoming.tells_usage)
-                if incoming.streams
-                else CollectedAnswer(wire, send)
-                if wire.streams
-                else WholeAnswer(wire, send)
+            exchange = Exchange(
+                self.upstreams, self._meter, incoming, call, answer.of(incoming), self._now_ms, self._settle
             )
-            exchange = Exchange(self.upstreams, self._meter, incoming, call, answer, self._now_ms, self._settle)
             watching = asyncio.ensure_future(_watch(receive, exchange))
             try:
                 await exchange.run()
             finally:
-                refusing.started = answer.started
                 watching.cancel()
         finally:
             self._bodies -= held
@@ -217,14 +218,6 @@ def _secret(headers: dict[str, str]) -> str:
         if found := headers.get(name):
             return found[7:].strip() if name == "authorization" and found[:7].lower() == "bearer " else found.strip()
     return ""
-
-
-def _may(caller: Caller, model: str) -> None:
-    if not any(
-        pattern in ("*", model) or (pattern.endswith("*") and model.startswith(pattern[:-1]))
-        for pattern in caller.models
-    ):
-        raise Refused("key.denied", f"the key may not ask model {model!r:.200}")
 
 
 def _no_route(path: str) -> Refused:
