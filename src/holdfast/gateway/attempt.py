@@ -6,7 +6,7 @@ from holdfast.gateway.followed import FollowedStream, estimated
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.port import Opening, Outcome, Served
 from holdfast.providers.billing.model import BilledAttempt
-from holdfast.providers.billing.reading import UsageReader, reader_of
+from holdfast.providers.billing.usage_meter import UsageMeter
 
 
 class UpstreamAttempt:
@@ -21,7 +21,7 @@ class UpstreamAttempt:
 
     def __init__(self, incoming: Incoming, opening: Opening) -> None:
         self.opening = opening
-        self.reader: UsageReader = reader_of(incoming.wire.name)
+        self.reader = UsageMeter(incoming.wire.name, provider=opening.provider)
         self.followed = FollowedStream(incoming.wire) if incoming.wire.streams else None
         self.first_ms: int | None = None
         self.sent = False
@@ -50,6 +50,6 @@ class UpstreamAttempt:
             return Served(self.opening.id, **facts)  # type: ignore[arg-type]
         reported = self.reader.end()
         whole = self._outcome in ("served", "drained")
-        if reported and all(one.reported for one in reported) and (whole or self.reader.complete):
+        if all(one.reported and (whole or one.final) for one in reported):
             return Served(self.opening.id, billed=reported, **facts)  # type: ignore[arg-type]
         return Served(self.opening.id, estimated=self.used(), **facts)  # type: ignore[arg-type]

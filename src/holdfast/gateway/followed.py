@@ -177,15 +177,17 @@ class FollowedStream:
 
 def estimated(input_bytes: int, output_bytes: int, reported: tuple[BilledAttempt, ...]) -> BilledAttempt:
     """An attempt whose provider did not get to say all of it."""
-    said_before = reported[-1] if reported else BilledAttempt(reported=False)
-    counts = dict(said_before.counts)
-    if not said_before.total_input:
-        counts["input"] = tokens_of_request(input_bytes)
-    if (seen := output_tokens(output_bytes)) > said_before.total_output:
+    newest = reported[-1] if reported else BilledAttempt(reported=False)
+    counts, provider_input, provider_output = dict(newest.counts), newest.provider_input, newest.provider_output
+    if not newest.total_input:
+        counts["input"], provider_input = tokens_of_request(input_bytes), None
+    if (seen := output_tokens(output_bytes)) > newest.total_output:
         counts = {name: count for name, count in counts.items() if name not in OUTPUT}
-        counts["output"] = seen
+        counts["output"], provider_output = seen, None
     counts.setdefault("output", 0)
-    return msgspec.structs.replace(said_before, counts=counts, reported=False)
+    return msgspec.structs.replace(
+        newest, counts=counts, reported=False, final=False, provider_input=provider_input, provider_output=provider_output
+    )
 
 
 def _usage_of(used: BilledAttempt) -> TokenUsage:

@@ -29,10 +29,6 @@ def _anew(fake: FakeUpstream) -> None:
     fake.always(tokens=5, input=40)
 
 
-@pytest.fixture
-async def once() -> AsyncIterator[None]:
-    yield
-
 
 def openai_of(site: Site, retries: int = 0) -> openai.AsyncOpenAI:
     http = openai.DefaultAsyncHttpxClient(trust_env=False)
