@@ -186,7 +186,12 @@ def estimated(input_bytes: int, output_bytes: int, reported: tuple[BilledAttempt
         counts["output"], provider_output = seen, None
     counts.setdefault("output", 0)
     return msgspec.structs.replace(
-        newest, counts=counts, reported=False, final=False, provider_input=provider_input, provider_output=provider_output
+        newest,
+        counts=counts,
+        reported=False,
+        final=False,
+        provider_input=provider_input,
+        provider_output=provider_output,
     )
 
 

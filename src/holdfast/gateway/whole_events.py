@@ -66,7 +66,8 @@ def _end_of_last(data: bytes) -> int:
         return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
     end = 0
     for found in BLANK.finditer(data):
-        end = found.end()
+        if not (found.end() == len(data) and data.endswith(b"\n\r")):  # else the other half of the empty line comes
+            end = found.end()
     return end
 
 

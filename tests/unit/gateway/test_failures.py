@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anthropic
@@ -27,7 +27,6 @@ Ask = Callable[[Site], Awaitable[str]]
 def _anew(fake: FakeUpstream) -> None:
     fake.reset()
     fake.always(tokens=5, input=40)
-
 
 
 def openai_of(site: Site, retries: int = 0) -> openai.AsyncOpenAI:
@@ -102,7 +101,11 @@ async def test_what_the_gateway_refuses_is_asked_again_only_where_that_helps(
         if isinstance(caught.value, openai.APIStatusError):
             assert caught.value.code == code and type(caught.value).__name__ in (kind, "APIStatusError")
         else:
-            assert caught.value.error_code == code and type(caught.value).__name__ in (kind, "ServiceUnavailableError", "OverloadedError")
+            assert caught.value.error_code == code and type(caught.value).__name__ in (
+                kind,
+                "ServiceUnavailableError",
+                "OverloadedError",
+            )
         assert site.meter.asked == requests and not site.meter.opened and not site.meter.settled
     assert fake.stats().started == 0
 

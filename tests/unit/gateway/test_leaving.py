@@ -15,7 +15,7 @@ from holdfast.protocol import limits
 from tests.fake_upstream.process import FakeUpstream
 
 from .bills import billed_exactly
-from .conftest import KEY, Site, served, upstreams_of
+from .conftest import KEY, served, upstreams_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
@@ -83,7 +83,7 @@ async def test_the_prompt_is_paid_for_before_the_first_delta(fake: FakeUpstream,
                 await asking
         [one] = await site.meter.all_settled(1)
     assert (one.outcome, one.reason) == ("cut", "caller.left") and one.estimated is not None
-    assert one.estimated.counts["input"] > 50 and one.estimated.total_output == 0 or path == "messages"
+    assert (one.estimated.counts["input"] > 50 and one.estimated.total_output == 0) or path == "messages"
 
 
 def begun(fake: FakeUpstream) -> None:
@@ -141,7 +141,11 @@ async def test_official_clients_that_stop_reading_are_cut_and_billed(fake: FakeU
 async def test_clients_that_go_as_soon_as_they_have_read_the_end_were_served(fake: FakeUpstream) -> None:
     fake.always(tokens=5, input=40)
     async with served(*upstreams_of(fake)) as site, site.http() as http:
-        for path, end in (("chat/completions", "[DONE]"), ("responses", "response.completed"), ("messages", "message_stop")):
+        for path, end in (
+            ("chat/completions", "[DONE]"),
+            ("responses", "response.completed"),
+            ("messages", "message_stop"),
+        ):
             await read_until(http, path, end)
         settled = await site.meter.all_settled(3)
         requests = fake.stats(ended=3).requests
