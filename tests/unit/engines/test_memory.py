@@ -35,5 +35,5 @@ async def test_a_copy_put_into_a_new_engine_is_found_by_name_and_by_what_waits()
     await engine.create(KEY, "i1", 1, Index(queued=("writer",)))
     other = MemoryEngine()
     other.restore(engine.backup())
-    assert [row.head.key for row in (await other.list(KEY.tenant, limit=9)).sessions] == [KEY]
+    assert [row.head.key for row in (await other.list(KEY.tenant, limit=9)).rows] == [KEY]
     assert list((await other.queued(KEY.tenant, "writer")).keys) == [KEY]

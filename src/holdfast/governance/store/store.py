@@ -1,0 +1,93 @@
+"""The store: one database behind two verbs, opened by its address."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy import Table
+
+from holdfast.governance.store import facts
+from holdfast.governance.store.address import FileAddress, parse
+from holdfast.governance.store.backend import Backend, Rows, StoreHealth, T, Work
+from holdfast.governance.store.postgres_backend import PostgresBackend
+from holdfast.governance.store.sqlite_backend import SqliteBackend
+
+
+class Store:
+    """What the domains keep. Work is a plain function of a SQLAlchemy Core connection, run in one transaction.
+
+    Work must do nothing but read and write by that connection: it may be run again, and it neither commits nor rolls
+    back. A constraint that it breaks ends it: the error (``sqlalchemy.exc.IntegrityError``) is caught outside.
+
+    Attributes:
+        now_ms: the time, Unix milliseconds, for rows that say when.
+        where: the address without what is secret in it.
+        id: of this life of the store; another one after a restore, or when what was committed last was lost.
+    """
+
+    def __init__(self, backend: Backend, where: str, now_ms: Callable[[], int], ident: str) -> None:
+        self._backend = backend
+        self.where = where
+        self.now_ms = now_ms
+        self.id = ident
+
+    @classmethod
+    async def open(cls, url: str, now_ms: Callable[[], int], *, vfs: str | None = None) -> Store:
+        """Open the database of an address, with the tables of this version.
+
+        Args:
+            url: ``sqlite:///PATH`` or a plain path, or ``postgresql://USER:PASSWORD@HOST/DATABASE``.
+            now_ms: the clock, Unix milliseconds.
+            vfs: name of a registered SQLite VFS, for tests of failing disks.
+
+        Raises:
+            HoldfastError: ``config.invalid``, ``engine.locked``, ``engine.version``, ``engine.corrupt``.
+            Unavailable: ``store.unavailable``, ``disk.full``.
+        """
+        address = parse(url)
+        backend: Backend
+        if isinstance(address, FileAddress):
+            began = datetime.fromtimestamp(now_ms() / 1_000, UTC).isoformat(timespec="seconds")
+            note = f"on {socket.gethostname()} since {began}"
+            backend = await SqliteBackend.open(address.path, note, vfs)
+        else:
+            backend = await PostgresBackend.open(address.url)
+        try:
+            return cls(backend, address.where, now_ms, await backend.write(facts.identity))
+        except BaseException:
+            await backend.close()
+            raise
+
+    async def write(self, work: Work[T]) -> T:
+        """Do work in one transaction; answers its result when that is durable.
+
+        What raises leaves nothing behind, and nothing else is harmed by it. A caller who is cancelled does not undo
+        work that waits or runs.
+
+        Raises:
+            Unavailable: ``store.busy`` when too much waits; a ``CommitFailed`` says by ``outcome`` whether nothing was
+                applied (``store.unavailable``) or that is not known (``commit.unknown``).
+        """
+        return await self._backend.write(work)
+
+    async def insert(self, table: Table, rows: Rows) -> None:
+        """Insert rows of one table, all or none; rows of several callers go in together. Raises as ``write`` does."""
+        await self._backend.insert(table, rows)
+
+    async def read(self, work: Work[T]) -> T:
+        """Read one consistent moment; never waits for a writer.
+
+        Raises:
+            Unavailable: ``store.unavailable``.
+        """
+        return await self._backend.read(work)
+
+    def health(self) -> StoreHealth:
+        """How it is, for health checks and metrics."""
+        return self._backend.health()
+
+    async def close(self) -> None:
+        """Finish what was handed in, then close. Idempotent."""
+        await self._backend.close()
