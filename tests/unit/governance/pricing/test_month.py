@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.governance.pricing.cards import read_card
@@ -163,6 +163,7 @@ def test_amounts_of_another_currency_have_the_rate_of_the_last_day() -> None:
     assert month([], commitment={**COMMITMENT}, currency="EUR")["commitment_unused:commitment"].billed_nano == 125 * USD
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 10**12), st.sampled_from("abc"), st.integers(0, 9)), max_size=12),
     st.integers(0, 10**12), st.integers(0, 100), st.integers(0, 10**12),
