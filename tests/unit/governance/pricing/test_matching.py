@@ -48,7 +48,7 @@ def test_names_that_mean_a_model(catalogue: Catalogue, provider: str, name: str,
         ("anthropic", "my-claude-opus-4-8"), ("anthropic", "claude-opus-4-8-fast-20260402"), ("anthropic", "claude"), ("anthropic", ""),
         ("openai", "gpt-5-nano-ultra"), ("openai", "gpt-5-mini-finetuned"), ("openai", "gpt-6-preview-secret"),
         ("google", "gemini-2.5-pro-ultra"), ("x-ai", "grok-4.6-mini"),
-        ("aws", "global.anthropic.claude-sonnet-4-5-max-v1:0"), ("nobody", "gpt-5"), ("openrouter", "gpt-5"),
+        ("aws", "global.anthropic.claude-sonnet-4-5-max-v1:0"), ("nobody", "gpt-5"), ("google", "my-claude-opus-4-8"), ("openrouter", "gpt-5"),
     ],
 )  # fmt: skip
 def test_names_that_only_resemble_one_mean_none(catalogue: Catalogue, provider: str, name: str) -> None:

@@ -136,9 +136,9 @@ CREDIT = {"name": "c1", "amount": "30", "from": "2026-11-01", "until": "2027-01-
 
 
 def test_credits_pay_in_the_order_in_which_they_end_and_no_more_than_is_owed() -> None:
-    sooner = {**CREDIT, "name": "c0", "amount": "10", "until": "2026-12-15"}
+    sooner = {**CREDIT, "name": "c9", "amount": "10", "until": "2026-12-15"}
     found = month([plain("r", 25)], credits=[CREDIT, sooner])
-    assert found["credit:c0"].billed_nano == -10 * USD and found["credit:c1"].billed_nano == -15 * USD
+    assert found["credit:c9"].billed_nano == -10 * USD and found["credit:c1"].billed_nano == -15 * USD
     assert found["credit:c1"].used == 500
 
 

@@ -113,6 +113,12 @@ def test_shares_are_whole_and_sum_to_the_rounded_sum(values: dict[str, int], ove
     assert all(abs(Fraction(value, over) - found[name]) < 1 for name, value in values.items())
 
 
+def test_a_half_goes_to_the_even_number() -> None:
+    assert [half_even(n, 2) for n in (1, 3, 5, -1, -3)] == [0, 2, 2, 0, -2]
+    assert [half_even(n, 4) for n in (1, 3, 5, 7)] == [0, 1, 1, 2]
+    assert shares({"a": 1, "b": 1, "c": 1}, 2) == {"a": 1, "b": 1, "c": 0}
+
+
 DAY = 86_400_000
 
 
