@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +15,7 @@ from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.gateway.agent_models import AGENT, AgentModels
 from holdfast.gateway.answers import Answer, Answers
 from holdfast.gateway.exchange import Exchange
+from holdfast.gateway.fingerprint import fingerprint
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.model_runs import ModelRuns
 from holdfast.gateway.models import listing, may_ask
@@ -130,11 +130,11 @@ class Gateway:
             return self._keys.identify(secret)
         except Refused as error:
             if error.code in ("key.required", "key.unknown"):
-                fingerprint = hashlib.sha256(secret.encode()).hexdigest()[:16] if secret else ""
+                of_key = fingerprint(secret)
                 client = scope.get("client") or ("", 0)
                 agent = headers.get("user-agent", "")[: limits.STRANGER_CHARS]
                 self._keys.note(
-                    Stranger(fingerprint, str(client[0]), agent, path[: limits.STRANGER_CHARS], self._now_ms())
+                    Stranger(of_key, str(client[0]), agent, path[: limits.STRANGER_CHARS], self._now_ms())
                 )
             raise
 
