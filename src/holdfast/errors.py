@@ -39,11 +39,11 @@ Code = Literal[
     "tool.outcome_unknown", "upstream.failed", "blob.not_found", "history.not_found", "connection.not_found",
     "consumer.not_found", "route.not_found", "route.method", "limit.rate", "limit.connections",
     "limit.subscriptions", "disk.full", "disk.failed", "disk.lost", "commit.unknown", "server.restarting",
-    "server.busy", "server.internal", "timeout", "connection.lost", "config.invalid", "engine.locked",
-    "engine.version", "engine.corrupt",
+    "server.busy", "server.internal", "timeout", "connection.lost",
     "key.required", "key.unknown", "key.expired", "key.revoked", "key.unnamed", "key.denied", "model.unknown",
-    "call.unmetered", "price.missing", "store.unavailable", "upstream.key", "upstream.refused", "upstream.unreachable",
-    "store.busy", "store.mismatch",
+    "call.unmetered", "call.stopped", "price.missing", "store.unavailable", "upstream.key", "upstream.refused",
+    "upstream.unreachable", "config.invalid", "engine.locked", "engine.version", "engine.corrupt", "store.busy",
+    "store.mismatch",
     "key.invalid", "key.not_found", "org.invalid", "login.refused",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
@@ -158,7 +158,9 @@ CODES: dict[Code, ErrorRow] = {
     "key.denied": ErrorRow(403, False, "The key may not do this.", "Ask for a key that may."),
     "model.unknown": ErrorRow(404, False, "No upstream of this gateway serves this model here.", "GET /v1/models lists what the key may ask."),
     "call.unmetered": ErrorRow(404, False, "What is asked for is not metered, so it is not served.", "Use chat completions, Responses, messages or embeddings; what is not metered would be a hole in every budget."),
+    "call.stopped": ErrorRow(409, False, "Somebody stopped this answer.", "Look at its session; ask again for another answer."),
     "price.missing": ErrorRow(402, False, "The model has no price, so what it spends could not be told.", "Approve a catalogue that has it, or let its owner waive the price: holdfast prices waive …"),
+    "store.unavailable": ErrorRow(503, True, "What is spent cannot be put on record now, so nothing is spent.", "Retry in a moment; if it lasts, the operator should look at the governance store."),
     "upstream.key": ErrorRow(503, False, "The gateway's own key for the upstream cannot be had.", "The operator should look at the upstream's `key`."),
     "upstream.refused": ErrorRow(502, False, "The upstream refuses the gateway's own key.", "The operator should look at the upstream's `key`."),
     "upstream.unreachable": ErrorRow(502, True, "The upstream cannot be reached.", "Retry in a moment; if it lasts, the operator should look at the upstream."),
@@ -168,7 +170,6 @@ CODES: dict[Code, ErrorRow] = {
     "engine.version": ErrorRow(500, False, "The SQLite library or the database's format is not one this version can use safely.", "Upgrade as the message says."),
     "engine.corrupt": ErrorRow(500, False, "The database failed a check.", "Run `holdfast verify` and restore from a backup."),
     # what the governance half keeps
-    "store.unavailable": ErrorRow(503, True, "The store of the governance half cannot be reached or written to.", "Retry in a moment; if it lasts, the operator should look at the store's disk or server."),
     "store.busy": ErrorRow(503, True, "More waits to be written to the store than it admits.", "Retry with backoff."),
     "store.mismatch": ErrorRow(500, False, "The store and the session log do not belong together.", "Restore both from one backup, or name the store that belongs to this log."),
     # who may call, whose it is, who may look

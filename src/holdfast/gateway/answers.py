@@ -13,6 +13,7 @@ from starlette.types import Send
 from holdfast.errors import HoldfastError
 from holdfast.gateway import refusal
 from holdfast.gateway.collecting import Collected
+from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.wires import Wire
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -25,13 +26,11 @@ _STREAM: Final = (
 
 
 class Answer(Protocol):
-    """Where the answer of a call goes.
+    """Where the answer of a call goes."""
 
-    Attributes:
-        started: some of it was given; another upstream cannot be asked any more.
-    """
-
-    started: bool
+    @property
+    def started(self) -> bool:
+        """Whether some of it was given: another upstream cannot be asked any more."""
 
     async def feed(self, data: bytes, headers: Headers) -> None:
         """More of a stream; the first of it brings the headers."""
@@ -51,12 +50,17 @@ class HttpAnswer:
 
     def __init__(self, wire: Wire | None, send: Send) -> None:
         self.wire = wire
-        self.started = False
+        self._started = False
         self._send = send
+
+    @property
+    def started(self) -> bool:
+        """See ``Answer``."""
+        return self._started
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """See ``Answer``."""
-        self.started = True
+        self._started = True
         length = (b"content-length", str(len(body)).encode())
         await self._send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
         await self._send({"type": "http.response.body", "body": body})
@@ -99,8 +103,8 @@ class StreamAnswer(HttpAnswer):
         """See ``Answer``."""
         if self._filter is not None:
             data = self._filter.feed(data)
-        if not self.started:
-            self.started = True
+        if not self._started:
+            self._started = True
             await self._send({"type": "http.response.start", "status": 200, "headers": [*_STREAM, *headers]})
         if data:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
@@ -134,6 +138,33 @@ class CollectedAnswer(HttpAnswer):
 
     async def fail(self, ending: bytes) -> None:
         """Nothing was given: the error of the call is its answer."""
+
+
+class Answers(HttpAnswer):
+    """The answer to one request, whose kind is known once the request has been read.
+
+    Until then it is an error at most.
+    """
+
+    def __init__(self, wire: Wire | None, send: Send) -> None:
+        super().__init__(wire, send)
+        self._chosen: WholeAnswer | StreamAnswer | CollectedAnswer | None = None
+
+    @property
+    def started(self) -> bool:
+        """See ``Answer``."""
+        return self._started or (self._chosen is not None and self._chosen.started)
+
+    def of(self, incoming: Incoming) -> Answer:
+        """As a request wants it."""
+        wire, send = incoming.wire, self._send
+        if not wire.streams:
+            self._chosen = WholeAnswer(wire, send)
+        elif incoming.streams:
+            self._chosen = StreamAnswer(wire, send, without_usage=not incoming.tells_usage)
+        else:
+            self._chosen = CollectedAnswer(wire, send)
+        return self._chosen
 
 
 class UsageFilter:

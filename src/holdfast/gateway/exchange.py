@@ -56,9 +56,12 @@ class Exchange:
         self._response: aiohttp.ClientResponse | None = None
         self._state: UpstreamState | None = None
         self._left = ""
+        self._tell: HoldfastError | None = None
 
-    def leave(self, why: str, *, cut: bool = False) -> None:
-        """Nobody waits any more: the upstream's stream is cut, or drained, as its settings say; ``cut`` cuts it anyway."""
+    def leave(self, why: str, *, cut: bool = False, tell: HoldfastError | None = None) -> None:
+        """Nobody waits any more: the upstream's stream is cut, or drained, as its settings say; ``cut`` cuts it anyway.
+        ``tell`` is what a caller that waits all the same is told."""
+        self._tell = self._tell or tell
         self._left = self._left or why
         if self._response is not None and self._state is not None and (cut or self._state.upstream.on_leave == "cut"):
             self._response.close()
@@ -197,7 +200,7 @@ class Exchange:
     async def _broken(self, state: UpstreamState, attempt: _Attempt, error: Exception) -> HoldfastError | None:
         if self._left:
             attempt.end("cut", self._left)
-            return None
+            return await self._told_stopped(attempt)
         told = (
             error
             if isinstance(error, Unavailable)
@@ -209,6 +212,13 @@ class Exchange:
             await self._answer.fail(attempt.followed.ending(told, attempt.used()))
             return None
         return told
+
+    async def _told_stopped(self, attempt: _Attempt) -> HoldfastError | None:
+        """End the answer of a caller who waits for what somebody else has stopped."""
+        if self._tell is None or not self._answer.started or attempt.followed is None:
+            return self._tell
+        await self._answer.fail(attempt.followed.ending(self._tell, attempt.used()))
+        return None
 
     async def _whole(
         self, state: UpstreamState, response: aiohttp.ClientResponse, attempt: _Attempt, headers: Headers

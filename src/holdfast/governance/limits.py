@@ -6,6 +6,9 @@ from __future__ import annotations
 MONEY_CHARS = 64  # of an amount as text
 MONEY_NANO = (1 << 63) - 1  # nano-USD in one amount: what a column holds
 
+# a backup
+MANIFEST_BYTES = 64 << 10  # of the file that says what is in it
+
 # the store
 STORE_WAITING = 10_000  # pieces of work that wait to be written; one more is refused
 STORE_GROUP = 512  # pieces of work in one transaction of SQLite
