@@ -133,7 +133,7 @@ class Logins:
             Unavailable: ``store.unavailable``.
         """
         login = await self._find(secret)
-        if login is None:
+        if login is None or self._minter.ended(login):
             raise Refused("auth.required", "nobody is logged in, or not any more", fix="Log in again.")
         roles = [role for role in login.roles if role in ROLES]
         verbs = verbs_of(roles)

@@ -49,6 +49,20 @@ async def test_the_console_gets_a_token_that_the_server_takes(tmp_path: Path) ->
         assert missing.status_code == 404
 
 
+async def test_an_operator_ends_somebodys_login(tmp_path: Path) -> None:
+    provider = SpoiltProvider(lambda: int(time.time()))
+    async with governed(tmp_path / "store.db", LOGIN, provider.transport()) as (site, _), site.http() as http:
+        state, code = provider.consent((await http.get(PATH)).headers["location"])
+        await http.get(f"{PATH}/callback", params={"state": state, "code": code})
+        token = (await http.post(f"{PATH}/token", headers={HEADER: "1"})).json()["token"]
+        async with site.http(site.token("user:root")) as operator:
+            assert (await operator.post("/v1/tokens/revoke", json={"sub": "user:ann"})).status_code < 300
+        void = await http.get(ROOT, headers={"authorization": f"Bearer {token}"})
+        assert void.json()["error"]["code"] == "auth.revoked"
+        again = await http.post(f"{PATH}/token", headers={HEADER: "1"})
+        assert again.json()["error"]["code"] == "auth.required", "the login gives no other"
+
+
 async def test_without_an_issuer_there_is_no_login(tmp_path: Path) -> None:
     async with governed(tmp_path / "store.db") as (site, _), site.http() as http:
         assert (await http.get(PATH)).status_code == 404
