@@ -39,12 +39,14 @@ Code = Literal[
     "tool.outcome_unknown", "upstream.failed", "blob.not_found", "history.not_found", "connection.not_found",
     "consumer.not_found", "route.not_found", "route.method", "limit.rate", "limit.connections",
     "limit.subscriptions", "disk.full", "disk.failed", "disk.lost", "commit.unknown", "server.restarting",
-    "server.busy", "server.internal", "timeout", "connection.lost",
-    "key.required", "key.unknown", "key.expired", "key.revoked", "key.unnamed", "key.denied", "model.unknown",
-    "call.unmetered", "call.stopped", "price.missing", "store.unavailable", "upstream.key", "upstream.refused",
-    "upstream.unreachable", "config.invalid", "engine.locked", "engine.version", "engine.corrupt", "store.busy",
-    "store.mismatch",
-    "key.invalid", "key.not_found", "org.invalid", "login.refused",
+    "server.busy", "server.internal", "timeout", "connection.lost", "key.required", "key.unknown", "key.expired",
+    "key.revoked", "key.unnamed", "key.denied", "model.unknown", "call.unmetered", "call.stopped", "price.missing",
+    "store.unavailable", "upstream.key", "upstream.refused", "upstream.unreachable", "config.invalid",
+    "engine.locked", "engine.version", "engine.corrupt", "store.busy", "store.mismatch", "key.invalid",
+    "key.not_found", "org.invalid", "login.refused", "price.counts", "price.invalid", "price.catalogue",
+    "price.currency", "price.stale", "price.own_change", "price.decided", "price.not_found", "price.waiver",
+    "ledger.row_not_found", "ledger.corrected", "ledger.busy", "period.closed", "period.open", "import.malformed",
+    "import.unknown", "import.overlap",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -160,16 +162,26 @@ CODES: dict[Code, ErrorRow] = {
     "call.unmetered": ErrorRow(404, False, "What is asked for is not metered, so it is not served.", "Use chat completions, Responses, messages or embeddings; what is not metered would be a hole in every budget."),
     "call.stopped": ErrorRow(409, False, "Somebody stopped this answer.", "Look at its session; ask again for another answer."),
     "price.missing": ErrorRow(402, False, "The model has no price, so what it spends could not be told.", "Approve a catalogue that has it, or let its owner waive the price: holdfast prices waive …"),
-    "store.unavailable": ErrorRow(503, True, "What is spent cannot be put on record now, so nothing is spent.", "Retry in a moment; if it lasts, the operator should look at the governance store."),
     "upstream.key": ErrorRow(503, False, "The gateway's own key for the upstream cannot be had.", "The operator should look at the upstream's `key`."),
     "upstream.refused": ErrorRow(502, False, "The upstream refuses the gateway's own key.", "The operator should look at the upstream's `key`."),
     "upstream.unreachable": ErrorRow(502, True, "The upstream cannot be reached.", "Retry in a moment; if it lasts, the operator should look at the upstream."),
+    # prices: what a call costs, and who may change that
+    "price.counts": ErrorRow(400, False, "A count of what was used is below zero or no whole number.", "Report each class by itself: the classes must not overlap, and nothing is subtracted twice."),
+    "price.invalid": ErrorRow(400, False, "A price, rate card or waiver is not written as it must be.", "Correct what the message names; the reference of prices says what is allowed."),
+    "price.catalogue": ErrorRow(500, False, "The installed price catalogue says something that this version does not know.", "Install the version of genai-prices that this version names."),
+    "price.currency": ErrorRow(409, False, "There is no rate for a currency on that day.", "Import one with `holdfast prices currency FILE`."),
+    "price.stale": ErrorRow(409, False, "Prices have changed since this change was proposed, so what was shown is not what would happen.", "Propose it again and look at its difference."),
+    "price.own_change": ErrorRow(403, False, "Whoever proposed a change of prices may not approve it while there is somebody else who may.", "Let another person with the right `catalogue` look at it."),
+    "price.decided": ErrorRow(409, False, "The change of prices was decided already.", "Nothing: the first decision stands."),
+    "price.not_found": ErrorRow(404, False, "There is no such change, rate card, waiver or catalogue of prices.", "List them with `holdfast prices`."),
+    "price.waiver": ErrorRow(400, False, "A waiver has no reason, no end, or one that is too far.", "Give a reason, and an end within thirty days; it can be renewed once."),
     # set-up and files
     "config.invalid": ErrorRow(500, False, "A setting is not valid.", "Correct what the message names; the reference of settings says what is allowed."),
     "engine.locked": ErrorRow(503, False, "Another process is writing to this database.", "Stop it, or point this one at another file."),
     "engine.version": ErrorRow(500, False, "The SQLite library or the database's format is not one this version can use safely.", "Upgrade as the message says."),
     "engine.corrupt": ErrorRow(500, False, "The database failed a check.", "Run `holdfast verify` and restore from a backup."),
     # what the governance half keeps
+    "store.unavailable": ErrorRow(503, True, "What is spent cannot be put on record now, so nothing is spent.", "Retry in a moment; if it lasts, the operator should look at the governance store."),
     "store.busy": ErrorRow(503, True, "More waits to be written to the store than it admits.", "Retry with backoff."),
     "store.mismatch": ErrorRow(500, False, "The store and the session log do not belong together.", "Restore both from one backup, or name the store that belongs to this log."),
     # who may call, whose it is, who may look
@@ -177,6 +189,15 @@ CODES: dict[Code, ErrorRow] = {
     "key.not_found": ErrorRow(404, False, "There is no such gateway key.", "See `holdfast keys list`; the id is the first column."),
     "org.invalid": ErrorRow(400, False, "The description of the organisation does not hold together.", "Correct what the message names, and look at it with --dry-run first."),
     "login.refused": ErrorRow(403, False, "The login did not succeed.", "Log in again; if it lasts, show the message to the operator of the console."),
+    # the ledger
+    "ledger.row_not_found": ErrorRow(404, False, "There is no such row in the ledger.", "List them with `holdfast ledger show`."),
+    "ledger.corrected": ErrorRow(409, False, "The row was replaced by another one already.", "Replace the one that replaced it."),
+    "ledger.busy": ErrorRow(409, True, "Attempts of the month are not settled yet.", "Retry when they have ended."),
+    "period.closed": ErrorRow(409, False, "The month is closed; nothing can be added to its books.", "What comes late goes into the first open month by itself."),
+    "period.open": ErrorRow(409, False, "The month cannot be closed yet.", "Wait for its end, and close the months before it first."),
+    "import.malformed": ErrorRow(400, False, "The file is not the report that its format says.", "Correct the place that the message names, or say its format."),
+    "import.unknown": ErrorRow(400, False, "The file's format is not known.", "Say one of the formats that the message lists."),
+    "import.overlap": ErrorRow(409, False, "Some of this spend is in the ledger already.", "Import it as a bill, or leave out what the message names."),
 }
 # fmt: on
 """What each code means: the one table."""

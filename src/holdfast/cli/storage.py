@@ -121,7 +121,7 @@ def governance_backup() -> ModuleType:
         if (error.name or "").startswith("holdfast"):
             raise
         detail = f"--store needs the package {error.name}, which is not installed"
-        raise HoldfastError("config.invalid", detail, fix="pip install 'holdfast-ai[governance]'") from None
+        raise HoldfastError("config.invalid", detail, fix="Install Holdfast with its extra `governance`.") from None
 
 
 def now_ms() -> int:

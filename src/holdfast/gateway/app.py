@@ -18,11 +18,13 @@ from holdfast.gateway.answers import Answer, Answers
 from holdfast.gateway.exchange import Exchange
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.model_runs import ModelRuns
-from holdfast.gateway.models import listing
+from holdfast.gateway.models import listing, may_ask
 from holdfast.gateway.port import Call, Caller, Keys, Meter, Served, Stranger
+from holdfast.gateway.relay import CallerStalled
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions, SessionClients, session_of
 from holdfast.gateway.settings import GatewaySettings, Shape
 from holdfast.gateway.upstreams import Upstreams
+from holdfast.gateway.websockets import drop_connection, refuse_websocket
 from holdfast.gateway.wires import MODELS, WIRES, Wire, unmetered
 from holdfast.protocol import limits
 from holdfast.protocol.bounds import too_large
@@ -84,6 +86,9 @@ class Gateway:
     # --- ASGI
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] == "websocket":
+            await refuse_websocket(scope, receive, send)
+            return
         if scope["type"] != "http":
             return
         path = scope["path"]
@@ -107,6 +112,8 @@ class Gateway:
                 await answer.refuse(error, ident)
         except (asyncio.CancelledError, ConnectionError):
             raise
+        except CallerStalled:
+            drop_connection(scope)
         except Exception:
             log.exception("call %s failed", ident)
             if answer.started:
@@ -152,7 +159,8 @@ class Gateway:
         if incoming.model.startswith(AGENT):
             await self._answer_as_agent(incoming, caller, ident, receive, answer)
             return
-        _may(caller, incoming.model)
+        if not may_ask(caller, incoming.model):
+            raise Refused("key.denied", f"the key may not ask model {incoming.model!r:.200}")
         call = Call(
             ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes, incoming.output_limit,
             session=session_of(caller, incoming.headers), facts=_facts(incoming),
@@ -265,14 +273,6 @@ def _secret(headers: dict[str, str]) -> str:
         if found := headers.get(name):
             return found[7:].strip() if name == "authorization" and found[:7].lower() == "bearer " else found.strip()
     return ""
-
-
-def _may(caller: Caller, model: str) -> None:
-    if not any(
-        pattern in ("*", model) or (pattern.endswith("*") and model.startswith(pattern[:-1]))
-        for pattern in caller.models
-    ):
-        raise Refused("key.denied", f"the key may not ask model {model!r:.200}")
 
 
 def _no_route(path: str) -> Refused:

@@ -160,7 +160,8 @@ class _RunAnswer:
         self._answer = answer
         self._run = run
         self._left = left
-        self._decoder = STREAM_DIALECTS[incoming.wire.name].decoder() if incoming.wire.streams else None
+        self._dialect = STREAM_DIALECTS[incoming.wire.name] if incoming.wire.streams else None
+        self._decoder = self._dialect.decoder() if self._dialect is not None else None
         self._text_kind = ""
         self._text_out: TextOut | None = None
         self._calls: dict[int, str] = {}
@@ -170,6 +171,11 @@ class _RunAnswer:
     def started(self) -> bool:
         """Another upstream would say something else."""
         return self._begun or self._answer.started
+
+    def restart(self) -> None:
+        """See ``Answer``."""
+        self._answer.restart()
+        self._decoder = self._dialect.decoder() if self._dialect is not None else None
 
     async def feed(self, data: bytes, headers: Headers) -> None:
         """See ``Answer``."""

@@ -11,13 +11,18 @@ from holdfast.gateway.upstreams import Upstreams
 from holdfast.providers.encoder import dumps
 
 
+def may_ask(caller: Caller, model: str) -> bool:
+    """Whether a key may ask for a model."""
+    return any(pattern in ("*", model) or fnmatch.fnmatchcase(model, pattern) for pattern in caller.models)
+
+
 def listing(upstreams: Upstreams, caller: Caller, shape: Shape) -> bytes:
     """The list, in the shape of a family."""
     names = {
         name: state.upstream.catalogue
         for state in upstreams.states
         for name in state.upstream.listed
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in caller.models)
+        if may_ask(caller, name)
     }
     names |= {f"{AGENT}{agent}": "holdfast" for agent in sorted(caller.agents - {"*"})}
     if shape == "anthropic":

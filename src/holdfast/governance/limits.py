@@ -26,9 +26,8 @@ STORE_RETRIES = 20  # of a transaction that PostgreSQL could not put in an order
 # what other processes changed
 CHANGES_EVERY_S = 0.4  # between two looks: a key revoked elsewhere is refused here within a second
 CHANGES_LOOK_S = 2.0  # one look, before it counts as failed
-CHANGES_FAILED_LOOKS = (
-    5  # one after the other; then what is in memory is not trusted, and callers are told to come again
-)
+# one look after the other that failed; then what is in memory is not trusted, and callers are told to come again
+CHANGES_FAILED_LOOKS = 5
 
 # the organisation
 ORG_NAME_CHARS = 128  # of a team, a workflow, a cost centre, a person
@@ -70,3 +69,31 @@ LOGIN_SKEW_S = 60.0  # between its clock and ours
 LOGIN_PATH_CHARS = 1_000  # of the page to open afterwards
 LOGIN_GROUPS = 1_000  # of one person
 LOGIN_STATES = 10_000  # logins that ended a moment ago and may not end again
+# prices
+PRICE_DOCUMENT_BYTES = 64 << 10  # a change of prices that is proposed
+PRICE_WORDS_CHARS = 1_000  # a reason, or the name of a model
+WAIVER_DAYS = 30  # a model may be called without a price; once more after that
+# the ledger
+LEDGER_UNSETTLED = 10_000  # attempts that were served and wait for the store; with more, no further one is opened
+LEDGER_BEAT_S = 5.0  # a process says so often that it lives, and tries again what is not on record
+LEDGER_SILENT_MS = 60_000  # with several processes: one that is silent for longer is taken for dead
+LEDGER_GROUP_ROWS = 500  # rows written or checked in one transaction
+LEDGER_CORRECTIONS = 1_000  # of one row, one after another
+LEDGER_WORDS = 200  # characters of a reason, a name or a note
+LEDGER_PAGE_ROWS = 1_000  # rows in one answer
+LEDGER_EXPORT_ROWS = 5_000_000  # rows in one file
+LEDGER_GROUPS = 5_000  # groups in one answer about spend; what is beyond is one group of its own
+LEDGER_DIMENSIONS = 4  # by which one answer about spend is divided
+LEDGER_DAYS = 800  # that one question spans
+LEDGER_FILTERS = 32  # of one question, values included
+LEDGER_TREE_ROWS = 20_000  # rows of one session in its tree
+LEDGER_FEED_PAGE = 200  # notices read at once
+LEDGER_EVENT_BYTES = 64 << 10  # of a session's log, read at once to find what an agent used
+LEDGER_SWEEP_SESSIONS = 200  # whose deletion is looked for at once
+LEDGER_OPEN_MS = 86_400_000  # an attempt that is open for longer is a finding
+IMPORT_BYTES = 512 << 20  # one imported file
+IMPORT_JSON_BYTES = 64 << 20  # one that is a single JSON document, which is decoded whole
+IMPORT_LINE_BYTES = 256 << 10  # one line of a CSV file
+IMPORT_LINES = 2_000_000  # of one file
+IMPORT_COLUMNS = 300  # of a CSV file
+ALLOCATION_TARGETS = 10_000  # among which a shared cost is divided

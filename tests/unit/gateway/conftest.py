@@ -45,9 +45,11 @@ class FakeMeter:
         self.opened: list[Opening] = []
         self.settled: list[Served] = []
         self.error: HoldfastError | None = None
+        self.asked = 0
         self._news = asyncio.Condition()
 
     async def open(self, opening: Opening) -> None:
+        self.asked += 1
         if self.error is not None:
             raise self.error
         self.opened.append(opening)

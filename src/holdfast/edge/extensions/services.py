@@ -24,6 +24,7 @@ class Services:
         settings: of the server.
         requests: who asks, and what a request is charged for. Routes of an extension have gone through it already.
         listener: the connections that are open.
+        revocations: which tokens do not count any more.
         secret: what HS256 tokens are signed with; None when the server mints none.
         revocations: which tokens are void; what mints tokens ends them there.
     """
