@@ -31,7 +31,7 @@ CHANGES_FAILED_LOOKS = 5
 
 # the organisation
 ORG_NAME_CHARS = 128  # of a team, a workflow, a cost centre, a person
-ORG_IMPORT_BYTES = 4 << 20  # a file that describes it
+ORG_IMPORT_BYTES = 1 << 20  # a file that describes it
 ORG_UNITS = 20_000  # described by one file
 ORG_DEPTH = 16  # teams within teams
 ORG_TAGS = 16  # of a team or a workflow
