@@ -133,9 +133,7 @@ class Gateway:
                 of_key = fingerprint(secret)
                 client = scope.get("client") or ("", 0)
                 agent = headers.get("user-agent", "")[: limits.STRANGER_CHARS]
-                self._keys.note(
-                    Stranger(of_key, str(client[0]), agent, path[: limits.STRANGER_CHARS], self._now_ms())
-                )
+                self._keys.note(Stranger(of_key, str(client[0]), agent, path[: limits.STRANGER_CHARS], self._now_ms()))
             raise
 
     async def _serve(

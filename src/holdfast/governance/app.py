@@ -11,8 +11,10 @@ from holdfast.extensions import ExtensionRoute
 from holdfast.gateway.app import Gateway
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
+from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
 from holdfast.governance.ledger.service import Ledger
+from holdfast.governance.organisation import routes as organisation_routes
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.pricing import routes as price_routes
 from holdfast.governance.pricing.desk import PriceDesk
@@ -40,19 +42,23 @@ class Governance:
         clock: the time.
         gateway: which upstreams there are.
         sessions: where calls may name sessions; None for nowhere.
+        operator_tenant: whose operators see what belongs to no tenant, such as unknown callers.
 
     Raises:
         HoldfastError: ``config.invalid``.
     """
 
     def __init__(
-        self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None
+        self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None,
+        *, operator_tenant: str = "default",
     ) -> None:  # fmt: skip
         self.clock = clock
         self.store = Store(url, clock.wall_ms)
         self.changes = Changes(self.store)
         self.organisation = Organisation(self.store, clock.wall_ms)
-        self.keys = GatewayKeys(self.store, self.organisation, clock.wall_ms, self.changes)
+        self.keys = GatewayKeys(
+            self.store, self.organisation, clock.wall_ms, self.changes, operator_tenant=operator_tenant
+        )
         self.prices = Prices(self.store, clock.wall_ms)
         sole = not url.startswith("postgres")
         self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole)
@@ -102,4 +108,8 @@ class Governance:
 
     def routes(self) -> Sequence[ExtensionRoute]:
         """The REST routes of all domains."""
-        return [*price_routes.routes(PriceDesk(self.prices, self.clock.wall_ms))]
+        return [
+            *organisation_routes.routes(self.organisation),
+            *key_routes.routes(self.keys),
+            *price_routes.routes(PriceDesk(self.prices, self.clock.wall_ms)),
+        ]

@@ -11,8 +11,9 @@ from holdfast.gateway.mounts import mounts
 from holdfast.gateway.sessions import LocalSessions
 from holdfast.governance.app import Governance
 from holdfast.governance.command import gateway
-from holdfast.governance.oversight.assembly import login_app
-from holdfast.governance.oversight.login_app import PATH as LOGIN
+from holdfast.governance.keys import commands as key_commands
+from holdfast.governance.organisation import commands as organisation_commands
+from holdfast.governance.oversight import assembly as login
 from holdfast.governance.oversight.minting import TokenMinter
 from holdfast.governance.oversight.settings import login_config
 from holdfast.governance.pricing import commands as price_commands
@@ -35,12 +36,20 @@ class GovernanceExtension(Extension):
     @classmethod
     def commands(cls) -> Mapping[str, Callable[..., Any]]:
         """See ``Extension``."""
-        return {"gateway": gateway, "prices": price_commands.app}
+        return {
+            "gateway": gateway,
+            "keys": key_commands.app,
+            "org": organisation_commands.app,
+            "prices": price_commands.app,
+        }
 
     def _of(self, services: Services) -> Governance:
         if self._governance is None:
             url = self.settings.store_url(self.server.db)
-            self._governance = Governance(url, services.hub.runtime.clock, self._upstreams, LocalSessions(services.hub))
+            self._governance = Governance(
+                url, services.hub.runtime.clock, self._upstreams, LocalSessions(services.hub),
+                operator_tenant=self.server.operator_tenant,
+            )  # fmt: skip
         return self._governance
 
     def routes(self, services: Services) -> Sequence[ExtensionRoute]:
@@ -55,8 +64,10 @@ class GovernanceExtension(Extension):
             minter = TokenMinter(services.secret, self.server, services.revocations)
             clock = governance.clock
             assert services.secret is not None, "the minter has refused a server without one"
-            app = login_app(self._login, governance.store, minter, services.secret, clock.wall_ms, clock.monotonic)
-            found += [ExtensionMount(LOGIN, app), ExtensionMount(f"{LOGIN}/{{rest:path}}", app)]
+            app = login.login_app(
+                self._login, governance.store, minter, services.secret, clock.wall_ms, clock.monotonic
+            )
+            found += login.mounts(app)
         return found
 
     async def start(self, services: Services) -> None:
