@@ -79,7 +79,10 @@ def _shipped() -> Iterator[type[Extension]]:
 
 
 def _command(name: str, call: Callable[..., Any]) -> Any:
-    """A function as a command: what it raises on purpose is a sentence, what it returns is the exit code."""
+    """A function, or a group of them, as a command: what it raises on purpose is a sentence, what a function returns is
+    the exit code."""
+    if isinstance(call, typer.Typer):
+        return _group(name, call)
 
     @functools.wraps(call)
     def run(*arguments: Any, **options: Any) -> None:
@@ -90,3 +93,29 @@ def _command(name: str, call: Callable[..., Any]) -> Any:
     alone = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
     alone.command(name)(run)
     return typer.main.get_command(alone)
+
+
+def _group(name: str, app: typer.Typer) -> Any:
+    """A group whose commands report as single ones do."""
+    group = typer.main.get_command(app)
+    group.name = name
+    for command in getattr(group, "commands", {}).values():
+        _report(command)
+    return group
+
+
+def _report(command: Any) -> None:
+    if hasattr(command, "commands"):
+        for inner in command.commands.values():
+            _report(inner)
+        return
+    invoke = command.invoke
+
+    def reporting(context: Any) -> Any:
+        with report_errors():
+            code = invoke(context)
+        if isinstance(code, int) and code:
+            raise typer.Exit(code)
+        return code
+
+    command.invoke = reporting

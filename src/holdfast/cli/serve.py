@@ -124,7 +124,7 @@ def tune_gc() -> None:
 def token(
     subject: Annotated[str, typer.Argument(help="Who it is for: user:NAME, agent:NAME, policy:NAME or system:NAME.")] = "user:me",
     tenant: Annotated[str, typer.Option(help="The tenant; it comes from nowhere but the token.")] = "default",
-    grant: Annotated[list[str] | None, typer.Option(help="PATTERN=verb,verb; repeatable. Everything by default.", show_default=False)] = None,
+    grant: Annotated[list[str] | None, typer.Option(help="PATTERN=verb,verb; repeatable. By default everything in sessions, and no right over money.", show_default=False)] = None,
     agent: Annotated[list[str] | None, typer.Option(help="Agent it may act for; repeatable.", show_default=False)] = None,
     ttl: Annotated[float, typer.Option(help="Seconds until it expires.", min=1)] = 3600.0,
     label: Annotated[list[str] | None, typer.Option(help="NAME=VALUE said of the work done with it: team, workflow, …; repeatable.", show_default=False)] = None,

@@ -75,7 +75,8 @@ class Edge:
         ]
         self._services = Services(hub, settings, self.requests, self.listener, self.secret)
         claimed = [*claims_of(SERVER, own), *(PathClaim(SERVER, "GET", path) for path in (PATHS if pages else ()))]
-        self.routes = [*own, *self.extensions.plug(self._services, claimed)]
+        plugged = self.extensions.plug(self._services, claimed)
+        self.routes = [*self.extensions.first, *own, *plugged]
         rest.extension_routes = self.extensions.routes
         self.app = Starlette(
             routes=[*self.routes, *(page_routes() if pages else [])],

@@ -13,6 +13,7 @@ from starlette.types import Send
 from holdfast.errors import HoldfastError
 from holdfast.gateway import refusal
 from holdfast.gateway.collecting import Collected
+from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.wires import Wire
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -25,16 +26,17 @@ _STREAM: Final = (
 
 
 class Answer(Protocol):
-    """Where the answer of a call goes.
+    """Where the answer of a call goes."""
 
-    Attributes:
-        started: some of it was given; another upstream cannot be asked any more.
-    """
+    @property
+    def started(self) -> bool:
+        """Whether some of it was given: another upstream cannot be asked any more."""
 
-    started: bool
+    def restart(self) -> None:
+        """Another upstream is asked: what came so far, and was not given, counts no more."""
 
     async def feed(self, data: bytes, headers: Headers) -> None:
-        """More of a stream; the first of it brings the headers."""
+        """More of a stream: whole events. The first of it brings the headers."""
 
     async def end(self, headers: Headers) -> None:
         """The stream is whole. Raises ``upstream.failed`` where it is not an answer after all."""
@@ -51,12 +53,20 @@ class HttpAnswer:
 
     def __init__(self, wire: Wire | None, send: Send) -> None:
         self.wire = wire
-        self.started = False
+        self._started = False
         self._send = send
+
+    @property
+    def started(self) -> bool:
+        """See ``Answer``."""
+        return self._started
+
+    def restart(self) -> None:
+        """See ``Answer``."""
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """See ``Answer``."""
-        self.started = True
+        self._started = True
         length = (b"content-length", str(len(body)).encode())
         await self._send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
         await self._send({"type": "http.response.body", "body": body})
@@ -99,18 +109,17 @@ class StreamAnswer(HttpAnswer):
         """See ``Answer``."""
         if self._filter is not None:
             data = self._filter.feed(data)
-        if not self.started:
-            self.started = True
+        if not self._started:
+            self._started = True
             await self._send({"type": "http.response.start", "status": 200, "headers": [*_STREAM, *headers]})
         if data:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, headers: Headers) -> None:
         """See ``Answer``."""
-        rest = self._filter.close() if self._filter is not None else b""
         if not self.started:
             await self.feed(b"", headers)
-        await self._send({"type": "http.response.body", "body": rest})
+        await self._send({"type": "http.response.body", "body": b""})
 
     async def fail(self, ending: bytes) -> None:
         """See ``Answer``."""
@@ -122,7 +131,12 @@ class CollectedAnswer(HttpAnswer):
 
     def __init__(self, wire: Wire, send: Send) -> None:
         super().__init__(wire, send)
+        self._wire = wire
         self._collected = Collected(wire)
+
+    def restart(self) -> None:
+        """See ``Answer``."""
+        self._collected = Collected(self._wire)
 
     async def feed(self, data: bytes, headers: Headers) -> None:
         """See ``Answer``."""
@@ -136,29 +150,49 @@ class CollectedAnswer(HttpAnswer):
         """Nothing was given: the error of the call is its answer."""
 
 
+class Answers(HttpAnswer):
+    """The answer to one request, whose kind is known once the request has been read.
+
+    Until then it is an error at most.
+    """
+
+    def __init__(self, wire: Wire | None, send: Send) -> None:
+        super().__init__(wire, send)
+        self._chosen: WholeAnswer | StreamAnswer | CollectedAnswer | None = None
+
+    @property
+    def started(self) -> bool:
+        """See ``Answer``."""
+        return self._started or (self._chosen is not None and self._chosen.started)
+
+    def of(self, incoming: Incoming) -> Answer:
+        """As a request wants it."""
+        wire, send = incoming.wire, self._send
+        if not wire.streams:
+            self._chosen = WholeAnswer(wire, send)
+        elif incoming.streams:
+            self._chosen = StreamAnswer(wire, send, without_usage=not incoming.tells_usage)
+        else:
+            self._chosen = CollectedAnswer(wire, send)
+        return self._chosen
+
+
 class UsageFilter:
     """Takes the chunk with the usage, and without choices, out of a stream of chat completions."""
 
-    def __init__(self) -> None:
-        self._held = b""
+    def feed(self, events: bytes) -> bytes:
+        """What of whole events goes on. Where none tells a usage, which is nearly always, they are not even split."""
+        if not _may_tell_usage(events):
+            return events
+        if b"\r" in events:
+            events = events.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return b"".join(event + b"\n\n" for event in events.split(b"\n\n") if event and not _tells_usage(event))
 
-    def feed(self, data: bytes) -> bytes:
-        """What of it goes on now. Only what may be the beginning of such a chunk is held back."""
-        if not self._held and b'"usage"' not in data and data.endswith(b"\n\n"):
-            return data
-        data = self._held + data
-        cut = data.rfind(b"\n\n") + 2
-        if cut < 2:
-            cut = 0
-        whole, self._held = data[:cut], data[cut:]
-        if b'"usage"' not in whole:
-            return whole
-        return b"".join(event + b"\n\n" for event in whole.split(b"\n\n") if event and not _tells_usage(event))
 
-    def close(self) -> bytes:
-        """The rest."""
-        held, self._held = self._held, b""
-        return b"" if _tells_usage(held) else held
+def _may_tell_usage(events: bytes) -> bool:
+    """Whether one of the usages in there is not null."""
+    found = events.count(b'"usage"')
+    return found > 0 and found > events.count(b'"usage":null') + events.count(b'"usage": null')
 
 
 def _tells_usage(event: bytes) -> bool:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
 from holdfast.errors import HoldfastError, Refused, Unavailable
-from holdfast.gateway.answers import Answer, CollectedAnswer, HttpAnswer, StreamAnswer, WholeAnswer
+from holdfast.gateway.agent_models import AGENT, AgentModels
+from holdfast.gateway.answers import Answer, Answers
 from holdfast.gateway.exchange import Exchange
 from holdfast.gateway.incoming import Incoming
-from holdfast.gateway.models import listing
+from holdfast.gateway.model_runs import ModelRuns
+from holdfast.gateway.models import listing, may_ask
 from holdfast.gateway.port import Call, Caller, Keys, Meter, Served, Stranger
+from holdfast.gateway.relay import CallerStalled
+from holdfast.gateway.sessions import LocalSessions, RemoteSessions, SessionClients, session_of
 from holdfast.gateway.settings import GatewaySettings, Shape
 from holdfast.gateway.upstreams import Upstreams
+from holdfast.gateway.websockets import drop_connection, refuse_websocket
 from holdfast.gateway.wires import MODELS, WIRES, Wire, unmetered
 from holdfast.protocol import limits
 from holdfast.protocol.bounds import too_large
@@ -36,6 +42,7 @@ class Gateway:
         meter: what is spent.
         now_ms: Unix ms.
         monotonic: seconds that only grow, for health and keys.
+        sessions: where the sessions are that calls may name; None where there are none.
     """
 
     def __init__(
@@ -46,12 +53,16 @@ class Gateway:
         *,
         now_ms: Callable[[], int],
         monotonic: Callable[[], float],
+        sessions: LocalSessions | RemoteSessions | None = None,
     ) -> None:
         self.settings = settings
         self.upstreams = Upstreams(settings.upstreams, monotonic)
         self._keys = keys
         self._meter = meter
         self._now_ms = now_ms
+        self._clients = SessionClients(sessions) if sessions is not None else None
+        self._runs = ModelRuns(self._clients) if self._clients is not None else None
+        self._agents = AgentModels(self._clients) if self._clients is not None else None
         self._calls: Counter[str] = Counter()
         self._bodies = 0
         self._settling: set[asyncio.Task[None]] = set()
@@ -59,9 +70,15 @@ class Gateway:
     async def start(self) -> None:
         """Open connections."""
         await self.upstreams.start()
+        if self._runs is not None:
+            await self._runs.start()
 
     async def stop(self) -> None:
         """Wait until everything that was served is on record."""
+        if self._runs is not None:
+            await self._runs.stop()
+        if self._clients is not None:
+            await self._clients.close()
         while self._settling:
             await asyncio.wait(set(self._settling))
         await self.upstreams.stop()
@@ -69,11 +86,14 @@ class Gateway:
     # --- ASGI
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] == "websocket":
+            await refuse_websocket(scope, receive, send)
+            return
         if scope["type"] != "http":
             return
         path = scope["path"]
         wire = WIRES.get(path)
-        answer = HttpAnswer(wire, send)
+        answer = Answers(wire, send)
         ident = f"c-{secrets.token_hex(10)}"
         try:
             headers = _headers(scope)
@@ -86,12 +106,14 @@ class Gateway:
             elif wire is None or scope["method"] != "POST":
                 raise _no_route(path)
             else:
-                await self._serve(wire, caller, headers, ident, receive, send, answer)
+                await self._serve(wire, caller, headers, ident, receive, answer)
         except HoldfastError as error:
             if not answer.started:
                 await answer.refuse(error, ident)
         except (asyncio.CancelledError, ConnectionError):
             raise
+        except CallerStalled:
+            drop_connection(scope)
         except Exception:
             log.exception("call %s failed", ident)
             if answer.started:
@@ -117,14 +139,7 @@ class Gateway:
             raise
 
     async def _serve(
-        self,
-        wire: Wire,
-        caller: Caller,
-        headers: dict[str, str],
-        ident: str,
-        receive: Receive,
-        send: Send,
-        refusing: HttpAnswer,
+        self, wire: Wire, caller: Caller, headers: dict[str, str], ident: str, receive: Receive, answer: Answers
     ) -> None:
         if self._calls[caller.key] >= limits.KEY_CALLS or self._calls.total() >= limits.GATEWAY_CALLS:
             raise Unavailable("server.busy", "there are as many calls at a time as may be")
@@ -133,30 +148,63 @@ class Gateway:
         try:
             body, held = await self._body(headers, receive)
             incoming = Incoming(wire, body, headers)
-            _may(caller, incoming.model)
-            call = Call(
-                ident, caller, wire.name, incoming.model, self._now_ms(), incoming.text_bytes, incoming.output_limit,
-                facts=_facts(incoming),
-            )  # fmt: skip
-            answer: Answer = (
-                StreamAnswer(wire, send, without_usage=not incoming.tells_usage)
-                if incoming.streams
-                else CollectedAnswer(wire, send)
-                if wire.streams
-                else WholeAnswer(wire, send)
-            )
-            exchange = Exchange(self.upstreams, self._meter, incoming, call, answer, self._now_ms, self._settle)
-            watching = asyncio.ensure_future(_watch(receive, exchange))
-            try:
-                await exchange.run()
-            finally:
-                refusing.started = answer.started
-                watching.cancel()
+            await self._answer(incoming, caller, ident, receive, answer.of(incoming))
         finally:
             self._bodies -= held
             self._calls[caller.key] -= 1
             if not self._calls[caller.key]:
                 del self._calls[caller.key]
+
+    async def _answer(self, incoming: Incoming, caller: Caller, ident: str, receive: Receive, answer: Answer) -> None:
+        if incoming.model.startswith(AGENT):
+            await self._answer_as_agent(incoming, caller, ident, receive, answer)
+            return
+        if not may_ask(caller, incoming.model):
+            raise Refused("key.denied", f"the key may not ask model {incoming.model!r:.200}")
+        call = Call(
+            ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes, incoming.output_limit,
+            session=session_of(caller, incoming.headers), facts=_facts(incoming),
+        )  # fmt: skip
+        if call.session:
+            await self._answer_as_run(incoming, call, receive, answer)
+            return
+        exchange = self._exchange(incoming, call, answer, self._settle)
+        async with watched(receive, lambda: exchange.leave("caller.left")):
+            await exchange.run()
+
+    def _exchange(self, incoming: Incoming, call: Call, answer: Answer, keep: Callable[[Served], None]) -> Exchange:
+        return Exchange(self.upstreams, self._meter, incoming, call, answer, self._now_ms, keep)
+
+    async def _answer_as_run(self, incoming: Incoming, call: Call, receive: Receive, answer: Answer) -> None:
+        """The call is a run: its caller may leave."""
+        if self._runs is None:
+            raise Refused(
+                "config.invalid", "this gateway reaches no sessions", fix="Leave the session out, or set sessions_url."
+            )
+
+        def begin(named: Call, recording: Answer, hear: Callable[[Served], None]) -> Exchange:
+            def keep(served: Served) -> None:
+                hear(served)
+                self._settle(served)
+
+            return self._exchange(incoming, named, recording, keep)
+
+        waiting = await self._runs.answer(incoming, call, answer, begin)
+        async with watched(receive, lambda: waiting.leave("caller.left")):
+            await waiting.finished
+
+    async def _answer_as_agent(
+        self, incoming: Incoming, caller: Caller, ident: str, receive: Receive, answer: Answer
+    ) -> None:
+        if self._agents is None:
+            raise Refused("config.invalid", "this gateway reaches no sessions, so no agents", fix="Set sessions_url.")
+        giving = asyncio.ensure_future(self._agents.answer(incoming, caller, ident, answer, self._now_ms() // 1_000))
+        async with watched(receive, giving.cancel):
+            try:
+                await giving
+            except asyncio.CancelledError:
+                if not giving.cancelled():
+                    raise
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> tuple[bytes, int]:
         """The body, and how much memory it holds until the call is over."""
@@ -200,12 +248,20 @@ class Gateway:
             log.error("what was served could not be put on record: %s", error)
 
 
-async def _watch(receive: Receive, exchange: Exchange) -> None:
-    """Tell the call when its caller has left."""
-    while True:
-        if (await receive())["type"] == "http.disconnect":
-            exchange.leave("caller.left")
-            return
+@contextlib.asynccontextmanager
+async def watched(receive: Receive, left: Callable[[], object]) -> AsyncIterator[None]:
+    """While it lasts, ``left`` is called once the caller has gone."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left()
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -217,14 +273,6 @@ def _secret(headers: dict[str, str]) -> str:
         if found := headers.get(name):
             return found[7:].strip() if name == "authorization" and found[:7].lower() == "bearer " else found.strip()
     return ""
-
-
-def _may(caller: Caller, model: str) -> None:
-    if not any(
-        pattern in ("*", model) or (pattern.endswith("*") and model.startswith(pattern[:-1]))
-        for pattern in caller.models
-    ):
-        raise Refused("key.denied", f"the key may not ask model {model!r:.200}")
 
 
 def _no_route(path: str) -> Refused:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from holdfast.errors import Unavailable
+from holdfast.errors import Refused, Unavailable
 from holdfast.gateway.wires import CHAT, MESSAGES, Wire
 from holdfast.protocol import limits
+from holdfast.protocol.bounds import check_nesting
 from holdfast.providers.sse import SseParser
 
 Fields = dict[str, Any]
-
-
-class UpstreamError(Unavailable):
-    """The upstream gave up in the middle of its answer: ``upstream.failed``; ``told`` is its own error."""
-
-    def __init__(self, told: Any) -> None:
-        message = told.get("message") if isinstance(told, dict) else told
-        super().__init__("upstream.failed", f"the provider gave up: {str(message)[: limits.TOLD_CHARS]}")
-        self.told = told
+_TERMINAL: Final = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
+_TERMINAL_BYTES: Final = tuple(kind.encode() for kind in _TERMINAL)
 
 
 class Collected:
@@ -34,12 +28,14 @@ class Collected:
         self._into = _Chat() if wire is CHAT else _Message() if wire is MESSAGES else _Response()
 
     def feed(self, data: bytes) -> None:
-        """More of the stream. Raises ``UpstreamError``, and ``upstream.failed`` for what is no stream."""
+        """More of the stream. Raises ``upstream.failed`` for what is no stream of the wire."""
         self._size += len(data)
         if self._size > limits.COLLECTED_BYTES:
             raise Unavailable("upstream.failed", f"the answer has more than {limits.COLLECTED_BYTES:,} bytes")
-        for event in self._parser.feed(data):
+        for event in self._parser.feed(data, self._into.wanted):
             self._add(event)
+        if self._parser.error is not None:
+            raise Unavailable("upstream.failed", self._parser.error.detail)
 
     def close(self) -> bytes:
         """The answer, as JSON. Raises ``upstream.failed`` when the stream was cut."""
@@ -52,24 +48,34 @@ class Collected:
 
     def _add(self, event: bytes) -> None:
         if event == b"[DONE]":
+            self._into.done = True
             return
         try:
-            value = msgspec.json.decode(event)
-        except msgspec.DecodeError:
-            try:
-                value = json.loads(event)
-            except ValueError:
-                raise Unavailable("upstream.failed", "the provider sent an event that is no JSON") from None
-        if isinstance(value, dict):
-            if (told := value.get("error")) and not isinstance(value.get("response"), dict):
-                raise UpstreamError(told)
-            self._into.add(value)
+            check_nesting(event, max_depth=limits.PROVIDER_DEPTH)
+            value = _decoded(event)
+        except (Refused, ValueError, RecursionError):
+            raise Unavailable("upstream.failed", "the provider sent an event that is no JSON") from None
+        try:
+            if isinstance(value, dict):
+                self._into.add(value)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise Unavailable("upstream.failed", "the provider sent an event that is none of its dialect") from None
+
+
+def _decoded(event: bytes) -> Any:
+    try:
+        return msgspec.json.decode(event)
+    except msgspec.DecodeError:  # halves of surrogate pairs
+        return json.loads(event.decode("utf-8", "replace"))
 
 
 class _Chat:
     """Of chat completion chunks."""
 
+    wanted = None
+
     def __init__(self) -> None:
+        self.done = False
         self._head: Fields = {}
         self._choices: dict[int, Fields] = {}
 
@@ -90,9 +96,10 @@ class _Chat:
                     into[name] = value
 
     def whole(self) -> Fields | None:
-        if not self._choices or any("finish_reason" not in choice for choice in self._choices.values()):
+        if not self._choices or not (self.done or all("finish_reason" in each for each in self._choices.values())):
             return None
         for choice in self._choices.values():
+            choice.setdefault("finish_reason", "stop")  # not every server says why
             for call in choice["message"].get("tool_calls") or ():
                 call.pop("index", None)
             choice.setdefault("logprobs", None)
@@ -126,13 +133,14 @@ def _grow(into: Fields, delta: Fields) -> None:
 class _Message:
     """Of Anthropic's events."""
 
+    wanted = None
     _APPENDED = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
 
     def __init__(self) -> None:
+        self.done = False
         self._message: Fields = {}
         self._blocks: dict[int, Fields] = {}
         self._json: dict[int, list[str]] = {}
-        self._ended = False
 
     def add(self, event: Fields) -> None:
         kind = event.get("type")
@@ -148,7 +156,7 @@ class _Message:
             usage.update({n: v for n, v in (event.get("usage") or {}).items() if v is not None or n not in usage})
             self._message.update({n: v for n, v in event.items() if n not in ("type", "delta", "usage")})
         elif kind == "message_stop":
-            self._ended = True
+            self.done = True
 
     def _delta(self, index: int, delta: Fields) -> None:
         block = self._blocks.setdefault(index, {"type": "text", "text": ""})
@@ -163,7 +171,7 @@ class _Message:
             block.update({name: value for name, value in delta.items() if name != "type"})
 
     def whole(self) -> Fields | None:
-        if not self._ended:
+        if not self.done:
             return None
         for index, parts in self._json.items():
             text = "".join(parts)
@@ -178,13 +186,17 @@ class _Response:
     """Of the events of Responses, whose last one repeats the whole."""
 
     def __init__(self) -> None:
+        self.done = False
         self._response: Fields | None = None
 
+    @staticmethod
+    def wanted(block: bytes) -> bool:
+        """Only the last event is read."""
+        return any(kind in block for kind in _TERMINAL_BYTES)
+
     def add(self, event: Fields) -> None:
-        if event.get("type") in ("response.completed", "response.incomplete", "response.failed", "response.cancelled"):
+        if event.get("type") in _TERMINAL:
             self._response = event.get("response")
-        elif event.get("type") == "error":
-            raise UpstreamError(event)
 
     def whole(self) -> Fields | None:
         return self._response

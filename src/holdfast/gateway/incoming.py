@@ -6,8 +6,8 @@ Of a body only its top level is read: messages, tools and images pass as the byt
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -18,9 +18,9 @@ from holdfast.protocol import limits
 from holdfast.protocol.bounds import check_nesting
 
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_LONG: Final = re.compile(rb"[A-Za-z0-9+/_=-]{4096,}")
 _PROMPT: Final = ("system", "instructions", "tools")
 """The part of a request that stays the same from call to call."""
+_INSTRUCTING: Final = ("system", "developer")
 
 
 class Incoming:
@@ -33,6 +33,7 @@ class Incoming:
         tells_usage: whether the caller of a chat completion asked for the chunk with the usage.
         output_limit: the most output it asks for; None when it does not say.
         headers: of the request, names in lower case.
+        text_bytes: size of what the model reads as text: images and files inside it count as a page of text each.
     """
 
     def __init__(self, wire: Wire, body: bytes, headers: Mapping[str, str]) -> None:
@@ -40,51 +41,57 @@ class Incoming:
         self.wire = wire
         self.headers = dict(headers)
         self.size = len(body)
-        check_nesting(body, max_depth=limits.PROVIDER_DEPTH)
-        try:
-            self.fields: dict[str, msgspec.Raw] = _FIELDS.decode(body)
-        except msgspec.DecodeError:
-            raise Refused("input.malformed", "the body is not a JSON object") from None
+        check_nesting(body, what="body", max_depth=limits.PROVIDER_DEPTH)
+        self.fields = _fields_of(body)
+        self.text_bytes = _text_bytes(body)
         self.model = self._value("model", str, "")
         if not self.model or len(self.model) > limits.NAME_CHARS:
-            raise Refused("input.malformed", "the body names no model")
+            raise Refused("input.malformed", "the body names no model", fix="Name one in `model`.")
         self.streams = bool(self._value("stream", bool, False))
         options = self._value("stream_options", dict, {})
         self.tells_usage = bool(options.get("include_usage")) or wire is not CHAT
         self._options = options
-        found = (self._value(name, int, None) for name in wire.limits)
-        self.output_limit: int | None = next((one for one in found if one is not None), None)
+        self.output_limit = self._output_limit()
         if wire is RESPONSES and self._value("background", bool, False):
             raise Refused(
                 "call.unmetered", "`background` responses cannot be metered yet", fix="Leave out `background`."
             )
+
+    def _output_limit(self) -> int | None:
+        for name in self.wire.limits:
+            found = self._value(name, int, None)
+            if found is not None:
+                if not 0 <= found <= limits.OUTPUT_LIMIT:
+                    raise Refused("input.number_range", f"`{name}` is no number of tokens")
+                return int(found)
+        return None
 
     def _value(self, name: str, kind: type, default: Any) -> Any:
         raw = self.fields.get(name)
         if raw is None:
             return default
         try:
-            return msgspec.json.decode(raw, type=kind | None) or default
+            found = msgspec.json.decode(raw, type=kind | None)
         except (msgspec.DecodeError, RecursionError):
-            raise Refused("input.malformed", f"`{name}` is not of its type") from None
+            raise Refused("input.malformed", f"`{name}` is not of its type", fix=f"Send {_NAMES[kind]}.") from None
+        return default if found is None else found
 
     def value(self, name: str) -> Any:
         """A field as plain values; None where there is none."""
         raw = self.fields.get(name)
-        return None if raw is None else msgspec.json.decode(raw)
-
-    @property
-    def text_bytes(self) -> int:
-        """Size of what the model reads as text: images and files inside it count as a page of text each."""
-        long = [len(found) for found in _LONG.findall(b"".join(bytes(raw) for raw in self.fields.values()))]
-        return max(0, self.size - sum(long)) + len(long) * limits.IMAGE_TEXT_BYTES
+        if raw is None:
+            return None
+        try:
+            return msgspec.json.decode(raw)
+        except msgspec.DecodeError:  # halves of surrogate pairs
+            return json.loads(bytes(raw))
 
     @property
     def prompt_hash(self) -> str:
         """A short hash of its instructions and tools, by which calls with the same prompt are known; empty without any."""
         parts = [bytes(raw) for name in _PROMPT if (raw := self.fields.get(name)) is not None]
-        if not parts and self.wire is CHAT:
-            parts = [bytes(raw) for raw in _first_of(self.fields.get("messages"))]
+        if self.wire is CHAT:
+            parts += _instructions(self.fields.get("messages"))
         return hashlib.blake2b(b"\0".join(parts), digest_size=8).hexdigest() if parts else ""
 
     def body_for(self, model: str) -> bytes:
@@ -97,11 +104,56 @@ class Incoming:
         return msgspec.json.encode(fields)
 
 
-def _first_of(messages: msgspec.Raw | None) -> list[msgspec.Raw]:
-    """The first message, where a list of them begins with instructions."""
-    if messages is None:
-        return []
+_NAMES: Final[dict[type, str]] = {str: "text", bool: "true or false", int: "a whole number", dict: "an object"}
+
+
+def _fields_of(body: bytes) -> dict[str, msgspec.Raw]:
+    """The top level of a body. Of a name that comes twice the last counts, here and for the upstream."""
     try:
-        return msgspec.json.decode(messages, type=list[msgspec.Raw])[:1]
+        if not body.isascii():
+            body.decode()  # what is raw is passed on unread, and must be text all the same
+        return _FIELDS.decode(body)
+    except UnicodeDecodeError:
+        raise Refused("input.malformed", "the body is not UTF-8") from None
     except msgspec.DecodeError:
-        return []
+        pass
+    try:  # halves of surrogate pairs, which JavaScript writes as escapes, are read by the slower one
+        values = json.loads(body) if b"\\u" in body else None
+        if isinstance(values, dict):
+            return {
+                str(name): msgspec.Raw(json.dumps(value, allow_nan=False).encode()) for name, value in values.items()
+            }
+    except (ValueError, RecursionError):
+        pass
+    raise Refused("input.malformed", "the body is not a JSON object")
+
+
+def _text_bytes(body: bytes) -> int:
+    """Size of a body without its data: strings of thousands of ASCII characters without a space or an escape."""
+    if len(body) < limits.DATA_BYTES:
+        return len(body)
+    data = [
+        len(part)
+        for part in body.split(b'"')
+        if len(part) >= limits.DATA_BYTES and part.isascii() and b" " not in part and b"\\" not in part
+    ]
+    return len(body) - sum(data) + len(data) * limits.IMAGE_TEXT_BYTES
+
+
+def _instructions(messages: msgspec.Raw | None) -> Iterator[bytes]:
+    """The messages of instructions with which a conversation begins."""
+    if messages is None:
+        return
+    try:
+        for raw in msgspec.json.decode(messages, type=list[msgspec.Raw])[: limits.INSTRUCTION_MESSAGES]:
+            if msgspec.json.decode(raw, type=_Message).role not in _INSTRUCTING:
+                return
+            yield bytes(raw)
+    except msgspec.DecodeError:
+        return
+
+
+class _Message(msgspec.Struct):
+    """Of a message, who says it."""
+
+    role: str = ""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import Final
 
+from holdfast.gateway.agent_models import AGENT
 from holdfast.gateway.port import Caller
 from holdfast.gateway.settings import Shape
 from holdfast.gateway.upstreams import Upstreams
 from holdfast.providers.encoder import dumps
 
-AGENT: Final = "agent/"
-"""What the name of an agent begins with where a model is named."""
+
+def may_ask(caller: Caller, model: str) -> bool:
+    """Whether a key may ask for a model."""
+    return any(pattern in ("*", model) or fnmatch.fnmatchcase(model, pattern) for pattern in caller.models)
 
 
 def listing(upstreams: Upstreams, caller: Caller, shape: Shape) -> bytes:
@@ -20,7 +22,7 @@ def listing(upstreams: Upstreams, caller: Caller, shape: Shape) -> bytes:
         name: state.upstream.catalogue
         for state in upstreams.states
         for name in state.upstream.listed
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in caller.models)
+        if may_ask(caller, name)
     }
     names |= {f"{AGENT}{agent}": "holdfast" for agent in sorted(caller.agents - {"*"})}
     if shape == "anthropic":

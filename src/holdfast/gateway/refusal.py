@@ -33,12 +33,12 @@ def kind(wire: Wire | None, status: int) -> str:
 
 def body(wire: Wire | None, error: HoldfastError, request_id: str) -> bytes:
     """The error as an answer of its wire."""
-    told: dict[str, Any] = {"type": kind(wire, error.row.status), "message": error.text}
+    fields: dict[str, Any] = {"type": kind(wire, error.row.status), "message": error.text}
     if wire is MESSAGES:
         return dumps(
-            {"type": "error", "error": {**told, "details": {"error_code": error.code}}, "request_id": request_id}
+            {"type": "error", "error": {**fields, "details": {"error_code": error.code}}, "request_id": request_id}
         )
-    return dumps({"error": {"message": told["message"], "type": told["type"], "param": None, "code": error.code}})
+    return dumps({"error": {**fields, "param": None, "code": error.code}})
 
 
 def headers(error: HoldfastError) -> list[tuple[bytes, bytes]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final, Protocol
 
 import aiohttp
 
@@ -14,13 +14,26 @@ from holdfast.gateway.settings import Shape, Upstream
 from holdfast.gateway.wires import Wire
 from holdfast.protocol import limits
 
-RETRIED: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-"""Statuses after which the same request may succeed, there or elsewhere."""
+_SAFE: Final = re.compile(r"[\t -~]{1,1024}")
 _PASSED: Final[tuple[str, ...]] = (
     "anthropic-version", "anthropic-beta", "anthropic-dangerous-direct-browser-access", "openai-beta", "idempotency-key",
     "accept-language",
 )  # fmt: skip
 """What of a caller's headers goes on. Everything else stays: keys and cookies are the gateway's business."""
+
+
+class Sending(Protocol):
+    """Hears how far a request has come."""
+
+    sent: bool
+
+
+class _Progress:
+    """One request on a connection."""
+
+    def __init__(self, sending: Sending) -> None:
+        self.sending = sending
+        self.reused = False
 
 
 class UpstreamState:
@@ -77,6 +90,7 @@ class Upstreams:
             skip_auto_headers=("User-Agent", "Accept"),
             read_bufsize=limits.UPSTREAM_READ_BYTES,
             trust_env=False,
+            trace_configs=[_tracing()],
         )
 
     async def stop(self) -> None:
@@ -98,17 +112,17 @@ class Upstreams:
         return {s.upstream.shape for s in self.states if s.upstream.serves(model) is not None}
 
     async def ask(
-        self, state: UpstreamState, wire: Wire, body: bytes, headers: dict[str, str], call: str
+        self, state: UpstreamState, wire: Wire, body: bytes, headers: dict[str, str], call: str, sending: Sending
     ) -> aiohttp.ClientResponse:
         """Send a request and wait for the head of its answer.
 
         Raises:
-            Unavailable: ``upstream.unreachable``, ``upstream.key``; ``timeout`` when no answer began in time.
+            Unavailable: ``upstream.unreachable``, ``upstream.key``; ``timeout`` when no connection came about in time.
         """
         upstream = state.upstream
         assert self._http is not None, "it is started before anybody is served"
         secret = await state.secret.value()
-        sent = {name: headers[name] for name in _PASSED if name in headers}
+        sent = {name: value for name in _PASSED if (value := headers.get(name)) and _SAFE.fullmatch(value)}
         sent["content-type"] = "application/json"
         sent["accept"] = "text/event-stream" if wire.streams else "application/json"
         sent["accept-encoding"] = "identity"
@@ -119,17 +133,43 @@ class Upstreams:
         timeout = aiohttp.ClientTimeout(
             total=None, connect=None, sock_connect=upstream.connect_s, sock_read=upstream.idle_s
         )
-        try:
-            async with asyncio.timeout(upstream.first_s):
+        address = f"{_base(upstream)}{wire.upstream}"
+        for _ in range(limits.STALE_CONNECTIONS):
+            progress = _Progress(sending)
+            try:
                 return await self._http.post(
-                    f"{_base(upstream)}{wire.upstream}", data=body, headers=sent, timeout=timeout, allow_redirects=False
+                    address, data=body, headers=sent, timeout=timeout, allow_redirects=False, trace_request_ctx=progress
                 )
-        except TimeoutError:
-            raise Unavailable("timeout", f"upstream {upstream.name!r} did not answer in time") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(
-                "upstream.unreachable", f"upstream {upstream.name!r} cannot be asked: {type(error).__name__}"
-            ) from None
+            except TimeoutError:
+                raise Unavailable("timeout", f"upstream {upstream.name!r} did not answer in time") from None
+            except (aiohttp.ClientError, OSError) as error:
+                if progress.reused and isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
+                    sending.sent = False  # it had closed the connection before: what nobody read costs nothing
+                    continue
+                raise _unreachable(upstream, error) from None
+        raise _unreachable(upstream, ConnectionResetError())
+
+
+def _unreachable(upstream: Upstream, error: Exception) -> Unavailable:
+    return Unavailable("upstream.unreachable", f"upstream {upstream.name!r} cannot be asked: {type(error).__name__}")
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Tells each request whether its connection was kept from another one, and when it was sent."""
+
+    def context(trace_request_ctx: Any = None) -> Any:
+        return trace_request_ctx
+
+    async def reuse(session: aiohttp.ClientSession, progress: Any, params: Any) -> None:
+        progress.reused = True
+
+    async def sent(session: aiohttp.ClientSession, progress: Any, params: Any) -> None:
+        progress.sending.sent = True
+
+    config = aiohttp.TraceConfig(trace_config_ctx_factory=context)  # type: ignore[arg-type]
+    config.on_connection_reuseconn.append(reuse)
+    config.on_request_headers_sent.append(sent)
+    return config
 
 
 def _base(upstream: Upstream) -> str:

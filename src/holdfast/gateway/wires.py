@@ -41,6 +41,8 @@ UNMETERED: Final[dict[str, str]] = {
     "/v1/audio": "speech and transcription",
     "/v1/videos": "videos",
     "/v1/batches": "batches",
+    "/v1/responses": "stored responses",
+    "/v1/chat/completions": "stored chat completions",
     "/v1/messages/batches": "batches",
     "/v1/messages/count_tokens": "counting of tokens",
     "/v1/files": "files",
@@ -57,13 +59,27 @@ UNMETERED: Final[dict[str, str]] = {
     "/v1/conversations": "conversations",
     "/v1/evals": "evaluations",
     "/v1/skills": "skills",
+    "/v1/organization": "the provider's administration",
+    "/v1/organizations": "the provider's administration",
+    "/v1/graders": "graders",
+    "/v1/engines": "the legacy completions",
+    "/v1/embed": "another provider's embeddings",
+    "/v1/rerank": "ranking",
+    "/v1/rerankings": "ranking",
+    "/v1/ocr": "reading of documents",
+    "/v1/fim": "completion in the middle",
+    "/v1/chat": "chat on another wire",
+    "/v1/models": "anything about models but their list",
+    "/v1beta": "Gemini's wire",
+    "/v2": "another provider's wire",
+    "/openai": "Azure's paths",
+    "/model": "Bedrock's wire",
+    "/api": "another server's wire",
 }
 """What providers have beside it, by the beginning of its path: an unmetered path would be a hole in every budget."""
 
 
 def unmetered(path: str) -> str:
-    """What a path is that is not metered; empty for one that nobody knows."""
-    for prefix, what in UNMETERED.items():
-        if f"{path}/".startswith(f"{prefix}/"):
-            return what
-    return ""
+    """What a path is that is not metered; empty for one that nobody knows. The longest beginning says it best."""
+    found = [prefix for prefix in UNMETERED if f"{path}/".startswith(f"{prefix}/")]
+    return UNMETERED[max(found, key=len)] if found else ""

@@ -68,7 +68,7 @@ class ImportBatch(msgspec.Struct, frozen=True, kw_only=True):
         id: of the import.
         use: see ``Use``.
         content: SHA-256 of the file, by which a second import of it is recognised.
-        format: name of its format (``imports/formats.py``).
+        format: name of its format (``imports/formats.py``); ``family``: ``use`` for what was used, ``seats`` for seats.
         name: what the file was called.
         provider: whose report it is.
         by: who imported it.
@@ -85,6 +85,7 @@ class ImportBatch(msgspec.Struct, frozen=True, kw_only=True):
     use: Use
     content: str
     format: str
+    family: str
     name: str
     provider: str
     by: str

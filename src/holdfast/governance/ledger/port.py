@@ -88,11 +88,11 @@ class Placement(Protocol):
 class OrganisationTree(Protocol):
     """The organisation's tree, in memory (``organisation``)."""
 
-    def resolve(self, labels: Mapping[str, str], at_ms: int) -> Placement:
+    def resolve(self, labels: Mapping[str, str], at_ms: int, tenant: str = "default", /) -> Placement:
         """Whose labels say that it is, at that time."""
 
-    def zone(self) -> ZoneInfo:
-        """The time zone of its days and months."""
+    def zone(self, tenant: str = "default", at_ms: int | None = None, /) -> ZoneInfo:
+        """The time zone of a tenant's days and months at that time; None for now."""
 
 
 class WallClock(Protocol):

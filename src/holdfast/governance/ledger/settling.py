@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 from msgspec.structs import replace
 
+from holdfast.errors import Refused
 from holdfast.gateway.port import Opening, Outcome, Served
 from holdfast.governance.ledger import dates, estimate
 from holdfast.governance.ledger.model import Basis, Row
@@ -53,8 +54,8 @@ def billed_of(opening: Opening, served: Served) -> Sequence[tuple[BilledAttempt,
 
 def placed(row: Row, labels: Mapping[str, str], organisation: OrganisationTree) -> Row:
     """The row with whose it is, and its dates."""
-    whose = organisation.resolve(labels, row.at_ms)
-    day = dates.day_of(row.at_ms, organisation.zone())
+    whose = organisation.resolve(labels, row.at_ms, row.tenant)
+    day = dates.day_of(row.at_ms, organisation.zone(row.tenant, row.at_ms))
     return replace(
         row, organisation=whose.organisation, team=whose.team, workflow=whose.workflow, cost_centre=whose.cost_centre,
         usage=whose.usage, person=whose.person, tags={**whose.tags, **row.tags}, day=day, month=dates.month_of(day),
@@ -66,9 +67,17 @@ def priced(row: Row, billed: BilledAttempt, prices: PriceList) -> Row:
     """The row with what it costs. An attempt that used nothing costs nothing, whatever its price would be."""
     if not any(billed.counts.values()):
         return replace(row, list_nano=0, contracted_nano=0, effective_nano=0, billed_nano=0)
-    cost = prices.price(
-        billed, provider=row.provider, upstream=row.upstream, asked=row.asked, at_ms=row.at_ms, workflow=row.workflow
-    )
+    try:
+        cost = prices.price(
+            billed,
+            provider=row.provider,
+            upstream=row.upstream,
+            asked=row.asked,
+            at_ms=row.at_ms,
+            workflow=row.workflow,
+        )
+    except Refused as error:  # counts that make no sense; it was served, so it is on record, and verify finds it
+        return replace(row, unpriced=(error.code,))
     return replace(
         row, list_nano=cost.list_nano, contracted_nano=cost.contracted_nano, effective_nano=cost.effective_nano,
         billed_nano=cost.billed_nano, price=cost.price, catalogue=cost.catalogue, card=cost.card, waiver=cost.waiver,

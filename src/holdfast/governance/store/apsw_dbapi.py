@@ -74,9 +74,17 @@ _MEANING: Final[dict[type[Exception], type[Error]]] = {
 }
 
 
+def result_of(error: BaseException | None) -> int:
+    """SQLite's extended result code (https://www.sqlite.org/rescode.html) of an error of APSW's or of these; 0 for others."""
+    if isinstance(error, Error):
+        return error.extended
+    result = getattr(error, "extendedresult", 0) or getattr(error, "result", 0)
+    return int(result or (apsw.SQLITE_FULL if isinstance(error, apsw.FullError) else 0))
+
+
 def _raise(error: apsw.Error) -> NoReturn:
     meaning = _MEANING.get(type(error), OperationalError)(str(error))
-    meaning.extended = int(getattr(error, "extendedresult", 0) or 0)
+    meaning.extended = result_of(error)
     raise meaning from error
 
 
@@ -171,12 +179,16 @@ class ApswConnection:
     Attributes:
         raw: APSW's own connection.
         isolation_level: None: nothing is begun by itself. The dialect looks at it.
+        lent: whoever uses it may neither commit nor roll back: its owner does.
+        deaf: both are heard and not done, while the owner puts SQLAlchemy's idea of the transaction right.
     """
 
     isolation_level: str | None = None
 
     def __init__(self, raw: apsw.Connection) -> None:
         self.raw = raw
+        self.lent = False
+        self.deaf = False
 
     def cursor(self) -> ApswCursor:
         """A new cursor."""
@@ -194,6 +206,10 @@ class ApswConnection:
         self._end("ROLLBACK")
 
     def _end(self, statement: str) -> None:
+        if self.deaf:
+            return
+        if self.lent:
+            raise ProgrammingError(f"{statement} is not for work of the store: its transaction is ended by the store")
         try:
             if self.raw.in_transaction:
                 self.raw.execute(statement)

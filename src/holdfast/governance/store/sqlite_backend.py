@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import apsw
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Insert, Table
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.engines.sqlite.gil_fairness import GilFairness
 from holdfast.engines.sqlite.lock import FileLock
+from holdfast.engines.sqlite.store import has_log
+from holdfast.engines.sqlite.watch import FileWatch
 from holdfast.errors import Unavailable
 from holdfast.governance import limits
+from holdfast.governance.store import facts
 from holdfast.governance.store.backend import Rows, StoreHealth, T, Work
-from holdfast.governance.store.sqlite_file import SqliteFile, close, raw
-from holdfast.governance.store.sqlite_writer import QueuedWork, SqliteWriter
-from holdfast.governance.store.tables import schema
+from holdfast.governance.store.group import QueuedWork, Statements, is_of_the_disk
+from holdfast.governance.store.sqlite_file import (
+    SqliteFile,
+    close,
+    is_marked_open,
+    make_durable,
+    mend,
+    raw,
+    transaction,
+    upgrade,
+)
+from holdfast.governance.store.sqlite_writer import SqliteWriter
+from holdfast.visible import logger
+
+log = logger(__name__)
 
 
 class SqliteBackend:
@@ -29,12 +44,18 @@ class SqliteBackend:
         self._lock = lock
         self._writer: SqliteWriter | None = writer
         self._fairness = GilFairness()
+        self._statements = Statements()
         self._readers: SimpleQueue[Connection] = SimpleQueue()
         self._threads = ThreadPoolExecutor(limits.STORE_READERS, thread_name_prefix="holdfast-store-read")
 
     @classmethod
-    async def open(cls, path: str, vfs: str | None = None) -> SqliteBackend:
+    async def open(cls, path: str, note: str = "", vfs: str | None = None) -> SqliteBackend:
         """Own a file, make or upgrade its tables, start the threads.
+
+        Args:
+            path: the file, made when there is none.
+            note: what a second one who wants it is told of the owner, beside the process's id.
+            vfs: name of a registered SQLite VFS, for tests of failing disks.
 
         Raises:
             HoldfastError: ``engine.locked`` when another process has it, ``engine.version``, ``engine.corrupt``,
@@ -42,14 +63,17 @@ class SqliteBackend:
             Unavailable: ``disk.full``, ``store.unavailable``.
         """
         file = SqliteFile(path, vfs)
-        lock = FileLock(file.path)
+        lock = FileLock(file.path, note)
         lock.acquire()
+        watch = FileWatch(file.path)
+        watch.learn("", ".lock")
         try:
             connection = await asyncio.to_thread(_prepare, file)
         except BaseException:
             lock.release()
             raise
-        writer = SqliteWriter(file, connection, asyncio.get_running_loop())
+        watch.learn("-wal", "-shm")
+        writer = SqliteWriter(file, connection, watch, asyncio.get_running_loop())
         backend = cls(file, lock, writer)
         writer.start()
         return backend
@@ -62,13 +86,13 @@ class SqliteBackend:
     async def insert(self, table: Table, rows: Rows) -> None:
         """See ``Store.insert``."""
         if rows:
-            await self._submit(None, table, rows)
+            await self._submit(None, self._statements.insert(table, rows), rows)
 
-    async def _submit(self, work: Work[Any] | None, table: Table | None = None, rows: Rows = ()) -> Any:
+    async def _submit(self, work: Work[Any] | None, statement: Insert | None = None, rows: Rows = ()) -> Any:
         if self._writer is None:
             raise Unavailable("store.unavailable", "the store is closed")
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._writer.submit(QueuedWork(done, work, table, rows))
+        self._writer.submit(QueuedWork(done, work, statement, rows))
         with self._fairness:
             return await done
 
@@ -80,14 +104,21 @@ class SqliteBackend:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, work)
 
     def _read(self, work: Work[T]) -> T:
-        connection = self._readers.get_nowait() if self._readers.qsize() else self._file.connect(write=False)
+        try:
+            connection = self._readers.get_nowait()
+        except Empty:
+            connection = self._file.connect(write=False)
         database = raw(connection)
         try:
             database.execute("BEGIN")
             return work(connection)
         except (apsw.Error, DBAPIError) as error:
-            raise Unavailable("store.unavailable", f"cannot read {self._file.path}: {error}") from error
+            if not is_of_the_disk(error):
+                raise
+            reason = getattr(error, "orig", error)
+            raise Unavailable("store.unavailable", f"cannot read {self._file.path}: {reason}") from error
         finally:
+            mend(connection)
             if database.in_transaction:
                 database.execute("ROLLBACK")
             self._readers.put(connection)
@@ -112,12 +143,21 @@ class SqliteBackend:
 
 
 def _prepare(file: SqliteFile) -> Connection:
+    had_log = has_log(file.path)
     connection = file.connect(write=True)
     database = raw(connection)
     try:
-        database.execute("BEGIN IMMEDIATE")
-        schema.prepare(connection)
-        database.execute("COMMIT")
+        upgrade(connection)
+        if not had_log and is_marked_open(database):
+            log.error(
+                "%s-wal is gone, and the owner before this did not close: what was committed last is lost", file.path
+            )
+            with transaction(database):
+                facts.renew(connection)  # so that the session log, which may say more, is not taken for its own
+        make_durable(database)
+    except apsw.Error as error:
+        close(connection)
+        raise file.explain(error, "open") from error
     except BaseException:
         close(connection)
         raise

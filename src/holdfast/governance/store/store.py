@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from sqlalchemy import Table
 
+from holdfast.governance.store import facts
 from holdfast.governance.store.address import FileAddress, parse
 from holdfast.governance.store.backend import Backend, Rows, StoreHealth, T, Work
 from holdfast.governance.store.postgres_backend import PostgresBackend
@@ -21,12 +24,14 @@ class Store:
     Attributes:
         now_ms: the time, Unix milliseconds, for rows that say when.
         where: the address without what is secret in it.
+        id: of this life of the store; another one after a restore, or when what was committed last was lost.
     """
 
-    def __init__(self, backend: Backend, where: str, now_ms: Callable[[], int]) -> None:
+    def __init__(self, backend: Backend, where: str, now_ms: Callable[[], int], ident: str) -> None:
         self._backend = backend
         self.where = where
         self.now_ms = now_ms
+        self.id = ident
 
     @classmethod
     async def open(cls, url: str, now_ms: Callable[[], int], *, vfs: str | None = None) -> Store:
@@ -42,9 +47,18 @@ class Store:
             Unavailable: ``store.unavailable``, ``disk.full``.
         """
         address = parse(url)
+        backend: Backend
         if isinstance(address, FileAddress):
-            return cls(await SqliteBackend.open(address.path, vfs), address.where, now_ms)
-        return cls(await PostgresBackend.open(address.url), address.where, now_ms)
+            began = datetime.fromtimestamp(now_ms() / 1_000, UTC).isoformat(timespec="seconds")
+            note = f"on {socket.gethostname()} since {began}"
+            backend = await SqliteBackend.open(address.path, note, vfs)
+        else:
+            backend = await PostgresBackend.open(address.url)
+        try:
+            return cls(backend, address.where, now_ms, await backend.write(facts.identity))
+        except BaseException:
+            await backend.close()
+            raise
 
     async def write(self, work: Work[T]) -> T:
         """Do work in one transaction; answers its result when that is durable.

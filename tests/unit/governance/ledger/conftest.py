@@ -69,12 +69,12 @@ class Place:
 class FlatOrganisation:
     """One organisation in Berlin; labels say whose everything is."""
 
-    def resolve(self, labels: Mapping[str, str], at_ms: int) -> Place:
+    def resolve(self, labels: Mapping[str, str], at_ms: int, tenant: str = "default") -> Place:
         one = {"organisation": "acme", "workflow": "unassigned"} | dict(labels)
         names = ("organisation", "team", "workflow", "cost_centre", "usage", "user")
         return Place(*(one.get(name, "") for name in names), tags={})
 
-    def zone(self) -> ZoneInfo:
+    def zone(self, tenant: str = "default", at_ms: int | None = None) -> ZoneInfo:
         return ZoneInfo("Europe/Berlin")
 
 

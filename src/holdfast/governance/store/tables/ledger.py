@@ -1,13 +1,12 @@
-"""The ledger's tables. Rows, bill lines, closed periods and allocations only ever grow: the database itself refuses more.
-
-``GUARDS`` are the triggers that hold that; a migration that makes these tables runs them too.
+"""The ledger's tables. Rows, closed periods, allocations and gaps only ever grow: triggers of the database, which the steps
+of its migration make, refuse everything else, and refuse rows for a month that is closed.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import DDL, BigInteger, Boolean, Column, Index, Integer, Table, Text, UniqueConstraint, event
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, UniqueConstraint
 
 from holdfast.governance.store.tables.base import metadata
 from holdfast.governance.store.types import Json
@@ -109,7 +108,7 @@ ledger_batches: Final = Table(
     "ledger_batches",
     metadata,
     Column("id", Text, primary_key=True),
-    *map(_text, ("tenant", "use", "content", "format", "name", "provider", "by")),
+    *map(_text, ("tenant", "use", "content", "format", "family", "name", "provider", "by")),
     Column("at_ms", BigInteger, nullable=False),
     Column("lines", BigInteger, nullable=False),
     Column("total_nano", BigInteger, nullable=False),
@@ -165,66 +164,3 @@ ledger_allocations: Final = Table(
     UniqueConstraint("tenant", "period", "name"),
 )
 """Shared costs and how each was divided: ``shares`` is nano-USD by value of ``dimension``."""
-
-_KEPT: Final = (ledger_rows, ledger_periods, ledger_allocations, ledger_gaps)
-_BY_PERIOD: Final = (ledger_rows, ledger_allocations)
-
-
-def _sqlite(table: Table) -> tuple[str, ...]:
-    name = table.name
-    guards = [
-        f"CREATE TRIGGER {name}_no_{verb} BEFORE {verb} ON {name} BEGIN"
-        f" SELECT RAISE(ABORT, 'ledger.append_only: {name} takes no {verb}'); END"
-        for verb in ("update", "delete")
-    ]
-    if table is ledger_rows:  # INSERT OR REPLACE deletes without asking the trigger above
-        guards.append(
-            f"CREATE TRIGGER {name}_once BEFORE INSERT ON {name} WHEN EXISTS"
-            f" (SELECT 1 FROM {name} r WHERE r.id = NEW.id) BEGIN SELECT RAISE(IGNORE); END"
-        )
-    if table in _BY_PERIOD:
-        guards.append(
-            f"CREATE TRIGGER {name}_closed BEFORE INSERT ON {name} WHEN EXISTS"
-            f" (SELECT 1 FROM ledger_periods p WHERE p.tenant = NEW.tenant AND p.period = NEW.period) BEGIN"
-            f" SELECT RAISE(ABORT, 'ledger.period_closed'); END"
-        )
-    return tuple(guards)
-
-
-_FUNCTIONS: Final = (
-    "CREATE OR REPLACE FUNCTION ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-    " RAISE EXCEPTION 'ledger.append_only: % takes no %', TG_TABLE_NAME, TG_OP; END $$",
-    # A volatile function sees what was committed while its statement waited for the lock of the table: a close that
-    # takes that lock is seen by every row that comes after it.
-    "CREATE OR REPLACE FUNCTION ledger_period_open() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-    " IF EXISTS (SELECT 1 FROM ledger_periods p WHERE p.tenant = NEW.tenant AND p.period = NEW.period)"
-    " THEN RAISE EXCEPTION 'ledger.period_closed'; END IF; RETURN NEW; END $$",
-)
-
-
-def _postgresql(table: Table) -> tuple[str, ...]:
-    name = table.name
-    guards = [
-        f"CREATE TRIGGER {name}_kept BEFORE UPDATE OR DELETE ON {name}"
-        f" FOR EACH ROW EXECUTE FUNCTION ledger_append_only()",
-        f"CREATE TRIGGER {name}_whole BEFORE TRUNCATE ON {name}"
-        f" FOR EACH STATEMENT EXECUTE FUNCTION ledger_append_only()",
-    ]
-    if table in _BY_PERIOD:
-        guards.append(
-            f"CREATE TRIGGER {name}_closed BEFORE INSERT ON {name} FOR EACH ROW EXECUTE FUNCTION ledger_period_open()"
-        )
-    return (*_FUNCTIONS, *guards)
-
-
-GUARDS: Final = {
-    "sqlite": tuple(statement for table in _KEPT for statement in _sqlite(table)),
-    "postgresql": tuple(statement for table in _KEPT for statement in _postgresql(table)),
-}
-"""Statements by dialect for a migration, to be run after all tables of this module are there."""
-
-for _table in _KEPT:
-    for _dialect, _guards in (("sqlite", _sqlite(_table)), ("postgresql", _postgresql(_table))):
-        for _guard in _guards:
-            _ddl = DDL(_guard.replace("%", "%%"))  # type: ignore[no-untyped-call]
-            event.listen(_table, "after_create", _ddl.execute_if(dialect=_dialect))
