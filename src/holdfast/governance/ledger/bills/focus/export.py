@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any, Final
@@ -20,9 +21,10 @@ from holdfast.errors import Refused
 from holdfast.governance.ledger.bills.amounts import NANO, decimal, divide
 from holdfast.governance.ledger.bills.focus.columns import COLUMNS, METERS, OWN, UNITS, VERSIONS, Version
 from holdfast.governance.ledger.bills.focus.price_levels import PriceLevels
+from holdfast.governance.ledger.figures import csv_cell
 from holdfast.governance.ledger.model import Row
 
-DAY_MS: Final = 86_400_000
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _NAMES: Final = {
     "anthropic": "Anthropic",
     "openai": "OpenAI",
@@ -240,5 +242,7 @@ def _json(value: dict[str, str]) -> str:
 
 def _line(cells: Iterable[str]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
+    csv.writer(text, lineterminator="\n").writerow(
+        [cell if _NUMBER.fullmatch(cell) else csv_cell(cell) for cell in cells]
+    )
     return text.getvalue()
