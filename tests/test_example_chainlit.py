@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
 import os
 import socket
@@ -44,13 +45,20 @@ def python() -> Path:
     locked = FOLDER / "requirements.txt"
     mark = hashlib.sha256(locked.read_bytes() + sys.version.encode()).hexdigest()[:12]
     room = ROOT / "build" / f"chainlit-{mark}"
+    room.parent.mkdir(exist_ok=True)
+    with open(room.parent / "chainlit.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # workers share the tests of this file
+        _install(room, locked)
+    return room / "bin" / "python"
+
+
+def _install(room: Path, locked: Path) -> None:
     if not (room / ".installed").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", room], check=True)
         pip = [sys.executable, "-m", "pip", "--python", room / "bin" / "python", "--disable-pip-version-check"]
         install = ["install", "--quiet", "--no-compile", "--no-deps", "--require-hashes", "-r", locked]
         subprocess.run([*pip, *install], check=True)
         (room / ".installed").touch()
-    return room / "bin" / "python"
 
 
 @contextlib.asynccontextmanager

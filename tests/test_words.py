@@ -41,7 +41,13 @@ SAME_NAME: dict[str, str] = {
     "Store": "what a session log stands in, and what the governance half stands in",
 }
 """Public classes of one name in several files of ``src/holdfast``, each with its reason."""
-ALLOWED: dict[tuple[str, str], str] = {}
+ALLOWED: dict[tuple[str, str], str] = {
+    (
+        "src/holdfast/governance/pricing/book.py",
+        "asked",
+    ): "the model that was asked for, as a row of the ledger calls it",
+    ("src/holdfast/governance/pricing/service.py", "asked"): "the same, handed on",
+}
 """``(path, name)`` of a binding that stays, with its reason: a name that others type, say."""
 
 RESERVED = (

@@ -1,7 +1,4 @@
-"""Recorded provider streams, and a provider's server that plays them in pieces.
-
-The recordings stand beside the checkout in ``../shared/data/provider-streams`` and are not part of it.
-"""
+"""Recorded provider streams, and a provider's server that plays them in pieces."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ import contextlib
 import json
 import random
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -19,15 +15,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-FOLDER = Path(__file__).parents[3] / "shared" / "data" / "provider-streams"
+from tests.recorded_streams import exchanges
+
 APIS = {"openai.chat": "/chat/completions", "openai.responses": "/responses", "anthropic.messages": "/v1/messages"}
 
 
 def recordings(api: str) -> list[dict[str, Any]]:
     """Every recorded stream of an API that this project can be held to."""
-    read = (json.loads(path.read_text()) for path in sorted(FOLDER.rglob("*.json")))
     framings = ("sse", "chunk-lines")
-    return [r for r in read if r.get("streaming") and r.get("api") == api and r.get("framing") in framings]
+    return [r for r in exchanges() if r.get("streaming") and r.get("api") == api and r.get("framing") in framings]
 
 
 def events(recording: dict[str, Any]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import pytest
 from holdfast.agents.adapters import anthropic_messages, openai_chat, openai_responses
 from holdfast.agents.adapters.answer import ModelAnswer
 from holdfast.agents.run import RunContext
-from tests.adapters.replay import FOLDER, Provider, body_of, events, framed, recordings, refusal
+from tests.adapters.replay import Provider, body_of, events, framed, recordings, refusal
 from tests.adapters.workshop import Workshop, answers, ended, items, logged, seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
@@ -127,7 +127,6 @@ def cited(events: Any) -> set[str]:
     return set().union(*map(cited, events.values()))
 
 
-@pytest.mark.skipif(not FOLDER.is_dir(), reason="the recorded streams are not beside this checkout")
 @pytest.mark.parametrize(("api", "least"), [("openai.chat", 30), ("openai.responses", 20), ("anthropic.messages", 20)])
 async def test_every_recorded_stream_is_in_the_session(
     bench: Workshop, provider: Provider, api: str, least: int

@@ -80,7 +80,8 @@ class SlowEngine(MemoryEngine):
         """The process dies. Returns the engine the next process opens: what was durable, and nothing else."""
         self.crashed = True
         after = SlowEngine(self.random.randrange(1 << 30), commit_s=self.commit_s, read_s=self.read_s)
-        after._sessions, after._feed, after._facts = self._sessions, self._feed, self._facts
+        after._hold(self._sessions)
+        after._feed, after._facts = self._feed, self._facts
         after.originals = self.originals
         after.failures = self.failures
         return after

@@ -121,11 +121,18 @@ class MemoryEngine:
     def restore(self, copy: bytes) -> None:
         """Put a copy back, every session in a new life; whoever uses this object opens it anew."""
         rows = msgspec.msgpack.decode(copy, type=list[tuple[str, str, _Session]])
-        self._sessions = {Key(tenant, name): session for tenant, name, session in rows}
+        self._hold({Key(tenant, name): session for tenant, name, session in rows})
         for session in self._sessions.values():
             life = secrets.token_hex(ids.LATER_LIFE_BYTES)
             session.head = msgspec.structs.replace(session.head, incarnation=life)
         self._feed.epoch = secrets.token_hex(6)
+
+    def _hold(self, sessions: dict[Key, _Session]) -> None:
+        """These sessions and no others, found by tenant and name."""
+        self._sessions = sessions
+        self._names = {}
+        for tenant, name in sorted(sessions):
+            self._names.setdefault(tenant, []).append(name)
 
     async def open(self) -> None:
         """Nothing to open."""

@@ -93,6 +93,8 @@ class Call(msgspec.Struct, frozen=True):
         input_bytes: size of what goes to the model, for an estimate where the provider says nothing.
         output_limit: the most output tokens it asks for; None when it does not say.
         session, run: of which run it is a part, if any; ``attempt`` of that run.
+        facts: what helps to find waste: ``prompt``, a hash of its instructions and tools; ``retry``, which try of the
+            caller's own it is.
     """
 
     id: str
@@ -105,6 +107,7 @@ class Call(msgspec.Struct, frozen=True):
     session: str = ""
     run: str = ""
     attempt: int = 0
+    facts: dict[str, str] = {}
 
 
 class Opening(msgspec.Struct, frozen=True):

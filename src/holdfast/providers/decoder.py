@@ -10,8 +10,8 @@ import msgspec
 from holdfast.errors import Refused
 from holdfast.protocol import limits
 from holdfast.protocol.bounds import check_nesting
-from holdfast.protocol.codec import parse
 from holdfast.providers.errors import MalformedStream
+from holdfast.providers.events import speaks_of, value_of
 from holdfast.providers.fields import Fields, word
 from holdfast.providers.pieces import CONTROL, AnswerEnd, AnswerFailure, Piece
 from holdfast.providers.sse import SseParser
@@ -81,13 +81,8 @@ class StreamDecoder:
         return pieces + self._ends(self._rest())
 
     def _has_control(self, block: bytes) -> bool:
-        """Whether there may be a ``CONTROL`` piece in events: as fast as bytes are searched."""
-        for name in self.control:
-            if found := block.count(name):
-                nulls = block.count(name + b":null") + block.count(name + b": null")
-                if found > nulls:
-                    return True
-        return False
+        """Whether there may be a ``CONTROL`` piece in events."""
+        return speaks_of(block, self.control)
 
     def _pieces(self, events: list[bytes]) -> list[Piece]:
         pieces: list[Piece] = []
@@ -158,17 +153,4 @@ def _values(events: list[bytes]) -> Iterator[Any]:
             yield from values
             return
     for data in events:
-        yield _DONE if data == _DONE else _value(data.replace(b"\n", b" "))
-
-
-def _value(data: bytes) -> Any:
-    try:
-        check_nesting(data, max_depth=limits.PROVIDER_DEPTH)
-        return _JSON.decode(data)
-    except (Refused, RecursionError):
-        raise MalformedStream("an event of the provider's stream is nested too deeply") from None
-    except ValueError:
-        try:  # halves of surrogate pairs, and bytes that are not UTF-8, which become U+FFFD
-            return parse(data.decode("utf-8", "replace"), limits.PROVIDER_DEPTH)
-        except ValueError:
-            raise MalformedStream("an event of the provider's stream is not JSON") from None
+        yield _DONE if data == _DONE else value_of(data.replace(b"\n", b" "))

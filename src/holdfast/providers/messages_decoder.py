@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
+from holdfast.providers.billing.anthropic_messages import merged_usage
 from holdfast.providers.decoder import StreamDecoder, bounded, failure
 from holdfast.providers.fields import Fields, mapping, mappings, number, text, word
 from holdfast.providers.pieces import (
@@ -81,10 +82,10 @@ class MessagesDecoder(StreamDecoder):
         self._read_usage(message, pieces)
 
     def _read_usage(self, fields: Fields, pieces: list[Piece]) -> None:
-        """Either of the two events may have any of the counts; each that comes replaces the one before."""
+        """Either of the two events may have any of the counts."""
         usage = mapping(fields, "usage")
         if usage:
-            self._reported = {**self._reported, **{name: v for name, v in usage.items() if v is not None}}
+            self._reported = merged_usage(self._reported, usage)
             self.usage = messages_usage(self._reported)
             pieces.append(self.usage)
 

@@ -38,6 +38,8 @@ class SseParser:
         """
         if self.error is not None:
             return []
+        if wanted is not None and self._is_whole(data) and not wanted(data):
+            return []
         data = self._newlines(data)
         searched = max(0, len(self._buffer) - 1)
         self._buffer += data
@@ -56,6 +58,11 @@ class SseParser:
         block = bytes(self._buffer).strip(b"\n")
         self._buffer.clear()
         return self._events(block, None) if block and self.error is None else []
+
+    def _is_whole(self, data: bytes) -> bool:
+        """Whether a read has whole events and nothing else, as most have."""
+        idle = self._started and not self._buffer and not self._return
+        return idle and data.endswith(_BLANK) and len(data) <= self._max
 
     def _newlines(self, data: bytes) -> bytes:
         """The bytes with every end of a line as one newline."""

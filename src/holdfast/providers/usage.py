@@ -12,6 +12,10 @@ from typing import Any
 
 import msgspec
 
+from holdfast.providers.billing.anthropic_messages import messages_split
+from holdfast.providers.billing.counting import Split, joined
+from holdfast.providers.billing.openai_counts import CHAT, RESPONSES, openai_split
+
 Counts = dict[str, Any]
 _LIVES = ("5m", "1h")
 
@@ -26,7 +30,8 @@ class TokenUsage(msgspec.Struct, frozen=True):
         output: all output that is billed, reasoning included.
         reasoning: the part of it that nobody sees.
         tier: the service tier that served the answer, which decides the price.
-        odd: how the provider's counts contradict each other; empty when they do not. No class is negative all the same.
+        odd: how the provider's counts contradict each other, or what of them is no count; empty when nothing is. No class
+            is negative all the same.
         reported: what the provider said, in its own form: for further classes, and to be written again. ``tool_usage`` of
             Responses, which stands beside the usage there, is in it.
     """
@@ -86,70 +91,32 @@ def _flat(counts: Counts, prefix: str) -> Iterator[tuple[str, int]]:
 
 def chat_usage(reported: Counts, tier: str = "") -> TokenUsage:
     """The usage of a chat completion; xAI counts its reasoning beside the output, which its total shows."""
-    prompt, output, total = (_count(reported, f"{name}_tokens") for name in ("prompt", "completion", "total"))
-    inside, within = _inner(reported, "prompt_tokens_details"), _inner(reported, "completion_tokens_details")
-    read = _first(_count(inside, "cached_tokens"), _count(reported, "prompt_cache_hit_tokens"))
-    read = _first(read, _count(reported, "cached_tokens"))
-    reasoning = _count(within, "reasoning_tokens")
-    if reasoning and total is not None and total == (prompt or 0) + (output or 0) + reasoning:
-        output = (output or 0) + reasoning
-    return _usage(prompt, read, _count(inside, "cache_write_tokens"), output, reasoning, tier, reported)
+    return _summed(openai_split(reported, CHAT), tier, reported)
 
 
 def responses_usage(reported: Counts, tier: str = "") -> TokenUsage:
     """The usage of a response."""
-    inside, within = _inner(reported, "input_tokens_details"), _inner(reported, "output_tokens_details")
-    return _usage(
-        _count(reported, "input_tokens"), _count(inside, "cached_tokens"), _count(inside, "cache_write_tokens"),
-        _count(reported, "output_tokens"), _count(within, "reasoning_tokens"), tier, reported,
-    )  # fmt: skip
+    return _summed(openai_split(reported, RESPONSES), tier, reported)
 
 
 def messages_usage(reported: Counts) -> TokenUsage:
     """The usage of a message of Anthropic's, from all that its events said of it together."""
     tier = reported.get("service_tier")
-    output = _count(reported, "output_tokens")
-    reasoning = _count(_inner(reported, "output_tokens_details"), "thinking_tokens")
+    return _summed(messages_split(reported), tier if isinstance(tier, str) else "", reported)
+
+
+def _summed(split: Split, tier: str, reported: Counts) -> TokenUsage:
+    """The classes that people are shown, from those that are billed (``billing/``, where all counting is done)."""
     return TokenUsage(
-        _count(reported, "input_tokens"), _count(reported, "cache_read_input_tokens"),
-        _count(reported, "cache_creation_input_tokens"), output, reasoning, tier if isinstance(tier, str) else "",
-        _oddity(0, 0, output, reasoning), reported,
+        _sum(split, "input"), _sum(split, "cache_read"), _sum(split, "cache_write"),
+        split.total_output, split.counts.get("reasoning"), tier, joined(split.odd), reported,
     )  # fmt: skip
 
 
-def _usage(
-    total: int | None, read: int | None, write: int | None, output: int | None, reasoning: int | None, tier: str,
-    reported: Counts,
-) -> TokenUsage:  # fmt: skip
-    cached = (read or 0) + (write or 0)
-    plain = max(0, total - cached) if total is not None else None
-    odd = _oddity(total, cached, output, reasoning)
-    return TokenUsage(plain, read, write, output, reasoning, tier, odd, reported)
-
-
-def _oddity(total: int | None, cached: int, output: int | None, reasoning: int | None) -> str:
-    if total is not None and cached > total:
-        return "more input was cached than there was"
-    if output is not None and (reasoning or 0) > output:
-        return "more reasoning than output"
-    return ""
-
-
-def _count(counts: Counts, name: str) -> int | None:
-    """A count, where the provider named one that can be."""
-    value = counts.get(name)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _inner(counts: Counts, name: str) -> Counts:
-    value = counts.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _first(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one
+def _sum(split: Split, kind: str) -> int | None:
+    """The sum of all classes of a kind, sounds, images and lifetimes included; None where none was named."""
+    counts = [count for name, count in split.counts.items() if name == kind or name.startswith(f"{kind}_")]
+    return sum(counts) if counts else None
 
 
 # --- and back

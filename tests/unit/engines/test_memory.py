@@ -1,4 +1,4 @@
-"""The planted failures of the memory engine."""
+"""The planted failures of the memory engine, and a copy of it that is put back."""
 
 from __future__ import annotations
 
@@ -28,3 +28,12 @@ async def test_planted_failures_come_once_and_in_order(outcome: str, code: str, 
     assert len((await engine.feed("", 9)).notices) == (left == 2)
     await add(engine, left)
     assert await tail(engine) == left + 1
+
+
+async def test_a_copy_put_into_a_new_engine_is_found_by_name_and_by_what_waits() -> None:
+    engine = MemoryEngine()
+    await engine.create(KEY, "i1", 1, Index(queued=("writer",)))
+    other = MemoryEngine()
+    other.restore(engine.backup())
+    assert [row.head.key for row in (await other.list(KEY.tenant, limit=9)).rows] == [KEY]
+    assert list((await other.queued(KEY.tenant, "writer")).keys) == [KEY]

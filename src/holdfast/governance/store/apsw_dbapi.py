@@ -180,6 +180,7 @@ class ApswConnection:
         raw: APSW's own connection.
         isolation_level: None: nothing is begun by itself. The dialect looks at it.
         lent: whoever uses it may neither commit nor roll back: its owner does.
+        deaf: both are heard and not done, while the owner puts SQLAlchemy's idea of the transaction right.
     """
 
     isolation_level: str | None = None
@@ -187,6 +188,7 @@ class ApswConnection:
     def __init__(self, raw: apsw.Connection) -> None:
         self.raw = raw
         self.lent = False
+        self.deaf = False
 
     def cursor(self) -> ApswCursor:
         """A new cursor."""
@@ -204,6 +206,8 @@ class ApswConnection:
         self._end("ROLLBACK")
 
     def _end(self, statement: str) -> None:
+        if self.deaf:
+            return
         if self.lent:
             raise ProgrammingError(f"{statement} is not for work of the store: its transaction is ended by the store")
         try:

@@ -51,6 +51,8 @@ class Checkpoints:
                     break
                 before = copied
             self._finish()
+        except apsw.BusyError:
+            pass  # the writer does it already
         except (apsw.Error, HoldfastError) as error:  # the log keeps what was not copied; a commit will tell as well
             log.warning("the store's log could not be copied into %s: %s", self._file.path, error)
             connection, self._connection = self._connection, None

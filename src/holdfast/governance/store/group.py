@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.governance.store.apsw_dbapi import result_of
 from holdfast.governance.store.backend import Rows, Work
-from holdfast.governance.store.sqlite_file import raw
+from holdfast.governance.store.sqlite_file import mend, raw
 
 
 class QueuedWork(NamedTuple):
@@ -73,7 +73,7 @@ def apply(connection: Connection, group: Sequence[QueuedWork]) -> list[Outcome]:
         apsw.Error: the same.
     """
     outcomes: list[Outcome] = []
-    for run in _runs(group):
+    for run in runs(group):
         if len(run) > 1:
             statement, rows = run[0].statement, [row for piece in run for row in piece.rows]
             inserted = _apply(connection, QueuedWork(run[0].done, None, statement, rows))
@@ -85,7 +85,7 @@ def apply(connection: Connection, group: Sequence[QueuedWork]) -> list[Outcome]:
     return outcomes
 
 
-def _runs(group: Sequence[QueuedWork]) -> Iterator[list[QueuedWork]]:
+def runs(group: Sequence[QueuedWork]) -> Iterator[list[QueuedWork]]:
     """Pieces that can go in together: rows for one table, with the same columns, that came in a row."""
     run: list[QueuedWork] = []
     for piece in group:
@@ -115,6 +115,7 @@ def _apply(connection: Connection, piece: QueuedWork) -> Outcome:
     except BaseException as error:
         if not database.in_transaction or is_of_the_disk(error):  # SQLite itself may have rolled back all of it
             raise GroupLost(error) from error
+        mend(connection)
         database.execute("ROLLBACK TO piece")
         database.execute("RELEASE piece")
         return Outcome(piece, error=error)

@@ -13,14 +13,27 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.engines.sqlite.gil_fairness import GilFairness
 from holdfast.engines.sqlite.lock import FileLock
+from holdfast.engines.sqlite.store import has_log
 from holdfast.engines.sqlite.watch import FileWatch
-from holdfast.errors import HoldfastError, Unavailable
+from holdfast.errors import Unavailable
 from holdfast.governance import limits
-from holdfast.governance.store import schema
+from holdfast.governance.store import facts
 from holdfast.governance.store.backend import Rows, StoreHealth, T, Work
 from holdfast.governance.store.group import QueuedWork, Statements, is_of_the_disk
-from holdfast.governance.store.sqlite_file import SqliteFile, close, raw
-from holdfast.governance.store.sqlite_writer import SqliteWriter, make_durable
+from holdfast.governance.store.sqlite_file import (
+    SqliteFile,
+    close,
+    is_marked_open,
+    make_durable,
+    mend,
+    raw,
+    transaction,
+    upgrade,
+)
+from holdfast.governance.store.sqlite_writer import SqliteWriter
+from holdfast.visible import logger
+
+log = logger(__name__)
 
 
 class SqliteBackend:
@@ -105,6 +118,7 @@ class SqliteBackend:
             reason = getattr(error, "orig", error)
             raise Unavailable("store.unavailable", f"cannot read {self._file.path}: {reason}") from error
         finally:
+            mend(connection)
             if database.in_transaction:
                 database.execute("ROLLBACK")
             self._readers.put(connection)
@@ -129,16 +143,17 @@ class SqliteBackend:
 
 
 def _prepare(file: SqliteFile) -> Connection:
+    had_log = has_log(file.path)
     connection = file.connect(write=True)
     database = raw(connection)
     try:
-        database.pragma("foreign_keys", False)  # a step may make a table anew that others point to
-        database.execute("BEGIN IMMEDIATE")
-        schema.prepare(connection)
-        if broken := database.execute("PRAGMA foreign_key_check").fetchall():
-            raise HoldfastError("engine.corrupt", f"{file.path}: {len(broken)} rows point to rows that are not there")
-        database.execute("COMMIT")
-        database.pragma("foreign_keys", True)
+        upgrade(connection)
+        if not had_log and is_marked_open(database):
+            log.error(
+                "%s-wal is gone, and the owner before this did not close: what was committed last is lost", file.path
+            )
+            with transaction(database):
+                facts.renew(connection)  # so that the session log, which may say more, is not taken for its own
         make_durable(database)
     except apsw.Error as error:
         close(connection)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Final
 
 import apsw
@@ -12,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.engines.sqlite.schema import check_library
 from holdfast.errors import CHECK_THE_PATH, HoldfastError, Unavailable
 from holdfast.governance import limits
-from holdfast.governance.store import apsw_dbapi
+from holdfast.governance.store import apsw_dbapi, schema
 from holdfast.visible import logger
 
 log = logger(__name__)
@@ -108,6 +110,73 @@ class SqliteFile:
 def raw(connection: Connection) -> apsw.Connection:
     """APSW's connection beneath one of SQLAlchemy."""
     return _face(connection).raw
+
+
+@contextlib.contextmanager
+def transaction(database: apsw.Connection) -> Iterator[None]:
+    """A transaction of the owner's own, undone when something is raised in it."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the tables to this version, all or nothing.
+
+    Raises:
+        HoldfastError: ``engine.version``, ``engine.corrupt``.
+    """
+    database = raw(connection)
+    database.pragma("foreign_keys", False)  # a step may make a table anew that others point to
+    with transaction(database):
+        schema.prepare(connection)
+        if broken := database.execute("PRAGMA foreign_key_check").fetchall():
+            raise HoldfastError("engine.corrupt", f"{len(broken)} rows of the store point to rows that are not there")
+    database.pragma("foreign_keys", True)
+
+
+def make_durable(database: apsw.Connection) -> None:
+    """Bring to the disk what a killed process may have left unsynced in the log; prove that syncing works, and mark the
+    file as open: what is committed from now on stands in the log first.
+
+    Raises:
+        apsw.Error: it does not work.
+    """
+    try:
+        database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except (apsw.BusyError, apsw.FullError):
+        pass  # a reader, or no room: the commit below syncs the log as a whole
+    database.pragma("user_version", (database.pragma("user_version") + 1) | 1)
+    try:
+        database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)  # the mark must stand in the file itself
+    except (apsw.BusyError, apsw.FullError):
+        pass  # then a log that is lost is not noticed
+
+
+def mark_closed(database: apsw.Connection) -> None:
+    """Nothing is written any more: from the next checkpoint on the file is complete in itself."""
+    database.pragma("user_version", (database.pragma("user_version") + 1) & ~1)
+
+
+def is_marked_open(database: apsw.Connection) -> bool:
+    """Whether an owner has, or had at its end, the file open: without the log beside it, it may not be complete."""
+    return bool(database.pragma("user_version") & 1)
+
+
+def mend(connection: Connection) -> None:
+    """After work that tried to end the transaction: SQLAlchemy takes it for ended, or broken, and SQLite's goes on."""
+    transaction = connection.get_transaction()
+    if transaction is None or not transaction.is_active:
+        face = _face(connection)
+        face.deaf = True
+        connection.rollback()
+        connection.begin()
+        face.deaf = False
 
 
 def close(connection: Connection) -> None:

@@ -22,7 +22,7 @@ from holdfast.governance import limits
 from holdfast.governance.store.apsw_dbapi import result_of
 from holdfast.governance.store.checkpoints import Checkpoints
 from holdfast.governance.store.group import GroupLost, Outcome, QueuedWork, apply
-from holdfast.governance.store.sqlite_file import SqliteFile, close, raw
+from holdfast.governance.store.sqlite_file import SqliteFile, close, make_durable, mark_closed, raw
 from holdfast.visible import logger
 
 log = logger(__name__)
@@ -73,6 +73,7 @@ class SqliteWriter:
         if self._connection is not None:
             try:
                 if not self._watch.describe_loss():
+                    mark_closed(raw(self._connection))
                     raw(self._connection).wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             except apsw.Error:
                 pass  # the log keeps what could not be copied; the next opening recovers it
@@ -152,6 +153,8 @@ class SqliteWriter:
     def _finish_checkpoint(self, database: apsw.Connection) -> None:
         try:
             database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.BusyError:
+            pass  # the other thread is at it again
         except apsw.Error as error:
             log.warning("the store's log could not be copied into %s: %s", self._file.path, error)
 
@@ -211,19 +214,6 @@ class SqliteWriter:
             self._loop.call_soon_threadsafe(_resolve, outcomes)
         except RuntimeError:
             pass  # the loop is closed: nobody waits any more
-
-
-def make_durable(database: apsw.Connection) -> None:
-    """Bring to the disk what a killed process may have left unsynced in the log, and prove that syncing works.
-
-    Raises:
-        apsw.Error: it does not.
-    """
-    try:
-        database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    except (apsw.BusyError, apsw.FullError):
-        pass  # a reader, or no room: the commit below syncs the log as a whole
-    database.pragma("user_version", database.pragma("user_version") ^ 1)
 
 
 def _resolve(outcomes: Sequence[Outcome]) -> None:

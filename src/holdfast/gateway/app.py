@@ -1,0 +1,293 @@
+"""The gateway as an ASGI application: who calls, what is asked, and the way to an answer. It assembles and routes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from starlette.types import Receive, Scope, Send
+
+from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.gateway.agent_models import AGENT, AgentModels
+from holdfast.gateway.answers import Answer, Answers
+from holdfast.gateway.exchange import Exchange
+from holdfast.gateway.incoming import Incoming
+from holdfast.gateway.model_runs import ModelRuns
+from holdfast.gateway.models import listing, may_ask
+from holdfast.gateway.port import Call, Caller, Keys, Meter, Served, Stranger
+from holdfast.gateway.relay import CallerStalled
+from holdfast.gateway.sessions import LocalSessions, RemoteSessions, SessionClients, session_of
+from holdfast.gateway.settings import GatewaySettings, Shape
+from holdfast.gateway.upstreams import Upstreams
+from holdfast.gateway.websockets import drop_connection, refuse_websocket
+from holdfast.gateway.wires import MODELS, WIRES, Wire, unmetered
+from holdfast.protocol import limits
+from holdfast.protocol.bounds import too_large
+from holdfast.visible import logger
+
+log = logger("holdfast.gateway")
+_NAMES: Final = ("authorization", "x-api-key", "api-key")
+
+
+class Gateway:
+    """A model gateway.
+
+    Args:
+        keys: who calls.
+        meter: what is spent.
+        now_ms: Unix ms.
+        monotonic: seconds that only grow, for health and keys.
+        sessions: where the sessions are that calls may name; None where there are none.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        keys: Keys,
+        meter: Meter,
+        *,
+        now_ms: Callable[[], int],
+        monotonic: Callable[[], float],
+        sessions: LocalSessions | RemoteSessions | None = None,
+    ) -> None:
+        self.settings = settings
+        self.upstreams = Upstreams(settings.upstreams, monotonic)
+        self._keys = keys
+        self._meter = meter
+        self._now_ms = now_ms
+        self._clients = SessionClients(sessions) if sessions is not None else None
+        self._runs = ModelRuns(self._clients) if self._clients is not None else None
+        self._agents = AgentModels(self._clients) if self._clients is not None else None
+        self._calls: Counter[str] = Counter()
+        self._bodies = 0
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Open connections."""
+        await self.upstreams.start()
+        if self._runs is not None:
+            await self._runs.start()
+
+    async def stop(self) -> None:
+        """Wait until everything that was served is on record."""
+        if self._runs is not None:
+            await self._runs.stop()
+        if self._clients is not None:
+            await self._clients.close()
+        while self._settling:
+            await asyncio.wait(set(self._settling))
+        await self.upstreams.stop()
+
+    # --- ASGI
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "websocket":
+            await refuse_websocket(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        path = scope["path"]
+        wire = WIRES.get(path)
+        answer = Answers(wire, send)
+        ident = f"c-{secrets.token_hex(10)}"
+        try:
+            headers = _headers(scope)
+            caller = self._caller(scope, headers, path)
+            if path == MODELS and scope["method"] == "GET":
+                shape: Shape = "anthropic" if "anthropic-version" in headers else "openai"
+                await answer.whole(
+                    200, [(b"content-type", b"application/json")], listing(self.upstreams, caller, shape)
+                )
+            elif wire is None or scope["method"] != "POST":
+                raise _no_route(path)
+            else:
+                await self._serve(wire, caller, headers, ident, receive, answer)
+        except HoldfastError as error:
+            if not answer.started:
+                await answer.refuse(error, ident)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except CallerStalled:
+            drop_connection(scope)
+        except Exception:
+            log.exception("call %s failed", ident)
+            if answer.started:
+                raise
+            await answer.refuse(Unavailable("server.internal"), ident)
+
+    def _caller(self, scope: Scope, headers: dict[str, str], path: str) -> Caller:
+        secret = _secret(headers)
+        try:
+            if not secret:
+                raise Refused("key.required")
+            if len(secret) > limits.KEY_CHARS:
+                raise Refused("key.unknown")
+            return self._keys.identify(secret)
+        except Refused as error:
+            if error.code in ("key.required", "key.unknown"):
+                fingerprint = hashlib.sha256(secret.encode()).hexdigest()[:16] if secret else ""
+                client = scope.get("client") or ("", 0)
+                agent = headers.get("user-agent", "")[: limits.STRANGER_CHARS]
+                self._keys.note(
+                    Stranger(fingerprint, str(client[0]), agent, path[: limits.STRANGER_CHARS], self._now_ms())
+                )
+            raise
+
+    async def _serve(
+        self, wire: Wire, caller: Caller, headers: dict[str, str], ident: str, receive: Receive, answer: Answers
+    ) -> None:
+        if self._calls[caller.key] >= limits.KEY_CALLS or self._calls.total() >= limits.GATEWAY_CALLS:
+            raise Unavailable("server.busy", "there are as many calls at a time as may be")
+        self._calls[caller.key] += 1
+        held = 0
+        try:
+            body, held = await self._body(headers, receive)
+            incoming = Incoming(wire, body, headers)
+            await self._answer(incoming, caller, ident, receive, answer.of(incoming))
+        finally:
+            self._bodies -= held
+            self._calls[caller.key] -= 1
+            if not self._calls[caller.key]:
+                del self._calls[caller.key]
+
+    async def _answer(self, incoming: Incoming, caller: Caller, ident: str, receive: Receive, answer: Answer) -> None:
+        if incoming.model.startswith(AGENT):
+            await self._answer_as_agent(incoming, caller, ident, receive, answer)
+            return
+        if not may_ask(caller, incoming.model):
+            raise Refused("key.denied", f"the key may not ask model {incoming.model!r:.200}")
+        call = Call(
+            ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes, incoming.output_limit,
+            session=session_of(caller, incoming.headers), facts=_facts(incoming),
+        )  # fmt: skip
+        if call.session:
+            await self._answer_as_run(incoming, call, receive, answer)
+            return
+        exchange = self._exchange(incoming, call, answer, self._settle)
+        async with watched(receive, lambda: exchange.leave("caller.left")):
+            await exchange.run()
+
+    def _exchange(self, incoming: Incoming, call: Call, answer: Answer, keep: Callable[[Served], None]) -> Exchange:
+        return Exchange(self.upstreams, self._meter, incoming, call, answer, self._now_ms, keep)
+
+    async def _answer_as_run(self, incoming: Incoming, call: Call, receive: Receive, answer: Answer) -> None:
+        """The call is a run: its caller may leave."""
+        if self._runs is None:
+            raise Refused(
+                "config.invalid", "this gateway reaches no sessions", fix="Leave the session out, or set sessions_url."
+            )
+
+        def begin(named: Call, recording: Answer, hear: Callable[[Served], None]) -> Exchange:
+            def keep(served: Served) -> None:
+                hear(served)
+                self._settle(served)
+
+            return self._exchange(incoming, named, recording, keep)
+
+        waiting = await self._runs.answer(incoming, call, answer, begin)
+        async with watched(receive, lambda: waiting.leave("caller.left")):
+            await waiting.finished
+
+    async def _answer_as_agent(
+        self, incoming: Incoming, caller: Caller, ident: str, receive: Receive, answer: Answer
+    ) -> None:
+        if self._agents is None:
+            raise Refused("config.invalid", "this gateway reaches no sessions, so no agents", fix="Set sessions_url.")
+        giving = asyncio.ensure_future(self._agents.answer(incoming, caller, ident, answer, self._now_ms() // 1_000))
+        async with watched(receive, giving.cancel):
+            try:
+                await giving
+            except asyncio.CancelledError:
+                if not giving.cancelled():
+                    raise
+
+    async def _body(self, headers: dict[str, str], receive: Receive) -> tuple[bytes, int]:
+        """The body, and how much memory it holds until the call is over."""
+        declared = headers.get("content-length", "")
+        expected = int(declared) if declared.isdigit() else 0
+        if expected > limits.GATEWAY_BODY_BYTES:
+            raise too_large("body", limits.GATEWAY_BODY_BYTES, "bytes")
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(limits.BODY_S + expected / limits.BODY_BYTES_PER_S):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Refused("input.malformed", "the caller left before its body was there")
+                    part = message.get("body", b"")
+                    size += len(part)
+                    self._bodies += len(part)
+                    if size > limits.GATEWAY_BODY_BYTES:
+                        raise too_large("body", limits.GATEWAY_BODY_BYTES, "bytes")
+                    if self._bodies > limits.GATEWAY_BODIES_BYTES:
+                        raise Unavailable("server.busy", "requests hold as much memory as they may")
+                    parts.append(part)
+                    if not message.get("more_body"):
+                        return b"".join(parts), size
+        except TimeoutError:
+            self._bodies -= size
+            raise Unavailable("timeout", "the body did not arrive in time") from None
+        except BaseException:
+            self._bodies -= size
+            raise
+
+    def _settle(self, served: Served) -> None:
+        task = asyncio.ensure_future(self._meter.settle(served))
+        self._settling.add(task)
+        task.add_done_callback(self._settled)
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._settling.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("what was served could not be put on record: %s", error)
+
+
+@contextlib.asynccontextmanager
+async def watched(receive: Receive, left: Callable[[], object]) -> AsyncIterator[None]:
+    """While it lasts, ``left`` is called once the caller has gone."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left()
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin1"): value.decode("latin1") for name, value in scope["headers"]}
+
+
+def _secret(headers: dict[str, str]) -> str:
+    for name in _NAMES:
+        if found := headers.get(name):
+            return found[7:].strip() if name == "authorization" and found[:7].lower() == "bearer " else found.strip()
+    return ""
+
+
+def _no_route(path: str) -> Refused:
+    what = unmetered(path)
+    if what:
+        return Refused("call.unmetered", f"{path:.200} ({what}) is not metered yet, so it is not served")
+    if path in WIRES or path == MODELS:
+        return Refused("route.method", f"{path} does not take this method")
+    return Refused("call.unmetered", f"{path:.200} is no path of this gateway")
+
+
+def _facts(incoming: Incoming) -> dict[str, str]:
+    """What helps to find waste later: which prompt, and which try of the caller's own."""
+    facts: dict[str, Any] = {
+        "prompt": incoming.prompt_hash,
+        "retry": incoming.headers.get("x-stainless-retry-count", ""),
+    }
+    return {name: value[:32] for name, value in facts.items() if value and value != "0"}

@@ -1,0 +1,270 @@
+"""An answer as far as it went on: what was seen of it, whether it has ended, and how to end it where it stands.
+
+Its events are kept as they come and read only when somebody has to know: an answer that ends as it should is never decoded.
+Of a long one, what its end does not need is dropped: texts are counted, and those that the end repeats are joined.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.errors import HoldfastError
+from holdfast.gateway import refusal
+from holdfast.gateway.estimates import output_tokens, tokens_of_request
+from holdfast.gateway.whole_events import BLANK
+from holdfast.gateway.wires import CHAT, MESSAGES, RESPONSES, Wire
+from holdfast.protocol import limits
+from holdfast.providers.billing.model import OUTPUT, BilledAttempt
+from holdfast.providers.decoder import StreamDecoder, failure
+from holdfast.providers.dialects import STREAM_DIALECTS
+from holdfast.providers.errors import MalformedStream
+from holdfast.providers.pieces import AnswerFailure, AnswerFinish, Piece
+from holdfast.providers.responses_decoder import ResponsesDecoder
+from holdfast.providers.responses_encoder import ResponsesEncoder
+from holdfast.providers.sse import SseParser, server_sent
+from holdfast.providers.usage import TokenUsage
+
+_LAST: Final[dict[str, tuple[bytes, ...]]] = {
+    RESPONSES.name: (b"response.completed", b"response.incomplete", b"response.failed", b"response.cancelled"),
+    MESSAGES.name: (b"message_stop",),
+}
+"""The types of the events that end a stream."""
+_CLOSING: Final[dict[str, bytes]] = {
+    CHAT.name: server_sent(b"[DONE]"),
+    MESSAGES.name: server_sent(b'{"type":"message_stop"}', "message_stop"),
+}
+"""The end of a stream that says nothing but that it is one."""
+_TEXT = rb'"[ ]?:[ ]?"([^"\\]*(?:\\.[^"\\]*)*)"'
+_CONTENT: Final[dict[str, re.Pattern[bytes]]] = {
+    CHAT.name: re.compile(rb'"(?:content|reasoning_content|reasoning|refusal|arguments)' + _TEXT, re.DOTALL),
+    RESPONSES.name: re.compile(rb'"delta' + _TEXT, re.DOTALL),
+    MESSAGES.name: re.compile(rb'"(?:text|thinking|partial_json)' + _TEXT, re.DOTALL),
+}
+"""Texts that were generated, still escaped."""
+_PARTS: Final = re.compile(rb'"text' + _TEXT, re.DOTALL)
+_PIECE: Final[dict[str, tuple[bytes, ...]]] = {
+    RESPONSES.name: (b'.delta"',),
+    MESSAGES.name: (b'"content_block_delta"',),
+}
+
+
+class FollowedStream:
+    """One stream of a wire.
+
+    Attributes:
+        failure: how the provider itself gave up in the middle of it; None while it has not.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._waiting: list[bytes] = []
+        self._waiting_size = 0
+        self._remaining: list[bytes] = []  # of what was condensed
+        self._remaining_size = 0
+        self._text_bytes = 0
+        self._newest = b""
+        self.failure: AnswerFailure | None = None
+
+    def add(self, events: bytes) -> bytes:
+        """More of the stream: whole events. Returns what stands before the provider's own failure, which is all of it where
+        there is none."""
+        if b'"error"' in events:
+            events = self._before_failure(events)
+        self._newest = events
+        self._waiting.append(events)
+        self._waiting_size += len(events)
+        if self._waiting_size > limits.FOLLOWED_BYTES:
+            self._condense()
+        return events
+
+    def _before_failure(self, events: bytes) -> bytes:
+        nulls = events.count(b'"error":null') + events.count(b'"error": null')
+        if events.count(b'"error"') == nulls:
+            return events
+        begin = 0
+        for found in BLANK.finditer(events):
+            event = events[begin : found.end()]
+            if b'"error"' in event:
+                fields = _fields(b"".join(SseParser().feed(event)))
+                if fields.get("type") == "error" or fields.get("error"):
+                    self.failure = failure(fields)
+                    return events[:begin]
+            begin = found.end()
+        return events
+
+    # --- how it ended
+    def is_whole(self) -> bool:
+        """Whether the dialect's own end has come."""
+        last = self._newest.rstrip(b"\r\n")
+        line = last[max(last.rfind(b"\n"), last.rfind(b"\r")) + 1 :]
+        if self._wire is CHAT:
+            return line == b"data: [DONE]" or line == b"data:[DONE]" or self._done_before()
+        if not line.startswith(b"data:"):
+            return False
+        try:
+            kind = msgspec.json.decode(line[5:], type=_Typed).type.encode()
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            kind = str(_fields(line[5:]).get("type")).encode("utf-8", "replace")
+        return kind in _LAST[self._wire.name]
+
+    def _done_before(self) -> bool:
+        """Something came after the end, in the same read."""
+        return re.search(rb"^data: ?\[DONE\]\r?$", self._newest, re.MULTILINE) is not None
+
+    def closing(self) -> bytes:
+        """What is missing of the end of an answer that has said why it stopped; empty where it was cut."""
+        pieces = self._read(STREAM_DIALECTS[self._wire.name].decoder())
+        return _CLOSING.get(self._wire.name, b"") if any(isinstance(piece, AnswerFinish) for piece in pieces) else b""
+
+    # --- what was seen
+    @property
+    def text_bytes(self) -> int:
+        """Size of the content that was seen, about: in UTF-8, without the escapes of JSON."""
+        return self._text_bytes + self._count(b"".join(self._waiting))
+
+    def _count(self, events: bytes) -> int:
+        texts = _CONTENT[self._wire.name].findall(events)
+        if self._wire is CHAT and b'"content":[' in events:  # in typed parts, as Mistral has it
+            texts += _PARTS.findall(events)
+        text = b"".join(texts)
+        wide = text.count(b"\\u")
+        return len(text) - wide * 4 - (text.count(b"\\") - wide)
+
+    def _condense(self) -> None:
+        """Keep of what is waiting only what its end needs."""
+        events = b"".join(self._waiting)
+        self._text_bytes += self._count(events)
+        self._waiting, self._waiting_size = [], 0
+        if self._wire is CHAT:  # its end repeats nothing but the head, which every chunk has
+            remaining = [] if self._remaining else [_first_of(events)]
+        else:
+            remaining = _without_pieces(self._wire, SseParser().feed(events))
+        self._remaining += remaining
+        self._remaining_size += sum(map(len, remaining))
+        if self._remaining_size > limits.COLLECTED_BYTES:
+            self._remaining, self._remaining_size = [], 0
+
+    def _read(self, decoder: StreamDecoder) -> list[Piece]:
+        """The pieces of all that is there, as far as they can be read."""
+        pieces: list[Piece] = []
+        with contextlib.suppress(MalformedStream):
+            pieces += decoder.feed(b"".join([*self._remaining, *self._waiting]))
+            pieces += decoder.close()
+        return pieces
+
+    # --- what comes of it
+    def estimate(self, input_bytes: int, reported: tuple[BilledAttempt, ...]) -> BilledAttempt:
+        """What was used at least: the input that was sent and the output that was seen. What the provider had said of
+        either before it was cut counts instead."""
+        return estimated(input_bytes, self.text_bytes, reported)
+
+    def ending(self, error: HoldfastError, used: BilledAttempt) -> bytes:
+        """The bytes that end it here, legally in its dialect: what is open is closed, the usage is told, and the error:
+        the provider's own, where it gave up."""
+        dialect = STREAM_DIALECTS[self._wire.name]
+        decoder, encoder = dialect.decoder(), dialect.encoder(native=True)
+        encoder.follow(self._read(decoder))
+        if isinstance(decoder, ResponsesDecoder) and isinstance(encoder, ResponsesEncoder):
+            encoder.sequence = decoder.sequence + 1
+        failed = self.failure or refusal.failure(self._wire, error)
+        return encoder.encode([_usage_of(used), failed])
+
+
+def estimated(input_bytes: int, output_bytes: int, reported: tuple[BilledAttempt, ...]) -> BilledAttempt:
+    """An attempt whose provider did not get to say all of it."""
+    newest = reported[-1] if reported else BilledAttempt(reported=False)
+    counts, provider_input, provider_output = dict(newest.counts), newest.provider_input, newest.provider_output
+    if not newest.total_input:
+        counts["input"], provider_input = tokens_of_request(input_bytes), None
+    if (seen := output_tokens(output_bytes)) > newest.total_output:
+        counts = {name: count for name, count in counts.items() if name not in OUTPUT}
+        counts["output"], provider_output = seen, None
+    counts.setdefault("output", 0)
+    return msgspec.structs.replace(
+        newest,
+        counts=counts,
+        reported=False,
+        final=False,
+        provider_input=provider_input,
+        provider_output=provider_output,
+    )
+
+
+def _usage_of(used: BilledAttempt) -> TokenUsage:
+    """As the encoders take it, which know three classes of input."""
+    counts = used.counts
+    read = [count for name, count in counts.items() if name.startswith("cache_read")]
+    write = [count for name, count in counts.items() if name.startswith("cache_write")]
+    plain = used.total_input - sum(read) - sum(write)
+    return TokenUsage(
+        plain, sum(read) if read else None, sum(write) if write else None, used.total_output, counts.get("reasoning"),
+        used.tier,
+    )  # fmt: skip
+
+
+class _Typed(msgspec.Struct):
+    type: str = ""
+
+
+class _Delta(msgspec.Struct):
+    """A piece of a text in Responses: where it belongs, and the piece."""
+
+    type: str
+    delta: str
+    sequence_number: int = 0
+    item_id: str = ""
+    output_index: int = 0
+    content_index: int | None = None
+    summary_index: int | None = None
+
+
+def _without_pieces(wire: Wire, events: list[bytes]) -> list[bytes]:
+    """Events without the pieces of texts. Responses repeats its texts at its end, so there pieces become one a text."""
+    marks = _PIECE[wire.name]
+    remaining: list[bytes] = []
+    texts: dict[tuple[Any, ...], list[_Delta]] = {}
+    for data in events:
+        if not any(mark in data[:200] for mark in marks):
+            remaining += [*_joined(texts), server_sent(data.replace(b"\n", b" "))]
+            texts = {}
+        elif wire is RESPONSES:
+            try:
+                delta = msgspec.json.decode(data, type=_Delta)
+            except msgspec.DecodeError:
+                continue
+            key = (delta.type, delta.item_id, delta.output_index, delta.content_index, delta.summary_index)
+            texts.setdefault(key, []).append(delta)
+    return [*remaining, *_joined(texts)]
+
+
+def _joined(texts: dict[tuple[Any, ...], list[_Delta]]) -> list[bytes]:
+    return [
+        server_sent(
+            msgspec.json.encode(msgspec.structs.replace(deltas[-1], delta="".join(each.delta for each in deltas)))
+        )
+        for deltas in texts.values()
+    ]
+
+
+def _first_of(events: bytes) -> bytes:
+    return b"".join(server_sent(data) for data in SseParser().feed(events)[:1])
+
+
+def _decoded(data: bytes) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError):
+            return None
+
+
+def _fields(data: bytes) -> dict[str, Any]:
+    value = _decoded(data)
+    return value if isinstance(value, dict) else {}

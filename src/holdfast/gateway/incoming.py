@@ -1,0 +1,159 @@
+"""A request of a caller: read within its bounds, understood as far as the gateway must, and written for an upstream.
+
+Of a body only its top level is read: messages, tools and images pass as the bytes they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.errors import Refused
+from holdfast.gateway.wires import CHAT, RESPONSES, Wire
+from holdfast.protocol import limits
+from holdfast.protocol.bounds import check_nesting
+
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_PROMPT: Final = ("system", "instructions", "tools")
+"""The part of a request that stays the same from call to call."""
+_INSTRUCTING: Final = ("system", "developer")
+
+
+class Incoming:
+    """What a caller asks of a model.
+
+    Attributes:
+        wire: which dialect.
+        model: which model.
+        streams: whether the caller wants a stream.
+        tells_usage: whether the caller of a chat completion asked for the chunk with the usage.
+        output_limit: the most output it asks for; None when it does not say.
+        headers: of the request, names in lower case.
+        text_bytes: size of what the model reads as text: images and files inside it count as a page of text each.
+    """
+
+    def __init__(self, wire: Wire, body: bytes, headers: Mapping[str, str]) -> None:
+        """Raises ``input.malformed``, ``input.too_deep``, and ``call.unmetered`` for what could not be billed."""
+        self.wire = wire
+        self.headers = dict(headers)
+        self.size = len(body)
+        check_nesting(body, what="body", max_depth=limits.PROVIDER_DEPTH)
+        self.fields = _fields_of(body)
+        self.text_bytes = _text_bytes(body)
+        self.model = self._value("model", str, "")
+        if not self.model or len(self.model) > limits.NAME_CHARS:
+            raise Refused("input.malformed", "the body names no model", fix="Name one in `model`.")
+        self.streams = bool(self._value("stream", bool, False))
+        options = self._value("stream_options", dict, {})
+        self.tells_usage = bool(options.get("include_usage")) or wire is not CHAT
+        self._options = options
+        self.output_limit = self._output_limit()
+        if wire is RESPONSES and self._value("background", bool, False):
+            raise Refused(
+                "call.unmetered", "`background` responses cannot be metered yet", fix="Leave out `background`."
+            )
+
+    def _output_limit(self) -> int | None:
+        for name in self.wire.limits:
+            found = self._value(name, int, None)
+            if found is not None:
+                if not 0 <= found <= limits.OUTPUT_LIMIT:
+                    raise Refused("input.number_range", f"`{name}` is no number of tokens")
+                return int(found)
+        return None
+
+    def _value(self, name: str, kind: type, default: Any) -> Any:
+        raw = self.fields.get(name)
+        if raw is None:
+            return default
+        try:
+            found = msgspec.json.decode(raw, type=kind | None)
+        except (msgspec.DecodeError, RecursionError):
+            raise Refused("input.malformed", f"`{name}` is not of its type", fix=f"Send {_NAMES[kind]}.") from None
+        return default if found is None else found
+
+    def value(self, name: str) -> Any:
+        """A field as plain values; None where there is none."""
+        raw = self.fields.get(name)
+        if raw is None:
+            return None
+        try:
+            return msgspec.json.decode(raw)
+        except msgspec.DecodeError:  # halves of surrogate pairs
+            return json.loads(bytes(raw))
+
+    @property
+    def prompt_hash(self) -> str:
+        """A short hash of its instructions and tools, by which calls with the same prompt are known; empty without any."""
+        parts = [bytes(raw) for name in _PROMPT if (raw := self.fields.get(name)) is not None]
+        if self.wire is CHAT:
+            parts += _instructions(self.fields.get("messages"))
+        return hashlib.blake2b(b"\0".join(parts), digest_size=8).hexdigest() if parts else ""
+
+    def body_for(self, model: str) -> bytes:
+        """The body for an upstream: always a stream that tells its usage, everything else as it came."""
+        fields: dict[str, Any] = {**self.fields, "model": model}
+        if self.wire.streams:
+            fields["stream"] = True
+            if self.wire is CHAT:
+                fields["stream_options"] = {**self._options, "include_usage": True}
+        return msgspec.json.encode(fields)
+
+
+_NAMES: Final[dict[type, str]] = {str: "text", bool: "true or false", int: "a whole number", dict: "an object"}
+
+
+def _fields_of(body: bytes) -> dict[str, msgspec.Raw]:
+    """The top level of a body. Of a name that comes twice the last counts, here and for the upstream."""
+    try:
+        if not body.isascii():
+            body.decode()  # what is raw is passed on unread, and must be text all the same
+        return _FIELDS.decode(body)
+    except UnicodeDecodeError:
+        raise Refused("input.malformed", "the body is not UTF-8") from None
+    except msgspec.DecodeError:
+        pass
+    try:  # halves of surrogate pairs, which JavaScript writes as escapes, are read by the slower one
+        values = json.loads(body) if b"\\u" in body else None
+        if isinstance(values, dict):
+            return {
+                str(name): msgspec.Raw(json.dumps(value, allow_nan=False).encode()) for name, value in values.items()
+            }
+    except (ValueError, RecursionError):
+        pass
+    raise Refused("input.malformed", "the body is not a JSON object")
+
+
+def _text_bytes(body: bytes) -> int:
+    """Size of a body without its data: strings of thousands of ASCII characters without a space or an escape."""
+    if len(body) < limits.DATA_BYTES:
+        return len(body)
+    data = [
+        len(part)
+        for part in body.split(b'"')
+        if len(part) >= limits.DATA_BYTES and part.isascii() and b" " not in part and b"\\" not in part
+    ]
+    return len(body) - sum(data) + len(data) * limits.IMAGE_TEXT_BYTES
+
+
+def _instructions(messages: msgspec.Raw | None) -> Iterator[bytes]:
+    """The messages of instructions with which a conversation begins."""
+    if messages is None:
+        return
+    try:
+        for raw in msgspec.json.decode(messages, type=list[msgspec.Raw])[: limits.INSTRUCTION_MESSAGES]:
+            if msgspec.json.decode(raw, type=_Message).role not in _INSTRUCTING:
+                return
+            yield bytes(raw)
+    except msgspec.DecodeError:
+        return
+
+
+class _Message(msgspec.Struct):
+    """Of a message, who says it."""
+
+    role: str = ""

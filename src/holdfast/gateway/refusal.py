@@ -1,0 +1,54 @@
+"""How each wire's clients hear what the gateway refuses, or cannot do: their own classes of errors, one code.
+
+Measured with the official clients: 402 is never retried; 429 and 5xx are, unless ``x-should-retry`` says no.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from holdfast.errors import HoldfastError
+from holdfast.gateway.wires import MESSAGES, Wire
+from holdfast.providers.encoder import dumps
+from holdfast.providers.pieces import AnswerFailure
+
+_ANTHROPIC: Final = {
+    400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
+    404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error", 503: "overloaded_error",
+    504: "timeout_error",
+}  # fmt: skip
+_OPENAI: Final = {
+    400: "invalid_request_error", 401: "authentication_error", 402: "insufficient_quota", 403: "permission_error",
+    404: "not_found_error", 413: "invalid_request_error", 429: "rate_limit_error",
+}  # fmt: skip
+
+
+def kind(wire: Wire | None, status: int) -> str:
+    """The class of errors a wire has for a status."""
+    if wire is MESSAGES:
+        return _ANTHROPIC.get(status, "api_error" if status >= 500 else "invalid_request_error")
+    return _OPENAI.get(status, "server_error" if status >= 500 else "invalid_request_error")
+
+
+def body(wire: Wire | None, error: HoldfastError, request_id: str) -> bytes:
+    """The error as an answer of its wire."""
+    fields: dict[str, Any] = {"type": kind(wire, error.row.status), "message": error.text}
+    if wire is MESSAGES:
+        return dumps(
+            {"type": "error", "error": {**fields, "details": {"error_code": error.code}}, "request_id": request_id}
+        )
+    return dumps({"error": {**fields, "param": None, "code": error.code}})
+
+
+def headers(error: HoldfastError) -> list[tuple[bytes, bytes]]:
+    """Whether and when to come again."""
+    if not error.row.retry:
+        return [(b"x-should-retry", b"false")]
+    wait = error.fields.get("retry_after_s", 1)
+    return [(b"retry-after", str(max(1, math.ceil(wait))).encode())]
+
+
+def failure(wire: Wire, error: HoldfastError) -> AnswerFailure:
+    """The error in the middle of a stream."""
+    return AnswerFailure(error.code, kind(wire, error.row.status), error.text)

@@ -1,0 +1,177 @@
+"""The upstreams of a gateway: which of them may be asked, how healthy they are, and one request to one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Protocol
+
+import aiohttp
+
+from holdfast.errors import Unavailable
+from holdfast.gateway.secrets import SecretReference
+from holdfast.gateway.settings import Shape, Upstream
+from holdfast.gateway.wires import Wire
+from holdfast.protocol import limits
+
+_SAFE: Final = re.compile(r"[\t -~]{1,1024}")
+_PASSED: Final[tuple[str, ...]] = (
+    "anthropic-version", "anthropic-beta", "anthropic-dangerous-direct-browser-access", "openai-beta", "idempotency-key",
+    "accept-language",
+)  # fmt: skip
+"""What of a caller's headers goes on. Everything else stays: keys and cookies are the gateway's business."""
+
+
+class Sending(Protocol):
+    """Hears how far a request has come."""
+
+    sent: bool
+
+
+class _Progress:
+    """One request on a connection."""
+
+    def __init__(self, sending: Sending) -> None:
+        self.sending = sending
+        self.reused = False
+
+
+class UpstreamState:
+    """One upstream, with what is known of it now.
+
+    Attributes:
+        failures: one after the other, since it last answered.
+        streams: requests under way.
+    """
+
+    def __init__(self, upstream: Upstream, monotonic: Callable[[], float]) -> None:
+        self.upstream = upstream
+        self.secret = SecretReference(upstream.key, monotonic)
+        self.failures = 0
+        self.streams = 0
+        self.errors = 0
+        self.requests = 0
+        self._monotonic = monotonic
+        self._resting_until = 0.0
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it is asked before others that rest."""
+        return self._monotonic() >= self._resting_until
+
+    def answered(self) -> None:
+        """It did what it should, or refused what is the caller's fault."""
+        self.failures = 0
+        self._resting_until = 0.0
+
+    def failed(self) -> None:
+        """It did not. After a few failures it rests, longer each time."""
+        self.errors += 1
+        self.failures += 1
+        over = self.failures - limits.UPSTREAM_FAILURES
+        if over >= 0:
+            rest = min(limits.UPSTREAM_REST_S * 2 ** min(over, 10), limits.UPSTREAM_REST_MAX_S)
+            self._resting_until = self._monotonic() + rest
+
+
+class Upstreams:
+    """All upstreams of a gateway, in the order of their preference."""
+
+    def __init__(self, upstreams: Sequence[Upstream], monotonic: Callable[[], float]) -> None:
+        self.states = [UpstreamState(upstream, monotonic) for upstream in upstreams]
+        self._http: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Open the pool of connections."""
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=limits.UPSTREAM_KEPT_S, ttl_dns_cache=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=True,
+            skip_auto_headers=("User-Agent", "Accept"),
+            read_bufsize=limits.UPSTREAM_READ_BYTES,
+            trust_env=False,
+            trace_configs=[_tracing()],
+        )
+
+    async def stop(self) -> None:
+        """Close it."""
+        if self._http is not None:
+            await self._http.close()
+
+    def serving(self, shape: Shape, model: str) -> Iterator[tuple[UpstreamState, str]]:
+        """The upstreams that serve a model, with what they call it: healthy ones first, each in their order."""
+        found = [
+            (state, theirs)
+            for state in self.states
+            if state.upstream.shape == shape and (theirs := state.upstream.serves(model)) is not None
+        ]
+        yield from sorted(found, key=lambda pair: not pair[0].healthy)
+
+    def elsewhere(self, model: str) -> set[Shape]:
+        """The shapes of the upstreams that serve a model."""
+        return {s.upstream.shape for s in self.states if s.upstream.serves(model) is not None}
+
+    async def ask(
+        self, state: UpstreamState, wire: Wire, body: bytes, headers: dict[str, str], call: str, sending: Sending
+    ) -> aiohttp.ClientResponse:
+        """Send a request and wait for the head of its answer.
+
+        Raises:
+            Unavailable: ``upstream.unreachable``, ``upstream.key``; ``timeout`` when no connection came about in time.
+        """
+        upstream = state.upstream
+        assert self._http is not None, "it is started before anybody is served"
+        secret = await state.secret.value()
+        sent = {name: value for name in _PASSED if (value := headers.get(name)) and _SAFE.fullmatch(value)}
+        sent["content-type"] = "application/json"
+        sent["accept"] = "text/event-stream" if wire.streams else "application/json"
+        sent["accept-encoding"] = "identity"
+        sent["user-agent"] = "holdfast-gateway"
+        sent["x-request-id"] = call
+        if secret:
+            sent |= {"x-api-key": secret} if upstream.shape == "anthropic" else {"authorization": f"Bearer {secret}"}
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=None, sock_connect=upstream.connect_s, sock_read=upstream.idle_s
+        )
+        address = f"{_base(upstream)}{wire.upstream}"
+        for _ in range(limits.STALE_CONNECTIONS):
+            progress = _Progress(sending)
+            try:
+                return await self._http.post(
+                    address, data=body, headers=sent, timeout=timeout, allow_redirects=False, trace_request_ctx=progress
+                )
+            except TimeoutError:
+                raise Unavailable("timeout", f"upstream {upstream.name!r} did not answer in time") from None
+            except (aiohttp.ClientError, OSError) as error:
+                if progress.reused and isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
+                    sending.sent = False  # it had closed the connection before: what nobody read costs nothing
+                    continue
+                raise _unreachable(upstream, error) from None
+        raise _unreachable(upstream, ConnectionResetError())
+
+
+def _unreachable(upstream: Upstream, error: Exception) -> Unavailable:
+    return Unavailable("upstream.unreachable", f"upstream {upstream.name!r} cannot be asked: {type(error).__name__}")
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Tells each request whether its connection was kept from another one, and when it was sent."""
+
+    def context(trace_request_ctx: Any = None) -> Any:
+        return trace_request_ctx
+
+    async def reuse(session: aiohttp.ClientSession, progress: Any, params: Any) -> None:
+        progress.reused = True
+
+    async def sent(session: aiohttp.ClientSession, progress: Any, params: Any) -> None:
+        progress.sending.sent = True
+
+    config = aiohttp.TraceConfig(trace_config_ctx_factory=context)  # type: ignore[arg-type]
+    config.on_connection_reuseconn.append(reuse)
+    config.on_request_headers_sent.append(sent)
+    return config
+
+
+def _base(upstream: Upstream) -> str:
+    """Anthropic's own clients take an address without the version, OpenAI's with it."""
+    return upstream.url.removesuffix("/v1") if upstream.shape == "anthropic" else upstream.url

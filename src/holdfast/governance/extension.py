@@ -1,0 +1,69 @@
+"""Governance as an extension of a session server: its store, its routes, its gateway and its login on the server's port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from holdfast.edge.config import Settings
+from holdfast.extensions import Extension, ExtensionMount, ExtensionRoute, Services
+from holdfast.gateway.mounts import mounts
+from holdfast.gateway.sessions import LocalSessions
+from holdfast.governance.app import Governance
+from holdfast.governance.command import gateway
+from holdfast.governance.oversight.assembly import login_app
+from holdfast.governance.oversight.login_app import PATH as LOGIN
+from holdfast.governance.oversight.minting import TokenMinter
+from holdfast.governance.oversight.settings import login_config
+from holdfast.governance.pricing import commands as price_commands
+from holdfast.governance.settings import GovernanceSettings
+
+
+class GovernanceExtension(Extension):
+    """See ``governance/app.py``."""
+
+    name = "governance"
+    settings_type = GovernanceSettings
+    settings: GovernanceSettings
+
+    def __init__(self, settings: GovernanceSettings, server: Settings) -> None:
+        super().__init__(settings, server)
+        self._upstreams = settings.upstreams(server.db)
+        self._login = login_config(settings)
+        self._governance: Governance | None = None
+
+    @classmethod
+    def commands(cls) -> Mapping[str, Callable[..., Any]]:
+        """See ``Extension``."""
+        return {"gateway": gateway, "prices": price_commands.app}
+
+    def _of(self, services: Services) -> Governance:
+        if self._governance is None:
+            url = self.settings.store_url(self.server.db)
+            self._governance = Governance(url, services.hub.runtime.clock, self._upstreams, LocalSessions(services.hub))
+        return self._governance
+
+    def routes(self, services: Services) -> Sequence[ExtensionRoute]:
+        """See ``Extension``."""
+        return self._of(services).routes()
+
+    def mounts(self, services: Services) -> Sequence[ExtensionMount]:
+        """See ``Extension``."""
+        governance = self._of(services)
+        found = list(mounts(governance.gateway))
+        if self._login is not None:
+            minter = TokenMinter(services.secret, self.server, services.revocations)
+            clock = governance.clock
+            assert services.secret is not None, "the minter has refused a server without one"
+            app = login_app(self._login, governance.store, minter, services.secret, clock.wall_ms, clock.monotonic)
+            found += [ExtensionMount(LOGIN, app), ExtensionMount(f"{LOGIN}/{{rest:path}}", app)]
+        return found
+
+    async def start(self, services: Services) -> None:
+        """See ``Extension``."""
+        await self._of(services).start(services.hub.engine)
+
+    async def stop(self) -> None:
+        """See ``Extension``."""
+        if self._governance is not None:
+            await self._governance.stop()
