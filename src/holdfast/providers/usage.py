@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from holdfast.providers.billing.anthropic_messages import messages_split
-from holdfast.providers.billing.counting import Split, joined
+from holdfast.providers.billing.counting import Split, joined, whole
 from holdfast.providers.billing.openai_counts import CHAT, RESPONSES, openai_split
 
 Counts = dict[str, Any]
@@ -60,10 +60,10 @@ class TokenUsage(msgspec.Struct, frozen=True):
         """What is billed apart, by the classes of ``billing/model.py``: no two of them count the same."""
         write, output, reasoning = self.cache_write, self.output, self.reasoning
         creation = self.reported.get("cache_creation")
-        lives = {
-            name: _count(_inner(self.reported, "cache_creation"), f"ephemeral_{name}_input_tokens") for name in _LIVES
-        }
-        if isinstance(creation, dict) and sum(value or 0 for value in lives.values()) == (write or 0):
+        lives: dict[str, int | None] = {}
+        if isinstance(creation, dict):
+            lives = {name: whole(creation.get(f"ephemeral_{name}_input_tokens")) for name in _LIVES}
+        if lives and sum(value or 0 for value in lives.values()) == (write or 0):
             write = None
         else:
             lives = {}

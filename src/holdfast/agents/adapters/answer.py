@@ -210,8 +210,8 @@ class RunWriter:
         """Record the usage, also of an answer that was stopped, and what was not understood."""
         if self.answer.usage:
             more: dict[str, Any] = {"classes": self.answer.classes, "tier": self.answer.tier}
-            said: dict[str, Any] = {name: value for name, value in more.items() if value}
-            await self.run.usage(self.answer.model, **self.answer.usage, **said)
+            counts = self.answer.usage | {name: value for name, value in more.items() if value}
+            await self.run.usage(self.answer.model, **counts)
         await self.unknown.record()
 
     async def complete(self) -> ModelAnswer:
