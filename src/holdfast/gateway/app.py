@@ -79,9 +79,13 @@ class Gateway:
             await self._runs.stop()
         if self._clients is not None:
             await self._clients.close()
+        await self.settled()
+        await self.upstreams.stop()
+
+    async def settled(self) -> None:
+        """Wait until everything that was served so far is on record."""
         while self._settling:
             await asyncio.wait(set(self._settling))
-        await self.upstreams.stop()
 
     # --- ASGI
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

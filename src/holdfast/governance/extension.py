@@ -21,7 +21,12 @@ from holdfast.governance.settings import GovernanceSettings
 
 
 class GovernanceExtension(Extension):
-    """See ``governance/app.py``."""
+    """See ``governance/app.py``.
+
+    Attributes:
+        upstreams: of its gateway.
+        governance: all domains, once the server has asked for their routes.
+    """
 
     name = "governance"
     settings_type = GovernanceSettings
@@ -29,9 +34,9 @@ class GovernanceExtension(Extension):
 
     def __init__(self, settings: GovernanceSettings, server: Settings) -> None:
         super().__init__(settings, server)
-        self._upstreams = settings.upstreams(server.db)
+        self.upstreams = settings.upstreams(server.db)
         self._login = login_config(settings)
-        self._governance: Governance | None = None
+        self.governance: Governance | None = None
 
     @classmethod
     def commands(cls) -> Mapping[str, Callable[..., Any]]:
@@ -44,13 +49,13 @@ class GovernanceExtension(Extension):
         }
 
     def _of(self, services: Services) -> Governance:
-        if self._governance is None:
+        if self.governance is None:
             url = self.settings.store_url(self.server.db)
-            self._governance = Governance(
-                url, services.hub.runtime.clock, self._upstreams, LocalSessions(services.hub),
+            self.governance = Governance(
+                url, services.hub.runtime.clock, self.upstreams, LocalSessions(services.hub),
                 operator_tenant=self.server.operator_tenant,
             )  # fmt: skip
-        return self._governance
+        return self.governance
 
     def routes(self, services: Services) -> Sequence[ExtensionRoute]:
         """See ``Extension``."""
@@ -76,5 +81,5 @@ class GovernanceExtension(Extension):
 
     async def stop(self) -> None:
         """See ``Extension``."""
-        if self._governance is not None:
-            await self._governance.stop()
+        if self.governance is not None:
+            await self.governance.stop()
