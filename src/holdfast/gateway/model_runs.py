@@ -149,7 +149,7 @@ class _ModelCall:
             for used in one.billed or ([one.estimated] if one.estimated is not None else []):
                 await run.usage(
                     used.model or self.call.model, input_tokens=used.total_input, output_tokens=used.total_output,
-                    call=one.id, classes=used.counts, estimated=not used.reported,
+                    call=self.call.id, classes=used.counts, estimated=not used.reported,
                 )  # fmt: skip
 
 

@@ -12,6 +12,9 @@ from holdfast.gateway.sessions import LocalSessions
 from holdfast.governance.app import Governance
 from holdfast.governance.command import gateway
 from holdfast.governance.keys import commands as key_commands
+from holdfast.governance.ledger import commands as ledger_commands
+from holdfast.governance.ledger.bills import commands as bill_commands
+from holdfast.governance.opening import bills_of, ledger_desk
 from holdfast.governance.organisation import commands as organisation_commands
 from holdfast.governance.oversight import assembly as login
 from holdfast.governance.oversight.minting import TokenMinter
@@ -41,9 +44,12 @@ class GovernanceExtension(Extension):
     @classmethod
     def commands(cls) -> Mapping[str, Callable[..., Any]]:
         """See ``Extension``."""
+        ledger = ledger_commands.group(ledger_desk)
+        bill_commands.add_to(ledger, bills_of)
         return {
             "gateway": gateway,
             "keys": key_commands.app,
+            "ledger": ledger,
             "org": organisation_commands.app,
             "prices": price_commands.app,
         }
@@ -77,7 +83,7 @@ class GovernanceExtension(Extension):
 
     async def start(self, services: Services) -> None:
         """See ``Extension``."""
-        await self._of(services).start(services.hub.engine)
+        await self._of(services).start(services.hub.engine, services.hub.news.listen())
 
     async def stop(self) -> None:
         """See ``Extension``."""
