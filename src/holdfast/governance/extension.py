@@ -9,6 +9,7 @@ from holdfast.edge.config import Settings
 from holdfast.extensions import Extension, ExtensionMount, ExtensionRoute, Services
 from holdfast.gateway.mounts import mounts
 from holdfast.gateway.sessions import LocalSessions
+from holdfast.governance import first_look
 from holdfast.governance.app import Governance
 from holdfast.governance.command import gateway
 from holdfast.governance.keys import commands as key_commands
@@ -51,6 +52,7 @@ class GovernanceExtension(Extension):
             "keys": key_commands.app,
             "ledger": ledger,
             "org": organisation_commands.app,
+            "plan": first_look.app,
             "prices": price_commands.app,
         }
 
