@@ -85,7 +85,13 @@ VERIFY: Final[DomainAction[LedgerDesk]] = DomainAction(
     "verify", "POST", "/verify", "audit", "Replay the ledger and say what does not hold", LedgerDesk.verify
 )
 SPEND: Final[DomainAction[LedgerDesk]] = DomainAction(
-    "spend", "GET", "/spend", "spend", "What was spent, by anything", LedgerDesk.spend, query=("since", "until", "by")
+    "summary",
+    "GET",
+    "/summary",
+    "spend",
+    "What was spent in a month so far, by anything",
+    LedgerDesk.spend,
+    query=("since", "until", "by"),
 )
 IMPORT: Final[DomainAction[LedgerDesk]] = DomainAction(
     "import", "POST", "/imports", "budget", "Import a bill, or spend that never passed the gateway",
@@ -104,5 +110,5 @@ JOURNAL: Final[DomainAction[LedgerDesk]] = DomainAction(
     "journal", "GET", "/journal/{period}", "spend", "A month for each cost centre, for somebody's accounts",
     LedgerDesk.journal,
 )  # fmt: skip
-ACTIONS: Final = (VERIFY, IMPORT, IMPORTS, PERIODS, CLOSE, JOURNAL)
-"""Those that have routes here; what was spent has its own, with more to ask (``routes.py``)."""
+ACTIONS: Final = (SPEND, VERIFY, IMPORT, IMPORTS, PERIODS, CLOSE, JOURNAL)
+"""All of them."""
