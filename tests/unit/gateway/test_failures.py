@@ -62,9 +62,9 @@ async def responses_whole(site: Site, retries: int = 0) -> str:
 
 
 async def messages_stream(site: Site, retries: int = 0) -> str:
-    async with anthropic_of(site, retries) as client:
-        async with client.messages.stream(model="claude-opus-4-8", max_tokens=99, messages=SAID) as stream:
-            return "".join([text async for text in stream.text_stream])
+    request: Any = {"model": "claude-opus-4-8", "max_tokens": 99, "messages": SAID}
+    async with anthropic_of(site, retries) as client, client.messages.stream(**request) as stream:
+        return "".join([text async for text in stream.text_stream])
 
 
 async def messages_whole(site: Site, retries: int = 0) -> str:
@@ -168,7 +168,7 @@ async def test_fail_over_bills_the_attempt_that_served(fake: FakeUpstream, ask: 
         first, second = await whole_bill(site, fake, 2)
         costs_nothing(first)
         assert (second.outcome, second.billed[0].model, second.billed[0].tier) == ("served", "other-model", "priority")
-        assert [one.upstream for one in site.meter.opened][0].endswith("-first")
+        assert site.meter.opened[0].upstream.endswith("-first")
         assert site.meter.opened[0].call.id == site.meter.opened[1].call.id
 
 

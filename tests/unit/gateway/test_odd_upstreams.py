@@ -76,12 +76,13 @@ async def test_a_token_is_not_held_back_for_the_next_one() -> None:
     async with scripted([EVENTS, stream(HELLO[0] | {"usage": None}), stream(*HELLO[1:], "[DONE]")]) as slow:
         slow.go_on = asyncio.Semaphore(2)
         async with served(slow.upstream()) as site, site.http() as http:
-            async with http.stream("POST", "/v1/chat/completions", json=STREAM) as answer:
-                pieces = answer.aiter_text()
-                text = await anext(pieces)
-                assert "Hel" in text, "though the upstream goes on only now"
-                slow.go_on.release()
-                text += "".join([piece async for piece in pieces])
+            request = http.build_request("POST", "/v1/chat/completions", json=STREAM)
+            answer = await http.send(request, stream=True)
+            pieces = answer.aiter_text()
+            text = await anext(pieces)
+            assert "Hel" in text, "though the upstream goes on only now"
+            slow.go_on.release()
+            text += "".join([piece async for piece in pieces])
     assert text.endswith("[DONE]\n\n")
 
 
