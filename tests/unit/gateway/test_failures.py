@@ -216,6 +216,10 @@ async def test_a_stream_that_fails_before_its_first_event_is_asked_for_elsewhere
 
 
 # --- in mid-stream
+FAR = 6_000
+"""Tokens after which it breaks: more than is read at once, so that the first of them have been given."""
+
+
 @named("knob", ["cut", "error", "close"])
 @named(
     ("ask", "kinds"),
@@ -228,7 +232,7 @@ async def test_a_stream_that_fails_before_its_first_event_is_asked_for_elsewhere
 async def test_a_broken_stream_raises_in_the_clients_own_class(
     fake: FakeUpstream, ask: Ask, kinds: Any, knob: str
 ) -> None:
-    fake.always(tokens=50, input=40, gap=1, **{knob: 7})
+    fake.always(tokens=2 * FAR, input=40, **{knob: FAR})
     async with served(*upstreams_of(fake)) as site:
         with pytest.raises(kinds) as caught:
             await ask(site, 2)  # type: ignore[call-arg]
@@ -242,8 +246,8 @@ async def test_a_broken_stream_raises_in_the_clients_own_class(
     else:
         assert "fake upstream fails" in str(error)
     assert (one.outcome, one.reason) == ("failed", "upstream.failed") and one.estimated is not None
-    assert one.estimated.total_input > 0 and request.generated == 7
-    assert 7 <= one.estimated.total_output <= 14, "about what was seen"
+    assert one.estimated.total_input > 0 and request.generated == FAR
+    assert FAR <= one.estimated.total_output <= 2 * FAR, "about what was seen"
     if ask is messages_stream:
         assert one.estimated.total_input == 40, "message_start said so before it was cut"
 
@@ -251,7 +255,7 @@ async def test_a_broken_stream_raises_in_the_clients_own_class(
 @named("knob", ["cut", "error", "close"])
 @named("path", ["chat/completions", "responses", "messages"])
 async def test_a_broken_stream_ends_in_the_words_of_its_dialect(fake: FakeUpstream, path: str, knob: str) -> None:
-    fake.always(tokens=50, input=40, gap=1, **{knob: 7})
+    fake.always(tokens=2 * FAR, input=40, **{knob: FAR})
     body: dict[str, Any] = {"model": "claude-x" if path == "messages" else "gpt-5", "stream": True}
     body |= {"input": "Go."} if path == "responses" else {"messages": SAID, "max_tokens": 99}
     async with served(*upstreams_of(fake)) as site, site.http() as http:
@@ -265,7 +269,7 @@ async def test_a_broken_stream_ends_in_the_words_of_its_dialect(fake: FakeUpstre
         assert events[-2].startswith("event: response.incomplete\n") and '"total_tokens"' in events[-2]
         numbers = [int(event.split('"sequence_number":')[1].split(",")[0].rstrip("}")) for event in events]
         assert numbers == sorted(set(numbers))
-        assert "the quick brown fox jumps over a" in events[-2], "what was said so far is said again"
+        assert events[-2].count("quick brown fox") >= FAR // 14, "what was said so far is said again"
     else:
         assert last.startswith("event: error\n") and '"request_id"' in last
         assert events[-2].startswith("event: message_delta\n") and '"output_tokens"' in events[-2]
