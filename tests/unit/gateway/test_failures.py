@@ -123,6 +123,23 @@ async def test_what_a_provider_refuses_for_the_callers_fault_goes_on_as_it_is(
         await whole_bill(site, fake, 1)
 
 
+@named("ask", [chat_stream, messages_stream, responses_whole])
+@named(("status", "requests"), [(429, 3), (529, 3), (500, 3), (402, 1), (400, 1), (401, 1)])
+async def test_how_often_clients_come_again_for_what_a_provider_answers(
+    fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch, ask: Ask, status: int, requests: int
+) -> None:
+    """As often as they would ask the provider itself; never for the gateway's own key."""
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
+    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.001)
+    fake.always(status=status)
+    async with served(*upstreams_of(fake, retries=0)) as site:
+        with pytest.raises((openai.APIStatusError, anthropic.APIStatusError)):
+            await ask(site, 2)  # type: ignore[call-arg]
+        await whole_bill(site, fake, requests)
+        tries = [opening.call.facts.get("retry", "0") for opening in site.meter.opened]
+        assert tries == [str(number) for number in range(requests)], "the caller's own tries are known"
+
+
 @named("ask", [chat_stream, messages_stream, responses_stream])
 async def test_a_provider_that_is_busy_is_asked_again_and_then_answers(fake: FakeUpstream, ask: Ask) -> None:
     fake.next({"status": 429}, None)
