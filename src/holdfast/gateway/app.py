@@ -25,7 +25,7 @@ from holdfast.gateway.sessions import LocalSessions, RemoteSessions, SessionClie
 from holdfast.gateway.settings import GatewaySettings, Shape
 from holdfast.gateway.upstreams import Upstreams
 from holdfast.gateway.websockets import drop_connection, refuse_websocket
-from holdfast.gateway.wires import MODELS, WIRES, Wire, unmetered
+from holdfast.gateway.wires import MODELS, WIRES, Wire, dialect_of, unmetered
 from holdfast.protocol import limits
 from holdfast.protocol.bounds import too_large
 from holdfast.visible import logger
@@ -97,7 +97,7 @@ class Gateway:
             return
         path = scope["path"]
         wire = WIRES.get(path)
-        answer = Answers(wire, send)
+        answer = Answers(wire or dialect_of(scope["headers"]), send)
         ident = f"c-{secrets.token_hex(10)}"
         try:
             headers = _headers(scope)

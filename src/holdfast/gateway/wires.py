@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from holdfast.gateway.settings import Shape
@@ -83,3 +84,8 @@ def unmetered(path: str) -> str:
     """What a path is that is not metered; empty for one that nobody knows. The longest beginning says it best."""
     found = [prefix for prefix in UNMETERED if f"{path}/".startswith(f"{prefix}/")]
     return UNMETERED[max(found, key=len)] if found else ""
+
+
+def dialect_of(headers: Iterable[tuple[bytes, bytes]]) -> Wire | None:
+    """The wire in whose words a client is told that a path is none: Anthropic's clients send a version."""
+    return MESSAGES if any(name == b"anthropic-version" for name, _ in headers) else None
