@@ -12,7 +12,7 @@ from yarl import URL
 from holdfast.errors import Unavailable
 from holdfast.gateway.secrets import SecretReference
 from holdfast.gateway.settings import Shape, Upstream
-from holdfast.gateway.wires import Wire
+from holdfast.gateway.wires import GatewayWire
 from holdfast.protocol import limits
 
 _SAFE: Final = re.compile(r"[\t -~]{1,1024}")
@@ -59,7 +59,7 @@ class UpstreamState:
         )
         self._addresses: dict[str, URL] = {}
 
-    def address(self, wire: Wire) -> URL:
+    def address(self, wire: GatewayWire) -> URL:
         """Where a wire is asked; parsed once."""
         if wire.name not in self._addresses:
             self._addresses[wire.name] = URL(f"{_base(self.upstream)}{wire.upstream}")
@@ -123,7 +123,7 @@ class Upstreams:
         return {s.upstream.shape for s in self.states if s.upstream.serves(model) is not None}
 
     async def ask(
-        self, state: UpstreamState, wire: Wire, body: bytes, headers: dict[str, str], call: str, sending: Sending
+        self, state: UpstreamState, wire: GatewayWire, body: bytes, headers: dict[str, str], call: str, sending: Sending
     ) -> aiohttp.ClientResponse:
         """Send a request and wait for the head of its answer.
 

@@ -33,7 +33,7 @@ class LedgerDesk:
         self.ledger = ledger
         self.importer = importer
         self.reader = Reader(ledger.store)
-        self.keeper = Bookkeeper(ledger)
+        self.bookkeeper = Bookkeeper(ledger)
         self._book_of = book_of
 
     async def verify(self, call: ActionCall) -> Any:
@@ -68,16 +68,16 @@ class LedgerDesk:
 
     async def periods(self, call: ActionCall) -> Any:
         """Closed months, and open ones that have rows."""
-        closed, open_ = await self.keeper.periods(call.tenant)
+        closed, open_ = await self.bookkeeper.periods(call.tenant)
         return {"closed": msgspec.to_builtins(closed), "open": open_}
 
     async def close(self, call: ActionCall) -> Any:
         """Close a month."""
-        return msgspec.to_builtins(await self.keeper.close(call.tenant, call.facts["period"], call.by))
+        return msgspec.to_builtins(await self.bookkeeper.close(call.tenant, call.facts["period"], call.by))
 
     async def journal(self, call: ActionCall) -> Any:
         """What a month's books have for each cost centre, with the same as CSV."""
-        found = await self.keeper.journal(call.tenant, call.facts["period"])
+        found = await self.bookkeeper.journal(call.tenant, call.facts["period"])
         return {"journal": msgspec.to_builtins(found), "csv": found.csv()}
 
 
