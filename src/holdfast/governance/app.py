@@ -16,6 +16,7 @@ from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.actions import routes_of
 from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
+from holdfast.governance.ledger import routes as ledger_routes
 from holdfast.governance.ledger.agent_usage import AgentUsage
 from holdfast.governance.ledger.bills import routes as bill_routes
 from holdfast.governance.ledger.bills.service import Bills
@@ -129,6 +130,7 @@ class Governance:
             *key_routes.routes(self.keys),
             *price_routes.routes(PriceDesk(self.prices, self.clock.wall_ms)),
             *routes_of(LEDGER, ACTIONS, self.desk),
+            *ledger_routes.routes(self.ledger, self.desk.reader),
             *bill_routes.routes(self.bills),
         ]
 

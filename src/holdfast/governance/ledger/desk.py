@@ -13,9 +13,9 @@ from holdfast.governance.ledger.bill_line import ImportBatch, Use
 from holdfast.governance.ledger.bookkeeping import Bookkeeper
 from holdfast.governance.ledger.dates import day_of
 from holdfast.governance.ledger.imports.service import Importer, ImportOptions
-from holdfast.governance.ledger.reader import Reader
+from holdfast.governance.ledger.reader import LedgerReader
 from holdfast.governance.ledger.service import Ledger
-from holdfast.governance.ledger.verify import BookOf, Verifier
+from holdfast.governance.ledger.verify import BookOf, LedgerVerifier
 
 ROOT: Final = "/v1/x/governance/ledger"
 
@@ -32,13 +32,13 @@ class LedgerDesk:
     def __init__(self, ledger: Ledger, importer: Importer, book_of: BookOf | None) -> None:
         self.ledger = ledger
         self.importer = importer
-        self.reader = Reader(ledger.store)
+        self.reader = LedgerReader(ledger.store)
         self.bookkeeper = Bookkeeper(ledger)
         self._book_of = book_of
 
     async def verify(self, call: ActionCall) -> Any:
-        """Replay the ledger; see ``Verifier``."""
-        return msgspec.to_builtins(await Verifier(self.ledger, self._book_of).run(call.tenant))
+        """Replay the ledger; see ``LedgerVerifier``."""
+        return msgspec.to_builtins(await LedgerVerifier(self.ledger, self._book_of).run(call.tenant))
 
     async def spend(self, call: ActionCall) -> Any:
         """What was spent between two days, by dimensions."""

@@ -19,7 +19,7 @@ from holdfast.governance.app import Governance
 from holdfast.governance.extension import GovernanceExtension
 from holdfast.governance.keys.model import KeyRequest
 from holdfast.governance.ledger.model import Row
-from holdfast.governance.ledger.reader import Reader
+from holdfast.governance.ledger.reader import LedgerReader
 from holdfast.governance.settings import GovernanceSettings
 from holdfast.hub.hub import Hub
 from holdfast.testing import FakeClock
@@ -46,7 +46,7 @@ class Served:
         """The ledger's rows, once everything that was served is on record."""
         await self.governance.gateway.settled()
         today = self.governance.organisation.today().isoformat()
-        found = await Reader(self.governance.store).rows("default", today, today)
+        found = await LedgerReader(self.governance.store).rows("default", today, today)
         assert len(found.rows) == count, found.rows
         return sorted(found.rows, key=lambda row: row.number)
 
