@@ -73,7 +73,7 @@ def first_look(lines: Iterable[BillLine], provider: str, first: str, last: str) 
     return FirstLook(provider, first, last, total, without, unnamed, spenders)
 
 
-app = typer.Typer(no_args_is_help=True, help="From a demo to an organisation, step by step.")
+app = typer.Typer(no_args_is_help=True, help="Step by step from the first report to the whole organisation.")
 
 
 @app.callback()
