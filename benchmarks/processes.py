@@ -103,9 +103,9 @@ class Process:
 
 
 class Server(Process):
-    """A server that has begun to listen. ``startup_s`` is how long that took."""
+    """A server that has begun to listen, within ``ready_s``. ``startup_s`` is how long that took."""
 
-    def __init__(self, command: Sequence[str | Path], port: int, **options: Any) -> None:
+    def __init__(self, command: Sequence[str | Path], port: int, *, ready_s: float = _READY_S, **options: Any) -> None:
         began = time.perf_counter()
         super().__init__(command, SERVER_CORE, stdout=subprocess.DEVNULL, **options)
         self.port = port
@@ -114,7 +114,7 @@ class Server(Process):
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
             except OSError:
-                if self.process.poll() is not None or time.perf_counter() - began > _READY_S:
+                if self.process.poll() is not None or time.perf_counter() - began > ready_s:
                     self.kill()
                     raise RuntimeError(f"{Path(str(command[0])).name} did not start") from None
                 time.sleep(0.002)

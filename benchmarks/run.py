@@ -19,7 +19,7 @@ from benchmarks import machine
 from benchmarks.processes import BUILD, CORES, HERE
 from benchmarks.result import Result, Table, Verdict
 
-NAMES: Final = ("fan_out", "append", "join", "resume", "stop", "idle", "storm", "cold_start", "bundles")
+NAMES: Final = ("fan_out", "append", "join", "resume", "stop", "idle", "storm", "cold_start", "bundles", "gateway")
 STORED: Final = BUILD / "results"
 
 out = Console()

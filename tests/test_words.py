@@ -35,9 +35,19 @@ FORMER = frozenset({
 TS_WHIMS = frozenset({"Hub", "Pulse", "Said"})
 """Former names of classes and types in TypeScript."""
 
-SAME_NAME: dict[str, str] = {"Steer": "what people send, and what an agent reads of it"}
+SAME_NAME: dict[str, str] = {
+    "Steer": "what people send, and what an agent reads of it",
+    "Error": "what the typed client calls an error in a session, and PEP 249 the root of its exceptions",
+    "Store": "what a session log stands in, and what the governance half stands in",
+}
 """Public classes of one name in several files of ``src/holdfast``, each with its reason."""
-ALLOWED: dict[tuple[str, str], str] = {}
+ALLOWED: dict[tuple[str, str], str] = {
+    (
+        "src/holdfast/governance/pricing/book.py",
+        "asked",
+    ): "the model that was asked for, as a row of the ledger calls it",
+    ("src/holdfast/governance/pricing/service.py", "asked"): "the same, handed on",
+}
 """``(path, name)`` of a binding that stays, with its reason: a name that others type, say."""
 
 RESERVED = (

@@ -1,5 +1,6 @@
 """What an extension of a server is written with; see docs/howto/extensions.md."""
 
+from holdfast.edge.extensions.mount import ExtensionMount
 from holdfast.edge.extensions.port import Extension, ExtensionSettings
 from holdfast.edge.extensions.route import ExtensionRoute, RouteCall
 from holdfast.edge.extensions.services import Services
@@ -15,6 +16,7 @@ __all__ = [
     "Deny",
     "Draft",
     "Extension",
+    "ExtensionMount",
     "ExtensionPages",
     "ExtensionRoute",
     "ExtensionSettings",

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -47,8 +47,22 @@ async def line(port: int, token: str | None = None) -> Line:
     if token is not None:
         lines.append(f"Authorization: Bearer {token}")
     writer.write("\r\n".join([*lines, "", ""]).encode())
-    await reader.readuntil(b"\r\n\r\n")
+    try:
+        await reader.readuntil(b"\r\n\r\n")
+    except BaseException:
+        writer.transport.abort()
+        raise
     return reader, writer
+
+
+@contextlib.asynccontextmanager
+async def opened_line(port: int, token: str | None = None) -> AsyncIterator[Line]:
+    """A line that is dropped when the context ends."""
+    reader, writer = await line(port, token)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
 
 
 async def heard(reader: asyncio.StreamReader) -> tuple[int, bytes]:

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from holdfast.edge import auth
-from tests.prove.attackers import KINDS, heard, line, said
+from tests.prove.attackers import KINDS, heard, opened_line, said
 
 SECONDS = int(os.environ.get("HOLDFAST_NEIGHBOURS", "0"))
 P99_S = 1.0
@@ -80,31 +80,36 @@ class Client:
         self.session = f"nice-{tenant}"
 
     async def go_on(self) -> None:
+        base = f"http://127.0.0.1:{self.server.port}"
+        async with (
+            opened_line(self.server.port, self.token) as (reader, writer),
+            httpx.AsyncClient(base_url=base, trust_env=False, timeout=120) as http,
+        ):
+            writer.write(said(op="create", id=0, session=self.session))
+            for number in range(1, 1 << 30):
+                began = time.monotonic()
+                if number % 3 == 0:
+                    await self._post(http)
+                elif number % 3 == 1:
+                    writer.write(said(op="send", id=number, session=self.session, text="hello", silent=True))
+                    while not (await heard(reader))[1].startswith(b'{"op":"ok","id":%d' % number):
+                        pass
+                else:
+                    await self._come_in()
+                self.waits.append(time.monotonic() - began)
+                await asyncio.sleep(0.03)
+
+    async def _post(self, http: httpx.AsyncClient) -> None:
         headers = {"authorization": f"Bearer {self.token}"}
-        reader, writer = await line(self.server.port, self.token)
-        writer.write(said(op="create", id=0, session=self.session))
-        http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.server.port}", trust_env=False, timeout=120)
-        number = 0
-        while True:
-            number += 1
-            began = time.monotonic()
-            if number % 3 == 0:
-                answer = await http.post(
-                    f"/v1/sessions/{self.session}/messages", json={"text": "hello", "silent": True}, headers=headers
-                )
-                assert answer.status_code == 201, answer.text
-            elif number % 3 == 1:
-                writer.write(said(op="send", id=number, session=self.session, text="hello", silent=True))
-                while not (await heard(reader))[1].startswith(b'{"op":"ok","id":%d' % number):
-                    pass
-            else:
-                hello, voice = await line(self.server.port)
-                voice.write(said(op="hello", id=1, token=self.token))
-                while not (await heard(hello))[1].startswith(b'{"op":"ok","id":1'):
-                    pass
-                voice.transport.abort()
-            self.waits.append(time.monotonic() - began)
-            await asyncio.sleep(0.03)
+        body = {"text": "hello", "silent": True}
+        answer = await http.post(f"/v1/sessions/{self.session}/messages", json=body, headers=headers)
+        assert answer.status_code == 201, answer.text
+
+    async def _come_in(self) -> None:
+        async with opened_line(self.server.port) as (reader, writer):
+            writer.write(said(op="hello", id=1, token=self.token))
+            while not (await heard(reader))[1].startswith(b'{"op":"ok","id":1'):
+                pass
 
 
 def p99(waits: list[float]) -> float:
@@ -135,6 +140,7 @@ async def test_a_neighbour_is_answered(server: Server, kind: str, record_propert
     for task in calm:
         assert not task.done(), task.exception()
         task.cancel()
+    await asyncio.gather(*calm, return_exceptions=True)
     waits = [client.waits for client in clients]
     assert all(waits), "somebody was never answered"
     for name, found in (("another tenant", waits[0]), ("the same tenant", waits[1])):

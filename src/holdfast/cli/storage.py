@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import time
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -48,28 +52,78 @@ def verify(database: Database, as_json: AsJson = False) -> None:
             raise typer.Exit(3)
 
 
+Store = Annotated[
+    str,
+    typer.Option(
+        "--store", help="The governance store that belongs to it: a file, or postgresql://…", show_default=False
+    ),
+]
+
+
 def backup(
     database: Database,
-    target: Annotated[Path, typer.Argument(help="The new file the copy goes to.", show_default=False)],
+    target: Annotated[
+        Path, typer.Argument(help="The new file the copy goes to; with --store the new folder.", show_default=False)
+    ],
+    store: Store = "",
+    dump: Annotated[
+        Path | None, typer.Option(help="With a store in PostgreSQL: what pg_dump just wrote of it.", show_default=False)
+    ] = None,
 ) -> None:
-    """Copy a database while it is in use. The copy is one consistent moment of it."""
+    """Copy a database while it is in use. The copy is one consistent moment of it. With --store both are copied as a pair."""
     from holdfast.engines.sqlite import backup as copying
 
     with report_errors():
         with output.Bar("copying", "pages") as step:
-            copying.backup(str(database), str(target), step)
+            if store:
+                pairs = governance_backup()
+                work = pairs.backup(str(database), store, str(target), now_ms(), dump=str(dump or ""), on_progress=step)
+                asyncio.run(work)
+            elif dump is not None:
+                raise HoldfastError("config.invalid", "--dump without --store", fix="Name the store that was dumped.")
+            else:
+                copying.backup(str(database), str(target), step)
         output.say(f"✓ {target}", style="green")
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(help="A file written by backup.", show_default=False)],
+    source: Annotated[
+        Path, typer.Argument(help="What backup wrote: a file; with --store a folder.", show_default=False)
+    ],
     database: Database,
-    force: Annotated[bool, typer.Option("--force", help="Replace a database that is there.")] = False,
+    store: Store = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
 ) -> None:
-    """Restore a backup. Every session becomes a new incarnation, so readers take a snapshot and resume in no other past."""
+    """Restore a backup. Every session becomes a new incarnation, so readers take a snapshot and resume in no other past.
+    With --store both come back as a pair; a log that belongs to a store does not start without it."""
     from holdfast.engines.sqlite import backup as copying
 
     with report_errors():
         with output.Bar("restoring", "pages") as step:
-            sessions = copying.restore(str(source), str(database), force=force, on_progress=step)
+            if store:
+                pairs = governance_backup()
+                work = pairs.restore(str(source), str(database), store, now_ms(), force=force, on_progress=step)
+                sessions = asyncio.run(work)
+            else:
+                sessions = copying.restore(str(source), str(database), force=force, on_progress=step)
         output.say(f"✓ {database}: {sessions:,} sessions", style="green")
+
+
+def governance_backup() -> ModuleType:
+    """What copies pairs; it needs the extra that the governance half needs.
+
+    Raises:
+        HoldfastError: ``config.invalid`` when that is not installed.
+    """
+    try:
+        return import_module("holdfast.governance.store.backup")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("holdfast"):
+            raise
+        detail = f"--store needs the package {error.name}, which is not installed"
+        raise HoldfastError("config.invalid", detail, fix="Install Holdfast with its extra `governance`.") from None
+
+
+def now_ms() -> int:
+    """Unix milliseconds, for the manifest."""
+    return int(time.time() * 1_000)

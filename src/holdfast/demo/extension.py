@@ -28,7 +28,7 @@ from holdfast.edge.extensions.route import ExtensionRoute, Handler, RouteCall
 from holdfast.edge.extensions.services import Services
 from holdfast.edge.metrics import loopback
 from holdfast.errors import Refused
-from holdfast.session.access import VERBS
+from holdfast.session.access import SESSION_VERBS
 
 SIGNALS: Final = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "thaw": signal.SIGCONT}
 AGENTS: Final = ("librarian", "clerk")
@@ -149,7 +149,7 @@ class Demo(Extension):
     def _share(self, address: str, session: str) -> str:
         """The page for another device, with a token that can do everything but administer."""
         assert self._services.secret is not None
-        verbs = sorted(VERBS - {"admin"})
+        verbs = sorted(SESSION_VERBS - {"admin"})
         token = auth.mint(self._services.secret, subject="user:you", capabilities={"*": verbs}, ttl_s=SHARE_TTL_S)
         return f"http://{address}:{self.server.port}/#t={token}" + (f"&s={quote(session)}" if session else "")
 

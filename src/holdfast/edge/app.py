@@ -73,9 +73,10 @@ class Edge:
             WebSocketRoute(PATH, self._socket),
             *AiSdk(self.listener, self.requests).routes(),
         ]
-        self._services = Services(hub, settings, self.requests, self.listener, self.secret)
+        self._services = Services(hub, settings, self.requests, self.listener, self.secret, self.revocations)
         claimed = [*claims_of(SERVER, own), *(PathClaim(SERVER, "GET", path) for path in (PATHS if pages else ()))]
-        self.routes = [*own, *self.extensions.plug(self._services, claimed)]
+        plugged = self.extensions.plug(self._services, claimed)
+        self.routes = [*self.extensions.first, *own, *plugged]
         rest.extension_routes = self.extensions.routes
         self.app = Starlette(
             routes=[*self.routes, *(page_routes() if pages else [])],

@@ -24,15 +24,15 @@ from holdfast.edge.revocation import Revocations
 from holdfast.errors import Code, HoldfastError, Refused
 from holdfast.protocol import limits
 from holdfast.session import labels as session_labels
-from holdfast.session.access import VERBS, Capability, Principal
+from holdfast.session.access import SESSION_VERBS, VERBS, Capability, Principal
 
 ACTOR = re.compile(r"(user|agent|policy|check|system):[!-~]{1,190}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOKEN_ID = re.compile(rf"[!-~]{{1,{limits.ENTITY_ID_CHARS}}}")
 _PATTERN = re.compile(rf"[A-Za-z0-9._~:-]{{1,{limits.SESSION_ID_CHARS}}}\*?|\*")
 _REQUIRED = ["exp", "iss", "aud", "sub", "jti"]
-EVERYTHING = {"*": sorted(VERBS)}
-"""Every verb on every session of the tenant."""
+EVERYTHING = {"*": sorted(SESSION_VERBS)}
+"""Every verb of sessions on every session of the tenant. Rights of the governance half are granted by name."""
 
 
 def secret_path(db: str, settings: Settings | None = None) -> Path:
@@ -103,7 +103,7 @@ def mint(
 
     Args:
         subject: the actor, for example ``user:ann``.
-        capabilities: pattern to verbs; every verb on every session by default.
+        capabilities: pattern to verbs; by default every verb of sessions on every session, and none of the governance half.
         agents: agents it may act for; ``*`` for any.
         ttl_s: seconds until it expires.
         not_after_s: Unix seconds at which it expires at the latest.

@@ -45,6 +45,11 @@ class FeedSpan(NamedTuple):
         return int(found[2]), False
 
 
+def epoch_of(position: str) -> str:
+    """What a position belongs to: another one after a restore, or after the newest of a log was lost."""
+    return position.partition(".")[0]
+
+
 def check_name(name: str) -> str:
     """The name of a consumer: up to 64 of a-z 0-9 . _ - that begin with a letter. Raises ``ValueError``."""
     if not _NAME.fullmatch(name):

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
 from holdfast.errors import HoldfastError, Refused, Unavailable
-from holdfast.gateway.answers import Answers
-from holdfast.gateway.exchange import Exchange
+from holdfast.gateway.agent_models import AGENT, AgentModels
+from holdfast.gateway.answers import Answers, CallerAnswer
+from holdfast.gateway.exchange import UpstreamExchange
+from holdfast.gateway.fingerprint import fingerprint
 from holdfast.gateway.incoming import Incoming
+from holdfast.gateway.model_runs import ModelRuns
 from holdfast.gateway.models import listing, may_ask
-from holdfast.gateway.port import Call, Caller, Keys, Meter, Served, Stranger
+from holdfast.gateway.port import Caller, Keys, Meter, ModelCall, Served, Stranger
 from holdfast.gateway.relay import CallerStalled
+from holdfast.gateway.sessions import LocalSessions, RemoteSessions, SessionClients, session_of
 from holdfast.gateway.settings import GatewaySettings, Shape
 from holdfast.gateway.upstreams import Upstreams
 from holdfast.gateway.websockets import drop_connection, refuse_websocket
-from holdfast.gateway.wires import MODELS, WIRES, Wire, dialect_of, unmetered
+from holdfast.gateway.wires import MODELS, WIRES, GatewayWire, dialect_of, unmetered
 from holdfast.protocol import limits
 from holdfast.protocol.bounds import too_large
 from holdfast.visible import logger
@@ -38,6 +42,7 @@ class Gateway:
         meter: what is spent.
         now_ms: Unix ms.
         monotonic: seconds that only grow, for health and keys.
+        sessions: where the sessions are that calls may name; None where there are none.
     """
 
     def __init__(
@@ -48,29 +53,44 @@ class Gateway:
         *,
         now_ms: Callable[[], int],
         monotonic: Callable[[], float],
+        sessions: LocalSessions | RemoteSessions | None = None,
     ) -> None:
         self.settings = settings
         self.upstreams = Upstreams(settings.upstreams, monotonic)
         self._keys = keys
         self._meter = meter
         self._now_ms = now_ms
+        self._clients = SessionClients(sessions) if sessions is not None else None
+        self._runs = ModelRuns(self._clients) if self._clients is not None else None
+        self._agents = AgentModels(self._clients) if self._clients is not None else None
         self._calls: Counter[str] = Counter()
+        self._active = 0
         self._bodies = 0
         self._settling: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Open connections."""
         await self.upstreams.start()
+        if self._runs is not None:
+            await self._runs.start()
 
     async def stop(self) -> None:
         """Wait until everything that was served is on record."""
+        if self._runs is not None:
+            await self._runs.stop()
+        if self._clients is not None:
+            await self._clients.close()
+        await self.settled()
+        await self.upstreams.stop()
+
+    async def settled(self) -> None:
+        """Wait until everything that was served so far is on record."""
         while self._settling:
             await asyncio.wait(set(self._settling))
-        await self.upstreams.stop()
 
     # --- ASGI
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """CallerAnswer one request."""
         if scope["type"] == "websocket":
             await refuse_websocket(scope, receive, send)
             return
@@ -115,49 +135,85 @@ class Gateway:
             return self._keys.identify(secret)
         except Refused as error:
             if error.code in ("key.required", "key.unknown"):
-                fingerprint = hashlib.sha256(secret.encode()).hexdigest()[:16] if secret else ""
+                of_key = fingerprint(secret)
                 client = scope.get("client") or ("", 0)
                 agent = headers.get("user-agent", "")[: limits.STRANGER_CHARS]
-                self._keys.note(
-                    Stranger(fingerprint, str(client[0]), agent, path[: limits.STRANGER_CHARS], self._now_ms())
-                )
+                self._keys.note(Stranger(of_key, str(client[0]), agent, path[: limits.STRANGER_CHARS], self._now_ms()))
             raise
 
     async def _serve(
-        self,
-        wire: Wire,
-        caller: Caller,
-        headers: dict[str, str],
-        ident: str,
-        receive: Receive,
-        answer: Answers,
+        self, wire: GatewayWire, caller: Caller, headers: dict[str, str], ident: str, receive: Receive, answer: Answers
     ) -> None:
-        if self._calls[caller.key] >= limits.KEY_CALLS or self._calls.total() >= limits.GATEWAY_CALLS:
+        if self._calls[caller.key] >= limits.KEY_CALLS or self._active >= limits.GATEWAY_CALLS:
             raise Unavailable("server.busy", "there are as many calls at a time as may be")
         self._calls[caller.key] += 1
-        held = 0
+        self._active += 1
+        body_bytes = 0
         try:
-            body, held = await self._body(headers, receive)
+            body, body_bytes = await self._body(headers, receive)
             incoming = Incoming(wire, body, headers)
-            if not may_ask(caller, incoming.model):
-                raise Refused("key.denied", f"the key may not ask model {incoming.model!r:.200}")
-            call = Call(
-                ident, caller, wire.name, incoming.model, self._now_ms(), incoming.text_bytes, incoming.output_limit,
-                facts=_facts(incoming),
-            )  # fmt: skip
-            exchange = Exchange(
-                self.upstreams, self._meter, incoming, call, answer.of(incoming), self._now_ms, self._settle
-            )
-            watching = asyncio.ensure_future(_watch(receive, exchange))
-            try:
-                await exchange.run()
-            finally:
-                watching.cancel()
+            await self._answer(incoming, caller, ident, receive, answer.of(incoming))
         finally:
-            self._bodies -= held
+            self._bodies -= body_bytes
+            self._active -= 1
             self._calls[caller.key] -= 1
             if not self._calls[caller.key]:
                 del self._calls[caller.key]
+
+    async def _answer(
+        self, incoming: Incoming, caller: Caller, ident: str, receive: Receive, answer: CallerAnswer
+    ) -> None:
+        if incoming.model.startswith(AGENT):
+            await self._answer_as_agent(incoming, caller, ident, receive, answer)
+            return
+        if not may_ask(caller, incoming.model):
+            raise Refused("key.denied", f"the key may not ask model {incoming.model!r:.200}")
+        call = ModelCall(
+            ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes, incoming.output_limit,
+            session=session_of(caller, incoming.headers), facts=_facts(incoming),
+        )  # fmt: skip
+        if call.session:
+            await self._answer_as_run(incoming, call, receive, answer)
+            return
+        exchange = self._exchange(incoming, call, answer, self._settle)
+        async with watched(receive, lambda: exchange.leave("caller.left")):
+            await exchange.run()
+
+    def _exchange(
+        self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, keep: Callable[[Served], None]
+    ) -> UpstreamExchange:
+        return UpstreamExchange(self.upstreams, self._meter, incoming, call, answer, self._now_ms, keep)
+
+    async def _answer_as_run(self, incoming: Incoming, call: ModelCall, receive: Receive, answer: CallerAnswer) -> None:
+        """The call is a run: its caller may leave."""
+        if self._runs is None:
+            raise Refused(
+                "config.invalid", "this gateway reaches no sessions", fix="Leave the session out, or set sessions_url."
+            )
+
+        def begin(named: ModelCall, recording: CallerAnswer, hear: Callable[[Served], None]) -> UpstreamExchange:
+            def keep(served: Served) -> None:
+                hear(served)
+                self._settle(served)
+
+            return self._exchange(incoming, named, recording, keep)
+
+        waiting = await self._runs.answer(incoming, call, answer, begin)
+        async with watched(receive, lambda: waiting.leave("caller.left")):
+            await waiting.finished
+
+    async def _answer_as_agent(
+        self, incoming: Incoming, caller: Caller, ident: str, receive: Receive, answer: CallerAnswer
+    ) -> None:
+        if self._agents is None:
+            raise Refused("config.invalid", "this gateway reaches no sessions, so no agents", fix="Set sessions_url.")
+        giving = asyncio.ensure_future(self._agents.answer(incoming, caller, ident, answer, self._now_ms() // 1_000))
+        async with watched(receive, giving.cancel):
+            try:
+                await giving
+            except asyncio.CancelledError:
+                if not giving.cancelled():
+                    raise
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> tuple[bytes, int]:
         """The body, and how much memory it holds until the call is over."""
@@ -201,12 +257,20 @@ class Gateway:
             log.error("what was served could not be put on record: %s", error)
 
 
-async def _watch(receive: Receive, exchange: Exchange) -> None:
-    """Tell the call when its caller has left."""
-    while True:
-        if (await receive())["type"] == "http.disconnect":
-            exchange.leave("caller.left")
-            return
+@contextlib.asynccontextmanager
+async def watched(receive: Receive, left: Callable[[], object]) -> AsyncIterator[None]:
+    """While it lasts, ``left`` is called once the caller has gone."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left()
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -17,7 +17,7 @@ from holdfast.errors import HoldfastError
 from holdfast.gateway import refusal
 from holdfast.gateway.estimates import output_tokens, tokens_of_request
 from holdfast.gateway.whole_events import BLANK, end_of_last
-from holdfast.gateway.wires import CHAT, MESSAGES, RESPONSES, Wire
+from holdfast.gateway.wires import CHAT, MESSAGES, RESPONSES, GatewayWire
 from holdfast.protocol import limits
 from holdfast.providers.billing.model import OUTPUT, BilledAttempt
 from holdfast.providers.decoder import StreamDecoder, failure
@@ -62,7 +62,7 @@ class FollowedStream:
         failure: how the provider itself gave up in the middle of it; None while it has not.
     """
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: GatewayWire) -> None:
         self._wire = wire
         self._waiting: list[bytes] = []
         self._waiting_size = 0
@@ -233,7 +233,7 @@ class _Delta(msgspec.Struct):
     summary_index: int | None = None
 
 
-def _without_pieces(wire: Wire, events: list[bytes]) -> list[bytes]:
+def _without_pieces(wire: GatewayWire, events: list[bytes]) -> list[bytes]:
     """Events without the pieces of texts. Responses repeats its texts at its end, so there pieces become one a text."""
     marks = _PIECE[wire.name]
     remaining: list[bytes] = []

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import Final
 
+from holdfast.gateway.agent_models import AGENT
 from holdfast.gateway.port import Caller
 from holdfast.gateway.settings import Shape
 from holdfast.gateway.upstreams import Upstreams
 from holdfast.providers.encoder import dumps
-
-AGENT: Final = "agent/"
-"""What the name of an agent begins with where a model is named."""
 
 
 def may_ask(caller: Caller, model: str) -> bool:

@@ -237,3 +237,6 @@ SECRET_CHARS = 16_384  # of such a key, or of what a command prints
 SECRET_COMMAND_S = 10.0  # a command that prints one
 TOLD_CHARS = 1_000  # of an error of an upstream, in one of ours
 STRANGER_CHARS = 200  # of what an unknown caller says it is
+SESSION_CALLERS = 1_000  # callers of a gateway that are connected to sessions; the one silent longest is let go
+MODEL_RUNS = 1_000  # calls of a gateway at a time that are runs
+GATEWAY_TITLE_CHARS = 60  # the title of a chat, made of its first words

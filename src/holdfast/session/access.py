@@ -15,7 +15,14 @@ from holdfast.errors import Refused
 from holdfast.protocol import wire
 from holdfast.session.labels import Labels
 
-VERBS: Final = frozenset({"read", "append", "control", "approve", "presence", "admin", "record"})
+SESSION_VERBS: Final = frozenset({"read", "append", "control", "approve", "presence", "admin", "record"})
+"""What can be done in sessions."""
+MONEY_VERBS: Final = frozenset({"spend", "budget", "catalogue", "waive", "audit"})
+"""What the governance half is asked: see what was spent and by whom (``spend``); say who may spend, with which keys and
+in which team (``budget``); propose and approve prices (``catalogue``); let a rule be passed over, by name and date
+(``waive``); check rows and evidence (``audit``). They are granted by name and by nothing else: ``admin`` implies none of
+them, and no token has them that does not say so."""
+VERBS: Final = SESSION_VERBS | MONEY_VERBS
 
 
 class Capability(msgspec.Struct, frozen=True):
@@ -139,8 +146,8 @@ def actor_and_parents(actor: str) -> Iterator[str]:
 
 
 def full_access(tenant: str, actor: str, agents: tuple[str, ...] = ()) -> Principal:
-    """A principal with every verb on every session of a tenant, for code inside this process."""
-    return Principal(actor, tenant, (Capability("*", VERBS),), frozenset(agents))
+    """A principal with every verb of sessions on every session of a tenant, for code inside this process."""
+    return Principal(actor, tenant, (Capability("*", SESSION_VERBS),), frozenset(agents))
 
 
 def inside(actor: str) -> Principal:

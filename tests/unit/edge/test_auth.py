@@ -14,7 +14,7 @@ from jwt.warnings import InsecureKeyLengthWarning
 from holdfast.edge import auth
 from holdfast.edge.config import Settings
 from holdfast.errors import HoldfastError, Refused
-from holdfast.session.access import Capability
+from holdfast.session.access import MONEY_VERBS, VERBS, Capability
 
 SECRET = "s" * 48
 
@@ -70,6 +70,15 @@ def test_what_is_minted_is_accepted() -> None:
 )
 def test_claims_that_do_not_hold(changed: dict[str, object], code: str) -> None:
     assert code_of(jwt.encode(claims(**changed), SECRET, "HS256")) == code
+
+
+def test_a_token_for_everything_has_no_right_over_money_that_it_does_not_name() -> None:
+    verifier = auth.Verifier(Settings(), SECRET)
+    everything = verifier.verify(auth.mint(SECRET, subject="user:ann"))
+    assert everything.may("admin", "*") and everything.may("record", "s")
+    assert not any(everything.may(verb, "*") for verb in MONEY_VERBS)
+    named = verifier.verify(auth.mint(SECRET, subject="user:ann", capabilities={"*": ["spend", "audit"]}))
+    assert {verb for verb in VERBS if named.may(verb, "*")} == {"spend", "audit"}
 
 
 def test_algorithms_are_pinned() -> None:

@@ -17,14 +17,14 @@ from holdfast.edge.local_subscription import LocalSubscription
 from holdfast.edge.revocation import Revocations
 from holdfast.errors import Refused
 from holdfast.protocol import limits
-from holdfast.session.access import VERBS, Principal, actor_and_parents
+from holdfast.session.access import SESSION_VERBS, Principal, actor_and_parents
 
 from ...acceptance.test_hostile_input import Raw
 from .conftest import Site
 
 pytestmark = pytest.mark.anyio
 
-ALL = {"*": sorted(VERBS)}
+ALL = {"*": sorted(SESSION_VERBS)}
 
 
 def ident(token: str) -> str:

@@ -15,6 +15,7 @@ import uvicorn
 from holdfast.errors import HoldfastError, Refused
 from holdfast.gateway.app import Gateway
 from holdfast.gateway.port import Caller, Opening, Served, Stranger
+from holdfast.gateway.sessions import LocalSessions
 from holdfast.gateway.settings import GatewaySettings
 from tests.fake_upstream.process import FakeUpstream
 
@@ -76,11 +77,13 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def served(*upstreams: dict[str, Any]) -> AsyncIterator[Site]:
-    """A gateway with these upstreams."""
+async def served(*upstreams: dict[str, Any], sessions: LocalSessions | None = None) -> AsyncIterator[Site]:
+    """A gateway with these upstreams, and with sessions where there are any."""
     keys, meter = FakeKeys(), FakeMeter()
     settings = GatewaySettings.of({"upstreams": list(upstreams)}, "test")
-    gateway = Gateway(settings, keys, meter, now_ms=lambda: int(time.time() * 1_000), monotonic=time.monotonic)
+    gateway = Gateway(
+        settings, keys, meter, now_ms=lambda: int(time.time() * 1_000), monotonic=time.monotonic, sessions=sessions
+    )
     config = uvicorn.Config(gateway, port=0, lifespan="off", log_level="error", ws="none")
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined,method-assign]

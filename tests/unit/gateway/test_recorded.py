@@ -16,7 +16,7 @@ from holdfast.gateway.followed import FollowedStream, estimated
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.unstreamed import stream_of
 from holdfast.gateway.whole_events import WholeEvents
-from holdfast.gateway.wires import WIRES, Wire
+from holdfast.gateway.wires import WIRES, GatewayWire
 from holdfast.protocol import limits
 from holdfast.providers.billing.usage_meter import UsageMeter, of_response
 from holdfast.providers.dialects import STREAM_DIALECTS
@@ -38,7 +38,7 @@ def name(exchange: Any) -> str:
     return str(exchange["file"])[:70]
 
 
-def pieces_of(wire: Wire, data: bytes) -> list[Piece]:
+def pieces_of(wire: GatewayWire, data: bytes) -> list[Piece]:
     decoder = STREAM_DIALECTS[wire.name].decoder()
     return [*decoder.feed(data), *decoder.close()]
 

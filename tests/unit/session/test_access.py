@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from holdfast.errors import Refused
 from holdfast.protocol import wire
 from holdfast.session import program
-from holdfast.session.access import NEEDS, VERBS, Capability, Principal, authorise, authorise_agent
+from holdfast.session.access import (
+    MONEY_VERBS,
+    NEEDS,
+    SESSION_VERBS,
+    VERBS,
+    Capability,
+    Principal,
+    authorise,
+    authorise_agent,
+    full_access,
+)
 
 ALPHABET = "ab*-"
 PATTERNS = ["".join(p) for n in range(4) for p in itertools.product(ALPHABET, repeat=n)]
@@ -75,6 +85,15 @@ def test_nothing_is_granted_that_was_not(verb: str) -> None:
     else:
         with pytest.raises(Refused):
             authorise(everybody, verb, "s1")
+
+
+@pytest.mark.parametrize("verb", sorted(MONEY_VERBS))
+def test_rights_over_money_come_by_name_only(verb: str) -> None:
+    operator = Principal("user:a", "t", (Capability("*", SESSION_VERBS),))
+    for principal in (operator, full_access("t", "system:a")):
+        with pytest.raises(Refused, match=verb):
+            authorise(principal, verb, "*")
+    authorise(Principal("user:a", "t", (Capability("*", frozenset({verb})),)), verb, "*")
 
 
 def test_agents_are_named_in_the_token() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from starlette.routing import BaseRoute
 
 from holdfast.edge.extensions import claims
+from holdfast.edge.extensions.mount import ExtensionMount
 from holdfast.edge.extensions.port import NAME, Extension
 from holdfast.edge.extensions.route import ExtensionRoute
 from holdfast.edge.extensions.services import Services
@@ -31,6 +32,8 @@ class ExtensionSet:
     Attributes:
         policy: what all of them let happen; the hub of the server has to be made with it.
         routes: name and route of all of them, once ``plug`` was called.
+        first: routes that share a path of the server's and come before it, likewise.
+        mounted: name and application of all of them, likewise.
     """
 
     def __init__(self, extensions: Iterable[Extension] = ()) -> None:
@@ -38,6 +41,8 @@ class ExtensionSet:
         check_names(self.names)
         self.policy: Policy = compose(p for one in self._extensions if (p := one.policy()) is not None)
         self.routes: list[tuple[str, ExtensionRoute]] = []
+        self.mounted: list[tuple[str, ExtensionMount]] = []
+        self.first: list[BaseRoute] = []
         self._started: list[Extension] = []
 
     @property
@@ -88,12 +93,22 @@ class ExtensionSet:
                 served = route.served_by(services.requests, functools.partial(self._is_started, extension))
                 claimed += claims.claims_of(owner, [served])
                 found.append(served)
+            for mount in extension.mounts(services):
+                if (problem := mount.problem()) is not None:
+                    raise HoldfastError("config.invalid", f"{owner} mounts {mount.path}: {problem}")
+                self.mounted.append((extension.name, mount))
+                application = mount.served(functools.partial(self._is_started, extension))
+                if mount.wanted is None:
+                    claimed += [claim._replace(ordered=True) for claim in claims.claims_of(owner, [application])]
+                    found.append(application)
+                else:  # it shares its path, and says which requests are its own: it is asked first
+                    self.first.append(application)
             for pages in extension.pages():
                 if (problem := pages.problem()) is not None:
                     raise HoldfastError("config.invalid", f"{owner} has pages under {pages.path}: {problem}")
-                mount = pages.served()
-                claimed += claims.claims_of(owner, [mount])
-                found.append(mount)
+                folder = pages.served()
+                claimed += claims.claims_of(owner, [folder])
+                found.append(folder)
         if (both := claims.conflict(claimed)) is not None:
             first, second = both
             words = (
@@ -108,6 +123,7 @@ class ExtensionSet:
     def check_prefix(self, prefix: str) -> None:
         """Refuse (``config.invalid``) what is not served where only paths under a prefix are, as in a router."""
         paths = [(name, route.path) for name, route in self.routes]
+        paths += [(name, mount.path) for name, mount in self.mounted]
         paths += [(extension.name, pages.path) for extension in self._extensions for pages in extension.pages()]
         for name, path in paths:
             if not path.startswith(prefix):

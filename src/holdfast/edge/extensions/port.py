@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 from pydantic import BaseModel, ConfigDict
 
 from holdfast.edge.config import Settings
+from holdfast.edge.extensions.mount import ExtensionMount
 from holdfast.edge.extensions.route import ExtensionRoute
 from holdfast.edge.extensions.services import Services
 from holdfast.edge.extensions.static_pages import ExtensionPages
@@ -52,7 +53,8 @@ class Extension:
 
     @classmethod
     def commands(cls) -> Mapping[str, Callable[..., Any]]:
-        """Commands of ``holdfast`` by name: functions whose signature Typer reads. They run without a server."""
+        """Commands of ``holdfast`` by name: functions whose signature Typer reads, or ``typer.Typer`` objects for groups
+        of them. They run without a server."""
         return {}
 
     def policy(self) -> Policy | None:
@@ -61,6 +63,10 @@ class Extension:
 
     def routes(self, services: Services) -> Sequence[ExtensionRoute]:
         """Routes of the REST API. Asked before ``start``; requests come after it."""
+        return ()
+
+    def mounts(self, services: Services) -> Sequence[ExtensionMount]:
+        """Applications with doors of their own. Asked before ``start``; requests come after it."""
         return ()
 
     def pages(self) -> Sequence[ExtensionPages]:

@@ -27,15 +27,24 @@ OFD_SETLK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
 _OUR_BYTE: Final = 1 << 62
 """SQLite's are at 2^30 (https://www.sqlite.org/src/file/src/os.h, PENDING_BYTE)."""
 
+NOTE_BYTES: Final = 512
+"""Of ``DB.lock`` that are read: the process's id and what it noted of itself."""
+
 _GUARD: Final = threading.Lock()
 _LOCKED_INODES: Final[set[tuple[int, int]]] = set()
 """Device and inode of every database this process has locked."""
 
 
 class FileLock:
-    """The right to write to a database. The kernel takes it back when the process ends, however it ends."""
+    """The right to write to a database. The kernel takes it back when the process ends, however it ends.
 
-    def __init__(self, database: str) -> None:
+    Args:
+        database: its file.
+        note: what a second one who wants it is told of this one, beside the process's id: where it runs, since when.
+    """
+
+    def __init__(self, database: str, note: str = "") -> None:
+        self._note = note
         self._file = os.path.realpath(database)
         self._name = self._file + ".lock"
         self._name_fd: int | None = None
@@ -43,7 +52,7 @@ class FileLock:
         self._inode: tuple[int, int] | None = None
 
     def acquire(self, *, create: bool = True) -> None:
-        """Take the locks and leave this process's id in ``DB.lock``.
+        """Take the locks and leave this process's id, and the note, in ``DB.lock``.
 
         Args:
             create: make the database, empty, when there is none. Else a database that is not there is locked by name.
@@ -60,7 +69,7 @@ class FileLock:
             self.release()
             raise
         assert self._name_fd is not None
-        pid_line = b"%d\n" % os.getpid()
+        pid_line = f"{os.getpid()} {self._note}".strip().encode() + b"\n"
         with contextlib.suppress(OSError):  # a full disk has no room for it, and it is only to be read by people
             os.ftruncate(self._name_fd, os.pwrite(self._name_fd, pid_line, 0))
 
@@ -70,8 +79,8 @@ class FileLock:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                pid = os.read(fd, 32).decode(errors="replace").strip()
-                raise _locked_error(pid) from None
+                pid, _, note = os.read(fd, NOTE_BYTES).decode(errors="replace").strip().partition(" ")
+                raise _locked_error(pid, note) from None
             with contextlib.suppress(FileNotFoundError):
                 if _inode_of(os.stat(self._name)) == _inode_of(os.fstat(fd)):
                     return
@@ -125,8 +134,9 @@ def _inode_of(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _locked_error(pid: str) -> HoldfastError:
-    return HoldfastError("engine.locked", f"process {pid or '?'} is writing to this database", pid=pid)
+def _locked_error(pid: str, note: str = "") -> HoldfastError:
+    holder = f"process {pid or '?'} {note}".strip()
+    return HoldfastError("engine.locked", f"{holder} is writing to this database", pid=pid)
 
 
 def _holder(inode: tuple[int, int]) -> str:

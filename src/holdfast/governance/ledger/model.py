@@ -22,20 +22,26 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         call: of which call; a call has an attempt for every upstream that was tried.
         number: of the attempt within its call, from 1.
         kind: what the model did: ``message``, ``fallback_message``, ``advisor_message``, ``compaction``, ``embedding``.
-        corrects: id of the row that this one replaces; empty for none.
+        corrects: id of the row that this one replaces; empty for none. What counts is the last row of such a chain.
+        tenant: whose it is.
         at_ms: Unix ms at which it ended; ``day`` and ``month`` are its date in the organisation's time zone.
+        period: the month in whose books it stands: ``month``, or the first open one after it where that was closed already.
         organisation … usage: whose it is, as its labels and the organisation's tree said at that time. ``person`` is a
             pseudonym. ``usage``: ``seated`` or ``headless``.
         key: id of the caller's key; empty for what did not pass the gateway.
-        session, run, run_attempt, parent_run: where people see it.
+        session, run, run_attempt, parent_run: where people see it. A session that was deleted is a reference (``erased:…``)
+            that nothing can be found by. ``agent``: whose run it is.
         upstream: whose rate card counts; ``provider`` as price catalogues name it.
         asked: the model that was asked for; ``model``: the one that served.
+        wire: the wire it was asked on; empty where the counts came as classes already.
+        tier, region, speed: as the provider names them.
         counts: units by class (``providers/billing/model.py``); ``raw``: what the provider said.
         price: id of the price row; ``catalogue``: hash of the catalogue; ``card``: id of the rate card; ``waiver``: id of
             the waiver under which a model without a price was called.
         list_nano: at the catalogue's price. ``contracted_nano``: at the negotiated one. ``effective_nano``: with its share
             of commitments and provisioned throughput. ``billed_nano``: what the invoice will say, after credits. Nano-USD;
             None where there is no price: unknown is not free.
+        parts: the list cost by class, nano-USD. ``unpriced``: classes that have counts and no price.
         currency, rate: of the bill where it is not USD, and the dated rate by which it was converted, as decimal text.
         outcome: how the attempt ended (``gateway/port.py``); ``reason``: why.
         took_ms, first_ms: how long it took, and until the first content.
@@ -54,6 +60,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     source: Source = "gateway"
     basis: Basis = "exact"
     corrects: str = ""
+    tenant: str = "default"
+    period: str = ""
     organisation: str = ""
     team: str = ""
     workflow: str = "unassigned"
@@ -66,12 +74,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     run: str = ""
     run_attempt: int = 0
     parent_run: str = ""
+    agent: str = ""
     upstream: str = ""
     provider: str = ""
     asked: str = ""
     model: str = ""
+    wire: str = ""
     tier: str = ""
     region: str = ""
+    speed: str = ""
     counts: dict[str, int] = {}
     raw: dict[str, Any] = {}
     price: str = ""
@@ -82,6 +93,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     contracted_nano: int | None = None
     effective_nano: int | None = None
     billed_nano: int | None = None
+    parts: dict[str, int] = {}
+    unpriced: tuple[str, ...] = ()
     currency: str = "USD"
     rate: str = ""
     outcome: str = "served"

@@ -1,0 +1,1 @@
+"""What stands between a caller and the fake upstream in ``benchmarks/gateway.py``, and the load."""

@@ -1,0 +1,240 @@
+"""A call that names a session is a run in it: people watch it and stop it from any device, and it survives its caller.
+
+The run's worker is the gateway itself. What the caller said last becomes the input, what the model says becomes the run's
+messages, and what it used is recorded with the call's id, so that the ledger counts it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from msgspec import structs
+
+from holdfast.agents.output import TextOut
+from holdfast.agents.run import RunContext
+from holdfast.client.session import Session
+from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.gateway.answers import CallerAnswer, Headers
+from holdfast.gateway.conversation import last_words
+from holdfast.gateway.exchange import UpstreamExchange
+from holdfast.gateway.incoming import Incoming
+from holdfast.gateway.port import ModelCall, Served
+from holdfast.gateway.sessions import MODEL_AGENT, SessionClients
+from holdfast.protocol import events as e
+from holdfast.protocol import limits
+from holdfast.providers.dialects import STREAM_DIALECTS
+from holdfast.providers.errors import MalformedStream
+from holdfast.providers.pieces import ArgumentsDelta, CallStart, Piece, ReasoningDelta, RefusalDelta, TextDelta, merge
+from holdfast.visible import logger
+
+log = logger("holdfast.gateway")
+Begin = Callable[[ModelCall, CallerAnswer, Callable[[Served], None]], UpstreamExchange]
+"""Makes the exchange of a call: with its run named, where its answer goes, and who else hears what was served."""
+
+
+class ModelRuns:
+    """The calls of a gateway that are runs."""
+
+    def __init__(self, clients: SessionClients) -> None:
+        self._clients = clients
+        self._waiting: dict[str, _RunCall] = {}
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Offer to execute the runs."""
+        worker = await self._clients.of(None)
+        worker.add_agent(MODEL_AGENT, self._execute)
+        self._serving = asyncio.ensure_future(worker.serve(slots=limits.MODEL_RUNS))
+
+    async def stop(self) -> None:
+        """Execute no more; what is under way is let go."""
+        if self._serving is not None:
+            self._serving.cancel()
+            await asyncio.gather(self._serving, return_exceptions=True)
+
+    async def answer(self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, begin: Begin) -> _RunCall:
+        """Queue the run of a call. ``finished`` of what is returned is done when it is answered.
+
+        Raises:
+            Refused, Unavailable: why there is no run.
+        """
+        waiting = self._waiting[call.id] = _RunCall(incoming, call, answer, begin)
+        try:
+            client = await self._clients.of(call.caller)
+            waiting.session = client.session(call.session)
+            role, words = last_words(incoming)
+            text = words or ("(results of tools)" if role in ("tool", "function_call_output") else "(no text)")
+            meta = {"call": call.id, "model": call.model}
+            try:
+                run = await waiting.session.send(text, agent=MODEL_AGENT, meta=meta, attempts=1, concurrent=True)
+            except Refused as error:
+                if error.code != "session.not_found":
+                    raise
+                await waiting.session.create(agent=MODEL_AGENT)
+                run = await waiting.session.send(text, agent=MODEL_AGENT, meta=meta, attempts=1, concurrent=True)
+            if not run.id:
+                raise Refused("run.muted")
+        except BaseException:
+            self._waiting.pop(call.id, None)
+            raise
+        waiting.run = run.id
+        return waiting
+
+    async def _execute(self, run: RunContext) -> None:
+        waiting = self._waiting.pop(str(run.input.meta.get("call", "")), None)
+        if waiting is None:
+            raise Unavailable("server.restarting", "the gateway that was asked is gone; ask again")
+        await waiting.execute(run)
+
+
+class _RunCall:
+    """One call and its run.
+
+    Attributes:
+        finished: done when the run is; its exception is why the caller has no answer.
+    """
+
+    def __init__(self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, begin: Begin) -> None:
+        self.call = call
+        self.session: Session | None = None
+        self.run = ""
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._incoming = incoming
+        self._answer = answer
+        self._begin = begin
+        self._left = False
+
+    def leave(self, why: str) -> None:
+        """The caller does not wait any more; the run goes on."""
+        self._left = True
+        if not self.finished.done():
+            self.finished.set_result(None)
+
+    async def execute(self, run: RunContext) -> None:
+        """Ask the model, as the run's worker."""
+        served: list[Served] = []
+        call = structs.replace(self.call, run=run.id, attempt=run.attempt_number)
+        recording = _RunAnswer(self._incoming, self._answer, run, lambda: self._left)
+        exchange = self._begin(call, recording, served.append)
+        task = asyncio.ensure_future(exchange.run())
+        error: HoldfastError | None = None
+        try:
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                stopped = Refused("call.stopped", "somebody stopped this answer in its session")
+                exchange.leave("run.cancelled", cut=True, tell=stopped)
+                await asyncio.wait({task}, timeout=limits.CANCEL_GRACE_S / 2)
+                error = stopped
+                raise
+            finally:
+                await recording.close()
+                await self._record(run, served)
+        except HoldfastError as failed:
+            error = failed
+            raise
+        except Exception:
+            error = Unavailable("server.internal")
+            raise
+        finally:
+            if not self.finished.done():
+                if error is not None and not self._answer.started:
+                    self.finished.set_exception(error)
+                else:
+                    self.finished.set_result(None)
+
+    async def _record(self, run: RunContext, served: list[Served]) -> None:
+        for one in served:
+            for used in one.billed or ([one.estimated] if one.estimated is not None else []):
+                await run.usage(
+                    used.model or self.call.model, input_tokens=used.total_input, output_tokens=used.total_output,
+                    call=self.call.id, classes=used.counts, estimated=not used.reported,
+                )  # fmt: skip
+
+
+class _RunAnswer:
+    """An answer that is written into a run, and given to the caller as long as it waits."""
+
+    def __init__(self, incoming: Incoming, answer: CallerAnswer, run: RunContext, left: Callable[[], bool]) -> None:
+        self._answer = answer
+        self._run = run
+        self._left = left
+        self._dialect = STREAM_DIALECTS[incoming.wire.name] if incoming.wire.streams else None
+        self._decoder = self._dialect.decoder() if self._dialect is not None else None
+        self._text_kind = ""
+        self._text_out: TextOut | None = None
+        self._calls: dict[int, str] = {}
+        self._has_text = False
+
+    @property
+    def started(self) -> bool:
+        """Another upstream would say something else."""
+        return self._has_text or self._answer.started
+
+    def restart(self) -> None:
+        """See ``CallerAnswer``."""
+        self._answer.restart()
+        self._decoder = self._dialect.decoder() if self._dialect is not None else None
+
+    async def feed(self, data: bytes, headers: Headers) -> None:
+        """See ``CallerAnswer``."""
+        if not self._left():
+            await self._answer.feed(data, headers)
+        if self._decoder is not None:
+            try:
+                pieces = self._decoder.feed(data)
+            except MalformedStream as error:
+                log.warning("call in run %s: %s", self._run.id, error.detail)
+                self._decoder = None
+                return
+            for piece in merge(pieces):
+                await self._write(piece)
+
+    async def _write(self, piece: Piece) -> None:
+        if isinstance(piece, (TextDelta, RefusalDelta)):
+            await self._say("message", piece.text)
+        elif isinstance(piece, ReasoningDelta):
+            await self._say("reasoning", piece.text)
+        elif isinstance(piece, CallStart):
+            self._calls[piece.item] = ident = f"{self._run.id}.{piece.id or piece.item}"[: limits.ENTITY_ID_CHARS]
+            await self._run.emit(e.TOOL_START, {"toolCallId": ident, "toolCallName": piece.name or "tool"})
+        elif isinstance(piece, ArgumentsDelta) and piece.item in self._calls:
+            await self._run.emit(e.TOOL_ARGS, {"toolCallId": self._calls[piece.item], "delta": piece.text})
+
+    async def _say(self, kind: str, words: str) -> None:
+        self._has_text = True
+        if self._text_kind != kind:
+            await self._close_text()
+            self._text_kind, text = kind, self._run.message() if kind == "message" else self._run.reasoning()
+            self._text_out = await text.__aenter__()
+        assert self._text_out is not None
+        await self._text_out.write(words)
+
+    async def _close_text(self) -> None:
+        if self._text_out is not None:
+            await self._text_out.close()
+        self._text_kind, self._text_out = "", None
+
+    async def close(self) -> None:
+        """Nothing more comes: what is open is closed."""
+        for ident in self._calls.values():
+            await self._run.emit(e.TOOL_END, {"toolCallId": ident})
+        await self._close_text()
+
+    async def end(self, headers: Headers) -> None:
+        """See ``CallerAnswer``."""
+        if not self._left():
+            await self._answer.end(headers)
+
+    async def fail(self, ending: bytes) -> None:
+        """See ``CallerAnswer``."""
+        if not self._left():
+            await self._answer.fail(ending)
+
+    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """See ``CallerAnswer``."""
+        if not self._left():
+            await self._answer.whole(status, headers, body)
+        if status >= 400:
+            raise Unavailable("upstream.failed", f"the upstream answered {status}")

@@ -1,0 +1,22 @@
+"""Names of the labels that the governance half reads. A label is a signed claim; it comes from a key or from a token."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEAM: Final = "team"
+WORKFLOW: Final = "workflow"
+TASK: Final = "task"
+"""The type of task, such as ``summarise``."""
+COST_CENTRE: Final = "cost_centre"
+USAGE: Final = "usage"
+"""Whether a person waits for the answer: ``seated`` or ``headless``."""
+USER: Final = "user"
+
+NAMES: Final = frozenset({TEAM, WORKFLOW, TASK, COST_CENTRE, USAGE, USER})
+"""All of them; a label of another name is a dimension of its own."""
+SEATED: Final = "seated"
+HEADLESS: Final = "headless"
+USAGES: Final = (SEATED, HEADLESS)
+UNASSIGNED: Final = "unassigned"
+"""The workflow of what names none that is declared."""

@@ -1,0 +1,1 @@
+"""The ledger beside a provider's report, with a name for what differs."""

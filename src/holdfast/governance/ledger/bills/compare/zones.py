@@ -1,0 +1,97 @@
+"""Finds out at which hour a report's days begin, when it is not the hour that was said."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from holdfast.governance.ledger.bill_line import BillLine
+from holdfast.governance.ledger.bills.compare.days import OFFSETS, ZONES, day_of
+from holdfast.governance.ledger.bills.compare.keys import AccountNames
+from holdfast.governance.ledger.bills.compare.model import EVERYTHING, Context, Slot
+from holdfast.governance.ledger.bills.compare.names import BillNames
+
+WORTH_PPM: Final = 2_000
+"""Differences below this share of the bill are not worth another zone."""
+_BETTER: Final = 0.5
+_DAYS: Final = 0.6
+_NEAR_DAYS: Final = 4
+
+_Series = dict[tuple[str, str], dict[str, int]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ZoneFound:
+    """A zone in which ledger and bill agree better.
+
+    Attributes:
+        zone: its name.
+        before, after: what differs by day in the zone that was said and in this one, nano-USD, each (model, key) at its
+            own usual ratio of bill to ledger.
+        days: how many days agree better.
+    """
+
+    zone: str
+    before: int
+    after: int
+    days: int
+
+
+def find_zone(
+    usage: Sequence[BillLine], slots: Sequence[Slot], *, names: BillNames, keys: AccountNames, context: Context
+) -> ZoneFound | None:
+    """The zone in which the days agree, where it is another one than ``context.zone`` and the difference is plain.
+
+    It must at least halve what differs, on most of the days. A discount does not hide it: every model and key is compared
+    at its own usual ratio of bill to ledger.
+    """
+    bill: _Series = defaultdict(lambda: defaultdict(int))
+    named = any(line.model for line in usage)
+    whole = 0
+    for line in usage:
+        if context.since <= line.day <= context.until and line.amount_nano:
+            model = names.in_report(line.model) if named else EVERYTHING
+            bill[model, keys.in_report(line)][line.day] += line.amount_nano
+            whole += line.amount_nano
+    quarters: dict[tuple[str, str], dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for slot in slots:
+        at = (names.in_ledger(slot.model) if named else EVERYTHING), keys.common(slot.key)
+        if at in bill:
+            quarters[at][slot.at_ms] += slot.amount_nano
+    declared = _gaps(bill, quarters, context.zone, context)
+    before = sum(declared.values())
+    if whole <= 0 or before * 1_000_000 < whole * WORTH_PPM:
+        return None
+    best = ZoneFound(context.zone, before, before, 0)
+    for name in (*OFFSETS, "UTC", *ZONES):
+        found = _gaps(bill, quarters, name, context)
+        after = sum(found.values())
+        if after < best.after:
+            better = sum(found.get(day, 0) < gap for day, gap in declared.items() if gap)
+            best = ZoneFound(name, before, after, better)
+    differing = sum(1 for gap in declared.values() if gap)
+    if best.zone == context.zone or best.after > before * _BETTER or best.days < max(2, differing * _DAYS):
+        return None
+    return best
+
+
+def _gaps(
+    bill: _Series, quarters: Mapping[tuple[str, str], Mapping[int, int]], zone: str, context: Context
+) -> dict[str, int]:
+    """What differs on each day, nano-USD, every (model, key) at the usual ratio of the days around."""
+    gaps: dict[str, int] = defaultdict(int)
+    for at, days in bill.items():
+        ledger: dict[str, int] = defaultdict(int)
+        for at_ms, amount in quarters.get(at, {}).items():
+            day = day_of(at_ms, zone)
+            if context.since <= day <= context.until:
+                ledger[day] += amount
+        both = sorted(day for day in days if days[day] > 0 and ledger.get(day, 0) > 0)
+        ratios = [days[day] / ledger[day] for day in both]
+        for place, day in enumerate(both):  # a day that one side lacks says nothing of the hour at which days begin
+            usual = statistics.median(ratios[max(0, place - _NEAR_DAYS) : place + _NEAR_DAYS + 1])
+            gaps[day] += abs(days[day] - round(ledger[day] * usual))
+    return gaps

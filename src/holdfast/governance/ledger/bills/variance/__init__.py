@@ -1,0 +1,1 @@
+"""What changed between two periods, as price, volume, mix and cache."""

@@ -1,0 +1,1 @@
+"""Spend that never passes the gateway, and bills: reports of providers, invoices, FOCUS files."""

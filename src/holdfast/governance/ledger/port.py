@@ -1,0 +1,102 @@
+"""What the ledger asks of others: a store, prices, an organisation, a clock. The app hands them in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Table
+
+T = TypeVar("T")
+
+
+class LedgerStore(Protocol):
+    """A database (``governance/store``)."""
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Do work in one transaction, durable when it returns. Raises ``Unavailable``: nothing was written, or the outcome
+        is not known (``commit.unknown``)."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Do work that writes nothing."""
+
+    async def insert(self, table: Table, rows: Sequence[Mapping[str, Any]], *, synced: bool = True) -> None:
+        """Insert rows, durable when it returns; without ``synced`` only against the end of the process."""
+
+
+class Cost(Protocol):
+    """What an attempt costs (``pricing``): nano-USD, None where there is no price."""
+
+    @property
+    def list_nano(self) -> int | None: ...
+    @property
+    def contracted_nano(self) -> int | None: ...
+    @property
+    def effective_nano(self) -> int | None: ...
+    @property
+    def billed_nano(self) -> int | None: ...
+    @property
+    def price(self) -> str: ...
+    @property
+    def catalogue(self) -> str: ...
+    @property
+    def card(self) -> str: ...
+    @property
+    def waiver(self) -> str: ...
+    @property
+    def parts(self) -> Mapping[str, int]: ...
+    @property
+    def unpriced(self) -> Sequence[str]: ...
+    @property
+    def currency(self) -> str: ...
+    @property
+    def rate(self) -> str: ...
+
+
+class PriceList(Protocol):
+    """Prices, in memory (``pricing``)."""
+
+    def check(self, *, provider: str, model: str, upstream: str, at_ms: int, workflow: str = "") -> None:
+        """Raises ``Refused`` with ``price.missing`` for a model that nobody has priced or waived."""
+
+    @property
+    def price(self) -> Callable[..., Cost]:
+        """What a ``BilledAttempt`` costs, by ``provider``, ``upstream``, ``asked`` (the model), ``at_ms`` and ``workflow``;
+        never raises for a price that is missing."""
+
+
+class Placement(Protocol):
+    """Whose a call is (``organisation``)."""
+
+    @property
+    def organisation(self) -> str: ...
+    @property
+    def team(self) -> str: ...
+    @property
+    def workflow(self) -> str: ...
+    @property
+    def cost_centre(self) -> str: ...
+    @property
+    def usage(self) -> str: ...
+    @property
+    def person(self) -> str: ...
+    @property
+    def tags(self) -> Mapping[str, str]: ...
+
+
+class OrganisationTree(Protocol):
+    """The organisation's tree, in memory (``organisation``)."""
+
+    def resolve(self, labels: Mapping[str, str], at_ms: int, tenant: str = "default", /) -> Placement:
+        """Whose labels say that it is, at that time."""
+
+    def zone(self, tenant: str = "default", at_ms: int | None = None, /) -> ZoneInfo:
+        """The time zone of a tenant's days and months at that time; None for now."""
+
+
+class WallClock(Protocol):
+    """Time."""
+
+    def wall_ms(self) -> int:
+        """Unix ms."""

@@ -1,0 +1,254 @@
+"""The ledger: what is spent, row by row. It is the gateway's meter; further rows come from agents and from imports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from holdfast.errors import Refused, Unavailable
+from holdfast.gateway.port import Opening, Served
+from holdfast.governance import limits
+from holdfast.governance.ledger import recorder, settling, store
+from holdfast.governance.ledger.model import Row
+from holdfast.governance.ledger.port import LedgerStore, OrganisationTree, PriceList, WallClock
+from holdfast.governance.ledger.recorder import Recorder
+from holdfast.governance.store.tables.ledger import ledger_openings
+from holdfast.visible import logger
+
+log = logger("holdfast.ledger")
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Opening)
+
+
+class Ledger:
+    """Rows of everything that is spent; a ``gateway.port.Meter``.
+
+    Args:
+        database: the store.
+        prices: what things cost.
+        organisation: whose things are.
+        clock: the time.
+        sole: no other process opens attempts in this store (SQLite): what others left open is nobody's at once.
+    """
+
+    def __init__(
+        self, database: LedgerStore, prices: PriceList, organisation: OrganisationTree, clock: WallClock, *, sole: bool = True
+    ) -> None:  # fmt: skip
+        self.store = database
+        self.prices = prices
+        self.organisation = organisation
+        self.clock = clock
+        self.recorder = Recorder(database)
+        self.process = f"p{secrets.token_hex(8)}"
+        self._sole = sole
+        self._open: dict[str, Opening] = {}
+        self._unsettled: dict[str, tuple[Opening, Served]] = {}  # served, and not on record yet
+        self._unasked: set[str] = set()  # openings of which is not known whether they are on record; nothing was asked
+        self._gathering: asyncio.Future[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- life
+    async def start(self) -> None:
+        """Take part: settle what earlier processes left open, and go on saying that this one lives.
+
+        Raises:
+            Unavailable: of the store.
+        """
+        await self.recorder.refresh()
+        await self.beat()
+        self._tasks = [asyncio.get_running_loop().create_task(self._run(), name="holdfast ledger")]
+
+    async def stop(self) -> None:
+        """Write what is not on record yet, as far as the store allows, and take part no more."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        with contextlib.suppress(Unavailable):
+            await self.flush()
+            await self.store.write(lambda connection: store.leave(connection, self.process))
+        if self._unsettled:
+            words = "%d attempts could not be put on record; they are billed from their openings at the next start"
+            log.error(words, len(self._unsettled))
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(limits.LEDGER_BEAT_S)
+            try:
+                await self.flush()
+                await self.beat()
+            except Unavailable as error:
+                log.warning("the ledger waits for its store: %s", error.code)
+            except Exception:  # the next beat may do better, and without any this process would be taken for dead
+                log.exception("the ledger's beat failed")
+
+    async def beat(self) -> int:
+        """Say that this process lives, and settle what dead ones left open. How many attempts that were."""
+        now_ms = self.clock.wall_ms()
+        await self.store.write(lambda connection: store.beat(connection, self.process, now_ms))
+        since_ms = now_ms + 1 if self._sole else now_ms - limits.LEDGER_SILENT_MS
+        settled = 0
+        while True:
+            found = await self.store.read(
+                lambda connection: store.orphans(connection, self.process, since_ms, limits.LEDGER_GROUP_ROWS)
+            )
+            for _, encoded in found:
+                opening = _decoder.decode(encoded)
+                await self._record(opening, settling.lost(opening))
+            settled += len(found)
+            if len(found) < limits.LEDGER_GROUP_ROWS:
+                break
+        if settled:
+            log.warning("%d attempts of processes that are gone are billed by estimate", settled)
+        return settled
+
+    # --- the meter
+    async def open(self, opening: Opening) -> None:
+        """See ``gateway.port.Meter.open``."""
+        if len(self._unsettled) >= limits.LEDGER_UNSETTLED:
+            raise Unavailable("store.unavailable", "too much is waiting to be put on record")
+        workflow = opening.call.caller.label("workflow")
+        self.prices.check(
+            provider=opening.provider, model=opening.model, upstream=opening.upstream, at_ms=opening.at_ms, workflow=workflow
+        )  # fmt: skip
+        encoded = _encoder.encode(opening).decode()
+        try:
+            # it outlives this process at once, and a loss of power from the next row on: see the README
+            await self.store.insert(
+                ledger_openings, [store.opening_facts(opening, self.process, encoded)], synced=False
+            )
+        except BaseException:  # also a caller who leaves: whether it is on record is not known, and nothing is asked
+            self._unasked.add(opening.id)
+            raise
+        self._open[opening.id] = opening
+
+    async def settle(self, served: Served) -> None:
+        """See ``gateway.port.Meter.settle``. Where the store is away it returns, and what was served is kept."""
+        opening = self._open.get(served.id) or await self._find(served.id)
+        self._unsettled[served.id] = opening, served  # before anything is awaited: a cancel loses nothing
+        self._open.pop(served.id, None)
+        await self._gathered()
+        await self._settle(opening, served)
+
+    async def _gathered(self) -> None:
+        """Wait a moment, together with all that is served meanwhile: one commit for them, and openings, for which callers
+        wait, seldom queue behind it."""
+        if self._gathering is None or self._gathering.done():
+            self._gathering = asyncio.ensure_future(asyncio.sleep(limits.LEDGER_GATHER_S))
+        await asyncio.shield(self._gathering)
+
+    async def _settle(self, opening: Opening, served: Served) -> None:
+        try:
+            await self._record(opening, served)
+        except Unavailable as error:
+            log.warning("attempt %s waits to be put on record: %s", served.id, error.code)
+            return
+        self._unsettled.pop(served.id, None)
+
+    async def _record(self, opening: Opening, served: Served) -> None:
+        rows = settling.rows_of(opening, served, self.prices, self.organisation)
+        await self.recorder.append(rows, recorder.settle(opening.id))
+
+    async def _find(self, attempt: str) -> Opening:
+        waiting = self._unsettled.get(attempt)
+        if waiting is not None:
+            return waiting[0]
+        encoded = await self.store.read(lambda connection: store.find_opening(connection, attempt))
+        if encoded is None:
+            raise Refused("ledger.row_not_found", f"no attempt {attempt!r:.80} is open", fix="Open it first.")
+        return _decoder.decode(encoded)
+
+    async def flush(self) -> None:
+        """Try again what is not on record yet. Raises ``Unavailable`` where the store is away still."""
+        for opening, served in list(self._unsettled.values()):
+            try:
+                await self._record(opening, served)
+            except Unavailable:
+                raise
+            except (
+                Exception
+            ):  # our mistake with one attempt must not keep the others from the record; it stays, and is open
+                log.exception("attempt %s cannot be put on record", served.id)
+                continue
+            self._unsettled.pop(served.id, None)
+        unasked = list(self._unasked)
+        if unasked:
+            await self.store.write(lambda connection: [store.close_opening(connection, each) for each in unasked])
+            self._unasked.difference_update(unasked)
+
+    @property
+    def unsettled(self) -> int:
+        """How many attempts were served and are not on record yet."""
+        return len(self._unsettled)
+
+    # --- further rows
+    def complete(self, row: Row, labels: Mapping[str, str], *, price: bool = True) -> Row:
+        """A row with whose it is, its dates and, unless it brought its own, its cost."""
+        row = settling.placed(row, labels, self.organisation)
+        return settling.priced(row, settling.as_billed(row), self.prices) if price else row
+
+    async def append(
+        self, rows: Iterable[Row], also: Callable[[Connection, Sequence[Row]], Sequence[Row]] | None = None
+    ) -> None:
+        """Append complete rows. See ``Recorder.append``."""
+        await self.recorder.append(list(rows), also)
+
+    async def row(self, tenant: str, row: str) -> list[Row]:
+        """A row and what replaced it, in order; the last one counts. Raises ``ledger.row_not_found``."""
+        found = await self.store.read(lambda connection: store.chain(connection, tenant, row))
+        if not found:
+            raise Refused("ledger.row_not_found", f"no row {row!r:.80}")
+        return found
+
+    async def correct(
+        self, tenant: str, row: str, *, why: str, counts: Mapping[str, int] | None = None, model: str | None = None,
+        billed_nano: int | None = None, labels: Mapping[str, str] | None = None,
+    ) -> Row:  # fmt: skip
+        """Replace a row by another one; both stay, and the last one counts.
+
+        Args:
+            why: a short reason, which the new row carries.
+            counts: what was used instead; the row is priced again.
+            model: that served instead; the row is priced again.
+            billed_nano: what is billed instead, nano-USD; list, contracted and effective cost stay those of the counts.
+            labels: whose it is instead: all of them.
+
+        Raises:
+            Refused: ``ledger.row_not_found``; ``ledger.corrected`` where somebody was faster; ``input.malformed`` where
+                nothing is changed or a count is negative.
+        """
+        if counts is None and model is None and billed_nano is None and labels is None:
+            raise Refused(
+                "input.malformed", "a correction changes nothing", fix="Say counts, a model, an amount or labels."
+            )
+        if counts is not None and any(count < 0 for count in counts.values()):
+            raise Refused("input.malformed", "a count is negative", fix="A credit is an amount, not a count.")
+        last = (await self.row(tenant, row))[-1]
+        new: Any = replace(
+            last,
+            id=settling.correction_id(last.id),
+            corrects=last.id,
+            basis="corrected",
+            reason=why[: limits.LEDGER_WORDS],
+        )
+        if counts is not None or model is not None:
+            new = replace(new, counts=dict(last.counts if counts is None else counts), model=model or last.model)
+            new = settling.priced(new, settling.as_billed(new), self.prices)
+        if billed_nano is not None:
+            new = replace(new, billed_nano=billed_nano)
+        if labels is not None:
+            new = settling.placed(replace(new, task=""), labels, self.organisation)
+        await self.append([new])
+        return (await self.row(tenant, new.id))[0]
+
+    async def forget_session(self, tenant: str, session: str) -> bool:
+        """A session was deleted: its rows stay under a reference that leads nowhere. Whether there were any."""
+        return await self.store.write(lambda connection: store.forget_session(connection, tenant, session))

@@ -1,0 +1,117 @@
+"""From an attempt and what was served to rows: pure.
+
+Which counts a row has: those of the provider, where it said any; else those that the gateway estimated from what it saw;
+else, for an attempt that a provider began to serve, its input by bytes (``estimate.py``). An attempt that failed or was
+refused, and of which nobody counted anything, used nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, Final, cast
+
+from msgspec.structs import replace
+
+from holdfast.errors import Refused
+from holdfast.gateway.port import Opening, Outcome, Served
+from holdfast.governance.ledger import dates, estimate
+from holdfast.governance.ledger.model import Basis, Row
+from holdfast.governance.ledger.port import OrganisationTree, PriceList
+from holdfast.providers.billing.model import BilledAttempt
+
+LOST: Final = "gateway.lost"
+"""Reason of an attempt whose process went away before it was settled."""
+_NOT_SERVED: Final[frozenset[Outcome]] = frozenset({"failed", "refused"})
+
+
+def lost(opening: Opening) -> Served:
+    """What became of an attempt that nobody will settle any more."""
+    used = estimate.of_opening(opening)
+    return Served(opening.id, "cut", estimated=used, reason=LOST, at_ms=opening.at_ms)
+
+
+def row_id(attempt: str, part: int) -> str:
+    """Id of the row of a part, from 1: the attempt's, with a number from the second on."""
+    return attempt if part == 1 else f"{attempt}/{part}"
+
+
+def correction_id(row: str) -> str:
+    """Id of the row that replaces one: a row is replaced once, so its id says enough."""
+    stem, mark, number = row.rpartition("~")
+    return f"{stem}~{int(number) + 1}" if mark and number.isdigit() else f"{row}~1"
+
+
+def billed_of(opening: Opening, served: Served) -> Sequence[tuple[BilledAttempt, Basis]]:
+    """What an attempt is billed for, each with where its counts come from; at least one."""
+    if served.billed:
+        return [(each, "exact" if each.reported else "estimated") for each in served.billed]
+    if served.estimated is not None:
+        return [(served.estimated, "estimated")]
+    if served.outcome in _NOT_SERVED:
+        return [(BilledAttempt(model=opening.model), "exact")]
+    return [(estimate.of_opening(opening), "estimated")]
+
+
+def placed(row: Row, labels: Mapping[str, str], organisation: OrganisationTree) -> Row:
+    """The row with whose it is, and its dates."""
+    whose = organisation.resolve(labels, row.at_ms, row.tenant)
+    day = dates.day_of(row.at_ms, organisation.zone(row.tenant, row.at_ms))
+    return replace(
+        row, organisation=whose.organisation, team=whose.team, workflow=whose.workflow, cost_centre=whose.cost_centre,
+        usage=whose.usage, person=whose.person, tags={**whose.tags, **row.tags}, day=day, month=dates.month_of(day),
+        task=row.task or labels.get("task", ""),
+    )  # fmt: skip
+
+
+def priced(row: Row, billed: BilledAttempt, prices: PriceList) -> Row:
+    """The row with what it costs. An attempt that used nothing costs nothing, whatever its price would be."""
+    if not any(billed.counts.values()):
+        return replace(row, list_nano=0, contracted_nano=0, effective_nano=0, billed_nano=0)
+    try:
+        cost = prices.price(
+            billed,
+            provider=row.provider,
+            upstream=row.upstream,
+            asked=row.asked,
+            at_ms=row.at_ms,
+            workflow=row.workflow,
+        )
+    except Refused as error:  # counts that make no sense; it was served, so it is on record, and verify finds it
+        return replace(row, unpriced=(error.code,))
+    return replace(
+        row, list_nano=cost.list_nano, contracted_nano=cost.contracted_nano, effective_nano=cost.effective_nano,
+        billed_nano=cost.billed_nano, price=cost.price, catalogue=cost.catalogue, card=cost.card, waiver=cost.waiver,
+        parts=dict(cost.parts), unpriced=tuple(cost.unpriced), currency=cost.currency, rate=cost.rate,
+    )  # fmt: skip
+
+
+def rows_of(opening: Opening, served: Served, prices: PriceList, organisation: OrganisationTree) -> list[Row]:
+    """The rows of an attempt: one for each model that took part; all but the first name the first as their parent."""
+    call, at_ms = opening.call, served.at_ms or opening.at_ms
+    rows = []
+    for part, (billed, basis) in enumerate(billed_of(opening, served), 1):
+        row = Row(
+            id=row_id(opening.id, part), parent="" if part == 1 else opening.id, call=call.id, number=opening.number,
+            kind=billed.kind, basis=basis, tenant=call.caller.tenant, at_ms=at_ms, day="", month="",
+            key=call.caller.key, session=call.session, run=call.run, run_attempt=call.attempt,
+            upstream=opening.upstream, provider=opening.provider, asked=call.model, model=billed.model or opening.model,
+            wire=call.wire, tier=billed.tier, region=billed.region, speed=billed.speed, counts=billed.counts,
+            raw=billed.raw, outcome=served.outcome, reason=served.reason, took_ms=max(0, at_ms - opening.at_ms),
+            first_ms=served.first_ms,
+        )  # fmt: skip
+        row = placed(row, dict(call.caller.labels), organisation)
+        rows.append(priced(row, billed, prices))
+    return rows
+
+
+def as_billed(row: Row) -> BilledAttempt:
+    """What a row was made from, as far as a price depends on it."""
+    return BilledAttempt(
+        kind=cast("Any", row.kind), model=row.model, counts=row.counts, tier=row.tier, region=row.region, speed=row.speed,
+        reported=row.basis != "estimated", raw=row.raw,
+    )  # fmt: skip
+
+
+def posted(row: Row, closed: Container[str]) -> Row:
+    """The row in the books of the first month that is open."""
+    return replace(row, period=dates.open_period(row.month, closed))

@@ -1,0 +1,108 @@
+"""Every bound of the governance half, in one place; the unit is the last word of the name."""
+
+from __future__ import annotations
+
+# money
+MONEY_CHARS = 64  # of an amount as text
+MONEY_NANO = (1 << 63) - 1  # nano-USD in one amount: what a column holds
+
+# a backup
+MANIFEST_BYTES = 64 << 10  # of the file that says what is in it
+
+# the store
+STORE_WAITING = 10_000  # pieces of work that wait to be written; one more is refused
+STORE_GROUP = 512  # pieces of work in one transaction of SQLite
+STORE_READERS = 4  # reading connections of SQLite
+STORE_BUSY_MS = 5_000  # how long a write waits for a foreign process that has the SQLite file locked for a moment
+STORE_CHECKPOINT_PAGES = 2_000  # of the write-ahead log; beyond, it is copied into the SQLite file
+STORE_REST_PAGES = 256  # of it that are left then, and so few that the writer may copy them itself
+STORE_LOG_BYTES = 64 << 20  # to which a write-ahead log that grew is cut when it starts again
+STORE_PROBE_S = 0.5  # between two attempts to open a store again that failed
+STORE_CONNECTIONS = 16  # to PostgreSQL, of one process
+STORE_CONNECT_S = 10.0  # to get one of them
+STORE_STATEMENT_S = 60.0  # of PostgreSQL, before it is given up
+STORE_RETRIES = 20  # of a transaction that PostgreSQL could not put in an order with those beside it
+
+# what other processes changed
+CHANGES_EVERY_S = 0.4  # between two looks: a key revoked elsewhere is refused here within a second
+CHANGES_LOOK_S = 2.0  # one look, before it counts as failed
+# one look after the other that failed; then what is in memory is not trusted, and callers are told to come again
+CHANGES_FAILED_LOOKS = 5
+
+# the organisation
+ORG_NAME_CHARS = 128  # of a team, a workflow, a cost centre, a person
+ORG_IMPORT_BYTES = 1 << 20  # a file that describes it
+ORG_UNITS = 20_000  # described by one file
+ORG_DEPTH = 16  # teams within teams
+ORG_TAGS = 16  # of a team or a workflow
+ORG_TAG_CHARS = 200  # the value of a tag
+ORG_SEEN_WORKFLOWS = 1_000  # named by callers and declared by nobody, that are remembered
+ORG_NEW_PEOPLE = 10_000  # seen since the last writing; beyond, rows stand under no pseudonym
+ORG_FLUSH_S = 5.0  # between two writings of what was seen
+
+# keys
+KEY_SECRET_BYTES = 32  # of randomness
+KEY_CHARS = 512  # what is sent as a key; longer is no key
+KEY_NAME_CHARS = 64  # what people call it
+KEY_PATTERNS = 64  # models, or agents, that one key names
+KEY_TTL_S = 365 * 86_400.0  # the longest life of a key
+KEY_OVERLAP_S = 86_400.0  # of the former secret after a rotation, unless said otherwise
+KEY_OVERLAP_MOST_S = 30 * 86_400.0  # the longest
+KEY_SECRETS = 8  # of one key that are still good
+KEY_ADOPTED_S = 30 * 86_400.0  # the longest life of a key that is the old one of a program
+KEY_FLUSH_S = 10.0  # between two writings of what was used, and of who came unknown
+KEY_USED_S = 3_600.0  # when a key was last used is known to the hour
+STRANGERS_SEEN = 5_000  # callers without a known key, told apart in a day; others are counted together
+STRANGERS_KEEP_DAYS = 90  # they are listed
+STRANGER_AGENT_CHARS = 200  # of a User-Agent
+STRANGER_PATH_CHARS = 200  # of a path
+STRANGER_ROWS = 1_000  # in one answer
+
+# login
+LOGIN_S = 600.0  # from the beginning of a login to its end
+LOGIN_SESSION_S = 8 * 3_600.0  # how long somebody stays logged in
+LOGIN_TOKEN_S = 300.0  # life of an access token that a login gives
+LOGIN_HTTP_S = 10.0  # for an answer of the identity provider
+LOGIN_HTTP_BYTES = 1 << 20  # the largest of them
+LOGIN_METADATA_S = 3_600.0  # for which what the identity provider says of itself counts
+LOGIN_SKEW_S = 60.0  # between its clock and ours
+LOGIN_PATH_CHARS = 1_000  # of the page to open afterwards
+LOGIN_GROUPS = 1_000  # of one person
+LOGIN_STATES = 10_000  # logins that ended a moment ago and may not end again
+# prices
+PRICE_DOCUMENT_BYTES = 64 << 10  # a change of prices that is proposed
+PRICE_WORDS_CHARS = 1_000  # a reason, or the name of a model
+WAIVER_DAYS = 30  # a model may be called without a price; once more after that
+# the ledger
+LEDGER_GATHER_S = 0.02  # attempts that were served wait so long for others, to go on record together
+LEDGER_UNSETTLED = 10_000  # attempts that were served and wait for the store; with more, no further one is opened
+LEDGER_BEAT_S = 5.0  # a process says so often that it lives, and tries again what is not on record
+LEDGER_SILENT_MS = 60_000  # with several processes: one that is silent for longer is taken for dead
+LEDGER_GROUP_ROWS = 500  # rows written or checked in one transaction
+LEDGER_CORRECTIONS = 1_000  # of one row, one after another
+LEDGER_WORDS = 200  # characters of a reason, a name or a note
+LEDGER_PAGE_ROWS = 1_000  # rows in one answer
+LEDGER_EXPORT_ROWS = 5_000_000  # rows in one file
+LEDGER_GROUPS = 5_000  # groups in one answer about spend; what is beyond is one group of its own
+LEDGER_DIMENSIONS = 4  # by which one answer about spend is divided
+LEDGER_DAYS = 800  # that one question spans
+LEDGER_FILTERS = 32  # of one question, values included
+LEDGER_TREE_ROWS = 20_000  # rows of one session in its tree
+LEDGER_FEED_PAGE = 200  # notices read at once
+LEDGER_EVENT_BYTES = 64 << 10  # of a session's log, read at once to find what an agent used
+LEDGER_SWEEP_SESSIONS = 200  # whose deletion is looked for at once
+LEDGER_OPEN_MS = 86_400_000  # an attempt that is open for longer is a finding
+IMPORT_BYTES = 512 << 20  # one imported file
+IMPORT_JSON_BYTES = 64 << 20  # one that is a single JSON document, which is decoded whole
+IMPORT_LINE_BYTES = 256 << 10  # one line of a CSV file
+IMPORT_LINES = 2_000_000  # of one file
+IMPORT_COLUMNS = 300  # of a CSV file
+ALLOCATION_TARGETS = 10_000  # among which a shared cost is divided
+
+# ledger beside bill
+BILLS_ROWS = 3_000_000  # of the ledger that one comparison, variance, search for waste or FOCUS file reads
+BILLS_PAGE = 2_000  # of them in one transaction
+BILLS_SHOWN = 200  # cells and lines that are listed with a finding; the comparison itself has all
+BILLS_SESSIONS = 50  # that are named with a kind of waste
+BILLS_DAYS = 100  # that one comparison spans
+BILLS_NAMES = 1_000  # aliases, or keys, that are given with a comparison

@@ -1,0 +1,66 @@
+"""What a login knows. Pure types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from holdfast.governance.oversight.roles import Role
+
+
+class PendingLogin(msgspec.Struct, frozen=True):
+    """A login that was begun: what the browser carries, sealed, until the provider sends it back.
+
+    Attributes:
+        state: that the provider has to send back with the code.
+        nonce: that the provider has to put into the identity token.
+        verifier: of which the provider was told a hash (PKCE, RFC 7636).
+        then: path of the page to open afterwards.
+        at_ms: when it was begun.
+    """
+
+    state: str
+    nonce: str
+    verifier: str
+    then: str
+    at_ms: int
+
+
+class Identity(NamedTuple):
+    """Who the provider says that somebody is. ``actor``: ``user:…``."""
+
+    actor: str
+    groups: tuple[str, ...]
+
+
+class Login(msgspec.Struct, frozen=True):
+    """Somebody who is logged in.
+
+    Attributes:
+        hash: of what is in the cookie.
+        token_id: ancestor of the tokens that it gives: they end with it.
+        began_ms, expires_ms: Unix ms.
+    """
+
+    hash: str
+    token_id: str
+    tenant: str
+    actor: str
+    roles: tuple[Role, ...]
+    began_ms: int
+    expires_ms: int
+
+
+class Minter(Protocol):
+    """Makes access tokens of this server."""
+
+    def mint(self, login: Login, capabilities: Mapping[str, Sequence[str]], ttl_s: float) -> str:
+        """A token for somebody who is logged in, not longer than the login lasts."""
+
+    def ended(self, login: Login) -> bool:
+        """Whether the login may give no more tokens, because an operator revoked it or the person since it began."""
+
+    async def end(self, login: Login) -> None:
+        """Void every token that a login has given."""

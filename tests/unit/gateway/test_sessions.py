@@ -1,0 +1,185 @@
+"""Calls that are runs in a session, and agents in place of models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import openai
+import pytest
+from msgspec import structs
+
+import holdfast
+from holdfast.gateway.sessions import LocalSessions
+from tests.fake_upstream.process import FakeUpstream
+from tests.unit.gateway.conftest import KEY, Site, served, upstreams_of
+
+pytestmark = pytest.mark.anyio
+
+ASK = {"model": "gpt-5", "messages": [{"role": "user", "content": "Where is my parcel?"}], "stream": True}
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeUpstream]:
+    """One of this file's own: others leave theirs with knobs."""
+    with FakeUpstream() as upstream:
+        yield upstream
+
+
+@asynccontextmanager
+async def with_sessions(fake: FakeUpstream, knobs: str = "") -> AsyncIterator[tuple[Site, holdfast.EmbeddedHub]]:
+    """A gateway and the hub whose sessions its calls may name."""
+    hub = holdfast.EmbeddedHub("memory:")
+
+    @hub.agent("librarian")
+    async def librarian(run: holdfast.RunContext) -> None:
+        async with run.message() as out:
+            await out.write(f"You said {run.input.text!r}, ")
+            await out.write(f"and this is number {len(run.history)}.")
+
+    @hub.agent("broken")
+    async def broken(run: holdfast.RunContext) -> None:
+        await run.say("so far")
+        raise ValueError("no shelf")
+
+    async with hub, served(*upstreams_of(fake, knobs), sessions=LocalSessions(hub.hub)) as site:
+        caller = site.keys.callers[KEY]
+        site.keys.callers[KEY] = structs.replace(
+            caller, sessions="desk-*", agents=frozenset({"librarian", "broken"}), actor="user:ann"
+        )
+        yield site, hub
+
+
+async def test_a_call_that_names_a_session_is_a_run_in_it(fake: FakeUpstream) -> None:
+    async with with_sessions(fake) as (site, hub), site.http() as http:
+        answer = await http.post("/v1/chat/completions", json=ASK, headers={"x-holdfast-session": "desk-1"})
+        assert answer.status_code == 200
+        assert answer.text.endswith("data: [DONE]\n\n")
+        said = "".join(
+            choice["delta"].get("content") or ""
+            for line in answer.text.splitlines()
+            if line.startswith("data: {")
+            for choice in json.loads(line[6:])["choices"]
+        )
+        view = await (await hub.session("desk-1").client()).state()
+        texts = [(item["kind"], item.get("role"), item.get("text")) for item in view.items if item["kind"] == "message"]
+        assert texts == [("message", "user", "Where is my parcel?"), ("message", "assistant", said)]
+        (run,) = view.runs.values()
+        assert run["status"] == "completed"
+        (opening,) = site.meter.opened
+        assert (opening.call.session, opening.call.run) == ("desk-1", run["id"])
+        assert (await site.meter.all_settled(1))[0].outcome == "served"
+
+
+async def test_the_run_survives_its_caller_and_is_billed_as_its_provider_says(fake: FakeUpstream) -> None:
+    async with with_sessions(fake, "gap=20") as (site, hub), site.http() as http:
+        headers = {"x-holdfast-session": "desk-2"}
+        async with http.stream("POST", "/v1/chat/completions", json=ASK, headers=headers) as answer:
+            async for _ in answer.aiter_raw():
+                break
+        (served_one,) = await site.meter.all_settled(1)
+        assert served_one.outcome == "served"
+        assert served_one.billed[0].total_output == 20
+        view = (
+            await hub.session("desk-2").live_until_idle() if hasattr(hub.session("desk-2"), "live_until_idle") else None
+        )
+        assert view is None
+
+
+async def test_a_run_is_stopped_from_anywhere_and_its_caller_hears_why(fake: FakeUpstream) -> None:
+    async with with_sessions(fake, "hang=5") as (site, hub):
+        client = openai.AsyncOpenAI(base_url=f"{site.url}/v1", api_key=KEY, max_retries=0)
+        stream = await client.chat.completions.create(
+            model="gpt-5", messages=[{"role": "user", "content": "hi"}], stream=True,
+            extra_headers={"x-holdfast-session": "desk-3"},
+        )  # fmt: skip
+        words = 0
+        with pytest.raises(openai.APIError) as caught:
+            async for chunk in stream:
+                words += bool(chunk.choices and chunk.choices[0].delta.content)
+                if words == 3:
+                    words += 1
+                    session = await hub.session("desk-3").client()
+                    (run,) = (await session.state()).runs
+                    await session.cancel(run)
+        assert caught.value.code == "call.stopped"
+        await client.close()
+        (served_one,) = await site.meter.all_settled(1)
+        assert (served_one.outcome, served_one.reason) == ("cut", "run.cancelled")
+        assert served_one.estimated is not None and served_one.estimated.total_output >= 3
+
+
+async def test_an_agent_is_a_model_for_a_client_of_chat_completions(fake: FakeUpstream) -> None:
+    async with with_sessions(fake) as (site, hub):
+        client = openai.AsyncOpenAI(base_url=f"{site.url}/v1", api_key=KEY, max_retries=0)
+        assert [model.id async for model in client.models.list()] == ["agent/broken", "agent/librarian"]
+        headers = {"x-openwebui-chat-id": "6f0c"}
+        messages: list[Any] = [{"role": "user", "content": "one"}]
+        first = await client.chat.completions.create(model="agent/librarian", messages=messages, extra_headers=headers)
+        assert first.choices[0].message.content == "You said 'one', and this is number 1."
+        messages += [{"role": "assistant", "content": "x"}, {"role": "user", "content": "two"}]
+        stream = await client.chat.completions.create(
+            model="agent/librarian", messages=messages, stream=True, extra_headers=headers
+        )
+        text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
+        assert text == "You said 'two', and this is number 3."
+        assert not site.meter.opened, "what an agent asks of models is metered where it asks"
+        state = await (await hub.session("k1.6f0c").client()).state()
+        assert [item["text"] for item in state.items if item.get("role") == "user"] == ["one", "two"]
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "key"),
+    [
+        ("Generate a concise, 3-5 word title", "title"),
+        ("Generate 1-3 broad tags", "tags"),
+        ("Suggest 3-5 relevant follow-up questions", "follow_ups"),
+    ],
+)
+async def test_what_a_chat_application_asks_for_itself_runs_no_agent(fake: FakeUpstream, asked: str, key: str) -> None:
+    async with with_sessions(fake) as (site, hub), site.http() as http:
+        words = (
+            f"### Task:\n{asked} of the chat.\n<chat_history>\nUSER: Where is it?\nASSISTANT: There.\n</chat_history>"
+        )
+        body = {"model": "agent/librarian", "messages": [{"role": "user", "content": words}]}
+        answer = await http.post("/v1/chat/completions", json=body, headers={"x-openwebui-chat-id": "6f0d"})
+        told = json.loads(answer.json()["choices"][0]["message"]["content"])
+        assert told == {key: "Where is it?" if key == "title" else []}
+        with pytest.raises(holdfast.Refused):
+            await (await hub.session("k1.6f0d").client()).state()
+
+
+async def test_an_agent_that_fails_ends_the_stream_with_its_error(fake: FakeUpstream) -> None:
+    async with with_sessions(fake) as (site, _):
+        client = openai.AsyncOpenAI(base_url=f"{site.url}/v1", api_key=KEY, max_retries=0)
+        stream = await client.chat.completions.create(
+            model="agent/broken", messages=[{"role": "user", "content": "x"}], stream=True
+        )
+        with pytest.raises(openai.APIError) as caught:
+            async for _ in stream:
+                pass
+        assert caught.value.code == "agent.failed"
+        with pytest.raises(openai.APIStatusError):
+            await client.chat.completions.create(model="agent/broken", messages=[{"role": "user", "content": "x"}])
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("model", "headers", "code"),
+    [
+        ("agent/clerk", {}, "key.denied"),
+        ("agent/librarian", {"x-holdfast-session": "other"}, "key.denied"),
+        ("gpt-5", {"x-holdfast-session": "other"}, "key.denied"),
+        ("gpt-5", {"x-holdfast-session": "no id"}, "input.session_id"),
+    ],
+)
+async def test_a_key_reaches_its_own_sessions_and_agents_only(
+    fake: FakeUpstream, model: str, headers: dict[str, str], code: str
+) -> None:
+    async with with_sessions(fake) as (site, _), site.http() as http:
+        answer = await http.post("/v1/chat/completions", json={**ASK, "model": model}, headers=headers)
+        assert answer.json()["error"]["code"] == code
+        assert not site.meter.opened

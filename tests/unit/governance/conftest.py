@@ -1,0 +1,41 @@
+"""Stores of both kinds: a test that asks for ``store`` runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.governance.store.store import Store
+from holdfast.testing import FakeClock
+from tests.unit.governance import postgres_server
+
+DATABASES = ("sqlite", "postgres")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """The store's time, which stands still until a test moves it."""
+    return FakeClock()
+
+
+@pytest.fixture(params=DATABASES)
+async def database(request: pytest.FixtureRequest, tmp_path: Path, anyio_backend: str) -> str:
+    """The address of an empty database of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    return await postgres_server.empty_database()
+
+
+@pytest.fixture
+async def store(database: str, clock: FakeClock) -> AsyncIterator[Store]:
+    """An open store on an empty database of either kind."""
+    opened = await Store.open(database, clock.wall_ms)
+    yield opened
+    await opened.close()
