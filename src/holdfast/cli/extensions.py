@@ -13,18 +13,36 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
+from holdfast.cli import output
 from holdfast.cli.options import report_errors
 from holdfast.edge.config import PREFIX
 from holdfast.edge.extensions.loader import find, import_extension
 from holdfast.edge.extensions.port import Extension
 from holdfast.errors import HoldfastError
 
-SHIPPED: Final = {"demo": "holdfast.demo.extension:Demo"}
+SHIPPED: Final = {
+    "demo": "holdfast.demo.extension:Demo",
+    "governance": "holdfast.governance.extension:GovernanceExtension",
+}
 """Extensions that travel with the package: name to ``module:class``. Others are entry points of their distributions."""
+
+
+BESIDE: Final = "beside"
+"""``--governance`` without a value: the store is a file beside the log."""
+_MAY_BE_ALONE: Final = {"--governance": BESIDE}
+"""Options whose value may be left out, which Typer does not know: what stands for none."""
 
 
 class Commands(TyperGroup):
     """The commands of ``holdfast``, and after them those of extensions."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """As ever, with a value for options that stand alone."""
+        completed: list[str] = []
+        for place, word in enumerate(args):
+            alone = place + 1 == len(args) or args[place + 1].startswith("-")
+            completed.append(f"{word}={_MAY_BE_ALONE[word]}" if word in _MAY_BE_ALONE and alone else word)
+        return super().parse_args(ctx, completed)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of all; an extension that cannot be loaded ends it with a sentence."""
@@ -91,7 +109,7 @@ def _command(name: str, call: Callable[..., Any]) -> Any:
         raise typer.Exit(code if isinstance(code, int) else 0)
 
     alone = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
-    alone.command(name)(run)
+    alone.command(name, context_settings={"obj": output})(run)
     return typer.main.get_command(alone)
 
 
@@ -99,6 +117,7 @@ def _group(name: str, app: typer.Typer) -> Any:
     """A group whose commands report as single ones do."""
     group = typer.main.get_command(app)
     group.name = name
+    group.context_settings["obj"] = output  # what its commands say is said as all others say it
     for command in getattr(group, "commands", {}).values():
         _report(command)
     return group

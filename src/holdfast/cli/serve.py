@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from holdfast.cli import output
-from holdfast.cli.extensions import SHIPPED, commands_of
+from holdfast.cli.extensions import BESIDE, SHIPPED, commands_of
 from holdfast.cli.options import AsJson, Db, report_errors, secret_beside
 from holdfast.edge import auth, config
 from holdfast.edge.app import Edge
@@ -50,6 +50,7 @@ def serve(
     origin: Annotated[list[str] | None, typer.Option(help="Origin browsers may come from; repeatable.", show_default=False)] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Host name to answer for; repeatable.", show_default=False)] = None,
     extension: Annotated[list[str] | None, typer.Option(help="Name of an extension to load; repeatable.", show_default=False)] = None,
+    governance: Annotated[str | None, typer.Option(help="Keep a ledger and serve the model gateway; its store is beside the log, or at this address.", show_default=False)] = None,
     quiet: Annotated[bool, typer.Option(help="Print no token; only say that the server is ready.")] = False,
 ) -> None:  # fmt: skip
     """Run a server: sessions, WebSocket, REST and SSE on one port. Every setting: docs/reference/settings.md."""
@@ -64,10 +65,18 @@ def serve(
                 "extensions": tuple(extension) if extension else None,
             }
         )
+        environ = dict(os.environ)
+        if governance is not None:
+            settings = settings.model_copy(
+                update={"extensions": tuple(dict.fromkeys((*settings.extensions, "governance")))}
+            )
+            if governance != BESIDE:
+                environ["HOLDFAST_GOVERNANCE_URL"] = governance
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells how it sets itself up
         for handler in logging.getLogger().handlers:  # what libraries say of a request, others wrote as well
             handler.addFilter(Visible())
-        extensions = load(settings, os.environ, shipped=SHIPPED)
+        extensions = load(settings, environ, shipped=SHIPPED)
         _check_commands(extensions, context)
         read_elsewhere = {key for kind in extensions.kinds for key in keys_of(kind)}
         for name, suggestion in config.misspelt(elsewhere=read_elsewhere).items():

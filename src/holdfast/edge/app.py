@@ -73,7 +73,7 @@ class Edge:
             WebSocketRoute(PATH, self._socket),
             *AiSdk(self.listener, self.requests).routes(),
         ]
-        self._services = Services(hub, settings, self.requests, self.listener, self.secret)
+        self._services = Services(hub, settings, self.requests, self.listener, self.secret, self.revocations)
         claimed = [*claims_of(SERVER, own), *(PathClaim(SERVER, "GET", path) for path in (PATHS if pages else ()))]
         plugged = self.extensions.plug(self._services, claimed)
         self.routes = [*self.extensions.first, *own, *plugged]

@@ -24,7 +24,7 @@ log = logger("holdfast.edge")
 _BACKLOG = 4_096  # connections the system holds for us in a storm
 
 
-class _Server(uvicorn.Server):
+class UnsignalledServer(uvicorn.Server):
     """uvicorn, with signals left to us."""
 
     @contextlib.contextmanager
@@ -59,7 +59,7 @@ async def running(edge: Edge, sockets: list[socket.socket] | None = None) -> Asy
         backlog=_BACKLOG,
         proxy_headers=False,
     )
-    server = _Server(config)
+    server = UnsignalledServer(config)
     serving: asyncio.Task[None] | None = None
     try:
         if sockets is None:

@@ -62,7 +62,7 @@ class SseParser:
     def _is_whole(self, data: bytes) -> bool:
         """Whether a read has whole events and nothing else, as most have."""
         idle = self._started and not self._buffer and not self._return
-        return idle and data.endswith(_BLANK) and b"\r" not in data and len(data) <= self._max
+        return idle and data.endswith(_BLANK) and len(data) <= self._max
 
     def _newlines(self, data: bytes) -> bytes:
         """The bytes with every end of a line as one newline."""

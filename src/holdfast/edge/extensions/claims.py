@@ -13,11 +13,15 @@ REST_OF_PATH: Final = "{rest:path}"
 
 
 class PathClaim(NamedTuple):
-    """A method of a path, and whose it is: ``SERVER``, or ``extension 'NAME'``."""
+    """A method of a path, and whose it is: ``SERVER``, or ``extension 'NAME'``.
+
+    ``ordered``: among its owner's own, the first that fits is meant.
+    """
 
     owner: str
     method: str
     path: str
+    ordered: bool = False
 
 
 def overlap(one: str, other: str) -> bool:
@@ -37,7 +41,7 @@ def conflict(claims: Iterable[PathClaim]) -> tuple[PathClaim, PathClaim] | None:
     before: list[PathClaim] = []
     for claim in claims:
         for rival in before:
-            if rival.owner == claim.owner == SERVER:
+            if rival.owner == claim.owner and (rival.owner == SERVER or (rival.ordered and claim.ordered)):
                 continue
             if rival.method == claim.method and overlap(rival.path, claim.path):
                 return rival, claim

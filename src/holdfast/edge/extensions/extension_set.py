@@ -99,7 +99,7 @@ class ExtensionSet:
                 self.mounted.append((extension.name, mount))
                 application = mount.served(functools.partial(self._is_started, extension))
                 if mount.wanted is None:
-                    claimed += claims.claims_of(owner, [application])
+                    claimed += [claim._replace(ordered=True) for claim in claims.claims_of(owner, [application])]
                     found.append(application)
                 else:  # it shares its path, and says which requests are its own: it is asked first
                     self.first.append(application)

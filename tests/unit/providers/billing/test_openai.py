@@ -245,6 +245,14 @@ def test_usage_of_groq_is_found_where_it_is() -> None:
     assert stream(text(), event).counts == {"input": 3, "output": 4}
 
 
+def test_usage_among_chunks_that_say_none_is_found() -> None:
+    meter = UsageMeter("openai.chat")
+    meter.feed(f"data: {json.dumps(text())}\n\n".encode())
+    used = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}
+    meter.feed("".join(f"data: {json.dumps(event)}\n\n" for event in (text(), used, text())).encode())
+    assert meter.so_far()[0].counts == {"input": 1, "output": 2}
+
+
 def test_words_of_the_answer_are_not_taken_for_usage() -> None:
     trap = text('{"usage": {"prompt_tokens": 999, "completion_tokens": 999}}')
     attempt = stream(trap, {**text(), "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}, trap)

@@ -24,10 +24,10 @@ def plain(name: str) -> str:
     return re.sub(r"(?<=\d)\.(?=\d)", "-", found)
 
 
-class ModelNames:
+class BillNames:
     """One name for each model of a report and a ledger.
 
-    A name that both have means itself. ModelNames that only one side has mean the same model when they are equal without case,
+    A name that both have means itself. Names that only one side has mean the same model when they are equal without case,
     vendor, version and date, or when ``aliases`` says so; then the ledger's name stands for both.
 
     Attributes:

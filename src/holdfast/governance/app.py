@@ -1,0 +1,141 @@
+"""Everything of governance in one process, put together: each domain gets what it needs handed in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+from holdfast.engines.port import Engine
+from holdfast.extensions import ExtensionRoute
+from holdfast.gateway.app import Gateway
+from holdfast.gateway.sessions import LocalSessions, RemoteSessions
+from holdfast.gateway.settings import GatewaySettings
+from holdfast.governance.actions import routes_of
+from holdfast.governance.keys import routes as key_routes
+from holdfast.governance.keys.service import GatewayKeys
+from holdfast.governance.ledger import routes as ledger_routes
+from holdfast.governance.ledger.agent_usage import AgentUsage
+from holdfast.governance.ledger.bills import routes as bill_routes
+from holdfast.governance.ledger.bills.service import Bills
+from holdfast.governance.ledger.desk import ACTIONS, LedgerDesk
+from holdfast.governance.ledger.desk import ROOT as LEDGER
+from holdfast.governance.ledger.imports.service import Importer
+from holdfast.governance.ledger.service import Ledger
+from holdfast.governance.organisation import routes as organisation_routes
+from holdfast.governance.organisation.service import Organisation
+from holdfast.governance.pricing import routes as price_routes
+from holdfast.governance.pricing.desk import PriceDesk
+from holdfast.governance.pricing.service import Prices
+from holdfast.governance.store import pairing
+from holdfast.governance.store.changes import Changes
+from holdfast.governance.store.store import Store
+
+
+class GovernanceClock(Protocol):
+    """Time: one for hub, gateway, ledger and evidence."""
+
+    def wall_ms(self) -> int:
+        """Unix ms."""
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+
+
+class Governance:
+    """All domains of one process, and the gateway that they meter.
+
+    Args:
+        url: of the store.
+        clock: the time.
+        gateway: which upstreams there are.
+        sessions: where calls may name sessions; None for nowhere.
+        operator_tenant: whose operators see what belongs to no tenant, such as unknown callers.
+
+    Raises:
+        HoldfastError: ``config.invalid``.
+    """
+
+    def __init__(
+        self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None,
+        *, operator_tenant: str = "default",
+    ) -> None:  # fmt: skip
+        self.clock = clock
+        self.store = Store(url, clock.wall_ms)
+        self.changes = Changes(self.store)
+        self.organisation = Organisation(self.store, clock.wall_ms)
+        self.keys = GatewayKeys(
+            self.store, self.organisation, clock.wall_ms, self.changes, operator_tenant=operator_tenant
+        )
+        self.prices = Prices(self.store, clock.wall_ms)
+        sole = not url.startswith("postgres")
+        self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole)
+        importer = Importer(self.ledger)
+        self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of)
+        self.bills = Bills(self.ledger, importer)
+        self.gateway = Gateway(
+            gateway, self.keys, self.ledger, now_ms=clock.wall_ms, monotonic=clock.monotonic, sessions=sessions
+        )
+        self._running = AsyncExitStack()
+
+    async def start(self, engine: Engine | None = None, news: asyncio.Event | None = None) -> None:
+        """Open the store and begin. What was started before something failed is stopped again.
+
+        Args:
+            engine: the open log that the store belongs to; None for a gateway without one.
+            news: set whenever its feed grows: then what agents say that they used becomes rows.
+
+        Raises:
+            HoldfastError: of the store, and ``store.mismatch`` when log and store do not belong together.
+        """
+        async with AsyncExitStack() as running:
+            await self.store.start()
+            running.push_async_callback(self.store.close)
+            if engine is not None:
+                await pairing.pair(self.store, engine)
+            await self.prices.open()
+            await self.organisation.refresh()
+            await self.keys.refresh()
+            for domain, refresh in (
+                ("organisation", self.organisation.refresh),
+                ("keys", self.keys.refresh),
+                ("prices", self.prices.refresh),
+            ):
+                self.changes.follow(domain, refresh)
+            await self.changes.start()
+            running.push_async_callback(self.changes.stop)
+            self.organisation.start()
+            running.push_async_callback(self.organisation.stop)
+            self.keys.start()
+            running.push_async_callback(self.keys.stop)
+            await self.ledger.start()
+            running.push_async_callback(self.ledger.stop)
+            if engine is not None and news is not None:
+                reading = asyncio.create_task(AgentUsage(engine, self.ledger).run(news), name="holdfast agent usage")
+                running.push_async_callback(_ended, reading)
+            await self.gateway.start()
+            running.push_async_callback(self.gateway.stop)
+            self._running = running.pop_all()
+
+    async def stop(self) -> None:
+        """End, the gateway first: what it served is on record when the store closes."""
+        await self._running.aclose()
+
+    def routes(self) -> Sequence[ExtensionRoute]:
+        """The REST routes of all domains."""
+        return [
+            *organisation_routes.routes(self.organisation),
+            *key_routes.routes(self.keys),
+            *price_routes.routes(PriceDesk(self.prices, self.clock.wall_ms)),
+            *routes_of(LEDGER, ACTIONS, self.desk),
+            *ledger_routes.routes(self.ledger, self.desk.reader),
+            *bill_routes.routes(self.bills),
+        ]
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
