@@ -7,7 +7,7 @@ feed lost notices before they were read, that is a gap, which ``ledger verify`` 
 
 What an event counts: ``classes``, where it has them, by the names of ``providers/billing/model.py``. Events without them have
 ``input_tokens`` and ``output_tokens`` with parts of them in ``cache_read_tokens``, ``cache_write_tokens`` and
-``reasoning_tokens``. Whether the input includes the cached part is not said there; it is taken to, unless the parts are more
+``reasoning_tokens``. Whether the input includes the cached part is not stated there; it is taken to, unless the parts are more
 than the whole, and where models of Anthropic leave it open (their own counts do not include it) the row is an estimate.
 """
 
@@ -61,8 +61,8 @@ def counts_of(data: dict[str, Any], model: str) -> tuple[dict[str, int], Basis, 
         found = {name: _count(value) for name, value in classes.items() if name in TOKEN_CLASSES}
         return {name: value for name, value in found.items() if value is not None}, basis, ""
     names = ("input", "output", "cache_read", "cache_write", "reasoning")
-    said = {name: _count(data.get(f"{name}_tokens")) for name in names}
-    counts = {name: value for name, value in said.items() if value is not None}
+    stated = {name: _count(data.get(f"{name}_tokens")) for name in names}
+    counts = {name: value for name, value in stated.items() if value is not None}
     cached, reason = counts.get("cache_read", 0) + counts.get("cache_write", 0), ""
     if cached and cached <= counts.get("input", 0):
         counts["input"] -= cached

@@ -16,7 +16,7 @@ from holdfast.governance.ledger import store as statements
 from holdfast.governance.ledger.bookkeeping import Bookkeeper
 from holdfast.governance.ledger.imports.service import Importer, ImportOptions
 from holdfast.governance.ledger.service import Ledger
-from holdfast.governance.ledger.verify import Verification, Verifier
+from holdfast.governance.ledger.verify import LedgerVerifier, Verification
 from holdfast.governance.store.store import Store
 from holdfast.providers.billing.model import BilledAttempt
 from holdfast.testing import FakeClock
@@ -33,7 +33,7 @@ async def book_of(catalogue: str) -> FlatPrices:
 
 
 async def verify(ledger: Ledger) -> Verification:
-    return await Verifier(ledger, book_of).run()
+    return await LedgerVerifier(ledger, book_of).run()
 
 
 CHAT = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
