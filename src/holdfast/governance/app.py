@@ -11,8 +11,15 @@ from holdfast.extensions import ExtensionRoute
 from holdfast.gateway.app import Gateway
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
+from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
+from holdfast.governance.ledger import routes as ledger_routes
+from holdfast.governance.ledger.bills import routes as bill_routes
+from holdfast.governance.ledger.bills.service import Bills
+from holdfast.governance.ledger.imports.service import Importer
+from holdfast.governance.ledger.reader import Reader
 from holdfast.governance.ledger.service import Ledger
+from holdfast.governance.organisation import routes as organisation_routes
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.pricing import routes as price_routes
 from holdfast.governance.pricing.desk import PriceDesk
@@ -56,6 +63,9 @@ class Governance:
         self.prices = Prices(self.store, clock.wall_ms)
         sole = not url.startswith("postgres")
         self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole)
+        self.reader = Reader(self.store)
+        self.importer = Importer(self.ledger)
+        self.bills = Bills(self.ledger, self.importer)
         self.gateway = Gateway(
             gateway, self.keys, self.ledger, now_ms=clock.wall_ms, monotonic=clock.monotonic, sessions=sessions
         )
@@ -102,4 +112,10 @@ class Governance:
 
     def routes(self) -> Sequence[ExtensionRoute]:
         """The REST routes of all domains."""
-        return [*price_routes.routes(PriceDesk(self.prices, self.clock.wall_ms))]
+        return [
+            *price_routes.routes(PriceDesk(self.prices, self.clock.wall_ms)),
+            *organisation_routes.routes(self.organisation),
+            *key_routes.routes(self.keys),
+            *ledger_routes.routes(self.ledger, self.reader),
+            *bill_routes.routes(self.bills),
+        ]

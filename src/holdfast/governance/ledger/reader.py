@@ -60,6 +60,11 @@ class Reader:
         more = f"{found[limit - 1].at_ms}:{found[limit - 1].id}" if len(found) > limit else ""
         return RowPage(tuple(found[:limit]), more)
 
+    async def of_session(self, tenant: str, session: str) -> tuple[Row, ...]:
+        """The rows of a session that count, oldest first, ``limits.LEDGER_TREE_ROWS`` at most; none for one that no row
+        names."""
+        return tuple(await self._store.read(lambda connection: queries.of_session(connection, tenant, session)))
+
     async def row_file(
         self, tenant: str, since: str, until: str, filters: Mapping[str, Sequence[str]] | None = None
     ) -> AsyncIterator[str]:
