@@ -13,7 +13,7 @@ from holdfast.governance.ledger import queries, spend
 from holdfast.governance.ledger.figures import Amount, csv_lines
 from holdfast.governance.ledger.model import Row
 from holdfast.governance.ledger.port import LedgerStore
-from holdfast.governance.ledger.spend import Bucket, Question, Spend
+from holdfast.governance.ledger.spend import Bucket, Spend, SpendQuestion
 
 
 class RowPage(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class RowPage(msgspec.Struct, frozen=True):
     next: str
 
 
-class Reader:
+class LedgerReader:
     """Answers questions."""
 
     def __init__(self, database: LedgerStore) -> None:
@@ -109,10 +109,10 @@ _CELLS: Final[dict[str, Callable[[Any], Any]]] = {
 
 def _question(
     tenant: str, since: str, until: str, by: tuple[str, ...], bucket: Bucket, filters: Any, limit: int
-) -> Question:
+) -> SpendQuestion:
     values = {name: tuple(found) for name, found in (filters or {}).items()}
     return spend.check(
-        Question(tenant=tenant, since=since, until=until, by=by, bucket=bucket, filters=values, limit=limit)
+        SpendQuestion(tenant=tenant, since=since, until=until, by=by, bucket=bucket, filters=values, limit=limit)
     )
 
 

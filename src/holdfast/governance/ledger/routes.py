@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from holdfast.errors import Refused
 from holdfast.extensions import ExtensionRoute, RouteCall
 from holdfast.governance import limits
-from holdfast.governance.ledger.reader import Reader
+from holdfast.governance.ledger.reader import LedgerReader
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.spend import Bucket
 
@@ -23,7 +23,7 @@ ROOT: Final = "/v1/x/governance/ledger"
 _SPAN: Final = ("since", "until", "where")
 
 
-def routes(ledger: Ledger, reader: Reader) -> Sequence[ExtensionRoute]:
+def routes(ledger: Ledger, reader: LedgerReader) -> Sequence[ExtensionRoute]:
     """What a server answers about rows. All of it is read with the capability ``spend``."""
     handlers = _Handlers(ledger, reader)
     return [
@@ -45,7 +45,7 @@ def routes(ledger: Ledger, reader: Reader) -> Sequence[ExtensionRoute]:
 
 
 class _Handlers:
-    def __init__(self, ledger: Ledger, reader: Reader) -> None:
+    def __init__(self, ledger: Ledger, reader: LedgerReader) -> None:
         self._ledger, self._reader = ledger, reader
 
     async def spend(self, call: RouteCall) -> Any:

@@ -24,7 +24,11 @@ from holdfast.governance.organisation import actions
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.store.store import Store
 
-app = typer.Typer(no_args_is_help=True, help="The organisation: teams, workflows, people and cost centres, by day.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="The organisation: teams, workflows, people and cost centres, by day.",
+)
 
 From = Annotated[str, typer.Option("--from", help="The first day, as 2026-03-01; today by default.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
