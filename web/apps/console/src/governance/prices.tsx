@@ -102,7 +102,7 @@ function DiffView({ diff, file }: { diff: PriceDiff; file: string }) {
   ];
   return (
     <>
-      <dl class="figures"><div class="first"><dt>effect on the last 30 days of use</dt><dd>{diff.effects.length ? <Money nano={diff.after_nano - diff.before_nano} signed basis="estimated" /> : <span>none: nothing of it was used</span>}{diff.unknown > 0 && <> <Unknown why="there is no price before or after">{diff.unknown} unknown</Unknown></>}</dd></div><div><dt>prices that change</dt><dd>{diff.count.toLocaleString()} <small>of {diff.models.toLocaleString()} models</small></dd></div></dl>
+      <dl class="figures"><div class="first"><dt>effect on the last 30 days of use</dt><dd>{diff.effects.length ? <Money nano={diff.after_nano - diff.before_nano} signed basis="estimated" /> : <small>none: nothing that it changes was used</small>}{diff.unknown > 0 && <> <Unknown why="there is no price before or after">{diff.unknown} unknown</Unknown></>}</dd></div><div><dt>prices that change</dt><dd>{diff.count.toLocaleString()} <small>of {diff.models === 1 ? "one model" : `${diff.models.toLocaleString()} models`}</small></dd></div></dl>
       <DataTable label="Prices, USD for a million tokens where it is not said otherwise" columns={lines} rows={diff.lines} file={`${file}-prices`} keyOf={({ provider, model, tier, name }) => `${provider} ${model} ${tier} ${name}`} empty="No price changes." />
       {diff.effects.length > 0 && <DataTable label="What was used, at either prices" columns={effects} rows={diff.effects} file={`${file}-effect`} keyOf={({ upstream, model }) => `${upstream} ${model}`} empty="" />}
     </>
