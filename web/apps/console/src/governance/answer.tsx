@@ -16,21 +16,21 @@ export interface Answer<T> {
 export function useAnswer<T>(path: string, json?: unknown): Answer<T> {
   const operator = useConsole();
   const [round, setRound] = useState(0);
-  const asked = `${path} ${JSON.stringify(json) ?? ""}`;
-  const [state, setState] = useState<{ asked: string; data: T | null; error: RequestError | null }>({ asked: "", data: null, error: null });
+  const question = `${path} ${JSON.stringify(json) ?? ""}`;
+  const [state, setState] = useState<{ question: string; data: T | null; error: RequestError | null }>({ question: "", data: null, error: null });
   useEffect(() => {
     let closed = false;
     if (path) {
       operator.request<T>(path, json === undefined ? "GET" : "POST", json).then(
-        (data) => !closed && setState({ asked, data, error: null }),
-        (error: RequestError) => !closed && setState({ asked, data: null, error }),
+        (data) => !closed && setState({ question, data, error: null }),
+        (error: RequestError) => !closed && setState({ question, data: null, error }),
       );
     }
     return () => {
       closed = true;
     };
-  }, [operator, asked, round]);
-  const fresh = state.asked === asked;
+  }, [operator, question, round]);
+  const fresh = state.question === question;
   return { data: fresh ? state.data : null, error: fresh ? state.error : null, refresh: () => setRound((before) => before + 1) };
 }
 

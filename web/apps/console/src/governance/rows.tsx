@@ -60,10 +60,10 @@ function RowList({ period, filters, zone }: { period: Period; filters: [string, 
     { name: "billed_usd", label: "billed", kind: "number", value: ({ billed_nano }) => (billed_nano === null ? null : exactUsd(billed_nano)), order: ({ billed_nano }) => billed_nano ?? -1, cell: (row) => <Money nano={row.billed_nano} basis={row.basis} href={moneyAddress("row", [], row.id)} /> },
     { name: "basis", label: "basis", value: ({ basis }) => basis, hidden: true }, { name: "id", label: "row", value: ({ id }) => id, hidden: true },
   ];
-  const known = rows.filter(({ billed_nano }) => billed_nano !== null);
+  const priced = rows.filter(({ billed_nano }) => billed_nano !== null);
   return (
     <>
-      <p class="sum">{page.data && !page.data.next ? <>All {rows.length.toLocaleString()} rows; they sum to <b data-sum={exactUsd(known.reduce((sum, { billed_nano }) => sum + billed_nano!, 0))}>{usd(known.reduce((sum, { billed_nano }) => sum + billed_nano!, 0))}</b>{known.length < rows.length ? ` without ${rows.length - known.length} that have no price` : ""}.</> : `The newest ${rows.length.toLocaleString()} rows.`}
+      <p class="sum">{page.data && !page.data.next ? <>All {rows.length.toLocaleString()} rows; they sum to <b data-sum={exactUsd(priced.reduce((sum, { billed_nano }) => sum + billed_nano!, 0))}>{usd(priced.reduce((sum, { billed_nano }) => sum + billed_nano!, 0))}</b>{priced.length < rows.length ? ` without ${rows.length - priced.length} that have no price` : ""}.</> : `The newest ${rows.length.toLocaleString()} rows.`}
         <Button icon="down" label="all rows as CSV" kind="quiet" onClick={() => void operator.perform(() => operator.download(routeOf("ledger/rows", [...span, ["format", "csv"]]), `rows-${period.since}-${period.until}.csv`), "The rows are saved, with every field.")} />
       </p>
       {rows.length || page.data ? <DataTable label="Rows" columns={columns} rows={rows} file={`rows-${period.since}-${period.until}`} keyOf={({ id }) => id} empty="No row fits." /> : null}
