@@ -64,6 +64,7 @@ class Gateway:
         self._runs = ModelRuns(self._clients) if self._clients is not None else None
         self._agents = AgentModels(self._clients) if self._clients is not None else None
         self._calls: Counter[str] = Counter()
+        self._active = 0
         self._bodies = 0
         self._settling: set[asyncio.Task[None]] = set()
 
@@ -89,7 +90,7 @@ class Gateway:
 
     # --- ASGI
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """CallerAnswer one request."""
+        """Answer one request."""
         if scope["type"] == "websocket":
             await refuse_websocket(scope, receive, send)
             return
@@ -143,9 +144,10 @@ class Gateway:
     async def _serve(
         self, wire: GatewayWire, caller: Caller, headers: dict[str, str], ident: str, receive: Receive, answer: Answers
     ) -> None:
-        if self._calls[caller.key] >= limits.KEY_CALLS or self._calls.total() >= limits.GATEWAY_CALLS:
+        if self._calls[caller.key] >= limits.KEY_CALLS or self._active >= limits.GATEWAY_CALLS:
             raise Unavailable("server.busy", "there are as many calls at a time as may be")
         self._calls[caller.key] += 1
+        self._active += 1
         body_bytes = 0
         try:
             body, body_bytes = await self._body(headers, receive)
@@ -153,6 +155,7 @@ class Gateway:
             await self._answer(incoming, caller, ident, receive, answer.of(incoming))
         finally:
             self._bodies -= body_bytes
+            self._active -= 1
             self._calls[caller.key] -= 1
             if not self._calls[caller.key]:
                 del self._calls[caller.key]

@@ -10,6 +10,8 @@ from typing import Any
 import openai
 import pytest
 
+from holdfast.protocol import limits
+
 from .conftest import KEY, served
 from .scripted import EVENTS, JSON, scripted
 
@@ -99,6 +101,40 @@ async def test_no_done_but_a_reason_to_stop_is_an_end(body: Any) -> None:
 async def test_an_end_without_its_empty_line() -> None:
     answer, one, _ = await ask([EVENTS, stream(*HELLO), b"data: [DONE]\n"])
     assert answer.text.endswith("data: [DONE]\n\n") and one.outcome == "served"
+
+
+async def test_the_last_event_counts_without_its_empty_line_where_it_is_one() -> None:
+    answer, one, _ = await ask(
+        [EVENTS, stream(*HELLO), event(USAGE, end="")], STREAM | {"stream_options": {"include_usage": True}}
+    )
+    assert '"prompt_tokens": 11' in answer.text and answer.text.endswith("data: [DONE]\n\n")
+    assert (one.outcome, one.billed[0].total_input) == ("served", 11)
+
+
+async def test_who_goes_when_all_was_read_was_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As clients do at the last line, though the upstream has not ended the response yet."""
+    monkeypatch.setattr(limits, "END_WAIT_S", 60.0)
+    async with scripted([EVENTS, stream(*HELLO, USAGE, "[DONE]"), b""]) as odd:
+        odd.go_on = asyncio.Semaphore(2)
+        async with served(odd.upstream()) as site, site.http() as http:
+            answer = await http.send(http.build_request("POST", "/v1/chat/completions", json=STREAM), stream=True)
+            text = ""
+            pieces = answer.aiter_text()
+            while "[DONE]" not in text:
+                text += await anext(pieces)
+            await answer.aclose()
+            [one] = await site.meter.all_settled(1)
+            odd.go_on.release()
+    assert (one.outcome, one.reason, one.billed[0].total_input) == ("served", "", 11)
+
+
+async def test_no_redirect_is_followed() -> None:
+    """It would take the request, and the key, to somewhere that nobody has named."""
+    async with scripted([EVENTS, stream(*HELLO, "[DONE]")]) as elsewhere:
+        to = f"HTTP/1.1 307 Go\r\nlocation: {elsewhere.url}/v1/chat/completions\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        answer, one, _ = await ask([to.encode()])
+        assert not elsewhere.connections and answer.status_code == 502
+        assert (one.outcome, one.reason) == ("refused", "http 307")
 
 
 async def test_an_end_that_is_only_quoted_is_none() -> None:

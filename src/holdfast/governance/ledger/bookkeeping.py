@@ -151,6 +151,11 @@ class Bookkeeper:
                 raise Refused("input.malformed", f"{name!r:.80} was divided in {period} already") from None
             raise
 
+    async def shared_costs(self, tenant: str, period: str) -> list[SharedCost]:
+        """What was divided in a month."""
+        dates.check_month(period)
+        return await self._store.read(lambda connection: closing.list_allocations(connection, tenant, period))
+
     async def journal(self, tenant: str, period: str, measure: Measure = "billed_nano") -> Journal:
         """What a month's books have for each cost centre, in whole cents that sum to the total.
 

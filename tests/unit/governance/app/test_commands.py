@@ -45,10 +45,10 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_first_half_hour(typed: Any, report: Path) -> None:
     code, said = typed("plan", "init", "--report", report, "--workflow", "w", "--team", "t", "--task", "k")
     assert code == 0, said
-    assert "14.75 USD at openai, 2026-11-01 to 2026-11-01" in said
-    assert "2.25 USD are of no key" in said
+    assert "14.75 USD at openai, 2026-11-01 to 2026-11-01" in " ".join(said.split())
+    assert "(the report does not say)" in said
     lines = [" ".join(line.split()) for line in said.splitlines()]
-    assert "proj_a gpt-5-mini 12.50 84" in lines
+    assert "proj_a 12.50 84 nobody yet" in lines
     assert any(line.startswith("hfk_") for line in lines)
     code, said = typed("keys", "list")
     assert code == 0 and "w" in said and "hfk_" not in said
@@ -73,10 +73,10 @@ def test_a_report_is_a_bill_unless_somebody_says_that_it_is_spend(typed: Any, re
 
 def test_what_cannot_be_is_said_in_a_sentence(typed: Any, tmp_path: Path, report: Path) -> None:
     code, said = typed("plan", "init", "--report", tmp_path / "nowhere.json")
-    assert code != 0 and "nowhere.json" in said
+    assert code != 0 and "nowhere.json" in "".join(said.split())
     code, said = typed("ledger", "import", report, "--as", "gift")
-    assert code != 0 and "bill or spend" in said
+    assert code != 0 and "bill or spend" in " ".join(said.split())
     code, said = typed("ledger", "close", "2999-01")
-    assert code != 0 and "has not ended" in said
+    assert code != 0 and "has not ended" in " ".join(said.split())
     code, said = typed("keys", "create", "--workflow", "w")
     assert code != 0 and "team" in said

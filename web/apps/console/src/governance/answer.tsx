@@ -16,21 +16,21 @@ export interface Answer<T> {
 export function useAnswer<T>(path: string, json?: unknown): Answer<T> {
   const operator = useConsole();
   const [round, setRound] = useState(0);
-  const question = `${path} ${JSON.stringify(json) ?? ""}`;
-  const [state, setState] = useState<{ question: string; data: T | null; error: RequestError | null }>({ question: "", data: null, error: null });
+  const request = `${path} ${JSON.stringify(json) ?? ""}`;
+  const [state, setState] = useState<{ request: string; data: T | null; error: RequestError | null }>({ request: "", data: null, error: null });
   useEffect(() => {
     let closed = false;
     if (path) {
       operator.request<T>(path, json === undefined ? "GET" : "POST", json).then(
-        (data) => !closed && setState({ question, data, error: null }),
-        (error: RequestError) => !closed && setState({ question, data: null, error }),
+        (data) => !closed && setState({ request, data, error: null }),
+        (error: RequestError) => !closed && setState({ request, data: null, error }),
       );
     }
     return () => {
       closed = true;
     };
-  }, [operator, question, round]);
-  const fresh = state.question === question;
+  }, [operator, request, round]);
+  const fresh = state.request === request;
   return { data: fresh ? state.data : null, error: fresh ? state.error : null, refresh: () => setRound((before) => before + 1) };
 }
 

@@ -68,8 +68,8 @@ function keptBy(name: string, query: URLSearchParams): [string, string][] {
 
 function PeriodChoice({ page, query, period }: { page: string; query: URLSearchParams; period: Period }) {
   const change = (name: string) => {
-    const others = [...query].filter(([key]) => key !== "period" && key !== "cursor");
-    location.hash = moneyAddress(page, [...others, ["period", name]], location.hash.split("?")[0]!.split("/")[2] ?? "");
+    const rest = [...query].filter(([key]) => key !== "period" && key !== "cursor");
+    location.hash = moneyAddress(page, [...rest, ["period", name]], location.hash.split("?")[0]!.split("/")[2] ?? "");
   };
   const custom = !PERIODS.some(([name]) => name === period.name);
   const edge = (label: string, value: string, chosen: (day: string) => string) => (

@@ -41,7 +41,7 @@ function Changes({ zone }: { zone: string }) {
         const waiting = changes.filter(({ id, state }) => state === "proposed" || deciding.has(id));
         return (
           <>
-            <section class="proposals" aria-label="What needs somebody">{waiting.length ? waiting.map((change) => <Proposal key={change.id} change={change} answer={answer} zone={zone} keep={(id, stays) => setDeciding((before) => new Set(stays ? [...before, id] : [...before].filter((other) => other !== id)))} />) : <p class="calm">No change waits. What the catalogue says holds until somebody proposes another price: <code>holdfast prices propose</code></p>}</section>
+            <section class="proposals" aria-label="What needs somebody">{waiting.length ? waiting.map((change) => <Proposal key={change.id} change={change} answer={answer} zone={zone} keep={(id, keeps) => setDeciding((before) => new Set(keeps ? [...before, id] : [...before].filter((other) => other !== id)))} />) : <p class="calm">No change waits. What the catalogue says holds until somebody proposes another price: <code>holdfast prices propose</code></p>}</section>
             <DataTable label="Decided" columns={columns} rows={changes.filter(({ state }) => state !== "proposed")} file="price-changes" keyOf={({ id }) => id} empty="Nobody has decided anything yet." />
           </>
         );
@@ -60,7 +60,7 @@ function titleOf({ kind, document }: PriceChange): string {
   return `${KINDS[kind] ?? kind}${what ? ` for ${what}` : ""}`;
 }
 
-function Proposal({ change, answer, zone, keep }: { change: PriceChange; answer: Answer<PriceChange[]>; zone: string; keep: (id: string, stays: boolean) => void }) {
+function Proposal({ change, answer, zone, keep }: { change: PriceChange; answer: Answer<PriceChange[]>; zone: string; keep: (id: string, keeps: boolean) => void }) {
   const operator = useConsole();
   const diff = useAnswer<PriceDiff>(change.state === "proposed" ? routeOf(`prices/changes/${encodeURIComponent(change.id)}/diff`) : "");
   const [action, setAction] = useState<"" | "approve" | "reject">("");
