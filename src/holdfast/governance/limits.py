@@ -97,3 +97,11 @@ IMPORT_LINE_BYTES = 256 << 10  # one line of a CSV file
 IMPORT_LINES = 2_000_000  # of one file
 IMPORT_COLUMNS = 300  # of a CSV file
 ALLOCATION_TARGETS = 10_000  # among which a shared cost is divided
+
+# ledger beside bill
+BILLS_ROWS = 3_000_000  # of the ledger that one comparison, variance, search for waste or FOCUS file reads
+BILLS_PAGE = 2_000  # of them in one transaction
+BILLS_SHOWN = 200  # cells and lines that are listed with a finding; the comparison itself has all
+BILLS_SESSIONS = 50  # that are named with a kind of waste
+BILLS_DAYS = 100  # that one comparison spans
+BILLS_NAMES = 1_000  # aliases, or keys, that are given with a comparison

@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
+from holdfast.governance import limits
 from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.bills.amounts import dollars
 from holdfast.governance.ledger.bills.compare.model import MEANING, BillFinding, Cause, CauseShare, Cell, Context
-from holdfast.governance.ledger.bills.compare.words import FIX, SHOWN, listing
+from holdfast.governance.ledger.bills.compare.words import FIX, listing
 
 _FALLBACK: Final = ("fallback", "fall-back", "refusal")
 
@@ -78,7 +79,7 @@ def beside_usage(bill: Sequence[BillLine], context: Context) -> Extras:
                     fix=FIX[cause],
                     cells=1,
                     where=((span, f"({kind})", "*"),),
-                    lines=tuple(line.id for line in lines[:SHOWN]),
+                    lines=tuple(line.id for line in lines[: limits.BILLS_SHOWN]),
                     facts={"kind": kind, "expected_nano": expected_here},
                 )
             )

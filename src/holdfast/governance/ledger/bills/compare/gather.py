@@ -33,12 +33,17 @@ class Gatherer:
 
     Args:
         fallback: calls in which another model took over (``taken_over``).
+
+    Attributes:
+        estimates: rows whose amount is ours.
+        carded: upstreams whose rows name a rate card.
     """
 
     def __init__(self, fallback: Set[str] = frozenset()) -> None:
         self._fallback = fallback
         self._slots: dict[tuple[int, str, str], Slot] = {}
         self.estimates: list[Estimate] = []
+        self.carded: set[str] = set()
 
     @property
     def slots(self) -> list[Slot]:
@@ -55,6 +60,8 @@ class Gatherer:
                 at_ms=at, key=row.upstream, model=model, counts={}, beside_nano={}
             )
         slot.rows += 1
+        if row.card:
+            self.carded.add(row.upstream)
         amount = bill_amount(row)
         if amount is None:
             slot.unpriced += 1

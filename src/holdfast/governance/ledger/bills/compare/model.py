@@ -97,7 +97,6 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         carded: upstreams that have a rate card.
         charges: what rate cards say of the whole period.
         complete: whether the report says that it is whole.
-        gaps: days of which the ledger itself knows that it missed something.
         step_nano: what the report is rounded to; None to find out.
         group_limit: how many groups a day a report has at most, where it is cut without a word (Anthropic: 100).
     """
@@ -112,7 +111,6 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     carded: frozenset[str] = frozenset()
     charges: tuple[Charge, ...] = ()
     complete: bool = True
-    gaps: frozenset[str] = frozenset()
     step_nano: int | None = None
     group_limit: int = 100
 

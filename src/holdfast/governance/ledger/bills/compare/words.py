@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from holdfast.governance import limits
 from holdfast.governance.ledger.bills.amounts import dollars
 from holdfast.governance.ledger.bills.compare.grid import OpenCell
 from holdfast.governance.ledger.bills.compare.model import MEANING, BillFinding, Cause
-
-SHOWN: Final = 200
-"""So many cells and lines are listed with a finding; all of them are counted, and stand in the comparison itself."""
 
 FIX: Final[Mapping[Cause, str]] = {
     "estimated": "Settle them from the report: `holdfast ledger reconcile … --settle`.",
@@ -38,8 +36,8 @@ def difference(
 ) -> BillFinding:  # fmt: skip
     """One finding over cells that have a share of its cause."""
     amounts = [share.amount_nano for cell in cells for share in cell.shares if share.cause == cause]
-    largest = sorted(cells, key=lambda cell: (-_of(cell, cause), cell.at))[:SHOWN]
-    lines = [line for cell in largest for line in cell.lines][:SHOWN]
+    largest = sorted(cells, key=lambda cell: (-_of(cell, cause), cell.at))[: limits.BILLS_SHOWN]
+    lines = [line for cell in largest for line in cell.lines][: limits.BILLS_SHOWN]
     return BillFinding(
         cause=cause, amount_nano=sum(map(abs, amounts)), net_nano=sum(amounts), what=what, fix=fix or FIX[cause],
         certain=certain, blocks=blocks, cells=len(cells), where=tuple(cell.at for cell in largest), lines=tuple(lines),

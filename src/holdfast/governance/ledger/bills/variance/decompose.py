@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Final
 
+from holdfast.governance import limits
 from holdfast.governance.ledger.bills.variance.model import (
     EFFECTS,
     Effects,
@@ -36,7 +37,6 @@ _CACHED: Final[Mapping[str, str]] = {
 """Classes between which a cache moves tokens; every other class is by itself."""
 _FINE: Final = 10**9
 """Effects of single terms are added up in so many parts of a nano-USD, and rounded once."""
-SHOWN: Final = 50
 
 Prices = dict[tuple[Product, str], Fraction]
 _Pair = tuple[Fraction, Fraction]
@@ -111,7 +111,7 @@ def _group(
     products.sort(key=lambda change: (-abs(change.after_nano - change.before_nano), change.product))
     return GroupChange(
         name=name, before_nano=cost_before, after_nano=cost_after, effects=_rounded(whole), unit=unit,
-        before_volume=volumes[0], after_volume=volumes[1], unpriced=unpriced, products=tuple(products[:SHOWN]),
+        before_volume=volumes[0], after_volume=volumes[1], unpriced=unpriced, products=tuple(products[: limits.BILLS_SESSIONS]),
     )  # fmt: skip
 
 
@@ -217,7 +217,7 @@ def _changed(prices: tuple[Prices, Prices], after: Tally) -> tuple[PriceChange, 
             effect = abs((prices[1][at] - prices[0][at]) * units[at])
             found.append((effect, PriceChange(product=at[0], units=at[1], before_nano=one, after_nano=other)))
     found.sort(key=lambda entry: (-entry[0], entry[1].product, entry[1].units))
-    return tuple(change for _, change in found[:SHOWN])
+    return tuple(change for _, change in found[: limits.BILLS_SESSIONS])
 
 
 def _models(tally: Tally) -> set[str]:

@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from holdfast.governance import limits
 from holdfast.governance.ledger.bills.compare.gather import bill_amount
 from holdfast.governance.ledger.bills.waste.model import (
     DEFINITIONS,
-    SESSIONS_SHOWN,
     Outcomes,
     ReadMarks,
     SessionWaste,
@@ -59,7 +59,7 @@ class _KindSums:
         self.amount, self.rows = self.amount + whole, self.rows + rows
         if whole and session:
             entry = whole, session, rows, ", ".join(sorted(notes))
-            if len(self.worst) < SESSIONS_SHOWN:
+            if len(self.worst) < limits.BILLS_SESSIONS:
                 heapq.heappush(self.worst, entry)
             else:
                 heapq.heappushpop(self.worst, entry)

@@ -33,7 +33,6 @@ LIFETIMES_MS: Final[Mapping[str, int]] = {
 }  # fmt: skip
 DEFAULT_LIFETIME_MS: Final = 300_000
 REGENERATED_MS: Final = 1_800_000
-SESSIONS_SHOWN: Final = 50
 GROUP: Final = 5
 """A workflow and task with fewer people is not shown: it would speak of persons."""
 TENTH_LEAST: Final = 10

@@ -1,0 +1,118 @@
+"""How comparisons, variances and waste are said on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from holdfast.governance import limits
+from holdfast.governance.ledger.bills.amounts import dollars, percent
+from holdfast.governance.ledger.bills.compare.model import Reconciliation
+from holdfast.governance.ledger.bills.tables import reconciliation_csv, variance_csv, waste_csv
+from holdfast.governance.ledger.bills.variance.model import EFFECTS, Variance
+from holdfast.governance.ledger.bills.waste.model import Waste
+
+
+class BillSpeaker(Protocol):
+    """Who writes to the terminal: ``cli/output.py``."""
+
+    @property
+    def say(self) -> Callable[..., None]: ...
+    @property
+    def say_json(self) -> Callable[[Any], None]: ...
+    @property
+    def table(self) -> Callable[[Iterable[str], Iterable[Iterable[Any]]], Any]: ...
+
+
+def show_reconciliation(
+    speaker: BillSpeaker, found: Reconciliation, settled: Sequence[str], as_json: bool, csv: bool
+) -> None:
+    """A comparison: verdict, sums, findings with their next steps."""
+    if as_json:
+        speaker.say_json({**msgspec.to_builtins(found), "explained_ppm": found.explained_ppm, "settled": list(settled)})
+        return
+    if csv:
+        speaker.say(reconciliation_csv(found), end="", wrap=False)
+        return
+    share = percent(found.bill_nano - found.gap_nano, found.bill_nano)
+    speaker.say(f"{found.provider or 'all'}, {found.since} to {found.until} ({found.zone}): {found.verdict}")
+    speaker.say(
+        f"bill {dollars(found.bill_nano)}, ledger {dollars(found.ledger_nano)}, differences {dollars(found.gap_nano)}: "
+        f"{share} of the bill explained"
+    )
+    for reason in found.reasons:
+        speaker.say(f"  {reason}")
+    rows = [(entry.cause, dollars(entry.amount_nano), entry.cells, entry.what, entry.fix) for entry in found.findings]
+    if rows:
+        speaker.say(speaker.table(("cause", "amount", "cells", "found", "next"), rows))
+    if found.settlements:
+        done = f"{len(settled)} settled" if settled else "settle them with --settle"
+        speaker.say(f"{len(found.settlements)} estimated rows can be settled; {done}")
+
+
+def show_variance(speaker: BillSpeaker, found: Variance, as_json: bool, csv: bool) -> None:
+    """A variance: a line for each group and one for the total."""
+    if as_json:
+        speaker.say_json(msgspec.to_builtins(found))
+        return
+    if csv:
+        speaker.say(variance_csv(found), end="", wrap=False)
+        return
+    rows = [
+        (
+            group.name or "(none)",
+            *map(dollars, (group.before_nano, group.after_nano)),
+            *(_signed(group.effects, e) for e in EFFECTS),
+        )
+        for group in (found.groups[: limits.BILLS_SHOWN] if found.dimension else ())
+    ]
+    rows.append(
+        ("total", dollars(found.before_nano), dollars(found.after_nano), *(_signed(found.effects, e) for e in EFFECTS))
+    )
+    speaker.say(speaker.table((found.dimension or "", "before", "after", *EFFECTS), rows))
+    for change in found.prices[:10]:
+        name = f"{change.product.model} {change.units}"
+        speaker.say(f"price of a million: {name} {dollars(change.before_nano)} → {dollars(change.after_nano)}")
+    for words, models in (("new", found.new), ("gone", found.gone)):
+        if models:
+            speaker.say(f"{words}: {', '.join(models[:10])}")
+    if found.unpriced:
+        speaker.say(f"{found.unpriced} rows have no price: what they cost is unknown, and in no figure")
+
+
+def show_waste(speaker: BillSpeaker, found: Waste, as_json: bool, csv: bool) -> None:
+    """Waste: a line for each kind, then the costliest tenths."""
+    if as_json:
+        speaker.say_json(msgspec.to_builtins(found))
+        return
+    if csv:
+        speaker.say(waste_csv(found), end="", wrap=False)
+        return
+    rows = []
+    for item in found.items:
+        amount = "unknown" if item.amount_nano is None else dollars(item.amount_nano)
+        unknown = f"{dollars(item.unknown_nano)}: {item.why}" if item.unknown_nano else ""
+        rows.append((item.kind, amount, item.rows, item.sessions[0].session if item.sessions else "", unknown))
+    speaker.say(speaker.table(("kind", "amount", "rows", "costliest session", "cannot be told"), rows))
+    speaker.say(f"kinds overlap: {dollars(found.any_nano)} of {dollars(found.cost_nano)} in all")
+    for tenth in found.tenths:
+        where = f"{tenth.workflow} {tenth.task}".strip()
+        if tenth.withheld:
+            speaker.say(f"{where}: not shown, {tenth.withheld}")
+            continue
+        accepted = (
+            "outcomes unknown"
+            if tenth.accepted is None
+            else f"{percent(tenth.tenth_accepted or 0, tenth.accepted)} of outcomes"
+        )
+        share = percent(tenth.tenth_nano, tenth.cost_nano)
+        speaker.say(
+            f"{where}: the costliest {tenth.tenth} of {tenth.sessions} sessions took {share} of the money; {accepted}"
+        )
+
+
+def _signed(effects: Any, name: str) -> str:
+    amount = getattr(effects, name)
+    return ("+" if amount > 0 else "") + dollars(amount)
