@@ -45,7 +45,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-CLIENTS := $(addsuffix /node_modules/.installed,tests/dialects tests/browser/clients examples/ai_sdk_usechat)
+CLIENTS := $(addsuffix /node_modules/.installed,tests/dialects tests/dialects/gateway tests/browser/clients examples/ai_sdk_usechat)
 unit: $(VENV)/.dev web/node_modules/.built $(CLIENTS)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 

@@ -28,6 +28,7 @@ from holdfast.client.producer import Producer
 from holdfast.client.run import Run
 from holdfast.client.session import Session
 from holdfast.client.watch import SessionList
+from holdfast.edge.extensions.mount import ExtensionMount
 from holdfast.edge.extensions.port import Extension, ExtensionSettings
 from holdfast.edge.extensions.route import ExtensionRoute, RouteCall
 from holdfast.edge.extensions.services import Services
@@ -47,6 +48,7 @@ NOT_FOR_CALLERS = {
     FeedReader: {"take", "caught_up", "fail"},
     EmbeddedHub: {"check_started"},
     ExtensionRoute: {"problem", "served_by"},
+    ExtensionMount: {"problem", "served"},
     ExtensionPages: {"problem", "policy", "served"},
     HoldfastError: {"code", "row", "wire"},
     testing.FakeClock: {"drive", "follow", "monotonic"},
@@ -198,8 +200,8 @@ def embedding() -> str:
 
 def extensions() -> str:
     """What plugs into a server."""
-    shown = (Extension, ExtensionSettings, ExtensionRoute, RouteCall, ExtensionPages, Services)
-    return classes(*shown, constructed=(Extension, ExtensionRoute, ExtensionPages))
+    shown = (Extension, ExtensionSettings, ExtensionRoute, RouteCall, ExtensionMount, ExtensionPages, Services)
+    return classes(*shown, constructed=(Extension, ExtensionRoute, ExtensionMount, ExtensionPages))
 
 
 def for_tests() -> str:

@@ -19,6 +19,7 @@ from holdfast.version import __version__
 
 _HERE: Final = Path(__file__).parent
 _KEY: Final = "sk-bench-key-of-a-caller"
+_NAMED: Final = ("--workflow", "bench", "--team", "bench", "--task", "bench", "--usage", "headless")
 _READY_S: Final = 120.0
 """LiteLLM's proxy needs more than half a minute on a busy core."""
 
@@ -51,24 +52,21 @@ def direct(fake: FakeUpstream, place: Path) -> Iterator[Contender]:
 
 @contextlib.contextmanager
 def holdfast(fake: FakeUpstream, place: Path) -> Iterator[Contender]:
-    """``holdfast gateway`` with its ledger, in a file of its own."""
-    command = holdfast_command(fake, place, port := free_port())
+    """``holdfast gateway`` with its ledger, in a file of its own: every attempt is on record before it is asked."""
+    program, store = Path(sys.executable).parent / "holdfast", place / "governance.db"
+    made = subprocess.run(
+        [program, "keys", "--governance", store, "create", *_NAMED, "--declare"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        raise CannotRun(f"no key: {made.stdout.strip() or made.stderr.strip()}")
+    port = free_port()
+    command: list[str | Path] = [
+        program, "gateway", "--config", _holdfast_settings(fake, place), "--governance", store, "--port", str(port),
+    ]  # fmt: skip
     with _started(command, port, dict(os.environ)) as server:
-        yield Contender(HOLDFAST, __version__, port, server)
-
-
-def holdfast_command(fake: FakeUpstream, place: Path, port: int) -> list[str | Path]:
-    """How the gateway is started.
-
-    Raises:
-        CannotRun: this version of Holdfast has none.
-    """
-    program = Path(sys.executable).parent / "holdfast"
-    if subprocess.run([program, "gateway", "--help"], capture_output=True, check=False).returncode:
-        raise CannotRun("this version has no `holdfast gateway`")
-    # The one place where the command is given: its settings are _holdfast_settings(fake, place), and holdfast() above gives
-    # the caller's key to Contender.headers.
-    raise CannotRun("the benchmark does not know how `holdfast gateway` is configured")
+        headers = {"authorization": f"Bearer {made.stdout.splitlines()[0].strip()}"}
+        yield Contender(HOLDFAST, __version__, port, server, headers=headers)
 
 
 @contextlib.contextmanager
@@ -85,7 +83,9 @@ def holdfast_bare(fake: FakeUpstream, place: Path) -> Iterator[Contender]:
 def _holdfast_settings(fake: FakeUpstream, place: Path) -> Path:
     """A gateway's settings, with the fake upstream and nothing else."""
     settings = place / "gateway.yaml"
-    settings.write_text(json.dumps({"upstreams": [{"name": "fake", "url": f"{fake.url}/v1"}]}))  # JSON is YAML
+    settings.write_text(
+        json.dumps({"upstreams": [{"name": "fake", "url": f"{fake.url}/v1", "provider": "openai"}]})
+    )  # JSON is YAML
     return settings
 
 

@@ -15,7 +15,7 @@ from holdfast.client import messages
 from holdfast.client.client import Client
 from holdfast.errors import HoldfastError
 from holdfast.protocol import wire
-from holdfast.session.access import VERBS
+from holdfast.session.access import SESSION_VERBS
 
 from .conftest import Site
 from .test_hostile_input import Raw
@@ -23,7 +23,7 @@ from .test_hostile_input import Raw
 pytestmark = pytest.mark.anyio
 
 SDK, AG_UI = "/v1/ai-sdk/v7/w", "/v1/ag-ui/agent/w/run"
-ALL = {"*": sorted(VERBS)}
+ALL = {"*": sorted(SESSION_VERBS)}
 
 
 class PendingApproval(NamedTuple):

@@ -72,6 +72,16 @@ PARTS = (
         ),
         {"HOLDFAST_WHOLE": "1"},
     ),
+    Part(
+        "mixtures of planted differences",
+        ("tests/unit/governance/ledger/bills/test_reconcile.py",),
+        {"HOLDFAST_BILL_SEEDS": "1000"},
+    ),
+    Part(
+        "FOCUS validator",
+        ("--numprocesses", "0", "tests/prove/test_focus_validator.py"),
+        {"HOLDFAST_FOCUS_VALIDATOR": "1"},
+    ),
     Part("slow tests", ("-m", "slow", "tests"), {}),
     Part("planted bugs", (), {}),
 )

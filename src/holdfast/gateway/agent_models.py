@@ -13,7 +13,7 @@ from typing import Any, Final
 from holdfast.client.run import Run
 from holdfast.client.session import Session
 from holdfast.errors import HoldfastError, Refused, Unavailable
-from holdfast.gateway.answers import Answer, StreamAnswer
+from holdfast.gateway.answers import CallerAnswer, StreamAnswer
 from holdfast.gateway.conversation import behind_the_back, last_words
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.port import Caller
@@ -36,7 +36,7 @@ class AgentModels:
     def __init__(self, clients: SessionClients) -> None:
         self._clients = clients
 
-    async def answer(self, incoming: Incoming, caller: Caller, ident: str, answer: Answer, now_s: int) -> None:
+    async def answer(self, incoming: Incoming, caller: Caller, ident: str, answer: CallerAnswer, now_s: int) -> None:
         """Run the agent, and give what it says. Raises why it does not run."""
         agent = incoming.model.removeprefix(AGENT)
         if agent not in caller.agents and "*" not in caller.agents:
@@ -46,8 +46,8 @@ class AgentModels:
         role, words = last_words(incoming)
         encoder = STREAM_DIALECTS[incoming.wire.name].encoder()
         start = AnswerStart(ident, incoming.model, now_s)
-        if (told := behind_the_back(words)) is not None:
-            await self._give(answer, encoder, [start, TextDelta(dumps(told).decode()), *_whole()], ident, "")
+        if (answered := behind_the_back(words)) is not None:
+            await self._give(answer, encoder, [start, TextDelta(dumps(answered).decode()), *_whole()], ident, "")
             await answer.end(_headers(ident, ""))
             return
         if role != "user" or not words.strip():
@@ -95,20 +95,22 @@ class AgentModels:
         return run
 
     async def _give(
-        self, answer: Answer, encoder: StreamEncoder, pieces: list[Piece], ident: str, session: str
+        self, answer: CallerAnswer, encoder: StreamEncoder, pieces: list[Piece], ident: str, session: str
     ) -> None:
         if data := encoder.encode(pieces):
             await answer.feed(data, _headers(ident, session))
 
-    async def _end(self, run: Run, incoming: Incoming, encoder: StreamEncoder, answer: Answer, ident: str) -> None:
+    async def _end(
+        self, run: Run, incoming: Incoming, encoder: StreamEncoder, answer: CallerAnswer, ident: str
+    ) -> None:
         entry = await run.finished()
         error: HoldfastError | None = None
         if entry["status"] == "cancelled":
             error = Refused("call.stopped", "somebody stopped this answer in its session")
         elif entry["status"] != "completed":
-            told: Any = entry.get("error") or {}
+            failed: Any = entry.get("error") or {}
             error = Unavailable(
-                "agent.failed", f"the agent failed: {str(told.get('message', entry['status']))[: limits.TOLD_CHARS]}"
+                "agent.failed", f"the agent failed: {str(failed.get('message', entry['status']))[: limits.TOLD_CHARS]}"
             )
         if error is None:
             await self._give(answer, encoder, _whole(), ident, run.session.id)

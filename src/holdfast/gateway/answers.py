@@ -14,7 +14,7 @@ from holdfast.errors import HoldfastError
 from holdfast.gateway import refusal
 from holdfast.gateway.collecting import Collected
 from holdfast.gateway.incoming import Incoming
-from holdfast.gateway.wires import Wire
+from holdfast.gateway.wires import GatewayWire
 
 Headers = Sequence[tuple[bytes, bytes]]
 _JSON: Final = (b"content-type", b"application/json")
@@ -25,7 +25,7 @@ _STREAM: Final = (
 )
 
 
-class Answer(Protocol):
+class CallerAnswer(Protocol):
     """Where the answer of a call goes."""
 
     @property
@@ -51,21 +51,21 @@ class Answer(Protocol):
 class HttpAnswer:
     """The answer to an HTTP request, in one piece."""
 
-    def __init__(self, wire: Wire | None, send: Send) -> None:
+    def __init__(self, wire: GatewayWire | None, send: Send) -> None:
         self.wire = wire
         self._started = False
         self._send = send
 
     @property
     def started(self) -> bool:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         return self._started
 
     def restart(self) -> None:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         self._started = True
         length = (b"content-length", str(len(body)).encode())
         await self._send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
@@ -101,12 +101,12 @@ class StreamAnswer(HttpAnswer):
         without_usage: the caller did not ask for the chunk that only tells the usage, so it is left out.
     """
 
-    def __init__(self, wire: Wire, send: Send, *, without_usage: bool) -> None:
+    def __init__(self, wire: GatewayWire, send: Send, *, without_usage: bool) -> None:
         super().__init__(wire, send)
         self._filter = UsageFilter() if without_usage else None
 
     async def feed(self, data: bytes, headers: Headers) -> None:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         if self._filter is not None:
             data = self._filter.feed(data)
         if not self._started:
@@ -116,34 +116,34 @@ class StreamAnswer(HttpAnswer):
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, headers: Headers) -> None:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         if not self.started:
             await self.feed(b"", headers)
         await self._send({"type": "http.response.body", "body": b""})
 
     async def fail(self, ending: bytes) -> None:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         await self._send({"type": "http.response.body", "body": ending})
 
 
 class CollectedAnswer(HttpAnswer):
     """One JSON answer, for a caller who does not stream; the upstream streams all the same."""
 
-    def __init__(self, wire: Wire, send: Send) -> None:
+    def __init__(self, wire: GatewayWire, send: Send) -> None:
         super().__init__(wire, send)
         self._wire = wire
         self._collected = Collected(wire)
 
     def restart(self) -> None:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         self._collected = Collected(self._wire)
 
     async def feed(self, data: bytes, headers: Headers) -> None:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         self._collected.feed(data)
 
     async def end(self, headers: Headers) -> None:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         await self.whole(200, [_JSON, *headers], self._collected.close())
 
     async def fail(self, ending: bytes) -> None:
@@ -156,16 +156,16 @@ class Answers(HttpAnswer):
     Until then it is an error at most.
     """
 
-    def __init__(self, wire: Wire | None, send: Send) -> None:
+    def __init__(self, wire: GatewayWire | None, send: Send) -> None:
         super().__init__(wire, send)
         self._chosen: WholeAnswer | StreamAnswer | CollectedAnswer | None = None
 
     @property
     def started(self) -> bool:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         return self._started or (self._chosen is not None and self._chosen.started)
 
-    def of(self, incoming: Incoming) -> Answer:
+    def of(self, incoming: Incoming) -> CallerAnswer:
         """As a request wants it."""
         wire, send = incoming.wire, self._send
         if not wire.streams:

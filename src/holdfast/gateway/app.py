@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -14,18 +13,19 @@ from starlette.types import Receive, Scope, Send
 
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.gateway.agent_models import AGENT, AgentModels
-from holdfast.gateway.answers import Answer, Answers
-from holdfast.gateway.exchange import Exchange
+from holdfast.gateway.answers import Answers, CallerAnswer
+from holdfast.gateway.exchange import UpstreamExchange
+from holdfast.gateway.fingerprint import fingerprint
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.model_runs import ModelRuns
 from holdfast.gateway.models import listing, may_ask
-from holdfast.gateway.port import Call, Caller, Keys, Meter, Served, Stranger
+from holdfast.gateway.port import Caller, Keys, Meter, ModelCall, Served, Stranger
 from holdfast.gateway.relay import CallerStalled
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions, SessionClients, session_of
 from holdfast.gateway.settings import GatewaySettings, Shape
 from holdfast.gateway.upstreams import Upstreams
 from holdfast.gateway.websockets import drop_connection, refuse_websocket
-from holdfast.gateway.wires import MODELS, WIRES, Wire, unmetered
+from holdfast.gateway.wires import MODELS, WIRES, GatewayWire, dialect_of, unmetered
 from holdfast.protocol import limits
 from holdfast.protocol.bounds import too_large
 from holdfast.visible import logger
@@ -64,6 +64,7 @@ class Gateway:
         self._runs = ModelRuns(self._clients) if self._clients is not None else None
         self._agents = AgentModels(self._clients) if self._clients is not None else None
         self._calls: Counter[str] = Counter()
+        self._active = 0
         self._bodies = 0
         self._settling: set[asyncio.Task[None]] = set()
 
@@ -79,13 +80,17 @@ class Gateway:
             await self._runs.stop()
         if self._clients is not None:
             await self._clients.close()
+        await self.settled()
+        await self.upstreams.stop()
+
+    async def settled(self) -> None:
+        """Wait until everything that was served so far is on record."""
         while self._settling:
             await asyncio.wait(set(self._settling))
-        await self.upstreams.stop()
 
     # --- ASGI
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """CallerAnswer one request."""
         if scope["type"] == "websocket":
             await refuse_websocket(scope, receive, send)
             return
@@ -93,7 +98,7 @@ class Gateway:
             return
         path = scope["path"]
         wire = WIRES.get(path)
-        answer = Answers(wire, send)
+        answer = Answers(wire or dialect_of(scope["headers"]), send)
         ident = f"c-{secrets.token_hex(10)}"
         try:
             headers = _headers(scope)
@@ -130,38 +135,40 @@ class Gateway:
             return self._keys.identify(secret)
         except Refused as error:
             if error.code in ("key.required", "key.unknown"):
-                fingerprint = hashlib.sha256(secret.encode()).hexdigest()[:16] if secret else ""
+                of_key = fingerprint(secret)
                 client = scope.get("client") or ("", 0)
                 agent = headers.get("user-agent", "")[: limits.STRANGER_CHARS]
-                self._keys.note(
-                    Stranger(fingerprint, str(client[0]), agent, path[: limits.STRANGER_CHARS], self._now_ms())
-                )
+                self._keys.note(Stranger(of_key, str(client[0]), agent, path[: limits.STRANGER_CHARS], self._now_ms()))
             raise
 
     async def _serve(
-        self, wire: Wire, caller: Caller, headers: dict[str, str], ident: str, receive: Receive, answer: Answers
+        self, wire: GatewayWire, caller: Caller, headers: dict[str, str], ident: str, receive: Receive, answer: Answers
     ) -> None:
-        if self._calls[caller.key] >= limits.KEY_CALLS or self._calls.total() >= limits.GATEWAY_CALLS:
+        if self._calls[caller.key] >= limits.KEY_CALLS or self._active >= limits.GATEWAY_CALLS:
             raise Unavailable("server.busy", "there are as many calls at a time as may be")
         self._calls[caller.key] += 1
-        held = 0
+        self._active += 1
+        body_bytes = 0
         try:
-            body, held = await self._body(headers, receive)
+            body, body_bytes = await self._body(headers, receive)
             incoming = Incoming(wire, body, headers)
             await self._answer(incoming, caller, ident, receive, answer.of(incoming))
         finally:
-            self._bodies -= held
+            self._bodies -= body_bytes
+            self._active -= 1
             self._calls[caller.key] -= 1
             if not self._calls[caller.key]:
                 del self._calls[caller.key]
 
-    async def _answer(self, incoming: Incoming, caller: Caller, ident: str, receive: Receive, answer: Answer) -> None:
+    async def _answer(
+        self, incoming: Incoming, caller: Caller, ident: str, receive: Receive, answer: CallerAnswer
+    ) -> None:
         if incoming.model.startswith(AGENT):
             await self._answer_as_agent(incoming, caller, ident, receive, answer)
             return
         if not may_ask(caller, incoming.model):
             raise Refused("key.denied", f"the key may not ask model {incoming.model!r:.200}")
-        call = Call(
+        call = ModelCall(
             ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes, incoming.output_limit,
             session=session_of(caller, incoming.headers), facts=_facts(incoming),
         )  # fmt: skip
@@ -172,17 +179,19 @@ class Gateway:
         async with watched(receive, lambda: exchange.leave("caller.left")):
             await exchange.run()
 
-    def _exchange(self, incoming: Incoming, call: Call, answer: Answer, keep: Callable[[Served], None]) -> Exchange:
-        return Exchange(self.upstreams, self._meter, incoming, call, answer, self._now_ms, keep)
+    def _exchange(
+        self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, keep: Callable[[Served], None]
+    ) -> UpstreamExchange:
+        return UpstreamExchange(self.upstreams, self._meter, incoming, call, answer, self._now_ms, keep)
 
-    async def _answer_as_run(self, incoming: Incoming, call: Call, receive: Receive, answer: Answer) -> None:
+    async def _answer_as_run(self, incoming: Incoming, call: ModelCall, receive: Receive, answer: CallerAnswer) -> None:
         """The call is a run: its caller may leave."""
         if self._runs is None:
             raise Refused(
                 "config.invalid", "this gateway reaches no sessions", fix="Leave the session out, or set sessions_url."
             )
 
-        def begin(named: Call, recording: Answer, hear: Callable[[Served], None]) -> Exchange:
+        def begin(named: ModelCall, recording: CallerAnswer, hear: Callable[[Served], None]) -> UpstreamExchange:
             def keep(served: Served) -> None:
                 hear(served)
                 self._settle(served)
@@ -194,7 +203,7 @@ class Gateway:
             await waiting.finished
 
     async def _answer_as_agent(
-        self, incoming: Incoming, caller: Caller, ident: str, receive: Receive, answer: Answer
+        self, incoming: Incoming, caller: Caller, ident: str, receive: Receive, answer: CallerAnswer
     ) -> None:
         if self._agents is None:
             raise Refused("config.invalid", "this gateway reaches no sessions, so no agents", fix="Set sessions_url.")

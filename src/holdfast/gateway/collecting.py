@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.errors import Refused, Unavailable
-from holdfast.gateway.wires import CHAT, MESSAGES, Wire
+from holdfast.gateway.wires import CHAT, MESSAGES, GatewayWire
 from holdfast.protocol import limits
 from holdfast.protocol.bounds import check_nesting
 from holdfast.providers.sse import SseParser
@@ -21,7 +21,7 @@ _TERMINAL_BYTES: Final = tuple(kind.encode() for kind in _TERMINAL)
 class Collected:
     """One answer from the events of a stream."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: GatewayWire) -> None:
         self._parser = SseParser()
         self._size = 0
         self._into: _Chat | _Message | _Response

@@ -22,10 +22,10 @@ _TASKS: Final = (
 
 def last_words(incoming: Incoming) -> tuple[str, str]:
     """The role and text of the last message; empty texts where there are none."""
-    said = incoming.value("input" if incoming.wire is RESPONSES else "messages")
-    if isinstance(said, str):
-        return "user", said[: limits.TEXT_CHARS]
-    last = said[-1] if isinstance(said, list) and said and isinstance(said[-1], dict) else {}
+    messages = incoming.value("input" if incoming.wire is RESPONSES else "messages")
+    if isinstance(messages, str):
+        return "user", messages[: limits.TEXT_CHARS]
+    last = messages[-1] if isinstance(messages, list) and messages and isinstance(messages[-1], dict) else {}
     role = str(last.get("role") or last.get("type") or "")
     content = last.get("content")
     if isinstance(content, list):
@@ -44,8 +44,8 @@ def behind_the_back(words: str) -> dict[str, Any] | None:
     runs an agent. None for what a person said."""
     if not _TASK.match(words):
         return None
-    asked = words[:2_000].lower()
-    kind = next((kind for word, kind in _TASKS if word in asked), "")
+    task = words[:2_000].lower()
+    kind = next((kind for word, kind in _TASKS if word in task), "")
     if kind == "title":
         return {"title": _title(words)}
     return {kind: []} if kind else {}
@@ -53,10 +53,10 @@ def behind_the_back(words: str) -> dict[str, Any] | None:
 
 def _title(words: str) -> str:
     """The first words that the person said, from the history inside the request."""
-    said = re.search(
+    found = re.search(
         r"<chat_history>\s*USER:\s*(.+?)(?:\nASSISTANT:|</chat_history>)", words, re.DOTALL | re.IGNORECASE
     )
-    plain = " ".join((said.group(1) if said else "Chat").split())
+    plain = " ".join((found.group(1) if found else "Chat").split())
     return (
         plain
         if len(plain) <= limits.GATEWAY_TITLE_CHARS

@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 import aiohttp
 
 from holdfast.errors import HoldfastError, Refused, Unavailable
-from holdfast.gateway.answers import Answer
+from holdfast.gateway.answers import CallerAnswer
 from holdfast.gateway.attempt import UpstreamAttempt
 from holdfast.gateway.incoming import Incoming
-from holdfast.gateway.port import Call, Meter, Opening, Served
+from holdfast.gateway.port import Meter, ModelCall, Opening, Served
 from holdfast.gateway.relay import CallerStalled, GaveUp, Relay
 from holdfast.gateway.responses import UpstreamRefusal, bounded_body, passed_headers, refusal_of
 from holdfast.gateway.upstreams import Upstreams, UpstreamState
@@ -35,11 +35,11 @@ class _Failed(NamedTuple):
     again_s: float | None = 0.0
 
 
-class Exchange:
+class UpstreamExchange:
     """One call on its way."""
 
     def __init__(
-        self, upstreams: Upstreams, meter: Meter, incoming: Incoming, call: Call, answer: Answer,
+        self, upstreams: Upstreams, meter: Meter, incoming: Incoming, call: ModelCall, answer: CallerAnswer,
         now_ms: Callable[[], int], keep: Callable[[Served], None],
     ) -> None:  # fmt: skip
         self._upstreams = upstreams
@@ -75,7 +75,7 @@ class Exchange:
             self._scope.reschedule(asyncio.get_running_loop().time() + after_s)
 
     async def run(self) -> None:
-        """Answer the call.
+        """CallerAnswer the call.
 
         Raises:
             Refused, Unavailable: why it is not answered; nothing of an answer was given then.

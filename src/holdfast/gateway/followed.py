@@ -16,8 +16,8 @@ import msgspec
 from holdfast.errors import HoldfastError
 from holdfast.gateway import refusal
 from holdfast.gateway.estimates import output_tokens, tokens_of_request
-from holdfast.gateway.whole_events import BLANK
-from holdfast.gateway.wires import CHAT, MESSAGES, RESPONSES, Wire
+from holdfast.gateway.whole_events import BLANK, end_of_last
+from holdfast.gateway.wires import CHAT, MESSAGES, RESPONSES, GatewayWire
 from holdfast.protocol import limits
 from holdfast.providers.billing.model import OUTPUT, BilledAttempt
 from holdfast.providers.decoder import StreamDecoder, failure
@@ -34,6 +34,8 @@ _LAST: Final[dict[str, tuple[bytes, ...]]] = {
     MESSAGES.name: (b"message_stop",),
 }
 """The types of the events that end a stream."""
+_HEADS: Final = 3
+"""So many chunks of a chat completion are kept for their head: the first of some providers' have none."""
 _CLOSING: Final[dict[str, bytes]] = {
     CHAT.name: server_sent(b"[DONE]"),
     MESSAGES.name: server_sent(b'{"type":"message_stop"}', "message_stop"),
@@ -60,7 +62,7 @@ class FollowedStream:
         failure: how the provider itself gave up in the middle of it; None while it has not.
     """
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: GatewayWire) -> None:
         self._wire = wire
         self._waiting: list[bytes] = []
         self._waiting_size = 0
@@ -73,6 +75,8 @@ class FollowedStream:
     def add(self, events: bytes) -> bytes:
         """More of the stream: whole events. Returns what stands before the provider's own failure, which is all of it where
         there is none."""
+        if not events:
+            return events
         if b'"error"' in events:
             events = self._before_failure(events)
         self._newest = events
@@ -100,21 +104,18 @@ class FollowedStream:
     # --- how it ended
     def is_whole(self) -> bool:
         """Whether the dialect's own end has come."""
-        last = self._newest.rstrip(b"\r\n")
-        line = last[max(last.rfind(b"\n"), last.rfind(b"\r")) + 1 :]
         if self._wire is CHAT:
-            return line == b"data: [DONE]" or line == b"data:[DONE]" or self._done_before()
-        if not line.startswith(b"data:"):
+            return _says_done(self._newest)
+        if not any(mark in self._newest for mark in _LAST[self._wire.name]):
             return False
-        try:
-            kind = msgspec.json.decode(line[5:], type=_Typed).type.encode()
-        except (msgspec.DecodeError, UnicodeEncodeError):
-            kind = str(_fields(line[5:]).get("type")).encode("utf-8", "replace")
-        return kind in _LAST[self._wire.name]
-
-    def _done_before(self) -> bool:
-        """Something came after the end, in the same read."""
-        return re.search(rb"^data: ?\[DONE\]\r?$", self._newest, re.MULTILINE) is not None
+        last = self._newest.rstrip(b"\r\n")
+        for data in SseParser().feed(last[end_of_last(last) :] + b"\n\n"):
+            try:
+                kind = msgspec.json.decode(data, type=_Typed).type
+            except (msgspec.DecodeError, RecursionError):
+                kind = str(_fields(data).get("type"))
+            return kind.encode("utf-8", "replace") in _LAST[self._wire.name]
+        return False
 
     def closing(self) -> bytes:
         """What is missing of the end of an answer that has said why it stopped; empty where it was cut."""
@@ -141,7 +142,7 @@ class FollowedStream:
         self._text_bytes += self._count(events)
         self._waiting, self._waiting_size = [], 0
         if self._wire is CHAT:  # its end repeats nothing but the head, which every chunk has
-            remaining = [] if self._remaining else [_first_of(events)]
+            remaining = [] if self._remaining else [server_sent(data) for data in SseParser().feed(events)[:_HEADS]]
         else:
             remaining = _without_pieces(self._wire, SseParser().feed(events))
         self._remaining += remaining
@@ -207,6 +208,15 @@ def _usage_of(used: BilledAttempt) -> TokenUsage:
     )  # fmt: skip
 
 
+def _says_done(events: bytes) -> bool:
+    """Whether ``[DONE]`` is a line of its own: inside a text the end of a line is escaped."""
+    at = events.rfind(b"[DONE]")
+    if at < 0:
+        return False
+    begin = max(events.rfind(b"\n", 0, at), events.rfind(b"\r", 0, at)) + 1
+    return events[begin:at] in (b"data: ", b"data:") and events[at + 6 : at + 7] in (b"", b"\n", b"\r")
+
+
 class _Typed(msgspec.Struct):
     type: str = ""
 
@@ -223,7 +233,7 @@ class _Delta(msgspec.Struct):
     summary_index: int | None = None
 
 
-def _without_pieces(wire: Wire, events: list[bytes]) -> list[bytes]:
+def _without_pieces(wire: GatewayWire, events: list[bytes]) -> list[bytes]:
     """Events without the pieces of texts. Responses repeats its texts at its end, so there pieces become one a text."""
     marks = _PIECE[wire.name]
     remaining: list[bytes] = []
@@ -249,10 +259,6 @@ def _joined(texts: dict[tuple[Any, ...], list[_Delta]]) -> list[bytes]:
         )
         for deltas in texts.values()
     ]
-
-
-def _first_of(events: bytes) -> bytes:
-    return b"".join(server_sent(data) for data in SseParser().feed(events)[:1])
 
 
 def _decoded(data: bytes) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.errors import Refused
-from holdfast.gateway.wires import CHAT, RESPONSES, Wire
+from holdfast.gateway.wires import CHAT, RESPONSES, GatewayWire
 from holdfast.protocol import limits
 from holdfast.protocol.bounds import check_nesting
 
@@ -36,7 +36,7 @@ class Incoming:
         text_bytes: size of what the model reads as text: images and files inside it count as a page of text each.
     """
 
-    def __init__(self, wire: Wire, body: bytes, headers: Mapping[str, str]) -> None:
+    def __init__(self, wire: GatewayWire, body: bytes, headers: Mapping[str, str]) -> None:
         """Raises ``input.malformed``, ``input.too_deep``, and ``call.unmetered`` for what could not be billed."""
         self.wire = wire
         self.headers = dict(headers)

@@ -15,11 +15,11 @@ from holdfast.agents.output import TextOut
 from holdfast.agents.run import RunContext
 from holdfast.client.session import Session
 from holdfast.errors import HoldfastError, Refused, Unavailable
-from holdfast.gateway.answers import Answer, Headers
+from holdfast.gateway.answers import CallerAnswer, Headers
 from holdfast.gateway.conversation import last_words
-from holdfast.gateway.exchange import Exchange
+from holdfast.gateway.exchange import UpstreamExchange
 from holdfast.gateway.incoming import Incoming
-from holdfast.gateway.port import Call, Served
+from holdfast.gateway.port import ModelCall, Served
 from holdfast.gateway.sessions import MODEL_AGENT, SessionClients
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
@@ -29,7 +29,7 @@ from holdfast.providers.pieces import ArgumentsDelta, CallStart, Piece, Reasonin
 from holdfast.visible import logger
 
 log = logger("holdfast.gateway")
-Begin = Callable[[Call, Answer, Callable[[Served], None]], Exchange]
+Begin = Callable[[ModelCall, CallerAnswer, Callable[[Served], None]], UpstreamExchange]
 """Makes the exchange of a call: with its run named, where its answer goes, and who else hears what was served."""
 
 
@@ -38,7 +38,7 @@ class ModelRuns:
 
     def __init__(self, clients: SessionClients) -> None:
         self._clients = clients
-        self._waiting: dict[str, _ModelCall] = {}
+        self._waiting: dict[str, _RunCall] = {}
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -53,13 +53,13 @@ class ModelRuns:
             self._serving.cancel()
             await asyncio.gather(self._serving, return_exceptions=True)
 
-    async def answer(self, incoming: Incoming, call: Call, answer: Answer, begin: Begin) -> _ModelCall:
+    async def answer(self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, begin: Begin) -> _RunCall:
         """Queue the run of a call. ``finished`` of what is returned is done when it is answered.
 
         Raises:
             Refused, Unavailable: why there is no run.
         """
-        waiting = self._waiting[call.id] = _ModelCall(incoming, call, answer, begin)
+        waiting = self._waiting[call.id] = _RunCall(incoming, call, answer, begin)
         try:
             client = await self._clients.of(call.caller)
             waiting.session = client.session(call.session)
@@ -88,14 +88,14 @@ class ModelRuns:
         await waiting.execute(run)
 
 
-class _ModelCall:
+class _RunCall:
     """One call and its run.
 
     Attributes:
         finished: done when the run is; its exception is why the caller has no answer.
     """
 
-    def __init__(self, incoming: Incoming, call: Call, answer: Answer, begin: Begin) -> None:
+    def __init__(self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, begin: Begin) -> None:
         self.call = call
         self.session: Session | None = None
         self.run = ""
@@ -149,14 +149,14 @@ class _ModelCall:
             for used in one.billed or ([one.estimated] if one.estimated is not None else []):
                 await run.usage(
                     used.model or self.call.model, input_tokens=used.total_input, output_tokens=used.total_output,
-                    call=one.id, classes=used.counts, estimated=not used.reported,
+                    call=self.call.id, classes=used.counts, estimated=not used.reported,
                 )  # fmt: skip
 
 
 class _RunAnswer:
     """An answer that is written into a run, and given to the caller as long as it waits."""
 
-    def __init__(self, incoming: Incoming, answer: Answer, run: RunContext, left: Callable[[], bool]) -> None:
+    def __init__(self, incoming: Incoming, answer: CallerAnswer, run: RunContext, left: Callable[[], bool]) -> None:
         self._answer = answer
         self._run = run
         self._left = left
@@ -165,20 +165,20 @@ class _RunAnswer:
         self._text_kind = ""
         self._text_out: TextOut | None = None
         self._calls: dict[int, str] = {}
-        self._begun = False
+        self._has_text = False
 
     @property
     def started(self) -> bool:
         """Another upstream would say something else."""
-        return self._begun or self._answer.started
+        return self._has_text or self._answer.started
 
     def restart(self) -> None:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         self._answer.restart()
         self._decoder = self._dialect.decoder() if self._dialect is not None else None
 
     async def feed(self, data: bytes, headers: Headers) -> None:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         if not self._left():
             await self._answer.feed(data, headers)
         if self._decoder is not None:
@@ -203,7 +203,7 @@ class _RunAnswer:
             await self._run.emit(e.TOOL_ARGS, {"toolCallId": self._calls[piece.item], "delta": piece.text})
 
     async def _say(self, kind: str, words: str) -> None:
-        self._begun = True
+        self._has_text = True
         if self._text_kind != kind:
             await self._close_text()
             self._text_kind, text = kind, self._run.message() if kind == "message" else self._run.reasoning()
@@ -223,17 +223,17 @@ class _RunAnswer:
         await self._close_text()
 
     async def end(self, headers: Headers) -> None:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         if not self._left():
             await self._answer.end(headers)
 
     async def fail(self, ending: bytes) -> None:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         if not self._left():
             await self._answer.fail(ending)
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """See ``Answer``."""
+        """See ``CallerAnswer``."""
         if not self._left():
             await self._answer.whole(status, headers, body)
         if status >= 400:

@@ -82,7 +82,7 @@ class Keys(Protocol):
         """Remember who came without a key that is known. Never waits, never fails."""
 
 
-class Call(msgspec.Struct, frozen=True):
+class ModelCall(msgspec.Struct, frozen=True):
     """One request of a caller.
 
     Attributes:
@@ -122,7 +122,7 @@ class Opening(msgspec.Struct, frozen=True):
     """
 
     id: str
-    call: Call
+    call: ModelCall
     number: int
     upstream: str
     provider: str

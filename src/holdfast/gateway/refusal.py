@@ -9,7 +9,7 @@ import math
 from typing import Any, Final
 
 from holdfast.errors import HoldfastError
-from holdfast.gateway.wires import MESSAGES, Wire
+from holdfast.gateway.wires import MESSAGES, GatewayWire
 from holdfast.providers.encoder import dumps
 from holdfast.providers.pieces import AnswerFailure
 
@@ -24,14 +24,14 @@ _OPENAI: Final = {
 }  # fmt: skip
 
 
-def kind(wire: Wire | None, status: int) -> str:
+def kind(wire: GatewayWire | None, status: int) -> str:
     """The class of errors a wire has for a status."""
     if wire is MESSAGES:
         return _ANTHROPIC.get(status, "api_error" if status >= 500 else "invalid_request_error")
     return _OPENAI.get(status, "server_error" if status >= 500 else "invalid_request_error")
 
 
-def body(wire: Wire | None, error: HoldfastError, request_id: str) -> bytes:
+def body(wire: GatewayWire | None, error: HoldfastError, request_id: str) -> bytes:
     """The error as an answer of its wire."""
     fields: dict[str, Any] = {"type": kind(wire, error.row.status), "message": error.text}
     if wire is MESSAGES:
@@ -49,6 +49,6 @@ def headers(error: HoldfastError) -> list[tuple[bytes, bytes]]:
     return [(b"retry-after", str(max(1, math.ceil(wait))).encode())]
 
 
-def failure(wire: Wire, error: HoldfastError) -> AnswerFailure:
+def failure(wire: GatewayWire, error: HoldfastError) -> AnswerFailure:
     """The error in the middle of a stream."""
     return AnswerFailure(error.code, kind(wire, error.row.status), error.text)

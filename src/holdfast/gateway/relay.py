@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from holdfast.errors import Unavailable
-from holdfast.gateway.answers import Answer, Headers
+from holdfast.gateway.answers import CallerAnswer, Headers
 from holdfast.gateway.attempt import UpstreamAttempt
 from holdfast.gateway.followed import FollowedStream
 from holdfast.gateway.unstreamed import stream_of
 from holdfast.gateway.whole_events import WholeEvents
-from holdfast.gateway.wires import Wire
+from holdfast.gateway.wires import GatewayWire
 from holdfast.protocol import limits
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -35,7 +35,7 @@ class Relay:
     """
 
     def __init__(
-        self, wire: Wire, content: AsyncIterator[bytes], answer: Answer, attempt: UpstreamAttempt, headers: Headers,
+        self, wire: GatewayWire, content: AsyncIterator[bytes], answer: CallerAnswer, attempt: UpstreamAttempt, headers: Headers,
         now_ms: Callable[[], int], left: Callable[[], str],
     ) -> None:  # fmt: skip
         assert attempt.followed is not None

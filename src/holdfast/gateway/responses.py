@@ -11,7 +11,7 @@ import msgspec
 from holdfast.errors import Unavailable
 from holdfast.gateway import refusal
 from holdfast.gateway.answers import Headers
-from holdfast.gateway.wires import Wire
+from holdfast.gateway.wires import GatewayWire
 from holdfast.protocol import limits
 
 _RETRIED: Final = frozenset({402, 408, 409, 425, 429})
@@ -42,7 +42,7 @@ class UpstreamRefusal:
         self.again_s = None if status in _NOT_HERE else again_s
 
 
-async def refusal_of(wire: Wire, response: aiohttp.ClientResponse, call: str, upstream: str) -> UpstreamRefusal:
+async def refusal_of(wire: GatewayWire, response: aiohttp.ClientResponse, call: str, upstream: str) -> UpstreamRefusal:
     """The refusal that a response is. One that is no error of a provider's, such as a page of HTML, is told in our words."""
     try:
         body = await bounded_body(response, limits.UPSTREAM_ERROR_BYTES)

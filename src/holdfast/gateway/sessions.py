@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import httpx
 
@@ -57,13 +57,6 @@ def session_of(caller: Caller, headers: dict[str, str]) -> str:
     return caller.session
 
 
-class Sessions(Protocol):
-    """Where sessions are."""
-
-    def dialer(self, caller: Caller | None) -> Dialer:
-        """How to connect as a caller; as the gateway's own worker for None."""
-
-
 class LocalSessions:
     """The sessions of a hub in this process."""
 
@@ -72,7 +65,7 @@ class LocalSessions:
         self._tenant = tenants
 
     def dialer(self, caller: Caller | None) -> Dialer:
-        """See ``Sessions``."""
+        """How to connect as a caller; as the gateway's own worker for None."""
         if caller is None:
             return Loopback(self._hub, full_access(self._tenant(), f"agent:{MODEL_AGENT}", (MODEL_AGENT,)))
         may = tuple(Capability(pattern, frozenset(_VERBS)) for pattern in patterns_of(caller))
@@ -92,7 +85,7 @@ class RemoteSessions:
         self._url, self._token = url.rstrip("/"), token
 
     def dialer(self, caller: Caller | None) -> Dialer:
-        """See ``Sessions``."""
+        """How to connect as a caller; as the gateway's own worker for None."""
         return WebSocketDialer(self._url)
 
     async def token_for(self, caller: Caller | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from holdfast.errors import Refused, Unavailable
-from holdfast.gateway.wires import CHAT, MESSAGES, Wire
+from holdfast.gateway.wires import CHAT, MESSAGES, GatewayWire
 from holdfast.protocol import limits
 from holdfast.protocol.bounds import check_nesting
 from holdfast.providers.encoder import dumps
@@ -22,7 +22,7 @@ _EMPTY: dict[str, Fields] = {"text": {"text": ""}, "thinking": {"thinking": "", 
 _DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "signature": "signature_delta"}
 
 
-def stream_of(wire: Wire, body: bytes) -> bytes:
+def stream_of(wire: GatewayWire, body: bytes) -> bytes:
     """The events of a whole answer; of an error, the error's one event.
 
     Raises:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import aiohttp
+from yarl import URL
 
 from holdfast.errors import Unavailable
 from holdfast.gateway.secrets import SecretReference
 from holdfast.gateway.settings import Shape, Upstream
-from holdfast.gateway.wires import Wire
+from holdfast.gateway.wires import GatewayWire
 from holdfast.protocol import limits
 
 _SAFE: Final = re.compile(r"[\t -~]{1,1024}")
@@ -53,6 +54,16 @@ class UpstreamState:
         self.requests = 0
         self._monotonic = monotonic
         self._resting_until = 0.0
+        self.timeout = aiohttp.ClientTimeout(
+            total=None, connect=None, sock_connect=upstream.connect_s, sock_read=upstream.idle_s
+        )
+        self._addresses: dict[str, URL] = {}
+
+    def address(self, wire: GatewayWire) -> URL:
+        """Where a wire is asked; parsed once."""
+        if wire.name not in self._addresses:
+            self._addresses[wire.name] = URL(f"{_base(self.upstream)}{wire.upstream}")
+        return self._addresses[wire.name]
 
     @property
     def healthy(self) -> bool:
@@ -112,7 +123,7 @@ class Upstreams:
         return {s.upstream.shape for s in self.states if s.upstream.serves(model) is not None}
 
     async def ask(
-        self, state: UpstreamState, wire: Wire, body: bytes, headers: dict[str, str], call: str, sending: Sending
+        self, state: UpstreamState, wire: GatewayWire, body: bytes, headers: dict[str, str], call: str, sending: Sending
     ) -> aiohttp.ClientResponse:
         """Send a request and wait for the head of its answer.
 
@@ -130,10 +141,7 @@ class Upstreams:
         sent["x-request-id"] = call
         if secret:
             sent |= {"x-api-key": secret} if upstream.shape == "anthropic" else {"authorization": f"Bearer {secret}"}
-        timeout = aiohttp.ClientTimeout(
-            total=None, connect=None, sock_connect=upstream.connect_s, sock_read=upstream.idle_s
-        )
-        address = f"{_base(upstream)}{wire.upstream}"
+        timeout, address = state.timeout, state.address(wire)
         for _ in range(limits.STALE_CONNECTIONS):
             progress = _Progress(sending)
             try:

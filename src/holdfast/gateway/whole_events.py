@@ -34,7 +34,7 @@ class WholeEvents:
         if not self._waiting and data.endswith((b"\n\n", b"\r\n\r\n")):
             return data
         tail = self._waiting[-1][-3:] if self._waiting else b""
-        end = _end_of_last(tail + data) - len(tail)
+        end = end_of_last(tail + data) - len(tail)
         if end > 0:
             whole = b"".join([*self._waiting, data[:end]])
             self._waiting = [data[end:]] if end < len(data) else []
@@ -60,7 +60,7 @@ class WholeEvents:
         return b""
 
 
-def _end_of_last(data: bytes) -> int:
+def end_of_last(data: bytes) -> int:
     """Where the last whole event ends; 0 where none does."""
     if b"\r" not in data:
         return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0

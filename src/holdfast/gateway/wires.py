@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from holdfast.gateway.settings import Shape
 
 
-class Wire(NamedTuple):
+class GatewayWire(NamedTuple):
     """One path of the gateway.
 
     Attributes:
@@ -27,12 +28,12 @@ class Wire(NamedTuple):
     streams: bool = True
 
 
-CHAT: Final = Wire(
+CHAT: Final = GatewayWire(
     "openai.chat", "/v1/chat/completions", "openai", "/chat/completions", ("max_completion_tokens", "max_tokens")
 )
-RESPONSES: Final = Wire("openai.responses", "/v1/responses", "openai", "/responses", ("max_output_tokens",))
-MESSAGES: Final = Wire("anthropic.messages", "/v1/messages", "anthropic", "/v1/messages", ("max_tokens",))
-EMBEDDINGS: Final = Wire("openai.embeddings", "/v1/embeddings", "openai", "/embeddings", (), streams=False)
+RESPONSES: Final = GatewayWire("openai.responses", "/v1/responses", "openai", "/responses", ("max_output_tokens",))
+MESSAGES: Final = GatewayWire("anthropic.messages", "/v1/messages", "anthropic", "/v1/messages", ("max_tokens",))
+EMBEDDINGS: Final = GatewayWire("openai.embeddings", "/v1/embeddings", "openai", "/embeddings", (), streams=False)
 WIRES: Final = {wire.path: wire for wire in (CHAT, RESPONSES, MESSAGES, EMBEDDINGS)}
 MODELS: Final = "/v1/models"
 
@@ -83,3 +84,8 @@ def unmetered(path: str) -> str:
     """What a path is that is not metered; empty for one that nobody knows. The longest beginning says it best."""
     found = [prefix for prefix in UNMETERED if f"{path}/".startswith(f"{prefix}/")]
     return UNMETERED[max(found, key=len)] if found else ""
+
+
+def dialect_of(headers: Iterable[tuple[bytes, bytes]]) -> GatewayWire | None:
+    """The wire in whose words a client is told that a path is none: Anthropic's clients send a version."""
+    return MESSAGES if any(name == b"anthropic-version" for name, _ in headers) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol
@@ -11,8 +13,18 @@ from holdfast.extensions import ExtensionRoute
 from holdfast.gateway.app import Gateway
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
+from holdfast.governance.actions import routes_of
+from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
+from holdfast.governance.ledger import routes as ledger_routes
+from holdfast.governance.ledger.agent_usage import AgentUsage
+from holdfast.governance.ledger.bills import routes as bill_routes
+from holdfast.governance.ledger.bills.service import Bills
+from holdfast.governance.ledger.desk import ACTIONS, LedgerDesk
+from holdfast.governance.ledger.desk import ROOT as LEDGER
+from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
+from holdfast.governance.organisation import routes as organisation_routes
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.pricing import routes as price_routes
 from holdfast.governance.pricing.desk import PriceDesk
@@ -40,32 +52,40 @@ class Governance:
         clock: the time.
         gateway: which upstreams there are.
         sessions: where calls may name sessions; None for nowhere.
+        operator_tenant: whose operators see what belongs to no tenant, such as unknown callers.
 
     Raises:
         HoldfastError: ``config.invalid``.
     """
 
     def __init__(
-        self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None
+        self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None,
+        *, operator_tenant: str = "default",
     ) -> None:  # fmt: skip
         self.clock = clock
         self.store = Store(url, clock.wall_ms)
         self.changes = Changes(self.store)
         self.organisation = Organisation(self.store, clock.wall_ms)
-        self.keys = GatewayKeys(self.store, self.organisation, clock.wall_ms, self.changes)
+        self.keys = GatewayKeys(
+            self.store, self.organisation, clock.wall_ms, self.changes, operator_tenant=operator_tenant
+        )
         self.prices = Prices(self.store, clock.wall_ms)
         sole = not url.startswith("postgres")
         self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole)
+        importer = Importer(self.ledger)
+        self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of)
+        self.bills = Bills(self.ledger, importer)
         self.gateway = Gateway(
             gateway, self.keys, self.ledger, now_ms=clock.wall_ms, monotonic=clock.monotonic, sessions=sessions
         )
         self._running = AsyncExitStack()
 
-    async def start(self, engine: Engine | None = None) -> None:
+    async def start(self, engine: Engine | None = None, news: asyncio.Event | None = None) -> None:
         """Open the store and begin. What was started before something failed is stopped again.
 
         Args:
             engine: the open log that the store belongs to; None for a gateway without one.
+            news: set whenever its feed grows: then what agents say that they used becomes rows.
 
         Raises:
             HoldfastError: of the store, and ``store.mismatch`` when log and store do not belong together.
@@ -92,6 +112,9 @@ class Governance:
             running.push_async_callback(self.keys.stop)
             await self.ledger.start()
             running.push_async_callback(self.ledger.stop)
+            if engine is not None and news is not None:
+                reading = asyncio.create_task(AgentUsage(engine, self.ledger).run(news), name="holdfast agent usage")
+                running.push_async_callback(_ended, reading)
             await self.gateway.start()
             running.push_async_callback(self.gateway.stop)
             self._running = running.pop_all()
@@ -102,4 +125,17 @@ class Governance:
 
     def routes(self) -> Sequence[ExtensionRoute]:
         """The REST routes of all domains."""
-        return [*price_routes.routes(PriceDesk(self.prices, self.clock.wall_ms))]
+        return [
+            *organisation_routes.routes(self.organisation),
+            *key_routes.routes(self.keys),
+            *price_routes.routes(PriceDesk(self.prices, self.clock.wall_ms)),
+            *routes_of(LEDGER, ACTIONS, self.desk),
+            *ledger_routes.routes(self.ledger, self.desk.reader),
+            *bill_routes.routes(self.bills),
+        ]
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -9,10 +9,15 @@ from holdfast.edge.config import Settings
 from holdfast.extensions import Extension, ExtensionMount, ExtensionRoute, Services
 from holdfast.gateway.mounts import mounts
 from holdfast.gateway.sessions import LocalSessions
+from holdfast.governance import first_look
 from holdfast.governance.app import Governance
 from holdfast.governance.command import gateway
-from holdfast.governance.oversight.assembly import login_app
-from holdfast.governance.oversight.login_app import PATH as LOGIN
+from holdfast.governance.keys import commands as key_commands
+from holdfast.governance.ledger import commands as ledger_commands
+from holdfast.governance.ledger.bills import commands as bill_commands
+from holdfast.governance.opening import bills_of, ledger_desk
+from holdfast.governance.organisation import commands as organisation_commands
+from holdfast.governance.oversight import assembly as login
 from holdfast.governance.oversight.minting import TokenMinter
 from holdfast.governance.oversight.settings import login_config
 from holdfast.governance.pricing import commands as price_commands
@@ -20,7 +25,12 @@ from holdfast.governance.settings import GovernanceSettings
 
 
 class GovernanceExtension(Extension):
-    """See ``governance/app.py``."""
+    """See ``governance/app.py``.
+
+    Attributes:
+        upstreams: of its gateway.
+        governance: all domains, once the server has asked for their routes.
+    """
 
     name = "governance"
     settings_type = GovernanceSettings
@@ -28,20 +38,32 @@ class GovernanceExtension(Extension):
 
     def __init__(self, settings: GovernanceSettings, server: Settings) -> None:
         super().__init__(settings, server)
-        self._upstreams = settings.upstreams(server.db)
+        self.upstreams = settings.upstreams(server.db)
         self._login = login_config(settings)
-        self._governance: Governance | None = None
+        self.governance: Governance | None = None
 
     @classmethod
     def commands(cls) -> Mapping[str, Callable[..., Any]]:
         """See ``Extension``."""
-        return {"gateway": gateway, "prices": price_commands.app}
+        ledger = ledger_commands.group(ledger_desk)
+        bill_commands.add_to(ledger, bills_of)
+        return {
+            "gateway": gateway,
+            "keys": key_commands.app,
+            "ledger": ledger,
+            "org": organisation_commands.app,
+            "plan": first_look.app,
+            "prices": price_commands.app,
+        }
 
     def _of(self, services: Services) -> Governance:
-        if self._governance is None:
+        if self.governance is None:
             url = self.settings.store_url(self.server.db)
-            self._governance = Governance(url, services.hub.runtime.clock, self._upstreams, LocalSessions(services.hub))
-        return self._governance
+            self.governance = Governance(
+                url, services.hub.runtime.clock, self.upstreams, LocalSessions(services.hub),
+                operator_tenant=self.server.operator_tenant,
+            )  # fmt: skip
+        return self.governance
 
     def routes(self, services: Services) -> Sequence[ExtensionRoute]:
         """See ``Extension``."""
@@ -55,15 +77,17 @@ class GovernanceExtension(Extension):
             minter = TokenMinter(services.secret, self.server, services.revocations)
             clock = governance.clock
             assert services.secret is not None, "the minter has refused a server without one"
-            app = login_app(self._login, governance.store, minter, services.secret, clock.wall_ms, clock.monotonic)
-            found += [ExtensionMount(LOGIN, app), ExtensionMount(f"{LOGIN}/{{rest:path}}", app)]
+            app = login.login_app(
+                self._login, governance.store, minter, services.secret, clock.wall_ms, clock.monotonic
+            )
+            found += login.mounts(app)
         return found
 
     async def start(self, services: Services) -> None:
         """See ``Extension``."""
-        await self._of(services).start(services.hub.engine)
+        await self._of(services).start(services.hub.engine, services.hub.news.listen())
 
     async def stop(self) -> None:
         """See ``Extension``."""
-        if self._governance is not None:
-            await self._governance.stop()
+        if self.governance is not None:
+            await self.governance.stop()

@@ -31,7 +31,7 @@ CHANGES_FAILED_LOOKS = 5
 
 # the organisation
 ORG_NAME_CHARS = 128  # of a team, a workflow, a cost centre, a person
-ORG_IMPORT_BYTES = 4 << 20  # a file that describes it
+ORG_IMPORT_BYTES = 1 << 20  # a file that describes it
 ORG_UNITS = 20_000  # described by one file
 ORG_DEPTH = 16  # teams within teams
 ORG_TAGS = 16  # of a team or a workflow
@@ -74,6 +74,7 @@ PRICE_DOCUMENT_BYTES = 64 << 10  # a change of prices that is proposed
 PRICE_WORDS_CHARS = 1_000  # a reason, or the name of a model
 WAIVER_DAYS = 30  # a model may be called without a price; once more after that
 # the ledger
+LEDGER_GATHER_S = 0.02  # attempts that were served wait so long for others, to go on record together
 LEDGER_UNSETTLED = 10_000  # attempts that were served and wait for the store; with more, no further one is opened
 LEDGER_BEAT_S = 5.0  # a process says so often that it lives, and tries again what is not on record
 LEDGER_SILENT_MS = 60_000  # with several processes: one that is silent for longer is taken for dead

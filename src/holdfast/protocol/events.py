@@ -98,7 +98,7 @@ BRANCH_SELECTED: Final = "branch.selected"  # {input?: id, run?: id}
 HANDOFF_TAKEN: Final = "handoff.taken"  # {by}
 HANDOFF_RETURNED: Final = "handoff.returned"  # {by}
 SOURCE_CITED: Final = "source.cited"  # {messageId, sourceId, uri, title?, quote?, score?}
-USAGE_RECORDED: Final = "usage.recorded"  # {model, input_tokens, output_tokens, …}
+USAGE_RECORDED: Final = "usage.recorded"  # {model, input_tokens, output_tokens, classes?, tier?, call?, …}
 UPSTREAM_UNKNOWN: Final = "upstream.unknown"  # {adapter, events: {name: count}}
 
 OPENING: Final = {TEXT_START: "messageId", REASONING_START: "messageId", TOOL_START: "toolCallId"}

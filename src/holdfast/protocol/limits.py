@@ -239,5 +239,4 @@ TOLD_CHARS = 1_000  # of an error of an upstream, in one of ours
 STRANGER_CHARS = 200  # of what an unknown caller says it is
 SESSION_CALLERS = 1_000  # callers of a gateway that are connected to sessions; the one silent longest is let go
 MODEL_RUNS = 1_000  # calls of a gateway at a time that are runs
-MODEL_RUN_START_S = 30.0  # until such a run begins
 GATEWAY_TITLE_CHARS = 60  # the title of a chat, made of its first words

@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 
 from holdfast.providers.billing.anthropic_messages import messages_split
-from holdfast.providers.billing.counting import Split, joined
+from holdfast.providers.billing.counting import Split, joined, whole
 from holdfast.providers.billing.openai_counts import CHAT, RESPONSES, openai_split
 
 Counts = dict[str, Any]
+_LIVES = ("5m", "1h")
 
 
 class TokenUsage(msgspec.Struct, frozen=True):
@@ -53,6 +54,25 @@ class TokenUsage(msgspec.Struct, frozen=True):
     def classes(self) -> dict[str, int]:
         """Every count the provider reported, by its path: ``cache_creation.ephemeral_1h_input_tokens`` for example."""
         return dict(_flat(self.reported, ""))
+
+    @property
+    def billed_classes(self) -> dict[str, int]:
+        """What is billed apart, by the classes of ``billing/model.py``: no two of them count the same."""
+        write, output, reasoning = self.cache_write, self.output, self.reasoning
+        creation = self.reported.get("cache_creation")
+        lives: dict[str, int | None] = {}
+        if isinstance(creation, dict):
+            lives = {name: whole(creation.get(f"ephemeral_{name}_input_tokens")) for name in _LIVES}
+        if lives and sum(value or 0 for value in lives.values()) == (write or 0):
+            write = None
+        else:
+            lives = {}
+        counts = {
+            "input": self.input, "cache_read": self.cache_read, "cache_write": write,
+            **{f"cache_write_{name}": count for name, count in lives.items()},
+            "output": output if output is None else output - min(output, reasoning or 0), "reasoning": reasoning,
+        }  # fmt: skip
+        return _named(**counts)
 
     @property
     def iterations(self) -> list[Counts]:

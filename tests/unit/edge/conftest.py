@@ -13,6 +13,7 @@ import pytest
 
 from holdfast.edge.app import Edge
 from holdfast.edge.config import Settings
+from holdfast.edge.extensions.extension_set import ExtensionSet
 from holdfast.edge.server import port_of, running
 from holdfast.engines.memory import MemoryEngine
 from holdfast.hub.hub import Hub
@@ -52,10 +53,12 @@ class Site(RunningServer):
 
 
 @contextlib.asynccontextmanager
-async def serving(hub: Hub, settings: Settings, *, pages: bool = False) -> AsyncIterator[Site]:
+async def serving(
+    hub: Hub, settings: Settings, *, pages: bool = False, extensions: ExtensionSet | None = None
+) -> AsyncIterator[Site]:
     """A server of the hub, which it opens and closes."""
     await hub.open()
-    edge = Edge(hub, settings, pages=pages)
+    edge = Edge(hub, settings, pages=pages, extensions=extensions)
     async with running(edge) as server:
         site = Site(edge, port_of(server))
         yield site

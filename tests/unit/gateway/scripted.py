@@ -18,6 +18,7 @@ class Scripted:
     Attributes:
         heads: of the requests, as they came.
         bodies: of the requests.
+        written: bytes of answers, those that wait to be taken included.
         go_on: where set, a piece waits for it; it is cleared by each.
     """
 
@@ -26,6 +27,7 @@ class Scripted:
         self.bodies: list[bytes] = []
         self.connections = 0
         self.go_on: asyncio.Semaphore | None = None
+        self.written = 0
         self._answers = answers
         self.url = ""
 
@@ -43,6 +45,7 @@ class Scripted:
                     if self.go_on is not None:
                         await self.go_on.acquire()
                     writer.write(piece)
+                    self.written += len(piece)
                     await writer.drain()
                     await asyncio.sleep(0)
                 if not pieces or b"connection: close" in pieces[0]:

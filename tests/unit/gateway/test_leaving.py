@@ -129,10 +129,11 @@ async def test_official_clients_that_stop_reading_are_cut_and_billed(fake: FakeU
             async with chat.responses.stream(model="gpt-5", input="Go.") as events:
                 async for _ in events:
                     break
-        async with anthropic.AsyncAnthropic(base_url=site.url, api_key=KEY) as claude:
-            async with claude.messages.stream(model="claude-x", max_tokens=99, messages=SAID) as messages:
-                async for _ in messages:
-                    break
+        request: Any = {"model": "claude-x", "max_tokens": 99, "messages": SAID}
+        claude = anthropic.AsyncAnthropic(base_url=site.url, api_key=KEY)
+        async with claude, claude.messages.stream(**request) as messages:
+            async for _ in messages:
+                break
         settled = await site.meter.all_settled(3)
     assert [one.outcome for one in settled] == ["cut"] * 3
     assert all(one.estimated is not None and one.estimated.total_input > 0 for one in settled)

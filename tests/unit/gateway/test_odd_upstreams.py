@@ -10,6 +10,8 @@ from typing import Any
 import openai
 import pytest
 
+from holdfast.protocol import limits
+
 from .conftest import KEY, served
 from .scripted import EVENTS, JSON, scripted
 
@@ -76,12 +78,13 @@ async def test_a_token_is_not_held_back_for_the_next_one() -> None:
     async with scripted([EVENTS, stream(HELLO[0] | {"usage": None}), stream(*HELLO[1:], "[DONE]")]) as slow:
         slow.go_on = asyncio.Semaphore(2)
         async with served(slow.upstream()) as site, site.http() as http:
-            async with http.stream("POST", "/v1/chat/completions", json=STREAM) as answer:
-                pieces = answer.aiter_text()
-                text = await anext(pieces)
-                assert "Hel" in text, "though the upstream goes on only now"
-                slow.go_on.release()
-                text += "".join([piece async for piece in pieces])
+            request = http.build_request("POST", "/v1/chat/completions", json=STREAM)
+            answer = await http.send(request, stream=True)
+            pieces = answer.aiter_text()
+            text = await anext(pieces)
+            assert "Hel" in text, "though the upstream goes on only now"
+            slow.go_on.release()
+            text += "".join([piece async for piece in pieces])
     assert text.endswith("[DONE]\n\n")
 
 
@@ -98,6 +101,40 @@ async def test_no_done_but_a_reason_to_stop_is_an_end(body: Any) -> None:
 async def test_an_end_without_its_empty_line() -> None:
     answer, one, _ = await ask([EVENTS, stream(*HELLO), b"data: [DONE]\n"])
     assert answer.text.endswith("data: [DONE]\n\n") and one.outcome == "served"
+
+
+async def test_the_last_event_counts_without_its_empty_line_where_it_is_one() -> None:
+    answer, one, _ = await ask(
+        [EVENTS, stream(*HELLO), event(USAGE, end="")], STREAM | {"stream_options": {"include_usage": True}}
+    )
+    assert '"prompt_tokens": 11' in answer.text and answer.text.endswith("data: [DONE]\n\n")
+    assert (one.outcome, one.billed[0].total_input) == ("served", 11)
+
+
+async def test_who_goes_when_all_was_read_was_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As clients do at the last line, though the upstream has not ended the response yet."""
+    monkeypatch.setattr(limits, "END_WAIT_S", 60.0)
+    async with scripted([EVENTS, stream(*HELLO, USAGE, "[DONE]"), b""]) as odd:
+        odd.go_on = asyncio.Semaphore(2)
+        async with served(odd.upstream()) as site, site.http() as http:
+            answer = await http.send(http.build_request("POST", "/v1/chat/completions", json=STREAM), stream=True)
+            text = ""
+            pieces = answer.aiter_text()
+            while "[DONE]" not in text:
+                text += await anext(pieces)
+            await answer.aclose()
+            [one] = await site.meter.all_settled(1)
+            odd.go_on.release()
+    assert (one.outcome, one.reason, one.billed[0].total_input) == ("served", "", 11)
+
+
+async def test_no_redirect_is_followed() -> None:
+    """It would take the request, and the key, to somewhere that nobody has named."""
+    async with scripted([EVENTS, stream(*HELLO, "[DONE]")]) as elsewhere:
+        to = f"HTTP/1.1 307 Go\r\nlocation: {elsewhere.url}/v1/chat/completions\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        answer, one, _ = await ask([to.encode()])
+        assert not elsewhere.connections and answer.status_code == 502
+        assert (one.outcome, one.reason) == ("refused", "http 307")
 
 
 async def test_an_end_that_is_only_quoted_is_none() -> None:
@@ -299,3 +336,44 @@ async def test_several_choices(body: Any) -> None:
     cut, one, _ = await ask([EVENTS, stream(*two * 40)], {**body, "n": 2})
     assert one.estimated is not None and one.estimated.total_output >= 60, "those of all choices"
     assert cut.status_code == (200 if body is STREAM else 502)
+
+
+async def test_a_caller_that_waits_to_be_told_to_go_on_is_told() -> None:
+    body = json.dumps(STREAM).encode()
+    async with scripted([EVENTS, stream(*HELLO, USAGE, "[DONE]")]) as odd, served(odd.upstream()) as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(site.url.rsplit(":", 1)[1]))
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\nconnection: close\r\n"
+        writer.write(f"{head}expect: 100-continue\r\ncontent-length: {len(body)}\r\n\r\n".encode())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+        writer.write(body)
+        answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 200") and b"Hel" in answer and odd.bodies
+
+
+@pytest.mark.parametrize(
+    "error", [{"error": "text alone"}, {"error": {"message": "x", "code": 400}}, {"type": "error"}]
+)
+async def test_errors_of_any_form_are_errors(error: dict[str, Any]) -> None:
+    answer, one, _ = await ask([EVENTS, event(error)])
+    assert answer.status_code == 502 and one.outcome == "failed" and "the provider gave up" in answer.text
+
+
+async def test_a_caller_that_reads_slowly_makes_the_upstream_wait() -> None:
+    """Memory holds what is read ahead, and no more of a long answer."""
+    block = stream(*[chunk("word " * 20)] * 100)
+    pieces = [EVENTS, *[block] * 2_000, stream(chunk(finish="stop"), "[DONE]")]
+    async with scripted(pieces) as fast, served(fast.upstream()) as site, site.http() as http:
+        request = http.build_request("POST", "/v1/chat/completions", json=STREAM)
+        answer = await http.send(request, stream=True)
+        reading = answer.aiter_bytes()
+        size = len(await anext(reading))
+        same, before = 0, 0
+        while same < 300:  # turns of the loop in which nothing moves
+            await asyncio.sleep(0)
+            same, before = (same + 1 if fast.written == before else 0), fast.written
+        assert fast.written < 1_000 * len(block), "the rest waits at the upstream"
+        size += sum([len(piece) async for piece in reading])
+        assert size > 2_000 * len(block)
+        [one] = await site.meter.all_settled(1)
+    assert one.outcome == "served"

@@ -151,25 +151,25 @@ async def test_images_pass_as_they_are_and_count_as_a_page_of_text(both: Both) -
 async def test_embeddings(both: Both) -> None:
     answer = await both.chat.embeddings.create(model="text-embedding-3-small", input=["a", "b"])
     assert len(answer.data) == 2
-    [served] = await whole_bill(both.site, both.fake, 1)
-    assert [(one.kind, one.total_output) for one in served.billed] == [("embedding", 0)]
+    [one] = await whole_bill(both.site, both.fake, 1)
+    assert [(part.kind, part.total_output) for part in one.billed] == [("embedding", 0)]
 
 
 async def test_the_served_model_and_its_tier_are_billed(both: Both) -> None:
     both.fake.always(tokens=5, served="gpt-5-mini-2026", tier="flex")
     answer = await both.chat.chat.completions.create(model="gpt-5", messages=SAID)
     assert (answer.model, answer.service_tier) == ("gpt-5-mini-2026", "flex")
-    [served] = await whole_bill(both.site, both.fake, 1)
-    assert served.billed[0].tier == "flex"
+    [one] = await whole_bill(both.site, both.fake, 1)
+    assert one.billed[0].tier == "flex"
     assert both.site.meter.opened[0].model == "gpt-5"
 
 
 async def test_a_reported_zero_stays_zero(both: Both) -> None:
     both.fake.next({"report": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}})
     await text_of(await both.chat.chat.completions.create(model="gpt-5", messages=SAID, stream=True))
-    [served] = await both.site.meter.all_settled(1)
-    assert served.estimated is None
-    assert (served.billed[0].counts["input"], served.billed[0].counts["output"]) == (0, 0)
+    [one] = await both.site.meter.all_settled(1)
+    assert one.estimated is None
+    assert (one.billed[0].counts["input"], one.billed[0].counts["output"]) == (0, 0)
 
 
 async def test_what_a_provider_never_reports_is_estimated_and_says_so(both: Both) -> None:
@@ -177,10 +177,10 @@ async def test_what_a_provider_never_reports_is_estimated_and_says_so(both: Both
     await text_of(await both.chat.chat.completions.create(model="gpt-5", messages=SAID, stream=True))
     await both.claude.messages.create(model="claude-opus-4-8", max_tokens=9, messages=SAID)
     await both.chat.responses.create(model="gpt-5", input="Go.")
-    for served in await both.site.meter.all_settled(3):
-        assert served.outcome == "served" and not served.billed and served.estimated is not None
-        assert not served.estimated.reported
-        assert served.estimated.counts["input"] > 0 and 5 <= served.estimated.counts["output"] <= 10
+    for one in await both.site.meter.all_settled(3):
+        assert one.outcome == "served" and not one.billed and one.estimated is not None
+        assert not one.estimated.reported
+        assert one.estimated.counts["input"] > 0 and 5 <= one.estimated.counts["output"] <= 10
 
 
 async def test_many_calls_at_a_time_are_each_billed_once(both: Both) -> None:
@@ -190,6 +190,6 @@ async def test_many_calls_at_a_time_are_each_billed_once(both: Both) -> None:
     assert all(answer.text.endswith("data: [DONE]\n\n") for answer in answers)
     settled = await both.site.meter.all_settled(50)
     requests = both.fake.stats(ended=50).requests
-    assert len({served.id for served in settled}) == len(requests) == 50
-    for served, request in zip(settled, requests, strict=True):
-        billed_exactly(served, request)
+    assert len({one.id for one in settled}) == len(requests) == 50
+    for one, request in zip(settled, requests, strict=True):
+        billed_exactly(one, request)

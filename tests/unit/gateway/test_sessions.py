@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,13 @@ from tests.unit.gateway.conftest import KEY, Site, served, upstreams_of
 pytestmark = pytest.mark.anyio
 
 ASK = {"model": "gpt-5", "messages": [{"role": "user", "content": "Where is my parcel?"}], "stream": True}
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeUpstream]:
+    """One of this file's own: others leave theirs with knobs."""
+    with FakeUpstream() as upstream:
+        yield upstream
 
 
 @asynccontextmanager

@@ -77,6 +77,8 @@ class ModelAnswer(msgspec.Struct):
     Attributes:
         finish: why the model stopped, in the provider's word.
         usage: tokens by kind, named as in ``run.usage``.
+        classes: the same tokens by the classes that are billed apart: no two of them count the same.
+        tier: the service tier that served it.
         content: the answer in the provider's own form, to be sent back to it with the next request.
     """
 
@@ -87,6 +89,8 @@ class ModelAnswer(msgspec.Struct):
     finish: str = ""
     model: str = ""
     usage: dict[str, int] = {}
+    classes: dict[str, int] = {}
+    tier: str = ""
     content: list[dict[str, Any]] = []
 
 
@@ -205,7 +209,9 @@ class RunWriter:
     async def record(self) -> None:
         """Record the usage, also of an answer that was stopped, and what was not understood."""
         if self.answer.usage:
-            await self.run.usage(self.answer.model, **self.answer.usage)
+            more: dict[str, Any] = {"classes": self.answer.classes, "tier": self.answer.tier}
+            counts = self.answer.usage | {name: value for name, value in more.items() if value}
+            await self.run.usage(self.answer.model, **counts)
         await self.unknown.record()
 
     async def complete(self) -> ModelAnswer:

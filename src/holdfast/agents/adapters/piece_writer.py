@@ -120,6 +120,8 @@ class PieceWriter:
 
     async def _set_usage(self, usage: TokenUsage) -> None:
         self.writer.set_usage(**self.usage_counts(usage))
+        self.writer.answer.classes = usage.billed_classes
+        self.writer.answer.tier = usage.tier
 
     async def _fail(self, piece: p.AnswerFailure) -> None:
         raise provider_error({"code": piece.code, "type": piece.type, "message": piece.message})

@@ -26,6 +26,7 @@ class Services:
         listener: the connections that are open.
         revocations: which tokens do not count any more.
         secret: what HS256 tokens are signed with; None when the server mints none.
+        revocations: which tokens are void; what mints tokens ends them there.
     """
 
     hub: Hub

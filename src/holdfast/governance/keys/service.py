@@ -46,13 +46,20 @@ class GatewayKeys:
     Args:
         store: where they are kept.
         organisation: whose workflows they name.
-        changes: tells what other processes changed; None for a command, which reads once and leaves.
         now_ms: the clock, Unix ms.
+        changes: tells what other processes changed; None for a command, which reads once and leaves.
+        operator_tenant: the tenant whose operators see who came without a key.
     """
 
     def __init__(
-        self, store: Store, organisation: Organisation, now_ms: Callable[[], int], changes: Changes | None = None
+        self,
+        store: Store,
+        organisation: Organisation,
+        now_ms: Callable[[], int],
+        changes: Changes | None = None,
+        operator_tenant: str = "default",
     ) -> None:
+        self.operator_tenant = operator_tenant
         self._store = store
         self._organisation = organisation
         self._changes = changes

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from holdfast.errors import Refused
 from holdfast.governance import limits
 from holdfast.governance.ledger import books, closing, dates, store
-from holdfast.governance.ledger.books import Allocation, AllocationKey, ClosedPeriod, Journal, Measure, Part
+from holdfast.governance.ledger.books import AllocationKey, ClosedPeriod, Journal, Measure, Part, SharedCost
 from holdfast.governance.ledger.closing import Digest
 from holdfast.governance.ledger.figures import shares
 from holdfast.governance.ledger.service import Ledger
@@ -106,7 +106,7 @@ class Bookkeeper:
     async def allocate(
         self, tenant: str, period: str, name: str, amount_nano: int, key: AllocationKey, by: str,
         dimension: str = "cost_centre", note: str = "",
-    ) -> Allocation:  # fmt: skip
+    ) -> SharedCost:  # fmt: skip
         """Divide a shared cost among those who used anything in a month, once for each name.
 
         Args:
@@ -125,7 +125,7 @@ class Bookkeeper:
             raise Refused("input.malformed", f"a name has 1 to {limits.LEDGER_WORDS} characters")
         made = f"al{secrets.token_hex(8)}"
 
-        def work(connection: Connection) -> Allocation:
+        def work(connection: Connection) -> SharedCost:
             found = closing.weights(connection, tenant, period, dimension, key)
             if len(found) > limits.ALLOCATION_TARGETS:
                 raise Refused("input.too_large", f"more than {limits.ALLOCATION_TARGETS:,} share it")
@@ -136,7 +136,7 @@ class Bookkeeper:
                 raise Refused("input.malformed", words, fix="Choose another key.") from None
             divided = tuple(Part(*each, part) for each, part in zip(found, parts, strict=True))
             at_ms = self._ledger.clock.wall_ms()
-            allocation = Allocation(
+            allocation = SharedCost(
                 made, tenant, period, name, key, dimension, by, note[: limits.LEDGER_WORDS], at_ms, amount_nano, divided
             )
             closing.add_allocation(connection, allocation)
@@ -150,6 +150,11 @@ class Bookkeeper:
             if isinstance(error, IntegrityError):
                 raise Refused("input.malformed", f"{name!r:.80} was divided in {period} already") from None
             raise
+
+    async def shared_costs(self, tenant: str, period: str) -> list[SharedCost]:
+        """What was divided in a month."""
+        dates.check_month(period)
+        return await self._store.read(lambda connection: closing.list_allocations(connection, tenant, period))
 
     async def journal(self, tenant: str, period: str, measure: Measure = "billed_nano") -> Journal:
         """What a month's books have for each cost centre, in whole cents that sum to the total.

@@ -52,7 +52,7 @@ class Part(msgspec.Struct, frozen=True):
     amount_nano: int
 
 
-class Allocation(msgspec.Struct, frozen=True):
+class SharedCost(msgspec.Struct, frozen=True):
     """A shared cost and how it was divided.
 
     Attributes:
@@ -128,7 +128,7 @@ class Journal(msgspec.Struct, frozen=True):
 
 
 def journal(
-    period: str, postings: list[Posting], allocations: list[Allocation], unpriced: int, *, closed: bool
+    period: str, postings: list[Posting], allocations: list[SharedCost], unpriced: int, *, closed: bool
 ) -> Journal:
     """The journal of a month: a line for each cost centre and account, corrections of other months apart."""
     exact: dict[tuple[str, str, str], int] = {}

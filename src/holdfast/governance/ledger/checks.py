@@ -115,11 +115,11 @@ def _sums(row: Row, stored: Mapping[str, Any], found: Any) -> Iterator[LedgerFin
 def _totals(row: Row, found: Any) -> Iterator[LedgerFinding]:
     if row.basis not in ("exact", "imported") or not row.raw:
         return
-    said_input, said_output = totals(row.wire, row.raw)
-    for words, said, classes in (("input", said_input, INPUT), ("output", said_output, OUTPUT)):
+    stated_input, stated_output = totals(row.wire, row.raw)
+    for words, stated, classes in (("input", stated_input, INPUT), ("output", stated_output, OUTPUT)):
         ours = sum(row.counts.get(name, 0) for name in classes)
-        if said is not None and said != ours:
-            yield found("total", f"classes of {words} sum to {ours:,}, the provider says {said:,}")
+        if stated is not None and stated != ours:
+            yield found("total", f"classes of {words} sum to {ours:,}, the provider says {stated:,}")
 
 
 def of_parents(rows: Sequence[Row], parents: Mapping[str, Row]) -> Iterator[LedgerFinding]:

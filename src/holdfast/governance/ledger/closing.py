@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, case, func, insert, literal, select
 
 from holdfast.governance import limits
-from holdfast.governance.ledger.books import Allocation, ClosedPeriod, Part, Posting
+from holdfast.governance.ledger.books import ClosedPeriod, Part, Posting, SharedCost
 from holdfast.governance.store.tables.ledger import ledger_allocations as allocations
 from holdfast.governance.store.tables.ledger import ledger_periods as periods
 from holdfast.governance.store.tables.ledger import ledger_rows as rows
@@ -135,7 +135,7 @@ def weights(connection: Connection, tenant: str, period: str, dimension: str, ke
     return [(value, centre, max(0, int(weight or 0))) for value, centre, weight in found]
 
 
-def add_allocation(connection: Connection, allocation: Allocation) -> None:
+def add_allocation(connection: Connection, allocation: SharedCost) -> None:
     """A shared cost was divided."""
     facts = msgspec.structs.asdict(allocation) | {"shares": msgspec.to_builtins(allocation.shares)}
     connection.execute(insert(allocations), facts)
@@ -147,7 +147,7 @@ def raw_allocations(connection: Connection, tenant: str, period: str) -> list[di
     return [dict(found._mapping) for found in connection.execute(wanted.order_by(allocations.c.id)).all()]
 
 
-def list_allocations(connection: Connection, tenant: str, period: str) -> list[Allocation]:
+def list_allocations(connection: Connection, tenant: str, period: str) -> list[SharedCost]:
     """Shared costs of a month."""
     found = raw_allocations(connection, tenant, period)
-    return [Allocation(**(each | {"shares": tuple(Part(**part) for part in each["shares"])})) for each in found]
+    return [SharedCost(**(each | {"shares": tuple(Part(**part) for part in each["shares"])})) for each in found]

@@ -21,8 +21,8 @@ class LedgerStore(Protocol):
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Do work that writes nothing."""
 
-    async def insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows, durable when it returns."""
+    async def insert(self, table: Table, rows: Sequence[Mapping[str, Any]], *, synced: bool = True) -> None:
+        """Insert rows, durable when it returns; without ``synced`` only against the end of the process."""
 
 
 class Cost(Protocol):

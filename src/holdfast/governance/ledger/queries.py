@@ -13,7 +13,7 @@ from sqlalchemy import JSON, ColumnElement, Connection, Select, case, cast, func
 from holdfast.governance import limits
 from holdfast.governance.ledger import spend
 from holdfast.governance.ledger.model import Row
-from holdfast.governance.ledger.spend import Figures, Group, Question, Spend
+from holdfast.governance.ledger.spend import Figures, Group, Spend, SpendQuestion
 from holdfast.governance.ledger.store import ERASED, rows_from, session_reference, with_sessions
 from holdfast.governance.store.tables.ledger import ledger_rows as rows
 from holdfast.governance.store.tables.ledger import ledger_sessions as sessions
@@ -50,7 +50,7 @@ def figures_from(found: Sequence[Any]) -> Figures:
     return Figures(*(int(value or 0) for value in found))
 
 
-def where(connection: Connection, question: Question) -> Where:
+def where(connection: Connection, question: SpendQuestion) -> Where:
     """The rows a question is about."""
     found: Where = [
         rows.c.tenant == question.tenant, rows.c.day >= question.since, rows.c.day <= question.until, last_ones()
@@ -70,7 +70,7 @@ def filtered(connection: Connection, tenant: str, filters: Mapping[str, Sequence
     return found
 
 
-def spend_of(connection: Connection, question: Question) -> Spend:
+def spend_of(connection: Connection, question: SpendQuestion) -> Spend:
     """Answer a question that ``spend.check`` has let pass."""
     dialect, conditions = connection.dialect.name, where(connection, question)
     by = [dimension(name, dialect).label(f"by{number}") for number, name in enumerate(question.by)]
@@ -100,7 +100,7 @@ def _sum(figures_: Any) -> Figures:
     return total
 
 
-def _with_rest(question: Question, groups: list[Group], totals: Mapping[str, Figures]) -> list[Group]:
+def _with_rest(question: SpendQuestion, groups: list[Group], totals: Mapping[str, Figures]) -> list[Group]:
     answered: list[Group] = []
     for bucket in sorted(totals):
         own = [group for group in groups if group.bucket == bucket]
@@ -111,7 +111,7 @@ def _with_rest(question: Question, groups: list[Group], totals: Mapping[str, Fig
     return answered
 
 
-def _with_names(connection: Connection, question: Question, groups: list[Group]) -> list[Group]:
+def _with_names(connection: Connection, question: SpendQuestion, groups: list[Group]) -> list[Group]:
     """The groups, sessions named as people know them."""
     if "session" not in question.by:
         return groups
@@ -131,7 +131,12 @@ def _with_names(connection: Connection, question: Question, groups: list[Group])
 
 
 def page_of(
-    connection: Connection, question: Question, before: tuple[int, str] | None, limit: int, *, replaced: bool = False
+    connection: Connection,
+    question: SpendQuestion,
+    before: tuple[int, str] | None,
+    limit: int,
+    *,
+    replaced: bool = False,
 ) -> list[Row]:
     """Rows a question is about, newest first, beyond those of the pages before; with ``replaced`` also those that do not
     count any more."""

@@ -13,7 +13,7 @@ from holdfast.governance.ledger import queries, spend
 from holdfast.governance.ledger.figures import Amount, csv_lines
 from holdfast.governance.ledger.model import Row
 from holdfast.governance.ledger.port import LedgerStore
-from holdfast.governance.ledger.spend import Bucket, Question, Spend
+from holdfast.governance.ledger.spend import Bucket, Spend, SpendQuestion
 
 
 class RowPage(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class RowPage(msgspec.Struct, frozen=True):
     next: str
 
 
-class Reader:
+class LedgerReader:
     """Answers questions."""
 
     def __init__(self, database: LedgerStore) -> None:
@@ -59,6 +59,11 @@ class Reader:
         )
         more = f"{found[limit - 1].at_ms}:{found[limit - 1].id}" if len(found) > limit else ""
         return RowPage(tuple(found[:limit]), more)
+
+    async def of_session(self, tenant: str, session: str) -> tuple[Row, ...]:
+        """The rows of a session that count, oldest first, ``limits.LEDGER_TREE_ROWS`` at most; none for one that no row
+        names."""
+        return tuple(await self._store.read(lambda connection: queries.of_session(connection, tenant, session)))
 
     async def row_file(
         self, tenant: str, since: str, until: str, filters: Mapping[str, Sequence[str]] | None = None
@@ -104,10 +109,10 @@ _CELLS: Final[dict[str, Callable[[Any], Any]]] = {
 
 def _question(
     tenant: str, since: str, until: str, by: tuple[str, ...], bucket: Bucket, filters: Any, limit: int
-) -> Question:
+) -> SpendQuestion:
     values = {name: tuple(found) for name, found in (filters or {}).items()}
     return spend.check(
-        Question(tenant=tenant, since=since, until=until, by=by, bucket=bucket, filters=values, limit=limit)
+        SpendQuestion(tenant=tenant, since=since, until=until, by=by, bucket=bucket, filters=values, limit=limit)
     )
 
 

@@ -52,6 +52,7 @@ class Ledger:
         self._open: dict[str, Opening] = {}
         self._unsettled: dict[str, tuple[Opening, Served]] = {}  # served, and not on record yet
         self._unasked: set[str] = set()  # openings of which is not known whether they are on record; nothing was asked
+        self._gathering: asyncio.Future[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- life
@@ -120,7 +121,10 @@ class Ledger:
         )  # fmt: skip
         encoded = _encoder.encode(opening).decode()
         try:
-            await self.store.insert(ledger_openings, [store.opening_facts(opening, self.process, encoded)])
+            # it outlives this process at once, and a loss of power from the next row on: see the README
+            await self.store.insert(
+                ledger_openings, [store.opening_facts(opening, self.process, encoded)], synced=False
+            )
         except BaseException:  # also a caller who leaves: whether it is on record is not known, and nothing is asked
             self._unasked.add(opening.id)
             raise
@@ -131,7 +135,15 @@ class Ledger:
         opening = self._open.get(served.id) or await self._find(served.id)
         self._unsettled[served.id] = opening, served  # before anything is awaited: a cancel loses nothing
         self._open.pop(served.id, None)
+        await self._gathered()
         await self._settle(opening, served)
+
+    async def _gathered(self) -> None:
+        """Wait a moment, together with all that is served meanwhile: one commit for them, and openings, for which callers
+        wait, seldom queue behind it."""
+        if self._gathering is None or self._gathering.done():
+            self._gathering = asyncio.ensure_future(asyncio.sleep(limits.LEDGER_GATHER_S))
+        await asyncio.shield(self._gathering)
 
     async def _settle(self, opening: Opening, served: Served) -> None:
         try:

@@ -26,7 +26,7 @@ TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_wr
 MONEY: Final = ("list_nano", "contracted_nano", "effective_nano", "billed_nano")
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class SpendQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody wants to know.
 
     Attributes:
@@ -91,7 +91,7 @@ class Group(msgspec.Struct, frozen=True):
 class Spend(msgspec.Struct, frozen=True):
     """The answer: groups, the costliest first (within buckets in order), and the total of everything."""
 
-    question: Question
+    question: SpendQuestion
     groups: tuple[Group, ...]
     total: Figures
 
@@ -115,7 +115,7 @@ def _csv_figures(figures: Figures) -> list[Any]:
     return [Amount(value) if name in MONEY else value for name, value in found]
 
 
-def check(question: Question) -> Question:
+def check(question: SpendQuestion) -> SpendQuestion:
     """The question, when it can be answered.
 
     Raises:

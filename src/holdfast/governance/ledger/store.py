@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Table, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Select, Table, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from holdfast.gateway.port import Opening
@@ -85,7 +85,7 @@ def close_opening(connection: Connection, attempt: str) -> bool:
 
 def opening_facts(opening: Opening, process: str, encoded: str) -> dict[str, Any]:
     """An opening as the table has it."""
-    return {"id": opening.id, "process": process, "at_ms": opening.at_ms, "opening": encoded}
+    return {"id": opening.id, "call": opening.call.id, "process": process, "at_ms": opening.at_ms, "opening": encoded}
 
 
 def open_attempts(connection: Connection, before_ms: int | None = None) -> int:
@@ -98,6 +98,11 @@ def open_attempts(connection: Connection, before_ms: int | None = None) -> int:
 def present(connection: Connection, ids: Sequence[str]) -> set[str]:
     """Which of these rows there are."""
     return set(connection.scalars(select(rows.c.id).where(rows.c.id.in_(ids))))
+
+
+def replaced(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Which of these rows were replaced."""
+    return set(connection.scalars(select(rows.c.corrects).where(rows.c.corrects.in_(ids))))
 
 
 def add_rows(connection: Connection, new: Sequence[Row]) -> None:
@@ -159,6 +164,18 @@ def closed_periods(connection: Connection) -> frozenset[tuple[str, str]]:
     return frozenset(
         (tenant, month) for tenant, month in connection.execute(select(periods.c.tenant, periods.c.period))
     )
+
+
+def metered(connection: Connection, tenant: str, call: str) -> list[Row] | None:
+    """The rows of a call, or of an attempt, that the gateway metered; none yet while it is open; None for no such call."""
+    wanted = with_sessions().where(
+        or_(rows.c.call == call, rows.c.id == call), rows.c.tenant == tenant, rows.c.source == "gateway"
+    )
+    found = list(rows_from(connection.execute(wanted.limit(limits.LEDGER_PAGE_ROWS)).all()))
+    if found:
+        return found
+    is_open = select(openings.c.id).where(or_(openings.c.call == call, openings.c.id == call)).limit(1)
+    return [] if connection.execute(is_open).all() else None
 
 
 # --- sessions

@@ -60,7 +60,7 @@ class Verification(msgspec.Struct, frozen=True):
         return not self.found
 
 
-class Verifier:
+class LedgerVerifier:
     """Verifies a ledger.
 
     Args:

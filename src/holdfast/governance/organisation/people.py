@@ -64,6 +64,10 @@ class Pseudonyms:
         """Who is behind a pseudonym; empty for nobody, and for somebody whose name was deleted."""
         return self._pseudonyms.get(tenant, {}).get(pseudonym, "")
 
+    def everybody(self, tenant: str) -> list[tuple[str, str]]:
+        """Every pseudonym with who is behind it, by name."""
+        return sorted(self._pseudonyms.get(tenant, {}).items(), key=lambda item: (item[1], item[0]))
+
     def new(self) -> dict[str, dict[str, str]]:
         """Those who are not written down yet: by tenant, person to pseudonym."""
         found: dict[str, dict[str, str]] = {}

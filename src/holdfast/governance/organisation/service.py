@@ -131,6 +131,10 @@ class Organisation:
         """Who is behind a pseudonym; empty for nobody, and for somebody who was deleted."""
         return self._people.person(tenant, pseudonym)
 
+    def people(self, tenant: str = "default") -> list[tuple[str, str]]:
+        """Every pseudonym with who is behind it, by name."""
+        return self._people.everybody(tenant)
+
     async def pseudonym(self, person: str, tenant: str = "default") -> str:
         """The pseudonym of somebody, durable when it is answered. Raises ``store.unavailable``."""
         name = plain_name(person)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import httpx
 from starlette.applications import Starlette
 
+from holdfast.extensions import ExtensionMount
 from holdfast.gateway.secrets import SecretReference
 from holdfast.governance.oversight.login_app import PATH, LoginRoutes
 from holdfast.governance.oversight.model import Minter
-from holdfast.governance.oversight.provider import Provider
+from holdfast.governance.oversight.provider import IdentityProvider
 from holdfast.governance.oversight.sealing import Seal
 from holdfast.governance.oversight.service import Logins
 from holdfast.governance.oversight.settings import LoginConfig
@@ -26,7 +27,7 @@ def login_app(
     monotonic: Callable[[], float],
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Starlette:
-    """The application to mount at ``login_app.PATH``, outside the doors that ask for a token.
+    """The application of the login, for ``mounts``.
 
     Args:
         config: from ``settings.login_config``.
@@ -36,7 +37,7 @@ def login_app(
         monotonic: seconds that never run backwards.
         transport: how the provider is asked; for tests.
     """
-    provider = Provider(
+    provider = IdentityProvider(
         config,
         f"{config.public_url}{PATH}/callback",
         SecretReference(config.client_secret, monotonic).value,
@@ -44,3 +45,8 @@ def login_app(
         transport,
     )
     return LoginRoutes(Logins(store, config, provider, minter, Seal(secret), now_ms), config).app()
+
+
+def mounts(app: Starlette) -> Sequence[ExtensionMount]:
+    """Where a server has the login: outside the doors that ask for a token."""
+    return [ExtensionMount(PATH, app), ExtensionMount(f"{PATH}/{{rest:path}}", app)]

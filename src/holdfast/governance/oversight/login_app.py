@@ -1,4 +1,4 @@
-"""The routes of the login, which are open to who has no token yet: to be mounted at ``PATH``.
+"""The routes of the login, which are open to who has no token yet: an application of its own, at ``PATH``.
 
 - ``GET  PATH?then=/console/`` sends the browser to the identity provider;
 - ``GET  PATH/callback`` is where it comes back to; it is logged in then, and sent on;
@@ -50,22 +50,22 @@ class LoginRoutes:
         self._config = config
 
     def app(self) -> Starlette:
-        """The application to mount."""
+        """The application. It takes whole paths."""
         return Starlette(
             routes=[
-                Route("/", self._page(self.begin), methods=["GET"]),
-                Route("/callback", self._page(self.callback), methods=["GET"]),
-                Route("/token", self._call(self.token), methods=["POST"]),
-                Route("/logout", self._call(self.logout), methods=["POST"]),
+                Route(PATH, self._page(self.begin), methods=["GET"]),
+                Route(f"{PATH}/callback", self._page(self.callback), methods=["GET"]),
+                Route(f"{PATH}/token", self._call(self.token), methods=["POST"]),
+                Route(f"{PATH}/logout", self._call(self.logout), methods=["POST"]),
             ]
         )
 
     async def begin(self, request: Request) -> Response:
         """Send the browser to the provider."""
-        begun = await self._logins.begin(request.query_params.get("then", ""))
-        response = RedirectResponse(begun.url, 303, _NO_STORE)
+        started = await self._logins.begin(request.query_params.get("then", ""))
+        response = RedirectResponse(started.url, 303, _NO_STORE)
         # lax: it has to come along when the provider sends the browser back
-        self._set(response, _PENDING, begun.cookie, int(limits.LOGIN_S), "lax")
+        self._set(response, _PENDING, started.cookie, int(limits.LOGIN_S), "lax")
         return response
 
     async def callback(self, request: Request) -> Response:
@@ -148,6 +148,6 @@ _PAGE: Final = """<!doctype html>
 <h1>You are not logged in</h1>
 <p>{detail}.</p>
 <p>{fix}</p>
-<p><a href="{path}/">Log in again</a></p>
+<p><a href="{path}">Log in again</a></p>
 </html>
 """

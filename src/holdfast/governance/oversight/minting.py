@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from holdfast.edge import auth
 from holdfast.edge.config import Settings
 from holdfast.edge.revocation import Revocations
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, Refused
 from holdfast.governance.oversight.model import Login
 from holdfast.session.access import Principal
 
@@ -47,7 +47,26 @@ class TokenMinter:
             audience=self._settings.audience,
         )
 
+    def ended(self, login: Login) -> bool:
+        """See ``Minter``."""
+        try:
+            self._revocations.check(_principal(login))
+        except Refused:
+            return True
+        return False
+
     async def end(self, login: Login) -> None:
         """See ``Minter``."""
-        owner = Principal(login.actor, login.tenant, (), token_id=login.token_id, expires_ms=login.expires_ms)
-        await self._revocations.token(owner, login.token_id)
+        await self._revocations.token(_principal(login), login.token_id)
+
+
+def _principal(login: Login) -> Principal:
+    """The login as what it is to its tokens: one that they were minted from. It grants nothing itself."""
+    return Principal(
+        login.actor,
+        login.tenant,
+        (),
+        token_id=login.token_id,
+        expires_ms=login.expires_ms,
+        issued_s=login.began_ms / 1_000,
+    )

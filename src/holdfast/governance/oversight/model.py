@@ -59,5 +59,8 @@ class Minter(Protocol):
     def mint(self, login: Login, capabilities: Mapping[str, Sequence[str]], ttl_s: float) -> str:
         """A token for somebody who is logged in, not longer than the login lasts."""
 
+    def ended(self, login: Login) -> bool:
+        """Whether the login may give no more tokens, because an operator revoked it or the person since it began."""
+
     async def end(self, login: Login) -> None:
         """Void every token that a login has given."""

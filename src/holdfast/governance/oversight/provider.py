@@ -31,7 +31,7 @@ _FORM: Final = {"content-type": "application/x-www-form-urlencoded", "accept": "
 _SHOWN: Final = 300
 
 
-class Provider:
+class IdentityProvider:
     """One identity provider.
 
     Args:

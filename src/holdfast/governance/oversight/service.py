@@ -15,7 +15,7 @@ from holdfast.errors import Refused
 from holdfast.governance import limits
 from holdfast.governance.oversight import store as statements
 from holdfast.governance.oversight.model import Login, Minter, PendingLogin
-from holdfast.governance.oversight.provider import Provider
+from holdfast.governance.oversight.provider import IdentityProvider
 from holdfast.governance.oversight.roles import ROLES, verbs_of
 from holdfast.governance.oversight.sealing import Seal
 from holdfast.governance.oversight.settings import LoginConfig
@@ -25,7 +25,7 @@ from holdfast.visible import logger, visible
 log: Final = logger("holdfast.governance")
 
 
-class Begun(NamedTuple):
+class StartedLogin(NamedTuple):
     """A login that was begun: where the browser goes, and what it carries."""
 
     url: str
@@ -47,7 +47,7 @@ class Logins:
         self,
         store: Store,
         config: LoginConfig,
-        provider: Provider,
+        provider: IdentityProvider,
         minter: Minter,
         seal: Seal,
         now_ms: Callable[[], int],
@@ -60,7 +60,7 @@ class Logins:
         self._now_ms = now_ms
         self._ended: OrderedDict[str, int] = OrderedDict()
 
-    async def begin(self, then: str) -> Begun:
+    async def begin(self, then: str) -> StartedLogin:
         """Begin a login that leads to a page.
 
         Raises:
@@ -68,7 +68,7 @@ class Logins:
             Unavailable: ``upstream.unreachable``.
         """
         pending = PendingLogin(generate_token(43), generate_token(43), generate_token(64), _path(then), self._now_ms())
-        return Begun(await self._provider.authorization_url(pending), self._seal.close(pending))
+        return StartedLogin(await self._provider.authorization_url(pending), self._seal.close(pending))
 
     async def end(self, carried: str, state: str, code: str, issuer: str = "", error: str = "") -> tuple[str, str]:
         """End a login with what the provider sent back.
@@ -133,7 +133,7 @@ class Logins:
             Unavailable: ``store.unavailable``.
         """
         login = await self._find(secret)
-        if login is None:
+        if login is None or self._minter.ended(login):
             raise Refused("auth.required", "nobody is logged in, or not any more", fix="Log in again.")
         roles = [role for role in login.roles if role in ROLES]
         verbs = verbs_of(roles)

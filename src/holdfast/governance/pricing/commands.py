@@ -27,7 +27,7 @@ from holdfast.governance.pricing.desk import (
     ACTIONS,
     Calculation,
     CurrencyTable,
-    Decision,
+    PriceDecision,
     PriceDesk,
     Proposal,
     WaiverRequest,
@@ -51,7 +51,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")
 Why = Annotated[str, typer.Option(help="The reason, in a sentence.")]
 
 
-class Speaker(Protocol):
+class CommandSpeaker(Protocol):
     """Who writes to the terminal: ``cli/output.py``."""
 
     @property
@@ -138,7 +138,7 @@ def approve(
 ) -> None:
     """Let a change of prices happen, which somebody else proposed."""
     asker = _asker(ctx)
-    answer = asker.ask("approve", {"change": change}, Decision(words))
+    answer = asker.ask("approve", {"change": change}, PriceDecision(words))
     asker.tell(
         answer,
         f"{change} is approved" + (", by the one who proposed it: there is nobody else" if answer["alone"] else ""),
@@ -149,7 +149,7 @@ def approve(
 def reject(ctx: typer.Context, change: str, words: Annotated[str, typer.Option(help="Why not.")] = "") -> None:
     """Decide that a change of prices does not happen."""
     asker = _asker(ctx)
-    asker.tell(asker.ask("reject", {"change": change}, Decision(words)), f"{change} is rejected")
+    asker.tell(asker.ask("reject", {"change": change}, PriceDecision(words)), f"{change} is rejected")
 
 
 @app.command()
@@ -232,7 +232,7 @@ def calc(
 class _Asker:
     """Asks a desk, here or at a server, and says what it answers."""
 
-    def __init__(self, speaker: Speaker, governance: str, url: str, token: str, as_json: bool) -> None:
+    def __init__(self, speaker: CommandSpeaker, governance: str, url: str, token: str, as_json: bool) -> None:
         self._speaker = speaker
         self._governance, self._url, self._token, self._as_json = governance, url.rstrip("/"), token, as_json
 

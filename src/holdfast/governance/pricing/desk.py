@@ -29,7 +29,7 @@ class Proposal(msgspec.Struct, forbid_unknown_fields=True):
     why: str
 
 
-class Decision(msgspec.Struct, forbid_unknown_fields=True):
+class PriceDecision(msgspec.Struct, forbid_unknown_fields=True):
     """What is said with a decision."""
 
     words: str = ""
@@ -94,8 +94,8 @@ ACTIONS: Final = (
     Action("changes", "GET", "/changes", "spend", "Changes of prices", ("state",)),
     Action("diff", "GET", "/changes/{change}/diff", "spend", "What a change would do"),
     Action("propose", "POST", "/changes", "catalogue", "Propose a change", (), Proposal),
-    Action("approve", "POST", "/changes/{change}/approve", "catalogue", "Let a change happen", (), Decision),
-    Action("reject", "POST", "/changes/{change}/reject", "catalogue", "Decide against a change", (), Decision),
+    Action("approve", "POST", "/changes/{change}/approve", "catalogue", "Let a change happen", (), PriceDecision),
+    Action("reject", "POST", "/changes/{change}/reject", "catalogue", "Decide against a change", (), PriceDecision),
     Action("cards", "GET", "/cards", "spend", "Rate cards", ("upstream",)),
     Action("waivers", "GET", "/waivers", "spend", "Waivers of prices"),
     Action("waive", "POST", "/waivers", "waive", "Let a model be called without a price", (), WaiverRequest),
@@ -179,10 +179,10 @@ class PriceDesk:
         change = await self._prices.propose(body.kind, body.document, by=by, why=body.why)
         return {"change": change, "diff": await self._prices.diff(change.id)}
 
-    async def _approve(self, change: str, by: str, body: Decision) -> Any:
+    async def _approve(self, change: str, by: str, body: PriceDecision) -> Any:
         return await self._prices.approve(change, by=by, words=body.words)
 
-    async def _reject(self, change: str, by: str, body: Decision) -> Any:
+    async def _reject(self, change: str, by: str, body: PriceDecision) -> Any:
         return await self._prices.reject(change, by=by, words=body.words)
 
     async def _cards(self, upstream: str = "") -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
@@ -13,6 +13,7 @@ from holdfast.governance.pricing.cards import RateCard
 from holdfast.governance.pricing.changes import ChangeState, PriceChange
 from holdfast.governance.pricing.currency import CurrencyRate
 from holdfast.governance.pricing.model import ModelEntry, Waiver
+from holdfast.governance.store.changes import count_change
 from holdfast.governance.store.tables.pricing import (
     price_bases,
     price_cards,
@@ -40,6 +41,10 @@ class StoredPrices(NamedTuple):
     cards: tuple[RateCard, ...]
     waivers: tuple[Waiver, ...]
     currencies: tuple[CurrencyRate, ...]
+
+
+DOMAIN: Final = "prices"
+"""Under which changes are counted, for other processes (``store/changes.py``)."""
 
 
 def load(connection: Connection) -> StoredPrices:
@@ -93,6 +98,7 @@ def keep_base(connection: Connection, base: str, source: str, packed: bytes, now
 
 def add_version(connection: Connection, version: CatalogueVersion, change: str, now_ms: int) -> None:
     """Make a version the present one."""
+    count_change(connection, DOMAIN)
     connection.execute(
         insert(price_catalogues).values(
             hash=version.hash, base=version.base, overrides=msgspec.to_builtins(version.overrides), change=change,
@@ -149,6 +155,7 @@ def decide(connection: Connection, change: PriceChange) -> None:
 
 def add_card(connection: Connection, card: RateCard, now_ms: int) -> None:
     """Store a rate card."""
+    count_change(connection, DOMAIN)
     connection.execute(
         insert(price_cards).values(
             id=card.id, upstream=card.upstream, card=msgspec.to_builtins(card), approved_ms=now_ms
@@ -158,6 +165,7 @@ def add_card(connection: Connection, card: RateCard, now_ms: int) -> None:
 
 def end_card(connection: Connection, card: str, until_ms: int) -> None:
     """End a rate card at a moment. Raises ``price.not_found``."""
+    count_change(connection, DOMAIN)
     done = connection.execute(update(price_cards).where(price_cards.c.id == card).values(ended_ms=until_ms))
     if done.rowcount != 1:
         raise Refused("price.not_found", f"there is no rate card {card!r}")
@@ -165,6 +173,7 @@ def end_card(connection: Connection, card: str, until_ms: int) -> None:
 
 def add_waiver(connection: Connection, waiver: Waiver) -> None:
     """Store a waiver."""
+    count_change(connection, DOMAIN)
     connection.execute(
         insert(price_waivers).values(
             id=waiver.id, waiver=msgspec.to_builtins(waiver), until_ms=waiver.until_ms, revoked_by=""
@@ -174,6 +183,7 @@ def add_waiver(connection: Connection, waiver: Waiver) -> None:
 
 def revoke_waiver(connection: Connection, waiver: str, by: str, now_ms: int) -> None:
     """Take a waiver back; one that was taken back stays so. Raises ``price.not_found``."""
+    count_change(connection, DOMAIN)
     if connection.scalar(select(func.count()).select_from(price_waivers).where(price_waivers.c.id == waiver)) != 1:
         raise Refused("price.not_found", f"there is no waiver {waiver!r}")
     connection.execute(
@@ -185,6 +195,7 @@ def revoke_waiver(connection: Connection, waiver: str, by: str, now_ms: int) -> 
 
 def add_currencies(connection: Connection, rates: Sequence[CurrencyRate], now_ms: int) -> int:
     """Store rates that are not there as they are; how many they were."""
+    count_change(connection, DOMAIN)
     stored = {
         (row.currency, row.day): row.usd
         for row in connection.execute(select(price_currencies).order_by(price_currencies.c.imported_ms))

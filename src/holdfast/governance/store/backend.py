@@ -36,7 +36,7 @@ class Backend(Protocol):
     async def write(self, work: Work[T]) -> T:
         """See ``Store.write``."""
 
-    async def insert(self, table: Table, rows: Rows) -> None:
+    async def insert(self, table: Table, rows: Rows, *, synced: bool) -> None:
         """See ``Store.insert``."""
 
     async def read(self, work: Work[T]) -> T:

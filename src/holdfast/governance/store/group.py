@@ -21,6 +21,7 @@ class QueuedWork(NamedTuple):
     Attributes:
         done: on the loop, gets the outcome once it is durable.
         work: what to do; None for rows.
+        synced: whether ``done`` waits for the disk.
         statement, rows: what to insert, and the columns that every row has.
     """
 
@@ -28,6 +29,7 @@ class QueuedWork(NamedTuple):
     work: Work[Any] | None
     statement: Insert | None = None
     rows: Rows = ()
+    synced: bool = True
 
     @property
     def size(self) -> int:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Insert, Table
+from sqlalchemy import URL, Connection, Insert, Table, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -77,13 +77,13 @@ class PostgresBackend:
         """See ``Store.write``."""
         return await self._finish(self._write(work))
 
-    async def insert(self, table: Table, rows: Rows) -> None:
+    async def insert(self, table: Table, rows: Rows, *, synced: bool) -> None:
         """See ``Store.insert``."""
         self._admit(self._rows)
         if not rows:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._rows.append(QueuedWork(done, None, self._statements.insert(table, rows), rows))
+        self._rows.append(QueuedWork(done, None, self._statements.insert(table, rows), rows, synced))
         if not self._inserting:
             self._inserting = True
             self._begin(self._insert_all())
@@ -143,8 +143,9 @@ class PostgresBackend:
         """One transaction for all; when one of them is at fault, one for each."""
         statement, rows = run[0].statement, [dict(row) for piece in run for row in piece.rows]
         assert statement is not None
+        synced = any(piece.synced for piece in run)
         try:
-            await self._write(lambda connection: _execute(connection, statement, rows), len(run))
+            await self._write(lambda connection: _execute(connection, statement, rows, synced), len(run))
         except Exception as error:
             if len(run) > 1 and not isinstance(error, HoldfastError):
                 for piece in run:
@@ -216,5 +217,7 @@ class PostgresBackend:
             await engine.dispose()
 
 
-def _execute(connection: Connection, statement: Insert, rows: list[dict[str, Any]]) -> None:
+def _execute(connection: Connection, statement: Insert, rows: list[dict[str, Any]], synced: bool) -> None:
+    if not synced:
+        connection.execute(text("SET LOCAL synchronous_commit = off"))
     connection.execute(statement, rows)

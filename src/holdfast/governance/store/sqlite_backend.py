@@ -83,16 +83,18 @@ class SqliteBackend:
         result: T = await self._submit(work)
         return result
 
-    async def insert(self, table: Table, rows: Rows) -> None:
+    async def insert(self, table: Table, rows: Rows, *, synced: bool) -> None:
         """See ``Store.insert``."""
         if rows:
-            await self._submit(None, self._statements.insert(table, rows), rows)
+            await self._submit(None, self._statements.insert(table, rows), rows, synced)
 
-    async def _submit(self, work: Work[Any] | None, statement: Insert | None = None, rows: Rows = ()) -> Any:
+    async def _submit(
+        self, work: Work[Any] | None, statement: Insert | None = None, rows: Rows = (), synced: bool = True
+    ) -> Any:
         if self._writer is None:
             raise Unavailable("store.unavailable", "the store is closed")
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._writer.submit(QueuedWork(done, work, statement, rows))
+        self._writer.submit(QueuedWork(done, work, statement, rows, synced))
         with self._fairness:
             return await done
 

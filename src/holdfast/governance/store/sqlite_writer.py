@@ -56,6 +56,7 @@ class SqliteWriter:
         self._thread = threading.Thread(target=self._main, name="holdfast-store-write", daemon=True)
         self._checkpoints = Checkpoints(file, lambda: self._queue.put(_FINISH_CHECKPOINT))
         self._next_probe = 0.0
+        self._synced = True
         self._code: Code = "store.unavailable"  # what writes are refused with until it is open again
         self.error = ""
         self.counters = {"commits": 0, "written": 0, "failures": 0, "reopened": 0}
@@ -137,6 +138,7 @@ class SqliteWriter:
         database = raw(connection)
         at_commit = False
         try:
+            self._wait_for_disk(database, any(piece.synced for piece in group))
             database.execute("BEGIN IMMEDIATE")
             outcomes = apply(connection, group)
             at_commit = True
@@ -149,6 +151,12 @@ class SqliteWriter:
         self.counters["commits"] += 1
         self.counters["written"] += len(group)
         return self._deliver(outcomes)
+
+    def _wait_for_disk(self, database: apsw.Connection, synced: bool) -> None:
+        """Whether the next commit waits until the disk has it, and with it all that was committed before."""
+        if synced != self._synced:
+            database.execute("PRAGMA synchronous=FULL" if synced else "PRAGMA synchronous=NORMAL")
+            self._synced = synced
 
     def _finish_checkpoint(self, database: apsw.Connection) -> None:
         try:
@@ -203,6 +211,7 @@ class SqliteWriter:
     def _adopt(self, connection: Connection) -> None:
         raw(connection).set_wal_hook(self._checkpoints.note)
         self._connection = connection
+        self._synced = True
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

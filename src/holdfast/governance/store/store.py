@@ -92,9 +92,16 @@ class Store:
         """
         return await self._backend.write(work)
 
-    async def insert(self, table: Table, rows: Rows) -> None:
-        """Insert rows of one table, all or none; rows of several callers go in together. Raises as ``write`` does."""
-        await self._backend.insert(table, rows)
+    async def insert(self, table: Table, rows: Rows, *, synced: bool = True) -> None:
+        """Insert rows of one table, all or none; rows of several callers go in together.
+
+        Args:
+            synced: answered when they survive a loss of power. Otherwise when they survive the end of this process; with
+                the next work that is synced they survive a loss of power as well.
+
+        Raises: as ``write`` does.
+        """
+        await self._backend.insert(table, rows, synced=synced)
 
     async def read(self, work: Work[T]) -> T:
         """Read one consistent moment; never waits for a writer.

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from holdfast.errors import Refused
-from holdfast.gateway.port import Call, Caller, Opening
+from holdfast.gateway.port import Caller, ModelCall, Opening
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.store.store import Store
 from holdfast.providers.billing.model import BilledAttempt
@@ -91,7 +91,7 @@ def opening(id_: str = "a1", **more: Any) -> Opening:
     labels = tuple(sorted({"workflow": "mail", "team": "sales", "task": "reply", **more.pop("labels", {})}.items()))
     session, tenant, at_ms = more.pop("session", ""), more.pop("tenant", "default"), more.pop("at_ms", NOON)
     caller = Caller("k1", tenant, labels=labels)
-    call = Call(more.pop("call", f"c-{id_}"), caller, "openai.chat", more.pop("asked", "m1"), at_ms, 400, session=session,
+    call = ModelCall(more.pop("call", f"c-{id_}"), caller, "openai.chat", more.pop("asked", "m1"), at_ms, 400, session=session,
                 run=more.pop("run", ""), attempt=1)  # fmt: skip
     model = more.pop("model", "m1")
     return Opening(id_, call, more.pop("number", 1), "up", "openai", model, at_ms)

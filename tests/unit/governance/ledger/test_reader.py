@@ -14,7 +14,7 @@ from holdfast.gateway.port import Served
 from holdfast.governance import limits
 from holdfast.governance.ledger import dates
 from holdfast.governance.ledger.model import Row
-from holdfast.governance.ledger.reader import Reader
+from holdfast.governance.ledger.reader import LedgerReader
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.spend import MONEY, TAG, Figures
 from holdfast.governance.store.store import Store
@@ -65,7 +65,7 @@ def value(row: Row, name: str) -> str:
 @pytest.mark.parametrize("by", [(), ("team",), ("workflow", "model"), ("session",), ("tag:region", "provider")])
 async def test_sums_are_those_of_the_rows(ledger: Ledger, store: Store, bucket: Any, by: tuple[str, ...]) -> None:
     rows = await fill(ledger, 3)
-    answer = await Reader(store).spend("default", SINCE, UNTIL, by, bucket)
+    answer = await LedgerReader(store).spend("default", SINCE, UNTIL, by, bucket)
     expected: dict[Any, list[Row]] = defaultdict(list)
     for row in rows:
         time = {"": "", "day": row.day, "month": row.month, "week": dates.week_of(row.day)}[bucket]
@@ -78,7 +78,7 @@ async def test_sums_are_those_of_the_rows(ledger: Ledger, store: Store, bucket: 
 
 async def test_what_has_no_group_of_its_own_is_in_the_rest(ledger: Ledger, store: Store) -> None:
     rows = await fill(ledger, 4)
-    answer = await Reader(store).spend("default", SINCE, UNTIL, ("model",), "month", limit=2)
+    answer = await LedgerReader(store).spend("default", SINCE, UNTIL, ("model",), "month", limit=2)
     assert sum(group.rest for group in answer.groups) >= 1
     total = Figures()
     for group in answer.groups:
@@ -88,7 +88,7 @@ async def test_what_has_no_group_of_its_own_is_in_the_rest(ledger: Ledger, store
 
 async def test_filters_days_and_tenants_hold(ledger: Ledger, store: Store) -> None:
     rows = await fill(ledger, 5)
-    reader = Reader(store)
+    reader = LedgerReader(store)
     answer = await reader.spend("default", "2026-10-25", "2026-10-27", filters={"team": ["a"], "model": ["m1", "m2"]})
     kept = [r for r in rows if "2026-10-25" <= r.day <= "2026-10-27" and r.team == "a" and r.model in ("m1", "m2")]
     assert kept
@@ -101,7 +101,7 @@ async def test_filters_days_and_tenants_hold(ledger: Ledger, store: Store) -> No
 
 async def test_pages_of_rows_have_each_row_once(ledger: Ledger, store: Store) -> None:
     rows = await fill(ledger, 6)
-    reader, found, cursor = Reader(store), [], ""
+    reader, found, cursor = LedgerReader(store), [], ""
     while True:
         page = await reader.rows("default", SINCE, UNTIL, cursor=cursor, limit=7)
         found += page.rows
@@ -118,7 +118,7 @@ async def test_pages_of_rows_have_each_row_once(ledger: Ledger, store: Store) ->
 async def test_a_file_has_every_row(ledger: Ledger, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "LEDGER_PAGE_ROWS", 7)
     rows = await fill(ledger, 7)
-    text = "".join([piece async for piece in Reader(store).row_file("default", SINCE, UNTIL)])
+    text = "".join([piece async for piece in LedgerReader(store).row_file("default", SINCE, UNTIL)])
     assert text.count("\r\n") == len(rows) + 1
     assert text.startswith("id,call,at_ms")
 
@@ -126,12 +126,12 @@ async def test_a_file_has_every_row(ledger: Ledger, store: Store, monkeypatch: p
 async def test_a_session_leads_to_its_tokens(ledger: Ledger, store: Store) -> None:
     await ledger.open(opening(session="s9"))
     await ledger.settle(Served("a1", "served", [used(input=3, output=4)], at_ms=NOON))
-    answer = await Reader(store).spend("default", SINCE, UNTIL, ("session", "call"), filters={"session": ["s9"]})
+    answer = await LedgerReader(store).spend("default", SINCE, UNTIL, ("session", "call"), filters={"session": ["s9"]})
     (group,) = answer.groups
     assert (group.values, group.figures.input_tokens, group.figures.output_tokens) == (("s9", "c-a1"), 3, 4)
     assert answer.csv().splitlines()[1].startswith("s9,c-a1,1,0,0,3,4,0,0,0,0.000023000")
     await ledger.forget_session("default", "s9")
-    (group,) = (await Reader(store).spend("default", SINCE, UNTIL, ("session",))).groups
+    (group,) = (await LedgerReader(store).spend("default", SINCE, UNTIL, ("session",))).groups
     assert group.values[0].startswith("erased:")
 
 
@@ -145,10 +145,10 @@ async def test_a_session_leads_to_its_tokens(ledger: Ledger, store: Store) -> No
 )  # fmt: skip
 async def test_a_question_that_cannot_be_answered_is_refused(store: Store, changes: dict[str, Any]) -> None:
     with pytest.raises(Refused):
-        await Reader(store).spend(**({"tenant": "default", "since": SINCE, "until": UNTIL} | changes))
+        await LedgerReader(store).spend(**({"tenant": "default", "since": SINCE, "until": UNTIL} | changes))
 
 
 @pytest.mark.parametrize("cursor", ["x", "1:", "-1:a", "１:a", "9999999999999999:a"])
 async def test_a_cursor_that_is_none_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises(Refused):
-        await Reader(store).rows("default", SINCE, UNTIL, cursor=cursor)
+        await LedgerReader(store).rows("default", SINCE, UNTIL, cursor=cursor)

@@ -44,12 +44,12 @@ class Flaky:
     async def read(self, work: Callable[[Connection], Any]) -> Any:
         return await self.store.read(work)
 
-    async def insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def insert(self, table: Table, rows: Sequence[Mapping[str, Any]], *, synced: bool = True) -> None:
         if self.away == "unknown":
-            await self.store.insert(table, rows)
+            await self.store.insert(table, rows, synced=synced)
         if self.away:
             raise CommitFailed("unknown") if self.away == "unknown" else Unavailable("store.unavailable")
-        await self.store.insert(table, rows)
+        await self.store.insert(table, rows, synced=synced)
 
 
 async def test_an_attempt_is_on_record_before_the_upstream_is_asked(ledger: Ledger, store: Store) -> None:

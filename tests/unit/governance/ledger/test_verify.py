@@ -16,7 +16,7 @@ from holdfast.governance.ledger import store as statements
 from holdfast.governance.ledger.bookkeeping import Bookkeeper
 from holdfast.governance.ledger.imports.service import Importer, ImportOptions
 from holdfast.governance.ledger.service import Ledger
-from holdfast.governance.ledger.verify import Verification, Verifier
+from holdfast.governance.ledger.verify import LedgerVerifier, Verification
 from holdfast.governance.store.store import Store
 from holdfast.providers.billing.model import BilledAttempt
 from holdfast.testing import FakeClock
@@ -33,7 +33,7 @@ async def book_of(catalogue: str) -> FlatPrices:
 
 
 async def verify(ledger: Ledger) -> Verification:
-    return await Verifier(ledger, book_of).run()
+    return await LedgerVerifier(ledger, book_of).run()
 
 
 CHAT = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
@@ -111,8 +111,8 @@ DAMAGE: Sequence[tuple[str, str, str]] = [
     ("chain", "a03~1", "UPDATE ledger_rows SET corrects = 'gone' WHERE id = 'a03~1'"),
     ("chain", "a03~1", "UPDATE ledger_rows SET corrects = 'a03~2' WHERE id = 'a03~1'"),
     ("chain", "a04~1", "UPDATE ledger_rows SET tenant = 'other' WHERE id = 'a04~1'"),
-    ("opening", "a07", "INSERT INTO ledger_openings VALUES ('a07', 'p', 1893456000000, '{}')"),
-    ("opening", "old", "INSERT INTO ledger_openings VALUES ('old', 'p', 1, '{}')"),
+    ("opening", "a07", "INSERT INTO ledger_openings VALUES ('a07', 'c', 'p', 1893456000000, '{}')"),
+    ("opening", "old", "INSERT INTO ledger_openings VALUES ('old', 'c', 'p', 1, '{}')"),
     ("period", "2026-10", "UPDATE ledger_rows SET task = 'x' WHERE id = 'a02'"),
     ("period", "2026-10", "DELETE FROM ledger_rows WHERE id = 'a02'"),
     ("period", "2026-10", "UPDATE ledger_periods SET billed_nano = billed_nano + 1"),

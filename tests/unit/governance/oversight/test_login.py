@@ -11,8 +11,6 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Mount
 
 from holdfast.edge import auth
 from holdfast.edge.config import Settings
@@ -65,7 +63,7 @@ class Console:
         self.verifier = verifier
 
     async def begin(self, then: str = "/console/") -> str:
-        response = await self.http.get(f"{PATH}/", params={"then": then})
+        response = await self.http.get(PATH, params={"then": then})
         assert response.status_code == 303, response.text
         return response.headers["location"]
 
@@ -91,7 +89,7 @@ async def opened(store: Store, clock: FakeClock, provider: SpoiltProvider) -> Op
         server, revocations = Settings(), Revocations(hub)
         minter = TokenMinter(SECRET, server, revocations)
         app = login_app(config, store, minter, SECRET, clock.wall_ms, clock.monotonic, provider.transport())
-        transport = httpx.ASGITransport(Starlette(routes=[Mount(PATH, app)]))
+        transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=config.public_url) as http:
             yield Console(http, provider, auth.Verifier(server, SECRET, revocations))
         await hub.close()
@@ -127,7 +125,7 @@ async def test_who_logs_in_gets_a_short_token_with_the_rights_of_their_roles(con
 
 
 async def test_cookies_are_as_narrow_as_they_can_be(console: Console) -> None:
-    begun = await console.http.get(f"{PATH}/")
+    begun = await console.http.get(PATH)
     pending = begun.headers["set-cookie"]
     state, code = console.provider.consent(begun.headers["location"])
     done = await console.http.get(f"{PATH}/callback", params={"state": state, "code": code})
@@ -353,7 +351,7 @@ async def test_an_address_counts_when_the_provider_has_verified_it(opened: Open,
 )
 async def test_a_provider_that_is_not_who_it_should_be(console: Console, metadata: dict[str, Any], words: str) -> None:
     console.provider.metadata = metadata
-    assert words in reason(await console.http.get(f"{PATH}/"))
+    assert words in reason(await console.http.get(PATH))
 
 
 @pytest.mark.parametrize(
@@ -370,7 +368,7 @@ async def test_a_provider_that_is_not_who_it_should_be(console: Console, metadat
 )
 async def test_a_provider_that_answers_rubbish(console: Console, answer: httpx.Response, status: int) -> None:
     console.provider.answer = lambda request: answer
-    response = await console.http.get(f"{PATH}/")
+    response = await console.http.get(PATH)
     assert response.status_code == status and "identity provider" in reason(response)
     console.provider.answer = lambda request: None
     assert (await console.login()).status_code == 303, "and then it recovers"
@@ -381,7 +379,7 @@ async def test_a_provider_that_is_not_there(console: Console) -> None:
         raise httpx.ConnectError("no")
 
     console.provider.answer = fail
-    assert "cannot be reached" in reason(await console.http.get(f"{PATH}/"))
+    assert "cannot be reached" in reason(await console.http.get(PATH))
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Mount
 
 from holdfast.edge import auth
 from holdfast.edge.config import Settings
@@ -70,7 +68,7 @@ async def browser(issuer: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClien
     assert config is not None
     minter = TokenMinter(SECRET, Settings(), Revocations(hub))
     app = login_app(config, store, minter, SECRET, clock.wall_ms, clock.monotonic)
-    server = httpx.ASGITransport(Starlette(routes=[Mount(PATH, app)]))
+    server = httpx.ASGITransport(app)
     async with httpx.AsyncClient(
         base_url=PUBLIC, mounts={f"all://{PUBLIC.removeprefix('http://')}": server}, trust_env=False
     ) as client:
@@ -81,7 +79,7 @@ async def browser(issuer: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClien
 
 async def login(browser: httpx.AsyncClient, **answer: str) -> httpx.Response:
     """Go to the console's login, say who one is at the provider's own form, come back."""
-    begun = await browser.get(f"{PATH}/", params={"then": "/console/#spend"})
+    begun = await browser.get(PATH, params={"then": "/console/#spend"})
     form = await browser.get(begun.headers["location"])
     assert form.status_code == 200 and "<form" in form.text
     sent = await browser.post(begun.headers["location"], data=answer)
@@ -119,7 +117,7 @@ async def test_others_stay_outside_and_are_told_why(
 
 
 async def test_an_address_that_was_used_is_worth_nothing(browser: httpx.AsyncClient) -> None:
-    begun = await browser.get(f"{PATH}/")
+    begun = await browser.get(PATH)
     pending = browser.cookies["holdfast-login"]
     sent = await browser.post(begun.headers["location"], data={"sub": "ann"})
     assert (await browser.get(sent.headers["location"])).status_code == 303

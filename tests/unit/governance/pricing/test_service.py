@@ -18,7 +18,7 @@ from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.pricing import price_bases
 from holdfast.providers.billing.model import BilledAttempt
 from holdfast.testing import FakeClock
-from tests.unit.governance.pricing.usages import NOW
+from tests.unit.governance.pricing.usages import NOW, ms
 
 pytestmark = pytest.mark.anyio
 OVERRIDE = {"provider": "own", "model": "ours-1", "prices": {"input": "2", "output": "8"}}
@@ -115,6 +115,40 @@ async def test_what_was_shown_is_what_happens_or_nothing(store: Store, prices: P
     with pytest.raises(Refused) as refused:
         await prices.reject(two.id, by="user:ben")
     assert refused.value.code == "price.decided"
+
+
+async def test_two_who_approve_at_once_do_not_both_succeed(
+    store: Store, prices: Prices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await prices.propose("override", OVERRIDE, by="user:ann", why="x")
+    two = await prices.propose("override", {**OVERRIDE, "prices": {"input": "3"}}, by="user:ann", why="x")
+    other = Prices(store, store.now_ms)
+    await other.open()
+
+    async def nothing() -> None:
+        """The other one has not heard of it yet."""
+
+    monkeypatch.setattr(other, "refresh", nothing)
+    await prices.approve(one.id, by="user:ben")
+    with pytest.raises(Refused) as refused:
+        await other.approve(two.id, by="user:ben")
+    assert refused.value.code == "price.stale" and [c.id for c in await prices.changes("approved")] == [one.id]
+
+
+async def test_an_override_holds_from_its_day_to_its_end(prices: Prices) -> None:
+    dated = {**OVERRIDE, "provider": "openai", "model": "gpt-5", "from": "2026-10-01", "until": "2026-11-01"}
+    new = {**OVERRIDE, "names": ["ours-one"], "from": "2026-10-15"}
+    for document in (dated, new):
+        change = await prices.propose("override", document, by="user:ann", why="x")
+        await prices.approve(change.id, by="user:ben")
+
+    def of(model: str, provider: str, day: str) -> int | None:
+        billed = BilledAttempt(model=model, counts=COUNTS)
+        return prices.price(billed, provider=provider, upstream="main", asked="", at_ms=ms(day)).list_nano
+
+    days = ("2026-09-30", "2026-10-01", "2026-10-31", "2026-11-01", "2026-09-30")
+    assert [of("gpt-5", "openai", day) for day in days] == [nano * 10**7 for nano in (125, 200, 200, 125, 125)]
+    assert [of("ours-ONE", "own", day) for day in ("2026-10-14", "2026-10-15", "2026-10-14")] == [None, 2 * 10**9, None]
 
 
 async def test_an_old_row_is_reckoned_again_from_its_catalogue(prices: Prices) -> None:

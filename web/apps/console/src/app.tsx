@@ -1,17 +1,21 @@
 // Owns the console's frame: the pages, one search box, the keyboard, and how the line stands.
 
-import { Button, Glyph, listenToKeys, useChanges } from "holdfast-look";
-import { useEffect, useRef } from "preact/hooks";
+import { Button, Glyph, listenToKeys, type RequestError, useChanges } from "holdfast-look";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { ConnectionTable } from "./connections.js";
 import { type Console, ConsoleContext, useConsole } from "./console.js";
+import { lazily } from "./lazy.js";
 import { navigate, useRoute } from "./route.js";
 import { RunTable } from "./runs.js";
 import { SessionPage } from "./session.js";
 import { SessionTable } from "./sessions.js";
-import { Traffic } from "./traffic.js";
 
-const PAGES = [["sessions", "Sessions"], ["runs", "Runs"], ["connections", "Connections"], ["traffic", "Traffic"]] as const;
+const PAGES = [["sessions", "Sessions"], ["runs", "Runs"], ["connections", "Connections"], ["traffic", "Traffic"], ["spend", "Spend"]] as const;
+/** Of governance: they are below Spend, and loaded when somebody opens one. */
+const MONEY_PAGES: ReadonlySet<string> = new Set(["spend", "bill", "waste", "callers", "keys", "prices", "rows", "row", "cost"]);
+const MoneyPages = lazily(() => import("./governance/index.js"));
+const Traffic = lazily(() => import("./traffic.js"));
 
 export const App = ({ operator }: { operator: Console | null }) =>
   operator === null ? <Refused /> : <ConsoleContext.Provider value={operator}><ConsoleFrame /></ConsoleContext.Provider>;
@@ -34,13 +38,14 @@ function ConsoleFrame() {
     document.body.dataset["line"] = refused ? "refused" : state;
   });
   useKeys();
+  const governed = useGoverned(operator);
   if (refused) return <Refused />;
-  const page = route.page === "session" ? "sessions" : route.page;
+  const page = route.page === "session" ? "sessions" : MONEY_PAGES.has(route.page) ? "spend" : route.page;
   return (
     <>
       <header id="top">
         <a class="wordmark" href="#/sessions"><img src="./icon.svg" alt="" width="20" height="20" /><span>Holdfast</span></a>
-        <nav aria-label="Pages">{PAGES.map(([name, words]) => (
+        <nav aria-label="Pages">{PAGES.filter(([name]) => name !== "spend" || governed || page === "spend").map(([name, words]) => (
           <a key={name} href={`#/${name}`} aria-current={page === name ? "page" : undefined}>{words}</a>
         ))}</nav>
         <SearchBox />
@@ -51,11 +56,21 @@ function ConsoleFrame() {
           : route.page === "runs" ? <RunTable />
           : route.page === "connections" ? <ConnectionTable />
           : route.page === "traffic" ? <Traffic />
+          : page === "spend" ? <MoneyPages route={route} />
           : <SessionTable query={route.query} />}
       </main>
       <p id="notice" role="status" data-kind={operator.notice.kind}>{operator.notice.text}</p>
     </>
   );
+}
+
+/** Whether the server keeps a ledger: its routes say so, to everybody who may ask anything. */
+function useGoverned(operator: Console): boolean {
+  const [governed, setGoverned] = useState(false);
+  useEffect(() => {
+    operator.request("x/governance/organisation").then(() => setGoverned(true), ({ status }: RequestError) => setGoverned(status === 403));
+  }, [operator]);
+  return governed;
 }
 
 /** One box for everything: `session`, `session seq`, or words to look for. */
@@ -83,7 +98,7 @@ function useKeys(): void {
   useEffect(() => listenToKeys(() => ({
     "/": () => document.getElementById("find")?.focus(),
     j: () => move(1), k: () => move(-1),
-    1: () => navigate("sessions"), 2: () => navigate("runs"), 3: () => navigate("connections"), 4: () => navigate("traffic"),
+    1: () => navigate("sessions"), 2: () => navigate("runs"), 3: () => navigate("connections"), 4: () => navigate("traffic"), 5: () => navigate("spend"),
     Escape: () => (document.activeElement as HTMLElement | null)?.blur(),
   })), []);
 }

@@ -1,6 +1,6 @@
 // Owns what the pages of the console share: one client, requests to the operators' routes, and the last notice.
 
-import { type RequestError, requestJson } from "holdfast-look";
+import { RequestError, requestJson } from "holdfast-look";
 import { connect, type Client } from "holdfast-ai";
 import { createContext } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
@@ -61,8 +61,19 @@ export class Console extends EventTarget {
   }
 
   /** Ask one of the operators' routes. Rejects with `RequestError`. */
-  request<T>(path: string, method = "GET"): Promise<T> {
-    return requestJson<T>(`../v1/${path}`, this.#token, method);
+  request<T>(path: string, method = "GET", json?: unknown): Promise<T> {
+    return requestJson<T>(`../v1/${path}`, this.#token, method, json);
+  }
+
+  /** Ask for a file, and let the browser save it. Rejects with `RequestError`. */
+  async download(path: string, name: string): Promise<void> {
+    const response = await fetch(`../v1/${path}`, { headers: { authorization: `Bearer ${this.#token}` } }).catch(() => null);
+    if (response === null) throw new RequestError("The server did not answer.", "", true);
+    if (!response.ok) {
+      const body = (await response.json().catch(() => null)) as { error?: { message: string; fix?: string } } | null;
+      throw new RequestError(body?.error?.message ?? `The server could not answer: HTTP ${response.status}.`, body?.error?.fix);
+    }
+    saveFile(await response.blob(), name);
   }
 
   /** Do something, and show how it went. */
@@ -82,6 +93,15 @@ export class Console extends EventTarget {
     if (text) this.#noticeTimer = window.setTimeout(() => this.showNotice(""), NOTICE_MS);
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** Let the browser save a file. */
+export function saveFile(content: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(content);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), NOTICE_MS);
 }
 
 export const ConsoleContext = createContext<Console | null>(null);

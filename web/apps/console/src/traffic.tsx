@@ -19,7 +19,7 @@ interface Point {
   commit: (number | null)[];
 }
 
-export function Traffic() {
+export default function Traffic() {
   const operator = useConsole();
   const [points, setPoints] = useState<readonly Point[]>([]);
   const [now, setNow] = useState<Stats | null>(null);

@@ -21,7 +21,7 @@ class DayOfBill(msgspec.Struct, frozen=True):
     causes: dict[Cause, int]
 
 
-class Step(msgspec.Struct, frozen=True):
+class WaterfallStep(msgspec.Struct, frozen=True):
     """One bar of a waterfall: from where to where."""
 
     name: str
@@ -49,19 +49,19 @@ def bill_by_day(found: Reconciliation) -> list[DayOfBill]:
     return [DayOfBill(day, sides[day][0], sides[day][1], dict(sorted(causes[day].items()))) for day in sorted(sides)]
 
 
-def waterfall(found: Variance, group: str | None = None) -> list[Step]:
+def waterfall(found: Variance, group: str | None = None) -> list[WaterfallStep]:
     """From the one period's cost to the other's by the four effects; of one group, or of all."""
     if group is None:
         before, after, effects = found.before_nano, found.after_nano, found.effects
     else:
         each = next((each for each in found.groups if each.name == group), None)
         before, after, effects = (each.before_nano, each.after_nano, each.effects) if each else (0, 0, Effects())
-    steps = [Step("before", 0, before, "whole")]
+    steps = [WaterfallStep("before", 0, before, "whole")]
     at = before
     for name in EFFECTS:
-        steps.append(Step(name, at, at + getattr(effects, name), "effect"))
+        steps.append(WaterfallStep(name, at, at + getattr(effects, name), "effect"))
         at = steps[-1].to_nano
-    return [*steps, Step("after", 0, after, "whole")]
+    return [*steps, WaterfallStep("after", 0, after, "whole")]
 
 
 def waste_by_day(found: Waste) -> WasteSeries:

@@ -14,7 +14,7 @@ import msgspec
 
 from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.imports.reading import exact, instant, malformed, pages
-from holdfast.governance.ledger.imports.report import Report
+from holdfast.governance.ledger.imports.report import ImportReport
 
 TOP_GROUPS: Final = 100
 _CLASSES: Final = {
@@ -96,7 +96,7 @@ class UsagePage(msgspec.Struct):
     has_more: bool
 
 
-def read_costs(source: BinaryIO, report: Report) -> Iterator[BillLine]:
+def read_costs(source: BinaryIO, report: ImportReport) -> Iterator[BillLine]:
     """Lines of a cost report."""
     report.note("costs of the priority tier are not in this report")
     more = False
@@ -120,7 +120,7 @@ def read_costs(source: BinaryIO, report: Report) -> Iterator[BillLine]:
     _look_at_the_end(report, more)
 
 
-def read_usage(source: BinaryIO, report: Report) -> Iterator[BillLine]:
+def read_usage(source: BinaryIO, report: ImportReport) -> Iterator[BillLine]:
     """Lines of a usage report: counts without money."""
     more = False
     for page in pages(source, UsagePage):
@@ -155,13 +155,13 @@ def _region(geo: str | None) -> str:
     return "" if geo in (None, "not_available") else str(geo)
 
 
-def _look_for_the_rest(report: Report, groups: int, where: str) -> None:
+def _look_for_the_rest(report: ImportReport, groups: int, where: str) -> None:
     if groups >= TOP_GROUPS:
         report.complete = False
         report.note(f"{where[:10]} has {groups} groups: the report may have left out smaller ones")
 
 
-def _look_at_the_end(report: Report, more: bool) -> None:
+def _look_at_the_end(report: ImportReport, more: bool) -> None:
     if more:
         report.complete = False
         report.note("the last page says that there are more")

@@ -66,8 +66,8 @@ def recognise(source: BinaryIO) -> str:
             return "focus"
         if head >= tables.SEATS and head & {"month", "since"}:
             return "seats"
-    known = ", ".join(f"{name} ({each.what})" for name, each in FORMATS.items())
-    raise Refused("import.unknown", "the file is no report of a known kind", fix=f"Say --format: {known}.")
+    formats_there = ", ".join(f"{name} ({each.what})" for name, each in FORMATS.items())
+    raise Refused("import.unknown", "the file is no report of a known kind", fix=f"Say --format: {formats_there}.")
 
 
 def format_of(name: str) -> Format:

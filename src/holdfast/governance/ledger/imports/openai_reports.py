@@ -15,7 +15,7 @@ import msgspec
 
 from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.imports.reading import exact, malformed, pages
-from holdfast.governance.ledger.imports.report import Report
+from holdfast.governance.ledger.imports.report import ImportReport
 
 
 class _Amount(msgspec.Struct):
@@ -87,7 +87,7 @@ class CompletionsPage(msgspec.Struct):
     has_more: bool
 
 
-def read_costs(source: BinaryIO, report: Report) -> Iterator[BillLine]:
+def read_costs(source: BinaryIO, report: ImportReport) -> Iterator[BillLine]:
     """Lines of costs. The name of a model stands before a comma in a line item: ``gpt-5, input``."""
     more = False
     for page in pages(source, CostsPage):
@@ -108,7 +108,7 @@ def read_costs(source: BinaryIO, report: Report) -> Iterator[BillLine]:
     _look_at_the_end(report, more)
 
 
-def read_usage(source: BinaryIO, report: Report) -> Iterator[BillLine]:
+def read_usage(source: BinaryIO, report: ImportReport) -> Iterator[BillLine]:
     """Lines of completions usage: counts without money."""
     more = False
     for page in pages(source, CompletionsPage):
@@ -145,7 +145,7 @@ def _counts(item: CompletionsResult, where: str) -> dict[str, int]:
     return {name: value for name, value in counts.items() if value}
 
 
-def _look_at_the_end(report: Report, more: bool) -> None:
+def _look_at_the_end(report: ImportReport, more: bool) -> None:
     if more:
         report.complete = False
         report.note("the last page says that there are more")

@@ -20,7 +20,7 @@ def no_currency(currency: str, at_ms: int) -> tuple[Fraction, str]:
     raise malformed("the report", f"there is no rate for {currency!r:.10}; import rates first")
 
 
-class Report:
+class ImportReport:
     """Collects what is known of a file while it is read.
 
     Attributes:
@@ -62,4 +62,4 @@ class Report:
         )  # fmt: skip
 
 
-Read = Callable[[BinaryIO, Report], Iterator[BillLine]]
+Read = Callable[[BinaryIO, ImportReport], Iterator[BillLine]]

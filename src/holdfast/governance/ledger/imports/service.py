@@ -21,7 +21,7 @@ from holdfast.governance.ledger import dates
 from holdfast.governance.ledger.bill_line import BillLine, ImportBatch, Use
 from holdfast.governance.ledger.imports import formats, reading, store
 from holdfast.governance.ledger.imports.formats import Format
-from holdfast.governance.ledger.imports.report import Convert, Report, no_currency
+from holdfast.governance.ledger.imports.report import Convert, ImportReport, no_currency
 from holdfast.governance.ledger.imports.tables import LABEL
 from holdfast.governance.ledger.model import Row
 from holdfast.governance.ledger.service import Ledger
@@ -101,7 +101,7 @@ class Importer:
     def _look(self, source: BinaryIO, options: ImportOptions, content: str, name: str) -> ImportBatch:
         """Read a file through, and say what it is."""
         kind = formats.format_of(name)
-        report = Report(options.provider or kind.provider, self._convert)
+        report = ImportReport(options.provider or kind.provider, self._convert)
         total, count = 0, 0
         days: list[str] = []
         providers: set[str] = set()
@@ -155,7 +155,7 @@ class Importer:
     def _pieces(
         self, source: BinaryIO, options: ImportOptions, batch: ImportBatch, kind: Format
     ) -> Iterator[list[BillLine]]:
-        report = Report(options.provider or kind.provider, self._convert)
+        report = ImportReport(options.provider or kind.provider, self._convert)
         named = _named(kind.read(source, report), options, batch)
         while piece := list(islice(named, limits.LEDGER_GROUP_ROWS)):
             yield piece
@@ -207,13 +207,13 @@ class Importer:
 
 
 def read_lines(source: BinaryIO, name: str = "", provider: str = "", convert: Convert = no_currency) -> tuple[
-    list[BillLine], Report, str
+    list[BillLine], ImportReport, str
 ]:  # fmt: skip
     """The lines of a file without any store, with what is known of the whole and its format. Raises as an import does."""
     reading.digest(source)
     name = name or formats.recognise(source)
     kind = formats.format_of(name)
-    report = Report(provider or kind.provider, convert)
+    report = ImportReport(provider or kind.provider, convert)
     return list(kind.read(source, report)), report, name
 
 

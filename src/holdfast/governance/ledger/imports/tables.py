@@ -15,7 +15,7 @@ import msgspec
 from holdfast.governance.ledger import dates
 from holdfast.governance.ledger.bill_line import BillLine, LineKind
 from holdfast.governance.ledger.imports.reading import csv_rows, exact, first_of, instant, malformed
-from holdfast.governance.ledger.imports.report import Report
+from holdfast.governance.ledger.imports.report import ImportReport
 from holdfast.providers.billing.model import TOKEN_CLASSES
 
 FOCUS: Final = frozenset({"billedcost", "billingcurrency", "chargeperiodstart", "chargeperiodend", "chargecategory"})
@@ -31,7 +31,7 @@ _METERS: Final = {
 }  # fmt: skip
 
 
-def read_focus(source: BinaryIO, report: Report) -> Iterator[BillLine]:
+def read_focus(source: BinaryIO, report: ImportReport) -> Iterator[BillLine]:
     """Lines of a FOCUS file. The model is the column ``x_Model``, else the id of the SKU; the key ``x_KeyId``."""
     for number, row in csv_rows(source):
         where = f"line {number}"
@@ -79,7 +79,7 @@ def _tags(text: str, where: str) -> dict[str, str]:
     return {name[:100]: str(value)[:200] for name, value in list(found.items())[:50] if not name.startswith(LABEL)}
 
 
-def read_seats(source: BinaryIO, report: Report) -> Iterator[BillLine]:
+def read_seats(source: BinaryIO, report: ImportReport) -> Iterator[BillLine]:
     """Lines of an invoice for seats."""
     for number, row in csv_rows(source):
         where = f"line {number}"

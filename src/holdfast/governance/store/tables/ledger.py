@@ -32,6 +32,7 @@ ledger_openings: Final = Table(
     "ledger_openings",
     metadata,
     Column("id", Text, primary_key=True),
+    Column("call", Text, nullable=False, index=True),
     Column("process", Text, nullable=False, index=True),
     Column("at_ms", BigInteger, nullable=False),
     Column("opening", Text, nullable=False),

@@ -10,7 +10,7 @@ from holdfast.errors import Refused, Unavailable
 from holdfast.gateway.port import Served
 from holdfast.governance import limits
 from holdfast.governance.ledger.imports.service import Importer, ImportOptions
-from holdfast.governance.ledger.reader import Reader
+from holdfast.governance.ledger.reader import LedgerReader
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.store.store import Store
 from tests.unit.governance.ledger.conftest import opening, used
@@ -23,7 +23,7 @@ COSTS = r.openai_page(r.openai_cost(), r.openai_cost(api_key_id="key_2", amount=
 
 
 async def spend(store: Store, *by: str) -> Any:
-    return await Reader(store).spend("default", *DAYS, by)
+    return await LedgerReader(store).spend("default", *DAYS, by)
 
 
 async def test_a_bill_is_in_no_sum(ledger: Ledger, store: Store) -> None:

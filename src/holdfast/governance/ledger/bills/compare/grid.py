@@ -19,7 +19,7 @@ from holdfast.governance.ledger.bills.compare.model import (
     Estimate,
     Slot,
 )  # fmt: skip
-from holdfast.governance.ledger.bills.compare.names import Names
+from holdfast.governance.ledger.bills.compare.names import BillNames
 from holdfast.providers.billing.model import BESIDE
 
 CENT_NANO: Final = 10_000_000
@@ -104,7 +104,7 @@ class Grid:
 
     def __init__(
         self, usage: Sequence[BillLine], slots: Sequence[Slot], estimates: Sequence[Estimate], *,
-        names: Names, keys: AccountNames, context: Context, zone: str,
+        names: BillNames, keys: AccountNames, context: Context, zone: str,
     ) -> None:  # fmt: skip
         self.names, self.keys, self.context = names, keys, context
         self.wide = any(line.until_ms - line.since_ms > _WIDE_MS for line in usage)

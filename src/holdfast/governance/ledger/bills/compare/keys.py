@@ -10,7 +10,7 @@ from typing import Final
 from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.bills.compare.days import day_of
 from holdfast.governance.ledger.bills.compare.model import EVERYTHING, Context, Slot
-from holdfast.governance.ledger.bills.compare.names import Names
+from holdfast.governance.ledger.bills.compare.names import BillNames
 
 FIT: Final = 0.5
 """Share of the money that must agree, day by day and model by model, before an account is taken for an upstream's."""
@@ -22,7 +22,7 @@ _Profile = dict[tuple[str, str], int]
 class AccountNames:
     """One name for each account of a report and of the ledger: the upstream's.
 
-    What ``context.keys`` says counts. Names that are equal mean the same. What is left is joined when there is one on either
+    What ``context.keys`` says counts. BillNames that are equal mean the same. What is left is joined when there is one on either
     side, or when the amounts agree by day and model; such a join is listed in ``inferred`` for somebody to confirm. When
     nothing fits, keys are not told apart.
 
@@ -32,7 +32,7 @@ class AccountNames:
         missing: upstreams of the ledger that the report has no account for.
     """
 
-    def __init__(self, lines: Sequence[BillLine], slots: Sequence[Slot], names: Names, context: Context) -> None:
+    def __init__(self, lines: Sequence[BillLine], slots: Sequence[Slot], names: BillNames, context: Context) -> None:
         self._declared = context.keys
         ours = {self.in_ledger(slot.key) for slot in slots}
         self.inferred: list[tuple[str, str]] = []
@@ -73,7 +73,7 @@ class AccountNames:
 
     def _join(
         self, theirs: set[str], ours: set[str], read: Callable[[BillLine], str],
-        lines: Sequence[BillLine], slots: Sequence[Slot], names: Names, context: Context,
+        lines: Sequence[BillLine], slots: Sequence[Slot], names: BillNames, context: Context,
     ) -> dict[str, str]:  # fmt: skip
         joined = {name: self._declared[name] for name in theirs if name in self._declared}
         open_theirs = {name for name in theirs if name not in joined and name not in ours}

@@ -24,7 +24,7 @@ def plain(name: str) -> str:
     return re.sub(r"(?<=\d)\.(?=\d)", "-", found)
 
 
-class Names:
+class BillNames:
     """One name for each model of a report and a ledger.
 
     A name that both have means itself. Names that only one side has mean the same model when they are equal without case,

@@ -26,7 +26,7 @@ from holdfast.governance.ledger.bills.compare.model import (
     Settlement,
     Slot,
 )  # fmt: skip
-from holdfast.governance.ledger.bills.compare.names import Names
+from holdfast.governance.ledger.bills.compare.names import BillNames
 from holdfast.governance.ledger.bills.compare.settle import settlements
 from holdfast.governance.ledger.bills.compare.words import difference, listing, places, plain_difference
 from holdfast.governance.ledger.bills.compare.zones import find_zone
@@ -49,7 +49,7 @@ def reconcile(
     """
     bill = [line for line in lines if line.amount_nano is not None]
     usage = [line for line in bill if line.kind == "usage" and (line.amount_nano or 0) >= 0]
-    names = Names(
+    names = BillNames(
         {line.model for line in usage if line.model}, {slot.model for slot in slots if slot.model}, context.aliases
     )
     keys = AccountNames(usage, slots, names, context)

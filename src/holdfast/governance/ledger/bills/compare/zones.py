@@ -12,7 +12,7 @@ from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.bills.compare.days import OFFSETS, ZONES, day_of
 from holdfast.governance.ledger.bills.compare.keys import AccountNames
 from holdfast.governance.ledger.bills.compare.model import EVERYTHING, Context, Slot
-from holdfast.governance.ledger.bills.compare.names import Names
+from holdfast.governance.ledger.bills.compare.names import BillNames
 
 WORTH_PPM: Final = 2_000
 """Differences below this share of the bill are not worth another zone."""
@@ -41,7 +41,7 @@ class ZoneFound:
 
 
 def find_zone(
-    usage: Sequence[BillLine], slots: Sequence[Slot], *, names: Names, keys: AccountNames, context: Context
+    usage: Sequence[BillLine], slots: Sequence[Slot], *, names: BillNames, keys: AccountNames, context: Context
 ) -> ZoneFound | None:
     """The zone in which the days agree, where it is another one than ``context.zone`` and the difference is plain.
 

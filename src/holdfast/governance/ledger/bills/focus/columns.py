@@ -41,7 +41,7 @@ COLUMNS: Final[Mapping[Version, tuple[str, ...]]] = {
 }
 """In the order in which they are written."""
 
-OWN: Final = ("x_Key", "x_Model", "x_Source", "x_Basis", "x_TokenClass")
+OWN: Final = ("x_KeyId", "x_Model", "x_Source", "x_Basis", "x_TokenClass")
 """Columns of ours, which FOCUS allows with this prefix."""
 
 UNITS: Final[Mapping[str, str]] = {

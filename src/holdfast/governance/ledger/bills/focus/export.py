@@ -165,7 +165,7 @@ class FocusExport:
             "ServiceName": f"{provider} models", "ServiceSubcategory": "Generative AI", "SkuId": sku, "SkuMeter": meter,
             "SkuPriceId": "/".join(part for part in (sku, variant, price) if part),
             "SkuPriceDetails": _json({name: value for name, value in details.items() if value}),
-            "Tags": _json(dict(charge.tags)), "x_Key": charge.key, "x_Model": charge.model, "x_Source": charge.source,
+            "Tags": _json(dict(charge.tags)), "x_KeyId": charge.key, "x_Model": charge.model, "x_Source": charge.source,
             "x_Basis": charge.basis, "x_TokenClass": charge.units,
         }  # fmt: skip
         return values

@@ -12,7 +12,7 @@ from holdfast.governance.ledger.bills.variance.model import (
     EFFECTS,
     Effects,
     GroupChange,
-    PriceChange,
+    PriceMove,
     Product,
     ProductChange,
     Variance,
@@ -203,7 +203,7 @@ def _prices(tally: Tally) -> Prices:
     return {at: Fraction(costs.get(at, 0), count) for at, count in units.items() if count}
 
 
-def _changed(prices: tuple[Prices, Prices], after: Tally) -> tuple[PriceChange, ...]:
+def _changed(prices: tuple[Prices, Prices], after: Tally) -> tuple[PriceMove, ...]:
     """Prices of a million units that changed by more than rounding, largest effect first."""
     units: dict[tuple[Product, str], int] = defaultdict(int)
     for lines in after.lines.values():
@@ -215,7 +215,7 @@ def _changed(prices: tuple[Prices, Prices], after: Tally) -> tuple[PriceChange, 
         one, other = (round(of[at] * 1_000_000) for of in prices)
         if at[1] != WHOLE and abs(one - other) * 100_000 > abs(one):
             effect = abs((prices[1][at] - prices[0][at]) * units[at])
-            found.append((effect, PriceChange(product=at[0], units=at[1], before_nano=one, after_nano=other)))
+            found.append((effect, PriceMove(product=at[0], units=at[1], before_nano=one, after_nano=other)))
     found.sort(key=lambda entry: (-entry[0], entry[1].product, entry[1].units))
     return tuple(change for _, change in found[: limits.BILLS_SESSIONS])
 

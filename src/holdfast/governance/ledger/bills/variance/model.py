@@ -60,7 +60,7 @@ class ProductChange(msgspec.Struct, frozen=True, kw_only=True):
     effects: Effects
 
 
-class PriceChange(msgspec.Struct, frozen=True, kw_only=True):
+class PriceMove(msgspec.Struct, frozen=True, kw_only=True):
     """A unit's average cost that changed, nano-USD for a million units, rounded."""
 
     product: Product
@@ -108,7 +108,7 @@ class Variance(msgspec.Struct, frozen=True, kw_only=True):
     after_nano: int
     effects: Effects
     groups: tuple[GroupChange, ...]
-    prices: tuple[PriceChange, ...] = ()
+    prices: tuple[PriceMove, ...] = ()
     new: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     unpriced: int = 0

@@ -64,8 +64,9 @@ def _openings() -> None:
     op.create_table(table, *_texts("process"), *_numbers("beat_ms"), _key(table, "process"))
     table = "ledger_openings"
     op.create_table(
-        table, *_texts("id", "process"), *_numbers("at_ms"), *_texts("opening"), _key(table, "id")
+        table, *_texts("id", "call", "process"), *_numbers("at_ms"), *_texts("opening"), _key(table, "id")
     )  # fmt: skip
+    op.create_index(op.f("ix_ledger_openings_call"), table, ["call"])
     op.create_index(op.f("ix_ledger_openings_process"), table, ["process"])
 
 

@@ -1,0 +1,154 @@
+"""``holdfast ledger``: what was spent, whether it holds together, bills and months."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from holdfast.governance import limits
+from holdfast.governance.asking import (
+    STORE,
+    Asker,
+    JsonOutput,
+    ServerToken,
+    ServerUrl,
+    StoreUrl,
+    Target,
+    Tenant,
+    read_file,
+)
+from holdfast.governance.ledger import desk
+from holdfast.governance.ledger.desk import LedgerDesk
+from holdfast.governance.money import show
+from holdfast.governance.store.store import Store
+
+FOUND: Final = 3
+"""Exit code: a check found something."""
+Opened = Callable[[Store, Callable[[], int]], Awaitable[LedgerDesk]]
+"""Makes the ledger's services on an open store; the app knows how."""
+
+
+def group(opened: Opened) -> typer.Typer:
+    """The commands that work on rows; those that compare with bills are in ``bills/commands.py``."""
+    app = typer.Typer(no_args_is_help=True, help="The ledger: what was spent, by whom, and whether the bill agrees.")
+
+    @app.callback()
+    def _options(
+        ctx: typer.Context, governance: StoreUrl = STORE, url: ServerUrl = "", token: ServerToken = "",
+        tenant: Tenant = "default", as_json: JsonOutput = False,
+    ) -> None:  # fmt: skip
+        ctx.meta["ledger"] = Asker(ctx.obj, Target(governance, url, token, tenant, as_json), desk.ROOT, opened)
+
+    _add_spend(app)
+    _add_verify(app)
+    _add_imports(app)
+    _add_months(app)
+    return app
+
+
+def _add_spend(app: typer.Typer) -> None:
+    @app.command()
+    def spend(
+        ctx: typer.Context,
+        by: Annotated[str, typer.Option(help="Dimensions, such as team,workflow,task,model.")] = "workflow",
+        since: Annotated[str, typer.Option(help="First day; the month's first by default.")] = "",
+        until: Annotated[str, typer.Option(help="Last day; today by default.")] = "",
+    ) -> None:
+        """What was spent, by anything: at list prices, and as it will be billed."""
+        asker = _asker(ctx)
+        answer = asker.ask(desk.SPEND, {"by": by, "since": since, "until": until})
+        rows = [(*group["values"], *_figures(group["figures"])) for group in answer["groups"]]
+        total = ("in all", *("" for _ in by.split(",")[1:]), *_figures(answer["total"]))
+        columns = (*by.split(","), "calls", "tokens", "list USD", "billed USD")
+        asker.show(answer, columns, [*rows, total] if rows else [], "nothing was spent in these days")
+
+
+def _figures(figures: dict[str, Any]) -> tuple[str, ...]:
+    tokens = figures.get("input_tokens", 0) + figures.get("output_tokens", 0)
+    return f"{figures['rows']:,}", f"{tokens:,}", _usd(figures.get("list_nano")), _usd(figures.get("billed_nano"))
+
+
+def _usd(nano: int | None) -> str:
+    return "unknown" if nano is None else show(nano)
+
+
+def _add_verify(app: typer.Typer) -> None:
+    @app.command()
+    def verify(ctx: typer.Context) -> int:
+        """Replay it: parts sum to wholes, costs follow from prices, corrections from what they correct."""
+        asker = _asker(ctx)
+        answer = asker.ask(desk.VERIFY)
+        found = sum(answer["found"].values())
+        rows = [(one["check"], one["row"], one["what"]) for one in answer["findings"]]
+        if rows:
+            asker.show(answer, ("check", "row", "what is wrong"), rows, "")
+        else:
+            priced = f"{answer['repriced']:,} costs computed again"
+            asker.tell(
+                answer, f"{answer['rows']:,} rows hold together; {priced}; {answer['estimated']:,} are estimates"
+            )
+        return FOUND if found else 0
+
+
+def _add_imports(app: typer.Typer) -> None:
+    @app.command("import")
+    def import_command(
+        ctx: typer.Context,
+        file: Annotated[Path, typer.Argument(help="A cost or usage report, FOCUS as CSV, or seats as CSV.")],
+        use: Annotated[
+            str, typer.Option("--as", help="bill: rows are compared with it. spend: it becomes rows.")
+        ] = "bill",
+        provider: Annotated[str, typer.Option(help="Whose it is, where the file does not say.")] = "",
+        kind: Annotated[str, typer.Option("--format", help="Of the file, where it cannot be told.")] = "",
+    ) -> None:
+        """Import what a provider says, or spend that never passes the gateway. The same file twice changes nothing."""
+        asker = _asker(ctx)
+        facts = {"use": use, "format": kind, "name": file.name, "provider": provider}
+        answer = asker.ask(desk.IMPORT, facts, read_file(file, limits.IMPORT_BYTES))
+        batch = answer["batch"]
+        what = f"{batch['lines']:,} lines, {_usd(batch['total_nano'])} USD, {batch['first_day']} to {batch['last_day']}"
+        asker.tell(
+            answer, f"{batch['id']}: {what}" + ("" if answer["new"] else " (it was here already)"), *batch["notes"]
+        )
+
+    @app.command("imports")
+    def imports_command(ctx: typer.Context) -> None:
+        """List what was imported."""
+        asker = _asker(ctx)
+        answer = asker.ask(desk.IMPORTS)
+        rows = [(one["id"], one["use"], one["provider"], one["first_day"], one["last_day"], _usd(one["total_nano"])) for one in answer]  # fmt: skip
+        asker.show(answer, ("id", "as", "provider", "from", "to", "USD"), rows, "nothing was imported")
+
+
+def _add_months(app: typer.Typer) -> None:
+    @app.command()
+    def periods(ctx: typer.Context) -> None:
+        """List months: closed, and open."""
+        asker = _asker(ctx)
+        answer = asker.ask(desk.PERIODS)
+        closed = [(one["period"], "closed", one["by"]) for one in answer["closed"]]
+        asker.show(
+            answer, ("month", "is", "by"), [*closed, *((one, "open", "") for one in answer["open"])], "no rows yet"
+        )
+
+    @app.command()
+    def close(ctx: typer.Context, period: Annotated[str, typer.Argument(help="As 2026-11.")]) -> None:
+        """Close a month: nothing is ever added to its books again."""
+        asker = _asker(ctx)
+        answer = asker.ask(desk.CLOSE, {"period": period})
+        asker.tell(answer, f"{period} is closed with {answer['rows']:,} rows; digest {answer['digest'][:16]}")
+
+    @app.command()
+    def export(ctx: typer.Context, period: Annotated[str, typer.Argument(help="As 2026-11.")]) -> None:
+        """A month for each cost centre, as CSV for a journal; it sums to the total, to the cent."""
+        asker = _asker(ctx)
+        answer = asker.ask(desk.JOURNAL, {"period": period})
+        asker.tell(answer["journal"], answer["csv"].rstrip())
+
+
+def _asker(ctx: typer.Context) -> Asker[LedgerDesk]:
+    found: Asker[LedgerDesk] = ctx.meta["ledger"]
+    return found

@@ -1,0 +1,82 @@
+"""The commands of governance as people type them, on a store of their own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from holdfast.cli.parser import app
+
+BUCKET = {"object": "bucket", "start_time": 1793491200, "end_time": 1793577600}
+
+
+def cost(value: float, line: str, project: str | None) -> dict[str, Any]:
+    amount = {"value": value, "currency": "usd"}
+    return {"object": "organization.costs.result", "amount": amount, "line_item": line, "project_id": project}
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    """A cost report of OpenAI's, of one day."""
+    results = [cost(12.5, "gpt-5-mini, input", "proj_a"), cost(2.25, "gpt-5, output", None)]
+    page = {"object": "page", "data": [{**BUCKET, "results": results}], "has_more": False, "next_page": None}
+    path = tmp_path / "costs.json"
+    path.write_text(json.dumps(page))
+    return path
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Types a command; answers its exit code and what it printed."""
+    monkeypatch.setenv("HOLDFAST_GOVERNANCE_URL", str(tmp_path / "store.db"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: object) -> tuple[int, str]:
+        found = CliRunner().invoke(app, [str(word) for word in words])
+        return found.exit_code, found.output
+
+    return run
+
+
+def test_the_first_half_hour(typed: Any, report: Path) -> None:
+    code, said = typed("plan", "init", "--report", report, "--workflow", "w", "--team", "t", "--task", "k")
+    assert code == 0, said
+    assert "14.75 USD at openai, 2026-11-01 to 2026-11-01" in " ".join(said.split())
+    assert "2.25 USD are of no key" in said
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    assert "proj_a gpt-5-mini 12.50 84" in lines
+    assert any(line.startswith("hfk_") for line in lines)
+    code, said = typed("keys", "list")
+    assert code == 0 and "w" in said and "hfk_" not in said
+
+
+def test_a_report_is_a_bill_unless_somebody_says_that_it_is_spend(typed: Any, report: Path) -> None:
+    code, said = typed("ledger", "import", report)
+    assert code == 0, said
+    assert "2 lines, 14.75 USD" in said
+    code, said = typed("ledger", "import", report)
+    assert code == 0 and "it was here already" in said
+    assert "nothing was spent" in typed("ledger", "spend", "--since", "2026-11-01", "--until", "2026-11-30")[1]
+    code, said = typed("ledger", "import", report, "--as", "spend")
+    assert code == 0, said
+    code, said = typed("ledger", "spend", "--by", "provider", "--since", "2026-11-01", "--until", "2026-11-30")
+    assert code == 0 and "14.75" in said
+    code, said = typed("ledger", "verify")
+    assert (code, "hold together" in said) == (0, True), said
+    code, said = typed("ledger", "export", "2026-11")
+    assert code == 0 and "14.75" in said
+
+
+def test_what_cannot_be_is_said_in_a_sentence(typed: Any, tmp_path: Path, report: Path) -> None:
+    code, said = typed("plan", "init", "--report", tmp_path / "nowhere.json")
+    assert code != 0 and "nowhere.json" in "".join(said.split())
+    code, said = typed("ledger", "import", report, "--as", "gift")
+    assert code != 0 and "bill or spend" in " ".join(said.split())
+    code, said = typed("ledger", "close", "2999-01")
+    assert code != 0 and "has not ended" in " ".join(said.split())
+    code, said = typed("keys", "create", "--workflow", "w")
+    assert code != 0 and "team" in said

@@ -1,0 +1,52 @@
+// Owns asking a route for what a page shows: loading, refused and answered each have a look.
+
+import { Button, type RequestError } from "holdfast-look";
+import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
+
+import { useConsole } from "../console.js";
+
+export interface Answer<T> {
+  data: T | null;
+  error: RequestError | null;
+  refresh: () => void;
+}
+
+/** What a route answers; "" asks nothing. With `json` it is a POST that changes nothing. */
+export function useAnswer<T>(path: string, json?: unknown): Answer<T> {
+  const operator = useConsole();
+  const [round, setRound] = useState(0);
+  const asked = `${path} ${JSON.stringify(json) ?? ""}`;
+  const [state, setState] = useState<{ asked: string; data: T | null; error: RequestError | null }>({ asked: "", data: null, error: null });
+  useEffect(() => {
+    let closed = false;
+    if (path) {
+      operator.request<T>(path, json === undefined ? "GET" : "POST", json).then(
+        (data) => !closed && setState({ asked, data, error: null }),
+        (error: RequestError) => !closed && setState({ asked, data: null, error }),
+      );
+    }
+    return () => {
+      closed = true;
+    };
+  }, [operator, asked, round]);
+  const fresh = state.asked === asked;
+  return { data: fresh ? state.data : null, error: fresh ? state.error : null, refresh: () => setRound((before) => before + 1) };
+}
+
+/** What an answer becomes; before it a place of the same kind, and the reason where there is none. */
+export function Answered<T>({ answer, children, rows = 4 }: { answer: Answer<T>; children: (data: T) => ComponentChildren; rows?: number }) {
+  if (answer.error) return <Failure error={answer.error} retry={answer.refresh} />;
+  if (answer.data === null) return <div class="loading" role="status" aria-label="Loading">{Array.from({ length: rows }, (_, at) => <span key={at} />)}</div>;
+  return <>{children(answer.data)}</>;
+}
+
+export function Failure({ error, retry }: { error: RequestError; retry: () => void }) {
+  return (
+    <div class="failure" role="alert">
+      <p><b>{error.message.replace(/\.?$/, ".")}</b>{error.fix ? ` ${error.fix}` : ""}</p>
+      {error.status === 403 && <p>Rights over money are granted by name: <code>holdfast token user:you --grant '*=read,spend'</code>; roles that people log in with have them (finops, operator, auditor).</p>}
+      <p><Button icon="again" label="try again" onClick={retry} /></p>
+    </div>
+  );
+}
