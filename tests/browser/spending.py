@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from holdfast.edge import auth
-from holdfast.gateway.port import Call, Caller, Opening, Served, Stranger
+from holdfast.gateway.port import Caller, ModelCall, Opening, Served, Stranger
 from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.app import Governance
 from holdfast.governance.keys.model import KeyRequest
-from holdfast.governance.ledger.imports.service import ImportOptions
+from holdfast.governance.ledger.imports.service import Importer, ImportOptions
 from holdfast.governance.ledger.model import Row
 from holdfast.governance.organisation.document import parse
 from holdfast.providers.billing.model import BilledAttempt
@@ -104,37 +104,46 @@ class Company:
         date = self.since + datetime.timedelta(days=number)
         start_ms = int(datetime.datetime.combine(date, datetime.time(), datetime.UTC).timestamp() * 1_000)
         busy = 1.0 if date.weekday() < 5 else 0.2
+        calls = []
         for workload in WORKLOADS:
             growth = 2.2 if workload[0] == "offers" and number >= (WEEKS - 1) * 7 else 1.0
             for call in range(round(workload[5] * busy * growth * self._random.uniform(0.8, 1.2))):
                 at_ms = start_ms + 7 * 3_600_000 + self._random.randrange(11 * 3_600_000)
-                await self._call(workload, number, call, at_ms)
+                calls.append(self._call(workload, number, call, at_ms))
+        await asyncio.gather(*calls)  # one commit has many of them
 
     async def _call(self, workload: Sequence[Any], day: int, call: int, at_ms: int) -> None:
         workflow, team, task, provider, model, _, reads, writes, usage = workload
         self._number += 1
+        mine = self._number
         session = f"{workflow}-{day}-{call // 3}" if usage == "seated" else ""
         labels = {"workflow": workflow, "team": team, "task": task, "usage": usage, "user": f"person{call % 7}"}
         caller = Caller(self.keys[workflow], labels=tuple(sorted(labels.items())))
-        asked = Call(f"c{self._number}", caller, "classes", model, at_ms, input_bytes=reads * 4, session=session,
+        asked = ModelCall(f"c{mine}", caller, "classes", model, at_ms, input_bytes=reads * 4, session=session,
                      run=f"r{call % 3 + 1}" if session else "", attempt=1 if session else 0)  # fmt: skip
-        tries = 2 if self._number % 31 == 0 else 1
+        tries = 2 if mine % 31 == 0 else 1
+        attempts = []
         for number in range(1, tries + 1):
             opening = Opening(
-                f"a{self._number}.{number}", asked, number, f"{provider}-eu", provider, model, at_ms + number * 900
+                f"a{mine}.{number}", asked, number, f"{provider}-eu", provider, model, at_ms + number * 900
             )
+            attempts.append((opening, self._served(mine, opening, number < tries, reads, writes)))
+        for (
+            opening,
+            served,
+        ) in attempts:  # nothing is drawn after the first wait: whoever is served first changes nothing
             await self.governance.ledger.open(opening)
-            await self.governance.ledger.settle(self._served(opening, number < tries, reads, writes))
+            await self.governance.ledger.settle(served)
 
-    def _served(self, opening: Opening, fails: bool, reads: int, writes: int) -> Served:
+    def _served(self, mine: int, opening: Opening, fails: bool, reads: int, writes: int) -> Served:
         end_ms = opening.at_ms + self._random.randrange(1_200, 9_000)
         if fails:
             return Served(opening.id, "failed", reason="http 529", at_ms=end_ms)
         reads, writes = (max(1, round(each * self._random.uniform(0.6, 1.4))) for each in (reads, writes))
-        if self._number % 47 == 0:
+        if mine % 47 == 0:
             seen = BilledAttempt(model=opening.model, counts={"input": reads, "output": writes // 3}, reported=False)
             return Served(opening.id, "cut", estimated=seen, reason="client.left", at_ms=end_ms, first_ms=700)
-        cached = reads * 2 // 3 if opening.call.caller.label("workflow") == "answer-mail" and self._number % 3 else 0
+        cached = reads * 2 // 3 if opening.call.caller.label("workflow") == "answer-mail" and mine % 3 else 0
         counts = {"input": reads - cached, "cache_read": cached, "output": writes}
         if opening.model.startswith("gpt-5"):
             counts["reasoning"] = writes // 2
@@ -167,7 +176,7 @@ class Company:
         """A month's bill of one provider: a day is missing, and it has spend that never passed."""
         last = self.today - datetime.timedelta(days=1)
         since = last - datetime.timedelta(days=27)
-        found = await self.governance.reader.spend(
+        found = await self.governance.desk.reader.spend(
             "default", since.isoformat(), last.isoformat(), ("model", "day"), filters={"provider": ("anthropic",)}
         )
         buckets: dict[str, list[dict[str, Any]]] = {}
@@ -184,7 +193,7 @@ class Company:
             for day, results in sorted(buckets.items())
         ]  # fmt: skip
         report = json.dumps({"data": data, "has_more": False, "next_page": None}).encode()
-        await self.governance.importer.import_file(
+        await Importer(self.governance.ledger).import_file(
             io.BytesIO(report), ImportOptions(name="cost_report.json", by="user:fin")
         )
 

@@ -90,7 +90,7 @@ class Gateway:
 
     # --- ASGI
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """CallerAnswer one request."""
+        """Answer one request."""
         if scope["type"] == "websocket":
             await refuse_websocket(scope, receive, send)
             return

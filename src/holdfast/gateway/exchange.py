@@ -64,7 +64,7 @@ class UpstreamExchange:
         self._left = self._left or why
         if self._drains and not cut:
             if self._scope is not None and self._scope.when() is None:
-                self._end_scope(limits.DRAIN_S)
+                self._end_scope(limits.UPSTREAM_DRAIN_S)
         elif self._response is not None:
             self._response.close()
         else:
@@ -75,7 +75,7 @@ class UpstreamExchange:
             self._scope.reschedule(asyncio.get_running_loop().time() + after_s)
 
     async def run(self) -> None:
-        """CallerAnswer the call.
+        """Answer the call.
 
         Raises:
             Refused, Unavailable: why it is not answered; nothing of an answer was given then.
@@ -241,7 +241,7 @@ class UpstreamExchange:
     async def _run(self, relay: Relay) -> None:
         while True:
             try:
-                async with asyncio.timeout(limits.DRAIN_S if self._left else None) as self._scope:
+                async with asyncio.timeout(limits.UPSTREAM_DRAIN_S if self._left else None) as self._scope:
                     return await relay.run(self._scope)
             except TimeoutError:
                 if not (self._scope is not None and self._scope.expired()):

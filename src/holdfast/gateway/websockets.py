@@ -14,7 +14,7 @@ _POLICY: Final = 1008
 
 
 async def refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """CallerAnswer the handshake with why, where the server can; else with a refusal that says nothing."""
+    """Answer the handshake with why, where the server can; else with a refusal that says nothing."""
     path = scope["path"]
     error = Refused("call.unmetered", f"{path:.200} ({unmetered(path) or 'a WebSocket'}) is not metered yet")
     if "websocket.http.response" in scope.get("extensions", {}):

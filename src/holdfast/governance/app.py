@@ -24,6 +24,7 @@ from holdfast.governance.ledger.desk import ACTIONS, LedgerDesk
 from holdfast.governance.ledger.desk import ROOT as LEDGER
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
+from holdfast.governance.ledger.used import UsedModels
 from holdfast.governance.organisation import routes as organisation_routes
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.pricing import routes as price_routes
@@ -72,7 +73,7 @@ class Governance:
         self.keys = GatewayKeys(
             self.store, self.organisation, clock.wall_ms, self.changes, operator_tenant=operator_tenant
         )
-        self.prices = Prices(self.store, clock.wall_ms)
+        self.prices = Prices(self.store, clock.wall_ms, used=UsedModels(self.store))
         sole = not url.startswith("postgres")
         self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole)
         importer = Importer(self.ledger)

@@ -16,21 +16,21 @@ export interface Answer<T> {
 export function useAnswer<T>(path: string, json?: unknown): Answer<T> {
   const operator = useConsole();
   const [round, setRound] = useState(0);
-  const asked = `${path} ${JSON.stringify(json) ?? ""}`;
-  const [state, setState] = useState<{ asked: string; data: T | null; error: RequestError | null }>({ asked: "", data: null, error: null });
+  const request = `${path} ${JSON.stringify(json) ?? ""}`;
+  const [state, setState] = useState<{ request: string; data: T | null; error: RequestError | null }>({ request: "", data: null, error: null });
   useEffect(() => {
     let closed = false;
     if (path) {
       operator.request<T>(path, json === undefined ? "GET" : "POST", json).then(
-        (data) => !closed && setState({ asked, data, error: null }),
-        (error: RequestError) => !closed && setState({ asked, data: null, error }),
+        (data) => !closed && setState({ request, data, error: null }),
+        (error: RequestError) => !closed && setState({ request, data: null, error }),
       );
     }
     return () => {
       closed = true;
     };
-  }, [operator, asked, round]);
-  const fresh = state.asked === asked;
+  }, [operator, request, round]);
+  const fresh = state.request === request;
   return { data: fresh ? state.data : null, error: fresh ? state.error : null, refresh: () => setRound((before) => before + 1) };
 }
 

@@ -6,7 +6,7 @@ import { signedUsd } from "./figures.js";
 
 /** How much of the largest something is. */
 export const ShareBar = ({ part, whole, unknown = false }: { part: number; whole: number; unknown?: boolean }) => (
-  <span class={unknown ? "share hatched" : "share"} aria-hidden="true"><i style={{ width: `${whole > 0 ? Math.min(100, Math.max(0.5, (100 * part) / whole)) : 0}%` }} /></span>
+  <span class={unknown ? "share hatched" : "share"} aria-hidden="true"><i style={{ width: `${whole > 0 ? part > 0 ? Math.min(100, Math.max(1, (100 * part) / whole)) : 0 : 0}%` }} /></span>
 );
 
 export interface ChangeStep { name: string; nano: number; why: ComponentChildren }

@@ -21,7 +21,7 @@ export function BillPage({ query }: { query: URLSearchParams }) {
   if (!wanted.has("period")) wanted.set("period", "28d");
   const command = ({ since, until }: Period) => ["holdfast ledger reconcile", query.get("provider") ? `--provider ${quoted(query.get("provider")!)}` : "", `--since ${since}`, `--until ${until}`, query.get("zone") ? `--zone ${quoted(query.get("zone")!)}` : ""].filter(Boolean).join(" ");
   return (
-    <MoneyFrame page="bill" title="Ledger beside the bill" query={wanted} command={command} question="Which share of the provider's bill is explained, and what is the rest?">
+    <MoneyFrame page="bill" title="Ledger beside the bill" query={wanted} command={command} lastDay={-1} question="Which share of the provider's bill is explained, and what is the rest?">
       {(period) => <Providers period={period} query={wanted} />}
     </MoneyFrame>
   );
@@ -67,7 +67,7 @@ function Comparison({ found: { reconciliation: found, explained_ppm, by_day, mea
   return (
     <>
       <section class="attention" aria-label="What needs somebody">{found.findings.length ? <ul>{found.findings.map((finding) => (
-        <li key={`${finding.cause} ${finding.what}`}><Money nano={finding.amount_nano} /> <b>{finding.cause.replaceAll("_", " ")}</b>: {finding.what}{finding.certain ? "" : " (the likeliest of several causes)"}. {finding.fix} {finding.where[0] && <a href={rowsOf(finding.where[0][0], finding.where[0][1])}>its rows{finding.cells > 1 ? ` (the first of ${finding.cells} places)` : ""}</a>}</li>
+        <li key={`${finding.cause} ${finding.what}`}><Money nano={finding.amount_nano} /> <b>{finding.cause.replaceAll("_", " ")}</b>: {finding.what.replace(/\.$/, "")}{finding.certain ? "" : " (the likeliest of several causes)"}. {finding.fix} {finding.where[0] && <a href={rowsOf(finding.where[0][0], finding.where[0][1])}>its rows{finding.cells > 1 ? ` (the first of ${finding.cells} places)` : ""}</a>}</li>
       ))}</ul> : <p>Every line of the bill is in the ledger.</p>}</section>
       <Settlements found={found} question={question} refresh={refresh} />
       <dl class="figures" aria-label="Totals">

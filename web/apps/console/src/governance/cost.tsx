@@ -10,14 +10,15 @@ import { type LedgerRow, routeOf } from "./api.js";
 import { Answered, useAnswer } from "./answer.js";
 import { type CostCall, type CostRun, costTree } from "./cost-tree.js";
 import { exactUsd, Money, percent, short, usd } from "./figures.js";
-import { MoneyFrame, moneyAddress, quoted } from "./frame.js";
+import { MoneyFrame, moneyAddress, requestCommand } from "./frame.js";
 import { inputOf, outputOf, sessionAddress, timeIn } from "./rows.js";
 import { type Column, DataTable } from "./table.js";
 
 export function CostPage({ id, query }: { id: string; query: URLSearchParams }) {
-  const answer = useAnswer<{ rows: LedgerRow[]; more: boolean }>(routeOf(`ledger/sessions/${encodeURIComponent(id)}`));
+  const route = routeOf(`ledger/sessions/${encodeURIComponent(id)}`);
+  const answer = useAnswer<{ rows: LedgerRow[]; more: boolean }>(route);
   return (
-    <MoneyFrame page="cost" title="What one session cost" query={query} periods={false} command={() => `holdfast ledger show --where ${quoted(`session:${id}`)}`} question="Who asked whom, what was tried again, and where did it wait?">
+    <MoneyFrame page="cost" title="What one session cost" query={query} periods={false} command={() => requestCommand(route)} question="Who asked whom, what was tried again, and where did it wait?">
       {(_, { time_zone }) => <Answered answer={answer}>{({ rows, more }) => <CostOf id={id} rows={rows} more={more} zone={time_zone} />}</Answered>}
     </MoneyFrame>
   );

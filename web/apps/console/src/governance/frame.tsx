@@ -7,7 +7,7 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../console.js";
 import { type OrganisationDay, routeOf } from "./api.js";
 import { Answered, useAnswer } from "./answer.js";
-import { PERIODS, type Period, periodOf, spanWords } from "./period.js";
+import { dayAfter, PERIODS, type Period, periodOf, spanWords } from "./period.js";
 
 export const GOVERNANCE_PAGES = [["spend", "Spend"], ["bill", "Bill"], ["waste", "Waste"], ["callers", "Unknown callers"], ["keys", "Keys"], ["prices", "Prices"]] as const;
 
@@ -26,20 +26,22 @@ export function filterWords(where: string): [name: string, value: string] {
 }
 
 /** What every page has above what it shows. `children` gets today and the period once they are known. */
-export function MoneyFrame({ page, title, query, command, periods = true, question, children }: {
+export function MoneyFrame({ page, title, query, command, periods = true, lastDay = 0, question, children }: {
   page: string;
   title: string;
   query: URLSearchParams;
   command: (period: Period) => string;
   /** Whether the page is about some days. */
   periods?: boolean;
+  /** The last day of periods that end now, in days from today: what is known of a day later ends before it. */
+  lastDay?: number;
   /** What somebody opens it for. */
   question: string;
   children: (period: Period, organisation: OrganisationDay) => ComponentChildren;
 }) {
   const organisation = useAnswer<OrganisationDay>(routeOf("organisation"));
   const today = organisation.data?.day;
-  const period = today === undefined ? null : periodOf(query.get("period") ?? "7d", today);
+  const period = today === undefined ? null : periodOf(query.get("period") ?? "7d", dayAfter(today, lastDay));
   return (
     <section class="money-page">
       <nav class="panes rooms" aria-label="Pages on money">{GOVERNANCE_PAGES.map(([name, words]) => (
@@ -66,8 +68,8 @@ function keptBy(name: string, query: URLSearchParams): [string, string][] {
 
 function PeriodChoice({ page, query, period }: { page: string; query: URLSearchParams; period: Period }) {
   const change = (name: string) => {
-    const kept = [...query].filter(([key]) => key !== "period" && key !== "cursor");
-    location.hash = moneyAddress(page, [...kept, ["period", name]], location.hash.split("?")[0]!.split("/")[2] ?? "");
+    const rest = [...query].filter(([key]) => key !== "period" && key !== "cursor");
+    location.hash = moneyAddress(page, [...rest, ["period", name]], location.hash.split("?")[0]!.split("/")[2] ?? "");
   };
   const custom = !PERIODS.some(([name]) => name === period.name);
   const edge = (label: string, value: string, chosen: (day: string) => string) => (
@@ -106,6 +108,9 @@ export function CopyCommand({ command }: { command: string }) {
   );
   return <Button icon="copy" label="copy as command" kind="quiet" class="command" title={command} data-command={command} onClick={() => void copy()} />;
 }
+
+/** The command for what only a route answers. The token stays out of it. */
+export const requestCommand = (route: string): string => `curl -H "authorization: Bearer $HOLDFAST_TOKEN" ${quoted(`${location.origin}/v1/${route}`)}`;
 
 /** Quoted for a shell, where that is needed. */
 export const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);

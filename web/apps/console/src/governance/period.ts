@@ -21,7 +21,7 @@ export const daysFrom = (since: string, until: string): string[] =>
   Array.from({ length: Math.round((msOf(until) - msOf(since)) / DAY_MS) + 1 }, (_, at) => dayAfter(since, at));
 export const secondsOf = (day: string): number => msOf(day) / 1_000;
 
-/** The period that an address names: one of `PERIODS`, or `FIRST/LAST` day. */
+/** The period that an address names: one of `PERIODS` up to a day, or `FIRST/LAST` day. */
 export function periodOf(name: string, today: string): Period {
   const [first = "", last = ""] = name.split("/");
   if (DAY.test(first) && DAY.test(last) && first <= last && !Number.isNaN(msOf(first) + msOf(last))) return between(name, first, last);

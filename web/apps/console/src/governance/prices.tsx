@@ -41,7 +41,7 @@ function Changes({ zone }: { zone: string }) {
         const waiting = changes.filter(({ id, state }) => state === "proposed" || deciding.has(id));
         return (
           <>
-            <section class="proposals" aria-label="What needs somebody">{waiting.length ? waiting.map((change) => <Proposal key={change.id} change={change} answer={answer} zone={zone} keep={(id, kept) => setDeciding((before) => new Set(kept ? [...before, id] : [...before].filter((other) => other !== id)))} />) : <p class="calm">No change waits. What the catalogue says holds until somebody proposes another price: <code>holdfast prices propose</code></p>}</section>
+            <section class="proposals" aria-label="What needs somebody">{waiting.length ? waiting.map((change) => <Proposal key={change.id} change={change} answer={answer} zone={zone} keep={(id, keeps) => setDeciding((before) => new Set(keeps ? [...before, id] : [...before].filter((other) => other !== id)))} />) : <p class="calm">No change waits. What the catalogue says holds until somebody proposes another price: <code>holdfast prices propose</code></p>}</section>
             <DataTable label="Decided" columns={columns} rows={changes.filter(({ state }) => state !== "proposed")} file="price-changes" keyOf={({ id }) => id} empty="Nobody has decided anything yet." />
           </>
         );
@@ -60,7 +60,7 @@ function titleOf({ kind, document }: PriceChange): string {
   return `${KINDS[kind] ?? kind}${what ? ` for ${what}` : ""}`;
 }
 
-function Proposal({ change, answer, zone, keep }: { change: PriceChange; answer: Answer<PriceChange[]>; zone: string; keep: (id: string, kept: boolean) => void }) {
+function Proposal({ change, answer, zone, keep }: { change: PriceChange; answer: Answer<PriceChange[]>; zone: string; keep: (id: string, keeps: boolean) => void }) {
   const operator = useConsole();
   const diff = useAnswer<PriceDiff>(change.state === "proposed" ? routeOf(`prices/changes/${encodeURIComponent(change.id)}/diff`) : "");
   const [action, setAction] = useState<"" | "approve" | "reject">("");
@@ -102,7 +102,7 @@ function DiffView({ diff, file }: { diff: PriceDiff; file: string }) {
   ];
   return (
     <>
-      <dl class="figures"><div class="first"><dt>effect on the last 30 days of use</dt><dd>{diff.effects.length ? <Money nano={diff.after_nano - diff.before_nano} signed basis="estimated" /> : <span>none: nothing of it was used</span>}{diff.unknown > 0 && <> <Unknown why="there is no price before or after">{diff.unknown} unknown</Unknown></>}</dd></div><div><dt>prices that change</dt><dd>{diff.count.toLocaleString()} <small>of {diff.models.toLocaleString()} models</small></dd></div></dl>
+      <dl class="figures"><div class="first"><dt>effect on the last 30 days of use</dt><dd>{diff.effects.length ? <Money nano={diff.after_nano - diff.before_nano} signed basis="estimated" /> : <small>none: nothing that it changes was used</small>}{diff.unknown > 0 && <> <Unknown why="there is no price before or after">{diff.unknown} unknown</Unknown></>}</dd></div><div><dt>prices that change</dt><dd>{diff.count.toLocaleString()} <small>of {diff.models === 1 ? "one model" : `${diff.models.toLocaleString()} models`}</small></dd></div></dl>
       <DataTable label="Prices, USD for a million tokens where it is not said otherwise" columns={lines} rows={diff.lines} file={`${file}-prices`} keyOf={({ provider, model, tier, name }) => `${provider} ${model} ${tier} ${name}`} empty="No price changes." />
       {diff.effects.length > 0 && <DataTable label="What was used, at either prices" columns={effects} rows={diff.effects} file={`${file}-effect`} keyOf={({ upstream, model }) => `${upstream} ${model}`} empty="" />}
     </>

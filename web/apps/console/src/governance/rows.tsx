@@ -8,7 +8,7 @@ import { addressOf } from "../route.js";
 import { type LedgerRow, routeOf, type RowPage } from "./api.js";
 import { Answered, Failure, useAnswer } from "./answer.js";
 import { exactUsd, Money, short, Unknown, usd } from "./figures.js";
-import { filtersOf, MoneyFrame, moneyAddress, quoted } from "./frame.js";
+import { filtersOf, MoneyFrame, moneyAddress, requestCommand } from "./frame.js";
 import type { Period } from "./period.js";
 import { type Column, DataTable } from "./table.js";
 
@@ -30,7 +30,7 @@ export const timeIn = (zone: string) => (ms: number): string => new Date(ms).toL
 
 export function RowsPage({ query }: { query: URLSearchParams }) {
   const filters = filtersOf(query);
-  const command = ({ since, until }: Period) => ["holdfast ledger show", `--since ${since}`, `--until ${until}`, ...filters.map(([, where]) => `--where ${quoted(where)}`)].join(" ");
+  const command = ({ since, until }: Period) => requestCommand(routeOf("ledger/rows", [["since", since], ["until", until], ...filters, ["format", "csv"]]));
   return (
     <MoneyFrame page="rows" title="Rows" query={query} command={command} question="Which attempts is the figure made of?">
       {(period, { time_zone }) => <RowList key={`${period.name} ${filters.join()}`} period={period} filters={filters} zone={time_zone} />}
@@ -60,10 +60,10 @@ function RowList({ period, filters, zone }: { period: Period; filters: [string, 
     { name: "billed_usd", label: "billed", kind: "number", value: ({ billed_nano }) => (billed_nano === null ? null : exactUsd(billed_nano)), order: ({ billed_nano }) => billed_nano ?? -1, cell: (row) => <Money nano={row.billed_nano} basis={row.basis} href={moneyAddress("row", [], row.id)} /> },
     { name: "basis", label: "basis", value: ({ basis }) => basis, hidden: true }, { name: "id", label: "row", value: ({ id }) => id, hidden: true },
   ];
-  const known = rows.filter(({ billed_nano }) => billed_nano !== null);
+  const priced = rows.filter(({ billed_nano }) => billed_nano !== null);
   return (
     <>
-      <p class="sum">{page.data && !page.data.next ? <>All {rows.length.toLocaleString()} rows; they sum to <b data-sum={exactUsd(known.reduce((sum, { billed_nano }) => sum + billed_nano!, 0))}>{usd(known.reduce((sum, { billed_nano }) => sum + billed_nano!, 0))}</b>{known.length < rows.length ? ` without ${rows.length - known.length} that have no price` : ""}.</> : `The newest ${rows.length.toLocaleString()} rows.`}
+      <p class="sum">{page.data && !page.data.next ? <>All {rows.length.toLocaleString()} rows; they sum to <b data-sum={exactUsd(priced.reduce((sum, { billed_nano }) => sum + billed_nano!, 0))}>{usd(priced.reduce((sum, { billed_nano }) => sum + billed_nano!, 0))}</b>{priced.length < rows.length ? ` without ${rows.length - priced.length} that have no price` : ""}.</> : `The newest ${rows.length.toLocaleString()} rows.`}
         <Button icon="down" label="all rows as CSV" kind="quiet" onClick={() => void operator.perform(() => operator.download(routeOf("ledger/rows", [...span, ["format", "csv"]]), `rows-${period.since}-${period.until}.csv`), "The rows are saved, with every field.")} />
       </p>
       {rows.length || page.data ? <DataTable label="Rows" columns={columns} rows={rows} file={`rows-${period.since}-${period.until}`} keyOf={({ id }) => id} empty="No row fits." /> : null}
@@ -74,9 +74,10 @@ function RowList({ period, filters, zone }: { period: Period; filters: [string, 
 
 /** One row: whose, what, its tokens by class with what each cost, what the provider said, and what replaced it. */
 export function RowPageOf({ id, query }: { id: string; query: URLSearchParams }) {
-  const answer = useAnswer<{ rows: LedgerRow[] }>(routeOf(`ledger/row/${id.split("/").map(encodeURIComponent).join("/")}`));
+  const route = routeOf(`ledger/row/${id.split("/").map(encodeURIComponent).join("/")}`);
+  const answer = useAnswer<{ rows: LedgerRow[] }>(route);
   return (
-    <MoneyFrame page="row" title="One row" query={query} periods={false} command={() => `holdfast ledger show --row ${quoted(id)}`} question="What was this attempt, and what did each token of it cost?">
+    <MoneyFrame page="row" title="One row" query={query} periods={false} command={() => requestCommand(route)} question="What was this attempt, and what did each token of it cost?">
       {(_, { time_zone }) => <Answered answer={answer}>{({ rows }) => <>{rows.length > 1 && <p class="filters">Corrected {rows.length - 1 === 1 ? "once" : `${rows.length - 1} times`}: the last one counts, the others stay.</p>}{[...rows].reverse().map((row, at) => <RowDetail key={row.id} row={row} replaced={at > 0} zone={time_zone} />)}</>}</Answered>}
     </MoneyFrame>
   );

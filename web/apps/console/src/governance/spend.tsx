@@ -9,7 +9,7 @@ import { type Answer, Answered, useAnswer } from "./answer.js";
 import { Attention } from "./attention.js";
 import { ShareBar, Waterfall } from "./bars.js";
 import { exactUsd, Money, percent, short, signedUsd, usd } from "./figures.js";
-import { filtersOf, MoneyFrame, moneyAddress, quoted } from "./frame.js";
+import { filtersOf, MoneyFrame, moneyAddress, requestCommand } from "./frame.js";
 import { daysFrom, type Period, shortDay, spanWords } from "./period.js";
 import { type Column, DataTable } from "./table.js";
 import { hueColour, type Line, TimeChart, tokenColour } from "./time-chart.js";
@@ -26,7 +26,7 @@ const LINES = 5;
 export function SpendPage({ query }: { query: URLSearchParams }) {
   const by = DIMENSIONS.find(([name]) => name === query.get("by"))?.[0] ?? "team";
   const filters = filtersOf(query);
-  const command = ({ since, until }: Period) => ["holdfast ledger spend", `--since ${since}`, `--until ${until}`, `--by ${by}`, ...filters.map(([, where]) => `--where ${quoted(where)}`)].join(" ");
+  const command = ({ since, until }: Period) => (filters.length ? requestCommand(routeOf("ledger/spend", [["since", since], ["until", until], ["by", by], ...filters, ["format", "csv"]])) : `holdfast ledger spend --since ${since} --until ${until} --by ${by}`);
   return (
     <MoneyFrame page="spend" title="Spend" query={query} command={command} question="What is spent, by whom, and what changed?">
       {(period, organisation) => <SpendOf key={`${period.name} ${by} ${filters.join()}`} period={period} by={by} query={query} currency={organisation.currency} />}

@@ -79,6 +79,7 @@ function drawNames({ ctx, data, bbox, valToPos }: uPlot, lines: readonly Line[])
   }).sort((one, other) => one.y - other.y);
   ctx.save();
   ctx.font = `${12 * ratio}px ${styleOf("--body")}`;
+  ctx.textAlign = "left"; // the axes leave theirs behind
   ctx.textBaseline = "middle";
   let free = bbox.top;
   const need = LABEL_PX * ratio;

@@ -67,7 +67,7 @@ function KindOf({ item, period }: { item: WasteItem; period: Period }) {
   const name = KINDS[item.kind]?.[0] ?? item.kind;
   return (
     <section class="kind" id={`waste-${item.kind}`}>
-      {item.amount_nano === null ? <div class="data"><header><h2>{name}</h2></header><p class="hatched block"><b>unknown</b>: {item.why || "there is nothing to tell it from"}</p></div> : (
+      {item.amount_nano === 0 && !item.sessions.length ? <div class="data"><header><h2>{name}</h2></header><p class="calm">No session shows it.</p></div> : item.amount_nano === null ? <div class="data"><header><h2>{name}</h2></header><p class="hatched block"><b>unknown</b>: {item.why || "there is nothing to tell it from"}</p></div> : (
         <DataTable label={`Sessions that show ${name}`} columns={sessionColumns(period)} rows={item.sessions} file={`waste-${item.kind}-${period.since}-${period.until}`} keyOf={({ session }) => session || "(none)"} empty="No session shows it." />
       )}
       {Object.keys(item.parts).length > 1 && <p class="hint">{Object.entries(item.parts).map(([part, nano]) => `${part.replaceAll("_", " ")} ${usd(nano)}`).join(" · ")}</p>}
