@@ -46,6 +46,9 @@ class GovernanceClock(Protocol):
     def monotonic(self) -> float:
         """Seconds that never run backwards."""
 
+    def elapsed(self) -> float:
+        """The same, by which an upstream rests after it failed."""
+
 
 class Governance:
     """All domains of one process, and the gateway that they meter.
@@ -81,7 +84,7 @@ class Governance:
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer)
         self.gateway = Gateway(
-            gateway, self.keys, self.ledger, now_ms=clock.wall_ms, monotonic=clock.monotonic, sessions=sessions
+            gateway, self.keys, self.ledger, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions
         )
         self._running = AsyncExitStack()
 
