@@ -80,30 +80,7 @@ def reconcile(
                 facts={"zone": zone.zone, "said": context.zone},
             )
         )
-    if names.matched:
-        pairs_of_names = ", ".join(f"{theirs} = {ours}" for theirs, ours in names.matched[:5])
-        found.append(
-            BillFinding(
-                cause="alias",
-                amount_nano=0,
-                net_nano=0,
-                what=f"{pairs_of_names}: taken for one model each.",
-                fix="Nothing if it is so; else `--alias REPORT=LEDGER`.",
-                facts={"names": names.matched},
-            )
-        )
-    if keys.inferred:
-        joins = ", ".join(f"{theirs} = {ours}" for theirs, ours in keys.inferred[:5])
-        found.append(
-            BillFinding(
-                cause="alias",
-                amount_nano=0,
-                net_nano=0,
-                what=f"{joins}: taken for one account each, since there is no other or the amounts agree.",
-                fix="Say it with `--key REPORT=UPSTREAM`.",
-                facts={"keys": keys.inferred},
-            )
-        )
+    found += _taken_for_one(names, keys)
     cells = grid.ordered()
     found += _name(grid, cells)
     extras = beside_usage(bill, context)
@@ -111,6 +88,28 @@ def reconcile(
     found += _unassigned(cells)
     for_verdict = [*(cell.cell() for cell in cells), *extras.cells]
     return _conclude(grid, keys, context, for_verdict, found, bill, tuple(settlements(cells)))
+
+
+def _taken_for_one(names: BillNames, keys: AccountNames) -> list[BillFinding]:
+    """What nobody declared and was joined all the same: to be confirmed. None of it is a difference."""
+    found = []
+    for pairs_found, noun, why, option in (
+        (names.matched, "model", "", "--alias REPORT=LEDGER"),
+        (keys.inferred, "account", ", since there is no other or the amounts agree", "--key REPORT=UPSTREAM"),
+    ):
+        if pairs_found:
+            joins = ", ".join(f"{theirs} = {ours}" for theirs, ours in pairs_found[:5])
+            found.append(
+                BillFinding(
+                    cause="alias",
+                    amount_nano=0,
+                    net_nano=0,
+                    what=f"{joins}: taken for one {noun} each{why}.",
+                    fix=f"Nothing if it is so; say it with `{option}`.",
+                    facts={"names" if noun == "model" else "keys": pairs_found},
+                )
+            )
+    return found
 
 
 def _name(grid: Grid, cells: Sequence[OpenCell]) -> list[BillFinding]:
