@@ -1,4 +1,4 @@
-"""Finds out at which hour a report's days begin, when it is not the hour that was said."""
+"""Finds out at which hour a report's days begin, when it is not the hour that was declared."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ZoneFound:
 
     Attributes:
         zone: its name.
-        before, after: what differs by day in the zone that was said and in this one, nano-USD, each (model, key) at its
+        before, after: what differs by day in the zone that was declared and in this one, nano-USD, each (model, key) at its
             own usual ratio of bill to ledger.
         days: how many days agree better.
     """
@@ -66,22 +66,22 @@ def find_zone(
         if at in bill:
             quarters[at][slot.at_ms] += slot.amount_nano
     slack = 3 * rounded_to(line.amount_nano or 0 for line in usage)
-    said = _gaps(bill, quarters, context.zone, context, slack)
-    before = sum(said.gaps.values())
+    declared = _gaps(bill, quarters, context.zone, context, slack)
+    before = sum(declared.gaps.values())
     if whole <= 0 or before * 1_000_000 < whole * WORTH_PPM:
         return None
     best = context.zone
-    found = said
+    found = declared
     for name in (*OFFSETS, "UTC", *ZONES):
         there = _gaps(bill, quarters, name, context, slack)
         if (there.agree, -sum(there.gaps.values())) > (found.agree, -sum(found.gaps.values())):
             best, found = name, there
     after = sum(found.gaps.values())
-    differing = sum(1 for gap in said.gaps.values() if gap)
-    better = sum(found.gaps.get(day, 0) < gap for day, gap in said.gaps.items() if gap)
+    differing = sum(1 for gap in declared.gaps.values() if gap)
+    better = sum(found.gaps.get(day, 0) < gap for day, gap in declared.gaps.items() if gap)
     halved = after <= before * _BETTER and better >= max(2, differing * _DAYS)
     agreed = (
-        found.agree >= found.cells * _AGREE and found.agree - said.agree >= found.cells * _MORE and found.cells > 10
+        found.agree >= found.cells * _AGREE and found.agree - declared.agree >= found.cells * _MORE and found.cells > 10
     )
     return ZoneFound(best, before, after, better) if best != context.zone and (halved or agreed) else None
 
