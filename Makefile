@@ -13,10 +13,10 @@ HOST   ?= 127.0.0.1
 # Tests at a time: most of what a test does is wait, so more than there are cores.
 WORKERS ?= 3
 
-.PHONY: help setup demo test lint unit core web dist prove mutants bench lock clean
+.PHONY: help setup demo demo-enterprise test lint unit core web dist prove mutants bench lock clean
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
@@ -36,6 +36,9 @@ setup: $(VENV)/.run web/node_modules/.built  ## the package, its pages and what 
 
 demo: $(VENV)/.run web/node_modules/.built  ## server, two agents and a chat page; HOST=0.0.0.0 lets other devices in
 	$(BIN)/holdfast demo --host $(HOST) --port $(PORT)
+
+demo-enterprise: $(VENV)/.run web/node_modules/.built  ## ninety simulated days of a company, its console and pages
+	$(BIN)/holdfast demo-enterprise --host $(HOST) --port $(PORT)
 
 test: lint unit web  ## everything that must hold before a change lands, in minutes
 

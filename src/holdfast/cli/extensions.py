@@ -23,6 +23,7 @@ from holdfast.errors import HoldfastError
 SHIPPED: Final = {
     "demo": "holdfast.demo.extension:Demo",
     "governance": "holdfast.governance.extension:GovernanceExtension",
+    "company": "holdfast.company.extension:CompanyDemo",
 }
 """Extensions that travel with the package: name to ``module:class``. Others are entry points of their distributions."""
 

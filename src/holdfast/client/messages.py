@@ -23,13 +23,15 @@ class Error(msgspec.Struct, tag_field="op", tag="error"):
 
 
 class Welcome(msgspec.Struct, tag_field="op", tag="welcome"):
-    """Authenticated. ``expires_ms`` is when the token ends, Unix ms."""
+    """Authenticated. ``expires_ms`` is when the token ends, Unix ms. ``simulated``: the server's time, ISO 8601, where it and
+    all that happened by it is made up."""
 
     principal: str = ""
     tenant: str = ""
     expires_ms: int | None = None
     connection: str = ""
     limits: dict[str, Any] = {}
+    simulated: str | None = None
 
 
 class SnapshotMessage(msgspec.Struct, tag_field="op", tag="snapshot"):

@@ -222,7 +222,7 @@ class ServerConnection:
             self._timer.cancel()
             self._timer = None
         if self.principal.expires_ms is not None:
-            left_s = (self.principal.expires_ms - self.hub.clock.wall_ms()) / 1_000
+            left_s = (self.principal.expires_ms - self.hub.clock.token_ms()) / 1_000
             if left_s <= 0:
                 self.close(4410, "token expired")
             else:

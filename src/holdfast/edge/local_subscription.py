@@ -152,7 +152,7 @@ class LocalSubscription:
     def _watch_expiry(self) -> None:
         if self.principal.expires_ms is None:
             return
-        left_s = (self.principal.expires_ms - self.hub.clock.wall_ms()) / 1_000
+        left_s = (self.principal.expires_ms - self.hub.clock.token_ms()) / 1_000
         if left_s <= 0:
             self.close(4410, "token expired")
         else:

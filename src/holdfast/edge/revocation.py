@@ -24,7 +24,7 @@ class Revocations:
 
     async def load(self) -> None:
         """Read them from the engine, before the first connection is admitted; forget tokens that have expired since."""
-        now = self._hub.clock.wall_ms() / 1_000
+        now = self._hub.clock.token_ms() / 1_000
         for name, data in (await self._hub.engine.facts(_PREFIX)).items():
             tenant, kind, what = name.removeprefix(_PREFIX).split("/", 2)
             until_s = float(data)
@@ -64,7 +64,7 @@ class Revocations:
         needs ``admin`` on all sessions."""
         if not principal.may("admin", "*"):
             raise Refused("auth.denied", "revoking all tokens of somebody needs admin on all sessions")
-        now = self._hub.clock.wall_ms() / 1_000
+        now = self._hub.clock.token_ms() / 1_000
         self._subjects[principal.tenant, actor] = now
         self._close_revoked(principal.tenant)
         await self._store(f"{_PREFIX}{principal.tenant}/subject/{actor}", now)

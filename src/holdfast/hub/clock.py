@@ -12,7 +12,12 @@ class Clock:
 
     The system's wall clock is followed while it drifts; a jump of more than ``limits.CLOCK_STEP_S`` is not followed, so
     deadlines neither fire early nor stall. ``steps`` counts such jumps.
+
+    Attributes:
+        simulated: whether this is no real time; a server says so to everybody who connects.
     """
+
+    simulated = False
 
     def __init__(self) -> None:
         self.steps = 0
@@ -25,6 +30,16 @@ class Clock:
     def wall_ms(self) -> int:
         """Unix milliseconds."""
         return int((time.monotonic() + self._offset) * 1_000)
+
+    def elapsed(self) -> float:
+        """Seconds that never run backwards, by which what rests outside sessions is rested: a simulation may pass them
+        faster."""
+        return self.monotonic()
+
+    def token_ms(self) -> int:
+        """Unix milliseconds by which access tokens expire: the time of those who issue them, also where it is simulated for
+        all else."""
+        return self.wall_ms()
 
     def follow(self) -> None:
         """Adopt the system's drift; to be called now and then."""

@@ -6,6 +6,8 @@ or a caller asks for is executed above (``hub/operations.py``).
 from __future__ import annotations
 
 import asyncio
+import datetime
+from typing import Any
 
 from holdfast.engines.port import Engine
 from holdfast.errors import Refused
@@ -111,7 +113,8 @@ class Hub:
         """An authenticated connection; it is welcomed."""
         self.connections[conn.ident] = conn
         self.stats.connections = len(self.connections)
-        welcome = {
+        clock = self.runtime.clock
+        welcome: dict[str, Any] = {
             "op": "welcome",
             "principal": conn.principal.actor,
             "tenant": conn.principal.tenant,
@@ -123,6 +126,9 @@ class Hub:
                 "lease_s": self.runtime.lease_s,
             },
         }
+        if clock.simulated:
+            now = datetime.datetime.fromtimestamp(clock.wall_ms() / 1_000, datetime.UTC)
+            welcome["simulated"] = now.isoformat(timespec="seconds").replace("+00:00", "Z")
         conn.deliver(Batch([codec.encode(welcome)]))
 
     def disconnect(self, conn: HubConnection) -> None:

@@ -229,6 +229,8 @@ export interface Welcome {
   expires_ms?: number | null;
   connection: string;
   limits: Record<string, unknown>;
+  /** The server's time, ISO 8601, where it and all that happened by it is made up: a page says so. */
+  simulated?: string;
 }
 
 export type SessionMessage =

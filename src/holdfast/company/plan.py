@@ -1,0 +1,180 @@
+"""What happens on a day: who asks whom for what, in which order. Pure: it follows from the company, the plants and a seed.
+
+A day is a row of rounds. What is in one round happens at the same time; the next one begins when all of it is done.
+"""
+
+from __future__ import annotations
+
+import datetime
+import random
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from holdfast.company import calendar
+from holdfast.company.description import AgentKind, Company, Staff, WorkflowDescription
+from holdfast.company.plants import Plants
+from holdfast.company.words import sentences
+
+Deed = Literal["ask", "again", "chat", "program", "cut", "outside", "stranger"]
+"""What is done: somebody asks an agent; has an answer made again; asks a model in a session; a program asks a model; the same,
+and leaves; a program asks a provider with a key of its own; somebody comes with a key that nobody knows."""
+THINK_MS: Final = (60_000, 150_000)
+"""How long somebody reads an answer before the next question."""
+ROUND_MS: Final = 55_000
+"""The most that a round lasts."""
+_RUNAWAY_AT_ONCE: Final = 12
+
+
+class PlannedTurn(msgspec.Struct, frozen=True):
+    """One thing that is done.
+
+    Attributes:
+        session: in which it is done; empty for what has none.
+        first: whether the session begins with it.
+        person: who does it.
+        text: what is said.
+        hints: for the agent and the model: ``rounds``, ``words``, ``stall``, ``document`` (tokens to look at).
+        past: whether the provider is asked past the gateway.
+        stamp: what the instructions begin with.
+        reads: whether the person reads the answer, and a mark says so.
+    """
+
+    deed: Deed
+    workflow: str
+    person: str
+    text: str
+    session: str = ""
+    first: bool = False
+    hints: dict[str, int] = {}
+    past: bool = False
+    stamp: str = ""
+    reads: bool = False
+
+
+class Round(msgspec.Struct, frozen=True):
+    """What happens at one time, Unix ms, and how long it may last."""
+
+    at_ms: int
+    turns: tuple[PlannedTurn, ...]
+    most_ms: int = ROUND_MS
+
+
+class Planner:
+    """Plans days.
+
+    Args:
+        share: how much of everything that is not planted happens: 1 for the whole company.
+    """
+
+    def __init__(self, company: Company, staff: Staff, plants: Plants, seed: int, share: float = 1.0) -> None:
+        self._company, self._staff, self._plants = company, staff, plants
+        self._seed, self._share = seed, share
+        self._zone = ZoneInfo(company.time_zone)
+
+    def rounds(self, day: datetime.date) -> Iterator[Round]:
+        """All rounds of a day, in order of time."""
+        chance = random.Random(f"{self._seed} {day}")
+        slots: dict[int, list[list[PlannedTurn]]] = defaultdict(list)
+        night: list[list[PlannedTurn]] = []
+        for workflow in self._company.workflows:
+            own = random.Random(f"{self._seed} {day} {workflow.name}")
+            for number in range(self._how_many(workflow, day, own)):
+                turns = list(self._conversation(workflow, day, number, own))
+                sleeps = workflow.usage == "headless" and own.random() < 0.5
+                (night if sleeps else slots[calendar.office_slot(own, day)]).append(turns)
+        hours = calendar.slot_hours(day, chance)
+        extra = list(self._extra(day, chance))
+        if extra:
+            slots[2].append([extra[0]])
+            slots[3] += [[turn] for turn in extra[1:]]
+        yield from self._slot(night, calendar.at(day, calendar.NIGHT, self._zone), chance)
+        for slot in sorted(slots):
+            yield from self._slot(slots[slot], calendar.at(day, hours[slot], self._zone), chance)
+        yield from self._runaway(day)
+
+    def _how_many(self, workflow: WorkflowDescription, day: datetime.date, chance: random.Random) -> int:
+        if workflow.since is not None and day < workflow.since:
+            return 0
+        number = (day - self._company.first_day).days
+        load = calendar.load_of(day, number, self._company.days, workflow.weekend if workflow.weekend else 0.0)
+        return calendar.count(chance, workflow.daily * load * self._share)
+
+    def _slot(self, conversations: list[list[PlannedTurn]], at_ms: int, chance: random.Random) -> Iterator[Round]:
+        """Conversations that begin together: first turns, second turns, and so on."""
+        for number in range(max(map(len, conversations), default=0)):
+            yield Round(at_ms, tuple(turns[number] for turns in conversations if number < len(turns)))
+            at_ms += ROUND_MS + chance.randrange(*THINK_MS)
+
+    def _conversation(
+        self, workflow: WorkflowDescription, day: datetime.date, number: int, chance: random.Random
+    ) -> Iterator[PlannedTurn]:
+        plants = self._plants
+        person = chance.choice(self._staff.regulars[workflow.name])
+        session = f"{workflow.name}.{day:%Y%m%d}-{number:03}" if workflow.agent != "program" else ""
+        past = plants.missed_day.day == day and self._provider(workflow.model) == plants.missed_day.provider
+        broken = workflow.name == plants.broken_cache.workflow and day >= plants.broken_cache.since
+        again = self._happens(plants.regenerated, workflow, day, number)
+        hints = {"rounds": workflow.rounds, "document": workflow.document}
+        if self._happens(plants.oversized, workflow, day, number):
+            hints["document"] = plants.oversized.tokens
+        turns = 1 if again else 1 + calendar.count(chance, workflow.turns - 1)
+        reads = workflow.usage == "seated" or (workflow.name == plants.unread.workflow and day < plants.unread.since)
+        for turn in range(min(turns, 6)):
+            words = max(8, round(workflow.words * chance.uniform(0.7, 1.4))) if workflow.words else 0
+            text = sentences(chance, chance.randint(8, 40))
+            yield PlannedTurn(
+                _DEEDS.get(workflow.agent, "ask"), workflow.name, person, text, session, turn == 0, {**hints, "words": words},
+                past, f"{day} {number}-{turn}" if broken else "", reads,
+            )  # fmt: skip
+        if again:
+            for _ in range(plants.regenerated.times - 1):
+                yield PlannedTurn("again", workflow.name, person, text, session, False, {**hints, "words": words}, past)
+
+    def _happens(self, plant: object, workflow: WorkflowDescription, day: datetime.date, number: int) -> bool:
+        name, one_in = getattr(plant, "workflow", ""), getattr(plant, "one_in", 1)
+        return workflow.name == name and plant.hold(day) and number % one_in == 0  # type: ignore[attr-defined]
+
+    def _provider(self, model: str) -> str:
+        return next(one.provider for one in self._company.upstreams if model in one.models)
+
+    def _extra(self, day: datetime.date, chance: random.Random) -> Iterator[PlannedTurn]:
+        """What is planted and is no usual conversation."""
+        plants = self._plants
+        if plants.cut_streams.hold(day) and calendar.works(day) and day.toordinal() % plants.cut_streams.one_in == 0:
+            hints = {"stall": plants.cut_streams.after, "words": plants.cut_streams.words, "document": 400}
+            yield PlannedTurn("cut", plants.cut_streams.workflow, self._staff.regulars[plants.cut_streams.workflow][0],
+                       sentences(chance, 20), hints=hints)  # fmt: skip
+        if day in plants.outside.days:
+            for _ in range(2):
+                hints = {"document": plants.outside.tokens, "words": 300}
+                yield PlannedTurn("outside", "", "", sentences(chance, 20), hints=hints)
+        if day in plants.strangers.days:
+            for number in range(plants.strangers.programs):
+                yield PlannedTurn("stranger", "", f"program-{number}", sentences(chance, 8))
+        if day == plants.own_model.tried:
+            yield PlannedTurn("program", "demand-notes", self._staff.regulars["demand-notes"][0], "Is it there?")
+
+    def _runaway(self, day: datetime.date) -> Iterator[Round]:
+        plant = self._plants.runaway
+        if day != plant.day:
+            return
+        workflow = self._company.workflow(plant.workflow)
+        chance = random.Random(f"{self._seed} runaway")
+        hints = {"rounds": workflow.rounds, "document": workflow.document, "words": workflow.words}
+        at_ms = calendar.at(day, 18.5, self._zone)
+        for first in range(0, plant.runs, _RUNAWAY_AT_ONCE):
+            numbers = range(first, min(first + _RUNAWAY_AT_ONCE, plant.runs))
+            turns = [
+                PlannedTurn("ask", workflow.name, self._staff.regulars[workflow.name][0], sentences(chance, 12),
+                     f"{workflow.name}.{day:%Y%m%d}-again-{number:03}", True, hints)
+                for number in numbers
+            ]  # fmt: skip
+            yield Round(at_ms, tuple(turns))
+            at_ms += 15 * 60_000
+
+
+_DEEDS: Final[dict[AgentKind, Deed]] = {"program": "program", "chat": "chat"}

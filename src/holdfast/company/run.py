@@ -1,0 +1,103 @@
+"""``holdfast demo-enterprise``: the simulation with its progress, then the server until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import os
+import shutil
+import sys
+import time
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from holdfast.company import truth
+from holdfast.company.description import described
+from holdfast.company.plants import planted
+from holdfast.company.simulation import Simulated, Simulation
+from holdfast.company.workplace import Played
+from holdfast.edge import auth
+from holdfast.edge.server import wait_for_shutdown
+from holdfast.errors import HoldfastError
+from holdfast.visible import logger
+
+TOKEN_TTL_S = 12 * 3_600
+_EVERYTHING = {
+    "*": ["read", "append", "control", "presence", "admin", "spend", "budget", "catalogue", "waive", "audit"]
+}
+_EVERY_DAYS = 10
+Say = Callable[[str], object]
+"""Prints a line."""
+
+
+def fresh_folder(data: str) -> Path:
+    """The folder, empty. Of an earlier company it is emptied; others are left alone.
+
+    Raises:
+        HoldfastError: ``config.invalid`` for a folder with anything else in it.
+    """
+    folder = Path(data).absolute()
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / truth.PLAN).is_file():
+            fix = "Name another folder with --data."
+            raise HoldfastError("config.invalid", f"{folder} has files that are no company's", fix=fix)
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def run_company(say: Say, *, host: str, port: int, data: str, seed: int, days: int, open_browser: bool) -> int:
+    """Simulate and serve until Ctrl-C; returns an exit code.
+
+    Args:
+        say: prints a line.
+
+    Raises:
+        HoldfastError: ``config.invalid`` for the folder or the address.
+    """
+    import uvloop
+
+    folder = fresh_folder(data)
+    logging.basicConfig(level="WARNING", format="%(levelname)s %(name)s %(message)s")
+    for name in ("alembic", "holdfast.gateway"):  # what is planted would be told again
+        logger(name).setLevel("ERROR")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(say, folder, host, port, seed, days, open_browser))
+    return 0
+
+
+async def _run(say: Say, folder: Path, host: str, port: int, seed: int, days: int, open_browser: bool) -> None:
+    company, plants = msgspec.structs.replace(described(), days=days), planted()
+    say(f"{company.name}: {days} simulated days from {company.first_day}, seed {seed}")
+    say(f"SHA-256 of {truth.PLAN}: {truth.seal_plan(folder, company, plants, seed)}")
+    began = time.monotonic()
+
+    def tell_progress(day: datetime.date, played: Played) -> None:
+        if (day - company.first_day).days % _EVERY_DAYS == _EVERY_DAYS - 1:
+            say(f"  {day} {played.runs:>6,} runs {time.monotonic() - began:>5.0f} s")
+
+    async with Simulation(company, plants, seed, folder).running(host, port, pages=True, say=tell_progress) as found:
+        amounts = {"played": msgspec.to_builtins(found.played), "bills": found.planted()}
+        say(f"SHA-256 of {truth.OUTCOME}: {truth.seal(folder, truth.OUTCOME, amounts)}")
+        took_s = time.monotonic() - began
+        say(
+            f"{found.played.runs:,} runs in {took_s:.0f} s. It is {company.last_day} now, and stays so. Everything is made up."
+        )
+        page = _page(found)
+        say(page)
+        sys.stdout.flush()
+        if open_browser and (
+            os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin"
+        ):
+            webbrowser.open(page)
+        await wait_for_shutdown()
+
+
+def _page(found: Simulated) -> str:
+    """The console's address; the token is in the fragment, which no server ever sees."""
+    token = auth.mint(found.server.secret, subject="user:you", capabilities=_EVERYTHING, ttl_s=TOKEN_TTL_S)
+    return f"{found.server.url}/console/#t={token}"
