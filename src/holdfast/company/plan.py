@@ -1,6 +1,7 @@
 """What happens on a day: who asks whom for what, in which order. Pure: it follows from the company, the plants and a seed.
 
-A day is a row of rounds. What is in one round happens at the same time; the next one begins when all of it is done.
+A day is a row of rounds: hours at which people begin to work. The conversations of one round go on side by side, turn after
+turn; the next round begins when all of them are over.
 """
 
 from __future__ import annotations
@@ -22,10 +23,8 @@ from holdfast.company.words import sentences
 Deed = Literal["ask", "again", "chat", "program", "cut", "outside", "stranger"]
 """What is done: somebody asks an agent; has an answer made again; asks a model in a session; a program asks a model; the same,
 and leaves; a program asks a provider with a key of its own; somebody comes with a key that nobody knows."""
-THINK_MS: Final = (60_000, 150_000)
-"""How long somebody reads an answer before the next question."""
-ROUND_MS: Final = 55_000
-"""The most that a round lasts."""
+ROUND_MS: Final = 240_000
+"""The most that a round lasts: less than a provider keeps a prompt in its cache, however slow the machine is."""
 _RUNAWAY_AT_ONCE: Final = 12
 
 
@@ -55,11 +54,15 @@ class PlannedTurn(msgspec.Struct, frozen=True):
     reads: bool = False
 
 
+Talk = tuple[PlannedTurn, ...]
+"""A conversation, or whatever somebody does, turn after turn."""
+
+
 class Round(msgspec.Struct, frozen=True):
-    """What happens at one time, Unix ms, and how long it may last."""
+    """Conversations that begin at one time, Unix ms, and how long they may last."""
 
     at_ms: int
-    turns: tuple[PlannedTurn, ...]
+    talks: tuple[Talk, ...]
     most_ms: int = ROUND_MS
 
 
@@ -78,22 +81,21 @@ class Planner:
     def rounds(self, day: datetime.date) -> Iterator[Round]:
         """All rounds of a day, in order of time."""
         chance = random.Random(f"{self._seed} {day}")
-        slots: dict[int, list[list[PlannedTurn]]] = defaultdict(list)
-        night: list[list[PlannedTurn]] = []
+        slots: dict[int, list[Talk]] = defaultdict(list)
+        night: list[Talk] = []
         for workflow in self._company.workflows:
             own = random.Random(f"{self._seed} {day} {workflow.name}")
             for number in range(self._how_many(workflow, day, own)):
-                turns = list(self._conversation(workflow, day, number, own))
+                talk = tuple(self._conversation(workflow, day, number, own))
                 sleeps = workflow.usage == "headless" and own.random() < 0.5
-                (night if sleeps else slots[calendar.office_slot(own, day)]).append(turns)
+                (night if sleeps else slots[calendar.office_slot(own, day)]).append(talk)
         hours = calendar.slot_hours(day, chance)
-        extra = list(self._extra(day, chance))
-        if extra:
-            slots[2].append([extra[0]])
-            slots[3] += [[turn] for turn in extra[1:]]
-        yield from self._slot(night, calendar.at(day, calendar.NIGHT, self._zone), chance)
+        for turn in self._extra(day, chance):
+            slots[3].append((turn,))
+        if night:
+            yield Round(calendar.at(day, calendar.NIGHT, self._zone), tuple(night))
         for slot in sorted(slots):
-            yield from self._slot(slots[slot], calendar.at(day, hours[slot], self._zone), chance)
+            yield Round(calendar.at(day, hours[slot], self._zone), tuple(slots[slot]))
         yield from self._runaway(day)
 
     def _how_many(self, workflow: WorkflowDescription, day: datetime.date, chance: random.Random) -> int:
@@ -102,12 +104,6 @@ class Planner:
         number = (day - self._company.first_day).days
         load = calendar.load_of(day, number, self._company.days, workflow.weekend if workflow.weekend else 0.0)
         return calendar.count(chance, workflow.daily * load * self._share)
-
-    def _slot(self, conversations: list[list[PlannedTurn]], at_ms: int, chance: random.Random) -> Iterator[Round]:
-        """Conversations that begin together: first turns, second turns, and so on."""
-        for number in range(max(map(len, conversations), default=0)):
-            yield Round(at_ms, tuple(turns[number] for turns in conversations if number < len(turns)))
-            at_ms += ROUND_MS + chance.randrange(*THINK_MS)
 
     def _conversation(
         self, workflow: WorkflowDescription, day: datetime.date, number: int, chance: random.Random
@@ -168,12 +164,16 @@ class Planner:
         at_ms = calendar.at(day, 18.5, self._zone)
         for first in range(0, plant.runs, _RUNAWAY_AT_ONCE):
             numbers = range(first, min(first + _RUNAWAY_AT_ONCE, plant.runs))
-            turns = [
-                PlannedTurn("ask", workflow.name, self._staff.regulars[workflow.name][0], sentences(chance, 12),
-                     f"{workflow.name}.{day:%Y%m%d}-again-{number:03}", True, hints)
+            talks = [
+                (
+                    PlannedTurn(
+                        "ask", workflow.name, self._staff.regulars[workflow.name][0], sentences(chance, 12),
+                        f"{workflow.name}.{day:%Y%m%d}-again-{number:03}", True, hints,
+                    ),
+                )
                 for number in numbers
             ]  # fmt: skip
-            yield Round(at_ms, tuple(turns))
+            yield Round(at_ms, tuple(talks))
             at_ms += 15 * 60_000
 
 

@@ -20,7 +20,7 @@ from holdfast.company.agents import CompanyAgent
 from holdfast.company.conversation import ModelConversation
 from holdfast.company.description import Company, UpstreamDescription, WorkflowDescription
 from holdfast.company.models import Address, ModelClient, ModelRefused
-from holdfast.company.plan import PlannedTurn, Round
+from holdfast.company.plan import PlannedTurn, Round, Talk
 from holdfast.company.words import sentences
 from holdfast.edge import auth
 from holdfast.protocol.view import ENDED
@@ -138,9 +138,13 @@ class Workplace:
         """Do everything of a round. Raises what the product raises that no plant explains."""
         found = Played()
         async with asyncio.TaskGroup() as group:
-            for turn in played.turns:
-                group.create_task(self._play(turn, found))
+            for talk in played.talks:
+                group.create_task(self._talk(talk, found))
         return found
+
+    async def _talk(self, talk: Talk, found: Played) -> None:
+        for turn in talk:
+            await self._play(turn, found)
 
     async def _play(self, turn: PlannedTurn, found: Played) -> None:
         if turn.deed in ("ask", "again"):

@@ -121,9 +121,10 @@ class AgentUsage:
                 await self._note_gap(position, page)
             if not page.notices and page.position == position:
                 return made
-            for notice in page.notices:
-                if notice.data.get("type") == e.USAGE_RECORDED:
-                    made += await self._record(notice)
+            used = [notice for notice in page.notices if notice.data.get("type") == e.USAGE_RECORDED]
+            for first in range(0, len(used), limits.LEDGER_FEED_AT_ONCE):  # their transactions are committed together
+                some = used[first : first + limits.LEDGER_FEED_AT_ONCE]
+                made += sum(await asyncio.gather(*map(self._record, some)))
             await self._engine.advance(CONSUMER, page.position)
             position = page.position
             if not page.notices:
