@@ -27,7 +27,7 @@ BUILD: Final = HERE.parent / "build" / "bench"
 CORES: Final = sorted(os.sched_getaffinity(0))
 SERVER_CORE: Final = {CORES[0]}
 LOAD_CORE: Final = {CORES[-1]}
-_READY_S: Final = 30.0
+_READY_S: Final = 120.0
 
 
 @cache

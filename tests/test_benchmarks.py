@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def test_who_publishes_to_nobody_writes_into_a_session_of_its_own() -> None:
 @contextlib.contextmanager
 def second_upstream(fake: FakeUpstream, place: Path) -> Iterator[contenders.Contender]:
     """Stands for a gateway: it answers, and it is a process. It asks ``fake`` for nothing."""
-    command = ["python", "-m", "tests.fake_upstream", "--port", str(port := free_port())]
+    command = [sys.executable, "-m", "tests.fake_upstream", "--port", str(port := free_port())]
     with Server(command, port, cwd=Path(__file__).parents[1]) as server:
         yield contenders.Contender("second", "7", port, server)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,8 +99,9 @@ def _first_of(path: Path) -> str:
 
 async def _output_of(command: list[str]) -> str:
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
     try:
         async with asyncio.timeout(limits.SECRET_COMMAND_S):
             assert process.stdout is not None
@@ -110,7 +113,19 @@ async def _output_of(command: list[str]) -> str:
             if await process.wait():
                 raise ValueError("it failed")
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await _ended(process)
     return out.decode()
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Kill what still runs of it, whatever it began included, and read its last words away.
+
+    asyncio tells of an end only when the output has ended too, and a stream that is full reads no further by itself: who
+    waited for a command that prints on and on waited for ever.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.stdout is not None
+    while await process.stdout.read(limits.SECRET_CHARS):
+        pass
+    await process.wait()

@@ -20,8 +20,10 @@ from holdfast.governance.ledger import routes as ledger_routes
 from holdfast.governance.ledger.agent_usage import AgentUsage
 from holdfast.governance.ledger.bills import routes as bill_routes
 from holdfast.governance.ledger.bills.service import Bills
+from holdfast.governance.ledger.cost_tree import SessionRuns
 from holdfast.governance.ledger.desk import ACTIONS, LedgerDesk
 from holdfast.governance.ledger.desk import ROOT as LEDGER
+from holdfast.governance.ledger.hub_sessions import SessionSweep
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
@@ -56,6 +58,8 @@ class Governance:
         clock: the time.
         gateway: which upstreams there are.
         sessions: where calls may name sessions; None for nowhere.
+        operator_tenant: that looks after the server.
+        runs: who knows the runs of sessions, for the trees of their costs; None for nobody.
         operator_tenant: whose operators see what belongs to no tenant, such as unknown callers.
 
     Raises:
@@ -64,7 +68,7 @@ class Governance:
 
     def __init__(
         self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None,
-        *, operator_tenant: str = "default",
+        *, operator_tenant: str = "default", runs: SessionRuns | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock
         self.store = Store(url, clock.wall_ms)
@@ -77,7 +81,7 @@ class Governance:
         sole = not url.startswith("postgres")
         self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole)
         importer = Importer(self.ledger)
-        self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of)
+        self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer)
         self.gateway = Gateway(
             gateway, self.keys, self.ledger, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions
@@ -119,6 +123,11 @@ class Governance:
             if engine is not None and news is not None:
                 reading = asyncio.create_task(AgentUsage(engine, self.ledger).run(news), name="holdfast agent usage")
                 running.push_async_callback(_ended, reading)
+            if engine is not None:
+                sweeping = asyncio.create_task(
+                    SessionSweep(engine, self.ledger).run(), name="holdfast deleted sessions"
+                )
+                running.push_async_callback(_ended, sweeping)
             await self.gateway.start()
             running.push_async_callback(self.gateway.stop)
             self._running = running.pop_all()

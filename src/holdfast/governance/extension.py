@@ -15,6 +15,7 @@ from holdfast.governance.command import gateway
 from holdfast.governance.keys import commands as key_commands
 from holdfast.governance.ledger import commands as ledger_commands
 from holdfast.governance.ledger.bills import commands as bill_commands
+from holdfast.governance.ledger.hub_sessions import HubRuns
 from holdfast.governance.opening import bills_of, ledger_desk
 from holdfast.governance.organisation import commands as organisation_commands
 from holdfast.governance.oversight import assembly as login
@@ -61,7 +62,7 @@ class GovernanceExtension(Extension):
             url = self.settings.store_url(self.server.db)
             self.governance = Governance(
                 url, services.hub.runtime.clock, self.upstreams, LocalSessions(services.hub),
-                operator_tenant=self.server.operator_tenant,
+                operator_tenant=self.server.operator_tenant, runs=HubRuns(services.hub),
             )  # fmt: skip
         return self.governance
 

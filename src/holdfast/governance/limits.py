@@ -92,6 +92,7 @@ LEDGER_FEED_PAGE = 200  # notices read at once
 LEDGER_FEED_AT_ONCE = 64  # notices whose rows are written at the same time
 LEDGER_EVENT_BYTES = 64 << 10  # of a session's log, read at once to find what an agent used
 LEDGER_SWEEP_SESSIONS = 200  # whose deletion is looked for at once
+LEDGER_SWEEP_S = 30.0  # between two such looks
 LEDGER_OPEN_MS = 86_400_000  # an attempt that is open for longer is a finding
 IMPORT_BYTES = 512 << 20  # one imported file
 IMPORT_JSON_BYTES = 64 << 20  # one that is a single JSON document, which is decoded whole

@@ -93,7 +93,7 @@ async def test_a_command_runs_once_for_all_who_wait_and_not_for_every_refusal(cl
     "reference",
     [
         "env:TEST_NO_SUCH_KEY", "file:/nowhere/at/all", "file:/dev/null", "file:/", "command:false", "command:/nowhere/x sk-arg",
-        "command:echo", "command:printf 'a\\nb'", "command:printf é", "command:yes", "command:'",
+        "command:echo", "command:printf 'a\\nb'", "command:printf é", "command:yes", "command:sh -c 'yes & yes'", "command:'",
     ],
 )  # fmt: skip
 async def test_one_that_cannot_be_had_says_where_from_and_nothing_else(

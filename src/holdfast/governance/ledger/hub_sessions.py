@@ -1,34 +1,37 @@
-"""What the ledger asks of the hub in its process: the runs of a session, and which sessions are gone."""
+"""What the ledger asks of the sessions beside it: their runs, and which of them are gone."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
-from holdfast.engines.port import Key
-from holdfast.errors import Refused
+from holdfast.engines.port import Engine, Key
+from holdfast.errors import Refused, Unavailable
 from holdfast.governance import limits
 from holdfast.governance.ledger import store
 from holdfast.governance.ledger.cost_tree import RunTimes
 from holdfast.governance.ledger.service import Ledger
 from holdfast.hub.hub import Hub
 from holdfast.session.access import full_access
+from holdfast.visible import logger
+
+log = logger("holdfast.ledger")
 
 
-class HubSessions:
-    """The sessions of a hub; a ``cost_tree.SessionRuns``."""
+class HubRuns:
+    """The runs of the sessions of a hub; a ``cost_tree.SessionRuns``."""
 
-    def __init__(self, hub: Hub, ledger: Ledger) -> None:
+    def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._ledger = ledger
-        self._last = ""  # the reference after which the next sweep begins
 
     async def runs(self, tenant: str, session: str) -> Sequence[RunTimes]:
         """See ``SessionRuns``. Runs that the view has trimmed away are not among them."""
-        if await self._hub.engine.head(Key(tenant, session)) is None:
+        head = await self._hub.engine.head(Key(tenant, session))
+        if head is None or head.deleted:
             return []  # looking at costs makes no session
         try:
             _, _, view = await self._hub.view(full_access(tenant, "system:ledger"), session)
-        except Refused:
+        except Refused:  # deleted in between
             return []
         return [
             RunTimes(
@@ -39,18 +42,36 @@ class HubSessions:
             for run in view.runs.values()
         ]  # fmt: skip
 
-    async def sweep(self) -> int:
-        """Let nothing lead from rows to sessions that were deleted: the next few are looked for. How many were gone.
 
-        A session of that name that was made after the rows were is another one. There is no notice of a deletion in the
-        feed, so somebody has to look now and then.
-        """
+class SessionSweep:
+    """Looks for sessions that were deleted, and lets nothing lead to them from rows any more.
+
+    The feed has no notice of a deletion, so somebody has to look. A session of the same name that was made after the rows
+    were is another one: rows of the old one lose their name, and so do the few of the new one that came before the look.
+    """
+
+    def __init__(self, engine: Engine, ledger: Ledger) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._last = ""  # the reference after which the next look begins
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except Unavailable as error:
+                log.warning("deleted sessions are looked for later: %s", error.code)
+            await asyncio.sleep(limits.LEDGER_SWEEP_S)
+
+    async def look(self) -> int:
+        """Look at the next few sessions that rows name. How many of them were gone."""
         found = await self._ledger.store.read(
             lambda connection: store.sessions_after(connection, self._last, limits.LEDGER_SWEEP_SESSIONS)
         )
         count = 0
         for _, tenant, session, at_ms in found:
-            head = await self._hub.engine.head(Key(tenant, session))
+            head = await self._engine.head(Key(tenant, session))
             if head is None or head.deleted or head.created_ms > at_ms:
                 count += await self._ledger.forget_session(tenant, session)
         self._last = found[-1][0] if len(found) == limits.LEDGER_SWEEP_SESSIONS else ""

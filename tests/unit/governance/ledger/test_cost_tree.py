@@ -13,7 +13,7 @@ from holdfast.engines.port import Key
 from holdfast.gateway.port import Served
 from holdfast.governance.ledger import store as statements
 from holdfast.governance.ledger.cost_tree import CostNode, RunTimes, TreeCost, build, walk
-from holdfast.governance.ledger.hub_sessions import HubSessions
+from holdfast.governance.ledger.hub_sessions import HubRuns, SessionSweep
 from holdfast.governance.ledger.model import Row
 from holdfast.governance.ledger.service import Ledger
 from holdfast.protocol import wire
@@ -100,14 +100,14 @@ def test_children_sum_to_their_parents(seed: int) -> None:
 async def test_a_hub_tells_its_runs_and_which_sessions_are_gone(ledger: Ledger) -> None:
     async with EmbeddedHub("memory:") as embedded:
         hub, who = embedded.hub, full_access("default", "user:ann")
-        sessions = HubSessions(hub, ledger)
+        runs, sweep = HubRuns(hub), SessionSweep(hub.engine, ledger)
         from holdfast.hub import operations
 
         await operations.execute(hub, who, wire.Create(session="s1"))
         await operations.execute(hub, who, wire.Send(session="s1", text="Go.", agent="writer"))
-        (run,) = await sessions.runs("default", "s1")
+        (run,) = await runs.runs("default", "s1")
         assert (run.agent, run.status, run.started_ms) == ("writer", "queued", None)
-        assert await sessions.runs("default", "nobody") == []
+        assert await runs.runs("default", "nobody") == []
         assert await hub.engine.head(Key("default", "nobody")) is None
 
         head = await hub.engine.head(Key("default", "s1"))
@@ -115,10 +115,10 @@ async def test_a_hub_tells_its_runs_and_which_sessions_are_gone(ledger: Ledger) 
         for id_, session in (("a1", "s1"), ("a2", "never")):
             await ledger.open(opening(id_, session=session))
             await ledger.settle(Served(id_, "served", [used()], at_ms=head.created_ms + 5))
-        assert await sessions.sweep() == 1
+        assert await sweep.look() == 1
         assert (await ledger.row("default", "a1"))[0].session == "s1"
         assert (await ledger.row("default", "a2"))[0].session.startswith("erased:")
         await operations.execute(hub, who, wire.Delete(session="s1"))
-        assert await sessions.sweep() == 1
+        assert await sweep.look() == 1
         assert (await ledger.row("default", "a1"))[0].session.startswith("erased:")
         assert await ledger.store.read(lambda c: statements.sessions_after(c, "", 5)) == []

@@ -6,6 +6,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ConnectionTable } from "./connections.js";
 import { type Console, ConsoleContext, useConsole } from "./console.js";
 import { lazily } from "./lazy.js";
+import { loginAddress, logOut } from "./login.js";
 import { navigate, useRoute } from "./route.js";
 import { RunTable } from "./runs.js";
 import { SessionPage } from "./session.js";
@@ -17,8 +18,9 @@ const MONEY_PAGES: ReadonlySet<string> = new Set(["spend", "bill", "waste", "cal
 const MoneyPages = lazily(() => import("./governance/index.js"));
 const Traffic = lazily(() => import("./traffic.js"));
 
-export const App = ({ operator }: { operator: Console | null }) =>
-  operator === null ? <Refused /> : <ConsoleContext.Provider value={operator}><ConsoleFrame /></ConsoleContext.Provider>;
+/** `login`: the server has one; without a token it is offered. */
+export const App = ({ operator, login = false }: { operator: Console | null; login?: boolean }) =>
+  operator === null ? <Refused login={login} /> : <ConsoleContext.Provider value={operator}><ConsoleFrame /></ConsoleContext.Provider>;
 
 function ConsoleFrame() {
   const operator = useConsole();
@@ -39,7 +41,7 @@ function ConsoleFrame() {
   });
   useKeys();
   const governed = useGoverned(operator);
-  if (refused) return <Refused />;
+  if (refused) return <Refused login={operator.renew !== null} />;
   const page = route.page === "session" ? "sessions" : MONEY_PAGES.has(route.page) ? "spend" : route.page;
   return (
     <>
@@ -49,6 +51,7 @@ function ConsoleFrame() {
           <a key={name} href={`#/${name}`} aria-current={page === name ? "page" : undefined}>{words}</a>
         ))}</nav>
         <SearchBox />
+        {operator.renew !== null && <Button icon="close" label="log out" kind="quiet" onClick={() => void logOut()} />}
         <span class="chip" role="status"><span class="dot" aria-hidden="true" /><span>{state === "live" && rttMs !== null ? `live · ${Math.max(1, Math.round(rttMs))} ms` : state}</span></span>
       </header>
       <main id="page" tabIndex={-1}>
@@ -110,10 +113,10 @@ function move(step: number): void {
   rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + step))]?.focus();
 }
 
-const Refused = () => (
+const Refused = ({ login }: { login: boolean }) => (
   <section id="refused"><div>
     <img src="./icon.svg" alt="" width="40" height="40" /><h1>This address has no key that opens it.</h1>
     <p>There is none in it, or it has expired or was revoked. The console is opened with a token of somebody who may administer. <code>holdfast serve</code> prints one on a terminal; elsewhere mint one with <code>holdfast token user:you</code> and open <code>/console/#t=TOKEN</code>.</p>
-    <p><Button icon="again" label="try again" onClick={() => location.reload()} /></p>
+    <p class="row">{login && <a class="button" href={loginAddress()}>log in</a>}<Button icon="again" label="try again" onClick={() => location.reload()} /></p>
   </div></section>
 );

@@ -50,14 +50,16 @@ export interface Stats {
 
 export class Console extends EventTarget {
   readonly client: Client;
-  readonly #token: string;
+  #token: string;
   notice = { text: "", kind: "" };
   #noticeTimer = 0;
 
-  constructor(token: string) {
+  /** `renew` gives another token before the first expires; a token of the address is not renewed. */
+  constructor(token: string, readonly renew: (() => Promise<string>) | null = null) {
     super();
     this.#token = token;
-    this.client = connect("", { token, surface: "console", tabs: false });
+    const source = renew === null ? { token } : { getToken: async () => (this.#token = await renew()) };
+    this.client = connect("", { ...source, surface: "console", tabs: false });
   }
 
   /** Ask one of the operators' routes. Rejects with `RequestError`. */

@@ -9,6 +9,7 @@ import { render } from "preact";
 
 import { App } from "./app.js";
 import { Console } from "./console.js";
+import { requestLoginToken } from "./login.js";
 import { addressOf } from "./route.js";
 
 declare global {
@@ -22,6 +23,15 @@ const root = document.getElementById("app")!;
 escapeInvisibleEverywhere();
 window.operator = null;
 startWithToken(root, (session) => addressOf("session", session), (token) => {
-  window.operator = token ? new Console(token) : null;
-  render(<App operator={window.operator} />, root);
+  const show = (operator: Console | null, login = false) => {
+    window.operator = operator;
+    render(<App operator={operator} login={login} />, root);
+  };
+  if (token) show(new Console(token));
+  else {
+    requestLoginToken().then(
+      (found) => show(found ? new Console(found, async () => (await requestLoginToken()) ?? "") : null, found !== null),
+      () => show(null),
+    );
+  }
 });

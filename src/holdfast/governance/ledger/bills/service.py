@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import msgspec
@@ -101,19 +102,19 @@ class Bills:
             lambda connection: store.fallback_calls(connection, tenant, first, last)
         )
         gatherer = Gatherer(fallback)
-        async for row in self._rows(
+        await self._each(
+            gatherer.add,
             lambda connection, after: store.rows_by_time(
                 connection, tenant, first, last, question.provider, after, limits.BILLS_PAGE
-            )
-        ):
-            gatherer.add(row)
+            ),
+        )
         charges = self._charges(question.provider, question.since, question.until) if self._charges else ()
         context = Context(
             since=question.since, until=question.until, provider=question.provider, zone=question.zone,
             aliases=question.aliases, keys=question.keys, accounts=frozenset(question.accounts),
             carded=frozenset(gatherer.carded), charges=tuple(charges), complete=complete,
         )  # fmt: skip
-        return reconcile(gatherer.slots, gatherer.estimates, lines, context)
+        return await asyncio.to_thread(reconcile, gatherer.slots, gatherer.estimates, lines, context)
 
     async def settle(self, tenant: str, found: Reconciliation) -> list[Row]:
         """Correct the estimated rows that a comparison settled: what the bill says takes the place of the estimate.
@@ -139,30 +140,30 @@ class Bills:
         """What changed from one period to another. Raises ``input.malformed``, ``input.too_large``."""
         tallies = Tally(measure, by), Tally(measure, by)
         for tally, (since, until) in zip(tallies, (before, after), strict=True):
-            async for row in self._days(tenant, since, until):
-                tally.add(row)
-        return decompose(*tallies)
+            await self._each(tally.add, _by_day(tenant, since, until))
+        return await asyncio.to_thread(decompose, *tallies)
 
     async def waste(self, tenant: str, since: str, until: str) -> Waste:
         """What was paid for nothing. Raises ``input.malformed``, ``input.too_large``."""
         prices = UnitPrices()
         for learn in (prices.add, prices.add_size):
-            async for row in self._days(tenant, since, until):
-                learn(row)
+            await self._each(learn, _by_day(tenant, since, until))
         finder = WasteFinder(prices, marks=self._marks, outcomes=self._outcomes)
         session: list[Row] = []
-        async for row in self._rows(
-            lambda connection, after: store.rows_by_session(connection, tenant, since, until, after, limits.BILLS_PAGE)
-        ):
+
+        def take(row: Row) -> None:
             # rows without a session have nothing to do with each other: they need not be at hand all at once
-            ends = session and (
-                row.session != session[0].session or (not row.session and len(session) >= limits.BILLS_PAGE)
-            )
-            if ends:
+            many = not row.session and len(session) >= limits.BILLS_PAGE
+            if session and (row.session != session[0].session or many):
                 finder.session(session)
-                session = []
+                session.clear()
             session.append(row)
-        finder.session(session)
+
+        await self._each(
+            take,
+            lambda connection, after: store.rows_by_session(connection, tenant, since, until, after, limits.BILLS_PAGE),
+        )
+        await asyncio.to_thread(finder.session, session)
         return finder.result(since, until)
 
     async def focus(self, tenant: str, since: str, until: str, version: Version = "1.2") -> AsyncIterator[str]:
@@ -175,19 +176,11 @@ class Bills:
         """The dataset before it is written: it knows what it had to leave out."""
         found = FocusExport(version)
         for take in (found.learn, found.add):
-            async for row in self._days(tenant, since, until):
-                take(row)
+            await self._each(take, _by_day(tenant, since, until))
         return found
 
-    def _days(self, tenant: str, since: str, until: str) -> AsyncIterator[Row]:
-        first, last = dates.check_day(since, "since"), dates.check_day(until, "until")
-        if last < first:
-            raise Refused("input.malformed", f"{until} is before {since}", fix="Name the first day first.")
-        return self._rows(
-            lambda connection, after: store.rows_by_day(connection, tenant, first, last, after, limits.BILLS_PAGE)
-        )
-
-    async def _rows(self, page: Page) -> AsyncIterator[Row]:
+    async def _each(self, take: Callable[[Row], None], page: Page) -> None:
+        """Give every row to a function, page by page, beside the event loop: a month has many."""
         after: Place = ()
         count = 0
         while True:
@@ -195,10 +188,21 @@ class Bills:
             count += len(rows)
             if count > limits.BILLS_ROWS:
                 raise Refused("input.too_large", f"more than {limits.BILLS_ROWS:,} rows", fix="Take fewer days.")
-            for row in rows:
-                yield row
+            await asyncio.to_thread(_give, take, rows)
             if not after:
                 return
+
+
+def _give(take: Callable[[Row], None], rows: Sequence[Row]) -> None:
+    for row in rows:
+        take(row)
+
+
+def _by_day(tenant: str, since: str, until: str) -> Page:
+    first, last = dates.check_day(since, "since"), dates.check_day(until, "until")
+    if last < first:
+        raise Refused("input.malformed", f"{until} is before {since}", fix="Name the first day first.")
+    return lambda connection, after: store.rows_by_day(connection, tenant, first, last, after, limits.BILLS_PAGE)
 
 
 def check(question: BillQuestion) -> None:

@@ -44,9 +44,10 @@ def show_reconciliation(
     )
     for reason in found.reasons:
         speaker.say(f"  {reason}")
-    rows = [(entry.cause, dollars(entry.amount_nano), entry.cells, entry.what, entry.fix) for entry in found.findings]
-    if rows:
-        speaker.say(speaker.table(("cause", "amount", "cells", "found", "next"), rows))
+    for entry in found.findings:
+        likely = "" if entry.certain else " (likely)"
+        speaker.say(f"{entry.cause} {dollars(entry.amount_nano)}{likely}: {entry.what}")
+        speaker.say(f"  {entry.fix}")
     if found.settlements:
         done = f"{len(settled)} settled" if settled else "settle them with --settle"
         speaker.say(f"{len(found.settlements)} estimated rows can be settled; {done}")
@@ -90,12 +91,12 @@ def show_waste(speaker: BillSpeaker, found: Waste, as_json: bool, csv: bool) -> 
     if csv:
         speaker.say(waste_csv(found), end="", wrap=False)
         return
-    rows = []
     for item in found.items:
         amount = "unknown" if item.amount_nano is None else dollars(item.amount_nano)
-        unknown = f"{dollars(item.unknown_nano)}: {item.why}" if item.unknown_nano else ""
-        rows.append((item.kind, amount, item.rows, item.sessions[0].session if item.sessions else "", unknown))
-    speaker.say(speaker.table(("kind", "amount", "rows", "costliest session", "cannot be told"), rows))
+        worst = f"; most in session {item.sessions[0].session}" if item.sessions else ""
+        speaker.say(f"{item.kind} {amount} in {item.rows} rows{worst}")
+        if item.unknown_nano:
+            speaker.say(f"  cannot be told of {dollars(item.unknown_nano)}: {item.why}")
     speaker.say(f"kinds overlap: {dollars(found.any_nano)} of {dollars(found.cost_nano)} in all")
     for tenth in found.tenths:
         where = f"{tenth.workflow} {tenth.task}".strip()

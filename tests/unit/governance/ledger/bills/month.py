@@ -114,8 +114,9 @@ class Month:
         return self.random.choice(self.days[2:-2])
 
     def quiet_day(self) -> str:
-        """A day on which no pair is planted: with one side gone nobody could see the pair."""
+        """A day on which no pair is planted, and that no side lacks: with one side gone nobody could see the other."""
         paired = {day for plant in self.plants if plant.cause == "netting_pair" for day, _, _ in plant.cells}
+        paired |= {plant.note for plant in self.plants if plant.cause == "missed_day"}
         return self.random.choice([day for day in self.days[2:-2] if day not in paired])
 
     # --- the report
@@ -132,6 +133,8 @@ class Month:
                 sums[self.cell(row)][name if self.by_class else "all"] += count * rates[name] if self.by_class else 0
             if not self.by_class:
                 sums[self.cell(row)]["all"] += amount
+        for at in self.moved:
+            sums[at]["input" if self.by_class else "all"] += 0
         found: list[BillLine] = []
         for at, parts in sorted(sums.items()):
             if self.drop(*at):
@@ -140,11 +143,15 @@ class Month:
                 amount += self.moved.get(at, 0) if name in ("all", "input") else 0
                 exact = amount * self.factor(at[0], at[2])
                 rounded = round(exact / self.step) * self.step
-                counts = ({name: units[at][name]} if self.by_class else dict(units[at])) if self.with_counts else {}
+                counts = (
+                    ({name: units[at].get(name, 0)} if self.by_class else {"input": 0, **units[at]})
+                    if self.with_counts
+                    else {}
+                )
                 if "input" in counts:
                     counts["input"] += self.moved.get(at, 0) // RATES[at[1]]["input"]
                 found.append(self.line(len(found), *at, rounded, counts))
-        found += [line for line in self.extra if not self.drop(line.day, line.model, line.key)]
+        found += [line for line in self.extra if line.kind != "usage" or not self.drop(line.day, line.model, line.key)]
         return found if self.top is None else self._truncate(found)
 
     def _truncate(self, lines: list[BillLine]) -> list[BillLine]:

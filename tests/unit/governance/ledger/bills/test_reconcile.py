@@ -246,6 +246,32 @@ def test_an_account_that_nobody_named_is_found_by_its_amounts() -> None:
     found = month.compare(keys={})
     assert causes(found) == {"outside"}
     assert {at[2] for at in only(found, "outside").where} == {"key-of-somebody"}
+    assert only(found, "alias").facts["keys"] == [(f"key-of-{key}", key) for key in month.keys]
+
+
+def test_an_account_is_found_although_its_price_changes_in_the_month() -> None:
+    month = Month(11, keys=2)
+    plants.discount(month, late=True)
+    plants.outside(month, "key")
+    assert causes(month.compare(keys={})) == {"price", "outside"}
+
+
+def test_a_usage_report_beside_the_cost_report_tells_the_units_of_settled_rows() -> None:
+    from msgspec.structs import replace
+
+    month = Month(3, counts=True, step=1)
+    plants.cut_streams(month, 0.02)
+    lines = month.lines()
+    costs = [replace(line, counts={}, key="", account=line.key) for line in lines]
+    units = [replace(line, id=f"u/{line.id}", amount_nano=None, key="sk-1", account=line.key) for line in lines]
+    month.lines = lambda: [*costs, *units]  # type: ignore[method-assign]
+    found = month.compare()
+    check_sums(found)
+    assert causes(found) == {"estimated"} and found.bill_nano == sum(line.amount_nano or 0 for line in lines)
+    alone = [entry for entry in found.settlements if entry.alone]
+    assert alone
+    for entry in alone:
+        assert {k: v for k, v in entry.counts.items() if v} == {k: v for k, v in month.truth[entry.row][1].items() if v}
 
 
 def test_a_report_without_keys_models_or_days_is_compared_and_unknown() -> None:

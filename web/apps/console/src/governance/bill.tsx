@@ -11,7 +11,7 @@ import { exactUsd, Money, Unknown, usd } from "./figures.js";
 import { Consequence, MoneyFrame, moneyAddress, quoted } from "./frame.js";
 import { type Period, shortDay } from "./period.js";
 import { type Column, DataTable } from "./table.js";
-import { TimeChart, tokenColour } from "./time-chart.js";
+import { TimeChart } from "./time-chart.js";
 
 /** The question of a page, as the routes take it. */
 interface BillQuestion { since: string; until: string; provider: string; zone: string }
@@ -58,9 +58,9 @@ const VERDICTS = { pass: "explained", fail: "not explained", unknown: "cannot be
 function Comparison({ found: { reconciliation: found, explained_ppm, by_day, meaning }, question, refresh }: { found: BillAnswer; question: BillQuestion; refresh: () => void }) {
   const days = useMemo(() => by_day.filter(({ day }) => !day.includes("/")), [by_day]);
   const lines = useMemo(() => [
-    { name: "bill", colour: tokenColour("--ink"), values: days.map(({ bill_nano }) => bill_nano) },
-    { name: "ledger", colour: tokenColour("--kelp"), values: days.map(({ ledger_nano }) => ledger_nano), dash: [6, 3] },
-    { name: "difference", colour: tokenColour("--failed"), values: days.map(({ causes }) => Object.values(causes).reduce((sum, each) => sum + each, 0)), dash: [2, 3] },
+    { name: "bill", colour: "var(--ink)", values: days.map(({ bill_nano }) => bill_nano) },
+    { name: "ledger", colour: "var(--kelp)", values: days.map(({ ledger_nano }) => ledger_nano), dash: [6, 3] },
+    { name: "difference", colour: "var(--failed)", values: days.map(({ causes }) => Object.values(causes).reduce((sum, each) => sum + each, 0)), dash: [2, 3] },
   ], [days]);
   const names = useMemo(() => days.map(({ day }) => day), [days]);
   const rowsOf = (day: string, model = "") => moneyAddress("rows", [["period", `${day.split("/")[0]}/${day.split("/").at(-1)}`], ["where", `provider:${found.provider}`], ...(model && model !== "*" ? [["where", `model:${model}`] as [string, string]] : [])]);

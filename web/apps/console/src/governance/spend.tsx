@@ -12,7 +12,7 @@ import { exactUsd, Money, percent, short, signedUsd, usd } from "./figures.js";
 import { filtersOf, MoneyFrame, moneyAddress, requestCommand } from "./frame.js";
 import { daysFrom, type Period, shortDay, spanWords } from "./period.js";
 import { type Column, DataTable } from "./table.js";
-import { hueColour, type Line, TimeChart, tokenColour } from "./time-chart.js";
+import { hueColour, type Line, TimeChart } from "./time-chart.js";
 
 const DIMENSIONS = [
   ["team", "team"], ["workflow", "workflow"], ["task", "task"], ["model", "model"], ["cost_centre", "cost centre"], ["usage", "seated or headless"], ["key", "key"],
@@ -110,7 +110,7 @@ function linesOf(found: Spend, period: Period, by: string, largest: string[]): {
     sums.get(own)![place.get(bucket) ?? 0]! += figures.billed_nano;
   }
   const lines = largest.map((name, at): Line => ({ name: name || "(none)", colour: hueColour(hueOf(`${by}:${name}`)), values: sums.get(name)!, ...(at % 2 && { dash: [6, 3] }) }));
-  if (others && !largest.includes("")) lines.push({ name: "all others", colour: tokenColour("--cancelled"), values: sums.get("")!, dash: [2, 3] });
+  if (others && !largest.includes("")) lines.push({ name: "all others", colour: "var(--cancelled)", values: sums.get("")!, dash: [2, 3] });
   return { days, lines };
 }
 

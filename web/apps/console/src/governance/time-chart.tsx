@@ -13,8 +13,8 @@ const NAME_CHARS = 15;
 
 export interface Line {
   name: string;
-  /** A CSS colour, asked at each drawing: light and dark may change. */
-  colour: () => string;
+  /** A CSS colour, of the look's tokens: light and dark may change. */
+  colour: string;
   values: (number | null)[];
   /** Dashes, so that a line is told without colour. */
   dash?: number[];
@@ -22,11 +22,11 @@ export interface Line {
 
 const styleOf = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** The colour of a token of the look. */
-export const tokenColour = (name: string) => () => styleOf(name);
+/** A colour as it is now, for what is drawn. */
+const drawnColour = (colour: string) => () => colour.replace(/var\((--[\w-]+)\)/g, (_, name: string) => styleOf(name));
 
 /** The same colour for the same name everywhere. */
-export const hueColour = (hue: number) => () => `hsl(${hue} ${styleOf("--hue-s")} ${styleOf("--hue-l")})`;
+export const hueColour = (hue: number): string => `hsl(${hue} var(--hue-s) var(--hue-l))`;
 
 /** `split`: the first day of the period that is compared with what is before it. */
 export function TimeChart({ days, lines, label, split }: { days: readonly string[]; lines: readonly Line[]; label: string; split?: string }) {
@@ -34,10 +34,10 @@ export function TimeChart({ days, lines, label, split }: { days: readonly string
   const [at, setAt] = useState<number | null>(null);
   useEffect(() => {
     const element = box.current!;
-    const axis = { stroke: tokenColour("--quiet"), grid: { stroke: tokenColour("--line"), width: 1 }, ticks: { stroke: tokenColour("--line"), width: 1 } };
+    const axis = { stroke: drawnColour("var(--quiet)"), grid: { stroke: drawnColour("var(--line)"), width: 1 }, ticks: { stroke: drawnColour("var(--line)"), width: 1 } };
     const plot = new uPlot({
       width: element.clientWidth, height: HEIGHT, legend: { show: false }, padding: [12, NAME_PX, 0, 0], cursor: { drag: { x: false, y: false }, y: false },
-      series: [{}, ...lines.map(({ name, colour, dash }) => ({ label: name, stroke: colour, width: 1.75, points: { show: days.length < 3 }, ...(dash && { dash }) }))],
+      series: [{}, ...lines.map(({ name, colour, dash }) => ({ label: name, stroke: drawnColour(colour), width: 1.75, points: { show: days.length < 3 }, ...(dash && { dash }) }))],
       scales: { x: { time: true }, y: { range: (_: uPlot, __: number, most: number) => [0, Math.max(0.01, (most ?? 0) * 1.1)] } },
       axes: [
         { ...axis, space: 72, size: 30, values: (_: uPlot, ticks: number[]) => ticks.map((tick) => (tick % 86_400 ? "" : shortDay(new Date(tick * 1_000).toISOString().slice(0, 10)))) },
@@ -65,7 +65,7 @@ export function TimeChart({ days, lines, label, split }: { days: readonly string
     <figure class="plot">
       <figcaption>{label}</figcaption>
       <div class="chart" ref={box} role="img" aria-label={`${label}; the numbers are in the table below`} />
-      <p class="pointed"><b>{shortDay(days[shown] ?? "")}</b>{lines.map(({ name, colour, values }) => <span key={name}><i style={{ background: colour() }} />{name} {values[shown] === null || values[shown] === undefined ? "–" : usd(values[shown])}</span>)}</p>
+      <p class="pointed"><b>{shortDay(days[shown] ?? "")}</b>{lines.map(({ name, colour, values }) => <span key={name}><i style={{ background: colour }} />{name} {values[shown] === null || values[shown] === undefined ? "–" : usd(values[shown])}</span>)}</p>
     </figure>
   );
 }
@@ -88,7 +88,7 @@ function drawNames({ ctx, data, bbox, valToPos }: uPlot, lines: readonly Line[])
     const lowest = bbox.top + bbox.height + above - (places.length - at - 0.5) * need;
     const drawn = Math.max(free, Math.min(y, lowest));
     free = drawn + need;
-    ctx.fillStyle = colour();
+    ctx.fillStyle = drawnColour(colour)();
     ctx.fillText(name.length > NAME_CHARS ? `${name.slice(0, NAME_CHARS - 1)}…` : name, bbox.left + bbox.width + 6 * ratio, drawn);
   }
   ctx.restore();

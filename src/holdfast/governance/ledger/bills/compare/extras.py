@@ -9,7 +9,6 @@ from typing import Final
 
 from holdfast.governance import limits
 from holdfast.governance.ledger.bill_line import BillLine
-from holdfast.governance.ledger.bills.amounts import dollars
 from holdfast.governance.ledger.bills.compare.model import MEANING, BillFinding, Cause, CauseShare, Cell, Context
 from holdfast.governance.ledger.bills.compare.words import FIX, listing
 
@@ -69,7 +68,7 @@ def beside_usage(bill: Sequence[BillLine], context: Context) -> Extras:
         )
         if rest:
             words = listing(sorted({line.line or line.kind for line in lines}), "lines")
-            what = f"{dollars(rest)} in {len(lines)} lines ({words}): {MEANING[cause]}."
+            what = f"{len(lines)} lines ({words}): {MEANING[cause]}."
             findings.append(
                 BillFinding(
                     cause=cause,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Final
 
 from holdfast.governance.ledger.bill_line import BillLine
@@ -104,7 +104,7 @@ class Grid:
 
     def __init__(
         self, usage: Sequence[BillLine], slots: Sequence[Slot], estimates: Sequence[Estimate], *,
-        names: BillNames, keys: AccountNames, context: Context, zone: str,
+        names: BillNames, keys: AccountNames, context: Context, zone: str, counted: Sequence[BillLine] = (),
     ) -> None:  # fmt: skip
         self.names, self.keys, self.context = names, keys, context
         self.wide = any(line.until_ms - line.since_ms > _WIDE_MS for line in usage)
@@ -118,6 +118,9 @@ class Grid:
         self._apart = {name for line in usage if (name := beside(line))} if self.named else set()
         for line in usage:
             self._line(line)
+        silent = {at for at, cell in self.cells.items() if not cell.bill_counts}
+        for line in counted:
+            self._count(line, silent)
         for slot in slots:
             self._slot(slot)
         for estimate in estimates:
@@ -169,6 +172,17 @@ class Grid:
         cell.lines.append(line.id)
         for name, count in line.counts.items():
             cell.bill_counts[name] = cell.bill_counts.get(name, 0) + count
+
+    def _count(self, line: BillLine, silent: Set[tuple[str, str, str]]) -> None:
+        """Units of a report without money, for cells whose own lines say none."""
+        day = self.days[0] if self.wide else line.day
+        model = self.names.in_report(line.model) if self.named else EVERYTHING
+        for key in self.keys.candidates(line):
+            if (day, model, key) in silent:
+                cell = self.cells[day, model, key]
+                for name, count in line.counts.items():
+                    cell.bill_counts[name] = cell.bill_counts.get(name, 0) + count
+                return
 
     def _slot(self, slot: Slot) -> None:
         if not self._since <= slot.at_ms < self._until:

@@ -15,6 +15,7 @@ from holdfast.governance.ledger.bills.compare.names import BillNames
 FIT: Final = 0.5
 """Share of the money that must agree, day by day and model by model, before an account is taken for an upstream's."""
 _NEAR: Final = 0.02
+_STEADY: Final = 0.003
 
 _Profile = dict[tuple[str, str], int]
 
@@ -63,6 +64,12 @@ class AccountNames:
         """The common name of a line's account."""
         return self._report.get(self._read(line), self._read(line)) if self.apart else EVERYTHING
 
+    def candidates(self, line: BillLine) -> list[str]:
+        """What a line of another report of the same provider may be of: its key's account, else its account's."""
+        if not self.apart:
+            return [EVERYTHING]
+        return [self._declared.get(name, self._report.get(name, name)) for name in (line.key, line.account)]
+
     def in_ledger(self, upstream: str) -> str:
         """The name of an upstream's account."""
         return self._declared.get(upstream, upstream)
@@ -110,17 +117,24 @@ class AccountNames:
 
 
 def fit(bill: Mapping[tuple[str, str], int], ledger: Mapping[tuple[str, str], int]) -> float:
-    """Share of the greater side's money in cells whose ratio is that of most cells, within 2 %.
+    """Share of the greater side's money in (day, model) cells whose ratio is that of most cells within 2 %, or nearly that
+    of the same model's cell before or after it: a price may change in between.
 
     Fewer than three such cells, or a ratio that no discount explains, prove nothing.
     """
-    both = [at for at in bill if bill[at] > 0 and ledger.get(at, 0) > 0]
+    both = sorted((at for at in bill if bill[at] > 0 and ledger.get(at, 0) > 0), key=lambda at: (at[1], at[0]))
     if len(both) < 3:
         return 0.0
-    usual = statistics.median(bill[at] / ledger[at] for at in both)
+    ratios = [bill[at] / ledger[at] for at in both]
+    usual = statistics.median(ratios)
     if not 0.3 <= usual <= 1.5:
         return 0.0
-    near = sum(bill[at] for at in both if abs(bill[at] / ledger[at] / usual - 1) <= _NEAR)
+    near = 0
+    for place, at in enumerate(both):
+        around = [n for n in (place - 1, place + 1) if 0 <= n < len(both) and both[n][1] == at[1]]
+        steady = any(abs(ratios[place] / ratios[n] - 1) <= _STEADY for n in around)
+        if steady or abs(ratios[place] / usual - 1) <= _NEAR:
+            near += bill[at]
     whole = max(_positive(bill.values()), _positive(ledger.values()) * usual)
     return near / whole
 

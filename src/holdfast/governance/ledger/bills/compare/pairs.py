@@ -68,11 +68,11 @@ def loose_pairs(cells: Sequence[OpenCell]) -> list[tuple[OpenCell, ...]]:
     found: list[tuple[OpenCell, ...]] = []
     open_cells = [cell for cell in cells if _plain(cell)]
     for cell in sorted(open_cells, key=lambda cell: (cell.rest, cell.at)):
-        if cell.closed or cell.rest >= 0 or abs(cell.rest - within(cell, cell.rest)) <= cell.tolerance:
+        if cell.closed or _paired(cell) or cell.rest >= 0 or abs(cell.rest - within(cell, cell.rest)) <= cell.tolerance:
             continue
         fits = []
         for other in _neighbours(cell, open_cells):
-            if other.closed or other.rest <= 0:
+            if other.closed or other.rest <= 0 or _paired(other):
                 continue
             amount = other.rest if cell.estimates and not other.estimates else -cell.rest
             left = cell.rest + amount, other.rest - amount
@@ -107,6 +107,11 @@ def _exact_sets(cells: Sequence[OpenCell]) -> list[tuple[OpenCell, ...]]:
 
 def _plain(cell: OpenCell) -> bool:
     return cell.still_open and abs(cell.rest) > _PLAIN * cell.tolerance
+
+
+def _paired(cell: OpenCell) -> bool:
+    """Whether it is a side of a pair already: a cell is one of one pair only, so that findings sum to the remainder."""
+    return any(share.cause == "netting_pair" for share in cell.shares)
 
 
 def _both_estimated(one: OpenCell, other: OpenCell) -> bool:

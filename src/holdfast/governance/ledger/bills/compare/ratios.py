@@ -116,13 +116,25 @@ def _by_accident(spans: Sequence[tuple[int, int]]) -> float:
 
 
 def _of_small_cells(cells: Sequence[OpenCell]) -> Fraction | None:
-    """A ratio that shows in the sum of cells of which none is large enough to tell: nearly all differ to the same side."""
+    """A ratio that shows in the sum of cells of which none is large enough to tell: nearly all differ to the same side.
+
+    From the first day on, or from a later one: the earliest from which nearly all cells agree with it.
+    """
+    days = sorted({cell.day for cell in cells})
+    for day in days[:-2]:
+        found = _of_sums([cell for cell in cells if cell.day >= day])
+        if found is not None:
+            return found
+    return None
+
+
+def _of_sums(cells: Sequence[OpenCell]) -> Fraction | None:
     differing = [cell for cell in cells if cell.bill != cell.ledger]
     if len(differing) < 10 or len({cell.day for cell in differing}) < 3:
         return None
     bill, ledger = sum(cell.bill for cell in cells), sum(cell.ledger for cell in cells)
     above = sum(cell.bill > cell.ledger for cell in differing)
-    one_sided = max(above, len(differing) - above) * 10 >= len(differing) * 8
+    one_sided = max(above, len(differing) - above) * 10 >= len(differing) * 9
     noise = sum(cell.tolerance**2 for cell in cells)
     if not one_sided or (bill - ledger) ** 2 < 16 * noise:
         return None

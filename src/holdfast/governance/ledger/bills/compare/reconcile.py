@@ -41,13 +41,15 @@ def reconcile(
         slots: of the provider's rows (``gather``), with a day before and after the period, so that days of another zone are
             whole, too.
         estimates: rows among them whose amount is ours.
-        lines: the provider's report; lines of usage without an amount are left out.
+        lines: the provider's report. Lines without an amount (of a usage report beside the cost report) only tell units.
         context: the period, and what else is known.
 
     Raises:
         Refused: ``input.malformed`` for a zone that does not exist.
     """
-    bill = [line for line in lines if line.amount_nano is not None]
+    every = list(lines)
+    bill = [line for line in every if line.amount_nano is not None]
+    counted = [line for line in every if line.amount_nano is None and line.kind == "usage" and line.counts]
     usage = [line for line in bill if line.kind == "usage" and (line.amount_nano or 0) >= 0]
     names = BillNames(
         {line.model for line in usage if line.model}, {slot.model for slot in slots if slot.model}, context.aliases
@@ -56,7 +58,14 @@ def reconcile(
     found: list[BillFinding] = []
     zone = find_zone(usage, slots, names=names, keys=keys, context=context) if usage else None
     grid = Grid(
-        usage, slots, estimates, names=names, keys=keys, context=context, zone=zone.zone if zone else context.zone
+        usage,
+        slots,
+        estimates,
+        names=names,
+        keys=keys,
+        context=context,
+        zone=zone.zone if zone else context.zone,
+        counted=counted,
     )
     if zone:
         found.append(
@@ -71,18 +80,7 @@ def reconcile(
                 facts={"zone": zone.zone, "said": context.zone},
             )
         )
-    if names.matched:
-        pairs_of_names = ", ".join(f"{theirs} = {ours}" for theirs, ours in names.matched[:5])
-        found.append(
-            BillFinding(
-                cause="alias",
-                amount_nano=0,
-                net_nano=0,
-                what=f"{pairs_of_names}: taken for one model each.",
-                fix="Nothing if it is so; else `--alias REPORT=LEDGER`.",
-                facts={"names": names.matched},
-            )
-        )
+    found += _taken_for_one(names, keys)
     cells = grid.ordered()
     found += _name(grid, cells)
     extras = beside_usage(bill, context)
@@ -90,6 +88,28 @@ def reconcile(
     found += _unassigned(cells)
     for_verdict = [*(cell.cell() for cell in cells), *extras.cells]
     return _conclude(grid, keys, context, for_verdict, found, bill, tuple(settlements(cells)))
+
+
+def _taken_for_one(names: BillNames, keys: AccountNames) -> list[BillFinding]:
+    """What nobody declared and was joined all the same: to be confirmed. None of it is a difference."""
+    found = []
+    for pairs_found, noun, why, option in (
+        (names.matched, "model", "", "--alias REPORT=LEDGER"),
+        (keys.inferred, "account", ", since there is no other or the amounts agree", "--key REPORT=UPSTREAM"),
+    ):
+        if pairs_found:
+            joins = ", ".join(f"{theirs} = {ours}" for theirs, ours in pairs_found[:5])
+            found.append(
+                BillFinding(
+                    cause="alias",
+                    amount_nano=0,
+                    net_nano=0,
+                    what=f"{joins}: taken for one {noun} each{why}.",
+                    fix=f"Nothing if it is so; say it with `{option}`.",
+                    facts={"names" if noun == "model" else "keys": pairs_found},
+                )
+            )
+    return found
 
 
 def _name(grid: Grid, cells: Sequence[OpenCell]) -> list[BillFinding]:

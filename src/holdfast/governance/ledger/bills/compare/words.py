@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from holdfast.governance import limits
-from holdfast.governance.ledger.bills.amounts import dollars
 from holdfast.governance.ledger.bills.compare.grid import OpenCell
 from holdfast.governance.ledger.bills.compare.model import MEANING, BillFinding, Cause
 
@@ -48,11 +47,8 @@ def difference(
 def plain_difference(
     cause: Cause, cells: Sequence[OpenCell], *, certain: bool = True, blocks: bool = False
 ) -> BillFinding:
-    """A finding that says what its cause means, how much it is and where."""
-    amount = sum(_of(cell, cause) for cell in cells)
-    return difference(
-        cause, cells, f"{dollars(amount)} in {places(cells)}: {MEANING[cause]}.", certain=certain, blocks=blocks
-    )
+    """A finding that says where it is and what its cause means."""
+    return difference(cause, cells, f"{places(cells)}: {MEANING[cause]}.", certain=certain, blocks=blocks)
 
 
 def places(cells: Sequence[OpenCell]) -> str:

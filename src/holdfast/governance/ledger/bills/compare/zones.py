@@ -1,4 +1,4 @@
-"""Finds out at which hour a report's days begin, when it is not the hour that was said."""
+"""Finds out at which hour a report's days begin, when it is not the hour that was declared."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 
 from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.bills.compare.days import OFFSETS, ZONES, day_of
+from holdfast.governance.ledger.bills.compare.grid import rounded_to
 from holdfast.governance.ledger.bills.compare.keys import AccountNames
 from holdfast.governance.ledger.bills.compare.model import EVERYTHING, Context, Slot
 from holdfast.governance.ledger.bills.compare.names import BillNames
@@ -18,6 +19,8 @@ WORTH_PPM: Final = 2_000
 """Differences below this share of the bill are not worth another zone."""
 _BETTER: Final = 0.5
 _DAYS: Final = 0.6
+_AGREE: Final = 0.5
+_MORE: Final = 0.3
 _NEAR_DAYS: Final = 4
 
 _Series = dict[tuple[str, str], dict[str, int]]
@@ -29,7 +32,7 @@ class ZoneFound:
 
     Attributes:
         zone: its name.
-        before, after: what differs by day in the zone that was said and in this one, nano-USD, each (model, key) at its
+        before, after: what differs by day in the zone that was declared and in this one, nano-USD, each (model, key) at its
             own usual ratio of bill to ledger.
         days: how many days agree better.
     """
@@ -45,8 +48,9 @@ def find_zone(
 ) -> ZoneFound | None:
     """The zone in which the days agree, where it is another one than ``context.zone`` and the difference is plain.
 
-    It must at least halve what differs, on most of the days. A discount does not hide it: every model and key is compared
-    at its own usual ratio of bill to ledger.
+    It must at least halve what differs, on most of the days; or make most cells agree that did not: so a few large
+    differences of another cause do not hide it. Nor does a discount: every model and key is compared at the usual ratio of
+    bill to ledger of the days around.
     """
     bill: _Series = defaultdict(lambda: defaultdict(int))
     named = any(line.model for line in usage)
@@ -61,28 +65,41 @@ def find_zone(
         at = (names.in_ledger(slot.model) if named else EVERYTHING), keys.common(slot.key)
         if at in bill:
             quarters[at][slot.at_ms] += slot.amount_nano
-    declared = _gaps(bill, quarters, context.zone, context)
-    before = sum(declared.values())
+    slack = 3 * rounded_to(line.amount_nano or 0 for line in usage)
+    declared = _gaps(bill, quarters, context.zone, context, slack)
+    before = sum(declared.gaps.values())
     if whole <= 0 or before * 1_000_000 < whole * WORTH_PPM:
         return None
-    best = ZoneFound(context.zone, before, before, 0)
+    best = context.zone
+    found = declared
     for name in (*OFFSETS, "UTC", *ZONES):
-        found = _gaps(bill, quarters, name, context)
-        after = sum(found.values())
-        if after < best.after:
-            better = sum(found.get(day, 0) < gap for day, gap in declared.items() if gap)
-            best = ZoneFound(name, before, after, better)
-    differing = sum(1 for gap in declared.values() if gap)
-    if best.zone == context.zone or best.after > before * _BETTER or best.days < max(2, differing * _DAYS):
-        return None
-    return best
+        there = _gaps(bill, quarters, name, context, slack)
+        if (there.agree, -sum(there.gaps.values())) > (found.agree, -sum(found.gaps.values())):
+            best, found = name, there
+    after = sum(found.gaps.values())
+    differing = sum(1 for gap in declared.gaps.values() if gap)
+    better = sum(found.gaps.get(day, 0) < gap for day, gap in declared.gaps.items() if gap)
+    halved = after <= before * _BETTER and better >= max(2, differing * _DAYS)
+    agreed = (
+        found.agree >= found.cells * _AGREE and found.agree - declared.agree >= found.cells * _MORE and found.cells > 10
+    )
+    return ZoneFound(best, before, after, better) if best != context.zone and (halved or agreed) else None
+
+
+@dataclasses.dataclass(slots=True)
+class _Fit:
+    """How a zone fits: what differs by day, nano-USD, and how many of its cells agree."""
+
+    gaps: dict[str, int] = dataclasses.field(default_factory=lambda: defaultdict(int))
+    cells: int = 0
+    agree: int = 0
 
 
 def _gaps(
-    bill: _Series, quarters: Mapping[tuple[str, str], Mapping[int, int]], zone: str, context: Context
-) -> dict[str, int]:
-    """What differs on each day, nano-USD, every (model, key) at the usual ratio of the days around."""
-    gaps: dict[str, int] = defaultdict(int)
+    bill: _Series, quarters: Mapping[tuple[str, str], Mapping[int, int]], zone: str, context: Context, slack: int
+) -> _Fit:
+    """How days of a zone fit, every (model, key) at the usual ratio of the days around."""
+    fit = _Fit()
     for at, days in bill.items():
         ledger: dict[str, int] = defaultdict(int)
         for at_ms, amount in quarters.get(at, {}).items():
@@ -93,5 +110,8 @@ def _gaps(
         ratios = [days[day] / ledger[day] for day in both]
         for place, day in enumerate(both):  # a day that one side lacks says nothing of the hour at which days begin
             usual = statistics.median(ratios[max(0, place - _NEAR_DAYS) : place + _NEAR_DAYS + 1])
-            gaps[day] += abs(days[day] - round(ledger[day] * usual))
-    return gaps
+            gap = abs(days[day] - round(ledger[day] * usual))
+            fit.gaps[day] += gap
+            fit.cells += 1
+            fit.agree += gap <= max(slack, days[day] // 1_000)
+    return fit

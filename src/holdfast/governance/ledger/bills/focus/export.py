@@ -46,7 +46,7 @@ class ChargeKey(msgspec.Struct, frozen=True):
     region: str
     speed: str
     units: str
-    price: Fraction
+    price: str
     organisation: str
     team: str
     workflow: str
@@ -86,6 +86,7 @@ class FocusExport:
         self.left_out = 0
         self._levels = PriceLevels()
         self._charges: dict[ChargeKey, Sums] = {}
+        self._prices: dict[Fraction, str] = {}
 
     def learn(self, row: Row) -> None:
         """First pass."""
@@ -99,9 +100,14 @@ class FocusExport:
             return
         parts = list(classes(row))
         weights = {units: cost for units, _, cost in parts}
-        shares = [divide(_cost(row, name), weights) for name in ("contracted", "effective", "billed")]
+        amounts = [_cost(row, name) for name in ("contracted", "effective", "billed")]
+        divided = {amount: divide(amount, weights) for amount in set(amounts)}
+        shares = [divided[amount] for amount in amounts]
         for units, quantity, cost in parts:
-            charge = self._charge(row, units, self._levels.price(_product(row, units), quantity, cost))
+            price = self._levels.price(_product(row, units), quantity, cost)
+            if price not in self._prices:
+                self._prices[price] = _unit_price(price)
+            charge = self._charge(row, units, self._prices[price])
             sums = self._charges.setdefault(charge, Sums())
             sums.quantity += quantity
             sums.contracted += shares[0][units]
@@ -120,7 +126,7 @@ class FocusExport:
         for row in self.rows():
             yield _line([row.get(name, "") for name in columns])
 
-    def _charge(self, row: Row, units: str, price: Fraction) -> ChargeKey:
+    def _charge(self, row: Row, units: str, price: str) -> ChargeKey:
         labels = {
             "team": row.team, "workflow": row.workflow, "task": row.task, "cost_centre": row.cost_centre,
             "usage": row.usage, "agent": row.agent, **row.tags,
@@ -139,7 +145,7 @@ class FocusExport:
         unit, meter = UNITS.get(charge.units, "Tokens"), METERS.get(charge.units, charge.units)
         sku = f"{charge.provider}/{charge.model}/{charge.units}"
         variant = "/".join(part for part in (charge.tier, charge.region, charge.speed) if part)
-        price = _unit_price(charge.price)
+        price = charge.price
         quantity = f"{sums.quantity}.0"  # FOCUS wants decimals, and readers guess a column's type by what is in it
         begin, end = _day(charge.day)
         first, last = _month(charge.period)
@@ -148,7 +154,7 @@ class FocusExport:
         details = {"x_Model": charge.model, "x_Class": charge.units, "x_Tier": charge.tier, "x_Speed": charge.speed}
         values: dict[str, str] = {
             "BilledCost": decimal(sums.billed), "EffectiveCost": decimal(sums.effective),
-            "ListCost": _dollars(charge.price * sums.quantity), "ContractedCost": decimal(sums.contracted),
+            "ListCost": _dollars(Fraction(charge.price) * NANO * sums.quantity), "ContractedCost": decimal(sums.contracted),
             "ListUnitPrice": price, "ContractedUnitPrice": _unit_price(Fraction(sums.contracted, sums.quantity or 1)),
             "PricingQuantity": quantity, "PricingUnit": unit, "ConsumedQuantity": quantity,
             "ConsumedUnit": unit, "BillingCurrency": "USD", "PricingCurrency": "USD", "PricingCurrencyListUnitPrice": price,

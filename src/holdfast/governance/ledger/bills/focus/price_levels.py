@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from fractions import Fraction
 from typing import Final
 
-_HALF: Final = Fraction(1, 2)
+_SCALE: Final = 10**18
+"""Bounds are whole numbers of so many parts of a nano-dollar: far finer than any price, and faster than fractions."""
 
 
 class PriceLevels:
@@ -16,27 +18,35 @@ class PriceLevels:
     """
 
     def __init__(self) -> None:
-        self._bounds: dict[tuple[str, ...], list[tuple[Fraction, Fraction]]] = {}
+        self._bounds: dict[tuple[str, ...], list[tuple[int, int]]] = {}
 
     def learn(self, at: tuple[str, ...], units: int, cost: int) -> None:
-        """Learn from one row's class: ``units`` of it cost so many nano-USD."""
-        if units <= 0:
-            return
-        low, high = (cost - _HALF) / units, (cost + _HALF) / units
+        """Learn from one row's class: ``units`` of it, above 0, cost so many nano-USD."""
+        low, high = _bounds_of(units, cost)
         levels = self._bounds.setdefault(at, [])
         for number, (lowest, highest) in enumerate(levels):
             if low <= highest and lowest <= high:
                 levels[number] = max(low, lowest), min(high, highest)
                 return
-        levels.append((max(low, Fraction(0)), high))
+        levels.append((max(low, 0), high))
 
     def price(self, at: tuple[str, ...], units: int, cost: int) -> Fraction:
         """The price of a unit for such a row, nano-USD: the shortest decimal between the bounds."""
-        low, high = (cost - _HALF) / units, (cost + _HALF) / units
+        low, high = _bounds_of(units, cost)
         for lowest, highest in self._bounds.get(at, ()):
             if low <= highest and lowest <= high:
-                return shortest(lowest, highest)
+                return _shortest(lowest, highest)
         return Fraction(cost, units)
+
+
+def _bounds_of(units: int, cost: int) -> tuple[int, int]:
+    """Between which prices half a nano-dollar of rounding leaves a cost."""
+    return -((1 - 2 * cost) * _SCALE // (2 * units)), (2 * cost + 1) * _SCALE // (2 * units)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _shortest(low: int, high: int) -> Fraction:
+    return shortest(Fraction(low, _SCALE), Fraction(high, _SCALE))
 
 
 def shortest(low: Fraction, high: Fraction) -> Fraction:

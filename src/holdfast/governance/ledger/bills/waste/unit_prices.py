@@ -12,7 +12,6 @@ from holdfast.providers.billing.model import INPUT
 
 PriceKey = tuple[str, str, str, str, str, str]
 WRITES: Final = ("cache_write", "cache_write_5m", "cache_write_30m", "cache_write_1h", "cache_write_12h")
-_LONGER: Final = Fraction(115, 100)
 
 
 def price_key(row: Row) -> PriceKey:
@@ -70,11 +69,15 @@ class UnitPrices:
 
     def excess(self, row: Row) -> int:
         """What a row's units cost more than at the lowest price, list nano-USD; 0 unless its input is dearer by 15 %."""
-        dearer = False
-        whole = Fraction(0)
-        for name, part in row.parts.items():
-            count, lowest = row.counts.get(name, 0), self.of(row, name)
-            if count > 0 and part > 0 and lowest is not None:
-                dearer = dearer or (name in INPUT and Fraction(part, count) >= lowest * _LONGER)
-                whole += part - lowest * count
-        return round(whole) if dearer else 0
+        priced = [
+            (name, part, count, lowest)
+            for name, part in row.parts.items()
+            if part > 0 and (count := row.counts.get(name, 0)) > 0 and (lowest := self.of(row, name)) is not None
+        ]
+        if not any(
+            100 * part * lowest.denominator >= 115 * count * lowest.numerator
+            for name, part, count, lowest in priced
+            if name in INPUT
+        ):
+            return 0
+        return round(sum((part - lowest * count for _, part, count, lowest in priced), Fraction(0)))
