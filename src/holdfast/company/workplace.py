@@ -25,7 +25,7 @@ from holdfast.company.words import sentences
 from holdfast.edge import auth
 from holdfast.protocol.view import ENDED
 
-_SLOTS: Final = 256
+_SLOTS: Final = 64
 _RIGHTS: Final = ["append", "control", "presence", "read"]
 _TTL_S: Final = 6 * 3_600
 _INPUTS: Final = 12
@@ -75,29 +75,36 @@ class Workplace:
         self._models = ModelClient()
         self._people: dict[str, asyncio.Task[Holdfast]] = {}
         self._inputs: dict[str, str] = {}
-        self._serving: asyncio.Task[None] | None = None
+        self._serving: list[asyncio.Task[None]] = []
         self._upstreams = {model: one for one in company.upstreams for model in reversed(one.models)}
-        self._worker = Holdfast(access.server, self._token("agent:company", agents=["*"]))
+        self._workers: list[Holdfast] = []
 
     async def __aenter__(self) -> Self:
         await self._models.__aenter__()
-        await self._worker.connection.open(10)
         for workflow in self._company.workflows:
             if workflow.agent not in ("program", "chat"):
                 anthropic = self.upstream(workflow).shape == "anthropic"
                 agent = CompanyAgent(workflow, anthropic, self._models, self._addresses(workflow))
-                self._worker.add_agent(workflow.name, agent)
-        self._serving = asyncio.create_task(self._worker.serve(_SLOTS), name="the company's agents")
+                await self._employ(workflow.name, agent)
         return self
+
+    async def _employ(self, name: str, agent: CompanyAgent) -> None:
+        """Serve an agent by a worker of its own, as teams do who write their agents themselves."""
+        worker = Holdfast(self._access.server, self._token(f"agent:{name}", agents=[name]))
+        self._workers.append(worker)
+        await worker.connection.open(10)
+        worker.add_agent(name, agent)
+        self._serving.append(asyncio.create_task(worker.serve(_SLOTS), name=f"the agent {name}"))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._serving is not None:
-            self._serving.cancel()
-            await asyncio.wait([self._serving])
+        for serving in self._serving:
+            serving.cancel()
+        if self._serving:
+            await asyncio.wait(self._serving)
         clients = await asyncio.gather(*self._people.values(), return_exceptions=True)
-        for client in (self._worker, *clients):
+        for client in (*self._workers, *clients):
             if isinstance(client, Holdfast):
                 await client.close()
         await self._models.__aexit__()

@@ -7,7 +7,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, Table, bindparam, delete, func, insert, literal, or_, select, text, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    union,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from holdfast.gateway.port import Opening
@@ -175,18 +189,25 @@ def closed_periods(connection: Connection) -> frozenset[tuple[str, str]]:
 
 def metered(connection: Connection, tenant: str, call: str) -> tuple[list[Row], list[Opening]]:
     """The rows of a call, or of an attempt, that the gateway metered, and its attempts that are open still."""
-    ids = select(rows.c.id).where(rows.c.call == call).union(select(rows.c.id).where(rows.c.id == call))
-    wanted = with_sessions().where(rows.c.id.in_(ids)).limit(limits.LEDGER_PAGE_ROWS)
+    found = rows_from(connection.execute(_METERED, {"name": call}))
     # asked for by its tenant, too, SQLite would look among all that the tenant has
-    found = [row for row in rows_from(connection.execute(wanted)) if row.tenant == tenant and row.source == "gateway"]
-    return found, attempts_open(connection, tenant, call)
+    mine = [row for row in found if row.tenant == tenant and row.source == "gateway"]
+    return mine, attempts_open(connection, tenant, call)
 
 
 def attempts_open(connection: Connection, tenant: str, call: str) -> list[Opening]:
     """The attempts of a call, or the one attempt of this id, that are open."""
-    wanted = select(openings.c.opening).where(or_(openings.c.call == call, openings.c.id == call))
-    found = map(_opening.decode, connection.scalars(wanted.limit(limits.LEDGER_PAGE_ROWS)))
+    found = map(_opening.decode, connection.scalars(_OPEN, {"name": call}))
     return [opening for opening in found if opening.call.caller.tenant == tenant]
+
+
+_ITS_IDS: Final = union(*(select(rows.c.id).where(column == bindparam("name")) for column in (rows.c.call, rows.c.id)))
+_METERED: Final = with_sessions().where(rows.c.id.in_(_ITS_IDS)).limit(limits.LEDGER_PAGE_ROWS)
+_OPEN: Final = (
+    select(openings.c.opening)
+    .where(or_(openings.c.call == bindparam("name"), openings.c.id == bindparam("name")))
+    .limit(limits.LEDGER_PAGE_ROWS)
+)
 
 
 def forget_session(connection: Connection, tenant: str, session: str) -> bool:
