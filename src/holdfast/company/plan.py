@@ -40,6 +40,7 @@ class PlannedTurn(msgspec.Struct, frozen=True):
         past: whether the provider is asked past the gateway.
         stamp: what the instructions begin with.
         reads: whether the person reads the answer, and a mark says so.
+        plant: the name of the plant that shows in the ledger's rows of this session.
     """
 
     deed: Deed
@@ -52,6 +53,7 @@ class PlannedTurn(msgspec.Struct, frozen=True):
     past: bool = False
     stamp: str = ""
     reads: bool = False
+    plant: str = ""
 
 
 Talk = tuple[PlannedTurn, ...]
@@ -115,20 +117,26 @@ class Planner:
         broken = workflow.name == plants.broken_cache.workflow and day >= plants.broken_cache.since
         again = self._happens(plants.regenerated, workflow, day, number)
         hints = {"rounds": workflow.rounds, "document": workflow.document}
-        if self._happens(plants.oversized, workflow, day, number):
+        oversized = self._happens(plants.oversized, workflow, day, number)
+        if oversized:
             hints["document"] = plants.oversized.tokens
         turns = 1 if again else 1 + calendar.count(chance, workflow.turns - 1)
         reads = workflow.usage == "seated" or (workflow.name == plants.unread.workflow and day < plants.unread.since)
         for turn in range(min(turns, 6)):
             words = max(8, round(workflow.words * chance.uniform(0.7, 1.4))) if workflow.words else 0
             text = sentences(chance, chance.randint(8, 40))
+            shows = not past and (oversized or (broken and turn > 0))  # the first turn has no cache to break
+            plant = ("oversized" if oversized else "broken_cache") if shows else ""
             yield PlannedTurn(
                 _DEEDS.get(workflow.agent, "ask"), workflow.name, person, text, session, turn == 0, {**hints, "words": words},
-                past, f"{day} {number}-{turn}" if broken else "", reads,
+                past, f"{day} {number}-{turn}" if broken else "", reads, plant,
             )  # fmt: skip
         if again:
+            hints = {**hints, "words": words}
             for _ in range(plants.regenerated.times - 1):
-                yield PlannedTurn("again", workflow.name, person, text, session, False, {**hints, "words": words}, past)
+                yield PlannedTurn(
+                    "again", workflow.name, person, text, session, hints=hints, past=past, plant="regenerated"
+                )
 
     def _happens(self, plant: object, workflow: WorkflowDescription, day: datetime.date, number: int) -> bool:
         name, one_in = getattr(plant, "workflow", ""), getattr(plant, "one_in", 1)
@@ -149,8 +157,8 @@ class Planner:
                 hints = {"document": plants.outside.tokens, "words": 300}
                 yield PlannedTurn("outside", "", "", sentences(chance, 20), hints=hints)
         if day in plants.strangers.days:
-            for number in range(plants.strangers.programs):
-                yield PlannedTurn("stranger", "", f"program-{number}", sentences(chance, 8))
+            for program in plants.strangers.programs:
+                yield PlannedTurn("stranger", "", program, sentences(chance, 8))
         if day == plants.own_model.tried:
             yield PlannedTurn("program", "demand-notes", self._staff.regulars["demand-notes"][0], "Is it there?")
 
@@ -160,7 +168,7 @@ class Planner:
             return
         workflow = self._company.workflow(plant.workflow)
         chance = random.Random(f"{self._seed} runaway")
-        hints = {"rounds": workflow.rounds, "document": workflow.document, "words": workflow.words}
+        hints = {"rounds": workflow.rounds, "document": plant.document, "words": workflow.words}
         at_ms = calendar.at(day, 18.5, self._zone)
         for first in range(0, plant.runs, _RUNAWAY_AT_ONCE):
             numbers = range(first, min(first + _RUNAWAY_AT_ONCE, plant.runs))
@@ -168,7 +176,7 @@ class Planner:
                 (
                     PlannedTurn(
                         "ask", workflow.name, self._staff.regulars[workflow.name][0], sentences(chance, 12),
-                        f"{workflow.name}.{day:%Y%m%d}-again-{number:03}", True, hints,
+                        f"{workflow.name}.{day:%Y%m%d}-again-{number:03}", True, hints, plant="runaway",
                     ),
                 )
                 for number in numbers

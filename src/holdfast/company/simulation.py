@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 from collections.abc import AsyncIterator, Callable
@@ -23,26 +24,33 @@ from holdfast.company.provider.server import Outage, Replacement
 from holdfast.company.server import CompanyServer, provider_keys, serving, write_gateway
 from holdfast.company.site import Begin, Site
 from holdfast.company.workplace import Access, Played
+from holdfast.governance.ledger.agent_usage import CONSUMER
 
 BILLED = ("anthropic", "openai")
 """Providers that send a bill."""
 _OUTAGE = (9.0, 12.5)
 _END_HOUR = 23.0
+_ON_RECORD_S = 60.0
+_LOOK_S = 0.05
 
 
 class Simulated(msgspec.Struct):
-    """What came of it."""
+    """What came of it. ``sessions``: those in which a plant shows, by its name."""
 
     played: Played
     server: CompanyServer
     site: Site
     bills: dict[str, ProviderBill] = {}
+    sessions: dict[str, set[str]] = {}
 
-    def planted(self) -> dict[str, Any]:
-        """What was planted in the bills, in nano-USD by provider."""
-        return {
-            provider: {"total": bill.total(), **bill.planted} | bill.missed() for provider, bill in self.bills.items()
+    def truth(self) -> dict[str, Any]:
+        """What came of the plants: amounts in the bills, nano-USD by provider, and the sessions that show the others."""
+        bills = {
+            provider: {"total": bill.total(), "cut_streams": bill.cut, **bill.planted} | bill.missed()
+            for provider, bill in self.bills.items()
         }
+        sessions = {plant: sorted(names) for plant, names in sorted(self.sessions.items())}
+        return {"played": msgspec.to_builtins(self.played), "bills": bills, "sessions": sessions}
 
 
 class Simulation:
@@ -90,6 +98,7 @@ class Simulation:
                     await self._day(day, office, found)
                     say(day, found.played)
                 self._move(calendar.at(self.company.last_day, _END_HOUR, self._zone))
+                await _on_record(server)
                 yield found
 
     async def _day(self, day: datetime.date, office: Office, found: Simulated) -> None:
@@ -99,6 +108,8 @@ class Simulation:
             await self._bill(office, found)
         for each in self._planner.rounds(day):
             self._move(each.at_ms, each.most_ms)
+            for turn in (turn for talk in each.talks for turn in talk if turn.plant):
+                found.sessions.setdefault(turn.plant, set()).add(turn.session)
             found.played.add(await found.site.play(each))
 
     async def _bill(self, office: Office, found: Simulated) -> None:
@@ -111,3 +122,11 @@ class Simulation:
 
     def _move(self, to_ms: int, most_ms: int = 0) -> None:
         self.clock.move(max(to_ms, self.clock.wall_ms()), most_ms)
+
+
+async def _on_record(server: CompanyServer) -> None:
+    """Wait until every call is in the ledger, and the ledger has read which runs they were of. Raises ``TimeoutError``."""
+    async with asyncio.timeout(_ON_RECORD_S):
+        await server.governance.gateway.settled()
+        while any(one.name == CONSUMER and one.unread for one in await server.edge.hub.engine.consumers()):
+            await asyncio.sleep(_LOOK_S)

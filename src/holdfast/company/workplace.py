@@ -75,6 +75,7 @@ class Workplace:
         self._models = ModelClient()
         self._people: dict[str, asyncio.Task[Holdfast]] = {}
         self._inputs: dict[str, str] = {}
+        self._said: dict[str, list[tuple[str, str]]] = {}
         self._serving: list[asyncio.Task[None]] = []
         self._upstreams = {model: one for one in company.upstreams for model in reversed(one.models)}
         self._workers: list[Holdfast] = []
@@ -194,23 +195,23 @@ class Workplace:
 
     # --- programs
     def _conversation(self, turn: PlannedTurn, workflow: WorkflowDescription) -> ModelConversation:
-        chance = random.Random(f"program {turn.workflow} {turn.text}")
+        """Its instructions, and what there is to look at."""
+        chance = random.Random(f"document of {turn.session or turn.text}")
         anthropic = self.upstream(workflow).shape == "anthropic"
-        size = turn.hints.get("document", 0)
-        conversation = ModelConversation(anthropic, (sentences(random.Random(workflow.name), workflow.prompt),))
-        conversation.say("user", f"{sentences(chance, size)}\n{turn.text}")
-        return conversation
+        instructions = sentences(random.Random(workflow.name), workflow.prompt)
+        return ModelConversation(anthropic, (instructions, sentences(chance, turn.hints.get("document", 0))))
 
     async def _chat(self, turn: PlannedTurn) -> None:
-        """A chat client: it names a session, so its call is a run there."""
+        """A chat client: it names a session, so its call is a run there, and sends all that was said in it."""
         workflow = self._company.workflow(turn.workflow)
         address = self._addresses(workflow)(turn.person, turn.past)
         headers = {} if turn.past else {"x-holdfast-session": turn.session}
-        answer = await self._models.stream(
-            address, workflow.model, self._conversation(turn, workflow), _words(turn), headers
-        )
-        async for _ in answer.words():
-            pass
+        conversation = self._conversation(turn, workflow)
+        said = self._said.setdefault(turn.session, [])
+        for role, text in (*said, ("user", turn.text)):
+            conversation.say(role, text)
+        answer = await self._models.stream(address, workflow.model, conversation, _words(turn), headers)
+        said += [("user", turn.text), ("assistant", "".join([words async for words in answer.words()]))]
 
     async def _program(self, turn: PlannedTurn) -> None:
         """A program that keeps no session."""
@@ -222,14 +223,18 @@ class Workplace:
             body = msgspec.json.encode({"model": workflow.model, "input": texts})
             await self._models.post(f"{address.url}/v1/embeddings", address.key, body)
             return
-        await self._models.whole(address, workflow.model, self._conversation(turn, workflow), _words(turn), {})
+        conversation = self._conversation(turn, workflow)
+        conversation.say("user", turn.text)
+        await self._models.whole(address, workflow.model, conversation, _words(turn), {})
 
     async def _cut(self, turn: PlannedTurn) -> None:
         workflow = self._company.workflow(turn.workflow)
         address = self._addresses(workflow)(turn.person, False)
         hints = {**_words(turn), "stall": turn.hints["stall"]}
         after = (turn.hints["stall"] - 12) * 4
-        await self._models.leave(address, workflow.model, self._conversation(turn, workflow), hints, after)
+        conversation = self._conversation(turn, workflow)
+        conversation.say("user", turn.text)
+        await self._models.leave(address, workflow.model, conversation, hints, after)
 
     async def _outside(self, turn: PlannedTurn) -> None:
         """Somebody's own program, with a key of the same provider that the gateway does not have."""
