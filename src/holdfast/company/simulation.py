@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import datetime
 from collections.abc import AsyncIterator, Callable
@@ -24,14 +23,12 @@ from holdfast.company.provider.server import Outage, Replacement
 from holdfast.company.server import CompanyServer, provider_keys, serving, write_gateway
 from holdfast.company.site import Begin, Site
 from holdfast.company.workplace import Access, Played
-from holdfast.governance.ledger.agent_usage import CONSUMER
+from holdfast.governance.ledger.agent_usage import AgentUsage
 
 BILLED = ("anthropic", "openai")
 """Providers that send a bill."""
 _OUTAGE = (9.0, 12.5)
 _END_HOUR = 23.0
-_ON_RECORD_S = 60.0
-_LOOK_S = 0.05
 
 
 class Simulated(msgspec.Struct):
@@ -125,8 +122,6 @@ class Simulation:
 
 
 async def _on_record(server: CompanyServer) -> None:
-    """Wait until every call is in the ledger, and the ledger has read which runs they were of. Raises ``TimeoutError``."""
-    async with asyncio.timeout(_ON_RECORD_S):
-        await server.governance.gateway.settled()
-        while any(one.name == CONSUMER and one.unread for one in await server.edge.hub.engine.consumers()):
-            await asyncio.sleep(_LOOK_S)
+    """Wait until every call is in the ledger, with the run that it was of; what was read before, reading changes nothing."""
+    await server.governance.gateway.settled()
+    await AgentUsage(server.edge.hub.engine, server.governance.ledger).read()

@@ -27,7 +27,7 @@ from holdfast.protocol.view import ENDED
 
 _SLOTS: Final = 64
 _RIGHTS: Final = ["append", "control", "presence", "read"]
-_TTL_S: Final = 6 * 3_600
+_TTL_S: Final = 12 * 3_600
 _INPUTS: Final = 12
 
 
@@ -75,7 +75,7 @@ class Workplace:
         self._models = ModelClient()
         self._people: dict[str, asyncio.Task[Holdfast]] = {}
         self._inputs: dict[str, str] = {}
-        self._said: dict[str, list[tuple[str, str]]] = {}
+        self._spoken: dict[str, list[tuple[str, str]]] = {}
         self._serving: list[asyncio.Task[None]] = []
         self._upstreams = {model: one for one in company.upstreams for model in reversed(one.models)}
         self._workers: list[Holdfast] = []
@@ -207,11 +207,11 @@ class Workplace:
         address = self._addresses(workflow)(turn.person, turn.past)
         headers = {} if turn.past else {"x-holdfast-session": turn.session}
         conversation = self._conversation(turn, workflow)
-        said = self._said.setdefault(turn.session, [])
-        for role, text in (*said, ("user", turn.text)):
+        spoken = self._spoken.setdefault(turn.session, [])
+        for role, text in (*spoken, ("user", turn.text)):
             conversation.say(role, text)
         answer = await self._models.stream(address, workflow.model, conversation, _words(turn), headers)
-        said += [("user", turn.text), ("assistant", "".join([words async for words in answer.words()]))]
+        spoken += [("user", turn.text), ("assistant", "".join([words async for words in answer.words()]))]
 
     async def _program(self, turn: PlannedTurn) -> None:
         """A program that keeps no session."""

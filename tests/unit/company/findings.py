@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 
 from sqlalchemy import select
@@ -76,13 +77,13 @@ class Findings:
     async def check_waste(self, books: Sequence[Used]) -> int:
         """Kinds of waste are in the planted sessions and nowhere else; how many kinds."""
         waste = await self.governance.bills.waste("default", self.company.first_day.isoformat(), self.until)
+        retries = of(waste, "retries")
+        assert set(retries.parts) == {"cut"}, "a refused attempt costs nothing"
         for kind, plant in (("cache", "broken_cache"), ("context", "oversized"), ("regenerated", "regenerated")):
             same(of(waste, kind), self.found.sessions[plant])
         context = of(waste, "context")
         # a class of which no request below the limit shows the price is not in it
         assert 0.95 * self._beyond(books) <= (context.amount_nano or 0) <= self._beyond(books) + context.rows
-        retries = of(waste, "retries")
-        assert set(retries.parts) == {"cut"}, "a refused attempt costs nothing"
         unread = {one.session for one in of(waste, "unread").sessions}
         assert all(name.startswith(self.plants.unread.workflow) for name in unread)
         return 4
@@ -95,6 +96,17 @@ class Findings:
             if rate.above and used.counts["input"] + used.counts.get("cache_read", 0) > rate.above:
                 more += sum(count * (rate.beyond[name] - rate.nano[name]) for name, count in used.counts.items())
         return more * (100 - self.plants.card.percent) // 100
+
+    # --- change
+    async def check_variance(
+        self, before: tuple[datetime.date, datetime.date], after: tuple[datetime.date, datetime.date]
+    ) -> None:
+        """The change of cost is explained to the nano-dollar, and the model that was exchanged behind its name is seen."""
+        (first, second) = (tuple(day.isoformat() for day in span) for span in (before, after))
+        found = await self.governance.bills.variance("default", (first[0], first[1]), (second[0], second[1]))
+        assert found.effects.total == found.after_nano - found.before_nano != 0
+        replaced = self.plants.replacement
+        assert (replaced.first in found.gone, replaced.then in found.new) == (True, True)
 
     # --- everything else
     async def check_ledger(self) -> dict[str, int]:

@@ -19,7 +19,7 @@ FIRST: Final = datetime.date(2026, 9, 7)
 DAYS: Final = 7
 SHARE: Final = 0.2
 SEED: Final = 1
-BUSY: Final = {"code-review": 5, "contract-review": 8}
+BUSY: Final = {"code-review": 5, "contract-review": 8, "account-research": 5}
 """What is planted in these workflows needs some of their work on every day to show."""
 
 
@@ -33,9 +33,12 @@ def small() -> tuple[Company, Plants]:
     company = replace(
         company, first_day=FIRST, days=DAYS,
         workflows=tuple(
-            replace(one, daily=one.daily * BUSY.get(one.name, 1), since=day(4) if one.since else None)
+            replace(
+                one, daily=one.daily * BUSY.get(one.name, 1), since=day(4) if one.since else None,
+                regulars=min(one.regulars, 2),
+            )
             for one in company.workflows
-        ),
+        ),  # two people each: every one has a key and a connection of their own
         rates=tuple(replace(rate, since=day(5).isoformat() if rate.since else "") for rate in company.rates),
     )  # fmt: skip
     return company, replace(
