@@ -75,7 +75,7 @@ class Workplace:
         self._models = ModelClient()
         self._people: dict[str, asyncio.Task[Holdfast]] = {}
         self._inputs: dict[str, str] = {}
-        self._spoken: dict[str, list[tuple[str, str]]] = {}
+        self._chats: dict[str, list[tuple[str, str]]] = {}
         self._serving: list[asyncio.Task[None]] = []
         self._upstreams = {model: one for one in company.upstreams for model in reversed(one.models)}
         self._workers: list[Holdfast] = []
@@ -207,11 +207,11 @@ class Workplace:
         address = self._addresses(workflow)(turn.person, turn.past)
         headers = {} if turn.past else {"x-holdfast-session": turn.session}
         conversation = self._conversation(turn, workflow)
-        spoken = self._spoken.setdefault(turn.session, [])
-        for role, text in (*spoken, ("user", turn.text)):
+        earlier = self._chats.setdefault(turn.session, [])
+        for role, text in (*earlier, ("user", turn.text)):
             conversation.say(role, text)
         answer = await self._models.stream(address, workflow.model, conversation, _words(turn), headers)
-        spoken += [("user", turn.text), ("assistant", "".join([words async for words in answer.words()]))]
+        earlier += [("user", turn.text), ("assistant", "".join([words async for words in answer.words()]))]
 
     async def _program(self, turn: PlannedTurn) -> None:
         """A program that keeps no session."""
