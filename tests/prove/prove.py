@@ -82,6 +82,7 @@ PARTS = (
         ("--numprocesses", "0", "tests/prove/test_focus_validator.py"),
         {"HOLDFAST_FOCUS_VALIDATOR": "1"},
     ),
+    Part("demo company", ("--numprocesses", "0", "tests/prove/test_demo_company.py"), {"HOLDFAST_DEMO_COMPANY": "1"}),
     Part("slow tests", ("-m", "slow", "tests"), {}),
     Part("planted bugs", (), {}),
 )

@@ -89,6 +89,7 @@ LEDGER_DAYS = 800  # that one question spans
 LEDGER_FILTERS = 32  # of one question, values included
 LEDGER_TREE_ROWS = 20_000  # rows of one session in its tree
 LEDGER_FEED_PAGE = 200  # notices read at once
+LEDGER_FEED_AT_ONCE = 64  # notices whose rows are written at the same time
 LEDGER_EVENT_BYTES = 64 << 10  # of a session's log, read at once to find what an agent used
 LEDGER_SWEEP_SESSIONS = 200  # whose deletion is looked for at once
 LEDGER_SWEEP_S = 30.0  # between two such looks

@@ -39,6 +39,16 @@ ledger_openings: Final = Table(
 )
 """Attempts that were opened and not settled: ``opening`` is ``gateway.port.Opening`` as JSON."""
 
+ledger_links: Final = Table(
+    "ledger_links",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("call", Text, primary_key=True),
+    Column("session", Text, nullable=False),
+    Column("link", Text, nullable=False),
+)
+"""Which run a call is of whose attempts are open: ``link`` is ``ledger.links.RunLink`` as JSON. Its rows name the run."""
+
 ledger_rows: Final = Table(
     "ledger_rows",
     metadata,

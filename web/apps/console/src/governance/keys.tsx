@@ -1,6 +1,6 @@
 // Owns the keys: who has one, for what, until when; creating, rotating and revoking them.
 
-import { Button } from "holdfast-look";
+import { Button, nowMs } from "holdfast-look";
 import { useState } from "preact/hooks";
 
 import { useConsole } from "../console.js";
@@ -42,7 +42,7 @@ type Opened = { key: string; action: "rotate" | "revoke" } | null;
 function KeyTable({ keys, zone, open, setOpen, made, refresh }: { keys: readonly KeyRow[]; zone: string; open: Opened; setOpen: (open: Opened) => void; made: (made: NewKey) => void; refresh: () => void }) {
   const time = timeIn(zone);
   const day = (ms: number | null) => (ms === null ? "never" : new Date(ms).toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" }));
-  const soon = keys.filter(({ state, expires_ms }) => state === "active" && expires_ms - Date.now() < SOON_MS);
+  const soon = keys.filter(({ state, expires_ms }) => state === "active" && expires_ms - nowMs() < SOON_MS);
   const columns: Column<KeyRow>[] = [
     { name: "name", label: "key", kind: "wide", value: ({ name }) => name, cell: ({ id, name, adopted }) => <><b>{name}</b> <small>{id}{adopted ? " · adopted" : ""}</small></> }, { name: "id", label: "id", value: ({ id }) => id, hidden: true },
     { name: "state", label: "state", value: ({ state }) => state, cell: ({ state }) => <span class="key-state" data-state={state}>{state}</span> },
