@@ -43,6 +43,7 @@ CHECKS: Final[Mapping[str, str]] = {
     "date": "day, month and period belong together",
     "parent": "a part of an attempt has the attempt's first row for its parent, in the same call",
     "price": "the price row and its catalogue give the same cost again",
+    "seal": "each row is as it was written, and each that was written is there",
     "chain": "corrections form chains: they replace a row that is there, once, in the same tenant, without a circle",
     "opening": "an attempt is open or has rows, never both, and is not open for ever",
     "period": "what stands in a closed month is what stood in it when it was closed",

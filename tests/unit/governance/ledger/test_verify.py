@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -76,7 +77,7 @@ async def damage(store: Store, database: str, *changes: str) -> None:
             for (name,) in connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all():
                 connection.execute(text(f"DROP TRIGGER {name}"))
         else:
-            for table in ("ledger_rows", "ledger_periods", "ledger_allocations", "ledger_gaps"):
+            for table in ("ledger_rows", "ledger_seals", "ledger_periods", "ledger_allocations", "ledger_gaps"):
                 connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER ALL"))
         for change in changes:
             connection.exec_driver_sql(change)  # a colon in it is one
@@ -108,6 +109,14 @@ DAMAGE: Sequence[tuple[str, str, str]] = [
     ("price", "a07", f"""UPDATE ledger_rows SET parts = '{{"input":1}}', list_nano = 1 {OF_ROW}"""),
     ("price", "a07", f"UPDATE ledger_rows SET catalogue = 'c0' {OF_ROW}"),
     ("price", "a07", f"UPDATE ledger_rows SET contracted_nano = contracted_nano + 1 {OF_ROW}"),
+    # what no other check can tell: it fits in everywhere
+    ("seal", "a17", "UPDATE ledger_rows SET billed_nano = billed_nano - 1 WHERE id = 'a17'"),
+    ("seal", "a17", "UPDATE ledger_rows SET effective_nano = effective_nano * 2 WHERE id = 'a17'"),
+    ("seal", "a17", "UPDATE ledger_rows SET team = 'finance' WHERE id = 'a17'"),
+    ("seal", "a17", "UPDATE ledger_rows SET period = '2026-12' WHERE id = 'a17'"),
+    ("seal", "a17", "DELETE FROM ledger_rows WHERE id = 'a17'"),
+    ("seal", "a04~1", "DELETE FROM ledger_rows WHERE id = 'a04~1'"),
+    ("seal", "forged", "UPDATE ledger_rows SET id = 'forged' WHERE id = 'a17'"),
     ("chain", "a03~1", "UPDATE ledger_rows SET corrects = 'gone' WHERE id = 'a03~1'"),
     ("chain", "a03~1", "UPDATE ledger_rows SET corrects = 'a03~2' WHERE id = 'a03~1'"),
     ("chain", "a04~1", "UPDATE ledger_rows SET tenant = 'other' WHERE id = 'a04~1'"),
@@ -133,6 +142,19 @@ async def test_damage_is_found_where_it_is(
     found = await verify(filled)
     assert check in found.found
     assert any(finding.check == check and finding.row.startswith(row) for finding in found.findings)
+
+
+async def test_rows_from_before_there_were_seals_are_sealed_as_they_stand(
+    filled: Ledger, store: Store, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = importlib.import_module("holdfast.governance.store.migrations.versions.ledger_0002")
+    monkeypatch.setattr(step, "PAGE", 7)
+    before = await store.read(lambda c: c.execute(text("SELECT * FROM ledger_seals ORDER BY 1")).all())
+    await damage(store, database, "DELETE FROM ledger_seals")
+    assert (await verify(filled)).found["seal"] == len(before)
+    await store.write(step._seal_all)
+    assert (await verify(filled)).ok
+    assert await store.read(lambda c: c.execute(text("SELECT * FROM ledger_seals ORDER BY 1")).all()) == before
 
 
 def test_there_is_damage_for_every_check() -> None:
