@@ -80,7 +80,7 @@ class Governance:
         self.prices = Prices(self.store, clock.wall_ms, used=UsedModels(self.store))
         sole = not url.startswith("postgres")
         self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole)
-        importer = Importer(self.ledger)
+        importer = Importer(self.ledger, self.prices.convert)
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer)
         self.gateway = Gateway(

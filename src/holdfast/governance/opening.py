@@ -23,7 +23,7 @@ async def ledger_desk(store: Store, now_ms: Callable[[], int]) -> LedgerDesk:
     await prices.open()
     ledger = Ledger(store, prices, organisation, Clock())
     await ledger.recorder.refresh()
-    return LedgerDesk(ledger, Importer(ledger), prices.book_of)
+    return LedgerDesk(ledger, Importer(ledger, prices.convert), prices.book_of)
 
 
 @contextlib.asynccontextmanager

@@ -62,15 +62,17 @@ def _add_spend(app: typer.Typer) -> None:
         """What was spent, by anything: at list prices, and as it will be billed."""
         asker = _asker(ctx)
         answer = asker.ask(desk.SPEND, {"by": by, "since": since, "until": until})
-        rows = [(*group["values"], *_figures(group["figures"])) for group in answer["groups"]]
-        total = ("in all", *("" for _ in by.split(",")[1:]), *_figures(answer["total"]))
-        columns = (*by.split(","), "calls", "tokens", "list USD", "billed USD")
+        lacking = bool(answer["total"].get("unpriced"))  # what they cost is unknown, which is not nothing
+        rows = [(*group["values"], *_figures(group["figures"], lacking)) for group in answer["groups"]]
+        total = ("in all", *("" for _ in by.split(",")[1:]), *_figures(answer["total"], lacking))
+        columns = (*by.split(","), "calls", "tokens", "list USD", "billed USD", *(("without a price",) * lacking))
         asker.show(answer, columns, [*rows, total] if rows else [], "nothing was spent in these days")
 
 
-def _figures(figures: dict[str, Any]) -> tuple[str, ...]:
+def _figures(figures: dict[str, Any], lacking: bool) -> tuple[str, ...]:
     tokens = figures.get("input_tokens", 0) + figures.get("output_tokens", 0)
-    return f"{figures['rows']:,}", f"{tokens:,}", _usd(figures.get("list_nano")), _usd(figures.get("billed_nano"))
+    cells = f"{figures['rows']:,}", f"{tokens:,}", _usd(figures.get("list_nano")), _usd(figures.get("billed_nano"))
+    return (*cells, f"{figures['unpriced']:,} calls" if figures["unpriced"] else "") if lacking else known
 
 
 def _usd(nano: int | None) -> str:

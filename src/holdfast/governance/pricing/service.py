@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -119,12 +120,14 @@ class Prices:
         self._book.check(provider=provider, model=model, upstream=upstream, at_ms=at_ms, workflow=workflow)
 
     def price(
-        self, billed: BilledAttempt, *, provider: str, upstream: str, asked: str, at_ms: int, workflow: str = ""
-    ) -> Priced:
+        self, billed: BilledAttempt, *, provider: str, upstream: str, asked: str, at_ms: int, workflow: str = "",
+        request_input: int | None = None,
+    ) -> Priced:  # fmt: skip
         """See ``PriceBook.price``. Raises ``price.counts``."""
         return self._book.price(
-            billed, provider=provider, upstream=upstream, asked=asked, at_ms=at_ms, workflow=workflow
-        )
+            billed, provider=provider, upstream=upstream, asked=asked, at_ms=at_ms, workflow=workflow,
+            request_input=request_input,
+        )  # fmt: skip
 
     async def book_of(self, catalogue: str) -> PriceBook:
         """The prices of an earlier catalogue, with the cards, waivers and currencies of today: an old row is reckoned again
@@ -322,6 +325,11 @@ class Prices:
         added = await self._store.write(lambda connection: statements.add_currencies(connection, rates, now))
         await self.refresh()
         return added
+
+    def convert(self, currency: str, at_ms: int) -> tuple[Fraction, str]:
+        """US dollars for one unit of a currency on a day, exactly and as decimal text. Raises ``price.currency``."""
+        rate = self._book.currencies.rate(currency, at_ms).usd
+        return Fraction(rate), rate
 
     def allocate_month(
         self, rows: Iterable[MonthRow], *, from_ms: int, until_ms: int, consumed: Mapping[tuple[str, str], int],

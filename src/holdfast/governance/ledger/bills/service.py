@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import BinaryIO
 
 import msgspec
 from sqlalchemy import Connection
@@ -26,6 +27,7 @@ from holdfast.governance.ledger.bills.variance.tally import Tally
 from holdfast.governance.ledger.bills.waste.finder import WasteFinder
 from holdfast.governance.ledger.bills.waste.model import Outcomes, ReadMarks, Waste
 from holdfast.governance.ledger.bills.waste.unit_prices import UnitPrices
+from holdfast.governance.ledger.imports.report import ImportReport
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.model import Row
 from holdfast.governance.ledger.service import Ledger
@@ -77,6 +79,11 @@ class Bills:
     async def providers(self, tenant: str, since: str, until: str) -> list[str]:
         """Providers whose bills were imported for these days."""
         return await self._ledger.store.read(lambda connection: store.providers(connection, tenant, since, until))
+
+    def read(self, source: BinaryIO, provider: str = "") -> tuple[list[BillLine], ImportReport]:
+        """The lines of a report that is not imported, and what is known of the whole. Raises as an import does."""
+        lines, report, _ = self._importer.read(source, provider)
+        return lines, report
 
     async def reconcile(
         self, tenant: str, question: BillQuestion, lines: Sequence[BillLine] | None = None
