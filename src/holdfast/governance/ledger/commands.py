@@ -72,7 +72,7 @@ def _add_spend(app: typer.Typer) -> None:
 def _figures(figures: dict[str, Any], lacking: bool) -> tuple[str, ...]:
     tokens = figures.get("input_tokens", 0) + figures.get("output_tokens", 0)
     cells = f"{figures['rows']:,}", f"{tokens:,}", _usd(figures.get("list_nano")), _usd(figures.get("billed_nano"))
-    return (*cells, f"{figures['unpriced']:,} calls" if figures["unpriced"] else "") if lacking else known
+    return (*cells, f"{figures['unpriced']:,} calls" if figures["unpriced"] else "") if lacking else cells
 
 
 def _usd(nano: int | None) -> str:

@@ -18,6 +18,7 @@ import typer
 from holdfast.errors import CHECK_THE_PATH, HoldfastError, Refused, Unavailable, from_wire
 from holdfast.governance.ledger import dates
 from holdfast.governance.ledger.bill_line import BillLine
+from holdfast.governance.ledger.bills.compare.days import day_of_line
 from holdfast.governance.ledger.bills.compare.model import Reconciliation
 from holdfast.governance.ledger.bills.focus.columns import VERSIONS, Version
 from holdfast.governance.ledger.bills.routes import ROOT, one_of, span
@@ -204,7 +205,8 @@ def _report(bills: Bills, path: str, question: BillQuestion) -> tuple[list[BillL
     if not first:
         if not numbered:
             raise Refused("input.malformed", f"{path} has no lines", fix="Say --month 2026-11, or --since and --until.")
-        first, last = min(line.day for line in numbered), max(line.day for line in numbered)
+        days = [day_of_line(line, question.zone) for line in numbered]
+        first, last = min(days), max(days)
     found = msgspec.structs.replace(
         question, since=first, until=last, provider=provider, complete=question.complete and facts.complete
     )

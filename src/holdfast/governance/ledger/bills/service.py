@@ -14,7 +14,7 @@ from holdfast.governance import limits
 from holdfast.governance.ledger import dates
 from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.bills import store
-from holdfast.governance.ledger.bills.compare.days import DAY_MS, bounds_ms
+from holdfast.governance.ledger.bills.compare.days import DAY_MS, bounds_ms, day_of_line
 from holdfast.governance.ledger.bills.compare.gather import Gatherer
 from holdfast.governance.ledger.bills.compare.model import Charge, Context, Reconciliation
 from holdfast.governance.ledger.bills.compare.reconcile import reconcile
@@ -99,7 +99,13 @@ class Bills:
         check(question)
         complete = question.complete
         if lines is None:
-            lines = await self._importer.bill(tenant, question.provider, question.since, question.until)
+            # a day more on both sides: a date of another zone may begin on the day before it in UTC
+            around = dates.next_day(question.since, -1), dates.next_day(question.until)
+            lines = [
+                line
+                for line in await self._importer.bill(tenant, question.provider, *around)
+                if question.since <= day_of_line(line, question.zone) <= question.until
+            ]
             used = {line.batch for line in lines}
             batches = [batch for batch in await self._importer.batches(tenant) if batch.id in used]
             complete = complete and all(batch.complete for batch in batches)
