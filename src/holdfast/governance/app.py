@@ -19,6 +19,7 @@ from holdfast.governance.keys.service import GatewayKeys
 from holdfast.governance.ledger import routes as ledger_routes
 from holdfast.governance.ledger.agent_usage import AgentUsage
 from holdfast.governance.ledger.bills import routes as bill_routes
+from holdfast.governance.ledger.bills.month_charges import MonthCharges
 from holdfast.governance.ledger.bills.service import Bills
 from holdfast.governance.ledger.cost_tree import SessionRuns
 from holdfast.governance.ledger.desk import ACTIONS, LedgerDesk
@@ -82,7 +83,7 @@ class Governance:
         self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole)
         importer = Importer(self.ledger, self.prices.convert)
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
-        self.bills = Bills(self.ledger, importer)
+        self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
         self.gateway = Gateway(
             gateway, self.keys, self.ledger, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final, Protocol, TypeVar
 
@@ -333,13 +333,29 @@ class Prices:
 
     def allocate_month(
         self, rows: Iterable[MonthRow], *, from_ms: int, until_ms: int, consumed: Mapping[tuple[str, str], int],
-        group: Callable[[MonthRow], str],
+        group: Callable[[MonthRow], str], upstreams: Collection[str] | None = None,
     ) -> list[Adjustment]:  # fmt: skip
-        """What only the whole month tells; see ``month.allocate_month``. Raises ``price.currency``."""
+        """What only the whole month tells, at some upstreams or at all; see ``month.allocate_month``. Raises
+        ``price.currency``."""
+        cards = [card for card in self._book.cards if upstreams is None or card.upstream in upstreams]
         return allocate_month(
-            rows, self._book.cards, from_ms=from_ms, until_ms=until_ms, currencies=self._book.currencies,
+            rows, cards, from_ms=from_ms, until_ms=until_ms, currencies=self._book.currencies,
             consumed=consumed, group=group,
         )  # fmt: skip
+
+    def adjust_month(
+        self, rows: Sequence[MonthRow], upstreams: Collection[str], from_ms: int, until_ms: int,
+        consumed: Mapping[tuple[str, str], int],
+    ) -> Sequence[Adjustment]:  # fmt: skip
+        """The same for the upstreams of one provider, shared by nobody. Raises ``price.currency``."""
+        return self.allocate_month(
+            rows, from_ms=from_ms, until_ms=until_ms, consumed=consumed, group=lambda row: "", upstreams=upstreams
+        )
+
+    def credits_since(self, upstreams: Collection[str]) -> int | None:
+        """When the first credit of these upstreams began, Unix ms; None where there is none."""
+        cards = (card for card in self._book.cards if card.upstream in upstreams)
+        return min((credit.from_ms for card in cards for credit in card.credits), default=None)
 
     def models(self, provider: str = "", pattern: str = "*") -> list[tuple[str, str, str]]:
         """``(provider, model, where its price comes from)`` of what the catalogue has."""

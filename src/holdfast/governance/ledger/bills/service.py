@@ -20,6 +20,7 @@ from holdfast.governance.ledger.bills.compare.model import Charge, Context, Reco
 from holdfast.governance.ledger.bills.compare.reconcile import reconcile
 from holdfast.governance.ledger.bills.focus.columns import Version
 from holdfast.governance.ledger.bills.focus.export import FocusExport
+from holdfast.governance.ledger.bills.month_charges import MonthCharges
 from holdfast.governance.ledger.bills.store import Place
 from holdfast.governance.ledger.bills.variance.decompose import decompose
 from holdfast.governance.ledger.bills.variance.model import Measure, Variance
@@ -64,13 +65,13 @@ class Bills:
     Args:
         ledger: whose rows.
         importer: whose bills.
-        charges: what rate cards say of a period beside usage, by provider and first and last day; none without it.
+        charges: what rate cards say that bills have beside usage; None where there are no rate cards.
         marks, outcomes: what people read, and what became of sessions, where somebody knows.
     """
 
     def __init__(
         self, ledger: Ledger, importer: Importer, *,
-        charges: Callable[[str, str, str], Sequence[Charge]] | None = None,
+        charges: MonthCharges | None = None,
         marks: ReadMarks | None = None, outcomes: Outcomes | None = None,
     ) -> None:  # fmt: skip
         self._ledger, self._importer = ledger, importer
@@ -94,7 +95,8 @@ class Bills:
             lines: of the bill; those that were imported when there are none.
 
         Raises:
-            Refused: ``input.malformed`` for a date, a zone or too many names; ``input.too_large`` for too many rows.
+            Refused: ``input.malformed`` for a date, a zone or too many names; ``input.too_large`` for too many rows;
+                ``price.currency`` for a rate card in a currency that has no rate for the month.
         """
         check(question)
         complete = question.complete
@@ -121,7 +123,11 @@ class Bills:
                 connection, tenant, first, last, question.provider, after, limits.BILLS_PAGE
             ),
         )
-        charges = self._charges(question.provider, question.since, question.until) if self._charges else ()
+        charges: Sequence[Charge] = ()
+        if self._charges is not None:
+            charges = await self._charges.of(
+                tenant, question.provider, question.since, question.until, question.zone
+            )  # fmt: skip
         context = Context(
             since=question.since, until=question.until, provider=question.provider, zone=question.zone,
             aliases=question.aliases, keys=question.keys, accounts=frozenset(question.accounts),
