@@ -121,6 +121,7 @@ class Governance:
             running.push_async_callback(self.keys.stop)
             await self.ledger.start()
             running.push_async_callback(self.ledger.stop)
+            running.callback(self.desk.let_go)
             if engine is not None and news is not None:
                 reading = asyncio.create_task(AgentUsage(engine, self.ledger).run(news), name="holdfast agent usage")
                 running.push_async_callback(_ended, reading)

@@ -24,6 +24,7 @@ from holdfast.governance.ledger import desk
 from holdfast.governance.ledger.desk import LedgerDesk
 from holdfast.governance.money import show
 from holdfast.governance.store.store import Store
+from holdfast.protocol.limits import MESSAGE_BYTES
 
 FOUND: Final = 3
 """Exit code: a check found something."""
@@ -116,7 +117,13 @@ def _add_imports(app: typer.Typer) -> None:
         asker = _asker(ctx)
         facts = {"use": use, "format": kind, "name": file.name, "provider": provider}
         facts |= {"leave_out": leave_out, "labels": labels}
-        answer = asker.ask(desk.IMPORT, facts, read_file(file, limits.IMPORT_BYTES))
+        data = read_file(file, limits.IMPORT_BYTES)
+        at = 0
+        while asker.remote and len(data) - at > MESSAGE_BYTES:  # more than a server takes in one request
+            piece = data[at : at + MESSAGE_BYTES]
+            sent = asker.ask(desk.UPLOAD, {"upload": facts.get("upload", ""), "at": str(at)}, piece)
+            facts["upload"], at = sent["upload"], sent["size"]
+        answer = asker.ask(desk.IMPORT, facts | ({"at": str(at)} if at else {}), data[at:])
         batch = answer["batch"]
         what = f"{batch['lines']:,} lines, {_usd(batch['total_nano'])} USD, {batch['first_day']} to {batch['last_day']}"
         asker.tell(

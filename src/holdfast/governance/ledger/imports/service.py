@@ -7,6 +7,7 @@ already has, and a provider of which the gateway or agents have rows on these da
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,14 +71,14 @@ class Importer:
     async def import_file(self, source: BinaryIO, options: ImportOptions) -> tuple[ImportBatch, bool]:
         """Import a file that can be rewound. Answers its batch, and whether it is new: a second import changes nothing.
 
-        The whole file is read and checked before anything is written.
+        The whole file is read and checked before anything is written. It is read beside the event loop.
 
         Raises:
             Refused: ``import.malformed``, ``import.unknown``, ``import.overlap``, ``input.too_large``, ``price.currency``.
             Unavailable: of the store.
         """
         convert = functools.cache(self._convert)  # both readings of the file have the same rates
-        content = reading.digest(source)
+        content = await asyncio.to_thread(reading.digest, source)
         database = self._ledger.store
         there = await database.read(
             lambda connection: store.find_batch(connection, options.tenant, options.use, content)
@@ -85,7 +86,7 @@ class Importer:
         if there is not None:
             return there, False
         name = options.format or formats.recognise(source)
-        batch = self._look(source, options, content, name, convert)
+        batch = await asyncio.to_thread(self._look, source, options, content, name, convert)
         await self._refuse_doubles(batch, options)
         batch = await self._note_overlap(batch)
         pieces = self._pieces(source, options, batch, formats.format_of(name), convert)
@@ -93,10 +94,10 @@ class Importer:
             await database.write(
                 lambda connection: store.drop_lines(connection, batch.id)
             )  # of a try that was cut short
-            for piece in pieces:
+            while piece := await asyncio.to_thread(next, pieces, None):
                 await database.write(lambda connection, piece=piece: store.add_lines(connection, piece))  # type: ignore[misc]
         else:
-            for piece in pieces:
+            while piece := await asyncio.to_thread(next, pieces, None):
                 await self._ledger.append(self._row(line, options, formats.format_of(name)) for line in piece)
         await database.write(lambda connection: store.add_batch(connection, batch))
         return batch, True
