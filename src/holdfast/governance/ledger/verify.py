@@ -114,7 +114,7 @@ class LedgerVerifier:
                 self._add(_seal(row, stored))
                 facts["rows"] += 1
                 facts["estimated"] += row.basis == "estimated"
-                facts["without_total"] += checks.totals(row.wire, row.raw) == (None, None)
+                facts["without_total"] += checks.totals(row.wire, row.raw, row.provider) == (None, None)
                 self._add(checks.of_row(row, stored))
                 facts["repriced"] += await self._price(row)
             if len(page) < limits.LEDGER_PAGE_ROWS:
