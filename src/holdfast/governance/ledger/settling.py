@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from holdfast.errors import Refused
 from holdfast.gateway.port import Opening, Outcome, Served
+from holdfast.governance.labels import WORKFLOW
 from holdfast.governance.ledger import dates, estimate
 from holdfast.governance.ledger.model import Basis, Row
 from holdfast.governance.ledger.port import OrganisationTree, PriceList
@@ -77,7 +78,7 @@ def priced(row: Row, billed: BilledAttempt, prices: PriceList) -> Row:
             upstream=row.upstream,
             asked=row.asked,
             at_ms=row.at_ms,
-            workflow=row.workflow,
+            workflow=claimed_workflow(row),
             request_input=request_input(row),
         )
     except Refused as error:  # counts that make no sense; it was served, so it is on record, and verify finds it
@@ -87,6 +88,12 @@ def priced(row: Row, billed: BilledAttempt, prices: PriceList) -> Row:
         billed_nano=cost.billed_nano, price=cost.price, catalogue=cost.catalogue, card=cost.card, waiver=cost.waiver,
         parts=dict(cost.parts), unpriced=tuple(cost.unpriced), currency=cost.currency, rate=cost.rate,
     )  # fmt: skip
+
+
+def claimed_workflow(row: Row) -> str:
+    """The workflow that a row's label named, by which a model may be waived: the same one by which its call was let through,
+    also where the tree has no such workflow and the row is of ``unassigned``."""
+    return row.tags.get(f"label_{WORKFLOW}", row.workflow)
 
 
 def request_input(row: Row) -> int | None:

@@ -137,7 +137,7 @@ class LedgerVerifier:
         try:
             cost = book.price(
                 settling.as_billed(row), provider=row.provider, upstream=row.upstream, asked=row.asked, at_ms=row.at_ms,
-                workflow=row.workflow, request_input=settling.request_input(row),
+                workflow=settling.claimed_workflow(row), request_input=settling.request_input(row),
             )  # fmt: skip
         except Refused as error:
             self._add([LedgerFinding("price", row.id, row.tenant, f"it cannot be priced again: {error.detail}")])
