@@ -27,7 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from holdfast.gateway.port import Opening
 from holdfast.governance import limits
 from holdfast.governance.ledger.model import Row
-from holdfast.governance.ledger.record import ROW_FIELDS, record, row_from
+from holdfast.governance.ledger.record import ROW_FIELDS, record, row_from, seal
 from holdfast.governance.store.tables.ledger import (
     ledger_gaps as gaps,
 )
@@ -45,6 +45,9 @@ from holdfast.governance.store.tables.ledger import (
 )
 from holdfast.governance.store.tables.ledger import (
     ledger_rows as rows,
+)
+from holdfast.governance.store.tables.ledger import (
+    ledger_seals as seals,
 )
 from holdfast.governance.store.tables.ledger import (
     ledger_sessions as sessions,
@@ -127,13 +130,15 @@ def replaced(connection: Connection, ids: Sequence[str]) -> set[str]:
 
 
 def add_rows(connection: Connection, new: Sequence[Row]) -> None:
-    """Append rows. One whose id is there already changes nothing.
+    """Append rows, each with its seal. One whose id is there already changes nothing.
 
     Raises:
         IntegrityError, DBAPIError: of the database's guards: a closed period, a row that was replaced before.
     """
     if new:
-        add_once(connection, rows, [record(row, reference(connection, row)) for row in new])
+        facts = [record(row, reference(connection, row)) for row in new]
+        add_once(connection, rows, facts)
+        add_once(connection, seals, [{"row": f["id"], "tenant": f["tenant"], "seal": seal(f)} for f in facts])
 
 
 def reference(connection: Connection, row: Row) -> str:
