@@ -34,7 +34,7 @@ def _labels(principal: Principal, request: NarrowRequest) -> dict[str, str]:
             raise Refused("auth.denied", f"the asking token is for {name} {own[name]!r}, and so is what it mints")
     if added.keys() - own.keys():
         for capability in auth.parse_capabilities(request.caps, "input.malformed"):
-            if not any(capability.within(held) and "admin" in held.verbs for held in principal.capabilities):
+            if not any(capability.within(one) and "admin" in one.verbs for one in principal.capabilities):
                 raise Refused("auth.denied", f"to say what work is for needs admin on {capability.pattern!r}")
     return own | added
 
