@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from typing import Annotated
 
 import typer
 
 from holdfast.edge.server import bind, port_of, wait_for_shutdown
+from holdfast.gateway.secrets import SecretReference
 from holdfast.gateway.server import serving
 from holdfast.gateway.sessions import RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
@@ -39,10 +39,12 @@ def gateway(
 
 async def _serve(settings: GatewaySettings, url: str, host: str, port: int, say: object) -> None:
     sockets = bind(host, port)  # first: where that fails, no database is left behind
-    sessions = None
+    sessions, clock = None, Clock()
     if settings.sessions_url:
-        sessions = RemoteSessions(settings.sessions_url, os.environ.get("HOLDFAST_TOKEN", ""))
-    found = Governance(url, Clock(), settings, sessions)
+        token = SecretReference(settings.sessions_token, clock.monotonic).value
+        await token()  # one that is not there is said now, and not to the first caller
+        sessions = RemoteSessions(settings.sessions_url, token, settings.sessions_agent)
+    found = Governance(url, clock, settings, sessions)
     await found.start()
     try:
         async with serving(found.gateway, host, port, sockets) as server:

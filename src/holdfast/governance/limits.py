@@ -67,6 +67,7 @@ LOGIN_HTTP_BYTES = 1 << 20  # the largest of them
 LOGIN_METADATA_S = 3_600.0  # for which what the identity provider says of itself counts
 LOGIN_SKEW_S = 60.0  # between its clock and ours
 LOGIN_PATH_CHARS = 1_000  # of the page to open afterwards
+LOGIN_CONTACT_CHARS = 200  # of whom somebody without a role asks
 LOGIN_GROUPS = 1_000  # of one person
 LOGIN_STATES = 10_000  # logins that ended a moment ago and may not end again
 # prices

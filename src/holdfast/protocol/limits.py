@@ -239,5 +239,6 @@ SECRET_COMMAND_S = 10.0  # a command that prints one
 TOLD_CHARS = 1_000  # of an error of an upstream, in one of ours
 STRANGER_CHARS = 200  # of what an unknown caller says it is
 SESSION_CALLERS = 1_000  # callers of a gateway that are connected to sessions; the one silent longest is let go
+SESSIONS_OPEN_S = 5.0  # for a gateway to reach the server of its sessions, and from one try to the next
 MODEL_RUNS = 1_000  # calls of a gateway at a time that are runs
 GATEWAY_TITLE_CHARS = 60  # the title of a chat, made of its first words

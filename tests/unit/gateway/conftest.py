@@ -15,7 +15,7 @@ import uvicorn
 from holdfast.errors import HoldfastError, Refused
 from holdfast.gateway.app import Gateway
 from holdfast.gateway.port import Caller, Opening, Served, Stranger
-from holdfast.gateway.sessions import LocalSessions
+from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from tests.fake_upstream.process import FakeUpstream
 
@@ -80,7 +80,9 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def served(*upstreams: dict[str, Any], sessions: LocalSessions | None = None) -> AsyncIterator[Site]:
+async def served(
+    *upstreams: dict[str, Any], sessions: LocalSessions | RemoteSessions | None = None
+) -> AsyncIterator[Site]:
     """A gateway with these upstreams, and with sessions where there are any."""
     keys, meter = FakeKeys(), FakeMeter()
     settings = GatewaySettings.of({"upstreams": list(upstreams)}, "test")

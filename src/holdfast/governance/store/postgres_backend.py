@@ -67,6 +67,10 @@ class PostgresBackend:
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             await engine.dispose()
             raise Unavailable("store.unavailable", f"cannot open the store: {reason_of(error)}") from error
+        except TypeError:  # asyncpg takes parameters of the address as its own arguments
+            await engine.dispose()
+            detail = f"the store's address has a parameter that asyncpg does not take: {', '.join(sorted(url.query))}"
+            raise HoldfastError("config.invalid", detail, fix="Leave it out of the address.") from None
         except BaseException:
             await engine.dispose()
             raise

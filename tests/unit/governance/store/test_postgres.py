@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, text
 
 from holdfast.errors import CommitFailed, HoldfastError, Unavailable
+from holdfast.governance.store.address import parse
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.facts import store_facts
 from holdfast.testing import FakeClock
@@ -108,6 +109,17 @@ async def test_the_address_is_shown_without_its_password(address: str, clock: Fa
     store = await Store.open(address.replace("postgres:@", "postgres:secret@"), clock.wall_ms)
     assert store.where.startswith("postgresql://postgres:***@/") and "secret" not in store.where
     await store.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://me:secret@h/db", "postgres://h/db?user=me&password=secret", "postgresql://h/db?sslpassword=secret&sslmode=require"],
+)  # fmt: skip
+async def test_no_way_to_write_a_password_shows_it(url: str, clock: FakeClock) -> None:
+    assert "secret" not in parse(url).where
+    with pytest.raises(HoldfastError) as refused:
+        await Store.open(url.replace("//h/", "//127.0.0.1:1/").replace("@h/", "@127.0.0.1:1/"), clock.wall_ms)
+    assert "secret" not in str(refused.value.wire()) + str(refused.value)
 
 
 async def test_a_database_that_is_not_there_is_named(address: str, clock: FakeClock) -> None:
