@@ -12,7 +12,8 @@ from conformance.planting import replace
 from sqlalchemy import ColumnElement, true
 
 from holdfast.errors import Refused
-from holdfast.gateway import attempt, wires
+from holdfast.gateway import app as gateway
+from holdfast.gateway import attempt
 from holdfast.governance.keys import ring
 from holdfast.governance.ledger import dates, queries, recorder, settling, verify
 from holdfast.governance.ledger import store as ledger_store
@@ -167,7 +168,13 @@ def price_missing_served() -> None:
 
 @mutant("MONEY-5", "a path that nobody meters is passed on", "tests/unit/gateway/test_paths.py")
 def unmetered_passes() -> None:
-    wires.WIRES["/v1/images/generations"] = wires.CHAT
+    real = gateway.Gateway.__call__
+
+    async def call(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        images = scope.get("path") == "/v1/images/generations"
+        await real(self, {**scope, "path": "/v1/chat/completions"} if images else scope, receive, send)
+
+    replace(gateway.Gateway, "__call__", call)
 
 
 @mutant("MONEY-5", "a key that was revoked is served", "tests/unit/governance/keys/test_service.py")
