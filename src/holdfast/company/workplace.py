@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import textwrap
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
@@ -29,6 +30,7 @@ _SLOTS: Final = 64
 _RIGHTS: Final = ["append", "control", "presence", "read"]
 _TTL_S: Final = 12 * 3_600
 _INPUTS: Final = 12
+_TITLE_CHARS: Final = 48
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -173,7 +175,7 @@ class Workplace:
         client = await self._person(turn.person)
         session = client.session(turn.session)
         if turn.first:
-            title = turn.text.partition(".")[0][:60]
+            title = textwrap.shorten(turn.text.partition(".")[0], _TITLE_CHARS, placeholder=" …")
             await session.create(title=title, agent=turn.workflow)
         if turn.deed == "again":
             run = await session.regenerate(self._inputs[turn.session], agent=turn.workflow)

@@ -20,7 +20,7 @@ LEAST_PREFIX: Final = 1_024
 LIFETIME_MS: Final = {"anthropic": 300_000, "openai": 600_000, "own": 0}
 _STEP: Final = 128
 """OpenAI counts what it read from a cache in steps."""
-CHUNK: Final = 12
+CHUNK: Final = 24
 """Tokens in one event of a stream."""
 
 

@@ -18,9 +18,6 @@ from holdfast.governance.ledger import settling, store
 from holdfast.governance.ledger.model import Row
 from holdfast.governance.store.tables.ledger import ledger_links as links
 
-LINKED: Final = "run.linked"
-"""Reason of a row that replaces one without a run."""
-
 
 class RunLink(msgspec.Struct, frozen=True):
     """A call, or an attempt, and the run that it is of."""
@@ -51,11 +48,9 @@ def named(row: Row, link: RunLink) -> Row:
 
 
 def replacements(rows: Sequence[Row], link: RunLink) -> list[Row]:
-    """What replaces those of a call's rows that name no run."""
+    """What replaces those of a call's rows that name no run. What they rest on stays: an estimate is one still."""
     return [
-        replace(named(row, link), id=settling.correction_id(row.id), corrects=row.id, basis="corrected", reason=LINKED)
-        for row in rows
-        if names_none(row)
+        replace(named(row, link), id=settling.correction_id(row.id), corrects=row.id) for row in rows if names_none(row)
     ]
 
 

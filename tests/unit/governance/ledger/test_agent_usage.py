@@ -115,7 +115,8 @@ async def test_what_the_gateway_metered_is_linked_and_not_counted_again(
     reader = AgentUsage(log.engine, ledger)
     assert await reader.read() == 0
     first, linked = await ledger.row("default", "a1")
-    assert (linked.session, linked.run, linked.list_nano, linked.reason) == ("s1", "r1", first.list_nano, "run.linked")
+    assert (linked.session, linked.run, linked.list_nano) == ("s1", "r1", first.list_nano)
+    assert (linked.corrects, linked.basis, linked.reason) == ("a1", "exact", ""), "only the run is new"
     await log.engine.release("ledger")
     await reader.read()
     assert await rows(store) == 2

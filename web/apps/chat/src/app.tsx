@@ -114,9 +114,10 @@ function MainPane() {
 function Footer({ takenBy }: { takenBy: string | null }) {
   const chat = useChat();
   const { info } = useDemoInfo();
+  const own = chat.session?.view.agent; // of a session of somebody's own server, which has other agents than the demo
   return (
     <div id="foot">
-      <Composer session={chat.session?.id ?? null} agents={info?.agents ?? ["librarian", "clerk"]} activeRuns={activeRuns(chat.session)} openRuns={openRuns(chat.session)}
+      <Composer session={chat.session?.id ?? null} agents={info?.agents ?? (own ? [own] : ["librarian", "clerk"])} activeRuns={activeRuns(chat.session)} openRuns={openRuns(chat.session)}
         stopsSent={stopsSent(chat.session?.sending ?? [])} sessionAgent={chat.session?.view.agent ?? ""} takenBy={takenBy} />
       <p id="notice" role="status" data-kind={chat.notice.kind}>{chat.notice.text}</p>
     </div>
