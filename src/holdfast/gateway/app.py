@@ -17,7 +17,7 @@ from holdfast.gateway.exchange import UpstreamExchange
 from holdfast.gateway.fingerprint import fingerprint
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.model_runs import ModelRuns
-from holdfast.gateway.models import listing, may_ask
+from holdfast.gateway.models import entry, listing, may_ask
 from holdfast.gateway.port import Caller, Keys, Meter, ModelCall, Served, Stranger
 from holdfast.gateway.relay import CallerStalled
 from holdfast.gateway.running import RunningCall, RunningCalls
@@ -97,17 +97,14 @@ class Gateway:
         if scope["type"] != "http":
             return
         path = scope["path"]
-        wire = WIRES.get(path)
+        wire = WIRES.get(path) if _is_plain(scope) else None
         answer = Answers(wire or dialect_of(scope["headers"]), send)
         ident = f"c-{secrets.token_hex(10)}"
         try:
             headers = _headers(scope)
             caller = self._caller(scope, headers, path)
-            if path == MODELS and scope["method"] == "GET":
-                shape: Shape = "anthropic" if "anthropic-version" in headers else "openai"
-                await answer.whole(
-                    200, [(b"content-type", b"application/json")], listing(self.upstreams, caller, shape)
-                )
+            if scope["method"] == "GET" and f"{path}/".startswith(f"{MODELS}/") and path != f"{MODELS}/":
+                await answer.whole(200, [(b"content-type", b"application/json")], self._models(path, caller, headers))
             elif wire is None or scope["method"] != "POST":
                 raise _no_route(path)
             else:
@@ -140,6 +137,11 @@ class Gateway:
                 agent = headers.get("user-agent", "")[: limits.STRANGER_CHARS]
                 self._keys.note(Stranger(of_key, str(client[0]), agent, path[: limits.STRANGER_CHARS], self._now_ms()))
             raise
+
+    def _models(self, path: str, caller: Caller, headers: dict[str, str]) -> bytes:
+        shape: Shape = "anthropic" if "anthropic-version" in headers else "openai"
+        name = path.removeprefix(MODELS)[1:]
+        return entry(self.upstreams, caller, shape, name) if name else listing(self.upstreams, caller, shape)
 
     async def _serve(
         self, wire: GatewayWire, caller: Caller, headers: dict[str, str], ident: str, receive: Receive, answer: Answers
@@ -293,6 +295,12 @@ async def watched(receive: Receive, left: Callable[[], object]) -> AsyncIterator
 
 def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin1"): value.decode("latin1") for name, value in scope["headers"]}
+
+
+def _is_plain(scope: Scope) -> bool:
+    """Whether a path came as it is spelled, and not in escapes: what stands between us and callers may read those otherwise."""
+    raw: bytes | None = scope.get("raw_path")
+    return raw is None or raw.partition(b"?")[0] == scope["path"].encode()
 
 
 def _secret(headers: dict[str, str]) -> str:

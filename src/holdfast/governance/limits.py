@@ -77,6 +77,7 @@ WAIVER_DAYS = 30  # a model may be called without a price; once more after that
 # the ledger
 LEDGER_GATHER_S = 0.02  # attempts that were served wait so long for others, to go on record together
 LEDGER_UNSETTLED = 10_000  # attempts that were served and wait for the store; with more, no further one is opened
+LEDGER_OPENING_S = 5.0  # for an attempt to be on record before its upstream is asked; a store that is slower is down
 LEDGER_BEAT_S = 5.0  # a process says so often that it lives, and tries again what is not on record
 LEDGER_SILENT_MS = 60_000  # with several processes: one that is silent for longer is taken for dead
 LEDGER_GROUP_ROWS = 500  # rows written or checked in one transaction

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from holdfast.errors import Refused, Unavailable
+from holdfast.errors import CommitFailed, Refused, Unavailable
 from holdfast.gateway.port import Opening, Served
 from holdfast.governance import limits
 from holdfast.governance.ledger import recorder, settling, store
@@ -120,11 +120,20 @@ class Ledger:
             provider=opening.provider, model=opening.model, upstream=opening.upstream, at_ms=opening.at_ms, workflow=workflow
         )  # fmt: skip
         encoded = _encoder.encode(opening).decode()
+        facts = store.opening_facts(opening, self.process, encoded)
         try:
-            # it outlives this process at once, and a loss of power from the next row on: see the README
-            await self.store.insert(
-                ledger_openings, [store.opening_facts(opening, self.process, encoded)], synced=False
-            )
+            async with asyncio.timeout(limits.LEDGER_OPENING_S):
+                # it outlives this process at once, and a loss of power from the next row on: see the README
+                await self.store.insert(ledger_openings, [facts], synced=False)
+        except TimeoutError:
+            self._unasked.add(opening.id)
+            words = f"the store did not answer in {limits.LEDGER_OPENING_S:.0f} seconds"
+            raise Unavailable("store.unavailable", words) from None
+        except Unavailable as error:
+            if isinstance(error, CommitFailed) and error.outcome != "not_applied":
+                self._unasked.add(opening.id)
+            # whatever is wrong with the disk is the operator's to know: to callers the store is down
+            raise error if error.code == "store.busy" else Unavailable("store.unavailable", error.detail) from None
         except BaseException:  # also a caller who leaves: whether it is on record is not known, and nothing is asked
             self._unasked.add(opening.id)
             raise

@@ -195,13 +195,16 @@ class PostgresBackend:
         except (DBAPIError, PoolTimeout, OSError, TimeoutError) as error:
             if isinstance(error, DBAPIError) and not is_of_the_server(error):
                 raise
-            self._error = reason_of(error)
+            before, self._error = self._error, reason_of(error)
             self._counters["failures"] += 1
-            log.error("the store cannot be used: %s", self._error)
+            if not before:  # not for every piece of work as long as it lasts
+                log.error("the store cannot be used: %s", self._error)
             if at_commit:
                 raise CommitFailed("unknown", "commit.unknown", self._error) from error
             raise CommitFailed("not_applied", "store.unavailable", self._error) from error
-        self._error = ""
+        if self._error:
+            self._error = ""
+            log.warning("the store can be used again")
         return result
 
     # --- its state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -212,6 +213,45 @@ async def test_a_commit_of_unknown_outcome_counts_once(store: Store, clock: Fake
     assert ledger.unsettled == 0
     assert await count(store, ledger_rows) == 1
     assert await count(store, ledger_openings) == 0
+
+
+@pytest.mark.parametrize("code", ["disk.full", "disk.lost", "store.unavailable"])
+async def test_to_callers_a_store_that_cannot_write_is_down_whatever_is_wrong_with_it(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, code: Any
+) -> None:
+    async def failing(*_: object, **__: object) -> None:
+        raise CommitFailed("not_applied", code, "no space on the disk")
+
+    flaky = Flaky(store)
+    monkeypatch.setattr(flaky, "insert", failing)
+    with pytest.raises(Unavailable, match="no space") as refused:
+        await Ledger(flaky, FlatPrices(), FlatOrganisation(), clock).open(opening())
+    assert (refused.value.code, refused.value.row.status) == ("store.unavailable", 503)
+
+
+async def test_a_store_that_does_not_answer_is_down_and_what_it_wrote_later_is_no_spend(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen, writing = asyncio.Event(), asyncio.Event()
+
+    async def slow(*what: Any, **how: Any) -> None:
+        try:
+            await frozen.wait()
+        finally:  # whoever waits may leave; what was handed in is written
+            await store.insert(*what, **how)
+            writing.set()
+
+    flaky = Flaky(store)
+    monkeypatch.setattr(flaky, "insert", slow)
+    monkeypatch.setattr(limits, "LEDGER_OPENING_S", 0.001)
+    ledger = Ledger(flaky, FlatPrices(), FlatOrganisation(), clock)
+    with pytest.raises(Unavailable, match="did not answer") as refused:
+        await ledger.open(opening())
+    assert refused.value.code == "store.unavailable"
+    await writing.wait()
+    assert await count(store, ledger_openings) == 1
+    await ledger.flush()
+    assert await count(store, ledger_openings) == await count(store, ledger_rows) == 0
 
 
 async def test_no_attempt_is_opened_while_too_much_waits(

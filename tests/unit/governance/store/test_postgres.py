@@ -58,7 +58,9 @@ async def test_connections_that_were_cut_are_made_again(postgres: Store, address
     assert postgres.health().mode == "ok"
 
 
-async def test_a_server_that_takes_no_writes_is_told_and_found_again(postgres: Store, address: str) -> None:
+async def test_a_server_that_takes_no_writes_is_told_and_found_again(
+    postgres: Store, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
     name = address.split("/")[3].split("?")[0]
     await administer(address, f"ALTER DATABASE {name} SET default_transaction_read_only = on", CUT)
     try:
@@ -66,6 +68,10 @@ async def test_a_server_that_takes_no_writes_is_told_and_found_again(postgres: S
             await put(postgres, "t1")
         assert (refused.value.outcome, refused.value.code) == ("not_applied", "store.unavailable")
         assert postgres.health().mode == "failed"
+        for name_of in ("t1", "t1", "t1"):
+            with pytest.raises(CommitFailed):
+                await put(postgres, name_of)
+        assert len(caplog.records) == 1, "an outage is told once, and not for every piece of work"
     finally:
         await administer(
             address,
@@ -74,6 +80,7 @@ async def test_a_server_that_takes_no_writes_is_told_and_found_again(postgres: S
             CUT,
         )
     await put(postgres, "t2")
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
     assert {"t0", "t2"} <= await names(postgres) and "t1" not in await names(postgres)
 
 
