@@ -73,7 +73,7 @@ PARTS = (
         {"HOLDFAST_WHOLE": "1"},
     ),
     Part(
-        "mixtures of planted differences",
+        "planted differences",
         ("tests/unit/governance/ledger/bills/test_reconcile.py",),
         {"HOLDFAST_BILL_SEEDS": "1000"},
     ),
@@ -82,6 +82,7 @@ PARTS = (
         ("--numprocesses", "0", "tests/prove/test_focus_validator.py"),
         {"HOLDFAST_FOCUS_VALIDATOR": "1"},
     ),
+    Part("demo company", ("--numprocesses", "0", "tests/prove/test_demo_company.py"), {"HOLDFAST_DEMO_COMPANY": "1"}),
     Part("slow tests", ("-m", "slow", "tests"), {}),
     Part("planted bugs", (), {}),
 )

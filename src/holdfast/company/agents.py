@@ -73,7 +73,9 @@ class CompanyAgent:
         """Two sub-agents look at it, each with a question of its own; what they find is summed up."""
         found = await asyncio.gather(*(self._scout(run, name) for name in _CREW))
         conversation = self.begin(run)
-        conversation.say("user", run.input.text + "\n\n" + "\n\n".join(found))
+        for message in run.history:
+            conversation.say(message["role"], message["content"])
+        conversation.say("user", "\n\n".join(found))
         answer = await self._ask(run, conversation)
         async with run.message() as out:
             async for words in answer.words():

@@ -6,7 +6,7 @@ from typing import Final
 
 from holdfast.hub.clock import Clock
 
-PACE: Final = 20.0
+PACE: Final = 100.0
 """How many simulated seconds pass in one real second while work is done: a local model answers faster than a real one."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
@@ -87,7 +88,7 @@ class ModelClient:
             if "/messages" in url
             else {"authorization": f"Bearer {key}"}
         )
-        return await self._http.post(url, data=body, headers=sent)
+        return await self._http.post(url, data=io.BytesIO(body), headers=sent)
 
     async def stream(
         self,

@@ -3,13 +3,14 @@ propose and approve prices, import bills. Every act is done on its day."""
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import io
 from typing import Final
 
 import yaml  # type: ignore[import-untyped]
 
-from holdfast.company.description import Company, Staff, organisation
+from holdfast.company.description import Company, Staff, WorkflowDescription, organisation
 from holdfast.company.plants import Plants
 from holdfast.errors import HoldfastError
 from holdfast.governance.app import Governance
@@ -43,17 +44,23 @@ class Office:
             "note": "Framework agreement of this year.",
         }  # fmt: skip
         await self._approve(await self._propose("card", terms, "We signed it in June."))
+        named = [
+            (workflow, person) for workflow in self._company.workflows for person in self._staff.regulars[workflow.name]
+        ]
+        secrets = await asyncio.gather(*(self._key(*each) for each in named))  # they are committed together
         keys: dict[str, dict[str, str]] = {}
-        for workflow in self._company.workflows:
-            for person in self._staff.regulars[workflow.name]:
-                request = KeyRequest(
-                    workflow=workflow.name, team=workflow.team, task=workflow.task, usage=workflow.usage,
-                    user=person if workflow.usage == "seated" else "", name=f"{workflow.name} {person}",
-                    models=(workflow.model,), sessions=f"{workflow.name}.*" if workflow.agent == "chat" else "",
-                )  # fmt: skip
-                made = await self._governance.keys.create(request, by=PLATFORM)
-                keys.setdefault(workflow.name, {})[person] = made.secret
+        for (workflow, person), secret in zip(named, secrets, strict=True):
+            keys.setdefault(workflow.name, {})[person] = secret
         return keys
+
+    async def _key(self, workflow: WorkflowDescription, person: str) -> str:
+        """Make a key for what one person does with a workflow; its secret."""
+        request = KeyRequest(
+            workflow=workflow.name, team=workflow.team, task=workflow.task, usage=workflow.usage,
+            user=person if workflow.usage == "seated" else "", name=f"{workflow.name} {person}",
+            models=(workflow.model,), sessions=f"{workflow.name}.*" if workflow.agent == "chat" else "",
+        )  # fmt: skip
+        return (await self._governance.keys.create(request, by=PLATFORM)).secret
 
     async def morning(self, day: datetime.date) -> None:
         """What is done on a day before the work begins."""

@@ -1,6 +1,7 @@
 """What happens on a day: who asks whom for what, in which order. Pure: it follows from the company, the plants and a seed.
 
-A day is a row of rounds. What is in one round happens at the same time; the next one begins when all of it is done.
+A day is a row of rounds: hours at which people begin to work. The conversations of one round go on side by side, turn after
+turn; the next round begins when all of them are over.
 """
 
 from __future__ import annotations
@@ -22,10 +23,8 @@ from holdfast.company.words import sentences
 Deed = Literal["ask", "again", "chat", "program", "cut", "outside", "stranger"]
 """What is done: somebody asks an agent; has an answer made again; asks a model in a session; a program asks a model; the same,
 and leaves; a program asks a provider with a key of its own; somebody comes with a key that nobody knows."""
-THINK_MS: Final = (60_000, 150_000)
-"""How long somebody reads an answer before the next question."""
-ROUND_MS: Final = 55_000
-"""The most that a round lasts."""
+ROUND_MS: Final = 240_000
+"""The most that a round lasts: less than a provider keeps a prompt in its cache, however slow the machine is."""
 _RUNAWAY_AT_ONCE: Final = 12
 
 
@@ -41,6 +40,7 @@ class PlannedTurn(msgspec.Struct, frozen=True):
         past: whether the provider is asked past the gateway.
         stamp: what the instructions begin with.
         reads: whether the person reads the answer, and a mark says so.
+        plant: the name of the plant that shows in the ledger's rows of this session.
     """
 
     deed: Deed
@@ -53,13 +53,18 @@ class PlannedTurn(msgspec.Struct, frozen=True):
     past: bool = False
     stamp: str = ""
     reads: bool = False
+    plant: str = ""
+
+
+Talk = tuple[PlannedTurn, ...]
+"""A conversation, or whatever somebody does, turn after turn."""
 
 
 class Round(msgspec.Struct, frozen=True):
-    """What happens at one time, Unix ms, and how long it may last."""
+    """Conversations that begin at one time, Unix ms, and how long they may last."""
 
     at_ms: int
-    turns: tuple[PlannedTurn, ...]
+    talks: tuple[Talk, ...]
     most_ms: int = ROUND_MS
 
 
@@ -78,22 +83,21 @@ class Planner:
     def rounds(self, day: datetime.date) -> Iterator[Round]:
         """All rounds of a day, in order of time."""
         chance = random.Random(f"{self._seed} {day}")
-        slots: dict[int, list[list[PlannedTurn]]] = defaultdict(list)
-        night: list[list[PlannedTurn]] = []
+        slots: dict[int, list[Talk]] = defaultdict(list)
+        night: list[Talk] = []
         for workflow in self._company.workflows:
             own = random.Random(f"{self._seed} {day} {workflow.name}")
             for number in range(self._how_many(workflow, day, own)):
-                turns = list(self._conversation(workflow, day, number, own))
+                talk = tuple(self._conversation(workflow, day, number, own))
                 sleeps = workflow.usage == "headless" and own.random() < 0.5
-                (night if sleeps else slots[calendar.office_slot(own, day)]).append(turns)
+                (night if sleeps else slots[calendar.office_slot(own, day)]).append(talk)
         hours = calendar.slot_hours(day, chance)
-        extra = list(self._extra(day, chance))
-        if extra:
-            slots[2].append([extra[0]])
-            slots[3] += [[turn] for turn in extra[1:]]
-        yield from self._slot(night, calendar.at(day, calendar.NIGHT, self._zone), chance)
+        for turn in self._extra(day, chance):
+            slots[3].append((turn,))
+        if night:
+            yield Round(calendar.at(day, calendar.NIGHT, self._zone), tuple(night))
         for slot in sorted(slots):
-            yield from self._slot(slots[slot], calendar.at(day, hours[slot], self._zone), chance)
+            yield Round(calendar.at(day, hours[slot], self._zone), tuple(slots[slot]))
         yield from self._runaway(day)
 
     def _how_many(self, workflow: WorkflowDescription, day: datetime.date, chance: random.Random) -> int:
@@ -102,12 +106,6 @@ class Planner:
         number = (day - self._company.first_day).days
         load = calendar.load_of(day, number, self._company.days, workflow.weekend if workflow.weekend else 0.0)
         return calendar.count(chance, workflow.daily * load * self._share)
-
-    def _slot(self, conversations: list[list[PlannedTurn]], at_ms: int, chance: random.Random) -> Iterator[Round]:
-        """Conversations that begin together: first turns, second turns, and so on."""
-        for number in range(max(map(len, conversations), default=0)):
-            yield Round(at_ms, tuple(turns[number] for turns in conversations if number < len(turns)))
-            at_ms += ROUND_MS + chance.randrange(*THINK_MS)
 
     def _conversation(
         self, workflow: WorkflowDescription, day: datetime.date, number: int, chance: random.Random
@@ -119,20 +117,26 @@ class Planner:
         broken = workflow.name == plants.broken_cache.workflow and day >= plants.broken_cache.since
         again = self._happens(plants.regenerated, workflow, day, number)
         hints = {"rounds": workflow.rounds, "document": workflow.document}
-        if self._happens(plants.oversized, workflow, day, number):
+        oversized = self._happens(plants.oversized, workflow, day, number)
+        if oversized:
             hints["document"] = plants.oversized.tokens
         turns = 1 if again else 1 + calendar.count(chance, workflow.turns - 1)
         reads = workflow.usage == "seated" or (workflow.name == plants.unread.workflow and day < plants.unread.since)
         for turn in range(min(turns, 6)):
             words = max(8, round(workflow.words * chance.uniform(0.7, 1.4))) if workflow.words else 0
             text = sentences(chance, chance.randint(8, 40))
+            shows = not past and (oversized or (broken and turn > 0))  # the first turn has no cache to break
+            plant = ("oversized" if oversized else "broken_cache") if shows else ""
             yield PlannedTurn(
                 _DEEDS.get(workflow.agent, "ask"), workflow.name, person, text, session, turn == 0, {**hints, "words": words},
-                past, f"{day} {number}-{turn}" if broken else "", reads,
+                past, f"{day} {number}-{turn}" if broken else "", reads, plant,
             )  # fmt: skip
         if again:
+            hints = {**hints, "words": words}
             for _ in range(plants.regenerated.times - 1):
-                yield PlannedTurn("again", workflow.name, person, text, session, False, {**hints, "words": words}, past)
+                yield PlannedTurn(
+                    "again", workflow.name, person, text, session, hints=hints, past=past, plant="regenerated"
+                )
 
     def _happens(self, plant: object, workflow: WorkflowDescription, day: datetime.date, number: int) -> bool:
         name, one_in = getattr(plant, "workflow", ""), getattr(plant, "one_in", 1)
@@ -153,8 +157,8 @@ class Planner:
                 hints = {"document": plants.outside.tokens, "words": 300}
                 yield PlannedTurn("outside", "", "", sentences(chance, 20), hints=hints)
         if day in plants.strangers.days:
-            for number in range(plants.strangers.programs):
-                yield PlannedTurn("stranger", "", f"program-{number}", sentences(chance, 8))
+            for program in plants.strangers.programs:
+                yield PlannedTurn("stranger", "", program, sentences(chance, 8))
         if day == plants.own_model.tried:
             yield PlannedTurn("program", "demand-notes", self._staff.regulars["demand-notes"][0], "Is it there?")
 
@@ -164,16 +168,20 @@ class Planner:
             return
         workflow = self._company.workflow(plant.workflow)
         chance = random.Random(f"{self._seed} runaway")
-        hints = {"rounds": workflow.rounds, "document": workflow.document, "words": workflow.words}
+        hints = {"rounds": workflow.rounds, "document": plant.document, "words": workflow.words}
         at_ms = calendar.at(day, 18.5, self._zone)
         for first in range(0, plant.runs, _RUNAWAY_AT_ONCE):
             numbers = range(first, min(first + _RUNAWAY_AT_ONCE, plant.runs))
-            turns = [
-                PlannedTurn("ask", workflow.name, self._staff.regulars[workflow.name][0], sentences(chance, 12),
-                     f"{workflow.name}.{day:%Y%m%d}-again-{number:03}", True, hints)
+            talks = [
+                (
+                    PlannedTurn(
+                        "ask", workflow.name, self._staff.regulars[workflow.name][0], sentences(chance, 12),
+                        f"{workflow.name}.{day:%Y%m%d}-again-{number:03}", True, hints, plant="runaway",
+                    ),
+                )
                 for number in numbers
             ]  # fmt: skip
-            yield Round(at_ms, tuple(turns))
+            yield Round(at_ms, tuple(talks))
             at_ms += 15 * 60_000
 
 

@@ -80,11 +80,12 @@ class CutStreams(Days, frozen=True):
 
 
 class Runaway(msgspec.Struct, frozen=True):
-    """A workflow that starts itself again all night."""
+    """A workflow that starts itself again all evening, with everything that it finds (``document``, tokens)."""
 
     workflow: str
     day: datetime.date
     runs: int
+    document: int
 
 
 class BrokenCache(msgspec.Struct, frozen=True):
@@ -164,10 +165,10 @@ class TeamMove(msgspec.Struct, frozen=True):
 
 
 class PlantedStrangers(msgspec.Struct, frozen=True):
-    """Programs that come with keys that nobody knows."""
+    """Programs that come with keys that nobody knows, by what they call themselves."""
 
     days: tuple[datetime.date, ...]
-    programs: int
+    programs: tuple[str, ...]
 
 
 class Plants(msgspec.Struct, frozen=True):

@@ -81,12 +81,10 @@ async def _run(say: Say, folder: Path, host: str, port: int, seed: int, days: in
             say(f"  {day} {played.runs:>6,} runs {time.monotonic() - began:>5.0f} s")
 
     async with Simulation(company, plants, seed, folder).running(host, port, pages=True, say=tell_progress) as found:
-        amounts = {"played": msgspec.to_builtins(found.played), "bills": found.planted()}
-        say(f"SHA-256 of {truth.OUTCOME}: {truth.seal(folder, truth.OUTCOME, amounts)}")
+        say(f"SHA-256 of {truth.OUTCOME}: {truth.seal(folder, truth.OUTCOME, found.truth())}")
         took_s = time.monotonic() - began
-        say(
-            f"{found.played.runs:,} runs in {took_s:.0f} s. It is {company.last_day} now, and stays so. Everything is made up."
-        )
+        say(f"{found.played.runs:,} runs in {took_s:.0f} s. It is {company.last_day} now, and stays so.")
+        say("Everything is made up: the company, its people, their work and what it costs.")
         page = _page(found)
         say(page)
         sys.stdout.flush()

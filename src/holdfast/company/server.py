@@ -25,6 +25,8 @@ from holdfast.hub.hub import Hub
 
 DATABASE: Final = "company.db"
 _DRAIN_S: Final = 2.0
+_LEASE_S: Final = 120.0
+"""An attempt that is lost because the machine is busy would be work that nobody planned."""
 
 
 class CompanyServer(msgspec.Struct, frozen=True):
@@ -81,7 +83,7 @@ async def serving(
             bound.enter_context(sock)
         governance = GovernanceExtension(GovernanceSettings(), settings)
         extensions = ExtensionSet([governance])
-        hub = Hub(engine_for(settings.db), clock=clock, lease_s=settings.lease_s, policy=extensions.policy)
+        hub = Hub(engine_for(settings.db), clock=clock, lease_s=_LEASE_S, policy=extensions.policy)
         await hub.open()
         edge = Edge(hub, settings, pages=pages, extensions=extensions)
         async with running(edge, sockets) as server:

@@ -23,6 +23,7 @@ from holdfast.company.provider.server import Outage, Replacement
 from holdfast.company.server import CompanyServer, provider_keys, serving, write_gateway
 from holdfast.company.site import Begin, Site
 from holdfast.company.workplace import Access, Played
+from holdfast.governance.ledger.agent_usage import AgentUsage
 
 BILLED = ("anthropic", "openai")
 """Providers that send a bill."""
@@ -31,18 +32,22 @@ _END_HOUR = 23.0
 
 
 class Simulated(msgspec.Struct):
-    """What came of it."""
+    """What came of it. ``sessions``: those in which a plant shows, by its name."""
 
     played: Played
     server: CompanyServer
     site: Site
     bills: dict[str, ProviderBill] = {}
+    sessions: dict[str, set[str]] = {}
 
-    def planted(self) -> dict[str, Any]:
-        """What was planted in the bills, in nano-USD by provider."""
-        return {
-            provider: {"total": bill.total(), **bill.planted} | bill.missed() for provider, bill in self.bills.items()
+    def truth(self) -> dict[str, Any]:
+        """What came of the plants: amounts in the bills, nano-USD by provider, and the sessions that show the others."""
+        bills = {
+            provider: {"total": bill.total(), "cut_streams": bill.cut, **bill.planted} | bill.missed()
+            for provider, bill in self.bills.items()
         }
+        sessions = {plant: sorted(names) for plant, names in sorted(self.sessions.items())}
+        return {"played": msgspec.to_builtins(self.played), "bills": bills, "sessions": sessions}
 
 
 class Simulation:
@@ -90,6 +95,7 @@ class Simulation:
                     await self._day(day, office, found)
                     say(day, found.played)
                 self._move(calendar.at(self.company.last_day, _END_HOUR, self._zone))
+                await _on_record(server)
                 yield found
 
     async def _day(self, day: datetime.date, office: Office, found: Simulated) -> None:
@@ -99,6 +105,8 @@ class Simulation:
             await self._bill(office, found)
         for each in self._planner.rounds(day):
             self._move(each.at_ms, each.most_ms)
+            for turn in (turn for talk in each.talks for turn in talk if turn.plant):
+                found.sessions.setdefault(turn.plant, set()).add(turn.session)
             found.played.add(await found.site.play(each))
 
     async def _bill(self, office: Office, found: Simulated) -> None:
@@ -111,3 +119,9 @@ class Simulation:
 
     def _move(self, to_ms: int, most_ms: int = 0) -> None:
         self.clock.move(max(to_ms, self.clock.wall_ms()), most_ms)
+
+
+async def _on_record(server: CompanyServer) -> None:
+    """Wait until every call is in the ledger, with the run that it was of; what was read before, reading changes nothing."""
+    await server.governance.gateway.settled()
+    await AgentUsage(server.edge.hub.engine, server.governance.ledger).read()

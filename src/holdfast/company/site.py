@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
 from types import TracebackType
 from typing import Any, Final, Self
@@ -70,7 +71,7 @@ class Site:
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "holdfast.company.site", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            limit=_LINE, start_new_session=True,
+            limit=_LINE,
         )  # fmt: skip
         self.providers = await self._ask(self._begin, str)
         return self
@@ -110,7 +111,8 @@ class Site:
             await process.stdin.drain()
         line = await process.stdout.readline()
         if not line:
-            raise HoldfastError("server.internal", "the process of the company's people and agents ended; see above")
+            words = f"the process of the company's people and agents ended with {await process.wait()}"
+            raise HoldfastError("server.internal", words, fix="Its message is above.")
         return msgspec.json.decode(line, type=kind)
 
 
@@ -171,6 +173,7 @@ def main() -> None:
     """Entry point of the process."""
     import uvloop
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which closes our standard input then
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())
 

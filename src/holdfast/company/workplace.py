@@ -20,14 +20,14 @@ from holdfast.company.agents import CompanyAgent
 from holdfast.company.conversation import ModelConversation
 from holdfast.company.description import Company, UpstreamDescription, WorkflowDescription
 from holdfast.company.models import Address, ModelClient, ModelRefused
-from holdfast.company.plan import PlannedTurn, Round
+from holdfast.company.plan import PlannedTurn, Round, Talk
 from holdfast.company.words import sentences
 from holdfast.edge import auth
 from holdfast.protocol.view import ENDED
 
-_SLOTS: Final = 256
+_SLOTS: Final = 64
 _RIGHTS: Final = ["append", "control", "presence", "read"]
-_TTL_S: Final = 6 * 3_600
+_TTL_S: Final = 12 * 3_600
 _INPUTS: Final = 12
 
 
@@ -75,29 +75,37 @@ class Workplace:
         self._models = ModelClient()
         self._people: dict[str, asyncio.Task[Holdfast]] = {}
         self._inputs: dict[str, str] = {}
-        self._serving: asyncio.Task[None] | None = None
+        self._chats: dict[str, list[tuple[str, str]]] = {}
+        self._serving: list[asyncio.Task[None]] = []
         self._upstreams = {model: one for one in company.upstreams for model in reversed(one.models)}
-        self._worker = Holdfast(access.server, self._token("agent:company", agents=["*"]))
+        self._workers: list[Holdfast] = []
 
     async def __aenter__(self) -> Self:
         await self._models.__aenter__()
-        await self._worker.connection.open(10)
         for workflow in self._company.workflows:
             if workflow.agent not in ("program", "chat"):
                 anthropic = self.upstream(workflow).shape == "anthropic"
                 agent = CompanyAgent(workflow, anthropic, self._models, self._addresses(workflow))
-                self._worker.add_agent(workflow.name, agent)
-        self._serving = asyncio.create_task(self._worker.serve(_SLOTS), name="the company's agents")
+                await self._employ(workflow.name, agent)
         return self
+
+    async def _employ(self, name: str, agent: CompanyAgent) -> None:
+        """Serve an agent by a worker of its own, as teams do who write their agents themselves."""
+        worker = Holdfast(self._access.server, self._token(f"agent:{name}", agents=[name]))
+        self._workers.append(worker)
+        await worker.connection.open(10)
+        worker.add_agent(name, agent)
+        self._serving.append(asyncio.create_task(worker.serve(_SLOTS), name=f"the agent {name}"))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._serving is not None:
-            self._serving.cancel()
-            await asyncio.wait([self._serving])
+        for serving in self._serving:
+            serving.cancel()
+        if self._serving:
+            await asyncio.wait(self._serving)
         clients = await asyncio.gather(*self._people.values(), return_exceptions=True)
-        for client in (self._worker, *clients):
+        for client in (*self._workers, *clients):
             if isinstance(client, Holdfast):
                 await client.close()
         await self._models.__aexit__()
@@ -138,9 +146,13 @@ class Workplace:
         """Do everything of a round. Raises what the product raises that no plant explains."""
         found = Played()
         async with asyncio.TaskGroup() as group:
-            for turn in played.turns:
-                group.create_task(self._play(turn, found))
+            for talk in played.talks:
+                group.create_task(self._talk(talk, found))
         return found
+
+    async def _talk(self, talk: Talk, found: Played) -> None:
+        for turn in talk:
+            await self._play(turn, found)
 
     async def _play(self, turn: PlannedTurn, found: Played) -> None:
         if turn.deed in ("ask", "again"):
@@ -183,23 +195,23 @@ class Workplace:
 
     # --- programs
     def _conversation(self, turn: PlannedTurn, workflow: WorkflowDescription) -> ModelConversation:
-        chance = random.Random(f"program {turn.workflow} {turn.text}")
+        """Its instructions, and what there is to look at."""
+        chance = random.Random(f"document of {turn.session or turn.text}")
         anthropic = self.upstream(workflow).shape == "anthropic"
-        size = turn.hints.get("document", 0)
-        conversation = ModelConversation(anthropic, (sentences(random.Random(workflow.name), workflow.prompt),))
-        conversation.say("user", f"{sentences(chance, size)}\n{turn.text}")
-        return conversation
+        instructions = sentences(random.Random(workflow.name), workflow.prompt)
+        return ModelConversation(anthropic, (instructions, sentences(chance, turn.hints.get("document", 0))))
 
     async def _chat(self, turn: PlannedTurn) -> None:
-        """A chat client: it names a session, so its call is a run there."""
+        """A chat client: it names a session, so its call is a run there, and sends all that was said in it."""
         workflow = self._company.workflow(turn.workflow)
         address = self._addresses(workflow)(turn.person, turn.past)
         headers = {} if turn.past else {"x-holdfast-session": turn.session}
-        answer = await self._models.stream(
-            address, workflow.model, self._conversation(turn, workflow), _words(turn), headers
-        )
-        async for _ in answer.words():
-            pass
+        conversation = self._conversation(turn, workflow)
+        earlier = self._chats.setdefault(turn.session, [])
+        for role, text in (*earlier, ("user", turn.text)):
+            conversation.say(role, text)
+        answer = await self._models.stream(address, workflow.model, conversation, _words(turn), headers)
+        earlier += [("user", turn.text), ("assistant", "".join([words async for words in answer.words()]))]
 
     async def _program(self, turn: PlannedTurn) -> None:
         """A program that keeps no session."""
@@ -211,14 +223,18 @@ class Workplace:
             body = msgspec.json.encode({"model": workflow.model, "input": texts})
             await self._models.post(f"{address.url}/v1/embeddings", address.key, body)
             return
-        await self._models.whole(address, workflow.model, self._conversation(turn, workflow), _words(turn), {})
+        conversation = self._conversation(turn, workflow)
+        conversation.say("user", turn.text)
+        await self._models.whole(address, workflow.model, conversation, _words(turn), {})
 
     async def _cut(self, turn: PlannedTurn) -> None:
         workflow = self._company.workflow(turn.workflow)
         address = self._addresses(workflow)(turn.person, False)
         hints = {**_words(turn), "stall": turn.hints["stall"]}
         after = (turn.hints["stall"] - 12) * 4
-        await self._models.leave(address, workflow.model, self._conversation(turn, workflow), hints, after)
+        conversation = self._conversation(turn, workflow)
+        conversation.say("user", turn.text)
+        await self._models.leave(address, workflow.model, conversation, hints, after)
 
     async def _outside(self, turn: PlannedTurn) -> None:
         """Somebody's own program, with a key of the same provider that the gateway does not have."""

@@ -80,7 +80,7 @@ class Edge:
         rest.extension_routes = self.extensions.routes
         self.app = Starlette(
             routes=[*self.routes, *(page_routes() if pages else [])],
-            middleware=[StarletteMiddleware(Middleware, browser=self.browser)],
+            middleware=[StarletteMiddleware(Middleware, browser=self.browser, clock=hub.clock)],
             exception_handlers={HTTPException: not_found_handler({RESPONSES: answer_as_openai})},
         )
 

@@ -21,6 +21,7 @@ from holdfast.gateway.conversation import last_words
 from holdfast.gateway.exchange import UpstreamExchange
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.port import ModelCall, Served
+from holdfast.gateway.running import revocation
 from holdfast.gateway.sessions import SessionClients
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
@@ -40,6 +41,7 @@ class ModelRuns:
     def __init__(self, clients: SessionClients) -> None:
         self._clients = clients
         self._waiting: dict[str, _RunCall] = {}
+        self._executing: set[_RunCall] = set()
         self._worker: Holdfast | None = None
         self._serving: asyncio.Task[None] | None = None
         self._error: HoldfastError | None = None
@@ -118,8 +120,20 @@ class ModelRuns:
         waiting = self._waiting.pop(str(run.input.meta.get("call", "")), None)
         if waiting is None:
             detail = f"no caller of this gateway waits for the run: the one that was asked is gone, or serves {run.agent!r}, too"
-            raise Unavailable("server.restarting", detail, fix="Ask again. Several gateways each need a sessions_agent of their own.")  # fmt: skip
-        await waiting.execute(run)
+            raise Unavailable(
+                "server.restarting", detail, fix="Ask again. Several gateways each need a sessions_agent of their own."
+            )
+        self._executing.add(waiting)
+        try:
+            await waiting.execute(run)
+        finally:
+            self._executing.discard(waiting)
+
+    def revoked(self, key: str) -> None:
+        """End the runs of a key: also those whose callers have left."""
+        for one in (*self._waiting.values(), *self._executing):
+            if one.call.caller.key == key:
+                one.stop(revocation())
 
 
 class _RunCall:
@@ -138,6 +152,8 @@ class _RunCall:
         self._answer = answer
         self._begin = begin
         self._left = False
+        self._exchange: UpstreamExchange | None = None
+        self._stopped: HoldfastError | None = None
 
     def leave(self, why: str) -> None:
         """The caller does not wait any more; the run goes on."""
@@ -145,17 +161,27 @@ class _RunCall:
         if not self.finished.done():
             self.finished.set_result(None)
 
+    def stop(self, error: HoldfastError) -> None:
+        """The run ends with an error, and so does the answer."""
+        self._stopped = error
+        if self._exchange is not None:
+            self._exchange.leave(error.code, cut=True, tell=error)
+
     async def execute(self, run: RunContext) -> None:
         """Ask the model, as the run's worker."""
         served: list[Served] = []
         call = structs.replace(self.call, run=run.id, attempt=run.attempt_number)
         recording = _RunAnswer(self._incoming, self._answer, run, lambda: self._left)
-        exchange = self._begin(call, recording, served.append)
-        task = asyncio.ensure_future(exchange.run())
+        exchange = self._exchange = self._begin(call, recording, served.append)
         error: HoldfastError | None = None
         try:
+            if self._stopped is not None:
+                raise self._stopped
+            task = asyncio.ensure_future(exchange.run())
             try:
                 await asyncio.shield(task)
+                if self._stopped is not None:
+                    raise self._stopped
             except asyncio.CancelledError:
                 stopped = Refused("call.stopped", "somebody stopped this answer in its session")
                 exchange.leave("run.cancelled", cut=True, tell=stopped)

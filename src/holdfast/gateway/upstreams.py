@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
@@ -145,9 +146,11 @@ class Upstreams:
         for _ in range(limits.STALE_CONNECTIONS):
             progress = _Progress(sending)
             try:
+                data = io.BytesIO(body) if len(body) > limits.GATEWAY_WHOLE_BYTES else body
                 return await self._http.post(
-                    address, data=body, headers=sent, timeout=timeout, allow_redirects=False, trace_request_ctx=progress
-                )
+                    address, data=data, headers=sent, timeout=timeout, allow_redirects=False,
+                    trace_request_ctx=progress,
+                )  # fmt: skip
             except TimeoutError:
                 raise Unavailable("timeout", f"upstream {upstream.name!r} did not answer in time") from None
             except (aiohttp.ClientError, OSError) as error:

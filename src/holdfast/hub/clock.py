@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 
 from holdfast.protocol import limits
@@ -40,6 +41,13 @@ class Clock:
         """Unix milliseconds by which access tokens expire: the time of those who issue them, also where it is simulated for
         all else."""
         return self.wall_ms()
+
+    def simulated_time(self) -> str | None:
+        """The time of a simulation, ISO 8601 in UTC, as everybody is told it; None where time is real."""
+        if not self.simulated:
+            return None
+        now = datetime.datetime.fromtimestamp(self.wall_ms() / 1_000, datetime.UTC)
+        return now.isoformat(timespec="seconds").replace("+00:00", "Z")
 
     def follow(self) -> None:
         """Adopt the system's drift; to be called now and then."""

@@ -6,7 +6,6 @@ or a caller asks for is executed above (``hub/operations.py``).
 from __future__ import annotations
 
 import asyncio
-import datetime
 from typing import Any
 
 from holdfast.engines.port import Engine
@@ -113,7 +112,6 @@ class Hub:
         """An authenticated connection; it is welcomed."""
         self.connections[conn.ident] = conn
         self.stats.connections = len(self.connections)
-        clock = self.runtime.clock
         welcome: dict[str, Any] = {
             "op": "welcome",
             "principal": conn.principal.actor,
@@ -126,9 +124,8 @@ class Hub:
                 "lease_s": self.runtime.lease_s,
             },
         }
-        if clock.simulated:
-            now = datetime.datetime.fromtimestamp(clock.wall_ms() / 1_000, datetime.UTC)
-            welcome["simulated"] = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+        if (now := self.runtime.clock.simulated_time()) is not None:
+            welcome["simulated"] = now
         conn.deliver(Batch([codec.encode(welcome)]))
 
     def disconnect(self, conn: HubConnection) -> None:

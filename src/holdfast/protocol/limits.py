@@ -202,6 +202,7 @@ COMMIT_BYTES = 8 << 20  # one group commit takes at most this
 
 # the model gateway
 GATEWAY_BODY_BYTES = 32 << 20  # one request, images included
+GATEWAY_WHOLE_BYTES = 1 << 20  # of a request that goes upstream at once; of a larger one, others go between its pieces
 GATEWAY_BODIES_BYTES = 512 << 20  # of all requests that are being read or sent
 GATEWAY_CALLS = 4_000  # of all callers at a time
 KEY_CALLS = 1_000  # of one key at a time

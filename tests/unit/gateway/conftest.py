@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -36,6 +36,9 @@ class FakeKeys:
 
     def note(self, stranger: Stranger) -> None:
         self.strangers.append(stranger)
+
+    def watch(self, revoked: Callable[[str], object]) -> None:
+        self.revoked = revoked
 
 
 class FakeMeter:

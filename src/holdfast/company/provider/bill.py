@@ -38,7 +38,8 @@ class ProviderBill:
     """One provider's bill.
 
     Attributes:
-        amounts: nano-USD of each line. ``planted``: amounts that were planted in it, by name.
+        amounts: nano-USD of each line. ``planted``: amounts that were planted in it, by name; ``cut``: what cut streams
+            cost, by day.
     """
 
     def __init__(self, provider: str, books: Books, sheet: PriceSheet, plants: Plants) -> None:
@@ -46,10 +47,14 @@ class ProviderBill:
         self.since, self.until = plants.bill.since, plants.bill.until
         self.amounts: dict[BilledClass, int] = defaultdict(int)
         self.planted: dict[str, int] = {}
+        self.cut: dict[str, int] = {}
         self._plants = plants
         for used in books.between(self.since.isoformat(), self.until.isoformat(), provider):
-            for unit, nano in sheet.cost(used).items():
+            cost = sheet.cost(used)
+            for unit, nano in cost.items():
                 self.amounts[BilledClass(used.day, used.key, used.model, unit)] += nano
+            if used.cut:
+                self.cut[used.day] = self.cut.get(used.day, 0) + sum(cost.values())
         self._net()
         self._discount()
 

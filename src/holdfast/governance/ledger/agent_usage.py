@@ -1,8 +1,8 @@
 """``usage.recorded`` of agents that call providers themselves, as rows: read from the feed under the name ``ledger``.
 
 What a call of the gateway used is on record already. Its event says which call that was (``call``, as the response's header
-``x-holdfast-call`` gives it), so it makes no row of its own; where the gateway knew no session, its rows are replaced by ones
-that name the run. An event is known by its session's life and its position, so reading the feed twice makes one row. Where the
+``x-holdfast-call`` gives it), so it makes no row of its own; where the gateway knew no session, its rows come to name the run
+(``links.py``). An event is known by its session's life and its position, so reading the feed twice makes one row. Where the
 feed lost notices before they were read, that is a gap, which ``ledger verify`` reports.
 
 What an event counts: ``classes``, where it has them, by the names of ``providers/billing/model.py``. Events without them have
@@ -25,7 +25,8 @@ from sqlalchemy import Connection
 from holdfast.engines.port import Consumer, Engine, FeedPage, Notice
 from holdfast.errors import HoldfastError, Unavailable
 from holdfast.governance import limits
-from holdfast.governance.ledger import settling, store
+from holdfast.governance.ledger import links, store
+from holdfast.governance.ledger.links import RunLink
 from holdfast.governance.ledger.model import Basis, Row
 from holdfast.governance.ledger.service import Ledger
 from holdfast.protocol import events as e
@@ -121,9 +122,10 @@ class AgentUsage:
                 await self._note_gap(position, page)
             if not page.notices and page.position == position:
                 return made
-            for notice in page.notices:
-                if notice.data.get("type") == e.USAGE_RECORDED:
-                    made += await self._record(notice)
+            used = [notice for notice in page.notices if notice.data.get("type") == e.USAGE_RECORDED]
+            for first in range(0, len(used), limits.LEDGER_FEED_AT_ONCE):  # their transactions are committed together
+                some = used[first : first + limits.LEDGER_FEED_AT_ONCE]
+                made += sum(await asyncio.gather(*map(self._record, some)))
             await self._engine.advance(CONSUMER, page.position)
             position = page.position
             if not page.notices:
@@ -147,13 +149,9 @@ class AgentUsage:
     async def _record(self, notice: Notice) -> bool:
         data, exact = await self._event(notice)
         call = _text(data, "call")
-        reason = ""
-        if call:
-            rows = await self._ledger.store.read(lambda connection: store.metered(connection, notice.key.tenant, call))
-            if rows is not None:
-                await self._link(notice, rows)
-                return False
-            reason = UNKNOWN_CALL
+        if call and await self._link(notice, call):
+            return False
+        reason = UNKNOWN_CALL if call else ""
         row, labels = self._row(notice, data, call, exact)
         row = replace(row, reason=row.reason or reason)
         await self._ledger.append([self._ledger.complete(row, labels)])
@@ -195,22 +193,23 @@ class AgentUsage:
         )  # fmt: skip
         return row, dict(labels) if isinstance(labels, dict) else {}
 
-    async def _link(self, notice: Notice, rows: Sequence[Row]) -> None:
-        """Name the run in rows of the gateway that name none."""
-        facts = notice.data
-        unlinked = [row for row in rows if not row.session and not row.run]
-        linked = [
-            replace(
-                row, id=settling.correction_id(row.id), corrects=row.id, basis="corrected", reason="run.linked",
-                session=notice.key.session, run=facts.get("run") or "", run_attempt=facts.get("attempt") or 0,
-                parent_run=facts.get("parent") or "", agent=facts.get("agent") or "",
-            )
-            for row in unlinked
-        ]  # fmt: skip
+    async def _link(self, notice: Notice, call: str) -> bool:
+        """Name the run in rows of the gateway that name none, those to come included. False where it knows no such call."""
+        facts, tenant = notice.data, notice.key.tenant
+        link = RunLink(
+            tenant, call, notice.key.session, facts.get("run") or "", facts.get("attempt") or 0, facts.get("parent") or "",
+            facts.get("agent") or "",
+        )  # fmt: skip
+        while True:
+            rows, waiting = await self._ledger.store.read(lambda connection: store.metered(connection, tenant, call))
+            if replacing := links.replacements(rows, link):
+                await self._ledger.append(replacing, _once)
+            if all(opening.call.session for opening in waiting):  # or none
+                return bool(rows or waiting)
+            if await self._ledger.store.write(lambda connection: links.keep(connection, link)):
+                return True
 
-        def once(connection: Connection, posted: Sequence[Row]) -> Sequence[Row]:
-            there = store.replaced(connection, [row.corrects for row in posted])
-            return [row for row in posted if row.corrects not in there]
 
-        if linked:
-            await self._ledger.append(linked, once)
+def _once(connection: Connection, posted: Sequence[Row]) -> Sequence[Row]:
+    there = store.replaced(connection, [row.corrects for row in posted])
+    return [row for row in posted if row.corrects not in there]

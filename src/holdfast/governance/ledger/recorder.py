@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from holdfast.errors import Refused
-from holdfast.governance.ledger import settling, store
+from holdfast.gateway.port import Opening
+from holdfast.governance.ledger import links, settling, store
 from holdfast.governance.ledger.model import Row
 from holdfast.governance.ledger.port import LedgerStore
 
@@ -68,12 +69,12 @@ class Recorder:
         return settling.posted(row, {month for tenant, month in self.closed if tenant == row.tenant})
 
 
-def settle(attempt: str) -> Callable[[Connection, Sequence[Row]], Sequence[Row]]:
+def settle(opening: Opening) -> Callable[[Connection, Sequence[Row]], Sequence[Row]]:
     """Closes an attempt with its rows. One that was taken for lost already has an estimate, which they replace."""
 
     def work(connection: Connection, rows: Sequence[Row]) -> Sequence[Row]:
-        if store.close_opening(connection, attempt):
-            return rows
+        if store.close_opening(connection, opening.id):
+            return links.apply(connection, opening, rows)
         there = store.present(connection, [row.id for row in rows])
         return [_late(connection, row) for row in rows if row.id not in there or _is_lost(connection, row)]
 
@@ -88,6 +89,12 @@ def _is_lost(connection: Connection, row: Row) -> bool:
 def _late(connection: Connection, row: Row) -> Row:
     if not store.present(connection, [row.id]):
         return row
+    lost = store.chain(connection, row.tenant, row.id)[0]
+    if links.names_none(row):
+        link = links.RunLink(
+            row.tenant, row.call, lost.session, lost.run, lost.run_attempt, lost.parent_run, lost.agent
+        )
+        row = links.named(row, link)
     return replace(row, id=settling.correction_id(row.id), corrects=row.id, basis="corrected")
 
 

@@ -155,7 +155,7 @@ class Ledger:
 
     async def _record(self, opening: Opening, served: Served) -> None:
         rows = settling.rows_of(opening, served, self.prices, self.organisation)
-        await self.recorder.append(rows, recorder.settle(opening.id))
+        await self.recorder.append(rows, recorder.settle(opening))
 
     async def _find(self, attempt: str) -> Opening:
         waiting = self._unsettled.get(attempt)

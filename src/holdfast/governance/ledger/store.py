@@ -6,15 +6,33 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Table, bindparam, delete, func, insert, or_, select, text, update
+import msgspec
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    union,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from holdfast.gateway.port import Opening
 from holdfast.governance import limits
 from holdfast.governance.ledger.model import Row
-from holdfast.governance.ledger.record import ROW_FIELDS, record, row_from
+from holdfast.governance.ledger.record import ROW_FIELDS, record, row_from, seal
 from holdfast.governance.store.tables.ledger import (
     ledger_gaps as gaps,
+)
+from holdfast.governance.store.tables.ledger import (
+    ledger_links as links,
 )
 from holdfast.governance.store.tables.ledger import (
     ledger_openings as openings,
@@ -29,13 +47,19 @@ from holdfast.governance.store.tables.ledger import (
     ledger_rows as rows,
 )
 from holdfast.governance.store.tables.ledger import (
+    ledger_seals as seals,
+)
+from holdfast.governance.store.tables.ledger import (
     ledger_sessions as sessions,
 )
 
 ERASED: Final = "erased:"
 """Before the reference of a session that nobody can name any more."""
 
+_opening: Final = msgspec.json.Decoder(Opening)
 _CLOSE_OPENING: Final = delete(openings).where(openings.c.id == bindparam("id"))
+_REPLACES: Final = rows.c.corrects != literal("", literal_execute=True)
+"""Only a statement that says so, and in these words, is answered from the index of replacements; others read every row."""
 _REFERENCE: Final = select(sessions.c.reference).where(
     sessions.c.tenant == bindparam("tenant"), sessions.c.session == bindparam("session")
 )
@@ -102,17 +126,19 @@ def present(connection: Connection, ids: Sequence[str]) -> set[str]:
 
 def replaced(connection: Connection, ids: Sequence[str]) -> set[str]:
     """Which of these rows were replaced."""
-    return set(connection.scalars(select(rows.c.corrects).where(rows.c.corrects.in_(ids))))
+    return set(connection.scalars(select(rows.c.corrects).where(_REPLACES, rows.c.corrects.in_(ids))))
 
 
 def add_rows(connection: Connection, new: Sequence[Row]) -> None:
-    """Append rows. One whose id is there already changes nothing.
+    """Append rows, each with its seal. One whose id is there already changes nothing.
 
     Raises:
         IntegrityError, DBAPIError: of the database's guards: a closed period, a row that was replaced before.
     """
     if new:
-        add_once(connection, rows, [record(row, reference(connection, row)) for row in new])
+        facts = [record(row, reference(connection, row)) for row in new]
+        add_once(connection, rows, facts)
+        add_once(connection, seals, [{"row": f["id"], "tenant": f["tenant"], "seal": seal(f)} for f in facts])
 
 
 def reference(connection: Connection, row: Row) -> str:
@@ -154,7 +180,7 @@ def chain(connection: Connection, tenant: str, row: str) -> list[Row]:
     current = find_row(connection, tenant, row)
     while current is not None and len(found) < limits.LEDGER_CORRECTIONS:
         found.append(current)
-        wanted = with_sessions().where(rows.c.corrects == current.id, rows.c.tenant == tenant)
+        wanted = with_sessions().where(_REPLACES, rows.c.corrects == current.id, rows.c.tenant == tenant)
         current = next(rows_from(connection.execute(wanted).all()), None)
     return found
 
@@ -166,21 +192,32 @@ def closed_periods(connection: Connection) -> frozenset[tuple[str, str]]:
     )
 
 
-def metered(connection: Connection, tenant: str, call: str) -> list[Row] | None:
-    """The rows of a call, or of an attempt, that the gateway metered; none yet while it is open; None for no such call."""
-    wanted = with_sessions().where(
-        or_(rows.c.call == call, rows.c.id == call), rows.c.tenant == tenant, rows.c.source == "gateway"
-    )
-    found = list(rows_from(connection.execute(wanted.limit(limits.LEDGER_PAGE_ROWS)).all()))
-    if found:
-        return found
-    is_open = select(openings.c.id).where(or_(openings.c.call == call, openings.c.id == call)).limit(1)
-    return [] if connection.execute(is_open).all() else None
+def metered(connection: Connection, tenant: str, call: str) -> tuple[list[Row], list[Opening]]:
+    """The rows of a call, or of an attempt, that the gateway metered, and its attempts that are open still."""
+    found = rows_from(connection.execute(_METERED, {"name": call}))
+    # asked for by its tenant, too, SQLite would look among all that the tenant has
+    mine = [row for row in found if row.tenant == tenant and row.source == "gateway"]
+    return mine, attempts_open(connection, tenant, call)
 
 
-# --- sessions
+def attempts_open(connection: Connection, tenant: str, call: str) -> list[Opening]:
+    """The attempts of a call, or the one attempt of this id, that are open."""
+    found = map(_opening.decode, connection.scalars(_OPEN, {"name": call}))
+    return [opening for opening in found if opening.call.caller.tenant == tenant]
+
+
+_ITS_IDS: Final = union(*(select(rows.c.id).where(column == bindparam("name")) for column in (rows.c.call, rows.c.id)))
+_METERED: Final = with_sessions().where(rows.c.id.in_(_ITS_IDS)).limit(limits.LEDGER_PAGE_ROWS)
+_OPEN: Final = (
+    select(openings.c.opening)
+    .where(or_(openings.c.call == bindparam("name"), openings.c.id == bindparam("name")))
+    .limit(limits.LEDGER_PAGE_ROWS)
+)
+
+
 def forget_session(connection: Connection, tenant: str, session: str) -> bool:
     """Let nothing lead from rows to a session any more. Whether anything did."""
+    connection.execute(delete(links).where(links.c.tenant == tenant, links.c.session == session))
     removal = delete(sessions).where(sessions.c.tenant == tenant, sessions.c.session == session)
     return connection.execute(removal).rowcount > 0
 

@@ -16,7 +16,7 @@ from holdfast.governance.ledger import store as statements
 from holdfast.governance.ledger.agent_usage import AgentUsage, counts_of, provider_of
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.store.store import Store
-from holdfast.governance.store.tables.ledger import ledger_rows
+from holdfast.governance.store.tables.ledger import ledger_links, ledger_rows
 from holdfast.protocol import limits
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import encode_frame
@@ -121,11 +121,41 @@ async def test_what_the_gateway_metered_is_linked_and_not_counted_again(
     assert await rows(store) == 2
 
 
-async def test_a_call_that_is_still_open_is_the_gateways(ledger: Ledger, log: Log, store: Store) -> None:
+@pytest.mark.parametrize("named", ["c-a1", "a2"])
+async def test_a_call_that_is_still_open_is_linked_when_it_is_settled(
+    ledger: Ledger, log: Log, store: Store, named: str
+) -> None:
+    """The agent has the answer a moment before the ledger has its row, so its event often comes first."""
     await ledger.open(opening("a1"))
-    await log.used(DATA | {"call": "c-a1"})
+    await ledger.settle(Served("a1", "failed", at_ms=NOON))
+    await ledger.open(opening("a2", call="c-a1", number=2))
+    await log.used(DATA | {"call": named})
     assert await AgentUsage(log.engine, ledger).read() == 0
-    assert await rows(store) == 0
+    await ledger.settle(Served("a2", "served", [used()], at_ms=NOON))
+    (row,) = await ledger.row("default", "a2")
+    assert (row.session, row.run, row.run_attempt, row.parent_run, row.agent) == ("s1", "r1", 2, "r0", "writer")
+    assert (row.basis, row.list_nano) == ("exact", 150_000), "named from the beginning, and not replaced"
+    assert await rows(store) == (3 if named == "c-a1" else 2), "the failed attempt is of the same call"
+    assert await store.read(lambda c: c.scalar(select(func.count()).select_from(ledger_links))) == 0
+
+
+async def test_a_link_outlives_its_process_and_goes_with_its_session(ledger: Ledger, log: Log, store: Store) -> None:
+    for id_ in ("a1", "a2"):
+        await ledger.open(opening(id_))
+        await log.used(DATA | {"call": f"c-{id_}"})
+        assert await AgentUsage(log.engine, ledger).read() == 0
+        if id_ == "a1":
+            successor = Ledger(store, ledger.prices, ledger.organisation, ledger.clock)
+            assert await successor.beat() == 1
+            (lost,) = await ledger.row("default", "a1")
+            assert (lost.reason, lost.run) == ("gateway.lost", "r1")
+    await ledger.settle(Served("a1", "served", [used()], at_ms=NOON))
+    *_, late = await ledger.row("default", "a1")
+    assert (late.basis, late.run, late.list_nano) == ("corrected", "r1", 150_000)
+    await ledger.forget_session("default", "s1")
+    await ledger.settle(Served("a2", "served", [used()], at_ms=NOON))
+    (row,) = await ledger.row("default", "a2")
+    assert (row.session, row.run) == ("", "")
 
 
 async def test_a_call_that_nobody_knows_is_counted_and_says_so(ledger: Ledger, log: Log) -> None:

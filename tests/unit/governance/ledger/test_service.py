@@ -14,6 +14,9 @@ from holdfast.gateway.port import Served
 from holdfast.governance import limits
 from holdfast.governance.ledger import store as statements
 from holdfast.governance.ledger.service import Ledger
+from holdfast.governance.ledger.verify import LedgerVerifier
+from holdfast.governance.organisation.service import Organisation
+from holdfast.governance.pricing.service import Prices
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.ledger import ledger_openings, ledger_rows, ledger_sessions
 from holdfast.providers.billing.model import BilledAttempt
@@ -301,3 +304,21 @@ async def test_a_session_of_that_name_in_another_tenant_is_another(ledger: Ledge
     assert len(references) == 2
     with pytest.raises(Refused):
         await ledger.row("other", "a-default")
+
+
+async def test_a_model_is_waived_for_the_workflow_that_its_call_named(store: Store, clock: FakeClock) -> None:
+    """Whatever the tree knows: what was let through by a waiver has it in its row."""
+    prices, tree = Prices(store, clock.wall_ms), Organisation(store, clock.wall_ms)
+    await prices.open()
+    await tree.refresh()
+    made = Ledger(store, prices, tree, clock)
+    until_ms = clock.wall_ms() + 86_400_000
+    waiver = await prices.waive(
+        model="odd-1", by="user:ann", why="a trial", until_ms=until_ms, workflow="mail", rates={"input": "1"}
+    )
+    at_ms = clock.wall_ms()
+    await made.open(opening(model="odd-1", asked="odd-1", at_ms=at_ms))
+    await made.settle(Served("a1", "served", [used("odd-1", input=1_000)], at_ms=at_ms))
+    (row,) = await made.row("default", "a1")
+    assert (row.workflow, row.waiver, row.billed_nano) == ("unassigned", waiver.id, 1_000_000)
+    assert (await LedgerVerifier(made, prices.book_of).run()).ok

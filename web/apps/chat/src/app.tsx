@@ -1,6 +1,6 @@
 // Owns the page's frame: three panes (two of them drawers on a phone), the bar, the keyboard, and when to draw again.
 
-import { Button, escapeInvisible, Glyph, listenToKeys, useChanges } from "holdfast-look";
+import { Button, escapeInvisible, Glyph, listenToKeys, SimulatedStrip, useChanges } from "holdfast-look";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { useDemoInfo } from "./fault-controls.js";
@@ -47,6 +47,7 @@ function Page() {
   const toggle = (side: Drawer) => setDrawer((before) => (before === side ? "" : side));
   return (
     <>
+      <SimulatedStrip at={client.connection.welcome?.simulated} />
       <div id="veil" onClick={() => setDrawer("")} />
       <SessionSidebar current={session?.id ?? null} />
       <main>

@@ -1,6 +1,6 @@
 // Owns the list of conversations: what is unread, what runs, what waits for somebody (SUB-8).
 
-import { Button, Glyph, STATE_LABELS, useChanges } from "holdfast-look";
+import { Button, Glyph, nowMs, STATE_LABELS, useChanges } from "holdfast-look";
 import type { SessionRow } from "holdfast-ai";
 import { useState } from "preact/hooks";
 
@@ -70,7 +70,7 @@ function Row({ row, current }: { row: SessionRow; current: boolean }) {
 }
 
 function ago(ms: number): string {
-  const minutes = Math.floor((Date.now() - ms) / 60_000);
+  const minutes = Math.floor((nowMs() - ms) / 60_000);
   if (minutes < 1) return "now";
   if (minutes < 60) return `${minutes} min`;
   if (minutes < 24 * 60) return `${Math.floor(minutes / 60)} h`;

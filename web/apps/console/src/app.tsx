@@ -1,6 +1,6 @@
 // Owns the console's frame: the pages, one search box, the keyboard, and how the line stands.
 
-import { Button, Glyph, listenToKeys, type RequestError, useChanges } from "holdfast-look";
+import { Button, Glyph, listenToKeys, type RequestError, SimulatedStrip, useChanges } from "holdfast-look";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { ConnectionTable } from "./connections.js";
@@ -49,6 +49,7 @@ function ConsoleFrame() {
   const page = home ? "spend" : route.page === "session" ? "sessions" : MONEY_PAGES.has(route.page) ? "spend" : route.page;
   return (
     <>
+      <SimulatedStrip at={client.connection.welcome?.simulated} />
       <header id="top">
         <a class="wordmark" href={operator.may("read", "some") ? "#/sessions" : "#/spend"}><img src="./icon.svg" alt="" width="20" height="20" /><span>Holdfast</span></a>
         <nav aria-label="Pages">{PAGES.filter(([name]) => page === name || offered(operator, name, governed)).map(([name, words]) => (

@@ -1,6 +1,6 @@
 // Owns the live table of sessions: search, and filters by agent, person and workflow.
 
-import { Glyph, nameOf, STATE_LABELS, useChanges } from "holdfast-look";
+import { Glyph, nameOf, nowMs, STATE_LABELS, useChanges } from "holdfast-look";
 import type { SessionRow } from "holdfast-ai";
 
 import { useConsole, usePolled } from "./console.js";
@@ -84,7 +84,7 @@ const Spark = ({ counts }: { counts: readonly number[] }) => {
 };
 
 export function ago(ms: number): string {
-  const seconds = Math.floor((Date.now() - ms) / 1_000);
+  const seconds = Math.floor((nowMs() - ms) / 1_000);
   if (seconds < 60) return "now";
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3_600)} h`;

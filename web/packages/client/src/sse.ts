@@ -71,10 +71,11 @@ class SseTransport implements Transport {
   }
 
   async #welcome(token: string): Promise<void> {
-    await this.#requestJson("/v1/sessions?limit=1");
+    const response = await httpRequest(this.#http, this.#token, "/v1/sessions?limit=1", { signal: this.#closed.signal });
+    const simulated = response.headers.get("x-holdfast-simulated");
     const { sub = "", tenant = "", exp } = claimsOf(token);
     this.#deliver({
-      op: "welcome", principal: sub, tenant, expires_ms: exp ? exp * 1_000 : null, connection: "", limits: {},
+      op: "welcome", principal: sub, tenant, expires_ms: exp ? exp * 1_000 : null, connection: "", limits: {}, ...(simulated !== null && { simulated }),
     });
   }
 

@@ -6,6 +6,7 @@ export { Button, Glyph, type GlyphName } from "./glyph.js";
 export { type Keys, listenToKeys } from "./keys.js";
 export { GrowingMarkdown, Inline, Prose } from "./markdown.js";
 export { Rule, StopReason, wantedBy } from "./reasons.js";
+export { nowMs, SimulatedStrip } from "./simulated.js";
 export { STATE_LABELS, StateBadge } from "./state.js";
 export { startWithToken } from "./identity.js";
 export { escapeInvisible, escapeInvisibleEverywhere } from "./invisible.js";

@@ -139,6 +139,14 @@ def test_an_answer_that_is_made_three_times_wasted_two() -> None:
     assert item(find_waste(growing), "regenerated").amount_nano == 0
 
 
+def test_a_long_conversation_that_goes_on_is_none_that_is_made_again() -> None:
+    """Its input grows by each answer, which is far less than two percent of it."""
+    rows = [row(n, 5 * n, input=275_000 + 620 * n, output=600) for n in range(4)]
+    assert item(find_waste(rows), "regenerated").rows == 0
+    rows = [row(n, 5 * n, input=275_000 + 20 * n, output=600) for n in range(4)]  # the time of day is in it
+    assert item(find_waste(rows), "regenerated").rows == 3
+
+
 class Marks:
     """Reader of session ``s`` sends read marks; that of others none."""
 

@@ -20,8 +20,8 @@ DEFINITIONS: Final[Mapping[WasteKind, str]] = {
     "context": "What requests beyond a model's long-context limit cost more than the same units below it, where the ledger has "
     "requests of both kinds at one catalogue.",
     "regenerated": "Answers that were made again: three or more runs of one session and agent, each within 30 minutes of the "
-    "one before, that began with the same size of input (2 %, or 32 tokens). All but the last were for nothing. Calls "
-    "of programs without a person are not counted.",
+    "one before, that began with the same size of input: within 2 %, or 32 tokens, and not grown by the answer between them, as "
+    "a conversation is that goes on. All but the last were for nothing. Calls of programs without a person are not counted.",
     "unread": "Output of runs of which readers who send read marks have read nothing. Where no reader sends them it is unknown.",
 }
 """What each kind means here."""

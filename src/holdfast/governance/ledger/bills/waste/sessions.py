@@ -122,12 +122,7 @@ def regenerated_losses(rows: Sequence[Row]) -> list[Loss]:
     chain: list[list[Row]] = []
     found: list[Loss] = []
     for run in [*runs.values(), []]:
-        if (
-            chain
-            and run
-            and _same_question(chain[-1][0], run[0])
-            and run[0].at_ms - chain[-1][-1].at_ms <= REGENERATED_MS
-        ):
+        if chain and run and _same_question(chain[-1], run[0]) and run[0].at_ms - chain[-1][-1].at_ms <= REGENERATED_MS:
             chain.append(run)
             continue
         if len(chain) >= 3:
@@ -138,10 +133,16 @@ def regenerated_losses(rows: Sequence[Row]) -> list[Loss]:
     return [loss for loss in found if loss.amount]
 
 
-def _same_question(one: Row, other: Row) -> bool:
-    size, again = total_input(one), total_input(other)
+def _same_question(before: Sequence[Row], again: Row) -> bool:
+    """Whether a run was asked what the one before it was asked. What goes on in a conversation has the answer in its input,
+    so it grew by that at least: in a long one, that is less than the two percent."""
+    one, answer = before[0], before[-1].counts.get("output", 0)
+    grown = total_input(again) - total_input(one)
+    near = max(32, total_input(one) // 50)
     return (
-        (one.agent, one.asked) == (other.agent, other.asked) and size > 0 and abs(size - again) <= max(32, size // 50)
+        (one.agent, one.asked) == (again.agent, again.asked)
+        and total_input(one) > 0
+        and -near <= grown <= min(near, max(0, answer - 1))
     )
 
 

@@ -1,0 +1,1 @@
+"""The demo company, part by part."""

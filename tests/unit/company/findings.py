@@ -1,0 +1,153 @@
+"""What the product finds in the demo company, beside what was planted there: nothing may be missing, and nothing else found."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from holdfast.company.description import Company
+from holdfast.company.plants import Plants
+from holdfast.company.provider.books import PriceSheet, Used
+from holdfast.company.simulation import BILLED, Simulated
+from holdfast.governance.ledger.bills.compare.model import Reconciliation
+from holdfast.governance.ledger.bills.service import BillQuestion
+from holdfast.governance.ledger.bills.waste.model import Waste, WasteItem
+from holdfast.governance.ledger.reader import LedgerReader
+from holdfast.governance.ledger.verify import LedgerVerifier
+from holdfast.governance.limits import BILLS_SESSIONS
+from holdfast.governance.store.tables.ledger import ledger_rows
+
+EXPECTED = {
+    "anthropic": {"netting_pair", "price", "credit", "outside", "estimated"},
+    "openai": {"missed_day"},
+}
+BESIDE = {"alias", "rounding"}
+"""What is said with them and is no difference: names, and a bill that knows no tenth of a nano-dollar."""
+
+
+class Findings:
+    """Asks the product, as a FinOps lead does.
+
+    Args:
+        plants: what was planted in ``company``; ``found``: what came of it. The product has seen neither.
+    """
+
+    def __init__(self, company: Company, plants: Plants, found: Simulated) -> None:
+        self.company, self.plants, self.found = company, plants, found
+        self.governance = found.server.governance
+        self.truth = found.truth()
+        self.until = company.last_day.isoformat()
+
+    # --- the bill
+    async def reconciled(self, provider: str) -> Reconciliation:
+        since, until = (day.isoformat() for day in (self.plants.bill.since, self.plants.bill.until))
+        keys = {one.key: one.name for one in self.company.upstreams if one.provider == provider}
+        question = BillQuestion(since=since, until=until, provider=provider, keys=keys)
+        return await self.governance.bills.reconcile("default", question)
+
+    async def check_bills(self) -> int:
+        """Every planted difference is found with its amount, and no other one; how many."""
+        for provider in BILLED:
+            found = await self.reconciled(provider)
+            planted = self.truth["bills"][provider]
+            amounts = {finding.cause: finding.amount_nano for finding in found.findings}
+            assert set(amounts) - BESIDE == EXPECTED[provider], amounts
+            assert found.bill_nano == planted["total"]
+            assert found.remainder.get("unknown", 0) == 0
+            if provider == "openai":
+                assert amounts["missed_day"] == planted["missed_day"]
+                continue
+            assert amounts["netting_pair"] == 2 * planted["netting_pair"], "one cell less, another one more"
+            assert amounts["credit"] == planted["credit"]
+            assert amounts["outside"] == planted["outside"]
+            # the bill is cut to whole nano-dollars line by line
+            assert 0 <= planted["discount"] - amounts["price"] <= 1_000
+            cut = planted["cut_streams"]
+            (estimated,) = (finding for finding in found.findings if finding.cause == "estimated")
+            assert {day for day, _, _ in estimated.where} == set(cut)
+            settled = {each.day: each.amount_nano for each in found.settlements}
+            assert settled == {day: cut[day] for day in settled} and settled, "what they cost, to the nano-dollar"
+            # where models were exchanged as well, it cannot be told
+            assert set(cut) - set(settled) <= {self.plants.netting_pair.day.isoformat()}
+        return sum(map(len, EXPECTED.values()))
+
+    # --- waste
+    async def check_waste(self, books: Sequence[Used]) -> int:
+        """Kinds of waste are in the planted sessions and nowhere else; how many kinds."""
+        waste = await self.governance.bills.waste("default", self.company.first_day.isoformat(), self.until)
+        retries = of(waste, "retries")
+        assert set(retries.parts) == {"cut"}, "a refused attempt costs nothing"
+        for kind, plant in (("cache", "broken_cache"), ("context", "oversized"), ("regenerated", "regenerated")):
+            same(of(waste, kind), self.found.sessions[plant])
+        context = of(waste, "context")
+        # a class of which no request below the limit shows the price is not in it
+        assert 0.95 * self._beyond(books) <= (context.amount_nano or 0) <= self._beyond(books) + context.rows
+        unread = {one.session for one in of(waste, "unread").sessions}
+        assert all(name.startswith(self.plants.unread.workflow) for name in unread)
+        return 4
+
+    def _beyond(self, books: Sequence[Used]) -> int:
+        """What requests beyond the long-context limit cost more, by the provider's own prices and with the rate card."""
+        sheet, more = PriceSheet(self.company.rates), 0
+        for used in (used for used in books if used.day != self.plants.missed_day.day.isoformat()):
+            rate = sheet.rate(used.model, used.day)
+            if rate.above and used.counts["input"] + used.counts.get("cache_read", 0) > rate.above:
+                more += sum(count * (rate.beyond[name] - rate.nano[name]) for name, count in used.counts.items())
+        return more * (100 - self.plants.card.percent) // 100
+
+    # --- change
+    async def check_variance(
+        self, before: tuple[datetime.date, datetime.date], after: tuple[datetime.date, datetime.date]
+    ) -> None:
+        """The change of cost is explained to the nano-dollar, and the model that was exchanged behind its name is seen."""
+        (first, second) = (tuple(day.isoformat() for day in span) for span in (before, after))
+        found = await self.governance.bills.variance("default", (first[0], first[1]), (second[0], second[1]))
+        assert found.effects.total == found.after_nano - found.before_nano != 0
+        replaced = self.plants.replacement
+        assert (replaced.first in found.gone, replaced.then in found.new) == (True, True)
+
+    # --- everything else
+    async def check_ledger(self) -> dict[str, int]:
+        """The ledger holds together, every call of an agent has its run, callers and changes are listed; sums by model."""
+        report = await LedgerVerifier(self.governance.ledger, self.governance.prices.book_of).run()
+        assert not report.findings
+        store = self.governance.store
+        agents = [w.name for w in self.company.workflows if w.agent not in ("program", "chat")]
+        unnamed = select(ledger_rows.c.id).where(
+            ledger_rows.c.run == "", ledger_rows.c.workflow.in_(agents), ledger_rows.c.outcome == "served",
+            ledger_rows.c.session == "",
+            ledger_rows.c.id.not_in(select(ledger_rows.c.corrects)), ledger_rows.c.basis != "estimated",
+        )  # fmt: skip
+        assert await store.read(lambda connection: connection.scalars(unnamed).all()) == []
+        callers = {each.agent: each.calls for each in await self.governance.keys.unknown()}
+        assert callers == dict.fromkeys(self.plants.strangers.programs, len(self.plants.strangers.days))
+        approved = {change.document.get("model") for change in await self.governance.prices.changes("approved")}
+        assert {self.plants.own_model.model, self.plants.price_change.model} <= approved
+        assert self.found.played.refused["402"] == 1, "a model without a price was refused"
+        assert self.found.played.refused["401"] == sum(callers.values())
+        spend = await LedgerReader(store).spend(
+            "default", self.company.first_day.isoformat(), self.until, by=("model",)
+        )
+        return {group.values[0]: group.figures.billed_nano for group in spend.groups}
+
+    async def check_runaway(self) -> None:
+        """On the day on which a workflow ran away it is the costliest by far."""
+        day = self.plants.runaway.day.isoformat()
+        spend = await LedgerReader(self.governance.store).spend("default", day, day, by=("workflow",))
+        costs = {group.values[0]: group.figures.rows for group in spend.groups}
+        assert costs[self.plants.runaway.workflow] >= self.plants.runaway.runs
+        assert max(costs, key=costs.__getitem__) == self.plants.runaway.workflow
+
+
+def of(waste: Waste, kind: str) -> WasteItem:
+    return next(item for item in waste.items if item.kind == kind)
+
+
+def same(item: WasteItem, planted: set[str]) -> None:
+    """It is found in the planted sessions, and in all of them as far as they are listed."""
+    named = {one.session for one in item.sessions}
+    assert named <= planted, (item.kind, sorted(named - planted))
+    assert len(named) == min(len(planted), BILLS_SESSIONS), (item.kind, sorted(planted - named))
+    assert item.amount_nano
