@@ -16,6 +16,7 @@ from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.app import Governance
 from holdfast.governance.settings import GATEWAY_FILE, STORE_FILE
 from holdfast.hub.clock import Clock
+from holdfast.protocol import limits
 from holdfast.visible import Visible
 
 
@@ -42,12 +43,22 @@ async def _serve(settings: GatewaySettings, url: str, host: str, port: int, say:
     sessions = None
     if settings.sessions_url:
         sessions = RemoteSessions(settings.sessions_url, os.environ.get("HOLDFAST_TOKEN", ""))
-    found = Governance(url, Clock(), settings, sessions)
+    clock = Clock()
+    found = Governance(url, clock, settings, sessions)
     await found.start()
+    following = asyncio.create_task(_follow(clock), name="holdfast clock")
     try:
         async with serving(found.gateway, host, port, sockets) as server:
             assert callable(say)
             say(f"The gateway is ready on http://{host}:{port_of(server)}")
             await wait_for_shutdown()
     finally:
+        following.cancel()
         await found.stop()
+
+
+async def _follow(clock: Clock) -> None:
+    """Follow the system's clock, as a hub does for those beside one."""
+    while True:
+        await asyncio.sleep(limits.CLOCK_FOLLOW_S)
+        clock.follow()
