@@ -92,6 +92,7 @@ RESULT_STORE_S = 60.0  # how long a worker tries to store a tool's large result 
 APPROVAL_DEADLINE_S = 7 * 86_400.0  # until an approval that nobody decided is denied, unless the agent says otherwise
 APPROVAL_DEADLINE_MAX_S = 90 * 86_400.0  # the longest an agent may ask for
 CLOCK_STEP_S = 60.0  # a wall clock jump that pauses expiry
+CLOCK_FOLLOW_S = 1.0  # between two looks of a gateway alone at the system's clock
 
 # connections
 HELLO_S = 5.0  # from the connection to its first message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +27,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from holdfast.gateway.port import Opening
 from holdfast.governance import limits
 from holdfast.governance.ledger.model import Row
+<<<<<<< HEAD
 from holdfast.governance.ledger.record import ROW_FIELDS, record, row_from, seal
+=======
+from holdfast.governance.ledger.record import ROW_FIELDS, record, row_from
+from holdfast.governance.store import facts
+>>>>>>> h-show
 from holdfast.governance.store.tables.ledger import (
     ledger_gaps as gaps,
 )
@@ -56,7 +61,11 @@ from holdfast.governance.store.tables.ledger import (
 ERASED: Final = "erased:"
 """Before the reference of a session that nobody can name any more."""
 
+<<<<<<< HEAD
 _opening: Final = msgspec.json.Decoder(Opening)
+=======
+_CLOCK: Final = "ledger.clock_ms"
+>>>>>>> h-show
 _CLOSE_OPENING: Final = delete(openings).where(openings.c.id == bindparam("id"))
 _REPLACES: Final = rows.c.corrects != literal("", literal_execute=True)
 """Only a statement that says so, and in these words, is answered from the index of replacements; others read every row."""
@@ -82,17 +91,31 @@ def beat(connection: Connection, process: str, now_ms: int) -> None:
         add_once(connection, processes, {"process": process, "beat_ms": now_ms})
 
 
-def leave(connection: Connection, process: str) -> None:
-    """A process ends."""
-    connection.execute(delete(processes).where(processes.c.process == process))
+def leave(connection: Connection, *ended: str) -> None:
+    """Processes have ended."""
+    connection.execute(delete(processes).where(processes.c.process.in_(ended)))
 
 
-def orphans(connection: Connection, process: str, silent_since_ms: int, limit: int) -> list[tuple[str, str]]:
-    """``(id, opening)`` of attempts whose process is not ours, and was not heard of since then."""
-    alive = select(processes.c.process).where(processes.c.beat_ms >= silent_since_ms)
-    wanted = select(openings.c.id, openings.c.opening).where(
-        openings.c.process != process, openings.c.process.not_in(alive)
-    )
+def beats(connection: Connection) -> dict[str, int]:
+    """The last beat of every process that has not left."""
+    return {row.process: row.beat_ms for row in connection.execute(select(processes.c.process, processes.c.beat_ms))}
+
+
+def newest_time(connection: Connection, now_ms: int) -> int:
+    """The latest time that any process of this store had, Unix ms; it becomes ``now_ms`` where that is later."""
+    newest = int(facts.get(connection, _CLOCK) or 0)
+    if now_ms > newest + limits.LEDGER_CLOCK_MS // 2:  # to a part of a minute: not everybody writes at every beat
+        facts.put(connection, _CLOCK, str(now_ms))
+    return newest
+
+
+def orphans(connection: Connection, process: str, dead: Collection[str] | None, limit: int) -> list[tuple[str, str]]:
+    """``(id, opening)`` of attempts whose process is not ours and has left or is dead; None: all others are."""
+    wanted = select(openings.c.id, openings.c.opening).where(openings.c.process != process)
+    if dead is not None:
+        wanted = wanted.where(
+            openings.c.process.not_in(select(processes.c.process).where(processes.c.process.not_in(dead)))
+        )
     found = connection.execute(wanted.order_by(openings.c.at_ms).limit(limit))
     return [(id_, opening) for id_, opening in found]
 
