@@ -42,14 +42,9 @@ async def _serve(settings: GatewaySettings, url: str, host: str, port: int, say:
     sockets = bind(host, port)  # first: where that fails, no database is left behind
     sessions, clock = None, Clock()
     if settings.sessions_url:
-<<<<<<< HEAD
         token = SecretReference(settings.sessions_token, clock.monotonic).value
         await token()  # one that is not there is said now, and not to the first caller
         sessions = RemoteSessions(settings.sessions_url, token, settings.sessions_agent)
-=======
-        sessions = RemoteSessions(settings.sessions_url, os.environ.get("HOLDFAST_TOKEN", ""))
-    clock = Clock()
->>>>>>> h-show
     found = Governance(url, clock, settings, sessions)
     await found.start()
     following = asyncio.create_task(_follow(clock), name="holdfast clock")

@@ -27,12 +27,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from holdfast.gateway.port import Opening
 from holdfast.governance import limits
 from holdfast.governance.ledger.model import Row
-<<<<<<< HEAD
 from holdfast.governance.ledger.record import ROW_FIELDS, record, row_from, seal
-=======
-from holdfast.governance.ledger.record import ROW_FIELDS, record, row_from
 from holdfast.governance.store import facts
->>>>>>> h-show
 from holdfast.governance.store.tables.ledger import (
     ledger_gaps as gaps,
 )
@@ -61,11 +57,8 @@ from holdfast.governance.store.tables.ledger import (
 ERASED: Final = "erased:"
 """Before the reference of a session that nobody can name any more."""
 
-<<<<<<< HEAD
-_opening: Final = msgspec.json.Decoder(Opening)
-=======
 _CLOCK: Final = "ledger.clock_ms"
->>>>>>> h-show
+_opening: Final = msgspec.json.Decoder(Opening)
 _CLOSE_OPENING: Final = delete(openings).where(openings.c.id == bindparam("id"))
 _REPLACES: Final = rows.c.corrects != literal("", literal_execute=True)
 """Only a statement that says so, and in these words, is answered from the index of replacements; others read every row."""
