@@ -60,6 +60,7 @@ class Gateway:
         self._keys = keys
         self._meter = meter
         self._now_ms = now_ms
+        self._sessions = sessions
         self._clients = SessionClients(sessions) if sessions is not None else None
         self._runs = ModelRuns(self._clients) if self._clients is not None else None
         self._agents = AgentModels(self._clients) if self._clients is not None else None
@@ -141,7 +142,12 @@ class Gateway:
     def _models(self, path: str, caller: Caller, headers: dict[str, str]) -> bytes:
         shape: Shape = "anthropic" if "anthropic-version" in headers else "openai"
         name = path.removeprefix(MODELS)[1:]
-        return entry(self.upstreams, caller, shape, name) if name else listing(self.upstreams, caller, shape)
+        if name:
+            return entry(self.upstreams, caller, shape, name)
+        agents = set(caller.agents)
+        if "*" in agents and self._sessions is not None:
+            agents |= self._sessions.agents(caller.tenant)
+        return listing(self.upstreams, caller, shape, agents - {"*"})
 
     async def _serve(
         self, wire: GatewayWire, caller: Caller, headers: dict[str, str], ident: str, receive: Receive, answer: Answers

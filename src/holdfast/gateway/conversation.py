@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from holdfast.gateway.incoming import Incoming
+from holdfast.gateway.incoming import INSTRUCTING, Incoming
 from holdfast.gateway.wires import RESPONSES
 from holdfast.protocol import limits
 
@@ -21,11 +21,14 @@ _TASKS: Final = (
 
 
 def last_words(incoming: Incoming) -> tuple[str, str]:
-    """The role and text of the last message; empty texts where there are none."""
+    """The role and text of the last message that is no instruction; empty texts where there are none."""
     messages = incoming.value("input" if incoming.wire is RESPONSES else "messages")
     if isinstance(messages, str):
         return "user", messages[: limits.TEXT_CHARS]
-    last = messages[-1] if isinstance(messages, list) and messages and isinstance(messages[-1], dict) else {}
+    turns = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
+    while turns and turns[-1].get("role") in INSTRUCTING:  # some clients put their instructions last
+        turns.pop()
+    last = turns[-1] if turns else {}
     role = str(last.get("role") or last.get("type") or "")
     content = last.get("content")
     if isinstance(content, list):

@@ -20,7 +20,8 @@ from holdfast.protocol.bounds import check_nesting
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _PROMPT: Final = ("system", "instructions", "tools")
 """The part of a request that stays the same from call to call."""
-_INSTRUCTING: Final = ("system", "developer")
+INSTRUCTING: Final = ("system", "developer")
+"""The roles of those who instruct a model, and say nothing to it."""
 
 
 class Incoming:
@@ -152,7 +153,7 @@ def _instructions(messages: msgspec.Raw | None) -> Iterator[bytes]:
         return
     try:
         for raw in msgspec.json.decode(messages, type=list[msgspec.Raw])[: limits.INSTRUCTION_MESSAGES]:
-            if msgspec.json.decode(raw, type=_Message).role not in _INSTRUCTING:
+            if msgspec.json.decode(raw, type=_Message).role not in INSTRUCTING:
                 return
             yield bytes(raw)
     except msgspec.DecodeError:

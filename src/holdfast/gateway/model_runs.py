@@ -126,6 +126,8 @@ class ModelRuns:
         self._executing.add(waiting)
         try:
             await waiting.execute(run)
+        except HoldfastError as error:  # said in full by what it is: a caller's mistake is worth no trace in the log
+            raise HoldfastError(error.code, error.detail, **error.fields) from None
         finally:
             self._executing.discard(waiting)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Collection
 from typing import Any
 
 from holdfast.errors import Refused
@@ -18,15 +19,15 @@ def may_ask(caller: Caller, model: str) -> bool:
     return any(pattern in ("*", model) or fnmatch.fnmatchcase(model, pattern) for pattern in caller.models)
 
 
-def listing(upstreams: Upstreams, caller: Caller, shape: Shape) -> bytes:
-    """The list, in the shape of a family: what upstreams name without a pattern, and the key's agents."""
+def listing(upstreams: Upstreams, caller: Caller, shape: Shape, agents: Collection[str]) -> bytes:
+    """The list, in the shape of a family: what upstreams name without a pattern, and agents."""
     names = {
         name: state.upstream.catalogue
         for state in upstreams.states
         for name in state.upstream.listed
         if may_ask(caller, name)
     }
-    names |= {f"{AGENT}{agent}": "holdfast" for agent in sorted(caller.agents - {"*"})}
+    names |= {f"{AGENT}{agent}": "holdfast" for agent in agents}
     rows = [_row(name, names[name], shape) for name in sorted(names)]
     if shape == "anthropic":
         first, last = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)

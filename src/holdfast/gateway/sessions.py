@@ -66,6 +66,10 @@ class LocalSessions:
         self._hub = hub
         self._tenant = tenants
 
+    def agents(self, tenant: str) -> set[str]:
+        """The agents that some worker serves now, this gateway's own left out."""
+        return self._hub.workers.agents(tenant) - {MODEL_AGENT}
+
     def dialer(self, caller: Caller | None) -> Dialer:
         """How to connect as a caller; as the gateway's own worker for None."""
         if caller is None:
@@ -88,6 +92,10 @@ class RemoteSessions:
     def __init__(self, url: str, token: Callable[[], Awaitable[str]], agent: str = MODEL_AGENT) -> None:
         self._url, self._token = url.rstrip("/"), token
         self.agent = agent
+
+    def agents(self, tenant: str) -> set[str]:
+        """None are known here: a server tells only its operators who works."""
+        return set()
 
     def dialer(self, caller: Caller | None) -> Dialer:
         """How to connect as a caller; as the gateway's own worker for None."""

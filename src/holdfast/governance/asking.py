@@ -99,7 +99,7 @@ class Asker(Generic[S]):
             store = await Store.open(self._target.store, clock.wall_ms)
         except HoldfastError as error:
             if error.code == "engine.locked":
-                fix = "A server has it open: ask that one, with --url and --token."
+                fix = "A server has it open: ask that one, with --url and --token. A gateway alone answers no commands: stop it first."
                 raise HoldfastError("engine.locked", error.detail, fix=fix) from None
             raise
         try:

@@ -51,6 +51,11 @@ class Workers(SessionObserver[HotSession]):
         await self._look_for_work(worker)
         return {"agents": sorted(worker.agents), "slots": worker.slots}
 
+    def agents(self, tenant: str) -> set[str]:
+        """The agents of a tenant that some worker serves now."""
+        workers = (worker for worker in self.by_connection.values() if worker.slots)
+        return {agent for worker in workers if worker.conn.principal.tenant == tenant for agent in worker.agents}
+
     def disconnect(self, conn: HubConnection) -> list[HotSession]:
         """The connection closed; its attempts go on until their leases run out or somebody attaches.
 

@@ -82,10 +82,10 @@ async def test_the_run_survives_its_caller_and_is_billed_as_its_provider_says(fa
         (served_one,) = await site.meter.all_settled(1)
         assert served_one.outcome == "served"
         assert served_one.billed[0].total_output == 20
-        view = (
-            await hub.session("desk-2").live_until_idle() if hasattr(hub.session("desk-2"), "live_until_idle") else None
-        )
-        assert view is None
+        view = await (await hub.session("desk-2").client()).state()
+        (run,) = view.runs.values()
+        assert run["status"] == "completed"
+        assert view.items[-1]["text"].endswith("home the quick brown fox jumps over"), "it was said to its end"
 
 
 async def test_a_run_is_stopped_from_anywhere_and_its_caller_hears_why(fake: FakeUpstream) -> None:
@@ -129,6 +129,23 @@ async def test_an_agent_is_a_model_for_a_client_of_chat_completions(fake: FakeUp
         state = await (await hub.session("k1.6f0c").client()).state()
         assert [item["text"] for item in state.items if item.get("role") == "user"] == ["one", "two"]
         await client.close()
+
+
+async def test_a_key_for_all_agents_lists_those_that_somebody_serves_now(fake: FakeUpstream) -> None:
+    async with with_sessions(fake) as (site, _), site.http() as http:
+        site.keys.callers[KEY] = structs.replace(site.keys.callers[KEY], agents=frozenset({"*", "poet"}))
+        names = [row["id"] for row in (await http.get("/v1/models")).json()["data"]]
+        assert names == ["agent/broken", "agent/librarian", "agent/poet"]
+
+
+async def test_instructions_at_the_end_are_nothing_that_a_person_said(fake: FakeUpstream) -> None:
+    async with with_sessions(fake) as (site, _), site.http() as http:
+        messages = [{"role": "user", "content": "one"}, {"role": "system", "content": "Be brief."}]
+        answer = await http.post("/v1/chat/completions", json={"model": "agent/librarian", "messages": messages})
+        assert answer.json()["choices"][0]["message"]["content"] == "You said 'one', and this is number 1."
+        messages = [{"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}]
+        answer = await http.post("/v1/chat/completions", json={"model": "agent/librarian", "messages": messages})
+        assert answer.json()["error"]["code"] == "input.malformed"
 
 
 @pytest.mark.parametrize(
