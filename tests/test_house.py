@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 import importlib.metadata
 import os
 import re
@@ -37,7 +38,12 @@ VAGUE = re.compile(r"(^|_)(utils?|helpers?|common|misc|shared|managers?)(_|$)")
 
 @functools.cache
 def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+    # a finaliser that runs in the midst of it spoils CPython's count of its own depth: "AST constructor recursion depth mismatch"
+    gc.disable()
+    try:
+        return ast.parse(path.read_text())
+    finally:
+        gc.enable()
 
 
 def section(title: str) -> str:

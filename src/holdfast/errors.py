@@ -182,7 +182,7 @@ CODES: dict[Code, ErrorRow] = {
     # what the governance half keeps
     "store.unavailable": ErrorRow(503, True, "What is spent cannot be put on record now, so nothing is spent.", "Retry in a moment; if it lasts, the operator should look at the governance store."),
     "store.busy": ErrorRow(503, True, "More waits to be written to the store than it admits.", "Retry with backoff."),
-    "store.mismatch": ErrorRow(500, False, "The store and the session log do not belong together.", "Restore both from one backup, or name the store that belongs to this log."),
+    "store.mismatch": ErrorRow(500, False, "The store and the session log do not belong together.", "Restore both from one backup, or name the store that belongs to this log; `holdfast pair` checks, and --accept takes them as they are."),
     # who may call, whose it is, who may look
     "key.invalid": ErrorRow(400, False, "A gateway key cannot be like this.", "Correct what the message names."),
     "key.not_found": ErrorRow(404, False, "There is no such gateway key.", "See `holdfast keys list`; the id is the first column."),

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -223,9 +223,14 @@ def _line(model: str, cents: str) -> dict[str, Any]:
 
 
 class GovernedServer:
-    """``holdfast serve --governance`` over a folder."""
+    """``holdfast serve --governance`` over a folder.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        port: 0 for any.
+        settings: environment variables of its own.
+    """
+
+    def __init__(self, folder: Path, port: int = 0, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         command = [
             sys.executable,
@@ -235,10 +240,10 @@ class GovernedServer:
             "--db",
             str(folder / "log.db"),
             "--port",
-            "0",
+            str(port),
             "--governance",
         ]
-        environment = {**os.environ, "COLUMNS": "4000"}
+        environment = {**os.environ, "COLUMNS": "4000", **(settings or {})}
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         )

@@ -73,7 +73,7 @@ PARTS = (
         {"HOLDFAST_WHOLE": "1"},
     ),
     Part(
-        "mixtures of planted differences",
+        "planted differences",
         ("tests/unit/governance/ledger/bills/test_reconcile.py",),
         {"HOLDFAST_BILL_SEEDS": "1000"},
     ),

@@ -122,6 +122,8 @@ class SimLoop(asyncio.AbstractEventLoop):
 class SimClock:
     """A ``holdfast.hub.clock.Clock`` on the loop's time. ``step`` moves the wall clock only."""
 
+    simulated = False  # for those who look at it, it is real
+
     def __init__(self, loop: SimLoop, epoch_ms: int = 1_764_000_000_000) -> None:
         self.steps = 0
         self._loop = loop
@@ -132,6 +134,12 @@ class SimClock:
 
     def wall_ms(self) -> int:
         return self._epoch_ms + int(self._loop.now * 1_000)
+
+    def elapsed(self) -> float:
+        return self.monotonic()
+
+    def token_ms(self) -> int:
+        return self.wall_ms()
 
     def follow(self) -> None:
         """Nothing drifts here."""

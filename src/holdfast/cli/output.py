@@ -125,13 +125,26 @@ def say_error(error: HoldfastError, *, as_json: bool = False) -> None:
     say(error.fix, style="dim", to=err)
 
 
+_WHOLE = frozenset({"id", "row", "fingerprint", "session", "key"})
+"""Columns of what is typed into the next command. They are never cut, and neither is an amount."""
+_LEAST = 6  # characters of a column that is cut
+_GAP = 2
+
+
 def table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> Table:
-    """A table that fits 80 columns."""
+    """A table that fits the terminal: what is long is cut, and never a name that another command takes, or an amount."""
+    names = list(columns)
+    cells = [[cell if isinstance(cell, Text) else Text(visible(cell)) for cell in row] for row in rows]
+    widths = [max([len(name), *(row[at].cell_len for row in cells if at < len(row))]) for at, name in enumerate(names)]
+    may_shrink = [at for at, name in enumerate(names) if name not in _WHOLE and "USD" not in name]
+    room = out.width - _GAP * (len(names) - 1)
+    while sum(widths) > room and (long := [at for at in may_shrink if widths[at] > _LEAST]):
+        widths[max(long, key=lambda at: widths[at])] -= 1
     grid = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        grid.add_column(column, overflow="ellipsis", no_wrap=True)
-    for row in rows:
-        grid.add_row(*(cell if isinstance(cell, Text) else Text(visible(cell)) for cell in row))
+    for name, width in zip(names, widths, strict=True):
+        grid.add_column(name, overflow="ellipsis", no_wrap=True, width=width)
+    for row in cells:
+        grid.add_row(*row)
     return grid
 
 

@@ -32,6 +32,7 @@ for command in (
     storage.verify,
     storage.backup,
     storage.restore,
+    storage.pair,
     bench.bench,
     audit.validate,
 ):

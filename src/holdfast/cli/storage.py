@@ -76,7 +76,7 @@ def backup(
     with report_errors():
         with output.Bar("copying", "pages") as step:
             if store:
-                pairs = governance_backup()
+                pairs = governance_part("backup")
                 work = pairs.backup(str(database), store, str(target), now_ms(), dump=str(dump or ""), on_progress=step)
                 asyncio.run(work)
             elif dump is not None:
@@ -101,7 +101,7 @@ def restore(
     with report_errors():
         with output.Bar("restoring", "pages") as step:
             if store:
-                pairs = governance_backup()
+                pairs = governance_part("backup")
                 work = pairs.restore(str(source), str(database), store, now_ms(), force=force, on_progress=step)
                 sessions = asyncio.run(work)
             else:
@@ -109,14 +109,38 @@ def restore(
         output.say(f"✓ {database}: {sessions:,} sessions", style="green")
 
 
-def governance_backup() -> ModuleType:
-    """What copies pairs; it needs the extra that the governance half needs.
+def pair(
+    database: Database,
+    store: Annotated[str, typer.Option("--store", help="The governance store: a file, or postgresql://….")],
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take them for a pair, though they are none. Stop the server first.")
+    ] = False,
+) -> None:
+    """Say whether a session log and a governance store belong together. Exit code 3 when a server would refuse them."""
+    with report_errors():
+        files = governance_part("pair_files")
+        if accept:
+            asyncio.run(files.accept(str(database), store, now_ms()))
+            output.say("✓ from now on they are a pair; what one of them lacks stays missing", style="green")
+            return
+        try:
+            used = asyncio.run(files.check(str(database), store, now_ms()))
+        except HoldfastError as error:
+            if error.code != "store.mismatch":
+                raise
+            output.say(f"✗ {error.detail}. {error.fix}", style="red")
+            raise typer.Exit(3) from None
+        output.say("✓ they are a pair" if used else "✓ they may become one: neither has another", style="green")
+
+
+def governance_part(name: str) -> ModuleType:
+    """A module of the governance store; it needs the extra that the governance half needs.
 
     Raises:
         HoldfastError: ``config.invalid`` when that is not installed.
     """
     try:
-        return import_module("holdfast.governance.store.backup")
+        return import_module(f"holdfast.governance.store.{name}")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("holdfast"):
             raise

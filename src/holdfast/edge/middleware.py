@@ -110,8 +110,10 @@ def not_found_handler(shapes: Mapping[str, ErrorShape]) -> ExceptionHandler:
         if error.status_code not in (404, 405):
             return Response(status_code=error.status_code, headers=error.headers)
         refusal = Refused("route.not_found")
-        if error.status_code == 405:
-            refusal = Refused("route.method", allow=_methods(request))
+        if error.status_code == 405 and (
+            allowed := _methods(request)
+        ):  # none: only pages are there, and they have none
+            refusal = Refused("route.method", allow=allowed)
         for path, shape in shapes.items():
             if f"{request.scope['path']}/".startswith(f"{path}/"):
                 return shape(refusal)

@@ -12,6 +12,7 @@ from holdfast.edge.config import Settings
 from holdfast.edge.revocation import Revocations
 from holdfast.errors import Refused
 from holdfast.protocol import codec, limits, wire
+from holdfast.session import labels as session_labels
 from holdfast.session.access import Principal
 
 
@@ -22,6 +23,20 @@ class NarrowRequest(msgspec.Struct, forbid_unknown_fields=True):
     caps: Annotated[dict[str, list[str]], msgspec.Meta(min_length=1, max_length=limits.CAPABILITIES)]
     agents: Annotated[list[wire.Name], msgspec.Meta(max_length=limits.CAPABILITIES)] = []
     ttl_s: Annotated[float, msgspec.Meta(ge=1, le=limits.NARROW_TTL_S)] = 900.0
+    labels: dict[str, str] = {}
+
+
+def _labels(principal: Principal, request: NarrowRequest) -> dict[str, str]:
+    """The labels of a narrower token: the asking one's, and others where it may vouch for work there. Raises as ``narrow``."""
+    own, added = dict(principal.labels), dict(session_labels.parse(request.labels, "input.malformed"))
+    for name, value in added.items():
+        if own.get(name, value) != value:
+            raise Refused("auth.denied", f"the asking token is for {name} {own[name]!r}, and so is what it mints")
+    if added.keys() - own.keys():
+        for capability in auth.parse_capabilities(request.caps, "input.malformed"):
+            if not any(capability.within(one) and "admin" in one.verbs for one in principal.capabilities):
+                raise Refused("auth.denied", f"to say what work is for needs admin on {capability.pattern!r}")
+    return own | added
 
 
 class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,7 +91,7 @@ class Tokens:
             ttl_s=request.ttl_s,
             not_after_s=principal.expires_ms / 1_000 if principal.expires_ms is not None else None,
             lineage=list(lineage),
-            labels=dict(principal.labels),
+            labels=_labels(principal, request),
             issuer=self._settings.issuer,
             audience=self._settings.audience,
         )

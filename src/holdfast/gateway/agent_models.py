@@ -36,8 +36,15 @@ class AgentModels:
     def __init__(self, clients: SessionClients) -> None:
         self._clients = clients
 
-    async def answer(self, incoming: Incoming, caller: Caller, ident: str, answer: CallerAnswer, now_s: int) -> None:
-        """Run the agent, and give what it says. Raises why it does not run."""
+    async def answer(
+        self, incoming: Incoming, caller: Caller, ident: str, answer: CallerAnswer, now_s: int,
+        stopped: asyncio.Future[HoldfastError],
+    ) -> None:  # fmt: skip
+        """Run the agent, and give what it says. Raises why it does not run.
+
+        Args:
+            stopped: done when the caller may hear no more, with what it is told; the run goes on.
+        """
         agent = incoming.model.removeprefix(AGENT)
         if agent not in caller.agents and "*" not in caller.agents:
             raise Refused("key.denied", f"the key may not ask agent {agent!r:.200}")
@@ -60,7 +67,7 @@ class AgentModels:
         headers = _headers(ident, session.id)
         await self._give(answer, encoder, [start], ident, session.id)
         try:
-            async for text in _with_comments(run.stream()):
+            async for text in _with_comments(run.stream(), stopped):
                 if text is None:
                     if isinstance(answer, StreamAnswer):
                         await answer.feed(_COMMENT, headers)
@@ -130,13 +137,19 @@ def _headers(ident: str, session: str) -> list[tuple[bytes, bytes]]:
     return [(b"x-request-id", ident.encode()), (b"x-holdfast-call", ident.encode()), *named]
 
 
-async def _with_comments(texts: AsyncIterator[str]) -> AsyncIterator[str | None]:
-    """The texts, and None where none came for a while: connections that say nothing are cut by what is between."""
+async def _with_comments(
+    texts: AsyncIterator[str], stopped: asyncio.Future[HoldfastError]
+) -> AsyncIterator[str | None]:
+    """The texts, and None where none came for a while: connections that say nothing are cut by what is between. Raises what
+    it is stopped with."""
     waiting: asyncio.Task[str] | None = None
     try:
         while True:
             waiting = waiting or asyncio.ensure_future(anext(texts))
-            done, _ = await asyncio.wait({waiting}, timeout=limits.SSE_COMMENT_S)
+            either: list[asyncio.Future[Any]] = [waiting, stopped]
+            done, _ = await asyncio.wait(either, timeout=limits.SSE_COMMENT_S, return_when=asyncio.FIRST_COMPLETED)
+            if stopped in done:
+                raise stopped.result()
             if not done:
                 yield None
                 continue

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -18,9 +17,10 @@ from holdfast.gateway.exchange import UpstreamExchange
 from holdfast.gateway.fingerprint import fingerprint
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.model_runs import ModelRuns
-from holdfast.gateway.models import listing, may_ask
+from holdfast.gateway.models import entry, listing, may_ask
 from holdfast.gateway.port import Caller, Keys, Meter, ModelCall, Served, Stranger
 from holdfast.gateway.relay import CallerStalled
+from holdfast.gateway.running import RunningCall, RunningCalls
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions, SessionClients, session_of
 from holdfast.gateway.settings import GatewaySettings, Shape
 from holdfast.gateway.upstreams import Upstreams
@@ -63,10 +63,10 @@ class Gateway:
         self._clients = SessionClients(sessions) if sessions is not None else None
         self._runs = ModelRuns(self._clients) if self._clients is not None else None
         self._agents = AgentModels(self._clients) if self._clients is not None else None
-        self._calls: Counter[str] = Counter()
-        self._active = 0
+        self._running = RunningCalls()
         self._bodies = 0
         self._settling: set[asyncio.Task[None]] = set()
+        keys.watch(self._revoked)
 
     async def start(self) -> None:
         """Open connections."""
@@ -97,17 +97,14 @@ class Gateway:
         if scope["type"] != "http":
             return
         path = scope["path"]
-        wire = WIRES.get(path)
+        wire = WIRES.get(path) if _is_plain(scope) else None
         answer = Answers(wire or dialect_of(scope["headers"]), send)
         ident = f"c-{secrets.token_hex(10)}"
         try:
             headers = _headers(scope)
             caller = self._caller(scope, headers, path)
-            if path == MODELS and scope["method"] == "GET":
-                shape: Shape = "anthropic" if "anthropic-version" in headers else "openai"
-                await answer.whole(
-                    200, [(b"content-type", b"application/json")], listing(self.upstreams, caller, shape)
-                )
+            if scope["method"] == "GET" and f"{path}/".startswith(f"{MODELS}/") and path != f"{MODELS}/":
+                await answer.whole(200, [(b"content-type", b"application/json")], self._models(path, caller, headers))
             elif wire is None or scope["method"] != "POST":
                 raise _no_route(path)
             else:
@@ -141,30 +138,39 @@ class Gateway:
                 self._keys.note(Stranger(of_key, str(client[0]), agent, path[: limits.STRANGER_CHARS], self._now_ms()))
             raise
 
+    def _models(self, path: str, caller: Caller, headers: dict[str, str]) -> bytes:
+        shape: Shape = "anthropic" if "anthropic-version" in headers else "openai"
+        name = path.removeprefix(MODELS)[1:]
+        return entry(self.upstreams, caller, shape, name) if name else listing(self.upstreams, caller, shape)
+
     async def _serve(
         self, wire: GatewayWire, caller: Caller, headers: dict[str, str], ident: str, receive: Receive, answer: Answers
     ) -> None:
-        if self._calls[caller.key] >= limits.KEY_CALLS or self._active >= limits.GATEWAY_CALLS:
-            raise Unavailable("server.busy", "there are as many calls at a time as may be")
-        self._calls[caller.key] += 1
-        self._active += 1
         body_bytes = 0
-        try:
-            body, body_bytes = await self._body(headers, receive)
-            incoming = Incoming(wire, body, headers)
-            await self._answer(incoming, caller, ident, receive, answer.of(incoming))
-        finally:
-            self._bodies -= body_bytes
-            self._active -= 1
-            self._calls[caller.key] -= 1
-            if not self._calls[caller.key]:
-                del self._calls[caller.key]
+        with self._running.one(caller.key) as running:
+            try:
+                body, body_bytes = await self._body(headers, receive)
+                incoming = Incoming(wire, body, headers)
+                await self._answer(incoming, caller, ident, receive, answer.of(incoming), running)
+            finally:
+                self._bodies -= body_bytes
+
+    def _revoked(self, key: str) -> None:
+        self._running.revoked(key)
+        if self._runs is not None:
+            self._runs.revoked(key)
 
     async def _answer(
-        self, incoming: Incoming, caller: Caller, ident: str, receive: Receive, answer: CallerAnswer
+        self,
+        incoming: Incoming,
+        caller: Caller,
+        ident: str,
+        receive: Receive,
+        answer: CallerAnswer,
+        running: RunningCall,
     ) -> None:
         if incoming.model.startswith(AGENT):
-            await self._answer_as_agent(incoming, caller, ident, receive, answer)
+            await self._answer_as_agent(incoming, caller, ident, receive, answer, running)
             return
         if not may_ask(caller, incoming.model):
             raise Refused("key.denied", f"the key may not ask model {incoming.model!r:.200}")
@@ -173,9 +179,10 @@ class Gateway:
             session=session_of(caller, incoming.headers), facts=_facts(incoming),
         )  # fmt: skip
         if call.session:
-            await self._answer_as_run(incoming, call, receive, answer)
+            await self._answer_as_run(incoming, call, receive, answer, running)
             return
         exchange = self._exchange(incoming, call, answer, self._settle)
+        running.stops_by(lambda error: exchange.leave(error.code, cut=True, tell=error))
         async with watched(receive, lambda: exchange.leave("caller.left")):
             await exchange.run()
 
@@ -184,7 +191,9 @@ class Gateway:
     ) -> UpstreamExchange:
         return UpstreamExchange(self.upstreams, self._meter, incoming, call, answer, self._now_ms, keep)
 
-    async def _answer_as_run(self, incoming: Incoming, call: ModelCall, receive: Receive, answer: CallerAnswer) -> None:
+    async def _answer_as_run(
+        self, incoming: Incoming, call: ModelCall, receive: Receive, answer: CallerAnswer, running: RunningCall
+    ) -> None:
         """The call is a run: its caller may leave."""
         if self._runs is None:
             raise Refused(
@@ -198,16 +207,27 @@ class Gateway:
 
             return self._exchange(incoming, named, recording, keep)
 
+        running.stops_by(lambda _: None)  # from here on the run is ended, which lasts longer than its caller waits
         waiting = await self._runs.answer(incoming, call, answer, begin)
         async with watched(receive, lambda: waiting.leave("caller.left")):
             await waiting.finished
 
     async def _answer_as_agent(
-        self, incoming: Incoming, caller: Caller, ident: str, receive: Receive, answer: CallerAnswer
+        self,
+        incoming: Incoming,
+        caller: Caller,
+        ident: str,
+        receive: Receive,
+        answer: CallerAnswer,
+        running: RunningCall,
     ) -> None:
         if self._agents is None:
             raise Refused("config.invalid", "this gateway reaches no sessions, so no agents", fix="Set sessions_url.")
-        giving = asyncio.ensure_future(self._agents.answer(incoming, caller, ident, answer, self._now_ms() // 1_000))
+        stopped: asyncio.Future[HoldfastError] = asyncio.get_running_loop().create_future()
+        running.stops_by(stopped.set_result)
+        giving = asyncio.ensure_future(
+            self._agents.answer(incoming, caller, ident, answer, self._now_ms() // 1_000, stopped)
+        )
         async with watched(receive, giving.cancel):
             try:
                 await giving
@@ -275,6 +295,12 @@ async def watched(receive: Receive, left: Callable[[], object]) -> AsyncIterator
 
 def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin1"): value.decode("latin1") for name, value in scope["headers"]}
+
+
+def _is_plain(scope: Scope) -> bool:
+    """Whether a path came as it is spelled, and not in escapes: what stands between us and callers may read those otherwise."""
+    raw: bytes | None = scope.get("raw_path")
+    return raw is None or raw.partition(b"?")[0] == scope["path"].encode()
 
 
 def _secret(headers: dict[str, str]) -> str:

@@ -94,7 +94,7 @@ class UpstreamExchange:
                     break
                 new = await self._attempt(state, theirs)
                 if new is None:
-                    return None
+                    return self._end_unanswered() if self._left and not self._answer.started else None
                 if failed is None or not isinstance(new.error, Refused):
                     failed = new
                 if self._answer.started or self._number >= limits.CALL_ATTEMPTS:

@@ -40,13 +40,18 @@ class Incoming:
         """Raises ``input.malformed``, ``input.too_deep``, and ``call.unmetered`` for what could not be billed."""
         self.wire = wire
         self.headers = dict(headers)
+        if self.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            raise Refused("input.malformed", "the body is compressed", fix="Send it without a content-encoding.")
         self.size = len(body)
         check_nesting(body, what="body", max_depth=limits.PROVIDER_DEPTH)
         self.fields = _fields_of(body)
         self.text_bytes = _text_bytes(body)
         self.model = self._value("model", str, "")
-        if not self.model or len(self.model) > limits.NAME_CHARS:
+        if not self.model:
             raise Refused("input.malformed", "the body names no model", fix="Name one in `model`.")
+        if len(self.model) > limits.NAME_CHARS or not self.model.isprintable():
+            fix = "GET /v1/models lists what the key may ask."
+            raise Refused("input.malformed", f"`model` is no name of up to {limits.NAME_CHARS} characters", fix=fix)
         self.streams = bool(self._value("stream", bool, False))
         options = self._value("stream_options", dict, {})
         self.tells_usage = bool(options.get("include_usage")) or wire is not CHAT
@@ -62,7 +67,8 @@ class Incoming:
             found = self._value(name, int, None)
             if found is not None:
                 if not 0 <= found <= limits.OUTPUT_LIMIT:
-                    raise Refused("input.number_range", f"`{name}` is no number of tokens")
+                    fix = f"Send a whole number from 0 to {limits.OUTPUT_LIMIT:,}, or leave it out."
+                    raise Refused("input.number_range", f"`{name}` is no number of tokens", fix=fix)
                 return int(found)
         return None
 
@@ -114,7 +120,7 @@ def _fields_of(body: bytes) -> dict[str, msgspec.Raw]:
             body.decode()  # what is raw is passed on unread, and must be text all the same
         return _FIELDS.decode(body)
     except UnicodeDecodeError:
-        raise Refused("input.malformed", "the body is not UTF-8") from None
+        raise Refused("input.malformed", "the body is not UTF-8", fix="Send JSON in UTF-8.") from None
     except msgspec.DecodeError:
         pass
     try:  # halves of surrogate pairs, which JavaScript writes as escapes, are read by the slower one
@@ -125,7 +131,7 @@ def _fields_of(body: bytes) -> dict[str, msgspec.Raw]:
             }
     except (ValueError, RecursionError):
         pass
-    raise Refused("input.malformed", "the body is not a JSON object")
+    raise Refused("input.malformed", "the body is not a JSON object", fix="Send one, as the provider's own clients do.")
 
 
 def _text_bytes(body: bytes) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from msgspec import structs
 
+from holdfast.agents.holdfast import Holdfast
 from holdfast.agents.output import TextOut
 from holdfast.agents.run import RunContext
 from holdfast.client.session import Session
@@ -20,7 +21,8 @@ from holdfast.gateway.conversation import last_words
 from holdfast.gateway.exchange import UpstreamExchange
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.port import ModelCall, Served
-from holdfast.gateway.sessions import MODEL_AGENT, SessionClients
+from holdfast.gateway.running import revocation
+from holdfast.gateway.sessions import SessionClients
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
 from holdfast.providers.dialects import STREAM_DIALECTS
@@ -39,13 +41,39 @@ class ModelRuns:
     def __init__(self, clients: SessionClients) -> None:
         self._clients = clients
         self._waiting: dict[str, _RunCall] = {}
+        self._executing: set[_RunCall] = set()
+        self._worker: Holdfast | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._error: HoldfastError | None = None
 
     async def start(self) -> None:
-        """Offer to execute the runs."""
-        worker = await self._clients.of(None)
-        worker.add_agent(MODEL_AGENT, self._execute)
-        self._serving = asyncio.ensure_future(worker.serve(slots=limits.MODEL_RUNS))
+        """Offer to execute the runs. A session server that is away is tried again and again: what names no session needs none.
+
+        Raises:
+            Refused: it does not want this gateway.
+        """
+        try:
+            self._worker = await self._clients.of(None)
+        except Unavailable as error:
+            self._lost(error)
+        self._serving = asyncio.ensure_future(self._serve())
+
+    async def _serve(self) -> None:
+        """Execute runs, also after the connection ended for good, until cancelled."""
+        while True:
+            try:
+                self._worker = await self._clients.of(None)
+                self._worker.add_agent(self._clients.agent, self._execute)
+                self._error = None
+                await self._worker.serve(slots=limits.MODEL_RUNS)
+            except HoldfastError as error:
+                self._lost(error)
+            await self._clients.forget(None)
+            await asyncio.sleep(limits.SESSIONS_OPEN_S)
+
+    def _lost(self, error: HoldfastError) -> None:
+        log.warning("calls that name a session are refused until their server is reached: %s", error)
+        self._error = error
 
     async def stop(self) -> None:
         """Execute no more; what is under way is let go."""
@@ -57,8 +85,11 @@ class ModelRuns:
         """Queue the run of a call. ``finished`` of what is returned is done when it is answered.
 
         Raises:
-            Refused, Unavailable: why there is no run.
+            Refused, Unavailable: why there is no run; at once while the session server is away.
         """
+        if self._error is not None or self._worker is None or not self._worker.connection.connected:
+            reason = f": {self._error.detail}" if self._error is not None else ""
+            raise Unavailable("connection.lost", f"the gateway is not connected to its sessions{reason}")
         waiting = self._waiting[call.id] = _RunCall(incoming, call, answer, begin)
         try:
             client = await self._clients.of(call.caller)
@@ -67,12 +98,16 @@ class ModelRuns:
             text = words or ("(results of tools)" if role in ("tool", "function_call_output") else "(no text)")
             meta = {"call": call.id, "model": call.model}
             try:
-                run = await waiting.session.send(text, agent=MODEL_AGENT, meta=meta, attempts=1, concurrent=True)
+                run = await waiting.session.send(
+                    text, agent=self._clients.agent, meta=meta, attempts=1, concurrent=True
+                )
             except Refused as error:
                 if error.code != "session.not_found":
                     raise
-                await waiting.session.create(agent=MODEL_AGENT)
-                run = await waiting.session.send(text, agent=MODEL_AGENT, meta=meta, attempts=1, concurrent=True)
+                await waiting.session.create(agent=self._clients.agent)
+                run = await waiting.session.send(
+                    text, agent=self._clients.agent, meta=meta, attempts=1, concurrent=True
+                )
             if not run.id:
                 raise Refused("run.muted")
         except BaseException:
@@ -84,8 +119,21 @@ class ModelRuns:
     async def _execute(self, run: RunContext) -> None:
         waiting = self._waiting.pop(str(run.input.meta.get("call", "")), None)
         if waiting is None:
-            raise Unavailable("server.restarting", "the gateway that was asked is gone; ask again")
-        await waiting.execute(run)
+            detail = f"no caller of this gateway waits for the run: the one that was asked is gone, or serves {run.agent!r}, too"
+            raise Unavailable(
+                "server.restarting", detail, fix="Ask again. Several gateways each need a sessions_agent of their own."
+            )
+        self._executing.add(waiting)
+        try:
+            await waiting.execute(run)
+        finally:
+            self._executing.discard(waiting)
+
+    def revoked(self, key: str) -> None:
+        """End the runs of a key: also those whose callers have left."""
+        for one in (*self._waiting.values(), *self._executing):
+            if one.call.caller.key == key:
+                one.stop(revocation())
 
 
 class _RunCall:
@@ -104,6 +152,8 @@ class _RunCall:
         self._answer = answer
         self._begin = begin
         self._left = False
+        self._exchange: UpstreamExchange | None = None
+        self._stopped: HoldfastError | None = None
 
     def leave(self, why: str) -> None:
         """The caller does not wait any more; the run goes on."""
@@ -111,17 +161,27 @@ class _RunCall:
         if not self.finished.done():
             self.finished.set_result(None)
 
+    def stop(self, error: HoldfastError) -> None:
+        """The run ends with an error, and so does the answer."""
+        self._stopped = error
+        if self._exchange is not None:
+            self._exchange.leave(error.code, cut=True, tell=error)
+
     async def execute(self, run: RunContext) -> None:
         """Ask the model, as the run's worker."""
         served: list[Served] = []
         call = structs.replace(self.call, run=run.id, attempt=run.attempt_number)
         recording = _RunAnswer(self._incoming, self._answer, run, lambda: self._left)
-        exchange = self._begin(call, recording, served.append)
-        task = asyncio.ensure_future(exchange.run())
+        exchange = self._exchange = self._begin(call, recording, served.append)
         error: HoldfastError | None = None
         try:
+            if self._stopped is not None:
+                raise self._stopped
+            task = asyncio.ensure_future(exchange.run())
             try:
                 await asyncio.shield(task)
+                if self._stopped is not None:
+                    raise self._stopped
             except asyncio.CancelledError:
                 stopped = Refused("call.stopped", "somebody stopped this answer in its session")
                 exchange.leave("run.cancelled", cut=True, tell=stopped)

@@ -1,4 +1,8 @@
-"""The gateway beside a session server, on one port: which requests are whose."""
+"""The gateway beside a session server, on one port: which requests are whose.
+
+Paths of the gateway are its own, and those of providers that it refuses by name. Of what nobody serves below ``/v1``, it
+answers whoever sends a key: in the words of callers, and not of the server.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +28,26 @@ def mounts(app: ASGIApp) -> Iterator[ExtensionMount]:
         if path not in WIRES:
             yield ExtensionMount(path, app, wanted=wanted)
         yield ExtensionMount(f"{path}/{{rest:path}}", app, wanted=wanted)
+    yield ExtensionMount("/v1/{rest:path}", app, wanted=sends_a_key, otherwise=True)
 
 
 def calls_a_model(scope: Scope) -> bool:
     """Whether a request for a response is to a model: what it sends is a key. With an access token of the server it is to
     an agent, whose responses the server has itself."""
-    headers = dict(scope["headers"])
+    return not _is_token(_sent(scope))
+
+
+def sends_a_key(scope: Scope) -> bool:
+    """Whether a request brings what only the gateway could take for a key."""
+    sent = _sent(scope)
+    return bool(sent) and not _is_token(sent)
+
+
+def _is_token(sent: bytes) -> bool:
+    return sent.startswith(b"eyJ") and sent.count(b".") == 2
+
+
+def _sent(scope: Scope) -> bytes:
+    headers: dict[bytes, bytes] = dict(scope["headers"])
     sent = next((headers[name] for name in _CREDENTIALS if headers.get(name)), b"")
-    token = sent[7:].strip() if sent[:7].lower() == b"bearer " else sent
-    return not (token.startswith(b"eyJ") and token.count(b".") == 2)
+    return sent[7:].strip() if sent[:7].lower() == b"bearer " else sent

@@ -8,7 +8,7 @@ what its opening says, as an estimate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -80,6 +80,10 @@ class Keys(Protocol):
 
     def note(self, stranger: Stranger) -> None:
         """Remember who came without a key that is known. Never waits, never fails."""
+
+    def watch(self, revoked: Callable[[str], object]) -> None:
+        """Have ``revoked`` called with the id of each key that is revoked from now on, wherever that happens, within a
+        second: what runs under it is ended."""
 
 
 class ModelCall(msgspec.Struct, frozen=True):

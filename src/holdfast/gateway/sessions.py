@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import httpx
@@ -60,6 +60,8 @@ def session_of(caller: Caller, headers: dict[str, str]) -> str:
 class LocalSessions:
     """The sessions of a hub in this process."""
 
+    agent = MODEL_AGENT
+
     def __init__(self, hub: Hub, tenants: Callable[[], str] = lambda: "default") -> None:
         self._hub = hub
         self._tenant = tenants
@@ -77,12 +79,15 @@ class RemoteSessions:
 
     Args:
         url: of the server.
-        token: grants everything on the sessions that callers may name, ``admin`` to mint narrower tokens, and acting for
-            the agent ``model``.
+        token: fetches one that grants everything on the sessions that callers may name, ``admin`` to mint narrower tokens,
+            and acting for the agent.
+        agent: whose runs are calls of this gateway: another gateway of the same server has another, for a run has to come
+            back to the one whose caller waits.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: Callable[[], Awaitable[str]], agent: str = MODEL_AGENT) -> None:
         self._url, self._token = url.rstrip("/"), token
+        self.agent = agent
 
     def dialer(self, caller: Caller | None) -> Dialer:
         """How to connect as a caller; as the gateway's own worker for None."""
@@ -91,11 +96,11 @@ class RemoteSessions:
     async def token_for(self, caller: Caller | None) -> str:
         """A token of an hour for what a caller may do. Raises what the server answers."""
         if caller is None:
-            return self._token
+            return await self._token()
         body = {
             "sub": actor_of(caller), "caps": {pattern: list(_VERBS) for pattern in patterns_of(caller)}, "labels": dict(caller.labels), "ttl_s": 3_600,
         }  # fmt: skip
-        headers = {"authorization": f"Bearer {self._token}"}
+        headers = {"authorization": f"Bearer {await self._token()}"}
         try:
             async with httpx.AsyncClient(timeout=limits.REQUEST_TIMEOUT_S) as http:
                 answer = await http.post(f"{self._url}/v1/tokens", json=body, headers=headers)
@@ -103,25 +108,36 @@ class RemoteSessions:
             raise Unavailable(
                 "connection.lost", f"the session server cannot be reached: {type(error).__name__}"
             ) from None
-        if answer.status_code >= 400:
-            raise from_wire(answer.json()["error"])
-        return str(answer.json()["token"])
+        try:
+            found = codec.parse(answer.content)
+        except ValueError:
+            found = None
+        if isinstance(found, dict) and isinstance(found.get("error"), dict):
+            raise from_wire(found["error"])
+        if not isinstance(found, dict) or not isinstance(found.get("token"), str):
+            detail = f"what answers for the session server at /v1/tokens is none: HTTP {answer.status_code}"
+            raise Unavailable("connection.lost", detail)
+        return str(found["token"])
 
 
 class SessionClients:
     """One connection for each caller that uses sessions now, and one for the gateway's worker.
 
     Callers that were silent longest are let go when there are too many.
+
+    Attributes:
+        agent: whose runs are calls.
     """
 
     def __init__(self, sessions: LocalSessions | RemoteSessions) -> None:
+        self.agent = sessions.agent
         self._sessions = sessions
         self._clients: OrderedDict[str, Holdfast] = OrderedDict()
         self._opening: dict[str, asyncio.Task[Holdfast]] = {}
 
     async def of(self, caller: Caller | None) -> Holdfast:
         """The client of a caller. Raises what connecting raises."""
-        name = "" if caller is None else "\0".join((caller.key, caller.tenant, actor_of(caller), *patterns_of(caller)))
+        name = "" if caller is None else self._name(caller)
         if name in self._clients:
             self._clients.move_to_end(name)
             return self._clients[name]
@@ -131,16 +147,26 @@ class SessionClients:
             task.add_done_callback(lambda _: self._opening.pop(name, None))
         return await asyncio.shield(task)
 
+    @staticmethod
+    def _name(caller: Caller) -> str:
+        return "\0".join((caller.key, caller.tenant, actor_of(caller), *patterns_of(caller)))
+
     async def _open(self, name: str, caller: Caller | None) -> Holdfast:
         sessions = self._sessions
         token = None if isinstance(sessions, LocalSessions) else (lambda: sessions.token_for(caller))
         client = Holdfast(sessions.dialer(caller), token)
-        await client.connection.open(limits.REQUEST_TIMEOUT_S)
+        await client.connection.open(limits.SESSIONS_OPEN_S)
         self._clients[name] = client
         while len(self._clients) > limits.SESSION_CALLERS:
             oldest = next(one for one in self._clients if one)
             await self._clients.pop(oldest).close()
         return client
+
+    async def forget(self, caller: Caller | None) -> None:
+        """Close the client of a caller: the next is another."""
+        client = self._clients.pop("" if caller is None else self._name(caller), None)
+        if client is not None:
+            await client.close()
 
     async def close(self) -> None:
         """Close all connections; no run is stopped by that."""

@@ -19,6 +19,19 @@ _SHIPPED = ConfigDict(frozen=True, extra="forbid")
 _SECRET_WAYS = ("env:", "file:", "command:")
 
 
+def _address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        raise ValueError("an address begins with http:// or https:// and has no name, password or query")
+    return value.rstrip("/")
+
+
+def _reference(value: str, what: str) -> str:
+    if value and not value.startswith(_SECRET_WAYS):
+        raise ValueError(f"{what} stands here by reference: env:NAME, file:PATH or command:PROGRAM")
+    return value
+
+
 class Upstream(BaseModel):
     """A provider's address, with what it serves.
 
@@ -53,18 +66,13 @@ class Upstream(BaseModel):
 
     @field_validator("url")
     @classmethod
-    def _address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-            raise ValueError("an address begins with http:// or https:// and has no name, password or query")
-        return value.rstrip("/")
+    def _provider(cls, value: str) -> str:
+        return _address(value)
 
     @field_validator("key")
     @classmethod
     def _by_reference(cls, value: str) -> str:
-        if value and not value.startswith(_SECRET_WAYS):
-            raise ValueError("a key stands here by reference: env:NAME, file:PATH or command:PROGRAM")
-        return value
+        return _reference(value, "a key")
 
     @property
     def catalogue(self) -> str:
@@ -88,13 +96,30 @@ class Upstream(BaseModel):
 
 
 class GatewaySettings(BaseModel):
-    """All of a gateway's settings."""
+    """All of a gateway's settings.
+
+    Attributes:
+        sessions_url: the session server of a gateway alone; empty for none.
+        sessions_token: where the token is with which it acts there: by reference, as keys are.
+        sessions_agent: the agent whose runs are this gateway's calls. Of several gateways of one server each has its own.
+    """
 
     model_config = _SHIPPED
 
     upstreams: tuple[Upstream, ...] = ()
     sessions_url: str = ""
-    sessions_token: str = ""
+    sessions_token: str = "env:HOLDFAST_TOKEN"
+    sessions_agent: str = Field(default="model", pattern=r"^[^/\s]{1,64}$")
+
+    @field_validator("sessions_url")
+    @classmethod
+    def _server(cls, value: str) -> str:
+        return _address(value) if value else value
+
+    @field_validator("sessions_token")
+    @classmethod
+    def _token(cls, value: str) -> str:
+        return _reference(value, "a token")
 
     @model_validator(mode="after")
     def _once(self) -> GatewaySettings:

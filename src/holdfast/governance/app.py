@@ -19,6 +19,7 @@ from holdfast.governance.keys.service import GatewayKeys
 from holdfast.governance.ledger import routes as ledger_routes
 from holdfast.governance.ledger.agent_usage import AgentUsage
 from holdfast.governance.ledger.bills import routes as bill_routes
+from holdfast.governance.ledger.bills.month_charges import MonthCharges
 from holdfast.governance.ledger.bills.service import Bills
 from holdfast.governance.ledger.cost_tree import SessionRuns
 from holdfast.governance.ledger.desk import ACTIONS, LedgerDesk
@@ -80,9 +81,9 @@ class Governance:
         self.prices = Prices(self.store, clock.wall_ms, used=UsedModels(self.store))
         sole = not url.startswith("postgres")
         self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole)
-        importer = Importer(self.ledger)
+        importer = Importer(self.ledger, self.prices.convert)
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
-        self.bills = Bills(self.ledger, importer)
+        self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
         self.gateway = Gateway(
             gateway, self.keys, self.ledger, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions
         )
@@ -120,6 +121,7 @@ class Governance:
             running.push_async_callback(self.keys.stop)
             await self.ledger.start()
             running.push_async_callback(self.ledger.stop)
+            running.callback(self.desk.let_go)
             if engine is not None and news is not None:
                 reading = asyncio.create_task(AgentUsage(engine, self.ledger).run(news), name="holdfast agent usage")
                 running.push_async_callback(_ended, reading)

@@ -77,6 +77,11 @@ class Asker(Generic[S]):
         self._root = root
         self._opened = opened
 
+    @property
+    def remote(self) -> bool:
+        """Whether it asks a server."""
+        return bool(self._target.url)
+
     def ask(
         self,
         action: DomainAction[S],

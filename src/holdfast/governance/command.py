@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from typing import Annotated
 
 import typer
 
 from holdfast.edge.server import bind, port_of, wait_for_shutdown
+from holdfast.gateway.secrets import SecretReference
 from holdfast.gateway.server import serving
 from holdfast.gateway.sessions import RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.app import Governance
 from holdfast.governance.settings import GATEWAY_FILE, STORE_FILE
 from holdfast.hub.clock import Clock
+from holdfast.protocol import limits
 from holdfast.visible import Visible
 
 
@@ -39,15 +40,26 @@ def gateway(
 
 async def _serve(settings: GatewaySettings, url: str, host: str, port: int, say: object) -> None:
     sockets = bind(host, port)  # first: where that fails, no database is left behind
-    sessions = None
+    sessions, clock = None, Clock()
     if settings.sessions_url:
-        sessions = RemoteSessions(settings.sessions_url, os.environ.get("HOLDFAST_TOKEN", ""))
-    found = Governance(url, Clock(), settings, sessions)
+        token = SecretReference(settings.sessions_token, clock.monotonic).value
+        await token()  # one that is not there is said now, and not to the first caller
+        sessions = RemoteSessions(settings.sessions_url, token, settings.sessions_agent)
+    found = Governance(url, clock, settings, sessions)
     await found.start()
+    following = asyncio.create_task(_follow(clock), name="holdfast clock")
     try:
         async with serving(found.gateway, host, port, sockets) as server:
             assert callable(say)
             say(f"The gateway is ready on http://{host}:{port_of(server)}")
             await wait_for_shutdown()
     finally:
+        following.cancel()
         await found.stop()
+
+
+async def _follow(clock: Clock) -> None:
+    """Follow the system's clock, as a hub does for those beside one."""
+    while True:
+        await asyncio.sleep(limits.CLOCK_FOLLOW_S)
+        clock.follow()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
+from holdfast.governance.ledger.bills.month_charges import MonthCharges
 from holdfast.governance.ledger.bills.service import Bills
 from holdfast.governance.ledger.desk import LedgerDesk
 from holdfast.governance.ledger.imports.service import Importer
@@ -17,13 +18,21 @@ from holdfast.hub.clock import Clock
 
 async def ledger_desk(store: Store, now_ms: Callable[[], int]) -> LedgerDesk:
     """The ledger of a store."""
-    organisation = Organisation(store, now_ms)
-    await organisation.refresh()
+    return await _desk(store, now_ms, await _prices(store, now_ms))
+
+
+async def _prices(store: Store, now_ms: Callable[[], int]) -> Prices:
     prices = Prices(store, now_ms)
     await prices.open()
+    return prices
+
+
+async def _desk(store: Store, now_ms: Callable[[], int], prices: Prices) -> LedgerDesk:
+    organisation = Organisation(store, now_ms)
+    await organisation.refresh()
     ledger = Ledger(store, prices, organisation, Clock())
     await ledger.recorder.refresh()
-    return LedgerDesk(ledger, Importer(ledger), prices.book_of)
+    return LedgerDesk(ledger, Importer(ledger, prices.convert), prices.book_of)
 
 
 @contextlib.asynccontextmanager
@@ -32,7 +41,8 @@ async def bills_of(url: str) -> AsyncIterator[Bills]:
     clock = Clock()
     store = await Store.open(url, clock.wall_ms)
     try:
-        desk = await ledger_desk(store, clock.wall_ms)
-        yield Bills(desk.ledger, desk.importer)
+        prices = await _prices(store, clock.wall_ms)
+        desk = await _desk(store, clock.wall_ms, prices)
+        yield Bills(desk.ledger, desk.importer, charges=MonthCharges(store, prices, clock))
     finally:
         await store.close()

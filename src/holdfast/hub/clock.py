@@ -6,13 +6,16 @@ import datetime
 import time
 
 from holdfast.protocol import limits
+from holdfast.visible import logger
+
+log = logger("holdfast.hub")
 
 
 class Clock:
     """Wall time carried by the monotonic clock.
 
     The system's wall clock is followed while it drifts; a jump of more than ``limits.CLOCK_STEP_S`` is not followed, so
-    deadlines neither fire early nor stall. ``steps`` counts such jumps.
+    deadlines neither fire early nor stall. ``steps`` counts such jumps, and the log tells of each.
 
     Attributes:
         simulated: whether this is no real time; a server says so to everybody who connects.
@@ -22,7 +25,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.steps = 0
-        self._offset = time.time() - time.monotonic()
+        self._offset = self._system = time.time() - time.monotonic()
 
     def monotonic(self) -> float:
         """Seconds that never run backwards."""
@@ -51,8 +54,11 @@ class Clock:
 
     def follow(self) -> None:
         """Adopt the system's drift; to be called now and then."""
-        offset = time.time() - time.monotonic()
+        offset, before = time.time() - time.monotonic(), self._system
+        self._system = offset
         if abs(offset - self._offset) <= limits.CLOCK_STEP_S:
             self._offset = offset
-        else:
+        elif abs(offset - before) > limits.CLOCK_STEP_S:
             self.steps += 1
+            words = "the system's clock was stepped; this process is now %+.0f seconds from it and stays so until it is restarted"
+            log.warning(words, self._offset - offset)

@@ -92,6 +92,7 @@ RESULT_STORE_S = 60.0  # how long a worker tries to store a tool's large result 
 APPROVAL_DEADLINE_S = 7 * 86_400.0  # until an approval that nobody decided is denied, unless the agent says otherwise
 APPROVAL_DEADLINE_MAX_S = 90 * 86_400.0  # the longest an agent may ask for
 CLOCK_STEP_S = 60.0  # a wall clock jump that pauses expiry
+CLOCK_FOLLOW_S = 1.0  # between two looks of a gateway alone at the system's clock
 
 # connections
 HELLO_S = 5.0  # from the connection to its first message
@@ -239,5 +240,6 @@ SECRET_COMMAND_S = 10.0  # a command that prints one
 TOLD_CHARS = 1_000  # of an error of an upstream, in one of ours
 STRANGER_CHARS = 200  # of what an unknown caller says it is
 SESSION_CALLERS = 1_000  # callers of a gateway that are connected to sessions; the one silent longest is let go
+SESSIONS_OPEN_S = 5.0  # for a gateway to reach the server of its sessions, and from one try to the next
 MODEL_RUNS = 1_000  # calls of a gateway at a time that are runs
 GATEWAY_TITLE_CHARS = 60  # the title of a chat, made of its first words

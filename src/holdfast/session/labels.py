@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from holdfast.errors import Refused
+from holdfast.errors import Code, Refused
 from holdfast.protocol import limits
 
 _NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{limits.LABEL_NAME_CHARS - 1}}}")
@@ -18,17 +18,17 @@ Labels = tuple[tuple[str, str], ...]
 """Names with their values, sorted by name."""
 
 
-def parse(claim: Any) -> Labels:
+def parse(claim: Any, code: Code = "auth.invalid") -> Labels:
     """The labels of a token's ``labels`` claim: ``{"team": "sales", "usage": "headless"}``.
 
     Raises:
-        Refused: ``auth.invalid`` when they are not bounded texts under plain names.
+        Refused: ``code`` when they are not bounded texts under plain names.
     """
     if not isinstance(claim, dict) or len(claim) > limits.LABELS:
-        raise Refused("auth.invalid", f"labels must be an object of at most {limits.LABELS} names")
+        raise Refused(code, f"labels must be an object of at most {limits.LABELS} names")
     for name, value in claim.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise Refused("auth.invalid", f"label {name!r:.80}: a name is of a-z, 0-9 and _, and begins with a letter")
+            raise Refused(code, f"label {name!r:.80}: a name is of a-z, 0-9 and _, and begins with a letter")
         if not isinstance(value, str) or not 1 <= len(value) <= limits.LABEL_CHARS or not value.isprintable():
-            raise Refused("auth.invalid", f"label {name}: a value is a text of 1 to {limits.LABEL_CHARS} characters")
+            raise Refused(code, f"label {name}: a value is a text of 1 to {limits.LABEL_CHARS} characters")
     return tuple(sorted(claim.items()))

@@ -56,6 +56,33 @@ def test_both_are_backed_up_and_come_back(pair: tuple[Path, Path], tmp_path: Pat
     assert outcome("verify", folder / "sessions.db")[0] == 0
 
 
+def test_two_that_are_no_pair_are_said_and_taken_for_one_by_who_knows(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    log, store = pair
+    line = ("pair", log, "--store", store)
+    assert outcome(*line) == (0, plain("✓ they are a pair"))
+    copy = tmp_path / "monday.db"
+    assert outcome("backup", log, copy)[0] == outcome("restore", copy, log, "--force")[0] == 0
+    code, words = outcome(*line)
+    assert code == 3 and plain("the session log is not in the state that the store belongs to") in words
+    assert plain("--accept takes them as they are") in words
+
+    async def while_a_server_runs() -> str:
+        engine = SqliteEngine(str(log), reserve_bytes=0)
+        await engine.open()
+        try:
+            return (await asyncio.to_thread(outcome, *line, "--accept"))[1]
+        finally:
+            await engine.close()
+
+    assert asyncio.run(while_a_server_runs()).startswith("engine.locked")
+    assert outcome(*line)[0] == 3, "nothing was changed"
+    assert outcome(*line, "--accept")[0] == 0
+    assert outcome(*line) == (0, plain("✓ they are a pair"))
+    fresh = tmp_path / "fresh.db"
+    code, words = outcome("pair", log, "--store", fresh)
+    assert code == 3 and plain("the session log belongs to another store") in words
+
+
 def test_what_cannot_be_done_is_said(pair: tuple[Path, Path], tmp_path: Path) -> None:
     log, _ = pair
     assert outcome("backup", log, tmp_path / "b", "--dump", "x.sql")[1].startswith("config.invalid")

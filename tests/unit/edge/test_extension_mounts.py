@@ -14,7 +14,7 @@ from holdfast.edge.extensions.extension_set import ExtensionSet
 from holdfast.engines.memory import MemoryEngine
 from holdfast.errors import HoldfastError
 from holdfast.extensions import Extension, ExtensionMount, ExtensionSettings, Services
-from holdfast.gateway.mounts import calls_a_model
+from holdfast.gateway.mounts import calls_a_model, sends_a_key
 from holdfast.hub.hub import Hub
 from tests.unit.edge.conftest import serving
 
@@ -53,14 +53,19 @@ async def test_a_mount_answers_without_a_token_and_shares_a_path_by_request(sett
         ExtensionMount("/door", hello),
         ExtensionMount("/door/{rest:path}", hello, methods=("GET",)),
         ExtensionMount("/v1/sessions", hello, wanted=is_ours),
+        ExtensionMount("/v1/{rest:path}", hello, wanted=is_ours, otherwise=True),
     )
     plugged = extension(settings, *mounts)
-    async with serving(Hub(MemoryEngine()), settings, extensions=plugged) as site, site.http() as http:
+    async with serving(Hub(MemoryEngine()), settings, pages=True, extensions=plugged) as site, site.http() as http:
         assert (await http.post("/door")).text == "/door"
         assert (await http.get("/door/a/b")).text == "/door/a/b"
         assert (await http.post("/door/a")).status_code == 405
         assert (await http.get("/v1/sessions", headers={"x-ours": "yes"})).text == "/v1/sessions"
         assert (await http.get("/v1/sessions")).status_code == 401, "the server's own, with its doors"
+        ours = {"x-ours": "yes"}
+        assert (await http.post("/v1/tokens", headers=ours)).status_code == 401, "also the server's own"
+        assert (await http.post("/v1/nowhere", headers=ours)).text == "/v1/nowhere"
+        assert (await http.post("/v1/nowhere")).json()["error"]["code"] == "route.not_found"
         foreign = await http.get("/door", headers={"host": "evil.example"})
         assert foreign.status_code == 421, "Host is checked before any application"
 
@@ -93,4 +98,6 @@ def test_what_cannot_be_served_is_refused_when_it_is_plugged_in(settings: Settin
 )
 def test_a_response_is_of_a_model_unless_a_token_of_the_server_asks(headers: dict[str, str], model: bool) -> None:
     raw = httpx.Headers(headers).raw
-    assert calls_a_model({"headers": [(name.lower(), value) for name, value in raw]}) == model
+    scope = {"headers": [(name.lower(), value) for name, value in raw]}
+    assert calls_a_model(scope) == model
+    assert sends_a_key(scope) == (model and bool(headers))

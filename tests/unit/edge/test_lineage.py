@@ -250,6 +250,23 @@ async def test_what_is_minted_never_outlives_its_parent_whatever_the_clocks_say(
     assert ends[1] <= ends[0]
 
 
+async def test_a_minted_token_has_the_labels_of_its_parent_and_others_only_from_who_administers(site: Site) -> None:
+    parent = site.token("user:ann", labels={"team": "sales"})
+    child = await minted(site, parent, "user:bob", labels={"workflow": "offers", "team": "sales"})
+    assert jwt.decode(child, options={"verify_signature": False})["labels"] == {"team": "sales", "workflow": "offers"}
+    reader = site.token("user:ann", capabilities={"*": ["read"]}, labels={"team": "sales"})
+    for token, labels, wanted in (
+        (parent, {"team": "legal"}, "auth.denied"), (reader, {"workflow": "offers"}, "auth.denied"),
+        (parent, {"Team": "sales"}, "input.malformed"), (parent, {"team": ""}, "input.malformed"),
+    ):  # fmt: skip
+        async with site.http(token) as http:
+            answer = await http.post("/v1/tokens", json={"sub": "user:ann", "caps": {"*": ["read"]}, "labels": labels})
+        assert answer.json().get("error", {}).get("code") == wanted, labels
+    async with site.http(reader) as http:
+        body = {"sub": "user:ann", "caps": {"*": ["read"]}, "labels": {"team": "sales"}}
+        assert (await http.post("/v1/tokens", json=body)).status_code == 201, "the same is not more"
+
+
 @pytest.mark.parametrize(
     "lineage",
     [

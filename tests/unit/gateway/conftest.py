@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -15,7 +15,7 @@ import uvicorn
 from holdfast.errors import HoldfastError, Refused
 from holdfast.gateway.app import Gateway
 from holdfast.gateway.port import Caller, Opening, Served, Stranger
-from holdfast.gateway.sessions import LocalSessions
+from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from tests.fake_upstream.process import FakeUpstream
 
@@ -36,6 +36,9 @@ class FakeKeys:
 
     def note(self, stranger: Stranger) -> None:
         self.strangers.append(stranger)
+
+    def watch(self, revoked: Callable[[str], object]) -> None:
+        self.revoked = revoked
 
 
 class FakeMeter:
@@ -77,7 +80,9 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def served(*upstreams: dict[str, Any], sessions: LocalSessions | None = None) -> AsyncIterator[Site]:
+async def served(
+    *upstreams: dict[str, Any], sessions: LocalSessions | RemoteSessions | None = None
+) -> AsyncIterator[Site]:
     """A gateway with these upstreams, and with sessions where there are any."""
     keys, meter = FakeKeys(), FakeMeter()
     settings = GatewaySettings.of({"upstreams": list(upstreams)}, "test")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -51,6 +52,27 @@ def test_what_is_refused(body: bytes, code: str) -> None:
     with pytest.raises(Refused) as caught:
         incoming(body)
     assert caught.value.code == code
+
+
+def test_a_body_that_is_compressed_is_refused_by_name() -> None:
+    with pytest.raises(Refused) as caught:
+        Incoming(CHAT, gzip.compress(b'{"model": "m"}'), {"content-encoding": "gzip"})
+    assert "compressed" in caught.value.text and "content-encoding" in caught.value.text
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"model": "' + b"m" * (limits.NAME_CHARS + 1) + b'"}', "is no name of up to"),
+        (b'{"model": "gpt-\\u001b[31m"}', "is no name of up to"),
+        (b'{"model": "m", "max_tokens": -1}', "Send a whole number from 0 to"),
+        (b"no", "the body is not a JSON object. Send one"),
+    ],
+)
+def test_a_refusal_says_what_helps_here(body: bytes, words: str) -> None:
+    with pytest.raises(Refused) as caught:
+        incoming(body)
+    assert words in caught.value.text and "PROTOCOL.md" not in caught.value.text
 
 
 def test_what_could_not_be_billed_is_refused() -> None:

@@ -33,11 +33,11 @@ ASKED = [
     ("POST", "/v1beta/models/gemini:generateContent", "Gemini"), ("POST", "/openai/deployments/x/chat/completions", "Azure"),
     ("POST", "/model/claude/invoke", "Bedrock"), ("POST", "/api/chat", "another"), ("POST", "/v2/chat", "another"),
     ("POST", "/v1/rerank", "ranking"), ("POST", "/v1/ocr", "documents"), ("GET", "/v1/organization/costs", "administration"),
-    ("GET", "/v1/models/gpt-5", "models"), ("DELETE", "/v1/models/gpt-5", "models"),
+    ("DELETE", "/v1/models/gpt-5", "models"),
 ]  # fmt: skip
 NOWHERE = [
     "/", "/v1", "/v1/", "/v1/chat/completions/", "/v1//chat/completions", "/V1/chat/completions", "/v1/chat/completions%00",
-    "/v1/chat%2Fcompletions/x", "/v1/./chat/completions", "/chat/completions", "/v1/messages/", "/v1/embeddings/x",
+    "/v1/chat%2Fcompletions/x", "/v1/chat%2Fcompletions", "/v1/chat/%63ompletions", "/v1/%6dessages?beta=true", "/v1/./chat/completions", "/chat/completions", "/v1/messages/", "/v1/embeddings/x",
     "/v1/something-new", "/v1/chat/completions;x", "/with/tokens=5/v1/chat/completions", "/stats", "/../v1/messages",
 ]  # fmt: skip
 

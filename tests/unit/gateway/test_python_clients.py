@@ -11,6 +11,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from msgspec import structs
 
 from tests.fake_upstream.process import FakeUpstream
 
@@ -193,3 +194,24 @@ async def test_many_calls_at_a_time_are_each_billed_once(both: Both) -> None:
     assert len({one.id for one in settled}) == len(requests) == 50
     for one, request in zip(settled, requests, strict=True):
         billed_exactly(one, request)
+
+
+async def test_one_model_is_retrieved_as_it_is_listed(both: Both) -> None:
+    named = {"name": "third", "url": f"{both.fake.url}/v1", "models": ["ours=gpt-5-mini", "gpt-*"], "provider": "azure"}
+    async with served(named, *upstreams_of(both.fake)[1:]) as site:
+        site.keys.callers[KEY] = structs.replace(
+            site.keys.callers[KEY], agents=frozenset({"librarian"}), models=("gpt-*", "ours", "claude-*")
+        )
+        async with openai.AsyncOpenAI(base_url=f"{site.url}/v1", api_key=KEY, http_client=http()) as chat:
+            listed = [model async for model in chat.models.list()]
+            assert [await chat.models.retrieve(model.id) for model in listed] == listed
+            assert {model.id: model.owned_by for model in listed} == {"agent/librarian": "holdfast", "ours": "azure"}
+            assert (await chat.models.retrieve("gpt-5")).owned_by == "azure", "served by a pattern"
+            for unknown in ("o9", "agent/clerk", "text-embedding-3-small"):
+                with pytest.raises(openai.NotFoundError) as caught:
+                    await chat.models.retrieve(unknown)
+                assert caught.value.code == "model.unknown"
+        async with anthropic.AsyncAnthropic(base_url=site.url, api_key=KEY) as claude:
+            assert (await claude.models.retrieve("claude-x")).id == "claude-x"
+            with pytest.raises(anthropic.NotFoundError):
+                await claude.models.retrieve("o9")

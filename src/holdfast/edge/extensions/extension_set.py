@@ -43,6 +43,7 @@ class ExtensionSet:
         self.routes: list[tuple[str, ExtensionRoute]] = []
         self.mounted: list[tuple[str, ExtensionMount]] = []
         self.first: list[BaseRoute] = []
+        self._last: list[BaseRoute] = []
         self._started: list[Extension] = []
 
     @property
@@ -98,7 +99,9 @@ class ExtensionSet:
                     raise HoldfastError("config.invalid", f"{owner} mounts {mount.path}: {problem}")
                 self.mounted.append((extension.name, mount))
                 application = mount.served(functools.partial(self._is_started, extension))
-                if mount.wanted is None:
+                if mount.otherwise:
+                    self._last.append(application)
+                elif mount.wanted is None:
                     claimed += [claim._replace(ordered=True) for claim in claims.claims_of(owner, [application])]
                     found.append(application)
                 else:  # it shares its path, and says which requests are its own: it is asked first
@@ -115,7 +118,7 @@ class ExtensionSet:
                 f"{first.owner} has {first.method} {first.path} and {second.owner} has {second.method} {second.path}"
             )
             raise HoldfastError("config.invalid", f"{words}: one request could mean both")
-        return found
+        return [*found, *self._last]
 
     def _is_started(self, extension: Extension) -> bool:
         return extension in self._started

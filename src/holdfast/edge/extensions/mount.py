@@ -31,12 +31,14 @@ class ExtensionMount:
         app: answers every request to it. The scope's path is whole, as it came.
         methods: those it takes.
         wanted: where the server itself serves the path as well: which requests are the application's; None for all.
+        otherwise: it is asked last instead: for what neither the server nor an extension serves.
     """
 
     path: str
     app: ASGIApp
     methods: tuple[str, ...] = METHODS
     wanted: Wanted | None = None
+    otherwise: bool = False
 
     def problem(self) -> str | None:
         """Why it cannot be served; None when it can."""

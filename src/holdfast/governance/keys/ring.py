@@ -44,6 +44,10 @@ class KeyRing:
         """Whether a secret, or a fingerprint that was adopted, is somebody's."""
         return ident in self._entries
 
+    def revoked(self) -> set[str]:
+        """The ids of the keys that were revoked."""
+        return {key.id for key in self.keys.values() if key.revoked_ms is not None}
+
     def note_used(self, used: Mapping[str, int]) -> None:
         """Know when secrets were used last."""
         for ident, at_ms in used.items():

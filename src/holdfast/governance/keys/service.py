@@ -68,10 +68,16 @@ class GatewayKeys:
         self._strangers = StrangerCounts()
         self._used: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
+        self._watching: list[Callable[[str], object]] = []
 
     async def refresh(self) -> None:
         """Read all keys again. Raises ``store.unavailable``."""
-        self._ring = KeyRing(*await self._store.read(statements.read_all))
+        ring = KeyRing(*await self._store.read(statements.read_all))
+        revoked = ring.revoked() - self._ring.revoked()
+        self._ring = ring
+        for ident in revoked:
+            for hear in self._watching:
+                hear(ident)
 
     def start(self) -> None:
         """Begin to write down, now and then, what was used and who came unknown."""
@@ -114,6 +120,10 @@ class GatewayKeys:
     def note(self, stranger: Stranger) -> None:
         """See ``gateway.port.Keys``."""
         self._strangers.note(stranger)
+
+    def watch(self, revoked: Callable[[str], object]) -> None:
+        """See ``gateway.port.Keys``."""
+        self._watching.append(revoked)
 
     # --- asked by people -----------------------------------------------------------------------------------------------
     def rows(self, tenant: str = "default") -> list[KeyRow]:

@@ -43,6 +43,7 @@ CHECKS: Final[Mapping[str, str]] = {
     "date": "day, month and period belong together",
     "parent": "a part of an attempt has the attempt's first row for its parent, in the same call",
     "price": "the price row and its catalogue give the same cost again",
+    "seal": "each row is as it was written, and each that was written is there",
     "chain": "corrections form chains: they replace a row that is there, once, in the same tenant, without a circle",
     "opening": "an attempt is open or has rows, never both, and is not open for ever",
     "period": "what stands in a closed month is what stood in it when it was closed",
@@ -53,30 +54,48 @@ CHECKS: Final[Mapping[str, str]] = {
 """Every check, in words."""
 
 
-def totals(wire: str, raw: Mapping[str, Any]) -> tuple[int | None, int | None]:
+_BESIDE_OUTPUT: Final = ("xai", "x-ai")  # count reasoning beside the completion, also where no total shows it
+
+
+def totals(wire: str, raw: Mapping[str, Any], provider: str = "") -> tuple[int | None, int | None]:
     """Input and output that a provider says in all; None where it does not, or where the wire is not known here.
 
     Sources: the usage objects of https://platform.openai.com/docs/api-reference and
     https://platform.claude.com/docs/en/api/messages.
     """
     if wire in ("openai.chat", "openai.embeddings", "openai.completions"):
-        prompt, output, all_ = (_number(raw, f"{name}_tokens") for name in ("prompt", "completion", "total"))
-        details = raw.get("completion_tokens_details")
-        beside = _number(details, "reasoning_tokens") if isinstance(details, dict) else None
-        if beside and None not in (prompt, output, all_) and all_ == (prompt or 0) + (output or 0) + beside:
-            output = (output or 0) + beside  # xAI counts reasoning beside the completion
-        return prompt, output
+        return _openai_totals(raw, ("prompt", "completion"), provider)
     if wire == "openai.responses":
-        return _number(raw, "input_tokens"), _number(raw, "output_tokens")
+        return _openai_totals(raw, ("input", "output"), provider)
     if wire == "anthropic.messages":
         plain = _number(raw, "input_tokens")
-        cached = [_number(raw, f"cache_{name}_input_tokens") or 0 for name in ("read", "creation")]
-        return (None if plain is None else plain + sum(cached)), _number(raw, "output_tokens")
+        by_lifetime = raw.get("cache_creation")
+        of_lifetimes = (
+            sum(_number(by_lifetime, name) or 0 for name in by_lifetime) if isinstance(by_lifetime, dict) else 0
+        )
+        written = max(_number(raw, "cache_creation_input_tokens") or 0, of_lifetimes)
+        read = _number(raw, "cache_read_input_tokens") or 0
+        return (None if plain is None else plain + read + written), _number(raw, "output_tokens")
     return None, None
+
+
+def _openai_totals(raw: Mapping[str, Any], names: tuple[str, str], provider: str) -> tuple[int | None, int | None]:
+    """What a total has beyond both is output as well: reasoning of xAI, and of Gemini, which does not name it there."""
+    before, after, all_ = (_number(raw, f"{name}_tokens") for name in (*names, "total"))
+    if before is None or after is None:
+        return before, after
+    details = raw.get(f"{names[1]}_tokens_details")
+    reasoning = _number(details, "reasoning_tokens") if isinstance(details, dict) else None
+    if all_ is None:
+        return before, after + ((reasoning or 0) if provider in _BESIDE_OUTPUT else 0)
+    beyond = all_ - before - after
+    return before, after + (beyond if beyond > 0 and reasoning in (None, beyond) else 0)
 
 
 def _number(counts: Mapping[str, Any], name: str) -> int | None:
     value = counts.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
@@ -115,7 +134,7 @@ def _sums(row: Row, stored: Mapping[str, Any], found: Any) -> Iterator[LedgerFin
 def _totals(row: Row, found: Any) -> Iterator[LedgerFinding]:
     if row.basis not in ("exact", "imported") or not row.raw:
         return
-    stated_input, stated_output = totals(row.wire, row.raw)
+    stated_input, stated_output = totals(row.wire, row.raw, row.provider)
     for words, stated, classes in (("input", stated_input, INPUT), ("output", stated_output, OUTPUT)):
         ours = sum(row.counts.get(name, 0) for name in classes)
         if stated is not None and stated != ours:

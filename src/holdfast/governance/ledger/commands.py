@@ -24,6 +24,7 @@ from holdfast.governance.ledger import desk
 from holdfast.governance.ledger.desk import LedgerDesk
 from holdfast.governance.money import show
 from holdfast.governance.store.store import Store
+from holdfast.protocol.limits import MESSAGE_BYTES
 
 FOUND: Final = 3
 """Exit code: a check found something."""
@@ -62,15 +63,17 @@ def _add_spend(app: typer.Typer) -> None:
         """What was spent, by anything: at list prices, and as it will be billed."""
         asker = _asker(ctx)
         answer = asker.ask(desk.SPEND, {"by": by, "since": since, "until": until})
-        rows = [(*group["values"], *_figures(group["figures"])) for group in answer["groups"]]
-        total = ("in all", *("" for _ in by.split(",")[1:]), *_figures(answer["total"]))
-        columns = (*by.split(","), "calls", "tokens", "list USD", "billed USD")
+        lacking = bool(answer["total"].get("unpriced"))  # what they cost is unknown, which is not nothing
+        rows = [(*group["values"], *_figures(group["figures"], lacking)) for group in answer["groups"]]
+        total = ("in all", *("" for _ in by.split(",")[1:]), *_figures(answer["total"], lacking))
+        columns = (*by.split(","), "calls", "tokens", "list USD", "billed USD", *(("without a price",) * lacking))
         asker.show(answer, columns, [*rows, total] if rows else [], "nothing was spent in these days")
 
 
-def _figures(figures: dict[str, Any]) -> tuple[str, ...]:
+def _figures(figures: dict[str, Any], lacking: bool) -> tuple[str, ...]:
     tokens = figures.get("input_tokens", 0) + figures.get("output_tokens", 0)
-    return f"{figures['rows']:,}", f"{tokens:,}", _usd(figures.get("list_nano")), _usd(figures.get("billed_nano"))
+    cells = f"{figures['rows']:,}", f"{tokens:,}", _usd(figures.get("list_nano")), _usd(figures.get("billed_nano"))
+    return (*cells, f"{figures['unpriced']:,} calls" if figures["unpriced"] else "") if lacking else cells
 
 
 def _usd(nano: int | None) -> str:
@@ -114,7 +117,13 @@ def _add_imports(app: typer.Typer) -> None:
         asker = _asker(ctx)
         facts = {"use": use, "format": kind, "name": file.name, "provider": provider}
         facts |= {"leave_out": leave_out, "labels": labels}
-        answer = asker.ask(desk.IMPORT, facts, read_file(file, limits.IMPORT_BYTES))
+        data = read_file(file, limits.IMPORT_BYTES)
+        at = 0
+        while asker.remote and len(data) - at > MESSAGE_BYTES:  # more than a server takes in one request
+            piece = data[at : at + MESSAGE_BYTES]
+            sent = asker.ask(desk.UPLOAD, {"upload": facts.get("upload", ""), "at": str(at)}, piece)
+            facts["upload"], at = sent["upload"], sent["size"]
+        answer = asker.ask(desk.IMPORT, facts | ({"at": str(at)} if at else {}), data[at:])
         batch = answer["batch"]
         what = f"{batch['lines']:,} lines, {_usd(batch['total_nano'])} USD, {batch['first_day']} to {batch['last_day']}"
         asker.tell(

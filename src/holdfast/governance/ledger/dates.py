@@ -19,6 +19,11 @@ def day_of(at_ms: int, zone: ZoneInfo) -> str:
     return datetime.datetime.fromtimestamp(at_ms // 1_000, zone).date().isoformat()
 
 
+def moment(at_ms: int) -> str:
+    """A time as people read it, in UTC."""
+    return datetime.datetime.fromtimestamp(at_ms / 1_000, datetime.UTC).isoformat(timespec="seconds")
+
+
 def month_of(day: str) -> str:
     """The month of a date."""
     return day[:7]

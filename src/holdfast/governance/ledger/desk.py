@@ -18,6 +18,7 @@ from holdfast.governance.ledger.cost_tree import SessionRuns, build
 from holdfast.governance.ledger.dates import day_of
 from holdfast.governance.ledger.imports.reading import exact, nano
 from holdfast.governance.ledger.imports.service import Importer, ImportOptions
+from holdfast.governance.ledger.imports.uploads import Uploads
 from holdfast.governance.ledger.reader import LedgerReader
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.verify import BookOf, LedgerVerifier
@@ -63,8 +64,13 @@ class LedgerDesk:
         self.importer = importer
         self.reader = LedgerReader(ledger.store)
         self.bookkeeper = Bookkeeper(ledger)
+        self._uploads = Uploads(ledger.clock.wall_ms)
         self._book_of = book_of
         self._runs = runs
+
+    def let_go(self) -> None:
+        """Let go of files that are on their way."""
+        self._uploads.close()
 
     async def verify(self, call: ActionCall) -> Any:
         """Replay the ledger; see ``LedgerVerifier``."""
@@ -88,8 +94,18 @@ class LedgerDesk:
             leave_out=frozenset(_several(call.facts.get("leave_out", ""))),
             labels=dict(pair(text) for text in _several(call.facts.get("labels", ""))),
         )  # fmt: skip
-        batch, fresh = await self.importer.import_file(io.BytesIO(call.body), options)
+        owner, upload = (call.tenant, call.by), call.facts.get("upload", "")
+        if upload:
+            self._uploads.add(owner, upload, whole(call.facts.get("at") or "0"), call.body)
+        with self._uploads.take(owner, upload) if upload else io.BytesIO(call.body) as file:
+            batch, fresh = await self.importer.import_file(file, options)
         return {"batch": msgspec.to_builtins(batch), "new": fresh}
+
+    async def upload(self, call: ActionCall) -> Any:
+        """A piece of a file that is larger than one request."""
+        at = whole(call.facts.get("at") or "0")
+        upload, size = self._uploads.add((call.tenant, call.by), call.facts.get("upload", ""), at, call.body)
+        return {"upload": upload, "size": size}
 
     async def imports(self, call: ActionCall) -> list[ImportBatch]:
         """What was imported."""
@@ -206,7 +222,11 @@ SPEND: Final[DomainAction[LedgerDesk]] = DomainAction(
 )
 IMPORT: Final[DomainAction[LedgerDesk]] = DomainAction(
     "import", "POST", "/imports", "budget", "Import a bill, or spend that never passed the gateway",
-    LedgerDesk.import_file, body=bytes, query=("use", "format", "name", "provider", "leave_out", "labels"),
+    LedgerDesk.import_file, body=bytes, query=("use", "format", "name", "provider", "leave_out", "labels", "upload", "at"),
+)  # fmt: skip
+UPLOAD: Final[DomainAction[LedgerDesk]] = DomainAction(
+    "upload", "POST", "/imports/pieces", "budget", "A piece of a file that is larger than one request; the last one goes to imports",
+    LedgerDesk.upload, body=bytes, query=("upload", "at"),
 )  # fmt: skip
 IMPORTS: Final[DomainAction[LedgerDesk]] = DomainAction(
     "imports", "GET", "/imports", "spend", "What was imported", LedgerDesk.imports
@@ -243,6 +263,6 @@ GAPS: Final[DomainAction[LedgerDesk]] = DomainAction(
     "gaps", "GET", "/gaps", "audit", "Where usage of agents was missed", LedgerDesk.gaps
 )
 ACTIONS: Final = (
-    SPEND, VERIFY, IMPORT, IMPORTS, PERIODS, CLOSE, JOURNAL, ROWS, TREE, CORRECT, ALLOCATE, SHARED, GAPS,
+    SPEND, VERIFY, IMPORT, UPLOAD, IMPORTS, PERIODS, CLOSE, JOURNAL, ROWS, TREE, CORRECT, ALLOCATE, SHARED, GAPS,
 )  # fmt: skip
 """All of them."""

@@ -46,7 +46,8 @@ class HubRuns:
 class SessionSweep:
     """Looks for sessions that were deleted, and lets nothing lead to them from rows any more.
 
-    The feed has no notice of a deletion, so somebody has to look. A session of the same name that was made after the rows
+    The feed has no notice of a deletion, so somebody has to look. What was never a session of this log is one elsewhere, which
+    an import names. A session of the same name that was made after the rows
     were is another one: rows of the old one lose their name, and so do the few of the new one that came before the look.
     """
 
@@ -72,7 +73,7 @@ class SessionSweep:
         count = 0
         for _, tenant, session, at_ms in found:
             head = await self._engine.head(Key(tenant, session))
-            if head is None or head.deleted or head.created_ms > at_ms:
+            if head is not None and (head.deleted or head.created_ms > at_ms):
                 count += await self._ledger.forget_session(tenant, session)
         self._last = found[-1][0] if len(found) == limits.LEDGER_SWEEP_SESSIONS else ""
         return count

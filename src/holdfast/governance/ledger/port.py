@@ -62,8 +62,8 @@ class PriceList(Protocol):
 
     @property
     def price(self) -> Callable[..., Cost]:
-        """What a ``BilledAttempt`` costs, by ``provider``, ``upstream``, ``asked`` (the model), ``at_ms`` and ``workflow``;
-        never raises for a price that is missing."""
+        """What a ``BilledAttempt`` costs, by ``provider``, ``upstream``, ``asked`` (the model), ``at_ms``, ``workflow``
+        and ``request_input`` (tokens of one request, where counts are of several); never raises for a price that is missing."""
 
 
 class Placement(Protocol):

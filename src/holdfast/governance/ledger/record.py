@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ PLAIN: Final = ("input", "input_audio", "input_image")
 OUTPUT: Final = ("output", "reasoning", "output_audio", "output_image")
 
 ROW_FIELDS: Final = Row.__struct_fields__
+_encoder: Final = msgspec.json.Encoder(order="sorted")
 
 
 def record(row: Row, session: str) -> dict[str, Any]:
@@ -31,6 +33,12 @@ def record(row: Row, session: str) -> dict[str, Any]:
     facts["output_tokens"] = _sum(counts, OUTPUT)
     facts["reasoning_tokens"] = counts.get("reasoning", 0)
     return facts
+
+
+def seal(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of a row as the table has it: the JSON of its columns, names sorted. What went through the table once is the
+    same as what did not: a number that JSON cannot hold comes back as another one, so it is read back here, too."""
+    return hashlib.sha256(_encoder.encode(msgspec.json.decode(_encoder.encode(facts)))).hexdigest()
 
 
 def row_from(found: Mapping[str, Any], session: str) -> Row:

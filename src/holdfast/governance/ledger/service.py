@@ -12,10 +12,10 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from holdfast.errors import Refused, Unavailable
+from holdfast.errors import CommitFailed, Refused, Unavailable
 from holdfast.gateway.port import Opening, Served
 from holdfast.governance import limits
-from holdfast.governance.ledger import recorder, settling, store
+from holdfast.governance.ledger import dates, recorder, settling, store
 from holdfast.governance.ledger.model import Row
 from holdfast.governance.ledger.port import LedgerStore, OrganisationTree, PriceList, WallClock
 from holdfast.governance.ledger.recorder import Recorder
@@ -49,6 +49,8 @@ class Ledger:
         self.recorder = Recorder(database)
         self.process = f"p{secrets.token_hex(8)}"
         self._sole = sole
+        self._beat_ms = 0
+        self._last_beats: dict[str, tuple[int, int]] = {}  # of each process its last beat, and beats of ours since
         self._open: dict[str, Opening] = {}
         self._unsettled: dict[str, tuple[Opening, Served]] = {}  # served, and not on record yet
         self._unasked: set[str] = set()  # openings of which is not known whether they are on record; nothing was asked
@@ -63,8 +65,17 @@ class Ledger:
             Unavailable: of the store.
         """
         await self.recorder.refresh()
+        await self._look_at_the_clock()
         await self.beat()
         self._tasks = [asyncio.get_running_loop().create_task(self._run(), name="holdfast ledger")]
+
+    async def _look_at_the_clock(self) -> None:
+        """Tell of a clock that has gone back since the store was used last: rows are dated by it."""
+        now_ms = self.clock.wall_ms()
+        newest_ms = await self.store.write(lambda connection: store.newest_time(connection, now_ms))
+        if newest_ms - now_ms > limits.LEDGER_CLOCK_MS:
+            words = "the clock says %s, and this ledger was used at %s: one of both is wrong, and rows are dated by the clock"
+            log.warning(words, *(dates.moment(ms) for ms in (now_ms, newest_ms)))
 
     async def stop(self) -> None:
         """Write what is not on record yet, as far as the store allows, and take part no more."""
@@ -93,12 +104,19 @@ class Ledger:
     async def beat(self) -> int:
         """Say that this process lives, and settle what dead ones left open. How many attempts that were."""
         now_ms = self.clock.wall_ms()
-        await self.store.write(lambda connection: store.beat(connection, self.process, now_ms))
-        since_ms = now_ms + 1 if self._sole else now_ms - limits.LEDGER_SILENT_MS
-        settled = 0
+        self._beat_ms = max(now_ms, self._beat_ms + 1)  # also where time stands still
+
+        def work(connection: Connection) -> None:
+            store.beat(connection, self.process, self._beat_ms)
+            store.newest_time(connection, now_ms)
+
+        await self.store.write(work)
+        dead, settled = await self._dead(), 0
         while True:
             found = await self.store.read(
-                lambda connection: store.orphans(connection, self.process, since_ms, limits.LEDGER_GROUP_ROWS)
+                lambda connection: store.orphans(
+                    connection, self.process, None if self._sole else dead, limits.LEDGER_GROUP_ROWS
+                )
             )
             for _, encoded in found:
                 opening = _decoder.decode(encoded)
@@ -108,7 +126,21 @@ class Ledger:
                 break
         if settled:
             log.warning("%d attempts of processes that are gone are billed by estimate", settled)
+        if dead:
+            await self.store.write(lambda connection: store.leave(connection, *dead))
         return settled
+
+    async def _dead(self) -> set[str]:
+        """Who will not settle its attempts any more: any other one where there is only one, else who was silent while this
+        one beat so often. No clock of another machine is compared with ours, and a store that was away has silenced nobody."""
+        beats = await self.store.read(store.beats)
+        if self._sole:
+            return beats.keys() - {self.process}
+        before, self._last_beats = self._last_beats, {}
+        for process, beat_ms in beats.items():
+            last, silent = before.get(process, (0, 0))
+            self._last_beats[process] = beat_ms, silent + 1 if beat_ms == last else 0
+        return {process for process, (_, silent) in self._last_beats.items() if silent >= limits.LEDGER_SILENT_BEATS}
 
     # --- the meter
     async def open(self, opening: Opening) -> None:
@@ -120,11 +152,20 @@ class Ledger:
             provider=opening.provider, model=opening.model, upstream=opening.upstream, at_ms=opening.at_ms, workflow=workflow
         )  # fmt: skip
         encoded = _encoder.encode(opening).decode()
+        facts = store.opening_facts(opening, self.process, encoded)
         try:
-            # it outlives this process at once, and a loss of power from the next row on: see the README
-            await self.store.insert(
-                ledger_openings, [store.opening_facts(opening, self.process, encoded)], synced=False
-            )
+            async with asyncio.timeout(limits.LEDGER_OPENING_S):
+                # it outlives this process at once, and a loss of power from the next row on: see the README
+                await self.store.insert(ledger_openings, [facts], synced=False)
+        except TimeoutError:
+            self._unasked.add(opening.id)
+            words = f"the store did not answer in {limits.LEDGER_OPENING_S:.0f} seconds"
+            raise Unavailable("store.unavailable", words) from None
+        except Unavailable as error:
+            if isinstance(error, CommitFailed) and error.outcome != "not_applied":
+                self._unasked.add(opening.id)
+            # whatever is wrong with the disk is the operator's to know: to callers the store is down
+            raise error if error.code == "store.busy" else Unavailable("store.unavailable", error.detail) from None
         except BaseException:  # also a caller who leaves: whether it is on record is not known, and nothing is asked
             self._unasked.add(opening.id)
             raise

@@ -7,6 +7,7 @@ refused, and of which nobody counted anything, used nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -14,13 +15,16 @@ from msgspec.structs import replace
 
 from holdfast.errors import Refused
 from holdfast.gateway.port import Opening, Outcome, Served
+from holdfast.governance.labels import WORKFLOW
 from holdfast.governance.ledger import dates, estimate
 from holdfast.governance.ledger.model import Basis, Row
 from holdfast.governance.ledger.port import OrganisationTree, PriceList
-from holdfast.providers.billing.model import BilledAttempt
+from holdfast.providers.billing.model import INPUT, BilledAttempt
 
 LOST: Final = "gateway.lost"
 """Reason of an attempt whose process went away before it was settled."""
+_WINDOW: Final = re.compile(r"(\d{1,9})([kM]?)-", re.ASCII)
+_UNITS: Final = {"": 1, "k": 1_000, "M": 1_000_000}
 _NOT_SERVED: Final[frozenset[Outcome]] = frozenset({"failed", "refused"})
 
 
@@ -74,7 +78,8 @@ def priced(row: Row, billed: BilledAttempt, prices: PriceList) -> Row:
             upstream=row.upstream,
             asked=row.asked,
             at_ms=row.at_ms,
-            workflow=row.workflow,
+            workflow=claimed_workflow(row),
+            request_input=request_input(row),
         )
     except Refused as error:  # counts that make no sense; it was served, so it is on record, and verify finds it
         return replace(row, unpriced=(error.code,))
@@ -83,6 +88,28 @@ def priced(row: Row, billed: BilledAttempt, prices: PriceList) -> Row:
         billed_nano=cost.billed_nano, price=cost.price, catalogue=cost.catalogue, card=cost.card, waiver=cost.waiver,
         parts=dict(cost.parts), unpriced=tuple(cost.unpriced), currency=cost.currency, rate=cost.rate,
     )  # fmt: skip
+
+
+def claimed_workflow(row: Row) -> str:
+    """The workflow that a row's label named, by which a model may be waived: the same one by which its call was let through,
+    also where the tree has no such workflow and the row is of ``unassigned``."""
+    return row.tags.get(f"label_{WORKFLOW}", row.workflow)
+
+
+def request_input(row: Row) -> int | None:
+    """Tokens of input of one request, by which a long context is priced; None where the row is of one request.
+
+    An imported line is of all requests of a day. It says in which span its requests were (Anthropic: ``200k-1M``), or how
+    many there were, so that their mean is known; where it says neither they are taken for short ones.
+    """
+    if row.source != "import":
+        return None
+    window = _WINDOW.match(row.tags.get("context_window", ""))
+    if window is not None:
+        above = int(window[1]) * _UNITS[window[2]]
+        return above + 1 if above else 0
+    requests = row.counts.get("requests", 0)
+    return sum(row.counts.get(name, 0) for name in INPUT) // requests if requests else 0
 
 
 def rows_of(opening: Opening, served: Served, prices: PriceList, organisation: OrganisationTree) -> list[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +27,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from holdfast.gateway.port import Opening
 from holdfast.governance import limits
 from holdfast.governance.ledger.model import Row
-from holdfast.governance.ledger.record import ROW_FIELDS, record, row_from
+from holdfast.governance.ledger.record import ROW_FIELDS, record, row_from, seal
+from holdfast.governance.store import facts
 from holdfast.governance.store.tables.ledger import (
     ledger_gaps as gaps,
 )
@@ -47,12 +48,16 @@ from holdfast.governance.store.tables.ledger import (
     ledger_rows as rows,
 )
 from holdfast.governance.store.tables.ledger import (
+    ledger_seals as seals,
+)
+from holdfast.governance.store.tables.ledger import (
     ledger_sessions as sessions,
 )
 
 ERASED: Final = "erased:"
 """Before the reference of a session that nobody can name any more."""
 
+_CLOCK: Final = "ledger.clock_ms"
 _opening: Final = msgspec.json.Decoder(Opening)
 _CLOSE_OPENING: Final = delete(openings).where(openings.c.id == bindparam("id"))
 _REPLACES: Final = rows.c.corrects != literal("", literal_execute=True)
@@ -79,17 +84,31 @@ def beat(connection: Connection, process: str, now_ms: int) -> None:
         add_once(connection, processes, {"process": process, "beat_ms": now_ms})
 
 
-def leave(connection: Connection, process: str) -> None:
-    """A process ends."""
-    connection.execute(delete(processes).where(processes.c.process == process))
+def leave(connection: Connection, *ended: str) -> None:
+    """Processes have ended."""
+    connection.execute(delete(processes).where(processes.c.process.in_(ended)))
 
 
-def orphans(connection: Connection, process: str, silent_since_ms: int, limit: int) -> list[tuple[str, str]]:
-    """``(id, opening)`` of attempts whose process is not ours, and was not heard of since then."""
-    alive = select(processes.c.process).where(processes.c.beat_ms >= silent_since_ms)
-    wanted = select(openings.c.id, openings.c.opening).where(
-        openings.c.process != process, openings.c.process.not_in(alive)
-    )
+def beats(connection: Connection) -> dict[str, int]:
+    """The last beat of every process that has not left."""
+    return {row.process: row.beat_ms for row in connection.execute(select(processes.c.process, processes.c.beat_ms))}
+
+
+def newest_time(connection: Connection, now_ms: int) -> int:
+    """The latest time that any process of this store had, Unix ms; it becomes ``now_ms`` where that is later."""
+    newest = int(facts.get(connection, _CLOCK) or 0)
+    if now_ms > newest + limits.LEDGER_CLOCK_MS // 2:  # to a part of a minute: not everybody writes at every beat
+        facts.put(connection, _CLOCK, str(now_ms))
+    return newest
+
+
+def orphans(connection: Connection, process: str, dead: Collection[str] | None, limit: int) -> list[tuple[str, str]]:
+    """``(id, opening)`` of attempts whose process is not ours and has left or is dead; None: all others are."""
+    wanted = select(openings.c.id, openings.c.opening).where(openings.c.process != process)
+    if dead is not None:
+        wanted = wanted.where(
+            openings.c.process.not_in(select(processes.c.process).where(processes.c.process.not_in(dead)))
+        )
     found = connection.execute(wanted.order_by(openings.c.at_ms).limit(limit))
     return [(id_, opening) for id_, opening in found]
 
@@ -127,13 +146,15 @@ def replaced(connection: Connection, ids: Sequence[str]) -> set[str]:
 
 
 def add_rows(connection: Connection, new: Sequence[Row]) -> None:
-    """Append rows. One whose id is there already changes nothing.
+    """Append rows, each with its seal. One whose id is there already changes nothing.
 
     Raises:
         IntegrityError, DBAPIError: of the database's guards: a closed period, a row that was replaced before.
     """
     if new:
-        add_once(connection, rows, [record(row, reference(connection, row)) for row in new])
+        facts = [record(row, reference(connection, row)) for row in new]
+        add_once(connection, rows, facts)
+        add_once(connection, seals, [{"row": f["id"], "tenant": f["tenant"], "seal": seal(f)} for f in facts])
 
 
 def reference(connection: Connection, row: Row) -> str:

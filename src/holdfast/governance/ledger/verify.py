@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from sqlalchemy import Connection, and_, func, select
@@ -15,13 +15,14 @@ from holdfast.governance.ledger import checks, closing, settling, store
 from holdfast.governance.ledger.bookkeeping import Bookkeeper
 from holdfast.governance.ledger.checks import LedgerFinding
 from holdfast.governance.ledger.model import Row
-from holdfast.governance.ledger.record import row_from
+from holdfast.governance.ledger.record import row_from, seal
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.spend import MONEY
 from holdfast.governance.store.tables.ledger import ledger_batches as batches
 from holdfast.governance.store.tables.ledger import ledger_bill_lines as lines
 from holdfast.governance.store.tables.ledger import ledger_openings as openings
 from holdfast.governance.store.tables.ledger import ledger_rows as rows
+from holdfast.governance.store.tables.ledger import ledger_seals as seals
 
 
 class PriceAgain(Protocol):
@@ -32,6 +33,7 @@ class PriceAgain(Protocol):
         """See ``port.PriceList.price``."""
 
 
+_SEAL: Final = "sealed_as"
 BookOf = Callable[[str], Awaitable[PriceAgain]]
 """The prices of a catalogue by its hash. Raises ``Refused`` where there is none."""
 
@@ -80,6 +82,7 @@ class LedgerVerifier:
         """Look at everything of one tenant, or of all."""
         self._findings, self._found = [], defaultdict(int)
         facts = await self._rows(tenant)
+        self._add(await self._store.read(lambda connection: _unmatched_seals(connection, tenant)))
         self._add(await self._store.read(_chains))
         self._add(await self._store.read(lambda connection: self._openings(connection)))
         periods = await self._periods(tenant)
@@ -108,9 +111,10 @@ class LedgerVerifier:
             parents = await self._store.read(lambda connection, names=names: _parents(connection, names))  # type: ignore[misc]
             self._add(checks.of_parents(found, parents))
             for row, stored in zip(found, page, strict=True):
+                self._add(_seal(row, stored))
                 facts["rows"] += 1
                 facts["estimated"] += row.basis == "estimated"
-                facts["without_total"] += checks.totals(row.wire, row.raw) == (None, None)
+                facts["without_total"] += checks.totals(row.wire, row.raw, row.provider) == (None, None)
                 self._add(checks.of_row(row, stored))
                 facts["repriced"] += await self._price(row)
             if len(page) < limits.LEDGER_PAGE_ROWS:
@@ -133,7 +137,7 @@ class LedgerVerifier:
         try:
             cost = book.price(
                 settling.as_billed(row), provider=row.provider, upstream=row.upstream, asked=row.asked, at_ms=row.at_ms,
-                workflow=row.workflow,
+                workflow=settling.claimed_workflow(row), request_input=settling.request_input(row),
             )  # fmt: skip
         except Refused as error:
             self._add([LedgerFinding("price", row.id, row.tenant, f"it cannot be priced again: {error.detail}")])
@@ -188,10 +192,31 @@ class LedgerVerifier:
 
 
 def _page(connection: Connection, tenant: str | None, after: str) -> list[dict[str, Any]]:
-    wanted = select(rows).where(rows.c.id > after).order_by(rows.c.id).limit(limits.LEDGER_PAGE_ROWS)
+    wanted = select(rows, seals.c.seal.label(_SEAL)).select_from(rows.outerjoin(seals, seals.c.row == rows.c.id))
+    wanted = wanted.where(rows.c.id > after).order_by(rows.c.id).limit(limits.LEDGER_PAGE_ROWS)
     if tenant is not None:
         wanted = wanted.where(rows.c.tenant == tenant)
     return [dict(found._mapping) for found in connection.execute(wanted).all()]
+
+
+def _seal(row: Row, stored: dict[str, Any]) -> Iterable[LedgerFinding]:
+    """Whether a row is what was written, column by column. Takes the seal out of what was stored."""
+    sealed = stored.pop(_SEAL)
+    if sealed is None:
+        yield LedgerFinding("seal", row.id, row.tenant, "the ledger never wrote it")
+    elif sealed != seal(stored):
+        yield LedgerFinding("seal", row.id, row.tenant, "it is not as it was written")
+
+
+def _unmatched_seals(connection: Connection, tenant: str | None) -> list[LedgerFinding]:
+    """Rows that were written and are not there any more."""
+    joined = seals.outerjoin(rows, rows.c.id == seals.c.row)
+    wanted = select(seals.c.row, seals.c.tenant).select_from(joined).where(rows.c.id.is_(None)).order_by(seals.c.row)
+    if tenant is not None:
+        wanted = wanted.where(seals.c.tenant == tenant)
+    return [
+        LedgerFinding("seal", id_, whose, "it was written, and is gone") for id_, whose in connection.execute(wanted)
+    ]
 
 
 def _parents(connection: Connection, names: Sequence[str]) -> dict[str, Row]:

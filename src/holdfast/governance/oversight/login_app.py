@@ -1,6 +1,7 @@
 """The routes of the login, which are open to who has no token yet: an application of its own, at ``PATH``.
 
-- ``GET  PATH?then=/console/`` sends the browser to the identity provider;
+- ``GET  PATH?then=/console/`` sends the browser to the identity provider; one that came by another name of this machine than
+  the public address goes there first, where its cookies will be looked for when it is back;
 - ``GET  PATH/callback`` is where it comes back to; it is logged in then, and sent on;
 - ``POST PATH/token`` gives the page a short access token; with it the page asks everything else;
 - ``POST PATH/logout`` ends the login and every token it gave.
@@ -11,9 +12,12 @@ from a page of this server: it has to carry a header that no form and no foreign
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 from collections.abc import Awaitable, Callable
 from typing import Final
+from urllib.parse import urlencode, urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -25,6 +29,9 @@ from holdfast.errors import HoldfastError, Refused
 from holdfast.governance import limits
 from holdfast.governance.oversight.service import Logins
 from holdfast.governance.oversight.settings import LoginConfig
+from holdfast.visible import logger, visible
+
+log: Final = logger("holdfast.governance")
 
 PATH: Final = "/governance/login"
 HEADER: Final = "x-holdfast-console"
@@ -32,6 +39,7 @@ HEADER: Final = "x-holdfast-console"
 _PENDING: Final = "holdfast-login"
 _SESSION: Final = "holdfast-session"
 _FIELD_CHARS: Final = 4_096
+_MOVED: Final = "moved"
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -62,7 +70,14 @@ class LoginRoutes:
 
     async def begin(self, request: Request) -> Response:
         """Send the browser to the provider."""
-        started = await self._logins.begin(request.query_params.get("then", ""))
+        query = request.query_params
+        public = urlsplit(self._config.public_url).netloc
+        if (
+            request.headers.get("host", "").lower() != public and _MOVED not in query
+        ):  # once: a proxy may name us otherwise
+            moved = urlencode([*query.multi_items(), (_MOVED, "1")])
+            return RedirectResponse(f"{self._config.public_url}{PATH}?{moved}", 303, _NO_STORE)
+        started = await self._logins.begin(query.get("then", ""), again="again" in query)
         response = RedirectResponse(started.url, 303, _NO_STORE)
         # lax: it has to come along when the provider sends the browser back
         self._set(response, _PENDING, started.cookie, int(limits.LOGIN_S), "lax")
@@ -135,19 +150,40 @@ class LoginRoutes:
             try:
                 return await handler(request)
             except HoldfastError as error:
-                response = HTMLResponse(_PAGE.format(detail=html.escape(error.detail), fix=html.escape(error.fix), path=PATH),
-                                        error.row.status, _NO_STORE)  # fmt: skip
+                log.info("a login was refused: %s", visible(error.detail))
+                detail, fix = html.escape(_sentence(error.detail)), html.escape(error.fix)
+                page = _PAGE.format(style=_STYLE, detail=detail, fix=fix, path=PATH)
+                response = HTMLResponse(page, error.row.status, _NO_STORE | {"content-security-policy": _POLICY})
                 self._set(response, _PENDING, "", 0, "lax")
                 return response
 
         return handle
 
 
+def _sentence(text: str) -> str:
+    """Text as a sentence; names such as ``user:ann`` stay as they are."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+_STYLE: Final = """
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; }
+main { max-width: 52ch; padding: 24px; overflow-wrap: anywhere; }
+h1 { font-size: 1.25rem; }
+a { color: light-dark(#1f7a5c, #5cc3a0); }
+"""
+_POLICY: Final = (
+    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; style-src 'sha256-"
+    f"{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
+)
 _PAGE: Final = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Login refused</title>
+<style>{style}</style>
+<main>
 <h1>You are not logged in</h1>
-<p>{detail}.</p>
+<p>{detail}</p>
 <p>{fix}</p>
-<p><a href="{path}">Log in again</a></p>
+<p><a href="{path}?again=1">Log in again</a>, as somebody else perhaps</p>
+</main>
 </html>
 """

@@ -60,8 +60,8 @@ class IdentityProvider:
         self._keys: list[jwt.PyJWK] = []
         self._keys_ms = 0
 
-    async def authorization_url(self, pending: PendingLogin) -> str:
-        """Where somebody is sent to say who they are. Raises as ``metadata`` does."""
+    async def authorization_url(self, pending: PendingLogin, *, again: bool = False) -> str:
+        """Where somebody is sent to say who they are, ``again``: even if the provider knows it. Raises as ``metadata`` does."""
         metadata = await self.metadata()
         url: str = prepare_grant_uri(
             metadata["authorization_endpoint"],
@@ -73,6 +73,7 @@ class IdentityProvider:
             nonce=pending.nonce,
             code_challenge=create_s256_code_challenge(pending.verifier),
             code_challenge_method="S256",
+            **({"prompt": "login"} if again else {}),
         )
         return url
 

@@ -60,15 +60,18 @@ class Logins:
         self._now_ms = now_ms
         self._ended: OrderedDict[str, int] = OrderedDict()
 
-    async def begin(self, then: str) -> StartedLogin:
+    async def begin(self, then: str, *, again: bool = False) -> StartedLogin:
         """Begin a login that leads to a page.
+
+        Args:
+            again: the provider shall ask who it is, though it knows somebody: that one was refused here.
 
         Raises:
             Refused: ``login.refused`` when the provider is not who it should be.
             Unavailable: ``upstream.unreachable``.
         """
         pending = PendingLogin(generate_token(43), generate_token(43), generate_token(64), _path(then), self._now_ms())
-        return StartedLogin(await self._provider.authorization_url(pending), self._seal.close(pending))
+        return StartedLogin(await self._provider.authorization_url(pending, again=again), self._seal.close(pending))
 
     async def end(self, carried: str, state: str, code: str, issuer: str = "", error: str = "") -> tuple[str, str]:
         """End a login with what the provider sent back.
@@ -98,7 +101,7 @@ class Logins:
         roles = {role for group in identity.groups for role in self._config.roles.get(group, ())}
         if not roles:
             detail = f"{identity.actor} is in none of the groups that have a role here"
-            fix = "Ask to be put into one, or for HOLDFAST_GOVERNANCE_OIDC_ROLES to name yours."
+            fix = f"Ask {self._config.contact} to put you into one of them."
             raise Refused("login.refused", detail, fix=fix)
         secret = secrets.token_urlsafe(32)
         login = Login(

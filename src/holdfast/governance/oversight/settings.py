@@ -9,6 +9,7 @@ from pydantic import Field
 
 from holdfast.errors import HoldfastError
 from holdfast.extensions import ExtensionSettings
+from holdfast.governance import limits
 from holdfast.governance.oversight.roles import ROLES, Role
 
 PREFIX: Final = "HOLDFAST_GOVERNANCE_"
@@ -40,6 +41,10 @@ class LoginSettings(ExtensionSettings):
         description="The claim that names somebody here: `user:` and its value. `email` has to be verified.",
     )
     oidc_scopes: str = Field(default="openid profile email", description="Scopes to ask for; `openid` is one of them.")
+    oidc_contact: str = Field(
+        default="whoever runs this server",
+        description="Whom somebody without a role asks for one: a name, a team, an address. It is shown to them.",
+    )
     oidc_tenant: str = Field(default="default", description="The tenant of everybody who logs in.")
 
 
@@ -49,6 +54,7 @@ class LoginConfig(NamedTuple):
     Attributes:
         public_url: origin of this server, without a slash at its end.
         roles: group to roles.
+        contact: whom somebody without a role asks.
         secure: whether browsers reach it by https: cookies are bound to that then.
     """
 
@@ -60,6 +66,7 @@ class LoginConfig(NamedTuple):
     groups_claim: str
     actor_claim: str
     scopes: str
+    contact: str
     tenant: str
     secure: bool
 
@@ -90,18 +97,26 @@ def login_config(settings: LoginSettings) -> LoginConfig | None:
         raise _invalid("oidc_scopes", "without openid the provider says of nobody who they are")
     if not settings.oidc_groups_claim or not settings.oidc_actor_claim:
         raise _invalid("oidc_groups_claim", "it and oidc_actor_claim name a claim")
+    if not 0 < len(settings.oidc_contact) <= limits.LOGIN_CONTACT_CHARS or not settings.oidc_contact.isprintable():
+        raise _invalid("oidc_contact", f"it is a line of 1 to {limits.LOGIN_CONTACT_CHARS} characters")
     return LoginConfig(
         settings.oidc_issuer,
         settings.oidc_client_id,
         settings.oidc_client_secret,
-        f"{public.scheme}://{public.netloc}".lower(),
+        _origin(public.scheme, public.netloc),
         _roles(settings.oidc_roles),
         settings.oidc_groups_claim,
         settings.oidc_actor_claim,
         settings.oidc_scopes,
+        settings.oidc_contact,
         settings.oidc_tenant,
         public.scheme == "https",
     )
+
+
+def _origin(scheme: str, netloc: str) -> str:
+    """As browsers write it: in small letters, without the port that its scheme has anyway."""
+    return f"{scheme}://{netloc.lower().removesuffix({'https': ':443', 'http': ':80'}[scheme])}"
 
 
 def _roles(text: str) -> dict[str, tuple[Role, ...]]:

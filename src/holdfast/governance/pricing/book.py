@@ -76,8 +76,9 @@ class PriceBook:
             raise Refused("price.missing", f"nobody has priced {where} (upstream {upstream!r})", model=model)
 
     def price(
-        self, billed: BilledAttempt, *, provider: str, upstream: str, asked: str, at_ms: int, workflow: str = ""
-    ) -> Priced:
+        self, billed: BilledAttempt, *, provider: str, upstream: str, asked: str, at_ms: int, workflow: str = "",
+        request_input: int | None = None,
+    ) -> Priced:  # fmt: skip
         """What an attempt costs, at the price of the model that served. A price that is missing is None and named.
 
         Args:
@@ -87,6 +88,8 @@ class PriceBook:
             asked: the model that was asked for: it counts where the provider does not say which one served.
             at_ms: Unix ms at which it was served.
             workflow: for which a model may be waived.
+            request_input: tokens of input of one request, where the counts are of several; it chooses the price of a long
+                context. None: they are of one.
 
         Raises:
             Refused: ``price.counts`` for a count below zero.
@@ -96,10 +99,10 @@ class PriceBook:
         card = line.card.id if line.card else ""
         if not billed.reported and not billed.counts:
             return Priced(unpriced=("counts",), catalogue=self.catalogue.hash, card=card, tier=line.tier)
-        listed = _cost(line.listed, billed, line.lacking)
-        agreed = listed if line.agreed is line.listed else _cost(line.agreed, billed, line.lacking)
+        listed = _cost(line.listed, billed, line.lacking, request_input)
+        agreed = listed if line.agreed is line.listed else _cost(line.agreed, billed, line.lacking, request_input)
         if line.agreed is None and (waiver := self._waiver(provider_id(provider), model, workflow, at_ms)) is not None:
-            return self._waived(waiver, billed, provider, card)
+            return self._waived(waiver, billed, provider, card, request_input)
         effective = bill = agreed.nano
         if line.provision is not None:
             share = amortised(line.provision, billed.counts, line.usd)
@@ -135,13 +138,15 @@ class PriceBook:
         whole = sum(use.counts.get(name, 0) for name in INPUT)
         return cost(line.agreed, use.counts, whole // max(1, use.requests)).nano
 
-    def _waived(self, waiver: Waiver, billed: BilledAttempt, provider: str, card: str) -> Priced:
+    def _waived(
+        self, waiver: Waiver, billed: BilledAttempt, provider: str, card: str, request_input: int | None
+    ) -> Priced:
         stated = stated_nano(provider_id(provider), billed.raw)
         if waiver.rates:
             row = RowPrices(
                 f"waiver:{waiver.id}", STANDARD, waiver.since_ms, waiver.until_ms, *tabulate(waiver.rates), {}
             )
-            reckoned = cost(row, billed.counts)
+            reckoned = cost(row, billed.counts, request_input)
         else:
             reckoned = CountedCost(None, {}, ("model",))
         bill = reckoned.nano if stated is None else stated
@@ -221,11 +226,13 @@ class PriceBook:
         return since, until
 
 
-def _cost(row: RowPrices | None, billed: BilledAttempt, lacking: tuple[str, ...]) -> CountedCost:
+def _cost(
+    row: RowPrices | None, billed: BilledAttempt, lacking: tuple[str, ...], request_input: int | None
+) -> CountedCost:
     if row is None:
         cost(_NOTHING, billed.counts)  # a negative count is one also where nothing has a price
         return CountedCost(None, {}, lacking or ("model",))
-    return cost(row, billed.counts)
+    return cost(row, billed.counts, request_input)
 
 
 _NOTHING: Final = RowPrices("", STANDARD, 0, 0, (), ({},), 1, {})

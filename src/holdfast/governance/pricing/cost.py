@@ -18,6 +18,8 @@ from holdfast.governance.pricing.resolving import RowPrices
 from holdfast.providers.billing.model import INPUT
 
 _INPUT: Final = frozenset(INPUT)
+_FREE: Final = "requests"
+"""How many requests there were is told by reports, and costs nothing where no price says otherwise."""
 
 
 class CountedCost(msgspec.Struct, frozen=True):
@@ -60,6 +62,9 @@ def cost(row: RowPrices, counts: Mapping[str, int], total_input: int | None = No
     for name, count in counts.items():
         if count:
             rate = table.get(name)
+            if rate is None and name == _FREE:
+                exact[name] = 0
+                continue
             if rate is None:
                 unpriced.append(name)
                 continue

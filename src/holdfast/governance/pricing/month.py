@@ -7,6 +7,7 @@ what of the commitment nobody used, at last which credits pay what is left. Rows
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -95,7 +96,7 @@ def allocate_month(
 
     Args:
         rows: of the month that count (a corrected one instead of the one it replaces).
-        cards: every card that held in it.
+        cards: every card that held in it; of several of one upstream the one that began last counts, as for rows.
         from_ms, until_ms: the month, Unix ms.
         currencies: for cards that are not in US dollars; their amounts have the rate of the month's last day.
         consumed: what earlier months took of credits, in nano-USD, by ``(card, credit)``.
@@ -108,7 +109,12 @@ def allocate_month(
     found: list[Adjustment] = []
     for card in cards:
         usd = Fraction(currencies.rate(card.currency, until_ms - 1).usd)
-        own = [row for row in ordered if row.upstream == card.upstream and card.holds(row.at_ms)]
+        spans = _counting(card, cards, from_ms, until_ms)
+        own = [
+            row
+            for row in ordered
+            if row.upstream == card.upstream and any(since <= row.at_ms < until for since, until in spans)
+        ]
         open_rows: list[MonthRow] = []
         served: dict[str, list[MonthRow]] = {}
         for row in own:
@@ -121,9 +127,7 @@ def allocate_month(
                 card, provision, served.get(provision.name, []), from_ms, until_ms, usd, group
             )
         ]
-        overlap_ms = max(
-            0, min(until_ms, until_ms if card.until_ms is None else card.until_ms) - max(from_ms, card.from_ms)
-        )
+        overlap_ms = sum(until - since for since, until in spans)
         if (
             card.commitment is not None and overlap_ms
         ):  # a card that begins within the month owes its part of the amount
@@ -132,6 +136,19 @@ def allocate_month(
         adjustments += _credits(card, own, adjustments, from_ms, until_ms, usd, consumed, group)
         found += adjustments
     return found
+
+
+def _counting(card: RateCard, cards: Sequence[RateCard], from_ms: int, until_ms: int) -> list[tuple[int, int]]:
+    """The spans of a month in which a card counts: it holds, and none of its upstream that began later does."""
+    others = [each for each in cards if each.upstream == card.upstream]
+    edges = {from_ms, until_ms}
+    edges |= {edge for each in others for edge in (each.from_ms, each.until_ms) if edge and from_ms < edge < until_ms}
+    by_begin = sorted(others, key=lambda each: each.from_ms)
+    return [
+        (since, until)
+        for since, until in itertools.pairwise(sorted(edges))
+        if next((each for each in reversed(by_begin) if each.holds(since)), None) is card
+    ]
 
 
 def _provisioned(

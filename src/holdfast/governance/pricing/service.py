@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -119,12 +120,14 @@ class Prices:
         self._book.check(provider=provider, model=model, upstream=upstream, at_ms=at_ms, workflow=workflow)
 
     def price(
-        self, billed: BilledAttempt, *, provider: str, upstream: str, asked: str, at_ms: int, workflow: str = ""
-    ) -> Priced:
+        self, billed: BilledAttempt, *, provider: str, upstream: str, asked: str, at_ms: int, workflow: str = "",
+        request_input: int | None = None,
+    ) -> Priced:  # fmt: skip
         """See ``PriceBook.price``. Raises ``price.counts``."""
         return self._book.price(
-            billed, provider=provider, upstream=upstream, asked=asked, at_ms=at_ms, workflow=workflow
-        )
+            billed, provider=provider, upstream=upstream, asked=asked, at_ms=at_ms, workflow=workflow,
+            request_input=request_input,
+        )  # fmt: skip
 
     async def book_of(self, catalogue: str) -> PriceBook:
         """The prices of an earlier catalogue, with the cards, waivers and currencies of today: an old row is reckoned again
@@ -323,15 +326,36 @@ class Prices:
         await self.refresh()
         return added
 
+    def convert(self, currency: str, at_ms: int) -> tuple[Fraction, str]:
+        """US dollars for one unit of a currency on a day, exactly and as decimal text. Raises ``price.currency``."""
+        rate = self._book.currencies.rate(currency, at_ms).usd
+        return Fraction(rate), rate
+
     def allocate_month(
         self, rows: Iterable[MonthRow], *, from_ms: int, until_ms: int, consumed: Mapping[tuple[str, str], int],
-        group: Callable[[MonthRow], str],
+        group: Callable[[MonthRow], str], upstreams: Collection[str] | None = None,
     ) -> list[Adjustment]:  # fmt: skip
-        """What only the whole month tells; see ``month.allocate_month``. Raises ``price.currency``."""
+        """What only the whole month tells, at some upstreams or at all; see ``month.allocate_month``. Raises
+        ``price.currency``."""
+        cards = [card for card in self._book.cards if upstreams is None or card.upstream in upstreams]
         return allocate_month(
-            rows, self._book.cards, from_ms=from_ms, until_ms=until_ms, currencies=self._book.currencies,
+            rows, cards, from_ms=from_ms, until_ms=until_ms, currencies=self._book.currencies,
             consumed=consumed, group=group,
         )  # fmt: skip
+
+    def adjust_month(
+        self, rows: Sequence[MonthRow], upstreams: Collection[str], from_ms: int, until_ms: int,
+        consumed: Mapping[tuple[str, str], int],
+    ) -> Sequence[Adjustment]:  # fmt: skip
+        """The same for the upstreams of one provider, shared by nobody. Raises ``price.currency``."""
+        return self.allocate_month(
+            rows, from_ms=from_ms, until_ms=until_ms, consumed=consumed, group=lambda row: "", upstreams=upstreams
+        )
+
+    def credits_since(self, upstreams: Collection[str]) -> int | None:
+        """When the first credit of these upstreams began, Unix ms; None where there is none."""
+        cards = (card for card in self._book.cards if card.upstream in upstreams)
+        return min((credit.from_ms for card in cards for credit in card.credits), default=None)
 
     def models(self, provider: str = "", pattern: str = "*") -> list[tuple[str, str, str]]:
         """``(provider, model, where its price comes from)`` of what the catalogue has."""

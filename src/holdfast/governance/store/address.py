@@ -48,4 +48,10 @@ def parse(address: str) -> FileAddress | ServerAddress:
         raise HoldfastError("config.invalid", "the store's address names no database", fix=_FIX)
     if mode := url.query.get("sslmode"):  # libpq's word for what asyncpg calls ssl
         url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
-    return ServerAddress(url, url.set(drivername="postgresql").render_as_string(hide_password=True))
+    return ServerAddress(url, _shown(url))
+
+
+def _shown(url: URL) -> str:
+    """The address for people. libpq takes passwords among its parameters, too: those are left out as well."""
+    hidden = [name for name in url.query if "password" in name.lower()]
+    return url.set(drivername="postgresql").difference_update_query(hidden).render_as_string(hide_password=True)

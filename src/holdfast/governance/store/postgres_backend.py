@@ -67,6 +67,10 @@ class PostgresBackend:
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             await engine.dispose()
             raise Unavailable("store.unavailable", f"cannot open the store: {reason_of(error)}") from error
+        except TypeError:  # asyncpg takes parameters of the address as its own arguments
+            await engine.dispose()
+            detail = f"the store's address has a parameter that asyncpg does not take: {', '.join(sorted(url.query))}"
+            raise HoldfastError("config.invalid", detail, fix="Leave it out of the address.") from None
         except BaseException:
             await engine.dispose()
             raise
@@ -191,13 +195,16 @@ class PostgresBackend:
         except (DBAPIError, PoolTimeout, OSError, TimeoutError) as error:
             if isinstance(error, DBAPIError) and not is_of_the_server(error):
                 raise
-            self._error = reason_of(error)
+            before, self._error = self._error, reason_of(error)
             self._counters["failures"] += 1
-            log.error("the store cannot be used: %s", self._error)
+            if not before:  # not for every piece of work as long as it lasts
+                log.error("the store cannot be used: %s", self._error)
             if at_commit:
                 raise CommitFailed("unknown", "commit.unknown", self._error) from error
             raise CommitFailed("not_applied", "store.unavailable", self._error) from error
-        self._error = ""
+        if self._error:
+            self._error = ""
+            log.warning("the store can be used again")
         return result
 
     # --- its state

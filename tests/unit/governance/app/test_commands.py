@@ -80,3 +80,34 @@ def test_what_cannot_be_is_said_in_a_sentence(typed: Any, tmp_path: Path, report
     assert code != 0 and "has not ended" in " ".join(said.split())
     code, said = typed("keys", "create", "--workflow", "w")
     assert code != 0 and "team" in said
+
+
+FOCUS = "BilledCost,BillingCurrency,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ServiceProviderName,x_Model\n"
+
+
+def test_a_bill_in_euros_wants_the_rates_of_its_days(typed: Any, tmp_path: Path) -> None:
+    bill, rates = tmp_path / "bill.csv", tmp_path / "rates.csv"
+    bill.write_text(f"{FOCUS}10.005,EUR,2026-11-03T00:00:00Z,2026-11-04T00:00:00Z,Usage,mistral,mistral-large\n")
+    rates.write_text("day,currency,usd\n2026-11-02,EUR,1.0842\n")
+    code, said = typed("ledger", "import", bill)
+    assert code != 0 and "price.currency" in said and "prices currency" in said
+    assert typed("prices", "currency", rates, "--source", "ecb")[0] == 0
+    code, said = typed("ledger", "import", bill)
+    assert code == 0 and "10.847421 USD" in said
+    code, said = typed("ledger", "reconcile", bill)
+    assert "mistral, 2026-11-03 to 2026-11-03" in said and "bill $10.85" in said and "0.0 % of the bill" in said
+
+
+def test_what_has_no_price_is_not_free(typed: Any, tmp_path: Path) -> None:
+    usage = {
+        "object": "organization.usage.completions.result",
+        "input_tokens": 5,
+        "output_tokens": 1,
+        "model": "no-such",
+    }
+    page = {"object": "page", "data": [{**BUCKET, "results": [usage]}], "has_more": False}
+    path = tmp_path / "usage.json"
+    path.write_text(json.dumps(page))
+    assert typed("ledger", "import", path, "--as", "spend")[0] == 0
+    code, said = typed("ledger", "spend", "--by", "model", "--since", "2026-11-01", "--until", "2026-11-30")
+    assert code == 0 and "without a price" in said and "1 calls" in said

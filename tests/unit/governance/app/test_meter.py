@@ -9,6 +9,10 @@ import openai
 import pytest
 
 from holdfast.errors import Unavailable
+from holdfast.governance.ledger import dates
+from holdfast.governance.ledger.bookkeeping import Bookkeeper
+from holdfast.governance.ledger.verify import LedgerVerifier
+from holdfast.testing import FakeClock
 from tests.fake_upstream.process import FakeUpstream
 from tests.unit.governance.app.conftest import Serve, Served, upstream
 
@@ -130,8 +134,24 @@ async def test_a_key_is_refused_as_soon_as_it_is_revoked(serve: Serve, fake: Fak
         assert caught.value.code == "key.revoked"
 
 
-async def test_a_clock_that_steps_back_is_not_followed_into_another_month(serve: Serve, fake: FakeUpstream) -> None:
+async def test_a_clock_that_is_a_month_off_loses_nothing_and_opens_no_closed_month(
+    serve: Serve, fake: FakeUpstream, clock: FakeClock
+) -> None:
+    """As after a restart with a wrong clock, either way."""
     async with serve(upstream(fake)) as served:
+        ledger = served.governance.ledger
+        zone, began_ms = ledger.organisation.zone("default"), clock.wall_ms()
         await ask(served)
-        (row,) = await served.rows(1)
-        assert row.day[:7] == row.month
+        (first,) = await served.rows(1)
+        clock.advance(40 * 86_400)
+        await ask(served)
+        (ahead,) = await served.rows(1)
+        assert first.month < ahead.month == ahead.period
+        await Bookkeeper(ledger).close("default", first.month, "user:ann")
+        clock.advance(-40 * 86_400)
+        await ask(served)
+        (late,) = {row.id: row for row in await served.rows(2) if row.id != first.id}.values()
+        assert (late.month, late.period) == (first.month, dates.next_month(first.month))
+        assert late.day == dates.day_of(began_ms, zone)
+        found = await LedgerVerifier(ledger).run("default")
+        assert (found.rows, found.periods, found.findings) == (3, 1, ())

@@ -166,11 +166,17 @@ async def test_a_revoked_key_is_refused_here_at_once_and_elsewhere_when_it_looks
     changes.follow("keys", elsewhere.refresh)
     await changes.look()
     assert elsewhere.identify(made.secret)
+    heard: list[tuple[str, str]] = []
+    keys.watch(lambda ident: heard.append(("here", ident)))
+    elsewhere.watch(lambda ident: heard.append(("elsewhere", ident)))
     row = await keys.revoke(made.key.id, by="user:root")
+    assert heard == [("here", made.key.id)], "what runs under it is ended"
     assert (row.state, row.revoked_by, row.secrets) == ("revoked", "user:root", ())
     assert code_of(keys, made.secret) == code_of(keys, second.secret) == "key.revoked"
     await changes.look()
     assert code_of(elsewhere, made.secret) == "key.revoked"
+    await elsewhere.refresh()
+    assert heard[1:] == [("elsewhere", made.key.id)], "once"
     clock.advance(5)
     assert (await keys.revoke(made.key.id, by="user:eve")).revoked_by == "user:root", "the first counts"
     with pytest.raises(Refused) as refused:

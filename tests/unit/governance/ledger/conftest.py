@@ -38,15 +38,23 @@ class FlatCost:
 class FlatPrices:
     """Input costs 1,000 nano-USD a token, output 5,000, reads from a cache 100; ``free-*`` models have no price."""
 
-    RATES = {"input": 1_000, "output": 5_000, "reasoning": 5_000, "cache_read": 100, "cache_write": 1_250}
+    RATES = {
+        "input": 1_000,
+        "output": 5_000,
+        "reasoning": 5_000,
+        "cache_read": 100,
+        "cache_write": 1_250,
+        "requests": 0,
+    }
 
     def check(self, *, provider: str, model: str, upstream: str, at_ms: int, workflow: str = "") -> None:
         if model.startswith("unpriced"):
             raise Refused("input.malformed", f"nobody has priced {model}")
 
     def price(
-        self, billed: BilledAttempt, *, provider: str, upstream: str, asked: str, at_ms: int, workflow: str = ""
-    ) -> FlatCost:
+        self, billed: BilledAttempt, *, provider: str, upstream: str, asked: str, at_ms: int, workflow: str = "",
+        request_input: int | None = None,
+    ) -> FlatCost:  # fmt: skip
         missing = tuple(name for name, count in billed.counts.items() if count and name not in self.RATES)
         if billed.model.startswith("unpriced") or missing:
             return FlatCost(None, None, None, None, {}, price="", unpriced=missing)

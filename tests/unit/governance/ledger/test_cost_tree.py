@@ -115,10 +115,11 @@ async def test_a_hub_tells_its_runs_and_which_sessions_are_gone(ledger: Ledger) 
         for id_, session in (("a1", "s1"), ("a2", "never")):
             await ledger.open(opening(id_, session=session))
             await ledger.settle(Served(id_, "served", [used()], at_ms=head.created_ms + 5))
-        assert await sweep.look() == 1
+        assert await sweep.look() == 0
         assert (await ledger.row("default", "a1"))[0].session == "s1"
-        assert (await ledger.row("default", "a2"))[0].session.startswith("erased:")
+        assert (await ledger.row("default", "a2"))[0].session == "never", "it may be one of another server"
         await operations.execute(hub, who, wire.Delete(session="s1"))
         assert await sweep.look() == 1
         assert (await ledger.row("default", "a1"))[0].session.startswith("erased:")
-        assert await ledger.store.read(lambda c: statements.sessions_after(c, "", 5)) == []
+        (left,) = await ledger.store.read(lambda c: statements.sessions_after(c, "", 5))
+        assert left[2] == "never"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,8 +15,11 @@ from holdfast.gateway.port import Served
 from holdfast.governance import limits
 from holdfast.governance.ledger import store as statements
 from holdfast.governance.ledger.service import Ledger
+from holdfast.governance.ledger.verify import LedgerVerifier
+from holdfast.governance.organisation.service import Organisation
+from holdfast.governance.pricing.service import Prices
 from holdfast.governance.store.store import Store
-from holdfast.governance.store.tables.ledger import ledger_openings, ledger_rows, ledger_sessions
+from holdfast.governance.store.tables.ledger import ledger_openings, ledger_processes, ledger_rows, ledger_sessions
 from holdfast.providers.billing.model import BilledAttempt
 from holdfast.testing import FakeClock
 from tests.unit.governance.ledger.conftest import NOON, FlatOrganisation, FlatPrices, opening, used
@@ -149,16 +153,42 @@ async def test_what_a_dead_process_left_open_is_billed_from_its_opening(store: S
     assert await ledger.beat() == 0
 
 
-async def test_another_gateway_that_lives_keeps_its_attempts(store: Store, clock: FakeClock) -> None:
-    clock.advance(3_600)
-    other = Ledger(store, FlatPrices(), FlatOrganisation(), clock, sole=False)
-    await other.beat()
-    await other.open(opening())
-    ledger = Ledger(store, FlatPrices(), FlatOrganisation(), clock, sole=False)
-    assert await ledger.beat() == 0
-    clock.advance(limits.LEDGER_SILENT_MS / 1_000 + 1)
-    assert await ledger.beat() == 1
+async def test_another_gateway_that_lives_keeps_its_attempts_whatever_its_clock_says(store: Store) -> None:
+    """Clocks of two machines are not compared: one of them may be a month off, either way."""
+    for number, offset_s in enumerate((0, -2_600_000, 2_600_000)):
+        clock = FakeClock()
+        other = Ledger(store, FlatPrices(), FlatOrganisation(), clock, sole=False)
+        clock.advance(offset_s)
+        await other.beat()
+        await other.open(opening(f"b{number}"))
+        ledger = Ledger(store, FlatPrices(), FlatOrganisation(), FakeClock(), sole=False)
+        for _ in range(3 * limits.LEDGER_SILENT_BEATS):
+            assert await ledger.beat() == 0
+            await other.beat()  # its clock stands still, and it is heard of all the same
+        for _ in range(limits.LEDGER_SILENT_BEATS):
+            assert await ledger.beat() == 0
+        assert await ledger.beat() == 1
+        assert await count(store, ledger_openings) == 0
+        assert await ledger.beat() == 0
+        await ledger.stop()
+    assert await count(store, ledger_processes) == 0, "of the dead nothing is left"
+
+
+async def test_what_a_process_left_open_is_found_also_when_the_clock_has_gone_back(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    ahead, clock = FakeClock(), FakeClock()
+    ahead.advance(40 * 86_400)
+    dead = Ledger(store, FlatPrices(), FlatOrganisation(), ahead)
+    await dead.beat()
+    await dead.open(opening())
+    ledger = Ledger(store, FlatPrices(), FlatOrganisation(), clock)
+    await ledger.start()
     assert await count(store, ledger_openings) == 0
+    assert "this ledger was used at" in caplog.text, (
+        "whoever looks after it is told, because rows are dated by the clock"
+    )
+    await ledger.stop()
 
 
 async def test_who_was_taken_for_dead_replaces_the_estimate_by_the_truth(store: Store, clock: FakeClock) -> None:
@@ -209,6 +239,45 @@ async def test_a_commit_of_unknown_outcome_counts_once(store: Store, clock: Fake
     assert ledger.unsettled == 0
     assert await count(store, ledger_rows) == 1
     assert await count(store, ledger_openings) == 0
+
+
+@pytest.mark.parametrize("code", ["disk.full", "disk.lost", "store.unavailable"])
+async def test_to_callers_a_store_that_cannot_write_is_down_whatever_is_wrong_with_it(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, code: Any
+) -> None:
+    async def failing(*_: object, **__: object) -> None:
+        raise CommitFailed("not_applied", code, "no space on the disk")
+
+    flaky = Flaky(store)
+    monkeypatch.setattr(flaky, "insert", failing)
+    with pytest.raises(Unavailable, match="no space") as refused:
+        await Ledger(flaky, FlatPrices(), FlatOrganisation(), clock).open(opening())
+    assert (refused.value.code, refused.value.row.status) == ("store.unavailable", 503)
+
+
+async def test_a_store_that_does_not_answer_is_down_and_what_it_wrote_later_is_no_spend(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen, writing = asyncio.Event(), asyncio.Event()
+
+    async def slow(*what: Any, **how: Any) -> None:
+        try:
+            await frozen.wait()
+        finally:  # whoever waits may leave; what was handed in is written
+            await store.insert(*what, **how)
+            writing.set()
+
+    flaky = Flaky(store)
+    monkeypatch.setattr(flaky, "insert", slow)
+    monkeypatch.setattr(limits, "LEDGER_OPENING_S", 0.001)
+    ledger = Ledger(flaky, FlatPrices(), FlatOrganisation(), clock)
+    with pytest.raises(Unavailable, match="did not answer") as refused:
+        await ledger.open(opening())
+    assert refused.value.code == "store.unavailable"
+    await writing.wait()
+    assert await count(store, ledger_openings) == 1
+    await ledger.flush()
+    assert await count(store, ledger_openings) == await count(store, ledger_rows) == 0
 
 
 async def test_no_attempt_is_opened_while_too_much_waits(
@@ -301,3 +370,21 @@ async def test_a_session_of_that_name_in_another_tenant_is_another(ledger: Ledge
     assert len(references) == 2
     with pytest.raises(Refused):
         await ledger.row("other", "a-default")
+
+
+async def test_a_model_is_waived_for_the_workflow_that_its_call_named(store: Store, clock: FakeClock) -> None:
+    """Whatever the tree knows: what was let through by a waiver has it in its row."""
+    prices, tree = Prices(store, clock.wall_ms), Organisation(store, clock.wall_ms)
+    await prices.open()
+    await tree.refresh()
+    made = Ledger(store, prices, tree, clock)
+    until_ms = clock.wall_ms() + 86_400_000
+    waiver = await prices.waive(
+        model="odd-1", by="user:ann", why="a trial", until_ms=until_ms, workflow="mail", rates={"input": "1"}
+    )
+    at_ms = clock.wall_ms()
+    await made.open(opening(model="odd-1", asked="odd-1", at_ms=at_ms))
+    await made.settle(Served("a1", "served", [used("odd-1", input=1_000)], at_ms=at_ms))
+    (row,) = await made.row("default", "a1")
+    assert (row.workflow, row.waiver, row.billed_nano) == ("unassigned", waiver.id, 1_000_000)
+    assert (await LedgerVerifier(made, prices.book_of).run()).ok

@@ -260,6 +260,31 @@ async def test_the_provider_may_refuse_and_may_say_who_it_is(console: Console) -
     assert "twice" in reason(twice)
 
 
+async def test_who_has_no_role_is_told_whom_to_ask_and_the_operator_reads_who_it_was(
+    opened: Open, provider: SpoiltProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider.claims["groups"] = ["visitors"]
+    async with opened(oidc_contact="Mia <mia@acme.example>") as console:
+        with caplog.at_level(logging.INFO, "holdfast.governance"):
+            page = reason(refused := await console.login())
+        assert "user:ann is in none of the groups that have a role here." in page
+        assert "Ask Mia &lt;mia@acme.example&gt; to put you into one of them." in page
+        assert "user:ann is in none of the groups" in caplog.text
+        assert "style-src 'sha256-" in refused.headers["content-security-policy"]
+        # the provider would say the same again: it is asked to ask
+        again = await console.http.get(f"{PATH}?again=1")
+        assert "prompt=login" in again.headers["location"] and f'href="{PATH}?again=1"' in page
+        assert "prompt=" not in await console.begin()
+
+
+async def test_a_browser_goes_to_the_public_address_once_before_its_login_begins(console: Console) -> None:
+    begun = await console.http.get(PATH, params={"then": "/console/#/bill"}, headers={"host": "10.0.0.7:7417"})
+    assert begun.headers["location"] == f"{PUBLIC}{PATH}?then=%2Fconsole%2F%23%2Fbill&moved=1"
+    assert "set-cookie" not in begun.headers, "its cookies would stay behind"
+    proxied = await console.http.get(begun.headers["location"], headers={"host": "10.0.0.7:7417"})
+    assert proxied.headers["location"].startswith(ISSUER), "a proxy names this server otherwise: no circle"
+
+
 @pytest.mark.parametrize(
     "then", ["//evil.example", "https://evil.example", "/\\evil.example", "", "console", "/a\nb", "/" * 2_000]
 )

@@ -15,10 +15,11 @@ from tests.unit.governance.oversight.identity_provider import ISSUER, SpoiltProv
 
 pytestmark = pytest.mark.anyio
 
+PUBLIC = "http://127.0.0.1:7417"
 LOGIN = {
     "oidc_issuer": ISSUER,
     "oidc_client_id": "holdfast",
-    "oidc_public_url": "http://127.0.0.1:7417",
+    "oidc_public_url": PUBLIC,
     "oidc_roles": "finance=finops",
     "oidc_tenant": "acme",
 }
@@ -27,11 +28,13 @@ LOGIN = {
 async def test_the_console_gets_a_token_that_the_server_takes(tmp_path: Path) -> None:
     provider = SpoiltProvider(lambda: int(time.time()))
     async with governed(tmp_path / "store.db", LOGIN, provider.transport()) as (site, _), site.http() as http:
-        begun = await http.get(PATH)
+        moved = await http.get(PATH, params={"then": "/console/#/spend"})  # this client came by another port
+        assert moved.headers["location"] == f"{PUBLIC}{PATH}?then=%2Fconsole%2F%23%2Fspend&moved=1"
+        begun = await http.get(moved.headers["location"].removeprefix(PUBLIC))
         assert begun.status_code == 303 and begun.headers["x-frame-options"] == "DENY"
         state, code = provider.consent(begun.headers["location"])
         done = await http.get(f"{PATH}/callback", params={"state": state, "code": code})
-        assert done.headers["location"] == "/console/", done.text
+        assert done.headers["location"] == "/console/#/spend", done.text
         token = (await http.post(f"{PATH}/token", headers={HEADER: "1"})).json()["token"]
         asked = {"authorization": f"Bearer {token}"}
         assert (await http.get(ROOT, headers=asked)).json() == {"keys": []}
@@ -52,7 +55,7 @@ async def test_the_console_gets_a_token_that_the_server_takes(tmp_path: Path) ->
 async def test_an_operator_ends_somebodys_login(tmp_path: Path) -> None:
     provider = SpoiltProvider(lambda: int(time.time()))
     async with governed(tmp_path / "store.db", LOGIN, provider.transport()) as (site, _), site.http() as http:
-        state, code = provider.consent((await http.get(PATH)).headers["location"])
+        state, code = provider.consent((await http.get(PATH, params={"moved": "1"})).headers["location"])
         await http.get(f"{PATH}/callback", params={"state": state, "code": code})
         token = (await http.post(f"{PATH}/token", headers={HEADER: "1"})).json()["token"]
         async with site.http(site.token("user:root")) as operator:

@@ -265,3 +265,16 @@ def test_the_bundled_catalogue_gives_the_published_amounts(priced: Pricer) -> No
             owner = {"c": "anthropic", "g": "openai"}[example["model"][0]]
             cost = priced(owner, example["model"], counts_of(example["usage"]))
             assert cost.list_nano == nano(example["list_rate_cost_usd"]), name
+
+
+def test_a_day_of_many_requests_is_priced_as_its_requests_are(priced: Pricer, book: PriceBook) -> None:
+    counts = {"input": 10_000_000, "output": 1_000, "requests": 5_000}
+    billed = BilledAttempt(model="gpt-5.4", counts=counts)
+
+    def cost(request_input: int) -> Priced:
+        return book.price(billed, provider="openai", upstream="a", asked="", at_ms=NOW, request_input=request_input)
+
+    short, long = cost(2_000), cost(272_001)
+    assert (short.list_nano, short.context, short.unpriced) == (10_000_000 * 2_500 + 1_000 * 15_000, 0, ())
+    assert (long.list_nano, long.context) == (10_000_000 * 5_000 + 1_000 * 22_500, 272_000)
+    assert short.parts["requests"] == 0, "a request costs nothing where no price says otherwise"

@@ -182,3 +182,20 @@ def test_the_invoice_adds_up(parts: list[tuple[int, str, int]], committed: int, 
         assert abs(invoice - paid - committed) <= 2
     else:
         assert committed <= invoice - paid + 2 and invoice - paid <= usage
+
+
+def test_of_two_cards_the_one_that_began_last_has_the_rows_and_the_days() -> None:
+    half = FROM + (UNTIL - FROM) // 2
+    card = {"upstream": "main", "commitment": COMMITMENT}
+    read = [
+        read_card({**card, "from": "2026-01-01"}, "old"),
+        read_card({**card, "from": str(half)}, "new"),
+    ]
+    found = allocate_month(
+        [plain("r1", 10), plain("r2", 20, at_ms=half)], read, from_ms=FROM, until_ms=UNTIL, currencies=Currencies(),
+        consumed={}, group=lambda row: "a",
+    )  # fmt: skip
+    owed = {one.card: one.billed_nano for one in found if one.kind == "commitment_unused"}
+    assert owed == {"old": (50 - 8) * USD, "new": (50 - 16) * USD}, (
+        "each owes its half of the month, less what it covered"
+    )

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, text
 
 from holdfast.errors import CommitFailed, HoldfastError, Unavailable
+from holdfast.governance.store.address import parse
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.facts import store_facts
 from holdfast.testing import FakeClock
@@ -57,7 +58,9 @@ async def test_connections_that_were_cut_are_made_again(postgres: Store, address
     assert postgres.health().mode == "ok"
 
 
-async def test_a_server_that_takes_no_writes_is_told_and_found_again(postgres: Store, address: str) -> None:
+async def test_a_server_that_takes_no_writes_is_told_and_found_again(
+    postgres: Store, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
     name = address.split("/")[3].split("?")[0]
     await administer(address, f"ALTER DATABASE {name} SET default_transaction_read_only = on", CUT)
     try:
@@ -65,6 +68,10 @@ async def test_a_server_that_takes_no_writes_is_told_and_found_again(postgres: S
             await put(postgres, "t1")
         assert (refused.value.outcome, refused.value.code) == ("not_applied", "store.unavailable")
         assert postgres.health().mode == "failed"
+        for name_of in ("t1", "t1", "t1"):
+            with pytest.raises(CommitFailed):
+                await put(postgres, name_of)
+        assert len(caplog.records) == 1, "an outage is told once, and not for every piece of work"
     finally:
         await administer(
             address,
@@ -73,6 +80,7 @@ async def test_a_server_that_takes_no_writes_is_told_and_found_again(postgres: S
             CUT,
         )
     await put(postgres, "t2")
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
     assert {"t0", "t2"} <= await names(postgres) and "t1" not in await names(postgres)
 
 
@@ -108,6 +116,17 @@ async def test_the_address_is_shown_without_its_password(address: str, clock: Fa
     store = await Store.open(address.replace("postgres:@", "postgres:secret@"), clock.wall_ms)
     assert store.where.startswith("postgresql://postgres:***@/") and "secret" not in store.where
     await store.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://me:secret@h/db", "postgres://h/db?user=me&password=secret", "postgresql://h/db?sslpassword=secret&sslmode=require"],
+)  # fmt: skip
+async def test_no_way_to_write_a_password_shows_it(url: str, clock: FakeClock) -> None:
+    assert "secret" not in parse(url).where
+    with pytest.raises(HoldfastError) as refused:
+        await Store.open(url.replace("//h/", "//127.0.0.1:1/").replace("@h/", "@127.0.0.1:1/"), clock.wall_ms)
+    assert "secret" not in str(refused.value.wire()) + str(refused.value)
 
 
 async def test_a_database_that_is_not_there_is_named(address: str, clock: FakeClock) -> None:

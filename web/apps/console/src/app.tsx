@@ -6,21 +6,24 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ConnectionTable } from "./connections.js";
 import { type Console, ConsoleContext, useConsole } from "./console.js";
 import { lazily } from "./lazy.js";
-import { loginAddress, logOut } from "./login.js";
+import { loginAddress, loggedOutHere, logOut } from "./login.js";
 import { navigate, useRoute } from "./route.js";
 import { RunTable } from "./runs.js";
 import { SessionPage } from "./session.js";
 import { SessionTable } from "./sessions.js";
 
 const PAGES = [["sessions", "Sessions"], ["runs", "Runs"], ["connections", "Connections"], ["traffic", "Traffic"], ["spend", "Spend"]] as const;
+/** What somebody needs for a page to be any use to them; the server decides. The pages on money say it themselves. */
+const offered = (operator: Console, name: string, governed: boolean): boolean =>
+  name === "sessions" ? operator.may("read", "some") : name === "spend" ? governed : operator.may("admin");
 /** Of governance: they are below Spend, and loaded when somebody opens one. */
 const MONEY_PAGES: ReadonlySet<string> = new Set(["spend", "bill", "waste", "callers", "keys", "prices", "rows", "row", "cost"]);
 const MoneyPages = lazily(() => import("./governance/index.js"));
 const Traffic = lazily(() => import("./traffic.js"));
 
-/** `login`: the server has one; without a token it is offered. */
-export const App = ({ operator, login = false }: { operator: Console | null; login?: boolean }) =>
-  operator === null ? <Refused login={login} /> : <ConsoleContext.Provider value={operator}><ConsoleFrame /></ConsoleContext.Provider>;
+/** `login`: the server has one; without a token it is offered. `error`: why it could not be said who this is. */
+export const App = ({ operator, login = false, error = null }: { operator: Console | null; login?: boolean; error?: RequestError | null }) =>
+  operator === null ? <Refused login={login} error={error} /> : <ConsoleContext.Provider value={operator}><ConsoleFrame /></ConsoleContext.Provider>;
 
 function ConsoleFrame() {
   const operator = useConsole();
@@ -41,18 +44,19 @@ function ConsoleFrame() {
   });
   useKeys();
   const governed = useGoverned(operator);
-  if (refused) return <Refused login={operator.renew !== null} />;
-  const page = route.page === "session" ? "sessions" : MONEY_PAGES.has(route.page) ? "spend" : route.page;
+  if (refused) return <Refused login={operator.renew !== null} ended />;
+  const home = location.hash.replace(/^#\/?/, "") === "" && !operator.may("read", "some"); // whose rights are over money only
+  const page = home ? "spend" : route.page === "session" ? "sessions" : MONEY_PAGES.has(route.page) ? "spend" : route.page;
   return (
     <>
       <SimulatedStrip at={client.connection.welcome?.simulated} />
       <header id="top">
-        <a class="wordmark" href="#/sessions"><img src="./icon.svg" alt="" width="20" height="20" /><span>Holdfast</span></a>
-        <nav aria-label="Pages">{PAGES.filter(([name]) => name !== "spend" || governed || page === "spend").map(([name, words]) => (
+        <a class="wordmark" href={operator.may("read", "some") ? "#/sessions" : "#/spend"}><img src="./icon.svg" alt="" width="20" height="20" /><span>Holdfast</span></a>
+        <nav aria-label="Pages">{PAGES.filter(([name]) => page === name || offered(operator, name, governed)).map(([name, words]) => (
           <a key={name} href={`#/${name}`} aria-current={page === name ? "page" : undefined}>{words}</a>
         ))}</nav>
         <SearchBox />
-        {operator.renew !== null && <Button icon="close" label="log out" kind="quiet" onClick={() => void logOut()} />}
+        {operator.renew !== null && <Button icon="close" label="log out" kind="quiet" title={`You are ${operator.actor}`} onClick={() => void logOut().catch(({ message, fix }: RequestError) => operator.showNotice(`${message} ${fix}`, "error"))} />}
         <span class="chip" role="status"><span class="dot" aria-hidden="true" /><span>{state === "live" && rttMs !== null ? `live · ${Math.max(1, Math.round(rttMs))} ms` : state}</span></span>
       </header>
       <main id="page" tabIndex={-1}>
@@ -60,7 +64,7 @@ function ConsoleFrame() {
           : route.page === "runs" ? <RunTable />
           : route.page === "connections" ? <ConnectionTable />
           : route.page === "traffic" ? <Traffic />
-          : page === "spend" ? <MoneyPages route={route} />
+          : page === "spend" ? <MoneyPages route={home ? { ...route, page } : route} />
           : <SessionTable query={route.query} />}
       </main>
       <p id="notice" role="status" data-kind={operator.notice.kind}>{operator.notice.text}</p>
@@ -114,10 +118,18 @@ function move(step: number): void {
   rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + step))]?.focus();
 }
 
-const Refused = ({ login }: { login: boolean }) => (
-  <section id="refused"><div>
-    <img src="./icon.svg" alt="" width="40" height="40" /><h1>This address has no key that opens it.</h1>
-    <p>There is none in it, or it has expired or was revoked. The console is opened with a token of somebody who may administer. <code>holdfast serve</code> prints one on a terminal; elsewhere mint one with <code>holdfast token user:you</code> and open <code>/console/#t=TOKEN</code>.</p>
-    <p class="row">{login && <a class="button" href={loginAddress()}>log in</a>}<Button icon="again" label="try again" onClick={() => location.reload()} /></p>
-  </div></section>
-);
+/** Nobody is named, or nobody any more. `ended`: somebody was, until just now. */
+function Refused({ login, ended = false, error = null }: { login: boolean; ended?: boolean; error?: RequestError | null }) {
+  const loggedOut = loggedOutHere();
+  const title = error ? "Who you are cannot be said just now." : loggedOut ? "You are logged out." : ended ? "Your login has ended." : "Log in to open the console.";
+  return (
+    <section id="refused"><div>
+      <img src="./icon.svg" alt="" width="40" height="40" /><h1>{login ? title : "This address has no key that opens it."}</h1>
+      {error && <p role="alert">{error.message} {error.fix}</p>}
+      {login ? <p>{loggedOut ? "Every token of this login ended with it. At your identity provider you may still be logged in." : "Your identity provider says who you are; your groups there say what you may do here. You come back to this page."}</p>
+        : <p>There is none in it, or it has expired or was revoked. The console is opened with a token of somebody who may administer. <code>holdfast serve</code> prints one on a terminal; elsewhere mint one with <code>holdfast token user:you</code> and open <code>/console/#t=TOKEN</code>.</p>}
+      <p class="row">{login && <a class="button primary" href={loginAddress()}>log in</a>}<Button icon="again" label="try again" onClick={() => location.reload()} /></p>
+      {login && <p><small>Without the provider: <code>/console/#t=TOKEN</code> with a token that <code>holdfast token user:you</code> made.</small></p>}
+    </div></section>
+  );
+}

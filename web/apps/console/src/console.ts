@@ -1,6 +1,6 @@
 // Owns what the pages of the console share: one client, requests to the operators' routes, and the last notice.
 
-import { RequestError, requestJson } from "holdfast-look";
+import { claimsOf, RequestError, requestJson, subjectOf } from "holdfast-look";
 import { connect, type Client } from "holdfast-ai";
 import { createContext } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
@@ -62,6 +62,21 @@ export class Console extends EventTarget {
     this.client = connect("", { ...source, surface: "console", tabs: false });
   }
 
+  /** Who this is, as it is shown; "" where the token does not say. */
+  get actor(): string {
+    return subjectOf(this.#token);
+  }
+
+  /**
+   * Whether the token grants a right over all sessions, or over some. It says what is offered and no more: what is done is
+   * for the server to allow. A token that cannot be read here may grant anything.
+   */
+  may(right: string, where: "all" | "some" = "all"): boolean {
+    const granted = claimsOf(this.#token)["caps"] as Record<string, string[]> | undefined;
+    if (granted === undefined) return true;
+    return where === "all" ? granted["*"]?.includes(right) ?? false : Object.values(granted).some((rights) => rights.includes(right));
+  }
+
   /** Ask one of the operators' routes. Rejects with `RequestError`. */
   request<T>(path: string, method = "GET", json?: unknown): Promise<T> {
     return requestJson<T>(`../v1/${path}`, this.#token, method, json);
@@ -115,7 +130,7 @@ export function useConsole(): Console {
   return found;
 }
 
-/** What a route returns, polled; the error where it does not answer. */
+/** What a route returns, polled; the error where it does not answer. "" asks nothing. */
 export function usePolled<T>(path: string, everyMs: number): { data: T | null; error: RequestError | null; refresh: () => void } {
   const operator = useConsole();
   const [state, setState] = useState<{ data: T | null; error: RequestError | null }>({ data: null, error: null });
@@ -123,7 +138,7 @@ export function usePolled<T>(path: string, everyMs: number): { data: T | null; e
   useEffect(() => {
     let closed = false;
     const poll = async () => {
-      if (document.hidden) return;
+      if (document.hidden || !path) return;
       try {
         const data = await operator.request<T>(path);
         if (!closed) setState({ data, error: null });

@@ -4,7 +4,7 @@ import "holdfast-look/look.css";
 import "uplot/dist/uPlot.min.css";
 import "./console.css";
 
-import { escapeInvisibleEverywhere, startWithToken } from "holdfast-look";
+import { escapeInvisibleEverywhere, type RequestError, startWithToken } from "holdfast-look";
 import { render } from "preact";
 
 import { App } from "./app.js";
@@ -23,15 +23,15 @@ const root = document.getElementById("app")!;
 escapeInvisibleEverywhere();
 window.operator = null;
 startWithToken(root, (session) => addressOf("session", session), (token) => {
-  const show = (operator: Console | null, login = false) => {
+  const show = (operator: Console | null, login = false, error: RequestError | null = null) => {
     window.operator = operator;
-    render(<App operator={operator} login={login} />, root);
+    render(<App operator={operator} login={login} error={error} />, root);
   };
   if (token) show(new Console(token));
   else {
     requestLoginToken().then(
       (found) => show(found ? new Console(found, async () => (await requestLoginToken()) ?? "") : null, found !== null),
-      () => show(null),
+      (error: RequestError) => show(null, true, error),
     );
   }
 });

@@ -14,10 +14,12 @@ const NO_EVENTS = Array<number>(30).fill(0); // events of each second
 type Card = SessionRow["card"] & { agent?: string; labels?: Record<string, string>; people?: string[] };
 
 export function SessionTable({ query }: { query: URLSearchParams }) {
-  const { client } = useConsole();
-  const list = client.sessions({ all: true });
+  const operator = useConsole();
+  const { client } = operator;
+  const all = operator.may("admin");
+  const list = client.sessions(all ? { all } : {});
   useChanges((changed) => list.follow(changed), [list]);
-  const { data: active } = usePolled<{ sessions: Record<string, number[]> }>("activity", POLL_MS);
+  const { data: active } = usePolled<{ sessions: Record<string, number[]> }>(all ? "activity" : "", POLL_MS);
   const filter = { q: query.get("q") ?? "", agent: query.get("agent") ?? "", user: query.get("user") ?? "", workflow: query.get("workflow") ?? "" };
   const set = (name: keyof typeof filter, value: string) => navigate("sessions", "", withoutEmpty({ ...filter, [name]: value }));
   const rows = list.rows.filter((row) => matches(row, filter));
@@ -33,7 +35,8 @@ export function SessionTable({ query }: { query: URLSearchParams }) {
       </header>
       {rows.length
         ? <VirtualList rows={rows} height={56} label="Sessions" row={(row) => <Row key={row.session} row={row} rate={active?.sessions[row.session] ?? NO_EVENTS} />} />
-        : <p class="nothing">{!list.fresh ? "Loading …" : list.rows.length ? "No session fits. Show all, or look for something else." : "No sessions yet. They appear here the moment somebody creates one."}</p>}
+        : <p class="nothing">{!list.fresh ? "Loading …" : list.rows.length ? "No session fits. Show all, or look for something else." : all ? "No sessions yet. They appear here the moment somebody creates one." : "You take part in no session."}{!all && filter.q && operator.may("read", "some") && !/\s/.test(filter.q) && <> <a href={addressOf("session", filter.q)}>Open the session called {filter.q}</a></>}</p>}
+      {!all && <p class="hint">{operator.may("read", "some") ? <>These are the sessions that you take part in. All of them are listed for who has the right <code>admin</code> over all sessions (role operator); one that you may read opens by its name in the search box, or from what it cost.</> : <>Your rights are over money and read no conversation: <a href="#/spend">what is spent</a>.</>}</p>}
     </section>
   );
 }

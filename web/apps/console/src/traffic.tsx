@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
+import type { RequestError } from "holdfast-look";
 
 import { type Stats, useConsole } from "./console.js";
 
@@ -23,6 +24,7 @@ export default function Traffic() {
   const operator = useConsole();
   const [points, setPoints] = useState<readonly Point[]>([]);
   const [now, setNow] = useState<Stats | null>(null);
+  const [error, setError] = useState<RequestError | null>(null);
   const before = useRef<Stats | null>(null);
   useEffect(() => {
     const poll = async () => {
@@ -31,8 +33,10 @@ export default function Traffic() {
         const last = before.current;
         before.current = stats;
         setNow(stats);
+        setError(null);
         if (last) setPoints((points) => [...points, pointOf(last, stats)].slice(-WINDOW_S));
-      } catch { // the line says that the server is away
+      } catch (refusal) {
+        setError(refusal as RequestError);
       }
     };
     void poll();
@@ -46,6 +50,7 @@ export default function Traffic() {
   return (
     <section class="list-page traffic">
       <header class="bar"><h1>Traffic</h1><span class="count">the last {Math.round(WINDOW_S / 60)} minutes, while this page is open</span></header>
+      {error && <p class="failure" role="alert">{error.message}</p>}
       <dl class="figures">{["connections", "workers", "subscriptions", "hot_sessions", "slow_readers", "leases_lost", "commit_failures", "resets"].map((name) => (
         <div key={name}><dt>{name.replace("_", " ")}</dt><dd>{now?.stats[name]?.toLocaleString() ?? "…"}</dd></div>
       ))}</dl>

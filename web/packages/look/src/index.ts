@@ -11,3 +11,4 @@ export { STATE_LABELS, StateBadge } from "./state.js";
 export { startWithToken } from "./identity.js";
 export { escapeInvisible, escapeInvisibleEverywhere } from "./invisible.js";
 export { useChanges } from "./changes.js";
+export { claimsOf, subjectOf } from "./token.js";

@@ -18,6 +18,7 @@ import typer
 from holdfast.errors import CHECK_THE_PATH, HoldfastError, Refused, Unavailable, from_wire
 from holdfast.governance.ledger import dates
 from holdfast.governance.ledger.bill_line import BillLine
+from holdfast.governance.ledger.bills.compare.days import day_of_line
 from holdfast.governance.ledger.bills.compare.model import Reconciliation
 from holdfast.governance.ledger.bills.focus.columns import VERSIONS, Version
 from holdfast.governance.ledger.bills.routes import ROOT, one_of, span
@@ -25,7 +26,6 @@ from holdfast.governance.ledger.bills.service import BillQuestion, Bills
 from holdfast.governance.ledger.bills.terminal import BillSpeaker, show_reconciliation, show_variance, show_waste
 from holdfast.governance.ledger.bills.variance.model import Measure, Variance
 from holdfast.governance.ledger.bills.waste.model import Waste
-from holdfast.governance.ledger.imports.service import read_lines
 
 FOUND: Final = 3
 """Exit code: a check found something."""
@@ -69,21 +69,23 @@ def _add_reconcile(app: typer.Typer, open_bills: Open) -> None:
         as_json: AsJson = False, csv: Csv = False,
     ) -> int:  # fmt: skip
         """The ledger beside a provider's bill, with a name for what differs."""
-        lines, complete, provider = _report(report, provider)
-        first, last = period(month, since, until, lines)
+        if not report and not provider:
+            fix = "Name a report's file, or --provider of an imported one."
+            raise Refused("input.malformed", "no bill is named", fix=fix)
+        first, last = period(month, since, until, needed=not report)
         question = BillQuestion(
             since=first, until=last, provider=provider, zone=zone, aliases=pairs(alias, "--alias"),
-            keys=pairs(key, "--key"), accounts=tuple(account or ()), complete=complete,
+            keys=pairs(key, "--key"), accounts=tuple(account or ()),
         )  # fmt: skip
         if url:
-            if lines is not None:
+            if report:
                 fix = "Import the report there first (`holdfast ledger import`), and reconcile without naming it."
                 raise Refused("input.malformed", "a server compares what was imported", fix=fix)
             answer = _remote(url, token, "POST", "/reconcile", question)
             found = msgspec.convert(answer["reconciliation"], Reconciliation)
             settled = _remote(url, token, "POST", "/settle", question)["settled"] if settle else []
         else:
-            found, settled = asyncio.run(_reconcile(open_bills, governance, question, lines, settle))
+            found, settled = asyncio.run(_reconcile(open_bills, governance, question, report, settle))
         show_reconciliation(ctx.obj, found, settled, as_json, csv)
         return 0 if found.verdict == "pass" else FOUND
 
@@ -156,14 +158,15 @@ def _add_focus(app: typer.Typer, open_bills: Open) -> None:
         return FOUND if left_out else 0
 
 
-def period(month: str, since: str, until: str, lines: Sequence[BillLine] | None) -> tuple[str, str]:
-    """First and last day: of a month, as given, or those of a report. Raises ``input.malformed``."""
+def period(month: str, since: str, until: str, *, needed: bool = True) -> tuple[str, str]:
+    """First and last day: of a month, or as given; empty where neither is and none is needed, since a report has its own.
+    Raises ``input.malformed``."""
     if month:
         return _days(month)
     if since or until:
         return since or until, until or since
-    if lines:
-        return min(line.day for line in lines), max(line.day for line in lines)
+    if not needed:
+        return "", ""
     raise Refused("input.malformed", "no period is named", fix="Say --month 2026-11, or --since and --until.")
 
 
@@ -185,24 +188,29 @@ def _days(text: str) -> tuple[str, str]:
     return f"{month}-01", dates.next_day(f"{dates.next_month(month)}-01", -1)
 
 
-def _report(path: str, provider: str) -> tuple[list[BillLine] | None, bool, str]:
-    if not path:
-        if not provider:
-            raise Refused(
-                "input.malformed", "no bill is named", fix="Name a report's file, or --provider of an imported one."
-            )
-        return None, True, provider
+def _report(bills: Bills, path: str, question: BillQuestion) -> tuple[list[BillLine], BillQuestion]:
+    """The lines of a file, and the question with what the file says and nobody else did."""
     try:
         with Path(path).open("rb") as file:
-            lines, facts, _ = read_lines(file, provider=provider)
+            lines, facts = bills.read(file, question.provider)
     except OSError as error:
         raise HoldfastError("config.invalid", f"{path}: {error.strerror}", fix=CHECK_THE_PATH) from None
-    provider = provider or facts.provider
+    named = {line.provider for line in lines}
+    provider = question.provider or facts.provider or (named.pop() if len(named) == 1 else "")
     of_provider = [line for line in lines if not provider or line.provider in ("", provider)]
     numbered = [
         line if line.id else msgspec.structs.replace(line, id=f"{number}") for number, line in enumerate(of_provider, 1)
     ]
-    return numbered, facts.complete, provider
+    first, last = question.since, question.until
+    if not first:
+        if not numbered:
+            raise Refused("input.malformed", f"{path} has no lines", fix="Say --month 2026-11, or --since and --until.")
+        days = [day_of_line(line, question.zone) for line in numbered]
+        first, last = min(days), max(days)
+    found = msgspec.structs.replace(
+        question, since=first, until=last, provider=provider, complete=question.complete and facts.complete
+    )
+    return numbered, found
 
 
 async def _with(open_bills: Open, governance: str, ask: Callable[[Bills], Any]) -> Any:
@@ -211,9 +219,12 @@ async def _with(open_bills: Open, governance: str, ask: Callable[[Bills], Any]) 
 
 
 async def _reconcile(
-    open_bills: Open, governance: str, question: BillQuestion, lines: Sequence[BillLine] | None, settle: bool
+    open_bills: Open, governance: str, question: BillQuestion, report: str, settle: bool
 ) -> tuple[Reconciliation, list[str]]:
     async with open_bills(governance) as bills:
+        lines: list[BillLine] | None = None
+        if report:
+            lines, question = _report(bills, report, question)
         found = await bills.reconcile("default", question, lines)
         rows = await bills.settle("default", found) if settle else []
         return found, [row.corrects for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import BinaryIO
 
 import msgspec
 from sqlalchemy import Connection
@@ -13,12 +14,13 @@ from holdfast.governance import limits
 from holdfast.governance.ledger import dates
 from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.bills import store
-from holdfast.governance.ledger.bills.compare.days import DAY_MS, bounds_ms
+from holdfast.governance.ledger.bills.compare.days import DAY_MS, bounds_ms, day_of_line
 from holdfast.governance.ledger.bills.compare.gather import Gatherer
 from holdfast.governance.ledger.bills.compare.model import Charge, Context, Reconciliation
 from holdfast.governance.ledger.bills.compare.reconcile import reconcile
 from holdfast.governance.ledger.bills.focus.columns import Version
 from holdfast.governance.ledger.bills.focus.export import FocusExport
+from holdfast.governance.ledger.bills.month_charges import MonthCharges
 from holdfast.governance.ledger.bills.store import Place
 from holdfast.governance.ledger.bills.variance.decompose import decompose
 from holdfast.governance.ledger.bills.variance.model import Measure, Variance
@@ -26,6 +28,7 @@ from holdfast.governance.ledger.bills.variance.tally import Tally
 from holdfast.governance.ledger.bills.waste.finder import WasteFinder
 from holdfast.governance.ledger.bills.waste.model import Outcomes, ReadMarks, Waste
 from holdfast.governance.ledger.bills.waste.unit_prices import UnitPrices
+from holdfast.governance.ledger.imports.report import ImportReport
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.model import Row
 from holdfast.governance.ledger.service import Ledger
@@ -62,13 +65,13 @@ class Bills:
     Args:
         ledger: whose rows.
         importer: whose bills.
-        charges: what rate cards say of a period beside usage, by provider and first and last day; none without it.
+        charges: what rate cards say that bills have beside usage; None where there are no rate cards.
         marks, outcomes: what people read, and what became of sessions, where somebody knows.
     """
 
     def __init__(
         self, ledger: Ledger, importer: Importer, *,
-        charges: Callable[[str, str, str], Sequence[Charge]] | None = None,
+        charges: MonthCharges | None = None,
         marks: ReadMarks | None = None, outcomes: Outcomes | None = None,
     ) -> None:  # fmt: skip
         self._ledger, self._importer = ledger, importer
@@ -77,6 +80,11 @@ class Bills:
     async def providers(self, tenant: str, since: str, until: str) -> list[str]:
         """Providers whose bills were imported for these days."""
         return await self._ledger.store.read(lambda connection: store.providers(connection, tenant, since, until))
+
+    def read(self, source: BinaryIO, provider: str = "") -> tuple[list[BillLine], ImportReport]:
+        """The lines of a report that is not imported, and what is known of the whole. Raises as an import does."""
+        lines, report, _ = self._importer.read(source, provider)
+        return lines, report
 
     async def reconcile(
         self, tenant: str, question: BillQuestion, lines: Sequence[BillLine] | None = None
@@ -87,12 +95,19 @@ class Bills:
             lines: of the bill; those that were imported when there are none.
 
         Raises:
-            Refused: ``input.malformed`` for a date, a zone or too many names; ``input.too_large`` for too many rows.
+            Refused: ``input.malformed`` for a date, a zone or too many names; ``input.too_large`` for too many rows;
+                ``price.currency`` for a rate card in a currency that has no rate for the month.
         """
         check(question)
         complete = question.complete
         if lines is None:
-            lines = await self._importer.bill(tenant, question.provider, question.since, question.until)
+            # a day more on both sides: a date of another zone may begin on the day before it in UTC
+            around = dates.next_day(question.since, -1), dates.next_day(question.until)
+            lines = [
+                line
+                for line in await self._importer.bill(tenant, question.provider, *around)
+                if question.since <= day_of_line(line, question.zone) <= question.until
+            ]
             used = {line.batch for line in lines}
             batches = [batch for batch in await self._importer.batches(tenant) if batch.id in used]
             complete = complete and all(batch.complete for batch in batches)
@@ -108,7 +123,11 @@ class Bills:
                 connection, tenant, first, last, question.provider, after, limits.BILLS_PAGE
             ),
         )
-        charges = self._charges(question.provider, question.since, question.until) if self._charges else ()
+        charges: Sequence[Charge] = ()
+        if self._charges is not None:
+            charges = await self._charges.of(
+                tenant, question.provider, question.since, question.until, question.zone
+            )  # fmt: skip
         context = Context(
             since=question.since, until=question.until, provider=question.provider, zone=question.zone,
             aliases=question.aliases, keys=question.keys, accounts=frozenset(question.accounts),

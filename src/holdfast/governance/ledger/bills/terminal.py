@@ -36,7 +36,10 @@ def show_reconciliation(
     if csv:
         speaker.say(reconciliation_csv(found), end="", wrap=False)
         return
-    share = percent(found.bill_nano - found.gap_nano, found.bill_nano)
+    tenths = (
+        found.explained_ppm // 1_000 if found.explained_ppm is not None else None
+    )  # rounded down: 100 % is all of it
+    share = "?" if tenths is None else f"{tenths // 10}.{tenths % 10} %"
     speaker.say(f"{found.provider or 'all'}, {found.since} to {found.until} ({found.zone}): {found.verdict}")
     speaker.say(
         f"bill {dollars(found.bill_nano)}, ledger {dollars(found.ledger_nano)}, differences {dollars(found.gap_nano)}: "

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Final, Literal
 
+from holdfast.errors import Refused
 from holdfast.governance import limits
 from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.imports.reading import malformed, nano, utc_day
 
+_CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 Family = Literal["use", "seats"]
 Convert = Callable[[str, int], tuple[Fraction, str]]
 """US dollars for one unit of a currency at an instant (Unix ms), exactly, and the rate as decimal text."""
 
 
 def no_currency(currency: str, at_ms: int) -> tuple[Fraction, str]:
-    """Dollars only."""
-    raise malformed("the report", f"there is no rate for {currency!r:.10}; import rates first")
+    """Dollars only. Raises ``price.currency``."""
+    raise Refused("price.currency", f"there is no rate of {currency!r:.10} here")
 
 
 class ImportReport:
@@ -44,11 +47,14 @@ class ImportReport:
         self, where: str, since_ms: int, until_ms: int, currency: str = "USD",
         amounts: Mapping[str, Fraction | None] | None = None, **facts: Any,
     ) -> BillLine:  # fmt: skip
-        """A line with its amounts in nano-USD. Raises ``import.malformed``."""
+        """A line with its amounts in nano-USD, at the rate of the day on which it begins. Raises ``import.malformed``,
+        ``price.currency``."""
         if until_ms < since_ms:
             raise malformed(where, "it ends before it begins")
         currency, rate, factor = currency.upper() or "USD", "", Fraction(1)
         if currency != "USD":
+            if not _CURRENCY.fullmatch(currency):
+                raise malformed(where, f"{currency:.20} is no currency of ISO 4217, such as EUR")
             factor, rate = self._convert(currency, since_ms)
         money = {
             f"{name}_nano": None if amount is None else nano(amount * factor, where)

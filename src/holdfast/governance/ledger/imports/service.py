@@ -7,6 +7,8 @@ already has, and a provider of which the gateway or agents have rows on these da
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -69,13 +71,14 @@ class Importer:
     async def import_file(self, source: BinaryIO, options: ImportOptions) -> tuple[ImportBatch, bool]:
         """Import a file that can be rewound. Answers its batch, and whether it is new: a second import changes nothing.
 
-        The whole file is read and checked before anything is written.
+        The whole file is read and checked before anything is written. It is read beside the event loop.
 
         Raises:
-            Refused: ``import.malformed``, ``import.unknown``, ``import.overlap``, ``input.too_large``.
+            Refused: ``import.malformed``, ``import.unknown``, ``import.overlap``, ``input.too_large``, ``price.currency``.
             Unavailable: of the store.
         """
-        content = reading.digest(source)
+        convert = functools.cache(self._convert)  # both readings of the file have the same rates
+        content = await asyncio.to_thread(reading.digest, source)
         database = self._ledger.store
         there = await database.read(
             lambda connection: store.find_batch(connection, options.tenant, options.use, content)
@@ -83,25 +86,26 @@ class Importer:
         if there is not None:
             return there, False
         name = options.format or formats.recognise(source)
-        batch = self._look(source, options, content, name)
+        batch = await asyncio.to_thread(self._look, source, options, content, name, convert)
         await self._refuse_doubles(batch, options)
-        pieces = self._pieces(source, options, batch, formats.format_of(name))
+        batch = await self._note_overlap(batch)
+        pieces = self._pieces(source, options, batch, formats.format_of(name), convert)
         if options.use == "bill":
             await database.write(
                 lambda connection: store.drop_lines(connection, batch.id)
             )  # of a try that was cut short
-            for piece in pieces:
+            while piece := await asyncio.to_thread(next, pieces, None):
                 await database.write(lambda connection, piece=piece: store.add_lines(connection, piece))  # type: ignore[misc]
         else:
-            for piece in pieces:
+            while piece := await asyncio.to_thread(next, pieces, None):
                 await self._ledger.append(self._row(line, options, formats.format_of(name)) for line in piece)
         await database.write(lambda connection: store.add_batch(connection, batch))
         return batch, True
 
-    def _look(self, source: BinaryIO, options: ImportOptions, content: str, name: str) -> ImportBatch:
+    def _look(self, source: BinaryIO, options: ImportOptions, content: str, name: str, convert: Convert) -> ImportBatch:
         """Read a file through, and say what it is."""
         kind = formats.format_of(name)
-        report = ImportReport(options.provider or kind.provider, self._convert)
+        report = ImportReport(options.provider or kind.provider, convert)
         total, count = 0, 0
         days: list[str] = []
         providers: set[str] = set()
@@ -153,9 +157,9 @@ class Importer:
             )
 
     def _pieces(
-        self, source: BinaryIO, options: ImportOptions, batch: ImportBatch, kind: Format
+        self, source: BinaryIO, options: ImportOptions, batch: ImportBatch, kind: Format, convert: Convert
     ) -> Iterator[list[BillLine]]:
-        report = ImportReport(options.provider or kind.provider, self._convert)
+        report = ImportReport(options.provider or kind.provider, convert)
         named = _named(kind.read(source, report), options, batch)
         while piece := list(islice(named, limits.LEDGER_GROUP_ROWS)):
             yield piece
@@ -185,12 +189,17 @@ class Importer:
             row = replace(row, **amounts)
         return row
 
+    def read(self, source: BinaryIO, provider: str = "") -> tuple[list[BillLine], ImportReport, str]:
+        """The lines of a file, which is not imported; see ``read_lines``."""
+        return read_lines(source, provider=provider, convert=functools.cache(self._convert))
+
     async def batches(self, tenant: str) -> list[ImportBatch]:
         """Imports, newest first."""
         return await self._ledger.store.read(lambda connection: store.list_batches(connection, tenant))
 
     async def bill(self, tenant: str, provider: str, since: str, until: str) -> list[BillLine]:
-        """Lines of a provider's bills between two days of UTC, both included. Raises ``input.too_large``."""
+        """Lines of a provider's bills between two days of UTC, both included, each day once (``newest``). Raises
+        ``input.too_large``."""
         found: list[BillLine] = []
         while True:
             after = found[-1].id if found else ""
@@ -203,7 +212,45 @@ class Importer:
             if len(found) > limits.IMPORT_LINES:
                 raise Refused("input.too_large", f"more than {limits.IMPORT_LINES:,} lines", fix="Take fewer days.")
             if len(page) < limits.LEDGER_PAGE_ROWS:
-                return found
+                break
+        used = {line.batch for line in found}
+        batches = await self._ledger.store.read(lambda connection: store.batches_named(connection, used))
+        return newest(found, {batch.id: batch for batch in batches})
+
+    async def _note_overlap(self, batch: ImportBatch) -> ImportBatch:
+        """A bill that has days which an earlier one has, too, says what counts of them."""
+        found = [
+            other
+            for other in await self.batches(batch.tenant)
+            if batch.use == other.use == "bill" and other.lines and batch.lines and _kind(other) == _kind(batch)
+            and other.provider == batch.provider and other.first_day <= batch.last_day
+            and batch.first_day <= other.last_day
+        ]  # fmt: skip
+        if not found:
+            return batch
+        names = ", ".join(sorted({other.name or other.id for other in found}))
+        words = f"{names} has some of these days, too: of each day and account the newest import counts"
+        return replace(batch, notes=(*batch.notes, words[: limits.LEDGER_WORDS]))
+
+
+def newest(found: Sequence[BillLine], batches: Mapping[str, ImportBatch]) -> list[BillLine]:
+    """Of every day and account the lines of the import that came last: a report of the month so far, fetched every week,
+    has the same days again and again, and providers put right what they said before. Amounts, counts without amounts, and
+    seats are told apart: one of them does not take the place of another."""
+
+    def place(line: BillLine) -> tuple[object, ...]:
+        return *_kind(batches[line.batch]), line.account, line.day
+
+    last: dict[tuple[object, ...], tuple[int, str]] = {}
+    for line in found:
+        at = batches[line.batch].at_ms, line.batch
+        last[place(line)] = max(last.get(place(line), at), at)
+    return [line for line in found if last[place(line)][1] == line.batch]
+
+
+def _kind(batch: ImportBatch) -> tuple[str, bool]:
+    """What a bill is of, and whether it has money."""
+    return batch.family, formats.format_of(batch.format).money
 
 
 def read_lines(source: BinaryIO, name: str = "", provider: str = "", convert: Convert = no_currency) -> tuple[

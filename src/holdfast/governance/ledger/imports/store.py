@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +27,11 @@ def list_batches(connection: Connection, tenant: str) -> list[ImportBatch]:
     """Imports, newest first."""
     wanted = select(batches).where(batches.c.tenant == tenant).order_by(batches.c.at_ms.desc(), batches.c.id)
     return [_batch(found) for found in connection.execute(wanted.limit(limits.LEDGER_PAGE_ROWS)).all()]
+
+
+def batches_named(connection: Connection, ids: Collection[str]) -> list[ImportBatch]:
+    """Imports by their ids."""
+    return [_batch(found) for found in connection.execute(select(batches).where(batches.c.id.in_(ids))).all()]
 
 
 def add_batch(connection: Connection, batch: ImportBatch) -> None:

@@ -1,4 +1,4 @@
-"""The ledger's tables. Rows, closed periods, allocations and gaps only ever grow: triggers of the database, which the steps
+"""The ledger's tables. Rows, their seals, closed periods, allocations and gaps only ever grow: triggers of the database, which the steps
 of its migration make, refuse everything else, and refuse rows for a month that is closed.
 """
 
@@ -94,6 +94,14 @@ Index(
     postgresql_where=_of_rows.corrects != "",
 )
 """A row is replaced once: whoever wants to replace it again replaces its replacement."""
+
+ledger_seals: Final = Table(
+    "ledger_seals",
+    metadata,
+    Column("row", Text, primary_key=True),
+    *map(_text, ("tenant", "seal")),
+)
+"""A hash of each row as it was written, in the same transaction: whoever changes or removes a row leaves its seal behind."""
 
 ledger_sessions: Final = Table(
     "ledger_sessions",

@@ -12,11 +12,11 @@ import random
 from collections import defaultdict
 from collections.abc import Callable
 from fractions import Fraction
-from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
 from holdfast.governance.ledger.bill_line import BillLine
+from holdfast.governance.ledger.bills.compare.days import zone
 from holdfast.governance.ledger.bills.compare.gather import gather
 from holdfast.governance.ledger.bills.compare.model import Context, Reconciliation
 from holdfast.governance.ledger.bills.compare.reconcile import reconcile
@@ -304,10 +304,27 @@ def cut_streams(month: Month, share: float = 0.01) -> None:
 
 def other_zone(month: Month, name: str = "America/Los_Angeles") -> None:
     """The report's days begin at another hour than was said."""
-    month.zone = (
-        ZoneInfo(name) if not name.startswith("+") else datetime.timezone(datetime.timedelta(hours=int(name[1:])))
-    )
+    month.zone = zone(name) if not name.startswith("+") else datetime.timezone(datetime.timedelta(hours=int(name[1:])))
     month.plants.append(Plant("time_zone", set(), 0, name))
+
+
+def written_as_instants(month: Month) -> None:
+    """The report writes when a day of its zone begins and ends, in UTC."""
+    whole = month.lines
+
+    def begin(day: str) -> int:
+        return int(datetime.datetime.fromisoformat(day).replace(tzinfo=month.zone).timestamp() * 1000)
+
+    def lines() -> list[BillLine]:
+        found = []
+        for line in whole():
+            since_ms = begin(line.day)
+            until_ms = begin((datetime.date.fromisoformat(line.day) + datetime.timedelta(days=1)).isoformat())
+            utc = datetime.datetime.fromtimestamp(since_ms / 1000, datetime.UTC).date().isoformat()
+            found.append(replace(line, day=utc, since_ms=since_ms, until_ms=until_ms))
+        return found
+
+    month.lines = lines  # type: ignore[method-assign]
 
 
 def truncate(month: Month, top: int) -> None:

@@ -171,6 +171,20 @@ def test_days_that_begin_at_another_hour(zone: str) -> None:
     assert (again.verdict, causes(again)) == ("pass", set())
 
 
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "UTC+05:45"])
+def test_days_that_are_written_as_instants_are_days_of_the_zone_that_is_said(zone: str) -> None:
+    month = Month(7, first="2026-10-10")  # summer time ends within it in two of them
+    plants.other_zone(month, zone)
+    plants.written_as_instants(month)
+    plants.missed_day(month)
+    found = month.compare(zone=zone)
+    check_sums(found)
+    assert only(found, "missed_day").facts["days"] == [month.plants[-1].note]
+    assert causes(found) == {"missed_day"}
+    unsaid = month.compare()
+    assert only(unsaid, "time_zone").facts["zone"] == zone
+
+
 def test_a_zone_with_summer_time_is_known_by_its_name() -> None:
     month = Month(4, first="2026-10-10", days=31)
     plants.other_zone(month, "Europe/Berlin")

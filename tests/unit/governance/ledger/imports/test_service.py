@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from holdfast.errors import Refused, Unavailable
 from holdfast.gateway.port import Served
 from holdfast.governance import limits
+from holdfast.governance.ledger import settling
+from holdfast.governance.ledger.bill_line import ImportBatch
 from holdfast.governance.ledger.imports.service import Importer, ImportOptions
+from holdfast.governance.ledger.model import Row
 from holdfast.governance.ledger.reader import LedgerReader
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.store.store import Store
+from holdfast.testing import FakeClock
 from tests.unit.governance.ledger.conftest import opening, used
 from tests.unit.governance.ledger.imports import reports as r
 
@@ -69,8 +76,9 @@ async def test_spend_becomes_rows_with_labels(ledger: Ledger, store: Store) -> N
     assert row.tags == {"account": "proj_1", "provider_key": "key_1"}
 
 
-async def test_usage_without_money_is_priced_by_our_catalogue(ledger: Ledger, store: Store) -> None:
-    report = r.openai_page(r.openai_usage(num_model_requests=0))
+@pytest.mark.parametrize("requests", [0, 5])
+async def test_usage_without_money_is_priced_by_our_catalogue(ledger: Ledger, store: Store, requests: int) -> None:
+    report = r.openai_page(r.openai_usage(num_model_requests=requests))
     await Importer(ledger).import_file(r.file(report), ImportOptions(use="spend"))
     assert (await spend(store)).total.list_nano == 200 * 1_000 + 800 * 100 + 500 * 5_000
 
@@ -145,3 +153,69 @@ async def test_a_file_with_a_wrong_line_changes_nothing(ledger: Ledger, store: S
     with pytest.raises(Refused, match="line 4"):
         await Importer(ledger).import_file(r.file(wrong), ImportOptions(use="spend"))
     assert (await spend(store)).total.rows == 0
+
+
+async def test_of_reports_that_overlap_the_newest_counts_for_each_day_and_account(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    importer = Importer(ledger)
+
+    async def bring(*pages: Any, **more: Any) -> ImportBatch:
+        clock.advance(60)
+        batch, new = await importer.import_file(r.file(list(pages)), ImportOptions(**more))
+        assert new
+        return batch
+
+    def day(number: int, *results: Any) -> Any:
+        return r.openai_page(*results, start=r.START + number * 86_400)
+
+    def cost(value: float, project: str = "proj_1") -> Any:
+        return r.openai_cost(amount={"value": value, "currency": "usd"}, project_id=project)
+
+    week = await bring(day(0, cost(1), cost(2)), day(1, cost(3, "proj_2")), name="first.json")
+    month = await bring(day(0, cost(5)), day(2, cost(7)), name="second.json")
+    await bring(day(0, r.openai_usage()))  # units without money take the place of no amount
+    found = await importer.bill("default", "openai", *DAYS)
+    amounts = {(line.batch, line.day, line.account): line.amount_nano for line in found if line.amount_nano is not None}
+    assert amounts == {
+        (month.id, "2026-10-05", "proj_1"): 5 * 10**9, (week.id, "2026-10-06", "proj_2"): 3 * 10**9,
+        (month.id, "2026-10-07", "proj_1"): 7 * 10**9,
+    }  # fmt: skip
+    assert [line.counts["output"] for line in found if line.amount_nano is None] == [500]
+    assert week.notes == () and "first.json has some of these days" in month.notes[0]
+
+
+async def test_amounts_in_another_currency_have_the_rate_of_their_day(ledger: Ledger, store: Store) -> None:
+    rates = {"2026-10-05": "1.25", "2026-10-06": "1.5"}
+
+    def convert(currency: str, at_ms: int) -> tuple[Fraction, str]:
+        assert currency == "EUR"
+        rate = rates[datetime.fromtimestamp(at_ms / 1_000, UTC).date().isoformat()]
+        return Fraction(rate), rate
+
+    euros = {"amount": {"value": 0.000000001, "currency": "eur"}}
+    file = [r.openai_page(r.openai_cost(**euros), start=r.START + n * 86_400) for n in (0, 1)]
+    importer = Importer(ledger, convert)
+    batch, _ = await importer.import_file(r.file(file), ImportOptions(use="spend"))
+    assert batch.total_nano == 1 + 2, "1.25 and 1.5 nano-dollars, each rounded half to even"
+    rows = [(await ledger.row("default", f"{batch.id}-000000{n}"))[0] for n in (1, 2)]
+    assert [(row.currency, row.rate, row.billed_nano) for row in rows] == [("EUR", "1.25", 1), ("EUR", "1.5", 2)]
+    with pytest.raises(Refused, match=r"price\.currency"):
+        await Importer(ledger).import_file(r.file(file), ImportOptions())
+    lines, _, _ = importer.read(r.file(file))
+    assert [line.amount_nano for line in lines] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("tags", "counts", "expected"),
+    [
+        ({}, {"input": 10_000_000, "requests": 5_000}, 2_000),
+        ({}, {"input": 10_000_000}, 0),
+        ({"context_window": "0-200k"}, {"input": 10_000_000}, 0),
+        ({"context_window": "200k-1M"}, {"input": 10_000_000, "requests": 500}, 200_001),
+    ],
+)
+def test_a_line_of_many_requests_is_no_long_request(tags: Any, counts: Any, expected: int) -> None:
+    row = Row(id="i", call="i", at_ms=0, day="2026-10-05", month="2026-10", source="import", tags=tags, counts=counts)
+    assert settling.request_input(row) == expected
+    assert settling.request_input(replace(row, source="gateway")) is None

@@ -41,6 +41,11 @@ export function Answered<T>({ answer, children, rows = 4 }: { answer: Answer<T>;
   return <>{children(answer.data)}</>;
 }
 
+/** Why something is not offered: what it needs, and which roles have it. */
+export const Needs = ({ right, roles, to }: { right: string; roles: string; to: string }) => (
+  <p class="hint">To {to}, somebody needs the right <code>{right}</code> (role {roles}). You may look.</p>
+);
+
 export function Failure({ error, retry }: { error: RequestError; retry: () => void }) {
   return (
     <div class="failure" role="alert">

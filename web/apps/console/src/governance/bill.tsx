@@ -5,7 +5,7 @@ import { useMemo, useState } from "preact/hooks";
 
 import { useConsole } from "../console.js";
 import { type BillAnswer, type BillCell, routeOf } from "./api.js";
-import { Answered, useAnswer } from "./answer.js";
+import { Answered, Needs, useAnswer } from "./answer.js";
 import { ShareBar } from "./bars.js";
 import { exactUsd, Money, Unknown, usd } from "./figures.js";
 import { Consequence, MoneyFrame, moneyAddress, quoted } from "./frame.js";
@@ -124,6 +124,7 @@ function Settlements({ found, question, refresh }: { found: BillAnswer["reconcil
   const [open, setOpen] = useState(false);
   if (!found.settlements.length) return null;
   const change = found.settlements.reduce((sum, { amount_nano, was_nano }) => sum + amount_nano - was_nano, 0);
+  if (!operator.may("budget")) return <Needs right="budget" roles="operator or finops" to={`correct ${found.settlements.length.toLocaleString()} estimated rows as the bill tells them`} />;
   if (!open) return <p class="row"><Button icon="edit" label={`correct ${found.settlements.length.toLocaleString()} estimated rows`} onClick={() => setOpen(true)} /></p>;
   return (
     <Consequence action="correct them" cancel={() => { setOpen(false); refresh(); }}

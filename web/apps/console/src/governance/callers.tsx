@@ -3,8 +3,9 @@
 import { Button } from "holdfast-look";
 import { useState } from "preact/hooks";
 
+import { useConsole } from "../console.js";
 import { type OrganisationDay, routeOf, type Spend, type UnknownCaller, type WorkflowRow } from "./api.js";
-import { Answered, useAnswer } from "./answer.js";
+import { Answered, Needs, useAnswer } from "./answer.js";
 import { exactUsd, Money } from "./figures.js";
 import { MoneyFrame, moneyAddress } from "./frame.js";
 import { KeyForm, type NewKey, SecretOnce } from "./key-form.js";
@@ -24,6 +25,7 @@ export function CallersPage({ query }: { query: URLSearchParams }) {
 
 function Strangers({ organisation }: { organisation: OrganisationDay }) {
   const answer = useAnswer<{ callers: UnknownCaller[] }>(routeOf("keys/unknown"));
+  const manages = useConsole().may("budget");
   const [open, setOpen] = useState("");
   const [made, setMade] = useState<NewKey | null>(null);
   const time = timeIn(organisation.time_zone);
@@ -33,7 +35,7 @@ function Strangers({ organisation }: { organisation: OrganisationDay }) {
     { name: "fingerprint", label: "sends", value: ({ fingerprint }) => fingerprint, cell: ({ fingerprint }) => (fingerprint ? <code title={fingerprint}>{fingerprint.slice(0, 12)}…</code> : <small>no key at all</small>) },
     { name: "paths", label: "asks for", value: ({ paths }) => paths.join(" "), cell: ({ paths }) => paths.join(", ") }, { name: "calls", label: "calls", kind: "number", value: ({ calls }) => calls, cell: ({ calls }) => calls.toLocaleString() },
     { name: "first", label: "first", value: ({ first_ms }) => new Date(first_ms).toISOString(), hidden: true }, { name: "last", label: "last", value: ({ last_ms }) => new Date(last_ms).toISOString(), order: ({ last_ms }) => last_ms, cell: ({ last_ms }) => time(last_ms) },
-    { name: "actions", label: "", value: () => null, cell: (caller) => (caller.fingerprint && !caller.fingerprint.startsWith("~") ? <Button icon="hand" label="adopt" onClick={() => setOpen(keyOf(caller))} /> : <a class="button" href={moneyAddress("keys")}>give it a key</a>) },
+    { name: "actions", label: "", value: () => null, cell: (caller) => (!manages ? "" : caller.fingerprint && !caller.fingerprint.startsWith("~") ? <Button icon="hand" label="adopt" onClick={() => setOpen(keyOf(caller))} /> : <a class="button" href={moneyAddress("keys")}>give it a key</a>) },
   ];
   return (
     <>
@@ -42,6 +44,7 @@ function Strangers({ organisation }: { organisation: OrganisationDay }) {
         <DataTable label="Callers without a key that is known" columns={columns} rows={callers} file="unknown-callers" keyOf={keyOf} empty="Everybody who called had a key."
           below={(caller) => (open === keyOf(caller) ? <KeyForm organisation={organisation} fingerprint={caller.fingerprint} cancel={() => setOpen("")} done={(found) => { setMade(found); setOpen(""); answer.refresh(); }} /> : null)} />
       )}</Answered>
+      {!manages && <Needs right="budget" roles="operator or finops" to="give somebody a key" />}
       <p class="hint">They were refused, so nothing was spent. What they sent is not kept, only a fingerprint of it.</p>
     </>
   );

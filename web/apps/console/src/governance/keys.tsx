@@ -1,17 +1,18 @@
 // Owns the keys: who has one, for what, until when; creating, rotating and revoking them.
 
-import { Button, nowMs } from "holdfast-look";
+import { Button } from "holdfast-look";
 import { useState } from "preact/hooks";
 
 import { useConsole } from "../console.js";
 import { type KeyRow, type OrganisationDay, routeOf } from "./api.js";
-import { Answered, useAnswer } from "./answer.js";
+import { Answered, Needs, useAnswer } from "./answer.js";
 import { Consequence, MoneyFrame, moneyAddress } from "./frame.js";
 import { KeyForm, type NewKey, SecretOnce } from "./key-form.js";
+import { dateIn, dayAfter } from "./period.js";
 import { timeIn } from "./rows.js";
 import { type Column, DataTable } from "./table.js";
 
-const SOON_MS = 14 * 86_400_000;
+const SOON_DAYS = 14;
 const HOUR_S = 3_600;
 
 export function KeysPage({ query }: { query: URLSearchParams }) {
@@ -23,6 +24,7 @@ export function KeysPage({ query }: { query: URLSearchParams }) {
 }
 
 function KeyList({ organisation }: { organisation: OrganisationDay }) {
+  const manages = useConsole().may("budget");
   const answer = useAnswer<{ keys: KeyRow[] }>(routeOf("keys"));
   const [creating, setCreating] = useState(false);
   const [made, setMade] = useState<NewKey | null>(null);
@@ -31,18 +33,18 @@ function KeyList({ organisation }: { organisation: OrganisationDay }) {
   return (
     <>
       {made && <SecretOnce made={made} close={() => setMade(null)} />}
-      {creating ? <KeyForm organisation={organisation} done={made_} cancel={() => setCreating(false)} /> : !made && <p class="row"><Button icon="plus" label="new key" kind="primary" id="new-key" onClick={() => setCreating(true)} /></p>}
-      <Answered answer={answer}>{({ keys }) => <KeyTable keys={keys} zone={organisation.time_zone} open={open} setOpen={setOpen} made={made_} refresh={answer.refresh} />}</Answered>
+      {!manages ? <Needs right="budget" roles="operator or finops" to="make, rotate or revoke keys" /> : creating ? <KeyForm organisation={organisation} done={made_} cancel={() => setCreating(false)} /> : !made && <p class="row"><Button icon="plus" label="new key" kind="primary" id="new-key" onClick={() => setCreating(true)} /></p>}
+      <Answered answer={answer}>{({ keys }) => <KeyTable keys={keys} organisation={organisation} manages={manages} open={open} setOpen={setOpen} made={made_} refresh={answer.refresh} />}</Answered>
     </>
   );
 }
 
 type Opened = { key: string; action: "rotate" | "revoke" } | null;
 
-function KeyTable({ keys, zone, open, setOpen, made, refresh }: { keys: readonly KeyRow[]; zone: string; open: Opened; setOpen: (open: Opened) => void; made: (made: NewKey) => void; refresh: () => void }) {
-  const time = timeIn(zone);
-  const day = (ms: number | null) => (ms === null ? "never" : new Date(ms).toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" }));
-  const soon = keys.filter(({ state, expires_ms }) => state === "active" && expires_ms - nowMs() < SOON_MS);
+function KeyTable({ keys, organisation, manages, open, setOpen, made, refresh }: { keys: readonly KeyRow[]; organisation: OrganisationDay; manages: boolean; open: Opened; setOpen: (open: Opened) => void; made: (made: NewKey) => void; refresh: () => void }) {
+  const time = timeIn(organisation.time_zone);
+  const day = (ms: number | null) => (ms === null ? "never" : new Date(ms).toLocaleDateString([], { day: "numeric", month: "short", year: "numeric", ...(organisation.time_zone && { timeZone: organisation.time_zone }) }));
+  const soon = keys.filter(({ state, expires_ms }) => state === "active" && dateIn(organisation.time_zone, expires_ms) <= dayAfter(organisation.day, SOON_DAYS)); // by the server's day
   const columns: Column<KeyRow>[] = [
     { name: "name", label: "key", kind: "wide", value: ({ name }) => name, cell: ({ id, name, adopted }) => <><b>{name}</b> <small>{id}{adopted ? " · adopted" : ""}</small></> }, { name: "id", label: "id", value: ({ id }) => id, hidden: true },
     { name: "state", label: "state", value: ({ state }) => state, cell: ({ state }) => <span class="key-state" data-state={state}>{state}</span> },
@@ -51,7 +53,7 @@ function KeyTable({ keys, zone, open, setOpen, made, refresh }: { keys: readonly
     { name: "used", label: "last used", value: ({ used_ms }) => (used_ms === null ? "" : new Date(used_ms).toISOString()), order: ({ used_ms }) => used_ms ?? 0, cell: ({ used_ms }) => (used_ms === null ? "never" : time(used_ms)) },
     { name: "expires", label: "good until", value: ({ expires_ms }) => new Date(expires_ms).toISOString(), order: ({ expires_ms }) => expires_ms, cell: ({ expires_ms, secrets }) => <>{day(expires_ms)}{secrets.length > 1 ? <small> · {secrets.length} secrets</small> : null}</> },
     { name: "spend", label: "spend", value: () => null, cell: ({ id }) => <a href={moneyAddress("spend", [["where", `key:${id}`], ["by", "model"]])}>spend</a> },
-    { name: "actions", label: "", value: () => null, cell: ({ id, state }) => (state === "revoked" ? "" : <span class="row"><Button icon="again" label="rotate" kind="quiet" onClick={() => setOpen({ key: id, action: "rotate" })} /><Button icon="scissors" label="revoke" kind="danger" onClick={() => setOpen({ key: id, action: "revoke" })} /></span>) },
+    { name: "actions", label: "", value: () => null, cell: ({ id, state }) => (state === "revoked" || !manages ? "" : <span class="row"><Button icon="again" label="rotate" kind="quiet" onClick={() => setOpen({ key: id, action: "rotate" })} /><Button icon="scissors" label="revoke" kind="danger" onClick={() => setOpen({ key: id, action: "revoke" })} /></span>) },
   ];
   return (
     <>

@@ -17,6 +17,9 @@ export const PERIODS = [["7d", "7 days"], ["28d", "28 days"], ["90d", "90 days"]
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
 const msOf = (day: string): number => Date.parse(`${day}T00:00:00Z`);
 export const dayAfter = (day: string, days: number): string => new Date(msOf(day) + days * DAY_MS).toISOString().slice(0, 10);
+/** The day on which a time is, in a zone; the reader's own where none is named. */
+export const dateIn = (zone: string, ms: number): string =>
+  new Intl.DateTimeFormat("sv-SE", { year: "numeric", month: "2-digit", day: "2-digit", ...(zone && { timeZone: zone }) }).format(ms);
 export const daysFrom = (since: string, until: string): string[] =>
   Array.from({ length: Math.round((msOf(until) - msOf(since)) / DAY_MS) + 1 }, (_, at) => dayAfter(since, at));
 export const secondsOf = (day: string): number => msOf(day) / 1_000;

@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 
 import { useConsole } from "../console.js";
 import { type PriceChange, type PriceDiff, routeOf, type Waiver } from "./api.js";
-import { type Answer, Answered, useAnswer } from "./answer.js";
+import { type Answer, Answered, Needs, useAnswer } from "./answer.js";
 import { exactUsd, Money, Unknown, usd } from "./figures.js";
 import { Consequence, CopyCommand, MoneyFrame } from "./frame.js";
 import { timeIn } from "./rows.js";
@@ -83,7 +83,7 @@ function Proposal({ change, answer, zone, keep }: { change: PriceChange; answer:
       {action ? (
         <Consequence key={action} action={action === "approve" ? "let it hold" : "reject it"} danger={action === "reject"} reason="because" cancel={close} perform={decide(action)}
           says={action === "approve" ? <>From its date on, every call is priced so; rows that are written keep the price they have. {diff.data ? `On what was used in the last 30 days it would have been ${usd(Math.abs(diff.data.after_nano - diff.data.before_nano))} ${diff.data.after_nano < diff.data.before_nano ? "less" : "more"}.` : ""} The one who proposed it may not approve it where there is somebody else.</> : "Nothing changes; the proposal stays on record with your reason."} />
-      ) : <p class="row"><Button icon="completed" label="approve" kind="primary" onClick={() => setAction("approve")} /><Button icon="close" label="reject" kind="danger" onClick={() => setAction("reject")} /><CopyCommand command={`holdfast prices approve ${change.id}`} /></p>}
+      ) : !operator.may("catalogue") ? <Needs right="catalogue" roles="finops" to="decide" /> : <p class="row"><Button icon="completed" label="approve" kind="primary" onClick={() => setAction("approve")} /><Button icon="close" label="reject" kind="danger" onClick={() => setAction("reject")} /><CopyCommand command={`holdfast prices approve ${change.id}`} /></p>}
     </article>
   );
 }

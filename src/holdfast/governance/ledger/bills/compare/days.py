@@ -8,6 +8,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from holdfast.errors import Refused
+from holdfast.governance.ledger.bill_line import BillLine
 from holdfast.governance.ledger.bills.compare.model import SLOT_MS
 
 DAY_MS: Final = 86_400_000
@@ -63,6 +64,16 @@ def _day_of_slot(slot: int, name: str) -> str:
 def day_of(at_ms: int, name: str) -> str:
     """The date of an instant in a zone."""
     return _day_of_slot(at_ms // SLOT_MS, name)
+
+
+def day_of_line(line: BillLine, name: str) -> str:
+    """The date of a line of a bill whose days are those of a zone.
+
+    A line that begins at midnight in UTC gives the date alone, whatever zone is meant by it: so most reports write days. One
+    that begins at another hour says the instant, and which date that is the zone tells: a day of Berlin that is written as
+    ``2026-10-31T23:00:00Z``, or hours.
+    """
+    return line.day if line.since_ms % DAY_MS == 0 else day_of(line.since_ms, name)
 
 
 def days_between(since: str, until: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from holdfast.governance import limits
 from holdfast.governance.ledger.bill_line import BillLine
+from holdfast.governance.ledger.bills.compare.days import DAY_MS, day_of_line
 from holdfast.governance.ledger.bills.compare.model import MEANING, BillFinding, Cause, CauseShare, Cell, Context
 from holdfast.governance.ledger.bills.compare.words import FIX, listing
 
@@ -38,7 +39,10 @@ def beside_usage(bill: Sequence[BillLine], context: Context) -> Extras:
     """Compare them by kind over the whole period: what rate cards say of a month has no day."""
     groups: dict[tuple[Cause, str], list[BillLine]] = defaultdict(list)
     for line in bill:
-        inside = context.since <= line.day <= context.until or line.until_ms - line.since_ms > 2 * 86_400_000
+        inside = (
+            context.since <= day_of_line(line, context.zone) <= context.until
+            or line.until_ms - line.since_ms > 2 * DAY_MS
+        )
         cause = cause_of(line)
         if cause and inside:
             groups[cause, "credit" if cause != "charge" else line.kind].append(line)

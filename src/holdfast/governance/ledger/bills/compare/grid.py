@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Final
 
 from holdfast.governance.ledger.bill_line import BillLine
-from holdfast.governance.ledger.bills.compare.days import DAY_MS, bounds_ms, day_of, days_between
+from holdfast.governance.ledger.bills.compare.days import DAY_MS, bounds_ms, day_of, day_of_line, days_between
 from holdfast.governance.ledger.bills.compare.keys import AccountNames
 from holdfast.governance.ledger.bills.compare.model import (
     EVERYTHING,
@@ -113,6 +113,7 @@ class Grid:
         self.step = context.step_nano or rounded_to(line.amount_nano or 0 for line in usage)
         self.cells: dict[tuple[str, str, str], OpenCell] = {}
         self.smallest: dict[str, int] = {}
+        self._zone = zone
         self._since, self._until = bounds_ms(context.since, context.until, zone)
         self._day: Callable[[int], str] = (lambda _: self.days[0]) if self.wide else (lambda at_ms: day_of(at_ms, zone))
         self._apart = {name for line in usage if (name := beside(line))} if self.named else set()
@@ -160,12 +161,13 @@ class Grid:
         return found
 
     def _line(self, line: BillLine) -> None:
-        if not self.wide and not self.context.since <= line.day <= self.context.until:
+        day = day_of_line(line, self._zone)
+        if not self.wide and not self.context.since <= day <= self.context.until:
             return
         model = EVERYTHING
         if self.named:
             model = beside(line) or self.names.in_report(line.model) or f"({line.line})"
-        cell = self._at(self.days[0] if self.wide else line.day, model, self.keys.in_report(line))
+        cell = self._at(self.days[0] if self.wide else day, model, self.keys.in_report(line))
         amount = line.amount_nano or 0
         cell.bill += amount
         self.smallest[cell.day] = min(self.smallest.get(cell.day, amount), amount)
@@ -175,7 +177,7 @@ class Grid:
 
     def _count(self, line: BillLine, silent: Set[tuple[str, str, str]]) -> None:
         """Units of a report without money, for cells whose own lines say none."""
-        day = self.days[0] if self.wide else line.day
+        day = self.days[0] if self.wide else day_of_line(line, self._zone)
         model = self.names.in_report(line.model) if self.named else EVERYTHING
         for key in self.keys.candidates(line):
             if (day, model, key) in silent:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from holdfast.governance.ledger.bill_line import BillLine
-from holdfast.governance.ledger.bills.compare.days import day_of
+from holdfast.governance.ledger.bills.compare.days import day_of, day_of_line
 from holdfast.governance.ledger.bills.compare.model import EVERYTHING, Context, Slot
 from holdfast.governance.ledger.bills.compare.names import BillNames
 
@@ -91,7 +91,7 @@ class AccountNames:
             return joined | {open_theirs.pop(): open_ours.pop()}
         bill: dict[str, _Profile] = defaultdict(lambda: defaultdict(int))
         for line in lines:
-            bill[read(line)][line.day, names.in_report(line.model)] += line.amount_nano or 0
+            bill[read(line)][day_of_line(line, context.zone), names.in_report(line.model)] += line.amount_nano or 0
         ledger: dict[str, _Profile] = defaultdict(lambda: defaultdict(int))
         for slot in slots:
             ledger[self.in_ledger(slot.key)][day_of(slot.at_ms, context.zone), names.in_ledger(slot.model)] += (

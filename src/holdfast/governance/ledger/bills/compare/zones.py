@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from holdfast.governance.ledger.bill_line import BillLine
-from holdfast.governance.ledger.bills.compare.days import OFFSETS, ZONES, day_of
+from holdfast.governance.ledger.bills.compare.days import DAY_MS, OFFSETS, ZONES, day_of, day_of_line
 from holdfast.governance.ledger.bills.compare.grid import rounded_to
 from holdfast.governance.ledger.bills.compare.keys import AccountNames
 from holdfast.governance.ledger.bills.compare.model import EVERYTHING, Context, Slot
@@ -52,14 +52,20 @@ def find_zone(
     differences of another cause do not hide it. Nor does a discount: every model and key is compared at the usual ratio of
     bill to ledger of the days around.
     """
-    bill: _Series = defaultdict(lambda: defaultdict(int))
     named = any(line.model for line in usage)
-    whole = 0
-    for line in usage:
-        if context.since <= line.day <= context.until and line.amount_nano:
-            model = names.in_report(line.model) if named else EVERYTHING
-            bill[model, keys.in_report(line)][line.day] += line.amount_nano
-            whole += line.amount_nano
+    dated = all(line.since_ms % DAY_MS == 0 for line in usage)  # then its days are the same in every zone
+
+    def days_in(zone: str) -> _Series:
+        found: _Series = defaultdict(lambda: defaultdict(int))
+        for line in usage:
+            day = day_of_line(line, zone)
+            if context.since <= day <= context.until and line.amount_nano:
+                model = names.in_report(line.model) if named else EVERYTHING
+                found[model, keys.in_report(line)][day] += line.amount_nano
+        return found
+
+    bill = days_in(context.zone)
+    whole = sum(amount for days in bill.values() for amount in days.values())
     quarters: dict[tuple[str, str], dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for slot in slots:
         at = (names.in_ledger(slot.model) if named else EVERYTHING), keys.common(slot.key)
@@ -73,7 +79,7 @@ def find_zone(
     best = context.zone
     found = declared
     for name in (*OFFSETS, "UTC", *ZONES):
-        there = _gaps(bill, quarters, name, context, slack)
+        there = _gaps(bill if dated else days_in(name), quarters, name, context, slack)
         if (there.agree, -sum(there.gaps.values())) > (found.agree, -sum(found.gaps.values())):
             best, found = name, there
     after = sum(found.gaps.values())

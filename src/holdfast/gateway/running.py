@@ -1,0 +1,69 @@
+"""The calls under way, key by key: so many at a time, and ended when their key is revoked."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.protocol import limits
+
+Stop = Callable[[HoldfastError], object]
+
+
+class RunningCall:
+    """One call, from its key to its end."""
+
+    def __init__(self) -> None:
+        self._stop: Stop | None = None
+        self._error: HoldfastError | None = None
+
+    def stops_by(self, stop: Stop) -> None:
+        """From now on it is ended by ``stop``. Raises why, where it was to end before."""
+        if self._error is not None:
+            raise self._error
+        self._stop = stop
+
+    def stop(self, error: HoldfastError) -> None:
+        """End it, and tell its caller why. Twice is once."""
+        if self._error is not None:
+            return
+        self._error = error
+        if self._stop is not None:
+            self._stop(error)
+
+
+class RunningCalls:
+    """All of a gateway."""
+
+    def __init__(self) -> None:
+        self._of_key: dict[str, set[RunningCall]] = {}
+        self._count = 0
+
+    @contextlib.contextmanager
+    def one(self, key: str) -> Iterator[RunningCall]:
+        """One more, while the context lasts. Raises ``server.busy``."""
+        calls = self._of_key.get(key, set())
+        if len(calls) >= limits.KEY_CALLS or self._count >= limits.GATEWAY_CALLS:
+            raise Unavailable("server.busy", "there are as many calls at a time as may be")
+        call = RunningCall()
+        self._of_key[key] = calls
+        calls.add(call)
+        self._count += 1
+        try:
+            yield call
+        finally:
+            self._count -= 1
+            calls.discard(call)
+            if not calls:
+                self._of_key.pop(key, None)
+
+    def revoked(self, key: str) -> None:
+        """End those of a key."""
+        for call in list(self._of_key.get(key, ())):
+            call.stop(revocation())
+
+
+def revocation() -> Refused:
+    """What a caller hears whose key was revoked in the middle of an answer."""
+    return Refused("key.revoked", "the key was revoked while this was answered")
