@@ -85,7 +85,7 @@ async def _run(say: Say, folder: Path, host: str, port: int, seed: int, days: in
         took_s = time.monotonic() - began
         say(f"{found.played.runs:,} runs in {took_s:.0f} s. It is {company.last_day} now, and stays so.")
         say("Everything is made up: the company, its people, their work and what it costs.")
-        page = _page(found)
+        page = page_of(found)
         say(page)
         sys.stdout.flush()
         if open_browser and (
@@ -95,7 +95,7 @@ async def _run(say: Say, folder: Path, host: str, port: int, seed: int, days: in
         await wait_for_shutdown()
 
 
-def _page(found: Simulated) -> str:
+def page_of(found: Simulated) -> str:
     """The console's address; the token is in the fragment, which no server ever sees."""
     token = auth.mint(found.server.secret, subject="user:you", capabilities=_EVERYTHING, ttl_s=TOKEN_TTL_S)
     return f"{found.server.url}/console/#t={token}"
