@@ -169,6 +169,11 @@ async def test_the_bill_says_what_remains_and_the_waste_what_is_unknown(console:
     await console.until("document.querySelector('#waste-unread')")
     unread = await console.run("document.querySelector('#waste-unread').innerText")
     assert "unknown" in unread and await console.run("document.querySelector('#waste-unread .hatched') !== null")
+    # what no session shows leads to its rows all the same
+    nano = await console.run("document.querySelector('#waste-retries .elsewhere a.money').title.split(' ')[0]")
+    await console.click("#waste-retries .elsewhere a.money")
+    await console.until("document.querySelector('[data-sum]') && !document.querySelector('.loading')")
+    assert await console.run("Number(document.querySelector('[data-sum]').dataset.sum)") == pytest.approx(float(nano))
 
 
 async def test_a_key_is_shown_once_rotated_and_revoked(console: Tab, company: GovernedServer) -> None:
@@ -191,6 +196,13 @@ async def test_a_key_is_shown_once_rotated_and_revoked(console: Tab, company: Go
     await console.until("document.querySelector('.receipt')?.innerText.includes('revoked by user:ann')")
     await console.click(".receipt button")
     await console.until(f"document.querySelector(\"tr[data-key='{ident}'] .key-state\")?.dataset.state === 'revoked'")
+
+
+async def test_keys_expire_by_the_clock_of_the_server(console: Tab) -> None:
+    await console.run("Date.now = () => 4e12")  # this browser is a century ahead
+    await opened(console, "keys")
+    await console.until("document.querySelectorAll('.ledger tbody tr').length >= 4")
+    assert await console.run("document.querySelector('.money-page .attention')") is None, "they are good for a year"
 
 
 async def test_a_change_of_prices_is_decided_with_a_reason(company: GovernedServer, browser: Chromium) -> None:
@@ -223,6 +235,17 @@ async def test_every_page_fits_a_phone_and_can_be_read(console: Tab, dark: bool)
         )
         assert max(widths) <= 360, page
         assert await console.run(CONTRAST) == [], page
+
+
+async def test_what_is_printed_can_be_read_also_by_who_reads_in_the_dark(console: Tab) -> None:
+    for page in (f"cost/{FAMILY}", "bill"):
+        await opened(console, page)
+        dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+        await console.call("Emulation.setEmulatedMedia", media="print", features=dark)
+        assert await console.run(CONTRAST) == [], page
+        await console.call("Emulation.setEmulatedMedia", media="", features=dark)
+    words = await console.run("document.querySelector('.attention').innerText")
+    assert "`" not in words and "*" not in words, "commands look like commands, and all keys are called so"
 
 
 async def test_who_may_not_see_money_is_told_what_to_do(company: GovernedServer, browser: Chromium) -> None:

@@ -7,7 +7,7 @@ import { useConsole } from "../console.js";
 import { type BillAnswer, type BillCell, routeOf } from "./api.js";
 import { Answered, Needs, useAnswer } from "./answer.js";
 import { ShareBar } from "./bars.js";
-import { exactUsd, Money, Unknown, usd } from "./figures.js";
+import { exactUsd, Money, Sentence, Unknown, usd } from "./figures.js";
 import { Consequence, MoneyFrame, moneyAddress, quoted } from "./frame.js";
 import { type Period, shortDay } from "./period.js";
 import { type Column, DataTable } from "./table.js";
@@ -67,7 +67,7 @@ function Comparison({ found: { reconciliation: found, explained_ppm, by_day, mea
   return (
     <>
       <section class="attention" aria-label="What needs somebody">{found.findings.length ? <ul>{found.findings.map((finding) => (
-        <li key={`${finding.cause} ${finding.what}`}><Money nano={finding.amount_nano} /> <b>{finding.cause.replaceAll("_", " ")}</b>: {finding.what.replace(/\.$/, "")}{finding.certain ? "" : " (the likeliest of several causes)"}. {finding.fix} {finding.where[0] && <a href={rowsOf(finding.where[0][0], finding.where[0][1])}>its rows{finding.cells > 1 ? ` (the first of ${finding.cells} places)` : ""}</a>}</li>
+        <li key={`${finding.cause} ${finding.what}`}><Money nano={finding.amount_nano} /> <b>{finding.cause.replaceAll("_", " ")}</b>: <Sentence text={finding.what.replace(/\.$/, "")} />{finding.certain ? "" : " (the likeliest of several causes)"}. <Sentence text={finding.fix} /> {finding.where[0] && <a href={rowsOf(finding.where[0][0], finding.where[0][1])}>its rows{finding.cells > 1 ? ` (the first of ${finding.cells} places)` : ""}</a>}</li>
       ))}</ul> : <p>Every line of the bill is in the ledger.</p>}</section>
       <Settlements found={found} question={question} refresh={refresh} />
       <dl class="figures" aria-label="Totals">
@@ -77,7 +77,7 @@ function Comparison({ found: { reconciliation: found, explained_ppm, by_day, mea
         <div><dt>differences, never netted</dt><dd><Money nano={found.gap_nano} /></dd></div>
         <div><dt>of them with a name</dt><dd><Money nano={found.named_nano} /></dd></div>
       </dl>
-      {found.reasons.length > 0 && <ul class="reasons">{found.reasons.map((reason) => <li key={reason}>{reason}</li>)}</ul>}
+      {found.reasons.length > 0 && <ul class="reasons">{found.reasons.map((reason) => <li key={reason}><Sentence text={reason} /></li>)}</ul>}
       {names.length > 0 && <TimeChart days={names} lines={lines} label="USD a day: the bill, the ledger, and what differs in absolute amounts" />}
       <Remainder remainder={found.remainder} meaning={meaning} />
       <CellTable cells={found.cells} rowsOf={rowsOf} file={`bill-${found.provider}-${question.since}-${question.until}`} />

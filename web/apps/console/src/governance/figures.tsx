@@ -26,6 +26,9 @@ export function short(count: number): string {
   return `${size.toLocaleString("en-US", { maximumFractionDigits: size < 100 && unit ? 1 : 0 })}${unit}`;
 }
 
+/** A sentence of the server's, in which what is typed stands between backticks. */
+export const Sentence = ({ text }: { text: string }) => <>{text.split("`").map((part, at) => (at % 2 ? <code key={at}>{part}</code> : part))}</>;
+
 export const percent = (part: number, whole: number): string => (whole > 0 ? `${((100 * part) / whole).toFixed(part && part / whole < 0.1 ? 1 : 0)} %` : "–");
 
 /** What nobody knows: never empty, never green. */

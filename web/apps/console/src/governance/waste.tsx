@@ -20,6 +20,8 @@ const KINDS: Record<string, [name: string, fix: string]> = {
   unread: ["answers that nobody read", "Do not write what nobody opens."],
 };
 
+const LISTED = 50; // sessions of a kind that the server names
+
 export function WastePage({ query }: { query: URLSearchParams }) {
   const wanted = new URLSearchParams(query);
   if (!wanted.has("period")) wanted.set("period", "28d");
@@ -63,6 +65,18 @@ function WasteFound({ found: { waste, by_day }, period }: { found: WasteAnswer; 
   );
 }
 
+/** Outcomes of attempts that are wasted by themselves: rows can be found by them. */
+const BROKEN: readonly (readonly [string, string])[] = [["where", "outcome:failed"], ["where", "outcome:cut"], ["where", "outcome:drained"]];
+
+/** What of a kind no session in the list shows: calls that name none, for the most part. */
+function Elsewhere({ item, period }: { item: WasteItem; period: Period }) {
+  const rest = (item.amount_nano ?? 0) - item.sessions.reduce((sum, { amount_nano }) => sum + amount_nano, 0);
+  const rows = item.rows - item.sessions.reduce((sum, session) => sum + session.rows, 0);
+  if (rest <= 0 || rows <= 0) return null;
+  const href = moneyAddress("rows", [["period", `${period.since}/${period.until}`], ["where", "session:"], ...(item.kind === "retries" ? BROKEN : [])]);
+  return <p class="hint elsewhere"><Money nano={rest} href={href} /> of it, in {rows === 1 ? "one row" : `${rows.toLocaleString()} rows`}, is of calls that name no session{item.sessions.length >= LISTED ? " and of sessions that show less" : ""}.</p>;
+}
+
 function KindOf({ item, period }: { item: WasteItem; period: Period }) {
   const name = KINDS[item.kind]?.[0] ?? item.kind;
   return (
@@ -70,6 +84,7 @@ function KindOf({ item, period }: { item: WasteItem; period: Period }) {
       {item.amount_nano === 0 && !item.sessions.length ? <div class="data"><header><h2>{name}</h2></header><p class="calm">No session shows it.</p></div> : item.amount_nano === null ? <div class="data"><header><h2>{name}</h2></header><p class="hatched block"><b>unknown</b>: {item.why || "there is nothing to tell it from"}</p></div> : (
         <DataTable label={`Sessions that show ${name}`} columns={sessionColumns(period)} rows={item.sessions} file={`waste-${item.kind}-${period.since}-${period.until}`} keyOf={({ session }) => session || "(none)"} empty="No session shows it." />
       )}
+      <Elsewhere item={item} period={period} />
       {Object.keys(item.parts).length > 1 && <p class="hint">{Object.entries(item.parts).map(([part, nano]) => `${part.replaceAll("_", " ")} ${usd(nano)}`).join(" · ")}</p>}
       {item.amount_nano !== null && item.why && <p class="hint">Of {usd(item.unknown_nano)} it cannot be told: {item.why}.</p>}
       <details><summary>What counts as this</summary><p class="hint">{item.definition}</p></details>

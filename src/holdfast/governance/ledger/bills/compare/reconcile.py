@@ -16,6 +16,7 @@ from holdfast.governance.ledger.bills.compare.extras import beside_usage
 from holdfast.governance.ledger.bills.compare.grid import Grid, OpenCell
 from holdfast.governance.ledger.bills.compare.keys import AccountNames
 from holdfast.governance.ledger.bills.compare.model import (
+    EVERYTHING,
     BillFinding,
     Cause,
     CauseShare,
@@ -161,7 +162,9 @@ def _missed(cells: Sequence[OpenCell], side: str) -> list[BillFinding]:
     for days, those in groups.items():
         lacks, has = ("The ledger", "the report") if side == "ledger" else ("The report", "the ledger")
         amount = sum(abs(share.amount_nano) for cell in those for share in cell.shares)
-        what = f"{lacks} has nothing of {listing(sorted({c.key for c in those}), 'keys')} on {listing(days, 'days')}; " \
+        keys = sorted({cell.key for cell in those})
+        of_keys = "" if keys == [EVERYTHING] else f" of {listing(keys, 'keys')}"
+        what = f"{lacks} has nothing{of_keys} on {listing(days, 'days')}; " \
                f"{has} has {dollars(amount)}."  # fmt: skip
         fix = "" if side == "ledger" else "Export the report of these days again."
         found.append(

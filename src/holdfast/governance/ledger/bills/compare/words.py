@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from holdfast.governance import limits
 from holdfast.governance.ledger.bills.compare.grid import OpenCell
-from holdfast.governance.ledger.bills.compare.model import MEANING, BillFinding, Cause
+from holdfast.governance.ledger.bills.compare.model import EVERYTHING, MEANING, BillFinding, Cause
 
 FIX: Final[Mapping[Cause, str]] = {
     "estimated": "Settle them from the report: `holdfast ledger reconcile … --settle`.",
@@ -60,7 +60,7 @@ def places(cells: Sequence[OpenCell]) -> str:
 
 def listing(names: Iterable[str], noun: str) -> str:
     """Up to three names; more are counted."""
-    found = [name or "(no name)" for name in names]
+    found = [f"all {noun}" if name == EVERYTHING else name or "(no name)" for name in names]
     return ", ".join(found) if len(found) <= 3 else f"{len(found)} {noun} ({found[0]} … {found[-1]})"
 
 
