@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from holdfast.company.clock import PACE, CompanyClock
@@ -42,9 +40,10 @@ def test_what_rests_has_rested_when_days_were_skipped() -> None:
     clock = Measured(NOON_MS)
     before_s = clock.elapsed()
     clock.move(NOON_MS + 86_400_000)
-    assert clock.elapsed() == before_s + 86_400
+    rested_s = clock.elapsed() - before_s
+    assert rested_s == 86_400
 
 
 def test_tokens_are_of_the_real_world_and_a_real_clock_says_nothing() -> None:
-    assert abs(CompanyClock(NOON_MS).token_ms() - time.time() * 1_000) < 60_000
+    assert abs(CompanyClock(NOON_MS).token_ms() - Clock().wall_ms()) < 60_000
     assert Clock().simulated_time() is None

@@ -171,7 +171,7 @@ async def test_damage_is_found_where_it_is(
 async def test_rows_from_before_there_were_seals_are_sealed_as_they_stand(
     filled: Ledger, store: Store, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = importlib.import_module("holdfast.governance.store.migrations.versions.ledger_0002")
+    step = importlib.import_module("holdfast.governance.store.migrations.versions.ledger_0003")
     monkeypatch.setattr(step, "PAGE", 7)
     before = await store.read(lambda c: c.execute(text("SELECT * FROM ledger_seals ORDER BY 1")).all())
     await damage(store, database, "DELETE FROM ledger_seals")
