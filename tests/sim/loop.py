@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from holdfast.hub.clock import Clock
+
 T = TypeVar("T")
 
 STEPS = 2_000_000  # more than this is a livelock
@@ -119,13 +121,11 @@ class SimLoop(asyncio.AbstractEventLoop):
             raise self.errors[0]
 
 
-class SimClock:
-    """A ``holdfast.hub.clock.Clock`` on the loop's time. ``step`` moves the wall clock only."""
-
-    simulated = False  # for those who look at it, it is real
+class SimClock(Clock):
+    """A clock on the loop's time. ``step`` moves the wall clock only."""
 
     def __init__(self, loop: SimLoop, epoch_ms: int = 1_764_000_000_000) -> None:
-        self.steps = 0
+        super().__init__()
         self._loop = loop
         self._epoch_ms = epoch_ms
 
@@ -134,12 +134,6 @@ class SimClock:
 
     def wall_ms(self) -> int:
         return self._epoch_ms + int(self._loop.now * 1_000)
-
-    def elapsed(self) -> float:
-        return self.monotonic()
-
-    def token_ms(self) -> int:
-        return self.wall_ms()
 
     def follow(self) -> None:
         """Nothing drifts here."""
