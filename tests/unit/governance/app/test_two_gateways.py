@@ -52,8 +52,11 @@ async def test_both_count_and_a_key_is_known_and_revoked_in_both(clock: FakeCloc
             await one.gateway.settled()
         today = both[0].organisation.today().isoformat()
         rows = (await LedgerReader(both[0].store).rows("default", today, today)).rows
-        truth = fake.stats().requests
-        served = [row for row in rows if row.outcome == "served"]
-        assert len(served) == len(truth) >= 9, "each call of either is a row, and once"
-        assert len({row.id for row in rows}) == len(rows) and all(row.basis == "exact" for row in served)
-        assert all(row.list_nano == 0 for row in rows if row not in served), "revoked before its provider was asked"
+        asked = [
+            row for row in rows if row.outcome != "refused"
+        ]  # one may be between its opening and its provider just then
+        assert len(asked) == len(fake.stats().requests) >= 9, "each call of either is a row, and once"
+        assert len({row.id for row in rows}) == len(rows)
+        assert all(row.basis == "exact" for row in rows if row.reason != "key.revoked"), (
+            "the one that was cut is estimated"
+        )
