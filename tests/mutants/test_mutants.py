@@ -28,7 +28,17 @@ def test_without_a_bug_the_same_tests_pass() -> None:
 
 def test_every_mutant_names_a_rule_and_tests_that_are_there() -> None:
     for name, mutant in MUTANTS.items():
-        assert mutant.rule.partition("-")[0] in {"LOG", "LIFE", "SUB", "FOLD", "RUN", "CTL", "ACC", "MONEY", "engine"}, name
+        assert mutant.rule.partition("-")[0] in {
+            "LOG",
+            "LIFE",
+            "SUB",
+            "FOLD",
+            "RUN",
+            "CTL",
+            "ACC",
+            "MONEY",
+            "engine",
+        }, name
         assert mutant.what and mutant.tests
         for test in mutant.tests:
             assert os.path.exists(test.partition("::")[0]), test
