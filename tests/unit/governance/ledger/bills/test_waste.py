@@ -65,6 +65,15 @@ def test_after_its_lifetime_nothing_could_be_read() -> None:
     assert (item(find_waste([*hour, SEEN]), "cache").amount_nano or 0) > 0
 
 
+def test_a_lifetime_begins_when_the_prompt_is_read_however_long_the_answer_takes() -> None:
+    slow = row(1, 4, cache_write_5m=10_000, input=100, output=50, took_ms=200_000)
+    late = row(2, 7, cache_write_5m=12_000, input=100, output=50)
+    assert late.at_ms - late.took_ms - slow.at_ms < 300_000, (
+        "three minutes after its end, and more than five after it began"
+    )
+    assert item(find_waste([slow, late, SEEN]), "cache").amount_nano == 0
+
+
 def test_a_cache_that_is_never_used_costs_less_what_writing_would_have_cost() -> None:
     rows = [row(n, n, input=10_000 + n, output=50) for n in range(3)]
     found = item(find_waste([*rows, SEEN]), "cache")

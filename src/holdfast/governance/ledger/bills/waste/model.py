@@ -10,8 +10,8 @@ import msgspec
 WasteKind = Literal["cache", "retries", "context", "regenerated", "unread"]
 
 DEFINITIONS: Final[Mapping[WasteKind, str]] = {
-    "cache": "Input that a cache could have given: calls of one session, agent, model and upstream, one within the cache's "
-    "lifetime after the other, whose input did not shrink. What the earlier call had read or written and the later one "
+    "cache": "Input that a cache could have given: calls of one session, agent, model and upstream, one begun within the cache's "
+    "lifetime after the other began, whose input did not shrink. What the earlier call had read or written and the later one "
     "neither read is broken; where neither call used the cache at all, it is unused. The amount is what was paid for these "
     "tokens beyond the price of reading them, less what writing them once would have cost. Prefixes below 1,024 tokens do "
     "not count. That the later prompt begins as the earlier one did is taken from its size, since prompts are not kept here.",

@@ -55,8 +55,11 @@ def _follows(before: Row, row: Row) -> bool:
     lifetime = max(
         [LIFETIMES_MS[name] for name in LIFETIMES_MS if before.counts.get(name)], default=DEFAULT_LIFETIME_MS
     )
-    waited = row.at_ms - row.took_ms - before.at_ms
-    return 0 <= waited <= lifetime and total_input(row) >= total_input(before) >= LEAST_PREFIX
+    began, before_ms = row.at_ms - row.took_ms, before.at_ms - before.took_ms
+    # a prompt is cached when it is read, which is at the beginning of a call, however long its answer takes
+    if before.at_ms > began or began - before_ms > lifetime:
+        return False
+    return total_input(row) >= total_input(before) >= LEAST_PREFIX
 
 
 def _cache_loss(before: Row, row: Row, prices: UnitPrices, written: int) -> tuple[Loss | None, int]:
