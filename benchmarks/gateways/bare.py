@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 import uvicorn
 import uvloop
@@ -33,6 +34,9 @@ class OneKey:
 
     def note(self, stranger: Stranger) -> None:
         """Nobody asks for strangers."""
+
+    def watch(self, revoked: Callable[[str], object]) -> None:
+        """Nobody revokes the key."""
 
 
 class NoMeter:
