@@ -98,34 +98,41 @@ def _first_of(path: Path) -> str:
 
 
 async def _output_of(command: list[str]) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(limits.SECRET_COMMAND_S):
-            assert process.stdout is not None
-            out = b""
-            while len(out) <= limits.SECRET_CHARS and (more := await process.stdout.read(limits.SECRET_CHARS)):
-                out += more
-            if len(out) > limits.SECRET_CHARS:
-                raise ValueError("it prints too much")
-            if await process.wait():
-                raise ValueError("it failed")
-    finally:
-        await _ended(process)
-    return out.decode()
+    """What a command prints, up to a bound. What it began ends with it.
 
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Kill what still runs of it, whatever it began included, and read its last words away.
-
-    asyncio tells of an end only when the output has ended too, and a stream that is full reads no further by itself: who
-    waited for a command that prints on and on waited for ever.
+    The pipe is ours and no part of the process for asyncio, which tells of an end only when the output has ended too: whoever
+    waited for a command that prints on and on, or left something running that may, waited for ever.
     """
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    assert process.stdout is not None
-    while await process.stdout.read(limits.SECRET_CHARS):
-        pass
-    await process.wait()
+    ours, theirs = os.pipe()
+    output = asyncio.StreamReader()
+    reading, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(output), os.fdopen(ours, "rb")
+    )
+    try:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.DEVNULL, stdout=theirs, stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )  # fmt: skip
+        finally:
+            os.close(theirs)
+        try:
+            async with asyncio.timeout(limits.SECRET_COMMAND_S):
+                return await _printed(process, output)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    finally:
+        reading.close()
+
+
+async def _printed(process: asyncio.subprocess.Process, output: asyncio.StreamReader) -> str:
+    out = b""
+    while len(out) <= limits.SECRET_CHARS and (more := await output.read(limits.SECRET_CHARS)):
+        out += more
+    if len(out) > limits.SECRET_CHARS:
+        raise ValueError("it prints too much")
+    if await process.wait():
+        raise ValueError("it failed")
+    return out.decode()

@@ -76,6 +76,13 @@ async def test_from_a_command_that_prints_piece_by_piece(clock: Clock) -> None:
     assert await SecretReference(f'command:{sys.executable} -c "{code}"', clock).value() == "sk-two"
 
 
+async def test_what_a_command_leaves_running_holds_nobody_up(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SECRET_COMMAND_S", 0.2)
+    for silent in ("sleep 20", "yes"):  # in a session of its own it is not killed with the command
+        with pytest.raises(Unavailable, match="cannot be had"):
+            await SecretReference(f"command:sh -c 'setsid timeout 20 {silent} & echo sk'", clock).value()
+
+
 async def test_a_command_runs_once_for_all_who_wait_and_not_for_every_refusal(clock: Clock, tmp_path: Path) -> None:
     count = tmp_path / "count"
     code = f"open('{count}','a').write('x'); print('sk')"
