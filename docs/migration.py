@@ -65,14 +65,17 @@ def body(connection: Connection, domain: str) -> str:
     code = render_python_code(
         script.upgrade_ops, render_as_batch=True, user_module_prefix="types.", migration_context=context
     )
-    return "\n".join(line for line in code.splitlines() if not line.lstrip().startswith("# ###"))
+    lines = [line for line in code.splitlines() if not line.lstrip().startswith("# ###")]
+    return "\n".join(lines).strip()
 
 
 def draft(domain: str, words: str) -> Path:
     """Write the next step; answers where."""
     before = sorted(path.stem for path in VERSIONS.glob(f"{domain}_????.py"))
     with tempfile.TemporaryDirectory() as folder:
-        connection = SqliteFile(f"{folder}/store.db").connect(write=True)
+        path = Path(folder) / "store.db"
+        path.touch()  # whoever owns a file has made it
+        connection = SqliteFile(str(path)).connect(write=True)
         raw(connection).execute("BEGIN")
         schema.prepare(connection)
         text = STEP.format(

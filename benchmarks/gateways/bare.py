@@ -15,7 +15,7 @@ import uvloop
 
 from holdfast.errors import Refused
 from holdfast.gateway.app import Gateway
-from holdfast.gateway.port import Caller, Opening, Served, Stranger
+from holdfast.gateway.port import UNLIMITED, Caller, Hold, Opening, Served, Stranger
 from holdfast.gateway.settings import GatewaySettings
 
 
@@ -42,8 +42,9 @@ class OneKey:
 class NoMeter:
     """Allows everything and keeps nothing."""
 
-    async def open(self, opening: Opening) -> None:
-        """Nothing."""
+    async def open(self, opening: Opening) -> Hold:
+        """Nothing, and no bound."""
+        return UNLIMITED
 
     async def settle(self, served: Served) -> None:
         """Nothing."""

@@ -45,7 +45,8 @@ Code = Literal[
     "price.decided", "price.not_found", "price.waiver", "config.invalid", "engine.locked", "engine.version",
     "engine.corrupt", "store.unavailable", "store.busy", "store.mismatch", "key.invalid", "key.not_found",
     "org.invalid", "login.refused", "ledger.row_not_found", "ledger.corrected", "ledger.busy", "period.closed",
-    "period.open", "import.malformed", "import.unknown", "import.overlap",
+    "period.open", "import.malformed", "import.unknown", "import.overlap", "budget.exceeded", "budget.reopens",
+    "budget.spent", "budget.unbounded", "budget.invalid", "budget.not_found", "budget.decided", "budget.not_payer",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -197,6 +198,15 @@ CODES: dict[Code, ErrorRow] = {
     "import.malformed": ErrorRow(400, False, "The file is not the report that its format says.", "Correct the place that the message names, or say its format."),
     "import.unknown": ErrorRow(400, False, "The file's format is not known.", "Say one of the formats that the message lists."),
     "import.overlap": ErrorRow(409, False, "Some of this spend is in the ledger already.", "Import it as a bill, or leave out what the message names."),
+    # budgets
+    "budget.exceeded": ErrorRow(402, False, "A budget has not enough money left for this.", "Ask whoever pays for it to raise the budget (`holdfast budget request`)."),
+    "budget.reopens": ErrorRow(429, True, "The money of a budget's window is spent; the next window opens in a moment.", "Retry after the seconds that the answer says."),
+    "budget.spent": ErrorRow(429, False, "The money of a budget's window is spent, and the next window does not open soon.", "Ask whoever pays for it to raise the budget (`holdfast budget request`), or wait for the next window."),
+    "budget.unbounded": ErrorRow(402, False, "What this could cost cannot be told, so no budget can vouch for it.", "Approve a catalogue that has the model's price, or end the budget's enforcement for it."),
+    "budget.invalid": ErrorRow(400, False, "A budget cannot be like this.", "Correct what the message names."),
+    "budget.not_found": ErrorRow(404, False, "There is no such budget, or no such request to raise one.", "List them with `holdfast budget list`, requests with `holdfast budget requests`."),
+    "budget.decided": ErrorRow(409, False, "The request was decided already.", "Nothing: the first decision stands."),
+    "budget.not_payer": ErrorRow(403, False, "Only whoever answers for the budget's payer decides this.", "Ask the person that the message names."),
 }
 # fmt: on
 """What each code means: the one table."""

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from holdfast.audit import recipe as recipes
-from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.budget import ProbeBudget, Redactor
 from holdfast.audit.compare import describe_difference
 from holdfast.audit.drivers import registry
 from holdfast.audit.finding import DETACHED, Contact, Report
@@ -103,7 +103,7 @@ def test_what_could_not_be_audited_fails_whatever_is_required(url: str, tmp_path
 
 # --- the prescription -----------------------------------------------------------------------------------------------------
 def report_of(recipe: Recipe, verdicts: dict[str, str], head: str = "") -> Report:
-    budget = Budget()
+    budget = ProbeBudget()
     endpoint = registry.endpoint("http://127.0.0.1:1/", recipe, budget, {}, frozenset())
     contact = Contact(state="ok", message="", deterministic=True, evidence=f"HTTP 200\n{head}\n\ndata: x")
     findings = [finding(id_, verdict) for id_, verdict in verdicts.items()]

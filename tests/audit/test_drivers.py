@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import structs
 from websockets.asyncio.server import ServerConnection
 
-from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.budget import ProbeBudget, Redactor
 from holdfast.audit.detect import detect
 from holdfast.audit.drivers import registry
 from holdfast.audit.drivers.http import trust
@@ -139,7 +139,7 @@ async def serving(handle: Handle) -> AsyncIterator[str]:
 
 
 def made(url: str, recipe: Recipe) -> Endpoint:
-    budget = Budget(requests=500, ask_above=500, total_s=60, answer_s=5)
+    budget = ProbeBudget(requests=500, ask_above=500, total_s=60, answer_s=5)
     return registry.endpoint(url, recipe, budget, {}, frozenset())
 
 
@@ -242,7 +242,7 @@ async def test_a_socket_io_chat_as_chainlit_speaks_it() -> None:
 # --- HTTP ---------------------------------------------------------------------------------------------------------------
 async def test_detection_says_which_and_how_sure() -> None:
     async with ChatServer().running() as server:
-        assert await detect(server.url + "ask", Budget(), {}, frozenset()) == []
+        assert await detect(server.url + "ask", ProbeBudget(), {}, frozenset()) == []
 
     async def openai(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -252,7 +252,7 @@ async def test_detection_says_which_and_how_sure() -> None:
         writer.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\n\r\n" + SAMPLES["openai-chat"])
 
     async with raw_server(openai) as port:
-        guesses = await detect(f"http://127.0.0.1:{port}/v1/chat/completions", Budget(), {}, frozenset())
+        guesses = await detect(f"http://127.0.0.1:{port}/v1/chat/completions", ProbeBudget(), {}, frozenset())
     assert guesses[0].name == "openai-chat" and guesses[0].confidence > 0.9
 
 

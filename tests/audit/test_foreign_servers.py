@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.budget import ProbeBudget, Redactor
 from holdfast.audit.detect import detect
 from holdfast.audit.drivers import registry
 from holdfast.audit.drivers.http import HttpEndpoint
@@ -73,7 +73,7 @@ async def anthropic(script: replay.Script, *only: str) -> tuple[Contact, dict[st
     provider = replay.Provider()
     provider.script = script
     async with provider.running():
-        budget = Budget(requests=50, ask_above=50, total_s=60, answer_s=10)
+        budget = ProbeBudget(requests=50, ask_above=50, total_s=60, answer_s=10)
         endpoint = HttpEndpoint(f"{provider.url}/v1/messages", registry.RECIPES["anthropic"], budget)
         probes = [probe for probe in PROBES if probe.id in only]
         given = AuditOptions(prompt="one", second_prompt="two")
@@ -116,14 +116,14 @@ async def test_anthropic_is_detected() -> None:
 
     provider.script = only_anthropic
     async with provider.running():
-        guesses = await detect(f"{provider.url}/v1/messages", Budget(), {}, frozenset())
+        guesses = await detect(f"{provider.url}/v1/messages", ProbeBudget(), {}, frozenset())
     assert guesses[0].name == "anthropic" and guesses[0].confidence >= 0.9, guesses
 
 
 # --- Holdfast -------------------------------------------------------------------------------------------------------------
 async def test_holdfast_is_recognised_without_asking_it_anything() -> None:
     async with site() as (url, _):
-        guesses = await detect(url, budget := Budget(), {}, frozenset())
+        guesses = await detect(url, budget := ProbeBudget(), {}, frozenset())
     assert [(guess.name, budget.used) for guess in guesses] == [("holdfast", 1)]
     assert "--agent" in guesses[0].why
 

@@ -13,7 +13,7 @@ import pytest
 from msgspec import structs
 
 import holdfast
-from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.budget import ProbeBudget, Redactor
 from holdfast.audit.drivers import registry
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.lab import AuditOptions
@@ -62,7 +62,7 @@ async def site(pace_s: float = 0.012) -> AsyncIterator[tuple[str, str]]:
 
 
 async def verdicts(url: str, token: str, recipe: Recipe, *only: str, **options: str) -> dict[str, tuple[str, str]]:
-    budget = Budget(requests=500, ask_above=500, total_s=100, answer_s=15)
+    budget = ProbeBudget(requests=500, ask_above=500, total_s=100, answer_s=15)
     endpoint = registry.endpoint(url, recipe, budget, {"authorization": f"Bearer {token}"}, frozenset())
     probes = [probe for probe in PROBES if not only or probe.id in only]
     given = AuditOptions(prompt="one", second_prompt="two", **options)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.budget import ProbeBudget, Redactor
 from holdfast.audit.drivers import registry
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import Contact, Finding
@@ -84,9 +84,9 @@ async def empty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.write(OK + b"data: [DONE]\n\n")
 
 
-async def audit(serve: Serve) -> tuple[Contact, list[Finding], Budget]:
+async def audit(serve: Serve) -> tuple[Contact, list[Finding], ProbeBudget]:
     async with raw_server(serve) as port:
-        budget = Budget(total_s=20, answer_s=1.5, first_s=1.0, stream_bytes=1_000_000)
+        budget = ProbeBudget(total_s=20, answer_s=1.5, first_s=1.0, stream_bytes=1_000_000)
         url = f"http://127.0.0.1:{port}/v1/chat/completions"
         endpoint = registry.endpoint(url, registry.RECIPES["openai-chat"], budget, {}, frozenset())
         async with asyncio.timeout(25):
@@ -153,7 +153,7 @@ async def test_the_budget_of_requests_is_kept_and_told() -> None:
         writer.write(b"data: [DONE]\n\n")
 
     async with raw_server(good) as port:
-        budget = Budget(requests=4, total_s=30, answer_s=5)
+        budget = ProbeBudget(requests=4, total_s=30, answer_s=5)
         url = f"http://127.0.0.1:{port}/"
         endpoint = registry.endpoint(url, registry.RECIPES["openai-chat"], budget, {}, frozenset())
         _, findings = await examine(endpoint, AuditOptions(), budget, Redactor())

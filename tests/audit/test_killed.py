@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.budget import ProbeBudget, Redactor
 from holdfast.audit.drivers import registry
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import Finding
@@ -74,7 +74,7 @@ async def plant(folder: Path, *, again: bool) -> AsyncIterator[tuple[str, str]]:
 
 async def audit(folder: Path, url: str, token: str, *only: str, lost_s: float = 60.0) -> dict[str, Finding]:
     recipe = structs.replace(registry.RECIPES["holdfast"], ask=[RecipeCall(body={"agent": "writer"})])
-    budget = Budget(requests=100, ask_above=100, total_s=240, answer_s=60)
+    budget = ProbeBudget(requests=100, ask_above=100, total_s=240, answer_s=60)
     endpoint = registry.endpoint(url, recipe, budget, {"authorization": f"Bearer {token}"}, frozenset())
     kill = f"kill -9 $(cat {folder}/.writer.pid)"
     given = AuditOptions(

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.budget import ProbeBudget, Redactor
 from holdfast.audit.drivers.http import HttpEndpoint
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.lab import AuditOptions
@@ -48,7 +48,7 @@ async def test_a_server_that_grows_with_a_slow_reader_fails(
     monkeypatch.setattr(resilient, "used_bytes", measured)
     probes = [probe for probe in PROBES if probe.id == "resilient.slow_reader"]
     async with ChatServer().running() as server:
-        budget = Budget(total_s=60, answer_s=10)
+        budget = ProbeBudget(total_s=60, answer_s=10)
         endpoint = HttpEndpoint(server.url, RECIPE, budget)
         _, found = await examine(
             endpoint, AuditOptions(prompt="one", second_prompt="two"), budget, Redactor(), probes=probes

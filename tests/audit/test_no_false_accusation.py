@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.budget import ProbeBudget, Redactor
 from holdfast.audit.drivers.http import HttpEndpoint
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import Contact, Finding
@@ -38,7 +38,7 @@ def options(port: int) -> AuditOptions:
 
 async def audit(fault: str = "") -> Audited:
     async with ChatServer(fault).running() as server:
-        budget = Budget(requests=2_000, ask_above=2_000, total_s=300, answer_s=10)
+        budget = ProbeBudget(requests=2_000, ask_above=2_000, total_s=300, answer_s=10)
         endpoint = HttpEndpoint(server.url, RECIPE, budget)
         return await examine(
             endpoint, options(server.port), budget, Redactor(), jobs=1 if fault == ALONE else 8,

@@ -15,7 +15,7 @@ import pytest
 
 from holdfast.audit import recipe as recipes
 from holdfast.audit.baseline import ENOUGH_PIECES
-from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.budget import ProbeBudget, Redactor
 from holdfast.audit.drivers import registry
 from holdfast.audit.endpoint import Endpoint
 from holdfast.audit.examine import examine
@@ -174,7 +174,7 @@ NASTY = "a & b = {c} ü?"
 
 def made(port: int, recipe: Recipe, **budget: Any) -> Endpoint:
     given = {"requests": 100, "ask_above": 100, "total_s": 60, "answer_s": 5, **budget}
-    return registry.endpoint(f"http://127.0.0.1:{port}/base", recipe, Budget(**given), {}, frozenset())
+    return registry.endpoint(f"http://127.0.0.1:{port}/base", recipe, ProbeBudget(**given), {}, frozenset())
 
 
 async def contact(port: int, recipe: Recipe, prompt: str = "one", **budget: Any) -> Contact:

@@ -18,7 +18,7 @@ from msgspec import structs
 from typer.testing import CliRunner
 
 from holdfast.audit import recipe as recipes
-from holdfast.audit.budget import Budget, OutOfBudget, Redactor
+from holdfast.audit.budget import OutOfBudget, ProbeBudget, Redactor
 from holdfast.audit.compare import difference
 from holdfast.audit.drivers import registry
 from holdfast.audit.examine import PROBES, charge_once
@@ -78,7 +78,7 @@ def finding(id_: str, verdict: str, **more: Any) -> Finding:
 
 
 def report_of(*findings: Finding, **inputs: Any) -> Report:
-    budget = Budget()
+    budget = ProbeBudget()
     endpoint = registry.endpoint("http://127.0.0.1:1/", registry.RECIPES["ai-sdk"], budget, {}, frozenset())
     contact = Contact(state="ok", message="", deterministic=True)
     return build(endpoint, budget, Redactor(SECRET), contact, list(findings), inputs=Inputs(**inputs))
@@ -314,13 +314,13 @@ def test_words_of_an_answer_are_no_secrets() -> None:
 
 def test_more_than_agreed_needs_a_yes() -> None:
     asked: list[int] = []
-    budget = Budget(requests=10, ask_above=2, ask=lambda used: bool(asked.append(used)))
+    budget = ProbeBudget(requests=10, ask_above=2, ask=lambda used: bool(asked.append(used)))
     budget.spend()
     budget.spend()
     with pytest.raises(OutOfBudget, match="nobody allowed"):
         budget.spend()
     assert asked == [2]
-    allowed = Budget(requests=3, ask_above=1, ask=lambda used: True)
+    allowed = ProbeBudget(requests=3, ask_above=1, ask=lambda used: True)
     for _ in range(3):
         allowed.spend()
     with pytest.raises(OutOfBudget, match="3 requests"):

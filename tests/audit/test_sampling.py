@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.budget import ProbeBudget, Redactor
 from holdfast.audit.drivers.http import HttpEndpoint
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.recipe import Recipe
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]  # by the clock, as the plant
 
 async def verdicts(recipe: Recipe, *ids: str, fault: str = "") -> dict[str, str]:
     async with ChatServer(fault, samples=True).running() as server:
-        budget = Budget(requests=2_000, ask_above=2_000, total_s=120, answer_s=10)
+        budget = ProbeBudget(requests=2_000, ask_above=2_000, total_s=120, answer_s=10)
         probes = [probe for probe in PROBES if not ids or probe.id in ids]
         endpoint = HttpEndpoint(server.url, recipe, budget)
         contact, found = await examine(endpoint, options(server.port), budget, Redactor(), probes=probes, jobs=8)

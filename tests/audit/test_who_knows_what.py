@@ -15,7 +15,7 @@ import pytest
 from msgspec import structs
 from websockets.asyncio.server import ServerConnection
 
-from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.budget import ProbeBudget, Redactor
 from holdfast.audit.drivers.http import HttpEndpoint
 from holdfast.audit.examine import PROBES, examine
 from holdfast.audit.finding import Finding
@@ -47,7 +47,7 @@ def looking_for(faults: Sequence[str]) -> list[Probe]:
 async def audit(fault: str, probes: Sequence[Probe], recipe: Recipe | None = None, kill: bool = False) -> Found:
     kinds = {fault: True} if fault in TWINS[1:] else {}
     async with Desk("" if fault in TWINS else fault, **kinds).running() as desk:
-        budget = Budget(requests=2_000, ask_above=2_000, total_s=300, answer_s=30)
+        budget = ProbeBudget(requests=2_000, ask_above=2_000, total_s=300, answer_s=30)
         given = AuditOptions(prompt="one", second_prompt="two", approval_prompt="needs approval", stop_s=10.0)
         given.kill_agent = KILL.format(sys.executable, desk.port) if kill else ""
         endpoint = HttpEndpoint(desk.url, recipe or desk.recipe, budget)

@@ -35,7 +35,7 @@ class OutOfBudget(Exception):
 
 
 @dataclass
-class Budget:
+class ProbeBudget:
     """What one audit may use.
 
     Attributes:

@@ -10,7 +10,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from holdfast.audit.budget import Budget, OutOfBudget, Redactor
+from holdfast.audit.budget import OutOfBudget, ProbeBudget, Redactor
 from holdfast.audit.clients import Chat
 from holdfast.audit.drivers import registry
 from holdfast.audit.drivers.http import HttpEndpoint
@@ -71,14 +71,14 @@ class Detection:
 
 
 async def detect(
-    url: str, budget: Budget, headers: dict[str, str], hosts: frozenset[str], *, agent: str = "", model: str = ""
+    url: str, budget: ProbeBudget, headers: dict[str, str], hosts: frozenset[str], *, agent: str = "", model: str = ""
 ) -> list[Guess]:
     """The drivers that fit, the surest first; empty when none does. Stops at the first it is sure of."""
     return (await try_drivers(url, budget, headers, hosts, agent=agent, model=model)).guesses
 
 
 async def try_drivers(
-    url: str, budget: Budget, headers: dict[str, str], hosts: frozenset[str], *, agent: str = "", model: str = ""
+    url: str, budget: ProbeBudget, headers: dict[str, str], hosts: frozenset[str], *, agent: str = "", model: str = ""
 ) -> Detection:
     """Try the drivers in order; what fits, and the answers to those that do not.
 
@@ -106,7 +106,7 @@ async def try_drivers(
     return found
 
 
-async def _is_holdfast(url: str, budget: Budget, hosts: frozenset[str], found: Detection) -> bool:
+async def _is_holdfast(url: str, budget: ProbeBudget, hosts: frozenset[str], found: Detection) -> bool:
     endpoint, chat = HttpEndpoint(url, UNAUTHENTICATED, budget, {}, hosts), Chat()
     lab = Lab(endpoint, budget, AuditOptions(), Redactor(), Contact(state="ok", message=""))
     async with lab.trial() as trial:
@@ -119,7 +119,7 @@ async def _is_holdfast(url: str, budget: Budget, hosts: frozenset[str], found: D
 async def _try_driver(
     name: str,
     url: str,
-    budget: Budget,
+    budget: ProbeBudget,
     headers: dict[str, str],
     hosts: frozenset[str],
     agent_and_model: tuple[str, str],

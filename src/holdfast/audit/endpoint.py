@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
-from holdfast.audit.budget import Budget
+from holdfast.audit.budget import ProbeBudget
 from holdfast.audit.clients import Chat, NameStore, NameUnknown, Tab
 from holdfast.audit.recipe import BUILT_IN_NAMES, Recipe, RecipeCall, Verb
 from holdfast.audit.stream import ClientStream
@@ -27,7 +27,7 @@ class Endpoint(ABC):
         url: where it is. recipe: how to speak to it. budget: what may be used.
     """
 
-    def __init__(self, url: str, recipe: Recipe, budget: Budget) -> None:
+    def __init__(self, url: str, recipe: Recipe, budget: ProbeBudget) -> None:
         self.url = url
         self.recipe = recipe.with_target()
         self.budget = budget

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from holdfast.audit.baseline import measure_baseline
-from holdfast.audit.budget import Budget, OutOfBudget, Redactor
+from holdfast.audit.budget import OutOfBudget, ProbeBudget, Redactor
 from holdfast.audit.endpoint import Endpoint
 from holdfast.audit.finding import Contact, Finding
 from holdfast.audit.lab import AuditOptions, Lab, ProbeResult, Trial, inconclusive
@@ -25,7 +25,7 @@ Progress = Callable[[str, Finding | None], None]
 async def examine(
     endpoint: Endpoint,
     options: AuditOptions,
-    budget: Budget,
+    budget: ProbeBudget,
     redactor: Redactor,
     *,
     probes: Sequence[Probe] = PROBES,

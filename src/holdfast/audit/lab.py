@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.budget import ProbeBudget, Redactor
 from holdfast.audit.clients import Chat, Tab, fresh
 from holdfast.audit.compare import Difference, difference
 from holdfast.audit.endpoint import Endpoint, Receipt
@@ -67,7 +67,7 @@ class Lab:
     """
 
     endpoint: Endpoint
-    budget: Budget
+    budget: ProbeBudget
     options: AuditOptions
     redactor: Redactor
     contact: Contact

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final
 
-from holdfast.audit.budget import Budget
+from holdfast.audit.budget import ProbeBudget
 from holdfast.audit.parsing import StreamParser
 from holdfast.audit.transcript import Piece, StreamEnd, Transcript
 
@@ -29,7 +29,7 @@ class ClientStream:
         first_s, last_s: when the first and the last byte came; silence_s: the longest time without any.
     """
 
-    def __init__(self, budget: Budget, transcript: Transcript | None = None) -> None:
+    def __init__(self, budget: ProbeBudget, transcript: Transcript | None = None) -> None:
         self.budget = budget
         self.transcript = transcript or Transcript()
         self.closed: StreamEnd | None = None

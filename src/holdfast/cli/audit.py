@@ -13,7 +13,7 @@ from msgspec import structs
 from typer.core import TyperGroup
 
 from holdfast.audit import recipe as recipes
-from holdfast.audit.budget import LOOPBACK, Budget, Redactor, host_of
+from holdfast.audit.budget import LOOPBACK, ProbeBudget, Redactor, host_of
 from holdfast.audit.detect import Detection, try_drivers
 from holdfast.audit.drivers import registry
 from holdfast.audit.examine import PROBES, examine
@@ -101,7 +101,7 @@ def run(
                 second_headers=_headers(second_header),
             ),
         )
-        budget = Budget(
+        budget = ProbeBudget(
             requests=max_requests,
             total_s=max_seconds,
             answer_s=answer_seconds,
@@ -129,7 +129,7 @@ async def _audit(
     target_names: tuple[str, str],
     headers: dict[str, str],
     options: AuditOptions,
-    budget: Budget,
+    budget: ProbeBudget,
     only: str,
     jobs: int,
     inputs: Inputs,
@@ -162,7 +162,7 @@ async def _audit(
 
 
 async def _detect(
-    url: str, budget: Budget, headers: dict[str, str], hosts: frozenset[str], target_names: tuple[str, str]
+    url: str, budget: ProbeBudget, headers: dict[str, str], hosts: frozenset[str], target_names: tuple[str, str]
 ) -> recipes.Recipe:
     found = await try_drivers(url, budget, headers, hosts, agent=target_names[0], model=target_names[1])
     if not found.guesses:
@@ -207,7 +207,7 @@ def detect_command(
 ) -> None:
     """Guess which driver fits, and say how sure that is; where none does, show what each was answered."""
     with report_errors():
-        budget, hosts = Budget(requests=30, total_s=90), frozenset({host_of(url)})
+        budget, hosts = ProbeBudget(requests=30, total_s=90), frozenset({host_of(url)})
         found = asyncio.run(try_drivers(url, budget, _headers(header), hosts, agent=agent, model=model))
         if not found.guesses:
             _fail_undetected(url, found)
@@ -370,7 +370,7 @@ def validate(
         )
         headers = {"authorization": f"Bearer {token_for(token, db)}"}
         earlier = read_before(before) if before is not None else None
-        budget = Budget(ask=lambda used: True)
+        budget = ProbeBudget(ask=lambda used: True)
         report = asyncio.run(
             _audit(url, "holdfast", (agent, ""), headers, options, budget, "", jobs, Inputs(), earlier)
         )

@@ -13,7 +13,12 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from holdfast.errors import Refused
 from holdfast.providers.billing.model import BilledAttempt
+
+BrakePolicy = Literal["error", "truncate", "ask"]
+"""What becomes of a running answer that gets no more money: it ends with an error; it ends as if it had reached its limit of
+tokens, and only the session says why; it is held open while a person is asked, and ends with an error at the deadline."""
 
 Outcome = Literal["served", "failed", "cut", "drained", "refused"]
 """How an attempt ended: whole; with an error of the upstream; cut by us or by the network before its end; read to its
@@ -95,7 +100,8 @@ class ModelCall(msgspec.Struct, frozen=True):
         model: what was asked for.
         at_ms: Unix ms at which it came.
         input_bytes: size of what goes to the model, for an estimate where the provider says nothing.
-        output_limit: the most output tokens it asks for; None when it does not say.
+        output_limit: the most output tokens it asks for, of all its answers together; None when it does not say.
+        tier: the service tier that it asks for; empty for the provider's own choice.
         session, run: of which run it is a part, if any; ``attempt`` of that run.
         facts: what helps to find waste: ``prompt``, a hash of its instructions and tools; ``retry``, which try of the
             caller's own it is.
@@ -108,6 +114,7 @@ class ModelCall(msgspec.Struct, frozen=True):
     at_ms: int
     input_bytes: int = 0
     output_limit: int | None = None
+    tier: str = ""
     session: str = ""
     run: str = ""
     attempt: int = 0
@@ -156,14 +163,60 @@ class Served(msgspec.Struct, frozen=True):
     first_ms: int | None = None
 
 
-class Meter(Protocol):
-    """Counts what is spent."""
+class Hold(Protocol):
+    """The money that is reserved for one attempt, tranche by tranche. It ends when the attempt is settled."""
 
-    async def open(self, opening: Opening) -> None:
-        """Answered when the attempt is durably on record.
+    @property
+    def granted(self) -> int | None:
+        """Output tokens that it may have produced by now; None for as many as it likes."""
+
+    @property
+    def on_brake(self) -> BrakePolicy:
+        """What becomes of the answer when no more is granted."""
+
+    async def extend(self, seen: int) -> None:
+        """Have more granted, so that what is ``granted`` exceeds the ``seen`` tokens. Waits a moment for others to settle.
 
         Raises:
-            Refused: ``price.missing`` for a model nobody has priced or waived.
+            Refused: ``budget.exceeded``, ``budget.reopens``, ``budget.spent``. Its fields say whose money it is and who can
+                raise it: ``budget``, ``payer``, ``decider``, ``spent_usd``, ``cap_usd`` (decimal texts), ``reopens_ms``.
+            Unavailable: ``store.unavailable``.
+        """
+
+    async def ask(self, refused: Refused, seen: int) -> None:
+        """Ask a person to raise the budget that refused; answered when that was done and more is granted.
+
+        Raises:
+            Refused: the same, when it is denied, or nobody decides in time.
+        """
+
+
+class _Unlimited:
+    """A hold without any bound: no budget is concerned."""
+
+    granted = None
+    on_brake: BrakePolicy = "error"
+
+    async def extend(self, seen: int) -> None:
+        """See ``Hold``."""
+
+    async def ask(self, refused: Refused, seen: int) -> None:
+        """See ``Hold``."""
+
+
+UNLIMITED: Hold = _Unlimited()
+"""Where no budget bounds what an attempt may spend."""
+
+
+class Meter(Protocol):
+    """Counts what is spent, and says how much may be."""
+
+    async def open(self, opening: Opening) -> Hold:
+        """Answered when the attempt is durably on record and its first money is reserved.
+
+        Raises:
+            Refused: ``price.missing`` for a model nobody has priced or waived; ``budget.exceeded``, ``budget.reopens``,
+                ``budget.spent`` where no money is left for it, ``budget.unbounded`` where what it may cost is not known.
             Unavailable: ``store.unavailable``: nothing may be spent that cannot be recorded.
         """
 

@@ -14,7 +14,7 @@ import uvicorn
 
 from holdfast.errors import HoldfastError, Refused
 from holdfast.gateway.app import Gateway
-from holdfast.gateway.port import Caller, Opening, Served, Stranger
+from holdfast.gateway.port import UNLIMITED, Caller, Hold, Opening, Served, Stranger
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from tests.fake_upstream.process import FakeUpstream
@@ -51,11 +51,12 @@ class FakeMeter:
         self.asked = 0
         self._news = asyncio.Condition()
 
-    async def open(self, opening: Opening) -> None:
+    async def open(self, opening: Opening) -> Hold:
         self.asked += 1
         if self.error is not None:
             raise self.error
         self.opened.append(opening)
+        return UNLIMITED
 
     async def settle(self, served: Served) -> None:
         async with self._news:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from holdfast.audit.budget import Budget
+from holdfast.audit.budget import ProbeBudget
 from holdfast.audit.clients import Chat, Tab
 from holdfast.audit.endpoint import Endpoint, Receipt
 from holdfast.audit.recipe import Recipe, RecipeCall, Rule, Verb
@@ -126,7 +126,7 @@ class HoldfastEndpoint(Endpoint):
         self,
         url: str,
         recipe: Recipe,
-        budget: Budget,
+        budget: ProbeBudget,
         headers: dict[str, str] | None = None,
         hosts: frozenset[str] = frozenset(),
     ) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import msgspec
 
-from holdfast.audit.budget import Budget, check_host, host_of
+from holdfast.audit.budget import ProbeBudget, check_host, host_of
 from holdfast.audit.clients import Chat, NameUnknown, Tab, fresh
 from holdfast.audit.endpoint import Endpoint, Receipt
 from holdfast.audit.parsing import MessageSplitter, StreamParser
@@ -54,7 +54,7 @@ class HttpEndpoint(Endpoint):
         self,
         url: str,
         recipe: Recipe,
-        budget: Budget,
+        budget: ProbeBudget,
         headers: dict[str, str] | None = None,
         hosts: frozenset[str] = frozenset(),
     ) -> None:

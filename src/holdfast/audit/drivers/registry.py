@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from holdfast.audit.budget import Budget
+from holdfast.audit.budget import ProbeBudget
 from holdfast.audit.drivers import (
     ag_ui,
     agno,
@@ -29,7 +29,7 @@ from holdfast.audit.endpoint import Endpoint
 from holdfast.audit.recipe import Recipe, check, load
 from holdfast.errors import Refused
 
-Make = Callable[[str, Recipe, Budget, dict[str, str], frozenset[str]], Endpoint]
+Make = Callable[[str, Recipe, ProbeBudget, dict[str, str], frozenset[str]], Endpoint]
 
 RECIPES: Final = {
     recipe.name: recipe
@@ -74,7 +74,7 @@ def recipe_named(name: str) -> Recipe:
     raise Refused("config.invalid", f"no driver is called {name!r}: {', '.join(RECIPES)}, or a recipe file")
 
 
-def endpoint(url: str, recipe: Recipe, budget: Budget, headers: dict[str, str], hosts: frozenset[str]) -> Endpoint:
+def endpoint(url: str, recipe: Recipe, budget: ProbeBudget, headers: dict[str, str], hosts: frozenset[str]) -> Endpoint:
     """An endpoint under audit.
 
     Raises:

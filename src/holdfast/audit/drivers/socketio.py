@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from holdfast.audit.budget import Budget
+from holdfast.audit.budget import ProbeBudget
 from holdfast.audit.drivers.websocket import WebSocketEndpoint
 from holdfast.audit.parsing import ParsedMessage
 from holdfast.audit.recipe import Recipe
@@ -29,7 +29,7 @@ class SocketIoEndpoint(WebSocketEndpoint):
         self,
         url: str,
         recipe: Recipe,
-        budget: Budget,
+        budget: ProbeBudget,
         headers: dict[str, str] | None = None,
         hosts: frozenset[str] = frozenset(),
     ) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 import picows
 
-from holdfast.audit.budget import Budget, check_host, host_of
+from holdfast.audit.budget import ProbeBudget, check_host, host_of
 from holdfast.audit.clients import Chat, NameUnknown, Tab, fresh
 from holdfast.audit.drivers.http import refuse_stream, trust
 from holdfast.audit.endpoint import Endpoint, Receipt
@@ -63,7 +63,7 @@ class WebSocketEndpoint(Endpoint):
         self,
         url: str,
         recipe: Recipe,
-        budget: Budget,
+        budget: ProbeBudget,
         headers: dict[str, str] | None = None,
         hosts: frozenset[str] = frozenset(),
     ) -> None:

@@ -6,7 +6,7 @@ import datetime
 import time
 from typing import Any
 
-from holdfast.audit.budget import Budget, Redactor
+from holdfast.audit.budget import ProbeBudget, Redactor
 from holdfast.audit.endpoint import Endpoint
 from holdfast.audit.finding import CAPABILITIES, Contact, Finding, Report, score_of, verdict_of
 from holdfast.audit.report.before import changes
@@ -16,7 +16,7 @@ from holdfast.audit.report.prescription import Inputs, prescribe
 
 def build(
     endpoint: Endpoint,
-    budget: Budget,
+    budget: ProbeBudget,
     redactor: Redactor,
     contact: Contact,
     findings: list[Finding],

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from holdfast.errors import CommitFailed, Refused, Unavailable
-from holdfast.gateway.port import Opening, Served
+from holdfast.gateway.port import UNLIMITED, Hold, Opening, Served
 from holdfast.governance import limits
 from holdfast.governance.ledger import dates, recorder, settling, store
 from holdfast.governance.ledger.model import Row
@@ -143,8 +143,8 @@ class Ledger:
         return {process for process, (_, silent) in self._last_beats.items() if silent >= limits.LEDGER_SILENT_BEATS}
 
     # --- the meter
-    async def open(self, opening: Opening) -> None:
-        """See ``gateway.port.Meter.open``."""
+    async def open(self, opening: Opening) -> Hold:
+        """See ``gateway.port.Meter.open``. The ledger alone bounds nothing: budgets do (``budgets``)."""
         if len(self._unsettled) >= limits.LEDGER_UNSETTLED:
             raise Unavailable("store.unavailable", "too much is waiting to be put on record")
         workflow = opening.call.caller.label("workflow")
@@ -170,6 +170,7 @@ class Ledger:
             self._unasked.add(opening.id)
             raise
         self._open[opening.id] = opening
+        return UNLIMITED
 
     async def settle(self, served: Served) -> None:
         """See ``gateway.port.Meter.settle``. Where the store is away it returns, and what was served is kept."""

@@ -113,4 +113,12 @@ export type Code =
   | "period.open"
   | "import.malformed"
   | "import.unknown"
-  | "import.overlap";
+  | "import.overlap"
+  | "budget.exceeded"
+  | "budget.reopens"
+  | "budget.spent"
+  | "budget.unbounded"
+  | "budget.invalid"
+  | "budget.not_found"
+  | "budget.decided"
+  | "budget.not_payer";
