@@ -89,10 +89,7 @@ def _accounts(budget: Budget, where: Whereabouts) -> Sequence[AccountName]:
 
 
 def _covers(scope: Mapping[str, str], where: Whereabouts) -> bool:
-    for level, name in scope.items():
-        if name not in where.names(level):  # type: ignore[arg-type]
-            return False
-    return True
+    return all(name in where.names(level) for level, name in scope.items())  # type: ignore[arg-type]
 
 
 def subject_of(level: Level, name: str) -> str:
