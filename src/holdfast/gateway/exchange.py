@@ -15,7 +15,7 @@ from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.gateway.answers import CallerAnswer
 from holdfast.gateway.attempt import UpstreamAttempt
 from holdfast.gateway.incoming import Incoming
-from holdfast.gateway.port import Meter, ModelCall, Opening, Served
+from holdfast.gateway.port import BrakeNews, Meter, ModelCall, Opening, Served, ignore
 from holdfast.gateway.relay import CallerStalled, GaveUp, Relay
 from holdfast.gateway.responses import UpstreamRefusal, bounded_body, passed_headers, refusal_of
 from holdfast.gateway.upstreams import Upstreams, UpstreamState
@@ -36,11 +36,16 @@ class _Failed(NamedTuple):
 
 
 class UpstreamExchange:
-    """One call on its way."""
+    """One call on its way.
+
+    Args:
+        keep: is given what became of each attempt, for the record.
+        news: is told at once when a budget brakes the answer, and what becomes of it.
+    """
 
     def __init__(
         self, upstreams: Upstreams, meter: Meter, incoming: Incoming, call: ModelCall, answer: CallerAnswer,
-        now_ms: Callable[[], int], keep: Callable[[Served], None],
+        now_ms: Callable[[], int], keep: Callable[[Served], None], news: Callable[[BrakeNews], None] = ignore,
     ) -> None:  # fmt: skip
         self._upstreams = upstreams
         self._meter = meter
@@ -49,6 +54,7 @@ class UpstreamExchange:
         self._answer = answer
         self._now_ms = now_ms
         self._keep = keep
+        self._news = news
         self._number = 0
         self._response: aiohttp.ClientResponse | None = None
         self._relay: Relay | None = None
