@@ -7,6 +7,7 @@ messages, and what it used is recorded with the call's id, so that the ledger co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from msgspec import structs
@@ -16,11 +17,12 @@ from holdfast.agents.output import TextOut
 from holdfast.agents.run import RunContext
 from holdfast.client.session import Session
 from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.gateway import budget_news
 from holdfast.gateway.answers import CallerAnswer, Headers
 from holdfast.gateway.conversation import last_words
 from holdfast.gateway.exchange import UpstreamExchange
 from holdfast.gateway.incoming import Incoming
-from holdfast.gateway.port import ModelCall, Served
+from holdfast.gateway.port import BrakeNews, ModelCall, Served
 from holdfast.gateway.running import revocation
 from holdfast.gateway.sessions import SessionClients
 from holdfast.protocol import events as e
@@ -31,8 +33,9 @@ from holdfast.providers.pieces import ArgumentsDelta, CallStart, Piece, Reasonin
 from holdfast.visible import logger
 
 log = logger("holdfast.gateway")
-Begin = Callable[[ModelCall, CallerAnswer, Callable[[Served], None]], UpstreamExchange]
-"""Makes the exchange of a call: with its run named, where its answer goes, and who else hears what was served."""
+Begin = Callable[[ModelCall, CallerAnswer, Callable[[Served], None], Callable[[BrakeNews], None]], UpstreamExchange]
+"""Makes the exchange of a call: with its run named, where its answer goes, and who else hears what was served, and that a
+budget brakes it."""
 
 
 class ModelRuns:
@@ -90,7 +93,7 @@ class ModelRuns:
         if self._error is not None or self._worker is None or not self._worker.connection.connected:
             reason = f": {self._error.detail}" if self._error is not None else ""
             raise Unavailable("connection.lost", f"the gateway is not connected to its sessions{reason}")
-        waiting = self._waiting[call.id] = _RunCall(incoming, call, answer, begin)
+        waiting = self._waiting[call.id] = _RunCall(incoming, call, answer, begin, self._clients)
         try:
             client = await self._clients.of(call.caller)
             waiting.session = client.session(call.session)
@@ -145,7 +148,9 @@ class _RunCall:
         finished: done when the run is; its exception is why the caller has no answer.
     """
 
-    def __init__(self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, begin: Begin) -> None:
+    def __init__(
+        self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, begin: Begin, clients: SessionClients
+    ) -> None:
         self.call = call
         self.session: Session | None = None
         self.run = ""
@@ -153,6 +158,8 @@ class _RunCall:
         self._incoming = incoming
         self._answer = answer
         self._begin = begin
+        self._clients = clients
+        self._braked: BrakeNews | None = None
         self._left = False
         self._exchange: UpstreamExchange | None = None
         self._stopped: HoldfastError | None = None
@@ -174,25 +181,27 @@ class _RunCall:
         served: list[Served] = []
         call = structs.replace(self.call, run=run.id, attempt=run.attempt_number)
         recording = _RunAnswer(self._incoming, self._answer, run, lambda: self._left)
-        exchange = self._exchange = self._begin(call, recording, served.append)
+        exchange = self._begin(call, recording, served.append, lambda news: self._tell(run, news))
+        self._exchange = exchange
         error: HoldfastError | None = None
         try:
             if self._stopped is not None:
                 raise self._stopped
-            task = asyncio.ensure_future(exchange.run())
             try:
-                await asyncio.shield(task)
-                if self._stopped is not None:
-                    raise self._stopped
+                await self._ask(exchange, recording)
             except asyncio.CancelledError:
-                stopped = Refused("call.stopped", "somebody stopped this answer in its session")
-                exchange.leave("run.cancelled", cut=True, tell=stopped)
-                await asyncio.wait({task}, timeout=limits.CANCEL_GRACE_S / 2)
-                error = stopped
+                error = Refused("call.stopped", "somebody stopped this answer in its session")
+                raise
+            except HoldfastError as failed:
+                if (news := budget_news.refused_at_once(failed)) is not None and self._braked is None:
+                    self._tell(run, news)
                 raise
             finally:
                 await recording.close()
                 await self._record(run, served)
+            if self._braked is not None:
+                error = Refused(self._braked.code, self._braked.text, **self._braked.fields)  # type: ignore[arg-type]
+                await self._cancel_for_budget(run, error)
         except HoldfastError as failed:
             error = failed
             raise
@@ -206,6 +215,40 @@ class _RunCall:
                 else:
                     self.finished.set_result(None)
 
+    async def _ask(self, exchange: UpstreamExchange, recording: _RunAnswer) -> None:
+        """Until the exchange is over; or until a budget has ended the answer, and what its provider bills is known or late."""
+        task = asyncio.ensure_future(exchange.run())
+        ended = asyncio.ensure_future(recording.ended.wait())
+        try:
+            await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if self._braked is not None:
+                await asyncio.wait({task}, timeout=limits.CANCEL_GRACE_S / 2)
+                if not task.done():
+                    return  # it is read on for nobody
+            await asyncio.shield(task)
+            if self._stopped is not None:
+                raise self._stopped
+        except asyncio.CancelledError:
+            stopped = Refused("call.stopped", "somebody stopped this answer in its session")
+            exchange.leave("run.cancelled", cut=True, tell=stopped)
+            await asyncio.wait({task}, timeout=limits.CANCEL_GRACE_S / 2)
+            raise
+        finally:
+            ended.cancel()
+
+    def _tell(self, run: RunContext, news: BrakeNews) -> None:
+        """Everybody who watches the run is told, at its place among what the run says."""
+        if budget_news.ends_cancelled(news):
+            self._braked = news
+        with contextlib.suppress(HoldfastError):  # the run is over: nobody is left to be told
+            run.attempt.producer.put(e.ACTIVITY_SNAPSHOT, budget_news.activity_of(run.id, news))
+
+    async def _cancel_for_budget(self, run: RunContext, error: HoldfastError) -> None:
+        """The run ends as cancelled, with the reason; where it cannot be cancelled in the budget's name, with the error."""
+        await run.flush()
+        if not await self._clients.cancel_for_budget(self.call.session, run.id, budget_news.reason_of(error.detail)):
+            raise error
+
     async def _record(self, run: RunContext, served: list[Served]) -> None:
         for one in served:
             for used in one.billed or ([one.estimated] if one.estimated is not None else []):
@@ -216,7 +259,11 @@ class _RunCall:
 
 
 class _RunAnswer:
-    """An answer that is written into a run, and given to the caller as long as it waits."""
+    """An answer that is written into a run, and given to the caller as long as it waits.
+
+    Attributes:
+        ended: set when the caller's answer has its end; the upstream may still be read on.
+    """
 
     def __init__(self, incoming: Incoming, answer: CallerAnswer, run: RunContext, left: Callable[[], bool]) -> None:
         self._answer = answer
@@ -228,6 +275,7 @@ class _RunAnswer:
         self._text_out: TextOut | None = None
         self._calls: dict[int, str] = {}
         self._has_text = False
+        self.ended = asyncio.Event()
 
     @property
     def started(self) -> bool:
@@ -288,11 +336,13 @@ class _RunAnswer:
         """See ``CallerAnswer``."""
         if not self._left():
             await self._answer.end(headers)
+        self.ended.set()
 
     async def fail(self, ending: bytes) -> None:
         """See ``CallerAnswer``."""
         if not self._left():
             await self._answer.fail(ending)
+        self.ended.set()
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """See ``CallerAnswer``."""
