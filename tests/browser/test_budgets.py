@@ -239,7 +239,7 @@ async def test_an_answer_that_is_stopped_while_a_person_is_asked_waits_no_more(b
         assert await tab.run("document.querySelector('.budget .left') === null"), "no deadline, no countdown"
         await run.cancel(reason="never mind")
         await tab.until("document.querySelector('.budget-line')")
-        assert await text(tab, ".stop-reason") == "Stopped by bob: never mind"
+        assert await text(tab, ".stop-reason") == "Stopped by you: never mind"
         await close(tab)
 
 

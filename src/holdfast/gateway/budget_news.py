@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, Refused
 from holdfast.gateway.port import BrakeNews
 from holdfast.protocol import limits
 
@@ -20,9 +20,9 @@ _FIELDS: Final = ("budget", "payer", "decider", "spent_usd", "cap_usd", "reopens
 opens again, and until when that person is waited for. Amounts are decimal texts, times Unix ms."""
 
 
-def activity_id(run: str) -> str:
-    """Id of the activity: a run has one."""
-    return f"{run}.budget"
+def activity_id(run: str, resumed: int = 0) -> str:
+    """Id of the activity: a run has one, and another after each time that more was given."""
+    return f"{run}.budget" + (f".{resumed + 1}" if resumed else "")
 
 
 def content_of(news: BrakeNews) -> dict[str, Any]:
@@ -30,10 +30,10 @@ def content_of(news: BrakeNews) -> dict[str, Any]:
     return {"stage": news.stage, "policy": news.policy, "code": news.code, "text": news.text, **known(news.fields)}
 
 
-def activity_of(run: str, news: BrakeNews) -> dict[str, Any]:
-    """Data of the ``ACTIVITY_SNAPSHOT`` that tells it."""
+def activity_of(run: str, news: BrakeNews, resumed: int = 0) -> dict[str, Any]:
+    """Data of the ``ACTIVITY_SNAPSHOT`` that tells it; ``resumed``: how often more was given before."""
     content = content_of(news)
-    return {"messageId": activity_id(run), "activityType": ACTIVITY, "content": content, "replace": True}
+    return {"messageId": activity_id(run, resumed), "activityType": ACTIVITY, "content": content, "replace": True}
 
 
 def ends_cancelled(news: BrakeNews) -> bool:
@@ -51,6 +51,11 @@ def refused_at_once(error: HoldfastError) -> BrakeNews | None:
     if not error.code.startswith("budget."):
         return None
     return BrakeNews("ended", "error", error.code, error.detail, dict(error.fields))
+
+
+def refusal_of(news: BrakeNews) -> Refused:
+    """What the caller is told."""
+    return Refused(news.code, news.text, **known(news.fields))  # type: ignore[arg-type]
 
 
 def known(fields: Mapping[str, Any]) -> dict[str, Any]:

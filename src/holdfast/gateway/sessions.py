@@ -155,7 +155,8 @@ class SessionClients:
         if not isinstance(self._sessions, LocalSessions):
             return False
         if self._brake is None:
-            self._brake = Holdfast(self._sessions.brake(), None)
+            client = self._brake = Holdfast(self._sessions.brake(), None)
+            await client.connection.open(limits.SESSIONS_OPEN_S)
         await self._brake.session(session).cancel(run, reason=reason)
         return True
 

@@ -81,7 +81,8 @@ function Ended({ item, facts, run }: { item: ActivityItem; facts: BudgetFacts; r
       {request && <p class="decision" role="status" data-state={request.state}>{requestWords(request, facts)}</p>}
       {asks && (
         <div class="row">
-          <Button icon="hand" label={request?.state === "sending" ? "Asking …" : "Ask for more"} disabled={request?.state === "sending"} onClick={() => void chat.askForMore(item.id, facts.budget!, run)} />
+          {/* never `disabled`: that would take the focus away from whoever is there by keyboard */}
+          <Button icon="hand" label={request?.state === "sending" ? "Asking …" : "Ask for more"} aria-disabled={request?.state === "sending"} onClick={() => void chat.askForMore(item.id, facts.budget!, run)} />
         </div>
       )}
     </section>
