@@ -27,7 +27,13 @@ def activity_id(run: str, resumed: int = 0) -> str:
 
 def content_of(news: BrakeNews) -> dict[str, Any]:
     """What the activity shows: ``stage``, ``policy``, ``code``, ``text``, and whose money it is."""
-    return {"stage": news.stage, "policy": news.policy, "code": news.code, "text": news.text, **known(news.fields)}
+    return {
+        "stage": news.stage,
+        "policy": news.policy,
+        "code": news.code,
+        "text": news.text,
+        **visible_fields(news.fields),
+    }
 
 
 def activity_of(run: str, news: BrakeNews, resumed: int = 0) -> dict[str, Any]:
@@ -55,9 +61,9 @@ def refused_at_once(error: HoldfastError) -> BrakeNews | None:
 
 def refusal_of(news: BrakeNews) -> Refused:
     """What the caller is told."""
-    return Refused(news.code, news.text, **known(news.fields))  # type: ignore[arg-type]
+    return Refused(news.code, news.text, **visible_fields(news.fields))  # type: ignore[arg-type]
 
 
-def known(fields: Mapping[str, Any]) -> dict[str, Any]:
+def visible_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Of a refusal's fields those that are shown."""
     return {name: fields[name] for name in _FIELDS if fields.get(name) not in (None, "")}

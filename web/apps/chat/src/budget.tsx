@@ -26,8 +26,8 @@ export interface BudgetFacts {
 /** What an activity says of a budget; null for any other. */
 export function budgetOf(item: ActivityItem): BudgetFacts | null {
   const content = item.content as Partial<BudgetFacts> | null;
-  const known = item.name === "budget" && typeof content === "object" && content !== null && typeof content.text === "string";
-  return known && ["asked", "resumed", "ended"].includes(content.stage ?? "") ? (content as BudgetFacts) : null;
+  const isBudget = item.name === "budget" && typeof content === "object" && content !== null && typeof content.text === "string";
+  return isBudget && ["asked", "resumed", "ended"].includes(content.stage ?? "") ? (content as BudgetFacts) : null;
 }
 
 /** Whether a run ended by a budget that its own panel tells about. */
@@ -92,13 +92,13 @@ function Ended({ item, facts, run }: { item: ActivityItem; facts: BudgetFacts; r
 /** What became of asking for more; drawn again when it changes, though the item does not. */
 function useMoreAsked(activity: string): MoreAsked | undefined {
   const chat = useChat();
-  const [asked, setAsked] = useState(chat.moreAsked.get(activity));
+  const [request, setRequest] = useState(chat.moreAsked.get(activity));
   useEffect(() => {
-    const look = () => setAsked(chat.moreAsked.get(activity));
+    const look = () => setRequest(chat.moreAsked.get(activity));
     chat.addEventListener("change", look);
     return () => chat.removeEventListener("change", look);
   }, [chat, activity]);
-  return asked;
+  return request;
 }
 
 /** What became of asking for more. */

@@ -165,16 +165,16 @@ export class Chat extends EventTarget {
   /** Ask whoever decides for a budget to raise it. */
   async askForMore(activity: string, budget: string, run: RunState): Promise<void> {
     if (this.session === null || this.moreAsked.get(activity)?.state === "sending") return;
-    const tell = (told: MoreAsked) => { this.moreAsked.set(activity, told); this.notifyChange(); };
+    const note = (request: MoreAsked) => { this.moreAsked.set(activity, request); this.notifyChange(); };
     const input = this.session.view.find("message", run.input ?? "");
     const why = `The answer to “${shortened(input?.text ?? "")}” was not done.`;
-    tell({ state: "sending", text: "" });
+    note({ state: "sending", text: "" });
     try {
       await requestJson("/v1/x/governance/budgets/requests", this.token, "POST", { budget, why, session: this.session.id, run: run.id });
-      tell({ state: "asked", text: "" });
+      note({ state: "asked", text: "" });
     } catch (error) {
       const { message, fix } = error as RequestError;
-      tell({ state: "refused", text: [message, fix].filter(Boolean).join(" ") });
+      note({ state: "refused", text: [message, fix].filter(Boolean).join(" ") });
     }
   }
 
