@@ -11,7 +11,7 @@ import pytest
 
 from holdfast.agents.run import RunContext
 from holdfast.client.session import Session
-from holdfast.errors import Refused
+from holdfast.errors import HoldfastError, Refused
 from holdfast.governance.budgets.braked_agents import BrakedAgents
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
@@ -52,7 +52,8 @@ async def braked(team: str = "support") -> AsyncIterator[tuple[House, Spent, Ses
     await house.hub.open()
     try:
         person = await house.client("user:ann", labels={"team": team})
-        yield house, spent, await person.create("s1", agent="writer")
+        async with asyncio.timeout(30):
+            yield house, spent, await person.create("s1", agent="writer")
     finally:
         await house.close()
 
@@ -222,7 +223,8 @@ async def test_while_nothing_is_known_agents_wait_and_nobody_else() -> None:
         spent.age = limits.POLICY_FACTS_S
         assert (await append(words))["first"]
         spent.age += 0.1
-        assert (await append(words)).code == "policy.unavailable"
+        refused = await append(words)
+        assert isinstance(refused, HoldfastError) and refused.code == "policy.unavailable"
         assert (await append(used))["first"]
         await session.rename("people act")
         go.set()

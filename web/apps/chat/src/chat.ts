@@ -174,7 +174,7 @@ export class Chat extends EventTarget {
       note({ state: "asked", text: "" });
     } catch (error) {
       const { message, fix } = error as RequestError;
-      note({ state: "refused", text: [message, fix].filter(Boolean).join(" ") });
+      note({ state: "refused", text: [message.replace(/\.?$/, "."), fix].filter(Boolean).join(" ") });
     }
   }
 
