@@ -4,6 +4,7 @@ import { Button, clock, Glyph, nameOf, nowMs } from "holdfast-look";
 import { ended, type ActivityItem, type RunState } from "holdfast-ai";
 import { useEffect, useState } from "preact/hooks";
 
+import type { MoreAsked } from "./chat.js";
 import { useChat } from "./context.js";
 
 const TICK_MS = 1_000;
@@ -99,13 +100,6 @@ function useMoreAsked(activity: string): MoreAsked | undefined {
     return () => chat.removeEventListener("change", look);
   }, [chat, activity]);
   return request;
-}
-
-/** What became of asking for more. */
-export interface MoreAsked {
-  state: "sending" | "asked" | "refused";
-  /** Why it was refused. */
-  text: string;
 }
 
 function requestWords({ state, text }: MoreAsked, facts: BudgetFacts): string {

@@ -8,7 +8,6 @@ import {
 import { type RequestError, requestJson } from "holdfast-look";
 
 import { deviceName, sessionInAddress } from "./address.js";
-import type { MoreAsked } from "./budget.js";
 
 const TITLE_CHARS = 60;
 const NOTICE_MS = 15_000;
@@ -18,6 +17,13 @@ const RECOVERIES = 5;
 export interface Notice {
   text: string;
   kind: "" | "proof" | "error";
+}
+
+/** What became of asking for more money. */
+export interface MoreAsked {
+  state: "sending" | "asked" | "refused";
+  /** Why it was refused. */
+  text: string;
 }
 
 /** A recovery as the page shows it: computed by the client, worded here. */
