@@ -195,6 +195,7 @@ class UpstreamExchange:
                     self._incoming.headers,
                     self._call.id,
                     attempt,
+                    read_bytes=limits.UPSTREAM_READ_BYTES if attempt.brake is None else limits.BRAKED_READ_BYTES,
                 )
         except (Unavailable, TimeoutError) as error:
             if self._left:
