@@ -7,6 +7,7 @@ the continued fraction of Didonato and Morris (DLMF 8.17.22), kept as a logarith
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Final, NamedTuple
 
@@ -72,11 +73,13 @@ def _solve(a: float, b: float, wanted: float) -> float:
     return low
 
 
+@functools.lru_cache(maxsize=4_096)  # asked for every call that a route has, of counts that seldom change
 def lower_bound(hits: int, n: int, error: float = ERROR) -> float:
     """The one-sided lower bound of a share of which ``hits`` of ``n`` were seen; 0 where nothing was."""
     return 0.0 if hits <= 0 or n <= 0 else _solve(hits, n - hits + 1, error)
 
 
+@functools.lru_cache(maxsize=4_096)
 def upper_bound(hits: int, n: int, error: float = ERROR) -> float:
     """The one-sided upper bound; 1 where nothing was seen."""
     return 1.0 if n <= 0 or hits >= n else _solve(hits + 1, n - hits, 1.0 - error)
