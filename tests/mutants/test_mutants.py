@@ -39,8 +39,6 @@ def test_every_mutant_names_a_rule_and_tests_that_are_there() -> None:
             "MONEY",
             "STAT",
             "GATE",
-            "STAT",
-            "GATE",
             "engine",
         }, name
         assert mutant.what and mutant.tests
