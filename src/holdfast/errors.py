@@ -47,6 +47,7 @@ Code = Literal[
     "org.invalid", "login.refused", "ledger.row_not_found", "ledger.corrected", "ledger.busy", "period.closed",
     "period.open", "import.malformed", "import.unknown", "import.overlap", "budget.exceeded", "budget.reopens",
     "budget.spent", "budget.unbounded", "budget.invalid", "budget.not_found", "budget.decided", "budget.not_payer",
+    "routing.unknown", "routing.refused", "routing.invalid", "routing.not_found", "outcome.invalid", "outcome.own_work",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -207,6 +208,13 @@ CODES: dict[Code, ErrorRow] = {
     "budget.not_found": ErrorRow(404, False, "There is no such budget, or no such request to raise one.", "List them with `holdfast budget list`, requests with `holdfast budget requests`."),
     "budget.decided": ErrorRow(409, False, "The request was decided already.", "Nothing: the first decision stands."),
     "budget.not_payer": ErrorRow(403, False, "Only whoever answers for the budget's payer decides this.", "Ask the person that the message names."),
+    # models and outcomes
+    "routing.unknown": ErrorRow(404, False, "There is no such route, or the key's workflow and task have none.", "Ask for a model by its name, or have a route set (`holdfast routing set`)."),
+    "routing.refused": ErrorRow(403, False, "The rules leave no model, or no upstream of it, that may answer this.", "Ask whoever set the rule that the message names; `holdfast routing show` has them all."),
+    "routing.invalid": ErrorRow(400, False, "A routing document or an experiment cannot be like this.", "Correct what the message names."),
+    "routing.not_found": ErrorRow(404, False, "There is no such experiment.", "List them with `holdfast routing experiment list`."),
+    "outcome.invalid": ErrorRow(400, False, "An outcome cannot be like this.", "Say `accepted`, `rejected` or `escalated`, of a call or of a run."),
+    "outcome.own_work": ErrorRow(403, False, "An agent does not say what its own work was worth.", "Let a person or a check say it, with a token that no agent minted."),
 }
 # fmt: on
 """What each code means: the one table."""

@@ -38,6 +38,8 @@ def test_every_mutant_names_a_rule_and_tests_that_are_there() -> None:
             "ACC",
             "MONEY",
             "BRAKE",
+            "STAT",
+            "GATE",
             "engine",
         }, name
         assert mutant.what and mutant.tests

@@ -72,6 +72,7 @@ PARTS = (
         ),
         {"HOLDFAST_WHOLE": "1"},
     ),
+    Part("peel", ("tests/unit/governance/routing/test_peel.py",), {"HOLDFAST_PEELS": "2000"}),
     Part(
         "planted differences",
         ("tests/unit/governance/ledger/bills/test_reconcile.py",),

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
+from msgspec import structs
 from starlette.types import Receive, Scope, Send
 
 from holdfast.errors import HoldfastError, Refused, Unavailable
@@ -18,11 +19,14 @@ from holdfast.gateway.fingerprint import fingerprint
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.model_runs import ModelRuns
 from holdfast.gateway.models import entry, listing, may_ask
-from holdfast.gateway.port import BrakeNews, Caller, Keys, Meter, ModelCall, Served, Stranger, ignore
+from holdfast.gateway.port import BrakeNews, Caller, Keys, Meter, ModelCall, Route, Router, Served, Stranger, ignore
 from holdfast.gateway.relay import CallerStalled
+from holdfast.gateway.route_events import RouteEvents
 from holdfast.gateway.running import RunningCall, RunningCalls
+from holdfast.gateway.served_models import RoutedExchange, facts_of
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions, SessionClients, session_of
 from holdfast.gateway.settings import GatewaySettings, Shape
+from holdfast.gateway.shadow import Shadows
 from holdfast.gateway.upstreams import Upstreams
 from holdfast.gateway.websockets import drop_connection, refuse_websocket
 from holdfast.gateway.wires import MODELS, WIRES, GatewayWire, dialect_of, unmetered
@@ -43,6 +47,7 @@ class Gateway:
         now_ms: Unix ms.
         monotonic: seconds that only grow, for health and keys.
         sessions: where the sessions are that calls may name; None where there are none.
+        router: which model answers; None for the one that is asked for.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Gateway:
         now_ms: Callable[[], int],
         monotonic: Callable[[], float],
         sessions: LocalSessions | RemoteSessions | None = None,
+        router: Router | None = None,
     ) -> None:
         self.settings = settings
         self.upstreams = Upstreams(settings.upstreams, monotonic)
@@ -65,6 +71,9 @@ class Gateway:
         self._runs = ModelRuns(self._clients) if self._clients is not None else None
         self._agents = AgentModels(self._clients) if self._clients is not None else None
         self._running = RunningCalls()
+        self._router = router
+        self._events = RouteEvents(sessions)
+        self._shadows = Shadows(self.upstreams, meter, now_ms, self._settle, router) if router is not None else None
         self._bodies = 0
         self._settling: set[asyncio.Task[None]] = set()
         keys.watch(self._revoked)
@@ -77,8 +86,11 @@ class Gateway:
 
     async def stop(self) -> None:
         """Wait until everything that was served is on record."""
+        if self._shadows is not None:
+            await self._shadows.stop()
         if self._runs is not None:
             await self._runs.stop()
+        await self._events.settled()
         if self._clients is not None:
             await self._clients.close()
         await self.upstreams.cut_drains()
@@ -86,7 +98,10 @@ class Gateway:
         await self.upstreams.stop()
 
     async def settled(self) -> None:
-        """Wait until everything that was served so far is on record."""
+        """Wait until everything that was served so far is on record, shadows and events of routes included."""
+        if self._shadows is not None:
+            await self._shadows.settled()
+        await self._events.settled()
         while self._settling:
             await asyncio.wait(set(self._settling))
 
@@ -179,29 +194,40 @@ class Gateway:
         if incoming.model.startswith(AGENT):
             await self._answer_as_agent(incoming, caller, ident, receive, answer, running)
             return
-        if not may_ask(caller, incoming.model):
+        requested = incoming.model
+        if not may_ask(caller, requested) and (self._router is None or not self._router.is_route(requested)):
             raise Refused("key.denied", f"the key may not ask model {incoming.model!r:.200}")
         call = ModelCall(
             ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes, incoming.output_limit,
             incoming.tier, session=session_of(caller, incoming.headers), facts=_facts(incoming),
         )  # fmt: skip
+        route = None
+        if self._router is not None:
+            route = self._router.route(call, facts_of(incoming))
+            incoming.model = route.model
+            call = structs.replace(call, model=route.model)
         if call.session:
-            await self._answer_as_run(incoming, call, receive, answer, running)
+            await self._answer_as_run(incoming, call, receive, answer, running, route, requested)
             return
-        exchange = self._exchange(incoming, call, answer, self._settle)
+        exchange = self._exchange(incoming, call, answer, self._settle, route)
         running.stops_by(lambda error: exchange.leave(error.code, cut=True, tell=error))
         async with watched(receive, lambda: exchange.leave("caller.left")):
             await exchange.run()
 
     def _exchange(
-        self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, keep: Callable[[Served], None],
+        self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, keep: Callable[[Served], None], route: Route | None,
         news: Callable[[BrakeNews], None] = ignore,
     ) -> UpstreamExchange:  # fmt: skip
-        return UpstreamExchange(self.upstreams, self._meter, incoming, call, answer, self._now_ms, keep, news)
+        asked = self.upstreams, self._meter, incoming, call, answer, self._now_ms, keep, news
+        if route is None or self._router is None or self._shadows is None:
+            return UpstreamExchange(*asked)
+        own = self._shadows.begin(incoming, call, route, answer)
+        return RoutedExchange(*asked, route, self._router, self._events, own)
 
     async def _answer_as_run(
-        self, incoming: Incoming, call: ModelCall, receive: Receive, answer: CallerAnswer, running: RunningCall
-    ) -> None:
+        self, incoming: Incoming, call: ModelCall, receive: Receive, answer: CallerAnswer, running: RunningCall,
+        route: Route | None, requested: str,
+    ) -> None:  # fmt: skip
         """The call is a run: its caller may leave."""
         if self._runs is None:
             raise Refused(
@@ -215,7 +241,9 @@ class Gateway:
                 hear(served)
                 self._settle(served)
 
-            return self._exchange(incoming, named, recording, keep, news)
+            if route is not None:
+                self._events.decided(named, route, requested)
+            return self._exchange(incoming, named, recording, keep, route, news)
 
         running.stops_by(lambda _: None)  # from here on the run is ended, which lasts longer than its caller waits
         waiting = await self._runs.answer(incoming, call, answer, begin)

@@ -1,6 +1,7 @@
-"""What the gateway asks of whoever owns keys and money. It names no governance: three small protocols, and facts.
+"""What the gateway asks of whoever owns keys, money and models. It names no governance: small protocols, and facts.
 
-The order of one call: ``Keys.identify`` says who asks (in memory, no waiting); for every attempt at an upstream
+The order of one call: ``Keys.identify`` says who asks and ``Router.route`` which model answers (both in memory, no
+waiting); for every attempt at an upstream
 ``Meter.open`` is answered durably before the upstream is asked, so that what was spent is known whatever happens after;
 ``Meter.settle`` replaces the open attempt by what was served. An attempt that was opened and never settled is billed from
 what its opening says, as an estimate.
@@ -253,3 +254,91 @@ class Meter(Protocol):
     async def settle(self, served: Served) -> None:
         """Answered when what was served is durably on record. Never loses it: where the store is down it is kept and
         tried again; what is lost with the process is billed from the opening."""
+
+
+RouteKind = Literal["rule", "choice", "sticky", "experiment", "asked"]
+"""Why a model was taken: rules left no other; what was measured of it; the session has it already; an experiment drew it; the
+caller named it."""
+
+
+class RequestFacts(msgspec.Struct, frozen=True):
+    """What of a request decides which models can answer it.
+
+    Attributes:
+        shape: which family of upstreams speaks its wire: ``openai``, ``anthropic``.
+        input_tokens: a bound on what goes in: no tokenizer makes more tokens than there are bytes.
+        tools: it brings tools. ``images``: it brings pictures.
+        replays: the same request may be put to another model as well, without anything being kept of the answer.
+    """
+
+    shape: str
+    input_tokens: int = 0
+    tools: bool = False
+    images: bool = False
+    replays: bool = False
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Which model answers a call, and why.
+
+    Attributes:
+        model: as upstreams of this gateway call it.
+        upstreams: names of those that may be asked; empty for all that serve it.
+        id: of the decision; empty where nothing was decided and nobody need hear of its end.
+        reason: in a sentence, for whoever looks at the call.
+        propensity: with which probability this model was drawn; 1.0 where nothing was drawn.
+        instead, instead_upstreams: which model answers when all that may be asked fail; empty for none.
+        experiment: name of the one that the call is a part of.
+        shadow, shadow_upstreams: which model is put the same request, unseen by the caller; empty for none.
+    """
+
+    model: str
+    upstreams: tuple[str, ...] = ()
+    id: str = ""
+    reason: str = ""
+    kind: RouteKind = "asked"
+    propensity: float = 1.0
+    instead: str = ""
+    instead_upstreams: tuple[str, ...] = ()
+    experiment: str = ""
+    shadow: str = ""
+    shadow_upstreams: tuple[str, ...] = ()
+
+
+class ShadowAnswer(msgspec.Struct, frozen=True):
+    """What is kept of an answer that nobody was given: nothing that it said.
+
+    Attributes:
+        call: id under which the ledger has what it cost.
+        answered: it came whole.
+        digest: of its text without case and spaces; empty without any.
+        same: whether the caller's own answer has the same digest; None where either has none.
+        reason: code of the error where it did not come whole.
+    """
+
+    call: str
+    answered: bool
+    digest: str = ""
+    same: bool | None = None
+    reason: str = ""
+
+
+class Router(Protocol):
+    """Which model answers."""
+
+    def is_route(self, model: str) -> bool:
+        """Whether a name that a caller asks for is that of a route, and of no model."""
+
+    def route(self, call: ModelCall, facts: RequestFacts) -> Route:
+        """Decide. Asked once for each call, answered from memory.
+
+        Raises:
+            Refused: ``routing.unknown``, ``routing.refused``, naming the rule that leaves nobody to ask.
+        """
+
+    def served(self, call: ModelCall, route: Route, models: Sequence[str], *, other: bool, fell_back: bool) -> None:
+        """What answered in the end: the models that the provider names, ``other`` when they are not those that were asked
+        for, ``fell_back`` when it was ``instead``. Never waits, never fails."""
+
+    def shadowed(self, call: ModelCall, route: Route, answer: ShadowAnswer) -> None:
+        """What became of the shadow. Never waits, never fails."""

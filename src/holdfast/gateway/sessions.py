@@ -7,9 +7,10 @@ the calls that name a session.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -20,8 +21,10 @@ from holdfast.embed import Loopback
 from holdfast.errors import HoldfastError, Refused, Unavailable, from_wire
 from holdfast.gateway import budget_news
 from holdfast.gateway.port import Caller
+from holdfast.hub import operations
 from holdfast.hub.hub import Hub
-from holdfast.protocol import codec, limits
+from holdfast.protocol import codec, limits, wire
+from holdfast.protocol.events import Draft
 from holdfast.session.access import Capability, Principal, full_access
 
 MODEL_AGENT: Final = "model"
@@ -70,6 +73,12 @@ class LocalSessions:
     def agents(self, tenant: str) -> set[str]:
         """The agents that some worker serves now, this gateway's own left out."""
         return self._hub.workers.agents(tenant) - {MODEL_AGENT}
+
+    async def record(self, tenant: str, session: str, actor: str, type_: str, data: dict[str, Any]) -> None:
+        """Append one event of a family that recorders write. Raises what appending raises."""
+        may = (Capability(session, frozenset({"append", "record"})),)
+        op = wire.Append(session=session, events=[Draft(type_, data)], key=f"g-{secrets.token_hex(8)}")
+        await operations.execute(self._hub, Principal(actor, tenant, may), op)
 
     def dialer(self, caller: Caller | None) -> Dialer:
         """How to connect as a caller; as the gateway's own worker for None."""

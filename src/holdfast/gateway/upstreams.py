@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import io
 import re
 import socket
@@ -135,6 +136,14 @@ class Upstreams:
             if state.upstream.shape == shape and (theirs := state.upstream.serves(model)) is not None
         ]
         yield from sorted(found, key=lambda pair: not pair[0].healthy)
+
+    def only(self, names: Sequence[str]) -> Upstreams:
+        """The same upstreams, with their health and connections, but only those of these names; all for none."""
+        if not names:
+            return self
+        some = copy.copy(self)
+        some.states = [state for state in self.states if state.upstream.name in names]
+        return some
 
     def elsewhere(self, model: str) -> set[Shape]:
         """The shapes of the upstreams that serve a model."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol
 
@@ -32,9 +32,17 @@ from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
 from holdfast.governance.organisation import routes as organisation_routes
 from holdfast.governance.organisation.service import Organisation
+from holdfast.governance.outcomes.desk import ACTIONS as OUTCOME_ACTIONS
+from holdfast.governance.outcomes.desk import ROOT as OUTCOMES
+from holdfast.governance.outcomes.feed import OutcomeFeed
+from holdfast.governance.outcomes.service import OutcomeService
 from holdfast.governance.pricing import routes as price_routes
 from holdfast.governance.pricing.desk import PriceDesk
 from holdfast.governance.pricing.service import Prices
+from holdfast.governance.routing.desk import ACTIONS as ROUTING_ACTIONS
+from holdfast.governance.routing.desk import ROOT as ROUTING
+from holdfast.governance.routing.router import MemoryRouter
+from holdfast.governance.routing.service import Routing
 from holdfast.governance.store import pairing
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
@@ -88,17 +96,22 @@ class Governance:
         importer = Importer(self.ledger, self.prices.convert)
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
+        self.outcomes = OutcomeService(self.store, clock.wall_ms)
+        router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms)
+        self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
         self.gateway = Gateway(
-            gateway, self.keys, self.budgets, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions
-        )
+            gateway, self.keys, self.budgets, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions,
+            router=router,
+        )  # fmt: skip
         self._running = AsyncExitStack()
 
-    async def start(self, engine: Engine | None = None, news: asyncio.Event | None = None) -> None:
+    async def start(self, engine: Engine | None = None, listen: Callable[[], asyncio.Event] | None = None) -> None:
         """Open the store and begin. What was started before something failed is stopped again.
 
         Args:
             engine: the open log that the store belongs to; None for a gateway without one.
-            news: set whenever its feed grows: then what agents say that they used becomes rows.
+            listen: gives an event of one's own that is set whenever its feed grows: then what agents say that they used, and
+                what is said of their work, becomes rows.
 
         Raises:
             HoldfastError: of the store, and ``store.mismatch`` when log and store do not belong together.
@@ -117,6 +130,8 @@ class Governance:
                 ("keys", self.keys.refresh),
                 ("prices", self.prices.refresh),
                 ("budgets", self.budgets.refresh),
+                ("routing", self.routing.refresh),
+                ("outcomes", self.routing.refresh),
             ):
                 self.changes.follow(domain, refresh)
             await self.changes.start()
@@ -130,17 +145,23 @@ class Governance:
             await self.budgets.start()
             running.push_async_callback(self.budgets.stop)
             running.callback(self.desk.let_go)
-            if engine is not None and news is not None:
-                reading = asyncio.create_task(AgentUsage(engine, self.ledger).run(news), name="holdfast agent usage")
-                running.push_async_callback(_ended, reading)
-            if engine is not None:
-                sweeping = asyncio.create_task(
-                    SessionSweep(engine, self.ledger).run(), name="holdfast deleted sessions"
-                )
-                running.push_async_callback(_ended, sweeping)
+            for task in self._reading(engine, listen):
+                running.push_async_callback(_ended, task)
+            await self.routing.start()
+            running.push_async_callback(self.routing.stop)
             await self.gateway.start()
             running.push_async_callback(self.gateway.stop)
             self._running = running.pop_all()
+
+    def _reading(self, engine: Engine | None, listen: Callable[[], asyncio.Event] | None) -> list[asyncio.Task[None]]:
+        """Those who read the log."""
+        if engine is None:
+            return []
+        readers = {"deleted sessions": SessionSweep(engine, self.ledger).run()}
+        if listen is not None:
+            readers["agent usage"] = AgentUsage(engine, self.ledger).run(listen())
+            readers["outcomes"] = OutcomeFeed(engine, self.store, self.clock.wall_ms).run(listen())
+        return [asyncio.create_task(reader, name=f"holdfast {name}") for name, reader in readers.items()]
 
     async def stop(self) -> None:
         """End, the gateway first: what it served is on record when the store closes."""
@@ -155,6 +176,8 @@ class Governance:
             *routes_of(LEDGER, ACTIONS, self.desk),
             *ledger_routes.routes(self.ledger, self.desk.reader),
             *bill_routes.routes(self.bills),
+            *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
+            *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
         ]
 
 

@@ -18,10 +18,12 @@ from holdfast.governance.ledger.bills import commands as bill_commands
 from holdfast.governance.ledger.hub_sessions import HubRuns
 from holdfast.governance.opening import bills_of, ledger_desk
 from holdfast.governance.organisation import commands as organisation_commands
+from holdfast.governance.outcomes import commands as outcome_commands
 from holdfast.governance.oversight import assembly as login
 from holdfast.governance.oversight.minting import TokenMinter
 from holdfast.governance.oversight.settings import login_config
 from holdfast.governance.pricing import commands as price_commands
+from holdfast.governance.routing import commands as routing_commands
 from holdfast.governance.settings import GovernanceSettings
 
 
@@ -53,8 +55,10 @@ class GovernanceExtension(Extension):
             "keys": key_commands.app,
             "ledger": ledger,
             "org": organisation_commands.app,
+            "outcomes": outcome_commands.app,
             "plan": first_look.app,
             "prices": price_commands.app,
+            "routing": routing_commands.app,
         }
 
     def _of(self, services: Services) -> Governance:
@@ -86,7 +90,7 @@ class GovernanceExtension(Extension):
 
     async def start(self, services: Services) -> None:
         """See ``Extension``."""
-        await self._of(services).start(services.hub.engine, services.hub.news.listen())
+        await self._of(services).start(services.hub.engine, services.hub.news.listen)
 
     async def stop(self) -> None:
         """See ``Extension``."""

@@ -130,3 +130,22 @@ BUDGET_ACCOUNTS = 1_000  # in one answer
 BUDGET_IN_FLIGHT = 1_000  # attempts that a refusal names
 BUDGET_REFUSALS_S = 90 * 86_400.0  # for which refusals are kept
 BUDGET_TOUCHED_S = 35 * 86_400.0  # accounts of single runs and sessions are forgotten that nothing touched for longer
+
+# outcomes
+OUTCOME_WINDOW_MS = 90 * 86_400_000  # back from now, in which outcomes count for a choice
+OUTCOME_JOIN_MS = 7 * 86_400_000  # an outcome waits so long for the rows of its work
+OUTCOME_JOIN_ROWS = 500  # outcomes that are joined with the ledger at once
+OUTCOME_PAGE_ROWS = 500  # in one answer
+OUTCOME_PROXY_MS = 90 * 86_400_000  # runs are remembered so long, for what was edited or asked again
+OUTCOME_CALL_CHARS = 128  # of an id of a call or a run
+
+# routing
+ROUTING_DOCUMENT_BYTES = 256 << 10  # of one tenant
+ROUTE_CANDIDATES = 32  # models of one route
+ROUTE_BEAT_S = 1.0  # between two writings of decisions, and looks at what was measured
+ROUTE_PENDING = 20_000  # decisions that wait to be written; one more is not kept
+ROUTE_DECISION_ROWS = 500_000  # of one tenant that are kept
+ROUTE_DECISION_MS = 90 * 86_400_000  # and for so long
+ROUTE_SESSIONS = 50_000  # whose model is remembered, those that were silent longest going first
+ROUTE_PAGE_ROWS = 500  # decisions in one answer
+EXPERIMENTS = 100  # of one tenant that run

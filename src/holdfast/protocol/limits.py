@@ -246,4 +246,6 @@ STRANGER_CHARS = 200  # of what an unknown caller says it is
 SESSION_CALLERS = 1_000  # callers of a gateway that are connected to sessions; the one silent longest is let go
 SESSIONS_OPEN_S = 5.0  # for a gateway to reach the server of its sessions, and from one try to the next
 MODEL_RUNS = 1_000  # calls of a gateway at a time that are runs
+SHADOWS = 16  # requests at a time that are put to a second model, unseen
+ROUTE_EVENTS = 1_000  # that wait to be written into sessions; one more is lost, its row is not
 GATEWAY_TITLE_CHARS = 60  # the title of a chat, made of its first words

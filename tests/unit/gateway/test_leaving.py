@@ -61,7 +61,7 @@ async def test_a_cut_is_estimated_from_what_was_sent_and_seen(fake: FakeUpstream
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_drained_stream_is_billed_as_the_provider_reports(fake: FakeUpstream, path: str) -> None:
-    fake.always(tokens=60, input=300, gap=5)
+    fake.always(tokens=60, input=300, gap=20)  # long enough that the caller has left before its end
     async with served(*upstreams_of(fake, on_leave="drain")) as site, site.http() as http:
         await read_until(http, path, "brown")
         [one] = await site.meter.all_settled(1)

@@ -171,13 +171,18 @@ def add_rows(connection: Connection, new: Sequence[Row]) -> None:
 
 
 def reference(connection: Connection, row: Row) -> str:
-    """What stands for a row's session: random, so that nothing leads back once the pair is forgotten."""
-    if not row.session or row.session.startswith(ERASED):
-        return row.session.removeprefix(ERASED)
-    name = {"tenant": row.tenant, "session": row.session}
+    """What stands for a row's session; see ``reference_of``."""
+    return reference_of(connection, row.tenant, row.session, row.at_ms)
+
+
+def reference_of(connection: Connection, tenant: str, session: str, at_ms: int) -> str:
+    """What stands for a session: random, so that nothing leads back once the pair is forgotten."""
+    if not session or session.startswith(ERASED):
+        return session.removeprefix(ERASED)
+    name = {"tenant": tenant, "session": session}
     found = connection.scalar(_REFERENCE, name)
     if found is None:
-        facts = {"reference": secrets.token_hex(8), **name, "at_ms": row.at_ms}
+        facts = {"reference": secrets.token_hex(8), **name, "at_ms": at_ms}
         add_once(connection, sessions, facts, ("tenant", "session"))
         found = connection.scalar(_REFERENCE, name)
     return str(found)

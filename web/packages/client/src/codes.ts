@@ -121,4 +121,10 @@ export type Code =
   | "budget.invalid"
   | "budget.not_found"
   | "budget.decided"
-  | "budget.not_payer";
+  | "budget.not_payer"
+  | "routing.unknown"
+  | "routing.refused"
+  | "routing.invalid"
+  | "routing.not_found"
+  | "outcome.invalid"
+  | "outcome.own_work";

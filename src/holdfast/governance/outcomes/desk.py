@@ -1,0 +1,55 @@
+"""What people and programs ask of outcomes: said once, served by REST and by the command line."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.governance.actions import ActionCall, DomainAction
+from holdfast.governance.money import show
+from holdfast.governance.outcomes.model import WorkOutcome
+from holdfast.governance.outcomes.service import OutcomeRequest, OutcomeService
+
+ROOT: Final = "/v1/x/governance/outcomes"
+
+
+def _shown(outcome: WorkOutcome) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(outcome)
+    for name in ("value", "cost"):
+        nano = found.pop(f"{name}_nano")
+        found[f"{name}_usd"] = None if nano is None else show(nano)
+    return found
+
+
+async def record(outcomes: OutcomeService, call: ActionCall) -> Any:
+    """Say what became of a call, or of a run."""
+    made = await outcomes.record(call.body, by=call.by, tenant=call.tenant, principal=call.principal)
+    return {"outcome": _shown(made)}
+
+
+async def listed(outcomes: OutcomeService, call: ActionCall) -> Any:
+    """The newest outcomes."""
+    text = call.facts.get("limit") or "50"
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 50
+    found = await outcomes.listed(call.tenant, limit, superseded=call.facts.get("superseded") == "yes")
+    return {"outcomes": [_shown(one) for one in found]}
+
+
+async def proxies(outcomes: OutcomeService, call: ActionCall) -> Any:
+    """How edits and regenerations go with not being accepted."""
+    found = await outcomes.proxies(call.tenant)
+    return {name: together._asdict() for name, together in found._asdict().items()}
+
+
+RECORD: Final = DomainAction(
+    "record", "POST", "", "record", "Outcomes: say what became of a call, or of a run", record, OutcomeRequest
+)
+LIST: Final = DomainAction(
+    "list", "GET", "", "spend", "Outcomes: the newest ones", listed, query=("limit", "superseded")
+)
+PROXIES: Final = DomainAction(
+    "proxies", "GET", "/proxies", "spend", "Outcomes: how edits and regenerations go with them", proxies
+)
+ACTIONS: Final = (RECORD, LIST, PROXIES)
+"""All of them."""
