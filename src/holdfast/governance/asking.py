@@ -82,6 +82,11 @@ class Asker(Generic[S]):
         """Whether it asks a server."""
         return bool(self._target.url)
 
+    @property
+    def as_json(self) -> bool:
+        """Whether the whole answer is wanted, as JSON."""
+        return self._target.as_json
+
     def ask(
         self,
         action: DomainAction[S],

@@ -1,0 +1,1 @@
+"""Telling people of budgets before their money ends, and of days that are unlike others."""

@@ -1,0 +1,103 @@
+"""Statements about what budgets are, what was changed of them, and what becomes of running answers."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, delete, func, select, update
+
+from holdfast.governance.budgets.model import BrakeRule, Budget
+from holdfast.governance.store.tables.budgets import budget_brakes as brakes
+from holdfast.governance.store.tables.budgets import budget_changes as changes
+from holdfast.governance.store.tables.budgets import budgets
+
+_FIELDS: Final = Budget.__struct_fields__
+
+
+class BudgetChange(msgspec.Struct, frozen=True):
+    """One change: ``what`` was done by whom, and the budget before and after; None where there was none."""
+
+    id: str
+    tenant: str
+    budget: str
+    what: str
+    by: str
+    at_ms: int
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+def new_id(kind: str) -> str:
+    """An id that nothing has, such as ``b-5d1f…``."""
+    return f"{kind}-{secrets.token_hex(8)}"
+
+
+def read_all(connection: Connection) -> list[Budget]:
+    """Every budget that holds, of every tenant."""
+    return [_budget(row) for row in connection.execute(select(budgets).where(budgets.c.ended_ms.is_(None))).mappings()]
+
+
+def find(connection: Connection, tenant: str, name_or_id: str) -> Budget | None:
+    """A budget that holds by name, or any by id; None where there is none."""
+    wanted = select(budgets).where(budgets.c.tenant == tenant)
+    named = wanted.where(budgets.c.name == name_or_id, budgets.c.ended_ms.is_(None))
+    row = connection.execute(named).mappings().first()
+    if row is None:
+        row = connection.execute(wanted.where(budgets.c.id == name_or_id)).mappings().first()
+    return None if row is None else _budget(row)
+
+
+def tenants(connection: Connection) -> list[str]:
+    """Who has budgets that hold."""
+    wanted = select(budgets.c.tenant).where(budgets.c.ended_ms.is_(None)).distinct().order_by(budgets.c.tenant)
+    return list(connection.execute(wanted).scalars())
+
+
+def by_ids(connection: Connection, ids: Collection[str]) -> dict[str, Budget]:
+    """Budgets by id, those that have ended too."""
+    found = connection.execute(select(budgets).where(budgets.c.id.in_(ids))).mappings()
+    return {row["id"]: _budget(row) for row in found}
+
+
+def count(connection: Connection, tenant: str) -> int:
+    """How many budgets of a tenant hold."""
+    held = select(func.count()).select_from(budgets).where(budgets.c.tenant == tenant, budgets.c.ended_ms.is_(None))
+    return connection.execute(held).scalar_one()
+
+
+def put(connection: Connection, budget: Budget, what: str, by: str, at_ms: int, before: Budget | None) -> None:
+    """Keep a budget as it is now, and the change."""
+    row = msgspec.structs.asdict(budget) | {"alerts": list(budget.alerts)}
+    if not connection.execute(update(budgets).where(budgets.c.id == budget.id).values(row)).rowcount:
+        connection.execute(budgets.insert(), row)
+    facts = {
+        "id": new_id("bc"), "tenant": budget.tenant, "budget": budget.id, "what": what, "by": by, "at_ms": at_ms,
+        "before": None if before is None else msgspec.to_builtins(before), "after": msgspec.to_builtins(budget),
+    }  # fmt: skip
+    connection.execute(changes.insert(), facts)
+
+
+def changes_of(connection: Connection, tenant: str, budget: str, limit: int) -> list[BudgetChange]:
+    """What was changed of a budget, the newest first."""
+    wanted = select(changes).where(changes.c.tenant == tenant, changes.c.budget == budget)
+    wanted = wanted.order_by(changes.c.at_ms.desc(), changes.c.id.desc()).limit(limit)
+    return [BudgetChange(**row) for row in connection.execute(wanted).mappings()]
+
+
+def brake_rules(connection: Connection) -> list[tuple[str, BrakeRule]]:
+    """Every rule, with its tenant."""
+    found = connection.execute(select(brakes).order_by(brakes.c.tenant, brakes.c.workflow)).mappings()
+    return [(row["tenant"], BrakeRule(**{name: row[name] for name in BrakeRule.__struct_fields__})) for row in found]
+
+
+def put_brake(connection: Connection, tenant: str, rule: BrakeRule) -> None:
+    """Let a workflow's rule be this one."""
+    connection.execute(delete(brakes).where(brakes.c.tenant == tenant, brakes.c.workflow == rule.workflow))
+    connection.execute(brakes.insert(), {"tenant": tenant, **msgspec.structs.asdict(rule)})
+
+
+def _budget(row: Mapping[Any, Any]) -> Budget:
+    return Budget(**{name: row[name] for name in _FIELDS} | {"alerts": tuple(row["alerts"])})
