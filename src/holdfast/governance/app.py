@@ -14,6 +14,8 @@ from holdfast.gateway.app import Gateway
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.actions import routes_of
+from holdfast.governance.budgets.counting import SpendCount
+from holdfast.governance.budgets.service import Budgets
 from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
 from holdfast.governance.ledger import routes as ledger_routes
@@ -80,12 +82,14 @@ class Governance:
         )
         self.prices = Prices(self.store, clock.wall_ms, used=UsedModels(self.store))
         sole = not url.startswith("postgres")
-        self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole)
+        count = SpendCount(self.organisation, clock.wall_ms)
+        self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole, watch=count)
+        self.budgets = Budgets(self.store, self.ledger, self.organisation, clock, count)
         importer = Importer(self.ledger, self.prices.convert)
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
         self.gateway = Gateway(
-            gateway, self.keys, self.ledger, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions
+            gateway, self.keys, self.budgets, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions
         )
         self._running = AsyncExitStack()
 
@@ -107,10 +111,12 @@ class Governance:
             await self.prices.open()
             await self.organisation.refresh()
             await self.keys.refresh()
+            await self.budgets.refresh()
             for domain, refresh in (
                 ("organisation", self.organisation.refresh),
                 ("keys", self.keys.refresh),
                 ("prices", self.prices.refresh),
+                ("budgets", self.budgets.refresh),
             ):
                 self.changes.follow(domain, refresh)
             await self.changes.start()
@@ -121,6 +127,8 @@ class Governance:
             running.push_async_callback(self.keys.stop)
             await self.ledger.start()
             running.push_async_callback(self.ledger.stop)
+            await self.budgets.start()
+            running.push_async_callback(self.budgets.stop)
             running.callback(self.desk.let_go)
             if engine is not None and news is not None:
                 reading = asyncio.create_task(AgentUsage(engine, self.ledger).run(news), name="holdfast agent usage")

@@ -150,3 +150,20 @@ BILLS_SHOWN = 200  # cells and lines that are listed with a finding; the compari
 BILLS_SESSIONS = 50  # that are named with a kind of waste
 BILLS_DAYS = 100  # that one comparison spans
 BILLS_NAMES = 1_000  # aliases, or keys, that are given with a comparison
+
+# budgets
+BUDGET_TRANCHE_TOKENS = 512  # of output, granted at a time
+BUDGET_TRANCHE_LEAST_TOKENS = 64  # granted where there is not money for more
+BUDGET_TAIL_TOKENS = 256  # of output that may have been generated and not been seen yet
+BUDGET_INPUT_TOKENS = 64  # that a provider may add to what was sent
+BUDGET_WAIT_S = 2.0  # for others to settle, before a call that does not fit is refused
+BUDGET_LOOK_S = 0.1  # between two looks whether it fits now: other gateways settle, too
+BUDGET_SOON_S = 60.0  # a window that opens within is worth waiting for
+BUDGET_ROLLING_PARTS = 60  # in which a window that rolls is counted
+BUDGET_GROUP = 256  # reservations decided in one transaction
+BUDGET_WAITING = 10_000  # that wait to be decided; one more is refused
+BUDGET_FRESH_S = 0.5  # between two looks which budgets are spent, for agents that call providers themselves
+BUDGET_ACCOUNTS = 1_000  # in one answer
+BUDGET_IN_FLIGHT = 1_000  # attempts that a refusal names
+BUDGET_REFUSALS_S = 90 * 86_400.0  # for which refusals are kept
+BUDGET_TOUCHED_S = 35 * 86_400.0  # accounts of single runs and sessions are forgotten that nothing touched for longer

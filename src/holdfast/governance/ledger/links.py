@@ -63,6 +63,12 @@ def keep(connection: Connection, link: RunLink) -> bool:
     return True
 
 
+def linked_calls(connection: Connection, openings: Sequence[Opening]) -> set[str]:
+    """Which of these attempts, or of their calls, have a link."""
+    names = [name for opening in openings for name in (opening.id, opening.call.id)]
+    return set(connection.scalars(select(links.c.call).where(links.c.call.in_(names))))
+
+
 def apply(connection: Connection, opening: Opening, rows: Sequence[Row]) -> Sequence[Row]:
     """An attempt was closed: its rows, with the run that was told of meanwhile. With a call's last one its link goes."""
     if not any(names_none(row) for row in rows):

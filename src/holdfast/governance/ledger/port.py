@@ -8,6 +8,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Table
 
+from holdfast.governance.ledger.model import Row
+from holdfast.providers.billing.model import BilledAttempt
+
 T = TypeVar("T")
 
 
@@ -100,3 +103,28 @@ class WallClock(Protocol):
 
     def wall_ms(self) -> int:
         """Unix ms."""
+
+
+class RowWatch(Protocol):
+    """Who counts rows as they are written, in the same transaction (``budgets``)."""
+
+    def count(
+        self, connection: Connection, changes: Sequence[tuple[Row, Row | None]], ended: Sequence[str] = ()
+    ) -> None:
+        """Rows are new, each with the one that it replaces; attempts have ended, and hold no money any more."""
+
+    def most(self, connection: Connection, attempt: str) -> BilledAttempt | None:
+        """The most that an attempt can have used of which nobody will say what it did; None where that is not known."""
+
+
+class Uncounted:
+    """Nobody counts."""
+
+    def count(
+        self, connection: Connection, changes: Sequence[tuple[Row, Row | None]], ended: Sequence[str] = ()
+    ) -> None:
+        """See ``RowWatch``."""
+
+    def most(self, connection: Connection, attempt: str) -> BilledAttempt | None:
+        """See ``RowWatch``."""
+        return None

@@ -172,3 +172,38 @@ def all_rows(connection: Connection, tenant: str | None, after: str, limit: int)
     if tenant is not None:
         wanted = wanted.where(rows.c.tenant == tenant)
     return list(rows_from(connection.execute(wanted.order_by(rows.c.id).limit(limit)).all()))
+
+
+def placed_sums(
+    connection: Connection, tenant: str, since_ms: int, until_ms: int | None, *, width_ms: int = 0, single: bool = False
+) -> list[tuple[Row, int]]:
+    """What rows that count sum to, by whose they are: a row for each place, with the sum as its ``billed_nano`` and the last
+    of their times, and how many they were. One without a price counts for nothing.
+
+    Args:
+        since_ms, until_ms: from, and before; None for no end.
+        width_ms: of the parts of time that are told apart; 0 for days only.
+        single: tell sessions and runs apart.
+    """
+    run = case((rows.c.parent_run != "", rows.c.parent_run), (rows.c.run != "", rows.c.run), else_=rows.c.call)
+    named = case((rows.c.session == "", ""), else_=func.coalesce(sessions.c.session, ERASED + rows.c.session))
+    by: list[ColumnElement[Any]] = [
+        rows.c[name] for name in ("organisation", "team", "workflow", "task", "person", "day")
+    ]
+    by += [rows.c.at_ms - rows.c.at_ms % width_ms] if width_ms else []
+    by += [named, run] if single else []
+    joined = rows.outerjoin(sessions, sessions.c.reference == rows.c.session)
+    sums = func.max(rows.c.at_ms), func.coalesce(func.sum(rows.c.billed_nano), 0), func.count()
+    wanted = select(*by, *sums).select_from(joined)
+    wanted = wanted.where(rows.c.tenant == tenant, rows.c.at_ms >= since_ms, last_ones()).group_by(*by)
+    if until_ms is not None:
+        wanted = wanted.where(rows.c.at_ms < until_ms)
+    found = []
+    for organisation, team, workflow, task, person, day, *rest, at_ms, nano, count in connection.execute(wanted):
+        session, of_run = rest[-2:] if single else ("", "")
+        row = Row(
+            id="", call=of_run, at_ms=int(at_ms), day=day, month=day[:7], tenant=tenant, organisation=organisation, team=team,
+            workflow=workflow, task=task, person=person, session=session, billed_nano=int(nano),
+        )  # fmt: skip
+        found.append((row, int(count)))
+    return found

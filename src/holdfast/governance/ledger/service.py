@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 from holdfast.errors import CommitFailed, Refused, Unavailable
 from holdfast.gateway.port import UNLIMITED, Hold, Opening, Served
 from holdfast.governance import limits
-from holdfast.governance.ledger import dates, recorder, settling, store
+from holdfast.governance.ledger import dates, settling, store
 from holdfast.governance.ledger.model import Row
-from holdfast.governance.ledger.port import LedgerStore, OrganisationTree, PriceList, WallClock
-from holdfast.governance.ledger.recorder import Recorder
+from holdfast.governance.ledger.port import LedgerStore, OrganisationTree, PriceList, RowWatch, T, WallClock
+from holdfast.governance.ledger.recorder import Also, Recorder
 from holdfast.governance.store.tables.ledger import ledger_openings
 from holdfast.visible import logger
 
@@ -37,16 +37,18 @@ class Ledger:
         organisation: whose things are.
         clock: the time.
         sole: no other process opens attempts in this store (SQLite): what others left open is nobody's at once.
+        watch: who counts rows as they are written; None for nobody.
     """
 
     def __init__(
-        self, database: LedgerStore, prices: PriceList, organisation: OrganisationTree, clock: WallClock, *, sole: bool = True
+        self, database: LedgerStore, prices: PriceList, organisation: OrganisationTree, clock: WallClock, *, sole: bool = True,
+        watch: RowWatch | None = None,
     ) -> None:  # fmt: skip
         self.store = database
         self.prices = prices
         self.organisation = organisation
         self.clock = clock
-        self.recorder = Recorder(database)
+        self.recorder = Recorder(database, watch)
         self.process = f"p{secrets.token_hex(8)}"
         self._sole = sole
         self._beat_ms = 0
@@ -54,6 +56,7 @@ class Ledger:
         self._open: dict[str, Opening] = {}
         self._unsettled: dict[str, tuple[Opening, Served]] = {}  # served, and not on record yet
         self._unasked: set[str] = set()  # openings of which is not known whether they are on record; nothing was asked
+        self._served: list[tuple[Opening, Served]] = []  # and are gathered to go on record together
         self._gathering: asyncio.Future[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -120,7 +123,8 @@ class Ledger:
             )
             for _, encoded in found:
                 opening = _decoder.decode(encoded)
-                await self._record(opening, settling.lost(opening))
+                most = await self.store.read(lambda connection, of=opening.id: self.recorder.watch.most(connection, of))  # type: ignore[misc]
+                await self._record(opening, settling.lost(opening, most))
             settled += len(found)
             if len(found) < limits.LEDGER_GROUP_ROWS:
                 break
@@ -145,18 +149,32 @@ class Ledger:
     # --- the meter
     async def open(self, opening: Opening) -> Hold:
         """See ``gateway.port.Meter.open``. The ledger alone bounds nothing: budgets do (``budgets``)."""
+        self.admit(opening)
+        # it outlives this process at once, and a loss of power from the next row on: see the README
+        await self.begin(opening, self.store.insert(ledger_openings, [self._facts(opening)], synced=False))
+        return UNLIMITED
+
+    def admit(self, opening: Opening) -> None:
+        """Let an attempt be opened that can be priced, and put on record. Raises what ``open`` raises for that."""
         if len(self._unsettled) >= limits.LEDGER_UNSETTLED:
             raise Unavailable("store.unavailable", "too much is waiting to be put on record")
         workflow = opening.call.caller.label("workflow")
         self.prices.check(
             provider=opening.provider, model=opening.model, upstream=opening.upstream, at_ms=opening.at_ms, workflow=workflow
         )  # fmt: skip
-        encoded = _encoder.encode(opening).decode()
-        facts = store.opening_facts(opening, self.process, encoded)
+
+    async def begin(self, opening: Opening, writing: Awaitable[T]) -> T:
+        """An attempt begins once ``writing`` has put it on record; what that answers. What it refuses was not put there.
+
+        Raises:
+            Refused: as ``writing`` does.
+            Unavailable: ``store.unavailable``, ``store.busy``.
+        """
         try:
             async with asyncio.timeout(limits.LEDGER_OPENING_S):
-                # it outlives this process at once, and a loss of power from the next row on: see the README
-                await self.store.insert(ledger_openings, [facts], synced=False)
+                found = await writing
+        except Refused:
+            raise
         except TimeoutError:
             self._unasked.add(opening.id)
             words = f"the store did not answer in {limits.LEDGER_OPENING_S:.0f} seconds"
@@ -170,22 +188,43 @@ class Ledger:
             self._unasked.add(opening.id)
             raise
         self._open[opening.id] = opening
-        return UNLIMITED
+        return found
+
+    def add_openings(self, connection: Connection, openings: Sequence[Opening]) -> None:
+        """Put attempts on record, in the transaction of whoever reserves money for them."""
+        store.add_openings(connection, [self._facts(opening) for opening in openings])
+
+    def _facts(self, opening: Opening) -> dict[str, Any]:
+        return store.opening_facts(opening, self.process, _encoder.encode(opening).decode())
 
     async def settle(self, served: Served) -> None:
         """See ``gateway.port.Meter.settle``. Where the store is away it returns, and what was served is kept."""
         opening = self._open.get(served.id) or await self._find(served.id)
         self._unsettled[served.id] = opening, served  # before anything is awaited: a cancel loses nothing
         self._open.pop(served.id, None)
-        await self._gathered()
-        await self._settle(opening, served)
-
-    async def _gathered(self) -> None:
-        """Wait a moment, together with all that is served meanwhile: one commit for them, and openings, for which callers
-        wait, seldom queue behind it."""
-        if self._gathering is None or self._gathering.done():
-            self._gathering = asyncio.ensure_future(asyncio.sleep(limits.LEDGER_GATHER_S))
+        self._served.append((opening, served))
+        if self._gathering is None:
+            self._gathering = asyncio.ensure_future(self._settle_served())
         await asyncio.shield(self._gathering)
+
+    async def _settle_served(self) -> None:
+        """Wait a moment, and settle all that was served meanwhile: one commit for it, and openings, for which callers wait,
+        seldom queue behind it."""
+        await asyncio.sleep(limits.LEDGER_GATHER_S)
+        served, self._served, self._gathering = self._served, [], None
+        for first in range(0, len(served), limits.LEDGER_GROUP_ROWS):
+            some = served[first : first + limits.LEDGER_GROUP_ROWS]
+            try:
+                await self.recorder.settle_all([(opening, self._rows(opening, one)) for opening, one in some])
+            except Unavailable as error:
+                log.warning("%d attempts wait to be put on record: %s", len(some), error.code)
+                continue
+            except Exception:  # one of them is at fault: each by itself
+                for opening, one in some:
+                    await self._settle(opening, one)
+                continue
+            for _, one in some:
+                self._unsettled.pop(one.id, None)
 
     async def _settle(self, opening: Opening, served: Served) -> None:
         try:
@@ -193,11 +232,18 @@ class Ledger:
         except Unavailable as error:
             log.warning("attempt %s waits to be put on record: %s", served.id, error.code)
             return
+        except (
+            Exception
+        ):  # our mistake with one attempt must not keep the others from the record; it stays, and is open
+            log.exception("attempt %s cannot be put on record", served.id)
+            return
         self._unsettled.pop(served.id, None)
 
+    def _rows(self, opening: Opening, served: Served) -> list[Row]:
+        return settling.rows_of(opening, served, self.prices, self.organisation)
+
     async def _record(self, opening: Opening, served: Served) -> None:
-        rows = settling.rows_of(opening, served, self.prices, self.organisation)
-        await self.recorder.append(rows, recorder.settle(opening))
+        await self.recorder.settle(opening, self._rows(opening, served))
 
     async def _find(self, attempt: str) -> Opening:
         waiting = self._unsettled.get(attempt)
@@ -223,7 +269,7 @@ class Ledger:
             self._unsettled.pop(served.id, None)
         unasked = list(self._unasked)
         if unasked:
-            await self.store.write(lambda connection: [store.close_opening(connection, each) for each in unasked])
+            await self.recorder.end(unasked)
             self._unasked.difference_update(unasked)
 
     @property
@@ -237,9 +283,7 @@ class Ledger:
         row = settling.placed(row, labels, self.organisation)
         return settling.priced(row, settling.as_billed(row), self.prices) if price else row
 
-    async def append(
-        self, rows: Iterable[Row], also: Callable[[Connection, Sequence[Row]], Sequence[Row]] | None = None
-    ) -> None:
+    async def append(self, rows: Iterable[Row], also: Also | None = None) -> None:
         """Append complete rows. See ``Recorder.append``."""
         await self.recorder.append(list(rows), also)
 

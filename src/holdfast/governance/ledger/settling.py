@@ -28,9 +28,14 @@ _UNITS: Final = {"": 1, "k": 1_000, "M": 1_000_000}
 _NOT_SERVED: Final[frozenset[Outcome]] = frozenset({"failed", "refused"})
 
 
-def lost(opening: Opening) -> Served:
-    """What became of an attempt that nobody will settle any more."""
-    used = estimate.of_opening(opening)
+def lost(opening: Opening, most: BilledAttempt | None = None) -> Served:
+    """What became of an attempt that nobody will settle any more.
+
+    Args:
+        most: what it can have used at most, where money was reserved for that: it counts as used until a report of the
+            provider's says what was, for a budget must not take it for free. None: its input.
+    """
+    used = replace(most, model=opening.model) if most is not None else estimate.of_opening(opening)
     return Served(opening.id, "cut", estimated=used, reason=LOST, at_ms=opening.at_ms)
 
 

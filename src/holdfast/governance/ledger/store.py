@@ -123,6 +123,19 @@ def close_opening(connection: Connection, attempt: str) -> bool:
     return connection.execute(_CLOSE_OPENING, {"id": attempt}).rowcount > 0
 
 
+def close_openings(connection: Connection, attempts: Sequence[str]) -> set[str]:
+    """Attempts are settled. Which of them were open until now."""
+    open_now = set(connection.scalars(select(openings.c.id).where(openings.c.id.in_(attempts))))
+    connection.execute(delete(openings).where(openings.c.id.in_(attempts)))
+    return open_now
+
+
+def add_openings(connection: Connection, facts: Sequence[dict[str, Any]]) -> None:
+    """Attempts begin, in the transaction that reserves money for them."""
+    if facts:
+        connection.execute(insert(openings), facts)
+
+
 def opening_facts(opening: Opening, process: str, encoded: str) -> dict[str, Any]:
     """An opening as the table has it."""
     return {"id": opening.id, "call": opening.call.id, "process": process, "at_ms": opening.at_ms, "opening": encoded}

@@ -1,0 +1,83 @@
+"""The money of one attempt, as the gateway has it: extended tranche by tranche, and asked for where there is no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from holdfast.errors import Refused
+from holdfast.gateway.port import BrakePolicy, Opening
+from holdfast.governance import limits
+from holdfast.governance.budgets.book import Bound, Grant
+from holdfast.governance.budgets.reserving import Reservation
+from holdfast.governance.budgets.whereabouts import Whereabouts
+
+Ask = Callable[[Opening, Whereabouts, Refused], Awaitable[None]]
+"""Asks a person to raise the budget that refused. Answered when its cap is another; raises the refusal when it stays."""
+Reserve = Callable[[Reservation], Awaitable[Grant]]
+
+
+class AttemptHold:
+    """See ``gateway.port.Hold``."""
+
+    def __init__(
+        self, reserve: Reserve, ask: Ask, opening: Opening, where: Whereabouts, bound: Bound, on_brake: BrakePolicy
+    ) -> None:  # fmt: skip
+        self._reserve = reserve
+        self._ask = ask
+        self._opening = opening
+        self._where = where
+        self._bound = bound
+        self._on_brake: BrakePolicy = on_brake
+        self._grant = Grant(0, 0)
+
+    @property
+    def granted(self) -> int | None:
+        """See ``Hold``: where all is granted that the caller's own limit allows, there is no other bound."""
+        limit = self._bound.limit
+        return None if limit is not None and self._grant.tokens >= limit else self._grant.tokens
+
+    @property
+    def on_brake(self) -> BrakePolicy:
+        """See ``Hold``."""
+        return self._on_brake
+
+    async def begin(self) -> None:
+        """Reserve the first of it. Raises as ``Meter.open`` does."""
+        await self._more(0, begun=False)
+
+    async def extend(self, seen: int) -> None:
+        """See ``Hold``."""
+        await self._more(seen, begun=True)
+
+    async def ask(self, refused: Refused, seen: int) -> None:
+        """See ``Hold``."""
+        while True:
+            await self._ask(self._opening, self._where, refused)
+            try:
+                return await self._more(seen, begun=True)
+            except Refused as error:  # it was raised, and not by enough, or others had it
+                refused = error
+
+    async def _more(self, seen: int, *, begun: bool) -> None:
+        loop = asyncio.get_running_loop()
+        least, wanted = seen + limits.BUDGET_TRANCHE_LEAST_TOKENS, seen + limits.BUDGET_TRANCHE_TOKENS
+        if self._bound.limit is not None:
+            least, wanted = min(least, self._bound.limit), min(wanted, self._bound.limit)
+        if begun and wanted <= self._grant.tokens:
+            return
+        self._grant = await self._reserve(
+            Reservation(
+                self._opening,
+                self._where,
+                self._bound,
+                max(least, self._grant.tokens),
+                max(wanted, self._grant.tokens),
+                loop.time() + limits.BUDGET_WAIT_S,
+                loop.create_future(),
+                begun,
+                self._grant.nano,
+                bool(self._grant.short),
+                loop.time(),
+            )
+        )

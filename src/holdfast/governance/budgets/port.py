@@ -1,0 +1,78 @@
+"""What budgets ask of others: a store, the ledger's book of openings. The app hands them in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from holdfast.gateway.port import Hold, Opening, Served
+from holdfast.governance.budgets.bounds import PriceList
+from holdfast.governance.budgets.counting import OrganisationTree
+
+T = TypeVar("T")
+
+
+class BudgetStore(Protocol):
+    """A database (``governance/store``)."""
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Do work in one transaction, durable when it returns."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Do work that writes nothing."""
+
+
+class OpeningBook(Protocol):
+    """Where attempts are put on record as they begin (``ledger``)."""
+
+    def add_openings(self, connection: Connection, openings: Sequence[Opening]) -> None:
+        """Put attempts on record, in the transaction that reserves money for them."""
+
+
+class BudgetLedger(OpeningBook, Protocol):
+    """Where what is spent stands (``ledger``)."""
+
+    @property
+    def prices(self) -> PriceList:
+        """What things cost."""
+
+    def admit(self, opening: Opening) -> None:
+        """Let an attempt be opened that can be priced, and put on record."""
+
+    async def begin(self, opening: Opening, writing: Awaitable[T]) -> T:
+        """An attempt begins once ``writing`` has put it on record; what that answers."""
+
+    async def open(self, opening: Opening) -> Hold:
+        """As a meter that bounds nothing."""
+
+    async def settle(self, served: Served) -> None:
+        """As a meter."""
+
+
+class Placement(Protocol):
+    """Whose work is (``organisation``)."""
+
+    @property
+    def organisation(self) -> str: ...
+    @property
+    def team(self) -> str: ...
+    @property
+    def workflow(self) -> str: ...
+    @property
+    def person(self) -> str: ...
+
+
+class BudgetOrganisation(OrganisationTree, Protocol):
+    """Who is who, in memory (``organisation``)."""
+
+    def resolve(self, claims: Mapping[str, str], at_ms: int, tenant: str = "default", /) -> Placement:
+        """Whose labels say that work is, at that time."""
+
+
+class WallClock(Protocol):
+    """Time."""
+
+    def wall_ms(self) -> int:
+        """Unix ms."""
