@@ -14,7 +14,12 @@ from holdfast.gateway.app import Gateway
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.actions import routes_of
+from holdfast.governance.budgets import actions as budget_actions
+from holdfast.governance.budgets.alerts.telling import Teller, Way
+from holdfast.governance.budgets.alerts.watch import AlertWatch
 from holdfast.governance.budgets.counting import SpendCount
+from holdfast.governance.budgets.desk import BudgetDesk
+from holdfast.governance.budgets.payer import PayerAsked
 from holdfast.governance.budgets.service import Budgets
 from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
@@ -63,6 +68,7 @@ class Governance:
         sessions: where calls may name sessions; None for nowhere.
         operator_tenant: that looks after the server.
         runs: who knows the runs of sessions, for the trees of their costs; None for nobody.
+        ways: by which alerts of budgets are told.
         operator_tenant: whose operators see what belongs to no tenant, such as unknown callers.
 
     Raises:
@@ -71,7 +77,7 @@ class Governance:
 
     def __init__(
         self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None,
-        *, operator_tenant: str = "default", runs: SessionRuns | None = None,
+        *, operator_tenant: str = "default", runs: SessionRuns | None = None, ways: Sequence[Way] = (),
     ) -> None:  # fmt: skip
         self.clock = clock
         self.store = Store(url, clock.wall_ms)
@@ -85,6 +91,9 @@ class Governance:
         count = SpendCount(self.organisation, clock.wall_ms)
         self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole, watch=count)
         self.budgets = Budgets(self.store, self.ledger, self.organisation, clock, count)
+        self.budgets.asking = PayerAsked(self.store, clock.wall_ms, self.budgets.brake_rule)
+        self.budget_desk = BudgetDesk(self.budgets, self.organisation)
+        self.alerts = AlertWatch(self.budgets, self.organisation, Teller(self.store, clock.wall_ms, ways))
         importer = Importer(self.ledger, self.prices.convert)
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
@@ -129,6 +138,8 @@ class Governance:
             running.push_async_callback(self.ledger.stop)
             await self.budgets.start()
             running.push_async_callback(self.budgets.stop)
+            self.alerts.start()
+            running.push_async_callback(self.alerts.stop)
             running.callback(self.desk.let_go)
             if engine is not None and news is not None:
                 reading = asyncio.create_task(AgentUsage(engine, self.ledger).run(news), name="holdfast agent usage")
@@ -155,6 +166,7 @@ class Governance:
             *routes_of(LEDGER, ACTIONS, self.desk),
             *ledger_routes.routes(self.ledger, self.desk.reader),
             *bill_routes.routes(self.bills),
+            *routes_of(budget_actions.ROOT, budget_actions.ACTIONS, self.budget_desk),
         ]
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping
-from typing import Any, Final
+from collections.abc import Collection
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select
 
 from holdfast.governance.budgets.model import BrakeRule, Budget
+from holdfast.governance.budgets.store import budget_from, put_budget
 from holdfast.governance.store.tables.budgets import budget_brakes as brakes
 from holdfast.governance.store.tables.budgets import budget_changes as changes
 from holdfast.governance.store.tables.budgets import budgets
-
-_FIELDS: Final = Budget.__struct_fields__
 
 
 class BudgetChange(msgspec.Struct, frozen=True):
@@ -35,11 +34,6 @@ def new_id(kind: str) -> str:
     return f"{kind}-{secrets.token_hex(8)}"
 
 
-def read_all(connection: Connection) -> list[Budget]:
-    """Every budget that holds, of every tenant."""
-    return [_budget(row) for row in connection.execute(select(budgets).where(budgets.c.ended_ms.is_(None))).mappings()]
-
-
 def find(connection: Connection, tenant: str, name_or_id: str) -> Budget | None:
     """A budget that holds by name, or any by id; None where there is none."""
     wanted = select(budgets).where(budgets.c.tenant == tenant)
@@ -47,7 +41,7 @@ def find(connection: Connection, tenant: str, name_or_id: str) -> Budget | None:
     row = connection.execute(named).mappings().first()
     if row is None:
         row = connection.execute(wanted.where(budgets.c.id == name_or_id)).mappings().first()
-    return None if row is None else _budget(row)
+    return None if row is None else budget_from({**row})
 
 
 def tenants(connection: Connection) -> list[str]:
@@ -59,7 +53,7 @@ def tenants(connection: Connection) -> list[str]:
 def by_ids(connection: Connection, ids: Collection[str]) -> dict[str, Budget]:
     """Budgets by id, those that have ended too."""
     found = connection.execute(select(budgets).where(budgets.c.id.in_(ids))).mappings()
-    return {row["id"]: _budget(row) for row in found}
+    return {row["id"]: budget_from({**row}) for row in found}
 
 
 def count(connection: Connection, tenant: str) -> int:
@@ -70,9 +64,7 @@ def count(connection: Connection, tenant: str) -> int:
 
 def put(connection: Connection, budget: Budget, what: str, by: str, at_ms: int, before: Budget | None) -> None:
     """Keep a budget as it is now, and the change."""
-    row = msgspec.structs.asdict(budget) | {"alerts": list(budget.alerts)}
-    if not connection.execute(update(budgets).where(budgets.c.id == budget.id).values(row)).rowcount:
-        connection.execute(budgets.insert(), row)
+    put_budget(connection, budget)
     facts = {
         "id": new_id("bc"), "tenant": budget.tenant, "budget": budget.id, "what": what, "by": by, "at_ms": at_ms,
         "before": None if before is None else msgspec.to_builtins(before), "after": msgspec.to_builtins(budget),
@@ -87,17 +79,7 @@ def changes_of(connection: Connection, tenant: str, budget: str, limit: int) -> 
     return [BudgetChange(**row) for row in connection.execute(wanted).mappings()]
 
 
-def brake_rules(connection: Connection) -> list[tuple[str, BrakeRule]]:
-    """Every rule, with its tenant."""
-    found = connection.execute(select(brakes).order_by(brakes.c.tenant, brakes.c.workflow)).mappings()
-    return [(row["tenant"], BrakeRule(**{name: row[name] for name in BrakeRule.__struct_fields__})) for row in found]
-
-
 def put_brake(connection: Connection, tenant: str, rule: BrakeRule) -> None:
     """Let a workflow's rule be this one."""
     connection.execute(delete(brakes).where(brakes.c.tenant == tenant, brakes.c.workflow == rule.workflow))
     connection.execute(brakes.insert(), {"tenant": tenant, **msgspec.structs.asdict(rule)})
-
-
-def _budget(row: Mapping[Any, Any]) -> Budget:
-    return Budget(**{name: row[name] for name in _FIELDS} | {"alerts": tuple(row["alerts"])})

@@ -28,7 +28,9 @@ from holdfast.governance.budgets.model import Budget, BudgetAccount, RaiseReques
 from holdfast.governance.budgets.places import described
 from holdfast.governance.budgets.refusals import was_false
 from holdfast.governance.budgets.requests import Asker, Wish
+from holdfast.governance.budgets.store import read_brakes
 from holdfast.governance.ledger.history import costs_of
+from holdfast.governance.money import show as usd
 from holdfast.governance.organisation.document import PlainLoader
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.store.changes import count_change
@@ -129,8 +131,8 @@ class BudgetDesk:
 
     async def brakes(self, tenant: str) -> dict[str, Any]:
         """The rules that were said; every other workflow's answers end with an error."""
-        found = await self.keeper.store.read(definition_store.brake_rules)
-        return {"brakes": [msgspec.to_builtins(rule) for whose, rule in found if whose == tenant]}
+        found = await self.keeper.store.read(read_brakes)
+        return {"brakes": [msgspec.to_builtins(found[key]) for key in sorted(found) if key[0] == tenant]}
 
     # --- money
     async def list(self, tenant: str, limit: int = limits.BUDGET_ROWS) -> dict[str, Any]:
@@ -154,7 +156,10 @@ class BudgetDesk:
 
     async def reservations(self, tenant: str) -> dict[str, Any]:
         """What attempts under way hold, the oldest first."""
-        return {"reservations": msgspec.to_builtins(await self.keeper.reservations(tenant))}
+        names = {one.id: one.name for one in self.keeper.definitions(tenant)}
+        held = await self.keeper.reservations(tenant)
+        lines = [one._asdict() | {"name": names.get(one.budget, ""), "usd": usd(one.nano)} for one in held]
+        return {"reservations": lines}
 
     async def refusals(
         self, tenant: str, name_or_id: str = "", since_ms: int = 0, limit: int = limits.BUDGET_ROWS

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from holdfast.governance.budgets.model import Budget, BudgetAccount
-from holdfast.governance.ledger.port import LedgerStore, WallClock
+from holdfast.governance.budgets.port import BudgetStore, WallClock
+from holdfast.governance.budgets.store import HoldLine
 
 T = TypeVar("T")
 Changing = Callable[[Connection], tuple[T, Sequence[Budget]]]
@@ -20,7 +21,7 @@ class Keeper(Protocol):
     """Budgets, what is spent of them, and what is held."""
 
     @property
-    def store(self) -> LedgerStore:
+    def store(self) -> BudgetStore:
         """The database."""
 
     @property
@@ -37,5 +38,5 @@ class Keeper(Protocol):
     async def accounts(self, tenant: str, budget: str = "", limit: int = ..., /) -> list[BudgetAccount]:
         """The money of a tenant's budgets now, of one of them where it is named. Raises ``Unavailable``."""
 
-    async def reservations(self, tenant: str) -> Sequence[Any]:
+    async def reservations(self, tenant: str) -> Sequence[HoldLine]:
         """What attempts under way hold, the oldest first. Raises ``Unavailable``."""

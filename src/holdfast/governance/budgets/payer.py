@@ -14,7 +14,7 @@ from holdfast.governance import limits
 from holdfast.governance.budgets import definition_store, request_store
 from holdfast.governance.budgets.desk import DOMAIN
 from holdfast.governance.budgets.model import BrakeRule, Budget, RaiseRequest
-from holdfast.governance.ledger.port import LedgerStore
+from holdfast.governance.budgets.port import BudgetStore
 from holdfast.governance.money import parse
 from holdfast.governance.store.changes import count_change
 
@@ -36,7 +36,7 @@ class PayerAsked:
     """
 
     def __init__(
-        self, database: LedgerStore, now_ms: Callable[[], int], rule_of: Callable[[str, str], BrakeRule]
+        self, database: BudgetStore, now_ms: Callable[[], int], rule_of: Callable[[str, str], BrakeRule]
     ) -> None:  # fmt: skip
         self._store = database
         self._now_ms = now_ms

@@ -10,7 +10,6 @@ import typer
 from holdfast.governance.budgets import actions
 from holdfast.governance.budgets.requests import Wish
 from holdfast.governance.budgets.terminal import asker_of, manner, moment, share
-from holdfast.governance.money import show as usd
 
 Ident = Annotated[str, typer.Argument(help="Id of the request, from `budget requests`.", show_default=False)]
 Note = Annotated[str, typer.Option(help="A sentence for whoever asked.")]
@@ -110,10 +109,10 @@ def _add_refusals(app: typer.Typer) -> None:
         answer = asker.ask(actions.RESERVATIONS)
         rows = (
             (
-                one["budget"],
+                one["name"],
                 one["subject"],
                 one["attempt"],
-                usd(one["nano"]),
+                one["usd"],
                 one["output_tokens"],
                 moment(one["at_ms"]),
             )

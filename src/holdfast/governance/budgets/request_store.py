@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 
 from holdfast.governance.budgets.model import BudgetRefusal, RaiseRequest
 from holdfast.governance.store.tables.budgets import budget_refusals as refusals
@@ -78,24 +78,24 @@ def list_refusals(
 ) -> list[BudgetRefusal]:
     """What did not fit: false refusals first, then those of which it is not known yet, the newest first among equals."""
     order = case((refusals.c.false.is_(True), 0), (refusals.c.false.is_(None), 1), else_=2)
-    wanted = _refusals(tenant, budget, since_ms)
+    wanted = select(refusals).where(*_of(tenant, budget, since_ms))
     wanted = wanted.order_by(order, refusals.c.at_ms.desc(), refusals.c.id).limit(limit)
     return [_refusal(row) for row in connection.execute(wanted).mappings()]
 
 
 def unjudged(connection: Connection, tenant: str, limit: int, budget: str = "") -> list[BudgetRefusal]:
     """Those of which it is not known yet whether they were false, the oldest first."""
-    wanted = _refusals(tenant, budget, 0).where(refusals.c.false.is_(None))
+    wanted = select(refusals).where(*_of(tenant, budget, 0), refusals.c.false.is_(None))
     return [_refusal(row) for row in connection.execute(wanted.order_by(refusals.c.at_ms).limit(limit)).mappings()]
 
 
 def reasons(connection: Connection, tenant: str, budget: str = "", since_ms: int = 0) -> list[dict[str, Any]]:
     """How many did not fit, by reason and mode, and of how many it is known that they were false, or right."""
-    counted = _refusals(tenant, budget, since_ms).subquery()
-    false = func.sum(case((counted.c.false.is_(True), 1), else_=0))
-    unknown = func.sum(case((counted.c.false.is_(None), 1), else_=0))
-    keys = (counted.c.reason, counted.c.mode)
-    found = connection.execute(select(*keys, func.count(), false, unknown).group_by(*keys)).all()
+    false = func.sum(case((refusals.c.false.is_(True), 1), else_=0))
+    unknown = func.sum(case((refusals.c.false.is_(None), 1), else_=0))
+    keys = (refusals.c.reason, refusals.c.mode)
+    wanted = select(*keys, func.count(), false, unknown).where(*_of(tenant, budget, since_ms))
+    found = connection.execute(wanted.group_by(*keys)).all()
     lines = [
         {"reason": reason, "mode": mode, "refused": int(n), "false": int(wrong or 0), "unknown": int(open_ or 0)}
         for reason, mode, n, wrong, open_ in found
@@ -109,9 +109,9 @@ def judge(connection: Connection, verdicts: Mapping[str, bool]) -> None:
         connection.execute(update(refusals).where(refusals.c.id == ident).values(false=false))
 
 
-def _refusals(tenant: str, budget: str, since_ms: int) -> Any:
-    wanted = select(refusals).where(refusals.c.tenant == tenant, refusals.c.at_ms >= since_ms)
-    return wanted.where(refusals.c.budget == budget) if budget else wanted
+def _of(tenant: str, budget: str, since_ms: int) -> list[ColumnElement[bool]]:
+    where = [refusals.c.tenant == tenant, refusals.c.at_ms >= since_ms]
+    return [*where, refusals.c.budget == budget] if budget else where
 
 
 def _refusal(row: Mapping[Any, Any]) -> BudgetRefusal:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from holdfast.governance import limits
 from holdfast.governance.budgets.alerts import store
 from holdfast.governance.budgets.alerts.model import Alert, Telling
-from holdfast.governance.ledger.port import LedgerStore
+from holdfast.governance.budgets.port import BudgetStore
 from holdfast.visible import logger
 
 log = logger("holdfast.budgets")
@@ -39,7 +39,7 @@ class Teller:
         ways: by which people are told.
     """
 
-    def __init__(self, database: LedgerStore, now_ms: Callable[[], int], ways: Sequence[Way]) -> None:
+    def __init__(self, database: BudgetStore, now_ms: Callable[[], int], ways: Sequence[Way]) -> None:
         self._store = database
         self._now_ms = now_ms
         self._ways = {way.name: way for way in ways}
