@@ -81,6 +81,7 @@ class Gateway:
             await self._runs.stop()
         if self._clients is not None:
             await self._clients.close()
+        await self.upstreams.cut_drains()
         await self.settled()
         await self.upstreams.stop()
 
@@ -182,7 +183,7 @@ class Gateway:
             raise Refused("key.denied", f"the key may not ask model {incoming.model!r:.200}")
         call = ModelCall(
             ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes, incoming.output_limit,
-            session=session_of(caller, incoming.headers), facts=_facts(incoming),
+            incoming.tier, session=session_of(caller, incoming.headers), facts=_facts(incoming),
         )  # fmt: skip
         if call.session:
             await self._answer_as_run(incoming, call, receive, answer, running)

@@ -6,6 +6,7 @@ An attempt is on record before its upstream is asked, and settled after; whateve
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -14,8 +15,9 @@ import aiohttp
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.gateway.answers import CallerAnswer
 from holdfast.gateway.attempt import UpstreamAttempt
+from holdfast.gateway.brake import Braked, StreamBrake
 from holdfast.gateway.incoming import Incoming
-from holdfast.gateway.port import Meter, ModelCall, Opening, Served
+from holdfast.gateway.port import BrakeNews, Meter, ModelCall, Opening, Served, ignore
 from holdfast.gateway.relay import CallerStalled, GaveUp, Relay
 from holdfast.gateway.responses import UpstreamRefusal, bounded_body, passed_headers, refusal_of
 from holdfast.gateway.upstreams import Upstreams, UpstreamState
@@ -36,11 +38,16 @@ class _Failed(NamedTuple):
 
 
 class UpstreamExchange:
-    """One call on its way."""
+    """One call on its way.
+
+    Args:
+        keep: is given what became of each attempt, for the record.
+        news: is told at once when a budget brakes the answer, and what becomes of it.
+    """
 
     def __init__(
         self, upstreams: Upstreams, meter: Meter, incoming: Incoming, call: ModelCall, answer: CallerAnswer,
-        now_ms: Callable[[], int], keep: Callable[[Served], None],
+        now_ms: Callable[[], int], keep: Callable[[Served], None], news: Callable[[BrakeNews], None] = ignore,
     ) -> None:  # fmt: skip
         self._upstreams = upstreams
         self._meter = meter
@@ -49,9 +56,11 @@ class UpstreamExchange:
         self._answer = answer
         self._now_ms = now_ms
         self._keep = keep
+        self._news = news
         self._number = 0
         self._response: aiohttp.ClientResponse | None = None
         self._relay: Relay | None = None
+        self._brake: StreamBrake | None = None
         self._scope: asyncio.Timeout | None = None  # around what waits now
         self._drains = False
         self._left = ""
@@ -62,6 +71,8 @@ class UpstreamExchange:
         ``tell`` is what a caller that waits all the same is told."""
         self._tell = self._tell or tell
         self._left = self._left or why
+        if self._brake is not None:
+            self._brake.leave(cut=cut or not self._drains)
         if self._drains and not cut:
             if self._scope is not None and self._scope.when() is None:
                 self._end_scope(limits.UPSTREAM_DRAIN_S)
@@ -78,7 +89,8 @@ class UpstreamExchange:
         """Answer the call.
 
         Raises:
-            Refused, Unavailable: why it is not answered; nothing of an answer was given then.
+            Refused, Unavailable: why it is not answered. Nothing of an answer was given then, unless a budget ended it in
+                the middle: its caller has been told.
             CallerStalled: the caller takes nothing any more.
         """
         failed: _Failed | None = None
@@ -138,26 +150,37 @@ class UpstreamExchange:
         ident = f"{self._call.id}.{number}"
         opening = Opening(ident, self._call, number, upstream.name, upstream.catalogue, theirs, self._now_ms())
         try:
-            await self._meter.open(opening)
-        except Refused as error:  # what this upstream serves has no price
-            return _Failed(error, None)
+            hold = await self._meter.open(opening)
+        except Refused as error:
+            if error.code.startswith("budget."):  # it is the caller's money, whichever upstream is asked
+                raise
+            return _Failed(error, None)  # what this upstream serves has no price
         self._number = number
         self._answer.restart()
         state.streams += 1
         state.requests += 1
-        attempt = UpstreamAttempt(self._incoming, opening)
-        try:
-            return await self._ask(state, theirs, attempt)
-        except asyncio.CancelledError:
-            attempt.end("cut", "server.restarting")
-            raise
-        finally:
-            state.streams -= 1
-            self._response = self._relay = self._scope = None
-            self._drains = False
-            self._keep(attempt.served(self._now_ms()))
+        attempt = UpstreamAttempt(self._incoming, opening, hold, self._news)
+        self._brake = attempt.brake
+        async with contextlib.AsyncExitStack() as held:
+            held.callback(self._settle, state, attempt)
+            if attempt.brake is not None:
+                held.push_async_callback(attempt.brake.close)
+            try:
+                return await self._ask(state, theirs, attempt, held)
+            except asyncio.CancelledError:
+                attempt.end("cut", "server.restarting")
+                raise
+            finally:
+                self._response = self._relay = self._scope = self._brake = None
+                self._drains = False
 
-    async def _ask(self, state: UpstreamState, theirs: str, attempt: UpstreamAttempt) -> _Failed | None:
+    def _settle(self, state: UpstreamState, attempt: UpstreamAttempt) -> None:
+        state.streams -= 1
+        self._keep(attempt.served(self._now_ms()))
+
+    async def _ask(
+        self, state: UpstreamState, theirs: str, attempt: UpstreamAttempt, held: contextlib.AsyncExitStack
+    ) -> _Failed | None:
         upstream = state.upstream
         self._drains = upstream.on_leave == "drain"
         if self._left:
@@ -183,15 +206,15 @@ class UpstreamExchange:
             state.failed()
             return _Failed(failed, None if failed.code in ("upstream.key", "timeout") else 0.0)
         self._scope, self._response = None, response
-        async with response:
-            if self._left and not self._drains:
-                attempt.end("cut", self._left)
-                return None
-            if response.status != 200:
-                return await self._refused(state, response, attempt)
-            if self._incoming.wire.streams:
-                return await self._stream(state, response, attempt)
-            return await self._whole(state, response, attempt)
+        await held.enter_async_context(response)
+        if self._left and not self._drains:
+            attempt.end("cut", self._left)
+            return None
+        if response.status != 200:
+            return await self._refused(state, response, attempt)
+        if self._incoming.wire.streams:
+            return await self._stream(state, response, attempt, held)
+        return await self._whole(state, response, attempt)
 
     async def _refused(
         self, state: UpstreamState, response: aiohttp.ClientResponse, attempt: UpstreamAttempt
@@ -217,17 +240,25 @@ class UpstreamExchange:
         return None
 
     async def _stream(
-        self, state: UpstreamState, response: aiohttp.ClientResponse, attempt: UpstreamAttempt
+        self,
+        state: UpstreamState,
+        response: aiohttp.ClientResponse,
+        attempt: UpstreamAttempt,
+        held: contextlib.AsyncExitStack,
     ) -> _Failed | None:
         """Pass a stream on, read by read."""
         headers = passed_headers(response, self._call.id, state.upstream.name)
-        content = aiter(response.content.iter_any())
+        reads = response.content
+        content = aiter(reads.iter_any() if attempt.brake is None else reads.iter_chunked(limits.BRAKED_READ_BYTES))
         relay = self._relay = Relay(
             self._incoming.wire, content, self._answer, attempt, headers, self._now_ms, lambda: self._left
         )
         watch = asyncio.get_running_loop().call_later(limits.CALLER_STALL_S, self._look_for_stall, relay)
         try:
             await self._run(relay)
+        except Braked as braked:
+            await self._braked(state, attempt, relay, braked, held.pop_all())
+            return None
         except _LOST as error:
             return await self._broken(state, attempt, relay, error)
         finally:
@@ -263,6 +294,8 @@ class UpstreamExchange:
         since = relay.writing_since
         if since is not None and loop.time() - since >= limits.CALLER_STALL_S and not self._left:
             self._left = "caller.stalled"
+            if self._brake is not None:
+                self._brake.leave(cut=not self._drains)
             self._end_scope()
             return
         loop.call_later(limits.CALLER_STALL_S, self._look_for_stall, relay)
@@ -293,6 +326,45 @@ class UpstreamExchange:
         await self._answer.fail(relay.followed.ending(failed, attempt.used()))
         return None
 
+    async def _braked(
+        self,
+        state: UpstreamState,
+        attempt: UpstreamAttempt,
+        relay: Relay,
+        braked: Braked,
+        held: contextlib.AsyncExitStack,
+    ) -> None:
+        """No more money is granted: the upstream's stream is cut, or drained for nobody, and the caller's is ended. The
+        attempt does not wait for a caller who takes its end slowly, nor the caller for what is drained."""
+        assert attempt.brake is not None
+        state.answered()
+        attempt.brake.ended(braked)
+        ending = self._ending_of(attempt, relay, braked)
+        attempt.end("cut", braked.error.code)
+        if state.upstream.on_brake == "drain":
+            self._upstreams.drain(_drained(held, attempt, relay, braked.error.code))
+        else:
+            relay.forgo()
+            await held.aclose()
+        if self._left == "caller.stalled":
+            raise CallerStalled
+        if self._left:
+            return
+        if braked.policy == "truncate":
+            await self._answer.feed(ending, relay.headers)
+            await self._answer.end(relay.headers)
+            return
+        if self._answer.started:
+            await self._answer.fail(ending)
+        raise braked.error
+
+    def _ending_of(self, attempt: UpstreamAttempt, relay: Relay, braked: Braked) -> bytes:
+        assert attempt.brake is not None
+        if braked.policy != "truncate":
+            return relay.followed.ending(braked.error, attempt.used(so_far=True))
+        choices = [index for index in range(self._incoming.choices) if index not in attempt.brake.ended_choices]
+        return relay.followed.truncation(attempt.used(so_far=True), choices)
+
     async def _whole(
         self, state: UpstreamState, response: aiohttp.ClientResponse, attempt: UpstreamAttempt
     ) -> _Failed | None:
@@ -315,3 +387,12 @@ class UpstreamExchange:
             headers = passed_headers(response, self._call.id, state.upstream.name)
             await self._answer.whole(200, [(b"content-type", b"application/json"), *headers], body)
         return None
+
+
+async def _drained(held: contextlib.AsyncExitStack, attempt: UpstreamAttempt, relay: Relay, reason: str) -> None:
+    """Read a stream on for nobody, so that what its provider bills is known."""
+    async with held:
+        with contextlib.suppress(*_LOST):
+            async with asyncio.timeout(limits.UPSTREAM_DRAIN_S):
+                if await relay.drain():
+                    attempt.end("drained", reason)

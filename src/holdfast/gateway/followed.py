@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from holdfast.errors import HoldfastError
 from holdfast.gateway import refusal
-from holdfast.gateway.estimates import output_tokens, tokens_of_request
+from holdfast.gateway.estimates import tokens_of_request
+from holdfast.gateway.seen import size_of, texts_in
 from holdfast.gateway.whole_events import BLANK, end_of_last
 from holdfast.gateway.wires import CHAT, MESSAGES, RESPONSES, GatewayWire
 from holdfast.protocol import limits
 from holdfast.providers.billing.model import OUTPUT, BilledAttempt
+from holdfast.providers.chat_encoder import ChatEncoder
 from holdfast.providers.decoder import StreamDecoder, failure
 from holdfast.providers.dialects import STREAM_DIALECTS
 from holdfast.providers.errors import MalformedStream
-from holdfast.providers.pieces import AnswerFailure, AnswerFinish, Piece
+from holdfast.providers.pieces import AnswerEnd, AnswerFailure, AnswerFinish, AnswerStart, Piece
 from holdfast.providers.responses_decoder import ResponsesDecoder
 from holdfast.providers.responses_encoder import ResponsesEncoder
 from holdfast.providers.sse import SseParser, server_sent
@@ -41,14 +43,6 @@ _CLOSING: Final[dict[str, bytes]] = {
     MESSAGES.name: server_sent(b'{"type":"message_stop"}', "message_stop"),
 }
 """The end of a stream that says nothing but that it is one."""
-_TEXT = rb'"[ ]?:[ ]?"([^"\\]*(?:\\.[^"\\]*)*)"'
-_CONTENT: Final[dict[str, re.Pattern[bytes]]] = {
-    CHAT.name: re.compile(rb'"(?:content|reasoning_content|reasoning|refusal|arguments)' + _TEXT, re.DOTALL),
-    RESPONSES.name: re.compile(rb'"delta' + _TEXT, re.DOTALL),
-    MESSAGES.name: re.compile(rb'"(?:text|thinking|partial_json)' + _TEXT, re.DOTALL),
-}
-"""Texts that were generated, still escaped."""
-_PARTS: Final = re.compile(rb'"text' + _TEXT, re.DOTALL)
 _PIECE: Final[dict[str, tuple[bytes, ...]]] = {
     RESPONSES.name: (b'.delta"',),
     MESSAGES.name: (b'"content_block_delta"',),
@@ -126,20 +120,12 @@ class FollowedStream:
     @property
     def text_bytes(self) -> int:
         """Size of the content that was seen, about: in UTF-8, without the escapes of JSON."""
-        return self._text_bytes + self._count(b"".join(self._waiting))
-
-    def _count(self, events: bytes) -> int:
-        texts = _CONTENT[self._wire.name].findall(events)
-        if self._wire is CHAT and b'"content":[' in events:  # in typed parts, as Mistral has it
-            texts += _PARTS.findall(events)
-        text = b"".join(texts)
-        wide = text.count(b"\\u")
-        return len(text) - wide * 4 - (text.count(b"\\") - wide)
+        return self._text_bytes + size_of(texts_in(self._wire, b"".join(self._waiting)))
 
     def _condense(self) -> None:
         """Keep of what is waiting only what its end needs."""
         events = b"".join(self._waiting)
-        self._text_bytes += self._count(events)
+        self._text_bytes += size_of(texts_in(self._wire, events))
         self._waiting, self._waiting_size = [], 0
         if self._wire is CHAT:  # its end repeats nothing but the head, which every chunk has
             remaining = [] if self._remaining else [server_sent(data) for data in SseParser().feed(events)[:_HEADS]]
@@ -159,32 +145,42 @@ class FollowedStream:
         return pieces
 
     # --- what comes of it
-    def estimate(self, input_bytes: int, reported: tuple[BilledAttempt, ...]) -> BilledAttempt:
-        """What was used at least: the input that was sent and the output that was seen. What the provider had said of
-        either before it was cut counts instead."""
-        return estimated(input_bytes, self.text_bytes, reported)
-
     def ending(self, error: HoldfastError, used: BilledAttempt) -> bytes:
         """The bytes that end it here, legally in its dialect: what is open is closed, the usage is told, and the error:
         the provider's own, where it gave up."""
+        return self._ended([_usage_of(used), self.failure or refusal.failure(self._wire, error)])
+
+    def truncation(self, used: BilledAttempt, choices: Sequence[int]) -> bytes:
+        """The bytes that end it here as if it had reached its limit of tokens.
+
+        Args:
+            choices: of a chat completion, the answers that have not ended.
+        """
+        return self._ended([AnswerFinish("", "length"), _usage_of(used), AnswerEnd()], choices)
+
+    def _ended(self, end: list[Piece], choices: Sequence[int] = (0,)) -> bytes:
         dialect = STREAM_DIALECTS[self._wire.name]
         decoder, encoder = dialect.decoder(), dialect.encoder(native=True)
-        encoder.follow(self._read(decoder))
+        pieces = self._read(decoder)
+        encoder.follow(pieces)
         if isinstance(decoder, ResponsesDecoder) and isinstance(encoder, ResponsesEncoder):
-            encoder.sequence = decoder.sequence + 1
-        failed = self.failure or refusal.failure(self._wire, error)
-        return encoder.encode([_usage_of(used), failed])
+            encoder.sequence = decoder.sequence + 1 if pieces else 0
+        if isinstance(encoder, ChatEncoder):
+            encoder.choices = tuple(choices)
+        begun = any(isinstance(piece, AnswerStart) for piece in pieces)
+        return encoder.encode(end if begun else [AnswerStart(), *end])
 
 
-def estimated(input_bytes: int, output_bytes: int, reported: tuple[BilledAttempt, ...]) -> BilledAttempt:
-    """An attempt whose provider did not get to say all of it."""
+def estimated(input_bytes: int, output: int, reported: tuple[BilledAttempt, ...]) -> BilledAttempt:
+    """An attempt whose provider did not get to say all of it: the input that was sent, and the output tokens that were
+    seen. What the provider had said of either before it was cut counts instead."""
     newest = reported[-1] if reported else BilledAttempt(reported=False)
     counts, provider_input, provider_output = dict(newest.counts), newest.provider_input, newest.provider_output
     if not newest.total_input:
         counts["input"], provider_input = tokens_of_request(input_bytes), None
-    if (seen := output_tokens(output_bytes)) > newest.total_output:
+    if output > newest.total_output:
         counts = {name: count for name, count in counts.items() if name not in OUTPUT}
-        counts["output"], provider_output = seen, None
+        counts["output"], provider_output = output, None
     counts.setdefault("output", 0)
     return msgspec.structs.replace(
         newest,

@@ -32,7 +32,9 @@ class Incoming:
         model: which model.
         streams: whether the caller wants a stream.
         tells_usage: whether the caller of a chat completion asked for the chunk with the usage.
-        output_limit: the most output it asks for; None when it does not say.
+        choices: how many answers it asks for.
+        output_limit: the most output it asks for, of all its answers together; None when it does not say.
+        tier: the service tier it asks for; empty when it leaves that to the provider.
         headers: of the request, names in lower case.
         text_bytes: size of what the model reads as text: images and files inside it count as a page of text each.
     """
@@ -57,7 +59,9 @@ class Incoming:
         options = self._value("stream_options", dict, {})
         self.tells_usage = bool(options.get("include_usage")) or wire is not CHAT
         self._options = options
+        self.choices = self._choices()
         self.output_limit = self._output_limit()
+        self.tier = self._tier()
         if wire is RESPONSES and self._value("background", bool, False):
             raise Refused(
                 "call.unmetered", "`background` responses cannot be metered yet", fix="Leave out `background`."
@@ -70,8 +74,22 @@ class Incoming:
                 if not 0 <= found <= limits.OUTPUT_LIMIT:
                     fix = f"Send a whole number from 0 to {limits.OUTPUT_LIMIT:,}, or leave it out."
                     raise Refused("input.number_range", f"`{name}` is no number of tokens", fix=fix)
-                return int(found)
+                return int(found) * self.choices
         return None
+
+    def _choices(self) -> int:
+        found = self._value("n", int, 1) if self.wire is CHAT else 1
+        if not 1 <= found <= limits.CHAT_CHOICES:
+            fix = f"Send a whole number from 1 to {limits.CHAT_CHOICES:,}, or leave it out."
+            raise Refused("input.number_range", "`n` is no number of answers", fix=fix)
+        return int(found)
+
+    def _tier(self) -> str:
+        found = str(self._value("service_tier", str, ""))
+        if len(found) > limits.NAME_CHARS or not found.isprintable():
+            fix = "Send one of the provider's, or leave it out."
+            raise Refused("input.malformed", "`service_tier` is no name of a tier", fix=fix)
+        return "" if found == "auto" else found
 
     def _value(self, name: str, kind: type, default: Any) -> Any:
         raw = self.fields.get(name)

@@ -9,7 +9,7 @@ what its opening says, as an estimate.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -189,6 +189,36 @@ class Hold(Protocol):
         Raises:
             Refused: the same, when it is denied, or nobody decides in time.
         """
+
+
+BrakeStage = Literal["asked", "resumed", "ended"]
+"""How far a braked answer is: a person is asked; more was granted and it goes on; it has ended."""
+
+
+class BrakeNews(msgspec.Struct, frozen=True):
+    """What becomes of a running answer that gets no more money, for whoever tells those who watch it.
+
+    Attributes:
+        stage: how far it is; ``asked`` is told once for each question, ``ended`` at most once.
+        policy: what becomes of the answer.
+        code: of the refusal.
+        text: the refusal in a sentence.
+        fields: the refusal's: whose money it is, what was spent, who can raise it (see ``Hold.extend``).
+        attempt: id of the attempt.
+        seen: output tokens that were seen of it by then.
+    """
+
+    stage: BrakeStage
+    policy: BrakePolicy
+    code: str
+    text: str
+    fields: dict[str, Any] = {}
+    attempt: str = ""
+    seen: int = 0
+
+
+def ignore(news: BrakeNews) -> None:
+    """Where nobody watches."""
 
 
 class _Unlimited:

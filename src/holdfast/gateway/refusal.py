@@ -24,6 +24,20 @@ _OPENAI: Final = {
 }  # fmt: skip
 
 
+_BUDGET: Final = frozenset({"budget.exceeded", "budget.reopens", "budget.spent"})
+"""The codes for which the wires of providers have one word, which clients may know; which one it was, the status says."""
+
+
+def code_of(error: HoldfastError) -> str:
+    """The code of an error as the wires of providers have it."""
+    return "budget_exceeded" if error.code in _BUDGET else error.code
+
+
+def kind_of(wire: GatewayWire | None, error: HoldfastError) -> str:
+    """The class of errors a wire has for an error."""
+    return "budget_exceeded" if error.code in _BUDGET and wire is not MESSAGES else kind(wire, error.row.status)
+
+
 def kind(wire: GatewayWire | None, status: int) -> str:
     """The class of errors a wire has for a status."""
     if wire is MESSAGES:
@@ -33,12 +47,11 @@ def kind(wire: GatewayWire | None, status: int) -> str:
 
 def body(wire: GatewayWire | None, error: HoldfastError, request_id: str) -> bytes:
     """The error as an answer of its wire."""
-    fields: dict[str, Any] = {"type": kind(wire, error.row.status), "message": error.text}
+    code = code_of(error)
+    fields: dict[str, Any] = {"type": kind_of(wire, error), "message": error.text}
     if wire is MESSAGES:
-        return dumps(
-            {"type": "error", "error": {**fields, "details": {"error_code": error.code}}, "request_id": request_id}
-        )
-    return dumps({"error": {**fields, "param": None, "code": error.code}})
+        return dumps({"type": "error", "error": {**fields, "details": {"error_code": code}}, "request_id": request_id})
+    return dumps({"error": {**fields, "param": None, "code": code}})
 
 
 def headers(error: HoldfastError) -> list[tuple[bytes, bytes]]:
@@ -51,4 +64,4 @@ def headers(error: HoldfastError) -> list[tuple[bytes, bytes]]:
 
 def failure(wire: GatewayWire, error: HoldfastError) -> AnswerFailure:
     """The error in the middle of a stream."""
-    return AnswerFailure(error.code, kind(wire, error.row.status), error.text)
+    return AnswerFailure(code_of(error), kind_of(wire, error), error.text)

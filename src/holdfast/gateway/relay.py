@@ -12,9 +12,12 @@ from holdfast.gateway.attempt import UpstreamAttempt
 from holdfast.gateway.followed import FollowedStream
 from holdfast.gateway.unstreamed import stream_of
 from holdfast.gateway.whole_events import WholeEvents
-from holdfast.gateway.wires import GatewayWire
+from holdfast.gateway.wires import MESSAGES, GatewayWire
 from holdfast.protocol import limits
 
+_PINGS: Final = {MESSAGES.name: b'event: ping\ndata: {"type": "ping"}\n\n'}
+_COMMENT: Final = b": waiting\n\n"
+"""What keeps a stream open that says nothing: every client leaves it unread."""
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -31,6 +34,7 @@ class Relay:
 
     Args:
         content: of the upstream's response.
+        headers: of the caller's answer.
         left: why nobody waits any more; empty as long as somebody does.
     """
 
@@ -44,7 +48,8 @@ class Relay:
         self._content = content
         self._answer = answer
         self._attempt = attempt
-        self._headers = headers
+        self._brake = attempt.brake
+        self.headers = headers
         self._now_ms = now_ms
         self._left = left
         self._cutter = WholeEvents()
@@ -60,9 +65,12 @@ class Relay:
         Raises:
             GaveUp: as the provider's stream says.
             Unavailable: ``upstream.failed``: it was cut, or is no stream of the wire.
+            Braked: no more money is granted for it.
             aiohttp.ClientError, OSError, TimeoutError: the connection was lost.
         """
         loop = asyncio.get_running_loop()
+        if self._brake is not None and self._brake.blocks:
+            await self._take(b"", loop)
         async for data in self._content:
             if self._attempt.first_ms is None:
                 self._attempt.begin(self._now_ms())
@@ -84,7 +92,7 @@ class Relay:
                 raise Unavailable("upstream.failed", "the provider's stream was cut before its end")
             await self._feed(closing, asyncio.get_running_loop())
         if not self._left():
-            await self._answer.end(self._headers)
+            await self._answer.end(self.headers)
 
     async def _first(self, data: bytes) -> bytes:
         """The first bytes; a provider that does not stream answers with one object, which becomes a stream."""
@@ -98,7 +106,38 @@ class Relay:
             parts.append(more)
         return stream_of(self._wire, b"".join(parts))
 
+    async def drain(self) -> bool:
+        """Read what is left for nobody, once the caller's stream has ended; returns whether it came to its own end. Raises
+        as ``run`` does."""
+        self.forgo()
+        async for data in self._content:
+            self._attempt.reader.feed(data)
+            self.followed.add(self._cutter.feed(data))
+            if self.followed.is_whole():
+                return True
+        self.followed.add(self._cutter.close())
+        return self.followed.is_whole()
+
+    def forgo(self) -> None:
+        """What was read and waits to be passed on never is: it counts as seen all the same."""
+        if self._brake is not None:
+            self.followed.add(self._brake.rest())
+
     async def _take(self, events: bytes, loop: asyncio.AbstractEventLoop) -> None:
+        brake = self._brake
+        if brake is None:
+            await self._pass(events, loop)
+            return
+        ready = brake.take(events) if events else brake.ready()
+        await self._pass(ready, loop)
+        while brake.blocks:
+            await brake.more(self._ping)
+            await self._pass(brake.ready(), loop)
+
+    async def _ping(self) -> None:
+        await self._feed(_PINGS.get(self._wire.name, _COMMENT), asyncio.get_running_loop())
+
+    async def _pass(self, events: bytes, loop: asyncio.AbstractEventLoop) -> None:
         if not events:
             return
         events = self.followed.add(events)
@@ -114,5 +153,5 @@ class Relay:
     async def _feed(self, events: bytes, loop: asyncio.AbstractEventLoop) -> None:
         if not self._left():
             self.writing_since = loop.time()
-            await self._answer.feed(events, self._headers)
+            await self._answer.feed(events, self.headers)
             self.writing_since = None

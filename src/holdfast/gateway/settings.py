@@ -44,6 +44,7 @@ class Upstream(BaseModel):
         models: what may be asked of it: names, patterns with ``*``, or ``ours=theirs``.
         on_leave: what happens to the upstream's stream when nobody waits for it any more: it is cut, and what was not
             reported is estimated; or it is drained, and what it reports is billed.
+        on_brake: the same when a budget ends its answer in the middle.
         retries: how often the same upstream is asked again before the next one is.
         connect_s, first_s, idle_s: bounds on connecting, on the first byte, and between two reads.
         streams: the most at a time.
@@ -58,6 +59,7 @@ class Upstream(BaseModel):
     key: str = ""
     models: tuple[str, ...] = ("*",)
     on_leave: Literal["cut", "drain"] = "cut"
+    on_brake: Literal["cut", "drain"] = "cut"
     retries: int = Field(default=1, ge=0, le=5)
     connect_s: float = Field(default=10.0, gt=0, le=120)
     first_s: float = Field(default=300.0, gt=0, le=3_600)

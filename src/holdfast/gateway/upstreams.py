@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -92,6 +93,7 @@ class Upstreams:
     def __init__(self, upstreams: Sequence[Upstream], monotonic: Callable[[], float]) -> None:
         self.states = [UpstreamState(upstream, monotonic) for upstream in upstreams]
         self._http: aiohttp.ClientSession | None = None
+        self._drains: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Open the pool of connections."""
@@ -104,6 +106,18 @@ class Upstreams:
             trust_env=False,
             trace_configs=[_tracing()],
         )
+
+    def drain(self, draining: Coroutine[Any, Any, None]) -> None:
+        """Let a stream be read on that its caller does not wait for any more."""
+        task = asyncio.ensure_future(draining)
+        self._drains.add(task)
+        task.add_done_callback(self._drains.discard)
+
+    async def cut_drains(self) -> None:
+        """Read on nothing that nobody waits for."""
+        for task in (drains := list(self._drains)):
+            task.cancel()
+        await asyncio.gather(*drains, return_exceptions=True)
 
     async def stop(self) -> None:
         """Close it."""

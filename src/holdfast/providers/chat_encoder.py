@@ -28,9 +28,14 @@ class _ProviderCall(msgspec.Struct):
 
 
 class ChatEncoder(StreamEncoder):
-    """Writes one stream of chat completion chunks."""
+    """Writes one stream of chat completion chunks.
+
+    Attributes:
+        choices: the answers that end together, by index; another than the first only where somebody else's stream is ended.
+    """
 
     dialect = "openai.chat"
+    choices: tuple[int, ...] = (0,)
 
     def __init__(self, *, native: bool = False) -> None:
         super().__init__(native=native)
@@ -151,7 +156,8 @@ class ChatEncoder(StreamEncoder):
             self._tell_args(call)
         super()._stop(piece)
         reason = piece.reason if self._native and piece.reason else _WORDS.get(piece.stop, "stop")
-        self._write({**self._head, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+        ends = [{"index": index, "delta": {}, "finish_reason": reason} for index in self.choices]
+        self._write({**self._head, "choices": ends})
 
     def _fail(self, piece: p.AnswerFailure) -> None:
         self._tell_usage()

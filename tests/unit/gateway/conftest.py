@@ -42,12 +42,13 @@ class FakeKeys:
 
 
 class FakeMeter:
-    """Remembers what was opened and settled; ``error`` refuses the next openings."""
+    """Remembers what was opened and settled; ``error`` refuses the next openings, ``hold`` bounds the money of each."""
 
     def __init__(self) -> None:
         self.opened: list[Opening] = []
         self.settled: list[Served] = []
         self.error: HoldfastError | None = None
+        self.hold: Callable[[Opening], Hold] = lambda _: UNLIMITED
         self.asked = 0
         self._news = asyncio.Condition()
 
@@ -56,7 +57,7 @@ class FakeMeter:
         if self.error is not None:
             raise self.error
         self.opened.append(opening)
-        return UNLIMITED
+        return self.hold(opening)
 
     async def settle(self, served: Served) -> None:
         async with self._news:

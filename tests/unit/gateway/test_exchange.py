@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import Refused, Unavailable
-from holdfast.gateway.port import Opening
+from holdfast.gateway.port import Hold, Opening
 from holdfast.gateway.settings import Upstream
 from holdfast.gateway.upstreams import Upstreams
 from holdfast.protocol import limits
@@ -48,10 +48,10 @@ async def test_an_upstream_whose_model_has_no_price_is_passed_over(
     async with served(named(fake, "dear"), named(fake, "b")) as site, site.http() as http:
         real = site.meter.open
 
-        async def open_priced(opening: Opening) -> None:
+        async def open_priced(opening: Opening) -> Hold:
             if opening.upstream == "dear":
                 raise Refused("price.missing", "model 'gpt-5' has no price there")
-            await real(opening)
+            return await real(opening)
 
         monkeypatch.setattr(site.meter, "open", open_priced)
         answer = await http.post("/v1/chat/completions", json=BODY)
@@ -67,10 +67,10 @@ async def test_a_refusal_of_the_only_one_that_could_is_told_before_that_of_a_pri
     async with served(named(fake, "busy", "status=429"), named(fake, "dear")) as site, site.http() as http:
         real = site.meter.open
 
-        async def open_priced(opening: Opening) -> None:
+        async def open_priced(opening: Opening) -> Hold:
             if opening.upstream == "dear":
                 raise Refused("price.missing")
-            await real(opening)
+            return await real(opening)
 
         monkeypatch.setattr(site.meter, "open", open_priced)
         answer = await http.post("/v1/chat/completions", json=BODY)

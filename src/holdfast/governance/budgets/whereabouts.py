@@ -28,9 +28,9 @@ class Whereabouts(NamedTuple):
 
     def names(self, level: Level) -> tuple[str, ...]:
         """What it is of on a level: several for teams within teams, none where it is of nothing."""
-        if level == "team":
-            return self.teams
-        found: str = getattr(self, level)
+        found: str | tuple[str, ...] = self[LEVELS.index(level)]
+        if isinstance(found, tuple):
+            return found
         return (found,) if found else ()
 
 
@@ -81,7 +81,7 @@ def _place(budget: Budget) -> tuple[str, str]:
 
 
 def _accounts(budget: Budget, where: Whereabouts) -> Sequence[AccountName]:
-    if not _covers(budget.scope, where):
+    if len(budget.scope) > 1 and not _covers(budget.scope, where):  # by one name it was found
         return ()
     if not budget.each:
         return (AccountName(budget, ""),)
@@ -89,7 +89,7 @@ def _accounts(budget: Budget, where: Whereabouts) -> Sequence[AccountName]:
 
 
 def _covers(scope: Mapping[str, str], where: Whereabouts) -> bool:
-    return all(scope[level] in where.names(level) for level in LEVELS if level in scope)
+    return all(name in where.names(level) for level, name in scope.items())  # type: ignore[arg-type]
 
 
 def subject_of(level: Level, name: str) -> str:
