@@ -173,9 +173,8 @@ FORECAST: Final = DomainAction(
     "forecast", "GET", "/forecast", "spend", "Budgets: what will have been spent when windows end", forecasts,
     query=("budget", "limit"),
 )  # fmt: skip
-SHOW: Final = DomainAction("show", "GET", "/{budget}", "spend", "Budgets: one, its money and its changes", show)
-END: Final = DomainAction("end", "POST", "/{budget}/end", "budget", "Budgets: end one", end)
+SHOW: Final = DomainAction("show", "GET", "/of/{budget}", "spend", "Budgets: one, its money and its changes", show)
+END: Final = DomainAction("end", "POST", "/of/{budget}/end", "budget", "Budgets: end one", end)
 ACTIONS: Final = (
     LIST, SET, IMPORT, BRAKES, BRAKE, REQUESTS, ASK, DECIDE, REFUSALS, RESERVATIONS, ALERTS, FORECAST, SHOW, END,
 )  # fmt: skip
-"""In the order in which paths are looked for: a name that is a word of these is taken by no budget."""

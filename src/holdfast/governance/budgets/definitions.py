@@ -15,10 +15,6 @@ from holdfast.gateway.port import BrakePolicy
 from holdfast.governance import limits, money
 from holdfast.governance.budgets.model import IT, LEVELS, SPANS, BrakeRule, Budget, Level, Mode, Span, Strength
 
-RESERVED: Final = frozenset({
-    "accounts", "alerts", "brakes", "end", "forecast", "import", "refusals", "requests", "reservations", "run-ceilings",
-})  # fmt: skip
-"""Names that no budget has: addresses of the interface."""
 RUN: Final = "/run"
 """Ends the name of the budget that bounds each run below another one."""
 SCOPES: Final[tuple[Level, ...]] = ("team", "workflow", "task", "user", "session")
@@ -79,8 +75,6 @@ def check_name(name: str) -> str:
     if len(name) > limits.BUDGET_NAME_CHARS or not _NAME.fullmatch(name) or name.endswith(" "):
         detail = f"name {name!r:.80}: 1 to {limits.BUDGET_NAME_CHARS} letters, digits, spaces and . _ -"
         raise Refused("budget.invalid", detail)
-    if name in RESERVED:
-        raise Refused("budget.invalid", f"name {name!r}: the interface has that word; take another one")
     return name
 
 

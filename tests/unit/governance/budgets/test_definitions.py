@@ -8,7 +8,6 @@ import pytest
 
 from holdfast.errors import Refused
 from holdfast.governance.budgets.definitions import (
-    RESERVED,
     BudgetTerms,
     Described,
     Setting,
@@ -106,7 +105,7 @@ def test_a_close_name_is_offered_and_an_organisation_that_nobody_described_takes
     assert made.scope == {"team": "suport"} and made.payer == "legal"
 
 
-@pytest.mark.parametrize("name", ["", " a", "a ", "a/b", "a\nb", "ü", "x" * 65, "requests", *sorted(RESERVED)])
+@pytest.mark.parametrize("name", ["", " a", "a ", "a/b", "a\nb", "ü", "x" * 65])
 def test_names(name: str) -> None:
     with pytest.raises(Refused, match="name"):
         check_name(name)
