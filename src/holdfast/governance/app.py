@@ -68,7 +68,7 @@ class Governance:
         sessions: where calls may name sessions; None for nowhere.
         operator_tenant: that looks after the server.
         runs: who knows the runs of sessions, for the trees of their costs; None for nobody.
-        ways: by which alerts of budgets are told.
+        ways: by which alerts of budgets are told; None for a process that looks for none, and leaves that to others.
         operator_tenant: whose operators see what belongs to no tenant, such as unknown callers.
 
     Raises:
@@ -77,7 +77,7 @@ class Governance:
 
     def __init__(
         self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None,
-        *, operator_tenant: str = "default", runs: SessionRuns | None = None, ways: Sequence[Way] = (),
+        *, operator_tenant: str = "default", runs: SessionRuns | None = None, ways: Sequence[Way] | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock
         self.store = Store(url, clock.wall_ms)
@@ -93,7 +93,9 @@ class Governance:
         self.budgets = Budgets(self.store, self.ledger, self.organisation, clock, count)
         self.budgets.asking = PayerAsked(self.store, clock.wall_ms, self.budgets.brake_rule)
         self.budget_desk = BudgetDesk(self.budgets, self.organisation)
-        self.alerts = AlertWatch(self.budgets, self.organisation, Teller(self.store, clock.wall_ms, ways))
+        self.alerts: AlertWatch | None = None
+        if ways is not None:
+            self.alerts = AlertWatch(self.budgets, self.organisation, Teller(self.store, clock.wall_ms, ways))
         importer = Importer(self.ledger, self.prices.convert)
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
@@ -138,8 +140,9 @@ class Governance:
             running.push_async_callback(self.ledger.stop)
             await self.budgets.start()
             running.push_async_callback(self.budgets.stop)
-            self.alerts.start()
-            running.push_async_callback(self.alerts.stop)
+            if self.alerts is not None:
+                self.alerts.start()
+                running.push_async_callback(self.alerts.stop)
             running.callback(self.desk.let_go)
             if engine is not None and news is not None:
                 reading = asyncio.create_task(AgentUsage(engine, self.ledger).run(news), name="holdfast agent usage")

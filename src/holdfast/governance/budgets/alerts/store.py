@@ -68,4 +68,4 @@ def _put(connection: Connection, alert: Alert, way: str, told: Telling) -> None:
 
 
 def _alert(row: Mapping[Any, Any]) -> Alert:
-    return msgspec.convert(dict(row), Alert)
+    return msgspec.convert({name: row[name] for name in Alert.__struct_fields__}, Alert)
