@@ -13,7 +13,7 @@ from holdfast.governance.budgets.alerts.store import list_alerts
 from holdfast.governance.budgets.definitions import BudgetTerms
 from holdfast.governance.budgets.desk import BudgetDesk
 from holdfast.governance.budgets.outlook import outlook
-from holdfast.governance.budgets.requests import Asker, Wish
+from holdfast.governance.budgets.requests import Requester, Wish
 
 ROOT: Final = "/v1/x/governance/budgets"
 
@@ -107,7 +107,7 @@ async def decide(desk: BudgetDesk, call: ActionCall) -> Any:
 async def alerts(desk: BudgetDesk, call: ActionCall) -> Any:
     """Who was told of what."""
     limit = _number(call, "limit", limits.BUDGET_ROWS)
-    found = await desk.keeper.store.read(lambda connection: list_alerts(connection, call.tenant, limit))
+    found = await desk.registry.store.read(lambda connection: list_alerts(connection, call.tenant, limit))
     return {"alerts": msgspec.to_builtins(found)}
 
 
@@ -115,12 +115,12 @@ async def forecasts(desk: BudgetDesk, call: ActionCall) -> Any:
     """What will have been spent when windows end."""
     budget = await desk.id_of(call.tenant, call.facts["budget"])
     return await outlook(
-        desk.keeper, desk.organisation, call.tenant, budget, _number(call, "limit", limits.BUDGET_ROWS)
+        desk.registry, desk.organisation, call.tenant, budget, _number(call, "limit", limits.BUDGET_ROWS)
     )
 
 
-def _asker(call: ActionCall) -> Asker:
-    return Asker(call.by, call.tenant, call.principal)
+def _asker(call: ActionCall) -> Requester:
+    return Requester(call.by, call.tenant, call.principal)
 
 
 def _number(call: ActionCall, name: str, default: int, most: int | None = None) -> int:

@@ -75,8 +75,8 @@ def _add_set(app: typer.Typer) -> None:
     ) -> None:  # fmt: skip
         """Make a budget, or change what is named of one. A new one observes until you say --enforce."""
         asker = asker_of(ctx)
-        given = {"team": team, "workflow": workflow, "task": task, "user": user, "session": session}
-        scope: dict[str, str] = {level: named for level in SCOPES if (named := given[level])}
+        names = {"team": team, "workflow": workflow, "task": task, "user": user, "session": session}
+        scope: dict[str, str] = {level: named for level in SCOPES if (named := names[level])}
         terms = BudgetTerms(
             usd=usd, per=per, rolling_s=rolling, zone=zone, scope=scope or None,
             each=each, strength=None if hard is None else "hard" if hard else "soft",
@@ -84,7 +84,7 @@ def _add_set(app: typer.Typer) -> None:
             alerts=None if alert is None else _percentages(alert), approved_by=approved_by, run_usd=run_usd,
         )  # fmt: skip
         answer = asker.ask(actions.SET, {}, actions.SetRequest(name, terms))
-        asker.tell(answer, *_said(answer))
+        asker.tell(answer, *_lines(answer))
 
     @app.command("import")
     def import_file(
@@ -94,10 +94,10 @@ def _add_set(app: typer.Typer) -> None:
         """Set every budget of a file, or none of them. Twice is once."""
         asker = asker_of(ctx)
         answer = asker.ask(actions.IMPORT, {}, read_file(file, limits.BUDGET_IMPORT_BYTES))
-        asker.tell(answer, *(line for one in answer["set"] for line in _said(one)))
+        asker.tell(answer, *(line for one in answer["set"] for line in _lines(one)))
 
 
-def _said(answer: dict[str, Any]) -> Iterator[str]:
+def _lines(answer: dict[str, Any]) -> Iterator[str]:
     budget = answer["budget"]
     yield f"{budget['name']} ({budget['id']}): ${budget['cap_usd']} {window(budget)}, {of(budget)}; {manner(budget)}"
     if run := answer.get("run"):
@@ -150,11 +150,11 @@ def _line(one: dict[str, Any]) -> tuple[str, ...]:
 
 def _money(one: dict[str, Any]) -> str:
     who = f"{one['subject']}: " if one["subject"] else ""
-    held = f", ${one['reserved_usd']} held by {one['attempts']} calls under way" if one["attempts"] else ""
+    reserved = f", ${one['reserved_usd']} held by {one['attempts']} calls under way" if one["attempts"] else ""
     until = f" until {moment(one['closes_ms'])}" if one["closes_ms"] else ""
     missed = f"; did not fit: {one['refused']} refused, {one['observed']} observed"
     stranded = "" if one["stranded_ppm"] is None else f"; stranded {share(one['stranded_ppm'])} of what was reserved"
-    return f"{who}${one['spent_usd']} spent{held}, ${one['free_usd']} free{until}{missed}{stranded}"
+    return f"{who}${one['spent_usd']} spent{reserved}, ${one['free_usd']} free{until}{missed}{stranded}"
 
 
 def _cap_of(change: dict[str, Any]) -> str:

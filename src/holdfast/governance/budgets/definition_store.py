@@ -58,8 +58,8 @@ def by_ids(connection: Connection, ids: Collection[str]) -> dict[str, Budget]:
 
 def count(connection: Connection, tenant: str) -> int:
     """How many budgets of a tenant hold."""
-    held = select(func.count()).select_from(budgets).where(budgets.c.tenant == tenant, budgets.c.ended_ms.is_(None))
-    return connection.execute(held).scalar_one()
+    wanted = select(func.count()).select_from(budgets).where(budgets.c.tenant == tenant, budgets.c.ended_ms.is_(None))
+    return connection.execute(wanted).scalar_one()
 
 
 def put(connection: Connection, budget: Budget, what: str, by: str, at_ms: int, before: Budget | None) -> None:

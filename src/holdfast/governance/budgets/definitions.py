@@ -52,7 +52,7 @@ class BudgetTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     run_usd: str | None = None
 
 
-class Described(NamedTuple):
+class UnitNames(NamedTuple):
     """The names that an organisation has; ``described`` False: nobody has described it, and every name is taken."""
 
     described: bool = False
@@ -78,7 +78,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def defined(name: str, terms: BudgetTerms, before: Budget | None, known: Described, setting: Setting) -> Budget:
+def defined(name: str, terms: BudgetTerms, before: Budget | None, units: UnitNames, setting: Setting) -> Budget:
     """The budget as it is from now on.
 
     The payer's approval is of the cap as it stands: one that rises, or is counted or paid otherwise, has none until its
@@ -96,11 +96,11 @@ def defined(name: str, terms: BudgetTerms, before: Budget | None, known: Describ
     budget = msgspec.structs.replace(
         old,
         cap_nano=old.cap_nano if terms.usd is None else nano_of(terms.usd, "usd"),
-        scope=old.scope if terms.scope is None else _scope(terms.scope, known),
+        scope=old.scope if terms.scope is None else _scope(terms.scope, units),
         each=old.each if terms.each is None else _each(terms.each),
         strength=cast(Strength, _one_of("strength", terms.strength, ("hard", "soft"), old.strength)),
         mode=cast(Mode, _one_of("mode", terms.mode, ("observe", "enforce"), old.mode)),
-        payer=old.payer if terms.payer is None else _payer(terms.payer, known),
+        payer=old.payer if terms.payer is None else _payer(terms.payer, units),
         decider=old.decider if terms.decider is None else person(terms.decider, "decider"),
         alerts=old.alerts if terms.alerts is None else _alerts(terms.alerts),
         set_by=setting.by,
@@ -128,13 +128,13 @@ def run_ceiling(parent: Budget, usd: str) -> tuple[str, BudgetTerms]:
     return f"{parent.name.removesuffix(RUN)}{RUN}", own
 
 
-def brake_rule(workflow: str, policy: str, wait_s: int, known: Described, setting: Setting) -> BrakeRule:
+def brake_rule(workflow: str, policy: str, wait_s: int, units: UnitNames, setting: Setting) -> BrakeRule:
     """What becomes of a workflow's running answers. Raises ``budget.invalid``."""
     checked = cast(BrakePolicy, _one_of("policy", policy, _BRAKES, "error"))
     if not limits.BUDGET_WAIT_LEAST_S <= wait_s <= limits.BUDGET_WAIT_MOST_S:
         bounds = f"{limits.BUDGET_WAIT_LEAST_S} to {limits.BUDGET_WAIT_MOST_S} seconds"
         raise Refused("budget.invalid", f"wait {wait_s}: {bounds}; programs wait for ten minutes at most")
-    _check_known("workflow", workflow, known.workflows, known)
+    _check_unit("workflow", workflow, units.workflows, units)
     return BrakeRule(workflow, checked, wait_s, setting.by, setting.now_ms)
 
 
@@ -194,14 +194,14 @@ def _window(terms: BudgetTerms, old: Budget) -> dict[str, Any]:
     return {"span": span, "rolling_s": rolling_s, "zone": zone}
 
 
-def _scope(scope: Mapping[str, str], known: Described) -> dict[str, str]:
+def _scope(scope: Mapping[str, str], units: UnitNames) -> dict[str, str]:
     for level, name in scope.items():
         if level not in SCOPES:
             raise Refused("budget.invalid", f"scope {level!r:.40}: {', '.join(SCOPES)}")
         if not 0 < len(name) <= limits.ORG_NAME_CHARS or not name.isprintable():
             raise Refused("budget.invalid", f"{level}: a name of 1 to {limits.ORG_NAME_CHARS} characters")
-    _check_known("team", scope.get("team", ""), known.teams, known)
-    _check_known("workflow", scope.get("workflow", ""), known.workflows, known)
+    _check_unit("team", scope.get("team", ""), units.teams, units)
+    _check_unit("workflow", scope.get("workflow", ""), units.workflows, units)
     return {level: scope[level] for level in SCOPES if level in scope}
 
 
@@ -210,16 +210,16 @@ def _each(each: str) -> Any:
     return _one_of("each", each, levels, "") if each else ""
 
 
-def _payer(payer: str, known: Described) -> str:
+def _payer(payer: str, units: UnitNames) -> str:
     if payer != IT:
         if not 0 < len(payer) <= limits.ORG_NAME_CHARS:
             raise Refused("budget.invalid", "payer: it, or the name of a cost centre")
-        _check_known("payer", payer, known.centres, known, "cost centre")
+        _check_unit("payer", payer, units.centres, units, "cost centre")
     return payer
 
 
-def _check_known(field: str, name: str, names: frozenset[str], known: Described, kind: str = "") -> None:
-    if not name or not known.described or name in names:
+def _check_unit(field: str, name: str, names: frozenset[str], units: UnitNames, kind: str = "") -> None:
+    if not name or not units.described or name in names:
         return
     close = difflib.get_close_matches(name, names, 1)
     hint = f"; it has {close[0]!r}" if close else ""

@@ -129,14 +129,14 @@ def back_test(history: Sequence[tuple[datetime.date, int]], horizon: int) -> Bac
     inside, errors, naive_errors = 0, list[int](), list[int]()
     origins = range(end, first - 1, -step)
     for origin in origins:
-        known, day = history[:origin], history[origin][0]
+        before, day = history[:origin], history[origin][0]
         truth = sum(nano for _, nano in history[origin : origin + horizon])
-        seed = _seed(known, day, horizon, 0)
-        drawn = _draws(known, day, horizon, 0, seed, limits.FORECAST_TEST_DRAWS)
+        seed = _seed(before, day, horizon, 0)
+        drawn = _draws(before, day, horizon, 0, seed, limits.FORECAST_TEST_DRAWS)
         inside += _percentile(drawn, 10) <= truth <= _percentile(drawn, 90)
         if truth:
             errors.append(abs(_percentile(drawn, 50) - truth) * _MILLION // truth)
-            straight = sum(nano for _, nano in known) * horizon // len(known)
+            straight = sum(nano for _, nano in before) * horizon // len(before)
             naive_errors.append(abs(straight - truth) * _MILLION // truth)
     separate = (len(history) - first) // horizon
     return BackTest(len(origins), separate, horizon, inside, _median(errors), _median(naive_errors))

@@ -47,7 +47,7 @@ class PayerAsked:
         tenant = opening.call.caller.tenant
         wait_s = self._rule_of(tenant, where.workflow).wait_s
         until_ms = self._now_ms() + wait_s * 1_000
-        request = await self._store.write(lambda connection: self._asked(connection, opening, refused, until_ms))
+        request = await self._store.write(lambda connection: self._request(connection, opening, refused, until_ms))
         if request is None:  # raised, or ended, since it refused
             return
         try:
@@ -66,7 +66,9 @@ class PayerAsked:
         )
         return found or request
 
-    def _asked(self, connection: Connection, opening: Opening, refused: Refused, until_ms: int) -> RaiseRequest | None:
+    def _request(
+        self, connection: Connection, opening: Opening, refused: Refused, until_ms: int
+    ) -> RaiseRequest | None:
         call = opening.call
         tenant, named = call.caller.tenant, str(refused.fields.get("budget", ""))
         budget = definition_store.find(connection, tenant, named)

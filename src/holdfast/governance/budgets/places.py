@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.governance.budgets.definitions import Described
+from holdfast.governance.budgets.definitions import UnitNames
 from holdfast.governance.budgets.model import Budget
 from holdfast.governance.ledger.history import Filters
 from holdfast.governance.organisation.model import Tree
@@ -10,14 +10,14 @@ from holdfast.governance.organisation.model import Tree
 _COLUMNS = {"team": "team", "workflow": "workflow", "task": "task", "user": "person", "session": "session"}
 
 
-def described(tree: Tree, now_ms: int) -> Described:
+def described(tree: Tree, now_ms: int) -> UnitNames:
     """The names that there are at a moment."""
     names: dict[str, set[str]] = {"team": set(), "workflow": set(), "cost_centre": set()}
     for unit in tree.at(now_ms):
         if unit.kind in names:
             names[unit.kind].add(unit.name)
     teams, workflows, centres = (frozenset(names[kind]) for kind in ("team", "workflow", "cost_centre"))
-    return Described(bool(tree.timelines), teams, workflows, centres)
+    return UnitNames(bool(tree.timelines), teams, workflows, centres)
 
 
 def filters_of(budget: Budget, subject: str, tree: Tree, now_ms: int) -> Filters | None:

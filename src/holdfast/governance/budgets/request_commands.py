@@ -155,7 +155,7 @@ def _add_watching(app: typer.Typer) -> None:
 
 
 def _sent(one: dict[str, Any]) -> str:
-    return ", ".join(f"{way}: {told['state']}" for way, told in one["sent"].items()) or "nobody"
+    return ", ".join(f"{way}: {delivery['state']}" for way, delivery in one["sent"].items()) or "nobody"
 
 
 def _forecast(one: dict[str, Any]) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ class Rights(Protocol):
         """Whether a verb is granted on a session, or on all (``*``)."""
 
 
-class Asker(NamedTuple):
+class Requester(NamedTuple):
     """Who asks or decides; ``rights`` None for whoever works on the store itself, and may everything."""
 
     actor: str
@@ -59,7 +59,7 @@ class Asker(NamedTuple):
         return self.rights is None or self.rights.may(verb, session)
 
 
-def check_asker(asker: Asker, wish: Wish) -> None:
+def check_asker(asker: Requester, wish: Wish) -> None:
     """Whether somebody may ask: who sees or changes spend, and who may write in the session that it is about.
 
     Raises:
@@ -71,7 +71,7 @@ def check_asker(asker: Asker, wish: Wish) -> None:
     raise Refused("auth.denied", detail, fix="Name the session in which the budget stopped you.")
 
 
-def ask(connection: Connection, asker: Asker, wish: Wish, now_ms: int) -> RaiseRequest:
+def ask(connection: Connection, asker: Requester, wish: Wish, now_ms: int) -> RaiseRequest:
     """Put a request on record. The same one again, while it waits, is one.
 
     Raises:
@@ -106,7 +106,7 @@ def ask(connection: Connection, asker: Asker, wish: Wish, now_ms: int) -> RaiseR
 
 
 def decide(
-    connection: Connection, asker: Asker, ident: str, state: RequestState, note: str, now_ms: int
+    connection: Connection, asker: Requester, ident: str, state: RequestState, note: str, now_ms: int
 ) -> tuple[RaiseRequest, Budget]:
     """Decide a request. What is approved is the budget's cap in the same transaction, unless that is higher already.
 
@@ -118,7 +118,7 @@ def decide(
     request = request_store.find_request(connection, asker.tenant, ident)
     if request is None:
         raise Refused("budget.not_found", f"there is no request {ident!r:.80}", fix="See `holdfast budget requests`.")
-    budget = _found(connection, asker.tenant, request.budget, held=state == "approved")
+    budget = _found(connection, asker.tenant, request.budget, active=state == "approved")
     _check_decider(asker, request, budget, state)
     decided = msgspec.structs.replace(request, state=state, decided_by=asker.actor, decided_ms=now_ms, note=note)
     if not request_store.decide(connection, decided):
@@ -132,12 +132,12 @@ def decide(
     return decided, budget
 
 
-def decides(asker: Asker, budget: Budget) -> bool:
+def decides(asker: Requester, budget: Budget) -> bool:
     """Whether somebody answers for a budget's payer."""
     return bool(budget.decider) and asker.actor == budget.decider
 
 
-def _check_decider(asker: Asker, request: RaiseRequest, budget: Budget, state: RequestState) -> None:
+def _check_decider(asker: Requester, request: RaiseRequest, budget: Budget, state: RequestState) -> None:
     if state == "withdrawn":
         if asker.actor != request.by:
             raise Refused("budget.not_payer", f"only {request.by} withdraws what they asked for")
@@ -149,8 +149,8 @@ def _check_decider(asker: Asker, request: RaiseRequest, budget: Budget, state: R
     raise Refused("budget.not_payer", f"{who} decides about {budget.name!r}{own}", decider=budget.decider)
 
 
-def _found(connection: Connection, tenant: str, name_or_id: str, *, held: bool = True) -> Budget:
+def _found(connection: Connection, tenant: str, name_or_id: str, *, active: bool = True) -> Budget:
     found = definition_store.find(connection, tenant, name_or_id)
-    if found is None or (held and found.ended_ms is not None):
+    if found is None or (active and found.ended_ms is not None):
         raise Refused("budget.not_found", f"there is no budget {name_or_id!r:.80}")
     return found

@@ -73,7 +73,7 @@ class MailBox:
     def _login(self, server: Any, session: Any, envelope: Any, mechanism: str, given: Any) -> AuthResult:
         assert isinstance(given, LoginPassword)
         self.logins.append((given.login, given.password))
-        return AuthResult(success=given.password == b"open sesame")
+        return AuthResult(success=given.password == b"open sesame", handled=False)
 
     @contextlib.asynccontextmanager
     async def listening(

@@ -303,8 +303,8 @@ async def test_a_certificate_that_nobody_believes_is_not_believed(desk: Desk, tm
 
 
 @pytest.mark.anyio
-async def test_a_mail_server_that_is_down_or_refuses_is_asked_again(
-    desk: Desk, caplog: pytest.LogCaptureFixture
+async def test_a_mail_server_that_refuses_is_asked_again(
+    desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
 

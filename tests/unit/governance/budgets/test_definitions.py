@@ -9,8 +9,8 @@ import pytest
 from holdfast.errors import Refused
 from holdfast.governance.budgets.definitions import (
     BudgetTerms,
-    Described,
     Setting,
+    UnitNames,
     brake_rule,
     check_name,
     counted_otherwise,
@@ -20,11 +20,11 @@ from holdfast.governance.budgets.definitions import (
 from holdfast.governance.budgets.model import Budget
 
 NANO = 10**9
-KNOWN = Described(True, frozenset({"support"}), frozenset({"refunds"}), frozenset({"marketing"}))
+KNOWN = UnitNames(True, frozenset({"support"}), frozenset({"refunds"}), frozenset({"marketing"}))
 ANN, BOB = Setting("user:ann", 2_000, "b-1"), Setting("user:bob", 2_000, "b-1")
 
 
-def make(before: Budget | None = None, setting: Setting = BOB, known: Described = KNOWN, **terms: Any) -> Budget:
+def make(before: Budget | None = None, setting: Setting = BOB, known: UnitNames = KNOWN, **terms: Any) -> Budget:
     return defined("support", BudgetTerms(**terms), before, known, setting)
 
 
@@ -101,7 +101,7 @@ def test_what_cannot_be_is_refused_by_name(field: str, terms: dict[str, Any]) ->
 def test_a_close_name_is_offered_and_an_organisation_that_nobody_described_takes_all() -> None:
     with pytest.raises(Refused, match="it has 'support'"):
         make(usd="1", scope={"team": "suport"})
-    made = make(usd="1", scope={"team": "suport"}, payer="legal", known=Described())
+    made = make(usd="1", scope={"team": "suport"}, payer="legal", known=UnitNames())
     assert made.scope == {"team": "suport"} and made.payer == "legal"
 
 

@@ -11,25 +11,25 @@ from holdfast.errors import Refused
 from holdfast.governance import limits
 from holdfast.governance.budgets.definitions import BudgetTerms
 from holdfast.governance.budgets.desk import BudgetDesk
-from holdfast.governance.budgets.requests import Asker, Wish
+from holdfast.governance.budgets.requests import Requester, Wish
 from holdfast.session.access import Capability, Principal
 from tests.unit.governance.budgets.conftest import Desk
 
 
-def asker(actor: str, **capabilities: str) -> Asker:
+def asker(actor: str, **capabilities: str) -> Requester:
     granted = tuple(Capability(pattern, frozenset(verbs.split())) for pattern, verbs in capabilities.items())
-    return Asker(actor, "default", Principal(actor, "default", granted))
+    return Requester(actor, "default", Principal(actor, "default", granted))
 
 
 EVERYWHERE = "*"
-CHATTER = Asker(
+CHATTER = Requester(
     "user:cy", "default", Principal("user:cy", "default", (Capability("chat-*", frozenset({"read", "append"})),))
 )
-LEAD = Asker(
+LEAD = Requester(
     "user:bob", "default", Principal("user:bob", "default", (Capability("*", frozenset({"spend", "budget"})),))
 )
-PAYER = Asker("user:ann", "default", Principal("user:ann", "default", ()))
-VIEWER = Asker("user:dee", "default", Principal("user:dee", "default", (Capability("*", frozenset({"spend"})),)))
+PAYER = Requester("user:ann", "default", Principal("user:ann", "default", ()))
+VIEWER = Requester("user:dee", "default", Principal("user:dee", "default", (Capability("*", frozenset({"spend"})),)))
 WISH = Wish(budget="support", to_usd="50", why="a launch", session="chat-1")
 
 
@@ -130,7 +130,7 @@ async def test_everybody_sees_what_concerns_them(asked: BudgetDesk) -> None:
     own = (await asked.ask(CHATTER, WISH))["request"]["id"]
     other = (await asked.ask(VIEWER, WISH))["request"]["id"]
 
-    async def seen(who: Asker, state: str = "") -> set[str]:
+    async def seen(who: Requester, state: str = "") -> set[str]:
         return {one["id"] for one in (await asked.requests(who, state))["requests"]}
 
     assert await seen(CHATTER) == {own} and await seen(PAYER) == {own, other} == await seen(VIEWER)

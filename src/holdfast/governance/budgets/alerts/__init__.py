@@ -1,1 +1,1 @@
-"""Telling people of budgets before their money ends, and of days that are unlike others."""
+"""Delivery people of budgets before their money ends, and of days that are unlike others."""

@@ -9,7 +9,7 @@ import msgspec
 State = Literal["waiting", "sent", "given up"]
 
 
-class Telling(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True):
     """What became of one way of telling.
 
     Attributes:
@@ -43,4 +43,4 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     facts: dict[str, Any]
     text: str
-    sent: dict[str, Telling] = {}
+    sent: dict[str, Delivery] = {}

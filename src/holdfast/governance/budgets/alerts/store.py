@@ -8,20 +8,20 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, update
 
-from holdfast.governance.budgets.alerts.model import Alert, Telling
+from holdfast.governance.budgets.alerts.model import Alert, Delivery
 from holdfast.governance.store.tables.budgets import budget_alerts as alerts
 
 
 def add(connection: Connection, found: Sequence[Alert]) -> list[Alert]:
     """Keep those that are not there yet; which these were."""
-    there = known(connection, [alert.id for alert in found])
+    there = existing(connection, [alert.id for alert in found])
     fresh = [alert for alert in found if alert.id not in there]
     if fresh:
         connection.execute(alerts.insert(), [msgspec.to_builtins(alert) for alert in fresh])
     return fresh
 
 
-def known(connection: Connection, ids: Sequence[str]) -> set[str]:
+def existing(connection: Connection, ids: Sequence[str]) -> set[str]:
     """Which of these alerts are there already."""
     return set(connection.execute(select(alerts.c.id).where(alerts.c.id.in_(ids))).scalars())
 
@@ -33,37 +33,41 @@ def list_alerts(connection: Connection, tenant: str, limit: int) -> list[Alert]:
 
 
 def due(connection: Connection, since_ms: int, now_ms: int, limit: int) -> list[tuple[Alert, str]]:
-    """Alerts since a time, each with a way by which it has still to be told, and may now; the oldest first."""
+    """Alerts since a time, each with a way by which it has still to be delivery, and may now; the oldest first."""
     wanted = select(alerts).where(alerts.c.at_ms >= since_ms).order_by(alerts.c.at_ms, alerts.c.id)
     found: list[tuple[Alert, str]] = []
     for row in connection.execute(wanted).mappings():
         alert = _alert(row)
-        found += [(alert, way) for way, told in alert.sent.items() if told.state == "waiting" and told.due_ms <= now_ms]
+        found += [
+            (alert, way)
+            for way, delivery in alert.sent.items()
+            if delivery.state == "waiting" and delivery.due_ms <= now_ms
+        ]
         if len(found) >= limit:
             break
     return found[:limit]
 
 
-def claim(connection: Connection, ident: str, way: str, now_ms: int, until_ms: int) -> Telling | None:
+def claim(connection: Connection, ident: str, way: str, now_ms: int, until_ms: int) -> Delivery | None:
     """Take a try that is due, so that nobody else has it until then; None where somebody has."""
     row = connection.execute(select(alerts).where(alerts.c.id == ident).with_for_update()).mappings().first()
-    told = None if row is None else _alert(row).sent.get(way)
-    if row is None or told is None or told.state != "waiting" or told.due_ms > now_ms:
+    delivery = None if row is None else _alert(row).sent.get(way)
+    if row is None or delivery is None or delivery.state != "waiting" or delivery.due_ms > now_ms:
         return None
-    taken = msgspec.structs.replace(told, tries=told.tries + 1, due_ms=until_ms)
+    taken = msgspec.structs.replace(delivery, tries=delivery.tries + 1, due_ms=until_ms)
     _put(connection, _alert(row), way, taken)
     return taken
 
 
-def tell(connection: Connection, ident: str, way: str, told: Telling) -> None:
+def tell(connection: Connection, ident: str, way: str, delivery: Delivery) -> None:
     """Put on record what became of a try."""
     row = connection.execute(select(alerts).where(alerts.c.id == ident).with_for_update()).mappings().first()
     if row is not None:
-        _put(connection, _alert(row), way, told)
+        _put(connection, _alert(row), way, delivery)
 
 
-def _put(connection: Connection, alert: Alert, way: str, told: Telling) -> None:
-    sent = msgspec.to_builtins({**alert.sent, way: told})
+def _put(connection: Connection, alert: Alert, way: str, delivery: Delivery) -> None:
+    sent = msgspec.to_builtins({**alert.sent, way: delivery})
     connection.execute(update(alerts).where(alerts.c.id == alert.id).values(sent=sent))
 
 

@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from holdfast.governance import limits
 from holdfast.governance.budgets.alerts import store
-from holdfast.governance.budgets.alerts.model import Alert, Telling
+from holdfast.governance.budgets.alerts.model import Alert, Delivery
 from holdfast.governance.budgets.port import BudgetStore
 from holdfast.visible import logger
 
 log = logger("holdfast.budgets")
 _LOOKED_AT_MS: Final = 2 * 86_400_000
-"""How old an alert is that is still told: all tries together take a part of that."""
+"""How old an alert is that is still delivery: all tries together take a part of that."""
 
 
 class Way(Protocol):
@@ -36,7 +36,7 @@ class Teller:
     Args:
         database: where alerts stand.
         now_ms: the clock, Unix ms.
-        ways: by which people are told.
+        ways: by which people are delivery.
     """
 
     def __init__(self, database: BudgetStore, now_ms: Callable[[], int], ways: Sequence[Way]) -> None:
@@ -44,9 +44,9 @@ class Teller:
         self._now_ms = now_ms
         self._ways = {way.name: way for way in ways}
 
-    def begun(self, alert: Alert) -> Alert:
-        """The alert with the ways by which it is to be told."""
-        return replace(alert, sent={name: Telling(due_ms=alert.at_ms) for name in self._ways})
+    def with_ways(self, alert: Alert) -> Alert:
+        """The alert with the ways by which it is to be delivery."""
+        return replace(alert, sent={name: Delivery(due_ms=alert.at_ms) for name in self._ways})
 
     async def tell(self) -> int:
         """Make the tries that are due; how many were taken. Raises ``store.unavailable``."""
@@ -63,21 +63,23 @@ class Teller:
     async def _try(self, alert: Alert, way: Way) -> bool:
         now_ms = self._now_ms()
         lost_ms = now_ms + int(limits.ALERT_TIMEOUT_S * 2_000)
-        told = await self._store.write(lambda connection: store.claim(connection, alert.id, way.name, now_ms, lost_ms))
-        if told is None:
+        delivery = await self._store.write(
+            lambda connection: store.claim(connection, alert.id, way.name, now_ms, lost_ms)
+        )
+        if delivery is None:
             return False
         why = await way.tell(alert)
-        done = _after(told, why, self._now_ms())
+        done = _after(delivery, why, self._now_ms())
         if done.state == "given up":
             log.warning("alert %s could not be told by %s after %d tries: %s", alert.id, way.name, done.tries, why)
         await self._store.write(lambda connection: store.tell(connection, alert.id, way.name, done))
         return why is None
 
 
-def _after(told: Telling, why: str | None, now_ms: int) -> Telling:
+def _after(delivery: Delivery, why: str | None, now_ms: int) -> Delivery:
     if why is None:
-        return replace(told, state="sent", due_ms=0, why="")
-    if told.tries >= limits.ALERT_TRIES:
-        return replace(told, state="given up", due_ms=0, why=why)
-    wait_s = min(limits.ALERT_BACKOFF_MAX_S, limits.ALERT_BACKOFF_S * 4 ** (told.tries - 1))
-    return replace(told, due_ms=now_ms + int(wait_s * 1_000), why=why)
+        return replace(delivery, state="sent", due_ms=0, why="")
+    if delivery.tries >= limits.ALERT_TRIES:
+        return replace(delivery, state="given up", due_ms=0, why=why)
+    wait_s = min(limits.ALERT_BACKOFF_MAX_S, limits.ALERT_BACKOFF_S * 4 ** (delivery.tries - 1))
+    return replace(delivery, due_ms=now_ms + int(wait_s * 1_000), why=why)

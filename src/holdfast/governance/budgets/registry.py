@@ -17,7 +17,7 @@ Changing = Callable[[Connection], tuple[T, Sequence[Budget]]]
 in the same transaction."""
 
 
-class Keeper(Protocol):
+class BudgetRegistry(Protocol):
     """Budgets, what is spent of them, and what is held."""
 
     @property
