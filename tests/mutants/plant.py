@@ -343,7 +343,18 @@ def sleeps_on() -> None:
     replace(approval, "_wake", lambda state, ident, decided_ids, writer: None)
 
 
-for _domain in ("adapters", "extensions", "feed", "frontends", "governance", "lives", "money", "neighbours", "trust"):
+for _domain in (
+    "adapters",
+    "budget_desk",
+    "extensions",
+    "feed",
+    "frontends",
+    "governance",
+    "lives",
+    "money",
+    "neighbours",
+    "trust",
+):
     importlib.import_module(f"tests.mutants.{_domain}")
 
 

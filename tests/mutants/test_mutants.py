@@ -37,6 +37,8 @@ def test_every_mutant_names_a_rule_and_tests_that_are_there() -> None:
             "CTL",
             "ACC",
             "MONEY",
+            "STAT",
+            "TELL",
             "engine",
         }, name
         assert mutant.what and mutant.tests

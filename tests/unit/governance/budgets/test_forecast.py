@@ -97,6 +97,13 @@ def test_the_back_test_knows_nothing_of_what_came_after() -> None:
     assert after is not None and after.inside < found.inside, "a jump that no history held is missed, and that is said"
 
 
+def test_a_jump_is_missed_by_every_forecast_made_before_it_and_by_no_other() -> None:
+    """Of 24 forecasts, a week ahead each, the last four reach into the week in which everything cost a hundred times more."""
+    first = TODAY - 67 * DAY
+    found = back_test([(first + day * DAY, USD if day < 60 else 100 * USD) for day in range(67)], 7)
+    assert found is not None and (found.n, found.inside) == (24, 20)
+
+
 def test_weekdays_beat_the_straight_line_where_a_window_is_short_of_weeks() -> None:
     found = back_test(series(days(90, lambda day: working(day) + USD), TODAY), 3)
     assert found is not None and found.error_ppm == 0 and found.naive_error_ppm is not None
