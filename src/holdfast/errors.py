@@ -252,6 +252,11 @@ class HoldfastError(Exception):
         return f"{self.detail.rstrip('.')}. {self.fix}"
 
     @property
+    def stopping(self) -> bool:
+        """Whether it says that the run is being cancelled: what CTL-3 lets pass may still be appended."""
+        return self.code == "run.stopping" or self.fields.get("stopping") is True
+
+    @property
     def retry_after_s(self) -> float:
         """Seconds until the same may succeed, as far as the server has said; else 0."""
         seconds = self.fields.get("retry_after_s")

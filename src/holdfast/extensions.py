@@ -8,7 +8,7 @@ from holdfast.edge.extensions.static_pages import ExtensionPages
 from holdfast.protocol import wire
 from holdfast.protocol.events import Draft
 from holdfast.session.access import Principal, full_access
-from holdfast.session.policy import Allow, DefaultPolicy, Deny, Facts, Policy, RequireApproval
+from holdfast.session.policy import Allow, DefaultPolicy, Deny, Facts, Policy, RequireApproval, Stop
 
 __all__ = [
     "Allow",
@@ -26,6 +26,7 @@ __all__ = [
     "RequireApproval",
     "RouteCall",
     "Services",
+    "Stop",
     "full_access",
     "wire",
 ]

@@ -30,6 +30,7 @@ class Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         error: after so many tokens an error comes as the dialect has it, and the response ends.
         hang: after so many tokens nothing comes any more, until the other side goes.
         ahead: tokens generated, and to be paid for, that a caller who leaves has not seen yet.
+        tight: generate no further than the connection takes: little waits in it.
         usage: False: usage is never reported, asked or not.
         report: JSON text of the usage object to report instead of the one that would be true.
         served: the model that answers, when it is another than the one asked for.
@@ -51,6 +52,7 @@ class Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error: Count | None = None
     hang: Count | None = None
     ahead: Count = 0
+    tight: bool = False
     usage: bool = True
     report: str = ""
     served: str = ""

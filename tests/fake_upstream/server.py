@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
@@ -24,6 +25,9 @@ _EVENTS = (
 _ASKED = {
     path: msgspec.json.Decoder(AskedEmbeddings if path == "/v1/embeddings" else Asked) for path in routes.DIALECTS
 }
+
+
+_TIGHT_BYTES = 4 << 10  # of the system, for what was written and not sent
 
 
 class FakeServer:
@@ -166,6 +170,10 @@ class Connection(asyncio.Protocol):
 
     async def _stream(self, path: str, asked: Asked, knobs: Knobs, counts: Counts, request: Request) -> None:
         answer, number = routes.stream(path, asked, knobs, counts), request.id.encode()
+        if knobs.tight:
+            self._transport.set_write_buffer_limits(0)
+            own: socket.socket = self._transport.get_extra_info("socket")
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _TIGHT_BYTES)
         self._transport.write((_EVENTS % (_ID, _ID)).replace(_ID, number))
         request.generated = min(knobs.ahead, counts.output)
         await asyncio.sleep(knobs.first / 1000)

@@ -6,13 +6,17 @@ from typing import Any
 
 from conformance.planting import replace
 
+from holdfast.gateway import budget_news
+from holdfast.governance.budgets.braked_agents import BrakedAgents
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
-from holdfast.session import branch, families, policy, run
+from holdfast.session import branch, families, permission, policy, run
 from tests.mutants.plant import mutant
 
 POLICIES = "tests/unit/hub/test_policy.py"
 LABELS = "tests/unit/session/test_labels.py"
+AGENTS = "tests/unit/governance/budgets/test_braked_agents.py"
+CALLS = "tests/unit/gateway/test_sessions.py"
 
 
 @mutant("ACC-8", "a policy that fails lets everything pass", POLICIES)
@@ -69,3 +73,43 @@ def usage_of_a_stranger() -> None:
 def usage_of_people() -> None:
     known = families.FAMILIES["usage"]
     replace(families.FAMILIES, "usage", known._replace(kinds=known.kinds | {"user"}))
+
+
+# --- who sees the brake -----------------------------------------------------------------------------------------------------
+@mutant("ACC-8", "what a run used is lost with the append for which it is stopped", AGENTS)
+def stopped_loses_usage() -> None:
+    real = permission._stop
+
+    def stop(state: Any, run: Any, op: Any, denial: Any, stop: Any, writer: Any) -> None:
+        real(state, run, op, denial, stop, writer)
+        if writer.refusal is not None:
+            del writer.refusal.fields["stopping"]
+
+    replace(permission, "_stop", stop)
+
+
+@mutant("MONEY-5", "an agent that only reports what it used is never braked", AGENTS)
+def silent_agent_goes_on() -> None:
+    real = BrakedAgents.judge
+
+    def judge(self: Any, facts: Any, principal: Any, command: Any) -> Any:
+        if isinstance(command, wire.Append) and all(draft.type in e.WHILE_STOPPING for draft in command.events):
+            return policy.ALLOWED
+        return real(self, facts, principal, command)
+
+    replace(BrakedAgents, "judge", judge)
+
+
+@mutant("ACC-8", "while nothing is known of the budgets agents go on", AGENTS)
+def unknown_budgets_allow() -> None:
+    replace(BrakedAgents, "_unknown", lambda self, command: policy.ALLOWED)
+
+
+@mutant("CTL-2", "a run whose budget is spent ends as if it were whole", CALLS)
+def braked_run_completes() -> None:
+    replace(budget_news, "ends_cancelled", lambda news: False)
+
+
+@mutant("CTL-2", "nobody who watches sees whose budget it was", CALLS)
+def brake_is_not_shown() -> None:
+    replace(budget_news, "visible_fields", lambda fields: {})

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, true
 
 from holdfast.errors import Refused
 from holdfast.gateway import app as gateway
-from holdfast.gateway import attempt
+from holdfast.gateway import attempt, brake, relay
 from holdfast.governance.keys import ring
 from holdfast.governance.ledger import dates, queries, recorder, settling, verify
 from holdfast.governance.ledger import store as ledger_store
@@ -38,7 +38,7 @@ METER = "tests/unit/governance/app/test_meter.py"
 # --- what is counted --------------------------------------------------------------------------------------------------------
 @mutant("MONEY-4", "a stream that its caller leaves is free", "tests/unit/gateway/test_leaving.py")
 def aborted_is_free() -> None:
-    replace(attempt.UpstreamAttempt, "used", lambda self: BilledAttempt(reported=False))
+    replace(attempt.UpstreamAttempt, "used", lambda self, *, so_far=False: BilledAttempt(reported=False))
 
 
 @mutant(
@@ -304,3 +304,55 @@ def credit_without_end() -> None:
         return real(self, rows, upstreams, from_ms, until_ms, {})
 
     replace(pricing.Prices, "adjust_month", adjust_month)
+
+
+# --- the brake --------------------------------------------------------------------------------------------------------------
+BRAKE = "tests/unit/gateway/test_brake.py"
+
+
+@mutant(
+    "BRAKE-1", "what was read goes on, whatever was granted", f"{BRAKE}::test_nothing_is_given_on_before_it_is_granted"
+)
+def given_on_ungranted() -> None:
+    def take(self: brake.StreamBrake, events: bytes) -> bytes:
+        self.seen.add(*self.seen.weigh(events))
+        self._extend_early(self._now_granted())
+        return events
+
+    replace(brake.StreamBrake, "take", take)
+
+
+@mutant("BRAKE-1", "a refusal that came in good time ends an answer that fits", BRAKE)
+def braked_early() -> None:
+    real = brake.StreamBrake.take
+
+    def take(self: brake.StreamBrake, events: bytes) -> bytes:
+        work = self._extending
+        if work is not None and work.done() and work.exception() is not None:
+            raise brake.Braked(Refused("budget.exceeded"), "error")
+        return real(self, events)
+
+    replace(brake.StreamBrake, "take", take)
+
+
+@mutant(
+    "MONEY-1",
+    "what was read and not given on is not estimated",
+    f"{BRAKE}::test_what_was_read_and_not_given_on_is_estimated_too",
+)
+def unread_is_free() -> None:
+    def used(self: attempt.UpstreamAttempt, *, so_far: bool = False) -> BilledAttempt:
+        assert self.followed is not None
+        reported = self.reader.so_far() if so_far else self.reader.end()
+        return attempt.estimated(self._input_bytes, attempt.output_tokens(self.followed.text_bytes), reported)
+
+    replace(attempt.UpstreamAttempt, "used", used)
+    replace(relay.Relay, "forgo", lambda self: None)
+
+
+@mutant("BRAKE-1", "a person is asked for nobody", f"{BRAKE}::test_nobody_is_asked_for_a_caller_who_has_gone")
+def asked_for_nobody() -> None:
+    async def close(self: brake.StreamBrake) -> None:
+        return None
+
+    replace(brake.StreamBrake, "close", close)

@@ -39,6 +39,7 @@ def test_every_mutant_names_a_rule_and_tests_that_are_there() -> None:
             "MONEY",
             "STAT",
             "TELL",
+            "BRAKE",
             "engine",
         }, name
         assert mutant.what and mutant.tests

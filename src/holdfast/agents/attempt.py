@@ -181,7 +181,7 @@ class Attempt:
     def _handle_refusal(self, error: Refused) -> None:
         if error.code in _END_CODES:
             self.fence(error)
-        elif error.code == "run.stopping":
+        elif error.stopping:
             self.cancel({})
 
     def _append_refused(self, error: HoldfastError) -> None:

@@ -27,7 +27,7 @@ async def end(attempt: Attempt, status: EndStatus, error: dict[str, Any] | None 
     try:
         await _request_end(attempt, status, error, rest)
     except Refused as refusal:
-        if refusal.code == "run.stopping":
+        if refusal.stopping:
             await _try_end(attempt, "cancelled", None, [draft for draft in rest if draft.type in e.WHILE_STOPPING])
         elif not attempt.fenced:
             await _try_end(attempt, "failed", {"code": refusal.code, "message": refusal.detail[:500]}, [])

@@ -303,7 +303,7 @@ class Producer:
         batch.failed, batch.refused = True, isinstance(error, Refused)
         if isinstance(error, Unavailable) and self._connection.error is None:
             return
-        if error.code == "run.stopping" and any(d.type not in e.WHILE_STOPPING for d in batch.drafts):
+        if error.stopping and any(d.type not in e.WHILE_STOPPING for d in batch.drafts):
             batch.drop_forbidden()
             first_time, self.stopping = not self.stopping, False
             self.stop()

@@ -18,7 +18,7 @@ from holdfast.gateway.fingerprint import fingerprint
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.model_runs import ModelRuns
 from holdfast.gateway.models import entry, listing, may_ask
-from holdfast.gateway.port import Caller, Keys, Meter, ModelCall, Served, Stranger
+from holdfast.gateway.port import BrakeNews, Caller, Keys, Meter, ModelCall, Served, Stranger, ignore
 from holdfast.gateway.relay import CallerStalled
 from holdfast.gateway.running import RunningCall, RunningCalls
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions, SessionClients, session_of
@@ -194,9 +194,10 @@ class Gateway:
             await exchange.run()
 
     def _exchange(
-        self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, keep: Callable[[Served], None]
-    ) -> UpstreamExchange:
-        return UpstreamExchange(self.upstreams, self._meter, incoming, call, answer, self._now_ms, keep)
+        self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, keep: Callable[[Served], None],
+        news: Callable[[BrakeNews], None] = ignore,
+    ) -> UpstreamExchange:  # fmt: skip
+        return UpstreamExchange(self.upstreams, self._meter, incoming, call, answer, self._now_ms, keep, news)
 
     async def _answer_as_run(
         self, incoming: Incoming, call: ModelCall, receive: Receive, answer: CallerAnswer, running: RunningCall
@@ -207,12 +208,14 @@ class Gateway:
                 "config.invalid", "this gateway reaches no sessions", fix="Leave the session out, or set sessions_url."
             )
 
-        def begin(named: ModelCall, recording: CallerAnswer, hear: Callable[[Served], None]) -> UpstreamExchange:
+        def begin(
+            named: ModelCall, recording: CallerAnswer, hear: Callable[[Served], None], news: Callable[[BrakeNews], None]
+        ) -> UpstreamExchange:
             def keep(served: Served) -> None:
                 hear(served)
                 self._settle(served)
 
-            return self._exchange(incoming, named, recording, keep)
+            return self._exchange(incoming, named, recording, keep, news)
 
         running.stops_by(lambda _: None)  # from here on the run is ended, which lasts longer than its caller waits
         waiting = await self._runs.answer(incoming, call, answer, begin)

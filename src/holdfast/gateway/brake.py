@@ -224,7 +224,7 @@ class StreamBrake:
 
     def _tell(self, stage: BrakeStage, error: HoldfastError, policy: BrakePolicy) -> None:
         self._news(
-            BrakeNews(stage, policy, error.code, error.text, dict(error.fields), self._attempt, self.seen.tokens)
+            BrakeNews(stage, policy, error.code, error.detail, dict(error.fields), self._attempt, self.seen.tokens)
         )
 
 

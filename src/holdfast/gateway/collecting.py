@@ -177,8 +177,10 @@ class _Message:
             text = "".join(parts)
             try:
                 self._blocks[index]["input"] = json.loads(text) if text else {}
-            except ValueError:
-                self._blocks[index]["input"] = text
+            except (
+                ValueError
+            ):  # cut short, as an answer that reached its limit is: no arguments rather than half of them
+                self._blocks[index]["input"] = {}
         return {**self._message, "content": [self._blocks[index] for index in sorted(self._blocks)]}
 
 

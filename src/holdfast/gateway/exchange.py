@@ -161,12 +161,12 @@ class UpstreamExchange:
         state.requests += 1
         attempt = UpstreamAttempt(self._incoming, opening, hold, self._news)
         self._brake = attempt.brake
-        async with contextlib.AsyncExitStack() as held:
-            held.callback(self._settle, state, attempt)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._settle, state, attempt)
             if attempt.brake is not None:
-                held.push_async_callback(attempt.brake.close)
+                stack.push_async_callback(attempt.brake.close)
             try:
-                return await self._ask(state, theirs, attempt, held)
+                return await self._ask(state, theirs, attempt, stack)
             except asyncio.CancelledError:
                 attempt.end("cut", "server.restarting")
                 raise
@@ -179,7 +179,7 @@ class UpstreamExchange:
         self._keep(attempt.served(self._now_ms()))
 
     async def _ask(
-        self, state: UpstreamState, theirs: str, attempt: UpstreamAttempt, held: contextlib.AsyncExitStack
+        self, state: UpstreamState, theirs: str, attempt: UpstreamAttempt, stack: contextlib.AsyncExitStack
     ) -> _Failed | None:
         upstream = state.upstream
         self._drains = upstream.on_leave == "drain"
@@ -195,6 +195,7 @@ class UpstreamExchange:
                     self._incoming.headers,
                     self._call.id,
                     attempt,
+                    read_bytes=limits.UPSTREAM_READ_BYTES if attempt.brake is None else limits.BRAKED_READ_BYTES,
                 )
         except (Unavailable, TimeoutError) as error:
             if self._left:
@@ -206,14 +207,14 @@ class UpstreamExchange:
             state.failed()
             return _Failed(failed, None if failed.code in ("upstream.key", "timeout") else 0.0)
         self._scope, self._response = None, response
-        await held.enter_async_context(response)
+        await stack.enter_async_context(response)
         if self._left and not self._drains:
             attempt.end("cut", self._left)
             return None
         if response.status != 200:
             return await self._refused(state, response, attempt)
         if self._incoming.wire.streams:
-            return await self._stream(state, response, attempt, held)
+            return await self._stream(state, response, attempt, stack)
         return await self._whole(state, response, attempt)
 
     async def _refused(
@@ -244,7 +245,7 @@ class UpstreamExchange:
         state: UpstreamState,
         response: aiohttp.ClientResponse,
         attempt: UpstreamAttempt,
-        held: contextlib.AsyncExitStack,
+        stack: contextlib.AsyncExitStack,
     ) -> _Failed | None:
         """Pass a stream on, read by read."""
         headers = passed_headers(response, self._call.id, state.upstream.name)
@@ -257,7 +258,7 @@ class UpstreamExchange:
         try:
             await self._run(relay)
         except Braked as braked:
-            await self._braked(state, attempt, relay, braked, held.pop_all())
+            await self._braked(state, attempt, relay, braked, stack.pop_all())
             return None
         except _LOST as error:
             return await self._broken(state, attempt, relay, error)
@@ -332,7 +333,7 @@ class UpstreamExchange:
         attempt: UpstreamAttempt,
         relay: Relay,
         braked: Braked,
-        held: contextlib.AsyncExitStack,
+        stack: contextlib.AsyncExitStack,
     ) -> None:
         """No more money is granted: the upstream's stream is cut, or drained for nobody, and the caller's is ended. The
         attempt does not wait for a caller who takes its end slowly, nor the caller for what is drained."""
@@ -342,10 +343,10 @@ class UpstreamExchange:
         ending = self._ending_of(attempt, relay, braked)
         attempt.end("cut", braked.error.code)
         if state.upstream.on_brake == "drain":
-            self._upstreams.drain(_drained(held, attempt, relay, braked.error.code))
+            self._upstreams.drain(_drained(stack, attempt, relay, braked.error.code))
         else:
             relay.forgo()
-            await held.aclose()
+            await stack.aclose()
         if self._left == "caller.stalled":
             raise CallerStalled
         if self._left:
@@ -389,9 +390,9 @@ class UpstreamExchange:
         return None
 
 
-async def _drained(held: contextlib.AsyncExitStack, attempt: UpstreamAttempt, relay: Relay, reason: str) -> None:
+async def _drained(stack: contextlib.AsyncExitStack, attempt: UpstreamAttempt, relay: Relay, reason: str) -> None:
     """Read a stream on for nobody, so that what its provider bills is known."""
-    async with held:
+    async with stack:
         with contextlib.suppress(*_LOST):
             async with asyncio.timeout(limits.UPSTREAM_DRAIN_S):
                 if await relay.drain():

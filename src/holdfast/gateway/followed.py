@@ -167,8 +167,8 @@ class FollowedStream:
             encoder.sequence = decoder.sequence + 1 if pieces else 0
         if isinstance(encoder, ChatEncoder):
             encoder.choices = tuple(choices)
-        begun = any(isinstance(piece, AnswerStart) for piece in pieces)
-        return encoder.encode(end if begun else [AnswerStart(), *end])
+        has_start = any(isinstance(piece, AnswerStart) for piece in pieces)
+        return encoder.encode(end if has_start else [AnswerStart(), *end])
 
 
 def estimated(input_bytes: int, output: int, reported: tuple[BilledAttempt, ...]) -> BilledAttempt:

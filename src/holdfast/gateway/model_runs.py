@@ -7,32 +7,32 @@ messages, and what it used is recorded with the call's id, so that the ledger co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from msgspec import structs
 
 from holdfast.agents.holdfast import Holdfast
-from holdfast.agents.output import TextOut
 from holdfast.agents.run import RunContext
 from holdfast.client.session import Session
 from holdfast.errors import HoldfastError, Refused, Unavailable
-from holdfast.gateway.answers import CallerAnswer, Headers
+from holdfast.gateway import budget_news
+from holdfast.gateway.answers import CallerAnswer
 from holdfast.gateway.conversation import last_words
 from holdfast.gateway.exchange import UpstreamExchange
 from holdfast.gateway.incoming import Incoming
-from holdfast.gateway.port import ModelCall, Served
+from holdfast.gateway.port import BrakeNews, ModelCall, Served
+from holdfast.gateway.run_answer import RunAnswer
 from holdfast.gateway.running import revocation
 from holdfast.gateway.sessions import SessionClients
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
-from holdfast.providers.dialects import STREAM_DIALECTS
-from holdfast.providers.errors import MalformedStream
-from holdfast.providers.pieces import ArgumentsDelta, CallStart, Piece, ReasoningDelta, RefusalDelta, TextDelta, merge
 from holdfast.visible import logger
 
 log = logger("holdfast.gateway")
-Begin = Callable[[ModelCall, CallerAnswer, Callable[[Served], None]], UpstreamExchange]
-"""Makes the exchange of a call: with its run named, where its answer goes, and who else hears what was served."""
+Begin = Callable[[ModelCall, CallerAnswer, Callable[[Served], None], Callable[[BrakeNews], None]], UpstreamExchange]
+"""Makes the exchange of a call: with its run named, where its answer goes, and who else hears what was served, and that a
+budget brakes it."""
 
 
 class ModelRuns:
@@ -90,7 +90,7 @@ class ModelRuns:
         if self._error is not None or self._worker is None or not self._worker.connection.connected:
             reason = f": {self._error.detail}" if self._error is not None else ""
             raise Unavailable("connection.lost", f"the gateway is not connected to its sessions{reason}")
-        waiting = self._waiting[call.id] = _RunCall(incoming, call, answer, begin)
+        waiting = self._waiting[call.id] = _RunCall(incoming, call, answer, begin, self._clients)
         try:
             client = await self._clients.of(call.caller)
             waiting.session = client.session(call.session)
@@ -145,7 +145,9 @@ class _RunCall:
         finished: done when the run is; its exception is why the caller has no answer.
     """
 
-    def __init__(self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, begin: Begin) -> None:
+    def __init__(
+        self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, begin: Begin, clients: SessionClients
+    ) -> None:
         self.call = call
         self.session: Session | None = None
         self.run = ""
@@ -153,6 +155,12 @@ class _RunCall:
         self._incoming = incoming
         self._answer = answer
         self._begin = begin
+        self._clients = clients
+        self._served: list[Served] = []
+        self._billed = asyncio.Event()
+        self._braked: BrakeNews | None = None
+        self._ended = asyncio.Event()
+        self._resumed = 0
         self._left = False
         self._exchange: UpstreamExchange | None = None
         self._stopped: HoldfastError | None = None
@@ -171,28 +179,34 @@ class _RunCall:
 
     async def execute(self, run: RunContext) -> None:
         """Ask the model, as the run's worker."""
-        served: list[Served] = []
         call = structs.replace(self.call, run=run.id, attempt=run.attempt_number)
-        recording = _RunAnswer(self._incoming, self._answer, run, lambda: self._left)
-        exchange = self._exchange = self._begin(call, recording, served.append)
+        recording = RunAnswer(self._incoming, self._answer, run, lambda: self._left)
+        exchange = self._begin(call, recording, self._hear, lambda news: self._tell(run, news))
+        self._exchange = exchange
         error: HoldfastError | None = None
+        asking: asyncio.Task[None] | None = None
         try:
-            if self._stopped is not None:
-                raise self._stopped
-            task = asyncio.ensure_future(exchange.run())
             try:
-                await asyncio.shield(task)
                 if self._stopped is not None:
                     raise self._stopped
+                asking = asyncio.ensure_future(exchange.run())
+                await self._until_over(asking, exchange)
             except asyncio.CancelledError:
-                stopped = Refused("call.stopped", "somebody stopped this answer in its session")
-                exchange.leave("run.cancelled", cut=True, tell=stopped)
-                await asyncio.wait({task}, timeout=limits.CANCEL_GRACE_S / 2)
-                error = stopped
+                error = Refused("call.stopped", "somebody stopped this answer in its session")
                 raise
+            except HoldfastError as failed:
+                error = failed
+                news = budget_news.refused_at_once(failed)
+                if news is None:
+                    raise
+                if self._braked is None:
+                    self._tell(run, news)
             finally:
                 await recording.close()
-                await self._record(run, served)
+                await self._record(run)
+            if self._braked is not None:
+                error = error or budget_news.refusal_of(self._braked)
+                await self._cancel_for_budget(run, error)
         except HoldfastError as failed:
             error = failed
             raise
@@ -200,103 +214,65 @@ class _RunCall:
             error = Unavailable("server.internal")
             raise
         finally:
-            if not self.finished.done():
-                if error is not None and not self._answer.started:
-                    self.finished.set_exception(error)
-                else:
-                    self.finished.set_result(None)
+            if asking is None or asking.done():
+                self._finish(error)
+            else:  # the caller takes its end slowly
+                asking.add_done_callback(lambda _: self._finish(error))
 
-    async def _record(self, run: RunContext, served: list[Served]) -> None:
-        for one in served:
+    def _finish(self, error: HoldfastError | None) -> None:
+        if self.finished.done():
+            return
+        if error is not None and not self._answer.started:
+            self.finished.set_exception(error)
+        else:
+            self.finished.set_result(None)
+
+    async def _until_over(self, asking: asyncio.Task[None], exchange: UpstreamExchange) -> None:
+        """Until the call is answered; or until a budget has ended the answer, and what its provider bills is known, or late."""
+        ended = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait({asking, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if self._braked is not None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(limits.CANCEL_GRACE_S / 2):
+                        await asyncio.wait({asking})
+                        await self._billed.wait()
+                if not asking.done():
+                    return
+            await asyncio.shield(asking)
+            if self._stopped is not None:
+                raise self._stopped
+        except asyncio.CancelledError:
+            stopped = Refused("call.stopped", "somebody stopped this answer in its session")
+            exchange.leave("run.cancelled", cut=True, tell=stopped)
+            await asyncio.wait({asking}, timeout=limits.CANCEL_GRACE_S / 2)
+            raise
+        finally:
+            ended.cancel()
+
+    def _hear(self, served: Served) -> None:
+        self._served.append(served)
+        self._billed.set()
+
+    def _tell(self, run: RunContext, news: BrakeNews) -> None:
+        """Everybody who watches the run is told, at its place among what the run says."""
+        if budget_news.ends_cancelled(news):
+            self._braked = news
+            self._ended.set()
+        with contextlib.suppress(HoldfastError):  # the run is over: nobody is left to be told
+            run.attempt.producer.put(e.ACTIVITY_SNAPSHOT, budget_news.activity_of(run.id, news, self._resumed))
+        self._resumed += news.stage == "resumed"
+
+    async def _cancel_for_budget(self, run: RunContext, error: HoldfastError) -> None:
+        """The run ends as cancelled, with the reason; where it cannot be cancelled in the budget's name, with the error."""
+        await run.flush()
+        if not await self._clients.cancel_for_budget(self.call.session, run.id, budget_news.reason_of(error.detail)):
+            raise error
+
+    async def _record(self, run: RunContext) -> None:
+        for one in self._served:
             for used in one.billed or ([one.estimated] if one.estimated is not None else []):
                 await run.usage(
                     used.model or self.call.model, input_tokens=used.total_input, output_tokens=used.total_output,
                     call=self.call.id, classes=used.counts, estimated=not used.reported,
                 )  # fmt: skip
-
-
-class _RunAnswer:
-    """An answer that is written into a run, and given to the caller as long as it waits."""
-
-    def __init__(self, incoming: Incoming, answer: CallerAnswer, run: RunContext, left: Callable[[], bool]) -> None:
-        self._answer = answer
-        self._run = run
-        self._left = left
-        self._dialect = STREAM_DIALECTS[incoming.wire.name] if incoming.wire.streams else None
-        self._decoder = self._dialect.decoder() if self._dialect is not None else None
-        self._text_kind = ""
-        self._text_out: TextOut | None = None
-        self._calls: dict[int, str] = {}
-        self._has_text = False
-
-    @property
-    def started(self) -> bool:
-        """Another upstream would say something else."""
-        return self._has_text or self._answer.started
-
-    def restart(self) -> None:
-        """See ``CallerAnswer``."""
-        self._answer.restart()
-        self._decoder = self._dialect.decoder() if self._dialect is not None else None
-
-    async def feed(self, data: bytes, headers: Headers) -> None:
-        """See ``CallerAnswer``."""
-        if not self._left():
-            await self._answer.feed(data, headers)
-        if self._decoder is not None:
-            try:
-                pieces = self._decoder.feed(data)
-            except MalformedStream as error:
-                log.warning("call in run %s: %s", self._run.id, error.detail)
-                self._decoder = None
-                return
-            for piece in merge(pieces):
-                await self._write(piece)
-
-    async def _write(self, piece: Piece) -> None:
-        if isinstance(piece, (TextDelta, RefusalDelta)):
-            await self._say("message", piece.text)
-        elif isinstance(piece, ReasoningDelta):
-            await self._say("reasoning", piece.text)
-        elif isinstance(piece, CallStart):
-            self._calls[piece.item] = ident = f"{self._run.id}.{piece.id or piece.item}"[: limits.ENTITY_ID_CHARS]
-            await self._run.emit(e.TOOL_START, {"toolCallId": ident, "toolCallName": piece.name or "tool"})
-        elif isinstance(piece, ArgumentsDelta) and piece.item in self._calls:
-            await self._run.emit(e.TOOL_ARGS, {"toolCallId": self._calls[piece.item], "delta": piece.text})
-
-    async def _say(self, kind: str, words: str) -> None:
-        self._has_text = True
-        if self._text_kind != kind:
-            await self._close_text()
-            self._text_kind, text = kind, self._run.message() if kind == "message" else self._run.reasoning()
-            self._text_out = await text.__aenter__()
-        assert self._text_out is not None
-        await self._text_out.write(words)
-
-    async def _close_text(self) -> None:
-        if self._text_out is not None:
-            await self._text_out.close()
-        self._text_kind, self._text_out = "", None
-
-    async def close(self) -> None:
-        """Nothing more comes: what is open is closed."""
-        for ident in self._calls.values():
-            await self._run.emit(e.TOOL_END, {"toolCallId": ident})
-        await self._close_text()
-
-    async def end(self, headers: Headers) -> None:
-        """See ``CallerAnswer``."""
-        if not self._left():
-            await self._answer.end(headers)
-
-    async def fail(self, ending: bytes) -> None:
-        """See ``CallerAnswer``."""
-        if not self._left():
-            await self._answer.fail(ending)
-
-    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """See ``CallerAnswer``."""
-        if not self._left():
-            await self._answer.whole(status, headers, body)
-        if status >= 400:
-            raise Unavailable("upstream.failed", f"the upstream answered {status}")

@@ -18,6 +18,7 @@ from holdfast.client.transport import Dialer
 from holdfast.client.websocket import WebSocketDialer
 from holdfast.embed import Loopback
 from holdfast.errors import HoldfastError, Refused, Unavailable, from_wire
+from holdfast.gateway import budget_news
 from holdfast.gateway.port import Caller
 from holdfast.hub.hub import Hub
 from holdfast.protocol import codec, limits
@@ -76,6 +77,10 @@ class LocalSessions:
             return Loopback(self._hub, full_access(self._tenant(), f"agent:{MODEL_AGENT}", (MODEL_AGENT,)))
         may = tuple(Capability(pattern, frozenset(_VERBS)) for pattern in patterns_of(caller))
         return Loopback(self._hub, Principal(actor_of(caller), caller.tenant, may, labels=caller.labels))
+
+    def brake(self) -> Dialer:
+        """How to connect as what ends the runs whose budget is spent."""
+        return Loopback(self._hub, full_access(self._tenant(), budget_news.ACTOR))
 
 
 class RemoteSessions:
@@ -142,6 +147,18 @@ class SessionClients:
         self._sessions = sessions
         self._clients: OrderedDict[str, Holdfast] = OrderedDict()
         self._opening: dict[str, asyncio.Task[Holdfast]] = {}
+        self._brake: Holdfast | None = None
+
+    async def cancel_for_budget(self, session: str, run: str, reason: str) -> bool:
+        """Cancel a run in the name of the budget that is spent; whether that can be done here: a session server lets nobody
+        mint a token for ``policy:budget`` from a gateway's. Raises what the session says."""
+        if not isinstance(self._sessions, LocalSessions):
+            return False
+        if self._brake is None:
+            client = self._brake = Holdfast(self._sessions.brake(), None)
+            await client.connection.open(limits.SESSIONS_OPEN_S)
+        await self._brake.session(session).cancel(run, reason=reason)
+        return True
 
     async def of(self, caller: Caller | None) -> Holdfast:
         """The client of a caller. Raises what connecting raises."""
@@ -181,6 +198,8 @@ class SessionClients:
         for task in self._opening.values():
             task.cancel()
         clients, self._clients = list(self._clients.values()), OrderedDict()
+        if self._brake is not None:
+            clients.append(self._brake)
         for client in clients:
             try:
                 await client.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import socket
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, Protocol
 
@@ -98,7 +99,9 @@ class Upstreams:
     async def start(self) -> None:
         """Open the pool of connections."""
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=limits.UPSTREAM_KEPT_S, ttl_dns_cache=60),
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=limits.UPSTREAM_KEPT_S, ttl_dns_cache=60, socket_factory=_socket
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,
             skip_auto_headers=("User-Agent", "Accept"),
@@ -138,9 +141,20 @@ class Upstreams:
         return {s.upstream.shape for s in self.states if s.upstream.serves(model) is not None}
 
     async def ask(
-        self, state: UpstreamState, wire: GatewayWire, body: bytes, headers: dict[str, str], call: str, sending: Sending
+        self,
+        state: UpstreamState,
+        wire: GatewayWire,
+        body: bytes,
+        headers: dict[str, str],
+        call: str,
+        sending: Sending,
+        *,
+        read_bytes: int = limits.UPSTREAM_READ_BYTES,
     ) -> aiohttp.ClientResponse:
         """Send a request and wait for the head of its answer.
+
+        Args:
+            read_bytes: how far its answer is read ahead of whoever takes it.
 
         Raises:
             Unavailable: ``upstream.unreachable``, ``upstream.key``; ``timeout`` when no connection came about in time.
@@ -163,7 +177,7 @@ class Upstreams:
                 data = io.BytesIO(body) if len(body) > limits.GATEWAY_WHOLE_BYTES else body
                 return await self._http.post(
                     address, data=data, headers=sent, timeout=timeout, allow_redirects=False,
-                    trace_request_ctx=progress,
+                    trace_request_ctx=progress, read_bufsize=read_bytes,
                 )  # fmt: skip
             except TimeoutError:
                 raise Unavailable("timeout", f"upstream {upstream.name!r} did not answer in time") from None
@@ -173,6 +187,14 @@ class Upstreams:
                     continue
                 raise _unreachable(upstream, error) from None
         raise _unreachable(upstream, ConnectionResetError())
+
+
+def _socket(address: Any) -> socket.socket:
+    """A socket in which little waits: what the system has taken in, a provider has generated, and nobody has seen."""
+    made = socket.socket(*address[:3])
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limits.UPSTREAM_SOCKET_BYTES)
+    return made
 
 
 def _unreachable(upstream: Upstream, error: Exception) -> Unavailable:

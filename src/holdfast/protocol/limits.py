@@ -224,6 +224,7 @@ SETTINGS_BYTES = 1 << 20  # the file of a gateway's settings
 UPSTREAM_STREAMS = 10_000  # of one upstream at a time, at most
 UPSTREAM_KEPT_S = 60.0  # an idle connection to an upstream
 UPSTREAM_READ_BYTES = 64 << 10  # read ahead of one upstream's stream
+UPSTREAM_SOCKET_BYTES = 32 << 10  # of an upstream's stream that the system takes in and nobody has read
 UPSTREAM_FAILURES = 3  # one after the other, after which an upstream rests
 UPSTREAM_REST_S = 1.0  # its first rest; doubled each time
 UPSTREAM_REST_MAX_S = 60.0  # its longest

@@ -57,8 +57,10 @@ def write_cancel(
     scope: str,
     input_: str | None = None,
     reason: str = "",
+    actor: str | None = None,
 ) -> list[str]:
-    """Write the cancel; what no worker executes, and everything when forced, ends in the same append.
+    """Write the cancel; what no worker executes, and everything when forced, ends in the same append. ``actor`` is who
+    cancels, where that is not whoever asks.
 
     Returns the ids of the target runs that go on until their worker stops or the grace ends (CTL-3).
     """
@@ -69,7 +71,7 @@ def write_cancel(
         data["input"] = input_
     if reason:
         data["reason"] = reason
-    writer.write(e.CANCEL_REQUESTED, data)
+    writer.write(e.CANCEL_REQUESTED, data, actor=actor)
     still_running = []
     for target in targets:
         executing = any(r.status == "running" for r in (target, *runs.descendants(state, target.id)))

@@ -11,10 +11,10 @@ from holdfast.protocol import events as e
 from holdfast.protocol import ids, limits, wire
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
+from holdfast.session import control, producer
 from holdfast.session import policy as policies
-from holdfast.session import producer
 from holdfast.session.approval import UNDECIDED, action_hash
-from holdfast.session.state import ApprovalState, State
+from holdfast.session.state import ApprovalState, RunState, State
 from holdfast.session.writer import SYSTEM, Writer
 
 _BESIDE: Final = frozenset({"id", "key", "generation", "incarnation", "session"})
@@ -22,7 +22,8 @@ _BESIDE: Final = frozenset({"id", "key", "generation", "incarnation", "session"}
 
 
 def check(state: State, op: wire.Op, writer: Writer) -> None:
-    """Ask the policy about a principal's command. Sets ``writer.refusal`` when a person has to approve it first.
+    """Ask the policy about a principal's command. Sets ``writer.refusal`` when a person has to approve it first, and when it
+    is denied and its run is stopped for that.
 
     Raises:
         Refused: the policy denies it, or the person whom it had asked did.
@@ -33,11 +34,36 @@ def check(state: State, op: wire.Op, writer: Writer) -> None:
     facts = policies.facts_of(state, principal, op)
     verdict = policies.answer_of(policy, lambda: policy.judge(facts, principal, op))
     if isinstance(verdict, policies.Deny):
-        raise policies.refusal_of(verdict)
+        if verdict.stop is None or facts.run is None:
+            raise policies.refusal_of(verdict)
+        _stop(state, facts.run, op, verdict, verdict.stop, writer)
     if isinstance(verdict, policies.RequireApproval):
         if not state.tail:
             raise Refused("policy.denied", f"{verdict.rule}: there is no session yet to ask for an approval in")
         _pass_once(state, op, verdict, writer)
+
+
+def _stop(
+    state: State, run: RunState, op: wire.SessionOp, denial: policies.Deny, stop: policies.Stop, writer: Writer
+) -> None:
+    """Cancel the run with everything above and below it, and show why; then what CTL-3 lets pass of it is decided, and
+    anything else refused. Denied again while it stops, nothing is written twice."""
+    if run.cancel is None:
+        while (above := state.runs.get(run.parent or "")) is not None:
+            run = above
+        shown = {
+            "messageId": f"{run.id}.{stop.activity}",
+            "activityType": stop.activity,
+            "content": stop.content,
+            "replace": True,
+        }
+        writer.write(e.ACTIVITY_SNAPSHOT, shown, run=run.id, actor=stop.by, attempt=run.generation or None)
+        reason = denial.why[: limits.REASON_CHARS]
+        control.write_cancel(state, [run], writer, force=False, scope="run", reason=reason, actor=stop.by)
+        writer.result = {}
+    if not (isinstance(op, wire.Append) and all(draft.type in e.WHILE_STOPPING for draft in op.events)):
+        writer.refusal = policies.refusal_of(denial)
+        writer.refusal.fields["stopping"] = True
 
 
 def _pass_once(state: State, op: wire.SessionOp, needed: policies.RequireApproval, writer: Writer) -> None:

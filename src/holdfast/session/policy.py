@@ -7,8 +7,9 @@ denies, and so does one whose facts are older than ``limits.POLICY_FACTS_S``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from holdfast.errors import CODES, Code, Refused
 from holdfast.protocol import limits, wire
@@ -22,11 +23,34 @@ class Allow(NamedTuple):
     rule: str = ""
 
 
+class Stop(NamedTuple):
+    """What becomes of the run for which a command is denied: the session cancels it, and everything above and below it, in the
+    same append, with the denial's reason.
+
+    Attributes:
+        by: in whose name: ``policy:…``.
+        activity: kind of the activity that shows people why; ``content`` what it shows.
+    """
+
+    by: str
+    activity: str
+    content: dict[str, Any]
+
+
 class Deny(NamedTuple):
-    """It may not be done: a code of the error table, and why in a sentence."""
+    """It may not be done.
+
+    Attributes:
+        code: of the error table; ``why`` in a sentence.
+        fields: further facts for the one who asked.
+        stop: ends the run that the command is about, too. What a run that is being cancelled may append passes all the same
+            (CTL-3).
+    """
 
     code: Code
     why: str
+    fields: Mapping[str, Any] = MappingProxyType({})
+    stop: Stop | None = None
 
 
 class RequireApproval(NamedTuple):
@@ -128,4 +152,5 @@ def answer_of(policy: Policy, ask: Callable[[], V]) -> V | Deny:
 
 def refusal_of(denial: Deny) -> Refused:
     """What whoever is denied is told. A code that is none counts as ``policy.denied``."""
-    return Refused(denial.code if denial.code in CODES else "policy.denied", denial.why)
+    fields = {name: value for name, value in denial.fields.items() if name not in ("code", "detail")}
+    return Refused(denial.code if denial.code in CODES else "policy.denied", denial.why, **fields)

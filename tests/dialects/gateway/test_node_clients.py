@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from holdfast.gateway.port import Served
+from holdfast.gateway.port import BrakePolicy, Served
 from tests.fake_upstream.process import FakeUpstream
 from tests.unit.gateway.bills import billed_exactly, costs_nothing
 from tests.unit.gateway.conftest import KEY, served, upstreams_of
+from tests.unit.gateway.test_brake import bounded
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
@@ -133,3 +134,26 @@ async def test_anthropic(fake: FakeUpstream) -> None:
     }  # fmt: skip
     for one in odd["cut"] + odd["aborted"]:
         assert one.estimated is not None and one.estimated.raw, "message_start said what the input was"
+
+
+@pytest.mark.parametrize("policy", ["error", "truncate"])
+@pytest.mark.parametrize("package", ["openai", "openai6", "@anthropic-ai/sdk"])
+async def test_a_budget_ends_an_answer_in_the_middle(fake: FakeUpstream, package: str, policy: BrakePolicy) -> None:
+    fake.reset()
+    fake.always(tokens=400, input=30)
+    try:
+        async with served(*upstreams_of(fake)) as site:
+            bounded(site, on_brake=policy)
+            seen = await run("brake.mjs", package, site.url, KEY)
+    finally:
+        fake.always()
+    assert site.meter.asked == len(seen), "nobody comes again"
+    for label, told in seen.items():
+        error = told.get("error")
+        if not label.lower().endswith("whole"):
+            assert told["text"].startswith("the quick brown fox") and told["used"] > 0, (label, told)
+        if policy == "error":
+            assert error["isApiError"] and error["code"] == "budget_exceeded", (label, error)
+            assert error["type"] == ("billing_error" if package.startswith("@") else "budget_exceeded")
+        else:
+            assert error is None, (label, error)

@@ -20,6 +20,7 @@ from holdfast.hub.hub import Hub
 from holdfast.protocol.fold import View
 from holdfast.session.access import Principal, full_access
 from holdfast.session.labels import parse
+from holdfast.session.policy import DEFAULT, Policy
 
 Item = dict[str, Any]
 
@@ -49,8 +50,8 @@ class CuttableDialer:
 class House:
     """Everything a test of agents needs."""
 
-    def __init__(self, lease_s: float) -> None:
-        self.hub = Hub(MemoryEngine(), lease_s=lease_s)
+    def __init__(self, lease_s: float, policy: Policy = DEFAULT) -> None:
+        self.hub = Hub(MemoryEngine(), lease_s=lease_s, policy=policy)
         self.dials: list[CuttableDialer] = []
         self._clients: list[Holdfast] = []
         self._serving: list[asyncio.Task[None]] = []

@@ -9,17 +9,21 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from holdfast.gateway.port import BrakePolicy, Served
+from holdfast.gateway.brake import Braked, StreamBrake
+from holdfast.gateway.followed import FollowedStream
+from holdfast.gateway.port import BrakeNews, BrakePolicy, Served, ignore
 from holdfast.gateway.seen import SeenOutput
 from holdfast.gateway.wires import WIRES, GatewayWire
 from holdfast.protocol import limits
 from holdfast.providers import pieces as p
+from holdfast.providers.billing.model import BilledAttempt
 from holdfast.providers.dialects import STREAM_DIALECTS
 from holdfast.providers.usage import TokenUsage
 from tests.fake_upstream.process import FakeUpstream
 
 from .conftest import Site, served, upstreams_of
-from .holds import ScriptedHold
+from .holds import FIELDS, ScriptedHold
+from .scripted import EVENTS, scripted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
@@ -288,55 +292,76 @@ async def test_the_caller_does_not_wait_for_what_is_drained(fake: FakeUpstream) 
     is_cut(one)
 
 
-async def test_what_was_read_and_not_given_on_is_estimated_too(fake: FakeUpstream) -> None:
-    async with served(*upstreams_of(fake)) as site:
-        bounded(site, cap=20)
+async def test_what_was_read_and_not_given_on_is_estimated_too() -> None:
+    async with scripted([EVENTS + said(*["abc"] * 200) + END]) as upstream, served(upstream.upstream()) as site:
+        site.meter.hold = lambda _: ScriptedHold(20)
         data = await ask(site, "chat/completions")
         [one] = await site.meter.all_settled(1)
-    words = sum(isinstance(piece, p.TextDelta) for piece in read("chat/completions", data))
-    assert one.estimated is not None and words < one.estimated.total_output < 400
+    assert given("chat/completions", data) == 20 and one.estimated is not None
+    assert 40 <= one.estimated.total_output < 200, "one read is so small that little is generated for nobody"
 
 
 # --- the order of things
-async def test_nothing_is_given_on_before_it_is_granted(fake: FakeUpstream) -> None:
-    fake.always(tokens=400, input=30, gap=1)
-    async with served(*upstreams_of(fake)) as site:
-        hold = ScriptedHold(20, tranche=2_000, cap=10_000)
-        hold.gate = asyncio.Event()
+def said(*words: str) -> bytes:
+    """Chunks of a chat completion, one a word."""
+    chunks = [{"id": "x", "model": "m", "choices": [{"index": 0, "delta": {"content": word}}]} for word in words]
+    return b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks)
+
+
+END = b'data: {"id":"x","model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+
+async def in_two_reads(hold: ScriptedHold, first: bytes, second: bytes) -> tuple[bytes, Served]:
+    """An answer whose second half comes when more was asked for because of the first."""
+    async with scripted([EVENTS + first, second + END]) as upstream, served(upstream.upstream()) as site:
+        upstream.go_on = asyncio.Semaphore(1)
         site.meter.hold = lambda _: hold
-        data = b""
-        async with (
-            site.http() as http,
-            http.stream("POST", "/v1/messages", json=body_of("messages", stream=True)) as answer,
-        ):
+        asking = asyncio.ensure_future(ask(site, "chat/completions"))
+        while not hold.extended:
+            await asyncio.sleep(0)
+        upstream.go_on.release()
+        data = await asking
+        [one] = await site.meter.all_settled(1)
+    return data, one
+
+
+async def test_nothing_is_given_on_before_it_is_granted(fake: FakeUpstream) -> None:
+    hold = ScriptedHold(20, tranche=2_000, cap=10_000)
+    hold.gate = asyncio.Event()
+    async with (
+        scripted([EVENTS + said(*["abc"] * 15), said(*["abc"] * 15) + END]) as upstream,
+        served(upstream.upstream()) as site,
+        site.http() as http,
+    ):
+        upstream.go_on = asyncio.Semaphore(1)
+        site.meter.hold = lambda _: hold
+        data, body = b"", body_of("chat/completions", stream=True)
+        async with http.stream("POST", "/v1/chat/completions", json=body) as answer:
             async for part in answer.aiter_raw():
                 data += part
-                if not hold.gate.is_set():
-                    assert given("messages", data) <= 20
-                    if hold.extended and given("messages", data) >= 18:
-                        hold.gate.set()
-    assert given("messages", data) > 400 and hold.extended[0] < 20, "the next tranche is asked for in good time"
+                tokens = given("chat/completions", data)
+                if tokens == 15:
+                    while not hold.extended:
+                        await asyncio.sleep(0)
+                    upstream.go_on.release()
+                elif not hold.gate.is_set():
+                    assert tokens == 20, "what was granted, and no more"
+                    hold.gate.set()
+    assert tokens == 30 and hold.extended == [15], "the next tranche is asked for in good time, and once"
 
 
-async def test_an_answer_that_ends_within_its_money_is_not_braked(fake: FakeUpstream) -> None:
-    fake.always(tokens=10, input=30, gap=1)
-    async with served(*upstreams_of(fake)) as site:
-        holds = bounded(site, cap=20)
-        data = await ask(site, "chat/completions")
-        [one] = await site.meter.all_settled(1)
-    assert holds[0].extended and one.outcome == "served", "an extension was refused, and was not needed"
+async def test_an_answer_that_ends_within_its_money_is_not_braked() -> None:
+    hold = ScriptedHold(20)
+    data, one = await in_two_reads(hold, said(*["abc"] * 15), said(*["abc"] * 5))
+    assert hold.extended == [15] and one.outcome == "served", "an extension was refused, and was not needed"
     assert isinstance(read("chat/completions", data)[-1], p.AnswerEnd)
 
 
-async def test_an_extension_under_way_is_given_up_at_the_end(fake: FakeUpstream) -> None:
-    fake.always(tokens=10, input=30, gap=1)
-    async with served(*upstreams_of(fake)) as site:
-        hold = ScriptedHold(20, cap=1_000)
-        hold.gate = asyncio.Event()
-        site.meter.hold = lambda _: hold
-        await ask(site, "chat/completions")
-        [one] = await site.meter.all_settled(1)
-    assert one.outcome == "served" and hold.extended and hold.given_up
+async def test_an_extension_under_way_is_given_up_at_the_end() -> None:
+    hold = ScriptedHold(20, cap=1_000)
+    hold.gate = asyncio.Event()
+    _, one = await in_two_reads(hold, said(*["abc"] * 15), said("abc"))
+    assert one.outcome == "served" and hold.given_up
 
 
 @pytest.mark.parametrize(("away", "ended"), [(1, False), (99, True)])
@@ -353,3 +378,79 @@ async def test_a_store_that_is_away_for_a_moment_ends_nothing(fake: FakeUpstream
         is_cut(one, "store.unavailable")
     else:
         assert isinstance(last, p.AnswerEnd) and one.outcome == "served"
+
+
+# --- who is told
+async def test_whoever_watches_is_told_at_each_stage(fake: FakeUpstream) -> None:
+    wire, told = wire_of("messages"), list[BrakeNews]()
+    hold = ScriptedHold(20, cap=20, on_brake="ask")
+    brake = StreamBrake(wire, hold, "c-1.1", told.append)
+    events = b'data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"one two three"}}\n\n' * 9
+
+    async def ping() -> None:
+        raise AssertionError("nothing lasts long here")
+
+    given_on = brake.take(events)
+    assert brake.blocks and given("messages", given_on) <= 20
+    hold.answer.set_result(True)
+    hold.raised = 10
+    while brake.blocks:
+        try:
+            await brake.more(ping)
+        except Braked as braked:
+            brake.ended(braked)
+            break
+        given_on += brake.ready()
+        hold.answer = asyncio.get_running_loop().create_future()
+        hold.answer.set_result(False)
+    assert [(each.stage, each.policy, each.code) for each in told] == [
+        ("asked", "ask", "budget.exceeded"),
+        ("resumed", "ask", "budget.exceeded"),
+        ("asked", "ask", "budget.exceeded"),
+        ("ended", "ask", "budget.exceeded"),
+    ]  # fmt: skip
+    assert all(each.fields == FIELDS and each.attempt == "c-1.1" and each.seen == 39 for each in told)
+    assert 20 < given("messages", given_on) <= 30
+
+
+async def test_each_of_several_answers_ends_once() -> None:
+    wire = wire_of("chat/completions")
+    hold = ScriptedHold(4, cap=4, on_brake="truncate")
+    brake = StreamBrake(wire, hold, "c-1.1", ignore)
+    followed = FollowedStream(wire)
+
+    def chunk(index: int, text: str, reason: str | None = None) -> bytes:
+        choice = {"index": index, "delta": {"content": text}, "finish_reason": reason}
+        return b"data: " + msgspec.json.encode({"id": "x", "model": "m", "choices": [choice]}) + b"\n\n"
+
+    events = [chunk(index, "ab") for index in (0, 1, 2)] + [chunk(1, "", "stop"), chunk(0, "abc abc abc")]
+    given_on = b"".join(brake.take(event) for event in events)
+    followed.add(given_on)
+    assert brake.blocks and brake.ended_choices == {1}
+    end = followed.truncation(BilledAttempt(counts={"input": 1, "output": 3}), [0, 2])
+    ends = [msgspec.json.decode(line[6:]) for line in (given_on + end).split(b"\n\n") if line.startswith(b"data: {")]
+    assert {
+        choice["index"]: choice["finish_reason"] for one in ends for choice in one["choices"] if choice["finish_reason"]
+    } == {0: "length", 1: "stop", 2: "length"}
+    await brake.close()
+
+
+@pytest.mark.parametrize("policy", ["error", "truncate"])
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_answer_without_any_money_is_refused_or_empty(
+    fake: FakeUpstream, path: str, policy: BrakePolicy
+) -> None:
+    async with served(*upstreams_of(fake)) as site, site.http() as http:
+        site.meter.hold = lambda _: ScriptedHold(0, on_brake=policy)
+        answer = await http.post(f"/v1/{path}", json=body_of(path, stream=True))
+    pieces = read(path, answer.content)
+    assert isinstance(pieces[-1], p.AnswerEnd if policy == "truncate" else p.AnswerFailure)
+    assert not any(isinstance(piece, p.TextDelta) for piece in pieces)
+
+
+async def test_a_call_cut_short_in_a_whole_message_has_an_object_for_input(fake: FakeUpstream) -> None:
+    fake.always(tokens=400, input=30, tool="look_up")
+    async with served(*upstreams_of(fake)) as site, site.http() as http:
+        bounded(site, on_brake="truncate")
+        answer = (await http.post("/v1/messages", json=body_of("messages"))).json()
+    assert answer["stop_reason"] == "max_tokens" and answer["content"][0]["input"] == {}

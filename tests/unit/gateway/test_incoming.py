@@ -41,6 +41,11 @@ def incoming(body: Any, wire: Any = CHAT) -> Incoming:
         (b'{"model": "m", "max_tokens": 1e400}', "input.malformed"),
         (b'{"model": "m", "max_tokens": 1.5}', "input.malformed"),
         (b'{"model": "m", "max_tokens": -1}', "input.number_range"),
+        (b'{"model": "m", "n": "two"}', "input.malformed"),
+        (b'{"model": "m", "n": 0}', "input.number_range"),
+        (b'{"model": "m", "n": 1000000}', "input.number_range"),
+        (b'{"model": "m", "service_tier": 1}', "input.malformed"),
+        (b'{"model": "m", "service_tier": "a\\nb"}', "input.malformed"),
         (b'{"model": "m", "max_tokens": 1' + b"0" * 40 + b"}", "input.number_range"),
         (b'{"model": "m", "x": ' + b"[" * 200 + b"]" * 200 + b"}", "input.too_deep"),
         (b'{"model": "m", "x": ' + b"[" * 200_000 + b"}", "input.too_deep"),
@@ -176,3 +181,17 @@ def test_prompts_are_known_by_their_instructions_and_tools() -> None:
     assert of(rules, said, tools=[1]) != of(rules, said, tools=[2])
     assert incoming({"model": "m", "system": "x"}, MESSAGES).prompt_hash != ""
     assert incoming({"model": "m", "messages": "none"}).prompt_hash == ""
+
+
+def test_the_bound_is_of_all_answers_together() -> None:
+    assert incoming({"model": "m", "max_tokens": 100, "n": 4}).output_limit == 400
+    assert incoming({"model": "m", "n": 4}).output_limit is None
+    assert incoming({"model": "m", "max_output_tokens": 100, "n": 4}, RESPONSES).output_limit == 100
+
+
+@pytest.mark.parametrize(
+    ("asked", "tier"), [("flex", "flex"), ("auto", ""), (None, ""), ("standard_only", "standard_only")]
+)
+def test_the_tier_that_is_asked_for(asked: Any, tier: str) -> None:
+    for wire in (CHAT, RESPONSES, MESSAGES):
+        assert incoming({"model": "m", "service_tier": asked}, wire).tier == tier

@@ -20,6 +20,7 @@ from holdfast.gateway.sessions import RemoteSessions
 from holdfast.session.access import SESSION_VERBS
 from tests.fake_upstream.process import FakeUpstream
 from tests.unit.gateway.conftest import KEY, Site, served, upstreams_of
+from tests.unit.gateway.holds import FIELDS, ScriptedHold
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
@@ -156,3 +157,25 @@ async def test_a_server_that_is_away_is_said_and_nobody_is_asked(tmp_path: Path,
         )
         assert answer.status_code == 503 and not site.meter.opened
         assert (await http.post("/v1/chat/completions", json=body)).status_code == 200, "calls without one go on"
+
+
+async def test_a_run_that_a_budget_brakes_fails_with_the_error_and_people_see_whose_it_is(
+    server: SessionServer, fake: FakeUpstream
+) -> None:
+    """A gateway's token mints none for ``policy:budget``, so nothing there can cancel in its name."""
+    fake.always(tokens=400, input=30)
+    async with served(*upstreams_of(fake), sessions=server.sessions()) as site, site.http() as http:
+        site.keys.callers[KEY] = structs.replace(site.keys.callers[KEY], sessions="desk-*", actor="user:ann")
+        site.meter.hold = lambda _: ScriptedHold(20, tranche=20, cap=60)
+        body = {"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+        answer = await http.post("/v1/chat/completions", json=body, headers={"x-holdfast-session": "desk-braked"})
+        assert '"budget_exceeded"' in answer.text
+    async with (
+        holdfast.connect(server.url, token=server.token("user:bo")) as client,
+        client.session("desk-braked").live() as live,
+    ):
+        view = await live.until(lambda view: all("ended_ts" in run for run in view.runs.values()))
+    (run,) = view.runs.values()
+    assert (run["status"], run["error"]["code"]) == ("failed", "budget.exceeded")
+    (shown,) = [item["content"] for item in view.items if item["kind"] == "activity"]
+    assert (shown["stage"], shown["budget"], shown["decider"]) == ("ended", FIELDS["budget"], FIELDS["decider"])

@@ -18,6 +18,7 @@ from .conftest import KEY, Site, served, upstreams_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
+TEXT_EVENT = 5  # one of its text, in each dialect
 SAID: Any = [{"role": "user", "content": "hello"}]
 
 
@@ -31,12 +32,12 @@ def openai_of(site: Site) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=f"{site.url}/v1", api_key=KEY, max_retries=0)
 
 
-async def heard(stream: Any, site: Site) -> None:
-    """Read a stream, and revoke its key in the middle: in each dialect the sixth event is one of its text."""
+async def heard(stream: Any, site: Site, after: int = 1) -> None:
+    """Read a stream, and revoke its key after so many events."""
     events = 0
     async for _ in stream:
         events += 1
-        if events == 6:
+        if events == after:
             site.keys.revoked("k1")
 
 
@@ -45,14 +46,14 @@ async def test_a_stream_ends_and_its_upstream_is_cut_though_it_would_be_drained(
         async with openai_of(site) as chat:
             stream = await chat.chat.completions.create(model="gpt-5", messages=SAID, stream=True)
             with pytest.raises(openai.APIError) as of_chat:
-                await heard(stream, site)
+                await heard(stream, site, TEXT_EVENT)
             events = await chat.responses.create(model="gpt-5", input="hello", stream=True)
             with pytest.raises(openai.APIError) as of_response:
-                await heard(events, site)
+                await heard(events, site, TEXT_EVENT)
         async with anthropic.AsyncAnthropic(base_url=site.url, api_key=KEY, max_retries=0) as claude:
             messages = await claude.messages.create(model="claude-x", max_tokens=99, messages=SAID, stream=True)
             with pytest.raises(anthropic.APIStatusError) as of_message:
-                await heard(messages, site)
+                await heard(messages, site, TEXT_EVENT)
         found = await site.meter.all_settled(3)
     assert (of_chat.value.code, of_response.value.code) == ("key.revoked", "key.revoked")
     assert "key.revoked" in str(of_message.value.body)

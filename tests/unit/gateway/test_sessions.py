@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,8 +14,11 @@ from msgspec import structs
 
 import holdfast
 from holdfast.gateway.sessions import LocalSessions
+from holdfast.protocol import wire
+from holdfast.protocol.events import RUN_ENDED, USAGE_RECORDED, Event
 from tests.fake_upstream.process import FakeUpstream
 from tests.unit.gateway.conftest import KEY, Site, served, upstreams_of
+from tests.unit.gateway.holds import FIELDS, ScriptedHold
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +33,9 @@ def fake() -> Iterator[FakeUpstream]:
 
 
 @asynccontextmanager
-async def with_sessions(fake: FakeUpstream, knobs: str = "") -> AsyncIterator[tuple[Site, holdfast.EmbeddedHub]]:
+async def with_sessions(
+    fake: FakeUpstream, knobs: str = "", **upstream: Any
+) -> AsyncIterator[tuple[Site, holdfast.EmbeddedHub]]:
     """A gateway and the hub whose sessions its calls may name."""
     hub = holdfast.EmbeddedHub("memory:")
 
@@ -44,7 +50,7 @@ async def with_sessions(fake: FakeUpstream, knobs: str = "") -> AsyncIterator[tu
         await run.say("so far")
         raise ValueError("no shelf")
 
-    async with hub, served(*upstreams_of(fake, knobs), sessions=LocalSessions(hub.hub)) as site:
+    async with hub, served(*upstreams_of(fake, knobs, **upstream), sessions=LocalSessions(hub.hub)) as site:
         caller = site.keys.callers[KEY]
         site.keys.callers[KEY] = structs.replace(
             caller, sessions="desk-*", agents=frozenset({"librarian", "broken"}), actor="user:ann"
@@ -200,3 +206,174 @@ async def test_a_key_reaches_its_own_sessions_and_agents_only(
         answer = await http.post("/v1/chat/completions", json={**ASK, "model": model}, headers=headers)
         assert answer.json()["error"]["code"] == code
         assert not site.meter.opened
+
+
+# --- budgets
+SPENT = {"code": "budget.exceeded", "text": "the budget has no money left", **FIELDS}
+
+
+def bounded(site: Site, **more: Any) -> ScriptedHold:
+    """The money of the next calls ends after 60 tokens."""
+    hold = ScriptedHold(20, tranche=20, cap=60, **more)
+    site.meter.hold = lambda _: hold
+    return hold
+
+
+def shown(view: Any) -> list[dict[str, Any]]:
+    """What everybody who watches sees of budgets."""
+    return [item["content"] for item in view.items if item["kind"] == "activity" and item["name"] == "budget"]
+
+
+def answers(view: Any) -> list[tuple[str, str]]:
+    """What was answered, and whether it is closed."""
+    return [(i["text"], i["status"]) for i in view.items if i["kind"] == "message" and i["role"] == "assistant"]
+
+
+async def usages(hub: holdfast.EmbeddedHub, session: str) -> list[dict[str, Any]]:
+    """What the session has on record of its use, once a run of it has ended."""
+    client = await hub.session(session).client()
+    life = (await client.create())["incarnation"]
+    found = []
+    async for event in client.events(wire.Cursor(life, 0)):
+        if isinstance(event, Event) and event.type == USAGE_RECORDED:
+            found.append(event.data)
+        if isinstance(event, Event) and event.type == RUN_ENDED:
+            break
+    return found
+
+
+def long_answers(fake: FakeUpstream) -> None:
+    fake.reset()
+    fake.always(tokens=400, input=30)
+
+
+async def ended_view(hub: holdfast.EmbeddedHub, session: str) -> Any:
+    """The session once its runs have ended."""
+    async with asyncio.timeout(20), (await hub.session(session).client()).live() as live:
+        return await live.until(lambda view: bool(view.runs) and all("ended_ts" in run for run in view.runs.values()))
+
+
+async def asked(site: Site, session: str, **more: Any) -> tuple[str, openai.APIError | None]:
+    """What a caller reads to its end, and with which error."""
+    client = openai.AsyncOpenAI(base_url=f"{site.url}/v1", api_key=KEY, max_retries=2)
+    said, error = "", None
+    try:
+        stream = await client.chat.completions.create(
+            model="gpt-5", messages=[{"role": "user", "content": "hi"}], stream=True,
+            extra_headers={"x-holdfast-session": session}, **more,
+        )  # fmt: skip
+        async for chunk in stream:
+            said += "".join(choice.delta.content or "" for choice in chunk.choices)
+    except openai.APIError as raised:
+        error = raised
+    await client.close()
+    return said, error
+
+
+@pytest.mark.parametrize("on_brake", ["cut", "drain"])
+async def test_a_run_that_a_budget_brakes_is_cancelled_and_everybody_sees_whose_it_is(
+    fake: FakeUpstream, on_brake: str
+) -> None:
+    long_answers(fake)
+    async with with_sessions(fake, on_brake=on_brake) as (site, hub):
+        bounded(site)
+        said, error = await asked(site, "desk-1")
+        assert error is not None and error.code == "budget_exceeded"
+        view = await ended_view(hub, "desk-1")
+        (run,) = view.runs.values()
+        reason = SPENT["text"]
+        assert (run["status"], run["cancel"]["by"], run["cancel"]["reason"]) == ("cancelled", "policy:budget", reason)
+        assert shown(view) == [{"stage": "ended", "policy": "error", **SPENT}]
+        assert (answers(view), "error" in run) == ([(said, "complete")], False), "what was said stays"
+        (served_one,) = await site.meter.all_settled(1)
+        assert (served_one.outcome, served_one.reason) == (
+            {"cut": "cut", "drain": "drained"}[on_brake],
+            "budget.exceeded",
+        )
+        used = await usages(hub, "desk-1")
+        assert len(used) == 1 and used[0]["call"] == site.meter.opened[0].call.id, "what was used is on record, once"
+
+
+async def test_a_run_that_a_budget_cuts_short_completes_and_says_why(fake: FakeUpstream) -> None:
+    long_answers(fake)
+    async with with_sessions(fake) as (site, hub):
+        bounded(site, on_brake="truncate")
+        said, error = await asked(site, "desk-2")
+        assert said and error is None
+        view = await ended_view(hub, "desk-2")
+        (run,) = view.runs.values()
+        assert (run["status"], "cancel" in run) == ("completed", False)
+        assert shown(view) == [{"stage": "ended", "policy": "truncate", **SPENT}]
+
+
+async def test_a_run_waits_while_a_person_is_asked_and_goes_on_when_more_is_given(fake: FakeUpstream) -> None:
+    long_answers(fake)
+    async with with_sessions(fake) as (site, hub):
+        hold = bounded(site, on_brake="ask")
+        asking = asyncio.create_task(asked(site, "desk-3"))
+        await hold.asked.wait()
+        async with asyncio.timeout(20), (await hub.session("desk-3").client()).live() as live:
+            view = await live.until(lambda view: bool(shown(view)))
+            assert [run["status"] for run in view.runs.values()] == ["running"]
+            assert shown(view) == [{"stage": "asked", "policy": "ask", **SPENT}]
+        hold.answer.set_result(True)
+        said, error = await asking
+        assert error is None
+        view = await ended_view(hub, "desk-3")
+        assert [run["status"] for run in view.runs.values()] == ["completed"]
+        assert shown(view) == [{"stage": "resumed", "policy": "ask", **SPENT}], "one, replaced"
+        assert answers(view) == [(said, "complete")]
+
+
+async def test_a_person_who_says_no_ends_the_run_and_its_panel_says_so(fake: FakeUpstream) -> None:
+    long_answers(fake)
+    async with with_sessions(fake) as (site, hub):
+        hold = bounded(site, on_brake="ask")
+        hold.answer.set_result(False)
+        _, error = await asked(site, "desk-4")
+        assert error is not None and error.code == "budget_exceeded"
+        view = await ended_view(hub, "desk-4")
+        assert [run["status"] for run in view.runs.values()] == ["cancelled"]
+        assert [told["stage"] for told in shown(view)] == ["ended"]
+
+
+async def test_a_second_brake_after_more_was_given_is_shown_where_it_was(fake: FakeUpstream) -> None:
+    long_answers(fake)
+    async with with_sessions(fake) as (site, hub):
+        hold = bounded(site, on_brake="ask")
+        hold.raised = 40
+        asking = asyncio.create_task(asked(site, "desk-5"))
+        await hold.asked.wait()
+        hold.asked.clear()
+        first, hold.answer = hold.answer, asyncio.get_running_loop().create_future()
+        first.set_result(True)
+        await hold.asked.wait()
+        hold.answer.set_result(False)
+        await asking
+        view = await ended_view(hub, "desk-5")
+        assert [told["stage"] for told in shown(view)] == ["resumed", "ended"]
+
+
+async def test_a_call_that_gets_no_money_before_it_begins_is_refused_and_its_session_sees_why(
+    fake: FakeUpstream,
+) -> None:
+    async with with_sessions(fake) as (site, hub), site.http() as http:
+        site.meter.error = holdfast.Refused("budget.exceeded", SPENT["text"], **FIELDS)
+        answer = await http.post("/v1/chat/completions", json=ASK, headers={"x-holdfast-session": "desk-6"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (402, "budget_exceeded")
+        view = await ended_view(hub, "desk-6")
+        (run,) = view.runs.values()
+        assert (run["status"], run["cancel"]["by"]) == ("cancelled", "policy:budget")
+        assert shown(view) == [{"stage": "ended", "policy": "error", **SPENT}]
+
+
+async def test_a_caller_who_does_not_stream_is_refused_and_the_run_shows_what_was_said(fake: FakeUpstream) -> None:
+    long_answers(fake)
+    async with with_sessions(fake) as (site, hub), site.http() as http:
+        bounded(site)
+        body = {**ASK, "stream": False}
+        answer = await http.post("/v1/chat/completions", json=body, headers={"x-holdfast-session": "desk-7"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (402, "budget_exceeded")
+        view = await ended_view(hub, "desk-7")
+        assert [run["status"] for run in view.runs.values()] == ["cancelled"]
+        assert answers(view)[0][0], "people see what was said"

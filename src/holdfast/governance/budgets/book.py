@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from holdfast.governance.money import MILLION
+from holdfast.providers.billing.model import BilledAttempt
 
 
 class Bound(NamedTuple):
@@ -40,6 +43,18 @@ class Bound(NamedTuple):
         if self.output_rate <= 0:
             return 1 << 31 if self.input_nano <= nano else -1
         return (nano - self.input_nano) * MILLION // self.output_rate - self.tail_tokens
+
+    def with_tail(self, used: BilledAttempt) -> BilledAttempt:
+        """What was seen of an answer that was cut, and the tail that nobody saw."""
+        most = (
+            used.total_output + self.tail_tokens
+            if self.limit is None
+            else min(used.total_output + self.tail_tokens, self.limit)
+        )
+        unseen = max(0, most - used.total_output)
+        return replace(
+            used, counts=used.counts | {"output": used.counts.get("output", 0) + unseen}, provider_output=None
+        )
 
 
 class Standing(NamedTuple):

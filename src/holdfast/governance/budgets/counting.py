@@ -72,11 +72,14 @@ class SpendCount:
         self._organisation = organisation
         self._now_ms = now_ms
 
+    def lock(self, connection: Connection) -> None:
+        """See ``RowWatch``."""
+        store.lock(connection)
+
     def count(
         self, connection: Connection, changes: Sequence[tuple[Row, Row | None]], ended: Sequence[str] = ()
     ) -> None:
         """See ``RowWatch``."""
-        store.lock(connection)
         budgets = store.current(connection, self.known)
         lines: dict[tuple[str, str, int], SpentLine] = {}
         for row, replaced in changes:

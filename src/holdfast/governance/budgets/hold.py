@@ -61,18 +61,19 @@ class AttemptHold:
 
     async def _more(self, seen: int, *, begun: bool) -> None:
         loop = asyncio.get_running_loop()
-        least, wanted = seen + limits.BUDGET_TRANCHE_LEAST_TOKENS, seen + limits.BUDGET_TRANCHE_TOKENS
+        least = max(seen, self._grant.tokens) + limits.BUDGET_TRANCHE_LEAST_TOKENS
+        wanted = max(seen + limits.BUDGET_TRANCHE_TOKENS, least)
         if self._bound.limit is not None:
             least, wanted = min(least, self._bound.limit), min(wanted, self._bound.limit)
-        if begun and wanted <= self._grant.tokens:
+        if begun and self.granted is None:
             return
         self._grant = await self._reserve(
             Reservation(
                 self._opening,
                 self._where,
                 self._bound,
-                max(least, self._grant.tokens),
-                max(wanted, self._grant.tokens),
+                least,
+                wanted,
                 loop.time() + limits.BUDGET_WAIT_S,
                 loop.create_future(),
                 begun,

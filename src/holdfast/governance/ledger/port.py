@@ -108,6 +108,9 @@ class WallClock(Protocol):
 class RowWatch(Protocol):
     """Who counts rows as they are written, in the same transaction (``budgets``)."""
 
+    def lock(self, connection: Connection) -> None:
+        """Let nobody else count until this transaction ends; the first that it does."""
+
     def count(
         self, connection: Connection, changes: Sequence[tuple[Row, Row | None]], ended: Sequence[str] = ()
     ) -> None:
@@ -119,6 +122,9 @@ class RowWatch(Protocol):
 
 class Uncounted:
     """Nobody counts."""
+
+    def lock(self, connection: Connection) -> None:
+        """See ``RowWatch``."""
 
     def count(
         self, connection: Connection, changes: Sequence[tuple[Row, Row | None]], ended: Sequence[str] = ()

@@ -55,6 +55,7 @@ class Recorder:
         """
 
         def work(connection: Connection, posted: Sequence[Row]) -> None:
+            self.watch.lock(connection)
             self._add(connection, posted if also is None else also(connection, posted))
 
         await self._write(rows, work)
@@ -64,6 +65,7 @@ class Recorder:
         Raises as ``append`` does."""
 
         def work(connection: Connection, posted: Sequence[Row]) -> None:
+            self.watch.lock(connection)
             self._add(connection, _settled(connection, opening, posted), (opening.id,))
 
         await self._write(rows, work)
@@ -73,6 +75,7 @@ class Recorder:
         openings = [opening for opening, _ in settlements]
 
         def work(connection: Connection, posted: Sequence[Row]) -> None:
+            self.watch.lock(connection)
             closed = store.close_openings(connection, [opening.id for opening in openings])
             linked = links.linked_calls(connection, openings)
             of_call: dict[str, list[Row]] = {}
@@ -95,6 +98,7 @@ class Recorder:
         """Attempts that were opened were never begun: nothing of them is billed. Raises as ``append`` does."""
 
         def work(connection: Connection) -> None:
+            self.watch.lock(connection)
             store.close_openings(connection, attempts)
             self.watch.count(connection, (), attempts)
 

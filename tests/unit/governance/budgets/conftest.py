@@ -53,11 +53,12 @@ class Desk:
 
     def opening(self, input_bytes: int = 100, limit: int | None = None, **more: Any) -> Opening:
         """An attempt of the support team's refunds."""
-        ident = f"c{next(self._ids)}"
+        ident = more.pop("id", f"c{next(self._ids)}")
+        wire = more.pop("wire", "openai.chat")
         labels = {"workflow": "refunds", "team": "support", "task": "answer"} | more.pop("labels", {})
         caller = Caller("k1", labels=tuple(sorted(labels.items())))
         call = ModelCall(
-            ident, caller, "openai.chat", "gpt-5-mini", self.clock.wall_ms(), input_bytes, limit, **more
+            ident, caller, wire, "gpt-5-mini", self.clock.wall_ms(), input_bytes, limit, **more
         )  # fmt: skip
         return Opening(f"{ident}.1", call, 1, "openai", "openai", "gpt-5-mini", self.clock.wall_ms())
 

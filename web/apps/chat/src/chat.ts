@@ -5,6 +5,8 @@ import {
   type MessageItem,
 } from "holdfast-ai";
 
+import { type RequestError, requestJson } from "holdfast-look";
+
 import { deviceName, sessionInAddress } from "./address.js";
 
 const TITLE_CHARS = 60;
@@ -15,6 +17,13 @@ const RECOVERIES = 5;
 export interface Notice {
   text: string;
   kind: "" | "proof" | "error";
+}
+
+/** What became of asking for more money. */
+export interface MoreAsked {
+  state: "sending" | "asked" | "refused";
+  /** Why it was refused. */
+  text: string;
 }
 
 /** A recovery as the page shows it: computed by the client, worded here. */
@@ -34,6 +43,8 @@ export class Chat extends EventTarget {
   recoveries: RecoveryNotice[] = [];
   /** To whom the next message goes. */
   agent = "librarian";
+  /** What became of asking for more money, by the activity that says that it is spent. */
+  readonly moreAsked = new Map<string, MoreAsked>();
   #typing = false;
   #noticeTimer = 0;
   #lastRecovery: Recovery | null = null;
@@ -114,7 +125,7 @@ export class Chat extends EventTarget {
   send(text: string, agent = this.agent): void {
     if (this.session === null) {
       const id = `s-${newKey().slice(0, 20)}`;
-      const title = text.length > TITLE_CHARS ? `${text.slice(0, TITLE_CHARS).replace(/\s+\S*$/, "")} …` : text;
+      const title = shortened(text);
       const session = this.client.session(id);
       session.create({ title, agent }).catch((error: unknown) => this.showNotice(describeError(error), "error"));
       this.open(id);
@@ -157,12 +168,30 @@ export class Chat extends EventTarget {
     void this.#perform((session) => (session.view.handoff ? session.giveBack() : session.take()));
   }
 
+  /** Ask whoever decides for a budget to raise it. */
+  async askForMore(activity: string, budget: string, run: RunState): Promise<void> {
+    if (this.session === null || this.moreAsked.get(activity)?.state === "sending") return;
+    const note = (request: MoreAsked) => { this.moreAsked.set(activity, request); this.notifyChange(); };
+    const input = this.session.view.find("message", run.input ?? "");
+    const why = `The answer to “${shortened(input?.text ?? "")}” was not done.`;
+    note({ state: "sending", text: "" });
+    try {
+      await requestJson("/v1/x/governance/budgets/requests", this.token, "POST", { budget, why, session: this.session.id, run: run.id });
+      note({ state: "asked", text: "" });
+    } catch (error) {
+      const { message, fix } = error as RequestError;
+      note({ state: "refused", text: [message.replace(/\.?$/, "."), fix].filter(Boolean).join(" ") });
+    }
+  }
+
   setTyping(typing: boolean): void {
     if (typing === this.#typing || this.session?.status !== "live") return;
     this.#typing = typing;
     this.session.presence(typing ? { typing } : {}).catch(() => {});
   }
 }
+
+const shortened = (text: string): string => (text.length > TITLE_CHARS ? `${text.slice(0, TITLE_CHARS).replace(/\s+\S*$/, "")} …` : text);
 
 function describeError(error: unknown): string {
   const { code, message, fix, facts } = error as HoldfastError;

@@ -2,12 +2,13 @@
 // draw it again.
 
 import { Button, clock, Glyph, Inline, nameOf, Prose } from "holdfast-look";
-import type { ActivityItem, Item, MessageItem, ReasoningItem, Source, SteerItem, StepItem, ToolItem } from "holdfast-ai";
+import type { ActivityItem, Item, MessageItem, ReasoningItem, RunState, Source, SteerItem, StepItem, ToolItem } from "holdfast-ai";
 import type { ComponentChildren } from "preact";
 import { memo } from "preact/compat";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { Approval } from "./approval.js";
+import { Budget, budgetOf } from "./budget.js";
 import { useChat } from "./context.js";
 
 /** A person's message to the agents; can be edited, which branches the conversation (CTL-7). */
@@ -113,9 +114,11 @@ const Step = ({ item }: { item: StepItem }) => (
   </p>
 );
 
-const Activity = ({ item }: { item: ActivityItem }) => (
-  <details class="activity"><summary><span>{item.name || "activity"}</span></summary><pre>{pretty(item.content)}</pre></details>
-);
+function Activity({ item, run }: { item: ActivityItem; run: RunState | undefined }) {
+  const facts = budgetOf(item);
+  if (facts) return <Budget item={item} facts={facts} run={run} />;
+  return <details class="activity"><summary><span>{item.name || "activity"}</span></summary><pre>{pretty(item.content)}</pre></details>;
+}
 
 const STEER_LABELS = { pending: "on its way", delivered: "heard", dropped: "too late: the run had ended" };
 
@@ -131,16 +134,17 @@ function Steer({ item }: { item: SteerItem }) {
   );
 }
 
-/** An item inside an answer. `changedAt`: when it changed last; `sending`: an answer to it is on its way. */
-export const ItemView = memo(function ItemView({ item, superseded = false, sending = false }: {
-  item: Item; changedAt: number; superseded?: boolean; sending?: boolean;
+/** An item inside an answer. `changedAt`: when it changed last; `sending`: an answer to it is on its way; `run`: of an activity
+ * its run, and `version` of that, for a run changes in place, too. */
+export const ItemView = memo(function ItemView({ item, superseded = false, sending = false, run }: {
+  item: Item; changedAt: number; superseded?: boolean; sending?: boolean; run?: RunState | undefined; version?: number | undefined;
 }) {
   switch (item.kind) {
     case "message": return <Message item={item} superseded={superseded} />;
     case "reasoning": return <Reasoning item={item} />;
     case "tool": return <Tool item={item} />;
     case "step": return <Step item={item} />;
-    case "activity": return <Activity item={item} />;
+    case "activity": return <Activity item={item} run={run} />;
     case "approval": return <Approval item={item} sending={sending} />;
     case "steer": return <Steer item={item} />;
   }

@@ -5,6 +5,7 @@ import { ended, type Op, type RunState, siblingRuns, type View } from "holdfast-
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import type { RunNode, RunPart } from "./arrange.js";
+import { budgetOf, isToldByPanel } from "./budget.js";
 import { useChat } from "./context.js";
 import { ItemView } from "./items.js";
 import { stopsSent } from "./open-runs.js";
@@ -31,8 +32,7 @@ export function RootRun({ node, ...context }: { node: RunNode } & RenderContext)
         <span class="siblings"><Versions all={siblingRuns(context.view.runs, run.input ?? "")} current={run} choose={(other) => chat.select({ run: other.id })} /></span>
       </header>
       <div class="body"><RunParts node={node} {...context} /></div>
-      <StopReason run={run} me={chat.me} />
-      {run.error && <p class="failure">{run.error.message || run.error.code}</p>}
+      <WhyEnded node={node} />
       {ended(run) && (
         <footer class="actions">
           <Button icon="again" label="answer again" kind="quiet" onClick={() => chat.regenerate(run)} />
@@ -45,7 +45,6 @@ export function RootRun({ node, ...context }: { node: RunNode } & RenderContext)
 
 /** A sub-agent: a card that scrolls by itself, and folds to one line. */
 function SubRun({ node, ...context }: { node: RunNode } & RenderContext) {
-  const { me } = useChat();
   const [foldChoice, setFoldChoice] = useState<boolean | null>(null);
   const folded = foldChoice ?? node.superseded;
   const body = useRef<HTMLDivElement>(null);
@@ -64,10 +63,16 @@ function SubRun({ node, ...context }: { node: RunNode } & RenderContext) {
       <div class="body scroll" tabIndex={0} ref={body} onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
         atTail.current = scrollHeight - scrollTop - clientHeight < TAIL_PX;
       }}><RunParts node={node} {...context} /></div>
-      <StopReason run={run} above={context.view.runs.get(run.parent ?? "")} me={me} />
-      {run.error && <p class="failure">{run.error.message || run.error.code}</p>}
+      <WhyEnded node={node} above={context.view.runs.get(run.parent ?? "")} />
     </section>
   );
+}
+
+/** Why somebody stopped it, or it failed; not once more where a budget's panel says it. */
+function WhyEnded({ node: { run, parts }, above }: { node: RunNode; above?: RunState | undefined }) {
+  const { me } = useChat();
+  if (isToldByPanel(run) && parts.some((part) => part.kind === "item" && part.item.kind === "activity" && budgetOf(part.item)?.stage === "ended")) return null;
+  return <><StopReason run={run} above={above} me={me} />{run.error && <p class="failure">{run.error.message || run.error.code}</p>}</>;
 }
 
 function RunHeader({ run, stopSent = false }: { run: RunState; stopSent?: boolean }) {
@@ -85,7 +90,8 @@ const keyOf = (part: RunPart, at: number): string =>
 function RunPartView({ part, ...context }: { part: RunPart } & RenderContext) {
   if (part.kind === "item") {
     const sending = part.item.kind === "approval" && context.sending.some(({ op, approval }) => op === "resolve" && approval === part.item.id);
-    return <ItemView item={part.item} changedAt={context.view.changedAt(part.item)} superseded={part.superseded} sending={sending} />;
+    const run = part.item.kind === "activity" ? context.view.runs.get(part.item.run ?? "") : undefined;
+    return <ItemView item={part.item} changedAt={context.view.changedAt(part.item)} superseded={part.superseded} sending={sending} run={run} version={run?.version} />;
   }
   if (part.kind === "loss") {
     const { attempt, ts, reason } = part.loss;

@@ -34,6 +34,21 @@ async def main() -> None:
                     await run.say(f"{len(result)} {result[:100]}")
                 except ToolFailed as failed:
                     await run.say(failed.detail)
+            elif word == "budget":  # what a gateway says of one that brakes the answer, as JSON
+                async with run.message() as out:
+                    await out.write("so far")
+                    for content in json.loads(rest):
+                        await run.emit(
+                            "ACTIVITY_SNAPSHOT",
+                            {
+                                "messageId": f"{run.id}.budget",
+                                "activityType": "budget",
+                                "content": content,
+                                "replace": True,
+                            },
+                        )
+                    await run.flush()
+                    await asyncio.Event().wait()
             elif word == "mail":
                 yes = await run.approve("mail", {"to": rest})
                 await run.say("sent" if yes else "not sent")

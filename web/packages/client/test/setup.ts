@@ -18,7 +18,7 @@ declare module "vitest" {
     url: string;
     /** Where a browser finds pages whose script is this package. */
     pages: string;
-    tokens: { ann: string; ben: string; reader: string };
+    tokens: { ann: string; ben: string; reader: string; budget: string };
     /** The server's database: whoever has it mints tokens. */
     db: string;
   }
@@ -48,14 +48,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const page = await pages();
   const server = await start(HOLDFAST, ["serve", "--port", "0", "--db", db, "--quiet", "--origin", page.url], /ready on (\S+)/);
   const token = async (...args: string[]) => (await run(HOLDFAST, ["token", ...args, "--db", db])).stdout.trim();
-  const [ann, ben, reader, writer] = await Promise.all([
+  const [ann, ben, reader, writer, budget] = await Promise.all([
     token("user:ann"), token("user:ben"), token("user:ray", "--grant", "*=read"), token("agent:writer", "--agent", "writer"),
+    token("policy:budget"),
   ]);
   const agent = await start(PYTHON, [`${ROOT}web/packages/client/test/agent.py`, server.found, writer!], /(serving)/);
   project.provide("url", server.found);
   project.provide("db", db);
   project.provide("pages", page.url);
-  project.provide("tokens", { ann: ann!, ben: ben!, reader: reader! });
+  project.provide("tokens", { ann: ann!, ben: ben!, reader: reader!, budget: budget! });
   return async () => {
     await agent.stop();
     await server.stop();

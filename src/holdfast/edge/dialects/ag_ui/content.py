@@ -38,13 +38,14 @@ _PATCH_OPERANDS: Final = {
 
 
 class RunInfo(msgspec.Struct):
-    """A run, as far as the projection needs it."""
+    """A run, as far as the projection needs it. ``stopped_for`` is the reason of whoever stopped it, empty for none."""
 
     agent: str
     status: str
     parent: str | None = None
     name: str = ""
     error: Any = None
+    stopped_for: str = ""
 
 
 class Content:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from holdfast.edge.dialects.ag_ui.content import KIND_OF, TEXTS, AgUiEvent, Content, RunInfo
-from holdfast.edge.dialects.ag_ui.ends import error_of, last_outcome
+from holdfast.edge.dialects.ag_ui.ends import error_of, last_outcome, reason_of
 from holdfast.edge.dialects.ag_ui.messages import AgUiMessage, MessageHistory, comparable, role_of
 from holdfast.edge.dialects.ag_ui.user_message import content_of, is_continue_request, message_events, stored_meta
 from holdfast.edge.dialects.ag_ui.versions import Version
@@ -27,7 +27,6 @@ from holdfast.session import families
 _CUSTOM_EVENTS: Final = frozenset(
     {
         e.SOURCE_CITED,
-        e.CANCEL_REQUESTED,
         e.CANCEL_DELIVERED,
         e.CANCEL_EFFECTIVE,
         e.STEER_DELIVERED,
@@ -146,7 +145,9 @@ class Stream(Content):
         self._head = view.branch["head"]
         self.owners.update(history.owners)
         self.runs = {
-            ident: RunInfo(run["agent"], run["status"], run.get("parent"), run.get("name", ""), run.get("error"))
+            ident: RunInfo(
+                run["agent"], run["status"], run.get("parent"), run.get("name", ""), run.get("error"), reason_of(run)
+            )
             for ident, run in view.runs.items()
         }
         if self._joining and not self._started:
@@ -301,6 +302,13 @@ class Stream(Content):
         """An attempt is lost; what it left open is closed."""
         return [*self.close_run(event.run), self._as_custom(event)]
 
+    def on_cancel(self, event: Event) -> list[AgUiEvent]:
+        """Somebody wants runs to stop."""
+        for ident in event.data.get("runs") or ():
+            if (run := self.runs.get(str(ident))) is not None:
+                run.stopped_for = str(event.data.get("reason") or "") or run.stopped_for
+        return [self._as_custom(event)]
+
     def on_run_ended(self, event: Event) -> list[AgUiEvent]:
         """A run has ended."""
         ident = str(event.run)
@@ -424,4 +432,5 @@ _HANDLERS: Final[dict[str, Callable[[Stream, Event], list[AgUiEvent]]]] = {
     e.RUN_WAITING: Stream.on_run_waiting,
     e.RUN_ATTEMPT_LOST: Stream.on_attempt_lost,
     e.RUN_ENDED: Stream.on_run_ended,
+    e.CANCEL_REQUESTED: Stream.on_cancel,
 }
