@@ -345,6 +345,7 @@ def sleeps_on() -> None:
 
 for _domain in (
     "adapters",
+    "budget_desk",
     "extensions",
     "feed",
     "frontends",

@@ -14,7 +14,12 @@ from holdfast.gateway.app import Gateway
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.actions import routes_of
+from holdfast.governance.budgets import actions as budget_actions
+from holdfast.governance.budgets.alerts.telling import Teller, Way
+from holdfast.governance.budgets.alerts.watch import AlertWatch
 from holdfast.governance.budgets.counting import SpendCount
+from holdfast.governance.budgets.desk import BudgetDesk
+from holdfast.governance.budgets.payer import PayerAsked
 from holdfast.governance.budgets.service import Budgets
 from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
@@ -71,6 +76,7 @@ class Governance:
         sessions: where calls may name sessions; None for nowhere.
         operator_tenant: that looks after the server.
         runs: who knows the runs of sessions, for the trees of their costs; None for nobody.
+        ways: by which alerts of budgets are told; None for a process that looks for none, and leaves that to others.
         operator_tenant: whose operators see what belongs to no tenant, such as unknown callers.
 
     Raises:
@@ -79,7 +85,7 @@ class Governance:
 
     def __init__(
         self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None,
-        *, operator_tenant: str = "default", runs: SessionRuns | None = None,
+        *, operator_tenant: str = "default", runs: SessionRuns | None = None, ways: Sequence[Way] | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock
         self.store = Store(url, clock.wall_ms)
@@ -93,6 +99,11 @@ class Governance:
         count = SpendCount(self.organisation, clock.wall_ms)
         self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole, watch=count)
         self.budgets = Budgets(self.store, self.ledger, self.organisation, clock, count)
+        self.budgets.asking = PayerAsked(self.store, clock.wall_ms, self.budgets.brake_rule)
+        self.budget_desk = BudgetDesk(self.budgets, self.organisation)
+        self.alerts: AlertWatch | None = None
+        if ways is not None:
+            self.alerts = AlertWatch(self.budgets, self.organisation, Teller(self.store, clock.wall_ms, ways))
         importer = Importer(self.ledger, self.prices.convert)
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
@@ -144,6 +155,9 @@ class Governance:
             running.push_async_callback(self.ledger.stop)
             await self.budgets.start()
             running.push_async_callback(self.budgets.stop)
+            if self.alerts is not None:
+                self.alerts.start()
+                running.push_async_callback(self.alerts.stop)
             running.callback(self.desk.let_go)
             for task in self._reading(engine, listen):
                 running.push_async_callback(_ended, task)
@@ -178,6 +192,7 @@ class Governance:
             *bill_routes.routes(self.bills),
             *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
+            *routes_of(budget_actions.ROOT, budget_actions.ACTIONS, self.budget_desk),
         ]
 
 

@@ -11,12 +11,14 @@ from holdfast.gateway.mounts import mounts
 from holdfast.gateway.sessions import LocalSessions
 from holdfast.governance import first_look
 from holdfast.governance.app import Governance
+from holdfast.governance.budgets import commands as budget_commands
+from holdfast.governance.budgets.alerts.settings import ways_of
 from holdfast.governance.command import gateway
 from holdfast.governance.keys import commands as key_commands
 from holdfast.governance.ledger import commands as ledger_commands
 from holdfast.governance.ledger.bills import commands as bill_commands
 from holdfast.governance.ledger.hub_sessions import HubRuns
-from holdfast.governance.opening import bills_of, ledger_desk
+from holdfast.governance.opening import bills_of, budget_desk, ledger_desk
 from holdfast.governance.organisation import commands as organisation_commands
 from holdfast.governance.outcomes import commands as outcome_commands
 from holdfast.governance.oversight import assembly as login
@@ -51,6 +53,7 @@ class GovernanceExtension(Extension):
         ledger = ledger_commands.group(ledger_desk)
         bill_commands.add_to(ledger, bills_of)
         return {
+            "budget": budget_commands.group(budget_desk),
             "gateway": gateway,
             "keys": key_commands.app,
             "ledger": ledger,
@@ -64,9 +67,10 @@ class GovernanceExtension(Extension):
     def _of(self, services: Services) -> Governance:
         if self.governance is None:
             url = self.settings.store_url(self.server.db)
+            clock = services.hub.runtime.clock
             self.governance = Governance(
-                url, services.hub.runtime.clock, self.upstreams, LocalSessions(services.hub),
-                operator_tenant=self.server.operator_tenant, runs=HubRuns(services.hub),
+                url, clock, self.upstreams, LocalSessions(services.hub), operator_tenant=self.server.operator_tenant,
+                runs=HubRuns(services.hub), ways=ways_of(self.settings, clock.wall_ms, clock.monotonic),
             )  # fmt: skip
         return self.governance
 

@@ -74,6 +74,43 @@ LOGIN_STATES = 10_000  # logins that ended a moment ago and may not end again
 PRICE_DOCUMENT_BYTES = 64 << 10  # a change of prices that is proposed
 PRICE_WORDS_CHARS = 1_000  # a reason, or the name of a model
 WAIVER_DAYS = 30  # a model may be called without a price; once more after that
+# what people ask of budgets
+BUDGET_NAME_CHARS = 64  # what people call it
+BUDGETS = 2_000  # of one tenant that hold
+BUDGET_ROLLING_LEAST_S = 60  # the shortest window that rolls
+BUDGET_ROLLING_MOST_S = 366 * 86_400  # the longest
+BUDGET_THRESHOLDS = 8  # percentages at which somebody is told
+BUDGET_THRESHOLD_PERCENT = 1_000  # the highest
+BUDGET_IMPORT_BYTES = 1 << 20  # a file of budgets
+BUDGET_WHY_CHARS = 500  # why more is asked for, and what is said to a decision
+BUDGET_REQUESTS_EACH = 10  # requests of one person that wait; with more, none is taken
+BUDGET_WAIT_LEAST_S = 10  # a person is waited for at least
+BUDGET_WAIT_MOST_S = 540  # and at most: clients give up after 600
+BUDGET_DECISION_S = 0.5  # between two looks whether a person has decided
+BUDGET_ROWS = 500  # refusals, requests or alerts in one answer
+BUDGET_JUDGED = 200  # refusals whose calls are looked up at once
+
+# alerts
+ALERT_EVERY_S = 30.0  # between two looks at all accounts
+ALERT_PACE_S = 300.0  # between two looks at how fast money is spent, and whether a day is unusual
+ALERT_ACCOUNTS = 500  # of one tenant that are looked at
+ALERT_TRIES = 8  # to tell one way of one alert
+ALERT_BACKOFF_S = 5.0  # before the second try; four times as long before each further one
+ALERT_BACKOFF_MAX_S = 3_600.0  # the longest pause between two
+ALERT_TIMEOUT_S = 10.0  # one try
+ALERT_AT_ONCE = 100  # that are sent in one look
+ALERT_WEEKS = 8  # of the same weekday, beside which a day is held
+ALERT_WEEKS_LEAST = 4  # of them; with fewer it is not known whether a day is unusual
+ALERT_RECIPIENTS = 20  # of one mail
+
+# forecast
+FORECAST_DAYS_LEAST = 14  # of history; with fewer there is none
+FORECAST_DAYS = 182  # of history that are looked at
+FORECAST_DRAWS = 1_000  # of which the percentiles are
+FORECAST_TEST_DRAWS = 200  # of each forecast of the back-test
+FORECAST_TESTS = 40  # past days from which one is made
+FORECAST_HORIZON_DAYS = 366  # ahead
+
 # the ledger
 LEDGER_GATHER_S = 0.02  # attempts that were served wait so long for others, to go on record together
 LEDGER_UNSETTLED = 10_000  # attempts that were served and wait for the store; with more, no further one is opened

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
+from holdfast.governance.budgets.counting import SpendCount
+from holdfast.governance.budgets.desk import BudgetDesk
+from holdfast.governance.budgets.service import Budgets
 from holdfast.governance.ledger.bills.month_charges import MonthCharges
 from holdfast.governance.ledger.bills.service import Bills
 from holdfast.governance.ledger.desk import LedgerDesk
@@ -19,6 +22,17 @@ from holdfast.hub.clock import Clock
 async def ledger_desk(store: Store, now_ms: Callable[[], int]) -> LedgerDesk:
     """The ledger of a store."""
     return await _desk(store, now_ms, await _prices(store, now_ms))
+
+
+async def budget_desk(store: Store, now_ms: Callable[[], int]) -> BudgetDesk:
+    """The budgets of a store."""
+    prices, organisation = await _prices(store, now_ms), Organisation(store, now_ms)
+    await organisation.refresh()
+    count, clock = SpendCount(organisation, now_ms), Clock()
+    ledger = Ledger(store, prices, organisation, clock, watch=count)
+    budgets = Budgets(store, ledger, organisation, clock, count)
+    await budgets.refresh()
+    return BudgetDesk(budgets, organisation)
 
 
 async def _prices(store: Store, now_ms: Callable[[], int]) -> Prices:

@@ -8,14 +8,15 @@ from typing import Final
 from pydantic import Field
 
 from holdfast.gateway.settings import GatewaySettings
+from holdfast.governance.budgets.alerts.settings import AlertSettings
 from holdfast.governance.oversight.settings import LoginSettings
 
 STORE_FILE: Final = "holdfast-governance.db"
 GATEWAY_FILE: Final = "gateway.yaml"
 
 
-class GovernanceSettings(LoginSettings):
-    """Where governance keeps what it knows, and which upstreams its gateway has."""
+class GovernanceSettings(LoginSettings, AlertSettings):
+    """Where governance keeps what it knows, and which upstreams its gateway has; how people log in, and are told."""
 
     url: str = Field(
         default="",

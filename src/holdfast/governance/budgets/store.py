@@ -105,7 +105,8 @@ def read_brakes(connection: Connection) -> dict[tuple[str, str], BrakeRule]:
     found: dict[tuple[str, str], BrakeRule] = {}
     for row in connection.execute(select(budget_brakes)):
         facts = dict(row._mapping)
-        found[facts.pop("tenant"), facts["workflow"]] = BrakeRule(**facts)
+        tenant = facts.pop("tenant")
+        found[tenant, facts["workflow"]] = BrakeRule(**facts)
     return found
 
 

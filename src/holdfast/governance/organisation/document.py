@@ -126,7 +126,7 @@ def _described(file: _File) -> OrganisationFile:
     return OrganisationFile(Described(tuple(units), workflows), users)
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+class PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
     """Plain YAML: an alias could make a short file a very large value, and names nothing that is needed here."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -135,13 +135,13 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
         return super().compose_node(parent, index)
 
 
-_Loader.yaml_implicit_resolvers = {}
+PlainLoader.yaml_implicit_resolvers = {}
 """Every plain value is a text: ``0815`` stays a cost centre, and ``no`` a name."""
 
 
 def _yaml(text: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader) or {}
+        return yaml.load(text, Loader=PlainLoader) or {}
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise Refused("org.invalid", f"the file is no YAML: {where}{error.problem}") from None

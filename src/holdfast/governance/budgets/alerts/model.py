@@ -1,0 +1,46 @@
+"""What somebody is told of a budget. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+State = Literal["waiting", "sent", "given up"]
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """What became of one way of telling.
+
+    Attributes:
+        tries: so far. ``due_ms``: when the next one is, Unix ms; while one is under way, when it counts as failed.
+        why: of the last one that failed; never anything secret.
+    """
+
+    state: State = "waiting"
+    tries: int = 0
+    due_ms: int = 0
+    why: str = ""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert. There is one of a kind for an account and a window.
+
+    Attributes:
+        id: says all four.
+        kind: ``threshold:80``, ``burn``, ``anomaly``.
+        bucket_ms: when the window began, of an anomaly the day.
+        facts: figures that the text is made from; amounts are nano-USD.
+        sent: what became of it, by way (``webhook``, ``mail``); empty where no way is set up.
+    """
+
+    id: str
+    tenant: str
+    budget: str
+    subject: str
+    kind: str
+    bucket_ms: int
+    at_ms: int
+    facts: dict[str, Any]
+    text: str
+    sent: dict[str, Delivery] = {}

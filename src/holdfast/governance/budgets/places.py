@@ -1,0 +1,44 @@
+"""Which rows of the ledger are of an account, and which names an organisation has."""
+
+from __future__ import annotations
+
+from holdfast.governance.budgets.definitions import UnitNames
+from holdfast.governance.budgets.model import Budget
+from holdfast.governance.ledger.history import Filters
+from holdfast.governance.organisation.model import Tree
+
+_COLUMNS = {"team": "team", "workflow": "workflow", "task": "task", "user": "person", "session": "session"}
+
+
+def described(tree: Tree, now_ms: int) -> UnitNames:
+    """The names that there are at a moment."""
+    names: dict[str, set[str]] = {"team": set(), "workflow": set(), "cost_centre": set()}
+    for unit in tree.at(now_ms):
+        if unit.kind in names:
+            names[unit.kind].add(unit.name)
+    teams, workflows, centres = (frozenset(names[kind]) for kind in ("team", "workflow", "cost_centre"))
+    return UnitNames(bool(tree.timelines), teams, workflows, centres)
+
+
+def filters_of(budget: Budget, subject: str, tree: Tree, now_ms: int) -> Filters | None:
+    """The rows of an account, teams with the teams within them as they are now; None where rows do not lead to it: of one
+    run, and of one session of several, which is kept as a hash."""
+    names = dict(budget.scope)
+    if budget.each in ("run", "session"):
+        return None
+    if budget.each:
+        if not subject or budget.each in names:
+            return None
+        names[budget.each] = subject
+    if not names.keys() <= _COLUMNS.keys():
+        return None
+    found: dict[str, list[str]] = {_COLUMNS[level]: [name] for level, name in names.items()}
+    if "team" in names:
+        found["team"] = _within(names["team"], tree, now_ms)
+    return found
+
+
+def _within(team: str, tree: Tree, now_ms: int) -> list[str]:
+    all_teams = (unit.name for unit in tree.at(now_ms) if unit.kind == "team")
+    below = [name for name in all_teams if any(unit.name == team for unit in tree.teams(name, now_ms))]
+    return sorted({team, *below})
