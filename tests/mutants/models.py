@@ -90,7 +90,7 @@ def shadow_on_the_callers_line() -> None:
 
 @mutant("GATE-3", "an agent says what its own work was worth", OUTCOMES)
 def own_work() -> None:
-    outcome_model.RECORDERS["agent"] = "person"
+    replace(outcome_model, "RECORDERS", {**outcome_model.RECORDERS, "agent": "person"})
 
 
 @mutant("GATE-3", "the last word counts, whoever says it", OUTCOMES)

@@ -218,11 +218,11 @@ class Gateway:
         self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, keep: Callable[[Served], None], route: Route | None,
         news: Callable[[BrakeNews], None] = ignore,
     ) -> UpstreamExchange:  # fmt: skip
-        asked = self.upstreams, self._meter, incoming, call, answer, self._now_ms, keep, news
+        arguments = self.upstreams, self._meter, incoming, call, answer, self._now_ms, keep, news
         if route is None or self._router is None or self._shadows is None:
-            return UpstreamExchange(*asked)
+            return UpstreamExchange(*arguments)
         own = self._shadows.begin(incoming, call, route, answer)
-        return RoutedExchange(*asked, route, self._router, self._events, own)
+        return RoutedExchange(*arguments, route, self._router, self._events, own)
 
     async def _answer_as_run(
         self, incoming: Incoming, call: ModelCall, receive: Receive, answer: CallerAnswer, running: RunningCall,

@@ -7,42 +7,18 @@ has. Output is priced as it is generated; a tool that the provider itself runs, 
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 from holdfast.errors import Refused
 from holdfast.gateway.port import Opening
 from holdfast.governance import limits
 from holdfast.governance.budgets.book import Bound
+from holdfast.governance.ledger.port import PriceList
 from holdfast.governance.money import MILLION
 from holdfast.providers.billing.model import BilledAttempt
 
 _INPUTS: Final = ("input", "cache_write", "cache_write_5m", "cache_write_1h")
 _OUTPUTS: Final = ("output", "reasoning")
-
-
-class Cost(Protocol):
-    """What an attempt costs (``pricing``)."""
-
-    @property
-    def billed_nano(self) -> int | None: ...
-
-
-class PriceList(Protocol):
-    """Prices, in memory (``pricing``)."""
-
-    def price(
-        self,
-        billed: BilledAttempt,
-        *,
-        provider: str,
-        upstream: str,
-        asked: str,
-        at_ms: int,
-        workflow: str = "",
-        request_input: int | None = None,
-    ) -> Cost:
-        """What a ``BilledAttempt`` costs."""
-        ...  # fmt: skip
 
 
 def bound_of(opening: Opening, prices: PriceList) -> Bound:

@@ -28,7 +28,7 @@ class TeamUnit(Protocol):
     def name(self) -> str: ...
 
 
-class Tree(Protocol):
+class TeamTree(Protocol):
     """The organisation's tree."""
 
     def teams(self, team: str, at_ms: int) -> Sequence[TeamUnit]:
@@ -36,18 +36,18 @@ class Tree(Protocol):
         ...
 
 
-class OrganisationTree(Protocol):
+class OrganisationTeams(Protocol):
     """Who is who, in memory (``organisation``)."""
 
     @property
-    def tree(self) -> Callable[[str], Tree]: ...
+    def tree(self) -> Callable[[str], TeamTree]: ...
 
     def zone(self, tenant: str = "default", at_ms: int | None = None, /) -> ZoneInfo:
         """The time zone of a tenant's days."""
         ...
 
 
-def whereabouts_of(row: Row, organisation: OrganisationTree) -> Whereabouts:
+def whereabouts_of(row: Row, organisation: OrganisationTeams) -> Whereabouts:
     """Where a row of the ledger stands."""
     teams = tuple(unit.name for unit in organisation.tree(row.tenant).teams(row.team, row.at_ms)) if row.team else ()
     return Whereabouts(
@@ -64,11 +64,11 @@ class SpendCount:
     """Counts; a ``ledger.port.RowWatch``.
 
     Attributes:
-        known: the budgets, as read last.
+        budgets: as read last.
     """
 
-    def __init__(self, organisation: OrganisationTree, now_ms: Callable[[], int]) -> None:
-        self.known = BudgetSet()
+    def __init__(self, organisation: OrganisationTeams, now_ms: Callable[[], int]) -> None:
+        self.budgets = BudgetSet()
         self._organisation = organisation
         self._now_ms = now_ms
 
@@ -80,7 +80,7 @@ class SpendCount:
         self, connection: Connection, changes: Sequence[tuple[Row, Row | None]], ended: Sequence[str] = ()
     ) -> None:
         """See ``RowWatch``."""
-        budgets = store.current(connection, self.known)
+        budgets = store.current(connection, self.budgets)
         lines: dict[tuple[str, str, int], SpentLine] = {}
         for row, replaced in changes:
             if replaced is not None:
@@ -105,23 +105,23 @@ class SpendCount:
             attempt = row.id.partition("/")[0].partition("~")[0]
             costs[attempt] = costs.get(attempt, 0) + amount_of(row)
         now_ms = self._now_ms()
-        for held in store.holds_of(connection, ended):
-            budget = budgets.by_id.get(held.budget)
+        for hold in store.holds_of(connection, ended):
+            budget = budgets.by_id.get(hold.budget)
             if budget is None:
                 continue
-            key = budget.id, held.subject, self._bucket(budget, now_ms)
-            line, cost = lines.get(key) or SpentLine(*key), costs.get(held.attempt, 0)
+            key = budget.id, hold.subject, self._bucket(budget, now_ms)
+            line, cost = lines.get(key) or SpentLine(*key), costs.get(hold.attempt, 0)
             lines[key] = line._replace(
-                settled_nano=line.settled_nano + cost, returned_nano=line.returned_nano + max(0, held.nano - cost)
+                settled_nano=line.settled_nano + cost, returned_nano=line.returned_nano + max(0, hold.nano - cost)
             )
         store.end_holds(connection, ended)
 
     def most(self, connection: Connection, attempt: str) -> BilledAttempt | None:
         """See ``RowWatch``: what a lost attempt had reserved, which is the most that it used."""
-        held = next(store.holds_of(connection, [attempt]), None)
-        if held is None:
+        hold = next(store.holds_of(connection, [attempt]), None)
+        if hold is None:
             return None
-        return BilledAttempt(counts={"input": held.input_tokens, "output": held.output_tokens}, reported=False)
+        return BilledAttempt(counts={"input": hold.input_tokens, "output": hold.output_tokens}, reported=False)
 
     def _bucket(self, budget: Budget, at_ms: int) -> int:
         return windows.bucket_of(budget, at_ms, self._organisation.zone(budget.tenant, at_ms))

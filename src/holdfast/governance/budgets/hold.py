@@ -44,28 +44,28 @@ class AttemptHold:
 
     async def begin(self) -> None:
         """Reserve the first of it. Raises as ``Meter.open`` does."""
-        await self._more(0, begun=False)
+        await self._more(0, extends=False)
 
     async def extend(self, seen: int) -> None:
         """See ``Hold``."""
-        await self._more(seen, begun=True)
+        await self._more(seen, extends=True)
 
     async def ask(self, refused: Refused, seen: int) -> None:
         """See ``Hold``."""
         while True:
             await self._ask(self._opening, self._where, refused)
             try:
-                return await self._more(seen, begun=True)
+                return await self._more(seen, extends=True)
             except Refused as error:  # it was raised, and not by enough, or others had it
                 refused = error
 
-    async def _more(self, seen: int, *, begun: bool) -> None:
+    async def _more(self, seen: int, *, extends: bool) -> None:
         loop = asyncio.get_running_loop()
         least = max(seen, self._grant.tokens) + limits.BUDGET_TRANCHE_LEAST_TOKENS
         wanted = max(seen + limits.BUDGET_TRANCHE_TOKENS, least)
         if self._bound.limit is not None:
             least, wanted = min(least, self._bound.limit), min(wanted, self._bound.limit)
-        if begun and self.granted is None:
+        if extends and self.granted is None:
             return
         self._grant = await self._reserve(
             Reservation(
@@ -76,7 +76,7 @@ class AttemptHold:
                 wanted,
                 loop.time() + limits.BUDGET_WAIT_S,
                 loop.create_future(),
-                begun,
+                extends,
                 self._grant.nano,
                 bool(self._grant.short),
                 loop.time(),

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from holdfast.gateway.port import Hold, Opening, Served
-from holdfast.governance.budgets.bounds import PriceList
-from holdfast.governance.budgets.counting import OrganisationTree
+from holdfast.governance.budgets.counting import OrganisationTeams
+from holdfast.governance.ledger.port import Placement, PriceList
 
 T = TypeVar("T")
 
@@ -51,28 +51,8 @@ class BudgetLedger(OpeningBook, Protocol):
         """As a meter."""
 
 
-class Placement(Protocol):
-    """Whose work is (``organisation``)."""
-
-    @property
-    def organisation(self) -> str: ...
-    @property
-    def team(self) -> str: ...
-    @property
-    def workflow(self) -> str: ...
-    @property
-    def person(self) -> str: ...
-
-
-class BudgetOrganisation(OrganisationTree, Protocol):
+class BudgetOrganisation(OrganisationTeams, Protocol):
     """Who is who, in memory (``organisation``)."""
 
     def resolve(self, claims: Mapping[str, str], at_ms: int, tenant: str = "default", /) -> Placement:
         """Whose labels say that work is, at that time."""
-
-
-class WallClock(Protocol):
-    """Time."""
-
-    def wall_ms(self) -> int:
-        """Unix ms."""

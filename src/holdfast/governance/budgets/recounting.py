@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection
 
 from holdfast.governance.budgets import store, windows
-from holdfast.governance.budgets.counting import OrganisationTree, amount_of, whereabouts_of
+from holdfast.governance.budgets.counting import OrganisationTeams, amount_of, whereabouts_of
 from holdfast.governance.budgets.model import Budget
 from holdfast.governance.budgets.store import SpentLine
 from holdfast.governance.budgets.whereabouts import BudgetSet
@@ -21,7 +21,7 @@ _QUARTER_MS: Final = 900_000
 """In every time zone midnight is at a quarter of an hour: where a budget's days are not the organisation's."""
 
 
-class Difference(NamedTuple):
+class CountDifference(NamedTuple):
     """A bucket of which the count is not what the ledger says, nano-USD."""
 
     budget: str
@@ -31,7 +31,7 @@ class Difference(NamedTuple):
     ledger_nano: int
 
 
-def recount(connection: Connection, budget: Budget, organisation: OrganisationTree, now_ms: int) -> None:
+def recount(connection: Connection, budget: Budget, organisation: OrganisationTeams, now_ms: int) -> None:
     """Count a budget anew: in the window that is open, and in those before it that it has counts of."""
     opens_ms = windows.window_of(budget, now_ms, organisation.zone(budget.tenant, now_ms)).opens_ms
     since_ms = min([opens_ms, *(bucket for _, bucket in store.read_buckets(connection, budget.id))])
@@ -40,7 +40,7 @@ def recount(connection: Connection, budget: Budget, organisation: OrganisationTr
     store.add_spent(connection, lines.values(), now_ms)
 
 
-def differences(connection: Connection, budget: Budget, organisation: OrganisationTree) -> list[Difference]:
+def differences(connection: Connection, budget: Budget, organisation: OrganisationTeams) -> list[CountDifference]:
     """Where the count of a budget differs from the ledger, of the buckets that it has. Of sessions that were deleted nothing
     can be compared: no row leads to them."""
     counted = store.read_buckets(connection, budget.id)
@@ -48,18 +48,18 @@ def differences(connection: Connection, budget: Budget, organisation: Organisati
         return []
     sums = _sums(connection, budget, organisation, min(bucket for _, bucket in counted))
     of_sessions = budget.each == "session" or "session" in budget.scope
-    known = {(line.subject, line.bucket_ms) for line in sums.values()}
+    in_ledger = {(line.subject, line.bucket_ms) for line in sums.values()}
     found = []
-    for subject, bucket in sorted(known if of_sessions else counted.keys() | known):
+    for subject, bucket in sorted(in_ledger if of_sessions else counted.keys() | in_ledger):
         line = sums.get((budget.id, subject, bucket))
         nano = (counted.get((subject, bucket), 0), line.spent_nano if line is not None else 0)
         if nano[0] != nano[1]:
-            found.append(Difference(budget.name, subject, bucket, *nano))
+            found.append(CountDifference(budget.name, subject, bucket, *nano))
     return found
 
 
 def _sums(
-    connection: Connection, budget: Budget, organisation: OrganisationTree, since_ms: int
+    connection: Connection, budget: Budget, organisation: OrganisationTeams, since_ms: int
 ) -> dict[tuple[str, str, int], SpentLine]:
     alone = BudgetSet([budget])
     single = bool({"session", "run"} & {budget.each, *budget.scope})

@@ -8,8 +8,9 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from holdfast.governance.budgets.model import Budget, BudgetAccount
-from holdfast.governance.budgets.port import BudgetStore, WallClock
+from holdfast.governance.budgets.port import BudgetStore
 from holdfast.governance.budgets.store import HoldLine
+from holdfast.governance.ledger.port import WallClock
 
 T = TypeVar("T")
 Changing = Callable[[Connection], tuple[T, Sequence[Budget]]]

@@ -73,18 +73,18 @@ class Reserving:
         openings: where attempts are put on record as they begin.
         zone: the time zone of a tenant's days.
         now_ms: Unix ms.
-        known: the budgets, as read last.
+        budgets: as read last.
     """
 
     def __init__(
         self, database: BudgetStore, openings: OpeningBook, zone: Callable[[str, int], ZoneInfo], now_ms: Callable[[], int],
-        known: Callable[[], BudgetSet],
+        budgets: Callable[[], BudgetSet],
     ) -> None:  # fmt: skip
         self._store = database
         self._openings = openings
         self._zone = zone
         self._now_ms = now_ms
-        self._known = known
+        self._budgets = budgets
         self._new: deque[Reservation] = deque()
         self._waiting: list[Reservation] = []
         self._news = asyncio.Event()
@@ -144,15 +144,15 @@ class Reserving:
     async def _decide(self, group: Sequence[Reservation]) -> None:
         now = asyncio.get_running_loop().time()
         patient = frozenset(id(one) for one in group if one.until > now)
-        work = _Work(self._openings, self._zone, self._now_ms(), self._known(), group, patient, now)
+        work = _Work(self._openings, self._zone, self._now_ms(), self._budgets(), group, patient, now)
         try:
             decisions = await self._store.write(work)
         except BaseException as error:
-            told = error if isinstance(error, Exception) else Unavailable("server.restarting")
+            refusal = error if isinstance(error, Exception) else Unavailable("server.restarting")
             for one in group:
                 if not one.done.done():
-                    one.done.set_exception(told)
-            if told is not error:
+                    one.done.set_exception(refusal)
+            if refusal is not error:
                 raise
             return
         for one, decision in zip(group, decisions, strict=True):
@@ -171,20 +171,20 @@ class _Work:
     """One transaction: reads the accounts of a group once, decides one by one, writes what was decided."""
 
     def __init__(
-        self, openings: OpeningBook, zone: Callable[[str, int], ZoneInfo], now_ms: int, known: BudgetSet,
+        self, openings: OpeningBook, zone: Callable[[str, int], ZoneInfo], now_ms: int, budgets: BudgetSet,
         group: Sequence[Reservation], patient: frozenset[int], now: float,
     ) -> None:  # fmt: skip
         self._openings = openings
         self._zone = zone
         self._now_ms = now_ms
-        self._known = known
+        self._budgets = budgets
         self._group = group
         self._patient = patient
         self._now = now
 
     def __call__(self, connection: Connection) -> list[_Decision]:
         store.lock(connection)
-        budgets = store.current(connection, self._known)
+        budgets = store.current(connection, self._budgets)
         accounts = [budgets.accounts(one.opening.call.caller.tenant, one.where) for one in self._group]
         standings, reopening = self._read(connection, accounts)
         lines: list[HoldLine] = []
@@ -237,10 +237,10 @@ class _Work:
             budget, wanted = by_id[id_], sorted(named)
             window = windows.window_of(budget, self._now_ms, self._zone(budget.tenant, self._now_ms))
             spent = store.read_spent(connection, id_, wanted, window.opens_ms)
-            held = store.read_held(connection, id_, wanted)
+            holds = store.read_held(connection, id_, wanted)
             for subject in wanted:
                 there = spent.get(subject, store.Spent())
-                holding = held.get(subject, store.Held())
+                holding = holds.get(subject, store.HeldMoney())
                 standings[id_, subject] = Standing(budget.cap_nano, there.spent_nano, holding.nano, budget.brakes)
                 reopening[id_, subject] = windows.reopens_ms(budget, window, self._now_ms, there.oldest_ms)
         return standings, reopening

@@ -19,11 +19,12 @@ from holdfast.governance.budgets.bounds import bound_of
 from holdfast.governance.budgets.counting import SpendCount
 from holdfast.governance.budgets.hold import Ask, AttemptHold
 from holdfast.governance.budgets.model import BrakeRule, Budget, BudgetAccount
-from holdfast.governance.budgets.port import BudgetLedger, BudgetOrganisation, BudgetStore, WallClock
+from holdfast.governance.budgets.port import BudgetLedger, BudgetOrganisation, BudgetStore
 from holdfast.governance.budgets.refusing import refusal_of
 from holdfast.governance.budgets.reserving import Reserving
 from holdfast.governance.budgets.store import HoldLine
 from holdfast.governance.budgets.whereabouts import Whereabouts
+from holdfast.governance.ledger.port import WallClock
 from holdfast.governance.store.changes import count_change
 from holdfast.visible import logger
 
@@ -63,13 +64,13 @@ class Budgets:
         self._exhausted: Mapping[tuple[str, str], Exhaustion] = {}
         self._bounds: dict[str, Bound] = {}  # of the attempts under way
         self._seen: float | None = None  # when what is exhausted was read, on the loop's clock
-        self._reserving = Reserving(database, ledger, organisation.zone, clock.wall_ms, lambda: count.known)
+        self._reserving = Reserving(database, ledger, organisation.zone, clock.wall_ms, lambda: count.budgets)
         self._task: asyncio.Task[None] | None = None
 
     # --- life
     async def refresh(self) -> None:
         """Read what budgets there are. Raises ``store.unavailable``."""
-        self._count.known, self._brakes = await self.store.read(
+        self._count.budgets, self._brakes = await self.store.read(
             lambda connection: (store.read_budgets(connection), store.read_brakes(connection))
         )
 
@@ -100,13 +101,13 @@ class Budgets:
     async def open(self, opening: Opening) -> Hold:
         """See ``gateway.port.Meter.open``."""
         where = self.where(opening)
-        if not self._count.known.accounts(opening.call.caller.tenant, where):
+        if not self._count.budgets.accounts(opening.call.caller.tenant, where):
             return await self.ledger.open(opening)
         self.ledger.admit(opening)
         try:
             bound = bound_of(opening, self.ledger.prices)
         except Refused:
-            if any(name.budget.brakes for name in self._count.known.accounts(opening.call.caller.tenant, where)):
+            if any(name.budget.brakes for name in self._count.budgets.accounts(opening.call.caller.tenant, where)):
                 raise
             return await self.ledger.open(opening)
         rule = self.brake_rule(opening.call.caller.tenant, where.workflow)
@@ -150,7 +151,7 @@ class Budgets:
     # --- definitions
     def definitions(self, tenant: str) -> Sequence[Budget]:
         """The budgets that hold, the largest parts of the organisation first."""
-        return self._count.known.of(tenant)
+        return self._count.budgets.of(tenant)
 
     async def change(self, work: Callable[[Connection], tuple[T, Sequence[Budget]]]) -> T:
         """Change definitions in one transaction; those budgets that ``work`` names beside its answer are counted anew from
@@ -184,10 +185,10 @@ class Budgets:
         window = self.window(budget, now_ms)
         subjects = store.read_subjects(connection, budget.id, window.opens_ms, limit) if budget.each else [""]
         spent = store.read_spent(connection, budget.id, subjects, window.opens_ms)
-        held = store.read_held(connection, budget.id, subjects)
+        holds = store.read_held(connection, budget.id, subjects)
         found = []
         for subject in subjects:
-            there, holding = spent.get(subject, store.Spent()), held.get(subject, store.Held())
+            there, holding = spent.get(subject, store.Spent()), holds.get(subject, store.HeldMoney())
             found.append(
                 BudgetAccount(
                     budget, subject, *window, there.spent_nano, holding.nano, holding.attempts, there.returned_nano,
@@ -204,7 +205,7 @@ class Budgets:
         """What attempts under way hold, the oldest first."""
         return await self.store.read(lambda connection: store.list_holds(connection, tenant, limit))
 
-    async def verify(self, tenant: str) -> list[recounting.Difference]:
+    async def verify(self, tenant: str) -> list[recounting.CountDifference]:
         """Where what was counted differs from the ledger's rows; none where enforcement and ledger are one number."""
         wanted = self.definitions(tenant)
         return await self.store.read(
@@ -216,8 +217,8 @@ class Budgets:
     # --- what is exhausted, in memory: for those who do not pass the gateway
     async def look(self) -> None:
         """Read which accounts have spent all they may. Raises ``store.unavailable``."""
-        now_ms, known = self.clock.wall_ms(), self._count.known
-        braking = [budget for budget in known.by_id.values() if budget.brakes]
+        now_ms, budgets = self.clock.wall_ms(), self._count.budgets
+        braking = [budget for budget in budgets.by_id.values() if budget.brakes]
 
         def work(connection: Connection) -> dict[tuple[str, str], Exhaustion]:
             found = {}
@@ -245,7 +246,7 @@ class Budgets:
             return None
         now_ms = self.clock.wall_ms()
         where = self.whereabouts(tenant, claims, now_ms, session, run)
-        for budget, subject in self._count.known.accounts(tenant, where):
+        for budget, subject in self._count.budgets.accounts(tenant, where):
             found = self._exhausted.get((budget.id, subject))
             if found is not None:
                 standing = Standing(budget.cap_nano, found.spent_nano, 0, brakes=True)

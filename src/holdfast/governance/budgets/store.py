@@ -40,7 +40,7 @@ class Spent(NamedTuple):
     oldest_ms: int | None = None
 
 
-class Held(NamedTuple):
+class HeldMoney(NamedTuple):
     """What attempts hold of an account, and how many they are."""
 
     nano: int = 0
@@ -81,9 +81,9 @@ def read_budgets(connection: Connection) -> BudgetSet:
     return BudgetSet((budget_from(dict(row._mapping)) for row in found), version)
 
 
-def current(connection: Connection, known: BudgetSet) -> BudgetSet:
-    """What is known, unless another process has changed it since."""
-    return known if change_number(connection, DOMAIN) == known.version else read_budgets(connection)
+def current(connection: Connection, before: BudgetSet) -> BudgetSet:
+    """The budgets as read before, unless another process has changed it since."""
+    return before if change_number(connection, DOMAIN) == before.version else read_budgets(connection)
 
 
 def budget_from(found: Mapping[str, Any]) -> Budget:
@@ -214,12 +214,12 @@ def lock(connection: Connection) -> None:
         connection.execute(text("LOCK TABLE budget_holds IN EXCLUSIVE MODE"))
 
 
-def read_held(connection: Connection, budget: str, subjects: Sequence[str]) -> dict[str, Held]:
+def read_held(connection: Connection, budget: str, subjects: Sequence[str]) -> dict[str, HeldMoney]:
     """What attempts hold, by subject; absent where nobody holds anything."""
-    found: dict[str, Held] = {}
+    found: dict[str, HeldMoney] = {}
     for some in _chunks(subjects):
         for subject, nano, count in connection.execute(_HELD, {"budget": budget, "subjects": some}):
-            found[subject] = Held(int(nano), int(count))
+            found[subject] = HeldMoney(int(nano), int(count))
     return found
 
 
