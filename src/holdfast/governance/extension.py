@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from holdfast.edge.config import Settings
-from holdfast.extensions import Extension, ExtensionMount, ExtensionRoute, Services
+from holdfast.errors import Refused
+from holdfast.extensions import Extension, ExtensionMount, ExtensionRoute, Policy, Services
 from holdfast.gateway.mounts import mounts
 from holdfast.gateway.sessions import LocalSessions
 from holdfast.governance import first_look
 from holdfast.governance.app import Governance
 from holdfast.governance.budgets import commands as budget_commands
 from holdfast.governance.budgets.alerts.settings import ways_of
+from holdfast.governance.budgets.braked_agents import BrakedAgents
 from holdfast.governance.command import gateway
 from holdfast.governance.keys import commands as key_commands
 from holdfast.governance.ledger import commands as ledger_commands
@@ -73,6 +75,18 @@ class GovernanceExtension(Extension):
                 runs=HubRuns(services.hub), ways=ways_of(self.settings, clock.wall_ms, clock.monotonic),
             )  # fmt: skip
         return self.governance
+
+    def policy(self) -> Policy | None:
+        """See ``Extension``: agents that call providers themselves go no further than their budgets."""
+        return BrakedAgents(self)
+
+    def age_s(self) -> float:
+        """See ``budgets.braked_agents.Exhausted``: nothing is known before the store was read."""
+        return self.governance.budgets.age_s() if self.governance is not None else float("inf")
+
+    def refusal(self, tenant: str, labels: Mapping[str, str], session: str, run: str) -> Refused | None:
+        """See ``budgets.braked_agents.Exhausted``."""
+        return self.governance.budgets.refusal(tenant, labels, session, run) if self.governance is not None else None
 
     def routes(self, services: Services) -> Sequence[ExtensionRoute]:
         """See ``Extension``."""

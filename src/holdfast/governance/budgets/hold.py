@@ -9,6 +9,7 @@ from holdfast.errors import Refused
 from holdfast.gateway.port import BrakePolicy, Opening
 from holdfast.governance import limits
 from holdfast.governance.budgets.book import Bound, Grant
+from holdfast.governance.budgets.model import BrakeRule
 from holdfast.governance.budgets.reserving import Reservation
 from holdfast.governance.budgets.whereabouts import Whereabouts
 
@@ -21,14 +22,16 @@ class AttemptHold:
     """See ``gateway.port.Hold``."""
 
     def __init__(
-        self, reserve: Reserve, ask: Ask, opening: Opening, where: Whereabouts, bound: Bound, on_brake: BrakePolicy
+        self, reserve: Reserve, ask: Ask, opening: Opening, where: Whereabouts, bound: Bound, rule: BrakeRule,
+        now_ms: Callable[[], int],
     ) -> None:  # fmt: skip
         self._reserve = reserve
         self._ask = ask
         self._opening = opening
         self._where = where
         self._bound = bound
-        self._on_brake: BrakePolicy = on_brake
+        self._rule = rule
+        self._now_ms = now_ms
         self._grant = Grant(0, 0)
 
     @property
@@ -40,15 +43,20 @@ class AttemptHold:
     @property
     def on_brake(self) -> BrakePolicy:
         """See ``Hold``."""
-        return self._on_brake
+        return self._rule.policy
 
     async def begin(self) -> None:
         """Reserve the first of it. Raises as ``Meter.open`` does."""
         await self._more(0, extends=False)
 
     async def extend(self, seen: int) -> None:
-        """See ``Hold``."""
-        await self._more(seen, extends=True)
+        """See ``Hold``. A refusal after which a person is asked says until when (``until_ms``)."""
+        try:
+            await self._more(seen, extends=True)
+        except Refused as error:
+            if self._rule.policy == "ask":
+                error.fields["until_ms"] = self._now_ms() + self._rule.wait_s * 1_000
+            raise
 
     async def ask(self, refused: Refused, seen: int) -> None:
         """See ``Hold``."""

@@ -111,7 +111,7 @@ class Budgets:
                 raise
             return await self.ledger.open(opening)
         rule = self.brake_rule(opening.call.caller.tenant, where.workflow)
-        hold = AttemptHold(self._reserving.reserve, self.asking, opening, where, bound, rule.policy)
+        hold = AttemptHold(self._reserving.reserve, self.asking, opening, where, bound, rule, self.clock.wall_ms)
         await self.ledger.begin(opening, hold.begin())
         self._bounds[opening.id] = bound
         return hold
@@ -235,7 +235,9 @@ class Budgets:
         self._seen = asyncio.get_running_loop().time()
 
     def age_s(self) -> float:
-        """How old, in seconds, what is known of exhausted budgets is."""
+        """How old, in seconds, what is known of exhausted budgets is; 0 while none brakes."""
+        if self._seen is not None and not any(budget.brakes for budget in self._count.budgets.by_id.values()):
+            return 0.0
         if self._seen is None:
             return float("inf")
         return asyncio.get_running_loop().time() - self._seen
