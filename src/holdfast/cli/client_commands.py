@@ -201,6 +201,7 @@ class Printer:
 
     def _line(self, event: Event) -> None:
         detail = event.data.get("text") or event.data.get("status") or event.data.get("toolCallName") or ""
+        detail = detail or _text_of(event.data.get("content"))
         detail = detail or " ".join(
             str(event.data[k]) for k in ("tool", "decision", "reason", "agent") if k in event.data
         )
@@ -222,8 +223,18 @@ def show_view(view: View) -> None:
             output.say(f"  approval {item['id']}: {item['tool']} — {item['status']}", style="yellow")
         elif item["kind"] == "tool":
             output.say(f"  {item['name']} — {item['status']}", style="dim")
+        elif item["kind"] == "activity" and (text := _text_of(item.get("content"))):
+            output.say(f"  {item['name']}: ", output.prose(text, indent="    "), style="yellow")
     for run_ in view.runs.values():
-        output.say((f"  {run_['id']} ", "dim"), f"{run_['agent']} ", output.state(run_["status"]))
+        cancel_of = run_.get("cancel") if run_["status"] == "cancelled" else None
+        stopped = f" by {cancel_of['by']}" if cancel_of else ""
+        output.say((f"  {run_['id']} ", "dim"), f"{run_['agent']} ", output.state(run_["status"]), stopped)
+
+
+def _text_of(content: object) -> str:
+    """The sentence of an activity that has one."""
+    text = content.get("text") if isinstance(content, dict) else ""
+    return text if isinstance(text, str) else ""
 
 
 def cancel(

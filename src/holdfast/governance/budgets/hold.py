@@ -12,6 +12,7 @@ from holdfast.governance.budgets.book import Bound, Grant
 from holdfast.governance.budgets.model import BrakeRule
 from holdfast.governance.budgets.reserving import Reservation
 from holdfast.governance.budgets.whereabouts import Whereabouts
+from holdfast.providers.billing.model import BilledAttempt
 
 Ask = Callable[[Opening, Whereabouts, Refused], Awaitable[None]]
 """Asks a person to raise the budget that refused. Answered when its cap is another; raises the refusal when it stays."""
@@ -44,6 +45,10 @@ class AttemptHold:
     def on_brake(self) -> BrakePolicy:
         """See ``Hold``."""
         return self._rule.policy
+
+    def with_tail(self, used: BilledAttempt) -> BilledAttempt:
+        """What was seen of it, where it was cut, and what may have been generated and was not seen."""
+        return self._bound.with_tail(used, self._grant.tokens)
 
     async def begin(self) -> None:
         """Reserve the first of it. Raises as ``Meter.open`` does."""

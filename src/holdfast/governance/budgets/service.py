@@ -14,7 +14,7 @@ from holdfast.errors import HoldfastError, Refused
 from holdfast.gateway.port import Hold, Opening, Served
 from holdfast.governance import labels, limits
 from holdfast.governance.budgets import recounting, store, windows
-from holdfast.governance.budgets.book import Bound, Standing
+from holdfast.governance.budgets.book import Standing
 from holdfast.governance.budgets.bounds import bound_of
 from holdfast.governance.budgets.counting import SpendCount
 from holdfast.governance.budgets.hold import Ask, AttemptHold
@@ -62,7 +62,7 @@ class Budgets:
         self._count = count
         self._brakes: Mapping[tuple[str, str], BrakeRule] = {}
         self._exhausted: Mapping[tuple[str, str], Exhaustion] = {}
-        self._bounds: dict[str, Bound] = {}  # of the attempts under way
+        self._holds: dict[str, AttemptHold] = {}  # of the attempts under way
         self._seen: float | None = None  # when what is exhausted was read, on the loop's clock
         self._reserving = Reserving(database, ledger, organisation.zone, clock.wall_ms, lambda: count.budgets)
         self._task: asyncio.Task[None] | None = None
@@ -113,15 +113,15 @@ class Budgets:
         rule = self.brake_rule(opening.call.caller.tenant, where.workflow)
         hold = AttemptHold(self._reserving.reserve, self.asking, opening, where, bound, rule, self.clock.wall_ms)
         await self.ledger.begin(opening, hold.begin())
-        self._bounds[opening.id] = bound
+        self._holds[opening.id] = hold
         return hold
 
     async def settle(self, served: Served) -> None:
         """See ``gateway.port.Meter.settle``. Of an answer that was cut more may be billed than was seen: the margin that was
         reserved for that counts as used, until the provider's report says what was."""
-        bound = self._bounds.pop(served.id, None)
-        if bound is not None and served.estimated is not None:
-            served = replace(served, estimated=bound.with_tail(served.estimated))
+        hold = self._holds.pop(served.id, None)
+        if hold is not None and served.estimated is not None:
+            served = replace(served, estimated=hold.with_tail(served.estimated))
         await self.ledger.settle(served)
         self._reserving.settled()
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.governance.budgets.book import Bound, Grant, Shortage, Standing, decide
+from holdfast.providers.billing.model import BilledAttempt
 
 bounds = st.builds(
     Bound,
@@ -48,6 +49,18 @@ def test_what_is_affordable_is_the_most_that_the_money_pays(bound: Bound, nano: 
         assert bound.cost(tokens) <= nano
     if bound.limit is None and bound.output_rate > 10**6:
         assert bound.cost(max(0, tokens + 2)) > nano or tokens < -1
+
+
+@given(bounds, st.integers(0, 10_000), st.integers(0, 10_000))
+def test_an_answer_that_was_cut_counts_for_no_more_than_was_reserved_unless_more_was_seen(
+    bound: Bound, granted: int, seen: int
+) -> None:
+    used = bound.with_tail(BilledAttempt(counts={"output": seen}), granted).total_output
+    reserved = (bound.cost(granted) - bound.input_nano) * 10**6
+    assert used == seen or used * bound.output_rate <= reserved
+    if seen <= granted:
+        most = seen + bound.tail_tokens
+        assert used == max(seen, most if bound.limit is None else min(most, bound.limit)), "the tail counts"
 
 
 def test_never_the_whole_worst_case() -> None:
