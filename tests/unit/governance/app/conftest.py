@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -24,6 +25,7 @@ from holdfast.governance.settings import GovernanceSettings
 from holdfast.hub.hub import Hub
 from holdfast.testing import FakeClock
 from tests.fake_upstream.process import FakeUpstream
+from tests.unit.edge.conftest import Site
 from tests.unit.edge.conftest import serving as serving_site
 
 NAMED = KeyRequest(workflow="refunds", team="support", task="answer", usage="headless")
@@ -36,17 +38,25 @@ class Served:
     Attributes:
         url: base URL of OpenAI's clients, without ``/v1``.
         key: of a caller.
+        site: the session server that it is beside; None for one alone.
     """
 
     url: str
     governance: Governance
     key: str
+    site: Site | None = None
 
     async def rows(self, count: int) -> list[Row]:
-        """The ledger's rows, once everything that was served is on record."""
-        await self.governance.gateway.settled()
+        """The ledger's rows, once everything that was served is on record, and so many at least. A caller may have its answer
+        a moment before the attempt has ended."""
         today = self.governance.organisation.today().isoformat()
-        found = await LedgerReader(self.governance.store).rows("default", today, today)
+        async with asyncio.timeout(60):
+            while True:
+                await self.governance.gateway.settled()
+                found = await LedgerReader(self.governance.store).rows("default", today, today)
+                if len(found.rows) >= count:
+                    break
+                await asyncio.sleep(0.01)
         assert len(found.rows) == count, found.rows
         return sorted(found.rows, key=lambda row: row.number)
 
@@ -61,6 +71,12 @@ def settings_of(*upstreams: dict[str, Any]) -> GatewaySettings:
 def upstream(fake: FakeUpstream, knobs: str = "", **more: Any) -> dict[str, Any]:
     where = f"{fake.url}/with/{knobs}" if knobs else fake.url
     return {"name": "openai", "url": f"{where}/v1", "models": ["gpt-*", "odd-*"], "provider": "openai", **more}
+
+
+def both_wires(fake: FakeUpstream) -> list[dict[str, Any]]:
+    """Upstreams for OpenAI's wires and for Anthropic's."""
+    claude = {"name": "anthropic", "url": fake.url, "shape": "anthropic", "models": ["claude-x=claude-sonnet-4-5"]}
+    return [upstream(fake), claude]
 
 
 @contextlib.asynccontextmanager
@@ -81,12 +97,13 @@ async def beside(database: str, clock: FakeClock, *upstreams: dict[str, Any]) ->
     server = Settings(db="memory:", port=0, drain_s=1, extensions=("governance",))
     extension = GovernanceExtension(GovernanceSettings(url=database), server)
     extension.upstreams = settings_of(*upstreams)
-    hub = Hub(MemoryEngine(), clock=clock)
-    async with serving_site(hub, server, extensions=ExtensionSet([extension])) as site:
+    extensions = ExtensionSet([extension])
+    hub = Hub(MemoryEngine(), clock=clock, policy=extensions.policy)
+    async with serving_site(hub, server, extensions=extensions) as site:
         governance = extension.governance
         assert governance is not None
         key = (await governance.keys.create(NAMED, by="user:ann", declare=True)).secret
-        yield Served(site.url, governance, key)
+        yield Served(site.url, governance, key, site)
 
 
 @pytest.fixture(params=("alone", "beside"))

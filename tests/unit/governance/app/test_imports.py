@@ -34,7 +34,9 @@ async def test_a_report_that_is_larger_than_a_request_comes_in_pieces(clock: Fak
     server = Settings(db="memory:", port=0, drain_s=1, extensions=("governance",))
     extension = GovernanceExtension(GovernanceSettings(url=f"sqlite:///{tmp_path / 'store.db'}"), server)
     extension.upstreams = settings_of()
-    async with serving(Hub(MemoryEngine(), clock=clock), server, extensions=ExtensionSet([extension])) as site:
+    extensions = ExtensionSet([extension])
+    hub = Hub(MemoryEngine(), clock=clock, policy=extensions.policy)
+    async with serving(hub, server, extensions=extensions) as site:
         token = site.token(capabilities={"*": ["budget", "spend"]})
 
         def typed(*words: str) -> Any:
