@@ -8,7 +8,7 @@ from typing import Any
 from conformance.planting import replace
 from msgspec.structs import replace as changed
 
-from holdfast.governance.budgets import definitions, forecast, refusals, request_store, requests
+from holdfast.governance.budgets import book, definitions, forecast, refusals, request_store, requests
 from holdfast.governance.budgets.alerts import mail, rules, telling, webhook
 from holdfast.governance.budgets.alerts import store as alert_store
 from holdfast.governance.budgets.model import Budget, BudgetRefusal
@@ -24,6 +24,12 @@ def own_raise() -> None:
         assert requests.decides(asker, budget) or asker.may("budget") or state == "withdrawn"
 
     replace(requests, "_check_decider", check)
+
+
+@mutant("MONEY-1", "what was read and not given on counts beside the tail", f"{BUDGETS}/test_book.py")
+def tail_beyond_the_grant() -> None:
+    real = book.Bound.with_tail
+    replace(book.Bound, "with_tail", lambda self, used, granted: real(self, used, max(granted, used.total_output)))
 
 
 @mutant("MONEY-1", "a second decision replaces the first", f"{BUDGETS}/test_requests.py")

@@ -69,6 +69,23 @@ async def test_a_call_without_money_is_refused_before_anybody_is_asked(
         assert (await account(served)).refused == 3
 
 
+async def test_what_nobody_can_price_is_refused_by_a_budget_that_is_enforced_and_by_no_other(
+    serve: Serve, fake: FakeUpstream
+) -> None:
+    """A cap that cannot be held is not ignored."""
+    async with serve(upstream(fake)) as served, http_of(served) as http:
+        until_ms = served.governance.clock.wall_ms() + 3 * DAY_MS
+        await served.governance.prices.waive(model="odd-1", by="user:ann", why="we try it", until_ms=until_ms)
+        await budget(served, "1")
+        refused = await http.post("/v1/chat/completions", json=ASK | {"model": "odd-1"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (402, "budget.unbounded")
+        assert not fake.stats().requests
+        await budget(served, mode="observe")
+        assert (await http.post("/v1/chat/completions", json=ASK | {"model": "odd-1"})).status_code == 200
+        (row,) = await served.rows(1)
+        assert row.waiver and row.billed_nano is None
+
+
 async def test_unmodified_clients_do_not_come_again_where_no_time_brings_money(
     serve: Serve, fake: FakeUpstream
 ) -> None:
