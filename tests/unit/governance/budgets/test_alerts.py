@@ -18,7 +18,7 @@ from holdfast.governance import limits
 from holdfast.governance.budgets.alerts import rules
 from holdfast.governance.budgets.alerts.mail import MailServer, MailWay
 from holdfast.governance.budgets.alerts.model import Alert
-from holdfast.governance.budgets.alerts.settings import AlertSettings, ways_of
+from holdfast.governance.budgets.alerts.settings import AlertSettings, from_environment, ways_of
 from holdfast.governance.budgets.alerts.store import list_alerts
 from holdfast.governance.budgets.alerts.telling import Teller, Way
 from holdfast.governance.budgets.alerts.watch import AlertWatch
@@ -375,3 +375,14 @@ def test_settings_that_mean_nothing_are_refused_by_name(given: dict[str, str], n
         ways_of(AlertSettings(**given), lambda: 0, lambda: 0.0)
     assert refused.value.code == "config.invalid" and refused.value.detail.startswith(f"HOLDFAST_GOVERNANCE_{name}:")
     assert "secret@" not in str(refused.value) and KEY not in str(refused.value)
+
+
+def test_a_gateway_alone_has_the_same_settings() -> None:
+    environ = {
+        "HOLDFAST_GOVERNANCE_ALERT_WEBHOOK": "https://example.com/a",
+        "HOLDFAST_GOVERNANCE_ALERT_SECRET": "env:KEY",
+    }
+    found = from_environment(environ | {"HOLDFAST_GOVERNANCE_URL": "store.db", "HOME": "/"})
+    assert (found.alert_webhook, found.alert_secret, found.smtp_url) == ("https://example.com/a", "env:KEY", "")
+    with pytest.raises(HoldfastError, match="ALERT_PRIVATE"):
+        from_environment({"HOLDFAST_GOVERNANCE_ALERT_PRIVATE": "perhaps"})
