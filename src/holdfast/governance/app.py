@@ -18,6 +18,7 @@ from holdfast.governance.budgets import actions as budget_actions
 from holdfast.governance.budgets.alerts.telling import Teller, Way
 from holdfast.governance.budgets.alerts.watch import AlertWatch
 from holdfast.governance.budgets.counting import SpendCount
+from holdfast.governance.budgets.desk import DOMAIN as REQUESTS
 from holdfast.governance.budgets.desk import BudgetDesk
 from holdfast.governance.budgets.payer import PayerAsked
 from holdfast.governance.budgets.service import Budgets
@@ -156,6 +157,7 @@ class Governance:
             await self.budgets.start()
             running.push_async_callback(self.budgets.stop)
             if self.alerts is not None:
+                self.changes.follow(REQUESTS, self.alerts.wake)
                 self.alerts.start()
                 running.push_async_callback(self.alerts.stop)
             running.callback(self.desk.let_go)

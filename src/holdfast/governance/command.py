@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from holdfast.gateway.server import serving
 from holdfast.gateway.sessions import RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.app import Governance
+from holdfast.governance.budgets.alerts.settings import from_environment, ways_of
 from holdfast.governance.settings import GATEWAY_FILE, STORE_FILE
 from holdfast.hub.clock import Clock
 from holdfast.protocol import limits
@@ -45,7 +47,8 @@ async def _serve(settings: GatewaySettings, url: str, host: str, port: int, say:
         token = SecretReference(settings.sessions_token, clock.monotonic).value
         await token()  # one that is not there is said now, and not to the first caller
         sessions = RemoteSessions(settings.sessions_url, token, settings.sessions_agent)
-    found = Governance(url, clock, settings, sessions)
+    ways = ways_of(from_environment(os.environ), clock.wall_ms, clock.monotonic)
+    found = Governance(url, clock, settings, sessions, ways=ways)
     await found.start()
     following = asyncio.create_task(_follow(clock), name="holdfast clock")
     try:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 CALLERS = 4
 GAP_MS = 2
-_SHORT, _LONG = (5, 120), (400, 1_200)
+_SHORT, _LONG = (5, 120), (400, 900)
 
 
 async def call(key: str, number: str, rng: random.Random, url: str) -> str:

@@ -18,13 +18,14 @@ from holdfast.governance import limits
 from holdfast.governance.budgets.alerts import rules
 from holdfast.governance.budgets.alerts.mail import MailServer, MailWay
 from holdfast.governance.budgets.alerts.model import Alert
-from holdfast.governance.budgets.alerts.settings import AlertSettings, ways_of
+from holdfast.governance.budgets.alerts.settings import AlertSettings, from_environment, ways_of
 from holdfast.governance.budgets.alerts.store import list_alerts
 from holdfast.governance.budgets.alerts.telling import Teller, Way
 from holdfast.governance.budgets.alerts.watch import AlertWatch
 from holdfast.governance.budgets.alerts.webhook import WebhookWay
 from holdfast.governance.budgets.definitions import BudgetTerms
-from holdfast.governance.budgets.model import Budget, BudgetAccount
+from holdfast.governance.budgets.model import Budget, BudgetAccount, RaiseRequest
+from holdfast.governance.budgets.request_store import add_request
 from tests.unit.governance.budgets.conftest import Desk
 from tests.unit.governance.budgets.receivers import MailBox, Receiver, certificate
 
@@ -375,3 +376,29 @@ def test_settings_that_mean_nothing_are_refused_by_name(given: dict[str, str], n
         ways_of(AlertSettings(**given), lambda: 0, lambda: 0.0)
     assert refused.value.code == "config.invalid" and refused.value.detail.startswith(f"HOLDFAST_GOVERNANCE_{name}:")
     assert "secret@" not in str(refused.value) and KEY not in str(refused.value)
+
+
+@pytest.mark.anyio
+async def test_whoever_decides_is_told_of_a_request_and_once(desk: Desk) -> None:
+    await budget(desk)
+    request = RaiseRequest(
+        id="br1", budget=desk.budgets.definitions("default")[0].id, from_nano=20_000_000, to_nano=2 * USD, by="user:cat", why="month end"
+    )  # fmt: skip
+    await desk.budgets.store.write(lambda connection: add_request(connection, request))
+    async with Receiver().listening() as receiver:
+        look = watch(desk, hook(desk, receiver.url))
+        (alert,) = await look.look()
+        assert (alert.kind, alert.facts["decider"], alert.facts["to_nano"]) == ("request:br1", "user:ann", 2 * USD)
+        assert "user:cat asks for $2.00 instead of $0.02 (month end)" in alert.text and "approve br1" in alert.text
+        assert await look.look() == [] and len(receiver.sent) == 1
+
+
+def test_a_gateway_alone_has_the_same_settings() -> None:
+    environ = {
+        "HOLDFAST_GOVERNANCE_ALERT_WEBHOOK": "https://example.com/a",
+        "HOLDFAST_GOVERNANCE_ALERT_SECRET": "env:KEY",
+    }
+    found = from_environment(environ | {"HOLDFAST_GOVERNANCE_URL": "store.db", "HOME": "/"})
+    assert (found.alert_webhook, found.alert_secret, found.smtp_url) == ("https://example.com/a", "env:KEY", "")
+    with pytest.raises(HoldfastError, match="ALERT_PRIVATE"):
+        from_environment({"HOLDFAST_GOVERNANCE_ALERT_PRIVATE": "perhaps"})

@@ -176,3 +176,29 @@ async def test_a_call_whose_caller_left_while_it_waited_holds_nothing(desk: Desk
     await desk.governance.ledger.flush()
     account = await desk.account()
     assert (account.attempts, account.reserved_nano) == (0, 0)
+
+
+async def test_a_currency_whose_rate_changes_in_mid_stream(desk: Desk) -> None:
+    """What is reserved is at the rate of the day it began, what counts is at that of the day it ended, as the ledger has it."""
+    prices = desk.governance.prices
+    card = {
+        "upstream": "openai", "from": "2020-01-01", "currency": "EUR",
+        "prices": [{"models": "gpt-5-mini", "prices": {"input": "0.25", "output": "2"}}],
+    }  # fmt: skip
+    today = datetime.datetime.fromtimestamp(desk.clock.wall_ms() / 1_000, datetime.UTC).date()
+    tomorrow = today + datetime.timedelta(days=1)
+    await prices.import_currencies(f"day,currency,usd\n{today},EUR,1.00\n{tomorrow},EUR,2.00\n", "test")
+    change = await prices.propose("card", card, by="user:ann", why="the contract")
+    await prices.approve(change.id, by="user:ben")
+    await desk.set(usd=10 * FIRST / NANO)
+    opening = desk.opening()
+    await desk.open(opening)
+    reserved = (await desk.account()).reserved_nano
+    assert 0 < reserved <= FIRST
+    desk.clock.advance(86_400)
+    await desk.settle(opening, 10, 10)
+    (row,) = await desk.governance.ledger.row("default", opening.id)
+    assert (row.currency, row.rate, row.billed_nano) == ("EUR", "2.00", 2 * (10 * INPUT_RATE + 10 * OUTPUT_RATE))
+    account = await desk.account()
+    assert (account.spent_nano, account.reserved_nano) == (row.billed_nano, 0)
+    assert await desk.budgets.verify("default") == []

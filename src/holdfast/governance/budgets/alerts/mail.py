@@ -82,10 +82,8 @@ class MailWay:
         lines = [alert.text, "", f"Payer: {alert.facts.get('payer', '')}"]
         if decider := alert.facts.get("decider"):
             lines.append(f"Who decides: {decider}")
-        lines += [
-            "",
-            f"See it: holdfast budget show {alert.budget}",
-            f"Ask for more: holdfast budget request {alert.budget}",
-        ]
+        lines += ["", f"See it: holdfast budget show {alert.budget}"]
+        if not alert.kind.startswith("request:"):
+            lines.append(f"Ask for more: holdfast budget request {alert.budget}")
         message.set_content("\n".join(lines))
         return message

@@ -28,8 +28,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: says all four.
-        kind: ``threshold:80``, ``burn``, ``anomaly``.
-        bucket_ms: when the window began, of an anomaly the day.
+        kind: ``threshold:80``, ``burn``, ``anomaly``, ``request:ID`` (somebody asks for more).
+        bucket_ms: when the window began, of an anomaly the day, of a request when it was made.
         facts: figures that the text is made from; amounts are nano-USD.
         sent: what became of it, by way (``webhook``, ``mail``); empty where no way is set up.
     """

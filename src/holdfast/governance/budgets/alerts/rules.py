@@ -10,7 +10,7 @@ import msgspec
 
 from holdfast.governance import limits
 from holdfast.governance.budgets.alerts.model import Alert
-from holdfast.governance.budgets.model import BudgetAccount
+from holdfast.governance.budgets.model import BudgetAccount, RaiseRequest
 from holdfast.governance.money import show
 
 _HOUR_MS: Final = 3_600_000
@@ -119,6 +119,20 @@ def anomaly(account: BudgetAccount, found: Unusual, day: datetime.date, day_ms: 
         f" ${show(found.median_nano or 0)} (median), give or take ${show(found.spread_nano or 0)}"
     )
     return _alert(account, "anomaly", day_ms, now_ms, facts, text)
+
+
+def requested(account: BudgetAccount, request: RaiseRequest, now_ms: int) -> Alert:
+    """Whoever decides for the payer is asked for more."""
+    facts = {
+        **_standing(account), "request": request.id, "by": request.by, "why": request.why, "from_nano": request.from_nano,
+        "to_nano": request.to_nano, "until_ms": request.until_ms,
+    }  # fmt: skip
+    until = f"; an answer waits for it until {_moment(request.until_ms)} UTC" if request.until_ms else ""
+    text = (
+        f"{request.by} asks for ${show(request.to_nano)} instead of ${show(request.from_nano)} ({request.why or 'no reason given'})"
+        f"{until}. Decide: holdfast budget approve {request.id}, or deny"
+    )
+    return _alert(account, f"request:{request.id}", request.at_ms, now_ms, facts, text)
 
 
 def _alert(account: BudgetAccount, kind: str, bucket_ms: int, now_ms: int, facts: dict[str, Any], text: str) -> Alert:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from holdfast.errors import HoldfastError
 from holdfast.extensions import ExtensionSettings
@@ -38,6 +38,18 @@ class AlertSettings(ExtensionSettings):
     )
     alert_mail_from: str = Field(default="", description="Who mails about budgets are from.")
     alert_mail_to: str = Field(default="", description="Who gets them: addresses with commas.")
+
+
+def from_environment(environ: Mapping[str, str]) -> AlertSettings:
+    """The settings of a gateway alone, which is no extension: the same names. Raises ``config.invalid``."""
+    named = {
+        field: environ[key] for field in AlertSettings.model_fields if (key := f"{_PREFIX}{field.upper()}") in environ
+    }
+    try:
+        return AlertSettings.model_validate(named)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise _invalid(str(first["loc"][0]), str(first["msg"])) from None
 
 
 def ways_of(settings: AlertSettings, now_ms: Callable[[], int], monotonic: Callable[[], float]) -> list[Way]:

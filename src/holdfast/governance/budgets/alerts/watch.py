@@ -8,7 +8,7 @@ from typing import Any
 
 from holdfast.errors import HoldfastError
 from holdfast.governance import limits
-from holdfast.governance.budgets import definition_store
+from holdfast.governance.budgets import definition_store, request_store
 from holdfast.governance.budgets.alerts import rules, store
 from holdfast.governance.budgets.alerts.model import Alert
 from holdfast.governance.budgets.alerts.telling import Teller
@@ -39,7 +39,12 @@ class AlertWatch:
         self._teller = teller
         self._burning: set[tuple[str, str]] = set()
         self._paced_ms: int | None = None
+        self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    async def wake(self) -> None:
+        """Look at once: somebody asks for more, and an answer may be waiting for it."""
+        self._news.set()
 
     def start(self) -> None:
         """Begin to look now and then."""
@@ -61,7 +66,10 @@ class AlertWatch:
                 log.warning("alerts wait: %s", error.code)
             except Exception:  # the next look may do better
                 log.exception("a look for alerts failed")
-            await asyncio.sleep(limits.ALERT_EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limits.ALERT_EVERY_S):
+                    await self._news.wait()
+            self._news.clear()
 
     async def look(self) -> list[Alert]:
         """Look once, and tell what is to be told. Which alerts were new. Raises ``store.unavailable``."""
@@ -70,7 +78,8 @@ class AlertWatch:
         fresh: list[Alert] = []
         for tenant in await self._registry.store.read(definition_store.tenants):
             accounts = await self._registry.accounts(tenant, "", limits.ALERT_ACCOUNTS)
-            found = [alert for one in accounts if (alert := rules.threshold(one, now_ms)) is not None]
+            found = await self._requests(tenant, now_ms)
+            found += [alert for one in accounts if (alert := rules.threshold(one, now_ms)) is not None]
             for account in accounts if paced else ():
                 found += await self._pace(account, now_ms)
             if found:
@@ -79,6 +88,16 @@ class AlertWatch:
             self._paced_ms = now_ms
         await self._teller.tell()
         return fresh
+
+    async def _requests(self, tenant: str, now_ms: int) -> list[Alert]:
+        """Requests that wait for whoever decides."""
+        waiting = await self._registry.store.read(
+            lambda connection: request_store.list_requests(connection, tenant, "waiting", limits.ALERT_ACCOUNTS)
+        )
+        budgets = {budget.id: budget for budget in self._registry.definitions(tenant)} if waiting else {}
+        return [
+            rules.requested(BudgetAccount(budgets[one.budget]), one, now_ms) for one in waiting if one.budget in budgets
+        ]
 
     async def _keep(self, found: list[Alert]) -> list[Alert]:
         """Put on record what is new. Another process may have seen the same at the same moment: then the next look has it."""
