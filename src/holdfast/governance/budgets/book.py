@@ -44,13 +44,12 @@ class Bound(NamedTuple):
             return 1 << 31 if self.input_nano <= nano else -1
         return (nano - self.input_nano) * MILLION // self.output_rate - self.tail_tokens
 
-    def with_tail(self, used: BilledAttempt) -> BilledAttempt:
-        """What was seen of an answer that was cut, and the tail that nobody saw."""
-        most = (
-            used.total_output + self.tail_tokens
-            if self.limit is None
-            else min(used.total_output + self.tail_tokens, self.limit)
-        )
+    def with_tail(self, used: BilledAttempt, granted: int) -> BilledAttempt:
+        """What was seen of an answer that was cut, and the tail that nobody saw. What was read beyond the ``granted`` tokens
+        is a part of that tail, so that it does not come to more than was reserved."""
+        most = min(used.total_output, granted) + self.tail_tokens
+        if self.limit is not None:
+            most = min(most, self.limit)
         unseen = max(0, most - used.total_output)
         return replace(
             used, counts=used.counts | {"output": used.counts.get("output", 0) + unseen}, provider_output=None

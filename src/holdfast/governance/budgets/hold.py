@@ -12,6 +12,7 @@ from holdfast.governance.budgets.book import Bound, Grant
 from holdfast.governance.budgets.model import BrakeRule
 from holdfast.governance.budgets.reserving import Reservation
 from holdfast.governance.budgets.whereabouts import Whereabouts
+from holdfast.providers.billing.model import BilledAttempt
 
 Ask = Callable[[Opening, Whereabouts, Refused], Awaitable[None]]
 """Asks a person to raise the budget that refused. Answered when its cap is another; raises the refusal when it stays."""
@@ -22,7 +23,7 @@ class AttemptHold:
     """See ``gateway.port.Hold``."""
 
     def __init__(
-        self, reserve: Reserve, ask: Ask, opening: Opening, where: Whereabouts, bound: Bound, rule: BrakeRule,
+        self, reserve: Reserve, ask: Ask, opening: Opening, where: Callable[[Opening], Whereabouts], bound: Bound, rule: BrakeRule,
         now_ms: Callable[[], int],
     ) -> None:  # fmt: skip
         self._reserve = reserve
@@ -45,6 +46,10 @@ class AttemptHold:
         """See ``Hold``."""
         return self._rule.policy
 
+    def counted(self, used: BilledAttempt) -> BilledAttempt:
+        """What counts as used of an answer that was cut: what was seen, and the tail that nobody saw."""
+        return self._bound.with_tail(used, self._grant.tokens)
+
     async def begin(self) -> None:
         """Reserve the first of it. Raises as ``Meter.open`` does."""
         await self._more(0, extends=False)
@@ -61,7 +66,7 @@ class AttemptHold:
     async def ask(self, refused: Refused, seen: int) -> None:
         """See ``Hold``."""
         while True:
-            await self._ask(self._opening, self._where, refused)
+            await self._ask(self._opening, self._where(self._opening), refused)
             try:
                 return await self._more(seen, extends=True)
             except Refused as error:  # it was raised, and not by enough, or others had it
@@ -78,14 +83,13 @@ class AttemptHold:
         self._grant = await self._reserve(
             Reservation(
                 self._opening,
-                self._where,
+                self._where(self._opening),
                 self._bound,
                 least,
                 wanted,
                 loop.time() + limits.BUDGET_WAIT_S,
                 loop.create_future(),
                 extends,
-                self._grant.nano,
                 bool(self._grant.short),
                 loop.time(),
             )
