@@ -127,7 +127,7 @@ class SpendCount:
 
     def most(self, connection: Connection, attempt: str) -> BilledAttempt | None:
         """See ``RowWatch``: what a lost attempt had reserved, which is the most that it used."""
-        hold = next(store.holds_of(connection, [attempt]), None)
+        hold, *_ = [*store.holds_of(connection, [attempt]), None]  # all are read: see the store
         if hold is None:
             return None
         return BilledAttempt(counts={"input": hold.input_tokens, "output": hold.output_tokens}, reported=False)
