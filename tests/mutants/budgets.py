@@ -24,12 +24,12 @@ TIME = f"{BUDGETS}/test_breaking_time.py"
 def siblings_forgotten() -> None:
     real = reserving._Work._one
 
-    def one(self: Any, connection: Any, wanted: Any, names: Any, standings: Any, holds: Any) -> Any:
-        if wanted.begun:
+    def decided(self: Any, connection: Any, one: Any, names: Any, standings: Any, holds: Any) -> Any:
+        if one.begun:
             standings = {key: standing._replace(reserved=holds.get(key, 0)) for key, standing in standings.items()}
-        return real(self, connection, wanted, names, standings, holds)
+        return real(self, connection, one, names, standings, holds)
 
-    replace(reserving._Work, "_one", one)
+    replace(reserving._Work, "_one", decided)
 
 
 @mutant("MONEY-1", "a hold is released, and its row is counted nowhere", f"{SERVICE}::test_a_call_reserves_its_input_and_a_tranche_and_settles_for_what_it_used")  # fmt: skip
