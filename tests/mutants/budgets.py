@@ -72,7 +72,7 @@ def lost_is_free() -> None:
     "BRAKE-1", "a retry is promised before enough is free", f"{TIME}::test_a_window_that_rolls_says_when_enough_is_free"
 )
 def early_retry() -> None:
-    replace(windows, "freeing_part", lambda parts, missing: next((begin for begin, _ in parts), None))
+    replace(windows, "freeing_part", lambda parts, missing_nano: next((begin for begin, _ in parts), None))
 
 
 @mutant("BRAKE-1", "who comes back in a minute is told of another budget", f"{TIME}::test_of_two_that_are_short_the_one_that_stays_so_is_told")  # fmt: skip
@@ -108,7 +108,7 @@ def parents_unreserved() -> None:
 
 @mutant("MONEY-1", "a new budget knows nothing of what runs", f"{BREAKING}::test_a_budget_that_comes_in_the_middle_is_held_for_what_runs")  # fmt: skip
 def running_unheld() -> None:
-    replace(recounting, "hold_again", lambda *of: None)
+    replace(recounting, "hold_again", lambda connection, budgets, openings, where, now_ms: None)
 
 
 @mutant("MONEY-1", "what was taken for lost goes on", f"{BREAKING}::test_what_was_taken_for_lost_gets_no_more_and_settles_what_it_used")  # fmt: skip
@@ -127,15 +127,14 @@ def left_behind() -> None:
 
 @mutant("MONEY-1", "moving to another time zone forgets what was spent", f"{TIME}::test_moving_to_another_time_zone_forgets_nothing_that_was_spent")  # fmt: skip
 def zone_forgets() -> None:
-    replace(
-        windows,
-        "counted_window",
-        lambda budget, at_ms, zone: windows.window_of(budget, at_ms, zone(budget.tenant, at_ms)),
-    )
+    def counted_window(budget: Any, at_ms: int, zone_at: Any) -> Any:
+        return windows.window_of(budget, at_ms, zone_at(budget.tenant, at_ms))
+
+    replace(windows, "counted_window", counted_window)
 
 
 @mutant(
     "MONEY-2", "refusals are kept for ever", f"{TIME}::test_what_is_too_old_is_forgotten_and_the_counts_still_agree"
 )
 def kept_for_ever() -> None:
-    replace(store, "forget_refusals", lambda *of: 0)
+    replace(store, "forget_refusals", lambda connection, before_ms, limit: 0)
