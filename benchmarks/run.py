@@ -19,7 +19,19 @@ from benchmarks import machine
 from benchmarks.processes import BUILD, CORES, HERE
 from benchmarks.result import Result, Table, Verdict
 
-NAMES: Final = ("fan_out", "append", "join", "resume", "stop", "idle", "storm", "cold_start", "bundles", "gateway")
+NAMES: Final = (
+    "fan_out",
+    "append",
+    "join",
+    "resume",
+    "stop",
+    "idle",
+    "storm",
+    "cold_start",
+    "bundles",
+    "gateway",
+    "budgets",
+)
 STORED: Final = BUILD / "results"
 
 out = Console()

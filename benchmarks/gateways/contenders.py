@@ -92,7 +92,7 @@ def _holdfast_settings(fake: FakeUpstream, place: Path) -> Path:
 @contextlib.contextmanager
 def litellm(fake: FakeUpstream, place: Path) -> Iterator[Contender]:
     """LiteLLM's proxy with one worker: a master key is checked; it has no database, so it keeps no account."""
-    folder = _environment("litellm", _HERE / "litellm.txt")
+    folder = litellm_environment()
     config = place / "litellm.yaml"
     model = {"model": "openai/gpt-4o", "api_base": f"{fake.url}/v1", "api_key": "sk-upstream"}
     models = [{"model_name": "gpt-4o", "litellm_params": model}]
@@ -156,6 +156,11 @@ ALL: Final[dict[str, Start]] = {
 
 
 # --- installing and starting
+def litellm_environment() -> Path:
+    """The virtual environment that LiteLLM is in. Raises CannotRun."""
+    return _environment("litellm", _HERE / "litellm.txt")
+
+
 @contextlib.contextmanager
 def _started(command: list[str | Path], port: int, env: dict[str, str], cwd: Path | None = None) -> Iterator[Server]:
     try:

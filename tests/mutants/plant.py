@@ -346,6 +346,7 @@ def sleeps_on() -> None:
 for _domain in (
     "adapters",
     "budget_desk",
+    "budgets",
     "extensions",
     "feed",
     "frontends",

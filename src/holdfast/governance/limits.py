@@ -165,6 +165,8 @@ BUDGET_WAITING = 10_000  # that wait to be decided; one more is refused
 BUDGET_FRESH_S = 0.5  # between two looks which budgets are spent, for agents that call providers themselves
 BUDGET_ACCOUNTS = 1_000  # in one answer
 BUDGET_IN_FLIGHT = 1_000  # attempts that a refusal names
+BUDGET_FORGET_EVERY_S = 3_600.0  # between two looks at what is too old to be kept
+BUDGET_FORGET_ROWS = 1_000  # forgotten in one transaction, so that nobody waits for it
 BUDGET_REFUSALS_S = 90 * 86_400.0  # for which refusals are kept
 BUDGET_TOUCHED_S = 35 * 86_400.0  # accounts of single runs and sessions are forgotten that nothing touched for longer
 

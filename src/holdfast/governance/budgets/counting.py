@@ -7,8 +7,8 @@ twice, or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -30,6 +30,11 @@ class TeamUnit(Protocol):
 
 class TeamTree(Protocol):
     """The organisation's tree."""
+
+    @property
+    def timelines(self) -> Mapping[Any, Any]:
+        """What it is made of: another one, when anything of it has changed."""
+        ...
 
     def teams(self, team: str, at_ms: int) -> Sequence[TeamUnit]:
         """A team and those it is in, the innermost first."""
@@ -116,9 +121,13 @@ class SpendCount:
             )
         store.end_holds(connection, ended)
 
+    def forget_session(self, connection: Connection, tenant: str, session: str) -> None:
+        """See ``RowWatch``."""
+        store.forget_session(connection, tenant, session)
+
     def most(self, connection: Connection, attempt: str) -> BilledAttempt | None:
         """See ``RowWatch``: what a lost attempt had reserved, which is the most that it used."""
-        hold = next(store.holds_of(connection, [attempt]), None)
+        hold, *_ = [*store.holds_of(connection, [attempt]), None]  # all are read: see the store
         if hold is None:
             return None
         return BilledAttempt(counts={"input": hold.input_tokens, "output": hold.output_tokens}, reported=False)

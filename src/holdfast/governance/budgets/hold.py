@@ -23,7 +23,7 @@ class AttemptHold:
     """See ``gateway.port.Hold``."""
 
     def __init__(
-        self, reserve: Reserve, ask: Ask, opening: Opening, where: Whereabouts, bound: Bound, rule: BrakeRule,
+        self, reserve: Reserve, ask: Ask, opening: Opening, where: Callable[[Opening], Whereabouts], bound: Bound, rule: BrakeRule,
         now_ms: Callable[[], int],
     ) -> None:  # fmt: skip
         self._reserve = reserve
@@ -66,7 +66,7 @@ class AttemptHold:
     async def ask(self, refused: Refused, seen: int) -> None:
         """See ``Hold``."""
         while True:
-            await self._ask(self._opening, self._where, refused)
+            await self._ask(self._opening, self._where(self._opening), refused)
             try:
                 return await self._more(seen, extends=True)
             except Refused as error:  # it was raised, and not by enough, or others had it
@@ -83,14 +83,13 @@ class AttemptHold:
         self._grant = await self._reserve(
             Reservation(
                 self._opening,
-                self._where,
+                self._where(self._opening),
                 self._bound,
                 least,
                 wanted,
                 loop.time() + limits.BUDGET_WAIT_S,
                 loop.create_future(),
                 extends,
-                self._grant.nano,
                 bool(self._grant.short),
                 loop.time(),
             )

@@ -30,6 +30,13 @@ class OpeningBook(Protocol):
     def add_openings(self, connection: Connection, openings: Sequence[Opening]) -> None:
         """Put attempts on record, in the transaction that reserves money for them."""
 
+    def open_of(self, connection: Connection, attempts: Sequence[str]) -> Mapping[str, Opening]:
+        """Which of these attempts are open, by id."""
+        ...
+
+    def unasked(self, opening: Opening) -> None:
+        """An attempt is on record, or may be, and no upstream is asked for it: its money is given back."""
+
 
 class BudgetLedger(OpeningBook, Protocol):
     """Where what is spent stands (``ledger``)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -25,11 +26,13 @@ from holdfast.governance.budgets.reserving import Reserving
 from holdfast.governance.budgets.store import HoldLine
 from holdfast.governance.budgets.whereabouts import Whereabouts
 from holdfast.governance.ledger.port import WallClock
+from holdfast.governance.store import facts
 from holdfast.governance.store.changes import count_change
 from holdfast.visible import logger
 
 T = TypeVar("T")
 log = logger("holdfast.budgets")
+_ORGANISED = "budgets.organisation:"
 
 
 class Exhaustion(NamedTuple):
@@ -61,6 +64,9 @@ class Budgets:
         self.asking: Ask = _nobody
         self._count = count
         self._brakes: Mapping[tuple[str, str], BrakeRule] = {}
+        self._organised: dict[
+            str, Mapping[object, object]
+        ] = {}  # the organisation by which a tenant's budgets were counted
         self._exhausted: Mapping[tuple[str, str], Exhaustion] = {}
         self._holds: dict[str, AttemptHold] = {}  # of the attempts under way
         self._seen: float | None = None  # when what is exhausted was read, on the loop's clock
@@ -76,6 +82,7 @@ class Budgets:
 
     async def start(self) -> None:
         """Begin to decide, and to look which budgets are exhausted. Raises ``store.unavailable``."""
+        await self.follow_organisation()
         self._reserving.start()
         await self.look()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="holdfast budgets")
@@ -90,12 +97,19 @@ class Budgets:
         await self._reserving.stop()
 
     async def _run(self) -> None:
+        loop, forgotten = asyncio.get_running_loop(), float("-inf")
         while True:
             await asyncio.sleep(limits.BUDGET_FRESH_S)
             try:
+                await self.follow_organisation()
                 await self.look()
+                if loop.time() - forgotten >= limits.BUDGET_FORGET_EVERY_S:
+                    await self.forget()
+                    forgotten = loop.time()
             except HoldfastError as error:
                 log.warning("which budgets are spent cannot be seen: %s", error.code)
+            except Exception:  # the next look may do better, and without any agents would be braked by what was once
+                log.exception("looking at budgets failed")
 
     # --- the meter
     async def open(self, opening: Opening) -> Hold:
@@ -111,7 +125,7 @@ class Budgets:
                 raise
             return await self.ledger.open(opening)
         rule = self.brake_rule(opening.call.caller.tenant, where.workflow)
-        hold = AttemptHold(self._reserving.reserve, self.asking, opening, where, bound, rule, self.clock.wall_ms)
+        hold = AttemptHold(self._reserving.reserve, self.asking, opening, self.where, bound, rule, self.clock.wall_ms)
         await self.ledger.begin(opening, hold.begin())
         self._holds[opening.id] = hold
         return hold
@@ -162,6 +176,7 @@ class Budgets:
             answer, changed = work(connection)
             for budget in changed:
                 recounting.recount(connection, budget, self.organisation, self.clock.wall_ms())
+            recounting.hold_again(connection, changed, self.ledger, self.where, self.clock.wall_ms())
             count_change(connection, store.DOMAIN)
             return answer
 
@@ -169,6 +184,24 @@ class Budgets:
         await self.refresh()
         self._reserving.settled()
         return answer
+
+    async def follow_organisation(self) -> None:
+        """Count the budgets of a tenant again, and what is held of them, when its organisation has changed since: a change holds
+        from a day on, so that what was counted since its beginning stands elsewhere now. Raises ``store.unavailable``."""
+        for tenant in sorted({budget.tenant for budget in self._count.budgets.by_id.values()}):
+            timelines = self.organisation.tree(tenant).timelines
+            if self._organised.get(tenant) == timelines:
+                continue
+            digest = hashlib.sha256(repr(sorted(timelines.items())).encode()).hexdigest()
+            counted = await self.store.read(lambda connection, of=tenant: facts.get(connection, f"{_ORGANISED}{of}"))  # type: ignore[misc]
+            if tenant in self._organised or counted != digest:
+
+                def again(connection: Connection, of: str = tenant, new: str = digest) -> tuple[None, Sequence[Budget]]:
+                    facts.put(connection, f"{_ORGANISED}{of}", new)
+                    return None, store.current(connection, self._count.budgets).of(of)
+
+                await self.change(again)
+            self._organised[tenant] = timelines
 
     # --- how things stand
     async def accounts(self, tenant: str, budget: str = "", limit: int = limits.BUDGET_ACCOUNTS) -> list[BudgetAccount]:
@@ -199,7 +232,7 @@ class Budgets:
 
     def window(self, budget: Budget, at_ms: int) -> windows.Window:
         """A budget's window at an instant."""
-        return windows.window_of(budget, at_ms, self.organisation.zone(budget.tenant, at_ms))
+        return windows.counted_window(budget, at_ms, self.organisation.zone)
 
     async def reservations(self, tenant: str, limit: int = limits.BUDGET_ACCOUNTS) -> list[HoldLine]:
         """What attempts under way hold, the oldest first."""
@@ -207,12 +240,33 @@ class Budgets:
 
     async def verify(self, tenant: str) -> list[recounting.CountDifference]:
         """Where what was counted differs from the ledger's rows; none where enforcement and ledger are one number."""
-        wanted = self.definitions(tenant)
+        wanted, now_ms = self.definitions(tenant), self.clock.wall_ms()
         return await self.store.read(
             lambda connection: [
-                d for each in wanted for d in recounting.differences(connection, each, self.organisation)
+                d for each in wanted for d in recounting.differences(connection, each, self.organisation, now_ms)
             ]
         )
+
+    async def forget(self) -> int:
+        """Forget what is too old to be kept: refusals, accounts of single runs and sessions that nothing touches any more,
+        parts of windows that have rolled on. How many those were. Raises ``store.unavailable``."""
+        now_ms = self.clock.wall_ms()
+        refused_ms = now_ms - round(limits.BUDGET_REFUSALS_S * 1_000)
+        count = await self._forget(lambda connection, most: store.forget_refusals(connection, refused_ms, most))
+        for budget in list(self._count.budgets.by_id.values()):
+            some = recounting.forgotten_of(budget, self.window(budget, now_ms), now_ms)
+            if some is not None:
+                count += await self._forget(
+                    lambda connection, most, of=budget.id, old=some: store.forget_spent(connection, of, most, **old)  # type: ignore[misc]
+                )
+        return count
+
+    async def _forget(self, some: Callable[[Connection, int], int]) -> int:
+        count, found = 0, limits.BUDGET_FORGET_ROWS
+        while found >= limits.BUDGET_FORGET_ROWS:
+            found = await self.store.write(lambda connection: some(connection, limits.BUDGET_FORGET_ROWS))
+            count += found
+        return count
 
     # --- what is exhausted, in memory: for those who do not pass the gateway
     async def look(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from holdfast.governance.budgets.model import BrakeRule, Budget
@@ -15,6 +15,7 @@ from holdfast.governance.store.changes import change_number
 from holdfast.governance.store.tables.budgets import (
     budget_brakes,
     budget_refusals,
+    budget_requests,
     budgets,
 )
 from holdfast.governance.store.tables.budgets import (
@@ -30,14 +31,13 @@ _AT_ONCE: Final = 500
 
 
 class Spent(NamedTuple):
-    """What was spent on an account in a window, nano-USD. ``oldest_ms``: the first bucket with anything in it."""
+    """What was spent on an account in a window, nano-USD."""
 
     spent_nano: int = 0
     settled_nano: int = 0
     returned_nano: int = 0
     refused: int = 0
     observed: int = 0
-    oldest_ms: int | None = None
 
 
 class HeldMoney(NamedTuple):
@@ -135,7 +135,7 @@ def _add(dialect: str) -> Any:
 _ADD: dict[str, Any] = {}
 
 _SPENT: Final = (
-    select(spent.c.subject, *(func.sum(spent.c[name]) for name in _ADDED if name != "rows"), func.min(spent.c.bucket_ms))
+    select(spent.c.subject, *(func.sum(spent.c[name]) for name in _ADDED if name != "rows"))
     .where(
         spent.c.budget == bindparam("budget"),
         spent.c.subject.in_(bindparam("subjects", expanding=True)),
@@ -154,12 +154,17 @@ def read_spent(connection: Connection, budget: str, subjects: Sequence[str], sin
     """What was spent from a bucket on, by subject; absent where nothing was."""
     found: dict[str, Spent] = {}
     for some in _chunks(subjects):
-        for subject, *sums, oldest in connection.execute(
-            _SPENT, {"budget": budget, "subjects": some, "since": since_ms}
-        ):
-            spent_nano, settled, returned, refused, observed = (int(each or 0) for each in sums)
-            found[subject] = Spent(spent_nano, settled, returned, refused, observed, oldest)
+        for subject, *sums in connection.execute(_SPENT, {"budget": budget, "subjects": some, "since": since_ms}):
+            found[subject] = Spent(*(int(each or 0) for each in sums))
     return found
+
+
+def read_parts(connection: Connection, budget: str, subject: str, since_ms: int) -> list[tuple[int, int]]:
+    """``(bucket, spent)`` of an account, from a bucket on, the oldest first."""
+    wanted = select(spent.c.bucket_ms, spent.c.spent_nano).where(
+        spent.c.budget == budget, spent.c.subject == subject, spent.c.bucket_ms >= since_ms
+    )
+    return [(bucket, int(nano)) for bucket, nano in connection.execute(wanted.order_by(spent.c.bucket_ms))]
 
 
 def read_subjects(connection: Connection, budget: str, since_ms: int, limit: int) -> list[str]:
@@ -202,9 +207,20 @@ def read_buckets(connection: Connection, budget: str) -> dict[tuple[str, int], i
     return {(subject, bucket): int(nano) for subject, bucket, nano in found}
 
 
-def forget_untouched(connection: Connection, budget: str, before_ms: int) -> int:
-    """Forget the accounts of a budget that nothing touched since; how many buckets that were."""
-    return connection.execute(delete(spent).where(spent.c.budget == budget, spent.c.touched_ms < before_ms)).rowcount
+def forget_spent(
+    connection: Connection,
+    budget: str,
+    limit: int,
+    *,
+    untouched_since_ms: int | None = None,
+    before_ms: int | None = None,
+) -> int:
+    """Forget some buckets of a budget that nothing touched since, or that began before; how many those were."""
+    old = [spent.c.touched_ms < untouched_since_ms] if untouched_since_ms is not None else []
+    old += [spent.c.bucket_ms < before_ms] if before_ms is not None else []
+    key = spent.c.subject, spent.c.bucket_ms
+    some = select(*key).where(spent.c.budget == budget, *old).limit(limit)
+    return connection.execute(delete(spent).where(spent.c.budget == budget, tuple_(*key).in_(some))).rowcount
 
 
 # --- what is held
@@ -249,6 +265,16 @@ def holds_of(connection: Connection, attempts: Sequence[str]) -> Iterator[HoldLi
             yield HoldLine(*row)
 
 
+def attempts_holding(connection: Connection) -> list[str]:
+    """All attempts that hold money of anything."""
+    return list(connection.scalars(select(holds.c.attempt).distinct().order_by(holds.c.attempt)))
+
+
+def clear_holds(connection: Connection, budget: str) -> None:
+    """Nobody holds money of this budget any more."""
+    connection.execute(delete(holds).where(holds.c.budget == budget))
+
+
 def end_holds(connection: Connection, attempts: Sequence[str]) -> None:
     """Attempts hold nothing any more."""
     for some in _chunks(attempts):
@@ -283,6 +309,22 @@ def add_refusals(connection: Connection, facts: Sequence[Mapping[str, Any]]) -> 
     """Put on record what did not fit."""
     if facts:
         connection.execute(insert(budget_refusals), list(facts))
+
+
+def forget_refusals(connection: Connection, before_ms: int, limit: int) -> int:
+    """Forget some of the refusals of before; how many those were."""
+    found = 0
+    for tenant in connection.scalars(select(budgets.c.tenant).distinct()).all():
+        old = budget_refusals.c.tenant == tenant, budget_refusals.c.at_ms < before_ms
+        some = select(budget_refusals.c.id).where(*old).limit(limit)
+        found += connection.execute(delete(budget_refusals).where(budget_refusals.c.id.in_(some))).rowcount
+    return found
+
+
+def forget_session(connection: Connection, tenant: str, session: str) -> None:
+    """Let no request lead to a session that was deleted."""
+    mine = budget_requests.c.tenant == tenant, budget_requests.c.session == session
+    connection.execute(update(budget_requests).where(*mine).values(session="", run=""))
 
 
 def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:

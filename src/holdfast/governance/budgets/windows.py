@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -41,6 +42,23 @@ def window_of(budget: Budget, at_ms: int, zone: ZoneInfo) -> Window:
     return _of_calendar(budget.span, budget.zone or zone.key, at_ms // _QUARTER_MS)
 
 
+def counted_window(budget: Budget, at_ms: int, zone_at: Callable[[str, int], ZoneInfo]) -> Window:
+    """The window that an instant lies in, from the first bucket that counts in it. Where the organisation has moved to another
+    time zone meanwhile, its bucket of before counts as well: a little more is taken for spent, and nothing is forgotten.
+
+    Args:
+        zone_at: the time zone of a tenant's days at a time.
+    """
+    zone = zone_at(budget.tenant, at_ms)
+    window = window_of(budget, at_ms, zone)
+    if budget.zone or window.closes_ms is None:
+        return window
+    before = zone_at(budget.tenant, window.opens_ms)
+    if before.key == zone.key:
+        return window
+    return window._replace(opens_ms=min(window.opens_ms, window_of(budget, at_ms, before).opens_ms))
+
+
 def bucket_of(budget: Budget, at_ms: int, zone: ZoneInfo) -> int:
     """The bucket in which something of an instant is counted, by its beginning, Unix ms."""
     if budget.span == "rolling":
@@ -54,11 +72,22 @@ def bucket_width_ms(budget: Budget) -> int:
     return max(1_000, -(-budget.rolling_s * 1_000 // limits.BUDGET_ROLLING_PARTS))
 
 
+def freeing_part(parts: Iterable[tuple[int, int]], missing_nano: int) -> int | None:
+    """Of the parts of a window that rolls, ``(beginning, spent)`` from the oldest on, the one with whose end enough is free;
+    None without any."""
+    last = None
+    for last, nano in parts:  # noqa: B007
+        missing_nano -= nano
+        if missing_nano <= 0:
+            break
+    return last
+
+
 def reopens_ms(budget: Budget, window: Window, now_ms: int, oldest_ms: int | None) -> int | None:
     """When there is money again, at the earliest: Unix ms; None where no time brings any.
 
     Args:
-        oldest_ms: of a window that rolls, the oldest bucket with spending in it.
+        oldest_ms: of a window that rolls, the part with which enough leaves it (``freeing_part``).
     """
     if budget.span == "total":
         return None

@@ -119,6 +119,9 @@ class RowWatch(Protocol):
     def most(self, connection: Connection, attempt: str) -> BilledAttempt | None:
         """The most that an attempt can have used of which nobody will say what it did; None where that is not known."""
 
+    def forget_session(self, connection: Connection, tenant: str, session: str) -> None:
+        """A session was deleted: nothing leads to it any more."""
+
 
 class Uncounted:
     """Nobody counts."""
@@ -134,3 +137,6 @@ class Uncounted:
     def most(self, connection: Connection, attempt: str) -> BilledAttempt | None:
         """See ``RowWatch``."""
         return None
+
+    def forget_session(self, connection: Connection, tenant: str, session: str) -> None:
+        """See ``RowWatch``."""

@@ -109,7 +109,7 @@ class Recorder:
             store.add_rows(connection, rows)
             return
         there = store.present(connection, [row.id for row in rows])
-        new = [row for row in rows if row.id not in there]
+        new = list({row.id: row for row in reversed(rows) if row.id not in there}.values())[::-1]  # an id counts once
         store.add_rows(connection, new)
         changes = [(row, store.find_row(connection, row.tenant, row.corrects) if row.corrects else None) for row in new]
         self._watch.count(connection, changes, ended)

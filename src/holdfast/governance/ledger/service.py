@@ -194,6 +194,14 @@ class Ledger:
         """Put attempts on record, in the transaction of whoever reserves money for them."""
         store.add_openings(connection, [self._facts(opening) for opening in openings])
 
+    def open_of(self, connection: Connection, attempts: Sequence[str]) -> dict[str, Opening]:
+        """Which of these attempts are open, by id."""
+        return {id_: _decoder.decode(encoded) for id_, encoded in store.find_openings(connection, attempts)}
+
+    def unasked(self, opening: Opening) -> None:
+        """An attempt is on record, or may be, and no upstream was asked: it is taken off at the next beat."""
+        self._unasked.add(opening.id)
+
     def _facts(self, opening: Opening) -> dict[str, Any]:
         return store.opening_facts(opening, self.process, _encoder.encode(opening).decode())
 
@@ -337,4 +345,9 @@ class Ledger:
 
     async def forget_session(self, tenant: str, session: str) -> bool:
         """A session was deleted: its rows stay under a reference that leads nowhere. Whether there were any."""
-        return await self.store.write(lambda connection: store.forget_session(connection, tenant, session))
+
+        def work(connection: Connection) -> bool:
+            self.recorder.watch.forget_session(connection, tenant, session)
+            return store.forget_session(connection, tenant, session)
+
+        return await self.store.write(work)

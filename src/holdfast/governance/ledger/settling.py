@@ -61,9 +61,10 @@ def billed_of(opening: Opening, served: Served) -> Sequence[tuple[BilledAttempt,
     return [(estimate.of_opening(opening), "estimated")]
 
 
-def placed(row: Row, labels: Mapping[str, str], organisation: OrganisationTree) -> Row:
-    """The row with whose it is, and its dates."""
-    whose = organisation.resolve(labels, row.at_ms, row.tenant)
+def placed(row: Row, labels: Mapping[str, str], organisation: OrganisationTree, began_ms: int | None = None) -> Row:
+    """The row with whose it is, and its dates. Work is of those whose it was when it began (``began_ms``; None for the row's
+    own time): its money was reserved there, and a workflow that moves to another team meanwhile takes none of that along."""
+    whose = organisation.resolve(labels, row.at_ms if began_ms is None else began_ms, row.tenant)
     day = dates.day_of(row.at_ms, organisation.zone(row.tenant, row.at_ms))
     return replace(
         row, organisation=whose.organisation, team=whose.team, workflow=whose.workflow, cost_centre=whose.cost_centre,
@@ -131,7 +132,7 @@ def rows_of(opening: Opening, served: Served, prices: PriceList, organisation: O
             raw=billed.raw, outcome=served.outcome, reason=served.reason, took_ms=max(0, at_ms - opening.at_ms),
             first_ms=served.first_ms,
         )  # fmt: skip
-        row = placed(row, dict(call.caller.labels), organisation)
+        row = placed(row, dict(call.caller.labels), organisation, opening.at_ms)
         rows.append(priced(row, billed, prices))
     return rows
 

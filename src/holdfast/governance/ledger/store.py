@@ -118,6 +118,12 @@ def find_opening(connection: Connection, attempt: str) -> str | None:
     return connection.scalar(select(openings.c.opening).where(openings.c.id == attempt))
 
 
+def find_openings(connection: Connection, attempts: Sequence[str]) -> list[tuple[str, str]]:
+    """``(id, opening)`` as JSON of those attempts that are open."""
+    found = connection.execute(select(openings.c.id, openings.c.opening).where(openings.c.id.in_(attempts)))
+    return [(id_, opening) for id_, opening in found]
+
+
 def close_opening(connection: Connection, attempt: str) -> bool:
     """An attempt is settled. Whether it was open until now."""
     return connection.execute(_CLOSE_OPENING, {"id": attempt}).rowcount > 0

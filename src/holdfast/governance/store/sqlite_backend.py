@@ -123,7 +123,10 @@ class SqliteBackend:
             mend(connection)
             if database.in_transaction:
                 database.execute("ROLLBACK")
-            self._readers.put(connection)
+            if database.txn_state() == apsw.SQLITE_TXN_NONE:
+                self._readers.put(connection)
+            else:  # work left rows unread: with them it would go on reading this moment, and nothing newer
+                close(connection)
 
     def health(self) -> StoreHealth:
         """See ``Store.health``."""

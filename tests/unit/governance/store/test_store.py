@@ -212,3 +212,19 @@ async def test_health_counts(store: Store) -> None:
     health = store.health()
     assert (health.mode, health.waiting, health.error) == ("ok", 0, "")
     assert health.counters["written"] == before + 1
+
+
+async def test_rows_that_nobody_has_read_to_the_end_hold_no_later_reader_at_their_moment(store: Store) -> None:
+    for number in range(3):
+        await store.write(put(f"t{number}"))
+    left = []
+
+    def first_of(connection: Connection) -> None:
+        found = iter(connection.execute(select(store_facts.c.name)))
+        next(found)
+        left.append(found)  # it goes on, as a generator does that somebody forgot
+
+    await store.read(first_of)
+    await store.write(put("t3"))
+    assert await store.read(count) == 4
+    left.clear()
