@@ -27,7 +27,7 @@ async def spend(desk: Desk, nano: int, **more: object) -> None:
 async def test_moving_to_another_time_zone_forgets_nothing_that_was_spent(desk: Desk) -> None:
     budget = await desk.set(usd=1, span="month")
     await spend(desk, NANO // 2)
-    desk.clock.advance(60)
+    desk.clock.advance(2 * DAY_S)
     west = b"organisation: {name: Company, time_zone: America/New_York}\nteams: [{name: care}, {name: support, team: care}]\n"
     await desk.governance.organisation.change(
         parse(west + b"workflows: [{name: refunds, team: support}]\n", "yaml"), by="user:ann"
