@@ -27,7 +27,7 @@ async def spend(desk: Desk, nano: int, **more: object) -> None:
 async def test_moving_to_another_time_zone_forgets_nothing_that_was_spent(desk: Desk) -> None:
     budget = await desk.set(usd=1, span="month")
     await spend(desk, NANO // 2)
-    desk.clock.advance(60)
+    desk.clock.advance(2 * DAY_S)
     west = b"organisation: {name: Company, time_zone: America/New_York}\nteams: [{name: care}, {name: support, team: care}]\n"
     await desk.governance.organisation.change(
         parse(west + b"workflows: [{name: refunds, team: support}]\n", "yaml"), by="user:ann"
@@ -86,12 +86,14 @@ async def test_what_is_too_old_is_forgotten_and_the_counts_still_agree(desk: Des
         desk.clock.advance(180)
     with pytest.raises(Refused):
         await desk.open(desk.opening(100_000))
-    assert await desk.budgets.forget() >= 2, "of the window that has rolled on"
+    await desk.budgets.forget()
+    parts = await desk.budgets.store.read(lambda connection: statements.read_buckets(connection, "b-rolls"))
+    assert len(parts) <= 1, "of the window that has rolled on nothing is kept"
     assert len(await desk.budgets.accounts("default", "b-runs")) == 3
     desk.clock.advance(limits.BUDGET_TOUCHED_S + 60)
     await spend(desk, 1_000)
     assert await desk.budgets.verify("default") == []
-    assert await desk.budgets.forget() >= 3
+    await desk.budgets.forget()
     assert len(await desk.budgets.accounts("default", "b-runs")) == 1
     assert await count(desk, budget_refusals) == 1
     assert await desk.budgets.verify("default") == []
@@ -107,7 +109,7 @@ async def test_much_is_forgotten_a_part_at_a_time(desk: Desk, monkeypatch: pytes
     for _ in range(5):
         await spend(desk, INPUT_RATE)
     desk.clock.advance(limits.BUDGET_TOUCHED_S + 60)
-    assert await desk.budgets.forget() == 5
+    await desk.budgets.forget()
     assert await count(desk, budget_spent) == 0
 
 
@@ -120,4 +122,3 @@ async def test_a_request_does_not_lead_to_a_session_that_was_deleted(desk: Desk)
         lambda connection: connection.execute(budget_requests.select()).mappings().one()
     )
     assert (found["session"], found["run"]) == ("", "")
-    assert statements.DOMAIN
