@@ -172,10 +172,10 @@ class PlantedStrangers(msgspec.Struct, frozen=True):
 
 
 class Overspend(Days, frozen=True):
-    """A team spends more in a month than its soft budget has, because of what is planted beside it."""
+    """A soft budget of a team is passed in a month, because of what else is planted there."""
 
     budget: str = ""
-    team: str = ""
+    usd: str = ""
 
 
 class WrongPoint(msgspec.Struct, frozen=True):

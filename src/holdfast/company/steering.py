@@ -51,10 +51,18 @@ class Steering:
         if self._governance.alerts is not None:
             await self._governance.alerts.stop()
         desk = self._governance.budget_desk
-        await desk.import_file(TENANT, read("budgets.yaml"), FINOPS)
+        await desk.import_file(TENANT, self._budgets(), FINOPS)
         for workflow, policy in brake.POLICIES.items():
             await desk.brake(TENANT, workflow, policy, brake.WAIT_S, FINOPS)
         await self._governance.routing.set_document(yaml.safe_load(read("routing.yaml")), by=PLATFORM, tenant=TENANT)
+
+    def _budgets(self) -> bytes:
+        file = yaml.safe_load(read("budgets.yaml"))
+        for one in file["budgets"]:
+            if one["name"] == self._plants.overspend.budget:
+                one["usd"] = self._plants.overspend.usd
+        text: str = yaml.safe_dump(file)
+        return text.encode()
 
     async def morning(self, day: datetime.date) -> None:
         """What is done on a day before the work begins."""
