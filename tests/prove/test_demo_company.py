@@ -50,7 +50,9 @@ async def test_ninety_days_and_every_plant(tmp_path: Path, record_property: Call
         august, september = (plants.bill.since, plants.bill.until), (plants.replacement.since, company.last_day)
         await findings.check_variance(august, september)
         asked = await findings.check_budgets()
-        assert asked["state"] == "denied" and asked["why"].startswith("Forecast of 2026-09-"), "it was told, and asked for"
+        assert asked["state"] == "denied" and asked["why"].startswith("Forecast of 2026-09-"), (
+            "it was told, and asked for"
+        )
         peels = await findings.check_routing()
         peelable = peels[plants.peelable.workflow]
         assert peelable.cheaper == plants.peelable.cheaper and peelable.clears and (peelable.confidence or 0) >= 0.95

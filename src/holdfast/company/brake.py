@@ -10,7 +10,6 @@ from holdfast.agents.run import RunContext
 from holdfast.company.conversation import ModelConversation
 from holdfast.company.description import WorkflowDescription
 from holdfast.company.models import Address, ModelClient, ModelRefused
-from holdfast.gateway.sessions import SESSION_HEADER
 
 POLICIES: Final = {"brake-error": "error", "brake-ask": "ask"}
 """The workflows that brake, and how; each has one session of its own name."""
@@ -42,7 +41,7 @@ class BrakeAgent:
         hints = {"words": self._workflow.words, "pace": _PACE_MS}
         try:
             answer = await self._models.stream(
-                self._address, self._workflow.model, conversation, hints, {SESSION_HEADER: run.session.id}
+                self._address, self._workflow.model, conversation, hints, {"x-holdfast-session": run.session.id}
             )
         except ModelRefused as error:
             await run.say(f"The gateway has refused it at once: HTTP {error.status}.")

@@ -8,6 +8,7 @@ simulated, and looks every evening instead.
 from __future__ import annotations
 
 import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import yaml  # type: ignore[import-untyped]
@@ -42,7 +43,7 @@ class Steering:
         self._plants, self._governance, self._seed = plants, governance, seed
         self._usage = AgentUsage(engine, governance.ledger)
         self._outcomes = OutcomeFeed(engine, governance.store, governance.clock.wall_ms)
-        self._asked = ""
+        self._request, self._tells = "", True
         self.ends: dict[str, str] = {}
 
     async def open(self) -> None:
@@ -66,9 +67,9 @@ class Steering:
 
     async def morning(self, day: datetime.date) -> None:
         """What is done on a day before the work begins."""
-        if self._asked:  # yesterday evening
-            await self._decide(self._asked, "denied", "First we find out what has changed since August.")
-            self._asked = ""
+        if self._request:  # yesterday evening
+            await self._decide(self._request, "denied", "First we find out what has changed since August.")
+            self._request = ""
         for one in (self._plants.returned, self._plants.running):
             if day == one.since:
                 await self._try(one)
@@ -109,19 +110,16 @@ class Steering:
                 self.ends.setdefault(one.name, f"{one.state} {day}")
 
     async def _hear(self, alert: Alert, day: datetime.date) -> None:
-        """The first time that the budget is told to burn, the FinOps lead asks its payer for more, with the forecast."""
+        """Told that the budget may not last, the FinOps lead looks at the forecast, and asks its payer for more, once."""
         plant = self._plants.overspend
-        if alert.facts.get("name") != plant.budget or alert.kind != "burn" or not plant.hold(day):
+        if not self._tells or alert.facts.get("name") != plant.budget or not plant.hold(day):
             return
         (found,) = (await self._forecasts(alert.budget))["forecasts"]
-        said = (
-            found["unknown"]
-            or f"{_usd(found['p10_usd'])} to {_usd(found['p90_usd'])} by the end of the month (P10 to P90)"
-        )
-        to_usd = _usd(found["p90_usd"]) if found["p90_nano"] else _usd(found["naive_usd"])
-        words = f"Forecast of {day}: {said}."
-        if to_usd and float(to_usd) > float(found["account"]["budget"]["cap_usd"]):
-            self._asked = await self._ask(FINOPS, plant.budget, to_usd, words)
+        if found["unknown"] or found["p50_nano"] <= found["account"]["budget"]["cap_nano"]:
+            return
+        low, high = _usd(found["p10_usd"]), _usd(found["p90_usd"])
+        words = f"Forecast of {day}: ${low} to ${high} by the end of the month (P10 to P90)."
+        self._request, self._tells = await self._ask(FINOPS, plant.budget, high, words), False
 
     async def _forecasts(self, budget: str) -> dict[str, Any]:
         return await outlook(self._governance.budgets, self._governance.organisation, TENANT, budget)
@@ -144,6 +142,6 @@ class Steering:
             self._governance.alerts.start()
 
 
-def _usd(text: str | None) -> str:
+def _usd(text: str) -> str:
     """Dollars and cents of a decimal text."""
-    return f"{float(text):.2f}" if text else ""
+    return f"{Decimal(text):.2f}"

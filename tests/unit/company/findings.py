@@ -164,7 +164,8 @@ class Findings:
         alerts = [one for one in await self._alerts() if one.budget == budget]
         told = {one.kind: one.at_ms for one in sorted(alerts, key=lambda one: -one.at_ms) if self._planted_month(one)}
         assert told["burn"] < told["threshold:100"], "its pace was told before its money was gone"
-        listed = (await desk.refusals(TENANT))["refusals"]
+        names = [one.name for one in self.governance.budgets.definitions(TENANT)]
+        listed = [one for name in names for one in (await desk.refusals(TENANT, name))["refusals"]]
         enforced = {one["workflow"] for one in listed if one["mode"] == "enforce"}
         observed = {one["workflow"] for one in listed if one["mode"] == "observe"}
         assert enforced == {self.plants.wrong_point.workflow}, enforced

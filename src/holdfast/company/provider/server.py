@@ -192,19 +192,19 @@ class _Connection(asyncio.Protocol):
         self, question: ModelQuestion, model: str, at_ms: int, reply: Reply, events: Iterator[bytes], pause_s: float
     ) -> None:
         """Say an answer as slowly as people read; whoever leaves before its end is billed for what was generated."""
-        loop, said = asyncio.get_running_loop(), 0
+        loop, count = asyncio.get_running_loop(), 0
 
         def left() -> None:
             if self._standing is not None:
                 self._standing.cancel()
-            generated = min(reply.counts["output"], (said + AHEAD) * CHUNK)
+            generated = min(reply.counts["output"], (count + AHEAD) * CHUNK)
             self._providers.book(question, model, at_ms, {**reply.counts, "output": generated}, cut=True)
 
         def go_on() -> None:
-            nonlocal said
+            nonlocal count
             event = next(events, None)
             if event is not None:
-                said += 1
+                count += 1
                 self._transport.write(_chunked(event))
                 self._standing = loop.call_later(pause_s, go_on)
                 return
