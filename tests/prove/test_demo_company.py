@@ -49,6 +49,13 @@ async def test_ninety_days_and_every_plant(tmp_path: Path, record_property: Call
         sums = await findings.check_ledger()
         august, september = (plants.bill.since, plants.bill.until), (plants.replacement.since, company.last_day)
         await findings.check_variance(august, september)
+        asked = await findings.check_budgets()
+        assert asked["state"] == "denied" and asked["why"].startswith("Forecast of 2026-09-"), (
+            "it was told, and asked for"
+        )
+        peels = await findings.check_routing()
+        peelable = peels[plants.peelable.workflow]
+        assert peelable.cheaper == plants.peelable.cheaper and peelable.clears and (peelable.confidence or 0) >= 0.95
     assert set(sums) >= {"gpt-5", plants.own_model.model, plants.replacement.first, plants.replacement.then}
     record_property("planted differences found", differences + kinds)
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

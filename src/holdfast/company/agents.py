@@ -15,6 +15,7 @@ from holdfast.company.conversation import ModelConversation
 from holdfast.company.description import WorkflowDescription
 from holdfast.company.models import Address, ModelClient, ModelRefused, StreamedAnswer
 from holdfast.company.words import sentences
+from holdfast.errors import Unavailable
 
 TOOLS: Final = ("search_orders", "read_policy")
 _CREW: Final = ("scout", "checker")
@@ -61,6 +62,7 @@ class CompanyAgent:
             if text:
                 await out.close()
             await self._note(run, answer.call)
+            whole(answer)
             if not answer.calls:
                 return
             for call in answer.calls:
@@ -80,6 +82,7 @@ class CompanyAgent:
         async with run.message() as out:
             async for words in answer.words():
                 await out.write(words)
+        whole(answer)
         await self._note(run, answer.call)
 
     async def _scout(self, run: RunContext, name: str) -> str:
@@ -88,6 +91,7 @@ class CompanyAgent:
             conversation.say("user", f"As {name}: {run.input.text}")
             answer = await self._ask(child, conversation, run)
             text = "".join([words async for words in answer.words()])
+            whole(answer)
             await child.say(text)
             await self._note(child, answer.call)
         return text
@@ -109,7 +113,7 @@ class CompanyAgent:
     def begin(self, run: RunContext, tools: tuple[str, ...] = ()) -> ModelConversation:
         """A conversation with the workflow's instructions, and what there is to look at in this session."""
         size = _hints(run).get("document", 0)
-        document = sentences(random.Random(f"document of {run.session}"), size) if size else ""
+        document = sentences(random.Random(f"document of {run.session.id}"), size) if size else ""
         stamp = str(run.input.meta.get("stamp", ""))
         instructions = f"It is {stamp}.\n{self._instructions}" if stamp else self._instructions
         return ModelConversation(self._anthropic, (instructions, document), tools)
@@ -136,6 +140,12 @@ class CompanyAgent:
 
     async def _tool(self, query: str) -> dict[str, str]:
         return {"text": sentences(random.Random(query), _RESULT_TOKENS)}
+
+
+def whole(answer: StreamedAnswer) -> None:
+    """Raises ``upstream.failed`` for an answer that ended before its end: it may not look like a whole one."""
+    if answer.failure:
+        raise Unavailable("upstream.failed", answer.failure)
 
 
 def _hints(run: RunContext) -> dict[str, int]:

@@ -10,8 +10,9 @@ import msgspec
 
 from holdfast.company.files import load
 from holdfast.company.provider.books import Rate
+from holdfast.governance.routing.model import ROUTE
 
-AgentKind = Literal["answer", "tools", "crew", "batch", "program", "chat"]
+AgentKind = Literal["answer", "tools", "crew", "batch", "program", "chat", "brake"]
 _FIRST: Final = [
     "ada",
     "ben",
@@ -89,6 +90,18 @@ class WorkflowDescription(msgspec.Struct, frozen=True):
     usage: str = "seated"
     weekend: float = 0.08
     since: datetime.date | None = None
+    cheaper: str = ""
+    routed: bool = False
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What its keys may ask for."""
+        return tuple(name for name in (self.model, self.cheaper, self.route) if name)
+
+    @property
+    def route(self) -> str:
+        """What is asked for in place of a model; empty where a model is."""
+        return f"{ROUTE}{self.name}" if self.routed else ""
 
 
 class UpstreamDescription(msgspec.Struct, frozen=True):

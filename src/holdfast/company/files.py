@@ -11,7 +11,11 @@ import yaml  # type: ignore[import-untyped]
 _PACKAGE: Final = "holdfast.company"
 
 
+def read(name: str) -> bytes:
+    """A file of this package."""
+    return resources.files(_PACKAGE).joinpath(name).read_bytes()
+
+
 def load(name: str, kind: Any) -> Any:
     """A YAML file of this package as a type."""
-    raw = yaml.safe_load(resources.files(_PACKAGE).joinpath(name).read_text())
-    return msgspec.convert(raw, kind, strict=False)
+    return msgspec.convert(yaml.safe_load(read(name)), kind, strict=False)

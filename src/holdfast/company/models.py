@@ -12,7 +12,7 @@ import msgspec
 from holdfast.company.conversation import ModelConversation, WantedTool
 from holdfast.errors import Unavailable
 from holdfast.providers.dialects import STREAM_DIALECTS
-from holdfast.providers.pieces import ArgumentsDelta, CallStart, TextDelta
+from holdfast.providers.pieces import AnswerFailure, AnswerStart, ArgumentsDelta, CallStart, TextDelta
 
 CALL: Final = "x-holdfast-call"
 
@@ -36,13 +36,21 @@ class ModelRefused(Unavailable):
 
 
 class StreamedAnswer:
-    """An answer while it comes: iterate over its words; then ``calls`` and ``call`` are complete."""
+    """An answer while it comes: iterate over its words; then the rest is complete.
+
+    Attributes:
+        call: the gateway's id of the call.
+        calls: of tools that the model wants.
+        model: that answers, as it says itself.
+        failure: why the answer ended before its end; empty when it did not.
+    """
 
     def __init__(self, response: aiohttp.ClientResponse, wire: str) -> None:
         self._response = response
         self._wire = wire
         self.call = response.headers.get(CALL, "")
         self.calls: list[WantedTool] = []
+        self.model = self.failure = ""
 
     def close(self) -> None:
         """Leave: the connection is closed, whatever is on its way."""
@@ -56,6 +64,10 @@ class StreamedAnswer:
             for piece in decoder.feed(data):
                 if isinstance(piece, TextDelta):
                     yield piece.text
+                elif isinstance(piece, AnswerStart):
+                    self.model = self.model or piece.model
+                elif isinstance(piece, AnswerFailure):
+                    self.failure = piece.message or piece.code
                 elif isinstance(piece, CallStart):
                     open_calls[piece.item] = WantedTool(piece.id, piece.name)
                     self.calls.append(open_calls[piece.item])

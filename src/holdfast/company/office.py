@@ -20,6 +20,8 @@ from holdfast.governance.organisation.document import parse
 
 PLATFORM: Final = "user:platform"
 FINOPS: Final = "user:finops"
+_SESSIONS: Final = {"chat": "{}.*", "brake": "{}"}
+"""In which sessions the keys of a workflow may act, by how it works."""
 
 
 class Office:
@@ -58,7 +60,7 @@ class Office:
         request = KeyRequest(
             workflow=workflow.name, team=workflow.team, task=workflow.task, usage=workflow.usage,
             user=person if workflow.usage == "seated" else "", name=f"{workflow.name} {person}",
-            models=(workflow.model,), sessions=f"{workflow.name}.*" if workflow.agent == "chat" else "",
+            models=workflow.models, sessions=_SESSIONS.get(workflow.agent, "").format(workflow.name),
         )  # fmt: skip
         return (await self._governance.keys.create(request, by=PLATFORM)).secret
 

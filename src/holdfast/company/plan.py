@@ -20,8 +20,8 @@ from holdfast.company.description import AgentKind, Company, Staff, WorkflowDesc
 from holdfast.company.plants import Plants
 from holdfast.company.words import sentences
 
-Deed = Literal["ask", "again", "chat", "program", "cut", "outside", "stranger"]
-"""What is done: somebody asks an agent; has an answer made again; asks a model in a session; a program asks a model; the same,
+Deed = Literal["ask", "again", "edit", "chat", "program", "cut", "outside", "stranger"]
+"""What is done: somebody asks an agent; has an answer made again; asks in other words; asks a model in a session; a program asks a model; the same,
 and leaves; a program asks a provider with a key of its own; somebody comes with a key that nobody knows."""
 ROUND_MS: Final = 240_000
 """The most that a round lasts: less than a provider keeps a prompt in its cache, however slow the machine is."""
@@ -41,6 +41,8 @@ class PlannedTurn(msgspec.Struct, frozen=True):
         stamp: what the instructions begin with.
         reads: whether the person reads the answer, and a mark says so.
         plant: the name of the plant that shows in the ledger's rows of this session.
+        model: that is asked for, where it is not the workflow's own.
+        verdicts: what the person would say of the answer of each model; empty where nobody says anything.
     """
 
     deed: Deed
@@ -54,6 +56,8 @@ class PlannedTurn(msgspec.Struct, frozen=True):
     stamp: str = ""
     reads: bool = False
     plant: str = ""
+    model: str = ""
+    verdicts: dict[str, str] = {}
 
 
 Talk = tuple[PlannedTurn, ...]
@@ -78,6 +82,7 @@ class Planner:
     def __init__(self, company: Company, staff: Staff, plants: Plants, seed: int, share: float = 1.0) -> None:
         self._company, self._staff, self._plants = company, staff, plants
         self._seed, self._share = seed, share
+        self._people_say = {one.workflow: one for one in plants.verdicts}
         self._zone = ZoneInfo(company.time_zone)
 
     def rounds(self, day: datetime.date) -> Iterator[Round]:
@@ -127,16 +132,38 @@ class Planner:
             text = sentences(chance, chance.randint(8, 40))
             shows = not past and (oversized or (broken and turn > 0))  # the first turn has no cache to break
             plant = ("oversized" if oversized else "broken_cache") if shows else ""
+            verdicts, edits = self._verdicts(workflow, f"{day} {number}-{turn}")
             yield PlannedTurn(
                 _DEEDS.get(workflow.agent, "ask"), workflow.name, person, text, session, turn == 0, {**hints, "words": words},
                 past, f"{day} {number}-{turn}" if broken else "", reads, plant,
+                "" if past else workflow.route or self._chosen(workflow, person), {} if again or past else verdicts,
             )  # fmt: skip
+        if edits and not again and not past:
+            text = sentences(chance, 12)
+            yield PlannedTurn(
+                "edit", workflow.name, person, text, session, hints={**hints, "words": words}, reads=reads
+            )
         if again:
             hints = {**hints, "words": words}
             for _ in range(plants.regenerated.times - 1):
                 yield PlannedTurn(
                     "again", workflow.name, person, text, session, hints=hints, past=past, plant="regenerated"
                 )
+
+    def _chosen(self, workflow: WorkflowDescription, person: str) -> str:
+        """The model that somebody always chooses: every second one takes the cheaper one."""
+        return workflow.cheaper if self._staff.regulars[workflow.name].index(person) % 2 else ""
+
+    def _verdicts(self, workflow: WorkflowDescription, turn: str) -> tuple[dict[str, str], bool]:
+        """What would be said of each model's answer, and whether the question is put in other words afterwards."""
+        say = self._people_say.get(workflow.name)
+        chance = random.Random(f"{self._seed} verdict {workflow.name} {turn}")
+        if say is None or chance.random() >= say.said:
+            return {}, False
+        luck, worse, edit = chance.random(), chance.random(), chance.random()
+        otherwise = "escalated" if worse < say.escalated else "rejected"
+        found = {model: "accepted" if luck < share else otherwise for model, share in say.accepted.items()}
+        return found, edit < say.edited and found.get(workflow.model) != "accepted"
 
     def _happens(self, plant: object, workflow: WorkflowDescription, day: datetime.date, number: int) -> bool:
         name, one_in = getattr(plant, "workflow", ""), getattr(plant, "one_in", 1)

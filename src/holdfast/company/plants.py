@@ -171,8 +171,63 @@ class PlantedStrangers(msgspec.Struct, frozen=True):
     programs: tuple[str, ...]
 
 
+class Overspend(Days, frozen=True):
+    """A soft budget of a team is passed in a month, because of what else is planted there."""
+
+    budget: str = ""
+    usd: str = ""
+
+
+class WrongPoint(msgspec.Struct, frozen=True):
+    """Somebody types the cap of a budget with its point in the wrong place; days later its payer raises it."""
+
+    budget: str
+    workflow: str
+    day: datetime.date
+    usd: str
+    raised: datetime.date
+    to_usd: str
+
+    def hold(self, day: datetime.date) -> bool:
+        """Whether everything is refused on a day."""
+        return self.day <= day < self.raised
+
+
+class PeopleSay(msgspec.Struct, frozen=True):
+    """What people say of a workflow's answers.
+
+    Attributes:
+        said: share of answers of which somebody says anything.
+        accepted: the truth: share of accepted ones by the model that answered. ``escalated``: of the others; the rest is
+            rejected. ``edited``: of those that are not accepted, after how many people put their question in other words.
+    """
+
+    workflow: str
+    said: float
+    accepted: dict[str, float]
+    escalated: float
+    edited: float = 0.0
+
+
+class Peelable(msgspec.Struct, frozen=True):
+    """A task of which a cheaper model does as well, as people found who chose it."""
+
+    workflow: str
+    task: str
+    cheaper: str
+
+
+class PlantedExperiment(Peelable, frozen=True):
+    """A peel experiment on a workflow's route, with shares of sessions, from a day on."""
+
+    name: str = ""
+    since: datetime.date = datetime.date.max
+    share: float = 0.2
+    shadows: int = 50
+
+
 class Plants(msgspec.Struct, frozen=True):
-    """All of them."""
+    """All of them. ``returned``: the experiment whose cheaper model misses the floor; ``running``: one that goes on."""
 
     bill: Days
     missed_day: MissedDay
@@ -193,6 +248,12 @@ class Plants(msgspec.Struct, frozen=True):
     price_change: PriceChanged
     team_move: TeamMove
     strangers: PlantedStrangers
+    overspend: Overspend
+    wrong_point: WrongPoint
+    verdicts: tuple[PeopleSay, ...]
+    peelable: Peelable
+    returned: PlantedExperiment
+    running: PlantedExperiment
 
 
 def planted() -> Plants:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from holdfast.company import truth
+from holdfast.company import brake, truth
 from holdfast.company.description import described
 from holdfast.company.plants import planted
 from holdfast.company.simulation import Simulated, Simulation
@@ -27,7 +27,7 @@ from holdfast.visible import logger
 
 TOKEN_TTL_S = 12 * 3_600
 _EVERYTHING = {
-    "*": ["read", "append", "control", "presence", "admin", "spend", "budget", "catalogue", "waive", "audit"]
+    "*": ["read", "append", "control", "presence", "admin", "spend", "budget", "catalogue", "record", "waive", "audit"]
 }
 _EVERY_DAYS = 10
 Say = Callable[[str], object]
@@ -87,6 +87,9 @@ async def _run(say: Say, folder: Path, host: str, port: int, seed: int, days: in
         say("Everything is made up: the company, its people, their work and what it costs.")
         page = page_of(found)
         say(page)
+        say("Write anything in one of these two, and a budget brakes while you watch (docs/howto/demo-enterprise.md):")
+        for workflow, policy in brake.POLICIES.items():
+            say(f"  {policy:<6}{page_of(found, workflow)}")
         sys.stdout.flush()
         if open_browser and (
             os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin"
@@ -95,7 +98,7 @@ async def _run(say: Say, folder: Path, host: str, port: int, seed: int, days: in
         await wait_for_shutdown()
 
 
-def page_of(found: Simulated) -> str:
-    """The console's address; the token is in the fragment, which no server ever sees."""
+def page_of(found: Simulated, session: str = "") -> str:
+    """The console's address, or the chat's of a session; the token is in the fragment, which no server ever sees."""
     token = auth.mint(found.server.secret, subject="user:you", capabilities=_EVERYTHING, ttl_s=TOKEN_TTL_S)
-    return f"{found.server.url}/console/#t={token}"
+    return f"{found.server.url}/#t={token}&s={session}" if session else f"{found.server.url}/console/#t={token}"

@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from holdfast.company import calendar
+from holdfast.client.client import Client
+from holdfast.company import brake, calendar
 from holdfast.company.clock import CompanyClock
 from holdfast.company.description import Company, Staff
-from holdfast.company.office import Office
+from holdfast.company.office import PLATFORM, Office
 from holdfast.company.plan import Planner
 from holdfast.company.plants import Plants
 from holdfast.company.provider.bill import ProviderBill
@@ -22,23 +23,27 @@ from holdfast.company.provider.books import Books, PriceSheet
 from holdfast.company.provider.server import Outage, Replacement
 from holdfast.company.server import CompanyServer, provider_keys, serving, write_gateway
 from holdfast.company.site import Begin, Site
+from holdfast.company.steering import Steering
 from holdfast.company.workplace import Access, Played
-from holdfast.governance.ledger.agent_usage import AgentUsage
+from holdfast.edge import auth
 
 BILLED = ("anthropic", "openai")
 """Providers that send a bill."""
 _OUTAGE = (9.0, 12.5)
+_EVENING = 22.75
 _END_HOUR = 23.0
+_TOKEN_S = 60.0
 
 
 class Simulated(msgspec.Struct):
-    """What came of it. ``sessions``: those in which a plant shows, by its name."""
+    """What came of it. ``sessions``: those in which a plant shows, by its name; ``ends``: how experiments ended, and when."""
 
     played: Played
     server: CompanyServer
     site: Site
     bills: dict[str, ProviderBill] = {}
     sessions: dict[str, set[str]] = {}
+    ends: dict[str, str] = {}
 
     def truth(self) -> dict[str, Any]:
         """What came of the plants: amounts in the bills, nano-USD by provider, and the sessions that show the others."""
@@ -47,7 +52,8 @@ class Simulated(msgspec.Struct):
             for provider, bill in self.bills.items()
         }
         sessions = {plant: sorted(names) for plant, names in sorted(self.sessions.items())}
-        return {"played": msgspec.to_builtins(self.played), "bills": bills, "sessions": sessions}
+        played = msgspec.to_builtins(self.played)
+        return {"played": played, "bills": bills, "sessions": sessions, "experiments": self.ends}
 
 
 class Simulation:
@@ -89,18 +95,24 @@ class Simulation:
                 office = Office(self.company, self.staff, self.plants, server.governance)
                 names = {name: secret for secret, (_, name) in begin.keys.items()}
                 await site.open(Access(server.url, site.providers, server.secret, await office.open(), names))
+                steering = Steering(self.plants, server.governance, server.edge.hub.engine, self.seed)
+                await steering.open()
                 found = Simulated(Played(), server, site)
                 for number in range(self.company.days):
                     day = self.company.first_day + datetime.timedelta(days=number)
-                    await self._day(day, office, found)
+                    await self._day(day, office, steering, found)
                     say(day, found.played)
                 self._move(calendar.at(self.company.last_day, _END_HOUR, self._zone))
-                await _on_record(server)
+                await steering.settled()
+                found.ends = steering.ends
+                await steering.close()
+                await _open_watched(server)
                 yield found
 
-    async def _day(self, day: datetime.date, office: Office, found: Simulated) -> None:
+    async def _day(self, day: datetime.date, office: Office, steering: Steering, found: Simulated) -> None:
         self._move(calendar.at(day, 1.0, self._zone))
         await office.morning(day)
+        await steering.morning(day)
         if day == self.plants.bill.until + datetime.timedelta(days=3):
             await self._bill(office, found)
         for each in self._planner.rounds(day):
@@ -108,6 +120,8 @@ class Simulation:
             for turn in (turn for talk in each.talks for turn in talk if turn.plant):
                 found.sessions.setdefault(turn.plant, set()).add(turn.session)
             found.played.add(await found.site.play(each))
+        self._move(calendar.at(day, _EVENING, self._zone))
+        await steering.evening(day)
 
     async def _bill(self, office: Office, found: Simulated) -> None:
         sheet, books = PriceSheet(self.company.rates), Books(await found.site.books())
@@ -121,7 +135,9 @@ class Simulation:
         self.clock.move(max(to_ms, self.clock.wall_ms()), most_ms)
 
 
-async def _on_record(server: CompanyServer) -> None:
-    """Wait until every call is in the ledger, with the run that it was of; what was read before, reading changes nothing."""
-    await server.governance.gateway.settled()
-    await AgentUsage(server.edge.hub.engine, server.governance.ledger).read()
+async def _open_watched(server: CompanyServer) -> None:
+    """Make the sessions in which a budget can be watched while it brakes."""
+    token = auth.mint(server.secret, subject=PLATFORM, capabilities={"*": ["read", "append"]}, ttl_s=_TOKEN_S)
+    async with Client(server.url, token) as client:
+        for workflow in brake.POLICIES:
+            await client.session(workflow).create(title=brake.title_of(workflow), agent=workflow)

@@ -18,6 +18,7 @@ from holdfast.agents.holdfast import Holdfast
 from holdfast.client.run import Run
 from holdfast.client.session import Session
 from holdfast.company.agents import CompanyAgent
+from holdfast.company.brake import BrakeAgent
 from holdfast.company.conversation import ModelConversation
 from holdfast.company.description import Company, UpstreamDescription, WorkflowDescription
 from holdfast.company.models import Address, ModelClient, ModelRefused
@@ -27,7 +28,7 @@ from holdfast.edge import auth
 from holdfast.protocol.view import ENDED
 
 _SLOTS: Final = 64
-_RIGHTS: Final = ["append", "control", "presence", "read"]
+_RIGHTS: Final = ["append", "control", "presence", "read", "record"]
 _TTL_S: Final = 12 * 3_600
 _INPUTS: Final = 12
 _TITLE_CHARS: Final = 48
@@ -53,18 +54,21 @@ class Access(msgspec.Struct, frozen=True):
 
 
 class Played(msgspec.Struct):
-    """What came of rounds: runs that ended, by their status; calls of programs; what was refused."""
+    """What came of rounds: runs that ended, by their status; calls of programs; what was refused; what people said of answers,
+    by ``workflow model verdict``."""
 
     runs: int = 0
     statuses: dict[str, int] = {}
     programs: int = 0
     refused: dict[str, int] = {}
+    verdicts: dict[str, int] = {}
 
     def add(self, other: Played) -> None:
         """Count another one."""
         self.runs += other.runs
         self.programs += other.programs
-        for mine, theirs in ((self.statuses, other.statuses), (self.refused, other.refused)):
+        for kind in ("statuses", "refused", "verdicts"):
+            mine, theirs = getattr(self, kind), getattr(other, kind)
             for name, number in theirs.items():
                 mine[name] = mine.get(name, 0) + number
 
@@ -85,13 +89,14 @@ class Workplace:
     async def __aenter__(self) -> Self:
         await self._models.__aenter__()
         for workflow in self._company.workflows:
-            if workflow.agent not in ("program", "chat"):
-                anthropic = self.upstream(workflow).shape == "anthropic"
-                agent = CompanyAgent(workflow, anthropic, self._models, self._addresses(workflow))
-                await self._employ(workflow.name, agent)
+            anthropic, address = self.upstream(workflow).shape == "anthropic", self._addresses(workflow)
+            if workflow.agent == "brake":
+                await self._employ(workflow.name, BrakeAgent(workflow, anthropic, self._models, address("", False)))
+            elif workflow.agent not in ("program", "chat"):
+                await self._employ(workflow.name, CompanyAgent(workflow, anthropic, self._models, address))
         return self
 
-    async def _employ(self, name: str, agent: CompanyAgent) -> None:
+    async def _employ(self, name: str, agent: CompanyAgent | BrakeAgent) -> None:
         """Serve an agent by a worker of its own, as teams do who write their agents themselves."""
         worker = Holdfast(self._access.server, self._token(f"agent:{name}", agents=[name]))
         self._workers.append(worker)
@@ -157,12 +162,15 @@ class Workplace:
             await self._play(turn, found)
 
     async def _play(self, turn: PlannedTurn, found: Played) -> None:
-        if turn.deed in ("ask", "again"):
+        if turn.deed in ("ask", "again", "edit"):
             await self._ask(turn, found)
             return
         try:
-            await {"chat": self._chat, "program": self._program, "cut": self._cut, "outside": self._outside,
-                   "stranger": self._stranger}[turn.deed](turn)  # fmt: skip
+            if turn.deed == "chat":
+                await self._chat(turn, found)
+            else:
+                await {"program": self._program, "cut": self._cut, "outside": self._outside,
+                       "stranger": self._stranger}[turn.deed](turn)  # fmt: skip
         except ModelRefused as error:
             found.refused[str(error.status)] = found.refused.get(str(error.status), 0) + 1
             return
@@ -181,11 +189,25 @@ class Workplace:
             run = await session.regenerate(self._inputs[turn.session], agent=turn.workflow)
         else:
             meta = {"hints": turn.hints, "person": turn.person, "past": turn.past, "stamp": turn.stamp}
-            run = await session.send(turn.text, agent=turn.workflow, meta=meta)
+            edits = self._inputs[turn.session] if turn.deed == "edit" else None
+            run = await session.send(turn.text, agent=turn.workflow, meta=meta, edits=edits)
             self._inputs[turn.session] = run.input
         status = await self._finished(session, run, reads=turn.reads)
         found.runs += 1
         found.statuses[status] = found.statuses.get(status, 0) + 1
+        if status == "completed":
+            await self._say(turn, self._company.workflow(turn.workflow).model, {"run": run.id}, found)
+
+    async def _say(self, turn: PlannedTurn, model: str, work: dict[str, str], found: Played) -> None:
+        """What the person who asked says of an answer, if anything."""
+        verdict = turn.verdicts.get(model)
+        if verdict is None:
+            return
+        producer = (await self._person(turn.person)).session(turn.session).producer()
+        producer.put("outcome.recorded", {**work, "outcome": verdict})
+        await producer.flush()
+        name = f"{turn.workflow} {model} {verdict}"
+        found.verdicts[name] = found.verdicts.get(name, 0) + 1
 
     async def _finished(self, session: Session, run: Run, *, reads: bool) -> str:
         async with session.live() as live:
@@ -203,7 +225,7 @@ class Workplace:
         instructions = sentences(random.Random(workflow.name), workflow.prompt)
         return ModelConversation(anthropic, (instructions, sentences(chance, turn.hints.get("document", 0))))
 
-    async def _chat(self, turn: PlannedTurn) -> None:
+    async def _chat(self, turn: PlannedTurn, found: Played) -> None:
         """A chat client: it names a session, so its call is a run there, and sends all that was said in it."""
         workflow = self._company.workflow(turn.workflow)
         address = self._addresses(workflow)(turn.person, turn.past)
@@ -212,8 +234,10 @@ class Workplace:
         earlier = self._chats.setdefault(turn.session, [])
         for role, text in (*earlier, ("user", turn.text)):
             conversation.say(role, text)
-        answer = await self._models.stream(address, workflow.model, conversation, _words(turn), headers)
+        model = turn.model or workflow.model
+        answer = await self._models.stream(address, model, conversation, _words(turn), headers)
         earlier += [("user", turn.text), ("assistant", "".join([words async for words in answer.words()]))]
+        await self._say(turn, answer.model, {"call": answer.call}, found)
 
     async def _program(self, turn: PlannedTurn) -> None:
         """A program that keeps no session."""

@@ -19,7 +19,9 @@ FIRST: Final = datetime.date(2026, 9, 7)
 DAYS: Final = 7
 SHARE: Final = 0.2
 SEED: Final = 1
-BUSY: Final = {"code-review": 5, "contract-review": 8, "account-research": 5}
+BUSY: Final = {
+    "code-review": 5, "contract-review": 8, "account-research": 5, "image-captions": 6, "legal-chat": 16, "product-texts": 2,
+}  # fmt: skip
 """What is planted in these workflows needs some of their work on every day to show."""
 
 
@@ -60,6 +62,14 @@ def small() -> tuple[Company, Plants]:
         price_change=replace(plants.price_change, since=day(5), approved=day(4)),
         team_move=replace(plants.team_move, day=day(3)),
         strangers=replace(plants.strangers, days=(day(0), day(2))),
+        overspend=replace(plants.overspend, since=FIRST, until=day(6), usd="0.10"),
+        wrong_point=replace(plants.wrong_point, day=day(3), raised=day(5)),
+        verdicts=tuple(
+            replace(one, accepted={**one.accepted, "claude-haiku-4-5": 0.1}) if one.workflow == "legal-chat" else one
+            for one in plants.verdicts
+        ),  # so bad that few outcomes tell it
+        returned=replace(plants.returned, since=FIRST, shadows=29),
+        running=replace(plants.running, since=day(1), shadows=29),
     )
 
 

@@ -43,7 +43,7 @@ class ModelQuestion(msgspec.Struct, frozen=True):
         stream: whether the answer is one.
         most: bound on output tokens.
         hints: what the caller says of the simulation, from ``metadata``: ``rounds`` of tools, ``words`` (output tokens),
-            ``stall`` (tokens after which a stream stands until the caller leaves).
+            ``stall`` (tokens after which a stream stands until the caller leaves), ``pace`` (ms between its pieces).
     """
 
     provider: str

@@ -166,6 +166,8 @@ class _Connection(asyncio.Protocol):
         self._transport.write(_HEAD)
         if stall := question.hints.get("stall"):
             return self._stand(question, model, at_ms, reply, events, stall)
+        if pace := question.hints.get("pace"):
+            return self._pace(question, model, at_ms, reply, events, pace / 1_000)
         self._providers.book(question, model, at_ms, reply.counts)
         return self._transport.write(_chunked(b"".join(events)) + _LAST)
 
@@ -185,6 +187,35 @@ class _Connection(asyncio.Protocol):
 
         self._left = left
         self._standing = asyncio.get_running_loop().call_later(_STALL_S, self._transport.abort)
+
+    def _pace(
+        self, question: ModelQuestion, model: str, at_ms: int, reply: Reply, events: Iterator[bytes], pause_s: float
+    ) -> None:
+        """Say an answer as slowly as people read; whoever leaves before its end is billed for what was generated."""
+        loop, count = asyncio.get_running_loop(), 0
+
+        def left() -> None:
+            if self._standing is not None:
+                self._standing.cancel()
+            generated = min(reply.counts["output"], (count + AHEAD) * CHUNK)
+            self._providers.book(question, model, at_ms, {**reply.counts, "output": generated}, cut=True)
+
+        def go_on() -> None:
+            nonlocal count
+            event = next(events, None)
+            if event is not None:
+                count += 1
+                self._transport.write(_chunked(event))
+                self._standing = loop.call_later(pause_s, go_on)
+                return
+            self._left = self._standing = None
+            self._providers.book(question, model, at_ms, reply.counts)
+            self._transport.write(_LAST)
+            while self._waiting and self._left is None:
+                self._answer(*self._waiting.popleft())
+
+        self._left = left
+        go_on()
 
     def _embed(self, body: dict[str, Any], provider: str, key: str) -> None:
         raw, counts = openai_wire.embeddings(body, body["model"])

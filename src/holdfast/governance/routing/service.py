@@ -155,8 +155,11 @@ class Routing:
         now_ms = self._now_ms()
         return await self._store.write(lambda connection: store.move(connection, one, to, why, by, now_ms, counts))
 
-    async def begin(self, request: ExperimentRequest, *, by: str, tenant: str) -> Experiment:
+    async def begin(self, request: ExperimentRequest, *, by: str, tenant: str, ident: str = "") -> Experiment:
         """Start an experiment: in shadow.
+
+        Args:
+            ident: its id, from which all draws follow, for whoever wants the same ones again; made where it is left out.
 
         Raises:
             Refused: ``routing.invalid``, ``routing.unknown``.
@@ -166,7 +169,7 @@ class Routing:
             raise Refused("routing.unknown", f"there is no route {request.route!r:.80}")
         plan = plan_of(request, route)
         one = Experiment(
-            id=f"x-{secrets.token_hex(8)}", tenant=tenant, name=plan.name, plan=plan, why="it begins", by=by,
+            id=ident or f"x-{secrets.token_hex(8)}", tenant=tenant, name=plan.name, plan=plan, why="it begins", by=by,
             since_ms=self._now_ms(),
         )  # fmt: skip
 
