@@ -64,7 +64,14 @@ class GovernedCompany(Company):
 
     async def further(self) -> None:
         """See ``Company``."""
-        key = KeyRequest(workflow="triage", team="service", task="classify", usage="headless", name="triage by hand")
+        key = KeyRequest(
+            workflow="triage",
+            team="service",
+            task="classify",
+            usage="headless",
+            tags={"data": "public"},
+            name="triage by hand",
+        )
         self.secret = (await self.governance.keys.create(key, by="user:ann")).secret
         await self._work("gpt-5-nano", 80)
         await self._budgets()
@@ -88,13 +95,18 @@ class GovernedCompany(Company):
             approved_by="user:ben",
         )  # fmt: skip
         await self._share_of_spent("sales", 112, scope={"team": "sales"}, payer="4711", decider="user:cat")
-        await self._set("research", "400", scope={"team": "research"}, per="year", mode="enforce", payer="4800", decider="user:eve")  # fmt: skip
+        await self._set("research", "60", scope={"team": "research"}, per="week", mode="enforce", payer="4800", decider="user:eve")  # fmt: skip
         await self._set(
             "every workflow", "900", per="quarter", each="workflow", strength="soft", approved_by="user:fin"
         )
         await self._set("a run", "0.50", per="total", each="run", mode="enforce", approved_by="user:fin")
         await self._set(
-            "trial", "0.05", scope={"workflow": "offers", "task": "try"}, per="month", mode="enforce", decider="user:cat"
+            "trial",
+            "0.05",
+            scope={"workflow": "offers", "task": "try"},
+            per="month",
+            mode="enforce",
+            decider="user:cat",
         )
 
     def _opening(self, workflow: str, model: str, input_bytes: int, **labels: str) -> Opening:

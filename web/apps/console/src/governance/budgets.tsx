@@ -28,7 +28,7 @@ function BudgetsOf({ zone }: { zone: string }) {
   const list = useLive<BudgetList>(routeOf("budgets"));
   const requests = useLive<{ requests: RaiseRequest[] }>(routeOf("budgets/requests"));
   const refusals = useLive<Refusals>(routeOf("budgets/refusals", [["limit", "200"]]), true);
-  const alerts = useLive<{ alerts: BudgetAlert[] }>(routeOf("budgets/alerts", [["limit", "100"]]), true);
+  const alerts = useLive<{ alerts: BudgetAlert[] }>(routeOf("budgets/alerts", [["limit", "20"]]), true);
   const forecasts = useAnswer<{ forecasts: BudgetForecast[] }>(routeOf("budgets/forecast", [["limit", "50"]]));
   const time = timeIn(zone);
   const changed = () => { list.refresh(); requests.refresh(); };
@@ -101,5 +101,5 @@ export function AlertTable({ alerts, names, time }: { alerts: readonly BudgetAle
     { name: "text", label: "what was told", kind: "wide", value: ({ text }) => text },
     { name: "sent", label: "told by", value: ({ sent }) => Object.entries(sent).map(([way, { state }]) => `${way}: ${state}`).join("; "), cell: ({ sent }) => (Object.keys(sent).length ? Object.entries(sent).map(([way, { state, why }]) => <span key={way} title={why}>{way}: {state} </span>) : <small>this page only</small>) },
   ];
-  return <DataTable label="Alerts" columns={columns} rows={alerts} file="budget-alerts" keyOf={({ id }) => id} empty="Nobody had to be told of anything." />;
+  return <DataTable label="Alerts, the newest first" columns={columns} rows={alerts} file="budget-alerts" keyOf={({ id }) => id} empty="Nobody had to be told of anything." />;
 }

@@ -50,7 +50,7 @@ function Fan({ forecast, account }: { forecast: BudgetForecast; account: Account
   return (
     <>
       <dl class="figures">
-        <div class="first"><dt>most likely by the end (P50)</dt><dd><Money nano={p50_nano} basis="forecast" /></dd></div>
+        <div class="first"><dt>in the middle, by the end (P50)</dt><dd><Money nano={p50_nano} basis="forecast" /></dd></div>
         <div><dt>in eight of ten cases (P10–P90)</dt><dd>{usd(p10_nano ?? 0)} – {usd(p90_nano ?? 0)}</dd></div>
         <div><dt>straight line</dt><dd><Money nano={naive_nano} /></dd></div>
         <div><dt>more than the cap</dt><dd>{ppmWords(over_ppm)} <small>of cases</small></dd></div>
@@ -65,6 +65,7 @@ function Fan({ forecast, account }: { forecast: BudgetForecast; account: Account
   );
 }
 
+const LEAST_PAST_DAYS = 28;
 const BAND = [2, 3] as const; // P90 and P10 among the lines
 
 /** The window's days: what was spent by the end of each that is past, and what is to come. */
@@ -73,8 +74,10 @@ function daysOf({ first_day, today, fan, left_days, naive_nano, account: { spent
   const byDay = new Map(past?.groups.map(({ bucket, figures }) => [bucket, figures.billed_nano]));
   const todays = byDay.get(today) ?? 0;
   const begin = spent_nano - todays; // at the beginning of today
-  let sum = 0;
-  return daysFrom(past ? first_day : today, last).map((day) => {
+  const shown = dayAfter(today, -Math.max(LEAST_PAST_DAYS, 2 * left_days)); // a year's beginning would hide what is to come
+  const since = !past ? today : first_day > shown ? first_day : shown;
+  let sum = [...byDay].reduce((before, [day, nano]) => before + (day < since ? nano : 0), 0);
+  return daysFrom(since, last).map((day) => {
     const at = day < today ? -1 : daysFrom(today, day).length - 1;
     sum += byDay.get(day) ?? 0;
     const ahead = at >= 0 ? fan[at] : undefined;
