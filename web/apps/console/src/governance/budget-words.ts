@@ -47,17 +47,20 @@ export const isClose = (account: Account): boolean => usedShare(account) >= Math
 /** Who is closest to the cap first. */
 export const byNearness = (one: Account, other: Account): number => usedShare(other) - usedShare(one) || other.budget.cap_nano - one.budget.cap_nano || one.budget.name.localeCompare(other.budget.name);
 
+/** Whose accounts come and go: most of them are of what is over. */
+export const isPassing = ({ each }: BudgetFacts): boolean => each === "run" || each === "session";
+
 /** Of a budget of each of something: its account that is closest to the cap, how many there are, and how many have nothing left. */
 export interface BudgetGroup { nearest: Account; count: number; spent: number }
 
-/** One group for each budget, the closest to its cap first. */
+/** One group for each budget, the closest to its cap first; those of runs and sessions after the others. */
 export function groupsOf(accounts: readonly Account[]): BudgetGroup[] {
   const groups = new Map<string, BudgetGroup>();
   for (const account of [...accounts].sort(byNearness)) {
     const before = groups.get(account.budget.id);
     groups.set(account.budget.id, { nearest: before?.nearest ?? account, count: (before?.count ?? 0) + 1, spent: (before?.spent ?? 0) + Number(isSpent(account)) });
   }
-  return [...groups.values()];
+  return [...groups.values()].sort((one, other) => Number(isPassing(one.nearest.budget)) - Number(isPassing(other.nearest.budget)));
 }
 
 export const accountName = ({ budget, subject }: Pick<Account, "budget" | "subject">): string => (subject ? `${budget.name} · ${subject}` : budget.name);

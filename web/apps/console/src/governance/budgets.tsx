@@ -6,7 +6,7 @@ import type { Account, BudgetAlert, BudgetForecast, BudgetList, RaiseRequest, Re
 import { routeOf } from "./api.js";
 import { Answered, useAnswer } from "./answer.js";
 import { BarKey, BudgetBar, MannerBadge, NearWords, Stranded } from "./budget-bar.js";
-import { accountName, budgetAddress, type BudgetGroup, byNearness, groupsOf, isClose, isSpent, kindWords, leftWords, mannerOf, payerWords, rowsAddress, scopeWords, spanOf, usedShare, whoWords } from "./budget-words.js";
+import { accountName, budgetAddress, type BudgetGroup, byNearness, groupsOf, isClose, isPassing, isSpent, kindWords, leftWords, mannerOf, payerWords, rowsAddress, scopeWords, spanOf, usedShare, whoWords } from "./budget-words.js";
 import { exactUsd, Money, usd } from "./figures.js";
 import { ForecastTable } from "./forecasts.js";
 import { MoneyFrame, moneyAddress } from "./frame.js";
@@ -54,10 +54,10 @@ function BudgetsOf({ zone }: { zone: string }) {
 function Needing({ groups, requests, refusals, forecasts }: { groups: readonly BudgetGroup[]; requests: readonly RaiseRequest[]; refusals: Refusals | null; forecasts: readonly BudgetForecast[] }) {
   const entries: ComponentChildren[] = [];
   const wrong = (refusals?.reasons ?? []).reduce((sum, one) => sum + (one.mode === "enforce" ? one.false : 0), 0);
-  if (wrong) entries.push(<><b>{wrong === 1 ? "One call was" : `${wrong.toLocaleString()} calls were`} refused although the money was there</b>, held by calls that did not come to use it. A cap nearer to what such calls need leaves room.</>);
+  if (wrong) entries.push(<><b>{wrong === 1 ? "One call was" : `${wrong.toLocaleString()} calls were`} refused although the money was there</b>, held by calls that did not come to use it: raise the cap, or have fewer calls at a time.</>);
   const waiting = requests.filter(({ state }) => state === "waiting").length;
   if (waiting) entries.push(<><b>{waiting === 1 ? "A request to raise a budget waits" : `${waiting} requests to raise budgets wait`}</b>, below.</>);
-  const spent = groups.filter(({ nearest }) => isSpent(nearest));
+  const spent = groups.filter(({ nearest }) => isSpent(nearest) && (!isPassing(nearest.budget) || nearest.refused > 0)); // a run that is over needs nobody
   for (const { nearest: account, count, spent: all } of spent.slice(0, 3)) {
     const { budget, spent_nano, reserved_nano } = account;
     const money = count > 1 ? `${all.toLocaleString()} of its ${count.toLocaleString()} have nothing left, ${account.subject} the least` : `has nothing left: ${usd(spent_nano)} spent${reserved_nano ? ` and ${usd(reserved_nano)} held` : ""} of ${usd(budget.cap_nano)}`;
@@ -65,7 +65,7 @@ function Needing({ groups, requests, refusals, forecasts }: { groups: readonly B
     entries.push(<><a href={budgetAddress(budget)}>{budget.name}</a> {money}{done}. {budget.decider ? whoWords(budget.decider) : payerWords(budget.payer)} can raise it.</>);
   }
   if (spent.length > 3) entries.push(<>{spent.length - 3} more have nothing left.</>);
-  const close = groups.map(({ nearest }) => nearest).filter((account) => !isSpent(account) && isClose(account));
+  const close = groups.map(({ nearest }) => nearest).filter((account) => !isSpent(account) && isClose(account) && !isPassing(account.budget));
   if (close.length) entries.push(<>Close to the cap: {close.slice(0, 4).map((account, at) => <span key={accountName(account)}>{at ? ", " : ""}<a href={budgetAddress(account.budget)}>{accountName(account)}</a> ({Math.floor(100 * usedShare(account))} %)</span>)}{close.length > 4 ? ` and ${close.length - 4} more` : ""}.</>);
   const likely = forecasts.filter(({ over_ppm, account }) => (over_ppm ?? 0) >= 500_000 && !spent.some(({ nearest }) => nearest.budget.id === account.budget.id));
   if (likely.length) entries.push(<>More likely than not to pass the cap before the window ends: {likely.slice(0, 4).map(({ account }, at) => <span key={accountName(account)}>{at ? ", " : ""}<a href={budgetAddress(account.budget)}>{accountName(account)}</a></span>)}.</>);
@@ -90,7 +90,7 @@ export function AccountTable({ accounts, groups = [], now, label, named = true }
     { name: "observed", label: "observed", value: ({ observed }) => observed, hidden: true }, { name: "scope", label: "scope", value: ({ budget }) => scopeWords(budget), hidden: true },
     { name: "free_usd", label: "free", value: ({ free_nano }) => exactUsd(free_nano), hidden: true }, { name: "decider", label: "decider", value: ({ budget }) => budget.decider, hidden: true },
   ];
-  return <DataTable label={label} columns={columns} rows={[...accounts].sort(byNearness)} file="budgets" keyOf={({ budget, subject }) => `${budget.name}${subject && ` ${subject}`}`} empty="No budget yet. The first one only observes: holdfast budget set NAME --usd 25 --per week --team TEAM" />;
+  return <DataTable label={label} columns={columns} rows={groups.length ? accounts : [...accounts].sort(byNearness)} file="budgets" keyOf={({ budget, subject }) => `${budget.name}${subject && ` ${subject}`}`} empty="No budget yet. The first one only observes: holdfast budget set NAME --usd 25 --per week --team TEAM" />;
 }
 
 export function AlertTable({ alerts, names, time }: { alerts: readonly BudgetAlert[]; names: ReadonlyMap<string, string>; time: (ms: number) => string }) {

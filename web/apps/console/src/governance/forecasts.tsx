@@ -42,9 +42,9 @@ interface FanDay { day: string; spent: number | null; p10: number | null; p50: n
 function Fan({ forecast, account }: { forecast: BudgetForecast; account: Account }) {
   const { since, where, exact } = account.rows;
   const past = useAnswer<Spend>(exact ? routeOf("ledger/spend", [["since", since], ["until", forecast.today], ...where.map((each): [string, string] => ["where", each]), ["bucket", "day"], ["limit", "5000"]]) : "");
-  const known = !exact || past.data !== null || past.error !== null;
-  const rows = useMemo(() => (known ? daysOf(forecast, past.data) : []), [forecast, past.data, known]);
-  const drawn = useMemo(() => linesOf(rows, forecast.account.budget.cap_nano), [rows]);
+  const ready = !exact || past.data !== null || past.error !== null;
+  const rows = useMemo(() => (ready ? daysOf(forecast, past.data) : []), [forecast, past.data, ready]);
+  const drawn = useMemo(() => linesOf(rows, forecast), [rows]);
   const { p10_nano, p50_nano, p90_nano, naive_nano, over_ppm } = forecast;
   const amount = (name: keyof Omit<FanDay, "day">, label: string): Column<FanDay> => ({ name: `${name}_usd`, label, kind: "number", value: (row) => (row[name] === null ? null : exactUsd(row[name]!)), order: (row) => row[name] ?? -1, cell: (row) => (row[name] === null ? "–" : <Money nano={row[name]} />) });
   return (
@@ -56,9 +56,9 @@ function Fan({ forecast, account }: { forecast: BudgetForecast; account: Account
         <div><dt>more than the cap</dt><dd>{ppmWords(over_ppm)} <small>of cases</small></dd></div>
         <div><dt>from</dt><dd>{forecast.days} <small>days of history</small></dd></div>
       </dl>
-      {known && rows.length > 1 && <TimeChart days={drawn.days} lines={drawn.lines} band={BAND} split={forecast.today} label={`USD of this window by the end of each day${exact ? "" : "; what was spent by day is not known of this account"}`} />}
+      {ready && rows.length > 1 && <TimeChart days={drawn.days} lines={drawn.lines} band={BAND} split={forecast.today} label={`USD of this window by the end of each day${exact ? "" : "; what was spent by day is not known of this account"}${capShown(account.budget.cap_nano, p90_nano) ? "" : `; the cap, ${usd(account.budget.cap_nano)}, is above the plot`}`} />}
       <p class="hint"><BackTestWords forecast={forecast} /></p>
-      {known && <details><summary>The numbers of the plot, by day</summary><DataTable label="Forecast by day" file={`forecast-${forecast.account.budget.name}`} rows={rows} keyOf={({ day }) => day} empty="" columns={[
+      {ready && <details><summary>The numbers of the plot, by day</summary><DataTable label="Forecast by day" file={`forecast-${forecast.account.budget.name}`} rows={rows} keyOf={({ day }) => day} empty="" columns={[
         { name: "day", label: "by the end of", kind: "wide", value: ({ day }) => day, cell: ({ day }) => shortDay(day) }, amount("spent", "spent"), amount("p10", "P10"), amount("p50", "P50"), amount("p90", "P90"), amount("line", "straight line"),
       ]} /></details>}
     </>
@@ -86,21 +86,27 @@ function daysOf({ first_day, today, fan, left_days, naive_nano, account: { spent
   });
 }
 
-function linesOf(rows: readonly FanDay[], capNano: number): { days: string[]; lines: Line[] } {
+/** A cap that is far above everything would press the rest onto the axis: then it is said in words. */
+const capShown = (capNano: number, p90Nano: number | null): boolean => capNano <= 3 * (p90Nano ?? capNano);
+
+/** What is to come begins where yesterday ended. */
+function linesOf(rows: readonly FanDay[], { today, account, p90_nano }: BudgetForecast): { days: string[]; lines: Line[] } {
+  const yesterday = dayAfter(today, -1);
+  const ahead = (name: "p10" | "p50" | "p90" | "line") => rows.map((row) => (row.day === yesterday ? row.spent : row[name]));
   return {
     days: rows.map(({ day }) => day),
     lines: [
-      { name: "spent", colour: "var(--ink)", values: rows.map(({ spent }) => spent) }, { name: "P50", colour: "var(--kelp)", values: rows.map(({ p50 }) => p50) },
-      { name: "P90", colour: "var(--kelp)", values: rows.map(({ p90 }) => p90), dash: [2, 3] }, { name: "P10", colour: "var(--kelp)", values: rows.map(({ p10 }) => p10), dash: [2, 3] },
-      { name: "straight line", colour: "var(--waiting)", values: rows.map(({ line }) => line), dash: [6, 3] }, { name: "cap", colour: "var(--failed)", values: rows.map(() => capNano), dash: [10, 4] },
+      { name: "spent", colour: "var(--ink)", values: rows.map(({ spent }) => spent) }, { name: "P50", colour: "var(--kelp)", values: ahead("p50") },
+      { name: "P90", colour: "var(--kelp)", values: ahead("p90"), dash: [2, 3] }, { name: "P10", colour: "var(--kelp)", values: ahead("p10"), dash: [2, 3] },
+      { name: "straight line", colour: "var(--waiting)", values: ahead("line"), dash: [6, 3] }, ...(capShown(account.budget.cap_nano, p90_nano) ? [{ name: "cap", colour: "var(--failed)", values: rows.map(() => account.budget.cap_nano), dash: [10, 4] }] : []),
     ],
   };
 }
 
 /** All forecasts: who is to pass the cap first. */
 export function ForecastTable({ forecasts }: { forecasts: readonly BudgetForecast[] }) {
-  const told = forecasts.filter(({ account, unknown }, at) => !unknown || forecasts.findIndex((other) => other.unknown && other.account.budget.id === account.budget.id) === at); // of a budget's accounts of which nothing is known, one says so
-  const sorted = told.sort((one, other) => (other.over_ppm ?? -1) - (one.over_ppm ?? -1));
+  const shown = forecasts.filter(({ account, unknown }, at) => !unknown || forecasts.findIndex((other) => other.unknown && other.account.budget.id === account.budget.id) === at); // of a budget's accounts of which nothing is known, one says so
+  const sorted = shown.sort((one, other) => (other.over_ppm ?? -1) - (one.over_ppm ?? -1));
   const columns: Column<BudgetForecast>[] = [
     { name: "budget", label: "budget", kind: "wide", value: ({ account }) => accountName(account), cell: ({ account, unknown }) => <a href={moneyAddress("budgets", account.subject ? [["of", account.subject]] : [], account.budget.id)}>{unknown ? account.budget.name : accountName(account)}</a> },
     { name: "p50_usd", label: "P50", kind: "number", value: ({ p50_nano }) => (p50_nano === null ? null : exactUsd(p50_nano)), order: ({ p50_nano }) => p50_nano ?? -1, cell: ({ p50_nano, unknown }) => (p50_nano === null ? <Unknown why={unknown} /> : <Money nano={p50_nano} basis="forecast" />) },

@@ -29,7 +29,7 @@ export function ModelsPage({ query }: { query: URLSearchParams }) {
 function ModelsOf({ period }: { period: Period }) {
   const span: [string, string][] = [["since", period.since], ["until", period.until]];
   const served = useAnswer<Spend>(routeOf("ledger/spend", [...span, ["by", "model,workflow,task"], ["limit", "2000"]]));
-  const asked = useAnswer<Spend>(routeOf("ledger/spend", [...span, ["by", "asked,model"], ["limit", "1000"]]));
+  const substituted = useAnswer<Spend>(routeOf("ledger/spend", [...span, ["by", "asked,model"], ["limit", "1000"]]));
   const days = useAnswer<Spend>(routeOf("ledger/spend", [...span, ["by", "model"], ["bucket", "day"], ["limit", "5000"]]));
   const report = useAnswer<RoutingReport>(routeOf("routing/report"));
   const rows = (...where: string[]) => moneyAddress("rows", [["period", `${period.since}/${period.until}`], ...where.map((each): [string, string] => ["where", each])]);
@@ -37,7 +37,7 @@ function ModelsOf({ period }: { period: Period }) {
   const chart = useMemo(() => (days.data ? linesOf(days.data, period) : null), [days.data]);
   return (
     <>
-      <Answered answer={asked}>{(found) => <OtherServed found={found} rows={rows} />}</Answered>
+      <Answered answer={substituted}>{(found) => <OtherServed found={found} rows={rows} />}</Answered>
       {chart && chart.days.length > 1 && chart.lines.length > 0 && <TimeChart days={chart.days} lines={chart.lines} label="USD a day, by the model that served" />}
       {work ? <><ModelTable work={work} rows={rows} period={period} /><WorkTable work={work} rows={rows} period={period} /></> : <><Answered answer={served}>{() => null}</Answered><Answered answer={report}>{() => null}</Answered></>}
       <p class="hint note">Spend is of the days above, by the model that served; outcomes are of the last 90 days, by the model that was asked for.</p>
