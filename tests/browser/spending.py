@@ -87,9 +87,13 @@ class Company:
             await self._bill()
             await self._prices()
             self._strangers()
+            await self.further()
             await self.governance.keys.flush()
         finally:
             await self.governance.stop()
+
+    async def further(self) -> None:
+        """What else a company of another kind has."""
 
     async def _describe(self) -> None:
         organisation = self.governance.organisation

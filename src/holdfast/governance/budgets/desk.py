@@ -24,7 +24,7 @@ from holdfast.governance.budgets.definitions import (
     run_ceiling,
 )
 from holdfast.governance.budgets.model import Budget, BudgetAccount, RaiseRequest, RequestState
-from holdfast.governance.budgets.places import described
+from holdfast.governance.budgets.places import described, rows_of
 from holdfast.governance.budgets.refusals import was_false
 from holdfast.governance.budgets.registry import BudgetRegistry, Changing, T
 from holdfast.governance.budgets.requests import Requester, Wish
@@ -136,13 +136,23 @@ class BudgetDesk:
 
     # --- money
     async def list(self, tenant: str, limit: int = limits.BUDGET_ROWS) -> dict[str, Any]:
-        """Every budget with its money now: one line for each of its accounts, or one without any spending yet."""
-        accounts = await self.registry.accounts(tenant, "", limit)
-        lines = [shown.of_account(one) for one in accounts]
-        seen = {one.budget.id for one in accounts}
-        quiet = [budget for budget in self.registry.definitions(tenant) if budget.id not in seen]
-        lines += [shown.of_account(BudgetAccount(budget)) for budget in quiet[: max(0, limit - len(lines))]]
-        return {"accounts": lines}
+        """Every budget with its money now: one line for each of its accounts, those that spent most where they are many, or one
+        without any spending yet. Every budget has a line."""
+        budgets = self.registry.definitions(tenant)
+        found = await self.registry.accounts(tenant, "", limit)
+        if len(found) >= limit:  # a budget of every run hides no other one
+            share = max(1, limit // max(1, len(budgets)))
+            parts = [await self.registry.accounts(tenant, budget.id, share) for budget in budgets[:limit]]
+            found = [account for part in parts for account in part][:limit]
+        seen = {one.budget.id for one in found}
+        found += [BudgetAccount(budget) for budget in budgets if budget.id not in seen][: max(0, limit - len(found))]
+        lines = [self._shown(one) for one in found]
+        return {"accounts": lines, "now_ms": self._now_ms()}
+
+    def _shown(self, account: BudgetAccount) -> dict[str, Any]:
+        tenant, now_ms = account.budget.tenant, self._now_ms()
+        rows = rows_of(account, self.organisation.tree(tenant), self.organisation.zone(tenant), now_ms)
+        return shown.of_account(account) | {"rows": rows}
 
     async def show(self, tenant: str, name_or_id: str) -> dict[str, Any]:
         """One budget, its money, and what was changed of it. Raises ``budget.not_found``."""
@@ -152,8 +162,8 @@ class BudgetDesk:
         running = budget.ended_ms is None
         accounts = await self.registry.accounts(tenant, budget.id, limits.BUDGET_ROWS) if running else []
         return {
-            "budget": shown.of_budget(budget), "accounts": [shown.of_account(one) for one in accounts],
-            "changes": msgspec.to_builtins(changes),
+            "budget": shown.of_budget(budget), "accounts": [self._shown(one) for one in accounts],
+            "changes": msgspec.to_builtins(changes), "now_ms": self._now_ms(),
         }  # fmt: skip
 
     async def reservations(self, tenant: str) -> dict[str, Any]:

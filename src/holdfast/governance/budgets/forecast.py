@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import itertools
 import json
 import random
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,7 @@ class Forecast(msgspec.Struct, frozen=True):
         p10_nano, p50_nano, p90_nano: in one of ten, five of ten, nine of ten draws it was not more.
         naive_nano: a straight line: every day that is left like the mean of those that were.
         over_ppm: in how many of a million draws it was more than the cap.
+        fan: the way there: for the end of each day that is left, P10, P50 and P90; the last is that of the window.
         back_test: None where no day of the past has enough before it and behind it.
         seed: of the draws.
     """
@@ -65,6 +67,7 @@ class Forecast(msgspec.Struct, frozen=True):
     p90_nano: int | None = None
     naive_nano: int | None = None
     over_ppm: int | None = None
+    fan: tuple[tuple[int, int, int], ...] = ()
     back_test: BackTest | None = None
     seed: str = ""
 
@@ -105,7 +108,8 @@ def forecast(
     so_far = max(0, totals.get(today.isoformat(), 0))
     seed = _seed(history, today, left, so_far)
     ahead = _draws(history, today, left, so_far, seed, limits.FORECAST_DRAWS)
-    ends = [spent_nano + more for more in ahead]
+    by_day = [sorted(spent_nano + more for more in day) for day in zip(*ahead, strict=True)]
+    ends = by_day[-1]
     mean = sum(nano for _, nano in history) // len(history)
     return Forecast(
         days=len(history),
@@ -115,6 +119,7 @@ def forecast(
         p90_nano=_percentile(ends, 90),
         naive_nano=spent_nano + max(0, mean - so_far) + mean * (left - 1),
         over_ppm=sum(end > cap_nano for end in ends) * _MILLION // len(ends),
+        fan=tuple((_percentile(day, 10), _percentile(day, 50), _percentile(day, 90)) for day in by_day),
         back_test=back_test(history, left),
         seed=seed,
     )
@@ -132,7 +137,7 @@ def back_test(history: Sequence[tuple[datetime.date, int]], horizon: int) -> Bac
         before, day = history[:origin], history[origin][0]
         truth = sum(nano for _, nano in history[origin : origin + horizon])
         seed = _seed(before, day, horizon, 0)
-        drawn = _draws(before, day, horizon, 0, seed, limits.FORECAST_TEST_DRAWS)
+        drawn = sorted(way[-1] for way in _draws(before, day, horizon, 0, seed, limits.FORECAST_TEST_DRAWS))
         inside += _percentile(drawn, 10) <= truth <= _percentile(drawn, 90)
         if truth:
             errors.append(abs(_percentile(drawn, 50) - truth) * _MILLION // truth)
@@ -144,8 +149,9 @@ def back_test(history: Sequence[tuple[datetime.date, int]], horizon: int) -> Bac
 
 def _draws(
     history: Sequence[tuple[datetime.date, int]], today: datetime.date, left: int, so_far: int, seed: str, times: int
-) -> list[int]:
-    """What the days that are left come to, in so many draws. Of today, what is left of it: never below nothing."""
+) -> list[list[int]]:
+    """What the days that are left come to, up to the end of each, in so many draws. Of today, what is left of it: never below
+    nothing."""
     chance = random.Random(seed)
     pools = [_pool(history, weekday) for weekday in range(7)]
     weekdays = [(today.weekday() + ahead) % 7 for ahead in range(left)]
@@ -153,8 +159,10 @@ def _draws(
     for _ in range(times):
         own = [chance.choices(pool, k=len(pool)) for pool in pools]
         rest = max(0, chance.choice(own[weekdays[0]]) - so_far)
-        drawn.append(rest + sum(chance.choice(own[weekday]) for weekday in weekdays[1:]))
-    return sorted(drawn)
+        drawn.append(
+            list(itertools.accumulate((chance.choice(own[weekday]) for weekday in weekdays[1:]), initial=rest))
+        )
+    return drawn
 
 
 def _pool(history: Sequence[tuple[datetime.date, int]], weekday: int) -> list[int]:

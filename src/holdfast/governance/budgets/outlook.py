@@ -29,13 +29,18 @@ async def outlook(
     limit: int = limits.BUDGET_ROWS,
 ) -> dict[str, Any]:
     """The forecast of each account, or why there is none. Days are those of the organisation, also where a budget's window
-    is of another time zone."""
+    is of another time zone. ``first_day`` and ``today`` are the first of the window and the present one."""
     lines = []
     for account in await registry.accounts(tenant, budget_id, limit):
         found = await of_account(registry, organisation, account)
         amounts = {name.replace("_nano", "_usd"): _usd(getattr(found, name)) for name in _AMOUNTS}
         facts: dict[str, Any] = msgspec.to_builtins(found)
-        lines.append({"account": shown.of_account(account), **facts, **amounts})
+        zone = organisation.zone(tenant)
+        days = {
+            "first_day": day_at(account.opens_ms, zone).isoformat(),
+            "today": organisation.today(tenant).isoformat(),
+        }
+        lines.append({"account": shown.of_account(account), **days, **facts, **amounts})
     return {"forecasts": lines}
 
 

@@ -25,14 +25,15 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     Attributes:
         budget: its name or id.
-        to_usd: the cap, US dollars as decimal text.
+        to_usd: the cap, US dollars as decimal text; empty for a quarter more than it is: whoever was braked in a chat does not
+            know what would do.
         why: in a sentence.
         session, call, run: which answer it is about; empty for none.
         until_ms: when that stops waiting, Unix ms; None where nothing waits.
     """
 
     budget: str
-    to_usd: str
+    to_usd: str = ""
     why: str = ""
     session: str = ""
     call: str = ""
@@ -78,7 +79,7 @@ def ask(connection: Connection, asker: Requester, wish: Wish, now_ms: int) -> Ra
         Refused: ``budget.not_found``; ``budget.invalid`` for a cap that is none or not higher, and for too many requests.
     """
     budget = _found(connection, asker.tenant, wish.budget)
-    to_nano = nano_of(wish.to_usd, "to_usd")
+    to_nano = nano_of(wish.to_usd, "to_usd") if wish.to_usd else budget.cap_nano + max(budget.cap_nano // 4, 1)
     if to_nano <= budget.cap_nano:
         shown = f" of ${show(budget.cap_nano)}" if asker.may("spend") else ""
         raise Refused("budget.invalid", f"to_usd {wish.to_usd}: not above the cap{shown}, as it stands")

@@ -276,6 +276,12 @@ def session_reference(connection: Connection, tenant: str, session: str) -> str 
     return connection.scalar(_REFERENCE, {"tenant": tenant, "session": session})
 
 
+def session_names(connection: Connection, references: Collection[str]) -> dict[str, str]:
+    """The names of sessions by what stands for them; one that was deleted has none."""
+    wanted = select(sessions.c.reference, sessions.c.session).where(sessions.c.reference.in_(references))
+    return {row.reference: row.session for row in connection.execute(wanted)}
+
+
 # --- gaps
 def add_gap(connection: Connection, id_: str, at_ms: int, after: str, until: str, detail: str) -> None:
     """Usage between two positions of the feed was missed."""

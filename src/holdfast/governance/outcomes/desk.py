@@ -29,11 +29,12 @@ async def record(outcomes: OutcomeService, call: ActionCall) -> Any:
 
 
 async def listed(outcomes: OutcomeService, call: ActionCall) -> Any:
-    """The newest outcomes."""
+    """The newest outcomes; ``session_name`` is what people call the session, empty for a deleted one."""
     text = call.facts.get("limit") or "50"
     limit = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 50
     found = await outcomes.listed(call.tenant, limit, superseded=call.facts.get("superseded") == "yes")
-    return {"outcomes": [_shown(one) for one in found]}
+    names = await outcomes.session_names(found)
+    return {"outcomes": [_shown(one) | {"session_name": names.get(one.session, "")} for one in found]}
 
 
 async def proxies(outcomes: OutcomeService, call: ActionCall) -> Any:

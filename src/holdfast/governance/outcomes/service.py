@@ -96,6 +96,11 @@ class OutcomeService:
         most = max(1, min(limit, limits.OUTCOME_PAGE_ROWS))
         return await self._store.read(lambda connection: store.page(connection, tenant, most, superseded=superseded))
 
+    async def session_names(self, some: Sequence[WorkOutcome]) -> dict[str, str]:
+        """The names of the sessions of outcomes, by their references; a deleted one has none."""
+        references = {one.session for one in some if one.session}
+        return await self._store.read(lambda connection: store.session_names(connection, references))
+
     async def tallies(self, tenant: str, *, renewed: bool = False) -> dict[TallyKey, OutcomeTally]:
         """Outcomes of the last 90 days by workflow, task and model; ``renewed``: with the costs that the ledger has now."""
         since_ms = self._now_ms() - limits.OUTCOME_WINDOW_MS

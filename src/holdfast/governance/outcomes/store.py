@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -166,6 +166,11 @@ def page(connection: Connection, tenant: str, limit: int, *, superseded: bool) -
         wanted = wanted.where(outcomes.c.counts.is_(True))
     found = connection.execute(wanted.order_by(outcomes.c.at_ms.desc(), outcomes.c.id.desc()).limit(limit))
     return [_of(row) for row in found]
+
+
+def session_names(connection: Connection, references: Collection[str]) -> dict[str, str]:
+    """The names of sessions, by their references."""
+    return ledger.session_names(connection, references)
 
 
 def tenants(connection: Connection) -> list[str]:

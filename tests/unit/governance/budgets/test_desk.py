@@ -175,3 +175,34 @@ async def test_what_is_held_is_listed(desk: Desk, asked: BudgetDesk) -> None:
     assert line["attempt"] == opening.id and line["nano"] > 0 and line["name"] == "support"
     await desk.settle(opening)
     assert (await asked.reservations("default"))["reservations"] == []
+
+
+@pytest.mark.anyio
+async def test_a_budget_of_every_run_hides_no_other_one(desk: Desk, asked: BudgetDesk) -> None:
+    await put(asked, name="each user", usd="1", each="user")
+    for number in range(4):
+        opening = desk.opening(labels={"user": f"u{number}"})
+        await desk.open(opening)
+        await desk.settle(opening, output_tokens=100 * (number + 1))
+    await put(asked, name="each run", usd="1", each="run")
+    await put(asked, name="later", usd="1", scope={"workflow": "refunds", "task": "answer"})
+    lines = (await asked.list("default", 4))["accounts"]
+    assert {line["budget"]["name"] for line in lines} == {"each user", "each run", "later"} and len(lines) <= 4
+    assert len((await asked.list("default"))["accounts"]) == 9
+
+
+@pytest.mark.anyio
+async def test_an_account_says_where_its_rows_are(desk: Desk, asked: BudgetDesk) -> None:
+    await put(asked, name="care", usd="1", scope={"team": "care"})
+    await put(asked, name="person", usd="1", scope={"team": "support"}, each="user")
+    await put(asked, name="elsewhere", usd="1", scope={"workflow": "refunds"}, zone="Asia/Tokyo")
+    opening = desk.opening(labels={"user": "ann"})
+    await desk.open(opening)
+    await desk.settle(opening, output_tokens=100)
+    rows = {line["budget"]["name"]: line["rows"] for line in (await asked.list("default"))["accounts"]}
+    today = desk.governance.organisation.today().isoformat()
+    assert rows["care"] == {
+        "since": today[:8] + "01", "until": today, "where": ["team:care", "team:support"], "exact": True,
+    }  # fmt: skip
+    assert rows["person"]["where"] == ["team:support"] and not rows["person"]["exact"], "nobody is looked up by name"
+    assert not rows["elsewhere"]["exact"], "its months begin at another hour"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import random
 from collections.abc import Callable
 
@@ -41,6 +42,16 @@ def test_weekends_are_weekends() -> None:
     assert found.naive_nano is not None and found.naive_nano == 7 * USD + 14 * (400 * USD // 56)
     assert found.over_ppm == 1_000_000 and found.left_days == 14
     assert forecast(days(56, working), TODAY, TODAY + 13 * DAY, 7 * USD, 107 * USD).over_ppm == 0
+
+
+def test_the_way_there_never_falls_and_ends_where_the_forecast_does() -> None:
+    found = forecast(noisy(5), TODAY, TODAY + 9 * DAY, 3 * USD, USD)
+    assert len(found.fan) == found.left_days == 10
+    assert found.fan[-1] == (found.p10_nano, found.p50_nano, found.p90_nano)
+    assert all(low <= middle <= high for low, middle, high in found.fan)
+    for before, after in itertools.pairwise(found.fan):
+        assert all(one <= other for one, other in zip(before, after, strict=True))
+    assert found.fan[0][0] >= 3 * USD, "what was spent is spent"
 
 
 def test_of_today_only_the_rest_is_to_come() -> None:

@@ -193,3 +193,10 @@ async def test_an_answer_does_not_wait_for_ever(desk: Desk, asked: BudgetDesk) -
     (request,) = (await asked.requests(LEAD, "waiting"))["requests"]
     await asked.decide(PAYER, request["id"], "approved")
     assert desk.budgets.definitions("default")[0].cap_nano == request["to_nano"], "late, and it holds from then on"
+
+
+@pytest.mark.anyio
+async def test_who_does_not_say_how_much_asks_for_a_quarter_more(asked: BudgetDesk) -> None:
+    """As the chat does: whoever was braked there knows neither the cap nor what would do."""
+    made = (await asked.ask(CHATTER, Wish(budget="support", why="not done", session="chat-1", run="r7")))["request"]
+    assert (made["from_usd"], made["to_usd"], made["state"]) == ("25.00", "31.25", "waiting")

@@ -13,6 +13,7 @@ from holdfast.governance.outcomes.feed import OutcomeFeed
 from holdfast.governance.outcomes.model import TallyKey, standing
 from holdfast.governance.outcomes.service import OutcomeRequest, OutcomeService
 from holdfast.governance.store.store import Store
+from holdfast.governance.store.tables.ledger import ledger_sessions as sessions
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import encode_frame
 from holdfast.session.access import full_access
@@ -192,3 +193,15 @@ async def test_events_of_sessions_are_read_once_and_proxies_stand_beside(
     assert (again.regenerated.n, again.regenerated.phi) == (4, 1.0), "just those that were asked again were rejected"
     assert again.edited.n == 4 and again.edited.phi == pytest.approx(-(3**-0.5))
     await engine.close()
+
+
+async def test_the_session_of_an_outcome_has_its_name_until_it_is_deleted(
+    ledger: Ledger,  # noqa: F811
+    outcomes: OutcomeService,
+    store: Store,
+) -> None:
+    await say(outcomes, "accepted", session="s1", run="r1")
+    (found,) = await outcomes.listed("default", 10)
+    assert found.session not in ("", "s1") and await outcomes.session_names([found]) == {found.session: "s1"}
+    await store.write(lambda connection: connection.execute(sessions.delete()))
+    assert await outcomes.session_names([found]) == {}

@@ -17,7 +17,7 @@ const PAGES = [["sessions", "Sessions"], ["runs", "Runs"], ["connections", "Conn
 const offered = (operator: Console, name: string, governed: boolean): boolean =>
   name === "sessions" ? operator.may("read", "some") : name === "spend" ? governed : operator.may("admin");
 /** Of governance: they are below Spend, and loaded when somebody opens one. */
-const MONEY_PAGES: ReadonlySet<string> = new Set(["spend", "bill", "waste", "callers", "keys", "prices", "rows", "row", "cost"]);
+const MONEY_PAGES: ReadonlySet<string> = new Set(["spend", "budgets", "models", "routing", "outcomes", "bill", "waste", "callers", "keys", "prices", "rows", "row", "cost"]);
 const MoneyPages = lazily(() => import("./governance/index.js"));
 const Traffic = lazily(() => import("./traffic.js"));
 

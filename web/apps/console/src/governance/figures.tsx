@@ -48,3 +48,16 @@ export function Money({ nano, estimated = 0, basis = "exact", href, signed = fal
   const figure = <><span class="amount">{signed ? signedUsd(nano) : usd(nano)}</span>{word && <small class="basis">{word}</small>}</>;
   return href === undefined ? <span class="money" title={title}>{figure}</span> : <a class="money" title={title} href={href}>{figure}</a>;
 }
+
+/** An amount that came as decimal text; null is unknown. */
+export const UsdText = ({ usd: text, why = "it is not known", href }: { usd: string | null; why?: string; href?: string }) => {
+  const nano = nanoOf(text);
+  return nano === null ? <Unknown why={why} /> : <Money nano={nano} href={href} />;
+};
+
+/** Nano-USD of decimal text, to the last digit; null stays unknown. */
+export function nanoOf(text: string | null): number | null {
+  if (text === null) return null;
+  const [, sign = "", whole = "0", part = ""] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text) ?? [];
+  return Number(`${sign}${whole}${part.padEnd(9, "0").slice(0, 9)}`);
+}

@@ -9,7 +9,7 @@ import { type OrganisationDay, routeOf } from "./api.js";
 import { Answered, useAnswer } from "./answer.js";
 import { dayAfter, PERIODS, type Period, periodOf, spanWords } from "./period.js";
 
-export const GOVERNANCE_PAGES = [["spend", "Spend"], ["bill", "Bill"], ["waste", "Waste"], ["callers", "Unknown callers"], ["keys", "Keys"], ["prices", "Prices"]] as const;
+export const GOVERNANCE_PAGES = [["spend", "Spend"], ["budgets", "Budgets"], ["models", "Models"], ["routing", "Routing"], ["outcomes", "Outcomes"], ["bill", "Bill"], ["waste", "Waste"], ["callers", "Unknown callers"], ["keys", "Keys"], ["prices", "Prices"]] as const;
 
 /** The address of a page on money; a name may stand in it several times. */
 export function moneyAddress(page: string, query: readonly (readonly [string, string])[] = [], id = ""): string {
@@ -63,7 +63,7 @@ export function MoneyFrame({ page, title, query, command, periods = true, lastDa
 /** What stays in the address when somebody goes to another page on money. */
 function keptBy(name: string, query: URLSearchParams): [string, string][] {
   const period: [string, string][] = query.has("period") ? [["period", query.get("period")!]] : [];
-  return ["spend", "bill", "waste"].includes(name) ? period : [];
+  return ["spend", "models", "bill", "waste"].includes(name) ? period : [];
 }
 
 function PeriodChoice({ page, query, period }: { page: string; query: URLSearchParams; period: Period }) {

@@ -28,8 +28,8 @@ const drawnColour = (colour: string) => () => colour.replace(/var\((--[\w-]+)\)/
 /** The same colour for the same name everywhere. */
 export const hueColour = (hue: number): string => `hsl(${hue} var(--hue-s) var(--hue-l))`;
 
-/** `split`: the first day of the period that is compared with what is before it. */
-export function TimeChart({ days, lines, label, split }: { days: readonly string[]; lines: readonly Line[]; label: string; split?: string }) {
+/** `split`: the first day of the period that is compared with what is before it. `band`: between which two lines it is filled. */
+export function TimeChart({ days, lines, label, split, band }: { days: readonly string[]; lines: readonly Line[]; label: string; split?: string; band?: readonly [upper: number, lower: number] }) {
   const box = useRef<HTMLDivElement>(null);
   const [at, setAt] = useState<number | null>(null);
   useEffect(() => {
@@ -38,6 +38,7 @@ export function TimeChart({ days, lines, label, split }: { days: readonly string
     const plot = new uPlot({
       width: element.clientWidth, height: HEIGHT, legend: { show: false }, padding: [12, NAME_PX, 0, 0], cursor: { drag: { x: false, y: false }, y: false },
       series: [{}, ...lines.map(({ name, colour, dash }) => ({ label: name, stroke: drawnColour(colour), width: 1.75, points: { show: days.length < 3 }, ...(dash && { dash }) }))],
+      ...(band && { bands: [{ series: [band[0] + 1, band[1] + 1] as uPlot.Band.Bounds, fill: () => `color-mix(in srgb, ${drawnColour(lines[band[0]]!.colour)()} 18%, transparent)` }] }),
       scales: { x: { time: true }, y: { range: (_: uPlot, __: number, most: number) => [0, Math.max(0.01, (most ?? 0) * 1.1)] } },
       axes: [
         { ...axis, space: 72, size: 30, values: (_: uPlot, ticks: number[]) => ticks.map((tick) => (tick % 86_400 ? "" : shortDay(new Date(tick * 1_000).toISOString().slice(0, 10)))) },
@@ -59,7 +60,7 @@ export function TimeChart({ days, lines, label, split }: { days: readonly string
       fit.disconnect();
       plot.destroy();
     };
-  }, [days, lines, split]);
+  }, [days, lines, split, band]);
   const shown = at ?? days.length - 1;
   return (
     <figure class="plot">
