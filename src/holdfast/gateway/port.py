@@ -180,7 +180,8 @@ class Hold(Protocol):
 
         Raises:
             Refused: ``budget.exceeded``, ``budget.reopens``, ``budget.spent``. Its fields say whose money it is and who can
-                raise it: ``budget``, ``payer``, ``decider``, ``spent_usd``, ``cap_usd`` (decimal texts), ``reopens_ms``.
+                raise it: ``budget``, ``payer``, ``decider``, ``spent_usd``, ``held_usd`` (by other calls),
+                ``need_usd`` (of this answer, in all), ``cap_usd`` (decimal texts), ``reopens_ms``.
             Unavailable: ``store.unavailable``.
         """
 

@@ -163,6 +163,7 @@ BUDGET_ROLLING_PARTS = 60  # in which a window that rolls is counted
 BUDGET_GROUP = 256  # reservations decided in one transaction
 BUDGET_WAITING = 10_000  # that wait to be decided; one more is refused
 BUDGET_FRESH_S = 0.5  # between two looks which budgets are spent, for agents that call providers themselves
+BUDGET_LIVELY_S = 86_400.0  # a run or a session that nothing touched for longer is over, for those looks
 BUDGET_ACCOUNTS = 1_000  # in one answer
 BUDGET_IN_FLIGHT = 1_000  # attempts that a refusal names
 BUDGET_FORGET_EVERY_S = 3_600.0  # between two looks at what is too old to be kept

@@ -31,10 +31,10 @@ def bound_of(opening: Opening, prices: PriceList) -> Bound:
     tokens = call.input_bytes + limits.BUDGET_INPUT_TOKENS
 
     def cost(name: str, count: int) -> int | None:
-        asked = cost_of(name, count, call.tier)
-        if asked is None or not call.tier:
-            return asked
-        return max(asked, cost_of(name, count, "") or 0)  # a provider may serve another tier than it was asked for
+        nano = cost_of(name, count, call.tier)
+        if nano is None or not call.tier:
+            return nano
+        return max(nano, cost_of(name, count, "") or 0)  # a provider may serve another tier than it was asked for
 
     def cost_of(name: str, count: int, tier: str) -> int | None:
         billed = BilledAttempt(model=opening.model, counts={name: count}, tier=tier)

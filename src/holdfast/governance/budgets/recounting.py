@@ -53,14 +53,14 @@ def hold_again(
     if not budgets:
         return
     attempts = store.attempts_holding(connection)
-    held = {line.attempt: line for line in store.holds_of(connection, attempts)}
+    holds = {line.attempt: line for line in store.holds_of(connection, attempts)}
     for budget in budgets:
         store.clear_holds(connection, budget.id)
     changed = BudgetSet(budgets)
     for first in range(0, len(attempts), limits.BUDGET_GROUP):
         some = openings.open_of(connection, attempts[first : first + limits.BUDGET_GROUP])
         lines = [
-            held[attempt]._replace(budget=budget.id, subject=subject, at_ms=now_ms)
+            holds[attempt]._replace(budget=budget.id, subject=subject, at_ms=now_ms)
             for attempt, opening in some.items()
             for budget, subject in changed.accounts(opening.call.caller.tenant, where(opening))
         ]

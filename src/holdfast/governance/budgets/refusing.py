@@ -20,15 +20,15 @@ def refusal_of(budget: Budget, standing: Standing, need: int, reopens_ms: int | 
         reopens_ms: when the next window opens, Unix ms; None for never.
     """
     payer = "IT" if budget.payer == IT else budget.payer
+    others = f", other calls under way hold ${show(standing.reserved)}" if standing.reserved > 0 else ""
     words = (
-        f"the budget {budget.name!r} (paid by {payer}) has spent ${show(standing.spent)} of ${show(standing.cap)}"
-        f"{f' and holds ${show(standing.reserved)} for calls under way' if standing.reserved else ''};"
-        f" this needs ${show(need)}"
+        f"the budget {budget.name!r} (paid by {payer}) has ${show(standing.cap)}: ${show(standing.spent)} are spent{others}"
+        f"{f', and this would come to ${show(need)}' if need else ''}"
     )
     who = budget.decider.partition(":")[2] or budget.decider
     fields: dict[str, object] = {
         "budget": budget.name, "payer": budget.payer, "decider": budget.decider, "spent_usd": show(standing.spent),
-        "cap_usd": show(standing.cap), "need_usd": show(need),
+        "held_usd": show(max(0, standing.reserved)), "cap_usd": show(standing.cap), "need_usd": show(need),
     }  # fmt: skip
     if reopens_ms is not None and need <= standing.cap:
         fields["reopens_ms"] = reopens_ms

@@ -197,17 +197,17 @@ class _Work:
         budgets = store.current(connection, self._budgets)
         accounts = [budgets.accounts(one.opening.call.caller.tenant, one.where) for one in self._group]
         standings = self._read(connection, accounts)
-        held = self._holding(connection)
-        begun = [one.opening.id for one in self._group if one.begun and one.opening.id not in held]
-        known = self._openings.open_of(connection, begun) if begun else {}
+        holds = self._holding(connection)
+        bare = [one.opening.id for one in self._group if one.begun and one.opening.id not in holds]
+        still_open = self._openings.open_of(connection, bare) if bare else {}
         self._holders: dict[_Key, list[str]] = {}
         lines: list[HoldLine] = []
         raised: list[tuple[str, int, int]] = []
         decisions: list[_Decision] = []
         refusals: list[BudgetRefusal] = []
         for one, names in zip(self._group, accounts, strict=True):
-            own = held.get(one.opening.id, {})
-            if one.begun and not own and one.opening.id not in known:
+            own = holds.get(one.opening.id, {})
+            if one.begun and not own and one.opening.id not in still_open:
                 decisions.append(_Decision(None, _taken_away(one), waits=False))
                 continue
             decision = self._one(connection, one, names, standings, own)

@@ -278,8 +278,10 @@ class Budgets:
             found = {}
             for budget in braking:
                 window = self.window(budget, now_ms)
+                # of runs and sessions there are ever more, and those that are over spend nothing
+                touched_ms = now_ms - int(limits.BUDGET_LIVELY_S * 1_000) if budget.each in ("run", "session") else 0
                 for subject, nano in store.exhausted(
-                    connection, budget.id, window.opens_ms, budget.cap_nano, limits.BUDGET_ACCOUNTS
+                    connection, budget.id, window.opens_ms, budget.cap_nano, limits.BUDGET_ACCOUNTS, touched_ms
                 ):
                     reopens = windows.reopens_ms(budget, window, now_ms, None)
                     found[budget.id, subject] = Exhaustion(budget, nano, reopens)

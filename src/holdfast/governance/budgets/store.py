@@ -180,12 +180,14 @@ def read_subjects(connection: Connection, budget: str, since_ms: int, limit: int
     return list(dict.fromkeys([*connection.scalars(wanted), *connection.scalars(holding)]))
 
 
-def exhausted(connection: Connection, budget: str, since_ms: int, cap_nano: int, limit: int) -> list[tuple[str, int]]:
-    """``(subject, spent)`` of the accounts of a budget that have spent all they may."""
+def exhausted(
+    connection: Connection, budget: str, since_ms: int, cap_nano: int, limit: int, touched_ms: int = 0
+) -> list[tuple[str, int]]:
+    """``(subject, spent)`` of the accounts of a budget that have spent all they may, of those that were touched since."""
     total = func.sum(spent.c.spent_nano)
     wanted = (
         select(spent.c.subject, total)
-        .where(spent.c.budget == budget, spent.c.bucket_ms >= since_ms)
+        .where(spent.c.budget == budget, spent.c.bucket_ms >= since_ms, spent.c.touched_ms >= touched_ms)
         .group_by(spent.c.subject)
         .having(total >= cap_nano)
         .limit(limit)

@@ -11,7 +11,7 @@ import msgspec
 from holdfast.governance import limits
 from holdfast.governance.budgets.alerts.model import Alert
 from holdfast.governance.budgets.model import BudgetAccount, RaiseRequest
-from holdfast.governance.money import show
+from holdfast.governance.money import show as show_all
 
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
@@ -23,6 +23,11 @@ _SPREADS: Final = 4
 """Robust standard deviations above the median that make a day unlike others."""
 _LEAST_PERCENT: Final = 1
 """Of the cap: days that cost less are not worth a word."""
+
+
+def show(nano: int) -> str:
+    """Dollars, as somebody who is told wants them: to a hundredth of a cent."""
+    return show_all(round(nano, -5))
 
 
 def threshold(account: BudgetAccount, now_ms: int) -> Alert | None:

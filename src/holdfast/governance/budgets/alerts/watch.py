@@ -78,6 +78,7 @@ class AlertWatch:
         fresh: list[Alert] = []
         for tenant in await self._registry.store.read(definition_store.tenants):
             accounts = await self._registry.accounts(tenant, "", limits.ALERT_ACCOUNTS)
+            accounts = [one for one in accounts if one.budget.each != "run"]  # its ceiling ends a run; nobody need come
             found = await self._requests(tenant, now_ms)
             found += [alert for one in accounts if (alert := rules.threshold(one, now_ms)) is not None]
             for account in accounts if paced else ():

@@ -79,6 +79,8 @@ budget_spent: Final = Table(
 )
 """What was spent by account and bucket: a window of the calendar, or a part of one that rolls."""
 
+Index("ix_budget_spent_touched", budget_spent.c.budget, budget_spent.c.touched_ms)
+
 budget_holds: Final = Table(
     "budget_holds",
     metadata,

@@ -99,6 +99,8 @@ def _accounts() -> None:
         sa.Column("touched_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("budget", "subject", "bucket_ms", name=op.f("pk_budget_spent")),
     )
+    with op.batch_alter_table("budget_spent", schema=None) as batch_op:
+        batch_op.create_index("ix_budget_spent_touched", ["budget", "touched_ms"], unique=False)
     op.create_table(
         "budget_holds",
         sa.Column("budget", sa.Text(), nullable=False),
