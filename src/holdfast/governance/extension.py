@@ -20,6 +20,7 @@ from holdfast.governance.keys import commands as key_commands
 from holdfast.governance.ledger import commands as ledger_commands
 from holdfast.governance.ledger.bills import commands as bill_commands
 from holdfast.governance.ledger.hub_sessions import HubRuns
+from holdfast.governance.model_list import models
 from holdfast.governance.opening import bills_of, budget_desk, ledger_desk
 from holdfast.governance.organisation import commands as organisation_commands
 from holdfast.governance.outcomes import commands as outcome_commands
@@ -59,6 +60,7 @@ class GovernanceExtension(Extension):
             "gateway": gateway,
             "keys": key_commands.app,
             "ledger": ledger,
+            "models": models,
             "org": organisation_commands.app,
             "outcomes": outcome_commands.app,
             "plan": first_look.app,
