@@ -15,9 +15,11 @@ ACTIVITY: Final = "budget"
 """Kind of the activity; its ``content`` is what ``content_of`` says."""
 ACTOR: Final = "policy:budget"
 """Who cancels a run whose budget is spent."""
-_FIELDS: Final = ("budget", "payer", "decider", "spent_usd", "cap_usd", "reopens_ms", "until_ms")
-"""What of a refusal's fields is shown: whose money it is, how much was spent of how much, who can raise it, when the window
-opens again, and until when that person is waited for. Amounts are decimal texts, times Unix ms."""
+_FIELDS: Final = (
+    "budget", "payer", "decider", "spent_usd", "held_usd", "need_usd", "cap_usd", "reopens_ms", "until_ms",
+)  # fmt: skip
+"""What of a refusal's fields is shown: whose money it is, how much was spent of how much, what other calls hold and what this
+answer would come to, who can raise it, when the window opens again, and until when that person is waited for. Amounts are decimal texts, times Unix ms."""
 
 
 def activity_id(run: str, resumed: int = 0) -> str:

@@ -19,6 +19,9 @@ export interface BudgetFacts {
   payer?: string;
   decider?: string;
   spent_usd?: string;
+  /** What other calls under way hold, and what this answer would come to. */
+  held_usd?: string;
+  need_usd?: string;
   cap_usd?: string;
   reopens_ms?: number;
   until_ms?: number;
@@ -111,9 +114,13 @@ const named = ({ budget }: BudgetFacts) => (budget === undefined ? <>The budget<
 
 /** The budget, who pays, and what was spent of how much; the gateway's own sentence where no budget is named. */
 function spent(facts: BudgetFacts) {
-  const { budget, payer, spent_usd, cap_usd, text } = facts;
+  const { budget, payer, spent_usd, held_usd, need_usd, cap_usd, text } = facts;
   if (budget === undefined) return <>{text.replace(/\.?$/, ".")}</>;
   const paid = payer ? ` (paid by ${payer === "it" ? "IT" : payer})` : "";
+  if (spent_usd !== undefined && cap_usd !== undefined && Number(need_usd) > 0 && Number(spent_usd) < Number(cap_usd)) {
+    const others = Number(held_usd) > 0 ? `, ${dollars(held_usd ?? "")} held for other calls` : "";
+    return <>the budget <em>{budget}</em>{paid} has {dollars(cap_usd)}: {dollars(spent_usd)} spent{others}, and this answer would come to {dollars(need_usd ?? "")}.</>;
+  }
   const amounts = spent_usd !== undefined && cap_usd !== undefined ? `: ${dollars(spent_usd)} of ${dollars(cap_usd)}` : "";
   return <>the budget <em>{budget}</em>{paid} is spent{amounts}.</>;
 }
