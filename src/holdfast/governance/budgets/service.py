@@ -68,6 +68,7 @@ class Budgets:
             str, Mapping[object, object]
         ] = {}  # the organisation by which a tenant's budgets were counted
         self._exhausted: Mapping[tuple[str, str], Exhaustion] = {}
+        self._refreshing = asyncio.Lock()
         self._holds: dict[str, AttemptHold] = {}  # of the attempts under way
         self._seen: float | None = None  # when what is exhausted was read, on the loop's clock
         self._reserving = Reserving(database, ledger, organisation.zone, clock.wall_ms, lambda: count.budgets)
@@ -76,9 +77,10 @@ class Budgets:
     # --- life
     async def refresh(self) -> None:
         """Read what budgets there are. Raises ``store.unavailable``."""
-        self._count.budgets, self._brakes = await self.store.read(
-            lambda connection: (store.read_budgets(connection), store.read_brakes(connection))
-        )
+        async with self._refreshing:  # who began to read earlier must not have the last word
+            self._count.budgets, self._brakes = await self.store.read(
+                lambda connection: (store.read_budgets(connection), store.read_brakes(connection))
+            )
 
     async def start(self) -> None:
         """Begin to decide, and to look which budgets are exhausted. Raises ``store.unavailable``."""

@@ -65,6 +65,7 @@ class GatewayKeys:
         self._changes = changes
         self._now_ms = now_ms
         self._ring = KeyRing()
+        self._refreshing = asyncio.Lock()
         self._strangers = StrangerCounts()
         self._used: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
@@ -72,9 +73,10 @@ class GatewayKeys:
 
     async def refresh(self) -> None:
         """Read all keys again. Raises ``store.unavailable``."""
-        ring = KeyRing(*await self._store.read(statements.read_all))
-        revoked = ring.revoked() - self._ring.revoked()
-        self._ring = ring
+        async with self._refreshing:  # who began to read earlier must not have the last word
+            ring = KeyRing(*await self._store.read(statements.read_all))
+            revoked = ring.revoked() - self._ring.revoked()
+            self._ring = ring
         for ident in revoked:
             for hear in self._watching:
                 hear(ident)

@@ -41,6 +41,7 @@ class Organisation:
         self._store = store
         self._now_ms = now_ms
         self._trees: dict[str, Tree] = {}
+        self._refreshing = asyncio.Lock()
         self._workflows: Mapping[str, Mapping[str, Workflow]] = {}
         self._people = Pseudonyms()
         self._seen: dict[tuple[str, str], int] = {}
@@ -48,10 +49,11 @@ class Organisation:
 
     async def refresh(self) -> None:
         """Read everything again. Raises ``store.unavailable``."""
-        contents = await self._store.read(statements.read_all)
-        self._trees = {tenant: Tree(periods) for tenant, periods in contents.periods.items()}
-        self._workflows = contents.workflows
-        self._people.load(contents.people, contents.pseudonyms)
+        async with self._refreshing:  # who began to read earlier must not have the last word
+            contents = await self._store.read(statements.read_all)
+            self._trees = {tenant: Tree(periods) for tenant, periods in contents.periods.items()}
+            self._workflows = contents.workflows
+            self._people.load(contents.people, contents.pseudonyms)
 
     def start(self) -> None:
         """Begin to write down, now and then, who was seen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -74,6 +75,7 @@ class Prices:
         self._loaded: statements.StoredPrices | None = None
         self._bases: dict[str, PublishedPrices] = {}
         self._book = PriceBook(Catalogue(PublishedPrices("nothing", ())))
+        self._refreshing = asyncio.Lock()
 
     async def open(self) -> None:
         """Load prices. In an empty store the installed catalogue is the first version; when another one was installed since,
@@ -103,12 +105,13 @@ class Prices:
 
     async def refresh(self) -> None:
         """Take over what was approved, waived or imported since, here or by another process."""
-        loaded = await self._store.read(statements.load)
-        if loaded == self._loaded or loaded.version is None:
-            return
-        catalogue = await self._catalogue(loaded.version)
-        self._loaded = loaded
-        self._book = PriceBook(catalogue, loaded.cards, loaded.waivers, Currencies(loaded.currencies))
+        async with self._refreshing:  # who began to read earlier must not have the last word
+            loaded = await self._store.read(statements.load)
+            if loaded == self._loaded or loaded.version is None:
+                return
+            catalogue = await self._catalogue(loaded.version)
+            self._loaded = loaded
+            self._book = PriceBook(catalogue, loaded.cards, loaded.waivers, Currencies(loaded.currencies))
 
     @property
     def book(self) -> PriceBook:

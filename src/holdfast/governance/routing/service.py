@@ -46,6 +46,7 @@ class Routing:
         self._router = router
         self._task: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()  # whoever looks afterwards sees what another one was writing
+        self._refreshing = asyncio.Lock()
 
     # --- life
     async def start(self) -> None:
@@ -87,10 +88,11 @@ class Routing:
         """Look at everything again. Raises of the store."""
         if self._router is None:
             return
-        documents = await self._store.read(store.read_documents)
-        experiments = await self._store.read(store.read_experiments)
-        tallies = {tenant: await self._outcomes.tallies(tenant) for tenant in documents}
-        self._router.facts = RoutingFacts(documents, tallies, experiments)
+        async with self._refreshing:  # who began to read earlier must not have the last word
+            documents = await self._store.read(store.read_documents)
+            experiments = await self._store.read(store.read_experiments)
+            tallies = {tenant: await self._outcomes.tallies(tenant) for tenant in documents}
+            self._router.facts = RoutingFacts(documents, tallies, experiments)
 
     async def flush(self) -> None:
         """Write decisions down. Raises of the store; nothing is lost then."""
