@@ -2,8 +2,8 @@
 
 It goes one way: ``shadow`` (the cheaper one is asked unseen), ``share`` (it answers a drawn share of sessions), and an end:
 ``kept``, ``returned``, or ``stopped`` by a person. **Errors**, however often it is looked at (``betting.py``): a model that does
-not reach the floor is kept with probability ``error`` at most, whatever its truth, so one that misses it by the margin is,
-too; one that reaches the floor is returned by evidence with probability ``error`` at most. What cannot be told after ``most``
+not reach the floor is kept with probability ``error`` at most, whatever its truth, and one that misses it by the margin with
+``worse_error`` at most, which is as good as never; one that reaches the floor is returned by evidence with probability ``error`` at most. What cannot be told after ``most``
 outcomes returns: unknown never passes.
 """
 
@@ -41,7 +41,8 @@ class PeelPlan(msgspec.Struct, frozen=True, kw_only=True):
         name: of the experiment; ``route``: of which route.
         cheap, incumbent: the models.
         floor: the share of accepted outcomes that the cheaper one has to reach; ``margin``: how far below it is a miss.
-        error: probability of each wrong verdict, at most.
+        error: probability of each wrong verdict, at most. ``worse_error``: that a model is kept which misses the floor by the
+            margin or more.
         share: of sessions that get the cheaper one; ``shadow_share``: of calls that are shadowed.
         shadows: whole answers, or failures, after which the shadow is judged.
         most: outcomes after which what cannot be told is returned.
@@ -54,6 +55,7 @@ class PeelPlan(msgspec.Struct, frozen=True, kw_only=True):
     floor: float
     margin: float = 0.05
     error: float = 0.05
+    worse_error: float = 0.0001
     share: float = 0.2
     shadow_share: float = 0.2
     shadows: int = 50
@@ -100,13 +102,20 @@ def _judge_shadow(plan: PeelPlan, seen: Seen) -> PeelVerdict:
 def _judge_share(plan: PeelPlan, seen: Seen) -> PeelVerdict:
     wanted = -math.log(plan.error)
     words = f"{seen.accepted} of {seen.outcomes} outcomes accepted"
-    if seen.outcomes and log_wealth_above(seen.accepted, seen.outcomes, plan.floor) >= wanted:
+    if seen.outcomes and _is_above(plan, seen):
         return PeelVerdict("kept", f"{words}: above the floor of {plan.floor:g}")
     if seen.outcomes and log_wealth_below(seen.accepted, seen.outcomes, plan.floor, plan.margin) >= wanted:
         return PeelVerdict("returned", f"{words}: the floor of {plan.floor:g} is missed")
     if seen.outcomes >= plan.most:
         return PeelVerdict("returned", f"{words}: whether the floor of {plan.floor:g} is reached could not be told")
     return NOT_YET
+
+
+def _is_above(plan: PeelPlan, seen: Seen) -> bool:
+    """Whether the floor is cleared, and that the model is worse by the margin is out of the question."""
+    cleared = log_wealth_above(seen.accepted, seen.outcomes, plan.floor) >= -math.log(plan.error)
+    miss = max(0.01, plan.floor - plan.margin)
+    return cleared and log_wealth_above(seen.accepted, seen.outcomes, miss) >= -math.log(plan.worse_error)
 
 
 def draw(*parts: str) -> float:

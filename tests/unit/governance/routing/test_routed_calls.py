@@ -202,7 +202,7 @@ async def test_an_experiment_keeps_what_clears_the_floor_and_returns_what_misses
         await set_document(served)
         for name, verdicts, state, model in (
             ("miss", (0, 12), "returned", "gpt-5"),
-            ("keep", (28, 0), "kept", "gpt-5-mini"),
+            ("keep", (90, 0), "kept", "gpt-5-mini"),
         ):
             request = ExperimentRequest(name=name, route="answer", cheap="gpt-5-mini", shadow_share=1.0, shadows=29)
             one = await routing.begin(request, by="user:ann", tenant="default")
