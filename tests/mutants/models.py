@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from conformance.planting import replace
@@ -72,7 +73,7 @@ def unknown_terms_pass() -> None:
 def named_passes() -> None:
     real = MemoryRouter.route
 
-    def route(self: MemoryRouter, call: Any, facts: RequestFacts) -> Any:
+    def route(self: MemoryRouter, call: Any, facts: Callable[[], RequestFacts]) -> Any:
         return real(self, call, facts) if self.is_route(call.model) else served_models.Route(call.model)
 
     replace(MemoryRouter, "route", route)

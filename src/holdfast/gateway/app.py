@@ -203,7 +203,7 @@ class Gateway:
         )  # fmt: skip
         route = None
         if self._router is not None:
-            route = self._router.route(call, facts_of(incoming))
+            route = self._router.route(call, lambda: facts_of(incoming))
             incoming.model = route.model
             call = structs.replace(call, model=route.model)
         if call.session:

@@ -330,8 +330,11 @@ class Router(Protocol):
     def is_route(self, model: str) -> bool:
         """Whether a name that a caller asks for is that of a route, and of no model."""
 
-    def route(self, call: ModelCall, facts: RequestFacts) -> Route:
+    def route(self, call: ModelCall, read_facts: Callable[[], RequestFacts]) -> Route:
         """Decide. Asked once for each call, answered from memory.
+
+        Args:
+            read_facts: reads the request for them, which takes as long as the request is: not called where nobody decides.
 
         Raises:
             Refused: ``routing.unknown``, ``routing.refused``, naming the rule that leaves nobody to ask.

@@ -36,7 +36,9 @@ def facts_of(incoming: Incoming) -> RequestFacts:
     fields = incoming.fields
     tools = any(bytes(raw) not in (b"null", b"[]") for name in _TOOLS if (raw := fields.get(name)) is not None)
     images = any(
-        _IMAGE.search(bytes(raw)) is not None for name in ("messages", "input") if (raw := fields.get(name)) is not None
+        _IMAGE.search(memoryview(raw)) is not None
+        for name in ("messages", "input")
+        if (raw := fields.get(name)) is not None
     )
     elsewhere = incoming.wire is RESPONSES and any(name in fields for name in _ELSEWHERE)
     return RequestFacts(

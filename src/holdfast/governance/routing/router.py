@@ -109,12 +109,13 @@ class MemoryRouter:
         """See ``gateway.port.Router``. Once no tenant has routes, such a name is a model's as any other."""
         return bool(self.facts.documents) and (model == AUTO or model.startswith(ROUTE))
 
-    def route(self, call: ModelCall, facts: RequestFacts) -> Route:
+    def route(self, call: ModelCall, read_facts: Callable[[], RequestFacts]) -> Route:
         """See ``gateway.port.Router``."""
         document = self.facts.documents.get(call.caller.tenant, EMPTY)
         routed = self.is_route(call.model)
         if not routed and not document.rules and not document.models:
             return Route(call.model)
+        facts = read_facts()
         claims = dict(call.caller.labels)
         placed = self._place(claims, call.at_ms, call.caller.tenant)
         labels = {**placed.tags, **claims, "team": placed.team, "workflow": placed.workflow}

@@ -9,6 +9,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from holdfast.engines.port import Key
+from holdfast.gateway.port import Caller, ModelCall, RequestFacts
 from holdfast.gateway.sessions import LocalSessions
 from holdfast.gateway.settings import Upstream
 from holdfast.gateway.upstreams import UpstreamState
@@ -232,3 +233,14 @@ async def test_decisions_are_events_of_their_session(serve: Serve, fake: FakeUps
         assert decided.actor == "policy:routing" and decided.data["call"] == call and decided.data["reason"]
         other = next(event for event in events if event.type == "route.served")
         assert other.data["served"] == ["gpt-4o"] and other.data["other"] is True
+
+
+async def test_a_request_is_not_read_where_nobody_has_set_a_rule(serve: Serve, fake: FakeUpstream) -> None:
+    async with serve(upstream(fake)) as served:
+        call = ModelCall("c1", Caller("k1"), "openai.chat", "gpt-5-mini", 0)
+
+        def read() -> RequestFacts:
+            raise AssertionError("it is as large as what was sent, and says nothing here")
+
+        router = served.governance.gateway._router
+        assert router is not None and router.route(call, read).model == "gpt-5-mini"
