@@ -22,9 +22,10 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from holdfast.engines.port import Consumer, Engine, FeedPage, Notice
+from holdfast.engines.port import Engine, FeedPage, Notice
 from holdfast.errors import HoldfastError, Unavailable
 from holdfast.governance import limits
+from holdfast.governance.feed_consumer import FeedConsumer
 from holdfast.governance.ledger import links, store
 from holdfast.governance.ledger.links import RunLink
 from holdfast.governance.ledger.model import Basis, Row
@@ -85,60 +86,30 @@ def _text(data: dict[str, Any], name: str) -> str:
     return value[: limits.LEDGER_WORDS] if isinstance(value, str) else ""
 
 
-class AgentUsage:
-    """Reads the feed and makes rows.
+class AgentUsage(FeedConsumer):
+    """Makes rows of what agents say that they used.
 
     Args:
         engine: whose feed.
         ledger: where rows go.
     """
 
+    consumer = CONSUMER
+    subject = "usages of agents"
+
     def __init__(self, engine: Engine, ledger: Ledger) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._ledger = ledger
 
-    async def run(self, news: asyncio.Event) -> None:
-        """Read on whenever there is news, until cancelled. ``news`` is set by whoever sees the feed grow."""
-        while True:
-            news.clear()
-            try:
-                await self.read()
-            except Unavailable as error:
-                log.warning("usage of agents waits: %s", error.code)
-                await asyncio.sleep(limits.LEDGER_BEAT_S)
-                continue
-            await news.wait()
-
-    async def read(self) -> int:
-        """Make rows of everything that was not read. How many.
-
-        Raises:
-            Unavailable: of the store or the engine; what was not read is read the next time.
-        """
-        position, made = await self._position(), 0
-        while True:
-            page = await self._engine.feed(position, limits.LEDGER_FEED_PAGE)
-            if page.gap:
-                await self._note_gap(position, page)
-            if not page.notices and page.position == position:
-                return made
-            used = [notice for notice in page.notices if notice.data.get("type") == e.USAGE_RECORDED]
-            for first in range(0, len(used), limits.LEDGER_FEED_AT_ONCE):  # their transactions are committed together
-                some = used[first : first + limits.LEDGER_FEED_AT_ONCE]
-                made += sum(await asyncio.gather(*map(self._record, some)))
-            await self._engine.advance(CONSUMER, page.position)
-            position = page.position
-            if not page.notices:
-                return made
-
-    async def _position(self) -> str:
-        """How far it was read. A first reader begins with the oldest notice there is."""
-        consumers: Sequence[Consumer] = await self._engine.consumers()
-        return next((consumer.position for consumer in consumers if consumer.name == CONSUMER), "")
+    async def _take(self, notices: Sequence[Notice]) -> int:
+        made = 0
+        used = [notice for notice in notices if notice.data.get("type") == e.USAGE_RECORDED]
+        for first in range(0, len(used), limits.LEDGER_FEED_AT_ONCE):  # their transactions are committed together
+            some = used[first : first + limits.LEDGER_FEED_AT_ONCE]
+            made += sum(await asyncio.gather(*map(self._record, some)))
+        return made
 
     async def _note_gap(self, position: str, page: FeedPage) -> None:
-        if not position:
-            return  # nothing was read yet, so nothing of what is gone was promised
         words = "notices of usage came and went before they were read; import the provider's report of these days"
         gap, now_ms = f"gap-{position}", self._ledger.clock.wall_ms()
         log.error("usage of agents: the feed no longer has what came after the ledger's position")

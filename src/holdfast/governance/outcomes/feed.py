@@ -8,15 +8,15 @@ known by its session's life and its position, so reading the feed twice makes on
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from holdfast.engines.port import Engine, Notice
+from holdfast.engines.port import Engine, FeedPage, Notice
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.governance import limits
+from holdfast.governance.feed_consumer import FeedConsumer
 from holdfast.governance.outcomes import store
 from holdfast.governance.outcomes.model import WorkOutcome, recorder_of, value_of, verdict_of
 from holdfast.governance.store.store import Store
@@ -31,8 +31,8 @@ RECORDED: Final = "outcome.recorded"  # {outcome, run? | call?, value_usd?}
 _READ: Final = frozenset({RECORDED, e.RUN_QUEUED})
 
 
-class OutcomeFeed:
-    """Reads the feed.
+class OutcomeFeed(FeedConsumer):
+    """Puts outcomes on record, and which answers were edited or asked again.
 
     Args:
         engine: whose feed.
@@ -40,47 +40,21 @@ class OutcomeFeed:
         now_ms: the clock, Unix ms.
     """
 
+    consumer = CONSUMER
+    subject = "outcomes"
+
     def __init__(self, engine: Engine, database: Store, now_ms: Callable[[], int]) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._store = database
         self._now_ms = now_ms
 
-    async def run(self, news: asyncio.Event) -> None:
-        """Read on whenever there is news, until cancelled."""
-        while True:
-            news.clear()
-            try:
-                await self.read()
-            except Unavailable as error:
-                log.warning("outcomes wait: %s", error.code)
-                await asyncio.sleep(limits.LEDGER_BEAT_S)
-                continue
-            await news.wait()
+    async def _note_gap(self, position: str, page: FeedPage) -> None:
+        log.error("outcomes: the feed no longer has what came after the position %s", position)
 
-    async def read(self) -> int:
-        """Put everything on record that was not read. How many outcomes there were.
+    async def _take(self, notices: Sequence[Notice]) -> int:
+        return sum([await self._put(notice) for notice in notices if notice.data.get("type") in _READ])
 
-        Raises:
-            Unavailable: of the store or the engine; what was not read is read the next time.
-        """
-        consumers = await self._engine.consumers()
-        position = next((one.position for one in consumers if one.name == CONSUMER), "")
-        made = 0
-        while True:
-            page = await self._engine.feed(position, limits.LEDGER_FEED_PAGE)
-            if page.gap and position:
-                log.error("outcomes: the feed no longer has what came after the position %s", position)
-            if not page.notices and page.position == position:
-                return made
-            for notice in page.notices:
-                if notice.data.get("type") in _READ:
-                    made += await self._take(notice)
-            await self._engine.advance(CONSUMER, page.position)
-            position = page.position
-            if not page.notices:
-                return made
-
-    async def _take(self, notice: Notice) -> bool:
+    async def _put(self, notice: Notice) -> bool:
         if notice.data["type"] == e.RUN_QUEUED:
             await self._note_run(notice)
             return False
