@@ -48,6 +48,9 @@ Code = Literal[
     "period.open", "import.malformed", "import.unknown", "import.overlap", "budget.exceeded", "budget.reopens",
     "budget.spent", "budget.unbounded", "budget.invalid", "budget.not_found", "budget.decided", "budget.not_payer",
     "routing.unknown", "routing.refused", "routing.invalid", "routing.not_found", "outcome.invalid", "outcome.own_work",
+    "workflow.invalid", "workflow.not_found", "workflow.stopped", "workflow.gate", "workflow.launch", "workflow.retired",
+    "stop.not_found", "incident.not_found", "directory.denied", "inbox.not_found", "waiver.invalid", "gate.not_found",
+    "plan.unknown",
 ]  # fmt: skip
 """Every code. A type checker refuses another one; ``CODES`` has a row for each."""
 
@@ -215,6 +218,19 @@ CODES: dict[Code, ErrorRow] = {
     "routing.not_found": ErrorRow(404, False, "There is no such experiment.", "List them with `holdfast routing experiment list`."),
     "outcome.invalid": ErrorRow(400, False, "An outcome cannot be like this.", "Say `accepted`, `rejected` or `escalated`, of a call or of a run."),
     "outcome.own_work": ErrorRow(403, False, "An agent does not say what its own work was worth.", "Let a person or a check say it, with a token that no agent minted."),
+    "workflow.invalid": ErrorRow(400, False, "A manifest, an idea or a change of a workflow cannot be like this.", "Correct what the message names; `holdfast workflow lint FILE` names all of it."),
+    "workflow.not_found": ErrorRow(404, False, "There is no such workflow, version or idea.", "List them with `holdfast workflow list`."),
+    "workflow.stopped": ErrorRow(403, False, "Somebody stopped the workflow, agent, model or tool that this would use.", "Ask the person that the message names; `holdfast stop list` shows what is stopped and why."),
+    "workflow.gate": ErrorRow(403, False, "A gate that holds running fails, so the workflow begins nothing new.", "Do what the message says; `holdfast plan explain` shows the evidence."),
+    "workflow.launch": ErrorRow(403, False, "The workflow was not launched yet.", "`holdfast plan check WORKFLOW` says what its launch waits for; test keys may run before it."),
+    "workflow.retired": ErrorRow(403, False, "The workflow was retired.", "Register it again, under an owner, if it is needed."),
+    "stop.not_found": ErrorRow(404, False, "There is no such stop.", "List them with `holdfast stop list`."),
+    "incident.not_found": ErrorRow(404, False, "There is no such incident.", "List them with `holdfast incidents list`."),
+    "directory.denied": ErrorRow(401, False, "The directory's token is missing or not the tenant's.", "Make one with `holdfast directory token` and give it to the identity provider."),
+    "inbox.not_found": ErrorRow(404, False, "There is no such item in the inbox.", "List them with `holdfast inbox list`."),
+    "waiver.invalid": ErrorRow(400, False, "A waiver cannot be like this.", "Correct what the message names: a waiver is the sponsor's or the risk officer's, for at most 30 days, and renewed once."),
+    "gate.not_found": ErrorRow(404, False, "There is no such gate, or no verdict of it.", "List them with `holdfast plan status`."),
+    "plan.unknown": ErrorRow(409, False, "The plan cannot tell: evidence is missing, too old, or was changed.", "`holdfast plan explain` says which evidence, and how to get it."),
 }
 # fmt: on
 """What each code means: the one table."""

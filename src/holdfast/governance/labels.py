@@ -12,8 +12,13 @@ COST_CENTRE: Final = "cost_centre"
 USAGE: Final = "usage"
 """Whether a person waits for the answer: ``seated`` or ``headless``."""
 USER: Final = "user"
+SIGN_IN: Final = "sign_in"
+"""When a person signed in interactively, Unix seconds: written by a login, or by whoever signs tokens, and by nobody who is
+given one."""
+TEST: Final = "test"
+"""``yes`` for work that counts for no gate: what is tried before a launch."""
 
-NAMES: Final = frozenset({TEAM, WORKFLOW, TASK, COST_CENTRE, USAGE, USER})
+NAMES: Final = frozenset({TEAM, WORKFLOW, TASK, COST_CENTRE, USAGE, USER, SIGN_IN, TEST})
 """All of them; a label of another name is a dimension of its own."""
 SEATED: Final = "seated"
 HEADLESS: Final = "headless"
