@@ -36,6 +36,9 @@ from holdfast.governance.ledger.hub_sessions import SessionSweep
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
+from holdfast.governance.operations.admission import RuleAdmission
+from holdfast.governance.operations.port import LabelledWork, NoGates
+from holdfast.governance.operations.rules import StartBook
 from holdfast.governance.organisation import routes as organisation_routes
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.outcomes.desk import ACTIONS as OUTCOME_ACTIONS
@@ -109,11 +112,13 @@ class Governance:
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
         self.outcomes = OutcomeService(self.store, clock.wall_ms)
-        router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms)
+        self.rules = StartBook(LabelledWork(), NoGates(), self.budgets, self.changes.age_s)
+        admission = RuleAdmission(self.rules)
+        router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms, admission.stopped)
         self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
         self.gateway = Gateway(
             gateway, self.keys, self.budgets, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions,
-            router=router,
+            router=router, admission=admission,
         )  # fmt: skip
         self._running = AsyncExitStack()
 
