@@ -13,8 +13,17 @@ import apsw
 
 from holdfast.engines.feed import check_name
 from holdfast.engines.port import (
-    Capabilities, Consumer, FeedPage, Head, Index, Key, LiveSessions, LogAppend, Queue, SessionPage,
-)  # fmt: skip
+    Capabilities,
+    Consumer,
+    FeedPage,
+    Head,
+    Index,
+    Key,
+    LiveSessions,
+    LogAppend,
+    Queue,
+    SessionPage,
+)
 from holdfast.engines.rules import check_consecutive
 from holdfast.engines.sqlite import feed, reader, schema, session_queries, writes
 from holdfast.engines.sqlite.checkpointer import Checkpointer
