@@ -37,8 +37,10 @@ from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
 from holdfast.governance.operations.admission import RuleAdmission
+from holdfast.governance.operations.hub_stops import HubStops
 from holdfast.governance.operations.port import LabelledWork, NoGates
 from holdfast.governance.operations.rules import StartBook
+from holdfast.governance.operations.service import Operations
 from holdfast.governance.organisation import routes as organisation_routes
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.outcomes.desk import ACTIONS as OUTCOME_ACTIONS
@@ -55,6 +57,7 @@ from holdfast.governance.routing.service import Routing
 from holdfast.governance.store import pairing
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
+from holdfast.hub.hub import Hub
 
 
 class GovernanceClock(Protocol):
@@ -80,6 +83,7 @@ class Governance:
         sessions: where calls may name sessions; None for nowhere.
         operator_tenant: that looks after the server.
         runs: who knows the runs of sessions, for the trees of their costs; None for nobody.
+        hub: whose runs stops end; None where there are no sessions.
         ways: by which alerts of budgets are told; None for a process that looks for none, and leaves that to others.
         operator_tenant: whose operators see what belongs to no tenant, such as unknown callers.
 
@@ -90,6 +94,7 @@ class Governance:
     def __init__(
         self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None,
         *, operator_tenant: str = "default", runs: SessionRuns | None = None, ways: Sequence[Way] | None = None,
+        hub: Hub | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock
         self.store = Store(url, clock.wall_ms)
@@ -114,6 +119,8 @@ class Governance:
         self.outcomes = OutcomeService(self.store, clock.wall_ms)
         self.rules = StartBook(LabelledWork(), NoGates(), self.budgets, self.changes.age_s)
         admission = RuleAdmission(self.rules)
+        stops = HubStops(hub, self.rules) if hub is not None else None
+        self.operations = Operations(self.store, clock.wall_ms, self.rules, admission, stops)
         router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms, admission.stopped)
         self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
         self.gateway = Gateway(
@@ -142,11 +149,13 @@ class Governance:
             await self.organisation.refresh()
             await self.keys.refresh()
             await self.budgets.refresh()
+            await self.operations.refresh()
             for domain, refresh in (
                 ("organisation", self.organisation.refresh),
                 ("keys", self.keys.refresh),
                 ("prices", self.prices.refresh),
                 ("budgets", self.budgets.refresh),
+                ("operations", self.operations.refresh),
                 ("routing", self.routing.refresh),
                 ("outcomes", self.routing.refresh),
             ):
@@ -170,6 +179,8 @@ class Governance:
                 running.push_async_callback(_ended, task)
             await self.routing.start()
             running.push_async_callback(self.routing.stop)
+            self.operations.start()
+            running.push_async_callback(self.operations.close)
             await self.gateway.start()
             running.push_async_callback(self.gateway.stop)
             self._running = running.pop_all()

@@ -77,7 +77,7 @@ class GovernanceExtension(Extension):
             clock = services.hub.runtime.clock
             self.governance = Governance(
                 url, clock, self.upstreams, LocalSessions(services.hub), operator_tenant=self.server.operator_tenant,
-                runs=HubRuns(services.hub), ways=ways_of(self.settings, clock.wall_ms, clock.monotonic),
+                runs=HubRuns(services.hub), hub=services.hub, ways=ways_of(self.settings, clock.wall_ms, clock.monotonic),
             )  # fmt: skip
         return self.governance
 
