@@ -189,3 +189,10 @@ ROUTE_DECISION_MS = 90 * 86_400_000  # and for so long
 ROUTE_SESSIONS = 50_000  # whose model is remembered, those that were silent longest going first
 ROUTE_PAGE_ROWS = 500  # decisions in one answer
 EXPERIMENTS = 100  # of one tenant that run
+
+# workflows
+WORKFLOW_MANIFEST_BYTES = 256 << 10  # one manifest
+WORKFLOW_LIST_ENTRIES = 500  # of one list of a manifest
+WORKFLOW_TEXT_CHARS = 500  # of a text in a manifest or an idea, and of a reason
+WORKFLOWS = 5_000  # of one tenant
+WORKFLOW_PAGE_ROWS = 500  # steps, versions, ideas or seen names in one answer
