@@ -21,7 +21,7 @@ from holdfast.governance.ledger import commands as ledger_commands
 from holdfast.governance.ledger.bills import commands as bill_commands
 from holdfast.governance.ledger.hub_sessions import HubRuns
 from holdfast.governance.model_list import models
-from holdfast.governance.opening import bills_of, budget_desk, ledger_desk
+from holdfast.governance.opening import bills_of, budget_desk, ledger_desk, workflow_desk
 from holdfast.governance.organisation import commands as organisation_commands
 from holdfast.governance.outcomes import commands as outcome_commands
 from holdfast.governance.oversight import assembly as login
@@ -30,6 +30,7 @@ from holdfast.governance.oversight.settings import login_config
 from holdfast.governance.pricing import commands as price_commands
 from holdfast.governance.routing import commands as routing_commands
 from holdfast.governance.settings import GovernanceSettings
+from holdfast.governance.workflows import commands as workflow_commands
 
 
 class GovernanceExtension(Extension):
@@ -66,6 +67,7 @@ class GovernanceExtension(Extension):
             "plan": first_look.app,
             "prices": price_commands.app,
             "routing": routing_commands.app,
+            "workflow": workflow_commands.group(workflow_desk),
         }
 
     def _of(self, services: Services) -> Governance:
