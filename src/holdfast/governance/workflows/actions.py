@@ -93,6 +93,9 @@ INVENTORY: Final = _act(
 RUNS: Final = _act(
     "runs", "GET", "/runs", "spend", "the journal of runs", WorkflowDesk.runs, query=("workflow", "limit")
 )
+PLAN: Final = _act(
+    "plan", "GET", "/first-plan", "spend", "the first dated plan of a use case", WorkflowDesk.plan, query=("use_case",)
+)
 DRAFT: Final = _act(
     "draft", "GET", "/draft", "spend", "a manifest of what was observed", WorkflowDesk.draft, query=("name", "agents")
 )
@@ -140,7 +143,7 @@ STAGE: Final = _act(
     "stage", "POST", f"{_ONE}/stage", "budget", "declare another stage", WorkflowDesk.set_stage, StageRequest
 )
 ACTIONS: Final = (
-    LIST, SCHEMA, INVENTORY, RUNS, DRAFT, LINT, DIFF, APPLY, TOOLS, SET_TOOL, IDEAS, ADD_IDEA, ANSWER_IDEA, REGISTER_IDEA,
+    LIST, SCHEMA, INVENTORY, RUNS, PLAN, DRAFT, LINT, DIFF, APPLY, TOOLS, SET_TOOL, IDEAS, ADD_IDEA, ANSWER_IDEA, REGISTER_IDEA,
     SHOW, VERSIONS, BLAST, CHANGES, ACCEPT, LAUNCH, PRODUCTION, MODE, STAGE,
 )  # fmt: skip
 """All of them."""

@@ -14,6 +14,7 @@ from holdfast.governance.money import show
 from holdfast.governance.workflows import document, journal_store, observing
 from holdfast.governance.workflows.blast import BlastRadius
 from holdfast.governance.workflows.document import ManifestFile, ManifestProblem
+from holdfast.governance.workflows.first_plan import first_plan
 from holdfast.governance.workflows.intake import Intake
 from holdfast.governance.workflows.lint import lint
 from holdfast.governance.workflows.model import CurrentWorkflow, WorkflowManifest, differences, document_of, version_of
@@ -95,6 +96,14 @@ class WorkflowDesk:
         """What belongs to no workflow."""
         found = await observing.seen(self.sources, call.tenant, operator=call.tenant == self._operator_tenant)
         return {"seen": [_with_usd(msgspec.to_builtins(one), "spend") for one in found]}
+
+    async def plan(self, call: ActionCall) -> Any:
+        """The first dated plan of a use case."""
+        name = call.facts["use_case"]
+        if not 1 <= len(name) <= limits.ORG_NAME_CHARS:
+            raise Refused("workflow.invalid", f"a use case has a name of 1 to {limits.ORG_NAME_CHARS} characters")
+        facts = await observing.plan_facts(self.sources, self.intake, call.tenant, name)
+        return msgspec.to_builtins(first_plan(name, facts))
 
     # --- manifests
     async def draft(self, call: ActionCall) -> Any:

@@ -23,10 +23,13 @@ from holdfast.governance.pricing.service import Prices
 from holdfast.governance.store.store import Store
 from holdfast.governance.workflows import inventory, journal_store, what_changed
 from holdfast.governance.workflows.blast_facts import days, since_of
+from holdfast.governance.workflows.first_plan import PlanFacts
+from holdfast.governance.workflows.intake import Intake
 from holdfast.governance.workflows.inventory import SeenLine, SeenSpend
 from holdfast.governance.workflows.lint import LintFacts
 from holdfast.governance.workflows.model import ManifestModel, ManifestTool, WorkflowManifest, WorkflowUsage
 from holdfast.governance.workflows.service import Workflows
+from holdfast.governance.workflows.triage import triage
 from holdfast.governance.workflows.what_changed import PriceNews, WorkflowChanges, WorkflowPeriod
 
 NOBODY = (labels.UNASSIGNED, "")
@@ -198,3 +201,28 @@ def _usage(some: Sequence[str]) -> WorkflowUsage:
     if set(some) == {labels.SEATED}:
         return "seated"
     return "headless" if set(some) == {labels.HEADLESS} else "both"
+
+
+async def plan_facts(sources: WorkflowSources, intake: Intake, tenant: str, use_case: str) -> PlanFacts:
+    """What is known of a use case."""
+    one = sources.workflows.current(tenant, use_case)
+    idea = next((each for each in await intake.listed(tenant) if use_case in (each.name, each.workflow)), None)
+    result = triage(idea, sources.now_ms()) if idea is not None and idea.answers else None
+    manifest = one.manifest if one is not None else None
+    there = sources.organisation.workflow(use_case, tenant)
+    owner, deputy = (one.owner, one.deputy) if one is not None else ("", "")
+    tools = manifest.tools if manifest is not None else ()
+    runs = (await sources.workflows.blast_radius(tenant, use_case)).runs if one is not None else 0
+    batches = await sources.importer.batches(tenant)
+    return PlanFacts(
+        today=sources.organisation.today(tenant), triage=result.sentence if result is not None else "",
+        suits=result is not None and result.verdict != "does_not_suit_yet",
+        owner=owner or (there.owner if there is not None else ""), deputy=deputy or (there.deputy if there is not None else ""),
+        payer=one.payer if one is not None else "", manifest=one.version if one is not None else "",
+        state=one.state if one is not None else "",
+        keys=sum(row.labels.get(labels.WORKFLOW) == use_case and row.state == "active" for row in sources.keys.rows(tenant)),
+        budget=manifest is not None
+        and any(budget.name == manifest.budget for budget in sources.budgets.definitions(tenant)),
+        bills=any(batch.use == "bill" for batch in batches), outcome=manifest is not None and manifest.outcome is not None,
+        unclassed=tuple(each.name for each in tools if sources.workflows.tool_class(tenant, each.name) is None), runs=runs,
+    )  # fmt: skip
