@@ -38,7 +38,7 @@ from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
 from holdfast.governance.operations.admission import RuleAdmission
 from holdfast.governance.operations.hub_stops import HubStops
-from holdfast.governance.operations.port import LabelledWork, NoGates
+from holdfast.governance.operations.port import NoGates
 from holdfast.governance.operations.rules import StartBook
 from holdfast.governance.operations.service import Operations
 from holdfast.governance.organisation import routes as organisation_routes
@@ -57,6 +57,11 @@ from holdfast.governance.routing.service import Routing
 from holdfast.governance.store import pairing
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
+from holdfast.governance.workflows import actions as workflow_actions
+from holdfast.governance.workflows.desk import WorkflowDesk
+from holdfast.governance.workflows.journal import RunJournal
+from holdfast.governance.workflows.observing import WorkflowSources
+from holdfast.governance.workflows.service import Workflows
 from holdfast.hub.hub import Hub
 
 
@@ -100,6 +105,7 @@ class Governance:
         self.store = Store(url, clock.wall_ms)
         self.changes = Changes(self.store)
         self.organisation = Organisation(self.store, clock.wall_ms)
+        self.workflows = Workflows(self.store, self.organisation, clock.wall_ms)
         self.keys = GatewayKeys(
             self.store, self.organisation, clock.wall_ms, self.changes, operator_tenant=operator_tenant
         )
@@ -117,7 +123,12 @@ class Governance:
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
         self.outcomes = OutcomeService(self.store, clock.wall_ms)
-        self.rules = StartBook(LabelledWork(), NoGates(), self.budgets, self.changes.age_s)
+        sources = WorkflowSources(
+            self.store, self.workflows, self.organisation, self.keys, self.prices, self.budgets, importer, self.outcomes,
+            clock.wall_ms,
+        )  # fmt: skip
+        self.workflow_desk = WorkflowDesk(sources, operator_tenant)
+        self.rules = StartBook(self.workflows, NoGates(), self.budgets, self.changes.age_s)
         admission = RuleAdmission(self.rules)
         stops = HubStops(hub, self.rules) if hub is not None else None
         self.operations = Operations(self.store, clock.wall_ms, self.rules, admission, stops)
@@ -147,11 +158,13 @@ class Governance:
                 await pairing.pair(self.store, engine)
             await self.prices.open()
             await self.organisation.refresh()
+            await self.workflows.refresh()
             await self.keys.refresh()
             await self.budgets.refresh()
             await self.operations.refresh()
             for domain, refresh in (
                 ("organisation", self.organisation.refresh),
+                ("workflows", self.workflows.refresh),
                 ("keys", self.keys.refresh),
                 ("prices", self.prices.refresh),
                 ("budgets", self.budgets.refresh),
@@ -189,9 +202,11 @@ class Governance:
         """Those who read the log."""
         if engine is None:
             return []
-        readers = {"deleted sessions": SessionSweep(engine, self.ledger).run()}
+        journal = RunJournal(engine, self.store, self.workflows)
+        readers = {"deleted sessions": SessionSweep(engine, self.ledger, [journal.forget_session]).run()}
         if listen is not None:
             readers["agent usage"] = AgentUsage(engine, self.ledger).run(listen())
+            readers["journal"] = journal.run(listen())
             readers["outcomes"] = OutcomeFeed(engine, self.store, self.clock.wall_ms).run(listen())
         return [asyncio.create_task(reader, name=f"holdfast {name}") for name, reader in readers.items()]
 
@@ -210,6 +225,7 @@ class Governance:
             *bill_routes.routes(self.bills),
             *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
+            *routes_of(workflow_actions.ROOT, workflow_actions.ACTIONS, self.workflow_desk),
             *routes_of(budget_actions.ROOT, budget_actions.ACTIONS, self.budget_desk),
         ]
 

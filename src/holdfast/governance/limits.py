@@ -202,3 +202,17 @@ ROUTE_DECISION_MS = 90 * 86_400_000  # and for so long
 ROUTE_SESSIONS = 50_000  # whose model is remembered, those that were silent longest going first
 ROUTE_PAGE_ROWS = 500  # decisions in one answer
 EXPERIMENTS = 100  # of one tenant that run
+
+# workflows
+WORKFLOW_MANIFEST_BYTES = 256 << 10  # one manifest
+WORKFLOW_LIST_ENTRIES = 500  # of one list of a manifest
+WORKFLOW_TEXT_CHARS = 500  # of a text in a manifest or an idea, and of a reason
+WORKFLOWS = 5_000  # of one tenant
+WORKFLOW_PAGE_ROWS = 500  # steps, versions, ideas or seen names in one answer
+WORKFLOW_SIGN_IN_MS = 24 * 3_600_000  # after a person signed in, in which runs count as theirs
+WORKFLOW_SKEW_MS = 300_000  # by which the clock of whoever says when somebody signed in may be ahead
+WORKFLOW_RUN_BYTES = 8 << 20  # of a session's log, read to count the tools of one run; beyond, it is lost
+WORKFLOW_RUN_TOOLS = 100  # different tools of one run that are named
+WORKFLOW_RUN_FAN = 8  # runs whose events are read at the same time
+IDEA_ANSWER_MS = 180 * 86_400_000  # for which what a person answered of an idea is believed
+IDEAS = 2_000  # of one tenant
