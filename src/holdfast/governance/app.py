@@ -37,7 +37,11 @@ from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
 from holdfast.governance.operations.admission import RuleAdmission
+from holdfast.governance.operations.desk import ACTIONS as OPERATION_ACTIONS
+from holdfast.governance.operations.desk import ROOT as OPERATIONS
+from holdfast.governance.operations.desk import OperationsDesk
 from holdfast.governance.operations.hub_stops import HubStops
+from holdfast.governance.operations.moves import WorkflowMoves
 from holdfast.governance.operations.port import NoGates
 from holdfast.governance.operations.rules import StartBook
 from holdfast.governance.operations.service import Operations
@@ -132,6 +136,8 @@ class Governance:
         admission = RuleAdmission(self.rules)
         stops = HubStops(hub, self.rules) if hub is not None else None
         self.operations = Operations(self.store, clock.wall_ms, self.rules, admission, stops)
+        moves = WorkflowMoves(self.operations, self.workflows, self.keys)
+        self.operations_desk = OperationsDesk(self.operations, moves)
         router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms, admission.stopped)
         self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
         self.gateway = Gateway(
@@ -224,6 +230,7 @@ class Governance:
             *ledger_routes.routes(self.ledger, self.desk.reader),
             *bill_routes.routes(self.bills),
             *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
+            *routes_of(OPERATIONS, OPERATION_ACTIONS, self.operations_desk),
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
             *routes_of(workflow_actions.ROOT, workflow_actions.ACTIONS, self.workflow_desk),
             *routes_of(budget_actions.ROOT, budget_actions.ACTIONS, self.budget_desk),

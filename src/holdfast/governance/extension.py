@@ -21,7 +21,8 @@ from holdfast.governance.ledger import commands as ledger_commands
 from holdfast.governance.ledger.bills import commands as bill_commands
 from holdfast.governance.ledger.hub_sessions import HubRuns
 from holdfast.governance.model_list import models
-from holdfast.governance.opening import bills_of, budget_desk, ledger_desk, workflow_desk
+from holdfast.governance.opening import bills_of, budget_desk, ledger_desk, operations_desk, workflow_desk
+from holdfast.governance.operations import commands as operation_commands
 from holdfast.governance.operations.rules import LateRules
 from holdfast.governance.organisation import commands as organisation_commands
 from holdfast.governance.outcomes import commands as outcome_commands
@@ -33,6 +34,7 @@ from holdfast.governance.routing import commands as routing_commands
 from holdfast.governance.settings import GovernanceSettings
 from holdfast.governance.start_guard import StartGuard
 from holdfast.governance.workflows import commands as workflow_commands
+from holdfast.governance.workflows.terminal import asker_of
 from holdfast.session.composed_policy import compose
 
 
@@ -57,11 +59,13 @@ class GovernanceExtension(Extension):
     @classmethod
     def commands(cls) -> Mapping[str, Callable[..., Any]]:
         """See ``Extension``."""
-        ledger = ledger_commands.group(ledger_desk)
+        ledger, workflow = ledger_commands.group(ledger_desk), workflow_commands.group(workflow_desk)
         bill_commands.add_to(ledger, bills_of)
+        operation_commands.add_to(workflow, operations_desk, asker_of)
         return {
             "budget": budget_commands.group(budget_desk),
             "gateway": gateway,
+            "incidents": operation_commands.incident_group(operations_desk),
             "keys": key_commands.app,
             "ledger": ledger,
             "models": models,
@@ -70,7 +74,8 @@ class GovernanceExtension(Extension):
             "plan": first_look.app,
             "prices": price_commands.app,
             "routing": routing_commands.app,
-            "workflow": workflow_commands.group(workflow_desk),
+            "stop": operation_commands.stop_group(operations_desk),
+            "workflow": workflow,
         }
 
     def _of(self, services: Services) -> Governance:
