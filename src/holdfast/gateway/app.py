@@ -215,8 +215,8 @@ class Gateway:
     ) -> None:
         running.model = lambda: incoming.model
         if incoming.model.startswith(AGENT):
-            asked = ModelCall(ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes)
-            self._admission.admit(asked)
+            as_model = ModelCall(ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes)
+            self._admission.admit(as_model)
             await self._answer_as_agent(incoming, caller, ident, receive, answer, running)
             return
         requested = incoming.model
