@@ -355,6 +355,7 @@ for _domain in (
     "models",
     "money",
     "neighbours",
+    "operations",
     "trust",
 ):
     importlib.import_module(f"tests.mutants.{_domain}")
