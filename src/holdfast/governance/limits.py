@@ -189,3 +189,14 @@ ROUTE_DECISION_MS = 90 * 86_400_000  # and for so long
 ROUTE_SESSIONS = 50_000  # whose model is remembered, those that were silent longest going first
 ROUTE_PAGE_ROWS = 500  # decisions in one answer
 EXPERIMENTS = 100  # of one tenant that run
+
+# the plan
+EVIDENCE_ROWS = 5_000  # that one query answers; with more it is cut short, and nothing passes by it
+EVIDENCE_BYTES = 4 << 20  # of one verdict on record
+WAIVER_REASON_CHARS = 500
+WAIVER_ROWS = 1_000  # in one answer
+PLAN_EVERY_S = 300.0  # between two computations of every gate
+PLAN_AGAIN_MS = 6 * 3_600_000  # a verdict that is as it was is put on record again after so long
+PLAN_WORKFLOWS = 2_000  # of one tenant
+PLAN_HISTORY_ROWS = 500  # verdicts of one gate in one answer
+PLAN_KEEP_MS = 400 * 86_400_000  # verdicts are kept

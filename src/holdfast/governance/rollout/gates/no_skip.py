@@ -1,0 +1,66 @@
+"""Gate 1.b: no stage is skipped. The stage before was held long enough, with enough runs, and its own gates passed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.governance.rollout.gate import Gate
+from holdfast.governance.rollout.gates.stage import ORDER
+from holdfast.governance.rollout.model import (
+    DAY_MS,
+    Evidence,
+    GateScope,
+    Ruling,
+    Thresholds,
+    fails,
+    not_applicable,
+    passes,
+    unknown,
+)
+
+_TAKE: Final = "Declare {before} first, and stay there"
+
+
+def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruling:
+    """Whether the stage before was lived through. Chat has none before it."""
+    current = evidence["workflow"].rows
+    if not current or current[0]["stage"] not in ORDER:
+        return unknown("missing", "no stage is declared", "Declare chat, pilot or stateful in the manifest")
+    stage = str(current[0]["stage"])
+    if stage == ORDER[0]:
+        return not_applicable("chat is the first stage")
+    before = ORDER[ORDER.index(stage) - 1]
+    held_ms, runs = 0, 0
+    for row in evidence["stages"].rows:
+        if row["stage"] == before:
+            held_ms += int(row["until_ms"] or scope.as_of_ms) - int(row["since_ms"] or 0)
+            runs += int(row["runs"] or 0)
+    if not held_ms:
+        return fails(0, f"{stage} was declared and {before} never was", _TAKE.format(before=before))
+    days, wanted_days, wanted = held_ms // DAY_MS, int(thresholds["days"]), int(thresholds["runs"])
+    if days < wanted_days or runs < wanted:
+        reason = f"it was {before} for {days} days and {runs} runs, of {wanted_days} days and {wanted} runs"
+        return unknown("few", reason, f"Stay with {before} until there are as many", runs)
+    for row in evidence["passed"].rows:
+        if row["verdict"] == "fail" and not row["waived"]:
+            return fails(
+                runs, f"gate {row['gate']} fails, which {before} has to pass", f"Mend gate {row['gate']} first"
+            )
+    passed = {
+        str(row["gate"])
+        for row in evidence["passed"].rows
+        if row["waived"] or row["verdict"] in ("pass", "not_applicable")
+    }
+    missing = [gate for gate in str(thresholds["gates"]).split(",") if gate not in passed]
+    if missing:
+        return unknown(
+            "missing", f"{before} has not passed {', '.join(missing)}", f"Pass gate {missing[0]} first", runs
+        )
+    return passes(runs, f"it was {before} for {days} days and {runs} runs, and passed its gates")
+
+
+GATE: Final = Gate(
+    "1.b", "no stage skipped", ("L",), queries=("workflow", "stages", "passed"),
+    thresholds={"days": 28, "runs": 200, "gates": "4.a,5.a,5.b,6.b,7.b,8.b,9.a,9.b,11.a"}, decide=decide,
+    effect="the workflow may be launched in its stage",
+)  # fmt: skip

@@ -1,0 +1,113 @@
+"""Gate 6.a: somebody answers for the workflow. A person, of its own unit, who said yes, and a deputy who is another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from holdfast.governance.rollout.gate import Gate
+from holdfast.governance.rollout.model import (
+    DAY_MS,
+    Evidence,
+    GateScope,
+    Row,
+    Ruling,
+    Thresholds,
+    fails,
+    passes,
+    unknown,
+)
+
+_SERVICE: Final = ("service", "shared", "bot", "room", "mailbox", "application")
+
+
+def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruling:
+    """Whether owner and deputy are there.
+
+    A shared mailbox that is called an owner fails by what nobody can do with it: sign in as a person.
+    """
+    current = evidence["workflow"].rows
+    if not current:
+        return unknown("missing", "the workflow has no manifest", "Write one: holdfast workflow init")
+    row = current[0]
+    owner, deputy = str(row["owner"] or ""), str(row["deputy"] or "")
+    if not owner:
+        return fails(0, "nobody owns the workflow", "Name an owner in the manifest, and apply it")
+    if not deputy:
+        return fails(1, f"{owner} has no deputy", "Name a deputy in the manifest, and apply it")
+    if owner.casefold() == deputy.casefold():
+        return fails(1, f"{owner} is the deputy, too", "Name somebody else as deputy")
+    heard = max((int(one["at_ms"] or 0) for one in evidence["directory"].rows), default=0)
+    age_ms = scope.as_of_ms - heard
+    if not heard:
+        return unknown("missing", "no directory says who is who", "Connect one: holdfast directory token")
+    if age_ms > int(thresholds["directory_h"]) * 3_600_000:
+        return unknown("stale", f"the directory was silent for {age_ms // 3_600_000} hours", "Look at its provisioning")
+    expiries = []
+    for role, name in (("owner", owner), ("deputy", deputy)):
+        for problem in _problems(evidence, scope, thresholds, role, name, str(row["unit"] or "")):
+            return problem
+        expiries.append(_accepted_ms(evidence, role, name) + int(thresholds["accepted_days"]) * DAY_MS)
+        expiries.append(_signed_in_ms(evidence, name) + int(thresholds["sign_in_days"]) * DAY_MS)
+    return passes(2, f"{owner} owns it, {deputy} is deputy", min(expiries))
+
+
+def _problems(
+    evidence: Evidence, scope: GateScope, thresholds: Thresholds, role: str, name: str, unit: str
+) -> Iterator[Ruling]:
+    people = [one for one in evidence["people"].rows if _is(one, name)]
+    if len(people) != 1:
+        count = "twice" if people else "not"
+        yield fails(1, f"the {role} {name} is {count} in the directory", f"Name a {role} whom the directory has once")
+        return
+    person = people[0]
+    if not person["active"]:
+        yield fails(1, f"the {role} {name} has left", f"Name another {role}")
+    if any(word in str(person["user_type"] or "").casefold() for word in _SERVICE):
+        yield fails(1, f"the {role} {name} is no person", f"Name a person as {role}")
+    theirs = str(person["unit"] or "")
+    if not unit or not theirs:
+        yield unknown(
+            "missing",
+            f"the unit of {'the workflow' if not unit else name} is not known",
+            "Say it in the manifest, or in the directory",
+        )
+    if theirs.casefold() != unit.casefold():
+        yield fails(1, f"the {role} {name} is of {theirs}, the workflow of {unit}", f"Name a {role} of {unit}")
+    central = [word.strip() for word in str(thresholds["central_it"]).split(",") if word.strip()]
+    if unit.casefold() in (word.casefold() for word in central) and thresholds["own_unit"]:
+        yield fails(1, f"{unit} is central IT", "Let the business unit that uses the workflow own it")
+    accepted = _accepted_ms(evidence, role, name)
+    if not accepted:
+        yield fails(1, f"{name} did not accept to be {role}", f"Ask {name} to accept: holdfast workflow accept")
+    elif scope.as_of_ms - accepted > int(thresholds["accepted_days"]) * DAY_MS:
+        yield fails(1, f"{name} accepted to be {role} too long ago", f"Ask {name} to accept again")
+    signed_in = _signed_in_ms(evidence, name)
+    if scope.as_of_ms - signed_in > int(thresholds["sign_in_days"]) * DAY_MS:
+        since = "never" if not signed_in else f"not for {(scope.as_of_ms - signed_in) // DAY_MS} days"
+        yield fails(1, f"{name} signed in {since}", f"Ask {name} to sign in to the console")
+
+
+def _is(person: Row, name: str) -> bool:
+    return name.casefold() in (str(person["user_name"] or "").casefold(), str(person["email"] or "").casefold())
+
+
+def _accepted_ms(evidence: Evidence, role: str, name: str) -> int:
+    rows = evidence["acceptances"].rows
+    return max(
+        (int(one["at_ms"] or 0) for one in rows if one["role"] == role and str(one["person"]).casefold() == name.casefold()),
+        default=0,
+    )  # fmt: skip
+
+
+def _signed_in_ms(evidence: Evidence, name: str) -> int:
+    rows = evidence["sign_ins"].rows
+    return max((int(one["at_ms"] or 0) for one in rows if str(one["person"]).casefold() == name.casefold()), default=0)
+
+
+GATE: Final = Gate(
+    "6.a", "an owner and a deputy", ("L", "R"),
+    queries=("workflow", "directory", "people", "acceptances", "sign_ins"),
+    thresholds={"directory_h": 24, "accepted_days": 180, "sign_in_days": 30, "own_unit": 1, "central_it": "it,central-it"},
+    decide=decide, who="sponsor", effect="the workflow may be launched, and keeps running",
+)  # fmt: skip

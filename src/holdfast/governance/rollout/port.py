@@ -1,0 +1,53 @@
+"""What the plan asks of others, and what others ask of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class WorkflowFacts(Protocol):
+    """What the plan has to know of a workflow (``workflows``)."""
+
+    @property
+    def workflow(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def stage(self) -> str: ...
+    @property
+    def owner(self) -> str: ...
+    @property
+    def deputy(self) -> str: ...
+    @property
+    def sponsor(self) -> str: ...
+    @property
+    def payer(self) -> str: ...
+
+
+class WorkflowList(Protocol):
+    """The workflows that have a manifest, in memory."""
+
+    def listed(self, tenant: str, /) -> Sequence[WorkflowFacts]:
+        """Those of a tenant, by name."""
+
+    def tenants(self) -> Sequence[str]:
+        """Tenants that have any."""
+
+
+class GateFailure(NamedTuple):
+    """Why a workflow begins nothing new.
+
+    Attributes:
+        gate: its name; ``reason`` in a sentence; ``fix`` what to do, beginning with a verb.
+        owner: who has to.
+        since_ms: since when it fails, Unix ms.
+    """
+
+    gate: str
+    reason: str
+    fix: str
+    owner: str
+    since_ms: int
