@@ -189,3 +189,12 @@ ROUTE_DECISION_MS = 90 * 86_400_000  # and for so long
 ROUTE_SESSIONS = 50_000  # whose model is remembered, those that were silent longest going first
 ROUTE_PAGE_ROWS = 500  # decisions in one answer
 EXPERIMENTS = 100  # of one tenant that run
+
+# the directory
+DIRECTORY_PEOPLE = 200_000  # of one tenant, and as many groups
+DIRECTORY_NAME_CHARS = 256  # of a user name, an address, a unit
+DIRECTORY_TOKENS = 20  # of one tenant that are good
+DIRECTORY_TOKEN_S = 366 * 86_400.0  # the longest life of a token
+DIRECTORY_HEARD_S = 60.0  # when the directory spoke last is known to the minute
+DIRECTORY_DELETED_MS = 30 * 86_400_000  # the empty row of who was deleted is there so long, for other processes to see
+DIRECTORY_IMPORT_BYTES = 4 << 20  # of a file of people
