@@ -22,6 +22,7 @@ from holdfast.governance.budgets.desk import DOMAIN as REQUESTS
 from holdfast.governance.budgets.desk import BudgetDesk
 from holdfast.governance.budgets.payer import PayerAsked
 from holdfast.governance.budgets.service import Budgets
+from holdfast.governance.directory.service import Directory
 from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
 from holdfast.governance.ledger import routes as ledger_routes
@@ -92,6 +93,7 @@ class Governance:
         self.store = Store(url, clock.wall_ms)
         self.changes = Changes(self.store)
         self.organisation = Organisation(self.store, clock.wall_ms)
+        self.directory = Directory(self.store, clock.wall_ms)
         self.keys = GatewayKeys(
             self.store, self.organisation, clock.wall_ms, self.changes, operator_tenant=operator_tenant
         )
@@ -135,10 +137,12 @@ class Governance:
                 await pairing.pair(self.store, engine)
             await self.prices.open()
             await self.organisation.refresh()
+            await self.directory.refresh()
             await self.keys.refresh()
             await self.budgets.refresh()
             for domain, refresh in (
                 ("organisation", self.organisation.refresh),
+                ("directory", self.directory.refresh),
                 ("keys", self.keys.refresh),
                 ("prices", self.prices.refresh),
                 ("budgets", self.budgets.refresh),

@@ -200,3 +200,12 @@ PLAN_AGAIN_MS = 6 * 3_600_000  # a verdict that is as it was is put on record ag
 PLAN_WORKFLOWS = 2_000  # of one tenant
 PLAN_HISTORY_ROWS = 500  # verdicts of one gate in one answer
 PLAN_KEEP_MS = 400 * 86_400_000  # verdicts are kept
+
+# the directory
+DIRECTORY_PEOPLE = 200_000  # of one tenant, and as many groups
+DIRECTORY_NAME_CHARS = 256  # of a user name, an address, a unit
+DIRECTORY_TOKENS = 20  # of one tenant that are good
+DIRECTORY_TOKEN_S = 366 * 86_400.0  # the longest life of a token
+DIRECTORY_HEARD_S = 60.0  # when the directory spoke last is known to the minute
+DIRECTORY_DELETED_MS = 30 * 86_400_000  # the empty row of who was deleted is there so long, for other processes to see
+DIRECTORY_IMPORT_BYTES = 4 << 20  # of a file of people

@@ -127,4 +127,17 @@ export type Code =
   | "routing.invalid"
   | "routing.not_found"
   | "outcome.invalid"
-  | "outcome.own_work";
+  | "outcome.own_work"
+  | "workflow.invalid"
+  | "workflow.not_found"
+  | "workflow.stopped"
+  | "workflow.gate"
+  | "workflow.launch"
+  | "workflow.retired"
+  | "stop.not_found"
+  | "incident.not_found"
+  | "directory.denied"
+  | "inbox.not_found"
+  | "waiver.invalid"
+  | "gate.not_found"
+  | "plan.unknown";
