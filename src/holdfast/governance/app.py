@@ -53,6 +53,7 @@ from holdfast.governance.routing.service import Routing
 from holdfast.governance.store import pairing
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
+from holdfast.governance.workflows.service import Workflows
 
 
 class GovernanceClock(Protocol):
@@ -94,6 +95,7 @@ class Governance:
         self.changes = Changes(self.store)
         self.organisation = Organisation(self.store, clock.wall_ms)
         self.directory = Directory(self.store, clock.wall_ms)
+        self.workflows = Workflows(self.store, self.organisation, clock.wall_ms)
         self.keys = GatewayKeys(
             self.store, self.organisation, clock.wall_ms, self.changes, operator_tenant=operator_tenant
         )
@@ -138,11 +140,13 @@ class Governance:
             await self.prices.open()
             await self.organisation.refresh()
             await self.directory.refresh()
+            await self.workflows.refresh()
             await self.keys.refresh()
             await self.budgets.refresh()
             for domain, refresh in (
                 ("organisation", self.organisation.refresh),
                 ("directory", self.directory.refresh),
+                ("workflows", self.workflows.refresh),
                 ("keys", self.keys.refresh),
                 ("prices", self.prices.refresh),
                 ("budgets", self.budgets.refresh),

@@ -209,3 +209,10 @@ DIRECTORY_TOKEN_S = 366 * 86_400.0  # the longest life of a token
 DIRECTORY_HEARD_S = 60.0  # when the directory spoke last is known to the minute
 DIRECTORY_DELETED_MS = 30 * 86_400_000  # the empty row of who was deleted is there so long, for other processes to see
 DIRECTORY_IMPORT_BYTES = 4 << 20  # of a file of people
+
+# workflows
+WORKFLOW_MANIFEST_BYTES = 256 << 10  # one manifest
+WORKFLOW_LIST_ENTRIES = 500  # of one list of a manifest
+WORKFLOW_TEXT_CHARS = 500  # of a text in a manifest or an idea, and of a reason
+WORKFLOWS = 5_000  # of one tenant
+WORKFLOW_PAGE_ROWS = 500  # steps, versions, ideas or seen names in one answer

@@ -173,6 +173,7 @@ class Organisation:
         complete: bool = False,
         dry_run: bool = False,
         tenant: str = "default",
+        also: Callable[[Connection], None] | None = None,
     ) -> Sequence[ChangeLine]:
         """Let the organisation be, from a day on, as a file describes it; doing it twice changes nothing.
 
@@ -181,6 +182,7 @@ class Organisation:
             by: who says so.
             complete: what the file does not name ends.
             dry_run: change nothing.
+            also: done in the same transaction, even where nothing else changes: both hold or neither does.
 
         Returns:
             What changed, or would; people by name.
@@ -208,9 +210,9 @@ class Organisation:
                 msgspec.structs.replace(line, name=names.get(line.name, line.name)) if line.kind == "user" else line
                 for line in change.differences
             ]
-            if dry_run or not (change.timelines or change.workflows):
+            if dry_run or not (change.timelines or change.workflows or also):
                 return lines
-            if await self._store.write(_applied(change, tenant, new, number, now_ms)):
+            if await self._store.write(_applied(change, tenant, new, number, now_ms, also)):
                 await self.refresh()
                 return lines
         raise Unavailable("store.busy", "others keep changing the organisation")
@@ -299,8 +301,9 @@ _EMPTY: Final = Tree()
 
 
 def _applied(
-    change: Plan, tenant: str, people: Mapping[str, str], number: int, now_ms: int
-) -> Callable[[Connection], bool]:
+    change: Plan, tenant: str, people: Mapping[str, str], number: int, now_ms: int,
+    also: Callable[[Connection], None] | None = None,
+) -> Callable[[Connection], bool]:  # fmt: skip
     """The work that makes a change, if nobody changed anything since it was planned."""
 
     def work(connection: Connection) -> bool:
@@ -310,6 +313,8 @@ def _applied(
         statements.put_timelines(connection, tenant, change.timelines)
         statements.put_workflows(connection, tenant, change.workflows)
         statements.changed(connection)
+        if also is not None:
+            also(connection)
         return True
 
     return work
