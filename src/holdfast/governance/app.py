@@ -46,6 +46,10 @@ from holdfast.governance.outcomes.service import OutcomeService
 from holdfast.governance.pricing import routes as price_routes
 from holdfast.governance.pricing.desk import PriceDesk
 from holdfast.governance.pricing.service import Prices
+from holdfast.governance.rollout import desk as plan_desk
+from holdfast.governance.rollout.evidence import EvidenceReader
+from holdfast.governance.rollout.service import Rollout
+from holdfast.governance.rollout.watch import PlanWatch
 from holdfast.governance.routing.desk import ACTIONS as ROUTING_ACTIONS
 from holdfast.governance.routing.desk import ROOT as ROUTING
 from holdfast.governance.routing.router import MemoryRouter
@@ -115,6 +119,12 @@ class Governance:
         self.outcomes = OutcomeService(self.store, clock.wall_ms)
         router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms)
         self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
+        self.plan = Rollout(
+            self.store, self.organisation, self.workflows, EvidenceReader(self.store, {}), clock.wall_ms
+        )
+        self.workflows.launch_check = self.plan.launch_check
+        self.workflows.production_check = self.plan.production_check
+        self._plan_watch = PlanWatch(self.plan)
         self.gateway = Gateway(
             gateway, self.keys, self.budgets, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions,
             router=router,
@@ -152,6 +162,7 @@ class Governance:
                 ("budgets", self.budgets.refresh),
                 ("routing", self.routing.refresh),
                 ("outcomes", self.routing.refresh),
+                ("rollout", self.plan.refresh),
             ):
                 self.changes.follow(domain, refresh)
             await self.changes.start()
@@ -171,6 +182,9 @@ class Governance:
             running.callback(self.desk.let_go)
             for task in self._reading(engine, listen):
                 running.push_async_callback(_ended, task)
+            await self.plan.refresh()
+            self._plan_watch.start()
+            running.push_async_callback(self._plan_watch.stop)
             await self.routing.start()
             running.push_async_callback(self.routing.stop)
             await self.gateway.start()
@@ -202,6 +216,7 @@ class Governance:
             *bill_routes.routes(self.bills),
             *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
+            *routes_of(plan_desk.ROOT, plan_desk.ACTIONS, self.plan),
             *routes_of(budget_actions.ROOT, budget_actions.ACTIONS, self.budget_desk),
         ]
 

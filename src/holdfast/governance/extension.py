@@ -22,12 +22,14 @@ from holdfast.governance.ledger.bills import commands as bill_commands
 from holdfast.governance.ledger.hub_sessions import HubRuns
 from holdfast.governance.model_list import models
 from holdfast.governance.opening import bills_of, budget_desk, ledger_desk
+from holdfast.governance.opening import plan as opened_plan
 from holdfast.governance.organisation import commands as organisation_commands
 from holdfast.governance.outcomes import commands as outcome_commands
 from holdfast.governance.oversight import assembly as login
 from holdfast.governance.oversight.minting import TokenMinter
 from holdfast.governance.oversight.settings import login_config
 from holdfast.governance.pricing import commands as price_commands
+from holdfast.governance.rollout.commands import PlanCommands
 from holdfast.governance.routing import commands as routing_commands
 from holdfast.governance.settings import GovernanceSettings
 
@@ -55,6 +57,7 @@ class GovernanceExtension(Extension):
         """See ``Extension``."""
         ledger = ledger_commands.group(ledger_desk)
         bill_commands.add_to(ledger, bills_of)
+        PlanCommands(opened_plan).add_to(first_look.app)
         return {
             "budget": budget_commands.group(budget_desk),
             "gateway": gateway,

@@ -15,7 +15,10 @@ from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.pricing.service import Prices
+from holdfast.governance.rollout.evidence import EvidenceReader
+from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.store.store import Store
+from holdfast.governance.workflows.service import Workflows
 from holdfast.hub.clock import Clock
 
 
@@ -33,6 +36,17 @@ async def budget_desk(store: Store, now_ms: Callable[[], int]) -> BudgetDesk:
     budgets = Budgets(store, ledger, organisation, clock, count)
     await budgets.refresh()
     return BudgetDesk(budgets, organisation)
+
+
+async def plan(store: Store, now_ms: Callable[[], int]) -> Rollout:
+    """The plan of a store."""
+    organisation = Organisation(store, now_ms)
+    await organisation.refresh()
+    workflows = Workflows(store, organisation, now_ms)
+    await workflows.refresh()
+    found = Rollout(store, organisation, workflows, EvidenceReader(store, {}), now_ms)
+    await found.refresh()
+    return found
 
 
 async def _prices(store: Store, now_ms: Callable[[], int]) -> Prices:

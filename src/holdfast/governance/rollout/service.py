@@ -98,6 +98,16 @@ class Rollout:
         found = doors.door(door, GATES, status)
         return [f"gate {name}: {status[name].reason}" for name in (*found.shut_by, *found.unknown)]
 
+    async def launch_check(self, tenant: str, workflow: str) -> Sequence[str]:
+        """Why a workflow may not be launched, computed now (door L)."""
+        await self.compute(tenant, workflow)
+        return self.refusals(tenant, workflow, "L")
+
+    async def production_check(self, tenant: str, workflow: str) -> Sequence[str]:
+        """Why a workflow may not leave its pilot, computed now (door P)."""
+        await self.compute(tenant, workflow)
+        return self.refusals(tenant, workflow, "P")
+
     def waivers(self, tenant: str) -> list[GateWaiver]:
         """All that were ever given, the oldest first."""
         return list(self._contents.waivers.get(tenant, ()))

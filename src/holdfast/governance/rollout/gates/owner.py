@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from holdfast.governance.directory.model import DirectoryPerson
 from holdfast.governance.rollout.gate import Gate
 from holdfast.governance.rollout.model import (
     DAY_MS,
@@ -17,8 +18,6 @@ from holdfast.governance.rollout.model import (
     passes,
     unknown,
 )
-
-_SERVICE: Final = ("service", "shared", "bot", "room", "mailbox", "application")
 
 
 def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruling:
@@ -63,7 +62,7 @@ def _problems(
     person = people[0]
     if not person["active"]:
         yield fails(1, f"the {role} {name} has left", f"Name another {role}")
-    if any(word in str(person["user_type"] or "").casefold() for word in _SERVICE):
+    if not DirectoryPerson(id="", user_name=name, user_type=str(person["user_type"] or "")).human:
         yield fails(1, f"the {role} {name} is no person", f"Name a person as {role}")
     theirs = str(person["unit"] or "")
     if not unit or not theirs:
