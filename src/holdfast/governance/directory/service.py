@@ -124,7 +124,7 @@ class Directory:
                 return
             if found is None and statements.count(connection, tenant) >= limits.DIRECTORY_PEOPLE:
                 return
-            new = _made(login, found, "oidc", at_ms)
+            new = _placed(login, found, "oidc", at_ms)
             if new is not None:
                 statements.put(connection, tenant, new, document_of(login), statements.next_number(connection))
 
@@ -158,7 +158,7 @@ class Directory:
             }
             changed = 0
             for name, person in (wanted | ended).items():
-                new = None if name in scim else _made(person, before.get(name), "import", now_ms)
+                new = None if name in scim else _placed(person, before.get(name), "import", now_ms)
                 if new is not None:
                     statements.put(connection, tenant, new, document_of(person), number)
                     changed += 1
@@ -237,7 +237,7 @@ class Directory:
         return found | {"human": person.human, "signed_in_ms": self.signed_in_ms(tenant, person.user_name)}
 
 
-def _made(person: Person, found: DirectoryPerson | None, source: Source, at_ms: int) -> DirectoryPerson | None:
+def _placed(person: Person, found: DirectoryPerson | None, source: Source, at_ms: int) -> DirectoryPerson | None:
     """Somebody as a login or a file has them, in the place of who is there; None where nothing changes."""
     new = DirectoryPerson(
         id=found.id if found else secrets.token_hex(16), source=source,

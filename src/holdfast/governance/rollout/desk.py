@@ -11,11 +11,11 @@ from holdfast.governance import limits
 from holdfast.governance.actions import ActionCall, DomainAction
 from holdfast.governance.rollout import overview
 from holdfast.governance.rollout.bundle import bundle
-from holdfast.governance.rollout.model import Door
+from holdfast.governance.rollout.model import DoorName
 from holdfast.governance.rollout.service import Rollout
 
 ROOT: Final = "/v1/x/governance/plan"
-_DOORS: Final[dict[str, Door]] = {"L": "L", "P": "P", "O": "O", "R": "R"}
+_DOORS: Final[dict[str, DoorName]] = {"L": "L", "P": "P", "O": "O", "R": "R"}
 
 
 class WaiveRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,10 +98,10 @@ async def waive(plan: Rollout, call: ActionCall) -> Any:
     body: WaiveRequest = call.body
     until_ms = plan.scope(call.tenant, "").as_of_ms + body.days * 86_400_000
     may = call.principal is None or call.principal.may("waive", "*")
-    given = await plan.waive(
+    waiver = await plan.waive(
         call.tenant, body.gate, body.workflow, by=call.by, reason=body.reason, until_ms=until_ms, may_waive=may
     )
-    return {"waiver": msgspec.to_builtins(given)}
+    return {"waiver": msgspec.to_builtins(waiver)}
 
 
 async def end_waiver(plan: Rollout, call: ActionCall) -> Any:
