@@ -54,6 +54,7 @@ async def next_steps(plan: Rollout, call: ActionCall) -> Any:
 async def explain(plan: Rollout, call: ActionCall) -> Any:
     """A gate's verdict with the evidence it stands on."""
     gate, workflow = call.facts["gate"], call.facts.get("workflow", "")
+    _check_workflow(plan, call.tenant, workflow)
     found, row, answers = await plan.explain(call.tenant, gate, workflow)
     history = await plan.history(call.tenant, found.workflow, gate, 50)
     return {
@@ -74,13 +75,17 @@ async def check(plan: Rollout, call: ActionCall) -> Any:
     workflow, name = call.facts["workflow"], call.facts.get("door") or "L"
     if name not in _DOORS:
         raise Refused("input.malformed", f"door {name!r:.8}: L, P, O or R")
-    if workflow and workflow not in {one.workflow for one in plan.workflows(call.tenant)}:
-        raise Refused("workflow.not_found", f"no workflow {workflow!r:.140} has a manifest")
+    _check_workflow(plan, call.tenant, workflow)
     await plan.compute(call.tenant, workflow)
     why = plan.refusals(call.tenant, workflow, _DOORS[name])
     shut = next(one for one in plan.doors(call.tenant, workflow) if one.door == name)
     verdict = "pass" if shut.open else "fail" if shut.shut_by else "unknown"
     return {"workflow": workflow, "door": name, "verdict": verdict, "open": shut.open, "why": why}
+
+
+def _check_workflow(plan: Rollout, tenant: str, workflow: str) -> None:
+    if workflow and workflow not in {one.workflow for one in plan.workflows(tenant)}:
+        raise Refused("workflow.not_found", f"no workflow {workflow!r:.140} has a manifest")
 
 
 async def waivers(plan: Rollout, call: ActionCall) -> Any:
