@@ -113,7 +113,8 @@ class Waiter:
             if not capacity.enter(self):
                 self._places.remove(capacity)
         if not self._places and not self.done.done():
-            self.refuse(full(capacities))
+            stops = any(capacity.closed for capacity in capacities)
+            self.refuse(Unavailable("server.restarting") if stops else full(capacities))
 
     def give(self, capacity: Capacity) -> bool:
         """It gets a slot of one of them; False when it has gone."""
@@ -233,6 +234,7 @@ class Capacity:
 
     Attributes:
         reserved: how many those are.
+        closed: nobody gets one any more.
     """
 
     def __init__(self, name: str, streams: int, seated_share: float) -> None:
@@ -243,7 +245,7 @@ class Capacity:
         self._lines = {True: _Line(), False: _Line()}
         self._refused = {True: 0, False: 0}
         self._pause: asyncio.TimerHandle | None = None
-        self._closed = False
+        self.closed = False
 
     @property
     def in_use(self) -> int:
@@ -258,7 +260,7 @@ class Capacity:
         return UpstreamLoad(self.name, self.streams, self.reserved, self._pause is not None, seated, headless)
 
     def _has_room(self, seated: bool) -> bool:
-        if self._closed or self.in_use >= self.streams:
+        if self.closed or self.in_use >= self.streams:
             return False
         return seated or (self._pause is None and self._used[False] < self.streams - self.reserved)
 
@@ -286,8 +288,7 @@ class Capacity:
         """Stand in line; whether there was a place. Of a full line the one that came last of those who have the most in it
         gives way."""
         line, asker = self._lines[waiter.asker.seated], waiter.asker
-        if self._closed:
-            waiter.refuse(Unavailable("server.restarting"))
+        if self.closed:
             return False
         if line.count >= limits.UPSTREAM_WAITING:
             other = line.newest_of_most(asker)
@@ -313,7 +314,7 @@ class Capacity:
         shorten."""
         loop = asyncio.get_running_loop()
         until = loop.time() + min(seconds, limits.UPSTREAM_PAUSE_S)
-        if not seconds > 0 or self._closed or (self._pause is not None and self._pause.when() >= until):
+        if not seconds > 0 or self.closed or (self._pause is not None and self._pause.when() >= until):
             return
         if self._pause is not None:
             self._pause.cancel()
@@ -328,7 +329,7 @@ class Capacity:
 
     def close(self) -> None:
         """Nobody gets a slot any more; who waits is told."""
-        self._closed = True
+        self.closed = True
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None

@@ -15,10 +15,12 @@ from holdfast.protocol import limits
 
 _NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{limits.LABEL_NAME_CHARS - 1}}}")
 
+SIGN_IN: Final = "sign_in"
+"""When a person signed in interactively, Unix seconds: the one label that nobody adds or changes who mints a token from
+another. It is beside the bound of labels in a token."""
 USAGE: Final = "usage"
 SEATED: Final = "seated"
 HEADLESS: Final = "headless"
-SIGN_IN: Final = "sign_in"
 
 Labels = tuple[tuple[str, str], ...]
 """Names with their values, sorted by name."""
