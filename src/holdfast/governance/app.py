@@ -11,6 +11,7 @@ from typing import Protocol
 from holdfast.engines.port import Engine
 from holdfast.extensions import ExtensionRoute
 from holdfast.gateway.app import Gateway
+from holdfast.gateway.port import People
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.actions import routes_of
@@ -84,6 +85,7 @@ class Governance:
         operator_tenant: that looks after the server.
         runs: who knows the runs of sessions, for the trees of their costs; None for nobody.
         ways: by which alerts of budgets are told; None for a process that looks for none, and leaves that to others.
+        people: reads the tokens of people that callers send along; None for nobody.
         operator_tenant: whose operators see what belongs to no tenant, such as unknown callers.
 
     Raises:
@@ -93,6 +95,7 @@ class Governance:
     def __init__(
         self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None,
         *, operator_tenant: str = "default", runs: SessionRuns | None = None, ways: Sequence[Way] | None = None,
+        people: People | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock
         self.store = Store(url, clock.wall_ms)
@@ -127,7 +130,7 @@ class Governance:
         self._plan_watch = PlanWatch(self.plan)
         self.gateway = Gateway(
             gateway, self.keys, self.budgets, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions,
-            router=router,
+            router=router, people=people,
         )  # fmt: skip
         self._running = AsyncExitStack()
 

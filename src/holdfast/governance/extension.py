@@ -27,6 +27,7 @@ from holdfast.governance.organisation import commands as organisation_commands
 from holdfast.governance.outcomes import commands as outcome_commands
 from holdfast.governance.oversight import assembly as login
 from holdfast.governance.oversight.minting import TokenMinter
+from holdfast.governance.oversight.people import SignedPeople
 from holdfast.governance.oversight.settings import login_config
 from holdfast.governance.pricing import commands as price_commands
 from holdfast.governance.rollout.commands import PlanCommands
@@ -78,6 +79,7 @@ class GovernanceExtension(Extension):
             self.governance = Governance(
                 url, clock, self.upstreams, LocalSessions(services.hub), operator_tenant=self.server.operator_tenant,
                 runs=HubRuns(services.hub), ways=ways_of(self.settings, clock.wall_ms, clock.monotonic),
+                people=SignedPeople(services.listener.verifier),
             )  # fmt: skip
         return self.governance
 

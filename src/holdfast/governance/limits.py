@@ -39,6 +39,8 @@ ORG_TAG_CHARS = 200  # the value of a tag
 ORG_SEEN_WORKFLOWS = 1_000  # named by callers and declared by nobody, that are remembered
 ORG_NEW_PEOPLE = 10_000  # seen since the last writing; beyond, rows stand under no pseudonym
 ORG_FLUSH_S = 5.0  # between two writings of what was seen
+INTERACTIVE_S = 86_400.0  # after a person signed in, in which work with their claim counts as interactive
+SIGN_IN_DIGITS = 12  # of the moment of a sign-in, Unix seconds
 
 # keys
 KEY_SECRET_BYTES = 32  # of randomness

@@ -1,12 +1,13 @@
 """Labels: short facts about work that whoever signs tokens vouches for, such as its team, workflow or cost centre.
 
-They are opaque here. They come from signed claims and from nowhere else, are copied to the runs that a principal queues,
+They are opaque here, but for the one question whether a person waits. They come from signed claims and from nowhere else, are copied to the runs that a principal queues,
 and are inherited by what those runs start.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from holdfast.errors import Code, Refused
@@ -14,8 +15,22 @@ from holdfast.protocol import limits
 
 _NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{limits.LABEL_NAME_CHARS - 1}}}")
 
+SIGN_IN: Final = "sign_in"
+"""When a person signed in interactively, Unix seconds: the one label that nobody adds or changes who mints a token from
+another. It is beside the bound of labels in a token."""
+USAGE: Final = "usage"
+SEATED: Final = "seated"
+HEADLESS: Final = "headless"
+
 Labels = tuple[tuple[str, str], ...]
 """Names with their values, sorted by name."""
+
+
+def is_seated(labels: Mapping[str, str]) -> bool:
+    """Whether a person waits for the work: its label ``usage`` says ``seated``; or it says nothing, and ``sign_in`` says that a
+    person has signed in. Work of which nobody knows is headless."""
+    usage = labels.get(USAGE, "")
+    return usage == SEATED or (not usage and SIGN_IN in labels)
 
 
 def parse(claim: Any, code: Code = "auth.invalid") -> Labels:
