@@ -23,6 +23,8 @@ from holdfast.gateway.model_runs import ModelRuns
 from holdfast.gateway.models import entry, listing, may_ask
 from holdfast.gateway.person import signed_in
 from holdfast.gateway.port import (
+    OPEN,
+    Admission,
     BrakeNews,
     Caller,
     Keys,
@@ -64,6 +66,7 @@ class Gateway:
         sessions: where the sessions are that calls may name; None where there are none.
         router: which model answers; None for the one that is asked for.
         people: reads the tokens of people that callers send along; None where nobody can.
+        admission: what may begin.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Gateway:
         sessions: LocalSessions | RemoteSessions | None = None,
         router: Router | None = None,
         people: People | None = None,
+        admission: Admission = OPEN,
     ) -> None:
         self.settings = settings
         self.upstreams = Upstreams(settings.upstreams, monotonic)
@@ -94,7 +98,9 @@ class Gateway:
         self._shadows = Shadows(self.upstreams, meter, now_ms, self._settle, router) if router is not None else None
         self._bodies = Bodies()
         self._settling: set[asyncio.Task[None]] = set()
+        self._admission = admission
         keys.watch(self._revoked)
+        admission.watch(self._end_halted)
 
     async def start(self) -> None:
         """Open connections."""
@@ -197,7 +203,7 @@ class Gateway:
     ) -> None:
         caller = signed_in(caller, headers, self._people)
         seated = is_seated(dict(caller.labels))
-        with self._running.one(caller.key, seated=seated) as running:
+        with self._running.one(caller, seated=seated) as running:
             async with self._bodies.one(headers, receive, seated=seated) as body:
                 incoming = Incoming(wire, body, headers)
                 del body
@@ -208,6 +214,11 @@ class Gateway:
         if self._runs is not None:
             self._runs.revoked(key)
 
+    def _end_halted(self) -> int:
+        """End what is under way and goes no further; how many calls that were."""
+        count = self._running.end(self._admission.halted)
+        return count + (self._runs.end(self._admission.halted) if self._runs is not None else 0)
+
     async def _answer(
         self,
         incoming: Incoming,
@@ -217,7 +228,10 @@ class Gateway:
         answer: CallerAnswer,
         running: RunningCall,
     ) -> None:
+        running.model = lambda: incoming.model
         if incoming.model.startswith(AGENT):
+            asked = ModelCall(ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes)
+            self._admission.admit(asked)
             await self._answer_as_agent(incoming, caller, ident, receive, answer, running)
             return
         requested = incoming.model
@@ -227,9 +241,10 @@ class Gateway:
             ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes, incoming.output_limit,
             incoming.tier, session=session_of(caller, incoming.headers), facts=_facts(incoming),
         )  # fmt: skip
+        self._admission.admit(call)
         route = None
         if self._router is not None:
-            route = self._router.route(call, lambda: facts_of(incoming))
+            route = self._route(self._router, incoming, call)
             incoming.model = route.model
             call = structs.replace(call, model=route.model)
         if call.session:
@@ -239,6 +254,17 @@ class Gateway:
         running.stops_by(lambda error: exchange.leave(error.code, cut=True, tell=error))
         async with watched(receive, lambda: exchange.leave("caller.left")):
             await exchange.run()
+
+    def _route(self, router: Router, incoming: Incoming, call: ModelCall) -> Route:
+        """Which model answers: one that may begin, as those that may take its place."""
+        route = router.route(call, lambda: facts_of(incoming))
+        if route.model != call.model:
+            self._admission.admit(structs.replace(call, model=route.model))
+        if route.instead and self._admission.halted(call.caller, route.instead) is not None:
+            route = structs.replace(route, instead="", instead_upstreams=())
+        if route.shadow and self._admission.halted(call.caller, route.shadow) is not None:
+            route = structs.replace(route, shadow="", shadow_upstreams=())
+        return route
 
     def _exchange(
         self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, keep: Callable[[Served], None], route: Route | None,
@@ -271,6 +297,7 @@ class Gateway:
                 self._events.decided(named, route, requested)
             return self._exchange(incoming, named, recording, keep, route, news)
 
+        running.is_run = True
         running.stops_by(lambda _: None)  # from here on the run is ended, which lasts longer than its caller waits
         waiting = await self._runs.answer(incoming, call, answer, begin)
         async with watched(receive, lambda: waiting.leave("caller.left")):

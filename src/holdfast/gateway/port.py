@@ -1,7 +1,7 @@
 """What the gateway asks of whoever owns keys, money and models. It names no governance: small protocols, and facts.
 
-The order of one call: ``Keys.identify`` says who asks and ``Router.route`` which model answers (both in memory, no
-waiting); for every attempt at an upstream
+The order of one call: ``Keys.identify`` says who asks, ``Admission.admit`` that it may begin and ``Router.route`` which model
+answers (all in memory, no waiting); for every attempt at an upstream
 ``Meter.open`` is answered durably before the upstream is asked, so that what was spent is known whatever happens after;
 ``Meter.settle`` replaces the open attempt by what was served. An attempt that was opened and never settled is billed from
 what its opening says, as an estimate.
@@ -133,6 +133,43 @@ class ModelCall(msgspec.Struct, frozen=True):
     run: str = ""
     attempt: int = 0
     facts: dict[str, str] = {}
+
+
+class Admission(Protocol):
+    """What may begin, and what is ended in the middle."""
+
+    def admit(self, call: ModelCall) -> None:
+        """Let a call begin: asked before its model is chosen, and again where another model was. Agents that are asked as
+        models have ``agent/`` before their name.
+
+        Raises:
+            Refused: ``workflow.stopped``, ``workflow.gate``, ``workflow.launch``, ``workflow.retired``, each naming the
+                workflow, who or what is in the way, and what to do.
+        """
+
+    def halted(self, caller: Caller, model: str) -> Refused | None:
+        """Why a call under way, of a caller and at a model, goes no further; None where it does."""
+
+    def watch(self, look: Callable[[], int]) -> None:
+        """Have ``look`` called whenever ``halted`` may say otherwise of what is under way: it ends calls, and answers how many."""
+
+
+class _Open:
+    """An admission that lets everything begin."""
+
+    def admit(self, call: ModelCall) -> None:
+        """See ``Admission``."""
+
+    def halted(self, caller: Caller, model: str) -> Refused | None:
+        """See ``Admission``."""
+        return None
+
+    def watch(self, look: Callable[[], int]) -> None:
+        """See ``Admission``."""
+
+
+OPEN: Admission = _Open()
+"""Where nobody stops anything."""
 
 
 class Opening(msgspec.Struct, frozen=True):

@@ -38,6 +38,8 @@ from holdfast.governance.ledger.hub_sessions import SessionSweep
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
+from holdfast.governance.operations.admission import RuleAdmission
+from holdfast.governance.operations.rules import StartBook
 from holdfast.governance.organisation import routes as organisation_routes
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.outcomes.desk import ACTIONS as OUTCOME_ACTIONS
@@ -120,17 +122,19 @@ class Governance:
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
         self.outcomes = OutcomeService(self.store, clock.wall_ms)
-        router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms)
-        self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
         self.plan = Rollout(
             self.store, self.organisation, self.workflows, EvidenceReader(self.store, {}), clock.wall_ms
         )
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check
         self._plan_watch = PlanWatch(self.plan)
+        self.rules = StartBook(self.workflows, self.plan, self.budgets, self.changes.age_s)
+        admission = RuleAdmission(self.rules)
+        router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms, admission.stopped)
+        self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
         self.gateway = Gateway(
             gateway, self.keys, self.budgets, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions,
-            router=router, people=people,
+            router=router, people=people, admission=admission,
         )  # fmt: skip
         self._running = AsyncExitStack()
 

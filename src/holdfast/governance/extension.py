@@ -23,6 +23,7 @@ from holdfast.governance.ledger.hub_sessions import HubRuns
 from holdfast.governance.model_list import models
 from holdfast.governance.opening import bills_of, budget_desk, ledger_desk
 from holdfast.governance.opening import plan as opened_plan
+from holdfast.governance.operations.rules import LateRules
 from holdfast.governance.organisation import commands as organisation_commands
 from holdfast.governance.outcomes import commands as outcome_commands
 from holdfast.governance.oversight import assembly as login
@@ -33,6 +34,8 @@ from holdfast.governance.pricing import commands as price_commands
 from holdfast.governance.rollout.commands import PlanCommands
 from holdfast.governance.routing import commands as routing_commands
 from holdfast.governance.settings import GovernanceSettings
+from holdfast.governance.start_guard import StartGuard
+from holdfast.session.composed_policy import compose
 
 
 class GovernanceExtension(Extension):
@@ -84,8 +87,10 @@ class GovernanceExtension(Extension):
         return self.governance
 
     def policy(self) -> Policy | None:
-        """See ``Extension``: agents that call providers themselves go no further than their budgets."""
-        return BrakedAgents(self)
+        """See ``Extension``: agents that call providers themselves go no further than their budgets, and no run begins that may
+        not."""
+        rules = LateRules(lambda: self.governance.rules if self.governance is not None else None)
+        return compose([StartGuard(rules), BrakedAgents(self)])
 
     def age_s(self) -> float:
         """See ``budgets.braked_agents.Exhausted``: nothing is known before the store was read."""

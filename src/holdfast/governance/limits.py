@@ -173,6 +173,17 @@ BUDGET_FORGET_ROWS = 1_000  # forgotten in one transaction, so that nobody waits
 BUDGET_REFUSALS_S = 90 * 86_400.0  # for which refusals are kept
 BUDGET_TOUCHED_S = 35 * 86_400.0  # accounts of single runs and sessions are forgotten that nothing touched for longer
 
+# operations
+STOP_GRACE_S = 2.0  # an agent has to end by itself, where a stop does not say otherwise
+STOP_GRACE_MOST_S = 60.0  # that a stop may give
+STOP_REASON_CHARS = 300  # why something is stopped, or begins again
+STOP_AT_ONCE = 200  # sessions that are looked at together
+STOP_LOOK_S = 0.05  # between two looks whether a stop has left a run
+STOP_FLUSH_S = 1.0  # between two writings of what was refused
+STOPS = 500  # of one tenant that hold
+STOP_ROWS = 200  # stops, incidents, or sessions of one, in one answer
+INCIDENT_NOTES_CHARS = 4_000  # of what people write down
+
 # outcomes
 OUTCOME_WINDOW_MS = 90 * 86_400_000  # back from now, in which outcomes count for a choice
 OUTCOME_JOIN_MS = 7 * 86_400_000  # an outcome waits so long for the rows of its work

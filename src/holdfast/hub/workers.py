@@ -164,7 +164,13 @@ class Workers(SessionObserver[HotSession]):
         worker.claims[seated] += 1
         worker.turns += not seated
         name = f"{worker.conn.principal.actor}@{worker.conn.ident}"
-        op = runs.Claim(session=session.key.session, run=run.id, worker=name, lease_s=self._runtime.lease_s)
+        op = runs.Claim(
+            session=session.key.session,
+            tenant=session.key.tenant,
+            run=run.id,
+            worker=name,
+            lease_s=self._runtime.lease_s,
+        )
 
         def notify(outcome: Outcome) -> None:
             # called in the step that ends the commit: the assignment must hold nothing that is decided and not yet durable

@@ -29,7 +29,7 @@ from holdfast.governance.rollout.model import (
     stands_on,
     unknown,
 )
-from holdfast.governance.rollout.port import GateFailure, WorkflowFacts, WorkflowList
+from holdfast.governance.rollout.port import FailingGate, WorkflowFacts, WorkflowList
 from holdfast.governance.rollout.profiles import Profile
 from holdfast.governance.rollout.registry import BY_NAME, GATES
 from holdfast.governance.rollout.ruling import ruled, verdict_row, worth_keeping
@@ -70,7 +70,7 @@ class Rollout:
             self._contents = await self._store.read(store.read_all)
 
     # --- answered from memory
-    def failing(self, tenant: str, workflow: str) -> GateFailure | None:
+    def failing(self, tenant: str, workflow: str) -> FailingGate | None:
         """The gate that lets a workflow begin nothing new: one of those that hold running, proven to fail, and not waived.
         What is unknown stops nothing that ran before."""
         for gate in GATES:
@@ -78,7 +78,7 @@ class Rollout:
                 continue
             found = self._status(tenant, gate, workflow)
             if found.shown == "fail":
-                return GateFailure(
+                return FailingGate(
                     gate.name, found.reason, found.fix, self._who(tenant, gate, workflow), found.since_ms
                 )
         return None
