@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from holdfast.session import labels as session_labels
+
 TEAM: Final = "team"
 WORKFLOW: Final = "workflow"
 TASK: Final = "task"
@@ -12,7 +14,7 @@ COST_CENTRE: Final = "cost_centre"
 USAGE: Final = "usage"
 """Whether a person waits for the answer: ``seated`` or ``headless``."""
 USER: Final = "user"
-SIGN_IN: Final = "sign_in"
+SIGN_IN: Final = session_labels.SIGN_IN
 """When a person signed in interactively, Unix seconds: written by a login, or by whoever signs tokens, and by nobody who is
 given one."""
 TEST: Final = "test"
