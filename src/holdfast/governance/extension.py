@@ -113,8 +113,9 @@ class GovernanceExtension(Extension):
             clock = governance.clock
             assert services.secret is not None, "the minter has refused a server without one"
             app = login.login_app(
-                self._login, governance.store, minter, services.secret, clock.wall_ms, clock.monotonic
-            )
+                self._login, governance.store, minter, services.secret, clock.wall_ms, clock.monotonic,
+                sign_ins=governance.directory,
+            )  # fmt: skip
             found += login.mounts(app)
         return found
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from holdfast.governance import limits
 from holdfast.protocol.limits import TOKEN_SKEW_S
+from holdfast.session import labels as session_labels
 
 TEAM: Final = "team"
 WORKFLOW: Final = "workflow"
@@ -16,7 +17,7 @@ COST_CENTRE: Final = "cost_centre"
 USAGE: Final = "usage"
 """Whether a person waits for the answer: ``seated`` or ``headless``."""
 USER: Final = "user"
-SIGN_IN: Final = "sign_in"
+SIGN_IN: Final = session_labels.SIGN_IN
 """When a person signed in interactively, Unix seconds: written by a login, or by whoever signs tokens, and by nobody who is
 given one."""
 TEST: Final = "test"

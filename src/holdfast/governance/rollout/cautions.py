@@ -39,7 +39,11 @@ class Caution(msgspec.Struct, frozen=True):
 
 
 def cautions(
-    workflows: Sequence[WorkflowFacts], status: Mapping[str, Mapping[str, GateStatus]], spend: Rows, ideas: Rows, now_ms: int
+    workflows: Sequence[WorkflowFacts],
+    status: Mapping[str, Mapping[str, GateStatus]],
+    spend: Rows,
+    ideas: Rows,
+    now_ms: int,
 ) -> list[Caution]:
     """All of them.
 
@@ -66,7 +70,9 @@ def _escape(workflows: Sequence[WorkflowFacts], spend: Rows) -> Caution:
     share = sum(int(row["nano"] or 0) for row in loose) * 100 // total
     names = tuple(str(row["workflow"]) for row in sorted(loose, key=lambda row: -int(row["nano"] or 0)))
     state: CautionState = "seen" if share > ESCAPE_PERCENT else "clear"
-    return Caution("budget_escape", state, f"{share} % of the spend of 28 days has no workflow with an owner.", names[:10])
+    return Caution(
+        "budget_escape", state, f"{share} % of the spend of 28 days has no workflow with an owner.", names[:10]
+    )
 
 
 def _template(ideas: Rows) -> Caution:
@@ -88,7 +94,9 @@ def _access(workflows: Sequence[WorkflowFacts], status: Mapping[str, Mapping[str
         one.workflow for one in running if any(_shown(status, one.workflow, gate) not in OPENS for gate in _ACCESS)
     )
     state: CautionState = "seen" if names else "clear"
-    return Caution("access_first", state, f"{len(names)} of {len(running)} workflows run before their access was proven.", names)
+    return Caution(
+        "access_first", state, f"{len(names)} of {len(running)} workflows run before their access was proven.", names
+    )
 
 
 def _shown(status: Mapping[str, Mapping[str, GateStatus]], workflow: str, gate: str) -> str:
@@ -101,4 +109,6 @@ def _endless(workflows: Sequence[WorkflowFacts], now_ms: int) -> Caution:
     names = tuple(one.workflow for one in pilots if now_ms - one.since_ms > PILOT_DAYS * DAY_MS)
     if not names:
         return Caution("endless_pilot", "clear", f"None of {len(pilots)} pilots is older than {PILOT_DAYS} days.")
-    return Caution("endless_pilot", "seen", f"{len(names)} of {len(pilots)} pilots are older than {PILOT_DAYS} days.", names)
+    return Caution(
+        "endless_pilot", "seen", f"{len(names)} of {len(pilots)} pilots are older than {PILOT_DAYS} days.", names
+    )
