@@ -27,6 +27,7 @@ from holdfast.gateway.port import (
     Admission,
     BrakeNews,
     Caller,
+    Halted,
     Keys,
     Meter,
     ModelCall,
@@ -214,10 +215,9 @@ class Gateway:
         if self._runs is not None:
             self._runs.revoked(key)
 
-    def _end_halted(self) -> int:
+    def _end_halted(self, halted: Halted) -> int:
         """End what is under way and goes no further; how many calls that were."""
-        count = self._running.end(self._admission.halted)
-        return count + (self._runs.end(self._admission.halted) if self._runs is not None else 0)
+        return self._running.end(halted) + (self._runs.end(halted) if self._runs is not None else 0)
 
     async def _answer(
         self,

@@ -21,9 +21,9 @@ from holdfast.gateway.answers import CallerAnswer
 from holdfast.gateway.conversation import last_words
 from holdfast.gateway.exchange import UpstreamExchange
 from holdfast.gateway.incoming import Incoming
-from holdfast.gateway.port import BrakeNews, ModelCall, Served
+from holdfast.gateway.port import BrakeNews, Halted, ModelCall, Served
 from holdfast.gateway.run_answer import RunAnswer
-from holdfast.gateway.running import Halted, revocation
+from holdfast.gateway.running import revocation
 from holdfast.gateway.sessions import SessionClients
 from holdfast.protocol import events as e
 from holdfast.protocol import limits
@@ -225,8 +225,8 @@ class _RunCall:
         except HoldfastError as failed:
             error = failed
             if (
-                failed.code == "workflow.stopped"
-            ):  # whoever stopped it cancels the run in their name: its caller need not wait
+                failed.code == "workflow.stopped" and failed.fields.get("scope") != "model"
+            ):  # who did cancels the run, too
                 self._finish(error)
                 await asyncio.sleep(limits.CANCEL_GRACE_S)
             raise

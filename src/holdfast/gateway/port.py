@@ -135,6 +135,10 @@ class ModelCall(msgspec.Struct, frozen=True):
     facts: dict[str, str] = {}
 
 
+Halted = Callable[[Caller, str], Refused | None]
+"""Why a call of a caller at a model goes no further; None where it does."""
+
+
 class Admission(Protocol):
     """What may begin, and what is ended in the middle."""
 
@@ -150,8 +154,8 @@ class Admission(Protocol):
     def halted(self, caller: Caller, model: str) -> Refused | None:
         """Why a call under way, of a caller and at a model, goes no further; None where it does."""
 
-    def watch(self, look: Callable[[], int]) -> None:
-        """Have ``look`` called whenever ``halted`` may say otherwise of what is under way: it ends calls, and answers how many."""
+    def watch(self, end: Callable[[Halted], int]) -> None:
+        """Have ``end`` called when calls under way are to be ended: given why each is, it answers how many those were."""
 
 
 class _Open:
@@ -164,7 +168,7 @@ class _Open:
         """See ``Admission``."""
         return None
 
-    def watch(self, look: Callable[[], int]) -> None:
+    def watch(self, end: Callable[[Halted], int]) -> None:
         """See ``Admission``."""
 
 

@@ -6,12 +6,10 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from holdfast.errors import HoldfastError, Refused, Unavailable
-from holdfast.gateway.port import Caller
+from holdfast.gateway.port import Caller, Halted
 from holdfast.protocol import limits
 
 Stop = Callable[[HoldfastError], object]
-Halted = Callable[[Caller, str], Refused | None]
-"""Why a call of a caller at a model goes no further; None where it does."""
 
 
 class RunningCall:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from holdfast.errors import Refused
 from holdfast.gateway.agent_models import AGENT
-from holdfast.gateway.port import Caller, ModelCall
+from holdfast.gateway.port import Caller, Halted, ModelCall
 from holdfast.governance.operations.model import StopOrder
-from holdfast.governance.operations.rules import StartBook
+from holdfast.governance.operations.rules import StartBook, StopBook
 
 
 class RuleAdmission:
@@ -20,7 +20,7 @@ class RuleAdmission:
 
     def __init__(self, rules: StartBook) -> None:
         self._rules = rules
-        self._looks: list[Callable[[], int]] = []
+        self._ends: list[Callable[[Halted], int]] = []
 
     def admit(self, call: ModelCall) -> None:
         """See ``Admission``."""
@@ -36,29 +36,35 @@ class RuleAdmission:
         stop = self._stop(caller, model)
         return stop.refusal() if stop is not None else None
 
-    def watch(self, look: Callable[[], int]) -> None:
+    def watch(self, end: Callable[[Halted], int]) -> None:
         """See ``Admission``."""
-        self._looks.append(look)
+        self._ends.append(end)
 
-    def end(self) -> int:
-        """End what is under way and goes no further; how many calls that were."""
-        return sum(look() for look in self._looks)
+    def end(self, stop: StopOrder) -> int:
+        """End the calls under way that are in the scope of a stop; how many those were."""
+        only, refused = StopBook([stop]), stop.refusal()
+
+        def halted(caller: Caller, model: str) -> Refused | None:
+            return refused if self._stop(caller, model, only) is not None else None
+
+        return sum(end(halted) for end in self._ends)
 
     def stopped(self, tenant: str, model: str) -> str:
         """Why nobody may ask a model; empty where somebody may."""
         stop = self._rules.stops.of(tenant, "model", model)
         return f"{stop.by} stopped it: {stop.reason}" if stop is not None else ""
 
-    def _stop(self, caller: Caller, model: str) -> StopOrder | None:
-        rules = self._rules
-        if not len(rules.stops):
+    def _stop(self, caller: Caller, model: str, among: StopBook | None = None) -> StopOrder | None:
+        stops = self._rules.stops if among is None else among
+        if not len(stops):
             return None
-        claims = dict(caller.labels)
-        if model.startswith(AGENT):
-            found = rules.stop_of(caller.tenant, claims, model.removeprefix(AGENT))
-        else:
-            found = rules.stops.of(caller.tenant, "model", model)
-        return found or rules.stop_of(caller.tenant, claims, _own(caller))
+        tenant, claims, found = caller.tenant, dict(caller.labels), None
+        asked = model.removeprefix(AGENT) if model.startswith(AGENT) else ""
+        if not asked:
+            found = stops.of(tenant, "model", model)
+        for agent in (asked, _own(caller)):
+            found = found or stops.of_run(tenant, lambda of=agent: self._rules.workflow_of(tenant, claims, of), agent)  # type: ignore[misc]
+        return found
 
 
 def _own(caller: Caller) -> str:

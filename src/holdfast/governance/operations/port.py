@@ -5,31 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+import msgspec
+
 from holdfast.errors import Refused
 
 
-class GateFailure(Protocol):
-    """A gate that holds running and fails for a workflow."""
+class GateFailure(msgspec.Struct, frozen=True):
+    """A gate that holds running and fails for a workflow.
 
-    @property
-    def gate(self) -> str:
-        """Its name, such as ``6.a``."""
+    Attributes:
+        gate: its name, such as ``6.a``.
+        text: why it fails, in a sentence.
+        owner: who has to act.
+        fix: what to do.
+        since_ms: since when it fails, Unix ms.
+    """
 
-    @property
-    def text(self) -> str:
-        """Why it fails, in a sentence."""
-
-    @property
-    def owner(self) -> str:
-        """Who has to act."""
-
-    @property
-    def fix(self) -> str:
-        """What to do."""
-
-    @property
-    def since_ms(self) -> int:
-        """Since when it fails, Unix ms."""
+    gate: str
+    text: str
+    owner: str = ""
+    fix: str = ""
+    since_ms: int = 0
 
 
 class Standings(Protocol):
@@ -39,7 +35,7 @@ class Standings(Protocol):
         """The gate that lets a workflow begin nothing new, as far as was known last; None where none does."""
 
 
-class CurrentWorkflow(Protocol):
+class WorkflowStanding(Protocol):
     """A workflow as it stands."""
 
     @property
@@ -65,7 +61,7 @@ class WorkflowBook(Protocol):
     def workflow_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> str:
         """Whose work this is."""
 
-    def current(self, tenant: str, workflow: str) -> CurrentWorkflow | None:
+    def current(self, tenant: str, workflow: str) -> WorkflowStanding | None:
         """A workflow that has a manifest."""
 
 
@@ -86,7 +82,7 @@ class LabelledWork:
         """See ``WorkflowBook``."""
         return labels.get("workflow") or "unassigned"
 
-    def current(self, tenant: str, workflow: str) -> CurrentWorkflow | None:
+    def current(self, tenant: str, workflow: str) -> WorkflowStanding | None:
         """See ``WorkflowBook``: none is known."""
         return None
 

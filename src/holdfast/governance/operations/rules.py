@@ -141,7 +141,7 @@ class StartBook:
             return None
         gate = {"gate": failure.gate, "why": failure.text, "since_ms": failure.since_ms, "owner": failure.owner}
         why = f"workflow {name!r} begins nothing new: gate {failure.gate} fails: {failure.text}"
-        return Refused("workflow.gate", why, **{**told, **gate}, fix=failure.fix)
+        return Refused("workflow.gate", why, **{**told, **gate}, **({"fix": failure.fix} if failure.fix else {}))
 
 
 def _halt(stop: StopOrder | None) -> Halt | None:

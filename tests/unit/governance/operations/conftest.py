@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from holdfast.errors import Refused
 from holdfast.governance.operations.model import StopOrder, StopScope
-from holdfast.governance.operations.port import CurrentWorkflow, GateFailure
+from holdfast.governance.operations.port import GateFailure, WorkflowStanding
 from holdfast.governance.operations.rules import StartBook, StopBook
 
 REASON = "it refunds the wrong people"
@@ -27,14 +27,7 @@ class Workflow(NamedTuple):
     version: str = "v1"
 
 
-class Failure(NamedTuple):
-    """A gate that fails."""
-
-    gate: str = "6.a"
-    text: str = "its owner has left"
-    owner: str = "Customer care"
-    fix: str = "Name another owner: holdfast workflow apply"
-    since_ms: int = 500
+FAILURE = GateFailure("6.a", "its owner has left", "Customer care", "Name another owner: holdfast workflow apply", 500)
 
 
 class Book:
@@ -47,7 +40,7 @@ class Book:
     def workflow_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> str:
         return labels.get("workflow") or self.agents.get(agent.partition("/")[0], "unassigned")
 
-    def current(self, tenant: str, workflow: str) -> CurrentWorkflow | None:
+    def current(self, tenant: str, workflow: str) -> WorkflowStanding | None:
         return self.workflows.get(workflow)
 
 
@@ -55,7 +48,7 @@ class Gates:
     """Failures by workflow."""
 
     def __init__(self) -> None:
-        self.failures: dict[str, Failure] = {}
+        self.failures: dict[str, GateFailure] = {}
 
     def failing(self, tenant: str, workflow: str) -> GateFailure | None:
         return self.failures.get(workflow)

@@ -21,7 +21,7 @@ from holdfast.session.composed_policy import compose
 from holdfast.session.labels import parse
 from tests.unit.agents.conftest import House, items, refusal
 
-from .conftest import REASON, Failure, Rules, Workflow, stop
+from .conftest import FAILURE, REASON, Rules, Workflow, stop
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ async def guarded(**labels: str) -> AsyncIterator[tuple[House, Rules, Session]]:
 
 def no_owner(rules: Rules) -> None:
     rules.workflows.workflows["refunds"] = Workflow()
-    rules.gates.failures["refunds"] = Failure()
+    rules.gates.failures["refunds"] = FAILURE
 
 
 def retired(rules: Rules) -> None:
