@@ -128,7 +128,7 @@ class Governance:
         )
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check
-        self._plan_watch = PlanWatch(self.plan)
+        self.plan_watch = PlanWatch(self.plan)
         self.rules = StartBook(self.workflows, self.plan, self.budgets, self.changes.age_s)
         admission = RuleAdmission(self.rules)
         router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms, admission.stopped)
@@ -191,8 +191,8 @@ class Governance:
             for task in self._reading(engine, listen):
                 running.push_async_callback(_ended, task)
             await self.plan.refresh()
-            self._plan_watch.start()
-            running.push_async_callback(self._plan_watch.stop)
+            self.plan_watch.start()
+            running.push_async_callback(self.plan_watch.stop)
             await self.routing.start()
             running.push_async_callback(self.routing.stop)
             await self.gateway.start()
