@@ -60,7 +60,10 @@ from holdfast.governance.routing.service import Routing
 from holdfast.governance.store import pairing
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
+from holdfast.governance.workflows import actions as workflow_actions
+from holdfast.governance.workflows.desk import WorkflowDesk
 from holdfast.governance.workflows.journal import RunJournal
+from holdfast.governance.workflows.observing import WorkflowSources
 from holdfast.governance.workflows.service import Workflows
 
 
@@ -123,6 +126,11 @@ class Governance:
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
         self.outcomes = OutcomeService(self.store, clock.wall_ms)
+        sources = WorkflowSources(
+            self.store, self.workflows, self.organisation, self.keys, self.prices, self.budgets, importer, self.outcomes,
+            clock.wall_ms,
+        )  # fmt: skip
+        self.workflow_desk = WorkflowDesk(sources, operator_tenant)
         self.plan = Rollout(
             self.store, self.organisation, self.workflows, EvidenceReader(self.store, {}), clock.wall_ms
         )
@@ -227,6 +235,7 @@ class Governance:
             *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
             *routes_of(plan_desk.ROOT, plan_desk.ACTIONS, self.plan),
+            *routes_of(workflow_actions.ROOT, workflow_actions.ACTIONS, self.workflow_desk),
             *routes_of(budget_actions.ROOT, budget_actions.ACTIONS, self.budget_desk),
         ]
 
