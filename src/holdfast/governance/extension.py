@@ -16,6 +16,7 @@ from holdfast.governance.budgets import commands as budget_commands
 from holdfast.governance.budgets.alerts.settings import ways_of
 from holdfast.governance.budgets.braked_agents import BrakedAgents
 from holdfast.governance.command import gateway
+from holdfast.governance.directory import commands as directory_commands
 from holdfast.governance.directory.scim.endpoint import ScimEndpoint
 from holdfast.governance.keys import commands as key_commands
 from holdfast.governance.ledger import commands as ledger_commands
@@ -59,6 +60,7 @@ class GovernanceExtension(Extension):
         bill_commands.add_to(ledger, bills_of)
         return {
             "budget": budget_commands.group(budget_desk),
+            "directory": directory_commands.app,
             "gateway": gateway,
             "keys": key_commands.app,
             "ledger": ledger,

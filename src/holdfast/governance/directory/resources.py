@@ -14,7 +14,7 @@ from holdfast.governance.directory.model import DirectoryPerson, name_key
 from holdfast.governance.store.tables.directory import directory_groups as groups
 from holdfast.governance.store.tables.directory import directory_people as people
 
-Kind = Literal["User", "Group"]
+ResourceKind = Literal["User", "Group"]
 _TABLES: Final[dict[str, Table]] = {"User": people, "Group": groups}
 
 
@@ -65,7 +65,7 @@ class DirectoryGroup(NamedTuple):
     external_id: str
 
 
-def _mine(tenant: str, kind: Kind) -> list[ColumnElement[bool]]:
+def _mine(tenant: str, kind: ResourceKind) -> list[ColumnElement[bool]]:
     """What SCIM sees: people whom a login or a file brought are none of the provider's resources."""
     if kind == "Group":
         return [groups.c.tenant == tenant]
@@ -77,7 +77,7 @@ def _columns(table: Table) -> list[Any]:
     return [of.id, type_coerce(of.document, Text), of.created_ms, of.changed_ms, of.change]
 
 
-def get(connection: Connection, tenant: str, kind: Kind, ident: str) -> StoredResource:
+def get(connection: Connection, tenant: str, kind: ResourceKind, ident: str) -> StoredResource:
     """A resource. Raises ``NotThere``."""
     table = _TABLES[kind]
     row = connection.execute(select(*_columns(table)).where(*_mine(tenant, kind), table.c.id == ident)).first()
@@ -87,7 +87,7 @@ def get(connection: Connection, tenant: str, kind: Kind, ident: str) -> StoredRe
 
 
 def page(
-    connection: Connection, tenant: str, kind: Kind, offset: int, limit: int
+    connection: Connection, tenant: str, kind: ResourceKind, offset: int, limit: int
 ) -> tuple[int, Sequence[StoredResource]]:
     """How many there are, and some of them, in the order of their ids."""
     table, mine = _TABLES[kind], _mine(tenant, kind)
@@ -97,7 +97,7 @@ def page(
 
 
 def candidates(
-    connection: Connection, tenant: str, kind: Kind, narrowing: Sequence[Narrowing]
+    connection: Connection, tenant: str, kind: ResourceKind, narrowing: Sequence[Narrowing]
 ) -> Sequence[StoredResource]:
     """Those that a filter may match, in the order of their ids; one more than may be looked at where there are more."""
     table = _TABLES[kind]
@@ -157,13 +157,13 @@ def put_group(
     return get(connection, tenant, "Group", group.id)
 
 
-def _check_version(connection: Connection, tenant: str, kind: Kind, ident: str, version: int) -> None:
+def _check_version(connection: Connection, tenant: str, kind: ResourceKind, ident: str, version: int) -> None:
     if get(connection, tenant, kind, ident).change != version:
         raise ChangedMeanwhile
 
 
 def delete_resource(
-    connection: Connection, tenant: str, kind: Kind, ident: str, at_ms: int, version: int | None
+    connection: Connection, tenant: str, kind: ResourceKind, ident: str, at_ms: int, version: int | None
 ) -> None:
     """Delete a resource; groups do not have somebody as a member who is deleted.
 

@@ -32,7 +32,7 @@ from sqlalchemy import Connection
 from holdfast.governance import limits
 from holdfast.governance.directory import resources
 from holdfast.governance.directory.model import name_key
-from holdfast.governance.directory.resources import Kind, Narrowing, StoredResource
+from holdfast.governance.directory.resources import Narrowing, ResourceKind, StoredResource
 from holdfast.governance.directory.scim.people import Unusable, group_of, person_of
 
 T = TypeVar("T")
@@ -190,7 +190,7 @@ class DirectoryStorage(ScimStorage):
         return resource
 
 
-def narrowed(kind: Kind, node: Any, *, top: bool = True) -> list[Narrowing]:
+def narrowed(kind: ResourceKind, node: Any, *, top: bool = True) -> list[Narrowing]:
     """What every resource has that a filter matches, as far as the store can look for it.
 
     Args:
@@ -213,7 +213,7 @@ def narrowed(kind: Kind, node: Any, *, top: bool = True) -> list[Narrowing]:
     return [Narrowing("document", value)]
 
 
-def _kind(resource_type: ResourceType) -> Kind:
+def _kind(resource_type: ResourceType) -> ResourceKind:
     return "User" if resource_type.name == "User" else "Group"
 
 

@@ -22,13 +22,20 @@ def body_of(method: str, raw: bytes) -> bytes:
     """The body of a request as SCIM has it.
 
     Raises:
-        ValueError: it is no JSON object, is nested too deeply, or has too many operations.
+        ValueError: it is no JSON object, is nested too deeply, has too many operations, or a filter or path that is too long.
     """
     found = codec.parse(raw)
     if not isinstance(found, dict):
         raise ValueError("the body is no JSON object")
+    _check_expression(found, "filter")
     found = _patch(found) if method == "PATCH" else _with_manager(found)
     return msgspec.json.encode(found)
+
+
+def _check_expression(fields: dict[str, Any], name: str) -> None:
+    """Refuse a filter, or a path, that is too long to be read in a moment."""
+    if isinstance(text := fields.get(name), str) and len(text) > limits.DIRECTORY_QUERY_CHARS:
+        raise ValueError(f"{name}: at most {limits.DIRECTORY_QUERY_CHARS} characters")
 
 
 def _patch(body: dict[str, Any]) -> dict[str, Any]:
@@ -43,6 +50,7 @@ def _patch(body: dict[str, Any]) -> dict[str, Any]:
 
 def _operation(operation: dict[str, Any]) -> dict[str, Any]:
     fields = {name.lower(): value for name, value in operation.items()}
+    _check_expression(fields, "path")
     op, path, value = fields.get("op"), fields.get("path"), fields.get("value")
     verb = op.lower() if isinstance(op, str) else ""
     if not isinstance(path, str):
