@@ -23,6 +23,8 @@ from holdfast.governance.budgets.desk import DOMAIN as REQUESTS
 from holdfast.governance.budgets.desk import BudgetDesk
 from holdfast.governance.budgets.payer import PayerAsked
 from holdfast.governance.budgets.service import Budgets
+from holdfast.governance.directory.desk import ACTIONS as DIRECTORY_ACTIONS
+from holdfast.governance.directory.desk import ROOT as DIRECTORY
 from holdfast.governance.directory.service import Directory
 from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
@@ -227,6 +229,7 @@ class Governance:
         """The REST routes of all domains."""
         return [
             *organisation_routes.routes(self.organisation),
+            *routes_of(DIRECTORY, DIRECTORY_ACTIONS, self.directory),
             *key_routes.routes(self.keys),
             *price_routes.routes(PriceDesk(self.prices, self.clock.wall_ms)),
             *routes_of(LEDGER, ACTIONS, self.desk),

@@ -16,6 +16,8 @@ from holdfast.governance.budgets import commands as budget_commands
 from holdfast.governance.budgets.alerts.settings import ways_of
 from holdfast.governance.budgets.braked_agents import BrakedAgents
 from holdfast.governance.command import gateway
+from holdfast.governance.directory import commands as directory_commands
+from holdfast.governance.directory.scim.endpoint import ScimEndpoint
 from holdfast.governance.keys import commands as key_commands
 from holdfast.governance.ledger import commands as ledger_commands
 from holdfast.governance.ledger.bills import commands as bill_commands
@@ -56,6 +58,7 @@ class GovernanceExtension(Extension):
         self.upstreams = settings.upstreams(server.db)
         self._login = login_config(settings)
         self.governance: Governance | None = None
+        self._scim: ScimEndpoint | None = None
 
     @classmethod
     def commands(cls) -> Mapping[str, Callable[..., Any]]:
@@ -65,6 +68,7 @@ class GovernanceExtension(Extension):
         PlanCommands(opened_plan).add_to(first_look.app)
         return {
             "budget": budget_commands.group(budget_desk),
+            "directory": directory_commands.app,
             "gateway": gateway,
             "keys": key_commands.app,
             "ledger": ledger,
@@ -109,10 +113,13 @@ class GovernanceExtension(Extension):
     def mounts(self, services: Services) -> Sequence[ExtensionMount]:
         """See ``Extension``."""
         governance = self._of(services)
-        found = list(mounts(governance.gateway))
+        clock = governance.clock
+        self._scim = ScimEndpoint(
+            governance.directory, governance.store, governance.changes, clock.wall_ms, clock.monotonic
+        )
+        found = [*mounts(governance.gateway), *self._scim.mounts()]
         if self._login is not None:
             minter = TokenMinter(services.secret, self.server, services.revocations)
-            clock = governance.clock
             assert services.secret is not None, "the minter has refused a server without one"
             app = login.login_app(
                 self._login, governance.store, minter, services.secret, clock.wall_ms, clock.monotonic,
@@ -127,5 +134,7 @@ class GovernanceExtension(Extension):
 
     async def stop(self) -> None:
         """See ``Extension``."""
+        if self._scim is not None:
+            self._scim.stop()
         if self.governance is not None:
             await self.governance.stop()
