@@ -41,7 +41,13 @@ from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
 from holdfast.governance.operations.admission import RuleAdmission
+from holdfast.governance.operations.desk import ACTIONS as OPERATION_ACTIONS
+from holdfast.governance.operations.desk import ROOT as OPERATIONS
+from holdfast.governance.operations.desk import OperationsDesk
+from holdfast.governance.operations.hub_stops import HubStops
+from holdfast.governance.operations.moves import WorkflowMoves
 from holdfast.governance.operations.rules import StartBook
+from holdfast.governance.operations.service import Operations
 from holdfast.governance.organisation import routes as organisation_routes
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.outcomes.desk import ACTIONS as OUTCOME_ACTIONS
@@ -67,6 +73,7 @@ from holdfast.governance.workflows.desk import WorkflowDesk
 from holdfast.governance.workflows.journal import RunJournal
 from holdfast.governance.workflows.observing import WorkflowSources
 from holdfast.governance.workflows.service import Workflows
+from holdfast.hub.hub import Hub
 
 
 class GovernanceClock(Protocol):
@@ -92,6 +99,7 @@ class Governance:
         sessions: where calls may name sessions; None for nowhere.
         operator_tenant: that looks after the server.
         runs: who knows the runs of sessions, for the trees of their costs; None for nobody.
+        hub: whose runs stops end; None where there are no sessions.
         ways: by which alerts of budgets are told; None for a process that looks for none, and leaves that to others.
         people: reads the tokens of people that callers send along; None for nobody.
         operator_tenant: whose operators see what belongs to no tenant, such as unknown callers.
@@ -104,6 +112,7 @@ class Governance:
         self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None,
         *, operator_tenant: str = "default", runs: SessionRuns | None = None, ways: Sequence[Way] | None = None,
         people: People | None = None,
+        hub: Hub | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock
         self.store = Store(url, clock.wall_ms)
@@ -141,6 +150,10 @@ class Governance:
         self.plan_watch = PlanWatch(self.plan)
         self.rules = StartBook(self.workflows, self.plan, self.budgets, self.changes.age_s)
         admission = RuleAdmission(self.rules)
+        stops = HubStops(hub, self.rules) if hub is not None else None
+        self.operations = Operations(self.store, clock.wall_ms, self.rules, admission, stops)
+        moves = WorkflowMoves(self.operations, self.workflows, self.keys)
+        self.operations_desk = OperationsDesk(self.operations, moves)
         router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms, admission.stopped)
         self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
         self.gateway = Gateway(
@@ -171,6 +184,7 @@ class Governance:
             await self.workflows.refresh()
             await self.keys.refresh()
             await self.budgets.refresh()
+            await self.operations.refresh()
             for domain, refresh in (
                 ("organisation", self.organisation.refresh),
                 ("directory", self.directory.refresh),
@@ -178,6 +192,7 @@ class Governance:
                 ("keys", self.keys.refresh),
                 ("prices", self.prices.refresh),
                 ("budgets", self.budgets.refresh),
+                ("operations", self.operations.refresh),
                 ("routing", self.routing.refresh),
                 ("outcomes", self.routing.refresh),
                 ("rollout", self.plan.refresh),
@@ -205,6 +220,8 @@ class Governance:
             running.push_async_callback(self.plan_watch.stop)
             await self.routing.start()
             running.push_async_callback(self.routing.stop)
+            self.operations.start()
+            running.push_async_callback(self.operations.close)
             await self.gateway.start()
             running.push_async_callback(self.gateway.stop)
             self._running = running.pop_all()
@@ -236,6 +253,7 @@ class Governance:
             *ledger_routes.routes(self.ledger, self.desk.reader),
             *bill_routes.routes(self.bills),
             *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
+            *routes_of(OPERATIONS, OPERATION_ACTIONS, self.operations_desk),
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
             *routes_of(plan_desk.ROOT, plan_desk.ACTIONS, self.plan),
             *routes_of(workflow_actions.ROOT, workflow_actions.ACTIONS, self.workflow_desk),

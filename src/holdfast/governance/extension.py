@@ -23,8 +23,9 @@ from holdfast.governance.ledger import commands as ledger_commands
 from holdfast.governance.ledger.bills import commands as bill_commands
 from holdfast.governance.ledger.hub_sessions import HubRuns
 from holdfast.governance.model_list import models
-from holdfast.governance.opening import bills_of, budget_desk, ledger_desk, workflow_desk
+from holdfast.governance.opening import bills_of, budget_desk, ledger_desk, operations_desk, workflow_desk
 from holdfast.governance.opening import plan as opened_plan
+from holdfast.governance.operations import commands as operation_commands
 from holdfast.governance.operations.rules import LateRules
 from holdfast.governance.organisation import commands as organisation_commands
 from holdfast.governance.outcomes import commands as outcome_commands
@@ -38,6 +39,7 @@ from holdfast.governance.routing import commands as routing_commands
 from holdfast.governance.settings import GovernanceSettings
 from holdfast.governance.start_guard import StartGuard
 from holdfast.governance.workflows import commands as workflow_commands
+from holdfast.governance.workflows.terminal import asker_of
 from holdfast.session.composed_policy import compose
 
 
@@ -63,13 +65,15 @@ class GovernanceExtension(Extension):
     @classmethod
     def commands(cls) -> Mapping[str, Callable[..., Any]]:
         """See ``Extension``."""
-        ledger = ledger_commands.group(ledger_desk)
+        ledger, workflow = ledger_commands.group(ledger_desk), workflow_commands.group(workflow_desk)
         bill_commands.add_to(ledger, bills_of)
         PlanCommands(opened_plan).add_to(first_look.app)
+        operation_commands.add_to(workflow, operations_desk, asker_of)
         return {
             "budget": budget_commands.group(budget_desk),
             "directory": directory_commands.app,
             "gateway": gateway,
+            "incidents": operation_commands.incident_group(operations_desk),
             "keys": key_commands.app,
             "ledger": ledger,
             "models": models,
@@ -78,7 +82,8 @@ class GovernanceExtension(Extension):
             "plan": first_look.app,
             "prices": price_commands.app,
             "routing": routing_commands.app,
-            "workflow": workflow_commands.group(workflow_desk),
+            "stop": operation_commands.stop_group(operations_desk),
+            "workflow": workflow,
         }
 
     def _of(self, services: Services) -> Governance:
@@ -87,7 +92,7 @@ class GovernanceExtension(Extension):
             clock = services.hub.runtime.clock
             self.governance = Governance(
                 url, clock, self.upstreams, LocalSessions(services.hub), operator_tenant=self.server.operator_tenant,
-                runs=HubRuns(services.hub), ways=ways_of(self.settings, clock.wall_ms, clock.monotonic),
+                runs=HubRuns(services.hub), hub=services.hub, ways=ways_of(self.settings, clock.wall_ms, clock.monotonic),
                 people=SignedPeople(services.listener.verifier),
             )  # fmt: skip
         return self.governance

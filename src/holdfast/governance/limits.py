@@ -175,10 +175,12 @@ BUDGET_TOUCHED_S = 35 * 86_400.0  # accounts of single runs and sessions are for
 
 # operations
 STOP_GRACE_S = 2.0  # an agent has to end by itself, where a stop does not say otherwise
-STOP_GRACE_MOST_S = 60.0  # that a stop may give
+STOP_GRACE_MOST_S = 5.0  # that a stop may give: sessions give no more by themselves
+STOP_ANSWER_S = 10.0  # whoever stops something waits so long for every session to be looked at
 STOP_REASON_CHARS = 300  # why something is stopped, or begins again
 STOP_AT_ONCE = 200  # sessions that are looked at together
 STOP_LOOK_S = 0.05  # between two looks whether a stop has left a run
+STOP_AGAIN_S = 0.5  # before the next, after one that failed
 STOP_FLUSH_S = 1.0  # between two writings of what was refused
 STOPS = 500  # of one tenant that hold
 STOP_ROWS = 200  # stops, incidents, or sessions of one, in one answer
