@@ -57,6 +57,7 @@ from holdfast.governance.routing.service import Routing
 from holdfast.governance.store import pairing
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
+from holdfast.governance.workflows.journal import RunJournal
 from holdfast.governance.workflows.service import Workflows
 
 
@@ -195,9 +196,11 @@ class Governance:
         """Those who read the log."""
         if engine is None:
             return []
-        readers = {"deleted sessions": SessionSweep(engine, self.ledger).run()}
+        journal = RunJournal(engine, self.store, self.workflows)
+        readers = {"deleted sessions": SessionSweep(engine, self.ledger, [journal.forget_session]).run()}
         if listen is not None:
             readers["agent usage"] = AgentUsage(engine, self.ledger).run(listen())
+            readers["journal"] = journal.run(listen())
             readers["outcomes"] = OutcomeFeed(engine, self.store, self.clock.wall_ms).run(listen())
         return [asyncio.create_task(reader, name=f"holdfast {name}") for name, reader in readers.items()]
 
