@@ -15,7 +15,7 @@ from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.actions import routes_of
 from holdfast.governance.budgets import actions as budget_actions
-from holdfast.governance.budgets.alerts.telling import Teller, Way
+from holdfast.governance.budgets.alerts.telling import Teller
 from holdfast.governance.budgets.alerts.watch import AlertWatch
 from holdfast.governance.budgets.counting import SpendCount
 from holdfast.governance.budgets.desk import DOMAIN as REQUESTS
@@ -23,6 +23,10 @@ from holdfast.governance.budgets.desk import BudgetDesk
 from holdfast.governance.budgets.payer import PayerAsked
 from holdfast.governance.budgets.service import Budgets
 from holdfast.governance.directory.service import Directory
+from holdfast.governance.inbox import desk as inbox_desk
+from holdfast.governance.inbox.assembly import inbox_of
+from holdfast.governance.inbox.desk import InboxDesk
+from holdfast.governance.inbox.watch import InboxWatch
 from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
 from holdfast.governance.ledger import routes as ledger_routes
@@ -37,6 +41,7 @@ from holdfast.governance.ledger.hub_sessions import SessionSweep
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
+from holdfast.governance.messages.outbox import Way
 from holdfast.governance.organisation import routes as organisation_routes
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.outcomes.desk import ACTIONS as OUTCOME_ACTIONS
@@ -126,6 +131,11 @@ class Governance:
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check
         self._plan_watch = PlanWatch(self.plan)
+        self.inbox = inbox_of(
+            self.store, self.organisation, self.directory, self.workflows, self.plan, self.budgets.definitions, clock.wall_ms,
+            ways or (),
+        )  # fmt: skip
+        self._inbox_watch = InboxWatch(self.inbox, self.plan.tenants)
         self.gateway = Gateway(
             gateway, self.keys, self.budgets, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions,
             router=router,
@@ -163,7 +173,7 @@ class Governance:
                 ("budgets", self.budgets.refresh),
                 ("routing", self.routing.refresh),
                 ("outcomes", self.routing.refresh),
-                ("rollout", self.plan.refresh),
+                ("rollout", self._plan_changed),
             ):
                 self.changes.follow(domain, refresh)
             await self.changes.start()
@@ -186,11 +196,17 @@ class Governance:
             await self.plan.refresh()
             self._plan_watch.start()
             running.push_async_callback(self._plan_watch.stop)
+            self._inbox_watch.start()
+            running.push_async_callback(self._inbox_watch.stop)
             await self.routing.start()
             running.push_async_callback(self.routing.stop)
             await self.gateway.start()
             running.push_async_callback(self.gateway.stop)
             self._running = running.pop_all()
+
+    async def _plan_changed(self) -> None:
+        await self.plan.refresh()
+        await self._inbox_watch.wake()
 
     def _reading(self, engine: Engine | None, listen: Callable[[], asyncio.Event] | None) -> list[asyncio.Task[None]]:
         """Those who read the log."""
@@ -220,6 +236,7 @@ class Governance:
             *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
             *routes_of(plan_desk.ROOT, plan_desk.ACTIONS, self.plan),
+            *routes_of(inbox_desk.ROOT, inbox_desk.ACTIONS, InboxDesk(self.inbox, self.workflows)),
             *routes_of(budget_actions.ROOT, budget_actions.ACTIONS, self.budget_desk),
         ]
 

@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from holdfast.governance.budgets.counting import SpendCount
 from holdfast.governance.budgets.desk import BudgetDesk
 from holdfast.governance.budgets.service import Budgets
+from holdfast.governance.directory.service import Directory
+from holdfast.governance.inbox.assembly import inbox_of
+from holdfast.governance.inbox.desk import InboxDesk
 from holdfast.governance.ledger.bills.month_charges import MonthCharges
 from holdfast.governance.ledger.bills.service import Bills
 from holdfast.governance.ledger.desk import LedgerDesk
@@ -29,13 +32,17 @@ async def ledger_desk(store: Store, now_ms: Callable[[], int]) -> LedgerDesk:
 
 async def budget_desk(store: Store, now_ms: Callable[[], int]) -> BudgetDesk:
     """The budgets of a store."""
-    prices, organisation = await _prices(store, now_ms), Organisation(store, now_ms)
+    organisation = Organisation(store, now_ms)
     await organisation.refresh()
+    return BudgetDesk(await _budgets(store, organisation, now_ms), organisation)
+
+
+async def _budgets(store: Store, organisation: Organisation, now_ms: Callable[[], int]) -> Budgets:
     count, clock = SpendCount(organisation, now_ms), Clock()
-    ledger = Ledger(store, prices, organisation, clock, watch=count)
+    ledger = Ledger(store, await _prices(store, now_ms), organisation, clock, watch=count)
     budgets = Budgets(store, ledger, organisation, clock, count)
     await budgets.refresh()
-    return BudgetDesk(budgets, organisation)
+    return budgets
 
 
 async def plan(store: Store, now_ms: Callable[[], int]) -> Rollout:
@@ -47,6 +54,18 @@ async def plan(store: Store, now_ms: Callable[[], int]) -> Rollout:
     found = Rollout(store, organisation, workflows, EvidenceReader(store, {}), now_ms)
     await found.refresh()
     return found
+
+
+async def inbox_desk(store: Store, now_ms: Callable[[], int]) -> InboxDesk:
+    """The inbox of a store. Who is to be told of what a command finds is told by the server that has the ways."""
+    organisation, directory = Organisation(store, now_ms), Directory(store, now_ms)
+    workflows = Workflows(store, organisation, now_ms)
+    found = Rollout(store, organisation, workflows, EvidenceReader(store, {}), now_ms)
+    for one in (organisation, directory, workflows, found):
+        await one.refresh()
+    budgets = await _budgets(store, organisation, now_ms)
+    inbox = inbox_of(store, organisation, directory, workflows, found, budgets.definitions, now_ms)
+    return InboxDesk(inbox, workflows)
 
 
 async def _prices(store: Store, now_ms: Callable[[], int]) -> Prices:
