@@ -26,6 +26,7 @@ from holdfast.governance.directory.service import Directory
 from holdfast.governance.inbox import desk as inbox_desk
 from holdfast.governance.inbox.assembly import inbox_of
 from holdfast.governance.inbox.desk import InboxDesk
+from holdfast.governance.inbox.succession import Succession
 from holdfast.governance.inbox.watch import InboxWatch
 from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
@@ -135,6 +136,7 @@ class Governance:
             self.store, self.organisation, self.directory, self.workflows, self.plan, self.budgets.definitions, clock.wall_ms,
             ways or (),
         )  # fmt: skip
+        self.plan.before_compute = Succession(self.workflows, self.directory, self.inbox).settle
         self._inbox_watch = InboxWatch(self.inbox, self.plan.tenants)
         self.gateway = Gateway(
             gateway, self.keys, self.budgets, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions,
@@ -166,7 +168,7 @@ class Governance:
             await self.budgets.refresh()
             for domain, refresh in (
                 ("organisation", self.organisation.refresh),
-                ("directory", self.directory.refresh),
+                ("directory", self._directory_changed),
                 ("workflows", self.workflows.refresh),
                 ("keys", self.keys.refresh),
                 ("prices", self.prices.refresh),
@@ -174,6 +176,7 @@ class Governance:
                 ("routing", self.routing.refresh),
                 ("outcomes", self.routing.refresh),
                 ("rollout", self._plan_changed),
+                ("inbox", self._inbox_watch.wake),
             ):
                 self.changes.follow(domain, refresh)
             await self.changes.start()
@@ -203,6 +206,10 @@ class Governance:
             await self.gateway.start()
             running.push_async_callback(self.gateway.stop)
             self._running = running.pop_all()
+
+    async def _directory_changed(self) -> None:
+        await self.directory.refresh()
+        await self._plan_watch.wake()  # somebody may have left
 
     async def _plan_changed(self) -> None:
         await self.plan.refresh()

@@ -11,6 +11,7 @@ from holdfast.governance.budgets.service import Budgets
 from holdfast.governance.directory.service import Directory
 from holdfast.governance.inbox.assembly import inbox_of
 from holdfast.governance.inbox.desk import InboxDesk
+from holdfast.governance.inbox.succession import Succession
 from holdfast.governance.ledger.bills.month_charges import MonthCharges
 from holdfast.governance.ledger.bills.service import Bills
 from holdfast.governance.ledger.desk import LedgerDesk
@@ -47,17 +48,17 @@ async def _budgets(store: Store, organisation: Organisation, now_ms: Callable[[]
 
 async def plan(store: Store, now_ms: Callable[[], int]) -> Rollout:
     """The plan of a store."""
-    organisation = Organisation(store, now_ms)
-    await organisation.refresh()
-    workflows = Workflows(store, organisation, now_ms)
-    await workflows.refresh()
-    found = Rollout(store, organisation, workflows, EvidenceReader(store, {}), now_ms)
-    await found.refresh()
+    found, _ = await _plan_and_inbox(store, now_ms)
     return found
 
 
 async def inbox_desk(store: Store, now_ms: Callable[[], int]) -> InboxDesk:
     """The inbox of a store. Who is to be told of what a command finds is told by the server that has the ways."""
+    _, desk = await _plan_and_inbox(store, now_ms)
+    return desk
+
+
+async def _plan_and_inbox(store: Store, now_ms: Callable[[], int]) -> tuple[Rollout, InboxDesk]:
     organisation, directory = Organisation(store, now_ms), Directory(store, now_ms)
     workflows = Workflows(store, organisation, now_ms)
     found = Rollout(store, organisation, workflows, EvidenceReader(store, {}), now_ms)
@@ -65,7 +66,8 @@ async def inbox_desk(store: Store, now_ms: Callable[[], int]) -> InboxDesk:
         await one.refresh()
     budgets = await _budgets(store, organisation, now_ms)
     inbox = inbox_of(store, organisation, directory, workflows, found, budgets.definitions, now_ms)
-    return InboxDesk(inbox, workflows)
+    found.before_compute = Succession(workflows, directory, inbox).settle
+    return found, InboxDesk(inbox, workflows)
 
 
 async def _prices(store: Store, now_ms: Callable[[], int]) -> Prices:

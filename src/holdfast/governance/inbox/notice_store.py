@@ -18,10 +18,16 @@ def digests_since(connection: Connection, tenant: str, since_ms: int) -> set[str
     return set(connection.execute(select(notices.c.id).where(*where)).scalars())
 
 
+def new(connection: Connection, found: Sequence[InboxNotice]) -> list[InboxNotice]:
+    """Those that are not there yet."""
+    wanted = select(notices.c.id).where(notices.c.id.in_([one.id for one in found]))
+    there = set(connection.execute(wanted).scalars())
+    return [one for one in found if one.id not in there]
+
+
 def add(connection: Connection, found: Sequence[InboxNotice]) -> list[InboxNotice]:
     """Keep those that are not there yet; which these were."""
-    there = set(connection.execute(select(notices.c.id).where(notices.c.id.in_([one.id for one in found]))).scalars())
-    fresh = [one for one in found if one.id not in there]
+    fresh = new(connection, found)
     if fresh:
         connection.execute(notices.insert(), [msgspec.to_builtins(one) for one in fresh])
     return fresh

@@ -49,6 +49,7 @@ class Inbox:
     """The inbox of a store.
 
     Attributes:
+        now_ms: the clock.
         sources: of what people have to do; more are appended before the first computation.
 
     Args:
@@ -66,7 +67,7 @@ class Inbox:
         self._store = database
         self._people = people
         self._zone = zone
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self._outbox = Outbox(database, inbox_notices, self._message_of, now_ms, ways)
         self.sources: list[ConditionSource] = []
 
@@ -82,7 +83,7 @@ class Inbox:
             failures[source.name] = ""
             try:
                 async with asyncio.timeout(limits.INBOX_SOURCE_S):
-                    some = await source.conditions(tenant, self._now_ms())
+                    some = await source.conditions(tenant, self.now_ms())
                 if len(some) > limits.INBOX_CONDITIONS:
                     raise OverflowError(f"more than {limits.INBOX_CONDITIONS:,} conditions")
                 found[source.name] = some
@@ -94,7 +95,7 @@ class Inbox:
     def _apply(
         self, connection: Connection, tenant: str, found: Mapping[str, Sequence[Condition]], failures: Mapping[str, str]
     ) -> InboxChange:
-        now_ms = self._now_ms()
+        now_ms = self.now_ms()
         store.look(connection, tenant, failures, now_ms)
         items = store.open_items(connection, tenant)
         closed = store.last_closed(connection, tenant, now_ms - AGAIN_MS)
@@ -125,7 +126,12 @@ class Inbox:
 
     async def notify(self, notices: Sequence[InboxNotice]) -> None:
         """Have people told of something that is no item. What was told already is not told again. Raises of the store."""
-        await self._store.write(lambda connection: self._keep(connection, notices))
+        if notices and await self._store.read(lambda connection: notice_store.new(connection, notices)):
+            await self._store.write(lambda connection: self._announce(connection, notices))
+
+    def _announce(self, connection: Connection, notices: Sequence[InboxNotice]) -> None:
+        self._keep(connection, notices)
+        store.note_change(connection)  # whoever tells people is woken
 
     async def tell(self) -> int:
         """Tell what is on record and was not told yet; how many tries were taken. Raises of the store."""
@@ -153,7 +159,7 @@ class Inbox:
         items, looks = await self._store.read(
             lambda connection: (store.open_items(connection, tenant), store.looked(connection, tenant))
         )
-        now_ms = self._now_ms()
+        now_ms = self.now_ms()
         wanted = [
             item for item in items
             if (person is None or is_of(item, person)) and workflow in ("", item.workflow)
@@ -174,7 +180,7 @@ class Inbox:
             found = _found(store.find(connection, tenant, ident), ident)
             if found.closed_ms is not None or found.seen_ms or not is_of(found, reader):
                 return found
-            seen = replace(found, seen_ms=self._now_ms(), seen_by=reader)
+            seen = replace(found, seen_ms=self.now_ms(), seen_by=reader)
             store.put(connection, (), (seen,))
             return seen
 
@@ -191,7 +197,7 @@ class Inbox:
         def work(connection: Connection) -> None:
             found = _found(store.find(connection, tenant, ident), ident)
             if found.closed_ms is None:
-                store.put(connection, (), (replace(found, done_ms=self._now_ms(), done_by=by),))
+                store.put(connection, (), (replace(found, done_ms=self.now_ms(), done_by=by),))
 
         await self._store.write(work)
         await self.compute(tenant)
@@ -216,7 +222,7 @@ class Inbox:
 
     async def load(self, tenant: str, workflow: str, owner_week: float) -> OwnerLoad:
         """What a workflow needs of who answers for it, beside the hours that they have. Raises of the store."""
-        now_ms = self._now_ms()
+        now_ms = self.now_ms()
         items, handled = await self._store.read(
             lambda connection: (
                 store.opened_since(connection, tenant, workflow, "owner", now_ms - WINDOW_MS),

@@ -73,6 +73,11 @@ def put(connection: Connection, opened: Iterable[InboxItem], others: Iterable[In
             connection.execute(items.insert(), _row(item))
     for item in others:
         _update(connection, item)
+    note_change(connection)
+
+
+def note_change(connection: Connection) -> None:
+    """The inbox changed: whoever follows it looks again."""
     count_change(connection, DOMAIN)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+import datetime
+import zoneinfo
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 from holdfast.governance.directory.model import DirectoryPerson
 from holdfast.governance.rollout.gate import Gate
@@ -23,7 +25,8 @@ from holdfast.governance.rollout.model import (
 def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruling:
     """Whether owner and deputy are there.
 
-    A shared mailbox that is called an owner fails by what nobody can do with it: sign in as a person.
+    An owner who was the deputy of somebody who left needs no deputy for a few days: the workflow does not stop on the day that
+    its owner leaves. A shared mailbox that is called an owner fails by what nobody can do with it: sign in as a person.
     """
     current = evidence["workflow"].rows
     if not current:
@@ -32,7 +35,8 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
     owner, deputy = str(row["owner"] or ""), str(row["deputy"] or "")
     if not owner:
         return fails(0, "nobody owns the workflow", "Name an owner in the manifest, and apply it")
-    if not deputy:
+    stands_in = _stands_in(evidence, thresholds, owner) if not deputy else None
+    if not deputy and (stands_in is None or stands_in.until_ms <= scope.as_of_ms):
         return fails(1, f"{owner} has no deputy", "Name a deputy in the manifest, and apply it")
     if owner.casefold() == deputy.casefold():
         return fails(1, f"{owner} is the deputy, too", "Name somebody else as deputy")
@@ -43,17 +47,42 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
     if age_ms > int(thresholds["directory_h"]) * 3_600_000:
         return unknown("stale", f"the directory was silent for {age_ms // 3_600_000} hours", "Look at its provisioning")
     expiries = []
-    for role, name in (("owner", owner), ("deputy", deputy)):
-        for problem in _problems(evidence, scope, thresholds, role, name, str(row["unit"] or "")):
+    for role, name in (("owner", owner), ("deputy", deputy)) if deputy else (("owner", owner),):
+        roles = ("owner", "deputy") if stands_in is not None else (role,)
+        for problem in _problems(evidence, scope, thresholds, roles, name, str(row["unit"] or "")):
             return problem
-        expiries.append(_accepted_ms(evidence, role, name) + int(thresholds["accepted_days"]) * DAY_MS)
+        expiries.append(_accepted_ms(evidence, roles, name) + int(thresholds["accepted_days"]) * DAY_MS)
         expiries.append(_signed_in_ms(evidence, name) + int(thresholds["sign_in_days"]) * DAY_MS)
+    if stands_in is not None:
+        day = datetime.datetime.fromtimestamp(stands_in.until_ms / 1_000, zoneinfo.ZoneInfo(scope.zone))
+        return passes(
+            1, f"{owner} stands in for {stands_in.person} until {day:%Y-%m-%d}", min(*expiries, stands_in.until_ms)
+        )
     return passes(2, f"{owner} owns it, {deputy} is deputy", min(expiries))
 
 
+class _StandIn(NamedTuple):
+    """Until when an owner needs no deputy, for they were the deputy of somebody who left."""
+
+    person: str
+    until_ms: int
+
+
+def _stands_in(evidence: Evidence, thresholds: Thresholds, owner: str) -> _StandIn | None:
+    """The days count from when the deputy stood in for that person first: applying the manifest with the name of who left
+    again does not begin them anew."""
+    rows = [row for row in evidence["succession"].rows if str(row["after"]).casefold() == owner.casefold()]
+    if not rows:
+        return None
+    person = str(rows[-1]["before"])
+    same = [int(row["at_ms"] or 0) for row in rows if str(row["before"]).casefold() == person.casefold()]
+    return _StandIn(person, min(same) + int(thresholds["succession_days"]) * DAY_MS)
+
+
 def _problems(
-    evidence: Evidence, scope: GateScope, thresholds: Thresholds, role: str, name: str, unit: str
+    evidence: Evidence, scope: GateScope, thresholds: Thresholds, roles: Sequence[str], name: str, unit: str
 ) -> Iterator[Ruling]:
+    role = roles[0]
     people = [one for one in evidence["people"].rows if _is(one, name)]
     if len(people) != 1:
         count = "twice" if people else "not"
@@ -76,7 +105,7 @@ def _problems(
     central = [word.strip() for word in str(thresholds["central_it"]).split(",") if word.strip()]
     if unit.casefold() in (word.casefold() for word in central) and thresholds["own_unit"]:
         yield fails(1, f"{unit} is central IT", "Let the business unit that uses the workflow own it")
-    accepted = _accepted_ms(evidence, role, name)
+    accepted = _accepted_ms(evidence, roles, name)
     if not accepted:
         yield fails(1, f"{name} did not accept to be {role}", f"Ask {name} to accept: holdfast workflow accept")
     elif scope.as_of_ms - accepted > int(thresholds["accepted_days"]) * DAY_MS:
@@ -91,10 +120,10 @@ def _is(person: Row, name: str) -> bool:
     return name.casefold() in (str(person["user_name"] or "").casefold(), str(person["email"] or "").casefold())
 
 
-def _accepted_ms(evidence: Evidence, role: str, name: str) -> int:
+def _accepted_ms(evidence: Evidence, roles: Sequence[str], name: str) -> int:
     rows = evidence["acceptances"].rows
     return max(
-        (int(one["at_ms"] or 0) for one in rows if one["role"] == role and str(one["person"]).casefold() == name.casefold()),
+        (int(one["at_ms"] or 0) for one in rows if one["role"] in roles and str(one["person"]).casefold() == name.casefold()),
         default=0,
     )  # fmt: skip
 
@@ -106,7 +135,7 @@ def _signed_in_ms(evidence: Evidence, name: str) -> int:
 
 GATE: Final = Gate(
     "6.a", "an owner and a deputy", ("L", "R"),
-    queries=("workflow", "directory", "people", "acceptances", "sign_ins"),
-    thresholds={"directory_h": 24, "accepted_days": 180, "sign_in_days": 30, "own_unit": 1, "central_it": "it,central-it"},
+    queries=("workflow", "directory", "people", "acceptances", "sign_ins", "succession"),
+    thresholds={"directory_h": 24, "accepted_days": 180, "sign_in_days": 30, "succession_days": 14, "own_unit": 1, "central_it": "it,central-it"},
     decide=decide, who="sponsor", effect="the workflow may be launched, and keeps running",
 )  # fmt: skip
