@@ -39,6 +39,8 @@ ORG_TAG_CHARS = 200  # the value of a tag
 ORG_SEEN_WORKFLOWS = 1_000  # named by callers and declared by nobody, that are remembered
 ORG_NEW_PEOPLE = 10_000  # seen since the last writing; beyond, rows stand under no pseudonym
 ORG_FLUSH_S = 5.0  # between two writings of what was seen
+INTERACTIVE_S = 86_400.0  # after a person signed in, in which work with their claim counts as interactive
+SIGN_IN_DIGITS = 12  # of the moment of a sign-in, Unix seconds
 
 # keys
 KEY_SECRET_BYTES = 32  # of randomness
@@ -170,6 +172,17 @@ BUDGET_FORGET_EVERY_S = 3_600.0  # between two looks at what is too old to be ke
 BUDGET_FORGET_ROWS = 1_000  # forgotten in one transaction, so that nobody waits for it
 BUDGET_REFUSALS_S = 90 * 86_400.0  # for which refusals are kept
 BUDGET_TOUCHED_S = 35 * 86_400.0  # accounts of single runs and sessions are forgotten that nothing touched for longer
+
+# operations
+STOP_GRACE_S = 2.0  # an agent has to end by itself, where a stop does not say otherwise
+STOP_GRACE_MOST_S = 60.0  # that a stop may give
+STOP_REASON_CHARS = 300  # why something is stopped, or begins again
+STOP_AT_ONCE = 200  # sessions that are looked at together
+STOP_LOOK_S = 0.05  # between two looks whether a stop has left a run
+STOP_FLUSH_S = 1.0  # between two writings of what was refused
+STOPS = 500  # of one tenant that hold
+STOP_ROWS = 200  # stops, incidents, or sessions of one, in one answer
+INCIDENT_NOTES_CHARS = 4_000  # of what people write down
 
 # outcomes
 OUTCOME_WINDOW_MS = 90 * 86_400_000  # back from now, in which outcomes count for a choice
