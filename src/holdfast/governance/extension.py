@@ -18,12 +18,20 @@ from holdfast.governance.budgets.braked_agents import BrakedAgents
 from holdfast.governance.command import gateway
 from holdfast.governance.directory import commands as directory_commands
 from holdfast.governance.directory.scim.endpoint import ScimEndpoint
+from holdfast.governance.inbox.commands import InboxCommands
 from holdfast.governance.keys import commands as key_commands
 from holdfast.governance.ledger import commands as ledger_commands
 from holdfast.governance.ledger.bills import commands as bill_commands
 from holdfast.governance.ledger.hub_sessions import HubRuns
 from holdfast.governance.model_list import models
-from holdfast.governance.opening import bills_of, budget_desk, ledger_desk, operations_desk, workflow_desk
+from holdfast.governance.opening import (
+    bills_of,
+    budget_desk,
+    inbox_desk,
+    ledger_desk,
+    operations_desk,
+    workflow_desk,
+)
 from holdfast.governance.opening import plan as opened_plan
 from holdfast.governance.operations import commands as operation_commands
 from holdfast.governance.operations.rules import LateRules
@@ -74,6 +82,7 @@ class GovernanceExtension(Extension):
             "directory": directory_commands.app,
             "gateway": gateway,
             "incidents": operation_commands.incident_group(operations_desk),
+            "inbox": InboxCommands(inbox_desk).group(),
             "keys": key_commands.app,
             "ledger": ledger,
             "models": models,
