@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.governance.rollout.gate import Gate
-from holdfast.governance.rollout.gates import no_skip, owner, stage
+from holdfast.governance.rollout.gates import no_skip, owner, served, stage
 
 STEPS: Final[dict[int, str]] = {
     1: "place each workflow",
@@ -32,7 +32,7 @@ GATES: Final[tuple[Gate, ...]] = (
     Gate("4.a", "the bill explained", ("P",), "organisation", who="finops"),
     Gate("4.b", "a cap", ("L", "R"), who="payer"),
     Gate("5.a", "peel", ("P",)),
-    Gate("5.b", "served models", ("P",)),
+    served.GATE,
     owner.GATE,
     Gate("6.b", "sustained", ("P",)),
     Gate("7.a", "pilot protocol", ("L",)),
