@@ -20,8 +20,10 @@ from holdfast.governance.ledger.bills.service import Bills
 from holdfast.governance.ledger.imports.service import Importer, ImportOptions
 from holdfast.governance.ledger.model import Row
 from holdfast.governance.ledger.service import Ledger
+from holdfast.governance.ledger.verify import LedgerVerifier
 from holdfast.governance.outcomes.service import OutcomeRequest, OutcomeService
-from holdfast.governance.rollout.evidence import EvidenceReader
+from holdfast.governance.rollout.evidence import EvidenceReader, Reckoning
+from holdfast.governance.rollout.reckonings.money import money_reckonings
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.routing.service import Routing
 from holdfast.governance.store.store import Store
@@ -64,8 +66,15 @@ class Till(Company):
         self.outcomes = OutcomeService(store, clock.wall_ms)
         self.routing = Routing(store, self.outcomes, clock.wall_ms)
         self.keys = GatewayKeys(store, self.organisation, clock.wall_ms)
-        self.plan = Rollout(store, self.organisation, self.workflows, EvidenceReader(store, {}), clock.wall_ms)
+        self.plan = Rollout(store, self.organisation, self.workflows, EvidenceReader(store, self.reckonings()), clock.wall_ms)
         self._ids = itertools.count(1)
+
+    def reckonings(self) -> Mapping[str, Reckoning]:
+        """As a server puts them together."""
+        return money_reckonings(
+            self.store, organisation=self.organisation, budgets=self.budgets, bills=self.bills,
+            verifier=lambda: LedgerVerifier(self.ledger),
+        )  # fmt: skip
 
     async def begin(self) -> None:
         await super().begin()
@@ -95,6 +104,11 @@ class Till(Company):
             *(self.ledger.settle(Served(each.id, outcome, billed=(billed,), at_ms=now_ms)) for each in openings)
         )
         return openings
+
+    async def calls_of(self, opening: Opening, tokens: int = 1) -> None:
+        """A call that was opened at its budgets is served."""
+        billed = BilledAttempt(model=opening.model, counts={"input": tokens})
+        await self.budgets.settle(Served(opening.id, "served", billed=(billed,), at_ms=self.clock.wall_ms()))
 
     async def spend(
         self, nano: int, *, model: str = "m1", n: int = 1, labels: Mapping[str, str] | None = None, **more: Any
