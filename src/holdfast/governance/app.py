@@ -37,6 +37,7 @@ from holdfast.governance.ledger.hub_sessions import SessionSweep
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
+from holdfast.governance.ledger.verify import LedgerVerifier
 from holdfast.governance.organisation import routes as organisation_routes
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.outcomes.desk import ACTIONS as OUTCOME_ACTIONS
@@ -48,6 +49,7 @@ from holdfast.governance.pricing.desk import PriceDesk
 from holdfast.governance.pricing.service import Prices
 from holdfast.governance.rollout import desk as plan_desk
 from holdfast.governance.rollout.evidence import EvidenceReader
+from holdfast.governance.rollout.reckonings.money import money_reckonings
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.rollout.watch import PlanWatch
 from holdfast.governance.routing.desk import ACTIONS as ROUTING_ACTIONS
@@ -119,8 +121,12 @@ class Governance:
         self.outcomes = OutcomeService(self.store, clock.wall_ms)
         router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms)
         self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
+        reckonings = money_reckonings(
+            self.store, organisation=self.organisation, budgets=self.budgets, bills=self.bills,
+            verifier=lambda: LedgerVerifier(self.ledger, self.prices.book_of), operator_tenant=operator_tenant,
+        )  # fmt: skip
         self.plan = Rollout(
-            self.store, self.organisation, self.workflows, EvidenceReader(self.store, {}), clock.wall_ms
+            self.store, self.organisation, self.workflows, EvidenceReader(self.store, reckonings), clock.wall_ms
         )
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check

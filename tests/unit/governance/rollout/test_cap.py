@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from holdfast.errors import Refused
 from holdfast.gateway.fingerprint import fingerprint
@@ -17,7 +16,7 @@ from holdfast.governance.keys.model import KeyRequest
 from holdfast.governance.store.tables.ledger import ledger_rows
 from holdfast.session.access import full_access
 from tests.unit.governance.rollout.conftest import TENANT, WORKFLOW
-from tests.unit.governance.rollout.till import NANO, ON_SQLITE, Till, till
+from tests.unit.governance.rollout.till import NANO, ON_SQLITE, Till, sql, till
 
 __all__ = ["till"]
 pytestmark = pytest.mark.anyio
@@ -27,16 +26,6 @@ async def capped(till: Till, usd: str = "10", **terms: Any) -> None:
     """A manifest, and a cap that its payer set."""
     await till.manifest()
     await till.budget(**{"usd": usd, "run_usd": "1", "decider": "user:dee"} | terms)
-
-
-async def sql(till: Till, statement: str) -> None:
-    """Somebody with the database's own tools."""
-
-    def work(connection: Any) -> None:
-        connection.execute(text(statement))
-
-    await till.store.write(work)
-    till.pass_days(0.01)  # the next round of the plan
 
 
 async def test_from_unknown_over_red_to_green(till: Till) -> None:

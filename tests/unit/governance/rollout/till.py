@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from holdfast.gateway.port import Caller, ModelCall, Opening, Served
 from holdfast.governance.budgets.counting import SpendCount
@@ -66,7 +67,9 @@ class Till(Company):
         self.outcomes = OutcomeService(store, clock.wall_ms)
         self.routing = Routing(store, self.outcomes, clock.wall_ms)
         self.keys = GatewayKeys(store, self.organisation, clock.wall_ms)
-        self.plan = Rollout(store, self.organisation, self.workflows, EvidenceReader(store, self.reckonings()), clock.wall_ms)
+        self.plan = Rollout(
+            store, self.organisation, self.workflows, EvidenceReader(store, self.reckonings()), clock.wall_ms
+        )
         self._ids = itertools.count(1)
 
     def reckonings(self) -> Mapping[str, Reckoning]:
@@ -154,6 +157,16 @@ class Till(Company):
         """What became of calls."""
         for one in openings:
             await self.outcomes.record(OutcomeRequest(outcome=verdict, call=one.call.id), by=by, tenant=TENANT)
+
+
+async def sql(till: Till, statement: str) -> None:
+    """Somebody with the database's own tools."""
+
+    def work(connection: Any) -> None:
+        connection.execute(text(statement))
+
+    await till.store.write(work)
+    till.pass_days(0.01)  # the next round of the plan
 
 
 @pytest.fixture

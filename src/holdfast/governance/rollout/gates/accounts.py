@@ -30,7 +30,9 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
     there = sum(int(spent[str(row["week"])]["n"] or 0) > 0 for row in weeks if str(row["week"]) in spent)
     wanted = int(thresholds["weeks"])
     if there < wanted:
-        return unknown("few", f"{there} complete weeks have anything, of {wanted}", "Wait until there are as many", there)
+        return unknown(
+            "few", f"{there} complete weeks have anything, of {wanted}", "Wait until there are as many", there
+        )
     first = _before(str(weeks[0]["week"]))
     unpriced = sum(int(row["unpriced"] or 0) for week, row in spent.items() if first <= week <= str(weeks[-1]["week"]))
     if unpriced:

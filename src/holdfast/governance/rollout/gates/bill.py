@@ -34,6 +34,8 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
     unbilled = sum(int(r["billed_nano"] or 0) for r in evidence["ledger_month"].rows if r["provider"] in absent)
     whole = sum(int(row["bill_nano"] or 0) for row in bills)
     n = sum(int(row["cells"] or 0) for row in bills)
+    for ruling in _changed(evidence, n):
+        return ruling
     for ruling in _violations(evidence, thresholds, whole + unbilled, n):
         return ruling
     for ruling in _missing(evidence, absent, whole, n, month):
@@ -57,6 +59,16 @@ def _absent(evidence: Evidence, there: set[str], month: str) -> list[str]:
     spent = {str(row["provider"]) for row in evidence["ledger_month"].rows if row["billed_nano"] or row["unpriced"]}
     before = {str(row["provider"]) for row in evidence["bill_before"].rows if str(row["month"]) < month}
     return sorted((spent | before) - there)
+
+
+def _changed(evidence: Evidence, n: int) -> Iterator[Ruling]:
+    """What was changed after it was written proves nothing, neither for nor against."""
+    for row in evidence["bill_changed"].rows:
+        reason = f"the bill {row['name'] or row['id']} of {row['provider']} is not as it was imported"
+        yield unknown("changed", reason, "Import it again, and find who changed it: holdfast ledger verify", n)
+    for row in evidence["ledger_verified"].rows:
+        reason = f"the ledger is not as it was written: {row['n']} findings of {row['check']}"
+        yield unknown("changed", reason, "Look at them: holdfast ledger verify", n)
 
 
 def _violations(evidence: Evidence, thresholds: Thresholds, whole: int, n: int) -> Iterator[Ruling]:
@@ -97,10 +109,6 @@ def _missing(evidence: Evidence, absent: list[str], whole: int, n: int, month: s
         )
     if whole <= 0:
         yield unknown("missing", f"the bills of {month} have no lines of usage", _IMPORT, n)
-    if len({str(row["provider"]) for row in evidence["bill_month"].rows if row["n"]}) < sum(
-        row["kind"] == "bill" for row in rows
-    ):
-        yield unknown("changed", f"a bill of {month} was compared that is not there", _IMPORT, n)
     closing = evidence["periods"].rows[0]
     if closing["closed"] and not closing["last"]:
         yield unknown("missing", f"{month} is not closed yet", f"Close it: holdfast ledger close {month}", n)
@@ -108,7 +116,7 @@ def _missing(evidence: Evidence, absent: list[str], whole: int, n: int, month: s
 
 GATE: Final = Gate(
     "4.a", "the bill explained", ("P",), "organisation",
-    ("bill", "bill_month", "bill_before", "ledger_month", "periods"),
+    ("bill", "bill_month", "bill_before", "bill_changed", "ledger_month", "ledger_verified", "periods"),
     {"gap_percent": 2, "line_share_percent": 1, "line_gap_percent": 10, "catch_all_percent": 5}, decide, "finops",
     "workflows may leave their pilots",
 )  # fmt: skip

@@ -95,7 +95,9 @@ def _agreed(row: Row, workflow: Row, thresholds: Thresholds) -> Ruling | None:
     if who not in payers:
         return fails(0, f"{who} agreed to {name}, and does not pay", "Name the payer in the manifest, or the decider")
     if recorded in own:
-        return fails(0, f"that {who} agreed to {name} is said by {recorded}", f"Let {who} set it, or somebody else say so")
+        return fails(
+            0, f"that {who} agreed to {name} is said by {recorded}", f"Let {who} set it, or somebody else say so"
+        )
     if recorded == who:
         return None
     if row["p90_nano"] is None:

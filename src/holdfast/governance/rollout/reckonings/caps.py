@@ -192,8 +192,8 @@ def _facts(budget: Budget, changes: Sequence[BudgetChange]) -> dict[str, Any]:
         one
         for one in changes
         if budget.approved_by
+        and one.at_ms == budget.approved_ms
         and (one.after or {}).get("approved_by") == budget.approved_by
-        and (one.after or {}).get("approved_ms") == budget.approved_ms
     ]
     last: Mapping[str, Any] = (changes[-1].after or {}) if changes else {}
     facts = msgspec.to_builtins(budget)
@@ -201,7 +201,7 @@ def _facts(budget: Budget, changes: Sequence[BudgetChange]) -> dict[str, Any]:
         "id": budget.id, "name": budget.name, "each": budget.each, "cap_nano": budget.cap_nano, "span": budget.span,
         "strength": budget.strength, "mode": budget.mode, "payer": budget.payer, "decider": budget.decider,
         "approved_by": budget.approved_by, "approved_ms": budget.approved_ms,
-        "recorded_by": agreed[0].by if agreed else "",
+        "recorded_by": agreed[-1].by if agreed else "",
         "on_record": int(all(last.get(name) == facts[name] for name in _TERMS)),
     }  # fmt: skip
 
