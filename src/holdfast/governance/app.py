@@ -45,6 +45,7 @@ from holdfast.governance.ledger.hub_sessions import SessionSweep
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
+from holdfast.governance.ledger.verify import LedgerVerifier
 from holdfast.governance.messages.outbox import Way
 from holdfast.governance.operations.admission import RuleAdmission
 from holdfast.governance.operations.desk import ACTIONS as OPERATION_ACTIONS
@@ -65,6 +66,7 @@ from holdfast.governance.pricing.desk import PriceDesk
 from holdfast.governance.pricing.service import Prices
 from holdfast.governance.rollout import desk as plan_desk
 from holdfast.governance.rollout.evidence import EvidenceReader
+from holdfast.governance.rollout.reckonings.money import money_reckonings
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.rollout.watch import PlanWatch
 from holdfast.governance.routing.desk import ACTIONS as ROUTING_ACTIONS
@@ -148,8 +150,12 @@ class Governance:
             clock.wall_ms,
         )  # fmt: skip
         self.workflow_desk = WorkflowDesk(sources, operator_tenant)
+        reckonings = money_reckonings(
+            self.store, organisation=self.organisation, budgets=self.budgets, bills=self.bills,
+            verifier=lambda: LedgerVerifier(self.ledger, self.prices.book_of), operator_tenant=operator_tenant,
+        )  # fmt: skip
         self.plan = Rollout(
-            self.store, self.organisation, self.workflows, EvidenceReader(self.store, {}), clock.wall_ms
+            self.store, self.organisation, self.workflows, EvidenceReader(self.store, reckonings), clock.wall_ms
         )
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check
