@@ -354,6 +354,7 @@ for _domain in (
     "lives",
     "models",
     "money",
+    "money_gates",
     "neighbours",
     "trust",
     "workflows",

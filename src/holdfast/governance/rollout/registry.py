@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.governance.rollout.gate import Gate
-from holdfast.governance.rollout.gates import accounts, bill, cap, no_skip, owner, served, stage
+from holdfast.governance.rollout.gates import accounts, bill, cap, no_skip, owner, peel, served, stage
 
 STEPS: Final[dict[int, str]] = {
     1: "place each workflow",
@@ -31,7 +31,7 @@ GATES: Final[tuple[Gate, ...]] = (
     Gate("3.b", "least privilege", ("L",), who="platform"),
     bill.GATE,
     cap.GATE,
-    Gate("5.a", "peel", ("P",)),
+    peel.GATE,
     served.GATE,
     owner.GATE,
     Gate("6.b", "sustained", ("P",)),

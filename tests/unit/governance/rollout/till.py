@@ -153,10 +153,16 @@ class Till(Company):
         )
         await self.importer.import_file(io.BytesIO(text.encode()), ImportOptions(provider=provider, name=f"bill-{cut}"))
 
-    async def said(self, openings: Iterable[Opening], verdict: str, by: str = "user:ann") -> None:
+    async def said(self, calls: Iterable[str], verdict: str, by: str = "user:ann") -> None:
         """What became of calls."""
-        for one in openings:
-            await self.outcomes.record(OutcomeRequest(outcome=verdict, call=one.call.id), by=by, tenant=TENANT)
+        for call in calls:
+            await self.outcomes.record(OutcomeRequest(outcome=verdict, call=call), by=by, tenant=TENANT)
+
+    async def judged(self, model: str, accepted: int, rejected: int = 0, *, nano: int = NANO, **more: Any) -> None:
+        """A model does so much work, and somebody says what became of it."""
+        calls = [row.call for row in await self.spend(nano, model=model, n=accepted + rejected, **more)]
+        await self.said(calls[:accepted], "accepted")
+        await self.said(calls[accepted:], "rejected")
 
 
 async def sql(till: Till, statement: str) -> None:
