@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.governance.rollout.gate import Gate
-from holdfast.governance.rollout.gates import no_skip, owner, stage
+from holdfast.governance.rollout.gates import no_skip, owner, stage, sustained
 
 STEPS: Final[dict[int, str]] = {
     1: "place each workflow",
@@ -34,7 +34,7 @@ GATES: Final[tuple[Gate, ...]] = (
     Gate("5.a", "peel", ("P",)),
     Gate("5.b", "served models", ("P",)),
     owner.GATE,
-    Gate("6.b", "sustained", ("P",)),
+    sustained.GATE,
     Gate("7.a", "pilot protocol", ("L",)),
     Gate("7.b", "pilot result", ("P",)),
     Gate("8.a", "told before", ("L",)),
