@@ -204,7 +204,7 @@ class Governance:
             for task in self._reading(engine, listen):
                 running.push_async_callback(_ended, task)
             await self.plan.refresh()
-            self._plan_watch.start()
+            self._plan_watch.start(serves=engine is not None)
             running.push_async_callback(self._plan_watch.stop)
             self._inbox_watch.start()
             running.push_async_callback(self._inbox_watch.stop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.governance.rollout.gate import Gate
-from holdfast.governance.rollout.gates import no_skip, owner, stage, sustained
+from holdfast.governance.rollout.gates import no_skip, owner, people_protected, stage, streaming, sustained
 
 STEPS: Final[dict[int, str]] = {
     1: "place each workflow",
@@ -39,8 +39,8 @@ GATES: Final[tuple[Gate, ...]] = (
     Gate("7.b", "pilot result", ("P",)),
     Gate("8.a", "told before", ("L",)),
     Gate("8.b", "outcome for people", ("P",)),
-    Gate("9.a", "people protected", ("P",), who="platform"),
-    Gate("9.b", "streaming", ("P",), "organisation", who="platform"),
+    people_protected.GATE,
+    streaming.GATE,
     Gate("10.a", "accounts", ("O",), "organisation", who="finops"),
     Gate("10.b", "claims", ("O",), "organisation", who="finops"),
     Gate("11.a", "validated now", ("P",)),
