@@ -212,7 +212,7 @@ PLAN_EVERY_S = 300.0  # between two computations of every gate
 PLAN_AGAIN_MS = 6 * 3_600_000  # a verdict that is as it was is put on record again after so long
 PLAN_WORKFLOWS = 2_000  # of one tenant
 PLAN_HISTORY_ROWS = 500  # verdicts of one gate in one answer
-VALIDATION_BYTES = 4 << 20  # one report of holdfast validate
+VALIDATION_BYTES = 1 << 20  # one report of holdfast validate
 PLAN_KEEP_MS = 400 * 86_400_000  # verdicts are kept
 
 # the directory

@@ -5,6 +5,6 @@ FROM (SELECT kind, CASE WHEN closed_ms - seen_ms > 3600000 THEN 60 WHEN closed_m
                         ELSE (closed_ms - seen_ms + 59999) / 60000 END AS minutes
       FROM inbox_items
       WHERE tenant = :tenant AND seen_ms > 0 AND closed_ms IS NOT NULL AND closed_by = 'computed' AND closed_ms < :as_of_ms
-        AND closed_ms >= :until_ms - 7776000000) h
+        AND closed_ms + 7776000000 >= :until_ms) h
 GROUP BY kind, minutes
 ORDER BY kind, minutes
