@@ -235,7 +235,7 @@ class Governance:
             for task in self._reading(engine, listen):
                 running.push_async_callback(_ended, task)
             await self.plan.refresh()
-            self.plan_watch.start()
+            self.plan_watch.start(serves=engine is not None)
             running.push_async_callback(self.plan_watch.stop)
             self.inbox_watch.start()
             running.push_async_callback(self.inbox_watch.stop)

@@ -35,6 +35,7 @@ from holdfast.governance.rollout.profiles import Profile
 from holdfast.governance.rollout.registry import BY_NAME, GATES
 from holdfast.governance.rollout.ruling import ruled, verdict_row, worth_keeping
 from holdfast.governance.rollout.standing import Records, status_of
+from holdfast.governance.rollout.validation_store import Validations
 from holdfast.governance.rollout.waivers import GateWaiver
 from holdfast.governance.store.store import Store
 
@@ -52,6 +53,7 @@ class Rollout:
     Attributes:
         before_compute: awaited before anything is computed: a deputy stands in for an owner who left before a gate sees that
             the owner is gone.
+        validations: reports about builds, and which of them serve.
 
     Args:
         database: the store.
@@ -72,6 +74,7 @@ class Rollout:
         self._now_ms = now_ms
         self._contents = store.PlanContents({}, {}, {})
         self._refreshing = asyncio.Lock()
+        self.validations = Validations(database, now_ms)
         self.before_compute: BeforeCompute = _nothing_first
 
     async def refresh(self) -> None:
