@@ -9,8 +9,8 @@ import msgspec
 from holdfast.errors import Refused
 from holdfast.governance import limits
 from holdfast.governance.actions import ActionCall, DomainAction
-from holdfast.governance.rollout import overview
-from holdfast.governance.rollout.bundle import bundle
+from holdfast.governance.rollout import monday, overview
+from holdfast.governance.rollout.bundle import bundle, sql_of
 from holdfast.governance.rollout.model import Door
 from holdfast.governance.rollout.service import Rollout
 
@@ -51,6 +51,11 @@ async def next_steps(plan: Rollout, call: ActionCall) -> Any:
     return overview.plan_next(plan, call.tenant)
 
 
+async def monday_page(plan: Rollout, call: ActionCall) -> Any:
+    """What the Monday page shows."""
+    return await monday.answer(plan, call.tenant)
+
+
 async def explain(plan: Rollout, call: ActionCall) -> Any:
     """A gate's verdict with the evidence it stands on."""
     gate, workflow = call.facts["gate"], call.facts.get("workflow", "")
@@ -59,7 +64,7 @@ async def explain(plan: Rollout, call: ActionCall) -> Any:
     return {
         "status": msgspec.to_builtins(found),
         "verdict": msgspec.to_builtins(row) if row is not None else None,
-        "evidence": msgspec.to_builtins(answers),
+        "evidence": [{**msgspec.to_builtins(one), "sql": sql_of(one.query)} for one in answers],
         "beside": await plan.beside(call.tenant, gate, workflow),
         "who": plan.who(call.tenant, gate, workflow),
         "history": [
@@ -131,6 +136,9 @@ STATUS: Final = DomainAction(
     "status", "GET", "", "spend", "Plan: how every workflow stands", status, query=("workflow", "compute")
 )
 NEXT: Final = DomainAction("next", "GET", "/next", "spend", "Plan: what to do next, and who", next_steps)
+MONDAY: Final = DomainAction(
+    "monday", "GET", "/monday", "spend", "Plan: the page for Monday, by person, with what flipped", monday_page
+)
 EXPLAIN: Final = DomainAction(
     "explain", "GET", "/gates/{gate}", "spend", "Plan: a gate's verdict with its evidence", explain, query=("workflow",)
 )
@@ -149,5 +157,5 @@ SET_PROFILE: Final = DomainAction(
     "set profile", "POST", "/profile", "audit", "Plan: set the numbers of the rules", set_profile, ProfileRequest
 )
 EXPORT: Final = DomainAction("export", "GET", "/export", "audit", "Plan: every verdict with its evidence", export)
-ACTIONS: Final = (STATUS, NEXT, EXPLAIN, CHECK, WAIVERS, WAIVE, END_WAIVER, PROFILE, SET_PROFILE, EXPORT)
+ACTIONS: Final = (STATUS, NEXT, MONDAY, EXPLAIN, CHECK, WAIVERS, WAIVE, END_WAIVER, PROFILE, SET_PROFILE, EXPORT)
 """All of them."""
