@@ -14,14 +14,14 @@ export function DoorRow({ plan: { workflow, doors, next_door, mode }, facts }: {
   return (
     <ol class="doors" aria-label="Doors">{doors.map((one) => {
       const shown = doorShown(one);
-      const known = one.unknown.filter((gate) => !unbuilt.has(gate));
-      const missing = one.unknown.length - known.length;
+      const dark = one.unknown.filter((gate) => !unbuilt.has(gate));
+      const missing = one.undark.length - dark.length;
       return (
         <li key={one.door} data-door={one.door} data-verdict={shown} aria-current={one.door === next_door ? "step" : undefined}>
           <header><span class="gate-verdict" data-verdict={shown}><Glyph name={VERDICTS[shown].glyph} /><span>{one.open ? "open" : shown === "fail" ? "shut" : "unknown"}</span></span><b>{DOORS[one.door].name}</b>{one.door === next_door && <small>next</small>}</header>
           <p>{one.open ? `${DOORS[one.door].opens}.` : <>
             {one.shut_by.length > 0 && <>Shut by {named(one.shut_by)}{one.shut_by.length > NAMED ? ` and ${one.shut_by.length - NAMED} more` : ""}. </>}
-            {known.length > 0 && <>Nobody can tell {named(known)}{known.length > NAMED ? ` and ${known.length - NAMED} more` : ""}. </>}
+            {dark.length > 0 && <>Nobody can tell {named(dark)}{dark.length > NAMED ? ` and ${dark.length - NAMED} more` : ""}. </>}
             {missing > 0 && <>{missing} not built yet. </>}
             {one.door === "R" && <>{mode === "observe" ? "It only observes: runs begin all the same." : shown === "fail" ? "Nothing new begins." : "What is unknown stops nothing that ran before."}</>}
           </>}</p>

@@ -64,8 +64,8 @@ function cellCounts(cells: readonly StepCell[]): string {
 /** What is red, with what to do in a verb. */
 function Exceptions({ workflows }: { workflows: readonly WorkflowPlan[] }) {
   const found = workflows.flatMap((plan) => plan.gates.filter(({ shown }) => shown === "fail").map((gate): { plan: WorkflowPlan; gate: GateStatus } => ({ plan, gate })));
-  const held = ({ plan, gate }: (typeof found)[number]) => (plan.missing.includes(gate.gate) ? 0 : 1); // what is in nobody's way comes last
-  const once = [...found].sort((one, other) => held(one) - held(other)).filter(({ gate }, at, list) => gate.workflow || list.findIndex((other) => other.gate.gate === gate.gate) === at); // a gate of the organisation is one exception
+  const order = ({ plan, gate }: (typeof found)[number]) => (plan.missing.includes(gate.gate) ? 0 : 1); // what is in nobody's way comes last
+  const once = [...found].sort((one, other) => order(one) - order(other)).filter(({ gate }, at, list) => gate.workflow || list.findIndex((other) => other.gate.gate === gate.gate) === at); // a gate of the organisation is one exception
   return (
     <PlanPart title="Red now" count={once.length || undefined}>
       {once.length ? <ul class="flips">{once.map(({ plan, gate }) => <li key={`${plan.workflow} ${gate.gate}`} data-row tabIndex={-1}><VerdictBadge shown="fail" /><span><a href={gateAddress(gate.gate, gate.workflow)}>{gate.workflow || "the organisation"}, {gate.gate}</a>: <b>{ended(gate.fix)}</b> {sentenceOf(gate.reason)}{plan.missing.includes(gate.gate) ? "" : <small> It is in the way of no door now.</small>}</span></li>)}</ul> : <Calm>No gate fails. What is unknown is in the grid.</Calm>}

@@ -65,11 +65,11 @@ export function stepCell(step: number, facts: readonly GateFacts[], gates: Reado
   const shown = worst(found.map(({ status }) => status?.shown ?? "unknown"));
   const first = found.find(({ status }) => (status?.shown ?? "unknown") === shown);
   const same = found.filter(({ status }) => (status?.shown ?? "unknown") === shown).length;
-  const asked = shown === "not_applicable" ? found.length : found.filter(({ status }) => status?.shown !== "not_applicable").length;
+  const applicable = shown === "not_applicable" ? found.length : found.filter(({ status }) => status?.shown !== "not_applicable").length;
   const unbuilt = found.filter(({ status }) => status?.cause === "unbuilt").length;
   const word = shown === "not_applicable" ? "n/a" : VERDICTS[shown].word;
   return {
-    step, shown, gate: first?.gate ?? "", unbuilt, word: same < asked ? `${same} of ${asked} ${word}` : word,
+    step, shown, gate: first?.gate ?? "", unbuilt, word: same < applicable ? `${same} of ${applicable} ${word}` : word,
     says: found.map(({ gate, title, status }) => `${gate} ${title}: ${VERDICTS[status?.shown ?? "unknown"].word}${status?.reason ? `, ${status.reason}` : ""}`).join("; "),
   };
 }
