@@ -25,6 +25,8 @@ class WorkflowFacts(Protocol):
     def sponsor(self) -> str: ...
     @property
     def payer(self) -> str: ...
+    @property
+    def since_ms(self) -> int: ...
 
 
 class WorkflowList(Protocol):
@@ -37,17 +39,17 @@ class WorkflowList(Protocol):
         """Tenants that have any."""
 
 
-class GateFailure(NamedTuple):
+class FailingGate(NamedTuple):
     """Why a workflow begins nothing new.
 
     Attributes:
-        gate: its name; ``reason`` in a sentence; ``fix`` what to do, beginning with a verb.
+        gate: its name; ``text`` why, in a sentence; ``fix`` what to do, beginning with a verb.
         owner: who has to.
         since_ms: since when it fails, Unix ms.
     """
 
     gate: str
-    reason: str
+    text: str
     fix: str
     owner: str
     since_ms: int

@@ -36,24 +36,42 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
         return fails(1, f"{owner} has no deputy", "Name a deputy in the manifest, and apply it")
     if owner.casefold() == deputy.casefold():
         return fails(1, f"{owner} is the deputy, too", "Name somebody else as deputy")
-    heard = max((int(one["at_ms"] or 0) for one in evidence["directory"].rows), default=0)
-    age_ms = scope.as_of_ms - heard
-    if not heard:
-        return unknown("missing", "no directory says who is who", "Connect one: holdfast directory token")
-    if age_ms > int(thresholds["directory_h"]) * 3_600_000:
-        return unknown("stale", f"the directory was silent for {age_ms // 3_600_000} hours", "Look at its provisioning")
+    found = [*_directory(evidence, scope, thresholds)]
+    unheard = bool(found) and found[0].cause == "missing"
     expiries = []
     for role, name in (("owner", owner), ("deputy", deputy)):
-        for problem in _problems(evidence, scope, thresholds, role, name, str(row["unit"] or "")):
-            return problem
+        found += _accepting(evidence, scope, thresholds, role, name)
+        if not unheard:
+            found += _standing(evidence, scope, thresholds, role, name, str(row["unit"] or ""))
         expiries.append(_accepted_ms(evidence, role, name) + int(thresholds["accepted_days"]) * DAY_MS)
         expiries.append(_signed_in_ms(evidence, name) + int(thresholds["sign_in_days"]) * DAY_MS)
+    proven = [one for one in found if one.verdict == "fail"]
+    for problem in (*proven, *found):
+        return problem
     return passes(2, f"{owner} owns it, {deputy} is deputy", min(expiries))
 
 
-def _problems(
+def _directory(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Iterator[Ruling]:
+    last_ms = max((int(one["at_ms"] or 0) for one in evidence["directory"].rows), default=0)
+    age_ms = scope.as_of_ms - last_ms
+    if not last_ms:
+        yield unknown("missing", "no directory says who is who", "Connect one: holdfast directory token")
+    elif age_ms > int(thresholds["directory_h"]) * 3_600_000:
+        yield unknown("stale", f"the directory was silent for {age_ms // 3_600_000} hours", "Look at its provisioning")
+
+
+def _accepting(evidence: Evidence, scope: GateScope, thresholds: Thresholds, role: str, name: str) -> Iterator[Ruling]:
+    accepted = _accepted_ms(evidence, role, name)
+    if not accepted:
+        yield fails(1, f"{name} did not accept to be {role}", f"Ask {name} to accept: holdfast workflow accept")
+    elif scope.as_of_ms - accepted > int(thresholds["accepted_days"]) * DAY_MS:
+        yield fails(1, f"{name} accepted to be {role} too long ago", f"Ask {name} to accept again")
+
+
+def _standing(
     evidence: Evidence, scope: GateScope, thresholds: Thresholds, role: str, name: str, unit: str
 ) -> Iterator[Ruling]:
+    """What the directory says of somebody."""
     people = [one for one in evidence["people"].rows if _is(one, name)]
     if len(people) != 1:
         count = "twice" if people else "not"
@@ -64,27 +82,23 @@ def _problems(
         yield fails(1, f"the {role} {name} has left", f"Name another {role}")
     if not DirectoryPerson(id="", user_name=name, user_type=str(person["user_type"] or "")).human:
         yield fails(1, f"the {role} {name} is no person", f"Name a person as {role}")
-    theirs = str(person["unit"] or "")
-    if not unit or not theirs:
-        yield unknown(
-            "missing",
-            f"the unit of {'the workflow' if not unit else name} is not known",
-            "Say it in the manifest, or in the directory",
-        )
-    if theirs.casefold() != unit.casefold():
-        yield fails(1, f"the {role} {name} is of {theirs}, the workflow of {unit}", f"Name a {role} of {unit}")
-    central = [word.strip() for word in str(thresholds["central_it"]).split(",") if word.strip()]
-    if unit.casefold() in (word.casefold() for word in central) and thresholds["own_unit"]:
-        yield fails(1, f"{unit} is central IT", "Let the business unit that uses the workflow own it")
-    accepted = _accepted_ms(evidence, role, name)
-    if not accepted:
-        yield fails(1, f"{name} did not accept to be {role}", f"Ask {name} to accept: holdfast workflow accept")
-    elif scope.as_of_ms - accepted > int(thresholds["accepted_days"]) * DAY_MS:
-        yield fails(1, f"{name} accepted to be {role} too long ago", f"Ask {name} to accept again")
+    yield from _unit(thresholds, role, name, str(person["unit"] or ""), unit)
     signed_in = _signed_in_ms(evidence, name)
     if scope.as_of_ms - signed_in > int(thresholds["sign_in_days"]) * DAY_MS:
         since = "never" if not signed_in else f"not for {(scope.as_of_ms - signed_in) // DAY_MS} days"
         yield fails(1, f"{name} signed in {since}", f"Ask {name} to sign in to the console")
+
+
+def _unit(thresholds: Thresholds, role: str, name: str, theirs: str, unit: str) -> Iterator[Ruling]:
+    if not unit or not theirs:
+        who = name if unit else "the workflow"
+        yield unknown("missing", f"the unit of {who} is not known", "Say it in the manifest, or in the directory")
+        return
+    if theirs.casefold() != unit.casefold():
+        yield fails(1, f"the {role} {name} is of {theirs}, the workflow of {unit}", f"Name a {role} of {unit}")
+    central = {word.strip().casefold() for word in str(thresholds["central_it"]).split(",")}
+    if unit.casefold() in central and thresholds["own_unit"]:
+        yield fails(1, f"{unit} is central IT", "Let the business unit that uses the workflow own it")
 
 
 def _is(person: Row, name: str) -> bool:
