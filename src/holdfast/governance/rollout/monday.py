@@ -62,6 +62,14 @@ class WorkflowLine(msgspec.Struct, frozen=True):
     sentence: str
     owner: str
     state: str
+    mode: str
+
+    @property
+    def words(self) -> str:
+        """How it stands, in words. What is only observed runs, whatever is red of it."""
+        if self.stands == "fail" and self.mode == "observe" and self.state != "registered":
+            return "red, only observed"
+        return {"fail": "held up", "unknown": "nobody can tell", "pass": "may go on"}[self.stands]
 
 
 class WaiverLine(msgspec.Struct, frozen=True):
@@ -126,7 +134,7 @@ def _line(
     if facts.state != "registered" and running.shut_by:
         stands = "fail"
     words = sentence(facts, own, todo, plan.zone(tenant))
-    return WorkflowLine(facts.workflow, stands, words, facts.owner, facts.state)
+    return WorkflowLine(facts.workflow, stands, words, facts.owner, facts.state, facts.mode)
 
 
 def by_person(actions: Iterable[NextAction]) -> tuple[PersonsWork, ...]:

@@ -88,7 +88,7 @@ export interface MondayFacts {
   since_ms: number;
   zone: string;
   people: { who: string; due_ms: number; actions: NextAction[] }[];
-  workflows: { workflow: string; stands: Standing; sentence: string; owner: string; state: string }[];
+  workflows: { workflow: string; stands: Standing; sentence: string; owner: string; state: string; mode: string }[];
   flips: GateFlip[];
   past: WaiverLine[];
   waived: WaiverLine[];

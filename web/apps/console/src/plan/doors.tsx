@@ -15,7 +15,7 @@ export function DoorRow({ plan: { workflow, doors, next_door, mode }, facts }: {
     <ol class="doors" aria-label="Doors">{doors.map((one) => {
       const shown = doorShown(one);
       const dark = one.unknown.filter((gate) => !unbuilt.has(gate));
-      const missing = one.undark.length - dark.length;
+      const missing = one.unknown.length - dark.length;
       return (
         <li key={one.door} data-door={one.door} data-verdict={shown} aria-current={one.door === next_door ? "step" : undefined}>
           <header><span class="gate-verdict" data-verdict={shown}><Glyph name={VERDICTS[shown].glyph} /><span>{one.open ? "open" : shown === "fail" ? "shut" : "unknown"}</span></span><b>{DOORS[one.door].name}</b>{one.door === next_door && <small>next</small>}</header>

@@ -15,6 +15,8 @@ import { HoldingWaivers, PastWaivers } from "./waiver-lists.js";
 import { dayWords, dueWords, ended, gateAddress, ofWords, planAddress, several, spanWords, whoWords, workflowAddress } from "./words.js";
 
 const STANDS: Record<Standing, string> = { fail: "held up", unknown: "nobody can tell", pass: "may go on" };
+/** What is only observed runs, whatever is red of it. */
+const standsWords = ({ stands, mode, state }: MondayFacts["workflows"][number]): string => (stands === "fail" && mode === "observe" && state !== "registered" ? "red, only observed" : STANDS[stands]);
 const ACTIONS_SHOWN = 6; // of one person; the rest is one click away
 
 export function MondayPage() {
@@ -34,9 +36,9 @@ function MondayOf({ found }: { found: MondayFacts }) {
     <>
       <PeopleList found={found} />
       <PlanPart title="May each workflow go on?" count={counts(found)}>
-        <ul class="sentences">{found.workflows.map(({ workflow, stands, sentence }) => (
-          <li key={workflow} data-row data-stands={stands} tabIndex={-1}><VerdictBadge shown={stands} word={STANDS[stands]} /><span><a href={workflowAddress(workflow)}>{workflow}</a> {sentence.startsWith(workflow) ? sentence.slice(workflow.length).trim() : sentence}</span></li>
-        ))}</ul>
+        <ul class="sentences">{found.workflows.map((one) => { const { workflow, stands, sentence } = one; return (
+          <li key={workflow} data-row data-stands={stands} tabIndex={-1}><VerdictBadge shown={stands} word={standsWords(one)} /><span><a href={workflowAddress(workflow)}>{workflow}</a> {sentence.startsWith(workflow) ? sentence.slice(workflow.length).trim() : sentence}</span></li>
+        ); })}</ul>
       </PlanPart>
       <Flips flips={found.flips} zone={zone} since={found.since_ms} now={now} />
       <PastWaivers lines={found.past} zone={zone} />
@@ -47,8 +49,8 @@ function MondayOf({ found }: { found: MondayFacts }) {
 }
 
 function counts({ workflows }: MondayFacts): string {
-  const count = (stands: Standing) => workflows.filter((one) => one.stands === stands).length;
-  return ([["fail", "held up"], ["unknown", "nobody can tell"], ["pass", "may go on"]] as const).map(([stands, words]) => (count(stands) ? `${count(stands)} ${words}` : "")).filter(Boolean).join(", ");
+  const words = workflows.map(standsWords);
+  return [...new Set(words)].map((each) => `${words.filter((other) => other === each).length} ${each}`).join(", ");
 }
 
 /** What has to be done, by person. What waits for a gate to be built is one line: it is nobody's this week. */
