@@ -1,9 +1,9 @@
-"""What the plan asks of others, and what others ask of the plan."""
+"""What the plan asks of others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 
 class WorkflowFacts(Protocol):
@@ -37,19 +37,3 @@ class WorkflowList(Protocol):
 
     def tenants(self) -> Sequence[str]:
         """Tenants that have any."""
-
-
-class FailingGate(NamedTuple):
-    """Why a workflow begins nothing new.
-
-    Attributes:
-        gate: its name; ``text`` why, in a sentence; ``fix`` what to do, beginning with a verb.
-        owner: who has to.
-        since_ms: since when it fails, Unix ms.
-    """
-
-    gate: str
-    text: str
-    fix: str
-    owner: str
-    since_ms: int

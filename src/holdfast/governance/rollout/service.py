@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from holdfast.errors import Refused
+from holdfast.governance.operations.port import GateFailure
 from holdfast.governance.organisation.dates import day_start_ms
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.rollout import doors, profiles, store, waivers
@@ -29,7 +30,7 @@ from holdfast.governance.rollout.model import (
     stands_on,
     unknown,
 )
-from holdfast.governance.rollout.port import FailingGate, WorkflowFacts, WorkflowList
+from holdfast.governance.rollout.port import WorkflowFacts, WorkflowList
 from holdfast.governance.rollout.profiles import Profile
 from holdfast.governance.rollout.registry import BY_NAME, GATES
 from holdfast.governance.rollout.ruling import ruled, verdict_row, worth_keeping
@@ -70,7 +71,7 @@ class Rollout:
             self._contents = await self._store.read(store.read_all)
 
     # --- answered from memory
-    def failing(self, tenant: str, workflow: str) -> FailingGate | None:
+    def failing(self, tenant: str, workflow: str) -> GateFailure | None:
         """The gate that lets a workflow begin nothing new: one of those that hold running, proven to fail, and not waived.
         What is unknown stops nothing that ran before."""
         for gate in GATES:
@@ -78,9 +79,8 @@ class Rollout:
                 continue
             found = self._status(tenant, gate, workflow)
             if found.shown == "fail":
-                return FailingGate(
-                    gate.name, found.reason, found.fix, self._who(tenant, gate, workflow), found.since_ms
-                )
+                owner = self._who(tenant, gate, workflow)
+                return GateFailure(gate.name, found.reason, owner=owner, fix=found.fix, since_ms=found.since_ms)
         return None
 
     def gates(self, tenant: str, workflow: str) -> list[GateStatus]:
