@@ -60,7 +60,10 @@ from holdfast.governance.routing.service import Routing
 from holdfast.governance.store import pairing
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
+from holdfast.governance.workflows import actions as workflow_actions
+from holdfast.governance.workflows.desk import WorkflowDesk
 from holdfast.governance.workflows.journal import RunJournal
+from holdfast.governance.workflows.observing import WorkflowSources
 from holdfast.governance.workflows.service import Workflows
 
 
@@ -132,6 +135,11 @@ class Governance:
         self.rules = StartBook(self.workflows, self.plan, self.budgets, self.changes.age_s)
         admission = RuleAdmission(self.rules)
         router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms, admission.stopped)
+        sources = WorkflowSources(
+            self.store, self.workflows, self.organisation, self.keys, self.prices, self.budgets, importer, self.outcomes,
+            clock.wall_ms,
+        )  # fmt: skip
+        self.workflow_desk = WorkflowDesk(sources, operator_tenant)
         self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
         self.gateway = Gateway(
             gateway, self.keys, self.budgets, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions,
@@ -227,6 +235,7 @@ class Governance:
             *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
             *routes_of(plan_desk.ROOT, plan_desk.ACTIONS, self.plan),
+            *routes_of(workflow_actions.ROOT, workflow_actions.ACTIONS, self.workflow_desk),
             *routes_of(budget_actions.ROOT, budget_actions.ACTIONS, self.budget_desk),
         ]
 

@@ -21,7 +21,7 @@ from holdfast.governance.ledger import commands as ledger_commands
 from holdfast.governance.ledger.bills import commands as bill_commands
 from holdfast.governance.ledger.hub_sessions import HubRuns
 from holdfast.governance.model_list import models
-from holdfast.governance.opening import bills_of, budget_desk, ledger_desk
+from holdfast.governance.opening import bills_of, budget_desk, ledger_desk, workflow_desk
 from holdfast.governance.opening import plan as opened_plan
 from holdfast.governance.operations.rules import LateRules
 from holdfast.governance.organisation import commands as organisation_commands
@@ -35,6 +35,7 @@ from holdfast.governance.rollout.commands import PlanCommands
 from holdfast.governance.routing import commands as routing_commands
 from holdfast.governance.settings import GovernanceSettings
 from holdfast.governance.start_guard import StartGuard
+from holdfast.governance.workflows import commands as workflow_commands
 from holdfast.session.composed_policy import compose
 
 
@@ -73,6 +74,7 @@ class GovernanceExtension(Extension):
             "plan": first_look.app,
             "prices": price_commands.app,
             "routing": routing_commands.app,
+            "workflow": workflow_commands.group(workflow_desk),
         }
 
     def _of(self, services: Services) -> Governance:

@@ -234,3 +234,5 @@ WORKFLOW_SKEW_MS = 300_000  # by which the clock of whoever says when somebody s
 WORKFLOW_RUN_BYTES = 8 << 20  # of a session's log, read to count the tools of one run; beyond, it is lost
 WORKFLOW_RUN_TOOLS = 100  # different tools of one run that are named
 WORKFLOW_RUN_FAN = 8  # runs whose events are read at the same time
+IDEA_ANSWER_MS = 180 * 86_400_000  # for which what a person answered of an idea is believed
+IDEAS = 2_000  # of one tenant

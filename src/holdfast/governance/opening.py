@@ -8,16 +8,20 @@ from collections.abc import AsyncIterator, Callable
 from holdfast.governance.budgets.counting import SpendCount
 from holdfast.governance.budgets.desk import BudgetDesk
 from holdfast.governance.budgets.service import Budgets
+from holdfast.governance.keys.service import GatewayKeys
 from holdfast.governance.ledger.bills.month_charges import MonthCharges
 from holdfast.governance.ledger.bills.service import Bills
 from holdfast.governance.ledger.desk import LedgerDesk
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.organisation.service import Organisation
+from holdfast.governance.outcomes.service import OutcomeService
 from holdfast.governance.pricing.service import Prices
 from holdfast.governance.rollout.evidence import EvidenceReader
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.store.store import Store
+from holdfast.governance.workflows.desk import WorkflowDesk
+from holdfast.governance.workflows.observing import WorkflowSources
 from holdfast.governance.workflows.service import Workflows
 from holdfast.hub.clock import Clock
 
@@ -47,6 +51,23 @@ async def plan(store: Store, now_ms: Callable[[], int]) -> Rollout:
     found = Rollout(store, organisation, workflows, EvidenceReader(store, {}), now_ms)
     await found.refresh()
     return found
+
+
+async def workflow_desk(store: Store, now_ms: Callable[[], int]) -> WorkflowDesk:
+    """The workflows of a store, with all that is known of them elsewhere."""
+    prices, organisation = await _prices(store, now_ms), Organisation(store, now_ms)
+    await organisation.refresh()
+    workflows, keys = Workflows(store, organisation, now_ms), GatewayKeys(store, organisation, now_ms)
+    await workflows.refresh()
+    await keys.refresh()
+    count, clock = SpendCount(organisation, now_ms), Clock()
+    ledger = Ledger(store, prices, organisation, clock, watch=count)
+    budgets = Budgets(store, ledger, organisation, clock, count)
+    await budgets.refresh()
+    importer, outcomes = Importer(ledger, prices.convert), OutcomeService(store, now_ms)
+    return WorkflowDesk(
+        WorkflowSources(store, workflows, organisation, keys, prices, budgets, importer, outcomes, now_ms)
+    )
 
 
 async def _prices(store: Store, now_ms: Callable[[], int]) -> Prices:
